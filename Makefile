@@ -1,0 +1,28 @@
+# Everything runs in .venv, made on first use from Python and pip alone.
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: demo test check bench docs golden clean
+
+demo: .venv/ready
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh sample_data/demo.sh
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+check: .venv/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+docs: .venv/ready
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	find im2rec tests sample_data docs -name __pycache__ -type d -exec rm -rf {} +
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[opencv,dev]"
+	touch $@

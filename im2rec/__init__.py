@@ -1,0 +1,67 @@
+"""im2rec: build, inspect and read MXNet-compatible RecordIO image datasets, without MXNet.
+
+The public names, each imported from its module when it is first used, so that ``import im2rec`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from im2rec.errors import CorruptRecordError as CorruptRecordError
+    from im2rec.errors import Im2RecError as Im2RecError
+    from im2rec.errors import ImageError as ImageError
+    from im2rec.errors import IndexFormatError as IndexFormatError
+    from im2rec.errors import InputError as InputError
+    from im2rec.errors import ListFormatError as ListFormatError
+    from im2rec.errors import OutputError as OutputError
+    from im2rec.errors import ParameterError as ParameterError
+    from im2rec.errors import RecordTooLargeError as RecordTooLargeError
+    from im2rec.format.irheader import ImageRecord as ImageRecord
+    from im2rec.format.irheader import IRHeader as IRHeader
+    from im2rec.format.irheader import decode_image_record as decode_image_record
+    from im2rec.format.irheader import encode_image_record as encode_image_record
+    from im2rec.format.recordio import decode_record as decode_record
+    from im2rec.format.recordio import encode_record as encode_record
+    from im2rec.format.recordio import read_records as read_records
+    from im2rec.storage.reader import RecordFile as RecordFile
+    from im2rec.storage.reader import RecordFile as open  # noqa: A004, F401, N813 - im2rec.open reads like open
+    from im2rec.storage.writer import RecordWriter as RecordWriter
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "im2rec.errors": (
+        "CorruptRecordError",
+        "Im2RecError",
+        "ImageError",
+        "IndexFormatError",
+        "InputError",
+        "ListFormatError",
+        "OutputError",
+        "ParameterError",
+        "RecordTooLargeError",
+    ),
+    "im2rec.format.irheader": ("IRHeader", "ImageRecord", "decode_image_record", "encode_image_record"),
+    "im2rec.format.recordio": ("decode_record", "encode_record", "read_records"),
+    "im2rec.storage.reader": ("RecordFile",),
+    "im2rec.storage.writer": ("RecordWriter",),
+}
+_PUBLIC = {name: (home, name) for home, names in _HOMES.items() for name in names}
+_PUBLIC["open"] = ("im2rec.storage.reader", "RecordFile")
+
+__all__ = sorted(_PUBLIC)  # noqa: PLE0605 - one table instead of two lists that must agree
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'im2rec' has no attribute {name!r}")
+    home, attribute = _PUBLIC[name]
+    value = getattr(importlib.import_module(home), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""From folders and lists to record files."""

@@ -1,0 +1,90 @@
+"""What can go wrong, as one small family: every error says what, where and what to do."""
+
+from __future__ import annotations
+
+import os
+
+
+class Im2RecError(Exception):
+    """Base of all errors this package raises on purpose.
+
+    ``str()`` is one complete line. *hint* is the next step, shown in parentheses at its end.
+    One positional argument only, so that an error raised in a worker process pickles back whole.
+    """
+
+    def __init__(self, problem: str, *, hint: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint
+
+    def where(self) -> str:
+        """The place of the problem, for the front of the line; empty when the problem names it."""
+        return ""
+
+    def __str__(self) -> str:
+        place = f"{self.where()}: " if self.where() else ""
+        return f"{place}{self.problem}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ParameterError(Im2RecError, ValueError):
+    """A parameter is unknown, missing, of the wrong type or out of range."""
+
+
+class InputError(Im2RecError):
+    """An input is missing, unreadable, of the wrong kind, or holds no images."""
+
+
+class OutputError(Im2RecError):
+    """An output exists already, or cannot be written."""
+
+
+class LineError(Im2RecError):
+    """A line of a text file cannot be read; *line* counts from 1, *path* is filled in by who opened the file."""
+
+    def __init__(self, problem: str, *, line: int | None = None, hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.line = line
+        self.path: str | os.PathLike[str] | None = None
+
+    def where(self) -> str:
+        """*path*, line *number*: whichever of the two is known."""
+        known = {"": self.path, "line ": self.line}
+        return ", ".join(f"{name}{value}" for name, value in known.items() if value is not None)
+
+
+class ListFormatError(LineError):
+    """A line of a ``.lst`` file is not ``id, labels, path``."""
+
+
+class IndexFormatError(LineError):
+    """An ``.idx`` file cannot be read, or does not belong to its ``.rec``."""
+
+
+class ImageError(Im2RecError):
+    """The bytes of one image cannot be decoded; *reason* is a stable word for counting."""
+
+    def __init__(self, problem: str, *, reason: str = "does not decode", hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.reason = reason
+
+
+class RecordTooLargeError(Im2RecError):
+    """A payload is longer than the format can hold."""
+
+
+class CorruptRecordError(Im2RecError):
+    """The bytes at a known place are not a valid record.
+
+    *offset* counts bytes from the start of the file; the reader fills in *path* and *record* (ordinal, from 0).
+    """
+
+    def __init__(self, problem: str, *, offset: int | None = None, hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.offset = offset
+        self.path: str | os.PathLike[str] | None = None
+        self.record: int | None = None
+
+    def where(self) -> str:
+        """*path*, record *ordinal*, byte *offset*: whichever of the three are known."""
+        known = {"": self.path, "record ": self.record, "byte ": self.offset}
+        return ", ".join(f"{name}{value}" for name, value in known.items() if value is not None)

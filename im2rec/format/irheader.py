@@ -1,0 +1,131 @@
+"""The 24-byte image header in front of every picture, and the label vector that may follow it.
+
+::
+
+    flag u32 | label f32 | id u64 | id2 u64 | flag x f32 labels | content (an encoded picture, or nothing)
+
+``flag`` 0: the label stands in the ``label`` field. Above 0: that many labels follow, and readers ignore the field;
+Python's writer leaves 0.0 there, the C++ tool the first label. Everything is little-endian, nothing is aligned.
+
+Source: mxnet python/mxnet/recordio.py, ``pack`` and ``unpack``; src/io/image_recordio.h.
+"""
+
+from __future__ import annotations
+
+import numbers
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.errors import CorruptRecordError, ParameterError, RecordTooLargeError
+from im2rec.format.recordio import MAX_PAYLOAD
+
+HEADER_BYTES = 24
+MAX_ID = 2**64 - 1
+Labels = npt.NDArray[np.float32]
+
+_HEADER = struct.Struct("<IfQQ")
+
+
+class IRHeader(NamedTuple):
+    """Header of an image record, fields as in ``mxnet.recordio.IRHeader``.
+
+    *label* is a float when *flag* is 0, else a float32 array of *flag* labels. *id* and *id2* are 0 to 2**64 - 1.
+    """
+
+    flag: int
+    label: Any
+    id: int
+    id2: int = 0
+
+
+class ImageRecord(NamedTuple):
+    """An image record: its header, and the encoded picture as it is stored."""
+
+    header: IRHeader
+    content: bytes
+
+
+class RawHeader(NamedTuple):
+    """The four fields of the 24 bytes as they are stored, whatever follows them."""
+
+    flag: int
+    label: float
+    id: int
+    id2: int
+
+    @property
+    def content_start(self) -> int:
+        """Where the content starts in the payload, behind header and labels."""
+        return HEADER_BYTES + 4 * self.flag
+
+
+def parse_header(payload: bytes) -> RawHeader:
+    """The stored header fields of *payload*; only its first ``HEADER_BYTES`` bytes are looked at.
+
+    Raises CorruptRecordError when the payload is shorter.
+    """
+    if len(payload) < HEADER_BYTES:
+        raise CorruptRecordError(f"expected {HEADER_BYTES} bytes of image header, found {len(payload)}")
+    return RawHeader(*_HEADER.unpack_from(payload))
+
+
+def decode_image_record(payload: bytes) -> ImageRecord:
+    """Split *payload* into header, labels and content; labels are copied into an array of their own.
+
+    Raises CorruptRecordError for a payload shorter than its header or its labels.
+
+    Source: mxnet python/mxnet/recordio.py, ``unpack``.
+    """
+    raw = parse_header(payload)
+    if raw.flag == 0:
+        return ImageRecord(IRHeader(0, raw.label, raw.id, raw.id2), payload[HEADER_BYTES:])
+    if len(payload) < raw.content_start:
+        problem = f"expected {raw.flag} labels behind the header, found {(len(payload) - HEADER_BYTES) // 4}"
+        raise CorruptRecordError(problem)
+    labels = np.frombuffer(payload, "<f4", raw.flag, HEADER_BYTES).astype(np.float32)
+    return ImageRecord(IRHeader(raw.flag, labels, raw.id, raw.id2), payload[raw.content_start :])
+
+
+def encode_image_record(header: IRHeader, content: bytes, *, label_field: float = 0.0) -> bytes:
+    """The payload of an image record, ready to be framed.
+
+    A number as ``header.label`` is stored in the label field, with flag 0. A sequence or array of any shape is stored
+    as a vector in C order, also one of a single element; the label field then holds *label_field*. An empty one is
+    stored like the number 0. ``header.flag`` is not looked at. Labels become float32: too large ones infinity.
+    Raises ParameterError for an id outside 0 to 2**64 - 1 or a label that is no number, RecordTooLargeError.
+
+    Source: mxnet python/mxnet/recordio.py, ``pack``; tools/im2rec.cc for *label_field*.
+    """
+    number, vector = _split_label(header.label, label_field)
+    for name, value in (("id", header.id), ("id2", header.id2)):
+        if not isinstance(value, numbers.Integral) or not 0 <= value <= MAX_ID:
+            raise ParameterError(f"{name}={value} must be an integer from 0 to {MAX_ID}")
+    payload = _HEADER.pack(len(vector) // 4, number, int(header.id), int(header.id2)) + vector + content
+    if len(payload) > MAX_PAYLOAD:
+        raise RecordTooLargeError(
+            f"a payload of {len(payload)} bytes exceeds {MAX_PAYLOAD}", hint="lower the quality, or resize"
+        )
+    return payload
+
+
+def float32(numbers_: Any) -> Labels:
+    """*numbers_* as a float32 array, rounded to nearest; what is too large becomes infinity, without a warning."""
+    with np.errstate(over="ignore"):
+        return np.asarray(numbers_, np.float64).astype("<f4")
+
+
+def _split_label(label: float | Sequence[float] | npt.NDArray[Any], label_field: float) -> tuple[float, bytes]:
+    """The label field and the bytes of the label vector."""
+    try:
+        if isinstance(label, numbers.Real):
+            return float(float32(label)), b""
+        if isinstance(label, str) or label is None:
+            raise TypeError  # noqa: TRY301 - numpy would take both for numbers
+        vector = float32(label).ravel()
+    except (TypeError, ValueError):
+        raise ParameterError(f"label={label!r} must be a number or a sequence of numbers") from None
+    return (float(float32(label_field)) if vector.size else 0.0), vector.tobytes()

@@ -1,0 +1,242 @@
+"""RecordIO framing: payloads to frames and back, and how to find a record again behind damage.
+
+A record is stored as one *part*, or as several where its payload holds the magic word at a 4-byte boundary::
+
+    part  =  magic u32 0xced7230a | length word u32: flag << 29 | bytes of data | data | zeros up to 4 bytes
+
+Flags: ``WHOLE`` record in one part; ``FIRST``, ``MIDDLE``, ``LAST`` part of several. Everything is little-endian,
+every part starts at a multiple of 4 bytes, and a file is nothing but parts.
+
+Source: dmlc-core include/dmlc/recordio.h, src/recordio.cc.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, Protocol
+
+from im2rec.errors import CorruptRecordError, RecordTooLargeError
+
+MAGIC = b"\x0a\x23\xd7\xce"
+MAGIC_WORD = 0xCED7230A
+HEAD_BYTES = 8  # magic and length word
+MAX_PAYLOAD = 2**29 - 1  # a part's length has 29 bits, and the reference refuses what does not fit one part
+WHOLE, FIRST, MIDDLE, LAST = range(4)
+FLAG_SHIFT = 29
+LENGTH_MASK = MAX_PAYLOAD
+
+_HEAD = struct.Struct("<II")
+_FIND_BYTES = 1 << 20  # how much is read at a time in search of a record
+_CUT_SHORT = "the file was cut short; make or fetch it again"
+
+
+class Source(Protocol):
+    """Bytes at known places: a file, or bytes in memory."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """*size* bytes from *offset* on; fewer only where the source ends."""
+
+
+class Part(NamedTuple):
+    """One part: its flag, where its data starts, and how many bytes of data it has."""
+
+    flag: int
+    start: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The offset behind the padding: where the next part starts."""
+        return self.start + (self.length + 3 & -4)
+
+
+def encode_record(payload: bytes) -> bytes:
+    """Frame *payload* as one RecordIO record, ready to append to a ``.rec`` file.
+
+    Returns magic, length word, payload and zero padding: always a multiple of 4 bytes.
+    A payload holding the magic at a 4-byte boundary is cut there and the magic itself
+    is dropped, so that a reader can find the next record from any aligned offset.
+    Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes.
+
+    Source: dmlc-core src/recordio.cc, ``RecordIOWriter::WriteRecord``.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise RecordTooLargeError(
+            f"a payload of {len(payload)} bytes exceeds {MAX_PAYLOAD}", hint="lower the quality, or resize"
+        )
+    cuts = list(_aligned_magics(payload))
+    frame: list[bytes] = []
+    for start, end in zip([0, *(cut + 4 for cut in cuts)], [*cuts, len(payload)], strict=True):
+        part = payload[start:end]
+        flag = LAST if end == len(payload) else FIRST if start == 0 else MIDDLE
+        frame += (
+            _HEAD.pack(MAGIC_WORD, (flag if cuts else WHOLE) << FLAG_SHIFT | len(part)),
+            part,
+            bytes(-len(part) % 4),
+        )
+    return b"".join(frame)
+
+
+def _aligned_magics(payload: bytes) -> Iterator[int]:
+    at = payload.find(MAGIC)
+    while at >= 0:
+        if at % 4 == 0:
+            yield at
+        # Two magics cannot overlap, but one at an odd place may touch the next.
+        at = payload.find(MAGIC, at + (4 if at % 4 == 0 else 1))
+
+
+def parse_head(head: bytes, offset: int, size: int) -> Part:
+    """The part whose first ``HEAD_BYTES`` bytes are *head*, at *offset* of a file of *size* bytes.
+
+    The length is held against the file before anything trusts it. Raises CorruptRecordError with the offset of the
+    first byte that is wrong or missing.
+    """
+    if len(head) < HEAD_BYTES:
+        problem = f"expected {HEAD_BYTES} bytes of part head, found {len(head)}"
+        raise CorruptRecordError(problem, offset=offset, hint=_CUT_SHORT)
+    magic, word = _HEAD.unpack_from(head)
+    if magic != MAGIC_WORD:
+        raise CorruptRecordError(f"expected the magic {MAGIC.hex(' ')}, found {head[:4].hex(' ')}", offset=offset)
+    part = Part(word >> FLAG_SHIFT, offset + HEAD_BYTES, word & LENGTH_MASK)
+    if part.flag > LAST:
+        raise CorruptRecordError(f"expected a part flag from 0 to 3, found {part.flag}", offset=offset + 4)
+    if part.end > size:
+        problem = f"expected {part.end - part.start} bytes of data and padding, found {max(0, size - part.start)}"
+        raise CorruptRecordError(problem, offset=offset + HEAD_BYTES, hint=_CUT_SHORT)
+    return part
+
+
+def read_parts(source: Source, offset: int) -> list[Part]:
+    """The parts of the record that starts at *offset*, without reading its data.
+
+    Raises CorruptRecordError where the chain breaks: a part that is no first one, a first part followed by another
+    first one, an end of file inside, or an inner part whose length is no multiple of 4.
+    """
+    part = parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size)
+    if part.flag in (MIDDLE, LAST):
+        raise CorruptRecordError(f"expected the start of a record, found a part with flag {part.flag}", offset=offset)
+    parts = [part]
+    while part.flag in (FIRST, MIDDLE):
+        # The writer cuts at aligned magics only, so data before a cut is never padded.
+        if part.length % 4:
+            problem = f"expected a multiple of 4 bytes before a cut, found {part.length}"
+            raise CorruptRecordError(problem, offset=part.start - 4)
+        at = part.end
+        if at == source.size:
+            problem = "expected another part of the record, found the end of the file"
+            raise CorruptRecordError(problem, offset=at, hint=_CUT_SHORT)
+        part = parse_head(source.read_at(at, HEAD_BYTES), at, source.size)
+        if part.flag not in (MIDDLE, LAST):
+            problem = f"expected a middle or last part of the record at byte {offset}, found a new record"
+            raise CorruptRecordError(problem, offset=at)
+        parts.append(part)
+    return parts
+
+
+def read_record(source: Source, offset: int) -> tuple[bytes, int]:
+    """The payload of the record at *offset*, and the offset of the record behind it.
+
+    Raises CorruptRecordError as :func:`read_parts` does, and when the padding is not zero: no writer leaves it so,
+    and it is the only sign of a length that shrank by a byte or two.
+    """
+    parts = read_parts(source, offset)
+    return join_parts(source, parts), parts[-1].end
+
+
+def join_parts(source: Source, parts: list[Part]) -> bytes:
+    """The payload that *parts* hold between them; raises CorruptRecordError as :func:`read_record` does."""
+    return MAGIC.join([_data(source, part) for part in parts])
+
+
+def _data(source: Source, part: Part) -> bytes:
+    data = source.read_at(part.start, part.end - part.start)
+    if len(data) < part.end - part.start:
+        problem = f"expected {part.end - part.start} bytes of data and padding, found {len(data)}"
+        raise CorruptRecordError(problem, offset=part.start, hint="the file was cut while open")
+    if any(data[part.length :]):
+        problem = f"expected zero padding, found {data[part.length :].hex(' ')}"
+        raise CorruptRecordError(problem, offset=part.start + part.length, hint="the length word may be damaged")
+    return data[: part.length]
+
+
+class BytesSource:
+    """A :class:`Source` over bytes in memory, placed at *base* of a file of *size* bytes."""
+
+    def __init__(self, data: bytes, base: int = 0, size: int | None = None) -> None:
+        self.data = data
+        self.base = base
+        self.size = base + len(data) if size is None else size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """*size* bytes from file offset *offset* on, as far as the data reaches."""
+        at = offset - self.base
+        return self.data[at : at + size] if at >= 0 else b""
+
+
+def decode_record(frame: bytes, offset: int = 0) -> bytes:
+    """The payload of the one record that *frame* holds whole; *offset* is its place in the file, for messages."""
+    payload, end = read_record(BytesSource(frame, offset), offset)
+    if end != offset + len(frame):
+        raise CorruptRecordError(f"expected the end of the record, found {offset + len(frame) - end} bytes", offset=end)
+    return payload
+
+
+def read_records(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the payloads of a seekable *stream*, in file order, from its start.
+
+    Raises CorruptRecordError at the first damage, after every whole record before it.
+    """
+    source, offset = _StreamSource(stream), 0
+    while offset < source.size:
+        payload, offset = read_record(source, offset)
+        yield payload
+
+
+class _StreamSource:
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        self.size = stream.seek(0, 2)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        self.stream.seek(offset)
+        return self.stream.read(size)
+
+
+def find_record(source: Source, offset: int) -> int | None:
+    """The first offset from *offset* on where a whole record starts, or None: the way back in behind damage.
+
+    A record counts when its chain of parts is complete and the file ends there or goes on with another magic. A
+    record found off the 4-byte grid means that bytes were lost or added before it; as a picture may hold such bytes by
+    chance, two more records must then follow it, or the end of the file.
+
+    Source: ours; the reference has no way back.
+    """
+    while offset < source.size:
+        window = source.read_at(offset, _FIND_BYTES)
+        at = window.find(MAGIC)
+        while at >= 0:
+            if _whole_record(source, offset + at, follow=2 if (offset + at) % 4 else 0):
+                return offset + at
+            at = window.find(MAGIC, at + 1)
+        if offset + len(window) >= source.size or len(window) < len(MAGIC):  # the end, or a file cut while open
+            return None
+        offset += len(window) - 3  # a magic may lie across the border of two windows
+    return None
+
+
+def _whole_record(source: Source, offset: int, *, follow: int) -> bool:
+    try:
+        end = read_parts(source, offset)[-1].end
+    except CorruptRecordError:
+        return False
+    if end == source.size:
+        return True
+    if follow:
+        return _whole_record(source, end, follow=follow - 1)
+    return source.read_at(end, 4) == MAGIC

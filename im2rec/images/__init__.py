@@ -1,0 +1,1 @@
+"""Encoded bytes to and from pixel arrays."""

@@ -1,0 +1,1 @@
+"""What is in a record file, and whether it is whole."""

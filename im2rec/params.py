@@ -1,0 +1,214 @@
+"""Parameters, declared once: type, default, bounds and help of every KEY=VALUE word.
+
+A group of parameters is a frozen dataclass whose fields are made with :func:`param`. From that one declaration come
+the constructor, the conversion from text (``"256"``, ``"True"``, ``"(3,28,28)"``), the checks and their messages, and
+the tables in ``--help`` and in ``docs/parameters.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import numbers
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from im2rec.errors import ParameterError
+
+T = TypeVar("T")
+
+TRUE_WORDS = ("1", "true", "yes", "on")
+FALSE_WORDS = ("0", "false", "no", "off")
+
+
+def param(
+    default: Any = dataclasses.MISSING,
+    *,
+    doc: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+    reference: str = "as the reference",
+) -> Any:
+    """Declare one parameter of a dataclass.
+
+    No *default* makes it required; *low* and *high* are inclusive bounds; *choices* lists all allowed values.
+    *reference* says in a few words how it stands to MXNet's parameter of that name, for the documentation.
+    """
+    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "reference": reference}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One parameter as the documentation shows it; all text."""
+
+    name: str
+    type: str
+    default: str
+    allowed: str
+    doc: str
+    reference: str
+
+
+def check(params: Any) -> None:
+    """Convert text to the declared types and hold every value against its bounds, in place.
+
+    Called from ``__post_init__``. Raises ParameterError naming the parameter, the value and what is allowed.
+    """
+    for field in dataclasses.fields(params):
+        value = _converted(field.name, getattr(params, field.name), _types(type(params))[field.name])
+        _check_bounds(field, value)
+        object.__setattr__(params, field.name, value)
+
+
+def from_words(kind: type[T], words: Iterable[str], *, also: Mapping[str, Any] | None = None) -> T:
+    """Build a *kind* from KEY=VALUE *words*; *also* holds values that came as options instead.
+
+    Raises ParameterError for a word without ``=``, an unknown key (naming the nearest known one), and a key that is
+    given twice with different values, be it by two words or by a word and an option.
+    """
+    given: dict[str, Any] = {name: value for name, value in (also or {}).items() if value is not None}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ParameterError(f"{word!r} is not KEY=VALUE", hint=_meant(kind, word))
+        _check_known(kind, name)
+        if name in given and str(given[name]) != value:
+            raise ParameterError(f"{name} is given twice: {given[name]} and {value}", hint="give it once")
+        given[name] = value
+    return from_mapping(kind, given)
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Build a *kind* from named *values*, text or not; raises ParameterError for unknown and missing names."""
+    for name in values:
+        _check_known(kind, name)
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if field.default is dataclasses.MISSING and field.name not in values:
+            raise ParameterError(f"{field.name} is missing", hint=str(field.metadata["doc"]))
+    return kind(**values)
+
+
+def rows(kind: type[Any]) -> list[Row]:
+    """The parameters of *kind*, in order of declaration, as the documentation shows them."""
+    return [
+        Row(
+            field.name,
+            _type_name(_types(kind)[field.name]),
+            "required" if field.default is dataclasses.MISSING else _shown(field.default),
+            _allowed(field),
+            field.metadata["doc"],
+            field.metadata["reference"],
+        )
+        for field in dataclasses.fields(kind)
+    ]
+
+
+def _types(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _check_known(kind: type[Any], name: str) -> None:
+    known = [field.name for field in dataclasses.fields(kind)]
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    raise ParameterError(f"unknown key {name!r}", hint=f"the nearest known key is {near[0]!r}")
+
+
+def _meant(kind: type[Any], word: str) -> str:
+    known = [field.name for field in dataclasses.fields(kind)]
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"write {near[0]}=VALUE" if near else f"keys are {', '.join(known)}"
+
+
+def _converted(name: str, value: Any, kind: Any) -> Any:
+    """*value* as the declared type; text is read the way MXNet reads it."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+            return None
+        (kind,) = [member for member in typing.get_args(kind) if member is not type(None)]
+    text = value.strip() if isinstance(value, str) else value
+    try:
+        return _READERS[typing.get_origin(kind) or kind](text)
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError(f"{name}={value} must be {_type_name(kind)}") from None
+
+
+def _read_int(value: Any) -> int:
+    if isinstance(value, str):
+        return int(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise TypeError
+
+
+def _read_float(value: Any) -> float:
+    if isinstance(value, (str, numbers.Real)):
+        return float(value)
+    raise TypeError
+
+
+def _read_bool(value: Any) -> bool:
+    word = str(value).lower()
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return False
+    raise ValueError
+
+
+def _read_str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _read_tuple(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str):
+        value = [part for part in value.strip("()[] ").split(",") if part.strip()]
+    return tuple(_read_int(part) for part in value)
+
+
+_READERS: dict[Any, Any] = {int: _read_int, float: _read_float, bool: _read_bool, str: _read_str, tuple: _read_tuple}
+_TYPE_NAMES = {int: "an integer", float: "a number", bool: "0 or 1", str: "text", tuple: "integers joined by commas"}
+
+
+def _type_name(kind: Any) -> str:
+    if isinstance(kind, types.UnionType):
+        (kind,) = [member for member in typing.get_args(kind) if member is not type(None)]
+    return _TYPE_NAMES[typing.get_origin(kind) or kind]
+
+
+def _check_bounds(field: dataclasses.Field[Any], value: Any) -> None:
+    if value is None:
+        return
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    # Written so that NaN, which compares false with everything, is out of bounds.
+    inside = (low is None or value >= low) and (high is None or value <= high)
+    if inside and (choices is None or value in choices):
+        return
+    raise ParameterError(f"{field.name}={value} must be {_allowed(field)}", hint=str(field.metadata["doc"]))
+
+
+def _allowed(field: dataclasses.Field[Any]) -> str:
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    if choices is not None:
+        *most, last = map(str, choices)
+        return f"{', '.join(most)} or {last}"
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    if low is not None:
+        return f"{low} or more"
+    return f"{high} or less" if high is not None else ""
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(int(default))
+    return "not set" if default is None else str(default)

@@ -1,0 +1,201 @@
+"""Local paths: opened for positional reads, or written aside and renamed when complete.
+
+This is the one place where the operating system's errors become ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from im2rec.errors import Im2RecError, InputError, OutputError
+
+PathLike = str | os.PathLike[str]
+_PART_SUFFIX = re.compile(r"\.part\d{3,}")
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def reason(error: OSError) -> str:
+    """What the operating system says, without number and path."""
+    return (error.strerror or str(error)).lower()
+
+
+@contextlib.contextmanager
+def reading(path: PathLike) -> Iterator[None]:
+    """Turn an OSError of the block into an InputError that names *path*."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: cannot be read: {reason(error)}", hint="check the path") from error
+
+
+@contextlib.contextmanager
+def writing(path: PathLike) -> Iterator[None]:
+    """Turn an OSError of the block into an OutputError that names *path*."""
+    try:
+        yield
+    except OSError as error:
+        hint = "nothing stands under this name" if not os.path.lexists(path) else "the file that was there is untouched"
+        raise OutputError(f"{os.fspath(path)}: cannot be written: {reason(error)}", hint=hint) from error
+
+
+def index_to_write(path: PathLike) -> Path:
+    """The name of the index written beside *path*: ``out.rec`` gets ``out.idx``, as does ``out.bin``.
+
+    A part (``out.rec.part000``) and a name without suffix get ``.idx`` appended.
+    """
+    path = Path(path)
+    if not path.suffix or _PART_SUFFIX.fullmatch(path.suffix) or path.suffix == ".idx":
+        return path.with_name(path.name + ".idx")
+    return path.with_suffix(".idx")
+
+
+def find_index(path: PathLike) -> Path | None:
+    """The index that stands beside *path*, or None.
+
+    ``X.idx`` for ``X.rec``; for any other name ``<path>.idx`` before the one :func:`index_to_write` names.
+    """
+    path = Path(path)
+    candidates = [path.with_name(path.name + ".idx"), index_to_write(path)]
+    if path.suffix == ".rec":
+        candidates.reverse()
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+class InputFile:
+    """A file open for positional reads: no shared position, safe in threads and forked children.
+
+    Pickles by path; a copy opens the file again and refuses one of another size. Raises InputError when *path*
+    cannot be opened or is no regular file.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+        with reading(path):
+            self._handle = os.open(path, os.O_RDONLY | _BINARY)
+        # One position is shared where the platform has no pread (Windows): seek and read then go together.
+        self._lock = None if hasattr(os, "pread") else threading.Lock()
+        if not self.path.is_file():
+            self.close()
+            raise InputError(f"{os.fspath(path)}: is not a regular file", hint="name a file")
+        self.size = os.fstat(self._handle).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """*size* bytes from *offset* on; fewer only where the file ends. Raises InputError."""
+        if self._handle < 0:
+            raise InputError(f"{self.path}: is closed", hint="open it again")
+        with reading(self.path):
+            data = self._pread(size, offset)
+            while len(data) < size and (more := self._pread(size - len(data), offset + len(data))):
+                data += more
+        return data
+
+    def _pread(self, size: int, offset: int) -> bytes:
+        if self._lock is None:
+            return os.pread(self._handle, size, offset)
+        with self._lock:
+            os.lseek(self._handle, offset, os.SEEK_SET)
+            return os.read(self._handle, size)
+
+    def close(self) -> None:
+        """Close the handle; again is fine."""
+        if self._handle >= 0:
+            handle, self._handle = self._handle, -1
+            os.close(handle)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            self.close()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"path": self.path, "size": self.size}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+        if self.size != state["size"]:
+            self.close()
+            raise InputError(f"{self.path}: had {state['size']} bytes and now has {self.size}", hint="open it again")
+
+
+class AsideFile:
+    """A file written under a temporary name beside *path*, so that *path* is never there half written.
+
+    ``finish()`` flushes to the disk, ``rename()`` puts it in place, ``discard()`` removes it (nothing happens after a
+    rename). As a context manager: rename after the block, discard on an exception. Raises OutputError.
+    """
+
+    def __init__(self, path: PathLike, *, force: bool = False) -> None:
+        self.path = Path(path)
+        refuse_existing([self.path], force=force)
+        # The process id tells whose it is, should a kill -9 leave it behind.
+        self.aside = self.path.with_name(f"{self.path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
+        with writing(path):
+            self._file = self.aside.open("xb", buffering=1 << 20)
+
+    def write(self, data: bytes) -> None:
+        """Append *data*. Raises OutputError, on a full disk for one."""
+        with writing(self.path):
+            self._file.write(data)
+
+    def finish(self) -> None:
+        """Bring everything to the disk and close; needed before ``rename()``."""
+        if self._file.closed:
+            return
+        with writing(self.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def rename(self) -> None:
+        """Put the finished file under its final name, in place of one that may be there."""
+        with writing(self.path):
+            self.aside.replace(self.path)
+
+    def discard(self) -> None:
+        """Remove the temporary file; again is fine."""
+        with contextlib.suppress(OSError):  # flushing to a full disk fails once more on close
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self.aside.unlink()
+
+    def __enter__(self) -> AsideFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+                self.rename()
+        finally:
+            self.discard()
+
+
+def refuse_existing(paths: list[Path], *, force: bool) -> None:
+    """Raise OutputError for the first of *paths* that exists, unless *force*; folders are refused always."""
+    for path in paths:
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder", hint="name a file")
+        if os.path.lexists(path) and not force:
+            raise OutputError(f"{path}: exists already", hint="replace it with --force, or choose another name")
+
+
+def check_folder(path: PathLike) -> None:
+    """Raise InputError unless *path* is a folder that can be listed."""
+    with reading(path):
+        if not Path(path).is_dir():
+            Path(path).stat()  # says it best when nothing is there
+            raise InputError(f"{os.fspath(path)}: is not a folder", hint="name the folder that holds the images")
+        os.scandir(path).close()
+
+
+def with_path(error: Im2RecError, path: PathLike) -> Im2RecError:
+    """*error*, its ``path`` filled in: for who opened the file that a lower layer found wrong."""
+    error.path = path  # type: ignore[attr-defined]
+    return error

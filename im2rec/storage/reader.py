@@ -1,0 +1,292 @@
+"""Read a ``.rec``: by ordinal, by key, one or many at a time."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+
+from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
+from im2rec.format.indexfile import Keys, Offsets, read_index
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, decode_image_record
+from im2rec.format.recordio import FIRST, HEAD_BYTES, BytesSource, Source, join_parts, parse_head, read_parts
+from im2rec.storage.paths import InputFile, PathLike, find_index, reading, with_path
+from im2rec.storage.scan import scan
+
+_PROBES = 64  # offsets of an index that are held against the file on opening
+_SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
+_MANY_READ_BYTES = 8 << 20  # the most that read_many asks for at once
+_GAP_BYTES = 64 << 10  # unwanted bytes that cost less to read than another call does
+_INSPECT = "run 'im2rec inspect' on it"
+
+
+class RecordFile(Sequence[ImageRecord]):
+    """An open ``.rec`` as a sequence of :class:`~im2rec.format.irheader.ImageRecord`, in file order.
+
+    ::
+
+        with im2rec.open("train.rec") as rec:
+            header, content = rec[17]
+
+    *index* is the path of the index; None looks beside *path* (``X.idx`` for ``X.rec``, else ``<path>.idx``) and
+    scans the file when there is none; False always scans. A scanned file takes the ids in the records as keys, or the
+    ordinals where a payload is too short for an image header. ``keys`` (uint64) and ``offsets`` (int64) are read-only
+    arrays in file order: 16 bytes a record.
+
+    Reads are positional, so one open file serves threads, forked children and, pickled, other processes.
+    Raises InputError for a file that is missing, empty or no RecordIO file, IndexFormatError for an index that cannot
+    be read or belongs to another file, CorruptRecordError where a scan meets damage.
+    """
+
+    def __init__(self, path: PathLike, *, index: PathLike | bool | None = None) -> None:
+        self._file = InputFile(path)
+        try:
+            self.index_path = _index_path(path, index)
+            self.keys, self.offsets = self._load()
+        except BaseException:
+            self._file.close()
+            raise
+        self.keys.flags.writeable = self.offsets.flags.writeable = False
+        self._by_key: np.ndarray[Any, np.dtype[np.int64]] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path it was opened by."""
+        return self._file.path
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._file.size
+
+    def _load(self) -> tuple[Keys, Offsets]:
+        check_kind(self._file)
+        if self.index_path is None:
+            try:
+                return _scanned(self._file)
+            except CorruptRecordError as error:
+                error.hint = error.hint or _INSPECT
+                raise with_path(error, self.path) from None
+        try:
+            keys, offsets = load_index(self.index_path)
+            keys, offsets = _in_file_order(keys, offsets)
+            check_index(self._file, offsets)
+        except IndexFormatError as error:
+            raise with_path(error, self.index_path) from None
+        except CorruptRecordError as error:
+            raise with_path(error, self.path) from None
+        return keys, offsets
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @overload
+    def __getitem__(self, ordinal: int) -> ImageRecord: ...
+    @overload
+    def __getitem__(self, ordinal: slice) -> list[ImageRecord]: ...
+    def __getitem__(self, ordinal: int | slice) -> ImageRecord | list[ImageRecord]:
+        if isinstance(ordinal, slice):
+            return self.read_many(range(len(self))[ordinal])
+        ordinal = self._ordinal(ordinal)
+        return self._image_record(ordinal, self.payload(ordinal))
+
+    def __iter__(self) -> Iterator[ImageRecord]:
+        for ordinal in range(len(self)):
+            yield self[ordinal]
+
+    def by_key(self, key: int) -> ImageRecord:
+        """The record whose index key is *key*; of several, the last in the file. Raises InputError when none has it."""
+        return self[self.ordinal_of(key)]
+
+    def ordinal_of(self, key: int) -> int:
+        """The ordinal of the record whose index key is *key*, as :meth:`by_key` finds it."""
+        if self._by_key is None:
+            self._by_key = np.argsort(self.keys, kind="stable")
+        if 0 <= key < 2**64:
+            after = int(np.searchsorted(self.keys, np.uint64(key), side="right", sorter=self._by_key))
+            if after and self.keys[found := int(self._by_key[after - 1])] == key:
+                return found
+        hint = f"keys run from {self.keys.min()} to {self.keys.max()}"
+        raise InputError(f"{self.path}: no record has the key {key}", hint=hint)
+
+    def payload(self, ordinal: int) -> bytes:
+        """The raw payload of record *ordinal*, header included. Raises CorruptRecordError, IndexError."""
+        ordinal = self._ordinal(ordinal)
+        start, stop = self._span(ordinal)
+        if stop - start > _SINGLE_READ_BYTES:
+            return self._payload(ordinal, self._file)
+        frame = self._file.read_at(start, stop - start)
+        return self._payload(ordinal, BytesSource(frame, start, self.size))
+
+    def read_many(self, ordinals: Iterable[int]) -> list[ImageRecord]:
+        """The records at *ordinals*, in the order asked; read in file order, neighbours with one call.
+
+        Raises IndexError for an ordinal outside, CorruptRecordError for the first damaged record in file order.
+        """
+        asked = [self._ordinal(ordinal) for ordinal in ordinals]
+        records: dict[int, ImageRecord] = {}
+        for run in self._runs(sorted(set(asked))):
+            start, stop = self._span(run[0])[0], self._span(run[-1])[1]
+            large = stop - start > _MANY_READ_BYTES
+            source = self._file if large else BytesSource(self._file.read_at(start, stop - start), start, self.size)
+            for ordinal in run:
+                records[ordinal] = self._image_record(ordinal, self._payload(ordinal, source))
+        return [records[ordinal] for ordinal in asked]
+
+    def _runs(self, ordinals: list[int]) -> Iterator[list[int]]:
+        """Split sorted *ordinals* into runs that one read should fetch."""
+        run: list[int] = []
+        for ordinal in ordinals:
+            start, stop = self._span(ordinal)
+            far = run and start - self._span(run[-1])[1] > _GAP_BYTES
+            if far or (run and stop - self._span(run[0])[0] > _MANY_READ_BYTES):
+                yield run
+                run = []
+            run.append(ordinal)
+        if run:
+            yield run
+
+    def _ordinal(self, ordinal: int) -> int:
+        number = operator.index(ordinal)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"record {number} is not in {self.path}, which has {len(self)}")
+        return number % len(self)
+
+    def _span(self, ordinal: int) -> tuple[int, int]:
+        """Where the record starts, and where the next one that is known does."""
+        stop = self.offsets[ordinal + 1] if ordinal + 1 < len(self) else self.size
+        return int(self.offsets[ordinal]), int(stop)
+
+    def _payload(self, ordinal: int, source: Source) -> bytes:
+        start, stop = self._span(ordinal)
+        try:
+            parts = read_parts(source, start)
+            if parts[-1].end > stop:
+                problem = f"the record runs on to byte {parts[-1].end}, but another one starts at byte {stop}"
+                raise CorruptRecordError(problem, offset=start + 4)  # noqa: TRY301 - the place is added below
+            return join_parts(source, parts)
+        except CorruptRecordError as error:
+            raise self._placed(error, ordinal) from None
+
+    def _image_record(self, ordinal: int, payload: bytes) -> ImageRecord:
+        try:
+            return decode_image_record(payload)
+        except CorruptRecordError as error:
+            error.offset = int(self.offsets[ordinal]) + HEAD_BYTES
+            raise self._placed(error, ordinal) from None
+
+    def _placed(self, error: CorruptRecordError, ordinal: int) -> CorruptRecordError:
+        error.path, error.record = self.path, ordinal
+        error.hint = error.hint or _INSPECT
+        return error
+
+    def close(self) -> None:
+        """Close the file; again is fine. Reading afterwards raises InputError."""
+        self._file.close()
+
+    def __enter__(self) -> RecordFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<RecordFile {os.fspath(self.path)!r}, {len(self)} records>"
+
+
+def check_kind(file: InputFile) -> None:
+    """Raise InputError for a file without a byte, or one that holds no record anywhere near its start."""
+    if file.size == 0:
+        raise InputError(f"{file.path}: is empty: it holds no records", hint="make or fetch it again")
+    front = file.read_at(0, 1 << 16)
+    if b"\x0a\x23\xd7\xce" not in front:
+        raise InputError(
+            f"{file.path}: is not a RecordIO file: it starts with {front[:4].hex(' ')}", hint="name a .rec"
+        )
+
+
+def load_index(path: PathLike) -> tuple[Keys, Offsets]:
+    """Keys and offsets in the order of the lines. Raises InputError, IndexFormatError (with path and line)."""
+    try:
+        with reading(path), Path(path).open("rb") as stream:
+            return read_index(stream)
+    except IndexFormatError as error:
+        raise with_path(error, path) from None
+
+
+def _index_path(path: PathLike, index: PathLike | bool | None) -> Path | None:
+    if index is None or index is True:
+        return find_index(path)
+    return Path(index) if index is not False else None
+
+
+def _scanned(source: Source) -> tuple[Keys, Offsets]:
+    """Ids (or ordinals) and offsets of all records, from their heads alone."""
+    keys, offsets, headers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], True
+    for block in scan(source):
+        keys.append(np.ascontiguousarray(block.fronts[:, 16:24]).view("<u8").ravel().astype(np.uint64))
+        offsets.append(np.array(block.offsets, np.int64))
+        headers = headers and min(block.sizes) >= HEADER_BYTES
+    all_offsets = np.concatenate(offsets)
+    return (np.concatenate(keys) if headers else np.arange(len(all_offsets), dtype=np.uint64)), all_offsets
+
+
+def _in_file_order(keys: Keys, offsets: Offsets) -> tuple[Keys, Offsets]:
+    if np.all(offsets[1:] > offsets[:-1]):
+        return keys, offsets
+    order = np.argsort(offsets, kind="stable")
+    return keys[order], offsets[order]
+
+
+def check_index(source: Source, offsets: Offsets) -> None:
+    """Hold sorted *offsets* against the file as far as a few reads go; ``inspect`` looks at every one.
+
+    Raises IndexFormatError when they cannot belong to it, CorruptRecordError when its last record is cut.
+    """
+    wrong = "the index belongs to another file, or one of the two is damaged; run 'im2rec inspect' on the .rec"
+    if not len(offsets):
+        raise IndexFormatError("holds no records, the .rec does", hint="remove it: the .rec is then scanned")
+    if len(doubled := np.flatnonzero(offsets[1:] == offsets[:-1])):
+        raise IndexFormatError(f"names byte {offsets[doubled[0]]} twice", hint=wrong)
+    if offsets[0] != 0:
+        raise IndexFormatError(f"its first record is at byte {offsets[0]}, not at 0", hint=wrong)
+    if len(odd := np.flatnonzero(offsets % 4)):
+        raise IndexFormatError(f"byte {offsets[odd[0]]} is not at a multiple of 4", hint=wrong)
+    if offsets[-1] >= source.size:
+        problem = f"names byte {offsets[-1]}, but the .rec has only {source.size} bytes"
+        raise IndexFormatError(problem, hint="the .rec was cut short, or the index belongs to another file")
+    for ordinal in sorted({round(step * (len(offsets) - 1) / (_PROBES - 1)) for step in range(_PROBES)}):
+        offset = int(offsets[ordinal])
+        if not is_record_start(source, offset):
+            raise IndexFormatError(f"no record starts at byte {offset}, where it has record {ordinal}", hint=wrong)
+    _check_end(source, int(offsets[-1]), len(offsets) - 1, wrong)
+
+
+def _check_end(source: Source, offset: int, ordinal: int, wrong: str) -> None:
+    try:
+        end = read_parts(source, offset)[-1].end
+    except CorruptRecordError as error:
+        error.record = ordinal
+        raise
+    if end == source.size:
+        return
+    if is_record_start(source, end):
+        raise IndexFormatError(f"ends at byte {end}, but the .rec goes on with another record there", hint=wrong)
+    problem = f"expected the end of the file or another record, found {source.read_at(end, 4).hex(' ')}"
+    raise CorruptRecordError(problem, offset=end, hint=_INSPECT)
+
+
+def is_record_start(source: Source, offset: int) -> bool:
+    """Whether the head of a whole record, or of the first part of one, stands at *offset*."""
+    try:
+        return parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size).flag <= FIRST
+    except CorruptRecordError as error:
+        # A head that is right but reaches behind the end of a cut file is a start nevertheless.
+        return error.offset == offset + HEAD_BYTES

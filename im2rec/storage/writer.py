@@ -1,0 +1,98 @@
+"""Write a ``.rec`` and its ``.idx`` together."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+from im2rec.errors import OutputError, ParameterError
+from im2rec.format.indexfile import MAX_KEY, index_line
+from im2rec.format.recordio import encode_record
+from im2rec.storage.paths import AsideFile, PathLike, index_to_write, refuse_existing, writing
+
+
+class RecordWriter:
+    """Append records to a new ``.rec`` and its index; both appear under their names when it is closed.
+
+    ::
+
+        with im2rec.RecordWriter("out.rec") as writer:
+            writer.write(payload, key=7)
+
+    Everything is written aside, in the same folder. ``close()`` removes an old index, renames the ``.rec``, then the
+    ``.idx``: a kill in between leaves at worst a ``.rec`` without index, never one beside a foreign index. After an
+    exception in the block, or ``discard()``, nothing is left. Not safe in threads; does not pickle.
+
+    Raises OutputError when a file exists and *force* is not given, or when it cannot be written (a full disk).
+    """
+
+    def __init__(self, path: PathLike, *, force: bool = False) -> None:
+        self.path = Path(path)
+        self.index_path = index_to_write(path)
+        self.offset = 0  # of the next record: counted here, never asked of the system
+        self.records = 0
+        refuse_existing([self.path, self.index_path], force=force)
+        self._rec = AsideFile(self.path, force=force)
+        try:
+            self._idx = AsideFile(self.index_path, force=force)
+        except OutputError:
+            self._rec.discard()
+            raise
+        self._closed = False
+
+    def write(self, payload: bytes, *, key: int) -> int:
+        """Append *payload* as the record *key* (0 to 2**64 - 1) and return its offset in bytes.
+
+        Raises RecordTooLargeError, ParameterError for the key, OutputError; after the first two the file goes on.
+        """
+        return self.write_frame(encode_record(payload), key=key)
+
+    def write_frame(self, frame: bytes, *, key: int) -> int:
+        """Append one record that :func:`~im2rec.format.recordio.encode_record` has framed already."""
+        if self._closed:
+            raise OutputError(f"{self.path}: is closed", hint="open a new writer")
+        if not 0 <= key <= MAX_KEY:
+            raise ParameterError(f"key={key} must be 0 to {MAX_KEY}")
+        offset = self.offset
+        self._rec.write(frame)
+        self._idx.write(index_line(key, offset))
+        self.offset += len(frame)
+        self.records += 1
+        return offset
+
+    def close(self) -> None:
+        """Bring both files to the disk and put them under their names; again is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._rec.finish()
+            self._idx.finish()
+            with writing(self.index_path):
+                self.index_path.unlink(missing_ok=True)
+            self._rec.rename()
+            self._idx.rename()
+        finally:
+            self._rec.discard()
+            self._idx.discard()
+
+    def discard(self) -> None:
+        """Give up: remove what was written aside. Files that stood under the final names stay."""
+        self._closed = True
+        self._rec.discard()
+        self._idx.discard()
+
+    def __enter__(self) -> RecordWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"a RecordWriter ({os.fspath(self.path)}) is one process's own: it cannot be pickled")
