@@ -46,12 +46,15 @@ def is_listable(path: str) -> bool:
     return bool(path) and not any(sign in path for sign in UNLISTABLE) and path == path.strip(BLANKS)
 
 
-def read_list(lines: Iterable[str], *, label_width: int | None = None) -> Iterator[ListEntry | ListFormatError]:
+def read_list(
+    lines: Iterable[str], *, label_width: int | None = None, first: int = 1
+) -> Iterator[ListEntry | ListFormatError]:
     """Yield an entry for each image in *lines*, and an error (not raised) for each line that cannot be read.
 
-    *label_width* is the number of labels every line must have; None takes any number, at least one.
+    *first* is the number of the first line, *label_width* the number of labels every line must have; None takes any
+    number, at least one.
     """
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         text = line.strip(BLANKS)
         if not text or text.startswith("#"):
             continue

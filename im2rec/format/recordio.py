@@ -154,6 +154,20 @@ def join_parts(source: Source, parts: list[Part]) -> bytes:
     return MAGIC.join([_data(source, part) for part in parts])
 
 
+def read_start(source: Source, offset: int, size: int) -> bytes:
+    """The first *size* bytes of the payload of the record at *offset*, all of a shorter one; the rest is not read.
+
+    Raises CorruptRecordError as :func:`read_parts` does.
+    """
+    parts = read_parts(source, offset)
+    start = source.read_at(parts[0].start, min(parts[0].length, size))
+    for part in parts[1:]:
+        if len(start) >= size:
+            break
+        start += MAGIC + source.read_at(part.start, min(part.length, size))
+    return start[:size]
+
+
 def _data(source: Source, part: Part) -> bytes:
     data = source.read_at(part.start, part.end - part.start)
     if len(data) < part.end - part.start:

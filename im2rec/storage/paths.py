@@ -178,8 +178,10 @@ class AsideFile:
 
 
 def refuse_existing(paths: list[Path], *, force: bool) -> None:
-    """Raise OutputError for the first of *paths* that exists, unless *force*; folders are refused always."""
+    """Raise OutputError for the first of *paths* that exists, unless *force*, or that never could be a file."""
     for path in paths:
+        if not path.parent.is_dir():
+            raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
         if path.is_dir():
             raise OutputError(f"{path}: is a folder", hint="name a file")
         if os.path.lexists(path) and not force:

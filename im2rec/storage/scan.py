@@ -17,13 +17,12 @@ from im2rec.errors import CorruptRecordError
 from im2rec.format.recordio import (
     FLAG_SHIFT,
     HEAD_BYTES,
-    MAGIC,
     MAGIC_WORD,
-    Part,
     Source,
     find_record,
     parse_head,
     read_parts,
+    read_start,
 )
 
 FRONT_BYTES = 64  # of a record on disk: part head 8, image header 24, and the first bytes of labels or content
@@ -156,7 +155,7 @@ class _Rows:
     def add_split(self, source: Source, offset: int) -> int:
         """Add a record that may be in several parts; its end. Raises CorruptRecordError."""
         parts = read_parts(source, offset)
-        front = source.read_at(offset, HEAD_BYTES) + _first_bytes(source, parts)
+        front = source.read_at(offset, HEAD_BYTES) + read_start(source, offset, FRONT_BYTES - HEAD_BYTES)
         self.split[len(self.offsets)] = len(parts)
         self.add(offset, sum(part.length for part in parts) + 4 * (len(parts) - 1), front)
         return parts[-1].end
@@ -174,13 +173,3 @@ class _Rows:
             joined = b"".join(front.ljust(FRONT_BYTES, b"\0") for front in self.fronts)
         fronts = np.frombuffer(joined, np.uint8).reshape(-1, FRONT_BYTES)
         return Block(self.offsets, self.sizes, fronts, self.split)
-
-
-def _first_bytes(source: Source, parts: list[Part]) -> bytes:
-    """The first bytes of the payload in *parts*, as many as a front has room for."""
-    wanted, front = FRONT_BYTES - HEAD_BYTES, b""
-    for number, part in enumerate(parts):
-        front += (MAGIC if number else b"") + source.read_at(part.start, min(part.length, wanted))
-        if len(front) >= wanted:
-            break
-    return front[:wanted]

@@ -1,0 +1,329 @@
+"""From a folder of pictures to list files: walk, number the classes, shuffle, split, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from im2rec.errors import InputError, ParameterError
+from im2rec.format.listfile import is_listable, list_line
+from im2rec.storage.paths import AsideFile, PathLike, check_folder, reading, reason, refuse_existing
+
+DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
+DEFAULT_SEED = 100  # the reference's, so that its permutation is ours
+SPLIT_NAMES = {1: ("",), 2: ("_train", "_test"), 3: ("_train", "_val", "_test")}
+HIDDEN, OTHER_SUFFIX, UNLISTABLE = "hidden", "other suffix", "name cannot stand in a list"
+LINKED_AGAIN, UNREADABLE, BROKEN = "linked folder walked already", "unreadable folder", "neither file nor folder"
+PROBLEMS = (UNLISTABLE, UNREADABLE)
+
+
+class Item(NamedTuple):
+    """A picture of the walk: its class and its path below the root, with ``/`` separators."""
+
+    label: int
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ListOptions:
+    """How to make lists; *split* holds one to three shares, *extensions* suffixes in any case, dot or not."""
+
+    shuffle: bool = False
+    seed: int = DEFAULT_SEED
+    split: tuple[float, ...] = (1.0,)
+    stratify: bool = False
+    flat: bool = False
+    extensions: tuple[str, ...] = DEFAULT_EXTENSIONS
+    classes: PathLike | None = None
+    chunks: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "split", shares(self.split))
+        object.__setattr__(self, "extensions", tuple(_suffix(word) for word in self.extensions if word.strip(" .")))
+        if not self.extensions:
+            raise ParameterError("--exts names no suffix", hint="for one: --exts jpg,png")
+        if self.chunks < 1:
+            raise ParameterError(f"--chunks={self.chunks} must be 1 or more")
+
+
+@dataclasses.dataclass
+class Walk:
+    """What a folder holds: pictures in walk order, classes in order of their labels, and what was left out, why."""
+
+    items: list[Item] = dataclasses.field(default_factory=list)
+    classes: list[str] = dataclasses.field(default_factory=list)
+    left_out: Counter[str] = dataclasses.field(default_factory=Counter)
+    problems: list[str] = dataclasses.field(default_factory=list)  # one line each, for what must be told
+
+
+@dataclasses.dataclass
+class ListSummary:
+    """What :func:`make_list` did: images by list file, pictures by class, what was left out by reason."""
+
+    root: str
+    images: int
+    classes: dict[str, int]
+    left_out: dict[str, int]
+    problems: list[str]
+    warnings: list[str]
+    lists: dict[str, int]
+    classes_file: str
+    dry_run: bool
+
+
+def shares(split: Iterable[float]) -> tuple[float, ...]:
+    """One to three shares that add up to 1; a single share below 1 gets the rest as its second.
+
+    Raises ParameterError for anything else.
+    """
+    given = tuple(split)
+    shown = ",".join(f"{share:g}" for share in given)
+    if not 1 <= len(given) <= 3:
+        raise ParameterError(f"--split {shown} has {len(given)} values", hint="give one to three, as in 0.8,0.1,0.1")
+    # Written so that NaN is refused too.
+    if not all(0 <= share <= 1 for share in given):
+        raise ParameterError(f"--split {shown} must hold shares from 0 to 1")
+    if len(given) == 1:
+        return given if given[0] == 1 else (given[0], 1 - given[0])
+    if not math.isclose(sum(given), 1, abs_tol=1e-6):
+        raise ParameterError(f"--split {shown} adds up to {sum(given):g}, not to 1")
+    return given
+
+
+def make_list(
+    root: PathLike,
+    prefix: PathLike | None = None,
+    options: ListOptions | None = None,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> ListSummary:
+    """Write ``<prefix>*.lst`` and ``<prefix>.classes.txt`` for the pictures below *root*.
+
+    *prefix* defaults to the folder's name, in the current directory. *progress* is called with the count of pictures
+    found so far. Nothing appears under a final name before everything is written.
+    Raises InputError for a root that is no folder or holds no picture, and for a folder missing in ``classes``;
+    OutputError when a file exists and *force* is not given; ParameterError.
+
+    Source: mxnet tools/im2rec.py, ``make_list``.
+    """
+    options = options or ListOptions()
+    root = Path(root)
+    check_folder(root)
+    stem = Path(prefix) if prefix is not None else Path(root.resolve().name or "list")
+    names = list_names(stem, options)
+    classes_path = stem.with_name(stem.name + ".classes.txt")
+    refuse_existing(names, force=force)
+    fixed = read_classes(options.classes) if options.classes is not None else None
+    walk = walk_folder(root, options, fixed, progress)
+    if not walk.items:
+        raise InputError(f"{root}: holds no images ({', '.join(options.extensions)})", hint=_no_images(walk, options))
+    lists = divide(walk.items, options)
+    if not dry_run:
+        classes_text = "".join(f"{name}\n" for name in walk.classes)
+        _write([*zip(names, map(list_text, lists), strict=True)], (classes_path, classes_text), force=force)
+    counts = Counter(item.label for item in walk.items)
+    return ListSummary(
+        root=os.fspath(root),
+        images=len(walk.items),
+        classes={name: counts[label] for label, name in enumerate(walk.classes)},
+        left_out=dict(walk.left_out),
+        problems=walk.problems,
+        warnings=_warnings(walk, names, lists, counts),
+        lists={os.fspath(name): len(entries) for name, entries in zip(names, lists, strict=True)},
+        classes_file=os.fspath(classes_path),
+        dry_run=dry_run,
+    )
+
+
+def walk_folder(
+    root: Path, options: ListOptions, fixed: list[str] | None = None, progress: Callable[[int], None] | None = None
+) -> Walk:
+    """Find the pictures below *root*: in each folder files first, then sub-folders, both in Python's string order.
+
+    A folder takes the next label at its first picture, or its line in *fixed*. Hidden files and folders are left out;
+    a linked folder is followed unless its target was walked already, so loops end.
+
+    Source: mxnet tools/im2rec.py, ``list_image``.
+    """
+    walk = Walk(classes=list(fixed or []))
+    labels = {name: label for label, name in enumerate(walk.classes)}
+    seen: set[tuple[int, int]] = set()
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        files, folders = _entries(root, folder, seen, walk)
+        for name in files:
+            path = f"{folder}/{name}" if folder else name
+            if not name.lower().endswith(options.extensions) or name.lower() in options.extensions:
+                walk.left_out[OTHER_SUFFIX] += 1
+            elif not is_listable(path):
+                walk.left_out[UNLISTABLE] += 1
+                walk.problems.append(f"{path!r}: {UNLISTABLE} (a TAB, a line break, or a blank at an end); rename it")
+            else:
+                walk.items.append(Item(_label(folder or ".", labels, walk, options, fixed), path))
+        if progress:
+            progress(len(walk.items))
+        if not options.flat:
+            pending += [f"{folder}/{name}" if folder else name for name in reversed(folders)]
+    return walk
+
+
+def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: Walk) -> tuple[list[str], list[str]]:
+    """Sorted names of the files and of the sub-folders of *folder*, those that are left out counted."""
+    files, folders = [], []
+    try:
+        status = os.stat(root / folder)  # noqa: PTH116 - one call for both numbers
+        if (status.st_dev, status.st_ino) in seen:
+            walk.left_out[LINKED_AGAIN] += 1
+            return [], []
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    walk.left_out[HIDDEN] += 1
+                elif entry.is_dir():
+                    folders.append(entry.name)
+                elif entry.is_file():
+                    files.append(entry.name)
+                else:
+                    walk.left_out[BROKEN] += 1
+    except OSError as error:
+        walk.left_out[UNREADABLE] += 1
+        walk.problems.append(f"{folder or '.'!r}: {UNREADABLE}: {reason(error)}")
+    return sorted(files), sorted(folders)
+
+
+def _label(folder: str, labels: dict[str, int], walk: Walk, options: ListOptions, fixed: list[str] | None) -> int:
+    if options.flat:
+        folder = "."
+    if folder not in labels:
+        if fixed is not None:
+            raise InputError(f"{options.classes}: has no line for the folder {folder!r}", hint="add it at the end")
+        labels[folder] = len(walk.classes)
+        walk.classes.append(folder)
+    return labels[folder]
+
+
+def read_classes(path: PathLike) -> list[str]:
+    """The folders of a ``.classes.txt``, in order of their labels. Raises InputError, also for a doubled line."""
+    with reading(path):
+        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
+    classes = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+    seen: set[str] = set()
+    for line, name in enumerate(classes, 1):
+        if not name or name in seen:
+            what = f"{name!r} stands on two lines" if name else "is empty"
+            raise InputError(f"{os.fspath(path)}, line {line}: {what}", hint="one folder a line, line 1 is label 0")
+        seen.add(name)
+    return classes
+
+
+def list_names(stem: Path, options: ListOptions) -> list[Path]:
+    """The list files that will be written, chunk by chunk."""
+    chunks = [""] if options.chunks == 1 else [f"_{chunk}" for chunk in range(options.chunks)]
+    parts = SPLIT_NAMES[len(options.split)]
+    return [stem.with_name(f"{stem.name}{chunk}{part}.lst") for chunk in chunks for part in parts]
+
+
+def divide(items: list[Item], options: ListOptions) -> list[list[tuple[int, Item]]]:
+    """Shuffle, cut into chunks and split: for each list file its (id, picture) pairs; ids are walk positions.
+
+    Source: mxnet tools/im2rec.py, ``write_list`` and ``make_list``; every picture is in exactly one list here.
+    """
+    entries = list(enumerate(items))
+    if options.shuffle:
+        random.Random(options.seed).shuffle(entries)  # noqa: S311 - the reference's permutation, not a secret
+    size = -(-len(entries) // options.chunks)
+    if size * (options.chunks - 1) >= len(entries):
+        raise ParameterError(f"--chunks={options.chunks} leaves lists empty: {len(entries)} images, {size} in a list")
+    chunks = [entries[start : start + size] for start in range(0, len(entries), size)]
+    return [part for chunk in chunks for part in _split(chunk, options)]
+
+
+def _split(entries: list[tuple[int, Item]], options: ListOptions) -> list[list[tuple[int, Item]]]:
+    if not options.stratify:
+        return list(_cut(entries, options.split))
+    groups: dict[int, list[tuple[int, Item]]] = {}
+    for entry in entries:
+        groups.setdefault(entry[1].label, []).append(entry)
+    part_of: dict[int, int] = {}
+    for group in groups.values():
+        for number, part in enumerate(_cut(group, options.split)):
+            part_of.update((id_, number) for id_, _ in part)
+    return [[entry for entry in entries if part_of[entry[0]] == number] for number in range(len(options.split))]
+
+
+def _cut(entries: list[tuple[int, Item]], split: tuple[float, ...]) -> Iterator[list[tuple[int, Item]]]:
+    start = 0
+    for size in split_sizes(len(entries), split):
+        yield entries[start : start + size]
+        start += size
+
+
+def split_sizes(count: int, split: tuple[float, ...]) -> list[int]:
+    """Divide *count* by shares so that nothing is lost: largest remainder, the earlier share first when equal."""
+    # A share typed as 0.7 is not quite 0.7: without rounding, 0.7 of 10 would be 6 and a remainder of 0.999...
+    exact = [round(count * share / sum(split), 6) for share in split]
+    sizes = [math.floor(value) for value in exact]
+    by_remainder = sorted(range(len(split)), key=lambda part: sizes[part] - exact[part])
+    for part in by_remainder[: count - sum(sizes)]:
+        sizes[part] += 1
+    return sizes
+
+
+def list_text(entries: list[tuple[int, Item]]) -> Iterator[bytes]:
+    """The lines of a list file, in pieces of some thousand."""
+    for start in range(0, len(entries), 4096):
+        lines = (list_line(id_, (item.label,), item.path) for id_, item in entries[start : start + 4096])
+        yield "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _write(lists: list[tuple[Path, Iterator[bytes]]], classes: tuple[Path, str], *, force: bool) -> None:
+    """Write everything aside first, then rename: all files appear, or none."""
+    classes_path, text = classes
+    data = text.encode("utf-8", "surrogateescape")
+    files = list(lists)
+    # The map that came by --classes may be the very file that would be written.
+    if not (classes_path.is_file() and classes_path.read_bytes() == data):
+        files.append((classes_path, iter([data])))
+    open_files: list[AsideFile] = []
+    try:
+        for path, blocks in files:
+            open_files.append(AsideFile(path, force=force))
+            for block in blocks:
+                open_files[-1].write(block)
+            open_files[-1].finish()
+        for file in open_files:
+            file.rename()
+    finally:
+        for file in open_files:
+            file.discard()
+
+
+def _warnings(walk: Walk, names: list[Path], lists: list[list[tuple[int, Item]]], counts: Counter[int]) -> list[str]:
+    warnings = [f"{name} is empty" for name, entries in zip(names, lists, strict=True) if not entries]
+    missing = [name for label, name in enumerate(walk.classes) if not counts[label]]
+    if missing:
+        warnings.append(f"{len(missing)} class(es) of the map have no image, {missing[0]!r} for one")
+    return warnings
+
+
+def _no_images(walk: Walk, options: ListOptions) -> str:
+    if walk.problems:
+        return walk.problems[0]
+    other = walk.left_out[OTHER_SUFFIX]
+    if other:
+        return f"{other} files have other suffixes; name them with --exts"
+    return "without --flat sub-folders are searched too" if options.flat else "is it the right folder?"
+
+
+def _suffix(word: str) -> str:
+    return "." + word.strip().lstrip(".").lower()

@@ -1,0 +1,59 @@
+"""The KEY=VALUE words of ``im2rec pack``: the reference's eleven, and ours."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from im2rec.errors import ParameterError
+from im2rec.images.engine import ENCODINGS, ENGINES, INTERPOLATIONS
+from im2rec.params import check, param
+
+IMAGE_KEYS = ("resize", "center_crop", "quality", "color", "encoding", "inter_method", "engine", "png_level")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PackParams:
+    """What happens to each picture and label on its way into the ``.rec``."""
+
+    resize: int = param(-1, doc="Length of the shorter edge in pixels; 0 and -1 keep the size.", low=-1)
+    center_crop: bool = param(
+        False,
+        doc="Crop the centred square first.",
+        reference="as im2rec.py: works with and without resize (the C++ tool: only with)",
+    )
+    quality: int = param(95, doc="JPEG quality.", low=0, high=100, reference="JPEG only; never taken for the PNG level")
+    color: int = param(1, doc="1: three channels, 0: grey, -1: as stored.", choices=(-1, 0, 1))
+    encoding: str = param(
+        ".jpg", doc="What the pictures are stored as.", choices=ENCODINGS, reference="as the reference, and .bmp"
+    )
+    inter_method: int = param(
+        1,
+        doc="0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image.",
+        choices=INTERPOLATIONS,
+        reference="as the C++ tool; 10 is drawn from the id, so it repeats",
+    )
+    unchanged: bool = param(False, doc="Store the files as they are; excludes the keys above, engine and png_level.")
+    label_width: int | None = param(
+        None,
+        doc="Labels on every line of the list; not set: any number.",
+        low=1,
+        reference="checked on every line (the C++ tool: 1 unless given)",
+    )
+    pack_label: bool = param(
+        False, doc="Store all labels of a line, not only the first.", reference="as the C++ tool; one label: no vector"
+    )
+    nsplit: int = param(1, doc="Cut the list into this many parts, by bytes.", low=1)
+    part: int = param(0, doc="The part to pack, from 0; the output gets .partNNN appended.", low=0)
+    engine: str = param("auto", doc="Who resizes and encodes.", choices=ENGINES, reference="ours")
+    png_level: int = param(3, doc="PNG compression.", low=0, high=9, reference="ours (the C++ tool: quality)")
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.part >= self.nsplit:
+            raise ParameterError(f"part={self.part} must be below nsplit={self.nsplit}", hint="parts count from 0")
+        if self.unchanged:
+            defaults = {field.name: field.default for field in dataclasses.fields(self)}
+            given = [key for key in IMAGE_KEYS if getattr(self, key) != defaults[key]]
+            if given:
+                problem = f"unchanged=1 excludes {given[0]}={getattr(self, given[0])}"
+                raise ParameterError(problem, hint="stored as they are, pictures are neither decoded nor encoded")

@@ -1,0 +1,160 @@
+"""What packing counts as it goes, and what it tells in the end."""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from im2rec.build.list_source import Entry
+from im2rec.build.pack_params import PackParams
+from im2rec.build.records import Bad, Chunk, as_error
+from im2rec.errors import InputError
+from im2rec.format.listfile import ListEntry
+from im2rec.images.codec import JPEG_DECODER
+from im2rec.storage.paths import AsideFile
+
+EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
+
+
+@dataclasses.dataclass
+class PackSummary:
+    """What :func:`pack` did."""
+
+    list_path: str
+    images: int = 0
+    bad: dict[str, int] = dataclasses.field(default_factory=dict)
+    first_bad: Bad | None = None
+    notes: dict[str, int] = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    images_per_s: float = 0.0
+    workers: int = 1
+    engine: str = ""
+    jpeg_decoder: str = JPEG_DECODER
+    files: list[str] = dataclasses.field(default_factory=list)
+    report: str | None = None
+    dry_run: bool = False
+
+
+class BadReport:
+    """``OUT.bad.jsonl``: a JSON object for each image left out, written aside; a clean run removes an old one."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out.with_name(out.name + ".bad.jsonl")
+        self._file: AsideFile | None = None
+
+    def add(self, bad: list[Bad]) -> None:
+        """Append one line for each of *bad*."""
+        if bad and self._file is None:
+            self._file = AsideFile(self.path, force=True)
+        for row in bad:
+            assert self._file is not None
+            self._file.write(json.dumps(row._asdict()).encode() + b"\n")
+
+    def __enter__(self) -> BadReport:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None and self._file is None:
+            self.path.unlink(missing_ok=True)
+        if self._file is not None:
+            self._file.__exit__(kind, None, None)
+
+
+class Tally:
+    """Counts as the chunks come in, 8 bytes a record: what the summary and its warnings are made of."""
+
+    def __init__(self, params: PackParams, list_path: str, on_error: str) -> None:
+        self.params = params
+        self.list_path = list_path
+        self.fail = on_error == "fail"
+        self.images = self.bytes_in = self.bytes_out = 0
+        self.bad: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.first_bad: Bad | None = None
+        self.ids = array.array("Q")
+        self.many_labels = 0
+        self.rounded: ListEntry | None = None
+
+    def watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Pass *entries* on, looking at their labels."""
+        for entry in entries:
+            if isinstance(entry, ListEntry):
+                self.many_labels += len(entry.labels) > 1
+                if self.rounded is None and any(_rounds(label) for label in entry.labels):
+                    self.rounded = entry
+            yield entry
+
+    def add(self, chunk: Chunk) -> None:
+        """Count *chunk*; with ``on_error`` ``"fail"`` raise its first bad image."""
+        if chunk.bad and self.fail:
+            raise as_error(chunk.bad[0], self.list_path)
+        if chunk.bad and self.first_bad is None:
+            self.first_bad = chunk.bad[0]
+        self.images += len(chunk.frames)
+        self.bytes_in += chunk.bytes_in
+        self.bytes_out += sum(len(frame) for _, frame in chunk.frames)
+        self.bad.update(bad.reason for bad in chunk.bad)
+        self.notes.update(chunk.notes)
+        self.ids.extend(id_ for id_, _ in chunk.frames)
+
+    def refuse_nothing(self) -> None:
+        """Raise InputError when not one image came through; an empty part of a list is fine."""
+        if self.images or (not self.bad and self.params.nsplit > 1):
+            return
+        if self.first_bad is None:
+            raise InputError(f"{self.list_path}: lists no images", hint="make one with 'im2rec make-list'")
+        bad = self.first_bad
+        counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
+        what = f"{bad.path}: " if bad.path else ""
+        raise InputError(
+            f"{self.list_path}: none of its images could be packed: {counted}; line {bad.line}: {what}{bad.detail}"
+        )
+
+    def warnings(self) -> list[str]:
+        """One line for each thing that is probably not meant."""
+        found = []
+        if self.many_labels and not self.params.pack_label:
+            found.append(
+                f"{self.many_labels} images have several labels, only the first is stored; keep all with pack_label=1"
+            )
+        if self.rounded is not None:
+            labels = ", ".join(f"{label:.0f}" for label in self.rounded.labels if _rounds(label))
+            found.append(f"line {self.rounded.line}: float32 cannot hold the label {labels}; it is rounded")
+        if self.ids:
+            ids = np.sort(np.frombuffer(self.ids, np.uint64))
+            doubled = ids[1:][ids[1:] == ids[:-1]]
+            if len(doubled):
+                found.append(
+                    f"{len(doubled)} ids stand on more than one line, {doubled[0]} for one; by key, the last is read"
+                )
+        return found
+
+    def summary(self, *, seconds: float, **more: object) -> PackSummary:
+        """Everything counted, as the caller gets it."""
+        return PackSummary(
+            list_path=self.list_path,
+            images=self.images,
+            bad=dict(self.bad.most_common()),
+            first_bad=self.first_bad,
+            notes=dict(self.notes.most_common()),
+            warnings=self.warnings(),
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            seconds=round(seconds, 3),
+            images_per_s=round(self.images / max(seconds, 1e-9), 1),
+            **more,  # type: ignore[arg-type]
+        )
+
+
+def _rounds(label: float) -> bool:
+    """Whether *label* is an integer that float32 would change."""
+    return abs(label) > EXACT_INTEGERS and label.is_integer() and float(np.float32(label)) != label

@@ -1,0 +1,144 @@
+"""How every command talks: results on stdout, progress and warnings on stderr, tables of 80 columns."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import shlex
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from tqdm import tqdm
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SCHEMA = 1  # of the --json objects; counts up when a key goes or changes its meaning
+WIDTH = 80
+LINE_EVERY_S = 10.0
+_OPTIONS = {
+    "json": click.option("--json", "as_json", is_flag=True, help="Print one JSON object for scripts."),
+    "quiet": click.option("-q", "--quiet", is_flag=True, help="No progress."),
+    "debug": click.option("--debug", is_flag=True, help="A traceback with every error."),
+}
+_WRITING = {
+    "force": click.option("--force", is_flag=True, help="Replace existing files."),
+    "dry_run": click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing."),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Console:
+    """The common options of one run, and what they decide."""
+
+    as_json: bool = False
+    quiet: bool = False
+
+    def result(self, command: str, data: Any, text: str) -> None:
+        """Print the result: *data* (a dataclass) as JSON, or *text*."""
+        if self.as_json:
+            text = json.dumps({"schema": SCHEMA, "command": command, **dataclasses.asdict(data)})
+        click.echo(text)
+
+    def warn(self, lines: list[str]) -> None:
+        """One line each, on stderr."""
+        for line in lines:
+            click.echo(f"warning: {line}", err=True)
+
+    @contextlib.contextmanager
+    def progress(self, what: str, *, share: bool) -> Iterator[Callable[..., None] | None]:
+        """A function to call with the count so far (and, with *share*, the share that is done); None when quiet.
+
+        On a terminal a bar; elsewhere a line every ten seconds.
+        """
+        if self.quiet:
+            yield None
+        elif sys.stderr.isatty():
+            with _bar(what, share=share) as update:
+                yield update
+        else:
+            yield _ticker(what)
+
+
+def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Add the options every command has; those that write get ``--force`` and ``--dry-run`` too.
+
+    The function is called with a :class:`Console` first; ``force`` and ``dry_run`` stay keywords.
+    """
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(function)
+        def wrapped(*, as_json: bool, quiet: bool, debug: bool, **rest: Any) -> R:  # noqa: ARG001 - read where errors are
+            return function(Console(as_json, quiet), **rest)
+
+        for option in reversed([*(_WRITING.values() if writes else ()), *_OPTIONS.values()]):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return decorate
+
+
+@contextlib.contextmanager
+def _bar(what: str, *, share: bool) -> Iterator[Callable[..., None]]:
+    layout = (
+        "{desc} {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
+        if share
+        else "{desc}: {postfix} [{elapsed}]"
+    )
+    with tqdm(total=1.0 if share else None, desc=what, bar_format=layout, ncols=WIDTH, leave=False) as bar:
+
+        def update(count: int, done: float = 0.0) -> None:
+            bar.set_postfix_str(f"{count:,}", refresh=False)
+            bar.update(done - bar.n)
+
+        yield update
+
+
+def _ticker(what: str) -> Callable[..., None]:
+    due = time.monotonic() + LINE_EVERY_S
+
+    def update(count: int, done: float | None = None) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + LINE_EVERY_S
+            click.echo(f"{what}: {count:,}" + (f" ({done:.0%})" if done is not None else ""), err=True)
+
+    return update
+
+
+def table(head: str, rows: list[tuple[str, str]], next_command: list[str] | None = None) -> str:
+    """A headline, rows of name and value in two columns, and the command to type next; 80 columns wide.
+
+    Rows without a value are left out; long values go on in the second column. Commands are never broken.
+    """
+    width = max((len(name) for name, value in rows if value), default=0) + 4
+    lines = textwrap.wrap(head, WIDTH, break_on_hyphens=False)
+    for name, value in rows:
+        if value:
+            wrapped = textwrap.wrap(value, WIDTH - width, break_long_words=True, break_on_hyphens=False)
+            lines += [f"  {name}".ljust(width) + wrapped[0], *(" " * width + rest for rest in wrapped[1:])]
+    if next_command:
+        lines.append(f"next: {shlex.join(next_command)}")
+    return "\n".join(lines)
+
+
+def size(bytes_: float) -> str:
+    """*bytes_* the way a person says it."""
+    if bytes_ < 1000:
+        return f"{bytes_:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        bytes_ /= 1000
+        if bytes_ < 999.5:
+            return f"{bytes_:.3g} {unit}"
+    return f"{bytes_ / 1000:,.3g} TB"
+
+
+def counted(number: int, what: str, many: str = "") -> str:
+    """*number* with its noun: ``1 image``, ``1,234 images``."""
+    return f"{number:,} {what if number == 1 else many or what + 's'}"

@@ -1,0 +1,78 @@
+"""The group ``im2rec``: finds a command by its name, and imports it only when it is run."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from im2rec import __version__
+from im2rec.cli.exits import run
+
+# name -> module of the command, and its first line of help: `im2rec --help` imports none of them.
+COMMANDS = {
+    "make-list": ("im2rec.cli.make_list", "A folder of pictures to list files."),
+    "pack": ("im2rec.cli.pack", "A list to a .rec and its index."),
+    "inspect": ("im2rec.cli.inspect", "What is in a .rec, and is it whole."),
+    "completion": ("im2rec.cli.completion", "The shell code that completes im2rec's words."),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands from :data:`COMMANDS`; a first word that ends in ``.lst`` means ``pack``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command *cmd_name*; None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and an unknown name is answered with the nearest known one."""
+        name = args[0]
+        if name not in COMMANDS and name.lower().endswith(".lst"):
+            return "pack", self.get_command(ctx, "pack"), args
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
+            ctx.fail(
+                f"no command {name!r}; "
+                + (f"did you mean {near[0]!r}?" if near else f"commands: {', '.join(COMMANDS)}")
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def group(ctx: click.Context) -> None:
+    """Build, inspect and read MXNet-compatible RecordIO image datasets."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _invoke(words: list[str]) -> Any:
+    return group.main(words, prog_name="im2rec", standalone_mode=False)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run the command line on *words* (default: those the program was started with) and exit with its code."""
+    # Names that are no UTF-8 are shown with escapes instead of ending the program.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(run(_invoke, sys.argv[1:] if words is None else words))

@@ -1,0 +1,156 @@
+"""``im2rec inspect``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from im2rec.cli.console import Console, common_options, counted, size, table
+from im2rec.cli.exits import BAD_INPUT, DAMAGED, DONE, PROBLEMS
+from im2rec.inspection.model import Spread, Survey
+from im2rec.inspection.single import RecordView, first_records, records_by_key
+from im2rec.inspection.survey import survey
+
+SHOWN_DAMAGE = 4
+SHOWN_LABELS = 8
+
+
+@dataclasses.dataclass
+class Records:
+    """Single records, as ``--head`` and ``--key`` print them."""
+
+    path: str
+    records: list[RecordView]
+
+
+@click.command("inspect")
+@click.argument("rec", type=click.Path(path_type=Path))
+@click.option(
+    "--idx", type=click.Path(path_type=Path), help="The index to hold against it [default: the one beside it]."
+)
+@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records instead.")
+@click.option("--key", type=click.IntRange(min=0), multiple=True, help="Show the record with this index key instead.")
+@click.option("--all", "every", is_flag=True, help="Look at the header of every picture, not of 1000.")
+@common_options(writes=False)
+def command(console: Console, rec: Path, idx: Path | None, head: int | None, key: tuple[int, ...], every: bool) -> int:
+    """What is in a .rec, and is it whole.
+
+    Surveys the headers and first bytes of all records of REC. Exit code 0: whole; 3: an index or content is wrong;
+    4: no images; 5: damaged, by byte range.
+    """
+    if head is not None or key:
+        views = first_records(rec, head) if head is not None else []
+        views += records_by_key(rec, key, idx) if key else []
+        console.result("inspect", Records(str(rec), views), "\n".join(map(render_record, views)))
+        return DONE
+    with console.progress("records", share=True) as progress:
+        found = survey(rec, index=idx, every=every, progress=progress)
+    console.result("inspect", found, render(found))
+    if found.damage:
+        return DAMAGED
+    if not found.images:
+        return BAD_INPUT
+    return PROBLEMS if found.problems or found.index.state == "wrong" else DONE
+
+
+def render(found: Survey) -> str:
+    """The survey as a person reads it: at most 24 lines."""
+    rows = [
+        ("kind", found.kind),
+        ("payloads", _payloads(found)),
+        ("labels", _labels(found)),
+        ("classes", _classes(found)),
+        ("ids", _ids(found)),
+        ("content", ", ".join(f"{count:,} {kind}" for kind, count in found.contents.items())),
+        *_pictures(found),
+        ("index", _index(found)),
+        *[("problem", problem) for problem in found.problems[:SHOWN_DAMAGE]],
+        *_damage(found),
+    ]
+    head = f"{found.path}: {counted(found.records, 'record')}, {counted(found.images, 'image')}, {size(found.size)}"
+    return table(head, rows, ["im2rec", "inspect", found.path, "--head", "3"])
+
+
+def render_record(shown: RecordView) -> str:
+    """One record in a line or two."""
+    labels = " ".join(f"{label:g}" for label in shown.labels[:SHOWN_LABELS])
+    more = f" and {len(shown.labels) - SHOWN_LABELS} more" if len(shown.labels) > SHOWN_LABELS else ""
+    header = "" if shown.id is None else f", id {shown.id}, {'labels' if shown.flag else 'label'} {labels}{more}"
+    pixels = (
+        "" if shown.width is None else f", {shown.width} x {shown.height}, {counted(shown.channels or 0, 'channel')}"
+    )
+    what = f"{shown.content}{pixels}, {size(shown.content_bytes)}"
+    return table(f"record {shown.record} at byte {shown.offset}{header}", [("content", what)])
+
+
+def _payloads(found: Survey) -> str:
+    if found.payload_bytes is None:
+        return ""
+    split = f"; {counted(found.split_records, 'record')} split in parts" if found.split_records else ""
+    return _range(found.payload_bytes, size) + split
+
+
+def _labels(found: Survey) -> str:
+    names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in found.labels)
+    kinds = [f"{count:,} with {name}" for name, count in zip(names, found.labels.values(), strict=True)]
+    return ", ".join(kinds[:4]) + (f", and {len(kinds) - 4} more widths" if len(kinds) > 4 else "")
+
+
+def _classes(found: Survey) -> str:
+    classes = found.classes
+    if classes is None:
+        return ""
+    if not classes.whole_numbers:
+        return f"{counted(classes.count, 'distinct value')}, not all of them whole numbers"
+    (rare, few), (common, many) = classes.smallest, classes.largest
+    return f"{classes.count:,}; smallest {rare:.0f} ({few:,}), largest {common:.0f} ({many:,})"
+
+
+def _ids(found: Survey) -> str:
+    if found.ids is None:
+        return ""
+    doubled = found.ids.duplicates
+    many = f"; {doubled:,} stand there before, {found.ids.first_duplicate} for one" if doubled else ""
+    return f"{found.ids.lowest} to {found.ids.highest}{many or ', all different'}"
+
+
+def _pictures(found: Survey) -> list[tuple[str, str]]:
+    pictures = found.pictures
+    if pictures.width is None or pictures.height is None:
+        return []
+    channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in pictures.channels.items())
+    return [
+        ("pictures", f"{pictures.looked_at:,} looked at: {channels}"),
+        ("width", _range(pictures.width, lambda value: f"{value:g}")),
+        ("height", _range(pictures.height, lambda value: f"{value:g}")),
+    ]
+
+
+def _range(spread: Spread, show: Callable[[float], str]) -> str:
+    return f"{show(spread.smallest)} to {show(spread.largest)}, median {show(spread.median)}"
+
+
+def _index(found: Survey) -> str:
+    index = found.index
+    if index.path is None:
+        return "none beside it; not needed, but opening then scans the file"
+    if index.state == "wrong":
+        return f"{index.path}: WRONG: {index.problem}"
+    return f"{index.path}: agrees; its keys are {index.keys}"
+
+
+def _damage(found: Survey) -> list[tuple[str, str]]:
+    rows = [
+        (
+            "damaged",
+            f"bytes {piece.start} to {piece.end}, behind {counted(piece.record, 'whole record')}: {piece.problem}",
+        )
+        for piece in found.damage[:SHOWN_DAMAGE]
+    ]
+    rest = len(found.damage) - SHOWN_DAMAGE
+    if rest > 0:
+        rows.append(("in all", f"{len(found.damage):,} damaged ranges, {size(found.damaged_bytes)}; all with --json"))
+    return rows

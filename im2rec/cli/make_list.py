@@ -1,0 +1,78 @@
+"""``im2rec make-list``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from im2rec.build.make_list import DEFAULT_EXTENSIONS, DEFAULT_SEED, PROBLEMS, ListOptions, ListSummary, make_list
+from im2rec.cli.console import Console, common_options, counted, table
+from im2rec.cli.exits import DONE
+from im2rec.cli.exits import PROBLEMS as EXIT_PROBLEMS
+
+
+class Shares(click.ParamType[tuple[float, ...]]):
+    """Numbers joined by commas."""
+
+    name = "shares"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """``"0.8,0.1,0.1"`` to three floats."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(word) for word in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of numbers such as 0.8,0.1,0.1", param, ctx)
+
+
+@click.command("make-list")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--prefix", type=click.Path(path_type=Path), help="Start of the names written [default: ROOT's name].")
+@click.option("--shuffle", is_flag=True, help="Shuffle; the default seed gives im2rec.py's order.")
+@click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Seed of the shuffle.")
+@click.option("--split", type=Shares(), default="1", help="Shares of train,test or train,val,test: 0.9 or 0.8,0.1,0.1.")
+@click.option("--stratify", is_flag=True, help="Keep the shares inside every class.")
+@click.option("--flat", is_flag=True, help="Only ROOT's own files, all with label 0.")
+@click.option("--exts", default=",".join(DEFAULT_EXTENSIONS), show_default=True, help="Suffixes, in any letter case.")
+@click.option("--classes", type=click.Path(path_type=Path), help="A .classes.txt that fixes the labels.")
+@click.option("--chunks", type=int, default=1, show_default=True, help="Number of lists to cut the walk into.")
+@common_options(writes=True)
+def command(
+    console: Console, root: Path, prefix: Path | None, exts: str, force: bool, dry_run: bool, **words: object
+) -> int:
+    """A folder of pictures to list files.
+
+    Every folder below ROOT that holds pictures is a class. Writes PREFIX.lst, or PREFIX_train.lst and PREFIX_test.lst
+    (and PREFIX_val.lst) with --split, and the folder of every label as PREFIX.classes.txt.
+
+    \b
+    Example:
+      im2rec make-list photos/ --shuffle --split 0.9
+    """
+    options = ListOptions(extensions=tuple(exts.split(",")), **words)  # type: ignore[arg-type]
+    with console.progress("images found", share=False) as progress:
+        summary = make_list(root, prefix, options, force=force, dry_run=dry_run, progress=progress)
+    console.warn(summary.problems + summary.warnings)
+    console.result("make-list", summary, render(summary))
+    return EXIT_PROBLEMS if any(summary.left_out.get(reason) for reason in PROBLEMS) else DONE
+
+
+def render(summary: ListSummary) -> str:
+    """The summary as a person reads it."""
+    by_count = sorted(((count, name) for name, count in summary.classes.items() if count), key=lambda pair: pair[0])
+    extremes = [f"{name} ({count:,})" for count, name in (by_count[0], by_count[-1])]
+    left_out = [f"{count:,} {reason}" for reason, count in summary.left_out.items()]
+    lists = [f"{name} ({count:,})" for name, count in summary.lists.items()]
+    shown = [*lists[:4], f"and {len(lists) - 4} more"] if len(lists) > 5 else lists
+    head = f"{summary.root}: {counted(summary.images, 'image')} in {counted(len(summary.classes), 'class', 'classes')}"
+    first = next(iter(summary.lists))
+    rows = [
+        ("smallest", extremes[0] if len(by_count) > 1 else ""),
+        ("largest", extremes[1] if len(by_count) > 1 else ""),
+        ("left out", ", ".join(left_out)),
+        ("would write" if summary.dry_run else "written", ", ".join([*shown, summary.classes_file])),
+    ]
+    packed = Path(first).with_suffix(".rec")
+    return table(head, rows, None if summary.dry_run else ["im2rec", "pack", first, summary.root, str(packed)])

@@ -1,0 +1,97 @@
+"""``im2rec pack``."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import click
+
+from im2rec.build.pack import PackOptions, pack
+from im2rec.build.pack_params import PackParams
+from im2rec.build.pack_report import PackSummary
+from im2rec.cli.console import WIDTH, Console, common_options, counted, size, table
+from im2rec.cli.exits import DONE, PROBLEMS
+from im2rec.params import from_words, rows
+
+EXAMPLE = "im2rec pack photos_train.lst photos/ photos_train.rec resize=256"
+_KEYS_INDENT = 21
+
+
+class PackCommand(click.Command):
+    """A command whose help ends with the table of its keys; without a word it shows that help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help instead of an error when there is no word at all."""
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the keys with their defaults."""
+        formatter.write(f"\nKeys, with their defaults:\n{keys_help()}\n")
+        formatter.write(f"\nExample:\n  {EXAMPLE}\n")
+
+
+def keys_help() -> str:
+    """The table of keys, 80 columns wide."""
+    lines = []
+    for row in rows(PackParams):
+        text = textwrap.wrap(row.doc, WIDTH - _KEYS_INDENT)
+        shown = "" if row.default == "not set" else row.default
+        lines.append(f"  {row.name + '=' + shown:<{_KEYS_INDENT - 2}}{text[0]}")
+        lines += [" " * _KEYS_INDENT + more for more in text[1:]]
+    return "\n".join(lines)
+
+
+@click.command("pack", cls=PackCommand)
+@click.argument("list_path", metavar="LIST", type=click.Path(path_type=Path))
+@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--workers", type=int, help="Processes to work with [default: all CPUs]; never changes a byte.")
+@click.option(
+    "--on-error", type=click.Choice(["skip", "fail"]), default="skip", show_default=True, help="What a bad image does."
+)
+@common_options(writes=True)
+def command(console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object) -> int:
+    """A list to a .rec and its index.
+
+    Packs the images of LIST, found below ROOT, into OUT and OUT's .idx. Bad images are left out and reported in
+    OUT.bad.jsonl.
+    """
+    for name, value in (("ROOT", root), ("OUT", out)):
+        if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in rows(PackParams)}:
+            raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
+    params = from_words(PackParams, keys)
+    with console.progress("packing", share=True) as progress:
+        summary = pack(list_path, root, out, params, PackOptions(**options), progress=progress)  # type: ignore[arg-type]
+    console.warn(summary.warnings)
+    console.result("pack", summary, render(summary))
+    return PROBLEMS if summary.bad else DONE
+
+
+def render(summary: PackSummary) -> str:
+    """The summary as a person reads it."""
+    left_out = ""
+    if summary.first_bad is not None:
+        bad = summary.first_bad
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.bad.items())
+        report = f"; all in {summary.report}" if summary.report else ""
+        left_out = f"{reasons}; first: line {bad.line}, {bad.path or bad.detail}{report}"
+    verb = "would pack" if summary.dry_run else "packed"
+    engine = (
+        f"engine {summary.engine}, JPEGs decoded by {summary.jpeg_decoder}" if summary.engine else "stored unchanged"
+    )
+    speed = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {counted(summary.workers, 'worker')}"
+    table_rows = [
+        ("left out", left_out),
+        ("noted", ", ".join(f"{count:,} with {note}" for note, count in summary.notes.items())),
+        ("bytes", size(summary.bytes_in) + (f" in, {size(summary.bytes_out)} out" if not summary.dry_run else " in")),
+        ("time", "" if summary.dry_run else speed),
+        ("pictures", engine),
+        ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
+    ]
+    head = f"{verb} {counted(summary.images, 'image')} of {summary.list_path}"
+    return table(head, table_rows, None if summary.dry_run else ["im2rec", "inspect", summary.files[0]])

@@ -1,0 +1,196 @@
+"""Encoded pictures to pixels, and what can be told of them from their first bytes alone.
+
+JPEGs are decoded by libjpeg-turbo straight into numpy, without the GIL (simplejpeg); everything else by Pillow, which
+also steps in where simplejpeg is not installed or refuses a file. Pixels equal those OpenCV's ``imread`` gives
+``im2rec.py``; but CMYK pictures, and colour PNGs read as grey, may differ by one level.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from im2rec.errors import ImageError
+
+Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
+
+AS_STORED, GREY, COLOR = -1, 0, 1
+END_OF_IMAGE = b"\xff\xd9"
+EXIF_SEARCH_BYTES = 1 << 16  # an APP1 segment is at most this long, and the Exif one stands first
+ORIENTATION_TAG = 274
+NOT_AN_IMAGE, EMPTY = "not an image", "empty"
+CUT, STRAY, NO_END = "cut short", "stray bytes", "no end marker"
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", 0, "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
+    (b"BM", 0, "BMP"),
+    (b"GIF8", 0, "GIF"),
+    (b"WEBP", 8, "WebP"),
+    (b"II*\x00", 0, "TIFF"),
+    (b"MM\x00*", 0, "TIFF"),
+    (b"\x00\x00\x00\x0cjP  ", 0, "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
+    (b"ftypavif", 4, "AVIF"),
+    (b"P5", 0, "PPM"),
+    (b"P6", 0, "PPM"),
+)
+SIGNATURE_BYTES = 12  # as many first bytes tell all of them
+
+try:
+    _simplejpeg: Any = importlib.import_module("simplejpeg")
+except ImportError:
+    _simplejpeg = None
+JPEG_DECODER = "simplejpeg" if _simplejpeg else "pillow"
+
+
+class Decoded(NamedTuple):
+    """Pixels, and the harmless flaw the file had: ``STRAY`` bytes, ``NO_END`` marker, or nothing."""
+
+    pixels: Image
+    flaw: str = ""
+
+
+class ImageInfo(NamedTuple):
+    """What the header of an encoded picture says; *height* and *width* as stored, before any orientation."""
+
+    kind: str
+    height: int
+    width: int
+    channels: int
+
+
+def sniff(content: bytes) -> str:
+    """The kind of picture *content* starts like (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
+    if not content:
+        return EMPTY
+    for signature, at, kind in _SIGNATURES:
+        if content.startswith(signature, at):
+            return kind
+    return NOT_AN_IMAGE
+
+
+def image_info(content: bytes) -> ImageInfo:
+    """Size and channels from the header; the first few kilobytes of a file are usually enough.
+
+    Raises ImageError when there is no picture, or its header is not in *content*.
+    """
+    kind = sniff(content)
+    if kind == "JPEG" and _simplejpeg:
+        # Of a header that is cut short simplejpeg says ValueError or KeyError; Pillow also knows the rarer kinds.
+        with contextlib.suppress(ValueError, KeyError):
+            height, width, space, _ = _simplejpeg.decode_jpeg_header(content, strict=False)
+            return ImageInfo(kind, height, width, {"Gray": 1, "CMYK": 4, "YCCK": 4}.get(space, 3))
+    with _pillow(content) as picture:
+        return ImageInfo(kind, picture.height, picture.width, len(picture.getbands()))
+
+
+def decode(content: bytes, color: int = COLOR) -> Decoded:
+    """The pixels of an encoded picture, as (height, width, channels) uint8 in RGB order; a new array.
+
+    *color* 1 gives three channels and 0 one, both turned as the EXIF orientation says; -1 gives what is stored, not
+    turned: one, three, or with alpha four channels, and 16-bit grey as uint16. Alpha is dropped, not blended; 16 bits
+    become 8 by their high byte; palettes become colours.
+    Raises ImageError, its *reason* ``CUT`` when the picture data ends early.
+
+    Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it.
+    """
+    flaw = ""
+    if sniff(content) == "JPEG" and _simplejpeg:
+        grey = color == GREY or (color == AS_STORED and image_info(content).channels == 1)
+        pixels, flaw = _decode_jpeg(content, "GRAY" if grey else "RGB")
+        if pixels is not None:
+            return Decoded(pixels if color == AS_STORED else _turned(pixels, orientation(content)), flaw)
+    with _pillow(content) as picture:
+        if color == AS_STORED:
+            return Decoded(_stored(picture), flaw)
+        return Decoded(_turned(_flat(picture, color), picture.getexif().get(ORIENTATION_TAG, 1)), flaw)
+
+
+def orientation(content: bytes) -> int:
+    """The EXIF orientation of a JPEG, 1 to 8; 1 (upright) when there is none."""
+    if content.find(b"Exif\x00\x00", 0, EXIF_SEARCH_BYTES) < 0:
+        return 1
+    with contextlib.suppress(ImageError), _pillow(content) as picture:
+        turn = picture.getexif().get(ORIENTATION_TAG, 1)
+        return turn if turn in _TURNS else 1
+    return 1
+
+
+def _decode_jpeg(content: bytes, space: str) -> tuple[Image | None, str]:
+    """Pixels and flaw; None for pixels when Pillow should try. Raises ImageError for a cut file."""
+    try:
+        return _simplejpeg.decode_jpeg(content, space), ""
+    except ValueError as error:
+        problem = str(error)
+    if "Premature end of JPEG" in problem:
+        # With the end marker in place a whole picture passes the strict decoder, one whose data ends early does not.
+        with contextlib.suppress(ValueError):
+            return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space), NO_END
+    if "remature end" in problem:
+        raise ImageError("the picture data ends early", reason=CUT)
+    return None, STRAY if problem.startswith("Corrupt JPEG data") else ""
+
+
+@contextlib.contextmanager
+def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
+    """The picture as Pillow opens it; what goes wrong with it in the block becomes an ImageError."""
+    try:
+        with PillowImage.open(io.BytesIO(content)) as picture:
+            yield picture
+    except UnidentifiedImageError:
+        kind = sniff(content)
+        reason = kind if kind in (EMPTY, NOT_AN_IMAGE) else "does not decode"
+        raise ImageError("holds no picture that can be read", reason=reason) from None
+    except PillowImage.DecompressionBombError as error:
+        raise ImageError(str(error), reason="too many pixels") from None
+    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise what they like on damaged bytes
+        cut = "truncated" in str(error)
+        raise ImageError(f"does not decode: {error}", reason=CUT if cut else "does not decode") from None
+
+
+def _flat(picture: PillowImage.Image, color: int) -> Image:
+    """*picture* as uint8, three channels or one."""
+    if picture.mode in _DEEP:
+        picture = PillowImage.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
+    if "transparency" in picture.info and picture.mode == "P":
+        picture = picture.convert("RGBA")  # the palette's colours come out right only together with their alpha
+    if color == GREY:
+        return np.asarray(picture.convert("L"))[:, :, None]
+    return np.asarray(picture.convert("RGB"))
+
+
+def _stored(picture: PillowImage.Image) -> Image:
+    """*picture* with the channels and depth it has."""
+    if picture.mode in _DEEP:
+        return np.asarray(picture).astype(np.uint16)[:, :, None]
+    if picture.mode in ("L", "1"):
+        return np.asarray(picture.convert("L"))[:, :, None]
+    alpha = picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
+    return np.asarray(picture.convert("RGBA" if alpha else "RGB"))
+
+
+_DEEP = ("I;16", "I;16B", "I;16L", "I")  # 16-bit grey; "I" is what older Pillows call it
+_TURNS: dict[int, Callable[[Image], Image]] = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image[::-1].swapaxes(0, 1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image[:, ::-1].swapaxes(0, 1),
+}
+
+
+def _turned(image: Image, turn: int) -> Image:
+    """*image* turned upright, by EXIF orientation *turn*; contiguous."""
+    return np.ascontiguousarray(_TURNS.get(turn, _TURNS[1])(image))

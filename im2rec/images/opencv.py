@@ -1,0 +1,46 @@
+"""The engine MXNet's own tools are built on: resizing and encoding by OpenCV, byte for byte as im2rec.py's."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from im2rec.errors import ImageError
+from im2rec.images.codec import Image
+
+# Work is spread over processes and threads already; OpenCV's own would only stand in their way.
+cv2.setNumThreads(1)
+
+_INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
+_TO_BGR = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+
+
+class OpenCV:
+    """Resize and encode by OpenCV."""
+
+    name = "opencv"
+
+    def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
+        """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array."""
+        scaled = cv2.resize(image, (width, height), interpolation=_INTERPOLATIONS[inter_method])
+        return scaled.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
+
+    def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
+        """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""
+        if image.dtype != np.uint8 and encoding != ".png":
+            image = np.minimum(image, 255).astype(np.uint8)  # as OpenCV saturates, but without its warning
+        if image.shape[2] == 4 and encoding != ".png":
+            image = np.ascontiguousarray(image[:, :, :3])
+        if image.shape[2] > 1:
+            image = cv2.cvtColor(image, _TO_BGR[image.shape[2]])
+        options = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, quality], ".png": [cv2.IMWRITE_PNG_COMPRESSION, png_level]}
+        try:
+            done, encoded = cv2.imencode(encoding, image, options.get(encoding, []))
+        except cv2.error as error:
+            raise ImageError(f"does not encode: {error}", reason="does not encode") from None
+        if not done:
+            raise ImageError(f"does not encode as {encoding}", reason="does not encode")
+        return bytes(encoded)
+
+
+ENGINE = OpenCV()

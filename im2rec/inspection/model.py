@@ -1,0 +1,100 @@
+"""What a survey tells, as plain data: the object that ``inspect --json`` prints."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
+INSIGHTFACE, NO_IMAGES = "InsightFace, with header and identity records", "no images"
+
+
+@dataclasses.dataclass
+class Spread:
+    """Smallest, median and largest of some numbers."""
+
+    smallest: float
+    median: float
+    largest: float
+
+
+@dataclasses.dataclass
+class Classes:
+    """The distinct first labels of the records with a picture; counts of the rarest and the commonest."""
+
+    count: int
+    smallest: tuple[float, int]
+    largest: tuple[float, int]
+    whole_numbers: bool
+
+
+@dataclasses.dataclass
+class Ids:
+    """The ids in the headers; *duplicates* counts records whose id stands before them already."""
+
+    lowest: int
+    highest: int
+    duplicates: int
+    first_duplicate: int | None
+
+
+@dataclasses.dataclass
+class Pictures:
+    """Sizes in pixels and channels, as the headers of *looked_at* pictures say; *unreadable* have none."""
+
+    looked_at: int
+    width: Spread | None
+    height: Spread | None
+    channels: dict[int, int]
+    unreadable: int
+    first_unreadable: str | None
+
+
+@dataclasses.dataclass
+class IndexCheck:
+    """How an index stands to its ``.rec``: *state* is ``none``, ``agrees`` or ``wrong``; *keys* what they are."""
+
+    path: str | None
+    state: str
+    problem: str | None = None
+    keys: str | None = None
+
+
+@dataclasses.dataclass
+class DamagedRange:
+    """Bytes *start* to *end* hold no whole record; *record* counts the whole records before them."""
+
+    start: int
+    end: int
+    record: int
+    problem: str
+
+
+@dataclasses.dataclass
+class Survey:
+    """What :func:`survey` found in one file."""
+
+    path: str
+    size: int
+    records: int
+    kind: str
+    images: int
+    payload_bytes: Spread | None
+    split_records: int
+    labels: dict[int, int]
+    classes: Classes | None
+    ids: Ids | None
+    contents: dict[str, int]
+    pictures: Pictures
+    index: IndexCheck
+    damage: list[DamagedRange]
+    damaged_bytes: int
+    problems: list[str]
+
+
+def spread(values: npt.ArrayLike) -> Spread:
+    """Smallest, median and largest of *values*, which must not be empty."""
+    array = np.asarray(values)
+    return Spread(float(array.min()), float(np.median(array)), float(array.max()))

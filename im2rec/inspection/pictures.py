@@ -1,0 +1,65 @@
+"""Look at pictures by their headers alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from im2rec.errors import ImageError
+from im2rec.format.irheader import HEADER_BYTES
+from im2rec.format.recordio import Source, read_start
+from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, ImageInfo, image_info, sniff
+from im2rec.inspection.model import Pictures, spread
+
+SAMPLE = 1000  # pictures whose size is looked up, spread over the file
+_HEADER_READS = (4096, 1 << 16, 1 << 29)  # a picture's size usually stands in its first kilobytes
+
+
+def look_at_pictures(source: Source, records: Iterable[tuple[int, int, int]]) -> Pictures:
+    """Sizes and channels of the pictures in *records*: (ordinal, offset, number of labels in the vector)."""
+    widths, heights, unreadable, first = [], [], 0, None
+    channels: Counter[int] = Counter()
+    for ordinal, offset, flag in records:
+        try:
+            info = picture_info(source, offset, flag)
+        except ImageError as error:
+            unreadable += 1
+            first = first or f"record {ordinal}, {error}"
+            continue
+        if info is not None:
+            widths.append(info.width)
+            heights.append(info.height)
+            channels[info.channels] += 1
+    return Pictures(
+        looked_at=len(widths) + unreadable,
+        width=spread(widths) if widths else None,
+        height=spread(heights) if heights else None,
+        channels=dict(channels.most_common()),
+        unreadable=unreadable,
+        first_unreadable=first,
+    )
+
+
+def picture_info(source: Source, offset: int, flag: int) -> ImageInfo | None:
+    """What the picture header of the record at *offset* says; None for a record without a picture.
+
+    Raises ImageError when the content starts like a picture, but its header cannot be read.
+    """
+    start = HEADER_BYTES + 4 * flag
+    for wanted in _HEADER_READS:
+        content = read_start(source, offset, start + wanted)[start:]
+        if sniff(content) in (EMPTY, NOT_AN_IMAGE):
+            return None
+        try:
+            return image_info(content)
+        except ImageError:
+            if len(content) < wanted:  # the picture has no more
+                raise
+    return None
+
+
+def sample(count: int, wanted: int = SAMPLE) -> list[int]:
+    """Up to *wanted* of *count* ordinals, evenly spread, first and last among them."""
+    if count <= wanted:
+        return list(range(count))
+    return [step * (count - 1) // (wanted - 1) for step in range(wanted)]

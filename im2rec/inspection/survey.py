@@ -1,0 +1,250 @@
+"""What is in a ``.rec``: a survey of every header and first bytes, a sample of pictures, and what damage there is.
+
+No payload is read whole: a survey touches some 100 bytes of each record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.errors import InputError
+from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.irheader import HEADER_BYTES
+from im2rec.format.recordio import HEAD_BYTES, Source, read_start
+from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
+from im2rec.inspection.index_check import check_index
+from im2rec.inspection.model import (
+    DETECTION,
+    INSIGHTFACE,
+    NO_IMAGES,
+    PLAIN,
+    VECTORS,
+    Classes,
+    DamagedRange,
+    Ids,
+    IndexCheck,
+    Pictures,
+    Survey,
+    spread,
+)
+from im2rec.inspection.pictures import SAMPLE, look_at_pictures, sample
+from im2rec.storage.paths import InputFile, PathLike
+from im2rec.storage.reader import check_kind
+from im2rec.storage.scan import FRONT_BYTES, Block, Damage, scan_damaged
+
+SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"
+_NO_CONTENT = np.uint32(0xFFFFFFFF)  # in place of a number of labels, where the record is too short for them
+_LABELS_AT = HEAD_BYTES + HEADER_BYTES
+Progress = Callable[[int, float], None]
+
+
+def survey(
+    path: PathLike, *, index: PathLike | None = None, every: bool = False, progress: Progress | None = None
+) -> Survey:
+    """Survey the ``.rec`` at *path* and hold its index (*index*, else the one beside it) against it.
+
+    *every* looks at the header of every picture instead of a sample. *progress* is called with the records so far and
+    the share of the file that was walked. Damage is listed, never raised.
+    Raises InputError for a file that is missing, empty, or no RecordIO file, and for a named index that is missing.
+    """
+    file = InputFile(path)
+    try:
+        check_kind(file)
+        found = _Findings()
+        for piece in scan_damaged(file):
+            found.add(file, piece)
+            if progress:
+                progress(found.records, found.walked / file.size)
+        if not found.records and not found.damage:
+            raise InputError(f"{file.path}: holds no records")
+        check = check_index(file.path, _joined(found.offsets), _joined(found.ids), index)
+        return found.survey(file, check, every=every)
+    finally:
+        file.close()
+
+
+class _Findings:
+    """What is collected while the file is walked: 28 bytes a record, and counts."""
+
+    def __init__(self) -> None:
+        self.records = self.walked = self.split = self.shorts = self.bad_labels = 0
+        self.labels: Counter[int] = Counter()
+        self.first_labels: Counter[float] = Counter()
+        self.contents: Counter[str] = Counter()
+        self.damage: list[DamagedRange] = []
+        self.offsets: list[Offsets] = []
+        self.ids: list[Keys] = []
+        self.sizes: list[npt.NDArray[np.int64]] = []
+        self.flags: list[npt.NDArray[np.uint32]] = []
+        self.vectors = self.detection = self.labelled_empty = 0
+        self.first_flag, self.first_empty = 0, False
+
+    def add(self, file: InputFile, piece: Block | Damage) -> None:
+        """Take in a block of records, or a damaged range."""
+        if isinstance(piece, Damage):
+            self.damage.append(DamagedRange(piece.start, piece.end, self.records, _told(piece)))
+            self.walked = piece.end
+            return
+        sizes = np.array(piece.sizes, np.int64)
+        header = _columns(piece.fronts)
+        whole = sizes >= HEADER_BYTES
+        flags = np.where(whole, header["flag"], 0).astype(np.uint32)
+        lengths = sizes - HEADER_BYTES - 4 * flags.astype(np.int64)
+        fits = whole & (lengths >= 0)
+        if self.records == 0:
+            self.first_flag, self.first_empty = int(flags[0]), bool(fits[0] and lengths[0] == 0)
+        self.shorts += int(np.sum(~whole))
+        self.bad_labels += int(np.sum(whole & ~fits))
+        self.labels.update(_counts(flags[fits]))
+        vector = fits & (flags > 0)
+        self.vectors += int(np.sum(vector))
+        self.detection += int(np.sum(vector & _looks_like_detection(flags, header["vector"])))
+        self.labelled_empty += int(np.sum(vector & (lengths == 0)))
+        labels = np.where(flags > 0, header["vector"][:, 0], header["label"])
+        self.first_labels.update(_counts(labels[fits & (lengths > 0)]))
+        self.contents.update(_kinds(file, piece, flags, np.where(fits, lengths, -1)))
+        self.offsets.append(np.array(piece.offsets, np.int64))
+        self.ids.append(header["id"][:, 0])
+        self.sizes.append(sizes)
+        self.flags.append(np.where(fits, flags, _NO_CONTENT))
+        self.split += len(piece.split)
+        self.records += len(sizes)
+        self.walked = piece.offsets[-1]
+
+    def survey(self, file: InputFile, index: IndexCheck, *, every: bool) -> Survey:
+        """Everything found, in the form it is reported."""
+        images = self.records - self.shorts - self.bad_labels - self.contents[EMPTY] - self.contents[NOT_AN_IMAGE]
+        kind = self._kind(images)
+        offsets, flags = _joined(self.offsets), _joined(self.flags)
+        chosen = (int(n) for n in sample(self.records, self.records if every else SAMPLE) if flags[n] != _NO_CONTENT)
+        pictures = look_at_pictures(file, ((n, int(offsets[n]), int(flags[n])) for n in chosen))
+        sizes = _joined(self.sizes)
+        return Survey(
+            path=os.fspath(file.path),
+            size=file.size,
+            records=self.records,
+            kind=kind,
+            images=images,
+            payload_bytes=spread(sizes) if self.records else None,
+            split_records=self.split,
+            labels=dict(sorted(self.labels.items())),
+            classes=_classes(self.first_labels) if images and kind != DETECTION else None,
+            ids=_ids(_joined(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
+            contents=dict(self.contents.most_common()),
+            pictures=pictures,
+            index=index,
+            damage=self.damage,
+            damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
+            problems=self._problems(kind, pictures),
+        )
+
+    def _kind(self, images: int) -> str:
+        if not images:
+            return NO_IMAGES
+        if self.first_flag >= 2 and self.first_empty and self.labelled_empty:
+            return INSIGHTFACE
+        if not self.vectors:
+            return PLAIN
+        return DETECTION if self.detection == self.vectors else VECTORS
+
+    def _problems(self, kind: str, pictures: Pictures) -> list[str]:
+        """What the owner should know, a line each; damage and index are told elsewhere."""
+        found = []
+        for count, what in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
+            if count:
+                found.append(f"{count} records: {what}")
+        empty = self.contents[EMPTY] - (self.labelled_empty if kind == INSIGHTFACE else 0)
+        if empty:
+            found.append(f"{empty} records hold no picture")
+        if self.contents[NOT_AN_IMAGE]:
+            found.append(f"{self.contents[NOT_AN_IMAGE]} records hold something that is no picture")
+        if pictures.unreadable:
+            found.append(f"{pictures.unreadable} pictures with unreadable headers; first: {pictures.first_unreadable}")
+        return found
+
+
+def _columns(fronts: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+    """The header fields of a block of record fronts."""
+
+    def field(start: int, stop: int, kind: str) -> npt.NDArray[Any]:
+        return np.ascontiguousarray(fronts[:, start:stop]).view(kind)
+
+    return {
+        "flag": field(8, 12, "<u4")[:, 0],
+        "label": field(12, 16, "<f4")[:, 0],
+        "id": field(16, 24, "<u8"),
+        "vector": field(_LABELS_AT, _LABELS_AT + 8, "<f4"),
+    }
+
+
+def _looks_like_detection(flags: npt.NDArray[np.uint32], vector: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Whether label vectors start with header width A >= 2 and object width B >= 5, and the rest is whole objects.
+
+    Source: mxnet src/io/image_det_aug_default.cc, ``ImageDetLabel``.
+    """
+    with np.errstate(invalid="ignore"):
+        first, second = vector[:, 0], vector[:, 1]
+        header = np.where((first >= 2) & (first <= flags), first, 2).astype(np.int64)
+        width = np.where((second >= 5) & (second <= flags), second, 5).astype(np.int64)
+        right = (first == header) & (second == width) & (flags >= 7)
+    return np.asarray(right & ((flags.astype(np.int64) - header) % width == 0))
+
+
+def _kinds(
+    file: InputFile, block: Block, flags: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64]
+) -> Counter[str]:
+    """Count the contents of a block by their first bytes; *lengths* is below 0 where there is none to speak of."""
+    counted: Counter[str] = Counter()
+    counted[EMPTY] += int(np.sum(lengths == 0))
+    for flag in np.unique(flags[lengths > 0]):
+        start = _LABELS_AT + 4 * int(flag)
+        rows = np.flatnonzero((flags == flag) & (lengths > 0))
+        if start + SIGNATURE_BYTES > FRONT_BYTES:
+            counted.update(sniff(_content_start(file, block.offsets[row], int(flag))) for row in rows)
+            continue
+        long = rows[lengths[rows] >= SIGNATURE_BYTES]
+        signatures, counts = np.unique(block.fronts[long, start : start + SIGNATURE_BYTES], axis=0, return_counts=True)
+        for signature, count in zip(signatures, counts, strict=True):
+            counted[sniff(signature.tobytes())] += int(count)
+        for row in rows[lengths[rows] < SIGNATURE_BYTES]:
+            counted[sniff(block.fronts[row, start : start + int(lengths[row])].tobytes())] += 1
+    return +counted
+
+
+def _content_start(source: Source, offset: int, flag: int) -> bytes:
+    start = HEADER_BYTES + 4 * flag
+    return read_start(source, offset, start + SIGNATURE_BYTES)[start:]
+
+
+def _told(damage: Damage) -> str:
+    shift = (damage.end - damage.start) % 4
+    return damage.error.problem + (f"; {shift} bytes off the 4-byte grid behind it" if shift else "")
+
+
+def _joined(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.concatenate(arrays) if arrays else np.empty(0, np.int64)
+
+
+def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
+    distinct, counts = np.unique(values, return_counts=True)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
+
+
+def _classes(labels: Counter[float]) -> Classes | None:
+    if not labels:
+        return None
+    by_count = sorted(labels.items(), key=lambda pair: (pair[1], pair[0]))
+    whole = all(label.is_integer() for label in labels)
+    return Classes(len(labels), by_count[0], by_count[-1], whole)
+
+
+def _ids(ids: Keys) -> Ids:
+    ordered = np.sort(ids)
+    doubled = ordered[1:][ordered[1:] == ordered[:-1]]
+    return Ids(int(ordered[0]), int(ordered[-1]), len(doubled), int(doubled[0]) if len(doubled) else None)
