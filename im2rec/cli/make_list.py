@@ -12,19 +12,12 @@ from im2rec.cli.exits import DONE
 from im2rec.cli.exits import PROBLEMS as EXIT_PROBLEMS
 
 
-class Shares(click.ParamType[tuple[float, ...]]):
-    """Numbers joined by commas."""
-
-    name = "shares"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """``"0.8,0.1,0.1"`` to three floats."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(word) for word in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 0.8,0.1,0.1", param, ctx)
+def _shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
+    """``"0.8,0.1,0.1"`` to three numbers."""
+    try:
+        return tuple(float(word) for word in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.8,0.1,0.1") from None
 
 
 @click.command("make-list")
@@ -32,7 +25,9 @@ class Shares(click.ParamType[tuple[float, ...]]):
 @click.option("--prefix", type=click.Path(path_type=Path), help="Start of the names written [default: ROOT's name].")
 @click.option("--shuffle", is_flag=True, help="Shuffle; the default seed gives im2rec.py's order.")
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Seed of the shuffle.")
-@click.option("--split", type=Shares(), default="1", help="Shares of train,test or train,val,test: 0.9 or 0.8,0.1,0.1.")
+@click.option(
+    "--split", default="1", callback=_shares, help="Shares of train,test or train,val,test: 0.9 or 0.8,0.1,0.1."
+)
 @click.option("--stratify", is_flag=True, help="Keep the shares inside every class.")
 @click.option("--flat", is_flag=True, help="Only ROOT's own files, all with label 0.")
 @click.option("--exts", default=",".join(DEFAULT_EXTENSIONS), show_default=True, help="Suffixes, in any letter case.")
