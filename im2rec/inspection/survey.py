@@ -39,6 +39,7 @@ from im2rec.storage.reader import check_kind
 from im2rec.storage.scan import FRONT_BYTES, Block, Damage, scan_damaged
 
 SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"
+_FOLD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that nothing of the first 8 bytes is lost
 _NO_CONTENT = np.uint32(0xFFFFFFFF)  # in place of a number of labels, where the record is too short for them
 _LABELS_AT = HEAD_BYTES + HEADER_BYTES
 Progress = Callable[[int, float], None]
@@ -209,9 +210,12 @@ def _kinds(
             counted.update(sniff(_content_start(file, block.offsets[row], int(flag))) for row in rows)
             continue
         long = rows[lengths[rows] >= SIGNATURE_BYTES]
-        signatures, counts = np.unique(block.fronts[long, start : start + SIGNATURE_BYTES], axis=0, return_counts=True)
-        for signature, count in zip(signatures, counts, strict=True):
-            counted[sniff(signature.tobytes())] += int(count)
+        signatures = np.ascontiguousarray(block.fronts[long, start : start + SIGNATURE_BYTES])
+        # The same few signatures over and over: 12 bytes folded into one number are found ten times faster than rows.
+        folded = signatures[:, :8].copy().view("<u8") * _FOLD + signatures[:, 8:].copy().view("<u4")
+        _, first, counts = np.unique(folded, return_index=True, return_counts=True)
+        for row, count in zip(first, counts, strict=True):
+            counted[sniff(signatures[row].tobytes())] += int(count)
         for row in rows[lengths[rows] < SIGNATURE_BYTES]:
             counted[sniff(block.fronts[row, start : start + int(lengths[row])].tobytes())] += 1
     return +counted

@@ -1,0 +1,17 @@
+#!/bin/sh
+# The main job on the sample pictures: list, pack, inspect. Run by `make demo`; writes to build/demo.
+set -eu
+cd "$(dirname "$0")/.."
+rm -rf build/demo
+mkdir -p build/demo
+
+run() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+run im2rec make-list sample_data/photos --prefix build/demo/photos --shuffle --split 0.9
+run im2rec pack build/demo/photos_train.lst sample_data/photos build/demo/train.rec resize=128
+run im2rec inspect build/demo/train.rec
+run im2rec pack sample_data/labels4.lst sample_data/photos build/demo/labels4.rec resize=128 label_width=4 pack_label=1
+run im2rec inspect build/demo/labels4.rec --head 2

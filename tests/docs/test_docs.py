@@ -1,0 +1,113 @@
+"""The README is run, and the reference pages are what the commands and parameters say."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+from im2rec.cli.group import COMMANDS, group
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+BLOCKS = BLOCK.findall(README)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the README's first shell example has run."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "sample_data" / "photos", folder / "sample_data" / "photos")
+    return folder
+
+
+def transcript(block: str) -> list[tuple[str, str]]:
+    """The commands of a console block, each with the output that is printed under it."""
+    steps = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    return [(command, output) for command, _, output in (step.partition("\n") for step in steps)]
+
+
+def without_numbers(text: str) -> str:
+    """*text* with what depends on machine and library versions, numbers and units of bytes, made equal."""
+    text = re.sub(r"engine opencv, JPEGs decoded by \w+|engine pillow, JPEGs decoded by \w+", "ENGINE", text)
+    return re.sub(r"\d[\d.,]*\d|\d", "N", text)
+
+
+def run(command: str, folder: Path) -> str:
+    words = shlex.split(command)
+    assert "im2rec" == words[0]
+    done = subprocess.run(
+        [sys.executable, "-m", "im2rec", *words[1:]], cwd=folder, capture_output=True, text=True, encoding="utf-8"
+    )
+    return done.stdout + done.stderr
+
+
+def test_every_command_of_the_readme_prints_what_the_readme_says(ran: Path) -> None:
+    steps = [step for kind, block in BLOCKS if kind == "console" for step in transcript(block)]
+
+    assert len(steps) >= 5
+    for command, output in steps:
+        assert without_numbers(output) == without_numbers(run(command, ran)), command
+
+    (code,) = [block for kind, block in BLOCKS if kind == "python"]
+    printed = BLOCKS[[kind for kind, _ in BLOCKS].index("python") + 1][1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=ran, capture_output=True, text=True)
+    assert (printed.splitlines()[1:], "") == (done.stdout.splitlines()[1:], done.stderr)
+
+
+def test_the_readme_opens_with_the_two_make_commands() -> None:
+    kind, block = BLOCKS[0]
+
+    assert ("sh", ["make demo", "make test"]) == (kind, [line.split("  ")[0] for line in block.splitlines()])
+
+
+def test_every_command_is_named_in_the_readme() -> None:
+    assert [] == [name for name in COMMANDS if f"im2rec {name} " not in README]
+
+
+def test_every_link_of_the_documentation_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_page_of_parameters_is_generated_from_what_is_there(generator: ModuleType) -> None:
+    assert generator.parameters_page() == (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_a_command_is_on_the_page_of_commands_and_has_help(name: str) -> None:
+    # Not the whole page: how help is laid out changes with click.
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").split(f"## im2rec {name}\n")[1].split("\n## ")[0]
+    command = group.get_command(click.Context(group), name)
+
+    assert command is not None
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [] == [option.name for option in options if not option.help or option.opts[-1] not in page]
+
+
+@pytest.fixture
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_nothing_in_the_project_names_a_place_of_one_machine() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    names = [name for name in listed.stdout.splitlines() if name.endswith((".py", ".md", ".toml", "Makefile", ".sh"))]
+    found = [name for name in names if re.search(r"/(?:home|root|work)/\w", (ROOT / name).read_text(encoding="utf-8"))]
+
+    assert [] == found
+    assert names or not (ROOT / ".git").exists() or os.name == "nt"
