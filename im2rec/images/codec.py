@@ -26,6 +26,8 @@ AS_STORED, GREY, COLOR = -1, 0, 1
 END_OF_IMAGE = b"\xff\xd9"
 EXIF_SEARCH_BYTES = 1 << 16  # an APP1 segment is at most this long, and the Exif one stands first
 ORIENTATION_TAG = 274
+_EXIF = b"Exif\x00\x00"
+_METADATA_MARKERS = (*range(0xE0, 0xF0), 0xFE)  # APP0 to APP15, and comments
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
 CUT, STRAY, NO_END = "cut short", "stray bytes", "no end marker"
 
@@ -117,12 +119,25 @@ def decode(content: bytes, color: int = COLOR) -> Decoded:
 
 def orientation(content: bytes) -> int:
     """The EXIF orientation of a JPEG, 1 to 8; 1 (upright) when there is none."""
-    if content.find(b"Exif\x00\x00", 0, EXIF_SEARCH_BYTES) < 0:
+    if not _has_exif(content):
         return 1
     with contextlib.suppress(ImageError), _pillow(content) as picture:
         turn = picture.getexif().get(ORIENTATION_TAG, 1)
         return turn if turn in _TURNS else 1
     return 1
+
+
+def _has_exif(content: bytes) -> bool:
+    """Whether an Exif segment stands among the first ones of a JPEG."""
+    at = 2
+    while content[at : at + 1] == b"\xff":
+        if content.startswith(_EXIF, at + 4):
+            return True
+        if content[at + 1] not in _METADATA_MARKERS:
+            return False
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    # Stray bytes between segments: look for it the long way.
+    return content.find(_EXIF, 0, EXIF_SEARCH_BYTES) >= 0
 
 
 def _decode_jpeg(content: bytes, space: str) -> tuple[Image | None, str]:
