@@ -76,7 +76,7 @@ def from_words(kind: type[T], words: Iterable[str], *, also: Mapping[str, Any] |
         if not equals:
             raise ParameterError(f"{word!r} is not KEY=VALUE", hint=_meant(kind, word))
         _check_known(kind, name)
-        if name in given and str(given[name]) != value:
+        if name in given and _read(kind, name, given[name]) != _read(kind, name, value):
             raise ParameterError(f"{name} is given twice: {given[name]} and {value}", hint="give it once")
         given[name] = value
     return from_mapping(kind, given)
@@ -107,6 +107,10 @@ def rows(kind: type[Any]) -> list[Row]:
     ]
 
 
+def _read(kind: type[Any], name: str, value: Any) -> Any:
+    return _converted(name, value, _types(kind)[name])
+
+
 def _types(kind: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
@@ -127,15 +131,25 @@ def _meant(kind: type[Any], word: str) -> str:
 
 def _converted(name: str, value: Any, kind: Any) -> Any:
     """*value* as the declared type; text is read the way MXNet reads it."""
-    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
-        if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
-            return None
-        (kind,) = [member for member in typing.get_args(kind) if member is not type(None)]
+    if _is_optional(kind) and (value is None or (isinstance(value, str) and value.strip().lower() == "none")):
+        return None
+    kind = _without_none(kind)
     text = value.strip() if isinstance(value, str) else value
     try:
         return _READERS[typing.get_origin(kind) or kind](text)
     except (TypeError, ValueError, OverflowError):
         raise ParameterError(f"{name}={value} must be {_type_name(kind)}") from None
+
+
+def _is_optional(kind: Any) -> bool:
+    return isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
+
+
+def _without_none(kind: Any) -> Any:
+    if not _is_optional(kind):
+        return kind
+    (kind,) = [member for member in typing.get_args(kind) if member is not type(None)]
+    return kind
 
 
 def _read_int(value: Any) -> int:
@@ -180,8 +194,7 @@ _TYPE_NAMES = {int: "an integer", float: "a number", bool: "0 or 1", str: "text"
 
 
 def _type_name(kind: Any) -> str:
-    if isinstance(kind, types.UnionType):
-        (kind,) = [member for member in typing.get_args(kind) if member is not type(None)]
+    kind = _without_none(kind)
     return _TYPE_NAMES[typing.get_origin(kind) or kind]
 
 
@@ -200,7 +213,7 @@ def _allowed(field: dataclasses.Field[Any]) -> str:
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     if choices is not None:
         *most, last = map(str, choices)
-        return f"{', '.join(most)} or {last}"
+        return f"{', '.join(most)} or {last}" if most else last
     if low is not None and high is not None:
         return f"{low} to {high}"
     if low is not None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar
 
 from im2rec.errors import Im2RecError
 
 S = TypeVar("S")
 T = TypeVar("T")
+_JOIN_S = 5.0  # a terminated process that is still there after this long gets a kill
 
 
 class WorkerDiedError(Im2RecError):
@@ -37,78 +37,112 @@ def run_ordered(
     """Yield ``work(item)`` for every item, in order, computed by *workers* processes or threads (1: right here).
 
     *items* is drawn lazily, a few per worker ahead. A failure is raised at its own place in the order. Closing the
-    generator cancels what has not begun and waits for the rest. *name* says what an item holds, for the error that is
-    raised when a process dies.
+    generator ends the processes. *name* says what an item holds, for the WorkerDiedError that is raised when the
+    process working on it dies.
     """
     if workers == 1:
         yield from map(work, items)
         return
-    with _pool(workers, processes=processes) as pool:
-        yield from _ordered_map(pool, work, items, ahead=3 * workers, name=name)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        if processes:
+            work = stack.enter_context(_Processes(work, name)).call
+        yield from _ordered_map(pool, work, items, ahead=3 * workers)
 
 
-@contextlib.contextmanager
-def _pool(workers: int, *, processes: bool) -> Iterator[Executor]:
-    # spawn on every platform: no copy of locks that other threads hold, one behaviour to know.
-    pool: Executor = (
-        ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
-        if processes
-        else ThreadPoolExecutor(workers)
-    )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _exit_with(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
-
-
-def _ordered_map(
-    pool: Executor, work: Callable[[S], T], items: Iterable[S], *, ahead: int, name: Callable[[S], str]
-) -> Iterator[T]:
-    in_flight: deque[tuple[S, Future[T]]] = deque()
+def _ordered_map(pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], *, ahead: int) -> Iterator[T]:
+    in_flight: deque[Future[T]] = deque()
     try:
         for item in items:
-            in_flight.append((item, pool.submit(work, item)))
+            in_flight.append(pool.submit(work, item))
             if len(in_flight) == ahead:
-                yield _settle(in_flight, name)
+                yield in_flight.popleft().result()
         while in_flight:
-            yield _settle(in_flight, name)
-    except BrokenProcessPool:  # the pool refuses new work as soon as one process is gone
-        raise _died([item for item, _ in in_flight], name) from None
+            yield in_flight.popleft().result()
     finally:
-        for _, future in in_flight:
+        for future in in_flight:
             future.cancel()
 
 
-def _settle(in_flight: deque[tuple[S, Future[T]]], name: Callable[[S], str]) -> T:
-    _, future = in_flight[0]
-    try:
-        result = future.result()
-    except BrokenProcessPool:
-        raise _died([item for item, future in in_flight if not _answered(future)], name) from None
-    in_flight.popleft()
-    return result
+class _Processes(Generic[S, T]):
+    """A process for each thread that calls; it works on one item at a time, at the other end of a pipe of its own.
+
+    So the death of a process is an end of file in the one thread that waits for it, even in the middle of an answer,
+    and which item it held is known. (In a ProcessPoolExecutor all answers come through one pipe, which a process that
+    dies while it writes leaves with half an answer: the run would wait for the rest for ever.)
+    """
+
+    def __init__(self, work: Callable[[S], T], name: Callable[[S], str]) -> None:
+        self._work = work
+        self._name = name
+        self._mine = threading.local()
+        self._lock = threading.Lock()
+        self._started: list[tuple[Any, Connection]] | None = []
+
+    def call(self, item: S) -> T:
+        """``work(item)``, in the calling thread's process. Raises what it raises, and WorkerDiedError."""
+        process, pipe = self._process()
+        try:
+            pipe.send(item)
+            done, answer = pipe.recv()
+        except (EOFError, OSError):
+            process.join(_JOIN_S)
+            raise WorkerDiedError(
+                f"a worker process died ({_how(process.exitcode)}) while it held {self._name(item)}",
+                hint="out of memory, or a crash in an image library",
+            ) from None
+        if not done:
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    def _process(self) -> tuple[Any, Connection]:
+        if not hasattr(self._mine, "pair"):
+            # spawn on every platform: no copy of locks that other threads hold, one behaviour to know.
+            context = multiprocessing.get_context("spawn")
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(self._work, theirs), daemon=True)
+            with self._lock:
+                if self._started is None:
+                    raise WorkerDiedError("the run is over")
+                process.start()
+                self._started.append((process, ours))
+            theirs.close()  # or our end would never see the end of file
+            self._mine.pair = process, ours
+        return self._mine.pair  # type: ignore[no-any-return]
+
+    def __enter__(self) -> _Processes[S, T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            started, self._started = self._started or [], None
+        for process, _pipe in started:
+            process.terminate()
+        for process, pipe in started:
+            process.join(_JOIN_S)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+            pipe.close()
+            process.close()
 
 
-def _answered(future: Future[T]) -> bool:
-    return future.done() and future.exception() is None
+def _serve(work: Callable[[Any], Any], pipe: Connection) -> None:
+    """Answer items with ``(True, work(item))`` or ``(False, exception)`` until the other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            item = pipe.recv()
+            try:
+                answer = True, work(item)
+            except Exception as error:  # noqa: BLE001 - carried to the consumer, who raises it
+                answer = False, error
+            pipe.send(answer)
 
 
-def _died(items: list[S], name: Callable[[S], str]) -> WorkerDiedError:
-    held = "; ".join(map(name, items[:2])) or "nothing"
-    return WorkerDiedError(
-        f"a worker process died while it held one of: {held}",
-        hint="out of memory or a crash in an image library; --workers 1 finds the picture",
-    )
+def _how(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        with contextlib.suppress(ValueError):
+            return f"by {signal.Signals(-exitcode).name}"
+    return f"exit code {exitcode}"

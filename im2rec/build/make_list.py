@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
-from im2rec.storage.paths import AsideFile, PathLike, check_folder, reading, reason, refuse_existing
+from im2rec.storage.classes import read_classes
+from im2rec.storage.paths import AsideFile, PathLike, check_folder, reason, refuse_existing
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
 DEFAULT_SEED = 100  # the reference's, so that its permutation is ours
@@ -210,20 +211,6 @@ def _label(folder: str, labels: dict[str, int], walk: Walk, options: ListOptions
         labels[folder] = len(walk.classes)
         walk.classes.append(folder)
     return labels[folder]
-
-
-def read_classes(path: PathLike) -> list[str]:
-    """The folders of a ``.classes.txt``, in order of their labels. Raises InputError, also for a doubled line."""
-    with reading(path):
-        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
-    classes = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
-    seen: set[str] = set()
-    for line, name in enumerate(classes, 1):
-        if not name or name in seen:
-            what = f"{name!r} stands on two lines" if name else "is empty"
-            raise InputError(f"{os.fspath(path)}, line {line}: {what}", hint="one folder a line, line 1 is label 0")
-        seen.add(name)
-    return classes
 
 
 def list_names(stem: Path, options: ListOptions) -> list[Path]:

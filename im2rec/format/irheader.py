@@ -12,9 +12,9 @@ Source: mxnet python/mxnet/recordio.py, ``pack`` and ``unpack``; src/io/image_re
 
 from __future__ import annotations
 
+import math
 import numbers
 import struct
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,20 +112,37 @@ def encode_image_record(header: IRHeader, content: bytes, *, label_field: float 
     return payload
 
 
-def float32(numbers_: Any) -> Labels:
-    """*numbers_* as a float32 array, rounded to nearest; what is too large becomes infinity, without a warning."""
+def float32(values: Any) -> Labels:
+    """*values*, numbers in any nesting, as a float32 array; what is too large becomes infinity, without a warning.
+
+    Raises TypeError for what is no number, ValueError for rows of different lengths.
+    """
+    array = np.asarray(values)
+    if array.dtype == object:
+        array = np.array([_as_float(value) for value in array.ravel()], np.float64).reshape(array.shape)
+    elif array.dtype.kind not in "biuf":
+        raise TypeError(f"{array.dtype} is no number")
     with np.errstate(over="ignore"):
-        return np.asarray(numbers_, np.float64).astype("<f4")
+        return array.astype("<f4")
 
 
-def _split_label(label: float | Sequence[float] | npt.NDArray[Any], label_field: float) -> tuple[float, bytes]:
+def _as_float(value: Any) -> float:
+    """A Decimal, a Fraction, or an integer beyond 64 bits."""
+    if not isinstance(value, numbers.Number) or isinstance(value, complex):
+        raise TypeError(f"{value!r} is no number")
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
+
+def _split_label(label: Any, label_field: float) -> tuple[float, bytes]:
     """The label field and the bytes of the label vector."""
     try:
-        if isinstance(label, numbers.Real):
-            return float(float32(label)), b""
-        if isinstance(label, str) or label is None:
-            raise TypeError  # noqa: TRY301 - numpy would take both for numbers
-        vector = float32(label).ravel()
+        labels = float32(label)
     except (TypeError, ValueError):
         raise ParameterError(f"label={label!r} must be a number or a sequence of numbers") from None
-    return (float(float32(label_field)) if vector.size else 0.0), vector.tobytes()
+    # numpy's own bool is no number to Python, nor is an array without axes: the reference writes both as vectors.
+    if isinstance(label, numbers.Number):
+        return float(labels), b""
+    return (float(float32(label_field)) if labels.size else 0.0), labels.tobytes()

@@ -172,10 +172,30 @@ def _data(source: Source, part: Part) -> bytes:
     if len(data) < part.end - part.start:
         problem = f"expected {part.end - part.start} bytes of data and padding, found {len(data)}"
         raise CorruptRecordError(problem, offset=part.start, hint="the file was cut while open")
+    inside = _swallowed(data)
+    if inside is not None:
+        problem = f"the length word says {part.length} bytes, but another record starts at byte {part.start + inside}"
+        raise CorruptRecordError(problem, offset=part.start - 4)
     if any(data[part.length :]):
         problem = f"expected zero padding, found {data[part.length :].hex(' ')}"
         raise CorruptRecordError(problem, offset=part.start + part.length, hint="the length word may be damaged")
     return data[: part.length]
+
+
+def _swallowed(data: bytes) -> int | None:
+    """Where in *data* whole parts begin that reach up to its end: records that a wrong length word has swallowed.
+
+    A magic that just happens to be there, in a file of a writer that does not cut, is not taken for one.
+    """
+    ends = {len(data)}
+    for at in reversed(_aligned_magics(data)):
+        try:
+            if parse_head(data[at : at + HEAD_BYTES], at, len(data)).end in ends:
+                ends.add(at)
+        except CorruptRecordError:  # noqa: PERF203 - an aligned magic is rare, one that is no head rarer
+            continue
+    first = min(ends)
+    return first if first < len(data) else None
 
 
 class BytesSource:

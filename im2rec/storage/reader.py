@@ -82,6 +82,10 @@ class RecordFile(Sequence[ImageRecord]):
             raise with_path(error, self.path) from None
         return keys, offsets
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+        self.keys.flags.writeable = self.offsets.flags.writeable = False  # pickling forgets it
+
     def __len__(self) -> int:
         return len(self.offsets)
 
@@ -166,12 +170,21 @@ class RecordFile(Sequence[ImageRecord]):
         start, stop = self._span(ordinal)
         try:
             parts = read_parts(source, start)
-            if parts[-1].end > stop:
-                problem = f"the record runs on to byte {parts[-1].end}, but another one starts at byte {stop}"
-                raise CorruptRecordError(problem, offset=start + 4)  # noqa: TRY301 - the place is added below
+            self._check_end(start, parts[-1].end, stop)
             return join_parts(source, parts)
         except CorruptRecordError as error:
+            if source is not self._file:  # a part of the file may end before the record does: ask the whole file
+                return self._payload(ordinal, self._file)
             raise self._placed(error, ordinal) from None
+
+    def _check_end(self, start: int, end: int, stop: int) -> None:
+        """Raise CorruptRecordError unless the record ends where the next one that is known starts, or any other one."""
+        if end > stop:
+            problem = f"the record runs on to byte {end}, but another one starts at byte {stop}"
+            raise CorruptRecordError(problem, offset=start + 4)
+        if end < stop and not is_record_start(self._file, end):
+            problem = f"the record ends at byte {end}, where neither another one starts nor the file ends"
+            raise CorruptRecordError(problem, offset=start + 4)
 
     def _image_record(self, ordinal: int, payload: bytes) -> ImageRecord:
         try:

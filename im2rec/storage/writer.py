@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from pathlib import Path
 from types import TracebackType
@@ -29,17 +30,18 @@ class RecordWriter:
 
     def __init__(self, path: PathLike, *, force: bool = False) -> None:
         self.path = Path(path)
+        refuse_existing([self.path], force=force)
         self.index_path = index_to_write(path)
         self.offset = 0  # of the next record: counted here, never asked of the system
         self.records = 0
-        refuse_existing([self.path, self.index_path], force=force)
+        refuse_existing([self.index_path], force=force)
         self._rec = AsideFile(self.path, force=force)
         try:
             self._idx = AsideFile(self.index_path, force=force)
         except OutputError:
             self._rec.discard()
             raise
-        self._closed = False
+        self._closed = self._failed = False
 
     def write(self, payload: bytes, *, key: int) -> int:
         """Append *payload* as the record *key* (0 to 2**64 - 1) and return its offset in bytes.
@@ -52,17 +54,28 @@ class RecordWriter:
         """Append one record that :func:`~im2rec.format.recordio.encode_record` has framed already."""
         if self._closed:
             raise OutputError(f"{self.path}: is closed", hint="open a new writer")
-        if not 0 <= key <= MAX_KEY:
-            raise ParameterError(f"key={key} must be 0 to {MAX_KEY}")
+        if not isinstance(key, numbers.Integral) or not 0 <= key <= MAX_KEY:
+            raise ParameterError(f"key={key} must be an integer from 0 to {MAX_KEY}")
         offset = self.offset
-        self._rec.write(frame)
-        self._idx.write(index_line(key, offset))
+        try:
+            self._rec.write(frame)
+            self._idx.write(index_line(key, offset))
+        except OutputError:
+            # Half a frame, or one without its index line: nothing that came out of this would be right.
+            self._failed = True
+            self.discard()
+            raise
         self.offset += len(frame)
         self.records += 1
         return offset
 
     def close(self) -> None:
-        """Bring both files to the disk and put them under their names; again is fine."""
+        """Bring both files to the disk and put them under their names; again is fine.
+
+        Raises OutputError, also when an earlier write failed: nothing is there then.
+        """
+        if self._failed:
+            raise OutputError(f"{self.path}: was given up when a write failed", hint="nothing stands under this name")
         if self._closed:
             return
         self._closed = True
