@@ -33,10 +33,16 @@ class ListEntry(NamedTuple):
 def list_line(id_: int, labels: Iterable[float], path: str) -> str:
     """One line of a list; whole labels are written as integers, others so that they read back exactly.
 
-    Raises ListFormatError for a path that no list can hold: with a TAB or line break, or blanks at its ends.
+    Raises ListFormatError for what no list can hold: a path with a TAB or line break, or with blanks at its ends; an
+    id outside 0 to 2**64 - 1; no labels.
     """
     if not is_listable(path):
         raise ListFormatError(f"{path!r} cannot stand in a list", hint="rename it")
+    labels = tuple(labels)
+    if not labels or not 0 <= id_ <= MAX_ID:
+        raise ListFormatError(
+            f"{path!r} needs a label and an id from 0 to 2^64 - 1, not {id_} with {len(labels)} labels"
+        )
     numbers = [str(int(label)) if float(label).is_integer() else repr(float(label)) for label in labels]
     return "\t".join([str(id_), *numbers, path]) + "\n"
 

@@ -29,7 +29,7 @@ FLAG_SHIFT = 29
 LENGTH_MASK = MAX_PAYLOAD
 
 _HEAD = struct.Struct("<II")
-_FIND_BYTES = 1 << 20  # how much is read at a time in search of a record
+_FIND_BYTES = (1 << 12, 1 << 20)  # the first and the longest read in search of a record: most are near
 _CUT_SHORT = "the file was cut short; make or fetch it again"
 
 
@@ -246,15 +246,17 @@ def find_record(source: Source, offset: int) -> int | None:
 
     A record counts when its chain of parts is complete and the file ends there or goes on with another magic. A
     record found off the 4-byte grid means that bytes were lost or added before it; as a picture may hold such bytes by
-    chance, two more records must then follow it, or the end of the file.
+    chance, another whole record must then follow it and go on in the same way, or end with the file.
 
     Source: ours; the reference has no way back.
     """
+    wanted, longest = _FIND_BYTES
     while offset < source.size:
-        window = source.read_at(offset, _FIND_BYTES)
+        window = source.read_at(offset, wanted)
+        wanted = min(2 * wanted, longest)
         at = window.find(MAGIC)
         while at >= 0:
-            if _whole_record(source, offset + at, follow=2 if (offset + at) % 4 else 0):
+            if _whole_record(source, offset + at, follow=1 if (offset + at) % 4 else 0):
                 return offset + at
             at = window.find(MAGIC, at + 1)
         if offset + len(window) >= source.size or len(window) < len(MAGIC):  # the end, or a file cut while open

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from im2rec.errors import Im2RecError, InputError, OutputError
 
 PathLike = str | os.PathLike[str]
 _PART_SUFFIX = re.compile(r"\.part\d{3,}")
+_ASIDE_LETTERS = 50
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -28,6 +30,8 @@ def reason(error: OSError) -> str:
 @contextlib.contextmanager
 def reading(path: PathLike) -> Iterator[None]:
     """Turn an OSError of the block into an InputError that names *path*."""
+    if "\0" in os.fspath(path):
+        raise InputError(f"{os.fspath(path)!r}: no path holds a zero byte", hint="check the path")
     try:
         yield
     except OSError as error:
@@ -77,12 +81,12 @@ class InputFile:
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         with reading(path):
+            mode = os.stat(path).st_mode  # noqa: PTH116 - before opening: a pipe would wait for its writer
+            if not stat.S_ISREG(mode):
+                raise InputError(f"{os.fspath(path)}: is not a regular file", hint="name a file")
             self._handle = os.open(path, os.O_RDONLY | _BINARY)
         # One position is shared where the platform has no pread (Windows): seek and read then go together.
         self._lock = None if hasattr(os, "pread") else threading.Lock()
-        if not self.path.is_file():
-            self.close()
-            raise InputError(f"{os.fspath(path)}: is not a regular file", hint="name a file")
         self.size = os.fstat(self._handle).st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -131,9 +135,10 @@ class AsideFile:
 
     def __init__(self, path: PathLike, *, force: bool = False) -> None:
         self.path = Path(path)
+        self.force = force
         refuse_existing([self.path], force=force)
-        # The process id tells whose it is, should a kill -9 leave it behind.
-        self.aside = self.path.with_name(f"{self.path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
+        # The process id tells whose it is, should a kill -9 leave it behind. Names may have 255 bytes in all.
+        self.aside = self.path.with_name(f"{self.path.name[:_ASIDE_LETTERS]}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
         with writing(path):
             self._file = self.aside.open("xb", buffering=1 << 20)
 
@@ -152,7 +157,8 @@ class AsideFile:
             self._file.close()
 
     def rename(self) -> None:
-        """Put the finished file under its final name, in place of one that may be there."""
+        """Put the finished file under its final name; one that came to be there meanwhile needs *force* too."""
+        refuse_existing([self.path], force=self.force)
         with writing(self.path):
             self.aside.replace(self.path)
 

@@ -275,17 +275,22 @@ def check_index(source: Source, offsets: Offsets) -> None:
     if offsets[-1] >= source.size:
         problem = f"names byte {offsets[-1]}, but the .rec has only {source.size} bytes"
         raise IndexFormatError(problem, hint="the .rec was cut short, or the index belongs to another file")
-    for ordinal in sorted({round(step * (len(offsets) - 1) / (_PROBES - 1)) for step in range(_PROBES)}):
+    last = len(offsets) - 1
+    for ordinal in sorted({round(step * last / (_PROBES - 1)) for step in range(_PROBES)} - {last}):
         offset = int(offsets[ordinal])
         if not is_record_start(source, offset):
             raise IndexFormatError(f"no record starts at byte {offset}, where it has record {ordinal}", hint=wrong)
-    _check_end(source, int(offsets[-1]), len(offsets) - 1, wrong)
+    _check_end(source, int(offsets[-1]), last, wrong)
 
 
 def _check_end(source: Source, offset: int, ordinal: int, wrong: str) -> None:
     try:
         end = read_parts(source, offset)[-1].end
     except CorruptRecordError as error:
+        if error.offset == offset and source.size - offset >= HEAD_BYTES:
+            raise IndexFormatError(
+                f"no record starts at byte {offset}, where it has record {ordinal}", hint=wrong
+            ) from None
         error.record = ordinal
         raise
     if end == source.size:

@@ -38,7 +38,7 @@ class RecordWriter:
         self._rec = AsideFile(self.path, force=force)
         try:
             self._idx = AsideFile(self.index_path, force=force)
-        except OutputError:
+        except BaseException:
             self._rec.discard()
             raise
         self._closed = self._failed = False
@@ -60,7 +60,7 @@ class RecordWriter:
         try:
             self._rec.write(frame)
             self._idx.write(index_line(key, offset))
-        except OutputError:
+        except BaseException:
             # Half a frame, or one without its index line: nothing that came out of this would be right.
             self._failed = True
             self.discard()

@@ -1,0 +1,461 @@
+"""Files cut, changed and shared while open; wrong indexes; kills, full disks and hostile lengths."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import io
+import multiprocessing
+import os
+import pickle
+import random
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import (
+    bounds,
+    digests,
+    image_payload,
+    index_text,
+    joined,
+    message_of,
+    part,
+    peak_bytes,
+    send_digests,
+    write_rec,
+)
+
+from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, OutputError
+from im2rec.format import recordio
+from im2rec.format.irheader import decode_image_record
+from im2rec.format.recordio import MAGIC, BytesSource, decode_record, find_record, read_records
+from im2rec.storage.paths import AsideFile
+from im2rec.storage.reader import RecordFile
+from im2rec.storage.scan import scan_damaged
+from im2rec.storage.writer import RecordWriter
+
+PAYLOADS = [image_payload(n, content=bytes([n]) * 76) for n in range(10)]  # 108 bytes each on disk
+FRAME, SIZE = 108, 1080
+CUT_OPEN = "(the file was cut while open)"
+CUT_SHORT = "(the file was cut short; make or fetch it again)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    assert [FRAME * n for n in range(11)] == bounds(PAYLOADS)
+    return write_rec(tmp_path / "some.rec", PAYLOADS)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Cut and changed files
+
+
+@pytest.mark.parametrize("index", [None, False], ids=["index", "scan"])
+def test_a_file_cut_while_open_is_an_error_at_its_place(path: Path, index: bool | None) -> None:
+    with RecordFile(path, index=index) as rec:
+        os.truncate(path, 5 * FRAME + 50)
+
+        assert PAYLOADS[:5] == [rec.payload(ordinal) for ordinal in range(5)]
+        in_data = f"{path}, record 5, byte 548: expected 100 bytes of data and padding, found 42 {CUT_OPEN}"
+        assert in_data == message_of(rec.payload, 5)
+        assert in_data == message_of(rec.read_many, range(10))
+        gone = f"{path}, record 6, byte 648: expected 8 bytes of part head, found 0 {CUT_SHORT}"
+        assert gone == message_of(lambda: rec[6])
+        os.truncate(path, 5 * FRAME + 3)
+        in_head = f"{path}, record 5, byte 540: expected 8 bytes of part head, found 3 {CUT_SHORT}"
+        assert in_head == message_of(lambda: rec[5])
+
+
+def test_a_large_record_cut_while_open_is_an_error_too(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "some.rec", [image_payload(1, content=b"x" * 3_000_000)])
+
+    with RecordFile(path) as rec:
+        os.truncate(path, 1000)
+        with pytest.raises(
+            CorruptRecordError, match=r"record 0, byte 8: expected 3000024 bytes .*, found 992"
+        ) as caught:
+            rec.payload(0)
+    assert (path, 0, 8) == (caught.value.path, caught.value.record, caught.value.offset)
+
+
+def test_bytes_changed_while_open_are_an_error_at_their_place(path: Path) -> None:
+    with RecordFile(path) as rec:
+        with path.open("r+b") as file:
+            file.seek(3 * FRAME)
+            file.write(b"JPEG")
+
+        expected = f"{path}, record 3, byte 324: expected the magic 0a 23 d7 ce, found 4a 50 45 47"
+        assert f"{expected} (run 'im2rec inspect' on it)" == message_of(rec.read_many, [5, 3, 1])
+        assert PAYLOADS[4] == rec.payload(4)
+
+
+TAILS = {
+    3: "byte 1080: expected the end of the file or another record, found 00 00 00",
+    8: "byte 1080: expected the end of the file or another record, found 00 00 00 00",
+    -1: "record 9, byte 980: expected 100 bytes of data and padding, found 99",
+    -99: "record 9, byte 980: expected 100 bytes of data and padding, found 1",
+}
+
+
+def test_a_file_that_is_longer_or_shorter_than_its_records_is_not_opened(path: Path) -> None:
+    scanned = {
+        3: "record 10, byte 1080: expected 8 bytes of part head, found 3",
+        8: "record 10, byte 1080: expected the magic 0a 23 d7 ce, found 00 00 00 00",
+    }
+    data = path.read_bytes()
+    for change, problem in TAILS.items():
+        path.write_bytes(data + bytes(change) if change > 0 else data[:change])
+        for index, expected in ((True, problem), (False, scanned.get(change, problem))):
+            message = message_of(RecordFile, path, index=index)
+            assert f"{path}, {expected}" == message.partition(" (")[0]
+            assert message.endswith((CUT_SHORT, "(run 'im2rec inspect' on it)"))
+
+
+# Wrong indexes
+
+FOREIGN = "the index belongs to another file, or one of the two is damaged; run 'im2rec inspect' on the .rec"
+CUT_OR_FOREIGN = "the .rec was cut short, or the index belongs to another file"
+OFFSETS = [FRAME * n for n in range(10)]
+WRONG_INDEXES: dict[str, tuple[list[int], str]] = {
+    "no lines": ([], "holds no records, the .rec does (remove it: the .rec is then scanned)"),
+    "a line twice": ([*OFFSETS, 540], f"names byte 540 twice ({FOREIGN})"),
+    "no first record": (OFFSETS[1:], f"its first record is at byte 108, not at 0 ({FOREIGN})"),
+    "an odd offset": ([*OFFSETS[:5], 541, *OFFSETS[6:]], f"byte 541 is not at a multiple of 4 ({FOREIGN})"),
+    "behind the end": ([*OFFSETS, 1080], f"names byte 1080, but the .rec has only 1080 bytes ({CUT_OR_FOREIGN})"),
+    "inside a record": (
+        [*OFFSETS[:5], 544, *OFFSETS[6:]],
+        f"no record starts at byte 544, where it has record 5 ({FOREIGN})",
+    ),
+    "too few lines": (OFFSETS[:-1], f"ends at byte 972, but the .rec goes on with another record there ({FOREIGN})"),
+    "another file's": ([112 * n for n in range(9)], f"no record starts at byte 112, where it has record 1 ({FOREIGN})"),
+}
+
+
+def test_a_wrong_index_is_refused_by_name(path: Path) -> None:
+    index = path.with_suffix(".idx")
+    for name, (offsets, problem) in WRONG_INDEXES.items():
+        index.write_bytes(index_text(offsets))
+        with pytest.raises(IndexFormatError) as caught:
+            RecordFile(path)
+        assert (name, f"{index}: {problem}") == (name, str(caught.value))
+        with RecordFile(path, index=False) as rec:
+            assert 10 == len(rec)
+
+
+def test_an_index_that_names_a_later_part_is_refused(tmp_path: Path) -> None:
+    payloads = [image_payload(1), image_payload(2, content=MAGIC + b"tail")]
+    path = write_rec(tmp_path / "some.rec", payloads, index=False)
+    path.with_suffix(".idx").write_bytes(index_text([0, bounds(payloads)[1] + 32]))
+
+    problem = f"no record starts at byte {bounds(payloads)[1] + 32}, where it has record 1 ({FOREIGN})"
+    assert f"{path.with_suffix('.idx')}: {problem}" == message_of(RecordFile, path)
+
+
+def test_a_line_of_an_index_that_cannot_be_read_is_named_with_its_file(path: Path) -> None:
+    index = path.with_suffix(".idx")
+    for text, problem in {
+        b"0\t0\nx\t108\n": "line 2: expected a key and an offset, found 'x\\t108'",
+        b"0\t0\n\n18446744073709551616\t108\n": "line 3: the key 18446744073709551616 is above 2^64 - 1",
+        b"0\t18446744073709551615\n": "line 1: the offset 18446744073709551615 is above 2^63 - 1",
+    }.items():
+        index.write_bytes(text)
+        assert f"{index}, {problem}" == message_of(RecordFile, path)
+
+
+# Pickled copies
+
+
+def test_a_copy_is_refused_after_the_file_changed_its_size(path: Path) -> None:
+    with RecordFile(path) as rec:
+        pickled = pickle.dumps(rec)
+    os.truncate(path, 540)
+    assert f"{path}: had 1080 bytes and now has 540 (open it again)" == message_of(pickle.loads, pickled)
+
+    path.unlink()
+    missing = f"{path}: cannot be read: no such file or directory (check the path)"
+    assert missing == message_of(pickle.loads, pickled)
+
+
+# Many readers at once
+
+
+@pytest.mark.parametrize("positional", [True, False], ids=["pread", "a lock"])
+def test_threads_share_one_open_file(positional: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not positional:
+        monkeypatch.delattr(os, "pread", raising=False)  # as on Windows
+    rng = random.Random(1)
+    payloads = [image_payload(n, content=rng.randbytes(rng.randrange(3000))) for n in range(100)]
+    with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, ThreadPoolExecutor(8) as pool:
+        assert (rec._file._lock is None) == (positional and hasattr(os, "pread"))
+        orders = [rng.sample(range(100), 100) for _ in range(16)]
+
+        one_by_one = pool.map(lambda order: [rec.payload(n) for n in order], orders)
+        together = pool.map(lambda order: [header.id for header, _ in rec.read_many(order[:30])], orders)
+
+        assert [[payloads[n] for n in order] for order in orders] == list(one_by_one)
+        assert [order[:30] for order in orders] == list(together)
+
+
+# Numpy's own threads count for Python 3.12; they hold no lock that a child needs.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_children_share_one_open_file(method: str, tmp_path: Path) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    context = multiprocessing.get_context(method)
+    rng = random.Random(2)
+    payloads = [image_payload(n, content=rng.randbytes(rng.randrange(3000))) for n in range(200)]
+    with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec:
+        orders = [rng.sample(range(200), 200) for _ in range(3)]
+        running = []
+        for order in orders:
+            ours, theirs = context.Pipe(duplex=False)
+            child = context.Process(target=send_digests, args=(theirs, rec, order))
+            child.start()
+            theirs.close()
+            running.append((child, ours))
+        mine = digests(rec, range(200))  # while they read
+        for child, pipe in running:
+            assert mine == pipe.recv()
+            pipe.close()
+            child.join()
+            assert 0 == child.exitcode
+            child.close()
+        assert payloads[7] == rec.payload(7)  # the children closed theirs, not ours
+
+
+# Writers that do not come to their end
+
+WRITE_AND_WAIT = """
+import sys
+from im2rec.storage.writer import RecordWriter
+with RecordWriter(sys.argv[1], force=True) as writer:
+    for key in range(300):
+        writer.write(bytes(10_000), key=key)
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["new", "in place of an old one"])
+def test_a_killed_writer_leaves_nothing_under_the_final_names(old: bool, tmp_path: Path) -> None:
+    path = tmp_path / "out.rec"
+    if old:
+        write_rec(path, [b"old"])
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITE_AND_WAIT, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert b"written" == child.stdout.readline().strip()
+        child.kill()
+
+    left = [name for name in names(tmp_path) if not name.endswith(".tmp")]
+    aside = [name for name in names(tmp_path) if name.endswith(".tmp")]
+    assert (["out.idx", "out.rec"] if old else []) == left
+    assert [f"out.idx.{child.pid}", f"out.rec.{child.pid}"] == [name.rpartition("-")[0] for name in aside]
+    if old:
+        with RecordFile(path) as rec:
+            assert b"old" == rec.payload(0)
+    with RecordWriter(path, force=old) as writer:
+        writer.write(b"new", key=1)
+    with RecordFile(path) as rec:
+        assert b"new" == rec.payload(0)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing of ours may run after it."""
+
+
+@pytest.mark.parametrize(
+    ("step", "left"),
+    [
+        ("unlink", ["old rec", "old idx"]),
+        ("first rename", ["old rec"]),
+        ("second rename", ["new rec"]),
+        ("after", ["new rec", "new idx"]),
+    ],
+)
+def test_a_kill_between_the_renames_never_leaves_a_foreign_index(
+    step: str, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_rec(tmp_path / "out.rec", [b"old", b"older"])
+    old, new = (path.read_bytes(), path.with_suffix(".idx").read_bytes()), (joined([b"new!"]), b"7\t0\n")
+    writer = RecordWriter(path, force=True)
+    writer.write(b"new!", key=7)
+    real_unlink, real_rename, renames = Path.unlink, AsideFile.rename, []
+
+    def unlink(target: Path, **options: Any) -> None:
+        if step == "unlink" and target == writer.index_path:
+            raise Killed
+        real_unlink(target, **options)
+
+    def rename(file: AsideFile) -> None:
+        renames.append(file)
+        if step == ("first rename", "second rename")[len(renames) - 1]:
+            raise Killed
+        real_rename(file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        patch.setattr(AsideFile, "rename", rename)
+        patch.setattr(AsideFile, "discard", lambda _: None)
+        if step == "after":
+            writer.close()
+        else:
+            with pytest.raises(Killed):
+                writer.close()
+
+    files = {"old rec": old[0], "old idx": old[1], "new rec": new[0], "new idx": new[1]}
+    found = {name: (tmp_path / name).read_bytes() for name in names(tmp_path) if not name.endswith(".tmp")}
+    assert {f"out.{name[-3:]}": files[name] for name in left} == found
+    with RecordFile(path) as rec:  # whole in every state, by index or by scan
+        assert [b"new!"] if "new rec" in left else [b"old", b"older"] == [rec.payload(n) for n in range(len(rec))]
+
+
+def test_a_rename_that_fails_is_told_and_leaves_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_rec(tmp_path / "out.rec", [b"old"])
+    writer = RecordWriter(path, force=True)
+    writer.write(b"new", key=7)
+
+    def replace(*_: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", replace)
+    message = message_of(writer.close)
+
+    assert f"{path}: cannot be written: permission denied (the file that was there is untouched)" == message
+    assert ["out.rec"] == names(tmp_path)  # the old index is gone by then: better none than a foreign one
+    assert joined([b"old"]) == path.read_bytes()
+
+
+# Full disks
+
+
+class FullDisk:
+    """An open file whose disk is full at one *moment*: its next ``write`` or ``flush`` fails, all else goes through."""
+
+    def __init__(self, file: Any, moment: str) -> None:
+        self.file = file
+        self.moment = moment
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self.moment:
+            self.moment = ""
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("which", ["_rec", "_idx"])
+@pytest.mark.parametrize("moment", ["write", "flush"])
+def test_a_full_disk_is_told_and_nothing_is_left(which: str, moment: str, tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path / "out.rec")
+    file: AsideFile = getattr(writer, which)
+    file._file = FullDisk(file._file, moment)
+
+    with pytest.raises(OutputError) as caught, writer:
+        writer.write(b"payload", key=1)
+
+    expected = f"{file.path}: cannot be written: no space left on device (nothing stands under this name)"
+    assert expected == str(caught.value)
+    assert [] == names(tmp_path)
+
+
+@pytest.mark.parametrize("which", ["_rec", "_idx"])
+def test_a_writer_that_failed_does_not_come_to_a_good_end(which: str, tmp_path: Path) -> None:
+    # A frame without its index line, or half a frame: who catches the error must not get a pair that disagrees.
+    writer = RecordWriter(tmp_path / "out.rec")
+    writer.write(b"one", key=1)
+    file: AsideFile = getattr(writer, which)
+    file._file = FullDisk(file._file, "write")
+    with pytest.raises(OutputError, match="no space left on device"):
+        writer.write(b"two", key=2)
+
+    with contextlib.suppress(OutputError):
+        writer.write(b"three", key=3)
+    with contextlib.suppress(OutputError):
+        writer.close()
+
+    assert [] == names(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("size", [10, 3_000_000], ids=["when closed", "when written"])
+def test_a_full_device_is_told_and_nothing_is_left(size: int, tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path / "out.rec")
+    writer._rec._file.close()
+    writer._rec._file = Path("/dev/full").open("wb", buffering=1 << 20)  # noqa: SIM115 - the writer closes it
+
+    with pytest.raises(OutputError, match=r"out\.rec: cannot be written: no space left on device") as caught, writer:
+        writer.write(bytes(size), key=1)
+
+    assert errno.ENOSPC == caught.value.__cause__.errno
+    assert [] == names(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="nothing stops root")
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    path = folder / "out.rec"
+
+    expected = f"{path}: cannot be written: permission denied (nothing stands under this name)"
+    assert expected == message_of(RecordWriter, path)
+    assert [] == names(folder)
+
+
+# Hostile numbers
+
+LONGEST = MAGIC + struct.pack("<I", 2**29 - 1) + b"abcd"
+HOSTILE: dict[str, Callable[[Path], Any]] = {
+    "stream": lambda _: list(read_records(io.BytesIO(LONGEST))),
+    "frame": lambda _: decode_record(LONGEST),
+    "scan": lambda _: list(scan_damaged(BytesSource(joined([b"one"]) + LONGEST))),
+    "search": lambda _: find_record(BytesSource(LONGEST * 100), 0),
+    "later part": lambda _: decode_record(part(1, b"aaaa") + MAGIC + struct.pack("<I", 3 << 29 | 2**29 - 1)),
+    "labels": lambda _: decode_image_record(struct.pack("<IfQQ", 2**32 - 1, 0, 1, 0) + b"abcd"),
+    "opened by scan": lambda folder: RecordFile(folder / "hostile.rec", index=False),
+    "opened by index": lambda folder: RecordFile(folder / "hostile.rec"),
+    "labels of a file": lambda folder: RecordFile(folder / "labels.rec")[0],
+}
+
+
+def test_a_length_of_half_a_gigabyte_allocates_nothing(tmp_path: Path) -> None:
+    (tmp_path / "hostile.rec").write_bytes(joined([b"one"]) + LONGEST)
+    (tmp_path / "hostile.idx").write_bytes(index_text([0, 12]))
+    write_rec(tmp_path / "labels.rec", [struct.pack("<IfQQ", 2**32 - 1, 0, 1, 0)])
+    told: dict[str, str] = {}
+
+    def attempt(name: str, work: Callable[[Path], Any]) -> None:
+        try:
+            work(tmp_path)
+        except Im2RecError as error:
+            told[name] = str(error)
+
+    for name, work in HOSTILE.items():
+        assert peak_bytes(functools.partial(attempt, name, work)) < 2_000_000, name
+    assert set(HOSTILE) - {"scan", "search"} == set(told)  # these two look on
+    assert all(re.search(r"expected (536870912 bytes|4294967295 labels)", message) for message in told.values())
+
+
+def test_a_picture_full_of_heads_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What follows each of these magics may be records that the length word swallowed; only the end tells that it is
+    # not. Walking to the end from every one of them would take hours for a picture of a megabyte.
+    asked: list[int] = []
+    real = recordio.parse_head
+    monkeypatch.setattr(recordio, "parse_head", lambda *args: (asked.append(args[1]), real(*args))[1])
+    payload = (MAGIC + bytes(4)) * 300 + b"the end!"
+
+    assert payload == decode_record(part(0, payload))  # as another writer left it, uncut
+    assert len(asked) < 1000

@@ -1,0 +1,290 @@
+"""Files written by MXNet 1.9.1 are read to what was recorded beside them, and written again to their very bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import GOLDEN, GOLDEN_RECS, golden_bytes, golden_json, read_until_damage
+
+from im2rec.errors import CorruptRecordError, IndexFormatError, ListFormatError
+from im2rec.format.irheader import IRHeader, decode_image_record, encode_image_record, parse_header
+from im2rec.format.listfile import ListEntry, read_list
+from im2rec.format.recordio import BytesSource, encode_record, read_parts, read_record, read_records
+from im2rec.storage.reader import RecordFile
+from im2rec.storage.scan import Block, Damage, scan, scan_damaged
+from im2rec.storage.writer import RecordWriter
+
+IMAGE_RECS = [name for name in GOLDEN_RECS if "header" in golden_json(name)["records"][0]]
+INDEXED_RECS = [name for name in GOLDEN_RECS if (GOLDEN / f"{name}.idx").exists() and name != "indexed"]
+DAMAGED = golden_json("damaged")["cases"]
+
+
+def test_the_golden_files_are_all_here() -> None:
+    assert 20 == len(GOLDEN_RECS)
+    assert 15 == len(IMAGE_RECS)
+    assert 12 == len(INDEXED_RECS)
+    assert set(DAMAGED) - {"empty_file"} == set(ENDS)
+
+
+def framing(source: BytesSource, ordinal: int, offset: int) -> dict[str, Any]:
+    """One record in the words of the recorded JSON."""
+    parts = read_parts(source, offset)
+    payload, end = read_record(source, offset)
+    return {
+        "ordinal": ordinal,
+        "offset": offset,
+        "disk_size": end - offset,
+        "payload_length": len(payload),
+        "parts": [
+            {"offset": part.start - 8, "cflag": part.flag, "length": part.length, "padding": -part.length % 4}
+            for part in parts
+        ],
+    }
+
+
+def recorded(number: float) -> float | str:
+    """A number as the JSON holds it: ``"nan"``, ``"inf"``, ``"-inf"`` where it is not finite."""
+    return number if math.isfinite(number) else str(number)
+
+
+def image_fields(payload: bytes) -> dict[str, Any]:
+    raw, record = parse_header(payload), decode_image_record(payload)
+    assert (raw.flag, raw.id, raw.id2) == (record.header.flag, record.header.id, record.header.id2)
+    labels = [record.header.label] if raw.flag == 0 else record.header.label.tolist()
+    return {
+        "header": {"flag": raw.flag, "label_field": recorded(raw.label), "id": raw.id, "id2": raw.id2},
+        "labels": [recorded(label) for label in labels],
+        "label_source": "vector" if raw.flag else "field",
+        "content_length": len(record.content),
+        "content_sha256": hashlib.sha256(record.content).hexdigest(),
+        "content_head_hex": record.content[:12].hex(),
+    }
+
+
+@pytest.mark.parametrize("name", GOLDEN_RECS)
+def test_a_golden_file_reads_to_its_json_and_writes_back_to_its_bytes(name: str) -> None:
+    data, expected = golden_bytes(f"{name}.rec"), golden_json(name)
+    assert expected["sha256"] == hashlib.sha256(data).hexdigest()
+
+    payloads = list(read_records(io.BytesIO(data)))
+    described, offset = [], 0
+    for ordinal, payload in enumerate(payloads):
+        record = framing(BytesSource(data), ordinal, offset)
+        record |= image_fields(payload) if name in IMAGE_RECS else {"payload_hex": payload.hex()}
+        described.append(record)
+        offset += record["disk_size"]
+
+    for record in expected["records"]:
+        record.pop("decoded", None)  # what is in the picture: not the codec's
+    assert expected["record_count"] == len(payloads)
+    assert expected["file_size"] == offset
+    assert expected["records"] == described
+
+    assert data == b"".join(map(encode_record, payloads))
+    for payload in payloads if name in IMAGE_RECS else ():
+        header, content = decode_image_record(payload)
+        # The C++ tool leaves the first label in the label field of a vector, Python's writer 0.0.
+        first = float(header.label[0]) if header.flag and name.startswith("cpp_") else 0.0
+        assert payload == encode_image_record(header, content, label_field=first)
+
+
+def test_a_scan_finds_the_records_and_ids_of_every_golden_file() -> None:
+    for name in GOLDEN_RECS:
+        expected = golden_json(name)["records"]
+        # Payloads shorter than an image header have no id: the keys are ordinals then.
+        ids = [record["header"]["id"] if name in IMAGE_RECS else record["ordinal"] for record in expected]
+        payloads = list(read_records(io.BytesIO(golden_bytes(f"{name}.rec"))))
+        with RecordFile(GOLDEN / f"{name}.rec", index=False) as rec:
+            (block,) = scan(rec._file)
+            assert (name, [record["offset"] for record in expected]) == (name, rec.offsets.tolist())
+            assert (name, ids) == (name, rec.keys.tolist())
+            assert payloads == [rec.payload(ordinal) for ordinal in range(len(rec))]
+            assert [record["payload_length"] for record in expected] == block.sizes
+            split = {record["ordinal"]: len(record["parts"]) for record in expected if len(record["parts"]) > 1}
+            assert (name, split) == (name, block.split)
+
+
+def test_every_golden_pair_is_opened_by_its_index_and_written_again(tmp_path: Path) -> None:
+    for name in INDEXED_RECS:
+        again = tmp_path / f"{name}.rec"
+        index = golden_bytes(f"{name}.idx")
+        pairs = [tuple(map(int, line.split(b"\t"))) for line in index.splitlines()]
+        with RecordFile(GOLDEN / f"{name}.rec") as rec, RecordWriter(again) as writer:
+            assert GOLDEN / f"{name}.idx" == rec.index_path
+            assert (name, pairs) == (name, list(zip(rec.keys.tolist(), rec.offsets.tolist(), strict=True)))
+            assert [offset for _, offset in pairs] == [
+                writer.write(rec.payload(ordinal), key=key) for ordinal, (key, _) in enumerate(pairs)
+            ]
+        assert golden_bytes(f"{name}.rec") == again.read_bytes()
+        assert index == again.with_suffix(".idx").read_bytes()
+
+
+def test_the_offsets_of_a_writer_are_those_mxnet_told(tmp_path: Path) -> None:
+    expected = golden_json("indexed")
+
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        told = []
+        for key, record in zip(expected["keys_in_file_order"], expected["records"], strict=True):
+            writer.write(bytes.fromhex(record["payload_hex"]), key=min(key, 2**64 - 1))
+            told.append(writer.offset)
+
+    assert expected["tell_after_each_write"] == told
+    assert golden_bytes("indexed.rec") == (tmp_path / "out.rec").read_bytes()
+
+
+def test_an_index_key_that_python_wrote_above_64_bits_is_named_with_its_line() -> None:
+    with pytest.raises(IndexFormatError) as caught:
+        RecordFile(GOLDEN / "indexed.rec")
+
+    expected = f"{GOLDEN / 'indexed.idx'}, line 6: the key 18446744073709551616 is above 2^64 - 1"
+    assert expected == str(caught.value)
+
+
+def test_by_key_answers_what_read_idx_answered(tmp_path: Path) -> None:
+    # MXNet's keys are any integers; ours end at 2^64 - 1, so the last one is left as large as we take it.
+    expected = golden_json("indexed")
+    index = expected["idx_text"].replace("18446744073709551616", "18446744073709551615")
+    (tmp_path / "some.idx").write_bytes(index.encode())
+
+    with RecordFile(GOLDEN / "indexed.rec", index=tmp_path / "some.idx") as rec:
+        for key, payload in expected["read_idx"].items():
+            ordinal = rec.ordinal_of(min(int(key), 2**64 - 1))
+            assert payload == rec.payload(ordinal).hex()
+            assert expected["offset_by_key_last_wins"][key] == rec.offsets[ordinal]
+
+
+CONTENT = b"\x01\x02\x03CONTENT"
+LABELS: list[tuple[IRHeader, bytes]] = [
+    (IRHeader(0, 3, 7), CONTENT),
+    (IRHeader(0, 3.5, 8, 9), CONTENT),
+    (IRHeader(0, [1, 2, 3], 9), CONTENT),
+    (IRHeader(0, [1.0], 10), CONTENT),
+    (IRHeader(5, [], 11), CONTENT),  # an empty list cannot be told from the number 0
+    (IRHeader(0, np.array([[1, 2], [3, 4]]), 12), CONTENT),
+    (IRHeader(9, 16777217, 13), CONTENT),  # float32 has no such integer; and the caller's flag is not looked at
+    (IRHeader(0, -1.25, 2**64 - 1, 2**64 - 1), CONTENT),
+    (IRHeader(0, (0.1, 1e39, -0.0), 14), CONTENT),
+    (IRHeader(0, np.arange(20), 15), CONTENT),
+    (IRHeader(0, np.array([np.frombuffer(b"\x0a\x23\xd7\xce", "<f4")[0], 5]), 16), b"\x0a\x23\xd7\xce" + CONTENT),
+    (IRHeader(0, True, 17), b""),
+]
+
+
+def test_every_label_form_is_encoded_as_mxnet_did() -> None:
+    data, expected = golden_bytes("labels.rec"), golden_json("labels")["records"]
+
+    for record, form in zip(expected, LABELS, strict=True):
+        stored = data[record["offset"] : record["offset"] + record["disk_size"]]
+        assert (record["ordinal"], stored) == (record["ordinal"], encode_record(encode_image_record(*form)))
+
+
+# name: payloads of the whole records, byte and words of the error behind them, payloads found behind the damage
+ENDS: dict[str, tuple[list[bytes], int, str, list[bytes]]] = {
+    "truncated_payload": ([b"aaaa", b"bbbb"], 32, "expected 4 bytes of data and padding, found 3", []),
+    "truncated_header": ([b"aaaa", b"bbbb"], 24, "expected 8 bytes of part head, found 4", []),
+    "four_byte_file": ([], 0, "expected 8 bytes of part head, found 4", []),
+    "inserted_zero_word": ([b"aaaa"], 12, "expected the magic 0a 23 d7 ce, found 00 00 00 00", [b"bbbb", b"cccc"]),
+    "overwritten_magic": ([b"aaaa"], 12, "expected the magic 0a 23 d7 ce, found 00 00 00 00", [b"cccc"]),
+    "missing_padding": ([], 8, "expected 4 bytes of data and padding, found 3", []),
+    "nonzero_padding": ([], 11, "expected zero padding, found 5a", []),
+    "start_without_end": ([], 12, "expected another part of the record, found the end of the file", []),
+    "middle_first": ([], 0, "expected the start of a record, found a part with flag 2", []),
+    "end_alone": ([], 0, "expected the start of a record, found a part with flag 3", []),
+    "start_then_complete": (
+        [],
+        12,
+        "expected a middle or last part of the record at byte 0, found a new record",
+        [b"b"],
+    ),
+    "start_start_end": ([], 12, "expected a middle or last part of the record at byte 0, found a new record", []),
+    "cflag4": ([], 4, "expected a part flag from 0 to 3, found 4", [b"b"]),
+    "cflag7": ([], 4, "expected a part flag from 0 to 3, found 7", [b"b"]),
+    "unaligned_part": ([], 4, "expected a multiple of 4 bytes before a cut, found 5", []),
+    "length_past_end": ([], 8, "expected 536870912 bytes of data and padding, found 4", []),
+    "trailing_3_bytes": ([b"aaaa", b"bbbb", b"cccc"], 36, "expected 8 bytes of part head, found 3", []),
+    "trailing_8_zeros": ([b"aaaa", b"bbbb", b"cccc"], 36, "expected the magic 0a 23 d7 ce, found 00 00 00 00", []),
+    "trailing_12_zeros": ([b"aaaa", b"bbbb", b"cccc"], 36, "expected the magic 0a 23 d7 ce, found 00 00 00 00", []),
+    "start_cut_by_new_record": (
+        [b"aaaa"],
+        24,
+        "expected a middle or last part of the record at byte 12, found a new record",
+        [b"bbbb", b"cccc"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_damaged_file_gives_its_whole_records_then_an_error(name: str, tmp_path: Path) -> None:
+    whole, offset, problem, _ = ENDS[name]
+    data, reads = bytes.fromhex(DAMAGED[name]["file_hex"]), DAMAGED[name]["reads"]
+    # What the reference read right before it met the damage; it goes on where we stop, and glues records together.
+    assert [payload.hex() for payload in whole] == [read["payload_hex"] for read in reads[: len(whole)]]
+
+    payloads, error = read_until_damage(io.BytesIO(data))
+    assert whole == payloads
+    assert error is not None
+    assert (offset, problem) == (error.offset, error.problem)
+
+    path = tmp_path / "damaged.rec"
+    path.write_bytes(data)
+    with pytest.raises(CorruptRecordError) as caught, RecordFile(path) as rec:
+        rec.payload(0)  # wrong padding is seen when the record is read, the rest on opening
+    assert f"{path}, record {len(whole)}, byte {offset}: {problem}" == str(caught.value).partition(" (")[0]
+    assert caught.value.hint
+
+
+def test_a_scan_of_each_damaged_file_goes_on_behind_the_damage() -> None:
+    for name in sorted(set(ENDS) - {"nonzero_padding"}):  # a scan looks at heads alone
+        whole, offset, problem, behind = ENDS[name]
+        source = BytesSource(bytes.fromhex(DAMAGED[name]["file_hex"]))
+        found = list(scan_damaged(source))
+        offsets = [offset for block in found if isinstance(block, Block) for offset in block.offsets]
+        (damage,) = (damage for damage in found if isinstance(damage, Damage))
+        assert (name, [*whole, *behind]) == (name, [read_record(source, offset)[0] for offset in offsets])
+        assert (name, offset, problem) == (name, damage.error.offset, damage.error.problem)
+        assert len(whole) == damage.error.record
+        assert damage.start <= offset <= damage.end
+
+
+def test_a_list_of_oddities_is_read_to_the_lines_that_became_records() -> None:
+    with (GOLDEN / "lst_oddities.lst").open(encoding="utf-8") as lines:
+        found = list(read_list(lines))
+    expected = golden_json("lst_oddities")["records"]
+
+    entries = {entry.line: entry for entry in found if isinstance(entry, ListEntry)}
+    # Read on purpose, where im2rec.py skips: a line split at blanks (as the C++ tool does), and doubled TABs, which
+    # are one separator here.
+    assert ListEntry(6, 4, (1.0,), "top.png") == entries.pop(6)
+    assert ListEntry(7, 5, (1.0,), "top.png") == entries.pop(7)
+    assert ListEntry(8, 6, (1.0,), "top.png") == entries.pop(8)
+    assert [1, 10, 11, 12, 15] == list(entries)
+    assert [record["header"]["id"] for record in expected] == [entry.id for entry in entries.values()]
+    assert [record["labels"] for record in expected] == [
+        [recorded(label) for label in entry.labels] for entry in entries.values()
+    ]
+    assert ["top.png"] * 4 + ["with space/im 1.png"] == [entry.path for entry in entries.values()]
+    assert [
+        "line 5: expected an integer as id, found 'x'",
+        "line 9: expected a number as label, found 'a'",
+        "line 13: expected an integer as id, found '11.0'",
+        "line 14: expected id, labels and path, found 2 field(s)",
+    ] == [str(error) for error in found if isinstance(error, ListFormatError)]
+
+
+def test_every_golden_list_is_read_to_the_headers_of_its_records() -> None:
+    names = [name for name in IMAGE_RECS if "lst" in golden_json(name) and name != "lst_oddities"]
+    assert 13 == len(names)
+    for name in names:
+        expected = golden_json(name)
+        lines = io.StringIO(expected["lst"], newline=None)
+        entries = [entry for entry in read_list(lines) if isinstance(entry, ListEntry)]
+        assert (name, [record["header"]["id"] for record in expected["records"]]) == (name, [e.id for e in entries])
+        for record, entry in zip(expected["records"], entries, strict=True):
+            assert record["labels"] == list(entry.labels[: len(record["labels"])])  # others were dropped in packing
+            assert (GOLDEN / "images" / entry.path).is_file()

@@ -1,0 +1,144 @@
+"""What several test files share: golden data, small ``.rec`` files, hand-made parts, and a source that counts."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import random
+import struct
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from im2rec.errors import CorruptRecordError, Im2RecError
+from im2rec.format.irheader import IRHeader, encode_image_record
+from im2rec.format.recordio import MAGIC, BytesSource, encode_record, read_records
+from im2rec.storage.reader import RecordFile
+
+GOLDEN = Path(__file__).parent / "golden" / "recordio"
+GOLDEN_RECS = sorted(path.stem for path in GOLDEN.glob("*.rec"))
+
+
+def golden_json(name: str) -> Any:
+    """The description that was recorded beside a golden file."""
+    return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def golden_bytes(name: str) -> bytes:
+    return (GOLDEN / name).read_bytes()
+
+
+def part(flag: int, data: bytes, *, padding: bytes | None = None) -> bytes:
+    """One part by hand, independent of the encoder; flags and padding may be wrong on purpose."""
+    tail = bytes(-len(data) % 4) if padding is None else padding
+    return MAGIC + struct.pack("<I", flag << 29 | len(data)) + data + tail
+
+
+def image_payload(id_: int, label: Any = 1.0, content: bytes = b"picture") -> bytes:
+    return encode_image_record(IRHeader(0, label, id_), content)
+
+
+def bounds(payloads: Iterable[bytes]) -> list[int]:
+    """Where each record starts in the file of *payloads*, and where the last one ends."""
+    return [0, *itertools.accumulate(len(encode_record(payload)) for payload in payloads)]
+
+
+def joined(payloads: Iterable[bytes]) -> bytes:
+    """The bytes of a ``.rec`` that holds *payloads*."""
+    return b"".join(map(encode_record, payloads))
+
+
+def index_text(offsets: Iterable[int], keys: Iterable[int] | None = None) -> bytes:
+    pairs = enumerate(offsets) if keys is None else zip(keys, offsets, strict=True)
+    return b"".join(b"%d\t%d\n" % pair for pair in pairs)
+
+
+def write_rec(path: Path, payloads: Sequence[bytes], *, keys: Iterable[int] | None = None, index: bool = True) -> Path:
+    """A ``.rec`` of *payloads* and, unless *index* is off, the index beside it; keys are ordinals if not given."""
+    path.write_bytes(joined(payloads))
+    if index:
+        path.with_suffix(".idx").write_bytes(index_text(bounds(payloads)[:-1], keys))
+    return path
+
+
+def planted_payload(rng: random.Random, longest: int = 40) -> bytes:
+    """Random bytes with magics planted at any alignment; never ending in a zero, which padding could hide."""
+    size = rng.randrange(longest)
+    payload = bytearray(rng.choice(MAGIC + b"abc\0") for _ in range(size))
+    for _ in range(rng.randrange(4)):
+        at = rng.randrange(size + 1)
+        payload[at : at + 4] = MAGIC
+    if payload and payload[-1] == 0:
+        payload[-1] = 1
+    return bytes(payload)
+
+
+def read_until_damage(stream: BinaryIO) -> tuple[list[bytes], CorruptRecordError | None]:
+    """The payloads before the first damage, and the error there; None when there is no damage."""
+    payloads = []
+    try:
+        for payload in read_records(stream):
+            payloads.append(payload)  # noqa: PERF402 - those before the error count
+    except CorruptRecordError as error:
+        return payloads, error
+    return payloads, None
+
+
+def message_of(work: Callable[..., Any], *args: Any, **options: Any) -> str:
+    """The one line of the error that ``work(*args, **options)`` raises; for tables of messages."""
+    with pytest.raises(Im2RecError) as caught:
+        work(*args, **options)
+    return str(caught.value)
+
+
+class CountingSource(BytesSource):
+    """Bytes in memory that remember which ranges were asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.asked: list[tuple[int, int]] = []
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        self.asked.append((offset, size))
+        return super().read_at(offset, size)
+
+
+@contextlib.contextmanager
+def counted_reads(rec: RecordFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
+    """The (offset, size) of every read that *rec* makes inside the block."""
+    asked: list[tuple[int, int]] = []
+    real = rec._file.read_at
+
+    def read_at(offset: int, size: int) -> bytes:
+        asked.append((offset, size))
+        return real(offset, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rec._file, "read_at", read_at)
+        yield asked
+
+
+def peak_bytes(work: Callable[[], Any]) -> int:
+    """The most memory that Python and numpy held at once while *work* ran, errors of ours included."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def digests(rec: RecordFile, ordinals: Iterable[int]) -> dict[int, str]:
+    """What a worker saw: the digest of each payload it read. Here, so that spawned children can import it."""
+    return {ordinal: hashlib.sha256(rec.payload(ordinal)).hexdigest() for ordinal in ordinals}
+
+
+def send_digests(pipe: Any, rec: RecordFile, ordinals: list[int]) -> None:
+    """Body of a child process: read *ordinals* of *rec* and send back what was read."""
+    pipe.send(digests(rec, ordinals))
+    pipe.close()

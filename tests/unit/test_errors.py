@@ -1,0 +1,92 @@
+"""Errors: one complete line each, and whole again after pickling."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from im2rec import errors
+from im2rec.errors import (
+    CorruptRecordError,
+    Im2RecError,
+    ImageError,
+    IndexFormatError,
+    InputError,
+    LineError,
+    ListFormatError,
+    OutputError,
+    ParameterError,
+    RecordTooLargeError,
+)
+
+FAMILY = [
+    CorruptRecordError,
+    Im2RecError,
+    ImageError,
+    IndexFormatError,
+    InputError,
+    LineError,
+    ListFormatError,
+    OutputError,
+    ParameterError,
+    RecordTooLargeError,
+]
+
+
+def corrupt(**places: Any) -> CorruptRecordError:
+    error = CorruptRecordError("expected 8 bytes, found 3", offset=places.get("offset"), hint="fetch it again")
+    error.path, error.record = places.get("path"), places.get("record")
+    return error
+
+
+def test_the_family_is_complete_and_has_one_head() -> None:
+    here = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
+
+    assert set(FAMILY) == here
+    assert all(issubclass(kind, Im2RecError) for kind in here)
+
+
+def test_a_parameter_error_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match=r"^resize=x must be an integer$"):
+        raise ParameterError("resize=x must be an integer")
+
+
+def test_the_hint_stands_in_parentheses_at_the_end() -> None:
+    assert "out.rec: exists already" == str(OutputError("out.rec: exists already"))
+    assert "out.rec: exists already (use --force)" == str(OutputError("out.rec: exists already", hint="use --force"))
+
+
+def test_a_corrupt_record_names_as_much_of_its_place_as_is_known() -> None:
+    rest = "expected 8 bytes, found 3 (fetch it again)"
+
+    assert rest == str(corrupt())
+    assert f"byte 0: {rest}" == str(corrupt(offset=0))
+    assert f"record 0, byte 88: {rest}" == str(corrupt(record=0, offset=88))
+    assert f"{Path('a/train.rec')}: {rest}" == str(corrupt(path=Path("a/train.rec")))
+    assert f"train.rec, record 7, byte 88: {rest}" == str(corrupt(path="train.rec", record=7, offset=88))
+
+
+def test_a_line_error_names_path_and_line() -> None:
+    error = ListFormatError("found 'x'", line=3, hint="mend it")
+
+    assert "line 3: found 'x' (mend it)" == str(error)
+    error.path = "a.lst"
+    assert "a.lst, line 3: found 'x' (mend it)" == str(error)
+    error.line = None
+    assert "a.lst: found 'x' (mend it)" == str(error)
+
+
+def test_an_error_comes_back_whole_from_a_worker() -> None:
+    for kind in FAMILY:
+        error = kind("what is wrong", hint="what to do")
+        for name, value in {"path": Path("x.rec"), "record": 7, "offset": 88, "line": 5, "reason": "empty"}.items():
+            if hasattr(error, name):
+                setattr(error, name, value)
+        for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert kind is type(again)
+            assert str(error) == str(again)
+            assert vars(error) == vars(again)

@@ -1,0 +1,111 @@
+"""Index lines: what is read, how wrong lines are named, and that blocks make no difference."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from helpers import index_text, message_of
+
+from im2rec.errors import IndexFormatError
+from im2rec.format import indexfile
+from im2rec.format.indexfile import index_line, read_index
+
+
+def read(text: bytes) -> tuple[list[int], list[int]]:
+    keys, offsets = read_index(io.BytesIO(text))
+    return keys.tolist(), offsets.tolist()
+
+
+def test_a_line_is_key_tab_offset() -> None:
+    assert b"7\t1024\n" == index_line(7, 1024)
+    assert b"18446744073709551615\t9223372036854775804\n" == index_line(np.uint64(2**64 - 1), np.int64(2**63 - 4))
+
+
+def test_keys_keep_their_order_and_their_doubles() -> None:
+    assert ([30, 10, 20, 10, 0], [0, 16, 24, 48, 68]) == read(b"30\t0\n10\t16\n20\t24\n10\t48\n0\t68\n")
+
+
+READABLE = {
+    "empty": (b"", ([], [])),
+    "blank lines": (b"\n1\t0\n\n \t \n2\t8\n\n", ([1, 2], [0, 8])),
+    "last line not ended": (b"1\t0\n2\t8", ([1, 2], [0, 8])),
+    "CRLF": (b"1\t0\r\n2\t8\r\n", ([1, 2], [0, 8])),
+    "blanks for TABs": (b"1 0\n 2 \t 8 \n", ([1, 2], [0, 8])),
+    "a TAB behind": (b"1\t0\t\n", ([1], [0])),
+    "leading zeros": (b"007\t0016\n", ([7], [16])),
+    "the largest": (b"18446744073709551615\t9223372036854775807\n", ([2**64 - 1], [2**63 - 1])),
+}
+
+
+def test_an_index_is_read_as_either_reference_reader_does() -> None:
+    for name, (text, expected) in READABLE.items():
+        assert (name, expected) == (name, read(text))
+
+
+WRONG = {
+    b"x\t0\n": "expected a key and an offset, found 'x\\t0'",
+    b"1\n": "expected a key and an offset, found '1'",
+    b"1\t\n": "expected a key and an offset, found '1'",
+    b"\t1\n": "expected a key and an offset, found '1'",
+    b"1\t2\t3\n": "expected a key and an offset, found '1\\t2\\t3'",
+    b"1\t-8\n": "expected a key and an offset, found '1\\t-8'",
+    b"+1\t8\n": "expected a key and an offset, found '+1\\t8'",
+    b"1_0\t8\n": "expected a key and an offset, found '1_0\\t8'",
+    b"1.0\t8\n": "expected a key and an offset, found '1.0\\t8'",
+    b"1\t0x8\n": "expected a key and an offset, found '1\\t0x8'",
+    b"18446744073709551616\t0\n": "the key 18446744073709551616 is above 2^64 - 1",
+    b"1\t9223372036854775808\n": "the offset 9223372036854775808 is above 2^63 - 1",
+    # What a 32-bit ftell() or a full disk wrote (mxnet issue 8103).
+    b"1\t18446744073709551615\n": "the offset 18446744073709551615 is above 2^63 - 1",
+    b"9" * 5000 + b"\t0\n": f"the key {'9' * 100} is above 2^64 - 1",
+    b"a" * 5000 + b"\t0\n": f"expected a key and an offset, found '{'a' * 40}'",
+}
+
+
+def test_a_line_that_is_not_key_and_offset_is_named() -> None:
+    for before, number in ((b"", 1), (b"5\t0\n\n6\t12\n", 4)):
+        messages = {line: f"line {number}: {problem}" for line, problem in WRONG.items()}
+        assert messages == {line: message_of(read, before + line + b"7\t24\n") for line in WRONG}
+
+
+def test_an_index_cut_inside_its_last_line_names_it() -> None:
+    whole = b"1\t0\n20\t120\n"  # as left behind by a packer that was killed
+    for cut, shown in ((5, "2"), (6, "20"), (7, "20")):
+        assert f"line 2: expected a key and an offset, found '{shown}'" == message_of(read, whole[:cut])
+    assert ([1, 20], [0, 1]) == read(whole[:8])  # a shorter number is a number: only the .rec can tell
+    assert "line 1: expected a key and an offset, found '1'" == message_of(read, b"1")
+
+
+def test_bytes_that_are_no_text_are_an_error_like_any_other() -> None:
+    with pytest.raises(IndexFormatError, match=r"^line 2: expected a key and an offset, found .*xff"):
+        read(b"1\t0\n\xff\xd8\t1\n")
+
+
+@pytest.mark.parametrize("block_bytes", [1, 3, 64])
+def test_blocks_of_any_size_read_the_same(block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, offsets = [2**64 - 1, 0, 123456789, 7, 7], [0, 8, 4096, 2**40, 2**62]
+    texts = [index_text(offsets, keys), index_text(offsets, keys).replace(b"\n", b"\r\n\n")[:-3]]
+    monkeypatch.setattr(indexfile, "_BLOCK_BYTES", block_bytes)
+
+    for text in texts:
+        assert (keys, offsets) == read(text)
+    with pytest.raises(IndexFormatError, match=r"^line 6: expected"):
+        read(texts[0] + b"8\n")
+    with pytest.raises(IndexFormatError, match=r"^line 10: expected"):
+        read(texts[1] + b"\n8\n")
+
+
+def test_a_long_index_costs_16_bytes_a_record_and_names_lines_far_down() -> None:
+    count = 150_000  # more than one block
+    text = index_text(range(0, 12 * count, 12))
+
+    keys, offsets = read_index(io.BytesIO(text))
+
+    assert (np.uint64, np.int64) == (keys.dtype, offsets.dtype)
+    assert np.array_equal(np.arange(count), keys)
+    assert np.array_equal(12 * np.arange(count), offsets)
+    assert 16 * count == keys.nbytes + offsets.nbytes
+    with pytest.raises(IndexFormatError, match=f"^line {count + 1}: expected a key and an offset, found 'end'$"):
+        read(text + b"end\n")

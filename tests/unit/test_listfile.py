@@ -1,0 +1,146 @@
+"""List lines: the grammar, what is read besides, and how a line that cannot be read is named."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from helpers import message_of
+
+from im2rec.format.listfile import ListEntry, is_listable, list_line, parse_line, read_list
+
+
+def labels_and_path(line: str, label_width: int | None = None) -> tuple[int, tuple[float, ...], str]:
+    entry = parse_line(line, 1, label_width=label_width)
+    return entry.id, entry.labels, entry.path
+
+
+READABLE = {
+    "5\t1\ta.jpg": (5, (1.0,), "a.jpg"),
+    "5\t1\t2.5\t-3\ta.jpg": (5, (1.0, 2.5, -3.0), "a.jpg"),
+    "5\t1\twith space/im 1.png": (5, (1.0,), "with space/im 1.png"),
+    " 5 \t 1 \t a b.jpg \r\n": (5, (1.0,), "a b.jpg"),
+    "5\t\t1\t\t\ta.jpg\t": (5, (1.0,), "a.jpg"),
+    "5\t1\t12.jpg": (5, (1.0,), "12.jpg"),
+    "5\t1\t12": (5, (1.0,), "12"),
+    "18446744073709551615\t1e3\ta.jpg": (2**64 - 1, (1000.0,), "a.jpg"),
+    "5\tinf\tb.jpg": (5, (math.inf,), "b.jpg"),
+    "5\t1\t日本/ü": (5, (1.0,), "日本/ü"),
+    "5\t1\tno-break\u00a0end\u3000": (5, (1.0,), "no-break\u00a0end\u3000"),
+    "5\t1\tundecodable\udcff.jpg": (5, (1.0,), "undecodable\udcff.jpg"),
+    # split at blanks where there are no two TABs
+    "5 1 a.jpg": (5, (1.0,), "a.jpg"),
+    "5  1   my cat 2.jpg": (5, (1.0,), "my cat 2.jpg"),
+    "5 1 2 3 a b.jpg": (5, (1.0, 2.0, 3.0), "a b.jpg"),
+    "5 1 2": (5, (1.0,), "2"),
+    "5\t1 a.jpg": (5, (1.0,), "a.jpg"),
+    "5 1\ta.jpg": (5, (1.0,), "a.jpg"),
+}
+
+
+def test_a_line_is_id_labels_and_path() -> None:
+    assert READABLE == {line: labels_and_path(line) for line in READABLE}
+
+
+def test_the_ten_lines_of_the_manual_are_read() -> None:
+    text = """95099  464     n04467665_17283.JPEG
+10025081        412     ILSVRC2010_val_00025082.JPEG
+74181   1789    n01915811_2739.JPEG
+10035553\t859     ILSVRC2010_val_00035554.JPEG
+10048727        929\tILSVRC2010_val_00048728.JPEG
+94028   924     n01980166_4956.JPEG
+1080682\t650\tn11807979_571.JPEG
+972457\t 28 \tn07723039_1627.JPEG
+7534    11      n01630670_4486.JPEG
+1191261\t\t249   \t\tn12407079_5106.JPEG
+"""
+
+    entries = list(read_list(text.splitlines(keepends=True)))
+
+    assert [
+        ListEntry(1, 95099, (464.0,), "n04467665_17283.JPEG"),
+        ListEntry(2, 10025081, (412.0,), "ILSVRC2010_val_00025082.JPEG"),
+        ListEntry(3, 74181, (1789.0,), "n01915811_2739.JPEG"),
+        ListEntry(4, 10035553, (859.0,), "ILSVRC2010_val_00035554.JPEG"),
+        ListEntry(5, 10048727, (929.0,), "ILSVRC2010_val_00048728.JPEG"),
+        ListEntry(6, 94028, (924.0,), "n01980166_4956.JPEG"),
+        ListEntry(7, 1080682, (650.0,), "n11807979_571.JPEG"),
+        ListEntry(8, 972457, (28.0,), "n07723039_1627.JPEG"),
+        ListEntry(9, 7534, (11.0,), "n01630670_4486.JPEG"),
+        ListEntry(10, 1191261, (249.0,), "n12407079_5106.JPEG"),
+    ] == entries
+
+
+def test_the_four_labels_of_the_manual_are_read() -> None:
+    line = "42 \t 1 \t 2 \t   3 \t 4 \t path/to/image one.jpg\n"
+
+    assert (42, (1.0, 2.0, 3.0, 4.0), "path/to/image one.jpg") == labels_and_path(line)
+    assert (42, (1.0, 2.0, 3.0, 4.0), "path/to/image one.jpg") == labels_and_path(line, label_width=4)
+
+
+def test_the_label_width_says_where_the_path_of_a_blank_separated_line_begins() -> None:
+    assert (5, (1.0,), "12.jpg") == labels_and_path("5 1 12.jpg", 1)
+    assert (5, (1.0,), "2 12.jpg") == labels_and_path("5 1 2 12.jpg", 1)
+    assert (5, (1.0, 2.0), "12.jpg") == labels_and_path("5 1 2 12.jpg", 2)
+    assert (5, (1.0, 2.0, 3.0, 4.0), "a b.jpg") == labels_and_path("5 1 2 3 4 a b.jpg", 4)
+
+
+UNREADABLE = {
+    "x\t1\ta.jpg": "expected an integer as id, found 'x'",
+    "5.0\t1\ta.jpg": "expected an integer as id, found '5.0'",
+    "\ufeff5\t1\ta.jpg": "expected an integer as id, found '\\ufeff5'",
+    "-1\t1\ta.jpg": "the id -1 is not in 0 to 2^64 - 1",
+    "18446744073709551616\t1\ta.jpg": "the id 18446744073709551616 is not in 0 to 2^64 - 1",
+    "9" * 5000 + "\t1\ta.jpg": f"expected an integer as id, found '{'9' * 40}'",
+    "5\tcat\ta.jpg": "expected a number as label, found 'cat'",
+    "5\t1\tcat\ta.jpg": "expected a number as label, found 'cat'",
+    "5\t0x10\ta.jpg": "expected a number as label, found '0x10'",
+    "5\t" + "y" * 99 + "\ta.jpg": f"expected a number as label, found '{'y' * 40}'",
+    "5\t1": "expected id, labels and path, found 2 field(s)",
+    "5 a.jpg": "expected id, labels and path, found 2 field(s)",
+    "a.jpg": "expected id, labels and path, found 1 field(s)",
+}
+
+
+def test_a_line_that_cannot_be_read_is_named_by_its_number() -> None:
+    messages = {line: f"line 12: {problem}" for line, problem in UNREADABLE.items()}
+
+    assert messages == {line: message_of(parse_line, line, 12) for line in UNREADABLE}
+
+
+def test_a_line_with_another_number_of_labels_is_refused() -> None:
+    # In the fourth, the C++ tool reads 12. as a label and opens 'jpg'.
+    cases = [("5\t1\t2\ta.jpg", 1, 2), ("5\t1\t2\ta.jpg", 3, 2), ("5 1 a.jpg", 2, 1), ("5\t1\t12.jpg", 2, 1)]
+
+    for line, width, found in cases:
+        message = f"line 3: expected label_width={width} labels, found {found}"
+        assert message == message_of(parse_line, line, 3, label_width=width)
+
+
+def test_blank_lines_and_comments_are_no_images_but_count_as_lines() -> None:
+    found = list(
+        read_list(["\n", "# id label path\n", "  \t\r\n", "5\t1\ta.jpg\n", "bad\n", "  # indented\n", "6 1 b\n"])
+    )
+
+    assert [ListEntry(4, 5, (1.0,), "a.jpg"), ListEntry(7, 6, (1.0,), "b")] == [found[0], found[2]]
+    assert "line 5: expected id, labels and path, found 1 field(s)" == str(found[1])
+    assert 3 == len(found)
+
+
+def test_a_list_is_read_as_a_stream() -> None:
+    lines = iter(["5\t1\ta.jpg\n", "6\t1\tb.jpg\n"])
+
+    assert 5 == next(read_list(lines)).id
+    assert "6\t1\tb.jpg\n" == next(lines)
+
+
+def test_whole_labels_are_written_as_integers_and_others_read_back() -> None:
+    assert "7\t3\tcats/a b.jpg\n" == list_line(7, [3.0], "cats/a b.jpg")
+    assert "7\t1\t0\t2.5\tnan\tinf\tp\n" == list_line(7, [True, -0.0, np.float32(2.5), math.nan, math.inf], "p")
+    assert "7\t0.10000000149011612\tp\n" == list_line(7, np.array([0.1], np.float32), "p")
+
+
+def test_a_path_that_no_list_can_hold_is_refused() -> None:
+    for path in ("", " a", "a ", "a\tb", "a\nb", "a\rb", "a\n"):
+        assert not is_listable(path)
+        assert f"{path!r} cannot stand in a list (rename it)" == message_of(list_line, 1, [0], path)

@@ -1,0 +1,311 @@
+"""An open ``.rec``: by ordinal, by key, many at once, and which index belongs to it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import bounds, counted_reads, image_payload, index_text, joined, message_of, write_rec
+
+import im2rec
+from im2rec.errors import CorruptRecordError, InputError
+from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
+from im2rec.format.recordio import MAGIC
+from im2rec.storage import reader
+from im2rec.storage.reader import RecordFile
+
+KEYS = [30, 10, 20, 10, 2**64 - 1]
+PAYLOADS = [image_payload(key, label=n, content=bytes([n]) * 10 * n) for n, key in enumerate(KEYS)]
+PAYLOADS[2] = encode_image_record(IRHeader(0, [1, 2], 20), MAGIC * 2 + b"split")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_rec(tmp_path / "some.rec", PAYLOADS, keys=KEYS)
+
+
+def record(n: int) -> ImageRecord:
+    return ImageRecord(IRHeader(0, float(n), KEYS[n]), bytes([n]) * 10 * n)
+
+
+def test_an_open_file_is_a_sequence_of_image_records(path: Path) -> None:
+    with im2rec.open(path) as rec:
+        assert isinstance(rec, Sequence)
+        assert 5 == len(rec)
+        assert record(1) == rec[1] == rec[-4] == rec[np.int64(1)]
+        assert [record(3), record(1)] == rec[3:0:-2]
+        assert [30, 10, 20, 10, 2**64 - 1] == [header.id for header, _ in rec]
+        assert [KEYS[4], KEYS[3]] == [header.id for header, _ in list(reversed(rec))[:2]]
+        header, content = rec[2]
+        assert ([1, 2], MAGIC * 2 + b"split") == (header.label.tolist(), content)
+        assert PAYLOADS == [rec.payload(ordinal) for ordinal in range(5)]
+
+
+def test_an_ordinal_outside_the_file_is_an_index_error(path: Path) -> None:
+    with RecordFile(path) as rec:
+        for ask in (lambda: rec[5], lambda: rec[-6], lambda: rec.payload(5), lambda: rec.read_many([0, 5])):
+            with pytest.raises(IndexError, match=r"^record (5|-6) is not in .*some\.rec, which has 5$"):
+                ask()
+        with pytest.raises(TypeError):
+            rec[1.0]
+        assert [] == rec[5:9]
+
+
+def test_the_last_of_several_records_with_one_key_is_found(path: Path) -> None:
+    with RecordFile(path) as rec:
+        assert [0, 3, 2, 4] == [rec.ordinal_of(key) for key in (30, 10, 20, 2**64 - 1)]
+        assert record(3) == rec.by_key(10)
+        for key in (0, -1, 2**64, 31):
+            message = f"{path}: no record has the key {key} (keys run from 10 to 18446744073709551615)"
+            assert message == message_of(rec.by_key, key)
+
+
+def test_keys_and_offsets_are_arrays_of_16_bytes_a_record_that_nobody_changes(path: Path) -> None:
+    for index in (None, False):
+        with RecordFile(path, index=index) as rec:
+            assert (np.uint64, np.int64) == (rec.keys.dtype, rec.offsets.dtype)
+            assert KEYS == rec.keys.tolist()
+            assert bounds(PAYLOADS)[:-1] == rec.offsets.tolist()
+            for array in (rec.keys, rec.offsets):
+                with pytest.raises(ValueError, match="read-only"):
+                    array[0] = 1
+
+
+def test_a_pickled_copy_reads_the_same_and_is_as_read_only(path: Path) -> None:
+    with RecordFile(path) as rec:
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            with pickle.loads(pickle.dumps(rec, protocol)) as again:
+                assert (rec.path, rec.index_path, rec.size) == (again.path, again.index_path, again.size)
+                assert PAYLOADS == [again.payload(ordinal) for ordinal in range(5)]
+                assert 3 == again.ordinal_of(10)
+                assert [False, False] == [again.keys.flags.writeable, again.offsets.flags.writeable]
+
+
+def test_records_asked_for_together_come_in_the_order_asked(path: Path) -> None:
+    with RecordFile(path) as rec:
+        assert [record(4), record(0), record(4), record(3)] == rec.read_many([4, 0, -1, 3])
+        assert [] == rec.read_many([])
+        assert [record(1)] == rec.read_many(iter([1]))
+
+
+def test_limits_of_a_read_never_change_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(2)
+    payloads = [image_payload(n, n, rng.randbytes(rng.randrange(60)) + MAGIC * (n % 3 == 0)) for n in range(40)]
+    with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec:
+        for limits in ((1, 0, 1), (64, 16, 8), (200, 0, 1 << 20), (1 << 20, 1 << 20, 50)):
+            for name, value in zip(("_MANY_READ_BYTES", "_GAP_BYTES", "_SINGLE_READ_BYTES"), limits, strict=True):
+                monkeypatch.setattr(reader, name, value)
+            asked = [rng.randrange(40) for _ in range(60)]
+            assert asked == [header.id for header, _ in rec.read_many(asked)]
+            assert [payloads[n] for n in asked] == [rec.payload(n) for n in asked]
+
+
+def test_neighbours_are_read_with_one_call_and_far_records_without_what_lies_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = [image_payload(n, content=bytes(20_000)) for n in range(50)]
+    ends = bounds(payloads)
+    with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as asked:
+        rec.read_many([7, 5, 6, 9, 40])
+        assert [(ends[5], ends[10] - ends[5]), (ends[40], ends[41] - ends[40])] == asked
+        asked.clear()
+        rec.payload(3)
+        assert [(ends[3], ends[4] - ends[3])] == asked
+
+
+def test_opening_by_an_index_reads_a_few_heads_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    path = write_rec(tmp_path / "some.rec", [image_payload(n, content=bytes(100)) for n in range(3000)])
+    real = reader.InputFile.read_at
+
+    def read_at(file: reader.InputFile, offset: int, size: int) -> bytes:
+        asked.append(size)
+        return real(file, offset, size)
+
+    monkeypatch.setattr(reader.InputFile, "read_at", read_at)
+    with RecordFile(path) as rec:
+        assert 3000 == len(rec)
+    assert len(asked) <= 70
+    assert sum(asked) <= 70_000
+
+
+def test_the_index_beside_a_file_of_any_name_is_found(tmp_path: Path) -> None:
+    names = {"a.rec": "a.idx", "b.rec": "b.rec.idx", "c.bin": "c.idx", "output": "output.idx", "d.part7": "d.part7.idx"}
+
+    for rec_name, index_name in names.items():
+        (tmp_path / rec_name).write_bytes(joined(PAYLOADS))
+        (tmp_path / index_name).write_bytes(index_text(bounds(PAYLOADS)[:-1], range(90, 95)))
+        with RecordFile(str(tmp_path / rec_name)) as rec:
+            assert tmp_path / index_name == rec.index_path
+            assert [90, 91, 92, 93, 94] == rec.keys.tolist()
+        with RecordFile(tmp_path / rec_name, index=False) as rec:
+            assert rec.index_path is None
+            assert KEYS == rec.keys.tolist()
+
+
+def test_a_named_index_is_taken_and_must_exist(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(index_text(bounds(PAYLOADS)[:-1]))
+
+    with RecordFile(path, index=other) as rec:
+        assert [0, 1, 2, 3, 4] == rec.keys.tolist()
+    missing = tmp_path / "no.idx"
+    message = f"{missing}: cannot be read: no such file or directory (check the path)"
+    assert message == message_of(RecordFile, path, index=missing)
+
+
+def test_an_index_in_any_order_gives_records_in_file_order(path: Path) -> None:
+    lines = index_text(bounds(PAYLOADS)[:-1], KEYS).splitlines(keepends=True)
+    path.with_suffix(".idx").write_bytes(b"".join(lines[n] for n in (3, 0, 4, 2, 1)))
+
+    with RecordFile(path) as rec:
+        assert KEYS == rec.keys.tolist()
+        assert PAYLOADS == [rec.payload(ordinal) for ordinal in range(5)]
+
+
+def test_records_that_the_index_leaves_out_are_not_there(path: Path) -> None:
+    offsets = bounds(PAYLOADS)
+    path.with_suffix(".idx").write_bytes(index_text([offsets[0], offsets[2], offsets[4]], [30, 20, 5]))
+
+    with RecordFile(path) as rec:
+        assert [PAYLOADS[0], PAYLOADS[2], PAYLOADS[4]] == [rec.payload(ordinal) for ordinal in range(3)]
+        assert [30, 20, 2**64 - 1] == [header.id for header, _ in rec.read_many([0, 1, 2])]
+
+
+def test_a_scanned_file_has_ids_as_keys_or_ordinals_where_there_are_none(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "ids.rec", [image_payload(7), image_payload(2**64 - 1)], index=False)
+    with RecordFile(path) as rec:
+        assert [7, 2**64 - 1] == rec.keys.tolist()
+    path = write_rec(tmp_path / "short.rec", [image_payload(7), b"short", image_payload(9)], index=False)
+    with RecordFile(path) as rec:
+        assert [0, 1, 2] == rec.keys.tolist()
+
+
+def test_a_payload_that_is_no_image_record_can_be_read_raw_only(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "some.rec", [image_payload(1), b"short"])
+
+    with RecordFile(path) as rec:
+        assert b"short" == rec.payload(1)
+        message = f"{path}, record 1, byte {rec.offsets[1] + 8}: expected 24 bytes of image header, found 5"
+        assert f"{message} (run 'im2rec inspect' on it)" == message_of(lambda: rec[1])
+        assert f"{message} (run 'im2rec inspect' on it)" == message_of(rec.read_many, [0, 1])
+
+
+NOT_RECORDIO = {
+    b"": "is empty: it holds no records (make or fetch it again)",
+    b"\xff\xd8\xff\xe0 a JPEG": "is not a RecordIO file: it starts with ff d8 ff e0 (name a .rec)",
+    b"P": "is not a RecordIO file: it starts with 50 (name a .rec)",
+}
+
+
+def test_what_is_no_recordio_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "some.rec"
+    for content, problem in NOT_RECORDIO.items():
+        path.write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            RecordFile(path)
+        assert f"{path}: {problem}" == str(caught.value)
+
+
+def test_a_closed_file_says_so_and_closes_again(path: Path) -> None:
+    rec = RecordFile(path)
+    rec.close()
+    rec.close()
+
+    assert f"{path}: is closed (open it again)" == message_of(rec.payload, 0)
+    assert f"<RecordFile {os.fspath(path)!r}, 5 records>" == repr(rec)
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_handle_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Path] = []
+    real = reader.InputFile.close
+    monkeypatch.setattr(reader.InputFile, "close", lambda file: (closed.append(file.path), real(file))[1])
+    path.with_suffix(".idx").write_bytes(b"x\n")
+
+    message_of(RecordFile, path)
+
+    assert path in closed
+
+
+def test_a_large_record_is_read_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytes(700_000) + MAGIC + b"b" * 500_000 + MAGIC + b"end"
+    path = write_rec(tmp_path / "some.rec", [image_payload(1, content=content), image_payload(2)])
+
+    with RecordFile(path) as rec, counted_reads(rec, monkeypatch) as asked:
+        assert content == rec[0].content
+        assert max(size for _, size in asked) < 800_000
+        assert [content, b"picture"] == [content for _, content in rec.read_many([0, 1])]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="makes a sparse file of 4.5 GB")
+def test_offsets_above_4_gigabytes_are_read_from_a_file(tmp_path: Path) -> None:
+    path, length, frame = tmp_path / "sparse.rec", 2**29 - 4, 2**29 + 4
+    with path.open("wb") as file:
+        for n in range(9):
+            file.seek(n * frame)
+            file.write(MAGIC + length.to_bytes(4, "little") + image_payload(n))
+        file.seek(9 * frame)
+        file.write(joined([image_payload(9)]))
+
+    with RecordFile(path) as rec:
+        assert [n * frame for n in range(10)] == rec.offsets.tolist()
+        assert [*range(10)] == rec.keys.tolist()
+        assert (9, b"picture") == (rec[9].header.id, rec[-1].content)
+        path.with_suffix(".idx").write_bytes(index_text(rec.offsets.tolist()))
+    with RecordFile(path) as rec:
+        assert 9 * frame == rec.offsets[-1] > 2**32
+        assert image_payload(9) == rec.payload(9)
+
+
+def test_one_cannot_shrink_a_record_unnoticed(tmp_path: Path) -> None:
+    # The length word says 40 bytes less, or that the first part is the whole record: the heads around are right, but
+    # the record no longer ends where another one starts.
+    payloads = [image_payload(n, content=b"c" * 60 + MAGIC + b"d" * 36) for n in range(4)]
+    payloads[1] = image_payload(1, content=b"c" * 100)
+    starts = bounds(payloads)
+    for at, change, ordinal in ((starts[1] + 4, 40, 1), (starts[2] + 7, 0x20, 2)):
+        data = bytearray(joined(payloads))
+        data[at] -= change
+        path = tmp_path / "some.rec"
+        path.write_bytes(data)
+        path.with_suffix(".idx").write_bytes(index_text(starts[:-1]))
+        with RecordFile(path) as rec:
+            for read in (rec.payload, lambda n, rec=rec: rec.read_many([n])):
+                with pytest.raises(CorruptRecordError) as caught:
+                    read(ordinal)
+                assert (path, ordinal) == (caught.value.path, caught.value.record)
+
+
+def test_an_index_entry_inside_a_record_is_named_as_such(tmp_path: Path) -> None:
+    payloads = [image_payload(n) for n in range(200)]  # so many that opening does not look at every entry
+    offsets = bounds(payloads)[:-1]
+    path = write_rec(tmp_path / "some.rec", payloads, index=False)
+    path.with_suffix(".idx").write_bytes(index_text(sorted([*offsets, offsets[100] + 12])))
+
+    with RecordFile(path) as rec:
+        problem = f"the record runs on to byte {offsets[101]}, but another one starts at byte {offsets[100] + 12}"
+        message = f"{path}, record 100, byte {offsets[100] + 4}: {problem} (run 'im2rec inspect' on it)"
+        assert [message] * 2 == [message_of(rec.payload, 100), message_of(rec.read_many, [99, 100, 101])]
+        problem = "expected the magic 0a 23 d7 ce, found 00 00 80 3f"
+        message = f"{path}, record 101, byte {offsets[100] + 12}: {problem} (run 'im2rec inspect' on it)"
+        assert message == message_of(rec.payload, 101)
+
+
+def test_an_index_entry_inside_a_split_record_is_named_as_such(tmp_path: Path) -> None:
+    # 200 records, so that opening probes every third entry only, and not the wrong one.
+    payloads = [image_payload(n, content=MAGIC + b"tail" if n == 100 else b"") for n in range(200)]
+    offsets = bounds(payloads)[:-1]
+    second_part = offsets[100] + 8 + 24
+    path = write_rec(tmp_path / "some.rec", payloads, index=False)
+    path.with_suffix(".idx").write_bytes(index_text(sorted([*offsets, second_part])))
+
+    with RecordFile(path) as rec:
+        problem = f"the record runs on to byte {offsets[101]}, but another one starts at byte {second_part}"
+        message = f"{path}, record 100, byte {offsets[100] + 4}: {problem} (run 'im2rec inspect' on it)"
+        assert message == message_of(rec.read_many, [100, 101])
+        assert message == message_of(rec.payload, 100)

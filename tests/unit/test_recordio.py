@@ -1,0 +1,233 @@
+"""Framing: what a record looks like on disk, what is refused, and how a record is found again."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import pytest
+from helpers import CountingSource, bounds, joined, message_of, part
+
+from im2rec.errors import CorruptRecordError, RecordTooLargeError
+from im2rec.format import recordio
+from im2rec.format.recordio import (
+    FIRST,
+    LAST,
+    MAGIC,
+    MAX_PAYLOAD,
+    MIDDLE,
+    WHOLE,
+    BytesSource,
+    Part,
+    decode_record,
+    encode_record,
+    find_record,
+    parse_head,
+    read_parts,
+    read_record,
+    read_records,
+    read_start,
+)
+
+M = "0a23d7ce"
+ON_DISK = {  # spec/recordio.md, section 6: bytes written by MXNet 1.9.1
+    b"": f"{M} 00000000",
+    b"a": f"{M} 01000000 61000000",
+    b"abcd": f"{M} 04000000 61626364",
+    b"abcde": f"{M} 05000000 6162636465000000",
+    MAGIC: f"{M} 00000020 {M} 00000060",
+    MAGIC + MAGIC: f"{M} 00000020 {M} 00000040 {M} 00000060",
+    MAGIC + b"abc": f"{M} 00000020 {M} 03000060 61626300",
+    b"abcd" + MAGIC + b"xy": f"{M} 04000020 61626364 {M} 02000060 78790000",
+    b"abcd" + MAGIC: f"{M} 04000020 61626364 {M} 00000060",
+    b"abcd" + MAGIC * 2 + b"e": f"{M} 04000020 61626364 {M} 00000040 {M} 01000060 65000000",
+    b"abc" + MAGIC + b"x": f"{M} 08000000 616263 {M} 78",
+    b"abcdef" + MAGIC + b"gh": f"{M} 0c000000 616263646566 {M} 6768",
+    b"abcd" + MAGIC[:3]: f"{M} 07000000 61626364 0a23d7 00",
+}
+
+
+def test_payloads_are_framed_as_mxnet_frames_them() -> None:
+    frames = {payload: bytes.fromhex(frame) for payload, frame in ON_DISK.items()}
+
+    assert frames == {payload: encode_record(payload) for payload in frames}
+    assert list(frames) == [decode_record(frame) for frame in frames.values()]
+
+
+def test_a_magic_that_touches_one_at_an_odd_place_is_still_seen() -> None:
+    # The search must not step over the aligned magic at 8 when it passes the odd one at 4 + 1.
+    payload = b"abcd" + b"e" + MAGIC[:3] + MAGIC + b"tail"
+    odd = b"abcde" + MAGIC + b"fgh" + MAGIC
+
+    assert [(FIRST, 8), (LAST, 4)] == [(p.flag, p.length) for p in read_parts(BytesSource(encode_record(payload)), 0)]
+    assert [(FIRST, 12), (LAST, 0)] == [(p.flag, p.length) for p in read_parts(BytesSource(encode_record(odd)), 0)]
+    assert odd == decode_record(encode_record(odd))
+
+
+def test_the_largest_payload_is_framed_and_one_byte_more_is_refused() -> None:
+    class Long(bytes):  # half a gigabyte of zeros would test the machine, not the check
+        def __len__(self) -> int:
+            return MAX_PAYLOAD + 1
+
+    with pytest.raises(RecordTooLargeError) as caught:
+        encode_record(Long())
+
+    assert "a payload of 536870912 bytes exceeds 536870911 (lower the quality, or resize)" == str(caught.value)
+    head = struct.pack("<II", recordio.MAGIC_WORD, MAX_PAYLOAD)
+    assert Part(WHOLE, 8, MAX_PAYLOAD) == parse_head(head, 0, 8 + 2**29)  # and it may end with the file
+
+
+def test_the_end_of_a_part_counts_its_padding() -> None:
+    assert [8, 12, 12, 12, 12, 16] == [Part(WHOLE, 8, length).end for length in range(6)]
+
+
+CUT = " (the file was cut short; make or fetch it again)"
+HEADS = {  # at byte 40 of a file of 52
+    MAGIC[:3]: "byte 40: expected 8 bytes of part head, found 3" + CUT,
+    b"": "byte 40: expected 8 bytes of part head, found 0" + CUT,
+    b"JPEG\0\0\0\0": "byte 40: expected the magic 0a 23 d7 ce, found 4a 50 45 47",
+    MAGIC + b"\0\0\0\xa0": "byte 44: expected a part flag from 0 to 3, found 5",
+    MAGIC + b"\x05\0\0\0": "byte 48: expected 8 bytes of data and padding, found 4" + CUT,
+    MAGIC + b"\xff\xff\xff\x1f": "byte 48: expected 536870912 bytes of data and padding, found 4" + CUT,
+}
+
+
+def test_a_wrong_head_names_its_first_wrong_byte() -> None:
+    assert HEADS == {head: message_of(parse_head, head, 40, 52) for head in HEADS}
+
+
+BROKEN_CHAINS = {
+    "middle first": (part(MIDDLE, b"aaaa") + part(LAST, b"b"), 0, "expected the start of a record, found a part with"),
+    "last alone": (part(LAST, b"aaaa"), 0, "expected the start of a record, found a part with flag 3"),
+    "no end": (part(FIRST, b"aaaa") + part(MIDDLE, b""), 20, "expected another part of the record, found the end of"),
+    "two starts": (part(FIRST, b"aaaa") + part(FIRST, b"") + part(LAST, b""), 12, "expected a middle or last part of"),
+    "padded first": (part(FIRST, b"aaaaa") + part(LAST, b"b"), 4, "expected a multiple of 4 bytes before a cut, fou"),
+    "padded middle": (part(FIRST, b"") + part(MIDDLE, b"a") + part(LAST, b""), 12, "expected a multiple of 4 bytes"),
+    "no magic": (part(FIRST, b"aaaa") + b"AAAABBBB", 12, "expected the magic 0a 23 d7 ce, found 41 41 41 41"),
+    "cut head": (part(FIRST, b"aaaa") + MAGIC, 12, "expected 8 bytes of part head, found 4"),
+    "wrong flag": (part(FIRST, b"aaaa") + part(7, b""), 16, "expected a part flag from 0 to 3, found 7"),
+}
+
+
+def test_a_broken_chain_of_parts_names_the_byte_where_it_breaks() -> None:
+    before = encode_record(b"before")
+
+    for name, (frame, offset, problem) in BROKEN_CHAINS.items():
+        with pytest.raises(CorruptRecordError) as caught:
+            read_record(BytesSource(before + frame), len(before))
+        assert (name, problem) == (name, caught.value.problem[: len(problem)])
+        assert (name, len(before) + offset) == (name, caught.value.offset)
+
+
+def test_padding_that_is_not_zero_is_an_error_at_its_byte() -> None:
+    with pytest.raises(CorruptRecordError) as caught:
+        decode_record(part(WHOLE, b"abcde", padding=b"\0\1\0"), offset=100)
+
+    assert "byte 113: expected zero padding, found 00 01 00 (the length word may be damaged)" == str(caught.value)
+
+
+def test_bytes_behind_the_one_record_of_a_frame_are_an_error() -> None:
+    frame = encode_record(b"abcd")
+
+    with pytest.raises(CorruptRecordError, match=r"^byte 24: expected the end of the record, found 3 bytes$"):
+        decode_record(frame + b"xyz", offset=12)
+
+
+def test_heads_are_read_without_touching_the_data() -> None:
+    source = CountingSource(encode_record(b"a" * 4000 + MAGIC + b"b" * 4000))
+
+    parts = read_parts(source, 0)
+
+    assert [Part(FIRST, 8, 4000), Part(LAST, 4016, 4000)] == parts
+    assert [(0, 8), (4008, 8)] == source.asked
+
+
+def test_the_start_of_a_record_is_read_without_the_rest() -> None:
+    payload = b"abcd" + MAGIC * 2 + b"e" * 4000
+    source = CountingSource(encode_record(b"before") + encode_record(payload))
+
+    for size in (0, 2, 4, 6, 8, 12, 13, 100, 5000):
+        assert payload[:size] == read_start(source, 16, size)
+    source.asked.clear()
+    read_start(source, 16, 100)
+    assert sum(size for _, size in source.asked) < 300
+
+
+def test_a_stream_is_read_from_its_start_whatever_its_position() -> None:
+    stream = io.BytesIO(joined([b"one", b"two"]))
+    stream.seek(7)
+
+    assert [b"one", b"two"] == list(read_records(stream))
+
+
+def test_bytes_in_memory_answer_for_their_place_in_the_file_only() -> None:
+    source = BytesSource(b"abcdef", base=100, size=1000)
+
+    assert (1000, b"cd", b"ef", b"", b"") == (
+        source.size,
+        source.read_at(102, 2),
+        source.read_at(104, 50),
+        source.read_at(106, 4),
+        source.read_at(95, 10),
+    )
+
+
+def test_offsets_above_4_gigabytes_are_read() -> None:
+    far = 5 * 2**30
+    source = BytesSource(encode_record(b"ab" + MAGIC) + encode_record(MAGIC + b"far"), base=far)
+
+    payload, end = read_record(source, far)
+
+    assert (b"ab" + MAGIC, far + 16) == (payload, end)
+    assert far + 16 == find_record(source, far + 4)
+    assert (MAGIC + b"far", far + 36) == read_record(source, far + 16)
+
+
+PAYLOADS = [b"one", b"two" + MAGIC, MAGIC + b"three", b"four"]
+ONE, TWO, THREE, FOUR, END = bounds(PAYLOADS)
+
+
+def test_the_next_record_is_found_from_any_byte() -> None:
+    source = BytesSource(joined(PAYLOADS))
+
+    for start in range(END + 4):
+        expected = next((offset for offset in (ONE, TWO, THREE, FOUR) if offset >= start), None)
+        assert (start, expected) == (start, find_record(source, start))
+
+
+def test_a_later_part_is_not_taken_for_a_record() -> None:
+    frame = encode_record(b"abcd" + MAGIC + b"efgh" + MAGIC + b"ijkl")
+
+    assert len(frame) == find_record(BytesSource(frame + encode_record(b"next")), 4)
+
+
+def test_a_record_is_found_behind_bytes_that_were_lost_or_added() -> None:
+    for shift in (1, 2, 3):
+        data = joined([b"first"]) + b"x" * shift + joined([b"second", b"third", b"fourth", b"fifth"])
+        assert 16 + shift == find_record(BytesSource(data), 4)
+
+
+def test_a_frame_inside_a_picture_is_not_taken_for_a_record_of_the_file() -> None:
+    # Off the grid, so it was never escaped: a frame, then two, then one and something like a head.
+    for inside in (joined([b"thumbnail"]), joined([b"thumb", b"nail"]), joined([b"thumbnail"]) + MAGIC):
+        picture = b"p" + inside + b"icture"
+        data = joined([picture, b"second", b"third"])
+        assert bounds([picture])[1] == find_record(BytesSource(data), 4)
+
+
+def test_a_frame_with_garbage_behind_it_is_no_way_in() -> None:
+    data = b"GARBAGE!" + joined([b"left over"]) + b"GARBAGE!" + joined([b"one"])
+
+    assert 36 == find_record(BytesSource(data), 0)
+
+
+def test_a_record_is_found_across_the_border_of_two_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordio, "_FIND_BYTES", (64, 64))
+    for garbage in range(40, 80):
+        source = BytesSource(b"g" * garbage + joined([b"one", b"two", b"three"]))
+        assert garbage == find_record(source, 0)
+
+
+def test_a_search_ends_where_a_file_was_cut_while_open() -> None:
+    assert find_record(BytesSource(b"x" * 100, size=10**9), 0) is None
+    assert find_record(BytesSource(MAGIC, size=10**9), 0) is None

@@ -1,0 +1,183 @@
+"""The writer: a ``.rec`` and its index together, both only when complete."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import bounds, image_payload, index_text, joined, message_of, write_rec
+
+import im2rec
+from im2rec.errors import OutputError, ParameterError, RecordTooLargeError
+from im2rec.format import recordio
+from im2rec.format.recordio import MAGIC, encode_record
+from im2rec.storage.reader import RecordFile
+from im2rec.storage.writer import RecordWriter
+
+PAYLOADS = [b"one", b"", b"two" + MAGIC, MAGIC * 2, image_payload(5)]
+KEYS = [30, 10, 20, 10, 2**64 - 1]
+
+
+def write_all(writer: RecordWriter) -> list[int]:
+    return [writer.write(payload, key=key) for payload, key in zip(PAYLOADS, KEYS, strict=True)]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_both_files_appear_when_the_writer_is_closed(tmp_path: Path) -> None:
+    with im2rec.RecordWriter(tmp_path / "out.rec") as writer:
+        assert bounds(PAYLOADS)[:-1] == write_all(writer)
+        assert (5, bounds(PAYLOADS)[-1]) == (writer.records, writer.offset)
+        pid = os.getpid()
+        assert all(re.fullmatch(rf"out\.(rec|idx)\.{pid}-[0-9a-f]{{6}}\.tmp", name) for name in names(tmp_path))
+
+    assert ["out.idx", "out.rec"] == names(tmp_path)
+    assert joined(PAYLOADS) == (tmp_path / "out.rec").read_bytes()
+    assert index_text(bounds(PAYLOADS)[:-1], KEYS) == (tmp_path / "out.idx").read_bytes()
+    with RecordFile(tmp_path / "out.rec") as rec:
+        assert PAYLOADS == [rec.payload(ordinal) for ordinal in range(5)]
+        assert KEYS == rec.keys.tolist()
+
+
+def test_the_index_has_the_name_that_belongs_to_the_output(tmp_path: Path) -> None:
+    for name, index in (("output.bin", "output.idx"), ("plain", "plain.idx"), ("o.rec.part000", "o.rec.part000.idx")):
+        with RecordWriter(str(tmp_path / name)) as writer:
+            writer.write(b"x", key=1)
+        assert tmp_path / index == writer.index_path
+        with RecordFile(tmp_path / name) as rec:
+            assert tmp_path / index == rec.index_path
+
+
+def test_a_frame_made_elsewhere_is_appended_as_it_is(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        assert [0, 12] == [writer.write_frame(encode_record(payload), key=3) for payload in (b"one", MAGIC)]
+
+    assert joined([b"one", MAGIC]) == (tmp_path / "out.rec").read_bytes()
+
+
+def test_nothing_is_left_after_an_exception_in_the_block(tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path / "out.rec")
+    write_all(writer)
+
+    with pytest.raises(KeyboardInterrupt), writer:
+        raise KeyboardInterrupt
+
+    assert [] == names(tmp_path)
+    assert f"{tmp_path / 'out.rec'}: is closed (open a new writer)" == message_of(writer.write, b"x", key=1)
+
+
+def test_a_discarded_writer_leaves_what_stood_there(tmp_path: Path) -> None:
+    write_rec(tmp_path / "out.rec", [b"old"])
+    writer = RecordWriter(tmp_path / "out.rec", force=True)
+    write_all(writer)
+    writer.discard()
+    writer.discard()
+    writer.close()
+
+    assert ["out.idx", "out.rec"] == names(tmp_path)
+    assert joined([b"old"]) == (tmp_path / "out.rec").read_bytes()
+
+
+@pytest.mark.parametrize("taken", ["out.rec", "out.idx"])
+def test_an_existing_file_is_replaced_by_force_only(taken: str, tmp_path: Path) -> None:
+    (tmp_path / taken).write_bytes(b"old")
+
+    message = f"{tmp_path / taken}: exists already (replace it with --force, or choose another name)"
+    assert message == message_of(RecordWriter, tmp_path / "out.rec")
+    assert [taken] == names(tmp_path)
+
+    with RecordWriter(tmp_path / "out.rec", force=True) as writer:
+        write_all(writer)
+        assert b"old" == (tmp_path / taken).read_bytes()
+    assert ["out.idx", "out.rec"] == names(tmp_path)
+    with RecordFile(tmp_path / "out.rec") as rec:
+        assert KEYS == rec.keys.tolist()
+
+
+def test_closing_again_does_nothing(tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path / "out.rec")
+    write_all(writer)
+    writer.close()
+    (tmp_path / "out.rec").unlink()
+    writer.close()
+    writer.discard()
+
+    assert ["out.idx"] == names(tmp_path)
+    assert f"{tmp_path / 'out.rec'}: is closed (open a new writer)" == message_of(writer.write, b"x", key=1)
+
+
+def test_a_writer_without_records_makes_two_empty_files(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "out.rec"):
+        pass
+
+    assert [b"", b""] == [(tmp_path / name).read_bytes() for name in ("out.rec", "out.idx")]
+
+
+def test_a_wrong_key_is_refused_and_the_file_goes_on(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        writer.write(b"one", key=1)
+        for key in (-1, 2**64, 1.5):
+            with pytest.raises(ParameterError, match=rf"^key={key} must be .*0 to 18446744073709551615"):
+                writer.write(b"lost", key=key)
+        writer.write(b"two", key=np.uint64(2))
+
+    assert joined([b"one", b"two"]) == (tmp_path / "out.rec").read_bytes()
+    assert b"1\t0\n2\t12\n" == (tmp_path / "out.idx").read_bytes()
+
+
+def test_a_payload_that_is_too_large_is_refused_and_the_file_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordio, "MAX_PAYLOAD", 5)
+
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        with pytest.raises(RecordTooLargeError, match=r"^a payload of 6 bytes exceeds 5"):
+            writer.write(b"toobig", key=1)
+        writer.write(b"fits!", key=2)
+
+    assert joined([b"fits!"]) == (tmp_path / "out.rec").read_bytes()
+
+
+def test_a_writer_is_not_pickled(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        expected = f"a RecordWriter ({tmp_path / 'out.rec'}) is one process's own: it cannot be pickled"
+        with pytest.raises(TypeError, match=f"^{re.escape(expected)}$"):
+            pickle.dumps(writer)
+        writer.write(b"x", key=1)
+
+    assert joined([b"x"]) == (tmp_path / "out.rec").read_bytes()
+
+
+def test_a_folder_is_no_output(tmp_path: Path) -> None:
+    for path in (tmp_path, "..", ".", "", Path.cwd().anchor):
+        with pytest.raises(OutputError, match="is a folder"):
+            RecordWriter(path)
+
+
+def test_an_output_whose_folder_is_missing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "no" / "out.rec"
+    assert f"{path}: the folder {path.parent} is missing (make it first)" == message_of(RecordWriter, path)
+    assert [] == names(tmp_path)
+
+
+def test_an_index_that_cannot_be_begun_takes_the_rec_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def refuse_index(path: Path, *args: Any, **options: Any) -> Any:
+        if ".idx." in path.name:
+            raise OSError(28, "No space left on device")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse_index)
+
+    assert f"{tmp_path / 'out.idx'}: cannot be written: no space left on device" in message_of(
+        RecordWriter, tmp_path / "out.rec"
+    )
+    assert [] == names(tmp_path)
