@@ -21,6 +21,7 @@ DEFAULT_SEED = 100  # the reference's, so that its permutation is ours
 SPLIT_NAMES = {1: ("",), 2: ("_train", "_test"), 3: ("_train", "_val", "_test")}
 HIDDEN, OTHER_SUFFIX, UNLISTABLE = "hidden", "other suffix", "name cannot stand in a list"
 LINKED_AGAIN, UNREADABLE, BROKEN = "linked folder walked already", "unreadable folder", "neither file nor folder"
+FILE, FOLDER = "file", "folder"
 PROBLEMS = (UNLISTABLE, UNREADABLE)
 
 
@@ -119,6 +120,8 @@ def make_list(
     root = Path(root)
     check_folder(root)
     stem = Path(prefix) if prefix is not None else Path(root.resolve().name or "list")
+    if stem.name in ("", ".."):
+        raise ParameterError(f"--prefix {os.fspath(prefix or root)!r} has no name to start file names with")
     names = list_names(stem, options)
     classes_path = stem.with_name(stem.name + ".classes.txt")
     refuse_existing(names, force=force)
@@ -127,9 +130,14 @@ def make_list(
     if not walk.items:
         raise InputError(f"{root}: holds no images ({', '.join(options.extensions)})", hint=_no_images(walk, options))
     lists = divide(walk.items, options)
+    files = [(name, list_text(entries)) for name, entries in zip(names, lists, strict=True)]
+    classes_text = "".join(f"{name}\n" for name in walk.classes).encode("utf-8", "surrogateescape")
+    # The map that came by --classes may be the very file that would be written.
+    if not (classes_path.is_file() and classes_path.read_bytes() == classes_text):
+        refuse_existing([classes_path], force=force)
+        files.append((classes_path, iter([classes_text])))
     if not dry_run:
-        classes_text = "".join(f"{name}\n" for name in walk.classes)
-        _write([*zip(names, map(list_text, lists), strict=True)], (classes_path, classes_text), force=force)
+        _write(files, force=force)
     counts = Counter(item.label for item in walk.items)
     return ListSummary(
         root=os.fspath(root),
@@ -188,18 +196,27 @@ def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: Walk) ->
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(root / folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    walk.left_out[HIDDEN] += 1
-                elif entry.is_dir():
+                kind = _kind(entry)
+                if kind == FOLDER:
                     folders.append(entry.name)
-                elif entry.is_file():
+                elif kind == FILE:
                     files.append(entry.name)
                 else:
-                    walk.left_out[BROKEN] += 1
+                    walk.left_out[kind] += 1
     except OSError as error:
         walk.left_out[UNREADABLE] += 1
         walk.problems.append(f"{folder or '.'!r}: {UNREADABLE}: {reason(error)}")
     return sorted(files), sorted(folders)
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """``FILE``, ``FOLDER``, or why it is left out; links are what they lead to."""
+    if entry.name.startswith("."):
+        return HIDDEN
+    try:
+        return FOLDER if entry.is_dir() else FILE if entry.is_file() else BROKEN
+    except OSError:  # a link that leads to itself
+        return BROKEN
 
 
 def _label(folder: str, labels: dict[str, int], walk: Walk, options: ListOptions, fixed: list[str] | None) -> int:
@@ -273,14 +290,8 @@ def list_text(entries: list[tuple[int, Item]]) -> Iterator[bytes]:
         yield "".join(lines).encode("utf-8", "surrogateescape")
 
 
-def _write(lists: list[tuple[Path, Iterator[bytes]]], classes: tuple[Path, str], *, force: bool) -> None:
+def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
     """Write everything aside first, then rename: all files appear, or none."""
-    classes_path, text = classes
-    data = text.encode("utf-8", "surrogateescape")
-    files = list(lists)
-    # The map that came by --classes may be the very file that would be written.
-    if not (classes_path.is_file() and classes_path.read_bytes() == data):
-        files.append((classes_path, iter([data])))
     open_files: list[AsideFile] = []
     try:
         for path, blocks in files:

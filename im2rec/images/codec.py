@@ -26,6 +26,7 @@ AS_STORED, GREY, COLOR = -1, 0, 1
 END_OF_IMAGE = b"\xff\xd9"
 EXIF_SEARCH_BYTES = 1 << 16  # an APP1 segment is at most this long, and the Exif one stands first
 ORIENTATION_TAG = 274
+_WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
 _EXIF = b"Exif\x00\x00"
 _METADATA_MARKERS = (*range(0xE0, 0xF0), 0xFE)  # APP0 to APP15, and comments
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
@@ -118,8 +119,9 @@ def decode(content: bytes, color: int = COLOR) -> Decoded:
 
 
 def orientation(content: bytes) -> int:
-    """The EXIF orientation of a JPEG, 1 to 8; 1 (upright) when there is none."""
-    if not _has_exif(content):
+    """The EXIF orientation of a picture, 1 to 8; 1 (upright) when there is none."""
+    kind = sniff(content)
+    if kind not in _WITH_EXIF or (kind == "JPEG" and not _has_exif(content)):
         return 1
     with contextlib.suppress(ImageError), _pillow(content) as picture:
         turn = picture.getexif().get(ORIENTATION_TAG, 1)
