@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
+import sys
 import threading
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
@@ -31,9 +34,29 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
+def _context() -> Any:
+    """Where processes come from: never a fork of this one, whose threads may hold locks.
+
+    On Linux they are forked from a server that has done nothing but import what they need, so a tenth process starts
+    in no time; elsewhere, where such a server is missing or not safe, each imports for itself.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["im2rec.build.records", "im2rec.images.opencv", "im2rec.cli.group"])
+    return context
+
+
+def warm_up() -> None:
+    """Let the server of processes begin its imports, while the caller goes on with its own."""
+    if sys.platform == "linux":
+        _context()
+        multiprocessing.forkserver.ensure_running()
+
+
 def run_ordered(
     work: Callable[[S], T], items: Iterable[S], *, workers: int, processes: bool, name: Callable[[S], str]
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Yield ``work(item)`` for every item, in order, computed by *workers* processes or threads (1: right here).
 
     *items* is drawn lazily, a few per worker ahead. A failure is raised at its own place in the order. Closing the
@@ -97,8 +120,7 @@ class _Processes(Generic[S, T]):
 
     def _process(self) -> tuple[Any, Connection]:
         if not hasattr(self._mine, "pair"):
-            # spawn on every platform: no copy of locks that other threads hold, one behaviour to know.
-            context = multiprocessing.get_context("spawn")
+            context = _context()
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(self._work, theirs), daemon=True)
             with self._lock:
@@ -131,6 +153,7 @@ def _serve(work: Callable[[Any], Any], pipe: Connection) -> None:
     """Answer items with ``(True, work(item))`` or ``(False, exception)`` until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    warnings.filterwarnings("ignore", module="PIL")  # of a damaged picture the report tells
     with contextlib.suppress(EOFError, OSError):
         while True:
             item = pipe.recv()

@@ -5,10 +5,21 @@ from __future__ import annotations
 import dataclasses
 
 from im2rec.errors import ParameterError
-from im2rec.images.engine import ENCODINGS, ENGINES, INTERPOLATIONS
+from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS
 from im2rec.params import check, param
 
-IMAGE_KEYS = ("resize", "center_crop", "quality", "color", "encoding", "inter_method", "engine", "png_level")
+IMAGE_KEYS = (
+    "resize",
+    "max_side",
+    "center_crop",
+    "quality",
+    "color",
+    "encoding",
+    "inter_method",
+    "draft",
+    "engine",
+    "png_level",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,6 +27,7 @@ class PackParams:
     """What happens to each picture and label on its way into the ``.rec``."""
 
     resize: int = param(-1, doc="Length of the shorter edge in pixels; 0 and -1 keep the size.", low=-1)
+    max_side: int = param(-1, doc="Cap the longer edge at this many pixels; excludes resize.", low=-1, reference="ours")
     center_crop: bool = param(
         False,
         doc="Crop the centred square first.",
@@ -31,6 +43,11 @@ class PackParams:
         doc="0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image.",
         choices=INTERPOLATIONS,
         reference="as the C++ tool; 10 is drawn from the id, so it repeats",
+    )
+    draft: bool = param(
+        False,
+        doc="Decode large JPEGs at the smallest scale that is no smaller than what is stored: faster, other pixels.",
+        reference="ours",
     )
     unchanged: bool = param(False, doc="Store the files as they are; excludes the keys above, engine and png_level.")
     label_width: int | None = param(
@@ -51,6 +68,8 @@ class PackParams:
         check(self)
         if self.part >= self.nsplit:
             raise ParameterError(f"part={self.part} must be below nsplit={self.nsplit}", hint="parts count from 0")
+        if self.max_side > 0 and self.resize > 0:
+            raise ParameterError(f"max_side={self.max_side} excludes resize={self.resize}", hint="give one of the two")
         if self.unchanged:
             defaults = {field.name: field.default for field in dataclasses.fields(self)}
             given = [key for key in IMAGE_KEYS if getattr(self, key) != defaults[key]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,12 +15,14 @@ from im2rec.errors import Im2RecError, ImageError, ListFormatError, RecordTooLar
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
-from im2rec.images.codec import AS_STORED, EMPTY, NOT_AN_IMAGE, decode, orientation, sniff
-from im2rec.images.engine import AUTO, RANDOM, auto_interpolation, center_square, load_engine, resized_short
+from im2rec.images.choices import AUTO, RANDOM
+from im2rec.images.codec import AS_STORED, EMPTY, NOT_AN_IMAGE, decode, image_info, orientation, sniff
+from im2rec.images.engine import auto_interpolation, center_square, load_engine, resized_long, resized_short
+from im2rec.images.exif import FIRST_TRANSPOSED
 from im2rec.storage.paths import reason
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
-NOT_TURNED = "EXIF orientation not applied"
+NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoding at reduced scale"
 
 
 class Bad(NamedTuple):
@@ -41,10 +44,12 @@ class Chunk:
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     bytes_in: int = 0
     lines: int = 0
+    seconds: float = 0.0
 
 
 def pack_chunk(entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams) -> Chunk:
     """Read, decode, crop, resize, encode and frame the pictures of *entries*; a bad one is reported, never raised."""
+    started = time.perf_counter()
     chunk = Chunk(lines=len(entries))
     for entry in entries:
         if isinstance(entry, ListFormatError):
@@ -53,14 +58,15 @@ def pack_chunk(entries: Sequence[ListEntry | ListFormatError], root: str, params
         try:
             content = _read(root, entry.path)
             chunk.bytes_in += len(content)
-            stored, note = store_image(content, entry.id, params)
+            stored, notes = store_image(content, entry.id, params)
             chunk.frames.append((entry.id, encode_record(_payload(entry, stored, params))))
         except ImageError as error:
             chunk.bad.append(Bad(entry.line, entry.id, entry.path, error.reason, error.problem))
         except RecordTooLargeError as error:
             chunk.bad.append(Bad(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
         else:
-            chunk.notes.update([note] if note else [])
+            chunk.notes.update(notes)
+    chunk.seconds = time.perf_counter() - started
     return chunk
 
 
@@ -74,8 +80,8 @@ def _read(root: str, path: str) -> bytes:
         raise ImageError(reason(error) if isinstance(error, OSError) else str(error), reason=UNREADABLE) from None
 
 
-def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, str]:
-    """The encoded picture to be stored for *content*, and a note on it, or an empty text. Raises ImageError.
+def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, list[str]]:
+    """The encoded picture to be stored for *content*, and notes on it. Raises ImageError.
 
     Source: mxnet tools/im2rec.py, ``image_encode``; tools/im2rec.cc for ``inter_method`` and the crop before it.
     """
@@ -83,18 +89,48 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, st
         kind = sniff(content)
         if kind in (EMPTY, NOT_AN_IMAGE):
             raise ImageError(f"the file is {kind}", reason=kind)
-        return content, NOT_TURNED if orientation(content) != 1 else ""
-    image, note = decode(content, params.color)
-    if params.color == AS_STORED and orientation(content) != 1:
-        note = note or NOT_TURNED
-    engine = load_engine(params.engine)
+        return content, _notes("", turned=orientation(content) == 1)
+    full, wanted = _draft_sizes(content, params)
+    image, flaw = decode(content, params.color, at_least=wanted)
+    notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
+    height, width = image.shape[:2]
+    full = full or (width, height)
+    if full != (width, height):
+        notes.append(DRAFTED)
+    new = stored_size(*full, params)
     if params.center_crop:
         image = center_square(image)
-    height, width = image.shape[:2]
-    if params.resize > 0 and min(height, width) != params.resize:
-        new = resized_short(width, height, params.resize)
-        image = engine.resize(image, *new, _interpolation((width, height), new, id_, params))
-    return engine.encode(image, params.encoding, quality=params.quality, png_level=params.png_level), note
+    old = image.shape[1], image.shape[0]
+    engine = load_engine(params.engine)
+    if new != old:
+        image = engine.resize(image, *new, _interpolation(old, new, id_, params))
+    return engine.encode(image, params.encoding, quality=params.quality, png_level=params.png_level), notes
+
+
+def stored_size(width: int, height: int, params: PackParams) -> tuple[int, int]:
+    """The width and height at which a picture of *width* x *height* is stored."""
+    if params.center_crop:
+        width = height = min(width, height)
+    if params.resize > 0:
+        return resized_short(width, height, params.resize)
+    if 0 < params.max_side < max(width, height):
+        return resized_long(width, height, params.max_side)
+    return width, height
+
+
+def _draft_sizes(content: bytes, params: PackParams) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """The full upright size of a JPEG, and the least size to decode it at, as it is stored; None without ``draft``."""
+    if not params.draft or sniff(content) != "JPEG":
+        return None, None
+    _, height, width, _ = image_info(content)
+    turned = params.color != AS_STORED and orientation(content) >= FIRST_TRANSPOSED
+    full = (height, width) if turned else (width, height)
+    least = stored_size(*full, params)
+    return full, (least[::-1] if turned else least)
+
+
+def _notes(flaw: str, *, turned: bool) -> list[str]:
+    return ([flaw] if flaw else []) + ([] if turned else [NOT_TURNED])
 
 
 def _interpolation(old: tuple[int, int], new: tuple[int, int], id_: int, params: PackParams) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 import shlex
 import sys
 import textwrap
@@ -14,7 +15,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import click
-from tqdm import tqdm
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,7 +43,7 @@ class Console:
     def result(self, command: str, data: Any, text: str) -> None:
         """Print the result: *data* (a dataclass) as JSON, or *text*."""
         if self.as_json:
-            text = json.dumps({"schema": SCHEMA, "command": command, **dataclasses.asdict(data)})
+            text = json.dumps(_finite({"schema": SCHEMA, "command": command, **dataclasses.asdict(data)}))
         click.echo(text)
 
     def warn(self, lines: list[str]) -> None:
@@ -64,6 +64,15 @@ class Console:
                 yield update
         else:
             yield _ticker(what)
+
+
+def _finite(value: Any) -> Any:
+    """*value* with NaN and infinities, which JSON does not have, as the words ``nan``, ``inf`` and ``-inf``."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[..., R]]:
@@ -91,6 +100,8 @@ def _bar(what: str, *, share: bool) -> Iterator[Callable[..., None]]:
         if share
         else "{desc}: {postfix} [{elapsed}]"
     )
+    from tqdm import tqdm  # noqa: PLC0415 - 20 ms that only a terminal needs
+
     with tqdm(total=1.0 if share else None, desc=what, bar_format=layout, ncols=WIDTH, leave=False) as bar:
 
         def update(count: int, done: float = 0.0) -> None:
@@ -118,10 +129,10 @@ def table(head: str, rows: list[tuple[str, str]], next_command: list[str] | None
     Rows without a value are left out; long values go on in the second column. Commands are never broken.
     """
     width = max((len(name) for name, value in rows if value), default=0) + 4
-    lines = textwrap.wrap(head, WIDTH, break_on_hyphens=False)
+    lines = textwrap.wrap(head, WIDTH, break_long_words=False, break_on_hyphens=False)
     for name, value in rows:
         if value:
-            wrapped = textwrap.wrap(value, WIDTH - width, break_long_words=True, break_on_hyphens=False)
+            wrapped = textwrap.wrap(value, WIDTH - width, break_long_words=False, break_on_hyphens=False)
             lines += [f"  {name}".ljust(width) + wrapped[0], *(" " * width + rest for rest in wrapped[1:])]
     if next_command:
         lines.append(f"next: {shlex.join(next_command)}")
@@ -136,7 +147,8 @@ def size(bytes_: float) -> str:
         bytes_ /= 1000
         if bytes_ < 999.5:
             return f"{bytes_:.3g} {unit}"
-    return f"{bytes_ / 1000:,.3g} TB"
+    terabytes = bytes_ / 1000
+    return f"{terabytes:.3g} TB" if terabytes < 999.5 else f"{terabytes:,.0f} TB"
 
 
 def counted(number: int, what: str, many: str = "") -> str:

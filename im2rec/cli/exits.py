@@ -8,15 +8,27 @@ import shlex
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import click
 
 from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, InputError, ListFormatError, ParameterError
+from im2rec.storage.paths import reason
 
 DONE, FAILED, USAGE, PROBLEMS, BAD_INPUT, DAMAGED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 5, 130, 143
-_CODES: tuple[tuple[type[Im2RecError], int], ...] = (
+
+
+class TerminatedError(BaseException):
+    """SIGTERM: raised where the program stands, so that everything open is cleaned up on the way out."""
+
+
+_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (KeyboardInterrupt, INTERRUPTED),
+    (click.Abort, INTERRUPTED),
+    (TerminatedError, TERMINATED),
+    (click.ClickException, USAGE),
     (ParameterError, USAGE),
     (InputError, BAD_INPUT),
     (ListFormatError, BAD_INPUT),
@@ -25,12 +37,9 @@ _CODES: tuple[tuple[type[Im2RecError], int], ...] = (
 )
 
 
-class TerminatedError(BaseException):
-    """SIGTERM: raised where the program stands, so that everything open is cleaned up on the way out."""
-
-
 def run(command: Callable[[list[str]], object], words: list[str]) -> int:
     """Run *command* on *words*; the exit code. Whatever goes wrong is one line on stderr, a traceback with --debug."""
+    warnings.filterwarnings("ignore", module="PIL")  # of a damaged picture a line of ours tells
     try:
         with _terminable():
             code = command(words)
@@ -40,23 +49,29 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
         # The reader (`| head`) has what it wanted. Without this, Python complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except (KeyboardInterrupt, click.Abort, TerminatedError) as error:
-        terminated = isinstance(error, TerminatedError)
-        _say(f"{'terminated' if terminated else 'interrupted'}; to go on: {shlex.join(['im2rec', *words])}")
-        return TERMINATED if terminated else INTERRUPTED
-    except click.ClickException as error:
-        _debug(words)
-        _say(_usage_line(error))
-        return USAGE
-    except Im2RecError as error:
-        _debug(words)
-        _say(str(error))
-        return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: an error of ours is one line too
-        _debug(words)
-        what = str(error).splitlines()[0] if str(error) else ""
-        _say(f"internal error: {type(error).__name__}: {what} (please report it, with the output of --debug)")
-        return FAILED
+    except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the last line of defence
+        if "--debug" in words:
+            traceback.print_exc()
+        code, line = _told(error, words)
+        _say(line)
+        return code
+
+
+def _told(error: BaseException, words: list[str]) -> tuple[int, str]:
+    """The exit code and the line for *error*."""
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)
+    if code in (INTERRUPTED, TERMINATED):
+        what = "terminated" if code == TERMINATED else "interrupted"
+        return code, f"{what}; to go on: {shlex.join(['im2rec', *words])}"
+    if isinstance(error, click.ClickException):
+        return code, _usage_line(error)
+    if isinstance(error, Im2RecError):
+        return code, str(error)
+    if isinstance(error, OSError):
+        # Files and folders are dealt with where they are opened: what is left is the result that cannot be written.
+        return code, f"the result cannot be written: {reason(error)} (what was done is done)"
+    first = str(error).partition("\n")[0]
+    return code, f"internal error: {type(error).__name__}: {first} (please report it, with the output of --debug)"
 
 
 @contextlib.contextmanager
@@ -82,11 +97,6 @@ def _usage_line(error: click.ClickException) -> str:
     message = error.format_message().replace("\n", " ").rstrip(".")
     message = message[:1].lower() + message[1:]
     return f"{message} (see '{context.command_path} --help')" if context is not None else message
-
-
-def _debug(words: list[str]) -> None:
-    if "--debug" in words:
-        traceback.print_exc()
 
 
 def _say(line: str) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from im2rec.build.pack import PackOptions, pack
+from im2rec.build.executors import warm_up
 from im2rec.build.pack_params import PackParams
-from im2rec.build.pack_report import PackSummary
 from im2rec.cli.console import WIDTH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
 from im2rec.params import from_words, rows
+
+if TYPE_CHECKING:
+    from im2rec.build.pack_report import PackSummary
 
 EXAMPLE = "im2rec pack photos_train.lst photos/ photos_train.rec resize=256"
 _KEYS_INDENT = 21
@@ -65,6 +68,11 @@ def command(console: Console, list_path: Path, root: Path, out: Path, keys: tupl
         if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in rows(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
+    if not params.unchanged and options["workers"] != 1:
+        warm_up()
+    # numpy, Pillow and OpenCV: imported here while the processes that will do the work import them too.
+    from im2rec.build.pack import PackOptions, pack  # noqa: PLC0415
+
     with console.progress("packing", share=True) as progress:
         summary = pack(list_path, root, out, params, PackOptions(**options), progress=progress)  # type: ignore[arg-type]
     console.warn(summary.warnings)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import io
-from collections.abc import Callable, Iterator
+import threading
+import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,16 +22,16 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from im2rec.errors import ImageError
+from im2rec.images.exif import UPRIGHT, jpeg_exif, parse_orientation, turned
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 
 AS_STORED, GREY, COLOR = -1, 0, 1
 END_OF_IMAGE = b"\xff\xd9"
-EXIF_SEARCH_BYTES = 1 << 16  # an APP1 segment is at most this long, and the Exif one stands first
 ORIENTATION_TAG = 274
 _WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
-_EXIF = b"Exif\x00\x00"
-_METADATA_MARKERS = (*range(0xE0, 0xF0), 0xFE)  # APP0 to APP15, and comments
+_PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 6)  # RGB, RGBA
+_OPENING = threading.Lock()  # warning filters are the whole program's
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
 CUT, STRAY, NO_END = "cut short", "stray bytes", "no end marker"
 
@@ -96,12 +99,14 @@ def image_info(content: bytes) -> ImageInfo:
         return ImageInfo(kind, picture.height, picture.width, len(picture.getbands()))
 
 
-def decode(content: bytes, color: int = COLOR) -> Decoded:
+def decode(content: bytes, color: int = COLOR, *, at_least: tuple[int, int] | None = None) -> Decoded:
     """The pixels of an encoded picture, as (height, width, channels) uint8 in RGB order; a new array.
 
     *color* 1 gives three channels and 0 one, both turned as the EXIF orientation says; -1 gives what is stored, not
-    turned: one, three, or with alpha four channels, and 16-bit grey as uint16. Alpha is dropped, not blended; 16 bits
-    become 8 by their high byte; palettes become colours.
+    turned: one, three, or with alpha four channels, and 16-bit PNGs as uint16 (colour ones only where OpenCV is
+    installed). Alpha is dropped, not blended; 16 bits
+    become 8 by their high byte; palettes become colours. *at_least* (width, height), as stored, allows a JPEG to be
+    decoded at the smallest scale libjpeg has that is no smaller: other pixels, several times faster.
     Raises ImageError, its *reason* ``CUT`` when the picture data ends early.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it.
@@ -109,49 +114,47 @@ def decode(content: bytes, color: int = COLOR) -> Decoded:
     flaw = ""
     if sniff(content) == "JPEG" and _simplejpeg:
         grey = color == GREY or (color == AS_STORED and image_info(content).channels == 1)
-        pixels, flaw = _decode_jpeg(content, "GRAY" if grey else "RGB")
+        pixels, flaw = _decode_jpeg(content, "GRAY" if grey else "RGB", at_least or (0, 0))
         if pixels is not None:
-            return Decoded(pixels if color == AS_STORED else _turned(pixels, orientation(content)), flaw)
+            return Decoded(pixels if color == AS_STORED else turned(pixels, orientation(content)), flaw)
     with _pillow(content) as picture:
+        if picture.format == "JPEG":
+            picture.draft("L" if color == GREY else None, at_least or picture.size)
         if color == AS_STORED:
-            return Decoded(_stored(picture), flaw)
-        return Decoded(_turned(_flat(picture, color), picture.getexif().get(ORIENTATION_TAG, 1)), flaw)
+            deep = _deep_color(content) if picture.format == "PNG" else None
+            return Decoded(_stored(picture) if deep is None else deep, flaw)
+        return Decoded(turned(_flat(picture, color), _picture_orientation(picture)), flaw)
 
 
 def orientation(content: bytes) -> int:
-    """The EXIF orientation of a picture, 1 to 8; 1 (upright) when there is none."""
+    """The EXIF orientation of a picture, 1 to 8; 1 (upright) when it says nothing."""
     kind = sniff(content)
-    if kind not in _WITH_EXIF or (kind == "JPEG" and not _has_exif(content)):
-        return 1
-    with contextlib.suppress(ImageError), _pillow(content) as picture:
-        turn = picture.getexif().get(ORIENTATION_TAG, 1)
-        return turn if turn in _TURNS else 1
-    return 1
+    if kind == "JPEG":
+        return parse_orientation(jpeg_exif(content))
+    if kind in _WITH_EXIF:
+        with contextlib.suppress(ImageError), _pillow(content) as picture:
+            return _picture_orientation(picture)
+    return UPRIGHT
 
 
-def _has_exif(content: bytes) -> bool:
-    """Whether an Exif segment stands among the first ones of a JPEG."""
-    at = 2
-    while content[at : at + 1] == b"\xff":
-        if content.startswith(_EXIF, at + 4):
-            return True
-        if content[at + 1] not in _METADATA_MARKERS:
-            return False
-        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    # Stray bytes between segments: look for it the long way.
-    return content.find(_EXIF, 0, EXIF_SEARCH_BYTES) >= 0
+def _picture_orientation(picture: PillowImage.Image) -> int:
+    if picture.format == "TIFF":
+        turn = picture.getexif().get(ORIENTATION_TAG, UPRIGHT)
+        return turn if turn in range(1, 9) else UPRIGHT
+    return parse_orientation(picture.info.get("exif", b""))
 
 
-def _decode_jpeg(content: bytes, space: str) -> tuple[Image | None, str]:
+def _decode_jpeg(content: bytes, space: str, at_least: tuple[int, int]) -> tuple[Image | None, str]:
     """Pixels and flaw; None for pixels when Pillow should try. Raises ImageError for a cut file."""
+    size = {"min_width": at_least[0], "min_height": at_least[1]}  # zeros: the full size
     try:
-        return _simplejpeg.decode_jpeg(content, space), ""
+        return _simplejpeg.decode_jpeg(content, space, **size), ""
     except ValueError as error:
         problem = str(error)
     if "Premature end of JPEG" in problem:
         # With the end marker in place a whole picture passes the strict decoder, one whose data ends early does not.
         with contextlib.suppress(ValueError):
-            return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space), NO_END
+            return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space, **size), NO_END
     if "remature end" in problem:
         raise ImageError("the picture data ends early", reason=CUT)
     return None, STRAY if problem.startswith("Corrupt JPEG data") else ""
@@ -161,7 +164,7 @@ def _decode_jpeg(content: bytes, space: str) -> tuple[Image | None, str]:
 def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
     """The picture as Pillow opens it; what goes wrong with it in the block becomes an ImageError."""
     try:
-        with PillowImage.open(io.BytesIO(content)) as picture:
+        with _opened(content) as picture:
             yield picture
     except UnidentifiedImageError:
         kind = sniff(content)
@@ -172,6 +175,25 @@ def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise what they like on damaged bytes
         cut = "truncated" in str(error)
         raise ImageError(f"does not decode: {error}", reason=CUT if cut else "does not decode") from None
+
+
+def _opened(content: bytes) -> PillowImage.Image:
+    # Pillow warns of pictures half as large as those it refuses, and of odd metadata: neither changes a pixel.
+    with _OPENING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return PillowImage.open(io.BytesIO(content))
+
+
+def _deep_color(content: bytes) -> Image | None:
+    """A 16-bit colour PNG as uint16, where OpenCV is installed; Pillow would drop the low bytes. None for others."""
+    depth, kind = content[24:26] if len(content) > _PNG_IHDR_BYTES else (0, 0)
+    if depth != 16 or kind not in _PNG_COLOR_KINDS or not importlib.util.find_spec("cv2"):
+        return None
+    cv2 = importlib.import_module("cv2")
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ImageError("does not decode")
+    return np.ascontiguousarray(pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]])
 
 
 def _flat(picture: PillowImage.Image, color: int) -> Image:
@@ -196,18 +218,3 @@ def _stored(picture: PillowImage.Image) -> Image:
 
 
 _DEEP = ("I;16", "I;16B", "I;16L", "I")  # 16-bit grey; "I" is what older Pillows call it
-_TURNS: dict[int, Callable[[Image], Image]] = {
-    1: lambda image: image,
-    2: lambda image: image[:, ::-1],
-    3: lambda image: image[::-1, ::-1],
-    4: lambda image: image[::-1],
-    5: lambda image: image.swapaxes(0, 1),
-    6: lambda image: image[::-1].swapaxes(0, 1),
-    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
-    8: lambda image: image[:, ::-1].swapaxes(0, 1),
-}
-
-
-def _turned(image: Image, turn: int) -> Image:
-    """*image* turned upright, by EXIF orientation *turn*; contiguous."""
-    return np.ascontiguousarray(_TURNS.get(turn, _TURNS[1])(image))

@@ -12,13 +12,8 @@ import importlib.util
 from typing import Protocol
 
 from im2rec.errors import ParameterError
+from im2rec.images.choices import AREA, BICUBIC, BILINEAR, ENGINES
 from im2rec.images.codec import Image
-
-ENGINES = ("auto", "opencv", "pillow")
-NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS = range(5)
-AUTO, RANDOM = 9, 10
-INTERPOLATIONS = (NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS, AUTO, RANDOM)
-ENCODINGS = (".jpg", ".png", ".bmp")
 
 
 class Engine(Protocol):
@@ -61,6 +56,13 @@ def resized_short(width: int, height: int, size: int) -> tuple[int, int]:
     if height > width:
         return size, height * size // width
     return width * size // height, size
+
+
+def resized_long(width: int, height: int, size: int) -> tuple[int, int]:
+    """Width and height after the longer edge becomes *size*; the shorter is rounded down, but not to 0."""
+    if height > width:
+        return max(1, width * size // height), size
+    return size, max(1, height * size // width)
 
 
 def auto_interpolation(old: tuple[int, int], new: tuple[int, int]) -> int:

@@ -32,9 +32,11 @@ class Pillow:
             image = np.minimum(image, 255).astype(np.uint8)  # as OpenCV does
         if image.shape[2] == 4 and encoding != ".png":
             image = image[:, :, :3]
+        if image.dtype != np.uint8 and image.shape[2] > 1:
+            image = (image >> 8).astype(np.uint8)  # Pillow has no 16-bit colour
         options: dict[str, dict[str, Any]] = {
             # Quality 0 and 1 are the same to libjpeg, but Pillow takes 0 for "not given".
-            ".jpg": {"quality": max(1, quality), "subsampling": "4:2:0"},
+            ".jpg": {"quality": max(1, quality), **({"subsampling": "4:2:0"} if image.shape[2] > 1 else {})},
             ".png": {"compress_level": png_level},
         }
         buffer = io.BytesIO()

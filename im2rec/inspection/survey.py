@@ -116,7 +116,7 @@ class _Findings:
         self.flags.append(np.where(fits, flags, _NO_CONTENT))
         self.split += len(piece.split)
         self.records += len(sizes)
-        self.walked = piece.offsets[-1]
+        self.walked = piece.offsets[-1] + piece.sizes[-1]
 
     def survey(self, file: InputFile, index: IndexCheck, *, every: bool) -> Survey:
         """Everything found, in the form it is reported."""

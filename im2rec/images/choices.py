@@ -1,0 +1,9 @@
+"""The names of engines, encodings and interpolations, apart from the libraries behind them."""
+
+from __future__ import annotations
+
+ENGINES = ("auto", "opencv", "pillow")
+NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS = range(5)
+AUTO, RANDOM = 9, 10
+INTERPOLATIONS = (NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS, AUTO, RANDOM)
+ENCODINGS = (".jpg", ".png", ".bmp")
