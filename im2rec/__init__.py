@@ -51,7 +51,8 @@ _HOMES = {
 _PUBLIC = {name: (home, name) for home, names in _HOMES.items() for name in names}
 _PUBLIC["open"] = ("im2rec.storage.reader", "RecordFile")
 
-__all__ = sorted(_PUBLIC)  # noqa: PLE0605 - one table instead of two lists that must agree
+# One table instead of two lists that must agree; `import *` leaves the builtin open alone.
+__all__ = sorted(_PUBLIC.keys() - {"open"})  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
@@ -64,4 +65,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*_PUBLIC, *globals()})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import signal
 import sys
@@ -51,7 +52,25 @@ def warm_up() -> None:
     """Let the server of processes begin its imports, while the caller goes on with its own."""
     if sys.platform == "linux":
         _context()
-        multiprocessing.forkserver.ensure_running()
+        with _interrupts_held():
+            multiprocessing.forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back from this thread, and for good from processes that it starts: they would die with a traceback.
+
+    Where threads cannot hold signals (Windows) nothing is done.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    multiprocessing.resource_tracker.ensure_running()  # which lets go of all interrupts when it starts: let it be first
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_ordered(
@@ -126,7 +145,8 @@ class _Processes(Generic[S, T]):
             with self._lock:
                 if self._started is None:
                     raise WorkerDiedError("the run is over")
-                process.start()
+                with _interrupts_held():
+                    process.start()
                 self._started.append((process, ours))
             theirs.close()  # or our end would never see the end of file
             self._mine.pair = process, ours

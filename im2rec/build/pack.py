@@ -66,6 +66,7 @@ def pack(
     started = time.monotonic()
     params, options = params or PackParams(), options or PackOptions()
     workers = options.workers or available_cpus()
+    refuse_existing([Path(out)], force=True)  # a folder has no name to make others of
     target = part_path(Path(out), params)
     files = [target, index_to_write(target)]
     check_folder(root)
@@ -78,6 +79,7 @@ def pack(
     if options.dry_run:
         for batch in _batches(entries, pace):
             tally.add(_looked_at(batch, Path(root)))
+        tally.refuse_nothing()
     else:
         work = functools.partial(pack_chunk, root=os.fspath(root), params=params)
         # Reading files and framing them needs no second interpreter, and threads hand over without a copy.
@@ -92,6 +94,7 @@ def pack(
                 if progress:
                     progress(tally.images, lines.share_read())
             tally.refuse_nothing()
+            report.finish()
     return tally.summary(
         engine="" if params.unchanged else load_engine(params.engine).name,
         workers=workers,

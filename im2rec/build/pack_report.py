@@ -15,9 +15,10 @@ from im2rec.build.list_source import Entry
 from im2rec.build.pack_params import PackParams
 from im2rec.build.records import Bad, Chunk, as_error
 from im2rec.errors import InputError
+from im2rec.format.irheader import float32
 from im2rec.format.listfile import ListEntry
 from im2rec.images.codec import JPEG_DECODER
-from im2rec.storage.paths import AsideFile
+from im2rec.storage.paths import AsideFile, writing
 
 EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
 
@@ -59,14 +60,20 @@ class BadReport:
             assert self._file is not None
             self._file.write(json.dumps(row._asdict()).encode() + b"\n")
 
+    def finish(self) -> None:
+        """Bring it to the disk, while the ``.rec`` can still be given up."""
+        if self._file is not None:
+            self._file.finish()
+
     def __enter__(self) -> BadReport:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        if kind is None and self._file is None:
-            self.path.unlink(missing_ok=True)
         if self._file is not None:
             self._file.__exit__(kind, None, None)
+        elif kind is None:
+            with writing(self.path):
+                self.path.unlink(missing_ok=True)
 
 
 class Tally:
@@ -157,4 +164,4 @@ class Tally:
 
 def _rounds(label: float) -> bool:
     """Whether *label* is an integer that float32 would change."""
-    return abs(label) > EXACT_INTEGERS and label.is_integer() and float(np.float32(label)) != label
+    return abs(label) > EXACT_INTEGERS and label.is_integer() and float(float32(label)) != label

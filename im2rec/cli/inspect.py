@@ -66,6 +66,7 @@ def render(found: Survey) -> str:
         ("ids", _ids(found)),
         ("content", ", ".join(f"{count:,} {kind}" for kind, count in found.contents.items())),
         *_pictures(found),
+        *_set(found),
         ("index", _index(found)),
         *[("problem", problem) for problem in found.problems[:SHOWN_DAMAGE]],
         *_damage(found),
@@ -122,14 +123,36 @@ def _pictures(found: Survey) -> list[tuple[str, str]]:
     if pictures.width is None or pictures.height is None:
         return []
     channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in pictures.channels.items())
+    turns = ", ".join(f"{count:,} with orientation {turn}" for turn, count in pictures.orientations.items())
     return [
         ("pictures", f"{pictures.looked_at:,} looked at: {channels}"),
-        ("width", _range(pictures.width, lambda value: f"{value:g}")),
-        ("height", _range(pictures.height, lambda value: f"{value:g}")),
+        ("width", _range(pictures.width, _plain)),
+        ("height", _range(pictures.height, _plain)),
+        ("quality", f"{_range(pictures.jpeg_quality, _plain)} (estimated)" if pictures.jpeg_quality else ""),
+        ("EXIF", f"{turns}: shown turned by some readers only" if turns else ""),
     ]
 
 
+def _set(found: Survey) -> list[tuple[str, str]]:
+    if found.insightface is not None:
+        faces = found.insightface
+        said = f"agrees: {faces.property}" if faces.property and not faces.problems else faces.property or ""
+        return [("faces", faces.sum), ("property", said), *[("arcface", line) for line in faces.config]]
+    if found.detection is not None:
+        boxes = found.detection
+        widths = ", ".join(map(str, boxes.object_widths))
+        objects = f"{boxes.objects:,} of {widths} numbers each; {_range(boxes.objects_per_image, _plain)} in an image"
+        return [("objects", objects), ("header", f"{', '.join(map(str, boxes.header_widths))} numbers before them")]
+    return []
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}"
+
+
 def _range(spread: Spread, show: Callable[[float], str]) -> str:
+    if spread.smallest == spread.largest:
+        return f"all {show(spread.smallest)}"
     return f"{show(spread.smallest)} to {show(spread.largest)}, median {show(spread.median)}"
 
 

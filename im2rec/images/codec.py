@@ -22,7 +22,8 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from im2rec.errors import ImageError
-from im2rec.images.exif import UPRIGHT, jpeg_exif, parse_orientation, turned
+from im2rec.images import jpeg
+from im2rec.images.exif import UPRIGHT, parse_orientation, turned
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 
@@ -130,7 +131,7 @@ def orientation(content: bytes) -> int:
     """The EXIF orientation of a picture, 1 to 8; 1 (upright) when it says nothing."""
     kind = sniff(content)
     if kind == "JPEG":
-        return parse_orientation(jpeg_exif(content))
+        return parse_orientation(jpeg.exif(content))
     if kind in _WITH_EXIF:
         with contextlib.suppress(ImageError), _pillow(content) as picture:
             return _picture_orientation(picture)

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from im2rec.images.jpeg import EXIF_PREFIX
+
 UPRIGHT = 1
 FIRST_TRANSPOSED = 5  # from this orientation on, width and height change places
 _TAG = 274
 _SHORT = 3  # TIFF's type number for 16 bits
-_PREFIX = b"Exif\x00\x00"
-_SEARCH_BYTES = 1 << 16  # an APP1 segment is at most this long
-_METADATA_MARKERS = (*range(0xE0, 0xF0), 0xFE)  # APP0 to APP15, and comments
 _BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
 
 Image = npt.NDArray[Any]
@@ -45,7 +44,7 @@ def turned(image: Image, orientation: int) -> Image:
 
 def parse_orientation(exif: bytes) -> int:
     """The orientation in EXIF data (with or without its ``Exif`` prefix), 1 to 8; ``UPRIGHT`` where it says nothing."""
-    tiff = exif.removeprefix(_PREFIX)
+    tiff = exif.removeprefix(EXIF_PREFIX)
     order = _BYTE_ORDERS.get(tiff[:4])
     if order is None:
         return UPRIGHT
@@ -59,18 +58,3 @@ def parse_orientation(exif: bytes) -> int:
     except struct.error:  # offsets and counts that lead out of the data
         return UPRIGHT
     return UPRIGHT
-
-
-def jpeg_exif(content: bytes) -> bytes:
-    """The EXIF data of a JPEG, from its first segments; empty when there is none."""
-    at = 2
-    while content[at : at + 1] == b"\xff" and at + 4 <= len(content):
-        length = int.from_bytes(content[at + 2 : at + 4], "big")
-        if content.startswith(_PREFIX, at + 4):
-            return content[at + 4 : at + 2 + length]
-        if content[at + 1] not in _METADATA_MARKERS:
-            return b""
-        at += 2 + length
-    # Stray bytes between segments: look for it the long way.
-    found = content.find(_PREFIX, 0, _SEARCH_BYTES)
-    return content[found : found + _SEARCH_BYTES] if found >= 0 else b""

@@ -50,6 +50,8 @@ class Pictures:
     channels: dict[int, int]
     unreadable: int
     first_unreadable: str | None
+    jpeg_quality: Spread | None = None  # as estimated from the quantisation tables
+    orientations: dict[int, int] = dataclasses.field(default_factory=dict)  # EXIF, of those that are not upright
 
 
 @dataclasses.dataclass
@@ -73,6 +75,31 @@ class DamagedRange:
 
 
 @dataclasses.dataclass
+class InsightFaceSet:
+    """What the header record claims, and the three lines an arcface configuration wants.
+
+    *sum* is the subtraction that explains the number of records, *property* the text of the file of that name.
+    """
+
+    images: int
+    identities: int
+    sum: str
+    property: str | None
+    problems: list[str]
+    config: list[str]
+
+
+@dataclasses.dataclass
+class DetectionSet:
+    """Numbers in front of the objects of a label vector, numbers per object, and how many objects there are."""
+
+    header_widths: list[int]
+    object_widths: list[int]
+    objects: int
+    objects_per_image: Spread
+
+
+@dataclasses.dataclass
 class Survey:
     """What :func:`survey` found in one file."""
 
@@ -92,6 +119,8 @@ class Survey:
     damage: list[DamagedRange]
     damaged_bytes: int
     problems: list[str]
+    insightface: InsightFaceSet | None = None
+    detection: DetectionSet | None = None
 
 
 def spread(values: npt.ArrayLike) -> Spread:

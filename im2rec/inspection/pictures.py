@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from im2rec.errors import ImageError
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import Source, read_start
-from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, ImageInfo, image_info, sniff
+from im2rec.images import jpeg
+from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, ImageInfo, image_info, orientation, sniff
+from im2rec.images.exif import UPRIGHT
 from im2rec.inspection.model import Pictures, spread
 
 SAMPLE = 1000  # pictures whose size is looked up, spread over the file
@@ -16,20 +18,25 @@ _HEADER_READS = (4096, 1 << 16, 1 << 29)  # a picture's size usually stands in i
 
 
 def look_at_pictures(source: Source, records: Iterable[tuple[int, int, int]]) -> Pictures:
-    """Sizes and channels of the pictures in *records*: (ordinal, offset, number of labels in the vector)."""
-    widths, heights, unreadable, first = [], [], 0, None
+    """Sizes, channels and more of the pictures in *records*: (ordinal, offset, number of labels in the vector)."""
+    widths, heights, qualities, unreadable, first = [], [], [], 0, None
     channels: Counter[int] = Counter()
+    turns: Counter[int] = Counter()
     for ordinal, offset, flag in records:
         try:
-            info = picture_info(source, offset, flag)
+            found = _look(source, offset, flag)
         except ImageError as error:
             unreadable += 1
             first = first or f"record {ordinal}, {error}"
             continue
-        if info is not None:
+        if found is not None:
+            info, content = found
             widths.append(info.width)
             heights.append(info.height)
             channels[info.channels] += 1
+            turns[orientation(content)] += 1
+            qualities += [quality] if info.kind == "JPEG" and (quality := jpeg.estimated_quality(content)) else []
+    del turns[UPRIGHT]
     return Pictures(
         looked_at=len(widths) + unreadable,
         width=spread(widths) if widths else None,
@@ -37,6 +44,8 @@ def look_at_pictures(source: Source, records: Iterable[tuple[int, int, int]]) ->
         channels=dict(channels.most_common()),
         unreadable=unreadable,
         first_unreadable=first,
+        jpeg_quality=spread(qualities) if qualities else None,
+        orientations=dict(sorted(turns.items())),
     )
 
 
@@ -45,13 +54,19 @@ def picture_info(source: Source, offset: int, flag: int) -> ImageInfo | None:
 
     Raises ImageError when the content starts like a picture, but its header cannot be read.
     """
+    found = _look(source, offset, flag)
+    return found[0] if found else None
+
+
+def _look(source: Source, offset: int, flag: int) -> tuple[ImageInfo, bytes] | None:
+    """What the header says, and as much of the picture as had to be read for that."""
     start = HEADER_BYTES + 4 * flag
     for wanted in _HEADER_READS:
         content = read_start(source, offset, start + wanted)[start:]
         if sniff(content) in (EMPTY, NOT_AN_IMAGE):
             return None
         try:
-            return image_info(content)
+            return image_info(content), content
         except ImageError:
             if len(content) < wanted:  # the picture has no more
                 raise

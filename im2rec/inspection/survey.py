@@ -5,6 +5,7 @@ No payload is read whole: a survey touches some 100 bytes of each record.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -29,11 +30,13 @@ from im2rec.inspection.model import (
     DamagedRange,
     Ids,
     IndexCheck,
+    InsightFaceSet,
     Pictures,
     Survey,
     spread,
 )
 from im2rec.inspection.pictures import SAMPLE, look_at_pictures, sample
+from im2rec.inspection.sets import DetectionCounts, insightface_set, looks_like_detection
 from im2rec.storage.paths import InputFile, PathLike
 from im2rec.storage.reader import check_kind
 from im2rec.storage.scan import FRONT_BYTES, Block, Damage, scan_damaged
@@ -83,8 +86,9 @@ class _Findings:
         self.ids: list[Keys] = []
         self.sizes: list[npt.NDArray[np.int64]] = []
         self.flags: list[npt.NDArray[np.uint32]] = []
-        self.vectors = self.detection = self.labelled_empty = 0
-        self.first_flag, self.first_empty = 0, False
+        self.vectors = self.labelled_empty = 0
+        self.detection = DetectionCounts()
+        self.header_labels: tuple[float, float] | None = None  # of a first record with labels, but without a picture
 
     def add(self, file: InputFile, piece: Block | Damage) -> None:
         """Take in a block of records, or a damaged range."""
@@ -98,14 +102,15 @@ class _Findings:
         flags = np.where(whole, header["flag"], 0).astype(np.uint32)
         lengths = sizes - HEADER_BYTES - 4 * flags.astype(np.int64)
         fits = whole & (lengths >= 0)
-        if self.records == 0:
-            self.first_flag, self.first_empty = int(flags[0]), bool(fits[0] and lengths[0] == 0)
+        if self.records == 0 and fits[0] and lengths[0] == 0 and flags[0] >= 2:
+            self.header_labels = float(header["vector"][0, 0]), float(header["vector"][0, 1])
         self.shorts += int(np.sum(~whole))
         self.bad_labels += int(np.sum(whole & ~fits))
         self.labels.update(_counts(flags[fits]))
         vector = fits & (flags > 0)
         self.vectors += int(np.sum(vector))
-        self.detection += int(np.sum(vector & _looks_like_detection(flags, header["vector"])))
+        objects = vector & looks_like_detection(flags, header["vector"])
+        self.detection.add(flags[objects], header["vector"][objects])
         self.labelled_empty += int(np.sum(vector & (lengths == 0)))
         labels = np.where(flags > 0, header["vector"][:, 0], header["label"])
         self.first_labels.update(_counts(labels[fits & (lengths > 0)]))
@@ -126,6 +131,7 @@ class _Findings:
         chosen = (int(n) for n in sample(self.records, self.records if every else SAMPLE) if flags[n] != _NO_CONTENT)
         pictures = look_at_pictures(file, ((n, int(offsets[n]), int(flags[n])) for n in chosen))
         sizes = _joined(self.sizes)
+        faces = self._faces(file, images, pictures) if kind == INSIGHTFACE else None
         return Survey(
             path=os.fspath(file.path),
             size=file.size,
@@ -142,17 +148,24 @@ class _Findings:
             index=index,
             damage=self.damage,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
-            problems=self._problems(kind, pictures),
+            problems=self._problems(kind, pictures) + (faces.problems if faces else []),
+            insightface=faces,
+            detection=self.detection.summary() if kind == DETECTION else None,
         )
+
+    def _faces(self, file: InputFile, images: int, pictures: Pictures) -> InsightFaceSet:
+        assert self.header_labels is not None
+        counts = Counter(records=self.records, images=images, identities=self.labelled_empty - 1)
+        return insightface_set(file.path, self.header_labels, counts, pictures)
 
     def _kind(self, images: int) -> str:
         if not images:
             return NO_IMAGES
-        if self.first_flag >= 2 and self.first_empty and self.labelled_empty:
+        if self.header_labels is not None and all(map(math.isfinite, self.header_labels)):
             return INSIGHTFACE
         if not self.vectors:
             return PLAIN
-        return DETECTION if self.detection == self.vectors else VECTORS
+        return DETECTION if self.detection.records == self.vectors else VECTORS
 
     def _problems(self, kind: str, pictures: Pictures) -> list[str]:
         """What the owner should know, a line each; damage and index are told elsewhere."""
@@ -182,19 +195,6 @@ def _columns(fronts: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
         "id": field(16, 24, "<u8"),
         "vector": field(_LABELS_AT, _LABELS_AT + 8, "<f4"),
     }
-
-
-def _looks_like_detection(flags: npt.NDArray[np.uint32], vector: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Whether label vectors start with header width A >= 2 and object width B >= 5, and the rest is whole objects.
-
-    Source: mxnet src/io/image_det_aug_default.cc, ``ImageDetLabel``.
-    """
-    with np.errstate(invalid="ignore"):
-        first, second = vector[:, 0], vector[:, 1]
-        header = np.where((first >= 2) & (first <= flags), first, 2).astype(np.int64)
-        width = np.where((second >= 5) & (second <= flags), second, 5).astype(np.int64)
-        right = (first == header) & (second == width) & (flags >= 7)
-    return np.asarray(right & ((flags.astype(np.int64) - header) % width == 0))
 
 
 def _kinds(

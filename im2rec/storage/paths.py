@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -139,6 +140,8 @@ class AsideFile:
         refuse_existing([self.path], force=force)
         # The process id tells whose it is, should a kill -9 leave it behind. Names may have 255 bytes in all.
         self.aside = self.path.with_name(f"{self.path.name[:_ASIDE_LETTERS]}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
+        # Also when an interrupt comes before anybody holds this object, or nobody ever closes it.
+        self._remover = weakref.finalize(self, _remove, self.aside, os.getpid())
         with writing(path):
             self._file = self.aside.open("xb", buffering=1 << 20)
 
@@ -161,13 +164,13 @@ class AsideFile:
         refuse_existing([self.path], force=self.force)
         with writing(self.path):
             self.aside.replace(self.path)
+        self._remover.detach()
 
     def discard(self) -> None:
         """Remove the temporary file; again is fine."""
         with contextlib.suppress(OSError):  # flushing to a full disk fails once more on close
             self._file.close()
-        with contextlib.suppress(OSError):
-            self.aside.unlink()
+        self._remover()
 
     def __enter__(self) -> AsideFile:
         return self
@@ -181,6 +184,12 @@ class AsideFile:
                 self.rename()
         finally:
             self.discard()
+
+
+def _remove(path: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child inherits the object, not the file
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def refuse_existing(paths: list[Path], *, force: bool) -> None:

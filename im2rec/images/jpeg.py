@@ -1,0 +1,70 @@
+"""What the segments before the picture data of a JPEG tell, without decoding it.
+
+Source: ITU-T T.81, annex B.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+
+EXIF_PREFIX = b"Exif\x00\x00"
+_SEARCH_BYTES = 1 << 16  # no segment is longer
+_METADATA = (*range(0xE0, 0xF0), 0xFE)  # APP0 to APP15, and comments
+_TABLES, _SCAN = 0xDB, 0xDA  # DQT, SOS
+
+# The luminance table of T.81, annex K.1, which libjpeg scales by quality; in any order, as only its sum is used.
+_LUMINANCE = (
+    *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29),
+    *(51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121),
+    *(120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
+)
+
+
+def _table_sum(quality: int) -> int:
+    """The sum of the luminance table that libjpeg writes for *quality*."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return sum(min(255, max(1, (value * scale + 50) // 100)) for value in _LUMINANCE)
+
+
+_SUMS = [_table_sum(quality) for quality in range(100, 0, -1)]  # growing
+
+
+def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (marker, data) of each segment up to the picture data; ends at the first byte that fits no segment."""
+    at = 2
+    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != _SCAN:
+        length = int.from_bytes(content[at + 2 : at + 4], "big")
+        yield content[at + 1], content[at + 4 : at + 2 + length]
+        at += 2 + length
+
+
+def exif(content: bytes) -> bytes:
+    """The EXIF data of a JPEG, with its prefix; empty when there is none."""
+    for marker, data in segments(content):
+        if data.startswith(EXIF_PREFIX):
+            return data
+        if marker not in _METADATA:
+            return b""
+    # Stray bytes between segments: look for it the long way.
+    found = content.find(EXIF_PREFIX, 0, _SEARCH_BYTES)
+    return content[found : found + _SEARCH_BYTES] if found >= 0 else b""
+
+
+def estimated_quality(content: bytes) -> int | None:
+    """The libjpeg quality, 1 to 100, whose luminance table is nearest to the one in the file; None without a table.
+
+    Exact for files written by libjpeg and its kin with their standard tables; a fair guess for others.
+    """
+    for marker, data in segments(content):
+        if marker == _TABLES and len(data) >= 65 and data[0] & 0x0F == 0:
+            wide = data[0] >> 4  # 16-bit values
+            values = data[1 : 1 + 64 * (1 + wide)]
+            return _nearest_quality(sum(values[1::2]) + 256 * sum(values[::2]) if wide else sum(values))
+    return None
+
+
+def _nearest_quality(total: int) -> int:
+    at = bisect.bisect_left(_SUMS, total)
+    near = min(range(max(0, at - 1), min(len(_SUMS), at + 1)), key=lambda index: abs(_SUMS[index] - total))
+    return 100 - near
