@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from im2rec.build.bad_limit import DEFAULT, BadLimit
 from im2rec.build.executors import available_cpus, run_ordered
 from im2rec.build.list_source import Entry, ListLines
 from im2rec.build.pack_params import PackParams
 from im2rec.build.pack_report import BadReport, PackSummary, Tally
-from im2rec.build.records import MISSING, Bad, Chunk, pack_chunk
-from im2rec.errors import ListFormatError, ParameterError
+from im2rec.build.records import MISSING, Bad, Chunk, bad_line, pack_chunk
+from im2rec.errors import ListFormatError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry
 from im2rec.images.engine import load_engine
 from im2rec.storage.paths import PathLike, check_folder, index_to_write, refuse_existing
@@ -33,6 +34,7 @@ class PackOptions:
 
     workers: int | None = None
     on_error: str = "skip"
+    max_bad: str = DEFAULT
     force: bool = False
     dry_run: bool = False
 
@@ -41,6 +43,7 @@ class PackOptions:
             raise ParameterError(f"--workers={self.workers} must be 1 or more")
         if self.on_error not in ("skip", "fail"):
             raise ParameterError(f"--on-error={self.on_error} must be skip or fail")
+        BadLimit.parse(self.max_bad)
 
 
 def pack(
@@ -58,8 +61,9 @@ def pack(
     ``OUT.bad.jsonl``; with ``on_error="fail"`` the first one ends the run. *progress* is called with the images packed
     so far and the share of the list that has been read. A dry run reads the list, looks whether the files are there,
     and writes nothing.
+    The run ends when more are bad than ``max_bad`` allows, or the first ten images are all missing.
     Raises InputError when list or root cannot be used or nothing could be packed, OutputError, ImageError with
-    ``on_error="fail"``, WorkerDiedError.
+    ``on_error="fail"``, TooManyBadError, WorkerDiedError.
 
     Source: mxnet tools/im2rec.py and tools/im2rec.cc.
     """
@@ -68,13 +72,17 @@ def pack(
     workers = options.workers or available_cpus()
     refuse_existing([Path(out)], force=True)  # a folder has no name to make others of
     target = part_path(Path(out), params)
+    report = BadReport(target)
     files = [target, index_to_write(target)]
     check_folder(root)
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part)
+    for file in (*files, report.path):
+        if file.exists() and file.samefile(list_path):
+            raise OutputError(f"{file}: is the list itself", hint="choose another name for the output")
     refuse_existing(files, force=options.force)
-    tally = Tally(params, os.fspath(list_path), options.on_error)
+    max_bad = BadLimit.parse(options.max_bad)
+    tally = Tally(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
     entries = tally.watched(lines.entries())
-    report = BadReport(target)
     pace = _Pace()
     if options.dry_run:
         for batch in _batches(entries, pace):
@@ -127,7 +135,7 @@ class _Pace:
 
     def saw(self, chunk: Chunk) -> None:
         """Learn from a finished task; at most twice as many lines at a time, so that one odd task misleads nobody."""
-        fitting = int(chunk.lines * TASK_S / max(chunk.seconds, 1e-6))
+        fitting = int(len(chunk.good) * TASK_S / max(chunk.seconds, 1e-6))
         self.lines = max(1, min(fitting, 2 * self.lines, MOST_LINES))
 
 
@@ -143,13 +151,15 @@ def _held(entries: list[Entry]) -> str:
 
 def _looked_at(entries: list[Entry], root: Path) -> Chunk:
     """What a dry run can tell: lines that cannot be read, files that are not there."""
-    chunk = pack_chunk([entry for entry in entries if isinstance(entry, ListFormatError)], "", PackParams())
+    chunk = Chunk()
     for entry in entries:
+        path = None if isinstance(entry, ListFormatError) else root / entry.path
+        chunk.good.append(path is not None and path.is_file())
         if isinstance(entry, ListFormatError):
-            continue
-        if (root / entry.path).is_file():
+            chunk.bad.append(bad_line(entry))
+        elif path is not None and chunk.good[-1]:
             chunk.frames.append((entry.id, b""))
-            chunk.bytes_in += (root / entry.path).stat().st_size
+            chunk.bytes_in += path.stat().st_size
         else:
             chunk.bad.append(Bad(entry.line, entry.id, entry.path, MISSING, "no such file"))
     return chunk

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from im2rec.build.bad_limit import BadCount, BadLimit
 from im2rec.build.list_source import Entry
 from im2rec.build.pack_params import PackParams
 from im2rec.build.records import Bad, Chunk, as_error
@@ -58,7 +59,7 @@ class BadReport:
             self._file = AsideFile(self.path, force=True)
         for row in bad:
             assert self._file is not None
-            self._file.write(json.dumps(row._asdict()).encode() + b"\n")
+            self._file.write(json.dumps(dataclasses.asdict(row)).encode() + b"\n")
 
     def finish(self) -> None:
         """Bring it to the disk, while the ``.rec`` can still be given up."""
@@ -79,10 +80,11 @@ class BadReport:
 class Tally:
     """Counts as the chunks come in, 8 bytes a record: what the summary and its warnings are made of."""
 
-    def __init__(self, params: PackParams, list_path: str, on_error: str) -> None:
+    def __init__(self, params: PackParams, list_path: str, *, fail: bool, max_bad: BadLimit) -> None:
         self.params = params
         self.list_path = list_path
-        self.fail = on_error == "fail"
+        self.fail = fail
+        self.count = BadCount(max_bad)
         self.images = self.bytes_in = self.bytes_out = 0
         self.bad: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
@@ -101,9 +103,12 @@ class Tally:
             yield entry
 
     def add(self, chunk: Chunk) -> None:
-        """Count *chunk*; with ``on_error`` ``"fail"`` raise its first bad image."""
+        """Count *chunk*. Raises the first bad image where one is too many, TooManyBadError at the limit."""
         if chunk.bad and self.fail:
             raise as_error(chunk.bad[0], self.list_path)
+        bad = iter(chunk.bad)
+        for good in chunk.good:
+            self.count.add(good, None if good else next(bad))
         if chunk.bad and self.first_bad is None:
             self.first_bad = chunk.bad[0]
         self.images += len(chunk.frames)

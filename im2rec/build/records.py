@@ -7,7 +7,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from im2rec.augment.draws import hash64
 from im2rec.build.pack_params import PackParams
@@ -25,7 +24,8 @@ BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadab
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoding at reduced scale"
 
 
-class Bad(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Bad:
     """An image that is not in the ``.rec``: its line in the list, and why; *reason* is a stable word for counting."""
 
     line: int
@@ -43,17 +43,18 @@ class Chunk:
     bad: list[Bad] = dataclasses.field(default_factory=list)
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     bytes_in: int = 0
-    lines: int = 0
     seconds: float = 0.0
+    good: list[bool] = dataclasses.field(default_factory=list)  # line by line
 
 
 def pack_chunk(entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams) -> Chunk:
     """Read, decode, crop, resize, encode and frame the pictures of *entries*; a bad one is reported, never raised."""
     started = time.perf_counter()
-    chunk = Chunk(lines=len(entries))
+    chunk = Chunk()
     for entry in entries:
+        chunk.good.append(False)
         if isinstance(entry, ListFormatError):
-            chunk.bad.append(Bad(entry.line or 0, None, None, BAD_LINE, entry.problem))
+            chunk.bad.append(bad_line(entry))
             continue
         try:
             content = _read(root, entry.path)
@@ -66,8 +67,14 @@ def pack_chunk(entries: Sequence[ListEntry | ListFormatError], root: str, params
             chunk.bad.append(Bad(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
         else:
             chunk.notes.update(notes)
+            chunk.good[-1] = True
     chunk.seconds = time.perf_counter() - started
     return chunk
+
+
+def bad_line(error: ListFormatError) -> Bad:
+    """The row of the report for a line that cannot be read."""
+    return Bad(error.line or 0, None, None, BAD_LINE, error.problem)
 
 
 def _read(root: str, path: str) -> bytes:

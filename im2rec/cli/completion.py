@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from im2rec.cli.group import COMPLETE, NAME
+
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -20,4 +22,4 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     completion = get_completion_class(shell)
     assert completion is not None
-    click.echo(completion(ctx.find_root().command, {}, "im2rec", "_IM2REC_COMPLETE").source())
+    click.echo(completion(ctx.find_root().command, {}, NAME, COMPLETE).source())

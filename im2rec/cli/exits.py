@@ -43,7 +43,8 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
     try:
         with _terminable():
             code = command(words)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as in `>&-`
+                sys.stdout.flush()
             return code if isinstance(code, int) else DONE
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted. Without this, Python complains once more when it flushes at exit.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -17,8 +18,13 @@ COMMANDS = {
     "make-list": ("im2rec.cli.make_list", "A folder of pictures to list files."),
     "pack": ("im2rec.cli.pack", "A list to a .rec and its index."),
     "inspect": ("im2rec.cli.inspect", "What is in a .rec, and is it whole."),
+    "extract": ("im2rec.cli.extract", "The images of a .rec out again."),
     "completion": ("im2rec.cli.completion", "The shell code that completes im2rec's words."),
 }
+
+
+NAME = "im2rec"
+COMPLETE = "_IM2REC_COMPLETE"
 
 
 class LazyGroup(click.Group):
@@ -66,7 +72,14 @@ def group(ctx: click.Context) -> None:
 
 
 def _invoke(words: list[str]) -> Any:
-    return group.main(words, prog_name="im2rec", standalone_mode=False)
+    if COMPLETE in os.environ:  # a shell asks what comes next
+        return group.main(words, prog_name=NAME, complete_var=COMPLETE)
+    # Not group.main(): it has exit codes of its own, for a closed pipe too.
+    try:
+        with group.make_context(NAME, list(words)) as context:
+            return group.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
 
 
 def main(words: list[str] | None = None) -> None:

@@ -57,6 +57,13 @@ def keys_help() -> str:
 @click.option(
     "--on-error", type=click.Choice(["skip", "fail"]), default="skip", show_default=True, help="What a bad image does."
 )
+@click.option(
+    "--max-bad",
+    default="10%",
+    show_default=True,
+    metavar="N|P%",
+    help="Bad images that end the run; P% from 100 lines on.",
+)
 @common_options(writes=True)
 def command(console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object) -> int:
     """A list to a .rec and its index.
