@@ -1,4 +1,4 @@
-"""Where the work of packing runs: here, in threads, or in processes; bounded and ordered in every case."""
+"""Where work on many items runs: here, in threads, or in processes; bounded and ordered in every case."""
 
 from __future__ import annotations
 
@@ -43,15 +43,13 @@ def _context() -> Any:
     """
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["im2rec.build.records", "im2rec.images.opencv", "im2rec.cli.group"])
-    return context
+    return multiprocessing.get_context("forkserver")
 
 
-def warm_up() -> None:
-    """Let the server of processes begin its imports, while the caller goes on with its own."""
+def warm_up(*modules: str) -> None:
+    """Let the server of processes begin to import *modules*, while the caller goes on with its own imports."""
     if sys.platform == "linux":
-        _context()
+        _context().set_forkserver_preload(list(modules))
         with _interrupts_held():
             multiprocessing.forkserver.ensure_running()
 
