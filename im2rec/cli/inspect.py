@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from im2rec.cli.console import Console, common_options, counted, size, table
 from im2rec.cli.exits import BAD_INPUT, DAMAGED, DONE, PROBLEMS
-from im2rec.inspection.model import Spread, Survey
+from im2rec.inspection.model import Spread, Survey, Verification
+from im2rec.inspection.sheet import write_sheet
 from im2rec.inspection.single import RecordView, first_records, records_by_key
 from im2rec.inspection.survey import survey
+from im2rec.inspection.verify import verify
+from im2rec.storage.paths import refuse_existing
 
 SHOWN_DAMAGE = 4
 SHOWN_LABELS = 8
@@ -34,8 +38,13 @@ class Records:
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records instead.")
 @click.option("--key", type=click.IntRange(min=0), multiple=True, help="Show the record with this index key instead.")
 @click.option("--all", "every", is_flag=True, help="Look at the header of every picture, not of 1000.")
-@common_options(writes=False)
-def command(console: Console, rec: Path, idx: Path | None, head: int | None, key: tuple[int, ...], every: bool) -> int:
+@click.option("--verify", "decode", is_flag=True, help="Decode every picture too, and list those that fail.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes for --verify [default: all CPUs].")
+@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw a sheet of 60 pictures.")
+@common_options(writes=True)
+def command(
+    console: Console, rec: Path, head: int | None, key: tuple[int, ...], idx: Path | None, **options: Any
+) -> int:
     """What is in a .rec, and is it whole.
 
     Surveys the headers and first bytes of all records of REC. Exit code 0: whole; 3: an index or content is wrong;
@@ -46,14 +55,45 @@ def command(console: Console, rec: Path, idx: Path | None, head: int | None, key
         views += records_by_key(rec, key, idx) if key else []
         console.result("inspect", Records(str(rec), views), "\n".join(map(render_record, views)))
         return DONE
+    found = _look(console, rec, idx, **options)
+    console.result("inspect", found, render(found))
+    return exit_code(found)
+
+
+def _look(
+    console: Console,
+    rec: Path,
+    idx: Path | None,
+    *,
+    every: bool,
+    decode: bool,
+    workers: int | None,
+    sheet: Path | None,
+    force: bool,
+    dry_run: bool,
+) -> Survey:
+    if sheet is not None:
+        refuse_existing([sheet], force=force)
     with console.progress("records", share=True) as progress:
         found = survey(rec, index=idx, every=every, progress=progress)
-    console.result("inspect", found, render(found))
+    if decode:
+        with console.progress("decoding", share=True) as progress:
+            found.verification = verify(rec, workers=workers, progress=progress)
+    if sheet is not None:
+        found.sheet = str(sheet)
+        if not dry_run:
+            write_sheet(rec, sheet, force=force)
+    return found
+
+
+def exit_code(found: Survey) -> int:
+    """Damage beats everything; then a file without images; then what is wrong with index or content."""
     if found.damage:
         return DAMAGED
     if not found.images:
         return BAD_INPUT
-    return PROBLEMS if found.problems or found.index.state == "wrong" else DONE
+    failed = found.verification is not None and found.verification.failures
+    return PROBLEMS if failed or found.problems or found.index.state == "wrong" else DONE
 
 
 def render(found: Survey) -> str:
@@ -69,7 +109,9 @@ def render(found: Survey) -> str:
         *_set(found),
         ("index", _index(found)),
         *[("problem", problem) for problem in found.problems[:SHOWN_DAMAGE]],
+        *_verified(found.verification),
         *_damage(found),
+        ("sheet", found.sheet or ""),
     ]
     head = f"{found.path}: {counted(found.records, 'record')}, {counted(found.images, 'image')}, {size(found.size)}"
     return table(head, rows, ["im2rec", "inspect", found.path, "--head", "3"])
@@ -163,6 +205,19 @@ def _index(found: Survey) -> str:
     if index.state == "wrong":
         return f"{index.path}: WRONG: {index.problem}"
     return f"{index.path}: agrees; its keys are {index.keys}"
+
+
+def _verified(found: Verification | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    flaws = "".join(f", {count:,} of them with {flaw}" for flaw, count in found.flaws.items())
+    rows = [("decoded", f"{counted(found.decoded, 'picture')}{flaws}; {counted(len(found.failures), 'failure')}")]
+    rows += [
+        ("failed", f"record {bad.record}, id {bad.id}, byte {bad.offset}: {bad.reason}")
+        for bad in found.failures[:SHOWN_DAMAGE]
+    ]
+    rest = len(found.failures) - SHOWN_DAMAGE
+    return rows + ([("", ""), ("more", f"{rest:,} failures; all with --json")] if rest > 0 else [])
 
 
 def _damage(found: Survey) -> list[tuple[str, str]]:

@@ -99,6 +99,27 @@ class DetectionSet:
     objects_per_image: Spread
 
 
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """A record whose picture cannot be decoded; *id* is None where the header is not there either."""
+
+    record: int
+    offset: int
+    id: int | None
+    reason: str
+    detail: str
+
+
+@dataclasses.dataclass
+class Verification:
+    """What decoding every picture gave; *flaws* counts harmless ones, *without* records that hold no picture."""
+
+    decoded: int = 0
+    without: int = 0
+    failures: list[Failure] = dataclasses.field(default_factory=list)
+    flaws: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
 @dataclasses.dataclass
 class Survey:
     """What :func:`survey` found in one file."""
@@ -121,6 +142,8 @@ class Survey:
     problems: list[str]
     insightface: InsightFaceSet | None = None
     detection: DetectionSet | None = None
+    verification: Verification | None = None
+    sheet: str | None = None
 
 
 def spread(values: npt.ArrayLike) -> Spread:
