@@ -1,0 +1,412 @@
+"""What holds for every command: help, exit codes, one line of error, quiet pipes, --json, names of any kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from helpers import GOLDEN, image_payload, index_text, write_rec
+from picture_helpers import (
+    CONSOLE_SCRIPT,
+    POSIX,
+    Ran,
+    a_list_of_pictures,
+    command,
+    encoded,
+    im2rec,
+    names_in,
+    texture,
+    write_pictures,
+)
+from PIL import Image
+
+from im2rec.cli.group import COMMANDS, group
+
+CORE = ["make-list", "pack", "inspect"]
+PASS_THROUGH = GOLDEN / "pass_through.rec"
+
+
+# Help.
+
+
+def test_every_command_has_help_that_fits_the_screen() -> None:
+    for name in COMMANDS:
+        code, out, err = im2rec(name, "--help")
+        assert (0, "") == (code, err)
+        assert out.startswith(f"Usage: im2rec {name} ")
+        assert all(len(line) <= 80 for line in out.splitlines()), name
+        assert (0, out, "") == im2rec(name, "-h")
+
+
+def test_every_option_of_every_command_is_explained() -> None:
+    for name in COMMANDS:
+        found = group.get_command(click.Context(group), name)
+        assert found is not None
+        assert found.get_short_help_str(200).rstrip(".") == COMMANDS[name][1].rstrip(".")
+        for parameter in found.params:
+            if isinstance(parameter, click.Option):
+                assert (parameter.help or "").endswith((".", "]")), (name, parameter.name)
+
+
+def test_bare_im2rec_shows_the_commands_and_exits_0() -> None:
+    code, out, err = im2rec()
+
+    assert (0, "") == (code, err)
+    for name, (_, line) in COMMANDS.items():
+        assert f"  {name}" in out
+        assert line in out
+    assert (0, out, "") == im2rec("--help")
+
+
+def test_bare_pack_shows_its_keys_with_defaults_and_an_example_and_exits_0() -> None:
+    code, out, err = im2rec("pack")
+
+    assert (0, "") == (code, err)
+    for line in (
+        "  resize=-1 ",
+        "  quality=95 ",
+        "  encoding=.jpg ",
+        "  color=1 ",
+        "  label_width= ",
+        "  png_level=3 ",
+    ):
+        assert line in out
+    assert "Example:\n  im2rec pack photos_train.lst photos/ photos_train.rec resize=256\n" in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_help_imports_no_library_of_pictures_or_numbers(words: list[str]) -> None:
+    code = f"""if True:
+        import sys
+        from im2rec.cli import main
+        try:
+            main({words!r})
+        finally:
+            heavy = {{"numpy", "PIL", "cv2", "simplejpeg", "tqdm", "multiprocessing"}} & set(sys.modules)
+            print("heavy:", sorted(heavy), file=sys.stderr)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+
+    assert (0, "heavy: []\n") == (done.returncode, done.stderr)
+
+
+# Ways to start it.
+
+
+def test_python_m_im2rec_is_the_same_program() -> None:
+    assert im2rec() == command()
+    assert im2rec("inspect", "no.rec") == command("inspect", "no.rec")
+
+
+@pytest.mark.skipif(not CONSOLE_SCRIPT.exists(), reason="not installed with its script")
+def test_the_installed_script_is_the_same_program() -> None:
+    done = subprocess.run([CONSOLE_SCRIPT, "inspect", PASS_THROUGH], capture_output=True, check=False)
+
+    assert im2rec("inspect", PASS_THROUGH) == Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_completion_prints_code_for_the_shell() -> None:
+    for shell in ("bash", "zsh", "fish"):
+        code, out, err = im2rec("completion", shell)
+        assert (0, "") == (code, err)
+        assert "_IM2REC_COMPLETE" in out
+        assert f"{shell}_complete" in out
+
+
+def test_words_are_completed(tmp_path: Path) -> None:
+    where = {**os.environ, "_IM2REC_COMPLETE": "bash_complete", "COMP_WORDS": "im2rec ins", "COMP_CWORD": "1"}
+    if not CONSOLE_SCRIPT.exists():
+        pytest.skip("not installed with its script")
+    done = subprocess.run([CONSOLE_SCRIPT], capture_output=True, check=False, env=where, cwd=tmp_path)
+
+    assert (0, b"plain,inspect\n") == (done.returncode, done.stdout)
+
+
+# Wrong usage: exit 2.
+
+USAGE: dict[str, tuple[list[str], str]] = {
+    "a command that does not exist": (["inspct"], "no command 'inspct'; did you mean 'inspect'? (see 'im2rec --help')"),
+    "a command that is like none": (["xyzzy"], f"no command 'xyzzy'; commands: {', '.join(COMMANDS)}"),
+    "an option that does not exist": (["inspect", "a.rec", "--hed", "3"], "no such option"),
+    "an option of no number": (["inspect", "a.rec", "--head", "three"], "invalid value for '--head'"),
+    "an option out of range": (["inspect", "a.rec", "--head", "0"], "invalid value for '--head'"),
+    "an argument that is missing": (["inspect"], "missing argument 'REC' (see 'im2rec inspect --help')"),
+    "an argument too many": (["inspect", "a.rec", "b.rec"], "got unexpected extra argument (b.rec)"),
+    "a root that is missing": (["make-list"], "missing argument 'ROOT' (see 'im2rec make-list --help')"),
+    "an output that is missing": (["pack", "a.lst", "root"], "missing argument 'OUT' (see 'im2rec pack --help')"),
+    "an output that is a key": (
+        ["pack", "a.lst", "root", "resize=256"],
+        "OUT is missing before resize=256 (see 'im2rec pack --help')",
+    ),
+    "no workers": (["pack", "a.lst", "r", "o.rec", "--workers", "0"], "--workers=0 must be 1 or more"),
+    "a share above 1": (["make-list", "r", "--split", "1.5"], "--split 1.5 must hold shares from 0 to 1"),
+    "shares that are no numbers": (["make-list", "r", "--split", "much"], "invalid value for '--split'"),
+}
+
+
+def test_wrong_usage_is_exit_2_and_one_line() -> None:
+    for case, (words, expected) in USAGE.items():
+        code, out, err = im2rec(*words)
+        assert (case, 2, "") == (case, code, out)
+        assert expected.lower() in err.lower()
+        assert err.startswith("im2rec: ")
+        assert 1 == err.count("\n")
+
+
+# Errors.
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Record files in every state a command can end on."""
+    picture = encoded(texture())
+    payloads = [image_payload(n, n, picture) for n in range(3)]
+    write_rec(tmp_path / "whole.rec", payloads)
+    write_rec(tmp_path / "wrong.rec", payloads)
+    (tmp_path / "wrong.idx").write_bytes(index_text([0, 4, 8]))
+    write_rec(tmp_path / "odd.rec", [*payloads, image_payload(3, 3, b"text")])
+    write_rec(tmp_path / "none.rec", [image_payload(0, 0, b"")])
+    data = (tmp_path / "whole.rec").read_bytes()
+    (tmp_path / "cut.rec").write_bytes(data[:-4])
+    (tmp_path / "empty.rec").touch()
+    (tmp_path / "text.rec").write_text("hello, world")
+    return tmp_path
+
+
+STATES = {"whole": 0, "wrong": 3, "odd": 3, "none": 4, "empty": 4, "text": 4, "gone": 4, "cut": 5}
+
+
+def test_inspect_ends_with_the_code_of_what_it_found(files: Path) -> None:
+    assert STATES == {name: im2rec("inspect", files / f"{name}.rec").code for name in STATES}
+
+
+def test_damage_beats_problems(files: Path) -> None:
+    data = (files / "odd.rec").read_bytes()
+    (files / "odd.rec").write_bytes(data + b"\xff" * 8)
+
+    assert 5 == im2rec("inspect", files / "odd.rec").code
+
+
+def test_an_error_is_one_line_on_stderr_and_debug_adds_the_traceback(files: Path) -> None:
+    code, out, err = im2rec("inspect", files / "text.rec")
+    line = f"im2rec: {files / 'text.rec'}: is not a RecordIO file: it starts with 68 65 6c 6c (name a .rec)\n"
+    assert (4, "", line) == (code, out, err)
+
+    code, out, err = im2rec("inspect", files / "text.rec", "--debug")
+    assert (4, "") == (code, out)
+    assert err.startswith("Traceback (most recent call last):\n")
+    assert err.endswith(line)
+
+
+# Pipes.
+
+
+def closed_pipe(*words: object) -> Ran:
+    """Run ``im2rec`` with a stdout whose reader is gone already."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        line = [sys.executable, "-m", "im2rec", *map(str, words)]
+        done = subprocess.run(line, stdout=write, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(write)
+    return Ran(done.returncode, "", done.stderr.decode())
+
+
+@POSIX
+def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+    for words in (["inspect", PASS_THROUGH], ["--help"]):
+        assert Ran(0, "", "") == closed_pipe(*words)
+
+
+@POSIX
+def test_head_of_a_long_output_is_quiet_too(tmp_path: Path) -> None:
+    write_rec(tmp_path / "a.rec", [image_payload(n, n) for n in range(3000)])
+    line = [sys.executable, "-m", "im2rec", "inspect", "a.rec", "--head", "3000"]
+    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"record 0 at byte 0, id 0, label 0\n" == process.stdout.readline()
+        process.stdout.close()
+        assert b"" == process.stderr.read()
+        assert 0 == process.wait()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_exit_1_and_one_line_that_says_so() -> None:
+    with Path("/dev/full").open("wb") as full:
+        line = [sys.executable, "-m", "im2rec", "inspect", PASS_THROUGH]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+
+    assert 1 == done.returncode
+    assert 1 == done.stderr.count("\n")
+    assert "no space left on device" in done.stderr.lower()
+    assert "internal error" not in done.stderr
+
+
+@POSIX
+def test_a_stdout_that_is_closed_is_no_internal_error() -> None:
+    line = shlex.join([sys.executable, "-m", "im2rec", "inspect", str(PASS_THROUGH)]) + " >&-"
+    done = subprocess.run(line, shell=True, stderr=subprocess.PIPE, check=False, text=True)
+
+    assert "internal error" not in done.stderr
+    assert done.stderr.count("\n") <= 1
+
+
+# Output.
+
+
+def written(folder: Path) -> list[list[object]]:
+    """One good run of each command that is here to stay."""
+    listed, root = a_list_of_pictures(folder)
+    return [
+        ["make-list", root, "--prefix", folder / "made"],
+        ["pack", listed, root, folder / "o.rec", "--workers", "1"],
+        ["inspect", PASS_THROUGH],
+        ["inspect", PASS_THROUGH, "--head", "2"],
+    ]
+
+
+def test_json_is_one_object_with_a_schema_and_nothing_else(tmp_path: Path) -> None:
+    for words in written(tmp_path):
+        code, out, err = im2rec(*words, "--json")
+        found = json.loads(out)
+        assert (0, "", 1, words[0]) == (code, err, found["schema"], found["command"])
+        assert 1 == out.count("\n")
+
+
+def test_json_of_labels_that_are_no_numbers_is_json() -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    for options in ([], ["--head", "20"]):
+        _, out, _ = im2rec("inspect", GOLDEN / "labels.rec", "--json", *options)
+        assert 1 == json.loads(out, parse_constant=refuse)["schema"]
+
+
+def test_a_result_is_a_dozen_lines_of_80_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "photos", [f"{name}/{n}.jpg" for name in ("a", "b") for n in range(3)])
+    (tmp_path / "photos" / "a" / "bad.jpg").write_text("hello")
+    runs = [
+        im2rec("make-list", "photos", "--shuffle", "--split", "0.8,0.1,0.1", "--stratify"),
+        im2rec("pack", "photos_train.lst", "photos", "o.rec", "resize=16", "--workers", "1"),
+        im2rec("inspect", "o.rec"),
+    ]
+    for (_, out, _), most in zip(runs, (12, 12, 24), strict=True):
+        lines = out.splitlines()
+        assert len(lines) <= most
+        assert all(len(line) <= 80 for line in lines)
+        assert lines[-1].startswith("next: im2rec ")
+
+
+def test_the_next_command_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "my photos", ["a/1.jpg", "b b/2.jpg"])
+    code, out, _ = im2rec("make-list", "my photos")
+    for expected in ("pack", "inspect", "inspect"):
+        assert 0 == code
+        words = shlex.split(out.splitlines()[-1].removeprefix("next: "))
+        assert ["im2rec", expected] == words[:2]
+        code, out, _ = im2rec(*words[1:])
+    assert out.startswith("record 0 at byte 0, id 0, label 0\n")
+
+
+def test_progress_is_on_stderr_and_quiet_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.cli.console.LINE_EVERY_S", 0.0)
+    for words, what in zip(written(tmp_path)[:3], ("images found: 3", "packing: 3", "records: 8"), strict=True):
+        _, out, err = im2rec(*words)
+        assert what in err
+        assert what not in out
+        for quiet in ("--quiet", "-q"):
+            ran = im2rec(*words, quiet, *(["--force"] if words[0] != "inspect" else []))
+            assert (0, "") == (ran.code, ran.err)
+            assert ran.out
+
+
+def test_a_dry_run_writes_nothing_and_says_so(tmp_path: Path) -> None:
+    before = None
+    for words in written(tmp_path)[:2]:
+        before = before or names_in(tmp_path)
+        code, out, err = im2rec(*words, "--dry-run")
+        assert (0, "") == (code, err)
+        assert "would write" in out
+        assert "next:" not in out
+    assert ["l.lst", "root"] == before == names_in(tmp_path)
+
+
+def test_force_replaces_what_was_refused(tmp_path: Path) -> None:
+    for words in written(tmp_path)[:2]:
+        assert 0 == im2rec(*words).code
+        before = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path) if name != "root"}
+        code, out, err = im2rec(*words)
+        assert (1, "") == (code, out)
+        assert err.endswith("exists already (replace it with --force, or choose another name)\n")
+        assert 0 == im2rec(*words, "--force").code
+        assert before == {name: (tmp_path / name).read_bytes() for name in before}
+
+
+# Names of any kind, from the folder to the survey.
+
+NAMES = {
+    "blanks": ("my photos", "a cat.jpg"),
+    "letters": ("фото 日本", "brücke é.jpg"),
+    "signs": ('it\'s $HOME & "more"', "#1 (copy);.jpg"),
+    "a leading dash": ("photos", "-rf.jpg"),
+    "digits": ("2024", "12.jpg"),
+    "undecodable bytes": (os.fsdecode(b"caf\xe9"), os.fsdecode(b"\xff\xfe.jpg")),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_names_of_any_kind_go_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    folder, name = NAMES[kind]
+    try:
+        write_pictures(tmp_path / folder, [f"sub {folder}/{name}", name])
+    except (OSError, UnicodeError):
+        pytest.skip("this file system cannot hold such a name")
+    monkeypatch.chdir(tmp_path)
+    runs = [
+        ["make-list", folder],
+        ["pack", f"{folder}.lst", folder, f"{folder}.rec", "--workers", "1"],
+        ["inspect", f"{folder}.rec"],
+    ]
+    for words in runs:
+        assert 0 == im2rec(*words).code
+        options = ["--force"] if words[0] != "inspect" else []
+        assert "schema" in json.loads(im2rec(*words, "--json", *options).out)
+    assert {f"{folder}.lst", f"{folder}.classes.txt", f"{folder}.rec", f"{folder}.idx", folder} == set(
+        names_in(tmp_path)
+    )
+    assert 2 == len((tmp_path / f"{folder}.idx").read_text().splitlines())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="undecodable names and the C locale are Linux's")
+def test_a_terminal_of_ascii_shows_escapes_instead_of_failing(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "日本", ["ü.jpg"])
+    where = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ran = command("make-list", "日本", cwd=tmp_path, env=where)
+
+    assert (0, "") == (ran.code, ran.err)
+    assert ran.out.isascii()
+    assert "1 image in 1 class" in ran.out
+
+
+def test_pictures_that_libraries_warn_of_are_packed_without_their_words(tmp_path: Path) -> None:
+    listed, root = a_list_of_pictures(tmp_path)
+    exif = Image.Exif()
+    exif[274] = 6
+    content = bytearray(encoded(texture(), exif=exif))
+    at = content.index(b"Exif\0\0")
+    content[at + 14 : at + 16] = b"\0\xc8"
+    (root / "1.jpg").write_bytes(content)
+
+    for workers in ("1", "2"):
+        ran = command("pack", listed, root, tmp_path / "o.rec", "--workers", workers, "--force")
+        assert (0, "") == (ran.code, ran.err)

@@ -1,0 +1,171 @@
+"""``im2rec inspect`` as it is typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers import GOLDEN, GOLDEN_RECS, image_payload, index_text, write_rec
+from picture_helpers import Ran, encoded, im2rec, names_in, texture
+
+from im2rec.format.recordio import encode_record
+
+PASS_THROUGH = GOLDEN / "pass_through.rec"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pictures(count: int) -> list[bytes]:
+    return [image_payload(n, n % 3, encoded(texture(seed=n))) for n in range(count)]
+
+
+def rows(out: str) -> dict[str, str]:
+    """The rows of a table by their names, continued lines joined."""
+    found: dict[str, str] = {}
+    for line in out.splitlines()[1:-1]:
+        name, _, value = line.strip().partition("  ")
+        if line.startswith("   "):
+            found[list(found)[-1]] += " " + line.strip()
+        else:
+            found[name] = value.strip()
+    return found
+
+
+def test_the_survey_of_a_golden_file_says_what_was_recorded_of_it() -> None:
+    code, out, err = im2rec("inspect", PASS_THROUGH)
+
+    assert (0, "") == (code, err)
+    found = rows(out)
+    assert "plain images" == found["kind"]
+    assert "8 with 1 label" == found["labels"]
+    assert "3; smallest 2 (2), largest 1 (3)" == found["classes"]
+    assert "93 to 100, all different" == found["ids"]
+    assert "5 PNG, 3 JPEG" == found["content"]
+    assert "8 looked at: 4 with 3 channels, 3 with 1 channel, 1 with 4 channels" == found["pictures"]
+    assert "7 to 24, median 14" == found["width"]
+    assert "6 to 20, median 11" == found["height"]
+    assert found["index"].endswith("pass_through.idx: agrees; its keys are ids")
+
+
+def test_every_golden_file_is_surveyed_in_24_lines() -> None:
+    for name in GOLDEN_RECS:
+        code, out, err = im2rec("inspect", GOLDEN / f"{name}.rec")
+        assert code in (0, 3, 4), name
+        assert "" == err
+        assert len(out.splitlines()) <= 24
+
+
+def test_json_has_the_numbers_behind_the_table() -> None:
+    found = json.loads(im2rec("inspect", PASS_THROUGH, "--json").out)
+
+    assert (1, "inspect", 2972, 8, 8, "plain images") == tuple(
+        found[key] for key in ("schema", "command", "size", "records", "images", "kind")
+    )
+    assert {"PNG": 5, "JPEG": 3} == found["contents"]
+    assert {"lowest": 93, "highest": 100, "duplicates": 0, "first_duplicate": None} == found["ids"]
+    assert {"smallest": 66.0, "median": 126.0, "largest": 869.0}.keys() == found["payload_bytes"].keys()
+    assert ("agrees", [], 0) == (found["index"]["state"], found["damage"], found["damaged_bytes"])
+
+
+def test_a_file_without_index_is_fine_and_needs_none(here: Path) -> None:
+    write_rec(here / "any name", pictures(3), index=False)
+    code, out, _ = im2rec("inspect", "any name")
+
+    assert 0 == code
+    assert "none beside it; not needed, but opening then scans the file" == rows(out)["index"]
+    assert "next: im2rec inspect 'any name' --head 3" == out.splitlines()[-1]
+    assert ["any name"] == names_in(here)
+
+
+def test_a_wrong_index_is_exit_3_and_told(here: Path) -> None:
+    rec = write_rec(here / "a.rec", pictures(3))
+    (here / "a.idx").write_bytes(index_text([0, 8]))
+    code, out, _ = im2rec("inspect", rec)
+
+    assert 3 == code
+    assert "WRONG: 1 of its 2 offsets are no record starts, byte 8 for one" in rows(out)["index"]
+
+
+def test_another_index_can_be_named(here: Path) -> None:
+    write_rec(here / "a.rec", pictures(3))
+    (here / "b.idx").write_bytes(index_text([0]))
+
+    assert 0 == im2rec("inspect", "a.rec").code
+    assert 3 == im2rec("inspect", "a.rec", "--idx", "b.idx").code
+    expected = "im2rec: c.idx: cannot be read: no such file or directory (check the path)\n"
+    assert Ran(4, "", expected) == im2rec("inspect", "a.rec", "--idx", "c.idx")
+
+
+def test_damage_is_exit_5_by_byte_range_and_what_is_whole_is_surveyed(here: Path) -> None:
+    frames = [encode_record(payload) for payload in pictures(6)]
+    starts = [sum(map(len, frames[:n])) for n in range(7)]
+    frames[2] = b"\xff" * len(frames[2])
+    (here / "a.rec").write_bytes(b"".join(frames))
+    code, out, err = im2rec("inspect", "a.rec")
+
+    assert (5, "") == (code, err)
+    assert out.startswith("a.rec: 5 records, 5 images, ")
+    assert rows(out)["damaged"].startswith(f"bytes {starts[2]} to {starts[3]}, behind 2 whole records: ")
+
+
+def test_much_damage_is_summed_up_and_whole_in_json(here: Path) -> None:
+    frames = [encode_record(payload) for payload in pictures(41)]
+    frames[1::2] = [frame[:4] + b"\xff" * 4 + frame[8:] for frame in frames[1::2]]  # the length words
+    (here / "a.rec").write_bytes(b"".join(frames))
+    code, out, _ = im2rec("inspect", "a.rec")
+
+    assert 5 == code
+    assert len(out.splitlines()) <= 24
+    assert "20 damaged ranges, " in rows(out)["in all"]
+    assert 20 == len(json.loads(im2rec("inspect", "a.rec", "--json").out)["damage"])
+
+
+def test_head_shows_single_records() -> None:
+    code, out, err = im2rec("inspect", PASS_THROUGH, "--head", "2")
+
+    assert (0, "") == (code, err)
+    assert (
+        "record 0 at byte 0, id 100, label 0\n"
+        "  content  PNG, 13 x 9, 3 channels, 90 B\n"
+        "record 1 at byte 124, id 99, label 1\n"
+        "  content  JPEG, 20 x 12, 3 channels, 845 B\n"
+    ) == out
+
+
+def test_key_shows_the_record_with_that_key() -> None:
+    _, out, _ = im2rec("inspect", PASS_THROUGH, "--key", "93", "--key", "100")
+
+    assert ["record 7 at byte 2820, id 93, label 1", "record 0 at byte 0, id 100, label 0"] == [
+        line for line in out.splitlines() if line.startswith("record")
+    ]
+
+
+def test_label_vectors_are_shown_up_to_eight(here: Path) -> None:
+    write_rec(here / "a.rec", [image_payload(0, list(range(10)), encoded(texture())), image_payload(1, [1, 2], b"")])
+    _, out, _ = im2rec("inspect", "a.rec", "--head", "2")
+
+    assert "id 0, labels 0 1 2 3 4 5 6 7 and 2 more" in " ".join(out.split())
+    assert "id 1, labels 1 2 content empty, 0 B" in " ".join(out.split())
+
+
+def test_single_records_are_json_too() -> None:
+    found = json.loads(im2rec("inspect", PASS_THROUGH, "--head", "1", "--json").out)
+
+    assert {"schema": 1, "command": "inspect", "path": str(PASS_THROUGH)} == {
+        key: found[key] for key in ("schema", "command", "path")
+    }
+    (record,) = found["records"]
+    expected = {"record": 0, "offset": 0, "id": 100, "labels": [0.0], "content": "PNG", "width": 13, "height": 9}
+    assert expected == {key: record[key] for key in expected}
+
+
+def test_a_set_without_images_is_exit_4_and_surveyed_all_the_same() -> None:
+    code, out, err = im2rec("inspect", GOLDEN / "plain.rec")
+
+    assert (4, "") == (code, err)
+    assert "no images" == rows(out)["kind"]

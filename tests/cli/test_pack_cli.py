@@ -1,0 +1,211 @@
+"""``im2rec pack`` as it is typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from picture_helpers import Ran, im2rec, names_in, pixels_of, records_of, typed, write_list, write_pictures
+
+NAMES = ["cats/1.jpg", "cats/2.jpg", "dogs/3.png"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current directory with the first user's files: image.lst with four labels a line, and root."""
+    write_pictures(tmp_path / "root", NAMES, height=300, width=400)
+    write_list(tmp_path / "image.lst", NAMES, first_id=5, labels="1\t2\t3\t4")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def shapes(rec: str) -> list[tuple[int, ...]]:
+    return [pixels_of(record.content).shape for record in records_of(Path(rec))]
+
+
+# The lines of the project's first user.
+
+
+def test_the_first_users_line_works_as_it_stands(here: Path) -> None:
+    code, out, err = typed("pack image.lst root out.rec resize=256 label_width=4", "--workers", "1")
+
+    warning = "warning: 3 images have several labels, only the first is stored; keep all with pack_label=1\n"
+    assert (0, warning) == (code, err)
+    lines = out.splitlines()
+    assert "packed 3 images of image.lst" == lines[0]
+    assert "next: im2rec inspect out.rec" == lines[-1]
+    assert ["image.lst", "out.idx", "out.rec", "root"] == names_in(here)
+    assert [(256, 341, 3), (256, 341, 3), (256, 340, 3)] == shapes("out.rec")
+    assert [(0, 1.0, 5), (0, 1.0, 6), (0, 1.0, 7)] == [
+        (record.header.flag, record.header.label, record.header.id) for record in records_of(Path("out.rec"))
+    ]
+
+
+def test_the_manuals_line_without_the_word_pack_and_its_inspection_agree(here: Path) -> None:
+    (here / "root").rename(here / "image_root_dir")
+    code, _, err = typed("image.lst image_root_dir output.bin resize=256")
+    assert (0, 1) == (code, err.count("warning: "))
+    assert ["image.lst", "image_root_dir", "output.bin", "output.idx"] == names_in(here)
+
+    code, out, err = im2rec("inspect", "output.bin")
+    assert (0, "") == (code, err)
+    assert out.startswith("output.bin: 3 records, 3 images, ")
+    assert "  labels    3 with 1 label\n" in out
+    assert "output.idx: agrees; its keys are ids" in out
+
+
+def test_the_labels_of_the_manual_are_kept_on_request(here: Path) -> None:
+    code, _, err = im2rec(
+        *["pack", "image.lst", "root", "out.rec", "resize=16", "label_width=4", "pack_label=1", "--workers", "1"]
+    )
+
+    assert (0, "") == (code, err)
+    assert [[1, 2, 3, 4]] * 3 == [record.header.label.tolist() for record in records_of(here / "out.rec")]
+
+
+# Words.
+
+WRONG = {
+    "rezise=256": "unknown key 'rezise' (the nearest known key is 'resize')",
+    "centre_crop=1": "unknown key 'centre_crop' (the nearest known key is 'center_crop')",
+    "workers=2": "unknown key 'workers'",
+    "=3": "unknown key ''",
+    "resize": "'resize' is not KEY=VALUE (write resize=VALUE)",
+    "resize 256": "'resize' is not KEY=VALUE (write resize=VALUE)",
+    "blah": "'blah' is not KEY=VALUE (keys are ",
+    "resize=256 resize=224": "resize is given twice: 256 and 224 (give it once)",
+    "resize=big": "resize=big must be an integer",
+    "resize=-5": "resize=-5 must be -1 or more (",
+    "encoding=.gif": "encoding=.gif must be .jpg, .png or .bmp (",
+    "unchanged=1 resize=256": "unchanged=1 excludes resize=256 (",
+    "part=2 nsplit=2": "part=2 must be below nsplit=2 (parts count from 0)",
+}
+
+
+def test_words_that_cannot_be_meant_are_exit_2(here: Path) -> None:
+    for words, expected in WRONG.items():
+        code, out, err = im2rec("pack", "image.lst", "root", "out.rec", *words.split())
+        assert (2, "", 1) == (code, out, err.count("\n"))
+        assert f"im2rec: {expected}" == err.rstrip("\n")[: len(f"im2rec: {expected}")]
+    assert ["image.lst", "root"] == names_in(here)
+
+
+def test_a_key_given_twice_with_one_value_is_fine() -> None:
+    assert 0 == typed("pack image.lst root out.rec resize=16 resize=16 --workers 1").code
+
+
+def test_options_may_stand_anywhere_among_the_words() -> None:
+    assert (
+        0
+        == im2rec(
+            *[
+                "pack",
+                "--workers",
+                "1",
+                "image.lst",
+                "--quiet",
+                "root",
+                "out.rec",
+                "resize=-1",
+                "--json",
+                "encoding=.png",
+            ]
+        ).code
+    )
+    assert [(300, 400, 3), (301, 401, 3), (302, 402, 3)] == shapes("out.rec")
+
+
+# What it says.
+
+
+def test_json_has_every_fact_of_the_summary(here: Path) -> None:
+    (here / "root" / "cats" / "2.jpg").write_bytes(b"hello")
+    code, out, err = typed("pack image.lst root out.rec unchanged=1 --workers 2 --json")
+    found = json.loads(out)
+
+    assert 3 == code
+    assert 1 == err.count("\n")
+    sizes = sum((here / "root" / name).stat().st_size for name in NAMES)
+    assert found.pop("seconds") >= 0
+    assert found.pop("images_per_s") > 0
+    first = found.pop("first_bad")
+    assert {
+        "schema": 1,
+        "command": "pack",
+        "list_path": "image.lst",
+        "images": 2,
+        "bad": {"not an image": 1},
+        "notes": {},
+        "warnings": ["3 images have several labels, only the first is stored; keep all with pack_label=1"],
+        "bytes_in": sizes,
+        "bytes_out": (here / "out.rec").stat().st_size,
+        "workers": 2,
+        "engine": "",
+        "files": ["out.rec", "out.idx"],
+        "report": "out.rec.bad.jsonl",
+        "dry_run": False,
+    } == {key: value for key, value in found.items() if key != "jpeg_decoder"}
+    assert found["jpeg_decoder"] in ("simplejpeg", "pillow")
+    row = json.loads((here / "out.rec.bad.jsonl").read_text())
+    assert {
+        "line": 2,
+        "id": 6,
+        "path": "cats/2.jpg",
+        "reason": "not an image",
+        "detail": "the file is not an image",
+    } == row
+    assert first == row
+
+
+def test_a_bad_image_is_left_out_reported_and_exit_3(here: Path) -> None:
+    (here / "root" / "cats" / "2.jpg").unlink()
+    code, out, _ = typed("pack image.lst root out.rec resize=16 --workers 1")
+
+    assert 3 == code
+    assert "packed 2 images of image.lst\n" in out
+    assert "  left out  1 missing; first: line 2, cats/2.jpg; all in out.rec.bad.jsonl\n" in out
+    assert [5, 7] == [record.header.id for record in records_of(here / "out.rec")]
+
+
+def test_on_error_fail_is_exit_1_and_nothing_written(here: Path) -> None:
+    (here / "root" / "cats" / "2.jpg").unlink()
+    ran = typed("pack image.lst root out.rec --on-error fail --workers 1")
+
+    assert Ran(1, "", "im2rec: image.lst, line 2: cats/2.jpg: no such file (--on-error skip packs the rest)\n") == ran
+    assert ["image.lst", "root"] == names_in(here)
+
+
+def test_the_engine_that_worked_is_named() -> None:
+    _, out, _ = typed("pack image.lst root out.rec resize=16 engine=pillow --workers 1")
+    assert "engine pillow, JPEGs decoded by " in out
+
+    _, out, _ = typed("pack image.lst root out.rec unchanged=1 --force")
+    assert "stored unchanged" in out
+
+
+def test_a_dry_run_looks_for_the_files(here: Path) -> None:
+    (here / "root" / "cats" / "2.jpg").unlink()
+    code, out, err = typed("pack image.lst root out.rec resize=16 --dry-run")
+
+    assert (3, 1) == (code, err.count("\n"))
+    assert "would pack 2 images of image.lst\n" in out
+    assert "1 missing; first: line 2, cats/2.jpg" in out
+    assert "  would write  out.rec, out.idx\n" in out
+    assert ["image.lst", "root"] == names_in(here)
+
+
+def test_an_output_of_any_name_gets_its_index(here: Path) -> None:
+    for out, index in {"a.rec": "a.idx", "b.bin": "b.idx", "c": "c.idx", "d.v2.rec": "d.v2.idx"}.items():
+        assert 0 == im2rec("pack", "image.lst", "root", out, "unchanged=1").code
+        assert (here / out).is_file()
+        assert 3 == len((here / index).read_text().splitlines())
+
+
+def test_the_list_is_never_the_output(here: Path) -> None:
+    before = (here / "image.lst").read_bytes()
+    code, _, err = typed("pack image.lst root image.lst unchanged=1 --force")
+
+    assert code in (1, 2)
+    assert 1 == err.count("\n")
+    assert before == (here / "image.lst").read_bytes()

@@ -1,0 +1,274 @@
+"""What the tests of packing and inspecting share: drawn pictures, folders of them, and ways to run a command.
+
+Functions that run in spawned workers stand here too, where a worker can import them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import multiprocessing.connection
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from im2rec.cli.group import main
+from im2rec.format.irheader import ImageRecord, decode_image_record
+from im2rec.format.recordio import read_records
+
+GOLDEN_IMAGES = Path(__file__).parent / "golden" / "recordio" / "images"
+SAMPLE_PHOTOS = Path(__file__).parent.parent / "sample_data" / "photos"
+CONSOLE_SCRIPT = Path(sys.executable).with_name("im2rec.exe" if os.name == "nt" else "im2rec")
+DEADLINE_S = 20.0  # of a poll: long enough for a loaded machine, an end for one that hangs
+PROC = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at processes in /proc")
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and named pipes are POSIX")
+_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".webp": "WEBP"}
+
+
+class Ran(NamedTuple):
+    """How a command ended: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+def im2rec(*words: object) -> Ran:
+    """Run the command line on *words* in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stopped:
+        main([os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in words])
+    code = stopped.value.code
+    assert isinstance(code, int)
+    return Ran(code, *(stream.detach().getvalue().decode() for stream in flushed(out, err)))
+
+
+def typed(line: str, *more: object) -> Ran:
+    """Run the command line *line* as a shell would split it, in this process."""
+    return im2rec(*shlex.split(line), *more)
+
+
+def flushed(*streams: Any) -> Iterator[Any]:
+    for stream in streams:
+        stream.flush()
+        yield stream
+
+
+def command(*words: object, **options: Any) -> Ran:
+    """Run the command line on *words* as a program of its own."""
+    line = [sys.executable, "-m", "im2rec", *(os.fspath(w) if isinstance(w, os.PathLike) else str(w) for w in words)]
+    done = subprocess.run(line, capture_output=True, check=False, timeout=60, **options)
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def started(*words: object) -> subprocess.Popen[bytes]:
+    """Start ``im2rec`` as the leader of a process group of its own, as a shell does."""
+    line = [sys.executable, "-m", "im2rec", *map(str, words)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def ended(process: subprocess.Popen[bytes]) -> Ran:
+    """Wait for *process*; kill its whole group when the deadline passes, and fail."""
+    try:
+        out, err = process.communicate(timeout=DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        pytest.fail(f"{process.args!r} hangs")
+    return Ran(process.returncode, out.decode(), err.decode())
+
+
+def until(true: Callable[[], Any], what: str) -> None:
+    """Poll *true* until it is, or fail after the deadline."""
+    end = time.monotonic() + DEADLINE_S
+    while not true():
+        if time.monotonic() > end:
+            pytest.fail(f"waited in vain: {what}")
+        select.select([], [], [], 0.005)
+
+
+def texture(height: int = 24, width: int = 36, channels: int = 3, seed: int = 0) -> np.ndarray[Any, Any]:
+    """A picture that is nowhere flat: two slopes, another pair for each channel, and noise; uint8."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.arange(height)[:, None, None], np.arange(width)[None, :, None]
+    channel = np.arange(channels)
+    slopes = rows * (5 + channel) + columns * (3 + 2 * channel) + 40 * channel
+    return ((slopes + rng.integers(0, 24, (height, width, channels))) % 256).astype(np.uint8)
+
+
+def deep_texture(height: int = 24, width: int = 36) -> np.ndarray[Any, Any]:
+    """The same in one channel of 16 bits, the low bytes in use too."""
+    low, high = texture(height, width, 1, seed=1), texture(height, width, 1, seed=2)
+    return high[:, :, 0].astype(np.uint16) << 8 | low[:, :, 0]
+
+
+def encoded(picture: Image.Image | np.ndarray[Any, Any], kind: str = "JPEG", **options: Any) -> bytes:
+    """*picture* as a file of *kind*, written by Pillow."""
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture)
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def write_pictures(root: Path, names: Iterable[str], *, height: int = 24, width: int = 36) -> Path:
+    """A folder of pictures of different textures, their kind by their suffix."""
+    for seed, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kind = _FORMATS[path.suffix.lower()]
+        path.write_bytes(encoded(texture(height + seed % 3, width + seed % 5, seed=seed), kind))
+    return root
+
+
+def write_list(path: Path, names: Iterable[str], *, first_id: int = 0, labels: str = "1") -> Path:
+    """A list of *names* with ids that count from *first_id*."""
+    lines = (f"{id_}\t{labels}\t{name}\n" for id_, name in enumerate(names, first_id))
+    path.write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
+    return path
+
+
+def a_list_of_pictures(folder: Path, count: int = 3, suffix: str = ".jpg") -> tuple[Path, Path]:
+    """A list file and its root with *count* pictures."""
+    names = [f"{number}{suffix}" for number in range(count)]
+    return write_list(folder / "l.lst", names), write_pictures(folder / "root", names)
+
+
+def records_of(path: Path) -> list[ImageRecord]:
+    """The records of a ``.rec``, split into header and content, by walking it."""
+    return [decode_image_record(payload) for payload in read_records(io.BytesIO(path.read_bytes()))]
+
+
+def pixels_of(content: bytes) -> np.ndarray[Any, Any]:
+    """What Pillow alone makes of *content*, unchanged: (height, width, channels)."""
+    with Image.open(io.BytesIO(content)) as picture:
+        pixels = np.asarray(picture)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def pixels_sha256(content: bytes) -> str:
+    """As ``pixels_rgb_order_sha256`` in the golden files: samples row by row, R G B (A), 16 bits little-endian."""
+    pixels = pixels_of(content)
+    return hashlib.sha256(pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()).hexdigest()
+
+
+def sampling_of(jpeg: bytes) -> list[tuple[int, int]]:
+    """Horizontal and vertical sampling of each component, from the frame header of a baseline JPEG."""
+    at = jpeg.index(b"\xff\xc0")
+    return [(jpeg[at + 11 + 3 * n] >> 4, jpeg[at + 11 + 3 * n] & 15) for n in range(jpeg[at + 9])]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@contextlib.contextmanager
+def held_pipe(path: Path) -> Iterator[HeldPipe]:
+    """A named pipe at *path*: who reads it as a picture waits until :meth:`HeldPipe.release`."""
+    os.mkfifo(path)
+    pipe = HeldPipe(path)
+    try:
+        yield pipe
+    finally:
+        pipe.release()
+
+
+class HeldPipe:
+    """The writing end of a named pipe: a worker that has opened the other end is inside its chunk, and stays there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle = -1
+
+    def wait_for_reader(self) -> None:
+        """Return when somebody has opened the pipe and waits for its first byte."""
+
+        def opened() -> bool:
+            with contextlib.suppress(OSError):  # ENXIO: nobody reads yet
+                self._handle = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            return self._handle >= 0
+
+        until(opened, f"nobody reads {self.path}")
+
+    def reader_is_gone(self) -> bool:
+        poll = select.poll()
+        poll.register(self._handle, 0)
+        return any(events & select.POLLERR for _, events in poll.poll(0))
+
+    def reader(self) -> int:
+        """The process that has the pipe open for reading, from /proc."""
+        found = [pid for pid in processes() if pid != os.getpid() and self._is_open_in(pid)]
+        (pid,) = found
+        return pid
+
+    def _is_open_in(self, pid: int) -> bool:
+        with contextlib.suppress(OSError):
+            return any(link.exists() and link.samefile(self.path) for link in Path(f"/proc/{pid}/fd").iterdir())
+        return False
+
+    def release(self) -> None:
+        """Let the reader see the end of the file; again is fine."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+def processes(group: int | None = None) -> list[int]:
+    """All processes that run, or those of one group; from /proc."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if state != "Z" and group in (None, int(its_group)):
+                found.append(int(folder.name))
+    return found
+
+
+# What workers do.
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def square_and_pid(number: int) -> tuple[int, int]:
+    return number * number, os.getpid()
+
+
+def square_but_not_five(number: int) -> int:
+    if number == 5:
+        raise ValueError("five")
+    return number * number
+
+
+def die_at_five(number: int) -> int:
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def die_while_answering(number: int) -> bytes:
+    """An answer that is cut in the middle: what the kernel's out-of-memory killer leaves of a large one."""
+    if number == 5:
+        real = multiprocessing.connection.Connection._send  # type: ignore[attr-defined]
+
+        def send(self: Any, data: Any, *rest: Any) -> None:
+            if len(data) > 1000:
+                real(self, bytes(data)[:1000], *rest)
+                os.kill(os.getpid(), signal.SIGKILL)
+            real(self, data, *rest)
+
+        multiprocessing.connection.Connection._send = send  # type: ignore[attr-defined]
+    return bytes(100_000)

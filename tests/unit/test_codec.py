@@ -1,0 +1,408 @@
+"""Every kind of picture decodes to the pixels it holds, in either decoder; what is none is an error with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import golden_json
+from picture_helpers import GOLDEN_IMAGES, deep_texture, encoded, texture
+from PIL import Image
+
+from im2rec.errors import ImageError
+from im2rec.images import codec
+from im2rec.images.codec import AS_STORED, COLOR, GREY, ImageInfo, decode, image_info, orientation, sniff
+
+Pixels = np.ndarray[Any, Any]
+
+
+@pytest.fixture(params=["simplejpeg", "pillow"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The library that decodes JPEGs: the test runs with each."""
+    if request.param == "pillow":
+        monkeypatch.setattr(codec, "_simplejpeg", None)
+    elif codec._simplejpeg is None:
+        pytest.skip("simplejpeg is not installed")
+    return str(request.param)
+
+
+def luma(picture: Pixels) -> Pixels:
+    """Grey as Pillow and libjpeg weigh it, one channel."""
+    return np.asarray(Image.fromarray(picture[:, :, :3]).convert("L"))[:, :, None]
+
+
+def same(expected: Pixels, found: Pixels) -> bool:
+    return expected.dtype == found.dtype and np.array_equal(expected, found) and found.flags.c_contiguous
+
+
+def png_16_bit(samples: Pixels, color_type: int) -> bytes:
+    """A 16-bit PNG by hand: Pillow writes none with several channels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = samples.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+RGB, RGBA, L = texture(), texture(channels=4), texture(channels=1)
+LA = np.concatenate([L, RGBA[:, :, 3:]], axis=2)
+DEEP = deep_texture()
+DEEP_RGB = np.stack([DEEP, DEEP[::-1], DEEP[:, ::-1]], axis=2)
+ONE_BIT = np.where(L > 127, 255, 0).astype(np.uint8)
+PALETTE = Image.fromarray(RGB).quantize(16)
+PALETTE_RGB = np.asarray(PALETTE.convert("RGB"))
+PALETTE_ALPHA = np.where(np.asarray(PALETTE) == 3, 0, 255).astype(np.uint8)[:, :, None]
+
+
+def grey_rgb(samples: Pixels) -> Pixels:
+    return samples.repeat(3, axis=2)
+
+
+# name: (file, pixels in colour, pixels in grey, pixels as stored)
+LOSSLESS: dict[str, tuple[bytes, Pixels, Pixels, Pixels]] = {
+    "PNG": (encoded(RGB, "PNG"), RGB, luma(RGB), RGB),
+    "grey PNG": (encoded(L, "PNG"), grey_rgb(L), L, L),
+    "RGBA PNG": (encoded(RGBA, "PNG"), RGBA[:, :, :3], luma(RGBA), RGBA),
+    "LA PNG": (
+        encoded(Image.fromarray(LA), "PNG"),
+        grey_rgb(L),
+        L,
+        np.concatenate([grey_rgb(L), LA[:, :, 1:]], axis=2),
+    ),
+    "palette PNG": (encoded(PALETTE, "PNG"), PALETTE_RGB, luma(PALETTE_RGB), PALETTE_RGB),
+    "palette PNG with a clear colour": (
+        encoded(PALETTE, "PNG", transparency=3),
+        PALETTE_RGB,
+        luma(PALETTE_RGB),
+        np.concatenate([PALETTE_RGB, PALETTE_ALPHA], axis=2),
+    ),
+    "palette PNG with alpha": (
+        encoded(PALETTE, "PNG", transparency=bytes([255, 255, 255, 0] + [255] * 12)),
+        PALETTE_RGB,
+        luma(PALETTE_RGB),
+        np.concatenate([PALETTE_RGB, PALETTE_ALPHA], axis=2),
+    ),
+    "1-bit PNG": (encoded(Image.fromarray(ONE_BIT[:, :, 0]).convert("1"), "PNG"), grey_rgb(ONE_BIT), ONE_BIT, ONE_BIT),
+    "16-bit grey PNG": (
+        encoded(DEEP, "PNG"),
+        grey_rgb((DEEP >> 8).astype(np.uint8)[:, :, None]),
+        (DEEP >> 8).astype(np.uint8)[:, :, None],
+        DEEP[:, :, None],
+    ),
+    "GIF": (encoded(PALETTE, "GIF"), PALETTE_RGB, luma(PALETTE_RGB), PALETTE_RGB),
+    "WebP": (encoded(RGB, "WEBP", lossless=True), RGB, luma(RGB), RGB),
+    "WebP with alpha": (encoded(RGBA, "WEBP", lossless=True, exact=True), RGBA[:, :, :3], luma(RGBA), RGBA),
+    "TIFF": (encoded(RGB, "TIFF"), RGB, luma(RGB), RGB),
+    "16-bit TIFF": (
+        encoded(DEEP, "TIFF"),
+        grey_rgb((DEEP >> 8).astype(np.uint8)[:, :, None]),
+        (DEEP >> 8).astype(np.uint8)[:, :, None],
+        DEEP[:, :, None],
+    ),
+    "BMP": (encoded(RGB, "BMP"), RGB, luma(RGB), RGB),
+    "grey BMP": (encoded(L, "BMP"), grey_rgb(L), L, L),
+    "PPM": (encoded(RGB, "PPM"), RGB, luma(RGB), RGB),
+    "PGM": (encoded(L, "PPM"), grey_rgb(L), L, L),
+}
+
+
+@pytest.mark.parametrize(("color", "column"), [(COLOR, 1), (GREY, 2), (AS_STORED, 3)])
+def test_a_lossless_picture_decodes_to_the_pixels_it_was_made_of(color: int, column: int) -> None:
+    for kind, picture in LOSSLESS.items():
+        found = decode(picture[0], color)
+        assert same(picture[column], found.pixels), kind
+        assert "" == found.flaw
+
+
+def test_a_sixteen_bit_colour_png_becomes_eight_bits_by_the_high_byte_for_color_1() -> None:
+    assert same((DEEP_RGB >> 8).astype(np.uint8), decode(png_16_bit(DEEP_RGB, 2)).pixels)
+
+
+def test_a_sixteen_bit_colour_png_keeps_its_depth_as_stored() -> None:
+    # spec/im2rec.md 3.2: "16-bit PNG: ... -1 keeps 16 bit in .png"
+    assert same(DEEP_RGB, decode(png_16_bit(DEEP_RGB, 2), AS_STORED).pixels)
+
+
+GOLDEN_JPEGS = {"cats/a.jpg": 99, "cats/b.JPG": 98, "cats/inner/c.jpeg": 97}
+
+
+def test_jpegs_decode_to_the_pixels_mxnet_recorded(decoder: str) -> None:
+    for color, file in {COLOR: "png_color1", GREY: "png_color0", AS_STORED: "png_unchanged_color"}.items():
+        recorded = {r["header"]["id"]: r["decoded"]["pixels_rgb_order_sha256"] for r in golden_json(file)["records"]}
+        for name, id_ in GOLDEN_JPEGS.items():
+            pixels = decode((GOLDEN_IMAGES / name).read_bytes(), color).pixels
+            found = hashlib.sha256(pixels.tobytes()).hexdigest()
+            assert (decoder, color, name, recorded[id_]) == (decoder, color, name, found)
+
+
+def opencv_kinds() -> dict[str, bytes]:
+    picture = Image.fromarray(RGB)
+    files = {kind: file for kind, (file, *_) in LOSSLESS.items() if kind != "GIF"}  # which older OpenCV cannot read
+    files["JPEG"] = encoded(RGB, quality=90)
+    files["progressive JPEG"] = encoded(RGB, progressive=True)
+    files["4:4:4 JPEG"] = encoded(RGB, subsampling="4:4:4")
+    files["grey JPEG"] = encoded(L)
+    files["CMYK JPEG"] = encoded(picture.convert("CMYK"), quality=95)
+    return files
+
+
+def test_pixels_are_those_of_imread_within_one_level_where_grey_is_weighed(decoder: str) -> None:
+    cv2 = pytest.importorskip("cv2")
+    for color, flag in {COLOR: cv2.IMREAD_COLOR, GREY: cv2.IMREAD_GRAYSCALE, AS_STORED: cv2.IMREAD_UNCHANGED}.items():
+        for kind, content in opencv_kinds().items():
+            read = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+            read = read[:, :, None] if read.ndim == 2 else read[:, :, [2, 1, 0, 3][: read.shape[2]]]
+            found = decode(content, color).pixels
+            assert (decoder, kind, read.shape, read.dtype) == (decoder, kind, found.shape, found.dtype)
+            exact = "JPEG" in kind and kind != "CMYK JPEG"
+            most = np.abs(read.astype(int) - found.astype(int)).max()
+            assert most <= (0 if exact else 1), (decoder, color, kind)
+
+
+# Orientation.
+
+TURNS: dict[int, Callable[[Pixels], Pixels]] = {  # what a viewer does, in numpy's words
+    1: lambda image: image,
+    2: np.fliplr,
+    3: lambda image: np.rot90(image, 2),
+    4: np.flipud,
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: np.rot90(image, 2).transpose(1, 0, 2),
+    8: lambda image: np.rot90(image, 1),
+}
+
+
+def turned(kind: str, turn: int, **options: Any) -> bytes:
+    exif = Image.Exif()
+    exif[274] = turn
+    return encoded(RGB, kind, exif=exif, **options)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_orientation_turns_decoded_pixels_upright_and_leaves_stored_ones(decoder: str, kind: str) -> None:
+    plain, grey, stored = (decode(encoded(RGB, kind), color).pixels for color in (COLOR, GREY, AS_STORED))
+    for turn, turning in TURNS.items():
+        content = turned(kind, turn)
+        assert same(np.ascontiguousarray(turning(plain)), decode(content).pixels), (decoder, turn)
+        assert same(np.ascontiguousarray(turning(grey)), decode(content, GREY).pixels), (decoder, turn)
+        assert same(stored, decode(content, AS_STORED).pixels), (decoder, turn)
+
+
+def test_the_orientation_of_a_jpeg_is_read_without_its_pixels(decoder: str) -> None:
+    assert (decoder, list(TURNS)) == (decoder, [orientation(turned("JPEG", turn)) for turn in TURNS])
+
+
+def test_webp_and_tiff_are_turned_too() -> None:
+    for kind, options in {"WEBP": {"lossless": True}, "TIFF": {}}.items():
+        assert np.array_equal(np.rot90(RGB, -1), decode(turned(kind, 6, **options)).pixels)
+
+
+def test_an_orientation_that_does_not_exist_turns_nothing(decoder: str) -> None:
+    for turn in (0, 9, 274):
+        content = turned("JPEG", turn)
+        assert (decoder, 1) == (decoder, orientation(content))
+        assert same(decode(encoded(RGB)).pixels, decode(content).pixels)
+
+
+def test_a_picture_without_exif_is_upright() -> None:
+    for content in (encoded(RGB), encoded(RGB, "PNG"), b"Exif\0\0", b""):
+        assert 1 == orientation(content)
+
+
+def test_damaged_exif_turns_nothing_and_says_nothing(decoder: str) -> None:
+    content = bytearray(turned("JPEG", 6))
+    at = content.index(b"Exif\0\0")
+    content[at + 14 : at + 16] = b"\0\xc8"  # 200 tags, where there is room for one
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pixels = decode(bytes(content)).pixels
+
+    assert (decoder, set(RGB.shape)) == (decoder, set(pixels.shape))
+    assert [] == [str(warning.message) for warning in caught]
+
+
+# Flaws that do not matter, and files that are cut.
+
+SCAN = encoded(texture(60, 80), quality=90)
+
+
+def with_stray_bytes(jpeg: bytes) -> bytes:
+    at = jpeg.index(b"\xff\xda")
+    return jpeg[:at] + b"\x01\x02\x03\x04" + jpeg[at:]
+
+
+def test_stray_bytes_before_a_marker_are_decoded_around(decoder: str) -> None:
+    found = decode(with_stray_bytes(SCAN))
+
+    assert same(decode(SCAN).pixels, found.pixels)
+    assert {"simplejpeg": "stray bytes", "pillow": ""}[decoder] == found.flaw
+
+
+@pytest.mark.skipif(codec._simplejpeg is None, reason="Pillow alone cannot tell it from a cut file")
+def test_a_missing_end_marker_loses_no_pixel() -> None:
+    found = decode(SCAN[:-2])
+
+    assert same(decode(SCAN).pixels, found.pixels)
+    assert "no end marker" == found.flaw
+
+
+def test_bytes_behind_the_end_are_no_matter(decoder: str) -> None:
+    assert (decoder, "") == (decoder, decode(SCAN + bytes(1000)).flaw)
+    assert same(decode(SCAN).pixels, decode(SCAN + b"trailing").pixels)
+
+
+def reason_of(content: bytes) -> str:
+    with pytest.raises(ImageError) as caught:
+        decode(content)
+    return caught.value.reason
+
+
+def test_a_jpeg_whose_data_ends_early_is_cut(decoder: str) -> None:
+    progressive = encoded(texture(60, 80), progressive=True)
+    for share in (0.4, 0.6, 0.95):
+        assert (decoder, "cut short") == (decoder, reason_of(SCAN[: int(share * len(SCAN))]))
+        assert (decoder, "cut short") == (decoder, reason_of(progressive[: int(share * len(progressive))]))
+
+
+@pytest.mark.skipif(codec._simplejpeg is None, reason="Pillow alone does not see it")
+def test_an_end_marker_behind_the_cut_does_not_make_it_whole() -> None:
+    for share in (0.4, 0.6, 0.95):
+        assert "cut short" == reason_of(SCAN[: int(share * len(SCAN))] + b"\xff\xd9")
+
+
+def test_a_cut_png_is_cut() -> None:
+    content = encoded(texture(60, 80), "PNG")
+
+    assert "cut short" == reason_of(content[: len(content) // 2])
+
+
+NO_PICTURES = {
+    b"": "empty",
+    b"hello, this is text": "not an image",
+    b"\x00" * 100: "not an image",
+    b"\xff\xd8\xff": "does not decode",
+    b"\x89PNG\r\n\x1a\n": "does not decode",
+    b"BM": "does not decode",
+}
+
+
+def test_what_is_no_picture_is_an_error_with_its_reason(decoder: str) -> None:
+    assert (decoder, NO_PICTURES) == (decoder, {content: reason_of(content) for content in NO_PICTURES})
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(decoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ImageError) as caught:
+        decode(encoded(RGB, "PNG"))
+    assert (decoder, "too many pixels") == (decoder, caught.value.reason)
+
+
+def test_a_large_picture_below_the_limit_is_decoded_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RGB.shape[0] * RGB.shape[1] * 3 // 4)  # Pillow refuses at twice that
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = decode(encoded(RGB, "PNG")).pixels
+
+    assert same(RGB, found)
+    assert [] == [str(warning.message) for warning in caught]
+
+
+def damaged(whole: bytes, seed: int) -> bytes:
+    """*whole* with a few bytes changed, mostly in front; every third time cut before."""
+    rng = random.Random(seed)
+    content = bytearray(whole[: rng.randrange(1, len(whole))] if seed % 3 == 0 else whole)
+    for _ in range(rng.randrange(1, 4)):
+        content[rng.randrange(min(len(content), rng.choice([40, 10_000])))] = rng.randrange(256)
+    return bytes(content)
+
+
+def outcome(look: Callable[[bytes], object], content: bytes) -> ImageError | None:
+    try:
+        look(content)
+    except ImageError as error:
+        return error
+    return None
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+def test_damaged_bytes_give_pixels_or_our_error_and_never_another(decoder: str) -> None:
+    wholes = {kind: encoded(RGB, kind) for kind in ("JPEG", "PNG", "WEBP", "BMP", "PPM")}
+    wholes["GIF"] = encoded(PALETTE, "GIF")
+    errors = [
+        error
+        for whole in wholes.values()
+        for seed in range(100)
+        for look in (decode, image_info)
+        if (error := outcome(look, damaged(whole, seed)))
+    ]
+
+    assert (decoder, {1}) == (decoder, {len(str(error).splitlines()) for error in errors})
+    assert {"cut short", "does not decode", "not an image"} <= {error.reason for error in errors}
+
+
+# The first bytes and the header.
+
+SNIFFED = {
+    "JPEG": encoded(RGB),
+    "PNG": encoded(RGB, "PNG"),
+    "BMP": encoded(RGB, "BMP"),
+    "GIF": encoded(PALETTE, "GIF"),
+    "WebP": encoded(RGB, "WEBP"),
+    "TIFF": encoded(RGB, "TIFF"),
+    "PPM": encoded(RGB, "PPM"),
+    "JPEG 2000": b"\x00\x00\x00\x0cjP  \r\n\x87\n",
+    "AVIF": b"\x00\x00\x00\x1cftypavif",
+    "not an image": b"hello",
+    "empty": b"",
+}
+
+
+def test_twelve_bytes_tell_every_kind() -> None:
+    assert {kind: kind for kind in SNIFFED} == {kind: sniff(content[:12]) for kind, content in SNIFFED.items()}
+    assert "TIFF" == sniff(b"MM\x00*\x00\x00\x00\x08")
+    assert "not an image" == sniff(b"RIFF\x00\x00\x00\x00WAVE")
+
+
+INFOS = {
+    "JPEG": ImageInfo("JPEG", 24, 36, 3),
+    "PNG": ImageInfo("PNG", 24, 36, 3),
+    "BMP": ImageInfo("BMP", 24, 36, 3),
+    "WebP": ImageInfo("WebP", 24, 36, 3),
+    "TIFF": ImageInfo("TIFF", 24, 36, 3),
+    "PPM": ImageInfo("PPM", 24, 36, 3),
+}
+
+
+def test_size_and_channels_stand_in_the_header_whatever_the_orientation(decoder: str) -> None:
+    assert (decoder, INFOS) == (decoder, {kind: image_info(SNIFFED[kind]) for kind in INFOS})
+    assert ImageInfo("JPEG", 24, 36, 3) == image_info(turned("JPEG", 6))
+    assert ImageInfo("JPEG", 24, 36, 1) == image_info(encoded(L))
+    assert ImageInfo("JPEG", 24, 36, 4) == image_info(encoded(Image.fromarray(RGB).convert("CMYK")))
+    assert ImageInfo("PNG", 24, 36, 4) == image_info(encoded(RGBA, "PNG"))
+    assert ImageInfo("PNG", 24, 36, 1) == image_info(encoded(DEEP, "PNG"))
+
+
+def test_the_first_kilobytes_are_enough_for_a_header(decoder: str) -> None:
+    big = encoded(texture(300, 400))
+    assert len(big) > 20_000
+
+    assert (decoder, ImageInfo("JPEG", 300, 400, 3)) == (decoder, image_info(big[:4096]))
+    assert ImageInfo("PNG", 300, 400, 3) == image_info(encoded(texture(300, 400), "PNG")[:4096])
+
+
+def test_a_header_that_is_cut_is_an_error(decoder: str) -> None:
+    for cut in (0, 3, 20, 100):
+        with pytest.raises(ImageError) as caught:
+            image_info(encoded(RGB)[:cut])
+        assert (decoder, "empty" if cut == 0 else "does not decode") == (decoder, caught.value.reason)

@@ -1,0 +1,154 @@
+"""What every command prints: tables, sizes, progress, JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from typing import Any
+
+import click
+import pytest
+
+from im2rec.cli import console as module
+from im2rec.cli.console import SCHEMA, Console, common_options, counted, size, table
+
+SIZES = {
+    0: "0 B",
+    1: "1 B",
+    999: "999 B",
+    1000: "1 kB",
+    1234: "1.23 kB",
+    12_345: "12.3 kB",
+    123_456: "123 kB",
+    999_499: "999 kB",
+    999_500: "1 MB",
+    1_500_000_000: "1.5 GB",
+    2_000_000_000_000: "2 TB",
+}
+
+
+def test_sizes_are_said_in_three_digits() -> None:
+    assert SIZES == {number: size(number) for number in SIZES}
+
+
+def test_numbers_agree_with_their_nouns() -> None:
+    assert ["0 images", "1 image", "2 images", "1,234 images"] == [counted(n, "image") for n in (0, 1, 2, 1234)]
+    assert ["1 class", "2 classes"] == [counted(n, "class", "classes") for n in (1, 2)]
+
+
+def test_a_table_has_two_columns_and_ends_with_the_next_command() -> None:
+    assert (
+        "packed 3 images of l.lst\n  bytes     1 kB in\n  pictures  engine pillow\nnext: im2rec inspect 'my photos.rec'"
+    ) == table(
+        "packed 3 images of l.lst",
+        [("bytes", "1 kB in"), ("left out", ""), ("pictures", "engine pillow")],
+        ["im2rec", "inspect", "my photos.rec"],
+    )
+
+
+def test_a_long_value_goes_on_in_its_column() -> None:
+    lines = table("head", [("name", "word " * 40), ("other", "x")]).splitlines()
+
+    assert ["head", "  name   ", "         ", "         ", "  other  "] == [lines[0], *(line[:9] for line in lines[1:])]
+    assert all(len(line) <= 80 for line in lines)
+    assert 40 == sum(line.count("word") for line in lines)
+
+
+def test_a_long_path_stays_in_one_piece_to_be_copied() -> None:
+    path = "/" + "/".join(["a-rather-long-folder-name"] * 6) + "/photos_train.rec"
+
+    assert f"  written  {path}" in table("head", [("written", path)]).splitlines()
+    assert path in table(f"packed 3 images of {path}", []).splitlines()[-1]
+
+
+@dataclasses.dataclass
+class Data:
+    """A result with the numbers that JSON has no words for."""
+
+    images: int = 3
+    share: float = 0.5
+    names: tuple[str, ...] = ("a", "\udcff")
+    odd: tuple[float, ...] = ()
+
+
+def printed(console: Console, data: Any, capsys: pytest.CaptureFixture[str]) -> str:
+    console.result("pack", data, "for a person")
+    return capsys.readouterr().out
+
+
+def test_a_result_is_text_or_one_json_object_with_a_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "for a person\n" == printed(Console(), Data(), capsys)
+    line = printed(Console(as_json=True), Data(), capsys)
+    assert {
+        "schema": SCHEMA,
+        "command": "pack",
+        "images": 3,
+        "share": 0.5,
+        "names": ["a", "\udcff"],
+        "odd": [],
+    } == json.loads(line)
+    assert (1, True) == (line.count("\n"), line.isascii())
+
+
+def test_json_has_no_words_that_are_not_json(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    line = printed(Console(as_json=True), Data(odd=(float("nan"), float("inf"), -float("inf"))), capsys)
+
+    assert 3 == len(json.loads(line, parse_constant=refuse)["odd"])
+
+
+def test_warnings_go_to_stderr_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(quiet=True).warn(["one", "two"])
+
+    assert ("", "warning: one\nwarning: two\n") == capsys.readouterr()
+
+
+class Terminal(io.StringIO):
+    """A stderr that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch, *, share: bool) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with Console().progress("packing", share=share) as progress:
+        assert progress is not None
+        progress(1234, *([0.5] if share else []))
+    shown = terminal.getvalue()
+
+    assert "packing" in shown
+    assert shown.endswith("\r")
+    assert "\n" not in shown
+    assert all(len(piece) <= 80 for piece in shown.split("\r"))
+
+
+def test_progress_elsewhere_is_a_line_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Console().progress("packing", share=True) as progress:
+        assert progress is not None
+        for moment, count in ((100, 0), (109.9, 1000), (110.1, 1234), (115, 2000), (120.2, 3000)):
+            now[0] = moment
+            progress(count, count / 4000)
+
+    assert ("", "packing: 1,234 (31%)\npacking: 3,000 (75%)\n") == capsys.readouterr()
+
+
+@pytest.mark.parametrize(("writes", "expected"), [(True, {"force", "dry_run"}), (False, set())])
+def test_common_options_are_the_same_for_every_command(expected: set[str], *, writes: bool) -> None:
+    seen: list[tuple[Console, dict[str, Any]]] = []
+
+    @click.command("some")
+    @common_options(writes=writes)
+    def some(console: Console, **rest: Any) -> None:
+        seen.append((console, rest))
+
+    some.main(["--json", "-q", "--debug"], standalone_mode=False)
+    assert [(Console(as_json=True, quiet=True), dict.fromkeys(expected, False))] == seen

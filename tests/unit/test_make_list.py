@@ -1,0 +1,456 @@
+"""From a folder to lists: the walk, class numbers, what is left out, splits, and that all files appear or none."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import message_of
+from picture_helpers import names_in
+
+from im2rec.build import make_list as module
+from im2rec.build.make_list import (
+    Item,
+    ListOptions,
+    divide,
+    list_names,
+    make_list,
+    read_classes,
+    shares,
+    split_sizes,
+    walk_folder,
+)
+from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.format.listfile import ListEntry, read_list
+from im2rec.storage.paths import AsideFile
+
+
+def tree(root: Path, *names: str) -> Path:
+    """Empty files below *root*: a walk never opens them."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def walked(root: Path, **options: object) -> list[tuple[int, str]]:
+    return [(label, path) for label, path in walk_folder(root, ListOptions(**options)).items]  # type: ignore[arg-type]
+
+
+def entries(path: Path) -> list[ListEntry]:
+    found = list(read_list(path.read_text(encoding="utf-8").splitlines()))
+    assert all(isinstance(entry, ListEntry) for entry in found)
+    return found  # type: ignore[return-value]
+
+
+# The walk.
+
+
+def test_files_come_before_sub_folders_and_both_in_string_order(tmp_path: Path) -> None:
+    tree(tmp_path, "b/x.jpg", "b/a/z.jpg", "B/x.jpg", "z.jpg", "Z.jpg", "a.jpg", "a-b/x.jpg", "a/10.jpg", "a/9.jpg")
+
+    assert [
+        (0, "Z.jpg"),
+        (0, "a.jpg"),
+        (0, "z.jpg"),
+        (1, "B/x.jpg"),
+        (2, "a/10.jpg"),
+        (2, "a/9.jpg"),
+        (3, "a-b/x.jpg"),
+        (4, "b/x.jpg"),
+        (5, "b/a/z.jpg"),
+    ] == walked(tmp_path)
+
+
+def test_a_folder_takes_its_number_at_its_first_picture_and_none_without(tmp_path: Path) -> None:
+    tree(tmp_path, "a/readme.txt", "b/c/1.jpg", "d/.hidden.jpg", "e/1.png")
+    walk = walk_folder(tmp_path, ListOptions())
+
+    assert [Item(0, "b/c/1.jpg"), Item(1, "e/1.png")] == walk.items
+    assert ["b/c", "e"] == walk.classes
+
+
+def test_suffixes_count_in_any_case_and_with_or_without_their_dot(tmp_path: Path) -> None:
+    tree(tmp_path, "a.jpg", "b.JPG", "c.JpEg", "d.png", "e.gif", "f.tar.jpg", "jpg", "g.jpgx", "h.webp")
+
+    assert ["a.jpg", "b.JPG", "c.JpEg", "d.png", "f.tar.jpg"] == [path for _, path in walked(tmp_path)]
+    for words in [("gif", "webp"), (".GIF", ".WebP"), (" gif", "webp "), ("", "gif", "webp", ".")]:
+        assert ["e.gif", "h.webp"] == [path for _, path in walked(tmp_path, extensions=words)]
+
+
+def test_hidden_files_and_folders_are_left_out_and_counted(tmp_path: Path) -> None:
+    tree(tmp_path, ".a.jpg", ".git/b.jpg", ".git/c.jpg", "d/.jpg", "d/e.jpg", "d/notes.txt")
+    walk = walk_folder(tmp_path, ListOptions())
+
+    assert [Item(0, "d/e.jpg")] == walk.items
+    assert {"hidden": 3, "other suffix": 1} == dict(walk.left_out)
+
+
+def test_flat_takes_the_roots_own_files_with_label_0(tmp_path: Path) -> None:
+    tree(tmp_path, "b.jpg", "a.jpg", "c/d.jpg")
+    walk = walk_folder(tmp_path, ListOptions(flat=True))
+
+    assert [Item(0, "a.jpg"), Item(0, "b.jpg")] == walk.items
+    assert ["."] == walk.classes
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
+def test_linked_folders_are_followed_once_and_loops_end(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", "a/1.jpg", "b/2.jpg")
+    tree(tmp_path / "elsewhere", "3.jpg")
+    (root / "a" / "back").symlink_to(root)
+    (root / "b" / "self").symlink_to(root / "b")
+    (root / "c").symlink_to(tmp_path / "elsewhere")
+    (root / "d").symlink_to(tmp_path / "elsewhere")
+    (root / "e.jpg").symlink_to(root / "a" / "1.jpg")
+    walk = walk_folder(root, ListOptions())
+
+    assert [Item(0, "e.jpg"), Item(1, "a/1.jpg"), Item(2, "b/2.jpg"), Item(3, "c/3.jpg")] == walk.items
+    assert {"linked folder walked already": 3} == dict(walk.left_out)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
+@pytest.mark.parametrize("target", ["gone.jpg", "broken"])  # "broken" is the link itself
+def test_a_broken_link_is_counted_and_hides_nothing_else(tmp_path: Path, target: str) -> None:
+    names = [f"{number}.jpg" for number in range(10)]
+    tree(tmp_path, *names)
+    (tmp_path / "broken").symlink_to(tmp_path / target)
+    tree(tmp_path, *(f"a/{name}" for name in names))
+    walk = walk_folder(tmp_path, ListOptions())
+
+    assert [*names, *(f"a/{name}" for name in names)] == [item.path for item in walk.items]
+    assert {"neither file nor folder": 1} == dict(walk.left_out)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be on Windows")
+def test_names_no_list_can_hold_are_reported(tmp_path: Path) -> None:
+    names = [" a.jpg", "a\tb.jpg", "a\nb.jpg", "a\rb.jpg", "new\nline/a.jpg"]
+    walk = walk_folder(tree(tmp_path, "z.jpg", *names), ListOptions())
+
+    assert [Item(0, "z.jpg")] == walk.items
+    assert {"name cannot stand in a list": 5} == dict(walk.left_out)
+    assert sorted(
+        f"{name!r}: name cannot stand in a list (a TAB, a line break, or a blank at an end); rename it"
+        for name in names
+    ) == sorted(walk.problems)
+
+
+def test_undecodable_names_keep_their_bytes(tmp_path: Path) -> None:
+    try:
+        tree(tmp_path / "root", os.fsdecode(b"caf\xe9/\xff.jpg"))
+    except (OSError, UnicodeError):
+        pytest.skip("this file system takes Unicode names only")
+    make_list(tmp_path / "root", tmp_path / "l")
+
+    assert b"0\t0\tcaf\xe9/\xff.jpg\n" == (tmp_path / "l.lst").read_bytes()
+    assert b"caf\xe9\n" == (tmp_path / "l.classes.txt").read_bytes()
+
+
+def test_an_unreadable_folder_is_a_problem_not_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path, "a/1.jpg", "b/2.jpg")
+    real = os.scandir
+
+    def scandir(path: os.PathLike[str]) -> object:
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(module.os, "scandir", scandir)
+    walk = walk_folder(tmp_path, ListOptions())
+
+    assert [Item(0, "b/2.jpg")] == walk.items
+    assert ["'a': unreadable folder: permission denied"] == walk.problems
+
+
+def test_progress_counts_the_pictures_found(tmp_path: Path) -> None:
+    told: list[int] = []
+    make_list(tree(tmp_path / "r", "a.jpg", "b/1.jpg", "b/2.jpg"), tmp_path / "l", progress=told.append)
+
+    assert [1, 3] == told
+
+
+# Class numbers.
+
+
+def test_the_map_is_saved_one_folder_a_line(tmp_path: Path) -> None:
+    make_list(tree(tmp_path / "r", "a.jpg", "b/1.jpg", "b/c d/2.jpg", "e/3.txt"), tmp_path / "l")
+
+    assert b".\nb\nb/c d\n" == (tmp_path / "l.classes.txt").read_bytes()
+
+
+def test_a_given_map_fixes_the_numbers(tmp_path: Path) -> None:
+    (tmp_path / "map").write_bytes("\ufeffz\r\nb\r\nnobody\r\na\r\n".encode())
+    summary = make_list(
+        tree(tmp_path / "r", "a/1.jpg", "b/1.jpg", "z/1.jpg"), tmp_path / "l", ListOptions(classes=tmp_path / "map")
+    )
+
+    assert b"0\t3\ta/1.jpg\n1\t1\tb/1.jpg\n2\t0\tz/1.jpg\n" == (tmp_path / "l.lst").read_bytes()
+    assert b"z\nb\nnobody\na\n" == (tmp_path / "l.classes.txt").read_bytes()
+    assert {"z": 1, "b": 1, "nobody": 0, "a": 1} == summary.classes
+    assert ["1 class(es) of the map have no image, 'nobody' for one"] == summary.warnings
+
+
+def test_a_folder_that_is_not_in_the_map_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "map").write_text("a\n")
+    options = ListOptions(classes=tmp_path / "map")
+
+    assert f"{tmp_path / 'map'}: has no line for the folder 'b' (add it at the end)" == message_of(
+        make_list, tree(tmp_path / "r", "a/1.jpg", "b/1.jpg"), tmp_path / "l", options
+    )
+    assert ["map", "r"] == names_in(tmp_path)
+
+
+def test_the_map_that_was_written_can_be_given_again(tmp_path: Path) -> None:
+    root = tree(tmp_path / "r", "b/1.jpg", "c/1.jpg")
+    make_list(root, tmp_path / "l")
+    tree(root, "a/1.jpg", "b/2.jpg")
+    (tmp_path / "l.classes.txt").write_text("b\nc\na\n")
+
+    make_list(root, tmp_path / "l", ListOptions(classes=tmp_path / "l.classes.txt"), force=True)
+    assert ["2\ta/1.jpg", "0\tb/1.jpg", "0\tb/2.jpg", "1\tc/1.jpg"] == [
+        line.partition("\t")[2] for line in (tmp_path / "l.lst").read_text().splitlines()
+    ]
+
+
+WRONG_MAPS = {
+    "a\nb\na\n": ", line 3: 'a' stands on two lines",
+    "a\n\nb\n": ", line 2: is empty",
+    "": ", line 1: is empty",
+}
+
+
+def test_a_map_with_an_empty_or_doubled_line_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "map"
+    for text, expected in WRONG_MAPS.items():
+        path.write_text(text)
+        assert f"{path}{expected} (one folder a line, line 1 is label 0)" == message_of(read_classes, path)
+
+
+def test_a_missing_map_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="map: cannot be read: no such file or directory"):
+        make_list(tree(tmp_path, "a.jpg"), tmp_path / "l", ListOptions(classes=tmp_path / "map"))
+
+
+# Shares and sizes.
+
+GOOD_SHARES = {
+    (1,): (1,),
+    (0.9,): (0.9, 1 - 0.9),
+    (0,): (0, 1),
+    (0.5, 0.5): (0.5, 0.5),
+    (0.8, 0.1, 0.1): (0.8, 0.1, 0.1),
+    (0.7, 0.2, 0.1): (0.7, 0.2, 0.1),  # 0.99999... in floating point
+    (1, 0): (1, 0),
+}
+
+
+def test_one_share_gets_the_rest_as_its_second() -> None:
+    assert GOOD_SHARES == {given: shares(given) for given in GOOD_SHARES}
+
+
+BAD_SHARES = {
+    (): "--split  has 0 values (give one to three, as in 0.8,0.1,0.1)",
+    (0.25,) * 4: "--split 0.25,0.25,0.25,0.25 has 4 values (give one to three, as in 0.8,0.1,0.1)",
+    (1.1,): "--split 1.1 must hold shares from 0 to 1",
+    (-0.1,): "--split -0.1 must hold shares from 0 to 1",
+    (1.5, -0.5): "--split 1.5,-0.5 must hold shares from 0 to 1",
+    (float("nan"),): "--split nan must hold shares from 0 to 1",
+    (float("inf"), 0): "--split inf,0 must hold shares from 0 to 1",
+    (0.9, 0.2): "--split 0.9,0.2 adds up to 1.1, not to 1",
+    (0.5, 0.2, 0.2): "--split 0.5,0.2,0.2 adds up to 0.9, not to 1",
+}
+
+
+def test_shares_that_cannot_be_meant_are_refused() -> None:
+    assert BAD_SHARES == {given: message_of(shares, given) for given in BAD_SHARES}
+
+
+SIZES = [
+    (10, (0.9, 0.1), [9, 1]),
+    (10, (0.7, 0.3), [7, 3]),
+    (10, (0.7, 1 - 0.7), [7, 3]),
+    (10, (0.6, 0.3, 0.1), [6, 3, 1]),
+    (9, (0.5, 0.5), [5, 4]),  # im2rec.py loses one
+    (8, (0.7, 0.3), [6, 2]),
+    (8, (0.5, 0.25, 0.25), [4, 2, 2]),
+    (1, (0.9, 0.1), [1, 0]),
+    (1, (1 / 3, 1 / 3, 1 / 3), [1, 0, 0]),
+    (2, (1 / 3, 1 / 3, 1 / 3), [1, 1, 0]),
+    (0, (0.9, 0.1), [0, 0]),
+    (7, (1.0, 0.0), [7, 0]),
+    (7, (0.0, 1.0), [0, 7]),
+    (1_000_003, (0.8, 0.1, 0.1), [800_003, 100_000, 100_000]),
+]
+
+
+def test_sizes_go_by_largest_remainder_and_lose_nothing() -> None:
+    assert SIZES == [(count, split, split_sizes(count, split)) for count, split, _ in SIZES]
+
+
+# Which picture goes where.
+
+
+def items(labels: str) -> list[Item]:
+    return [Item(int(label), f"{number}.jpg") for number, label in enumerate(labels)]
+
+
+def ids(lists: list[list[tuple[int, Item]]]) -> list[list[int]]:
+    return [[id_ for id_, _ in entries] for entries in lists]
+
+
+def test_another_seed_gives_another_order_and_keeps_ids_with_their_pictures() -> None:
+    (shuffled,) = divide(items("0" * 10), ListOptions(shuffle=True, seed=7))
+
+    assert [4, 0, 5, 9, 3, 1, 6, 8, 7, 2] != [id_ for id_, _ in shuffled]
+    assert items("0" * 10) == [item for _, item in sorted(shuffled)]
+
+
+def test_parts_are_taken_in_order_train_first() -> None:
+    assert [[0, 1, 2, 3, 4], [5, 6], [7]] == ids(divide(items("0" * 8), ListOptions(split=(0.6, 0.25, 0.15))))
+    assert [[0, 4, 7, 5, 1, 6], [3, 2]] == ids(divide(items("0" * 8), ListOptions(shuffle=True, split=(0.75,))))
+
+
+def test_chunks_are_cut_before_the_split() -> None:
+    assert [[0, 1, 2], [3], [4, 5], [6]] == ids(divide(items("0" * 7), ListOptions(chunks=2, split=(0.7,))))
+
+
+def test_stratifying_keeps_the_shares_inside_every_class() -> None:
+    lists = divide(items("0000111122"), ListOptions(stratify=True, split=(0.5,)))
+
+    assert [[0, 1, 4, 5, 8], [2, 3, 6, 7, 9]] == ids(lists)
+    both = divide(items("0011223301230123"), ListOptions(stratify=True, shuffle=True, split=(0.75,)))
+    assert [{0: 3, 1: 3, 2: 3, 3: 3}, {0: 1, 1: 1, 2: 1, 3: 1}] == [
+        {label: sum(item.label == label for _, item in part) for label in range(4)} for part in both
+    ]
+
+
+def test_names_tell_chunk_and_part() -> None:
+    def names(**options: object) -> list[str]:
+        return [os.fspath(path) for path in list_names(Path("p"), ListOptions(**options))]  # type: ignore[arg-type]
+
+    assert ["p.lst"] == names()
+    assert ["p.lst"] == names(split=(1,))
+    assert ["p_train.lst", "p_test.lst"] == names(split=(0.9,))
+    assert ["p_train.lst", "p_val.lst", "p_test.lst"] == names(split=(0.8, 0.1, 0.1))
+    assert ["p_0.lst", "p_1.lst"] == names(chunks=2)
+    assert ["p_0_train.lst", "p_0_test.lst", "p_1_train.lst", "p_1_test.lst"] == names(chunks=2, split=(0.5,))
+
+
+BAD_OPTIONS: dict[str, dict[str, Any]] = {
+    "--chunks=0 must be 1 or more": {"chunks": 0},
+    "--exts names no suffix (for one: --exts jpg,png)": {"extensions": ("", " ", ".")},
+}
+
+
+# The files.
+
+
+def test_the_prefix_is_the_folders_name_in_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tree(tmp_path / "data" / "photos.v1", "a.jpg")
+    summary = make_list("data/photos.v1/")
+
+    assert {"photos.v1.lst": 1} == summary.lists
+    assert ["data", "photos.v1.classes.txt", "photos.v1.lst"] == names_in(tmp_path)
+
+
+def test_a_root_named_by_dots_gets_the_name_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree(tmp_path / "photos", "a.jpg"))
+
+    assert {"photos.lst": 1} == make_list(".", dry_run=True).lists
+
+
+def test_a_prefix_without_a_name_is_an_error_of_ours(tmp_path: Path) -> None:
+    tree(tmp_path, "a.jpg")
+    for prefix in (".", "", "/"):
+        with pytest.raises((ParameterError, OutputError)):
+            make_list(tmp_path, prefix, dry_run=True)
+
+
+def test_a_summary_says_what_was_found(tmp_path: Path) -> None:
+    root = tree(tmp_path / "r", "a/1.jpg", "a/2.jpg", "b/1.jpg", "b/x.txt", ".h")
+    summary = make_list(root, tmp_path / "l", ListOptions(split=(0.5,)))
+
+    assert (3, {"a": 2, "b": 1}) == (summary.images, summary.classes)
+    assert {"hidden": 1, "other suffix": 1} == summary.left_out
+    assert [2, 1] == list(summary.lists.values())
+    assert os.fspath(tmp_path / "l.classes.txt") == summary.classes_file
+    assert ([], [], False) == (summary.problems, summary.warnings, summary.dry_run)
+
+
+@pytest.mark.parametrize("name", ["l_test.lst", "l.classes.txt"])
+def test_an_existing_file_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+    root = tree(tmp_path / "r", "a.jpg", "b.jpg")
+    (tmp_path / name).write_text("mine\n")
+
+    expected = f"{tmp_path / name}: exists already (replace it with --force, or choose another name)"
+    for dry_run in (False, True):
+        assert expected == message_of(make_list, root, tmp_path / "l", ListOptions(split=(0.5,)), dry_run=dry_run)
+    assert sorted([name, "r"]) == names_in(tmp_path)
+    assert "mine\n" == (tmp_path / name).read_text()
+
+
+def test_when_one_file_cannot_be_written_none_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = AsideFile.write
+
+    def write(self: AsideFile, data: bytes) -> None:
+        if self.path.name == "l_test.lst":
+            raise OutputError(f"{self.path}: cannot be written: no space left on device")
+        real(self, data)
+
+    monkeypatch.setattr(AsideFile, "write", write)
+    with pytest.raises(OutputError, match=r"l_test\.lst: cannot be written: no space left on device"):
+        make_list(tree(tmp_path / "r", "a.jpg", "b.jpg"), tmp_path / "l", ListOptions(split=(0.5,)))
+    assert ["r"] == names_in(tmp_path)
+
+
+NO_IMAGES: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
+    ((), {}, "holds no images (.jpg, .jpeg, .png) (is it the right folder?)"),
+    (
+        ("a.gif", "b.txt"),
+        {},
+        "holds no images (.jpg, .jpeg, .png) (2 files have other suffixes; name them with --exts)",
+    ),
+    (("a/b.jpg",), {"flat": True}, "holds no images (.jpg, .jpeg, .png) (without --flat sub-folders are searched too)"),
+    (
+        ("a.jpg",),
+        {"extensions": ["gif"]},
+        "holds no images (.gif) (1 files have other suffixes; name them with --exts)",
+    ),
+]
+
+
+def test_a_folder_without_images_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    for number, (names, options, expected) in enumerate(NO_IMAGES):
+        root = tmp_path / "r" / str(number)
+        root.mkdir(parents=True)
+        tree(root, *names)
+        assert f"{root}: {expected}" == message_of(make_list, root, tmp_path / "l", ListOptions(**options))
+    assert ["r"] == names_in(tmp_path)
+
+
+def test_a_prefix_in_a_missing_folder_is_an_error_before_the_walk(tmp_path: Path) -> None:
+    root = tree(tmp_path / "r", "a.jpg")
+    told: list[int] = []
+
+    assert f"{tmp_path / 'no' / 'l.lst'}: the folder {tmp_path / 'no'} is missing (make it first)" == message_of(
+        make_list, root, tmp_path / "no" / "l", progress=told.append
+    )
+    assert [] == told
+
+
+def test_a_million_files_cost_less_than_a_kilobyte_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 20_000
+    monkeypatch.setattr(module, "_entries", lambda *_: ([f"n{number:08}_{number}.jpeg" for number in range(count)], []))
+    tracemalloc.start()
+    try:
+        make_list(tmp_path, tmp_path / "l", ListOptions(shuffle=True, split=(0.9,), stratify=True))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1000 * count

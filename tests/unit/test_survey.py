@@ -1,0 +1,316 @@
+"""The survey of a .rec: kinds, contents, labels, pictures, index and damage, from headers and first bytes alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import image_payload, index_text, message_of, write_rec
+from picture_helpers import encoded, texture
+
+from im2rec.format.recordio import MAGIC, encode_record
+from im2rec.inspection.model import Classes, Ids, IndexCheck, Spread
+from im2rec.inspection.pictures import sample
+from im2rec.inspection.survey import survey
+from im2rec.storage.paths import InputFile
+
+MAGIC_LABEL = float(np.frombuffer(MAGIC, "<f4")[0])
+JPEG, PNG = encoded(texture(24, 36)), encoded(texture(30, 20, 4), "PNG")
+
+
+def payloads(*labels: Any, content: bytes = JPEG) -> list[bytes]:
+    return [image_payload(id_, label, content) for id_, label in enumerate(labels)]
+
+
+# What kind of set it is.
+
+KINDS = {
+    "plain images": payloads(0, 1, 2),
+    "label vectors": payloads([1, 2, 3], [4, 5, 6]),
+    "detection vectors": payloads([2, 5, 0, 0.1, 0.2, 0.3, 0.4], [2, 5, *([1, 0, 0, 1, 1] * 3)]),
+    "InsightFace, with header and identity records": [
+        image_payload(0, [4, 6], b""),
+        *payloads(0, 0, 1),
+        image_payload(4, [1, 3], b""),
+        image_payload(5, [3, 4], b""),
+    ],
+    "no images": [image_payload(0, 1, b""), image_payload(1, 1, b"some text that is no picture")],
+}
+
+
+def test_the_kind_of_set_is_told(tmp_path: Path) -> None:
+    assert {kind: kind for kind in KINDS} == {
+        kind: survey(write_rec(tmp_path / f"{kind}.rec", payloads)).kind for kind, payloads in KINDS.items()
+    }
+
+
+def test_vectors_that_only_begin_like_detection_are_plain_vectors(tmp_path: Path) -> None:
+    for number, label in enumerate(
+        [[2, 5, 1, 1, 1, 1], [2, 5, 0, 1, 1, 1, 1, 9], [2, 4, 0, 1, 1, 1], [1, 5, 0, 0, 0, 0]]
+    ):
+        rec = write_rec(tmp_path / f"{number}.rec", payloads(label))
+        assert ("label vectors", label) == (survey(rec).kind, label)
+
+
+def test_an_insightface_set_is_counted_apart_from_its_records_without_pictures(tmp_path: Path) -> None:
+    found = survey(write_rec(tmp_path / "a.rec", KINDS["InsightFace, with header and identity records"]))
+
+    assert (6, 3, []) == (found.records, found.images, found.problems)
+    assert {"JPEG": 3, "empty": 3} == found.contents
+    assert Classes(2, (1.0, 1), (0.0, 2), whole_numbers=True) == found.classes
+
+
+# What is in it.
+
+
+def test_contents_are_counted_by_their_first_bytes(tmp_path: Path) -> None:
+    contents = [JPEG, PNG, JPEG, b"", b"hello", b"BM", encoded(texture(), "WEBP"), JPEG]
+    found = survey(write_rec(tmp_path / "a.rec", [image_payload(n, n % 2, c) for n, c in enumerate(contents)]))
+
+    assert {"JPEG": 3, "PNG": 1, "empty": 1, "not an image": 1, "BMP": 1, "WebP": 1} == found.contents
+    assert (8, 6) == (found.records, found.images)
+    assert [
+        "1 records hold no picture",
+        "1 records hold something that is no picture",
+        "1 pictures with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
+    ] == found.problems
+
+
+def test_contents_behind_long_label_vectors_are_found(tmp_path: Path) -> None:
+    labels = [list(range(width)) for width in (1, 5, 6, 7, 8, 100)]
+    found = survey(write_rec(tmp_path / "a.rec", payloads(*labels)))
+
+    assert {1: 1, 5: 1, 6: 1, 7: 1, 8: 1, 100: 1} == found.labels
+    assert {"JPEG": 6} == found.contents
+    assert (6, Spread(36, 36, 36)) == (found.pictures.looked_at, found.pictures.width)
+
+
+def test_classes_are_the_first_labels_of_records_with_a_picture(tmp_path: Path) -> None:
+    labels: list[Any] = [3, 3, 3, [7, 9], [7, 9], 5]
+    records = [*payloads(*labels), image_payload(9, 1000, b"")]
+
+    assert Classes(3, (5.0, 1), (3.0, 3), whole_numbers=True) == survey(write_rec(tmp_path / "a.rec", records)).classes
+    halves = survey(write_rec(tmp_path / "b.rec", payloads(0.5, 1, 1)))
+    assert Classes(2, (0.5, 1), (1.0, 2), whole_numbers=False) == halves.classes
+
+
+def test_ids_are_held_against_each_other(tmp_path: Path) -> None:
+    records = [image_payload(id_, 0, JPEG) for id_ in (7, 2**64 - 1, 7, 3, 7)]
+
+    assert Ids(3, 2**64 - 1, 2, 7) == survey(write_rec(tmp_path / "a.rec", records)).ids
+    assert Ids(0, 2, 0, None) == survey(write_rec(tmp_path / "b.rec", payloads(0, 1, 2))).ids
+
+
+def test_sizes_are_those_of_the_payloads(tmp_path: Path) -> None:
+    records = [image_payload(n, 0, b"x" * size) for n, size in enumerate([100, 0, 1000])]
+    found = survey(write_rec(tmp_path / "a.rec", records))
+
+    assert Spread(24, 124, 1024) == found.payload_bytes
+    assert found.size == (tmp_path / "a.rec").stat().st_size
+
+
+def test_split_records_are_counted_and_looked_into(tmp_path: Path) -> None:
+    records = [
+        *payloads(1),
+        image_payload(5, 2, JPEG + b"\xff" * (-len(JPEG) % 4) + MAGIC * 2),
+        image_payload(6, MAGIC_LABEL, PNG),
+    ]
+    found = survey(write_rec(tmp_path / "a.rec", records))
+
+    assert (3, 2) == (found.records, found.split_records)
+    assert {"JPEG": 2, "PNG": 1} == found.contents
+    assert (Spread(20, 36, 36), {3: 2, 4: 1}) == (found.pictures.width, found.pictures.channels)
+
+
+def test_records_too_short_for_their_header_or_labels_are_a_problem_not_damage(tmp_path: Path) -> None:
+    long = image_payload(2, [1, 2, 3], b"")[:-4]
+    found = survey(write_rec(tmp_path / "a.rec", [b"short", b"", *payloads(1), long]))
+
+    assert (4, 1, []) == (found.records, found.images, found.damage)
+    assert ["2 records: too short for an image header", "1 records: labels longer than the record"] == found.problems
+
+
+# Pictures.
+
+
+def test_picture_sizes_and_channels_come_from_their_headers(tmp_path: Path) -> None:
+    sizes = [(10, 40, 3), (20, 30, 1), (90, 20, 4)]
+    contents = [encoded(texture(h, w, c), "PNG") for h, w, c in sizes]
+    found = survey(write_rec(tmp_path / "a.rec", [image_payload(n, 0, c) for n, c in enumerate(contents)])).pictures
+
+    assert (3, Spread(20, 30, 40), Spread(10, 20, 90)) == (found.looked_at, found.width, found.height)
+    assert {3: 1, 1: 1, 4: 1} == found.channels
+
+
+def test_a_picture_with_a_damaged_header_is_told_with_its_record(tmp_path: Path) -> None:
+    records = [*payloads(0), image_payload(1, 0, JPEG[:30]), *payloads(0)]
+    found = survey(write_rec(tmp_path / "a.rec", records)).pictures
+
+    assert (3, 1) == (found.looked_at, found.unreadable)
+    assert str(found.first_unreadable).startswith("record 1, ")
+
+
+def test_a_header_behind_much_metadata_is_read_further(tmp_path: Path) -> None:
+    segment = b"\xff\xe2" + (60_000).to_bytes(2, "big") + bytes(59_998)
+    long = JPEG[:2] + segment * 3 + JPEG[2:]
+    found = survey(write_rec(tmp_path / "a.rec", [image_payload(0, 0, long)])).pictures
+
+    assert (0, Spread(36, 36, 36)) == (found.unreadable, found.width)
+
+
+def test_a_sample_is_spread_evenly_from_first_to_last() -> None:
+    assert [0, 1, 2] == sample(3, 3)
+    assert [0, 1, 2] == sample(3, 10)
+    assert [0, 2, 4, 6, 9] == sample(10, 5)
+    assert (1000, 0, 10**9 - 1) == (len(sample(10**9)), sample(10**9)[0], sample(10**9)[-1])
+    assert 1000 == len(set(sample(1001)))
+
+
+def test_a_sample_of_1000_is_looked_at_or_all_of_them(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(*range(1003)))
+
+    assert (1003, 1000) == (survey(rec).images, survey(rec).pictures.looked_at)
+    assert 1003 == survey(rec, every=True).pictures.looked_at
+
+
+def test_no_payload_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = JPEG + os.urandom(300_000)
+    rec = write_rec(tmp_path / "a.rec", payloads(*range(20), content=big))
+    asked: list[int] = []
+    real = InputFile.read_at
+
+    def read_at(self: InputFile, offset: int, size: int) -> bytes:
+        asked.append(len(data := real(self, offset, size)))
+        return data
+
+    monkeypatch.setattr(InputFile, "read_at", read_at)
+    assert 20 == survey(rec).images
+    assert sum(asked) < rec.stat().st_size // 10
+
+
+def test_progress_tells_records_and_the_share_walked(tmp_path: Path) -> None:
+    told: list[tuple[int, float]] = []
+    survey(write_rec(tmp_path / "a.rec", payloads(*range(10))), progress=lambda *now: told.append(now))
+
+    assert 10 == told[-1][0]
+    assert 0.8 < told[-1][1] <= 1
+
+
+# The index.
+
+
+def test_a_missing_index_is_no_problem(tmp_path: Path) -> None:
+    assert IndexCheck(None, "none") == survey(write_rec(tmp_path / "a.rec", payloads(0, 1), index=False)).index
+
+
+def test_an_index_that_agrees_says_what_its_keys_are(tmp_path: Path) -> None:
+    records = [image_payload(id_, 0, JPEG) for id_ in (9, 8, 7)]
+    expected = {(9, 8, 7): "ids", (0, 1, 2): "ordinals", (9, 1, 7): "neither ids nor ordinals (1 differ from the ids)"}
+    for keys, kind in expected.items():
+        found = survey(write_rec(tmp_path / "a.rec", records, keys=keys)).index
+        assert IndexCheck(str(tmp_path / "a.idx"), "agrees", keys=kind) == found
+
+
+def test_an_index_in_another_order_than_the_file_agrees(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2))
+    lines = (tmp_path / "a.idx").read_bytes().splitlines(keepends=True)
+    (tmp_path / "a.idx").write_bytes(b"".join(reversed(lines)))
+
+    assert ("agrees", "ids") == (survey(rec).index.state, survey(rec).index.keys)
+
+
+def wrong_indices(step: int) -> dict[str, bytes]:
+    return {
+        "1 of its 3 offsets are no record starts, byte 4 for one": index_text([0, 4, 2 * step]),
+        f"1 records are not in it, the one at byte {2 * step} for one": index_text([0, step]),
+        "1 records stand in it twice": index_text([0, step, step, 2 * step]),
+        "line 2: expected a key and an offset, found 'what'": b"0\t0\nwhat\n",
+        "3 records are not in it, the one at byte 0 for one": b"",
+        f"1 of its 4 offsets are no record starts, byte {3 * step} for one": index_text(range(0, 4 * step, step)),
+    }
+
+
+def test_a_wrong_index_is_told_how_it_is_wrong(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2))
+    step = rec.stat().st_size // 3
+    for expected, text in wrong_indices(step).items():
+        (tmp_path / "a.idx").write_bytes(text)
+        found = survey(rec).index
+        assert ("wrong", expected) == (found.state, str(found.problem).removeprefix(f"{tmp_path / 'a.idx'}, "))
+        assert str(tmp_path / "a.idx") == found.path
+
+
+def test_every_offset_is_looked_at_not_some(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(*[0] * 999))
+    step = rec.stat().st_size // 999
+    offsets = list(range(0, 999 * step, step))
+    offsets[517] += 4
+    (tmp_path / "a.idx").write_bytes(index_text(offsets))
+
+    assert f"1 of its 999 offsets are no record starts, byte {offsets[517]} for one" == survey(rec).index.problem
+
+
+def test_a_named_index_is_held_against_it_instead(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(0, 1), index=False)
+    (tmp_path / "other").write_bytes(b"0\t0\n")
+
+    assert (str(tmp_path / "other"), "wrong") == (
+        survey(rec, index=tmp_path / "other").index.path,
+        survey(rec, index=tmp_path / "other").index.state,
+    )
+    assert message_of(survey, rec, index=tmp_path / "gone").startswith(f"{tmp_path / 'gone'}: cannot be read: no such")
+
+
+# Damage.
+
+
+def test_damage_is_listed_by_byte_range_and_the_survey_goes_on_behind_it(tmp_path: Path) -> None:
+    frames = [encode_record(payload) for payload in payloads(*range(6))]
+    frames[1] = b"\xff" * len(frames[1])
+    frames[4] = b"\0\0\0\0" + frames[4][4:]
+    size = len(frames[0])
+    (tmp_path / "a.rec").write_bytes(b"".join(frames))
+    found = survey(tmp_path / "a.rec")
+
+    assert (4, 4) == (found.records, found.images)
+    assert [(size, 2 * size, 1), (4 * size, 5 * size, 3)] == [(d.start, d.end, d.record) for d in found.damage]
+    assert 2 * size == found.damaged_bytes
+    assert Ids(0, 5, 0, None) == found.ids
+    assert all("magic" in piece.problem or "expected" in piece.problem for piece in found.damage)
+
+
+def test_a_cut_file_is_damaged_to_its_end(tmp_path: Path) -> None:
+    whole = b"".join(encode_record(payload) for payload in payloads(0, 1))
+    (tmp_path / "a.rec").write_bytes(whole[:-10])
+    found = survey(tmp_path / "a.rec")
+
+    assert [(len(whole) // 2, len(whole) - 10, 1)] == [(d.start, d.end, d.record) for d in found.damage]
+    assert 1 == found.records
+
+
+def test_bytes_off_the_grid_are_said_to_be(tmp_path: Path) -> None:
+    frames = [encode_record(payload) for payload in payloads(0, 1, 2)]
+    (tmp_path / "a.rec").write_bytes(frames[0] + b"\r" + frames[1] + frames[2])
+    found = survey(tmp_path / "a.rec")
+
+    assert (3, 1) == (found.records, found.damaged_bytes)
+    assert found.damage[0].problem.endswith("; 1 bytes off the 4-byte grid behind it")
+
+
+def test_files_that_are_no_rec_are_input_errors(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text("hello, world")
+
+    assert f"{tmp_path / 'no'}: cannot be read: no such file or directory (check the path)" == message_of(
+        survey, tmp_path / "no"
+    )
+    assert f"{tmp_path / 'empty'}: is empty: it holds no records (make or fetch it again)" == message_of(
+        survey, tmp_path / "empty"
+    )
+    assert f"{tmp_path / 'text'}: is not a RecordIO file: it starts with 68 65 6c 6c (name a .rec)" == message_of(
+        survey, tmp_path / "text"
+    )
+    assert message_of(survey, tmp_path).startswith(f"{tmp_path}: ")
