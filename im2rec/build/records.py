@@ -18,7 +18,7 @@ from im2rec.images.choices import AUTO, RANDOM
 from im2rec.images.codec import AS_STORED, EMPTY, NOT_AN_IMAGE, decode, image_info, orientation, sniff
 from im2rec.images.engine import auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.images.exif import FIRST_TRANSPOSED
-from im2rec.storage.paths import reason
+from im2rec.storage.paths import read_file, reason
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoding at reduced scale"
@@ -79,8 +79,7 @@ def bad_line(error: ListFormatError) -> Bad:
 
 def _read(root: str, path: str) -> bytes:
     try:
-        with open(os.path.join(root, path), "rb") as stream:  # noqa: PTH118, PTH123 - three times faster than Path
-            return stream.read()
+        return read_file(os.path.join(root, path))  # noqa: PTH118 - an absolute path stays one, at a third of Path's time
     except FileNotFoundError:
         raise ImageError("no such file", reason=MISSING) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -30,6 +30,7 @@ LENGTH_MASK = MAX_PAYLOAD
 
 _HEAD = struct.Struct("<II")
 _FIND_BYTES = (1 << 12, 1 << 20)  # the first and the longest read in search of a record: most are near
+_SMALL_BYTES = 4096  # up to here a search for bytes beats the start of numpy
 _CUT_SHORT = "the file was cut short; make or fetch it again"
 
 
@@ -72,19 +73,19 @@ def encode_record(payload: bytes) -> bytes:
             f"a payload of {len(payload)} bytes exceeds {MAX_PAYLOAD}", hint="lower the quality, or resize"
         )
     cuts = _aligned_magics(payload)
+    if not cuts:
+        return b"".join((_HEAD.pack(MAGIC_WORD, len(payload)), payload, bytes(-len(payload) % 4)))
     frame: list[bytes] = []
     for start, end in zip([0, *(cut + 4 for cut in cuts)], [*cuts, len(payload)], strict=True):
         part = payload[start:end]
         flag = LAST if end == len(payload) else FIRST if start == 0 else MIDDLE
-        frame += (
-            _HEAD.pack(MAGIC_WORD, (flag if cuts else WHOLE) << FLAG_SHIFT | len(part)),
-            part,
-            bytes(-len(part) % 4),
-        )
+        frame += _HEAD.pack(MAGIC_WORD, flag << FLAG_SHIFT | len(part)), part, bytes(-len(part) % 4)
     return b"".join(frame)
 
 
 def _aligned_magics(payload: bytes) -> list[int]:
+    if len(payload) < _SMALL_BYTES and MAGIC not in payload:
+        return []
     # As words, at ten times the speed of a search for bytes: this looks at all that is ever packed.
     words = np.frombuffer(payload, "<u4", len(payload) // 4)
     return [4 * int(word) for word in np.flatnonzero(words == MAGIC_WORD)]

@@ -45,8 +45,12 @@ def writing(path: PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "nothing stands under this name" if not os.path.lexists(path) else "the file that was there is untouched"
-        raise OutputError(f"{os.fspath(path)}: cannot be written: {reason(error)}", hint=hint) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: PathLike, error: OSError) -> OutputError:
+    hint = "nothing stands under this name" if not os.path.lexists(path) else "the file that was there is untouched"
+    return OutputError(f"{os.fspath(path)}: cannot be written: {reason(error)}", hint=hint)
 
 
 def index_to_write(path: PathLike) -> Path:
@@ -70,6 +74,19 @@ def find_index(path: PathLike) -> Path | None:
     if path.suffix == ".rec":
         candidates.reverse()
     return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def read_file(path: PathLike) -> bytes:
+    """All bytes of the file *path*; for small ones in half the time of ``open().read()``. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | _BINARY)
+    try:
+        size = os.fstat(handle).st_size  # 0 for a pipe
+        data = os.read(handle, size + 1)
+        while len(data) != size and (more := os.read(handle, 1 << 20)):
+            data += more
+        return data
+    finally:
+        os.close(handle)
 
 
 class InputFile:
@@ -147,8 +164,10 @@ class AsideFile:
 
     def write(self, data: bytes) -> None:
         """Append *data*. Raises OutputError, on a full disk for one."""
-        with writing(self.path):
+        try:  # not `with writing`: this is called for every record
             self._file.write(data)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
 
     def finish(self) -> None:
         """Bring everything to the disk and close; needed before ``rename()``."""

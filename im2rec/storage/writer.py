@@ -54,7 +54,7 @@ class RecordWriter:
         """Append one record that :func:`~im2rec.format.recordio.encode_record` has framed already."""
         if self._closed:
             raise OutputError(f"{self.path}: is closed", hint="open a new writer")
-        if not isinstance(key, numbers.Integral) or not 0 <= key <= MAX_KEY:
+        if (type(key) is not int and not isinstance(key, numbers.Integral)) or not 0 <= key <= MAX_KEY:
             raise ParameterError(f"key={key} must be an integer from 0 to {MAX_KEY}")
         offset = self.offset
         try:
