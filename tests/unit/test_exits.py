@@ -11,7 +11,6 @@ import click
 import pytest
 from picture_helpers import POSIX
 
-from im2rec.executors import WorkerDiedError
 from im2rec.cli.exits import TerminatedError, run
 from im2rec.errors import (
     CorruptRecordError,
@@ -23,6 +22,7 @@ from im2rec.errors import (
     ParameterError,
     RecordTooLargeError,
 )
+from im2rec.executors import WorkerDiedError
 
 
 def raising(error: BaseException) -> Any:

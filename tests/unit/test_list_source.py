@@ -86,11 +86,23 @@ def test_label_width_holds_every_line_to_its_number_of_labels(tmp_path: Path) ->
 # Parts.
 
 
-def test_parts_take_the_lines_that_the_references_parts_take(tmp_path: Path) -> None:
+def test_a_line_that_starts_at_a_border_belongs_to_the_part_before(tmp_path: Path) -> None:
+    # spec/im2rec.md 2.2: part r takes the lines that start in (r * step, (r + 1) * step], part 0 also the one at 0.
     text = b"".join(b"%d\t%d\ttop.png\n" % (n, n) for n in range(1, 6))
 
-    ids = [[entry[1] for entry in read(tmp_path / "l.lst", text, nsplit=4, part=part)] for part in range(4)]
-    assert [[1, 2], [3], [4], [5]] == ids
+    def ids(text: bytes, nsplit: int) -> list[list[int]]:
+        parts = [read(tmp_path / "l.lst", text, nsplit=nsplit, part=part) for part in range(nsplit)]
+        return [[int(entry[1]) for entry in part] for part in parts]
+
+    assert [[1, 2], [3], [4], [5]] == ids(text, 4)  # step 15
+    assert [[1, 2], [3], [4], [5], []] == ids(text, 5)  # step 12: lines 2, 3, 4 and 5 start at a border
+    assert [[1, 2, 3], [4]] == ids(text[:48], 2)
+
+
+def test_lines_are_counted_by_line_ends_of_any_kind_in_the_parts_before(tmp_path: Path) -> None:
+    text = b"1\t0\ta.jpg\r2\t0\tb.jpg\r\n3\t0\tc.jpg\n" + b"4\t0\td.jpg\n" * 3
+
+    assert [(5, 4, "d.jpg"), (6, 4, "d.jpg")] == read(tmp_path / "l.lst", text, nsplit=2, part=1)
 
 
 def test_parts_share_out_every_line_once_with_the_number_it_has(tmp_path: Path) -> None:
