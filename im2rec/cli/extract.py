@@ -1,0 +1,100 @@
+"""``im2rec extract``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from im2rec.cli.console import Console, common_options, counted, size, table
+from im2rec.cli.exits import DONE, PROBLEMS
+from im2rec.images.codec import NOT_AN_IMAGE
+from im2rec.inspection.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
+from im2rec.inspection.shards import shard_name
+
+
+@click.command("extract")
+@click.argument("rec", type=click.Path(path_type=Path))
+@click.argument("out", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures of those chosen.")
+@click.option(
+    "--key", "keys", type=click.IntRange(min=0), multiple=True, metavar="K", help="Only this index key; repeatable."
+)
+@click.option("--label", "labels", type=float, multiple=True, metavar="L", help="Only this label; repeatable.")
+@click.option("--min-images", type=click.IntRange(min=1), metavar="N", help="No classes of fewer than N pictures.")
+@click.option(
+    "--to", type=click.Choice([FOLDER, TAR]), default=FOLDER, show_default=True, help="Files, or WebDataset shards."
+)
+@click.option("--classes", type=click.Path(path_type=Path), help="A .classes.txt: its folders in place of labels.")
+@click.option(
+    "--shard-size",
+    "shard_mb",
+    type=float,
+    metavar="MB",
+    help=f"The most a shard may take [default: {DEFAULT_SHARD_MB:g}].",
+)
+@common_options(writes=True)
+def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, **words: object) -> int:
+    """The images of a .rec out again.
+
+    Writes the pictures of REC, as they are stored, to the new folder DIR: <label>/<id>.jpg and a list that packs them
+    again, or tar shards. It is filled as DIR.partial; the same command goes on there after an interruption.
+    Exit code 3: some records hold something that does not pack again.
+
+    \b
+    Example:
+      im2rec extract train.rec train/ --classes train.classes.txt
+    """
+    options = ExtractOptions(**words)  # type: ignore[arg-type]
+    with console.progress("extracting", share=True) as progress:
+        summary = extract(rec, out, options, force=force, dry_run=dry_run, progress=progress)
+    console.result("extract", summary, render(summary))
+    return PROBLEMS if summary.problems else DONE
+
+
+def render(summary: ExtractSummary) -> str:
+    """The summary as a person reads it."""
+    verb = "would extract" if summary.dry_run else "extracted"
+    some = f"{summary.images:,} of " if summary.images < summary.pictures else ""
+    head = f"{verb} {some}{counted(max(summary.images, summary.pictures), 'image')} of {summary.rec}"
+    table_rows = [
+        ("gone on", f"behind {counted(summary.resumed, 'record')} of an earlier run" if summary.resumed else ""),
+        ("left out", ", ".join(f"{counted(count, 'record')} {why}" for why, count in summary.left_out.items())),
+        *[("problem", _problem(why, count, summary)) for why, count in summary.problems.items()],
+        ("packs as", _changes(summary)),
+        ("classes", f"{summary.classes:,}"),
+        ("bytes", size(summary.bytes)),
+        ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s"),
+        ("would write" if summary.dry_run else "written", _written(summary)),
+    ]
+    return table(head, table_rows, None if summary.dry_run else _next(summary))
+
+
+def _problem(why: str, count: int, summary: ExtractSummary) -> str:
+    also = ""
+    if why == NOT_AN_IMAGE:
+        also = "; written as .bin" + (", not in the list" if summary.to == FOLDER else "")
+    return f"{counted(count, 'record')}: {why}{also}"
+
+
+def _changes(summary: ExtractSummary) -> str:
+    changes = ", ".join(f"{count:,} with a {why}" for why, count in summary.changes.items())
+    return f"the same labels in another header: {changes}" if changes else ""
+
+
+def _written(summary: ExtractSummary) -> str:
+    folder = summary.out + os.sep
+    if summary.list_file:
+        return f"{folder}, with {summary.list_file}"
+    return f"{folder}, with {counted(summary.shards, 'shard')}" if summary.shards else folder
+
+
+def _next(summary: ExtractSummary) -> list[str] | None:
+    if summary.to == TAR:
+        return ["tar", "-tf", str(Path(summary.out, shard_name(Path(summary.rec).stem, 0)))]
+    if summary.list_file is None:
+        return None
+    again = "again.rec" if Path(summary.rec).name == "out.rec" else "out.rec"
+    words = ["im2rec", "pack", summary.list_file, summary.out, again, "unchanged=1"]
+    return words + (["pack_label=1"] if summary.vectors else [])

@@ -1,0 +1,161 @@
+"""What the tests of ``extract`` share: small records with real pictures, whole trees to compare, and a killer.
+
+As a program (``python -c "import extract_helpers; extract_helpers.main()" ...``) it runs an extraction again and again
+in children of its own, killing each at the next thing it does to the disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import itertools
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from helpers import write_rec
+from PIL import Image
+
+from im2rec.build.pack import pack
+from im2rec.build.pack_params import PackParams
+from im2rec.format.irheader import IRHeader, encode_image_record
+from im2rec.format.recordio import MAGIC
+from im2rec.inspection import samples
+from im2rec.inspection.extract import ExtractOptions, extract
+
+FORMATS = {
+    ".jpg": "JPEG",
+    ".png": "PNG",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".webp": "WEBP",
+    ".tiff": "TIFF",
+    ".ppm": "PPM",
+    ".jp2": "JPEG2000",
+}
+
+
+@functools.cache
+def picture(number: int = 0, suffix: str = ".png") -> bytes:
+    """A file of a few pixels, another one for each *number*."""
+    pixels = np.random.default_rng(number).integers(0, 256, (6, 5, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, FORMATS[suffix])
+    return buffer.getvalue()
+
+
+def with_magics(number: int = 0) -> bytes:
+    """A PNG with magics behind its end, aligned once it stands behind an image header: its record is split."""
+    content = picture(number)
+    return content + bytes(-len(content) % 4) + MAGIC + b"between" + bytes(1) + MAGIC * 2 + b"x"
+
+
+def plain(id_: int, label: float = 1.0, content: bytes | None = None, *, id2: int = 0) -> bytes:
+    """The payload of a record with one label."""
+    return encode_image_record(IRHeader(0, float(label), id_, id2), picture(id_) if content is None else content)
+
+
+def vector(id_: int, labels: Sequence[float], content: bytes | None = None, *, field: float | None = None) -> bytes:
+    """The payload of a record with a label vector; its label field is the first label, as the C++ tool has it."""
+    label_field = labels[0] if field is None else field
+    content = picture(id_) if content is None else content
+    return encode_image_record(IRHeader(0, list(labels), id_), content, label_field=label_field)
+
+
+def with_label_bits(id_: int, bits: int) -> bytes:
+    """A plain record whose label is any 32 bits."""
+    return struct.pack("<IIQQ", 0, bits, id_, 0) + picture(id_)
+
+
+def a_rec(folder: Path, payloads: Sequence[bytes], name: str = "some.rec", **options: Any) -> Path:
+    """A ``.rec`` without index."""
+    return write_rec(folder / name, payloads, **{"index": False, **options})
+
+
+def many(count: int, classes: int = 3) -> list[bytes]:
+    """Records of *count* pictures, their labels in turn."""
+    return [plain(n, n % classes, picture(n % 20)) for n in range(count)]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below *folder* by its path, with the marker."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def pictures_in(folder: Path) -> dict[str, bytes]:
+    """Every file below *folder* but the list and the marker."""
+    return {name: data for name, data in tree(folder).items() if not name.endswith((".lst", ".json"))}
+
+
+def packed_again(folder: Path, stem: str = "some", **params: Any) -> bytes:
+    """The ``.rec`` that packing the extraction in *folder* gives."""
+    out = folder.with_name("again.rec")
+    pack(folder / f"{stem}.lst", folder, out, PackParams(unchanged=True, **params))
+    return out.read_bytes()
+
+
+def kill_everywhere(folder: Path, rec: Path, options: dict[str, Any], *, replace: bool = False) -> dict[str, Any]:
+    """Run the extraction in *folder* in another process, killed at its first step, at its second, ...; see `_report`.
+
+    With *replace* an earlier extraction stands in the way, and is replaced with ``force``.
+    """
+    words = json.dumps({"folder": str(folder), "rec": str(rec), "options": options, "replace": replace})
+    code = "import extract_helpers; extract_helpers.main()"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", code, words], env=environment, capture_output=True, text=True)
+    assert ("", 0) == (done.stderr, done.returncode)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def main() -> None:
+    """Write the report of :func:`kill_everywhere` as JSON."""
+    given = json.loads(sys.argv[1])
+    samples.BATCH_RECORDS = 7
+    options = ExtractOptions(**{name: tuple(v) if isinstance(v, list) else v for name, v in given["options"].items()})
+    report = _report(Path(given["folder"]), Path(given["rec"]), options, replace=given["replace"])
+    sys.stdout.write(json.dumps(report))
+
+
+def _report(folder: Path, rec: Path, options: ExtractOptions, *, replace: bool) -> dict[str, Any]:
+    """How many runs were killed; at which steps something half stood under the final name, or the next run failed."""
+    extract(rec, folder / "whole", options)
+    expected = tree(folder / "whole")
+    half, wrong, went_on = [], [], 0
+    for step in itertools.count(1):
+        out = folder / f"{step}" / "out"
+        out.parent.mkdir()
+        if replace:
+            extract(rec, out, ExtractOptions(head=1))
+        earlier = tree(out)
+        if not _killed_at(step, lambda out=out: extract(rec, out, options, force=replace)):
+            return {"kills": step - 1, "half": half, "wrong": wrong, "went_on": went_on}
+        half += [step] if tree(out) not in (earlier, expected, {}) else []
+        if tree(out) != expected:
+            went_on += extract(rec, out, options, force=replace).resumed > 0
+        wrong += [step] if tree(out) != expected or (out.parent / "out.partial").exists() else []
+    raise AssertionError
+
+
+def _killed_at(step: int, work: Callable[[], Any]) -> bool:
+    """Do *work* in a child that is killed before its *step*-th change of the disk; whether it came to that."""
+    child = os.fork()
+    if child == 0:
+        changes = itertools.count(1)
+
+        def watch(event: str, args: tuple[Any, ...]) -> None:
+            changing = event in ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate")
+            if (changing or (event == "open" and set(str(args[1])) & set("xw+"))) and next(changes) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+        work()
+        os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])

@@ -1,0 +1,451 @@
+"""Extractions that are killed, interrupted, run out of disk, meet damage, or are led astray by planted links."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from extract_helpers import a_rec, kill_everywhere, many, picture, plain, tree
+from helpers import bounds, joined, message_of
+
+from im2rec.errors import CorruptRecordError, OutputError
+from im2rec.inspection import samples
+from im2rec.inspection.destination import MARKER
+from im2rec.inspection.extract import ExtractOptions, ExtractSummary, extract
+from im2rec.inspection.folders import FolderWriter
+from im2rec.inspection.samples import Writer
+
+resource = pytest.importorskip("resource", reason="limits and kills as POSIX has them")
+
+GO_ON = "what is written so far stays; the same command goes on from there"
+
+
+class StopHereError(Exception):
+    """Ends a run as an error of the surroundings would."""
+
+
+@pytest.fixture
+def rec(tmp_path: Path) -> Path:
+    return a_rec(tmp_path, many(30))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "BATCH_RECORDS", 10)
+
+
+def stopped(rec: Path, out: Path, after: int, **options: Any) -> Path:
+    """``DIR.partial`` of an extraction that ended behind *after* records."""
+    seen = iter(range(after))
+
+    def add(writer: Writer, sample: samples.Sample) -> None:
+        if next(seen, None) is None:
+            raise StopHereError
+        real(writer, sample)
+
+    real = FolderWriter.add
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderWriter, "add", add)
+        with pytest.raises(StopHereError):
+            extract(rec, out, ExtractOptions(**options))
+    assert not out.exists()
+    return out.with_name("out.partial")
+
+
+def whole(rec: Path, **options: Any) -> dict[str, bytes]:
+    """The tree of an undisturbed extraction."""
+    extract(rec, rec.with_name("whole"), ExtractOptions(**options))
+    return tree(rec.with_name("whole"))
+
+
+# Kills.
+
+KILLED: dict[str, tuple[dict[str, Any], bool]] = {
+    "folder": ({}, False),
+    "folder of some": ({"labels": [0, 2], "head": 11}, False),
+    "tar": ({"to": "tar", "shard_mb": 0.02}, False),
+    "in place of an earlier one": ({}, True),
+}
+
+
+@pytest.mark.parametrize("case", KILLED)
+def test_killed_at_any_step_the_next_run_gives_the_same_tree_and_nothing_half_is_ever_there(
+    tmp_path: Path, case: str
+) -> None:
+    options, replace = KILLED[case]
+    (tmp_path / "runs").mkdir()
+    report = kill_everywhere(tmp_path / "runs", a_rec(tmp_path, many(20)), options, replace=replace)
+
+    assert ([], []) == (report["half"], report["wrong"])
+    assert report["kills"] > 20
+    assert report["went_on"] > 5
+
+
+def limited(file_bytes: int, handler: str, rec: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """Extract in a process that may write files of *file_bytes* only; beyond, SIGXFSZ is handled by *handler*."""
+    code = (
+        "import signal, sys\n"
+        f"signal.signal(signal.SIGXFSZ, signal.{handler})\n"
+        "from im2rec.inspection import samples\nsamples.BATCH_RECORDS = 10\n"
+        "from im2rec.cli import main\nmain(sys.argv[1:])"
+    )
+    words = [sys.executable, "-c", code, "extract", str(rec), str(out)]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+    return subprocess.run(words, capture_output=True, text=True, preexec_fn=limit)
+
+
+def test_killed_inside_a_picture_the_next_run_writes_it_whole(tmp_path: Path, out: Path) -> None:
+    rec = a_rec(tmp_path, [*many(25), plain(99, 1, picture(99) + bytes(50_000)), *many(3)])
+
+    assert -signal.SIGXFSZ == limited(20_000, "SIG_DFL", rec, out).returncode
+    assert 20_000 == (tmp_path / "out.partial" / "1" / "99.png").stat().st_size
+    assert 20 == extract(rec, out).resumed
+    assert whole(rec) == tree(out)
+
+
+def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out: Path) -> None:
+    rec = a_rec(tmp_path, [*many(25), plain(99, 1, picture(99) + bytes(50_000)), *many(3)])
+    done = limited(20_000, "SIG_IGN", rec, out)
+
+    at = tmp_path / "out.partial"
+    assert (1, "", f"im2rec: {at}: cannot be written: file too large ({GO_ON})\n") == (
+        done.returncode,
+        done.stdout,
+        done.stderr,
+    )
+    assert 20 == extract(rec, out).resumed
+    assert whole(rec) == tree(out)
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom im2rec.inspection import samples\nsamples.BATCH_RECORDS = 10\n"
+        "from im2rec.inspection.partial import Partial\nreal = Partial.save\n"
+        "def save(place, **words):\n"
+        "    real(place, **words)\n"
+        "    if place.done.records == 20: os.kill(os.getpid(), signal.SIGINT)\n"
+        "Partial.save = save\nfrom im2rec.cli import main\nmain(sys.argv[1:])"
+    )
+    words = ["extract", str(rec), str(out), "--quiet"]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+
+    said = f"im2rec: interrupted; to go on: im2rec {' '.join(words)}"
+    assert (130, "", said) == (done.returncode, done.stdout, done.stderr.strip())  # click ends the line of the ^C first
+    assert not out.exists()
+    assert 20 == extract(rec, out).resumed
+    assert whole(rec) == tree(out)
+
+
+# The journal.
+
+
+def test_a_list_longer_than_the_journal_says_is_cut_before_it_goes_on(rec: Path, out: Path) -> None:
+    partial = stopped(rec, out, 20)
+    with (partial / "some.lst").open("ab") as stream:
+        stream.write(b"20\t2\t2/20.png\n" * 100)
+    extract(rec, out)
+
+    assert whole(rec) == tree(out)
+
+
+def test_going_on_does_the_rest_alone_and_counts_all(tmp_path: Path, out: Path) -> None:
+    odd = [plain(100, 0, b"text"), *many(14), plain(101, 0, b"text")]
+    rec = a_rec(tmp_path, odd)
+    partial = stopped(rec, out, 12)
+    old = partial / "0" / "100.bin"
+    old.write_bytes(b"not looked at again")
+    summary = extract(rec, out)
+
+    assert (10, 16, 14, {"not an image": 2}) == (summary.resumed, summary.records, summary.images, summary.problems)
+    assert b"not looked at again" == (out / "0" / "100.bin").read_bytes()
+    assert sum(len(data) for name, data in whole(rec).items() if name[0] in "012") == summary.bytes
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "head=20, not head=None": {},
+    "head=20, not head=10": {"head": 10},
+    "labels=[], not labels=['0.5', '2']": {"labels": (2, 0.5), "head": 20},
+    "keys=[], not keys=[3, 4]": {"keys": (4, 3, 4), "head": 20},
+    "to=folder, not to=tar": {"to": "tar", "head": 20},
+    "min_images=None, not min_images=2": {"min_images": 2, "head": 20},
+}
+
+
+@pytest.mark.parametrize("difference", OTHERS)
+def test_a_journal_of_other_options_is_refused_by_the_difference(rec: Path, out: Path, difference: str) -> None:
+    partial = stopped(rec, out, 15, head=20)
+    before = tree(partial)
+
+    with pytest.raises(OutputError) as caught:
+        extract(rec, out, ExtractOptions(**OTHERS[difference]))
+    assert f"{partial}: was begun with {difference} (remove it, or start anew with --force)" == str(caught.value)
+    assert before == tree(partial)
+
+
+def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path, rec: Path, out: Path) -> None:
+    (tmp_path / "c.txt").write_text("a\nb\nc\n", encoding="utf-8")
+    partial = stopped(rec, out, 15)
+    hint = "(remove it, or start anew with --force)"
+    other = a_rec(tmp_path, many(30), "other.rec")
+
+    messages = [message_of(extract, rec, out, ExtractOptions(classes=tmp_path / "c.txt"))]
+    messages.append(message_of(extract, other, out))
+    a_rec(tmp_path, many(31))
+    messages.append(message_of(extract, rec, out))
+    os.utime(rec, (1e9, 1e9))
+    rec.write_bytes(joined(many(30)))
+    os.utime(rec, (1e9, 1e9))
+    messages.append(message_of(extract, rec, out))
+
+    size = len(joined(many(30)))
+    assert messages[0].startswith(f"{partial}: was begun with classes=None, not classes=")
+    assert f"{partial}: was begun with rec={rec}, not rec={other} {hint}" == messages[1]
+    assert f"{partial}: was begun with bytes={size}, not bytes={len(joined(many(31)))} {hint}" == messages[2]
+    assert messages[3].endswith(f", not changed_at=2001-09-09T01:46:40+00:00 {hint}")
+
+
+def test_force_throws_a_foreign_journal_away_and_goes_on_with_its_own(rec: Path, out: Path) -> None:
+    partial = stopped(rec, out, 15, head=20)
+    (partial / "left over").mkdir()
+    assert 10 == extract(rec, out, ExtractOptions(head=20), force=True, dry_run=True).resumed
+    assert 0 == extract(rec, out, force=True).resumed
+
+    assert whole(rec) == tree(out)
+
+
+UNREADABLE = {
+    "no journal": None,
+    "half a journal": b'{"extraction": {"rec"',
+    "no object": b"[]",
+    "no counts": b'{"extraction": {}, "done": {"records": "many"}}',
+    "a count below zero": b'{"extraction": {}, "done": {"records": -1}}',
+    "unknown counts": b'{"extraction": {}, "done": {"pictures": 1}}',
+    "no text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_a_folder_whose_journal_cannot_be_read_is_left_alone(rec: Path, out: Path, case: str) -> None:
+    partial = out.with_name("out.partial")
+    (partial / "mine").mkdir(parents=True)
+    if UNREADABLE[case] is not None:
+        (partial / MARKER).write_bytes(UNREADABLE[case] or b"")
+
+    for force in (False, True):
+        message = message_of(extract, rec, out, force=force)
+        assert f"{partial}: holds no journal that can be read (remove it)" == message
+    assert (partial / "mine").is_dir()
+
+
+def test_a_file_in_the_way_of_the_partial_folder_is_left_alone(rec: Path, out: Path) -> None:
+    partial = out.with_name("out.partial")
+    partial.write_bytes(b"mine")
+
+    assert f"{partial}: is in the way, and no folder (remove it)" == message_of(extract, rec, out, force=True)
+    assert b"mine" == partial.read_bytes()
+
+
+def test_a_list_that_lost_lines_since_is_not_gone_on_with(rec: Path, out: Path) -> None:
+    partial = stopped(rec, out, 15)
+    (partial / "some.lst").write_bytes(b"short")
+
+    expected = f"{partial / 'some.lst'}: is not the file that the journal tells of (remove {partial})"
+    assert expected == message_of(extract, rec, out)
+
+
+def test_two_runs_at_once_do_not_write_into_each_other(rec: Path, out: Path) -> None:
+    messages: list[str] = []
+
+    def progress(count: int, _share: float) -> None:
+        if count == 10:
+            messages.append(message_of(extract, rec, out))
+
+    extract(rec, out, progress=progress)
+    busy = f"{out}.partial: another im2rec is writing it (wait for it, or choose another folder)"
+    assert [busy] == messages
+    assert whole(rec) == tree(out)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_that_gets_files_meanwhile_is_not_replaced(rec: Path, out: Path, force: bool) -> None:
+    def progress(_count: int, _share: float) -> None:
+        out.mkdir(exist_ok=True)
+        (out / "mine").touch()
+
+    message = message_of(extract, rec, out, force=force, progress=progress)
+    assert f"{out}: cannot be written: directory not empty ({GO_ON})" == message
+    assert {"mine": b""} == tree(out)
+    (out / "mine").unlink()
+    assert 30 == extract(rec, out).resumed
+    assert whole(rec) == tree(out)
+
+
+def test_an_earlier_extraction_stands_again_when_the_new_one_cannot_take_its_place(
+    rec: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract(rec, out, ExtractOptions(head=1))
+    before = tree(out)
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if path.name == "out.partial":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        message = message_of(extract, rec, out, force=True)
+    assert f"{out}.partial: cannot be written: permission denied ({GO_ON})" == message
+    assert (before, ["out", "out.partial", "some.rec"]) == (
+        tree(out),
+        sorted(path.name for path in rec.parent.iterdir()),
+    )
+    assert 30 == extract(rec, out, force=True).resumed
+    assert whole(rec) == tree(out)
+
+
+# Links.
+
+
+def planted_folder(partial: Path, outside: Path) -> None:
+    (partial / "2").rename(partial / "moved")
+    (partial / "2").symlink_to(outside)
+
+
+def planted_parent(partial: Path, outside: Path) -> None:
+    (partial / "2").rename(partial / "moved")
+    (partial / "2").symlink_to(f"../{outside.name}")
+
+
+@pytest.mark.parametrize("plant", [planted_folder, planted_parent])
+def test_a_planted_link_to_a_folder_leads_no_picture_out(
+    tmp_path: Path, rec: Path, out: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    partial = stopped(rec, out, 15)
+    plant(partial, outside)
+
+    expected = f"{partial / '2'}: is a link that leads out of {partial} (remove it)"
+    assert expected == message_of(extract, rec, out)
+    assert {} == tree(outside)
+
+
+def test_a_planted_link_above_a_class_makes_no_folder_outside(tmp_path: Path, rec: Path, out: Path) -> None:
+    classes, outside = tmp_path / "c.txt", tmp_path / "outside"
+    classes.write_text("a/b/c\nd\ne\n", encoding="utf-8")
+    outside.mkdir()
+    partial = stopped(rec, out, 0, classes=classes)
+    (partial / "a").symlink_to(outside)
+
+    expected = f"{partial / 'a'}: is a link that leads out of {partial} (remove it)"
+    assert expected == message_of(extract, rec, out, ExtractOptions(classes=classes))
+    assert [] == [*outside.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["2/14.png", MARKER + ".tmp"])
+def test_a_planted_link_to_a_file_is_replaced_and_not_followed(tmp_path: Path, rec: Path, out: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    partial = stopped(rec, out, 15)
+    (partial / name).unlink(missing_ok=True)
+    (partial / name).symlink_to(victim)
+    extract(rec, out)
+
+    assert b"mine" == victim.read_bytes()
+    assert whole(rec) == tree(out)
+
+
+def test_a_planted_hard_link_is_not_written_through(tmp_path: Path, rec: Path, out: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    partial = stopped(rec, out, 15)
+    (partial / "2" / "14.png").unlink()
+    os.link(victim, partial / "2" / "14.png")
+    extract(rec, out)
+
+    assert b"mine" == victim.read_bytes()
+
+
+def test_a_planted_link_in_place_of_the_list_is_refused(tmp_path: Path, rec: Path, out: Path) -> None:
+    victim = tmp_path / "victim"
+    partial = stopped(rec, out, 15)
+    (partial / "some.lst").rename(victim)
+    (partial / "some.lst").symlink_to(victim)
+    before = victim.read_bytes()
+
+    expected = f"{partial / 'some.lst'}: is not the file that the journal tells of (remove {partial})"
+    assert expected == message_of(extract, rec, out)
+    assert before == victim.read_bytes()
+
+
+def test_a_link_in_place_of_the_partial_folder_is_not_followed(tmp_path: Path, rec: Path, out: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    out.with_name("out.partial").symlink_to(outside)
+
+    assert f"{out}.partial: is in the way, and no folder (remove it)" == message_of(extract, rec, out, force=True)
+
+
+# Damage.
+
+
+def test_damage_among_the_headers_is_found_before_anything_is_written(rec: Path, out: Path) -> None:
+    data = bytearray(rec.read_bytes())
+    at = bounds(many(30))[12]
+    data[at] ^= 1
+    rec.write_bytes(data)
+
+    with pytest.raises(CorruptRecordError) as caught:
+        extract(rec, out)
+    expected = (
+        f"{rec}, record 12, byte {at}: expected the magic 0a 23 d7 ce, found 0b 23 d7 ce (run 'im2rec inspect' on it)"
+    )
+    assert expected == str(caught.value)
+    assert ["some.rec"] == [path.name for path in rec.parent.iterdir()]
+
+
+def test_damage_inside_a_record_ends_the_run_and_the_records_before_it_stay(tmp_path: Path, out: Path) -> None:
+    payloads = [*many(15), plain(15, 0, picture(15) + b"x"), *many(5)]
+    rec = a_rec(tmp_path, payloads)
+    data = bytearray(rec.read_bytes())
+    padding = bounds(payloads)[16] - 1
+    data[padding] = 9
+    rec.write_bytes(data)
+
+    with pytest.raises(CorruptRecordError) as caught:
+        extract(rec, out)
+    assert (15, rec) == (caught.value.record, caught.value.path)
+    assert 10 == json.loads((tmp_path / "out.partial" / MARKER).read_text(encoding="utf-8"))["done"]["records"]
+    assert not out.exists()
+
+
+def test_what_a_killed_run_of_tar_left_behind_is_written_over(rec: Path, out: Path) -> None:
+    def killed(options: ExtractOptions) -> ExtractSummary:
+        def progress(count: int, _share: float) -> None:
+            if count == 20:
+                raise StopHereError
+
+        with pytest.raises(StopHereError):
+            extract(rec, out, options, progress=progress)
+        return extract(rec, out, options)
+
+    options = {"to": "tar", "shard_mb": 0.02}
+    assert 0 < killed(ExtractOptions(**options)).resumed < 20  # type: ignore[arg-type]
+    assert whole(rec, **options) == tree(out)

@@ -1,0 +1,604 @@
+"""Extracting: which records, under which names, and that packing again gives the same file."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import itertools
+import json
+import math
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from extract_helpers import (
+    a_rec,
+    many,
+    packed_again,
+    picture,
+    pictures_in,
+    plain,
+    tree,
+    vector,
+    with_label_bits,
+    with_magics,
+)
+from helpers import GOLDEN, golden_json, message_of, peak_bytes
+
+from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.format.irheader import decode_image_record
+from im2rec.format.recordio import MAGIC, read_records
+from im2rec.images import codec
+from im2rec.inspection import folders
+from im2rec.inspection.extract import ExtractOptions, ExtractSummary, extract
+from im2rec.inspection.samples import BATCH_BYTES, EXTENSIONS, read_samples
+from im2rec.inspection.selection import ScannedFile, choose, label_text
+
+SUFFIXES = [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff", ".ppm", ".jp2"]
+ONE_GROUP = [plain(n, n % 2) for n in range(4)]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def extracted(out: Path, payloads: Sequence[bytes], **options: Any) -> ExtractSummary:
+    """The summary of extracting *payloads* to *out*."""
+    return extract(a_rec(out.parent, payloads), out, ExtractOptions(**options))
+
+
+def names(out: Path) -> list[str]:
+    return sorted(pictures_in(out))
+
+
+def test_pictures_are_files_of_their_label_and_id_and_a_list_names_them_in_file_order(out: Path) -> None:
+    summary = extracted(out, [plain(7, 2), plain(3, 0), plain(11, 2)])
+
+    assert {"2/7.png": picture(7), "0/3.png": picture(3), "2/11.png": picture(11)} == pictures_in(out)
+    assert "7\t2\t2/7.png\n3\t0\t0/3.png\n11\t2\t2/11.png\n" == (out / "some.lst").read_text(encoding="utf-8")
+    assert [".im2rec-extract.json", "0", "2", "some.lst"] == sorted(path.name for path in out.iterdir())
+    assert (3, 3, 3, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
+    assert (sum(len(picture(n)) for n in (7, 3, 11)), str(out / "some.lst")) == (summary.bytes, summary.list_file)
+    assert not out.with_name("out.partial").exists()
+
+
+def test_the_suffix_is_that_of_the_content(out: Path) -> None:
+    extracted(out, [plain(n, 0, picture(n, suffix)) for n, suffix in enumerate(SUFFIXES)])
+
+    assert sorted(f"0/{n}{suffix}" for n, suffix in enumerate(SUFFIXES)) == names(out)
+    assert {kind for _, _, kind in codec._SIGNATURES} == set(EXTENSIONS)
+
+
+LABELS = [
+    (0.0, "0"),
+    (-0.0, "0"),
+    (-3.0, "-3"),
+    (16777216.0, "16777216"),
+    (float(np.float32(0.1)), "0.1"),
+    (float(np.float32(1e-20)), "1e-20"),
+    (float(np.float32(3.4e38)), "339999995214436424907732413799364296704"),
+    (math.inf, "inf"),
+    (-math.inf, "-inf"),
+    (math.nan, "nan"),
+]
+
+
+def test_a_label_is_named_by_the_fewest_digits_that_give_it_back(out: Path) -> None:
+    assert [text for _, text in LABELS] == [label_text(label) for label, _ in LABELS]
+    labels, back = (np.float32([float(pair[n]) for pair in LABELS]) for n in (0, 1))
+    assert np.array_equal(labels, back, equal_nan=True)
+
+    extracted(out, [plain(n, label) for n, (label, _) in enumerate(LABELS)])
+    assert {text for _, text in LABELS} == {name.partition("/")[0] for name in names(out)}
+
+
+ROUND_TRIPS = {
+    "plain": (many(30), {}),
+    "labels": ([plain(n, label) for n, (label, _) in enumerate(LABELS) if str(label) != "-0.0"], {}),
+    "ids": ([plain(id_, 1, picture(0)) for id_ in (2**64 - 1, 0, 2**53 + 1, 9, 9, 0)], {}),
+    "split by magics": ([plain(n, n, with_magics(n)) for n in range(5)], {}),
+    "vectors": ([vector(n, [n % 3, 0.1 * n, 1e9, -0.5]) for n in range(20)], {"pack_label": True}),
+    "both": ([plain(1, 4), vector(2, [5, 6]), plain(3, 0.3), vector(4, range(30))], {"pack_label": True}),
+    "split vectors": ([vector(n, [n, 1, 2], with_magics(n)) for n in range(4)], {"pack_label": True}),
+    "a magic as label": ([plain(1, np.frombuffer(MAGIC, "<f4")[0])], {}),
+    "every kind": ([plain(n, 0, picture(n, suffix)) for n, suffix in enumerate(SUFFIXES)], {}),
+}
+
+
+@pytest.mark.parametrize("case", ROUND_TRIPS)
+def test_what_is_extracted_packs_to_the_same_bytes(out: Path, case: str) -> None:
+    payloads, params = ROUND_TRIPS[case]
+    summary = extracted(out, payloads)
+
+    assert ({}, {}, bool(params)) == (summary.problems, summary.changes, summary.vectors)
+    assert a_rec(out.parent, payloads, "same.rec").read_bytes() == packed_again(out, **params)
+
+
+@pytest.mark.parametrize("name", ["cpp_unchanged", "pass_through", "cpp_pack_label", "jpg_default"])
+def test_files_of_mxnet_pack_to_the_same_bytes(out: Path, name: str) -> None:
+    vectors = extract(GOLDEN / f"{name}.rec", out).vectors
+
+    assert (GOLDEN / f"{name}.rec").read_bytes() == packed_again(out, name, pack_label=vectors)
+
+
+def test_ids_that_stand_there_twice_get_the_ordinal_behind_them(out: Path) -> None:
+    extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2), plain(5, 1)])
+    assert ["1/5-0.png", "1/5-3.png", "1/6.png", "2/5-2.png"] == names(out)
+
+
+def test_an_id_that_is_chosen_once_needs_no_ordinal(out: Path) -> None:
+    extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2)], labels=(1,))
+    assert ["1/5.png", "1/6.png"] == names(out)
+
+
+# What does not come back.
+
+
+def insightface() -> list[bytes]:
+    """A header record, five faces of two people, and their two identity records."""
+    faces = [plain(n, (n - 1) // 3) for n in range(1, 6)]
+    return [vector(0, [6, 8], b""), *faces, vector(6, [1, 4], b""), vector(7, [4, 6], b"")]
+
+
+def test_header_and_identity_records_are_left_out_and_counted(out: Path) -> None:
+    summary = extracted(out, insightface())
+
+    assert ["0/1.png", "0/2.png", "0/3.png", "1/4.png", "1/5.png"] == names(out)
+    assert (8, 5, 5, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
+    assert ({"without a picture": 3}, {}, {}) == (summary.left_out, summary.problems, summary.changes)
+    assert not summary.vectors
+
+
+def test_content_that_is_no_picture_is_written_but_not_listed(out: Path) -> None:
+    summary = extracted(out, [plain(1, 0), plain(2, 0, b"some text")])
+
+    assert {"0/1.png": picture(1), "0/2.bin": b"some text"} == pictures_in(out)
+    assert "1\t0\t0/1.png\n" == (out / "some.lst").read_text(encoding="utf-8")
+    assert ({"not an image": 1}, 1, 2) == (summary.problems, summary.images, summary.pictures)
+
+
+def test_a_file_without_a_single_picture_has_nothing_to_pack(out: Path) -> None:
+    summary = extracted(out, [plain(2, 0, b"some text")])
+
+    assert (None, 0) == (summary.list_file, summary.images)
+    assert ["0/2.bin"] == names(out)
+
+
+def test_records_that_hold_no_whole_header_are_left_out_as_problems(out: Path) -> None:
+    summary = extracted(out, [b"", plain(1, 0), b"short", vector(2, [1, 2])[:30], b"\x09" * 23])
+
+    assert {"too short for an image header": 3, "labels longer than the record": 1} == summary.problems
+    assert (["0/1.png"], {}) == (names(out), summary.left_out)
+
+
+CHANGES = {
+    "vector of a single label": vector(1, [7]),
+    "label field that is not the first label": vector(1, [7, 8], field=0),
+    "label of -0 or an odd NaN": with_label_bits(1, 0x80000000),
+}
+
+
+@pytest.mark.parametrize("why", CHANGES)
+def test_a_header_that_pack_writes_otherwise_is_told_and_its_labels_are_kept(out: Path, why: str) -> None:
+    payloads = [CHANGES[why], plain(2, 0)]
+    summary = extracted(out, payloads)
+
+    assert ({why: 1}, {}) == (summary.changes, summary.problems)
+    again = packed_again(out, pack_label=summary.vectors)
+    first, second = (read_back(data) for data in (a_rec(out.parent, payloads).read_bytes(), again))
+    assert first == second
+    assert again != a_rec(out.parent, payloads).read_bytes()
+
+
+def read_back(rec: bytes) -> list[tuple[int, list[float], bytes]]:
+    """Id, labels and content of every record of the bytes of a ``.rec``."""
+    records = map(decode_image_record, read_records(io.BytesIO(rec)))
+    return [(header.id, np.atleast_1d(header.label).tolist(), content) for header, content in records]
+
+
+@pytest.mark.parametrize("bits", [0x7FC00001, 0xFFC00000, 0x7F800001, 0x80000000])
+def test_labels_whose_bits_no_text_gives_back_are_counted(out: Path, bits: int) -> None:
+    (inside,) = np.array([bits], "<u4").view("<f4")
+    odd = vector(2, [1, 2, 3])[:32] + np.array([inside]).tobytes() + vector(2, [1, 2, 3])[36:]
+
+    assert {"label of -0 or an odd NaN": 2} == extracted(out, [with_label_bits(1, bits), odd, plain(3)]).changes
+
+
+def test_an_id2_is_a_problem_as_nothing_keeps_it(out: Path) -> None:
+    assert {"with an id2, which is not kept": 1} == extracted(out, [plain(1, 0, id2=9), plain(2, 0)]).problems
+
+
+# Which records.
+
+
+def test_head_takes_the_first_of_those_the_other_filters_leave(out: Path) -> None:
+    summary = extracted(out, [*insightface(), plain(9, 1), plain(10, 1)], labels=(1,), head=2)
+
+    assert ["1/4.png", "1/5.png"] == names(out)
+    assert (7, {}) == (summary.pictures, summary.left_out)  # what stands behind is not looked for
+
+
+def test_labels_choose_by_the_first_label_as_float32(out: Path) -> None:
+    payloads = [plain(1, 0.1), vector(2, [0.1, 5]), vector(3, [5, 0.1]), plain(4, math.nan), plain(5, -0.0)]
+    extracted(out, payloads, labels=(0.1, math.nan, 0))
+
+    assert ["0.1/1.png", "0.1/2.png", "0/5.png", "nan/4.png"] == names(out)
+
+
+def test_keys_are_those_of_the_index_and_ids_without_one(tmp_path: Path) -> None:
+    payloads = [plain(10 * n, 0) for n in range(4)]
+    indexed = a_rec(tmp_path, payloads, "indexed.rec", index=True)
+    bare = a_rec(tmp_path, payloads, "bare.rec")
+
+    extract(indexed, tmp_path / "a", ExtractOptions(keys=(1, 3)))
+    extract(bare, tmp_path / "b", ExtractOptions(keys=(30, 0)))
+    assert (["0/10.png", "0/30.png"], ["0/0.png", "0/30.png"]) == (names(tmp_path / "a"), names(tmp_path / "b"))
+
+
+def test_a_key_that_stands_there_twice_gives_both(out: Path) -> None:
+    extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2)], keys=(5,))
+    assert ["1/5-0.png", "2/5-2.png"] == names(out)
+
+
+def test_an_index_in_another_order_than_the_file_names_the_same_records(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, [plain(n, 0) for n in range(4)], index=True)
+    index = rec.with_suffix(".idx")
+    index.write_bytes(b"".join(reversed(index.read_bytes().splitlines(keepends=True))))
+
+    extract(rec, tmp_path / "out", ExtractOptions(keys=(3,)))
+    assert ["0/3.png"] == names(tmp_path / "out")
+
+
+def test_classes_of_few_pictures_are_left_out_by_all_pictures_they_have(out: Path) -> None:
+    payloads = [plain(n, label) for n, label in enumerate([0, 1, 2, 0, 1, 0, -0.0])]
+    extracted(out, [*payloads, vector(9, [2, 2], b"")], min_images=2, keys=(0, 1, 2))
+
+    assert ["0/0.png", "1/1.png"] == names(out)
+
+
+REFUSED = {
+    "no such key": ({"keys": (3, 99)}, "no record has the key 99 (keys run from 0 to 3)"),
+    "a key beyond 64 bits": ({"keys": (2**64,)}, f"no record has the key {2**64} (keys run from 0 to 3)"),
+    "no such label": ({"labels": (1, 7.5)}, "no picture has the label 7.5 (run 'im2rec inspect' on it)"),
+    "too much asked": ({"labels": (1,), "keys": (2,)}, "none of its 4 pictures is chosen (choose by fewer options)"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_choice_that_finds_nothing_is_an_error_that_names_it(out: Path, case: str) -> None:
+    options, message = REFUSED[case]
+
+    with pytest.raises(InputError) as caught:
+        extracted(out, ONE_GROUP, **options)
+    assert f"{out.parent / 'some.rec'}: {message}" == str(caught.value)
+    assert not out.with_name("out.partial").exists()
+
+
+def test_a_file_that_holds_no_pictures_is_an_error(out: Path) -> None:
+    message = message_of(extracted, out, [vector(0, [1, 2], b"")])
+    assert f"{out.parent / 'some.rec'}: holds no pictures (run 'im2rec inspect' on it)" == message
+
+
+def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, ONE_GROUP)
+    (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t4\n")
+
+    extract(rec, tmp_path / "all")
+    message = message_of(extract, rec, tmp_path / "one", ExtractOptions(keys=(1,)))
+    assert f"{tmp_path / 'some.idx'}: no record starts at byte 4 (it belongs to another file)" == message
+
+
+BAD_OPTIONS = {
+    "head=0 must be 1 or more": {"head": 0},
+    "min_images=-1 must be 1 or more": {"min_images": -1},
+    "--to=zip must be folder or tar": {"to": "zip"},
+    "--classes names folders, and --to tar makes none (leave it out)": {"to": "tar", "classes": "x.classes.txt"},
+    "--shard-size is for --to tar (add --to tar)": {"shard_mb": 10.0},
+    "--shard-size=0 must be above 0": {"to": "tar", "shard_mb": 0.0},
+    "--shard-size=nan must be above 0": {"to": "tar", "shard_mb": math.nan},
+    "--shard-size=inf must be above 0": {"to": "tar", "shard_mb": math.inf},
+}
+
+
+@pytest.mark.parametrize("message", BAD_OPTIONS)
+def test_options_are_held_against_what_they_may_be(message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        ExtractOptions(**BAD_OPTIONS[message])
+    assert message == str(caught.value)
+
+
+# Class folders.
+
+
+def classes_file(folder: Path, *names: str) -> Path:
+    path = folder / "some.classes.txt"
+    path.write_bytes("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
+    return path
+
+
+def test_classes_give_the_folders(out: Path) -> None:
+    classes = classes_file(out.parent, "cats", "dogs/räudige Hunde", ".", "./x//y/", "\udcff")
+    extracted(out, [plain(n, n) for n in range(5)], classes=classes)
+
+    expected = ["cats/0.png", "dogs/räudige Hunde/1.png", "2.png", "x/y/3.png", "\udcff/4.png"]
+    assert sorted(expected) == names(out)
+    assert a_rec(out.parent, [plain(n, n) for n in range(5)]).read_bytes() == packed_again(out)
+
+
+UNFIT = {
+    "/etc": "is an absolute path or names a drive",
+    "\\\\server\\share": "is an absolute path or names a drive",
+    "\\tmp": "is an absolute path or names a drive",
+    "C:": "is an absolute path or names a drive",
+    "c:cats": "is an absolute path or names a drive",
+    "..": "leads out by '..'",
+    "cats/../../dogs": "leads out by '..'",
+    "cats\\..\\..\\dogs": "leads out by '..'",
+    "cats\0": "holds a NUL",
+    "a\tb": "cannot stand in a list (a TAB, a line break, or a blank at its start)",
+    " cats": "cannot stand in a list (a TAB, a line break, or a blank at its start)",
+    "some.lst": "is the name of a file that is written there",
+    ".IM2REC-extract.json/x": "is the name of a file that is written there",
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_class_that_leads_out_or_cannot_be_listed_is_refused(out: Path, name: str) -> None:
+    classes = classes_file(out.parent, "fine", name)
+    message = message_of(extracted, out, [plain(1, 0)], classes=classes)
+
+    assert f"{classes}, line 2: the class {name!r} {UNFIT[name]} (name a folder inside DIR)" == message
+    assert ["some.classes.txt", "some.rec"] == sorted(path.name for path in out.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["a<b", "ab:c", "NUL", "com1.jpg", "cats.", "cats /x", "a\\b", 'say "x"', "a*", "\x07"]
+)
+def test_what_windows_takes_in_no_name_is_refused_there_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "" == folders._unfit(name, set())
+    monkeypatch.setattr(folders.os, "name", "nt")
+    assert "holds what Windows takes in no name" == folders._unfit(name, set())
+    assert ["", ""] == [folders._unfit(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
+
+
+@pytest.mark.parametrize(("label", "text"), [(2, "2"), (-1, "-1"), (0.5, "0.5"), (math.nan, "nan"), (math.inf, "inf")])
+def test_a_label_without_a_line_is_an_error_that_names_it(out: Path, label: float, text: str) -> None:
+    classes = classes_file(out.parent, "cats", "dogs")
+    message = message_of(extracted, out, [plain(1, 0), plain(2, label)], classes=classes)
+
+    assert f"{classes}: has no line for the label {text} (it holds 2; line 1 is label 0)" == message
+
+
+# Tar shards.
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+
+
+def test_a_sample_of_a_shard_is_its_picture_its_class_and_all_its_labels(out: Path) -> None:
+    payloads = [plain(7, 2), vector(2**40, [0.1, 3, 1e9]), plain(7, 0.5), plain(3, 1, b"text")]
+    summary = extracted(out, payloads, to="tar")
+
+    expected = {
+        "000000007-0.png": picture(7),
+        "000000007-0.cls": b"2",
+        "1099511627776.png": picture(2**40),
+        "1099511627776.cls": b"0.1",
+        "1099511627776.json": b'{"id": 1099511627776, "labels": [0.1, 3.0, 1000000000.0]}',
+        "000000007-2.png": picture(7),
+        "000000007-2.cls": b"0.5",
+        "000000003.bin": b"text",
+        "000000003.cls": b"1",
+    }
+    assert list(expected.items()) == list(members(out / "some-000000.tar").items())
+    assert (1, 3, {"not an image": 1}, None) == (summary.shards, summary.images, summary.problems, summary.list_file)
+    assert ["some-000000.tar"] == names(out)
+    assert {"id": 2**40, "labels": [0.1, 3.0, 1e9]} == json.loads(expected["1099511627776.json"])
+
+
+def test_shards_are_what_tarfile_writes_and_say_nothing_of_time_or_owner(out: Path) -> None:
+    extracted(out, many(10), to="tar")
+    data = (out / "some-000000.tar").read_bytes()
+
+    again = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(data)) as old,
+        tarfile.open(fileobj=again, mode="w", format=tarfile.USTAR_FORMAT) as new,
+    ):
+        for member in old:
+            assert (0, 0, 0, 0o644, "", "") == tuple(
+                getattr(member, name) for name in ("mtime", "uid", "gid", "mode", "uname", "gname")
+            )
+            new.addfile(member, old.extractfile(member))
+    assert again.getvalue() == data
+
+
+def test_shards_are_bounded_and_complete_and_the_same_each_time(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, many(100))
+    options = ExtractOptions(to="tar", shard_mb=0.05)
+    for name in ("one", "two"):
+        summary = extract(rec, tmp_path / name, options)
+
+    shards = sorted((tmp_path / "one").glob("*.tar"))
+    assert ([f"some-{n:06d}.tar" for n in range(len(shards))], summary.shards) == (
+        [s.name for s in shards],
+        len(shards),
+    )
+    assert 3 < len(shards) < 20
+    assert max(shard.stat().st_size for shard in shards) <= 50_000
+    assert pictures_in(tmp_path / "one") == pictures_in(tmp_path / "two")
+    assert [f"{n:09d}.cls" for n in range(100)] == [
+        name for shard in shards for name in members(shard) if name.endswith(".cls")
+    ]
+
+
+def test_a_sample_that_fills_a_shard_to_the_last_byte_still_fits(tmp_path: Path) -> None:
+    content = picture(0) + bytes(8192 - len(picture(0)))  # two such samples and the end of a tar take 20480 bytes
+    rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(3)])
+
+    for name, shard_mb, sizes in (("fits", 0.02048, [20480] * 2), ("not", 0.020479, [20480] * 3)):
+        extract(rec, tmp_path / name, ExtractOptions(to="tar", shard_mb=shard_mb))
+        assert sizes == [path.stat().st_size for path in sorted((tmp_path / name).glob("*.tar"))]
+
+
+def test_a_sample_larger_than_a_shard_gets_its_own(tmp_path: Path) -> None:
+    large = picture(0) + bytes(40_000)
+    rec = a_rec(tmp_path, [plain(0, 0), plain(1, 0, large), plain(2, 0)])
+
+    assert 3 == extract(rec, tmp_path / "out", ExtractOptions(to="tar", shard_mb=0.02)).shards
+    assert large == members(tmp_path / "out" / "some-000001.tar")["000000001.png"]
+
+
+# The folder that it ends in.
+
+
+def test_an_empty_folder_is_taken_over_and_the_name_may_be_a_link(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, ONE_GROUP)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    extract(rec, tmp_path / "link")
+
+    assert 4 == len(pictures_in(tmp_path / "real"))
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_an_earlier_extraction_is_replaced_with_force_alone(tmp_path: Path) -> None:
+    rec, out = a_rec(tmp_path, ONE_GROUP), tmp_path / "out"
+    extract(rec, out)
+    before = tree(out)
+
+    refused = message_of(extract, rec, out, ExtractOptions(head=1))
+    assert before == tree(out)
+    extract(rec, out, ExtractOptions(head=1), force=True)
+    assert (
+        f"{out}: exists already and is not empty (choose another folder, or replace it with --force)",
+        ["0/0.png"],
+        ["out", "some.rec"],
+    ) == (refused, names(out), sorted(path.name for path in tmp_path.iterdir()))
+
+
+def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
+    rec, out = a_rec(tmp_path, ONE_GROUP), tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").touch()
+
+    for force in (False, True):
+        with pytest.raises(OutputError) as caught:
+            extract(rec, out, force=force)
+        assert f"{out}: exists already and is not empty (choose another folder)" == str(caught.value)
+    assert {"mine.txt": b""} == tree(out)
+
+
+def test_an_extraction_that_holds_the_input_is_not_replaced(tmp_path: Path) -> None:
+    rec, out = a_rec(tmp_path, ONE_GROUP), tmp_path / "out"
+    extract(rec, out)
+    inside = rec.rename(out / "some.rec")
+
+    with pytest.raises(OutputError) as caught:
+        extract(inside, out, force=True)
+    assert f"{out}: holds {inside} and is not replaced (choose another folder)" == str(caught.value)
+
+
+def test_what_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rec = a_rec(tmp_path, ONE_GROUP)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    no_mount = "is a mount point or the folder you are in, which cannot be replaced by a finished one"
+
+    assert f"{rec}: is a file (name a folder)" == message_of(extract, rec, rec)
+    missing = tmp_path / "no" / "out"
+    assert f"{missing}: the folder {missing.parent} is missing (make it first)" == message_of(extract, rec, missing)
+    for name in (".", "..", here, "/"):
+        real = Path(name).resolve()
+        assert f"{real}: {no_mount} (name a new folder in it)" == message_of(extract, rec, name)
+    assert ["here", "some.rec"] == sorted(path.name for path in tmp_path.iterdir())
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path) == here)
+    assert f"{here}: {no_mount} (name a new folder in it)" == message_of(extract, rec, here)
+
+
+def test_a_dry_run_tells_and_writes_nothing(out: Path) -> None:
+    rec = a_rec(out.parent, [*many(9), vector(20, [2, 3]), vector(21, [2, 3], b"")])
+    told = extract(rec, out, dry_run=True)
+    assert ["some.rec"] == [path.name for path in out.parent.iterdir()]
+
+    done = extract(rec, out)
+    same = ("records", "pictures", "images", "classes", "left_out", "changes", "problems", "vectors", "list_file")
+    assert {name: getattr(done, name) for name in same} == {name: getattr(told, name) for name in same}
+    assert (True, False) == (told.dry_run, done.dry_run)
+    assert done.bytes <= told.bytes <= done.bytes + 4 * 2 + 3 * 10
+
+
+# Memory.
+
+
+def test_the_walk_takes_21_bytes_a_record_and_reading_no_more_than_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("im2rec.inspection.samples.BATCH_RECORDS", 200)
+    count = 20_000
+    rec = a_rec(tmp_path, [plain(n, n % 7, b"\xff\xd8\xff" + bytes(n % 50)) for n in range(count)])
+
+    with ScannedFile(rec) as file:
+        assert 21 * count == sum(a.nbytes for a in (file.keys, file.offsets, file.labels, file.states))
+
+        chosen = choose(file, ExtractOptions())
+        assert peak_bytes(lambda: [len(batch) for batch in read_samples(file, chosen, 0)]) < 1_500_000
+    assert peak_bytes(lambda: choose(ScannedFile(rec), ExtractOptions())) < 4_500_000
+    for to in ("folder", "tar"):
+        few, more = (
+            peak_bytes(lambda: extract(rec, tmp_path / f"{to}{n}", ExtractOptions(to=to, head=n)))  # noqa: B023
+            for n in (200, 800)
+        )
+        assert more < few + 100_000
+
+
+def test_large_records_are_read_a_bounded_batch_at_a_time(tmp_path: Path) -> None:
+    content = picture(0) + bytes(BATCH_BYTES // 10)
+    rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(40)] + [plain(99, 0, bytes(2 * BATCH_BYTES))])
+
+    with ScannedFile(rec) as file:
+        sizes = [len(batch) for batch in read_samples(file, choose(file, ExtractOptions()), 0)]
+    assert [9] * 4 + [4, 1] == sizes
+    assert peak_bytes(lambda: extract(rec, tmp_path / "out", ExtractOptions(head=40))) < 4 * BATCH_BYTES
+
+
+def test_batches_together_are_the_chosen_records_from_any_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("im2rec.inspection.samples.BATCH_RECORDS", 4)
+    rec = a_rec(tmp_path, many(23))
+
+    with ScannedFile(rec) as file:
+        chosen = choose(file, ExtractOptions(labels=(0, 2)))
+        for start in range(len(chosen.ordinals) + 1):
+            read = itertools.chain.from_iterable(read_samples(file, chosen, start))
+            assert [n for n in range(23) if n % 3 != 1][start:] == [sample.ordinal for sample in read]
+
+
+def test_progress_grows_to_the_whole_and_counts_pictures(out: Path) -> None:
+    seen: list[tuple[int, float]] = []
+    extract(a_rec(out.parent, many(2500)), out, ExtractOptions(to="tar"), progress=lambda *pair: seen.append(pair))
+
+    assert ([0, 1000, 2000, 2500], 1.0) == (sorted({count for count, _ in seen}), seen[-1][1])
+    assert [share for _, share in seen] == sorted(share for _, share in seen)
+
+
+def test_the_summary_is_plain_data(out: Path) -> None:
+    data = dataclasses.asdict(extracted(out, [plain(1, 0), vector(2, [1, 2], b"")]))
+    assert data == json.loads(json.dumps(data))
+
+
+def test_vectors_of_the_python_tool_come_out_too(out: Path) -> None:
+    summary = extract(GOLDEN / "multi_label_packed.rec", out)
+
+    assert (len(golden_json("multi_label_packed")["records"]), True) == (summary.images, summary.vectors)
+    assert {"label field that is not the first label": 2} == summary.changes  # one has 0 for its first label
