@@ -9,7 +9,6 @@ Source: mxnet tools/im2rec.py, ``read_list`` and ``write_list``; tools/im2rec.cc
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -44,13 +43,8 @@ def list_line(id_: int, labels: Iterable[float], path: str) -> str:
         raise ListFormatError(
             f"{path!r} needs a label and an id from 0 to 2^64 - 1, not {id_} with {len(labels)} labels"
         )
-    numbers = [_written(float(label)) for label in labels]
+    numbers = [str(int(label)) if float(label).is_integer() else repr(float(label)) for label in labels]
     return "\t".join([str(id_), *numbers, path]) + "\n"
-
-
-def _written(label: float) -> str:
-    whole = label.is_integer() and (label != 0 or math.copysign(1, label) > 0)  # -0.0 keeps its sign as it is
-    return str(int(label)) if whole else repr(label)
 
 
 def is_listable(path: str) -> bool:

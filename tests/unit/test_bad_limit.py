@@ -1,0 +1,80 @@
+import pytest
+from helpers import message_of
+
+from im2rec.build.bad_limit import BadCount, BadLimit, TooManyBadError
+from im2rec.build.records import MISSING, Bad
+from im2rec.errors import ParameterError
+
+
+def bad(line: int, reason: str = "cut short") -> Bad:
+    return Bad(line, line, f"{line}.jpg", reason, "the picture data ends early")
+
+
+def stopped_at(limit: str, good: str) -> int | None:
+    """The line (from 1) at which a run with these good (``+``) and bad (``-``) lines stops."""
+    count = BadCount(BadLimit.parse(limit))
+    try:
+        for line, sign in enumerate(good, 1):
+            count.add(sign == "+", None if sign == "+" else bad(line))
+    except TooManyBadError:
+        return line
+    return None
+
+
+@pytest.mark.parametrize(
+    ("limit", "good", "line"),
+    [
+        ("0", "+-", 2),
+        ("2", "--+-", 4),
+        ("2", "--+", None),
+        ("10%", "-" * 99, None),  # of less than a hundred lines a share says little
+        ("10%", "-" * 99 + "+", None),  # a good line never stops a run
+        ("10%", "-" * 100, 100),
+        ("10%", "-" * 10 + "+" * 90, None),
+        ("10%", "-" * 10 + "+" * 90 + "-", 101),
+        ("10%", "+" * 1000 + "-" * 111, None),
+        ("10%", "+" * 1000 + "-" * 112, 1112),
+        ("0%", "+" * 99 + "-", 100),
+        ("100%", "-" * 500, None),
+    ],
+)
+def test_a_run_stops_at_the_first_bad_line_beyond_the_limit(limit: str, good: str, line: int | None) -> None:
+    assert line == stopped_at(limit, good)
+
+
+@pytest.mark.parametrize("limit", ["", "x", "-1", "-1%", "101%", "nan%", "1.5", "%", "5 %%"])
+def test_a_limit_is_a_number_or_a_percentage(limit: str) -> None:
+    expected = f"--max-bad={limit} must be a number of images, or a percentage such as 10%"
+    with pytest.raises(ParameterError) as caught:
+        BadLimit.parse(limit)
+    assert expected == str(caught.value)
+
+
+def test_the_message_counts_and_names_the_one_that_was_too_many() -> None:
+    count = BadCount(BadLimit.parse("1"))
+    count.add(False, bad(1))
+
+    expected = (
+        "line 2: 2 of 2 images are bad, more than --max-bad 1 allows; this one: 2.jpg: the picture data ends early"
+    )
+    assert f"{expected} (raise --max-bad to go on)" == message_of(count.add, False, bad(2))
+
+
+def test_ten_missing_images_at_the_start_ask_for_the_root() -> None:
+    count = BadCount(BadLimit.parse("100%"))
+    for line in range(1, 10):
+        count.add(False, bad(line, MISSING))
+
+    expected = (
+        "the first 10 images are all missing, 10.jpg for one "
+        "(is ROOT the folder that the paths of the list start from?)"
+    )
+    assert expected == message_of(count.add, False, bad(10, MISSING))
+
+
+def test_one_good_image_among_the_first_ten_is_a_root() -> None:
+    count = BadCount(BadLimit.parse("100%"))
+    count.add(True, None)
+    for line in range(2, 40):
+        count.add(False, bad(line, MISSING))
+    assert (39, 38) == (count.lines, count.bad)

@@ -1,0 +1,92 @@
+"""``draft`` and ``max_side``: sizes, and what is said of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import message_of
+from picture_helpers import a_list_of_pictures, encoded, im2rec, pixels_of, texture
+from PIL import Image
+
+from im2rec.build.pack_params import PackParams
+from im2rec.build.records import store_image, stored_size
+from im2rec.images.codec import decode
+
+SMOOTH = np.asarray(Image.fromarray(texture(20, 27)).resize((805, 600), Image.Resampling.BICUBIC))
+PHOTO = encoded(SMOOTH, quality=90)
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    height, width = pixels_of(content).shape[:2]
+    return width, height
+
+
+@pytest.mark.parametrize("keys", [{"resize": 64}, {"resize": 70, "center_crop": 1}, {"max_side": 100}, {"resize": 599}])
+def test_a_draft_has_the_size_of_the_full_decode(keys: dict[str, int]) -> None:
+    full, _ = store_image(PHOTO, 0, PackParams(**keys))
+    draft, _ = store_image(PHOTO, 0, PackParams(draft=1, **keys))
+
+    assert size_of(full) == size_of(draft)
+
+
+def test_a_draft_is_close_to_the_full_decode_and_noted() -> None:
+    full, none = store_image(PHOTO, 0, PackParams(resize=64, encoding=".png", inter_method=3))
+    draft, notes = store_image(PHOTO, 0, PackParams(resize=64, encoding=".png", inter_method=3, draft=1))
+
+    assert ([], ["decoding at reduced scale"]) == (none, notes)
+    assert full != draft
+    assert np.abs(pixels_of(full).astype(int) - pixels_of(draft)).mean() < 4
+
+
+def test_a_picture_that_is_not_much_too_large_is_decoded_whole() -> None:
+    full, _ = store_image(PHOTO, 0, PackParams(resize=590))
+    assert (full, []) == store_image(PHOTO, 0, PackParams(resize=590, draft=1))
+    whole = store_image(PHOTO, 0, PackParams())
+    assert whole == store_image(PHOTO, 0, PackParams(draft=1))
+
+
+def test_a_turned_picture_is_drafted_upright() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    content = encoded(texture(400, 800), exif=exif)
+    full, _ = store_image(content, 0, PackParams(resize=50))
+    draft, notes = store_image(content, 0, PackParams(resize=50, draft=1))
+
+    assert ((50, 100), (50, 100)) == (size_of(full), size_of(draft))
+    assert ["decoding at reduced scale"] == notes
+
+
+def test_decoding_takes_the_smallest_scale_that_is_no_smaller() -> None:
+    shapes = [decode(PHOTO, at_least=(edge, edge)).pixels.shape[:2] for edge in (1, 75, 150, 300, 600)]
+
+    assert [(75, 101), (75, 101), (150, 202), (300, 403), (600, 805)] == shapes
+
+
+@pytest.mark.parametrize(
+    ("size", "keys", "stored"),
+    [
+        ((800, 600), {"max_side": 400}, (400, 300)),
+        ((600, 801), {"max_side": 400}, (299, 400)),
+        ((400, 300), {"max_side": 400}, (400, 300)),
+        ((4000, 3), {"max_side": 100}, (100, 1)),
+        ((800, 600), {"max_side": 400, "center_crop": 1}, (400, 400)),
+        ((800, 600), {"max_side": 0}, (800, 600)),
+    ],
+)
+def test_max_side_caps_the_longer_edge(size: tuple[int, int], keys: dict[str, int], stored: tuple[int, int]) -> None:
+    assert stored == stored_size(*size, PackParams(**keys))
+
+
+def test_max_side_excludes_resize() -> None:
+    expected = "max_side=9 excludes resize=8 (give one of the two)"
+    assert expected == message_of(PackParams, resize=8, max_side=9)
+    assert (9, 0) == (PackParams(resize=0, max_side=9).max_side, PackParams(resize=0, max_side=9).resize)
+
+
+def test_the_summary_counts_what_was_decoded_at_reduced_scale(tmp_path: Path) -> None:
+    listed, root = a_list_of_pictures(tmp_path, 3)  # 36 x 24 pixels, but for the first
+    (root / "0.jpg").write_bytes(PHOTO)
+    code, out, _ = im2rec("pack", listed, root, tmp_path / "o.rec", "resize=24", "draft=1", "--workers", "1")
+
+    assert 0 == code
+    assert "  noted     1 with decoding at reduced scale\n" in out

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+from helpers import image_payload, write_rec
+from picture_helpers import encoded, im2rec, texture
+
+from im2rec.inspection import verify as verify_module
+from im2rec.inspection.model import Failure
+from im2rec.inspection.verify import verify
+
+JPEG = encoded(texture(), quality=90)
+
+
+def damaged_set(folder: Path) -> Path:
+    contents = [JPEG, JPEG[:-40], b"no picture", JPEG[:-2], encoded(texture(), "PNG"), b"", JPEG]
+    payloads = [image_payload(10 + n, 1.0, content) for n, content in enumerate(contents)] + [b"short"]
+    return write_rec(folder / "some.rec", payloads)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_picture_is_decoded_and_failures_come_in_file_order(tmp_path: Path, workers: int) -> None:
+    found = verify(damaged_set(tmp_path), workers=workers)
+
+    assert (4, 1, {"no end marker": 1}) == (found.decoded, found.without, found.flaws)
+    assert [(1, 11, "cut short"), (2, 12, "not an image"), (7, None, "no image header")] == [
+        (bad.record, bad.id, bad.reason) for bad in found.failures
+    ]
+    assert all(bad.offset > 0 for bad in found.failures)
+
+
+def test_the_size_of_a_task_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = damaged_set(tmp_path)
+    whole = verify(path, workers=1)
+    monkeypatch.setattr(verify_module, "BATCH_BYTES", 1)
+    assert whole == verify(path, workers=1)
+
+
+def test_damage_of_the_framing_is_left_to_the_survey(tmp_path: Path) -> None:
+    path = damaged_set(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[0:4] = b"????"
+    path.write_bytes(data)
+
+    assert 3 == verify(path, workers=1).decoded
+    code, out, _ = im2rec("inspect", path, "--verify", "--workers", "1")
+    assert 5 == code
+    assert "\n  damaged " in out
+
+
+def test_padding_that_is_not_zero_is_a_damaged_record(tmp_path: Path) -> None:
+    path = write_rec(
+        tmp_path / "a.rec", [image_payload(0, 1.0, encoded(texture(), "PNG") + b"x" * n) for n in range(4)]
+    )
+    data = bytearray(path.read_bytes())
+    at = next(n for n in range(4) if (24 + len(encoded(texture(), "PNG")) + n) % 4 == 3)
+    offset = int(path.with_suffix(".idx").read_text().splitlines()[at].split()[1])
+    end = offset + 8 + 24 + len(encoded(texture(), "PNG")) + at
+    data[end] = 7
+    path.write_bytes(data)
+
+    (failure,) = verify(path, workers=1).failures
+    assert Failure(at, offset, None, "damaged record", "expected zero padding, found 07") == failure
+
+
+def test_the_command_lists_failures_and_ends_with_3(tmp_path: Path) -> None:
+    code, out, err = im2rec("inspect", damaged_set(tmp_path), "--verify", "--workers", "1", "-q")
+
+    assert (3, "") == (code, err)
+    assert "  decoded   4 pictures, 1 of them with no end marker; 3 failures\n" in out
+    assert "  failed    record 1, id 11, byte " in out
+
+
+def test_a_whole_file_passes(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, 1.0, JPEG) for n in range(3)])
+    code, out, _ = im2rec("inspect", path, "--verify", "--workers", "1")
+
+    assert 0 == code
+    assert "  decoded   3 pictures; 0 failures\n" in out
