@@ -82,8 +82,10 @@ def _read(root: str, path: str) -> bytes:
         return read_file(os.path.join(root, path))  # noqa: PTH118 - an absolute path stays one, at a third of Path's time
     except FileNotFoundError:
         raise ImageError("no such file", reason=MISSING) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ImageError(reason(error) if isinstance(error, OSError) else str(error), reason=UNREADABLE) from None
+    except OSError as error:
+        raise ImageError(reason(error), reason=UNREADABLE) from None
+    except ValueError:
+        raise ImageError("a zero byte in the name", reason=UNREADABLE) from None
 
 
 def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, list[str]]:

@@ -315,7 +315,7 @@ def test_every_bad_line_and_picture_is_told_in_its_place_and_the_rest_packed(roo
         Bad(5, 15, "text.jpg", "not an image", "holds no picture that can be read"),
         Bad(6, 16, "cut.jpg", "cut short", chunk.bad[4].detail),  # in the words of the library
         Bad(7, 17, "c", "unreadable", "is a directory"),
-        Bad(8, 18, "nul\0.jpg", "unreadable", "embedded null byte"),
+        Bad(8, 18, "nul\0.jpg", "unreadable", "a zero byte in the name"),
     ] == chunk.bad
 
 
