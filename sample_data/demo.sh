@@ -15,3 +15,5 @@ run im2rec pack build/demo/photos_train.lst sample_data/photos build/demo/train.
 run im2rec inspect build/demo/train.rec
 run im2rec pack sample_data/labels4.lst sample_data/photos build/demo/labels4.rec resize=128 label_width=4 pack_label=1
 run im2rec inspect build/demo/labels4.rec --head 2
+run im2rec inspect build/demo/train.rec --verify --sheet build/demo/sheet.png
+run im2rec extract build/demo/train.rec build/demo/images --classes build/demo/photos.classes.txt
