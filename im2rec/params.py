@@ -58,8 +58,9 @@ def check(params: Any) -> None:
 
     Called from ``__post_init__``. Raises ParameterError naming the parameter, the value and what is allowed.
     """
+    kinds = _types(type(params))
     for field in dataclasses.fields(params):
-        value = _converted(field.name, getattr(params, field.name), _types(type(params))[field.name])
+        value = _converted(field.name, getattr(params, field.name), kinds[field.name])
         _check_bounds(field, value)
         object.__setattr__(params, field.name, value)
 

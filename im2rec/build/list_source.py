@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +28,9 @@ class ListLines:
         self.path = Path(path)
         self.label_width = label_width
         self._position = 0
+        with reading(path):
+            if not stat.S_ISREG(self.path.stat().st_mode) and not self.path.is_dir():
+                raise InputError(f"{os.fspath(path)}: is no file: a list is read twice", hint="save it to a file first")
         with reading(path), self.path.open("rb") as stream:
             self.size = stream.seek(0, os.SEEK_END)
             stream.seek(0)

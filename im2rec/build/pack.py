@@ -87,6 +87,8 @@ def pack(
     if options.dry_run:
         for batch in _batches(entries, pace):
             tally.add(_looked_at(batch, Path(root)))
+            if progress:
+                progress(tally.images, lines.share_read())
         tally.refuse_nothing()
     else:
         work = functools.partial(pack_chunk, root=os.fspath(root), params=params)

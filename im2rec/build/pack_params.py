@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from im2rec.errors import ParameterError
-from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS
+from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS, MAX_PIXELS
 from im2rec.params import check, param
 
 IMAGE_KEYS = (
@@ -26,7 +26,7 @@ IMAGE_KEYS = (
 class PackParams:
     """What happens to each picture and label on its way into the ``.rec``."""
 
-    resize: int = param(-1, doc="Length of the shorter edge in pixels; 0 and -1 keep the size.", low=-1)
+    resize: int = param(-1, doc="Length of the shorter edge in pixels; 0 and -1 keep the size.", low=-1, high=65535)
     max_side: int = param(-1, doc="Cap the longer edge at this many pixels; excludes resize.", low=-1, reference="ours")
     center_crop: bool = param(
         False,
@@ -47,6 +47,12 @@ class PackParams:
     draft: bool = param(
         False,
         doc="Decode large JPEGs at the smallest scale that is no smaller than what is stored: faster, other pixels.",
+        reference="ours",
+    )
+    max_pixels: int = param(
+        MAX_PIXELS,
+        doc="Pictures that claim more pixels are bad: a few bytes can claim gigabytes.",
+        low=1,
         reference="ours",
     )
     unchanged: bool = param(False, doc="Store the files as they are; excludes the keys above, engine and png_level.")

@@ -139,7 +139,7 @@ class Tally:
                 f"{self.many_labels} images have several labels, only the first is stored; keep all with pack_label=1"
             )
         if self.rounded is not None:
-            labels = ", ".join(f"{label:.0f}" for label in self.rounded.labels if _rounds(label))
+            labels = ", ".join(f"{label:.17g}" for label in self.rounded.labels if _rounds(label))
             found.append(f"line {self.rounded.line}: float32 cannot hold the label {labels}; it is rounded")
         if self.ids:
             ids = np.sort(np.frombuffer(self.ids, np.uint64))

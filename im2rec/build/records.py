@@ -99,7 +99,7 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
             raise ImageError(f"the file is {kind}", reason=kind)
         return content, _notes("", turned=orientation(content) == 1)
     full, wanted = _draft_sizes(content, params)
-    image, flaw = decode(content, params.color, at_least=wanted)
+    image, flaw = decode(content, params.color, at_least=wanted, max_pixels=params.max_pixels)
     notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
     height, width = image.shape[:2]
     full = full or (width, height)

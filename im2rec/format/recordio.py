@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
-from im2rec.errors import CorruptRecordError, RecordTooLargeError
+from im2rec.errors import CorruptRecordError, ParameterError, RecordTooLargeError
 
 MAGIC = b"\x0a\x23\xd7\xce"
 MAGIC_WORD = 0xCED7230A
@@ -64,10 +64,12 @@ def encode_record(payload: bytes) -> bytes:
     Returns magic, length word, payload and zero padding: always a multiple of 4 bytes.
     A payload holding the magic at a 4-byte boundary is cut there and the magic itself
     is dropped, so that a reader can find the next record from any aligned offset.
-    Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes.
+    Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes, ParameterError for what is no ``bytes``.
 
     Source: dmlc-core src/recordio.cc, ``RecordIOWriter::WriteRecord``.
     """
+    if not isinstance(payload, bytes):
+        raise ParameterError(f"a payload must be bytes, not {type(payload).__name__}")
     if len(payload) > MAX_PAYLOAD:
         raise RecordTooLargeError(
             f"a payload of {len(payload)} bytes exceeds {MAX_PAYLOAD}", hint="lower the quality, or resize"
@@ -118,10 +120,14 @@ def read_parts(source: Source, offset: int) -> list[Part]:
     Raises CorruptRecordError where the chain breaks: a part that is no first one, a first part followed by another
     first one, an end of file inside, or an inner part whose length is no multiple of 4.
     """
+    return list(_chain(source, offset))
+
+
+def _chain(source: Source, offset: int) -> Iterator[Part]:
     part = parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size)
     if part.flag in (MIDDLE, LAST):
         raise CorruptRecordError(f"expected the start of a record, found a part with flag {part.flag}", offset=offset)
-    parts = [part]
+    yield part
     while part.flag in (FIRST, MIDDLE):
         # The writer cuts at aligned magics only, so data before a cut is never padded.
         if part.length % 4:
@@ -135,8 +141,7 @@ def read_parts(source: Source, offset: int) -> list[Part]:
         if part.flag not in (MIDDLE, LAST):
             problem = f"expected a middle or last part of the record at byte {offset}, found a new record"
             raise CorruptRecordError(problem, offset=at)
-        parts.append(part)
-    return parts
+        yield part
 
 
 def read_record(source: Source, offset: int) -> tuple[bytes, int]:
@@ -252,12 +257,13 @@ def find_record(source: Source, offset: int) -> int | None:
     Source: ours; the reference has no way back.
     """
     wanted, longest = _FIND_BYTES
+    dead_ends: set[int] = set()  # parts from which no chain comes to an end: looked at once, however many lead there
     while offset < source.size:
         window = source.read_at(offset, wanted)
         wanted = min(2 * wanted, longest)
         at = window.find(MAGIC)
         while at >= 0:
-            if _whole_record(source, offset + at, follow=1 if (offset + at) % 4 else 0):
+            if _whole_record(source, offset + at, dead_ends, follow=1 if (offset + at) % 4 else 0):
                 return offset + at
             at = window.find(MAGIC, at + 1)
         if offset + len(window) >= source.size or len(window) < len(MAGIC):  # the end, or a file cut while open
@@ -266,13 +272,19 @@ def find_record(source: Source, offset: int) -> int | None:
     return None
 
 
-def _whole_record(source: Source, offset: int, *, follow: int) -> bool:
+def _whole_record(source: Source, offset: int, dead_ends: set[int], *, follow: int) -> bool:
+    seen = []
     try:
-        end = read_parts(source, offset)[-1].end
+        for part in _chain(source, offset):
+            if part.start in dead_ends:
+                raise CorruptRecordError("leads nowhere")  # noqa: TRY301 - as what made it one
+            seen.append(part.start)
     except CorruptRecordError:
+        dead_ends.update(seen)
         return False
+    end = part.end
     if end == source.size:
         return True
     if follow:
-        return _whole_record(source, end, follow=follow - 1)
+        return _whole_record(source, end, dead_ends, follow=follow - 1)
     return source.read_at(end, 4) == MAGIC

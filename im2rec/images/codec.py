@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import io
 import threading
 import warnings
@@ -23,6 +22,7 @@ from PIL import UnidentifiedImageError
 
 from im2rec.errors import ImageError
 from im2rec.images import jpeg
+from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.exif import UPRIGHT, parse_orientation, turned
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
@@ -31,10 +31,10 @@ AS_STORED, GREY, COLOR = -1, 0, 1
 END_OF_IMAGE = b"\xff\xd9"
 ORIENTATION_TAG = 274
 _WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
-_PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 6)  # RGB, RGBA
+_PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
 _OPENING = threading.Lock()  # warning filters are the whole program's
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
-CUT, STRAY, NO_END = "cut short", "stray bytes", "no end marker"
+CUT, STRAY, NO_END, TOO_LARGE = "cut short", "stray bytes", "no end marker", "too many pixels"
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", 0, "JPEG"),
@@ -100,7 +100,9 @@ def image_info(content: bytes) -> ImageInfo:
         return ImageInfo(kind, picture.height, picture.width, len(picture.getbands()))
 
 
-def decode(content: bytes, color: int = COLOR, *, at_least: tuple[int, int] | None = None) -> Decoded:
+def decode(
+    content: bytes, color: int = COLOR, *, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
+) -> Decoded:
     """The pixels of an encoded picture, as (height, width, channels) uint8 in RGB order; a new array.
 
     *color* 1 gives three channels and 0 one, both turned as the EXIF orientation says; -1 gives what is stored, not
@@ -108,17 +110,21 @@ def decode(content: bytes, color: int = COLOR, *, at_least: tuple[int, int] | No
     installed). Alpha is dropped, not blended; 16 bits
     become 8 by their high byte; palettes become colours. *at_least* (width, height), as stored, allows a JPEG to be
     decoded at the smallest scale libjpeg has that is no smaller: other pixels, several times faster.
-    Raises ImageError, its *reason* ``CUT`` when the picture data ends early.
+    Raises ImageError, its *reason* ``CUT`` when the picture data ends early, ``TOO_LARGE`` when the header claims more
+    than *max_pixels*: a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it.
     """
     flaw = ""
     if sniff(content) == "JPEG" and _simplejpeg:
-        grey = color == GREY or (color == AS_STORED and image_info(content).channels == 1)
+        _, height, width, channels = image_info(content)
+        _check_pixels((width, height), max_pixels)
+        grey = color == GREY or (color == AS_STORED and channels == 1)
         pixels, flaw = _decode_jpeg(content, "GRAY" if grey else "RGB", at_least or (0, 0))
         if pixels is not None:
             return Decoded(pixels if color == AS_STORED else turned(pixels, orientation(content)), flaw)
     with _pillow(content) as picture:
+        _check_pixels(picture.size, max_pixels)
         if picture.format == "JPEG":
             picture.draft("L" if color == GREY else None, at_least or picture.size)
         if color == AS_STORED:
@@ -171,26 +177,41 @@ def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
         kind = sniff(content)
         reason = kind if kind in (EMPTY, NOT_AN_IMAGE) else "does not decode"
         raise ImageError("holds no picture that can be read", reason=reason) from None
-    except PillowImage.DecompressionBombError as error:
-        raise ImageError(str(error), reason="too many pixels") from None
+    except ImageError:
+        raise
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise what they like on damaged bytes
         cut = "truncated" in str(error)
         raise ImageError(f"does not decode: {error}", reason=CUT if cut else "does not decode") from None
 
 
 def _opened(content: bytes) -> PillowImage.Image:
-    # Pillow warns of pictures half as large as those it refuses, and of odd metadata: neither changes a pixel.
+    # Pillow warns of odd metadata, which changes no pixel, and has a limit of its own to the size of pictures: ours is
+    # held against them where they are decoded, and does not keep anybody from reading a header.
+    limit = PillowImage.MAX_IMAGE_PIXELS
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return PillowImage.open(io.BytesIO(content))
+        try:
+            PillowImage.MAX_IMAGE_PIXELS = None
+            return PillowImage.open(io.BytesIO(content))
+        finally:
+            PillowImage.MAX_IMAGE_PIXELS = limit
+
+
+def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+    if size[0] * size[1] > max_pixels:
+        problem = f"{size[0]} x {size[1]} are more than max_pixels={max_pixels}"
+        raise ImageError(problem, reason=TOO_LARGE, hint="raise it for pictures you trust")
 
 
 def _deep_color(content: bytes) -> Image | None:
     """A 16-bit colour PNG as uint16, where OpenCV is installed; Pillow would drop the low bytes. None for others."""
     depth, kind = content[24:26] if len(content) > _PNG_IHDR_BYTES else (0, 0)
-    if depth != 16 or kind not in _PNG_COLOR_KINDS or not importlib.util.find_spec("cv2"):
+    if depth != 16 or kind not in _PNG_COLOR_KINDS:
         return None
-    cv2 = importlib.import_module("cv2")
+    try:
+        cv2 = importlib.import_module("cv2")
+    except ImportError:
+        return None
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ImageError("does not decode")

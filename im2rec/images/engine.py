@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 from typing import Protocol
 
 from im2rec.errors import ParameterError
@@ -22,7 +21,7 @@ class Engine(Protocol):
     name: str
 
     def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
-        """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array."""
+        """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array. Raises ImageError."""
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""
@@ -36,12 +35,13 @@ def load_engine(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise ParameterError(f"engine={name} must be {', '.join(ENGINES)}")
-    if name == "auto":
-        name = "opencv" if importlib.util.find_spec("cv2") else "pillow"
     try:
-        module = importlib.import_module(f"im2rec.images.{name}")
-    except ImportError:
-        raise ParameterError("engine=opencv needs OpenCV", hint="pip install 'im2rec[opencv]'") from None
+        module = importlib.import_module(f"im2rec.images.{'opencv' if name == 'auto' else name}")
+    except ImportError as error:  # not installed, or without a library of the system that it needs
+        if name == "auto":
+            return load_engine("pillow")
+        hint = "pip install 'im2rec[opencv]'"
+        raise ParameterError(f"engine=opencv needs OpenCV: {error}", hint=hint) from None
     engine: Engine = module.ENGINE
     return engine
 

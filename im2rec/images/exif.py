@@ -20,7 +20,7 @@ from im2rec.images.jpeg import EXIF_PREFIX
 UPRIGHT = 1
 FIRST_TRANSPOSED = 5  # from this orientation on, width and height change places
 _TAG = 274
-_SHORT = 3  # TIFF's type number for 16 bits
+_KINDS = {3: "H", 4: "I"}  # TIFF's numbers for 16 bits, as it should be, and 32, as some write it
 _BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
 
 Image = npt.NDArray[Any]
@@ -52,8 +52,9 @@ def parse_orientation(exif: bytes) -> int:
         (at,) = struct.unpack_from(f"{order}I", tiff, 4)
         (count,) = struct.unpack_from(f"{order}H", tiff, at)
         for entry in range(at + 2, min(at + 2 + 12 * count, len(tiff)), 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
-            if (tag, kind) == (_TAG, _SHORT):
+            tag, kind, _ = struct.unpack_from(f"{order}HHI", tiff, entry)
+            if tag == _TAG and kind in _KINDS:
+                (value,) = struct.unpack_from(order + _KINDS[kind], tiff, entry + 8)
                 return value if value in _TURNS else UPRIGHT
     except struct.error:  # offsets and counts that lead out of the data
         return UPRIGHT

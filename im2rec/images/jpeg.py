@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 EXIF_PREFIX = b"Exif\x00\x00"
 _SEARCH_BYTES = 1 << 16  # no segment is longer
-_METADATA = (*range(0xE0, 0xF0), 0xFE)  # APP0 to APP15, and comments
 _TABLES, _SCAN = 0xDB, 0xDA  # DQT, SOS
 
 # The luminance table of T.81, annex K.1, which libjpeg scales by quality; in any order, as only its sum is used.
@@ -34,6 +33,9 @@ def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (marker, data) of each segment up to the picture data; ends at the first byte that fits no segment."""
     at = 2
     while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != _SCAN:
+        if content[at + 1] == 0xFF:  # any number of them may fill the place before a marker
+            at += 1
+            continue
         length = int.from_bytes(content[at + 2 : at + 4], "big")
         yield content[at + 1], content[at + 4 : at + 2 + length]
         at += 2 + length
@@ -41,11 +43,13 @@ def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 def exif(content: bytes) -> bytes:
     """The EXIF data of a JPEG, with its prefix; empty when there is none."""
-    for marker, data in segments(content):
+    end = 2
+    for _, data in segments(content):
         if data.startswith(EXIF_PREFIX):
             return data
-        if marker not in _METADATA:
-            return b""
+        end += 4 + len(data)
+    if content[end : end + 1] == b"\xff":
+        return b""
     # Stray bytes between segments: look for it the long way.
     found = content.find(EXIF_PREFIX, 0, _SEARCH_BYTES)
     return content[found : found + _SEARCH_BYTES] if found >= 0 else b""

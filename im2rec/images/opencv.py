@@ -11,6 +11,9 @@ from im2rec.images.codec import Image
 # Work is spread over processes and threads already; OpenCV's own would only stand in their way.
 cv2.setNumThreads(1)
 
+if hasattr(cv2, "utils"):
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what goes wrong is in the report
+
 _INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
 _TO_BGR = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
 
@@ -22,7 +25,10 @@ class OpenCV:
 
     def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
         """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array."""
-        scaled = cv2.resize(image, (width, height), interpolation=_INTERPOLATIONS[inter_method])
+        try:
+            scaled = cv2.resize(image, (width, height), interpolation=_INTERPOLATIONS[inter_method])
+        except cv2.error as error:
+            raise _failed("resize", error) from None
         return scaled.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
@@ -37,10 +43,16 @@ class OpenCV:
         try:
             done, encoded = cv2.imencode(encoding, image, options.get(encoding, []))
         except cv2.error as error:
-            raise ImageError(f"does not encode: {error}", reason="does not encode") from None
+            raise _failed("encode", error) from None
         if not done:
             raise ImageError(f"does not encode as {encoding}", reason="does not encode")
         return bytes(encoded)
+
+
+def _failed(what: str, error: cv2.error) -> ImageError:
+    # OpenCV's own text is several lines with the path of its source in them; what it means is behind the last colon.
+    cause = " ".join(str(error).split()).rpartition("error: ")[2]
+    return ImageError(f"does not {what}: {cause}", reason=f"does not {what}")
 
 
 ENGINE = OpenCV()

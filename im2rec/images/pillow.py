@@ -23,7 +23,10 @@ class Pillow:
 
     def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
         """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array."""
-        scaled = _picture(image).resize((width, height), _INTERPOLATIONS[inter_method])
+        try:
+            scaled = _picture(_eight_bit_color(image)).resize((width, height), _INTERPOLATIONS[inter_method])
+        except (OSError, ValueError, MemoryError) as error:
+            raise ImageError(f"does not resize: {error}", reason="does not resize") from None
         return np.asarray(scaled).reshape(height, width, -1)
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
@@ -32,8 +35,7 @@ class Pillow:
             image = np.minimum(image, 255).astype(np.uint8)  # as OpenCV does
         if image.shape[2] == 4 and encoding != ".png":
             image = image[:, :, :3]
-        if image.dtype != np.uint8 and image.shape[2] > 1:
-            image = (image >> 8).astype(np.uint8)  # Pillow has no 16-bit colour
+        image = _eight_bit_color(image)
         options: dict[str, dict[str, Any]] = {
             # Quality 0 and 1 are the same to libjpeg, but Pillow takes 0 for "not given".
             ".jpg": {"quality": max(1, quality), **({"subsampling": "4:2:0"} if image.shape[2] > 1 else {})},
@@ -45,6 +47,11 @@ class Pillow:
         except (OSError, ValueError) as error:
             raise ImageError(f"does not encode: {error}", reason="does not encode") from None
         return buffer.getvalue()
+
+
+def _eight_bit_color(image: Image) -> Image:
+    """*image*, its colours by their high byte where they have 16 bits: Pillow has no 16-bit colour."""
+    return (image >> 8).astype(np.uint8) if image.dtype != np.uint8 and image.shape[2] > 1 else image
 
 
 def _picture(image: Image) -> PillowImage.Image:

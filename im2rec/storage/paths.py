@@ -214,12 +214,17 @@ def _remove(path: Path, owner: int) -> None:
 def refuse_existing(paths: list[Path], *, force: bool) -> None:
     """Raise OutputError for the first of *paths* that exists, unless *force*, or that never could be a file."""
     for path in paths:
-        if not path.parent.is_dir():
-            raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
-        if path.is_dir():
-            raise OutputError(f"{path}: is a folder", hint="name a file")
-        if os.path.lexists(path) and not force:
-            raise OutputError(f"{path}: exists already", hint="replace it with --force, or choose another name")
+        with writing(path):
+            if not path.parent.is_dir():
+                raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
+            if path.is_dir():
+                raise OutputError(f"{path}: is a folder", hint="name a file")
+            if not os.path.lexists(path):
+                os.lstat(path.parent)  # a name that is too long, or a folder that may not be entered, shows here
+            elif not (path.is_file() or path.is_symlink()):
+                raise OutputError(f"{path}: is a device or a pipe", hint="name a file")
+            elif not force:
+                raise OutputError(f"{path}: exists already", hint="replace it with --force, or choose another name")
 
 
 def check_folder(path: PathLike) -> None:

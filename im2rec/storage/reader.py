@@ -14,7 +14,17 @@ import numpy as np
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
 from im2rec.format.indexfile import Keys, Offsets, read_index
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, decode_image_record
-from im2rec.format.recordio import FIRST, HEAD_BYTES, BytesSource, Source, join_parts, parse_head, read_parts
+from im2rec.format.recordio import (
+    FIRST,
+    HEAD_BYTES,
+    MAGIC,
+    BytesSource,
+    Source,
+    find_record,
+    join_parts,
+    parse_head,
+    read_parts,
+)
 from im2rec.storage.paths import InputFile, PathLike, find_index, reading, with_path
 from im2rec.storage.scan import scan
 
@@ -22,6 +32,7 @@ _PROBES = 64  # offsets of an index that are held against the file on opening
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
 _MANY_READ_BYTES = 8 << 20  # the most that read_many asks for at once
 _GAP_BYTES = 64 << 10  # unwanted bytes that cost less to read than another call does
+_FRONT_BYTES = 1 << 16
 _INSPECT = "run 'im2rec inspect' on it"
 
 
@@ -215,14 +226,12 @@ class RecordFile(Sequence[ImageRecord]):
 
 
 def check_kind(file: InputFile) -> None:
-    """Raise InputError for a file without a byte, or one that holds no record anywhere near its start."""
+    """Raise InputError for a file without a byte, or one that holds no record anywhere."""
     if file.size == 0:
         raise InputError(f"{file.path}: is empty: it holds no records", hint="make or fetch it again")
-    front = file.read_at(0, 1 << 16)
-    if b"\x0a\x23\xd7\xce" not in front:
-        raise InputError(
-            f"{file.path}: is not a RecordIO file: it starts with {front[:4].hex(' ')}", hint="name a .rec"
-        )
+    if MAGIC not in file.read_at(0, _FRONT_BYTES) and find_record(file, 0) is None:
+        start = file.read_at(0, 4).hex(" ")
+        raise InputError(f"{file.path}: is not a RecordIO file: it starts with {start}", hint="name a .rec")
 
 
 def load_index(path: PathLike) -> tuple[Keys, Offsets]:

@@ -117,17 +117,22 @@ def _walk(source: Source, position: int, ordinal: int) -> Generator[Block, None,
 def _blame(source: Source, rows: _Rows, position: int, error: CorruptRecordError) -> tuple[int, CorruptRecordError]:
     """Where the damage seen at *position* begins, and what it is.
 
-    No aligned magic stands inside a whole record, so when a record starts inside the one before *position*, it is the
-    length word of that one that is wrong, and the record before it goes too.
+    No record starts inside a whole one. When one does inside the record before *position*, the length word of that one
+    is wrong, or bytes were lost from it: it is the damage, and the record inside it is whole.
     """
     if rows.offsets and _no_magic(source, position):
         last = rows.offsets[-1]
         inside = find_record(source, last + 4)
-        if inside is not None and inside < position and inside % 4 == last % 4:
+        # Off the grid a picture may hold what looks like records, but they end inside it.
+        if inside is not None and inside < position and (inside % 4 == last % 4 or _end(source, inside) > position):
             length = rows.drop()
             problem = f"the length word says {length} bytes, but another record starts at byte {inside}"
             return last, CorruptRecordError(problem, offset=last + 4)
     return position, error
+
+
+def _end(source: Source, offset: int) -> int:
+    return read_parts(source, offset)[-1].end
 
 
 def _no_magic(source: Source, position: int) -> bool:

@@ -30,6 +30,7 @@ class RecordWriter:
 
     def __init__(self, path: PathLike, *, force: bool = False) -> None:
         self.path = Path(path)
+        self._force = force
         refuse_existing([self.path], force=force)
         self.index_path = index_to_write(path)
         self.offset = 0  # of the next record: counted here, never asked of the system
@@ -82,10 +83,14 @@ class RecordWriter:
         try:
             self._rec.finish()
             self._idx.finish()
+            refuse_existing([self.path, self.index_path], force=self._force)  # of somebody else, meanwhile
             with writing(self.index_path):
                 self.index_path.unlink(missing_ok=True)
             self._rec.rename()
             self._idx.rename()
+        except BaseException:
+            self._failed = True
+            raise
         finally:
             self._rec.discard()
             self._idx.discard()

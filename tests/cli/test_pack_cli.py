@@ -76,7 +76,7 @@ WRONG = {
     "blah": "'blah' is not KEY=VALUE (keys are ",
     "resize=256 resize=224": "resize is given twice: 256 and 224 (give it once)",
     "resize=big": "resize=big must be an integer",
-    "resize=-5": "resize=-5 must be -1 or more (",
+    "resize=-5": "resize=-5 must be -1 to 65535 (",
     "encoding=.gif": "encoding=.gif must be .jpg, .png or .bmp (",
     "unchanged=1 resize=256": "unchanged=1 excludes resize=256 (",
     "part=2 nsplit=2": "part=2 must be below nsplit=2 (parts count from 0)",

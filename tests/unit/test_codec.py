@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import golden_json
+from helpers import golden_json, peak_bytes
 from picture_helpers import GOLDEN_IMAGES, deep_texture, encoded, texture
 from PIL import Image
 
@@ -302,11 +302,33 @@ def test_what_is_no_picture_is_an_error_with_its_reason(decoder: str) -> None:
     assert (decoder, NO_PICTURES) == (decoder, {content: reason_of(content) for content in NO_PICTURES})
 
 
-def test_too_many_pixels_are_refused_before_they_are_decoded(decoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_too_many_pixels_are_refused_before_they_are_decoded(decoder: str, kind: str) -> None:
+    content, pixels = encoded(RGB, kind), RGB.shape[0] * RGB.shape[1]
     with pytest.raises(ImageError) as caught:
-        decode(encoded(RGB, "PNG"))
-    assert (decoder, "too many pixels") == (decoder, caught.value.reason)
+        decode(content, max_pixels=pixels - 1)
+
+    expected = (
+        f"{RGB.shape[1]} x {RGB.shape[0]} are more than max_pixels={pixels - 1} (raise it for pictures you trust)"
+    )
+    assert (decoder, "too many pixels", expected) == (decoder, caught.value.reason, str(caught.value))
+    assert RGB.shape == decode(content, max_pixels=pixels).pixels.shape
+
+
+def test_a_few_bytes_that_claim_gigabytes_allocate_nothing(decoder: str) -> None:
+    content = bytearray(encoded(RGB))
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = b"\xff\xdc\xff\xdc"
+    told: list[str] = []
+
+    def attempt() -> None:
+        with pytest.raises(ImageError) as caught:
+            decode(bytes(content))
+        told.append(caught.value.reason)
+
+    assert peak_bytes(attempt) < 2_000_000
+    assert (decoder, ["too many pixels"]) == (decoder, told)
+    assert (65500, 65500) == image_info(bytes(content))[1:3]  # its header can be looked at
 
 
 def test_a_large_picture_below_the_limit_is_decoded_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

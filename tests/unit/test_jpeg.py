@@ -53,6 +53,7 @@ def test_an_orientation_is_read_in_either_byte_order() -> None:
     big = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x08\0\0\0\0\0\0"
 
     assert (6, 8) == (parse_orientation(EXIF), parse_orientation(big))
+    assert 6 == parse_orientation(EXIF.replace(b"\x12\x01\x03\0", b"\x12\x01\x04\0"))  # as 32 bits
     assert 6 == parse_orientation(EXIF.removeprefix(b"Exif\0\0"))  # as PNG and WebP keep it
 
 
@@ -63,7 +64,7 @@ def test_an_orientation_is_read_in_either_byte_order() -> None:
         EXIF[:20],
         EXIF.replace(b"II*\0\x08\0\0\0", b"II*\0\xff\xff\xff\xff"),  # leads out of the data
         EXIF.replace(b"\x06\0\0\0\0\0\0\0", b"\x09\0\0\0\0\0\0\0"),  # no such orientation
-        EXIF.replace(b"\x12\x01\x03\0", b"\x12\x01\x04\0"),  # of another type
+        EXIF.replace(b"\x12\x01\x03\0", b"\x12\x01\x02\0"),  # of another type
         EXIF.replace(b"II*\0", b"IJ*\0"),
     ],
 )

@@ -55,7 +55,7 @@ def test_words_become_what_they_mean() -> None:
 
 
 REFUSED = {
-    "resize=-2": "resize=-2 must be -1 or more",
+    "resize=-2": "resize=-2 must be -1 to 65535",
     "resize=2.5": "resize=2.5 must be an integer",
     "resize=": "resize= must be an integer",
     "center_crop=2": "center_crop=2 must be 0 or 1",
