@@ -22,7 +22,7 @@ TABLES = (("im2rec pack", PackParams),)
 def commands_page() -> str:
     """The help of every command."""
     page = ["# Commands", "", "Generated from `--help` by `make docs`."]
-    root = click.Context(group, info_name="im2rec", terminal_width=80)
+    root = group.make_context("im2rec", [], terminal_width=80)
     for name in COMMANDS:
         command = group.get_command(root, name)
         assert command is not None

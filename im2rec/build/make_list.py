@@ -158,7 +158,7 @@ def walk_folder(
     """Find the pictures below *root*: in each folder files first, then sub-folders, both in Python's string order.
 
     A folder takes the next label at its first picture, or its line in *fixed*. Hidden files and folders are left out;
-    a linked folder is followed unless its target was walked already, so loops end.
+    a linked folder is followed once, and not at all when it leads to a folder that is walked anyway: loops end.
 
     Source: mxnet tools/im2rec.py, ``list_image``.
     """
@@ -188,6 +188,7 @@ def walk_folder(
 def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: Walk) -> tuple[list[str], list[str]]:
     """Sorted names of the files and of the sub-folders of *folder*, those that are left out counted."""
     files, folders = [], []
+    inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
     try:
         status = os.stat(root / folder)  # noqa: PTH116 - one call for both numbers
         if (status.st_dev, status.st_ino) in seen:
@@ -196,7 +197,7 @@ def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: Walk) ->
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(root / folder) as entries:
             for entry in entries:
-                kind = _kind(entry)
+                kind = _kind(entry, inside)
                 if kind == FOLDER:
                     folders.append(entry.name)
                 elif kind == FILE:
@@ -209,12 +210,15 @@ def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: Walk) ->
     return sorted(files), sorted(folders)
 
 
-def _kind(entry: os.DirEntry[str]) -> str:
-    """``FILE``, ``FOLDER``, or why it is left out; links are what they lead to."""
+def _kind(entry: os.DirEntry[str], inside: str) -> str:
+    """``FILE``, ``FOLDER``, or why it is left out; a link is what it leads to, but one to a folder below *inside*."""
     if entry.name.startswith("."):
         return HIDDEN
     try:
-        return FOLDER if entry.is_dir() else FILE if entry.is_file() else BROKEN
+        if entry.is_dir():
+            real = os.path.realpath(entry.path) if entry.is_symlink() else ""
+            return LINKED_AGAIN if (real + os.sep).startswith(inside) else FOLDER
+        return FILE if entry.is_file() else BROKEN
     except OSError:  # a link that leads to itself
         return BROKEN
 

@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -19,6 +20,8 @@ import click
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# What cannot be read is told where it is opened, with the exit code for that; click would make it a wrong usage.
+PATH: click.Path = click.Path(path_type=Path, readable=False)
 SCHEMA = 1  # of the --json objects; counts up when a key goes or changes its meaning
 WIDTH = 80
 LINE_EVERY_S = 10.0
@@ -49,7 +52,7 @@ class Console:
     def warn(self, lines: list[str]) -> None:
         """One line each, on stderr."""
         for line in lines:
-            click.echo(f"warning: {line}", err=True)
+            note(f"warning: {line}")
 
     @contextlib.contextmanager
     def progress(self, what: str, *, share: bool) -> Iterator[Callable[..., None] | None]:
@@ -73,6 +76,12 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def note(line: str) -> None:
+    """A line on stderr; when nobody reads it any more, the work goes on all the same."""
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
 
 
 def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[..., R]]:
@@ -118,7 +127,7 @@ def _ticker(what: str) -> Callable[..., None]:
         nonlocal due
         if time.monotonic() >= due:
             due = time.monotonic() + LINE_EVERY_S
-            click.echo(f"{what}: {count:,}" + (f" ({done:.0%})" if done is not None else ""), err=True)
+            note(f"{what}: {count:,}" + (f" ({done:.0%})" if done is not None else ""))
 
     return update
 
@@ -131,7 +140,7 @@ def table(head: str, rows: list[tuple[str, str]], next_command: list[str] | None
     width = max((len(name) for name, value in rows if value), default=0) + 4
     lines = textwrap.wrap(head, WIDTH, break_long_words=False, break_on_hyphens=False)
     for name, value in rows:
-        if value:
+        if value:  # a row without a name goes on with the one above it
             wrapped = textwrap.wrap(value, WIDTH - width, break_long_words=False, break_on_hyphens=False)
             lines += [f"  {name}".ljust(width) + wrapped[0], *(" " * width + rest for rest in wrapped[1:])]
     if next_command:

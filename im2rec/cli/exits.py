@@ -43,8 +43,7 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
     try:
         with _terminable():
             code = command(words)
-            if sys.stdout is not None:  # as in `>&-`
-                sys.stdout.flush()
+            sys.stdout.flush()
             return code if isinstance(code, int) else DONE
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted. Without this, Python complains once more when it flushes at exit.
@@ -69,34 +68,39 @@ def _told(error: BaseException, words: list[str]) -> tuple[int, str]:
     if isinstance(error, Im2RecError):
         return code, str(error)
     if isinstance(error, OSError):
-        # Files and folders are dealt with where they are opened: what is left is the result that cannot be written.
-        return code, f"the result cannot be written: {reason(error)} (what was done is done)"
+        # Files are dealt with where they are opened: what is left is the result on a full disk, or too little of
+        # something to start workers with.
+        return code, f"the system refuses: {reason(error)} (make room, or try --workers 1)"
     first = str(error).partition("\n")[0]
     return code, f"internal error: {type(error).__name__}: {first} (please report it, with the output of --debug)"
 
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM raise while the block runs; nothing to do outside the main thread."""
+    """Let SIGTERM and SIGHUP raise while the block runs; nothing to do outside the main thread."""
 
     def terminate(_number: int, _frame: object) -> NoReturn:
         raise TerminatedError
 
+    # A terminal that is closed sends SIGHUP, where there is one.
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     try:
-        before = signal.signal(signal.SIGTERM, terminate)
+        before = [signal.signal(number, terminate) for number in numbers]
     except ValueError:
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _usage_line(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     message = error.format_message().replace("\n", " ").rstrip(".")
-    message = message[:1].lower() + message[1:]
+    if message[1:2].islower():  # a sentence, not a name in capitals
+        message = message[:1].lower() + message[1:]
     return f"{message} (see '{context.command_path} --help')" if context is not None else message
 
 

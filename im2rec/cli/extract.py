@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import Console, common_options, counted, size, table
+from im2rec.cli.console import PATH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
 from im2rec.images.codec import NOT_AN_IMAGE
 from im2rec.inspection.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
@@ -15,8 +15,8 @@ from im2rec.inspection.shards import shard_name
 
 
 @click.command("extract")
-@click.argument("rec", type=click.Path(path_type=Path))
-@click.argument("out", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("rec", type=PATH)
+@click.argument("out", metavar="DIR", type=PATH)
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures of those chosen.")
 @click.option(
     "--key", "keys", type=click.IntRange(min=0), multiple=True, metavar="K", help="Only this index key; repeatable."
@@ -26,7 +26,7 @@ from im2rec.inspection.shards import shard_name
 @click.option(
     "--to", type=click.Choice([FOLDER, TAR]), default=FOLDER, show_default=True, help="Files, or WebDataset shards."
 )
-@click.option("--classes", type=click.Path(path_type=Path), help="A .classes.txt: its folders in place of labels.")
+@click.option("--classes", type=PATH, help="A .classes.txt: its folders in place of labels.")
 @click.option(
     "--shard-size",
     "shard_mb",

@@ -6,7 +6,7 @@ import difflib
 import importlib
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -82,8 +82,13 @@ def _invoke(words: list[str]) -> Any:
         return done.exit_code
 
 
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the program
+
+
 def main(words: list[str] | None = None) -> None:
     """Run the command line on *words* (default: those the program was started with) and exit with its code."""
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))  # None after `>&-`
     # Names that are no UTF-8 are shown with escapes instead of ending the program.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import Console, common_options, counted, size, table
+from im2rec.cli.console import PATH, Console, common_options, counted, size, table
 from im2rec.cli.exits import BAD_INPUT, DAMAGED, DONE, PROBLEMS
 from im2rec.inspection.model import Spread, Survey, Verification
 from im2rec.inspection.sheet import write_sheet
@@ -18,7 +18,7 @@ from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
 from im2rec.storage.paths import refuse_existing
 
-SHOWN_DAMAGE = 4
+SHOWN_ROWS = 3  # of a kind that may be many: the page has 24 lines
 SHOWN_LABELS = 8
 
 
@@ -31,16 +31,14 @@ class Records:
 
 
 @click.command("inspect")
-@click.argument("rec", type=click.Path(path_type=Path))
-@click.option(
-    "--idx", type=click.Path(path_type=Path), help="The index to hold against it [default: the one beside it]."
-)
+@click.argument("rec", type=PATH)
+@click.option("--idx", type=PATH, help="The index to hold against it [default: the one beside it].")
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records instead.")
 @click.option("--key", type=click.IntRange(min=0), multiple=True, help="Show the record with this index key instead.")
 @click.option("--all", "every", is_flag=True, help="Look at the header of every picture, not of 1000.")
 @click.option("--verify", "decode", is_flag=True, help="Decode every picture too, and list those that fail.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes for --verify [default: all CPUs].")
-@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw a sheet of 60 pictures.")
+@click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw a sheet of 60 pictures.")
 @common_options(writes=True)
 def command(
     console: Console, rec: Path, head: int | None, key: tuple[int, ...], idx: Path | None, **options: Any
@@ -108,7 +106,7 @@ def render(found: Survey) -> str:
         *_pictures(found),
         *_set(found),
         ("index", _index(found)),
-        *[("problem", problem) for problem in found.problems[:SHOWN_DAMAGE]],
+        *_shortened([("problem", problem) for problem in found.problems], "problems"),
         *_verified(found.verification),
         *_damage(found),
         ("sheet", found.sheet or ""),
@@ -149,14 +147,14 @@ def _classes(found: Survey) -> str:
     if not classes.whole_numbers:
         return f"{counted(classes.count, 'distinct value')}, not all of them whole numbers"
     (rare, few), (common, many) = classes.smallest, classes.largest
-    return f"{classes.count:,}; smallest {rare:.0f} ({few:,}), largest {common:.0f} ({many:,})"
+    return f"{classes.count:,}; rarest: label {rare:.0f} ({few:,}), most common: label {common:.0f} ({many:,})"
 
 
 def _ids(found: Survey) -> str:
     if found.ids is None:
         return ""
     doubled = found.ids.duplicates
-    many = f"; {doubled:,} stand there before, {found.ids.first_duplicate} for one" if doubled else ""
+    many = f"; {doubled:,} of them stand there again, id {found.ids.first_duplicate} for one" if doubled else ""
     return f"{found.ids.lowest} to {found.ids.highest}{many or ', all different'}"
 
 
@@ -212,23 +210,22 @@ def _verified(found: Verification | None) -> list[tuple[str, str]]:
         return []
     flaws = "".join(f", {count:,} of them with {flaw}" for flaw, count in found.flaws.items())
     rows = [("decoded", f"{counted(found.decoded, 'picture')}{flaws}; {counted(len(found.failures), 'failure')}")]
-    rows += [
-        ("failed", f"record {bad.record}, id {bad.id}, byte {bad.offset}: {bad.reason}")
-        for bad in found.failures[:SHOWN_DAMAGE]
+    failures = [
+        ("failed", f"record {bad.record}, id {bad.id}, byte {bad.offset}: {bad.reason}") for bad in found.failures
     ]
-    rest = len(found.failures) - SHOWN_DAMAGE
-    return rows + ([("", ""), ("more", f"{rest:,} failures; all with --json")] if rest > 0 else [])
+    return rows + _shortened(failures, "failures")
+
+
+def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
+    """The first of *rows*, and how many more there are."""
+    rest = len(rows) - SHOWN_ROWS
+    return rows if rest <= 0 else [*rows[:SHOWN_ROWS], ("", f"and {rest:,} more {what}; all with --json")]
 
 
 def _damage(found: Survey) -> list[tuple[str, str]]:
     rows = [
-        (
-            "damaged",
-            f"bytes {piece.start} to {piece.end}, behind {counted(piece.record, 'whole record')}: {piece.problem}",
-        )
-        for piece in found.damage[:SHOWN_DAMAGE]
+        ("damaged", f"bytes {bad.start} to {bad.end}, behind {counted(bad.record, 'whole record')}: {bad.problem}")
+        for bad in found.damage
     ]
-    rest = len(found.damage) - SHOWN_DAMAGE
-    if rest > 0:
-        rows.append(("in all", f"{len(found.damage):,} damaged ranges, {size(found.damaged_bytes)}; all with --json"))
-    return rows
+    total = [("in all", f"{len(rows):,} damaged ranges, {size(found.damaged_bytes)}")] if len(rows) > 1 else []
+    return _shortened(rows, "ranges") + total

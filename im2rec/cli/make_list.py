@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from im2rec.build.make_list import DEFAULT_EXTENSIONS, DEFAULT_SEED, PROBLEMS, ListOptions, ListSummary, make_list
-from im2rec.cli.console import Console, common_options, counted, table
+from im2rec.cli.console import PATH, Console, common_options, counted, table
 from im2rec.cli.exits import DONE
 from im2rec.cli.exits import PROBLEMS as EXIT_PROBLEMS
 
@@ -21,8 +21,8 @@ def _shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[f
 
 
 @click.command("make-list")
-@click.argument("root", type=click.Path(path_type=Path))
-@click.option("--prefix", type=click.Path(path_type=Path), help="Start of the names written [default: ROOT's name].")
+@click.argument("root", type=PATH)
+@click.option("--prefix", type=PATH, help="Start of the names written [default: ROOT's name].")
 @click.option("--shuffle", is_flag=True, help="Shuffle; the default seed gives im2rec.py's order.")
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Seed of the shuffle.")
 @click.option(
@@ -31,7 +31,7 @@ def _shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[f
 @click.option("--stratify", is_flag=True, help="Keep the shares inside every class.")
 @click.option("--flat", is_flag=True, help="Only ROOT's own files, all with label 0.")
 @click.option("--exts", default=",".join(DEFAULT_EXTENSIONS), show_default=True, help="Suffixes, in any letter case.")
-@click.option("--classes", type=click.Path(path_type=Path), help="A .classes.txt that fixes the labels.")
+@click.option("--classes", type=PATH, help="A .classes.txt that fixes the labels.")
 @click.option("--chunks", type=int, default=1, show_default=True, help="Number of lists to cut the walk into.")
 @common_options(writes=True)
 def command(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from im2rec.build.pack_params import PackParams
-from im2rec.cli.console import WIDTH, Console, common_options, counted, size, table
+from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
 from im2rec.executors import warm_up
 from im2rec.params import from_words, rows
@@ -49,9 +49,9 @@ def keys_help() -> str:
 
 
 @click.command("pack", cls=PackCommand)
-@click.argument("list_path", metavar="LIST", type=click.Path(path_type=Path))
-@click.argument("root", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("list_path", metavar="LIST", type=PATH)
+@click.argument("root", type=PATH)
+@click.argument("out", type=PATH)
 @click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1)
 @click.option("--workers", type=int, help="Processes to work with [default: all CPUs]; never changes a byte.")
 @click.option(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from im2rec.errors import IndexFormatError
+from im2rec.errors import IndexFormatError, InputError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.inspection.model import IndexCheck
 from im2rec.storage.paths import PathLike, find_index
@@ -24,7 +24,7 @@ def check_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | No
         return IndexCheck(None, "none")
     try:
         keys, offsets = load_index(index)
-    except IndexFormatError as error:
+    except (IndexFormatError, InputError) as error:  # one that was named has been opened before the survey
         return IndexCheck(os.fspath(index), "wrong", str(error))
     wrong = offsets[~np.isin(offsets, starts)]
     missing = starts[~np.isin(starts, offsets)]

@@ -57,6 +57,8 @@ def survey(
     the share of the file that was walked. Damage is listed, never raised.
     Raises InputError for a file that is missing, empty, or no RecordIO file, and for a named index that is missing.
     """
+    if index is not None:
+        InputFile(index).close()  # a name that is wrong is told before the long walk
     file = InputFile(path)
     try:
         check_kind(file)
@@ -74,12 +76,12 @@ def survey(
 
 
 class _Findings:
-    """What is collected while the file is walked: 28 bytes a record, and counts."""
+    """What is collected while the file is walked: 32 bytes a record, and counts."""
 
     def __init__(self) -> None:
         self.records = self.walked = self.split = self.shorts = self.bad_labels = 0
         self.labels: Counter[int] = Counter()
-        self.first_labels: Counter[float] = Counter()
+        self.first_labels: list[npt.NDArray[np.float32]] = []
         self.contents: Counter[str] = Counter()
         self.damage: list[DamagedRange] = []
         self.offsets: list[Offsets] = []
@@ -93,7 +95,7 @@ class _Findings:
     def add(self, file: InputFile, piece: Block | Damage) -> None:
         """Take in a block of records, or a damaged range."""
         if isinstance(piece, Damage):
-            self.damage.append(DamagedRange(piece.start, piece.end, self.records, _told(piece)))
+            self.damage.append(DamagedRange(piece.start, piece.end, self.records, _told(piece, file.size)))
             self.walked = piece.end
             return
         sizes = np.array(piece.sizes, np.int64)
@@ -113,7 +115,7 @@ class _Findings:
         self.detection.add(flags[objects], header["vector"][objects])
         self.labelled_empty += int(np.sum(vector & (lengths == 0)))
         labels = np.where(flags > 0, header["vector"][:, 0], header["label"])
-        self.first_labels.update(_counts(labels[fits & (lengths > 0)]))
+        self.first_labels.append(labels[fits & (lengths > 0)].astype(np.float32))
         self.contents.update(_kinds(file, piece, flags, np.where(fits, lengths, -1)))
         self.offsets.append(np.array(piece.offsets, np.int64))
         self.ids.append(header["id"][:, 0])
@@ -141,7 +143,7 @@ class _Findings:
             payload_bytes=spread(sizes) if self.records else None,
             split_records=self.split,
             labels=dict(sorted(self.labels.items())),
-            classes=_classes(self.first_labels) if images and kind != DETECTION else None,
+            classes=_classes(_joined(self.first_labels)) if images and kind != DETECTION else None,
             ids=_ids(_joined(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
             contents=dict(self.contents.most_common()),
             pictures=pictures,
@@ -172,12 +174,12 @@ class _Findings:
         found = []
         for count, what in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
             if count:
-                found.append(f"{count} records: {what}")
+                found.append(f"{_records(count)}: {what}")
         empty = self.contents[EMPTY] - (self.labelled_empty if kind == INSIGHTFACE else 0)
         if empty:
-            found.append(f"{empty} records hold no picture")
+            found.append(f"{_records(empty)} without a picture")
         if self.contents[NOT_AN_IMAGE]:
-            found.append(f"{self.contents[NOT_AN_IMAGE]} records hold something that is no picture")
+            found.append(f"{_records(self.contents[NOT_AN_IMAGE])} with something that is no picture")
         if pictures.unreadable:
             found.append(f"{pictures.unreadable} pictures with unreadable headers; first: {pictures.first_unreadable}")
         return found
@@ -226,8 +228,12 @@ def _content_start(source: Source, offset: int, flag: int) -> bytes:
     return read_start(source, offset, start + SIGNATURE_BYTES)[start:]
 
 
-def _told(damage: Damage) -> str:
-    shift = (damage.end - damage.start) % 4
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
+
+
+def _told(damage: Damage, size: int) -> str:
+    shift = (damage.end - damage.start) % 4 if damage.end < size else 0
     return damage.error.problem + (f"; {shift} bytes off the 4-byte grid behind it" if shift else "")
 
 
@@ -240,12 +246,17 @@ def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
-def _classes(labels: Counter[float]) -> Classes | None:
-    if not labels:
+def _classes(labels: npt.NDArray[np.float32]) -> Classes | None:
+    if not len(labels):
         return None
-    by_count = sorted(labels.items(), key=lambda pair: (pair[1], pair[0]))
-    whole = all(label.is_integer() for label in labels)
-    return Classes(len(labels), by_count[0], by_count[-1], whole)
+    distinct, counts = np.unique(labels, return_counts=True)
+    rare, common = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
+    return Classes(
+        count=len(distinct),
+        smallest=(float(distinct[rare]), int(counts[rare])),
+        largest=(float(distinct[common]), int(counts[common])),
+        whole_numbers=bool(np.all(np.floor(distinct) == distinct)),
+    )
 
 
 def _ids(ids: Keys) -> Ids:

@@ -73,8 +73,8 @@ def test_contents_are_counted_by_their_first_bytes(tmp_path: Path) -> None:
     assert {"JPEG": 3, "PNG": 1, "empty": 1, "not an image": 1, "BMP": 1, "WebP": 1} == found.contents
     assert (8, 6) == (found.records, found.images)
     assert [
-        "1 records hold no picture",
-        "1 records hold something that is no picture",
+        "1 record without a picture",
+        "1 record with something that is no picture",
         "1 pictures with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
     ] == found.problems
 
@@ -130,7 +130,7 @@ def test_records_too_short_for_their_header_or_labels_are_a_problem_not_damage(t
     found = survey(write_rec(tmp_path / "a.rec", [b"short", b"", *payloads(1), long]))
 
     assert (4, 1, []) == (found.records, found.images, found.damage)
-    assert ["2 records: too short for an image header", "1 records: labels longer than the record"] == found.problems
+    assert ["2 records: too short for an image header", "1 record: labels longer than the record"] == found.problems
 
 
 # Pictures.

@@ -1,0 +1,131 @@
+"""What comes from outside a run: other runs, devices, closed terminals, links, hostile files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+from pathlib import Path
+
+import pytest
+from helpers import CountingSource, image_payload, message_of, part, write_rec
+from picture_helpers import PROC, Ran, a_list_of_pictures, encoded, im2rec, names_in, started, texture, until
+
+from im2rec.build.make_list import ListOptions, walk_folder
+from im2rec.errors import OutputError
+from im2rec.format.recordio import MAGIC, encode_record, find_record
+from im2rec.inspection.survey import survey
+from im2rec.storage.scan import Damage, scan_damaged
+from im2rec.storage.writer import RecordWriter
+
+pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+
+
+@pipes
+def test_force_replaces_files_and_nothing_else(tmp_path: Path) -> None:
+    listed, root = a_list_of_pictures(tmp_path)
+    os.mkfifo(tmp_path / "o.rec")
+    expected = f"im2rec: {tmp_path / 'o.rec'}: is a device or a pipe (name a file)\n"
+
+    assert Ran(1, "", expected) == im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1", "--force")
+    assert (tmp_path / "o.rec").is_fifo()
+
+
+@pipes
+def test_a_list_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    _, root = a_list_of_pictures(tmp_path)
+    os.mkfifo(tmp_path / "pipe.lst")
+    expected = f"im2rec: {tmp_path / 'pipe.lst'}: is no file: a list is read twice (save it to a file first)\n"
+    assert Ran(4, "", expected) == im2rec("pack", tmp_path / "pipe.lst", root, tmp_path / "o.rec")
+
+
+def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(tmp_path: Path) -> None:
+    first, second = RecordWriter(tmp_path / "o.rec"), RecordWriter(tmp_path / "o.rec")
+    first.write(b"first", key=1)
+    second.write(b"second", key=2)
+    first.close()
+
+    expected = f"{tmp_path / 'o.rec'}: exists already (replace it with --force, or choose another name)"
+    assert expected == message_of(second.close)
+    assert ["o.idx", "o.rec"] == names_in(tmp_path)
+    assert (encode_record(b"first"), b"1\t0\n") == (
+        (tmp_path / "o.rec").read_bytes(),
+        (tmp_path / "o.idx").read_bytes(),
+    )
+    with pytest.raises(OutputError, match="was given up"):
+        second.close()
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    listed, root = a_list_of_pictures(tmp_path)
+    code, out, err = im2rec("pack", listed, root, tmp_path / ("o" * 300 + ".rec"), "unchanged=1")
+
+    assert (1, "", 1) == (code, out, err.count("\n"))
+    assert "cannot be written: file name too long" in err
+
+
+@PROC
+def test_a_closed_terminal_ends_a_run_and_leaves_nothing(tmp_path: Path) -> None:
+    listed, root = a_list_of_pictures(tmp_path, 400)
+    (tmp_path / "out").mkdir()
+    process = started("pack", listed, root, tmp_path / "out" / "o.rec", "resize=300", "--workers", "1")
+    until(lambda: names_in(tmp_path / "out"), "nothing is written aside")
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate()
+
+    assert 143 == process.returncode, err
+    assert [] == names_in(tmp_path / "out")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
+def test_a_real_folder_wins_over_a_link_to_it_and_a_folder_outside_is_followed_once(tmp_path: Path) -> None:
+    for folder in ("root/real", "outside"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "1.jpg").write_bytes(b"")
+    (tmp_path / "root" / "a link").symlink_to(tmp_path / "root" / "real")
+    (tmp_path / "root" / "b").symlink_to(tmp_path / "outside")
+    (tmp_path / "root" / "c").symlink_to(tmp_path / "outside")
+    (tmp_path / "root" / "up").symlink_to(tmp_path / "root")
+    walk = walk_folder(tmp_path / "root", ListOptions())
+
+    assert ["b/1.jpg", "real/1.jpg"] == [item.path for item in walk.items]
+    assert {"linked folder walked already": 3} == dict(walk.left_out)
+
+
+@pytest.mark.parametrize("shift", [b"", b"\0"])
+def test_nested_heads_over_one_chain_are_each_looked_at_once(shift: bytes) -> None:
+    count = 400
+    heads = b"".join(MAGIC + struct.pack("<I", 1 << 29 | 8 * (count - 1 - n)) for n in range(count))
+    source = CountingSource(shift + heads + part(2, b"") * count)
+
+    assert find_record(source, 0) is None
+    assert len(source.asked) < 10 * count
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 4, 7, 8])
+def test_bytes_lost_from_a_picture_blame_that_picture_and_no_other(lost: int) -> None:
+    frames = [encode_record(image_payload(n, 1.0, bytes([n]) * (500 + n))) for n in range(4)]
+    start = len(frames[0])
+    data = frames[0] + frames[1][:100] + frames[1][100 + lost :] + frames[2] + frames[3]
+    pieces = list(scan_damaged(CountingSource(data)))
+    damage = [(piece.start, piece.end) for piece in pieces if isinstance(piece, Damage)]
+    whole = [offset for piece in pieces if not isinstance(piece, Damage) for offset in piece.offsets]
+
+    assert [(start, start + len(frames[1]) - lost)] == damage
+    assert [0, start + len(frames[1]) - lost, len(data) - len(frames[3])] == whole
+
+
+def test_records_behind_much_garbage_are_damage_and_no_other_kind_of_file(tmp_path: Path) -> None:
+    (tmp_path / "a.rec").write_bytes(bytes(70_000) + encode_record(image_payload(1, 1.0, encoded(texture()))))
+    found = survey(tmp_path / "a.rec")
+
+    assert (1, [(0, 70_000)]) == (found.records, [(piece.start, piece.end) for piece in found.damage])
+    assert 5 == im2rec("inspect", tmp_path / "a.rec").code
+
+
+def test_an_index_that_is_named_wrong_is_told_before_the_survey(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "a.rec", [image_payload(0)])
+    told: list[object] = []
+    with pytest.raises(Exception, match="no such file"):
+        survey(path, index=tmp_path / "none.idx", progress=lambda *now: told.append(now))
+    assert [] == told
