@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from im2rec.format.recordio import decode_record as decode_record
     from im2rec.format.recordio import encode_record as encode_record
     from im2rec.format.recordio import read_records as read_records
+    from im2rec.images.codec import decode as decode
     from im2rec.storage.reader import RecordFile as RecordFile
     from im2rec.storage.reader import RecordFile as open  # noqa: A004, F401, N813 - im2rec.open reads like open
     from im2rec.storage.writer import RecordWriter as RecordWriter
@@ -45,6 +46,7 @@ _HOMES = {
     ),
     "im2rec.format.irheader": ("IRHeader", "ImageRecord", "decode_image_record", "encode_image_record"),
     "im2rec.format.recordio": ("decode_record", "encode_record", "read_records"),
+    "im2rec.images.codec": ("decode",),
     "im2rec.storage.reader": ("RecordFile",),
     "im2rec.storage.writer": ("RecordWriter",),
 }
@@ -65,4 +67,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*_PUBLIC, *globals()})
+    return sorted({*_PUBLIC, "__version__", "__doc__"})

@@ -7,7 +7,7 @@ import math
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,7 +145,7 @@ def make_list(
         classes={name: counts[label] for label, name in enumerate(walk.classes)},
         left_out=dict(walk.left_out),
         problems=walk.problems,
-        warnings=_warnings(walk, names, lists, counts),
+        warnings=_warnings(walk, options, dict(zip(names, lists, strict=True)), counts),
         lists={os.fspath(name): len(entries) for name, entries in zip(names, lists, strict=True)},
         classes_file=os.fspath(classes_path),
         dry_run=dry_run,
@@ -258,31 +258,38 @@ def divide(items: list[Item], options: ListOptions) -> list[list[tuple[int, Item
 
 def _split(entries: list[tuple[int, Item]], options: ListOptions) -> list[list[tuple[int, Item]]]:
     if not options.stratify:
-        return list(_cut(entries, options.split))
+        return list(_cut(entries, split_sizes(len(entries), options.split)))
     groups: dict[int, list[tuple[int, Item]]] = {}
     for entry in entries:
         groups.setdefault(entry[1].label, []).append(entry)
     part_of: dict[int, int] = {}
+    owed = [0.0] * len(options.split)  # what rounding has kept from each list so far: the next class makes up for it
     for group in groups.values():
-        for number, part in enumerate(_cut(group, options.split)):
+        sizes = split_sizes(len(group), options.split, owed)
+        owed = [due + len(group) * share - size for due, share, size in zip(owed, options.split, sizes, strict=True)]
+        for number, part in enumerate(_cut(group, sizes)):
             part_of.update((id_, number) for id_, _ in part)
     return [[entry for entry in entries if part_of[entry[0]] == number] for number in range(len(options.split))]
 
 
-def _cut(entries: list[tuple[int, Item]], split: tuple[float, ...]) -> Iterator[list[tuple[int, Item]]]:
+def _cut(entries: list[tuple[int, Item]], sizes: list[int]) -> Iterator[list[tuple[int, Item]]]:
     start = 0
-    for size in split_sizes(len(entries), split):
+    for size in sizes:
         yield entries[start : start + size]
         start += size
 
 
-def split_sizes(count: int, split: tuple[float, ...]) -> list[int]:
-    """Divide *count* by shares so that nothing is lost: largest remainder, the earlier share first when equal."""
+def split_sizes(count: int, split: tuple[float, ...], owed: Sequence[float] = (0.0, 0.0, 0.0)) -> list[int]:
+    """Divide *count* by shares so that nothing is lost: each share rounded down or up, by largest remainder.
+
+    *owed* is added to the remainders; of equal ones the earlier share comes first.
+    """
     # A share typed as 0.7 is not quite 0.7: without rounding, 0.7 of 10 would be 6 and a remainder of 0.999...
     exact = [round(count * share / sum(split), 6) for share in split]
     sizes = [math.floor(value) for value in exact]
-    by_remainder = sorted(range(len(split)), key=lambda part: sizes[part] - exact[part])
-    for part in by_remainder[: count - sum(sizes)]:
+    due = [round(value - size + debt, 6) for value, size, debt in zip(exact, sizes, owed, strict=False)]
+    open_to_more = [part for part in range(len(split)) if exact[part] > sizes[part]]
+    for part in sorted(open_to_more, key=lambda part: -due[part])[: count - sum(sizes)]:
         sizes[part] += 1
     return sizes
 
@@ -310,11 +317,20 @@ def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
             file.discard()
 
 
-def _warnings(walk: Walk, names: list[Path], lists: list[list[tuple[int, Item]]], counts: Counter[int]) -> list[str]:
-    warnings = [f"{name} is empty" for name, entries in zip(names, lists, strict=True) if not entries]
+def _warnings(
+    walk: Walk, options: ListOptions, lists: dict[Path, list[tuple[int, Item]]], counts: Counter[int]
+) -> list[str]:
+    warnings = [f"{name} is empty" for name, entries in lists.items() if not entries]
     missing = [name for label, name in enumerate(walk.classes) if not counts[label]]
     if missing:
-        warnings.append(f"{len(missing)} class(es) of the map have no image, {missing[0]!r} for one")
+        warnings.append(f"{len(missing)} of the {len(walk.classes)} classes have no image, {missing[0]!r} for one")
+    name, entries = next(iter(lists.items()))
+    first = {item.label for _, item in entries}
+    in_walk_order = len(options.split) > 1 and not (options.shuffle or options.stratify)
+    if in_walk_order and len(first) < len(counts):
+        warnings.append(
+            f"{name} has images of {len(first)} of the {len(counts)} classes; --shuffle or --stratify mixes them"
+        )
     return warnings
 
 

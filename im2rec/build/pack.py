@@ -35,6 +35,7 @@ class PackOptions:
     workers: int | None = None
     on_error: str = "skip"
     max_bad: str = DEFAULT
+    verify: bool = False
     force: bool = False
     dry_run: bool = False
 
@@ -62,6 +63,7 @@ def pack(
     so far and the share of the list that has been read. A dry run reads the list, looks whether the files are there,
     and writes nothing.
     The run ends when more are bad than ``max_bad`` allows, or the first ten images are all missing.
+    ``verify`` decodes pictures that are stored unchanged, too; otherwise only their first bytes are looked at.
     Raises InputError when list or root cannot be used or nothing could be packed, OutputError, ImageError with
     ``on_error="fail"``, TooManyBadError, WorkerDiedError.
 
@@ -70,6 +72,8 @@ def pack(
     started = time.monotonic()
     params, options = params or PackParams(), options or PackOptions()
     workers = options.workers or available_cpus()
+    if Path(out).suffix == ".idx":
+        raise ParameterError(f"{os.fspath(out)}: is the name of an index", hint="name the .rec")
     refuse_existing([Path(out)], force=True)  # a folder has no name to make others of
     target = part_path(Path(out), params)
     report = BadReport(target)
@@ -91,9 +95,9 @@ def pack(
                 progress(tally.images, lines.share_read())
         tally.refuse_nothing()
     else:
-        work = functools.partial(pack_chunk, root=os.fspath(root), params=params)
+        work = functools.partial(pack_chunk, root=os.fspath(root), params=params, verify=options.verify)
         # Reading files and framing them needs no second interpreter, and threads hand over without a copy.
-        processes = not params.unchanged
+        processes = options.verify or not params.unchanged
         batches = _batches(entries, pace)
         packed = contextlib.closing(run_ordered(work, batches, workers=workers, processes=processes, name=_held))
         with packed as chunks, report, RecordWriter(target, force=options.force) as writer:

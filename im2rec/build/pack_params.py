@@ -71,6 +71,8 @@ class PackParams:
     png_level: int = param(3, doc="PNG compression.", low=0, high=9, reference="ours (the C++ tool: quality)")
 
     def __post_init__(self) -> None:
+        if isinstance(self.encoding, str) and not self.encoding.startswith("."):
+            object.__setattr__(self, "encoding", f".{self.encoding}")
         check(self)
         if self.part >= self.nsplit:
             raise ParameterError(f"part={self.part} must be below nsplit={self.nsplit}", hint="parts count from 0")

@@ -145,9 +145,8 @@ class Tally:
             ids = np.sort(np.frombuffer(self.ids, np.uint64))
             doubled = ids[1:][ids[1:] == ids[:-1]]
             if len(doubled):
-                found.append(
-                    f"{len(doubled)} ids stand on more than one line, {doubled[0]} for one; by key, the last is read"
-                )
+                lines = f"{len(doubled):,} lines repeat an id" if len(doubled) > 1 else "1 line repeats an id"
+                found.append(f"{lines}, {doubled[0]} for one; by key, the last is read")
         return found
 
     def summary(self, *, seconds: float, **more: object) -> PackSummary:

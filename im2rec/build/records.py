@@ -21,7 +21,7 @@ from im2rec.images.exif import FIRST_TRANSPOSED
 from im2rec.storage.paths import read_file, reason
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
-NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoding at reduced scale"
+NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,13 @@ class Chunk:
     good: list[bool] = dataclasses.field(default_factory=list)  # line by line
 
 
-def pack_chunk(entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams) -> Chunk:
-    """Read, decode, crop, resize, encode and frame the pictures of *entries*; a bad one is reported, never raised."""
+def pack_chunk(
+    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
+) -> Chunk:
+    """Read, decode, crop, resize, encode and frame the pictures of *entries*; a bad one is reported, never raised.
+
+    *verify* decodes pictures also where they are stored unchanged.
+    """
     started = time.perf_counter()
     chunk = Chunk()
     for entry in entries:
@@ -60,6 +65,8 @@ def pack_chunk(entries: Sequence[ListEntry | ListFormatError], root: str, params
             content = _read(root, entry.path)
             chunk.bytes_in += len(content)
             stored, notes = store_image(content, entry.id, params)
+            if verify and params.unchanged:
+                notes = [*notes, *filter(None, [decode(content, max_pixels=params.max_pixels).flaw])]
             chunk.frames.append((entry.id, encode_record(_payload(entry, stored, params))))
         except ImageError as error:
             chunk.bad.append(Bad(entry.line, entry.id, entry.path, error.reason, error.problem))

@@ -104,17 +104,13 @@ def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[...
 
 @contextlib.contextmanager
 def _bar(what: str, *, share: bool) -> Iterator[Callable[..., None]]:
-    layout = (
-        "{desc} {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
-        if share
-        else "{desc}: {postfix} [{elapsed}]"
-    )
+    layout = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]" if share else "{desc}: [{elapsed}]"
     from tqdm import tqdm  # noqa: PLC0415 - 20 ms that only a terminal needs
 
     with tqdm(total=1.0 if share else None, desc=what, bar_format=layout, ncols=WIDTH, leave=False) as bar:
 
         def update(count: int, done: float = 0.0) -> None:
-            bar.set_postfix_str(f"{count:,}", refresh=False)
+            bar.set_description_str(f"{what}: {count:,}", refresh=False)
             bar.update(done - bar.n)
 
         yield update

@@ -20,6 +20,21 @@ from im2rec.storage.paths import reason
 DONE, FAILED, USAGE, PROBLEMS, BAD_INPUT, DAMAGED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 5, 130, 143
 
 
+# What hands write that know im2rec.py; the keys of pack are written KEY=VALUE.
+_OTHER_SPELLINGS = {
+    f"--{key.replace('_', '-')}": f"write {key}=VALUE after OUT"
+    for key in ("resize", "center_crop", "quality", "color", "encoding", "inter_method", "pack_label", "label_width")
+} | {
+    "--pass-through": "write unchanged=1 after OUT",
+    "--num-thread": "write --workers N",
+    "--train-ratio": "write --split TRAIN,TEST",
+    "--test-ratio": "write --split TRAIN,TEST",
+    "--recursive": "folders are walked unless --flat is given",
+    "--no-shuffle": "lists are shuffled only with --shuffle",
+    "--list": "write im2rec make-list ROOT --prefix PREFIX",
+}
+
+
 class TerminatedError(BaseException):
     """SIGTERM: raised where the program stands, so that everything open is cleaned up on the way out."""
 
@@ -98,7 +113,9 @@ def _terminable() -> Iterator[None]:
 
 def _usage_line(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
-    message = error.format_message().replace("\n", " ").rstrip(".")
+    if isinstance(error, click.NoSuchOption) and error.option_name in _OTHER_SPELLINGS:
+        return f"no such option {error.option_name}; {_OTHER_SPELLINGS[error.option_name]}"
+    message = " ".join(error.format_message().split()).rstrip(".")
     if message[1:2].islower():  # a sentence, not a name in capitals
         message = message[:1].lower() + message[1:]
     return f"{message} (see '{context.command_path} --help')" if context is not None else message

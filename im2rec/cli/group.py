@@ -73,7 +73,7 @@ def group(ctx: click.Context) -> None:
 
 def _invoke(words: list[str]) -> Any:
     if COMPLETE in os.environ:  # a shell asks what comes next
-        return group.main(words, prog_name=NAME, complete_var=COMPLETE)
+        return group.main(words, prog_name=NAME, complete_var=COMPLETE)  # answers, and exits
     # Not group.main(): it has exit codes of its own, for a closed pipe too.
     try:
         with group.make_context(NAME, list(words)) as context:

@@ -49,6 +49,9 @@ def command(
     4: no images; 5: damaged, by byte range.
     """
     if head is not None or key:
+        if ignored := [name for name in ("decode", "sheet", "every", "workers") if options[name]]:
+            name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0])
+            raise click.UsageError(f"--head and --key show single records; --{name} is of the survey")
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, idx) if key else []
         console.result("inspect", Records(str(rec), views), "\n".join(map(render_record, views)))
@@ -71,6 +74,8 @@ def _look(
     dry_run: bool,
 ) -> Survey:
     if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise click.UsageError(f"--sheet {sheet}: is drawn as PNG, so name it .png")
         refuse_existing([sheet], force=force)
     with console.progress("records", share=True) as progress:
         found = survey(rec, index=idx, every=every, progress=progress)
@@ -112,7 +117,8 @@ def render(found: Survey) -> str:
         ("sheet", found.sheet or ""),
     ]
     head = f"{found.path}: {counted(found.records, 'record')}, {counted(found.images, 'image')}, {size(found.size)}"
-    return table(head, rows, ["im2rec", "inspect", found.path, "--head", "3"])
+    whole = exit_code(found) == DONE
+    return table(head, rows, ["im2rec", "inspect", found.path, "--head", "3"] if whole else None)
 
 
 def render_record(shown: RecordView) -> str:
@@ -201,7 +207,7 @@ def _index(found: Survey) -> str:
     if index.path is None:
         return "none beside it; not needed, but opening then scans the file"
     if index.state == "wrong":
-        return f"{index.path}: WRONG: {index.problem}"
+        return f"{index.path}: WRONG: {index.problem}; without it the .rec is scanned"
     return f"{index.path}: agrees; its keys are {index.keys}"
 
 
@@ -219,7 +225,7 @@ def _verified(found: Verification | None) -> list[tuple[str, str]]:
 def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
     """The first of *rows*, and how many more there are."""
     rest = len(rows) - SHOWN_ROWS
-    return rows if rest <= 0 else [*rows[:SHOWN_ROWS], ("", f"and {rest:,} more {what}; all with --json")]
+    return rows if rest <= 0 else [*rows[:SHOWN_ROWS], ("more", f"{rest:,} {what}; all with --json")]
 
 
 def _damage(found: Survey) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ class PackCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Show the help instead of an error when there is no word at all."""
-        if not args:
+        if not args and not ctx.resilient_parsing:  # which is a shell asking what could come next
             click.echo(ctx.get_help())
             ctx.exit()
         return super().parse_args(ctx, args)
@@ -48,11 +48,16 @@ def keys_help() -> str:
     return "\n".join(lines)
 
 
+def complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """The keys that begin with what is typed so far, with their ``=``."""
+    return [f"{row.name}=" for row in rows(PackParams) if row.name.startswith(incomplete)]
+
+
 @click.command("pack", cls=PackCommand)
 @click.argument("list_path", metavar="LIST", type=PATH)
 @click.argument("root", type=PATH)
 @click.argument("out", type=PATH)
-@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1)
+@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=complete_key)
 @click.option("--workers", type=int, help="Processes to work with [default: all CPUs]; never changes a byte.")
 @click.option(
     "--on-error", type=click.Choice(["skip", "fail"]), default="skip", show_default=True, help="What a bad image does."
@@ -64,6 +69,7 @@ def keys_help() -> str:
     metavar="N|P%",
     help="Bad images that end the run; P% from 100 lines on.",
 )
+@click.option("--verify", is_flag=True, help="With unchanged=1: decode every picture, to find those that are cut.")
 @common_options(writes=True)
 def command(console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object) -> int:
     """A list to a .rec and its index.
@@ -75,7 +81,7 @@ def command(console: Console, list_path: Path, root: Path, out: Path, keys: tupl
         if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in rows(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
-    if not params.unchanged and options["workers"] != 1:
+    if (options["verify"] or not params.unchanged) and options["workers"] != 1:
         warm_up("im2rec.build.records", "im2rec.images.opencv", "im2rec.cli.group")
     # numpy, Pillow and OpenCV: imported here while the processes that will do the work import them too.
     from im2rec.build.pack import PackOptions, pack  # noqa: PLC0415
@@ -102,7 +108,7 @@ def render(summary: PackSummary) -> str:
     speed = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {counted(summary.workers, 'worker')}"
     table_rows = [
         ("left out", left_out),
-        ("noted", ", ".join(f"{count:,} with {note}" for note, count in summary.notes.items())),
+        ("noted", ", ".join(f"{count:,} {note}" for note, count in summary.notes.items())),
         ("bytes", size(summary.bytes_in) + (f" in, {size(summary.bytes_out)} out" if not summary.dry_run else " in")),
         ("time", "" if summary.dry_run else speed),
         ("pictures", engine),

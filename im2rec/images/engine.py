@@ -40,7 +40,7 @@ def load_engine(name: str) -> Engine:
     except ImportError as error:  # not installed, or without a library of the system that it needs
         if name == "auto":
             return load_engine("pillow")
-        hint = "pip install 'im2rec[opencv]'"
+        hint = "pip install opencv-python-headless"
         raise ParameterError(f"engine=opencv needs OpenCV: {error}", hint=hint) from None
     engine: Engine = module.ENGINE
     return engine

@@ -410,3 +410,43 @@ def test_pictures_that_libraries_warn_of_are_packed_without_their_words(tmp_path
     for workers in ("1", "2"):
         ran = command("pack", listed, root, tmp_path / "o.rec", "--workers", workers, "--force")
         assert (0, "") == (ran.code, ran.err)
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("--resize", "write resize=VALUE after OUT"),
+        ("--center-crop", "write center_crop=VALUE after OUT"),
+        ("--pass-through", "write unchanged=1 after OUT"),
+        ("--num-thread", "write --workers N"),
+    ],
+)
+def test_words_of_the_other_tool_are_answered_with_ours(word: str, advice: str) -> None:
+    expected = f"im2rec: no such option {word}; {advice}\n"
+    assert Ran(2, "", expected) == im2rec("pack", "a.lst", "root", "o.rec", word, "256")
+
+
+@POSIX
+def test_a_shell_is_told_options_and_keys() -> None:
+    def told(*words: str) -> list[str]:
+        asks = {"_IM2REC_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+        code, out, err = command(env={**os.environ, **asks})
+        assert (0, "") == (code, err)
+        return [line.partition(",")[2] for line in out.splitlines()]
+
+    assert "make-list" in told("im2rec", "mak")
+    assert "--workers" in told("im2rec", "pack", "--wo")
+    assert ["resize="] == told("im2rec", "pack", "a.lst", "root", "o.rec", "res")
+
+
+@pytest.mark.parametrize("words", [["--head", "2", "--verify"], ["--key", "1", "--sheet", "a.png"]])
+def test_options_of_the_survey_do_not_go_with_single_records(words: list[str]) -> None:
+    code, out, err = im2rec("inspect", PASS_THROUGH, *words)
+    assert (2, "") == (code, out)
+    assert "--head and --key show single records; --" in err
+
+
+def test_a_sheet_is_a_png() -> None:
+    code, _, err = im2rec("inspect", PASS_THROUGH, "--sheet", "a.jpg")
+    assert 2 == code
+    assert "--sheet a.jpg: is drawn as PNG, so name it .png" in err

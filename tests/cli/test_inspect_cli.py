@@ -27,7 +27,9 @@ def pictures(count: int) -> list[bytes]:
 def rows(out: str) -> dict[str, str]:
     """The rows of a table by their names, continued lines joined."""
     found: dict[str, str] = {}
-    for line in out.splitlines()[1:-1]:
+    for line in out.splitlines()[1:]:
+        if line.startswith("next: "):
+            break
         name, _, value = line.strip().partition("  ")
         if line.startswith("   "):
             found[list(found)[-1]] += " " + line.strip()

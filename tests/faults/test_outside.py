@@ -129,3 +129,15 @@ def test_an_index_that_is_named_wrong_is_told_before_the_survey(tmp_path: Path) 
     with pytest.raises(Exception, match="no such file"):
         survey(path, index=tmp_path / "none.idx", progress=lambda *now: told.append(now))
     assert [] == told
+
+
+def test_verify_finds_cut_pictures_that_are_stored_unchanged(tmp_path: Path) -> None:
+    listed, root = a_list_of_pictures(tmp_path)
+    whole = (root / "1.jpg").read_bytes()
+    (root / "1.jpg").write_bytes(whole[:-40])
+    words = ("pack", listed, root, tmp_path / "o.rec", "unchanged=1", "--workers", "1", "--json", "--force")
+
+    assert 0 == im2rec(*words).code
+    code, out, _ = im2rec(*words, "--verify")
+    assert 3 == code
+    assert '"bad": {"cut short": 1}' in out

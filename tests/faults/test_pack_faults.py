@@ -427,7 +427,7 @@ def warnings_of(folder: Path, text: str, **params: Any) -> list[str]:
 def test_ids_that_stand_twice_are_warned_of_once(tmp_path: Path) -> None:
     (warning,) = warnings_of(tmp_path, "7\t1\t0.jpg\n8\t1\t1.jpg\n7\t1\t2.jpg\n7\t1\t2.jpg\n")
 
-    assert "2 ids stand on more than one line, 7 for one; by key, the last is read" == warning
+    assert "2 lines repeat an id, 7 for one; by key, the last is read" == warning
     assert [7, 8, 7, 7] == [record.header.id for record in records_of(tmp_path / "o.rec")]
 
 

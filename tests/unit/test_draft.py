@@ -33,7 +33,7 @@ def test_a_draft_is_close_to_the_full_decode_and_noted() -> None:
     full, none = store_image(PHOTO, 0, PackParams(resize=64, encoding=".png", inter_method=3))
     draft, notes = store_image(PHOTO, 0, PackParams(resize=64, encoding=".png", inter_method=3, draft=1))
 
-    assert ([], ["decoding at reduced scale"]) == (none, notes)
+    assert ([], ["decoded at reduced scale"]) == (none, notes)
     assert full != draft
     assert np.abs(pixels_of(full).astype(int) - pixels_of(draft)).mean() < 4
 
@@ -53,7 +53,7 @@ def test_a_turned_picture_is_drafted_upright() -> None:
     draft, notes = store_image(content, 0, PackParams(resize=50, draft=1))
 
     assert ((50, 100), (50, 100)) == (size_of(full), size_of(draft))
-    assert ["decoding at reduced scale"] == notes
+    assert ["decoded at reduced scale"] == notes
 
 
 def test_decoding_takes_the_smallest_scale_that_is_no_smaller() -> None:
@@ -89,4 +89,4 @@ def test_the_summary_counts_what_was_decoded_at_reduced_scale(tmp_path: Path) ->
     code, out, _ = im2rec("pack", listed, root, tmp_path / "o.rec", "resize=24", "draft=1", "--workers", "1")
 
     assert 0 == code
-    assert "  noted     1 with decoding at reduced scale\n" in out
+    assert "  noted     1 decoded at reduced scale\n" in out

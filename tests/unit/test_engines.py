@@ -183,7 +183,7 @@ def test_opencv_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(module.importlib, "import_module", import_module)
-    expected = "engine=opencv needs OpenCV: No module named 'im2rec.images.opencv' (pip install 'im2rec[opencv]')"
+    expected = "engine=opencv needs OpenCV: No module named 'im2rec.images.opencv' (pip install opencv-python-headless)"
     assert expected == message_of(load_engine.__wrapped__, "opencv")
     assert importlib.import_module is import_module
 

@@ -190,7 +190,7 @@ def test_a_given_map_fixes_the_numbers(tmp_path: Path) -> None:
     assert b"0\t3\ta/1.jpg\n1\t1\tb/1.jpg\n2\t0\tz/1.jpg\n" == (tmp_path / "l.lst").read_bytes()
     assert b"z\nb\nnobody\na\n" == (tmp_path / "l.classes.txt").read_bytes()
     assert {"z": 1, "b": 1, "nobody": 0, "a": 1} == summary.classes
-    assert ["1 class(es) of the map have no image, 'nobody' for one"] == summary.warnings
+    assert ["1 of the 4 classes have no image, 'nobody' for one"] == summary.warnings
 
 
 def test_a_folder_that_is_not_in_the_map_is_an_error(tmp_path: Path) -> None:
@@ -381,7 +381,8 @@ def test_a_summary_says_what_was_found(tmp_path: Path) -> None:
     assert {"hidden": 1, "other suffix": 1} == summary.left_out
     assert [2, 1] == list(summary.lists.values())
     assert os.fspath(tmp_path / "l.classes.txt") == summary.classes_file
-    assert ([], [], False) == (summary.problems, summary.warnings, summary.dry_run)
+    mixed = f"{tmp_path / 'l_train.lst'} has images of 1 of the 2 classes; --shuffle or --stratify mixes them"
+    assert ([], [mixed], False) == (summary.problems, summary.warnings, summary.dry_run)
 
 
 @pytest.mark.parametrize("name", ["l_test.lst", "l.classes.txt"])

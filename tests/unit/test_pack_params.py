@@ -62,7 +62,7 @@ REFUSED = {
     "quality=101": "quality=101 must be 0 to 100",
     "quality=-1": "quality=-1 must be 0 to 100",
     "color=2": "color=2 must be -1, 0 or 1",
-    "encoding=jpg": "encoding=jpg must be .jpg, .png or .bmp",
+    "encoding=gif": "encoding=.gif must be .jpg, .png or .bmp",
     "encoding=.webp": "encoding=.webp must be .jpg, .png or .bmp",
     "inter_method=5": "inter_method=5 must be 0, 1, 2, 3, 4, 9 or 10",
     "label_width=0": "label_width=0 must be 1 or more",
