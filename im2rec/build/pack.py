@@ -89,6 +89,7 @@ def pack(
     entries = tally.watched(lines.entries())
     pace = _Pace()
     if options.dry_run:
+        tally.engine = "" if params.unchanged else load_engine(params.engine).name
         for batch in _batches(entries, pace):
             tally.add(_looked_at(batch, Path(root)))
             if progress:
@@ -110,7 +111,6 @@ def pack(
             tally.refuse_nothing()
             report.finish()
     return tally.summary(
-        engine="" if params.unchanged else load_engine(params.engine).name,
         workers=workers,
         seconds=time.monotonic() - started,
         files=[os.fspath(file) for file in files],

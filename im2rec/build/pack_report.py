@@ -86,6 +86,7 @@ class Tally:
         self.fail = fail
         self.count = BadCount(max_bad)
         self.images = self.bytes_in = self.bytes_out = 0
+        self.engine = ""  # as the workers found it: importing OpenCV here only to know its name takes 0.1 s
         self.bad: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.first_bad: Bad | None = None
@@ -111,6 +112,7 @@ class Tally:
             self.count.add(good, None if good else next(bad))
         if chunk.bad and self.first_bad is None:
             self.first_bad = chunk.bad[0]
+        self.engine = chunk.engine or self.engine
         self.images += len(chunk.frames)
         self.bytes_in += chunk.bytes_in
         self.bytes_out += sum(len(frame) for _, frame in chunk.frames)
@@ -153,6 +155,7 @@ class Tally:
         """Everything counted, as the caller gets it."""
         return PackSummary(
             list_path=self.list_path,
+            engine=self.engine,
             images=self.images,
             bad=dict(self.bad.most_common()),
             first_bad=self.first_bad,

@@ -44,6 +44,7 @@ class Chunk:
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     bytes_in: int = 0
     seconds: float = 0.0
+    engine: str = ""
     good: list[bool] = dataclasses.field(default_factory=list)  # line by line
 
 
@@ -75,6 +76,7 @@ def pack_chunk(
         else:
             chunk.notes.update(notes)
             chunk.good[-1] = True
+    chunk.engine = "" if params.unchanged else load_engine(params.engine).name
     chunk.seconds = time.perf_counter() - started
     return chunk
 
