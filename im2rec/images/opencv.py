@@ -11,8 +11,11 @@ from im2rec.images.codec import Image
 # Work is spread over processes and threads already; OpenCV's own would only stand in their way.
 cv2.setNumThreads(1)
 
-if hasattr(cv2, "utils"):
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what goes wrong is in the report
+# Silent: what goes wrong is in the report. OpenCV 4 and 5 call it differently, and some versions have neither.
+if hasattr(cv2, "setLogLevel"):
+    cv2.setLogLevel(0)
+elif hasattr(cv2, "utils") and hasattr(cv2.utils, "logging"):
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
 _TO_BGR = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}

@@ -227,3 +227,12 @@ def test_the_centre_square_is_a_view_with_the_margin_before_it_rounded_down() ->
         side = min(height, width)
         assert np.array_equal(picture[top : top + side, left : left + side], square)
         assert np.shares_memory(picture, square)
+
+
+def test_what_opencv_has_to_say_of_a_picture_it_cannot_encode_stays_out_of_stderr(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("cv2")
+    with pytest.raises(ImageError, match="does not encode"):
+        load_engine("opencv").encode(np.zeros((2, 70000, 3), np.uint8), ".jpg", quality=90, png_level=3)
+    assert "" == capfd.readouterr().err
