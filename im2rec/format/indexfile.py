@@ -43,11 +43,12 @@ def read_index(stream: BinaryIO) -> tuple[Keys, Offsets]:
     stream.seek(0)
     count, number = 0, 1
     for block in _line_blocks(stream):
-        block_keys, block_offsets = _parse_plain(block) or _parse_lines(block, number)
+        plain = _parse_plain(block)
+        block_keys, block_offsets = plain or _parse_lines(block, number)
         keys[count : count + len(block_keys)] = block_keys
         offsets[count : count + len(block_keys)] = block_offsets
         count += len(block_keys)
-        number += block.count(b"\n")
+        number += len(block_keys) if plain else block.count(b"\n")
     return keys[:count], offsets[:count]
 
 
@@ -67,16 +68,15 @@ def _line_blocks(stream: BinaryIO) -> Iterator[bytes]:
 
 def _parse_plain(block: bytes) -> tuple[Keys, Offsets] | None:
     """A block of nothing but ``digits TAB digits LF``, twenty times faster than line by line; None for any other."""
-    lines = block.count(b"\n")
-    if not block.endswith(b"\n"):
+    signs = block.translate(None, _DIGITS)
+    lines = len(signs) // 2
+    if signs != b"\t\n" * lines or not block.endswith(b"\n"):
         return None
-    if block.translate(None, _DIGITS) != b"\t\n" * lines or b"\t\n" in block or b"\n\t" in block or block[:1] == b"\t":
+    numbers = np.fromstring(block, np.uint64, sep=" ")
+    # A missing field is a missing number; at 2**64 - 1 numpy stops instead of failing. Both go the careful way.
+    if len(numbers) != 2 * lines or numbers.max() == MAX_KEY or numbers[1::2].max() > MAX_OFFSET:
         return None
-    table = np.fromstring(block, np.uint64, sep=" ").reshape(lines, 2)
-    # numpy stops at 2**64 - 1 instead of failing: let the careful way look at what is near the end.
-    if lines and (table[:, 0].max() == MAX_KEY or table[:, 1].max() > MAX_OFFSET):
-        return None
-    return table[:, 0], table[:, 1].astype(np.int64)
+    return numbers[::2], numbers[1::2].astype(np.int64)
 
 
 def _parse_lines(block: bytes, number: int) -> tuple[list[int], list[int]]:
