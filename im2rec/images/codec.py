@@ -2,7 +2,7 @@
 
 JPEGs are decoded by libjpeg-turbo straight into numpy, without the GIL (simplejpeg); everything else by Pillow, which
 also steps in where simplejpeg is not installed or refuses a file. Pixels equal those OpenCV's ``imread`` gives
-``im2rec.py``; but CMYK pictures, and colour PNGs read as grey, may differ by one level.
+``im2rec.py``; docs/differences.md names the exceptions.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ from PIL import UnidentifiedImageError
 from im2rec.errors import ImageError
 from im2rec.images import jpeg
 from im2rec.images.choices import MAX_PIXELS
-from im2rec.images.exif import UPRIGHT, parse_orientation, turned
+from im2rec.images.exif import ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 
 AS_STORED, GREY, COLOR = -1, 0, 1
 END_OF_IMAGE = b"\xff\xd9"
-ORIENTATION_TAG = 274
 _WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
 _PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
-_OPENING = threading.Lock()  # warning filters are the whole program's
+_OPENING = threading.Lock()  # warning filters and Pillow's limit are the whole program's
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
 CUT, STRAY, NO_END, TOO_LARGE = "cut short", "stray bytes", "no end marker", "too many pixels"
 
@@ -107,9 +106,9 @@ def decode(
 
     *color* 1 gives three channels and 0 one, both turned as the EXIF orientation says; -1 gives what is stored, not
     turned: one, three, or with alpha four channels, and 16-bit PNGs as uint16 (colour ones only where OpenCV is
-    installed). Alpha is dropped, not blended; 16 bits
-    become 8 by their high byte; palettes become colours. *at_least* (width, height), as stored, allows a JPEG to be
-    decoded at the smallest scale libjpeg has that is no smaller: other pixels, several times faster.
+    installed). Alpha is dropped, not blended; 16 bits become 8 by their high byte; palettes become colours.
+    *at_least* (width, height), as stored, allows a JPEG to be decoded at the smallest scale libjpeg has that is no
+    smaller: other pixels, several times faster.
     Raises ImageError, its *reason* ``CUT`` when the picture data ends early, ``TOO_LARGE`` when the header claims more
     than *max_pixels*: a few bytes can claim gigabytes.
 
@@ -147,7 +146,7 @@ def orientation(content: bytes) -> int:
 def _picture_orientation(picture: PillowImage.Image) -> int:
     if picture.format == "TIFF":
         turn = picture.getexif().get(ORIENTATION_TAG, UPRIGHT)
-        return turn if turn in range(1, 9) else UPRIGHT
+        return turn if turn in ORIENTATIONS else UPRIGHT
     return parse_orientation(picture.info.get("exif", b""))
 
 
@@ -162,7 +161,7 @@ def _decode_jpeg(content: bytes, space: str, at_least: tuple[int, int]) -> tuple
         # With the end marker in place a whole picture passes the strict decoder, one whose data ends early does not.
         with contextlib.suppress(ValueError):
             return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space, **size), NO_END
-    if "remature end" in problem:
+    if "premature end" in problem.lower():
         raise ImageError("the picture data ends early", reason=CUT)
     return None, STRAY if problem.startswith("Corrupt JPEG data") else ""
 
@@ -187,9 +186,10 @@ def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
 def _opened(content: bytes) -> PillowImage.Image:
     # Pillow warns of odd metadata, which changes no pixel, and has a limit of its own to the size of pictures: ours is
     # held against them where they are decoded, and does not keep anybody from reading a header.
-    limit = PillowImage.MAX_IMAGE_PIXELS
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # Read under the lock: another thread may be in here, with the limit taken away.
+        limit = PillowImage.MAX_IMAGE_PIXELS
         try:
             PillowImage.MAX_IMAGE_PIXELS = None
             return PillowImage.open(io.BytesIO(content))

@@ -19,7 +19,8 @@ from im2rec.images.jpeg import EXIF_PREFIX
 
 UPRIGHT = 1
 FIRST_TRANSPOSED = 5  # from this orientation on, width and height change places
-_TAG = 274
+ORIENTATION_TAG = 274
+ORIENTATIONS = range(1, 9)
 _KINDS = {3: "H", 4: "I"}  # TIFF's numbers for 16 bits, as it should be, and 32, as some write it
 _BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
 
@@ -53,9 +54,9 @@ def parse_orientation(exif: bytes) -> int:
         (count,) = struct.unpack_from(f"{order}H", tiff, at)
         for entry in range(at + 2, min(at + 2 + 12 * count, len(tiff)), 12):
             tag, kind, _ = struct.unpack_from(f"{order}HHI", tiff, entry)
-            if tag == _TAG and kind in _KINDS:
+            if tag == ORIENTATION_TAG and kind in _KINDS:
                 (value,) = struct.unpack_from(order + _KINDS[kind], tiff, entry + 8)
-                return value if value in _TURNS else UPRIGHT
+                return value if value in ORIENTATIONS else UPRIGHT
     except struct.error:  # offsets and counts that lead out of the data
         return UPRIGHT
     return UPRIGHT

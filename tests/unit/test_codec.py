@@ -429,3 +429,22 @@ def test_a_header_that_is_cut_is_an_error(decoder: str) -> None:
         with pytest.raises(ImageError) as caught:
             image_info(encoded(RGB)[:cut])
         assert (decoder, "empty" if cut == 0 else "does not decode") == (decoder, caught.value.reason)
+
+
+def test_the_limit_of_pillow_is_what_it_was_after_another_thread_was_in_there_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class TheOtherThreadLeaves:
+        """A lock that is had only when the thread before us has put the limit back."""
+
+        def __enter__(self) -> None:
+            Image.MAX_IMAGE_PIXELS = 1234567
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as the other thread has it
+    monkeypatch.setattr(codec, "_OPENING", TheOtherThreadLeaves())
+    image_info(encoded(RGB, "PNG"))
+
+    assert 1234567 == Image.MAX_IMAGE_PIXELS
