@@ -49,17 +49,12 @@ def look_at_pictures(source: Source, records: Iterable[tuple[int, int, int]]) ->
     )
 
 
-def picture_info(source: Source, offset: int, flag: int) -> ImageInfo | None:
-    """What the picture header of the record at *offset* says; None for a record without a picture.
-
-    Raises ImageError when the content starts like a picture, but its header cannot be read.
-    """
-    found = _look(source, offset, flag)
-    return found[0] if found else None
-
-
 def _look(source: Source, offset: int, flag: int) -> tuple[ImageInfo, bytes] | None:
-    """What the header says, and as much of the picture as had to be read for that."""
+    """What the picture header of the record at *offset* says, and as much of the picture as was read for that.
+
+    None for a record without a picture. Raises ImageError when the content starts like one, but its header cannot be
+    read.
+    """
     start = HEADER_BYTES + 4 * flag
     for wanted in _HEADER_READS:
         content = read_start(source, offset, start + wanted)[start:]

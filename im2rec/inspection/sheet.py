@@ -18,7 +18,7 @@ from im2rec.images.codec import COLOR, decode
 from im2rec.inspection.pictures import sample
 from im2rec.storage.paths import AsideFile, InputFile, PathLike
 from im2rec.storage.reader import check_kind
-from im2rec.storage.scan import Block, scan_damaged
+from im2rec.storage.scan import whole_records
 
 PICTURES = 60  # ten in a row, six rows: every one still tells what it shows
 COLUMNS = 10
@@ -36,8 +36,7 @@ def write_sheet(path: PathLike, out: PathLike, *, force: bool = False) -> None:
     """
     with contextlib.closing(InputFile(path)) as file:
         check_kind(file)
-        blocks = (piece for piece in scan_damaged(file) if isinstance(piece, Block))
-        offsets = array.array("q", (offset for block in blocks for offset in block.offsets))
+        offsets = array.array("q", whole_records(file))
         tiles = [shown for ordinal in sample(len(offsets), PICTURES) if (shown := _tile_at(file, offsets[ordinal]))]
         title = f"{file.path.name}: {len(tiles):,} of {len(offsets):,} records, evenly spread"
     with AsideFile(out, force=force) as sheet:

@@ -17,7 +17,7 @@ from im2rec.format.recordio import read_record
 from im2rec.images.codec import EMPTY, decode
 from im2rec.inspection.model import Failure, Verification
 from im2rec.storage.paths import InputFile, PathLike
-from im2rec.storage.scan import Block, scan_damaged
+from im2rec.storage.scan import whole_records
 
 BATCH_BYTES = 1 << 20  # of records in one task of a worker: some 10 ms of decoding
 SHORT = "no image header"
@@ -45,7 +45,8 @@ def verify(
     count = available_cpus() if workers is None else workers
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(contextlib.closing(InputFile(path)))
-        batches = run_ordered(work, _batches(_records(file)), workers=count, processes=True, name=_held)
+        records = enumerate(whole_records(file))  # numbered as the survey counts them
+        batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_held)
         for batch in stack.enter_context(contextlib.closing(batches)):
             found.decoded += batch.decoded
             found.without += batch.without
@@ -56,12 +57,6 @@ def verify(
                 progress(done, batch.records[-1][1] / file.size)
     found.flaws = dict(flaws.most_common())
     return found
-
-
-def _records(file: InputFile) -> Iterator[tuple[int, int]]:
-    """Ordinal and offset of every whole record, as the survey counts them."""
-    blocks = (piece for piece in scan_damaged(file) if isinstance(piece, Block))
-    return enumerate(offset for block in blocks for offset in block.offsets)
 
 
 def _batches(records: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:

@@ -81,6 +81,13 @@ def scan_damaged(source: Source) -> Iterator[Block | Damage]:
         yield Damage(at, start, error)
 
 
+def whole_records(source: Source) -> Iterator[int]:
+    """Yield the offset of every whole record, damaged or not what lies between them."""
+    for piece in scan_damaged(source):
+        if isinstance(piece, Block):
+            yield from piece.offsets
+
+
 def _walk(source: Source, position: int, ordinal: int) -> Generator[Block, None, tuple[int, CorruptRecordError] | None]:
     """Yield blocks from *position* on; return None at the end of the file, or where damage begins and what it is."""
     size, rows = source.size, _Rows()
