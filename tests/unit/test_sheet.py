@@ -7,7 +7,8 @@ from picture_helpers import encoded, im2rec, texture
 from PIL import Image
 
 from im2rec.format.irheader import ImageRecord, IRHeader
-from im2rec.inspection.sheet import CELL, COLUMNS, draw_sheet, tile
+from im2rec.images.sheet import CELL, COLUMNS, draw_sheet
+from im2rec.inspection.sheet import tile
 
 
 def record(content: bytes, label: object = 2.0, id_: int = 7) -> ImageRecord:
