@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from im2rec.build.records import MISSING, Bad
+from im2rec.build.chunk import MISSING, Bad
 from im2rec.errors import Im2RecError, ParameterError
 
 DEFAULT = "10%"

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from im2rec.build.bad_limit import DEFAULT, BadLimit
+from im2rec.build.chunk import MISSING, Bad, Chunk, bad_line, work_on
 from im2rec.build.list_source import Entry, ListLines
 from im2rec.build.pack_params import PackParams
 from im2rec.build.pack_report import BadReport, PackSummary, Tally
-from im2rec.build.records import MISSING, Bad, Chunk, bad_line, pack_chunk
 from im2rec.errors import ListFormatError, OutputError, ParameterError
 from im2rec.executors import available_cpus, run_ordered
 from im2rec.format.listfile import ListEntry
-from im2rec.images.engine import load_engine
 from im2rec.storage.paths import PathLike, check_folder, index_to_write, refuse_existing
 from im2rec.storage.writer import RecordWriter
 
@@ -89,14 +88,14 @@ def pack(
     entries = tally.watched(lines.entries())
     pace = _Pace()
     if options.dry_run:
-        tally.engine = "" if params.unchanged else load_engine(params.engine).name
+        tally.engine, tally.jpeg_decoder = _libraries(params)
         for batch in _batches(entries, pace):
             tally.add(_looked_at(batch, Path(root)))
             if progress:
                 progress(tally.images, lines.share_read())
         tally.refuse_nothing()
     else:
-        work = functools.partial(pack_chunk, root=os.fspath(root), params=params, verify=options.verify)
+        work = functools.partial(work_on, root=os.fspath(root), params=params, verify=options.verify)
         # Reading files and framing them needs no second interpreter, and threads hand over without a copy.
         processes = options.verify or not params.unchanged
         batches = _batches(entries, pace)
@@ -117,6 +116,14 @@ def pack(
         report=os.fspath(report.path) if tally.bad and not options.dry_run else None,
         dry_run=options.dry_run,
     )
+
+
+def _libraries(params: PackParams) -> tuple[str, str]:
+    """Who would resize and encode, and who would decode JPEGs."""
+    from im2rec.images.codec import JPEG_DECODER  # noqa: PLC0415 - otherwise only the workers need them
+    from im2rec.images.engine import load_engine  # noqa: PLC0415
+
+    return "" if params.unchanged else load_engine(params.engine).name, JPEG_DECODER
 
 
 def _write(chunk: Chunk, writer: RecordWriter, report: BadReport) -> None:

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from im2rec.build.bad_limit import BadCount, BadLimit
+from im2rec.build.chunk import Bad, Chunk, as_error
 from im2rec.build.list_source import Entry
 from im2rec.build.pack_params import PackParams
-from im2rec.build.records import Bad, Chunk, as_error
 from im2rec.errors import InputError
 from im2rec.format.irheader import float32
 from im2rec.format.listfile import ListEntry
-from im2rec.images.codec import JPEG_DECODER
 from im2rec.storage.paths import AsideFile, writing
 
 EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
@@ -40,7 +39,7 @@ class PackSummary:
     images_per_s: float = 0.0
     workers: int = 1
     engine: str = ""
-    jpeg_decoder: str = JPEG_DECODER
+    jpeg_decoder: str = ""
     files: list[str] = dataclasses.field(default_factory=list)
     report: str | None = None
     dry_run: bool = False
@@ -86,7 +85,7 @@ class Tally:
         self.fail = fail
         self.count = BadCount(max_bad)
         self.images = self.bytes_in = self.bytes_out = 0
-        self.engine = ""  # as the workers found it: importing OpenCV here only to know its name takes 0.1 s
+        self.engine = self.jpeg_decoder = ""  # as the workers found them; importing them here takes 0.1 s
         self.bad: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.first_bad: Bad | None = None
@@ -113,6 +112,7 @@ class Tally:
         if chunk.bad and self.first_bad is None:
             self.first_bad = chunk.bad[0]
         self.engine = chunk.engine or self.engine
+        self.jpeg_decoder = chunk.jpeg_decoder or self.jpeg_decoder
         self.images += len(chunk.frames)
         self.bytes_in += chunk.bytes_in
         self.bytes_out += sum(len(frame) for _, frame in chunk.frames)
@@ -156,6 +156,7 @@ class Tally:
         return PackSummary(
             list_path=self.list_path,
             engine=self.engine,
+            jpeg_decoder=self.jpeg_decoder,
             images=self.images,
             bad=dict(self.bad.most_common()),
             first_bad=self.first_bad,

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 from im2rec.augment.draws import hash64
+from im2rec.build.chunk import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
 from im2rec.build.pack_params import PackParams
-from im2rec.errors import Im2RecError, ImageError, ListFormatError, RecordTooLargeError
+from im2rec.errors import ImageError, ListFormatError, RecordTooLargeError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
 from im2rec.images.choices import AUTO, RANDOM
-from im2rec.images.codec import AS_STORED, EMPTY, NOT_AN_IMAGE, decode, image_info, orientation, sniff
+from im2rec.images.codec import AS_STORED, EMPTY, JPEG_DECODER, NOT_AN_IMAGE, decode, image_info, orientation, sniff
 from im2rec.images.engine import auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.images.exif import FIRST_TRANSPOSED
 from im2rec.storage.paths import read_file, reason
 
-BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
-
-
-@dataclasses.dataclass(frozen=True)
-class Bad:
-    """An image that is not in the ``.rec``: its line in the list, and why; *reason* is a stable word for counting."""
-
-    line: int
-    id: int | None
-    path: str | None
-    reason: str
-    detail: str
-
-
-@dataclasses.dataclass
-class Chunk:
-    """What some lines of a list became: (id, frame) for each record, in list order, and what there is to report."""
-
-    frames: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
-    bad: list[Bad] = dataclasses.field(default_factory=list)
-    notes: Counter[str] = dataclasses.field(default_factory=Counter)
-    bytes_in: int = 0
-    seconds: float = 0.0
-    engine: str = ""
-    good: list[bool] = dataclasses.field(default_factory=list)  # line by line
 
 
 def pack_chunk(
@@ -56,7 +30,7 @@ def pack_chunk(
     *verify* decodes pictures also where they are stored unchanged.
     """
     started = time.perf_counter()
-    chunk = Chunk()
+    chunk = Chunk(jpeg_decoder=JPEG_DECODER)
     for entry in entries:
         chunk.good.append(False)
         if isinstance(entry, ListFormatError):
@@ -79,11 +53,6 @@ def pack_chunk(
     chunk.engine = "" if params.unchanged else load_engine(params.engine).name
     chunk.seconds = time.perf_counter() - started
     return chunk
-
-
-def bad_line(error: ListFormatError) -> Bad:
-    """The row of the report for a line that cannot be read."""
-    return Bad(error.line or 0, None, None, BAD_LINE, error.problem)
 
 
 def _read(root: str, path: str) -> bytes:
@@ -167,10 +136,3 @@ def _payload(entry: ListEntry, stored: bytes, params: PackParams) -> bytes:
         header = IRHeader(0, entry.labels, entry.id)
         return encode_image_record(header, stored, label_field=entry.labels[0])
     return encode_image_record(IRHeader(0, entry.labels[0], entry.id), stored)
-
-
-def as_error(bad: Bad, list_path: str) -> Im2RecError:
-    """*bad* as the error that ends a run."""
-    place = f"{list_path}, line {bad.line}"
-    what = f"{bad.path}: " if bad.path else ""
-    return ImageError(f"{place}: {what}{bad.detail}", reason=bad.reason, hint="--on-error skip packs the rest")

@@ -11,7 +11,6 @@ import click
 from im2rec.build.pack_params import PackParams
 from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
-from im2rec.executors import warm_up
 from im2rec.params import from_words, rows
 
 if TYPE_CHECKING:
@@ -81,10 +80,7 @@ def command(console: Console, list_path: Path, root: Path, out: Path, keys: tupl
         if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in rows(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
-    if (options["verify"] or not params.unchanged) and options["workers"] != 1:
-        warm_up("im2rec.build.records", "im2rec.images.opencv", "im2rec.cli.group")
-    # numpy, Pillow and OpenCV: imported here while the processes that will do the work import them too.
-    from im2rec.build.pack import PackOptions, pack  # noqa: PLC0415
+    from im2rec.build.pack import PackOptions, pack  # noqa: PLC0415 - numpy, which the help does not need
 
     with console.progress("packing", share=True) as progress:
         summary = pack(list_path, root, out, params, PackOptions(**options), progress=progress)  # type: ignore[arg-type]

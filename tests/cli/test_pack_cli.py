@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from picture_helpers import Ran, im2rec, names_in, pixels_of, records_of, typed, write_list, write_pictures
 
+from im2rec.cli import _needs_workers
+
 NAMES = ["cats/1.jpg", "cats/2.jpg", "dogs/3.png"]
 
 
@@ -209,3 +211,20 @@ def test_the_list_is_never_the_output(here: Path) -> None:
     assert code in (1, 2)
     assert 1 == err.count("\n")
     assert before == (here / "image.lst").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("pack a.lst root o.rec resize=256 --workers 2", True),
+        ("A.LST root o.rec", True),
+        ("pack --help", False),
+        ("pack a.lst root o.rec unchanged=1", False),
+        ("pack a.lst root o.rec --workers=1", False),
+        ("pack a.lst root o.rec --workers 1", False),
+        ("inspect o.rec", False),
+        ("", False),
+    ],
+)
+def test_workers_are_prepared_for_words_that_need_them(line: str, expected: bool) -> None:
+    assert expected is _needs_workers(line.split())

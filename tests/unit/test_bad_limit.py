@@ -2,7 +2,7 @@ import pytest
 from helpers import message_of
 
 from im2rec.build.bad_limit import BadCount, BadLimit, TooManyBadError
-from im2rec.build.records import MISSING, Bad
+from im2rec.build.chunk import MISSING, Bad
 from im2rec.errors import ParameterError
 
 

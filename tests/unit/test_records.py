@@ -15,8 +15,9 @@ from PIL import Image
 
 from im2rec.augment.draws import hash64
 from im2rec.build import records
+from im2rec.build.chunk import Bad, Chunk, as_error
 from im2rec.build.pack_params import PackParams
-from im2rec.build.records import Bad, Chunk, as_error, pack_chunk, store_image
+from im2rec.build.records import pack_chunk, store_image
 from im2rec.errors import ImageError, ListFormatError
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.listfile import ListEntry
