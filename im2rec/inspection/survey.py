@@ -5,8 +5,10 @@ No payload is read whole: a survey touches some 100 bytes of each record.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import InputError
-from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.indexfile import Keys
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES, Source, read_start
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
@@ -43,7 +45,7 @@ from im2rec.storage.scan import FRONT_BYTES, Block, Damage, scan_damaged
 
 SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"
 _FOLD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that nothing of the first 8 bytes is lost
-_NO_CONTENT = np.uint32(0xFFFFFFFF)  # in place of a number of labels, where the record is too short for them
+_NO_CONTENT = 0xFFFFFFFF  # in place of a number of labels, where the record is too short for them
 _LABELS_AT = HEAD_BYTES + HEADER_BYTES
 Progress = Callable[[int, float], None]
 
@@ -69,25 +71,24 @@ def survey(
                 progress(found.records, found.walked / file.size)
         if not found.records and not found.damage:
             raise InputError(f"{file.path}: holds no records")
-        check = check_index(file.path, _joined(found.offsets), _joined(found.ids), index)
-        return found.survey(file, check, every=every)
+        told = found.survey(file, every=every)
+        starts, ids = np.asarray(found.offsets), np.asarray(found.ids)
+        del found  # the rest of it, before the index needs as much
+        return dataclasses.replace(told, index=check_index(file.path, starts, ids, index))
     finally:
         file.close()
 
 
 class _Findings:
-    """What is collected while the file is walked: 32 bytes a record, and counts."""
+    """What is collected while the file is walked: 32 bytes a record, in arrays that grow, and counts."""
 
     def __init__(self) -> None:
         self.records = self.walked = self.split = self.shorts = self.bad_labels = 0
         self.labels: Counter[int] = Counter()
-        self.first_labels: list[npt.NDArray[np.float32]] = []
+        self.first_labels = array("f")
         self.contents: Counter[str] = Counter()
         self.damage: list[DamagedRange] = []
-        self.offsets: list[Offsets] = []
-        self.ids: list[Keys] = []
-        self.sizes: list[npt.NDArray[np.int64]] = []
-        self.flags: list[npt.NDArray[np.uint32]] = []
+        self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
         self.vectors = self.labelled_empty = 0
         self.detection = DetectionCounts()
         self.header_labels: tuple[float, float] | None = None  # of a first record with labels, but without a picture
@@ -115,24 +116,23 @@ class _Findings:
         self.detection.add(flags[objects], header["vector"][objects])
         self.labelled_empty += int(np.sum(vector & (lengths == 0)))
         labels = np.where(flags > 0, header["vector"][:, 0], header["label"])
-        self.first_labels.append(labels[fits & (lengths > 0)].astype(np.float32))
+        self.first_labels.frombytes(labels[fits & (lengths > 0)].astype(np.float32).tobytes())
         self.contents.update(_kinds(file, piece, flags, np.where(fits, lengths, -1)))
-        self.offsets.append(np.array(piece.offsets, np.int64))
-        self.ids.append(header["id"][:, 0])
-        self.sizes.append(sizes)
-        self.flags.append(np.where(fits, flags, _NO_CONTENT))
+        self.offsets.extend(piece.offsets)
+        self.ids.frombytes(header["id"].astype(np.uint64).tobytes())
+        self.sizes.extend(piece.sizes)
+        self.flags.frombytes(np.where(fits, flags, _NO_CONTENT).astype(np.uint32).tobytes())
         self.split += len(piece.split)
         self.records += len(sizes)
         self.walked = piece.offsets[-1] + piece.sizes[-1]
 
-    def survey(self, file: InputFile, index: IndexCheck, *, every: bool) -> Survey:
-        """Everything found, in the form it is reported."""
+    def survey(self, file: InputFile, *, every: bool) -> Survey:
+        """Everything found, in the form it is reported; nothing of the index."""
         images = self.records - self.shorts - self.bad_labels - self.contents[EMPTY] - self.contents[NOT_AN_IMAGE]
         kind = self._kind(images)
-        offsets, flags = _joined(self.offsets), _joined(self.flags)
-        chosen = (int(n) for n in sample(self.records, self.records if every else SAMPLE) if flags[n] != _NO_CONTENT)
-        pictures = look_at_pictures(file, ((n, int(offsets[n]), int(flags[n])) for n in chosen))
-        sizes = _joined(self.sizes)
+        chosen = (n for n in sample(self.records, self.records if every else SAMPLE) if self.flags[n] != _NO_CONTENT)
+        pictures = look_at_pictures(file, ((n, self.offsets[n], self.flags[n]) for n in chosen))
+        sizes = np.asarray(self.sizes)
         faces = self._faces(file, images, pictures) if kind == INSIGHTFACE else None
         return Survey(
             path=os.fspath(file.path),
@@ -143,11 +143,11 @@ class _Findings:
             payload_bytes=spread(sizes) if self.records else None,
             split_records=self.split,
             labels=dict(sorted(self.labels.items())),
-            classes=_classes(_joined(self.first_labels)) if images and kind != DETECTION else None,
-            ids=_ids(_joined(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
+            classes=_classes(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
+            ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
             contents=dict(self.contents.most_common()),
             pictures=pictures,
-            index=index,
+            index=IndexCheck(None, "none"),
             damage=self.damage,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
             problems=self._problems(kind, pictures) + (faces.problems if faces else []),
@@ -237,10 +237,6 @@ def _told(damage: Damage, size: int) -> str:
     return damage.error.problem + (f"; {shift} bytes off the 4-byte grid behind it" if shift else "")
 
 
-def _joined(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return np.concatenate(arrays) if arrays else np.empty(0, np.int64)
-
-
 def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
     distinct, counts = np.unique(values, return_counts=True)
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
@@ -260,6 +256,8 @@ def _classes(labels: npt.NDArray[np.float32]) -> Classes | None:
 
 
 def _ids(ids: Keys) -> Ids:
-    ordered = np.sort(ids)
-    doubled = ordered[1:][ordered[1:] == ordered[:-1]]
-    return Ids(int(ordered[0]), int(ordered[-1]), len(doubled), int(doubled[0]) if len(doubled) else None)
+    """What is to be said of *ids*, which are put in order."""
+    ids.sort()
+    repeats = ids[1:] == ids[:-1]
+    count = int(np.count_nonzero(repeats))
+    return Ids(int(ids[0]), int(ids[-1]), count, int(ids[repeats.argmax()]) if count else None)

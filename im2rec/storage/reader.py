@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
 from im2rec.format.indexfile import Keys, Offsets, read_index
-from im2rec.format.irheader import HEADER_BYTES, ImageRecord, decode_image_record
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, RawHeader, decode_image_record, parse_header
 from im2rec.format.recordio import (
     FIRST,
     HEAD_BYTES,
     MAGIC,
+    WHOLE,
     BytesSource,
     Source,
     find_record,
     join_parts,
     parse_head,
     read_parts,
+    read_start,
 )
 from im2rec.storage.paths import InputFile, PathLike, find_index, reading, with_path
 from im2rec.storage.scan import scan
@@ -32,8 +35,17 @@ _PROBES = 64  # offsets of an index that are held against the file on opening
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
 _MANY_READ_BYTES = 8 << 20  # the most that read_many asks for at once
 _GAP_BYTES = 64 << 10  # unwanted bytes that cost less to read than another call does
+_HEAD_GAP_BYTES, _HEADS_READ_BYTES = 4096, 256 << 10  # nearer heads are read with one call, up to so many bytes
 _FRONT_BYTES = 1 << 16
+_TESTED = 1 << 15  # offsets that are looked at together
 _INSPECT = "run 'im2rec inspect' on it"
+
+
+class Head(NamedTuple):
+    """What the first bytes of a record tell: its header fields, and the bytes of its whole payload."""
+
+    header: RawHeader
+    size: int
 
 
 class RecordFile(Sequence[ImageRecord]):
@@ -153,6 +165,40 @@ class RecordFile(Sequence[ImageRecord]):
                 records[ordinal] = self._image_record(ordinal, self._payload(ordinal, source))
         return [records[ordinal] for ordinal in asked]
 
+    def heads(self, ordinals: Iterable[int]) -> Iterator[Head]:
+        """Header fields and payload sizes of records *ordinals* (ascending), in that order; contents are not read.
+
+        Raises CorruptRecordError for the first damaged record.
+        """
+        run: list[int] = []
+        for ordinal in ordinals:
+            if run:
+                gap = self.offsets[ordinal] - self.offsets[run[-1]]
+                if gap > _HEAD_GAP_BYTES or self.offsets[ordinal] - self.offsets[run[0]] > _HEADS_READ_BYTES:
+                    yield from self._heads(run)
+                    run = []
+            run.append(ordinal)
+        if run:
+            yield from self._heads(run)
+
+    def _heads(self, run: list[int]) -> Iterator[Head]:
+        start, stop = int(self.offsets[run[0]]), int(self.offsets[run[-1]]) + HEAD_BYTES + HEADER_BYTES
+        source = BytesSource(self._file.read_at(start, stop - start), start, self.size)
+        for ordinal in run:
+            offset = int(self.offsets[ordinal])
+            try:
+                part = parse_head(source.read_at(offset, HEAD_BYTES), offset, self.size)
+                if part.flag == WHOLE:
+                    size, front = part.length, source.read_at(part.start, min(part.length, HEADER_BYTES))
+                else:
+                    parts = read_parts(self._file, offset)
+                    size = sum(part.length for part in parts) + len(MAGIC) * (len(parts) - 1)
+                    front = read_start(self._file, offset, HEADER_BYTES)
+                yield Head(parse_header(front), size)
+            except CorruptRecordError as error:
+                error.offset = offset if error.offset is None else error.offset
+                raise self._placed(error, ordinal) from None
+
     def _runs(self, ordinals: list[int]) -> Iterator[list[int]]:
         """Split sorted *ordinals* into runs that one read should fetch."""
         run: list[int] = []
@@ -261,10 +307,19 @@ def _scanned(source: Source) -> tuple[Keys, Offsets]:
 
 
 def _in_file_order(keys: Keys, offsets: Offsets) -> tuple[Keys, Offsets]:
-    if np.all(offsets[1:] > offsets[:-1]):
+    if _first(offsets, lambda some: some[1:] <= some[:-1]) is None:
         return keys, offsets
     order = np.argsort(offsets, kind="stable")
     return keys[order], offsets[order]
+
+
+def _first(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]]) -> int | None:
+    """The first of *offsets* that *test* finds, in some at a time: all at once would take another 8 bytes a record."""
+    for start in range(0, len(offsets), _TESTED):
+        some = offsets[start : start + _TESTED + 1]  # and the next one, for tests that compare neighbours
+        if len(found := np.flatnonzero(test(some))):
+            return int(some[found[0]])
+    return None
 
 
 def check_index(source: Source, offsets: Offsets) -> None:
@@ -275,12 +330,12 @@ def check_index(source: Source, offsets: Offsets) -> None:
     wrong = "the index belongs to another file, or one of the two is damaged; run 'im2rec inspect' on the .rec"
     if not len(offsets):
         raise IndexFormatError("holds no records, the .rec does", hint="remove it: the .rec is then scanned")
-    if len(doubled := np.flatnonzero(offsets[1:] == offsets[:-1])):
-        raise IndexFormatError(f"names byte {offsets[doubled[0]]} twice", hint=wrong)
+    if (doubled := _first(offsets, lambda some: some[1:] == some[:-1])) is not None:
+        raise IndexFormatError(f"names byte {doubled} twice", hint=wrong)
     if offsets[0] != 0:
         raise IndexFormatError(f"its first record is at byte {offsets[0]}, not at 0", hint=wrong)
-    if len(odd := np.flatnonzero(offsets % 4)):
-        raise IndexFormatError(f"byte {offsets[odd[0]]} is not at a multiple of 4", hint=wrong)
+    if (odd := _first(offsets, lambda some: some % 4 != 0)) is not None:
+        raise IndexFormatError(f"byte {odd} is not at a multiple of 4", hint=wrong)
     if offsets[-1] >= source.size:
         problem = f"names byte {offsets[-1]}, but the .rec has only {source.size} bytes"
         raise IndexFormatError(problem, hint="the .rec was cut short, or the index belongs to another file")

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from helpers import index_text, message_of
+from helpers import index_text, message_of, peak_bytes
 
 from im2rec.errors import IndexFormatError
 from im2rec.format import indexfile
@@ -97,6 +97,11 @@ def test_blocks_of_any_size_read_the_same(block_bytes: int, monkeypatch: pytest.
         read(texts[1] + b"\n8\n")
 
 
+def test_bytes_without_end_are_read_in_time_that_grows_with_them_alone() -> None:
+    # Joining the rest of a line to each block would copy 20 GB here.
+    assert "line 1: the key 9" in message_of(read, b"9" * 50_000_000 + b"\t0\n")
+
+
 def test_a_long_index_costs_16_bytes_a_record_and_names_lines_far_down() -> None:
     count = 150_000  # more than one block
     text = index_text(range(0, 12 * count, 12))
@@ -107,5 +112,6 @@ def test_a_long_index_costs_16_bytes_a_record_and_names_lines_far_down() -> None
     assert np.array_equal(np.arange(count), keys)
     assert np.array_equal(12 * np.arange(count), offsets)
     assert 16 * count == keys.nbytes + offsets.nbytes
+    assert peak_bytes(lambda: read_index(io.BytesIO(text))) < 16 * count + 700_000
     with pytest.raises(IndexFormatError, match=f"^line {count + 1}: expected a key and an offset, found 'end'$"):
         read(text + b"end\n")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import bounds, counted_reads, image_payload, index_text, joined, message_of, write_rec
+from helpers import bounds, counted_reads, image_payload, index_text, joined, message_of, peak_bytes, write_rec
 
 import im2rec
 from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
-from im2rec.format.recordio import MAGIC
+from im2rec.format.recordio import MAGIC, encode_record
 from im2rec.storage import reader
 from im2rec.storage.reader import RecordFile
 
@@ -309,3 +309,12 @@ def test_an_index_entry_inside_a_split_record_is_named_as_such(tmp_path: Path) -
         message = f"{path}, record 100, byte {offsets[100] + 4}: {problem} (run 'im2rec inspect' on it)"
         assert message == message_of(rec.read_many, [100, 101])
         assert message == message_of(rec.payload, 100)
+
+
+def test_opening_by_an_index_takes_little_more_than_the_16_bytes_a_record_that_stay(tmp_path: Path) -> None:
+    count, frame = 150_000, encode_record(b"")
+    path = tmp_path / "many.rec"
+    path.write_bytes(frame * count)
+    path.with_suffix(".idx").write_bytes(index_text(range(0, count * len(frame), len(frame))))
+
+    assert peak_bytes(lambda: RecordFile(path).close()) < 16 * count + 700_000

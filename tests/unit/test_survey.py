@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import image_payload, index_text, message_of, write_rec
+from helpers import image_payload, index_text, message_of, peak_bytes, write_rec
 from picture_helpers import encoded, texture
 
 from im2rec.format.recordio import MAGIC, encode_record
@@ -314,3 +314,16 @@ def test_files_that_are_no_rec_are_input_errors(tmp_path: Path) -> None:
         survey, tmp_path / "text"
     )
     assert message_of(survey, tmp_path).startswith(f"{tmp_path}: ")
+
+
+def test_a_survey_takes_less_than_50_bytes_a_record(tmp_path: Path) -> None:
+    count, frame = 150_000, encode_record(image_payload(0, 1.0, b""))
+    ids = np.random.default_rng(0).permutation(count).astype("<u8")
+    records = np.tile(np.frombuffer(frame, np.uint8), (count, 1))
+    records[:, 16:24] = ids.view(np.uint8).reshape(-1, 8)
+    path = tmp_path / "many.rec"
+    path.write_bytes(records.tobytes())
+    path.with_suffix(".idx").write_bytes(index_text(range(0, count * len(frame), len(frame)), ids.tolist()))
+    survey(path)  # which imports what it needs
+
+    assert peak_bytes(lambda: survey(path)) < 50 * count + 3_000_000  # a block of records, as Python objects
