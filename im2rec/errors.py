@@ -88,3 +88,23 @@ class CorruptRecordError(Im2RecError):
         """*path*, record *ordinal*, byte *offset*: whichever of the three are known."""
         known = {"": self.path, "record ": self.record, "byte ": self.offset}
         return ", ".join(f"{name}{value}" for name, value in known.items() if value is not None)
+
+
+class BadRecordError(Im2RecError):
+    """A record is whole, or not even that, but gives no picture or no label; *reason* is a stable word for counting.
+
+    *path*, *record* (ordinal in that file, from 0), *id* (None when unknown) and *offset* (bytes) say where it is.
+    """
+
+    def __init__(self, problem: str, *, reason: str = "", hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.reason = reason
+        self.path: str | os.PathLike[str] | None = None
+        self.record: int | None = None
+        self.id: int | None = None
+        self.offset: int | None = None
+
+    def where(self) -> str:
+        """*path*, record *ordinal*, id *id*, byte *offset*: whichever of the four are known."""
+        known = {"": self.path, "record ": self.record, "id ": self.id, "byte ": self.offset}
+        return ", ".join(f"{name}{value}" for name, value in known.items() if value is not None)

@@ -30,14 +30,18 @@ def param(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[Any, ...] | None = None,
+    unset: str = "not set",
     reference: str = "as the reference",
 ) -> Any:
     """Declare one parameter of a dataclass.
 
-    No *default* makes it required; *low* and *high* are inclusive bounds; *choices* lists all allowed values.
-    *reference* says in a few words how it stands to MXNet's parameter of that name, for the documentation.
+    No *default* makes it required; *low* and *high* are inclusive bounds; *choices* lists all allowed values; *unset*
+    is the word that means, and shows, None. *reference* says in a few words how it stands to MXNet's parameter of
+    that name, for the documentation.
     """
-    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "reference": reference}
+    metadata = {
+        "doc": doc, "low": low, "high": high, "choices": choices, "unset": unset, "reference": reference
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -60,7 +64,7 @@ def check(params: Any) -> None:
     """
     kinds = _types(type(params))
     for field in dataclasses.fields(params):
-        value = _converted(field.name, getattr(params, field.name), kinds[field.name])
+        value = _converted(field, getattr(params, field.name), kinds[field.name])
         _check_bounds(field, value)
         object.__setattr__(params, field.name, value)
 
@@ -99,7 +103,7 @@ def rows(kind: type[Any]) -> list[Row]:
         Row(
             field.name,
             _type_name(_types(kind)[field.name]),
-            "required" if field.default is dataclasses.MISSING else _shown(field.default),
+            "required" if field.default is dataclasses.MISSING else _shown(field),
             _allowed(field),
             field.metadata["doc"],
             field.metadata["reference"],
@@ -109,7 +113,8 @@ def rows(kind: type[Any]) -> list[Row]:
 
 
 def _read(kind: type[Any], name: str, value: Any) -> Any:
-    return _converted(name, value, _types(kind)[name])
+    (field,) = [field for field in dataclasses.fields(kind) if field.name == name]
+    return _converted(field, value, _types(kind)[name])
 
 
 def _types(kind: type[Any]) -> dict[str, Any]:
@@ -130,16 +135,18 @@ def _meant(kind: type[Any], word: str) -> str:
     return f"write {near[0]}=VALUE" if near else f"keys are {', '.join(known)}"
 
 
-def _converted(name: str, value: Any, kind: Any) -> Any:
+def _converted(field: dataclasses.Field[Any], value: Any, kind: Any) -> Any:
     """*value* as the declared type; text is read the way MXNet reads it."""
-    if _is_optional(kind) and (value is None or (isinstance(value, str) and value.strip().lower() == "none")):
+    if _is_optional(kind) and (
+        value is None or (isinstance(value, str) and value.strip().lower() in ("none", field.metadata["unset"]))
+    ):
         return None
     kind = _without_none(kind)
     text = value.strip() if isinstance(value, str) else value
     try:
         return _READERS[typing.get_origin(kind) or kind](text)
     except (TypeError, ValueError, OverflowError):
-        raise ParameterError(f"{name}={value} must be {_type_name(kind)}") from None
+        raise ParameterError(f"{field.name}={value} must be {_type_name(kind)}") from None
 
 
 def _is_optional(kind: Any) -> bool:
@@ -222,7 +229,10 @@ def _allowed(field: dataclasses.Field[Any]) -> str:
     return f"{high} or less" if high is not None else ""
 
 
-def _shown(default: Any) -> str:
+def _shown(field: dataclasses.Field[Any]) -> str:
+    default = field.default
     if isinstance(default, bool):
         return str(int(default))
-    return "not set" if default is None else str(default)
+    if default == ():
+        return "none"
+    return field.metadata["unset"] if default is None else str(default)

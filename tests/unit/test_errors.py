@@ -11,6 +11,7 @@ import pytest
 
 from im2rec import errors
 from im2rec.errors import (
+    BadRecordError,
     CorruptRecordError,
     Im2RecError,
     ImageError,
@@ -24,6 +25,7 @@ from im2rec.errors import (
 )
 
 FAMILY = [
+    BadRecordError,
     CorruptRecordError,
     Im2RecError,
     ImageError,
@@ -68,6 +70,16 @@ def test_a_corrupt_record_names_as_much_of_its_place_as_is_known() -> None:
     assert f"record 0, byte 88: {rest}" == str(corrupt(record=0, offset=88))
     assert f"{Path('a/train.rec')}: {rest}" == str(corrupt(path=Path("a/train.rec")))
     assert f"train.rec, record 7, byte 88: {rest}" == str(corrupt(path="train.rec", record=7, offset=88))
+
+
+def test_a_bad_record_names_file_record_id_and_byte() -> None:
+    error = BadRecordError("the picture does not decode", reason="does not decode")
+    error.path, error.record, error.id, error.offset = "train.rec", 7, 12, 88
+
+    assert "the picture does not decode" == str(BadRecordError("the picture does not decode"))
+    assert "train.rec, record 7, id 12, byte 88: the picture does not decode" == str(error)
+    assert str(error) == str(pickle.loads(pickle.dumps(error)))
+    assert "does not decode" == pickle.loads(pickle.dumps(error)).reason
 
 
 def test_a_line_error_names_path_and_line() -> None:
