@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 ENGINES = ("auto", "opencv", "pillow")
+REFERENCE = "reference"
+FEED_ENGINES = (*ENGINES, REFERENCE)
 NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS = range(5)
 AUTO, RANDOM = 9, 10
 INTERPOLATIONS = (NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS, AUTO, RANDOM)

@@ -24,11 +24,14 @@ from im2rec.errors import ImageError
 from im2rec.images import jpeg
 from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.exif import ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
+from im2rec.images.grey import SRGB_GAMMA, grey
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 
 AS_STORED, GREY, COLOR = -1, 0, 1
 END_OF_IMAGE = b"\xff\xd9"
+_HUFFMAN, _SCAN = b"\xff\xc4", b"\xff\xda"  # of a JPEG: DHT, SOS
+_ENDS = END_OF_IMAGE * (1 << 15)  # more than the longest segment that may have been cut
 _WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
 _PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
 _OPENING = threading.Lock()  # warning filters and Pillow's limit are the whole program's
@@ -100,7 +103,12 @@ def image_info(content: bytes) -> ImageInfo:
 
 
 def decode(
-    content: bytes, color: int = COLOR, *, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
+    content: bytes,
+    color: int = COLOR,
+    *,
+    at_least: tuple[int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    cut_ok: bool = False,
 ) -> Decoded:
     """The pixels of an encoded picture, as (height, width, channels) uint8 in RGB order; a new array.
 
@@ -108,28 +116,45 @@ def decode(
     turned: one, three, or with alpha four channels, and 16-bit PNGs as uint16 (colour ones only where OpenCV is
     installed). Alpha is dropped, not blended; 16 bits become 8 by their high byte; palettes become colours.
     *at_least* (width, height), as stored, allows a JPEG to be decoded at the smallest scale libjpeg has that is no
-    smaller: other pixels, several times faster.
+    smaller: other pixels, several times faster. *cut_ok* gives the pixels of a JPEG whose data ends early as well,
+    its flaw ``CUT``, what is missing filled in by libjpeg.
     Raises ImageError, its *reason* ``CUT`` when the picture data ends early, ``TOO_LARGE`` when the header claims more
     than *max_pixels*: a few bytes can claim gigabytes.
 
-    Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it.
+    Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """
+    try:
+        return _decoded(content, color, at_least, max_pixels)
+    except ImageError as error:
+        if cut_ok and error.reason == CUT and sniff(content) == "JPEG":
+            # When the cut is inside the tables of a progressive one's next scan, what is before them will do.
+            for end in (len(content), max(content.rfind(_HUFFMAN), content.rfind(_SCAN))):
+                with contextlib.suppress(ImageError):
+                    return _decoded_by_pillow(content[:end] + _ENDS, color, at_least, max_pixels)._replace(flaw=CUT)
+        raise
+
+
+def _decoded(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int) -> Decoded:
     flaw = ""
     if sniff(content) == "JPEG" and _simplejpeg:
         _, height, width, channels = image_info(content)
         _check_pixels((width, height), max_pixels)
-        grey = color == GREY or (color == AS_STORED and channels == 1)
-        pixels, flaw = _decode_jpeg(content, "GRAY" if grey else "RGB", at_least or (0, 0))
+        is_grey = color == GREY or (color == AS_STORED and channels == 1)
+        pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0))
         if pixels is not None:
             return Decoded(pixels if color == AS_STORED else turned(pixels, orientation(content)), flaw)
+    return _decoded_by_pillow(content, color, at_least, max_pixels)._replace(flaw=flaw)
+
+
+def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int) -> Decoded:
     with _pillow(content) as picture:
         _check_pixels(picture.size, max_pixels)
         if picture.format == "JPEG":
             picture.draft("L" if color == GREY else None, at_least or picture.size)
         if color == AS_STORED:
             deep = _deep_color(content) if picture.format == "PNG" else None
-            return Decoded(_stored(picture) if deep is None else deep, flaw)
-        return Decoded(turned(_flat(picture, color), _picture_orientation(picture)), flaw)
+            return Decoded(_stored(picture) if deep is None else deep)
+        return Decoded(turned(_flat(picture, color), _picture_orientation(picture)))
 
 
 def orientation(content: bytes) -> int:
@@ -220,13 +245,23 @@ def _deep_color(content: bytes) -> Image | None:
 
 def _flat(picture: PillowImage.Image, color: int) -> Image:
     """*picture* as uint8, three channels or one."""
+    kind, gamma = picture.format or "", _gamma(picture)  # a converted picture has neither
     if picture.mode in _DEEP:
         picture = PillowImage.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
     if "transparency" in picture.info and picture.mode == "P":
         picture = picture.convert("RGBA")  # the palette's colours come out right only together with their alpha
-    if color == GREY:
+    if color != GREY:
+        return np.asarray(picture.convert("RGB"))
+    if picture.mode in _GREY or kind in _JPEGS:
         return np.asarray(picture.convert("L"))[:, :, None]
-    return np.asarray(picture.convert("RGB"))
+    return grey(np.asarray(picture.convert("RGB")), kind, gamma)
+
+
+def _gamma(picture: PillowImage.Image) -> int:
+    """The gamma that a PNG tells of its colours, in 100000ths; 0 where none is told."""
+    if picture.format != "PNG":
+        return 0
+    return SRGB_GAMMA if "srgb" in picture.info else round(100_000 * picture.info.get("gamma", 0))
 
 
 def _stored(picture: PillowImage.Image) -> Image:
@@ -239,4 +274,6 @@ def _stored(picture: PillowImage.Image) -> Image:
     return np.asarray(picture.convert("RGBA" if alpha else "RGB"))
 
 
+_JPEGS = ("JPEG", "MPO")  # the second is of several pictures, of which this is the first
+_GREY = ("L", "1", "LA", "La")
 _DEEP = ("I;16", "I;16B", "I;16L", "I")  # 16-bit grey; "I" is what older Pillows call it

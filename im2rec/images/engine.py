@@ -1,7 +1,7 @@
-"""The face that OpenCV and Pillow show the rest: resize and encode. Which of the two is a parameter.
+"""The face that OpenCV, Pillow and the reference show the rest: resize, warp, shift colours, encode.
 
-Images are uint8 (height, width, channels) in RGB order, as :mod:`im2rec.images.codec` gives them; uint16 where a
-16-bit picture is kept as stored.
+Which of them is a parameter. Images are uint8 (height, width, channels) in RGB order, as
+:mod:`im2rec.images.codec` gives them; where a picture is only resized and encoded, also uint16.
 """
 
 from __future__ import annotations
@@ -11,17 +11,42 @@ import importlib
 from typing import Protocol
 
 from im2rec.errors import ParameterError
-from im2rec.images.choices import AREA, BICUBIC, BILINEAR, ENGINES
+from im2rec.images.affine import Matrix
+from im2rec.images.choices import AREA, BICUBIC, BILINEAR, ENGINES, FEED_ENGINES, REFERENCE
 from im2rec.images.codec import Image
 
 
-class Engine(Protocol):
-    """One way to resize and encode."""
+class Resampler(Protocol):
+    """One way to compute new pictures from old ones; what the iterators need."""
 
     name: str
 
     def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
         """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array. Raises ImageError."""
+
+    def warp(self, image: Image, matrix: Matrix, width: int, height: int, inter_method: int, fill: int) -> Image:
+        """*image* moved by *matrix* onto a canvas of *width* x *height* pixels; a new array, same channels.
+
+        *image* is uint8, of 1, 3 or 4 channels. *matrix*, float32 (2, 3), leads from the old coordinates of a pixel
+        (x to the right, y down, whole numbers at the centres) to the new ones. Interpolation is 0 to 4, of which 3
+        (area) is bilinear. What lies outside the old picture is *fill*, 0 to 255, but 0 in a fourth channel.
+        Raises ImageError.
+
+        Source: OpenCV ``warpAffine``, as MXNet's augmenter calls it.
+        """
+
+    def shift_hls(self, image: Image, hue: int, lightness: int, saturation: int) -> Image:
+        """*image* with its colours shifted in 8-bit HLS: *hue* in units of 2 degrees of 180, the others of 255.
+
+        *image* is uint8, of 3 or 4 channels, of which the fourth stays as it is; the result is a new array. All
+        three are held in their range, hue too: it does not go round. Shifts of 0 change colours slightly as well.
+
+        Source: mxnet src/io/image_aug_default.cc, ``random_h``, ``random_s`` and ``random_l``.
+        """
+
+
+class Engine(Resampler, Protocol):
+    """A resampler that encodes as well; what packing needs."""
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""
@@ -44,6 +69,19 @@ def load_engine(name: str) -> Engine:
         raise ParameterError(f"engine=opencv needs OpenCV: {error}", hint=hint) from None
     engine: Engine = module.ENGINE
     return engine
+
+
+def load_resampler(name: str) -> Resampler:
+    """The engine called *name*, as :func:`load_engine` knows them, or ``reference``, which does not encode.
+
+    Raises ParameterError as that does.
+    """
+    if name not in FEED_ENGINES:
+        raise ParameterError(f"engine={name} must be {', '.join(FEED_ENGINES)}")
+    if name != REFERENCE:
+        return load_engine(name)
+    resampler: Resampler = importlib.import_module(f"im2rec.images.{name}").ENGINE
+    return resampler
 
 
 def resized_short(width: int, height: int, size: int) -> tuple[int, int]:

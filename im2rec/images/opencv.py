@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 
 from im2rec.errors import ImageError
+from im2rec.images.affine import STEP_BITS, Matrix, places
+from im2rec.images.choices import NEAREST
 from im2rec.images.codec import Image
+from im2rec.images.hls import MOST_HUE, MOST_LEVEL
 
 # Work is spread over processes and threads already; OpenCV's own would only stand in their way.
 cv2.setNumThreads(1)
@@ -18,11 +21,14 @@ elif hasattr(cv2, "utils") and hasattr(cv2.utils, "logging"):
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
+_WARPS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LINEAR, cv2.INTER_LANCZOS4)  # no areas here
+_FARTHEST, _LAST_STEP = (1 << 15) - 1, (1 << STEP_BITS) - 1  # of a place, in pixels and in parts of one
+_NO_PART = np.empty((0, 0), np.uint16)
 _TO_BGR = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
 
 
 class OpenCV:
-    """Resize and encode by OpenCV."""
+    """Resize, warp, shift colours and encode by OpenCV."""
 
     name = "opencv"
 
@@ -33,6 +39,30 @@ class OpenCV:
         except cv2.error as error:
             raise _failed("resize", error) from None
         return scaled.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
+
+    def warp(self, image: Image, matrix: Matrix, width: int, height: int, inter_method: int, fill: int) -> Image:
+        """*image* moved by *matrix* onto a canvas of *width* x *height* pixels; a new array."""
+        bits = 0 if inter_method == NEAREST else STEP_BITS
+        columns, rows = places(matrix, width, height, bits)
+        # Not by warpAffine: OpenCV 5 takes finer steps there, up to 7 levels from what MXNet had; remap takes these.
+        whole = np.empty((height, width, 2), np.int16)
+        np.clip(columns >> bits, -_FARTHEST, _FARTHEST, out=whole[:, :, 0], casting="unsafe")
+        np.clip(rows >> bits, -_FARTHEST, _FARTHEST, out=whole[:, :, 1], casting="unsafe")
+        part = ((rows & _LAST_STEP) << bits | columns & _LAST_STEP).astype(np.uint16) if bits else _NO_PART
+        border, edge = (fill, fill, fill, 0), cv2.BORDER_CONSTANT
+        try:
+            moved = cv2.remap(image, whole, part, _WARPS[inter_method], borderMode=edge, borderValue=border)
+        except cv2.error as error:
+            raise _failed("warp", error) from None
+        return moved.reshape(height, width, -1)
+
+    def shift_hls(self, image: Image, hue: int, lightness: int, saturation: int) -> Image:
+        """*image* with its hue, lightness and saturation shifted; a new array."""
+        levels = np.arange(256)[:, None] + (hue, lightness, saturation)
+        table = np.clip(levels, 0, (MOST_HUE, MOST_LEVEL, MOST_LEVEL)).astype(np.uint8)
+        hls = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HLS), table[None])
+        shifted = cv2.cvtColor(hls, cv2.COLOR_HLS2RGB)
+        return shifted if image.shape[2] == 3 else np.concatenate([shifted, image[:, :, 3:]], axis=2)
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""

@@ -1,4 +1,4 @@
-"""Both engines: shapes, what is encoded, and that the sums before resizing are the reference's."""
+"""All engines: shapes, laws of resizing, warping and colour, what is encoded, and the sums before resizing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from im2rec.images.engine import (
     BICUBIC,
     BILINEAR,
     Engine,
+    Resampler,
     auto_interpolation,
     center_square,
     load_engine,
+    load_resampler,
     resized_short,
 )
 
@@ -36,6 +38,13 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return load_engine(request.param)
 
 
+@pytest.fixture(params=["opencv", "pillow", "reference"])
+def resampler(request: pytest.FixtureRequest) -> Resampler:
+    if request.param == "opencv":
+        pytest.importorskip("cv2")
+    return load_resampler(request.param)
+
+
 def encode(engine: Engine, image: Any, encoding: str, *, quality: int = 95, png_level: int = 3) -> bytes:
     return engine.encode(image, encoding, quality=quality, png_level=png_level)
 
@@ -43,11 +52,27 @@ def encode(engine: Engine, image: Any, encoding: str, *, quality: int = 95, png_
 # Resizing.
 
 
-def test_a_resized_picture_has_the_size_asked_for_and_keeps_its_channels(engine: Engine) -> None:
+def test_a_resized_picture_has_the_size_asked_for_and_keeps_its_channels(resampler: Resampler) -> None:
     for inter_method, channels in itertools.product(range(5), (1, 3, 4)):
         for width, height in ((17, 11), (72, 48), (1, 1), (36, 5)):
-            found = engine.resize(texture(channels=channels), width, height, inter_method)
+            found = resampler.resize(texture(channels=channels), width, height, inter_method)
             assert ((height, width, channels), np.uint8) == (found.shape, found.dtype), inter_method
+            assert found.flags.c_contiguous
+
+
+def test_the_same_size_is_a_copy(resampler: Resampler) -> None:
+    for inter_method, channels in itertools.product(range(5), (1, 3)):
+        picture = texture(channels=channels)
+        found = resampler.resize(picture, 36, 24, inter_method)
+        assert np.array_equal(picture, found), inter_method
+        assert not np.shares_memory(picture, found)
+
+
+def test_a_picture_of_one_colour_keeps_it(resampler: Resampler) -> None:
+    for inter_method, level in itertools.product(range(5), (0, 1, 128, 254, 255)):
+        for width, height in ((17, 11), (72, 48), (1, 1), (36, 5), (18, 12), (100, 7)):
+            found = resampler.resize(np.full((24, 36, 3), level, np.uint8), width, height, inter_method)
+            assert {level} == set(found.ravel().tolist()), (inter_method, width, height)
 
 
 def test_sixteen_bits_stay_sixteen_bits(engine: Engine) -> None:
@@ -57,20 +82,34 @@ def test_sixteen_bits_stay_sixteen_bits(engine: Engine) -> None:
         assert found.max() > 255
 
 
-def test_the_source_is_left_as_it_is(engine: Engine) -> None:
+def everything(resampler: Resampler, picture: Any) -> list[Any]:
+    """What each method of *resampler* makes of *picture*."""
+    return [
+        resampler.resize(picture, 18, 12, BILINEAR),
+        resampler.warp(picture, TURN, 36, 24, BILINEAR, 9),
+        resampler.shift_hls(picture, 5, -6, 7),
+    ]
+
+
+def test_the_source_is_left_as_it_is(resampler: Resampler) -> None:
     picture = texture()
     picture.flags.writeable = False
-    resized = engine.resize(picture, 18, 12, BILINEAR)
 
-    assert not np.shares_memory(picture, resized)
+    assert [False] * 3 == [np.shares_memory(picture, found) for found in everything(resampler, picture)]
     assert np.array_equal(texture(), picture)
 
 
-def test_a_view_with_steps_is_fine(engine: Engine) -> None:
+def test_views_with_steps_are_resampled_as_copies_are(resampler: Resampler) -> None:
+    whole = texture(40, 60)
+    for view in (whole[3:27, 5:41], whole[3:27, 40:4:-1], whole[::2, ::2], texture(60, 40).transpose(1, 0, 2)):
+        for expected, found in zip(everything(resampler, view.copy()), everything(resampler, view), strict=True):
+            assert np.array_equal(expected, found)
+
+
+def test_views_with_steps_are_encoded_as_copies_are(engine: Engine) -> None:
     whole = texture(40, 60)
     crop = whole[3:27, 5:41]
 
-    assert np.array_equal(engine.resize(crop.copy(), 18, 12, BILINEAR), engine.resize(crop, 18, 12, BILINEAR))
     assert encode(engine, crop.copy(), ".png") == encode(engine, crop, ".png")
     assert encode(engine, crop[:, ::-1].copy(), ".jpg") == encode(engine, crop[:, ::-1], ".jpg")
 
@@ -85,6 +124,99 @@ def test_the_engines_agree_on_a_photo_made_larger() -> None:
     )
 
     assert np.abs(opencv - pillow).max() <= 1
+
+
+# Warping.
+
+TURN = np.array([[0.955, 0.296, -3], [-0.296, 0.955, 6]], np.float32)  # by 17 degrees
+IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+
+
+def test_a_warped_picture_has_the_canvas_asked_for_and_keeps_its_channels(resampler: Resampler) -> None:
+    for inter_method, channels in itertools.product(range(5), (1, 3, 4)):
+        for width, height in ((17, 11), (72, 48), (1, 1)):
+            found = resampler.warp(texture(channels=channels), TURN, width, height, inter_method, 9)
+            assert ((height, width, channels), np.uint8) == (found.shape, found.dtype), inter_method
+            assert found.flags.c_contiguous
+
+
+def test_the_identity_changes_nothing(resampler: Resampler) -> None:
+    for inter_method, channels in itertools.product(range(5), (1, 3, 4)):
+        picture = texture(channels=channels)
+        assert np.array_equal(picture, resampler.warp(picture, IDENTITY, 36, 24, inter_method, 9)), inter_method
+
+
+def test_the_matrix_leads_from_old_to_new_places_and_what_comes_from_outside_is_fill(resampler: Resampler) -> None:
+    matrix = np.array([[1, 0, 5], [0, 1, -3]], np.float32)  # to the right and up
+    for inter_method, channels in itertools.product(range(5), (1, 3, 4)):
+        picture = texture(channels=channels)
+        expected = np.full((24, 36, channels), 9, np.uint8)
+        expected[:, :, 3:] = 0
+        expected[:-3, 5:] = picture[3:, :-5]
+        assert np.array_equal(expected, resampler.warp(picture, matrix, 36, 24, inter_method, 9)), inter_method
+
+
+def test_a_quarter_turn_moves_every_pixel_whole(resampler: Resampler) -> None:
+    matrix = np.array([[0, 1, 0], [-1, 0, 35]], np.float32)  # x to the old y, y to 35 - the old x
+    for inter_method in range(5):
+        found = resampler.warp(texture(), matrix, 24, 36, inter_method, 9)
+        assert np.array_equal(np.rot90(texture()), found), inter_method
+
+
+def test_one_colour_stays_that_colour_on_a_canvas_filled_with_it(resampler: Resampler) -> None:
+    for inter_method, level in itertools.product(range(5), (0, 1, 128, 255)):
+        found = resampler.warp(np.full((24, 36, 3), level, np.uint8), TURN, 40, 30, inter_method, level)
+        assert {level} == set(found.ravel().tolist()), inter_method
+
+
+def test_pillow_turns_a_smooth_picture_to_within_a_level_of_the_reference_away_from_its_edges() -> None:
+    coarse = texture(6, 7, seed=3)
+    smooth = load_resampler("reference").resize(coarse, 120, 100, BICUBIC)
+    pillow, reference = (
+        load_resampler(name).warp(smooth, TURN, 120, 100, BILINEAR, 9).astype(int) for name in ("pillow", "reference")
+    )
+    whole = np.full((100, 120, 1), 255, np.uint8)
+    inside = load_resampler("reference").warp(whole, TURN, 120, 100, BILINEAR, 0)[:, :, 0] == 255
+
+    assert inside.mean() > 0.7
+    assert np.abs(pillow - reference)[inside].max() <= 1
+
+
+def test_a_picture_opencv_cannot_warp_is_an_error_in_one_line() -> None:
+    pytest.importorskip("cv2")
+    with pytest.raises(ImageError) as caught:
+        load_resampler("opencv").warp(np.zeros((1, 40_000, 3), np.uint8), IDENTITY, 10, 10, BILINEAR, 0)
+
+    assert "does not warp" == caught.value.reason
+    assert 1 == len(str(caught.value).splitlines())
+
+
+# Colours.
+
+
+def test_shifted_colours_are_uint8_and_a_fourth_channel_stays(resampler: Resampler) -> None:
+    for channels in (3, 4):
+        picture = texture(channels=channels)
+        found = resampler.shift_hls(picture, 20, -30, 40)
+        assert (picture.shape, np.uint8, True) == (found.shape, found.dtype, found.flags.c_contiguous)
+        assert np.array_equal(picture[:, :, 3:], found[:, :, 3:])
+        assert np.array_equal(resampler.shift_hls(picture[:, :, :3], 20, -30, 40), found[:, :, :3])
+        assert not np.array_equal(picture[:, :, :3], found[:, :, :3])
+
+
+def test_lightness_ends_at_black_and_white_and_without_saturation_all_is_grey(resampler: Resampler) -> None:
+    picture = texture()
+
+    assert {0} == set(resampler.shift_hls(picture, 0, -255, 0).ravel().tolist())
+    assert {255} == set(resampler.shift_hls(picture, 0, 255, 0).ravel().tolist())
+    assert [0] == np.unique(np.ptp(resampler.shift_hls(picture, 0, 0, -255), axis=2)).tolist()
+
+
+def test_grey_pictures_only_change_their_lightness(resampler: Resampler) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+
+    assert np.array_equal(grey, resampler.shift_hls(grey, 90, 0, 0))
+    assert np.array_equal(np.minimum(grey.astype(int) + 40, 255), resampler.shift_hls(grey, 0, 40, 0))
 
 
 # Encoding.
@@ -178,6 +310,18 @@ def test_auto_takes_opencv_where_it_is_installed(
     assert expected == getattr(module.load_engine, "__wrapped__", module.load_engine)("auto").name  # past the cache
 
 
+def test_the_reference_feeds_but_does_not_pack() -> None:
+    expected = "engine=reference must be auto, opencv, pillow"
+
+    assert "reference" == load_resampler("reference").name
+    assert expected == message_of(load_engine, "reference")
+
+
+def test_a_feed_has_the_engines_of_packing_and_one_more() -> None:
+    assert [load_engine(name) for name in ("auto", "pillow")] == [load_resampler(name) for name in ("auto", "pillow")]
+    assert "engine=magic must be auto, opencv, pillow, reference" == message_of(load_resampler, "magic")
+
+
 def test_opencv_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def import_module(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}")
@@ -236,3 +380,13 @@ def test_what_opencv_has_to_say_of_a_picture_it_cannot_encode_stays_out_of_stder
     with pytest.raises(ImageError, match="does not encode"):
         load_engine("opencv").encode(np.zeros((2, 70000, 3), np.uint8), ".jpg", quality=90, png_level=3)
     assert "" == capfd.readouterr().err
+
+
+def test_pillow_resizes_colours_whatever_their_alpha() -> None:
+    image = np.full((9, 7, 4), 200, np.uint8)
+    image[..., 3] = np.arange(63).reshape(9, 7)
+
+    scaled = load_engine("pillow").resize(image, 5, 4, BILINEAR)
+
+    assert (4, 5, 4) == scaled.shape
+    assert {200} == set(scaled[..., :3].ravel().tolist())

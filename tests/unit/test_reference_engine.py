@@ -1,0 +1,167 @@
+"""The reference engine is the measure: laws it keeps, oddities of MXNet it repeats, and how far OpenCV is from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from picture_helpers import texture
+
+from im2rec.images.choices import AREA, BICUBIC, BILINEAR, LANCZOS, NEAREST
+from im2rec.images.engine import load_resampler
+from im2rec.images.kernels import cubic_weights, lanczos_weights
+
+Pixels = np.ndarray[Any, Any]
+
+REFERENCE = load_resampler("reference")
+METHODS = (NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS)
+# Levels that OpenCV, 4 or 5, may be away on noise: it adds cubics up in another order.
+FARTHEST = {NEAREST: 0, BILINEAR: 0, BICUBIC: 1, AREA: 0, LANCZOS: 0}
+HLS_FARTHEST, HLS_SHARE = 9, 1e-3  # where a half is rounded the other way, a step of hue or saturation counts
+
+
+def noise(rng: np.random.Generator, height: int, width: int, channels: int = 3) -> Pixels:
+    return rng.integers(0, 256, (height, width, channels)).astype(np.uint8)
+
+
+def row(*levels: int) -> Pixels:
+    return np.array(levels, np.uint8)[None, :, None]
+
+
+def farthest(expected: Pixels, found: Pixels) -> int:
+    assert (expected.shape, expected.dtype) == (found.shape, found.dtype)
+    return int(np.abs(expected.astype(int) - found.astype(int)).max())
+
+
+def sizes(rng: np.random.Generator, count: int) -> Iterator[tuple[int, ...]]:
+    """Height and width, old and new; among them the same, halves, thirds, and one side only."""
+    for number in range(count):
+        height, width, new_height, new_width = (int(size) for size in rng.integers(1, 61, 4))
+        across, down = (1 + number % 3, 1 + number // 3 % 3)
+        yield (height, width, new_height, new_width) if number % 2 else (height * down, width * across, height, width)
+
+
+# How far OpenCV is.
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_opencv_resizes_noise_of_any_size_to_the_same_levels(method: int) -> None:
+    pytest.importorskip("cv2")
+    rng = np.random.default_rng(method)
+    for number, (height, width, *new) in enumerate(sizes(rng, 120)):
+        picture = noise(rng, height, width, (1, 3, 4)[number % 3])
+        expected, found = (load_resampler(n).resize(picture, new[1], new[0], method) for n in ("reference", "opencv"))
+        assert farthest(expected, found) <= FARTHEST[method], (picture.shape, new)
+
+
+def random_matrix(rng: np.random.Generator, size: tuple[int, int], new: tuple[int, int]) -> Pixels:
+    """Turns, stretches and shears about the middle, with no room between the reasonable and the odd."""
+    turn, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 2.5)
+    linear = stretch * np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    linear += rng.uniform(-0.2, 0.2, (2, 2))
+    return np.column_stack([linear, np.array(new) / 2 - linear @ np.array(size) / 2]).astype(np.float32)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_opencv_warps_noise_by_any_matrix_to_the_same_levels(method: int) -> None:
+    pytest.importorskip("cv2")
+    rng = np.random.default_rng(method)
+    for number in range(100):
+        height, width, new_height, new_width = (int(size) for size in rng.integers(1, 61, 4))
+        picture, fill = noise(rng, height, width, (1, 3, 4)[number % 3]), int(rng.integers(0, 256))
+        matrix = random_matrix(rng, (width, height), (new_width, new_height))
+        expected, found = (
+            load_resampler(name).warp(picture, matrix, new_width, new_height, method, fill)
+            for name in ("reference", "opencv")
+        )
+        assert farthest(expected, found) <= FARTHEST[method], (picture.shape, matrix.tolist())
+
+
+@pytest.mark.parametrize("shifts", [(0, 0, 0), (36, 0, 0), (0, -50, 0), (0, 0, 50), (-90, 20, 80), (180, 255, -255)])
+def test_opencv_shifts_colours_to_the_same_levels_but_for_one_in_a_thousand(shifts: tuple[int, int, int]) -> None:
+    pytest.importorskip("cv2")
+    picture = noise(np.random.default_rng(0), 200, 200)
+    expected, found = (load_resampler(name).shift_hls(picture, *shifts) for name in ("reference", "opencv"))
+
+    assert farthest(expected, found) <= HLS_FARTHEST
+    assert (expected != found).mean() <= HLS_SHARE
+
+
+# What MXNet computed, by hand.
+
+
+def test_exact_halves_are_means_of_four_rounded_upwards_and_other_means_to_even() -> None:
+    square = np.array([[0, 1], [1, 0]], np.uint8)[:, :, None]
+
+    for method in (BILINEAR, AREA):
+        assert 1 == REFERENCE.resize(square, 1, 1, method).item()
+    assert 0 == REFERENCE.resize(row(0, 1), 1, 1, AREA).item()
+    assert 2 == REFERENCE.resize(row(1, 2), 1, 1, AREA).item()
+
+
+def test_nothing_is_smoothed_when_a_picture_shrinks_except_by_area() -> None:
+    stripes = row(*[0, 0, 0, 255] * 8)
+    found = {method: REFERENCE.resize(stripes, 8, 1, method)[0, :, 0].tolist() for method in METHODS}
+
+    assert {NEAREST: [0] * 8, BILINEAR: [0] * 8, AREA: [64] * 8} == {n: found[n] for n in (NEAREST, BILINEAR, AREA)}
+    assert min(found[LANCZOS]) == 0 == max(found[BICUBIC])
+
+
+def test_an_area_that_grows_mixes_only_across_edges() -> None:
+    assert [0, 0, 128, 255, 255] == REFERENCE.resize(row(0, 255), 5, 1, AREA)[0, :, 0].tolist()
+
+
+def test_a_lanczos_place_on_the_next_pixel_by_rounding_has_no_weights_and_mxnets_garbage() -> None:
+    found = REFERENCE.resize(row(121), 103, 1, LANCZOS)[0, :, 0]
+
+    assert {51: 112} == {place: int(found[place]) for place in np.flatnonzero(found != 121)}
+
+
+def test_cubic_and_lanczos_weights_add_up_to_one_and_leave_a_pixel_alone() -> None:
+    fractions = np.linspace(0, 1, 100, dtype=np.float32)[:-1]
+    for kernel, middle in ((cubic_weights, 1), (lanczos_weights, 3)):
+        weights = kernel(fractions)
+        assert np.allclose(1, weights.sum(axis=1), atol=1e-6)
+        assert [0.0] * middle + [1.0] + [0.0] * (middle + 1) == weights[0].tolist()
+
+
+def test_places_are_rounded_to_a_thirty_second_of_a_pixel() -> None:
+    def shifted(distance: float) -> int:
+        matrix = np.array([[1, 0, distance], [0, 1, 0]], np.float32)
+        return int(REFERENCE.warp(row(0, 255), matrix, 2, 1, BILINEAR, 0)[0, 1, 0])
+
+    assert [255, 255, 255, 247, 239] == [shifted(part / 128) for part in (0, 1, 2, 4, 7)]
+
+
+def test_a_matrix_that_cannot_be_turned_back_gives_the_first_pixel_everywhere() -> None:
+    found = REFERENCE.warp(texture(), np.zeros((2, 3), np.float32), 5, 4, BILINEAR, 9)
+
+    assert np.array_equal(np.broadcast_to(texture()[0, 0], (4, 5, 3)), found)
+
+
+def test_a_place_beyond_all_numbers_is_outside() -> None:
+    for matrix in ([[1e-30, 0, 0], [0, 1e-30, 1]], [[1, 0, 1e30], [0, 1, -1e30]]):
+        found = REFERENCE.warp(texture(), np.array(matrix, np.float32), 5, 4, BILINEAR, 9)
+        assert {9} == set(found[1:, 1:].ravel().tolist())
+
+
+# Colours.
+
+
+def test_a_hue_moved_by_a_third_of_the_circle_turns_red_to_green_and_does_not_go_round() -> None:
+    red, blue = (np.full((1, 1, 3), color, np.uint8) for color in ([255, 0, 0], [0, 0, 255]))
+
+    # Lightness 127.5 is kept as 128: that is the 1.
+    assert [1, 255, 1] == REFERENCE.shift_hls(red, 60, 0, 0).ravel().tolist()
+    assert [255, 1, 1] == REFERENCE.shift_hls(blue, 90, 0, 0).ravel().tolist()  # 120 + 90 is held at 180, where red is
+    assert [255, 1, 1] == REFERENCE.shift_hls(red, -60, 0, 0).ravel().tolist()
+
+
+def test_colours_go_there_and_back_with_small_errors() -> None:
+    picture = noise(np.random.default_rng(0), 100, 100)
+    errors = np.abs(picture.astype(int) - REFERENCE.shift_hls(picture, 0, 0, 0))
+
+    assert errors.max() <= 9
+    assert errors.mean() < 1
