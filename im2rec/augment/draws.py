@@ -1,12 +1,64 @@
-"""Draws: a counter-based 64-bit hash, so that every random number is a pure function of where it is needed.
+"""Draws: every random number of a record, as a pure function of where it is needed.
 
-No state is carried from one draw to the next: any worker computes any draw alone, and gets the same.
+:class:`Draws` is what the augmenter asks, in MXNet's order. :class:`CounterDraws` answers with a counter-based 64-bit
+hash of (seed, epoch, ordinal, draw number): no state is carried from one draw to the next, so any worker computes any
+draw alone and gets the same. :mod:`im2rec.augment.mersenne` answers with the generator of MXNet instead.
 """
 
 from __future__ import annotations
 
+import abc
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
 MASK = 2**64 - 1
 _STEP = 0x9E3779B97F4A7C15  # 2**64 divided by the golden ratio, odd
+_MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_UNIT_BITS = 24  # as many as a float32 holds exactly
+_NORMAL = NormalDist()
+
+# Every value that is drawn, with a number of its own: switching one augmentation on leaves the others' draws alone.
+# The numbers are part of what a seed means; a new value goes to the end.
+VALUES = (
+    "resize_interpolation",
+    "shear",
+    "angle",
+    "rotate_list",
+    "scale",
+    "ratio",
+    "warp_interpolation",
+    "area",
+    "aspect",
+    "swap",
+    "crop_size",
+    "crop_y",
+    "crop_x",
+    "crop_interpolation",
+    "brightness",
+    "contrast",
+    "saturation",
+    "jitter_order_1",
+    "jitter_order_2",
+    "hue_1",
+    "hue_2",
+    "saturation_shift_1",
+    "saturation_shift_2",
+    "lightness_1",
+    "lightness_2",
+    "pca_r",
+    "pca_g",
+    "pca_b",
+    "mirror",
+    "contrast_factor",
+    "illumination",
+)
+_NUMBERS = {name: number for number, name in enumerate(VALUES)}
+_MAX_VALUES = 64  # draw number = attempt * _MAX_VALUES + the number of the value
+
+Float = np.float32
+Words = npt.NDArray[np.uint64]
 
 
 def mix64(value: int) -> int:
@@ -14,8 +66,8 @@ def mix64(value: int) -> int:
 
     Source: the finaliser of SplitMix64 (Steele, Lea, Flood 2014), in the variant with Stafford's constants 13.
     """
-    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-    value = (value ^ (value >> 27)) * 0x94D049BB133111EB & MASK
+    value = (value ^ (value >> 30)) * _MIX_1 & MASK
+    value = (value ^ (value >> 27)) * _MIX_2 & MASK
     return value ^ (value >> 31)
 
 
@@ -27,5 +79,78 @@ def hash64(*counters: int) -> int:
     """
     value = 0
     for counter in counters:
-        value = mix64((value + _STEP + mix64(counter & MASK)) & MASK)
+        value = absorb(value, counter)
     return value
+
+
+def absorb(state: int, counter: int) -> int:
+    """The hash *state* after one more *counter*: ``hash64(a, b)`` is ``absorb(absorb(0, a), b)``."""
+    return mix64((state + _STEP + mix64(counter & MASK)) & MASK)
+
+
+def mix64_array(values: Words) -> Words:
+    """:func:`mix64` of every value of a uint64 array; a new array."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(_MIX_1)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(_MIX_2)
+    return values ^ (values >> np.uint64(31))
+
+
+class Draws(abc.ABC):
+    """The random numbers of one record, asked for by the name of the value they are for.
+
+    The names are those of ``VALUES``; *attempt* counts from 0 where a value may be drawn again. Arithmetic is that of
+    32-bit floats, as in the reference.
+    """
+
+    sequential = True  # every draw moves those behind it, so that none may be left out
+
+    @abc.abstractmethod
+    def unit(self, name: str, attempt: int = 0) -> Float:
+        """Uniform in [0, 1)."""
+
+    @abc.abstractmethod
+    def integer(self, name: str, low: int, high: int, attempt: int = 0) -> int:
+        """A whole number from *low* to *high*, both included."""
+
+    @abc.abstractmethod
+    def coin(self, name: str) -> bool:
+        """True in half of the cases."""
+
+    @abc.abstractmethod
+    def normals(self, names: tuple[str, ...], deviation: Float) -> tuple[Float, ...]:
+        """One normal number of mean 0 and standard *deviation* for each of *names*."""
+
+    def uniform(self, name: str, low: Float, high: Float, attempt: int = 0) -> Float:
+        """Uniform in [*low*, *high*)."""
+        return self.unit(name, attempt) * (high - low) + low
+
+
+class CounterDraws(Draws):
+    """Draws by hash of (seed, epoch, ordinal, draw number): 64 bits each, of which a float takes the upper 24.
+
+    *state* is ``hash64(seed, epoch)``; *ordinal* counts records over all joined files.
+    """
+
+    sequential = False
+
+    def __init__(self, state: int, ordinal: int) -> None:
+        self._state = absorb(state, ordinal)
+
+    def _bits(self, name: str, attempt: int = 0) -> int:
+        return absorb(self._state, attempt * _MAX_VALUES + _NUMBERS[name])
+
+    def unit(self, name: str, attempt: int = 0) -> Float:
+        """Uniform in [0, 1), a multiple of 2**-24: exact in 32 bits."""
+        return Float((self._bits(name, attempt) >> (64 - _UNIT_BITS)) * 2.0**-_UNIT_BITS)
+
+    def integer(self, name: str, low: int, high: int, attempt: int = 0) -> int:
+        """A whole number from *low* to *high*, both included; the bias of the 64 bits is below 2**-40 of it."""
+        return low + (self._bits(name, attempt) * (high - low + 1) >> 64)
+
+    def coin(self, name: str) -> bool:
+        """True in half of the cases: the upper bit."""
+        return bool(self._bits(name) >> 63)
+
+    def normals(self, names: tuple[str, ...], deviation: Float) -> tuple[Float, ...]:
+        """One normal number for each of *names*, by inversion of the distribution function (Wichura's AS 241)."""
+        return tuple(Float(_NORMAL.inv_cdf(((self._bits(name) >> 12) + 0.5) * 2.0**-52)) * deviation for name in names)

@@ -1,0 +1,113 @@
+"""The last step: mean, contrast, illumination, deviation and scale, the flip, and the layout of the batch.
+
+Source of the arithmetic: mxnet src/io/iter_normalize.h and iter_image_recordio_2.cc.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.augment.draws import Draws, Float
+from im2rec.augment.params import AugmentationParams
+from im2rec.images.codec import Image
+
+NCHW, NHWC = "NCHW", "NHWC"
+LAYOUTS = (NCHW, NHWC)
+DTYPES = ("float32", "float16", "uint8", "int8")
+Plane = npt.NDArray[np.float32]
+
+
+class Finish(NamedTuple):
+    """What was drawn for the last step: whether to flip, a factor and an offset (both with ``scale`` in them)."""
+
+    mirror: bool
+    contrast: Float
+    illumination: Float
+
+
+class Normalizer:
+    """Writes pictures into rows of a batch.
+
+    *mean* is a mean picture, float32 (channels, height, width), or None for the means per channel.
+    """
+
+    def __init__(
+        self, params: AugmentationParams, channels: int, *, dtype: str, layout: str, mean: Plane | None = None
+    ) -> None:
+        self._params = params
+        self._layout = layout
+        self._dtype = dtype
+        self._scale = Float(params.scale)
+        self._varies = bool(params.max_random_contrast or params.max_random_illumination)
+        per_channel = np.array([getattr(params, f"mean_{name}") for name in "rgba"[:channels]], np.float32)
+        self._mean = self._placed(mean if mean is not None else per_channel[:, None, None])
+        std = np.array([getattr(params, f"std_{name}") for name in "rgba"[:channels]], np.float32)
+        self._std = self._placed(std[:, None, None])
+        if dtype == "int8":
+            self._mean = np.trunc(self._mean + np.copysign(Float(0.5), self._mean))  # halves away from zero
+
+    def plan(self, draws: Draws) -> Finish:
+        """Draw for one record.
+
+        The reference takes a number for contrast and illumination even where it has no effect (but not for uint8).
+        """
+        params = self._params
+        coin = draws.coin("mirror") if params.rand_mirror else False
+        if self._dtype == "uint8" or not (self._varies or draws.sequential):
+            return Finish(params.mirror or coin, self._scale, Float(0))
+        most, two = Float(params.max_random_contrast), Float(2)
+        contrast = (draws.unit("contrast_factor") * most * two - most + Float(1)) * self._scale
+        most = Float(params.max_random_illumination)
+        illumination = (draws.unit("illumination") * most * two - most) * self._scale
+        return Finish(params.mirror or coin, contrast, illumination)
+
+    def write(self, image: Image, finish: Finish, row: npt.NDArray[Any]) -> None:
+        """Write *image*, uint8 (height, width, channels), to *row*, of the batch's dtype and layout."""
+        mean = self._mean
+        if finish.mirror:
+            image, mean = image[:, ::-1], self._flipped(mean)
+        if self._dtype == "uint8":
+            row[...] = self._arranged(image)
+            return
+        # Contiguous before it is widened: four times fewer bytes to gather.
+        levels = np.ascontiguousarray(self._arranged(image))
+        if self._dtype == "int8":
+            np.clip(levels - mean, -128, 127, out=row, casting="unsafe")
+            return
+        values = row if row.dtype == np.float32 else np.empty(row.shape, np.float32)
+        values[...] = levels  # widened first: with operands of two types numpy works through a small buffer
+        np.subtract(values, mean, out=values)
+        np.multiply(values, finish.contrast / self._std, out=values)
+        if finish.illumination:
+            np.add(values, finish.illumination / self._std, out=values)
+        if values is not row:
+            row[...] = values
+
+    def shown(self, row: npt.NDArray[Any]) -> Image:
+        """A *row* of a batch as levels again, uint8 (height, width, 3); grey in three channels, alpha left out.
+
+        Contrast and illumination stay in; a mean picture is added where it stands, whether the row is flipped or not.
+        """
+        levels = row.astype(np.float32)
+        if self._dtype not in ("uint8", "int8"):
+            levels *= self._std / Float(self._params.scale or 1)
+        if self._dtype != "uint8":
+            levels += self._mean
+        pixels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+        if self._layout == NCHW:
+            pixels = pixels.transpose(1, 2, 0)
+        return np.ascontiguousarray(pixels[:, :, :3] if pixels.shape[2] > 1 else pixels.repeat(3, axis=2))
+
+    def _arranged(self, image: Image) -> Image:
+        return image.transpose(2, 0, 1) if self._layout == NCHW else image
+
+    def _placed(self, planes: Plane) -> Plane:
+        """*planes* (channels, height, width) in the layout of a row."""
+        return planes if self._layout == NCHW else np.ascontiguousarray(planes.transpose(1, 2, 0))
+
+    def _flipped(self, planes: Plane) -> Plane:
+        """A mean picture is subtracted where the pixel was before the flip."""
+        return planes[:, :, ::-1] if self._layout == NCHW else planes[:, ::-1]
