@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from im2rec.errors import BadRecordError as BadRecordError
     from im2rec.errors import CorruptRecordError as CorruptRecordError
     from im2rec.errors import Im2RecError as Im2RecError
     from im2rec.errors import ImageError as ImageError
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from im2rec.format.recordio import encode_record as encode_record
     from im2rec.format.recordio import read_records as read_records
     from im2rec.images.codec import decode as decode
+    from im2rec.iterators.batch import DataBatch as DataBatch
+    from im2rec.iterators.batch import DataDesc as DataDesc
+    from im2rec.iterators.image_record import ImageRecordInt8Iter as ImageRecordInt8Iter
+    from im2rec.iterators.image_record import ImageRecordIter as ImageRecordIter
+    from im2rec.iterators.image_record import ImageRecordUInt8Iter as ImageRecordUInt8Iter
     from im2rec.storage.reader import RecordFile as RecordFile
     from im2rec.storage.reader import RecordFile as open  # noqa: A004, F401, N813 - im2rec.open reads like open
     from im2rec.storage.writer import RecordWriter as RecordWriter
@@ -34,6 +40,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "im2rec.errors": (
+        "BadRecordError",
         "CorruptRecordError",
         "Im2RecError",
         "ImageError",
@@ -47,6 +54,8 @@ _HOMES = {
     "im2rec.format.irheader": ("IRHeader", "ImageRecord", "decode_image_record", "encode_image_record"),
     "im2rec.format.recordio": ("decode_record", "encode_record", "read_records"),
     "im2rec.images.codec": ("decode",),
+    "im2rec.iterators.batch": ("DataBatch", "DataDesc"),
+    "im2rec.iterators.image_record": ("ImageRecordInt8Iter", "ImageRecordIter", "ImageRecordUInt8Iter"),
     "im2rec.storage.reader": ("RecordFile",),
     "im2rec.storage.writer": ("RecordWriter",),
 }

@@ -115,3 +115,16 @@ def _id(field: str, number: int) -> int:
     if not 0 <= value <= MAX_ID:
         raise ListFormatError(f"the id {value} is not in 0 to 2^64 - 1", line=number)
     return value
+
+
+def parse_labels(line: str, number: int, width: int) -> tuple[int, list[float]] | None:
+    """Id and first *width* labels of a line; what follows, a path or not, is not looked at. None for a line of none.
+
+    This is how the iterators of the reference read a list. Raises ListFormatError for a line with fewer numbers.
+    """
+    fields = _BLANK_RUN.split(line.strip(BLANKS), width + 1)[: width + 1]
+    if fields == [""] or fields[0].startswith("#"):
+        return None
+    if len(fields) <= width:
+        raise ListFormatError(f"expected label_width={width} labels, found {len(fields) - 1}", line=number)
+    return _id(fields[0], number), [_label(field, number) for field in fields[1:]]

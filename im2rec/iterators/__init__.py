@@ -1,0 +1,1 @@
+"""Data iterators: what a training loop consumes."""

@@ -1,0 +1,172 @@
+"""What all iterators have in common: epochs, batches one by one, and MXNet's names for them."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from im2rec.errors import Im2RecError
+from im2rec.iterators.batch import Array, DataBatch, DataDesc
+
+Self = TypeVar("Self", bound="BatchIterator[Any]")
+T = TypeVar("T")
+
+
+class BatchIterator(abc.ABC, Generic[T]):
+    """An iterator over the batches of one epoch after the other.
+
+    ``iter()`` and :meth:`reset` begin the next epoch, unless nothing was taken of the current one. Past its end
+    :meth:`next` raises StopIteration until then. An error of one batch takes that batch's place; the next call goes on
+    behind it.
+
+    Source of the names: mxnet python/mxnet/io/io.py, ``MXDataIter``.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.epoch = 0
+        self._done = 0  # batches of this epoch that were delivered, or raised
+        self._touched = False  # whether any of them was since the epoch began, or was gone on with
+        self._stream: Generator[T, None, None] | None = None
+        self._current: DataBatch | None = None
+        self._held = False
+        self._closed = False
+
+    @abc.abstractmethod
+    def _batches(self, epoch: int) -> int:
+        """How many batches the epoch has."""
+
+    @abc.abstractmethod
+    def _run(self, epoch: int, batch: int) -> Generator[T, None, None]:
+        """What batches from *batch* of *epoch* on are made of, and those of the epochs behind it.
+
+        The generator must not refer to the iterator: nobody may ever close it, and it ends when it is not used.
+        """
+
+    @abc.abstractmethod
+    def _batch(self, made: T) -> DataBatch:
+        """The batch. Raises the error of one that has one."""
+
+    @abc.abstractmethod
+    def _close(self) -> None:
+        """Give back what is held; called once."""
+
+    @property
+    @abc.abstractmethod
+    def provide_data(self) -> list[DataDesc]:
+        """Name, shape, dtype and layout of ``data``."""
+
+    @property
+    @abc.abstractmethod
+    def provide_label(self) -> list[DataDesc]:
+        """Name, shape and dtype of ``label``."""
+
+    def __len__(self) -> int:
+        """Batches of the current epoch."""
+        return self._batches(self.epoch)
+
+    def __iter__(self: Self) -> Self:
+        self.reset()
+        return self
+
+    def __next__(self) -> DataBatch:
+        return self.next()
+
+    def next(self) -> DataBatch:
+        """The next batch of the epoch. Raises StopIteration at its end, and the error of a batch that has one."""
+        self._check_open()
+        if self._held and self._current is not None:
+            return self._current
+        if self._done >= len(self):
+            raise StopIteration
+        if self._stream is None:
+            self._stream = self._run(self.epoch, self._done)
+        self._touched = True
+        try:
+            made = next(self._stream)
+        except BaseException:
+            self._stop()  # an interrupt, say: the next call begins again at this batch
+            raise
+        self._done += 1
+        self._current = self._batch(made)
+        return self._current
+
+    def reset(self) -> None:
+        """Begin the next epoch, unless nothing was taken of the current one."""
+        self._check_open()
+        if not self._touched:
+            return
+        if self._done < len(self):
+            self._stop()  # else what was made ahead is the next epoch's
+        self._begin(self.epoch + 1, 0)
+
+    def _begin(self, epoch: int, done: int) -> None:
+        self.epoch, self._done = epoch, done
+        self._touched = False
+
+    def _stop(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def iter_next(self) -> bool:
+        """Take the next batch; False at the end of the epoch."""
+        try:
+            self.next()
+        except StopIteration:
+            return False
+        return True
+
+    def getdata(self) -> Array:
+        """Data of the current batch."""
+        data: Array = self._taken().data[0]
+        return data
+
+    def getlabel(self) -> Array:
+        """Labels of the current batch."""
+        label = self._taken().label
+        assert label is not None
+        return label[0]
+
+    def getindex(self) -> Array:
+        """Record ids of the current batch, uint64."""
+        index = self._taken().index
+        assert index is not None
+        return index
+
+    def getpad(self) -> int:
+        """Filler rows at the end of the current batch."""
+        return self._taken().pad or 0
+
+    def _taken(self) -> DataBatch:
+        if self._current is None:
+            raise Im2RecError("no batch was taken yet", hint="call next() or iter_next() first")
+        return self._current
+
+    def debug_skip_load(self) -> None:
+        """From now on give the current batch again and again: to time what is not loading."""
+        self._held = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Im2RecError("the iterator is closed", hint="make a new one")
+
+    def close(self) -> None:
+        """End all threads and close the files; again is fine. Taking batches afterwards raises Im2RecError."""
+        if not self._closed:
+            self._closed = True
+            self._stop()
+            self._close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> Any:
+        raise TypeError(f"{type(self).__name__} cannot be pickled: make one in each process, or use state_dict()")

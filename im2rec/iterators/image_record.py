@@ -1,0 +1,246 @@
+"""ImageRecordIter: batches from ``.rec`` files, decoded in parallel, augmented and made ahead of who asks for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import weakref
+import zlib
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import numpy as np
+
+from im2rec.augment.default import Augmenter
+from im2rec.augment.normalize import NCHW, Plane
+from im2rec.errors import BadRecordError
+from im2rec.images.engine import load_resampler
+from im2rec.iterators import state
+from im2rec.iterators.base import BatchIterator
+from im2rec.iterators.batch import DataBatch, DataDesc
+from im2rec.iterators.blocks import mixing
+from im2rec.iterators.feed import Feed, Made, close_up
+from im2rec.iterators.labels import load_labels
+from im2rec.iterators.loader import Arrays, Flaw, Loader
+from im2rec.iterators.mean_picture import mean_picture
+from im2rec.iterators.notices import notices
+from im2rec.iterators.order import Epoch, Split
+from im2rec.iterators.params import KEEP, RAISE, ImageRecordParams
+from im2rec.iterators.records import Records
+from im2rec.params import from_mapping
+
+_LOG = logging.getLogger(__name__)
+
+
+class ImageRecordIter(BatchIterator[Made]):
+    """Batches of the pictures in ``.rec`` files, with the parameters of MXNet's iterator of that name; all by keyword.
+
+    ::
+
+        it = ImageRecordIter(path_imgrec="train.rec", data_shape=(3, 224, 224), batch_size=100, shuffle=True)
+        for batch in it:  # one epoch; a for loop again is the next one
+            batch.data[0], batch.label[0], batch.index, batch.pad
+
+    ``data[0]`` is float32 (batch_size, channels, height, width), or as ``dtype`` and ``layout`` say, colours in RGB
+    order; ``label[0]`` float32 (batch_size,), or (batch_size, label_width); ``index`` the records' ids, uint64. The
+    arrays are the caller's to keep, unless ``reuse_buffers``. Values may be text, as in MXNet.
+
+    What a record looks like is a pure function of (seed, epoch, ordinal of the record in the joined files): any number
+    of threads, processes or parts gives the same. ``skipped`` and ``truncated`` list, as BadRecordError, the records
+    that were left out and those that were cut short, each once.
+
+    Raises ParameterError, InputError, CorruptRecordError when it is made; BadRecordError (path, record, id, byte) in
+    the place of a batch that holds a bad record, and goes on behind it.
+
+    Source: mxnet src/io/iter_image_recordio_2.cc; docs/parameters.md lists the parameters, docs/differences.md what is
+    better on purpose.
+    """
+
+    _dtype: str | None = None
+
+    def __init__(self, *args: object, **params: Any) -> None:
+        if args:
+            raise TypeError(f"{type(self).__name__} takes keyword arguments only")
+        self._params = self._read(params)
+        super().__init__(self._params.batch_size)
+        self.skipped: list[BadRecordError] = []
+        self.truncated: list[BadRecordError] = []
+        self._seen_bad: set[tuple[str, int | None]] = set()
+        self._records = Records(self._params)
+        try:
+            self._open()
+        except BaseException:
+            self._records.close()
+            raise
+
+    @property
+    def params(self) -> ImageRecordParams:
+        """The parameters, as they were read."""
+        return self._params
+
+    @property
+    def engine(self) -> str:
+        """The engine that resizes and warps; ``auto`` was settled."""
+        return self._engine.name
+
+    @property
+    def records(self) -> Records:
+        """The records that are iterated over."""
+        return self._records
+
+    @property
+    def loader(self) -> Loader:
+        """What makes rows of records."""
+        return self._loader
+
+    @property
+    def augmenter(self) -> Augmenter:
+        """What makes pictures of pictures."""
+        return self._augmenter
+
+    def _read(self, values: Mapping[str, Any]) -> ImageRecordParams:
+        params = from_mapping(ImageRecordParams, values)
+        if self._dtype is not None:
+            if params.dtype not in (None, self._dtype):
+                _LOG.warning("%s: dtype=%s has no effect", type(self).__name__, params.dtype)
+            params = dataclasses.replace(params, dtype=self._dtype)
+        for notice in notices(params):
+            _LOG.warning(notice)
+        return params
+
+    def _open(self) -> None:
+        params, records = self._params, self._records
+        self._engine = load_resampler(params.engine)
+        self._labels = load_labels(records, params)
+        mean = mean_picture(records, self._labels, params, self._engine)
+        dtype = params.dtype or "float32"
+        self._augmenter = Augmenter(params, params.shape, self._engine, dtype=dtype, layout=params.layout, mean=mean)
+        self._loader = Loader(records, self._labels, self._augmenter, params)
+        self._feed = Feed(records, self._loader, params, self._row_shape())
+        # Nobody may ever call close(): the threads end with the iterator, and do not keep it alive.
+        self._ended = weakref.finalize(self, self._feed.shut_down, wait=False)
+        self._lent: Arrays | None = None
+        self._splits: tuple[Split, ...] = (Split(params.num_parts, 0),)
+        self._fingerprint = state.Fingerprint.of(
+            params, records, self._labels, engine=self.engine, mean=_checksum(mean)
+        )
+        if params.verbose:
+            self._log_opened()
+
+    def _log_opened(self) -> None:
+        params, records = self._params, self._records
+        names = ", ".join(str(file.path) for file in records.files)
+        _LOG.info("%s: %d records, %d threads, engine %s", names, len(records), params.preprocess_threads, self.engine)
+        if len(records.left_out):
+            _LOG.info("%d records with labels and no picture are left out", len(records.left_out))
+        if self._feed.blocks:
+            here, full = mixing(self._feed.blocks, params.batch_size)
+            _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", here, self._feed.blocks, full)
+
+    @property
+    def provide_data(self) -> list[DataDesc]:
+        """Name, shape, dtype and layout of ``data``."""
+        params = self._params
+        shape = (params.batch_size, *self._row_shape())
+        return [DataDesc(params.data_name, shape, np.dtype(params.dtype or "float32").type, params.layout)]
+
+    @property
+    def provide_label(self) -> list[DataDesc]:
+        """Name, shape and dtype of ``label``."""
+        width, size = self._labels.width, self._params.batch_size
+        return [DataDesc(self._params.label_name, (size,) if width == 1 else (size, width))]
+
+    def _row_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self._params.shape
+        return (channels, height, width) if self._params.layout == NCHW else (height, width, channels)
+
+    # One batch after the other
+
+    def _epoch(self, epoch: int) -> Epoch:
+        """The epoch *epoch*; what was delivered of the current one in other parts is not in it."""
+        return self._feed.order.epoch(epoch, self._splits if epoch == self.epoch else ())
+
+    def _batches(self, epoch: int) -> int:
+        return self._feed.replayed.batches(epoch) if self._feed.replayed else self._epoch(epoch).batches
+
+    def _run(self, epoch: int, batch: int) -> Generator[Made, None, None]:
+        return self._feed.run(epoch, batch, self._splits)
+
+    def _batch(self, made: Made) -> DataBatch:
+        if self._params.reuse_buffers:
+            self._feed.take_back(self._lent)
+            self._lent = made.arrays
+        bad = [flaw for flaw in made.flaws if not flaw.kept]
+        if bad and self._params.on_error == RAISE:
+            raise bad[0].error
+        for flaw in made.flaws:
+            self._count(flaw)
+        pad = made.pad + close_up(made, [flaw.row for flaw in bad], zeros=self._params.policy == KEEP)
+        data, label, ids = made.arrays
+        return DataBatch([data], [label], pad, ids)
+
+    def _count(self, flaw: Flaw) -> None:
+        where = (str(flaw.error.path), flaw.error.record)
+        if where in self._seen_bad:
+            return
+        self._seen_bad.add(where)
+        found = self.truncated if flaw.kept else self.skipped
+        found.append(flaw.error)
+        if len(found) == 1:
+            what = "decoded as far as it goes" if flaw.kept else "skipped"
+            _LOG.warning("%s: %s; further ones are only counted", flaw.error, what)
+
+    # Going on elsewhere
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the epoch is, as plain values: seed, epoch, records delivered over all parts, what they come from.
+
+        All parts are taken to have delivered as many batches. Raises ParameterError with ``rng=mxnet``.
+        """
+        state.check_can_save(self._params)
+        before, last = self._splits[:-1], self._splits[-1]
+        epoch = self._epoch(self.epoch)
+        splits = (*before, Split(last.parts, self._done * self.batch_size))
+        delivered = len(self._records) - epoch.sharing.count + epoch.sharing.delivered_in_all(splits[-1].delivered)
+        return state.save(self._fingerprint, self.epoch, splits, delivered)
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on where *saved* was taken; the next ``iter()`` goes on too, unless the epoch was at its end.
+
+        ``num_parts`` may differ: what is left of the epoch is then shared anew. Nothing delivered is read again.
+        Raises ParameterError or InputError for a state of other parameters or files, naming what differs.
+        """
+        self._check_open()
+        state.check_can_save(self._params)
+        epoch, splits = state.load(saved, self._fingerprint, self._params)
+        self._stop()
+        self._begin(epoch, 0)
+        self._splits = splits or (Split(self._params.num_parts, 0),)
+        self._done = min(math.ceil(self._splits[-1].delivered / self.batch_size), len(self))
+        self._touched = self._done >= len(self)
+
+    def _begin(self, epoch: int, done: int) -> None:
+        super()._begin(epoch, done)
+        self._splits = (Split(self._params.num_parts, 0),)
+
+    def _close(self) -> None:
+        self._ended.detach()
+        self._feed.shut_down(wait=True)
+        self._records.close()
+
+
+class ImageRecordUInt8Iter(ImageRecordIter):
+    """ImageRecordIter with data as uint8: cropped and flipped, not normalised."""
+
+    _dtype = "uint8"
+
+
+class ImageRecordInt8Iter(ImageRecordIter):
+    """ImageRecordIter with data as int8: less the rounded mean, clipped to -128..127, not scaled."""
+
+    _dtype = "int8"
+
+
+def _checksum(mean: Plane | None) -> int:
+    return zlib.crc32(mean.tobytes()) if mean is not None else 0

@@ -1,0 +1,128 @@
+"""From record to row: read, decode, draw, augment, write; by any thread, in any order, with one result."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.augment.default import Augmenter, Plan
+from im2rec.augment.draws import CounterDraws, Draws, hash64
+from im2rec.augment.geometry import Size
+from im2rec.errors import BadRecordError, ImageError
+from im2rec.format.irheader import ImageRecord
+from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, decode
+from im2rec.iterators.labels import Labels
+from im2rec.iterators.params import WARN, ImageRecordParams
+from im2rec.iterators.records import Records
+
+_COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
+
+
+@functools.lru_cache(maxsize=16)
+def _epoch_state(seed: int, epoch: int) -> int:
+    return hash64(seed, epoch)
+
+
+class Arrays(NamedTuple):
+    """The arrays of one batch: data, labels float32 (rows,) or (rows, width), and record ids uint64 (rows,)."""
+
+    data: npt.NDArray[Any]
+    label: npt.NDArray[np.float32]
+    ids: npt.NDArray[np.uint64]
+
+
+def new_arrays(rows: int, shape: tuple[int, ...], dtype: str, label_width: int) -> Arrays:
+    """Zeroed arrays for *rows* pictures of *shape* and *dtype*."""
+    label = (rows,) if label_width == 1 else (rows, label_width)
+    return Arrays(np.zeros((rows, *shape), dtype), np.zeros(label, np.float32), np.zeros(rows, np.uint64))
+
+
+class Wanted(NamedTuple):
+    """The record *ordinal*, with the draws of *epoch*, for *row* of a batch; *plan* where it was drawn already."""
+
+    row: int
+    ordinal: int
+    epoch: int
+    plan: Plan | None = None
+
+
+class Flaw(NamedTuple):
+    """What was wrong with the record in *row*: it is not there, or (*kept*) only cut short."""
+
+    row: int
+    error: BadRecordError
+    kept: bool
+
+
+class Loader:
+    """Writes records into rows. Holds nothing that changes: safe in threads."""
+
+    def __init__(self, records: Records, labels: Labels, augmenter: Augmenter, params: ImageRecordParams) -> None:
+        self.records = records
+        self._labels = labels
+        self._augmenter = augmenter
+        self._channels = params.shape[0]
+        self._seed = params.seed if params.seed_aug is None else params.seed_aug
+        self._cut_ok = params.on_truncated == WARN
+
+    @property
+    def label_width(self) -> int:
+        """Labels of a record."""
+        return self._labels.width
+
+    def draws(self, epoch: int, ordinal: int) -> Draws:
+        """The random numbers of a record in an epoch."""
+        return CounterDraws(_epoch_state(self._seed, epoch), ordinal)
+
+    def load(self, arrays: Arrays, wanted: list[Wanted]) -> list[Flaw]:
+        """Write the records that are *wanted* into *arrays*; what is wrong with them, in the order of rows."""
+        read = self.records.read([want.ordinal for want in wanted])
+        flaws = (self._row(arrays, want, record) for want, record in zip(wanted, read, strict=True))
+        return [flaw for flaw in flaws if flaw is not None]
+
+    def _row(self, arrays: Arrays, want: Wanted, record: ImageRecord | BadRecordError) -> Flaw | None:
+        if isinstance(record, BadRecordError):
+            return Flaw(want.row, record, kept=False)
+        header, content = record
+        cut = False
+        arrays.ids[want.row] = header.id
+        try:
+            arrays.label[want.row] = self._label(record)
+            image, cut = self.decoded(content)
+            plan = want.plan or self.plan(_size(image), self.draws(want.epoch, want.ordinal))
+            self._augmenter.write(image, plan, arrays.data[want.row])
+        except ImageError as error:
+            bad = BadRecordError(f"the picture {error.problem}", reason=error.reason, hint=error.hint)
+        except BadRecordError as error:
+            bad = error
+        else:
+            if not cut:
+                return None
+            bad = BadRecordError("the picture data ends early", reason=CUT)
+        return Flaw(want.row, self.records.place(want.ordinal).named(bad, header.id), kept=cut and bad.reason == CUT)
+
+    def _label(self, record: ImageRecord) -> Any:
+        label = self._labels.of(record.header)
+        return label if self._labels.width > 1 else label[0]
+
+    def decoded(self, content: bytes) -> tuple[Image, bool]:
+        """The pixels, of as many channels as a batch has, and whether the file was cut short. Raises ImageError."""
+        pixels, flaw = decode(content, _COLORS[self._channels], cut_ok=self._cut_ok)
+        if pixels.shape[2] != self._channels:
+            problem = f"has {pixels.shape[2]} channels, data_shape asks for {self._channels}"
+            raise ImageError(problem, reason="too few channels", hint="set data_shape=3,...")
+        if pixels.dtype != np.uint8:
+            pixels = (pixels >> 8).astype(np.uint8)
+        return pixels, flaw == CUT
+
+    def plan(self, size: Size, draws: Draws) -> Plan:
+        """Everything that is drawn for a picture of *size*. Raises ImageError for one that is too small."""
+        return self._augmenter.plan(size, draws)
+
+
+def _size(image: Image) -> Size:
+    height, width = image.shape[:2]
+    return Size(width, height)

@@ -1,0 +1,213 @@
+"""Which record comes next: a pure function of (seed, epoch, part, place), with nothing to carry from batch to batch.
+
+An epoch is one *sequence* of all n records: file order, or a permutation of them. Parts share it out: a permutation of
+the whole in turns (part r takes places r, r + parts, ...), all else in runs that lie together. Shares differ by at most
+one record. A part cuts its share into batches.
+
+An epoch that goes on with another number of parts shares out what is left: see :class:`Sharing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.augment.draws import absorb, hash64
+from im2rec.iterators.blocks import BlockOrder
+from im2rec.iterators.params import DISCARD, KEEP, ROLL_OVER, ImageRecordParams
+from im2rec.iterators.permutation import Permutation, Positions
+
+Places = npt.NDArray[Any]
+_ORDER = 0x6F72646572  # "order": keeps the permutation's hashes apart from those of the draws
+
+
+class Rows(NamedTuple):
+    """The rows of a batch: positions of records 0 .. n-1, and the epoch whose draws each gets.
+
+    The last *pad* rows are filler; of those, rows behind ``len(positions)`` are zeros.
+    """
+
+    positions: Positions
+    epochs: Positions
+    pad: int
+
+
+class Split(NamedTuple):
+    """That *parts* parts shared a sequence, and each has delivered its first *delivered* records (or all)."""
+
+    parts: int
+    delivered: int
+
+
+class Sharing:
+    """How a sequence of *count* places is shared by *parts* parts: in *turns*, or in runs."""
+
+    def __init__(self, count: int, parts: int, *, turns: bool) -> None:
+        self.count = count
+        self.parts = parts
+        self._turns = turns
+
+    def bounds(self, part: int) -> tuple[int, int]:
+        """Where the run of *part* begins and ends."""
+        return self.count * part // self.parts, self.count * (part + 1) // self.parts
+
+    def length(self, part: int) -> int:
+        """How many places *part* has."""
+        if self._turns:
+            return max(0, -(-(self.count - part) // self.parts))
+        low, high = self.bounds(part)
+        return high - low
+
+    def place(self, part: int, index: Places) -> Places:
+        """The places in the sequence of a part's own places *index*."""
+        return index * self.parts + part if self._turns else self.bounds(part)[0] + index
+
+    def left(self, delivered: int) -> tuple[int, Callable[[Places], Places]]:
+        """What is left when every part has delivered its first *delivered*: how many, and where each of them is."""
+        if self._turns:
+            gone = min(self.count, delivered * self.parts)
+            return self.count - gone, lambda index: index + gone
+        bounds = [self.bounds(part) for part in range(self.parts)]
+        starts = np.array([min(low + delivered, high) for low, high in bounds])
+        counts = np.array([high for _, high in bounds]) - starts
+        ends = np.cumsum(counts)
+
+        def place(index: Places) -> Places:
+            run = np.searchsorted(ends, index, side="right")
+            places: Places = starts[run] + index - (ends - counts)[run]
+            return places
+
+        return int(ends[-1]), place
+
+    def delivered_in_all(self, delivered: int) -> int:
+        """How many places all parts together have delivered."""
+        return sum(min(delivered, self.length(part)) for part in range(self.parts))
+
+
+class Order:
+    """The order of *count* records for one part, epoch by epoch.
+
+    *starts* are the first records of the blocks of ``shuffle_chunk_size``, and *count*; None shuffles freely.
+    """
+
+    def __init__(self, count: int, params: ImageRecordParams, starts: Positions | None = None) -> None:
+        self.count = count
+        self._params = params
+        self._starts = starts
+        self._turns = params.shuffle and params.scope == "all"
+
+    def epoch(self, number: int, splits: tuple[Split, ...] = ()) -> Epoch:
+        """Epoch *number*, of which *splits* were delivered before; the last of them is in this number of parts."""
+        parts = splits[0].parts if splits else self._params.num_parts
+        count, chain = self.count, []
+        for split in splits[:-1]:
+            count, left = Sharing(count, split.parts, turns=self._turns).left(split.delivered)
+            chain.append(left)
+
+        def sequence(epoch: int, places: Places) -> Positions:
+            for left in reversed(chain):
+                places = left(places)
+            return self._sequence(epoch, parts)(places)
+
+        return Epoch(number, Sharing(count, self._params.num_parts, turns=self._turns), sequence, self._params)
+
+    def _sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
+        """All records in the order of *epoch*, when it began with so many *parts*."""
+        params = self._params
+        if not params.shuffle:
+            return lambda places: np.asarray(places, np.int64)
+        key = hash64(params.seed, epoch, _ORDER)
+        if params.scope == "all":
+            return self._shuffled(0, self.count, key)
+        sharing = Sharing(self.count, parts, turns=False)
+        return _in_runs([self._shuffled(*sharing.bounds(part), absorb(key, part)) for part in range(parts)], sharing)
+
+    def _shuffled(self, low: int, high: int, key: int) -> Callable[[Places], Positions]:
+        """Records *low* .. *high*-1 shuffled, freely or by blocks."""
+        if self._starts is None:
+            free = Permutation(high - low, key)
+            return lambda places: low + free(places)
+        inner = self._starts[(self._starts > low) & (self._starts < high)]
+        return BlockOrder(np.concatenate([[low], inner, [high]]), absorb(key, self._params.shuffle_chunk_seed))
+
+
+def _in_runs(runs: list[Callable[[Places], Positions]], sharing: Sharing) -> Callable[[Places], Positions]:
+    """One sequence of several *runs*, which lie behind each other as *sharing* says."""
+    bounds = [sharing.bounds(part) for part in range(sharing.parts)]
+    ends = np.array([high for _, high in bounds])
+
+    def sequence(places: Places) -> Positions:
+        places = np.asarray(places)
+        positions = np.empty(len(places), np.int64)
+        part = np.searchsorted(ends, places, side="right")
+        for number in np.unique(part):
+            here = part == number
+            positions[here] = runs[number](places[here] - bounds[number][0])
+        return positions
+
+    return sequence
+
+
+class Epoch:
+    """The batches of one part in epoch *number*; *sequence* gives the records at places of an epoch."""
+
+    def __init__(
+        self, number: int, sharing: Sharing, sequence: Callable[[int, Places], Positions], params: ImageRecordParams
+    ) -> None:
+        self.number = number
+        self.sharing = sharing
+        self._sequence = sequence
+        self._params = params
+        self._length = sharing.length(params.part_index)
+
+    @property
+    def batches(self) -> int:
+        """How many batches the part gives."""
+        size, policy = self._params.batch_size, self._params.policy
+        if policy == ROLL_OVER:
+            return _ceil((self.number + 1) * self._length, size) - _ceil(self.number * self._length, size)
+        lengths = [self.sharing.length(part) for part in self._counted_parts()]
+        return min(lengths) // size if policy == DISCARD else _ceil(max(lengths), size)
+
+    def _counted_parts(self) -> tuple[int, ...]:
+        """The parts whose lengths decide; of all parts, the first and the last have the most places and the fewest."""
+        if self._params.equal_batches:
+            return (0, self.sharing.parts - 1)
+        return (self._params.part_index,)
+
+    def rows(self, batch: int) -> Rows:
+        """The rows of *batch*, from 0."""
+        size, length = self._params.batch_size, self._length
+        if self._params.policy == ROLL_OVER:
+            return self._rolled_over(batch)
+        index = np.arange(batch * size, (batch + 1) * size)
+        pad = int(np.count_nonzero(index >= length))
+        if pad and (self._params.policy == KEEP or length == 0):
+            index = index[: size - pad]
+        elif pad:
+            index[size - pad :] = (index[size - pad :] - length) % length
+        return Rows(self._records(self.number, index), np.full(len(index), self.number), pad)
+
+    def _rolled_over(self, batch: int) -> Rows:
+        """The rows of *batch* where epochs follow each other without a gap."""
+        size, length = self._params.batch_size, self._length
+        first = (_ceil(self.number * length, size) + batch) * size
+        epochs, index = np.divmod(np.arange(first, first + size), length)
+        positions = np.empty(size, np.int64)
+        for epoch in np.unique(epochs):
+            positions[epochs == epoch] = self._records(int(epoch), index[epochs == epoch])
+        return Rows(positions, epochs, int(np.count_nonzero(epochs > self.number)))
+
+    def _records(self, epoch: int, index: Places) -> Positions:
+        return self._sequence(epoch, self.sharing.place(self._params.part_index, index))
+
+    def delivered(self, batches: int) -> int:
+        """How many of its places the part has delivered after so many *batches*."""
+        return min(batches * self._params.batch_size, self._length)
+
+
+def _ceil(number: int, by: int) -> int:
+    return -(-number // by)

@@ -1,0 +1,206 @@
+"""Parameters of ImageRecordIter, in the five groups of MXNet's manual; each is declared once, here or in augment."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from im2rec.augment.normalize import DTYPES, LAYOUTS, NCHW
+from im2rec.augment.params import AugmentationParams, check_augmentation
+from im2rec.errors import ParameterError
+from im2rec.images.choices import FEED_ENGINES
+from im2rec.params import check, param
+
+CHANNELS = (1, 3, 4)
+IMAGES, ALL = "images", "all"
+PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
+RAISE, SKIP, WARN = "raise", "skip", "warn"
+OURS, MXNET = "im2rec", "mxnet"
+_ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetParams:
+    """Which records, which part of them, and which labels."""
+
+    path_imgrec: str = param(
+        doc="The .rec; several joined by ';', a folder (its *.rec by name), or a pattern.",
+        reference="as the reference, but a shell pattern instead of a regular expression",
+    )
+    path_imgidx: str = param(
+        "",
+        doc="The index; several joined by ';'. Not given: the one beside each .rec, or none.",
+        reference="as the reference; looked for when not given; keys do not matter",
+    )
+    path_imglist: str = param(
+        "",
+        doc="A .lst whose labels take the place of those in the records, by id.",
+        reference="differs: every id and label is checked on opening",
+    )
+    data_shape: tuple[int, ...] = param(doc="Channels (1, 3 or 4), height and width of a picture.")
+    label_width: int | None = param(
+        None,
+        doc="Labels of a record; auto: as many as the first one has. Longer vectors give their first ones.",
+        low=1,
+        unset="auto",
+        reference="differs: the default is 1 there, and other widths are errors",
+    )
+    num_parts: int = param(1, doc="In how many parts the data is read, by as many processes.", low=1)
+    part_index: int = param(0, doc="The part to read, from 0.", low=0)
+    records: str = param(
+        IMAGES,
+        doc="images: leave out records with labels and no picture, as face sets have them; all: take every record.",
+        choices=(IMAGES, ALL),
+        reference="ours; all is what the reference does",
+    )
+    data_name: str = param("data", doc="Name in provide_data.")
+    label_name: str = param("softmax_label", doc="Name in provide_label.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchParams:
+    """How pictures become batches."""
+
+    batch_size: int = param(doc="Rows of a batch.", low=1)
+    round_batch: bool | None = param(
+        None,
+        doc="1 means last_batch=pad, 0 means last_batch=keep.",
+        unset="1",
+        reference="differs: 1 starts each epoch at its own first record, 0 zeroes the rows left and has a right pad",
+    )
+    last_batch: str | None = param(
+        None,
+        doc="The last rows of the last batch. pad: the epoch's first pictures; roll_over: those of the next epoch,"
+        " which starts behind them; keep: zeros; discard: no such batch.",
+        choices=(PAD, ROLL_OVER, KEEP, DISCARD),
+        unset="by round_batch",
+        reference="ours; roll_over is round_batch=1 of the reference",
+    )
+    equal_batches: bool = param(
+        True, doc="Parts that would end a batch earlier give another one, so that all give as many.", reference="ours"
+    )
+    dtype: str | None = param(
+        None,
+        doc="Type of the data. uint8: only flipped; int8: less the mean, rounded and clipped.",
+        choices=DTYPES,
+        unset="float32",
+        reference="as the reference, and float16",
+    )
+    layout: str = param(NCHW, doc="Order of the axes of the data.", choices=LAYOUTS, reference="ours")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackendParams:
+    """How the work is done; none of these changes what a batch holds, but for engine and rng."""
+
+    preprocess_threads: int = param(
+        4,
+        doc="Threads that decode.",
+        low=1,
+        high=1024,
+        reference="differs: not lowered to half of the CPUs; changes no picture",
+    )
+    prefetch_buffer: int = param(
+        4, doc="Batches made ahead of the one asked for.", low=1, high=1024, reference="differs: there always 16"
+    )
+    reuse_buffers: bool = param(
+        False,
+        doc="Write a batch over an earlier one's arrays: they hold until the next is asked for.",
+        reference="ours; the reference always does",
+    )
+    engine: str = param(
+        "auto",
+        doc="What resizes and warps; reference: MXNet's own arithmetic, slow and exact.",
+        choices=FEED_ENGINES,
+        reference="ours",
+    )
+    rng: str = param(
+        OURS,
+        doc="mxnet: the order, parts and random numbers of an MXNet run with one decode thread.",
+        choices=(OURS, MXNET),
+        reference="ours",
+    )
+    ctx: str | None = param(None, doc="Has no effect here.", choices=("cpu", "gpu"), reference="no effect")
+    device_id: int | None = param(None, doc="Has no effect here.", reference="no effect")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AuxiliaryParams:
+    """Checking and debugging."""
+
+    verbose: bool = param(
+        True, doc="Log what is opened and made, at level INFO.", reference="as the reference, by logging"
+    )
+    on_error: str = param(
+        RAISE,
+        doc="A record that gives no picture or label. raise: an error; skip: counted, its row filled.",
+        choices=(RAISE, SKIP),
+        reference="ours; the reference stops for good",
+    )
+    on_truncated: str = param(
+        WARN,
+        doc="A JPEG that is cut short. warn: decoded as far as it goes, counted, one warning; raise: as on_error says.",
+        choices=(WARN, RAISE),
+        reference="ours; the reference says nothing",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageRecordParams(AuxiliaryParams, BackendParams, AugmentationParams, BatchParams, DatasetParams):
+    """All parameters of ImageRecordIter."""
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_shape(self.data_shape)
+        if self.part_index >= self.num_parts:
+            allowed = f"0 to {self.num_parts - 1}" if self.num_parts > 1 else "0"
+            raise ParameterError(f"part_index={self.part_index} must be {allowed} with num_parts={self.num_parts}")
+        _check_last_batch(self)
+        check_augmentation(self)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        channels, height, width = self.data_shape
+        return channels, height, width
+
+    @property
+    def policy(self) -> str:
+        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        if self.last_batch is not None:
+            return self.last_batch
+        if self.round_batch is False:
+            return KEEP
+        return ROLL_OVER if self.rng == MXNET else PAD
+
+    @property
+    def scope(self) -> str:
+        """What one order is of: the whole data, or each part in itself."""
+        return self.shuffle_scope or "all"
+
+
+# The order of the manual, which is that of the tables.
+GROUPS = {
+    "Dataset": DatasetParams,
+    "Batch": BatchParams,
+    "Augmentation": AugmentationParams,
+    "Backend": BackendParams,
+    "Auxiliary": AuxiliaryParams,
+}
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    text = ",".join(map(str, shape))
+    if len(shape) != 3 or min(shape) < 1:
+        raise ParameterError(f"data_shape={text} must be channels, height and width, each 1 or more")
+    if shape[0] not in CHANNELS:
+        raise ParameterError(f"data_shape={text} must have 1, 3 or 4 channels, not {shape[0]}")
+
+
+def _check_last_batch(params: ImageRecordParams) -> None:
+    if params.round_batch is not None and params.last_batch is not None:
+        allowed = _ROUND_BATCH[params.round_batch]
+        if params.last_batch not in allowed:
+            problem = f"last_batch={params.last_batch} must be {' or '.join(allowed)} with round_batch="
+            raise ParameterError(problem + str(int(params.round_batch)), hint="leave one of the two out")
+    if params.rng == MXNET and params.policy == PAD:
+        raise ParameterError("last_batch=pad must be roll_over, keep or discard with rng=mxnet")

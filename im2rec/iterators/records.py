@@ -1,0 +1,164 @@
+"""The records an iterator goes over: one or several files joined, without those that hold no picture."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from im2rec.errors import BadRecordError, CorruptRecordError, InputError, ParameterError
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, RawHeader
+from im2rec.format.recordio import HEAD_BYTES
+from im2rec.iterators.params import IMAGES, ImageRecordParams
+from im2rec.iterators.permutation import Positions
+from im2rec.storage.reader import RecordFile
+
+_SEPARATOR = ";"
+_HEADS_AT_ONCE = 4096
+
+# A record of labels alone is no longer than this, nor hardly any picture as short: only such records are looked into
+# on opening. The face sets have two labels in them, which makes 40 bytes.
+_LABELS_ONLY_BYTES = 256
+
+
+class Place(NamedTuple):
+    """Where a record is: its file, its ordinal there, and the byte it starts at."""
+
+    file: RecordFile
+    record: int
+    offset: int
+
+    def named(self, error: BadRecordError, id_: int | None = None) -> BadRecordError:
+        """*error* with the place filled in."""
+        error.path, error.record, error.offset, error.id = self.file.path, self.record, self.offset, id_
+        return error
+
+
+class Records:
+    """The records of ``path_imgrec``, by *position* (among those that are iterated over) and by *ordinal* (among all).
+
+    Ordinals count over the joined files. Raises what opening a RecordFile raises, and InputError when there is none.
+    """
+
+    def __init__(self, params: ImageRecordParams) -> None:
+        self.files: list[RecordFile] = []
+        try:
+            for path, index in _pairs(params.path_imgrec, params.path_imgidx):
+                self.files.append(RecordFile(path, index=index))
+            self._first = np.cumsum([0, *map(len, self.files)])
+            left_out = list(self._without_pictures()) if params.records == IMAGES else []
+        except BaseException:
+            self.close()
+            raise
+        self.left_out = np.array(left_out, np.int64)
+        # Position p of the records that stay is ordinal p + k, k being how many of those left out come before it.
+        self._stays_before = self.left_out - np.arange(len(self.left_out))
+
+    def __len__(self) -> int:
+        """How many records are iterated over."""
+        return self.total - len(self.left_out)
+
+    @property
+    def total(self) -> int:
+        """How many records there are."""
+        return int(self._first[-1])
+
+    def ordinals(self, positions: Positions) -> Positions:
+        """The ordinals of records by position."""
+        return positions + np.searchsorted(self._stays_before, positions, side="right")
+
+    def place(self, ordinal: int) -> Place:
+        """Where the record *ordinal* is."""
+        number = int(np.searchsorted(self._first, ordinal, side="right")) - 1
+        record = ordinal - int(self._first[number])
+        file = self.files[number]
+        return Place(file, record, int(file.offsets[record]))
+
+    def read(self, ordinals: list[int]) -> list[ImageRecord | BadRecordError]:
+        """The records *ordinals*, in that order, neighbours in one read; an error in the place of a damaged one."""
+        places = [self.place(ordinal) for ordinal in ordinals]
+        if all(place.file is places[0].file for place in places):
+            try:
+                return list(places[0].file.read_many([place.record for place in places]))
+            except CorruptRecordError:
+                pass  # one by one, to learn which
+        return [self._record(place) for place in places]
+
+    def _record(self, place: Place) -> ImageRecord | BadRecordError:
+        try:
+            return place.file[place.record]
+        except CorruptRecordError as error:
+            return damaged(error, place)
+
+    def headers(self) -> Iterator[tuple[int, RawHeader]]:
+        """Ordinal and header of every record that is iterated over, in order. Raises CorruptRecordError."""
+        for start in range(0, len(self), _HEADS_AT_ONCE):
+            ordinals = self.ordinals(np.arange(start, min(start + _HEADS_AT_ONCE, len(self))))
+            for number, file in enumerate(self.files):
+                low, high = self._first[number : number + 2]
+                here = ordinals[(ordinals >= low) & (ordinals < high)]
+                for ordinal, head in zip(here.tolist(), file.heads((here - low).tolist()), strict=True):
+                    yield ordinal, head.header
+
+    def block_starts(self, block_bytes: int) -> Positions:
+        """The first position of each block of so many bytes of the files, and the number of positions."""
+        ordinals = self.ordinals(np.arange(len(self)))
+        blocks = np.concatenate([file.offsets // block_bytes for file in self.files])[ordinals]
+        file = np.searchsorted(self._first, ordinals, side="right")
+        starts = 1 + np.flatnonzero((blocks[1:] != blocks[:-1]) | (file[1:] != file[:-1]))
+        return np.concatenate([[0], starts, [len(self)]])
+
+    def _without_pictures(self) -> Iterator[int]:
+        """Ordinals of records that have labels in a vector, and nothing behind it."""
+        for first, file in zip(self._first, self.files, strict=False):
+            for start in range(0, len(file), _HEADS_AT_ONCE):
+                offsets = file.offsets[start : start + _HEADS_AT_ONCE + 1]
+                if start + _HEADS_AT_ONCE >= len(file):
+                    offsets = np.append(offsets, file.size)
+                short = (start + np.flatnonzero(np.diff(offsets) <= _LABELS_ONLY_BYTES)).tolist()
+                for record, head in zip(short, file.heads(short), strict=True):
+                    if head.header.flag > 0 and head.size == HEADER_BYTES + 4 * head.header.flag:
+                        yield int(first) + record
+
+    def close(self) -> None:
+        """Close the files; again is fine."""
+        for file in self.files:
+            file.close()
+
+
+def damaged(error: CorruptRecordError, place: Place) -> BadRecordError:
+    """*error* as what a consumer of pictures gets."""
+    bad = place.named(BadRecordError(error.problem, reason="damaged", hint=error.hint))
+    bad.offset = error.offset if error.offset is not None else place.offset + HEAD_BYTES
+    return bad
+
+
+def _pairs(path_imgrec: str, path_imgidx: str) -> list[tuple[Path, Path | None]]:
+    """Each file and its index (None: looked for beside it)."""
+    paths = [path for word in path_imgrec.split(_SEPARATOR) if word for path in _paths(word)]
+    if not paths:
+        raise ParameterError(f"path_imgrec={path_imgrec} must name a .rec")
+    indices = [Path(word) for word in path_imgidx.split(_SEPARATOR) if word]
+    if indices and len(indices) != len(paths):
+        problem = f"path_imgidx={path_imgidx} names {len(indices)} files, path_imgrec {len(paths)}"
+        raise ParameterError(problem, hint="give one index for each .rec, or leave path_imgidx out")
+    return list(zip(paths, indices, strict=True)) if indices else [(path, None) for path in paths]
+
+
+def _paths(word: str) -> list[Path]:
+    """The files that one word of ``path_imgrec`` means."""
+    path = Path(word)
+    if path.is_dir():
+        files = sorted(file for file in path.glob("*.rec") if file.is_file())
+        if not files:
+            raise InputError(f"{path}: holds no *.rec", hint="name a .rec, or a folder of them")
+        return files
+    if not path.exists() and glob.has_magic(word):
+        files = sorted(map(Path, glob.glob(word)))  # noqa: PTH207 - the pattern may be absolute
+        if not files:
+            raise InputError(f"{word}: no file has such a name", hint="check the pattern")
+        return files
+    return [path]

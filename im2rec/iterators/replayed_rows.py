@@ -1,0 +1,94 @@
+"""The rows of ``rng=mxnet``: MXNet's order and numbers, drawn one after the other, for pictures that are only measured.
+
+Every number follows from all that were drawn before it. So plans are made in one place, in MXNet's order, from the
+sizes in the headers; decoding is left to any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from im2rec.augment.default import Plan
+from im2rec.augment.geometry import Size
+from im2rec.augment.mersenne import MersenneDraws
+from im2rec.errors import BadRecordError, ImageError
+from im2rec.images.codec import image_info, orientation
+from im2rec.iterators.loader import Loader, Wanted
+from im2rec.iterators.params import DISCARD, ROLL_OVER, ImageRecordParams
+from im2rec.iterators.records import Records
+from im2rec.iterators.replay import WORKER_SEED, Chunk, Reading, Replay, part_by_bytes, part_by_count
+
+_SIDEWAYS = 5  # this EXIF orientation and those above exchange width and height
+
+
+class ReplayedRows:
+    """The rows of all batches of a run that began with epoch 0.
+
+    Going on in the middle plans everything before again; nothing of it is decoded.
+    """
+
+    def __init__(self, records: Records, loader: Loader, params: ImageRecordParams) -> None:
+        self._records = records
+        self._loader = loader
+        self._params = params
+        before = np.cumsum([0, *(file.size for file in records.files)])
+        offsets = [file.offsets + start for file, start in zip(records.files, before, strict=False)]
+        self._offsets, self._bytes = np.concatenate(offsets), int(before[-1])
+        if params.path_imgidx:
+            part = part_by_count(len(self._offsets), params.num_parts, params.part_index)
+        else:
+            part = part_by_bytes(self._offsets, self._bytes, params.num_parts, params.part_index)
+        self._count = len(part)
+
+    def batches(self, epoch: int) -> int:
+        """How many batches the epoch has."""
+        size, count = self._params.batch_size, self._count
+        if self._params.policy == ROLL_OVER:
+            return -(-(epoch + 1) * count // size) + (-epoch * count // size)
+        return count // size if self._params.policy == DISCARD else -(-count // size)
+
+    def rows(self, epoch: int, batch: int) -> Iterator[tuple[list[Wanted], int]]:
+        """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
+        params = self._params
+        reading = Reading(
+            indexed=bool(params.path_imgidx),
+            batch_size=params.batch_size,
+            round_batch=params.policy == ROLL_OVER,
+            shuffle=params.shuffle,
+            seed=params.seed,
+            num_parts=params.num_parts,
+            part_index=params.part_index,
+            shuffle_chunk_size=params.shuffle_chunk_size,
+            shuffle_chunk_seed=params.shuffle_chunk_seed,
+        )
+        draws = MersenneDraws(WORKER_SEED)
+        replay = Replay(self._offsets, self._bytes, reading, lambda chunk: self._plans(chunk, draws))
+        number = 0
+        while self._count:
+            for place, made in enumerate(replay.epoch()):
+                short = params.batch_size - len(made.ordinals)
+                if (number, place) < (epoch, batch) or (short and params.policy == DISCARD):
+                    continue
+                rows = enumerate(zip(made.ordinals, made.plans, strict=True))
+                yield [Wanted(row, ordinal, number, plan) for row, (ordinal, plan) in rows], made.pad + short
+            number += 1
+
+    def _plans(self, chunk: Chunk, draws: MersenneDraws) -> list[Plan | None]:
+        return [self._plan(*wanted, draws) for wanted in zip(chunk.ordinals.tolist(), chunk.rows.tolist(), strict=True)]
+
+    def _plan(self, ordinal: int, row: int, draws: MersenneDraws) -> Plan | None:
+        """What is drawn for a record; None for one that gives no picture, which its own row will tell."""
+        if self._params.seed_aug is not None:
+            draws.generator.seed(WORKER_SEED + self._params.seed_aug + row)
+        (record,) = self._records.read([ordinal])
+        if isinstance(record, BadRecordError):
+            return None
+        try:
+            _, height, width, _ = image_info(record.content)
+            if self._params.shape[0] < 4 and orientation(record.content) >= _SIDEWAYS:
+                height, width = width, height
+            return self._loader.plan(Size(width, height), draws)
+        except ImageError:
+            return None

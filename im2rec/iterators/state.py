@@ -1,0 +1,123 @@
+"""Where an iterator is in its epoch, to go on there: in another process, or with another number of parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from im2rec.errors import InputError, ParameterError
+from im2rec.iterators.labels import Labels
+from im2rec.iterators.order import Split
+from im2rec.iterators.params import MXNET, OURS, ROLL_OVER, ImageRecordParams
+from im2rec.iterators.records import Records
+
+VERSION = 1
+_HINT = "make the iterator with the parameters and files of the one that gave the state"
+
+# What may differ: who reads which part, where the files are, and how the work is done.
+_FREE = (
+    "path_imgrec",
+    "path_imgidx",
+    "path_imglist",
+    "mean_img",
+    "num_parts",
+    "part_index",
+    "data_name",
+    "label_name",
+    "preprocess_threads",
+    "prefetch_buffer",
+    "reuse_buffers",
+    "round_batch",  # in last_batch
+    "ctx",
+    "device_id",
+    "verbose",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """What decides the batches: parameters, the number of records, sizes of the files, checksums of what they name."""
+
+    parameters: dict[str, Any]
+    records: int
+    file_sizes: list[int]
+    labels: int
+    mean: int
+
+    @classmethod
+    def of(cls, params: ImageRecordParams, records: Records, labels: Labels, *, engine: str, mean: int) -> Fingerprint:
+        """The fingerprint of an iterator; *engine* is the one that ``auto`` stands for, *mean* a checksum."""
+        values = {key: value for key, value in dataclasses.asdict(params).items() if key not in _FREE}
+        values |= {"engine": engine, "last_batch": params.policy, "label_width": labels.width}
+        values |= {"data_shape": list(params.shape), "rotate_list": list(params.rotate_list)}  # as JSON gives them back
+        sizes = [file.size for file in records.files]
+        return cls(values, len(records), sizes, labels.digest(), mean)
+
+    def digest(self) -> str:
+        """A checksum of all of it."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def save(fingerprint: Fingerprint, epoch: int, splits: tuple[Split, ...], delivered: int) -> dict[str, Any]:
+    """The state as plain values, which any format keeps."""
+    return {
+        "version": VERSION,
+        "seed": fingerprint.parameters["seed"],
+        "epoch": epoch,
+        "delivered": delivered,
+        "splits": [list(split) for split in splits],
+        "digest": fingerprint.digest(),
+        **dataclasses.asdict(fingerprint),
+    }
+
+
+def load(
+    state: Mapping[str, Any], fingerprint: Fingerprint, params: ImageRecordParams
+) -> tuple[int, tuple[Split, ...]]:
+    """The epoch, and what was delivered of it; the last split is in the parts that *params* say.
+
+    Raises ParameterError for a state of other parameters (naming them), InputError for one of other files.
+    """
+    if state.get("version") != VERSION:
+        raise ParameterError(f"the state has version {state.get('version')}, this im2rec reads {VERSION}")
+    _check_same(state, fingerprint)
+    try:
+        epoch = int(state["epoch"])
+        splits = tuple(Split(int(parts), int(delivered)) for parts, delivered in state["splits"])
+    except (KeyError, TypeError, ValueError):
+        raise ParameterError("the state is not one that state_dict() gave") from None
+    if epoch < 0 or any(parts < 1 or delivered < 0 for parts, delivered in splits):
+        raise ParameterError("the state is not one that state_dict() gave")
+    if splits and splits[-1].parts != params.num_parts:
+        if params.policy == ROLL_OVER:
+            problem = f"num_parts={params.num_parts} must be {splits[-1].parts}, as in the state, with roll_over"
+            raise ParameterError(problem, hint=_HINT)
+        splits = (*splits, Split(params.num_parts, 0))
+    return epoch, splits
+
+
+def check_can_save(params: ImageRecordParams) -> None:
+    """Raise ParameterError where there is no state to save."""
+    if params.rng == MXNET:
+        problem = f"rng={MXNET} has no state_dict: its numbers follow from all before"
+        raise ParameterError(problem, hint=f"set rng={OURS}")
+
+
+def _check_same(state: Mapping[str, Any], fingerprint: Fingerprint) -> None:
+    if state.get("digest") == fingerprint.digest():
+        return
+    theirs, ours = dict(state.get("parameters", {})), fingerprint.parameters
+    for name in sorted({*theirs, *ours}):
+        if theirs.get(name) != ours.get(name):
+            problem = f"{name}={ours.get(name)} must be {theirs.get(name)}, as in the state"
+            raise ParameterError(problem, hint=_HINT)
+    for key, what in (("records", "records"), ("file_sizes", "bytes in its files")):
+        if state.get(key) != getattr(fingerprint, key):
+            problem = f"path_imgrec has {getattr(fingerprint, key)} {what}, the state is of {state.get(key)}"
+            raise InputError(problem, hint=_HINT)
+    other = "path_imglist" if state.get("labels") != fingerprint.labels else "mean_img"
+    raise InputError(f"{other} is not the one the state is of", hint=_HINT)
