@@ -13,10 +13,14 @@ import click
 
 from im2rec.build.pack_params import PackParams
 from im2rec.cli.group import COMMANDS, group
+from im2rec.iterators.params import GROUPS
 from im2rec.params import rows
 
 DOCS = Path(__file__).parent
-TABLES = (("im2rec pack", PackParams),)
+TABLES = (
+    ("im2rec pack", PackParams),
+    *((f"ImageRecordIter and im2rec iterate: {name}", kind) for name, kind in GROUPS.items()),
+)
 
 
 def commands_page() -> str:

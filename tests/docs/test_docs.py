@@ -38,6 +38,8 @@ def transcript(block: str) -> list[tuple[str, str]]:
 def without_numbers(text: str) -> str:
     """*text* with what depends on machine and library versions, numbers and units of bytes, made equal."""
     text = re.sub(r"engine opencv, JPEGs decoded by \w+|engine pillow, JPEGs decoded by \w+", "ENGINE", text)
+    text = re.sub(r"^  engine   \w+$", "  engine   ENGINE", text, flags=re.MULTILINE)
+    text = re.sub(r"digest   [0-9a-f]{16}", "digest   DIGEST", text)
     return re.sub(r"\d[\d.,]*\d|\d", "N", text)
 
 
@@ -57,10 +59,13 @@ def test_every_command_of_the_readme_prints_what_the_readme_says(ran: Path) -> N
     for command, output in steps:
         assert without_numbers(output) == without_numbers(run(command, ran)), command
 
-    (code,) = [block for kind, block in BLOCKS if kind == "python"]
-    printed = BLOCKS[[kind for kind, _ in BLOCKS].index("python") + 1][1]
-    done = subprocess.run([sys.executable, "-c", code], cwd=ran, capture_output=True, text=True)
-    assert (printed.splitlines()[1:], "") == (done.stdout.splitlines()[1:], done.stderr)
+    examples = [(code, BLOCKS[at + 1]) for at, (kind, code) in enumerate(BLOCKS) if kind == "python"]
+    assert len(examples) >= 3
+    for code, (kind, printed) in examples:
+        done = subprocess.run([sys.executable, "-c", code], cwd=ran, capture_output=True, text=True)
+        # The first line of the first one holds a number of bytes, which differs with the version of the encoder.
+        assert ("text", printed.splitlines()[1:], "") == (kind, done.stdout.splitlines()[1:], done.stderr)
+        assert without_numbers(printed) == without_numbers(done.stdout)
 
 
 def test_the_readme_opens_with_the_two_make_commands() -> None:

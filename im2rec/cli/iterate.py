@@ -1,0 +1,262 @@
+"""``im2rec iterate``."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, note, size, table
+from im2rec.cli.exits import DONE, PROBLEMS
+from im2rec.errors import ParameterError
+from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.params import GROUPS, ImageRecordParams
+from im2rec.params import from_words, rows
+from im2rec.runs.dump import MANIFEST, BatchFolder, check_folder_free
+from im2rec.runs.replay import Replayed, replay
+from im2rec.runs.run import KINDS, RunSummary, default_shape, run, summary_of
+from im2rec.runs.sheets import SheetFolder
+
+DEFAULT_BATCH_SIZE = 100
+_KEYS_INDENT = 26
+_SHOWN = 3  # bad records named in the table; --json has all
+
+
+class HelpCommand(click.Command):
+    """A command that shows its help when there is no word at all."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help instead of an error."""
+        if not args and not ctx.resilient_parsing:  # which is a shell asking what could come next
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+
+def complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """The keys that begin with what is typed so far, with their ``=``."""
+    return [f"{row.name}=" for row in rows(ImageRecordParams) if row.name.startswith(incomplete)]
+
+
+@click.command("iterate", cls=HelpCommand)
+@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=complete_key)
+@click.option("--batch-size", type=int, metavar="N", help=f"Rows of a batch [default: {DEFAULT_BATCH_SIZE}].")
+@click.option("--data-shape", metavar="C,H,W", help="Of a picture [default: 3 and the shorter side, at most 224].")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="How often to go over the data."
+)
+@click.option("--max-batches", type=click.IntRange(min=1), metavar="N", help="Stop after N batches in all.")
+@click.option(
+    "--kind",
+    type=click.Choice(list(KINDS)),
+    default="image",
+    show_default=True,
+    help="The iterator: float or integers.",
+)
+@click.option("--dump", type=PATH, metavar="DIR", help="Write each batch to DIR as .npz, with a manifest.")
+@click.option("--sheet", type=PATH, metavar="DIR", help="Draw each batch to DIR as a PNG.")
+@click.option("--replay", "replayed", metavar="epoch=E,record=N", help="Show one record as that epoch has it.")
+@click.option("--list-params", is_flag=True, help="All keys with their defaults, and nothing else.")
+@common_options(writes=True)
+def command(
+    console: Console,
+    words: tuple[str, ...],
+    epochs: int,
+    max_batches: int | None,
+    kind: str,
+    replayed: str | None,
+    list_params: bool,
+    dump: Path | None,
+    sheet: Path | None,
+    force: bool,
+    dry_run: bool,
+    **options: Any,
+) -> int:
+    """Run the ImageRecordIter: dump or time its batches.
+
+    Goes over REC as a training loop would, with the parameters of MXNet's iterator as KEY=VALUE, and prints what was
+    delivered and a digest of it. REC may be left out when path_imgrec= is given. Exit code 3: records were skipped,
+    or cut short.
+
+    \b
+    Example:
+      im2rec iterate train.rec shuffle=1 rand_crop=1 rand_mirror=1 --epochs 2
+    """
+    if list_params:
+        console.result("iterate", ParameterTable.all(), params_help())
+        return DONE
+    values = _values(words, options)
+    with _notices(console), KINDS[kind](**values) as it:
+        folder = sheet or dump or Path()
+        if replayed is not None:
+            epoch, ordinal = _epoch_and_record(replayed)
+            out = folder / f"epoch{epoch}_record{ordinal}.png"
+            shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
+            console.result("iterate", shown, render_replay(shown, dry_run=dry_run))
+            return DONE
+        sinks = _Sinks(it, dump, sheet, force=force, dry_run=dry_run)
+        if dry_run:
+            summary = dataclasses.replace(summary_of(it), dry_run=True)
+        else:
+            with console.progress("iterating", share=True) as progress:
+                summary = run(it, epochs=epochs, max_batches=max_batches, sink=sinks.add, progress=progress)
+            sinks.finish(summary)
+        summary.written = sinks.names
+    console.result("iterate", summary, render(summary))
+    return PROBLEMS if summary.skipped or summary.truncated else DONE
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterTable:
+    """All parameters by group, for ``--json``."""
+
+    groups: dict[str, list[dict[str, str]]]
+
+    @classmethod
+    def all(cls) -> ParameterTable:
+        """The table."""
+        return cls({name: [dataclasses.asdict(row) for row in rows(kind)] for name, kind in GROUPS.items()})
+
+
+class _Sinks:
+    """Where batches go besides being counted."""
+
+    def __init__(
+        self, it: ImageRecordIter, dump: Path | None, sheet: Path | None, *, force: bool, dry_run: bool
+    ) -> None:
+        self._it = it
+        for folder in {dump, sheet} - {None}:
+            assert folder is not None
+            check_folder_free(folder, force=force)
+        self._dump = BatchFolder(dump, force=force) if dump and not dry_run else None
+        self._sheet = SheetFolder(sheet, it, force=force) if sheet and not dry_run else None
+        named = [f"{dump / MANIFEST} and its batches" if dump else "", f"{sheet} (sheets)" if sheet else ""]
+        self.names = ", ".join(name for name in named if name)
+
+    def add(self, epoch: int, batch: Any) -> None:
+        for sink in (self._dump, self._sheet):
+            if sink:
+                sink.add(epoch, batch)
+
+    def finish(self, summary: RunSummary) -> None:
+        if self._dump:
+            self._dump.finish(self._it, summary)
+
+
+def _values(words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of the iterator out of words and options; what is not given is filled in."""
+    keys = list(words)
+    also = {"batch_size": options["batch_size"], "data_shape": options["data_shape"]}
+    if keys and ("=" not in keys[0] or Path(keys[0]).exists()):
+        also["path_imgrec"] = keys.pop(0)
+    given = {word.partition("=")[0] for word in keys} | {name for name, value in also.items() if value is not None}
+    if "path_imgrec" not in given:
+        raise ParameterError("REC is missing", hint="im2rec iterate REC [KEY=VALUE]...")
+    if "batch_size" not in given:
+        also["batch_size"] = DEFAULT_BATCH_SIZE
+    if "data_shape" not in given:
+        # The words are read once without it, so that a wrong one is told before any file is opened.
+        read = from_words(ImageRecordParams, [*keys, "data_shape=3,1,1"], also=also)
+        chosen = {name: getattr(read, name) for name in ("path_imgrec", "path_imgidx", "records")}
+        also["data_shape"] = default_shape(chosen)
+    return dataclasses.asdict(from_words(ImageRecordParams, keys, also=also))
+
+
+def _epoch_and_record(words: str) -> tuple[int, int]:
+    try:
+        values = dict(word.split("=") for word in words.split(","))
+        numbers = {name: int(value) for name, value in values.items()}
+    except ValueError:
+        numbers = {}
+    if set(numbers) != {"epoch", "record"} or min(numbers.values()) < 0:
+        raise ParameterError(f"--replay {words} must be epoch=E,record=N, both counted from 0")
+    return numbers["epoch"], numbers["record"]
+
+
+@contextlib.contextmanager
+def _notices(console: Console) -> Iterator[None]:
+    """Show what the iterator logs: warnings always, more unless --quiet."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            prefix = "warning: " if record.levelno >= logging.WARNING else ""
+            note(prefix + record.getMessage())
+
+    logger, handler = logging.getLogger("im2rec"), Handler(logging.WARNING if console.quiet else logging.INFO)
+    before, passed_on = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        logger.propagate = passed_on
+
+
+def params_help() -> str:
+    """The table of keys in their groups, 80 columns wide."""
+    lines: list[str] = []
+    for name, kind in GROUPS.items():
+        lines += ["", f"{name}:"] if lines else [f"{name}:"]
+        for row in rows(kind):
+            shown = "" if row.default in ("not set", "none", "required") else row.default
+            text = textwrap.wrap(("Required. " if row.default == "required" else "") + row.doc, WIDTH - _KEYS_INDENT)
+            key = f"  {row.name}={shown}"
+            lines += [key] if len(key) >= _KEYS_INDENT else []
+            lines.append((key if len(key) < _KEYS_INDENT else "").ljust(_KEYS_INDENT) + text[0])
+            lines += [" " * _KEYS_INDENT + more for more in text[1:]]
+    return "\n".join(lines)
+
+
+def render(summary: RunSummary) -> str:
+    """The summary as a person reads it."""
+    shape = " x ".join(map(str, summary.data_shape))
+    batches = f"{counted(summary.batches, 'batch', 'batches')} of {summary.batch_size} x {shape} {summary.dtype}"
+    done = "" if summary.dry_run else batches
+    rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {counted(summary.threads, 'thread')}"
+    table_rows = [
+        ("batches", done),
+        ("images", "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
+        ("time", "" if summary.dry_run else rate),
+        ("digest", summary.digest),
+        ("left out", f"{counted(summary.left_out, 'record')} with labels and no picture" if summary.left_out else ""),
+        *_bad_rows("skipped", summary.skipped),
+        *_bad_rows("cut short", summary.truncated),
+        ("engine", summary.engine),
+        ("memory", f"{size(summary.peak_memory)} at the most" if summary.peak_memory else ""),
+        ("would write" if summary.dry_run else "written", summary.written),
+    ]
+    verb = "would iterate over" if summary.dry_run else "iterated over"
+    epochs = f", {counted(summary.epochs, 'epoch')}" if summary.epochs else ""
+    head = f"{verb} {counted(summary.records, 'record')} of {summary.rec}{epochs}"
+    return table(head, table_rows)
+
+
+def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
+    found = [(name if number == 0 else "", error) for number, error in enumerate(errors[:_SHOWN])]
+    more = len(errors) - _SHOWN
+    return [*found, ("", f"and {more:,} more (--json names all)")] if more > 0 else found
+
+
+def render_replay(shown: Replayed, *, dry_run: bool) -> str:
+    """One record as a person reads it."""
+    head = f"record {shown.record} of {shown.rec} in epoch {shown.epoch}"
+    drawn = [(name, f"{value:.6g}") for name, value in shown.drawn.items()]
+    steps = [("done" if number == 0 else "", step) for number, step in enumerate(shown.steps)]
+    table_rows = [
+        ("id", str(shown.id)),
+        ("label", " ".join(f"{label:g}" for label in shown.label)),
+        ("stored", f"{shown.width} x {shown.height} pixels"),
+        *drawn,
+        *steps,
+        ("would write" if dry_run else "written", shown.picture),
+    ]
+    return table(head, table_rows)

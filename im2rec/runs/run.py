@@ -1,0 +1,152 @@
+"""Run an iterator for some epochs: what it delivered, how fast, and a digest to compare two runs by."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from im2rec.errors import BadRecordError, ImageError
+from im2rec.images.codec import image_info
+from im2rec.iterators.batch import DataBatch
+from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+from im2rec.iterators.params import ImageRecordParams
+from im2rec.iterators.records import Records
+
+KINDS = {"image": ImageRecordIter, "uint8": ImageRecordUInt8Iter, "int8": ImageRecordInt8Iter}
+DEFAULT_SIDE = 224
+_SAMPLED = 64
+Sink = Callable[[int, DataBatch], None]  # called with the epoch and each of its batches
+Progress = Callable[[int, float], None]
+
+
+@dataclasses.dataclass
+class RunSummary:
+    """What a run delivered. *images* counts without filler; *peak_memory* is in bytes, None where nothing tells it."""
+
+    rec: str
+    records: int
+    data_shape: list[int]
+    batch_size: int
+    dtype: str
+    engine: str
+    threads: int
+    epochs: int = 0
+    batches: int = 0
+    images: int = 0
+    pad: int = 0
+    seconds: float = 0.0
+    digest: str = ""
+    left_out: int = 0
+    skipped: list[str] = dataclasses.field(default_factory=list)
+    truncated: list[str] = dataclasses.field(default_factory=list)
+    peak_memory: int | None = None
+    written: str = ""
+    dry_run: bool = False
+
+    @property
+    def images_per_s(self) -> float:
+        """Images delivered a second."""
+        return self.images / self.seconds if self.seconds else 0.0
+
+
+def digest_of(batch: DataBatch) -> bytes:
+    """SHA-256 of everything in *batch*: data, labels, ids and pad."""
+    found = hashlib.sha256()
+    assert batch.label is not None
+    assert batch.index is not None
+    for array in (batch.data[0], batch.label[0], batch.index, np.array(batch.pad)):
+        found.update(np.ascontiguousarray(array).data)
+    return found.digest()
+
+
+def summary_of(it: ImageRecordIter) -> RunSummary:
+    """What is known before a run."""
+    params = it.params
+    return RunSummary(
+        rec=params.path_imgrec,
+        records=len(it.records),
+        data_shape=list(params.shape),
+        batch_size=params.batch_size,
+        dtype=params.dtype or "float32",
+        engine=it.engine,
+        threads=params.preprocess_threads,
+        left_out=len(it.records.left_out),
+    )
+
+
+def run(
+    it: ImageRecordIter, *, epochs: int, max_batches: int | None, sink: Sink, progress: Progress | None = None
+) -> RunSummary:
+    """Take *epochs* of *it*, or *max_batches* in all; each batch goes to *sink*."""
+    summary = summary_of(it)
+    all_batches = hashlib.sha256()
+    wanted = epochs * len(it) if max_batches is None else min(max_batches, epochs * len(it))
+    start = time.perf_counter()
+    for epoch, batch in _taken(it, epochs, max_batches):
+        all_batches.update(digest_of(batch))
+        sink(epoch, batch)
+        summary.epochs = epoch + 1
+        summary.batches += 1
+        summary.images += it.batch_size - (batch.pad or 0)
+        summary.pad += batch.pad or 0
+        if progress:
+            progress(summary.images, min(1.0, summary.batches / max(1, wanted)))
+    summary.seconds = time.perf_counter() - start
+    summary.digest = all_batches.hexdigest()[:16]
+    summary.skipped = [str(error) for error in it.skipped]
+    summary.truncated = [str(error) for error in it.truncated]
+    summary.peak_memory = peak_memory()
+    return summary
+
+
+def _taken(it: ImageRecordIter, epochs: int, max_batches: int | None) -> Iterator[tuple[int, DataBatch]]:
+    left = sys.maxsize if max_batches is None else max_batches
+    for epoch in range(epochs):
+        for batch in it:
+            yield epoch, batch
+            left -= 1
+            if not left:
+                return
+
+
+def default_shape(words: dict[str, Any]) -> str:
+    """The data_shape for records whose iterator was given none: square, the shorter side of 64 of them, at most 224."""
+    params = ImageRecordParams(**{"batch_size": 1, **words, "data_shape": (3, 1, 1)})
+    records = Records(params)
+    try:
+        side = min(_sides(records), default=DEFAULT_SIDE)
+    finally:
+        records.close()
+    return f"3,{min(side, DEFAULT_SIDE)},{min(side, DEFAULT_SIDE)}"
+
+
+def _sides(records: Records) -> Iterator[int]:
+    """Shorter sides of evenly spread pictures; those that cannot be read say nothing."""
+    if not len(records):
+        return
+    positions = np.unique(np.linspace(0, len(records) - 1, _SAMPLED).astype(np.int64))
+    for ordinal in records.ordinals(positions).tolist():
+        (record,) = records.read([ordinal])
+        if isinstance(record, BadRecordError):
+            continue
+        try:
+            _, height, width, _ = image_info(record.content)
+        except ImageError:
+            continue
+        yield min(height, width)
+
+
+def peak_memory() -> int | None:
+    """The most memory this process has had, in bytes; None on Windows, whose library does not say."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
