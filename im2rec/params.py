@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import numbers
 import types
 import typing
@@ -212,9 +213,10 @@ def _check_bounds(field: dataclasses.Field[Any], value: Any) -> None:
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     # Written so that NaN, which compares false with everything, is out of bounds.
     inside = (low is None or value >= low) and (high is None or value <= high)
-    if inside and (choices is None or value in choices):
-        return
-    raise ParameterError(f"{field.name}={value} must be {_allowed(field)}", hint=str(field.metadata["doc"]))
+    if not inside or (choices is not None and value not in choices):
+        raise ParameterError(f"{field.name}={value} must be {_allowed(field)}", hint=str(field.metadata["doc"]))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ParameterError(f"{field.name}={value} must be a number", hint=str(field.metadata["doc"]))
 
 
 def _allowed(field: dataclasses.Field[Any]) -> str:

@@ -17,12 +17,13 @@ import numpy.typing as npt
 from im2rec.augment.draws import Draws, Float
 from im2rec.augment.params import OFF, AugmentationParams
 from im2rec.errors import ImageError
-from im2rec.images.choices import AUTO, LANCZOS, NEAREST, RANDOM
-from im2rec.images.codec import Image
+from im2rec.images.choices import AUTO, LANCZOS, MAX_PIXELS, NEAREST, RANDOM
+from im2rec.images.codec import TOO_LARGE, Image
 from im2rec.images.engine import Resampler, auto_interpolation, resized_short
 
 Matrix = npt.NDArray[np.float32]
 MAX_CROP_TRIES = 10
+TOO_SMALL = "too small"
 
 
 class Size(NamedTuple):
@@ -113,16 +114,16 @@ class Geometry:
         params = self._params
         steps: list[Step] = []
         if params.resize != OFF:
-            new = Size(*resized_short(*size, params.resize))
+            new = _affordable(size, Size(*resized_short(*size, params.resize)))
             steps.append(Resize(*new, _method(params, size, new, draws, "resize_interpolation")))
             size = new
         if self._warps:
             warp = self._warp(size, draws)
             steps.append(warp)
-            size = Size(warp.width, warp.height)
+            size = _affordable(size, Size(warp.width, warp.height))
         if params.pad:
             steps.append(Pad(params.pad, self._fill))
-            size = Size(size.width + 2 * params.pad, size.height + 2 * params.pad)
+            size = _affordable(size, Size(size.width + 2 * params.pad, size.height + 2 * params.pad))
         return steps + self._crop(size, draws)
 
     def _warp(self, size: Size, draws: Draws) -> Warp:
@@ -143,7 +144,8 @@ class Geometry:
         new_height = max(low, min(high, scale * Float(size.height)))
         canvas = Size(int(new_width), int(new_height))
         if min(canvas) < 1:
-            raise ImageError(f"{size.width} x {size.height} pixels scaled by {scale:.3g} leave no picture")
+            problem = f"is {size.width} x {size.height} pixels, of which a scale of {scale:.3g} leaves none"
+            raise ImageError(problem, reason=TOO_SMALL)
         matrix = np.empty((2, 3), np.float32)
         matrix[0, 0] = tall * cos - shear * sin * wide
         matrix[0, 1] = tall * sin + shear * cos * wide
@@ -193,8 +195,8 @@ class Geometry:
         """A square of random side, scaled to the target whatever its aspect."""
         params = self._params
         if params.max_crop_size > min(size):
-            problem = f"{size.width} x {size.height} pixels are too few for max_crop_size={params.max_crop_size}"
-            raise ImageError(problem, reason="too small")
+            problem = f"is {size.width} x {size.height} pixels, too few for max_crop_size={params.max_crop_size}"
+            raise ImageError(problem, reason=TOO_SMALL)
         side = draws.integer("crop_size", params.min_crop_size, params.max_crop_size)
         y, x = self._place(size, Size(side, side), draws)
         return self._scaled_crop(Crop(y, x, side, side), draws)
@@ -220,9 +222,6 @@ class Geometry:
             scaled = Float(target.width) / Float(size.width) * Float(size.height)
             size = Size(target.width, int(scaled))
             steps.append(Resize(*size, method))
-        if size.height < target.height:
-            problem = f"is {size.width} x {size.height} pixels when scaled up, less than data_shape"
-            raise ImageError(problem, reason="too small", hint="set resize")
         y, x = self._place(size, target, draws)
         return [*steps, Crop(y, x, target.height, target.width)]
 
@@ -232,6 +231,14 @@ class Geometry:
         if self._params.rand_crop:
             return draws.integer("crop_y", 0, down), draws.integer("crop_x", 0, right)
         return down // 2, right // 2
+
+
+def _affordable(old: Size, new: Size) -> Size:
+    """*new*. Raises ImageError when a picture of that size would not fit into memory."""
+    if new.width * new.height > MAX_PIXELS:
+        problem = f"is {old.width} x {old.height} pixels, and would become {new.width} x {new.height}"
+        raise ImageError(problem, reason=TOO_LARGE)
+    return new
 
 
 def _method(params: AugmentationParams, old: Size, new: Size, draws: Draws, name: str) -> int:

@@ -47,7 +47,8 @@ class Normalizer:
         std = np.array([getattr(params, f"std_{name}") for name in "rgba"[:channels]], np.float32)
         self._std = self._placed(std[:, None, None])
         if dtype == "int8":
-            self._mean = np.trunc(self._mean + np.copysign(Float(0.5), self._mean))  # halves away from zero
+            whole = np.trunc(self._mean)
+            self._mean = whole + np.sign(self._mean) * (np.abs(self._mean - whole) >= Float(0.5))  # halves outwards
 
     def plan(self, draws: Draws) -> Finish:
         """Draw for one record.

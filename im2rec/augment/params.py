@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from im2rec.errors import ParameterError
 from im2rec.images.choices import INTERPOLATIONS, NEAREST
 from im2rec.params import param
 
 OFF = -1  # what MXNet takes for "not set" in its integer parameters
 _NO_LIMIT = 1e10
+_TURN = 360
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,8 +52,10 @@ class AugmentationParams:
     random_resized_crop: bool = param(
         False, doc="Crop a random area and aspect, scaled to data_shape; excludes rand_crop, crop sizes and scales."
     )
-    max_rotate_angle: int = param(0, doc="Rotate by a random angle of up to so many degrees either way.", low=0)
-    rotate: int = param(OFF, doc="Rotate by this many degrees, counter-clockwise; 0 and less: off.")
+    max_rotate_angle: int = param(
+        0, doc="Rotate by a random angle of up to so many degrees either way.", low=0, high=360
+    )
+    rotate: int = param(OFF, doc="Rotate by this many degrees, counter-clockwise; 0 and less: off.", high=360)
     rotate_list: tuple[int, ...] = param((), doc="Rotate by one of these degrees, picked at random: 0,90,180.")
     max_aspect_ratio: float = param(
         0.0, doc="Stretch by a random ratio in [1-v, 1+v]; with min_aspect_ratio: up to this ratio."
@@ -100,9 +105,10 @@ class AugmentationParams:
 
     @property
     def aspect_range(self) -> tuple[float, float]:
-        """The ratios to stretch by, from and to; (1, 1) is none."""
+        """The ratios to stretch by, from and to, computed in 32 bits as in the reference; (1, 1) is none."""
         if self.min_aspect_ratio is None:
-            return 1 - self.max_aspect_ratio, 1 + self.max_aspect_ratio
+            one, most = np.float32(1), np.float32(self.max_aspect_ratio)
+            return float(one - most), float(one + most)
         return self.min_aspect_ratio, self.max_aspect_ratio
 
     @property
@@ -145,6 +151,8 @@ def check_augmentation(params: AugmentationParams) -> None:
         raise ParameterError(f"resize={params.resize} must be -1 or 1 and more")
     if params.inter_method == NEAREST and params.warps:
         raise ParameterError("inter_method=0 must be 1 to 4, 9 or 10 with rotation, shear, scale or aspect")
+    if any(abs(angle) > _TURN for angle in params.rotate_list):
+        raise ParameterError(f"rotate_list={','.join(map(str, params.rotate_list))} must be degrees from -360 to 360")
     for name in ("std_r", "std_g", "std_b", "std_a"):
         if getattr(params, name) == 0:
             raise ParameterError(f"{name}=0 must not be 0: it divides")

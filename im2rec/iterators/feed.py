@@ -12,6 +12,7 @@ from itertools import count
 from typing import NamedTuple
 
 from im2rec.iterators.loader import Arrays, Flaw, Loader, Wanted, new_arrays
+from im2rec.iterators.memory import MemoryPool
 from im2rec.iterators.order import Order, Split
 from im2rec.iterators.params import MXNET, ImageRecordParams
 from im2rec.iterators.pipeline import in_order, pieces_of
@@ -38,6 +39,7 @@ class Feed:
         self._params = params
         self._row_shape = row_shape
         self._spare: list[Arrays] = []
+        self._memory = MemoryPool(params.prefetch_buffer + 2)
         in_blocks = params.shuffle and params.shuffle_chunk_size > 0
         starts = records.block_starts(params.shuffle_chunk_size * _MIB) if in_blocks else None
         self.blocks = len(starts) - 1 if starts is not None else 0
@@ -80,9 +82,11 @@ class Feed:
     def _arrays(self, filled: int) -> Arrays:
         """Arrays for a batch; rows from *filled* on are zero."""
         params = self._params
-        if not self._spare:
-            return new_arrays(params.batch_size, self._row_shape, params.dtype or "float32", self._loader.label_width)
-        arrays = self._spare.pop()
+        if self._spare:
+            arrays = self._spare.pop()
+        else:
+            data = self._memory.empty((params.batch_size, *self._row_shape), params.dtype or "float32")
+            arrays = new_arrays(params.batch_size, self._loader.label_width, data)
         for array in arrays:
             array[filled:] = 0
         return arrays

@@ -34,10 +34,10 @@ class Arrays(NamedTuple):
     ids: npt.NDArray[np.uint64]
 
 
-def new_arrays(rows: int, shape: tuple[int, ...], dtype: str, label_width: int) -> Arrays:
-    """Zeroed arrays for *rows* pictures of *shape* and *dtype*."""
+def new_arrays(rows: int, label_width: int, data: npt.NDArray[Any]) -> Arrays:
+    """Arrays for *rows* pictures that go into *data*; labels and ids are zero."""
     label = (rows,) if label_width == 1 else (rows, label_width)
-    return Arrays(np.zeros((rows, *shape), dtype), np.zeros(label, np.float32), np.zeros(rows, np.uint64))
+    return Arrays(data, np.zeros(label, np.float32), np.zeros(rows, np.uint64))
 
 
 class Wanted(NamedTuple):

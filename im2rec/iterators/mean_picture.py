@@ -19,17 +19,33 @@ import numpy.typing as npt
 from im2rec.augment.default import Augmenter
 from im2rec.augment.normalize import Plane
 from im2rec.augment.params import OFF
-from im2rec.errors import InputError
+from im2rec.errors import InputError, ParameterError
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
+from im2rec.images.choices import BILINEAR, RANDOM
 from im2rec.images.engine import Resampler
 from im2rec.iterators.labels import Labels
 from im2rec.iterators.loader import Loader, Wanted, new_arrays
-from im2rec.iterators.params import RAISE, ImageRecordParams
+from im2rec.iterators.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.iterators.pipeline import in_order
 from im2rec.iterators.records import Records
-from im2rec.storage.paths import AsideFile, read_file, reading, with_path
+from im2rec.storage.paths import AsideFile, read_file, reading
 
 NAME = "mean_img"
+_OFF = (
+    "rand_crop",
+    "random_resized_crop",
+    "rand_mirror",
+    "mirror",
+    "max_rotate_angle",
+    "max_shear_ratio",
+    "brightness",
+    "contrast",
+    "saturation",
+    "pca_noise",
+    "random_h",
+    "random_s",
+    "random_l",
+)
 _PIECE = 32  # pictures decoded by one thread at a time
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +59,9 @@ def mean_picture(records: Records, labels: Labels, params: ImageRecordParams, en
         return None
     path = Path(params.mean_img)
     if not path.exists():
+        if params.rng == MXNET:
+            problem = f"mean_img={path} must exist with rng={MXNET}: MXNet draws numbers while it makes one"
+            raise ParameterError(problem, hint=f"make it with rng={OURS} first")
         _LOG.info("computing the mean picture of %d records: %s", len(records), path)
         mean = _computed(records, labels, params, engine)
         with AsideFile(path, force=True) as file:  # other processes may make the same one
@@ -50,9 +69,10 @@ def mean_picture(records: Records, labels: Labels, params: ImageRecordParams, en
         return mean
     try:
         with reading(path):
-            mean = np.asarray(decode_single(read_file(path)).array, np.float32)
+            data = read_file(path)
+        mean = np.asarray(decode_single(data).array, np.float32)
     except InputError as error:
-        raise with_path(error, path) from None
+        raise InputError(f"{path}: {error.problem}", hint=error.hint) from None
     if mean.shape != params.shape:
         shapes = [",".join(map(str, shape)) for shape in (mean.shape, params.shape)]
         hint = "remove the file to have it made again"
@@ -61,19 +81,18 @@ def mean_picture(records: Records, labels: Labels, params: ImageRecordParams, en
 
 
 def plain(params: ImageRecordParams) -> ImageRecordParams:
-    """*params* with everything taken out that is random, flips or normalises; pictures come as uint8."""
-    fixed_scale = params.min_random_scale == params.max_random_scale
-    changes: dict[str, Any] = dict.fromkeys(
-        ("rand_crop", "random_resized_crop", "rand_mirror", "mirror", "max_rotate_angle", "max_shear_ratio"), False
-    )
-    changes |= dict.fromkeys(
-        ("brightness", "contrast", "saturation", "pca_noise", "random_h", "random_s", "random_l", "max_aspect_ratio"), 0
-    )
-    changes |= {"rotate_list": (), "min_aspect_ratio": None, "min_crop_size": OFF, "max_crop_size": OFF}
-    if not fixed_scale:
+    """*params* for uint8, without anything that is random, flips or normalises; what is fixed stays."""
+    changes: dict[str, Any] = dict.fromkeys(_OFF, 0)
+    if len(set(params.rotate_list)) > 1:
+        changes["rotate_list"] = ()
+    if params.min_random_scale != params.max_random_scale:
         changes |= {"min_random_scale": 1, "max_random_scale": 1}
-    if params.inter_method == 10:
-        changes["inter_method"] = 1
+    if params.aspect_range[0] != params.aspect_range[1]:
+        changes |= {"min_aspect_ratio": None, "max_aspect_ratio": 0}
+    if params.min_crop_size != params.max_crop_size:
+        changes |= {"min_crop_size": OFF, "max_crop_size": OFF}
+    if params.inter_method == RANDOM:
+        changes["inter_method"] = BILINEAR
     return dataclasses.replace(params, **changes, dtype="uint8", layout="NCHW", mean_img="")
 
 
@@ -103,7 +122,7 @@ def _jobs(records: Records) -> Iterator[tuple[int, list[list[int]]]]:
 
 def _sum(loader: Loader, params: ImageRecordParams, ordinals: list[int]) -> tuple[npt.NDArray[np.int64], int]:
     rows = len(ordinals)
-    arrays = new_arrays(rows, params.shape, "uint8", loader.label_width)
+    arrays = new_arrays(rows, loader.label_width, np.zeros((rows, *params.shape), np.uint8))
     flaws = loader.load(arrays, [Wanted(row, ordinal, 0) for row, ordinal in enumerate(ordinals)])
     bad = [flaw for flaw in flaws if not flaw.kept]
     if bad and params.on_error == RAISE:

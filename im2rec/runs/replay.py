@@ -87,7 +87,9 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
         problem = f"the picture {error.problem}"
         bad = BadRecordError(problem, reason=error.reason, hint=error.hint)
         raise place.named(bad, record.header.id) from None
-    arrays = new_arrays(1, it.provide_data[0].shape[1:], it.params.dtype or "float32", it.loader.label_width)
+    arrays = new_arrays(
+        1, it.loader.label_width, np.zeros((1, *it.provide_data[0].shape[1:]), it.provide_data[0].dtype)
+    )
     for flaw in it.loader.load(arrays, [Wanted(0, ordinal, epoch)]):
         if not flaw.kept:
             raise flaw.error

@@ -1,0 +1,46 @@
+"""What the golden tests of the iterators share: the recorded cases, their data, and epochs taken from an iterator."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import im2rec
+from im2rec.iterators.batch import DataBatch
+from im2rec.iterators.image_record import ImageRecordIter
+
+ITERATORS = Path(__file__).parent / "golden" / "iterators"
+
+
+def recorded_cases() -> dict[str, dict[str, Any]]:
+    """The descriptions of all recorded cases, by name."""
+    paths = sorted((ITERATORS / "cases").glob("*.json"))
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def recorded_arrays(name: str) -> dict[str, np.ndarray[Any, Any]]:
+    """What was recorded of a case: data, label, index, pad, epoch and valid, a row for each batch."""
+    with np.load(ITERATORS / "cases" / f"{name}.npz") as arrays:
+        return {key: arrays[key] for key in arrays.files}
+
+
+def copied_data(folder: Path) -> Path:
+    """*folder* with a copy of the recorded inputs in ``data``: an iterator may write a mean picture there."""
+    shutil.copytree(ITERATORS / "data", folder / "data")
+    return folder
+
+
+def ids_of(rec: str | Path) -> list[int]:
+    """The ids in the headers of a ``.rec``."""
+    with im2rec.open(rec) as records:
+        return [record.header.id for record in records]
+
+
+def epochs_of(iterator: ImageRecordIter, epochs: int = 1) -> list[tuple[int, DataBatch]]:
+    """The batches of so many epochs, each with the number of its epoch; closes the iterator."""
+    with iterator:
+        return [(epoch, batch) for epoch in range(epochs) for batch in iterator]
