@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import math
 import numbers
+import os
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -138,15 +139,19 @@ def _meant(kind: type[Any], word: str) -> str:
 
 def _converted(field: dataclasses.Field[Any], value: Any, kind: Any) -> Any:
     """*value* as the declared type; text is read the way MXNet reads it."""
-    if _is_optional(kind) and (
-        value is None or (isinstance(value, str) and value.strip().lower() in ("none", field.metadata["unset"]))
-    ):
+    text = value.strip() if isinstance(value, str) else value
+    word = value.strip().lower() if isinstance(value, str) else value
+    unset = _is_optional(kind) and word == field.metadata["unset"]
+    if _is_optional(kind) and word in (None, "none"):
         return None
     kind = _without_none(kind)
-    text = value.strip() if isinstance(value, str) else value
     try:
-        return _READERS[typing.get_origin(kind) or kind](text)
+        read = _READERS[typing.get_origin(kind) or kind](text)
+        # The word for None may be a value as well, which has the same meaning, but was given.
+        return None if unset and kind is str and read not in (field.metadata["choices"] or ()) else read
     except (TypeError, ValueError, OverflowError):
+        if unset:
+            return None
         raise ParameterError(f"{field.name}={value} must be {_type_name(kind)}") from None
 
 
@@ -187,6 +192,8 @@ def _read_bool(value: Any) -> bool:
 
 
 def _read_str(value: Any) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if not isinstance(value, str):
         raise TypeError
     return value

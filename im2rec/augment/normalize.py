@@ -85,7 +85,8 @@ class Normalizer:
         if finish.illumination:
             np.add(values, finish.illumination / self._std, out=values)
         if values is not row:
-            row[...] = values
+            with np.errstate(over="ignore"):  # what float16 does not hold is infinite
+                row[...] = values
 
     def shown(self, row: npt.NDArray[Any]) -> Image:
         """A *row* of a batch as levels again, uint8 (height, width, 3); grey in three channels, alpha left out.

@@ -87,12 +87,13 @@ def _split_at_blanks(line: str, label_width: int | None) -> list[str]:
     """Id, labels and path of a line without TABs; the path is what is left and may hold blanks of its own."""
     text = line.strip(BLANKS)
     if label_width is None:
-        numeric = list(itertools.takewhile(_is_number, _BLANK_RUN.split(text)[1:-1]))
+        numeric = list(itertools.takewhile(is_number, _BLANK_RUN.split(text)[1:-1]))
         label_width = max(1, len(numeric))
     return _BLANK_RUN.split(text, label_width + 1)
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
+    """Whether *field* reads as a label."""
     try:
         float(field)
     except ValueError:
@@ -125,6 +126,11 @@ def parse_labels(line: str, number: int, width: int) -> tuple[int, list[float]] 
     fields = _BLANK_RUN.split(line.strip(BLANKS), width + 1)[: width + 1]
     if fields == [""] or fields[0].startswith("#"):
         return None
+    id_ = _id(fields[0], number)
     if len(fields) <= width:
-        raise ListFormatError(f"expected label_width={width} labels, found {len(fields) - 1}", line=number)
-    return _id(fields[0], number), [_label(field, number) for field in fields[1:]]
+        raise ListFormatError(f"expected label_width={width} labels, found {len(fields) - 1} (id {id_})", line=number)
+    try:
+        labels = [_label(field, number) for field in fields[1:]]
+    except ListFormatError as error:
+        raise ListFormatError(f"{error.problem} (id {id_})", line=number) from None
+    return id_, labels

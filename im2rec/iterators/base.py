@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import os
 from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -33,6 +34,7 @@ class BatchIterator(abc.ABC, Generic[T]):
         self._current: DataBatch | None = None
         self._held = False
         self._closed = False
+        self._owner = os.getpid()
 
     @abc.abstractmethod
     def _batches(self, epoch: int) -> int:
@@ -80,6 +82,7 @@ class BatchIterator(abc.ABC, Generic[T]):
         if self._held and self._current is not None:
             return self._current
         if self._done >= len(self):
+            self._touched = True  # an epoch of no batch is over too
             raise StopIteration
         if self._stream is None:
             self._stream = self._run(self.epoch, self._done)
@@ -152,10 +155,12 @@ class BatchIterator(abc.ABC, Generic[T]):
     def _check_open(self) -> None:
         if self._closed:
             raise Im2RecError("the iterator is closed", hint="make a new one")
+        if os.getpid() != self._owner:  # the threads are not in a forked child: it would wait for ever
+            raise Im2RecError("the iterator was made in another process", hint="make one in each")
 
     def close(self) -> None:
         """End all threads and close the files; again is fine. Taking batches afterwards raises Im2RecError."""
-        if not self._closed:
+        if not self._closed and os.getpid() == self._owner:
             self._closed = True
             self._stop()
             self._close()

@@ -78,6 +78,8 @@ class Feed:
                 yield [Wanted(*want) for want in zip(count(), ordinals, epochs.tolist())], pad
             epoch, batch = epoch + 1, 0
             current = self.order.epoch(epoch)
+            if current.empty_for_ever:
+                return
 
     def _arrays(self, filled: int) -> Arrays:
         """Arrays for a batch; rows from *filled* on are zero."""

@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from im2rec.errors import BadRecordError, InputError, ListFormatError
 from im2rec.format.irheader import IRHeader, RawHeader, float32
-from im2rec.format.listfile import parse_labels, parse_line
+from im2rec.format.listfile import ListEntry, is_number, parse_labels, parse_line
 from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.records import Records
 from im2rec.storage.paths import reading, with_path
 
 Label = npt.NDArray[np.float32]
+_OTHER_LIST = "is it the right list?"
 _LOG = logging.getLogger(__name__)
 
 
@@ -78,6 +79,8 @@ class ListLabels:
             ids, labels = _table(path, self.width)
         except ListFormatError as error:
             raise with_path(error, path) from None
+        if not len(ids):
+            raise InputError(f"{path}: lists no images", hint=_OTHER_LIST)
         order = np.argsort(ids, kind="stable")
         last = np.append(np.diff(ids[order]) != 0, True)
         self._ids, self._labels = ids[order][last], labels[order][last]
@@ -108,13 +111,21 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _list_width(path: Path) -> int:
     """The number of labels in the first line."""
     for number, line in _lines(path):
-        if parse_labels(line, number, 0) is not None:
-            try:
-                return len(parse_line(line, number).labels)
-            except ListFormatError as error:
-                error.hint = "set label_width when the lines have no paths"
-                raise with_path(error, path) from None
-    raise InputError(f"{path}: lists no images", hint="is it the right list?")
+        try:
+            if parse_labels(line, number, 0) is None:
+                continue
+            entry = parse_line(line, number)
+            _check_path(entry)
+        except ListFormatError as error:
+            error.hint = "set label_width when the lines have no paths"
+            raise with_path(error, path) from None
+        return len(entry.labels)
+    raise InputError(f"{path}: lists no images", hint=_OTHER_LIST)
+
+
+def _check_path(entry: ListEntry) -> None:
+    if is_number(entry.path):
+        raise ListFormatError(f"expected a path at the end, found {entry.path!r}", line=entry.line)
 
 
 def _table(path: Path, width: int) -> tuple[npt.NDArray[np.uint64], Label]:

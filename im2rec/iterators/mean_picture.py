@@ -67,9 +67,9 @@ def mean_picture(records: Records, labels: Labels, params: ImageRecordParams, en
         with AsideFile(path, force=True) as file:  # other processes may make the same one
             file.write(encode_arrays([NamedArray(NAME, mean)]))
         return mean
+    with reading(path):
+        data = read_file(path)
     try:
-        with reading(path):
-            data = read_file(path)
         mean = np.asarray(decode_single(data).array, np.float32)
     except InputError as error:
         raise InputError(f"{path}: {error.problem}", hint=error.hint) from None

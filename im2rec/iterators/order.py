@@ -54,6 +54,10 @@ class Sharing:
         """Where the run of *part* begins and ends."""
         return self.count * part // self.parts, self.count * (part + 1) // self.parts
 
+    def part_of(self, places: Places) -> Places:
+        """The part whose run each of *places* is in."""
+        return ((places + 1) * self.parts - 1) // max(1, self.count)
+
     def length(self, part: int) -> int:
         """How many places *part* has."""
         if self._turns:
@@ -98,6 +102,7 @@ class Order:
         self._params = params
         self._starts = starts
         self._turns = params.shuffle and params.scope == "all"
+        self._kept: dict[tuple[int, int], Callable[[Places], Positions]] = {}
 
     def epoch(self, number: int, splits: tuple[Split, ...] = ()) -> Epoch:
         """Epoch *number*, of which *splits* were delivered before; the last of them is in this number of parts."""
@@ -110,9 +115,16 @@ class Order:
         def sequence(epoch: int, places: Places) -> Positions:
             for left in reversed(chain):
                 places = left(places)
-            return self._sequence(epoch, parts)(places)
+            return self._kept_sequence(epoch, parts)(places)
 
         return Epoch(number, Sharing(count, self._params.num_parts, turns=self._turns), sequence, self._params)
+
+    def _kept_sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
+        """As :meth:`_sequence`; the last two are kept, as an epoch asks for its own with every batch."""
+        if (epoch, parts) not in self._kept:
+            self._kept = dict(list(self._kept.items())[-1:])
+            self._kept[epoch, parts] = self._sequence(epoch, parts)
+        return self._kept[epoch, parts]
 
     def _sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
         """All records in the order of *epoch*, when it began with so many *parts*."""
@@ -123,7 +135,7 @@ class Order:
         if params.scope == "all":
             return self._shuffled(0, self.count, key)
         sharing = Sharing(self.count, parts, turns=False)
-        return _in_runs([self._shuffled(*sharing.bounds(part), absorb(key, part)) for part in range(parts)], sharing)
+        return _in_runs(lambda part: self._shuffled(*sharing.bounds(part), absorb(key, part)), sharing)
 
     def _shuffled(self, low: int, high: int, key: int) -> Callable[[Places], Positions]:
         """Records *low* .. *high*-1 shuffled, freely or by blocks."""
@@ -134,18 +146,19 @@ class Order:
         return BlockOrder(np.concatenate([[low], inner, [high]]), absorb(key, self._params.shuffle_chunk_seed))
 
 
-def _in_runs(runs: list[Callable[[Places], Positions]], sharing: Sharing) -> Callable[[Places], Positions]:
-    """One sequence of several *runs*, which lie behind each other as *sharing* says."""
-    bounds = [sharing.bounds(part) for part in range(sharing.parts)]
-    ends = np.array([high for _, high in bounds])
+def _in_runs(run: Callable[[int], Callable[[Places], Positions]], sharing: Sharing) -> Callable[[Places], Positions]:
+    """One sequence of several runs, which lie behind each other as *sharing* says; each is made when it is needed."""
+    made: dict[int, Callable[[Places], Positions]] = {}
 
     def sequence(places: Places) -> Positions:
         places = np.asarray(places)
         positions = np.empty(len(places), np.int64)
-        part = np.searchsorted(ends, places, side="right")
-        for number in np.unique(part):
+        part = sharing.part_of(places)
+        for number in np.unique(part).tolist():
+            if number not in made:
+                made[number] = run(number)
             here = part == number
-            positions[here] = runs[number](places[here] - bounds[number][0])
+            positions[here] = made[number](places[here] - sharing.bounds(number)[0])
         return positions
 
     return sequence
@@ -162,21 +175,23 @@ class Epoch:
         self._sequence = sequence
         self._params = params
         self._length = sharing.length(params.part_index)
+        # Of all parts the first and the last have the most places and the fewest.
+        decide = (0, sharing.parts - 1) if params.equal_batches else (params.part_index,)
+        lengths = [sharing.length(part) for part in decide]
+        self._shortest, self._longest = min(lengths), max(lengths)
 
     @property
     def batches(self) -> int:
         """How many batches the part gives."""
         size, policy = self._params.batch_size, self._params.policy
         if policy == ROLL_OVER:
-            return _ceil((self.number + 1) * self._length, size) - _ceil(self.number * self._length, size)
-        lengths = [self.sharing.length(part) for part in self._counted_parts()]
-        return min(lengths) // size if policy == DISCARD else _ceil(max(lengths), size)
+            return _ceil((self.number + 1) * self._longest, size) - _ceil(self.number * self._longest, size)
+        return self._shortest // size if policy == DISCARD else _ceil(self._longest, size)
 
-    def _counted_parts(self) -> tuple[int, ...]:
-        """The parts whose lengths decide; of all parts, the first and the last have the most places and the fewest."""
-        if self._params.equal_batches:
-            return (0, self.sharing.parts - 1)
-        return (self._params.part_index,)
+    @property
+    def empty_for_ever(self) -> bool:
+        """Whether neither this epoch nor any behind it has a batch, if it began with these parts."""
+        return not self.batches and not (self._params.policy == ROLL_OVER and self._longest)
 
     def rows(self, batch: int) -> Rows:
         """The rows of *batch*, from 0."""
@@ -192,10 +207,16 @@ class Epoch:
         return Rows(self._records(self.number, index), np.full(len(index), self.number), pad)
 
     def _rolled_over(self, batch: int) -> Rows:
-        """The rows of *batch* where epochs follow each other without a gap."""
-        size, length = self._params.batch_size, self._length
-        first = (_ceil(self.number * length, size) + batch) * size
-        epochs, index = np.divmod(np.arange(first, first + size), length)
+        """The rows of *batch* where epochs follow each other without a gap.
+
+        With equal_batches they are as long in every part: a shorter one repeats its first record at the end.
+        """
+        size = self._params.batch_size
+        if not self._length:
+            return Rows(np.empty(0, np.int64), np.empty(0, np.int64), size)
+        first = (_ceil(self.number * self._longest, size) + batch) * size
+        epochs, index = np.divmod(np.arange(first, first + size), self._longest)
+        index %= self._length
         positions = np.empty(size, np.int64)
         for epoch in np.unique(epochs):
             positions[epochs == epoch] = self._records(int(epoch), index[epochs == epoch])

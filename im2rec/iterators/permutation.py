@@ -28,16 +28,29 @@ class Permutation:
         self._half = np.uint64(half)
         self._mask = np.uint64((1 << half) - 1)
         self._keys = [np.uint64(absorb(key, number)) for number in range(ROUNDS)]
+        self._table = self._small() if half == _LEAST_HALF_BITS else None
 
     def __len__(self) -> int:
         return self._count
 
     def __call__(self, places: npt.NDArray[Any]) -> Positions:
         """What stands at *places*, each 0 .. count-1: int64, of the same shape."""
+        if self._table is not None:
+            return self._table[places]
         values = self._walk(np.asarray(places).astype(np.uint64))
         while len(outside := np.flatnonzero(values >= self._count)):
             values[outside] = self._walk(values[outside])
         return values.astype(np.int64)
+
+    def _small(self) -> Positions:
+        """All of it, where walking would take long: the few that are asked for are rare among 256."""
+        step = self._walk(np.arange(1 << 2 * _LEAST_HALF_BITS, dtype=np.uint64)).tolist()
+        values = step[: self._count]
+        for place, value in enumerate(values):
+            while value >= self._count:
+                value = step[value]  # noqa: PLW2901 - the walk
+            values[place] = value
+        return np.array(values, np.int64)
 
     def _walk(self, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         left, right = values >> self._half, values & self._mask

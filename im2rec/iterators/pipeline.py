@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
@@ -20,6 +21,7 @@ def in_order(
     While the consumer is busy with a job, at most *ahead* later ones are in work or finished. *jobs* is drawn as they
     are started. Closing the generator cancels what was not begun and waits for what was. *pool* is the caller's.
     """
+    owner = os.getpid()
     in_flight: deque[tuple[J, list[concurrent.futures.Future[R]]]] = deque()
     try:
         for job, pieces in jobs:
@@ -30,8 +32,10 @@ def in_order(
             yield _finished(in_flight)
     finally:
         futures = [future for _, pieces in in_flight for future in pieces]
-        # What runs still writes into its arrays: they must not be handed on before it has ended.
-        concurrent.futures.wait([future for future in futures if not future.cancel()])
+        running = [future for future in futures if not future.cancel()]
+        if os.getpid() == owner:  # in a forked child nobody is at work
+            # What runs still writes into its arrays: they must not be handed on before it has ended.
+            concurrent.futures.wait(running)
 
 
 def _finished(in_flight: deque[tuple[J, list[concurrent.futures.Future[R]]]]) -> tuple[J, list[R]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,10 @@ from im2rec.format.irheader import HEADER_BYTES, ImageRecord, RawHeader
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.iterators.params import IMAGES, ImageRecordParams
 from im2rec.iterators.permutation import Positions
-from im2rec.storage.reader import RecordFile
+from im2rec.storage.reader import Head, RecordFile
 
 _SEPARATOR = ";"
+_NO_RECORDS = (".idx", ".lst", ".txt", ".json", ".jsonl")  # what stands beside a .rec, and "train*" finds as well
 _HEADS_AT_ONCE = 4096
 
 # A record of labels alone is no longer than this, nor hardly any picture as short: only such records are looked into
@@ -80,7 +82,7 @@ class Records:
     def read(self, ordinals: list[int]) -> list[ImageRecord | BadRecordError]:
         """The records *ordinals*, in that order, neighbours in one read; an error in the place of a damaged one."""
         places = [self.place(ordinal) for ordinal in ordinals]
-        if all(place.file is places[0].file for place in places):
+        if places and all(place.file is places[0].file for place in places):
             try:
                 return list(places[0].file.read_many([place.record for place in places]))
             except CorruptRecordError:
@@ -94,14 +96,14 @@ class Records:
             return damaged(error, place)
 
     def headers(self) -> Iterator[tuple[int, RawHeader]]:
-        """Ordinal and header of every record that is iterated over, in order. Raises CorruptRecordError."""
+        """Ordinal and header of every record that is iterated over, in order; damaged ones are left out."""
         for start in range(0, len(self), _HEADS_AT_ONCE):
             ordinals = self.ordinals(np.arange(start, min(start + _HEADS_AT_ONCE, len(self))))
             for number, file in enumerate(self.files):
                 low, high = self._first[number : number + 2]
                 here = ordinals[(ordinals >= low) & (ordinals < high)]
-                for ordinal, head in zip(here.tolist(), file.heads((here - low).tolist()), strict=True):
-                    yield ordinal, head.header
+                for record, head in _heads(file, (here - low).tolist()):
+                    yield int(low) + record, head.header
 
     def block_starts(self, block_bytes: int) -> Positions:
         """The first position of each block of so many bytes of the files, and the number of positions."""
@@ -119,7 +121,7 @@ class Records:
                 if start + _HEADS_AT_ONCE >= len(file):
                     offsets = np.append(offsets, file.size)
                 short = (start + np.flatnonzero(np.diff(offsets) <= _LABELS_ONLY_BYTES)).tolist()
-                for record, head in zip(short, file.heads(short), strict=True):
+                for record, head in _heads(file, short):
                     if head.header.flag > 0 and head.size == HEADER_BYTES + 4 * head.header.flag:
                         yield int(first) + record
 
@@ -127,6 +129,16 @@ class Records:
         """Close the files; again is fine."""
         for file in self.files:
             file.close()
+
+
+def _heads(file: RecordFile, records: list[int]) -> Iterator[tuple[int, Head]]:
+    """*records* and their heads; those of damaged ones are left out."""
+    try:
+        yield from zip(records, list(file.heads(records)), strict=True)
+    except CorruptRecordError:
+        for record in records:
+            with contextlib.suppress(CorruptRecordError):
+                yield record, next(file.heads([record]))
 
 
 def damaged(error: CorruptRecordError, place: Place) -> BadRecordError:
@@ -157,7 +169,8 @@ def _paths(word: str) -> list[Path]:
             raise InputError(f"{path}: holds no *.rec", hint="name a .rec, or a folder of them")
         return files
     if not path.exists() and glob.has_magic(word):
-        files = sorted(map(Path, glob.glob(word)))  # noqa: PTH207 - the pattern may be absolute
+        found = map(Path, glob.glob(word))  # noqa: PTH207 - the pattern may be absolute
+        files = sorted(path for path in found if path.suffix not in _NO_RECORDS)
         if not files:
             raise InputError(f"{word}: no file has such a name", hint="check the pattern")
         return files

@@ -15,6 +15,7 @@ from im2rec.iterators.params import MXNET, OURS, ROLL_OVER, ImageRecordParams
 from im2rec.iterators.records import Records
 
 VERSION = 1
+_NO_STATE = "the state is not one that state_dict() gave"
 _HINT = "make the iterator with the parameters and files of the one that gave the state"
 
 # What may differ: who reads which part, where the files are, and how the work is done.
@@ -52,6 +53,7 @@ class Fingerprint:
         """The fingerprint of an iterator; *engine* is the one that ``auto`` stands for, *mean* a checksum."""
         values = {key: value for key, value in dataclasses.asdict(params).items() if key not in _FREE}
         values |= {"engine": engine, "last_batch": params.policy, "label_width": labels.width}
+        values |= {"dtype": params.dtype or "float32", "shuffle_scope": params.scope}
         values |= {"data_shape": list(params.shape), "rotate_list": list(params.rotate_list)}  # as JSON gives them back
         sizes = [file.size for file in records.files]
         return cls(values, len(records), sizes, labels.digest(), mean)
@@ -82,6 +84,8 @@ def load(
 
     Raises ParameterError for a state of other parameters (naming them), InputError for one of other files.
     """
+    if not isinstance(state, Mapping) or not isinstance(state.get("parameters", {}), Mapping):
+        raise ParameterError(_NO_STATE)
     if state.get("version") != VERSION:
         raise ParameterError(f"the state has version {state.get('version')}, this im2rec reads {VERSION}")
     _check_same(state, fingerprint)
@@ -89,9 +93,9 @@ def load(
         epoch = int(state["epoch"])
         splits = tuple(Split(int(parts), int(delivered)) for parts, delivered in state["splits"])
     except (KeyError, TypeError, ValueError):
-        raise ParameterError("the state is not one that state_dict() gave") from None
+        raise ParameterError(_NO_STATE) from None
     if epoch < 0 or any(parts < 1 or delivered < 0 for parts, delivered in splits):
-        raise ParameterError("the state is not one that state_dict() gave")
+        raise ParameterError(_NO_STATE)
     if splits and splits[-1].parts != params.num_parts:
         if params.policy == ROLL_OVER:
             problem = f"num_parts={params.num_parts} must be {splits[-1].parts}, as in the state, with roll_over"
@@ -110,7 +114,9 @@ def check_can_save(params: ImageRecordParams) -> None:
 def _check_same(state: Mapping[str, Any], fingerprint: Fingerprint) -> None:
     if state.get("digest") == fingerprint.digest():
         return
-    theirs, ours = dict(state.get("parameters", {})), fingerprint.parameters
+    if "parameters" not in state:
+        raise ParameterError(_NO_STATE)
+    theirs, ours = state["parameters"], fingerprint.parameters
     for name in sorted({*theirs, *ours}):
         if theirs.get(name) != ours.get(name):
             problem = f"{name}={ours.get(name)} must be {theirs.get(name)}, as in the state"

@@ -115,7 +115,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     29: (
         "list narrower than label_width",
         ListFormatError,
-        "data/ids5.lst, line 1: expected label_width=3 labels, found 2",
+        "data/ids5.lst, line 1: expected label_width=3 labels, found 2 (id 3)",
     ),
     30: ("list missing", InputError, "data/none.lst: cannot be read: no such file or directory (check the path)"),
     31: (

@@ -212,7 +212,7 @@ def test_the_pad_of_a_batch_does_not_depend_on_batches_before_it() -> None:
 
 
 def test_more_labels_than_a_line_has_are_an_error_not_the_path_as_a_number() -> None:
-    assert "data/ids5_w3.lst, line 1: expected a number as label, found 'p3.png'" == message_of(
+    assert "data/ids5_w3.lst, line 1: expected a number as label, found 'p3.png' (id 3)" == message_of(
         made, "imglist_too_wide"
     )
 

@@ -1,0 +1,165 @@
+"""Records that give no picture or no label: errors in their place, or counted and passed over."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import image_payload, joined, write_rec
+from iterator_helpers import (
+    FIRST_ID,
+    bad_message,
+    ids,
+    index,
+    iterator,
+    labels,
+    numbers,
+    picture,
+    pictures_rec,
+    taken,
+    whole,
+    with_bad,
+)
+from picture_helpers import encoded, texture
+
+import im2rec
+from im2rec.errors import BadRecordError
+from im2rec.format.irheader import IRHeader, encode_image_record
+from im2rec.iterators.records import Records
+
+
+@pytest.fixture(scope="module")
+def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0."""
+    return pictures_rec(tmp_path_factory.mktemp("iterator") / "a.rec", 7)
+
+
+def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path) -> None:
+    path = with_bad(tmp_path / "a.rec", 4)
+    with iterator(path, prefetch_buffer=4) as it:
+        for _ in range(2):
+            assert [0, 1, 2] == labels(it.next())
+            with pytest.raises(BadRecordError) as caught:
+                it.next()
+            assert bad_message(path, 4) == str(caught.value)
+            assert [6, 0, 1] == labels(it.next())
+            with pytest.raises(StopIteration):
+                it.next()
+            it.reset()
+        assert ([], []) == (it.skipped, it.truncated)
+
+
+def test_bad_records_are_skipped_on_request_listed_once_and_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = with_bad(tmp_path / "a.rec", 1, 5)
+    with iterator(path, on_error="skip") as it, caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert [
+                ([0, 2, 0], 1), ([3, 4, 3], 1), ([6, 0, 6], 2)
+            ] == [(labels(batch), batch.pad) for batch in it]  # fmt: skip
+            assert [bad_message(path, 1), bad_message(path, 5)] == [str(error) for error in it.skipped]
+    assert [f"{bad_message(path, 1)}: skipped; further ones are only counted"] == caplog.messages
+    assert {"not an image"} == {error.reason for error in it.skipped}
+
+
+def test_skipped_records_of_a_kept_batch_leave_zeros(tmp_path: Path) -> None:
+    path = with_bad(tmp_path / "a.rec", 1, 6)
+    with iterator(path, on_error="skip", last_batch="keep", reuse_buffers=True) as it:
+        for _ in range(3):
+            found = [(labels(batch), index(batch), batch.pad, batch.data[0][-1].any()) for batch in it]
+            assert ([0, 2, 0], [100, 102, 0], 1, False) == found[0]
+            assert ([0, 0, 0], [0, 0, 0], 3, False) == found[2]
+
+
+def test_a_batch_of_bad_records_alone_is_filler(tmp_path: Path) -> None:
+    with iterator(with_bad(tmp_path / "a.rec", 3, 4, 5), on_error="skip") as it:
+        batches = list(it)
+    assert ([0, 0, 0], 3) == (index(batches[1]), batches[1].pad)
+    assert {100, 101, 102, 106} == {id_ for batch in batches for id_ in ids(batch)}
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three JPEGs, the second of which is cut short."""
+    contents = [encoded(texture(40, 50, seed=n), "JPEG", quality=95) for n in range(3)]
+    contents[1] = contents[1][: len(contents[1]) * 2 // 3]
+    path = tmp_path_factory.mktemp("cut") / "a.rec"
+    return write_rec(path, [image_payload(FIRST_ID + n, n, content) for n, content in enumerate(contents)])
+
+
+def test_cut_pictures_are_decoded_counted_and_warned_of_once(cut: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with iterator(cut, data_shape=(3, 40, 50)) as it, caplog.at_level(logging.WARNING):
+        (batch,), (again,) = list(it), list(it)
+        assert whole(batch) == whole(again)
+        assert (0, [0, 1, 2]) == (batch.pad, labels(batch))
+        (error,) = it.truncated
+    with im2rec.open(cut) as rec:
+        place = f"{cut}, record 1, id 101, byte {rec.offsets[1]}: the picture data ends early"
+    assert place == str(error)
+    assert ("cut short", []) == (error.reason, it.skipped)
+    assert [f"{place}: decoded as far as it goes; further ones are only counted"] == caplog.messages
+    upper = batch.data[0][1, :, :16]
+    assert np.abs(upper - texture(40, 50, seed=1)[:16].transpose(2, 0, 1)).mean() < 30
+
+
+def test_cut_pictures_are_errors_on_request(cut: Path) -> None:
+    with iterator(cut, data_shape=(3, 40, 50), on_truncated="raise") as it, pytest.raises(BadRecordError) as caught:
+        it.next()
+    assert (1, 101, "cut short") == (caught.value.record, caught.value.id, caught.value.reason)
+    with iterator(cut, data_shape=(3, 40, 50), on_truncated="raise", on_error="skip") as it:
+        assert [[0, 2]] == numbers(it)
+        assert ([101], []) == ([error.id for error in it.skipped], it.truncated)
+
+
+def test_too_few_labels_are_an_error_in_their_place(tmp_path: Path) -> None:
+    payloads = [encode_image_record(IRHeader(0, label, n), picture(n)) for n, label in enumerate([[1, 2], 3.0, [4, 5]])]
+    path = write_rec(tmp_path / "a.rec", payloads)
+
+    with iterator(path) as it, pytest.raises(BadRecordError) as caught:
+        it.next()
+    where = f"{path}, record 1, id 1, byte {caught.value.offset}"
+    assert f"{where}: has 1 labels, label_width=2 needs more (set label_width=1)" == str(caught.value)
+    with iterator(path, on_error="skip") as it:
+        assert [[1, 2], [4, 5], [1, 2]] == labels(it.next())
+
+
+def test_any_other_error_is_raised_at_its_batch_and_the_iterator_stays_usable(
+    rec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Records.read
+
+    def read(records: Records, ordinals: list[int]) -> Any:
+        if 4 in ordinals:
+            raise MemoryError("no room")
+        return real(records, ordinals)
+
+    with iterator(rec) as it:
+        with monkeypatch.context() as patch:
+            patch.setattr(Records, "read", read)
+            assert [0, 1, 2] == labels(it.next())
+            for _ in range(2):
+                with pytest.raises(MemoryError):
+                    it.next()
+        assert [[3, 4, 5], [6, 0, 1]] == [labels(batch) for batch in taken(it, 2)]
+
+
+def test_damage_that_opening_does_not_see_is_an_error_with_record_and_byte(tmp_path: Path) -> None:
+    payloads = [image_payload(n, n, encoded(texture(24, 24, seed=n), "PNG")) for n in range(200)]
+    path = write_rec(tmp_path / "a.rec", payloads)
+    at = len(joined(payloads[:100]))
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0xFF
+    path.write_bytes(data)
+
+    with iterator(path, batch_size=50) as it:
+        taken(it, 2)
+        with pytest.raises(BadRecordError) as caught:
+            it.next()
+        found = bytes(data[at : at + 4]).hex(" ")
+        problem = f"expected the magic 0a 23 d7 ce, found {found} (run 'im2rec inspect' on it)"
+        assert f"{path}, record 100, byte {at}: {problem}" == str(caught.value)
+        assert 150 == labels(it.next())[0]

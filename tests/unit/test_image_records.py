@@ -1,0 +1,354 @@
+"""The records that are iterated over: several files as one, those without a picture left out, damage in its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import bounds, counted_reads, image_payload, index_text, joined, message_of, write_rec
+from iterator_helpers import some_records
+
+from im2rec.errors import BadRecordError, CorruptRecordError
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, encode_image_record
+from im2rec.format.recordio import MAGIC
+from im2rec.iterators.records import Records
+from im2rec.storage.reader import Head, RecordFile
+
+INSPECT = "(run 'im2rec inspect' on it)"
+
+
+def rec(folder: Path, name: str, ids: range | list[int], *, index: bool = True) -> Path:
+    """A file of records of these ids."""
+    return write_rec(folder / name, [image_payload(id_, id_, b"picture %d" % id_) for id_ in ids], index=index)
+
+
+def ids_of(records: Records) -> list[int]:
+    """The id of every record that is iterated over, as its header tells, and as reading it does."""
+    with_ordinals = list(records.headers())
+    ordinals = records.ordinals(np.arange(len(records))).tolist()
+    assert ordinals == [ordinal for ordinal, _ in with_ordinals]
+    read = records.read(ordinals) if ordinals else []
+    assert all(isinstance(record, ImageRecord) for record in read)
+    ids = [header.id for _, header in with_ordinals]
+    assert ids == [record.header.id for record in read if isinstance(record, ImageRecord)]
+    records.close()
+    return ids
+
+
+# Which files
+
+
+def test_a_file_by_itself_is_read_with_and_without_an_index(tmp_path: Path) -> None:
+    for index in (True, False):
+        path = rec(tmp_path, "a.rec", range(5), index=index)
+        path.with_suffix(".idx").unlink() if not index else None
+        assert [*range(5)] == ids_of(some_records(path))
+
+
+def test_files_joined_by_semicolons_are_read_in_that_order(tmp_path: Path) -> None:
+    b, a = rec(tmp_path, "b.rec", range(10, 15)), rec(tmp_path, "a.rec", range(3), index=False)
+
+    records = some_records(f"{b};{a};")
+    assert (8, 8, [b, a]) == (len(records), records.total, [file.path for file in records.files])
+    assert [*range(10, 15), 0, 1, 2] == ids_of(records)
+    assert [0, 1, 2] * 2 == ids_of(some_records(f"{a};{a}"))
+
+
+def test_a_folder_is_its_rec_files_by_name(tmp_path: Path) -> None:
+    rec(tmp_path, "2.rec", [2])
+    rec(tmp_path, "10.rec", [10])
+    rec(tmp_path, "other.bin", [5])
+    (tmp_path / "folder.rec").mkdir()
+
+    assert [10, 2] == ids_of(some_records(tmp_path))
+    assert [10, 2] == ids_of(some_records(f"{tmp_path}{os.sep}"))
+    one = rec(tmp_path / "folder.rec", "in.rec", [7])
+    assert [10, 2, 7, 7] == ids_of(some_records(f"{tmp_path};{tmp_path / 'folder.rec'};{one}"))
+
+
+def test_a_shell_pattern_is_the_files_that_match_by_name(tmp_path: Path) -> None:
+    for number in (3, 1, 2):
+        rec(tmp_path, f"train_{number}.rec", [number])
+    rec(tmp_path, "val_1.rec", [9])
+
+    assert [1, 2, 3] == ids_of(some_records(tmp_path / "train_*.rec"))
+    assert [9, 3, 2] == ids_of(some_records(f"{tmp_path}/val_?.rec;{tmp_path}/*_3.rec;{tmp_path}/train_[2].rec"))
+
+
+def test_a_file_whose_name_is_a_pattern_is_that_file(tmp_path: Path) -> None:
+    rec(tmp_path, "a1.rec", [1])
+
+    assert [5] == ids_of(some_records(rec(tmp_path, "a[1].rec", [5])))
+
+
+def test_each_file_has_an_index_of_its_own(tmp_path: Path) -> None:
+    paths = [rec(tmp_path, "a.rec", range(4), index=False), rec(tmp_path, "b.rec", range(10, 14), index=False)]
+    ends = bounds([image_payload(n, n, b"picture %d" % n) for n in range(4)])
+    (tmp_path / "first").write_bytes(index_text([ends[0], ends[1], ends[3]]))
+    (tmp_path / "second").write_bytes(index_text(bounds([image_payload(10, 0, b"picture 10")] * 4)[:-1]))
+    joined_indices = f"{tmp_path / 'first'};{tmp_path / 'second'}"
+
+    records = some_records(";".join(map(str, paths)), path_imgidx=joined_indices)
+    assert [tmp_path / "first", tmp_path / "second"] == [file.index_path for file in records.files]
+    assert [0, 1, 3, 10, 11, 12, 13] == ids_of(records)  # a record that its index leaves out is not there
+
+
+def test_a_wrong_number_of_indices_is_refused(tmp_path: Path) -> None:
+    path, hint = rec(tmp_path, "a.rec", range(2)), "(give one index for each .rec, or leave path_imgidx out)"
+
+    problem = f"path_imgidx=x.idx;y.idx names 2 files, path_imgrec 1 {hint}"
+    assert problem == message_of(some_records, path, path_imgidx="x.idx;y.idx")
+    problem = f"path_imgidx=x.idx names 1 files, path_imgrec 2 {hint}"
+    assert problem == message_of(some_records, f"{path};{path}", path_imgidx="x.idx")
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    path, empty = rec(tmp_path, "a.rec", range(2)), tmp_path / "empty"
+    empty.mkdir()
+    gone, check = tmp_path / "gone.rec", "cannot be read: no such file or directory (check the path)"
+
+    assert f"{gone}: {check}" == message_of(some_records, gone)
+    assert f"{gone}: {check}" == message_of(some_records, f"{path};{gone}")
+    assert f"{gone}: {check}" == message_of(some_records, path, path_imgidx=str(gone))
+    assert f"{empty}: holds no *.rec (name a .rec, or a folder of them)" == message_of(some_records, empty)
+    pattern = tmp_path / "b*.rec"
+    assert f"{pattern}: no file has such a name (check the pattern)" == message_of(some_records, pattern)
+    for nothing in ("", ";", ";;"):
+        assert f"path_imgrec={nothing} must name a .rec" == message_of(some_records, nothing)
+
+
+def test_what_was_opened_before_a_file_that_cannot_be_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Path] = []
+    monkeypatch.setattr(RecordFile, "close", lambda file: closed.append(file.path))
+    path = rec(tmp_path, "a.rec", range(2))
+
+    message_of(some_records, f"{path};{tmp_path / 'gone.rec'}")
+
+    assert [path] == closed
+
+
+def test_closing_closes_every_file_and_again_is_fine(tmp_path: Path) -> None:
+    path = rec(tmp_path, "a.rec", range(2))
+    records = some_records(f"{path};{path}")
+    records.close()
+    records.close()
+
+    for file in records.files:
+        assert f"{path}: is closed (open it again)" == message_of(file.payload, 0)
+
+
+# Ordinals and places
+
+
+def test_ordinals_count_over_the_joined_files(tmp_path: Path) -> None:
+    a, b = rec(tmp_path, "a.rec", range(3)), rec(tmp_path, "b.rec", range(10, 14))
+    records = some_records(f"{a};{b}")
+    first, second = records.files
+
+    assert (second, 3, second.offsets[3]) == records.place(6)
+    assert [(first, 0), (first, 2), (second, 0)] == [records.place(ordinal)[:2] for ordinal in (0, 2, 3)]
+    asked = [6, 0, 3, 2, 6]
+    read = records.read(asked)
+    assert [13, 0, 10, 2, 13] == [record.header.id for record in read if isinstance(record, ImageRecord)]
+    records.close()
+
+
+def test_neighbours_are_read_with_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = some_records(rec(tmp_path, "a.rec", range(50)))
+
+    with counted_reads(records.files[0], monkeypatch) as asked:
+        records.read([4, 3, 5])
+    assert 1 == len(asked)
+    records.close()
+
+
+# Records without a picture
+
+
+def face_set(path: Path) -> Path:
+    """As InsightFace writes it: two numbers in the first record, pictures, and each identity's range of pictures."""
+    pictures = [encode_image_record(IRHeader(0, n, n), b"picture %d" % n * 40) for n in (1, 2, 3)]
+    identities = [encode_image_record(IRHeader(2, [1, 3], 4), b""), encode_image_record(IRHeader(2, [3, 4], 5), b"")]
+    return write_rec(path, [encode_image_record(IRHeader(2, [4, 6], 0), b""), *pictures, *identities])
+
+
+def test_the_header_and_identities_of_a_face_set_are_left_out_and_counted(tmp_path: Path) -> None:
+    records = some_records(face_set(tmp_path / "faces.rec"))
+
+    assert (3, 6, [0, 4, 5]) == (len(records), records.total, records.left_out.tolist())
+    assert [1, 2, 3] == records.ordinals(np.arange(3)).tolist()
+    assert [1, 2, 3] == ids_of(records)
+
+
+def test_all_records_of_a_face_set_are_there_on_request(tmp_path: Path) -> None:
+    records = some_records(face_set(tmp_path / "faces.rec"), records="all")
+
+    assert (6, 6, []) == (len(records), records.total, records.left_out.tolist())
+    assert [*range(6)] == ids_of(records)
+
+
+def test_records_are_left_out_of_every_joined_file(tmp_path: Path) -> None:
+    face, other = face_set(tmp_path / "faces.rec"), rec(tmp_path, "a.rec", [7, 8])
+    records = some_records(f"{face};{other};{face}")
+
+    assert (8, 14, [0, 4, 5, 8, 12, 13]) == (len(records), records.total, records.left_out.tolist())
+    assert [1, 2, 3, 6, 7, 9, 10, 11] == records.ordinals(np.arange(8)).tolist()
+    assert [3, 10, 1] == records.ordinals(np.array([2, 6, 0])).tolist()
+    assert [1, 2, 3, 7, 8, 1, 2, 3] == ids_of(records)
+
+
+def test_only_labels_without_content_are_left_out(tmp_path: Path) -> None:
+    payloads = [
+        encode_image_record(IRHeader(0, 1.0, 0), b""),  # no labels in a vector: an empty picture, and an error later
+        encode_image_record(IRHeader(0, [1.0, 2.0], 1), b"x"),
+        encode_image_record(IRHeader(0, [5.0], 2), b""),
+        encode_image_record(IRHeader(0, [1.0] * 50, 3), b""),
+        encode_image_record(IRHeader(0, [1.0] * 500, 4), b""),  # far longer than any such record of a face set
+    ]
+    records = some_records(write_rec(tmp_path / "a.rec", payloads))
+
+    assert [2, 3] == records.left_out.tolist()
+    assert [0, 1, 4] == ids_of(records)
+
+
+def test_a_file_of_labels_alone_has_no_record_left(tmp_path: Path) -> None:
+    records = some_records(write_rec(tmp_path / "a.rec", [encode_image_record(IRHeader(0, [4, 6], 0), b"")] * 3))
+
+    assert (0, 3) == (len(records), records.total)
+    assert [] == ids_of(records)
+
+
+def test_a_record_that_holds_the_magic_is_read_and_looked_into_as_any(tmp_path: Path) -> None:
+    label = np.frombuffer(MAGIC + bytes(4), np.float32)  # a vector of labels, the first of which is the magic
+    payloads = [
+        image_payload(1, content=b"1234" + MAGIC * 2 + b"tail"),
+        encode_image_record(IRHeader(0, label, 2), b""),
+        encode_image_record(IRHeader(0, label, 3), b"content"),
+        image_payload(int.from_bytes(MAGIC, "little"), content=b"the id is the magic"),
+    ]
+    records = some_records(write_rec(tmp_path / "a.rec", payloads))
+
+    assert [1] == records.left_out.tolist()
+    assert [b"1234" + MAGIC * 2 + b"tail"] == [r.content for r in records.read([0]) if isinstance(r, ImageRecord)]
+    assert [1, 3, int.from_bytes(MAGIC, "little")] == ids_of(records)
+
+
+# Heads
+
+
+def test_heads_tell_header_and_size_of_the_payload_without_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = [image_payload(n, n, bytes(n * 700)) for n in range(30)]
+    payloads[3] = encode_image_record(IRHeader(0, [1, 2], 3, 9), MAGIC + b"split")
+    payloads[7] = encode_image_record(IRHeader(0, 1, int.from_bytes(MAGIC, "little")), MAGIC * 3)
+    expected = [Head(RawHeader(0, float(n), n, 0), HEADER_BYTES + 700 * n) for n in range(30)]
+    expected[3] = Head(RawHeader(2, 0.0, 3, 9), len(payloads[3]))
+    expected[7] = Head(RawHeader(0, 1.0, int.from_bytes(MAGIC, "little"), 0), len(payloads[7]))
+
+    with RecordFile(write_rec(tmp_path / "a.rec", payloads)) as file:
+        assert expected == list(file.heads(range(30)))
+        assert [expected[n] for n in (3, 7, 29)] == list(file.heads([3, 7, 29]))
+        assert [] == list(file.heads([]))
+        with counted_reads(file, monkeypatch) as asked:
+            list(file.heads([0, 1, 2, 28, 29]))
+        assert sum(size for _, size in asked) < 3000
+
+
+def test_heads_of_many_neighbours_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payloads = [image_payload(n, content=bytes(1000)) for n in range(1000)]
+    with RecordFile(write_rec(tmp_path / "a.rec", payloads)) as file, counted_reads(file, monkeypatch) as asked:
+        assert [*range(1000)] == [head.header.id for head in file.heads(range(1000))]
+        assert len(asked) <= 5
+
+
+def test_the_first_damaged_head_is_raised_in_its_place(tmp_path: Path) -> None:
+    payloads = [image_payload(0), image_payload(1), b"short", image_payload(3)]
+    path = write_rec(tmp_path / "a.rec", payloads)
+    at = bounds(payloads)[2]
+
+    with RecordFile(path) as file:
+        heads = file.heads(range(4))
+        assert [0, 1] == [next(heads).header.id, next(heads).header.id]
+        with pytest.raises(CorruptRecordError) as caught:
+            next(heads)
+        assert f"{path}, record 2, byte {at}: expected 24 bytes of image header, found 5 {INSPECT}" == str(caught.value)
+
+
+# Damage
+
+
+def damaged_file(path: Path) -> tuple[Path, list[int]]:
+    """Ten records of 400 bytes and more, of which number 4 lost its magic and number 7 is too short for its labels."""
+    payloads = [image_payload(n, n, b"p" * 400) for n in range(10)]
+    payloads[7] = (200).to_bytes(4, "little") + payloads[7][4:]
+    ends = bounds(payloads)
+    data = bytearray(joined(payloads))
+    data[ends[4]] ^= 0xFF
+    path.write_bytes(data)
+    path.with_suffix(".idx").write_bytes(index_text(n for n in ends[:-1]))
+    return path, ends
+
+
+def test_damage_is_an_error_in_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.storage.reader._PROBES", 2)  # opening would look at each of so few
+    path, ends = damaged_file(tmp_path / "a.rec")
+    good = rec(tmp_path, "good.rec", range(3))
+    records = some_records(f"{good};{path}")
+
+    read = records.read([2, 6, 7, 8, 10])
+    assert [2, 3, 5] == [record.header.id for record in read if isinstance(record, ImageRecord)]
+    errors = [record for record in read if isinstance(record, BadRecordError)]
+    magic = "expected the magic 0a 23 d7 ce, found f5 23 d7 ce"
+    labels = "expected 200 labels behind the header, found 100"
+    assert [
+        f"{path}, record 4, byte {ends[4]}: {magic} {INSPECT}",
+        f"{path}, record 7, byte {ends[7] + 8}: {labels} {INSPECT}",
+    ] == [str(error) for error in errors]
+    assert [(path, 4, None, ends[4], "damaged"), (path, 7, None, ends[7] + 8, "damaged")] == [
+        (error.path, error.record, error.id, error.offset, error.reason) for error in errors
+    ]
+    read = records.read([5, 6, 7, 8, 9, 10])  # of one file, in one read
+    assert [2, 3, None, 5, 6, None] == [r.header.id if isinstance(r, ImageRecord) else None for r in read]
+    records.close()
+
+
+def test_a_damaged_record_that_is_short_is_an_error_in_its_place_too(tmp_path: Path) -> None:
+    payloads = [image_payload(0), image_payload(1), b"short", image_payload(3)]
+    records = some_records(write_rec(tmp_path / "a.rec", payloads))
+
+    assert [0, 1, 3] == [r.header.id for r in records.read([0, 1, 2, 3]) if isinstance(r, ImageRecord)]
+
+
+def test_a_cut_end_is_refused_on_opening(tmp_path: Path) -> None:
+    path = rec(tmp_path, "a.rec", range(3))
+    path.write_bytes(path.read_bytes()[:-8])
+
+    message = message_of(some_records, path)
+    assert message.startswith(f"{path}, record 2, byte ")
+
+
+# Blocks
+
+
+def test_blocks_begin_where_a_record_begins_in_another_stretch_of_the_file(tmp_path: Path) -> None:
+    a = write_rec(tmp_path / "a.rec", [image_payload(n, content=bytes(68)) for n in range(10)])  # 100 bytes each
+    b = write_rec(tmp_path / "b.rec", [image_payload(n, content=bytes(68)) for n in range(3)])
+    records = some_records(f"{a};{b}")
+
+    assert [0, 3, 5, 8, 10, 13] == records.block_starts(250).tolist()
+    assert [0, 10, 13] == records.block_starts(1 << 20).tolist()
+    assert [*range(14)] == records.block_starts(1).tolist()
+    records.close()
+
+
+def test_blocks_count_what_is_iterated_over(tmp_path: Path) -> None:
+    face = face_set(tmp_path / "faces.rec")
+    records = some_records(f"{face};{face}")
+
+    assert [0, 3, 6] == records.block_starts(1 << 20).tolist()
+    records.close()

@@ -1,0 +1,460 @@
+"""Parameters of the iterators: MXNet's names and words, what is refused and what is allowed, and what has no effect."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import image_payload, message_of, write_rec
+from iterator_helpers import iterator, pictures_rec
+from picture_helpers import encoded, texture
+
+from im2rec import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+from im2rec.format.ndarrayfile import decode_single
+from im2rec.iterators.notices import notices
+from im2rec.iterators.params import DISCARD, GROUPS, KEEP, PAD, ROLL_OVER, ImageRecordParams
+from im2rec.params import from_mapping, rows
+
+# Every parameter of MXNet 1.9.1, the three that its help does not list among them, with a value as text.
+OF_MXNET = {
+    "Dataset": "path_imgrec=a.rec path_imgidx=a.idx path_imglist=a.lst data_shape=(3,28,28) label_width=4 num_parts=2"
+    " part_index=1 data_name=data label_name=softmax_label",
+    "Batch": "batch_size=100 round_batch=True dtype=float32",
+    "Augmentation": "shuffle=False shuffle_chunk_size=4 shuffle_chunk_seed=1 seed=2 seed_aug=3 aug_seq=aug_default"
+    " resize=32 rand_crop=True random_resized_crop=False max_rotate_angle=10 rotate=-1 rotate_list=0,90"
+    " max_aspect_ratio=0.25 min_aspect_ratio=None max_shear_ratio=.1 max_crop_size=-1 min_crop_size=-1"
+    " max_random_scale=1.5 min_random_scale=0.5 max_random_area=1 min_random_area=1 max_img_size=1e10 min_img_size=0.0"
+    " brightness=0.1 contrast=0.1 saturation=0.1 pca_noise=0.1 random_h=18 random_s=20 random_l=20 fill_value=127"
+    " inter_method=9 pad=4 mirror=0 rand_mirror=1 mean_img=mean.bin mean_r=123.68 mean_g=116.28 mean_b=103.53 mean_a=0"
+    " std_r=58.395 std_g=57.12 std_b=57.375 std_a=1 scale=0.5 max_random_contrast=0.1 max_random_illumination=5",
+    "Backend": "preprocess_threads=4 prefetch_buffer=1 ctx=cpu device_id=0",
+    "Auxiliary": "verbose=False",
+}
+OURS = {
+    "Dataset": ["records"],
+    "Batch": ["last_batch", "equal_batches", "layout"],
+    "Augmentation": ["shuffle_scope"],
+    "Backend": ["reuse_buffers", "engine", "rng"],
+    "Auxiliary": ["on_error", "on_truncated"],
+}
+REQUIRED = {"path_imgrec": "a.rec", "data_shape": (3, 28, 28), "batch_size": 2}
+
+
+def words(text: str) -> dict[str, str]:
+    return dict(word.split("=") for word in text.split())
+
+
+def params(**given: Any) -> ImageRecordParams:
+    return from_mapping(ImageRecordParams, {**REQUIRED, **given})
+
+
+def refused(text: str) -> str:
+    """What is said of "KEY=VALUE KEY=VALUE" beside what is required."""
+    return message_of(params, **words(text))
+
+
+# Names and groups
+
+
+def test_every_parameter_of_mxnet_is_there_in_its_group() -> None:
+    for group, text in OF_MXNET.items():
+        assert {*words(text), *OURS[group]} == {row.name for row in rows(GROUPS[group])}
+    assert 64 == sum(len(words(text)) for text in OF_MXNET.values())
+
+
+def test_every_parameter_of_mxnet_takes_its_text() -> None:
+    read = params(**{name: value for text in OF_MXNET.values() for name, value in words(text).items()})
+
+    assert ((3, 28, 28), 4, 2, 1, 100) == (
+        read.data_shape, read.label_width, read.num_parts, read.part_index, read.batch_size
+    )  # fmt: skip
+    assert ((0, 90), None, 0.1, 1e10, 123.68) == (
+        read.rotate_list, read.min_aspect_ratio, read.max_shear_ratio, read.max_img_size, read.mean_r
+    )  # fmt: skip
+    assert (True, False, True, False, 9) == (
+        read.rand_crop, read.mirror, read.rand_mirror, read.verbose, read.inter_method
+    )  # fmt: skip
+
+
+def test_the_groups_together_are_all_parameters_and_none_is_in_two() -> None:
+    together = [row.name for group in GROUPS.values() for row in rows(group)]
+
+    assert ["Dataset", "Batch", "Augmentation", "Backend", "Auxiliary"] == [*GROUPS]
+    assert sorted(together) == sorted(field.name for field in dataclasses.fields(ImageRecordParams))
+
+
+def test_dataset_and_batch_parameters_are_required_and_the_rest_optional() -> None:
+    required = {group: [row.name for row in rows(kind) if row.default == "required"] for group, kind in GROUPS.items()}
+
+    assert ["path_imgrec", "data_shape"] == required["Dataset"]
+    assert ["batch_size"] == required["Batch"]
+    assert [[], [], []] == [required[group] for group in ("Augmentation", "Backend", "Auxiliary")]
+
+
+DEFAULTS = {
+    "label_width": "auto",
+    "round_batch": "1",
+    "last_batch": "by round_batch",
+    "equal_batches": "1",
+    "dtype": "float32",
+    "layout": "NCHW",
+    "records": "images",
+    "shuffle_scope": "all",
+    "seed_aug": "not set",
+    "rotate_list": "none",
+    "engine": "auto",
+    "rng": "im2rec",
+    "preprocess_threads": "4",
+    "prefetch_buffer": "4",
+    "resize": "-1",
+    "fill_value": "255",
+    "inter_method": "1",
+    "data_name": "data",
+    "label_name": "softmax_label",
+    "on_error": "raise",
+    "on_truncated": "warn",
+}
+
+
+def test_defaults_are_shown_as_one_would_write_them() -> None:
+    shown = {row.name: row.default for kind in GROUPS.values() for row in rows(kind)}
+
+    assert DEFAULTS == {name: shown[name] for name in DEFAULTS}
+    written = {name: value for name, value in shown.items() if value not in ("required", "none") and name != "rng"}
+    # Given is not the same as left out: two that contradict each other are told apart by it.
+    given = {"round_batch": True, "dtype": "float32", "shuffle_scope": "all"}
+    assert dataclasses.replace(params(), **given) == params(**written, rng="im2rec")
+
+
+def test_every_parameter_says_how_it_stands_to_the_reference() -> None:
+    for kind in GROUPS.values():
+        for row in rows(kind):
+            assert row.reference.startswith(("as the reference", "differs: ", "ours", "no effect"))
+            assert row.doc.endswith(".")
+
+
+# Text
+
+
+SAME: list[tuple[str, Any, list[Any]]] = [
+    ("data_shape", (3, 224, 224), ["3,224,224", "(3,224,224)", "(3, 224, 224)", "3,224,224,", [3, 224, 224]]),
+    ("rand_crop", True, ["True", "true", "1", 1, "TRUE", np.True_]),
+    ("rand_crop", False, ["False", "0", 0]),
+    ("label_width", None, ["auto", "Auto", None, "None"]),
+    ("label_width", 4, ["4", " 4 ", 4, np.int64(4), 4.0]),
+    ("rotate_list", (0, 90, -45), ["0,90,-45", "(0,90,-45)", [0, 90, -45]]),
+    ("rotate_list", (), ["", "()"]),
+    ("mean_r", 0.5, ["0.5", ".5", "5e-1", 0.5, np.float32(0.5)]),
+    ("seed_aug", None, ["None", None]),
+    ("seed", -3, ["-3", "-3 "]),
+    ("ctx", "gpu", ["gpu"]),
+]  # fmt: skip
+
+
+def test_a_value_may_be_text_wherever_a_number_is_meant() -> None:
+    for name, value, spellings in SAME:
+        assert [value] * len(spellings) == [getattr(params(**{name: spelling}), name) for spelling in spellings]
+
+
+# Refused
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_required_parameter_that_is_missing_is_named_with_its_help(name: str) -> None:
+    (row,) = [row for kind in GROUPS.values() for row in rows(kind) if row.name == name]
+    given = {key: value for key, value in REQUIRED.items() if key != name}
+
+    assert f"{name} is missing ({row.doc})" == message_of(from_mapping, ImageRecordParams, given)
+    assert f"{name} is missing ({row.doc})" == message_of(ImageRecordIter, **given)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    near = {"random_crop": "rand_crop", "batchsize": "batch_size", "path_imrec": "path_imgrec", "meanimg": "mean_img"}
+
+    for wrong, right in near.items():
+        message = f"unknown key {wrong!r} (the nearest known key is {right!r})"
+        assert message == message_of(ImageRecordIter, **REQUIRED, **{wrong: 1})
+
+
+REFUSED = {
+    "batch_size=0": "batch_size=0 must be 1 or more (Rows of a batch.)",
+    "batch_size=-1": "batch_size=-1 must be 1 or more (Rows of a batch.)",
+    "batch_size=1e1": "batch_size=1e1 must be an integer",
+    "batch_size=ten": "batch_size=ten must be an integer",
+    "data_shape=3,28": "data_shape=3,28 must be channels, height and width, each 1 or more",
+    "data_shape=28": "data_shape=28 must be channels, height and width, each 1 or more",
+    "data_shape=": "data_shape= must be channels, height and width, each 1 or more",
+    "data_shape=3,0,28": "data_shape=3,0,28 must be channels, height and width, each 1 or more",
+    "data_shape=3,28,-1": "data_shape=3,28,-1 must be channels, height and width, each 1 or more",
+    "data_shape=2,28,28": "data_shape=2,28,28 must have 1, 3 or 4 channels, not 2",
+    "data_shape=28,28,3": "data_shape=28,28,3 must have 1, 3 or 4 channels, not 28",
+    "data_shape=3x28x28": "data_shape=3x28x28 must be integers joined by commas",
+    "label_width=0": "label_width=0 must be 1 or more (Labels of a record; auto: as many as the first one has."
+    " Longer vectors give their first ones.)",
+    "label_width=some": "label_width=some must be an integer",
+    "num_parts=0": "num_parts=0 must be 1 or more (In how many parts the data is read, by as many processes.)",
+    "part_index=1": "part_index=1 must be 0 with num_parts=1",
+    "part_index=4 num_parts=4": "part_index=4 must be 0 to 3 with num_parts=4",
+    "part_index=-1": "part_index=-1 must be 0 or more (The part to read, from 0.)",
+    "records=some": "records=some must be images or all (images: leave out records with labels and no picture,"
+    " as face sets have them; all: take every record.)",
+    "round_batch=2": "round_batch=2 must be 0 or 1",
+    "last_batch=wrap": "last_batch=wrap must be pad, roll_over, keep or discard (The last rows of the last batch."
+    " pad: the epoch's first pictures; roll_over: those of the next epoch, which starts behind them; keep: zeros;"
+    " discard: no such batch.)",
+    "round_batch=True last_batch=keep": "last_batch=keep must be pad or roll_over with round_batch=1"
+    " (leave one of the two out)",
+    "round_batch=0 last_batch=pad": "last_batch=pad must be keep or discard with round_batch=0"
+    " (leave one of the two out)",
+    "dtype=float64": "dtype=float64 must be float32, float16, uint8 or int8 (Type of the data."
+    " uint8: only flipped; int8: less the mean, rounded and clipped.)",
+    "layout=NHCW": "layout=NHCW must be NCHW or NHWC (Order of the axes of the data.)",
+    "shuffle=yep": "shuffle=yep must be 0 or 1",
+    "shuffle_scope=mine": "shuffle_scope=mine must be all or part (all: one order of the whole data, of which part r"
+    " takes positions r, r+n, ...; part: each part in itself.)",
+    "shuffle_chunk_size=-1": "shuffle_chunk_size=-1 must be 0 or more (With shuffle: MiB read in one piece,"
+    " in random order and mixed with others: for slow disks. 0: off.)",
+    "seed=1.5": "seed=1.5 must be an integer",
+    "aug_seq=aug": "aug_seq=aug must be aug_default (The sequence of augmentations.)",
+    "resize=0": "resize=0 must be -1 or 1 and more",
+    "resize=-2": "resize=-2 must be -1 or 1 and more",
+    "max_rotate_angle=-1": "max_rotate_angle=-1 must be 0 to 360 (Rotate by a random angle of up to so many degrees"
+    " either way.)",
+    "rotate_list=0,361": "rotate_list=0,361 must be degrees from -360 to 360",
+    "mean_r=nan": "mean_r=nan must be a number (Subtracted from the red channel, or the only one.)",
+    "scale=inf": "scale=inf must be a number (Multiplies every value.)",
+    "inter_method=5": "inter_method=5 must be 0, 1, 2, 3, 4, 9 or 10 (0 nearest, 1 bilinear, 2 bicubic, 3 area,"
+    " 4 Lanczos, 9 by size, 10 drawn for each picture.)",
+    "inter_method=0 rotate=5": "inter_method=0 must be 1 to 4, 9 or 10 with rotation, shear, scale or aspect",
+    "brightness=nan": "brightness=nan must be 0 or more (Multiply by a random factor in [1-v, 1+v].)",
+    "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to so many half degrees.)",
+    "std_g=0": "std_g=0 must not be 0: it divides",
+    "max_crop_size=20": "min_crop_size=-1 and max_crop_size=20 must be 1 or more, the first no larger (give both)",
+    "min_crop_size=20": "min_crop_size=20 and max_crop_size=-1 must be 1 or more, the first no larger (give both)",
+    "min_random_scale=2": "min_random_scale=2.0 must be above 0 and no larger than max_random_scale=1.0",
+    "max_random_area=.5": "min_random_area=1.0 must be above 0 and no larger than max_random_area=0.5",
+    "max_aspect_ratio=1": "max_aspect_ratio=1.0 must give a range of ratios above 0, not 0 to 2",
+    "min_aspect_ratio=.5": "min_aspect_ratio=0.5 and max_aspect_ratio=0.0 must give a range of ratios above 0,"
+    " not 0.5 to 0",
+    "random_resized_crop=1 rand_crop=1": "random_resized_crop=1 excludes rand_crop=1 (leave one of the two out)",
+    "random_resized_crop=1 min_crop_size=5 max_crop_size=6": "random_resized_crop=1 excludes min_crop_size and"
+    " max_crop_size (leave one of the two out)",
+    "random_resized_crop=1 max_random_scale=2": "random_resized_crop=1 excludes min_random_scale and"
+    " max_random_scale (leave one of the two out)",
+    "preprocess_threads=0": "preprocess_threads=0 must be 1 to 1024 (Threads that decode.)",
+    "prefetch_buffer=0": "prefetch_buffer=0 must be 1 to 1024 (Batches made ahead of the one asked for.)",
+    "engine=cuda": "engine=cuda must be auto, opencv, pillow or reference (What resizes and warps;"
+    " reference: MXNet's own arithmetic, slow and exact.)",
+    "rng=numpy": "rng=numpy must be im2rec or mxnet (mxnet: the order, parts and random numbers of an MXNet run"
+    " with one decode thread.)",
+    "rng=mxnet last_batch=pad": "last_batch=pad must be roll_over, keep or discard with rng=mxnet",
+    "ctx=tpu": "ctx=tpu must be cpu or gpu (Has no effect here.)",
+    "device_id=first": "device_id=first must be an integer",
+    "on_error=warn": "on_error=warn must be raise or skip (A record that gives no picture or label. raise: an error;"
+    " skip: counted, its row filled.)",
+    "on_truncated=skip": "on_truncated=skip must be warn or raise (A JPEG that is cut short. warn: decoded as far as"
+    " it goes, counted, one warning; raise: as on_error says.)",
+}
+
+
+def test_what_is_wrong_is_refused_in_one_line_with_what_is_allowed() -> None:
+    assert REFUSED == {text: refused(text) for text in REFUSED}
+    assert not any("\n" in message for message in REFUSED.values())
+
+
+def test_a_contradiction_is_one_however_it_is_spelled() -> None:
+    message = "last_batch=keep must be pad or roll_over with round_batch=1 (leave one of the two out)"
+
+    for spelling in (True, 1, "True", "1"):
+        assert message == message_of(params, round_batch=spelling, last_batch="keep")
+
+
+def test_a_value_of_the_wrong_type_is_refused() -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"batch_size": 2.5}, "batch_size=2.5 must be an integer"),
+        ({"data_shape": 28}, "data_shape=28 must be integers joined by commas"),
+        ({"rand_crop": None}, "rand_crop=None must be 0 or 1"),
+        ({"mean_r": [1]}, "mean_r=[1] must be a number"),
+        ({"path_imgrec": None}, "path_imgrec=None must be text"),
+    ]
+    assert [message for _, message in wrong] == [message_of(params, **given) for given, _ in wrong]
+
+
+def test_a_path_may_be_a_path(tmp_path: Path) -> None:
+    assert str(tmp_path) == params(path_imgrec=tmp_path).path_imgrec
+
+
+def test_positional_arguments_are_a_type_error() -> None:
+    for kind in (ImageRecordIter, ImageRecordUInt8Iter, ImageRecordInt8Iter):
+        with pytest.raises(TypeError) as caught:
+            kind("train.rec")
+        assert f"{kind.__name__} takes keyword arguments only" == str(caught.value)
+
+
+def test_wrong_parameters_are_refused_before_any_file_is_opened() -> None:
+    assert "batch_size=0 must be 1 or more (Rows of a batch.)" == message_of(
+        ImageRecordIter, path_imgrec="gone.rec", data_shape="3,8,8", batch_size=0
+    )
+
+
+# What they mean together
+
+
+def test_the_last_batch_follows_from_round_batch_unless_it_is_named() -> None:
+    assert PAD == params().policy == params(round_batch=True).policy == params(round_batch="1").policy
+    assert KEEP == params(round_batch=False).policy
+    assert ROLL_OVER == params(round_batch=1, last_batch="roll_over").policy == params(rng="mxnet").policy
+    assert DISCARD == params(round_batch=0, last_batch="discard").policy == params(last_batch="discard").policy
+    assert KEEP == params(rng="mxnet", round_batch=0).policy
+
+
+def test_the_shape_is_channels_height_and_width() -> None:
+    assert (3, 24, 32) == params(data_shape="3,24,32").shape
+    assert [1, 4] == [params(data_shape=(channels, 5, 5)).shape[0] for channels in (1, 4)]
+
+
+# What has no effect
+
+
+NOTICES: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, []),
+    ({"ctx": "gpu"}, ["ctx has no effect here"]),
+    ({"ctx": "cpu", "device_id": "0"}, ["ctx has no effect here", "device_id has no effect here"]),
+    ({"dtype": "uint8"}, []),
+    (
+        {"dtype": "uint8", "mean_r": 1, "std_b": 2, "mean_img": "m.bin"},
+        ["dtype=uint8 is not normalised: mean_r, mean_img, std_b has no effect", "mean_img takes the place of mean_r"],
+    ),
+    ({"dtype": "int8", "mean_r": 1}, []),
+    (
+        {"dtype": "int8", "mean_r": 1, "scale": 2, "max_random_contrast": 0.1},
+        ["dtype=int8 is not normalised: scale, max_random_contrast has no effect"],
+    ),
+    (
+        {"data_shape": (1, 8, 8), "brightness": 0.1, "random_h": 5},
+        ["pictures of one channel have no colours: brightness, random_h has no effect"],
+    ),
+    ({"data_shape": (1, 8, 8), "mean_r": 5, "scale": 2}, []),
+    ({"mean_img": "m.bin", "mean_g": 2, "mean_b": 3}, ["mean_img takes the place of mean_g, mean_b"]),
+    ({"mean_img": "m.bin", "std_r": 2}, []),
+    ({"shuffle_chunk_size": 4}, ["shuffle_chunk_size has no effect without shuffle"]),
+    ({"shuffle_chunk_size": 4, "shuffle": True}, []),
+    ({"shuffle_chunk_size": 4, "rng": "mxnet"}, []),
+]
+
+
+def test_what_has_no_effect_is_told() -> None:
+    assert [told for _, told in NOTICES] == [notices(params(**given)) for given, _ in NOTICES]
+
+
+@pytest.fixture(scope="module")
+def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pictures_rec(tmp_path_factory.mktemp("params") / "a.rec", 4)
+
+
+def told(caplog: pytest.LogCaptureFixture, rec: Path, kind: type[ImageRecordIter], **given: Any) -> list[str]:
+    """What an iterator warns of, from its making to the end of two epochs."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING), iterator(rec, kind, **given) as it:
+        assert 4 == len([*it, *it])
+    return caplog.messages
+
+
+def test_an_iterator_tells_it_once(rec: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert [] == told(caplog, rec, ImageRecordIter)
+    assert ["ctx has no effect here", "device_id has no effect here"] == told(
+        caplog, rec, ImageRecordIter, ctx="gpu", device_id=-1
+    )
+    grey = "pictures of one channel have no colours: contrast has no effect"
+    assert [grey] == told(caplog, rec, ImageRecordIter, data_shape=(1, 6, 8), contrast=0.5)
+    normal = "dtype=uint8 is not normalised: mean_r, scale has no effect"
+    assert [normal] == told(caplog, rec, ImageRecordUInt8Iter, scale=2, mean_r=1)
+    assert [normal] == told(caplog, rec, ImageRecordIter, dtype="uint8", scale=2, mean_r=1)
+    normal = "dtype=int8 is not normalised: scale has no effect"
+    assert [normal] == told(caplog, rec, ImageRecordInt8Iter, scale=2, mean_r=1)
+
+
+def test_a_type_that_the_iterator_does_not_have_is_told(rec: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert ["ImageRecordUInt8Iter: dtype=int8 has no effect"] == told(caplog, rec, ImageRecordUInt8Iter, dtype="int8")
+    assert [] == told(caplog, rec, ImageRecordUInt8Iter, dtype="uint8")
+    assert ["ImageRecordInt8Iter: dtype=float16 has no effect"] == told(
+        caplog, rec, ImageRecordInt8Iter, dtype="float16"
+    )
+
+
+def test_float32_is_such_a_type_too(rec: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert ["ImageRecordUInt8Iter: dtype=float32 has no effect"] == told(
+        caplog, rec, ImageRecordUInt8Iter, dtype="float32"
+    )
+
+
+def test_what_is_opened_is_logged_unless_verbose_is_off(rec: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "im2rec"):
+        iterator(rec, engine="pillow").close()
+        assert [] == caplog.messages
+        iterator(rec, engine="pillow", verbose=True).close()
+    assert [f"{rec}: 4 records, 2 threads, engine pillow"] == caplog.messages
+
+
+# The manual's examples
+
+
+@pytest.fixture
+def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder laid out as the manual has it, which is the current one."""
+    folder = tmp_path / "data" / "cifar"
+    folder.mkdir(parents=True)
+    pictures = [encoded(texture(32, 32, seed=n), "PNG") for n in range(10)]
+    write_rec(folder / "train.rec", [image_payload(n, n % 10, content) for n, content in enumerate(pictures)])
+    lines = [f"{n}\t{n}\t{n + 0.5}\t{-n}\t1\t{n}.png\n" for n in range(10)]
+    (folder / "image.lst").write_text("".join(lines))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_the_first_example_of_the_manual_runs_as_it_is_printed(cifar: Path) -> None:
+    def example() -> ImageRecordIter:
+        return ImageRecordIter(
+            path_imgrec="data/cifar/train.rec",
+            mean_img="data/cifar/cifar10_mean.bin",
+            rand_crop="True",
+            rand_mirror="True",
+            shuffle="False",
+            data_shape="(3,28,28)",
+            batch_size="100",
+            preprocess_threads="4",
+            prefetch_buffer="1",
+        )
+
+    with example() as it:
+        (batch,) = list(it)
+
+    assert ((100, 3, 28, 28), np.float32, 90) == (batch.data[0].shape, batch.data[0].dtype, batch.pad)
+    middles = [texture(32, 32, seed=n)[2:30, 2:30].transpose(2, 0, 1) for n in range(10)]
+    mean = decode_single((cifar / "cifar10_mean.bin").read_bytes())
+    assert ("mean_img", np.float32) == (mean.name, mean.array.dtype)
+    assert np.allclose(np.mean(middles, axis=0), mean.array, rtol=1e-6)
+    with example() as again:  # which reads the file
+        assert batch.data[0].tobytes() == again.next().data[0].tobytes()
+
+
+@pytest.mark.usefixtures("cifar")
+def test_the_second_example_of_the_manual_runs_as_it_is_printed() -> None:
+    with ImageRecordIter(
+        path_imgrec="data/cifar/train.rec",
+        data_shape="(3,28,28)",
+        path_imglist="data/cifar/image.lst",
+        label_width="4",
+        batch_size="4",
+    ) as it:
+        batches = list(it)
+
+    assert [(4, 4)] * 3 == [batch.label[0].shape for batch in batches if batch.label]
+    labels = np.concatenate([batch.label[0] for batch in batches if batch.label])
+    assert [[n, n + 0.5, -n, 1] for n in [*range(10), 0, 1]] == labels.tolist()
+    first = texture(32, 32, seed=0)[2:30, 2:30].transpose(2, 0, 1)
+    assert first.tolist() == batches[0].data[0][0].tolist()

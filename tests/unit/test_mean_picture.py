@@ -1,0 +1,141 @@
+"""The mean picture: made of plain pictures of the whole data, or read, and refused when it is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import message_of
+from iterator_helpers import SHAPE, bad_message, centre, iterator, pictures_rec, with_bad
+
+from im2rec import ImageRecordUInt8Iter
+from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
+
+
+@pytest.fixture(scope="module")
+def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0."""
+    return pictures_rec(tmp_path_factory.mktemp("iterator") / "a.rec", 7)
+
+
+def mean_of(count: int = 7) -> np.ndarray[Any, Any]:
+    return np.mean([centre(n).astype(np.float64) for n in range(count)], axis=0)
+
+
+def test_a_missing_mean_picture_is_made_and_subtracted(rec: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mean.bin"
+    with iterator(rec, mean_img=str(path)) as it:
+        first = it.next().data[0]
+
+    assert ["mean.bin"] == [file.name for file in tmp_path.iterdir()]
+    mean = decode_single(path.read_bytes())
+    assert ("mean_img", np.float32, SHAPE) == (mean.name, mean.array.dtype, mean.array.shape)
+    assert np.allclose(mean_of(), mean.array, rtol=1e-6)
+    assert (centre(0) - mean.array).tolist() == first[0].tolist()
+
+
+def test_the_mean_is_of_plain_pictures_of_the_whole_whatever_else_is_asked_for(rec: Path, tmp_path: Path) -> None:
+    def made(name: str, **given: Any) -> bytes:
+        iterator(rec, mean_img=str(tmp_path / name), **given).close()
+        return (tmp_path / name).read_bytes()
+
+    expected = made("plain")
+    assert expected == made("part", num_parts=2)
+    assert expected == made("crop", rand_crop=True, rand_mirror=True, max_random_contrast=0.5, shuffle=True)
+    assert expected == made("normal", mirror=True, mean_r=99, std_g=3, scale=0.5, max_random_illumination=9)
+    assert expected == made("other", layout="NHWC", dtype="float16", brightness=0.5, random_h=9, pca_noise=0.1)
+    assert expected == made("turned", max_rotate_angle=30, max_shear_ratio=0.2, max_random_scale=1.5, inter_method=10)
+    assert expected == made("area", random_resized_crop=True, min_random_area=0.5, max_aspect_ratio=0.2)
+    assert expected == made("int8", dtype="int8")
+    assert expected == made("threads", preprocess_threads=8)
+    assert expected != made("resized", resize=9)
+
+
+def test_the_mean_is_flipped_with_the_picture_it_is_subtracted_from(rec: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "mean.bin")
+    with iterator(rec, mean_img=path) as it, iterator(rec, mean_img=path, mirror=True) as flipped:
+        assert it.next().data[0][..., ::-1].tolist() == flipped.next().data[0].tolist()
+
+
+def test_a_mean_picture_that_is_there_is_read_and_left_as_it_is(rec: Path, tmp_path: Path) -> None:
+    path, mean = tmp_path / "mean.bin", np.arange(144, dtype=np.float32).reshape(SHAPE)
+    for name, array in (("mean_img", mean), (None, mean), ("x", mean.astype(np.uint8))):
+        path.write_bytes(data := encode_arrays([NamedArray(name, array)]))
+        with iterator(rec, mean_img=str(path)) as it:
+            assert (centre(0) - mean).tolist() == it.next().data[0][0].tolist()
+        assert data == path.read_bytes()
+
+
+def test_pictures_of_8_bits_take_no_mean_and_make_none(rec: Path, tmp_path: Path) -> None:
+    with iterator(rec, ImageRecordUInt8Iter, mean_img=str(tmp_path / "mean.bin")) as it:
+        assert centre(0).tolist() == it.next().data[0][0].tolist()
+    assert [] == [*tmp_path.iterdir()]
+
+
+ONE = NamedArray("mean_img", np.ones((3, 8, 8), np.float32))
+AGAIN = "(make or fetch the file again)"
+NO_MEAN = {
+    encode_arrays([ONE, ONE]): "expected one array, found 2 (keep one: mx.nd.save(path, [array]))",
+    b"eight by": f"byte 0: expected the number 0x112 of an array file, found {int.from_bytes(b'eight by', 'little'):#x}"
+    f" {AGAIN}",
+    b"": f"byte 0: expected the number of an array file of 8 bytes, found 0 {AGAIN}",
+}
+
+
+def test_a_mean_picture_of_another_shape_is_refused(rec: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mean.bin"
+    path.write_bytes(data := encode_arrays([ONE]))
+
+    hint = "(remove the file to have it made again)"
+    message = f"{path}: its mean picture is 3,8,8, data_shape is 3,6,8 {hint}"
+    assert message == message_of(iterator, rec, mean_img=str(path))
+    assert data == path.read_bytes()
+
+
+def test_what_is_no_mean_picture_is_named_and_left_as_it_is(rec: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mean.bin"
+    for data, problem in NO_MEAN.items():
+        path.write_bytes(data)
+        assert f"{path}: {problem}" == message_of(iterator, rec, mean_img=str(path))
+        assert data == path.read_bytes()
+
+
+def test_a_mean_picture_that_cannot_be_written_is_named(rec: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+
+    message = f"{folder / 'mean.bin'}: the folder {folder} is missing (make it first)"
+    assert message == message_of(iterator, rec, mean_img=str(folder / "mean.bin"))
+
+
+def test_a_mean_picture_that_cannot_be_read_is_named(rec: Path, tmp_path: Path) -> None:
+    message = f"{tmp_path}: cannot be read: is a directory (check the path)"
+    assert message == message_of(iterator, rec, mean_img=str(tmp_path))
+
+
+def test_a_bad_picture_stops_the_mean_or_is_left_out_of_it(tmp_path: Path) -> None:
+    rec, path = with_bad(tmp_path / "a.rec", 6), tmp_path / "mean.bin"
+
+    assert bad_message(rec, 6) == message_of(iterator, rec, mean_img=str(path))
+    assert ["a.idx", "a.rec"] == sorted(file.name for file in tmp_path.iterdir())
+    iterator(rec, mean_img=str(path), on_error="skip").close()
+    assert np.allclose(mean_of(6), decode_single(path.read_bytes()).array, rtol=1e-6)
+
+
+def test_a_mean_of_nothing_is_refused(tmp_path: Path) -> None:
+    rec = with_bad(tmp_path / "a.rec", *range(7))
+
+    message = message_of(iterator, rec, mean_img=str(tmp_path / "mean.bin"), on_error="skip")
+    assert f"{rec}: holds no picture to make {tmp_path / 'mean.bin'} of" == message
+
+
+def test_a_missing_mean_picture_is_not_made_with_the_numbers_of_mxnet(rec: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mean.bin"
+
+    problem = f"mean_img={path} must exist with rng=mxnet: MXNet draws numbers while it makes one"
+    assert f"{problem} (make it with rng=im2rec first)" == message_of(iterator, rec, mean_img=str(path), rng="mxnet")
+    assert [] == [*tmp_path.iterdir()]
+    iterator(rec, mean_img=str(path)).close()
+    with iterator(rec, mean_img=str(path)) as it, iterator(rec, mean_img=str(path), rng="mxnet") as other:
+        assert it.next().data[0].tolist() == other.next().data[0].tolist()
