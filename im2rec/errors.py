@@ -90,6 +90,9 @@ class CorruptRecordError(Im2RecError):
         return ", ".join(f"{name}{value}" for name, value in known.items() if value is not None)
 
 
+DAMAGED_RECORD = "damaged"  # the reason of a BadRecordError whose bytes are not a valid record
+
+
 class BadRecordError(Im2RecError):
     """A record is whole, or not even that, but gives no picture or no label; *reason* is a stable word for counting.
 

@@ -14,7 +14,16 @@ from typing import NoReturn
 
 import click
 
-from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, InputError, ListFormatError, ParameterError
+from im2rec.errors import (
+    DAMAGED_RECORD,
+    BadRecordError,
+    CorruptRecordError,
+    Im2RecError,
+    IndexFormatError,
+    InputError,
+    ListFormatError,
+    ParameterError,
+)
 from im2rec.storage.paths import reason
 
 DONE, FAILED, USAGE, PROBLEMS, BAD_INPUT, DAMAGED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 5, 130, 143
@@ -75,6 +84,8 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
 def _told(error: BaseException, words: list[str]) -> tuple[int, str]:
     """The exit code and the line for *error*."""
     code = next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)
+    if isinstance(error, BadRecordError) and error.reason == DAMAGED_RECORD:
+        code = DAMAGED
     if code in (INTERRUPTED, TERMINATED):
         what = "terminated" if code == TERMINATED else "interrupted"
         return code, f"{what}; to go on: {shlex.join(['im2rec', *words])}"

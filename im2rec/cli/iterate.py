@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 
 from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, note, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
-from im2rec.errors import ParameterError
+from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.params import GROUPS, ImageRecordParams
 from im2rec.params import from_words, rows
@@ -82,7 +83,7 @@ def command(
 
     Goes over REC as a training loop would, with the parameters of MXNet's iterator as KEY=VALUE, and prints what was
     delivered and a digest of it. REC may be left out when path_imgrec= is given. Exit code 3: records were skipped,
-    or cut short.
+    or cut short. All keys: im2rec iterate --list-params.
 
     \b
     Example:
@@ -91,23 +92,31 @@ def command(
     if list_params:
         console.result("iterate", ParameterTable.all(), params_help())
         return DONE
+    epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
     values = _values(words, options)
-    with _notices(console), KINDS[kind](**values) as it:
+    mean_img = values["mean_img"]
+    if dry_run and mean_img and not Path(mean_img).exists():
+        values["mean_img"] = ""  # which would be made now
+    with _notices(console), _hinted(), KINDS[kind](**values) as it:
+        if not len(it.records):
+            raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="name another .rec")
         folder = sheet or dump or Path()
         if replayed is not None:
-            epoch, ordinal = _epoch_and_record(replayed)
             out = folder / f"epoch{epoch}_record{ordinal}.png"
             shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
             console.result("iterate", shown, render_replay(shown, dry_run=dry_run))
             return DONE
         sinks = _Sinks(it, dump, sheet, force=force, dry_run=dry_run)
+        made = [mean_img] if mean_img != values["mean_img"] else []
         if dry_run:
             summary = dataclasses.replace(summary_of(it), dry_run=True)
         else:
             with console.progress("iterating", share=True) as progress:
                 summary = run(it, epochs=epochs, max_batches=max_batches, sink=sinks.add, progress=progress)
             sinks.finish(summary)
-        summary.written = sinks.names
+        summary.written = ", ".join([*made, *sinks.names])
+        if not len(it):
+            console.warn([f"no batch: {len(it.records)} records are fewer than batch_size={it.batch_size}"])
     console.result("iterate", summary, render(summary))
     return PROBLEMS if summary.skipped or summary.truncated else DONE
 
@@ -131,13 +140,13 @@ class _Sinks:
         self, it: ImageRecordIter, dump: Path | None, sheet: Path | None, *, force: bool, dry_run: bool
     ) -> None:
         self._it = it
-        for folder in {dump, sheet} - {None}:
-            assert folder is not None
-            check_folder_free(folder, force=force)
+        for folder in (dump, sheet):
+            if folder is not None:
+                check_folder_free(folder, force=force)
         self._dump = BatchFolder(dump, force=force) if dump and not dry_run else None
         self._sheet = SheetFolder(sheet, it, force=force) if sheet and not dry_run else None
         named = [f"{dump / MANIFEST} and its batches" if dump else "", f"{sheet} (sheets)" if sheet else ""]
-        self.names = ", ".join(name for name in named if name)
+        self.names = [name for name in named if name]
 
     def add(self, epoch: int, batch: Any) -> None:
         for sink in (self._dump, self._sheet):
@@ -153,8 +162,11 @@ def _values(words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     """The parameters of the iterator out of words and options; what is not given is filled in."""
     keys = list(words)
     also = {"batch_size": options["batch_size"], "data_shape": options["data_shape"]}
-    if keys and ("=" not in keys[0] or Path(keys[0]).exists()):
+    if keys and ("=" not in keys[0] or os.path.exists(keys[0])):  # noqa: PTH110 - False for a name that is too long
         also["path_imgrec"] = keys.pop(0)
+    for word in keys:
+        if "=" not in word and os.path.exists(word):  # noqa: PTH110 - as above
+            raise ParameterError(f"{word!r} is not KEY=VALUE", hint="join several .rec to one word with ';'")
     given = {word.partition("=")[0] for word in keys} | {name for name, value in also.items() if value is not None}
     if "path_imgrec" not in given:
         raise ParameterError("REC is missing", hint="im2rec iterate REC [KEY=VALUE]...")
@@ -177,6 +189,16 @@ def _epoch_and_record(words: str) -> tuple[int, int]:
     if set(numbers) != {"epoch", "record"} or min(numbers.values()) < 0:
         raise ParameterError(f"--replay {words} must be epoch=E,record=N, both counted from 0")
     return numbers["epoch"], numbers["record"]
+
+
+@contextlib.contextmanager
+def _hinted() -> Iterator[None]:
+    """Tell with the error of a bad record that there is a way past it."""
+    try:
+        yield
+    except BadRecordError as error:
+        error.hint = error.hint or "on_error=skip counts such records and goes on"
+        raise
 
 
 @contextlib.contextmanager

@@ -93,7 +93,14 @@ class BatchIterator(abc.ABC, Generic[T]):
             self._stop()  # an interrupt, say: the next call begins again at this batch
             raise
         self._done += 1
-        self._current = self._batch(made)
+        try:
+            self._current = self._batch(made)
+        except Exception:
+            raise  # of this batch, which is behind us
+        except BaseException:
+            self._done -= 1
+            self._stop()
+            raise
         return self._current
 
     def reset(self) -> None:

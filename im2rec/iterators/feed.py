@@ -6,27 +6,29 @@ the iterator that is fed.
 
 from __future__ import annotations
 
-import concurrent.futures
+import math
 from collections.abc import Generator, Iterator
 from itertools import count
 from typing import NamedTuple
 
-from im2rec.iterators.loader import Arrays, Flaw, Loader, Wanted, new_arrays
-from im2rec.iterators.memory import MemoryPool
+from im2rec.iterators.crew import Crew, Job, Place, Processes, Threads
+from im2rec.iterators.loader import Arrays, Flaw, Loader, Wanted
+from im2rec.iterators.memory import BatchLayout
 from im2rec.iterators.order import Order, Split
-from im2rec.iterators.params import MXNET, ImageRecordParams
+from im2rec.iterators.params import AUTO, MXNET, PROCESSES, THREADS, ImageRecordParams
 from im2rec.iterators.pipeline import in_order, pieces_of
 from im2rec.iterators.records import Records
 from im2rec.iterators.replayed_rows import ReplayedRows
 
 _MIB = 1 << 20
+_SMALL_PICTURE = 3 * 160 * 160  # values; of larger ones decoding takes so long that threads hardly wait for each other
+_MANY_RECORDS = 10_000  # fewer are read before processes have started
 
 
 class Made(NamedTuple):
-    """The arrays of a batch, the number of filler rows at its end, and what was wrong with its records, by row."""
+    """A finished batch, and what was wrong with its records, by row."""
 
-    arrays: Arrays
-    pad: int
+    job: Job
     flaws: list[Flaw]
 
 
@@ -38,35 +40,31 @@ class Feed:
         self._loader = loader
         self._params = params
         self._row_shape = row_shape
-        self._spare: list[Arrays] = []
-        self._memory = MemoryPool(params.prefetch_buffer + 2)
+        self._spare: list[Place] = []
         in_blocks = params.shuffle and params.shuffle_chunk_size > 0
         starts = records.block_starts(params.shuffle_chunk_size * _MIB) if in_blocks else None
         self.blocks = len(starts) - 1 if starts is not None else 0
         self.order = Order(len(records), params, starts)
         self.replayed = ReplayedRows(records, loader, params) if params.rng == MXNET else None
-        self._pool = concurrent.futures.ThreadPoolExecutor(params.preprocess_threads, "im2rec-decode")
+        self.backend = chosen_backend(params, len(records))
+        layout = BatchLayout((params.batch_size, *row_shape), params.dtype or "float32", loader.label_width)
+        crew = Processes if self.backend == PROCESSES else Threads
+        self._crew: Crew = crew(loader, layout, params.preprocess_threads, params.prefetch_buffer)
 
     def run(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Generator[Made, None, None]:
         """Batches from *batch* of *epoch* on, of which *splits* were delivered before, and the epochs behind it."""
-        finished = in_order(
-            self._pool, self._load, self._jobs(epoch, batch, splits), ahead=self._params.prefetch_buffer
-        )
+        jobs = self._jobs(epoch, batch, splits)
+        workers, ahead = self._params.preprocess_threads, self._params.prefetch_buffer
+        finished = in_order(self._crew.pool, self._crew.load, jobs, workers=workers, ahead=ahead)
         try:
-            for (arrays, pad), flaws in finished:
-                yield Made(arrays, pad, [flaw for piece in flaws for flaw in piece])
+            yield from map(_made, finished)  # a loop's variable would hold a batch while the next is waited for
         finally:
             finished.close()
 
-    def _load(self, job: tuple[Arrays, int], piece: list[Wanted]) -> list[Flaw]:
-        return self._loader.load(job[0], piece)
-
-    def _jobs(
-        self, epoch: int, batch: int, splits: tuple[Split, ...]
-    ) -> Iterator[tuple[tuple[Arrays, int], list[list[Wanted]]]]:
+    def _jobs(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[Job, list[list[Wanted]]]]:
         rows = self.replayed.rows(epoch, batch) if self.replayed else self._rows(epoch, batch, splits)
         for wanted, pad in rows:
-            yield (self._arrays(len(wanted)), pad), pieces_of(wanted, self._params.preprocess_threads)
+            yield Job(self._place(len(wanted)), pad), pieces_of(wanted, self._params.preprocess_threads)
 
     def _rows(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[list[Wanted], int]]:
         """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
@@ -81,26 +79,38 @@ class Feed:
             if current.empty_for_ever:
                 return
 
-    def _arrays(self, filled: int) -> Arrays:
-        """Arrays for a batch; rows from *filled* on are zero."""
-        params = self._params
-        if self._spare:
-            arrays = self._spare.pop()
-        else:
-            data = self._memory.empty((params.batch_size, *self._row_shape), params.dtype or "float32")
-            arrays = new_arrays(params.batch_size, self._loader.label_width, data)
-        for array in arrays:
+    def _place(self, filled: int) -> Place:
+        """A place for a batch; rows from *filled* on are zero."""
+        place = self._spare.pop() if self._spare else self._crew.place()
+        for array in place.arrays:
             array[filled:] = 0
-        return arrays
+        return place
 
-    def take_back(self, arrays: Arrays | None) -> None:
-        """Use *arrays* again for a later batch."""
-        if arrays is not None:
-            self._spare.append(arrays)
+    def taken(self, made: Made) -> Arrays:
+        """The arrays of a batch that goes to the caller, to keep."""
+        return self._crew.given_away(made.job.place)
+
+    def take_back(self, made: Made | None) -> None:
+        """Use the place of *made* again for a later batch."""
+        if made is not None:
+            self._spare.append(made.job.place)
 
     def shut_down(self, *, wait: bool) -> None:
-        """End the threads; what was not begun is cancelled."""
-        self._pool.shutdown(wait=wait, cancel_futures=True)
+        """End threads and processes; what was not begun is cancelled."""
+        self._crew.end(wait=wait)
+
+
+def _made(finished: tuple[Job, list[list[Flaw]]]) -> Made:
+    job, flaws = finished
+    return Made(job, [flaw for piece in flaws for flaw in piece])
+
+
+def chosen_backend(params: ImageRecordParams, records: int) -> str:
+    """THREADS or PROCESSES; ``auto`` takes processes for small pictures, of which there are many."""
+    if params.backend != AUTO:
+        return params.backend
+    small = math.prod(params.shape) <= _SMALL_PICTURE
+    return PROCESSES if small and records >= _MANY_RECORDS and params.preprocess_threads > 1 else THREADS
 
 
 def close_up(made: Made, bad: list[int], *, zeros: bool) -> int:
@@ -110,11 +120,12 @@ def close_up(made: Made, bad: list[int], *, zeros: bool) -> int:
     """
     if not bad:
         return 0
-    size = len(made.arrays.ids)
+    (_, arrays), pad = made.job
+    size = len(arrays.ids)
     good = [row for row in range(size) if row not in set(bad)]
-    own = [row for row in good if row < size - made.pad]
+    own = [row for row in good if row < size - pad]
     filler = (own * len(bad))[: len(bad)] if not zeros else []
-    for array in made.arrays:
+    for array in arrays:
         array[: len(good) + len(filler)] = array[good + filler]
         array[len(good) + len(filler) :] = 0
-    return sum(row < size - made.pad for row in bad)
+    return sum(row < size - pad for row in bad)

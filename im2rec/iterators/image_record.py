@@ -22,11 +22,11 @@ from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.blocks import mixing
 from im2rec.iterators.feed import Feed, Made, close_up
 from im2rec.iterators.labels import load_labels
-from im2rec.iterators.loader import Arrays, Flaw, Loader
+from im2rec.iterators.loader import Flaw, Loader
 from im2rec.iterators.mean_picture import mean_picture
 from im2rec.iterators.notices import notices
 from im2rec.iterators.order import Epoch, Split
-from im2rec.iterators.params import KEEP, RAISE, ImageRecordParams
+from im2rec.iterators.params import KEEP, RAISE, ROLL_OVER, ImageRecordParams
 from im2rec.iterators.records import Records
 from im2rec.params import from_mapping
 
@@ -120,7 +120,7 @@ class ImageRecordIter(BatchIterator[Made]):
         self._feed = Feed(records, self._loader, params, self._row_shape())
         # Nobody may ever call close(): the threads end with the iterator, and do not keep it alive.
         self._ended = weakref.finalize(self, self._feed.shut_down, wait=False)
-        self._lent: Arrays | None = None
+        self._lent: Made | None = None
         self._splits: tuple[Split, ...] = (Split(params.num_parts, 0),)
         self._fingerprint = state.Fingerprint.of(
             params, records, self._labels, engine=self.engine, mean=_checksum(mean)
@@ -133,7 +133,7 @@ class ImageRecordIter(BatchIterator[Made]):
         names = ", ".join(str(file.path) for file in records.files)
         _LOG.info("%s: %d records, %d threads, engine %s", names, len(records), params.preprocess_threads, self.engine)
         if len(records.left_out):
-            _LOG.info("%d records with labels and no picture are left out", len(records.left_out))
+            _LOG.info("left out, as they hold labels and no picture: %d", len(records.left_out))
         if self._feed.blocks:
             here, full = mixing(self._feed.blocks, params.batch_size)
             _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", here, self._feed.blocks, full)
@@ -170,14 +170,16 @@ class ImageRecordIter(BatchIterator[Made]):
     def _batch(self, made: Made) -> DataBatch:
         if self._params.reuse_buffers:
             self._feed.take_back(self._lent)
-            self._lent = made.arrays
+            self._lent = made
         bad = [flaw for flaw in made.flaws if not flaw.kept]
-        if bad and self._params.on_error == RAISE:
-            raise bad[0].error
+        # Filler was an error in its own place already; rows that rolled over have no other one.
+        own = self.batch_size - (made.job.pad if self._params.policy != ROLL_OVER else 0)
+        if self._params.on_error == RAISE and (told := [flaw for flaw in bad if flaw.row < own]):
+            raise told[0].error
         for flaw in made.flaws:
             self._count(flaw)
-        pad = made.pad + close_up(made, [flaw.row for flaw in bad], zeros=self._params.policy == KEEP)
-        data, label, ids = made.arrays
+        pad = made.job.pad + close_up(made, [flaw.row for flaw in bad], zeros=self._params.policy == KEEP)
+        data, label, ids = self._feed.taken(made)
         return DataBatch([data], [label], pad, ids)
 
     def _count(self, flaw: Flaw) -> None:

@@ -58,7 +58,7 @@ class HeaderLabels:
         """The first labels of a record; one notice when there are more."""
         labels = np.atleast_1d(np.asarray(header.label, np.float32))
         if len(labels) < self.width:
-            problem = f"has {len(labels)} labels, label_width={self.width} needs more"
+            problem = f"has {len(labels)} label{'s' * (len(labels) != 1)}, label_width={self.width} needs more"
             raise BadRecordError(problem, reason="too few labels", hint=f"set label_width={len(labels)}")
         if len(labels) > self.width and not self._told:
             self._told = True

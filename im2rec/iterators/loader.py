@@ -95,7 +95,7 @@ class Loader:
             plan = want.plan or self.plan(_size(image), self.draws(want.epoch, want.ordinal))
             self._augmenter.write(image, plan, arrays.data[want.row])
         except ImageError as error:
-            bad = BadRecordError(f"the picture {error.problem}", reason=error.reason, hint=error.hint)
+            bad = bad_picture(error)
         except BadRecordError as error:
             bad = error
         else:
@@ -121,6 +121,13 @@ class Loader:
     def plan(self, size: Size, draws: Draws) -> Plan:
         """Everything that is drawn for a picture of *size*. Raises ImageError for one that is too small."""
         return self._augmenter.plan(size, draws)
+
+
+def bad_picture(error: ImageError) -> BadRecordError:
+    """*error* as what is said of a record."""
+    # Most problems are said of a picture; some name it, or say that there is none.
+    problem = error.problem if error.problem.startswith(("the picture", "holds no")) else f"the picture {error.problem}"
+    return BadRecordError(problem, reason=error.reason, hint=error.hint)
 
 
 def _size(image: Image) -> Size:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ from im2rec.iterators.loader import Loader, Wanted, new_arrays
 from im2rec.iterators.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.iterators.pipeline import in_order
 from im2rec.iterators.records import Records
-from im2rec.storage.paths import AsideFile, read_file, reading
+from im2rec.storage.paths import AsideFile, read_file, reading, refuse_existing
 
 NAME = "mean_img"
 _OFF = (
@@ -62,6 +63,7 @@ def mean_picture(records: Records, labels: Labels, params: ImageRecordParams, en
         if params.rng == MXNET:
             problem = f"mean_img={path} must exist with rng={MXNET}: MXNet draws numbers while it makes one"
             raise ParameterError(problem, hint=f"make it with rng={OURS} first")
+        refuse_existing([path], force=True)
         _LOG.info("computing the mean picture of %d records: %s", len(records), path)
         mean = _computed(records, labels, params, engine)
         with AsideFile(path, force=True) as file:  # other processes may make the same one
@@ -104,7 +106,9 @@ def _computed(records: Records, labels: Labels, params: ImageRecordParams, engin
     total, count = np.zeros(params.shape, np.int64), 0
     with concurrent.futures.ThreadPoolExecutor(params.preprocess_threads, "im2rec-mean") as pool:
         jobs = _jobs(records)
-        summed = in_order(pool, lambda _, piece: _sum(loader, params, piece), jobs, ahead=4 * params.preprocess_threads)
+        threads = params.preprocess_threads
+        work = functools.partial(_sum, loader, params)
+        summed = in_order(pool, work, jobs, workers=threads, ahead=4 * threads)
         for _, pieces in summed:
             for picture_sum, pictures in pieces:
                 total += picture_sum
@@ -120,7 +124,7 @@ def _jobs(records: Records) -> Iterator[tuple[int, list[list[int]]]]:
         yield start, [records.ordinals(positions).tolist()]
 
 
-def _sum(loader: Loader, params: ImageRecordParams, ordinals: list[int]) -> tuple[npt.NDArray[np.int64], int]:
+def _sum(loader: Loader, params: ImageRecordParams, _: int, ordinals: list[int]) -> tuple[npt.NDArray[np.int64], int]:
     rows = len(ordinals)
     arrays = new_arrays(rows, loader.label_width, np.zeros((rows, *params.shape), np.uint8))
     flaws = loader.load(arrays, [Wanted(row, ordinal, 0) for row, ordinal in enumerate(ordinals)])

@@ -14,30 +14,58 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from im2rec.iterators.loader import Arrays
+
 Block = npt.NDArray[np.uint8]
+_ALIGNED = 4096  # arrays begin where a page does
+
+
+class BatchLayout:
+    """Where the arrays of a batch lie in ``size`` bytes: data of *shape* (rows first) and *dtype*, labels, ids."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str, label_width: int) -> None:
+        rows = shape[0]
+        label = (rows,) if label_width == 1 else (rows, label_width)
+        self._arrays = ((shape, dtype), (label, "float32"), ((rows,), "uint64"))
+        sizes = [math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in self._arrays]
+        self._starts = np.cumsum([0, *(-(-size // _ALIGNED) * _ALIGNED for size in sizes)]).tolist()
+        self._sizes = sizes
+        self.size: int = self._starts[-1]
+
+    def arrays(self, memory: Any) -> Arrays:
+        """The arrays in *memory*, a uint8 array."""
+        found = [
+            memory[start : start + size].view(dtype).reshape(shape)
+            for start, size, (shape, dtype) in zip(self._starts, self._sizes, self._arrays, strict=False)
+        ]
+        return Arrays(*found)
+
+
+def unseen(blocks: list[Block]) -> list[int]:
+    """Which of *blocks* nobody looks at: every view of an array holds the array that owns the memory."""
+    return [number for number, references in enumerate(_references(blocks)) if references == _UNSEEN]
+
+
+def _references(blocks: list[Block]) -> list[int]:
+    return [sys.getrefcount(block) for block in blocks]
+
+
+_UNSEEN = _references([np.empty(0, np.uint8)])[0]  # references to a block that only its list knows of
 
 
 class MemoryPool:
-    """Blocks of memory of one size; at most *spare* of them are kept while they are not in use. Not for threads."""
+    """Blocks of memory of one *layout*; at most *spare* of them are kept while they are not in use. Not for threads."""
 
-    def __init__(self, spare: int) -> None:
+    def __init__(self, layout: BatchLayout, spare: int) -> None:
+        self._layout = layout
         self._spare = spare
-        self._blocks: list[Block] = [np.empty(0, np.uint8)]
-        self._unseen = self._references()[0]  # how many references a block has that only the pool knows of
-        self._blocks.clear()
+        self._blocks: list[Block] = []
 
-    def empty(self, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-        """An array of *shape* and *dtype*, its content left over from earlier ones; C-contiguous."""
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        # Every view of an array holds the array that owns the memory, and so adds a reference to the block.
-        free = [number for number, count in enumerate(self._references()) if count == self._unseen]
-        if not free or len(self._blocks[free[0]]) != size:
-            self._blocks.insert(0, np.empty(size, np.uint8))
-            return self._blocks[0].view(dtype).reshape(shape)
-        block = self._blocks[free[0]]
+    def arrays(self) -> Arrays:
+        """The arrays of a batch, their content left over from earlier ones."""
+        free = unseen(self._blocks)
         for number in reversed(free[1 + self._spare :]):
             del self._blocks[number]
-        return block.view(dtype).reshape(shape)
-
-    def _references(self) -> list[int]:
-        return [sys.getrefcount(block) for block in self._blocks]
+        if not free:
+            self._blocks.append(np.empty(self._layout.size, np.uint8))
+        return self._layout.arrays(self._blocks[free[0] if free else -1])

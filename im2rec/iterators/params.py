@@ -14,6 +14,7 @@ CHANNELS = (1, 3, 4)
 IMAGES, ALL = "images", "all"
 PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
 RAISE, SKIP, WARN = "raise", "skip", "warn"
+AUTO, THREADS, PROCESSES = "auto", "threads", "processes"
 OURS, MXNET = "im2rec", "mxnet"
 _ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
 
@@ -94,7 +95,7 @@ class BackendParams:
 
     preprocess_threads: int = param(
         4,
-        doc="Threads that decode.",
+        doc="Threads, or processes, that decode.",
         low=1,
         high=1024,
         reference="differs: not lowered to half of the CPUs; changes no picture",
@@ -117,6 +118,12 @@ class BackendParams:
         OURS,
         doc="mxnet: the order, parts and random numbers of an MXNet run with one decode thread.",
         choices=(OURS, MXNET),
+        reference="ours",
+    )
+    backend: str = param(
+        AUTO,
+        doc="threads or processes that decode; auto: processes for small pictures, of which there are many.",
+        choices=(AUTO, THREADS, PROCESSES),
         reference="ours",
     )
     ctx: str | None = param(None, doc="Has no effect here.", choices=("cpu", "gpu"), reference="no effect")

@@ -36,7 +36,8 @@ class Permutation:
     def __call__(self, places: npt.NDArray[Any]) -> Positions:
         """What stands at *places*, each 0 .. count-1: int64, of the same shape."""
         if self._table is not None:
-            return self._table[places]
+            here: Positions = self._table[places]
+            return here
         values = self._walk(np.asarray(places).astype(np.uint64))
         while len(outside := np.flatnonzero(values >= self._count)):
             values[outside] = self._walk(values[outside])

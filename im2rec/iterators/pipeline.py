@@ -3,50 +3,104 @@
 from __future__ import annotations
 
 import concurrent.futures
-import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 J = TypeVar("J")
 P = TypeVar("P")
 R = TypeVar("R")
+_IN_QUEUE = 2  # pieces for each worker that are the pool's; the others wait here
 
 
 def in_order(
-    pool: concurrent.futures.Executor, work: Callable[[J, P], R], jobs: Iterable[tuple[J, list[P]]], *, ahead: int
+    pool: concurrent.futures.Executor,
+    work: Callable[[J, P], R],
+    jobs: Iterable[tuple[J, list[P]]],
+    *,
+    workers: int,
+    ahead: int,
 ) -> Generator[tuple[J, list[R]], None, None]:
     """Yield each job with the results of ``work(job, piece)`` for its pieces, in order.
 
     While the consumer is busy with a job, at most *ahead* later ones are in work or finished. *jobs* is drawn as they
-    are started. Closing the generator cancels what was not begun and waits for what was. *pool* is the caller's.
+    are started. Closing the generator cancels what was not begun, and does not wait for what was: it may be collected
+    by one of the very threads that are at work. *pool* has so many *workers* and is the caller's.
     """
-    owner = os.getpid()
+    line: _Line[J, P, R] = _Line(pool, work, _IN_QUEUE * workers)
     in_flight: deque[tuple[J, list[concurrent.futures.Future[R]]]] = deque()
     try:
         for job, pieces in jobs:
-            in_flight.append((job, [pool.submit(work, job, piece) for piece in pieces]))
+            in_flight.append((job, [line.join(job, piece) for piece in pieces]))
             if len(in_flight) > ahead:
                 yield _finished(in_flight)
         while in_flight:
             yield _finished(in_flight)
     finally:
-        futures = [future for _, pieces in in_flight for future in pieces]
-        running = [future for future in futures if not future.cancel()]
-        if os.getpid() == owner:  # in a forked child nobody is at work
-            # What runs still writes into its arrays: they must not be handed on before it has ended.
-            concurrent.futures.wait(running)
+        line.cancel()
 
 
 def _finished(in_flight: deque[tuple[J, list[concurrent.futures.Future[R]]]]) -> tuple[J, list[R]]:
-    """The oldest job, when it is done. It stays in flight while it is waited for, to be cancelled with the others."""
-    job, futures = in_flight[0]
-    results = [future.result() for future in futures]
-    in_flight.popleft()
-    return job, results
+    """The oldest job, when it is done."""
+    results = [future.result() for future in in_flight[0][1]]
+    return in_flight.popleft()[0], results
 
 
-def pieces_of(items: list[P], workers: int, least: int = 4) -> list[list[P]]:
-    """*items* in pieces, several for each of *workers* so that they end together, but of *least* items and more."""
-    size = max(least, -(-len(items) // (4 * workers)))
+class _Line(Generic[J, P, R]):
+    """Pieces in the order they came, of which a few at a time are in the pool.
+
+    When a program ends, Python has pools work off what is in their queues: this keeps them short. What waits here is
+    then cancelled.
+    """
+
+    def __init__(self, pool: concurrent.futures.Executor, work: Callable[[J, P], R], most: int) -> None:
+        self._pool = pool
+        self._work = work
+        self._most = most
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[concurrent.futures.Future[R], J, P]] = deque()
+        self._begun = 0
+
+    def join(self, job: J, piece: P) -> concurrent.futures.Future[R]:
+        """The result to come."""
+        future: concurrent.futures.Future[R] = concurrent.futures.Future()
+        self._waiting.append((future, job, piece))
+        self._begin()
+        return future
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._begun >= self._most or not self._waiting:
+                return
+            self._begun += 1
+            first = self._waiting.popleft()
+        try:
+            self._pool.submit(self._do, *first)
+        except RuntimeError:  # the pool was shut down, or the program ends
+            first[0].cancel()
+            self.cancel()
+
+    def _do(self, future: concurrent.futures.Future[R], job: J, piece: P) -> None:
+        try:
+            if future.set_running_or_notify_cancel():
+                future.set_result(self._work(job, piece))
+        except BaseException as error:  # noqa: BLE001 - raised at the consumer, in its place
+            future.set_exception(error)
+        finally:
+            with self._lock:
+                self._begun -= 1
+            self._begin()
+
+    def cancel(self) -> None:
+        """Forget what was not begun."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, deque()
+        for future, _, _ in waiting:
+            future.cancel()
+
+
+def pieces_of(items: list[P], workers: int, least: int = 8) -> list[list[P]]:
+    """*items* in pieces, two for each of *workers* so that they end together, but of *least* items and more."""
+    size = max(least, -(-len(items) // (2 * workers)))
     return [items[start : start + size] for start in range(0, len(items), size)]

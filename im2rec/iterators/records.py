@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from im2rec.errors import BadRecordError, CorruptRecordError, InputError, ParameterError
+from im2rec.errors import DAMAGED_RECORD, BadRecordError, CorruptRecordError, InputError, ParameterError
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, RawHeader
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.iterators.params import IMAGES, ImageRecordParams
@@ -85,7 +86,7 @@ class Records:
         if places and all(place.file is places[0].file for place in places):
             try:
                 return list(places[0].file.read_many([place.record for place in places]))
-            except CorruptRecordError:
+            except (CorruptRecordError, InputError):
                 pass  # one by one, to learn which
         return [self._record(place) for place in places]
 
@@ -94,6 +95,9 @@ class Records:
             return place.file[place.record]
         except CorruptRecordError as error:
             return damaged(error, place)
+        except InputError as error:  # the disk, or the network behind it
+            problem = error.problem.removeprefix(f"{place.file.path}: ")
+            return place.named(BadRecordError(problem, reason="unreadable", hint=error.hint))
 
     def headers(self) -> Iterator[tuple[int, RawHeader]]:
         """Ordinal and header of every record that is iterated over, in order; damaged ones are left out."""
@@ -107,11 +111,17 @@ class Records:
 
     def block_starts(self, block_bytes: int) -> Positions:
         """The first position of each block of so many bytes of the files, and the number of positions."""
-        ordinals = self.ordinals(np.arange(len(self)))
-        blocks = np.concatenate([file.offsets // block_bytes for file in self.files])[ordinals]
-        file = np.searchsorted(self._first, ordinals, side="right")
-        starts = 1 + np.flatnonzero((blocks[1:] != blocks[:-1]) | (file[1:] != file[:-1]))
-        return np.concatenate([[0], starts, [len(self)]])
+        starts, last = [], (-1, -1)
+        for start in range(0, len(self), _HEADS_AT_ONCE):
+            ordinals = self.ordinals(np.arange(start, min(start + _HEADS_AT_ONCE, len(self))))
+            files = np.searchsorted(self._first, ordinals, side="right") - 1
+            for number in np.unique(files).tolist():
+                here = np.flatnonzero(files == number)
+                blocks = self.files[number].offsets[ordinals[here] - self._first[number]] // block_bytes
+                changes = np.flatnonzero(np.diff(blocks, prepend=last[1] if number == last[0] else -1))
+                starts.append(start + here[changes])
+                last = number, int(blocks[-1])
+        return np.concatenate([*starts, [len(self)]])
 
     def _without_pictures(self) -> Iterator[int]:
         """Ordinals of records that have labels in a vector, and nothing behind it."""
@@ -143,7 +153,7 @@ def _heads(file: RecordFile, records: list[int]) -> Iterator[tuple[int, Head]]:
 
 def damaged(error: CorruptRecordError, place: Place) -> BadRecordError:
     """*error* as what a consumer of pictures gets."""
-    bad = place.named(BadRecordError(error.problem, reason="damaged", hint=error.hint))
+    bad = place.named(BadRecordError(error.problem, reason=DAMAGED_RECORD, hint=error.hint))
     bad.offset = error.offset if error.offset is not None else place.offset + HEAD_BYTES
     return bad
 
@@ -163,12 +173,12 @@ def _pairs(path_imgrec: str, path_imgidx: str) -> list[tuple[Path, Path | None]]
 def _paths(word: str) -> list[Path]:
     """The files that one word of ``path_imgrec`` means."""
     path = Path(word)
-    if path.is_dir():
+    if os.path.isdir(word):  # noqa: PTH112 - False for a name that is too long, as below
         files = sorted(file for file in path.glob("*.rec") if file.is_file())
         if not files:
             raise InputError(f"{path}: holds no *.rec", hint="name a .rec, or a folder of them")
         return files
-    if not path.exists() and glob.has_magic(word):
+    if not os.path.exists(word) and glob.has_magic(word):  # noqa: PTH110
         found = map(Path, glob.glob(word))  # noqa: PTH207 - the pattern may be absolute
         files = sorted(path for path in found if path.suffix not in _NO_RECORDS)
         if not files:

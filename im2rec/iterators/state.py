@@ -31,6 +31,7 @@ _FREE = (
     "preprocess_threads",
     "prefetch_buffer",
     "reuse_buffers",
+    "backend",
     "round_batch",  # in last_batch
     "ctx",
     "device_id",

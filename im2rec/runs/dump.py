@@ -41,7 +41,8 @@ class BatchFolder:
         self._batches: list[dict[str, Any]] = []
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / MANIFEST).unlink(missing_ok=True)  # what it says is soon no longer so
+            for earlier in (folder / MANIFEST, *folder.glob("batch_*.npz")):
+                earlier.unlink(missing_ok=True)
 
     def add(self, epoch: int, batch: DataBatch) -> None:
         """Write the next batch. Raises OutputError."""

@@ -14,9 +14,9 @@ from im2rec.augment.draws import Draws, Float
 from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.loader import Wanted, new_arrays
+from im2rec.iterators.loader import Wanted, bad_picture, new_arrays
 from im2rec.iterators.params import MXNET
-from im2rec.storage.paths import AsideFile
+from im2rec.storage.paths import AsideFile, writing
 
 
 class RecordedDraws(Draws):
@@ -24,6 +24,7 @@ class RecordedDraws(Draws):
 
     def __init__(self, draws: Draws) -> None:
         self._draws = draws
+        self.sequential = draws.sequential
         self.values: dict[str, float] = {}
 
     def _kept(self, name: str, attempt: int, value: Any) -> Any:
@@ -84,9 +85,7 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
         image, _ = it.loader.decoded(record.content)
         plan = it.loader.plan(Size(image.shape[1], image.shape[0]), draws)
     except ImageError as error:
-        problem = f"the picture {error.problem}"
-        bad = BadRecordError(problem, reason=error.reason, hint=error.hint)
-        raise place.named(bad, record.header.id) from None
+        raise place.named(bad_picture(error), record.header.id) from None
     arrays = new_arrays(
         1, it.loader.label_width, np.zeros((1, *it.provide_data[0].shape[1:]), it.provide_data[0].dtype)
     )
@@ -122,6 +121,8 @@ def _check(it: ImageRecordIter, ordinal: int) -> None:
 def _write_png(picture: Any, out: Path, *, force: bool) -> None:
     encoded = io.BytesIO()
     Image.fromarray(picture).save(encoded, "PNG")
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
     with AsideFile(out, force=force) as file:
         file.write(encoded.getvalue())
 

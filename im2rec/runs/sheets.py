@@ -20,6 +20,8 @@ class SheetFolder:
         self._count = 0
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            for earlier in folder.glob("sheet_*.png") if force else ():
+                earlier.unlink(missing_ok=True)
 
     def add(self, epoch: int, batch: DataBatch) -> None:
         """Write the sheet of the next batch. Raises OutputError, when it exists and *force* is not given."""

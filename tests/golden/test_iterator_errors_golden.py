@@ -46,7 +46,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
             " (Labels of a record; auto: as many as the first one has. Longer vectors give their first ones.)"
         ),
     ),
-    8: ("below range", ParameterError, "preprocess_threads=0 must be 1 to 1024 (Threads that decode.)"),
+    8: ("below range", ParameterError, "preprocess_threads=0 must be 1 to 1024 (Threads, or processes, that decode.)"),
     9: ("not a bool", ParameterError, "shuffle=maybe must be 0 or 1"),
     11: ("two dims", ParameterError, "data_shape=6,8 must be channels, height and width, each 1 or more"),
     12: ("zero dim", ParameterError, "data_shape=3,0,8 must be channels, height and width, each 1 or more"),
@@ -71,7 +71,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     18: (
         "label_width 2 on scalar labels",
         BadRecordError,
-        "data/pos7.rec, record 0, id 0, byte 0: has 1 labels, label_width=2 needs more (set label_width=1)",
+        "data/pos7.rec, record 0, id 0, byte 0: has 1 label, label_width=2 needs more (set label_width=1)",
     ),
     20: ("part_index too large", ParameterError, "part_index=2 must be 0 to 1 with num_parts=2"),
     21: (
@@ -121,7 +121,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     31: (
         "corrupt image",
         BadRecordError,
-        "data/corrupt5.rec, record 2, id 2, byte 356: the picture holds no picture that can be read",
+        "data/corrupt5.rec, record 2, id 2, byte 356: holds no picture that can be read",
     ),
     33: ("unknown augmenter", ParameterError, "aug_seq=nope must be aug_default (The sequence of augmentations.)"),
     34: (

@@ -122,7 +122,7 @@ def test_too_few_labels_are_an_error_in_their_place(tmp_path: Path) -> None:
     with iterator(path) as it, pytest.raises(BadRecordError) as caught:
         it.next()
     where = f"{path}, record 1, id 1, byte {caught.value.offset}"
-    assert f"{where}: has 1 labels, label_width=2 needs more (set label_width=1)" == str(caught.value)
+    assert f"{where}: has 1 label, label_width=2 needs more (set label_width=1)" == str(caught.value)
     with iterator(path, on_error="skip") as it:
         assert [[1, 2], [4, 5], [1, 2]] == labels(it.next())
 

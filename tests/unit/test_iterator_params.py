@@ -38,7 +38,7 @@ OURS = {
     "Dataset": ["records"],
     "Batch": ["last_batch", "equal_batches", "layout"],
     "Augmentation": ["shuffle_scope"],
-    "Backend": ["reuse_buffers", "engine", "rng"],
+    "Backend": ["reuse_buffers", "backend", "engine", "rng"],
     "Auxiliary": ["on_error", "on_truncated"],
 }
 REQUIRED = {"path_imgrec": "a.rec", "data_shape": (3, 28, 28), "batch_size": 2}
@@ -245,7 +245,7 @@ REFUSED = {
     " max_crop_size (leave one of the two out)",
     "random_resized_crop=1 max_random_scale=2": "random_resized_crop=1 excludes min_random_scale and"
     " max_random_scale (leave one of the two out)",
-    "preprocess_threads=0": "preprocess_threads=0 must be 1 to 1024 (Threads that decode.)",
+    "preprocess_threads=0": "preprocess_threads=0 must be 1 to 1024 (Threads, or processes, that decode.)",
     "prefetch_buffer=0": "prefetch_buffer=0 must be 1 to 1024 (Batches made ahead of the one asked for.)",
     "engine=cuda": "engine=cuda must be auto, opencv, pillow or reference (What resizes and warps;"
     " reference: MXNet's own arithmetic, slow and exact.)",

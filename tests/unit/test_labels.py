@@ -97,7 +97,8 @@ def test_too_few_labels_are_an_error_that_says_how_many_there_are(tmp_path: Path
     for header, count in ((headers[1], 1), (headers[2], 2)):
         with pytest.raises(BadRecordError) as caught:
             labels.of(header)
-        assert f"has {count} labels, label_width=3 needs more (set label_width={count})" == str(caught.value)
+        labelled = "1 label" if count == 1 else f"{count} labels"
+        assert f"has {labelled}, label_width=3 needs more (set label_width={count})" == str(caught.value)
         assert "too few labels" == caught.value.reason
 
 

@@ -1,0 +1,720 @@
+"""``im2rec iterate`` as it is typed: what it prints and writes, its exit codes, and how it is stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from feed_helpers import a_rec, an_iterator, ids, payloads, small
+from helpers import bounds, image_payload, message_of, write_rec
+from picture_helpers import POSIX, Ran, command, encoded, ended, im2rec, names_in, started, texture, typed, until
+from PIL import Image
+
+from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+from im2rec.iterators.params import ImageRecordParams
+
+TEXT = b"no picture at all"
+NO_PICTURE = "holds no picture that can be read"
+SMALL = ["some.rec", "--batch-size", "4", "-q"]
+PLAIN = """\
+iterated over 10 records of some.rec, 1 epoch
+  batches  3 batches of 4 x 3 x 8 x 8 float32
+  images   10, and 2 of filler
+  time     SECONDS s, RATE images/s, 4 threads
+  digest   DIGEST
+  engine   ENGINE
+  memory   SIZE at the most
+"""
+SKIPPED = """\
+iterated over 10 records of some.rec, 2 epochs
+  batches    6 batches of 4 x 3 x 8 x 8 float32
+  images     12, and 12 of filler
+  time       SECONDS s, RATE images/s, 4 threads
+  digest     DIGEST
+  skipped    some.rec, record 2, id 102, byte 560: holds no picture that can be
+             read
+             some.rec, record 5, id 105, byte 1172: holds no picture that can be
+             read
+             some.rec, record 7, id 107, byte 1484: holds no picture that can be
+             read
+             and 1 more (--json names all)
+  cut short  some.rec, record 9, id 109, byte 1588: the picture data ends early
+  engine     ENGINE
+  memory     SIZE at the most
+"""
+REPLAYED = """\
+record 3 of some.rec in epoch 2
+  id       103
+  label    3
+  stored   8 x 8 pixels
+  crop_y   Y
+  crop_x   X
+"""
+SCRATCH = re.compile(r".*\.tmp")
+
+
+@pytest.fixture(autouse=True)
+def some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ten records in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return a_rec(tmp_path)
+
+
+def said(text: str) -> str:
+    """*text* without what differs from run to run and from machine to machine."""
+    for pattern, word in (
+        (r"[\d.,]+ s, [\d.,]+ images", "SECONDS s, RATE images"),
+        (r"\b[0-9a-f]{16}\b", "DIGEST"),
+        (r"(engine +)\w+", r"\1ENGINE"),
+        (r"(memory +)[\d.]+ .B", r"\1SIZE"),
+    ):
+        text = re.sub(pattern, word, text)
+    return "".join(line for line in text.splitlines(keepends=True) if sys.platform != "win32" or "memory" not in line)
+
+
+def as_json(*words: object) -> Any:
+    done = im2rec("iterate", *words, "--json", "-q")
+    assert (0, "") == (done.code, done.err)
+    return json.loads(done.out)
+
+
+# What is printed.
+
+
+def test_the_summary_is_a_table_and_what_was_opened_is_on_stderr() -> None:
+    done = im2rec("iterate", "some.rec", "--batch-size", "4")
+    opened = f"some.rec: 10 records, 4 threads, engine {as_json(*SMALL)['engine']}\n"
+
+    assert (0, PLAIN, opened) == (done.code, said(done.out), done.err)
+    assert Ran(0, PLAIN, "") == done._replace(out=said(done.out), err=im2rec("iterate", *SMALL).err)
+
+
+def test_json_is_one_object_with_everything_that_the_table_tells() -> None:
+    data = as_json(*SMALL)
+
+    assert {"seconds", "digest", "engine", "peak_memory"} <= set(data)
+    varying = ("seconds", "digest", "engine", "peak_memory")
+    assert {
+        "schema": 1,
+        "command": "iterate",
+        "rec": "some.rec",
+        "records": 10,
+        "data_shape": [3, 8, 8],
+        "batch_size": 4,
+        "dtype": "float32",
+        "threads": 4,
+        "epochs": 1,
+        "batches": 3,
+        "images": 10,
+        "pad": 2,
+        "left_out": 0,
+        "skipped": [],
+        "truncated": [],
+        "written": "",
+        "dry_run": False,
+    } == {key: value for key, value in data.items() if key not in varying}
+
+
+def test_the_digest_is_of_what_is_delivered_and_of_nothing_else() -> None:
+    def digest(*words: str) -> str:
+        found: str = as_json(*SMALL, "shuffle=1", "rand_mirror=1", *words)["digest"]
+        return found
+
+    same = [digest(f"preprocess_threads={threads}", "prefetch_buffer=1") for threads in (1, 8)]
+    others = [digest("seed=1"), digest("--epochs", "2"), digest("--max-batches", "2"), digest("--kind", "uint8")]
+    assert [same[0]] * 2 == [digest(), same[1]]
+    assert 5 == len({same[0], *others})
+    assert digest("--epochs", "2", "--max-batches", "3") == same[0]
+
+
+def test_rec_may_be_left_out_when_path_imgrec_is_given() -> None:
+    expected = said(im2rec("iterate", *SMALL).out)
+
+    assert Ran(0, expected, "") == _said("path_imgrec=some.rec", "batch_size=4", "-q")
+    assert Ran(0, expected, "") == _said("batch_size=4", "--data-shape", "(3,8,8)", "path_imgrec=some.rec", "-q")
+    assert Ran(0, expected, "") == _said("some.rec", "path_imgrec=some.rec", "data_shape=[3,8,8]", "batch_size=4", "-q")
+
+
+def _said(*words: object) -> Ran:
+    done = im2rec("iterate", *words)
+    return done._replace(out=said(done.out))
+
+
+def test_a_rec_with_an_equals_sign_in_its_name_is_a_rec(tmp_path: Path) -> None:
+    a_rec(tmp_path, 3, "a=b.rec")
+    assert 3 == as_json("a=b.rec")["images"]
+
+
+def test_what_is_not_given_is_the_shorter_side_of_sampled_headers(tmp_path: Path) -> None:
+    def shape(*contents: bytes) -> list[int]:
+        write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n, content in enumerate(contents)])
+        found: list[int] = as_json("a.rec", "--max-batches", "1", "on_error=skip", "--dry-run")["data_shape"]
+        return found
+
+    def sized(height: int, width: int) -> bytes:
+        return encoded(texture(height, width), "PNG")
+
+    assert [3, 224, 224] == shape(sized(230, 300))
+    assert [3, 20, 20] == shape(sized(30, 40), sized(60, 20), sized(30, 30))
+    assert [3, 30, 30] == shape(sized(30, 40), TEXT, b"")
+    assert [3, 9, 9] == shape(*[sized(9, 9)] * 51, sized(8, 8), *[sized(9, 9)] * 148)  # record 51 is not looked at
+    assert [3, 8, 8] == shape(*[sized(9, 9)] * 199, sized(8, 8))  # the last one is
+
+
+def test_epochs_and_batches_are_as_many_as_asked_for() -> None:
+    wanted = {
+        ("--epochs", "3"): (3, 9, 30, 6),
+        ("--max-batches", "2"): (1, 2, 8, 0),
+        ("--epochs", "2", "--max-batches", "4"): (2, 4, 14, 2),
+        ("--max-batches", "9"): (1, 3, 10, 2),
+        ("last_batch=discard", "--epochs", "2"): (2, 4, 16, 0),
+        ("last_batch=roll_over", "--epochs", "2"): (2, 5, 18, 2),  # two of the next epoch end the first
+    }
+    found = {
+        words: tuple(as_json(*SMALL, *words)[key] for key in ("epochs", "batches", "images", "pad")) for words in wanted
+    }
+    assert wanted == found
+
+
+KINDS = {
+    "image": (ImageRecordIter, "float32"),
+    "uint8": (ImageRecordUInt8Iter, "uint8"),
+    "int8": (ImageRecordInt8Iter, "int8"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_its_iterator(tmp_path: Path, kind: str) -> None:
+    made, dtype = KINDS[kind]
+    words = ["--kind", kind, "mean_r=120", "mean_g=120", "mean_b=120"]
+    done = im2rec("iterate", *SMALL, *words, "--dump", "out")
+    with np.load(tmp_path / "out" / "batch_00000.npz") as dumped:
+        data = dumped["data"]
+    with made(path_imgrec="some.rec", data_shape=(3, 8, 8), batch_size=4, mean_r=120, mean_g=120, mean_b=120) as it:
+        expected = it.next().data[0]
+
+    assert (0, dtype) == (done.code, str(data.dtype))
+    assert (expected == data).all()
+
+
+def test_settings_without_effect_are_warned_of_once() -> None:
+    done = im2rec("iterate", *SMALL, "--kind", "uint8", "mean_r=3", "std_r=2", "ctx=gpu")
+
+    assert 0 == done.code
+    expected = [
+        "warning: ctx has no effect here",
+        "warning: dtype=uint8 is not normalised: mean_r, std_r has no effect",
+    ]
+    assert expected == done.err.splitlines()
+
+
+# Records of other kinds.
+
+
+def test_label_vectors_need_no_parameter(tmp_path: Path) -> None:
+    write_rec(tmp_path / "some.rec", [image_payload(n, [n, 0.5, 7], small(n)) for n in range(5)])
+    done = im2rec("iterate", "some.rec", "--batch-size", "5", "--dump", "out", "-q")
+
+    assert (0, "") == (done.code, done.err)
+    with np.load(tmp_path / "out" / "batch_00000.npz") as dumped:
+        assert [[n, 0.5, 7] for n in range(5)] == dumped["label"].tolist()
+
+
+def test_a_set_of_faces_needs_no_parameter(tmp_path: Path) -> None:
+    faces = [image_payload(n, float(n // 3), small(n)) for n in range(1, 7)]
+    header, identities = image_payload(0, [7, 9], b""), [image_payload(n, [1, 3], b"") for n in (7, 8)]
+    write_rec(tmp_path / "some.rec", [header, *faces, *identities])
+    done = im2rec("iterate", "some.rec", "--batch-size", "3", "--dump", "out", "-q")
+
+    assert (0, "") == (done.code, done.err)
+    assert "  left out  3 records with labels and no picture" in done.out.splitlines()
+    with np.load(tmp_path / "out" / "batch_00001.npz") as dumped:
+        assert ([4, 5, 6], [1, 1, 2]) == (dumped["index"].tolist(), dumped["label"].tolist())
+
+
+def test_a_file_without_any_picture_is_the_wrong_input(tmp_path: Path) -> None:
+    write_rec(tmp_path / "bare.rec", [image_payload(0, [7, 9], b"")])
+    done = im2rec("iterate", "bare.rec", "-q")
+
+    assert (4, "") == (done.code, done.out)
+    assert done.err.startswith("im2rec: bare.rec: holds no pictures")
+
+
+@pytest.mark.parametrize("name", ["my photos.rec", "фото 日本.rec", "it's $HOME;.rec".replace(";", ",")])
+def test_names_of_any_kind_are_iterated_over(tmp_path: Path, name: str) -> None:
+    a_rec(tmp_path, 10, name)
+    data = as_json(name, "--batch-size", "4", "--dump", f"{name} out", "--sheet", f"{name} sheets")
+
+    assert (name, 10) == (data["rec"], data["images"])
+    assert 4 == len(names_in(tmp_path / f"{name} out"))
+
+
+# The examples of the manual.
+
+MANUAL_1 = (
+    "im2rec iterate path_imgrec=data/cifar/train.rec 'data_shape=(3,28,28)' batch_size=100"
+    " mean_img=data/cifar/cifar10_mean.bin rand_crop=True rand_mirror=True shuffle=False"
+    " preprocess_threads=4 prefetch_buffer=1"
+)
+MANUAL_2 = (
+    "im2rec iterate path_imgrec=data/cifar/train.rec 'data_shape=(3,28,28)' batch_size=100"
+    " path_imglist=data/cifar/image.lst label_width=4"
+)
+
+
+@pytest.fixture
+def cifar(tmp_path: Path) -> Path:
+    """A small set laid out as the manual has it."""
+    folder = tmp_path / "data" / "cifar"
+    folder.mkdir(parents=True)
+    write_rec(folder / "train.rec", [image_payload(n, float(n % 10), small(n, 32)) for n in range(120)])
+    lines = [f"{n}\t{n % 10}\t0.5\t{n}\t-1\tclass/{n}.png\n" for n in range(120)]
+    (folder / "image.lst").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_the_first_example_of_the_manual_makes_the_mean_picture_and_uses_it(cifar: Path) -> None:
+    runs = [typed(MANUAL_1.removeprefix("im2rec "), "-q") for _ in range(2)]
+
+    assert [(0, ""), (0, "")] == [(done.code, done.err) for done in runs]
+    assert "  batches  2 batches of 100 x 3 x 28 x 28 float32" == runs[0].out.splitlines()[1]
+    assert said(runs[0].out) == said(runs[1].out)
+    assert ["cifar10_mean.bin", "image.lst", "train.idx", "train.rec"] == names_in(cifar)
+    digests = [line for done in runs for line in done.out.splitlines() if line.startswith("  digest")]
+    assert digests[0] == digests[1]  # read back as it was made
+
+
+@pytest.mark.usefixtures("cifar")
+def test_the_second_example_of_the_manual_takes_its_labels_from_the_list(tmp_path: Path) -> None:
+    done = typed(MANUAL_2.removeprefix("im2rec "), "-q", "--dump", "out")
+
+    assert (0, "") == (done.code, done.err)
+    with np.load(tmp_path / "out" / "batch_00001.npz") as dumped:
+        assert [[n % 10, 0.5, n, -1] for n in (*range(100, 120), *range(80))] == dumped["label"].tolist()
+
+
+# --dump
+
+
+def test_a_dump_holds_what_the_iterator_gives_and_a_manifest(some: Path, tmp_path: Path) -> None:
+    words = ["shuffle=1", "rand_mirror=1", "brightness=0.3", "seed=4"]
+    done = im2rec("iterate", *SMALL, *words, "--epochs", "2", "--dump", "new/out")
+    manifest = json.loads((tmp_path / "new" / "out" / "manifest.json").read_text(encoding="utf-8"))
+    batches = manifest.pop("batches")
+
+    assert (0, "") == (done.code, done.err)
+    assert "  written  new/out/manifest.json and its batches" == done.out.splitlines()[-1]
+    names = [f"batch_{n:05}.npz" for n in range(6)]
+    assert [*names, "manifest.json"] == names_in(tmp_path / "new" / "out")
+    assert list(zip(names, [0, 0, 0, 1, 1, 1], [0, 0, 2] * 2, strict=True)) == [
+        (batch["file"], batch["epoch"], batch["pad"]) for batch in batches
+    ]
+    assert 6 == len({batch["sha256"] for batch in batches})
+    assert (1, 4, [3, 8, 8]) == (
+        manifest["schema"],
+        manifest["parameters"]["seed"],
+        manifest["parameters"]["data_shape"],
+    )
+    assert {"python", "im2rec", "numpy", "pillow"} <= set(manifest["versions"])
+    assert as_json(*SMALL, *words, "--epochs", "2")["digest"] == manifest["digest"]
+    params = dict(word.split("=") for word in words)
+    with an_iterator(some, **params) as it:
+        expected = [*it, *it]
+    for name, batch in zip(names, expected, strict=True):
+        with np.load(tmp_path / "new" / "out" / name) as dumped:
+            assert {"data", "label", "index", "pad"} == set(dumped)
+            assert (batch.pad, dumped["data"].dtype) == (int(dumped["pad"]), batch.data[0].dtype)
+            for key, array in (("data", batch.data[0]), ("label", batch.label[0]), ("index", batch.index)):
+                assert (array == dumped[key]).all()
+
+
+def test_a_folder_that_is_not_empty_is_refused_without_force(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").touch()
+    for option in ("--dump", "--sheet"):
+        refused = im2rec("iterate", *SMALL, option, "out")
+        expected = "im2rec: out: is not empty (name a new folder, or give --force)\n"
+        assert Ran(1, "", expected) == refused
+        assert ["mine.txt"] == names_in(tmp_path / "out")
+        assert 0 == im2rec("iterate", *SMALL, option, "new", "--force").code
+    assert 0 == im2rec("iterate", *SMALL, "--dump", "out", "--force").code
+    assert [*[f"batch_{n:05}.npz" for n in range(3)], "manifest.json", "mine.txt"] == names_in(tmp_path / "out")
+
+
+def test_force_leaves_no_batch_of_an_earlier_dump_behind(tmp_path: Path) -> None:
+    im2rec("iterate", *SMALL, "--dump", "out")
+    im2rec("iterate", *SMALL, "--dump", "out", "--force", "--max-batches", "1")
+
+    assert ["batch_00000.npz", "manifest.json"] == names_in(tmp_path / "out")
+
+
+@pytest.mark.usefixtures("cifar")
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    done = typed(MANUAL_1.removeprefix("im2rec "), "-q", "--dry-run", "--dump", "out", "--sheet", "sheets")
+
+    assert (0, "") == (done.code, done.err)
+    assert "would iterate over 120 records of data/cifar/train.rec" == done.out.splitlines()[0]
+    first = "  would write  data/cifar/cifar10_mean.bin, out/manifest.json and its batches,"
+    assert [first, " " * 15 + "sheets (sheets)"] == done.out.splitlines()[-2:]
+    assert before == sorted(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("option", ["--dump", "--sheet"])
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").touch()
+
+    assert Ran(1, "", "im2rec: file: is not a folder (name a new one)\n") == im2rec("iterate", *SMALL, option, "file")
+    done = im2rec("iterate", *SMALL, option, "file/in")
+    assert (1, "", 1) == (done.code, done.out, done.err.count("\n"))
+    assert done.err.startswith("im2rec: file/in: cannot be written: ")
+
+
+@POSIX
+@pytest.mark.parametrize("option", ["--dump", "--sheet"])
+def test_a_read_only_folder_is_one_line(tmp_path: Path, option: str) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    (tmp_path / "closed").mkdir(mode=0o555)
+    done = im2rec("iterate", *SMALL, option, "closed/out")
+
+    expected = "im2rec: closed/out: cannot be written: permission denied (nothing stands under this name)\n"
+    assert Ran(1, "", expected) == done
+
+
+# --sheet
+
+
+def test_a_sheet_of_each_batch_is_a_png_of_its_pictures(tmp_path: Path) -> None:
+    words = ["mean_r=120", "mean_g=110", "mean_b=100", "scale=0.0167", "--sheet", "sheets"]
+    done = im2rec("iterate", *SMALL, *words)
+
+    assert (0, "  written  sheets (sheets)") == (done.code, done.out.splitlines()[-1])
+    assert [f"sheet_{n:05}.png" for n in range(3)] == names_in(tmp_path / "sheets")
+    sizes = set()
+    for path in (tmp_path / "sheets").iterdir():
+        with Image.open(path) as sheet:
+            assert "PNG" == sheet.format
+            sizes.add(sheet.size)
+            assert 50 < len(np.unique(np.asarray(sheet)))  # textures, not grey boxes
+    assert 1 == len(sizes)
+
+
+# --replay
+
+
+def test_a_replay_is_what_was_delivered(some: Path, tmp_path: Path) -> None:
+    params = {"rand_crop": 1, "rand_mirror": 1, "brightness": 0.4, "shuffle": 1, "data_shape": (3, 6, 6), "seed": 3}
+    words = ["rand_crop=1", "rand_mirror=1", "brightness=0.4", "shuffle=1", "--data-shape", "3,6,6", "seed=3"]
+    with an_iterator(some, **params) as it:
+        for epoch in range(3):
+            batches = list(it)
+            for record in (0, 7):
+                done = im2rec("iterate", *SMALL, *words, "--replay", f"record={record},epoch={epoch}")
+                assert (0, "") == (done.code, done.err)
+                rows = [
+                    batch.data[0][list(batch.index).index(100 + record)]
+                    for batch in batches
+                    if 100 + record in batch.index
+                ]
+                with Image.open(tmp_path / f"epoch{epoch}_record{record}.png") as picture:
+                    assert (it.augmenter.shown(rows[0]) == np.asarray(picture)).all()
+    assert 7 == len(names_in(tmp_path)) - 1  # six pictures and the index
+
+
+def test_a_replay_prints_what_was_drawn() -> None:
+    done = im2rec("iterate", *SMALL, "--data-shape", "3,6,6", "rand_crop=1", "--replay", "epoch=2,record=3")
+    lines = done.out.splitlines()
+    drawn = {line.split()[0]: line.split()[1] for line in lines if line.startswith("  crop_")}
+
+    assert (0, REPLAYED) == (
+        done.code,
+        "".join(f"{line}\n" for line in lines[:6])
+        .replace(f"crop_y   {drawn['crop_y']}", "crop_y   Y")
+        .replace(f"crop_x   {drawn['crop_x']}", "crop_x   X"),
+    )
+    assert f"Crop: y {drawn['crop_y']}, x {drawn['crop_x']}, height 6, width 6" in done.out
+    assert "  written  epoch2_record3.png" == lines[-1]
+    data = json.loads(im2rec("iterate", *SMALL, "--replay", "epoch=0,record=3", "--json").out)
+    assert (3, 0, 103, [3.0], "epoch0_record3.png") == tuple(
+        data[key] for key in ("record", "epoch", "id", "label", "picture")
+    )
+
+
+def test_a_replay_goes_to_the_folder_that_is_named_and_replaces_nothing_unasked(tmp_path: Path) -> None:
+    words = [*SMALL, "--replay", "epoch=0,record=3", "--sheet", "new"]
+
+    assert 0 == im2rec("iterate", *words).code
+    assert ["epoch0_record3.png"] == names_in(tmp_path / "new")
+    refused = im2rec("iterate", *words)
+    assert (1, "") == (refused.code, refused.out)
+    assert refused.err.startswith("im2rec: new/epoch0_record3.png: exists already")
+    assert 0 == im2rec("iterate", *words, "--force").code
+
+
+def test_a_replay_that_is_dry_writes_nothing(tmp_path: Path) -> None:
+    done = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=3", "--dry-run")
+
+    assert (0, "  would write  epoch0_record3.png") == (done.code, done.out.splitlines()[-1])
+    assert ["some.idx", "some.rec"] == names_in(tmp_path)
+
+
+REPLAY_ERRORS = {
+    ("foo",): "--replay foo must be epoch=E,record=N, both counted from 0",
+    ("epoch=1",): "--replay epoch=1 must be epoch=E,record=N, both counted from 0",
+    ("epoch=1,record=-1",): "--replay epoch=1,record=-1 must be epoch=E,record=N, both counted from 0",
+    ("epoch=1,record=x",): "--replay epoch=1,record=x must be epoch=E,record=N, both counted from 0",
+    ("epoch=0,record=10",): "--replay record=10 must be 0 to 9",
+    ("epoch=0,record=1", "rng=mxnet"): (
+        "--replay needs rng=im2rec: with rng=mxnet a record's numbers follow from all before it"
+    ),
+}
+
+
+@pytest.mark.parametrize("words", REPLAY_ERRORS)
+def test_a_replay_that_cannot_be_is_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert Ran(2, "", f"im2rec: {REPLAY_ERRORS[words]}\n") == im2rec("iterate", *SMALL, "--replay", *words)
+    assert ["some.idx", "some.rec"] == names_in(tmp_path)
+
+
+def test_a_record_without_a_picture_is_not_replayed(tmp_path: Path) -> None:
+    records = [image_payload(0, [7, 9], b""), *payloads(4), image_payload(5, 5.0, TEXT)]
+    write_rec(tmp_path / "some.rec", records)
+    labels = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=0")
+    text = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=5")
+
+    assert Ran(2, "", "im2rec: --replay record=0 holds labels and no picture (set records=all)\n") == labels
+    assert "" == text.out
+    assert text.err.startswith(f"im2rec: some.rec, record 5, id 5, byte {bounds(records)[5]}: {NO_PICTURE}")
+
+
+# Help and wrong words.
+
+
+def test_list_params_has_every_parameter_in_80_columns() -> None:
+    done = im2rec("iterate", "--list-params")
+    keys = re.findall(r"^  (\w+)=", done.out, re.MULTILINE)
+
+    assert (0, "") == (done.code, done.err)
+    assert sorted(field.name for field in dataclasses.fields(ImageRecordParams)) == sorted(keys)
+    assert all(len(line) <= 80 for line in done.out.splitlines())
+    assert ["Dataset:", "Batch:", "Augmentation:", "Backend:", "Auxiliary:"] == [
+        line for line in done.out.splitlines() if line and not line.startswith(" ")
+    ]
+    groups = json.loads(im2rec("iterate", "--list-params", "--json").out)["groups"]
+    assert keys == [row["name"] for group in groups.values() for row in group]
+
+
+def test_bare_iterate_shows_its_help_and_exits_0() -> None:
+    assert im2rec("iterate", "--help") == im2rec("iterate")
+    assert "--list-params" in im2rec("iterate").out
+
+
+NAMES = [field.name for field in dataclasses.fields(ImageRecordParams)]
+WRONG: dict[str, tuple[list[str], int, str]] = {
+    "an unknown key": (["some.rec", "suffle=1"], 2, "unknown key 'suffle' (the nearest known key is 'shuffle')"),
+    "a word that is a key": (["some.rec", "shuffle"], 2, "'shuffle' is not KEY=VALUE (write shuffle=VALUE)"),
+    "no REC": (["shuffle=1"], 2, "REC is missing (im2rec iterate REC [KEY=VALUE]...)"),
+    "an empty REC": (["path_imgrec="], 2, "path_imgrec= must name a .rec"),
+    "a key given twice": (
+        ["some.rec", "batch_size=3", "--batch-size", "4"],
+        2,
+        "batch_size is given twice: 4 and 3 (give it once)",
+    ),
+    "a value out of range": (["some.rec", "batch_size=0"], 2, "batch_size=0 must be 1 or more (Rows of a batch.)"),
+    "an option out of range": (
+        ["some.rec", "--batch-size", "0"],
+        2,
+        "batch_size=0 must be 1 or more (Rows of a batch.)",
+    ),
+    "a shape of one number": (
+        ["some.rec", "--data-shape", "224"],
+        2,
+        "data_shape=224 must be channels, height and width, each 1 or more",
+    ),
+    "two that exclude each other": (
+        ["some.rec", "random_resized_crop=1", "rand_crop=1"],
+        2,
+        "random_resized_crop=1 excludes rand_crop=1 (leave one of the two out)",
+    ),
+    "no epochs": (
+        ["some.rec", "--epochs", "0"],
+        2,
+        "invalid value for '--epochs': 0 is not in the range x>=1 (see 'im2rec iterate --help')",
+    ),
+    "a kind that is none": (
+        ["some.rec", "--kind", "float"],
+        2,
+        "invalid value for '--kind': 'float' is not one of 'image', 'uint8', 'int8' (see 'im2rec iterate --help')",
+    ),
+    "a REC that is missing": (["no.rec"], 4, "no.rec: cannot be read: no such file or directory (check the path)"),
+    "a pattern of no file": (["no*.rec"], 4, "no*.rec: no file has such a name (check the pattern)"),
+    "a folder of no REC": (["empty"], 4, "empty: holds no *.rec (name a .rec, or a folder of them)"),
+    "a REC that is none": (
+        ["text.rec"],
+        4,
+        "text.rec: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)",
+    ),
+    "a name that is too long": (["x" * 300], 4, f"{'x' * 300}: cannot be read: file name too long (check the path)"),
+    "a list that is missing": (
+        ["some.rec", "path_imglist=no.lst"],
+        4,
+        "no.lst: cannot be read: no such file or directory (check the path)",
+    ),
+    "a list of other records": (
+        ["some.rec", "path_imglist=other.lst"],
+        4,
+        "other.lst: has no line for id 100, which is record 0 of some.rec (is it the list of this .rec?)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_one_line_and_the_right_code(tmp_path: Path, case: str) -> None:
+    (tmp_path / "text.rec").write_bytes(b"some text")
+    (tmp_path / "other.lst").write_text("1\t1\ta.png\n")
+    (tmp_path / "empty").mkdir()
+    words, code, message = WRONG[case]
+
+    assert Ran(code, "", f"im2rec: {message}\n") == im2rec("iterate", *words, "-q")
+
+
+def test_a_second_rec_is_answered_in_a_line_that_can_be_read() -> None:
+    done = im2rec("iterate", "some.rec", "some.rec", "-q")
+
+    assert (2, "") == (done.code, done.out)
+    assert done.err.startswith("im2rec: 'some.rec' is not KEY=VALUE (")
+    assert len(done.err) < 200
+
+
+@pytest.mark.parametrize("name", ["rand_mirorr", "batchsize", "data_shap", "mean", "threads"])
+def test_an_unknown_key_names_the_nearest(name: str) -> None:
+    (near,) = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)
+    expected = f"im2rec: unknown key '{name}' (the nearest known key is '{near}')\n"
+    assert Ran(2, "", expected) == im2rec("iterate", "some.rec", f"{name}=1")
+
+
+# Bad records and damage.
+
+CUT = encoded(texture(64, 64, seed=3))[:-300]
+
+
+def test_skipped_and_cut_records_are_told_and_give_exit_code_3(tmp_path: Path) -> None:
+    plain = {n: encoded(texture(8, 8, seed=n), "BMP") for n in range(10)}  # of the same size everywhere
+    a_rec(tmp_path, payloads(10, bad={**plain, 2: TEXT, 5: b"", 7: TEXT, 8: TEXT, 9: CUT}))
+    done = im2rec("iterate", *SMALL, "--data-shape", "3,8,8", "--epochs", "2", "on_error=skip")
+
+    assert (3, SKIPPED) == (done.code, said(done.out))
+    skipped = f"some.rec, record 2, id 102, byte 560: {NO_PICTURE}: skipped"
+    cut = "some.rec, record 9, id 109, byte 1588: the picture data ends early: decoded as far as it goes"
+    assert [f"warning: {line}; further ones are only counted" for line in (skipped, cut)] == done.err.splitlines()
+    data = json.loads(im2rec("iterate", *SMALL, "--data-shape", "3,8,8", "on_error=skip", "--json").out)
+    assert (4, 1) == (len(data["skipped"]), len(data["truncated"]))
+
+
+def test_a_bad_picture_ends_the_run_in_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
+    records = payloads(10, bad={5: TEXT})
+    a_rec(tmp_path, records)
+    done = im2rec("iterate", *SMALL)
+
+    assert ("", 1) == (done.out, done.err.count("\n"))
+    assert 0 != done.code
+    assert done.err.startswith(f"im2rec: some.rec, record 5, id 105, byte {bounds(records)[5]}: {NO_PICTURE}")
+    assert "on_error=skip" in done.err
+
+
+def damaged_rec(folder: Path) -> str:
+    """A file of 200 records, the sixth without its magic; its message."""
+    rec = a_rec(folder, 200)
+    data, at = bytearray(rec.read_bytes()), bounds(payloads(200))[5]
+    data[at] ^= 1
+    rec.write_bytes(data)
+    found = "expected the magic 0a 23 d7 ce, found 0b 23 d7 ce (run 'im2rec inspect' on it)"
+    return f"some.rec, record 5, byte {at}: {found}"
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["index", "no index"])
+def test_damage_is_exit_code_5_and_one_line(tmp_path: Path, index: bool) -> None:
+    message = damaged_rec(tmp_path)
+    if not index:
+        (tmp_path / "some.idx").unlink()
+
+    assert Ran(5, "", f"im2rec: {message}\n") == im2rec("iterate", *SMALL)
+
+
+def test_damage_that_is_skipped_is_exit_code_3(tmp_path: Path) -> None:
+    message = damaged_rec(tmp_path)
+    done = im2rec("iterate", *SMALL, "on_error=skip")
+
+    assert 3 == done.code
+    told = f"warning: {message}: skipped; further ones are only counted\n"
+    assert ("  images   199, and 1 of filler", told) == (done.out.splitlines()[2], done.err)
+
+
+# Pipes and signals.
+
+
+@POSIX
+def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+    for words in (SMALL, ["--list-params"]):
+        read, write = os.pipe()
+        os.close(read)
+        line = [sys.executable, "-m", "im2rec", "iterate", *words]
+        done = subprocess.run(line, stdout=write, stderr=subprocess.PIPE)
+        os.close(write)
+        assert (0, b"") == (done.returncode, done.stderr)
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that has written batches and has far more to write."""
+    out = tmp_path / "out"
+    with started("iterate", *SMALL, "--epochs", "1000000", "--dump", out) as process:
+        try:
+            until(lambda: out.is_dir() and "batch_00003.npz" in names_in(out), "no batch is written")
+            yield process
+        finally:
+            process.kill()
+
+
+@POSIX
+@pytest.mark.parametrize(("number", "code", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
+def test_a_run_that_is_stopped_says_so_in_one_line_and_leaves_nothing_half_written(
+    endless: subprocess.Popen[bytes], tmp_path: Path, number: str, code: int, word: str
+) -> None:
+    endless.send_signal(getattr(signal, number))
+    done = ended(endless)
+
+    again = f"im2rec iterate some.rec --batch-size 4 -q --epochs 1000000 --dump {tmp_path / 'out'}"
+    assert Ran(code, "", f"im2rec: {word}; to go on: {again}\n") == done
+    assert [] == [name for name in names_in(tmp_path / "out") if SCRATCH.fullmatch(name) or name == "manifest.json"]
+    for path in (tmp_path / "out").iterdir():
+        with np.load(path) as dumped:
+            assert (4, 3, 8, 8) == dumped["data"].shape
+
+
+def test_as_a_program_of_its_own_it_says_the_same() -> None:
+    ran = command("iterate", *SMALL)
+
+    assert Ran(0, PLAIN, "") == ran._replace(out=said(ran.out))
+    assert "is not KEY=VALUE" in command("iterate", "some.rec", "x").err
+
+
+def test_messages_of_the_library_are_those_of_the_command(some: Path) -> None:
+    message = message_of(an_iterator, some, num_parts=2, part_index=2)
+
+    assert "part_index=2 must be 0 to 1 with num_parts=2" == message
+    assert Ran(2, "", f"im2rec: {message}\n") == im2rec("iterate", *SMALL, "num_parts=2", "part_index=2")
+    with an_iterator(some, num_parts=2, part_index=1) as it:
+        assert [[105, 106, 107, 108], [109]] == ids(it)

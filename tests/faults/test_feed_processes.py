@@ -1,0 +1,160 @@
+"""backend=processes: the same batches and errors as threads; nothing is left of processes that are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from feed_helpers import a_rec, an_iterator, digest, ids, payloads
+from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
+
+from im2rec.errors import Im2RecError
+from im2rec.iterators import feed
+from im2rec.iterators.crew import Processes
+from im2rec.iterators.image_record import ImageRecordIter
+
+RANDOM = {"shuffle": True, "rand_crop": True, "rand_mirror": True, "random_h": 20, "data_shape": (3, 6, 6)}
+TEXT = b"no picture at all"
+CUT = encoded(texture(64, 64, seed=3))[:-300]
+ORPHAN = """
+import sys
+from im2rec import ImageRecordIter
+it = ImageRecordIter(path_imgrec=sys.argv[1], data_shape=(3, 6, 6), batch_size=4, backend="processes", verbose=False)
+next(it)
+print(*[process._process.pid for process in it._feed._crew._started], flush=True)
+sys.stdin.read()
+"""
+
+
+def by_processes(rec: Path, **given: Any) -> ImageRecordIter:
+    return an_iterator(rec, **{"backend": "processes", "preprocess_threads": 2, **given})
+
+
+def processes_of(it: ImageRecordIter) -> list[subprocess.Popen[bytes]]:
+    crew = it._feed._crew
+    assert isinstance(crew, Processes)
+    return [process._process for process in crew._started or []]
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("given", [RANDOM, {**RANDOM, "dtype": "uint8", "last_batch": "keep"}, {"layout": "NHWC"}])
+def test_processes_give_the_batches_that_threads_give(tmp_path: Path, given: dict[str, Any]) -> None:
+    rec = a_rec(tmp_path, 18)
+    with an_iterator(rec, backend="threads", **given) as it:
+        expected = [digest(it), digest(it)]
+    with by_processes(rec, **given) as it:
+        assert expected == [digest(it), digest(it)]
+
+
+def test_label_vectors_and_lists_come_through_processes_too(tmp_path: Path) -> None:
+    rec, table = a_rec(tmp_path), tmp_path / "l.lst"
+    table.write_text("".join(f"{100 + n}\t{n}\t{n / 2}\tp\n" for n in range(10)))
+
+    with by_processes(rec, path_imglist=str(table)) as it:
+        labels = np.concatenate([batch.label[0][: 4 - batch.pad] for batch in it if batch.label])
+    assert [[n, n / 2] for n in range(10)] == labels.tolist()
+
+
+def test_errors_of_processes_are_those_of_threads_in_their_place(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, payloads(10, bad={5: TEXT, 9: CUT}))
+
+    def seen(backend: str) -> list[object]:
+        with an_iterator(rec, backend=backend, preprocess_threads=2, data_shape=(3, 8, 8)) as it:
+            return [*ids(it), *map(str, it.truncated)]
+
+    expected = seen("threads")
+    assert "record 5, id 105, byte" in str(expected)
+    assert "record 9, id 109, byte" in str(expected)
+    assert expected == seen("processes")
+
+
+def test_batches_that_are_kept_stay_as_they_were_however_many(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, 60)
+    with an_iterator(rec, backend="threads", **RANDOM) as it:
+        expected = [batch.data[0].copy() for batch in it]
+    with by_processes(rec, prefetch_buffer=1, **RANDOM) as it:
+        kept = [batch.data[0] for batch in it]
+
+    assert len(kept) > 1 + 5
+    assert all(np.array_equal(one, other) for one, other in zip(expected, kept, strict=True))
+
+
+def test_slots_are_used_again_when_nobody_looks_at_them(tmp_path: Path) -> None:
+    with by_processes(a_rec(tmp_path, 60), prefetch_buffer=1) as it:
+        places = {batch.data[0].__array_interface__["data"][0] for batch in it}
+        assert len(places) <= 1 + 5
+
+
+@POSIX
+def test_a_process_that_is_killed_is_an_error_that_names_what_it_held_and_the_run_goes_on(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, 40)
+    with an_iterator(rec, backend="threads") as it:
+        expected = [batch.index.tolist() for batch in it]
+    with by_processes(rec, preprocess_threads=1, prefetch_buffer=1) as it:
+        found = [it.next().index.tolist()]
+        (process,) = processes_of(it)
+        process.kill()
+        process.wait(DEADLINE_S)
+        with pytest.raises(
+            Im2RecError, match=r"^a decoding process died \(signal 9\) while it held records \d+"
+        ) as caught:
+            found.extend(batch.index.tolist() for batch in iter(it.next, None))
+        assert "(out of memory, or a crash in an image library)" in str(caught.value)
+        while len(found) < len(expected):
+            found.append(it.next().index.tolist())
+    assert expected == found
+
+
+@POSIX
+def test_processes_end_with_the_iterator(tmp_path: Path) -> None:
+    it = by_processes(a_rec(tmp_path))
+    it.next()
+    pids = [process.pid for process in processes_of(it)]
+    assert pids
+    it.close()
+    assert all(gone(pid) for pid in pids)
+
+
+@POSIX
+def test_nothing_is_left_when_the_one_that_iterates_is_killed(tmp_path: Path) -> None:
+    shared = Path("/dev/shm")
+    before = set(shared.iterdir()) if shared.is_dir() else set()
+    root = str(Path(feed.__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHAN, str(a_rec(tmp_path))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": root},
+    ) as parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        assert pids
+        parent.send_signal(signal.SIGKILL)
+        parent.wait(DEADLINE_S)
+        until(lambda: all(gone(pid) for pid in pids), "the processes to end")
+    assert before == (set(shared.iterdir()) if shared.is_dir() else set())
+
+
+def test_small_pictures_of_which_there_are_many_go_to_processes_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rec = a_rec(tmp_path)
+    monkeypatch.setattr(feed, "_MANY_RECORDS", 10)
+    backends = {
+        (threads, side): an_iterator(rec, preprocess_threads=threads, data_shape=(3, side, side))._feed.backend
+        for threads, side in ((1, 8), (2, 8), (2, 161))
+    }
+    assert {(1, 8): "threads", (2, 8): "processes", (2, 161): "threads"} == backends

@@ -1,0 +1,750 @@
+"""Iterators over bad records; interrupted, abandoned, forked; their threads, files and memory."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import logging
+import multiprocessing
+import os
+import pkgutil
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from feed_helpers import (
+    FIRST_ID,
+    SIDE,
+    Gate,
+    a_rec,
+    an_iterator,
+    decoders,
+    digest,
+    ids,
+    left,
+    open_files,
+    payloads,
+    send_digest,
+)
+from helpers import bounds, image_payload
+from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
+
+from im2rec.errors import BadRecordError, Im2RecError, InputError
+from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.loader import Arrays, Loader
+from im2rec.iterators.memory import MemoryPool
+
+TEXT = b"no picture at all"
+NO_PICTURE = "holds no picture that can be read"
+CUT = encoded(texture(64, 64, seed=3))[:-300]
+ENDS_EARLY = "the picture data ends early"
+INSPECT = "(run 'im2rec inspect' on it)"
+THREADS = pytest.mark.parametrize("threads", [1, 8])
+
+forks = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="no fork here that is safe")
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = set(decoders())
+    yield
+    gc.collect()
+    assert [] == left(set(decoders()) - before)
+
+
+def place(rec: Path, records: list[bytes], ordinal: int) -> str:
+    return f"{rec}, record {ordinal}, id {FIRST_ID + ordinal}, byte {bounds(records)[ordinal]}"
+
+
+def run_of(first: int, last: int) -> list[int]:
+    """The ids of records *first* to *last*."""
+    return list(range(FIRST_ID + first, FIRST_ID + last + 1))
+
+
+# A bad record, in its place in the order.
+
+PAIRS = [image_payload(FIRST_ID + n, [n, n]) for n in range(5)]
+BAD: dict[str, tuple[bytes, dict[str, Any], str]] = {
+    "text": (image_payload(105, 5.0, TEXT), {}, NO_PICTURE),
+    "nothing": (image_payload(105, 5.0, b""), {}, NO_PICTURE),
+    "a cut PNG": (
+        image_payload(105, 5.0, encoded(texture(SIDE, SIDE), "PNG")[:-40]),
+        {},
+        "the picture does not decode: image file is truncated",
+    ),
+    "a cut JPEG": (image_payload(105, 5.0, CUT), {"on_truncated": "raise"}, ENDS_EARLY),
+    "a picture that is too small": (
+        image_payload(105, 5.0, encoded(texture(SIDE, 5), "PNG")),
+        {"min_crop_size": 6, "max_crop_size": 6},
+        "the picture is 5 x 8 pixels, too few for max_crop_size=6",
+    ),
+    "no alpha": (image_payload(105, 5.0), {"data_shape": (4, SIDE, SIDE)}, NO_PICTURE),
+}
+
+
+@THREADS
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path, case: str, threads: int) -> None:
+    bad, params, problem = BAD[case]
+    records = [*payloads(5), bad, *payloads(10)[6:]]
+    if "data_shape" in params:
+        alpha = encoded(texture(SIDE, SIDE, 4), "PNG")
+        records = [image_payload(FIRST_ID + n, n, alpha) if n != 5 else bad for n in range(10)]
+    rec = a_rec(tmp_path, records)
+    expected = [run_of(0, 3), f"{place(rec, records, 5)}: {problem}", run_of(8, 9)]
+
+    with an_iterator(rec, preprocess_threads=threads, **params) as it:
+        assert expected == ids(it)
+        assert expected == ids(it)  # the next epoch too
+        assert [] == it.skipped
+
+
+@THREADS
+def test_a_record_of_too_few_labels_is_an_error_in_the_place_of_its_batch(tmp_path: Path, threads: int) -> None:
+    picture = encoded(texture(SIDE, SIDE), "PNG")
+    records = [image_payload(FIRST_ID + n, 1.0 if n == 5 else [1.0, 2.0], picture) for n in range(10)]
+    rec = a_rec(tmp_path, records)
+    problem = "has 1 label, label_width=2 needs more (set label_width=1)"
+
+    with an_iterator(rec, preprocess_threads=threads) as it:
+        assert [run_of(0, 3), f"{place(rec, records, 5)}: {problem}", run_of(8, 9)] == ids(it)
+
+
+def changed(path: Path, at: int, value: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(value)
+
+
+@THREADS
+def test_damage_that_comes_while_the_file_is_open_is_an_error_in_its_place(tmp_path: Path, threads: int) -> None:
+    rec, at = a_rec(tmp_path), bounds(payloads(10))[5]
+    message = f"{rec}, record 5, byte {at}: expected the magic 0a 23 d7 ce, found 00 23 d7 ce {INSPECT}"
+
+    with an_iterator(rec, preprocess_threads=threads) as it:
+        changed(rec, at, b"\0")
+        assert [run_of(0, 3), message, run_of(8, 9)] == ids(it)
+    with an_iterator(a_rec(tmp_path), preprocess_threads=threads, on_error="skip") as it:
+        changed(rec, at, b"\0")
+        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == ids(it)
+        assert [message] == [str(error) for error in it.skipped]
+
+
+def test_a_record_too_short_for_a_header_is_skipped_like_any_other(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, [*payloads(5), b"short", *payloads(10)[6:]])
+
+    with an_iterator(rec, on_error="skip") as it:
+        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == ids(it)
+
+
+def test_an_error_names_the_place_in_its_fields_too(tmp_path: Path) -> None:
+    records = payloads(10, bad={5: TEXT})
+    rec = a_rec(tmp_path, records)
+    with an_iterator(rec) as it:
+        it.next()
+        with pytest.raises(BadRecordError) as caught:
+            it.next()
+        error = caught.value
+
+    assert (rec, 5, 105, bounds(records)[5]) == (error.path, error.record, error.id, error.offset)
+    assert "not an image" == error.reason
+
+
+def test_a_bad_record_of_the_second_file_is_named_in_that_file(tmp_path: Path) -> None:
+    first, records = a_rec(tmp_path, 6, "a.rec"), payloads(10, bad={1: TEXT})
+    second = a_rec(tmp_path, records, "b.rec")
+
+    with ImageRecordIter(
+        path_imgrec=f"{first};{second}", data_shape=(3, SIDE, SIDE), batch_size=8, verbose=False
+    ) as it:
+        assert [f"{place(second, records, 1)}: {NO_PICTURE}", run_of(2, 9)] == ids(it)
+
+
+def test_an_error_in_filler_rows_takes_no_good_row_away(tmp_path: Path) -> None:
+    """Record 0 fills the last batch up: it was told of once, in the first."""
+    records = payloads(10, bad={0: TEXT})
+    rec = a_rec(tmp_path, records)
+
+    with an_iterator(rec) as it:
+        assert [f"{place(rec, records, 0)}: {NO_PICTURE}", run_of(4, 7), run_of(8, 9)] == ids(it)
+
+
+# on_error=skip
+
+
+def test_skipped_records_close_up_and_the_end_is_filled(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, payloads(12, bad={5: TEXT, 6: b""}))
+    with an_iterator(rec, on_error="skip", last_batch="pad", dtype="uint8") as it:
+        first, second, third = it
+        last = next(iter(it))
+
+    assert [(0, run_of(0, 3)), (2, [104, 107, 104, 107]), (0, run_of(8, 11))] == [
+        (batch.pad, batch.index.tolist()) for batch in (first, second, third)
+    ]
+    assert [4, 7, 4, 7] == second.label[0].tolist()
+    assert (second.data[0][:2] == second.data[0][2:]).all()
+    assert (texture(SIDE, SIDE, seed=7).transpose(2, 0, 1) == second.data[0][1]).all()
+    assert run_of(0, 3) == last.index.tolist()
+
+
+def test_with_keep_the_rows_that_come_free_are_zero(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, payloads(10, bad={5: TEXT, 9: TEXT}))
+    with an_iterator(rec, on_error="skip", last_batch="keep") as it:
+        _, second, third = it
+
+    assert [(1, [104, 106, 107, 0]), (3, [108, 0, 0, 0])] == [(b.pad, b.index.tolist()) for b in (second, third)]
+    assert [4, 6, 7, 0] == second.label[0].tolist()
+    assert not second.data[0][3:].any()
+    assert not third.data[0][1:].any()
+    assert third.data[0][0].any()
+
+
+@pytest.mark.parametrize("policy", ["pad", "keep"])
+def test_a_batch_of_bad_records_is_all_filler(tmp_path: Path, policy: str) -> None:
+    rec = a_rec(tmp_path, payloads(10, bad=dict.fromkeys(range(4, 8), TEXT)))
+    with an_iterator(rec, on_error="skip", last_batch=policy) as it:
+        _, second, third = it
+
+    assert (4, [0, 0, 0, 0], [0, 0, 0, 0]) == (second.pad, second.index.tolist(), second.label[0].tolist())
+    assert not second.data[0].any()
+    assert (2, run_of(8, 9)) == (third.pad, third.index[:2].tolist())
+
+
+def test_bad_filler_is_filled_from_what_is_good(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, payloads(10, bad={0: TEXT}))
+    with an_iterator(rec, on_error="skip") as it:
+        first, _, third = it
+
+    assert (1, [101, 102, 103, 101]) == (first.pad, first.index.tolist())
+    assert (2, [108, 109, 101, 108]) == (third.pad, third.index.tolist())
+
+
+@THREADS
+def test_each_skipped_record_is_listed_once_whatever_the_epochs(tmp_path: Path, threads: int) -> None:
+    records = payloads(10, bad={0: TEXT, 5: b""})
+    rec = a_rec(tmp_path, records)
+    with an_iterator(rec, on_error="skip", preprocess_threads=threads) as it:
+        epochs = [ids(it), ids(it)]
+
+        assert [[run_of(1, 3), [104, 106, 107], run_of(8, 9)]] * 2 == epochs
+        expected = [f"{place(rec, records, ordinal)}: {NO_PICTURE}" for ordinal in (0, 5)]
+        assert expected == [str(error) for error in it.skipped]
+        assert ["not an image", "empty"] == [error.reason for error in it.skipped]
+        assert [] == it.truncated
+
+
+@pytest.mark.parametrize("policy", ["pad", "keep"])
+def test_skipping_gives_the_same_whatever_the_threads(tmp_path: Path, policy: str) -> None:
+    rec = a_rec(tmp_path, payloads(30, bad=dict.fromkeys((0, 3, 17, 18, 29), TEXT)))
+    found = set()
+    for threads in (1, 2, 8):
+        with an_iterator(
+            rec, on_error="skip", last_batch=policy, batch_size=13, preprocess_threads=threads, shuffle=True
+        ) as it:
+            found.add((digest(it), digest(it), tuple(sorted(str(error) for error in it.skipped))))
+    assert 1 == len(found)
+
+
+# Cut JPEGs
+
+
+@THREADS
+def test_a_cut_jpeg_is_decoded_counted_and_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, threads: int
+) -> None:
+    records = payloads(10, bad={2: CUT, 5: CUT})
+    rec = a_rec(tmp_path, records)
+    with caplog.at_level(logging.INFO), an_iterator(rec, preprocess_threads=threads) as it:
+        assert [[run_of(0, 3), run_of(4, 7), run_of(8, 9)]] * 2 == [ids(it), ids(it)]
+        expected = [f"{place(rec, records, ordinal)}: {ENDS_EARLY}" for ordinal in (2, 5)]
+        assert (expected, []) == ([str(error) for error in it.truncated], it.skipped)
+
+    told = f"{expected[0]}: decoded as far as it goes; further ones are only counted"
+    assert [("WARNING", told)] == [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_a_cut_jpeg_that_shall_raise_is_skipped_where_errors_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = payloads(10, bad={5: CUT})
+    rec = a_rec(tmp_path, records)
+    with caplog.at_level(logging.INFO), an_iterator(rec, on_truncated="raise", on_error="skip") as it:
+        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == ids(it)
+        problem = f"{place(rec, records, 5)}: {ENDS_EARLY}"
+        assert ([problem], []) == ([str(error) for error in it.skipped], it.truncated)
+
+    assert [f"{problem}: skipped; further ones are only counted"] == [record.getMessage() for record in caplog.records]
+
+
+# Files that change, and systems that fail
+
+
+def test_a_file_cut_while_it_is_open_is_an_error_in_every_place_behind(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, 16)
+    starts = bounds(payloads(16))
+    with an_iterator(rec, prefetch_buffer=1) as it:
+        os.truncate(rec, starts[5] + 20)
+        first, second, third, fourth = ids(it)
+
+    assert run_of(0, 3) == first
+    size = starts[6] - starts[5] - 8
+    cut = f"expected {size} bytes of data and padding, found 12 (the file was cut while open)"
+    assert f"{rec}, record 5, byte {starts[5] + 8}: {cut}" == second
+    gone = "expected 8 bytes of part head, found 0 (the file was cut short; make or fetch it again)"
+    assert [f"{rec}, record {n}, byte {starts[n]}: {gone}" for n in (8, 12)] == [third, fourth]
+
+
+@POSIX
+def test_a_file_that_is_removed_is_read_to_its_end(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path)
+    with an_iterator(rec) as it:
+        rec.unlink()
+        assert [[run_of(0, 3), run_of(4, 7), run_of(8, 9)]] * 2 == [ids(it), ids(it)]
+
+
+def test_an_error_of_the_disk_is_one_of_the_record_it_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rec = a_rec(tmp_path)
+    with an_iterator(rec, preprocess_threads=1) as it:
+        real = it.records.files[0]._file.read_at
+
+        def read_at(offset: int, size: int) -> bytes:
+            if offset <= bounds(payloads(10))[5] < offset + size:
+                raise InputError(f"{rec}: cannot be read: input/output error")
+            return real(offset, size)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(it.records.files[0]._file, "read_at", read_at)
+            assert run_of(0, 3) == it.next().index.tolist()
+            with pytest.raises(BadRecordError) as caught:
+                it.next()
+        assert f"{rec}, record 5, byte {caught.value.offset}: cannot be read: input/output error" == str(caught.value)
+        assert run_of(8, 9) == it.next().index[:2].tolist()
+
+
+def test_whatever_a_thread_raises_reaches_the_consumer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, fail = Loader.decoded, [True]
+
+    def decoded(self: Loader, content: bytes) -> Any:
+        if content == small_of(5) and fail:
+            fail.clear()
+            raise MemoryError
+        return real(self, content)
+
+    monkeypatch.setattr(Loader, "decoded", decoded)
+    with an_iterator(a_rec(tmp_path)) as it:
+        assert run_of(0, 3) == it.next().index.tolist()
+        with pytest.raises(MemoryError):
+            it.next()
+        assert run_of(4, 7) == it.next().index.tolist()
+
+
+def small_of(ordinal: int) -> bytes:
+    return encoded(texture(SIDE, SIDE, seed=ordinal), "PNG")
+
+
+# Interrupts
+
+
+class Interrupting:
+    """Interrupts a call, once, as Ctrl-C does: in the middle of it, before or after its work."""
+
+    def __init__(self, real: Callable[..., Any], *, after: bool) -> None:
+        self.real = real
+        self.after = after
+        self.armed = True
+
+    def __get__(self, owner: object, kind: type) -> Any:
+        return functools.partial(self, owner)  # called as a method
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        armed, self.armed = self.armed, False
+        result = self.real(*args, **options) if self.after or not armed else None
+        if armed:
+            raise KeyboardInterrupt
+        return result
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("where", ["pipeline._finished", "memory.MemoryPool.arrays", "image_record.close_up"])
+def test_an_interrupt_inside_next_loses_no_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, after: bool
+) -> None:
+    name = f"im2rec.iterators.{where}"
+    with an_iterator(a_rec(tmp_path), on_error="skip") as it:
+        expected = digest(it)
+    with an_iterator(a_rec(tmp_path), on_error="skip") as it:
+        first = it.next()
+        with monkeypatch.context() as patch:
+            patch.setattr(name, Interrupting(pkgutil.resolve_name(name), after=after))
+            with pytest.raises(KeyboardInterrupt):
+                it.next()
+        second = it.next()
+        third = it.next()
+
+        assert [run_of(0, 3), run_of(4, 7)] == [batch.index.tolist() for batch in (first, second)]
+        assert expected == digest([first, second, third])
+        assert 3 == sum(1 for _ in it)
+
+
+# Threads and descriptors
+
+
+def taken(rec: Path, **params: Any) -> ImageRecordIter:
+    """An iterator in the middle of an epoch, with threads at work."""
+    it = an_iterator(rec, **params)
+    it.next()
+    assert decoders()
+    return it
+
+
+def test_no_thread_is_left_after_close(tmp_path: Path) -> None:
+    it = taken(a_rec(tmp_path))
+    threads = decoders()
+    it.close()
+
+    assert [] == [thread.name for thread in threads if thread.is_alive()]
+    it.close()
+    with pytest.raises(Im2RecError, match=r"^the iterator is closed \(make a new one\)$"):
+        it.next()
+
+
+def test_no_thread_is_left_of_an_iterator_that_nobody_refers_to(tmp_path: Path) -> None:
+    it = taken(a_rec(tmp_path))
+    threads = decoders()
+    del it
+    gc.collect()
+
+    assert [] == left(threads)
+
+
+def test_no_thread_is_left_of_an_iterator_in_a_circle(tmp_path: Path) -> None:
+    it: Any = taken(a_rec(tmp_path))
+    it.myself = it
+    threads = decoders()
+    del it
+    gc.collect()
+
+    assert [] == left(threads)
+
+
+def test_no_thread_is_left_after_an_error_in_the_loop(tmp_path: Path) -> None:
+    rec, threads = a_rec(tmp_path), []
+
+    def train() -> None:
+        with an_iterator(rec) as it:
+            for _ in it:
+                threads.extend(decoders())
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train()
+    assert threads
+    assert [] == [thread.name for thread in threads if thread.is_alive()]
+
+
+def test_a_loop_that_breaks_off_goes_on_with_the_next_epoch(tmp_path: Path) -> None:
+    with an_iterator(a_rec(tmp_path)) as it:
+        for _ in it:
+            break
+        assert [run_of(0, 3), run_of(4, 7), run_of(8, 9)] == ids(it)
+        assert 1 == it.epoch
+        threads = decoders()
+    assert [] == [thread.name for thread in threads if thread.is_alive()]
+
+
+def test_no_descriptor_is_left(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path)
+    taken(rec).close()  # whatever opens files for good on first use has done so
+    before = open_files()
+    for _ in range(3):
+        it = taken(rec)
+        assert before + 1 == open_files()
+        it.close()
+        assert before == open_files()
+    taken(rec)
+    gc.collect()
+    until(lambda: before == open_files(), "the file of an iterator that is gone stays open")
+
+
+@pytest.mark.parametrize(
+    "params", [{"data_shape": (3, 0, 1)}, {"path_imglist": "no.lst"}, {"mean_img": "no/folder/mean.bin"}]
+)
+def test_an_iterator_that_cannot_be_made_leaves_nothing(tmp_path: Path, params: dict[str, Any]) -> None:
+    rec = a_rec(tmp_path)
+    before = open_files()
+    with pytest.raises(Im2RecError):
+        an_iterator(rec, **params)
+
+    assert (before, []) == (open_files(), decoders())
+
+
+COLLECTED_BY_A_THREAD = """
+import gc, sys, threading
+from feed_helpers import an_iterator
+from im2rec.iterators.loader import Loader
+
+real, go, done = Loader.load, threading.Event(), threading.Event()
+
+def load(self, *args):
+    if threading.current_thread() is not threading.main_thread() and not done.is_set() and ready:
+        go.wait()
+        gc.collect()
+        done.set()
+    return real(self, *args)
+
+ready = []
+Loader.load = load
+gc.disable()
+it = an_iterator(sys.argv[1], prefetch_buffer=2, preprocess_threads=1)
+it.myself = it
+it.next()
+ready.append(True)
+it.next()
+del it
+go.set()
+done.wait()
+"""
+
+
+def program(code: str, *words: object) -> tuple[int, str, str]:
+    """How a Python program ends: exit code, stdout, stderr."""
+    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], env=where, timeout=DEADLINE_S, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_an_iterator_may_be_collected_by_one_of_its_own_threads(tmp_path: Path) -> None:
+    assert (0, "", "") == program(COLLECTED_BY_A_THREAD, a_rec(tmp_path, 40))
+
+
+ONE_BATCH = """
+import sys
+from feed_helpers import an_iterator
+it = an_iterator(sys.argv[1], shuffle=True, prefetch_buffer=int(sys.argv[2]), preprocess_threads=2)
+print(next(iter(it)).pad)
+"""
+
+
+def test_a_program_that_takes_one_batch_ends_quietly(tmp_path: Path) -> None:
+    assert (0, "0\n", "") == program(ONE_BATCH, a_rec(tmp_path, 100), 4)
+
+
+AT_EXIT = """
+import atexit, sys, threading
+from feed_helpers import an_iterator
+from im2rec.iterators.loader import Loader
+
+real, ending = Loader.load, threading.Event()
+
+def load(self, arrays, wanted):
+    if Loader.count:
+        ending.wait()
+    Loader.count += 1
+    return real(self, arrays, wanted)
+
+Loader.count, Loader.load = 0, load
+it = an_iterator(sys.argv[1], prefetch_buffer=1000, preprocess_threads=2)
+next(iter(it))
+threading._register_atexit(ending.set)  # called as soon as the program is at its end
+atexit.register(lambda: print(Loader.count < 500))  # when all threads have ended
+"""
+
+
+def test_a_program_that_ends_does_not_finish_what_was_to_be_made_ahead(tmp_path: Path) -> None:
+    assert (0, "True\n", "") == program(AT_EXIT, a_rec(tmp_path, 100))
+
+
+# Work ahead
+
+
+def test_the_next_batches_are_made_while_the_consumer_holds_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    with an_iterator(a_rec(tmp_path, 40), prefetch_buffer=3, preprocess_threads=1) as it:
+        it.next()
+        assert gate.wait_until_done(1 + 3)  # though nobody asks
+        gate.shut()
+        assert run_of(4, 7) == it.next().index.tolist()  # ready: no thread can make it now
+        assert 1 + 3 == gate.done
+        gate.open()
+        assert gate.wait_until_done(1 + 3 + 1)
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_no_more_is_made_ahead_than_the_buffer_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    gate = Gate(monkeypatch)
+    made: list[weakref.ref[Any]] = []
+    real = MemoryPool.arrays
+
+    def new_arrays(pool: MemoryPool) -> Arrays:
+        arrays = real(pool)
+        made.append(weakref.ref(arrays.data))
+        alive.append(sum(one() is not None for one in made))
+        return arrays
+
+    alive: list[int] = []
+    monkeypatch.setattr(MemoryPool, "arrays", new_arrays)
+    with an_iterator(a_rec(tmp_path, 40), prefetch_buffer=ahead, preprocess_threads=1) as it:
+        for batch in range(1, 11):
+            it.next()
+            assert gate.wait_until_done(batch + ahead)
+            assert batch + ahead == len(made)  # nothing else was begun
+            assert ahead + 1 == sum(one() is not None for one in made)  # and the one that was delivered
+    assert ahead + 2 == max(alive)  # one is in work while the oldest is still the consumer's
+
+
+def test_an_epoch_is_not_made_ahead_of_the_first_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch)
+    with an_iterator(a_rec(tmp_path, 40)) as it:
+        iter(it)
+        it.reset()
+        assert (0, 0, []) == (it.epoch, gate.done, decoders())
+
+
+def test_closing_waits_for_what_runs_and_begins_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch)
+    it = an_iterator(a_rec(tmp_path, 40), prefetch_buffer=5, preprocess_threads=1)
+    it.next()
+    assert gate.wait_until_done(6)
+    gate.shut()
+    it.next()
+    assert gate.wait_until_begun(7)
+    closing = threading.Thread(target=it.close)
+    closing.start()
+    gate.open()
+    closing.join(DEADLINE_S)
+
+    assert not closing.is_alive()
+    assert 7 == gate.done
+
+
+# Processes and other threads
+
+# Numpy's own threads count for Python 3.12, and ours do.
+multi_threaded = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def in_a_fork(work: Callable[[], None]) -> int:
+    """How a forked child ends that does *work*: 0 when it does, below zero by the signal that ended it."""
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    status: list[int] = []
+
+    def ended() -> bool:
+        found, how = os.waitpid(pid, os.WNOHANG)
+        status.extend([how] if found else [])
+        return bool(found)
+
+    try:
+        until(ended, "the child hangs")
+    except BaseException:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        raise
+    return os.waitstatus_to_exitcode(status[0])
+
+
+@forks
+@multi_threaded
+def test_a_fork_in_the_middle_leaves_the_parent_going_on(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path)
+    with an_iterator(rec) as it:
+        first = it.next()
+
+        def fresh() -> None:
+            with an_iterator(rec) as another:
+                assert [run_of(0, 3), run_of(4, 7), run_of(8, 9)] == ids(another)
+
+        assert 0 == in_a_fork(fresh)
+        assert [run_of(0, 3), run_of(4, 7), run_of(8, 9)] == [
+            batch.index[: 4 - batch.pad].tolist() for batch in (first, it.next(), it.next())
+        ]
+
+
+@forks
+@multi_threaded
+@pytest.mark.parametrize("what", ["close", "reset", "next"])
+def test_a_forked_child_is_told_or_served_and_never_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    gate = Gate(monkeypatch)
+    with an_iterator(a_rec(tmp_path, 40), prefetch_buffer=2, preprocess_threads=1) as it:
+        it.next()
+        assert gate.wait_until_done(3)
+        gate.shut()
+        it.next()
+        assert gate.wait_until_begun(4)  # on a thread that a child does not have
+
+        def use() -> None:
+            gate.open()
+            with contextlib.suppress(Im2RecError):
+                for _ in range(4):
+                    getattr(it, what)()
+
+        assert 0 == in_a_fork(use)
+        gate.open()
+        assert [run_of(8, 11), run_of(12, 15)] == [it.next().index.tolist() for _ in range(2)]
+
+
+def test_a_spawned_process_gets_the_same(tmp_path: Path) -> None:
+    rec, params = a_rec(tmp_path, 30), {"shuffle": True, "rand_mirror": True, "seed": 5}
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=send_digest, args=(theirs, rec, params))
+    child.start()
+    theirs.close()
+    with an_iterator(rec, **params) as it:
+        expected = digest(it)
+    assert expected == ours.recv()
+    ours.close()
+    child.join()
+    assert 0 == child.exitcode
+    child.close()
+
+
+def test_an_iterator_does_not_pickle_and_says_what_to_do(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    with an_iterator(a_rec(tmp_path)) as it, pytest.raises(TypeError) as caught:
+        context.Process(target=ids, args=(it,)).start()
+    assert "ImageRecordIter cannot be pickled: make one in each process, or use state_dict()" == str(caught.value)
+
+
+def test_iterators_side_by_side_do_not_mind_each_other(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, 30)
+
+    def epochs(seed: int) -> list[str]:
+        with an_iterator(rec, shuffle=True, rand_crop=True, rand_mirror=True, seed=seed) as it:
+            return [digest(it) for _ in range(3)]
+
+    alone = [epochs(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert alone == list(pool.map(epochs, range(4)))
+    assert 4 * 3 == len({found for each in alone for found in each})
+
+
+def test_batches_stay_as_they_were_when_later_ones_are_made(tmp_path: Path) -> None:
+    with an_iterator(a_rec(tmp_path, 40)) as it:
+        batches = list(it)
+        copies = [np.copy(batch.data[0]) for batch in batches]
+        ids(it)
+
+    assert all((copy == batch.data[0]).all() for copy, batch in zip(copies, batches, strict=True))
