@@ -155,4 +155,4 @@ def bad_message(path: Path, number: int) -> str:
     """What is said of that record."""
     with RecordFile(path) as rec:
         where = f"{path}, record {number}, id {FIRST_ID + number}, byte {rec.offsets[number]}"
-    return f"{where}: the picture holds no picture that can be read"
+    return f"{where}: holds no picture that can be read"
