@@ -42,7 +42,7 @@ class Augmenter:
         self._engine = engine
         self._geometry = Geometry(params, Size(width, height))
         self._colors = Colors(params, channels)
-        self._normalizer = Normalizer(params, channels, dtype=dtype, layout=layout, mean=mean)
+        self._normalizer = Normalizer(params, channels, dtype=dtype, layout=layout, mean=mean, engine=engine)
 
     def plan(self, size: Size, draws: Draws) -> Plan:
         """Draw everything for one picture of *size*. Raises ImageError for one that is too small."""

@@ -13,6 +13,9 @@ import numpy.typing as npt
 from im2rec.augment.draws import Draws, Float
 from im2rec.augment.params import AugmentationParams
 from im2rec.images.codec import Image
+from im2rec.images.engine import Resampler
+from im2rec.images.planes import write_planes
+from im2rec.images.scratch import scratch
 
 NCHW, NHWC = "NCHW", "NHWC"
 LAYOUTS = (NCHW, NHWC)
@@ -31,12 +34,21 @@ class Finish(NamedTuple):
 class Normalizer:
     """Writes pictures into rows of a batch.
 
-    *mean* is a mean picture, float32 (channels, height, width), or None for the means per channel.
+    *mean* is a mean picture, float32 (channels, height, width), or None for the means per channel. *engine* takes
+    pictures apart into planes, numpy where there is none.
     """
 
     def __init__(
-        self, params: AugmentationParams, channels: int, *, dtype: str, layout: str, mean: Plane | None = None
+        self,
+        params: AugmentationParams,
+        channels: int,
+        *,
+        dtype: str,
+        layout: str,
+        mean: Plane | None = None,
+        engine: Resampler | None = None,
     ) -> None:
+        self._write_planes = engine.planes if engine else write_planes
         self._params = params
         self._layout = layout
         self._dtype = dtype
@@ -67,18 +79,17 @@ class Normalizer:
 
     def write(self, image: Image, finish: Finish, row: npt.NDArray[Any]) -> None:
         """Write *image*, uint8 (height, width, channels), to *row*, of the batch's dtype and layout."""
-        mean = self._mean
-        if finish.mirror:
-            image, mean = image[:, ::-1], self._flipped(mean)
         if self._dtype == "uint8":
-            row[...] = self._arranged(image)
+            self._arrange(image, row, mirror=finish.mirror)
             return
-        # Contiguous before it is widened: four times fewer bytes to gather.
-        levels = np.ascontiguousarray(self._arranged(image))
+        # Arranged before it is widened: four times fewer bytes to gather.
+        levels = scratch("levels", row.size).reshape(row.shape)
+        self._arrange(image, levels, mirror=finish.mirror)
+        mean = self._flipped(self._mean) if finish.mirror else self._mean
         if self._dtype == "int8":
             np.clip(levels - mean, -128, 127, out=row, casting="unsafe")
             return
-        values = row if row.dtype == np.float32 else np.empty(row.shape, np.float32)
+        values = row if row.dtype == np.float32 else scratch("values", 4 * row.size).view(np.float32).reshape(row.shape)
         values[...] = levels  # widened first: with operands of two types numpy works through a small buffer
         np.subtract(values, mean, out=values)
         np.multiply(values, finish.contrast / self._std, out=values)
@@ -103,8 +114,11 @@ class Normalizer:
             pixels = pixels.transpose(1, 2, 0)
         return np.ascontiguousarray(pixels[:, :, :3] if pixels.shape[2] > 1 else pixels.repeat(3, axis=2))
 
-    def _arranged(self, image: Image) -> Image:
-        return image.transpose(2, 0, 1) if self._layout == NCHW else image
+    def _arrange(self, image: Image, out: Image, *, mirror: bool) -> None:
+        if self._layout == NCHW:
+            self._write_planes(image, out, mirror=mirror)
+        else:
+            out[...] = image[:, ::-1] if mirror else image
 
     def _placed(self, planes: Plane) -> Plane:
         """*planes* (channels, height, width) in the layout of a row."""

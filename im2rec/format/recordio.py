@@ -159,6 +159,21 @@ def join_parts(source: Source, parts: list[Part]) -> bytes:
     return MAGIC.join([_data(source, part) for part in parts])
 
 
+def plain_payload(frame: bytes) -> bytes | None:
+    """The payload of a *frame* that is one whole part and nothing else, as nearly all are; None for any other.
+
+    A short cut: what it gives, :func:`read_record` would give; what it does not, that one must look into.
+    """
+    if len(frame) < HEAD_BYTES:
+        return None
+    magic, length = _HEAD.unpack_from(frame)
+    end = HEAD_BYTES + length
+    # A flag makes the length far larger than any frame, so that it needs no test of its own.
+    if magic != MAGIC_WORD or end + 3 & -4 != len(frame) or frame.find(MAGIC, HEAD_BYTES) >= 0:
+        return None
+    return frame[HEAD_BYTES:end] if end == len(frame) or not any(frame[end:]) else None
+
+
 def read_start(source: Source, offset: int, size: int) -> bytes:
     """The first *size* bytes of the payload of the record at *offset*, all of a shorter one; the rest is not read.
 

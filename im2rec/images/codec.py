@@ -25,6 +25,7 @@ from im2rec.images import jpeg
 from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.exif import ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
 from im2rec.images.grey import SRGB_GAMMA, grey
+from im2rec.images.scratch import scratch
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 
@@ -109,6 +110,7 @@ def decode(
     at_least: tuple[int, int] | None = None,
     max_pixels: int = MAX_PIXELS,
     cut_ok: bool = False,
+    reuse: bool = False,
 ) -> Decoded:
     """The pixels of an encoded picture, as (height, width, channels) uint8 in RGB order; a new array.
 
@@ -117,14 +119,15 @@ def decode(
     installed). Alpha is dropped, not blended; 16 bits become 8 by their high byte; palettes become colours.
     *at_least* (width, height), as stored, allows a JPEG to be decoded at the smallest scale libjpeg has that is no
     smaller: other pixels, several times faster. *cut_ok* gives the pixels of a JPEG whose data ends early as well,
-    its flaw ``CUT``, what is missing filled in by libjpeg.
+    its flaw ``CUT``, what is missing filled in by libjpeg. With *reuse* the pixels are good until this thread decodes
+    the next picture.
     Raises ImageError, its *reason* ``CUT`` when the picture data ends early, ``TOO_LARGE`` when the header claims more
     than *max_pixels*: a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """
     try:
-        return _decoded(content, color, at_least, max_pixels)
+        return _decoded(content, color, at_least, max_pixels, reuse=reuse)
     except ImageError as error:
         if cut_ok and error.reason == CUT and sniff(content) == "JPEG":
             # When the cut is inside the tables of a progressive one's next scan, what is before them will do.
@@ -134,13 +137,14 @@ def decode(
         raise
 
 
-def _decoded(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int) -> Decoded:
+def _decoded(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int, *, reuse: bool) -> Decoded:
     flaw = ""
     if sniff(content) == "JPEG" and _simplejpeg:
         _, height, width, channels = image_info(content)
         _check_pixels((width, height), max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
-        pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0))
+        buffer = scratch("decoded", height * width * (1 if is_grey else 3)) if reuse and at_least is None else None
+        pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0), buffer)
         if pixels is not None:
             return Decoded(pixels if color == AS_STORED else turned(pixels, orientation(content)), flaw)
     return _decoded_by_pillow(content, color, at_least, max_pixels)._replace(flaw=flaw)
@@ -175,9 +179,11 @@ def _picture_orientation(picture: PillowImage.Image) -> int:
     return parse_orientation(picture.info.get("exif", b""))
 
 
-def _decode_jpeg(content: bytes, space: str, at_least: tuple[int, int]) -> tuple[Image | None, str]:
+def _decode_jpeg(
+    content: bytes, space: str, at_least: tuple[int, int], buffer: Image | None
+) -> tuple[Image | None, str]:
     """Pixels and flaw; None for pixels when Pillow should try. Raises ImageError for a cut file."""
-    size = {"min_width": at_least[0], "min_height": at_least[1]}  # zeros: the full size
+    size = {"min_width": at_least[0], "min_height": at_least[1], "buffer": buffer}  # zeros: the full size
     try:
         return _simplejpeg.decode_jpeg(content, space, **size), ""
     except ValueError as error:

@@ -44,6 +44,9 @@ class Resampler(Protocol):
         Source: mxnet src/io/image_aug_default.cc, ``random_h``, ``random_s`` and ``random_l``.
         """
 
+    def planes(self, image: Image, out: Image, *, mirror: bool) -> None:
+        """Write the channels of *image*, mirrored if *mirror*, to *out*, uint8 (channels, height, width)."""
+
 
 class Engine(Resampler, Protocol):
     """A resampler that encodes as well; what packing needs."""

@@ -10,6 +10,8 @@ from im2rec.images.affine import STEP_BITS, Matrix, places
 from im2rec.images.choices import NEAREST
 from im2rec.images.codec import Image
 from im2rec.images.hls import MOST_HUE, MOST_LEVEL
+from im2rec.images.planes import write_planes
+from im2rec.images.scratch import scratch
 
 # Work is spread over processes and threads already; OpenCV's own would only stand in their way.
 cv2.setNumThreads(1)
@@ -63,6 +65,18 @@ class OpenCV:
         hls = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2HLS), table[None])
         shifted = cv2.cvtColor(hls, cv2.COLOR_HLS2RGB)
         return shifted if image.shape[2] == 3 else np.concatenate([shifted, image[:, :, 3:]], axis=2)
+
+    def planes(self, image: Image, out: Image, *, mirror: bool) -> None:
+        """Write the channels of *image*, flipped left to right if *mirror*, to *out*: uint8 (channels, height, width).
+
+        Three times as fast as by numpy, which walks through memory in the order of one of the two alone.
+        """
+        if image.shape[2] == 1:
+            write_planes(image, out, mirror=mirror)
+            return
+        if mirror:
+            image = cv2.flip(image, 1, scratch("flipped", image.size).reshape(image.shape))
+        cv2.split(image, list(out))
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""

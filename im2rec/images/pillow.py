@@ -12,6 +12,7 @@ from im2rec.errors import ImageError
 from im2rec.images.affine import Matrix, inverse
 from im2rec.images.codec import Image
 from im2rec.images.hls import shifted_hls
+from im2rec.images.planes import write_planes
 
 _Resampling = PillowImage.Resampling
 _INTERPOLATIONS = (_Resampling.NEAREST, _Resampling.BILINEAR, _Resampling.BICUBIC, _Resampling.BOX, _Resampling.LANCZOS)
@@ -54,6 +55,10 @@ class Pillow:
     def shift_hls(self, image: Image, hue: int, lightness: int, saturation: int) -> Image:
         """*image* with its hue, lightness and saturation shifted; Pillow has no such colours, so by numpy."""
         return shifted_hls(image, hue, lightness, saturation)
+
+    def planes(self, image: Image, out: Image, *, mirror: bool) -> None:
+        """Write the channels of *image*, mirrored if *mirror*, to *out*, uint8 (channels, height, width)."""
+        write_planes(image, out, mirror=mirror)
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""

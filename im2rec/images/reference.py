@@ -5,6 +5,7 @@ from __future__ import annotations
 from im2rec.images.affine import Matrix
 from im2rec.images.codec import Image
 from im2rec.images.hls import shifted_hls
+from im2rec.images.planes import write_planes
 from im2rec.images.reference_resize import resized
 from im2rec.images.reference_warp import warped
 
@@ -25,6 +26,10 @@ class Reference:
     def shift_hls(self, image: Image, hue: int, lightness: int, saturation: int) -> Image:
         """*image* with its hue, lightness and saturation shifted."""
         return shifted_hls(image, hue, lightness, saturation)
+
+    def planes(self, image: Image, out: Image, *, mirror: bool) -> None:
+        """Write the channels of *image*, mirrored if *mirror*, to *out*, uint8 (channels, height, width)."""
+        write_planes(image, out, mirror=mirror)
 
 
 ENGINE = Reference()

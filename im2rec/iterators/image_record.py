@@ -85,6 +85,11 @@ class ImageRecordIter(BatchIterator[Made]):
         return self._engine.name
 
     @property
+    def backend(self) -> str:
+        """What decodes, ``threads`` or ``processes``; ``auto`` was settled."""
+        return self._feed.backend
+
+    @property
     def records(self) -> Records:
         """The records that are iterated over."""
         return self._records
@@ -131,7 +136,8 @@ class ImageRecordIter(BatchIterator[Made]):
     def _log_opened(self) -> None:
         params, records = self._params, self._records
         names = ", ".join(str(file.path) for file in records.files)
-        _LOG.info("%s: %d records, %d threads, engine %s", names, len(records), params.preprocess_threads, self.engine)
+        crew = f"{params.preprocess_threads} {self.backend}"
+        _LOG.info("%s: %d records, %s, engine %s", names, len(records), crew, self.engine)
         if len(records.left_out):
             _LOG.info("left out, as they hold labels and no picture: %d", len(records.left_out))
         if self._feed.blocks:

@@ -91,7 +91,7 @@ class Loader:
         arrays.ids[want.row] = header.id
         try:
             arrays.label[want.row] = self._label(record)
-            image, cut = self.decoded(content)
+            image, cut = self.decoded(content, reuse=True)
             plan = want.plan or self.plan(_size(image), self.draws(want.epoch, want.ordinal))
             self._augmenter.write(image, plan, arrays.data[want.row])
         except ImageError as error:
@@ -108,9 +108,12 @@ class Loader:
         label = self._labels.of(record.header)
         return label if self._labels.width > 1 else label[0]
 
-    def decoded(self, content: bytes) -> tuple[Image, bool]:
-        """The pixels, of as many channels as a batch has, and whether the file was cut short. Raises ImageError."""
-        pixels, flaw = decode(content, _COLORS[self._channels], cut_ok=self._cut_ok)
+    def decoded(self, content: bytes, *, reuse: bool = False) -> tuple[Image, bool]:
+        """The pixels, of as many channels as a batch has, and whether the file was cut short. Raises ImageError.
+
+        With *reuse* they are good until this thread decodes the next picture.
+        """
+        pixels, flaw = decode(content, _COLORS[self._channels], cut_ok=self._cut_ok, reuse=reuse)
         if pixels.shape[2] != self._channels:
             problem = f"has {pixels.shape[2]} channels, data_shape asks for {self._channels}"
             raise ImageError(problem, reason="too few channels", hint="set data_shape=3,...")

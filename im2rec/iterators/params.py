@@ -122,7 +122,7 @@ class BackendParams:
     )
     backend: str = param(
         AUTO,
-        doc="threads or processes that decode; auto: processes for small pictures, of which there are many.",
+        doc="What decodes: threads or processes; auto: processes, if there are several and 1000 records and more.",
         choices=(AUTO, THREADS, PROCESSES),
         reference="ours",
     )

@@ -82,13 +82,12 @@ class Records:
 
     def read(self, ordinals: list[int]) -> list[ImageRecord | BadRecordError]:
         """The records *ordinals*, in that order, neighbours in one read; an error in the place of a damaged one."""
-        places = [self.place(ordinal) for ordinal in ordinals]
-        if places and all(place.file is places[0].file for place in places):
+        if ordinals and len(self.files) == 1:
             try:
-                return list(places[0].file.read_many([place.record for place in places]))
+                return list(self.files[0].read_many(ordinals))
             except (CorruptRecordError, InputError):
                 pass  # one by one, to learn which
-        return [self._record(place) for place in places]
+        return [self._record(self.place(ordinal)) for ordinal in ordinals]
 
     def _record(self, place: Place) -> ImageRecord | BadRecordError:
         try:

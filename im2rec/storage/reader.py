@@ -25,6 +25,7 @@ from im2rec.format.recordio import (
     find_record,
     join_parts,
     parse_head,
+    plain_payload,
     read_parts,
     read_start,
 )
@@ -39,6 +40,14 @@ _HEAD_GAP_BYTES, _HEADS_READ_BYTES = 4096, 256 << 10  # nearer heads are read wi
 _FRONT_BYTES = 1 << 16
 _TESTED = 1 << 15  # offsets that are looked at together
 _INSPECT = "run 'im2rec inspect' on it"
+
+
+class Span(NamedTuple):
+    """The bytes from the start of a record to that of the next one that is known."""
+
+    ordinal: int
+    start: int
+    stop: int
 
 
 class Head(NamedTuple):
@@ -148,7 +157,8 @@ class RecordFile(Sequence[ImageRecord]):
         if stop - start > _SINGLE_READ_BYTES:
             return self._payload(ordinal, self._file)
         frame = self._file.read_at(start, stop - start)
-        return self._payload(ordinal, BytesSource(frame, start, self.size))
+        payload = plain_payload(frame)
+        return self._payload(ordinal, BytesSource(frame, start, self.size)) if payload is None else payload
 
     def read_many(self, ordinals: Iterable[int]) -> list[ImageRecord]:
         """The records at *ordinals*, in the order asked; read in file order, neighbours with one call.
@@ -158,11 +168,16 @@ class RecordFile(Sequence[ImageRecord]):
         asked = [self._ordinal(ordinal) for ordinal in ordinals]
         records: dict[int, ImageRecord] = {}
         for run in self._runs(sorted(set(asked))):
-            start, stop = self._span(run[0])[0], self._span(run[-1])[1]
-            large = stop - start > _MANY_READ_BYTES
-            source = self._file if large else BytesSource(self._file.read_at(start, stop - start), start, self.size)
-            for ordinal in run:
-                records[ordinal] = self._image_record(ordinal, self._payload(ordinal, source))
+            base, end = run[0].start, run[-1].stop
+            if end - base > _MANY_READ_BYTES:
+                records |= {span.ordinal: self._image_record(span.ordinal, self.payload(span.ordinal)) for span in run}
+                continue
+            window = self._file.read_at(base, end - base)
+            for ordinal, start, stop in run:
+                payload = plain_payload(window[start - base : stop - base])
+                if payload is None:
+                    payload = self._payload(ordinal, BytesSource(window, base, self.size))
+                records[ordinal] = self._image_record(ordinal, payload)
         return [records[ordinal] for ordinal in asked]
 
     def heads(self, ordinals: Iterable[int]) -> Iterator[Head]:
@@ -199,16 +214,19 @@ class RecordFile(Sequence[ImageRecord]):
                 error.offset = offset if error.offset is None else error.offset
                 raise self._placed(error, ordinal) from None
 
-    def _runs(self, ordinals: list[int]) -> Iterator[list[int]]:
+    def _runs(self, ordinals: list[int]) -> Iterator[list[Span]]:
         """Split sorted *ordinals* into runs that one read should fetch."""
-        run: list[int] = []
-        for ordinal in ordinals:
-            start, stop = self._span(ordinal)
-            far = run and start - self._span(run[-1])[1] > _GAP_BYTES
-            if far or (run and stop - self._span(run[0])[0] > _MANY_READ_BYTES):
+        at = np.array(ordinals, np.int64)
+        starts = self.offsets[at].tolist()
+        stops = self.offsets[np.minimum(at + 1, len(self) - 1)].tolist()
+        if ordinals and ordinals[-1] == len(self) - 1:
+            stops[-1] = self.size
+        run: list[Span] = []
+        for span in map(Span, ordinals, starts, stops):
+            if run and (span.start - run[-1].stop > _GAP_BYTES or span.stop - run[0].start > _MANY_READ_BYTES):
                 yield run
                 run = []
-            run.append(ordinal)
+            run.append(span)
         if run:
             yield run
 

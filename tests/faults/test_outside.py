@@ -66,7 +66,7 @@ def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
 
 @PROC
 def test_a_closed_terminal_ends_a_run_and_leaves_nothing(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path, 400)
+    listed, root = a_list_of_pictures(tmp_path, 1600)
     (tmp_path / "out").mkdir()
     process = started("pack", listed, root, tmp_path / "out" / "o.rec", "resize=300", "--workers", "1")
     until(lambda: names_in(tmp_path / "out"), "nothing is written aside")

@@ -1,0 +1,25 @@
+"""Memory for intermediate pictures, one piece a thread, used again and again.
+
+Fresh memory of the size of a picture costs its pages each time: the system clears every one that is touched.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import numpy.typing as npt
+
+_MOST_BYTES = 32 << 20  # larger pieces are rare, and would stay for ever
+_MINE = threading.local()
+
+
+def scratch(name: str, size: int) -> npt.NDArray[np.uint8]:
+    """*size* bytes under *name*, for this thread alone and until it asks for that name again; content left over."""
+    if size > _MOST_BYTES:
+        return np.empty(size, np.uint8)
+    held: npt.NDArray[np.uint8] | None = getattr(_MINE, name, None)
+    if held is None or len(held) < size:
+        held = np.empty(size, np.uint8)
+        setattr(_MINE, name, held)
+    return held[:size]
