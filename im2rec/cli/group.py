@@ -19,6 +19,7 @@ COMMANDS = {
     "pack": ("im2rec.cli.pack", "A list to a .rec and its index."),
     "inspect": ("im2rec.cli.inspect", "What is in a .rec, and is it whole."),
     "iterate": ("im2rec.cli.iterate", "Run the ImageRecordIter: dump or time its batches."),
+    "bench": ("im2rec.cli.bench", "Where the time goes, stage by stage."),
     "extract": ("im2rec.cli.extract", "The images of a .rec out again."),
     "completion": ("im2rec.cli.completion", "The shell code that completes im2rec's words."),
 }

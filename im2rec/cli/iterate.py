@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
-import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,36 +11,20 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, note, size, table
+from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
+from im2rec.cli.feed_words import DEFAULT_BATCH_SIZE, HelpCommand, complete_key, iterator_values, notices
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.params import GROUPS, ImageRecordParams
-from im2rec.params import from_words, rows
+from im2rec.iterators.params import GROUPS
+from im2rec.params import rows
 from im2rec.runs.dump import MANIFEST, BatchFolder, check_folder_free
 from im2rec.runs.replay import Replayed, replay
-from im2rec.runs.run import KINDS, RunSummary, default_shape, run, summary_of
+from im2rec.runs.run import KINDS, RunSummary, run, summary_of
 from im2rec.runs.sheets import SheetFolder
 
-DEFAULT_BATCH_SIZE = 100
 _KEYS_INDENT = 26
 _SHOWN = 3  # bad records named in the table; --json has all
-
-
-class HelpCommand(click.Command):
-    """A command that shows its help when there is no word at all."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Show the help instead of an error."""
-        if not args and not ctx.resilient_parsing:  # which is a shell asking what could come next
-            click.echo(ctx.get_help())
-            ctx.exit()
-        return super().parse_args(ctx, args)
-
-
-def complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The keys that begin with what is typed so far, with their ``=``."""
-    return [f"{row.name}=" for row in rows(ImageRecordParams) if row.name.startswith(incomplete)]
 
 
 @click.command("iterate", cls=HelpCommand)
@@ -93,11 +75,11 @@ def command(
         console.result("iterate", ParameterTable.all(), params_help())
         return DONE
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
-    values = _values(words, options)
+    values = iterator_values("iterate", words, options)
     mean_img = values["mean_img"]
     if dry_run and mean_img and not Path(mean_img).exists():
         values["mean_img"] = ""  # which would be made now
-    with _notices(console), _hinted(), KINDS[kind](**values) as it:
+    with notices(console), _hinted(), KINDS[kind](**values) as it:
         if not len(it.records):
             raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="name another .rec")
         folder = sheet or dump or Path()
@@ -158,28 +140,6 @@ class _Sinks:
             self._dump.finish(self._it, summary)
 
 
-def _values(words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of the iterator out of words and options; what is not given is filled in."""
-    keys = list(words)
-    also = {"batch_size": options["batch_size"], "data_shape": options["data_shape"]}
-    if keys and ("=" not in keys[0] or os.path.exists(keys[0])):  # noqa: PTH110 - False for a name that is too long
-        also["path_imgrec"] = keys.pop(0)
-    for word in keys:
-        if "=" not in word and os.path.exists(word):  # noqa: PTH110 - as above
-            raise ParameterError(f"{word!r} is not KEY=VALUE", hint="join several .rec to one word with ';'")
-    given = {word.partition("=")[0] for word in keys} | {name for name, value in also.items() if value is not None}
-    if "path_imgrec" not in given:
-        raise ParameterError("REC is missing", hint="im2rec iterate REC [KEY=VALUE]...")
-    if "batch_size" not in given:
-        also["batch_size"] = DEFAULT_BATCH_SIZE
-    if "data_shape" not in given:
-        # The words are read once without it, so that a wrong one is told before any file is opened.
-        read = from_words(ImageRecordParams, [*keys, "data_shape=3,1,1"], also=also)
-        chosen = {name: getattr(read, name) for name in ("path_imgrec", "path_imgidx", "records")}
-        also["data_shape"] = default_shape(chosen)
-    return dataclasses.asdict(from_words(ImageRecordParams, keys, also=also))
-
-
 def _epoch_and_record(words: str) -> tuple[int, int]:
     try:
         values = dict(word.split("=") for word in words.split(","))
@@ -199,28 +159,6 @@ def _hinted() -> Iterator[None]:
     except BadRecordError as error:
         error.hint = error.hint or "on_error=skip counts such records and goes on"
         raise
-
-
-@contextlib.contextmanager
-def _notices(console: Console) -> Iterator[None]:
-    """Show what the iterator logs: warnings always, more unless --quiet."""
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            prefix = "warning: " if record.levelno >= logging.WARNING else ""
-            note(prefix + record.getMessage())
-
-    logger, handler = logging.getLogger("im2rec"), Handler(logging.WARNING if console.quiet else logging.INFO)
-    before, passed_on = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-        logger.propagate = passed_on
 
 
 def params_help() -> str:
@@ -243,7 +181,8 @@ def render(summary: RunSummary) -> str:
     shape = " x ".join(map(str, summary.data_shape))
     batches = f"{counted(summary.batches, 'batch', 'batches')} of {summary.batch_size} x {shape} {summary.dtype}"
     done = "" if summary.dry_run else batches
-    rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {counted(summary.threads, 'thread')}"
+    crew = counted(summary.threads, {"threads": "thread", "processes": "process"}[summary.backend], summary.backend)
+    rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {crew}"
     table_rows = [
         ("batches", done),
         ("images", "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),

@@ -36,6 +36,7 @@ class RunSummary:
     dtype: str
     engine: str
     threads: int
+    backend: str
     epochs: int = 0
     batches: int = 0
     images: int = 0
@@ -76,6 +77,7 @@ def summary_of(it: ImageRecordIter) -> RunSummary:
         dtype=params.dtype or "float32",
         engine=it.engine,
         threads=params.preprocess_threads,
+        backend=it.backend,
         left_out=len(it.records.left_out),
     )
 

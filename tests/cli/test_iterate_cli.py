@@ -114,6 +114,7 @@ def test_json_is_one_object_with_everything_that_the_table_tells() -> None:
         "batch_size": 4,
         "dtype": "float32",
         "threads": 4,
+        "backend": "threads",
         "epochs": 1,
         "batches": 3,
         "images": 10,

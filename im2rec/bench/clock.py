@@ -1,0 +1,118 @@
+"""Images a second, as the median of several short repetitions."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K")
+Each = Callable[[], None]
+
+ROUNDS = 3  # of measurements that are to be compared: whatever else the machine does meets all of them
+REPETITIONS = 9  # of a measurement in all: the middle half of so many is more than an accident
+_LATE = 3.0  # times what a measurement should take: then a single round has to do
+_PIECES = 16  # of the work of a repetition, for each thread: so that all of them end at about the same time
+
+
+@dataclasses.dataclass(frozen=True)
+class Rate:
+    """Images a second: the *median* of some *repetitions*; half of them lie from *low* to *high*."""
+
+    median: float
+    low: float
+    high: float
+    repetitions: int
+
+    @classmethod
+    def of(cls, rates: Sequence[float]) -> Rate:
+        """The rate of repetitions with *rates*, of which there is one at least."""
+        low, median, high = statistics.quantiles(rates, n=4, method="inclusive") if len(rates) > 1 else [rates[0]] * 3
+        return cls(median, low, high, len(rates))
+
+    @property
+    def spread(self) -> float:
+        """What lies between *low* and *high*, as a part of the median."""
+        return (self.high - self.low) / self.median
+
+
+Turn = Callable[[float], list[float]]  # works for about so many seconds: the images a second of each repetition
+
+
+def in_rounds(
+    turns: Mapping[K, Turn], seconds: float, *, rounds: int = ROUNDS, each: Each | None = None
+) -> dict[K, Rate]:
+    """Take the *turns* one after the other, and again, for about *seconds* each in all; *each* is called after one."""
+    rates: dict[K, list[float]] = {name: [] for name in turns}
+    end = time.perf_counter() + _LATE * seconds * len(turns)
+    for number in range(rounds):
+        for name, turn in turns.items():
+            rates[name] += turn(seconds / rounds)
+            if each:
+                each()
+        if number + 1 < rounds and time.perf_counter() > end:
+            break
+    return {name: Rate.of(found) for name, found in rates.items()}
+
+
+def repeated(work: Callable[[], int], seconds: float, repetitions: int = REPETITIONS // ROUNDS) -> list[float]:
+    """Call *work*, which says how many images it handled, for about *seconds*; the images a second of each repetition.
+
+    A repetition is one call, or as many as its share of the time allows.
+    """
+    rates: list[float] = []
+    end = time.perf_counter() + seconds
+    while not rates or (len(rates) < repetitions and time.perf_counter() < end):
+        start, images = time.perf_counter(), 0
+        while (took := time.perf_counter() - start) < seconds / repetitions or not images:
+            images += work()
+        rates.append(images / took)
+    return rates
+
+
+def turn_of(work: Callable[[T], object], items: Sequence[T], *, threads: int = 1) -> Turn:
+    """A turn of letting *work* handle *items* on *threads*, all of them again and again."""
+
+    def turn(seconds: float) -> list[float]:
+        with passes(work, items, threads) as one_pass:
+            return repeated(one_pass, seconds)
+
+    return turn
+
+
+@contextlib.contextmanager
+def passes(work: Callable[[T], object], items: Sequence[T], threads: int) -> Iterator[Callable[[], int]]:
+    """A function that lets *work* handle all of *items* on *threads*, several times if they are few; how many it did.
+
+    The threads end with the block.
+    """
+    times = max(1, -(-_PIECES * threads // len(items))) if threads > 1 else 1
+    todo = list(items) * times
+
+    def handle(piece: Sequence[T]) -> None:
+        for item in piece:
+            work(item)
+
+    if threads == 1:
+
+        def one_pass() -> int:
+            handle(todo)
+            return len(todo)
+
+        yield one_pass
+        return
+    size = -(-len(todo) // (_PIECES * threads))
+    pieces = [todo[at : at + size] for at in range(0, len(todo), size)]
+    with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-bench") as pool:
+
+        def in_threads() -> int:
+            for future in [pool.submit(handle, piece) for piece in pieces]:
+                future.result()
+            return len(todo)
+
+        yield in_threads

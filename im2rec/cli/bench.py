@@ -1,0 +1,300 @@
+"""``im2rec bench``."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shlex
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from im2rec.bench.advice import CROWDED, best_threads
+from im2rec.bench.clock import Rate
+from im2rec.bench.feed import bench_feed
+from im2rec.bench.options import BenchOptions, doubled
+from im2rec.bench.pack_sample import read_lines
+from im2rec.bench.packing import bench_pack
+from im2rec.bench.peers.turns import check_peers
+from im2rec.bench.plot import draw_plot
+from im2rec.bench.report import FeedReport, PackReport, Planned, ReadSpeed, Report
+from im2rec.bench.residence import MOSTLY
+from im2rec.build.pack_params import PackParams
+from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
+from im2rec.cli.exits import DONE, PROBLEMS
+from im2rec.cli.feed_words import HelpCommand, complete_key, iterator_values, notices
+from im2rec.errors import ParameterError
+from im2rec.iterators.params import ImageRecordParams
+from im2rec.iterators.records import Records
+from im2rec.params import from_words
+from im2rec.storage.paths import AsideFile, refuse_existing
+
+
+@click.command("bench", cls=HelpCommand)
+@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=complete_key)
+@click.option("--batch-size", type=int, metavar="N", help="Rows of a batch [default: 100].")
+@click.option("--data-shape", metavar="C,H,W", help="Of a picture [default: 3 and the shorter side, at most 224].")
+@click.option("--threads", metavar="N,...", help="Numbers of threads to try [default: 1,2,4 ... up to all CPUs].")
+@click.option("--seconds", type=float, metavar="S", help="For each measurement [default: half a minute for all].")
+@click.option("--plot", type=PATH, metavar="FILE.png", help="Draw images/s against threads.")
+@click.option(
+    "--against", metavar="NAME=PYTHON,...", help="Time mxnet or dali beside it, each in the Python that has it."
+)
+@common_options(writes=True)
+def command(
+    console: Console,
+    words: tuple[str, ...],
+    threads: str | None,
+    seconds: float | None,
+    plot: Path | None,
+    against: str | None,
+    force: bool,
+    dry_run: bool,
+    **options: Any,
+) -> int:
+    """Where the time goes, stage by stage.
+
+    Times reading, decoding, augmenting and normalising alone, then the whole ImageRecordIter, on REC and this machine,
+    and says what the limit is. KEY=VALUE are the iterator's parameters. `im2rec bench LIST ROOT [KEY=VALUE]...`, with a
+    LIST that ends in .lst, does the same for packing. Exit code 3: records were skipped.
+
+    \b
+    Example:
+      im2rec bench train.rec --batch-size 100
+    """
+    if plot is not None:
+        refuse_existing([plot], force=force)
+    chosen = BenchOptions(_counts(threads), seconds, _peers(against))
+    packs = bool(words) and words[0].lower().endswith(".lst")
+    if packs and any((against, *options.values())):
+        raise ParameterError("--against, --batch-size and --data-shape are for a .rec", hint="leave them out")
+    job = _Packing(words) if packs else _Feeding(words, options)
+    if dry_run:
+        planned = Planned(job.input, job.records(), chosen.counts, str(plot or ""))
+        console.result("bench", planned, _render_planned(planned, job.unit))
+        return DONE
+    with notices(console), console.progress("measured", share=True) as progress:
+        _told_once()
+        report = job.run(chosen, progress)
+    if plot is not None:
+        report = dataclasses.replace(report, plot=str(plot))
+        with AsideFile(plot, force=force) as file:
+            file.write(plot_of(report, job.unit))
+    console.result("bench", report, render(report, job))
+    return PROBLEMS if report.left_out or any(peer.rate is None for peer in report.peers) else DONE
+
+
+_WORTH_TELLING = 0.01  # share of the time that no stage accounts for: labels, and handing over
+
+
+class _Feeding:
+    """A bench of the iterator."""
+
+    unit = "thread"
+
+    def __init__(self, words: tuple[str, ...], options: dict[str, Any]) -> None:
+        self._words = words
+        self._options = [
+            word
+            for name, value in options.items()
+            if value is not None
+            for word in (f"--{name.replace('_', '-')}", str(value))
+        ]
+        self._values = iterator_values("bench", words, options)
+        self.input: str = self._values["path_imgrec"]
+
+    def records(self) -> int:
+        """How many there are."""
+        records = Records(ImageRecordParams(**self._values))
+        try:
+            return len(records)
+        finally:
+            records.close()
+
+    def run(self, options: BenchOptions, progress: Any) -> FeedReport:
+        """Measure."""
+        return bench_feed(self._values, options, progress=progress)
+
+    def next_command(self, report: Report) -> list[str]:
+        """What to type next: the same with what is advised, or the feed as it is best."""
+        advice = report.advice
+        same = [*_without(self._words, advice.keys), *(f"{key}={value}" for key, value in advice.keys.items())]
+        if advice.threads is not None:
+            counts = ",".join(map(str, doubled(advice.threads)))
+            return ["im2rec", "bench", *same, *self._options, "--threads", counts]
+        if advice.keys or advice.limit == CROWDED:
+            return ["im2rec", "bench", *same, *self._options]
+        best = f"preprocess_threads={_best(report)}"
+        return ["im2rec", "iterate", *_without(self._words, ["preprocess_threads"]), *self._options, best]
+
+
+class _Packing:
+    """A bench of packing."""
+
+    unit = "worker"
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        if len(words) < 2 or "=" in words[1]:
+            raise ParameterError("ROOT is missing", hint="im2rec bench LIST ROOT [KEY=VALUE]...")
+        self._words = words
+        self.input, self._root = words[:2]
+        self._params = from_words(PackParams, words[2:])
+
+    def records(self) -> int:
+        """How many lines there are."""
+        return read_lines(self.input, self._params).lines
+
+    def run(self, options: BenchOptions, progress: Any) -> PackReport:
+        """Measure."""
+        return bench_pack(self.input, self._root, self._params, options, progress=progress)
+
+    def next_command(self, report: Report) -> list[str]:
+        """What to type next: the same with what is advised, or to pack as it is best."""
+        advice = report.advice
+        keys = [*_without(self._words[2:], advice.keys), *(f"{key}={value}" for key, value in advice.keys.items())]
+        if advice.threads is not None:
+            counts = ",".join(map(str, doubled(advice.threads)))
+            return ["im2rec", "bench", self.input, self._root, *keys, "--threads", counts]
+        if advice.keys:
+            return ["im2rec", "bench", self.input, self._root, *keys]
+        out = Path(self.input).with_suffix(".rec").name
+        return ["im2rec", "pack", self.input, self._root, out, *keys, "--workers", str(_best(report))]
+
+
+def _without(words: Iterable[str], keys: Iterable[str]) -> list[str]:
+    return [word for word in words if word.partition("=")[0] not in set(keys)]
+
+
+def _best(report: Report) -> int:
+    return best_threads({row.threads: row.whole.median for row in report.threads})
+
+
+def _counts(words: str | None) -> tuple[int, ...] | None:
+    if words is None:
+        return None
+    try:
+        return tuple(int(word) for word in words.split(","))
+    except ValueError:
+        raise ParameterError(f"--threads {words} must be numbers from 1 on, joined by commas") from None
+
+
+def _peers(words: str | None) -> dict[str, str]:
+    """Name and Python of each peer."""
+    named = [word.partition("=") for word in words.split(",")] if words else []
+    if not all(name and python for name, _, python in named):
+        raise ParameterError(f"--against {words} must be NAME=PYTHON, joined by commas")
+    peers = {name: python for name, _, python in named}
+    check_peers(peers)
+    return peers
+
+
+def _told_once() -> None:
+    """Every iterator that is made would tell the same again."""
+    told: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return not (message in told or told.add(message))  # type: ignore[func-returns-value]
+
+    logging.getLogger("im2rec").handlers[-1].addFilter(is_new)
+
+
+def plot_of(report: Report, unit: str) -> bytes:
+    """The chart of *report* as a PNG."""
+    lines = {"whole": {row.threads: row.whole for row in report.threads}}
+    decode = {row.threads: row.full_decode for row in report.threads if row.full_decode is not None}
+    if decode:
+        lines["full decode"] = decode
+    return draw_plot(lines, f"{Path(report.input).name}: {report.pictures}", f"{unit}s")
+
+
+def _render_planned(planned: Planned, unit: str) -> str:
+    rows = [(f"{unit}s", ", ".join(map(str, planned.threads))), ("would write", planned.plot)]
+    return table(f"would bench {counted(planned.records, 'record')} of {planned.input}", rows)
+
+
+def render(report: Report, job: _Feeding | _Packing) -> str:
+    """The report as a person reads it."""
+    lines = [
+        table(f"{report.input}: {counted(report.records, 'picture')} of {report.pictures}", _rows(report, job.unit))
+    ]
+    lines.append(f"  alone, 1 {job.unit:<12}images/s     half of the runs   of the time")
+    lines += [f"    {stage.name:<14}{_rate(stage.rate)}   {stage.share:>9.0%}" for stage in report.stages]
+    if (rest := 1 - sum(stage.share for stage in report.stages)) >= _WORTH_TELLING:
+        lines.append(f"    {'the rest':<14}{rest:>47.0%}")
+    decodes = any(row.full_decode for row in report.threads)
+    lines.append(f"  together, {job.unit + 's':<11}images/s     half of the runs" + "   full decode" * decodes)
+    for row in report.threads:
+        share = ""
+        if row.full_decode is not None:
+            share = f"   {row.full_decode.median:>11,.0f}  {row.whole.median / row.full_decode.median:>4.0%} of it"
+        lines.append(f"    {row.threads:<14,}{_rate(row.whole)}{share}")
+    lines += _peer_lines(report)
+    sentence = textwrap.wrap(f"limit: {report.advice.sentence}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join([*lines, *sentence, f"next: {shlex.join(job.next_command(report))}"])
+
+
+def _rate(rate: Rate) -> str:
+    """28 signs and more: the median, and the middle half."""
+    return f"{rate.median:>11,.0f}  {rate.low:>9,.0f} to {rate.high:>7,.0f}"
+
+
+def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
+    most = counted(report.threads[-1].threads, unit)
+    batches = engine = ""
+    if isinstance(report, FeedReport):
+        shape = " x ".join(map(str, report.data_shape))
+        batches = f"{report.batch_size} x {shape} {report.dtype}"
+    if report.engine:
+        engine = f"{report.engine}, JPEGs decoded by {report.jpeg_decoder}"
+    first = "the first batch" if isinstance(report, FeedReport) else f"packing with {most}: the first picture"
+    return [
+        ("batches", batches),
+        ("engine", engine),
+        ("opening", f"{_time(report.opening_s)}; {first} {_time(report.first_s)} later"),
+        ("reading", _reading(report.read)),
+        ("memory", f"{size(report.peak_memory)} at the most, with {most}" if report.peak_memory else ""),
+        ("skipped", f"{counted(report.left_out, 'record')} that gave no picture" if report.left_out else ""),
+        ("written", report.plot),
+    ]
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
+
+
+_SOURCES = {"memory": "from memory", "disk": "from memory", "unknown": "from memory or not: the system does not say"}
+
+
+def _reading(read: ReadSpeed) -> str:
+    """Speeds, and where the bytes came from."""
+
+    def both(in_order: float, shuffled: float | None) -> str:
+        more = "" if shuffled is None else f" in order, {size(shuffled)}/s shuffled"
+        return f"{size(in_order)}/s{more}"
+
+    held = read.in_memory_before
+    before = f"; {held:.0%} of it was there" if held is not None and held < MOSTLY else ""
+    again = f"{both(read.memory_in_order, read.memory_shuffled)}, {_SOURCES[read.source]}{before}"
+    if read.disk_in_order is None:
+        return again
+    return f"{again}; {both(read.disk_in_order, read.disk_shuffled)}, from the disk"
+
+
+def _peer_lines(report: Report) -> list[str]:
+    if report.turns is None:
+        return []
+    lines = [f"  in turns, {counted(report.threads[-1].threads, 'thread')}", f"    {'im2rec':<14}{_rate(report.turns)}"]
+    for peer in report.peers:
+        if peer.rate is not None:
+            ratio = f"im2rec: {report.turns.median / peer.rate.median:.2f} x"
+            lines.append(f"    {peer.name + ' ' + peer.version:<14}{_rate(peer.rate)}   {ratio}")
+    notes = [peer.note for peer in report.peers if peer.note]
+    return lines + [
+        line
+        for note in notes
+        for line in textwrap.wrap(note, WIDTH - 4, initial_indent="    ", subsequent_indent="      ")
+    ]

@@ -1,0 +1,80 @@
+"""What the commands that run an iterator have in common: their words, and what the iterator logs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from im2rec.cli.console import Console, note
+from im2rec.errors import ParameterError
+from im2rec.iterators.params import ImageRecordParams
+from im2rec.params import from_words, rows
+from im2rec.runs.run import default_shape
+
+DEFAULT_BATCH_SIZE = 100
+
+
+class HelpCommand(click.Command):
+    """A command that shows its help when there is no word at all."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help instead of an error."""
+        if not args and not ctx.resilient_parsing:  # which is a shell asking what could come next
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+
+def complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """The keys that begin with what is typed so far, with their ``=``."""
+    return [f"{row.name}=" for row in rows(ImageRecordParams) if row.name.startswith(incomplete)]
+
+
+def iterator_values(command: str, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of the iterator out of the words and options of *command*; what is not given is filled in."""
+    keys = list(words)
+    also = {"batch_size": options["batch_size"], "data_shape": options["data_shape"]}
+    if keys and ("=" not in keys[0] or os.path.exists(keys[0])):  # noqa: PTH110 - False for a name that is too long
+        also["path_imgrec"] = keys.pop(0)
+    for word in keys:
+        if "=" not in word and os.path.exists(word):  # noqa: PTH110 - as above
+            raise ParameterError(f"{word!r} is not KEY=VALUE", hint="join several .rec to one word with ';'")
+    given = {word.partition("=")[0] for word in keys} | {name for name, value in also.items() if value is not None}
+    if "path_imgrec" not in given:
+        raise ParameterError("REC is missing", hint=f"im2rec {command} REC [KEY=VALUE]...")
+    if "batch_size" not in given:
+        also["batch_size"] = DEFAULT_BATCH_SIZE
+    if "data_shape" not in given:
+        # The words are read once without it, so that a wrong one is told before any file is opened.
+        read = from_words(ImageRecordParams, [*keys, "data_shape=3,1,1"], also=also)
+        chosen = {name: getattr(read, name) for name in ("path_imgrec", "path_imgidx", "records")}
+        also["data_shape"] = default_shape(chosen)
+    return dataclasses.asdict(from_words(ImageRecordParams, keys, also=also))
+
+
+@contextlib.contextmanager
+def notices(console: Console) -> Iterator[None]:
+    """Show what the iterator logs: warnings always, more unless --quiet."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            prefix = "warning: " if record.levelno >= logging.WARNING else ""
+            note(prefix + record.getMessage())
+
+    logger, handler = logging.getLogger("im2rec"), Handler(logging.WARNING if console.quiet else logging.INFO)
+    before, passed_on = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        logger.propagate = passed_on

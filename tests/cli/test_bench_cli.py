@@ -1,0 +1,226 @@
+"""``im2rec bench`` as it is typed: the table, the sentence, the next command, its files and its errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import image_payload, write_rec
+from iterator_helpers import picture, pictures_rec
+from picture_helpers import POSIX, Ran, a_list_of_pictures, im2rec, names_in
+from PIL import Image
+
+QUICK = ("--seconds", "0.02", "--threads", "1", "--quiet")
+NUMBER = r"\d[\d,.]*"
+FEED = f"""\
+a\\.rec: 7 pictures of 10 x 8, no JPEG, {NUMBER} kB
+  batches  5 x 3 x 8 x 8 float32
+  engine   \\w+, JPEGs decoded by \\w+
+  opening  {NUMBER} m?s; the first batch {NUMBER} m?s later
+  reading  .*
+(?:           .*
+)*(?:  memory   {NUMBER} MB at the most, with 1 thread
+)?  alone, 1 thread      images/s     half of the runs   of the time
+    reading       .*%
+    decoding      .*%
+    augmenting    .*%
+    normalising   .*%
+(?:    the rest      .*%
+)?  together, threads    images/s     half of the runs   full decode
+    1             .*% of it
+limit: [^\n]+
+(?:  [^\n]+
+)*next: im2rec [^\n]+
+"""
+PACK = f"""\
+l\\.lst: 3 pictures of 3\\d x 2\\d, JPEG, {NUMBER} kB
+  engine   \\w+, JPEGs decoded by \\w+
+  opening  {NUMBER} m?s; packing with 1 worker: the first picture {NUMBER} m?s later
+  reading  .*
+(?:           .*
+)*  alone, 1 worker      images/s     half of the runs   of the time
+    reading       .*%
+    decoding      .*%
+    resizing      .*%
+    encoding      .*%
+    writing       .*%
+(?:    the rest      .*%
+)?  together, workers    images/s     half of the runs
+    1             .*
+limit: [^\n]+
+(?:  [^\n]+
+)*next: im2rec [^\n]+
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures_rec(tmp_path / "a.rec", 7)
+    a_list_of_pictures(tmp_path)
+
+
+def last_words(done: Ran) -> list[str]:
+    return shlex.split(done.out.splitlines()[-1].removeprefix("next: "))
+
+
+def test_of_a_rec_everything_is_told_on_one_screen() -> None:
+    done = im2rec("bench", "a.rec", "--batch-size", "5", *QUICK)
+
+    assert (0, "") == (done.code, done.err)
+    assert re.fullmatch(FEED, done.out), done.out
+    lines = done.out.splitlines()
+    assert len(lines) <= 24
+    assert all(len(line) <= 80 for line in lines[:-1])
+
+
+def test_of_a_list_packing_is_told() -> None:
+    done = im2rec("bench", "l.lst", "root", "resize=25", *QUICK)
+
+    assert (0, "") == (done.code, done.err)
+    assert re.fullmatch(PACK, done.out), done.out
+    assert ["a.idx", "a.rec", "l.lst", "root"] == names_in(Path())
+
+
+def test_the_next_command_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.bench.feed.available_cpus", lambda: 1)
+    monkeypatch.setattr("im2rec.bench.packing.available_cpus", lambda: 1)
+    feed = im2rec("bench", "a.rec", "--batch-size", "5", "rand_mirror=1", "preprocess_threads=9", *QUICK)
+    assert ["iterate", "a.rec", "rand_mirror=1", "--batch-size", "5", "preprocess_threads=1"] == last_words(feed)[1:]
+    assert 0 == im2rec(*last_words(feed)[1:], "-q").code
+
+    packing = im2rec("bench", "l.lst", "root", "resize=25", *QUICK)
+    assert ["pack", "l.lst", "root", "l.rec", "resize=25", "--workers", "1"] == last_words(packing)[1:]
+    assert 0 == im2rec(*last_words(packing)[1:], "-q").code
+
+
+def test_where_more_threads_are_advised_the_next_command_tries_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.bench.feed.available_cpus", lambda: 6)
+    monkeypatch.setattr("im2rec.bench.reading.source_of", lambda *_: "memory")
+    done = im2rec("bench", "a.rec", "shuffle=1", *QUICK)
+
+    assert ["im2rec", "bench", "a.rec", "shuffle=1", "--threads", "1,2,4,6"] == last_words(done)
+
+
+def test_json_is_one_object_of_stable_keys() -> None:
+    common = {"schema", "command", "input", "records", "pictures", "engine", "jpeg_decoder", "cpus", "seconds_each"}
+    common |= {"opening_s", "first_s", "read", "stages", "threads", "peak_memory", "left_out", "advice", "turns"}
+    common |= {"peers", "plot"}
+    rate = {"median", "low", "high", "repetitions"}
+    for words, more in ((["a.rec"], {"data_shape", "batch_size", "dtype"}), (["l.lst", "root"], {"root"})):
+        done = im2rec("bench", *words, *QUICK, "--json")
+        data = json.loads(done.out)
+        assert (0, 1, "bench", words[0]) == (done.code, data["schema"], data["command"], data["input"])
+        assert common | more == data.keys()
+        assert {"limit", "sentence", "keys", "threads"} == data["advice"].keys()
+        assert all(
+            {"name", "rate", "share"} == stage.keys() and rate == stage["rate"].keys() for stage in data["stages"]
+        )
+        assert all({"threads", "whole", "full_decode"} == row.keys() for row in data["threads"])
+
+
+def test_a_plot_is_written_and_replaced_only_with_force() -> None:
+    for words in (["a.rec"], ["l.lst", "root"]):
+        done = im2rec("bench", *words, *QUICK, "--plot", "p.png")
+        assert "  written  p.png" in done.out.splitlines()
+        with Image.open("p.png") as chart:
+            assert ("PNG", (880, 520)) == (chart.format, chart.size)
+        again = im2rec("bench", *words, *QUICK, "--plot", "p.png")
+        assert (1, "im2rec: p.png: exists already (replace it with --force, or choose another name)\n") == (
+            again.code,
+            again.err,
+        )
+        assert 0 == im2rec("bench", *words, *QUICK, "--plot", "p.png", "--force").code
+        Path("p.png").unlink()
+
+
+def test_a_dry_run_measures_and_writes_nothing() -> None:
+    before = names_in(Path())
+    feed = im2rec("bench", "a.rec", "--plot", "p.png", "--threads", "1,3", "--dry-run")
+    assert Ran(0, "would bench 7 records of a.rec\n  threads      1, 3\n  would write  p.png\n", "") == feed
+    packing = im2rec("bench", "l.lst", "root", "--threads", "2", "--dry-run")
+    assert Ran(0, "would bench 3 records of l.lst\n  workers  2\n", "") == packing
+    assert before == names_in(Path())
+
+
+def test_skipped_records_are_told_once_and_give_exit_code_3() -> None:
+    write_rec(Path("odd.rec"), [image_payload(n, 1, b"text" if n == 2 else picture(n)) for n in range(4)])
+    done = im2rec("bench", "odd.rec", *QUICK)
+
+    assert 3 == done.code
+    assert "  skipped  1 record that gave no picture" in done.out.splitlines()
+    assert 1 == done.err.count("further ones are only counted")
+
+
+@POSIX
+def test_a_peer_that_does_not_run_is_told_and_gives_exit_code_3() -> None:
+    done = im2rec("bench", "a.rec", *QUICK, "--against", f"mxnet={sys.executable}")
+
+    assert 3 == done.code
+    assert "  in turns, 1 thread" in done.out
+    assert "    mxnet ended: ModuleNotFoundError: No module named 'mxnet'" in done.out.splitlines()
+
+
+def test_progress_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.cli.console.LINE_EVERY_S", 0.0)
+    done = im2rec("bench", "a.rec", *QUICK[:-1])
+
+    assert "measured: 1 (" in done.err
+    assert "measured: 2 (" in done.err
+
+
+ERRORS = {
+    "no file": (["no.rec"], 4, "no.rec: cannot be read: no such file or directory (check the path)"),
+    "no root": (["l.lst"], 2, "ROOT is missing (im2rec bench LIST ROOT [KEY=VALUE]...)"),
+    "a key for a root": (["l.lst", "resize=3"], 2, "ROOT is missing (im2rec bench LIST ROOT [KEY=VALUE]...)"),
+    "a root of nothing": (
+        ["l.lst", "."],
+        4,
+        "none of the images below . could be packed: 3 no such file or directory (check ROOT)",
+    ),
+    "a key of the other": (["a.rec", "quality=3"], 2, "unknown key 'quality'"),
+    "a key that is none": (["l.lst", "root", "resze=3"], 2, "unknown key 'resze' (the nearest known key is 'resize')"),
+    "threads": (["a.rec", "--threads", "1,x"], 2, "--threads 1,x must be numbers from 1 on, joined by commas"),
+    "no threads": (["a.rec", "--threads", "0"], 2, "--threads 0 must be numbers from 1 on, joined by commas"),
+    "no time": (["a.rec", "--seconds", "0"], 2, "--seconds 0 must be above 0"),
+    "no peer": (["a.rec", "--against", "mxnet"], 2, "--against mxnet must be NAME=PYTHON, joined by commas"),
+    "another peer": (["a.rec", "--against", "a=b"], 2, "--against a=b must name mxnet or dali"),
+    "no Python": (
+        ["a.rec", "--against", "dali=/no/python"],
+        4,
+        "/no/python: is no program that can be run (name the Python that has dali)",
+    ),
+    "a batch of a list": (
+        ["l.lst", "root", "--batch-size", "3"],
+        2,
+        "--against, --batch-size and --data-shape are for a .rec (leave them out)",
+    ),
+    "no folder for the plot": (
+        ["a.rec", "--plot", "no/p.png"],
+        1,
+        "no/p.png: the folder no is missing (make it first)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_is_one_line_and_the_right_code(case: str) -> None:
+    words, code, message = ERRORS[case]
+    before = names_in(Path())
+    done = im2rec("bench", *words)
+
+    assert (code, "") == (done.code, done.out)
+    assert done.err.startswith(f"im2rec: {message}")
+    assert 1 == done.err.count("\n")
+    assert before == names_in(Path())
+
+
+def test_bare_bench_shows_its_help() -> None:
+    done = im2rec("bench")
+
+    assert (0, "") == (done.code, done.err)
+    assert im2rec("bench", "--help").out == done.out

@@ -1,0 +1,59 @@
+"""The chart."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from im2rec.bench.clock import Rate
+from im2rec.bench.plot import _COLORS, Lines, _apart, _round_up, draw_plot
+
+
+def drawn(lines: Lines) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    with Image.open(io.BytesIO(draw_plot(lines, "a.rec: 341 x 256, JPEG", "threads"))) as picture:
+        assert "PNG" == picture.format
+        return np.asarray(picture)
+
+
+def line(**rates: float) -> dict[int, Rate]:
+    return {int(count[1:]): Rate(rate, 0.9 * rate, 1.1 * rate, 9) for count, rate in rates.items()}
+
+
+def pixels_of(
+    picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], color: str
+) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.all(picture == [int(color[at : at + 2], 16) for at in (1, 3, 5)], axis=2)
+
+
+def test_each_line_rises_where_its_rates_do() -> None:
+    picture = drawn({"whole": line(t1=1000, t2=2000, t4=4000), "full decode": line(t1=2000, t2=4000, t4=8000)})
+
+    assert (520, 880, 3) == picture.shape
+    for color, rising in zip(_COLORS, (True, True), strict=False):
+        rows, columns = np.nonzero(pixels_of(picture, color)[:, :700])
+        assert len(rows) > 300
+        left, right = rows[columns < 150].mean(), rows[columns > 600].mean()
+        assert rising == (right < left - 50)
+
+
+@pytest.mark.parametrize("rates", [{"t1": 0.01}, {"t1": 1e7}, {"t1": 1.0, "t128": 9e5}, {"t3": 500.0, "t7": 400.0}])
+def test_rates_of_any_size_fit(rates: dict[str, float]) -> None:
+    found = pixels_of(drawn({"whole": line(**rates)}), _COLORS[0])
+
+    assert found.sum() > 40
+    assert not found[:50].any()
+    assert not found[455:].any()
+
+
+def test_the_axis_ends_at_a_round_number() -> None:
+    assert [5, 10, 12.5, 20, 25, 30, 5000] == [_round_up(value) for value in (4.1, 9.9, 11, 16, 25, 26, 4419)]
+
+
+def test_names_at_the_ends_of_lines_stand_clear_of_each_other() -> None:
+    assert 100 == _apart(100, [])
+    assert 100 == _apart(100, [200.0])
+    assert _apart(100, [101.0]) > 130
+    assert _apart(100, [101.0, 138.0]) > 170
