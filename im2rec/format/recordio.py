@@ -169,7 +169,13 @@ def plain_payload(frame: bytes) -> bytes | None:
     magic, length = _HEAD.unpack_from(frame)
     end = HEAD_BYTES + length
     # A flag makes the length far larger than any frame, so that it needs no test of its own.
-    if magic != MAGIC_WORD or end + 3 & -4 != len(frame) or frame.find(MAGIC, HEAD_BYTES) >= 0:
+    if magic != MAGIC_WORD or end + 3 & -4 != len(frame):
+        return None
+    if len(frame) <= _SMALL_BYTES:
+        found = frame.find(MAGIC, HEAD_BYTES) >= 0
+    else:
+        found = bool((np.frombuffer(frame, "<u4", offset=HEAD_BYTES) == MAGIC_WORD).any())
+    if found:
         return None
     return frame[HEAD_BYTES:end] if end == len(frame) or not any(frame[end:]) else None
 

@@ -56,6 +56,8 @@ class HeaderLabels:
 
     def of(self, header: IRHeader) -> Label:
         """The first labels of a record; one notice when there are more."""
+        if header.flag == 0 and self.width == 1:  # by far the most common
+            return np.array([header.label], np.float32)
         labels = np.atleast_1d(np.asarray(header.label, np.float32))
         if len(labels) < self.width:
             problem = f"has {len(labels)} label{'s' * (len(labels) != 1)}, label_width={self.width} needs more"

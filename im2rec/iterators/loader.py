@@ -78,9 +78,12 @@ class Loader:
         return CounterDraws(_epoch_state(self._seed, epoch), ordinal)
 
     def load(self, arrays: Arrays, wanted: list[Wanted]) -> list[Flaw]:
-        """Write the records that are *wanted* into *arrays*; what is wrong with them, in the order of rows."""
-        read = self.records.read([want.ordinal for want in wanted])
-        flaws = (self._row(arrays, want, record) for want, record in zip(wanted, read, strict=True))
+        """Write the records that are *wanted* into *arrays*; what is wrong with them, in the order of rows.
+
+        One is read after the other: the bytes of many at once would be fresh memory each time, which costs more than
+        the calls it saves (29 us a photo instead of 7).
+        """
+        flaws = (self._row(arrays, want, self.records.read([want.ordinal])[0]) for want in wanted)
         return [flaw for flaw in flaws if flaw is not None]
 
     def _row(self, arrays: Arrays, want: Wanted, record: ImageRecord | BadRecordError) -> Flaw | None:
