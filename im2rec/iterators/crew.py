@@ -10,6 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import logging
+import os
 import pickle
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from im2rec.iterators.slots import SharedSlots, attached, copied
 
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from im2rec.iterators.crew import serve; serve()"
 _ROOT = str(Path(__file__).parents[2])
+# glibc gives freed memory back to the system at once, and takes it again, cleared, for the next picture.
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
 _END_S = 5.0  # a process that is still there this long after its pipe was closed gets a kill
 _NAMED = 3  # records that the error of a dead process names
 
@@ -148,7 +151,11 @@ class _Process:
     def __init__(self, loader: Loader, slots: SharedSlots) -> None:
         handles = (slots.handle,) if isinstance(slots.handle, int) else ()
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _CODE, _ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=handles
+            [sys.executable, "-c", _CODE, _ROOT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=handles,
+            env={**_KEEP_MEMORY, **os.environ},
         )
         self._lock = threading.Lock()
         with contextlib.suppress(OSError):  # of one that is gone already the first piece will tell
