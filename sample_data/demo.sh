@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job on the sample pictures: list, pack, inspect, iterate, extract. Run by `make demo`; writes to build/demo.
+# The main job on the sample pictures: list, pack, inspect, iterate, bench, extract. Run by `make demo`; writes to build/demo.
 set -eu
 cd "$(dirname "$0")/.."
 rm -rf build/demo
@@ -19,4 +19,5 @@ run im2rec inspect build/demo/train.rec --verify --sheet build/demo/sheet.png
 run im2rec iterate build/demo/train.rec --batch-size 8 --data-shape 3,112,112 shuffle=1 rand_crop=1 rand_mirror=1 \
     --epochs 2 --sheet build/demo/batches
 run im2rec iterate build/demo/labels4.rec label_width=4 --batch-size 8
+run im2rec bench build/demo/train.rec --batch-size 8 --data-shape 3,112,112 --seconds 0.2
 run im2rec extract build/demo/train.rec build/demo/images --classes build/demo/photos.classes.txt
