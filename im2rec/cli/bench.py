@@ -25,7 +25,8 @@ from im2rec.bench.residence import MOSTLY
 from im2rec.build.pack_params import PackParams
 from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
-from im2rec.cli.feed_words import HelpCommand, complete_key, iterator_values, notices
+from im2rec.cli.feed_words import iterator_values, notices
+from im2rec.cli.keys import HelpCommand, completes
 from im2rec.errors import ParameterError
 from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.records import Records
@@ -34,7 +35,7 @@ from im2rec.storage.paths import AsideFile, refuse_existing
 
 
 @click.command("bench", cls=HelpCommand)
-@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=complete_key)
+@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=completes(ImageRecordParams))
 @click.option("--batch-size", type=int, metavar="N", help="Rows of a batch [default: 100].")
 @click.option("--data-shape", metavar="C,H,W", help="Of a picture [default: 3 and the shorter side, at most 224].")
 @click.option("--threads", metavar="N,...", help="Numbers of threads to try [default: 1,2,4 ... up to all CPUs].")

@@ -9,31 +9,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import click
-
 from im2rec.cli.console import Console, note
 from im2rec.errors import ParameterError
 from im2rec.iterators.params import ImageRecordParams
-from im2rec.params import from_words, rows
+from im2rec.params import from_words
 from im2rec.runs.run import default_shape
 
 DEFAULT_BATCH_SIZE = 100
-
-
-class HelpCommand(click.Command):
-    """A command that shows its help when there is no word at all."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Show the help instead of an error."""
-        if not args and not ctx.resilient_parsing:  # which is a shell asking what could come next
-            click.echo(ctx.get_help())
-            ctx.exit()
-        return super().parse_args(ctx, args)
-
-
-def complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The keys that begin with what is typed so far, with their ``=``."""
-    return [f"{row.name}=" for row in rows(ImageRecordParams) if row.name.startswith(incomplete)]
 
 
 def iterator_values(command: str, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:

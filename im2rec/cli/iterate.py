@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
+from im2rec.cli.console import PATH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
-from im2rec.cli.feed_words import DEFAULT_BATCH_SIZE, HelpCommand, complete_key, iterator_values, notices
+from im2rec.cli.feed_words import DEFAULT_BATCH_SIZE, iterator_values, notices
+from im2rec.cli.keys import HelpCommand, completes, keys_table
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.params import GROUPS
+from im2rec.iterators.params import GROUPS, ImageRecordParams
 from im2rec.params import rows
 from im2rec.runs.dump import MANIFEST, BatchFolder, check_folder_free
 from im2rec.runs.replay import Replayed, replay
@@ -28,7 +28,7 @@ _SHOWN = 3  # bad records named in the table; --json has all
 
 
 @click.command("iterate", cls=HelpCommand)
-@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=complete_key)
+@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=completes(ImageRecordParams))
 @click.option("--batch-size", type=int, metavar="N", help=f"Rows of a batch [default: {DEFAULT_BATCH_SIZE}].")
 @click.option("--data-shape", metavar="C,H,W", help="Of a picture [default: 3 and the shorter side, at most 224].")
 @click.option(
@@ -163,17 +163,8 @@ def _hinted() -> Iterator[None]:
 
 def params_help() -> str:
     """The table of keys in their groups, 80 columns wide."""
-    lines: list[str] = []
-    for name, kind in GROUPS.items():
-        lines += ["", f"{name}:"] if lines else [f"{name}:"]
-        for row in rows(kind):
-            shown = "" if row.default in ("not set", "none", "required") else row.default
-            text = textwrap.wrap(("Required. " if row.default == "required" else "") + row.doc, WIDTH - _KEYS_INDENT)
-            key = f"  {row.name}={shown}"
-            lines += [key] if len(key) >= _KEYS_INDENT else []
-            lines.append((key if len(key) < _KEYS_INDENT else "").ljust(_KEYS_INDENT) + text[0])
-            lines += [" " * _KEYS_INDENT + more for more in text[1:]]
-    return "\n".join(lines)
+    groups = ["\n".join([f"{name}:", *keys_table(kind, _KEYS_INDENT)]) for name, kind in GROUPS.items()]
+    return "\n\n".join(groups)
 
 
 def render(summary: RunSummary) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from im2rec.build.pack_params import PackParams
-from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
+from im2rec.cli.console import PATH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
+from im2rec.cli.keys import HelpCommand, completes, keys_table
 from im2rec.params import from_words, rows
 
 if TYPE_CHECKING:
@@ -20,43 +20,21 @@ EXAMPLE = "im2rec pack photos_train.lst photos/ photos_train.rec resize=256"
 _KEYS_INDENT = 21
 
 
-class PackCommand(click.Command):
-    """A command whose help ends with the table of its keys; without a word it shows that help."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Show the help instead of an error when there is no word at all."""
-        if not args and not ctx.resilient_parsing:  # which is a shell asking what could come next
-            click.echo(ctx.get_help())
-            ctx.exit()
-        return super().parse_args(ctx, args)
+class PackCommand(HelpCommand):
+    """A command whose help ends with the table of its keys."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the keys with their defaults."""
-        formatter.write(f"\nKeys, with their defaults:\n{keys_help()}\n")
+        keys = "\n".join(keys_table(PackParams, _KEYS_INDENT))
+        formatter.write(f"\nKeys, with their defaults:\n{keys}\n")
         formatter.write(f"\nExample:\n  {EXAMPLE}\n")
-
-
-def keys_help() -> str:
-    """The table of keys, 80 columns wide."""
-    lines = []
-    for row in rows(PackParams):
-        text = textwrap.wrap(row.doc, WIDTH - _KEYS_INDENT)
-        shown = "" if row.default == "not set" else row.default
-        lines.append(f"  {row.name + '=' + shown:<{_KEYS_INDENT - 2}}{text[0]}")
-        lines += [" " * _KEYS_INDENT + more for more in text[1:]]
-    return "\n".join(lines)
-
-
-def complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The keys that begin with what is typed so far, with their ``=``."""
-    return [f"{row.name}=" for row in rows(PackParams) if row.name.startswith(incomplete)]
 
 
 @click.command("pack", cls=PackCommand)
 @click.argument("list_path", metavar="LIST", type=PATH)
 @click.argument("root", type=PATH)
 @click.argument("out", type=PATH)
-@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=complete_key)
+@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=completes(PackParams))
 @click.option("--workers", type=int, help="Processes to work with [default: all CPUs]; never changes a byte.")
 @click.option(
     "--on-error", type=click.Choice(["skip", "fail"]), default="skip", show_default=True, help="What a bad image does."
