@@ -69,13 +69,16 @@ class OpenCV:
     def planes(self, image: Image, out: Image, *, mirror: bool) -> None:
         """Write the channels of *image*, flipped left to right if *mirror*, to *out*: uint8 (channels, height, width).
 
-        Three times as fast as by numpy, which walks through memory in the order of one of the two alone.
+        Five times as fast as by numpy, which walks through memory in the order of one of the two alone.
         """
         if image.shape[2] == 1:
             write_planes(image, out, mirror=mirror)
             return
-        if mirror:
-            image = cv2.flip(image, 1, scratch("flipped", image.size).reshape(image.shape))
+        # From a view OpenCV splits row by row, past the cache at the start of each and through it at the end: ten times
+        # slower than making the view a picture of its own first.
+        if mirror or not image.flags.c_contiguous:
+            whole = scratch("whole", image.size).reshape(image.shape)
+            image = cv2.flip(image, 1, whole) if mirror else _copied(image, whole)
         cv2.split(image, list(out))
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
@@ -94,6 +97,11 @@ class OpenCV:
         if not done:
             raise ImageError(f"does not encode as {encoding}", reason="does not encode")
         return bytes(encoded)
+
+
+def _copied(image: Image, to: Image) -> Image:
+    np.copyto(to, image)
+    return to
 
 
 def _failed(what: str, error: cv2.error) -> ImageError:

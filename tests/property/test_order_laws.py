@@ -29,6 +29,7 @@ in_every_order = pytest.mark.parametrize("kind", ORDERS)
 @pytest.fixture(autouse=True)
 def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
     keep_permutations(monkeypatch)
+    monkeypatch.setattr("im2rec.iterators.order._AT_ONCE", 7)  # as few, that many pieces meet in an epoch
 
 
 def test_what_is_kept_is_what_is_computed() -> None:
