@@ -113,7 +113,7 @@ class Gate:
         self._counts = {"begun": 0, "done": 0}
         real = Loader.load
 
-        def load(loader: Loader, arrays: Arrays, wanted: list[Wanted]) -> list[Flaw]:
+        def load(loader: Loader, arrays: Arrays, wanted: Wanted) -> list[Flaw]:
             self._count("begun")
             self._open.wait(DEADLINE_S)
             flaws = real(loader, arrays, wanted)

@@ -88,6 +88,9 @@ def absorb(state: int, counter: int) -> int:
     return mix64((state + _STEP + mix64(counter & MASK)) & MASK)
 
 
+_HASHED = {name: _STEP + mix64(number) for name, number in _NUMBERS.items()}
+
+
 def mix64_array(values: Words) -> Words:
     """:func:`mix64` of every value of a uint64 array; a new array."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(_MIX_1)
@@ -137,7 +140,9 @@ class CounterDraws(Draws):
         self._state = absorb(state, ordinal)
 
     def _bits(self, name: str, attempt: int = 0) -> int:
-        return absorb(self._state, attempt * _MAX_VALUES + _NUMBERS[name])
+        if attempt:
+            return absorb(self._state, attempt * _MAX_VALUES + _NUMBERS[name])
+        return mix64((self._state + _HASHED[name]) & MASK)  # the same, with half of it done beforehand
 
     def unit(self, name: str, attempt: int = 0) -> Float:
         """Uniform in [0, 1), a multiple of 2**-24: exact in 32 bits."""

@@ -13,7 +13,7 @@ import numpy as np
 from im2rec.bench.clock import REPETITIONS, Rate, passes, repeated
 from im2rec.bench.residence import DISK, HARDLY, MEMORY, MOSTLY, UNKNOWN, Residence, Span, memory_size
 from im2rec.format.irheader import ImageRecord
-from im2rec.iterators.pipeline import pieces_of
+from im2rec.iterators.pipeline import piece_size
 from im2rec.iterators.records import Records
 
 T = TypeVar("T")
@@ -61,11 +61,11 @@ def read_stage(records: Records, *, batch_size: int, threads: int, shuffle: bool
     every = np.unique(np.linspace(0, len(records) - 1, 64).astype(np.int64))
 
     def read(ordinals: list[int]) -> int:
-        found = records.read(ordinals)
+        found = map(records.read, ordinals)
         return sum(len(record.content) for record in found if isinstance(record, ImageRecord))
 
     def measured(ordinals: list[int], threads: int) -> Reads:
-        piece = len(pieces_of(list(range(batch_size)), threads)[0])
+        piece = piece_size(batch_size, threads)
         groups = [ordinals[at : at + piece] for at in range(0, len(ordinals), piece)]
         return read_twice(read, groups, _spans(records, window), residence, seconds=seconds / 3, threads=threads)
 

@@ -60,7 +60,7 @@ class Sample:
         end, pixel_bytes, found = time.perf_counter() + seconds, 0, 0
         for start in range(0, len(ordinals), _AT_ONCE):
             some = ordinals[start : start + _AT_ONCE]
-            for ordinal, record in zip(some, records.read(some), strict=True):
+            for ordinal, record in zip(some, map(records.read, some), strict=True):
                 if found and (time.perf_counter() > end or pixel_bytes > _MOST_BYTES):
                     return
                 if isinstance(record, ImageRecord) and (shot := self._shot(ordinal, record.content)):

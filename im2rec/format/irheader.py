@@ -69,9 +69,13 @@ def parse_header(payload: bytes) -> RawHeader:
 
     Raises CorruptRecordError when the payload is shorter.
     """
-    if len(payload) < HEADER_BYTES:
-        raise CorruptRecordError(f"expected {HEADER_BYTES} bytes of image header, found {len(payload)}")
+    _check_length(len(payload))
     return RawHeader(*_HEADER.unpack_from(payload))
+
+
+def _check_length(payload_bytes: int) -> None:
+    if payload_bytes < HEADER_BYTES:
+        raise CorruptRecordError(f"expected {HEADER_BYTES} bytes of image header, found {payload_bytes}")
 
 
 def decode_image_record(payload: bytes) -> ImageRecord:
@@ -81,14 +85,21 @@ def decode_image_record(payload: bytes) -> ImageRecord:
 
     Source: mxnet python/mxnet/recordio.py, ``unpack``.
     """
-    raw = parse_header(payload)
-    if raw.flag == 0:
-        return ImageRecord(IRHeader(0, raw.label, raw.id, raw.id2), payload[HEADER_BYTES:])
-    if len(payload) < raw.content_start:
-        problem = f"expected {raw.flag} labels behind the header, found {(len(payload) - HEADER_BYTES) // 4}"
-        raise CorruptRecordError(problem)
-    labels = np.frombuffer(payload, "<f4", raw.flag, HEADER_BYTES).astype(np.float32)
-    return ImageRecord(IRHeader(raw.flag, labels, raw.id, raw.id2), payload[raw.content_start :])
+    return image_record_in(payload, 0, len(payload))
+
+
+def image_record_in(data: bytes, start: int, stop: int) -> ImageRecord:
+    """As :func:`decode_image_record`, of the payload ``data[start:stop]``, which is not copied on its own first."""
+    _check_length(stop - start)
+    flag, label, id_, id2 = _HEADER.unpack_from(data, start)
+    behind = start + HEADER_BYTES
+    if flag == 0:
+        return ImageRecord(IRHeader(0, label, id_, id2), data[behind:stop])
+    content = behind + 4 * flag
+    if stop < content:
+        raise CorruptRecordError(f"expected {flag} labels behind the header, found {(stop - behind) // 4}")
+    labels = np.frombuffer(data, "<f4", flag, behind).astype(np.float32)
+    return ImageRecord(IRHeader(flag, labels, id_, id2), data[content:stop])
 
 
 def encode_image_record(header: IRHeader, content: bytes, *, label_field: float = 0.0) -> bytes:

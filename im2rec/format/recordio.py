@@ -159,10 +159,10 @@ def join_parts(source: Source, parts: list[Part]) -> bytes:
     return MAGIC.join([_data(source, part) for part in parts])
 
 
-def plain_payload(frame: bytes) -> bytes | None:
-    """The payload of a *frame* that is one whole part and nothing else, as nearly all are; None for any other.
+def plain_end(frame: bytes) -> int | None:
+    """Where the payload ends in a *frame* that is one whole part and nothing else, as nearly all are; None for others.
 
-    A short cut: what it gives, :func:`read_record` would give; what it does not, that one must look into.
+    A short cut: from ``HEAD_BYTES`` to there is what :func:`read_record` would give; others it must look into.
     """
     if len(frame) < HEAD_BYTES:
         return None
@@ -177,7 +177,7 @@ def plain_payload(frame: bytes) -> bytes | None:
         found = bool((np.frombuffer(frame, "<u4", offset=HEAD_BYTES) == MAGIC_WORD).any())
     if found:
         return None
-    return frame[HEAD_BYTES:end] if end == len(frame) or not any(frame[end:]) else None
+    return end if end == len(frame) or not any(frame[end:]) else None
 
 
 def read_start(source: Source, offset: int, size: int) -> bytes:

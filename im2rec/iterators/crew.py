@@ -54,7 +54,7 @@ class Crew(Protocol):
     def place(self) -> Place:
         """Where the next batch is to be made; the content is left over from earlier ones."""
 
-    def load(self, job: Job, piece: list[Wanted]) -> list[Flaw]:
+    def load(self, job: Job, piece: Wanted) -> list[Flaw]:
         """Write the records of *piece* where *job* is made; what is wrong with them."""
 
     def given_away(self, place: Place) -> Arrays:
@@ -76,7 +76,7 @@ class Threads:
         """Memory that is used again when nobody looks at it any more."""
         return Place(0, self._memory.arrays())
 
-    def load(self, job: Job, piece: list[Wanted]) -> list[Flaw]:
+    def load(self, job: Job, piece: Wanted) -> list[Flaw]:
         """As it is done."""
         return self._loader.load(job.place.arrays, piece)
 
@@ -110,15 +110,15 @@ class Processes:
         """The arrays themselves, or copies when the caller has kept so many that slots run out."""
         return place.arrays if len(self._slots.free()) > 1 else copied(place.arrays)
 
-    def load(self, job: Job, piece: list[Wanted]) -> list[Flaw]:
+    def load(self, job: Job, piece: Wanted) -> list[Flaw]:
         """Have it done. Raises Im2RecError when the process dies; the next piece gets a new one."""
         process = self._process()
         try:
             return process.ask(job.place.slot, piece)
         except (EOFError, OSError, pickle.UnpicklingError):
             del self._mine.process
-            records = ", ".join(str(wanted.ordinal) for wanted in piece[:_NAMED])
-            more = f" and {len(piece) - _NAMED} more" if len(piece) > _NAMED else ""
+            records = ", ".join(map(str, piece.ordinals[:_NAMED]))
+            more = f" and {len(piece.ordinals) - _NAMED} more" if len(piece.ordinals) > _NAMED else ""
             raise Im2RecError(
                 f"a decoding process died ({process.end()}) while it held records {records}{more}",
                 hint="out of memory, or a crash in an image library",
@@ -161,7 +161,7 @@ class _Process:
         with contextlib.suppress(OSError):  # of one that is gone already the first piece will tell
             self._send((loader, slots.handle, slots.layout, slots.count))
 
-    def ask(self, slot: int, piece: list[Wanted]) -> list[Flaw]:
+    def ask(self, slot: int, piece: Wanted) -> list[Flaw]:
         self._send((slot, piece))
         assert self._process.stdout is not None
         done, answer = pickle.load(self._process.stdout)  # noqa: S301 - from a process of ours

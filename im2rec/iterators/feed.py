@@ -7,7 +7,6 @@ the iterator that is fed.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from itertools import count
 from typing import NamedTuple
 
 from im2rec.iterators.crew import Crew, Job, Place, Processes, Threads
@@ -15,7 +14,7 @@ from im2rec.iterators.loader import Arrays, Flaw, Loader, Wanted
 from im2rec.iterators.memory import BatchLayout
 from im2rec.iterators.order import Order, Split
 from im2rec.iterators.params import AUTO, MXNET, PROCESSES, THREADS, ImageRecordParams
-from im2rec.iterators.pipeline import in_order, pieces_of
+from im2rec.iterators.pipeline import in_order, piece_size
 from im2rec.iterators.records import Records
 from im2rec.iterators.replayed_rows import ReplayedRows
 
@@ -59,19 +58,20 @@ class Feed:
         finally:
             finished.close()
 
-    def _jobs(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[Job, list[list[Wanted]]]]:
+    def _jobs(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[Job, list[Wanted]]]:
         rows = self.replayed.rows(epoch, batch) if self.replayed else self._rows(epoch, batch, splits)
         for wanted, pad in rows:
-            yield Job(self._place(len(wanted)), pad), pieces_of(wanted, self._params.preprocess_threads)
+            filled = len(wanted.ordinals)
+            yield Job(self._place(filled), pad), wanted.cut(piece_size(filled, self._params.preprocess_threads))
 
-    def _rows(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[list[Wanted], int]]:
+    def _rows(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[Wanted, int]]:
         """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
         current = self.order.epoch(epoch, splits)
         while True:
             for number in range(batch, current.batches):
                 positions, epochs, pad = current.rows(number)
                 ordinals = self._records.ordinals(positions).tolist()
-                yield [Wanted(*want) for want in zip(count(), ordinals, epochs.tolist())], pad
+                yield Wanted(0, ordinals, epochs.tolist(), [None] * len(ordinals)), pad
             epoch, batch = epoch + 1, 0
             current = self.order.epoch(epoch)
             if current.empty_for_ever:

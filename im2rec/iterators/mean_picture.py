@@ -127,7 +127,7 @@ def _jobs(records: Records) -> Iterator[tuple[int, list[list[int]]]]:
 def _sum(loader: Loader, params: ImageRecordParams, _: int, ordinals: list[int]) -> tuple[npt.NDArray[np.int64], int]:
     rows = len(ordinals)
     arrays = new_arrays(rows, loader.label_width, np.zeros((rows, *params.shape), np.uint8))
-    flaws = loader.load(arrays, [Wanted(row, ordinal, 0) for row, ordinal in enumerate(ordinals)])
+    flaws = loader.load(arrays, Wanted(0, ordinals, [0] * rows, [None] * rows))
     bad = [flaw for flaw in flaws if not flaw.kept]
     if bad and params.on_error == RAISE:
         raise bad[0].error

@@ -100,7 +100,6 @@ class _Line(Generic[J, P, R]):
             future.cancel()
 
 
-def pieces_of(items: list[P], workers: int, least: int = 8) -> list[list[P]]:
-    """*items* in pieces, two for each of *workers* so that they end together, but of *least* items and more."""
-    size = max(least, -(-len(items) // (2 * workers)))
-    return [items[start : start + size] for start in range(0, len(items), size)]
+def piece_size(items: int, workers: int, least: int = 8) -> int:
+    """How many of *items* make a piece: two pieces for each of *workers*, so that they end together; but none tiny."""
+    return max(least, -(-items // (2 * workers)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import glob
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +53,7 @@ class Records:
         try:
             for path, index in _pairs(params.path_imgrec, params.path_imgidx):
                 self.files.append(RecordFile(path, index=index))
-            self._first = np.cumsum([0, *map(len, self.files)])
+            self._first = [0, *itertools.accumulate(map(len, self.files))]
             left_out = list(self._without_pictures()) if params.records == IMAGES else []
         except BaseException:
             self.close()
@@ -67,7 +69,7 @@ class Records:
     @property
     def total(self) -> int:
         """How many records there are."""
-        return int(self._first[-1])
+        return self._first[-1]
 
     def ordinals(self, positions: Positions) -> Positions:
         """The ordinals of records by position."""
@@ -75,26 +77,23 @@ class Records:
 
     def place(self, ordinal: int) -> Place:
         """Where the record *ordinal* is."""
-        number = int(np.searchsorted(self._first, ordinal, side="right")) - 1
-        record = ordinal - int(self._first[number])
+        number = bisect.bisect_right(self._first, ordinal) - 1
+        record = ordinal - self._first[number]
         file = self.files[number]
         return Place(file, record, int(file.offsets[record]))
 
-    def read(self, ordinals: list[int]) -> list[ImageRecord | BadRecordError]:
-        """The records *ordinals*, in that order, neighbours in one read; an error in the place of a damaged one."""
-        if ordinals and len(self.files) == 1:
-            try:
-                return list(self.files[0].read_many(ordinals))
-            except (CorruptRecordError, InputError):
-                pass  # one by one, to learn which
-        return [self._record(self.place(ordinal)) for ordinal in ordinals]
+    def read(self, ordinal: int) -> ImageRecord | BadRecordError:
+        """The record *ordinal*; an error in the place of a damaged one.
 
-    def _record(self, place: Place) -> ImageRecord | BadRecordError:
+        Never many at once: their bytes would be fresh memory each time, which costs more than the calls it saves.
+        """
+        number = bisect.bisect_right(self._first, ordinal) - 1
         try:
-            return place.file[place.record]
+            return self.files[number][ordinal - self._first[number]]
         except CorruptRecordError as error:
-            return damaged(error, place)
+            return damaged(error, self.place(ordinal))
         except InputError as error:  # the disk, or the network behind it
+            place = self.place(ordinal)
             problem = error.problem.removeprefix(f"{place.file.path}: ")
             return place.named(BadRecordError(problem, reason="unreadable", hint=error.hint))
 
@@ -106,7 +105,7 @@ class Records:
                 low, high = self._first[number : number + 2]
                 here = ordinals[(ordinals >= low) & (ordinals < high)]
                 for record, head in _heads(file, (here - low).tolist()):
-                    yield int(low) + record, head.header
+                    yield low + record, head.header
 
     def block_starts(self, block_bytes: int) -> Positions:
         """The first position of each block of so many bytes of the files, and the number of positions."""
@@ -132,7 +131,7 @@ class Records:
                 short = (start + np.flatnonzero(np.diff(offsets) <= _LABELS_ONLY_BYTES)).tolist()
                 for record, head in _heads(file, short):
                     if head.header.flag > 0 and head.size == HEADER_BYTES + 4 * head.header.flag:
-                        yield int(first) + record
+                        yield first + record
 
     def close(self) -> None:
         """Close the files; again is fine."""

@@ -49,7 +49,7 @@ class ReplayedRows:
             return -(-(epoch + 1) * count // size) + (-epoch * count // size)
         return count // size if self._params.policy == DISCARD else -(-count // size)
 
-    def rows(self, epoch: int, batch: int) -> Iterator[tuple[list[Wanted], int]]:
+    def rows(self, epoch: int, batch: int) -> Iterator[tuple[Wanted, int]]:
         """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
         params = self._params
         reading = Reading(
@@ -71,8 +71,8 @@ class ReplayedRows:
                 short = params.batch_size - len(made.ordinals)
                 if (number, place) < (epoch, batch) or (short and params.policy == DISCARD):
                     continue
-                rows = enumerate(zip(made.ordinals, made.plans, strict=True))
-                yield [Wanted(row, ordinal, number, plan) for row, (ordinal, plan) in rows], made.pad + short
+                epochs = [number] * len(made.ordinals)
+                yield Wanted(0, made.ordinals, epochs, made.plans), made.pad + short
             number += 1
 
     def _plans(self, chunk: Chunk, draws: MersenneDraws) -> list[Plan | None]:
@@ -82,7 +82,7 @@ class ReplayedRows:
         """What is drawn for a record; None for one that gives no picture, which its own row will tell."""
         if self._params.seed_aug is not None:
             draws.generator.seed(WORKER_SEED + self._params.seed_aug + row)
-        (record,) = self._records.read([ordinal])
+        record = self._records.read(ordinal)
         if isinstance(record, BadRecordError):
             return None
         try:

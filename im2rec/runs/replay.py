@@ -77,7 +77,7 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
     """
     _check(it, ordinal)
     place = it.records.place(ordinal)
-    (record,) = it.records.read([ordinal])
+    record = it.records.read(ordinal)
     if isinstance(record, BadRecordError):
         raise record
     draws = RecordedDraws(it.loader.draws(epoch, ordinal))
@@ -89,7 +89,7 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
     arrays = new_arrays(
         1, it.loader.label_width, np.zeros((1, *it.provide_data[0].shape[1:]), it.provide_data[0].dtype)
     )
-    for flaw in it.loader.load(arrays, [Wanted(0, ordinal, epoch)]):
+    for flaw in it.loader.load(arrays, Wanted(0, [ordinal], [epoch], [None])):
         if not flaw.kept:
             raise flaw.error
     if not dry_run:

@@ -134,7 +134,7 @@ def _sides(records: Records) -> Iterator[int]:
         return
     positions = np.unique(np.linspace(0, len(records) - 1, _SAMPLED).astype(np.int64))
     for ordinal in records.ordinals(positions).tolist():
-        (record,) = records.read([ordinal])
+        record = records.read(ordinal)
         if isinstance(record, BadRecordError):
             continue
         try:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
 from im2rec.format.indexfile import Keys, Offsets, read_index
-from im2rec.format.irheader import HEADER_BYTES, ImageRecord, RawHeader, decode_image_record, parse_header
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, RawHeader, image_record_in, parse_header
 from im2rec.format.recordio import (
     FIRST,
     HEAD_BYTES,
@@ -25,7 +25,7 @@ from im2rec.format.recordio import (
     find_record,
     join_parts,
     parse_head,
-    plain_payload,
+    plain_end,
     read_parts,
     read_start,
 )
@@ -129,7 +129,7 @@ class RecordFile(Sequence[ImageRecord]):
         if isinstance(ordinal, slice):
             return self.read_many(range(len(self))[ordinal])
         ordinal = self._ordinal(ordinal)
-        return self._image_record(ordinal, self.payload(ordinal))
+        return self._image_record(ordinal, *self._framed(ordinal))
 
     def __iter__(self) -> Iterator[ImageRecord]:
         for ordinal in range(len(self)):
@@ -152,13 +152,21 @@ class RecordFile(Sequence[ImageRecord]):
 
     def payload(self, ordinal: int) -> bytes:
         """The raw payload of record *ordinal*, header included. Raises CorruptRecordError, IndexError."""
-        ordinal = self._ordinal(ordinal)
+        data, start, stop = self._framed(self._ordinal(ordinal))
+        return data[start:stop]
+
+    def _framed(self, ordinal: int) -> tuple[bytes, int, int]:
+        """Bytes that hold the payload of a record, and where it starts and ends in them."""
         start, stop = self._span(ordinal)
         if stop - start > _SINGLE_READ_BYTES:
-            return self._payload(ordinal, self._file)
-        frame = self._file.read_at(start, stop - start)
-        payload = plain_payload(frame)
-        return self._payload(ordinal, BytesSource(frame, start, self.size)) if payload is None else payload
+            return _whole(self._payload(ordinal, self._file))
+        return self._payload_in(self._file.read_at(start, stop - start), ordinal, start)
+
+    def _payload_in(self, frame: bytes, ordinal: int, start: int) -> tuple[bytes, int, int]:
+        """As :meth:`_framed`, from the bytes between the *start* of the record and the next one that is known."""
+        if (end := plain_end(frame)) is not None:
+            return frame, HEAD_BYTES, end
+        return _whole(self._payload(ordinal, BytesSource(frame, start, self.size)))
 
     def read_many(self, ordinals: Iterable[int]) -> list[ImageRecord]:
         """The records at *ordinals*, in the order asked; read in file order, neighbours with one call.
@@ -170,14 +178,12 @@ class RecordFile(Sequence[ImageRecord]):
         for run in self._runs(sorted(set(asked))):
             base, end = run[0].start, run[-1].stop
             if end - base > _MANY_READ_BYTES:
-                records |= {span.ordinal: self._image_record(span.ordinal, self.payload(span.ordinal)) for span in run}
+                records |= {span.ordinal: self[span.ordinal] for span in run}
                 continue
             window = self._file.read_at(base, end - base)
             for ordinal, start, stop in run:
-                payload = plain_payload(window[start - base : stop - base])
-                if payload is None:
-                    payload = self._payload(ordinal, BytesSource(window, base, self.size))
-                records[ordinal] = self._image_record(ordinal, payload)
+                payload = self._payload_in(window[start - base : stop - base], ordinal, start)
+                records[ordinal] = self._image_record(ordinal, *payload)
         return [records[ordinal] for ordinal in asked]
 
     def heads(self, ordinals: Iterable[int]) -> Iterator[Head]:
@@ -261,9 +267,9 @@ class RecordFile(Sequence[ImageRecord]):
             problem = f"the record ends at byte {end}, where neither another one starts nor the file ends"
             raise CorruptRecordError(problem, offset=start + 4)
 
-    def _image_record(self, ordinal: int, payload: bytes) -> ImageRecord:
+    def _image_record(self, ordinal: int, data: bytes, start: int, stop: int) -> ImageRecord:
         try:
-            return decode_image_record(payload)
+            return image_record_in(data, start, stop)
         except CorruptRecordError as error:
             error.offset = int(self.offsets[ordinal]) + HEAD_BYTES
             raise self._placed(error, ordinal) from None
@@ -287,6 +293,10 @@ class RecordFile(Sequence[ImageRecord]):
 
     def __repr__(self) -> str:
         return f"<RecordFile {os.fspath(self.path)!r}, {len(self)} records>"
+
+
+def _whole(payload: bytes) -> tuple[bytes, int, int]:
+    return payload, 0, len(payload)
 
 
 def check_kind(file: InputFile) -> None:

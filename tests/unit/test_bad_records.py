@@ -132,10 +132,10 @@ def test_any_other_error_is_raised_at_its_batch_and_the_iterator_stays_usable(
 ) -> None:
     real = Records.read
 
-    def read(records: Records, ordinals: list[int]) -> Any:
-        if 4 in ordinals:
+    def read(records: Records, ordinal: int) -> Any:
+        if ordinal == 4:
             raise MemoryError("no room")
-        return real(records, ordinals)
+        return real(records, ordinal)
 
     with iterator(rec) as it:
         with monkeypatch.context() as patch:

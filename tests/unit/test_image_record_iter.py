@@ -515,7 +515,7 @@ def test_an_iterator_cannot_be_pickled(rec: Path) -> None:
 def test_no_more_batches_are_made_ahead_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     real = Records.read
-    monkeypatch.setattr(Records, "read", lambda records, ordinals: (read.extend(ordinals), real(records, ordinals))[1])
+    monkeypatch.setattr(Records, "read", lambda records, ordinal: (read.append(ordinal), real(records, ordinal))[1])
     path = pictures_rec(tmp_path / "a.rec", 60)
 
     with iterator(path, prefetch_buffer=2) as it:

@@ -34,7 +34,7 @@ def loaded(path: Path, **given: Any) -> tuple[Labels, list[IRHeader]]:
     params = some_params(path, **given)
     records = Records(params)
     try:
-        read = records.read([*range(records.total)])
+        read = map(records.read, range(records.total))
         return load_labels(records, params), [record.header for record in read if isinstance(record, ImageRecord)]
     finally:
         records.close()
