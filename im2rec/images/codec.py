@@ -34,6 +34,7 @@ END_OF_IMAGE = b"\xff\xd9"
 _HUFFMAN, _SCAN = b"\xff\xc4", b"\xff\xda"  # of a JPEG: DHT, SOS
 _ENDS = END_OF_IMAGE * (1 << 15)  # more than the longest segment that may have been cut
 _WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
+_JPEG_CHANNELS = {"Gray": 1, "CMYK": 4, "YCCK": 4}  # three in all other colour spaces
 _PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
 _OPENING = threading.Lock()  # warning filters and Pillow's limit are the whole program's
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
@@ -94,11 +95,21 @@ def image_info(content: bytes) -> ImageInfo:
     Raises ImageError when there is no picture, or its header is not in *content*.
     """
     kind = sniff(content)
-    if kind == "JPEG" and _simplejpeg:
-        # Of a header that is cut short simplejpeg says ValueError or KeyError; Pillow also knows the rarer kinds.
-        with contextlib.suppress(ValueError, KeyError):
-            height, width, space, _ = _simplejpeg.decode_jpeg_header(content, strict=False)
-            return ImageInfo(kind, height, width, {"Gray": 1, "CMYK": 4, "YCCK": 4}.get(space, 3))
+    return (_jpeg_info(content) if kind == "JPEG" else None) or _info_by_pillow(content, kind)
+
+
+def _jpeg_info(content: bytes) -> ImageInfo | None:
+    """None when Pillow should try, which also knows the rarer kinds."""
+    if _simplejpeg is None:
+        return None
+    try:
+        height, width, space, _ = _simplejpeg.decode_jpeg_header(content, strict=False)
+    except (ValueError, KeyError):  # said of a header that is cut short
+        return None
+    return ImageInfo("JPEG", height, width, _JPEG_CHANNELS.get(space, 3))
+
+
+def _info_by_pillow(content: bytes, kind: str) -> ImageInfo:
     with _pillow(content) as picture:
         return ImageInfo(kind, picture.height, picture.width, len(picture.getbands()))
 
@@ -140,13 +151,14 @@ def decode(
 def _decoded(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int, *, reuse: bool) -> Decoded:
     flaw = ""
     if sniff(content) == "JPEG" and _simplejpeg:
-        _, height, width, channels = image_info(content)
+        _, height, width, channels = _jpeg_info(content) or _info_by_pillow(content, "JPEG")
         _check_pixels((width, height), max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
         buffer = scratch("decoded", height * width * (1 if is_grey else 3)) if reuse and at_least is None else None
         pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0), buffer)
         if pixels is not None:
-            return Decoded(pixels if color == AS_STORED else turned(pixels, orientation(content)), flaw)
+            turn = UPRIGHT if color == AS_STORED else parse_orientation(jpeg.exif(content))
+            return Decoded(pixels if turn == UPRIGHT else turned(pixels, turn), flaw)
     return _decoded_by_pillow(content, color, at_least, max_pixels)._replace(flaw=flaw)
 
 
