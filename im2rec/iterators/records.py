@@ -99,27 +99,28 @@ class Records:
 
     def headers(self) -> Iterator[tuple[int, RawHeader]]:
         """Ordinal and header of every record that is iterated over, in order; damaged ones are left out."""
-        for start in range(0, len(self), _HEADS_AT_ONCE):
-            ordinals = self.ordinals(np.arange(start, min(start + _HEADS_AT_ONCE, len(self))))
-            for number, file in enumerate(self.files):
-                low, high = self._first[number : number + 2]
-                here = ordinals[(ordinals >= low) & (ordinals < high)]
-                for record, head in _heads(file, (here - low).tolist()):
-                    yield low + record, head.header
+        for _, number, records in self._in_files():
+            for record, head in _heads(self.files[number], records.tolist()):
+                yield self._first[number] + record, head.header
 
     def block_starts(self, block_bytes: int) -> Positions:
         """The first position of each block of so many bytes of the files, and the number of positions."""
         starts, last = [], (-1, -1)
+        for first, number, records in self._in_files():
+            blocks = self.files[number].offsets[records] // block_bytes
+            changes = np.flatnonzero(np.diff(blocks, prepend=last[1] if number == last[0] else -1))
+            starts.append(first + changes)
+            last = number, int(blocks[-1])
+        return np.concatenate([*starts, [len(self)]])
+
+    def _in_files(self) -> Iterator[tuple[int, int, Positions]]:
+        """All that is iterated over, some at a time: the first position, the number of the file, and records there."""
         for start in range(0, len(self), _HEADS_AT_ONCE):
             ordinals = self.ordinals(np.arange(start, min(start + _HEADS_AT_ONCE, len(self))))
             files = np.searchsorted(self._first, ordinals, side="right") - 1
             for number in np.unique(files).tolist():
-                here = np.flatnonzero(files == number)
-                blocks = self.files[number].offsets[ordinals[here] - self._first[number]] // block_bytes
-                changes = np.flatnonzero(np.diff(blocks, prepend=last[1] if number == last[0] else -1))
-                starts.append(start + here[changes])
-                last = number, int(blocks[-1])
-        return np.concatenate([*starts, [len(self)]])
+                here = np.flatnonzero(files == number)  # neighbours, as ordinals grow
+                yield start + int(here[0]), number, ordinals[here] - self._first[number]
 
     def _without_pictures(self) -> Iterator[int]:
         """Ordinals of records that have labels in a vector, and nothing behind it."""

@@ -38,6 +38,7 @@ _MANY_READ_BYTES = 8 << 20  # the most that read_many asks for at once
 _GAP_BYTES = 64 << 10  # unwanted bytes that cost less to read than another call does
 _HEAD_GAP_BYTES, _HEADS_READ_BYTES = 4096, 256 << 10  # nearer heads are read with one call, up to so many bytes
 _FRONT_BYTES = 1 << 16
+_FRONT_OF_RECORD = HEAD_BYTES + HEADER_BYTES
 _TESTED = 1 << 15  # offsets that are looked at together
 _INSPECT = "run 'im2rec inspect' on it"
 
@@ -175,7 +176,7 @@ class RecordFile(Sequence[ImageRecord]):
         """
         asked = [self._ordinal(ordinal) for ordinal in ordinals]
         records: dict[int, ImageRecord] = {}
-        for run in self._runs(sorted(set(asked))):
+        for run in _runs(self._spans(sorted(set(asked))), gap=_GAP_BYTES, most=_MANY_READ_BYTES):
             base, end = run[0].start, run[-1].stop
             if end - base > _MANY_READ_BYTES:
                 records |= {span.ordinal: self[span.ordinal] for span in run}
@@ -191,50 +192,38 @@ class RecordFile(Sequence[ImageRecord]):
 
         Raises CorruptRecordError for the first damaged record.
         """
-        run: list[int] = []
-        for ordinal in ordinals:
-            if run:
-                gap = self.offsets[ordinal] - self.offsets[run[-1]]
-                if gap > _HEAD_GAP_BYTES or self.offsets[ordinal] - self.offsets[run[0]] > _HEADS_READ_BYTES:
-                    yield from self._heads(run)
-                    run = []
-            run.append(ordinal)
-        if run:
+        asked = list(ordinals)
+        starts = self.offsets[asked].tolist()
+        heads = (Span(ordinal, start, start + _FRONT_OF_RECORD) for ordinal, start in zip(asked, starts, strict=True))
+        for run in _runs(heads, gap=_HEAD_GAP_BYTES, most=_HEADS_READ_BYTES):
             yield from self._heads(run)
 
-    def _heads(self, run: list[int]) -> Iterator[Head]:
-        start, stop = int(self.offsets[run[0]]), int(self.offsets[run[-1]]) + HEAD_BYTES + HEADER_BYTES
+    def _heads(self, run: list[Span]) -> Iterator[Head]:
+        start, stop = run[0].start, run[-1].stop
         source = BytesSource(self._file.read_at(start, stop - start), start, self.size)
-        for ordinal in run:
-            offset = int(self.offsets[ordinal])
-            try:
-                part = parse_head(source.read_at(offset, HEAD_BYTES), offset, self.size)
-                if part.flag == WHOLE:
-                    size, front = part.length, source.read_at(part.start, min(part.length, HEADER_BYTES))
-                else:
-                    parts = read_parts(self._file, offset)
-                    size = sum(part.length for part in parts) + len(MAGIC) * (len(parts) - 1)
-                    front = read_start(self._file, offset, HEADER_BYTES)
-                yield Head(parse_header(front), size)
-            except CorruptRecordError as error:
-                error.offset = offset if error.offset is None else error.offset
-                raise self._placed(error, ordinal) from None
+        for ordinal, offset, _ in run:
+            yield self._head(source, ordinal, offset)
 
-    def _runs(self, ordinals: list[int]) -> Iterator[list[Span]]:
-        """Split sorted *ordinals* into runs that one read should fetch."""
+    def _head(self, source: Source, ordinal: int, offset: int) -> Head:
+        try:
+            part = parse_head(source.read_at(offset, HEAD_BYTES), offset, self.size)
+            if part.flag == WHOLE:
+                return Head(parse_header(source.read_at(part.start, min(part.length, HEADER_BYTES))), part.length)
+            parts = read_parts(self._file, offset)
+            size = sum(part.length for part in parts) + len(MAGIC) * (len(parts) - 1)
+            return Head(parse_header(read_start(self._file, offset, HEADER_BYTES)), size)
+        except CorruptRecordError as error:
+            error.offset = offset if error.offset is None else error.offset
+            raise self._placed(error, ordinal) from None
+
+    def _spans(self, ordinals: list[int]) -> Iterator[Span]:
+        """Where the records of sorted *ordinals* are."""
         at = np.array(ordinals, np.int64)
         starts = self.offsets[at].tolist()
         stops = self.offsets[np.minimum(at + 1, len(self) - 1)].tolist()
         if ordinals and ordinals[-1] == len(self) - 1:
             stops[-1] = self.size
-        run: list[Span] = []
-        for span in map(Span, ordinals, starts, stops):
-            if run and (span.start - run[-1].stop > _GAP_BYTES or span.stop - run[0].start > _MANY_READ_BYTES):
-                yield run
-                run = []
-            run.append(span)
-        if run:
-            yield run
+        return map(Span, ordinals, starts, stops)
 
     def _ordinal(self, ordinal: int) -> int:
         number = operator.index(ordinal)
@@ -293,6 +282,18 @@ class RecordFile(Sequence[ImageRecord]):
 
     def __repr__(self) -> str:
         return f"<RecordFile {os.fspath(self.path)!r}, {len(self)} records>"
+
+
+def _runs(spans: Iterable[Span], *, gap: int, most: int) -> Iterator[list[Span]]:
+    """Ascending *spans* in runs that one read should fetch: with no *gap* between them, and of *most* bytes in all."""
+    run: list[Span] = []
+    for span in spans:
+        if run and (span.start - run[-1].stop > gap or span.stop - run[0].start > most):
+            yield run
+            run = []
+        run.append(span)
+    if run:
+        yield run
 
 
 def _whole(payload: bytes) -> tuple[bytes, int, int]:
