@@ -51,8 +51,11 @@ class HeaderLabels:
     """The labels in the records themselves; *width* None takes as many as the first record has."""
 
     def __init__(self, records: Records, width: int | None) -> None:
-        self.width = width if width is not None else _first_width(records)
+        first = _first_width(records)
+        self.width = width if width is not None else first
         self._told = False
+        if first > self.width:  # told here, as decoding processes keep quiet
+            self._tell(first)
 
     def of(self, header: IRHeader) -> Label:
         """The first labels of a record; one notice when there are more."""
@@ -63,9 +66,12 @@ class HeaderLabels:
             problem = f"has {len(labels)} label{'s' * (len(labels) != 1)}, label_width={self.width} needs more"
             raise BadRecordError(problem, reason="too few labels", hint=f"set label_width={len(labels)}")
         if len(labels) > self.width and not self._told:
-            self._told = True
-            _LOG.warning("records have %d labels and more; label_width=%d takes the first", len(labels), self.width)
+            self._tell(len(labels))
         return labels[: self.width]
+
+    def _tell(self, labels: int) -> None:
+        self._told = True
+        _LOG.warning("records have %d labels and more; label_width=%d takes the first", labels, self.width)
 
     def digest(self) -> int:
         """0: the files tell."""

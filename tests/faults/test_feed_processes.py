@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from feed_helpers import a_rec, an_iterator, digest, ids, payloads
+from feed_helpers import a_rec, an_iterator, digest, ids, payloads, small
+from helpers import image_payload
 from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import Im2RecError
@@ -157,3 +158,14 @@ def test_many_records_go_to_processes_by_themselves(tmp_path: Path, monkeypatch:
     assert ["threads", "threads"] == backends()
     monkeypatch.setattr(feed, "_MANY_RECORDS", 10)
     assert ["threads", "processes"] == backends()
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_labels_that_are_left_out_are_told_of_once(
+    tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rec = a_rec(tmp_path, [image_payload(number, [1.0, 2.0], small(number)) for number in range(8)])
+
+    with an_iterator(rec, backend=backend, label_width=1) as it:
+        assert [1.0] * 8 == [label for batch in it for label in batch.label[0].tolist()]
+    assert ["records have 2 labels and more; label_width=1 takes the first"] == caplog.messages
