@@ -74,12 +74,18 @@ class OpenCV:
         if image.shape[2] == 1:
             write_planes(image, out, mirror=mirror)
             return
+        planes = list(out)
+        if image.strides[2] < 0:  # channels and rows as a BMP has them
+            image, planes = image[:, :, ::-1], planes[::-1]
+        upended = image.strides[0] < 0
+        if upended:
+            image = image[::-1]
         # From a view OpenCV splits row by row, past the cache at the start of each and through it at the end: ten times
         # slower than making the view a picture of its own first.
-        if mirror or not image.flags.c_contiguous:
+        if upended or mirror or not image.flags.c_contiguous:
             whole = scratch("whole", image.size).reshape(image.shape)
-            image = cv2.flip(image, 1, whole) if mirror else _copied(image, whole)
-        cv2.split(image, list(out))
+            image = _flipped(image, whole, rows=upended, columns=mirror)
+        cv2.split(image, planes)
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""
@@ -99,9 +105,12 @@ class OpenCV:
         return bytes(encoded)
 
 
-def _copied(image: Image, to: Image) -> Image:
-    np.copyto(to, image)
-    return to
+def _flipped(image: Image, to: Image, *, rows: bool, columns: bool) -> Image:
+    """*to* with the pixels of *image*, their rows and columns in the other order or as they are."""
+    if not rows and not columns:
+        np.copyto(to, image)
+        return to
+    return cv2.flip(image, -1 if rows and columns else 0 if rows else 1, to)
 
 
 def _failed(what: str, error: cv2.error) -> ImageError:

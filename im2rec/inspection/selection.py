@@ -14,8 +14,9 @@ from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, Para
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import HEADER_BYTES, Labels, float32
 from im2rec.inspection.survey import BAD_LABELS, SHORT_PAYLOAD
+from im2rec.storage.opening import check_kind, load_index
 from im2rec.storage.paths import PathLike, find_index, with_path
-from im2rec.storage.reader import RecordFile, check_kind, load_index
+from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import Block, scan
 
 # What a header says of its record, a bit each.

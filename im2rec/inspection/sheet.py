@@ -11,8 +11,8 @@ from im2rec.format.recordio import read_record
 from im2rec.images.codec import COLOR, decode
 from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted
 from im2rec.inspection.pictures import sample
+from im2rec.storage.opening import check_kind
 from im2rec.storage.paths import AsideFile, InputFile, PathLike
-from im2rec.storage.reader import check_kind
 from im2rec.storage.scan import whole_records
 
 PICTURES = 60  # ten in a row, six rows: every one still tells what it shows

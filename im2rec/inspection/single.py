@@ -10,8 +10,9 @@ from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
 from im2rec.format.recordio import HEAD_BYTES, read_record
 from im2rec.images.codec import image_info, sniff
+from im2rec.storage.opening import check_kind
 from im2rec.storage.paths import InputFile, PathLike, with_path
-from im2rec.storage.reader import RecordFile, check_kind
+from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import scan
 
 _NO_HEADER = "no image header"

@@ -39,8 +39,8 @@ from im2rec.inspection.model import (
 )
 from im2rec.inspection.pictures import SAMPLE, look_at_pictures, sample
 from im2rec.inspection.sets import DetectionCounts, insightface_set, looks_like_detection
+from im2rec.storage.opening import check_kind
 from im2rec.storage.paths import InputFile, PathLike
-from im2rec.storage.reader import check_kind
 from im2rec.storage.scan import FRONT_BYTES, Block, Damage, scan_damaged
 
 SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"

@@ -297,7 +297,7 @@ def damaged_file(path: Path) -> tuple[Path, list[int]]:
 
 
 def test_damage_is_an_error_in_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.storage.reader._PROBES", 2)  # opening would look at each of so few
+    monkeypatch.setattr("im2rec.storage.opening._PROBES", 2)  # opening would look at each of so few
     path, ends = damaged_file(tmp_path / "a.rec")
     good = rec(tmp_path, "good.rec", range(3))
     records = some_records(f"{good};{path}")

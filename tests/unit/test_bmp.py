@@ -1,0 +1,157 @@
+"""Uncompressed BMPs: read where they lie, with the pixels Pillow sees; every other kind is left to Pillow."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from feed_helpers import an_iterator, digest
+from helpers import image_payload, message_of, write_rec
+from picture_helpers import encoded, texture
+from PIL import Image
+
+from im2rec.errors import ImageError
+from im2rec.images.bmp import bmp_view
+from im2rec.images.codec import AS_STORED, GREY, decode
+from im2rec.images.engine import load_resampler
+from im2rec.images.planes import write_planes
+
+SIZES = [(1, 1), (2, 3), (3, 2), (5, 1), (7, 4), (24, 36), (33, 31)]
+MOST = 1 << 20
+HEIGHT_AT, BITS_AT, COMPRESSION_AT, START_AT, INFO_AT = 22, 28, 30, 10, 14
+
+
+def pillow(content: bytes) -> np.ndarray[Any, Any]:
+    with Image.open(io.BytesIO(content)) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def changed(content: bytes, at: int, value: bytes) -> bytes:
+    return content[:at] + value + content[at + len(value) :]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_pixels_are_those_pillow_sees_and_nothing_is_copied(height: int, width: int) -> None:
+    pixels = texture(height, width)
+    content = encoded(pixels, "BMP")
+
+    view = bmp_view(content, MOST)
+    assert view is not None
+    assert np.array_equal(pixels, view)
+    assert np.shares_memory(view, np.frombuffer(content, np.uint8))
+    for color in (1, AS_STORED):
+        fresh = decode(content, color).pixels
+        assert np.array_equal(pixels, fresh)
+        assert fresh.flags.c_contiguous
+        assert np.array_equal(pixels, decode(content, color, reuse=True).pixels)
+    assert (height, width, 1) == decode(content, GREY).pixels.shape
+
+
+def test_rows_may_be_stored_from_the_top_and_headers_be_longer() -> None:
+    pixels = texture(6, 5)
+    content = encoded(pixels, "BMP")
+    top_down = changed(content, HEIGHT_AT, struct.pack("<i", -6))
+    assert np.array_equal(pixels[::-1], decode(top_down, reuse=True).pixels)
+    assert np.array_equal(pillow(top_down), decode(top_down).pixels)
+
+    for info in (52, 56, 108, 124):
+        longer = changed(content, START_AT, struct.pack("<II", 14 + info, info))
+        longer = longer[:54] + bytes(info - 40) + longer[54:]
+        view = bmp_view(longer, MOST)
+        assert view is not None
+        assert np.array_equal(pixels, view)
+
+
+def test_other_kinds_are_left_to_pillow() -> None:
+    palette = Image.fromarray(texture(6, 5)).convert("P")
+    others = [
+        encoded(palette, "BMP"),
+        encoded(Image.fromarray(texture(6, 5)[:, :, 0]), "BMP"),
+        encoded(Image.fromarray(texture(6, 5)).convert("RGBA"), "BMP"),
+    ]
+    for content in others:
+        assert bmp_view(content, MOST) is None
+        assert np.array_equal(pillow(content), decode(content).pixels)
+
+
+def test_headers_that_promise_too_much_are_no_view() -> None:
+    content = encoded(texture(6, 5), "BMP")
+    odd = [
+        content[:-1],
+        content[:33],
+        content[:2],
+        b"",
+        changed(content, START_AT, struct.pack("<I", 2**32 - 1)),
+        changed(content, START_AT, struct.pack("<I", 20)),
+        changed(content, INFO_AT, struct.pack("<I", 12)),
+        changed(content, HEIGHT_AT - 4, struct.pack("<i", 0)),
+        changed(content, HEIGHT_AT - 4, struct.pack("<i", -5)),
+        changed(content, HEIGHT_AT, struct.pack("<i", 0)),
+        changed(content, HEIGHT_AT, struct.pack("<i", -(2**31))),
+        changed(content, HEIGHT_AT - 4, struct.pack("<ii", 2**31 - 1, 2**31 - 1)),
+        changed(content, BITS_AT, struct.pack("<H", 32)),
+        changed(content, COMPRESSION_AT, struct.pack("<I", 1)),
+    ]
+    for content_ in odd:
+        assert bmp_view(content_, MOST) is None
+    assert bmp_view(content, 29) is None
+    assert message_of(decode, content, max_pixels=29).startswith("5 x 6 are more than max_pixels=29")
+    with pytest.raises(ImageError) as caught:
+        decode(content[:-20])
+    assert "cut short" == caught.value.reason
+
+
+def test_damaged_headers_give_pixels_or_an_error_and_never_more_memory_than_the_file() -> None:
+    rng = random.Random(0)
+    content = encoded(texture(6, 5), "BMP")
+    for _ in range(2000):
+        damaged = bytearray(content)
+        for _ in range(rng.randint(1, 4)):
+            damaged[rng.randrange(54)] = rng.choice([0, 1, 255, 24, rng.randrange(256)])
+        view = bmp_view(bytes(damaged), MOST)
+        assert view is None or view.size <= len(damaged)
+
+
+@pytest.mark.parametrize("name", ["opencv", "pillow"])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_engines_take_a_view_apart_as_they_do_a_picture(name: str, *, mirror: bool) -> None:
+    if name == "opencv":
+        pytest.importorskip("cv2")
+    pixels = texture(24, 36)
+    view = decode(encoded(pixels, "BMP"), reuse=True).pixels
+    for part in (np.s_[:], np.s_[3:17, 5:30], np.s_[4:5, 6:7]):
+        shape = (3, *pixels[part].shape[:2])
+        found, expected = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        load_resampler(name).planes(view[part], found, mirror=mirror)
+        write_planes(pixels[part], expected, mirror=mirror)
+        assert np.array_equal(expected, found)
+        resized = load_resampler(name).resize(view[part], 12, 9, 1)
+        assert np.array_equal(load_resampler(name).resize(np.ascontiguousarray(pixels[part]), 12, 9, 1), resized)
+
+
+@pytest.mark.parametrize("engine", ["opencv", "pillow", "reference"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"rand_crop": 1, "rand_mirror": 1, "dtype": "uint8"},
+        {"rand_mirror": 1, "layout": "NHWC", "mean_r": 3},
+        {"resize": 20, "pad": 2, "brightness": 0.5, "random_h": 9, "pca_noise": 0.1},
+        {"random_resized_crop": 1, "min_random_area": 0.2, "max_aspect_ratio": 0.2},
+        {"max_rotate_angle": 30, "max_shear_ratio": 0.1},
+    ],
+)
+def test_a_feed_of_bmps_is_that_of_pngs(tmp_path: Path, engine: str, given: dict[str, Any]) -> None:
+    if engine == "opencv":
+        pytest.importorskip("cv2")
+    found = []
+    for kind in ("BMP", "PNG"):
+        records = [image_payload(n, content=encoded(texture(24, 36, seed=n), kind)) for n in range(8)]
+        rec = write_rec(tmp_path / f"{kind}.rec", records)
+        with an_iterator(rec, **{"data_shape": (3, 16, 16), "engine": engine, **given}) as it:
+            found.append(digest(it))
+    assert found[0] == found[1]
