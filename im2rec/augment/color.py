@@ -19,6 +19,7 @@ from im2rec.augment.geometry import Step
 from im2rec.augment.params import AugmentationParams
 from im2rec.images.codec import Image
 from im2rec.images.engine import Resampler
+from im2rec.images.kernels import levels, rounded
 
 COLORS = 3
 _LEVELS = np.arange(256, dtype=np.float32)
@@ -44,7 +45,7 @@ class Brightness(NamedTuple):
 
     def apply(self, image: Image, engine: Resampler) -> Image:
         """A new array."""
-        return _looked_up(image, _rounded(_LEVELS * self.factor))
+        return _looked_up(image, rounded(_LEVELS * self.factor))
 
 
 class Contrast(NamedTuple):
@@ -55,7 +56,7 @@ class Contrast(NamedTuple):
     def apply(self, image: Image, engine: Resampler) -> Image:
         """A new array."""
         mean = Float(_grey(image).mean(dtype=np.float64))
-        return _looked_up(image, _rounded(_LEVELS * self.factor + (Float(1) - self.factor) * mean))
+        return _looked_up(image, rounded(_LEVELS * self.factor + (Float(1) - self.factor) * mean))
 
 
 class Saturation(NamedTuple):
@@ -66,7 +67,7 @@ class Saturation(NamedTuple):
     def apply(self, image: Image, engine: Resampler) -> Image:
         """A new array."""
         grey = _grey(image).astype(np.float32)[:, :, None] * (Float(1) - self.factor)
-        return _with_alpha(_rounded(image[:, :, :COLORS] * self.factor + grey), image)
+        return _with_alpha(rounded(image[:, :, :COLORS] * self.factor + grey), image)
 
 
 class ShiftHLS(NamedTuple):
@@ -92,7 +93,7 @@ class PCANoise(NamedTuple):
         """A new array."""
         planes = image.copy()
         for channel, noise in enumerate(self):
-            table = np.clip(np.trunc(_LEVELS + noise), 0, 255).astype(np.uint8)
+            table = levels(np.trunc(_LEVELS + noise))
             planes[:, :, channel] = table[image[:, :, channel]]
         return planes
 
@@ -154,11 +155,6 @@ def _grey(image: Image) -> npt.NDArray[np.uint8]:
     red, green, blue = (image[:, :, channel].astype(np.int32) for channel in range(COLORS))
     weights = _GREY_BGR
     return (blue * weights[0] + green * weights[1] + red * weights[2] + _GREY_HALF >> _GREY_BITS).astype(np.uint8)
-
-
-def _rounded(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """To the nearest level, halves to the even one, clipped to 0..255."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _looked_up(image: Image, table: npt.NDArray[np.uint8]) -> Image:

@@ -14,6 +14,7 @@ from im2rec.augment.draws import Draws, Float
 from im2rec.augment.params import AugmentationParams
 from im2rec.images.codec import Image
 from im2rec.images.engine import Resampler
+from im2rec.images.kernels import rounded
 from im2rec.images.planes import write_planes
 from im2rec.images.scratch import scratch
 
@@ -109,7 +110,7 @@ class Normalizer:
             levels *= self._std / Float(self._params.scale or 1)
         if self._dtype != "uint8":
             levels += self._mean
-        pixels = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+        pixels = rounded(levels)
         if self._layout == NCHW:
             pixels = pixels.transpose(1, 2, 0)
         return np.ascontiguousarray(pixels[:, :, :3] if pixels.shape[2] > 1 else pixels.repeat(3, axis=2))

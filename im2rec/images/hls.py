@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from im2rec.images.codec import Image
-from im2rec.images.kernels import Floats, levels
+from im2rec.images.kernels import Floats, rounded
 
 MOST_HUE, MOST_LEVEL = 180, 255
 _NO_COLOR = np.float32(1.1920929e-07)  # the least difference of two colours that makes a hue
@@ -61,4 +61,4 @@ def _rgb(hue: Floats, lightness: Floats, saturation: Floats) -> Image:
     values = np.stack([top, bottom, bottom + (top - bottom) * (1 - part), bottom + (top - bottom) * part], axis=-1)
     colors = np.take_along_axis(values, _SECTORS[sector.astype(np.intp)], axis=-1)
     colors = np.where((saturation == 0)[..., None], lightness[..., None], colors)
-    return levels(np.rint(colors * np.float32(255)))
+    return rounded(colors * np.float32(255))

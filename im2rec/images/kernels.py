@@ -78,3 +78,8 @@ def levels(values: npt.NDArray[Any]) -> Image:
     """*values*, whole numbers of any type, clipped to 0 to 255, as uint8; same shape."""
     clipped: Image = np.clip(values, 0, 255).astype(np.uint8)
     return clipped
+
+
+def rounded(values: Floats) -> Image:
+    """*values* as the nearest of the :func:`levels`, halves as the even one."""
+    return levels(np.rint(values))

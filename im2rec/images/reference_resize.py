@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from im2rec.images.choices import AREA, BICUBIC, BILINEAR, LANCZOS, NEAREST
 from im2rec.images.codec import Image
-from im2rec.images.kernels import Floats, cubic_weights, fixed_point, lanczos_weights, levels, linear_weights
+from im2rec.images.kernels import Floats, cubic_weights, fixed_point, lanczos_weights, levels, linear_weights, rounded
 
 Ints = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.intp]
@@ -136,7 +136,7 @@ def _bicubic(image: Image, width: int, height: int) -> Image:
     shares = rows.weights.astype(np.float32) * np.float32(2.0**-_SHARE_BITS)
     for position, share in zip(rows.positions.T, shares.T, strict=True):
         total += flat[position] * share[:, None]
-    scaled.reshape(height, -1)[:, :whole] = levels(np.rint(total))
+    scaled.reshape(height, -1)[:, :whole] = rounded(total)
     return scaled
 
 
@@ -152,7 +152,7 @@ def _area(image: Image, width: int, height: int) -> Image:
     if across == int(across) and down == int(down):
         return _block_means(image, int(across), int(down))
     sums = _stretch_means(image.astype(np.float32).swapaxes(0, 1), width).swapaxes(0, 1)
-    return levels(np.rint(_stretch_means(sums, height)))
+    return rounded(_stretch_means(sums, height))
 
 
 def _block_means(image: Image, across: int, down: int) -> Image:
@@ -162,7 +162,7 @@ def _block_means(image: Image, across: int, down: int) -> Image:
     sums: Ints = blocks.sum(axis=(1, 3), dtype=np.int32)
     if (across, down) == (2, 2):
         return ((sums + 2) >> 2).astype(np.uint8)  # halves upwards, unlike all others
-    return levels(np.rint(sums.astype(np.float32) * (np.float32(1) / np.float32(across * down))))
+    return rounded(sums.astype(np.float32) * (np.float32(1) / np.float32(across * down)))
 
 
 def _stretch_means(samples: Floats, new: int) -> Floats:
