@@ -22,8 +22,9 @@ from PIL import UnidentifiedImageError
 
 from im2rec.errors import ImageError
 from im2rec.images import jpeg
+from im2rec.images.bmp import bmp_view
 from im2rec.images.choices import MAX_PIXELS
-from im2rec.images.exif import ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
+from im2rec.images.exif import FIRST_TRANSPOSED, ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
 from im2rec.images.grey import SRGB_GAMMA, grey
 from im2rec.images.scratch import scratch
 
@@ -131,7 +132,7 @@ def decode(
     *at_least* (width, height), as stored, allows a JPEG to be decoded at the smallest scale libjpeg has that is no
     smaller: other pixels, several times faster. *cut_ok* gives the pixels of a JPEG whose data ends early as well,
     its flaw ``CUT``, what is missing filled in by libjpeg. With *reuse* the pixels are good until this thread decodes
-    the next picture.
+    the next picture, and may be a read-only view with negative strides.
     Raises ImageError, its *reason* ``CUT`` when the picture data ends early, ``TOO_LARGE`` when the header claims more
     than *max_pixels*: a few bytes can claim gigabytes.
 
@@ -149,8 +150,10 @@ def decode(
 
 
 def _decoded(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int, *, reuse: bool) -> Decoded:
-    flaw = ""
-    if sniff(content) == "JPEG" and _simplejpeg:
+    flaw, kind = "", sniff(content)
+    if kind == "BMP" and color != GREY and (view := bmp_view(content, max_pixels)) is not None:
+        return Decoded(view if reuse else np.ascontiguousarray(view))
+    if kind == "JPEG" and _simplejpeg:
         _, height, width, channels = _jpeg_info(content) or _info_by_pillow(content, "JPEG")
         _check_pixels((width, height), max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
@@ -182,6 +185,11 @@ def orientation(content: bytes) -> int:
         with contextlib.suppress(ImageError), _pillow(content) as picture:
             return _picture_orientation(picture)
     return UPRIGHT
+
+
+def transposed(content: bytes, color: int = COLOR) -> bool:
+    """Whether :func:`decode` exchanges the width and height of a picture."""
+    return color != AS_STORED and orientation(content) >= FIRST_TRANSPOSED
 
 
 def _picture_orientation(picture: PillowImage.Image) -> int:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from im2rec.errors import ImageError
 from im2rec.images import codec
-from im2rec.images.codec import AS_STORED, COLOR, GREY, ImageInfo, decode, image_info, orientation, sniff
+from im2rec.images.codec import AS_STORED, COLOR, GREY, ImageInfo, decode, image_info, orientation, sniff, transposed
 
 Pixels = np.ndarray[Any, Any]
 
@@ -259,6 +259,14 @@ def test_orientation_turns_decoded_pixels_upright_and_leaves_stored_ones(decoder
 
 def test_the_orientation_of_a_jpeg_is_read_without_its_pixels(decoder: str) -> None:
     assert (decoder, list(TURNS)) == (decoder, [orientation(turned("JPEG", turn)) for turn in TURNS])
+
+
+def test_width_and_height_are_said_to_change_places_where_decoding_exchanges_them(decoder: str) -> None:
+    for color in (COLOR, GREY, AS_STORED):
+        for turn in TURNS:
+            content = turned("JPEG", turn)
+            exchanged = decode(content, color).pixels.shape[:2] != RGB.shape[:2]
+            assert (decoder, exchanged) == (decoder, transposed(content, color)), (color, turn)
 
 
 def test_webp_and_tiff_are_turned_too() -> None:
