@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 
 class Im2RecError(Exception):
@@ -24,6 +25,11 @@ class Im2RecError(Exception):
     def __str__(self) -> str:
         place = f"{self.where()}: " if self.where() else ""
         return f"{place}{self.problem}" + (f" ({self.hint})" if self.hint else "")
+
+
+def _joined(place: Mapping[str, object]) -> str:
+    """The parts of *place* that are known (not None), each behind its name."""
+    return ", ".join(f"{name}{value}" for name, value in place.items() if value is not None)
 
 
 class ParameterError(Im2RecError, ValueError):
@@ -48,8 +54,7 @@ class LineError(Im2RecError):
 
     def where(self) -> str:
         """*path*, line *number*: whichever of the two is known."""
-        known = {"": self.path, "line ": self.line}
-        return ", ".join(f"{name}{value}" for name, value in known.items() if value is not None)
+        return _joined({"": self.path, "line ": self.line})
 
 
 class ListFormatError(LineError):
@@ -58,6 +63,22 @@ class ListFormatError(LineError):
 
 class IndexFormatError(LineError):
     """An ``.idx`` file cannot be read, or does not belong to its ``.rec``."""
+
+
+class TextFormatError(LineError):
+    """A line of a CSV or LibSVM file is not a row of numbers of the width that is asked for."""
+
+
+class IdxFormatError(InputError):
+    """The bytes of an MNIST file are not what its header says; *path* is filled in by who opened the file."""
+
+    def __init__(self, problem: str, *, hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.path: str | os.PathLike[str] | None = None
+
+    def where(self) -> str:
+        """*path*, when it is known."""
+        return "" if self.path is None else os.fspath(self.path)
 
 
 class ImageError(Im2RecError):
@@ -86,8 +107,7 @@ class CorruptRecordError(Im2RecError):
 
     def where(self) -> str:
         """*path*, record *ordinal*, byte *offset*: whichever of the three are known."""
-        known = {"": self.path, "record ": self.record, "byte ": self.offset}
-        return ", ".join(f"{name}{value}" for name, value in known.items() if value is not None)
+        return _joined({"": self.path, "record ": self.record, "byte ": self.offset})
 
 
 DAMAGED_RECORD = "damaged"  # the reason of a BadRecordError whose bytes are not a valid record
@@ -109,5 +129,4 @@ class BadRecordError(Im2RecError):
 
     def where(self) -> str:
         """*path*, record *ordinal*, id *id*, byte *offset*: whichever of the four are known."""
-        known = {"": self.path, "record ": self.record, "id ": self.id, "byte ": self.offset}
-        return ", ".join(f"{name}{value}" for name, value in known.items() if value is not None)
+        return _joined({"": self.path, "record ": self.record, "id ": self.id, "byte ": self.offset})

@@ -24,6 +24,14 @@ from im2rec.storage.reader import RecordFile
 HEIGHT, WIDTH = 8, 10
 SHAPE = (3, 6, 8)
 FIRST_ID = 100  # of record 0 of a file of pictures; its label is 0
+ORDERS: dict[str, dict[str, Any]] = {
+    "file order": {},
+    "shuffled": {"shuffle": True},
+    "each part shuffled": {"shuffle": True, "shuffle_scope": "part"},
+    "by blocks": {"shuffle": True, "shuffle_chunk_size": 1},
+    "by blocks in each part": {"shuffle": True, "shuffle_scope": "part", "shuffle_chunk_size": 1},
+}
+in_every_order = pytest.mark.parametrize("kind", ORDERS)
 
 
 def pixels(number: int) -> np.ndarray[Any, Any]:

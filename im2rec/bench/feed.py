@@ -24,7 +24,8 @@ from im2rec.executors import available_cpus
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.params import KEEP, ImageRecordParams
+from im2rec.iterators.params import ImageRecordParams
+from im2rec.iterators.shared_params import KEEP
 from im2rec.runs.run import peak_memory
 
 _WHOLE = "whole"

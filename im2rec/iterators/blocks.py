@@ -2,7 +2,7 @@
 
 A disk that seeks slowly gives its speed only to long reads. Here the file is cut into *blocks* of some MiB; their order
 is random, and ``WINDOW`` blocks at a time are mixed record by record. So a batch comes out of a few long reads, and
-out of a few places of the file only: :attr:`BlockOrder.mixing` says how few.
+out of a few places of the file only: :func:`mixing` says how few.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ from im2rec.iterators.crew import Crew, Job, Place, Processes, Threads
 from im2rec.iterators.loader import Arrays, Flaw, Loader, Wanted
 from im2rec.iterators.memory import BatchLayout
 from im2rec.iterators.order import Order, Split
-from im2rec.iterators.params import AUTO, MXNET, PROCESSES, THREADS, ImageRecordParams
+from im2rec.iterators.params import AUTO, PROCESSES, THREADS, ImageRecordParams
 from im2rec.iterators.pipeline import in_order, piece_size
 from im2rec.iterators.records import Records
 from im2rec.iterators.replayed_rows import ReplayedRows
+from im2rec.iterators.shared_params import MXNET
 
 _MIB = 1 << 20
 _MANY_RECORDS = 1000  # fewer are read before processes have started
@@ -44,7 +45,7 @@ class Feed:
         self.order = Order(len(records), params, starts)
         self.replayed = ReplayedRows(records, loader, params) if params.rng == MXNET else None
         self.backend = chosen_backend(params, len(records))
-        layout = BatchLayout((params.batch_size, *row_shape), params.dtype or "float32", loader.label_width)
+        layout = BatchLayout((params.batch_size, *row_shape), params.data_dtype, loader.label_width)
         crew = Processes if self.backend == PROCESSES else Threads
         self._crew: Crew = crew(loader, layout, params.preprocess_threads, params.prefetch_buffer)
 
@@ -66,16 +67,9 @@ class Feed:
 
     def _rows(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[Wanted, int]]:
         """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
-        current = self.order.epoch(epoch, splits)
-        while True:
-            for number in range(batch, current.batches):
-                positions, epochs, pad = current.rows(number)
-                ordinals = self._records.ordinals(positions).tolist()
-                yield Wanted(0, ordinals, epochs.tolist(), [None] * len(ordinals)), pad
-            epoch, batch = epoch + 1, 0
-            current = self.order.epoch(epoch)
-            if current.empty_for_ever:
-                return
+        for positions, epochs, pad in self.order.rows(epoch, batch, splits):
+            ordinals = self._records.ordinals(positions).tolist()
+            yield Wanted(0, ordinals, epochs.tolist(), [None] * len(ordinals)), pad
 
     def _place(self, filled: int) -> Place:
         """A place for a batch; rows from *filled* on are zero."""

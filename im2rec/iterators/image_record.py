@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import weakref
 import zlib
 from collections.abc import Generator, Mapping
@@ -17,7 +16,6 @@ from im2rec.augment.normalize import NCHW, Plane
 from im2rec.errors import BadRecordError
 from im2rec.images.engine import load_resampler
 from im2rec.iterators import state
-from im2rec.iterators.base import BatchIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.blocks import mixing
 from im2rec.iterators.feed import Feed, Made, close_up
@@ -25,15 +23,28 @@ from im2rec.iterators.labels import load_labels
 from im2rec.iterators.loader import Flaw, Loader
 from im2rec.iterators.mean_picture import mean_picture
 from im2rec.iterators.notices import notices
-from im2rec.iterators.order import Epoch, Split
-from im2rec.iterators.params import KEEP, RAISE, ROLL_OVER, ImageRecordParams
+from im2rec.iterators.ordered import OrderedIterator
+from im2rec.iterators.params import RAISE, ImageRecordParams
 from im2rec.iterators.records import Records
+from im2rec.iterators.shared_params import KEEP, ROLL_OVER
 from im2rec.params import from_mapping
 
 _LOG = logging.getLogger(__name__)
 
+# What may differ where a state is gone on with: the files' places (their content is compared), and how work is done.
+_FREE = (
+    "path_imgrec",
+    "path_imgidx",
+    "path_imglist",
+    "mean_img",
+    "preprocess_threads",
+    "reuse_buffers",
+    "backend",
+    "verbose",
+)
 
-class ImageRecordIter(BatchIterator[Made]):
+
+class ImageRecordIter(OrderedIterator[Made]):
     """Batches of the pictures in ``.rec`` files, with the parameters of MXNet's iterator of that name; all by keyword.
 
     ::
@@ -63,7 +74,6 @@ class ImageRecordIter(BatchIterator[Made]):
         if args:
             raise TypeError(f"{type(self).__name__} takes keyword arguments only")
         self._params = self._read(params)
-        super().__init__(self._params.batch_size)
         self.skipped: list[BadRecordError] = []
         self.truncated: list[BadRecordError] = []
         self._seen_bad: set[tuple[str, int | None]] = set()
@@ -119,19 +129,29 @@ class ImageRecordIter(BatchIterator[Made]):
         self._engine = load_resampler(params.engine)
         self._labels = load_labels(records, params)
         mean = mean_picture(records, self._labels, params, self._engine)
-        dtype = params.dtype or "float32"
-        self._augmenter = Augmenter(params, params.shape, self._engine, dtype=dtype, layout=params.layout, mean=mean)
+        self._augmenter = Augmenter(
+            params, params.shape, self._engine, dtype=params.data_dtype, layout=params.layout, mean=mean
+        )
         self._loader = Loader(records, self._labels, self._augmenter, params)
         self._feed = Feed(records, self._loader, params, self._row_shape())
         # Nobody may ever call close(): the threads end with the iterator, and do not keep it alive.
         self._ended = weakref.finalize(self, self._feed.shut_down, wait=False)
         self._lent: Made | None = None
-        self._splits: tuple[Split, ...] = (Split(params.num_parts, 0),)
-        self._fingerprint = state.Fingerprint.of(
-            params, records, self._labels, engine=self.engine, mean=_checksum(mean)
-        )
+        super().__init__(params, self._feed.order, self._fingerprint_of(mean))
         if params.verbose:
             self._log_opened()
+
+    def _fingerprint_of(self, mean: Plane | None) -> state.Fingerprint:
+        params = self._params
+        deciding = state.deciding(params, _FREE) | {
+            "engine": self.engine,
+            "label_width": self._labels.width,
+            "dtype": params.data_dtype,
+            "shuffle_scope": params.scope,
+        }
+        sizes = [file.size for file in self._records.files]
+        checksums = {"path_imglist": self._labels.digest(), "mean_img": _checksum(mean)}
+        return state.Fingerprint("path_imgrec", deciding, len(self._records), sizes, checksums)
 
     def _log_opened(self) -> None:
         params, records = self._params, self._records
@@ -149,7 +169,7 @@ class ImageRecordIter(BatchIterator[Made]):
         """Name, shape, dtype and layout of ``data``."""
         params = self._params
         shape = (params.batch_size, *self._row_shape())
-        return [DataDesc(params.data_name, shape, np.dtype(params.dtype or "float32").type, params.layout)]
+        return [DataDesc(params.data_name, shape, np.dtype(params.data_dtype).type, params.layout)]
 
     @property
     def provide_label(self) -> list[DataDesc]:
@@ -163,12 +183,8 @@ class ImageRecordIter(BatchIterator[Made]):
 
     # One batch after the other
 
-    def _epoch(self, epoch: int) -> Epoch:
-        """The epoch *epoch*; what was delivered of the current one in other parts is not in it."""
-        return self._feed.order.epoch(epoch, self._splits if epoch == self.epoch else ())
-
     def _batches(self, epoch: int) -> int:
-        return self._feed.replayed.batches(epoch) if self._feed.replayed else self._epoch(epoch).batches
+        return self._feed.replayed.batches(epoch) if self._feed.replayed else super()._batches(epoch)
 
     def _run(self, epoch: int, batch: int) -> Generator[Made, None, None]:
         return self._feed.run(epoch, batch, self._splits)
@@ -198,39 +214,6 @@ class ImageRecordIter(BatchIterator[Made]):
         if len(found) == 1:
             what = "decoded as far as it goes" if flaw.kept else "skipped"
             _LOG.warning("%s: %s; further ones are only counted", flaw.error, what)
-
-    # Going on elsewhere
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the epoch is, as plain values: seed, epoch, records delivered over all parts, what they come from.
-
-        All parts are taken to have delivered as many batches. Raises ParameterError with ``rng=mxnet``.
-        """
-        state.check_can_save(self._params)
-        before, last = self._splits[:-1], self._splits[-1]
-        epoch = self._epoch(self.epoch)
-        splits = (*before, Split(last.parts, self._done * self.batch_size))
-        delivered = len(self._records) - epoch.sharing.count + epoch.sharing.delivered_in_all(splits[-1].delivered)
-        return state.save(self._fingerprint, self.epoch, splits, delivered)
-
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on where *saved* was taken; the next ``iter()`` goes on too, unless the epoch was at its end.
-
-        ``num_parts`` may differ: what is left of the epoch is then shared anew. Nothing delivered is read again.
-        Raises ParameterError or InputError for a state of other parameters or files, naming what differs.
-        """
-        self._check_open()
-        state.check_can_save(self._params)
-        epoch, splits = state.load(saved, self._fingerprint, self._params)
-        self._stop()
-        self._begin(epoch, 0)
-        self._splits = splits or (Split(self._params.num_parts, 0),)
-        self._done = min(math.ceil(self._splits[-1].delivered / self.batch_size), len(self))
-        self._touched = self._done >= len(self)
-
-    def _begin(self, epoch: int, done: int) -> None:
-        super()._begin(epoch, done)
-        self._splits = (Split(self._params.num_parts, 0),)
 
     def _close(self) -> None:
         self._ended.detach()

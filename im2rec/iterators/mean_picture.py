@@ -26,9 +26,10 @@ from im2rec.images.choices import BILINEAR, RANDOM
 from im2rec.images.engine import Resampler
 from im2rec.iterators.labels import Labels
 from im2rec.iterators.loader import Loader, Wanted, new_arrays
-from im2rec.iterators.params import MXNET, OURS, RAISE, ImageRecordParams
+from im2rec.iterators.params import RAISE, ImageRecordParams
 from im2rec.iterators.pipeline import in_order
 from im2rec.iterators.records import Records
+from im2rec.iterators.shared_params import MXNET, OURS
 from im2rec.storage.paths import AsideFile, read_file, reading, refuse_existing
 
 NAME = "mean_img"

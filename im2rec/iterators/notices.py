@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from im2rec.iterators.params import MXNET, ImageRecordParams
+from im2rec.iterators.params import ImageRecordParams
+from im2rec.iterators.shared_params import MXNET
 
 _COLORS = ("brightness", "contrast", "saturation", "pca_noise", "random_h", "random_s", "random_l")
 _SCALES = ("std_r", "std_g", "std_b", "std_a", "scale", "max_random_contrast", "max_random_illumination")

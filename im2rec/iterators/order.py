@@ -9,7 +9,7 @@ An epoch that goes on with another number of parts shares out what is left: see 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from im2rec.augment.draws import absorb, hash64
 from im2rec.iterators.blocks import BlockOrder
-from im2rec.iterators.params import DISCARD, KEEP, ROLL_OVER, ImageRecordParams
 from im2rec.iterators.permutation import Permutation, Positions
+from im2rec.iterators.shared_params import DISCARD, KEEP, ROLL_OVER, OrderParams
 
 Places = npt.NDArray[Any]
 _AT_ONCE = 4096  # places whose records are computed together: a batch of them would take a third as long
@@ -98,7 +98,7 @@ class Order:
     *starts* are the first records of the blocks of ``shuffle_chunk_size``, and *count*; None shuffles freely.
     """
 
-    def __init__(self, count: int, params: ImageRecordParams, starts: Positions | None = None) -> None:
+    def __init__(self, count: int, params: OrderParams, starts: Positions | None = None) -> None:
         self.count = count
         self._params = params
         self._starts = starts
@@ -119,6 +119,17 @@ class Order:
             return self._kept_sequence(epoch, parts)(places)
 
         return Epoch(number, Sharing(count, self._params.num_parts, turns=self._turns), sequence, self._params)
+
+    def rows(self, epoch: int, batch: int, splits: tuple[Split, ...] = ()) -> Generator[Rows, None, None]:
+        """The rows of each batch from *batch* of *epoch* on, of which *splits* were delivered; without end."""
+        current = self.epoch(epoch, splits)
+        while True:
+            for number in range(batch, current.batches):
+                yield current.rows(number)
+            epoch, batch = epoch + 1, 0
+            current = self.epoch(epoch)
+            if current.empty_for_ever:
+                return
 
     def _kept_sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
         """As :meth:`_sequence`; the last two are kept, as an epoch asks for its own with every batch."""
@@ -169,7 +180,7 @@ class Epoch:
     """The batches of one part in epoch *number*; *sequence* gives the records at places of an epoch."""
 
     def __init__(
-        self, number: int, sharing: Sharing, sequence: Callable[[int, Places], Positions], params: ImageRecordParams
+        self, number: int, sharing: Sharing, sequence: Callable[[int, Places], Positions], params: OrderParams
     ) -> None:
         self.number = number
         self.sharing = sharing
@@ -185,10 +196,7 @@ class Epoch:
     @property
     def batches(self) -> int:
         """How many batches the part gives."""
-        size, policy = self._params.batch_size, self._params.policy
-        if policy == ROLL_OVER:
-            return _ceil((self.number + 1) * self._longest, size) - _ceil(self.number * self._longest, size)
-        return self._shortest // size if policy == DISCARD else _ceil(self._longest, size)
+        return batches_of(self.number, self._params, shortest=self._shortest, longest=self._longest)
 
     @property
     def empty_for_ever(self) -> bool:
@@ -244,6 +252,14 @@ class Epoch:
     def delivered(self, batches: int) -> int:
         """How many of its places the part has delivered after so many *batches*."""
         return min(batches * self._params.batch_size, self._length)
+
+
+def batches_of(epoch: int, params: OrderParams, *, shortest: int, longest: int) -> int:
+    """How many batches *epoch* has, of parts from *shortest* to *longest* records that give equally many."""
+    size = params.batch_size
+    if params.policy == ROLL_OVER:
+        return _ceil((epoch + 1) * longest, size) - _ceil(epoch * longest, size)
+    return shortest // size if params.policy == DISCARD else _ceil(longest, size)
 
 
 def _ceil(number: int, by: int) -> int:

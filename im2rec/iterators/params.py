@@ -8,15 +8,13 @@ from im2rec.augment.normalize import DTYPES, LAYOUTS, NCHW
 from im2rec.augment.params import AugmentationParams, check_augmentation
 from im2rec.errors import ParameterError
 from im2rec.images.choices import FEED_ENGINES
+from im2rec.iterators.shared_params import MXNET, OURS, PAD, ROLL_OVER, check_part, policy_of, shared
 from im2rec.params import check, param
 
 CHANNELS = (1, 3, 4)
 IMAGES, ALL = "images", "all"
-PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
 RAISE, SKIP, WARN = "raise", "skip", "warn"
 AUTO, THREADS, PROCESSES = "auto", "threads", "processes"
-OURS, MXNET = "im2rec", "mxnet"
-_ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,40 +43,26 @@ class DatasetParams:
         unset="auto",
         reference="differs: the default is 1 there, and other widths are errors",
     )
-    num_parts: int = param(1, doc="In how many parts the data is read, by as many processes.", low=1)
-    part_index: int = param(0, doc="The part to read, from 0.", low=0)
+    num_parts: int = shared("num_parts")
+    part_index: int = shared("part_index")
     records: str = param(
         IMAGES,
         doc="images: leave out records with labels and no picture, as face sets have them; all: take every record.",
         choices=(IMAGES, ALL),
         reference="ours; all is what the reference does",
     )
-    data_name: str = param("data", doc="Name in provide_data.")
-    label_name: str = param("softmax_label", doc="Name in provide_label.")
+    data_name: str = shared("data_name")
+    label_name: str = shared("label_name")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchParams:
     """How pictures become batches."""
 
-    batch_size: int = param(doc="Rows of a batch.", low=1)
-    round_batch: bool | None = param(
-        None,
-        doc="1 means last_batch=pad, 0 means last_batch=keep.",
-        unset="1",
-        reference="differs: 1 starts each epoch at its own first record, 0 zeroes the rows left and has a right pad",
-    )
-    last_batch: str | None = param(
-        None,
-        doc="The last rows of the last batch. pad: the epoch's first pictures; roll_over: those of the next epoch,"
-        " which starts behind them; keep: zeros; discard: no such batch.",
-        choices=(PAD, ROLL_OVER, KEEP, DISCARD),
-        unset="by round_batch",
-        reference="ours; roll_over is round_batch=1 of the reference",
-    )
-    equal_batches: bool = param(
-        True, doc="Parts that would end a batch earlier give another one, so that all give as many.", reference="ours"
-    )
+    batch_size: int = shared("batch_size")
+    round_batch: bool | None = shared("round_batch")
+    last_batch: str | None = shared("last_batch")
+    equal_batches: bool = shared("equal_batches")
     dtype: str | None = param(
         None,
         doc="Type of the data. uint8: only flipped; int8: less the mean, rounded and clipped.",
@@ -100,9 +84,7 @@ class BackendParams:
         high=1024,
         reference="differs: not lowered to half of the CPUs; changes no picture",
     )
-    prefetch_buffer: int = param(
-        4, doc="Batches made ahead of the one asked for.", low=1, high=1024, reference="differs: there always 16"
-    )
+    prefetch_buffer: int = shared("prefetch_buffer")
     reuse_buffers: bool = param(
         False,
         doc="Write a batch over an earlier one's arrays: they hold until the next is asked for.",
@@ -126,7 +108,7 @@ class BackendParams:
         choices=(AUTO, THREADS, PROCESSES),
         reference="ours",
     )
-    ctx: str | None = param(None, doc="Has no effect here.", choices=("cpu", "gpu"), reference="no effect")
+    ctx: str | None = shared("ctx")
     device_id: int | None = param(None, doc="Has no effect here.", reference="no effect")
 
 
@@ -158,9 +140,7 @@ class ImageRecordParams(AuxiliaryParams, BackendParams, AugmentationParams, Batc
     def __post_init__(self) -> None:
         check(self)
         _check_shape(self.data_shape)
-        if self.part_index >= self.num_parts:
-            allowed = f"0 to {self.num_parts - 1}" if self.num_parts > 1 else "0"
-            raise ParameterError(f"part_index={self.part_index} must be {allowed} with num_parts={self.num_parts}")
+        check_part(self)
         _check_last_batch(self)
         check_augmentation(self)
 
@@ -171,13 +151,14 @@ class ImageRecordParams(AuxiliaryParams, BackendParams, AugmentationParams, Batc
         return channels, height, width
 
     @property
+    def data_dtype(self) -> str:
+        """The name of the type of the data."""
+        return self.dtype or "float32"
+
+    @property
     def policy(self) -> str:
         """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
-        if self.last_batch is not None:
-            return self.last_batch
-        if self.round_batch is False:
-            return KEEP
-        return ROLL_OVER if self.rng == MXNET else PAD
+        return policy_of(self.last_batch, self.round_batch, ROLL_OVER if self.rng == MXNET else PAD)
 
     @property
     def scope(self) -> str:
@@ -204,10 +185,5 @@ def _check_shape(shape: tuple[int, ...]) -> None:
 
 
 def _check_last_batch(params: ImageRecordParams) -> None:
-    if params.round_batch is not None and params.last_batch is not None:
-        allowed = _ROUND_BATCH[params.round_batch]
-        if params.last_batch not in allowed:
-            problem = f"last_batch={params.last_batch} must be {' or '.join(allowed)} with round_batch="
-            raise ParameterError(problem + str(int(params.round_batch)), hint="leave one of the two out")
-    if params.rng == MXNET and params.policy == PAD:
+    if params.policy == PAD and params.rng == MXNET:
         raise ParameterError("last_batch=pad must be roll_over, keep or discard with rng=mxnet")

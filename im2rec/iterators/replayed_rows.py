@@ -14,13 +14,13 @@ from im2rec.augment.default import Plan
 from im2rec.augment.geometry import Size
 from im2rec.augment.mersenne import MersenneDraws
 from im2rec.errors import BadRecordError, ImageError
-from im2rec.images.codec import image_info, orientation
+from im2rec.images.codec import AS_STORED, COLOR, image_info, transposed
 from im2rec.iterators.loader import Loader, Wanted
-from im2rec.iterators.params import DISCARD, ROLL_OVER, ImageRecordParams
+from im2rec.iterators.order import batches_of
+from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.records import Records
 from im2rec.iterators.replay import WORKER_SEED, Chunk, Reading, Replay, part_by_bytes, part_by_count
-
-_SIDEWAYS = 5  # this EXIF orientation and those above exchange width and height
+from im2rec.iterators.shared_params import DISCARD, ROLL_OVER
 
 
 class ReplayedRows:
@@ -44,10 +44,7 @@ class ReplayedRows:
 
     def batches(self, epoch: int) -> int:
         """How many batches the epoch has."""
-        size, count = self._params.batch_size, self._count
-        if self._params.policy == ROLL_OVER:
-            return -(-(epoch + 1) * count // size) + (-epoch * count // size)
-        return count // size if self._params.policy == DISCARD else -(-count // size)
+        return batches_of(epoch, self._params, shortest=self._count, longest=self._count)
 
     def rows(self, epoch: int, batch: int) -> Iterator[tuple[Wanted, int]]:
         """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
@@ -87,7 +84,7 @@ class ReplayedRows:
             return None
         try:
             _, height, width, _ = image_info(record.content)
-            if self._params.shape[0] < 4 and orientation(record.content) >= _SIDEWAYS:
+            if transposed(record.content, COLOR if self._params.shape[0] < 4 else AS_STORED):
                 height, width = width, height
             return self._loader.plan(Size(width, height), draws)
         except ImageError:

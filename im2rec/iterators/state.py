@@ -5,71 +5,68 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from im2rec.errors import InputError, ParameterError
-from im2rec.iterators.labels import Labels
 from im2rec.iterators.order import Split
-from im2rec.iterators.params import MXNET, OURS, ROLL_OVER, ImageRecordParams
-from im2rec.iterators.records import Records
+from im2rec.iterators.shared_params import MXNET, OURS, ROLL_OVER
 
 VERSION = 1
 _NO_STATE = "the state is not one that state_dict() gave"
 _HINT = "make the iterator with the parameters and files of the one that gave the state"
 
-# What may differ: who reads which part, where the files are, and how the work is done.
+# What may differ for every iterator: who reads which part, names, and how the work is done.
 _FREE = (
-    "path_imgrec",
-    "path_imgidx",
-    "path_imglist",
-    "mean_img",
     "num_parts",
     "part_index",
     "data_name",
     "label_name",
-    "preprocess_threads",
     "prefetch_buffer",
-    "reuse_buffers",
-    "backend",
     "round_batch",  # in last_batch
     "ctx",
     "device_id",
-    "verbose",
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Fingerprint:
-    """What decides the batches: parameters, the number of records, sizes of the files, checksums of what they name."""
+    """What decides the batches: parameters, the number of records, sizes of the files, checksums of what they name.
 
+    *checksums* are by the name of the parameter; *source* is the one that names the records.
+    """
+
+    source: str
     parameters: dict[str, Any]
     records: int
     file_sizes: list[int]
-    labels: int
-    mean: int
-
-    @classmethod
-    def of(cls, params: ImageRecordParams, records: Records, labels: Labels, *, engine: str, mean: int) -> Fingerprint:
-        """The fingerprint of an iterator; *engine* is the one that ``auto`` stands for, *mean* a checksum."""
-        values = {key: value for key, value in dataclasses.asdict(params).items() if key not in _FREE}
-        values |= {"engine": engine, "last_batch": params.policy, "label_width": labels.width}
-        values |= {"dtype": params.dtype or "float32", "shuffle_scope": params.scope}
-        values |= {"data_shape": list(params.shape), "rotate_list": list(params.rotate_list)}  # as JSON gives them back
-        sizes = [file.size for file in records.files]
-        return cls(values, len(records), sizes, labels.digest(), mean)
+    checksums: dict[str, int]
 
     def digest(self) -> str:
         """A checksum of all of it."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def check_can_save(self) -> None:
+        """Raise ParameterError where there is no state to save."""
+        if self.parameters.get("rng") == MXNET:
+            problem = f"rng={MXNET} has no state_dict: its numbers follow from all before"
+            raise ParameterError(problem, hint=f"set rng={OURS}")
+
+
+def deciding(params: Any, free: Iterable[str]) -> dict[str, Any]:
+    """The parameters that decide what batches are, as JSON gives them back; not those that are *free* to differ."""
+    left_out = {*_FREE, *free}
+    values = {key: value for key, value in dataclasses.asdict(params).items() if key not in left_out}
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    return values | {"last_batch": params.policy}
+
 
 def save(fingerprint: Fingerprint, epoch: int, splits: tuple[Split, ...], delivered: int) -> dict[str, Any]:
     """The state as plain values, which any format keeps."""
     return {
         "version": VERSION,
-        "seed": fingerprint.parameters["seed"],
+        "seed": fingerprint.parameters.get("seed", 0),
         "epoch": epoch,
         "delivered": delivered,
         "splits": [list(split) for split in splits],
@@ -78,10 +75,8 @@ def save(fingerprint: Fingerprint, epoch: int, splits: tuple[Split, ...], delive
     }
 
 
-def load(
-    state: Mapping[str, Any], fingerprint: Fingerprint, params: ImageRecordParams
-) -> tuple[int, tuple[Split, ...]]:
-    """The epoch, and what was delivered of it; the last split is in the parts that *params* say.
+def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> tuple[int, tuple[Split, ...]]:
+    """The epoch, and what was delivered of it; the last split is in *num_parts* parts.
 
     Raises ParameterError for a state of other parameters (naming them), InputError for one of other files.
     """
@@ -97,19 +92,12 @@ def load(
         raise ParameterError(_NO_STATE) from None
     if epoch < 0 or any(parts < 1 or delivered < 0 for parts, delivered in splits):
         raise ParameterError(_NO_STATE)
-    if splits and splits[-1].parts != params.num_parts:
-        if params.policy == ROLL_OVER:
-            problem = f"num_parts={params.num_parts} must be {splits[-1].parts}, as in the state, with roll_over"
+    if splits and splits[-1].parts != num_parts:
+        if fingerprint.parameters["last_batch"] == ROLL_OVER:
+            problem = f"num_parts={num_parts} must be {splits[-1].parts}, as in the state, with roll_over"
             raise ParameterError(problem, hint=_HINT)
-        splits = (*splits, Split(params.num_parts, 0))
+        splits = (*splits, Split(num_parts, 0))
     return epoch, splits
-
-
-def check_can_save(params: ImageRecordParams) -> None:
-    """Raise ParameterError where there is no state to save."""
-    if params.rng == MXNET:
-        problem = f"rng={MXNET} has no state_dict: its numbers follow from all before"
-        raise ParameterError(problem, hint=f"set rng={OURS}")
 
 
 def _check_same(state: Mapping[str, Any], fingerprint: Fingerprint) -> None:
@@ -124,7 +112,12 @@ def _check_same(state: Mapping[str, Any], fingerprint: Fingerprint) -> None:
             raise ParameterError(problem, hint=_HINT)
     for key, what in (("records", "records"), ("file_sizes", "bytes in its files")):
         if state.get(key) != getattr(fingerprint, key):
-            problem = f"path_imgrec has {getattr(fingerprint, key)} {what}, the state is of {state.get(key)}"
+            problem = f"{fingerprint.source} has {getattr(fingerprint, key)} {what}, the state is of {state.get(key)}"
             raise InputError(problem, hint=_HINT)
-    other = "path_imglist" if state.get("labels") != fingerprint.labels else "mean_img"
-    raise InputError(f"{other} is not the one the state is of", hint=_HINT)
+    checksums = state.get("checksums")
+    if not isinstance(checksums, Mapping):
+        raise ParameterError(_NO_STATE)
+    for name, checksum in fingerprint.checksums.items():
+        if checksums.get(name) != checksum:
+            raise InputError(f"{name} is not the one the state is of", hint=_HINT)
+    raise ParameterError(_NO_STATE)

@@ -9,21 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from iterator_helpers import keep_permutations, permutation_table
+from iterator_helpers import ORDERS, in_every_order, keep_permutations, permutation_table
 
 from im2rec.iterators.order import Epoch, Order, Rows, Sharing, Split
 from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.permutation import Permutation
 
 COUNTS = [0, 1, 2, 3, 7, 20, 33, 64, 100, 150]
-ORDERS: dict[str, dict[str, Any]] = {
-    "file order": {},
-    "shuffled": {"shuffle": True},
-    "each part shuffled": {"shuffle": True, "shuffle_scope": "part"},
-    "by blocks": {"shuffle": True, "shuffle_chunk_size": 1},
-    "by blocks in each part": {"shuffle": True, "shuffle_scope": "part", "shuffle_chunk_size": 1},
-}
-in_every_order = pytest.mark.parametrize("kind", ORDERS)
 
 
 @pytest.fixture(autouse=True)

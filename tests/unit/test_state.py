@@ -15,7 +15,9 @@ import pytest
 from helpers import message_of, write_rec
 from iterator_helpers import (
     FIRST_ID,
+    ORDERS,
     digest,
+    in_every_order,
     iterator,
     keep_permutations,
     numbers,
@@ -34,15 +36,7 @@ from im2rec.iterators.records import Records
 
 COUNT = 23
 RANDOM: dict[str, Any] = {"rand_crop": True, "rand_mirror": True, "brightness": 0.3, "seed": 5}
-ORDERS: dict[str, dict[str, Any]] = {
-    "file order": {},
-    "shuffled": {"shuffle": True},
-    "each part shuffled": {"shuffle": True, "shuffle_scope": "part"},
-    "by blocks": {"shuffle": True, "shuffle_chunk_size": 1},
-    "by blocks in each part": {"shuffle": True, "shuffle_scope": "part", "shuffle_chunk_size": 1},
-}
 HINT = "(make the iterator with the parameters and files of the one that gave the state)"
-in_every_order = pytest.mark.parametrize("kind", ORDERS)
 
 
 @pytest.fixture(autouse=True)
