@@ -15,6 +15,7 @@ from im2rec.bench.advice import AUGMENTING, DECODING, HANDING_OVER, NORMALISING,
 from im2rec.bench.clock import REPETITIONS, ROUNDS, Rate, Turn, in_rounds, repeated, turn_of
 from im2rec.bench.options import READ, WORTH_TRYING, BenchOptions, Progress, Steps, opencv_installed, shares
 from im2rec.bench.peers.turns import take_turns
+from im2rec.bench.pictures import jpeg_share, typical
 from im2rec.bench.reading import Reading, Reads, read_stage
 from im2rec.bench.report import FeedReport, Peer, ReadSpeed, Stage, Threads
 from im2rec.bench.residence import memory_size
@@ -23,13 +24,13 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.executors import available_cpus
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
+from im2rec.iterators.feed import chosen_backend
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.params import ImageRecordParams
+from im2rec.iterators.params import PROCESSES, ImageRecordParams
 from im2rec.iterators.shared_params import KEEP
 from im2rec.runs.run import peak_memory
 
 _WHOLE = "whole"
-_PROCESSES = "processes"
 _LATE = 3.0  # times a turn: then batches are so slow that new memory is nothing beside them
 _MARGIN = 8 / 7  # of a stored side over the crop from it: 256 for 224, as is usual
 _BMP_HEAD_BYTES = 54
@@ -62,12 +63,12 @@ def bench_feed(
         alone = {READ: read, DECODING: decode[1], AUGMENTING: found[AUGMENTING, 1], NORMALISING: found[NORMALISING, 1]}
         stages = shares(alone, whole.get(1))
         figures = _figures(sample, it, reading, decode, stages, whole, seconds)
-    advice = _advice(feed, figures, params, seconds)
+    advice = _advice(feed, figures, it, seconds)
     ours, peers = _beside(feed, counts[-1], options.against, 2 * seconds)
     return FeedReport(
         input=params.path_imgrec,
         records=len(it.records),
-        pictures=_kind(sample),
+        pictures=typical(sample.contents, sample.sizes),
         engine=it.engine,
         jpeg_decoder=JPEG_DECODER,
         cpus=available_cpus(),
@@ -155,12 +156,13 @@ def _reading_and_memory(feed: _Feed, threads: int, seconds: float) -> tuple[Read
     return reading, peak_memory()
 
 
-def _advice(feed: _Feed, figures: FeedFigures, params: ImageRecordParams, seconds: float) -> Advice:
+def _advice(feed: _Feed, figures: FeedFigures, it: ImageRecordIter, seconds: float) -> Advice:
     """The advice; where threads wait for one another, processes are timed first, in turns with them."""
     advice = feed_advice(figures)
-    if advice.limit != HANDING_OVER or getattr(params, "backend", _PROCESSES) == _PROCESSES:
+    params = dataclasses.replace(it.params, preprocess_threads=figures.most)
+    if advice.limit != HANDING_OVER or chosen_backend(params, len(it.records)) == PROCESSES:
         return advice
-    others = _Feed({**feed.values, "backend": _PROCESSES})
+    others = _Feed({**feed.values, "backend": PROCESSES})
     both = in_rounds({"now": feed.turn(figures.most), "other": others.turn(figures.most)}, seconds)
     gain = both["other"].median / both["now"].median
     return feed_advice(dataclasses.replace(figures, by_processes=gain * figures.whole[figures.most]))
@@ -220,7 +222,7 @@ def _figures(
         stored_side=round(statistics.median(min(size) for size in sample.sizes)),
         enough_side=_enough(it.params),
         is_resized=any(isinstance(step, (Resize, Warp)) for shot in sample.shots for step in shot.plan.steps),
-        jpegs=sample.jpegs > 0.5 and JPEG_DECODER == "simplejpeg",
+        jpegs=jpeg_share(sample.contents) > 0.5 and JPEG_DECODER == "simplejpeg",
         engine=it.engine,
         opencv_installed=opencv_installed(),
         uncompressed_bytes=round((pixels + _BMP_HEAD_BYTES) * len(it.records)),
@@ -236,7 +238,7 @@ def _other_ways(sample: Sample, it: ImageRecordIter, stages: Sequence[Stage], se
     if AUGMENTING in slow and it.engine != "opencv" and opencv_installed():
         other = turn_of(sample.augment_by(load_engine("opencv")), sample.shots)
         ways["by_opencv"] = AUGMENTING, turn_of(sample.augment, sample.shots), other
-    if DECODING in slow and sample.jpegs > 0.5 and it.params.shape[0] == 3:
+    if DECODING in slow and jpeg_share(sample.contents) > 0.5 and it.params.shape[0] == 3:
         stored = sample.uncompressed(load_engine("auto"))
         now = turn_of(sample.decode, sample.shots[: len(stored)])
         ways["uncompressed"] = DECODING, now, turn_of(sample.decode_content, stored)
@@ -265,10 +267,3 @@ def _read_speed(reading: Reading) -> ReadSpeed:
         disk_in_order=speed(in_order, in_order.first),
         disk_shuffled=speed(shuffled, shuffled.first),
     )
-
-
-def _kind(sample: Sample) -> str:
-    """Typical pictures, in words."""
-    width, height = (round(statistics.median(edge)) for edge in zip(*sample.sizes, strict=True))
-    kind = "JPEG" if sample.jpegs == 1 else "no JPEG" if sample.jpegs == 0 else f"{sample.jpegs:.0%} JPEG"
-    return f"{width} x {height}, {kind}, {sample.content_bytes / 1000:.3g} kB"

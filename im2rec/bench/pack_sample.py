@@ -14,13 +14,13 @@ from im2rec.bench.residence import Span
 from im2rec.build.chunk import BAD_LINE
 from im2rec.build.list_source import Entry, ListLines
 from im2rec.build.pack_params import PackParams
-from im2rec.build.records import _draft_sizes, _interpolation, stored_size
+from im2rec.build.records import Picture, decode_image, encode_image, resize_image
 from im2rec.errors import ImageError, InputError, ListFormatError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
-from im2rec.images.codec import Image, decode, sniff
-from im2rec.images.engine import Engine, center_square, load_engine
+from im2rec.images.codec import Image, image_info
+from im2rec.images.engine import Engine, load_engine
 from im2rec.storage.paths import PathLike, read_file, reason
 
 _KEPT = 1024  # lines of a list, evenly spread over it: up to twice as many
@@ -57,12 +57,12 @@ def thinned(entries: Iterable[Entry]) -> Listed:
 
 @dataclasses.dataclass(frozen=True)
 class PackShot:
-    """One picture: its entry and file, the file's *content*, pixels, those of the stored size, and what is stored."""
+    """One picture: its entry and file, the file's *content*, decoded, resized, and as it is stored."""
 
     entry: ListEntry
     path: Path
     content: bytes
-    pixels: Image | None
+    picture: Picture | None
     resized: Image | None
     stored: bytes
 
@@ -94,7 +94,7 @@ class PackSample:
                 return
             shot = self._shot(entry)
             if shot is not None:
-                found, pixel_bytes = found + 1, pixel_bytes + (0 if shot.pixels is None else shot.pixels.nbytes)
+                found, pixel_bytes = found + 1, pixel_bytes + (shot.picture.pixels.nbytes if shot.picture else 0)
                 yield shot
 
     def _shot(self, entry: Entry) -> PackShot | None:
@@ -106,9 +106,9 @@ class PackSample:
             content = read_file(path)
             if self.engine is None:
                 return PackShot(entry, path, content, None, None, content)
-            pixels = self._decoded(content, self.params)
-            resized = self._resized(content, pixels, entry.id, self.engine)
-            return PackShot(entry, path, content, pixels, resized, self._encoded(resized, self.engine))
+            picture = decode_image(content, self.params)
+            resized = resize_image(picture, entry.id, self.params, self.engine)
+            return PackShot(entry, path, content, picture, resized, encode_image(resized, self.params, self.engine))
         except OSError as error:
             self.bad[reason(error)] += 1
         except ImageError as error:
@@ -124,30 +124,30 @@ class PackSample:
 
     def decode(self, shot: PackShot) -> None:
         """From the file's content to pixels."""
-        self._decoded(shot.content, self.params)
+        decode_image(shot.content, self.params)
 
     def decode_draft(self, shot: PackShot) -> None:
         """The same with ``draft=1``."""
-        self._decoded(shot.content, dataclasses.replace(self.params, draft=True))
+        decode_image(shot.content, dataclasses.replace(self.params, draft=True))
 
     def resize(self, shot: PackShot) -> None:
         """From pixels to those that are stored."""
-        assert shot.pixels is not None
+        assert shot.picture is not None
         assert self.engine is not None
-        self._resized(shot.content, shot.pixels, shot.entry.id, self.engine)
+        resize_image(shot.picture, shot.entry.id, self.params, self.engine)
 
     def encode(self, shot: PackShot) -> None:
         """From the pixels that are stored to what stands in the record."""
         assert shot.resized is not None
         assert self.engine is not None
-        self._encoded(shot.resized, self.engine)
+        encode_image(shot.resized, self.params, self.engine)
 
     def by(self, engine: Engine) -> Callable[[PackShot], None]:
         """Resizing and encoding by another engine."""
 
         def resize_and_encode(shot: PackShot) -> None:
-            assert shot.pixels is not None
-            self._encoded(self._resized(shot.content, shot.pixels, shot.entry.id, engine), engine)
+            assert shot.picture is not None
+            encode_image(resize_image(shot.picture, shot.entry.id, self.params, engine), self.params, engine)
 
         return resize_and_encode
 
@@ -159,21 +159,6 @@ class PackSample:
             for entry in [shot.entry]
         ]
 
-    def _decoded(self, content: bytes, params: PackParams) -> Image:
-        _, at_least = _draft_sizes(content, params)
-        return decode(content, params.color, at_least=at_least, max_pixels=params.max_pixels).pixels
-
-    def _resized(self, content: bytes, pixels: Image, id_: int, engine: Engine) -> Image:
-        size, _ = _draft_sizes(content, self.params)
-        width, height = size or pixels.shape[1::-1]
-        new = stored_size(width, height, self.params)
-        image = center_square(pixels) if self.params.center_crop else pixels
-        old = image.shape[1], image.shape[0]
-        return engine.resize(image, *new, _interpolation(old, new, id_, self.params)) if new != old else image
-
-    def _encoded(self, image: Image, engine: Engine) -> bytes:
-        return engine.encode(image, self.params.encoding, quality=self.params.quality, png_level=self.params.png_level)
-
     # What they are like
 
     @property
@@ -182,6 +167,11 @@ class PackSample:
         return [Span(shot.path, 0, len(shot.content)) for shot in self.shots]
 
     @property
-    def jpegs(self) -> float:
-        """The share of JPEGs."""
-        return sum(sniff(shot.content) == "JPEG" for shot in self.shots) / len(self.shots)
+    def contents(self) -> list[bytes]:
+        """The content of each."""
+        return [shot.content for shot in self.shots]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each, as its file has them."""
+        return [(info.width, info.height) for info in map(image_info, self.contents)]

@@ -14,6 +14,7 @@ from im2rec.bench.advice import DECODING, ENCODING, RESIZING, WRITING, PackFigur
 from im2rec.bench.clock import REPETITIONS, ROUNDS, Rate, Turn, in_rounds, repeated, turn_of
 from im2rec.bench.options import READ, WORTH_TRYING, BenchOptions, Progress, Steps, opencv_installed, shares
 from im2rec.bench.pack_sample import PackSample, read_lines
+from im2rec.bench.pictures import jpeg_share, typical
 from im2rec.bench.reading import Reads, read_twice, source_of
 from im2rec.bench.report import PackReport, ReadSpeed, Stage, Threads
 from im2rec.bench.residence import DISK, Residence, Span
@@ -22,7 +23,7 @@ from im2rec.build.pack import PackOptions, pack
 from im2rec.build.pack_params import PackParams
 from im2rec.executors import available_cpus
 from im2rec.format.listfile import ListEntry, list_line
-from im2rec.images.codec import JPEG_DECODER, image_info
+from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine
 from im2rec.storage.paths import PathLike, check_folder
 from im2rec.storage.writer import RecordWriter
@@ -77,7 +78,7 @@ def bench_pack(
         input=str(list_path),
         root=str(root),
         records=listed.lines,
-        pictures=_kind(sample),
+        pictures=typical(sample.contents, sample.sizes),
         engine="" if sample.engine is None else sample.engine.name,
         jpeg_decoder=JPEG_DECODER,
         cpus=available_cpus(),
@@ -204,7 +205,7 @@ def _other_ways(sample: PackSample, stages: Sequence[Stage], seconds: float) -> 
         rates = {stage.name: stage.rate.median for stage in stages}
         together = 1 / (1 / rates[RESIZING] + 1 / rates[ENCODING])
         found["by_opencv"] = together * both["other"].median / both["now"].median
-    if DECODING in slow and sample.jpegs > 0.5 and not sample.params.draft:
+    if DECODING in slow and jpeg_share(sample.contents) > 0.5 and not sample.params.draft:
         turns = {"now": turn_of(sample.decode, sample.shots), "other": turn_of(sample.decode_draft, sample.shots)}
         both = in_rounds(turns, seconds / 4)
         found["in_draft"] = slow[DECODING] * both["other"].median / both["now"].median
@@ -214,12 +215,3 @@ def _other_ways(sample: PackSample, stages: Sequence[Stage], seconds: float) -> 
 def _read_speed(reads: Reads, source: str, held: float | None) -> ReadSpeed:
     first = reads.first.median * reads.bytes_per_image if reads.first else None
     return ReadSpeed(source, held, reads.again.median * reads.bytes_per_image, None, first, None)
-
-
-def _kind(sample: PackSample) -> str:
-    """Typical pictures, in words."""
-    mean = statistics.mean(len(shot.content) for shot in sample.shots)
-    sizes = [image_info(shot.content)[2:0:-1] for shot in sample.shots]
-    size = " x ".join(str(round(statistics.median(edge))) for edge in zip(*sizes, strict=True))
-    kind = "JPEG" if sample.jpegs == 1 else "no JPEG" if sample.jpegs == 0 else f"{sample.jpegs:.0%} JPEG"
-    return f"{size}, {kind}, {mean / 1000:.3g} kB"

@@ -13,7 +13,7 @@ from im2rec.augment.default import Augmenter, Plan
 from im2rec.augment.geometry import Size
 from im2rec.errors import ImageError, InputError
 from im2rec.format.irheader import ImageRecord
-from im2rec.images.codec import Image, sniff
+from im2rec.images.codec import Image
 from im2rec.images.engine import Engine, Resampler, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter
 
@@ -83,7 +83,7 @@ class Sample:
 
     def decode(self, shot: Shot) -> None:
         """From the record's content to pixels."""
-        self._it.loader.decoded(shot.content)
+        self.decode_content(shot.content)
 
     def augment(self, shot: Shot) -> None:
         """Everything that is drawn, and all of it applied but the last step."""
@@ -116,25 +116,20 @@ class Sample:
         return [engine.encode(shot.pixels, ".bmp", quality=100, png_level=0) for shot in self.shots[:_BMP_MOST]]
 
     def decode_content(self, content: bytes) -> None:
-        """From any content to pixels."""
-        self._it.loader.decoded(content)
+        """From any content to pixels, which nobody keeps."""
+        self._it.loader.decoded(content, reuse=True)
 
     # What they are like
 
     @property
-    def jpegs(self) -> float:
-        """The share of JPEGs."""
-        return sum(sniff(shot.content) == "JPEG" for shot in self.shots) / len(self.shots)
+    def contents(self) -> list[bytes]:
+        """The content of each."""
+        return [shot.content for shot in self.shots]
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Width and height of each."""
         return [(shot.pixels.shape[1], shot.pixels.shape[0]) for shot in self.shots]
-
-    @property
-    def content_bytes(self) -> float:
-        """The mean length of a content."""
-        return sum(len(shot.content) for shot in self.shots) / len(self.shots)
 
 
 def _writer(augmenter: Augmenter, rows: Any) -> Callable[[Shot], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from im2rec.augment.draws import hash64
 from im2rec.build.chunk import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
@@ -14,12 +15,30 @@ from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
 from im2rec.images.choices import AUTO, RANDOM
-from im2rec.images.codec import AS_STORED, EMPTY, JPEG_DECODER, NOT_AN_IMAGE, decode, image_info, orientation, sniff
-from im2rec.images.engine import auto_interpolation, center_square, load_engine, resized_long, resized_short
-from im2rec.images.exif import FIRST_TRANSPOSED
+from im2rec.images.codec import (
+    AS_STORED,
+    EMPTY,
+    JPEG_DECODER,
+    NOT_AN_IMAGE,
+    Image,
+    decode,
+    image_info,
+    orientation,
+    sniff,
+    transposed,
+)
+from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.storage.paths import read_file, reason
 
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
+
+
+class Picture(NamedTuple):
+    """A decoded file: its pixels, the width and height that they have at full scale, and notes on it."""
+
+    pixels: Image
+    size: tuple[int, int]
+    notes: list[str]
 
 
 def pack_chunk(
@@ -76,21 +95,30 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
         if kind in (EMPTY, NOT_AN_IMAGE):
             raise ImageError(f"the file is {kind}", reason=kind)
         return content, _notes("", turned=orientation(content) == 1)
-    full, wanted = _draft_sizes(content, params)
-    image, flaw = decode(content, params.color, at_least=wanted, max_pixels=params.max_pixels)
-    notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
-    height, width = image.shape[:2]
-    full = full or (width, height)
-    if full != (width, height):
-        notes.append(DRAFTED)
-    new = stored_size(*full, params)
-    if params.center_crop:
-        image = center_square(image)
-    old = image.shape[1], image.shape[0]
+    picture = decode_image(content, params)
     engine = load_engine(params.engine)
-    if new != old:
-        image = engine.resize(image, *new, _interpolation(old, new, id_, params))
-    return engine.encode(image, params.encoding, quality=params.quality, png_level=params.png_level), notes
+    return encode_image(resize_image(picture, id_, params, engine), params, engine), picture.notes
+
+
+def decode_image(content: bytes, params: PackParams) -> Picture:
+    """The picture in *content*, smaller with ``draft`` where that will do. Raises ImageError."""
+    full, least = _draft_sizes(content, params)
+    pixels, flaw = decode(content, params.color, at_least=least, max_pixels=params.max_pixels)
+    notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
+    size = pixels.shape[1], pixels.shape[0]
+    return Picture(pixels, full or size, [*notes, DRAFTED] if full and full != size else notes)
+
+
+def resize_image(picture: Picture, id_: int, params: PackParams, engine: Engine) -> Image:
+    """The pixels of *picture* that are stored: cropped and scaled."""
+    image = center_square(picture.pixels) if params.center_crop else picture.pixels
+    old, new = (image.shape[1], image.shape[0]), stored_size(*picture.size, params)
+    return engine.resize(image, *new, _interpolation(old, new, id_, params)) if new != old else image
+
+
+def encode_image(image: Image, params: PackParams, engine: Engine) -> bytes:
+    """*image* as the record holds it."""
+    return engine.encode(image, params.encoding, quality=params.quality, png_level=params.png_level)
 
 
 def stored_size(width: int, height: int, params: PackParams) -> tuple[int, int]:
@@ -109,7 +137,7 @@ def _draft_sizes(content: bytes, params: PackParams) -> tuple[tuple[int, int] | 
     if not params.draft or sniff(content) != "JPEG":
         return None, None
     _, height, width, _ = image_info(content)
-    turned = params.color != AS_STORED and orientation(content) >= FIRST_TRANSPOSED
+    turned = transposed(content, params.color)
     full = (height, width) if turned else (width, height)
     least = stored_size(*full, params)
     return full, (least[::-1] if turned else least)

@@ -20,10 +20,10 @@ from im2rec.bench.advice import AUGMENTING, DECODING, HANDING_OVER, NORMALISING,
 from im2rec.bench.feed import bench_feed, take_batch
 from im2rec.bench.options import READ, BenchOptions, doubled
 from im2rec.bench.report import FeedReport
+from im2rec.bench.sample import Sample
 from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.loader import Loader
-from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.records import Records
 from im2rec.storage.paths import InputFile
 
@@ -90,7 +90,6 @@ def test_one_thread_where_there_are_cpus_is_the_limit(tmp_path: Path, monkeypatc
     assert 8 == report.advice.threads
 
 
-@pytest.mark.skipif(not hasattr(ImageRecordParams, "backend"), reason="there are only threads")
 def test_where_threads_wait_for_one_another_processes_are_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +112,10 @@ def test_where_threads_wait_for_one_another_processes_are_timed(
     asked.clear()
     assert "False" == benched(path, 2, backend="processes").advice.sentence
     assert {"processes"} == set(asked)
+    asked.clear()
+    monkeypatch.setattr("im2rec.iterators.feed._MANY_RECORDS", 7)  # so many that auto takes processes itself
+    assert "False" == benched(path, 2).advice.sentence
+    assert {"auto"} == set(asked)
 
 
 # What is timed.
@@ -145,6 +148,16 @@ def test_the_stages_are_the_feeds_own_code(tmp_path: Path, monkeypatch: pytest.M
     assert 6 == len(calls)
     assert min(calls.values()) > 20
     assert calls["Normalizer.write"] == calls["Augmenter.write"]
+
+
+def test_what_the_sample_keeps_outlasts_the_decoding_that_is_timed(tmp_path: Path) -> None:
+    payloads = [image_payload(n, 1, encoded(texture(20, 30, seed=n))) for n in range(5)]
+    with iterator(write_rec(tmp_path / "a.rec", payloads)) as it:
+        sample = Sample(it, 1.0)
+        for shot in sample.shots:
+            sample.decode(shot)
+
+        assert all(np.array_equal(it.loader.decoded(shot.content)[0], shot.pixels) for shot in sample.shots)
 
 
 def test_figures_fit_together(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def _shared(it: ImageRecordIter) -> dict[str, Any]:
         raise PeerError("only a single file is read side by side")
     file = it.records.files[0]
     index = "" if file.index_path is None else os.fspath(file.index_path.resolve())
-    own = {"path_imgrec": os.fspath(file.path.resolve()), "path_imgidx": index, "dtype": params.dtype or "float32"}
+    own = {"path_imgrec": os.fspath(file.path.resolve()), "path_imgidx": index, "dtype": params.data_dtype}
     shared = ("batch_size", "shuffle", "preprocess_threads", "prefetch_buffer")
     return {**own, "data_shape": list(params.shape), **{name: getattr(params, name) for name in shared}}
 
