@@ -93,11 +93,16 @@ class _Spawned:
             self._process.start()
         theirs.close()  # or our end would never see the end of file
         with contextlib.suppress(OSError):  # of one that is gone already the first item will tell
-            self._pipe.send(work)
+            self._send(work)
 
     def ask(self, item: Any) -> tuple[bool, Any]:
-        self._pipe.send(item)
+        self._send(item)
         return self._pipe.recv()  # type: ignore[no-any-return]
+
+    def _send(self, item: Any) -> None:
+        # Not by send(): when that fails, its traceback keeps a view of a BytesIO, which then cannot be closed; where
+        # both are collected together, Python from 3.13 on complains.
+        self._pipe.send_bytes(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
 
     def exitcode(self) -> int | None:
         self._process.join(_JOIN_S)

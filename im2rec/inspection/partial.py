@@ -170,10 +170,8 @@ class Partial:
             if path.is_symlink() or not path.is_file() or path.stat().st_size < size:
                 problem = f"{path}: is not the file that the journal tells of"
                 raise OutputError(problem, hint=f"remove {self.path}")
-            stream = path.open("r+b")
-            stream.truncate(size)
-            stream.seek(size)
-            return stream
+            os.truncate(path, size)
+            return path.open("ab")
 
     def _folder(self, name: str) -> Path:
         """The folder *name* in it, made where it is missing. Raises OutputError when a link leads out."""

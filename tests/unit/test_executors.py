@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -16,6 +17,7 @@ from picture_helpers import DEADLINE_S, POSIX, die_at_five, square, square_and_p
 
 from im2rec import executors
 from im2rec.executors import WorkerDiedError, available_cpus, run_ordered
+from im2rec.workers import start_worker
 
 
 def run(
@@ -152,6 +154,30 @@ def test_a_process_that_dies_in_the_middle_of_a_long_answer_is_the_same_error() 
 
     expected = "a worker process died (by SIGKILL) while it held item 5"
     assert (0, expected) == (done.returncode, done.stdout.partition(" (out of")[0])
+
+
+@POSIX
+def test_an_item_that_does_not_reach_its_process_leaves_nothing_that_cannot_be_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complaints: list[str] = []  # Python has them from 3.13 on, before that with -X dev
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: complaints.append(repr(told.exc_value)))
+    worker = start_worker(die_at_five)
+
+    def lost(item: int) -> None:
+        errors = []  # a cycle, with the tracebacks: the collector's to take apart
+        try:
+            worker.ask(item)
+        except (EOFError, OSError) as error:
+            errors.append(error)
+        assert errors
+
+    lost(5)
+    lost(6)
+    gc.collect()
+    worker.end()
+
+    assert [] == complaints
 
 
 def test_the_cpus_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
