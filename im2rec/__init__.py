@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from im2rec.errors import BadRecordError as BadRecordError
     from im2rec.errors import CorruptRecordError as CorruptRecordError
+    from im2rec.errors import IdxFormatError as IdxFormatError
     from im2rec.errors import Im2RecError as Im2RecError
     from im2rec.errors import ImageError as ImageError
     from im2rec.errors import IndexFormatError as IndexFormatError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from im2rec.iterators.image_record import ImageRecordInt8Iter as ImageRecordInt8Iter
     from im2rec.iterators.image_record import ImageRecordIter as ImageRecordIter
     from im2rec.iterators.image_record import ImageRecordUInt8Iter as ImageRecordUInt8Iter
+    from im2rec.iterators.mnist import MNISTIter as MNISTIter
     from im2rec.storage.reader import RecordFile as RecordFile
     from im2rec.storage.reader import RecordFile as open  # noqa: A004, F401, N813 - im2rec.open reads like open
     from im2rec.storage.writer import RecordWriter as RecordWriter
@@ -44,6 +46,7 @@ _HOMES = {
         "CorruptRecordError",
         "Im2RecError",
         "ImageError",
+        "IdxFormatError",
         "IndexFormatError",
         "InputError",
         "ListFormatError",
@@ -56,6 +59,7 @@ _HOMES = {
     "im2rec.images.codec": ("decode",),
     "im2rec.iterators.batch": ("DataBatch", "DataDesc"),
     "im2rec.iterators.image_record": ("ImageRecordInt8Iter", "ImageRecordIter", "ImageRecordUInt8Iter"),
+    "im2rec.iterators.mnist": ("MNISTIter",),
     "im2rec.storage.reader": ("RecordFile",),
     "im2rec.storage.writer": ("RecordWriter",),
 }

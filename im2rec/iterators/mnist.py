@@ -1,0 +1,192 @@
+"""MNISTIter: batches from the IDX files of MNIST and its kin."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import zlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from im2rec.augment.mersenne import Mersenne
+from im2rec.errors import IdxFormatError, InputError, ParameterError
+from im2rec.format.idxfile import Bytes, decompressed, read_images, read_labels
+from im2rec.iterators import state
+from im2rec.iterators.batch import DataBatch, DataDesc
+from im2rec.iterators.order import Order, Rows
+from im2rec.iterators.ordered import OrderedIterator
+from im2rec.iterators.shared_params import DISCARD, MXNET, OURS, check_part, policy_of, shared
+from im2rec.params import check, from_mapping, param
+from im2rec.storage.paths import read_file, reading
+
+DTYPES = ("float32", "float16")
+_SCALE = np.float32(1 / 256)
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MNISTParams:
+    """All parameters of MNISTIter, in the order of the reference's groups."""
+
+    image: str = param("./train-images-idx3-ubyte", doc="The IDX file of pictures, gzipped or not.")
+    label: str = param("./train-labels-idx1-ubyte", doc="The IDX file of labels, gzipped or not.")
+    num_parts: int = shared("num_parts")
+    part_index: int = shared("part_index")
+    data_name: str = shared("data_name")
+    label_name: str = shared("label_name")
+    batch_size: int = shared("batch_size", default=128)
+    round_batch: bool | None = shared("round_batch", unset="not set", reference="ours")
+    last_batch: str | None = shared("last_batch", unset=DISCARD, reference="ours; discard is what the reference does")
+    equal_batches: bool = shared("equal_batches")
+    dtype: str | None = param(
+        None, doc="Type of the data.", choices=DTYPES, unset="float32", reference="as the reference, and float16"
+    )
+    shuffle: bool = param(True, doc="A new order every epoch.", reference="differs: one order for all epochs there")
+    flat: bool = param(False, doc="Rows of pixels instead of pictures.")
+    seed: int = param(0, doc="The order.")
+    prefetch_buffer: int = shared("prefetch_buffer", doc="Has no effect here: all is in memory.", reference="no effect")
+    ctx: str | None = shared("ctx")
+    rng: str = param(
+        OURS, doc="mxnet: the one order, and the parts, of an MXNet run.", choices=(OURS, MXNET), reference="ours"
+    )
+    silent: bool = param(False, doc="Do not log what was opened.", reference="as the reference, by logging")
+
+    def __post_init__(self) -> None:
+        check(self)
+        check_part(self)
+        if self.policy != DISCARD and self.rng == MXNET:
+            raise ParameterError(f"last_batch={self.policy} must be {DISCARD} with rng={MXNET}")
+
+    @property
+    def policy(self) -> str:
+        """What happens to the last batch; with nothing said it is left out, as by the reference."""
+        return policy_of(self.last_batch, self.round_batch, DISCARD)
+
+    @property
+    def scope(self) -> str:
+        """One order of the whole data."""
+        return "all"
+
+    @property
+    def shuffle_chunk_seed(self) -> int:
+        """There are no pieces."""
+        return 0
+
+
+class MNISTIter(OrderedIterator[Rows]):
+    """Batches of the pictures in IDX files, with the parameters of MXNet's iterator of that name; all by keyword.
+
+    ``data[0]`` is float32 (batch_size, 1, rows, columns), or (batch_size, rows * columns) with ``flat``, levels
+    divided by 256; ``label[0]`` float32 (batch_size,); ``index`` the number of the picture in its file, uint64. Files
+    may be gzipped. They are read whole: MNIST has 55 MB.
+
+    Raises ParameterError, InputError, IdxFormatError when it is made: for files of another kind, cut, or of
+    different counts, and when the part holds no whole batch.
+
+    Source: mxnet src/io/iter_mnist.cc; docs/parameters.md lists the parameters.
+    """
+
+    def __init__(self, *args: object, **params: Any) -> None:
+        if args:
+            raise TypeError("MNISTIter takes keyword arguments only")
+        self._params = from_mapping(MNISTParams, params)
+        self._images = _read(self._params.image, read_images)
+        self._labels = _read(self._params.label, read_labels)
+        self._check_counts()
+        count = len(self._images)
+        super().__init__(self._params, Order(count, self._params), self._fingerprint_of())
+        self._fixed = _order_of_mxnet(count, self._params) if self._params.rng == MXNET else None
+        if not len(self):
+            here = count if self._fixed is None else len(self._fixed)
+            problem = f"batch_size={self.batch_size} leaves no whole batch of {here} pictures"
+            raise ParameterError(problem, hint="lower it, or set last_batch=pad")
+        if not self._params.silent:
+            shape, shuffle = list(self.provide_data[0].shape), int(self._params.shuffle)
+            _LOG.info("%s: %d pictures, shuffle=%d, shape=%s", self._params.image, count, shuffle, shape)
+
+    @property
+    def params(self) -> MNISTParams:
+        """The parameters, as they were read."""
+        return self._params
+
+    def _check_counts(self) -> None:
+        images, labels = len(self._images), len(self._labels)
+        if images != labels:
+            problem = f"{self._params.image} holds {images} pictures, {self._params.label} {labels} labels"
+            raise InputError(problem, hint="name two files of one set")
+
+    def _fingerprint_of(self) -> state.Fingerprint:
+        checksums = {"image": zlib.crc32(self._images.data), "label": zlib.crc32(self._labels.data)}
+        deciding = state.deciding(self._params, ("image", "label", "silent")) | {"dtype": self._dtype.name}
+        return state.Fingerprint("image", deciding, len(self._images), [self._images.nbytes], checksums)
+
+    @property
+    def _dtype(self) -> np.dtype[Any]:
+        return np.dtype(self._params.dtype or "float32")
+
+    @property
+    def provide_data(self) -> list[DataDesc]:
+        """Name, shape, dtype and layout of ``data``."""
+        _, height, width = self._images.shape
+        row = (height * width,) if self._params.flat else (1, height, width)
+        layout = "NC" if self._params.flat else "NCHW"
+        return [DataDesc(self._params.data_name, (self.batch_size, *row), self._dtype.type, layout)]
+
+    @property
+    def provide_label(self) -> list[DataDesc]:
+        """Name, shape and dtype of ``label``."""
+        return [DataDesc(self._params.label_name, (self.batch_size,))]
+
+    def _batches(self, epoch: int) -> int:
+        return len(self._fixed) // self.batch_size if self._fixed is not None else super()._batches(epoch)
+
+    def _run(self, epoch: int, batch: int) -> Generator[Rows, None, None]:
+        if self._fixed is not None:
+            return _again_and_again(self._fixed, self.batch_size, batch)
+        return self._order.rows(epoch, batch, self._splits)
+
+    def _batch(self, made: Rows) -> DataBatch:
+        rows, filled = made.positions, len(made.positions)
+        (data_desc,), (label_desc,) = self.provide_data, self.provide_label
+        data, label = np.zeros(data_desc.shape, data_desc.dtype), np.zeros(label_desc.shape, np.float32)
+        index = np.zeros(self.batch_size, np.uint64)
+        data[:filled] = (self._images[rows] * _SCALE).reshape(data[:filled].shape)
+        label[:filled] = self._labels[rows]
+        index[:filled] = rows
+        return DataBatch([data], [label], made.pad, index)
+
+    def _close(self) -> None:
+        self._images, self._labels = self._images[:0], self._labels[:0]
+
+
+def _read(path: str, parse: Callable[[bytes], Bytes]) -> Bytes:
+    with reading(path):
+        content = read_file(path)
+    try:
+        return parse(decompressed(content))
+    except IdxFormatError as error:
+        error.path = Path(path)
+        raise
+
+
+def _order_of_mxnet(count: int, params: MNISTParams) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The pictures of the part in the order that all epochs have: shuffled once, by std::shuffle.
+
+    Source: mxnet src/io/iter_mnist.cc, ``GetPart`` and ``Shuffle``.
+    """
+    share = count / params.num_parts
+    part = list(range(int(share * params.part_index), int(share * (params.part_index + 1))))
+    if params.shuffle:
+        Mersenne(params.seed).shuffle(part)
+    return np.array(part, np.int64)
+
+
+def _again_and_again(order: np.ndarray[Any, Any], size: int, batch: int) -> Generator[Rows, None, None]:
+    """The batches of *order* from *batch* on, then all of them, without end."""
+    while True:
+        for start in range(batch * size, len(order) - size + 1, size):
+            yield Rows(order[start : start + size], np.zeros(size, np.int64), 0)
+        batch = 0
