@@ -5,6 +5,10 @@ Nothing here passes or fails; the figures are for the README and for comparing t
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
+import contextlib
+import functools
 import json
 import shutil
 import statistics
@@ -20,6 +24,7 @@ from im2rec.build.pack_params import PackParams
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.images.codec import decode
 from im2rec.inspection.survey import survey
+from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.writer import RecordWriter
 
@@ -86,10 +91,56 @@ def packing(folder: Path) -> dict[str, float]:
     }
 
 
+def feeding(folder: Path) -> dict[str, float]:
+    """Batches made by two workers, against decoding the same JPEGs alone on two threads, in turns."""
+    shape, crops = (3, 112, 112), {"rand_crop": 1, "rand_mirror": 1}
+    modes: dict[str, dict[str, object]] = {
+        "float32": {**crops, "mean_r": 123.68, "std_r": 58.4},
+        "uint8": {**crops, "dtype": "uint8"},
+        "random resized crop": {"random_resized_crop": 1, "min_random_area": 0.08, "rand_mirror": 1},
+        "uint8 of BMPs": {**crops, "dtype": "uint8"},
+    }
+    recs = {encoding: a_rec(folder, encoding) for encoding in (".jpg", ".bmp")}
+    with RecordFile(recs[".jpg"]) as records:
+        contents = [record.content for record in records]
+    halves = contents[::2], contents[1::2]
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(2))
+        works: dict[str, Callable[[], object]] = {
+            "full decode": lambda: list(pool.map(lambda half: [decode(content) for content in half], halves))
+        }
+        for name, given in modes.items():
+            rec = recs[".bmp" if "BMP" in name else ".jpg"]
+            it = ImageRecordIter(
+                path_imgrec=str(rec),
+                data_shape=shape,
+                batch_size=100,
+                shuffle=1,
+                preprocess_threads=2,
+                verbose=0,
+                **given,
+            )
+            works[name] = functools.partial(collections.deque, stack.enter_context(it), 0)
+        rounds = [{name: seconds(work) for name, work in works.items()} for _ in range(1 + ROUNDS)][1:]
+    return {
+        f"feed, {name}, times full decode": statistics.median(round_["full decode"] / round_[name] for round_ in rounds)
+        for name in modes
+    }
+
+
+def a_rec(folder: Path, encoding: str) -> Path:
+    """The sample pictures again and again, 128 pixels on their shorter side."""
+    list_path, rec = folder / f"feed{encoding}.lst", folder / f"feed{encoding}.rec"
+    names = sorted(path.relative_to(PHOTOS).as_posix() for path in PHOTOS.rglob("*.jpg")) * 50
+    list_path.write_text("".join(f"{n}\t0\t{name}\n" for n, name in enumerate(names)), encoding="utf-8")
+    pack(list_path, PHOTOS, rec, PackParams(resize=128, encoding=encoding), PackOptions(workers=2))
+    return rec
+
+
 def main() -> None:
     """Print the figures as JSON."""
     with tempfile.TemporaryDirectory() as folder:
-        figures = records(Path(folder)) | packing(Path(folder))
+        figures = records(Path(folder)) | packing(Path(folder)) | feeding(Path(folder))
     sys.stdout.write(json.dumps({name: round(value, 3) for name, value in figures.items()}, indent=1) + "\n")
 
 
