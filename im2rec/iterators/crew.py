@@ -158,8 +158,12 @@ class _Process:
             env={**_KEEP_MEMORY, **os.environ},
         )
         self._lock = threading.Lock()
-        with contextlib.suppress(OSError):  # of one that is gone already the first piece will tell
-            self._send((loader, slots.handle, slots.layout, slots.count))
+        try:
+            with contextlib.suppress(OSError):  # of one that is gone already the first piece will tell
+                self._send((loader, slots.handle, slots.layout, slots.count))
+        except BaseException:  # what cannot be pickled, say: the process must not wait for ever
+            self.end()
+            raise
 
     def ask(self, slot: int, piece: Wanted) -> list[Flaw]:
         self._send((slot, piece))
