@@ -13,6 +13,7 @@ from im2rec import errors
 from im2rec.errors import (
     BadRecordError,
     CorruptRecordError,
+    IdxFormatError,
     Im2RecError,
     ImageError,
     IndexFormatError,
@@ -22,11 +23,13 @@ from im2rec.errors import (
     OutputError,
     ParameterError,
     RecordTooLargeError,
+    TextFormatError,
 )
 
 FAMILY = [
     BadRecordError,
     CorruptRecordError,
+    IdxFormatError,
     Im2RecError,
     ImageError,
     IndexFormatError,
@@ -36,6 +39,7 @@ FAMILY = [
     OutputError,
     ParameterError,
     RecordTooLargeError,
+    TextFormatError,
 ]
 
 

@@ -1,0 +1,159 @@
+"""Parameters of CSVIter and LibSVMIter, in the order of the reference's groups."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from im2rec.errors import ParameterError
+from im2rec.iterators.shared_params import PAD, check_part, policy_of, shared
+from im2rec.params import check, param
+
+FLOAT32 = "float32"
+DTYPES = (FLOAT32, "float64", "int32", "int64")
+_MOST_NUMBERS = 2**63 - 1  # of a row: what an index can count
+_FILES = "a file, several joined by ';', or a folder (its files by name)"
+_LAST_ROWS = (
+    "The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch,"
+    " which starts behind them; keep: zeros; discard: no such batch."
+)
+_AT_ONCE = "Has no effect here: rows are read in blocks, not in batches."
+
+
+class _FileOrder:
+    """What an order asks for besides, where rows keep the order of their files."""
+
+    @property
+    def shuffle(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def scope(self) -> str:
+        """One order of the whole data."""
+        return "all"
+
+    @property
+    def seed(self) -> int:
+        """Nothing is drawn."""
+        return 0
+
+    @property
+    def shuffle_chunk_seed(self) -> int:
+        """Nothing is drawn."""
+        return 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CSVParams(_FileOrder):
+    """All parameters of CSVIter."""
+
+    data_csv: str = param(doc=f"The rows: {_FILES}.", reference="as the reference, and by name")
+    data_shape: tuple[int, ...] = param(doc="Shape of a row; any number of dimensions.")
+    label_csv: str | None = param(
+        None,
+        doc=f"The labels, a line for each row: {_FILES}. Not given: zeros.",
+        unset="null",
+        reference="differs: too many lines are an error as well",
+    )
+    label_shape: tuple[int, ...] = param((1,), doc="Shape of a label.")
+    num_parts: int = shared("num_parts", reference="ours")
+    part_index: int = shared("part_index", reference="ours")
+    data_name: str = shared("data_name")
+    label_name: str = shared("label_name")
+    batch_size: int = shared("batch_size")
+    round_batch: bool | None = shared("round_batch")
+    last_batch: str | None = shared("last_batch", doc=_LAST_ROWS)
+    equal_batches: bool = shared("equal_batches")
+    dtype: str | None = param(
+        None,
+        doc="Type of data and labels. int32, int64: decimals are cut off.",
+        choices=DTYPES,
+        unset=FLOAT32,
+        reference="as the reference, and float64; differs: exact, out of range is an error",
+    )
+    prefetch_buffer: int = shared("prefetch_buffer", doc=_AT_ONCE, reference="no effect")
+    ctx: str | None = shared("ctx")
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_shape("data_shape", self.data_shape)
+        _check_shape("label_shape", self.label_shape)
+        check_part(self)
+        _ = self.policy  # raises for words that contradict each other
+
+    @property
+    def policy(self) -> str:
+        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        return policy_of(self.last_batch, self.round_batch, PAD)
+
+    @property
+    def data_dtype(self) -> str:
+        """The name of the type of data and labels."""
+        return self.dtype or FLOAT32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LibSVMParams(_FileOrder):
+    """All parameters of LibSVMIter."""
+
+    data_libsvm: str = param(doc=f"The rows: {_FILES}.", reference="as the reference, and by name")
+    data_shape: tuple[int, ...] = param(doc="Columns of a row, one number: indices are below it.")
+    label_libsvm: str | None = param(
+        None,
+        doc=f"Sparse labels, a line for each row, what stands in front left out: {_FILES}."
+        " Not given: what stands in front of each row.",
+        unset="null",
+        reference="differs: too many lines are an error as well",
+    )
+    label_shape: tuple[int, ...] = param((1,), doc="Columns of a sparse label, one number above 1.")
+    num_parts: int = shared("num_parts", reference="differs: rows are shared out equally, not bytes")
+    part_index: int = shared("part_index")
+    data_name: str = shared("data_name")
+    label_name: str = shared("label_name")
+    batch_size: int = shared("batch_size")
+    round_batch: bool | None = shared("round_batch", reference="differs: as for the other iterators; 0 fails there")
+    last_batch: str | None = shared("last_batch", doc=_LAST_ROWS)
+    equal_batches: bool = shared("equal_batches")
+    dtype: str | None = param(
+        None, doc="Type of data and labels.", choices=(FLOAT32,), unset=FLOAT32, reference="others fail there"
+    )
+    prefetch_buffer: int = shared("prefetch_buffer", doc=_AT_ONCE, reference="no effect")
+    ctx: str | None = shared("ctx")
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_shape("data_shape", self.data_shape, most=1)
+        _check_shape("label_shape", self.label_shape, most=1)
+        if self.label_libsvm is None and self.label_shape != (1,):
+            problem = f"label_shape={self.label_shape[0]} must be 1 without label_libsvm"
+            raise ParameterError(problem, hint="labels of several columns are in a file of their own")
+        if self.label_libsvm is not None and self.label_shape == (1,):
+            raise ParameterError("label_shape=1 must be 2 or more with label_libsvm")
+        check_part(self)
+        _ = self.policy
+
+    @property
+    def policy(self) -> str:
+        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        return policy_of(self.last_batch, self.round_batch, PAD)
+
+
+def notices(params: CSVParams | LibSVMParams) -> list[str]:
+    """One line for each parameter that was given and has no effect."""
+    defaults = {field.name: field.default for field in dataclasses.fields(params)}
+    given = [name for name in ("prefetch_buffer", "ctx") if getattr(params, name) != defaults[name]]
+    found = [f"{name} has no effect here" for name in given]
+    if isinstance(params, CSVParams) and params.label_csv is None and params.label_shape != (1,):
+        found.append("label_shape has no effect without label_csv")
+    return found
+
+
+def _check_shape(name: str, shape: tuple[int, ...], most: int | None = None) -> None:
+    text = ",".join(map(str, shape))
+    if not shape or min(shape) < 1:
+        raise ParameterError(f"{name}={text} must be 1 or more numbers, each 1 or more")
+    if most is not None and len(shape) > most:
+        raise ParameterError(f"{name}={text} must be one number")
+    if math.prod(shape) > _MOST_NUMBERS:
+        raise ParameterError(f"{name}={text} must make fewer than 2^63 numbers")

@@ -1,0 +1,312 @@
+"""Damaged and hostile text: every line is read as it is written, or is an error that names it."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import message_of, peak_bytes
+from text_helpers import each_byte_flipped, index, some_bytes
+
+from im2rec.errors import InputError, TextFormatError
+from im2rec.format.csvrows import CSVRows
+from im2rec.format.libsvmrows import LibSVMRows
+from im2rec.iterators.csv import CSVIter
+from im2rec.iterators.libsvm import LibSVMIter
+from im2rec.storage import textrows
+from im2rec.storage.textrows import TextRows
+
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+Row = tuple[Any, ...] | None
+
+# One line between good ones, and what is said of it.
+CSV_LINES = {
+    b"a,b,c": "expected a number in column 1, found 'a' (remove the line if it is a header)",
+    b"sepal length,width,3": "expected a number in column 1, found 'sepal length' (write numbers only)",
+    b'1,"2",3': "expected a number in column 2, found '\"2\"' (write numbers without quotes)",
+    b"1,,3": "expected a number in column 2, found nothing (write numbers only)",
+    b",1,2,3": "expected a number in column 1, found nothing (write numbers only)",
+    b"1,2,": "expected 3 numbers, found 2 (data_shape says how many a line has)",
+    b"1,2,3,,": "expected a number in column 4, found nothing (write numbers only)",
+    b"1,2,3,4": "expected 3 numbers, found 4 (data_shape says how many a line has)",
+    b",": "expected a number in column 1, found nothing (remove the line if it is a header)",
+    b"1;2;3": "expected a number in column 1, found '1;2;3' (separate numbers by commas)",
+    b"1 2 3": "expected a number in column 1, found '1 2 3' (separate numbers by commas)",
+    b"1,2 3,4": "expected a number in column 2, found '2 3' (write numbers only)",
+    b"1,2,3 # good": "expected a number in column 3, found '3 # good' (write numbers only)",
+    b"1,2_0,3": "expected a number in column 2, found '2_0' (write numbers only)",
+    b"1,0x10,3": "expected a number in column 2, found '0x10' (write numbers only)",
+    b"1,1\x002,3": "expected a number in column 2, found '1\\x002' (write numbers only)",
+    b"1,\xff,3": "expected a number in column 2, found '\N{REPLACEMENT CHARACTER}' (write numbers only)",
+    b"1,\xd9\xa1,3": "expected a number in column 2, found '\N{ARABIC-INDIC DIGIT ONE}' (write numbers only)",
+    b"1,1e39,3": "expected a number in the range of float32 in column 2, found '1e39' (choose another dtype, or"
+    " correct the line)",
+    b"1," + b"x" * 99 + b",3": f"expected a number in column 2, found '{'x' * 40}...' (write numbers only)",
+}
+INT_LINES = {
+    b"1,nan,3": "expected a number in the range of int32 in column 2, found 'nan' (choose another dtype, or"
+    " correct the line)",
+    b"1,2,-2147483649": "expected a number in the range of int32 in column 3, found '-2147483649' (choose another"
+    " dtype, or correct the line)",
+}
+SVM_LINES = {
+    b"a 0:1": "expected a label, found 'a'",
+    b"0:1 1:1": "expected a label, found '0:1' (weights of rows are not read)",
+    b"1:2 0:3": "expected a label, found '1:2' (weights of rows are not read)",
+    b"1e39 0:1": "expected a label, found '1e39'",
+    b"1 qid:3 0:1": "expected index:value, found 'qid:3' (remove the query ids)",
+    b"1 0 2": "expected index:value, found '0'",
+    b"1 2 0:1": "expected index:value, found '2'",
+    b"1,2 0:1": "expected a label, found '1,2'",
+    b"1 0:1,2:1": "expected index:value, found '0:1,2:1'",
+    b"1 0: 1": "expected index:value, found '0:'",
+    b"1 0 :1": "expected index:value, found '0'",
+    b"1 :1": "expected index:value, found ':1'",
+    b"1 0:1:2": "expected index:value, found '0:1:2'",
+    b"1 0:x": "expected index:value, found '0:x'",
+    b"1 0:1e39": "expected index:value, found '0:1e39'",
+    b"1 -1:1": "expected index:value, found '-1:1'",
+    b"1 +1:1": "expected index:value, found '+1:1'",
+    b"1 1.0:1": "expected index:value, found '1.0:1'",
+    b"1 1e0:1": "expected index:value, found '1e0:1'",
+    b"1 00000000000000000001:1": "expected index:value, found '00000000000000000001:1'",
+    b"1 3:1": "index 3 must be below data_shape=3 (indices count from 0: give one column more if yours count from 1)",
+    b"1 9999999999999999999:1": "index 9999999999999999999 must be below data_shape=3 (indices count from 0: give one"
+    " column more if yours count from 1)",
+    b"1 2:1 0:1": "index 0 stands behind index 2 (sort the pairs of the line by index, each index once)",
+    b"1 0:1 0:1": "index 0 stands behind index 0 (sort the pairs of the line by index, each index once)",
+    b"1\x00 0:1": "expected a label, found '1\\x00'",
+}
+
+
+def csv(path: Path, **given: Any) -> CSVIter:
+    return CSVIter(data_csv=str(path), **{"data_shape": (3,), "batch_size": 2, **given})
+
+
+def svm(path: Path, **given: Any) -> LibSVMIter:
+    return LibSVMIter(data_libsvm=str(path), **{"data_shape": (3,), "batch_size": 2, **given})
+
+
+@pytest.mark.parametrize(
+    ("line", "problem", "made", "good", "given"),
+    [
+        *((line, problem, csv, b"1,2,3", {}) for line, problem in CSV_LINES.items()),
+        *((line, problem, csv, b"1,2,3", {"dtype": "int32"}) for line, problem in INT_LINES.items()),
+        *((line, problem, svm, b"1 0:1", {}) for line, problem in SVM_LINES.items()),
+    ],
+)
+def test_a_wrong_line_is_named_and_the_others_are_read(
+    tmp_path: Path, line: bytes, problem: str, made: Callable[..., Any], good: bytes, given: dict[str, Any]
+) -> None:
+    path = tmp_path / "rows.txt"
+    for end in (b"\n", b"\r\n"):
+        path.write_bytes(end.join([good, b"", good, b" \t", line, good, good]))
+        with made(path, **given) as it:
+            assert [0, 1] == index(it.next())
+            with pytest.raises(TextFormatError) as caught:
+                it.next()
+            assert f"{path}, line 5: {problem}" == str(caught.value)
+            assert (path, 5) == (caught.value.path, caught.value.line)
+            assert ([4, 0], 1) == (index(it.next()), it.getpad())
+            with pytest.raises(StopIteration):
+                it.next()
+
+
+# The same by a reader that goes from line to line
+
+
+def plain_lines(content: bytes, comment: str = "") -> Iterator[tuple[int, str]]:
+    """Number and text of every line with something in it, before a *comment* if there may be any."""
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("latin1")
+    for number, line in enumerate(re.split("\r\n|\n|\r", text), 1):
+        told = (line.partition(comment)[0] if comment else line).strip(" \t\v\f")
+        if told:
+            yield number, told
+
+
+def plain_csv(content: bytes, width: int, dtype: str) -> list[tuple[int, Row]]:
+    """Line and numbers of every row; None for one that is wrong."""
+    rows: list[tuple[int, Row]] = []
+    for number, line in plain_lines(content):
+        cells = [cell.strip(" \t\v\f") for cell in line.split(",")]
+        if len(cells) > 1 and not cells[-1]:
+            del cells[-1]
+        good = len(cells) == width and all(NUMBER.fullmatch(cell) for cell in cells)
+        rows.append((number, plain_numbers(cells, dtype) if good else None))
+    return rows
+
+
+def plain_svm(content: bytes, width: int) -> list[tuple[int, Row]]:
+    """Line, label and values of every row; None for one that is wrong."""
+    rows: list[tuple[int, Row]] = []
+    for number, line in plain_lines(content, "#"):
+        label, *pairs = re.split("[ \t\v\f]+", line)
+        indices = [pair.partition(":")[0] for pair in pairs]
+        values = [label, *(pair.partition(":")[2] for pair in pairs)]
+        good = all(re.fullmatch("[0-9]{1,19}", place) for place in indices) and all(map(NUMBER.fullmatch, values))
+        places = [int(place) for place in indices] if good else []
+        if good and places == sorted(set(places)) and all(place < width for place in places):
+            found = plain_numbers(values, "float32")
+            rows.append((number, None if found is None else (*found, *places)))
+        else:
+            rows.append((number, None))
+    return rows
+
+
+def plain_numbers(cells: list[str], dtype: str) -> Row:
+    values = [float(cell) for cell in cells]
+    with np.errstate(over="ignore"):
+        found = np.array(values).astype(dtype) if dtype.startswith("float") else None
+    if found is not None:
+        spelled = [("n" in cell.lower()) for cell in cells]
+        return tuple(map(repr, found.tolist())) if not (np.isinf(found) & ~np.array(spelled)).any() else None
+    if not all(abs(value) < 2**64 for value in values):
+        return None
+    whole = [int(Decimal(cell)) for cell in cells]
+    limits = np.iinfo(dtype)
+    return tuple(map(repr, whole)) if all(limits.min <= value <= limits.max for value in whole) else None
+
+
+def read_csv(path: Path, width: int, dtype: str) -> list[tuple[int | None, Row]]:
+    return read(path, CSVRows(width, dtype, "data_shape"), lambda piece: tuple(map(repr, piece[0].tolist())))
+
+
+def read_svm(path: Path, width: int) -> list[tuple[int | None, Row]]:
+    return read(
+        path,
+        LibSVMRows(width, "data_shape"),
+        lambda piece: (
+            repr(piece.labels[0].item()), *map(repr, piece.data.tolist()), *piece.indices.tolist()
+        ),
+    )  # fmt: skip
+
+
+def read(path: Path, row_format: Any, shown: Callable[[Any], Row]) -> list[tuple[int | None, Row]]:
+    """The rows one by one, and the lines of wrong ones."""
+    rows: TextRows[Any] = TextRows([path], row_format)
+    found: list[tuple[int | None, Row]] = []
+    for place in range(len(rows)):
+        try:
+            (piece,) = rows.read(np.array([place]))
+            found.append((None, shown(piece)))
+        except TextFormatError as error:  # noqa: PERF203 - each row for itself
+            found.append((error.line if error.path == path else None, None))
+    rows.close()
+    return found
+
+
+def agree(path: Path, content: bytes, rows: list[tuple[int, Row]], reader: Callable[..., Any], *args: Any) -> None:
+    """What *reader* finds in *content* is *rows*."""
+    path.write_bytes(content)
+    if not rows:
+        with pytest.raises(InputError):
+            reader(path, *args)
+        return
+    expected = [(None, row) if row is not None else (line, None) for line, row in rows]
+    assert expected == reader(path, *args), content
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_bytes_are_read_as_by_a_plain_reader(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(textrows, "BLOCK_BYTES", rng.choice([8, 50, 1000]))
+    path = tmp_path / "rows"
+    for _ in range(12):
+        content = some_bytes(rng, rng.randrange(1, 120))
+        width, dtype = rng.choice([1, 1, 2]), rng.choice(["float32", "float64", "int32", "int64"])
+        agree(path, content, plain_csv(content, width, dtype), read_csv, width, dtype)
+        agree(path, content, plain_svm(content, 9), read_svm, 9)
+
+
+def test_every_byte_changed_is_read_as_by_a_plain_reader(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    for content in each_byte_flipped(b"\xef\xbb\xbf1,-2.5e1\r\n+3 ,4,\n"):
+        agree(path, content, plain_csv(content, 2, "float64"), read_csv, 2, "float64")
+    for content in each_byte_flipped(b"-1 0:1.5 12:2#\r\n2\t3:1e1\n"):
+        agree(path, content, plain_svm(content, 13), read_svm, 13)
+
+
+@pytest.mark.parametrize("reader", ["csv", "svm"])
+def test_every_cut_gives_the_rows_before_it(tmp_path: Path, reader: str) -> None:
+    path = tmp_path / "rows"
+    text = {"csv": b"1,2\r\n-3.5,4e1\r\n5,6\r\n", "svm": b"1 0:2\r\n2 0:1 1:1e1\r\n\n3\n"}[reader]
+    for end in range(len(text) + 1):
+        content = text[:end]
+        if reader == "csv":
+            agree(path, content, plain_csv(content, 2, "int64"), read_csv, 2, "int64")
+        else:
+            agree(path, content, plain_svm(content, 2), read_svm, 2)
+
+
+# Large and hostile
+
+
+def test_a_huge_line_is_refused_on_opening_with_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "huge.csv"
+    path.write_bytes(b"1,2,3\n" * 1000 + b"1," * (5 << 20))
+    expected = f"{path}, line 1001: expected a line of at most 8388608 bytes, found a longer one (is this a text file?)"
+
+    def work() -> None:
+        assert expected == message_of(csv, path)
+
+    assert peak_bytes(work) < 40 << 20
+
+
+@pytest.mark.parametrize(
+    "byte", [b"\0", b" ", b"\n", b"\r", b",", b"#", b":", b"-", b".", b"9", b"\xff", b"1,", b"1:", b"1 "]
+)
+def test_a_file_of_one_sign_is_an_error_and_takes_no_time(tmp_path: Path, byte: bytes) -> None:
+    path = tmp_path / "signs"
+    path.write_bytes(byte * (1 << 19))
+    for made in (csv, svm):
+        with pytest.raises((InputError, TextFormatError)) as caught, made(path) as it:
+            it.next()
+        assert str(caught.value).startswith(str(path))
+        assert len(str(caught.value)) < len(str(path)) + 300
+
+
+def test_pictures_fit_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_bytes(b",".join([b"1.000000000000000000e+00"] * (3 * 64 * 64)) + b"\n")
+    with csv(path, data_shape=(3, 64, 64), batch_size=1) as it:
+        batch = it.next()
+        assert ((1, 3, 64, 64), True) == (batch.data[0].shape, bool((batch.data[0] == 1).all()))
+
+
+@pytest.mark.parametrize("made", [csv, svm])
+def test_gzip_folders_and_missing_files_are_named(tmp_path: Path, made: Callable[..., Any]) -> None:
+    packed = tmp_path / "rows.gz"
+    packed.write_bytes(b"\x1f\x8b\x08" + bytes(99))
+    assert f"{packed}: is a gzip file (unpack it with gunzip: rows are read from any place)" == message_of(made, packed)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert f"{folder}: holds no files (name a file, or a folder of them)" == message_of(made, folder)
+    assert message_of(made, tmp_path / "none").startswith(f"{tmp_path / 'none'}: cannot be read: no such file")
+
+
+@pytest.mark.parametrize("size", [0, 5, 600])
+def test_a_file_cut_while_it_is_open_is_an_error_of_each_batch(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(textrows, "BLOCK_BYTES", 64)
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"1,2,3\n" * 200)
+    with csv(path, batch_size=50, last_batch="keep") as it:
+        assert [*range(50)] == index(it.next())
+        with path.open("r+b") as file:
+            file.truncate(size)
+        for _ in range(3 if size < 600 else 2):
+            if size == 600 and it._done == 1:
+                assert [*range(50, 100)] == index(it.next())
+                continue
+            assert f"{path}: was changed while it was open (make a new iterator)" == message_of(it.next)
+        if size == 600:
+            assert "was changed" in message_of(it.next)
+        with pytest.raises(StopIteration):
+            it.next()
