@@ -19,9 +19,8 @@ from im2rec.errors import (
     BadRecordError,
     CorruptRecordError,
     Im2RecError,
-    IndexFormatError,
     InputError,
-    ListFormatError,
+    LineError,
     ParameterError,
 )
 from im2rec.storage.paths import reason
@@ -55,8 +54,7 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (click.ClickException, USAGE),
     (ParameterError, USAGE),
     (InputError, BAD_INPUT),
-    (ListFormatError, BAD_INPUT),
-    (IndexFormatError, BAD_INPUT),
+    (LineError, BAD_INPUT),
     (CorruptRecordError, DAMAGED),
 )
 

@@ -12,15 +12,17 @@ import click
 
 from im2rec.cli.console import PATH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
-from im2rec.cli.feed_words import DEFAULT_BATCH_SIZE, iterator_values, notices
+from im2rec.cli.feed_words import DEFAULT_BATCH_SIZE, iterator_values, notices, other_values
 from im2rec.cli.keys import HelpCommand, completes, keys_table
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.params import GROUPS, ImageRecordParams
+from im2rec.iterators.ordered import OrderedIterator
+from im2rec.iterators.params import ImageRecordParams
 from im2rec.params import rows
 from im2rec.runs.dump import MANIFEST, BatchFolder, check_folder_free
+from im2rec.runs.kinds import KINDS, Kind, RunSummary, summary_of
 from im2rec.runs.replay import Replayed, replay
-from im2rec.runs.run import KINDS, RunSummary, run, summary_of
+from im2rec.runs.run import run
 from im2rec.runs.sheets import SheetFolder
 
 _KEYS_INDENT = 26
@@ -40,7 +42,7 @@ _SHOWN = 3  # bad records named in the table; --json has all
     type=click.Choice(list(KINDS)),
     default="image",
     show_default=True,
-    help="The iterator: float or integers.",
+    help="The iterator: of pictures as floats or integers, or of other files.",
 )
 @click.option("--dump", type=PATH, metavar="DIR", help="Write each batch to DIR as .npz, with a manifest.")
 @click.option("--sheet", type=PATH, metavar="DIR", help="Draw each batch to DIR as a PNG.")
@@ -61,25 +63,37 @@ def command(
     dry_run: bool,
     **options: Any,
 ) -> int:
-    """Run the ImageRecordIter: dump or time its batches.
+    """Run an iterator: dump or time its batches.
 
-    Goes over REC as a training loop would, with the parameters of MXNet's iterator as KEY=VALUE, and prints what was
-    delivered and a digest of it. REC may be left out when path_imgrec= is given. Exit code 3: records were skipped,
-    or cut short. All keys: im2rec iterate --list-params.
+    Goes over REC as a training loop would, with the parameters of MXNet's ImageRecordIter as KEY=VALUE, and prints what
+    was delivered and a digest of it. REC may be left out when path_imgrec= is given; with another --kind it is the
+    IDX, CSV or LibSVM file. Exit code 3: records were skipped, or cut short. All keys: im2rec iterate --list-params,
+    with --kind those of that iterator.
 
     \b
     Example:
       im2rec iterate train.rec shuffle=1 rand_crop=1 rand_mirror=1 --epochs 2
     """
     if list_params:
-        console.result("iterate", ParameterTable.all(), params_help())
+        console.result("iterate", ParameterTable.of(KINDS[kind]), params_help(KINDS[kind]))
+        return DONE
+    if KINDS[kind].params is not ImageRecordParams:
+        if sheet is not None or replayed is not None:
+            option = "--sheet" if sheet is not None else "--replay"
+            raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
+        values = other_values(KINDS[kind], words, options)
+        with notices(console), KINDS[kind].iterator(**values) as other:
+            sinks = _Sinks(other, dump, None, force=force, dry_run=dry_run)
+            summary = _run(console, other, sinks, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
+        console.result("iterate", summary, render(summary))
         return DONE
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
     values = iterator_values("iterate", words, options)
     mean_img = values["mean_img"]
     if dry_run and mean_img and not Path(mean_img).exists():
         values["mean_img"] = ""  # which would be made now
-    with notices(console), _hinted(), KINDS[kind](**values) as it:
+    with notices(console), _hinted(), KINDS[kind].iterator(**values) as it:
+        assert isinstance(it, ImageRecordIter)
         if not len(it.records):
             raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="name another .rec")
         folder = sheet or dump or Path()
@@ -89,18 +103,26 @@ def command(
             console.result("iterate", shown, render_replay(shown, dry_run=dry_run))
             return DONE
         sinks = _Sinks(it, dump, sheet, force=force, dry_run=dry_run)
-        made = [mean_img] if mean_img != values["mean_img"] else []
-        if dry_run:
-            summary = dataclasses.replace(summary_of(it), dry_run=True)
-        else:
-            with console.progress("iterating", share=True) as progress:
-                summary = run(it, epochs=epochs, max_batches=max_batches, sink=sinks.add, progress=progress)
-            sinks.finish(summary)
-        summary.written = ", ".join([*made, *sinks.names])
-        if not len(it):
-            console.warn([f"no batch: {len(it.records)} records are fewer than batch_size={it.batch_size}"])
+        sinks.names[:0] = [mean_img] if mean_img != values["mean_img"] else []
+        summary = _run(console, it, sinks, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
     console.result("iterate", summary, render(summary))
     return PROBLEMS if summary.skipped or summary.truncated else DONE
+
+
+def _run(
+    console: Console, it: OrderedIterator[Any], sinks: _Sinks, *, epochs: int, max_batches: int | None, dry_run: bool
+) -> RunSummary:
+    """The run, or what is known without one."""
+    if dry_run:
+        summary = dataclasses.replace(summary_of(it), dry_run=True)
+    else:
+        with console.progress("iterating", share=True) as progress:
+            summary = run(it, epochs=epochs, max_batches=max_batches, sink=sinks.add, progress=progress)
+        sinks.finish(summary)
+    summary.written = ", ".join(sinks.names)
+    if not len(it):
+        console.warn([f"no batch: {it.count} records are fewer than batch_size={it.batch_size}"])
+    return summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,23 +132,25 @@ class ParameterTable:
     groups: dict[str, list[dict[str, str]]]
 
     @classmethod
-    def all(cls) -> ParameterTable:
+    def of(cls, kind: Kind) -> ParameterTable:
         """The table."""
-        return cls({name: [dataclasses.asdict(row) for row in rows(kind)] for name, kind in GROUPS.items()})
+        return cls({name: [dataclasses.asdict(row) for row in rows(params)] for name, params in kind.groups.items()})
 
 
 class _Sinks:
     """Where batches go besides being counted."""
 
     def __init__(
-        self, it: ImageRecordIter, dump: Path | None, sheet: Path | None, *, force: bool, dry_run: bool
+        self, it: OrderedIterator[Any], dump: Path | None, sheet: Path | None, *, force: bool, dry_run: bool
     ) -> None:
         self._it = it
         for folder in (dump, sheet):
             if folder is not None:
                 check_folder_free(folder, force=force)
-        self._dump = BatchFolder(dump, force=force) if dump and not dry_run else None
-        self._sheet = SheetFolder(sheet, it, force=force) if sheet and not dry_run else None
+        self._dump = BatchFolder(dump) if dump and not dry_run else None
+        self._sheet: SheetFolder | None = None
+        if sheet is not None and not dry_run and isinstance(it, ImageRecordIter):
+            self._sheet = SheetFolder(sheet, it, force=force)
         named = [f"{dump / MANIFEST} and its batches" if dump else "", f"{sheet} (sheets)" if sheet else ""]
         self.names = [name for name in named if name]
 
@@ -161,9 +185,9 @@ def _hinted() -> Iterator[None]:
         raise
 
 
-def params_help() -> str:
+def params_help(kind: Kind) -> str:
     """The table of keys in their groups, 80 columns wide."""
-    groups = ["\n".join([f"{name}:", *keys_table(kind, _KEYS_INDENT)]) for name, kind in GROUPS.items()]
+    groups = ["\n".join([f"{name}:", *keys_table(params, _KEYS_INDENT)]) for name, params in kind.groups.items()]
     return "\n\n".join(groups)
 
 
@@ -172,11 +196,13 @@ def render(summary: RunSummary) -> str:
     shape = " x ".join(map(str, summary.data_shape))
     batches = f"{counted(summary.batches, 'batch', 'batches')} of {summary.batch_size} x {shape} {summary.dtype}"
     done = "" if summary.dry_run else batches
-    crew = counted(summary.threads, {"threads": "thread", "processes": "process"}[summary.backend], summary.backend)
-    rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {crew}"
+    one = {"threads": "thread", "processes": "process"}
+    crew = f", {counted(summary.threads, one[summary.backend], summary.backend)}" if summary.backend else ""
+    what = "rows" if summary.kind in ("csv", "libsvm") else "images"
+    rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} {what}/s{crew}"
     table_rows = [
         ("batches", done),
-        ("images", "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
+        (what, "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
         ("time", "" if summary.dry_run else rate),
         ("digest", summary.digest),
         ("left out", f"{counted(summary.left_out, 'record')} with labels and no picture" if summary.left_out else ""),

@@ -14,8 +14,9 @@ import numpy as np
 
 from im2rec.errors import OutputError
 from im2rec.iterators.batch import DataBatch
-from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.runs.run import RunSummary, digest_of
+from im2rec.iterators.ordered import OrderedIterator
+from im2rec.runs.kinds import RunSummary
+from im2rec.runs.run import arrays_of, digest_of
 from im2rec.storage.paths import AsideFile, writing
 
 MANIFEST = "manifest.json"
@@ -33,10 +34,12 @@ def check_folder_free(folder: Path, *, force: bool) -> None:
 
 
 class BatchFolder:
-    """Writes ``batch_00000.npz`` (data, label, index, pad), ...; the manifest, when all are there."""
+    """Writes ``batch_00000.npz``, ..., what :func:`arrays_of` names in each; and the manifest, when all are there.
 
-    def __init__(self, folder: Path, *, force: bool) -> None:
-        check_folder_free(folder, force=force)
+    *folder* is one that :func:`check_folder_free` lets pass; what an earlier dump left in it goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._batches: list[dict[str, Any]] = []
         with writing(folder):
@@ -47,20 +50,19 @@ class BatchFolder:
     def add(self, epoch: int, batch: DataBatch) -> None:
         """Write the next batch. Raises OutputError."""
         name = f"batch_{len(self._batches):05}.npz"
-        assert batch.label is not None
-        assert batch.index is not None
         buffer = io.BytesIO()
-        np.savez(buffer, data=batch.data[0], label=batch.label[0], index=batch.index, pad=np.int64(batch.pad or 0))
+        arrays: dict[str, Any] = arrays_of(batch)
+        np.savez(buffer, **arrays)
         with AsideFile(self._folder / name, force=True) as file:
             file.write(buffer.getvalue())
         self._batches.append({"file": name, "epoch": epoch, "pad": batch.pad, "sha256": digest_of(batch).hex()})
 
-    def finish(self, it: ImageRecordIter, summary: RunSummary) -> None:
+    def finish(self, it: OrderedIterator[Any], summary: RunSummary) -> None:
         """Write the manifest."""
         manifest = {
             "schema": SCHEMA,
             "parameters": dataclasses.asdict(it.params),
-            "engine": it.engine,
+            "engine": summary.engine,
             "versions": versions(),
             "digest": summary.digest,
             "batches": self._batches,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import sys
 import time
@@ -13,77 +12,43 @@ import numpy as np
 
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import image_info
-from im2rec.iterators.batch import DataBatch
-from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+from im2rec.iterators.batch import Array, DataBatch
+from im2rec.iterators.csr import CSRArray
+from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.records import Records
+from im2rec.runs.kinds import RunSummary, summary_of
 
-KINDS = {"image": ImageRecordIter, "uint8": ImageRecordUInt8Iter, "int8": ImageRecordInt8Iter}
 DEFAULT_SIDE = 224
 _SAMPLED = 64
 Sink = Callable[[int, DataBatch], None]  # called with the epoch and each of its batches
 Progress = Callable[[int, float], None]
 
 
-@dataclasses.dataclass
-class RunSummary:
-    """What a run delivered. *images* counts without filler; *peak_memory* is in bytes, None where nothing tells it."""
-
-    rec: str
-    records: int
-    data_shape: list[int]
-    batch_size: int
-    dtype: str
-    engine: str
-    threads: int
-    backend: str
-    epochs: int = 0
-    batches: int = 0
-    images: int = 0
-    pad: int = 0
-    seconds: float = 0.0
-    digest: str = ""
-    left_out: int = 0
-    skipped: list[str] = dataclasses.field(default_factory=list)
-    truncated: list[str] = dataclasses.field(default_factory=list)
-    peak_memory: int | None = None
-    written: str = ""
-    dry_run: bool = False
-
-    @property
-    def images_per_s(self) -> float:
-        """Images delivered a second."""
-        return self.images / self.seconds if self.seconds else 0.0
+def arrays_of(batch: DataBatch) -> dict[str, Array]:
+    """Everything in *batch*, by name: data, label, index and pad; sparse rows as values, NAME_indices, NAME_indptr."""
+    assert batch.label is not None
+    assert batch.index is not None
+    found: dict[str, Array] = {}
+    for name, array in (("data", batch.data[0]), ("label", batch.label[0])):
+        if isinstance(array, CSRArray):
+            found |= {name: array.data, f"{name}_indices": array.indices, f"{name}_indptr": array.indptr}
+        else:
+            found[name] = array
+    return {**found, "index": batch.index, "pad": np.array(batch.pad)}
 
 
 def digest_of(batch: DataBatch) -> bytes:
-    """SHA-256 of everything in *batch*: data, labels, ids and pad."""
+    """SHA-256 of everything in *batch*."""
     found = hashlib.sha256()
-    assert batch.label is not None
-    assert batch.index is not None
-    for array in (batch.data[0], batch.label[0], batch.index, np.array(batch.pad)):
+    for array in arrays_of(batch).values():
         found.update(np.ascontiguousarray(array).data)
     return found.digest()
 
 
-def summary_of(it: ImageRecordIter) -> RunSummary:
-    """What is known before a run."""
-    params = it.params
-    return RunSummary(
-        rec=params.path_imgrec,
-        records=len(it.records),
-        data_shape=list(params.shape),
-        batch_size=params.batch_size,
-        dtype=params.dtype or "float32",
-        engine=it.engine,
-        threads=params.preprocess_threads,
-        backend=it.backend,
-        left_out=len(it.records.left_out),
-    )
-
-
 def run(
-    it: ImageRecordIter, *, epochs: int, max_batches: int | None, sink: Sink, progress: Progress | None = None
+    it: OrderedIterator[Any], *, epochs: int, max_batches: int | None, sink: Sink, progress: Progress | None = None
 ) -> RunSummary:
     """Take *epochs* of *it*, or *max_batches* in all; each batch goes to *sink*."""
     summary = summary_of(it)
@@ -101,13 +66,14 @@ def run(
             progress(summary.images, min(1.0, summary.batches / max(1, wanted)))
     summary.seconds = time.perf_counter() - start
     summary.digest = all_batches.hexdigest()[:16]
-    summary.skipped = [str(error) for error in it.skipped]
-    summary.truncated = [str(error) for error in it.truncated]
+    if isinstance(it, ImageRecordIter):
+        summary.skipped = [str(error) for error in it.skipped]
+        summary.truncated = [str(error) for error in it.truncated]
     summary.peak_memory = peak_memory()
     return summary
 
 
-def _taken(it: ImageRecordIter, epochs: int, max_batches: int | None) -> Iterator[tuple[int, DataBatch]]:
+def _taken(it: OrderedIterator[Any], epochs: int, max_batches: int | None) -> Iterator[tuple[int, DataBatch]]:
     left = sys.maxsize if max_batches is None else max_batches
     for epoch in range(epochs):
         for batch in it:

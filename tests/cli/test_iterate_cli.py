@@ -108,6 +108,7 @@ def test_json_is_one_object_with_everything_that_the_table_tells() -> None:
     assert {
         "schema": 1,
         "command": "iterate",
+        "kind": "image",
         "rec": "some.rec",
         "records": 10,
         "data_shape": [3, 8, 8],
@@ -557,7 +558,10 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a kind that is none": (
         ["some.rec", "--kind", "float"],
         2,
-        "invalid value for '--kind': 'float' is not one of 'image', 'uint8', 'int8' (see 'im2rec iterate --help')",
+        (
+            "invalid value for '--kind': 'float' is not one of 'image', 'uint8', 'int8', 'mnist', 'csv', 'libsvm'"
+            " (see 'im2rec iterate --help')"
+        ),
     ),
     "a REC that is missing": (["no.rec"], 4, "no.rec: cannot be read: no such file or directory (check the path)"),
     "a pattern of no file": (["no*.rec"], 4, "no*.rec: no file has such a name (check the pattern)"),
