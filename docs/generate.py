@@ -13,13 +13,20 @@ import click
 
 from im2rec.build.pack_params import PackParams
 from im2rec.cli.group import COMMANDS, group
+from im2rec.datasets.params import Cifar100Params
+from im2rec.iterators.mnist import MNISTParams
 from im2rec.iterators.params import GROUPS
+from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.params import rows
 
 DOCS = Path(__file__).parent
 TABLES = (
     ("im2rec pack", PackParams),
+    ("im2rec import", Cifar100Params),
     *((f"ImageRecordIter and im2rec iterate: {name}", kind) for name, kind in GROUPS.items()),
+    ("MNISTIter and im2rec iterate --kind mnist", MNISTParams),
+    ("CSVIter and im2rec iterate --kind csv", CSVParams),
+    ("LibSVMIter and im2rec iterate --kind libsvm", LibSVMParams),
 )
 
 

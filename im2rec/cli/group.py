@@ -18,9 +18,10 @@ COMMANDS = {
     "make-list": ("im2rec.cli.make_list", "A folder of pictures to list files."),
     "pack": ("im2rec.cli.pack", "A list to a .rec and its index."),
     "inspect": ("im2rec.cli.inspect", "What is in a .rec, and is it whole."),
-    "iterate": ("im2rec.cli.iterate", "Run the ImageRecordIter: dump or time its batches."),
+    "iterate": ("im2rec.cli.iterate", "Run an iterator: dump or time its batches."),
     "bench": ("im2rec.cli.bench", "Where the time goes, stage by stage."),
     "extract": ("im2rec.cli.extract", "The images of a .rec out again."),
+    "import": ("im2rec.cli.import_", "MNIST or CIFAR to .rec files."),
     "completion": ("im2rec.cli.completion", "The shell code that completes im2rec's words."),
 }
 

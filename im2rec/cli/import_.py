@@ -1,0 +1,158 @@
+"""``im2rec import``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from im2rec.cli.console import PATH, Console, common_options, counted, size, table
+from im2rec.cli.exits import DONE
+from im2rec.cli.keys import HelpCommand, completes, keys_table
+from im2rec.datasets.cache import VARIABLE, cache_folder
+from im2rec.datasets.download import FetchOptions, fetch_set, missing
+from im2rec.datasets.importing import ImportSummary, check_output, import_set
+from im2rec.datasets.mnist import IdxPair
+from im2rec.datasets.params import BINARY, Cifar100Params, CifarParams, ImportParams
+from im2rec.datasets.table import CIFAR10, CIFAR100, MNIST, SETS, TEST, TRAIN, KnownSet
+from im2rec.errors import ParameterError
+from im2rec.params import from_words, rows
+
+EXAMPLE = "im2rec import cifar10 data/cifar --download"
+_PARAMS = {MNIST: ImportParams, CIFAR10: CifarParams, CIFAR100: Cifar100Params}  # the last has all keys
+_KEYS_INDENT = 21
+_MB = 1_000_000
+
+
+class ImportCommand(HelpCommand):
+    """A command whose help ends with the sets and the keys."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sets, and the keys with their defaults."""
+        formatter.write("\nSets:\n")
+        for name, known in SETS.items():
+            counts = " and ".join(f"{count:,}" for count in known.images.values())
+            fetched = size(sum(file.size for file in known.files))
+            formatter.write(f"  {name:<19}{known.title}: {counts} pictures; {fetched} to fetch.\n")
+        formatter.write("\nKeys, with their defaults:\n" + "\n".join(keys_table(Cifar100Params, _KEYS_INDENT)) + "\n")
+        formatter.write(f"\nExample:\n  {EXAMPLE}\n")
+
+
+@click.command("import", cls=ImportCommand)
+@click.argument("name", metavar="SET", type=click.Choice(list(SETS)))
+@click.argument("out", metavar="OUT_DIR", type=PATH)
+@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=completes(Cifar100Params))
+@click.option("--from", "source", type=PATH, metavar="PLACE", help="The folder of its files, or CIFAR's .tar.gz.")
+@click.option("--download", is_flag=True, help=f"Fetch its files to ${VARIABLE}, or the user's cache.")
+@click.option("--mirror", metavar="URL", help="Fetch from here; file names are appended.")
+@click.option("--images", type=PATH, metavar="FILE", help="mnist: the training images, .gz or not.")
+@click.option("--labels", type=PATH, metavar="FILE", help="mnist: the training labels.")
+@click.option("--test-images", type=PATH, metavar="FILE", help="mnist: the test images.")
+@click.option("--test-labels", type=PATH, metavar="FILE", help="mnist: the test labels.")
+@common_options(writes=True)
+def command(
+    console: Console,
+    name: str,
+    out: Path,
+    keys: tuple[str, ...],
+    source: Path | None,
+    download: bool,
+    mirror: str | None,
+    force: bool,
+    dry_run: bool,
+    **files: Path | None,
+) -> int:
+    """MNIST or CIFAR to .rec files.
+
+    Writes the set SET to the folder OUT_DIR: train.rec and test.rec with their indexes and lists, and the names of the
+    classes. The list of CIFAR-10's training set is image.lst, with four labels: class, batch file, row in it, 0.
+    """
+    if "=" in str(out) and str(out).partition("=")[0] in {row.name for row in rows(Cifar100Params)}:
+        raise click.UsageError(f"OUT_DIR is missing before {out}", click.get_current_context())
+    params = from_words(_PARAMS[name], keys)
+    pairs = _pairs(name, files)
+    if (source is not None) + download + bool(pairs) != 1:
+        by_files = ", --images and --labels" if name == MNIST else ""
+        raise ParameterError(f"expected one of --from{by_files} or --download", hint=f"for one: {EXAMPLE}")
+    if mirror is not None and not download:
+        raise ParameterError("--mirror is for --download", hint="add --download")
+    known = _published(name, params, download=download)
+    options = FetchOptions(mirror)
+    place: Path | Mapping[str, IdxPair] | None = pairs or source
+    to_fetch: list[str] = []
+    if download:
+        check_output(name, out, force=force)  # before hundreds of megabytes are fetched for nothing
+        folder = cache_folder() / name
+        to_fetch = [file.name for file in missing(known, folder)]
+        if not dry_run:
+            _fetch(console, known, folder, options)
+        if not (dry_run and to_fetch):
+            place = folder if name == MNIST else folder / known.files[0].name
+    with console.progress("importing", share=True) as progress:
+        summary = import_set(name, out, place, params, force=force, dry_run=dry_run, progress=progress)
+    summary.fetched = to_fetch
+    console.warn(summary.warnings)
+    console.result("import", summary, render(summary))
+    return DONE
+
+
+def _published(name: str, params: ImportParams, *, download: bool) -> KnownSet:
+    """The set *name* with the files that *params* ask for. Raises ParameterError when they are not to be fetched."""
+    known = SETS[name]
+    if getattr(params, "version", None) != BINARY:
+        return known
+    if not download:
+        raise ParameterError("version=binary is for --download", hint="--from reads the version that is there")
+    if not known.binary:
+        hint = "fetch the other, or read this one with --from"
+        raise ParameterError(f"version=binary: of {known.title} only the Python version can be fetched", hint=hint)
+    return known._replace(files=known.binary)
+
+
+def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, IdxPair]:
+    """The files that are named one by one, for each split of which there are any."""
+    pairs = {}
+    for split, prefix in ((TRAIN, ""), (TEST, "test_")):
+        images, labels = files[f"{prefix}images"], files[f"{prefix}labels"]
+        given = [f"--{prefix}{what}".replace("_", "-") for what in ("images", "labels")]
+        if images is None and labels is None:
+            continue
+        if name != MNIST:
+            raise ParameterError(f"{given[0]} and {given[1]} are for mnist", hint="give --from or --download")
+        if images is None or labels is None:
+            raise ParameterError(f"{given[0]} and {given[1]} go together", hint="give both")
+        pairs[split] = IdxPair(images, labels)
+    if TEST in pairs and TRAIN not in pairs:
+        raise ParameterError("--test-images needs --images and --labels", hint="give all four")
+    return pairs
+
+
+def _fetch(console: Console, known: KnownSet, folder: Path, options: FetchOptions) -> None:
+    """Bring the files of *known* into *folder*, telling how many megabytes are there."""
+    with console.progress("MB fetched", share=True) as progress:
+
+        def report(count: int, share: float) -> None:
+            if progress:
+                progress(count // _MB, share)
+
+        fetch_set(known, folder, options, progress=report)
+
+
+def render(summary: ImportSummary) -> str:
+    """The summary as a person reads it."""
+    verb = "would import" if summary.dry_run else "imported"
+    head = f"{verb} {counted(sum(summary.images.values()), 'image')} of {summary.title}"
+    names = [Path(file).name for file in summary.files]
+    table_rows = [
+        ("from", f"{summary.source}, {summary.version}" if summary.source else ""),
+        ("would fetch" if summary.dry_run else "fetched", ", ".join(summary.fetched)),
+        ("pictures", ", ".join(f"{count:,} {split}" for split, count in summary.images.items())),
+        ("classes", f"{summary.classes:,}" if summary.classes else ""),
+        ("stored as", f"{summary.encoding}, engine {summary.engine}" if summary.engine else summary.encoding),
+        ("bytes", size(summary.bytes_out) if summary.bytes_out else ""),
+        ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s"),
+        ("would write" if summary.dry_run else "written", f"{summary.out}{os.sep}: {', '.join(names)}"),
+    ]
+    return table(head, table_rows, None if summary.dry_run else ["im2rec", "inspect", summary.files[0]])

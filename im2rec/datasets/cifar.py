@@ -1,0 +1,200 @@
+"""CIFAR-10 and CIFAR-100 as they are handed round: Python's pickles, or the binary version; in a folder or a tar file.
+
+::
+
+    CIFAR-10, a record    =  class u8 | 1024 red | 1024 green | 1024 blue bytes
+    CIFAR-100, a record   =  coarse class u8 | fine class u8 | 1024 red | 1024 green | 1024 blue bytes
+
+A pickle is a dictionary of ``data``, uint8 (count, 3072) with the same order of bytes, and ``labels``, or
+``fine_labels`` and ``coarse_labels``, lists of integers.
+
+Source: https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from im2rec.datasets.members import read_members
+from im2rec.datasets.model import Batch, Bytes, Dataset, check_labels
+from im2rec.datasets.pickled import load_pickle
+from im2rec.datasets.table import CIFAR10, CIFAR100, SETS, TEST, TRAIN
+from im2rec.errors import InputError
+from im2rec.storage.paths import PathLike
+
+SIDE, CHANNELS = 32, 3
+PIXELS = CHANNELS * SIDE * SIDE
+_COARSE_CLASSES = 20
+_MAKE_AGAIN = "make or fetch it again"
+
+
+class Version(NamedTuple):
+    """One way a set is handed round: its files, and where they usually stand."""
+
+    title: str
+    folder: str
+    archive: str
+    splits: dict[str, tuple[str, ...]]
+    names: tuple[str, ...]  # the file of all class names, or those of the fine and of the coarse ones
+
+    @property
+    def files(self) -> list[str]:
+        """All files with pictures."""
+        return [name for files in self.splits.values() for name in files]
+
+
+_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
+PYTHON, BINARY = "Python version", "binary version"
+VERSIONS = {
+    CIFAR10: (
+        Version(
+            PYTHON,
+            "cifar-10-batches-py",
+            "cifar-10-python.tar.gz",
+            {TRAIN: _BATCHES, TEST: ("test_batch",)},
+            ("batches.meta",),
+        ),
+        Version(
+            BINARY,
+            "cifar-10-batches-bin",
+            "cifar-10-binary.tar.gz",
+            {TRAIN: tuple(f"{name}.bin" for name in _BATCHES), TEST: ("test_batch.bin",)},
+            ("batches.meta.txt",),
+        ),
+    ),
+    CIFAR100: (
+        Version(PYTHON, "cifar-100-python", "cifar-100-python.tar.gz", {TRAIN: ("train",), TEST: ("test",)}, ("meta",)),
+        Version(
+            BINARY,
+            "cifar-100-binary",
+            "cifar-100-binary.tar.gz",
+            {TRAIN: ("train.bin",), TEST: ("test.bin",)},
+            ("fine_label_names.txt", "coarse_label_names.txt"),
+        ),
+    ),
+}
+
+
+def read_cifar(name: str, source: PathLike) -> Dataset:
+    """The set *name*, ``cifar10`` or ``cifar100``, in *source*: a tar file, a folder of its files, or the folder above.
+
+    Pixels are uint8 (count, 32, 32, 3), R G B. Which version it is, the names of the files say; of two, the Python one
+    is read. Raises InputError for a file that is missing, damaged, or of another set.
+    """
+    versions = VERSIONS[name]
+    place = _place(source, versions)
+    wanted = [file for version in versions for file in (*version.files, *version.names)]
+    contents = read_members(place, wanted)
+    version = max(versions, key=lambda version: sum(file in contents for file in version.files))
+    missing = [file for file in version.files if file not in contents]
+    if len(missing) == len(version.files):
+        problem = f"{os.fspath(source)}: holds no {SETS[name].title}: no {' or '.join(v.files[0] for v in versions)}"
+        raise InputError(problem, hint=f"name its folder, or its archive {versions[0].archive}")
+    if missing:
+        raise InputError(f"{os.fspath(place)}: lacks {', '.join(missing)}", hint=_MAKE_AGAIN)
+    classes = _class_names(name, version, contents, place)
+    sizes = [len(names) for names in classes]
+    splits: dict[str, list[Batch]] = {}
+    for split, files in version.splits.items():
+        # Taken out, so that a file and its pixels are not held at the same time for longer than need be.
+        splits[split] = [_read(version, contents.pop(file), sizes, f"{os.fspath(place)}, {file}") for file in files]
+    return Dataset(version.title, splits, *classes)
+
+
+def _place(source: PathLike, versions: Sequence[Version]) -> Path:
+    """*source* itself, or the first folder or archive in it that usually holds the files."""
+    source = Path(source)
+    names = [*(version.folder for version in versions), *(version.archive for version in versions)]
+    if source.is_dir() and not any((source / version.files[0]).is_file() for version in versions):
+        return next((source / name for name in names if (source / name).exists()), source)
+    return source
+
+
+def _class_names(name: str, version: Version, contents: dict[str, bytes], place: Path) -> list[list[str]]:
+    """The names of the classes, and of CIFAR-100 those of the coarse ones."""
+    expected = [10] if name == CIFAR10 else [100, _COARSE_CLASSES]
+    if name == CIFAR10 and version.names[0] not in contents:
+        return [list(SETS[name].classes)]
+    for file in version.names:
+        if file not in contents:
+            raise InputError(f"{os.fspath(place)}: lacks {file}", hint=_MAKE_AGAIN)
+    if version.title == BINARY:
+        found = [_lines(contents[file]) for file in version.names]
+    else:
+        where = f"{os.fspath(place)}, {version.names[0]}"
+        keys = ["label_names"] if name == CIFAR10 else ["fine_label_names", "coarse_label_names"]
+        fields = _dictionary(contents[version.names[0]], where)
+        found = [[_text(word) for word in _field(fields, key, list, where)] for key in keys]
+    for names, count in zip(found, expected, strict=True):
+        if len(names) != count or len(set(names)) != count or not all(name.isprintable() and name for name in names):
+            problem = f"{os.fspath(place)}, {version.names[0]}: expected {count} names of classes, each another"
+            raise InputError(problem, hint=_MAKE_AGAIN)
+    return found
+
+
+def _lines(content: bytes) -> list[str]:
+    """The lines of a text file; there are empty ones at the end of CIFAR-10's."""
+    return content.decode("utf-8", "replace").split()
+
+
+def _text(word: object) -> str:
+    """A string of Python 2 or 3; anything else is none that a file of CIFAR has."""
+    if isinstance(word, bytes):
+        return word.decode("utf-8", "replace")
+    return word if isinstance(word, str) else ""
+
+
+def _read(version: Version, content: bytes, sizes: list[int], where: str) -> Batch:
+    """The pictures in one file; *sizes* are the numbers of classes, and of coarse ones if there are any."""
+    rows, labels = (_read_binary if version.title == BINARY else _read_pickle)(content, len(sizes), where)
+    for column, size in enumerate(sizes):
+        check_labels(labels[:, column], size, where)
+    return Batch(rows.reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 2, 3, 1), labels)
+
+
+def _read_binary(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:
+    size = width + PIXELS
+    if not content or len(content) % size:
+        problem = f"{where}: expected records of {size} bytes, found {len(content)} bytes"
+        raise InputError(problem, hint=f"the file was cut short; {_MAKE_AGAIN}")
+    records = np.frombuffer(content, np.uint8).reshape(-1, size)
+    return records[:, width:], records[:, width - 1 :: -1]  # the fine one first
+
+
+def _read_pickle(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:
+    fields = _dictionary(content, where)
+    rows = _field(fields, "data", np.ndarray, where)
+    if rows.ndim != 2 or rows.shape[1] != PIXELS or not len(rows):
+        problem = f"{where}: expected data of count x {PIXELS}, found {' x '.join(map(str, rows.shape))}"
+        raise InputError(problem, hint=_MAKE_AGAIN)
+    columns = []
+    for key in ["labels"] if width == 1 else ["fine_labels", "coarse_labels"]:
+        column = _field(fields, key, list, where)
+        if len(column) != len(rows) or not all(type(label) is int and 0 <= label < 256 for label in column):
+            problem = f"{where}: expected {len(rows)} {key} of 0 to 255, one for each picture"
+            raise InputError(problem, hint=_MAKE_AGAIN)
+        columns.append(column)
+    return rows, np.array(columns, np.uint8).T
+
+
+def _dictionary(content: bytes, where: str) -> dict[str, Any]:
+    try:
+        value = load_pickle(content)
+    except InputError as error:
+        raise InputError(f"{where}: {error.problem}", hint=error.hint) from None
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected a dictionary, found a {type(value).__name__}", hint=_MAKE_AGAIN)
+    return {_text(key): item for key, item in value.items()}
+
+
+def _field(fields: dict[str, Any], key: str, kind: type, where: str) -> Any:
+    value = fields.get(key)
+    if not isinstance(value, kind):
+        found = "none" if value is None else f"a {type(value).__name__}"
+        raise InputError(f"{where}: expected {key}, a {kind.__name__}, found {found}", hint=_MAKE_AGAIN)
+    return value

@@ -1,0 +1,232 @@
+"""Write a published set as ``.rec`` files, their indexes, lists and the names of its classes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from im2rec.datasets.cifar import read_cifar
+from im2rec.datasets.mnist import IdxPair, find_mnist, read_mnist
+from im2rec.datasets.model import Batch, Dataset
+from im2rec.datasets.params import BOTH, COARSE, FINE, Cifar100Params, ImportParams
+from im2rec.datasets.table import CIFAR10, CIFAR100, MNIST, SETS, TEST, TRAIN
+from im2rec.errors import InputError, OutputError
+from im2rec.format.irheader import IRHeader, encode_image_record
+from im2rec.format.listfile import list_line
+from im2rec.images.engine import Engine, load_engine
+from im2rec.storage.paths import AsideFile, PathLike, refuse_existing, writing
+from im2rec.storage.writer import RecordWriter
+
+PNG_LEVEL = 3  # as `im2rec pack`
+_LISTS = {(CIFAR10, TRAIN): "image.lst"}  # as MXNet's manual calls it
+_CLASSES, _COARSE_CLASSES = "classes.txt", "coarse_classes.txt"
+_REPORT_EVERY = 256
+Progress = Callable[[int, float], None]
+# A folder or archive; of MNIST also the files of each split; None: what is known of the published set will do.
+Source = PathLike | Mapping[str, IdxPair] | None
+
+
+@dataclasses.dataclass
+class ImportSummary:
+    """What :func:`import_set` did; *images* in each split, *bytes_out* of all ``.rec`` files.
+
+    *fetched* names the files that were, or in a dry run would be, fetched.
+    """
+
+    name: str
+    title: str
+    out: str
+    version: str = ""
+    source: str = ""
+    images: dict[str, int] = dataclasses.field(default_factory=dict)
+    classes: int = 0
+    encoding: str = ""
+    engine: str = ""
+    bytes_out: int = 0
+    seconds: float = 0.0
+    images_per_s: float = 0.0
+    files: list[str] = dataclasses.field(default_factory=list)
+    fetched: list[str] = dataclasses.field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    dry_run: bool = False
+
+
+class _Picture(NamedTuple):
+    """A picture's place in its set: batch file and row in it, from 0."""
+
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+    labels: Sequence[int]
+    batch: int
+    row: int
+
+
+def output_files(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST)) -> list[Path]:
+    """The files that the set *name* becomes in the folder *out*."""
+    names = [file for split in splits for file in (f"{split}.rec", f"{split}.idx", _list_name(name, split))]
+    names += [_CLASSES, *([_COARSE_CLASSES] if name == CIFAR100 else [])]
+    return [Path(out, file) for file in names]
+
+
+def check_output(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST), *, force: bool) -> None:
+    """Raise OutputError when *out* cannot be made or, without *force*, holds a file that would be written."""
+    out = Path(out)
+    there = next(folder for folder in (out, *out.parents) if os.path.lexists(folder))
+    if not there.is_dir():
+        raise OutputError(f"{there}: is not a folder", hint="name a folder to write to")
+    if there == out:
+        refuse_existing(output_files(name, out, splits), force=force)
+
+
+def import_set(
+    name: str,
+    out: PathLike,
+    source: Source,
+    params: ImportParams | None = None,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> ImportSummary:
+    """Write the set *name*, read from *source*, to the folder *out*, which is made if need be.
+
+    Ids and keys count from 0 in each split. Nothing appears under a final name before everything is written. A dry
+    run reads the source and writes nothing; only then *source* may be None.
+    Raises InputError for the source, OutputError.
+    """
+    started = time.monotonic()
+    out = Path(out)
+    params = params or (Cifar100Params() if name == CIFAR100 else ImportParams())
+    splits = list(source) if isinstance(source, Mapping) else list(SETS[name].images)
+    check_output(name, out, splits, force=force)
+    summary = ImportSummary(name, SETS[name].title, os.fspath(out), encoding=params.encoding, dry_run=dry_run)
+    summary.files = [os.fspath(file) for file in output_files(name, out, splits)]
+    summary.images = {split: SETS[name].images[split] for split in splits}
+    if source is None:
+        assert dry_run
+        return summary
+    dataset = read_set(name, source)
+    summary.source = ", ".join(_named(source))
+    summary.version, summary.classes = dataset.version, len(dataset.classes)
+    summary.warnings = list(_warnings(dataset, summary.images))
+    summary.images = dataset.images()
+    if not dry_run:
+        engine = load_engine("auto")
+        summary.engine = engine.name
+        with _folder(out):
+            summary.bytes_out = _write(name, out, dataset, params, engine, force=force, progress=progress)
+    summary.seconds = round(time.monotonic() - started, 3)
+    summary.images_per_s = round(sum(summary.images.values()) / max(summary.seconds, 1e-9), 1)
+    return summary
+
+
+def read_set(name: str, source: PathLike | Mapping[str, IdxPair]) -> Dataset:
+    """The set *name*, in whatever shape it has at *source*. Raises InputError, also for a split without pictures."""
+    if name == MNIST:
+        dataset = read_mnist(source if isinstance(source, Mapping) else find_mnist(source))
+    else:
+        assert not isinstance(source, Mapping)
+        dataset = read_cifar(name, source)
+    for split, count in dataset.images().items():
+        if not count:
+            raise InputError(f"{', '.join(_named(source))}: holds no {split} pictures", hint="is it the right one?")
+    return dataset
+
+
+def _named(source: PathLike | Mapping[str, IdxPair]) -> list[str]:
+    if isinstance(source, Mapping):
+        return [os.fspath(pair.images) for pair in source.values()]
+    return [os.fspath(source)]
+
+
+def _warnings(dataset: Dataset, published: Mapping[str, int]) -> Iterator[str]:
+    for split, count in dataset.images().items():
+        if count != published[split]:
+            yield f"the {split} split holds {count:,} pictures, that of the published set {published[split]:,}"
+
+
+def _list_name(name: str, split: str) -> str:
+    return _LISTS.get((name, split), f"{split}.lst")
+
+
+@contextlib.contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """Make *out* and the folders above it; those that were made go again when the block fails."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # somebody else's file stands there by now
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
+def _write(
+    name: str,
+    out: Path,
+    dataset: Dataset,
+    params: ImportParams,
+    engine: Engine,
+    *,
+    force: bool,
+    progress: Progress | None,
+) -> int:
+    """Write everything aside, then rename; the bytes of the ``.rec`` files."""
+    written, size, total = 0, 0, sum(dataset.images().values())
+    with contextlib.ExitStack() as stack:
+        texts = []
+        for split, batches in dataset.splits.items():
+            writer = stack.enter_context(RecordWriter(out / f"{split}.rec", force=force))
+            texts.append(stack.enter_context(AsideFile(out / _list_name(name, split), force=force)))
+            for id_, picture in enumerate(_pictures(batches)):
+                label = _label(picture.labels, params)
+                content = engine.encode(picture.pixels, params.encoding, quality=params.quality, png_level=PNG_LEVEL)
+                writer.write(encode_image_record(IRHeader(0, label, id_), content), key=id_)
+                labels = _list_labels(name, split, picture, label)
+                texts[-1].write(list_line(id_, labels, f"{split}/{id_:05d}{params.encoding}").encode())
+                written += 1
+                if progress and written % _REPORT_EVERY == 0:
+                    progress(written, written / total)
+            size += writer.offset
+        for file, names in ((_CLASSES, dataset.classes), (_COARSE_CLASSES, dataset.coarse_classes)):
+            if names:
+                texts.append(stack.enter_context(AsideFile(out / file, force=force)))
+                texts[-1].write("".join(f"{name}\n" for name in names).encode())
+        for text in texts:
+            text.finish()  # a full disk shows here, while everything can still be given up
+    return size
+
+
+def _pictures(batches: Iterable[Batch]) -> Iterator[_Picture]:
+    for number, batch in enumerate(batches):
+        for row, labels in enumerate(batch.labels.tolist()):
+            yield _Picture(np.ascontiguousarray(batch.pixels[row]), labels, number, row)
+
+
+def _label(labels: Sequence[int], params: ImportParams) -> float | list[float]:
+    """What a record holds: the class, or as ``label`` says."""
+    asked = getattr(params, "label", FINE)
+    if asked == BOTH:
+        return [float(label) for label in labels]
+    return float(labels[1 if asked == COARSE else 0])
+
+
+def _list_labels(name: str, split: str, picture: _Picture, label: float | list[float]) -> Sequence[float]:
+    """The labels on a line of the list: those of the record, of CIFAR-10 four as MXNet's manual has them.
+
+    There they are class, batch file, row in it, and 0 for the training set or 1 for the test set.
+
+    Source: MXNet's manual, "Loading Data": ``path_imglist="data/cifar/image.lst", label_width="4"``.
+    """
+    if name == CIFAR10:
+        return picture.labels[0], picture.batch, picture.row, float(split == TEST)
+    return label if isinstance(label, list) else [label]

@@ -1,0 +1,74 @@
+"""MNIST as it is handed round: four IDX files, compressed by gzip or not, under two spellings of their names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from im2rec.datasets.model import Batch, Dataset, check_labels
+from im2rec.datasets.table import MNIST, SETS, TEST, TRAIN
+from im2rec.errors import IdxFormatError, InputError
+from im2rec.format.idxfile import Bytes, decompressed, read_images, read_labels
+from im2rec.storage.paths import InputFile, PathLike, check_folder, with_path
+
+_STEMS = {TRAIN: "train", TEST: "t10k"}
+_KINDS = ("images{}idx3-ubyte", "labels{}idx1-ubyte")
+_FOLDERS = ("", "MNIST/raw", "raw")  # torchvision keeps them in the second
+
+
+class IdxPair(NamedTuple):
+    """The two files of a split."""
+
+    images: PathLike
+    labels: PathLike
+
+
+def find_mnist(folder: PathLike) -> dict[str, IdxPair]:
+    """The files of both splits in *folder*, or in ``MNIST/raw`` below it. Raises InputError for one that is missing."""
+    check_folder(folder)
+    places = [Path(folder, inner) for inner in _FOLDERS]
+    place = next((place for place in places if _find(place, TRAIN, _KINDS[0])), places[0])
+    pairs = {}
+    for split, stem in _STEMS.items():
+        found = [_find(place, split, kind) for kind in _KINDS]
+        for path, kind in zip(found, _KINDS, strict=True):
+            if path is None:
+                name = f"{stem}-{kind.format('-')}"
+                raise InputError(f"{os.fspath(folder)}: holds no {name}, nor {name}.gz", hint="name it with --images")
+        pairs[split] = IdxPair(*filter(None, found))
+    return pairs
+
+
+def read_mnist(pairs: Mapping[str, IdxPair]) -> Dataset:
+    """The pictures, uint8 (count, rows, columns, 1), and digits of *pairs*, which holds the files of each split.
+
+    Raises InputError, for a damaged file IdxFormatError with its path.
+    """
+    digits = list(SETS[MNIST].classes)
+    splits = {}
+    for split, pair in pairs.items():
+        images, labels = _read(pair.images, images=True), _read(pair.labels, images=False)
+        if len(images) != len(labels):
+            problem = f"{os.fspath(pair.labels)}: expected {len(images)} labels, one for each image of "
+            raise InputError(f"{problem}{os.fspath(pair.images)}, found {len(labels)}")
+        check_labels(labels, len(digits), os.fspath(pair.labels), "digit")
+        splits[split] = [Batch(images[..., None], labels[:, None])]
+    return Dataset("IDX files", splits, digits)
+
+
+def _find(folder: Path, split: str, kind: str) -> Path | None:
+    names = [f"{_STEMS[split]}-{kind.format(sign)}{suffix}" for sign in "-." for suffix in ("", ".gz")]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _read(path: PathLike, *, images: bool) -> Bytes:
+    file = InputFile(path)
+    try:
+        data = decompressed(file.read_at(0, file.size))
+        return read_images(data) if images else read_labels(data)
+    except IdxFormatError as error:
+        raise with_path(error, path) from None
+    finally:
+        file.close()

@@ -1,0 +1,476 @@
+"""Fetching from servers of every kind: good ones, and those that break off, stall, lie or change their minds."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import json
+import random
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dataset_helpers import BINARY10, PYTHON10, tarred
+from helpers import message_of
+from picture_helpers import im2rec, names_in
+
+from im2rec.datasets import download
+from im2rec.datasets.download import MOST_ANSWERS, FetchOptions, fetch, fetch_set, missing
+from im2rec.datasets.table import SETS, KnownSet, RemoteFile
+from im2rec.errors import InputError, OutputError, ParameterError
+
+CONTENT = random.Random(1).randbytes(300_000)
+FILE = RemoteFile("some.tar.gz", len(CONTENT), hashlib.md5(CONTENT).hexdigest())
+QUICK = FetchOptions(timeout_s=10.0, pause_s=0.0)
+OR_ELSE = "or name a server with --mirror, or files with --from)"
+Behaviour = Callable[["Handler"], None]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers as the server's behaviour says; every request is kept."""
+
+    server: Server
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers["Range"]))
+        with contextlib.suppress(ConnectionError):
+            self.server.behaviour(self)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    @property
+    def start(self) -> int:
+        """Where the range that is asked for starts."""
+        return int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+
+    def answer(self, code: int, body: bytes, **headers: object) -> None:
+        self.send_response(code)
+        for name, value in {"Content_Length": len(body), **headers}.items():
+            if value is not None:
+                self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def part(self, content: bytes, *, most: int | None = None) -> None:
+        """The range of *content* that is asked for; the connection ends after *most* bytes of it."""
+        start = self.start
+        if start >= len(content):
+            self.answer(416, b"", Content_Range=f"bytes */{len(content)}")
+            return
+        length = len(content) - start
+        said = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        self.answer(206 if start else 200, content[start:][:most], Content_Length=length, **said)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A server on this machine; not an HTTPServer, which asks the network for its name."""
+
+    daemon_threads = True
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behaviour = behaviour
+        self.asked: list[tuple[str, str | None]] = []
+        self.stop = threading.Event()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/"
+
+    @property
+    def ranges(self) -> list[str | None]:
+        return [asked for _, asked in self.asked]
+
+
+@contextlib.contextmanager
+def serving(behaviour: Behaviour) -> Iterator[Server]:
+    with Server(behaviour) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.stop.set()  # who stalls, ends
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+def good(handler: Handler) -> None:
+    handler.part(CONTENT)
+
+
+def in_turn(*behaviours: Behaviour) -> Behaviour:
+    """Each of *behaviours* for one request, then the last."""
+
+    def behave(handler: Handler) -> None:
+        behaviours[min(len(handler.server.asked), len(behaviours)) - 1](handler)
+
+    return behave
+
+
+def check(folder: Path) -> None:
+    """Only the right file is there."""
+    assert [FILE.name] == names_in(folder)
+    assert CONTENT == (folder / FILE.name).read_bytes()
+
+
+# Servers that do what they should.
+
+
+def test_a_file_is_fetched_once_and_then_found(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "cache"
+    with serving(good) as server:
+        for _ in range(2):
+            assert folder / FILE.name == fetch(FILE, server.address.rstrip("/"), folder, QUICK)
+        assert [(f"/{FILE.name}", None)] == server.asked
+    check(folder)
+
+
+def test_progress_counts_the_bytes_that_are_there(tmp_path: Path) -> None:
+    files = (FILE, RemoteFile("other", 5, hashlib.md5(b"other").hexdigest()))
+    contents = {f"/{FILE.name}": CONTENT, "/other": b"other"}
+    seen: list[tuple[int, float]] = []
+    with serving(lambda handler: handler.part(contents[handler.path])) as server:
+        known = KnownSet("Some", server.address, files, {})
+        assert [file.name for file in files] == [file.name for file in missing(known, tmp_path)]
+        paths = fetch_set(known, tmp_path, QUICK, progress=lambda *words: seen.append(words))
+
+    assert [tmp_path / file.name for file in files] == paths
+    assert [] == missing(known, tmp_path)
+    assert sorted(seen) == seen
+    assert (300_005, 1.0) == seen[-1]
+
+
+def test_a_mirror_is_asked_instead(tmp_path: Path) -> None:
+    with serving(good) as server:
+        known = KnownSet("Some", "http://127.0.0.1:9/", (FILE,), {})
+        fetch_set(known, tmp_path, FetchOptions(mirror=f"{server.address}deep/er/"))
+        assert [(f"/deep/er/{FILE.name}", None)] == server.asked
+    with pytest.raises(ParameterError, match="--mirror file:///x: must start with http:// or https://"):
+        FetchOptions(mirror="file:///x")
+
+
+# Going on.
+
+
+@pytest.mark.parametrize("there", [0, 1, 65_535, 65_536, 65_537, 150_000, len(CONTENT) - 1, len(CONTENT)])
+def test_it_goes_on_behind_what_is_there(tmp_path: Path, there: int) -> None:
+    (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[:there])
+    with serving(good) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert {0: [None], len(CONTENT): []}.get(there, [f"bytes={there}-"]) == server.ranges
+    check(tmp_path)
+
+
+@pytest.mark.parametrize("each", [20_000, 65_536, 100_000, 299_999])
+def test_a_server_that_breaks_off_again_and_again_is_asked_again(tmp_path: Path, each: int) -> None:
+    with serving(lambda handler: handler.part(CONTENT, most=each)) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert [None, *(f"bytes={at}-" for at in range(each, len(CONTENT), each))] == server.ranges
+    check(tmp_path)
+
+
+def test_a_server_that_gives_little_at_a_time_is_not_asked_for_ever(tmp_path: Path) -> None:
+    with serving(lambda handler: handler.part(CONTENT, most=10)) as server:
+        said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
+        assert MOST_ANSWERS == len(server.asked)
+    assert (
+        f"{server.address}{FILE.name}: cannot be fetched: the server ends after 200 of 300,000 bytes "
+        f"(try again, it goes on behind 200 bytes; {OR_ELSE}"
+    ) == said
+    assert CONTENT[:200] == (tmp_path / f"{FILE.name}.part").read_bytes()
+
+    with serving(good) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert ["bytes=200-"] == server.ranges
+    check(tmp_path)
+
+
+@pytest.mark.parametrize("there", [1, 70_000])
+def test_a_server_without_ranges_sends_all_of_it_again(tmp_path: Path, there: int) -> None:
+    (tmp_path / f"{FILE.name}.part").write_bytes(b"?" * there)
+    with serving(lambda handler: handler.answer(200, CONTENT)) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert 1 == len(server.asked)
+    check(tmp_path)
+
+
+def test_another_range_than_was_asked_for_is_not_taken(tmp_path: Path) -> None:
+    def wrong(handler: Handler) -> None:
+        handler.answer(206, CONTENT[7:], Content_Range=f"bytes 7-{len(CONTENT) - 1}/{len(CONTENT)}")
+
+    def unsaid(handler: Handler) -> None:
+        handler.answer(206, CONTENT)
+
+    for first in (wrong, unsaid):
+        (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[:1000])
+        with serving(in_turn(first, good)) as server:
+            fetch(FILE, server.address, tmp_path, QUICK)
+            assert ["bytes=1000-", None] == server.ranges
+        check(tmp_path)
+        (tmp_path / FILE.name).unlink()
+
+
+def test_a_piece_longer_than_the_servers_file_is_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[:2000])
+    with serving(in_turn(lambda handler: handler.part(b"short"), good)) as server:  # 416
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert ["bytes=2000-", None] == server.ranges
+    check(tmp_path)
+
+
+@pytest.mark.parametrize("there", [b"?" * 1000, b"?" * len(CONTENT), CONTENT + b"more"])
+def test_pieces_of_another_file_are_found_by_the_sum_and_all_is_fetched_anew(tmp_path: Path, there: bytes) -> None:
+    (tmp_path / f"{FILE.name}.part").write_bytes(there)
+    with serving(good) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert server.ranges[-1] is None
+    check(tmp_path)
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_anew(tmp_path: Path) -> None:
+    (tmp_path / FILE.name).write_bytes(b"?" + CONTENT[1:])
+    with serving(good) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+    check(tmp_path)
+
+
+# Servers that do not.
+
+
+def test_a_wrong_file_is_told_by_both_sums_and_removed(tmp_path: Path) -> None:
+    other = CONTENT[::-1]
+    with serving(lambda handler: handler.part(other)) as server:
+        said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
+        assert [None] == server.ranges
+    found = hashlib.md5(other).hexdigest()
+    assert (
+        f"{server.address}{FILE.name}: expected the MD5 sum {FILE.md5}, found {found} "
+        f"(it was removed: try again, {OR_ELSE}"
+    ) == said
+    assert b"" == (tmp_path / f"{FILE.name}.part").read_bytes()
+    with serving(good) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert [None] == server.ranges
+    check(tmp_path)
+
+
+def test_no_more_is_taken_than_the_file_has(tmp_path: Path) -> None:
+    def endless(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while not handler.server.stop.is_set():
+            handler.wfile.write(bytes(65_536))
+
+    with serving(endless) as server:
+        assert "expected the MD5 sum" in message_of(fetch, FILE, server.address, tmp_path, QUICK)
+
+
+@pytest.mark.parametrize("said", [10, 10**12, None, "much", -5])
+def test_a_length_that_lies_does_no_harm(tmp_path: Path, said: object) -> None:
+    def lying(handler: Handler) -> None:
+        start = handler.start
+        ranges = {"Content_Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"} if start else {}
+        handler.answer(206 if start else 200, CONTENT[start:], Content_Length=said, **ranges)
+
+    with serving(in_turn(lying, good)) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+    check(tmp_path)
+
+
+def stalling(handler: Handler) -> None:
+    """Some of the file, then nothing."""
+    handler.answer(200, CONTENT[:1000], Content_Length=len(CONTENT))
+    handler.wfile.flush()
+    handler.server.stop.wait(30)
+
+
+def test_a_server_that_stalls_is_left_with_what_it_gave_and_asked_again(tmp_path: Path) -> None:
+    with serving(in_turn(stalling, good)) as server:
+        fetch(FILE, server.address, tmp_path, FetchOptions(timeout_s=0.2, pause_s=0))
+        assert [None, "bytes=1000-"] == server.ranges
+    check(tmp_path)
+
+
+def test_a_server_that_never_answers_is_an_error_in_time(tmp_path: Path) -> None:
+    with serving(lambda handler: handler.server.stop.wait(30)) as server:
+        said = message_of(fetch, FILE, server.address, tmp_path, FetchOptions(timeout_s=0.1, pause_s=0))
+        assert 3 == len(server.asked)
+    assert f"{server.address}{FILE.name}: cannot be fetched: timed out (try again; {OR_ELSE}" == said
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with serving(good) as server:
+        address = server.address
+    said = message_of(fetch, FILE, address, tmp_path, QUICK)
+
+    assert said.startswith(f"{address}{FILE.name}: cannot be fetched: ")
+    assert said.endswith(f" (try again; {OR_ELSE}")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(("code", "times"), [(404, 1), (403, 1), (500, 3), (503, 3), (429, 3)])
+def test_an_answer_without_a_file_is_told(tmp_path: Path, code: int, times: int) -> None:
+    with serving(lambda handler: handler.answer(code, b"<html>")) as server:
+        said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
+        assert times == len(server.asked)
+    assert said.startswith(f"{server.address}{FILE.name}: cannot be fetched: the server answers {code} ")
+
+
+@pytest.mark.parametrize("code", [500, 503, 429, 408])
+def test_an_answer_that_may_pass_is_asked_for_again(tmp_path: Path, code: int) -> None:
+    with serving(in_turn(lambda handler: handler.answer(code, b""), good)) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert 2 == len(server.asked)
+    check(tmp_path)
+
+
+def test_a_page_in_place_of_a_file_is_not_taken_for_its_start(tmp_path: Path) -> None:
+    page = b"<html>please log in</html>"
+    with serving(lambda handler: handler.answer(200, page)) as server:
+        said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
+    assert "the server ends after 26 of 300,000 bytes" in said
+    with serving(good) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert ["bytes=26-", None] == server.ranges
+    check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x" * 70_000]
+)
+def test_what_is_no_http_is_an_error_of_ours(tmp_path: Path, line: bytes) -> None:
+    with serving(lambda handler: handler.wfile.write(line) and None) as server, pytest.raises(InputError) as caught:
+        fetch(FILE, server.address, tmp_path, QUICK)
+    assert "cannot be fetched: " in str(caught.value)
+
+
+def test_chunks_that_break_off_are_kept(tmp_path: Path) -> None:
+    def chunked(handler: Handler) -> None:
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"%x\r\n" % 5000 + CONTENT[:5000] + b"\r\n" + b"%x\r\n" % 5000 + CONTENT[5000:5100])
+
+    with serving(in_turn(chunked, good)) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+        assert [None, "bytes=5100-"] == server.ranges
+    check(tmp_path)
+
+
+def test_a_redirection_is_followed_and_one_in_a_circle_ends(tmp_path: Path) -> None:
+    def moved(handler: Handler) -> None:
+        if handler.path == "/there":
+            handler.part(CONTENT)
+        else:
+            handler.answer(302, b"", Location="/there")
+
+    with serving(moved) as server:
+        fetch(FILE, server.address, tmp_path, QUICK)
+    check(tmp_path)
+    (tmp_path / FILE.name).unlink()
+    with serving(lambda handler: handler.answer(302, b"", Location=handler.path)) as server:
+        assert "cannot be fetched" in message_of(fetch, FILE, server.address, tmp_path, QUICK)
+
+
+# The command.
+
+
+def test_the_command_goes_on_where_an_earlier_one_broke_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = tarred(PYTHON10)
+    file = RemoteFile("small.tar.gz", len(content), hashlib.md5(content).hexdigest())
+    monkeypatch.setitem(SETS, "cifar10", KnownSet("CIFAR-10", "http://127.0.0.1:9/", (file,), {"train": 25, "test": 4}))
+    monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "MOST_FRUITLESS", 1)
+    words = ["import", "cifar10", tmp_path / "out", "--download", "--mirror"]
+    with serving(
+        in_turn(lambda handler: handler.part(content, most=9000), lambda handler: handler.answer(500, b""))
+    ) as server:
+        monkeypatch.setattr(download.time, "sleep", lambda _: None)
+        broken = im2rec(*words, server.address)
+    with serving(lambda handler: handler.part(content)) as server:
+        done = im2rec(*words, server.address)
+        assert ["bytes=9000-"] == server.ranges
+
+    assert (4, 1, True) == (broken.code, broken.err.count("\n"), "it goes on behind 9,000 bytes" in broken.err)
+    assert (0, "", True) == (done.code, done.err, "  fetched    small.tar.gz\n" in done.out)
+    assert (["cifar10"], ["small.tar.gz"]) == (names_in(tmp_path / "cache"), names_in(tmp_path / "cache" / "cifar10"))
+
+
+@pytest.mark.parametrize("version", ["python", "binary"])
+def test_the_command_fetches_the_version_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    contents = {"python.tar.gz": tarred(PYTHON10), "binary.tar.gz": tarred(BINARY10)}
+    python, binary = (RemoteFile(name, len(data), hashlib.md5(data).hexdigest()) for name, data in contents.items())
+    monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "cache"))
+    with serving(lambda handler: handler.part(contents[handler.path.strip("/")])) as server:
+        known = KnownSet("CIFAR-10", server.address, (python,), {"train": 25, "test": 4}, (), (binary,))
+        monkeypatch.setitem(SETS, "cifar10", known)
+        done = [im2rec("import", "cifar10", tmp_path / n, "--download", "--json", f"version={version}") for n in "ab"]
+        assert [(f"/{version}.tar.gz", None)] == server.asked
+
+    assert [(0, ""), (0, "")] == [(code, err) for code, _, err in done]
+    first, second = (json.loads(out) for _, out, _ in done)
+    assert ([f"{version}.tar.gz"], []) == (first["fetched"], second["fetched"])
+    assert {"python": "Python version", "binary": "binary version"}[version] == first["version"] == second["version"]
+    assert [f"{version}.tar.gz"] == names_in(tmp_path / "cache" / "cifar10")
+
+
+# The folder.
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    with serving(good) as server:
+        with pytest.raises(OutputError, match="cannot be written: "):
+            fetch(FILE, server.address, tmp_path / "f", QUICK)
+        assert [] == server.asked
+
+
+def test_a_full_disk_is_no_fault_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def full(self: Path, mode: str = "r", *words: object, **more: object) -> object:
+        if mode == "r+b":
+            raise OSError(28, "No space left on device")
+        return real(self, mode, *words, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", full)
+    with serving(good) as server:
+        with pytest.raises(OutputError, match="cannot be written: no space left on device"):
+            fetch(FILE, server.address, tmp_path, QUICK)
+        assert 1 == len(server.asked)
+
+
+def test_an_interrupt_keeps_what_has_come(tmp_path: Path) -> None:
+    def interrupt(size: int) -> None:
+        if size > 100_000:
+            raise KeyboardInterrupt
+
+    with serving(good) as server:
+        with pytest.raises(KeyboardInterrupt):
+            fetch(FILE, server.address, tmp_path, QUICK, progress=interrupt)
+        there = (tmp_path / f"{FILE.name}.part").read_bytes()
+        assert len(there) > 100_000
+        assert CONTENT.startswith(there)
+        fetch(FILE, server.address, tmp_path, QUICK)
+    check(tmp_path)
+
+
+def test_pauses_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(download.time, "sleep", slept.append)
+    with serving(lambda handler: handler.answer(500, b"")) as server, pytest.raises(InputError):
+        fetch(FILE, server.address, tmp_path)
+    assert [0.5, 0.5] == slept
