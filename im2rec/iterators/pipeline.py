@@ -101,5 +101,5 @@ class _Line(Generic[J, P, R]):
 
 
 def piece_size(items: int, workers: int, least: int = 8) -> int:
-    """How many of *items* make a piece: two pieces for each of *workers*, so that they end together; but none tiny."""
-    return max(least, -(-items // (2 * workers)))
+    """How many of *items* make a piece: one for each of *workers*, who have later batches' to go on with; none tiny."""
+    return max(least, -(-items // workers))
