@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import CountingSource, image_payload, message_of, part, write_rec
-from picture_helpers import PROC, Ran, a_list_of_pictures, encoded, im2rec, names_in, started, texture, until
+from picture_helpers import PROC, Ran, a_list_of_pictures, encoded, held_pipe, im2rec, names_in, started, texture
 
 from im2rec.build.make_list import ListOptions, walk_folder
 from im2rec.errors import OutputError
@@ -66,12 +66,14 @@ def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
 
 @PROC
 def test_a_closed_terminal_ends_a_run_and_leaves_nothing(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path, 1600)
+    listed, root = a_list_of_pictures(tmp_path, 40)
     (tmp_path / "out").mkdir()
-    process = started("pack", listed, root, tmp_path / "out" / "o.rec", "resize=300", "--workers", "1")
-    until(lambda: names_in(tmp_path / "out"), "nothing is written aside")
-    process.send_signal(signal.SIGHUP)
-    _, err = process.communicate()
+    (root / "20.jpg").unlink()
+    with held_pipe(root / "20.jpg") as pipe:  # the run cannot end before
+        process = started("pack", listed, root, tmp_path / "out" / "o.rec", "resize=16", "--workers", "1")
+        pipe.wait_for_reader()
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate()
 
     assert 143 == process.returncode, err
     assert [] == names_in(tmp_path / "out")
