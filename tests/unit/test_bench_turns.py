@@ -85,7 +85,8 @@ def rec(tmp_path: Path) -> Path:
 def peers(rec: Path, pythons: dict[str, str], **given: Any) -> list[Peer]:
     with iterator(rec, **given) as it:
         rate, found = take_turns(it, ours, pythons, seconds=0.05)
-    assert (150.0, 10) == (rate.median, rate.repetitions)
+    assert 150.0 == rate.median
+    assert rate.repetitions in range(2, 11, 2)  # two a round, and fewer rounds where the machine is busy
     return found
 
 
