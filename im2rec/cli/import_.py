@@ -75,7 +75,9 @@ def command(
     pairs = _pairs(name, files)
     if (source is not None) + download + bool(pairs) != 1:
         by_files = ", --images and --labels" if name == MNIST else ""
-        raise ParameterError(f"expected one of --from{by_files} or --download", hint=f"for one: {EXAMPLE}")
+        raise ParameterError(
+            f"expected one of --from{by_files} or --download", hint=f"im2rec import {name} {out} --download"
+        )
     if mirror is not None and not download:
         raise ParameterError("--mirror is for --download", hint="add --download")
     known = _published(name, params, download=download)

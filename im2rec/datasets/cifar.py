@@ -25,7 +25,7 @@ from im2rec.datasets.model import Batch, Bytes, Dataset, check_labels
 from im2rec.datasets.pickled import load_pickle
 from im2rec.datasets.table import CIFAR10, CIFAR100, SETS, TEST, TRAIN
 from im2rec.errors import InputError
-from im2rec.storage.paths import PathLike
+from im2rec.storage.paths import PathLike, reading
 
 SIDE, CHANNELS = 32, 3
 PIXELS = CHANNELS * SIDE * SIDE
@@ -110,8 +110,9 @@ def _place(source: PathLike, versions: Sequence[Version]) -> Path:
     """*source* itself, or the first folder or archive in it that usually holds the files."""
     source = Path(source)
     names = [*(version.folder for version in versions), *(version.archive for version in versions)]
-    if source.is_dir() and not any((source / version.files[0]).is_file() for version in versions):
-        return next((source / name for name in names if (source / name).exists()), source)
+    with reading(source):
+        if source.is_dir() and not any((source / version.files[0]).is_file() for version in versions):
+            return next((source / name for name in names if (source / name).exists()), source)
     return source
 
 

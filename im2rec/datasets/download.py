@@ -115,7 +115,8 @@ def md5_of(path: Path) -> str:
 
 
 def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+    with writing(path):
+        return path.is_file() and path.stat().st_size == size
 
 
 class _Download:

@@ -77,9 +77,12 @@ def output_files(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST)
 def check_output(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST), *, force: bool) -> None:
     """Raise OutputError when *out* cannot be made or, without *force*, holds a file that would be written."""
     out = Path(out)
-    there = next(folder for folder in (out, *out.parents) if os.path.lexists(folder))
-    if not there.is_dir():
-        raise OutputError(f"{there}: is not a folder", hint="name a folder to write to")
+    with writing(out):
+        there = next(folder for folder in (out, *out.parents) if os.path.lexists(folder))
+        if not there.is_dir():
+            raise OutputError(f"{there}: is not a folder", hint="name a folder to write to")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"{out}: cannot be written: permission denied", hint="name another folder")
     if there == out:
         refuse_existing(output_files(name, out, splits), force=force)
 
@@ -122,7 +125,8 @@ def import_set(
         with _folder(out):
             summary.bytes_out = _write(name, out, dataset, params, engine, force=force, progress=progress)
     summary.seconds = round(time.monotonic() - started, 3)
-    summary.images_per_s = round(sum(summary.images.values()) / max(summary.seconds, 1e-9), 1)
+    written = 0 if dry_run else sum(summary.images.values())
+    summary.images_per_s = round(written / max(summary.seconds, 1e-9), 1)
     return summary
 
 
@@ -158,8 +162,8 @@ def _list_name(name: str, split: str) -> str:
 @contextlib.contextmanager
 def _folder(out: Path) -> Iterator[None]:
     """Make *out* and the folders above it; those that were made go again when the block fails."""
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     with writing(out):
+        made = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
     try:
         yield

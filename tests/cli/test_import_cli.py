@@ -236,7 +236,7 @@ def test_an_output_that_is_there_is_refused_before_anything_is_fetched(here: Pat
 
 # Errors.
 
-ONE = "expected one of --from or --download (for one: im2rec import cifar10 data/cifar --download)"
+ONE = "expected one of --from or --download (im2rec import cifar10 out --download)"
 ARCHIVE = "(name its folder, or its archive cifar-10-python.tar.gz)"
 THE_OTHER = "(fetch the other, or read this one with --from)"
 NOT_READ = "which no set of pictures needs, and is not read (do not trust this file)"
