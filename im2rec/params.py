@@ -202,6 +202,8 @@ def _read_str(value: Any) -> str:
 def _read_tuple(value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
         value = [part for part in value.strip("()[] ").split(",") if part.strip()]
+    elif isinstance(value, numbers.Integral):  # one number is a shape too, as in words
+        value = (value,)
     return tuple(_read_int(part) for part in value)
 
 

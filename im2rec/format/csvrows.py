@@ -79,4 +79,5 @@ def _hint(row: bytes, cells: list[bytes], words: int) -> str:
         return "write numbers without quotes"
     if len(cells) == 1 and (b";" in row or b" " in row):
         return "separate numbers by commas"
-    return "remove the line if it is a header" if words == len(cells) else "write numbers only"
+    is_header = words == len(cells) and any(cell[:1].isalpha() for cell in cells)
+    return "remove the line if it is a header" if is_header else "write numbers only"

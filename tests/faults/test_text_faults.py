@@ -35,7 +35,7 @@ CSV_LINES = {
     b"1,2,": "expected 3 numbers, found 2 (data_shape says how many a line has)",
     b"1,2,3,,": "expected a number in column 4, found nothing (write numbers only)",
     b"1,2,3,4": "expected 3 numbers, found 4 (data_shape says how many a line has)",
-    b",": "expected a number in column 1, found nothing (remove the line if it is a header)",
+    b",": "expected a number in column 1, found nothing (write numbers only)",
     b"1;2;3": "expected a number in column 1, found '1;2;3' (separate numbers by commas)",
     b"1 2 3": "expected a number in column 1, found '1 2 3' (separate numbers by commas)",
     b"1,2 3,4": "expected a number in column 2, found '2 3' (write numbers only)",

@@ -221,7 +221,7 @@ def test_labels_must_be_as_many_as_rows(seven: Path, count: int) -> None:
         ({"label_shape": "(0,)"}, "label_shape=0 must be 1 or more numbers, each 1 or more"),
         ({"data_shape": (2**40, 2**40)}, "data_shape=1099511627776,1099511627776 must make fewer than 2^63 numbers"),
         ({"dtype": "uint8"}, "dtype=uint8 must be float32, float64, int32 or int64 (Type of data and labels."),
-        ({"batch_size": 0}, "batch_size=0 must be 1 or more (Rows of a batch.)"),
+        ({"batch_size": 0}, "batch_size=0 must be 1 to 2147483647 (Rows of a batch.)"),
         ({"num_parts": 2, "part_index": 2}, "part_index=2 must be 0 to 1 with num_parts=2"),
         ({"round_batch": 0, "last_batch": "pad"}, "last_batch=pad must be keep or discard with round_batch=0"),
         ({"data_csv": ";"}, "data_csv=; must name a file"),

@@ -182,8 +182,8 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 REFUSED = {
-    "batch_size=0": "batch_size=0 must be 1 or more (Rows of a batch.)",
-    "batch_size=-1": "batch_size=-1 must be 1 or more (Rows of a batch.)",
+    "batch_size=0": "batch_size=0 must be 1 to 2147483647 (Rows of a batch.)",
+    "batch_size=-1": "batch_size=-1 must be 1 to 2147483647 (Rows of a batch.)",
     "batch_size=1e1": "batch_size=1e1 must be an integer",
     "batch_size=ten": "batch_size=ten must be an integer",
     "data_shape=3,28": "data_shape=3,28 must be channels, height and width, each 1 or more",
@@ -197,7 +197,7 @@ REFUSED = {
     "label_width=0": "label_width=0 must be 1 or more (Labels of a record; auto: as many as the first one has."
     " Longer vectors give their first ones.)",
     "label_width=some": "label_width=some must be an integer",
-    "num_parts=0": "num_parts=0 must be 1 or more (In how many parts the data is read, by as many processes.)",
+    "num_parts=0": "num_parts=0 must be 1 to 1048576 (In how many parts the data is read, by as many processes.)",
     "part_index=1": "part_index=1 must be 0 with num_parts=1",
     "part_index=4 num_parts=4": "part_index=4 must be 0 to 3 with num_parts=4",
     "part_index=-1": "part_index=-1 must be 0 or more (The part to read, from 0.)",
@@ -277,7 +277,7 @@ def test_a_contradiction_is_one_however_it_is_spelled() -> None:
 def test_a_value_of_the_wrong_type_is_refused() -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"batch_size": 2.5}, "batch_size=2.5 must be an integer"),
-        ({"data_shape": 28}, "data_shape=28 must be integers joined by commas"),
+        ({"data_shape": 28}, "data_shape=28 must be channels, height and width, each 1 or more"),
         ({"rand_crop": None}, "rand_crop=None must be 0 or 1"),
         ({"mean_r": [1]}, "mean_r=[1] must be a number"),
         ({"path_imgrec": None}, "path_imgrec=None must be text"),
@@ -297,7 +297,7 @@ def test_positional_arguments_are_a_type_error() -> None:
 
 
 def test_wrong_parameters_are_refused_before_any_file_is_opened() -> None:
-    assert "batch_size=0 must be 1 or more (Rows of a batch.)" == message_of(
+    assert "batch_size=0 must be 1 to 2147483647 (Rows of a batch.)" == message_of(
         ImageRecordIter, path_imgrec="gone.rec", data_shape="3,8,8", batch_size=0
     )
 

@@ -115,11 +115,15 @@ NOT_CONVERTED: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": 2.5}, "batch_size=2.5 must be an integer"),
     ({"batch_size": float("inf")}, "batch_size=inf must be an integer"),
     ({"batch_size": [1]}, "batch_size=[1] must be an integer"),
-    ({"batch_size": 1, "data_shape": 5}, "data_shape=5 must be integers joined by commas"),
+    ({"batch_size": 1, "data_shape": 5.5}, "data_shape=5.5 must be integers joined by commas"),
     ({"batch_size": 1, "encoding": 5}, "encoding=5 must be text"),
     ({"batch_size": 1, "rand_crop": None}, "rand_crop=None must be 0 or 1"),
     ({"batch_size": 1, "ratio": [0.5]}, "ratio=[0.5] must be a number"),
 ]
+
+
+def test_one_number_is_a_shape_too() -> None:
+    assert (5,) == Some(batch_size=1, data_shape=5).data_shape == Some(batch_size=1, data_shape="5").data_shape
 
 
 def test_a_value_of_the_wrong_type_is_refused() -> None:
