@@ -95,6 +95,8 @@ def _told(error: BaseException, words: list[str]) -> tuple[int, str]:
         # Files are dealt with where they are opened: what is left is the result on a full disk, or too little of
         # something to start workers with.
         return code, f"the system refuses: {reason(error)} (make room, or try --workers 1)"
+    if isinstance(error, MemoryError):
+        return code, "there is not enough memory (lower batch_size, or what is made ahead)"
     first = str(error).partition("\n")[0]
     return code, f"internal error: {type(error).__name__}: {first} (please report it, with the output of --debug)"
 

@@ -120,8 +120,8 @@ def _run(
             summary = run(it, epochs=epochs, max_batches=max_batches, sink=sinks.add, progress=progress)
         sinks.finish(summary)
     summary.written = ", ".join(sinks.names)
-    if not len(it):
-        console.warn([f"no batch: {it.count} records are fewer than batch_size={it.batch_size}"])
+    if not (len(it) if dry_run else summary.batches):
+        console.warn([f"no batch: of {it.count} records this part has fewer than batch_size={it.batch_size}"])
     return summary
 
 

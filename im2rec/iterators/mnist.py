@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import zlib
@@ -20,7 +21,7 @@ from im2rec.iterators.order import Order, Rows
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.shared_params import DISCARD, MXNET, OURS, check_part, policy_of, shared
 from im2rec.params import check, from_mapping, param
-from im2rec.storage.paths import read_file, reading
+from im2rec.storage.paths import InputFile
 
 DTYPES = ("float32", "float16")
 _SCALE = np.float32(1 / 256)
@@ -99,9 +100,11 @@ class MNISTIter(OrderedIterator[Rows]):
         count = len(self._images)
         super().__init__(self._params, Order(count, self._params), self._fingerprint_of())
         self._fixed = _order_of_mxnet(count, self._params) if self._params.rng == MXNET else None
-        if not len(self):
-            here = count if self._fixed is None else len(self._fixed)
-            problem = f"batch_size={self.batch_size} leaves no whole batch of {here} pictures"
+        if not len(self) and self._params.policy == DISCARD:
+            part = (
+                f" in part {self._params.part_index} of {self._params.num_parts}" if self._params.num_parts > 1 else ""
+            )
+            problem = f"batch_size={self.batch_size} leaves no whole batch of {count} pictures{part}"
             raise ParameterError(problem, hint="lower it, or set last_batch=pad")
         if not self._params.silent:
             shape, shuffle = list(self.provide_data[0].shape), int(self._params.shuffle)
@@ -117,6 +120,8 @@ class MNISTIter(OrderedIterator[Rows]):
         if images != labels:
             problem = f"{self._params.image} holds {images} pictures, {self._params.label} {labels} labels"
             raise InputError(problem, hint="name two files of one set")
+        if not images:
+            raise InputError(f"{self._params.image}: holds no pictures", hint="name another file")
 
     def _fingerprint_of(self) -> state.Fingerprint:
         checksums = {"image": zlib.crc32(self._images.data), "label": zlib.crc32(self._labels.data)}
@@ -163,8 +168,8 @@ class MNISTIter(OrderedIterator[Rows]):
 
 
 def _read(path: str, parse: Callable[[bytes], Bytes]) -> Bytes:
-    with reading(path):
-        content = read_file(path)
+    with contextlib.closing(InputFile(path)) as file:
+        content = file.read_at(0, file.size)
     try:
         return parse(decompressed(content))
     except IdxFormatError as error:

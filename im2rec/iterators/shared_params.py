@@ -14,6 +14,8 @@ from im2rec.params import param
 
 PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
 OURS, MXNET = "im2rec", "mxnet"
+MOST_PARTS = 1 << 20
+_MOST_ROWS = (1 << 31) - 1
 _ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
 
 
@@ -58,11 +60,16 @@ class OrderParams(Protocol):
 
 
 _SHARED: dict[str, dict[str, Any]] = {
-    "num_parts": {"default": 1, "doc": "In how many parts the data is read, by as many processes.", "low": 1},
+    "num_parts": {
+        "default": 1,
+        "doc": "In how many parts the data is read, by as many processes.",
+        "low": 1,
+        "high": MOST_PARTS,
+    },
     "part_index": {"default": 0, "doc": "The part to read, from 0.", "low": 0},
     "data_name": {"default": "data", "doc": "Name in provide_data."},
     "label_name": {"default": "softmax_label", "doc": "Name in provide_label."},
-    "batch_size": {"doc": "Rows of a batch.", "low": 1},
+    "batch_size": {"doc": "Rows of a batch.", "low": 1, "high": _MOST_ROWS},
     "round_batch": {
         "default": None,
         "doc": "1 means last_batch=pad, 0 means last_batch=keep.",

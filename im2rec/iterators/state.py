@@ -10,9 +10,10 @@ from typing import Any
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.order import Split
-from im2rec.iterators.shared_params import MXNET, OURS, ROLL_OVER
+from im2rec.iterators.shared_params import MOST_PARTS, MXNET, OURS, ROLL_OVER
 
 VERSION = 1
+_MOST_EPOCHS, _MOST_ROWS = 1 << 31, 1 << 31
 _NO_STATE = "the state is not one that state_dict() gave"
 _HINT = "make the iterator with the parameters and files of the one that gave the state"
 
@@ -88,9 +89,11 @@ def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> 
     try:
         epoch = int(state["epoch"])
         splits = tuple(Split(int(parts), int(delivered)) for parts, delivered in state["splits"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ParameterError(_NO_STATE) from None
-    if epoch < 0 or any(parts < 1 or delivered < 0 for parts, delivered in splits):
+    most = fingerprint.records + _MOST_ROWS  # the last batch may be longer than what is left
+    right = all(1 <= parts <= MOST_PARTS and 0 <= delivered <= most for parts, delivered in splits)
+    if not right or not 0 <= epoch <= _MOST_EPOCHS:
         raise ParameterError(_NO_STATE)
     if splits and splits[-1].parts != num_parts:
         if fingerprint.parameters["last_batch"] == ROLL_OVER:

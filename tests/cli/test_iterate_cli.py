@@ -534,11 +534,15 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         2,
         "batch_size is given twice: 4 and 3 (give it once)",
     ),
-    "a value out of range": (["some.rec", "batch_size=0"], 2, "batch_size=0 must be 1 or more (Rows of a batch.)"),
+    "a value out of range": (
+        ["some.rec", "batch_size=0"],
+        2,
+        "batch_size=0 must be 1 to 2147483647 (Rows of a batch.)",
+    ),
     "an option out of range": (
         ["some.rec", "--batch-size", "0"],
         2,
-        "batch_size=0 must be 1 or more (Rows of a batch.)",
+        "batch_size=0 must be 1 to 2147483647 (Rows of a batch.)",
     ),
     "a shape of one number": (
         ["some.rec", "--data-shape", "224"],

@@ -97,6 +97,14 @@ def test_keys_are_those_of_the_kind() -> None:
         assert all(len(line) <= 80 for line in listed.out.splitlines())
 
 
+def test_no_batch_is_told_of_only_when_there_was_none() -> None:
+    words = ["batch_size=100", "last_batch=roll_over", "--epochs", "2", "-q"]
+    assert "" == im2rec("iterate", *WORDS["csv"], *words).err
+
+    none = im2rec("iterate", *WORDS["csv"], "batch_size=5", "num_parts=2", "last_batch=discard", "-q")
+    assert (0, "warning: no batch: of 7 records this part has fewer than batch_size=5\n") == (none.code, none.err)
+
+
 WRONG: dict[str, tuple[list[str], int, str]] = {
     "a file that is missing": (
         ["none.csv", "--kind", "csv", "data_shape=3"],
@@ -127,6 +135,11 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         [*WORDS["csv"], "flat=1"],
         2,
         "unknown key 'flat' (the nearest known key is 'last_batch')",
+    ),
+    "more rows than there can be": (
+        [*WORDS["csv"], "batch_size=99999999999999999999"],
+        2,
+        "batch_size=99999999999999999999 must be 1 to 2147483647 (Rows of a batch.)",
     ),
     "two files": (
         ["rows.csv", "rows.csv", "--kind", "csv", "data_shape=3"],

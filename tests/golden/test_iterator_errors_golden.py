@@ -77,7 +77,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     21: (
         "num_parts 0",
         ParameterError,
-        "num_parts=0 must be 1 or more (In how many parts the data is read, by as many processes.)",
+        "num_parts=0 must be 1 to 1048576 (In how many parts the data is read, by as many processes.)",
     ),
     22: (
         "inter_method 7",

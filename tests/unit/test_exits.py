@@ -107,6 +107,8 @@ def test_an_error_that_is_not_ours_is_one_line_too(capsys: pytest.CaptureFixture
 
     assert (1, expected) == said(capsys, raising(ZeroDivisionError("first\nsecond")))
     assert 1 == said(capsys, raising(ZeroDivisionError()))[0]
+    memory = "im2rec: there is not enough memory (lower batch_size, or what is made ahead)\n"
+    assert (1, memory) == said(capsys, raising(MemoryError("Unable to allocate 7 TiB")))
 
 
 def test_a_traceback_comes_with_debug_only(capsys: pytest.CaptureFixture[str]) -> None:

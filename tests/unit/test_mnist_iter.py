@@ -206,6 +206,21 @@ def test_files_that_are_not_what_they_should_be_are_named(folder: Path) -> None:
         assert isinstance(caught.value, InputError)
 
 
+def test_files_without_a_picture_and_what_are_no_files_are_refused(folder: Path) -> None:
+    assert "/dev/null: is not a regular file (name a file)" == message_of(iterator, image="/dev/null")
+    (folder / "train-images-idx3-ubyte").write_bytes(idx_images(PIXELS[:0]))
+    (folder / "train-labels-idx1-ubyte").write_bytes(idx_labels(LABELS[:0]))
+    assert "./train-images-idx3-ubyte: holds no pictures (name another file)" == message_of(iterator, last_batch="pad")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_part_that_is_too_small_is_named_and_one_that_is_empty_has_no_batch() -> None:
+    few = "batch_size=5 leaves no whole batch of 23 pictures in part 0 of 9 (lower it, or set last_batch=pad)"
+    assert few == message_of(iterator, num_parts=9)
+    with iterator(num_parts=30, part_index=29, last_batch="pad", equal_batches=0) as it:
+        assert [] == list(it)
+
+
 @pytest.mark.usefixtures("folder")
 def test_parameters_that_do_not_fit_are_refused() -> None:
     assert "batch_size=24 leaves no whole batch" in message_of(iterator, batch_size=24)

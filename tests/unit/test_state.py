@@ -429,6 +429,11 @@ RUBBISH: list[dict[str, Any]] = [
     {"epoch": -1},
     {"epoch": "x"},
     {"epoch": None},
+    {"epoch": 10**30},
+    {"splits": [[10**18, 3]]},
+    {"splits": [[10**18, 0], [2, 1]]},
+    {"splits": [[1, float("inf")]]},
+    {"splits": [[1, 10**30]]},
 ]
 
 
