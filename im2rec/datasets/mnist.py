@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from im2rec.datasets.model import Batch, Dataset, check_labels
 from im2rec.datasets.table import MNIST, SETS, TEST, TRAIN
-from im2rec.errors import IdxFormatError, InputError
-from im2rec.format.idxfile import Bytes, decompressed, read_images, read_labels
-from im2rec.storage.paths import InputFile, PathLike, check_folder, with_path
+from im2rec.errors import InputError
+from im2rec.format.idxfile import read_images, read_labels
+from im2rec.storage.idx import read_idx
+from im2rec.storage.paths import PathLike, check_folder
 
 _STEMS = {TRAIN: "train", TEST: "t10k"}
 _KINDS = ("images{}idx3-ubyte", "labels{}idx1-ubyte")
@@ -49,7 +50,7 @@ def read_mnist(pairs: Mapping[str, IdxPair]) -> Dataset:
     digits = list(SETS[MNIST].classes)
     splits = {}
     for split, pair in pairs.items():
-        images, labels = _read(pair.images, images=True), _read(pair.labels, images=False)
+        images, labels = read_idx(pair.images, read_images), read_idx(pair.labels, read_labels)
         if len(images) != len(labels):
             problem = f"{os.fspath(pair.labels)}: expected {len(images)} labels, one for each image of "
             raise InputError(f"{problem}{os.fspath(pair.images)}, found {len(labels)}")
@@ -61,14 +62,3 @@ def read_mnist(pairs: Mapping[str, IdxPair]) -> Dataset:
 def _find(folder: Path, split: str, kind: str) -> Path | None:
     names = [f"{_STEMS[split]}-{kind.format(sign)}{suffix}" for sign in "-." for suffix in ("", ".gz")]
     return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def _read(path: PathLike, *, images: bool) -> Bytes:
-    file = InputFile(path)
-    try:
-        data = decompressed(file.read_at(0, file.size))
-        return read_images(data) if images else read_labels(data)
-    except IdxFormatError as error:
-        raise with_path(error, path) from None
-    finally:
-        file.close()

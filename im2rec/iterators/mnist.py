@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import zlib
-from collections.abc import Callable, Generator
-from pathlib import Path
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 
 from im2rec.augment.mersenne import Mersenne
-from im2rec.errors import IdxFormatError, InputError, ParameterError
-from im2rec.format.idxfile import Bytes, decompressed, read_images, read_labels
+from im2rec.errors import InputError, ParameterError
+from im2rec.format.idxfile import read_images, read_labels
 from im2rec.iterators import state
 from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.order import Order, Rows
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.shared_params import DISCARD, MXNET, OURS, check_part, policy_of, shared
 from im2rec.params import check, from_mapping, param
-from im2rec.storage.paths import InputFile
+from im2rec.storage.idx import read_idx
 
 DTYPES = ("float32", "float16")
 _SCALE = np.float32(1 / 256)
@@ -94,17 +92,16 @@ class MNISTIter(OrderedIterator[Rows]):
         if args:
             raise TypeError("MNISTIter takes keyword arguments only")
         self._params = from_mapping(MNISTParams, params)
-        self._images = _read(self._params.image, read_images)
-        self._labels = _read(self._params.label, read_labels)
+        self._images = read_idx(self._params.image, read_images)
+        self._labels = read_idx(self._params.label, read_labels)
         self._check_counts()
         count = len(self._images)
         super().__init__(self._params, Order(count, self._params), self._fingerprint_of())
         self._fixed = _order_of_mxnet(count, self._params) if self._params.rng == MXNET else None
         if not len(self) and self._params.policy == DISCARD:
-            part = (
-                f" in part {self._params.part_index} of {self._params.num_parts}" if self._params.num_parts > 1 else ""
-            )
-            problem = f"batch_size={self.batch_size} leaves no whole batch of {count} pictures{part}"
+            problem = f"batch_size={self.batch_size} leaves no whole batch of {count} pictures"
+            if self._params.num_parts > 1:
+                problem += f" in part {self._params.part_index} of {self._params.num_parts}"
             raise ParameterError(problem, hint="lower it, or set last_batch=pad")
         if not self._params.silent:
             shape, shuffle = list(self.provide_data[0].shape), int(self._params.shuffle)
@@ -165,16 +162,6 @@ class MNISTIter(OrderedIterator[Rows]):
 
     def _close(self) -> None:
         self._images, self._labels = self._images[:0], self._labels[:0]
-
-
-def _read(path: str, parse: Callable[[bytes], Bytes]) -> Bytes:
-    with contextlib.closing(InputFile(path)) as file:
-        content = file.read_at(0, file.size)
-    try:
-        return parse(decompressed(content))
-    except IdxFormatError as error:
-        error.path = Path(path)
-        raise
 
 
 def _order_of_mxnet(count: int, params: MNISTParams) -> np.ndarray[Any, np.dtype[np.int64]]:
