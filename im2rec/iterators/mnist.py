@@ -17,7 +17,7 @@ from im2rec.iterators import state
 from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.order import Order, Rows
 from im2rec.iterators.ordered import OrderedIterator
-from im2rec.iterators.shared_params import DISCARD, MXNET, OURS, check_part, policy_of, shared
+from im2rec.iterators.shared_params import DISCARD, MXNET, OURS, WholeOrder, check_part, policy_of, shared
 from im2rec.params import check, from_mapping, param
 from im2rec.storage.idx import read_idx
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MNISTParams:
+class MNISTParams(WholeOrder):
     """All parameters of MNISTIter, in the order of the reference's groups."""
 
     image: str = param("./train-images-idx3-ubyte", doc="The IDX file of pictures, gzipped or not.")
@@ -63,16 +63,6 @@ class MNISTParams:
     def policy(self) -> str:
         """What happens to the last batch; with nothing said it is left out, as by the reference."""
         return policy_of(self.last_batch, self.round_batch, DISCARD)
-
-    @property
-    def scope(self) -> str:
-        """One order of the whole data."""
-        return "all"
-
-    @property
-    def shuffle_chunk_seed(self) -> int:
-        """There are no pieces."""
-        return 0
 
 
 class MNISTIter(OrderedIterator[Rows]):

@@ -15,7 +15,7 @@ from im2rec.params import param
 PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
 OURS, MXNET = "im2rec", "mxnet"
 MOST_PARTS = 1 << 20
-_MOST_ROWS = (1 << 31) - 1
+MOST_ROWS = (1 << 31) - 1
 _ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
 
 
@@ -59,6 +59,20 @@ class OrderParams(Protocol):
         """What the orders of pieces follow from besides."""
 
 
+class WholeOrder:
+    """What an order asks for besides, of iterators with one order of the whole data."""
+
+    @property
+    def scope(self) -> str:
+        """One order of the whole data."""
+        return "all"
+
+    @property
+    def shuffle_chunk_seed(self) -> int:
+        """There are no pieces."""
+        return 0
+
+
 _SHARED: dict[str, dict[str, Any]] = {
     "num_parts": {
         "default": 1,
@@ -69,7 +83,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "part_index": {"default": 0, "doc": "The part to read, from 0.", "low": 0},
     "data_name": {"default": "data", "doc": "Name in provide_data."},
     "label_name": {"default": "softmax_label", "doc": "Name in provide_label."},
-    "batch_size": {"doc": "Rows of a batch.", "low": 1, "high": _MOST_ROWS},
+    "batch_size": {"doc": "Rows of a batch.", "low": 1, "high": MOST_ROWS},
     "round_batch": {
         "default": None,
         "doc": "1 means last_batch=pad, 0 means last_batch=keep.",

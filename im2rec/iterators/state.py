@@ -10,10 +10,10 @@ from typing import Any
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.order import Split
-from im2rec.iterators.shared_params import MOST_PARTS, MXNET, OURS, ROLL_OVER
+from im2rec.iterators.shared_params import MOST_PARTS, MOST_ROWS, MXNET, OURS, ROLL_OVER
 
 VERSION = 1
-_MOST_EPOCHS, _MOST_ROWS = 1 << 31, 1 << 31
+_MOST_EPOCHS = 1 << 31
 _NO_STATE = "the state is not one that state_dict() gave"
 _HINT = "make the iterator with the parameters and files of the one that gave the state"
 
@@ -91,7 +91,7 @@ def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> 
         splits = tuple(Split(int(parts), int(delivered)) for parts, delivered in state["splits"])
     except (KeyError, TypeError, ValueError, OverflowError):
         raise ParameterError(_NO_STATE) from None
-    most = fingerprint.records + _MOST_ROWS  # the last batch may be longer than what is left
+    most = fingerprint.records + MOST_ROWS  # the last batch may be longer than what is left
     right = all(1 <= parts <= MOST_PARTS and 0 <= delivered <= most for parts, delivered in splits)
     if not right or not 0 <= epoch <= _MOST_EPOCHS:
         raise ParameterError(_NO_STATE)

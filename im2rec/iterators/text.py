@@ -42,7 +42,6 @@ class TextIterator(OrderedIterator[Made[T]]):
     ) -> None:
         for notice in notices(params):
             _LOG.warning(notice)
-        self._text_params = params
         self._rows, self._labels = _opened(params, *source), None
         try:
             if getattr(params, labels[0]) is not None:
@@ -58,37 +57,38 @@ class TextIterator(OrderedIterator[Made[T]]):
     def _check_counts(self, source: str, label_source: str) -> None:
         assert self._labels is not None
         if len(self._rows) != len(self._labels):
-            params = self._text_params
+            params = self.params
             problem = f"{getattr(params, source)} holds {len(self._rows)} rows, {getattr(params, label_source)}"
             raise InputError(f"{problem} {len(self._labels)} labels", hint="give one line of labels for each row")
 
     def _fingerprint_of(self, source: str, label_source: str) -> state.Fingerprint:
         checksums = {source: self._rows.checksum, label_source: self._labels.checksum if self._labels else 0}
-        deciding = state.deciding(self._text_params, (source, label_source)) | {"dtype": self._dtype.name}
+        deciding = state.deciding(self.params, (source, label_source)) | {"dtype": self._dtype.name}
         return state.Fingerprint(source, deciding, len(self._rows), self._rows.sizes, checksums)
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        return np.dtype(self._text_params.dtype or "float32")
+        dtype: np.dtype[Any] = np.dtype(self.params.data_dtype)
+        return dtype
 
     @property
     def _label_row(self) -> tuple[int, ...]:
         """The shape of the label of one row, () for one number."""
-        shape = self._text_params.label_shape
+        shape = self.params.label_shape
         return () if self._labels is None or math.prod(shape) == 1 else shape
 
     @property
     def provide_data(self) -> list[DataDesc]:
         """Name, shape, dtype and layout of ``data``."""
-        shape = self._text_params.data_shape
+        shape = self.params.data_shape
         layout = _LAYOUTS.get(len(shape))
-        return [DataDesc(self._text_params.data_name, (self.batch_size, *shape), self._dtype.type, layout)]
+        return [DataDesc(self.params.data_name, (self.batch_size, *shape), self._dtype.type, layout)]
 
     @property
     def provide_label(self) -> list[DataDesc]:
         """Name, shape and dtype of ``label``."""
         shape = (self.batch_size, *self._label_row)
-        return [DataDesc(self._text_params.label_name, shape, self._dtype.type)]
+        return [DataDesc(self.params.label_name, shape, self._dtype.type)]
 
     def _index(self, rows: Rows) -> npt.NDArray[np.uint64]:
         """The numbers of the rows, from 0, over all files."""

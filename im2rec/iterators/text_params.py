@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from im2rec.errors import ParameterError
-from im2rec.iterators.shared_params import PAD, check_part, policy_of, shared
+from im2rec.iterators.shared_params import PAD, WholeOrder, check_part, policy_of, shared
 from im2rec.params import check, param
 
 FLOAT32 = "float32"
@@ -20,8 +20,12 @@ _LAST_ROWS = (
 _AT_ONCE = "Has no effect here: rows are read in blocks, not in batches."
 
 
-class _FileOrder:
-    """What an order asks for besides, where rows keep the order of their files."""
+class _FileOrder(WholeOrder):
+    """What both iterators have in common: rows keep the order of their files."""
+
+    round_batch: bool | None
+    last_batch: str | None
+    dtype: str | None
 
     @property
     def shuffle(self) -> bool:
@@ -29,19 +33,19 @@ class _FileOrder:
         return False
 
     @property
-    def scope(self) -> str:
-        """One order of the whole data."""
-        return "all"
-
-    @property
     def seed(self) -> int:
         """Nothing is drawn."""
         return 0
 
     @property
-    def shuffle_chunk_seed(self) -> int:
-        """Nothing is drawn."""
-        return 0
+    def policy(self) -> str:
+        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        return policy_of(self.last_batch, self.round_batch, PAD)
+
+    @property
+    def data_dtype(self) -> str:
+        """The name of the type of data and labels."""
+        return self.dtype or FLOAT32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,16 +85,6 @@ class CSVParams(_FileOrder):
         _check_shape("label_shape", self.label_shape)
         check_part(self)
         _ = self.policy  # raises for words that contradict each other
-
-    @property
-    def policy(self) -> str:
-        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
-        return policy_of(self.last_batch, self.round_batch, PAD)
-
-    @property
-    def data_dtype(self) -> str:
-        """The name of the type of data and labels."""
-        return self.dtype or FLOAT32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,11 +126,6 @@ class LibSVMParams(_FileOrder):
             raise ParameterError("label_shape=1 must be 2 or more with label_libsvm")
         check_part(self)
         _ = self.policy
-
-    @property
-    def policy(self) -> str:
-        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
-        return policy_of(self.last_batch, self.round_batch, PAD)
 
 
 def notices(params: CSVParams | LibSVMParams) -> list[str]:

@@ -12,7 +12,7 @@ from im2rec.storage.paths import InputFile, PathLike, with_path
 
 
 def read_idx(path: PathLike, parse: Callable[[bytes], Bytes]) -> Bytes:
-    """What *parse*, one of :mod:`im2rec.format.idxfile`, makes of the file *path*. Raises InputError, IdxFormatError."""
+    """What *parse*, of :mod:`im2rec.format.idxfile`, makes of the file *path*. Raises InputError, IdxFormatError."""
     with contextlib.closing(InputFile(path)) as file:
         content = file.read_at(0, file.size)
     try:
