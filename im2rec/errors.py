@@ -78,7 +78,7 @@ class IdxFormatError(InputError):
 
     def where(self) -> str:
         """*path*, when it is known."""
-        return "" if self.path is None else os.fspath(self.path)
+        return _joined({"": self.path})
 
 
 class ImageError(Im2RecError):

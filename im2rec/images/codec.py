@@ -95,8 +95,15 @@ def image_info(content: bytes) -> ImageInfo:
 
     Raises ImageError when there is no picture, or its header is not in *content*.
     """
-    kind = sniff(content)
-    return (_jpeg_info(content) if kind == "JPEG" else None) or _info_by_pillow(content, kind)
+    return _info(content, sniff(content))
+
+
+def _info(content: bytes, kind: str) -> ImageInfo:
+    found = _jpeg_info(content) if kind == "JPEG" else None
+    if found is not None:
+        return found
+    with _pillow(content) as picture:
+        return ImageInfo(kind, picture.height, picture.width, len(picture.getbands()))
 
 
 def _jpeg_info(content: bytes) -> ImageInfo | None:
@@ -108,11 +115,6 @@ def _jpeg_info(content: bytes) -> ImageInfo | None:
     except (ValueError, KeyError):  # said of a header that is cut short
         return None
     return ImageInfo("JPEG", height, width, _JPEG_CHANNELS.get(space, 3))
-
-
-def _info_by_pillow(content: bytes, kind: str) -> ImageInfo:
-    with _pillow(content) as picture:
-        return ImageInfo(kind, picture.height, picture.width, len(picture.getbands()))
 
 
 def decode(
@@ -154,7 +156,7 @@ def _decoded(content: bytes, color: int, at_least: tuple[int, int] | None, max_p
     if kind == "BMP" and color != GREY and (view := bmp_view(content, max_pixels)) is not None:
         return Decoded(view if reuse else np.ascontiguousarray(view))
     if kind == "JPEG" and _simplejpeg:
-        _, height, width, channels = _jpeg_info(content) or _info_by_pillow(content, "JPEG")
+        _, height, width, channels = _info(content, kind)
         _check_pixels((width, height), max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
         buffer = scratch("decoded", height * width * (1 if is_grey else 3)) if reuse and at_least is None else None
