@@ -10,7 +10,7 @@ An epoch that goes on with another number of parts shares out what is left: see 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from im2rec.iterators.blocks import BlockOrder
 from im2rec.iterators.permutation import Permutation, Positions
 from im2rec.iterators.shared_params import DISCARD, KEEP, ROLL_OVER, OrderParams
 
+T = TypeVar("T")
 Places = npt.NDArray[Any]
 _AT_ONCE = 4096  # places whose records are computed together: a batch of them would take a third as long
 _ORDER = 0x6F72646572  # "order": keeps the permutation's hashes apart from those of the draws
@@ -133,10 +134,7 @@ class Order:
 
     def _kept_sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
         """As :meth:`_sequence`; the last two are kept, as an epoch asks for its own with every batch."""
-        if (epoch, parts) not in self._kept:
-            self._kept = dict(list(self._kept.items())[-1:])
-            self._kept[epoch, parts] = self._sequence(epoch, parts)
-        return self._kept[epoch, parts]
+        return _kept(self._kept, (epoch, parts), lambda: self._sequence(epoch, parts))
 
     def _sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
         """All records in the order of *epoch*, when it began with so many *parts*."""
@@ -243,11 +241,12 @@ class Epoch:
 
     def _piece(self, epoch: int, number: int) -> Positions:
         """The records at ``_AT_ONCE`` of the part's own places; the last two pieces are kept."""
-        if (epoch, number) not in self._pieces:
+
+        def piece() -> Positions:
             own = np.arange(number * _AT_ONCE, min((number + 1) * _AT_ONCE, self._length))
-            self._pieces = dict(list(self._pieces.items())[-1:])
-            self._pieces[epoch, number] = self._sequence(epoch, self.sharing.place(self._params.part_index, own))
-        return self._pieces[epoch, number]
+            return self._sequence(epoch, self.sharing.place(self._params.part_index, own))
+
+        return _kept(self._pieces, (epoch, number), piece)
 
     def delivered(self, batches: int) -> int:
         """How many of its places the part has delivered after so many *batches*."""
@@ -260,6 +259,15 @@ def batches_of(epoch: int, params: OrderParams, *, shortest: int, longest: int) 
     if params.policy == ROLL_OVER:
         return _ceil((epoch + 1) * longest, size) - _ceil(epoch * longest, size)
     return shortest // size if params.policy == DISCARD else _ceil(longest, size)
+
+
+def _kept(cache: dict[tuple[int, int], T], key: tuple[int, int], make: Callable[[], T]) -> T:
+    """What *make* gives for *key*; the last two are kept, as neighbours ask for the same."""
+    if key not in cache:
+        for old in list(cache)[:-1]:
+            del cache[old]
+        cache[key] = make()
+    return cache[key]
 
 
 def _ceil(number: int, by: int) -> int:
