@@ -17,6 +17,7 @@ TEXT_HEIGHT = 30  # two lines below it
 MARGIN = 8
 _PAPER, _INK, _FAINT, _ALARM = "#ffffff", "#202020", "#d8d8d8", "#c02020"
 _FONT_PIXELS = 12
+_LABELS = 3  # shown of a vector
 
 
 class Tile(NamedTuple):
@@ -25,6 +26,11 @@ class Tile(NamedTuple):
     picture: Image.Image | None
     reason: str
     lines: tuple[str, str]
+
+
+def label_text(labels: Sequence[float]) -> str:
+    """The first *labels*, as far as there is room."""
+    return " ".join(f"{label:g}" for label in labels[:_LABELS]) + (" ..." if len(labels) > _LABELS else "")
 
 
 def fitted(height_width_3: Pixels) -> Image.Image:

@@ -9,7 +9,7 @@ from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, decode_image_record
 from im2rec.format.recordio import read_record
 from im2rec.images.codec import COLOR, decode
-from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted
+from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, label_text
 from im2rec.inspection.pictures import sample
 from im2rec.storage.opening import check_kind
 from im2rec.storage.paths import AsideFile, InputFile, PathLike
@@ -45,8 +45,7 @@ def tile(record: ImageRecord) -> Tile:
     """What the sheet shows for *record*; a picture that cannot be decoded is shown as such."""
     header, content = record
     labels = [header.label] if header.flag == 0 else list(header.label)
-    text = " ".join(f"{label:g}" for label in labels[:3]) + (" ..." if len(labels) > 3 else "")
-    lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {text}")
+    lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {label_text(labels)}")
     try:
         height_width_3 = decode(content, COLOR, at_least=(CELL, CELL)).pixels
     except ImageError as error:

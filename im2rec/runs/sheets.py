@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from im2rec.images.sheet import Tile, draw_sheet, fitted
+from im2rec.images.sheet import Tile, draw_sheet, fitted, label_text
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.storage.paths import AsideFile, writing
@@ -35,7 +35,6 @@ class SheetFolder:
         assert batch.label is not None
         assert batch.index is not None
         labels = batch.label[0][row].reshape(-1).tolist()
-        text = " ".join(f"{label:g}" for label in labels[:3]) + (" ..." if len(labels) > 3 else "")
         filler = row >= len(batch.data[0]) - (batch.pad or 0)
-        lines = (f"id {batch.index[row]}" + (" (filler)" if filler else ""), f"label {text}")
+        lines = (f"id {batch.index[row]}" + (" (filler)" if filler else ""), f"label {label_text(labels)}")
         return Tile(fitted(self._it.augmenter.shown(batch.data[0][row])), "", lines)
