@@ -32,6 +32,12 @@ class Size(NamedTuple):
     width: int
     height: int
 
+    @classmethod
+    def of(cls, image: Image) -> Size:
+        """The size of *image*."""
+        height, width = image.shape[:2]
+        return cls(width, height)
+
 
 class Step(Protocol):
     """One thing that is done to a picture, uint8 (height, width, channels) in RGB order."""

@@ -37,8 +37,12 @@ class Arrays(NamedTuple):
 
 def new_arrays(rows: int, label_width: int, data: npt.NDArray[Any]) -> Arrays:
     """Arrays for *rows* pictures that go into *data*; labels and ids are zero."""
-    label = (rows,) if label_width == 1 else (rows, label_width)
-    return Arrays(data, np.zeros(label, np.float32), np.zeros(rows, np.uint64))
+    return Arrays(data, np.zeros(label_shape(rows, label_width), np.float32), np.zeros(rows, np.uint64))
+
+
+def label_shape(rows: int, label_width: int) -> tuple[int, ...]:
+    """(rows,), or with more than one label (rows, width)."""
+    return (rows,) if label_width == 1 else (rows, label_width)
 
 
 class Wanted(NamedTuple):
@@ -100,7 +104,7 @@ class Loader:
         try:
             arrays.label[row] = self._label(record)
             image, cut = self.decoded(content, reuse=True)
-            plan = plan or self.plan(_size(image), self.draws(epoch, ordinal))
+            plan = plan or self.plan(Size.of(image), self.draws(epoch, ordinal))
             self._augmenter.write(image, plan, arrays.data[row])
         except ImageError as error:
             bad = bad_picture(error)
@@ -139,8 +143,3 @@ def bad_picture(error: ImageError) -> BadRecordError:
     # Most problems are said of a picture; some name it, or say that there is none.
     problem = error.problem if error.problem.startswith(("the picture", "holds no")) else f"the picture {error.problem}"
     return BadRecordError(problem, reason=error.reason, hint=error.hint)
-
-
-def _size(image: Image) -> Size:
-    height, width = image.shape[:2]
-    return Size(width, height)

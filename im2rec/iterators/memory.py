@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.iterators.loader import Arrays
+from im2rec.iterators.loader import Arrays, label_shape
 
 Block = npt.NDArray[np.uint8]
 _ALIGNED = 4096  # arrays begin where a page does
@@ -25,8 +25,7 @@ class BatchLayout:
 
     def __init__(self, shape: tuple[int, ...], dtype: str, label_width: int) -> None:
         rows = shape[0]
-        label = (rows,) if label_width == 1 else (rows, label_width)
-        self._arrays = ((shape, dtype), (label, "float32"), ((rows,), "uint64"))
+        self._arrays = ((shape, dtype), (label_shape(rows, label_width), "float32"), ((rows,), "uint64"))
         sizes = [math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in self._arrays]
         self._starts = np.cumsum([0, *(-(-size // _ALIGNED) * _ALIGNED for size in sizes)]).tolist()
         self._sizes = sizes

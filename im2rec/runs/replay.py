@@ -83,7 +83,7 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
     draws = RecordedDraws(it.loader.draws(epoch, ordinal))
     try:
         image, _ = it.loader.decoded(record.content)
-        plan = it.loader.plan(Size(image.shape[1], image.shape[0]), draws)
+        plan = it.loader.plan(Size.of(image), draws)
     except ImageError as error:
         raise place.named(bad_picture(error), record.header.id) from None
     arrays = new_arrays(
