@@ -99,6 +99,12 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(**values)
 
 
+def changed(params: Any, names: Iterable[str]) -> list[str]:
+    """Those of *names* that have another value than their default."""
+    defaults = {field.name: field.default for field in dataclasses.fields(params)}
+    return [name for name in names if getattr(params, name) != defaults[name]]
+
+
 def rows(kind: type[Any]) -> list[Row]:
     """The parameters of *kind*, in order of declaration, as the documentation shows them."""
     return [

@@ -12,7 +12,6 @@ from im2rec.format.decimals import Array
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.text import Made, TextIterator
 from im2rec.iterators.text_params import CSVParams
-from im2rec.params import from_mapping
 
 
 class CSVIter(TextIterator[Array]):
@@ -36,9 +35,7 @@ class CSVIter(TextIterator[Array]):
     """
 
     def __init__(self, *args: object, **params: Any) -> None:
-        if args:
-            raise TypeError("CSVIter takes keyword arguments only")
-        self._params = from_mapping(CSVParams, params)
+        self._params = self._given(CSVParams, args, params)
         dtype, shapes = self._params.data_dtype, (self._params.data_shape, self._params.label_shape)
         data, label = (
             CSVRows(math.prod(shape), dtype, name)

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import weakref
 import zlib
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,13 @@ from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.blocks import mixing
 from im2rec.iterators.feed import Feed, Made, close_up
 from im2rec.iterators.labels import load_labels
-from im2rec.iterators.loader import Flaw, Loader
+from im2rec.iterators.loader import Flaw, Loader, label_shape
 from im2rec.iterators.mean_picture import mean_picture
 from im2rec.iterators.notices import notices
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.params import RAISE, ImageRecordParams
 from im2rec.iterators.records import Records
 from im2rec.iterators.shared_params import KEEP, ROLL_OVER
-from im2rec.params import from_mapping
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,9 +70,7 @@ class ImageRecordIter(OrderedIterator[Made]):
     _dtype: str | None = None
 
     def __init__(self, *args: object, **params: Any) -> None:
-        if args:
-            raise TypeError(f"{type(self).__name__} takes keyword arguments only")
-        self._params = self._read(params)
+        self._params = self._read(self._given(ImageRecordParams, args, params))
         self.skipped: list[BadRecordError] = []
         self.truncated: list[BadRecordError] = []
         self._seen_bad: set[tuple[str, int | None]] = set()
@@ -114,8 +111,7 @@ class ImageRecordIter(OrderedIterator[Made]):
         """What makes pictures of pictures."""
         return self._augmenter
 
-    def _read(self, values: Mapping[str, Any]) -> ImageRecordParams:
-        params = from_mapping(ImageRecordParams, values)
+    def _read(self, params: ImageRecordParams) -> ImageRecordParams:
         if self._dtype is not None:
             if params.dtype not in (None, self._dtype):
                 _LOG.warning("%s: dtype=%s has no effect", type(self).__name__, params.dtype)
@@ -174,8 +170,7 @@ class ImageRecordIter(OrderedIterator[Made]):
     @property
     def provide_label(self) -> list[DataDesc]:
         """Name, shape and dtype of ``label``."""
-        width, size = self._labels.width, self._params.batch_size
-        return [DataDesc(self._params.label_name, (size,) if width == 1 else (size, width))]
+        return [DataDesc(self._params.label_name, label_shape(self._params.batch_size, self._labels.width))]
 
     def _row_shape(self) -> tuple[int, int, int]:
         channels, height, width = self._params.shape

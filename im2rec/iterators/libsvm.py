@@ -11,7 +11,6 @@ from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.csr import CSRArray
 from im2rec.iterators.text import Made, TextIterator
 from im2rec.iterators.text_params import LibSVMParams
-from im2rec.params import from_mapping
 
 
 class LibSVMIter(TextIterator[SparseRows]):
@@ -29,9 +28,7 @@ class LibSVMIter(TextIterator[SparseRows]):
     """
 
     def __init__(self, *args: object, **params: Any) -> None:
-        if args:
-            raise TypeError("LibSVMIter takes keyword arguments only")
-        self._params = from_mapping(LibSVMParams, params)
+        self._params = self._given(LibSVMParams, args, params)
         (columns,), (label_columns,) = self._params.data_shape, self._params.label_shape
         data, label = LibSVMRows(columns, "data_shape"), LibSVMRows(label_columns, "label_shape")
         super().__init__(self._params, ("data_libsvm", data), ("label_libsvm", label))

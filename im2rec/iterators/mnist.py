@@ -18,7 +18,7 @@ from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.order import Order, Rows
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.shared_params import DISCARD, MXNET, OURS, WholeOrder, check_part, policy_of, shared
-from im2rec.params import check, from_mapping, param
+from im2rec.params import check, param
 from im2rec.storage.idx import read_idx
 
 DTYPES = ("float32", "float16")
@@ -79,9 +79,7 @@ class MNISTIter(OrderedIterator[Rows]):
     """
 
     def __init__(self, *args: object, **params: Any) -> None:
-        if args:
-            raise TypeError("MNISTIter takes keyword arguments only")
-        self._params = from_mapping(MNISTParams, params)
+        self._params = self._given(MNISTParams, args, params)
         self._images = read_idx(self._params.image, read_images)
         self._labels = read_idx(self._params.label, read_labels)
         self._check_counts()

@@ -11,7 +11,9 @@ from im2rec.iterators import state
 from im2rec.iterators.base import BatchIterator
 from im2rec.iterators.order import Epoch, Order, Split
 from im2rec.iterators.shared_params import OrderParams
+from im2rec.params import from_mapping
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 
@@ -34,6 +36,13 @@ class OrderedIterator(BatchIterator[T]):
     def count(self) -> int:
         """How many records all parts together iterate over."""
         return self._order.count
+
+    @classmethod
+    def _given(cls, kind: type[P], args: tuple[object, ...], values: Mapping[str, Any]) -> P:
+        """The parameters *kind* from the keywords *values*. Raises ParameterError, TypeError when there are *args*."""
+        if args:
+            raise TypeError(f"{cls.__name__} takes keyword arguments only")
+        return from_mapping(kind, values)
 
     def _epoch(self, epoch: int) -> Epoch:
         """The epoch *epoch*; what was delivered of the current one in other parts is not in it."""

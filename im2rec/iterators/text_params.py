@@ -7,7 +7,7 @@ import math
 
 from im2rec.errors import ParameterError
 from im2rec.iterators.shared_params import PAD, WholeOrder, check_part, policy_of, shared
-from im2rec.params import check, param
+from im2rec.params import changed, check, param
 
 FLOAT32 = "float32"
 DTYPES = (FLOAT32, "float64", "int32", "int64")
@@ -130,9 +130,7 @@ class LibSVMParams(_FileOrder):
 
 def notices(params: CSVParams | LibSVMParams) -> list[str]:
     """One line for each parameter that was given and has no effect."""
-    defaults = {field.name: field.default for field in dataclasses.fields(params)}
-    given = [name for name in ("prefetch_buffer", "ctx") if getattr(params, name) != defaults[name]]
-    found = [f"{name} has no effect here" for name in given]
+    found = [f"{name} has no effect here" for name in changed(params, ("prefetch_buffer", "ctx"))]
     if isinstance(params, CSVParams) and params.label_csv is None and params.label_shape != (1,):
         found.append("label_shape has no effect without label_csv")
     return found
