@@ -159,10 +159,12 @@ def join_parts(source: Source, parts: list[Part]) -> bytes:
     return MAGIC.join([_data(source, part) for part in parts])
 
 
-def plain_end(frame: bytes) -> int | None:
+def plain_end(frame: bytes, *, confirmed: bool) -> int | None:
     """Where the payload ends in a *frame* that is one whole part and nothing else, as nearly all are; None for others.
 
     A short cut: from ``HEAD_BYTES`` to there is what :func:`read_record` would give; others it must look into.
+    *confirmed*: that a record starts behind the frame is known from elsewhere than length words, so that no other
+    records can be inside; else they are searched for, which takes as long as reading.
     """
     if len(frame) < HEAD_BYTES:
         return None
@@ -171,13 +173,16 @@ def plain_end(frame: bytes) -> int | None:
     # A flag makes the length far larger than any frame, so that it needs no test of its own.
     if magic != MAGIC_WORD or end + 3 & -4 != len(frame):
         return None
-    if len(frame) <= _SMALL_BYTES:
-        found = frame.find(MAGIC, HEAD_BYTES) >= 0
-    else:
-        found = bool((np.frombuffer(frame, "<u4", offset=HEAD_BYTES) == MAGIC_WORD).any())
-    if found:
+    if not confirmed and _may_hold_magic(frame):
         return None
     return end if end == len(frame) or not any(frame[end:]) else None
+
+
+def _may_hold_magic(frame: bytes) -> bool:
+    """Whether there may be an aligned magic in a *frame*, of a multiple of 4 bytes, behind its head."""
+    if len(frame) <= _SMALL_BYTES:
+        return frame.find(MAGIC, HEAD_BYTES) >= 0
+    return bool((np.frombuffer(frame, "<u4", offset=HEAD_BYTES) == MAGIC_WORD).any())
 
 
 def read_start(source: Source, offset: int, size: int) -> bytes:

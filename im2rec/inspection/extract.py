@@ -187,7 +187,7 @@ def _write(file: ScannedFile, chosen: Chosen, writer: Writer, report: Progress) 
 def _expected(file: ScannedFile, chosen: Chosen) -> Done:
     """What can be told before a record is read whole; the bytes are those of label vectors and padding too."""
     count = len(chosen.ordinals)
-    return Done(count, bytes=int(np.sum(file.spans(chosen.ordinals))) - count * (HEAD_BYTES + HEADER_BYTES))
+    return Done(count, bytes=int(np.sum(file.sizes(chosen.ordinals))) - count * (HEAD_BYTES + HEADER_BYTES))
 
 
 def _summary(file: ScannedFile, chosen: Chosen, done: Done, options: ExtractOptions, out: Path) -> ExtractSummary:

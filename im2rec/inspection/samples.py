@@ -105,7 +105,7 @@ def read_samples(rec: ScannedFile, chosen: Chosen, start: int) -> Iterator[list[
 
 def _batch(rec: ScannedFile, ordinals: Ordinals) -> Ordinals:
     """As many of *ordinals* as fit in memory, at least one."""
-    fitting = int(np.searchsorted(np.cumsum(rec.spans(ordinals)), BATCH_BYTES, side="right"))
+    fitting = int(np.searchsorted(np.cumsum(rec.sizes(ordinals)), BATCH_BYTES, side="right"))
     return ordinals[: max(1, fitting)]
 
 

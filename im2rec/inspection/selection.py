@@ -94,11 +94,10 @@ class ScannedFile(RecordFile):
         offsets, ids, self.labels, self.states = map(_joined, columns)
         return ids, offsets
 
-    def spans(self, ordinals: Ordinals) -> npt.NDArray[np.int64]:
+    def sizes(self, ordinals: Ordinals) -> npt.NDArray[np.int64]:
         """The bytes that records take in the file, framing included."""
-        last = len(self) - 1
-        ends = np.where(ordinals < last, self.offsets[np.minimum(ordinals + 1, last)], self.size)
-        return np.asarray(ends - self.offsets[ordinals])
+        starts, stops = self._bounds(ordinals)
+        return np.asarray(stops - starts)
 
 
 def choose(rec: ScannedFile, wanted: Selection) -> Chosen:

@@ -123,12 +123,25 @@ class RecordFile(Sequence[ImageRecord]):
     def __getitem__(self, ordinal: int | slice) -> ImageRecord | list[ImageRecord]:
         if isinstance(ordinal, slice):
             return self.read_many(range(len(self))[ordinal])
-        ordinal = self._ordinal(ordinal)
-        return self._image_record(ordinal, *self._framed(ordinal))
+        return self.read(*self.spans([self._ordinal(ordinal)]))
 
     def __iter__(self) -> Iterator[ImageRecord]:
         for ordinal in range(len(self)):
             yield self[ordinal]
+
+    def spans(self, ordinals: Sequence[int]) -> list[Span]:
+        """Where the records at *ordinals*, 0 or more, are; in their order. Raises IndexError."""
+        starts, stops = self._bounds(np.array(ordinals, np.int64))
+        return list(map(Span, ordinals, starts.tolist(), stops.tolist()))
+
+    def _bounds(self, ordinals: Offsets) -> tuple[Offsets, Offsets]:
+        """Where records start, and where the next ones that are known do."""
+        last = ordinals == len(self) - 1
+        return self.offsets[ordinals], np.where(last, self.size, self.offsets[ordinals + ~last])
+
+    def read(self, span: Span) -> ImageRecord:
+        """The record at one of :meth:`spans`. Raises CorruptRecordError, InputError."""
+        return self._image_record(span.ordinal, *self._framed(span))
 
     def by_key(self, key: int) -> ImageRecord:
         """The record whose index key is *key*; of several, the last in the file. Raises InputError when none has it."""
@@ -147,21 +160,21 @@ class RecordFile(Sequence[ImageRecord]):
 
     def payload(self, ordinal: int) -> bytes:
         """The raw payload of record *ordinal*, header included. Raises CorruptRecordError, IndexError."""
-        data, start, stop = self._framed(self._ordinal(ordinal))
+        data, start, stop = self._framed(*self.spans([self._ordinal(ordinal)]))
         return data[start:stop]
 
-    def _framed(self, ordinal: int) -> tuple[bytes, int, int]:
+    def _framed(self, span: Span) -> tuple[bytes, int, int]:
         """Bytes that hold the payload of a record, and where it starts and ends in them."""
-        start, stop = self._span(ordinal)
+        _, start, stop = span
         if stop - start > _SINGLE_READ_BYTES:
-            return _whole(self._payload(ordinal, self._file))
-        return self._payload_in(self._file.read_at(start, stop - start), ordinal, start)
+            return _whole(self._payload(span, self._file))
+        return self._payload_in(self._file.read_at(start, stop - start), span)
 
-    def _payload_in(self, frame: bytes, ordinal: int, start: int) -> tuple[bytes, int, int]:
-        """As :meth:`_framed`, from the bytes between the *start* of the record and the next one that is known."""
-        if (end := plain_end(frame)) is not None:
+    def _payload_in(self, frame: bytes, span: Span) -> tuple[bytes, int, int]:
+        """As :meth:`_framed`, from the bytes of *span*."""
+        if (end := plain_end(frame, confirmed=self.index_path is not None)) is not None:
             return frame, HEAD_BYTES, end
-        return _whole(self._payload(ordinal, BytesSource(frame, start, self.size)))
+        return _whole(self._payload(span, BytesSource(frame, span.start, self.size)))
 
     def read_many(self, ordinals: Iterable[int]) -> list[ImageRecord]:
         """The records at *ordinals*, in the order asked; read in file order, neighbours with one call.
@@ -170,15 +183,15 @@ class RecordFile(Sequence[ImageRecord]):
         """
         asked = [self._ordinal(ordinal) for ordinal in ordinals]
         records: dict[int, ImageRecord] = {}
-        for run in _runs(self._spans(sorted(set(asked))), gap=_GAP_BYTES, most=_MANY_READ_BYTES):
+        for run in _runs(self.spans(sorted(set(asked))), gap=_GAP_BYTES, most=_MANY_READ_BYTES):
             base, end = run[0].start, run[-1].stop
             if end - base > _MANY_READ_BYTES:
-                records |= {span.ordinal: self[span.ordinal] for span in run}
+                records |= {span.ordinal: self.read(span) for span in run}
                 continue
             window = self._file.read_at(base, end - base)
-            for ordinal, start, stop in run:
-                payload = self._payload_in(window[start - base : stop - base], ordinal, start)
-                records[ordinal] = self._image_record(ordinal, *payload)
+            for span in run:
+                payload = self._payload_in(window[span.start - base : span.stop - base], span)
+                records[span.ordinal] = self._image_record(span.ordinal, *payload)
         return [records[ordinal] for ordinal in asked]
 
     def heads(self, ordinals: Iterable[int]) -> Iterator[Head]:
@@ -210,35 +223,21 @@ class RecordFile(Sequence[ImageRecord]):
             error.offset = offset if error.offset is None else error.offset
             raise self._placed(error, ordinal) from None
 
-    def _spans(self, ordinals: list[int]) -> Iterator[Span]:
-        """Where the records of sorted *ordinals* are."""
-        at = np.array(ordinals, np.int64)
-        starts = self.offsets[at].tolist()
-        stops = self.offsets[np.minimum(at + 1, len(self) - 1)].tolist()
-        if ordinals and ordinals[-1] == len(self) - 1:
-            stops[-1] = self.size
-        return map(Span, ordinals, starts, stops)
-
     def _ordinal(self, ordinal: int) -> int:
         number = operator.index(ordinal)
         if not -len(self) <= number < len(self):
             raise IndexError(f"record {number} is not in {self.path}, which has {len(self)}")
         return number % len(self)
 
-    def _span(self, ordinal: int) -> tuple[int, int]:
-        """Where the record starts, and where the next one that is known does."""
-        stop = self.offsets[ordinal + 1] if ordinal + 1 < len(self) else self.size
-        return int(self.offsets[ordinal]), int(stop)
-
-    def _payload(self, ordinal: int, source: Source) -> bytes:
-        start, stop = self._span(ordinal)
+    def _payload(self, span: Span, source: Source) -> bytes:
+        ordinal, start, stop = span
         try:
             parts = read_parts(source, start)
             self._check_end(start, parts[-1].end, stop)
             return join_parts(source, parts)
         except CorruptRecordError as error:
             if source is not self._file:  # a part of the file may end before the record does: ask the whole file
-                return self._payload(ordinal, self._file)
+                return self._payload(span, self._file)
             raise self._placed(error, ordinal) from None
 
     def _check_end(self, start: int, end: int, stop: int) -> None:
