@@ -8,6 +8,7 @@ also steps in where simplejpeg is not installed or refuses a file. Pixels equal 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import threading
@@ -55,6 +56,7 @@ _SIGNATURES = (
     (b"P5", 0, "PPM"),
     (b"P6", 0, "PPM"),
 )
+_HEADS_KEPT = 1024  # of JPEGs, each of 2 kB at the most
 SIGNATURE_BYTES = 12  # as many first bytes tell all of them
 
 try:
@@ -117,6 +119,20 @@ def _jpeg_info(content: bytes) -> ImageInfo | None:
     return ImageInfo("JPEG", height, width, _JPEG_CHANNELS.get(space, 3))
 
 
+def _jpeg_facts(content: bytes) -> tuple[ImageInfo, int]:
+    """What the head of a JPEG tells: size and channels, and the EXIF orientation. Raises ImageError."""
+    head = jpeg.head(content)
+    known = _head_facts(head) if head else None
+    return known or (_info(content, "JPEG"), parse_orientation(jpeg.exif(content)))
+
+
+@functools.lru_cache(maxsize=_HEADS_KEPT)
+def _head_facts(head: bytes) -> tuple[ImageInfo, int] | None:
+    """The same of a *head* alone; None where it takes the whole file, as when a thumbnail begins like picture data."""
+    info = _jpeg_info(head)
+    return (info, parse_orientation(jpeg.exif(head))) if info else None
+
+
 def decode(
     content: bytes,
     color: int = COLOR,
@@ -156,14 +172,13 @@ def _decoded(content: bytes, color: int, at_least: tuple[int, int] | None, max_p
     if kind == "BMP" and color != GREY and (view := bmp_view(content, max_pixels)) is not None:
         return Decoded(view if reuse else np.ascontiguousarray(view))
     if kind == "JPEG" and _simplejpeg:
-        _, height, width, channels = _info(content, kind)
+        (_, height, width, channels), turn = _jpeg_facts(content)
         _check_pixels((width, height), max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
         buffer = scratch("decoded", height * width * (1 if is_grey else 3)) if reuse and at_least is None else None
         pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0), buffer)
         if pixels is not None:
-            turn = UPRIGHT if color == AS_STORED else parse_orientation(jpeg.exif(content))
-            return Decoded(pixels if turn == UPRIGHT else turned(pixels, turn), flaw)
+            return Decoded(pixels if turn == UPRIGHT or color == AS_STORED else turned(pixels, turn), flaw)
     return _decoded_by_pillow(content, color, at_least, max_pixels)._replace(flaw=flaw)
 
 

@@ -269,6 +269,24 @@ def test_width_and_height_are_said_to_change_places_where_decoding_exchanges_the
             assert (decoder, exchanged) == (decoder, transposed(content, color)), (color, turn)
 
 
+def test_a_thumbnail_that_begins_like_picture_data_hides_nothing() -> None:
+    # The first bytes of a scan's header stand in a comment before the EXIF data, as they may in any thumbnail.
+    for end in (b"", b"\xff\xda", b"\xff\xda\0\x02", b"\xff\xda\0\x0c" + bytes(40)):
+        comment = b"\xff\xfe" + (2 + len(end)).to_bytes(2, "big") + end
+        content = turned("JPEG", 6)
+        content = content[:2] + comment + content[2:]
+        assert same(decode(turned("JPEG", 6)).pixels, decode(content).pixels)
+
+
+def test_pictures_with_one_head_are_told_apart_from_those_with_another() -> None:
+    wide, tall, turn = encoded(RGB), encoded(np.ascontiguousarray(RGB.transpose(1, 0, 2))), turned("JPEG", 6)
+    for _ in range(2):  # now their heads are known
+        for content in (wide, turn, tall, encoded(RGB, quality=30), encoded(RGB[:, :, 0])):
+            height, width = decode(content).pixels.shape[:2]
+            _, *size, _ = image_info(content)
+            assert size == ([width, height] if orientation(content) == 6 else [height, width])
+
+
 def test_webp_and_tiff_are_turned_too() -> None:
     for kind, options in {"WEBP": {"lossless": True}, "TIFF": {}}.items():
         assert np.array_equal(np.rot90(RGB, -1), decode(turned(kind, 6, **options)).pixels)
