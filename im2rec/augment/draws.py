@@ -8,6 +8,7 @@ draw alone and gets the same. :mod:`im2rec.augment.mersenne` answers with the ge
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -88,14 +89,16 @@ def absorb(state: int, counter: int) -> int:
     return mix64((state + _STEP + mix64(counter & MASK)) & MASK)
 
 
-_HASHED = {name: _STEP + mix64(number) for name, number in _NUMBERS.items()}
-
-
 def mix64_array(values: Words) -> Words:
     """:func:`mix64` of every value of a uint64 array; a new array."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(_MIX_1)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(_MIX_2)
     return values ^ (values >> np.uint64(31))
+
+
+def absorb_array(states: Words, counters: Words) -> Words:
+    """:func:`absorb` of uint64 arrays, one of which may have a single value; a new array."""
+    return mix64_array(states + np.uint64(_STEP) + mix64_array(counters))
 
 
 class Draws(abc.ABC):
@@ -128,21 +131,43 @@ class Draws(abc.ABC):
         return self.unit(name, attempt) * (high - low) + low
 
 
+def counter_draws(states: Sequence[int], ordinals: Sequence[int]) -> list[CounterDraws]:
+    """The draws of several records; what one of them asks for is computed for all, in a tenth of the time.
+
+    *states* are ``hash64(seed, epoch)`` of each record; *ordinals* count records over all joined files.
+    """
+    columns = _Columns(states, ordinals)
+    return [CounterDraws(columns, row) for row in range(len(ordinals))]
+
+
+class _Columns(dict[tuple[str, int], list[int]]):
+    """The hashes of several records: a column for each value and attempt, computed when it is first asked for."""
+
+    def __init__(self, states: Sequence[int], ordinals: Sequence[int]) -> None:
+        self._states = absorb_array(np.array(states, np.uint64), np.array(ordinals, np.uint64))
+
+    def __missing__(self, key: tuple[str, int]) -> list[int]:
+        name, attempt = key
+        number = np.array([attempt * _MAX_VALUES + _NUMBERS[name]], np.uint64)
+        column: list[int] = absorb_array(self._states, number).tolist()
+        self[key] = column
+        return column
+
+
 class CounterDraws(Draws):
     """Draws by hash of (seed, epoch, ordinal, draw number): 64 bits each, of which a float takes the upper 24.
 
-    *state* is ``hash64(seed, epoch)``; *ordinal* counts records over all joined files.
+    Those of one record, which is *row* of *columns*; made by :func:`counter_draws`.
     """
 
     sequential = False
 
-    def __init__(self, state: int, ordinal: int) -> None:
-        self._state = absorb(state, ordinal)
+    def __init__(self, columns: _Columns, row: int) -> None:
+        self._columns = columns
+        self._row = row
 
     def _bits(self, name: str, attempt: int = 0) -> int:
-        if attempt:
-            return absorb(self._state, attempt * _MAX_VALUES + _NUMBERS[name])
-        return mix64((self._state + _HASHED[name]) & MASK)  # the same, with half of it done beforehand
+        return self._columns[name, attempt][self._row]
 
     def unit(self, name: str, attempt: int = 0) -> Float:
         """Uniform in [0, 1), a multiple of 2**-24: exact in 32 bits."""

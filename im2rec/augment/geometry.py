@@ -218,7 +218,8 @@ class Geometry:
         The quotient in 32-bit floats can fall just below a whole number, and the result then short by a pixel: a
         second resize mends that, as in the reference.
         """
-        target, steps = self._target, list[Step]()
+        target = self._target
+        steps: list[Step] = []
         method = _method(self._params, size, target, draws, "crop_interpolation")
         if size.height < target.height:
             scaled = Float(target.height) / Float(size.height) * Float(size.width)

@@ -20,6 +20,7 @@ from im2rec.images.scratch import scratch
 
 NCHW, NHWC = "NCHW", "NHWC"
 LAYOUTS = (NCHW, NHWC)
+_NO_LIGHT = Float(0)
 DTYPES = ("float32", "float16", "uint8", "int8")
 Plane = npt.NDArray[np.float32]
 
@@ -71,7 +72,7 @@ class Normalizer:
         params = self._params
         coin = draws.coin("mirror") if params.rand_mirror else False
         if self._dtype == "uint8" or not (self._varies or draws.sequential):
-            return Finish(params.mirror or coin, self._scale, Float(0))
+            return Finish(params.mirror or coin, self._scale, _NO_LIGHT)
         most, two = Float(params.max_random_contrast), Float(2)
         contrast = (draws.unit("contrast_factor") * most * two - most + Float(1)) * self._scale
         most = Float(params.max_random_illumination)

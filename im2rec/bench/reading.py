@@ -61,8 +61,7 @@ def read_stage(records: Records, *, batch_size: int, threads: int, shuffle: bool
     every = np.unique(np.linspace(0, len(records) - 1, 64).astype(np.int64))
 
     def read(ordinals: list[int]) -> int:
-        found = map(records.read, ordinals)
-        return sum(len(record.content) for record in found if isinstance(record, ImageRecord))
+        return sum(len(record.content) for record in records.each(ordinals) if isinstance(record, ImageRecord))
 
     def measured(ordinals: list[int], threads: int) -> Reads:
         piece = piece_size(batch_size, threads)
@@ -151,8 +150,8 @@ def _spans(records: Records, ordinals: Sequence[int]) -> list[Span]:
     """Where *ordinals* are; those that follow one another are one span."""
     spans: list[Span] = []
     for ordinal in ordinals:
-        file, record, start = records.place(ordinal)
-        stop = int(file.offsets[record + 1]) if record + 1 < len(file) else file.size
+        file, record, _ = records.place(ordinal)
+        ((_, start, stop),) = file.spans([record])
         if spans and spans[-1].path == file.path and spans[-1].stop == start:
             spans[-1] = spans[-1]._replace(stop=stop)
         else:

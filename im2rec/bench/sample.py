@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from im2rec.augment.default import Augmenter, Plan
+from im2rec.augment.draws import Draws
 from im2rec.augment.geometry import Size
 from im2rec.errors import ImageError, InputError
 from im2rec.format.irheader import ImageRecord
@@ -19,15 +20,14 @@ from im2rec.iterators.image_record import ImageRecordIter
 
 _MOST, _MOST_BYTES = 256, 64 << 20  # pictures of a sample, and of their pixels
 _ROWS_BYTES = 64 << 20  # of the rows they are written to
-_AT_ONCE = 8
 _BMP_MOST = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Shot:
-    """One picture: its *ordinal*, encoded, decoded, planned, and augmented but not flipped or normalised."""
+    """One picture: its *draws*, encoded, decoded, planned, and augmented but not flipped or normalised."""
 
-    ordinal: int
+    draws: Draws
     content: bytes
     pixels: Image
     plan: Plan
@@ -58,26 +58,24 @@ class Sample:
         np.random.default_rng(0).shuffle(positions)  # when time is up before the last one, they are spread all the same
         ordinals = records.ordinals(positions).tolist()
         end, pixel_bytes, found = time.perf_counter() + seconds, 0, 0
-        for start in range(0, len(ordinals), _AT_ONCE):
-            some = ordinals[start : start + _AT_ONCE]
-            for ordinal, record in zip(some, map(records.read, some), strict=True):
-                if found and (time.perf_counter() > end or pixel_bytes > _MOST_BYTES):
-                    return
-                if isinstance(record, ImageRecord) and (shot := self._shot(ordinal, record.content)):
-                    found, pixel_bytes = found + 1, pixel_bytes + shot.pixels.nbytes
-                    yield shot
+        drawn = self._it.loader.draws([0] * len(ordinals), ordinals)
+        for draws, record in zip(drawn, records.each(ordinals), strict=True):
+            if found and (time.perf_counter() > end or pixel_bytes > _MOST_BYTES):
+                return
+            if isinstance(record, ImageRecord) and (shot := self._shot(draws, record.content)):
+                found, pixel_bytes = found + 1, pixel_bytes + shot.pixels.nbytes
+                yield shot
 
-    def _shot(self, ordinal: int, content: bytes) -> Shot | None:
+    def _shot(self, draws: Draws, content: bytes) -> Shot | None:
         try:
             pixels, _ = self._it.loader.decoded(content)
-            plan = self._plan(ordinal, pixels)
-            return Shot(ordinal, content, pixels, plan, self._it.augmenter.picture(pixels, plan))
+            plan = self._plan(draws, pixels)
+            return Shot(draws, content, pixels, plan, self._it.augmenter.picture(pixels, plan))
         except ImageError:  # skipped, as the iterator does
             return None
 
-    def _plan(self, ordinal: int, pixels: Image) -> Plan:
-        height, width = pixels.shape[:2]
-        return self._it.loader.plan(Size(width, height), self._it.loader.draws(0, ordinal))
+    def _plan(self, draws: Draws, pixels: Image) -> Plan:
+        return self._it.loader.plan(Size.of(pixels), draws)
 
     # The stages
 
@@ -87,7 +85,7 @@ class Sample:
 
     def augment(self, shot: Shot) -> None:
         """Everything that is drawn, and all of it applied but the last step."""
-        self._it.augmenter.picture(shot.pixels, self._plan(shot.ordinal, shot.pixels))
+        self._it.augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
 
     def normalise(self) -> Callable[[Shot], None]:
         """The last step, into one row of a batch after the other."""
@@ -107,7 +105,7 @@ class Sample:
         augmenter = Augmenter(params, params.shape, engine, dtype="uint8", layout=params.layout)
 
         def augment(shot: Shot) -> None:
-            augmenter.picture(shot.pixels, self._plan(shot.ordinal, shot.pixels))
+            augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
 
         return augment
 

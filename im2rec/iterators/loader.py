@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from im2rec.augment.default import Augmenter, Plan
-from im2rec.augment.draws import CounterDraws, Draws, hash64
+from im2rec.augment.draws import CounterDraws, Draws, counter_draws, hash64
 from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord
@@ -84,18 +85,21 @@ class Loader:
         """Labels of a record."""
         return self._labels.width
 
-    def draws(self, epoch: int, ordinal: int) -> Draws:
-        """The random numbers of a record in an epoch."""
-        return CounterDraws(_epoch_state(self._seed, epoch), ordinal)
+    def draws(self, epochs: Sequence[int], ordinals: Sequence[int]) -> list[CounterDraws]:
+        """The random numbers of each of some records in its epoch."""
+        return counter_draws([_epoch_state(self._seed, epoch) for epoch in epochs], ordinals)
 
     def load(self, arrays: Arrays, wanted: Wanted) -> list[Flaw]:
         """Write the records that are *wanted* into *arrays*; what is wrong with them, in the order of rows."""
-        each = zip(itertools.count(wanted.row), wanted.ordinals, wanted.epochs, wanted.plans)
-        flaws = (self._row(arrays, *want) for want in each)
+        first, ordinals, epochs, plans = wanted
+        drawn = (plan or draws for plan, draws in zip(plans, self.draws(epochs, ordinals), strict=True))
+        each = zip(itertools.count(first), ordinals, self.records.each(ordinals), drawn)
+        flaws = [self._row(arrays, *one) for one in each]
         return [flaw for flaw in flaws if flaw is not None]
 
-    def _row(self, arrays: Arrays, row: int, ordinal: int, epoch: int, plan: Plan | None) -> Flaw | None:
-        record = self.records.read(ordinal)
+    def _row(
+        self, arrays: Arrays, row: int, ordinal: int, record: ImageRecord | BadRecordError, drawn: Plan | Draws
+    ) -> Flaw | None:
         if isinstance(record, BadRecordError):
             return Flaw(row, record, kept=False)
         header, content = record
@@ -104,7 +108,7 @@ class Loader:
         try:
             arrays.label[row] = self._label(record)
             image, cut = self.decoded(content, reuse=True)
-            plan = plan or self.plan(Size.of(image), self.draws(epoch, ordinal))
+            plan = drawn if isinstance(drawn, Plan) else self.plan(Size.of(image), drawn)
             self._augmenter.write(image, plan, arrays.data[row])
         except ImageError as error:
             bad = bad_picture(error)

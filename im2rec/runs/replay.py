@@ -80,7 +80,7 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
     record = it.records.read(ordinal)
     if isinstance(record, BadRecordError):
         raise record
-    draws = RecordedDraws(it.loader.draws(epoch, ordinal))
+    draws = RecordedDraws(*it.loader.draws([epoch], [ordinal]))
     try:
         image, _ = it.loader.decoded(record.content)
         plan = it.loader.plan(Size.of(image), draws)

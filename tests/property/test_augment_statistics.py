@@ -19,7 +19,7 @@ from picture_helpers import encoded
 
 from im2rec.augment.color import Brightness, Contrast, PCANoise, Saturation, ShiftHLS
 from im2rec.augment.default import Augmenter, Plan
-from im2rec.augment.draws import CounterDraws, hash64
+from im2rec.augment.draws import counter_draws, hash64
 from im2rec.augment.geometry import Crop, Resize, Size, Warp
 from im2rec.augment.params import AugmentationParams
 from im2rec.format.irheader import IRHeader, encode_image_record
@@ -41,7 +41,7 @@ def plans(size: Size = IMAGE, *, seed: int = SEED, epoch: int = 0, count: int = 
     augmenter = Augmenter(
         AugmentationParams(**params), TARGET, load_resampler("reference"), dtype="float32", layout="NCHW"
     )
-    return [augmenter.plan(size, CounterDraws(hash64(seed, epoch), ordinal)) for ordinal in range(count)]
+    return [augmenter.plan(size, draws) for draws in counter_draws([hash64(seed, epoch)] * count, range(count))]
 
 
 def steps_of(kind: type, drawn: list[Plan]) -> list[Any]:

@@ -134,7 +134,7 @@ def test_the_stages_are_the_feeds_own_code(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(owner, name, counted)
 
     for owner, name in (
-        (Records, "read"),
+        (Records, "each"),
         (Loader, "decoded"),
         (Augmenter, "plan"),
         (Augmenter, "picture"),

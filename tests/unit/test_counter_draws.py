@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from im2rec.augment.draws import VALUES, CounterDraws, Float, hash64
+from im2rec.augment.draws import VALUES, Float, absorb, counter_draws, hash64
 
 PCA = ("pca_r", "pca_g", "pca_b")
-DRAWS = CounterDraws(hash64(100, 2), 7)  # seed 100, epoch 2, record 7
-MANY = [CounterDraws(hash64(3, 1), ordinal) for ordinal in range(4000)]
+DRAWS = counter_draws([hash64(100, 2)], [7])[0]  # seed 100, epoch 2, record 7
+MANY = counter_draws([hash64(3, 1)] * 4000, range(4000))
 
 
 def test_the_published_vectors_hold() -> None:
@@ -21,7 +21,7 @@ def test_the_published_vectors_hold() -> None:
     assert 2345769 == DRAWS.unit("area", 3) * 2**24
     assert [9, 11, -26] == [DRAWS.integer(name, -30, 30) for name in ("angle", "crop_y", "crop_x")]
     assert 744387602288 == DRAWS.integer("crop_y", 0, 2**40)
-    coins = "".join(str(int(CounterDraws(hash64(0, 0), ordinal).coin("mirror"))) for ordinal in range(16))
+    coins = "".join(str(int(draws.coin("mirror"))) for draws in counter_draws([hash64(0, 0)] * 16, range(16)))
     assert "0111100010010010" == coins
     hexes = ["0x1.15144e0000000p-4", "-0x1.35f6b60000000p-5", "-0x1.7f935c0000000p-5"]
     assert hexes == [float(normal).hex() for normal in DRAWS.normals(PCA, Float(0.1))]
@@ -33,10 +33,11 @@ def test_the_numbers_of_the_values_are_part_of_what_a_seed_means() -> None:
 
 
 def test_seed_epoch_record_value_and_attempt_each_make_another_number() -> None:
-    keys = itertools.product((0, 1), (0, 1), (0, 1))
+    keys = itertools.product((0, 1), (0, 1))
     units = [
-        CounterDraws(hash64(seed, epoch), ordinal).unit(name, attempt)
-        for seed, epoch, ordinal in keys
+        draws.unit(name, attempt)
+        for seed, epoch in keys
+        for draws in counter_draws([hash64(seed, epoch)] * 2, (0, 1))
         for name in ("area", "aspect", "swap")
         for attempt in (0, 1, 2)
     ]
@@ -45,10 +46,22 @@ def test_seed_epoch_record_value_and_attempt_each_make_another_number() -> None:
 
 
 def test_a_number_is_the_same_whatever_was_asked_before() -> None:
-    again = CounterDraws(hash64(100, 2), 7)
+    (again,) = counter_draws([hash64(100, 2)], [7])
     later = [again.unit(name) for name in reversed(VALUES)]
 
     assert [DRAWS.unit(name) for name in VALUES] == later[::-1]
+
+
+def test_a_record_draws_the_same_alone_and_among_others() -> None:
+    states, ordinals = [hash64(seed, seed % 3) for seed in range(40)], [2**40 * number for number in range(40)]
+    many = counter_draws(states, ordinals)
+
+    for state, ordinal, draws in zip(states, ordinals, many, strict=True):
+        (alone,) = counter_draws([state], [ordinal])
+        for name, attempt in (("crop_y", 0), ("area", 3), ("mirror", 0)):
+            assert alone.unit(name, attempt) == draws.unit(name, attempt)
+            whole = absorb(absorb(state, ordinal), attempt * 64 + VALUES.index(name))
+            assert whole >> 40 == draws.unit(name, attempt) * 2**24
 
 
 def test_all_is_in_32_bits_and_units_are_exact() -> None:

@@ -13,11 +13,15 @@ from feed_helpers import an_iterator
 from helpers import image_payload, write_rec
 from picture_helpers import encoded, texture
 
+from im2rec.augment import draws
+from im2rec.format import recordio
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.loader import Wanted
 from im2rec.iterators.order import Order
 from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.permutation import Permutation
+from im2rec.iterators.records import Records
+from im2rec.storage.reader import RecordFile
 
 SIDE, STORED = 224, 256
 
@@ -49,12 +53,14 @@ def test_opencv_takes_apart_no_view(photos: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_a_picture_takes_no_fresh_memory_of_its_size(photos: Path, dtype: str) -> None:
+def test_a_picture_takes_no_fresh_memory_of_its_size(photos: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("simplejpeg")
     pytest.importorskip("cv2")
     with crops(photos, dtype=dtype, mean_r=1.0, std_r=2.0, engine="opencv") as it:
         places = it._feed._place(16).arrays
         wanted = Wanted(0, list(range(16)), [0] * 16, [None] * 16)
+        read = list(it.records.each(wanted.ordinals))
+        monkeypatch.setattr(Records, "each", lambda *_: iter(read))
         it.loader.load(places, wanted)  # this thread has its memory now
         tracemalloc.start()
         try:
@@ -63,6 +69,44 @@ def test_a_picture_takes_no_fresh_memory_of_its_size(photos: Path, dtype: str) -
         finally:
             tracemalloc.stop()
     assert most < SIDE * SIDE * 3 / 2
+
+
+def test_pictures_that_share_their_head_are_asked_for_it_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simplejpeg = pytest.importorskip("simplejpeg")
+    asked: list[int] = []
+    real = simplejpeg.decode_jpeg_header
+    monkeypatch.setattr(
+        simplejpeg, "decode_jpeg_header", lambda head, **more: (asked.append(len(head)), real(head, **more))[1]
+    )
+
+    with crops(photos) as it:
+        assert 16 == len(set(it.next().index.tolist()))
+    assert len(asked) <= 1
+    assert sum(asked) < 1000
+
+
+@pytest.mark.parametrize(("index", "searched"), [(True, 0), (False, 16)])
+def test_records_whose_end_the_index_confirms_are_not_searched(
+    photos: Path, index: bool, searched: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    real = recordio._may_hold_magic
+    monkeypatch.setattr(recordio, "_may_hold_magic", lambda frame: (calls.append(len(frame)), real(frame))[1])
+
+    with RecordFile(photos, index=index) as rec:
+        assert 16 == len({record.header.id for record in map(rec.__getitem__, range(16))})
+    assert searched == len(calls)
+
+
+def test_what_one_record_draws_is_computed_for_its_whole_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+    real = draws.absorb_array
+    monkeypatch.setattr(draws, "absorb_array", lambda *given: (computed.append(1), real(*given))[1])
+
+    for record in draws.counter_draws([1] * 50, range(50)):
+        record.integer("crop_y", 0, 32)
+        record.coin("mirror")
+    assert 3 == len(computed)  # the records, and two values
 
 
 def test_the_order_of_many_batches_is_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

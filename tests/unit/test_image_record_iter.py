@@ -230,7 +230,7 @@ def test_skipping_the_load_gives_the_current_batch_for_ever(rec: Path, monkeypat
         it.debug_skip_load()  # before there is one: the first
         first = it.next()
         assert [0, 1, 2] == labels(first)
-        monkeypatch.setattr(Records, "read", None)
+        monkeypatch.setattr(Records, "each", None)
         assert [first] * 20 == taken(it, 20)
 
 
@@ -514,8 +514,8 @@ def test_an_iterator_cannot_be_pickled(rec: Path) -> None:
 
 def test_no_more_batches_are_made_ahead_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    real = Records.read
-    monkeypatch.setattr(Records, "read", lambda records, ordinal: (read.append(ordinal), real(records, ordinal))[1])
+    real = Records.each
+    monkeypatch.setattr(Records, "each", lambda records, ordinals: (read.extend(ordinals), real(records, ordinals))[1])
     path = pictures_rec(tmp_path / "a.rec", 60)
 
     with iterator(path, prefetch_buffer=2) as it:

@@ -166,6 +166,34 @@ def test_a_record_is_read_with_one_call(tmp_path: Path, monkeypatch: pytest.Monk
     records.close()
 
 
+def test_a_few_records_are_read_in_a_row_and_no_more_than_stay_in_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = [image_payload(id_, id_, bytes(100_000)) for id_ in range(10)]
+    records = some_records(write_rec(tmp_path / "a.rec", payloads))
+
+    with counted_reads(records.files[0], monkeypatch) as asked:
+        each = records.each([7, 2, 5, 0, 9])
+        seen = [(record.header.id, len(asked)) for record in each if isinstance(record, ImageRecord)]
+    assert [(7, 3), (2, 3), (5, 3), (0, 5), (9, 5)] == seen
+    records.close()
+
+
+def test_damage_stands_in_its_place_among_those_that_are_read_in_a_row(tmp_path: Path) -> None:
+    a, b = rec(tmp_path, "a.rec", range(3)), rec(tmp_path, "b.rec", range(10, 14))
+    records = some_records(f"{a};{b}")
+    damaged = records.place(4)
+    with b.open("r+b") as file:
+        file.seek(damaged.offset)
+        file.write(b"none")
+
+    bad, *good = list(records.each([4, 1, 6, 3]))
+    assert isinstance(bad, BadRecordError)
+    assert (b, 1, damaged.offset) == (bad.path, bad.record, bad.offset)
+    assert [1, 13, 10] == [record.header.id for record in good if isinstance(record, ImageRecord)]
+    records.close()
+
+
 # Records without a picture
 
 
