@@ -60,6 +60,8 @@ class Normalizer:
         self._mean = self._placed(mean if mean is not None else per_channel[:, None, None])
         std = np.array([getattr(params, f"std_{name}") for name in "rgba"[:channels]], np.float32)
         self._std = self._placed(std[:, None, None])
+        self._factor = self._scale / self._std
+        self._moves, self._stretches = bool(self._mean.any()), bool((self._factor != 1).any())
         if dtype == "int8":
             whole = np.trunc(self._mean)
             self._mean = whole + np.sign(self._mean) * (np.abs(self._mean - whole) >= Float(0.5))  # halves outwards
@@ -93,8 +95,12 @@ class Normalizer:
             return
         values = row if row.dtype == np.float32 else scratch("values", 4 * row.size).view(np.float32).reshape(row.shape)
         values[...] = levels  # widened first: with operands of two types numpy works through a small buffer
-        np.subtract(values, mean, out=values)
-        np.multiply(values, finish.contrast / self._std, out=values)
+        if self._moves:
+            np.subtract(values, mean, out=values)
+        if finish.contrast != self._scale:
+            np.multiply(values, finish.contrast / self._std, out=values)
+        elif self._stretches:
+            np.multiply(values, self._factor, out=values)
         if finish.illumination:
             np.add(values, finish.illumination / self._std, out=values)
         if values is not row:

@@ -16,6 +16,7 @@ from im2rec.errors import ImageError, InputError
 from im2rec.format.irheader import ImageRecord
 from im2rec.images.codec import Image
 from im2rec.images.engine import Engine, Resampler, load_resampler
+from im2rec.images.scratch import scratch
 from im2rec.iterators.image_record import ImageRecordIter
 
 _MOST, _MOST_BYTES = 256, 64 << 20  # pictures of a sample, and of their pixels
@@ -115,7 +116,7 @@ class Sample:
 
     def decode_content(self, content: bytes) -> None:
         """From any content to pixels, which nobody keeps."""
-        self._it.loader.decoded(content, reuse=True)
+        self._it.loader.decoded(content, lambda size: scratch("decoded", size))
 
     # What they are like
 

@@ -13,7 +13,7 @@ import importlib
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,9 +27,9 @@ from im2rec.images.bmp import bmp_view
 from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.exif import FIRST_TRANSPOSED, ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
 from im2rec.images.grey import SRGB_GAMMA, grey
-from im2rec.images.scratch import scratch
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
+Room = Callable[[int], npt.NDArray[np.uint8]]  # memory of at least so many bytes
 
 AS_STORED, GREY, COLOR = -1, 0, 1
 END_OF_IMAGE = b"\xff\xd9"
@@ -140,7 +140,7 @@ def decode(
     at_least: tuple[int, int] | None = None,
     max_pixels: int = MAX_PIXELS,
     cut_ok: bool = False,
-    reuse: bool = False,
+    room: Room | None = None,
 ) -> Decoded:
     """The pixels of an encoded picture, as (height, width, channels) uint8 in RGB order; a new array.
 
@@ -149,15 +149,15 @@ def decode(
     installed). Alpha is dropped, not blended; 16 bits become 8 by their high byte; palettes become colours.
     *at_least* (width, height), as stored, allows a JPEG to be decoded at the smallest scale libjpeg has that is no
     smaller: other pixels, several times faster. *cut_ok* gives the pixels of a JPEG whose data ends early as well,
-    its flaw ``CUT``, what is missing filled in by libjpeg. With *reuse* the pixels are good until this thread decodes
-    the next picture, and may be a read-only view with negative strides.
+    its flaw ``CUT``, what is missing filled in by libjpeg. *room* gives memory that the pixels may be put into; they
+    may then also be a read-only view of *content* with negative strides.
     Raises ImageError, its *reason* ``CUT`` when the picture data ends early, ``TOO_LARGE`` when the header claims more
     than *max_pixels*: a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """
     try:
-        return _decoded(content, color, at_least, max_pixels, reuse=reuse)
+        return _decoded(content, color, at_least, max_pixels, room)
     except ImageError as error:
         if cut_ok and error.reason == CUT and sniff(content) == "JPEG":
             # When the cut is inside the tables of a progressive one's next scan, what is before them will do.
@@ -167,15 +167,17 @@ def decode(
         raise
 
 
-def _decoded(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int, *, reuse: bool) -> Decoded:
+def _decoded(
+    content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int, room: Room | None
+) -> Decoded:
     flaw, kind = "", sniff(content)
     if kind == "BMP" and color != GREY and (view := bmp_view(content, max_pixels)) is not None:
-        return Decoded(view if reuse else np.ascontiguousarray(view))
+        return Decoded(view if room else np.ascontiguousarray(view))
     if kind == "JPEG" and _simplejpeg:
         (_, height, width, channels), turn = _jpeg_facts(content)
         _check_pixels((width, height), max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
-        buffer = scratch("decoded", height * width * (1 if is_grey else 3)) if reuse and at_least is None else None
+        buffer = room(height * width * (1 if is_grey else 3)) if room and at_least is None else None
         pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0), buffer)
         if pixels is not None:
             return Decoded(pixels if turn == UPRIGHT or color == AS_STORED else turned(pixels, turn), flaw)

@@ -23,3 +23,30 @@ def scratch(name: str, size: int) -> npt.NDArray[np.uint8]:
         held = np.empty(size, np.uint8)
         setattr(_MINE, name, held)
     return held[:size]
+
+
+class Shelf:
+    """Memory under *name*, for this thread alone, for several arrays that are needed together: *size* bytes in all.
+
+    The first array that does not fit in is put elsewhere, and makes the shelf full: there must be no other behind it.
+    """
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self._memory = scratch(name, size)
+        self._used = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it must be cleared before the next array."""
+        return self._used >= len(self._memory)
+
+    def take(self, size: int) -> npt.NDArray[np.uint8]:
+        """*size* bytes; content left over."""
+        start, self._used = self._used, self._used + size
+        fits = self._used <= len(self._memory)
+        return self._memory[start : self._used] if fits else scratch(f"{self._name}, the last", size)
+
+    def clear(self) -> None:
+        """Take everything back."""
+        self._used = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +14,14 @@ from im2rec.augment.default import Augmenter, Plan
 from im2rec.augment.draws import CounterDraws, Draws, counter_draws, hash64
 from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError
-from im2rec.format.irheader import ImageRecord
-from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, decode
+from im2rec.format.irheader import ImageRecord, IRHeader
+from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
+from im2rec.images.scratch import Shelf
 from im2rec.iterators.labels import Labels
 from im2rec.iterators.params import WARN, ImageRecordParams
 from im2rec.iterators.records import Records
 
+_SHELF_BYTES = 512 << 10  # of pictures that are decoded in a row: half of a core's own cache
 _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
 
 
@@ -69,6 +71,14 @@ class Flaw(NamedTuple):
     kept: bool
 
 
+class Picture(NamedTuple):
+    """A decoded record, and what is wrong with it. No *header*: it could not be read. No *image*: nor decoded."""
+
+    header: IRHeader | None
+    image: Image | None
+    bad: BadRecordError | None
+
+
 class Loader:
     """Writes records into rows. Holds nothing that changes: safe in threads."""
 
@@ -93,43 +103,66 @@ class Loader:
         """Write the records that are *wanted* into *arrays*; what is wrong with them, in the order of rows."""
         first, ordinals, epochs, plans = wanted
         drawn = (plan or draws for plan, draws in zip(plans, self.draws(epochs, ordinals), strict=True))
-        each = zip(itertools.count(first), ordinals, self.records.each(ordinals), drawn)
+        each = zip(itertools.count(first), ordinals, drawn, self._pictures(self.records.each(ordinals)))
         flaws = [self._row(arrays, *one) for one in each]
         return [flaw for flaw in flaws if flaw is not None]
 
-    def _row(
-        self, arrays: Arrays, row: int, ordinal: int, record: ImageRecord | BadRecordError, drawn: Plan | Draws
-    ) -> Flaw | None:
-        if isinstance(record, BadRecordError):
-            return Flaw(row, record, kept=False)
-        header, content = record
-        cut = False
-        arrays.ids[row] = header.id
-        try:
-            arrays.label[row] = self._label(record)
-            image, cut = self.decoded(content, reuse=True)
-            plan = drawn if isinstance(drawn, Plan) else self.plan(Size.of(image), drawn)
-            self._augmenter.write(image, plan, arrays.data[row])
-        except ImageError as error:
-            bad = bad_picture(error)
-        except BadRecordError as error:
-            bad = error
-        else:
-            if not cut:
-                return None
-            bad = BadRecordError("the picture data ends early", reason=CUT)
-        return Flaw(row, self.records.place(ordinal).named(bad, header.id), kept=cut and bad.reason == CUT)
+    def _pictures(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[Picture]:
+        """*records* decoded; the pixels of one are good until the next is asked for.
 
-    def _label(self, record: ImageRecord) -> Any:
-        label = self._labels.of(record.header)
+        A few in a row, for the same reason as they are read so: see :meth:`Records.each`.
+        """
+        shelf = Shelf("decoded", _SHELF_BYTES)
+        pictures: list[Picture] = []
+        size = 0
+        for record in records:
+            picture = self._picture(record, shelf.take)
+            pictures.append(picture)
+            size += 0 if picture.image is None else picture.image.nbytes
+            if shelf.full or size >= _SHELF_BYTES:
+                yield from pictures
+                pictures, size = [], 0
+                shelf.clear()
+        yield from pictures
+
+    def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> Picture:
+        if isinstance(record, BadRecordError):
+            return Picture(None, None, record)
+        try:
+            image, cut = self.decoded(record.content, room)
+        except ImageError as error:
+            return Picture(record.header, None, bad_picture(error))
+        return Picture(record.header, image, _cut_short() if cut else None)
+
+    def _row(self, arrays: Arrays, row: int, ordinal: int, drawn: Plan | Draws, picture: Picture) -> Flaw | None:
+        header, image, bad = picture
+        if header is None:
+            return Flaw(row, bad, kept=False) if bad else None
+        arrays.ids[row] = header.id
+        kept = image is not None
+        try:
+            arrays.label[row] = self._label(header)
+            if image is not None:
+                plan = drawn if isinstance(drawn, Plan) else self.plan(Size.of(image), drawn)
+                self._augmenter.write(image, plan, arrays.data[row])
+        except ImageError as error:
+            bad, kept = bad_picture(error), False
+        except BadRecordError as error:
+            bad, kept = error, False
+        if bad is None:
+            return None
+        return Flaw(row, self.records.place(ordinal).named(bad, header.id), kept)
+
+    def _label(self, header: IRHeader) -> Any:
+        label = self._labels.of(header)
         return label if self._labels.width > 1 else label[0]
 
-    def decoded(self, content: bytes, *, reuse: bool = False) -> tuple[Image, bool]:
+    def decoded(self, content: bytes, room: Room | None = None) -> tuple[Image, bool]:
         """The pixels, of as many channels as a batch has, and whether the file was cut short. Raises ImageError.
 
-        With *reuse* they are good until this thread decodes the next picture.
+        *room* gives memory they may be put into.
         """
-        pixels, flaw = decode(content, _COLORS[self._channels], cut_ok=self._cut_ok, reuse=reuse)
+        pixels, flaw = decode(content, _COLORS[self._channels], cut_ok=self._cut_ok, room=room)
         if pixels.shape[2] != self._channels:
             problem = f"has {pixels.shape[2]} channels, data_shape asks for {self._channels}"
             raise ImageError(problem, reason="too few channels", hint="set data_shape=3,...")
@@ -140,6 +173,10 @@ class Loader:
     def plan(self, size: Size, draws: Draws) -> Plan:
         """Everything that is drawn for a picture of *size*. Raises ImageError for one that is too small."""
         return self._augmenter.plan(size, draws)
+
+
+def _cut_short() -> BadRecordError:
+    return BadRecordError("the picture data ends early", reason=CUT)
 
 
 def bad_picture(error: ImageError) -> BadRecordError:

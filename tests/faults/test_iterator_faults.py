@@ -332,11 +332,11 @@ def test_an_error_of_the_disk_is_one_of_the_record_it_met(tmp_path: Path, monkey
 def test_whatever_a_thread_raises_reaches_the_consumer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, fail = Loader.decoded, [True]
 
-    def decoded(self: Loader, content: bytes, **given: Any) -> Any:
+    def decoded(self: Loader, content: bytes, *given: Any) -> Any:
         if content == small_of(5) and fail:
             fail.clear()
             raise MemoryError
-        return real(self, content, **given)
+        return real(self, content, *given)
 
     monkeypatch.setattr(Loader, "decoded", decoded)
     # One ahead: the next epoch, where it is asked for again, is not begun by then.

@@ -48,7 +48,7 @@ def test_pixels_are_those_pillow_sees_and_nothing_is_copied(height: int, width: 
         fresh = decode(content, color).pixels
         assert np.array_equal(pixels, fresh)
         assert fresh.flags.c_contiguous
-        assert np.array_equal(pixels, decode(content, color, reuse=True).pixels)
+        assert np.array_equal(pixels, decode(content, color, room=np.empty).pixels)
     assert (height, width, 1) == decode(content, GREY).pixels.shape
 
 
@@ -56,7 +56,7 @@ def test_rows_may_be_stored_from_the_top_and_headers_be_longer() -> None:
     pixels = texture(6, 5)
     content = encoded(pixels, "BMP")
     top_down = changed(content, HEIGHT_AT, struct.pack("<i", -6))
-    assert np.array_equal(pixels[::-1], decode(top_down, reuse=True).pixels)
+    assert np.array_equal(pixels[::-1], decode(top_down, room=np.empty).pixels)
     assert np.array_equal(pillow(top_down), decode(top_down).pixels)
 
     for info in (52, 56, 108, 124):
@@ -123,7 +123,7 @@ def test_engines_take_a_view_apart_as_they_do_a_picture(name: str, *, mirror: bo
     if name == "opencv":
         pytest.importorskip("cv2")
     pixels = texture(24, 36)
-    view = decode(encoded(pixels, "BMP"), reuse=True).pixels
+    view = decode(encoded(pixels, "BMP"), room=np.empty).pixels
     for part in (np.s_[:], np.s_[3:17, 5:30], np.s_[4:5, 6:7]):
         shape = (3, *pixels[part].shape[:2])
         found, expected = np.empty(shape, np.uint8), np.empty(shape, np.uint8)

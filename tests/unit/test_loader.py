@@ -1,0 +1,106 @@
+"""Records become rows a few at a time, and each as if it were alone."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import image_payload, write_rec
+from iterator_helpers import iterator
+from picture_helpers import encoded, texture
+from PIL import Image
+
+from im2rec.augment.default import Augmenter
+from im2rec.format.recordio import MAGIC
+from im2rec.images import codec
+from im2rec.images.scratch import Shelf
+from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.loader import Arrays, Wanted, new_arrays
+
+SIDE = 24
+
+
+def rows_of(it: ImageRecordIter, ordinals: list[int]) -> tuple[Arrays, list[tuple[int, str, bool]]]:
+    """*ordinals* loaded in one piece: the arrays, and row, message and kept of each flaw."""
+    arrays = new_arrays(len(ordinals), 1, np.zeros((len(ordinals), 3, SIDE, SIDE), np.float32))
+    count = len(ordinals)
+    flaws = it.loader.load(arrays, Wanted(0, ordinals, [2] * count, [None] * count))
+    return arrays, [(row, str(error), kept) for row, error, kept in flaws]
+
+
+def any_content(rng: random.Random) -> bytes:
+    """A picture of any size from 300 bytes to more than a shelf holds; some turned, grey, cut short or none at all."""
+    height, width = rng.choice([(10, 10), (30, 40), (100, 300), (260, 260), (500, 600)])
+    exif = Image.Exif()
+    exif[274] = rng.choice([1, 1, 1, 6])
+    pixels = texture(height, width, rng.choice([1, 3, 3]), seed=rng.randrange(100))
+    content = encoded(pixels, rng.choice(["JPEG", "JPEG", "PNG", "BMP"]), exif=exif)
+    damage = rng.randrange(10)
+    if damage == 0:
+        return content[: len(content) * 2 // 3]
+    return b"no picture" if damage == 1 else content
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_piece_gives_what_its_records_give_alone(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    contents = [any_content(rng) for _ in range(30)]
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n, content in enumerate(contents)])
+    data = bytearray(path.read_bytes())
+    data[data.index(MAGIC, 1000) + 4] ^= 4  # a length word: a record that cannot be read
+    path.write_bytes(data)
+    given: dict[str, Any] = {"rand_crop": True, "rand_mirror": True, "std_r": 2.0, "on_error": "skip"}
+
+    with iterator(path, data_shape=(3, SIDE, SIDE), **given) as it:
+        ordinals = [rng.randrange(30) for _ in range(40)]
+        together, flaws = rows_of(it, ordinals)
+        alone = [rows_of(it, [ordinal]) for ordinal in ordinals]
+    assert 0 < len(flaws) < 35
+    assert flaws == [(row, what, kept) for row, (_, one) in enumerate(alone) for _, what, kept in one]
+    for array, *ones in zip(together, *(arrays for arrays, _ in alone), strict=True):
+        assert np.array_equal(array, np.concatenate(ones))
+
+
+def test_pictures_that_fail_where_they_are_decoded_spoil_no_others(tmp_path: Path) -> None:
+    whole = [encoded(texture(300, 300, seed=seed)) for seed in range(3)]
+    contents = [whole[0][:-5000], *whole[1:]]  # together more than a shelf holds, without the first less
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n, content in enumerate(contents)])
+
+    with iterator(path, data_shape=(3, SIDE, SIDE), on_truncated="raise") as it:
+        together, flaws = rows_of(it, [0, 1, 2])
+        assert [0] == [row for row, *_ in flaws]
+        assert all(np.array_equal(together.data[n], rows_of(it, [n])[0].data[0]) for n in (1, 2))
+
+
+@pytest.mark.parametrize(("side", "in_a_row"), [(30, 12), (250, 3), (500, 1)])
+def test_so_many_pictures_are_decoded_in_a_row_as_stay_in_a_cache(
+    tmp_path: Path, side: int, in_a_row: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    content = encoded(texture(side, side), quality=20)
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n in range(12)])
+    real_decode, real_write = codec._decoded, Augmenter.write
+    monkeypatch.setattr(codec, "_decoded", lambda *given: (done.append("d"), real_decode(*given))[1])
+    monkeypatch.setattr(Augmenter, "write", lambda *given: (done.append("w"), real_write(*given))[1])
+
+    with iterator(path, data_shape=(3, SIDE, SIDE)) as it:
+        rows_of(it, list(range(12)))
+    assert "".join(done) == ("d" * in_a_row + "w" * in_a_row) * (12 // in_a_row)
+
+
+def test_a_shelf_holds_several_arrays_and_one_that_does_not_fit() -> None:
+    shelf = Shelf("a test's", 100)
+    pieces = [shelf.take(40), shelf.take(50), shelf.take(30)]
+
+    for number, piece in enumerate(pieces):
+        piece[:] = number
+    assert [(40, 0), (50, 1), (30, 2)] == [(len(piece), int(piece.max())) for piece in pieces]
+    assert shelf.full
+    shelf.clear()
+    assert not shelf.full
+    again = shelf.take(100)
+    again[:] = 7
+    assert [7, 7] == [int(piece.max()) for piece in pieces[:2]]  # the same memory
