@@ -29,6 +29,7 @@ _ROOT = str(Path(__file__).parents[2])
 # glibc gives freed memory back to the system at once, and takes it again, cleared, for the next picture.
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
 _END_S = 5.0  # a process that is still there this long after its pipe was closed gets a kill
+_LOOK_AGAIN_S = 0.01  # the slot of a piece comes free just after it is done
 _NAMED = 3  # records that the error of a dead process names
 
 
@@ -96,15 +97,23 @@ class Processes:
         self._loader = loader
         # Those made ahead, the one in work, the one delivered, the one before it, which a loop still has; and a spare.
         self._slots = SharedSlots(layout, ahead + 5)
+        self._piece_done = threading.Event()
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._started: list[_Process] | None = []
         self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-feed")
 
     def place(self) -> Place:
-        """A slot that nobody looks at."""
-        number = self._slots.free()[0]
-        return Place(number, self._slots.arrays(number))
+        """A slot that nobody looks at.
+
+        There is none for a moment when an epoch was left in its middle and the caller holds batches of it: what was
+        begun of later ones goes on, and gives its slots back when it is done.
+        """
+        while True:
+            self._piece_done.clear()
+            if free := self._slots.free():
+                return Place(free[0], self._slots.arrays(free[0]))
+            self._piece_done.wait(_LOOK_AGAIN_S)
 
     def given_away(self, place: Place) -> Arrays:
         """The arrays themselves, or copies when the caller has kept so many that slots run out."""
@@ -112,9 +121,15 @@ class Processes:
 
     def load(self, job: Job, piece: Wanted) -> list[Flaw]:
         """Have it done. Raises Im2RecError when the process dies; the next piece gets a new one."""
+        try:
+            return self._ask(job.place.slot, piece)
+        finally:
+            self._piece_done.set()
+
+    def _ask(self, slot: int, piece: Wanted) -> list[Flaw]:
         process = self._process()
         try:
-            return process.ask(job.place.slot, piece)
+            return process.ask(slot, piece)
         except (EOFError, OSError, pickle.UnpicklingError):
             del self._mine.process
             records = ", ".join(map(str, piece.ordinals[:_NAMED]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,27 @@ def test_slots_are_used_again_when_nobody_looks_at_them(tmp_path: Path) -> None:
     with by_processes(a_rec(tmp_path, 60), prefetch_buffer=1) as it:
         places = {batch.data[0].__array_interface__["data"][0] for batch in it}
         assert len(places) <= 1 + 5
+
+
+def test_slots_of_an_epoch_that_was_left_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rec = a_rec(tmp_path, 80)
+    with an_iterator(rec, backend="threads") as it:
+        expected = [batch.index.tolist() for batch in it]
+    allowed, looked_again = threading.Semaphore(5), threading.Event()
+    real = Processes.load
+    monkeypatch.setattr(Processes, "load", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1])
+
+    with by_processes(rec, prefetch_buffer=4) as it, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        crew = it._feed._crew
+        assert isinstance(crew, Processes)
+        monkeypatch.setattr(crew._piece_done, "wait", lambda _: looked_again.set())
+        kept = [it.next() for _ in range(5)]
+        it.reset()
+        rest = pool.submit(list, it)
+        assert looked_again.wait(DEADLINE_S)
+        allowed.release(1000)
+        assert expected == [batch.index.tolist() for batch in rest.result(DEADLINE_S)]
+        assert expected[:5] == [batch.index.tolist() for batch in kept]
 
 
 @POSIX
