@@ -14,7 +14,7 @@ from im2rec.iterators.loader import Arrays, Flaw, Loader, Wanted
 from im2rec.iterators.memory import BatchLayout
 from im2rec.iterators.order import Order, Split
 from im2rec.iterators.params import AUTO, PROCESSES, THREADS, ImageRecordParams
-from im2rec.iterators.pipeline import in_order, piece_size
+from im2rec.iterators.pipeline import in_order, piece_size, pieces_wanted
 from im2rec.iterators.records import Records
 from im2rec.iterators.replayed_rows import ReplayedRows
 from im2rec.iterators.shared_params import MXNET
@@ -61,9 +61,12 @@ class Feed:
 
     def _jobs(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[Job, list[Wanted]]]:
         rows = self.replayed.rows(epoch, batch) if self.replayed else self._rows(epoch, batch, splits)
+        workers = self._params.preprocess_threads
+        pieces = workers  # of the first batch, which is waited for
         for wanted, pad in rows:
             filled = len(wanted.ordinals)
-            yield Job(self._place(filled), pad), wanted.cut(piece_size(filled, self._params.preprocess_threads))
+            yield Job(self._place(filled), pad), wanted.cut(piece_size(filled, pieces))
+            pieces = pieces_wanted(workers, self._params.prefetch_buffer)
 
     def _rows(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Iterator[tuple[Wanted, int]]:
         """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""

@@ -100,6 +100,14 @@ class _Line(Generic[J, P, R]):
             future.cancel()
 
 
-def piece_size(items: int, workers: int, least: int = 8) -> int:
-    """How many of *items* make a piece: one for each of *workers*, who have later batches' to go on with; none tiny."""
-    return max(least, -(-items // workers))
+def pieces_wanted(workers: int, ahead: int) -> int:
+    """Into how many pieces to cut a job, so that each of *workers* has one in work and one to go on with.
+
+    No more than that, and often one: whatever is handed over costs as much as decoding a picture.
+    """
+    return min(workers, -(-2 * workers // (1 + ahead)))
+
+
+def piece_size(items: int, pieces: int, least: int = 8) -> int:
+    """How many of *items* make one of so many *pieces*; none is tiny."""
+    return max(least, -(-items // pieces))

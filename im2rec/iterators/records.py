@@ -82,6 +82,8 @@ class Records:
 
     def ordinals(self, positions: Positions) -> Positions:
         """The ordinals of records by position."""
+        if not len(self.left_out):
+            return positions
         return positions + np.searchsorted(self._stays_before, positions, side="right")
 
     def place(self, ordinal: int) -> Place:

@@ -15,11 +15,13 @@ from picture_helpers import encoded, texture
 
 from im2rec.augment import draws
 from im2rec.format import recordio
+from im2rec.iterators.crew import Threads
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.loader import Wanted
 from im2rec.iterators.order import Order
 from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.permutation import Permutation
+from im2rec.iterators.pipeline import pieces_wanted
 from im2rec.iterators.records import Records
 from im2rec.storage.reader import RecordFile
 
@@ -119,6 +121,26 @@ def test_the_order_of_many_batches_is_computed_at_once(monkeypatch: pytest.Monke
     rows = [epoch.rows(batch).positions for batch in range(epoch.batches)]
     assert list(range(10_000)) == sorted(np.concatenate(rows).tolist())
     assert len(calls) <= 3
+
+
+def test_batches_are_cut_no_finer_than_keeps_all_workers_busy() -> None:
+    # Workers and batches ahead; of each there are one more in work than ahead.
+    asked = {(1, 4): 1, (2, 4): 1, (2, 1): 2, (4, 4): 2, (16, 4): 7, (16, 1): 16, (3, 100): 1}
+    assert list(asked.values()) == [pieces_wanted(workers, ahead) for workers, ahead in asked]
+    for (workers, ahead), pieces in asked.items():
+        assert pieces == workers or pieces * (1 + ahead) >= 2 * workers
+
+
+def test_only_the_first_batch_is_cut_for_every_worker(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    real = Threads.load
+    monkeypatch.setattr(Threads, "load", lambda *given: (sizes.append(len(given[2].ordinals)), real(*given))[1])
+
+    with an_iterator(photos, backend="threads", preprocess_threads=2, batch_size=16, data_shape=(3, 8, 8)) as it:
+        for _ in range(3):
+            list(it)
+    assert [8, 8, 16] == sizes[:3]
+    assert {16} == set(sizes[2:])
 
 
 def test_a_piece_of_work_is_sent_in_few_bytes() -> None:
