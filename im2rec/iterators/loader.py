@@ -21,7 +21,7 @@ from im2rec.iterators.labels import Labels
 from im2rec.iterators.params import WARN, ImageRecordParams
 from im2rec.iterators.records import Records
 
-_SHELF_BYTES = 512 << 10  # of pictures that are decoded in a row: half of a core's own cache
+_SHELF_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
 _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
 
 

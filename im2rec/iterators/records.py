@@ -23,7 +23,7 @@ from im2rec.storage.reader import Head, RecordFile, Span
 _SEPARATOR = ";"
 _NO_RECORDS = (".idx", ".lst", ".txt", ".json", ".jsonl")  # what stands beside a .rec, and "train*" finds as well
 _HEADS_AT_ONCE = 4096
-_BUNCH_BYTES = 256 << 10  # of records that are read in a row: a quarter of a core's own cache, or more
+_BUNCH_BYTES = 128 << 10  # of records that are read in a row: they stay in a core's own cache
 
 # A record of labels alone is no longer than this, nor hardly any picture as short: only such records are looked into
 # on opening. The face sets have two labels in them, which makes 40 bytes.
