@@ -166,16 +166,20 @@ def plain_end(frame: bytes, *, confirmed: bool) -> int | None:
     *confirmed*: that a record starts behind the frame is known from elsewhere than length words, so that no other
     records can be inside; else they are searched for, which takes as long as reading.
     """
-    if len(frame) < HEAD_BYTES:
+    length = plain_length(frame, len(frame))
+    if length is None or (not confirmed and _may_hold_magic(frame)):
         return None
-    magic, length = _HEAD.unpack_from(frame)
     end = HEAD_BYTES + length
-    # A flag makes the length far larger than any frame, so that it needs no test of its own.
-    if magic != MAGIC_WORD or end + 3 & -4 != len(frame):
-        return None
-    if not confirmed and _may_hold_magic(frame):
-        return None
     return end if end == len(frame) or not any(frame[end:]) else None
+
+
+def plain_length(head: bytes, frame_bytes: int) -> int | None:
+    """The bytes of the payload, when *head* says that a frame of so many bytes is one whole part; None for others."""
+    if len(head) < HEAD_BYTES:
+        return None
+    magic, length = _HEAD.unpack_from(head)
+    # A flag makes the length far larger than any frame, so that it needs no test of its own.
+    return length if magic == MAGIC_WORD and HEAD_BYTES + length + 3 & -4 == frame_bytes else None
 
 
 def _may_hold_magic(frame: bytes) -> bool:

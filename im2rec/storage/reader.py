@@ -13,7 +13,7 @@ import numpy as np
 
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.irheader import HEADER_BYTES, ImageRecord, RawHeader, image_record_in, parse_header
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, image_record_in, parse_header
 from im2rec.format.recordio import (
     HEAD_BYTES,
     MAGIC,
@@ -23,6 +23,7 @@ from im2rec.format.recordio import (
     join_parts,
     parse_head,
     plain_end,
+    plain_length,
     read_parts,
     read_start,
 )
@@ -30,6 +31,7 @@ from im2rec.storage.opening import INSPECT, check_index, check_kind, first_of, i
 from im2rec.storage.paths import InputFile, PathLike, find_index, with_path
 from im2rec.storage.scan import scan
 
+_COPIED_BYTES = 64 << 10  # of a longer record the picture is read without the bytes around it
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
 _MANY_READ_BYTES = 8 << 20  # the most that read_many asks for at once
 _GAP_BYTES = 64 << 10  # unwanted bytes that cost less to read than another call does
@@ -141,7 +143,25 @@ class RecordFile(Sequence[ImageRecord]):
 
     def read(self, span: Span) -> ImageRecord:
         """The record at one of :meth:`spans`. Raises CorruptRecordError, InputError."""
-        return self._image_record(span.ordinal, *self._framed(span))
+        large = span.stop - span.start > _COPIED_BYTES and self.index_path is not None
+        record = self._read_uncopied(span) if large else None
+        return record or self._image_record(span.ordinal, *self._framed(span))
+
+    def _read_uncopied(self, span: Span) -> ImageRecord | None:
+        """A record whose picture is read on its own: not cut out of what was read, but with a call more or two.
+
+        None for one that is not of a single part, has a label vector or is not in order.
+        """
+        _, start, stop = span
+        front = self._file.read_at(start, _FRONT_OF_RECORD)
+        length = plain_length(front, stop - start)
+        if length is None:
+            return None
+        header, end = parse_header(front[HEAD_BYTES:]), start + HEAD_BYTES + length
+        if header.flag or (end < stop and any(self._file.read_at(end, stop - end))):
+            return None
+        content = self._file.read_at(start + _FRONT_OF_RECORD, length - HEADER_BYTES)
+        return ImageRecord(IRHeader(*header), content) if len(content) == length - HEADER_BYTES else None
 
     def by_key(self, key: int) -> ImageRecord:
         """The record whose index key is *key*; of several, the last in the file. Raises InputError when none has it."""

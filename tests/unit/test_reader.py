@@ -242,6 +242,42 @@ def test_a_large_record_is_read_part_by_part(tmp_path: Path, monkeypatch: pytest
         assert [content, b"picture"] == [content for _, content in rec.read_many([0, 1])]
 
 
+LARGE = random.Random(1).randbytes(200_000)
+
+
+@pytest.mark.parametrize("cut", range(4))
+def test_a_large_picture_is_read_without_a_copy_and_as_any_other(tmp_path: Path, cut: int) -> None:
+    contents = [LARGE[cut:], b"small", LARGE[cut:], MAGIC + LARGE[4 + cut :], LARGE[::-1]]
+    labels: list[object] = [1.5, 2.5, [3.0, 4.0], 5.0, -6.0]
+    headers = [IRHeader(0, label, 2**64 - 1 - n, n) for n, label in enumerate(labels)]
+    payloads = [encode_image_record(*record) for record in zip(headers, contents, strict=True)]
+    path = write_rec(tmp_path / "some.rec", payloads)
+
+    with RecordFile(path) as rec, RecordFile(path, index=False) as scanned:
+        for n, (header, content) in enumerate(rec):
+            assert contents[n] == content == scanned[n].content == rec.read_many([n])[0].content
+            assert (headers[n].id, n, payloads[n]) == (header.id, header.id2, rec.payload(n))
+            assert np.array_equal(np.float32(labels[n]), header.label)
+            assert header.flag == scanned[n].header.flag == (2 if n == 2 else 0)
+        assert peak_bytes(lambda: rec[0]) < 1.1 * len(LARGE)
+
+
+def test_damage_of_a_large_record_is_told_as_that_of_any_other(tmp_path: Path) -> None:
+    payloads = [image_payload(n, content=LARGE[1:]) for n in range(5)]
+    starts = bounds(payloads)
+    for at, change in ((4, 4), (4, 1), (6, 1), (7, 0x20), (len(payloads[2]) + 8, 1)):
+        data = bytearray(joined(payloads))
+        data[starts[2] + at] ^= change
+        path = tmp_path / "some.rec"
+        path.write_bytes(data)
+        path.with_suffix(".idx").write_bytes(index_text(starts[:-1]))
+        with RecordFile(path) as rec:
+            told = message_of(rec.__getitem__, 2)
+            assert f"{path}, record 2, byte" in told
+            assert told == message_of(rec.payload, 2)
+            assert payloads[3] == rec.payload(3)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="makes a sparse file of 4.5 GB")
 def test_offsets_above_4_gigabytes_are_read_from_a_file(tmp_path: Path) -> None:
     path, length, frame = tmp_path / "sparse.rec", 2**29 - 4, 2**29 + 4
