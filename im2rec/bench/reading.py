@@ -151,7 +151,7 @@ def _spans(records: Records, ordinals: Sequence[int]) -> list[Span]:
     spans: list[Span] = []
     for ordinal in ordinals:
         file, record, _ = records.place(ordinal)
-        ((_, start, stop),) = file.spans([record])
+        _, start, stop = file.span(record)
         if spans and spans[-1].path == file.path and spans[-1].stop == start:
             spans[-1] = spans[-1]._replace(stop=stop)
         else:

@@ -129,7 +129,7 @@ def _jpeg_facts(content: bytes) -> tuple[ImageInfo, int]:
 @functools.lru_cache(maxsize=_HEADS_KEPT)
 def _head_facts(head: bytes) -> tuple[ImageInfo, int] | None:
     """The same of a *head* alone; None where it takes the whole file, as when a thumbnail begins like picture data."""
-    info = _jpeg_info(head)
+    info = _jpeg_info(head) if jpeg.is_orderly(head) else None
     return (info, parse_orientation(jpeg.exif(head))) if info else None
 
 

@@ -55,6 +55,14 @@ def head(content: bytes) -> bytes:
     return content[:end] if end < _HEAD_BYTES else b""
 
 
+def is_orderly(head: bytes) -> bool:
+    """Whether a :func:`head` is segments from end to end, the last of them that of the picture data."""
+    at = 2
+    while at + 4 <= len(head) and head[at] == 0xFF and head[at + 1] != _SCAN:
+        at += 1 if head[at + 1] == 0xFF else 2 + (head[at + 2] << 8 | head[at + 3])
+    return head.startswith(_START_OF_SCAN, at) and at + 2 + (head[at + 2] << 8 | head[at + 3]) == len(head)
+
+
 def exif(content: bytes) -> bytes:
     """The EXIF data of a JPEG, with its prefix; empty when there is none."""
     # As segments() goes, but without making anything of those that are passed: this is asked of many pictures.

@@ -101,6 +101,8 @@ class BatchIterator(abc.ABC, Generic[T]):
             self._done -= 1
             self._stop()
             raise
+        finally:
+            del made  # who keeps an error keeps this frame, and would keep the memory of the batch
         return self._current
 
     def reset(self) -> None:
@@ -169,8 +171,10 @@ class BatchIterator(abc.ABC, Generic[T]):
         """End all threads and close the files; again is fine. Taking batches afterwards raises Im2RecError."""
         if not self._closed and os.getpid() == self._owner:
             self._closed = True
-            self._stop()
-            self._close()
+            try:
+                self._stop()
+            finally:  # whatever another thread does with the batches
+                self._close()
 
     def __enter__(self: Self) -> Self:
         return self

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import gc
 import logging
 import os
 import pickle
@@ -29,7 +30,7 @@ _ROOT = str(Path(__file__).parents[2])
 # glibc gives freed memory back to the system at once, and takes it again, cleared, for the next picture.
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
 _END_S = 5.0  # a process that is still there this long after its pipe was closed gets a kill
-_LOOK_AGAIN_S = 0.01  # the slot of a piece comes free just after it is done
+_LOOK_AGAIN_S, _LOOKS = 0.01, 100  # the slot of a piece comes free just after it is done
 _NAMED = 3  # records that the error of a dead process names
 
 
@@ -98,6 +99,7 @@ class Processes:
         # Those made ahead, the one in work, the one delivered, the one before it, which a loop still has; and a spare.
         self._slots = SharedSlots(layout, ahead + 5)
         self._piece_done = threading.Event()
+        self._at_work: set[int] = set()  # threads
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._started: list[_Process] | None = []
@@ -106,14 +108,19 @@ class Processes:
     def place(self) -> Place:
         """A slot that nobody looks at.
 
-        There is none for a moment when an epoch was left in its middle and the caller holds batches of it: what was
-        begun of later ones goes on, and gives its slots back when it is done.
+        There is none for a while when an epoch was left in its middle and the caller holds batches of it: what was
+        begun of later ones goes on, and gives its slots back when it is done. Raises Im2RecError when that does not
+        help, as the caller holds all of them.
         """
-        while True:
+        for look in range(_LOOKS):
             self._piece_done.clear()
             if free := self._slots.free():
                 return Place(free[0], self._slots.arrays(free[0]))
-            self._piece_done.wait(_LOOK_AGAIN_S)
+            if look == _LOOKS // 2:
+                gc.collect()  # an error and what it was raised over may hold each other
+            while not self._piece_done.wait(_LOOK_AGAIN_S) and self._at_work:
+                pass
+        raise Im2RecError("all memory for batches is in use", hint="let go of batches and errors, or keep copies")
 
     def given_away(self, place: Place) -> Arrays:
         """The arrays themselves, or copies when the caller has kept so many that slots run out."""
@@ -121,9 +128,12 @@ class Processes:
 
     def load(self, job: Job, piece: Wanted) -> list[Flaw]:
         """Have it done. Raises Im2RecError when the process dies; the next piece gets a new one."""
+        thread = threading.get_ident()
+        self._at_work.add(thread)
         try:
             return self._ask(job.place.slot, piece)
         finally:
+            self._at_work.discard(thread)
             self._piece_done.set()
 
     def _ask(self, slot: int, piece: Wanted) -> list[Flaw]:

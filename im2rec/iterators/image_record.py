@@ -192,6 +192,7 @@ class ImageRecordIter(OrderedIterator[Made]):
         # Filler was an error in its own place already; rows that rolled over have no other one.
         own = self.batch_size - (made.job.pad if self._params.policy != ROLL_OVER else 0)
         if self._params.on_error == RAISE and (told := [flaw for flaw in bad if flaw.row < own]):
+            del made  # as in next()
             raise told[0].error
         for flaw in made.flaws:
             self._count(flaw)

@@ -78,6 +78,11 @@ class Picture(NamedTuple):
     image: Image | None
     bad: BadRecordError | None
 
+    @property
+    def bytes(self) -> int:
+        """Of its pixels."""
+        return 0 if self.image is None else self.image.nbytes
+
 
 class Loader:
     """Writes records into rows. Holds nothing that changes: safe in threads."""
@@ -103,8 +108,9 @@ class Loader:
         """Write the records that are *wanted* into *arrays*; what is wrong with them, in the order of rows."""
         first, ordinals, epochs, plans = wanted
         drawn = (plan or draws for plan, draws in zip(plans, self.draws(epochs, ordinals), strict=True))
-        each = zip(itertools.count(first), ordinals, drawn, self._pictures(self.records.each(ordinals)))
-        flaws = [self._row(arrays, *one) for one in each]
+        pictures = self._pictures(self.records.each(ordinals))
+        # By map(), as a loop's variable would hold a picture while the next is decoded.
+        flaws = map(self._row, itertools.repeat(arrays), itertools.count(first), ordinals, drawn, pictures)
         return [flaw for flaw in flaws if flaw is not None]
 
     def _pictures(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[Picture]:
@@ -116,13 +122,14 @@ class Loader:
         pictures: list[Picture] = []
         size = 0
         for record in records:
-            picture = self._picture(record, shelf.take)
-            pictures.append(picture)
-            size += 0 if picture.image is None else picture.image.nbytes
+            pictures.append(self._picture(record, shelf.take))
+            del record  # it may be large
+            size += pictures[-1].bytes
             if shelf.full or size >= _SHELF_BYTES:
                 yield from pictures
-                pictures, size = [], 0
+                pictures.clear()
                 shelf.clear()
+                size = 0
         yield from pictures
 
     def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> Picture:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Generic, TypeVar
@@ -30,15 +32,17 @@ def in_order(
     """
     line: _Line[J, P, R] = _Line(pool, work, _IN_QUEUE * workers)
     in_flight: deque[tuple[J, list[concurrent.futures.Future[R]]]] = deque()
+    started = map(line.start, jobs)
+    # No variable here is a job: who keeps an error keeps this frame, and with it all that it names.
     try:
-        for job, pieces in jobs:
-            in_flight.append((job, [line.join(job, piece) for piece in pieces]))
-            if len(in_flight) > ahead:
-                yield _finished(in_flight)
-        while in_flight:
+        while True:
+            in_flight.extend(itertools.islice(started, 1 + ahead - len(in_flight)))
+            if not in_flight:
+                return
             yield _finished(in_flight)
     finally:
         line.cancel()
+        in_flight.clear()
 
 
 def _finished(in_flight: deque[tuple[J, list[concurrent.futures.Future[R]]]]) -> tuple[J, list[R]]:
@@ -62,8 +66,12 @@ class _Line(Generic[J, P, R]):
         self._waiting: deque[tuple[concurrent.futures.Future[R], J, P]] = deque()
         self._begun = 0
 
-    def join(self, job: J, piece: P) -> concurrent.futures.Future[R]:
-        """The result to come."""
+    def start(self, whole: tuple[J, list[P]]) -> tuple[J, list[concurrent.futures.Future[R]]]:
+        """A job and the results of its pieces, which are to come."""
+        job, pieces = whole
+        return job, [self._join(job, piece) for piece in pieces]
+
+    def _join(self, job: J, piece: P) -> concurrent.futures.Future[R]:
         future: concurrent.futures.Future[R] = concurrent.futures.Future()
         self._waiting.append((future, job, piece))
         self._begin()
@@ -74,20 +82,24 @@ class _Line(Generic[J, P, R]):
             if self._begun >= self._most or not self._waiting:
                 return
             self._begun += 1
-            first = self._waiting.popleft()
+            first = [self._waiting.popleft()]
         try:
-            self._pool.submit(self._do, *first)
+            self._pool.submit(self._do, first)
         except RuntimeError:  # the pool was shut down, or the program ends
-            first[0].cancel()
+            first[0][0].cancel()
             self.cancel()
 
-    def _do(self, future: concurrent.futures.Future[R], job: J, piece: P) -> None:
+    def _do(self, one: list[tuple[concurrent.futures.Future[R], J, P]]) -> None:
+        # Taken out: an error would keep the pool's frames, and what they were called with, as long as it lives itself.
+        future, job, piece = one.pop()
         try:
             if future.set_running_or_notify_cancel():
                 future.set_result(self._work(job, piece))
         except BaseException as error:  # noqa: BLE001 - raised at the consumer, in its place
+            traceback.clear_frames(error.__traceback__)
             future.set_exception(error)
         finally:
+            del future, job, piece
             with self._lock:
                 self._begun -= 1
             self._begin()

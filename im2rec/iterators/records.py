@@ -95,7 +95,9 @@ class Records:
 
     def read(self, ordinal: int) -> ImageRecord | BadRecordError:
         """The record *ordinal*; an error in the place of a damaged one."""
-        return next(self.each([ordinal]))
+        number = bisect.bisect_right(self._first, ordinal) - 1
+        file = self.files[number]
+        return self._read(ordinal, file, file.span(ordinal - self._first[number]))
 
     def each(self, ordinals: Sequence[int]) -> Iterator[ImageRecord | BadRecordError]:
         """The records at *ordinals*, in that order; an error in the place of a damaged one. Raises IndexError.

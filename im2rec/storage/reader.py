@@ -125,11 +125,16 @@ class RecordFile(Sequence[ImageRecord]):
     def __getitem__(self, ordinal: int | slice) -> ImageRecord | list[ImageRecord]:
         if isinstance(ordinal, slice):
             return self.read_many(range(len(self))[ordinal])
-        return self.read(*self.spans([self._ordinal(ordinal)]))
+        return self.read(self.span(self._ordinal(ordinal)))
 
     def __iter__(self) -> Iterator[ImageRecord]:
         for ordinal in range(len(self)):
             yield self[ordinal]
+
+    def span(self, ordinal: int) -> Span:
+        """Where the record at *ordinal*, 0 or more, is. Raises IndexError."""
+        stop = self.offsets[ordinal + 1] if ordinal + 1 < len(self) else self.size
+        return Span(ordinal, int(self.offsets[ordinal]), int(stop))
 
     def spans(self, ordinals: Sequence[int]) -> list[Span]:
         """Where the records at *ordinals*, 0 or more, are; in their order. Raises IndexError."""
@@ -143,8 +148,8 @@ class RecordFile(Sequence[ImageRecord]):
 
     def read(self, span: Span) -> ImageRecord:
         """The record at one of :meth:`spans`. Raises CorruptRecordError, InputError."""
-        large = span.stop - span.start > _COPIED_BYTES and self.index_path is not None
-        record = self._read_uncopied(span) if large else None
+        large = span.stop - span.start > _COPIED_BYTES
+        record = self._read_uncopied(span) if large and self._confirms_end(span) else None
         return record or self._image_record(span.ordinal, *self._framed(span))
 
     def _read_uncopied(self, span: Span) -> ImageRecord | None:
@@ -180,8 +185,12 @@ class RecordFile(Sequence[ImageRecord]):
 
     def payload(self, ordinal: int) -> bytes:
         """The raw payload of record *ordinal*, header included. Raises CorruptRecordError, IndexError."""
-        data, start, stop = self._framed(*self.spans([self._ordinal(ordinal)]))
+        data, start, stop = self._framed(self.span(self._ordinal(ordinal)))
         return data[start:stop]
+
+    def _confirms_end(self, span: Span) -> bool:
+        """Whether an index says that a record starts at the end of *span*: it may lack any, the last ones too."""
+        return self.index_path is not None and span.ordinal + 1 < len(self)
 
     def _framed(self, span: Span) -> tuple[bytes, int, int]:
         """Bytes that hold the payload of a record, and where it starts and ends in them."""
@@ -192,7 +201,7 @@ class RecordFile(Sequence[ImageRecord]):
 
     def _payload_in(self, frame: bytes, span: Span) -> tuple[bytes, int, int]:
         """As :meth:`_framed`, from the bytes of *span*."""
-        if (end := plain_end(frame, confirmed=self.index_path is not None)) is not None:
+        if (end := plain_end(frame, confirmed=self._confirms_end(span))) is not None:
             return frame, HEAD_BYTES, end
         return _whole(self._payload(span, BytesSource(frame, span.start, self.size)))
 

@@ -17,8 +17,8 @@ from feed_helpers import a_rec, an_iterator, digest, ids, payloads, small
 from helpers import image_payload
 from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
-from im2rec.errors import Im2RecError
-from im2rec.iterators import feed
+from im2rec.errors import BadRecordError, Im2RecError
+from im2rec.iterators import crew, feed
 from im2rec.iterators.crew import Processes
 from im2rec.iterators.image_record import ImageRecordIter
 
@@ -40,9 +40,9 @@ def by_processes(rec: Path, **given: Any) -> ImageRecordIter:
 
 
 def processes_of(it: ImageRecordIter) -> list[subprocess.Popen[bytes]]:
-    crew = it._feed._crew
-    assert isinstance(crew, Processes)
-    return [process._process for process in crew._started or []]
+    processes = it._feed._crew
+    assert isinstance(processes, Processes)
+    return [process._process for process in processes._started or []]
 
 
 def gone(pid: int) -> bool:
@@ -106,13 +106,13 @@ def test_slots_of_an_epoch_that_was_left_are_waited_for(tmp_path: Path, monkeypa
     with an_iterator(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
     allowed, looked_again = threading.Semaphore(5), threading.Event()
-    real = Processes.load
-    monkeypatch.setattr(Processes, "load", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1])
+    real = Processes._ask
+    monkeypatch.setattr(Processes, "_ask", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1])
 
     with by_processes(rec, prefetch_buffer=4) as it, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        crew = it._feed._crew
-        assert isinstance(crew, Processes)
-        monkeypatch.setattr(crew._piece_done, "wait", lambda _: looked_again.set())
+        processes = it._feed._crew
+        assert isinstance(processes, Processes)
+        monkeypatch.setattr(processes._piece_done, "wait", lambda _: looked_again.set())
         kept = [it.next() for _ in range(5)]
         it.reset()
         rest = pool.submit(list, it)
@@ -140,6 +140,46 @@ def test_a_process_that_is_killed_is_an_error_that_names_what_it_held_and_the_ru
         while len(found) < len(expected):
             found.append(it.next().index.tolist())
     assert expected == found
+
+
+@POSIX
+@pytest.mark.parametrize("keep_errors", [False, True])
+def test_a_process_that_dies_holds_no_batch_for_ever(tmp_path: Path, keep_errors: bool) -> None:
+    errors: list[Im2RecError] = []
+    good = 0
+    with by_processes(a_rec(tmp_path, 200), prefetch_buffer=4) as it:
+        for number in range(50):
+            if number % 8 == 1:
+                processes_of(it)[-1].kill()
+            try:
+                it.next()
+                good += 1
+            except Im2RecError as error:
+                errors += [error] * keep_errors
+    assert good >= 35
+    assert bool(errors) == keep_errors
+
+
+def test_errors_of_records_that_are_kept_hold_no_batch(tmp_path: Path) -> None:
+    bad = dict.fromkeys(range(0, 160, 4), TEXT)
+    errors = []
+    with by_processes(a_rec(tmp_path, payloads(160, bad=bad)), prefetch_buffer=4) as it:
+        while len(errors) < 40:
+            with pytest.raises(BadRecordError) as caught:
+                it.next()
+            errors.append(caught.value)
+    assert [*range(0, 160, 4)] == [error.record for error in errors]
+
+
+def test_who_holds_all_batches_of_reused_memory_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "_LOOKS", 3)
+    with by_processes(a_rec(tmp_path, 200), prefetch_buffer=4, reuse_buffers=True) as it:
+        held = [it.next() for _ in range(30)]
+        it.reset()
+        with pytest.raises(Im2RecError, match=r"^all memory for batches is in use \(let go of batches and errors"):
+            held += [it.next() for _ in range(30)]
+        del held
+        assert it.next().index.tolist()
 
 
 @POSIX

@@ -278,6 +278,16 @@ def test_a_thumbnail_that_begins_like_picture_data_hides_nothing() -> None:
         assert same(decode(turned("JPEG", 6)).pixels, decode(content).pixels)
 
 
+def test_markers_without_a_segment_lead_decoding_and_planning_to_one_orientation() -> None:
+    # Where the walk over segments is lost the EXIF data is searched for, even behind the picture.
+    plain, exif = encoded(RGB), turned("JPEG", 6)
+    for marker in (b"\xff\x01", b"\xff\xd0", b"\xff\xd7"):
+        for content in (exif, plain, plain + exif[exif.index(b"\xff\xe1") :]):
+            odd = content[:2] + marker + content[2:]
+            exchanged = decode(odd, cut_ok=True).pixels.shape[:2] != RGB.shape[:2]
+            assert exchanged == transposed(odd)
+
+
 def test_pictures_with_one_head_are_told_apart_from_those_with_another() -> None:
     wide, tall, turn = encoded(RGB), encoded(np.ascontiguousarray(RGB.transpose(1, 0, 2))), turned("JPEG", 6)
     for _ in range(2):  # now their heads are known

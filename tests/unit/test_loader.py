@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from im2rec.format.recordio import MAGIC
 from im2rec.images import codec
 from im2rec.images.scratch import Shelf
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.loader import Arrays, Wanted, new_arrays
+from im2rec.iterators.loader import Arrays, Loader, Wanted, new_arrays
 
 SIDE = 24
 
@@ -89,6 +90,25 @@ def test_so_many_pictures_are_decoded_in_a_row_as_stay_in_a_cache(
     with iterator(path, data_shape=(3, SIDE, SIDE)) as it:
         rows_of(it, list(range(12)))
     assert "".join(done) == ("d" * in_a_row + "w" * in_a_row) * (12 // in_a_row)
+
+
+def test_no_large_picture_is_held_while_the_next_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(texture(400, 400), "PNG")
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n in range(4)])
+    alive: list[weakref.ref[Any]] = []
+    seen: list[int] = []
+    real = Loader.decoded
+
+    def decoded(self: Loader, *given: Any) -> Any:
+        seen.append(sum(picture() is not None for picture in alive))
+        image, cut = real(self, *given)
+        alive.append(weakref.ref(image))
+        return image, cut
+
+    monkeypatch.setattr(Loader, "decoded", decoded)
+    with iterator(path, data_shape=(3, SIDE, SIDE)) as it:
+        rows_of(it, [0, 1, 2, 3])
+    assert [0] * 4 == seen
 
 
 def test_a_shelf_holds_several_arrays_and_one_that_does_not_fit() -> None:

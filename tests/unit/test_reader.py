@@ -242,6 +242,21 @@ def test_a_large_record_is_read_part_by_part(tmp_path: Path, monkeypatch: pytest
         assert [content, b"picture"] == [content for _, content in rec.read_many([0, 1])]
 
 
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_the_last_record_of_an_index_that_lacks_some_may_have_swallowed_them(tmp_path: Path, size: int) -> None:
+    payloads = [image_payload(n, content=bytes(size)) for n in range(4)]
+    starts = bounds(payloads)
+    data = bytearray(joined(payloads))
+    data[starts[2] + 4 : starts[2] + 8] = (starts[4] - starts[2] - 8).to_bytes(4, "little")
+    path = tmp_path / "some.rec"
+    path.write_bytes(data)
+    path.with_suffix(".idx").write_bytes(index_text(starts[:3]))
+
+    with RecordFile(path) as rec:
+        assert f"another record starts at byte {starts[3]}" in message_of(rec.payload, 2)
+        assert f"another record starts at byte {starts[3]}" in message_of(rec.__getitem__, 2)
+
+
 LARGE = random.Random(1).randbytes(200_000)
 
 
