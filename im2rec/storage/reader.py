@@ -65,7 +65,8 @@ class RecordFile(Sequence[ImageRecord]):
     *index* is the path of the index; None looks beside *path* (``X.idx`` for ``X.rec``, else ``<path>.idx``) and
     scans the file when there is none; False always scans. A scanned file takes the ids in the records as keys, or the
     ordinals where a payload is too short for an image header. ``keys`` (uint64) and ``offsets`` (int64) are read-only
-    arrays in file order: 16 bytes a record.
+    arrays in file order: 16 bytes a record. A record that ends where the index has the next one is taken as it is; only
+    without an index is it searched for others that a damaged length word may have swallowed.
 
     Reads are positional, so one open file serves threads, forked children and, pickled, other processes.
     Raises InputError for a file that is missing, empty or no RecordIO file, IndexFormatError for an index that cannot
