@@ -11,6 +11,7 @@ from collections.abc import Iterator
 EXIF_PREFIX = b"Exif\x00\x00"
 _SEARCH_BYTES = 1 << 16  # no segment is longer
 _TABLES, _SCAN = 0xDB, 0xDA  # DQT, SOS
+_LOST = -1  # no marker
 _START_OF_SCAN = b"\xff\xda"
 _HEAD_BYTES = 2048  # of the longest head that is worth keeping; without EXIF they have 600
 
@@ -31,16 +32,24 @@ def _table_sum(quality: int) -> int:
 _SUMS = [_table_sum(quality) for quality in range(100, 0, -1)]  # growing
 
 
-def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (marker, data) of each segment up to the picture data; ends at the first byte that fits no segment."""
-    at = 2
-    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != _SCAN:
+def _walk(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of the data of each segment, then ``_SCAN`` or ``_LOST`` for where they end."""
+    at, last = 2, len(content) - 4
+    while at <= last and content[at] == 0xFF and content[at + 1] != _SCAN:
         if content[at + 1] == 0xFF:  # any number of them may fill the place before a marker
             at += 1
             continue
-        length = int.from_bytes(content[at + 2 : at + 4], "big")
-        yield content[at + 1], content[at + 4 : at + 2 + length]
-        at += 2 + length
+        end = at + 2 + (content[at + 2] << 8 | content[at + 3])
+        yield content[at + 1], at + 4, end
+        at = end
+    yield _SCAN if content[at : at + 1] == b"\xff" else _LOST, at, at
+
+
+def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (marker, data) of each segment up to the picture data; ends at the first byte that fits no segment."""
+    for marker, start, end in _walk(content):
+        if marker not in (_SCAN, _LOST):
+            yield marker, content[start:end]
 
 
 def head(content: bytes) -> bytes:
@@ -56,30 +65,19 @@ def head(content: bytes) -> bytes:
 
 
 def is_orderly(head: bytes) -> bool:
-    """Whether a :func:`head` is segments from end to end, the last of them that of the picture data."""
-    at = 2
-    while at + 4 <= len(head) and head[at] == 0xFF and head[at + 1] != _SCAN:
-        at += 1 if head[at + 1] == 0xFF else 2 + (head[at + 2] << 8 | head[at + 3])
-    return head.startswith(_START_OF_SCAN, at) and at + 2 + (head[at + 2] << 8 | head[at + 3]) == len(head)
+    """Whether a :func:`head` is segment after segment up to the picture data."""
+    return all(marker != _LOST for marker, _, _ in _walk(head))
 
 
 def exif(content: bytes) -> bytes:
     """The EXIF data of a JPEG, with its prefix; empty when there is none."""
-    # As segments() goes, but without making anything of those that are passed: this is asked of many pictures.
-    at, last = 2, len(content) - 4
-    while at <= last and content[at] == 0xFF and content[at + 1] != _SCAN:
-        if content[at + 1] == 0xFF:
-            at += 1
-            continue
-        length = content[at + 2] << 8 | content[at + 3]
-        if content.startswith(EXIF_PREFIX, at + 4):
-            return content[at + 4 : at + 2 + length]
-        at += 2 + length
-    if content[at : at + 1] == b"\xff":
-        return b""
-    # Stray bytes between segments: look for it the long way.
-    found = content.find(EXIF_PREFIX, 0, _SEARCH_BYTES)
-    return content[found : found + _SEARCH_BYTES] if found >= 0 else b""
+    for marker, start, end in _walk(content):
+        if marker == _LOST:  # stray bytes between segments: look for it the long way
+            found = content.find(EXIF_PREFIX, 0, _SEARCH_BYTES)
+            return content[found : found + _SEARCH_BYTES] if found >= 0 else b""
+        if content.startswith(EXIF_PREFIX, start):
+            return content[start:end]
+    return b""
 
 
 def estimated_quality(content: bytes) -> int | None:
