@@ -20,9 +20,9 @@ from im2rec.images.scratch import scratch
 
 NCHW, NHWC = "NCHW", "NHWC"
 LAYOUTS = (NCHW, NHWC)
-_NO_LIGHT = Float(0)
 DTYPES = ("float32", "float16", "uint8", "int8")
 Plane = npt.NDArray[np.float32]
+_NO_LIGHT = Float(0)
 
 
 class Finish(NamedTuple):

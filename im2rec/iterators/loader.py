@@ -19,7 +19,7 @@ from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
 from im2rec.images.scratch import Shelf
 from im2rec.iterators.labels import Labels
 from im2rec.iterators.params import WARN, ImageRecordParams
-from im2rec.iterators.records import Records
+from im2rec.iterators.records import Records, bunches
 
 _SHELF_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
 _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
@@ -119,18 +119,13 @@ class Loader:
         A few in a row, for the same reason as they are read so: see :meth:`Records.each`.
         """
         shelf = Shelf("decoded", _SHELF_BYTES)
-        pictures: list[Picture] = []
-        size = 0
-        for record in records:
-            pictures.append(self._picture(record, shelf.take))
-            del record  # it may be large
-            size += pictures[-1].bytes
-            if shelf.full or size >= _SHELF_BYTES:
-                yield from pictures
-                pictures.clear()
-                shelf.clear()
-                size = 0
-        yield from pictures
+
+        def size(picture: Picture) -> int:
+            return _SHELF_BYTES if shelf.full else picture.bytes  # which may lie elsewhere
+
+        for bunch in bunches(map(self._picture, records, itertools.repeat(shelf.take)), size, _SHELF_BYTES):
+            yield from bunch
+            shelf.clear()
 
     def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> Picture:
         if isinstance(record, BadRecordError):

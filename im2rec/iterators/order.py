@@ -232,11 +232,8 @@ class Epoch:
 
     def _records(self, epoch: int, index: Places) -> Positions:
         """The records at the part's own places *index*."""
-        piece = index // _AT_ONCE
-        if len(index) and (first := int(piece[0])) == piece.min() == piece.max():  # nearly always
-            records: Positions = self._piece(epoch, first)[index - first * _AT_ONCE]
-            return records
         positions = np.empty(len(index), np.int64)
+        piece = index // _AT_ONCE
         for number in np.unique(piece).tolist():
             here = piece == number
             positions[here] = self._piece(epoch, number)[index[here] - number * _AT_ONCE]

@@ -7,9 +7,9 @@ import contextlib
 import glob
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from im2rec.format.recordio import HEAD_BYTES
 from im2rec.iterators.params import IMAGES, ImageRecordParams
 from im2rec.iterators.permutation import Positions
 from im2rec.storage.reader import Head, RecordFile, Span
+
+T = TypeVar("T")
 
 _SEPARATOR = ";"
 _NO_RECORDS = (".idx", ".lst", ".txt", ".json", ".jsonl")  # what stands beside a .rec, and "train*" finds as well
@@ -82,8 +84,6 @@ class Records:
 
     def ordinals(self, positions: Positions) -> Positions:
         """The ordinals of records by position."""
-        if not len(self.left_out):
-            return positions
         return positions + np.searchsorted(self._stays_before, positions, side="right")
 
     def place(self, ordinal: int) -> Place:
@@ -95,9 +95,8 @@ class Records:
 
     def read(self, ordinal: int) -> ImageRecord | BadRecordError:
         """The record *ordinal*; an error in the place of a damaged one."""
-        number = bisect.bisect_right(self._first, ordinal) - 1
-        file = self.files[number]
-        return self._read(ordinal, file, file.span(ordinal - self._first[number]))
+        file, record, _ = self.place(ordinal)
+        return self._read(ordinal, file, file.span(record))
 
     def each(self, ordinals: Sequence[int]) -> Iterator[ImageRecord | BadRecordError]:
         """The records at *ordinals*, in that order; an error in the place of a damaged one. Raises IndexError.
@@ -105,14 +104,8 @@ class Records:
         A few are read before the first is given: reading and decoding each run faster in a row, as either throws the
         other's code out of the processor's caches. Few enough for their bytes to stay there.
         """
-        bunch, size = [], 0
-        for located in self._located(ordinals):
-            bunch.append(located)
-            size += located.span.stop - located.span.start
-            if size >= _BUNCH_BYTES:
-                yield from [self._read(*located) for located in bunch]
-                bunch, size = [], 0
-        yield from [self._read(*located) for located in bunch]
+        for bunch in bunches(self._located(ordinals), lambda located: located.span.bytes, _BUNCH_BYTES):
+            yield from [self._read(*located) for located in bunch]
 
     def _located(self, ordinals: Sequence[int]) -> Iterator[Located]:
         asked = np.array(ordinals, np.int64)
@@ -174,6 +167,21 @@ class Records:
         """Close the files; again is fine."""
         for file in self.files:
             file.close()
+
+
+def bunches(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+    """*items* in lists whose sizes reach *most* with their last; a list is emptied when the next is asked for."""
+    bunch: list[T] = []
+    total = 0
+    for item in items:
+        bunch.append(item)
+        total += size(item)
+        del item  # it may be large
+        if total >= most:
+            yield bunch
+            bunch.clear()
+            total = 0
+    yield bunch
 
 
 def _heads(file: RecordFile, records: list[int]) -> Iterator[tuple[int, Head]]:

@@ -46,6 +46,11 @@ class Span(NamedTuple):
     start: int
     stop: int
 
+    @property
+    def bytes(self) -> int:
+        """How many they are."""
+        return self.stop - self.start
+
 
 class Head(NamedTuple):
     """What the first bytes of a record tell: its header fields, and the bytes of its whole payload."""
@@ -65,8 +70,8 @@ class RecordFile(Sequence[ImageRecord]):
     *index* is the path of the index; None looks beside *path* (``X.idx`` for ``X.rec``, else ``<path>.idx``) and
     scans the file when there is none; False always scans. A scanned file takes the ids in the records as keys, or the
     ordinals where a payload is too short for an image header. ``keys`` (uint64) and ``offsets`` (int64) are read-only
-    arrays in file order: 16 bytes a record. A record that ends where the index has the next one is taken as it is; only
-    without an index is it searched for others that a damaged length word may have swallowed.
+    arrays in file order: 16 bytes a record. A record that ends where the index has the next one is taken as it is;
+    others are searched for records that a damaged length word may have swallowed.
 
     Reads are positional, so one open file serves threads, forked children and, pickled, other processes.
     Raises InputError for a file that is missing, empty or no RecordIO file, IndexFormatError for an index that cannot
@@ -149,8 +154,8 @@ class RecordFile(Sequence[ImageRecord]):
 
     def read(self, span: Span) -> ImageRecord:
         """The record at one of :meth:`spans`. Raises CorruptRecordError, InputError."""
-        large = span.stop - span.start > _COPIED_BYTES
-        record = self._read_uncopied(span) if large and self._confirms_end(span) else None
+        uncopied = span.bytes > _COPIED_BYTES and self._confirms_end(span)
+        record = self._read_uncopied(span) if uncopied else None
         return record or self._image_record(span.ordinal, *self._framed(span))
 
     def _read_uncopied(self, span: Span) -> ImageRecord | None:
@@ -160,7 +165,7 @@ class RecordFile(Sequence[ImageRecord]):
         """
         _, start, stop = span
         front = self._file.read_at(start, _FRONT_OF_RECORD)
-        length = plain_length(front, stop - start)
+        length = plain_length(front, span.bytes)
         if length is None:
             return None
         header, end = parse_header(front[HEAD_BYTES:]), start + HEAD_BYTES + length
@@ -195,10 +200,9 @@ class RecordFile(Sequence[ImageRecord]):
 
     def _framed(self, span: Span) -> tuple[bytes, int, int]:
         """Bytes that hold the payload of a record, and where it starts and ends in them."""
-        _, start, stop = span
-        if stop - start > _SINGLE_READ_BYTES:
+        if span.bytes > _SINGLE_READ_BYTES:
             return _whole(self._payload(span, self._file))
-        return self._payload_in(self._file.read_at(start, stop - start), span)
+        return self._payload_in(self._file.read_at(span.start, span.bytes), span)
 
     def _payload_in(self, frame: bytes, span: Span) -> tuple[bytes, int, int]:
         """As :meth:`_framed`, from the bytes of *span*."""
