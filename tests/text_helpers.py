@@ -48,6 +48,15 @@ def index(batch: DataBatch) -> list[int]:
     return [*batch.index.tolist()]
 
 
+def epochs(it: Iterable[DataBatch], count: int) -> str:
+    """The rows of *count* epochs: batches as in "012 345 601(pad 2)", epochs by " | "."""
+    shown = []
+    for _ in range(count):
+        texts = ["".join(map(str, index(batch))) + (f"(pad {batch.pad})" if batch.pad else "") for batch in it]
+        shown.append(" ".join(texts))
+    return " | ".join(shown)
+
+
 def data(batch: DataBatch) -> list[Any]:
     """All values; dense ones of sparse rows."""
     array: Any = batch.data[0]

@@ -43,12 +43,9 @@ def read_members(source: PathLike, names: Collection[str]) -> dict[str, bytes]:
 
 
 def _read_file(path: Path) -> bytes:
-    file = InputFile(path)
-    try:
+    with contextlib.closing(InputFile(path)) as file:
         _check_size(os.fspath(path), file.size)
         return file.read_at(0, file.size)
-    finally:
-        file.close()
 
 
 def _check_size(name: str, size: int) -> None:

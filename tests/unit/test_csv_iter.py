@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import message_of
-from text_helpers import POLICIES, counted, csv_file, data, index, labels
+from text_helpers import POLICIES, counted, csv_file, data, epochs, index, labels
 
 from im2rec.errors import Im2RecError, InputError, ParameterError, TextFormatError
 from im2rec.iterators.csv import CSVIter
@@ -88,15 +88,6 @@ def test_large_integers_are_exact(tmp_path: Path) -> None:
 
 
 # Epochs, parts, last batches
-
-
-def epochs(it: CSVIter, count: int) -> str:
-    """Batches as in "012 345 601(pad 2)", epochs by " | "."""
-    shown = []
-    for _ in range(count):
-        texts = ["".join(map(str, index(batch))) + (f"(pad {batch.pad})" if batch.pad else "") for batch in it]
-        shown.append(" ".join(texts))
-    return " | ".join(shown)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import message_of
-from text_helpers import POLICIES, data, index, labels, svm_file, svm_line
+from text_helpers import POLICIES, data, epochs, index, labels, svm_file, svm_line
 
 from im2rec.errors import ParameterError
 from im2rec.format.libsvmrows import LibSVMRows
@@ -93,14 +93,6 @@ def test_scipy_gets_the_same_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
 
     (values, indices, indptr), shape = rows.to_scipy()
     assert (rows.data is values, rows.indices is indices, rows.indptr is indptr, (1, 2)) == (True, True, True, shape)
-
-
-def epochs(it: LibSVMIter, count: int) -> str:
-    shown = []
-    for _ in range(count):
-        texts = ["".join(map(str, index(batch))) + (f"(pad {batch.pad})" if batch.pad else "") for batch in it]
-        shown.append(" ".join(texts))
-    return " | ".join(shown)
 
 
 @pytest.mark.parametrize(
