@@ -103,7 +103,8 @@ def _made(finished: tuple[Job, list[list[Flaw]]]) -> Made:
 def chosen_backend(params: ImageRecordParams, records: int) -> str:
     """THREADS or PROCESSES; ``auto`` takes processes where several work on many records.
 
-    Two processes gave 1.3 times as many pictures of 224 x 224 as two threads, and twice as many of 112 x 112.
+    Two processes gave 1.05 to 1.2 times as many pictures of 224 x 224 as two threads, and 1.4 times as many of
+    112 x 112.
     """
     if params.backend != AUTO:
         return params.backend
