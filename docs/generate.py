@@ -11,12 +11,12 @@ from pathlib import Path
 
 import click
 
-from im2rec.build.pack_params import PackParams
 from im2rec.cli.group import COMMANDS, group
 from im2rec.datasets.params import Cifar100Params
 from im2rec.iterators.mnist import MNISTParams
 from im2rec.iterators.params import GROUPS
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
+from im2rec.packing.pack_params import PackParams
 from im2rec.params import rows
 
 DOCS = Path(__file__).parent

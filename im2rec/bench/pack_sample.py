@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from im2rec.bench.residence import Span
-from im2rec.build.chunk import BAD_LINE
-from im2rec.build.list_source import Entry, ListLines
-from im2rec.build.pack_params import PackParams
-from im2rec.build.records import Picture, decode_image, encode_image, resize_image
 from im2rec.errors import ImageError, InputError, ListFormatError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
 from im2rec.images.codec import Image, image_info
 from im2rec.images.engine import Engine, load_engine
+from im2rec.packing.chunk import BAD_LINE
+from im2rec.packing.list_source import Entry, ListLines
+from im2rec.packing.pack_params import PackParams
+from im2rec.packing.records import Picture, decode_image, encode_image, resize_image
 from im2rec.storage.paths import PathLike, read_file, reason
 
 _KEPT = 1024  # lines of a list, evenly spread over it: up to twice as many

@@ -18,13 +18,13 @@ from im2rec.bench.pictures import jpeg_share, typical
 from im2rec.bench.reading import Reads, read_twice, source_of
 from im2rec.bench.report import PackReport, ReadSpeed, Stage, Threads
 from im2rec.bench.residence import DISK, Residence, Span
-from im2rec.build.list_source import Entry
-from im2rec.build.pack import PackOptions, pack
-from im2rec.build.pack_params import PackParams
 from im2rec.executors import available_cpus
 from im2rec.format.listfile import ListEntry, list_line
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine
+from im2rec.packing.list_source import Entry
+from im2rec.packing.pack import PackOptions, pack
+from im2rec.packing.pack_params import PackParams
 from im2rec.storage.paths import PathLike, check_folder
 from im2rec.storage.writer import RecordWriter
 

@@ -22,7 +22,6 @@ from im2rec.bench.peers.turns import check_peers
 from im2rec.bench.plot import draw_plot
 from im2rec.bench.report import FeedReport, PackReport, Planned, ReadSpeed, Report
 from im2rec.bench.residence import MOSTLY
-from im2rec.build.pack_params import PackParams
 from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
 from im2rec.cli.feed_words import iterator_values, notices
@@ -30,6 +29,7 @@ from im2rec.cli.keys import HelpCommand, completes
 from im2rec.errors import ParameterError
 from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.records import Records
+from im2rec.packing.pack_params import PackParams
 from im2rec.params import from_words
 from im2rec.storage.paths import AsideFile, refuse_existing
 

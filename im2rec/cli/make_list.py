@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from im2rec.build.make_list import DEFAULT_EXTENSIONS, DEFAULT_SEED, PROBLEMS, ListOptions, ListSummary, make_list
 from im2rec.cli.console import PATH, Console, common_options, counted, table
 from im2rec.cli.exits import DONE
 from im2rec.cli.exits import PROBLEMS as EXIT_PROBLEMS
+from im2rec.packing.make_list import DEFAULT_EXTENSIONS, DEFAULT_SEED, PROBLEMS, ListOptions, ListSummary, make_list
 
 
 def _shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from im2rec.build.pack_params import PackParams
 from im2rec.cli.console import PATH, Console, common_options, counted, size, table
 from im2rec.cli.exits import DONE, PROBLEMS
 from im2rec.cli.keys import HelpCommand, completes, keys_table
+from im2rec.packing.pack_params import PackParams
 from im2rec.params import from_words, rows
 
 if TYPE_CHECKING:
-    from im2rec.build.pack_report import PackSummary
+    from im2rec.packing.pack_report import PackSummary
 
 EXAMPLE = "im2rec pack photos_train.lst photos/ photos_train.rec resize=256"
 _KEYS_INDENT = 21
@@ -58,7 +58,7 @@ def command(console: Console, list_path: Path, root: Path, out: Path, keys: tupl
         if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in rows(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
-    from im2rec.build.pack import PackOptions, pack  # noqa: PLC0415 - numpy, which the help does not need
+    from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - numpy, which the help does not need
 
     with console.progress("packing", share=True) as progress:
         summary = pack(list_path, root, out, params, PackOptions(**options), progress=progress)  # type: ignore[arg-type]

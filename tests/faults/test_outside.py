@@ -11,10 +11,10 @@ import pytest
 from helpers import CountingSource, image_payload, message_of, part, write_rec
 from picture_helpers import PROC, Ran, a_list_of_pictures, encoded, held_pipe, im2rec, names_in, started, texture
 
-from im2rec.build.make_list import ListOptions, walk_folder
 from im2rec.errors import OutputError
 from im2rec.format.recordio import MAGIC, encode_record, find_record
 from im2rec.inspection.survey import survey
+from im2rec.packing.make_list import ListOptions, walk_folder
 from im2rec.storage.scan import Damage, scan_damaged
 from im2rec.storage.writer import RecordWriter
 

@@ -32,9 +32,9 @@ from picture_helpers import (
     write_list,
 )
 
-from im2rec.build.pack import PackOptions, pack
-from im2rec.build.pack_params import PackParams
 from im2rec.errors import ImageError
+from im2rec.packing.pack import PackOptions, pack
+from im2rec.packing.pack_params import PackParams
 from im2rec.storage.paths import AsideFile
 
 SERIAL = PackOptions(workers=1)

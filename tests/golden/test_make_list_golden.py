@@ -11,8 +11,8 @@ import pytest
 from helpers import golden_json
 from picture_helpers import GOLDEN_IMAGES, names_in
 
-from im2rec.build.make_list import Item, ListOptions, divide, make_list
 from im2rec.errors import InputError
+from im2rec.packing.make_list import Item, ListOptions, divide, make_list
 
 RECORDED = golden_json("make_list")
 CASES = RECORDED["cases"]

@@ -1,9 +1,9 @@
 import pytest
 from helpers import message_of
 
-from im2rec.build.bad_limit import BadCount, BadLimit, TooManyBadError
-from im2rec.build.chunk import MISSING, Bad
 from im2rec.errors import ParameterError
+from im2rec.packing.bad_limit import BadCount, BadLimit, TooManyBadError
+from im2rec.packing.chunk import MISSING, Bad
 
 
 def bad(line: int, reason: str = "cut short") -> Bad:

@@ -15,9 +15,9 @@ from im2rec.bench.options import READ, BenchOptions
 from im2rec.bench.pack_sample import thinned
 from im2rec.bench.packing import bench_pack, rates_of_steps
 from im2rec.bench.report import PackReport
-from im2rec.build.pack_params import PackParams
 from im2rec.errors import InputError
 from im2rec.format.listfile import ListEntry
+from im2rec.packing.pack_params import PackParams
 
 
 def benched(folder: Path, *threads: int, count: int = 4, suffix: str = ".jpg", **keys: Any) -> PackReport:

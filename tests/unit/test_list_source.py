@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from im2rec.build.list_source import ListLines
 from im2rec.errors import InputError
 from im2rec.format.listfile import ListEntry
+from im2rec.packing.list_source import ListLines
 
 
 def read(path: Path, text: bytes, **options: int) -> list[tuple[int, int, str] | str]:

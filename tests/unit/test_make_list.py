@@ -11,8 +11,10 @@ import pytest
 from helpers import message_of
 from picture_helpers import names_in
 
-from im2rec.build import make_list as module
-from im2rec.build.make_list import (
+from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.format.listfile import ListEntry, read_list
+from im2rec.packing import make_list as module
+from im2rec.packing.make_list import (
     Item,
     ListOptions,
     divide,
@@ -23,8 +25,6 @@ from im2rec.build.make_list import (
     split_sizes,
     walk_folder,
 )
-from im2rec.errors import InputError, OutputError, ParameterError
-from im2rec.format.listfile import ListEntry, read_list
 from im2rec.storage.paths import AsideFile
 
 

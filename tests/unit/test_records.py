@@ -14,15 +14,15 @@ from picture_helpers import POSIX, deep_texture, encoded, pixels_of, sampling_of
 from PIL import Image
 
 from im2rec.augment.draws import hash64
-from im2rec.build import records
-from im2rec.build.chunk import Bad, Chunk, as_error
-from im2rec.build.pack_params import PackParams
-from im2rec.build.records import pack_chunk, store_image
 from im2rec.errors import ImageError, ListFormatError
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import decode_record
 from im2rec.images.engine import AREA, BICUBIC, BILINEAR, load_engine
+from im2rec.packing import records
+from im2rec.packing.chunk import Bad, Chunk, as_error
+from im2rec.packing.pack_params import PackParams
+from im2rec.packing.records import pack_chunk, store_image
 
 PNG = {"encoding": ".png", "engine": "pillow"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from im2rec.build.chunk import MISSING, Bad
 from im2rec.errors import Im2RecError, ParameterError
+from im2rec.packing.chunk import MISSING, Bad
 
 DEFAULT = "10%"
 SHARE_FROM_LINES = 100  # of fewer lines a share says little

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from im2rec.augment.draws import hash64
-from im2rec.build.chunk import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
-from im2rec.build.pack_params import PackParams
 from im2rec.errors import ImageError, ListFormatError, RecordTooLargeError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
@@ -28,6 +26,8 @@ from im2rec.images.codec import (
     transposed,
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
+from im2rec.packing.chunk import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
+from im2rec.packing.pack_params import PackParams
 from im2rec.storage.paths import read_file, reason
 
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"

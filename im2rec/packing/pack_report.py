@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from im2rec.build.bad_limit import BadCount, BadLimit
-from im2rec.build.chunk import Bad, Chunk, as_error
-from im2rec.build.list_source import Entry
-from im2rec.build.pack_params import PackParams
 from im2rec.errors import InputError
 from im2rec.format.irheader import float32
 from im2rec.format.listfile import ListEntry
+from im2rec.packing.bad_limit import BadCount, BadLimit
+from im2rec.packing.chunk import Bad, Chunk, as_error
+from im2rec.packing.list_source import Entry
+from im2rec.packing.pack_params import PackParams
 from im2rec.storage.paths import AsideFile, writing
 
 EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
