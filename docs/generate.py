@@ -14,10 +14,10 @@ import click
 from im2rec.cli.group import COMMANDS, group
 from im2rec.datasets.params import Cifar100Params
 from im2rec.iterators.mnist import MNISTParams
-from im2rec.iterators.params import GROUPS
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
-from im2rec.packing.pack_params import PackParams
+from im2rec.packing.params import PackParams
 from im2rec.params import rows
+from im2rec.pipeline.params import GROUPS
 
 DOCS = Path(__file__).parent
 TABLES = (

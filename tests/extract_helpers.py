@@ -23,12 +23,12 @@ import numpy as np
 from helpers import write_rec
 from PIL import Image
 
+from im2rec.extraction import writers as samples
+from im2rec.extraction.extract import ExtractOptions, extract
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import MAGIC
-from im2rec.inspection import samples
-from im2rec.inspection.extract import ExtractOptions, extract
 from im2rec.packing.pack import pack
-from im2rec.packing.pack_params import PackParams
+from im2rec.packing.params import PackParams
 
 FORMATS = {
     ".jpg": "JPEG",

@@ -13,12 +13,13 @@ import pytest
 from helpers import image_payload, write_rec
 from picture_helpers import encoded, texture
 
-from im2rec.iterators import blocks, order
+from im2rec.iterators import blocks
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.params import ImageRecordParams
-from im2rec.iterators.permutation import Permutation
-from im2rec.iterators.records import Records
+from im2rec.pipeline import order
+from im2rec.pipeline.params import ImageRecordParams
+from im2rec.pipeline.permutation import Permutation
+from im2rec.pipeline.records import Records
 from im2rec.storage.reader import RecordFile
 
 HEIGHT, WIDTH = 8, 10

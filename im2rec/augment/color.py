@@ -19,7 +19,7 @@ from im2rec.augment.geometry import Step
 from im2rec.augment.params import AugmentationParams
 from im2rec.images.codec import Image
 from im2rec.images.engine import Resampler
-from im2rec.images.kernels import levels, rounded
+from im2rec.images.fixed_point import levels, rounded
 
 COLORS = 3
 _LEVELS = np.arange(256, dtype=np.float32)

@@ -2,7 +2,7 @@
 
 :class:`Draws` is what the augmenter asks, in MXNet's order. :class:`CounterDraws` answers with a counter-based 64-bit
 hash of (seed, epoch, ordinal, draw number): no state is carried from one draw to the next, so any worker computes any
-draw alone and gets the same. :mod:`im2rec.augment.mersenne` answers with the generator of MXNet instead.
+draw alone and gets the same. :mod:`im2rec.augment.mxnet_draws` answers with the generator of MXNet instead.
 """
 
 from __future__ import annotations

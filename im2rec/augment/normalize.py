@@ -14,7 +14,7 @@ from im2rec.augment.draws import Draws, Float
 from im2rec.augment.params import AugmentationParams
 from im2rec.images.codec import Image
 from im2rec.images.engine import Resampler
-from im2rec.images.kernels import rounded
+from im2rec.images.fixed_point import rounded
 from im2rec.images.planes import write_planes
 from im2rec.images.scratch import scratch
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from im2rec.bench.clock import Rate
 from im2rec.bench.report import Stage
+from im2rec.bench.timing import Rate
 from im2rec.errors import ParameterError
-from im2rec.executors import available_cpus
 from im2rec.images.engine import load_engine
+from im2rec.parallel import available_cpus
 
 READ = "reading"
 WORTH_TRYING = 0.25  # share of the time from which on another way to do it is timed

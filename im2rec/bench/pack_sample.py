@@ -18,10 +18,10 @@ from im2rec.format.recordio import encode_record
 from im2rec.images.codec import Image, image_info
 from im2rec.images.engine import Engine, load_engine
 from im2rec.packing.chunk import BAD_LINE
-from im2rec.packing.list_source import Entry, ListLines
-from im2rec.packing.pack_params import PackParams
-from im2rec.packing.records import Picture, decode_image, encode_image, resize_image
-from im2rec.storage.paths import PathLike, read_file, reason
+from im2rec.packing.encode import Picture, decode_image, encode_image, resize_image
+from im2rec.packing.list_reader import Entry, ListLines
+from im2rec.packing.params import PackParams
+from im2rec.storage.files import PathLike, read_file, reason
 
 _KEPT = 1024  # lines of a list, evenly spread over it: up to twice as many
 _MOST, _MOST_BYTES = 256, 64 << 20  # pictures of a sample, and of their pixels

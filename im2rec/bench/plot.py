@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from PIL import Image, ImageDraw, ImageFont
 
-from im2rec.bench.clock import Rate
+from im2rec.bench.timing import Rate
 
 Lines = Mapping[str, Mapping[int, Rate]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from im2rec.bench.advice import Advice
-from im2rec.bench.clock import Rate
+from im2rec.bench.timing import Rate
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import click
 
 from im2rec import __version__
-from im2rec.cli.exits import run
+from im2rec.cli.exit_codes import run
 
 # name -> module of the command, and its first line of help: `im2rec --help` imports none of them.
 COMMANDS = {

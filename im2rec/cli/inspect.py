@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from im2rec.cli.console import PATH, Console, common_options, counted, size, table
-from im2rec.cli.exits import BAD_INPUT, DAMAGED, DONE, PROBLEMS
-from im2rec.inspection.model import Spread, Survey, Verification
+from im2rec.cli.exit_codes import BAD_INPUT, DAMAGED, DONE, PROBLEMS
+from im2rec.inspection.report import Spread, Survey, Verification
 from im2rec.inspection.sheet import write_sheet
-from im2rec.inspection.single import RecordView, first_records, records_by_key
+from im2rec.inspection.show import RecordView, first_records, records_by_key
 from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
-from im2rec.storage.paths import refuse_existing
+from im2rec.storage.files import refuse_existing
 
 SHOWN_ROWS = 3  # of a kind that may be many: the page has 24 lines
 SHOWN_LABELS = 8

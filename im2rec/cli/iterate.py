@@ -11,16 +11,16 @@ from typing import Any
 import click
 
 from im2rec.cli.console import PATH, Console, common_options, counted, size, table
-from im2rec.cli.exits import DONE, PROBLEMS
-from im2rec.cli.feed_words import DEFAULT_BATCH_SIZE, iterator_values, notices, other_values
+from im2rec.cli.exit_codes import DONE, PROBLEMS
+from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, iterator_values, notices, other_values
 from im2rec.cli.keys import HelpCommand, completes, keys_table
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.ordered import OrderedIterator
-from im2rec.iterators.params import ImageRecordParams
 from im2rec.params import rows
-from im2rec.runs.dump import MANIFEST, BatchFolder, check_folder_free
+from im2rec.pipeline.params import ImageRecordParams
 from im2rec.runs.kinds import KINDS, Kind, RunSummary, summary_of
+from im2rec.runs.outputs import MANIFEST, BatchFolder, check_folder_free
 from im2rec.runs.replay import Replayed, replay
 from im2rec.runs.run import run
 from im2rec.runs.sheets import SheetFolder

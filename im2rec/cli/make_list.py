@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from im2rec.cli.console import PATH, Console, common_options, counted, table
-from im2rec.cli.exits import DONE
-from im2rec.cli.exits import PROBLEMS as EXIT_PROBLEMS
+from im2rec.cli.exit_codes import DONE
+from im2rec.cli.exit_codes import PROBLEMS as EXIT_PROBLEMS
 from im2rec.packing.make_list import DEFAULT_EXTENSIONS, DEFAULT_SEED, PROBLEMS, ListOptions, ListSummary, make_list
 
 

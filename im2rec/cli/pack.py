@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from im2rec.cli.console import PATH, Console, common_options, counted, size, table
-from im2rec.cli.exits import DONE, PROBLEMS
+from im2rec.cli.exit_codes import DONE, PROBLEMS
 from im2rec.cli.keys import HelpCommand, completes, keys_table
-from im2rec.packing.pack_params import PackParams
+from im2rec.packing.params import PackParams
 from im2rec.params import from_words, rows
 
 if TYPE_CHECKING:
-    from im2rec.packing.pack_report import PackSummary
+    from im2rec.packing.report import PackSummary
 
 EXAMPLE = "im2rec pack photos_train.lst photos/ photos_train.rec resize=256"
 _KEYS_INDENT = 21

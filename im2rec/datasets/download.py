@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from im2rec.datasets.table import KnownSet, RemoteFile
+from im2rec.datasets.sets import KnownSet, RemoteFile
 from im2rec.errors import InputError, ParameterError
-from im2rec.storage.paths import reason, writing
+from im2rec.storage.files import reason, writing
 
 MOST_FRUITLESS = 3  # answers in a row that bring nothing new
 MOST_ANSWERS = 20

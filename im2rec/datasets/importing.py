@@ -16,12 +16,12 @@ from im2rec.datasets.cifar import read_cifar
 from im2rec.datasets.mnist import IdxPair, find_mnist, read_mnist
 from im2rec.datasets.model import Batch, Dataset
 from im2rec.datasets.params import BOTH, COARSE, FINE, Cifar100Params, ImportParams
-from im2rec.datasets.table import CIFAR10, CIFAR100, MNIST, SETS, TEST, TRAIN
+from im2rec.datasets.sets import CIFAR10, CIFAR100, MNIST, SETS, TEST, TRAIN
 from im2rec.errors import InputError, OutputError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
-from im2rec.storage.paths import AsideFile, PathLike, refuse_existing, writing
+from im2rec.storage.files import AsideFile, PathLike, refuse_existing, writing
 from im2rec.storage.writer import RecordWriter
 
 PNG_LEVEL = 3  # as `im2rec pack`

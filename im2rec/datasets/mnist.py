@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from im2rec.datasets.model import Batch, Dataset, check_labels
-from im2rec.datasets.table import MNIST, SETS, TEST, TRAIN
+from im2rec.datasets.sets import MNIST, SETS, TEST, TRAIN
 from im2rec.errors import InputError
-from im2rec.format.idxfile import read_images, read_labels
+from im2rec.format.mnistfile import read_images, read_labels
+from im2rec.storage.files import PathLike, check_folder
 from im2rec.storage.idx import read_idx
-from im2rec.storage.paths import PathLike, check_folder
 
 _STEMS = {TRAIN: "train", TEST: "t10k"}
 _KINDS = ("images{}idx3-ubyte", "labels{}idx1-ubyte")

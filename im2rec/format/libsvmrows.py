@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import TextFormatError
-from im2rec.format.csvrows import shown
-from im2rec.format.decimals import NotANumberError, Numbers, holds, one_line_each
+from im2rec.text.formats import shown
+from im2rec.text.numbers import NotANumberError, Numbers, holds, one_line_each
 
 _SEPARATORS = b" :\n"
 _BLANK, _COLON, _LINE_END = _SEPARATORS

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from im2rec.images.codec import Image
-from im2rec.images.kernels import Floats, rounded
+from im2rec.images.fixed_point import Floats, rounded
 
 MOST_HUE, MOST_LEVEL = 180, 255
 _NO_COLOR = np.float32(1.1920929e-07)  # the least difference of two colours that makes a hue

@@ -16,7 +16,15 @@ import numpy.typing as npt
 
 from im2rec.images.choices import AREA, BICUBIC, BILINEAR, LANCZOS, NEAREST
 from im2rec.images.codec import Image
-from im2rec.images.kernels import Floats, cubic_weights, fixed_point, lanczos_weights, levels, linear_weights, rounded
+from im2rec.images.fixed_point import (
+    Floats,
+    cubic_weights,
+    fixed_point,
+    lanczos_weights,
+    levels,
+    linear_weights,
+    rounded,
+)
 
 Ints = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.intp]

@@ -14,7 +14,7 @@ import numpy as np
 from im2rec.images.affine import STEP_BITS, Ints, Matrix, places
 from im2rec.images.choices import AREA, BICUBIC, BILINEAR, LANCZOS, NEAREST
 from im2rec.images.codec import Image
-from im2rec.images.kernels import cubic_weights, fixed_point, lanczos_weights, levels, linear_weights
+from im2rec.images.fixed_point import cubic_weights, fixed_point, lanczos_weights, levels, linear_weights
 
 _STEPS = 1 << STEP_BITS
 _WEIGHT_BITS = 15

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from im2rec.errors import OutputError
-from im2rec.storage.paths import PathLike
+from im2rec.storage.files import PathLike
 
 MARKER = ".im2rec-extract.json"  # stands in every extraction: only a folder that holds it is ever replaced
 

@@ -9,14 +9,14 @@ from pathlib import PureWindowsPath
 import numpy as np
 
 from im2rec.errors import InputError
+from im2rec.extraction.resumable_folder import ASIDE, Partial
+from im2rec.extraction.selection import label_text
+from im2rec.extraction.writers import Sample, Writer
 from im2rec.format.irheader import Labels
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.inspection.destination import MARKER
-from im2rec.inspection.partial import ASIDE, Partial
-from im2rec.inspection.samples import Sample, Writer
-from im2rec.inspection.selection import label_text
 from im2rec.storage.classes import read_classes
-from im2rec.storage.paths import PathLike
+from im2rec.storage.files import PathLike
 
 _WINDOWS_REFUSES = frozenset('<>:"|?*\\').union(map(chr, range(32)))
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}

@@ -9,9 +9,9 @@ import numpy as np
 
 from im2rec.errors import IndexFormatError, InputError
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.inspection.model import IndexCheck
-from im2rec.storage.opening import load_index
-from im2rec.storage.paths import PathLike, find_index
+from im2rec.inspection.report import IndexCheck
+from im2rec.storage.files import PathLike, find_index
+from im2rec.storage.index import load_index
 
 
 def check_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None) -> IndexCheck:

@@ -10,9 +10,9 @@ import os
 import tarfile
 from typing import BinaryIO
 
-from im2rec.inspection.partial import Partial
-from im2rec.inspection.samples import Sample, Writer
-from im2rec.inspection.selection import label_text
+from im2rec.extraction.resumable_folder import Partial
+from im2rec.extraction.selection import label_text
+from im2rec.extraction.writers import Sample, Writer
 
 KEY_DIGITS = 9  # so that the shards' samples sort like their ids, as far as these go
 MB = 1_000_000

@@ -10,9 +10,9 @@ from im2rec.format.irheader import ImageRecord, decode_image_record
 from im2rec.format.recordio import read_record
 from im2rec.images.codec import COLOR, decode
 from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, label_text
-from im2rec.inspection.pictures import sample
-from im2rec.storage.opening import check_kind
-from im2rec.storage.paths import AsideFile, InputFile, PathLike
+from im2rec.inspection.image_sample import sample
+from im2rec.storage.files import AsideFile, InputFile, PathLike
+from im2rec.storage.index import check_kind
 from im2rec.storage.scan import whole_records
 
 PICTURES = 60  # ten in a row, six rows: every one still tells what it shows

@@ -21,8 +21,10 @@ from im2rec.format.indexfile import Keys
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES, Source, read_start
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
+from im2rec.inspection.image_sample import SAMPLE, look_at_pictures, sample
 from im2rec.inspection.index_check import check_index
-from im2rec.inspection.model import (
+from im2rec.inspection.kinds import DetectionCounts, insightface_set, looks_like_detection
+from im2rec.inspection.report import (
     DETECTION,
     INSIGHTFACE,
     NO_IMAGES,
@@ -37,10 +39,8 @@ from im2rec.inspection.model import (
     Survey,
     spread,
 )
-from im2rec.inspection.pictures import SAMPLE, look_at_pictures, sample
-from im2rec.inspection.sets import DetectionCounts, insightface_set, looks_like_detection
-from im2rec.storage.opening import check_kind
-from im2rec.storage.paths import InputFile, PathLike
+from im2rec.storage.files import InputFile, PathLike
+from im2rec.storage.index import check_kind
 from im2rec.storage.scan import FRONT_BYTES, Block, Damage, scan_damaged
 
 SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"

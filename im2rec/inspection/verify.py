@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from im2rec.errors import CorruptRecordError, ImageError
-from im2rec.executors import available_cpus, run_ordered
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
 from im2rec.format.recordio import read_record
 from im2rec.images.codec import EMPTY, decode
-from im2rec.inspection.model import Failure, Verification
-from im2rec.storage.paths import InputFile, PathLike
+from im2rec.inspection.report import Failure, Verification
+from im2rec.parallel import available_cpus, run_ordered
+from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.scan import whole_records
 
 BATCH_BYTES = 1 << 20  # of records in one task of a worker: some 10 ms of decoding

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.augment.draws import absorb
-from im2rec.iterators.permutation import Permutation, Positions
+from im2rec.pipeline.permutation import Permutation, Positions
 
 WINDOW = 8  # blocks mixed with each other
 

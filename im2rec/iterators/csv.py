@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from im2rec.format.csvrows import CSVRows
-from im2rec.format.decimals import Array
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.text import Made, TextIterator
 from im2rec.iterators.text_params import CSVParams
+from im2rec.text.formats import CSVRows
+from im2rec.text.numbers import Array
 
 
 class CSVIter(TextIterator[Array]):

@@ -11,22 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from im2rec.augment.default import Augmenter
+from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.normalize import NCHW, Plane
 from im2rec.errors import BadRecordError
 from im2rec.images.engine import load_resampler
-from im2rec.iterators import state
 from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.blocks import mixing
-from im2rec.iterators.feed import Feed, Made, close_up
-from im2rec.iterators.labels import load_labels
-from im2rec.iterators.loader import Flaw, Loader, label_shape
-from im2rec.iterators.mean_picture import mean_picture
 from im2rec.iterators.notices import notices
 from im2rec.iterators.ordered import OrderedIterator
-from im2rec.iterators.params import RAISE, ImageRecordParams
-from im2rec.iterators.records import Records
 from im2rec.iterators.shared_params import KEEP, ROLL_OVER
+from im2rec.pipeline import state
+from im2rec.pipeline.labels import load_labels
+from im2rec.pipeline.loader import Flaw, Loader, label_shape
+from im2rec.pipeline.mean_image import mean_picture
+from im2rec.pipeline.params import RAISE, ImageRecordParams
+from im2rec.pipeline.prefetch import Feed, Made, close_up
+from im2rec.pipeline.records import Records
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from im2rec.augment.mersenne import Mersenne
+from im2rec.augment.mxnet_draws import Mersenne
 from im2rec.errors import InputError, ParameterError
-from im2rec.format.idxfile import read_images, read_labels
-from im2rec.iterators import state
+from im2rec.format.mnistfile import read_images, read_labels
 from im2rec.iterators.batch import DataBatch, DataDesc
-from im2rec.iterators.order import Order, Rows
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.shared_params import DISCARD, MXNET, OURS, WholeOrder, check_part, policy_of, shared
 from im2rec.params import check, param
+from im2rec.pipeline import state
+from im2rec.pipeline.order import Order, Rows
 from im2rec.storage.idx import read_idx
 
 DTYPES = ("float32", "float16")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from im2rec.iterators.params import ImageRecordParams
 from im2rec.iterators.shared_params import MXNET
 from im2rec.params import changed
+from im2rec.pipeline.params import ImageRecordParams
 
 _COLORS = ("brightness", "contrast", "saturation", "pca_noise", "random_h", "random_s", "random_l")
 _SCALES = ("std_r", "std_g", "std_b", "std_a", "scale", "max_random_contrast", "max_random_illumination")

@@ -1,4 +1,4 @@
-"""Iterators whose batches follow from an :class:`~im2rec.iterators.order.Order`: parts, and going on elsewhere."""
+"""Iterators whose batches follow from an :class:`~im2rec.pipeline.order.Order`: parts, and going on elsewhere."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from im2rec.iterators import state
 from im2rec.iterators.base import BatchIterator
-from im2rec.iterators.order import Epoch, Order, Split
 from im2rec.iterators.shared_params import OrderParams
 from im2rec.params import from_mapping
+from im2rec.pipeline import state
+from im2rec.pipeline.order import Epoch, Order, Split
 
 P = TypeVar("P")
 T = TypeVar("T")

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from im2rec.augment.default import Plan
+from im2rec.augment.augmenter import Plan
 from im2rec.augment.geometry import Size
-from im2rec.augment.mersenne import MersenneDraws
+from im2rec.augment.mxnet_draws import MersenneDraws
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import AS_STORED, COLOR, image_info, transposed
-from im2rec.iterators.loader import Loader, Wanted
-from im2rec.iterators.order import batches_of
-from im2rec.iterators.params import ImageRecordParams
-from im2rec.iterators.records import Records
-from im2rec.iterators.replay import WORKER_SEED, Chunk, Reading, Replay, part_by_bytes, part_by_count
 from im2rec.iterators.shared_params import DISCARD, ROLL_OVER
+from im2rec.pipeline.loader import Loader, Wanted
+from im2rec.pipeline.mxnet_order import WORKER_SEED, Chunk, Reading, Replay, part_by_bytes, part_by_count
+from im2rec.pipeline.order import batches_of
+from im2rec.pipeline.params import ImageRecordParams
+from im2rec.pipeline.records import Records
 
 
 class ReplayedRows:

@@ -13,8 +13,8 @@ import tempfile
 
 import numpy as np
 
-from im2rec.iterators.loader import Arrays
-from im2rec.iterators.memory import BatchLayout, Block, unseen
+from im2rec.pipeline.buffers import BatchLayout, Block, unseen
+from im2rec.pipeline.loader import Arrays
 
 
 class SharedSlots:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import Im2RecError, InputError
-from im2rec.iterators import state
 from im2rec.iterators.batch import DataDesc
-from im2rec.iterators.order import Order, Rows, Split
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.text_params import CSVParams, LibSVMParams, notices
-from im2rec.storage.textrows import RowFormat, TextRows, text_files
+from im2rec.pipeline import state
+from im2rec.pipeline.order import Order, Rows, Split
+from im2rec.text.rows import RowFormat, TextRows, text_files
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from im2rec.errors import ListFormatError, OutputError, ParameterError
-from im2rec.executors import available_cpus, run_ordered
 from im2rec.format.listfile import ListEntry
 from im2rec.packing.bad_limit import DEFAULT, BadLimit
 from im2rec.packing.chunk import MISSING, Bad, Chunk, bad_line, work_on
-from im2rec.packing.list_source import Entry, ListLines
-from im2rec.packing.pack_params import PackParams
-from im2rec.packing.pack_report import BadReport, PackSummary, Tally
-from im2rec.storage.paths import PathLike, check_folder, index_to_write, refuse_existing
+from im2rec.packing.list_reader import Entry, ListLines
+from im2rec.packing.params import PackParams
+from im2rec.packing.report import BadReport, PackSummary, Tally
+from im2rec.parallel import available_cpus, run_ordered
+from im2rec.storage.files import PathLike, check_folder, index_to_write, refuse_existing
 from im2rec.storage.writer import RecordWriter
 
 TASK_S = 0.02  # of work at a time for a worker, against 0.2 ms to hand it over

@@ -12,8 +12,8 @@ from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, 
 from im2rec.iterators.libsvm import LibSVMIter
 from im2rec.iterators.mnist import MNISTIter, MNISTParams
 from im2rec.iterators.ordered import OrderedIterator
-from im2rec.iterators.params import GROUPS, ImageRecordParams
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
+from im2rec.pipeline.params import GROUPS, ImageRecordParams
 
 
 class Kind(NamedTuple):

@@ -16,8 +16,8 @@ from im2rec.iterators.batch import Array, DataBatch
 from im2rec.iterators.csr import CSRArray
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.ordered import OrderedIterator
-from im2rec.iterators.params import ImageRecordParams
-from im2rec.iterators.records import Records
+from im2rec.pipeline.params import ImageRecordParams
+from im2rec.pipeline.records import Records
 from im2rec.runs.kinds import RunSummary, summary_of
 
 DEFAULT_SIDE = 224

@@ -7,7 +7,7 @@ from pathlib import Path
 from im2rec.images.sheet import Tile, draw_sheet, fitted, label_text
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.storage.paths import AsideFile, writing
+from im2rec.storage.files import AsideFile, writing
 
 
 class SheetFolder:

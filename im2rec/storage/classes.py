@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from im2rec.errors import InputError
-from im2rec.storage.paths import PathLike, reading
+from im2rec.storage.files import PathLike, reading
 
 
 def read_classes(path: PathLike) -> list[str]:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from im2rec.errors import IdxFormatError
-from im2rec.format.idxfile import Bytes, decompressed
-from im2rec.storage.paths import InputFile, PathLike, with_path
+from im2rec.format.mnistfile import Bytes, decompressed
+from im2rec.storage.files import InputFile, PathLike, with_path
 
 
 def read_idx(path: PathLike, parse: Callable[[bytes], Bytes]) -> Bytes:
-    """What *parse*, of :mod:`im2rec.format.idxfile`, makes of the file *path*. Raises InputError, IdxFormatError."""
+    """What *parse*, of :mod:`im2rec.format.mnistfile`, makes of the file *path*. Raises InputError, IdxFormatError."""
     with contextlib.closing(InputFile(path)) as file:
         content = file.read_at(0, file.size)
     try:

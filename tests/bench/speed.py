@@ -22,9 +22,9 @@ from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.images.codec import decode
 from im2rec.inspection.survey import survey
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.packing.list_source import ListLines
+from im2rec.packing.list_reader import ListLines
 from im2rec.packing.pack import PackOptions, pack
-from im2rec.packing.pack_params import PackParams
+from im2rec.packing.params import PackParams
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.writer import RecordWriter
 

@@ -87,8 +87,8 @@ def test_of_a_list_packing_is_told() -> None:
 
 
 def test_the_next_command_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.bench.feed.available_cpus", lambda: 1)
-    monkeypatch.setattr("im2rec.bench.packing.available_cpus", lambda: 1)
+    monkeypatch.setattr("im2rec.bench.iterator.available_cpus", lambda: 1)
+    monkeypatch.setattr("im2rec.bench.pack.available_cpus", lambda: 1)
     feed = im2rec("bench", "a.rec", "--batch-size", "5", "rand_mirror=1", "preprocess_threads=9", *QUICK)
     assert ["iterate", "a.rec", "rand_mirror=1", "--batch-size", "5", "preprocess_threads=1"] == last_words(feed)[1:]
     assert 0 == im2rec(*last_words(feed)[1:], "-q").code
@@ -99,8 +99,8 @@ def test_the_next_command_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_more_threads_are_advised_the_next_command_tries_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.bench.feed.available_cpus", lambda: 6)
-    monkeypatch.setattr("im2rec.bench.reading.source_of", lambda *_: "memory")
+    monkeypatch.setattr("im2rec.bench.iterator.available_cpus", lambda: 6)
+    monkeypatch.setattr("im2rec.bench.read_speed.source_of", lambda *_: "memory")
     done = im2rec("bench", "a.rec", "shuffle=1", *QUICK)
 
     assert ["im2rec", "bench", "a.rec", "shuffle=1", "--threads", "1,2,4,6"] == last_words(done)

@@ -25,7 +25,7 @@ from dataset_helpers import (
 from picture_helpers import im2rec, names_in, records_of, typed
 
 from im2rec import ImageRecordIter
-from im2rec.datasets.table import SETS, KnownSet, RemoteFile
+from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 
 COUNTS = """\
 warning: the train split holds 25 pictures, that of the published set 50,000

@@ -22,7 +22,7 @@ from picture_helpers import POSIX, Ran, command, encoded, ended, im2rec, names_i
 from PIL import Image
 
 from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
-from im2rec.iterators.params import ImageRecordParams
+from im2rec.pipeline.params import ImageRecordParams
 
 TEXT = b"no picture at all"
 NO_PICTURE = "holds no picture that can be read"

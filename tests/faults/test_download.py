@@ -19,7 +19,7 @@ from picture_helpers import im2rec, names_in
 
 from im2rec.datasets import download
 from im2rec.datasets.download import MOST_ANSWERS, FetchOptions, fetch, fetch_set, missing
-from im2rec.datasets.table import SETS, KnownSet, RemoteFile
+from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 from im2rec.errors import InputError, OutputError, ParameterError
 
 CONTENT = random.Random(1).randbytes(300_000)

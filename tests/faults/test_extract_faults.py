@@ -17,11 +17,11 @@ from extract_helpers import a_rec, kill_everywhere, many, picture, plain, tree
 from helpers import bounds, joined, message_of
 
 from im2rec.errors import CorruptRecordError, OutputError
-from im2rec.inspection import samples
+from im2rec.extraction import writers as samples
+from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
+from im2rec.extraction.writers import Writer
 from im2rec.inspection.destination import MARKER
-from im2rec.inspection.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.inspection.folders import FolderWriter
-from im2rec.inspection.samples import Writer
 
 resource = pytest.importorskip("resource", reason="limits and kills as POSIX has them")
 
@@ -99,7 +99,7 @@ def limited(file_bytes: int, handler: str, rec: Path, out: Path) -> subprocess.C
     code = (
         "import signal, sys\n"
         f"signal.signal(signal.SIGXFSZ, signal.{handler})\n"
-        "from im2rec.inspection import samples\nsamples.BATCH_RECORDS = 10\n"
+        "from im2rec.extraction import writers as samples\nsamples.BATCH_RECORDS = 10\n"
         "from im2rec.cli import main\nmain(sys.argv[1:])"
     )
     words = [sys.executable, "-c", code, "extract", str(rec), str(out)]
@@ -135,8 +135,8 @@ def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out:
 
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path) -> None:
     code = (
-        "import os, signal, sys\nfrom im2rec.inspection import samples\nsamples.BATCH_RECORDS = 10\n"
-        "from im2rec.inspection.partial import Partial\nreal = Partial.save\n"
+        "import os, signal, sys\nfrom im2rec.extraction import writers as samples\nsamples.BATCH_RECORDS = 10\n"
+        "from im2rec.extraction.resumable_folder import Partial\nreal = Partial.save\n"
         "def save(place, **words):\n"
         "    real(place, **words)\n"
         "    if place.done.records == 20: os.kill(os.getpid(), signal.SIGINT)\n"

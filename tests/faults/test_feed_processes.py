@@ -18,9 +18,10 @@ from helpers import image_payload
 from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError
-from im2rec.iterators import crew, feed
-from im2rec.iterators.crew import Processes
 from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.pipeline import backends as crew
+from im2rec.pipeline import prefetch as feed
+from im2rec.pipeline.backends import Processes
 
 RANDOM = {"shuffle": True, "rand_crop": True, "rand_mirror": True, "random_h": 20, "data_shape": (3, 6, 6)}
 TEXT = b"no picture at all"

@@ -39,8 +39,8 @@ from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError, InputError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.loader import Arrays, Loader
-from im2rec.iterators.memory import MemoryPool
+from im2rec.pipeline.buffers import MemoryPool
+from im2rec.pipeline.loader import Arrays, Loader
 
 TEXT = b"no picture at all"
 NO_PICTURE = "holds no picture that can be read"
@@ -374,11 +374,18 @@ class Interrupting:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("where", ["pipeline._finished", "memory.MemoryPool.arrays", "image_record.close_up"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "im2rec.iterators.pipeline._finished",
+        "im2rec.pipeline.buffers.MemoryPool.arrays",
+        "im2rec.iterators.image_record.close_up",
+    ],
+)
 def test_an_interrupt_inside_next_loses_no_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, after: bool
 ) -> None:
-    name = f"im2rec.iterators.{where}"
+    name = where
     with an_iterator(a_rec(tmp_path), on_error="skip") as it:
         expected = digest(it)
     with an_iterator(a_rec(tmp_path), on_error="skip") as it:
@@ -490,7 +497,7 @@ def test_an_iterator_that_cannot_be_made_leaves_nothing(tmp_path: Path, params: 
 COLLECTED_BY_A_THREAD = """
 import gc, sys, threading
 from feed_helpers import an_iterator
-from im2rec.iterators.loader import Loader
+from im2rec.pipeline.loader import Loader
 
 real, go, done = Loader.load, threading.Event(), threading.Event()
 
@@ -543,7 +550,7 @@ def test_a_program_that_takes_one_batch_ends_quietly(tmp_path: Path) -> None:
 AT_EXIT = """
 import atexit, sys, threading
 from feed_helpers import an_iterator
-from im2rec.iterators.loader import Loader
+from im2rec.pipeline.loader import Loader
 
 real, ending = Loader.load, threading.Event()
 

@@ -34,8 +34,8 @@ from picture_helpers import (
 
 from im2rec.errors import ImageError
 from im2rec.packing.pack import PackOptions, pack
-from im2rec.packing.pack_params import PackParams
-from im2rec.storage.paths import AsideFile
+from im2rec.packing.params import PackParams
+from im2rec.storage.files import AsideFile
 
 SERIAL = PackOptions(workers=1)
 
@@ -342,7 +342,7 @@ def test_a_root_that_may_not_be_read_is_exit_4(tmp_path: Path, monkeypatch: pyte
         raise PermissionError(13, "Permission denied", path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("im2rec.storage.paths.os.scandir", scandir)
+        patch.setattr("im2rec.storage.files.os.scandir", scandir)
         ran = im2rec("pack", listed, root, tmp_path / "o.rec")
     assert Ran(4, "", f"im2rec: {root}: cannot be read: permission denied (check the path)\n") == ran
 

@@ -37,7 +37,7 @@ from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, Out
 from im2rec.format import recordio
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, BytesSource, decode_record, find_record, read_records
-from im2rec.storage.paths import AsideFile
+from im2rec.storage.files import AsideFile
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter

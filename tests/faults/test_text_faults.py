@@ -15,12 +15,12 @@ from helpers import message_of, peak_bytes
 from text_helpers import each_byte_flipped, index, some_bytes
 
 from im2rec.errors import InputError, TextFormatError
-from im2rec.format.csvrows import CSVRows
 from im2rec.format.libsvmrows import LibSVMRows
 from im2rec.iterators.csv import CSVIter
 from im2rec.iterators.libsvm import LibSVMIter
-from im2rec.storage import textrows
-from im2rec.storage.textrows import TextRows
+from im2rec.text import rows as textrows
+from im2rec.text.formats import CSVRows
+from im2rec.text.rows import TextRows
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 Row = tuple[Any, ...] | None

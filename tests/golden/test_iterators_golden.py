@@ -16,7 +16,7 @@ from im2rec.format.ndarrayfile import decode_single
 from im2rec.images.choices import BICUBIC, LANCZOS
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.params import ImageRecordParams
+from im2rec.pipeline.params import ImageRecordParams
 
 OURS = ("ImageRecordIter", "ImageRecordUInt8Iter", "ImageRecordInt8Iter")
 CASES = recorded_cases()

@@ -12,8 +12,8 @@ from picture_helpers import GOLDEN_IMAGES, pixels_of, pixels_sha256, records_of,
 
 from im2rec.errors import ParameterError
 from im2rec.packing.pack import PackOptions, pack
-from im2rec.packing.pack_params import PackParams
-from im2rec.packing.pack_report import PackSummary
+from im2rec.packing.params import PackParams
+from im2rec.packing.report import PackSummary
 
 
 def packed(folder: Path, name: str, **params: Any) -> tuple[Path, PackSummary]:

@@ -17,8 +17,8 @@ from helpers import write_rec
 from iterator_golden_helpers import ITERATORS
 from picture_helpers import encoded
 
+from im2rec.augment.augmenter import Augmenter, Plan
 from im2rec.augment.color import Brightness, Contrast, PCANoise, Saturation, ShiftHLS
-from im2rec.augment.default import Augmenter, Plan
 from im2rec.augment.draws import counter_draws, hash64
 from im2rec.augment.geometry import Crop, Resize, Size, Warp
 from im2rec.augment.params import AugmentationParams

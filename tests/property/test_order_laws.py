@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from iterator_helpers import ORDERS, in_every_order, keep_permutations, permutation_table
 
-from im2rec.iterators.order import Epoch, Order, Rows, Sharing, Split
-from im2rec.iterators.params import ImageRecordParams
-from im2rec.iterators.permutation import Permutation
+from im2rec.pipeline.order import Epoch, Order, Rows, Sharing, Split
+from im2rec.pipeline.params import ImageRecordParams
+from im2rec.pipeline.permutation import Permutation
 
 COUNTS = [0, 1, 2, 3, 7, 20, 33, 64, 100, 150]
 
@@ -21,7 +21,7 @@ COUNTS = [0, 1, 2, 3, 7, 20, 33, 64, 100, 150]
 @pytest.fixture(autouse=True)
 def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
     keep_permutations(monkeypatch)
-    monkeypatch.setattr("im2rec.iterators.order._AT_ONCE", 7)  # as few, that many pieces meet in an epoch
+    monkeypatch.setattr("im2rec.pipeline.order._AT_ONCE", 7)  # as few, that many pieces meet in an epoch
 
 
 def test_what_is_kept_is_what_is_computed() -> None:

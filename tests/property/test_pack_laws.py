@@ -16,7 +16,7 @@ from picture_helpers import encoded, names_in, records_of, texture, write_pictur
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.packing.make_list import Item, ListOptions, divide, make_list, split_sizes
 from im2rec.packing.pack import PackOptions, pack
-from im2rec.packing.pack_params import PackParams
+from im2rec.packing.params import PackParams
 from im2rec.storage.reader import RecordFile
 
 SEEDS = range(40)

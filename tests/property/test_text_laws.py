@@ -25,7 +25,7 @@ from text_helpers import (
 
 from im2rec.iterators.csv import CSVIter
 from im2rec.iterators.libsvm import LibSVMIter
-from im2rec.storage import textrows
+from im2rec.text import rows as textrows
 
 CASES = 40
 

@@ -7,8 +7,8 @@ from typing import Any
 from helpers import message_of
 
 from im2rec.augment.params import AugmentationParams
-from im2rec.iterators.params import ImageRecordParams
 from im2rec.params import from_words, rows
+from im2rec.pipeline.params import ImageRecordParams
 
 # MXNet 1.9.1, the help of ImageRecordIter; rotate_list is none there and not listed.
 REFERENCE: dict[str, Any] = {

@@ -29,7 +29,7 @@ from picture_helpers import encoded, texture
 import im2rec
 from im2rec.errors import BadRecordError
 from im2rec.format.irheader import IRHeader, encode_image_record
-from im2rec.iterators.records import Records
+from im2rec.pipeline.records import Records
 
 
 @pytest.fixture(scope="module")

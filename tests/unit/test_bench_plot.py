@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from im2rec.bench.clock import Rate
 from im2rec.bench.plot import _COLORS, Lines, _apart, _round_up, draw_plot
+from im2rec.bench.timing import Rate
 
 
 def drawn(lines: Lines) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -17,7 +17,7 @@ from text_helpers import POLICIES, counted, csv_file, data, epochs, index, label
 from im2rec.errors import Im2RecError, InputError, ParameterError, TextFormatError
 from im2rec.iterators.csv import CSVIter
 from im2rec.iterators.text_params import CSVParams
-from im2rec.storage import textrows
+from im2rec.text import rows as textrows
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ from dataset_helpers import (
 from helpers import message_of, peak_bytes
 from picture_helpers import names_in, pixels_of, records_of
 
-from im2rec.datasets import members
+from im2rec.datasets import archives as members
 from im2rec.datasets.cache import cache_folder
 from im2rec.datasets.cifar import read_cifar
 from im2rec.datasets.importing import import_set
@@ -50,7 +50,7 @@ from im2rec.datasets.params import Cifar100Params, ImportParams
 from im2rec.datasets.pickled import load_pickle
 from im2rec.errors import IdxFormatError, InputError, OutputError, ParameterError
 from im2rec.format.listfile import read_list
-from im2rec.storage.paths import AsideFile
+from im2rec.storage.files import AsideFile
 from im2rec.storage.reader import RecordFile
 
 AGAIN = " (make or fetch it again)"

@@ -9,8 +9,8 @@ from picture_helpers import a_list_of_pictures, encoded, im2rec, pixels_of, text
 from PIL import Image
 
 from im2rec.images.codec import decode
-from im2rec.packing.pack_params import PackParams
-from im2rec.packing.records import store_image, stored_size
+from im2rec.packing.encode import store_image, stored_size
+from im2rec.packing.params import PackParams
 
 SMOOTH = np.asarray(Image.fromarray(texture(20, 27)).resize((805, 600), Image.Resampling.BICUBIC))
 PHOTO = encoded(SMOOTH, quality=90)

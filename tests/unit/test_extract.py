@@ -29,13 +29,13 @@ from extract_helpers import (
 from helpers import GOLDEN, golden_json, message_of, peak_bytes
 
 from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
+from im2rec.extraction.selection import ScannedFile, choose, label_text
+from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, read_records
 from im2rec.images import codec
 from im2rec.inspection import folders
-from im2rec.inspection.extract import ExtractOptions, ExtractSummary, extract
-from im2rec.inspection.samples import BATCH_BYTES, EXTENSIONS, read_samples
-from im2rec.inspection.selection import ScannedFile, choose, label_text
 
 SUFFIXES = [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff", ".ppm", ".jp2"]
 ONE_GROUP = [plain(n, n % 2) for n in range(4)]
@@ -543,7 +543,7 @@ def test_a_dry_run_tells_and_writes_nothing(out: Path) -> None:
 def test_the_walk_takes_21_bytes_a_record_and_reading_no_more_than_a_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("im2rec.inspection.samples.BATCH_RECORDS", 200)
+    monkeypatch.setattr("im2rec.extraction.writers.BATCH_RECORDS", 200)
     count = 20_000
     rec = a_rec(tmp_path, [plain(n, n % 7, b"\xff\xd8\xff" + bytes(n % 50)) for n in range(count)])
 
@@ -574,7 +574,7 @@ def test_large_records_are_read_a_bounded_batch_at_a_time(tmp_path: Path) -> Non
 def test_batches_together_are_the_chosen_records_from_any_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("im2rec.inspection.samples.BATCH_RECORDS", 4)
+    monkeypatch.setattr("im2rec.extraction.writers.BATCH_RECORDS", 4)
     rec = a_rec(tmp_path, many(23))
 
     with ScannedFile(rec) as file:

@@ -15,14 +15,14 @@ from picture_helpers import encoded, texture
 
 from im2rec.augment import draws
 from im2rec.format import recordio
-from im2rec.iterators.crew import Threads
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.loader import Wanted
-from im2rec.iterators.order import Order
-from im2rec.iterators.params import ImageRecordParams
-from im2rec.iterators.permutation import Permutation
 from im2rec.iterators.pipeline import pieces_wanted
-from im2rec.iterators.records import Records
+from im2rec.pipeline.backends import Threads
+from im2rec.pipeline.loader import Wanted
+from im2rec.pipeline.order import Order
+from im2rec.pipeline.params import ImageRecordParams
+from im2rec.pipeline.permutation import Permutation
+from im2rec.pipeline.records import Records
 from im2rec.storage.reader import RecordFile
 
 SIDE, STORED = 224, 256

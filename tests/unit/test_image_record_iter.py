@@ -34,7 +34,7 @@ from picture_helpers import encoded, texture
 from im2rec import DataDesc, ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
 from im2rec.errors import Im2RecError
 from im2rec.format.irheader import IRHeader, encode_image_record
-from im2rec.iterators.records import Records
+from im2rec.pipeline.records import Records
 
 RANDOM: dict[str, Any] = {
     "shuffle": True,

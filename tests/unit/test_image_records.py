@@ -13,7 +13,7 @@ from iterator_helpers import some_records
 from im2rec.errors import BadRecordError, CorruptRecordError
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, encode_image_record
 from im2rec.format.recordio import MAGIC
-from im2rec.iterators.records import Records
+from im2rec.pipeline.records import Records
 from im2rec.storage.reader import Head, RecordFile
 
 INSPECT = "(run 'im2rec inspect' on it)"
@@ -325,7 +325,7 @@ def damaged_file(path: Path) -> tuple[Path, list[int]]:
 
 
 def test_damage_is_an_error_in_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.storage.opening._PROBES", 2)  # opening would look at each of so few
+    monkeypatch.setattr("im2rec.storage.index._PROBES", 2)  # opening would look at each of so few
     path, ends = damaged_file(tmp_path / "a.rec")
     good = rec(tmp_path, "good.rec", range(3))
     records = some_records(f"{good};{path}")

@@ -15,8 +15,8 @@ from iterator_helpers import some_params
 from im2rec.errors import BadRecordError, InputError, ListFormatError
 from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
 from im2rec.format.listfile import parse_labels
-from im2rec.iterators.labels import HeaderLabels, Labels, ListLabels, load_labels
-from im2rec.iterators.records import Records
+from im2rec.pipeline.labels import HeaderLabels, Labels, ListLabels, load_labels
+from im2rec.pipeline.records import Records
 
 IDS = [10, 7, 3, 42, 5]
 LABELS = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16], [17, 18, 19, 20]]

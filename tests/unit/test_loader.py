@@ -14,12 +14,12 @@ from iterator_helpers import iterator
 from picture_helpers import encoded, texture
 from PIL import Image
 
-from im2rec.augment.default import Augmenter
+from im2rec.augment.augmenter import Augmenter
 from im2rec.format.recordio import MAGIC
 from im2rec.images import codec
 from im2rec.images.scratch import Shelf
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.loader import Arrays, Loader, Wanted, new_arrays
+from im2rec.pipeline.loader import Arrays, Loader, Wanted, new_arrays
 
 SIDE = 24
 

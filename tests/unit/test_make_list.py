@@ -25,7 +25,7 @@ from im2rec.packing.make_list import (
     split_sizes,
     walk_folder,
 )
-from im2rec.storage.paths import AsideFile
+from im2rec.storage.files import AsideFile
 
 
 def tree(root: Path, *names: str) -> Path:

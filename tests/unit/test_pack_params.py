@@ -9,7 +9,7 @@ from typing import Any
 from helpers import message_of
 
 from im2rec.packing.pack import part_path
-from im2rec.packing.pack_params import PackParams
+from im2rec.packing.params import PackParams
 from im2rec.params import from_words, rows
 
 REFERENCE = {  # tools/im2rec.cc: name to default

@@ -11,7 +11,7 @@ from picture_helpers import texture
 
 from im2rec.images.choices import AREA, BICUBIC, BILINEAR, LANCZOS, NEAREST
 from im2rec.images.engine import load_resampler
-from im2rec.images.kernels import cubic_weights, lanczos_weights
+from im2rec.images.fixed_point import cubic_weights, lanczos_weights
 
 Pixels = np.ndarray[Any, Any]
 

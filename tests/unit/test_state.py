@@ -32,7 +32,7 @@ from iterator_helpers import (
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.records import Records
+from im2rec.pipeline.records import Records
 
 COUNT = 23
 RANDOM: dict[str, Any] = {"rand_crop": True, "rand_mirror": True, "brightness": 0.3, "seed": 5}

@@ -12,10 +12,10 @@ from helpers import image_payload, index_text, message_of, peak_bytes, write_rec
 from picture_helpers import encoded, texture
 
 from im2rec.format.recordio import MAGIC, encode_record
-from im2rec.inspection.model import Classes, Ids, IndexCheck, Spread
-from im2rec.inspection.pictures import sample
+from im2rec.inspection.image_sample import sample
+from im2rec.inspection.report import Classes, Ids, IndexCheck, Spread
 from im2rec.inspection.survey import survey
-from im2rec.storage.paths import InputFile
+from im2rec.storage.files import InputFile
 
 MAGIC_LABEL = float(np.frombuffer(MAGIC, "<f4")[0])
 JPEG, PNG = encoded(texture(24, 36)), encoded(texture(30, 20, 4), "PNG")

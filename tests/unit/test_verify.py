@@ -5,7 +5,7 @@ from helpers import image_payload, write_rec
 from picture_helpers import encoded, im2rec, texture
 
 from im2rec.inspection import verify as verify_module
-from im2rec.inspection.model import Failure
+from im2rec.inspection.report import Failure
 from im2rec.inspection.verify import verify
 
 JPEG = encoded(texture(), quality=90)

@@ -21,7 +21,7 @@ import os, signal, sys
 from im2rec import workers
 from im2rec.workers import start_worker
 workers.prepare("picture_helpers", "no_such_module")
-from im2rec.executors import WorkerDiedError, run_ordered
+from im2rec.parallel import WorkerDiedError, run_ordered
 from picture_helpers import die_at_five, square, square_and_pid, square_but_not_five
 def run(work, items):
     return run_ordered(work, items, workers=2, processes=True, name="item {}".format)

@@ -1,0 +1,269 @@
+"""The iterator on a file: every stage alone, decoding on any number of threads, and the whole."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from im2rec.augment.geometry import Resize, Warp
+from im2rec.bench.advice import AUGMENTING, DECODING, HANDING_OVER, NORMALISING, Advice, FeedFigures, feed_advice
+from im2rec.bench.options import READ, WORTH_TRYING, BenchOptions, Progress, Steps, opencv_installed, shares
+from im2rec.bench.peers import take_turns
+from im2rec.bench.pictures import jpeg_share, typical
+from im2rec.bench.read_speed import Reading, Reads, read_stage
+from im2rec.bench.report import FeedReport, Peer, ReadSpeed, Stage, Threads
+from im2rec.bench.residence import memory_size
+from im2rec.bench.samples import Sample
+from im2rec.bench.timing import REPETITIONS, ROUNDS, Rate, Turn, in_rounds, repeated, turn_of
+from im2rec.errors import InputError, ParameterError
+from im2rec.images.codec import JPEG_DECODER
+from im2rec.images.engine import load_engine, load_resampler
+from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.shared_params import KEEP
+from im2rec.parallel import available_cpus
+from im2rec.pipeline.params import PROCESSES, ImageRecordParams
+from im2rec.pipeline.prefetch import chosen_backend
+from im2rec.runs.run import peak_memory
+
+_WHOLE = "whole"
+_LATE = 3.0  # times a turn: then batches are so slow that new memory is nothing beside them
+_MARGIN = 8 / 7  # of a stored side over the crop from it: 256 for 224, as is usual
+_BMP_HEAD_BYTES = 54
+_PIECES = 4  # pictures that a thread takes at a time, at the least
+
+
+def bench_feed(
+    values: Mapping[str, Any], options: BenchOptions | None = None, *, progress: Progress | None = None
+) -> FeedReport:
+    """Time the ImageRecordIter of the parameters *values*, on the very file they name, stage by stage and whole.
+
+    Records that give no picture are skipped and counted. Raises what making the iterator raises, and InputError when
+    no record gives a picture.
+    """
+    options = options or BenchOptions()
+    counts = options.counts
+    seconds = options.each(2 * len(counts) + 6)
+    steps = Steps(2 + ROUNDS * (2 * len(counts) + 2), progress)
+    feed = _Feed({**values, "verbose": False, "on_error": "skip"})
+    reading, memory = _reading_and_memory(feed, counts[-1], seconds)  # before pictures are kept for the stages
+    steps.next()
+    with feed.opened(1) as it:
+        params = it.params
+        sample = Sample(it, seconds / REPETITIONS)
+        steps.next()
+        found = in_rounds(_turns(feed, sample, counts), seconds, each=steps.next)
+        decode = {count: found[DECODING, count] for count in (1, *counts)}
+        whole = {count: found[_WHOLE, count] for count in counts}
+        read = reading.met(reading.shuffled if params.shuffle else reading.in_order)
+        alone = {READ: read, DECODING: decode[1], AUGMENTING: found[AUGMENTING, 1], NORMALISING: found[NORMALISING, 1]}
+        stages = shares(alone, whole.get(1))
+        figures = _figures(sample, it, reading, decode, stages, whole, seconds)
+    advice = _advice(feed, figures, it, seconds)
+    ours, peers = _beside(feed, counts[-1], options.against, 2 * seconds)
+    return FeedReport(
+        input=params.path_imgrec,
+        records=len(it.records),
+        pictures=typical(sample.contents, sample.sizes),
+        engine=it.engine,
+        jpeg_decoder=JPEG_DECODER,
+        cpus=available_cpus(),
+        seconds_each=seconds,
+        opening_s=statistics.median(feed.openings),
+        first_s=statistics.median(feed.firsts[counts[-1]]),
+        read=_read_speed(reading),
+        stages=stages,
+        threads=[Threads(count, whole[count], decode[count]) for count in counts],
+        peak_memory=memory,
+        left_out=feed.skipped,
+        advice=advice,
+        data_shape=list(params.shape),
+        batch_size=params.batch_size,
+        dtype=params.dtype or "float32",
+        turns=ours,
+        peers=peers,
+    )
+
+
+class _Feed:
+    """The iterator of *values*, opened whenever it is timed: one that waits would go on working ahead meanwhile.
+
+    Notes how long it took to open, and then, by number of threads, to the first batch, each time; and the most records
+    that were skipped.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self.openings: list[float] = []
+        self.firsts: dict[int, list[float]] = collections.defaultdict(list)
+        self.skipped = 0
+        load_resampler(values.get("engine", "auto"))  # importing it is no part of opening
+
+    def opened(self, threads: int) -> ImageRecordIter:
+        """The iterator. Raises InputError when it has no record, ParameterError when it gives no batch."""
+        start = time.perf_counter()
+        it = ImageRecordIter(**{**self.values, "preprocess_threads": threads})
+        self.openings.append(time.perf_counter() - start)
+        if len(it.records) and len(it):
+            return it
+        it.close()
+        if not len(it.records):
+            raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="run 'im2rec inspect' on it")
+        raise ParameterError(f"batch_size={it.batch_size} leaves no whole batch", hint="lower it, or leave discard out")
+
+    def turn(self, threads: int) -> Turn:
+        """A turn of taking batches that *threads* make."""
+
+        def turn(seconds: float) -> list[float]:
+            with self.opened(threads) as it:
+                start = time.perf_counter()
+                take_batch(it)
+                self.firsts[threads].append(time.perf_counter() - start)
+                # The memory of all batches made ahead is new until each has been handed out once.
+                _warm_up(it, start + _LATE * seconds)
+                # Small batches come several at a time, as each is made by a thread of its own.
+                several = -(-_PIECES * threads // it.batch_size)
+                rates = repeated(lambda: sum(take_batch(it) for _ in range(several)), seconds)
+                self.skipped = max(self.skipped, len(it.skipped))
+            return rates
+
+        return turn
+
+
+def _turns(feed: _Feed, sample: Sample, counts: Sequence[int]) -> dict[tuple[str, int], Turn]:
+    """Everything that is timed in turns, by stage and number of threads; decoding beside the whole."""
+    turns: dict[tuple[str, int], Turn] = {
+        (AUGMENTING, 1): turn_of(sample.augment, sample.shots),
+        (NORMALISING, 1): turn_of(sample.normalise(), sample.shots),
+        (DECODING, 1): turn_of(sample.decode, sample.shots),
+    }
+    for count in counts:
+        turns[DECODING, count] = turn_of(sample.decode, sample.shots, threads=count)
+        turns[_WHOLE, count] = feed.turn(count)
+    return turns
+
+
+def _reading_and_memory(feed: _Feed, threads: int, seconds: float) -> tuple[Reading, int | None]:
+    """Reading alone; and the most memory of this process when all batches that are made ahead are there."""
+    with feed.opened(threads) as it:
+        size, shuffle = it.params.batch_size, it.params.shuffle
+        reading = read_stage(it.records, batch_size=size, threads=threads, shuffle=shuffle, seconds=seconds)
+        _warm_up(it, math.inf)
+    return reading, peak_memory()
+
+
+def _advice(feed: _Feed, figures: FeedFigures, it: ImageRecordIter, seconds: float) -> Advice:
+    """The advice; where threads wait for one another, processes are timed first, in turns with them."""
+    advice = feed_advice(figures)
+    params = dataclasses.replace(it.params, preprocess_threads=figures.most)
+    if advice.limit != HANDING_OVER or chosen_backend(params, len(it.records)) == PROCESSES:
+        return advice
+    others = _Feed({**feed.values, "backend": PROCESSES})
+    both = in_rounds({"now": feed.turn(figures.most), "other": others.turn(figures.most)}, seconds)
+    gain = both["other"].median / both["now"].median
+    return feed_advice(dataclasses.replace(figures, by_processes=gain * figures.whole[figures.most]))
+
+
+def _beside(feed: _Feed, threads: int, against: Mapping[str, str], seconds: float) -> tuple[Rate | None, list[Peer]]:
+    """Ours and the peers', in turns."""
+    if not against:
+        return None, []
+    with feed.opened(threads) as it:
+        return take_turns(it, feed.turn(threads), against, seconds=seconds)
+
+
+def _warm_up(it: ImageRecordIter, end: float) -> None:
+    """Take as many batches as there are at a time, unless the clock is past *end*."""
+    for _ in range(it.params.prefetch_buffer + 2):
+        if time.perf_counter() < end:
+            take_batch(it)
+
+
+def take_batch(it: ImageRecordIter) -> int:
+    """Take the next batch, of the next epoch at the end of one; how many pictures were made for it.
+
+    Filler rows count where they are pictures too.
+    """
+    try:
+        batch = it.next()
+    except StopIteration:
+        it.reset()
+        batch = it.next()
+    return it.batch_size - ((batch.pad or 0) if it.params.policy == KEEP else 0)
+
+
+def _figures(
+    sample: Sample,
+    it: ImageRecordIter,
+    reading: Reading,
+    decode: Mapping[int, Rate],
+    stages: Sequence[Stage],
+    whole: Mapping[int, Rate],
+    seconds: float,
+) -> FeedFigures:
+    """Everything the advice is made of."""
+    by_name = {stage.name: stage.rate.median for stage in stages}
+    pixels = statistics.mean(3 * width * height for width, height in sample.sizes)
+    return FeedFigures(
+        read=reading.met(reading.in_threads).median,
+        decode=by_name[DECODING],
+        augment=by_name[AUGMENTING],
+        normalise=by_name[NORMALISING],
+        full_decode={count: found.median for count, found in decode.items()},
+        whole={count: found.median for count, found in whole.items()},
+        cpus=available_cpus(),
+        spread=whole[max(whole)].spread,
+        source=reading.source,
+        bytes_per_image=reading.in_order.bytes_per_image,
+        stored_side=round(statistics.median(min(size) for size in sample.sizes)),
+        enough_side=_enough(it.params),
+        is_resized=any(isinstance(step, (Resize, Warp)) for shot in sample.shots for step in shot.plan.steps),
+        jpegs=jpeg_share(sample.contents) > 0.5 and JPEG_DECODER == "simplejpeg",
+        engine=it.engine,
+        opencv_installed=opencv_installed(),
+        uncompressed_bytes=round((pixels + _BMP_HEAD_BYTES) * len(it.records)),
+        memory=memory_size(),
+        **_other_ways(sample, it, stages, seconds),
+    )
+
+
+def _other_ways(sample: Sample, it: ImageRecordIter, stages: Sequence[Stage], seconds: float) -> dict[str, float]:
+    """The rates of other ways to do what takes long, each timed in turns with what is done now."""
+    slow = {stage.name: stage.rate.median for stage in stages if stage.share >= WORTH_TRYING}
+    ways: dict[str, tuple[str, Turn, Turn]] = {}
+    if AUGMENTING in slow and it.engine != "opencv" and opencv_installed():
+        other = turn_of(sample.augment_by(load_engine("opencv")), sample.shots)
+        ways["by_opencv"] = AUGMENTING, turn_of(sample.augment, sample.shots), other
+    if DECODING in slow and jpeg_share(sample.contents) > 0.5 and it.params.shape[0] == 3:
+        stored = sample.uncompressed(load_engine("auto"))
+        now = turn_of(sample.decode, sample.shots[: len(stored)])
+        ways["uncompressed"] = DECODING, now, turn_of(sample.decode_content, stored)
+    if NORMALISING in slow and it.params.dtype in (None, "float32", "float16"):
+        now = turn_of(sample.normalise(), sample.shots)
+        ways["in_bytes"] = NORMALISING, now, turn_of(sample.normalise_bytes(), sample.shots)
+    gains = {name: in_rounds({"now": now, "other": other}, seconds / 4) for name, (_, now, other) in ways.items()}
+    return {name: slow[ways[name][0]] * found["other"].median / found["now"].median for name, found in gains.items()}
+
+
+def _enough(params: ImageRecordParams) -> int:
+    """The shorter side, in pixels, at which pictures could be stored."""
+    return params.resize if params.resize > 0 else round(max(params.shape[1:]) * _MARGIN)
+
+
+def _read_speed(reading: Reading) -> ReadSpeed:
+    def speed(reads: Reads, found: Rate | None) -> float | None:
+        return found.median * reads.bytes_per_image if found else None
+
+    in_order, shuffled = reading.in_order, reading.shuffled
+    return ReadSpeed(
+        source=reading.source,
+        in_memory_before=reading.in_memory,
+        memory_in_order=in_order.again.median * in_order.bytes_per_image,
+        memory_shuffled=speed(shuffled, shuffled.again),
+        disk_in_order=speed(in_order, in_order.first),
+        disk_shuffled=speed(shuffled, shuffled.first),
+    )

@@ -1,0 +1,159 @@
+"""Reading alone: for the first time and again, in order and shuffled, and whether it comes from memory or a disk."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from im2rec.bench.residence import DISK, HARDLY, MEMORY, MOSTLY, UNKNOWN, Residence, Span, memory_size
+from im2rec.bench.timing import REPETITIONS, Rate, passes, repeated
+from im2rec.format.irheader import ImageRecord
+from im2rec.iterators.pipeline import piece_size
+from im2rec.pipeline.records import Records
+
+T = TypeVar("T")
+Read = Callable[[T], int]  # reads something, and says how many bytes that was
+
+_WINDOW_BYTES, _WINDOW_RECORDS = 32 << 20, 4096  # read to see how fast it goes
+_SLICES = 8  # of a first reading, each a repetition: there is no second first time
+_MUCH_SLOWER = 3.0  # first than again: that was no memory
+_FITS = 0.8  # of the memory there is: a file of more is read from the disk in every epoch
+# What memory always does better, whatever else runs: a record that takes longer comes from somewhere else.
+_SLOW_S, _SLOW_BYTES_PER_S = 1e-3, 100e6
+
+
+@dataclasses.dataclass(frozen=True)
+class Reads:
+    """Pictures read a second *again*, when memory holds them, and the *first* time, None unless it was from a disk."""
+
+    again: Rate
+    first: Rate | None
+    bytes_per_image: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How fast records are read on one thread, and as the parameters ask on as many as there are.
+
+    *source* is where the iterator gets them: MEMORY, DISK, or UNKNOWN. *in_memory* is the share of the file that memory
+    held beforehand, None where the system does not say.
+    """
+
+    in_order: Reads
+    shuffled: Reads
+    in_threads: Reads
+    source: str
+    in_memory: float | None
+
+    def met(self, reads: Reads) -> Rate:
+        """What of *reads* the iterator meets."""
+        return reads.first if self.source == DISK and reads.first else reads.again
+
+
+def read_stage(records: Records, *, batch_size: int, threads: int, shuffle: bool, seconds: float) -> Reading:
+    """Read the records in the middle of the file, about *seconds* in all; they are in memory afterwards."""
+    window = _window(records)
+    every = np.unique(np.linspace(0, len(records) - 1, 64).astype(np.int64))
+
+    def read(ordinals: list[int]) -> int:
+        return sum(len(record.content) for record in records.each(ordinals) if isinstance(record, ImageRecord))
+
+    def measured(ordinals: list[int], threads: int) -> Reads:
+        piece = piece_size(batch_size, threads)
+        groups = [ordinals[at : at + piece] for at in range(0, len(ordinals), piece)]
+        return read_twice(read, groups, _spans(records, window), residence, seconds=seconds / 3, threads=threads)
+
+    with Residence() as residence:
+        held = residence.share([_spans(records, [ordinal])[0] for ordinal in records.ordinals(every).tolist()])
+        mixed = np.random.default_rng(0).permutation(window).tolist()
+        in_order, shuffled = measured(window, 1), measured(mixed, 1)
+        asked = shuffled if shuffle else in_order
+        in_threads = measured(mixed if shuffle else window, threads) if threads > 1 else asked
+    size = sum(file.size for file in records.files)
+    return Reading(in_order, shuffled, in_threads, source_of(asked, held, size), held)
+
+
+def read_twice(
+    read: Read[list[T]],
+    groups: Sequence[list[T]],
+    spans: Sequence[Span],
+    residence: Residence,
+    *,
+    seconds: float,
+    threads: int = 1,
+) -> Reads:
+    """Read *groups*, which lie at *spans*, for the first time and again, at most about *seconds* each."""
+    forgotten = residence.forget(spans)
+    held = residence.share(spans) if not forgotten else 0.0
+    first, done, bytes_read = _first(read, groups, seconds, threads)
+    images = sum(map(len, groups[:done]))
+    with passes(read, groups[:done], threads) as one_pass:
+        again = Rate.of(repeated(lambda: round(one_pass() * images / done), seconds, REPETITIONS))
+    from_disk = held <= HARDLY if held is not None else first.median * _MUCH_SLOWER < again.median
+    return Reads(again, first if from_disk else None, bytes_read / images)
+
+
+def _first(read: Read[list[T]], groups: Sequence[list[T]], seconds: float, threads: int) -> tuple[Rate, int, int]:
+    """The rate of reading *groups* once, how many were read in the time, and their bytes."""
+    size = max(threads, -(-len(groups) // _SLICES))
+    rates: list[float] = []
+    done = bytes_read = 0
+    end = time.perf_counter() + seconds
+    with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-bench") as pool:
+        while done < len(groups) and (not done or time.perf_counter() < end):
+            some = groups[done : done + size]
+            start = time.perf_counter()
+            bytes_read += sum(pool.map(read, some))
+            rates.append(sum(map(len, some)) / (time.perf_counter() - start))
+            done += len(some)
+    return Rate.of(rates), done, bytes_read
+
+
+def source_of(reads: Reads, held: float | None, size: int) -> str:
+    """Where a file of *size* bytes is read from, of which memory held the share *held*."""
+    memory = memory_size()
+    if memory is not None and size > _FITS * memory:
+        return DISK
+    if held is None:
+        return DISK if reads.first else UNKNOWN
+    if held < MOSTLY:
+        return DISK
+    slow = 1 / reads.again.median > _SLOW_S + reads.bytes_per_image / _SLOW_BYTES_PER_S
+    return UNKNOWN if slow else MEMORY
+
+
+def _window(records: Records) -> list[int]:
+    """Ordinals of neighbouring records from the middle of the file on."""
+    middle = min(len(records) // 2, max(0, len(records) - _WINDOW_RECORDS))
+    positions = np.arange(middle, min(len(records), middle + _WINDOW_RECORDS))
+    ordinals: list[int] = records.ordinals(positions).tolist()
+    bytes_read, window = 0, []
+    for ordinal in ordinals:
+        window.append(ordinal)
+        bytes_read += _bytes_of(records, ordinal)
+        if bytes_read > _WINDOW_BYTES:
+            break
+    return window
+
+
+def _bytes_of(records: Records, ordinal: int) -> int:
+    span = _spans(records, [ordinal])[0]
+    return span.stop - span.start
+
+
+def _spans(records: Records, ordinals: Sequence[int]) -> list[Span]:
+    """Where *ordinals* are; those that follow one another are one span."""
+    spans: list[Span] = []
+    for ordinal in ordinals:
+        file, record, _ = records.place(ordinal)
+        _, start, stop = file.span(record)
+        if spans and spans[-1].path == file.path and spans[-1].stop == start:
+            spans[-1] = spans[-1]._replace(stop=stop)
+        else:
+            spans.append(Span(file.path, start, stop))
+    return spans

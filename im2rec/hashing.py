@@ -1,0 +1,1 @@
+"""The 64-bit hash behind every order, every draw and the interpolation that pack picks by itself."""

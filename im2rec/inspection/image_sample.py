@@ -1,0 +1,75 @@
+"""Look at pictures by their headers alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from im2rec.errors import ImageError
+from im2rec.format.irheader import HEADER_BYTES
+from im2rec.format.recordio import Source, read_start
+from im2rec.images import jpeg
+from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, ImageInfo, image_info, orientation, sniff
+from im2rec.images.exif import UPRIGHT
+from im2rec.inspection.report import Pictures, spread
+
+SAMPLE = 1000  # pictures whose size is looked up, spread over the file
+_HEADER_READS = (4096, 1 << 16, 1 << 29)  # a picture's size usually stands in its first kilobytes
+
+
+def look_at_pictures(source: Source, records: Iterable[tuple[int, int, int]]) -> Pictures:
+    """Sizes, channels and more of the pictures in *records*: (ordinal, offset, number of labels in the vector)."""
+    widths, heights, qualities, unreadable, first = [], [], [], 0, None
+    channels: Counter[int] = Counter()
+    turns: Counter[int] = Counter()
+    for ordinal, offset, flag in records:
+        try:
+            found = _look(source, offset, flag)
+        except ImageError as error:
+            unreadable += 1
+            first = first or f"record {ordinal}, {error}"
+            continue
+        if found is not None:
+            info, content = found
+            widths.append(info.width)
+            heights.append(info.height)
+            channels[info.channels] += 1
+            turns[orientation(content)] += 1
+            qualities += [quality] if info.kind == "JPEG" and (quality := jpeg.estimated_quality(content)) else []
+    del turns[UPRIGHT]
+    return Pictures(
+        looked_at=len(widths) + unreadable,
+        width=spread(widths) if widths else None,
+        height=spread(heights) if heights else None,
+        channels=dict(channels.most_common()),
+        unreadable=unreadable,
+        first_unreadable=first,
+        jpeg_quality=spread(qualities) if qualities else None,
+        orientations=dict(sorted(turns.items())),
+    )
+
+
+def _look(source: Source, offset: int, flag: int) -> tuple[ImageInfo, bytes] | None:
+    """What the picture header of the record at *offset* says, and as much of the picture as was read for that.
+
+    None for a record without a picture. Raises ImageError when the content starts like one, but its header cannot be
+    read.
+    """
+    start = HEADER_BYTES + 4 * flag
+    for wanted in _HEADER_READS:
+        content = read_start(source, offset, start + wanted)[start:]
+        if sniff(content) in (EMPTY, NOT_AN_IMAGE):
+            return None
+        try:
+            return image_info(content), content
+        except ImageError:
+            if len(content) < wanted:  # the picture has no more
+                raise
+    return None
+
+
+def sample(count: int, wanted: int = SAMPLE) -> list[int]:
+    """Up to *wanted* of *count* ordinals, evenly spread, first and last among them."""
+    if count <= wanted:
+        return list(range(count))
+    return [step * (count - 1) // (wanted - 1) for step in range(wanted)]

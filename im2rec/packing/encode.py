@@ -1,0 +1,166 @@
+"""One line of a list to one framed record: the work that runs in parallel."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from im2rec.augment.draws import hash64
+from im2rec.errors import ImageError, ListFormatError, RecordTooLargeError
+from im2rec.format.irheader import IRHeader, encode_image_record
+from im2rec.format.listfile import ListEntry
+from im2rec.format.recordio import encode_record
+from im2rec.images.choices import AUTO, RANDOM
+from im2rec.images.codec import (
+    AS_STORED,
+    EMPTY,
+    JPEG_DECODER,
+    NOT_AN_IMAGE,
+    Image,
+    decode,
+    image_info,
+    orientation,
+    sniff,
+    transposed,
+)
+from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
+from im2rec.packing.chunk import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
+from im2rec.packing.params import PackParams
+from im2rec.storage.files import read_file, reason
+
+NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
+
+
+class Picture(NamedTuple):
+    """A decoded file: its pixels, the width and height that they have at full scale, and notes on it."""
+
+    pixels: Image
+    size: tuple[int, int]
+    notes: list[str]
+
+
+def pack_chunk(
+    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
+) -> Chunk:
+    """Read, decode, crop, resize, encode and frame the pictures of *entries*; a bad one is reported, never raised.
+
+    *verify* decodes pictures also where they are stored unchanged.
+    """
+    started = time.perf_counter()
+    chunk = Chunk(jpeg_decoder=JPEG_DECODER)
+    for entry in entries:
+        chunk.good.append(False)
+        if isinstance(entry, ListFormatError):
+            chunk.bad.append(bad_line(entry))
+            continue
+        try:
+            content = _read(root, entry.path)
+            chunk.bytes_in += len(content)
+            stored, notes = store_image(content, entry.id, params)
+            if verify and params.unchanged:
+                notes = [*notes, *filter(None, [decode(content, max_pixels=params.max_pixels).flaw])]
+            chunk.frames.append((entry.id, encode_record(_payload(entry, stored, params))))
+        except ImageError as error:
+            chunk.bad.append(Bad(entry.line, entry.id, entry.path, error.reason, error.problem))
+        except RecordTooLargeError as error:
+            chunk.bad.append(Bad(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
+        else:
+            chunk.notes.update(notes)
+            chunk.good[-1] = True
+    chunk.engine = "" if params.unchanged else load_engine(params.engine).name
+    chunk.seconds = time.perf_counter() - started
+    return chunk
+
+
+def _read(root: str, path: str) -> bytes:
+    try:
+        return read_file(os.path.join(root, path))  # noqa: PTH118 - an absolute path stays one, at a third of Path's time
+    except FileNotFoundError:
+        raise ImageError("no such file", reason=MISSING) from None
+    except OSError as error:
+        raise ImageError(reason(error), reason=UNREADABLE) from None
+    except ValueError:
+        raise ImageError("a zero byte in the name", reason=UNREADABLE) from None
+
+
+def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, list[str]]:
+    """The encoded picture to be stored for *content*, and notes on it. Raises ImageError.
+
+    Source: mxnet tools/im2rec.py, ``image_encode``; tools/im2rec.cc for ``inter_method`` and the crop before it.
+    """
+    if params.unchanged:
+        kind = sniff(content)
+        if kind in (EMPTY, NOT_AN_IMAGE):
+            raise ImageError(f"the file is {kind}", reason=kind)
+        return content, _notes("", turned=orientation(content) == 1)
+    picture = decode_image(content, params)
+    engine = load_engine(params.engine)
+    return encode_image(resize_image(picture, id_, params, engine), params, engine), picture.notes
+
+
+def decode_image(content: bytes, params: PackParams) -> Picture:
+    """The picture in *content*, smaller with ``draft`` where that will do. Raises ImageError."""
+    full, least = _draft_sizes(content, params)
+    pixels, flaw = decode(content, params.color, at_least=least, max_pixels=params.max_pixels)
+    notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
+    size = pixels.shape[1], pixels.shape[0]
+    return Picture(pixels, full or size, [*notes, DRAFTED] if full and full != size else notes)
+
+
+def resize_image(picture: Picture, id_: int, params: PackParams, engine: Engine) -> Image:
+    """The pixels of *picture* that are stored: cropped and scaled."""
+    image = center_square(picture.pixels) if params.center_crop else picture.pixels
+    old, new = (image.shape[1], image.shape[0]), stored_size(*picture.size, params)
+    return engine.resize(image, *new, _interpolation(old, new, id_, params)) if new != old else image
+
+
+def encode_image(image: Image, params: PackParams, engine: Engine) -> bytes:
+    """*image* as the record holds it."""
+    return engine.encode(image, params.encoding, quality=params.quality, png_level=params.png_level)
+
+
+def stored_size(width: int, height: int, params: PackParams) -> tuple[int, int]:
+    """The width and height at which a picture of *width* x *height* is stored."""
+    if params.center_crop:
+        width = height = min(width, height)
+    if params.resize > 0:
+        return resized_short(width, height, params.resize)
+    if 0 < params.max_side < max(width, height):
+        return resized_long(width, height, params.max_side)
+    return width, height
+
+
+def _draft_sizes(content: bytes, params: PackParams) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """The full upright size of a JPEG, and the least size to decode it at, as it is stored; None without ``draft``."""
+    if not params.draft or sniff(content) != "JPEG":
+        return None, None
+    _, height, width, _ = image_info(content)
+    turned = transposed(content, params.color)
+    full = (height, width) if turned else (width, height)
+    least = stored_size(*full, params)
+    return full, (least[::-1] if turned else least)
+
+
+def _notes(flaw: str, *, turned: bool) -> list[str]:
+    return ([flaw] if flaw else []) + ([] if turned else [NOT_TURNED])
+
+
+def _interpolation(old: tuple[int, int], new: tuple[int, int], id_: int, params: PackParams) -> int:
+    if params.inter_method == AUTO:
+        return auto_interpolation(old, new)
+    if params.inter_method == RANDOM:
+        return hash64(id_) % 5  # of the id alone: the same in any part and with any number of workers
+    return params.inter_method
+
+
+def _payload(entry: ListEntry, stored: bytes, params: PackParams) -> bytes:
+    """The record's payload; of several labels all with ``pack_label``, else the first.
+
+    Source: mxnet tools/im2rec.cc, which also puts the first label of a vector into the header.
+    """
+    if params.pack_label and len(entry.labels) > 1:
+        header = IRHeader(0, entry.labels, entry.id)
+        return encode_image_record(header, stored, label_field=entry.labels[0])
+    return encode_image_record(IRHeader(0, entry.labels[0], entry.id), stored)

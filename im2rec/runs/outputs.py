@@ -1,0 +1,78 @@
+"""Batches as files: one ``.npz`` each, and a manifest that says what they come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from im2rec.errors import OutputError
+from im2rec.iterators.batch import DataBatch
+from im2rec.iterators.ordered import OrderedIterator
+from im2rec.runs.kinds import RunSummary
+from im2rec.runs.run import arrays_of, digest_of
+from im2rec.storage.files import AsideFile, writing
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+_LIBRARIES = ("im2rec", "numpy", "pillow", "simplejpeg", "opencv-python-headless", "opencv-python")
+
+
+def check_folder_free(folder: Path, *, force: bool) -> None:
+    """Raise OutputError for a *folder* that is none, or that holds something and *force* is not given."""
+    with writing(folder):
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: is not a folder", hint="name a new one")
+        if not force and folder.is_dir() and any(folder.iterdir()):
+            raise OutputError(f"{folder}: is not empty", hint="name a new folder, or give --force")
+
+
+class BatchFolder:
+    """Writes ``batch_00000.npz``, ..., what :func:`arrays_of` names in each; and the manifest, when all are there.
+
+    *folder* is one that :func:`check_folder_free` lets pass; what an earlier dump left in it goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._batches: list[dict[str, Any]] = []
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for earlier in (folder / MANIFEST, *folder.glob("batch_*.npz")):
+                earlier.unlink(missing_ok=True)
+
+    def add(self, epoch: int, batch: DataBatch) -> None:
+        """Write the next batch. Raises OutputError."""
+        name = f"batch_{len(self._batches):05}.npz"
+        buffer = io.BytesIO()
+        arrays: dict[str, Any] = arrays_of(batch)
+        np.savez(buffer, **arrays)
+        with AsideFile(self._folder / name, force=True) as file:
+            file.write(buffer.getvalue())
+        self._batches.append({"file": name, "epoch": epoch, "pad": batch.pad, "sha256": digest_of(batch).hex()})
+
+    def finish(self, it: OrderedIterator[Any], summary: RunSummary) -> None:
+        """Write the manifest."""
+        manifest = {
+            "schema": SCHEMA,
+            "parameters": dataclasses.asdict(it.params),
+            "engine": summary.engine,
+            "versions": versions(),
+            "digest": summary.digest,
+            "batches": self._batches,
+        }
+        with AsideFile(self._folder / MANIFEST, force=True) as file:
+            file.write(json.dumps(manifest, indent=1).encode())
+
+
+def versions() -> dict[str, str]:
+    """What the pixels may depend on: the versions of Python and of the libraries that are installed."""
+    installed = {found.name.lower(): found.version for found in metadata.distributions()}
+    found = {library: installed[library] for library in _LIBRARIES if library in installed}
+    return {"python": platform.python_version(), **found}

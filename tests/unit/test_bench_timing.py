@@ -1,0 +1,106 @@
+"""How a rate is measured: medians of repetitions, in rounds, over every item."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from im2rec.bench import timing as clock
+from im2rec.bench.timing import Rate, in_rounds, passes, repeated, turn_of
+
+
+class Clock:
+    """A clock that goes on only when work is done."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    hands = Clock()
+    monkeypatch.setattr(clock, "time", hands)
+    return hands
+
+
+def test_a_rate_is_the_median_and_the_middle_half() -> None:
+    assert Rate(30.0, 20.0, 40.0, 5) == Rate.of([50.0, 10.0, 30.0, 20.0, 40.0])
+    assert Rate(7.0, 7.0, 7.0, 1) == Rate.of([7.0])
+    assert 20 / 30 == Rate.of([50.0, 10.0, 30.0, 20.0, 40.0]).spread
+
+
+def test_a_repetition_is_as_much_work_as_fits_its_share_of_the_time(hands: Clock) -> None:
+    def work() -> int:
+        hands.now += 0.25
+        return 10
+
+    assert [40.0, 40.0, 40.0] == repeated(work, 3.0)
+    assert 3.0 == hands.now
+
+
+def test_slow_work_is_done_once(hands: Clock) -> None:
+    def work() -> int:
+        hands.now += 100
+        return 50
+
+    assert [0.5] == repeated(work, 3.0)
+
+
+def test_measurements_take_turns_in_rounds(hands: Clock) -> None:
+    order: list[tuple[str, float]] = []
+    told: list[float] = []
+
+    def turn(name: str, rate: float) -> clock.Turn:
+        def taken(seconds: float) -> list[float]:
+            order.append((name, seconds))
+            hands.now += seconds
+            return [rate, rate + len(order)]
+
+        return taken
+
+    found = in_rounds({"a": turn("a", 10), "b": turn("b", 100)}, 6.0, each=lambda: told.append(hands.now))
+
+    assert [("a", 2.0), ("b", 2.0)] * 3 == order
+    assert [2.0, 4.0, 6.0, 8.0, 10.0, 12.0] == told
+    assert (6, 6) == (found["a"].repetitions, found["b"].repetitions)
+    assert Rate.of([10, 11, 10, 13, 10, 15]) == found["a"]
+
+
+def test_rounds_end_when_far_too_much_time_is_gone(hands: Clock) -> None:
+    def slow(_seconds: float) -> list[float]:
+        hands.now += 100
+        return [1.0]
+
+    assert {"a": Rate(1.0, 1.0, 1.0, 1)} == in_rounds({"a": slow}, 3.0)
+
+
+@pytest.mark.parametrize(("items", "threads"), [(1, 1), (7, 1), (1, 4), (7, 4), (1000, 3)])
+def test_a_pass_handles_every_item_equally_often(items: int, threads: int) -> None:
+    seen: Counter[int] = Counter()
+    lock = threading.Lock()
+
+    def work(item: int) -> None:
+        with lock:
+            seen[item] += 1
+
+    with passes(work, list(range(items)), threads) as one_pass:
+        done = one_pass()
+
+    assert done == seen.total() >= items
+    assert 1 == len(set(seen.values()))
+    assert list(range(items)) == sorted(seen)
+
+
+def test_an_error_of_the_work_is_raised_and_the_threads_end() -> None:
+    def work(_item: int) -> None:
+        raise ValueError("no")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="no"):
+        turn_of(work, [1, 2, 3], threads=2)(0.01)
+    assert before == threading.active_count()

@@ -1,0 +1,353 @@
+"""One line to one record: sizes, crops, labels, what is stored, and how a bad picture is told."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from picture_helpers import POSIX, deep_texture, encoded, pixels_of, sampling_of, texture, write_pictures
+from PIL import Image
+
+from im2rec.augment.draws import hash64
+from im2rec.errors import ImageError, ListFormatError
+from im2rec.format.irheader import decode_image_record
+from im2rec.format.listfile import ListEntry
+from im2rec.format.recordio import decode_record
+from im2rec.images.engine import AREA, BICUBIC, BILINEAR, load_engine
+from im2rec.packing import encode as records
+from im2rec.packing.chunk import Bad, Chunk, as_error
+from im2rec.packing.encode import pack_chunk, store_image
+from im2rec.packing.params import PackParams
+
+PNG = {"encoding": ".png", "engine": "pillow"}
+
+
+def stored_size(width: int, height: int, **params: Any) -> tuple[int, int]:
+    """Width and height of what is stored for a picture of that size."""
+    content, _ = store_image(encoded(texture(height, width), "PNG"), 0, PackParams(**{**PNG, **params}))
+    pixels = pixels_of(content)
+    return pixels.shape[1], pixels.shape[0]
+
+
+# Sizes and crops.
+
+SIZES = [  # spec/im2rec.md 2.1, and the rounding at its edges
+    ((100, 60), {"resize": 80}, (133, 80)),
+    ((60, 100), {"resize": 30}, (30, 50)),
+    ((33, 77), {"center_crop": True, "resize": 50}, (50, 50)),
+    ((33, 77), {"center_crop": True}, (33, 33)),
+    ((77, 33), {"center_crop": True}, (33, 33)),
+    ((64, 43), {"resize": 26}, (38, 26)),  # 38.69 is rounded down
+    ((43, 64), {"resize": 26}, (26, 38)),
+    ((50, 50), {"resize": 20}, (20, 20)),
+    ((51, 50), {"resize": 20}, (20, 20)),  # 20.4
+    ((20, 13), {"resize": 26}, (40, 26)),  # enlarged
+    ((37, 20), {"resize": 20}, (37, 20)),
+    ((37, 20), {"resize": 0}, (37, 20)),
+    ((37, 20), {"resize": -1}, (37, 20)),
+    ((37, 20), {"resize": 1}, (1, 1)),
+    ((300, 2), {"resize": 1}, (150, 1)),
+    ((2, 300), {"resize": 1}, (1, 150)),
+]
+
+
+def test_the_shorter_edge_gets_its_size_and_the_longer_is_rounded_down() -> None:
+    assert SIZES == [(size, params, stored_size(*size, **params)) for size, params, _ in SIZES]
+
+
+def test_a_shorter_edge_that_has_the_size_already_is_not_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = texture(20, 37)
+    monkeypatch.setattr(type(load_engine("pillow")), "resize", None)
+    content, _ = store_image(encoded(picture, "PNG"), 0, PackParams(resize=20, **PNG))
+
+    assert np.array_equal(picture, pixels_of(content))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """Width, height and interpolation of every resize."""
+    found: list[tuple[int, int, int]] = []
+    engine = load_engine("pillow")
+    real = engine.resize
+
+    def resize(image: Any, width: int, height: int, inter_method: int) -> Any:
+        found.append((width, height, inter_method))
+        return real(image, width, height, inter_method)
+
+    monkeypatch.setattr(engine, "resize", resize)
+    return found
+
+
+def test_interpolation_9_goes_by_both_edges_before_and_after(asked: list[tuple[int, int, int]]) -> None:
+    for resize in (10, 19, 21, 40):
+        stored_size(37, 20, resize=resize, inter_method=9)
+    stored_size(100, 99, resize=99, inter_method=9)  # no resize at all
+    stored_size(99, 100, resize=98, inter_method=9)
+
+    assert [(18, 10, AREA), (35, 19, AREA), (38, 21, BICUBIC), (74, 40, BICUBIC), (98, 98, AREA)] == asked
+
+
+def test_interpolation_9_looks_at_the_size_behind_the_crop(asked: list[tuple[int, int, int]]) -> None:
+    stored_size(37, 20, resize=30, center_crop=True, inter_method=9)
+    stored_size(60, 20, resize=21, inter_method=9)
+
+    assert [(30, 30, BICUBIC), (63, 21, BICUBIC)] == asked
+
+
+def test_interpolation_10_is_drawn_from_the_id_alone(asked: list[tuple[int, int, int]]) -> None:
+    picture, params = encoded(texture(20, 37), "PNG"), PackParams(resize=10, inter_method=10, **PNG)
+    for _ in range(2):
+        for id_ in range(50):
+            store_image(picture, id_, params)
+    drawn = [method for _, _, method in asked]
+
+    assert [hash64(id_) % 5 for id_ in range(50)] * 2 == drawn
+    assert {0, 1, 2, 3, 4} == set(drawn)
+
+
+def test_any_other_interpolation_is_what_was_asked_for(asked: list[tuple[int, int, int]]) -> None:
+    for method in range(5):
+        stored_size(37, 20, resize=10, inter_method=method)
+    stored_size(37, 20, resize=10)
+
+    assert [*range(5), BILINEAR] == [method for _, _, method in asked]
+
+
+# What is stored.
+
+
+def test_the_default_is_a_jpeg_of_quality_95_and_420() -> None:
+    picture = texture(40, 60)
+    content, notes = store_image(encoded(picture, "PNG"), 0, PackParams(engine="pillow"))
+
+    assert ([], encoded(picture, "JPEG", quality=95, subsampling="4:2:0")) == (notes, content)
+    assert [(2, 2), (1, 1), (1, 1)] == sampling_of(content)
+
+
+def test_quality_sets_jpegs_only() -> None:
+    picture = encoded(texture(40, 60), "PNG")
+
+    def size(**params: Any) -> int:
+        return len(store_image(picture, 0, PackParams(engine="pillow", **params))[0])
+
+    assert size(quality=10) < size(quality=50) < size() < size(quality=100)
+    assert size(encoding=".png", quality=1) == size(encoding=".png", quality=100)
+    assert size(encoding=".bmp", quality=1) == size(encoding=".bmp", quality=100)
+
+
+STORED = {  # spec/im2rec.md 3.2: source, color and encoding to mode and depth of what is stored
+    ("grey", 1, ".png"): "RGB",
+    ("grey", 0, ".png"): "L",
+    ("grey", -1, ".png"): "L",
+    ("grey", -1, ".jpg"): "L",
+    ("alpha", 1, ".png"): "RGB",
+    ("alpha", 0, ".png"): "L",
+    ("alpha", -1, ".png"): "RGBA",
+    ("alpha", -1, ".jpg"): "RGB",
+    ("deep", 1, ".png"): "RGB",
+    ("deep", 0, ".png"): "L",
+    ("deep", -1, ".png"): "I;16",
+    ("deep", -1, ".jpg"): "L",
+    ("palette", 1, ".png"): "RGB",
+    ("palette", -1, ".png"): "RGB",
+    ("cmyk", 1, ".png"): "RGB",
+    ("cmyk", -1, ".png"): "RGB",
+}
+
+
+@pytest.mark.parametrize("engine", ["opencv", "pillow"])
+def test_channels_and_depth_come_out_as_the_reference_stores_them(engine: str) -> None:
+    if engine == "opencv":
+        pytest.importorskip("cv2")
+    sources = {
+        "grey": encoded(texture(channels=1), "PNG"),
+        "alpha": encoded(texture(channels=4), "PNG"),
+        "deep": encoded(deep_texture(), "PNG"),
+        "palette": encoded(Image.fromarray(texture()).quantize(16), "PNG"),
+        "cmyk": encoded(Image.fromarray(texture()).convert("CMYK"), "JPEG"),
+    }
+
+    found = {}
+    for source, color, encoding in STORED:
+        params = PackParams(color=color, encoding=encoding, engine=engine)
+        content, _ = store_image(sources[source], 0, params)
+        with Image.open(io.BytesIO(content)) as picture:
+            found[source, color, encoding] = picture.mode
+    assert STORED == found
+
+
+@pytest.mark.parametrize("engine", ["opencv", "pillow"])
+def test_sixteen_bits_are_kept_in_a_png_clipped_in_a_jpeg_and_halved_for_colour(engine: str) -> None:
+    if engine == "opencv":
+        pytest.importorskip("cv2")
+    deep = deep_texture()
+    source = encoded(deep, "PNG")
+
+    def stored(**params: Any) -> Any:
+        return pixels_of(store_image(source, 0, PackParams(engine=engine, **params))[0])
+
+    assert np.array_equal(deep[:, :, None], stored(color=-1, encoding=".png"))
+    assert np.array_equal(np.minimum(deep, 255)[:, :, None], stored(color=-1, encoding=".bmp")[:, :, :1])
+    assert np.array_equal((deep >> 8)[:, :, None].repeat(3, axis=2), stored(color=1, encoding=".png"))
+    assert np.array_equal((deep >> 8)[:, :, None], stored(color=0, encoding=".png"))
+
+
+def test_unchanged_refuses_what_is_no_picture_by_its_first_bytes() -> None:
+    for content, expected in {b"": "the file is empty", b"hello": "the file is not an image"}.items():
+        with pytest.raises(ImageError) as caught:
+            store_image(content, 0, PackParams(unchanged=True))
+        assert (expected, expected.removeprefix("the file is ")) == (str(caught.value), caught.value.reason)
+
+
+def sideways(kind: str = "JPEG", turn: int = 6) -> bytes:
+    exif = Image.Exif()
+    exif[274] = turn
+    return encoded(texture(20, 30), kind, exif=exif)
+
+
+def test_orientation_is_applied_where_pixels_are_decoded_and_noted_where_it_is_not() -> None:
+    noted = {}
+    for color in (1, 0, -1):
+        content, notes = store_image(sideways(), 0, PackParams(color=color, **PNG))
+        noted[color] = (pixels_of(content).shape[:2], notes)
+
+    assert {1: ((30, 20), []), 0: ((30, 20), []), -1: ((20, 30), ["EXIF orientation not applied"])} == noted
+    assert (sideways(), ["EXIF orientation not applied"]) == store_image(sideways(), 0, PackParams(unchanged=True))
+    assert [] == store_image(sideways(turn=1), 0, PackParams(unchanged=True))[1]
+
+
+def test_orientation_that_is_not_applied_is_noted_for_pngs_too() -> None:
+    picture = sideways("PNG")
+    assert (30, 20) == pixels_of(store_image(picture, 0, PackParams(**PNG))[0]).shape[:2]
+
+    assert ["EXIF orientation not applied"] == store_image(picture, 0, PackParams(unchanged=True))[1]
+    assert ["EXIF orientation not applied"] == store_image(picture, 0, PackParams(color=-1, **PNG))[1]
+
+
+def test_the_crop_is_cut_from_the_turned_picture() -> None:
+    content, _ = store_image(sideways("PNG"), 0, PackParams(center_crop=True, **PNG))
+    upright = np.rot90(texture(20, 30), -1)
+
+    assert np.array_equal(upright[5:25], pixels_of(content))
+
+
+# Records.
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    return str(write_pictures(tmp_path / "root", ["a.png", "b.png", "c/d e.png"]))
+
+
+def packed(root: str, *entries: ListEntry | ListFormatError, **params: Any) -> Chunk:
+    return pack_chunk(entries, root, PackParams(**({"unchanged": True} | params)))
+
+
+def headers(chunk: Chunk) -> list[tuple[int, float, int, int, list[float]]]:
+    """The stored fields, label vector last."""
+    found = []
+    for _, frame in chunk.frames:
+        payload = decode_record(frame)
+        labels = decode_image_record(payload).header.label
+        found.append((*struct.unpack_from("<IfQQ", payload), labels.tolist() if hasattr(labels, "tolist") else []))
+    return found
+
+
+LABELS = [ListEntry(1, 7, (3.0,), "a.png"), ListEntry(2, 2**64 - 1, (1.0, 2.5, -3.0), "b.png")]
+
+
+def test_without_pack_label_the_first_label_is_stored(root: str) -> None:
+    assert [(0, 3.0, 7, 0, []), (0, 1.0, 2**64 - 1, 0, [])] == headers(packed(root, *LABELS))
+
+
+def test_with_pack_label_all_are_and_the_field_holds_the_first_as_the_cpp_tool_has_it(root: str) -> None:
+    assert [(0, 3.0, 7, 0, []), (3, 1.0, 2**64 - 1, 0, [1.0, 2.5, -3.0])] == headers(
+        packed(root, *LABELS, pack_label=True)
+    )
+
+
+def test_a_chunk_keeps_the_order_of_its_lines_and_counts_bytes(root: str) -> None:
+    names = ["b.png", "a.png", "c/d e.png", "a.png"]
+    chunk = packed(root, *(ListEntry(n, 10 - n, (0.0,), name) for n, name in enumerate(names)))
+    contents = [(Path(root) / name).read_bytes() for name in names]
+
+    assert [10, 9, 8, 7] == [id_ for id_, _ in chunk.frames]
+    assert contents == [decode_image_record(decode_record(frame)).content for _, frame in chunk.frames]
+    assert (sum(map(len, contents)), [], Counter()) == (chunk.bytes_in, chunk.bad, chunk.notes)
+
+
+def test_an_absolute_path_ignores_the_root(root: str) -> None:
+    chunk = packed("elsewhere", ListEntry(1, 7, (0.0,), str(Path(root) / "a.png")))
+
+    assert ([7], []) == ([id_ for id_, _ in chunk.frames], chunk.bad)
+
+
+@POSIX
+def test_every_bad_line_and_picture_is_told_in_its_place_and_the_rest_packed(root: str) -> None:
+    folder = Path(root)
+    (folder / "empty.jpg").touch()
+    (folder / "text.jpg").write_text("hello")
+    (folder / "cut.jpg").write_bytes(encoded(texture(60, 60))[:-600])
+    chunk = packed(
+        root,
+        ListEntry(1, 11, (0.0,), "a.png"),
+        ListFormatError("expected an integer as id, found 'x'", line=2),
+        ListEntry(3, 13, (0.0,), "gone.jpg"),
+        ListEntry(4, 14, (0.0,), "empty.jpg"),
+        ListEntry(5, 15, (0.0,), "text.jpg"),
+        ListEntry(6, 16, (0.0,), "cut.jpg"),
+        ListEntry(7, 17, (0.0,), "c"),
+        ListEntry(8, 18, (0.0,), "nul\0.jpg"),
+        ListEntry(9, 19, (0.0,), "b.png"),
+        unchanged=False,
+        engine="pillow",
+    )
+
+    assert [11, 19] == [id_ for id_, _ in chunk.frames]
+    assert [
+        Bad(2, None, None, "bad list line", "expected an integer as id, found 'x'"),
+        Bad(3, 13, "gone.jpg", "missing", "no such file"),
+        Bad(4, 14, "empty.jpg", "empty", "holds no picture that can be read"),
+        Bad(5, 15, "text.jpg", "not an image", "holds no picture that can be read"),
+        Bad(6, 16, "cut.jpg", "cut short", chunk.bad[4].detail),  # in the words of the library
+        Bad(7, 17, "c", "unreadable", "is a directory"),
+        Bad(8, 18, "nul\0.jpg", "unreadable", "a zero byte in the name"),
+    ] == chunk.bad
+
+
+def test_a_picture_too_large_for_a_record_is_told_too(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.format.irheader.MAX_PAYLOAD", 100)
+    chunk = packed(root, ListEntry(4, 7, (0.0,), "a.png"))
+    size = 24 + (Path(root) / "a.png").stat().st_size
+
+    assert [Bad(4, 7, "a.png", "too large for a record", f"a payload of {size} bytes exceeds 100")] == chunk.bad
+
+
+def test_notes_are_counted(root: str) -> None:
+    (Path(root) / "side.jpg").write_bytes(sideways())
+    chunk = packed(root, *(ListEntry(n, n, (0.0,), name) for n, name in enumerate(["side.jpg", "a.png", "side.jpg"])))
+
+    assert {"EXIF orientation not applied": 2} == dict(chunk.notes)
+
+
+def test_a_bad_picture_as_an_error_names_list_line_and_path() -> None:
+    error = as_error(Bad(7, 3, "a/b.jpg", "missing", "no such file"), "l.lst")
+    assert "l.lst, line 7: a/b.jpg: no such file (--on-error skip packs the rest)" == str(error)
+    assert isinstance(error, ImageError)
+
+    error = as_error(Bad(2, None, None, "bad list line", "expected an integer as id, found 'x'"), "l.lst")
+    assert "l.lst, line 2: expected an integer as id, found 'x' (--on-error skip packs the rest)" == str(error)
+
+
+def test_what_is_no_error_of_ours_is_not_swallowed(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("our own mistake")
+
+    monkeypatch.setattr(records, "store_image", broken)
+    with pytest.raises(ZeroDivisionError, match=r"^our own mistake$"):
+        packed(root, *LABELS)

@@ -1,0 +1,135 @@
+"""Lists as files: encodings, line ends, parts by bytes, line numbers, and what is no list at all."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+
+from im2rec.errors import InputError
+from im2rec.format.listfile import ListEntry
+from im2rec.packing.list_reader import ListLines
+
+
+def read(path: Path, text: bytes, **options: int) -> list[tuple[int, int, str] | str]:
+    """(line, id, path) for each entry, the message for each error."""
+    path.write_bytes(text)
+    return [
+        (found.line, found.id, found.path) if isinstance(found, ListEntry) else str(found)
+        for found in ListLines(path, **options).entries()
+    ]
+
+
+READABLE = {
+    "LF": b"1\t0\ta.jpg\n2\t0\tb.jpg\n",
+    "no end of the last line": b"1\t0\ta.jpg\n2\t0\tb.jpg",
+    "CRLF": b"1\t0\ta.jpg\r\n2\t0\tb.jpg\r\n",
+    "CR alone": b"1\t0\ta.jpg\r2\t0\tb.jpg\r",
+    "a mark in front": b"\xef\xbb\xbf1\t0\ta.jpg\n2\t0\tb.jpg\n",
+}
+
+
+def test_line_ends_of_any_kind_and_a_byte_order_mark_are_fine(tmp_path: Path) -> None:
+    for kind, text in READABLE.items():
+        assert (kind, [(1, 1, "a.jpg"), (2, 2, "b.jpg")]) == (kind, read(tmp_path / "l.lst", text))
+
+
+def test_blank_lines_and_comments_are_no_images_but_count_as_lines(tmp_path: Path) -> None:
+    text = b"# id label path\n\n1\t0\ta.jpg\n   \n\t\n # more\n2\t0\tb.jpg\n"
+
+    assert [(3, 1, "a.jpg"), (7, 2, "b.jpg")] == read(tmp_path / "l.lst", text)
+
+
+def test_a_mark_inside_the_list_is_not_eaten(tmp_path: Path) -> None:
+    text = b"1\t0\ta.jpg\n\xef\xbb\xbf2\t0\tb.jpg\n"
+
+    assert [(1, 1, "a.jpg"), "line 2: expected an integer as id, found '\\ufeff2'"] == read(tmp_path / "l.lst", text)
+
+
+def test_undecodable_bytes_are_kept(tmp_path: Path) -> None:
+    ((_, _, path),) = read(tmp_path / "l.lst", b"1\t0\tcaf\xe9/\xff\xfe.jpg\n")
+
+    assert b"caf\xe9/\xff\xfe.jpg" == str(path).encode("utf-8", "surrogateescape")
+
+
+def test_other_line_separators_of_unicode_belong_to_names(tmp_path: Path) -> None:
+    name = "a\x0bb\x0cc\x1cd\x85e\u2028f.jpg"
+
+    assert [(1, 1, name), (2, 2, "b.jpg")] == read(tmp_path / "l.lst", f"1\t0\t{name}\n2\t0\tb.jpg\n".encode())
+
+
+def test_a_line_that_cannot_be_read_is_yielded_with_its_number(tmp_path: Path) -> None:
+    text = b"1\t0\ta.jpg\nnot a line\n3\t0\tc.jpg\n-4\t0\td.jpg\n5\t0\n"
+
+    assert [
+        (1, 1, "a.jpg"),
+        "line 2: expected a number as label, found 'a'",
+        (3, 3, "c.jpg"),
+        "line 4: the id -4 is not in 0 to 2^64 - 1",
+        "line 5: expected id, labels and path, found 2 field(s)",
+    ] == read(tmp_path / "l.lst", text)
+
+
+def test_label_width_holds_every_line_to_its_number_of_labels(tmp_path: Path) -> None:
+    text = b"1\t0\t5\ta.jpg\n2\t0\tb.jpg\n3 0 5 c d.jpg\n5\t1\t12.jpg\n"
+
+    assert [
+        (1, 1, "a.jpg"),
+        "line 2: expected label_width=2 labels, found 1",
+        (3, 3, "c d.jpg"),
+        "line 4: expected label_width=2 labels, found 1",  # the C++ tool reads 12. as a label and opens <root>jpg
+    ] == read(tmp_path / "l.lst", text, label_width=2)
+
+
+# Parts.
+
+
+def test_a_line_that_starts_at_a_border_belongs_to_the_part_before(tmp_path: Path) -> None:
+    # spec/im2rec.md 2.2: part r takes the lines that start in (r * step, (r + 1) * step], part 0 also the one at 0.
+    text = b"".join(b"%d\t%d\ttop.png\n" % (n, n) for n in range(1, 6))
+
+    def ids(text: bytes, nsplit: int) -> list[list[int]]:
+        parts = [read(tmp_path / "l.lst", text, nsplit=nsplit, part=part) for part in range(nsplit)]
+        return [[int(entry[1]) for entry in part] for part in parts]
+
+    assert [[1, 2], [3], [4], [5]] == ids(text, 4)  # step 15
+    assert [[1, 2], [3], [4], [5], []] == ids(text, 5)  # step 12: lines 2, 3, 4 and 5 start at a border
+    assert [[1, 2, 3], [4]] == ids(text[:48], 2)
+
+
+def test_lines_are_counted_by_line_ends_of_any_kind_in_the_parts_before(tmp_path: Path) -> None:
+    text = b"1\t0\ta.jpg\r2\t0\tb.jpg\r\n3\t0\tc.jpg\n" + b"4\t0\td.jpg\n" * 3
+
+    assert [(5, 4, "d.jpg"), (6, 4, "d.jpg")] == read(tmp_path / "l.lst", text, nsplit=2, part=1)
+
+
+def test_parts_share_out_every_line_once_with_the_number_it_has(tmp_path: Path) -> None:
+    for end, nsplit in itertools.product((b"\n", b"\r\n", b"\r"), (2, 3, 7, 60)):
+        rng = random.Random(nsplit)
+        lines = [b"%d\t0\t%s.jpg" % (n, b"x" * rng.randrange(30)) for n in range(40)]
+        lines[7:7] = [b"", b"# comment", b"bad"]
+        text = end.join(lines)
+
+        whole = read(tmp_path / "l.lst", text)
+        parts = [read(tmp_path / "l.lst", text, nsplit=nsplit, part=part) for part in range(nsplit)]
+        assert 41 == len(whole)
+        assert whole == list(itertools.chain(*parts)), (end, nsplit)
+
+
+def test_the_share_read_grows_to_1(tmp_path: Path) -> None:
+    (tmp_path / "l.lst").write_bytes(b"1\t0\ta.jpg\n" * 4)
+    lines = ListLines(tmp_path / "l.lst")
+    shares = [lines.share_read(), *(lines.share_read() for _ in lines.entries())]
+
+    assert [0, 0.25, 0.5, 0.75, 1] == shares
+
+
+def test_a_list_that_goes_away_in_between_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "l.lst").write_bytes(b"1\t0\ta.jpg\n")
+    lines = ListLines(tmp_path / "l.lst")
+    (tmp_path / "l.lst").unlink()
+
+    with pytest.raises(InputError, match=r"l\.lst: cannot be read: no such file or directory"):
+        list(lines.entries())

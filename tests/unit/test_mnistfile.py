@@ -1,0 +1,188 @@
+"""The IDX files of MNIST: what is read, and that damage of any kind has one name and takes no memory."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import numpy as np
+import pytest
+from dataset_helpers import gzipped, idx_images, idx_labels
+from helpers import message_of, peak_bytes
+
+from im2rec.errors import IdxFormatError, InputError
+from im2rec.format.mnistfile import decompressed, read_images, read_labels
+
+PIXELS = np.random.default_rng(1).integers(0, 256, (5, 3, 4), np.uint8)
+DIGITS = np.array([5, 0, 4, 1, 255], np.uint8)
+IMAGES, LABELS = idx_images(PIXELS), idx_labels(DIGITS)
+AGAIN = " (make or fetch the file again)"
+READERS = {"images": (read_images, IMAGES), "labels": (read_labels, LABELS)}
+
+
+def test_images_and_labels_come_back() -> None:
+    images, labels = read_images(IMAGES), read_labels(LABELS)
+
+    assert (np.uint8, PIXELS.tolist()) == (images.dtype, images.tolist())
+    assert (np.uint8, DIGITS.tolist()) == (labels.dtype, labels.tolist())
+
+
+def test_what_is_read_is_a_view_that_nobody_can_write_to() -> None:
+    image_file = bytes(IMAGES)
+
+    assert np.shares_memory(read_images(image_file), np.frombuffer(image_file, np.uint8))
+    assert not read_labels(LABELS).flags.writeable
+
+
+def test_a_set_may_be_empty() -> None:
+    assert (0, 28, 28) == read_images(struct.pack(">4I", 2051, 0, 28, 28)).shape
+    assert (0, 65535, 65535) == read_images(struct.pack(">4I", 2051, 0, 65535, 65535)).shape
+    assert (0,) == read_labels(struct.pack(">2I", 2049, 0)).shape
+
+
+def test_the_largest_edge_is_read() -> None:
+    assert (1, 1, 65535) == read_images(struct.pack(">4I", 2051, 1, 1, 65535) + bytes(65535)).shape
+
+
+EDGES = "expected rows and columns of 1 to 65535, found "
+WRONG_IMAGES = {
+    b"": "expected 16 bytes of header, found 0" + AGAIN,
+    IMAGES[:15]: "expected 16 bytes of header, found 15" + AGAIN,
+    b"\x89PNG\r\n\x1a\n" * 2: "expected the magic 2051 of images, found 89 50 4e 47 (name an IDX file of MNIST)",
+    b"\3\x08\0\0" + IMAGES[4:]: "expected the magic 2051 of images, found 03 08 00 00 (name an IDX file of MNIST)",
+    idx_labels(np.zeros(9)): "expected the magic 2051 of images, found the magic of labels "
+    "(the files of images and labels are swapped)",
+    IMAGES[:-1]: "expected 5 x 3 x 4 bytes of images behind the header, found 59" + AGAIN,
+    IMAGES + b"1": "expected 5 x 3 x 4 bytes of images behind the header, found 61" + AGAIN,
+    struct.pack(">4I", 2051, 5, 0, 4): EDGES + "0 x 4" + AGAIN,
+    struct.pack(">4I", 2051, 0, 28, 0): EDGES + "28 x 0" + AGAIN,
+    struct.pack(">4I", 2051, 0, 65536, 1): EDGES + "65536 x 1" + AGAIN,
+    struct.pack(">4I", 2051, *[2**32 - 1] * 3): EDGES + "4294967295 x 4294967295" + AGAIN,
+}
+WRONG_LABELS = {
+    b"": "expected 8 bytes of header, found 0" + AGAIN,
+    LABELS[:7]: "expected 8 bytes of header, found 7" + AGAIN,
+    IMAGES: "expected the magic 2049 of labels, found the magic of images (the files of images and labels are swapped)",
+    LABELS[:-1]: "expected 5 bytes of labels behind the header, found 4" + AGAIN,
+    LABELS + b"12": "expected 5 bytes of labels behind the header, found 7" + AGAIN,
+    struct.pack(">2I", 2049, 2**32 - 1): "expected 4294967295 bytes of labels behind the header, found 0" + AGAIN,
+}
+
+
+def test_what_is_wrong_is_said() -> None:
+    assert WRONG_IMAGES == {data: message_of(read_images, data) for data in WRONG_IMAGES}
+    assert WRONG_LABELS == {data: message_of(read_labels, data) for data in WRONG_LABELS}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_file_cut_anywhere_is_our_error(kind: str) -> None:
+    read, whole = READERS[kind]
+    for cut in range(len(whole)):
+        with pytest.raises(IdxFormatError, match=r"^expected .*, found \d+ \("):
+            read(whole[:cut])
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_corruption_is_read_or_is_our_error(kind: str) -> None:
+    read, whole = READERS[kind]
+    rng = random.Random(1)
+    outcomes = {"read": 0, "refused": 0}
+    for _ in range(2000):
+        data = bytearray(whole)
+        place, length = rng.randrange(24), rng.choice([1, 2, 4])
+        data[place : place + length] = rng.choice([rng.randbytes(length), b"\xff" * length, b"\0" * length])
+        try:
+            read(bytes(data))
+            outcomes["read"] += 1
+        except IdxFormatError:
+            outcomes["refused"] += 1
+
+    assert min(outcomes.values()) > 100, outcomes
+
+
+def test_a_number_of_the_header_is_checked_before_it_takes_memory() -> None:
+    def refuse() -> None:
+        for shape in ((2**32 - 1, 65535, 65535), (1, 65535, 65535)):
+            with pytest.raises(IdxFormatError, match=r"^expected "):
+                read_images(struct.pack(">4I", 2051, *shape) + bytes(100))
+
+    refuse()  # what pytest itself takes the first time
+    assert peak_bytes(refuse) < 200_000
+
+
+def test_the_error_is_one_of_an_input_and_names_the_path_it_is_given() -> None:
+    error = IdxFormatError("expected more", hint="look")
+    assert "expected more (look)" == str(error)
+    error.path = "train-images"
+    assert "train-images: expected more (look)" == str(error)
+    assert isinstance(error, InputError)
+
+
+# Compressed.
+
+
+@pytest.mark.parametrize("data", [IMAGES, LABELS, struct.pack(">2I", 2049, 0)], ids=["images", "labels", "empty"])
+def test_a_gzip_file_is_unpacked_and_any_other_left_alone(data: bytes) -> None:
+    assert data is decompressed(data)
+    assert data == decompressed(gzipped(data))
+    assert data == decompressed(gzipped(data[:9]) + gzipped(b"") + gzipped(data[9:]) + bytes(512))
+
+
+CLAIMS = gzipped(struct.pack(">4I", 2051, 2**32 - 1, 28, 28))
+NO_IDX = {
+    gzipped(b""): "expected the magic 2051 or 2049 in the gzip file, found 0",
+    gzipped(gzipped(IMAGES)): "expected the magic 2051 or 2049 in the gzip file, found 529205248",
+    gzipped(IMAGES[:9]): "expected 16 bytes of header, found 9" + AGAIN,
+    gzipped(IMAGES + b"1"): "expected 76 bytes in the gzip file, found more" + AGAIN,
+    gzipped(IMAGES) + b"tail": "the gzip file is damaged: Not a gzipped file (b'ta')" + AGAIN,
+    b"\x1f\x8b": "the gzip file is cut short" + AGAIN,
+    b"\x1f\x8bnonsense": "the gzip file is damaged: Unknown compression method" + AGAIN,
+    CLAIMS: f"expected {(2**32 - 1) * 28 * 28 + 16} bytes as its header says, which {len(CLAIMS)} bytes of gzip "
+    "are not trusted with (make or fetch the file again, or unpack it with gunzip)",
+}
+
+
+def test_what_is_wrong_with_a_gzip_file_is_said() -> None:
+    assert NO_IDX == {data: message_of(decompressed, data) for data in NO_IDX}
+
+
+def test_a_gzip_file_whose_content_is_short_fails_where_it_is_read() -> None:
+    short = decompressed(gzipped(IMAGES[:-3]))
+
+    assert "expected 5 x 3 x 4 bytes of images behind the header, found 57" + AGAIN == message_of(read_images, short)
+
+
+def test_a_gzip_file_cut_anywhere_is_our_error() -> None:
+    whole = gzipped(IMAGES)
+    for cut in range(2, len(whole)):
+        assert "the gzip file is cut short" + AGAIN == message_of(decompressed, whole[:cut])
+
+
+def test_a_changed_byte_of_a_gzip_file_is_found_by_its_check_sum_or_means_nothing() -> None:
+    whole = gzipped(IMAGES)
+    found = 0
+    for place in range(10, len(whole)):  # before that stand a time and a system
+        changed = bytearray(whole)
+        changed[place] ^= 0x40
+        try:
+            assert PIXELS.tolist() == read_images(decompressed(bytes(changed))).tolist()
+        except IdxFormatError:
+            found += 1
+
+    assert found > 0.9 * (len(whole) - 10)
+
+
+def test_a_gzip_bomb_takes_no_memory() -> None:
+    bombs = [
+        gzipped(IMAGES + bytes(30_000_000)),
+        gzipped(struct.pack(">4I", 2051, 1, 65535, 65535) + bytes(30_000_000)),
+        gzipped(bytes(30_000_000)),
+    ]
+
+    def refuse() -> None:
+        for bomb in bombs:
+            with pytest.raises(IdxFormatError):
+                decompressed(bomb)
+
+    refuse()
+    assert peak_bytes(refuse) < 1_500_000

@@ -1,0 +1,110 @@
+"""Single records: by their order in the file, and by their keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import GOLDEN, golden_json, image_payload, message_of, write_rec
+from picture_helpers import encoded, texture
+
+from im2rec.errors import CorruptRecordError
+from im2rec.format.recordio import encode_record
+from im2rec.inspection.show import RecordView, first_records, records_by_key
+
+JPEG = encoded(texture(24, 36))
+
+
+def test_a_view_tells_place_header_and_picture(tmp_path: Path) -> None:
+    payloads = [image_payload(7, 3.5, JPEG), image_payload(9, [1, 2, 3], b"")]
+    first, second = first_records(write_rec(tmp_path / "a.rec", payloads), 5)
+
+    assert RecordView(0, 0, len(payloads[0]), 7, 0, [3.5], "JPEG", len(JPEG), 36, 24, 3) == first
+    assert RecordView(1, len(encode_record(payloads[0])), 36, 9, 3, [1, 2, 3], "empty", 0, None, None, None) == second
+
+
+def test_as_many_as_asked_for_or_as_there_are(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, 0) for n in range(5)])
+
+    assert [0, 1, 2] == [view.record for view in first_records(rec, 3)]
+    assert 5 == len(first_records(rec, 5)) == len(first_records(rec, 6))
+
+
+def test_golden_records_are_shown_as_recorded() -> None:
+    expected = [
+        (record["ordinal"], record["offset"], record["header"]["id"], record["content_length"], *size)
+        for record in golden_json("pass_through")["records"]
+        for size in [[record["decoded"][key] for key in ("width", "height", "channels")]]
+    ]
+    assert expected == [
+        (view.record, view.offset, view.id, view.content_bytes, view.width, view.height, view.channels)
+        for view in first_records(GOLDEN / "pass_through.rec", 100)
+    ]
+
+
+def test_labels_that_are_no_finite_numbers_are_shown() -> None:
+    labels = first_records(GOLDEN / "labels.rec", 100)[8].labels
+
+    assert [str(np.float32(0.1).item()), "inf", "-0.0"] == list(map(str, labels))
+
+
+def test_a_payload_too_short_for_a_header_is_shown_as_such(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [b"plain bytes"])
+
+    assert [RecordView(0, 0, 11, None, None, [], "no image header", 11, None, None, None)] == first_records(rec, 1)
+
+
+def test_a_picture_with_a_damaged_header_has_no_size(tmp_path: Path) -> None:
+    (view,) = first_records(write_rec(tmp_path / "a.rec", [image_payload(0, 0, JPEG[:20])]), 1)
+
+    assert ("JPEG", 20, None) == (view.content, view.content_bytes, view.width)
+
+
+def test_damage_behind_the_asked_records_does_not_matter(tmp_path: Path) -> None:
+    frames = [encode_record(image_payload(n, 0)) for n in range(3)]
+    (tmp_path / "a.rec").write_bytes(b"".join(frames) + b"\xff" * 8)
+
+    assert 3 == len(first_records(tmp_path / "a.rec", 3))
+
+
+def test_damage_in_front_is_an_error_with_its_place(tmp_path: Path) -> None:
+    frames = [encode_record(image_payload(n, 0)) for n in range(3)]
+    (tmp_path / "a.rec").write_bytes(frames[0] + b"\xff" * len(frames[1]) + frames[2])
+
+    with pytest.raises(CorruptRecordError) as caught:
+        first_records(tmp_path / "a.rec", 3)
+    assert str(caught.value).startswith(f"{tmp_path / 'a.rec'}, record 1, byte {len(frames[0])}: ")
+
+
+def test_labels_longer_than_the_record_are_an_error_with_their_place(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(0, 0), image_payload(1, [1, 2, 3], b"")[:-4]], index=False)
+    expected = f"{rec}, record 1, byte {40 + 8}: expected 3 labels behind the header, found 2"
+
+    assert expected == message_of(first_records, rec, 2).partition(" (")[0]
+
+
+def test_records_are_found_by_key_in_the_order_asked(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10, 20)], keys=[30, 10, 20])
+
+    assert [(2, 20), (0, 30)] == [(view.record, view.id) for view in records_by_key(rec, [20, 30])]
+
+
+def test_without_an_index_ids_are_keys(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10)], index=False)
+
+    assert [1] == [view.record for view in records_by_key(rec, [10])]
+
+
+def test_a_key_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10)], keys=[30, 10])
+
+    assert f"{rec}: no record has the key 11 (keys run from 10 to 30)" == message_of(records_by_key, rec, [10, 11])
+
+
+def test_keys_are_looked_up_in_the_index_that_was_named(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10)])
+    (tmp_path / "by_id.idx").write_bytes(b"30\t0\n10\t%d\n" % (rec.stat().st_size // 2))
+
+    assert [0] == [view.record for view in records_by_key(rec, [30], tmp_path / "by_id.idx")]
+    assert f"{rec}: no record has the key 30 (keys run from 0 to 1)" == message_of(records_by_key, rec, [30])
