@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from im2rec.cli.group import COMMANDS, group
-from im2rec.datasets.params import Cifar100Params
+from im2rec.datasets.sets import Cifar100Params
 from im2rec.iterators.mnist import MNISTParams
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.packing.params import PackParams

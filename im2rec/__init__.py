@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from im2rec.format.recordio import encode_record as encode_record
     from im2rec.format.recordio import read_records as read_records
     from im2rec.images.codec import decode as decode
+    from im2rec.iterators.batch import CSRArray as CSRArray
     from im2rec.iterators.batch import DataBatch as DataBatch
     from im2rec.iterators.batch import DataDesc as DataDesc
-    from im2rec.iterators.csr import CSRArray as CSRArray
-    from im2rec.iterators.csv import CSVIter as CSVIter
     from im2rec.iterators.image_record import ImageRecordInt8Iter as ImageRecordInt8Iter
     from im2rec.iterators.image_record import ImageRecordIter as ImageRecordIter
     from im2rec.iterators.image_record import ImageRecordUInt8Iter as ImageRecordUInt8Iter
-    from im2rec.iterators.libsvm import LibSVMIter as LibSVMIter
     from im2rec.iterators.mnist import MNISTIter as MNISTIter
+    from im2rec.iterators.text import CSVIter as CSVIter
+    from im2rec.iterators.text import LibSVMIter as LibSVMIter
     from im2rec.storage.reader import RecordFile as RecordFile
     from im2rec.storage.reader import RecordFile as open  # noqa: A004, F401, N813 - im2rec.open reads like open
     from im2rec.storage.writer import RecordWriter as RecordWriter
@@ -62,11 +62,9 @@ _HOMES = {
     "im2rec.format.irheader": ("IRHeader", "ImageRecord", "decode_image_record", "encode_image_record"),
     "im2rec.format.recordio": ("decode_record", "encode_record", "read_records"),
     "im2rec.images.codec": ("decode",),
-    "im2rec.iterators.batch": ("DataBatch", "DataDesc"),
+    "im2rec.iterators.batch": ("CSRArray", "DataBatch", "DataDesc"),
     "im2rec.iterators.image_record": ("ImageRecordInt8Iter", "ImageRecordIter", "ImageRecordUInt8Iter"),
-    "im2rec.iterators.csr": ("CSRArray",),
-    "im2rec.iterators.csv": ("CSVIter",),
-    "im2rec.iterators.libsvm": ("LibSVMIter",),
+    "im2rec.iterators.text": ("CSVIter", "LibSVMIter"),
     "im2rec.iterators.mnist": ("MNISTIter",),
     "im2rec.storage.reader": ("RecordFile",),
     "im2rec.storage.writer": ("RecordWriter",),

@@ -23,7 +23,7 @@ import numpy as np
 from helpers import write_rec
 from PIL import Image
 
-from im2rec.extraction import writers as samples
+from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, extract
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import MAGIC
@@ -118,7 +118,7 @@ def kill_everywhere(folder: Path, rec: Path, options: dict[str, Any], *, replace
 def main() -> None:
     """Write the report of :func:`kill_everywhere` as JSON."""
     given = json.loads(sys.argv[1])
-    samples.BATCH_RECORDS = 7
+    writers.BATCH_RECORDS = 7
     options = ExtractOptions(**{name: tuple(v) if isinstance(v, list) else v for name, v in given["options"].items()})
     report = _report(Path(given["folder"]), Path(given["rec"]), options, replace=given["replace"])
     sys.stdout.write(json.dumps(report))

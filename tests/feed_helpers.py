@@ -19,7 +19,8 @@ from picture_helpers import DEADLINE_S, encoded, texture
 
 from im2rec.errors import BadRecordError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline.loader import Arrays, Flaw, Loader, Wanted
+from im2rec.pipeline.buffers import Arrays
+from im2rec.pipeline.loader import Flaw, Loader, Wanted
 
 SIDE = 8
 OPEN_FILES = Path("/dev/fd")

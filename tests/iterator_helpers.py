@@ -13,10 +13,9 @@ import pytest
 from helpers import image_payload, write_rec
 from picture_helpers import encoded, texture
 
-from im2rec.iterators import blocks
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline import order
+from im2rec.pipeline import order, permutation
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.permutation import Permutation
 from im2rec.pipeline.records import Records
@@ -73,7 +72,7 @@ def permutation_table(count: int, key: int) -> np.ndarray[Any, Any]:
 
 def keep_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look permutations up in tables: those of few take long, and small tests ask for every place again and again."""
-    for module in (blocks, order):
+    for module in (permutation, order):
         monkeypatch.setattr(module, "Permutation", lambda count, key: permutation_table(count, key).__getitem__)
 
 

@@ -1,1 +1,1 @@
-"""Draws and, later, the augmenter."""
+"""Random draws and the augmentations that use them."""

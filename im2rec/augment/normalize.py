@@ -11,16 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.augment.draws import Draws, Float
-from im2rec.augment.params import AugmentationParams
+from im2rec.augment.params import NCHW, AugmentationParams
 from im2rec.images.codec import Image
-from im2rec.images.engine import Resampler
+from im2rec.images.engine import Resampler, write_planes
 from im2rec.images.fixed_point import rounded
-from im2rec.images.planes import write_planes
 from im2rec.images.scratch import scratch
 
-NCHW, NHWC = "NCHW", "NHWC"
-LAYOUTS = (NCHW, NHWC)
-DTYPES = ("float32", "float16", "uint8", "int8")
 Plane = npt.NDArray[np.float32]
 _NO_LIGHT = Float(0)
 

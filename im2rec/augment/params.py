@@ -10,6 +10,10 @@ from im2rec.errors import ParameterError
 from im2rec.images.choices import INTERPOLATIONS, NEAREST
 from im2rec.params import param
 
+NCHW, NHWC = "NCHW", "NHWC"
+LAYOUTS = (NCHW, NHWC)
+DTYPES = ("float32", "float16", "uint8", "int8")
+
 OFF = -1  # what MXNet takes for "not set" in its integer parameters
 _NO_LIMIT = 1e10
 _TURN = 360

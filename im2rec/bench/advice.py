@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from im2rec.bench.residence import DISK, MEMORY, UNKNOWN
+from im2rec.bench.read_speed import DISK, MEMORY, UNKNOWN
 
 READING, DECODING, AUGMENTING, NORMALISING = "reading", "decoding", "augmenting", "normalising"
 RESIZING, ENCODING, WRITING = "resizing", "encoding", "writing"

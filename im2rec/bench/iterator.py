@@ -12,21 +12,31 @@ from typing import Any
 
 from im2rec.augment.geometry import Resize, Warp
 from im2rec.bench.advice import AUGMENTING, DECODING, HANDING_OVER, NORMALISING, Advice, FeedFigures, feed_advice
-from im2rec.bench.options import READ, WORTH_TRYING, BenchOptions, Progress, Steps, opencv_installed, shares
 from im2rec.bench.peers import take_turns
-from im2rec.bench.pictures import jpeg_share, typical
-from im2rec.bench.read_speed import Reading, Reads, read_stage
-from im2rec.bench.report import FeedReport, Peer, ReadSpeed, Stage, Threads
-from im2rec.bench.residence import memory_size
-from im2rec.bench.samples import Sample
-from im2rec.bench.timing import REPETITIONS, ROUNDS, Rate, Turn, in_rounds, repeated, turn_of
+from im2rec.bench.read_speed import Reading, Reads, memory_size, read_stage
+from im2rec.bench.report import FeedReport, Peer, ReadSpeed, Stage, Threads, shares
+from im2rec.bench.samples import Sample, jpeg_share, typical
+from im2rec.bench.timing import (
+    READ,
+    REPETITIONS,
+    ROUNDS,
+    WORTH_TRYING,
+    BenchOptions,
+    Progress,
+    Rate,
+    Steps,
+    Turn,
+    in_rounds,
+    opencv_installed,
+    repeated,
+    turn_of,
+)
 from im2rec.errors import InputError, ParameterError
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.shared_params import KEEP
 from im2rec.parallel import available_cpus
-from im2rec.pipeline.params import PROCESSES, ImageRecordParams
+from im2rec.pipeline.params import KEEP, PROCESSES, ImageRecordParams
 from im2rec.pipeline.prefetch import chosen_backend
 from im2rec.runs.run import peak_memory
 

@@ -11,13 +11,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from im2rec.bench.advice import DECODING, ENCODING, RESIZING, WRITING, PackFigures, pack_advice
-from im2rec.bench.options import READ, WORTH_TRYING, BenchOptions, Progress, Steps, opencv_installed, shares
-from im2rec.bench.pack_sample import PackSample, read_lines
-from im2rec.bench.pictures import jpeg_share, typical
-from im2rec.bench.read_speed import Reads, read_twice, source_of
-from im2rec.bench.report import PackReport, ReadSpeed, Stage, Threads
-from im2rec.bench.residence import DISK, Residence, Span
-from im2rec.bench.timing import REPETITIONS, ROUNDS, Rate, Turn, in_rounds, repeated, turn_of
+from im2rec.bench.read_speed import DISK, Reads, Residence, Span, read_twice, source_of
+from im2rec.bench.report import PackReport, ReadSpeed, Stage, Threads, shares
+from im2rec.bench.samples import PackSample, jpeg_share, read_lines, typical
+from im2rec.bench.timing import (
+    READ,
+    REPETITIONS,
+    ROUNDS,
+    WORTH_TRYING,
+    BenchOptions,
+    Progress,
+    Rate,
+    Steps,
+    Turn,
+    in_rounds,
+    opencv_installed,
+    repeated,
+    turn_of,
+)
 from im2rec.format.listfile import ListEntry, list_line
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine

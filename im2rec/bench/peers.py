@@ -1,6 +1,6 @@
-"""Ours and the peers' feeds, timed in turns, so that whatever else the machine does meets all of them.
+"""MXNet's iterator and DALI's reader beside ours: on the same file, in turns, each in an interpreter of its own.
 
-MXNet's iterator and DALI's reader on the same file, each in an interpreter of its own.
+In turns, because whatever else the machine does then meets all of them alike.
 """
 
 from __future__ import annotations

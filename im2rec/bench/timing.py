@@ -1,4 +1,4 @@
-"""Images a second, as the median of several short repetitions."""
+"""Images a second, as the median of several short repetitions; the options and the progress of every measurement."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
+
+from im2rec.errors import ParameterError
+from im2rec.images.engine import load_engine
+from im2rec.parallel import available_cpus
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -116,3 +120,64 @@ def passes(work: Callable[[T], object], items: Sequence[T], threads: int) -> Ite
             return len(todo)
 
         yield in_threads
+
+
+READ = "reading"
+WORTH_TRYING = 0.25  # share of the time from which on another way to do it is timed
+_ALL_S, _MOST_S = 30.0, 2.5  # for all measurements together, and the most for one
+Progress = Callable[[int, float], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchOptions:
+    """How to measure: on which numbers of *threads* (or workers; None: doubled up to the CPUs), *seconds* each.
+
+    *against* gives the Python of each peer, by name.
+    """
+
+    threads: tuple[int, ...] | None = None
+    seconds: float | None = None
+    against: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and (not self.threads or min(self.threads) < 1):
+            shown = ",".join(map(str, self.threads))
+            raise ParameterError(f"--threads {shown} must be numbers from 1 on, joined by commas")
+        if self.seconds is not None and not 0 < self.seconds < float("inf"):
+            raise ParameterError(f"--seconds {self.seconds:g} must be above 0")
+
+    @property
+    def counts(self) -> list[int]:
+        """The numbers of threads, ascending."""
+        return sorted(set(self.threads)) if self.threads else doubled(available_cpus())
+
+    def each(self, measurements: int) -> float:
+        """Seconds for one measurement of so many."""
+        return self.seconds if self.seconds is not None else min(_MOST_S, _ALL_S / measurements)
+
+
+def doubled(cpus: int) -> list[int]:
+    """1, 2, 4 and so on, and *cpus*."""
+    return sorted({2**power for power in range(cpus.bit_length())} | {cpus})
+
+
+class Steps:
+    """Tells *progress* of one measurement after the other, of *total*."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total, self._progress, self._done = total, progress, 0
+
+    def next(self) -> None:
+        """A measurement is over."""
+        self._done += 1
+        if self._progress:
+            self._progress(self._done, min(1.0, self._done / self._total))
+
+
+def opencv_installed() -> bool:
+    """Whether OpenCV can be imported."""
+    try:
+        load_engine("opencv")
+    except ParameterError:
+        return False
+    return True

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 
-_PACKING = ("im2rec.packing.encode", "im2rec.images.opencv")  # what a process that packs imports
+_PACKING = ("im2rec.packing.pack", "im2rec.packing.encode", "im2rec.images.opencv")  # what a process that packs imports
 _INTERRUPTED = 130  # as in im2rec.cli.exit_codes, which is not there yet
 _PACKS = re.compile(r"(pack|[^\n]*\.lst)\n", re.IGNORECASE)
 _ALONE = re.compile(r"\n(-h|--help|--dry-run|--workers[=\n]1|unchanged=1)\n")

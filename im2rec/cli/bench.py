@@ -14,18 +14,15 @@ import click
 
 from im2rec.bench.advice import CROWDED, best_threads
 from im2rec.bench.iterator import bench_feed
-from im2rec.bench.options import BenchOptions, doubled
 from im2rec.bench.pack import bench_pack
-from im2rec.bench.pack_sample import read_lines
 from im2rec.bench.peers import check_peers
-from im2rec.bench.plot import draw_plot
-from im2rec.bench.report import FeedReport, PackReport, Planned, ReadSpeed, Report
-from im2rec.bench.residence import MOSTLY
-from im2rec.bench.timing import Rate
-from im2rec.cli.console import PATH, WIDTH, Console, common_options, counted, size, table
+from im2rec.bench.read_speed import MOSTLY
+from im2rec.bench.report import FeedReport, PackReport, Planned, ReadSpeed, Report, draw_plot
+from im2rec.bench.samples import read_lines
+from im2rec.bench.timing import BenchOptions, Rate, doubled
+from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options, completes, counted, size, table
 from im2rec.cli.exit_codes import DONE, PROBLEMS
 from im2rec.cli.iterator_options import iterator_values, notices
-from im2rec.cli.keys import HelpCommand, completes
 from im2rec.errors import ParameterError
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words

@@ -10,8 +10,8 @@ import click
 from im2rec.cli.console import PATH, Console, common_options, counted, size, table
 from im2rec.cli.exit_codes import DONE, PROBLEMS
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
+from im2rec.extraction.writers import shard_name
 from im2rec.images.codec import NOT_AN_IMAGE
-from im2rec.inspection.shards import shard_name
 
 
 @click.command("extract")

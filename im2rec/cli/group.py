@@ -1,4 +1,7 @@
-"""The group ``im2rec``: finds a command by its name, and imports it only when it is run."""
+"""The group ``im2rec``: finds a command by its name, and imports it only when it is run.
+
+``im2rec completion``, which needs no module of its own, is defined here.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import sys
 from typing import Any, TextIO
 
 import click
+from click.shell_completion import get_completion_class
 
 from im2rec import __version__
 from im2rec.cli.exit_codes import run
@@ -22,7 +26,7 @@ COMMANDS = {
     "bench": ("im2rec.cli.bench", "Where the time goes, stage by stage."),
     "extract": ("im2rec.cli.extract", "The images of a .rec out again."),
     "import": ("im2rec.cli.import_", "MNIST or CIFAR to .rec files."),
-    "completion": ("im2rec.cli.completion", "The shell code that completes im2rec's words."),
+    "completion": ("im2rec.cli.group", "The shell code that completes im2rec's words."),
 }
 
 
@@ -97,3 +101,21 @@ def main(words: list[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run(_invoke, sys.argv[1:] if words is None else words))
+
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def command(ctx: click.Context, shell: str) -> None:
+    """The shell code that completes im2rec's words.
+
+    \b
+    Example, for one session of bash:
+      eval "$(im2rec completion bash)"
+    """
+    completion = get_completion_class(shell)
+    assert completion is not None
+    click.echo(completion(ctx.find_root().command, {}, NAME, COMPLETE).source())

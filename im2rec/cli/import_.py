@@ -8,15 +8,24 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, size, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
 from im2rec.cli.exit_codes import DONE
-from im2rec.cli.keys import HelpCommand, completes, keys_table
-from im2rec.datasets.cache import VARIABLE, cache_folder
-from im2rec.datasets.download import FetchOptions, fetch_set, missing
+from im2rec.datasets.download import VARIABLE, FetchOptions, cache_folder, fetch_set, missing
 from im2rec.datasets.importing import ImportSummary, check_output, import_set
 from im2rec.datasets.mnist import IdxPair
-from im2rec.datasets.params import BINARY, Cifar100Params, CifarParams, ImportParams
-from im2rec.datasets.sets import CIFAR10, CIFAR100, MNIST, SETS, TEST, TRAIN, KnownSet
+from im2rec.datasets.sets import (
+    BINARY,
+    CIFAR10,
+    CIFAR100,
+    MNIST,
+    SETS,
+    TEST,
+    TRAIN,
+    Cifar100Params,
+    CifarParams,
+    ImportParams,
+    KnownSet,
+)
 from im2rec.errors import ParameterError
 from im2rec.params import from_words, rows
 

@@ -11,8 +11,8 @@ import click
 
 from im2rec.cli.console import PATH, Console, common_options, counted, size, table
 from im2rec.cli.exit_codes import BAD_INPUT, DAMAGED, DONE, PROBLEMS
+from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import Spread, Survey, Verification
-from im2rec.inspection.sheet import write_sheet
 from im2rec.inspection.show import RecordView, first_records, records_by_key
 from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify

@@ -10,20 +10,17 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, size, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
 from im2rec.cli.exit_codes import DONE, PROBLEMS
 from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, iterator_values, notices, other_values
-from im2rec.cli.keys import HelpCommand, completes, keys_table
 from im2rec.errors import BadRecordError, InputError, ParameterError
+from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.ordered import OrderedIterator
 from im2rec.params import rows
 from im2rec.pipeline.params import ImageRecordParams
-from im2rec.runs.kinds import KINDS, Kind, RunSummary, summary_of
-from im2rec.runs.outputs import MANIFEST, BatchFolder, check_folder_free
+from im2rec.runs.outputs import MANIFEST, BatchFolder, SheetFolder, check_folder_free
 from im2rec.runs.replay import Replayed, replay
-from im2rec.runs.run import run
-from im2rec.runs.sheets import SheetFolder
+from im2rec.runs.run import KINDS, Kind, RunSummary, run, summary_of
 
 _KEYS_INDENT = 26
 _SHOWN = 3  # bad records named in the table; --json has all

@@ -13,8 +13,7 @@ from im2rec.cli.console import Console, note
 from im2rec.errors import ParameterError
 from im2rec.params import from_words, rows
 from im2rec.pipeline.params import ImageRecordParams
-from im2rec.runs.kinds import Kind
-from im2rec.runs.run import default_shape
+from im2rec.runs.run import Kind, default_shape
 
 DEFAULT_BATCH_SIZE = 100
 

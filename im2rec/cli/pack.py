@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, size, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
 from im2rec.cli.exit_codes import DONE, PROBLEMS
-from im2rec.cli.keys import HelpCommand, completes, keys_table
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words, rows
 

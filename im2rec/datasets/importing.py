@@ -14,9 +14,21 @@ import numpy as np
 
 from im2rec.datasets.cifar import read_cifar
 from im2rec.datasets.mnist import IdxPair, find_mnist, read_mnist
-from im2rec.datasets.model import Batch, Dataset
-from im2rec.datasets.params import BOTH, COARSE, FINE, Cifar100Params, ImportParams
-from im2rec.datasets.sets import CIFAR10, CIFAR100, MNIST, SETS, TEST, TRAIN
+from im2rec.datasets.sets import (
+    BOTH,
+    CIFAR10,
+    CIFAR100,
+    COARSE,
+    FINE,
+    MNIST,
+    SETS,
+    TEST,
+    TRAIN,
+    Batch,
+    Cifar100Params,
+    Dataset,
+    ImportParams,
+)
 from im2rec.errors import InputError, OutputError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import list_line

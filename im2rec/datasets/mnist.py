@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from im2rec.datasets.model import Batch, Dataset, check_labels
-from im2rec.datasets.sets import MNIST, SETS, TEST, TRAIN
+from im2rec.datasets.sets import MNIST, SETS, TEST, TRAIN, Batch, Dataset, check_labels
 from im2rec.errors import InputError
 from im2rec.format.mnistfile import read_images, read_labels
-from im2rec.storage.files import PathLike, check_folder
-from im2rec.storage.idx import read_idx
+from im2rec.storage.files import PathLike, check_folder, read_parsed
 
 _STEMS = {TRAIN: "train", TEST: "t10k"}
 _KINDS = ("images{}idx3-ubyte", "labels{}idx1-ubyte")
@@ -50,7 +48,7 @@ def read_mnist(pairs: Mapping[str, IdxPair]) -> Dataset:
     digits = list(SETS[MNIST].classes)
     splits = {}
     for split, pair in pairs.items():
-        images, labels = read_idx(pair.images, read_images), read_idx(pair.labels, read_labels)
+        images, labels = read_parsed(pair.images, read_images), read_parsed(pair.labels, read_labels)
         if len(images) != len(labels):
             problem = f"{os.fspath(pair.labels)}: expected {len(images)} labels, one for each image of "
             raise InputError(f"{problem}{os.fspath(pair.images)}, found {len(labels)}")

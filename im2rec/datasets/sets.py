@@ -1,11 +1,20 @@
-"""The sets that are known: where they are published, the sizes and MD5 sums of their files, and what is in them.
+"""The published sets: addresses, sizes and MD5 sums of their files.
+
+Also the parameters of ``im2rec import``, and the images and labels that the readers give, a file at a time.
 
 Source: http://yann.lecun.com/exdb/mnist/ and https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.errors import InputError
+from im2rec.params import check, param
 
 
 class RemoteFile(NamedTuple):
@@ -61,3 +70,75 @@ SETS = {
         {TRAIN: 50_000, TEST: 10_000},
     ),
 }
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class Batch(NamedTuple):
+    """The pictures of one file, in its order.
+
+    *pixels* is uint8 (count, height, width, channels), one channel or R G B, *labels* uint8 (count, n): the class, of
+    CIFAR-100 the fine and the coarse one.
+    """
+
+    pixels: Bytes
+    labels: Bytes
+
+
+@dataclasses.dataclass
+class Dataset:
+    """A set that was read: the *version* of its files, the batches of every split, and the names of its classes."""
+
+    version: str
+    splits: dict[str, list[Batch]]
+    classes: list[str]
+    coarse_classes: list[str] = dataclasses.field(default_factory=list)
+
+    def images(self) -> dict[str, int]:
+        """The number of pictures in each split."""
+        return {split: sum(len(batch.labels) for batch in batches) for split, batches in self.splits.items()}
+
+
+def check_labels(labels: Bytes, classes: int, place: str, what: str = "label") -> None:
+    """Raise InputError, which names *place*, when one of *labels* (count,) is not below *classes*."""
+    wrong = np.flatnonzero(labels >= classes)
+    if len(wrong):
+        row = int(wrong[0])
+        raise InputError(f"{place}, row {row}: expected a {what} of 0 to {classes - 1}, found {labels[row]}")
+
+
+FINE, COARSE, BOTH = "fine", "coarse", "both"
+PYTHON, BINARY = "python", "binary"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImportParams:
+    """How the pictures of a set are stored."""
+
+    encoding: str = param(
+        ".png", doc="What the pictures are stored as.", choices=(".png", ".jpg"), reference="ours; .png loses nothing"
+    )
+    quality: int = param(95, doc="JPEG quality.", low=0, high=100, reference="ours; .jpg only")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.encoding, str) and not self.encoding.startswith("."):
+            object.__setattr__(self, "encoding", f".{self.encoding}")
+        check(self)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CifarParams(ImportParams):
+    """What CIFAR, which is published in two versions, can be asked besides."""
+
+    version: str = param(
+        PYTHON, doc="cifar10: the version --download fetches.", choices=(PYTHON, BINARY), reference="ours"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cifar100Params(CifarParams):
+    """What CIFAR-100, which has two labels a picture, can be asked besides."""
+
+    label: str = param(
+        FINE, doc="cifar100: the label stored; both: fine, then coarse.", choices=(FINE, COARSE, BOTH), reference="ours"
+    )

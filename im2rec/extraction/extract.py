@@ -32,12 +32,10 @@ from im2rec.extraction.selection import (
     class_numbers,
     label_text,
 )
-from im2rec.extraction.writers import Writer, read_samples
+from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, check_labels, class_folders, read_samples
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
-from im2rec.inspection.folders import FolderWriter, check_labels, class_folders
-from im2rec.inspection.shards import MB, ShardWriter
 from im2rec.storage.files import PathLike, reading
 
 FOLDER, TAR = "folder", "tar"

@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, ParameterError
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.irheader import HEADER_BYTES, Labels, float32
-from im2rec.inspection.survey import BAD_LABELS, SHORT_PAYLOAD
-from im2rec.storage.files import PathLike, find_index, with_path
-from im2rec.storage.index import check_kind, load_index
+from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels, float32
+from im2rec.storage.files import PathLike, with_path
+from im2rec.storage.index import find_index, load_index
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Block, scan
+from im2rec.storage.scan import Block, check_kind, scan
 
 # What a header says of its record, a bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))

@@ -23,6 +23,8 @@ import numpy.typing as npt
 from im2rec.errors import CorruptRecordError, ParameterError, RecordTooLargeError
 from im2rec.format.recordio import MAX_PAYLOAD
 
+SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"
+
 HEADER_BYTES = 24
 MAX_ID = 2**64 - 1
 MAX_FLOAT32 = 3.4e38  # a little below the largest: what is above takes the careful way

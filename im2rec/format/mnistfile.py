@@ -37,24 +37,26 @@ _MAKE_AGAIN = "make or fetch the file again"
 
 
 def read_images(data: bytes) -> Bytes:
-    """The pictures in *data*, the content of a whole file, as uint8 (count, rows, columns): 0 is black paper.
+    """Images in *data*, the content of a whole file, gzipped or not: uint8 (count, rows, columns), 0 is background.
 
-    The array is a read-only view of *data*. Raises IdxFormatError for another magic, edges that are 0 or above
-    ``MAX_EDGE``, and any number of bytes but that which the header says; nothing is allocated before.
+    The array is a read-only view of the bytes, unzipped where they have to be. Raises IdxFormatError for another
+    magic, edges that are 0 or above ``MAX_EDGE``, any number of bytes but that which the header says, and damaged gzip
+    data; nothing is allocated before.
 
     Source: mxnet src/io/iter_mnist.cc, ``LoadImage``.
     """
-    return _read(data, IMAGES)
+    return _read(decompressed(data), IMAGES)
 
 
 def read_labels(data: bytes) -> Bytes:
-    """The labels in *data*, the content of a whole file, as uint8 (count,); a read-only view of *data*.
+    """Labels in *data*, the content of a whole file, gzipped or not: uint8 (count,).
 
-    Raises IdxFormatError for another magic, and any number of bytes but that which the header says.
+    The array is a read-only view of the bytes, unzipped where they have to be. Raises IdxFormatError for another
+    magic, any number of bytes but that which the header says, and damaged gzip data.
 
     Source: mxnet src/io/iter_mnist.cc, ``LoadLabel``.
     """
-    return _read(data, LABELS)
+    return _read(decompressed(data), LABELS)
 
 
 def decompressed(data: bytes) -> bytes:

@@ -25,8 +25,8 @@ from im2rec.errors import ImageError
 from im2rec.images import jpeg
 from im2rec.images.bmp import bmp_view
 from im2rec.images.choices import MAX_PIXELS
-from im2rec.images.exif import FIRST_TRANSPOSED, ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
 from im2rec.images.grey import SRGB_GAMMA, grey
+from im2rec.images.jpeg import FIRST_TRANSPOSED, ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 Room = Callable[[int], npt.NDArray[np.uint8]]  # memory of at least so many bytes

@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 
 from im2rec.errors import ImageError
-from im2rec.images.affine import STEP_BITS, Matrix, places
 from im2rec.images.choices import NEAREST
 from im2rec.images.codec import Image
+from im2rec.images.engine import STEP_BITS, Matrix, places, write_planes
 from im2rec.images.hls import MOST_HUE, MOST_LEVEL
-from im2rec.images.planes import write_planes
 from im2rec.images.scratch import scratch
 
 # Work is spread over processes and threads already; OpenCV's own would only stand in their way.

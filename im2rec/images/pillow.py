@@ -9,10 +9,9 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from im2rec.errors import ImageError
-from im2rec.images.affine import Matrix, inverse
 from im2rec.images.codec import Image
+from im2rec.images.engine import Matrix, inverse, write_planes
 from im2rec.images.hls import shifted_hls
-from im2rec.images.planes import write_planes
 
 _Resampling = PillowImage.Resampling
 _INTERPOLATIONS = (_Resampling.NEAREST, _Resampling.BILINEAR, _Resampling.BICUBIC, _Resampling.BOX, _Resampling.LANCZOS)

@@ -11,9 +11,8 @@ from im2rec.format.irheader import HEADER_BYTES, decode_image_record
 from im2rec.format.recordio import HEAD_BYTES, read_record
 from im2rec.images.codec import image_info, sniff
 from im2rec.storage.files import InputFile, PathLike, with_path
-from im2rec.storage.index import check_kind
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import scan
+from im2rec.storage.scan import check_kind, scan
 
 _NO_HEADER = "no image header"
 

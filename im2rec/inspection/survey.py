@@ -1,6 +1,7 @@
-"""What is in a ``.rec``: a survey of every header and first bytes, a sample of pictures, and what damage there is.
+"""Survey of a ``.rec``: every header and first bytes, a sample of images, its index, and what damage there is.
 
-No payload is read whole: a survey touches some 100 bytes of each record.
+No payload is read whole: a survey touches some 100 bytes of each record. Every offset of an index is checked against
+the records found.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import InputError
-from im2rec.format.indexfile import Keys
-from im2rec.format.irheader import HEADER_BYTES
+from im2rec.errors import IndexFormatError, InputError
+from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import HEAD_BYTES, Source, read_start
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
 from im2rec.inspection.image_sample import SAMPLE, look_at_pictures, sample
-from im2rec.inspection.index_check import check_index
 from im2rec.inspection.kinds import DetectionCounts, insightface_set, looks_like_detection
 from im2rec.inspection.report import (
     DETECTION,
@@ -40,10 +41,46 @@ from im2rec.inspection.report import (
     spread,
 )
 from im2rec.storage.files import InputFile, PathLike
-from im2rec.storage.index import check_kind
-from im2rec.storage.scan import FRONT_BYTES, Block, Damage, scan_damaged
+from im2rec.storage.index import find_index, load_index
+from im2rec.storage.scan import FRONT_BYTES, Block, Damage, check_kind, scan_damaged
 
-SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"
+
+def check_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None) -> IndexCheck:
+    """How *index*, else the one beside *path*, stands to the records that start at *starts* and hold *ids*.
+
+    Raises InputError when a named index cannot be read.
+    """
+    index = Path(index) if index is not None else find_index(path)
+    if index is None:
+        return IndexCheck(None, "none")
+    try:
+        keys, offsets = load_index(index)
+    except (IndexFormatError, InputError) as error:  # one that was named has been opened before the survey
+        return IndexCheck(os.fspath(index), "wrong", str(error))
+    if np.array_equal(offsets, starts):  # as nearly always; what follows takes another 60 bytes a record
+        return IndexCheck(os.fspath(index), "agrees", keys=_what_keys_are(keys, ids))
+    wrong = offsets[~np.isin(offsets, starts)]
+    missing = starts[~np.isin(starts, offsets)]
+    problem = None
+    if len(wrong):
+        problem = f"{len(wrong)} of its {len(offsets)} offsets are no record starts, byte {wrong[0]} for one"
+    elif len(missing):
+        problem = f"{len(missing)} records are not in it, the one at byte {missing[0]} for one"
+    elif len(offsets) != len(starts):
+        problem = f"{len(offsets) - len(starts)} records stand in it twice"
+    if problem:
+        return IndexCheck(os.fspath(index), "wrong", problem)
+    return IndexCheck(os.fspath(index), "agrees", keys=_what_keys_are(keys[np.argsort(offsets)], ids))
+
+
+def _what_keys_are(keys: Keys, ids: Keys) -> str:
+    if np.array_equal(keys, ids):
+        return "ids"
+    if np.array_equal(keys, np.arange(len(keys))):
+        return "ordinals"
+    return f"neither ids nor ordinals ({int(np.sum(keys != ids))} differ from the ids)"
+
+
 _FOLD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that nothing of the first 8 bytes is lost
 _NO_CONTENT = 0xFFFFFFFF  # in place of a number of labels, where the record is too short for them
 _LABELS_AT = HEAD_BYTES + HEADER_BYTES

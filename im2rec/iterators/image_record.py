@@ -1,4 +1,7 @@
-"""ImageRecordIter: batches from ``.rec`` files, decoded in parallel, augmented and made ahead of who asks for them."""
+"""ImageRecordIter: batches from ``.rec`` files, decoded in parallel, augmented and prefetched.
+
+Parameters that have no effect, alone or beside others, are named in a warning.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,42 @@ from typing import Any
 import numpy as np
 
 from im2rec.augment.augmenter import Augmenter
-from im2rec.augment.normalize import NCHW, Plane
+from im2rec.augment.normalize import Plane
+from im2rec.augment.params import NCHW
 from im2rec.errors import BadRecordError
 from im2rec.images.engine import load_resampler
+from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
-from im2rec.iterators.blocks import mixing
-from im2rec.iterators.notices import notices
-from im2rec.iterators.ordered import OrderedIterator
-from im2rec.iterators.shared_params import KEEP, ROLL_OVER
+from im2rec.params import changed
 from im2rec.pipeline import state
+from im2rec.pipeline.buffers import label_shape
 from im2rec.pipeline.labels import load_labels
-from im2rec.pipeline.loader import Flaw, Loader, label_shape
+from im2rec.pipeline.loader import Flaw, Loader
 from im2rec.pipeline.mean_image import mean_picture
-from im2rec.pipeline.params import RAISE, ImageRecordParams
+from im2rec.pipeline.params import KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordParams
+from im2rec.pipeline.permutation import mixing
 from im2rec.pipeline.prefetch import Feed, Made, close_up
 from im2rec.pipeline.records import Records
+
+_COLORS = ("brightness", "contrast", "saturation", "pca_noise", "random_h", "random_s", "random_l")
+_SCALES = ("std_r", "std_g", "std_b", "std_a", "scale", "max_random_contrast", "max_random_illumination")
+_MEANS = ("mean_r", "mean_g", "mean_b", "mean_a", "mean_img")
+
+
+def notices(params: ImageRecordParams) -> list[str]:
+    """One line for each group of parameters that were given and have no effect."""
+    found = [f"{name} has no effect here" for name in changed(params, ("ctx", "device_id"))]
+    if params.dtype in ("uint8", "int8"):
+        ignored = changed(params, _SCALES if params.dtype == "int8" else (*_MEANS, *_SCALES))
+        found += [f"dtype={params.dtype} is not normalised: {', '.join(ignored)} has no effect"] if ignored else []
+    if params.shape[0] == 1 and (ignored := changed(params, _COLORS)):
+        found.append(f"pictures of one channel have no colours: {', '.join(ignored)} has no effect")
+    if params.mean_img and (ignored := changed(params, _MEANS[:-1])):
+        found.append(f"mean_img takes the place of {', '.join(ignored)}")
+    if not params.shuffle and params.rng != MXNET and (ignored := changed(params, ("shuffle_chunk_size",))):
+        found.append(f"{ignored[0]} has no effect without shuffle")
+    return found
+
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ import numpy as np
 from im2rec.augment.mxnet_draws import Mersenne
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.mnistfile import read_images, read_labels
+from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
-from im2rec.iterators.ordered import OrderedIterator
-from im2rec.iterators.shared_params import DISCARD, MXNET, OURS, WholeOrder, check_part, policy_of, shared
 from im2rec.params import check, param
 from im2rec.pipeline import state
 from im2rec.pipeline.order import Order, Rows
-from im2rec.storage.idx import read_idx
+from im2rec.pipeline.params import DISCARD, MXNET, OURS, WholeOrder, check_part, policy_of, shared
+from im2rec.storage.files import read_parsed
 
 DTYPES = ("float32", "float16")
 _SCALE = np.float32(1 / 256)
@@ -80,8 +80,8 @@ class MNISTIter(OrderedIterator[Rows]):
 
     def __init__(self, *args: object, **params: Any) -> None:
         self._params = self._given(MNISTParams, args, params)
-        self._images = read_idx(self._params.image, read_images)
-        self._labels = read_idx(self._params.label, read_labels)
+        self._images = read_parsed(self._params.image, read_images)
+        self._labels = read_parsed(self._params.label, read_labels)
         self._check_counts()
         count = len(self._images)
         super().__init__(self._params, Order(count, self._params), self._fingerprint_of())

@@ -1,4 +1,4 @@
-"""What the iterators over text files have in common: rows by position, and labels beside them."""
+"""CSVIter and LibSVMIter: rows of text files by position, with labels beside them, as dense or sparse batches."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import Im2RecError, InputError
-from im2rec.iterators.batch import DataDesc
-from im2rec.iterators.ordered import OrderedIterator
+from im2rec.iterators.base import OrderedIterator
+from im2rec.iterators.batch import CSRArray, DataBatch, DataDesc
 from im2rec.iterators.text_params import CSVParams, LibSVMParams, notices
 from im2rec.pipeline import state
 from im2rec.pipeline.order import Order, Rows, Split
+from im2rec.text.formats import CSVRows, LibSVMRows, SparseRows
+from im2rec.text.numbers import Array
 from im2rec.text.rows import RowFormat, TextRows, text_files
 
 T = TypeVar("T")
@@ -122,3 +124,106 @@ def _read(rows: Rows, data: TextRows[T], labels: TextRows[T] | None) -> Made[T]:
         return Made(rows, data.read(rows.positions), labels.read(rows.positions) if labels else [], None)
     except Im2RecError as error:
         return Made(rows, [], [], error)
+
+
+class CSVIter(TextIterator[Array]):
+    """Batches of the rows of CSV files, with the parameters of MXNet's iterator of that name; all by keyword.
+
+    ::
+
+        it = CSVIter(data_csv="rows.csv", data_shape=(28, 28), label_csv="labels.csv", batch_size=100)
+        for batch in it:
+            batch.data[0], batch.label[0], batch.index, batch.pad
+
+    ``data[0]`` is float32, or as ``dtype`` says, (batch_size, *data_shape); ``label[0]`` of the same type
+    (batch_size,), or (batch_size, *label_shape) if that is more than one number; ``index`` the numbers of the rows from
+    0, uint64. The files are never in memory as a whole.
+
+    Raises ParameterError, InputError when it is made; TextFormatError (path, line) in the place of a batch with a line
+    that is no row of numbers, and goes on behind it.
+
+    Source: mxnet src/io/iter_csv.cc; docs/parameters.md lists the parameters, docs/differences.md what is better on
+    purpose.
+    """
+
+    def __init__(self, *args: object, **params: Any) -> None:
+        self._params = self._given(CSVParams, args, params)
+        dtype, shapes = self._params.data_dtype, (self._params.data_shape, self._params.label_shape)
+        data, label = (
+            CSVRows(math.prod(shape), dtype, name)
+            for shape, name in zip(shapes, ("data_shape", "label_shape"), strict=True)
+        )
+        super().__init__(self._params, ("data_csv", data), ("label_csv", label))
+
+    @property
+    def params(self) -> CSVParams:
+        """The parameters, as they were read."""
+        return self._params
+
+    def _batch(self, made: Made[Array]) -> DataBatch:
+        if made.error is not None:
+            raise made.error
+        data = _filled((self.batch_size, *self._params.data_shape), made.data, self._dtype)
+        label = _filled((self.batch_size, *self._label_row), made.labels, self._dtype)
+        return DataBatch([data], [label], made.rows.pad, self._index(made.rows))
+
+
+def _filled(shape: tuple[int, ...], pieces: list[Array], dtype: np.dtype[Any]) -> Array:
+    """A new array of *shape* that begins with the rows of *pieces*; the others are zeros."""
+    found = np.zeros(shape, dtype)
+    row = 0
+    for piece in pieces:
+        found[row : row + len(piece)] = piece.reshape(len(piece), *shape[1:])
+        row += len(piece)
+    return found
+
+
+class LibSVMIter(TextIterator[SparseRows]):
+    """Batches of the rows of LibSVM files, with the parameters of MXNet's iterator of that name; all by keyword.
+
+    ``data[0]`` is a :class:`~im2rec.iterators.batch.CSRArray` (batch_size, columns) of float32; ``label[0]`` what
+    stands in front of the rows, float32 (batch_size,), or the sparse rows of ``label_libsvm``, a CSRArray; ``index``
+    the numbers of the rows from 0, uint64. Indices count from 0. The files are never in memory as a whole.
+
+    Raises ParameterError, InputError when it is made; TextFormatError (path, line) in the place of a batch with a line
+    that is no such row, and goes on behind it.
+
+    Source: mxnet src/io/iter_libsvm.cc; docs/parameters.md lists the parameters, docs/differences.md what is better on
+    purpose.
+    """
+
+    def __init__(self, *args: object, **params: Any) -> None:
+        self._params = self._given(LibSVMParams, args, params)
+        (columns,), (label_columns,) = self._params.data_shape, self._params.label_shape
+        data, label = LibSVMRows(columns, "data_shape"), LibSVMRows(label_columns, "label_shape")
+        super().__init__(self._params, ("data_libsvm", data), ("label_libsvm", label))
+
+    @property
+    def params(self) -> LibSVMParams:
+        """The parameters, as they were read."""
+        return self._params
+
+    def _batch(self, made: Made[SparseRows]) -> DataBatch:
+        if made.error is not None:
+            raise made.error
+        # DataBatch says that it holds arrays of numpy; what is asked of these is the same as far as it goes.
+        data: Any = self._sparse(made.data, self._params.data_shape[0])
+        label: Any = np.zeros(self.batch_size, np.float32)
+        if self._label_row:
+            label = self._sparse(made.labels, *self._label_row)
+        elif made.data:
+            label[: len(made.rows.positions)] = np.concatenate([piece.labels for piece in made.data])
+        return DataBatch([data], [label], made.rows.pad, self._index(made.rows))
+
+    def _sparse(self, pieces: list[SparseRows], columns: int) -> CSRArray:
+        """The rows of *pieces*, and empty ones behind them, in new arrays."""
+        lengths = np.zeros(self.batch_size + 1, np.int64)
+        row = 1
+        for piece in pieces:
+            counts = np.diff(piece.indptr)
+            lengths[row : row + len(counts)] = counts
+            row += len(counts)
+        nothing = np.empty(0, np.float32), np.empty(0, np.int64)
+        data = np.concatenate([nothing[0], *(piece.data for piece in pieces)])
+        indices = np.concatenate([nothing[1], *(piece.indices for piece in pieces)])
+        return CSRArray(data, indices, np.cumsum(lengths), (self.batch_size, columns))

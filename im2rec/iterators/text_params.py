@@ -6,8 +6,8 @@ import dataclasses
 import math
 
 from im2rec.errors import ParameterError
-from im2rec.iterators.shared_params import PAD, WholeOrder, check_part, policy_of, shared
 from im2rec.params import changed, check, param
+from im2rec.pipeline.params import PAD, WholeOrder, check_part, policy_of, shared
 
 FLOAT32 = "float32"
 DTYPES = (FLOAT32, "float64", "int32", "int64")

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from im2rec.augment.draws import hash64
 from im2rec.errors import ImageError, ListFormatError, RecordTooLargeError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
+from im2rec.hashing import hash64
 from im2rec.images.choices import AUTO, RANDOM
 from im2rec.images.codec import (
     AS_STORED,
@@ -26,8 +26,8 @@ from im2rec.images.codec import (
     transposed,
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
-from im2rec.packing.chunk import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
 from im2rec.packing.params import PackParams
+from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
 from im2rec.storage.files import read_file, reason
 
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
-from im2rec.storage.classes import read_classes
-from im2rec.storage.files import AsideFile, PathLike, check_folder, reason, refuse_existing
+from im2rec.storage.files import AsideFile, PathLike, check_folder, read_classes, reason, refuse_existing
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
 DEFAULT_SEED = 100  # the reference's, so that its permutation is ours

@@ -8,18 +8,17 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from im2rec.errors import ListFormatError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry
-from im2rec.packing.bad_limit import DEFAULT, BadLimit
-from im2rec.packing.chunk import MISSING, Bad, Chunk, bad_line, work_on
 from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import BadReport, PackSummary, Tally
+from im2rec.packing.report import DEFAULT, MISSING, Bad, BadLimit, BadReport, Chunk, PackSummary, Tally, bad_line
 from im2rec.parallel import available_cpus, run_ordered
-from im2rec.storage.files import PathLike, check_folder, index_to_write, refuse_existing
+from im2rec.storage.files import PathLike, check_folder, refuse_existing
+from im2rec.storage.index import index_to_write
 from im2rec.storage.writer import RecordWriter
 
 TASK_S = 0.02  # of work at a time for a worker, against 0.2 ms to hand it over
@@ -176,3 +175,12 @@ def _looked_at(entries: list[Entry], root: Path) -> Chunk:
         else:
             chunk.bad.append(Bad(entry.line, entry.id, entry.path, MISSING, "no such file"))
     return chunk
+
+
+def work_on(
+    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
+) -> Chunk:
+    """Import :func:`im2rec.packing.encode.pack_chunk` in the worker only: the parent starts 0.1 s sooner."""
+    from im2rec.packing.encode import pack_chunk  # noqa: PLC0415
+
+    return pack_chunk(entries, root, params, verify=verify)

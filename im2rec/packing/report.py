@@ -1,4 +1,7 @@
-"""What packing counts as it goes, and what it tells in the end."""
+"""Counts of a run of pack: what a worker is given and gives back, the limit of bad images, and the final report.
+
+No image library is needed for these, and none is imported.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,116 @@ from pathlib import Path
 
 import numpy as np
 
-from im2rec.errors import InputError
+from im2rec.errors import Im2RecError, ImageError, InputError, ListFormatError, ParameterError
 from im2rec.format.irheader import float32
 from im2rec.format.listfile import ListEntry
-from im2rec.packing.bad_limit import BadCount, BadLimit
-from im2rec.packing.chunk import Bad, Chunk, as_error
 from im2rec.packing.list_reader import Entry
 from im2rec.packing.params import PackParams
 from im2rec.storage.files import AsideFile, writing
+
+BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bad:
+    """An image that is not in the ``.rec``: its line in the list, and why; *reason* is a stable word for counting."""
+
+    line: int
+    id: int | None
+    path: str | None
+    reason: str
+    detail: str
+
+
+@dataclasses.dataclass
+class Chunk:
+    """What some lines of a list became: (id, frame) for each record, in list order, and what there is to report."""
+
+    frames: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
+    bad: list[Bad] = dataclasses.field(default_factory=list)
+    notes: Counter[str] = dataclasses.field(default_factory=Counter)
+    bytes_in: int = 0
+    seconds: float = 0.0
+    engine: str = ""
+    jpeg_decoder: str = ""
+    good: list[bool] = dataclasses.field(default_factory=list)  # line by line
+
+
+def bad_line(error: ListFormatError) -> Bad:
+    """The row of the report for a line that cannot be read."""
+    return Bad(error.line or 0, None, None, BAD_LINE, error.problem)
+
+
+def as_error(bad: Bad, list_path: str) -> Im2RecError:
+    """*bad* as the error that ends a run."""
+    place = f"{list_path}, line {bad.line}"
+    what = f"{bad.path}: " if bad.path else ""
+    return ImageError(f"{place}: {what}{bad.detail}", reason=bad.reason, hint="--on-error skip packs the rest")
+
+
+DEFAULT = "10%"
+SHARE_FROM_LINES = 100  # of fewer lines a share says little
+ROOT_LINES = 10  # so many missing at the very start: the root is wrong
+
+
+class TooManyBadError(Im2RecError):
+    """More images are bad than the run was told to put up with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BadLimit:
+    """The most bad images a run may have: *number* of them, or that many percent of the lines so far."""
+
+    number: float
+    percent: bool
+
+    @classmethod
+    def parse(cls, text: str) -> BadLimit:
+        """Read ``"25"`` or ``"10%"``. Raises ParameterError."""
+        word = text.strip()
+        try:
+            limit = cls(float(word.removesuffix("%")) if word.endswith("%") else int(word), word.endswith("%"))
+        except ValueError:
+            limit = cls(-1, percent=False)
+        # Written so that NaN is refused too.
+        if not limit.number >= 0 or (limit.percent and not limit.number <= 100):
+            raise ParameterError(f"--max-bad={text} must be a number of images, or a percentage such as {DEFAULT}")
+        return limit
+
+    def passed(self, bad: int, lines: int) -> bool:
+        """Whether *bad* images among *lines* lines are too many."""
+        if self.percent:
+            return lines >= SHARE_FROM_LINES and 100 * bad > self.number * lines
+        return bad > self.number
+
+
+class BadCount:
+    """Bad images in list order, held against a limit line by line: the same line stops the run however it is cut."""
+
+    def __init__(self, limit: BadLimit) -> None:
+        self.limit = limit
+        self.lines = self.bad = 0
+        self._missing = 0
+
+    def add(self, good: bool, bad: Bad | None) -> None:
+        """Count one line. Raises TooManyBadError."""
+        self.lines += 1
+        if good or bad is None:
+            return
+        self.bad += 1
+        self._missing += bad.reason == MISSING
+        if self.lines == self._missing == ROOT_LINES:
+            problem = f"the first {ROOT_LINES} images are all missing, {bad.path} for one"
+            raise TooManyBadError(problem, hint="is ROOT the folder that the paths of the list start from?")
+        if self.limit.passed(self.bad, self.lines):
+            shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
+            problem = (
+                f"line {bad.line}: {self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
+            )
+            raise TooManyBadError(
+                f"{problem}; this one: {bad.path or 'the line'}: {bad.detail}", hint="raise --max-bad to go on"
+            )
+
 
 EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
 

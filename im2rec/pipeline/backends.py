@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from im2rec.errors import Im2RecError
-from im2rec.iterators.slots import SharedSlots, attached, copied
-from im2rec.pipeline.buffers import BatchLayout, MemoryPool
-from im2rec.pipeline.loader import Arrays, Flaw, Loader, Wanted
+from im2rec.pipeline.buffers import Arrays, BatchLayout, MemoryPool, SharedSlots, attached, copied
+from im2rec.pipeline.loader import Flaw, Loader, Wanted
 
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from im2rec.pipeline.backends import serve; serve()"
 _ROOT = str(Path(__file__).parents[2])

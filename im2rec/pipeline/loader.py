@@ -8,15 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from im2rec.augment.augmenter import Augmenter, Plan
-from im2rec.augment.draws import CounterDraws, Draws, counter_draws, hash64
+from im2rec.augment.draws import CounterDraws, Draws, counter_draws
 from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
+from im2rec.hashing import hash64
 from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
 from im2rec.images.scratch import Shelf
+from im2rec.pipeline.buffers import Arrays
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.params import WARN, ImageRecordParams
 from im2rec.pipeline.records import Records, bunches
@@ -28,24 +29,6 @@ _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
 @functools.lru_cache(maxsize=16)
 def _epoch_state(seed: int, epoch: int) -> int:
     return hash64(seed, epoch)
-
-
-class Arrays(NamedTuple):
-    """The arrays of one batch: data, labels float32 (rows,) or (rows, width), and record ids uint64 (rows,)."""
-
-    data: npt.NDArray[Any]
-    label: npt.NDArray[np.float32]
-    ids: npt.NDArray[np.uint64]
-
-
-def new_arrays(rows: int, label_width: int, data: npt.NDArray[Any]) -> Arrays:
-    """Arrays for *rows* pictures that go into *data*; labels and ids are zero."""
-    return Arrays(data, np.zeros(label_shape(rows, label_width), np.float32), np.zeros(rows, np.uint64))
-
-
-def label_shape(rows: int, label_width: int) -> tuple[int, ...]:
-    """(rows,), or with more than one label (rows, width)."""
-    return (rows,) if label_width == 1 else (rows, label_width)
 
 
 class Wanted(NamedTuple):

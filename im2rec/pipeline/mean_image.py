@@ -24,11 +24,11 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
 from im2rec.images.choices import BILINEAR, RANDOM
 from im2rec.images.engine import Resampler
-from im2rec.iterators.pipeline import in_order
-from im2rec.iterators.shared_params import MXNET, OURS
+from im2rec.parallel import in_order
+from im2rec.pipeline.buffers import new_arrays
 from im2rec.pipeline.labels import Labels
-from im2rec.pipeline.loader import Loader, Wanted, new_arrays
-from im2rec.pipeline.params import RAISE, ImageRecordParams
+from im2rec.pipeline.loader import Loader, Wanted
+from im2rec.pipeline.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import AsideFile, read_file, reading, refuse_existing
 

@@ -1,8 +1,11 @@
-"""MXNet's own order of records, and the order in which it draws their random numbers.
+"""MXNet's own order of records, and the order in which it draws their random numbers (``rng=mxnet``).
 
 With an index a part is a run of records, permuted as a whole, and a *chunk* is what completes one batch. Without one a
 part is a run of bytes, read in chunks of 8 MiB, and only the records inside a chunk are permuted. The numbers of a
 chunk are drawn before any of its records leaves: with an index in the order of leaving, without one in file order.
+
+Every number follows from all that were drawn before it. So rows are planned in one place, in MXNet's order, from the
+image sizes in the headers; decoding is left to any number of threads.
 
 Source: MXNet 1.9.1 as observed with one decode worker; its parts are src/io/iter_image_recordio_2.cc and, in dmlc-core
 src/io, indexed_recordio_split.cc and input_split_base.cc.
@@ -20,7 +23,15 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.augment.mxnet_draws import Mersenne
+from im2rec.augment.augmenter import Plan
+from im2rec.augment.geometry import Size
+from im2rec.augment.mxnet_draws import Mersenne, MersenneDraws
+from im2rec.errors import BadRecordError, ImageError
+from im2rec.images.codec import AS_STORED, COLOR, image_info, transposed
+from im2rec.pipeline.loader import Loader, Wanted
+from im2rec.pipeline.order import batches_of
+from im2rec.pipeline.params import DISCARD, ROLL_OVER, ImageRecordParams
+from im2rec.pipeline.records import Records
 
 WORKER_SEED = 111  # of the first decode worker, and added to ``seed_aug``
 _ORDER_SEED = 111  # added to ``seed``
@@ -31,7 +42,7 @@ _HEAD_BYTES = 8
 _MIB = 1 << 20
 
 Ordinals = npt.NDArray[np.int64]
-Plan = TypeVar("Plan")
+PlanT = TypeVar("PlanT")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,18 +77,18 @@ class Chunk(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Batch(Generic[Plan]):
+class Batch(Generic[PlanT]):
     """The records of a batch, and the plan that was drawn for each.
 
     The last *pad* rows belong to the next pass. Without round_batch the last batch of a pass has fewer rows instead.
     """
 
     ordinals: list[int]
-    plans: list[Plan]
+    plans: list[PlanT]
     pad: int
 
 
-class Replay(Generic[Plan]):
+class Replay(Generic[PlanT]):
     """The epochs of one part, in MXNet's order.
 
     *offsets* say where each record starts, in bytes from the start of the first file: several files count as one stream
@@ -86,7 +97,7 @@ class Replay(Generic[Plan]):
     """
 
     def __init__(
-        self, offsets: Ordinals, total_bytes: int, reading: Reading, draw: Callable[[Chunk], Sequence[Plan]]
+        self, offsets: Ordinals, total_bytes: int, reading: Reading, draw: Callable[[Chunk], Sequence[PlanT]]
     ) -> None:
         self._passes: _Passes = (
             _IndexedPasses(offsets, reading) if reading.indexed else _StreamedPasses(offsets, total_bytes, reading)
@@ -94,10 +105,10 @@ class Replay(Generic[Plan]):
         self._batch_size = reading.batch_size
         self._round_batch = reading.round_batch
         self._draw = draw
-        self._rows: deque[tuple[int, Plan]] = deque()  # drawn, and not yet in a batch
+        self._rows: deque[tuple[int, PlanT]] = deque()  # drawn, and not yet in a batch
         self._rolled_over = False
 
-    def epoch(self) -> Iterator[Batch[Plan]]:
+    def epoch(self) -> Iterator[Batch[PlanT]]:
         """The batches of the next epoch; there may be none.
 
         With round_batch an epoch goes on behind the rows that completed the last batch of the epoch before, so that the
@@ -113,10 +124,10 @@ class Replay(Generic[Plan]):
         while not self._rolled_over and (batch := self._batch()):
             yield batch
 
-    def _batch(self) -> Batch[Plan] | None:
+    def _batch(self) -> Batch[PlanT] | None:
         """The next batch; None when the pass has no row left for it."""
         size, pad = self._batch_size, 0
-        taken: list[tuple[int, Plan]] = []
+        taken: list[tuple[int, PlanT]] = []
         while len(taken) < size:
             if not self._rows and not self._load(len(taken)):
                 if not (taken and self._round_batch):
@@ -261,3 +272,71 @@ def chunks_by_bytes(offsets: Ordinals, total_bytes: int, part: range) -> list[ra
         chunks.append(range(start, stop))
         start = stop
     return chunks
+
+
+class ReplayedRows:
+    """The rows of all batches of a run that began with epoch 0.
+
+    Going on in the middle plans everything before again; nothing of it is decoded.
+    """
+
+    def __init__(self, records: Records, loader: Loader, params: ImageRecordParams) -> None:
+        self._records = records
+        self._loader = loader
+        self._params = params
+        before = np.cumsum([0, *(file.size for file in records.files)])
+        offsets = [file.offsets + start for file, start in zip(records.files, before, strict=False)]
+        self._offsets, self._bytes = np.concatenate(offsets), int(before[-1])
+        if params.path_imgidx:
+            part = part_by_count(len(self._offsets), params.num_parts, params.part_index)
+        else:
+            part = part_by_bytes(self._offsets, self._bytes, params.num_parts, params.part_index)
+        self._count = len(part)
+
+    def batches(self, epoch: int) -> int:
+        """How many batches the epoch has."""
+        return batches_of(epoch, self._params, shortest=self._count, longest=self._count)
+
+    def rows(self, epoch: int, batch: int) -> Iterator[tuple[Wanted, int]]:
+        """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
+        params = self._params
+        reading = Reading(
+            indexed=bool(params.path_imgidx),
+            batch_size=params.batch_size,
+            round_batch=params.policy == ROLL_OVER,
+            shuffle=params.shuffle,
+            seed=params.seed,
+            num_parts=params.num_parts,
+            part_index=params.part_index,
+            shuffle_chunk_size=params.shuffle_chunk_size,
+            shuffle_chunk_seed=params.shuffle_chunk_seed,
+        )
+        draws = MersenneDraws(WORKER_SEED)
+        replay = Replay(self._offsets, self._bytes, reading, lambda chunk: self._plans(chunk, draws))
+        number = 0
+        while self._count:
+            for place, made in enumerate(replay.epoch()):
+                short = params.batch_size - len(made.ordinals)
+                if (number, place) < (epoch, batch) or (short and params.policy == DISCARD):
+                    continue
+                epochs = [number] * len(made.ordinals)
+                yield Wanted(0, made.ordinals, epochs, made.plans), made.pad + short
+            number += 1
+
+    def _plans(self, chunk: Chunk, draws: MersenneDraws) -> list[Plan | None]:
+        return [self._plan(*wanted, draws) for wanted in zip(chunk.ordinals.tolist(), chunk.rows.tolist(), strict=True)]
+
+    def _plan(self, ordinal: int, row: int, draws: MersenneDraws) -> Plan | None:
+        """What is drawn for a record; None for one that gives no picture, which its own row will tell."""
+        if self._params.seed_aug is not None:
+            draws.generator.seed(WORKER_SEED + self._params.seed_aug + row)
+        record = self._records.read(ordinal)
+        if isinstance(record, BadRecordError):
+            return None
+        try:
+            _, height, width, _ = image_info(record.content)
+            if transposed(record.content, COLOR if self._params.shape[0] < 4 else AS_STORED):
+                height, width = width, height
+            return self._loader.plan(Size(width, height), draws)
+        except ImageError:
+            return None

@@ -15,10 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.augment.draws import absorb, hash64
-from im2rec.iterators.blocks import BlockOrder
-from im2rec.iterators.shared_params import DISCARD, KEEP, ROLL_OVER, OrderParams
-from im2rec.pipeline.permutation import Permutation, Positions
+from im2rec.hashing import absorb, hash64
+from im2rec.pipeline.params import DISCARD, KEEP, ROLL_OVER, OrderParams
+from im2rec.pipeline.permutation import BlockOrder, Permutation, Positions
 
 T = TypeVar("T")
 Places = npt.NDArray[Any]

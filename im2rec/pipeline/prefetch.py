@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-from im2rec.iterators.pipeline import in_order, piece_size, pieces_wanted
-from im2rec.iterators.replayed_rows import ReplayedRows
-from im2rec.iterators.shared_params import MXNET
+from im2rec.parallel import in_order, piece_size, pieces_wanted
 from im2rec.pipeline.backends import Crew, Job, Place, Processes, Threads
-from im2rec.pipeline.buffers import BatchLayout
-from im2rec.pipeline.loader import Arrays, Flaw, Loader, Wanted
+from im2rec.pipeline.buffers import Arrays, BatchLayout
+from im2rec.pipeline.loader import Flaw, Loader, Wanted
+from im2rec.pipeline.mxnet_order import ReplayedRows
 from im2rec.pipeline.order import Order, Split
-from im2rec.pipeline.params import AUTO, PROCESSES, THREADS, ImageRecordParams
+from im2rec.pipeline.params import AUTO, MXNET, PROCESSES, THREADS, ImageRecordParams
 from im2rec.pipeline.records import Records
 
 _MIB = 1 << 20

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from im2rec.errors import InputError, ParameterError
-from im2rec.iterators.shared_params import MOST_PARTS, MOST_ROWS, MXNET, OURS, ROLL_OVER
 from im2rec.pipeline.order import Split
+from im2rec.pipeline.params import MOST_PARTS, MOST_ROWS, MXNET, OURS, ROLL_OVER
 
 VERSION = 1
 _MOST_EPOCHS = 1 << 31

@@ -14,8 +14,9 @@ from im2rec.augment.draws import Draws, Float
 from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.shared_params import MXNET
-from im2rec.pipeline.loader import Wanted, bad_picture, new_arrays
+from im2rec.pipeline.buffers import new_arrays
+from im2rec.pipeline.loader import Wanted, bad_picture
+from im2rec.pipeline.params import MXNET
 from im2rec.storage.files import AsideFile, writing
 
 

@@ -1,24 +1,25 @@
-"""Local paths: opened for positional reads, or written aside and renamed when complete.
+"""Local paths: opened for positional reads, parsed whole, or written aside and renamed when complete.
 
-This is the one place where the operating system's errors become ours.
+This is the one place where the operating system's errors become ours. The ``.classes.txt`` that ``make-list`` writes
+beside its lists, the folder of every label, one a line, is read here too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
-from im2rec.errors import Im2RecError, InputError, OutputError
+from im2rec.errors import IdxFormatError, Im2RecError, InputError, OutputError
 
 PathLike = str | os.PathLike[str]
-_PART_SUFFIX = re.compile(r"\.part\d{3,}")
+T = TypeVar("T")
 _ASIDE_LETTERS = 50
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -55,29 +56,6 @@ def writing(path: PathLike) -> Iterator[None]:
 def _unwritable(path: PathLike, error: OSError) -> OutputError:
     hint = "nothing stands under this name" if not os.path.lexists(path) else "the file that was there is untouched"
     return OutputError(f"{os.fspath(path)}: cannot be written: {reason(error)}", hint=hint)
-
-
-def index_to_write(path: PathLike) -> Path:
-    """The name of the index written beside *path*: ``out.rec`` gets ``out.idx``, as does ``out.bin``.
-
-    A part (``out.rec.part000``) and a name without suffix get ``.idx`` appended.
-    """
-    path = Path(path)
-    if not path.suffix or _PART_SUFFIX.fullmatch(path.suffix) or path.suffix == ".idx":
-        return path.with_name(path.name + ".idx")
-    return path.with_suffix(".idx")
-
-
-def find_index(path: PathLike) -> Path | None:
-    """The index that stands beside *path*, or None.
-
-    ``X.idx`` for ``X.rec``; for any other name ``<path>.idx`` before the one :func:`index_to_write` names.
-    """
-    path = Path(path)
-    candidates = [path.with_name(path.name + ".idx"), index_to_write(path)]
-    if path.suffix == ".rec":
-        candidates.reverse()
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def read_file(path: PathLike) -> bytes:
@@ -246,3 +224,27 @@ def with_path(error: Im2RecError, path: PathLike) -> Im2RecError:
     """*error*, its ``path`` filled in: for who opened the file that a lower layer found wrong."""
     error.path = path  # type: ignore[attr-defined]
     return error
+
+
+def read_parsed(path: PathLike, parse: Callable[[bytes], T]) -> T:
+    """What *parse* makes of the content of the file *path*. Raises InputError, IdxFormatError."""
+    with contextlib.closing(InputFile(path)) as file:
+        content = file.read_at(0, file.size)
+    try:
+        return parse(content)
+    except IdxFormatError as error:
+        raise with_path(error, Path(path)) from None
+
+
+def read_classes(path: PathLike) -> list[str]:
+    """The folders of a ``.classes.txt``, in order of their labels. Raises InputError, also for a doubled line."""
+    with reading(path):
+        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
+    classes = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+    seen: set[str] = set()
+    for line, name in enumerate(classes, 1):
+        if not name or name in seen:
+            what = f"{name!r} stands on two lines" if name else "is empty"
+            raise InputError(f"{os.fspath(path)}, line {line}: {what}", hint="one folder a line, line 1 is label 0")
+        seen.add(name)
+    return classes

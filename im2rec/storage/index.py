@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
+from im2rec.errors import CorruptRecordError, IndexFormatError
 from im2rec.format.indexfile import Keys, Offsets, read_index
-from im2rec.format.recordio import FIRST, HEAD_BYTES, MAGIC, Source, find_record, parse_head, read_parts
-from im2rec.storage.files import InputFile, PathLike, reading, with_path
+from im2rec.format.recordio import FIRST, HEAD_BYTES, Source, parse_head, read_parts
+from im2rec.storage.files import PathLike, reading, with_path
+
+_PART_SUFFIX = re.compile(r"\.part\d{3,}")
 
 INSPECT = "run 'im2rec inspect' on it"
 _PROBES = 64  # offsets of an index that are held against the file on opening
-_FRONT_BYTES = 1 << 16
 _TESTED = 1 << 15  # offsets that are looked at together
-
-
-def check_kind(file: InputFile) -> None:
-    """Raise InputError for a file without a byte, or one that holds no record anywhere."""
-    if file.size == 0:
-        raise InputError(f"{file.path}: is empty: it holds no records", hint="make or fetch it again")
-    if MAGIC not in file.read_at(0, _FRONT_BYTES) and find_record(file, 0) is None:
-        start = file.read_at(0, 4).hex(" ")
-        raise InputError(f"{file.path}: is not a RecordIO file: it starts with {start}", hint="name a .rec")
 
 
 def load_index(path: PathLike) -> tuple[Keys, Offsets]:
@@ -96,3 +89,26 @@ def is_record_start(source: Source, offset: int) -> bool:
     except CorruptRecordError as error:
         # A head that is right but reaches behind the end of a cut file is a start nevertheless.
         return error.offset == offset + HEAD_BYTES
+
+
+def index_to_write(path: PathLike) -> Path:
+    """The name of the index written beside *path*: ``out.rec`` gets ``out.idx``, as does ``out.bin``.
+
+    A part (``out.rec.part000``) and a name without suffix get ``.idx`` appended.
+    """
+    path = Path(path)
+    if not path.suffix or _PART_SUFFIX.fullmatch(path.suffix) or path.suffix == ".idx":
+        return path.with_name(path.name + ".idx")
+    return path.with_suffix(".idx")
+
+
+def find_index(path: PathLike) -> Path | None:
+    """The index that stands beside *path*, or None.
+
+    ``X.idx`` for ``X.rec``; for any other name ``<path>.idx`` before the one :func:`index_to_write` names.
+    """
+    path = Path(path)
+    candidates = [path.with_name(path.name + ".idx"), index_to_write(path)]
+    if path.suffix == ".rec":
+        candidates.reverse()
+    return next((candidate for candidate in candidates if candidate.is_file()), None)

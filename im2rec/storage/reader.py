@@ -27,9 +27,9 @@ from im2rec.format.recordio import (
     read_parts,
     read_start,
 )
-from im2rec.storage.files import InputFile, PathLike, find_index, with_path
-from im2rec.storage.index import INSPECT, check_index, check_kind, first_of, is_record_start, load_index
-from im2rec.storage.scan import scan
+from im2rec.storage.files import InputFile, PathLike, with_path
+from im2rec.storage.index import INSPECT, check_index, find_index, first_of, is_record_start, load_index
+from im2rec.storage.scan import check_kind, scan
 
 _COPIED_BYTES = 64 << 10  # of a longer record the picture is read without the bytes around it
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part

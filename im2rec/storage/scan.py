@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import CorruptRecordError
+from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.recordio import (
     FLAG_SHIFT,
     HEAD_BYTES,
+    MAGIC,
     MAGIC_WORD,
     Source,
     find_record,
@@ -24,6 +25,9 @@ from im2rec.format.recordio import (
     read_parts,
     read_start,
 )
+from im2rec.storage.files import InputFile
+
+_FRONT_BYTES = 1 << 16
 
 FRONT_BYTES = 64  # of a record on disk: part head 8, image header 24, and the first bytes of labels or content
 _WINDOW_BYTES = 1 << 18
@@ -185,3 +189,12 @@ class _Rows:
             joined = b"".join(front.ljust(FRONT_BYTES, b"\0") for front in self.fronts)
         fronts = np.frombuffer(joined, np.uint8).reshape(-1, FRONT_BYTES)
         return Block(self.offsets, self.sizes, fronts, self.split)
+
+
+def check_kind(file: InputFile) -> None:
+    """Raise InputError for a file without a byte, or one that holds no record anywhere."""
+    if file.size == 0:
+        raise InputError(f"{file.path}: is empty: it holds no records", hint="make or fetch it again")
+    if MAGIC not in file.read_at(0, _FRONT_BYTES) and find_record(file, 0) is None:
+        start = file.read_at(0, 4).hex(" ")
+        raise InputError(f"{file.path}: is not a RecordIO file: it starts with {start}", hint="name a .rec")

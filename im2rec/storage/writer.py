@@ -10,7 +10,8 @@ from types import TracebackType
 from im2rec.errors import OutputError, ParameterError
 from im2rec.format.indexfile import MAX_KEY, index_line
 from im2rec.format.recordio import encode_record
-from im2rec.storage.files import AsideFile, PathLike, index_to_write, refuse_existing, writing
+from im2rec.storage.files import AsideFile, PathLike, refuse_existing, writing
+from im2rec.storage.index import index_to_write
 
 
 class RecordWriter:

@@ -17,11 +17,10 @@ from extract_helpers import a_rec, kill_everywhere, many, picture, plain, tree
 from helpers import bounds, joined, message_of
 
 from im2rec.errors import CorruptRecordError, OutputError
-from im2rec.extraction import writers as samples
+from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
-from im2rec.extraction.writers import Writer
-from im2rec.inspection.destination import MARKER
-from im2rec.inspection.folders import FolderWriter
+from im2rec.extraction.resumable_folder import MARKER
+from im2rec.extraction.writers import FolderWriter, Writer
 
 resource = pytest.importorskip("resource", reason="limits and kills as POSIX has them")
 
@@ -44,14 +43,14 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samples, "BATCH_RECORDS", 10)
+    monkeypatch.setattr(writers, "BATCH_RECORDS", 10)
 
 
 def stopped(rec: Path, out: Path, after: int, **options: Any) -> Path:
     """``DIR.partial`` of an extraction that ended behind *after* records."""
     seen = iter(range(after))
 
-    def add(writer: Writer, sample: samples.Sample) -> None:
+    def add(writer: Writer, sample: writers.Sample) -> None:
         if next(seen, None) is None:
             raise StopHereError
         real(writer, sample)
@@ -99,7 +98,7 @@ def limited(file_bytes: int, handler: str, rec: Path, out: Path) -> subprocess.C
     code = (
         "import signal, sys\n"
         f"signal.signal(signal.SIGXFSZ, signal.{handler})\n"
-        "from im2rec.extraction import writers as samples\nsamples.BATCH_RECORDS = 10\n"
+        "from im2rec.extraction import writers\nwriters.BATCH_RECORDS = 10\n"
         "from im2rec.cli import main\nmain(sys.argv[1:])"
     )
     words = [sys.executable, "-c", code, "extract", str(rec), str(out)]
@@ -135,7 +134,7 @@ def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out:
 
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path) -> None:
     code = (
-        "import os, signal, sys\nfrom im2rec.extraction import writers as samples\nsamples.BATCH_RECORDS = 10\n"
+        "import os, signal, sys\nfrom im2rec.extraction import writers\nwriters.BATCH_RECORDS = 10\n"
         "from im2rec.extraction.resumable_folder import Partial\nreal = Partial.save\n"
         "def save(place, **words):\n"
         "    real(place, **words)\n"

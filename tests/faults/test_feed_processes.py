@@ -19,8 +19,7 @@ from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline import backends as crew
-from im2rec.pipeline import prefetch as feed
+from im2rec.pipeline import backends, prefetch
 from im2rec.pipeline.backends import Processes
 
 RANDOM = {"shuffle": True, "rand_crop": True, "rand_mirror": True, "random_h": 20, "data_shape": (3, 6, 6)}
@@ -173,7 +172,7 @@ def test_errors_of_records_that_are_kept_hold_no_batch(tmp_path: Path) -> None:
 
 
 def test_who_holds_all_batches_of_reused_memory_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_LOOKS", 3)
+    monkeypatch.setattr(backends, "_LOOKS", 3)
     with by_processes(a_rec(tmp_path, 200), prefetch_buffer=4, reuse_buffers=True) as it:
         held = [it.next() for _ in range(30)]
         it.reset()
@@ -197,7 +196,7 @@ def test_processes_end_with_the_iterator(tmp_path: Path) -> None:
 def test_nothing_is_left_when_the_one_that_iterates_is_killed(tmp_path: Path) -> None:
     shared = Path("/dev/shm")
     before = set(shared.iterdir()) if shared.is_dir() else set()
-    root = str(Path(feed.__file__).parents[2])
+    root = str(Path(prefetch.__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, "-c", ORPHAN, str(a_rec(tmp_path))],
         stdin=subprocess.PIPE,
@@ -220,7 +219,7 @@ def test_many_records_go_to_processes_by_themselves(tmp_path: Path, monkeypatch:
         return [an_iterator(rec, preprocess_threads=threads)._feed.backend for threads in (1, 2)]
 
     assert ["threads", "threads"] == backends()
-    monkeypatch.setattr(feed, "_MANY_RECORDS", 10)
+    monkeypatch.setattr(prefetch, "_MANY_RECORDS", 10)
     assert ["threads", "processes"] == backends()
 
 

@@ -39,8 +39,8 @@ from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError, InputError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline.buffers import MemoryPool
-from im2rec.pipeline.loader import Arrays, Loader
+from im2rec.pipeline.buffers import Arrays, MemoryPool
+from im2rec.pipeline.loader import Loader
 
 TEXT = b"no picture at all"
 NO_PICTURE = "holds no picture that can be read"
@@ -377,7 +377,7 @@ class Interrupting:
 @pytest.mark.parametrize(
     "where",
     [
-        "im2rec.iterators.pipeline._finished",
+        "im2rec.parallel._finished",
         "im2rec.pipeline.buffers.MemoryPool.arrays",
         "im2rec.iterators.image_record.close_up",
     ],

@@ -15,11 +15,9 @@ from helpers import message_of, peak_bytes
 from text_helpers import each_byte_flipped, index, some_bytes
 
 from im2rec.errors import InputError, TextFormatError
-from im2rec.format.libsvmrows import LibSVMRows
-from im2rec.iterators.csv import CSVIter
-from im2rec.iterators.libsvm import LibSVMIter
-from im2rec.text import rows as textrows
-from im2rec.text.formats import CSVRows
+from im2rec.iterators.text import CSVIter, LibSVMIter
+from im2rec.text import rows as text_rows
+from im2rec.text.formats import CSVRows, LibSVMRows
 from im2rec.text.rows import TextRows
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -215,7 +213,7 @@ def agree(path: Path, content: bytes, rows: list[tuple[int, Row]], reader: Calla
 @pytest.mark.parametrize("seed", range(12))
 def test_random_bytes_are_read_as_by_a_plain_reader(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(seed)
-    monkeypatch.setattr(textrows, "BLOCK_BYTES", rng.choice([8, 50, 1000]))
+    monkeypatch.setattr(text_rows, "BLOCK_BYTES", rng.choice([8, 50, 1000]))
     path = tmp_path / "rows"
     for _ in range(12):
         content = some_bytes(rng, rng.randrange(1, 120))
@@ -294,7 +292,7 @@ def test_gzip_folders_and_missing_files_are_named(tmp_path: Path, made: Callable
 def test_a_file_cut_while_it_is_open_is_an_error_of_each_batch(
     tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(textrows, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(text_rows, "BLOCK_BYTES", 64)
     path = tmp_path / "rows.csv"
     path.write_bytes(b"1,2,3\n" * 200)
     with csv(path, batch_size=50, last_batch="keep") as it:

@@ -10,8 +10,7 @@ import pytest
 from iterator_golden_helpers import copied_data, recorded_arrays, recorded_cases
 from text_helpers import dense
 
-from im2rec.iterators.csv import CSVIter
-from im2rec.iterators.libsvm import LibSVMIter
+from im2rec.iterators.text import CSVIter, LibSVMIter
 
 CASES = {name: case for name, case in recorded_cases().items() if case["group"] in ("csv", "libsvm")}
 ITERATORS: dict[str, Any] = {"CSVIter": CSVIter, "LibSVMIter": LibSVMIter}

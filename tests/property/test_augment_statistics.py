@@ -19,10 +19,11 @@ from picture_helpers import encoded
 
 from im2rec.augment.augmenter import Augmenter, Plan
 from im2rec.augment.color import Brightness, Contrast, PCANoise, Saturation, ShiftHLS
-from im2rec.augment.draws import counter_draws, hash64
+from im2rec.augment.draws import counter_draws
 from im2rec.augment.geometry import Crop, Resize, Size, Warp
 from im2rec.augment.params import AugmentationParams
 from im2rec.format.irheader import IRHeader, encode_image_record
+from im2rec.hashing import hash64
 from im2rec.images.engine import load_resampler
 from im2rec.iterators.image_record import ImageRecordIter
 

@@ -23,9 +23,8 @@ from text_helpers import (
     svm_line,
 )
 
-from im2rec.iterators.csv import CSVIter
-from im2rec.iterators.libsvm import LibSVMIter
-from im2rec.text import rows as textrows
+from im2rec.iterators.text import CSVIter, LibSVMIter
+from im2rec.text import rows as text_rows
 
 CASES = 40
 
@@ -54,7 +53,7 @@ def drawn(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drawn]:
     """Random cases."""
     for seed in range(CASES):
         rng = random.Random(f"{name} {seed}")
-        monkeypatch.setattr(textrows, "BLOCK_BYTES", rng.choice([40, 200, 1 << 18]))
+        monkeypatch.setattr(text_rows, "BLOCK_BYTES", rng.choice([40, 200, 1 << 18]))
         count, parts = rng.randrange(1, 60), rng.choice([1, 1, 1, 2, 3, 5])
         count = max(count, parts)  # with roll_over, an empty part has nothing to repeat
         yield Drawn(rng, count, rng.randrange(1, 12), rng.choice(POLICIES), (rng.randrange(parts), parts))
@@ -162,7 +161,7 @@ def test_parts_are_the_whole_in_order(tmp_path: Path, policy: str) -> None:
 def test_a_run_that_goes_on_with_other_parts_gives_each_row_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(textrows, "BLOCK_BYTES", 30)
+    monkeypatch.setattr(text_rows, "BLOCK_BYTES", 30)
     for seed in range(25):
         rng = random.Random(seed)
         count, size = rng.randrange(1, 50), rng.randrange(1, 6)

@@ -2,8 +2,7 @@ import pytest
 from helpers import message_of
 
 from im2rec.errors import ParameterError
-from im2rec.packing.bad_limit import BadCount, BadLimit, TooManyBadError
-from im2rec.packing.chunk import MISSING, Bad
+from im2rec.packing.report import MISSING, Bad, BadCount, BadLimit, TooManyBadError
 
 
 def bad(line: int, reason: str = "cut short") -> Bad:

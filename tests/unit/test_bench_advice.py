@@ -23,7 +23,7 @@ from im2rec.bench.advice import (
     feed_advice,
     pack_advice,
 )
-from im2rec.bench.residence import DISK, MEMORY, UNKNOWN
+from im2rec.bench.read_speed import DISK, MEMORY, UNKNOWN
 
 
 def feed(**given: Any) -> FeedFigures:

@@ -15,12 +15,12 @@ from picture_helpers import encoded, texture
 
 from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.normalize import Normalizer
-from im2rec.bench import iterator as feed_module
+from im2rec.bench import iterator as bench_iterator
 from im2rec.bench.advice import AUGMENTING, DECODING, HANDING_OVER, NORMALISING, READING, TOO_FEW, Advice, FeedFigures
 from im2rec.bench.iterator import bench_feed, take_batch
-from im2rec.bench.options import READ, BenchOptions, doubled
 from im2rec.bench.report import FeedReport
 from im2rec.bench.samples import Sample
+from im2rec.bench.timing import READ, BenchOptions, doubled
 from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.pipeline.loader import Loader
@@ -36,7 +36,7 @@ def benched(path: Path, *threads: int, seconds: float = SHORT, **given: Any) -> 
 
 
 def cpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr(feed_module, "available_cpus", lambda: count)
+    monkeypatch.setattr(bench_iterator, "available_cpus", lambda: count)
 
 
 def noise(number: int) -> bytes:
@@ -94,7 +94,7 @@ def test_where_threads_wait_for_one_another_processes_are_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    real = feed_module._Feed.opened
+    real = bench_iterator._Feed.opened
 
     def noted(self: Any, threads: int) -> ImageRecordIter:
         asked.append(self.values.get("backend", "auto"))
@@ -103,8 +103,8 @@ def test_where_threads_wait_for_one_another_processes_are_timed(
     def waiting(figures: FeedFigures) -> Advice:
         return Advice(HANDING_OVER, f"{figures.by_processes is not None}")
 
-    monkeypatch.setattr(feed_module._Feed, "opened", noted)
-    monkeypatch.setattr(feed_module, "feed_advice", waiting)
+    monkeypatch.setattr(bench_iterator._Feed, "opened", noted)
+    monkeypatch.setattr(bench_iterator, "feed_advice", waiting)
     path = pictures_rec(tmp_path / "a.rec", 7)
 
     assert "True" == benched(path, 2).advice.sentence

@@ -11,10 +11,10 @@ import pytest
 from picture_helpers import a_list_of_pictures, names_in
 
 from im2rec.bench.advice import DECODING, ENCODING, RESIZING, WRITING
-from im2rec.bench.options import READ, BenchOptions
 from im2rec.bench.pack import bench_pack, rates_of_steps
-from im2rec.bench.pack_sample import thinned
 from im2rec.bench.report import PackReport
+from im2rec.bench.samples import thinned
+from im2rec.bench.timing import READ, BenchOptions
 from im2rec.errors import InputError
 from im2rec.format.listfile import ListEntry
 from im2rec.packing.params import PackParams

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from im2rec.bench.plot import _COLORS, Lines, _apart, _round_up, draw_plot
+from im2rec.bench.report import _COLORS, Lines, _apart, _round_up, draw_plot
 from im2rec.bench.timing import Rate
 
 

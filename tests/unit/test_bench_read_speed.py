@@ -9,10 +9,19 @@ import pytest
 from iterator_helpers import pictures_rec, some_records
 from picture_helpers import POSIX
 
-from im2rec.bench import read_speed as reading
-from im2rec.bench import residence
-from im2rec.bench.read_speed import Reads, read_stage, read_twice, source_of
-from im2rec.bench.residence import DISK, MEMORY, UNKNOWN, Residence, Span, memory_size
+from im2rec.bench import read_speed
+from im2rec.bench.read_speed import (
+    DISK,
+    MEMORY,
+    UNKNOWN,
+    Reads,
+    Residence,
+    Span,
+    memory_size,
+    read_stage,
+    read_twice,
+    source_of,
+)
 from im2rec.bench.timing import Rate
 
 FAST, SLOW = Rate.of([10_000.0]), Rate.of([100.0])
@@ -20,7 +29,7 @@ FAST, SLOW = Rate.of([10_000.0]), Rate.of([100.0])
 
 @pytest.fixture
 def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "memory_size", lambda: 1_000_000)
+    monkeypatch.setattr(read_speed, "memory_size", lambda: 1_000_000)
 
 
 class Unhurried:
@@ -37,7 +46,7 @@ class Unhurried:
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, there is time to read everything for the first time."""
-    monkeypatch.setattr(reading, "time", Unhurried())
+    monkeypatch.setattr(read_speed, "time", Unhurried())
 
 
 @pytest.mark.usefixtures("plenty")
@@ -95,8 +104,8 @@ def test_a_first_time_that_is_much_slower_was_from_the_disk_where_nobody_says(
     monkeypatch.setattr(Residence, "forget", lambda *_: False)
     monkeypatch.setattr(Residence, "share", lambda *_: None)
     for first, known in ((3.0, True), (5.0, False)):
-        monkeypatch.setattr(reading, "_first", lambda *_, rate=first: (Rate.of([rate]), 1, 1))
-        monkeypatch.setattr(reading, "repeated", lambda *_: [10.0])
+        monkeypatch.setattr(read_speed, "_first", lambda *_, rate=first: (Rate.of([rate]), 1, 1))
+        monkeypatch.setattr(read_speed, "repeated", lambda *_: [10.0])
         with Residence() as held:
             found = read_twice(len, [[1]], [Span(tmp_path, 0, 1)], held, seconds=1.0)
         assert known == (found.first is not None)
@@ -141,7 +150,7 @@ def test_a_system_that_does_not_say_is_not_guessed_for(tmp_path: Path, monkeypat
 def test_a_container_has_the_memory_it_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text("123456\n")
-    monkeypatch.setattr(residence, "_CGROUP_LIMITS", (str(limit), str(tmp_path / "none")))
+    monkeypatch.setattr(read_speed, "_CGROUP_LIMITS", (str(limit), str(tmp_path / "none")))
     assert memory_size() in (123_456, None)
 
     limit.write_text("max\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from picture_helpers import encoded, texture
 
-from im2rec.bench.pictures import jpeg_share, typical
+from im2rec.bench.samples import jpeg_share, typical
 
 JPEG, PNG = encoded(texture()), encoded(texture(), "PNG")
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from im2rec.bench import timing as clock
+from im2rec.bench import timing
 from im2rec.bench.timing import Rate, in_rounds, passes, repeated, turn_of
 
 
@@ -24,7 +24,7 @@ class Clock:
 @pytest.fixture
 def hands(monkeypatch: pytest.MonkeyPatch) -> Clock:
     hands = Clock()
-    monkeypatch.setattr(clock, "time", hands)
+    monkeypatch.setattr(timing, "time", hands)
     return hands
 
 
@@ -55,7 +55,7 @@ def test_measurements_take_turns_in_rounds(hands: Clock) -> None:
     order: list[tuple[str, float]] = []
     told: list[float] = []
 
-    def turn(name: str, rate: float) -> clock.Turn:
+    def turn(name: str, rate: float) -> timing.Turn:
         def taken(seconds: float) -> list[float]:
             order.append((name, seconds))
             hands.now += seconds

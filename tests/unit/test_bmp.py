@@ -18,8 +18,7 @@ from PIL import Image
 from im2rec.errors import ImageError
 from im2rec.images.bmp import bmp_view
 from im2rec.images.codec import AS_STORED, GREY, decode
-from im2rec.images.engine import load_resampler
-from im2rec.images.planes import write_planes
+from im2rec.images.engine import load_resampler, write_planes
 
 SIZES = [(1, 1), (2, 3), (3, 2), (5, 1), (7, 4), (24, 36), (33, 31)]
 MOST = 1 << 20

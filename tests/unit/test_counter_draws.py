@@ -8,7 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from im2rec.augment.draws import VALUES, Float, absorb, counter_draws, hash64
+from im2rec.augment.draws import VALUES, Float, counter_draws
+from im2rec.hashing import absorb, hash64
 
 PCA = ("pca_r", "pca_g", "pca_b")
 DRAWS = counter_draws([hash64(100, 2)], [7])[0]  # seed 100, epoch 2, record 7

@@ -15,9 +15,9 @@ from helpers import message_of
 from text_helpers import POLICIES, counted, csv_file, data, epochs, index, labels
 
 from im2rec.errors import Im2RecError, InputError, ParameterError, TextFormatError
-from im2rec.iterators.csv import CSVIter
+from im2rec.iterators.text import CSVIter
 from im2rec.iterators.text_params import CSVParams
-from im2rec.text import rows as textrows
+from im2rec.text import rows as text_rows
 
 
 @pytest.fixture
@@ -269,14 +269,14 @@ def test_closed_pickled_or_forgotten_it_is_as_all_iterators(seven: Path) -> None
 
 def test_nothing_stays_open_when_it_cannot_be_made(seven: Path) -> None:
     closed: list[Path] = []
-    real = textrows.InputFile.close
+    real = text_rows.InputFile.close
 
     def close(self: Any) -> None:
         closed.append(self.path)
         real(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(textrows.InputFile, "close", close)
+        patch.setattr(text_rows.InputFile, "close", close)
         other = csv_file(seven.with_name("other.csv"), [[1]])
         with pytest.raises(InputError):
             iterator(seven, label_csv=other)
@@ -294,7 +294,7 @@ def test_a_changed_batch_does_not_change_the_next(seven: Path) -> None:
 
 
 def test_an_epoch_in_order_reads_each_block_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textrows, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(text_rows, "BLOCK_BYTES", 256)
     path = csv_file(tmp_path / "rows.csv", counted(500))
     with iterator(path, batch_size=7, last_batch="keep") as it:
         rows = it._rows

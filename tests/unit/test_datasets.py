@@ -40,14 +40,13 @@ from dataset_helpers import (
 from helpers import message_of, peak_bytes
 from picture_helpers import names_in, pixels_of, records_of
 
-from im2rec.datasets import archives as members
-from im2rec.datasets.cache import cache_folder
+from im2rec.datasets import archives
+from im2rec.datasets.archives import load_pickle
 from im2rec.datasets.cifar import read_cifar
+from im2rec.datasets.download import cache_folder
 from im2rec.datasets.importing import import_set
 from im2rec.datasets.mnist import IdxPair, find_mnist, read_mnist
-from im2rec.datasets.model import Dataset
-from im2rec.datasets.params import Cifar100Params, ImportParams
-from im2rec.datasets.pickled import load_pickle
+from im2rec.datasets.sets import Cifar100Params, Dataset, ImportParams
 from im2rec.errors import IdxFormatError, InputError, OutputError, ParameterError
 from im2rec.format.listfile import read_list
 from im2rec.storage.files import AsideFile
@@ -296,7 +295,7 @@ DAMAGED = "is no whole pickle of plain data and uint8 arrays (make or fetch the 
         ("m" * 1000, "n" * 1000, f"{'m' * 80}.{'n' * 80}"),
         ("numpy", "core.multiarray", "numpy.core.multiarray"),
         ("numpy.core", "multiarray", "numpy.core.multiarray"),
-        ("im2rec.datasets.pickled", "_Array", "im2rec.datasets.pickled._Array"),
+        ("im2rec.datasets.archives", "_Array", "im2rec.datasets.archives._Array"),
         ("", "\ud800", r".\ud800"),
     ],
 )
@@ -591,9 +590,9 @@ def test_a_tar_bomb_takes_no_memory(tmp_path: Path, case: str, *, compressed: bo
 def test_sizes_in_all_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(tarred(BINARY10))
-    monkeypatch.setattr(members, "MAX_TAR_BYTES", 30_000)
+    monkeypatch.setattr(archives, "MAX_TAR_BYTES", 30_000)
     assert "holds more than any archive of this set (is it the right file?)" in message_of(read_cifar, "cifar10", path)
-    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 9_000)
+    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 9_000)
     assert "some-set/data_batch_1.bin: claims 9,219 bytes, which no file of this set has" in message_of(
         read_cifar, "cifar10", path
     )

@@ -13,16 +13,16 @@ import pytest
 from picture_helpers import POSIX, deep_texture, encoded, pixels_of, sampling_of, texture, write_pictures
 from PIL import Image
 
-from im2rec.augment.draws import hash64
 from im2rec.errors import ImageError, ListFormatError
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import decode_record
+from im2rec.hashing import hash64
 from im2rec.images.engine import AREA, BICUBIC, BILINEAR, load_engine
-from im2rec.packing import encode as records
-from im2rec.packing.chunk import Bad, Chunk, as_error
+from im2rec.packing import encode
 from im2rec.packing.encode import pack_chunk, store_image
 from im2rec.packing.params import PackParams
+from im2rec.packing.report import Bad, Chunk, as_error
 
 PNG = {"encoding": ".png", "engine": "pillow"}
 
@@ -348,6 +348,6 @@ def test_what_is_no_error_of_ours_is_not_swallowed(root: str, monkeypatch: pytes
     def broken(*_: object) -> None:
         raise ZeroDivisionError("our own mistake")
 
-    monkeypatch.setattr(records, "store_image", broken)
+    monkeypatch.setattr(encode, "store_image", broken)
     with pytest.raises(ZeroDivisionError, match=r"^our own mistake$"):
         packed(root, *LABELS)

@@ -29,13 +29,13 @@ from extract_helpers import (
 from helpers import GOLDEN, golden_json, message_of, peak_bytes
 
 from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.selection import ScannedFile, choose, label_text
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, read_records
 from im2rec.images import codec
-from im2rec.inspection import folders
 
 SUFFIXES = [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff", ".ppm", ".jp2"]
 ONE_GROUP = [plain(n, n % 2) for n in range(4)]
@@ -359,10 +359,10 @@ def test_a_class_that_leads_out_or_cannot_be_listed_is_refused(out: Path, name: 
     "name", ["a<b", "ab:c", "NUL", "com1.jpg", "cats.", "cats /x", "a\\b", 'say "x"', "a*", "\x07"]
 )
 def test_what_windows_takes_in_no_name_is_refused_there_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "" == folders._unfit(name, set())
-    monkeypatch.setattr(folders.os, "name", "nt")
-    assert "holds what Windows takes in no name" == folders._unfit(name, set())
-    assert ["", ""] == [folders._unfit(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
+    assert "" == writers._unfit(name, set())
+    monkeypatch.setattr(writers.os, "name", "nt")
+    assert "holds what Windows takes in no name" == writers._unfit(name, set())
+    assert ["", ""] == [writers._unfit(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
 
 
 @pytest.mark.parametrize(("label", "text"), [(2, "2"), (-1, "-1"), (0.5, "0.5"), (math.nan, "nan"), (math.inf, "inf")])

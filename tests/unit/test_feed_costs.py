@@ -16,7 +16,7 @@ from picture_helpers import encoded, texture
 from im2rec.augment import draws
 from im2rec.format import recordio
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.iterators.pipeline import pieces_wanted
+from im2rec.parallel import pieces_wanted
 from im2rec.pipeline.backends import Threads
 from im2rec.pipeline.loader import Wanted
 from im2rec.pipeline.order import Order

@@ -10,16 +10,8 @@ import pytest
 from helpers import message_of
 
 from im2rec.errors import InputError, OutputError
-from im2rec.storage.files import (
-    AsideFile,
-    InputFile,
-    check_folder,
-    find_index,
-    index_to_write,
-    reading,
-    refuse_existing,
-    writing,
-)
+from im2rec.storage.files import AsideFile, InputFile, check_folder, reading, refuse_existing, writing
+from im2rec.storage.index import find_index, index_to_write
 
 INDEX_NAMES = {
     "out.rec": "out.idx",

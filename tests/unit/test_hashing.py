@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import doctest
 
-from im2rec.augment import draws
-from im2rec.augment.draws import hash64, mix64
+from im2rec import hashing
+from im2rec.hashing import hash64, mix64
 
 VECTORS = {
     (): 0,
@@ -20,7 +20,7 @@ def test_the_published_vectors_hold() -> None:
 
 
 def test_the_example_in_the_docstring_is_true() -> None:
-    assert doctest.TestResults(failed=0, attempted=1) == doctest.testmod(draws)
+    assert doctest.TestResults(failed=0, attempted=1) == doctest.testmod(hashing)
 
 
 def test_order_and_number_of_counters_count() -> None:

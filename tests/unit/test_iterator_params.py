@@ -15,10 +15,9 @@ from picture_helpers import encoded, texture
 
 from im2rec import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
 from im2rec.format.ndarrayfile import decode_single
-from im2rec.iterators.notices import notices
-from im2rec.iterators.shared_params import DISCARD, KEEP, PAD, ROLL_OVER
+from im2rec.iterators.image_record import notices
 from im2rec.params import from_mapping, rows
-from im2rec.pipeline.params import GROUPS, ImageRecordParams
+from im2rec.pipeline.params import DISCARD, GROUPS, KEEP, PAD, ROLL_OVER, ImageRecordParams
 
 # Every parameter of MXNet 1.9.1, the three that its help does not list among them, with a value as text.
 OF_MXNET = {

@@ -5,7 +5,7 @@ from picture_helpers import encoded, texture
 from PIL import Image
 
 from im2rec.images import jpeg
-from im2rec.images.exif import parse_orientation, turned
+from im2rec.images.jpeg import parse_orientation, turned
 
 
 @pytest.mark.parametrize("quality", [1, 2, 10, 25, 49, 50, 51, 75, 90, 95, 99, 100])

@@ -13,10 +13,10 @@ from helpers import message_of
 from text_helpers import POLICIES, data, epochs, index, labels, svm_file, svm_line
 
 from im2rec.errors import ParameterError
-from im2rec.format.libsvmrows import LibSVMRows
-from im2rec.iterators.csr import CSRArray
-from im2rec.iterators.libsvm import LibSVMIter
+from im2rec.iterators.batch import CSRArray
+from im2rec.iterators.text import LibSVMIter
 from im2rec.iterators.text_params import LibSVMParams
+from im2rec.text.formats import LibSVMRows
 
 DOCUMENTED = b"1.0 0:0.5 2:1.2\n-2.0\n-3.0 0:0.6 1:2.4 2:1.2\n4 2:-1.2\n"  # the example of the reference
 ITS_LABELS = b"1.0\n-2.0 0:0.125\n-3.0 2:1.2\n4 1:1.0 2:-1.2\n"

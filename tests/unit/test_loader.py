@@ -19,7 +19,8 @@ from im2rec.format.recordio import MAGIC
 from im2rec.images import codec
 from im2rec.images.scratch import Shelf
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline.loader import Arrays, Loader, Wanted, new_arrays
+from im2rec.pipeline.buffers import Arrays, new_arrays
+from im2rec.pipeline.loader import Loader, Wanted
 
 SIDE = 24
 

@@ -9,8 +9,8 @@ import pytest
 from augment_helpers import GivenDraws, Pixels
 
 from im2rec.augment.draws import Float
-from im2rec.augment.normalize import NCHW, NHWC, Finish, Normalizer
-from im2rec.augment.params import AugmentationParams
+from im2rec.augment.normalize import Finish, Normalizer
+from im2rec.augment.params import NCHW, NHWC, AugmentationParams
 
 # One row of two pixels: red, green, blue and alpha.
 PICTURE = np.array([[[10, 20, 30, 40], [110, 120, 130, 140]]], np.uint8)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from picture_helpers import DEADLINE_S, POSIX, die_at_five, square, square_and_pid, square_but_not_five
 
-from im2rec import parallel as executors
+from im2rec import parallel
 from im2rec.parallel import WorkerDiedError, available_cpus, run_ordered
 from im2rec.workers import start_worker
 
@@ -100,7 +100,7 @@ def test_closing_cancels_what_has_not_begun_and_waits_for_what_has(monkeypatch: 
     begun: list[int] = []
     finished: list[int] = []
     shutting_down = threading.Event()
-    real = executors.ThreadPoolExecutor.shutdown
+    real = parallel.ThreadPoolExecutor.shutdown
 
     def shutdown(self: Any, **how: bool) -> None:
         shutting_down.set()
@@ -112,7 +112,7 @@ def test_closing_cancels_what_has_not_begun_and_waits_for_what_has(monkeypatch: 
         finished.append(number)
         return number
 
-    monkeypatch.setattr(executors.ThreadPoolExecutor, "shutdown", shutdown)
+    monkeypatch.setattr(parallel.ThreadPoolExecutor, "shutdown", shutdown)
     answers = run(work, range(1000))
     assert 0 == next(answers)
     answers.close()
@@ -181,12 +181,12 @@ def test_an_item_that_does_not_reach_its_process_leaves_nothing_that_cannot_be_c
 
 
 def test_the_cpus_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors.os, "sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
+    monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
     assert 3 == available_cpus()
 
 
 def test_where_that_is_not_known_they_are_all_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(executors.os, "sched_getaffinity", raising=False)
+    monkeypatch.delattr(parallel.os, "sched_getaffinity", raising=False)
     for counted, expected in {6: 6, None: 1}.items():
-        monkeypatch.setattr(executors.os, "cpu_count", lambda counted=counted: counted)
+        monkeypatch.setattr(parallel.os, "cpu_count", lambda counted=counted: counted)
         assert expected == available_cpus()

@@ -7,9 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from im2rec.augment.draws import absorb, hash64, mix64, mix64_array
-from im2rec.iterators.blocks import WINDOW, BlockOrder, mixing
-from im2rec.pipeline.permutation import ROUNDS, Permutation
+from im2rec.hashing import absorb, hash64, mix64, mix64_array
+from im2rec.pipeline.permutation import ROUNDS, WINDOW, BlockOrder, Permutation, mixing
 
 COUNTS = [0, 1, 2, 3, 5, 7, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1000, 1024, 4099]
 KEYS = [0, 2**64 - 1, hash64(5, 6)]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.images.sheet import CELL, COLUMNS, draw_sheet
-from im2rec.inspection.sheet import tile
+from im2rec.inspection.image_sample import tile
 
 
 def record(content: bytes, label: object = 2.0, id_: int = 7) -> ImageRecord:

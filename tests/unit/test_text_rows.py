@@ -12,7 +12,7 @@ from helpers import message_of, peak_bytes
 from text_helpers import counted, csv_file, csv_text
 
 from im2rec.errors import InputError, ParameterError, TextFormatError
-from im2rec.text import rows as textrows
+from im2rec.text import rows as text_rows
 from im2rec.text.formats import CSVRows
 from im2rec.text.rows import TextRows, count_lines, text_files
 
@@ -21,8 +21,8 @@ Opened = Callable[..., TextRows[Any]]
 
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textrows, "BLOCK_BYTES", 64)
-    monkeypatch.setattr(textrows, "MAX_LINE_BYTES", 256)
+    monkeypatch.setattr(text_rows, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(text_rows, "MAX_LINE_BYTES", 256)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_the_checksum_tells_files_apart(opened: Opened) -> None:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textrows, "BLOCK_BYTES", 1 << 13)
+    monkeypatch.setattr(text_rows, "BLOCK_BYTES", 1 << 13)
     peaks = []
     for number in (5_000, 50_000):
         path = tmp_path / f"{number}.csv"
