@@ -18,7 +18,6 @@ from im2rec.iterators.batch import Array, DataBatch, DataDesc
 from im2rec.params import from_mapping
 from im2rec.pipeline import state
 from im2rec.pipeline.order import Epoch, Order, Split
-from im2rec.pipeline.params import OrderParams
 
 Self = TypeVar("Self", bound="BatchIterator[Any]")
 T = TypeVar("T")
@@ -37,7 +36,8 @@ class BatchIterator(abc.ABC, Generic[T]):
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
         self.epoch = 0
-        self._done = 0  # batches of this epoch that were delivered, or raised
+        self._length: int | None = None  # batches of this epoch, once they were counted
+        self._done = 0  # those that were delivered, or raised
         self._touched = False  # whether any of them was since the epoch began, or was gone on with
         self._stream: Generator[T, None, None] | None = None
         self._current: DataBatch | None = None
@@ -76,7 +76,9 @@ class BatchIterator(abc.ABC, Generic[T]):
 
     def __len__(self) -> int:
         """Batches of the current epoch."""
-        return self._batches(self.epoch)
+        if self._length is None:
+            self._length = self._batches(self.epoch)
+        return self._length
 
     def __iter__(self: Self) -> Self:
         self.reset()
@@ -124,7 +126,7 @@ class BatchIterator(abc.ABC, Generic[T]):
         self._begin(self.epoch + 1, 0)
 
     def _begin(self, epoch: int, done: int) -> None:
-        self.epoch, self._done = epoch, done
+        self.epoch, self._done, self._length = epoch, done, None
         self._touched = False
 
     def _stop(self) -> None:
@@ -203,11 +205,11 @@ P = TypeVar("P")
 class OrderedIterator(BatchIterator[T]):
     """An iterator over an *order* of records; *fingerprint* is of all that decides what its batches are."""
 
-    def __init__(self, params: OrderParams, order: Order, fingerprint: state.Fingerprint) -> None:
-        super().__init__(params.batch_size)
+    def __init__(self, order: Order, fingerprint: state.Fingerprint) -> None:
+        super().__init__(order.params.batch_size)
         self._order = order
         self._fingerprint = fingerprint
-        self._parts = params.num_parts
+        self._parts = order.params.num_parts
         self._splits: tuple[Split, ...] = (Split(self._parts, 0),)
 
     @property

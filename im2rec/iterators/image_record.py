@@ -157,7 +157,7 @@ class ImageRecordIter(OrderedIterator[Made]):
         # Nobody may ever call close(): the threads end with the iterator, and do not keep it alive.
         self._ended = weakref.finalize(self, self._feed.shut_down, wait=False)
         self._lent: Made | None = None
-        super().__init__(params, self._feed.order, self._fingerprint_of(mean))
+        super().__init__(self._feed.order, self._fingerprint_of(mean))
         if params.verbose:
             self._log_opened()
 
@@ -214,13 +214,13 @@ class ImageRecordIter(OrderedIterator[Made]):
             self._lent = made
         bad = [flaw for flaw in made.flaws if not flaw.kept]
         # Filler was an error in its own place already; rows that rolled over have no other one.
-        own = self.batch_size - (made.job.pad if self._params.policy != ROLL_OVER else 0)
+        own = self.batch_size - (made.job.pad if self._order.params.policy != ROLL_OVER else 0)
         if self._params.on_error == RAISE and (told := [flaw for flaw in bad if flaw.row < own]):
             del made  # as in next()
             raise told[0].error
         for flaw in made.flaws:
             self._count(flaw)
-        pad = made.job.pad + close_up(made, [flaw.row for flaw in bad], zeros=self._params.policy == KEEP)
+        pad = made.job.pad + close_up(made, [flaw.row for flaw in bad], zeros=self._order.params.policy == KEEP)
         data, label, ids = self._feed.taken(made)
         return DataBatch([data], [label], pad, ids)
 

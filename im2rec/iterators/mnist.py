@@ -18,7 +18,7 @@ from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.params import check, param
 from im2rec.pipeline import state
 from im2rec.pipeline.order import Order, Rows
-from im2rec.pipeline.params import DISCARD, MXNET, OURS, WholeOrder, check_part, policy_of, shared
+from im2rec.pipeline.params import DISCARD, MXNET, OURS, OrderParams, check_part, policy_of, shared
 from im2rec.storage.files import read_parsed
 
 DTYPES = ("float32", "float16")
@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MNISTParams(WholeOrder):
+class MNISTParams:
     """All parameters of MNISTIter, in the order of the reference's groups."""
 
     image: str = param("./train-images-idx3-ubyte", doc="The IDX file of pictures, gzipped or not.")
@@ -84,7 +84,7 @@ class MNISTIter(OrderedIterator[Rows]):
         self._labels = read_parsed(self._params.label, read_labels)
         self._check_counts()
         count = len(self._images)
-        super().__init__(self._params, Order(count, self._params), self._fingerprint_of())
+        super().__init__(Order(count, OrderParams.of(self._params)), self._fingerprint_of())
         self._fixed = _order_of_mxnet(count, self._params) if self._params.rng == MXNET else None
         if not len(self) and self._params.policy == DISCARD:
             problem = f"batch_size={self.batch_size} leaves no whole batch of {count} pictures"

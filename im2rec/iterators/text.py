@@ -17,6 +17,7 @@ from im2rec.iterators.batch import CSRArray, DataBatch, DataDesc
 from im2rec.iterators.text_params import CSVParams, LibSVMParams, notices
 from im2rec.pipeline import state
 from im2rec.pipeline.order import Order, Rows, Split
+from im2rec.pipeline.params import OrderParams
 from im2rec.text.formats import CSVRows, LibSVMRows, SparseRows
 from im2rec.text.numbers import Array
 from im2rec.text.rows import RowFormat, TextRows, text_files
@@ -50,7 +51,7 @@ class TextIterator(OrderedIterator[Made[T]]):
                 self._labels = _opened(params, *labels)
                 self._check_counts(source[0], labels[0])
             count = len(self._rows)
-            super().__init__(params, Order(count, params), self._fingerprint_of(source[0], labels[0]))
+            super().__init__(Order(count, OrderParams.of(params)), self._fingerprint_of(source[0], labels[0]))
         except BaseException:
             self._close()
             raise

@@ -7,7 +7,7 @@ import math
 
 from im2rec.errors import ParameterError
 from im2rec.params import changed, check, param
-from im2rec.pipeline.params import PAD, WholeOrder, check_part, policy_of, shared
+from im2rec.pipeline.params import PAD, check_part, policy_of, shared
 
 FLOAT32 = "float32"
 DTYPES = (FLOAT32, "float64", "int32", "int64")
@@ -20,22 +20,12 @@ _LAST_ROWS = (
 _AT_ONCE = "Has no effect here: rows are read in blocks, not in batches."
 
 
-class _FileOrder(WholeOrder):
-    """What both iterators have in common: rows keep the order of their files."""
+class _TextParams:
+    """The properties that the parameters of both iterators have in common."""
 
     round_batch: bool | None
     last_batch: str | None
     dtype: str | None
-
-    @property
-    def shuffle(self) -> bool:
-        """Never."""
-        return False
-
-    @property
-    def seed(self) -> int:
-        """Nothing is drawn."""
-        return 0
 
     @property
     def policy(self) -> str:
@@ -49,7 +39,7 @@ class _FileOrder(WholeOrder):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CSVParams(_FileOrder):
+class CSVParams(_TextParams):
     """All parameters of CSVIter."""
 
     data_csv: str = param(doc=f"The rows: {_FILES}.", reference="as the reference, and by name")
@@ -88,7 +78,7 @@ class CSVParams(_FileOrder):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LibSVMParams(_FileOrder):
+class LibSVMParams(_TextParams):
     """All parameters of LibSVMIter."""
 
     data_libsvm: str = param(doc=f"The rows: {_FILES}.", reference="as the reference, and by name")

@@ -30,7 +30,7 @@ from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import AS_STORED, COLOR, image_info, transposed
 from im2rec.pipeline.loader import Loader, Wanted
 from im2rec.pipeline.order import batches_of
-from im2rec.pipeline.params import DISCARD, ROLL_OVER, ImageRecordParams
+from im2rec.pipeline.params import DISCARD, ROLL_OVER, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
 WORKER_SEED = 111  # of the first decode worker, and added to ``seed_aug``
@@ -292,10 +292,11 @@ class ReplayedRows:
         else:
             part = part_by_bytes(self._offsets, self._bytes, params.num_parts, params.part_index)
         self._count = len(part)
+        self._order = OrderParams.of(params)
 
     def batches(self, epoch: int) -> int:
         """How many batches the epoch has."""
-        return batches_of(epoch, self._params, shortest=self._count, longest=self._count)
+        return batches_of(epoch, self._order, shortest=self._count, longest=self._count)
 
     def rows(self, epoch: int, batch: int) -> Iterator[tuple[Wanted, int]]:
         """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
@@ -303,7 +304,7 @@ class ReplayedRows:
         reading = Reading(
             indexed=bool(params.path_imgidx),
             batch_size=params.batch_size,
-            round_batch=params.policy == ROLL_OVER,
+            round_batch=self._order.policy == ROLL_OVER,
             shuffle=params.shuffle,
             seed=params.seed,
             num_parts=params.num_parts,
@@ -317,7 +318,7 @@ class ReplayedRows:
         while self._count:
             for place, made in enumerate(replay.epoch()):
                 short = params.batch_size - len(made.ordinals)
-                if (number, place) < (epoch, batch) or (short and params.policy == DISCARD):
+                if (number, place) < (epoch, batch) or (short and self._order.policy == DISCARD):
                     continue
                 epochs = [number] * len(made.ordinals)
                 yield Wanted(0, made.ordinals, epochs, made.plans), made.pad + short

@@ -100,14 +100,14 @@ class Order:
 
     def __init__(self, count: int, params: OrderParams, starts: Positions | None = None) -> None:
         self.count = count
-        self._params = params
+        self.params = params
         self._starts = starts
         self._turns = params.shuffle and params.scope == "all"
         self._kept: dict[tuple[int, int], Callable[[Places], Positions]] = {}
 
     def epoch(self, number: int, splits: tuple[Split, ...] = ()) -> Epoch:
         """Epoch *number*, of which *splits* were delivered before; the last of them is in this number of parts."""
-        parts = splits[0].parts if splits else self._params.num_parts
+        parts = splits[0].parts if splits else self.params.num_parts
         count, chain = self.count, []
         for split in splits[:-1]:
             count, left = Sharing(count, split.parts, turns=self._turns).left(split.delivered)
@@ -118,7 +118,7 @@ class Order:
                 places = left(places)
             return self._kept_sequence(epoch, parts)(places)
 
-        return Epoch(number, Sharing(count, self._params.num_parts, turns=self._turns), sequence, self._params)
+        return Epoch(number, Sharing(count, self.params.num_parts, turns=self._turns), sequence, self.params)
 
     def rows(self, epoch: int, batch: int, splits: tuple[Split, ...] = ()) -> Generator[Rows, None, None]:
         """The rows of each batch from *batch* of *epoch* on, of which *splits* were delivered; without end."""
@@ -137,7 +137,7 @@ class Order:
 
     def _sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
         """All records in the order of *epoch*, when it began with so many *parts*."""
-        params = self._params
+        params = self.params
         if not params.shuffle:
             return lambda places: np.asarray(places, np.int64)
         key = hash64(params.seed, epoch, _ORDER)
@@ -152,7 +152,7 @@ class Order:
             free = Permutation(high - low, key)
             return lambda places: low + free(places)
         inner = self._starts[(self._starts > low) & (self._starts < high)]
-        return BlockOrder(np.concatenate([[low], inner, [high]]), absorb(key, self._params.shuffle_chunk_seed))
+        return BlockOrder(np.concatenate([[low], inner, [high]]), absorb(key, self.params.shuffle_chunk_seed))
 
 
 def _in_runs(run: Callable[[int], Callable[[Places], Positions]], sharing: Sharing) -> Callable[[Places], Positions]:

@@ -9,7 +9,7 @@ other iterators among its own, in the order of its table::
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any
 
 from im2rec.augment.params import DTYPES, LAYOUTS, NCHW, AugmentationParams, check_augmentation
 from im2rec.errors import ParameterError
@@ -23,58 +23,29 @@ MOST_ROWS = (1 << 31) - 1
 _ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
 
 
-class OrderParams(Protocol):
-    """What decides which records a batch holds."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OrderParams:
+    """The parameters that decide which records a batch holds.
 
-    @property
-    def batch_size(self) -> int:
-        """Rows of a batch."""
+    *policy* is for the last batch: PAD, ROLL_OVER, KEEP or DISCARD. *scope* is what one random order is of: ``all`` of
+    the data, or each ``part`` in itself.
+    """
 
-    @property
-    def policy(self) -> str:
-        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+    batch_size: int
+    policy: str
+    equal_batches: bool = True
+    num_parts: int = 1
+    part_index: int = 0
+    shuffle: bool = False
+    scope: str = "all"
+    seed: int = 0
+    shuffle_chunk_seed: int = 0
 
-    @property
-    def equal_batches(self) -> bool:
-        """Whether all parts give as many batches."""
-
-    @property
-    def num_parts(self) -> int:
-        """In how many parts the data is read."""
-
-    @property
-    def part_index(self) -> int:
-        """The part to read, from 0."""
-
-    @property
-    def shuffle(self) -> bool:
-        """Whether every epoch has an order of its own."""
-
-    @property
-    def scope(self) -> str:
-        """What one order is of: ``all`` of the data, or each ``part`` in itself."""
-
-    @property
-    def seed(self) -> int:
-        """What the orders follow from."""
-
-    @property
-    def shuffle_chunk_seed(self) -> int:
-        """What the orders of pieces follow from besides."""
-
-
-class WholeOrder:
-    """What an order asks for besides, of iterators with one order of the whole data."""
-
-    @property
-    def scope(self) -> str:
-        """One order of the whole data."""
-        return "all"
-
-    @property
-    def shuffle_chunk_seed(self) -> int:
-        """There are no pieces."""
-        return 0
+    @classmethod
+    def of(cls, params: Any) -> OrderParams:
+        """Take those that *params*, the parameters of an iterator, have, and the defaults of the others."""
+        names = (field.name for field in dataclasses.fields(cls))
+        return cls(**{name: getattr(params, name) for name in names if hasattr(params, name)})
 
 
 _SHARED: dict[str, dict[str, Any]] = {
@@ -123,7 +94,7 @@ def shared(name: str, **other: Any) -> Any:
     return param(**{**_SHARED[name], **other})
 
 
-def check_part(params: OrderParams) -> None:
+def check_part(params: Any) -> None:
     """Raise ParameterError for a part that is not one of them."""
     if params.part_index >= params.num_parts:
         allowed = f"0 to {params.num_parts - 1}" if params.num_parts > 1 else "0"

@@ -15,7 +15,7 @@ from im2rec.pipeline.buffers import Arrays, BatchLayout
 from im2rec.pipeline.loader import Flaw, Loader, Wanted
 from im2rec.pipeline.mxnet_order import ReplayedRows
 from im2rec.pipeline.order import Order, Split
-from im2rec.pipeline.params import AUTO, MXNET, PROCESSES, THREADS, ImageRecordParams
+from im2rec.pipeline.params import AUTO, MXNET, PROCESSES, THREADS, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
 _MIB = 1 << 20
@@ -41,7 +41,7 @@ class Feed:
         in_blocks = params.shuffle and params.shuffle_chunk_size > 0
         starts = records.block_starts(params.shuffle_chunk_size * _MIB) if in_blocks else None
         self.blocks = len(starts) - 1 if starts is not None else 0
-        self.order = Order(len(records), params, starts)
+        self.order = Order(len(records), OrderParams.of(params), starts)
         self.replayed = ReplayedRows(records, loader, params) if params.rng == MXNET else None
         self.backend = chosen_backend(params, len(records))
         layout = BatchLayout((params.batch_size, *row_shape), params.data_dtype, loader.label_width)

@@ -12,7 +12,7 @@ import pytest
 from iterator_helpers import ORDERS, in_every_order, keep_permutations, permutation_table
 
 from im2rec.pipeline.order import Epoch, Order, Rows, Sharing, Split
-from im2rec.pipeline.params import ImageRecordParams
+from im2rec.pipeline.params import ImageRecordParams, OrderParams
 from im2rec.pipeline.permutation import Permutation
 
 COUNTS = [0, 1, 2, 3, 7, 20, 33, 64, 100, 150]
@@ -43,7 +43,8 @@ class Data(NamedTuple):
 
 
 def order(count: int, starts: np.ndarray | None = None, **given: Any) -> Order:
-    return Order(count, ImageRecordParams(path_imgrec="x.rec", data_shape=(3, 8, 8), **given), starts)
+    params = ImageRecordParams(path_imgrec="x.rec", data_shape=(3, 8, 8), **given)
+    return Order(count, OrderParams.of(params), starts)
 
 
 def cases(kind: str, how_many: int, **more: Any) -> Iterator[tuple[random.Random, Data]]:

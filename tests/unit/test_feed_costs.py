@@ -20,7 +20,7 @@ from im2rec.parallel import pieces_wanted
 from im2rec.pipeline.backends import Threads
 from im2rec.pipeline.loader import Wanted
 from im2rec.pipeline.order import Order
-from im2rec.pipeline.params import ImageRecordParams
+from im2rec.pipeline.params import ImageRecordParams, OrderParams
 from im2rec.pipeline.permutation import Permutation
 from im2rec.pipeline.records import Records
 from im2rec.storage.reader import RecordFile
@@ -116,7 +116,7 @@ def test_the_order_of_many_batches_is_computed_at_once(monkeypatch: pytest.Monke
     real = Permutation.__call__
     monkeypatch.setattr(Permutation, "__call__", lambda order, places: (calls.append(1), real(order, places))[1])
     params = ImageRecordParams(path_imgrec="x.rec", data_shape=(3, 8, 8), batch_size=100, shuffle=True)
-    epoch = Order(10_000, params).epoch(0)
+    epoch = Order(10_000, OrderParams.of(params)).epoch(0)
 
     rows = [epoch.rows(batch).positions for batch in range(epoch.batches)]
     assert list(range(10_000)) == sorted(np.concatenate(rows).tolist())
