@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import itertools
 import os
@@ -10,8 +9,8 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from im2rec.errors import Im2RecError
@@ -19,6 +18,9 @@ from im2rec.workers import Worker, start_worker
 
 S = TypeVar("S")
 T = TypeVar("T")
+J = TypeVar("J")
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 class WorkerDiedError(Im2RecError):
@@ -48,21 +50,9 @@ def run_ordered(
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         if processes:
             work = stack.enter_context(_Processes(work, name)).call
-        yield from _ordered_map(pool, work, items, ahead=3 * workers)
-
-
-def _ordered_map(pool: ThreadPoolExecutor, work: Callable[[S], T], items: Iterable[S], *, ahead: int) -> Iterator[T]:
-    in_flight: deque[Future[T]] = deque()
-    try:
-        for item in items:
-            in_flight.append(pool.submit(work, item))
-            if len(in_flight) == ahead:
-                yield in_flight.popleft().result()
-        while in_flight:
-            yield in_flight.popleft().result()
-    finally:
-        for future in in_flight:
-            future.cancel()
+        jobs = ((None, [item]) for item in items)
+        done = ordered_map(pool, lambda _, item: work(item), jobs, workers=workers, ahead=3 * workers - 1)
+        yield from (results[0] for _, results in stack.enter_context(contextlib.closing(done)))
 
 
 class _Processes(Generic[S, T]):
@@ -120,30 +110,22 @@ def _how(exitcode: int | None) -> str:
     return f"exit code {exitcode}"
 
 
-J = TypeVar("J")
-P = TypeVar("P")
-R = TypeVar("R")
 _IN_QUEUE = 2  # pieces for each worker that are the pool's; the others wait here
 
 
-def in_order(
-    pool: concurrent.futures.Executor,
-    work: Callable[[J, P], R],
-    jobs: Iterable[tuple[J, list[P]]],
-    *,
-    workers: int,
-    ahead: int,
+def ordered_map(
+    pool: Executor, work: Callable[[J, P], R], jobs: Iterable[tuple[J, list[P]]], *, workers: int, ahead: int
 ) -> Generator[tuple[J, list[R]], None, None]:
     """Yield each job with the results of ``work(job, piece)`` for its pieces, in order.
 
     While the consumer is busy with a job, at most *ahead* later ones are in work or finished. *jobs* is drawn as they
-    are started. Closing the generator cancels what was not begun, and does not wait for what was: it may be collected
-    by one of the very threads that are at work. *pool* has so many *workers* and is the caller's.
+    are started. A failure is raised in the place of its job. Closing the generator cancels what was not begun, and does
+    not wait for what was: it may be collected by one of the very threads that are at work. *pool* has so many *workers*
+    and is the caller's to shut down.
     """
-    line: _Line[J, P, R] = _Line(pool, work, _IN_QUEUE * workers)
-    in_flight: deque[tuple[J, list[concurrent.futures.Future[R]]]] = deque()
-    started = map(line.start, jobs)
-    # No variable here is a job: who keeps an error keeps this frame, and with it all that it names.
+    submitter: _BoundedSubmitter[J, P, R] = _BoundedSubmitter(pool, work, _IN_QUEUE * workers)
+    in_flight: deque[tuple[J, list[Future[R]]]] = deque()
+    started = map(submitter.start, jobs)
     try:
         while True:
             in_flight.extend(itertools.islice(started, 1 + ahead - len(in_flight)))
@@ -151,47 +133,48 @@ def in_order(
                 return
             yield _finished(in_flight)
     finally:
-        line.cancel()
-        in_flight.clear()
+        submitter.cancel()
+        for future in itertools.chain.from_iterable(futures for _, futures in in_flight):
+            future.cancel()  # unless it was begun
+        in_flight.clear()  # an error keeps this frame, and must not keep the jobs
 
 
-def _finished(in_flight: deque[tuple[J, list[concurrent.futures.Future[R]]]]) -> tuple[J, list[R]]:
-    """The oldest job, when it is done."""
+def _finished(in_flight: deque[tuple[J, list[Future[R]]]]) -> tuple[J, list[R]]:
+    """Wait for the oldest job."""
     results = [future.result() for future in in_flight[0][1]]
     return in_flight.popleft()[0], results
 
 
-class _Line(Generic[J, P, R]):
-    """Pieces in the order they came, of which a few at a time are in the pool.
+class _BoundedSubmitter(Generic[J, P, R]):
+    """Submits pieces in the order they come, so that the queue of the pool never holds more than *most*.
 
     When a program ends, Python has pools work off what is in their queues: this keeps them short. What waits here is
     then cancelled.
     """
 
-    def __init__(self, pool: concurrent.futures.Executor, work: Callable[[J, P], R], most: int) -> None:
+    def __init__(self, pool: Executor, work: Callable[[J, P], R], most: int) -> None:
         self._pool = pool
         self._work = work
         self._most = most
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[concurrent.futures.Future[R], J, P]] = deque()
-        self._begun = 0
+        self._waiting: deque[tuple[Future[R], J, P]] = deque()
+        self._submitted = 0
 
-    def start(self, whole: tuple[J, list[P]]) -> tuple[J, list[concurrent.futures.Future[R]]]:
-        """A job and the results of its pieces, which are to come."""
+    def start(self, whole: tuple[J, list[P]]) -> tuple[J, list[Future[R]]]:
+        """Return the job and a future for each of its pieces."""
         job, pieces = whole
-        return job, [self._join(job, piece) for piece in pieces]
+        futures: list[Future[R]] = [Future() for _ in pieces]
+        self._waiting.extend(zip(futures, itertools.repeat(job), pieces))
+        for _ in pieces:
+            self._submit()
+        return job, futures
 
-    def _join(self, job: J, piece: P) -> concurrent.futures.Future[R]:
-        future: concurrent.futures.Future[R] = concurrent.futures.Future()
-        self._waiting.append((future, job, piece))
-        self._begin()
-        return future
-
-    def _begin(self) -> None:
+    def _submit(self) -> None:
+        """Submit the piece that has waited longest, unless the queue is full."""
         with self._lock:
-            if self._begun >= self._most or not self._waiting:
+            if self._submitted >= self._most or not self._waiting:
                 return
-            self._begun += 1
+            self._submitted += 1
             first = [self._waiting.popleft()]
         try:
             self._pool.submit(self._do, first)
@@ -199,7 +182,7 @@ class _Line(Generic[J, P, R]):
             first[0][0].cancel()
             self.cancel()
 
-    def _do(self, one: list[tuple[concurrent.futures.Future[R], J, P]]) -> None:
+    def _do(self, one: list[tuple[Future[R], J, P]]) -> None:
         # Taken out: an error would keep the pool's frames, and what they were called with, as long as it lives itself.
         future, job, piece = one.pop()
         try:
@@ -211,11 +194,11 @@ class _Line(Generic[J, P, R]):
         finally:
             del future, job, piece
             with self._lock:
-                self._begun -= 1
-            self._begin()
+                self._submitted -= 1
+            self._submit()
 
     def cancel(self) -> None:
-        """Forget what was not begun."""
+        """Cancel the pieces that wait here."""
         with self._lock:
             waiting, self._waiting = self._waiting, deque()
         for future, _, _ in waiting:

@@ -24,7 +24,7 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
 from im2rec.images.choices import BILINEAR, RANDOM
 from im2rec.images.engine import Resampler
-from im2rec.parallel import in_order
+from im2rec.parallel import ordered_map
 from im2rec.pipeline.buffers import new_arrays
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.loader import Loader, Wanted
@@ -109,7 +109,7 @@ def _computed(records: Records, labels: Labels, params: ImageRecordParams, engin
         jobs = _jobs(records)
         threads = params.preprocess_threads
         work = functools.partial(_sum, loader, params)
-        summed = in_order(pool, work, jobs, workers=threads, ahead=4 * threads)
+        summed = ordered_map(pool, work, jobs, workers=threads, ahead=4 * threads)
         for _, pieces in summed:
             for picture_sum, pictures in pieces:
                 total += picture_sum

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
-from im2rec.parallel import in_order, piece_size, pieces_wanted
+from im2rec.parallel import ordered_map, piece_size, pieces_wanted
 from im2rec.pipeline.backends import Crew, Job, Place, Processes, Threads
 from im2rec.pipeline.buffers import Arrays, BatchLayout
 from im2rec.pipeline.loader import Flaw, Loader, Wanted
@@ -52,7 +52,7 @@ class Feed:
         """Batches from *batch* of *epoch* on, of which *splits* were delivered before, and the epochs behind it."""
         jobs = self._jobs(epoch, batch, splits)
         workers, ahead = self._params.preprocess_threads, self._params.prefetch_buffer
-        finished = in_order(self._crew.pool, self._crew.load, jobs, workers=workers, ahead=ahead)
+        finished = ordered_map(self._crew.pool, self._crew.load, jobs, workers=workers, ahead=ahead)
         try:
             yield from map(_made, finished)  # a loop's variable would hold a batch while the next is waited for
         finally:
