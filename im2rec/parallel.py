@@ -211,8 +211,3 @@ def pieces_wanted(workers: int, ahead: int) -> int:
     No more than that, and often one: whatever is handed over costs as much as decoding a picture.
     """
     return min(workers, -(-2 * workers // (1 + ahead)))
-
-
-def piece_size(items: int, pieces: int, least: int = 8) -> int:
-    """How many of *items* make one of so many *pieces*; none is tiny."""
-    return max(least, -(-items // pieces))

@@ -19,8 +19,9 @@ from picture_helpers import DEADLINE_S, encoded, texture
 
 from im2rec.errors import BadRecordError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline.buffers import Arrays
-from im2rec.pipeline.loader import Flaw, Loader, Wanted
+from im2rec.pipeline.buffers import BatchBuffer
+from im2rec.pipeline.loader import Loader, RowProblem
+from im2rec.pipeline.order import BatchRequest
 
 SIDE = 8
 OPEN_FILES = Path("/dev/fd")
@@ -114,12 +115,12 @@ class Gate:
         self._counts = {"begun": 0, "done": 0}
         real = Loader.load
 
-        def load(loader: Loader, arrays: Arrays, wanted: Wanted) -> list[Flaw]:
+        def load(loader: Loader, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
             self._count("begun")
             self._open.wait(DEADLINE_S)
-            flaws = real(loader, arrays, wanted)
+            problems = real(loader, buffer, piece)
             self._count("done")
-            return flaws
+            return problems
 
         monkeypatch.setattr(Loader, "load", load)
 

@@ -208,8 +208,14 @@ class HeldPipe:
         return any(events & select.POLLERR for _, events in poll.poll(0))
 
     def reader(self) -> int:
-        """The process that has the pipe open for reading, from /proc."""
-        found = [pid for pid in processes() if pid != os.getpid() and self._is_open_in(pid)]
+        """The process that has the pipe open for reading, from /proc; a reader is counted before it has opened it."""
+        found: list[int] = []
+
+        def open_somewhere() -> bool:
+            found[:] = [pid for pid in processes() if pid != os.getpid() and self._is_open_in(pid)]
+            return bool(found)
+
+        until(open_somewhere, f"no process has {self.path} open")
         (pid,) = found
         return pid
 

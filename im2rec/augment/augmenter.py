@@ -46,8 +46,10 @@ class Augmenter:
 
     def plan(self, size: Size, draws: Draws) -> Plan:
         """Draw everything for one picture of *size*. Raises ImageError for one that is too small."""
-        steps = (*self._geometry.plan(size, draws), *self._colors.plan(draws))
-        return Plan(steps, self._normalizer.plan(draws))
+        steps = self._geometry.plan(size, draws)
+        if self._colors.on:
+            steps += self._colors.plan(draws)
+        return Plan(tuple(steps), self._normalizer.plan(draws))
 
     def picture(self, image: Image, plan: Plan) -> Image:
         """The steps of *plan* applied to *image*: uint8 (height, width, channels) of data_shape's size, not flipped."""

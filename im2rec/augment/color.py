@@ -106,11 +106,11 @@ class Colors:
 
     def __init__(self, params: AugmentationParams, channels: int) -> None:
         self._params = params
-        self._on = params.colors and channels >= COLORS
+        self.on = params.colors and channels >= COLORS
 
     def plan(self, draws: Draws) -> list[Step]:
         """The steps, in the order of the reference: jitter, shifts, noise."""
-        return [*self._jitter(draws), *self._shifts(draws), *self._noise(draws)] if self._on else []
+        return [*self._jitter(draws), *self._shifts(draws), *self._noise(draws)] if self.on else []
 
     def _jitter(self, draws: Draws) -> list[Step]:
         """Brightness, contrast and saturation in random order; all three are drawn when one of them is on."""

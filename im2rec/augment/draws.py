@@ -8,10 +8,12 @@ draw alone and gets the same. :mod:`im2rec.augment.mxnet_draws` answers with the
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from im2rec.hashing import absorb_array
 
@@ -102,7 +104,12 @@ class _Columns(dict[tuple[str, int], list[int]]):
     """The hashes of several records: a column for each value and attempt, computed when it is first asked for."""
 
     def __init__(self, states: Sequence[int], ordinals: Sequence[int]) -> None:
-        self._states = absorb_array(np.array(states, np.uint64), np.array(ordinals, np.uint64))
+        self._records = states, ordinals
+
+    @functools.cached_property
+    def _states(self) -> npt.NDArray[np.uint64]:
+        states, ordinals = self._records
+        return absorb_array(np.array(states, np.uint64), np.array(ordinals, np.uint64))
 
     def __missing__(self, key: tuple[str, int]) -> list[int]:
         name, attempt = key

@@ -46,7 +46,8 @@ class Normalizer:
         mean: Plane | None = None,
         engine: Resampler | None = None,
     ) -> None:
-        self._write_planes = engine.planes if engine else write_planes
+        planes = engine.planes if engine else write_planes
+        self._arrange = planes if layout == NCHW else _interleaved
         self._params = params
         self._layout = layout
         self._dtype = dtype
@@ -118,12 +119,6 @@ class Normalizer:
             pixels = pixels.transpose(1, 2, 0)
         return np.ascontiguousarray(pixels[:, :, :3] if pixels.shape[2] > 1 else pixels.repeat(3, axis=2))
 
-    def _arrange(self, image: Image, out: Image, *, mirror: bool) -> None:
-        if self._layout == NCHW:
-            self._write_planes(image, out, mirror=mirror)
-        else:
-            out[...] = image[:, ::-1] if mirror else image
-
     def _placed(self, planes: Plane) -> Plane:
         """*planes* (channels, height, width) in the layout of a row."""
         return planes if self._layout == NCHW else np.ascontiguousarray(planes.transpose(1, 2, 0))
@@ -131,3 +126,8 @@ class Normalizer:
     def _flipped(self, planes: Plane) -> Plane:
         """A mean picture is subtracted where the pixel was before the flip."""
         return planes[:, :, ::-1] if self._layout == NCHW else planes[:, ::-1]
+
+
+def _interleaved(image: Image, out: Image, *, mirror: bool) -> None:
+    """Write *image*, mirrored if *mirror*, to *out*, uint8 (height, width, channels)."""
+    out[...] = image[:, ::-1] if mirror else image

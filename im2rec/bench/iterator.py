@@ -34,7 +34,7 @@ from im2rec.bench.timing import (
 from im2rec.errors import InputError, ParameterError
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
-from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.parallel import available_cpus
 from im2rec.pipeline.params import KEEP, PROCESSES, ImageRecordParams
 from im2rec.pipeline.prefetch import chosen_backend
@@ -77,7 +77,7 @@ def bench_feed(
     ours, peers = _beside(feed, counts[-1], options.against, 2 * seconds)
     return FeedReport(
         input=params.path_imgrec,
-        records=len(it.records),
+        records=it.count,
         pictures=typical(sample.contents, sample.sizes),
         engine=it.engine,
         jpeg_decoder=JPEG_DECODER,
@@ -118,10 +118,10 @@ class _Feed:
         start = time.perf_counter()
         it = ImageRecordIter(**{**self.values, "preprocess_threads": threads})
         self.openings.append(time.perf_counter() - start)
-        if len(it.records) and len(it):
+        if it.count and len(it):
             return it
         it.close()
-        if not len(it.records):
+        if not it.count:
             raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="run 'im2rec inspect' on it")
         raise ParameterError(f"batch_size={it.batch_size} leaves no whole batch", hint="lower it, or leave discard out")
 
@@ -161,7 +161,7 @@ def _reading_and_memory(feed: _Feed, threads: int, seconds: float) -> tuple[Read
     """Reading alone; and the most memory of this process when all batches that are made ahead are there."""
     with feed.opened(threads) as it:
         size, shuffle = it.params.batch_size, it.params.shuffle
-        reading = read_stage(it.records, batch_size=size, threads=threads, shuffle=shuffle, seconds=seconds)
+        reading = read_stage(loader_of(it).records, batch_size=size, threads=threads, shuffle=shuffle, seconds=seconds)
         _warm_up(it, math.inf)
     return reading, peak_memory()
 
@@ -170,7 +170,7 @@ def _advice(feed: _Feed, figures: FeedFigures, it: ImageRecordIter, seconds: flo
     """The advice; where threads wait for one another, processes are timed first, in turns with them."""
     advice = feed_advice(figures)
     params = dataclasses.replace(it.params, preprocess_threads=figures.most)
-    if advice.limit != HANDING_OVER or chosen_backend(params, len(it.records)) == PROCESSES:
+    if advice.limit != HANDING_OVER or chosen_backend(params, it.count) == PROCESSES:
         return advice
     others = _Feed({**feed.values, "backend": PROCESSES})
     both = in_rounds({"now": feed.turn(figures.most), "other": others.turn(figures.most)}, seconds)
@@ -235,7 +235,7 @@ def _figures(
         jpegs=jpeg_share(sample.contents) > 0.5 and JPEG_DECODER == "simplejpeg",
         engine=it.engine,
         opencv_installed=opencv_installed(),
-        uncompressed_bytes=round((pixels + _BMP_HEAD_BYTES) * len(it.records)),
+        uncompressed_bytes=round((pixels + _BMP_HEAD_BYTES) * it.count),
         memory=memory_size(),
         **_other_ways(sample, it, stages, seconds),
     )

@@ -22,7 +22,7 @@ from typing import Any
 from im2rec.bench.report import Peer
 from im2rec.bench.timing import Rate, Turn, in_rounds
 from im2rec.errors import Im2RecError, InputError, ParameterError
-from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.params import ImageRecordParams
 
 _OURS = "im2rec"
@@ -107,7 +107,7 @@ def mxnet_words(it: ImageRecordIter) -> dict[str, Any]:
         if field.metadata["reference"].startswith("ours"):
             raise PeerError(f"mxnet knows no {field.name}={value}")
         params[field.name] = list(value) if isinstance(value, tuple) else value
-    return {"params": {**params, "label_width": it.loader.label_width}, "warm": _MXNET_PREFETCH + 1}
+    return {"params": {**params, "label_width": loader_of(it).label_width}, "warm": _MXNET_PREFETCH + 1}
 
 
 def dali_words(it: ImageRecordIter) -> dict[str, Any]:
@@ -137,9 +137,10 @@ WORDS = {"mxnet": mxnet_words, "dali": dali_words}
 
 def _shared(it: ImageRecordIter) -> dict[str, Any]:
     params: ImageRecordParams = it.params
-    if len(it.records.files) != 1:
+    files = loader_of(it).records.files
+    if len(files) != 1:
         raise PeerError("only a single file is read side by side")
-    file = it.records.files[0]
+    file = files[0]
     index = "" if file.index_path is None else os.fspath(file.index_path.resolve())
     own = {"path_imgrec": os.fspath(file.path.resolve()), "path_imgidx": index, "dtype": params.data_dtype}
     shared = ("batch_size", "shuffle", "preprocess_threads", "prefetch_buffer")

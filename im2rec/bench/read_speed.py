@@ -19,7 +19,7 @@ import numpy as np
 
 from im2rec.bench.timing import REPETITIONS, Rate, passes, repeated
 from im2rec.format.irheader import ImageRecord
-from im2rec.parallel import piece_size
+from im2rec.pipeline.order import piece_size
 from im2rec.pipeline.records import Records
 
 MEMORY, DISK, UNKNOWN = "memory", "disk", "unknown"
@@ -248,8 +248,7 @@ def _spans(records: Records, ordinals: Sequence[int]) -> list[Span]:
     """Where *ordinals* are; those that follow one another are one span."""
     spans: list[Span] = []
     for ordinal in ordinals:
-        file, record, _ = records.place(ordinal)
-        _, start, stop = file.span(record)
+        file, (_, start, stop) = records.locate(ordinal)
         if spans and spans[-1].path == file.path and spans[-1].stop == start:
             spans[-1] = spans[-1]._replace(stop=stop)
         else:

@@ -24,7 +24,7 @@ from im2rec.format.recordio import encode_record
 from im2rec.images.codec import Image, image_info, sniff
 from im2rec.images.engine import Engine, Resampler, load_engine, load_resampler
 from im2rec.images.scratch import scratch
-from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.packing.encode import Picture, decode_image, encode_image, resize_image
 from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
@@ -54,7 +54,7 @@ class Sample:
     """
 
     def __init__(self, it: ImageRecordIter, seconds: float) -> None:
-        self._it = it
+        self._it, self._loader = it, loader_of(it)
         self.shots = list(self._shots(seconds))
         if not self.shots:
             raise InputError(f"{it.params.path_imgrec}: no picture decodes", hint="run 'im2rec inspect --verify' on it")
@@ -66,12 +66,12 @@ class Sample:
         self._bytes = self._rows.astype(np.uint8)
 
     def _shots(self, seconds: float) -> Iterator[Shot]:
-        records = self._it.records
+        records = self._loader.records
         positions = np.unique(np.linspace(0, len(records) - 1, _MOST).astype(np.int64))
         np.random.default_rng(0).shuffle(positions)  # when time is up before the last one, they are spread all the same
         ordinals = records.ordinals(positions).tolist()
         end, pixel_bytes, found = time.perf_counter() + seconds, 0, 0
-        drawn = self._it.loader.draws([0] * len(ordinals), ordinals)
+        drawn = self._loader.draws([0] * len(ordinals), ordinals)
         for draws, record in zip(drawn, records.each(ordinals), strict=True):
             if found and (time.perf_counter() > end or pixel_bytes > _MOST_BYTES):
                 return
@@ -81,14 +81,14 @@ class Sample:
 
     def _shot(self, draws: Draws, content: bytes) -> Shot | None:
         try:
-            pixels, _ = self._it.loader.decoded(content)
+            pixels, _ = self._loader.decoded(content)
             plan = self._plan(draws, pixels)
-            return Shot(draws, content, pixels, plan, self._it.augmenter.picture(pixels, plan))
+            return Shot(draws, content, pixels, plan, self._loader.augmenter.picture(pixels, plan))
         except ImageError:  # skipped, as the iterator does
             return None
 
     def _plan(self, draws: Draws, pixels: Image) -> Plan:
-        return self._it.loader.plan(Size.of(pixels), draws)
+        return self._loader.augmenter.plan(Size.of(pixels), draws)
 
     # The stages
 
@@ -98,11 +98,11 @@ class Sample:
 
     def augment(self, shot: Shot) -> None:
         """Everything that is drawn, and all of it applied but the last step."""
-        self._it.augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
+        self._loader.augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
 
     def normalise(self) -> Callable[[Shot], None]:
         """The last step, into one row of a batch after the other."""
-        return _writer(self._it.augmenter, self._rows)
+        return _writer(self._loader.augmenter, self._rows)
 
     # What could be instead
 
@@ -128,7 +128,7 @@ class Sample:
 
     def decode_content(self, content: bytes) -> None:
         """From any content to pixels, which nobody keeps."""
-        self._it.loader.decoded(content, lambda size: scratch("decoded", size))
+        self._loader.decoded(content, lambda size: scratch("decoded", size))
 
     # What they are like
 

@@ -91,7 +91,7 @@ def command(
         values["mean_img"] = ""  # which would be made now
     with notices(console), _hinted(), KINDS[kind].iterator(**values) as it:
         assert isinstance(it, ImageRecordIter)
-        if not len(it.records):
+        if not it.count:
             raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="name another .rec")
         folder = sheet or dump or Path()
         if replayed is not None:

@@ -25,10 +25,10 @@ def scratch(name: str, size: int) -> npt.NDArray[np.uint8]:
     return held[:size]
 
 
-class Shelf:
+class Arena:
     """Memory under *name*, for this thread alone, for several arrays that are needed together: *size* bytes in all.
 
-    The first array that does not fit in is put elsewhere, and makes the shelf full: there must be no other behind it.
+    The first array that does not fit has memory of its own, which is kept as well; any further one has fresh memory.
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -36,17 +36,13 @@ class Shelf:
         self._memory = scratch(name, size)
         self._used = 0
 
-    @property
-    def full(self) -> bool:
-        """Whether it must be cleared before the next array."""
-        return self._used >= len(self._memory)
-
     def take(self, size: int) -> npt.NDArray[np.uint8]:
         """*size* bytes; content left over."""
         start, self._used = self._used, self._used + size
-        fits = self._used <= len(self._memory)
-        return self._memory[start : self._used] if fits else scratch(f"{self._name}, the last", size)
+        if self._used <= len(self._memory):
+            return self._memory[start : self._used]
+        return scratch(f"{self._name}, the last", size) if start <= len(self._memory) else np.empty(size, np.uint8)
 
-    def clear(self) -> None:
-        """Take everything back."""
+    def reset(self) -> None:
+        """Make all of its memory free again."""
         self._used = 0

@@ -112,8 +112,6 @@ class BatchIterator(abc.ABC, Generic[T]):
             self._done -= 1
             self._stop()
             raise
-        finally:
-            del made  # who keeps an error keeps this frame, and would keep the memory of the batch
         return self._current
 
     def reset(self) -> None:

@@ -25,11 +25,11 @@ from im2rec.params import changed
 from im2rec.pipeline import state
 from im2rec.pipeline.buffers import label_shape
 from im2rec.pipeline.labels import load_labels
-from im2rec.pipeline.loader import Flaw, Loader
+from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mean_image import mean_picture
 from im2rec.pipeline.params import KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordParams
 from im2rec.pipeline.permutation import mixing
-from im2rec.pipeline.prefetch import Feed, Made, close_up
+from im2rec.pipeline.prefetch import Finished, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
 
 _COLORS = ("brightness", "contrast", "saturation", "pca_noise", "random_h", "random_s", "random_l")
@@ -67,7 +67,7 @@ _FREE = (
 )
 
 
-class ImageRecordIter(OrderedIterator[Made]):
+class ImageRecordIter(OrderedIterator[Finished]):
     """Batches of the pictures in ``.rec`` files, with the parameters of MXNet's iterator of that name; all by keyword.
 
     ::
@@ -118,22 +118,7 @@ class ImageRecordIter(OrderedIterator[Made]):
     @property
     def backend(self) -> str:
         """What decodes, ``threads`` or ``processes``; ``auto`` was settled."""
-        return self._feed.backend
-
-    @property
-    def records(self) -> Records:
-        """The records that are iterated over."""
-        return self._records
-
-    @property
-    def loader(self) -> Loader:
-        """What makes rows of records."""
-        return self._loader
-
-    @property
-    def augmenter(self) -> Augmenter:
-        """What makes pictures of pictures."""
-        return self._augmenter
+        return self._prefetcher.backend
 
     def _read(self, params: ImageRecordParams) -> ImageRecordParams:
         if self._dtype is not None:
@@ -149,15 +134,14 @@ class ImageRecordIter(OrderedIterator[Made]):
         self._engine = load_resampler(params.engine)
         self._labels = load_labels(records, params)
         mean = mean_picture(records, self._labels, params, self._engine)
-        self._augmenter = Augmenter(
+        augmenter = Augmenter(
             params, params.shape, self._engine, dtype=params.data_dtype, layout=params.layout, mean=mean
         )
-        self._loader = Loader(records, self._labels, self._augmenter, params)
-        self._feed = Feed(records, self._loader, params, self._row_shape())
+        self._loader = Loader(records, self._labels, augmenter, params)
+        self._prefetcher = Prefetcher(records, self._loader, params, self._row_shape())
         # Nobody may ever call close(): the threads end with the iterator, and do not keep it alive.
-        self._ended = weakref.finalize(self, self._feed.shut_down, wait=False)
-        self._lent: Made | None = None
-        super().__init__(self._feed.order, self._fingerprint_of(mean))
+        self._ended = weakref.finalize(self, self._prefetcher.shut_down, wait=False)
+        super().__init__(self._prefetcher.order, self._fingerprint_of(mean))
         if params.verbose:
             self._log_opened()
 
@@ -180,9 +164,11 @@ class ImageRecordIter(OrderedIterator[Made]):
         _LOG.info("%s: %d records, %s, engine %s", names, len(records), crew, self.engine)
         if len(records.left_out):
             _LOG.info("left out, as they hold labels and no picture: %d", len(records.left_out))
-        if self._feed.blocks:
-            here, full = mixing(self._feed.blocks, params.batch_size)
-            _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", here, self._feed.blocks, full)
+        if self._prefetcher.blocks:
+            here, full = mixing(self._prefetcher.blocks, params.batch_size)
+            _LOG.info(
+                "a batch draws from %.0f of %d blocks; a full shuffle from %.0f", here, self._prefetcher.blocks, full
+            )
 
     @property
     def provide_data(self) -> list[DataDesc]:
@@ -203,41 +189,43 @@ class ImageRecordIter(OrderedIterator[Made]):
     # One batch after the other
 
     def _batches(self, epoch: int) -> int:
-        return self._feed.replayed.batches(epoch) if self._feed.replayed else super()._batches(epoch)
+        order = self._prefetcher.mxnet_order
+        return order.batches(epoch) if order else super()._batches(epoch)
 
-    def _run(self, epoch: int, batch: int) -> Generator[Made, None, None]:
-        return self._feed.run(epoch, batch, self._splits)
+    def _run(self, epoch: int, batch: int) -> Generator[Finished, None, None]:
+        return self._prefetcher.run(epoch, batch, self._splits)
 
-    def _batch(self, made: Made) -> DataBatch:
-        if self._params.reuse_buffers:
-            self._feed.take_back(self._lent)
-            self._lent = made
-        bad = [flaw for flaw in made.flaws if not flaw.kept]
-        # Filler was an error in its own place already; rows that rolled over have no other one.
-        own = self.batch_size - (made.job.pad if self._order.params.policy != ROLL_OVER else 0)
-        if self._params.on_error == RAISE and (told := [flaw for flaw in bad if flaw.row < own]):
-            del made  # as in next()
-            raise told[0].error
-        for flaw in made.flaws:
-            self._count(flaw)
-        pad = made.job.pad + close_up(made, [flaw.row for flaw in bad], zeros=self._order.params.policy == KEEP)
-        data, label, ids = self._feed.taken(made)
-        return DataBatch([data], [label], pad, ids)
+    def _batch(self, made: Finished) -> DataBatch:
+        buffer, pieces = made
+        problems = [problem for piece in pieces for problem in piece]
+        bad = [problem for problem in problems if not problem.kept]
+        policy = self._order.params.policy
+        # Padding repeats rows whose error was raised in its place; rows that rolled over are new.
+        own = self.batch_size - (buffer.pad if policy != ROLL_OVER else 0)
+        if self._params.on_error == RAISE and (raised := [problem for problem in bad if problem.row < own]):
+            buffer.release()
+            raise raised[0].error
+        for problem in problems:
+            self._count(problem)
+        if bad:
+            drop_bad_rows(buffer, [problem.row for problem in bad], zeros=policy == KEEP)
+        data, label, ids = self._prefetcher.memory.hand_out(buffer)
+        return DataBatch([data], [label], buffer.pad, ids)
 
-    def _count(self, flaw: Flaw) -> None:
-        where = (str(flaw.error.path), flaw.error.record)
+    def _count(self, problem: RowProblem) -> None:
+        where = (str(problem.error.path), problem.error.record)
         if where in self._seen_bad:
             return
         self._seen_bad.add(where)
-        found = self.truncated if flaw.kept else self.skipped
-        found.append(flaw.error)
+        found = self.truncated if problem.kept else self.skipped
+        found.append(problem.error)
         if len(found) == 1:
-            what = "decoded as far as it goes" if flaw.kept else "skipped"
-            _LOG.warning("%s: %s; further ones are only counted", flaw.error, what)
+            what = "decoded as far as it goes" if problem.kept else "skipped"
+            _LOG.warning("%s: %s; further ones are only counted", problem.error, what)
 
     def _close(self) -> None:
         self._ended.detach()
-        self._feed.shut_down(wait=True)
+        self._prefetcher.shut_down(wait=True)
         self._records.close()
 
 
@@ -255,3 +243,8 @@ class ImageRecordInt8Iter(ImageRecordIter):
 
 def _checksum(mean: Plane | None) -> int:
     return zlib.crc32(mean.tobytes()) if mean is not None else 0
+
+
+def loader_of(it: ImageRecordIter) -> Loader:
+    """The loader of *it*, with its records and augmenter: for our own tools, which time and show its work."""
+    return it._loader  # noqa: SLF001 - what it consists of is nobody else's business

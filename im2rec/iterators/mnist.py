@@ -17,7 +17,7 @@ from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.params import check, param
 from im2rec.pipeline import state
-from im2rec.pipeline.order import Order, Rows
+from im2rec.pipeline.order import BatchRequest, Order
 from im2rec.pipeline.params import DISCARD, MXNET, OURS, OrderParams, check_part, policy_of, shared
 from im2rec.storage.files import read_parsed
 
@@ -65,7 +65,7 @@ class MNISTParams:
         return policy_of(self.last_batch, self.round_batch, DISCARD)
 
 
-class MNISTIter(OrderedIterator[Rows]):
+class MNISTIter(OrderedIterator[BatchRequest]):
     """Batches of the pictures in IDX files, with the parameters of MXNet's iterator of that name; all by keyword.
 
     ``data[0]`` is float32 (batch_size, 1, rows, columns), or (batch_size, rows * columns) with ``flat``, levels
@@ -133,13 +133,13 @@ class MNISTIter(OrderedIterator[Rows]):
     def _batches(self, epoch: int) -> int:
         return len(self._fixed) // self.batch_size if self._fixed is not None else super()._batches(epoch)
 
-    def _run(self, epoch: int, batch: int) -> Generator[Rows, None, None]:
+    def _run(self, epoch: int, batch: int) -> Generator[BatchRequest, None, None]:
         if self._fixed is not None:
-            return _again_and_again(self._fixed, self.batch_size, batch)
-        return self._order.rows(epoch, batch, self._splits)
+            return _repeated(self._fixed, self.batch_size, batch)
+        return self._order.requests(epoch, batch, self._splits)
 
-    def _batch(self, made: Rows) -> DataBatch:
-        rows, filled = made.positions, len(made.positions)
+    def _batch(self, made: BatchRequest) -> DataBatch:
+        rows, filled = made.records, len(made.records)
         (data_desc,), (label_desc,) = self.provide_data, self.provide_label
         data, label = np.zeros(data_desc.shape, data_desc.dtype), np.zeros(label_desc.shape, np.float32)
         index = np.zeros(self.batch_size, np.uint64)
@@ -164,9 +164,9 @@ def _order_of_mxnet(count: int, params: MNISTParams) -> np.ndarray[Any, np.dtype
     return np.array(part, np.int64)
 
 
-def _again_and_again(order: np.ndarray[Any, Any], size: int, batch: int) -> Generator[Rows, None, None]:
+def _repeated(order: np.ndarray[Any, Any], size: int, batch: int) -> Generator[BatchRequest, None, None]:
     """The batches of *order* from *batch* on, then all of them, without end."""
     while True:
         for start in range(batch * size, len(order) - size + 1, size):
-            yield Rows(order[start : start + size], np.zeros(size, np.int64), 0)
+            yield BatchRequest(order[start : start + size].tolist(), [0] * size)
         batch = 0

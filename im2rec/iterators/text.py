@@ -16,7 +16,7 @@ from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import CSRArray, DataBatch, DataDesc
 from im2rec.iterators.text_params import CSVParams, LibSVMParams, notices
 from im2rec.pipeline import state
-from im2rec.pipeline.order import Order, Rows, Split
+from im2rec.pipeline.order import BatchRequest, Order, Split
 from im2rec.pipeline.params import OrderParams
 from im2rec.text.formats import CSVRows, LibSVMRows, SparseRows
 from im2rec.text.numbers import Array
@@ -28,16 +28,16 @@ _LAYOUTS = {1: "NC", 3: "NCHW"}  # by the dimensions of a row
 
 
 @dataclasses.dataclass(frozen=True)
-class Made(Generic[T]):
+class ReadBatch(Generic[T]):
     """The rows of a batch as they were read, in pieces, and their labels; or the error of one that has one."""
 
-    rows: Rows
+    request: BatchRequest
     data: list[T]
     labels: list[T]
     error: Im2RecError | None
 
 
-class TextIterator(OrderedIterator[Made[T]]):
+class TextIterator(OrderedIterator[ReadBatch[T]]):
     """Batches of rows of the files that *source* names, and of those that *label_source* names, if any."""
 
     def __init__(
@@ -93,13 +93,13 @@ class TextIterator(OrderedIterator[Made[T]]):
         shape = (self.batch_size, *self._label_row)
         return [DataDesc(self.params.label_name, shape, self._dtype.type)]
 
-    def _index(self, rows: Rows) -> npt.NDArray[np.uint64]:
+    def _index(self, request: BatchRequest) -> npt.NDArray[np.uint64]:
         """The numbers of the rows, from 0, over all files."""
         index = np.zeros(self.batch_size, np.uint64)
-        index[: len(rows.positions)] = rows.positions
+        index[: len(request.records)] = request.records
         return index
 
-    def _run(self, epoch: int, batch: int) -> Generator[Made[T], None, None]:
+    def _run(self, epoch: int, batch: int) -> Generator[ReadBatch[T], None, None]:
         return _made(self._order, (epoch, batch, self._splits), self._rows, self._labels)
 
     def _close(self) -> None:
@@ -114,17 +114,18 @@ def _opened(params: CSVParams | LibSVMParams, name: str, row_format: RowFormat[T
 
 def _made(
     order: Order, start: tuple[int, int, tuple[Split, ...]], data: TextRows[T], labels: TextRows[T] | None
-) -> Generator[Made[T], None, None]:
+) -> Generator[ReadBatch[T], None, None]:
     """What is read of each batch from *start* on; one that cannot be read does not keep the next from it."""
-    for rows in order.rows(*start):
-        yield _read(rows, data, labels)
+    for request in order.requests(*start):
+        yield _read(request, data, labels)
 
 
-def _read(rows: Rows, data: TextRows[T], labels: TextRows[T] | None) -> Made[T]:
+def _read(request: BatchRequest, data: TextRows[T], labels: TextRows[T] | None) -> ReadBatch[T]:
+    rows = np.array(request.records, np.int64)
     try:
-        return Made(rows, data.read(rows.positions), labels.read(rows.positions) if labels else [], None)
+        return ReadBatch(request, data.read(rows), labels.read(rows) if labels else [], None)
     except Im2RecError as error:
-        return Made(rows, [], [], error)
+        return ReadBatch(request, [], [], error)
 
 
 class CSVIter(TextIterator[Array]):
@@ -161,12 +162,12 @@ class CSVIter(TextIterator[Array]):
         """The parameters, as they were read."""
         return self._params
 
-    def _batch(self, made: Made[Array]) -> DataBatch:
+    def _batch(self, made: ReadBatch[Array]) -> DataBatch:
         if made.error is not None:
             raise made.error
         data = _filled((self.batch_size, *self._params.data_shape), made.data, self._dtype)
         label = _filled((self.batch_size, *self._label_row), made.labels, self._dtype)
-        return DataBatch([data], [label], made.rows.pad, self._index(made.rows))
+        return DataBatch([data], [label], made.request.pad, self._index(made.request))
 
 
 def _filled(shape: tuple[int, ...], pieces: list[Array], dtype: np.dtype[Any]) -> Array:
@@ -204,7 +205,7 @@ class LibSVMIter(TextIterator[SparseRows]):
         """The parameters, as they were read."""
         return self._params
 
-    def _batch(self, made: Made[SparseRows]) -> DataBatch:
+    def _batch(self, made: ReadBatch[SparseRows]) -> DataBatch:
         if made.error is not None:
             raise made.error
         # DataBatch says that it holds arrays of numpy; what is asked of these is the same as far as it goes.
@@ -213,8 +214,8 @@ class LibSVMIter(TextIterator[SparseRows]):
         if self._label_row:
             label = self._sparse(made.labels, *self._label_row)
         elif made.data:
-            label[: len(made.rows.positions)] = np.concatenate([piece.labels for piece in made.data])
-        return DataBatch([data], [label], made.rows.pad, self._index(made.rows))
+            label[: len(made.request.records)] = np.concatenate([piece.labels for piece in made.data])
+        return DataBatch([data], [label], made.request.pad, self._index(made.request))
 
     def _sparse(self, pieces: list[SparseRows], columns: int) -> CSRArray:
         """The rows of *pieces*, and empty ones behind them, in new arrays."""

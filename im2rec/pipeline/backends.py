@@ -1,4 +1,4 @@
-"""Who does the work of a feed: threads of this process, or processes that write into memory shared with it.
+"""Decode backends: threads of this process, or processes that write into memory shared with it.
 
 Decoding lets go of the interpreter's lock, all else holds it: with small pictures threads wait for each other, and
 processes do not. They are new Pythons, not copies of this one: a program needs no ``if __name__ == "__main__"`` for
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import gc
 import logging
 import os
 import pickle
@@ -17,132 +16,90 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, Protocol
 
 from im2rec.errors import Im2RecError
-from im2rec.pipeline.buffers import Arrays, BatchLayout, MemoryPool, SharedSlots, attached, copied
-from im2rec.pipeline.loader import Flaw, Loader, Wanted
+from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, BufferSource, MemoryPool, SharedBuffers, attached
+from im2rec.pipeline.loader import Loader, RowProblem
+from im2rec.pipeline.order import BatchRequest
 
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from im2rec.pipeline.backends import serve; serve()"
 _ROOT = str(Path(__file__).parents[2])
 # glibc gives freed memory back to the system at once, and takes it again, cleared, for the next picture.
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
 _END_S = 5.0  # a process that is still there this long after its pipe was closed gets a kill
-_LOOK_AGAIN_S, _LOOKS = 0.01, 100  # the slot of a piece comes free just after it is done
 _NAMED = 3  # records that the error of a dead process names
 
 
-class Place(NamedTuple):
-    """Where a batch is made: the number of the slot, if it is shared memory, and the arrays."""
+class DecodeBackend(Protocol):
+    """Does the work: *pool* are the threads that call *load*, *memory* is what batches are made in.
 
-    slot: int
-    arrays: Arrays
-
-
-class Job(NamedTuple):
-    """A batch in the making, and how many filler rows it has at its end."""
-
-    place: Place
-    pad: int
-
-
-class Crew(Protocol):
-    """Those who do the work. *pool* are the threads that call :meth:`load`."""
+    ``load(buffer, piece)`` writes the records of *piece* into *buffer* and returns what is wrong with them.
+    """
 
     pool: concurrent.futures.Executor
 
-    def place(self) -> Place:
-        """Where the next batch is to be made; the content is left over from earlier ones."""
+    @property
+    def memory(self) -> BufferSource:
+        """Memory for batches."""
 
-    def load(self, job: Job, piece: Wanted) -> list[Flaw]:
-        """Write the records of *piece* where *job* is made; what is wrong with them."""
-
-    def given_away(self, place: Place) -> Arrays:
-        """The arrays of a finished batch, for the caller to keep."""
+    @property
+    def load(self) -> Callable[[BatchBuffer, BatchRequest], list[RowProblem]]:
+        """Load a piece."""
 
     def end(self, *, wait: bool) -> None:
         """End all threads and processes; what was not begun is cancelled."""
 
 
 class Threads:
-    """Work on threads of this process, in its own memory."""
+    """Decoding on threads of this process, in its own memory."""
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
-        self._loader = loader
-        self._memory = MemoryPool(layout, ahead + 2)
+        self.load = loader.load
+        self.memory = MemoryPool(layout, ahead + 3)  # those ahead, the one in work, the one delivered, and a spare
         self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-decode")
-
-    def place(self) -> Place:
-        """Memory that is used again when nobody looks at it any more."""
-        return Place(0, self._memory.arrays())
-
-    def load(self, job: Job, piece: Wanted) -> list[Flaw]:
-        """As it is done."""
-        return self._loader.load(job.place.arrays, piece)
-
-    def given_away(self, place: Place) -> Arrays:
-        """The arrays themselves."""
-        return place.arrays
 
     def end(self, *, wait: bool) -> None:
         """End the threads."""
         self.pool.shutdown(wait=wait, cancel_futures=True)
+        self.memory.close()
 
 
 class Processes:
-    """Work in processes, each at the other end of a thread of this one that waits for it; in shared memory."""
+    """Decoding in processes, each at the other end of a thread of this one that waits for it; in shared memory."""
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
         self._loader = loader
-        # Those made ahead, the one in work, the one delivered, the one before it, which a loop still has; and a spare.
-        self._slots = SharedSlots(layout, ahead + 5)
-        self._piece_done = threading.Event()
         self._at_work: set[int] = set()  # threads
+        # Those made ahead, the one in work, the one delivered, the one before it, which a loop still has; and a spare.
+        self.memory = SharedBuffers(layout, ahead + 5, lambda: bool(self._at_work))
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._started: list[_Process] | None = []
         self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-feed")
 
-    def place(self) -> Place:
-        """A slot that nobody looks at.
+    def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
+        """Have it done by the process of this thread.
 
-        There is none for a while when an epoch was left in its middle and the caller holds batches of it: what was
-        begun of later ones goes on, and gives its slots back when it is done. Raises Im2RecError when that does not
-        help, as the caller holds all of them.
+        Raises Im2RecError when the process dies; the next piece gets a new one.
         """
-        for look in range(_LOOKS):
-            self._piece_done.clear()
-            if free := self._slots.free():
-                return Place(free[0], self._slots.arrays(free[0]))
-            if look == _LOOKS // 2:
-                gc.collect()  # an error and what it was raised over may hold each other
-            while not self._piece_done.wait(_LOOK_AGAIN_S) and self._at_work:
-                pass
-        raise Im2RecError("all memory for batches is in use", hint="let go of batches and errors, or keep copies")
-
-    def given_away(self, place: Place) -> Arrays:
-        """The arrays themselves, or copies when the caller has kept so many that slots run out."""
-        return place.arrays if len(self._slots.free()) > 1 else copied(place.arrays)
-
-    def load(self, job: Job, piece: Wanted) -> list[Flaw]:
-        """Have it done. Raises Im2RecError when the process dies; the next piece gets a new one."""
         thread = threading.get_ident()
         self._at_work.add(thread)
         try:
-            return self._ask(job.place.slot, piece)
+            return self._ask(buffer.slot, piece)
         finally:
             self._at_work.discard(thread)
-            self._piece_done.set()
 
-    def _ask(self, slot: int, piece: Wanted) -> list[Flaw]:
+    def _ask(self, slot: int, piece: BatchRequest) -> list[RowProblem]:
         process = self._process()
         try:
             return process.ask(slot, piece)
         except (EOFError, OSError, pickle.UnpicklingError):
             del self._mine.process
-            records = ", ".join(map(str, piece.ordinals[:_NAMED]))
-            more = f" and {len(piece.ordinals) - _NAMED} more" if len(piece.ordinals) > _NAMED else ""
+            records = ", ".join(map(str, piece.records[:_NAMED]))
+            more = f" and {len(piece.records) - _NAMED} more" if len(piece.records) > _NAMED else ""
             raise Im2RecError(
                 f"a decoding process died ({process.end()}) while it held records {records}{more}",
                 hint="out of memory, or a crash in an image library",
@@ -153,7 +110,7 @@ class Processes:
             with self._lock:
                 if self._started is None:
                     raise Im2RecError("the iterator is closed", hint="make a new one")
-                self._mine.process = _Process(self._loader, self._slots)
+                self._mine.process = _Process(self._loader, self.memory)
                 self._started.append(self._mine.process)
         process: _Process = self._mine.process
         return process
@@ -166,13 +123,13 @@ class Processes:
         for process in started:
             process.end()
         self.pool.shutdown(wait=wait)
-        self._slots.close()
+        self.memory.close()
 
 
 class _Process:
     """A Python that has the loader and the slots."""
 
-    def __init__(self, loader: Loader, slots: SharedSlots) -> None:
+    def __init__(self, loader: Loader, slots: SharedBuffers) -> None:
         handles = (slots.handle,) if isinstance(slots.handle, int) else ()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _CODE, _ROOT],
@@ -189,14 +146,14 @@ class _Process:
             self.end()
             raise
 
-    def ask(self, slot: int, piece: Wanted) -> list[Flaw]:
+    def ask(self, slot: int, piece: BatchRequest) -> list[RowProblem]:
         self._send((slot, piece))
         assert self._process.stdout is not None
         done, answer = pickle.load(self._process.stdout)  # noqa: S301 - from a process of ours
         if not done:
             raise answer
-        flaws: list[Flaw] = answer
-        return flaws
+        problems: list[RowProblem] = answer
+        return problems
 
     def _send(self, item: Any) -> None:
         assert self._process.stdin is not None

@@ -28,6 +28,7 @@ class Labels(Protocol):
     """Where labels come from."""
 
     width: int
+    are_field: bool  # that of a record is the ``label`` field of its header where ``flag`` is 0
 
     def of(self, header: IRHeader) -> Label:
         """The labels of a record, float32 (width,). Raises BadRecordError when it has too few."""
@@ -53,14 +54,13 @@ class HeaderLabels:
     def __init__(self, records: Records, width: int | None) -> None:
         first = _first_width(records)
         self.width = width if width is not None else first
+        self.are_field = self.width == 1
         self._told = False
         if first > self.width:  # told here, as decoding processes keep quiet
             self._tell(first)
 
     def of(self, header: IRHeader) -> Label:
         """The first labels of a record; one notice when there are more."""
-        if header.flag == 0 and self.width == 1:  # by far the most common
-            return np.array([header.label], np.float32)
         labels = np.atleast_1d(np.asarray(header.label, np.float32))
         if len(labels) < self.width:
             problem = f"has {len(labels)} label{'s' * (len(labels) != 1)}, label_width={self.width} needs more"
@@ -80,6 +80,8 @@ class HeaderLabels:
 
 class ListLabels:
     """The labels in a list, held in 8 + 4 * width bytes a line; of lines with one id the last wins."""
+
+    are_field = False
 
     def __init__(self, records: Records, path: Path, width: int | None) -> None:
         self.width = width if width is not None else _list_width(path)
@@ -163,6 +165,6 @@ def _check_complete(records: Records, ids: npt.NDArray[np.uint64], path: Path) -
 
 
 def _raise_missing(records: Records, ordinal: int, header: RawHeader, path: Path) -> None:
-    place = records.place(ordinal)
+    place = records.locate(ordinal)
     problem = f"{path}: has no line for id {header.id}, which is record {place.record} of {place.file.path}"
     raise InputError(problem, hint="is it the list of this .rec?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.hashing import hash64
 from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
-from im2rec.images.scratch import Shelf
-from im2rec.pipeline.buffers import Arrays
+from im2rec.images.scratch import Arena
+from im2rec.pipeline.buffers import BatchBuffer
 from im2rec.pipeline.labels import Labels
+from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import WARN, ImageRecordParams
-from im2rec.pipeline.records import Records, bunches
+from im2rec.pipeline.records import Records, grouped_by_size
 
-_SHELF_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
+_ARENA_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
 _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
 
 
@@ -31,23 +32,8 @@ def _epoch_state(seed: int, epoch: int) -> int:
     return hash64(seed, epoch)
 
 
-class Wanted(NamedTuple):
-    """Records for the rows of a batch from *row* on: ordinals, the epoch whose draws each gets, plans already drawn."""
-
-    row: int
-    ordinals: list[int]
-    epochs: list[int]
-    plans: list[Plan | None]  # None: to be drawn
-
-    def cut(self, size: int) -> list[Wanted]:
-        """The same in pieces of *size* rows, of which the last may have fewer."""
-        _, ordinals, epochs, plans = self
-        slices = [slice(start, start + size) for start in range(0, len(ordinals), size)]
-        return [Wanted(self.row + part.start, ordinals[part], epochs[part], plans[part]) for part in slices]
-
-
-class Flaw(NamedTuple):
-    """What was wrong with the record in *row*: it is not there, or (*kept*) only cut short."""
+class RowProblem(NamedTuple):
+    """What is wrong with the record of *row*; *kept* where it is delivered nevertheless, as it is only cut short."""
 
     row: int
     error: BadRecordError
@@ -60,11 +46,7 @@ class Picture(NamedTuple):
     header: IRHeader | None
     image: Image | None
     bad: BadRecordError | None
-
-    @property
-    def bytes(self) -> int:
-        """Of its pixels."""
-        return 0 if self.image is None else self.image.nbytes
+    nbytes: int = 0  # of the pixels
 
 
 class Loader:
@@ -73,7 +55,7 @@ class Loader:
     def __init__(self, records: Records, labels: Labels, augmenter: Augmenter, params: ImageRecordParams) -> None:
         self.records = records
         self._labels = labels
-        self._augmenter = augmenter
+        self.augmenter = augmenter
         self._channels = params.shape[0]
         self._seed = params.seed if params.seed_aug is None else params.seed_aug
         self._cut_ok = params.on_truncated == WARN
@@ -87,28 +69,26 @@ class Loader:
         """The random numbers of each of some records in its epoch."""
         return counter_draws([_epoch_state(self._seed, epoch) for epoch in epochs], ordinals)
 
-    def load(self, arrays: Arrays, wanted: Wanted) -> list[Flaw]:
-        """Write the records that are *wanted* into *arrays*; what is wrong with them, in the order of rows."""
-        first, ordinals, epochs, plans = wanted
-        drawn = (plan or draws for plan, draws in zip(plans, self.draws(epochs, ordinals), strict=True))
+    def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
+        """Write the records of *piece*, by ordinal, into *buffer*; return what is wrong with them, by row."""
+        ordinals, rows = piece.records, itertools.count(piece.first_row)
+        draws = self.draws(piece.epochs, ordinals)
+        drawn = draws if piece.plans is None else (plan or own for plan, own in zip(piece.plans, draws, strict=True))
         pictures = self._pictures(self.records.each(ordinals))
         # By map(), as a loop's variable would hold a picture while the next is decoded.
-        flaws = map(self._row, itertools.repeat(arrays), itertools.count(first), ordinals, drawn, pictures)
-        return [flaw for flaw in flaws if flaw is not None]
+        problems = map(self._row, itertools.repeat(buffer), rows, ordinals, drawn, pictures)
+        return [problem for problem in problems if problem is not None]
 
     def _pictures(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[Picture]:
         """*records* decoded; the pixels of one are good until the next is asked for.
 
         A few in a row, for the same reason as they are read so: see :meth:`Records.each`.
         """
-        shelf = Shelf("decoded", _SHELF_BYTES)
-
-        def size(picture: Picture) -> int:
-            return _SHELF_BYTES if shelf.full else picture.bytes  # which may lie elsewhere
-
-        for bunch in bunches(map(self._picture, records, itertools.repeat(shelf.take)), size, _SHELF_BYTES):
-            yield from bunch
-            shelf.clear()
+        arena = Arena("decoded", _ARENA_BYTES)
+        pictures = map(self._picture, records, itertools.repeat(arena.take))
+        for group in grouped_by_size(pictures, lambda picture: picture.nbytes, _ARENA_BYTES):
+            yield from group
+            arena.reset()
 
     def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> Picture:
         if isinstance(record, BadRecordError):
@@ -117,30 +97,32 @@ class Loader:
             image, cut = self.decoded(record.content, room)
         except ImageError as error:
             return Picture(record.header, None, bad_picture(error))
-        return Picture(record.header, image, _cut_short() if cut else None)
+        return Picture(record.header, image, _cut_short() if cut else None, image.nbytes)
 
-    def _row(self, arrays: Arrays, row: int, ordinal: int, drawn: Plan | Draws, picture: Picture) -> Flaw | None:
-        header, image, bad = picture
+    def _row(
+        self, buffer: BatchBuffer, row: int, ordinal: int, drawn: Plan | Draws, picture: Picture
+    ) -> RowProblem | None:
+        header, image, bad, _ = picture
         if header is None:
-            return Flaw(row, bad, kept=False) if bad else None
-        arrays.ids[row] = header.id
+            return RowProblem(row, bad, kept=False) if bad else None
+        buffer.ids[row] = header.id
         kept = image is not None
         try:
-            arrays.label[row] = self._label(header)
+            if self._labels.are_field and header.flag == 0:  # by far the most common
+                buffer.label[row] = header.label
+            else:
+                buffer.label[row] = self._labels.of(header).reshape(buffer.label.shape[1:])
             if image is not None:
-                plan = drawn if isinstance(drawn, Plan) else self.plan(Size.of(image), drawn)
-                self._augmenter.write(image, plan, arrays.data[row])
+                height, width = image.shape[:2]
+                plan = drawn if isinstance(drawn, Plan) else self.augmenter.plan(Size(width, height), drawn)
+                self.augmenter.write(image, plan, buffer.data[row])
         except ImageError as error:
             bad, kept = bad_picture(error), False
         except BadRecordError as error:
-            bad, kept = error, False
+            bad, kept = error.with_traceback(None), False  # whose frames hold the buffer
         if bad is None:
             return None
-        return Flaw(row, self.records.place(ordinal).named(bad, header.id), kept)
-
-    def _label(self, header: IRHeader) -> Any:
-        label = self._labels.of(header)
-        return label if self._labels.width > 1 else label[0]
+        return RowProblem(row, self.records.locate(ordinal).named(bad, header.id), kept)
 
     def decoded(self, content: bytes, room: Room | None = None) -> tuple[Image, bool]:
         """The pixels, of as many channels as a batch has, and whether the file was cut short. Raises ImageError.
@@ -154,10 +136,6 @@ class Loader:
         if pixels.dtype != np.uint8:
             pixels = (pixels >> 8).astype(np.uint8)
         return pixels, flaw == CUT
-
-    def plan(self, size: Size, draws: Draws) -> Plan:
-        """Everything that is drawn for a picture of *size*. Raises ImageError for one that is too small."""
-        return self._augmenter.plan(size, draws)
 
 
 def _cut_short() -> BadRecordError:

@@ -25,9 +25,10 @@ from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
 from im2rec.images.choices import BILINEAR, RANDOM
 from im2rec.images.engine import Resampler
 from im2rec.parallel import ordered_map
-from im2rec.pipeline.buffers import new_arrays
+from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
 from im2rec.pipeline.labels import Labels
-from im2rec.pipeline.loader import Loader, Wanted
+from im2rec.pipeline.loader import Loader
+from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import AsideFile, read_file, reading, refuse_existing
@@ -127,11 +128,10 @@ def _jobs(records: Records) -> Iterator[tuple[int, list[list[int]]]]:
 
 def _sum(loader: Loader, params: ImageRecordParams, _: int, ordinals: list[int]) -> tuple[npt.NDArray[np.int64], int]:
     rows = len(ordinals)
-    arrays = new_arrays(rows, loader.label_width, np.zeros((rows, *params.shape), np.uint8))
-    flaws = loader.load(arrays, Wanted(0, ordinals, [0] * rows, [None] * rows))
-    bad = [flaw for flaw in flaws if not flaw.kept]
+    buffer = BatchBuffer.new(BatchLayout((rows, *params.shape), "uint8", loader.label_width))
+    bad = [problem for problem in loader.load(buffer, BatchRequest(ordinals, [0] * rows)) if not problem.kept]
     if bad and params.on_error == RAISE:
         raise bad[0].error
     good = np.ones(rows, bool)
-    good[[flaw.row for flaw in bad]] = False
-    return arrays.data[good].sum(axis=0, dtype=np.int64), int(good.sum())
+    good[[problem.row for problem in bad]] = False
+    return buffer.data[good].sum(axis=0, dtype=np.int64), int(good.sum())

@@ -28,8 +28,8 @@ from im2rec.augment.geometry import Size
 from im2rec.augment.mxnet_draws import Mersenne, MersenneDraws
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import AS_STORED, COLOR, image_info, transposed
-from im2rec.pipeline.loader import Loader, Wanted
-from im2rec.pipeline.order import batches_of
+from im2rec.pipeline.loader import Loader
+from im2rec.pipeline.order import BatchRequest, Split, batches_of
 from im2rec.pipeline.params import DISCARD, ROLL_OVER, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
@@ -88,7 +88,7 @@ class Batch(Generic[PlanT]):
     pad: int
 
 
-class Replay(Generic[PlanT]):
+class MXNetEpochs(Generic[PlanT]):
     """The epochs of one part, in MXNet's order.
 
     *offsets* say where each record starts, in bytes from the start of the first file: several files count as one stream
@@ -274,13 +274,13 @@ def chunks_by_bytes(offsets: Ordinals, total_bytes: int, part: range) -> list[ra
     return chunks
 
 
-class ReplayedRows:
-    """The rows of all batches of a run that began with epoch 0.
+class MXNetOrder:
+    """The requests for all batches of a run that began with epoch 0.
 
     Going on in the middle plans everything before again; nothing of it is decoded.
     """
 
-    def __init__(self, records: Records, loader: Loader, params: ImageRecordParams) -> None:
+    def __init__(self, records: Records, loader: Loader, params: ImageRecordParams, order: OrderParams) -> None:
         self._records = records
         self._loader = loader
         self._params = params
@@ -292,14 +292,14 @@ class ReplayedRows:
         else:
             part = part_by_bytes(self._offsets, self._bytes, params.num_parts, params.part_index)
         self._count = len(part)
-        self._order = OrderParams.of(params)
+        self._order = order
 
     def batches(self, epoch: int) -> int:
         """How many batches the epoch has."""
         return batches_of(epoch, self._order, shortest=self._count, longest=self._count)
 
-    def rows(self, epoch: int, batch: int) -> Iterator[tuple[Wanted, int]]:
-        """The records of each batch from *batch* of *epoch* on, without end, and the filler rows at its end."""
+    def requests(self, epoch: int, batch: int, _: tuple[Split, ...] = ()) -> Iterator[BatchRequest]:
+        """The requests for the batches from *batch* of *epoch* on, without end; records are ordinals."""
         params = self._params
         reading = Reading(
             indexed=bool(params.path_imgidx),
@@ -313,19 +313,21 @@ class ReplayedRows:
             shuffle_chunk_seed=params.shuffle_chunk_seed,
         )
         draws = MersenneDraws(WORKER_SEED)
-        replay = Replay(self._offsets, self._bytes, reading, lambda chunk: self._plans(chunk, draws))
+        epochs = MXNetEpochs(self._offsets, self._bytes, reading, lambda chunk: self._plans(chunk, draws))
         number = 0
         while self._count:
-            for place, made in enumerate(replay.epoch()):
+            for place, made in enumerate(epochs.epoch()):
                 short = params.batch_size - len(made.ordinals)
                 if (number, place) < (epoch, batch) or (short and self._order.policy == DISCARD):
                     continue
-                epochs = [number] * len(made.ordinals)
-                yield Wanted(0, made.ordinals, epochs, made.plans), made.pad + short
+                yield BatchRequest(made.ordinals, [number] * len(made.ordinals), made.pad + short, made.plans)
             number += 1
 
     def _plans(self, chunk: Chunk, draws: MersenneDraws) -> list[Plan | None]:
-        return [self._plan(*wanted, draws) for wanted in zip(chunk.ordinals.tolist(), chunk.rows.tolist(), strict=True)]
+        return [
+            self._plan(ordinal, row, draws)
+            for ordinal, row in zip(chunk.ordinals.tolist(), chunk.rows.tolist(), strict=True)
+        ]
 
     def _plan(self, ordinal: int, row: int, draws: MersenneDraws) -> Plan | None:
         """What is drawn for a record; None for one that gives no picture, which its own row will tell."""
@@ -338,6 +340,6 @@ class ReplayedRows:
             _, height, width, _ = image_info(record.content)
             if transposed(record.content, COLOR if self._params.shape[0] < 4 else AS_STORED):
                 height, width = width, height
-            return self._loader.plan(Size(width, height), draws)
+            return self._loader.augmenter.plan(Size(width, height), draws)
         except ImageError:
             return None

@@ -9,12 +9,13 @@ An epoch that goes on with another number of parts shares out what is left: see 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from im2rec.augment.augmenter import Plan
 from im2rec.hashing import absorb, hash64
 from im2rec.pipeline.params import DISCARD, KEEP, ROLL_OVER, OrderParams
 from im2rec.pipeline.permutation import BlockOrder, Permutation, Positions
@@ -25,15 +26,33 @@ _AT_ONCE = 4096  # places whose records are computed together: a batch of them w
 _ORDER = 0x6F72646572  # "order": keeps the permutation's hashes apart from those of the draws
 
 
-class Rows(NamedTuple):
-    """The rows of a batch: positions of records 0 .. n-1, and the epoch whose draws each gets.
+class BatchRequest(NamedTuple):
+    """What is asked for: the record of each row of a batch, and the epoch whose random numbers the row gets.
 
-    The last *pad* rows are filler; of those, rows behind ``len(positions)`` are zeros.
+    *records* are numbers of records, as lists: a piece of a request is sent to another process, in few bytes. The last
+    *pad* rows of the batch are filler; of those, rows from ``len(records)`` on are zeros. *plans* are what was drawn
+    already, None where nothing was. *first_row* is the row that a piece begins at.
     """
 
-    positions: Positions
-    epochs: Positions
-    pad: int
+    records: list[int]
+    epochs: list[int]
+    pad: int = 0
+    plans: Sequence[Plan | None] | None = None
+    first_row: int = 0
+
+    def cut(self, pieces: int) -> list[BatchRequest]:
+        """The same in so many *pieces* or fewer, of :func:`piece_size` rows; the last may have fewer."""
+        size = piece_size(len(self.records), pieces)
+        return [self._piece(slice(start, start + size)) for start in range(0, len(self.records), size)]
+
+    def _piece(self, rows: slice) -> BatchRequest:
+        plans = self.plans[rows] if self.plans is not None else None
+        return BatchRequest(self.records[rows], self.epochs[rows], self.pad, plans, self.first_row + rows.start)
+
+
+def piece_size(rows: int, pieces: int, least: int = 8) -> int:
+    """How many of *rows* make one of so many *pieces*; none is tiny."""
+    return max(least, -(-rows // pieces))
 
 
 class Split(NamedTuple):
@@ -95,13 +114,21 @@ class Sharing:
 class Order:
     """The order of *count* records for one part, epoch by epoch.
 
-    *starts* are the first records of the blocks of ``shuffle_chunk_size``, and *count*; None shuffles freely.
+    *starts* are the first records of the blocks of ``shuffle_chunk_size``, and *count*; None shuffles freely. *numbers*
+    gives the numbers by which records at positions 0 .. *count*-1 are asked for; None asks for them by position.
     """
 
-    def __init__(self, count: int, params: OrderParams, starts: Positions | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        params: OrderParams,
+        starts: Positions | None = None,
+        numbers: Callable[[Positions], Positions] | None = None,
+    ) -> None:
         self.count = count
         self.params = params
         self._starts = starts
+        self._numbers = numbers
         self._turns = params.shuffle and params.scope == "all"
         self._kept: dict[tuple[int, int], Callable[[Places], Positions]] = {}
 
@@ -116,16 +143,17 @@ class Order:
         def sequence(epoch: int, places: Places) -> Positions:
             for left in reversed(chain):
                 places = left(places)
-            return self._kept_sequence(epoch, parts)(places)
+            positions = self._kept_sequence(epoch, parts)(places)
+            return self._numbers(positions) if self._numbers else positions
 
         return Epoch(number, Sharing(count, self.params.num_parts, turns=self._turns), sequence, self.params)
 
-    def rows(self, epoch: int, batch: int, splits: tuple[Split, ...] = ()) -> Generator[Rows, None, None]:
-        """The rows of each batch from *batch* of *epoch* on, of which *splits* were delivered; without end."""
+    def requests(self, epoch: int, batch: int, splits: tuple[Split, ...] = ()) -> Generator[BatchRequest, None, None]:
+        """The requests for the batches from *batch* of *epoch* on, of which *splits* were delivered; without end."""
         current = self.epoch(epoch, splits)
         while True:
             for number in range(batch, current.batches):
-                yield current.rows(number)
+                yield current.request(number)
             epoch, batch = epoch + 1, 0
             current = self.epoch(epoch)
             if current.empty_for_ever:
@@ -200,8 +228,8 @@ class Epoch:
         """Whether neither this epoch nor any behind it has a batch, if it began with these parts."""
         return not self.batches and not (self._params.policy == ROLL_OVER and self._longest)
 
-    def rows(self, batch: int) -> Rows:
-        """The rows of *batch*, from 0."""
+    def request(self, batch: int) -> BatchRequest:
+        """The request for *batch*, from 0."""
         size, length = self._params.batch_size, self._length
         if self._params.policy == ROLL_OVER:
             return self._rolled_over(batch)
@@ -211,23 +239,23 @@ class Epoch:
             index = index[: size - pad]
         elif pad:
             index[size - pad :] = (index[size - pad :] - length) % length
-        return Rows(self._records(self.number, index), np.full(len(index), self.number), pad)
+        return BatchRequest(self._records(self.number, index).tolist(), [self.number] * len(index), pad)
 
-    def _rolled_over(self, batch: int) -> Rows:
-        """The rows of *batch* where epochs follow each other without a gap.
+    def _rolled_over(self, batch: int) -> BatchRequest:
+        """The request for *batch* where epochs follow each other without a gap.
 
         With equal_batches they are as long in every part: a shorter one repeats its first record at the end.
         """
         size = self._params.batch_size
         if not self._length:
-            return Rows(np.empty(0, np.int64), np.empty(0, np.int64), size)
+            return BatchRequest([], [], size)
         first = (_ceil(self.number * self._longest, size) + batch) * size
         epochs, index = np.divmod(np.arange(first, first + size), self._longest)
         index %= self._length
         positions = np.empty(size, np.int64)
         for epoch in np.unique(epochs):
             positions[epochs == epoch] = self._records(int(epoch), index[epochs == epoch])
-        return Rows(positions, epochs, int(np.count_nonzero(epochs > self.number)))
+        return BatchRequest(positions.tolist(), epochs.tolist(), int(np.count_nonzero(epochs > self.number)))
 
     def _records(self, epoch: int, index: Places) -> Positions:
         """The records at the part's own places *index*."""

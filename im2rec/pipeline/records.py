@@ -25,32 +25,28 @@ T = TypeVar("T")
 _SEPARATOR = ";"
 _NO_RECORDS = (".idx", ".lst", ".txt", ".json", ".jsonl")  # what stands beside a .rec, and "train*" finds as well
 _HEADS_AT_ONCE = 4096
-_BUNCH_BYTES = 128 << 10  # of records that are read in a row: they stay in a core's own cache
+_GROUP_BYTES = 128 << 10  # of records that are read in a row: they stay in a core's own cache
 
 # A record of labels alone is no longer than this, nor hardly any picture as short: only such records are looked into
 # on opening. The face sets have two labels in them, which makes 40 bytes.
 _LABELS_ONLY_BYTES = 256
 
 
-class Place(NamedTuple):
-    """Where a record is: its file, its ordinal there, and the byte it starts at."""
+class RecordLocation(NamedTuple):
+    """Where a record is: its file, and its ordinal and bytes in that file."""
 
-    file: RecordFile
-    record: int
-    offset: int
-
-    def named(self, error: BadRecordError, id_: int | None = None) -> BadRecordError:
-        """*error* with the place filled in."""
-        error.path, error.record, error.offset, error.id = self.file.path, self.record, self.offset, id_
-        return error
-
-
-class Located(NamedTuple):
-    """A record by its ordinal over all files, its file, and the bytes it has there."""
-
-    ordinal: int
     file: RecordFile
     span: Span
+
+    @property
+    def record(self) -> int:
+        """The ordinal in the file."""
+        return self.span.ordinal
+
+    def named(self, error: BadRecordError, id_: int | None = None) -> BadRecordError:
+        """*error* with the location filled in."""
+        error.path, error.record, error.offset, error.id = self.file.path, self.record, self.span.start, id_
+        return error
 
 
 class Records:
@@ -86,17 +82,15 @@ class Records:
         """The ordinals of records by position."""
         return positions + np.searchsorted(self._stays_before, positions, side="right")
 
-    def place(self, ordinal: int) -> Place:
+    def locate(self, ordinal: int) -> RecordLocation:
         """Where the record *ordinal* is."""
         number = bisect.bisect_right(self._first, ordinal) - 1
-        record = ordinal - self._first[number]
         file = self.files[number]
-        return Place(file, record, int(file.offsets[record]))
+        return RecordLocation(file, file.span(ordinal - self._first[number]))
 
     def read(self, ordinal: int) -> ImageRecord | BadRecordError:
         """The record *ordinal*; an error in the place of a damaged one."""
-        file, record, _ = self.place(ordinal)
-        return self._read(ordinal, file, file.span(record))
+        return _read(self.locate(ordinal))
 
     def each(self, ordinals: Sequence[int]) -> Iterator[ImageRecord | BadRecordError]:
         """The records at *ordinals*, in that order; an error in the place of a damaged one. Raises IndexError.
@@ -104,27 +98,18 @@ class Records:
         A few are read before the first is given: reading and decoding each run faster in a row, as either throws the
         other's code out of the processor's caches. Few enough for their bytes to stay there.
         """
-        for bunch in bunches(self._located(ordinals), lambda located: located.span.bytes, _BUNCH_BYTES):
-            yield from [self._read(*located) for located in bunch]
+        for group in grouped_by_size(self._locations(ordinals), lambda location: location.span.bytes, _GROUP_BYTES):
+            yield from [_read(location) for location in group]
 
-    def _located(self, ordinals: Sequence[int]) -> Iterator[Located]:
+    def _locations(self, ordinals: Sequence[int]) -> Iterator[RecordLocation]:
         asked = np.array(ordinals, np.int64)
         numbers = np.searchsorted(self._first, asked, side="right") - 1
         spans: dict[int, Iterator[Span]] = {}
         for number in np.unique(numbers).tolist():
             here = asked[numbers == number] - self._first[number]
             spans[number] = iter(self.files[number].spans(here.tolist()))
-        for ordinal, number in zip(ordinals, numbers.tolist(), strict=True):
-            yield Located(ordinal, self.files[number], next(spans[number]))
-
-    def _read(self, ordinal: int, file: RecordFile, span: Span) -> ImageRecord | BadRecordError:
-        try:
-            return file.read(span)
-        except CorruptRecordError as error:
-            return damaged(error, self.place(ordinal))
-        except InputError as error:  # the disk, or the network behind it
-            problem = error.problem.removeprefix(f"{file.path}: ")
-            return self.place(ordinal).named(BadRecordError(problem, reason="unreadable", hint=error.hint))
+        for number in numbers.tolist():
+            yield RecordLocation(self.files[number], next(spans[number]))
 
     def headers(self) -> Iterator[tuple[int, RawHeader]]:
         """Ordinal and header of every record that is iterated over, in order; damaged ones are left out."""
@@ -169,19 +154,29 @@ class Records:
             file.close()
 
 
-def bunches(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
+def _read(location: RecordLocation) -> ImageRecord | BadRecordError:
+    try:
+        return location.file.read(location.span)
+    except CorruptRecordError as error:
+        return damaged(error, location)
+    except InputError as error:  # the disk, or the network behind it
+        problem = error.problem.removeprefix(f"{location.file.path}: ")
+        return location.named(BadRecordError(problem, reason="unreadable", hint=error.hint))
+
+
+def grouped_by_size(items: Iterable[T], size: Callable[[T], int], most: int) -> Iterator[list[T]]:
     """*items* in lists whose sizes reach *most* with their last; a list is emptied when the next is asked for."""
-    bunch: list[T] = []
+    group: list[T] = []
     total = 0
     for item in items:
-        bunch.append(item)
+        group.append(item)
         total += size(item)
         del item  # it may be large
         if total >= most:
-            yield bunch
-            bunch.clear()
+            yield group
+            group.clear()
             total = 0
-    yield bunch
+    yield group
 
 
 def _heads(file: RecordFile, records: list[int]) -> Iterator[tuple[int, Head]]:
@@ -194,10 +189,10 @@ def _heads(file: RecordFile, records: list[int]) -> Iterator[tuple[int, Head]]:
                 yield record, next(file.heads([record]))
 
 
-def damaged(error: CorruptRecordError, place: Place) -> BadRecordError:
+def damaged(error: CorruptRecordError, location: RecordLocation) -> BadRecordError:
     """*error* as what a consumer of pictures gets."""
-    bad = place.named(BadRecordError(error.problem, reason=DAMAGED_RECORD, hint=error.hint))
-    bad.offset = error.offset if error.offset is not None else place.offset + HEAD_BYTES
+    bad = location.named(BadRecordError(error.problem, reason=DAMAGED_RECORD, hint=error.hint))
+    bad.offset = error.offset if error.offset is not None else location.span.start + HEAD_BYTES
     return bad
 
 

@@ -16,7 +16,7 @@ from im2rec.errors import OutputError
 from im2rec.images.sheet import Tile, draw_sheet, fitted, label_text
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch
-from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
 from im2rec.storage.files import AsideFile, writing
 
@@ -106,4 +106,4 @@ class SheetFolder:
         labels = batch.label[0][row].reshape(-1).tolist()
         filler = row >= len(batch.data[0]) - (batch.pad or 0)
         lines = (f"id {batch.index[row]}" + (" (filler)" if filler else ""), f"label {label_text(labels)}")
-        return Tile(fitted(self._it.augmenter.shown(batch.data[0][row])), "", lines)
+        return Tile(fitted(loader_of(self._it).augmenter.shown(batch.data[0][row])), "", lines)

@@ -13,10 +13,12 @@ from PIL import Image
 from im2rec.augment.draws import Draws, Float
 from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError, ParameterError
-from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline.buffers import new_arrays
-from im2rec.pipeline.loader import Wanted, bad_picture
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
+from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
+from im2rec.pipeline.loader import bad_picture
+from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET
+from im2rec.pipeline.records import Records
 from im2rec.storage.files import AsideFile, writing
 
 
@@ -76,32 +78,32 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
 
     Raises ParameterError for a record that is not iterated over, and with ``rng=mxnet``, BadRecordError, OutputError.
     """
-    _check(it, ordinal)
-    place = it.records.place(ordinal)
-    record = it.records.read(ordinal)
+    loader = loader_of(it)
+    _check(it, loader.records, ordinal)
+    location = loader.records.locate(ordinal)
+    record = loader.records.read(ordinal)
     if isinstance(record, BadRecordError):
         raise record
-    draws = RecordedDraws(*it.loader.draws([epoch], [ordinal]))
+    draws = RecordedDraws(*loader.draws([epoch], [ordinal]))
     try:
-        image, _ = it.loader.decoded(record.content)
-        plan = it.loader.plan(Size.of(image), draws)
+        image, _ = loader.decoded(record.content)
+        plan = loader.augmenter.plan(Size.of(image), draws)
     except ImageError as error:
-        raise place.named(bad_picture(error), record.header.id) from None
-    arrays = new_arrays(
-        1, it.loader.label_width, np.zeros((1, *it.provide_data[0].shape[1:]), it.provide_data[0].dtype)
-    )
-    for flaw in it.loader.load(arrays, Wanted(0, [ordinal], [epoch], [None])):
-        if not flaw.kept:
-            raise flaw.error
+        raise location.named(bad_picture(error), record.header.id) from None
+    row_shape = it.provide_data[0].shape[1:]
+    buffer = BatchBuffer.new(BatchLayout((1, *row_shape), it.params.data_dtype, loader.label_width))
+    for problem in loader.load(buffer, BatchRequest([ordinal], [epoch])):
+        if not problem.kept:
+            raise problem.error
     if not dry_run:
-        _write_png(it.augmenter.shown(arrays.data[0]), out, force=force)
+        _write_png(loader.augmenter.shown(buffer.data[0]), out, force=force)
     return Replayed(
-        rec=str(place.file.path),
-        record=place.record,
+        rec=str(location.file.path),
+        record=location.record,
         ordinal=ordinal,
         epoch=epoch,
         id=record.header.id,
-        label=arrays.label[0].reshape(-1).tolist(),
+        label=buffer.label[0].reshape(-1).tolist(),
         height=image.shape[0],
         width=image.shape[1],
         drawn=draws.values,
@@ -110,12 +112,12 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
     )
 
 
-def _check(it: ImageRecordIter, ordinal: int) -> None:
+def _check(it: ImageRecordIter, records: Records, ordinal: int) -> None:
     if it.params.rng == MXNET:
         raise ParameterError("--replay needs rng=im2rec: with rng=mxnet a record's numbers follow from all before it")
-    if not 0 <= ordinal < it.records.total:
-        raise ParameterError(f"--replay record={ordinal} must be 0 to {it.records.total - 1}")
-    if ordinal in it.records.left_out:
+    if not 0 <= ordinal < records.total:
+        raise ParameterError(f"--replay record={ordinal} must be 0 to {records.total - 1}")
+    if ordinal in records.left_out:
         raise ParameterError(f"--replay record={ordinal} holds labels and no picture", hint="set records=all")
 
 

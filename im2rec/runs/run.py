@@ -15,7 +15,7 @@ from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import image_info
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import Array, CSRArray, DataBatch
-from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
 from im2rec.iterators.mnist import MNISTIter, MNISTParams
 from im2rec.iterators.text import CSVIter, LibSVMIter
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
@@ -96,7 +96,7 @@ def summary_of(it: OrderedIterator[Any]) -> RunSummary:
     if isinstance(it, ImageRecordIter):
         summary.data_shape = list(it.params.shape)  # whatever the layout
         summary.engine, summary.threads, summary.backend = it.engine, it.params.preprocess_threads, it.backend
-        summary.left_out = len(it.records.left_out)
+        summary.left_out = len(loader_of(it).records.left_out)
     return summary
 
 

@@ -21,7 +21,7 @@ from helpers import bounds, image_payload, message_of, write_rec
 from picture_helpers import POSIX, Ran, command, encoded, ended, im2rec, names_in, started, texture, typed, until
 from PIL import Image
 
-from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
+from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
 from im2rec.pipeline.params import ImageRecordParams
 
 TEXT = b"no picture at all"
@@ -431,7 +431,7 @@ def test_a_replay_is_what_was_delivered(some: Path, tmp_path: Path) -> None:
                     if 100 + record in batch.index
                 ]
                 with Image.open(tmp_path / f"epoch{epoch}_record{record}.png") as picture:
-                    assert (it.augmenter.shown(rows[0]) == np.asarray(picture)).all()
+                    assert (loader_of(it).augmenter.shown(rows[0]) == np.asarray(picture)).all()
     assert 7 == len(names_in(tmp_path)) - 1  # six pictures and the index
 
 

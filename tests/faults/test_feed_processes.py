@@ -19,7 +19,7 @@ from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline import backends, prefetch
+from im2rec.pipeline import prefetch
 from im2rec.pipeline.backends import Processes
 
 RANDOM = {"shuffle": True, "rand_crop": True, "rand_mirror": True, "random_h": 20, "data_shape": (3, 6, 6)}
@@ -30,7 +30,7 @@ import sys
 from im2rec import ImageRecordIter
 it = ImageRecordIter(path_imgrec=sys.argv[1], data_shape=(3, 6, 6), batch_size=4, backend="processes", verbose=False)
 next(it)
-print(*[process._process.pid for process in it._feed._crew._started], flush=True)
+print(*[process._process.pid for process in it._prefetcher._decoding._started], flush=True)
 sys.stdin.read()
 """
 
@@ -40,7 +40,7 @@ def by_processes(rec: Path, **given: Any) -> ImageRecordIter:
 
 
 def processes_of(it: ImageRecordIter) -> list[subprocess.Popen[bytes]]:
-    processes = it._feed._crew
+    processes = it._prefetcher._decoding
     assert isinstance(processes, Processes)
     return [process._process for process in processes._started or []]
 
@@ -110,10 +110,11 @@ def test_slots_of_an_epoch_that_was_left_are_waited_for(tmp_path: Path, monkeypa
     monkeypatch.setattr(Processes, "_ask", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1])
 
     with by_processes(rec, prefetch_buffer=4) as it, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        processes = it._feed._crew
+        processes = it._prefetcher._decoding
         assert isinstance(processes, Processes)
-        monkeypatch.setattr(processes._piece_done, "wait", lambda _: looked_again.set())
+        monkeypatch.setattr(processes.memory, "_busy", lambda: looked_again.set() or bool(processes._at_work))
         kept = [it.next() for _ in range(5)]
+        until(lambda: len(processes._at_work) == 2, "both threads do not begin what is not allowed yet")
         it.reset()
         rest = pool.submit(list, it)
         assert looked_again.wait(DEADLINE_S)
@@ -171,15 +172,18 @@ def test_errors_of_records_that_are_kept_hold_no_batch(tmp_path: Path) -> None:
     assert [*range(0, 160, 4)] == [error.record for error in errors]
 
 
-def test_who_holds_all_batches_of_reused_memory_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "_LOOKS", 3)
-    with by_processes(a_rec(tmp_path, 200), prefetch_buffer=4, reuse_buffers=True) as it:
-        held = [it.next() for _ in range(30)]
+def test_reused_memory_lasts_however_many_batches_are_kept_and_epochs_left(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, 200)
+    with an_iterator(rec, backend="threads") as it:
+        expected = [batch.index.tolist() for batch in it]
+    with by_processes(rec, prefetch_buffer=4, reuse_buffers=True) as it:
+        kept = [it.next() for _ in range(30)]
         it.reset()
-        with pytest.raises(Im2RecError, match=r"^all memory for batches is in use \(let go of batches and errors"):
-            held += [it.next() for _ in range(30)]
-        del held
-        assert it.next().index.tolist()
+        found = []
+        for batch in it:
+            found.append(batch.index.tolist())
+            kept.append(batch)
+    assert expected == found
 
 
 @POSIX
@@ -216,7 +220,7 @@ def test_many_records_go_to_processes_by_themselves(tmp_path: Path, monkeypatch:
     rec = a_rec(tmp_path)
 
     def backends() -> list[str]:
-        return [an_iterator(rec, preprocess_threads=threads)._feed.backend for threads in (1, 2)]
+        return [an_iterator(rec, preprocess_threads=threads)._prefetcher.backend for threads in (1, 2)]
 
     assert ["threads", "threads"] == backends()
     monkeypatch.setattr(prefetch, "_MANY_RECORDS", 10)

@@ -12,7 +12,6 @@ import pkgutil
 import subprocess
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,8 +37,8 @@ from helpers import bounds, image_payload
 from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError, InputError
-from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline.buffers import Arrays, MemoryPool
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
+from im2rec.pipeline.buffers import BatchBuffer, MemoryPool
 from im2rec.pipeline.loader import Loader
 
 TEXT = b"no picture at all"
@@ -313,7 +312,7 @@ def test_a_file_that_is_removed_is_read_to_its_end(tmp_path: Path) -> None:
 def test_an_error_of_the_disk_is_one_of_the_record_it_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rec = a_rec(tmp_path)
     with an_iterator(rec, preprocess_threads=1) as it:
-        real = it.records.files[0]._file.read_at
+        real = loader_of(it).records.files[0]._file.read_at
 
         def read_at(offset: int, size: int) -> bytes:
             if offset <= bounds(payloads(10))[5] < offset + size:
@@ -321,7 +320,7 @@ def test_an_error_of_the_disk_is_one_of_the_record_it_met(tmp_path: Path, monkey
             return real(offset, size)
 
         with monkeypatch.context() as patch:
-            patch.setattr(it.records.files[0]._file, "read_at", read_at)
+            patch.setattr(loader_of(it).records.files[0]._file, "read_at", read_at)
             assert run_of(0, 3) == it.next().index.tolist()
             with pytest.raises(BadRecordError) as caught:
                 it.next()
@@ -378,8 +377,8 @@ class Interrupting:
     "where",
     [
         "im2rec.parallel._finished",
-        "im2rec.pipeline.buffers.MemoryPool.arrays",
-        "im2rec.iterators.image_record.close_up",
+        "im2rec.pipeline.buffers.MemoryPool.lease",
+        "im2rec.pipeline.buffers.MemoryPool.hand_out",
     ],
 )
 def test_an_interrupt_inside_next_loses_no_batch(
@@ -594,24 +593,23 @@ def test_no_more_is_made_ahead_than_the_buffer_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
 ) -> None:
     gate = Gate(monkeypatch)
-    made: list[weakref.ref[Any]] = []
-    real = MemoryPool.arrays
+    made: list[int] = []  # how many leases there are with each that is made
+    ended: list[memoryview] = []
+    real = MemoryPool.lease
 
-    def new_arrays(pool: MemoryPool) -> Arrays:
-        arrays = real(pool)
-        made.append(weakref.ref(arrays.data))
-        alive.append(sum(one() is not None for one in made))
-        return arrays
+    def lease(pool: MemoryPool) -> BatchBuffer:
+        made.append(len(made) + 1 - len(ended))
+        return real(pool)
 
-    alive: list[int] = []
-    monkeypatch.setattr(MemoryPool, "arrays", new_arrays)
+    monkeypatch.setattr(MemoryPool, "lease", lease)
+    monkeypatch.setattr(MemoryPool, "_keep", lambda _, memory: ended.append(memory))
     with an_iterator(a_rec(tmp_path, 40), prefetch_buffer=ahead, preprocess_threads=1) as it:
         for batch in range(1, 11):
             it.next()
             assert gate.wait_until_done(batch + ahead)
             assert batch + ahead == len(made)  # nothing else was begun
-            assert ahead + 1 == sum(one() is not None for one in made)  # and the one that was delivered
-    assert ahead + 2 == max(alive)  # one is in work while the oldest is still the consumer's
+            assert ahead + 1 == len(made) - len(ended)  # and the one that was delivered
+    assert ahead + 2 == max(made)  # one is in work while the oldest is still the consumer's
 
 
 def test_an_epoch_is_not_made_ahead_of_the_first_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

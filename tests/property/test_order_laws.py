@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from iterator_helpers import ORDERS, in_every_order, keep_permutations, permutation_table
 
-from im2rec.pipeline.order import Epoch, Order, Rows, Sharing, Split
+from im2rec.pipeline.order import BatchRequest, Epoch, Order, Sharing, Split
 from im2rec.pipeline.params import ImageRecordParams, OrderParams
 from im2rec.pipeline.permutation import Permutation
 
@@ -59,23 +59,23 @@ def cases(kind: str, how_many: int, **more: Any) -> Iterator[tuple[random.Random
         yield rng, Data(count, starts, {**ORDERS[kind], "seed": seed, "batch_size": rng.randrange(1, 13), **more})
 
 
-def all_rows(epoch: Epoch, first: int = 0, end: int | None = None) -> list[Rows]:
-    return [epoch.rows(batch) for batch in range(first, epoch.batches if end is None else min(end, epoch.batches))]
+def requests(epoch: Epoch, first: int = 0, end: int | None = None) -> list[BatchRequest]:
+    return [epoch.request(batch) for batch in range(first, epoch.batches if end is None else min(end, epoch.batches))]
 
 
-def records(data: Data, rows: list[Rows]) -> list[int]:
+def records(data: Data, rows: list[BatchRequest]) -> list[int]:
     """The records of *rows* without the filler."""
-    return [n for row in rows for n in row.positions[: data.given["batch_size"] - row.pad].tolist()]
+    return [n for row in rows for n in row.records[: data.given["batch_size"] - row.pad]]
 
 
 def shares(data: Data, number: int, parts: int) -> list[list[int]]:
     """The records of each part in an epoch, in order."""
-    return [records(data, all_rows(data.epoch(number, part, num_parts=parts))) for part in range(parts)]
+    return [records(data, requests(data.epoch(number, part, num_parts=parts))) for part in range(parts)]
 
 
-def shown(rows: list[Rows]) -> str:
+def shown(rows: list[BatchRequest]) -> str:
     """Batches as in "012 345 601(pad 2)"."""
-    texts = ("".join(map(str, row.positions)) + (f"(pad {row.pad})" if row.pad else "") for row in rows)
+    texts = ("".join(map(str, row.records)) + (f"(pad {row.pad})" if row.pad else "") for row in rows)
     return " ".join(texts)
 
 
@@ -127,34 +127,34 @@ def test_every_batch_has_all_its_rows_and_filler_is_the_first_records_of_the_par
     for rng, data in cases(kind, 12, last_batch="pad"):
         parts, number = rng.randrange(1, 9), rng.randrange(3)
         part, size = rng.randrange(parts), data.given["batch_size"]
-        rows = all_rows(data.epoch(number, part, num_parts=parts))
+        rows = requests(data.epoch(number, part, num_parts=parts))
         share = shares(data, number, parts)[part]
 
         if share:
-            flat = [n for row in rows for n in row.positions.tolist()]
+            flat = [n for row in rows for n in row.records]
             assert len(rows) * size == len(flat)
             assert [n for n, _ in zip(itertools.cycle(share), flat)] == flat
         else:  # nothing to repeat: zeros
-            assert [(0, size)] * len(rows) == [(len(row.positions), row.pad) for row in rows]
+            assert [(0, size)] * len(rows) == [(len(row.records), row.pad) for row in rows]
         assert len(rows) * size - len(share) == sum(row.pad for row in rows)
-        assert {number} >= {epoch for row in rows for epoch in row.epochs.tolist()}
+        assert {number} >= {epoch for row in rows for epoch in row.epochs}
 
 
 def test_kept_batches_have_no_rows_behind_the_last_record() -> None:
-    rows = all_rows(order(7, batch_size=3, last_batch="keep").epoch(4))
+    rows = requests(order(7, batch_size=3, last_batch="keep").epoch(4))
 
     assert "012 345 6(pad 2)" == shown(rows)
-    assert [[4, 4, 4], [4, 4, 4], [4]] == [row.epochs.tolist() for row in rows]
+    assert [[4, 4, 4], [4, 4, 4], [4]] == [row.epochs for row in rows]
 
 
 def test_the_shorter_part_repeats_its_first_records_in_a_batch_of_its_own() -> None:
     epochs = [Data(9, None, {"batch_size": 4, "num_parts": 2}).epoch(0, part) for part in range(2)]
 
-    assert ["0123 0123(pad 4)", "4567 8456(pad 3)"] == [shown(all_rows(epoch)) for epoch in epochs]
+    assert ["0123 0123(pad 4)", "4567 8456(pad 3)"] == [shown(requests(epoch)) for epoch in epochs]
 
 
 def test_epochs_start_anew_unless_they_roll_over() -> None:
-    assert ["012 345 601(pad 2)"] * 2 == [shown(all_rows(order(7, batch_size=3).epoch(n))) for n in (0, 1)]
+    assert ["012 345 601(pad 2)"] * 2 == [shown(requests(order(7, batch_size=3).epoch(n))) for n in (0, 1)]
 
 
 # What decides the order
@@ -225,8 +225,8 @@ def test_rolled_over_epochs_are_those_of_the_reference() -> None:
     seven = order(7, batch_size=3, last_batch="roll_over")
     expected = ["012 345 601(pad 2)", "234 560(pad 1)", "123 456", "012 345 601(pad 2)"]
 
-    assert expected == [shown(all_rows(seven.epoch(number))) for number in range(4)]
-    assert [0, 1, 1] == seven.epoch(0).rows(2).epochs.tolist()
+    assert expected == [shown(requests(seven.epoch(number))) for number in range(4)]
+    assert [0, 1, 1] == seven.epoch(0).request(2).epochs
 
 
 @in_every_order
@@ -235,15 +235,15 @@ def test_rolled_over_epochs_are_one_endless_stream_cut_into_batches(kind: str) -
         parts, epochs, size = rng.randrange(1, 5), 4, data.given["batch_size"]
         part = rng.randrange(parts)
         plain = data._replace(given={**data.given, "last_batch": "keep"})
-        rows = [all_rows(data.epoch(number, part, num_parts=parts)) for number in range(epochs)]
-        cut = [[*zip(row.epochs.tolist(), row.positions.tolist(), strict=True)] for epoch in rows for row in epoch]
+        rows = [requests(data.epoch(number, part, num_parts=parts)) for number in range(epochs)]
+        cut = [[*zip(row.epochs, row.records, strict=True)] for epoch in rows for row in epoch]
 
         beyond = max((e for batch in cut for e, _ in batch), default=0)
         stream = [(e, n) for e in range(beyond + 1) for n in shares(plain, e, parts)[part]]
         assert stream[: len(cut) * size] == [*itertools.chain(*cut)]
         assert {size} >= {*map(len, cut)}
         for number, epoch in enumerate(rows):
-            assert [sum(e > number for e in row.epochs.tolist()) for row in epoch] == [row.pad for row in epoch]
+            assert [sum(e > number for e in row.epochs) for row in epoch] == [row.pad for row in epoch]
             assert all(row.epochs[0] == number for row in epoch)  # a batch belongs to the epoch of its first row
 
 
@@ -255,7 +255,7 @@ def delivered(data: Data, number: int, splits: tuple[Split, ...]) -> list[int]:
     *before, last = splits
     so_far, batches = (*before, Split(last.parts, 0)), last.delivered // data.given["batch_size"]
     each = [data.epoch(number, part, so_far, num_parts=last.parts) for part in range(last.parts)]
-    return [n for epoch in each for n in records(data, all_rows(epoch, end=batches))]
+    return [n for epoch in each for n in records(data, requests(epoch, end=batches))]
 
 
 def going_on(kind: str, how_many: int, **more: Any) -> Iterator[tuple[Data, int, tuple[Split, ...]]]:
@@ -295,14 +295,14 @@ def test_an_epoch_that_goes_on_in_the_same_parts_goes_on_batch_for_batch(kind: s
         for part in range(second.parts):
             whole = data.epoch(number, part, (*before, Split(second.parts, 0)), num_parts=second.parts)
             again = data.epoch(number, part, (*before, second), num_parts=second.parts)
-            assert same(all_rows(whole), all_rows(again))
+            assert same(requests(whole), requests(again))
             if not before:
-                assert same(all_rows(whole), all_rows(data.epoch(number, part, num_parts=second.parts)))
+                assert same(requests(whole), requests(data.epoch(number, part, num_parts=second.parts)))
 
 
-def same(some: list[Rows], other: list[Rows]) -> bool:
-    def plain(rows: list[Rows]) -> list[Any]:
-        return [(row.positions.tolist(), row.epochs.tolist(), row.pad) for row in rows]
+def same(some: list[BatchRequest], other: list[BatchRequest]) -> bool:
+    def plain(rows: list[BatchRequest]) -> list[Any]:
+        return [(row.records, row.epochs, row.pad) for row in rows]
 
     return plain(some) == plain(other)
 
@@ -311,7 +311,7 @@ def test_what_is_left_of_a_shuffled_whole_keeps_its_order() -> None:
     for data, number, (first, second, _) in going_on("shuffled", 12):
         (whole,) = shares(data, number, 1)
         rest = [
-            records(data, all_rows(data.epoch(number, part, (first, Split(second.parts, 0)), num_parts=second.parts)))
+            records(data, requests(data.epoch(number, part, (first, Split(second.parts, 0)), num_parts=second.parts)))
             for part in range(second.parts)
         ]
 

@@ -22,7 +22,7 @@ from im2rec.bench.report import FeedReport
 from im2rec.bench.samples import Sample
 from im2rec.bench.timing import READ, BenchOptions, doubled
 from im2rec.errors import InputError, ParameterError
-from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import InputFile
@@ -157,7 +157,7 @@ def test_what_the_sample_keeps_outlasts_the_decoding_that_is_timed(tmp_path: Pat
         for shot in sample.shots:
             sample.decode(shot)
 
-        assert all(np.array_equal(it.loader.decoded(shot.content)[0], shot.pixels) for shot in sample.shots)
+        assert all(np.array_equal(loader_of(it).decoded(shot.content)[0], shot.pixels) for shot in sample.shots)
 
 
 def test_figures_fit_together(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import pickle
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from feed_helpers import an_iterator
 from helpers import image_payload, write_rec
@@ -15,11 +15,11 @@ from picture_helpers import encoded, texture
 
 from im2rec.augment import draws
 from im2rec.format import recordio
-from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.parallel import pieces_wanted
-from im2rec.pipeline.backends import Threads
-from im2rec.pipeline.loader import Wanted
-from im2rec.pipeline.order import Order
+from im2rec.pipeline.buffers import BatchBuffer
+from im2rec.pipeline.loader import Loader, RowProblem
+from im2rec.pipeline.order import BatchRequest, Order
 from im2rec.pipeline.params import ImageRecordParams, OrderParams
 from im2rec.pipeline.permutation import Permutation
 from im2rec.pipeline.records import Records
@@ -59,14 +59,14 @@ def test_a_picture_takes_no_fresh_memory_of_its_size(photos: Path, dtype: str, m
     pytest.importorskip("simplejpeg")
     pytest.importorskip("cv2")
     with crops(photos, dtype=dtype, mean_r=1.0, std_r=2.0, engine="opencv") as it:
-        places = it._feed._place(16).arrays
-        wanted = Wanted(0, list(range(16)), [0] * 16, [None] * 16)
-        read = list(it.records.each(wanted.ordinals))
+        request, loader = BatchRequest(list(range(16)), [0] * 16), loader_of(it)
+        buffer = it._prefetcher._buffer(request)
+        read = list(loader.records.each(request.records))
         monkeypatch.setattr(Records, "each", lambda *_: iter(read))
-        it.loader.load(places, wanted)  # this thread has its memory now
+        loader.load(buffer, request)  # this thread has its memory now
         tracemalloc.start()
         try:
-            it.loader.load(places, wanted)
+            loader.load(buffer, request)
             _, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -118,8 +118,8 @@ def test_the_order_of_many_batches_is_computed_at_once(monkeypatch: pytest.Monke
     params = ImageRecordParams(path_imgrec="x.rec", data_shape=(3, 8, 8), batch_size=100, shuffle=True)
     epoch = Order(10_000, OrderParams.of(params)).epoch(0)
 
-    rows = [epoch.rows(batch).positions for batch in range(epoch.batches)]
-    assert list(range(10_000)) == sorted(np.concatenate(rows).tolist())
+    records = [record for batch in range(epoch.batches) for record in epoch.request(batch).records]
+    assert list(range(10_000)) == sorted(records)
     assert len(calls) <= 3
 
 
@@ -132,18 +132,24 @@ def test_batches_are_cut_no_finer_than_keeps_all_workers_busy() -> None:
 
 
 def test_only_the_first_batch_is_cut_for_every_worker(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-    real = Threads.load
-    monkeypatch.setattr(Threads, "load", lambda *given: (sizes.append(len(given[2].ordinals)), real(*given))[1])
+    sizes: dict[int, list[int]] = collections.defaultdict(list)  # by epoch, which has a single batch
+    real = Loader.load
+
+    def load(loader: Loader, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
+        sizes[piece.epochs[0]].append(len(piece.records))
+        return real(loader, buffer, piece)
+
+    monkeypatch.setattr(Loader, "load", load)
 
     with an_iterator(photos, backend="threads", preprocess_threads=2, batch_size=16, data_shape=(3, 8, 8)) as it:
         for _ in range(3):
             list(it)
-    assert [8, 8, 16] == sizes[:3]
-    assert {16} == set(sizes[2:])
+    assert [8, 8] == sizes.pop(0)
+    assert [[16], [16]] == [sizes.pop(epoch) for epoch in (1, 2)]
+    assert all([16] == ahead for ahead in sizes.values())
 
 
 def test_a_piece_of_work_is_sent_in_few_bytes() -> None:
-    wanted = Wanted(0, list(range(10_000, 10_025)), [3] * 25, [None] * 25)
+    (piece,) = BatchRequest(list(range(10_000, 10_025)), [3] * 25).cut(1)
 
-    assert len(pickle.dumps(wanted, pickle.HIGHEST_PROTOCOL)) < 300
+    assert len(pickle.dumps(piece, pickle.HIGHEST_PROTOCOL)) < 300

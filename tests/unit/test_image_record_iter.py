@@ -136,7 +136,7 @@ def test_what_is_provided_is_described(rec: Path) -> None:
         assert ("image", (3, *SHAPE), np.float32, "NCHW") == (*data, data.dtype, data.layout)
         assert ("class", (3,), np.float32, "NCHW") == (*label, label.dtype, label.layout)
         assert 3 == it.batch_size
-        assert ("auto" != it.engine, 7) == (True, len(it.records))
+        assert ("auto" != it.engine, 7) == (True, it.count)
     with iterator(rec) as it:
         names = it.provide_data[0].name, it.provide_label[0].name
         assert ("data", "softmax_label") == names

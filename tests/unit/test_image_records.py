@@ -149,8 +149,9 @@ def test_ordinals_count_over_the_joined_files(tmp_path: Path) -> None:
     records = some_records(f"{a};{b}")
     first, second = records.files
 
-    assert (second, 3, second.offsets[3]) == records.place(6)
-    assert [(first, 0), (first, 2), (second, 0)] == [records.place(ordinal)[:2] for ordinal in (0, 2, 3)]
+    located = [records.locate(ordinal) for ordinal in (0, 2, 3, 6)]
+    assert [(first, 0), (first, 2), (second, 0), (second, 3)] == [(place.file, place.record) for place in located]
+    assert second.offsets[3] == located[-1].span.start
     asked = [6, 0, 3, 2, 6]
     read = [records.read(ordinal) for ordinal in asked]
     assert [13, 0, 10, 2, 13] == [record.header.id for record in read if isinstance(record, ImageRecord)]
@@ -182,14 +183,14 @@ def test_a_few_records_are_read_in_a_row_and_no_more_than_stay_in_a_cache(
 def test_damage_stands_in_its_place_among_those_that_are_read_in_a_row(tmp_path: Path) -> None:
     a, b = rec(tmp_path, "a.rec", range(3)), rec(tmp_path, "b.rec", range(10, 14))
     records = some_records(f"{a};{b}")
-    damaged = records.place(4)
+    damaged = records.locate(4).span.start
     with b.open("r+b") as file:
-        file.seek(damaged.offset)
+        file.seek(damaged)
         file.write(b"none")
 
     bad, *good = list(records.each([4, 1, 6, 3]))
     assert isinstance(bad, BadRecordError)
-    assert (b, 1, damaged.offset) == (bad.path, bad.record, bad.offset)
+    assert (b, 1, damaged) == (bad.path, bad.record, bad.offset)
     assert [1, 13, 10] == [record.header.id for record in good if isinstance(record, ImageRecord)]
     records.close()
 

@@ -17,24 +17,25 @@ from PIL import Image
 from im2rec.augment.augmenter import Augmenter
 from im2rec.format.recordio import MAGIC
 from im2rec.images import codec
-from im2rec.images.scratch import Shelf
-from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline.buffers import Arrays, new_arrays
-from im2rec.pipeline.loader import Loader, Wanted
+from im2rec.images.scratch import Arena
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
+from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
+from im2rec.pipeline.loader import Loader
+from im2rec.pipeline.order import BatchRequest
 
 SIDE = 24
 
 
-def rows_of(it: ImageRecordIter, ordinals: list[int]) -> tuple[Arrays, list[tuple[int, str, bool]]]:
-    """*ordinals* loaded in one piece: the arrays, and row, message and kept of each flaw."""
-    arrays = new_arrays(len(ordinals), 1, np.zeros((len(ordinals), 3, SIDE, SIDE), np.float32))
+def rows_of(it: ImageRecordIter, ordinals: list[int]) -> tuple[BatchBuffer, list[tuple[int, str, bool]]]:
+    """*ordinals* loaded in one piece: the buffer, and row, message and kept of each problem."""
     count = len(ordinals)
-    flaws = it.loader.load(arrays, Wanted(0, ordinals, [2] * count, [None] * count))
-    return arrays, [(row, str(error), kept) for row, error, kept in flaws]
+    buffer = BatchBuffer.new(BatchLayout((count, 3, SIDE, SIDE), "float32", 1))
+    problems = loader_of(it).load(buffer, BatchRequest(ordinals, [2] * count))
+    return buffer, [(row, str(error), kept) for row, error, kept in problems]
 
 
 def any_content(rng: random.Random) -> bytes:
-    """A picture of any size from 300 bytes to more than a shelf holds; some turned, grey, cut short or none at all."""
+    """A picture of any size from 300 bytes to more than an arena holds; some turned, grey, cut short or none at all."""
     height, width = rng.choice([(10, 10), (30, 40), (100, 300), (260, 260), (500, 600)])
     exif = Image.Exif()
     exif[274] = rng.choice([1, 1, 1, 6])
@@ -62,13 +63,13 @@ def test_a_piece_gives_what_its_records_give_alone(tmp_path: Path, seed: int) ->
         alone = [rows_of(it, [ordinal]) for ordinal in ordinals]
     assert 0 < len(flaws) < 35
     assert flaws == [(row, what, kept) for row, (_, one) in enumerate(alone) for _, what, kept in one]
-    for array, *ones in zip(together, *(arrays for arrays, _ in alone), strict=True):
+    for array, *ones in zip(together.arrays, *(buffer.arrays for buffer, _ in alone), strict=True):
         assert np.array_equal(array, np.concatenate(ones))
 
 
 def test_pictures_that_fail_where_they_are_decoded_spoil_no_others(tmp_path: Path) -> None:
     whole = [encoded(texture(240, 240, seed=seed)) for seed in range(3)]
-    contents = [whole[0][:-5000], *whole[1:]]  # together more than a shelf holds, without the first less
+    contents = [whole[0][:-5000], *whole[1:]]  # together more than an arena holds, without the first less
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n, content in enumerate(contents)])
 
     with iterator(path, data_shape=(3, SIDE, SIDE), on_truncated="raise") as it:
@@ -112,16 +113,14 @@ def test_no_large_picture_is_held_while_the_next_is_decoded(tmp_path: Path, monk
     assert [0] * 4 == seen
 
 
-def test_a_shelf_holds_several_arrays_and_one_that_does_not_fit() -> None:
-    shelf = Shelf("a test's", 100)
-    pieces = [shelf.take(40), shelf.take(50), shelf.take(30)]
+def test_an_arena_holds_several_arrays_and_any_that_do_not_fit() -> None:
+    arena = Arena("a test's", 100)
+    pieces = [arena.take(40), arena.take(50), arena.take(30), arena.take(20), arena.take(20)]
 
     for number, piece in enumerate(pieces):
         piece[:] = number
-    assert [(40, 0), (50, 1), (30, 2)] == [(len(piece), int(piece.max())) for piece in pieces]
-    assert shelf.full
-    shelf.clear()
-    assert not shelf.full
-    again = shelf.take(100)
+    assert [(40, 0), (50, 1), (30, 2), (20, 3), (20, 4)] == [(len(piece), int(piece.max())) for piece in pieces]
+    arena.reset()
+    again = arena.take(100)
     again[:] = 7
     assert [7, 7] == [int(piece.max()) for piece in pieces[:2]]  # the same memory

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from im2rec.augment.mxnet_draws import Mersenne
-from im2rec.pipeline.mxnet_order import Chunk, Reading, Replay, chunks_by_bytes, part_by_bytes, part_by_count
+from im2rec.pipeline.mxnet_order import Chunk, MXNetEpochs, Reading, chunks_by_bytes, part_by_bytes, part_by_count
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "iterators"
 MIB = 1 << 20
@@ -37,8 +37,8 @@ def row_numbers(chunk: Chunk) -> list[int]:
 
 def batches(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[list[list[int]]]:
     """The ordinals of so many epochs, batch by batch."""
-    replay = Replay(*records, Reading(**reading), row_numbers)
-    return [[batch.ordinals for batch in replay.epoch()] for _ in range(epochs)]
+    order = MXNetEpochs(*records, Reading(**reading), row_numbers)
+    return [[batch.ordinals for batch in order.epoch()] for _ in range(epochs)]
 
 
 def orders(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[list[int]]:
@@ -49,11 +49,11 @@ def orders(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list
 
 def shown(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[str]:
     """Every record with its row, as "3:0 4:1 | 2:0 1:1"; one text for each epoch."""
-    replay = Replay(*records, Reading(**reading), row_numbers)
+    order = MXNetEpochs(*records, Reading(**reading), row_numbers)
     return [
         " | ".join(
             " ".join(f"{ordinal}:{row}" for ordinal, row in zip(batch.ordinals, batch.plans, strict=True))
-            for batch in replay.epoch()
+            for batch in order.epoch()
         )
         for _ in range(epochs)
     ]
@@ -194,7 +194,7 @@ def drawn(records: tuple[np.ndarray, int], **reading: Any) -> tuple[list[int], l
         return chunk.ordinals.tolist()
 
     left = []
-    for batch in Replay(*records, Reading(**reading), draw).epoch():
+    for batch in MXNetEpochs(*records, Reading(**reading), draw).epoch():
         assert batch.ordinals == batch.plans
         left += batch.ordinals
     return order, left
@@ -263,9 +263,9 @@ def test_every_pass_holds_every_record_once() -> None:
 
 
 def test_rows_of_the_next_pass_are_counted_as_pad() -> None:
-    replay = Replay(*SMALL, Reading(indexed=True, batch_size=3), row_numbers)
+    epochs = MXNetEpochs(*SMALL, Reading(indexed=True, batch_size=3), row_numbers)
 
-    assert [[0, 0, 2], [0, 1], [0, 0], [0, 0, 2]] == [[batch.pad for batch in replay.epoch()] for _ in range(4)]
+    assert [[0, 0, 2], [0, 1], [0, 0], [0, 0, 2]] == [[batch.pad for batch in epochs.epoch()] for _ in range(4)]
 
 
 def test_an_empty_part_has_empty_epochs() -> None:
@@ -280,28 +280,28 @@ def test_a_batch_may_take_several_passes() -> None:
 
 
 def test_an_epoch_that_is_not_used_up_drops_its_pass() -> None:
-    replay = Replay(*SMALL, Reading(indexed=False, batch_size=3), row_numbers)
-    next(replay.epoch())
+    epochs = MXNetEpochs(*SMALL, Reading(indexed=False, batch_size=3), row_numbers)
+    next(epochs.epoch())
 
-    assert [0, 1, 2] == next(replay.epoch()).ordinals
+    assert [0, 1, 2] == next(epochs.epoch()).ordinals
 
 
 def test_a_wrapped_batch_ends_an_epoch_even_for_a_reader_that_stops_there() -> None:
-    replay = Replay(*SMALL, Reading(indexed=False, batch_size=3), row_numbers)
-    for batch in replay.epoch():
+    epochs = MXNetEpochs(*SMALL, Reading(indexed=False, batch_size=3), row_numbers)
+    for batch in epochs.epoch():
         if batch.pad:
             break
 
-    assert [2, 3, 4] == next(replay.epoch()).ordinals
+    assert [2, 3, 4] == next(epochs.epoch()).ordinals
 
 
 def test_a_million_records_are_ordered_in_seconds() -> None:
     count = 1_000_000
-    replay = Replay(
+    epochs = MXNetEpochs(
         np.arange(count) * 108, count * 108, Reading(indexed=True, batch_size=1000, shuffle=True, seed=4), row_numbers
     )
     started = time.perf_counter()
-    ordinals = [ordinal for batch in replay.epoch() for ordinal in batch.ordinals]
+    ordinals = [ordinal for batch in epochs.epoch() for ordinal in batch.ordinals]
 
     assert time.perf_counter() - started < 10  # 2 s here
     expected = list(range(count))
