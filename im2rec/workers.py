@@ -47,7 +47,7 @@ def start_worker(work: Work) -> Worker:
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back from this thread, and for good from processes that it starts: they would die with a traceback.
 
     Where threads cannot hold signals (Windows) nothing is done.
@@ -89,7 +89,7 @@ class _Spawned:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process: Any = context.Process(target=_spawned, args=(theirs,), daemon=True)
-        with _interrupts_held():
+        with interrupts_held():
             self._process.start()
         theirs.close()  # or our end would never see the end of file
         with contextlib.suppress(OSError):  # of one that is gone already the first item will tell
@@ -165,7 +165,7 @@ class _Server:
     def __init__(self, modules: tuple[str, ...]) -> None:
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair()
-        with theirs, _interrupts_held():
+        with theirs, interrupts_held():
             self._pid = os.fork()
             if not self._pid:
                 self._requests.close()

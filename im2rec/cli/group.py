@@ -14,7 +14,6 @@ from typing import Any, TextIO
 import click
 from click.shell_completion import get_completion_class
 
-from im2rec import __version__
 from im2rec.cli.exit_codes import run
 
 # name -> module of the command, and its first line of help: `im2rec --help` imports none of them.
@@ -70,7 +69,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(package_name=NAME, message="%(prog)s %(version)s")
 @click.pass_context
 def group(ctx: click.Context) -> None:
     """Build, inspect and read MXNet-compatible RecordIO image datasets."""

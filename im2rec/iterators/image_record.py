@@ -5,6 +5,7 @@ Parameters that have no effect, alone or beside others, are named in a warning.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import weakref
@@ -98,12 +99,11 @@ class ImageRecordIter(OrderedIterator[Finished]):
         self.skipped: list[BadRecordError] = []
         self.truncated: list[BadRecordError] = []
         self._seen_bad: set[tuple[str, int | None]] = set()
-        self._records = Records(self._params)
-        try:
+        with contextlib.ExitStack() as stack:
+            self._records = Records(self._params)
+            stack.callback(self._records.close)
             self._open()
-        except BaseException:
-            self._records.close()
-            raise
+            stack.pop_all()
 
     @property
     def params(self) -> ImageRecordParams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -45,16 +46,15 @@ class TextIterator(OrderedIterator[ReadBatch[T]]):
     ) -> None:
         for notice in notices(params):
             _LOG.warning(notice)
-        self._rows, self._labels = _opened(params, *source), None
-        try:
+        with contextlib.ExitStack() as stack:
+            self._rows, self._labels = _opened(params, *source), None
+            stack.callback(self._close)
             if getattr(params, labels[0]) is not None:
                 self._labels = _opened(params, *labels)
                 self._check_counts(source[0], labels[0])
             count = len(self._rows)
             super().__init__(Order(count, OrderParams.of(params)), self._fingerprint_of(source[0], labels[0]))
-        except BaseException:
-            self._close()
-            raise
+            stack.pop_all()
         _LOG.info("%s: %d rows", getattr(params, source[0]), count)
 
     def _check_counts(self, source: str, label_source: str) -> None:

@@ -24,6 +24,7 @@ from im2rec.errors import Im2RecError
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, BufferSource, MemoryPool, SharedBuffers, attached
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
+from im2rec.workers import interrupts_held
 
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from im2rec.pipeline.backends import serve; serve()"
 _ROOT = str(Path(__file__).parents[2])
@@ -131,20 +132,20 @@ class _Process:
 
     def __init__(self, loader: Loader, slots: SharedBuffers) -> None:
         handles = (slots.handle,) if isinstance(slots.handle, int) else ()
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _CODE, _ROOT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=handles,
-            env={**_KEEP_MEMORY, **os.environ},
-        )
+        with interrupts_held():
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _CODE, _ROOT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=handles,
+                env={**_KEEP_MEMORY, **os.environ},
+            )
         self._lock = threading.Lock()
-        try:
-            with contextlib.suppress(OSError):  # of one that is gone already the first piece will tell
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.end)  # what cannot be pickled, say: the process must not wait for ever
+            with contextlib.suppress(OSError):  # the first piece reports one that is gone already
                 self._send((loader, slots.handle, slots.layout, slots.count))
-        except BaseException:  # what cannot be pickled, say: the process must not wait for ever
-            self.end()
-            raise
+            stack.pop_all()
 
     def ask(self, slot: int, piece: BatchRequest) -> list[RowProblem]:
         self._send((slot, piece))

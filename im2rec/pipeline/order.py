@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.augment.augmenter import Plan
 from im2rec.hashing import absorb, hash64
 from im2rec.pipeline.params import DISCARD, KEEP, ROLL_OVER, OrderParams
 from im2rec.pipeline.permutation import BlockOrder, Permutation, Positions
@@ -30,14 +29,15 @@ class BatchRequest(NamedTuple):
     """What is asked for: the record of each row of a batch, and the epoch whose random numbers the row gets.
 
     *records* are numbers of records, as lists: a piece of a request is sent to another process, in few bytes. The last
-    *pad* rows of the batch are filler; of those, rows from ``len(records)`` on are zeros. *plans* are what was drawn
-    already, None where nothing was. *first_row* is the row that a piece begins at.
+    *pad* rows of the batch are filler; of those, rows from ``len(records)`` on are zeros. *plans* are those of the
+    augmenter for rows whose random numbers were drawn already, and None for others. *first_row* is the row that a piece
+    begins at.
     """
 
     records: list[int]
     epochs: list[int]
     pad: int = 0
-    plans: Sequence[Plan | None] | None = None
+    plans: Sequence[Any] | None = None
     first_row: int = 0
 
     def cut(self, pieces: int) -> list[BatchRequest]:

@@ -56,15 +56,12 @@ class Records:
     """
 
     def __init__(self, params: ImageRecordParams) -> None:
-        self.files: list[RecordFile] = []
-        try:
-            for path, index in _pairs(params.path_imgrec, params.path_imgidx):
-                self.files.append(RecordFile(path, index=index))
+        with contextlib.ExitStack() as stack:
+            pairs = _pairs(params.path_imgrec, params.path_imgidx)
+            self.files = [stack.enter_context(RecordFile(path, index=index)) for path, index in pairs]
             self._first = [0, *itertools.accumulate(map(len, self.files))]
             left_out = list(self._without_pictures()) if params.records == IMAGES else []
-        except BaseException:
-            self.close()
-            raise
+            self._opened = stack.pop_all()
         self.left_out = np.array(left_out, np.int64)
         # Position p of the records that stay is ordinal p + k, k being how many of those left out come before it.
         self._stays_before = self.left_out - np.arange(len(self.left_out))
@@ -149,9 +146,8 @@ class Records:
                         yield first + record
 
     def close(self) -> None:
-        """Close the files; again is fine."""
-        for file in self.files:
-            file.close()
+        """Close the files; further calls do nothing."""
+        self._opened.close()
 
 
 def _read(location: RecordLocation) -> ImageRecord | BadRecordError:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from feed_helpers import a_rec, an_iterator, digest, ids, payloads, small
 from helpers import image_payload
-from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
+from picture_helpers import DEADLINE_S, POSIX, PROC, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError
 from im2rec.iterators.image_record import ImageRecordIter
@@ -184,6 +184,16 @@ def test_reused_memory_lasts_however_many_batches_are_kept_and_epochs_left(tmp_p
             found.append(batch.index.tolist())
             kept.append(batch)
     assert expected == found
+
+
+@PROC
+def test_ctrl_c_does_not_reach_processes_even_while_they_start(tmp_path: Path) -> None:
+    with by_processes(a_rec(tmp_path)) as it:
+        it.next()
+        for process in processes_of(it):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            (blocked,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
+            assert int(blocked, 16) >> signal.SIGINT - 1 & 1  # since before it was a Python: the mask is inherited
 
 
 @POSIX

@@ -1,0 +1,84 @@
+"""The folders are the architecture: imports point one way only, those inside functions too."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import im2rec
+
+ROOT = Path(im2rec.__file__).parent
+# A group imports from those above its own line, and from itself.
+LAYERS = (
+    ("errors", "hashing", "workers"),
+    ("params", "parallel", "format", "images"),
+    ("storage", "augment"),
+    ("text", "pipeline", "packing", "inspection", "extraction", "datasets"),
+    ("iterators",),
+    ("runs",),
+    ("bench",),
+    ("cli",),
+)
+LAYER_OF = {group: number for number, layer in enumerate(LAYERS) for group in layer}
+FACADE = ("im2rec", "im2rec.__main__")  # which re-export the public names, and start the command line
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {name_of(path): path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.py"))}
+TREES = {module: ast.parse(source) for module, source in SOURCES.items()}
+
+
+def imported(module: str) -> Iterator[str]:
+    """All that *module* imports, anywhere in it; ``from a import b`` is a.b where that is a module."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} imports relatively"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in SOURCES else str(node.module)
+
+
+def group_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+MODULES = [module for module in SOURCES if module not in FACADE]
+
+
+def test_every_module_is_in_a_group_that_has_its_layer() -> None:
+    assert set(LAYER_OF) == {group_of(module) for module in MODULES}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_to_lower_layers_only(module: str) -> None:
+    own = group_of(module)
+    others = [other for other in imported(module) if other in SOURCES]
+    assert [] == [other for other in others if other in FACADE]
+    assert [] == [other for other in others if group_of(other) != own and LAYER_OF[group_of(other)] >= LAYER_OF[own]]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module: {other for other in imported(module) if other in SOURCES} for module in MODULES}
+
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_the_command_line_alone_knows_click() -> None:
+    assert {"cli"} == {group_of(module) for module in MODULES if "click" in imported(module)}
+
+
+def test_format_opens_no_file() -> None:
+    files = {"open", "os", "pathlib", "mmap", "tempfile"}
+    for module in (module for module in MODULES if group_of(module) == "format"):
+        names = {node.id for node in ast.walk(TREES[module]) if isinstance(node, ast.Name)}
+        assert set() == files & (names | {*imported(module)}), module
