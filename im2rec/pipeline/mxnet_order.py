@@ -13,12 +13,10 @@ src/io, indexed_recordio_split.cc and input_split_base.cc.
 
 from __future__ import annotations
 
-import abc
-import dataclasses
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,25 +40,6 @@ _HEAD_BYTES = 8
 _MIB = 1 << 20
 
 Ordinals = npt.NDArray[np.int64]
-PlanT = TypeVar("PlanT")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What decides the order: parameters of ImageRecordIter, by their names; *indexed* when it had ``path_imgidx``.
-
-    *shuffle_chunk_size* is in MiB; it reorders without *shuffle* too, and has no effect when *indexed*.
-    """
-
-    indexed: bool
-    batch_size: int
-    round_batch: bool = True
-    shuffle: bool = False
-    seed: int = 0
-    num_parts: int = 1
-    part_index: int = 0
-    shuffle_chunk_size: int = 0
-    shuffle_chunk_seed: int = 0
 
 
 class Chunk(NamedTuple):
@@ -76,20 +55,8 @@ class Chunk(NamedTuple):
     output: Ordinals
 
 
-@dataclasses.dataclass(frozen=True)
-class Batch(Generic[PlanT]):
-    """The records of a batch, and the plan that was drawn for each.
-
-    The last *pad* rows belong to the next pass. Without round_batch the last batch of a pass has fewer rows instead.
-    """
-
-    ordinals: list[int]
-    plans: list[PlanT]
-    pad: int
-
-
-class MXNetEpochs(Generic[PlanT]):
-    """The epochs of one part, in MXNet's order.
+class MXNetEpochs:
+    """The epochs of one part, in MXNet's order; *indexed* when ``path_imgidx`` was given.
 
     *offsets* say where each record starts, in bytes from the start of the first file: several files count as one stream
     of *total_bytes*. Ordinals count the records of the stream. *draw* makes the plans of a chunk, one for each of its
@@ -97,19 +64,26 @@ class MXNetEpochs(Generic[PlanT]):
     """
 
     def __init__(
-        self, offsets: Ordinals, total_bytes: int, reading: Reading, draw: Callable[[Chunk], Sequence[PlanT]]
+        self,
+        offsets: Ordinals,
+        total_bytes: int,
+        params: OrderParams,
+        draw: Callable[[Chunk], Sequence[Any]],
+        *,
+        indexed: bool,
     ) -> None:
-        self._passes: _Passes = (
-            _IndexedPasses(offsets, reading) if reading.indexed else _StreamedPasses(offsets, total_bytes, reading)
-        )
-        self._batch_size = reading.batch_size
-        self._round_batch = reading.round_batch
+        self._passes = _IndexedPasses(offsets, params) if indexed else _StreamedPasses(offsets, total_bytes, params)
+        self._batch_size = params.batch_size
+        self._round_batch = params.policy == ROLL_OVER
         self._draw = draw
-        self._rows: deque[tuple[int, PlanT]] = deque()  # drawn, and not yet in a batch
+        self._rows: deque[tuple[int, Any]] = deque()  # ordinals and plans that were drawn, and are in no batch yet
         self._rolled_over = False
+        self._begun = 0  # epochs
 
-    def epoch(self) -> Iterator[Batch[PlanT]]:
-        """The batches of the next epoch; there may be none.
+    def epoch(self) -> Iterator[BatchRequest]:
+        """The batches of the next epoch, by ordinals; there may be none.
+
+        The last ``pad`` rows belong to the next pass; without round_batch the last batch of a pass has fewer rows.
 
         With round_batch an epoch goes on behind the rows that completed the last batch of the epoch before, so that the
         number of batches varies. Where none were needed, and without round_batch, it starts a new pass.
@@ -121,13 +95,14 @@ class MXNetEpochs(Generic[PlanT]):
             self._rows.clear()
             self._passes.rewind()
         self._rolled_over = False
-        while not self._rolled_over and (batch := self._batch()):
+        number, self._begun = self._begun, self._begun + 1
+        while not self._rolled_over and (batch := self._batch(number)):
             yield batch
 
-    def _batch(self) -> Batch[PlanT] | None:
+    def _batch(self, epoch: int) -> BatchRequest | None:
         """The next batch; None when the pass has no row left for it."""
         size, pad = self._batch_size, 0
-        taken: list[tuple[int, PlanT]] = []
+        taken: list[tuple[int, Any]] = []
         while len(taken) < size:
             if not self._rows and not self._load(len(taken)):
                 if not (taken and self._round_batch):
@@ -136,7 +111,10 @@ class MXNetEpochs(Generic[PlanT]):
                 self._rolled_over = True
                 self._passes.rewind()
             taken += [self._rows.popleft() for _ in range(min(len(self._rows), size - len(taken)))]
-        return Batch([ordinal for ordinal, _ in taken], [plan for _, plan in taken], pad) if taken else None
+        if not taken:
+            return None
+        ordinals, plans = map(list, zip(*taken, strict=True))
+        return BatchRequest(ordinals, [epoch] * len(taken), pad, plans)
 
     def _load(self, filled: int) -> bool:
         """Draw for the next chunk; False at the end of the pass."""
@@ -147,39 +125,29 @@ class MXNetEpochs(Generic[PlanT]):
         return chunk is not None
 
 
-class _Passes(abc.ABC):
-    """Passes over one part, in chunks."""
-
-    @abc.abstractmethod
-    def rewind(self) -> None:
-        """Start the next pass."""
-
-    @abc.abstractmethod
-    def chunk(self, filled: int) -> Chunk | None:
-        """The next chunk of the pass, for a batch that has *filled* rows; None at the end."""
-
-
-class _IndexedPasses(_Passes):
-    """A permutation of the part in each pass; a chunk has the records that a batch wants.
+class _IndexedPasses:
+    """Passes over one part with an index: each is a permutation, a chunk has the records that a batch wants.
 
     Source: dmlc-core src/io/indexed_recordio_split.cc, ``IndexedRecordIOSplitter::NextBatchEx``.
     """
 
-    def __init__(self, offsets: Ordinals, reading: Reading) -> None:
-        self._part = part_by_count(len(offsets), reading.num_parts, reading.part_index)
-        self._batch_size = reading.batch_size
-        self._mersenne = Mersenne(_ORDER_SEED + reading.seed) if reading.shuffle else None
+    def __init__(self, offsets: Ordinals, params: OrderParams) -> None:
+        self._part = part_by_count(len(offsets), params.num_parts, params.part_index)
+        self._batch_size = params.batch_size
+        self._mersenne = Mersenne(_ORDER_SEED + params.seed) if params.shuffle else None
         self._order = np.empty(0, np.int64)
         self._next = 0
         self._owed = 0
 
     def rewind(self) -> None:
+        """Start the next pass."""
         order = list(self._part)
         if self._mersenne:
             self._mersenne.shuffle(order)
         self._order, self._next = np.array(order, np.int64), 0
 
     def chunk(self, filled: int) -> Chunk | None:
+        """The next chunk of the pass, for a batch that has *filled* rows; None at the end."""
         # What the last chunk of a pass falls short of a batch, the first of the next pass has: right where batches are
         # completed across passes. Where they are not, chunks and batches part here, and rows reach batch_size and more.
         wanted = self._owed or self._batch_size
@@ -192,33 +160,35 @@ class _IndexedPasses(_Passes):
         return Chunk(ordinals, filled + places, places)
 
 
-class _StreamedPasses(_Passes):
-    """Runs of bytes in each pass, in random order if there are several; a chunk has what fits into 8 MiB of a run.
+class _StreamedPasses:
+    """Passes over one part without an index: runs of bytes, in random order if there are several.
+
+    A chunk has what fits into 8 MiB of a run. ``shuffle_chunk_size`` reorders without ``shuffle`` too.
 
     Source: dmlc-core include/dmlc/input_split_shuffle.h; the number of runs is iter_image_recordio_2.cc's.
     """
 
-    def __init__(self, offsets: Ordinals, total_bytes: int, reading: Reading) -> None:
-        parts, size = reading.num_parts, reading.shuffle_chunk_size
+    def __init__(self, offsets: Ordinals, total_bytes: int, params: OrderParams) -> None:
+        parts, size = params.num_parts, params.shuffle_chunk_size
         pieces = max(1, math.ceil(total_bytes * 1.1 / (parts * size * _MIB))) if size else 1
         # What is cut: pieces of parts. The pieces of a part lie together, but not always where the part lies.
         self._pieces = [
             chunks_by_bytes(offsets, total_bytes, part_by_bytes(offsets, total_bytes, parts * pieces, piece))
-            for piece in range(reading.part_index * pieces, (reading.part_index + 1) * pieces)
+            for piece in range(params.part_index * pieces, (params.part_index + 1) * pieces)
         ]
         self._piece_order = list(range(pieces))
-        self._pieces_mersenne = Mersenne(
-            _PIECES_SEED + reading.part_index + parts + pieces + reading.shuffle_chunk_seed
-        )
-        self._mersenne = Mersenne(_ORDER_SEED + reading.seed) if reading.shuffle else None
-        self._batch_size = reading.batch_size
+        self._pieces_mersenne = Mersenne(_PIECES_SEED + params.part_index + parts + pieces + params.shuffle_chunk_seed)
+        self._mersenne = Mersenne(_ORDER_SEED + params.seed) if params.shuffle else None
+        self._batch_size = params.batch_size
         self._chunks: Iterator[range] = iter(())
 
     def rewind(self) -> None:
+        """Start the next pass."""
         self._pieces_mersenne.shuffle(self._piece_order)  # the order of the pass before, shuffled again
         self._chunks = (chunk for piece in self._piece_order for chunk in self._pieces[piece])
 
     def chunk(self, filled: int) -> Chunk | None:
+        """The next chunk of the pass, for a batch that has *filled* rows; None at the end."""
         records = next(self._chunks, None)
         if records is None:
             return None
@@ -300,27 +270,21 @@ class MXNetOrder:
 
     def requests(self, epoch: int, batch: int, _: tuple[Split, ...] = ()) -> Iterator[BatchRequest]:
         """The requests for the batches from *batch* of *epoch* on, without end; records are ordinals."""
-        params = self._params
-        reading = Reading(
-            indexed=bool(params.path_imgidx),
-            batch_size=params.batch_size,
-            round_batch=self._order.policy == ROLL_OVER,
-            shuffle=params.shuffle,
-            seed=params.seed,
-            num_parts=params.num_parts,
-            part_index=params.part_index,
-            shuffle_chunk_size=params.shuffle_chunk_size,
-            shuffle_chunk_seed=params.shuffle_chunk_seed,
-        )
         draws = MersenneDraws(WORKER_SEED)
-        epochs = MXNetEpochs(self._offsets, self._bytes, reading, lambda chunk: self._plans(chunk, draws))
+        epochs = MXNetEpochs(
+            self._offsets,
+            self._bytes,
+            self._order,
+            lambda chunk: self._plans(chunk, draws),
+            indexed=bool(self._params.path_imgidx),
+        )
         number = 0
         while self._count:
-            for place, made in enumerate(epochs.epoch()):
-                short = params.batch_size - len(made.ordinals)
+            for place, request in enumerate(epochs.epoch()):
+                short = self._order.batch_size - len(request.records)
                 if (number, place) < (epoch, batch) or (short and self._order.policy == DISCARD):
                     continue
-                yield BatchRequest(made.ordinals, [number] * len(made.ordinals), made.pad + short, made.plans)
+                yield request._replace(pad=request.pad + short)
             number += 1
 
     def _plans(self, chunk: Chunk, draws: MersenneDraws) -> list[Plan | None]:

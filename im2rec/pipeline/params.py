@@ -39,6 +39,7 @@ class OrderParams:
     shuffle: bool = False
     scope: str = "all"
     seed: int = 0
+    shuffle_chunk_size: int = 0
     shuffle_chunk_seed: int = 0
 
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 import pytest
 
 from im2rec.augment.mxnet_draws import Mersenne
-from im2rec.pipeline.mxnet_order import Chunk, MXNetEpochs, Reading, chunks_by_bytes, part_by_bytes, part_by_count
+from im2rec.pipeline.mxnet_order import Chunk, MXNetEpochs, chunks_by_bytes, part_by_bytes, part_by_count
+from im2rec.pipeline.params import KEEP, ROLL_OVER, OrderParams
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "iterators"
 MIB = 1 << 20
@@ -35,10 +35,17 @@ def row_numbers(chunk: Chunk) -> list[int]:
     return chunk.rows.tolist()
 
 
+def epochs_of(
+    records: tuple[np.ndarray, int], draw: Any = row_numbers, *, indexed: bool, round_batch: bool = True, **order: Any
+) -> MXNetEpochs:
+    params = OrderParams(policy=ROLL_OVER if round_batch else KEEP, **order)
+    return MXNetEpochs(*records, params, draw, indexed=indexed)
+
+
 def batches(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[list[list[int]]]:
     """The ordinals of so many epochs, batch by batch."""
-    order = MXNetEpochs(*records, Reading(**reading), row_numbers)
-    return [[batch.ordinals for batch in order.epoch()] for _ in range(epochs)]
+    order = epochs_of(records, **reading)
+    return [[batch.records for batch in order.epoch()] for _ in range(epochs)]
 
 
 def orders(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[list[int]]:
@@ -49,10 +56,10 @@ def orders(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list
 
 def shown(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[str]:
     """Every record with its row, as "3:0 4:1 | 2:0 1:1"; one text for each epoch."""
-    order = MXNetEpochs(*records, Reading(**reading), row_numbers)
+    order = epochs_of(records, **reading)
     return [
         " | ".join(
-            " ".join(f"{ordinal}:{row}" for ordinal, row in zip(batch.ordinals, batch.plans, strict=True))
+            " ".join(f"{ordinal}:{row}" for ordinal, row in zip(batch.records, batch.plans, strict=True))
             for batch in order.epoch()
         )
         for _ in range(epochs)
@@ -194,9 +201,9 @@ def drawn(records: tuple[np.ndarray, int], **reading: Any) -> tuple[list[int], l
         return chunk.ordinals.tolist()
 
     left = []
-    for batch in MXNetEpochs(*records, Reading(**reading), draw).epoch():
-        assert batch.ordinals == batch.plans
-        left += batch.ordinals
+    for batch in epochs_of(records, draw, **reading).epoch():
+        assert batch.records == batch.plans
+        left += batch.records
     return order, left
 
 
@@ -263,7 +270,7 @@ def test_every_pass_holds_every_record_once() -> None:
 
 
 def test_rows_of_the_next_pass_are_counted_as_pad() -> None:
-    epochs = MXNetEpochs(*SMALL, Reading(indexed=True, batch_size=3), row_numbers)
+    epochs = epochs_of(SMALL, indexed=True, batch_size=3)
 
     assert [[0, 0, 2], [0, 1], [0, 0], [0, 0, 2]] == [[batch.pad for batch in epochs.epoch()] for _ in range(4)]
 
@@ -280,30 +287,27 @@ def test_a_batch_may_take_several_passes() -> None:
 
 
 def test_an_epoch_that_is_not_used_up_drops_its_pass() -> None:
-    epochs = MXNetEpochs(*SMALL, Reading(indexed=False, batch_size=3), row_numbers)
+    epochs = epochs_of(SMALL, indexed=False, batch_size=3)
     next(epochs.epoch())
 
-    assert [0, 1, 2] == next(epochs.epoch()).ordinals
+    assert [0, 1, 2] == next(epochs.epoch()).records
 
 
 def test_a_wrapped_batch_ends_an_epoch_even_for_a_reader_that_stops_there() -> None:
-    epochs = MXNetEpochs(*SMALL, Reading(indexed=False, batch_size=3), row_numbers)
+    epochs = epochs_of(SMALL, indexed=False, batch_size=3)
     for batch in epochs.epoch():
         if batch.pad:
             break
 
-    assert [2, 3, 4] == next(epochs.epoch()).ordinals
+    assert [2, 3, 4] == next(epochs.epoch()).records
 
 
-def test_a_million_records_are_ordered_in_seconds() -> None:
+def test_a_million_records_are_ordered_as_few_are() -> None:
     count = 1_000_000
-    epochs = MXNetEpochs(
-        np.arange(count) * 108, count * 108, Reading(indexed=True, batch_size=1000, shuffle=True, seed=4), row_numbers
-    )
-    started = time.perf_counter()
-    ordinals = [ordinal for batch in epochs.epoch() for ordinal in batch.ordinals]
+    records = np.arange(count) * 108, count * 108
+    epochs = epochs_of(records, indexed=True, batch_size=1000, shuffle=True, seed=4)
+    ordinals = [ordinal for batch in epochs.epoch() for ordinal in batch.records]
 
-    assert time.perf_counter() - started < 10  # 2 s here
     expected = list(range(count))
     Mersenne(111 + 4).shuffle(expected)
     assert expected == ordinals
