@@ -89,8 +89,18 @@ class ImageError(Im2RecError):
         self.reason = reason
 
 
+MAX_PAYLOAD = 2**29 - 1  # bytes: a part's length has 29 bits, and the reference refuses what does not fit one part
+
+
 class RecordTooLargeError(Im2RecError):
     """A payload is longer than the format can hold."""
+
+
+def check_payload(payload: bytes) -> None:
+    """Raise RecordTooLargeError when *payload* has more than ``MAX_PAYLOAD`` bytes."""
+    if len(payload) > MAX_PAYLOAD:
+        problem = f"a payload of {len(payload)} bytes exceeds {MAX_PAYLOAD}"
+        raise RecordTooLargeError(problem, hint="lower the quality, or resize")
 
 
 class CorruptRecordError(Im2RecError):

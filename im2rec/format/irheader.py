@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import CorruptRecordError, ParameterError, RecordTooLargeError
-from im2rec.format.recordio import MAX_PAYLOAD
+from im2rec.errors import CorruptRecordError, ParameterError, check_payload
 
 SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"
 
@@ -120,10 +119,7 @@ def encode_image_record(header: IRHeader, content: bytes, *, label_field: float 
         if (type(value) is not int and not isinstance(value, numbers.Integral)) or not 0 <= value <= MAX_ID:
             raise ParameterError(f"{name}={value} must be an integer from 0 to {MAX_ID}")
     payload = _HEADER.pack(len(vector) // 4, number, int(header.id), int(header.id2)) + vector + content
-    if len(payload) > MAX_PAYLOAD:
-        raise RecordTooLargeError(
-            f"a payload of {len(payload)} bytes exceeds {MAX_PAYLOAD}", hint="lower the quality, or resize"
-        )
+    check_payload(payload)
     return payload
 
 

@@ -18,12 +18,11 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
-from im2rec.errors import CorruptRecordError, ParameterError, RecordTooLargeError
+from im2rec.errors import MAX_PAYLOAD, CorruptRecordError, ParameterError, check_payload
 
 MAGIC = b"\x0a\x23\xd7\xce"
 MAGIC_WORD = 0xCED7230A
 HEAD_BYTES = 8  # magic and length word
-MAX_PAYLOAD = 2**29 - 1  # a part's length has 29 bits, and the reference refuses what does not fit one part
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 FLAG_SHIFT = 29
 LENGTH_MASK = MAX_PAYLOAD
@@ -70,10 +69,7 @@ def encode_record(payload: bytes) -> bytes:
     """
     if not isinstance(payload, bytes):
         raise ParameterError(f"a payload must be bytes, not {type(payload).__name__}")
-    if len(payload) > MAX_PAYLOAD:
-        raise RecordTooLargeError(
-            f"a payload of {len(payload)} bytes exceeds {MAX_PAYLOAD}", hint="lower the quality, or resize"
-        )
+    check_payload(payload)
     cuts = _aligned_magics(payload)
     if not cuts:
         return b"".join((_HEAD.pack(MAGIC_WORD, len(payload)), payload, bytes(-len(payload) % 4)))

@@ -321,7 +321,7 @@ def test_every_bad_line_and_picture_is_told_in_its_place_and_the_rest_packed(roo
 
 
 def test_a_picture_too_large_for_a_record_is_told_too(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.format.irheader.MAX_PAYLOAD", 100)
+    monkeypatch.setattr("im2rec.errors.MAX_PAYLOAD", 100)
     chunk = packed(root, ListEntry(4, 7, (0.0,), "a.png"))
     size = 24 + (Path(root) / "a.png").stat().st_size
 

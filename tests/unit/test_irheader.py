@@ -13,7 +13,6 @@ import pytest
 from helpers import message_of
 
 from im2rec.errors import CorruptRecordError, RecordTooLargeError
-from im2rec.format import irheader
 from im2rec.format.irheader import (
     ImageRecord,
     IRHeader,
@@ -128,7 +127,7 @@ def test_an_id_outside_64_bits_is_refused() -> None:
 
 
 def test_a_payload_too_long_for_the_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(irheader, "MAX_PAYLOAD", 30)
+    monkeypatch.setattr("im2rec.errors.MAX_PAYLOAD", 30)
 
     assert 30 == len(encode_image_record(IRHeader(0, 1, 1), b"sixsix"))
     with pytest.raises(RecordTooLargeError, match=r"^a payload of 31 bytes exceeds 30 \(lower the quality, or resize"):

@@ -14,7 +14,6 @@ from helpers import bounds, image_payload, index_text, joined, message_of, write
 
 import im2rec
 from im2rec.errors import OutputError, ParameterError, RecordTooLargeError
-from im2rec.format import recordio
 from im2rec.format.recordio import MAGIC, encode_record
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.writer import RecordWriter
@@ -135,7 +134,7 @@ def test_a_wrong_key_is_refused_and_the_file_goes_on(tmp_path: Path) -> None:
 def test_a_payload_that_is_too_large_is_refused_and_the_file_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recordio, "MAX_PAYLOAD", 5)
+    monkeypatch.setattr("im2rec.errors.MAX_PAYLOAD", 5)
 
     with RecordWriter(tmp_path / "out.rec") as writer:
         with pytest.raises(RecordTooLargeError, match=r"^a payload of 6 bytes exceeds 5"):
