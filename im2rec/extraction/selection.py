@@ -140,13 +140,9 @@ def lost_as_text(labels: npt.NDArray[np.uint32]) -> Mask:
 
 def _columns(block: Block) -> tuple[Offsets, Keys, Labels, Bits]:
     """Offsets, ids, first labels and states of a block of records."""
-
-    def field(start: int, kind: str) -> npt.NDArray[Any]:
-        stop = start + np.dtype(kind).itemsize
-        return np.ascontiguousarray(block.fronts[:, start:stop]).view(kind)[:, 0]
-
-    sizes = np.array(block.sizes, np.int64)
-    flags, label_field, id2, first = field(8, "<u4"), field(12, "<u4"), field(24, "<u8"), field(32, "<u4")
+    sizes, headers = np.array(block.sizes, np.int64), block.headers
+    flags = headers["flag"]
+    label_field, first = headers["label"].view("<u4"), headers["vector"][:, 0].view("<u4")
     labels = np.where(flags > 0, first, label_field).astype(np.uint32)
     content = sizes - HEADER_BYTES - 4 * flags.astype(np.int64)
     facts = {
@@ -154,7 +150,7 @@ def _columns(block: Block) -> tuple[Offsets, Keys, Labels, Bits]:
         ONE_LABEL: flags == 1,
         LABEL_FIELD: (flags > 1) & (label_field != first),
         LABEL_BITS: (flags <= 1) & lost_as_text(labels),  # of vectors, who reads them looks at all labels
-        ID2: id2 != 0,
+        ID2: headers["id2"] != 0,
         EMPTY: content == 0,
         LONG_LABELS: content < 0,
     }
@@ -165,7 +161,7 @@ def _columns(block: Block) -> tuple[Offsets, Keys, Labels, Bits]:
     short = sizes < HEADER_BYTES
     states[short] = SHORT
     labels[short] = _PLAIN_NAN
-    return np.array(block.offsets, np.int64), field(16, "<u8"), labels.view(np.float32), states
+    return np.array(block.offsets, np.int64), headers["id"].astype(np.uint64), labels.view(np.float32), states
 
 
 def _joined(column: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -30,6 +30,8 @@ MAX_FLOAT32 = 3.4e38  # a little below the largest: what is above takes the care
 Labels = npt.NDArray[np.float32]
 
 _HEADER = struct.Struct("<IfQQ")
+# The same fields for many records at once, and behind them the first two labels of a vector.
+HEADER_FIELDS = np.dtype([("flag", "<u4"), ("label", "<f4"), ("id", "<u8"), ("id2", "<u8"), ("vector", "<f4", 2)])
 
 
 class IRHeader(NamedTuple):

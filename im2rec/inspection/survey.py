@@ -137,7 +137,7 @@ class _Findings:
             self.walked = piece.end
             return
         sizes = np.array(piece.sizes, np.int64)
-        header = _columns(piece.fronts)
+        header = piece.headers
         whole = sizes >= HEADER_BYTES
         flags = np.where(whole, header["flag"], 0).astype(np.uint32)
         lengths = sizes - HEADER_BYTES - 4 * flags.astype(np.int64)
@@ -220,20 +220,6 @@ class _Findings:
         if pictures.unreadable:
             found.append(f"{pictures.unreadable} pictures with unreadable headers; first: {pictures.first_unreadable}")
         return found
-
-
-def _columns(fronts: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
-    """The header fields of a block of record fronts."""
-
-    def field(start: int, stop: int, kind: str) -> npt.NDArray[Any]:
-        return np.ascontiguousarray(fronts[:, start:stop]).view(kind)
-
-    return {
-        "flag": field(8, 12, "<u4")[:, 0],
-        "label": field(12, 16, "<f4")[:, 0],
-        "id": field(16, 24, "<u8"),
-        "vector": field(_LABELS_AT, _LABELS_AT + 8, "<f4"),
-    }
 
 
 def _kinds(

@@ -337,7 +337,7 @@ def _scanned(source: Source) -> tuple[Keys, Offsets]:
     """Ids (or ordinals) and offsets of all records, from their heads alone."""
     keys, offsets, headers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], True
     for block in scan(source):
-        keys.append(np.ascontiguousarray(block.fronts[:, 16:24]).view("<u8").ravel().astype(np.uint64))
+        keys.append(block.headers["id"].astype(np.uint64))
         offsets.append(np.array(block.offsets, np.int64))
         headers = headers and min(block.sizes) >= HEADER_BYTES
     all_offsets = np.concatenate(offsets)

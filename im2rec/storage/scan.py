@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, InputError
+from im2rec.format.irheader import HEADER_FIELDS
 from im2rec.format.recordio import (
     FLAG_SHIFT,
     HEAD_BYTES,
@@ -48,6 +49,12 @@ class Block(NamedTuple):
     sizes: list[int]
     fronts: npt.NDArray[np.uint8]
     split: dict[int, int]
+
+    @property
+    def headers(self) -> npt.NDArray[np.void]:
+        """The image header of each record, by the names of ``HEADER_FIELDS``; only records of that size have all."""
+        fields = self.fronts[:, HEAD_BYTES : HEAD_BYTES + HEADER_FIELDS.itemsize]
+        return np.ascontiguousarray(fields).view(HEADER_FIELDS)[:, 0]
 
 
 class Damage(NamedTuple):
