@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import os
 import time
-import types
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -21,6 +20,7 @@ from im2rec.bench.timing import REPETITIONS, Rate, passes, repeated
 from im2rec.format.irheader import ImageRecord
 from im2rec.pipeline.order import piece_size
 from im2rec.pipeline.records import Records
+from im2rec.storage.files import Closing
 
 MEMORY, DISK, UNKNOWN = "memory", "disk", "unknown"
 MOSTLY, HARDLY = 0.9, 0.1  # shares of probes that count as all, and as none
@@ -36,7 +36,7 @@ class Span(NamedTuple):
     stop: int
 
 
-class Residence:
+class Residence(Closing):
     """Looks at files, and lets the system forget parts of them. A context manager: holds the files open."""
 
     def __init__(self) -> None:
@@ -88,14 +88,6 @@ class Residence:
         """Close the files; again is fine."""
         while self._handles:
             os.close(self._handles.popitem()[1])
-
-    def __enter__(self) -> Residence:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def memory_size() -> int | None:

@@ -56,7 +56,7 @@ def read_members(source: PathLike, names: Collection[str]) -> dict[str, bytes]:
 
 
 def _read_file(path: Path) -> bytes:
-    with contextlib.closing(InputFile(path)) as file:
+    with InputFile(path) as file:
         _check_size(os.fspath(path), file.size)
         return file.read_at(0, file.size)
 

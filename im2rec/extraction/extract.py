@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
@@ -125,8 +124,7 @@ def extract(
     folders = None if options.classes is None else class_folders(options.classes, list_name(stem))
     inputs = [name for name in (rec, options.classes) if name is not None]
     partial = Partial(out, _identity(rec, options, folders), inputs=inputs, force=force)
-    scanned = ScannedFile(rec, progress=lambda share: report(0, share * _SCAN_SHARE))
-    with contextlib.closing(scanned) as file:
+    with ScannedFile(rec, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
         chosen = choose(file, options)
         if options.classes is not None and folders is not None:
             check_labels(file.labels[chosen.ordinals], folders, options.classes)

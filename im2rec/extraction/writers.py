@@ -13,7 +13,6 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import PureWindowsPath
-from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ from im2rec.extraction.selection import Chosen, Ordinals, ScannedFile, label_tex
 from im2rec.format.irheader import ImageRecord, Labels
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.storage.files import PathLike, read_classes
+from im2rec.storage.files import Closing, PathLike, read_classes
 
 BATCH_RECORDS = 1000  # as many are done again, at worst, after a kill
 BATCH_BYTES = 8 << 20  # of records in memory at once; a single larger one is read alone
@@ -72,7 +71,7 @@ class Sample(NamedTuple):
         return f"{self.id:0{digits}d}" + (f"-{self.ordinal}" if self.doubled else "")
 
 
-class Writer:
+class Writer(Closing):
     """What takes samples, in order: :meth:`add` each, :meth:`pause` after some, :meth:`finish`; ``close()`` always.
 
     ``done`` counts them, and is journalled in *place* whenever everything counted can be relied on.
@@ -94,17 +93,6 @@ class Writer:
 
     def finish(self) -> None:
         """Bring to the disk what is still open."""
-
-    def close(self) -> None:
-        """Let go of what is open; again is fine."""
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def read_samples(rec: ScannedFile, chosen: Chosen, start: int) -> Iterator[list[Sample]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import contextlib
 from collections import Counter
 from collections.abc import Iterable
 
@@ -88,7 +87,7 @@ def write_sheet(path: PathLike, out: PathLike, *, force: bool = False) -> None:
 
     Raises InputError, OutputError when *out* exists and *force* is not given.
     """
-    with contextlib.closing(InputFile(path)) as file:
+    with InputFile(path) as file:
         check_kind(file)
         offsets = array.array("q", whole_records(file))
         tiles = [shown for ordinal in sample(len(offsets), PICTURES) if (shown := _tile_at(file, offsets[ordinal]))]

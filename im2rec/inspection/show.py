@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
@@ -36,23 +36,17 @@ class RecordView:
 
 def first_records(path: PathLike, count: int) -> list[RecordView]:
     """The first *count* records of the file, without an index. Raises InputError, CorruptRecordError."""
-    file = InputFile(path)
+    views: list[RecordView] = []
     try:
-        check_kind(file)
-        views: list[RecordView] = []
-        for ordinal, offset in itertools.islice(_offsets(file), count):
-            try:
-                payload, _ = read_record(file, offset)
-            except CorruptRecordError as error:
-                error.record = ordinal
-                raise
-            views.append(view(ordinal, offset, payload))
+        with InputFile(path) as file:
+            check_kind(file)
+            offsets = (offset for block in scan(file) for offset in block.offsets)
+            for ordinal, offset in enumerate(itertools.islice(offsets, count)):
+                views.append(view(ordinal, offset, read_record(file, offset)[0]))
     except CorruptRecordError as error:
+        error.record = len(views)
         raise with_path(error, path) from None
-    else:
-        return views
-    finally:
-        file.close()
+    return views
 
 
 def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | None = None) -> list[RecordView]:
@@ -60,10 +54,6 @@ def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | None =
     with RecordFile(path, index=index) as rec:
         found = [rec.ordinal_of(key) for key in keys]
         return [view(ordinal, int(rec.offsets[ordinal]), rec.payload(ordinal)) for ordinal in found]
-
-
-def _offsets(file: InputFile) -> Iterator[tuple[int, int]]:
-    return enumerate(offset for block in scan(file) for offset in block.offsets)
 
 
 def view(ordinal: int, offset: int, payload: bytes) -> RecordView:

@@ -6,7 +6,6 @@ the records found.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 from array import array
@@ -98,8 +97,7 @@ def survey(
     """
     if index is not None:
         InputFile(index).close()  # a name that is wrong is told before the long walk
-    file = InputFile(path)
-    try:
+    with InputFile(path) as file:
         check_kind(file)
         found = _Findings()
         for piece in scan_damaged(file):
@@ -111,9 +109,8 @@ def survey(
         told = found.survey(file, every=every)
         starts, ids = np.asarray(found.offsets), np.asarray(found.ids)
         del found  # the rest of it, before the index needs as much
-        return dataclasses.replace(told, index=check_index(file.path, starts, ids, index))
-    finally:
-        file.close()
+        told.index = check_index(file.path, starts, ids, index)
+        return told
 
 
 class _Findings:

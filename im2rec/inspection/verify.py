@@ -44,7 +44,7 @@ def verify(
     work = functools.partial(_decode_batch, Path(path))
     count = available_cpus() if workers is None else workers
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(contextlib.closing(InputFile(path)))
+        file = stack.enter_context(InputFile(path))
         records = enumerate(whole_records(file))  # numbered as the survey counts them
         batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_held)
         for batch in stack.enter_context(contextlib.closing(batches)):

@@ -173,7 +173,7 @@ class BadReport:
     def __enter__(self) -> BadReport:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._file is not None:
             self._file.__exit__(kind, None, None)
         elif kind is None:

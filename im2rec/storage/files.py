@@ -13,13 +13,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 from im2rec.errors import IdxFormatError, Im2RecError, InputError, OutputError
 
 PathLike = str | os.PathLike[str]
 T = TypeVar("T")
+C = TypeVar("C", bound="Closing")
 _ASIDE_LETTERS = 50
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -71,7 +71,20 @@ def read_file(path: PathLike) -> bytes:
         os.close(handle)
 
 
-class InputFile:
+class Closing:
+    """Something that is closed at the end of a ``with`` block, or by :meth:`close`."""
+
+    def close(self) -> None:
+        """Let go of what is open; again is fine."""
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class InputFile(Closing):
     """A file open for positional reads: no shared position, safe in threads and forked children.
 
     Pickles by path; a copy opens the file again and refuses one of another size. Raises InputError when *path*
@@ -178,9 +191,7 @@ class AsideFile:
     def __enter__(self) -> AsideFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 self.finish()
@@ -228,7 +239,7 @@ def with_path(error: Im2RecError, path: PathLike) -> Im2RecError:
 
 def read_parsed(path: PathLike, parse: Callable[[bytes], T]) -> T:
     """What *parse* makes of the content of the file *path*. Raises InputError, IdxFormatError."""
-    with contextlib.closing(InputFile(path)) as file:
+    with InputFile(path) as file:
         content = file.read_at(0, file.size)
     try:
         return parse(content)

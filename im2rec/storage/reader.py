@@ -6,7 +6,6 @@ import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -27,7 +26,7 @@ from im2rec.format.recordio import (
     read_parts,
     read_start,
 )
-from im2rec.storage.files import InputFile, PathLike, with_path
+from im2rec.storage.files import Closing, InputFile, PathLike, with_path
 from im2rec.storage.index import INSPECT, check_index, find_index, first_of, is_record_start, load_index
 from im2rec.storage.scan import check_kind, scan
 
@@ -59,7 +58,7 @@ class Head(NamedTuple):
     size: int
 
 
-class RecordFile(Sequence[ImageRecord]):
+class RecordFile(Closing, Sequence[ImageRecord]):
     """An open ``.rec`` as a sequence of :class:`~im2rec.format.irheader.ImageRecord`, in file order.
 
     ::
@@ -298,14 +297,6 @@ class RecordFile(Sequence[ImageRecord]):
     def close(self) -> None:
         """Close the file; again is fine. Reading afterwards raises InputError."""
         self._file.close()
-
-    def __enter__(self) -> RecordFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<RecordFile {os.fspath(self.path)!r}, {len(self)} records>"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import os
 from pathlib import Path
-from types import TracebackType
 
 from im2rec.errors import OutputError, ParameterError
 from im2rec.format.indexfile import MAX_KEY, index_line
@@ -105,9 +104,7 @@ class RecordWriter:
     def __enter__(self) -> RecordWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
