@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import itertools
 from collections import Counter
@@ -23,15 +22,6 @@ BATCH_BYTES = 1 << 20  # of records in one task of a worker: some 10 ms of decod
 SHORT = "no image header"
 
 
-@dataclasses.dataclass
-class _Batch:
-    records: list[tuple[int, int]]  # ordinal, offset
-    decoded: int = 0
-    without: int = 0
-    failures: list[Failure] = dataclasses.field(default_factory=list)
-    flaws: Counter[str] = dataclasses.field(default_factory=Counter)
-
-
 def verify(
     path: PathLike, *, workers: int | None = None, progress: Callable[[int, float], None] | None = None
 ) -> Verification:
@@ -40,21 +30,20 @@ def verify(
     Failures come in file order. *progress* is called with the records done and the share of the file they are in.
     Raises InputError, WorkerDiedError.
     """
-    found, flaws, done = Verification(), Counter[str](), 0
+    found, flaws = Verification(), Counter[str]()
     work = functools.partial(_decode_batch, Path(path))
     count = available_cpus() if workers is None else workers
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(InputFile(path))
+    with InputFile(path) as file:
         records = enumerate(whole_records(file))  # numbered as the survey counts them
         batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_held)
-        for batch in stack.enter_context(contextlib.closing(batches)):
-            found.decoded += batch.decoded
-            found.without += batch.without
-            found.failures += batch.failures
-            flaws.update(batch.flaws)
-            done += len(batch.records)
-            if progress:
-                progress(done, batch.records[-1][1] / file.size)
+        with contextlib.closing(batches):
+            for batch, last in batches:
+                found.decoded += batch.decoded
+                found.without += batch.without
+                found.failures += batch.failures
+                flaws.update(batch.flaws)
+                if progress:
+                    progress(found.decoded + found.without + len(found.failures), last / file.size)
     found.flaws = dict(flaws.most_common())
     return found
 
@@ -75,8 +64,9 @@ def _open(path: Path) -> InputFile:
     return InputFile(path)
 
 
-def _decode_batch(path: Path, records: list[tuple[int, int]]) -> _Batch:
-    file, batch = _open(path), _Batch(records)
+def _decode_batch(path: Path, records: list[tuple[int, int]]) -> tuple[Verification, int]:
+    """What decoding the pictures of *records* (ordinal, offset) gave, and the offset of the last one."""
+    file, batch = _open(path), Verification()
     for ordinal, offset in records:
         id_ = None
         try:
@@ -85,7 +75,8 @@ def _decode_batch(path: Path, records: list[tuple[int, int]]) -> _Batch:
                 raise ImageError(f"a payload of {len(payload)} bytes", reason=SHORT)  # noqa: TRY301 - told below
             header, content = decode_image_record(payload)
             id_ = header.id
-            batch.flaws.update(filter(None, [decode(content).flaw]))
+            if flaw := decode(content).flaw:
+                batch.flaws[flaw] = batch.flaws.get(flaw, 0) + 1
         except ImageError as error:
             if error.reason == EMPTY:
                 batch.without += 1
@@ -95,4 +86,4 @@ def _decode_batch(path: Path, records: list[tuple[int, int]]) -> _Batch:
             batch.failures.append(Failure(ordinal, offset, id_, "damaged record", error.problem))
         else:
             batch.decoded += 1
-    return batch
+    return batch, offset
