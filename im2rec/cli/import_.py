@@ -12,7 +12,7 @@ from im2rec.cli.console import PATH, Console, HelpCommand, common_options, compl
 from im2rec.cli.exit_codes import DONE
 from im2rec.datasets.download import VARIABLE, FetchOptions, cache_folder, fetch_set, missing
 from im2rec.datasets.importing import ImportSummary, check_output, import_set
-from im2rec.datasets.mnist import IdxPair
+from im2rec.datasets.mnist import MnistPair
 from im2rec.datasets.sets import (
     BINARY,
     CIFAR10,
@@ -91,7 +91,7 @@ def command(
         raise ParameterError("--mirror is for --download", hint="add --download")
     known = _published(name, params, download=download)
     options = FetchOptions(mirror)
-    place: Path | Mapping[str, IdxPair] | None = pairs or source
+    place: Path | Mapping[str, MnistPair] | None = pairs or source
     to_fetch: list[str] = []
     if download:
         check_output(name, out, force=force)  # before hundreds of megabytes are fetched for nothing
@@ -122,7 +122,7 @@ def _published(name: str, params: ImportParams, *, download: bool) -> KnownSet:
     return known._replace(files=known.binary)
 
 
-def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, IdxPair]:
+def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, MnistPair]:
     """The files that are named one by one, for each split of which there are any."""
     pairs = {}
     for split, prefix in ((TRAIN, ""), (TEST, "test_")):
@@ -134,7 +134,7 @@ def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, IdxPair]:
             raise ParameterError(f"{given[0]} and {given[1]} are for mnist", hint="give --from or --download")
         if images is None or labels is None:
             raise ParameterError(f"{given[0]} and {given[1]} go together", hint="give both")
-        pairs[split] = IdxPair(images, labels)
+        pairs[split] = MnistPair(images, labels)
     if TEST in pairs and TRAIN not in pairs:
         raise ParameterError("--test-images needs --images and --labels", hint="give all four")
     return pairs

@@ -32,7 +32,7 @@ class Records:
 
 @click.command("inspect")
 @click.argument("rec", type=PATH)
-@click.option("--idx", type=PATH, help="The index to hold against it [default: the one beside it].")
+@click.option("--idx", "index", type=PATH, help="The index to hold against it [default: the one beside it].")
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records instead.")
 @click.option("--key", type=click.IntRange(min=0), multiple=True, help="Show the record with this index key instead.")
 @click.option("--all", "every", is_flag=True, help="Look at the header of every picture, not of 1000.")
@@ -41,7 +41,7 @@ class Records:
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw a sheet of 60 pictures.")
 @common_options(writes=True)
 def command(
-    console: Console, rec: Path, head: int | None, key: tuple[int, ...], idx: Path | None, **options: Any
+    console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | None, **options: Any
 ) -> int:
     """What is in a .rec, and is it whole.
 
@@ -53,10 +53,10 @@ def command(
             name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0])
             raise click.UsageError(f"--head and --key show single records; --{name} is of the survey")
         views = first_records(rec, head) if head is not None else []
-        views += records_by_key(rec, key, idx) if key else []
+        views += records_by_key(rec, key, index) if key else []
         console.result("inspect", Records(str(rec), views), "\n".join(map(render_record, views)))
         return DONE
-    found = _look(console, rec, idx, **options)
+    found = _look(console, rec, index, **options)
     console.result("inspect", found, render(found))
     return exit_code(found)
 
@@ -64,7 +64,7 @@ def command(
 def _look(
     console: Console,
     rec: Path,
-    idx: Path | None,
+    index: Path | None,
     *,
     every: bool,
     decode: bool,
@@ -78,7 +78,7 @@ def _look(
             raise click.UsageError(f"--sheet {sheet}: is drawn as PNG, so name it .png")
         refuse_existing([sheet], force=force)
     with console.progress("records", share=True) as progress:
-        found = survey(rec, index=idx, every=every, progress=progress)
+        found = survey(rec, index=index, every=every, progress=progress)
     if decode:
         with console.progress("decoding", share=True) as progress:
             found.verification = verify(rec, workers=workers, progress=progress)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from im2rec.datasets.cifar import read_cifar
-from im2rec.datasets.mnist import IdxPair, find_mnist, read_mnist
+from im2rec.datasets.mnist import MnistPair, find_mnist, read_mnist
 from im2rec.datasets.sets import (
     BOTH,
     CIFAR10,
@@ -42,7 +42,7 @@ _CLASSES, _COARSE_CLASSES = "classes.txt", "coarse_classes.txt"
 _REPORT_EVERY = 256
 Progress = Callable[[int, float], None]
 # A folder or archive; of MNIST also the files of each split; None: what is known of the published set will do.
-Source = PathLike | Mapping[str, IdxPair] | None
+Source = PathLike | Mapping[str, MnistPair] | None
 
 
 @dataclasses.dataclass
@@ -142,7 +142,7 @@ def import_set(
     return summary
 
 
-def read_set(name: str, source: PathLike | Mapping[str, IdxPair]) -> Dataset:
+def read_set(name: str, source: PathLike | Mapping[str, MnistPair]) -> Dataset:
     """The set *name*, in whatever shape it has at *source*. Raises InputError, also for a split without pictures."""
     if name == MNIST:
         dataset = read_mnist(source if isinstance(source, Mapping) else find_mnist(source))
@@ -155,7 +155,7 @@ def read_set(name: str, source: PathLike | Mapping[str, IdxPair]) -> Dataset:
     return dataset
 
 
-def _named(source: PathLike | Mapping[str, IdxPair]) -> list[str]:
+def _named(source: PathLike | Mapping[str, MnistPair]) -> list[str]:
     if isinstance(source, Mapping):
         return [os.fspath(pair.images) for pair in source.values()]
     return [os.fspath(source)]

@@ -17,14 +17,14 @@ _KINDS = ("images{}idx3-ubyte", "labels{}idx1-ubyte")
 _FOLDERS = ("", "MNIST/raw", "raw")  # torchvision keeps them in the second
 
 
-class IdxPair(NamedTuple):
+class MnistPair(NamedTuple):
     """The two files of a split."""
 
     images: PathLike
     labels: PathLike
 
 
-def find_mnist(folder: PathLike) -> dict[str, IdxPair]:
+def find_mnist(folder: PathLike) -> dict[str, MnistPair]:
     """The files of both splits in *folder*, or in ``MNIST/raw`` below it. Raises InputError for one that is missing."""
     check_folder(folder)
     places = [Path(folder, inner) for inner in _FOLDERS]
@@ -36,11 +36,11 @@ def find_mnist(folder: PathLike) -> dict[str, IdxPair]:
             if path is None:
                 name = f"{stem}-{kind.format('-')}"
                 raise InputError(f"{os.fspath(folder)}: holds no {name}, nor {name}.gz", hint="name it with --images")
-        pairs[split] = IdxPair(*filter(None, found))
+        pairs[split] = MnistPair(*filter(None, found))
     return pairs
 
 
-def read_mnist(pairs: Mapping[str, IdxPair]) -> Dataset:
+def read_mnist(pairs: Mapping[str, MnistPair]) -> Dataset:
     """The pictures, uint8 (count, rows, columns, 1), and digits of *pairs*, which holds the files of each split.
 
     Raises InputError, for a damaged file IdxFormatError with its path.

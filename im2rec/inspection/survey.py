@@ -44,7 +44,7 @@ from im2rec.storage.index import find_index, load_index
 from im2rec.storage.scan import FRONT_BYTES, Block, Damage, check_kind, scan_damaged
 
 
-def check_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None) -> IndexCheck:
+def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None) -> IndexCheck:
     """How *index*, else the one beside *path*, stands to the records that start at *starts* and hold *ids*.
 
     Raises InputError when a named index cannot be read.
@@ -109,7 +109,7 @@ def survey(
         told = found.survey(file, every=every)
         starts, ids = np.asarray(found.offsets), np.asarray(found.ids)
         del found  # the rest of it, before the index needs as much
-        told.index = check_index(file.path, starts, ids, index)
+        told.index = compare_index(file.path, starts, ids, index)
         return told
 
 

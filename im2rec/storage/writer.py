@@ -38,7 +38,7 @@ class RecordWriter:
         refuse_existing([self.index_path], force=force)
         self._rec = AsideFile(self.path, force=force)
         try:
-            self._idx = AsideFile(self.index_path, force=force)
+            self._index = AsideFile(self.index_path, force=force)
         except BaseException:
             self._rec.discard()
             raise
@@ -60,7 +60,7 @@ class RecordWriter:
         offset = self.offset
         try:
             self._rec.write(frame)
-            self._idx.write(index_line(key, offset))
+            self._index.write(index_line(key, offset))
         except BaseException:
             # Half a frame, or one without its index line: nothing that came out of this would be right.
             self._failed = True
@@ -82,24 +82,24 @@ class RecordWriter:
         self._closed = True
         try:
             self._rec.finish()
-            self._idx.finish()
+            self._index.finish()
             refuse_existing([self.path, self.index_path], force=self._force)  # of somebody else, meanwhile
             with writing(self.index_path):
                 self.index_path.unlink(missing_ok=True)
             self._rec.rename()
-            self._idx.rename()
+            self._index.rename()
         except BaseException:
             self._failed = True
             raise
         finally:
             self._rec.discard()
-            self._idx.discard()
+            self._index.discard()
 
     def discard(self) -> None:
         """Give up: remove what was written aside. Files that stood under the final names stay."""
         self._closed = True
         self._rec.discard()
-        self._idx.discard()
+        self._index.discard()
 
     def __enter__(self) -> RecordWriter:
         return self

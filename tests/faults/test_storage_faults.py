@@ -357,7 +357,7 @@ class FullDisk:
         return getattr(self.file, name)
 
 
-@pytest.mark.parametrize("which", ["_rec", "_idx"])
+@pytest.mark.parametrize("which", ["_rec", "_index"])
 @pytest.mark.parametrize("moment", ["write", "flush"])
 def test_a_full_disk_is_told_and_nothing_is_left(which: str, moment: str, tmp_path: Path) -> None:
     writer = RecordWriter(tmp_path / "out.rec")
@@ -372,7 +372,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(which: str, moment: str, tmp_pa
     assert [] == names(tmp_path)
 
 
-@pytest.mark.parametrize("which", ["_rec", "_idx"])
+@pytest.mark.parametrize("which", ["_rec", "_index"])
 def test_a_writer_that_failed_does_not_come_to_a_good_end(which: str, tmp_path: Path) -> None:
     # A frame without its index line, or half a frame: who catches the error must not get a pair that disagrees.
     writer = RecordWriter(tmp_path / "out.rec")

@@ -45,7 +45,7 @@ from im2rec.datasets.archives import load_pickle
 from im2rec.datasets.cifar import read_cifar
 from im2rec.datasets.download import cache_folder
 from im2rec.datasets.importing import import_set
-from im2rec.datasets.mnist import IdxPair, find_mnist, read_mnist
+from im2rec.datasets.mnist import MnistPair, find_mnist, read_mnist
 from im2rec.datasets.sets import Cifar100Params, Dataset, ImportParams
 from im2rec.errors import IdxFormatError, InputError, OutputError, ParameterError
 from im2rec.format.listfile import read_list
@@ -95,14 +95,14 @@ def test_a_file_of_mnist_that_is_missing_or_wrong_is_named(tmp_path: Path) -> No
         gzipped(b"")[:9]: f"{labels}: the gzip file is cut short (make or fetch the file again)",
     }.items():
         labels.write_bytes(content)
-        assert expected == message_of(read_mnist, {"test": IdxPair(images, labels)})
+        assert expected == message_of(read_mnist, {"test": MnistPair(images, labels)})
 
 
 def test_a_damaged_file_of_mnist_is_an_idx_format_error(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"text")
     with pytest.raises(IdxFormatError) as caught:
-        read_mnist({"train": IdxPair(path, path)})
+        read_mnist({"train": MnistPair(path, path)})
     assert path == caught.value.path
 
 
@@ -692,7 +692,7 @@ def test_jpegs_have_the_quality_that_is_asked_for(tmp_path: Path) -> None:
 
 def test_some_files_of_mnist_alone_become_a_training_set(tmp_path: Path) -> None:
     write_files(tmp_path, MNIST_FILES)
-    pair = IdxPair(tmp_path / "train-images-idx3-ubyte", tmp_path / "train-labels-idx1-ubyte")
+    pair = MnistPair(tmp_path / "train-images-idx3-ubyte", tmp_path / "train-labels-idx1-ubyte")
     import_set("mnist", tmp_path / "out", {"train": pair})
 
     assert ["classes.txt", "train.idx", "train.lst", "train.rec"] == names_in(tmp_path / "out")
@@ -702,7 +702,7 @@ def test_a_set_without_pictures_is_an_error(tmp_path: Path) -> None:
     write_files(tmp_path, {"i": idx_images(np.zeros((0, 28, 28), np.uint8)), "l": idx_labels(np.zeros(0))})
     expected = f"{tmp_path / 'i'}: holds no train pictures (is it the right one?)"
     assert expected == message_of(
-        import_set, "mnist", tmp_path / "out", {"train": IdxPair(tmp_path / "i", tmp_path / "l")}
+        import_set, "mnist", tmp_path / "out", {"train": MnistPair(tmp_path / "i", tmp_path / "l")}
     )
     assert not (tmp_path / "out").exists()
 
