@@ -39,6 +39,7 @@ from im2rec.parallel import available_cpus
 from im2rec.pipeline.params import KEEP, PROCESSES, ImageRecordParams
 from im2rec.pipeline.prefetch import chosen_backend
 from im2rec.runs.run import peak_memory
+from im2rec.storage.files import INSPECT
 
 _WHOLE = "whole"
 _LATE = 3.0  # times a turn: then batches are so slow that new memory is nothing beside them
@@ -122,7 +123,7 @@ class _Feed:
             return it
         it.close()
         if not it.count:
-            raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="run 'im2rec inspect' on it")
+            raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint=INSPECT)
         raise ParameterError(f"batch_size={it.batch_size} leaves no whole batch", hint="lower it, or leave discard out")
 
     def turn(self, threads: int) -> Turn:

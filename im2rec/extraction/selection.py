@@ -10,20 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, ParameterError
+from im2rec.errors import IndexFormatError, InputError, ParameterError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels, float32
-from im2rec.storage.files import PathLike, with_path
+from im2rec.storage.files import INSPECT, PathLike, with_path
 from im2rec.storage.index import find_index, load_index
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Block, check_kind, scan
+from im2rec.storage.scan import Block, check_kind, scan_file
 
 # What a header says of its record, a bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
 NO_PICTURE = EMPTY | SHORT | LONG_LABELS
 LEFT_OUT = {EMPTY: "without a picture", SHORT: SHORT_PAYLOAD, LONG_LABELS: BAD_LABELS}
 _NEGATIVE_ZERO, _PLAIN_NAN = np.uint32(0x80000000), np.uint32(0x7FC00000)
-_HINT = "run 'im2rec inspect' on it"
 
 Bits = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -81,15 +80,11 @@ class ScannedFile(RecordFile):
     def _load(self) -> tuple[Keys, Offsets]:
         check_kind(self._file)
         columns: tuple[list[Any], ...] = ([], [], [], [])
-        try:
-            for block in scan(self._file):
-                for column, values in zip(columns, _columns(block), strict=True):
-                    column.append(values)
-                if self._progress:
-                    self._progress(block.offsets[-1] / self.size)
-        except CorruptRecordError as error:
-            error.hint = error.hint or _HINT
-            raise with_path(error, self.path) from None
+        for block in scan_file(self._file):
+            for column, values in zip(columns, _columns(block), strict=True):
+                column.append(values)
+            if self._progress:
+                self._progress(block.offsets[-1] / self.size)
         offsets, ids, self.labels, self.states = map(_joined, columns)
         return ids, offsets
 
@@ -121,7 +116,7 @@ def choose(rec: ScannedFile, wanted: Selection) -> Chosen:
     if not len(ordinals):
         if count:
             raise InputError(f"{rec.path}: none of its {count} pictures is chosen", hint="choose by fewer options")
-        raise InputError(f"{rec.path}: holds no pictures", hint=_HINT)
+        raise InputError(f"{rec.path}: holds no pictures", hint=INSPECT)
     left_out = {why: int(np.sum(matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
     return Chosen(ordinals, _doubled(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
 
@@ -205,7 +200,7 @@ def _with_labels(rec: ScannedFile, wanted: Sequence[float], pictures: Mask) -> M
     numbers, looked_for = class_numbers(rec.labels), class_numbers(float32(wanted))
     missing = np.flatnonzero(~np.isin(looked_for, numbers[pictures]))
     if len(missing):
-        raise InputError(f"{rec.path}: no picture has the label {wanted[missing[0]]:g}", hint=_HINT)
+        raise InputError(f"{rec.path}: no picture has the label {wanted[missing[0]]:g}", hint=INSPECT)
     return np.isin(numbers, looked_for)
 
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 from im2rec.errors import IdxFormatError, Im2RecError, InputError, OutputError
 
 PathLike = str | os.PathLike[str]
+INSPECT = "run 'im2rec inspect' on it"  # what to do about a .rec that is not as it should be
 T = TypeVar("T")
 C = TypeVar("C", bound="Closing")
 _ASIDE_LETTERS = 50

@@ -1,4 +1,4 @@
-"""Opening a ``.rec`` with trust: is it one, and is the index beside it its own."""
+"""The index beside a ``.rec``: its name, what it holds, and whether it belongs to that file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import numpy.typing as npt
 from im2rec.errors import CorruptRecordError, IndexFormatError
 from im2rec.format.indexfile import Keys, Offsets, read_index
 from im2rec.format.recordio import FIRST, HEAD_BYTES, Source, parse_head, read_parts
-from im2rec.storage.files import PathLike, reading, with_path
+from im2rec.storage.files import INSPECT, InputFile, PathLike, reading, with_path
 
 _PART_SUFFIX = re.compile(r"\.part\d{3,}")
 
-INSPECT = "run 'im2rec inspect' on it"
 _PROBES = 64  # offsets of an index that are held against the file on opening
 _TESTED = 1 << 15  # offsets that are looked at together
 
@@ -30,7 +29,25 @@ def load_index(path: PathLike) -> tuple[Keys, Offsets]:
         raise with_path(error, path) from None
 
 
-def first_of(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]]) -> int | None:
+def load_checked(file: InputFile, path: PathLike) -> tuple[Keys, Offsets]:
+    """Keys and offsets of the index at *path* in the order of *file*, against which they are held.
+
+    Raises InputError, IndexFormatError and CorruptRecordError, all of which name the file that is wrong.
+    """
+    try:
+        keys, offsets = load_index(path)
+        if _first_of(offsets, lambda some: some[1:] <= some[:-1]) is not None:
+            order = np.argsort(offsets, kind="stable")
+            keys, offsets = keys[order], offsets[order]
+        _check_index(file, offsets)
+    except IndexFormatError as error:
+        raise with_path(error, path) from None
+    except CorruptRecordError as error:
+        raise with_path(error, file.path) from None
+    return keys, offsets
+
+
+def _first_of(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]]) -> int | None:
     """The first of *offsets* that *test* finds, in some at a time: all at once would take another 8 bytes a record."""
     for start in range(0, len(offsets), _TESTED):
         some = offsets[start : start + _TESTED + 1]  # and the next one, for tests that compare neighbours
@@ -39,7 +56,7 @@ def first_of(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]])
     return None
 
 
-def check_index(source: Source, offsets: Offsets) -> None:
+def _check_index(source: Source, offsets: Offsets) -> None:
     """Hold sorted *offsets* against the file as far as a few reads go; ``inspect`` looks at every one.
 
     Raises IndexFormatError when they cannot belong to it, CorruptRecordError when its last record is cut.
@@ -47,11 +64,11 @@ def check_index(source: Source, offsets: Offsets) -> None:
     wrong = "the index belongs to another file, or one of the two is damaged; run 'im2rec inspect' on the .rec"
     if not len(offsets):
         raise IndexFormatError("holds no records, the .rec does", hint="remove it: the .rec is then scanned")
-    if (doubled := first_of(offsets, lambda some: some[1:] == some[:-1])) is not None:
+    if (doubled := _first_of(offsets, lambda some: some[1:] == some[:-1])) is not None:
         raise IndexFormatError(f"names byte {doubled} twice", hint=wrong)
     if offsets[0] != 0:
         raise IndexFormatError(f"its first record is at byte {offsets[0]}, not at 0", hint=wrong)
-    if (odd := first_of(offsets, lambda some: some % 4 != 0)) is not None:
+    if (odd := _first_of(offsets, lambda some: some % 4 != 0)) is not None:
         raise IndexFormatError(f"byte {odd} is not at a multiple of 4", hint=wrong)
     if offsets[-1] >= source.size:
         problem = f"names byte {offsets[-1]}, but the .rec has only {source.size} bytes"
@@ -100,6 +117,13 @@ def index_to_write(path: PathLike) -> Path:
     if not path.suffix or _PART_SUFFIX.fullmatch(path.suffix) or path.suffix == ".idx":
         return path.with_name(path.name + ".idx")
     return path.with_suffix(".idx")
+
+
+def chosen_index(path: PathLike, index: PathLike | bool | None) -> Path | None:
+    """The index to open *path* with: *index*, or for None and True the one beside it; None where it is scanned."""
+    if index is None or index is True:
+        return find_index(path)
+    return Path(index) if index is not False else None
 
 
 def find_index(path: PathLike) -> Path | None:

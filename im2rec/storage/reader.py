@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
+from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, image_record_in, parse_header
 from im2rec.format.recordio import (
@@ -26,9 +27,9 @@ from im2rec.format.recordio import (
     read_parts,
     read_start,
 )
-from im2rec.storage.files import Closing, InputFile, PathLike, with_path
-from im2rec.storage.index import INSPECT, check_index, find_index, first_of, is_record_start, load_index
-from im2rec.storage.scan import check_kind, scan
+from im2rec.storage.files import INSPECT, Closing, InputFile, PathLike
+from im2rec.storage.index import chosen_index, is_record_start, load_checked
+from im2rec.storage.scan import check_kind, scanned_index
 
 _COPIED_BYTES = 64 << 10  # of a longer record the picture is read without the bytes around it
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
@@ -78,13 +79,11 @@ class RecordFile(Closing, Sequence[ImageRecord]):
     """
 
     def __init__(self, path: PathLike, *, index: PathLike | bool | None = None) -> None:
-        self._file = InputFile(path)
-        try:
-            self.index_path = _index_path(path, index)
+        with contextlib.ExitStack() as stack:
+            self._file = stack.enter_context(InputFile(path))
+            self.index_path = chosen_index(path, index)
             self.keys, self.offsets = self._load()
-        except BaseException:
-            self._file.close()
-            raise
+            stack.pop_all()  # it stays open
         self.keys.flags.writeable = self.offsets.flags.writeable = False
         self._by_key: np.ndarray[Any, np.dtype[np.int64]] | None = None
 
@@ -100,21 +99,7 @@ class RecordFile(Closing, Sequence[ImageRecord]):
 
     def _load(self) -> tuple[Keys, Offsets]:
         check_kind(self._file)
-        if self.index_path is None:
-            try:
-                return _scanned(self._file)
-            except CorruptRecordError as error:
-                error.hint = error.hint or INSPECT
-                raise with_path(error, self.path) from None
-        try:
-            keys, offsets = load_index(self.index_path)
-            keys, offsets = _in_file_order(keys, offsets)
-            check_index(self._file, offsets)
-        except IndexFormatError as error:
-            raise with_path(error, self.index_path) from None
-        except CorruptRecordError as error:
-            raise with_path(error, self.path) from None
-        return keys, offsets
+        return scanned_index(self._file) if self.index_path is None else load_checked(self._file, self.index_path)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
@@ -316,27 +301,3 @@ def _runs(spans: Iterable[Span], *, gap: int, most: int) -> Iterator[list[Span]]
 
 def _whole(payload: bytes) -> tuple[bytes, int, int]:
     return payload, 0, len(payload)
-
-
-def _index_path(path: PathLike, index: PathLike | bool | None) -> Path | None:
-    if index is None or index is True:
-        return find_index(path)
-    return Path(index) if index is not False else None
-
-
-def _scanned(source: Source) -> tuple[Keys, Offsets]:
-    """Ids (or ordinals) and offsets of all records, from their heads alone."""
-    keys, offsets, headers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], True
-    for block in scan(source):
-        keys.append(block.headers["id"].astype(np.uint64))
-        offsets.append(np.array(block.offsets, np.int64))
-        headers = headers and min(block.sizes) >= HEADER_BYTES
-    all_offsets = np.concatenate(offsets)
-    return (np.concatenate(keys) if headers else np.arange(len(all_offsets), dtype=np.uint64)), all_offsets
-
-
-def _in_file_order(keys: Keys, offsets: Offsets) -> tuple[Keys, Offsets]:
-    if first_of(offsets, lambda some: some[1:] <= some[:-1]) is None:
-        return keys, offsets
-    order = np.argsort(offsets, kind="stable")
-    return keys[order], offsets[order]

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, InputError
-from im2rec.format.irheader import HEADER_FIELDS
+from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.irheader import HEADER_BYTES, HEADER_FIELDS
 from im2rec.format.recordio import (
     FLAG_SHIFT,
     HEAD_BYTES,
@@ -26,7 +27,7 @@ from im2rec.format.recordio import (
     read_parts,
     read_start,
 )
-from im2rec.storage.files import InputFile
+from im2rec.storage.files import INSPECT, InputFile, with_path
 
 _FRONT_BYTES = 1 << 16
 
@@ -70,6 +71,29 @@ def scan(source: Source) -> Iterator[Block]:
     damage = yield from _walk(source, 0, 0)
     if damage is not None:
         raise damage[1]
+
+
+def scan_file(file: InputFile) -> Iterator[Block]:
+    """As :func:`scan`, of a whole *file*; the error names it, and what to do about it."""
+    try:
+        yield from scan(file)
+    except CorruptRecordError as error:
+        error.hint = error.hint or INSPECT
+        raise with_path(error, file.path) from None
+
+
+def scanned_index(file: InputFile) -> tuple[Keys, Offsets]:
+    """What an index of *file* would hold: ids, or ordinals where a record has none, and offsets.
+
+    Raises CorruptRecordError as :func:`scan_file` does.
+    """
+    keys, offsets, headers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], True
+    for block in scan_file(file):
+        keys.append(block.headers["id"].astype(np.uint64))
+        offsets.append(np.array(block.offsets, np.int64))
+        headers = headers and min(block.sizes) >= HEADER_BYTES
+    all_offsets = np.concatenate(offsets)
+    return (np.concatenate(keys) if headers else np.arange(len(all_offsets), dtype=np.uint64)), all_offsets
 
 
 def scan_damaged(source: Source) -> Iterator[Block | Damage]:
