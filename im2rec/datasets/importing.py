@@ -173,17 +173,16 @@ def _list_name(name: str, split: str) -> str:
 
 @contextlib.contextmanager
 def _folder(out: Path) -> Iterator[None]:
-    """Make *out* and the folders above it; those that were made go again when the block fails."""
+    """Make *out* and the folders above it; those that were made go again when they are empty after the block."""
     with writing(out):
         made = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
     try:
         yield
-    except BaseException:
-        with contextlib.suppress(OSError):  # somebody else's file stands there by now
+    finally:
+        with contextlib.suppress(OSError):  # what holds the files of the set, or somebody else's, stays
             for folder in made:
                 folder.rmdir()
-        raise
 
 
 def _write(

@@ -65,22 +65,18 @@ def put_in_place(finished: Path, path: Path, *, force: bool) -> None:
 
     A kill in between leaves the earlier one beside it, its name ending in ``.tmp``. Raises OSError.
     """
-    earlier = None
-    if path.is_dir():
-        if force and (path / MARKER).is_file():
-            earlier = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
-            path.rename(earlier)
-        else:
-            path.rmdir()
+    earlier = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
+    if force and (path / MARKER).is_file():
+        path.rename(earlier)
+    elif path.is_dir():
+        path.rmdir()
     try:
         finished.rename(path)
-    except BaseException:
-        if earlier is not None:
-            with contextlib.suppress(OSError):
+    finally:
+        if not os.path.lexists(path):
+            with contextlib.suppress(OSError):  # there may be none
                 earlier.rename(path)
-        raise
-    if earlier is not None:
-        shutil.rmtree(earlier, ignore_errors=True)  # the new one is in place, and that is what counts
+    shutil.rmtree(earlier, ignore_errors=True)  # the new one is in place, and that is what counts
 
 
 try:
@@ -154,7 +150,8 @@ class Partial:
         return f"was begun with {name}={begun.get(name)}, not {name}={self.identity.get(name)}"
 
     def __enter__(self) -> Partial:
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._unlock)
             with self.writing():
                 self.path.mkdir(exist_ok=True)
                 self._lock_folder()
@@ -164,9 +161,7 @@ class Partial:
                 self.done, _ = self._journalled()  # once more, as another run may just have let go of it
             self.resumed = self.done.records
             self.save()
-        except BaseException:
-            self._unlock()
-            raise
+            stack.pop_all()  # it stays locked
         return self
 
     def __exit__(self, *_: object) -> None:

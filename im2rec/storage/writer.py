@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 import os
 from pathlib import Path
@@ -36,12 +37,10 @@ class RecordWriter:
         self.offset = 0  # of the next record: counted here, never asked of the system
         self.records = 0
         refuse_existing([self.index_path], force=force)
-        self._rec = AsideFile(self.path, force=force)
-        try:
+        with contextlib.ExitStack() as stack:
+            self._rec = stack.enter_context(AsideFile(self.path, force=force))
             self._index = AsideFile(self.index_path, force=force)
-        except BaseException:
-            self._rec.discard()
-            raise
+            stack.pop_all()  # both stay open
         self._closed = self._failed = False
 
     def write(self, payload: bytes, *, key: int) -> int:
@@ -58,14 +57,14 @@ class RecordWriter:
         if (type(key) is not int and not isinstance(key, numbers.Integral)) or not 0 <= key <= MAX_KEY:
             raise ParameterError(f"key={key} must be an integer from 0 to {MAX_KEY}")
         offset = self.offset
+        self._failed = True  # by half a frame, or one without its index line: nothing right would come out of them
         try:
             self._rec.write(frame)
             self._index.write(index_line(key, offset))
-        except BaseException:
-            # Half a frame, or one without its index line: nothing that came out of this would be right.
-            self._failed = True
-            self.discard()
-            raise
+            self._failed = False
+        finally:
+            if self._failed:
+                self.discard()
         self.offset += len(frame)
         self.records += 1
         return offset
@@ -79,7 +78,7 @@ class RecordWriter:
             raise OutputError(f"{self.path}: was given up when a write failed", hint="nothing stands under this name")
         if self._closed:
             return
-        self._closed = True
+        self._closed = self._failed = True  # until both have their names
         try:
             self._rec.finish()
             self._index.finish()
@@ -88,12 +87,9 @@ class RecordWriter:
                 self.index_path.unlink(missing_ok=True)
             self._rec.rename()
             self._index.rename()
-        except BaseException:
-            self._failed = True
-            raise
+            self._failed = False
         finally:
-            self._rec.discard()
-            self._index.discard()
+            self.discard()
 
     def discard(self) -> None:
         """Give up: remove what was written aside. Files that stood under the final names stay."""
