@@ -6,20 +6,9 @@ import dataclasses
 
 from im2rec.errors import ParameterError
 from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS, MAX_PIXELS
-from im2rec.params import check, param
+from im2rec.params import changed, check, param
 
-IMAGE_KEYS = (
-    "resize",
-    "max_side",
-    "center_crop",
-    "quality",
-    "color",
-    "encoding",
-    "inter_method",
-    "draft",
-    "engine",
-    "png_level",
-)
+_NOT_OF_IMAGES = ("max_pixels", "unchanged", "label_width", "pack_label", "nsplit", "part")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,8 +68,7 @@ class PackParams:
         if self.max_side > 0 and self.resize > 0:
             raise ParameterError(f"max_side={self.max_side} excludes resize={self.resize}", hint="give one of the two")
         if self.unchanged:
-            defaults = {field.name: field.default for field in dataclasses.fields(self)}
-            given = [key for key in IMAGE_KEYS if getattr(self, key) != defaults[key]]
-            if given:
+            keys = [field.name for field in dataclasses.fields(self) if field.name not in _NOT_OF_IMAGES]
+            if given := changed(self, keys):
                 problem = f"unchanged=1 excludes {given[0]}={getattr(self, given[0])}"
                 raise ParameterError(problem, hint="stored as they are, pictures are neither decoded nor encoded")
