@@ -51,9 +51,8 @@ def pack_chunk(
     started = time.perf_counter()
     chunk = Chunk(jpeg_decoder=JPEG_DECODER)
     for entry in entries:
-        chunk.good.append(False)
         if isinstance(entry, ListFormatError):
-            chunk.bad.append(bad_line(entry))
+            chunk.lines.append(bad_line(entry))
             continue
         try:
             content = _read(root, entry.path)
@@ -63,12 +62,12 @@ def pack_chunk(
                 notes = [*notes, *filter(None, [decode(content, max_pixels=params.max_pixels).flaw])]
             chunk.frames.append((entry.id, encode_record(_payload(entry, stored, params))))
         except ImageError as error:
-            chunk.bad.append(Bad(entry.line, entry.id, entry.path, error.reason, error.problem))
+            chunk.lines.append(Bad(entry.line, entry.id, entry.path, error.reason, error.problem))
         except RecordTooLargeError as error:
-            chunk.bad.append(Bad(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
+            chunk.lines.append(Bad(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
         else:
             chunk.notes.update(notes)
-            chunk.good[-1] = True
+            chunk.lines.append(None)
     chunk.engine = "" if params.unchanged else load_engine(params.engine).name
     chunk.seconds = time.perf_counter() - started
     return chunk

@@ -84,14 +84,14 @@ def pack(
     refuse_existing(files, force=options.force)
     max_bad = BadLimit.parse(options.max_bad)
     tally = Tally(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
+    report_progress = progress or (lambda _images, _share: None)
     entries = tally.watched(lines.entries())
     pace = _Pace()
     if options.dry_run:
-        tally.engine, tally.jpeg_decoder = _libraries(params)
+        tally.found.engine, tally.found.jpeg_decoder = _libraries(params)
         for batch in _batches(entries, pace):
             tally.add(_looked_at(batch, Path(root)))
-            if progress:
-                progress(tally.images, lines.share_read())
+            report_progress(tally.found.images, lines.share_read())
         tally.refuse_nothing()
     else:
         work = functools.partial(work_on, root=os.fspath(root), params=params, verify=options.verify)
@@ -104,8 +104,7 @@ def pack(
                 _write(chunk, writer, report)
                 tally.add(chunk)
                 pace.saw(chunk)
-                if progress:
-                    progress(tally.images, lines.share_read())
+                report_progress(tally.found.images, lines.share_read())
             tally.refuse_nothing()
             report.finish()
     return tally.summary(
@@ -147,7 +146,7 @@ class _Pace:
 
     def saw(self, chunk: Chunk) -> None:
         """Learn from a finished task; at most twice as many lines at a time, so that one odd task misleads nobody."""
-        fitting = int(len(chunk.good) * TASK_S / max(chunk.seconds, 1e-6))
+        fitting = int(len(chunk.lines) * TASK_S / max(chunk.seconds, 1e-6))
         self.lines = max(1, min(fitting, 2 * self.lines, MOST_LINES))
 
 
@@ -165,15 +164,14 @@ def _looked_at(entries: list[Entry], root: Path) -> Chunk:
     """What a dry run can tell: lines that cannot be read, files that are not there."""
     chunk = Chunk()
     for entry in entries:
-        path = None if isinstance(entry, ListFormatError) else root / entry.path
-        chunk.good.append(path is not None and path.is_file())
         if isinstance(entry, ListFormatError):
-            chunk.bad.append(bad_line(entry))
-        elif path is not None and chunk.good[-1]:
+            chunk.lines.append(bad_line(entry))
+        elif (path := root / entry.path).is_file():
             chunk.frames.append((entry.id, b""))
+            chunk.lines.append(None)
             chunk.bytes_in += path.stat().st_size
         else:
-            chunk.bad.append(Bad(entry.line, entry.id, entry.path, MISSING, "no such file"))
+            chunk.lines.append(Bad(entry.line, entry.id, entry.path, MISSING, "no such file"))
     return chunk
 
 

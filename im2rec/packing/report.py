@@ -34,19 +34,26 @@ class Bad:
     reason: str
     detail: str
 
+    def __str__(self) -> str:
+        return f"line {self.line}: {f'{self.path}: ' if self.path else ''}{self.detail}"
+
 
 @dataclasses.dataclass
 class Chunk:
     """What some lines of a list became: (id, frame) for each record, in list order, and what there is to report."""
 
     frames: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
-    bad: list[Bad] = dataclasses.field(default_factory=list)
+    lines: list[Bad | None] = dataclasses.field(default_factory=list)  # None for one that is packed
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     bytes_in: int = 0
     seconds: float = 0.0
     engine: str = ""
     jpeg_decoder: str = ""
-    good: list[bool] = dataclasses.field(default_factory=list)  # line by line
+
+    @property
+    def bad(self) -> list[Bad]:
+        """What became of the lines that are not packed."""
+        return [line for line in self.lines if line is not None]
 
 
 def bad_line(error: ListFormatError) -> Bad:
@@ -56,9 +63,7 @@ def bad_line(error: ListFormatError) -> Bad:
 
 def as_error(bad: Bad, list_path: str) -> Im2RecError:
     """*bad* as the error that ends a run."""
-    place = f"{list_path}, line {bad.line}"
-    what = f"{bad.path}: " if bad.path else ""
-    return ImageError(f"{place}: {what}{bad.detail}", reason=bad.reason, hint="--on-error skip packs the rest")
+    return ImageError(f"{list_path}, {bad}", reason=bad.reason, hint="--on-error skip packs the rest")
 
 
 DEFAULT = "10%"
@@ -105,10 +110,10 @@ class BadCount:
         self.lines = self.bad = 0
         self._missing = 0
 
-    def add(self, good: bool, bad: Bad | None) -> None:
-        """Count one line. Raises TooManyBadError."""
+    def add(self, bad: Bad | None) -> None:
+        """Count one line, None for one that is packed. Raises TooManyBadError."""
         self.lines += 1
-        if good or bad is None:
+        if bad is None:
             return
         self.bad += 1
         self._missing += bad.reason == MISSING
@@ -159,10 +164,8 @@ class BadReport:
 
     def add(self, bad: list[Bad]) -> None:
         """Append one line for each of *bad*."""
-        if bad and self._file is None:
-            self._file = AsideFile(self.path, force=True)
         for row in bad:
-            assert self._file is not None
+            self._file = self._file or AsideFile(self.path, force=True)
             self._file.write(json.dumps(dataclasses.asdict(row)).encode() + b"\n")
 
     def finish(self) -> None:
@@ -186,14 +189,11 @@ class Tally:
 
     def __init__(self, params: PackParams, list_path: str, *, fail: bool, max_bad: BadLimit) -> None:
         self.params = params
-        self.list_path = list_path
         self.fail = fail
         self.count = BadCount(max_bad)
-        self.images = self.bytes_in = self.bytes_out = 0
-        self.engine = self.jpeg_decoder = ""  # as the workers found them; importing them here takes 0.1 s
+        self.found = PackSummary(list_path)
         self.bad: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
-        self.first_bad: Bad | None = None
         self.ids = array.array("Q")
         self.many_labels = 0
         self.rounded: ListEntry | None = None
@@ -209,34 +209,30 @@ class Tally:
 
     def add(self, chunk: Chunk) -> None:
         """Count *chunk*. Raises the first bad image where one is too many, TooManyBadError at the limit."""
-        if chunk.bad and self.fail:
-            raise as_error(chunk.bad[0], self.list_path)
-        bad = iter(chunk.bad)
-        for good in chunk.good:
-            self.count.add(good, None if good else next(bad))
-        if chunk.bad and self.first_bad is None:
-            self.first_bad = chunk.bad[0]
-        self.engine = chunk.engine or self.engine
-        self.jpeg_decoder = chunk.jpeg_decoder or self.jpeg_decoder
-        self.images += len(chunk.frames)
-        self.bytes_in += chunk.bytes_in
-        self.bytes_out += sum(len(frame) for _, frame in chunk.frames)
-        self.bad.update(bad.reason for bad in chunk.bad)
+        found, bad = self.found, chunk.bad
+        if bad and self.fail:
+            raise as_error(bad[0], found.list_path)
+        for line in chunk.lines:
+            self.count.add(line)
+        found.first_bad = found.first_bad or next(iter(bad), None)
+        # As the workers found them: importing them here takes 0.1 s.
+        found.engine, found.jpeg_decoder = chunk.engine or found.engine, chunk.jpeg_decoder or found.jpeg_decoder
+        found.images += len(chunk.frames)
+        found.bytes_in += chunk.bytes_in
+        found.bytes_out += sum(len(frame) for _, frame in chunk.frames)
+        self.bad.update(row.reason for row in bad)
         self.notes.update(chunk.notes)
         self.ids.extend(id_ for id_, _ in chunk.frames)
 
     def refuse_nothing(self) -> None:
         """Raise InputError when not one image came through; an empty part of a list is fine."""
-        if self.images or (not self.bad and self.params.nsplit > 1):
+        found = self.found
+        if found.images or (not self.bad and self.params.nsplit > 1):
             return
-        if self.first_bad is None:
-            raise InputError(f"{self.list_path}: lists no images", hint="make one with 'im2rec make-list'")
-        bad = self.first_bad
+        if found.first_bad is None:
+            raise InputError(f"{found.list_path}: lists no images", hint="make one with 'im2rec make-list'")
         counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
-        what = f"{bad.path}: " if bad.path else ""
-        raise InputError(
-            f"{self.list_path}: none of its images could be packed: {counted}; line {bad.line}: {what}{bad.detail}"
-        )
+        raise InputError(f"{found.list_path}: none of its images could be packed: {counted}; {found.first_bad}")
 
     def warnings(self) -> list[str]:
         """One line for each thing that is probably not meant."""
@@ -258,19 +254,13 @@ class Tally:
 
     def summary(self, *, seconds: float, **more: object) -> PackSummary:
         """Everything counted, as the caller gets it."""
-        return PackSummary(
-            list_path=self.list_path,
-            engine=self.engine,
-            jpeg_decoder=self.jpeg_decoder,
-            images=self.images,
+        return dataclasses.replace(
+            self.found,
             bad=dict(self.bad.most_common()),
-            first_bad=self.first_bad,
             notes=dict(self.notes.most_common()),
             warnings=self.warnings(),
-            bytes_in=self.bytes_in,
-            bytes_out=self.bytes_out,
             seconds=round(seconds, 3),
-            images_per_s=round(self.images / max(seconds, 1e-9), 1),
+            images_per_s=round(self.found.images / max(seconds, 1e-9), 1),
             **more,  # type: ignore[arg-type]
         )
 

@@ -14,7 +14,7 @@ def stopped_at(limit: str, good: str) -> int | None:
     count = BadCount(BadLimit.parse(limit))
     try:
         for line, sign in enumerate(good, 1):
-            count.add(sign == "+", None if sign == "+" else bad(line))
+            count.add(None if sign == "+" else bad(line))
     except TooManyBadError:
         return line
     return None
@@ -51,29 +51,29 @@ def test_a_limit_is_a_number_or_a_percentage(limit: str) -> None:
 
 def test_the_message_counts_and_names_the_one_that_was_too_many() -> None:
     count = BadCount(BadLimit.parse("1"))
-    count.add(False, bad(1))
+    count.add(bad(1))
 
     expected = (
         "line 2: 2 of 2 images are bad, more than --max-bad 1 allows; this one: 2.jpg: the picture data ends early"
     )
-    assert f"{expected} (raise --max-bad to go on)" == message_of(count.add, False, bad(2))
+    assert f"{expected} (raise --max-bad to go on)" == message_of(count.add, bad(2))
 
 
 def test_ten_missing_images_at_the_start_ask_for_the_root() -> None:
     count = BadCount(BadLimit.parse("100%"))
     for line in range(1, 10):
-        count.add(False, bad(line, MISSING))
+        count.add(bad(line, MISSING))
 
     expected = (
         "the first 10 images are all missing, 10.jpg for one "
         "(is ROOT the folder that the paths of the list start from?)"
     )
-    assert expected == message_of(count.add, False, bad(10, MISSING))
+    assert expected == message_of(count.add, bad(10, MISSING))
 
 
 def test_one_good_image_among_the_first_ten_is_a_root() -> None:
     count = BadCount(BadLimit.parse("100%"))
-    count.add(True, None)
+    count.add(None)
     for line in range(2, 40):
-        count.add(False, bad(line, MISSING))
+        count.add(bad(line, MISSING))
     assert (39, 38) == (count.lines, count.bad)
