@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -128,8 +129,8 @@ def make_list(
     walk = walk_folder(root, options, fixed, progress)
     if not walk.items:
         raise InputError(f"{root}: holds no images ({', '.join(options.extensions)})", hint=_no_images(walk, options))
-    lists = divide(walk.items, options)
-    files = [(name, list_text(entries)) for name, entries in zip(names, lists, strict=True)]
+    lists = dict(zip(names, divide(walk.items, options), strict=True))
+    files = [(name, list_text(entries)) for name, entries in lists.items()]
     classes_text = "".join(f"{name}\n" for name in walk.classes).encode("utf-8", "surrogateescape")
     # The map that came by --classes may be the very file that would be written.
     if not (classes_path.is_file() and classes_path.read_bytes() == classes_text):
@@ -144,8 +145,8 @@ def make_list(
         classes={name: counts[label] for label, name in enumerate(walk.classes)},
         left_out=dict(walk.left_out),
         problems=walk.problems,
-        warnings=_warnings(walk, options, dict(zip(names, lists, strict=True)), counts),
-        lists={os.fspath(name): len(entries) for name, entries in zip(names, lists, strict=True)},
+        warnings=_warnings(walk, options, lists, counts),
+        lists={os.fspath(name): len(entries) for name, entries in lists.items()},
         classes_file=os.fspath(classes_path),
         dry_run=dry_run,
     )
@@ -161,13 +162,14 @@ def walk_folder(
 
     Source: mxnet tools/im2rec.py, ``list_image``.
     """
-    walk = Walk(classes=list(fixed or []))
-    labels = {name: label for label, name in enumerate(walk.classes)}
+    walk = Walk()
+    labels = {name: label for label, name in enumerate(fixed or [])}
     seen: set[tuple[int, int]] = set()
     pending = [""]
     while pending:
         folder = pending.pop()
         files, folders = _entries(root, folder, seen, walk)
+        class_ = "." if options.flat else folder or "."
         for name in files:
             path = f"{folder}/{name}" if folder else name
             if not name.lower().endswith(options.extensions) or name.lower() in options.extensions:
@@ -175,12 +177,15 @@ def walk_folder(
             elif not is_listable(path):
                 walk.left_out[UNLISTABLE] += 1
                 walk.problems.append(f"{path!r}: {UNLISTABLE} (a TAB, a line break, or a blank at an end); rename it")
+            elif fixed is not None and class_ not in labels:
+                raise InputError(f"{options.classes}: has no line for the folder {class_!r}", hint="add it at the end")
             else:
-                walk.items.append(Item(_label(folder or ".", labels, walk, options, fixed), path))
+                walk.items.append(Item(labels.setdefault(class_, len(labels)), path))
         if progress:
             progress(len(walk.items))
         if not options.flat:
             pending += [f"{folder}/{name}" if folder else name for name in reversed(folders)]
+    walk.classes = list(labels)
     return walk
 
 
@@ -220,17 +225,6 @@ def _kind(entry: os.DirEntry[str], inside: str) -> str:
         return FILE if entry.is_file() else BROKEN
     except OSError:  # a link that leads to itself
         return BROKEN
-
-
-def _label(folder: str, labels: dict[str, int], walk: Walk, options: ListOptions, fixed: list[str] | None) -> int:
-    if options.flat:
-        folder = "."
-    if folder not in labels:
-        if fixed is not None:
-            raise InputError(f"{options.classes}: has no line for the folder {folder!r}", hint="add it at the end")
-        labels[folder] = len(walk.classes)
-        walk.classes.append(folder)
-    return labels[folder]
 
 
 def list_names(stem: Path, options: ListOptions) -> list[Path]:
@@ -302,18 +296,12 @@ def list_text(entries: list[tuple[int, Item]]) -> Iterator[bytes]:
 
 def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
     """Write everything aside first, then rename: all files appear, or none."""
-    open_files: list[AsideFile] = []
-    try:
+    with contextlib.ExitStack() as stack:
         for path, blocks in files:
-            open_files.append(AsideFile(path, force=force))
+            file = stack.enter_context(AsideFile(path, force=force))
             for block in blocks:
-                open_files[-1].write(block)
-            open_files[-1].finish()
-        for file in open_files:
-            file.rename()
-    finally:
-        for file in open_files:
-            file.discard()
+                file.write(block)
+            file.finish()
 
 
 def _warnings(
