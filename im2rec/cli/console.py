@@ -49,9 +49,9 @@ class Console:
     quiet: bool = False
 
     def result(self, command: str, data: Any, text: str) -> None:
-        """Print the result: *data* (a dataclass) as JSON, or *text*."""
+        """Print the result: *data* (a dataclass or a dict) as JSON, or *text*."""
         if self.as_json:
-            text = json.dumps(_finite({"schema": SCHEMA, "command": command, **dataclasses.asdict(data)}))
+            text = json.dumps({"schema": SCHEMA, "command": command, **_plain(data)})
         click.echo(text)
 
     def warn(self, lines: list[str]) -> None:
@@ -74,12 +74,14 @@ class Console:
             yield _ticker(what)
 
 
-def _finite(value: Any) -> Any:
-    """*value* with NaN and infinities, which JSON does not have, as the words ``nan``, ``inf`` and ``-inf``."""
+def _plain(value: Any) -> Any:
+    """*value* as JSON can have it: a dataclass is an object, NaN and infinities are the words ``nan`` and ``inf``."""
+    if dataclasses.is_dataclass(value):
+        value = vars(value)
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [_plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,6 @@ from im2rec.storage.files import refuse_existing
 
 SHOWN_ROWS = 3  # of a kind that may be many: the page has 24 lines
 SHOWN_LABELS = 8
-
-
-@dataclasses.dataclass
-class Records:
-    """Single records, as ``--head`` and ``--key`` print them."""
-
-    path: str
-    records: list[RecordView]
 
 
 @click.command("inspect")
@@ -54,7 +45,7 @@ def command(
             raise click.UsageError(f"--head and --key show single records; --{name} is of the survey")
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, index) if key else []
-        console.result("inspect", Records(str(rec), views), "\n".join(map(render_record, views)))
+        console.result("inspect", {"path": str(rec), "records": views}, "\n".join(map(render_record, views)))
         return DONE
     found = _look(console, rec, index, **options)
     console.result("inspect", found, render(found))

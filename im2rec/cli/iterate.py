@@ -72,35 +72,29 @@ def command(
       im2rec iterate train.rec shuffle=1 rand_crop=1 rand_mirror=1 --epochs 2
     """
     if list_params:
-        console.result("iterate", ParameterTable.of(KINDS[kind]), params_help(KINDS[kind]))
+        groups = {name: rows(params) for name, params in KINDS[kind].groups.items()}
+        console.result("iterate", {"groups": groups}, params_help(KINDS[kind]))
         return DONE
-    if KINDS[kind].params is not ImageRecordParams:
-        if sheet is not None or replayed is not None:
-            option = "--sheet" if sheet is not None else "--replay"
-            raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
-        values = other_values(KINDS[kind], words, options)
-        with notices(console), KINDS[kind].iterator(**values) as other:
-            sinks = _Sinks(other, dump, None, force=force, dry_run=dry_run)
-            summary = _run(console, other, sinks, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
-        console.result("iterate", summary, render(summary))
-        return DONE
+    of_records = KINDS[kind].params is ImageRecordParams
+    if not of_records and (sheet is not None or replayed is not None):
+        option = "--sheet" if sheet is not None else "--replay"
+        raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
-    values = iterator_values("iterate", words, options)
-    mean_img = values["mean_img"]
+    values = iterator_values("iterate", words, options) if of_records else other_values(KINDS[kind], words, options)
+    mean_img = values.get("mean_img")
     if dry_run and mean_img and not Path(mean_img).exists():
         values["mean_img"] = ""  # which would be made now
     with notices(console), _hinted(), KINDS[kind].iterator(**values) as it:
-        assert isinstance(it, ImageRecordIter)
-        if not it.count:
+        if isinstance(it, ImageRecordIter) and not it.count:
             raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="name another .rec")
-        folder = sheet or dump or Path()
         if replayed is not None:
-            out = folder / f"epoch{epoch}_record{ordinal}.png"
+            assert isinstance(it, ImageRecordIter)
+            out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"
             shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
             console.result("iterate", shown, render_replay(shown, dry_run=dry_run))
             return DONE
         sinks = _Sinks(it, dump, sheet, force=force, dry_run=dry_run)
-        sinks.names[:0] = [mean_img] if mean_img != values["mean_img"] else []
+        sinks.names[:0] = [mean_img] if mean_img and not values["mean_img"] else []
         summary = _run(console, it, sinks, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
     console.result("iterate", summary, render(summary))
     return PROBLEMS if summary.skipped or summary.truncated else DONE
@@ -122,18 +116,6 @@ def _run(
     return summary
 
 
-@dataclasses.dataclass(frozen=True)
-class ParameterTable:
-    """All parameters by group, for ``--json``."""
-
-    groups: dict[str, list[dict[str, str]]]
-
-    @classmethod
-    def of(cls, kind: Kind) -> ParameterTable:
-        """The table."""
-        return cls({name: [dataclasses.asdict(row) for row in rows(params)] for name, params in kind.groups.items()})
-
-
 class _Sinks:
     """Where batches go besides being counted."""
 
@@ -141,9 +123,8 @@ class _Sinks:
         self, it: OrderedIterator[Any], dump: Path | None, sheet: Path | None, *, force: bool, dry_run: bool
     ) -> None:
         self._it = it
-        for folder in (dump, sheet):
-            if folder is not None:
-                check_folder_free(folder, force=force)
+        for folder in filter(None, (dump, sheet)):
+            check_folder_free(folder, force=force)
         self._dump = BatchFolder(dump) if dump and not dry_run else None
         self._sheet: SheetFolder | None = None
         if sheet is not None and not dry_run and isinstance(it, ImageRecordIter):
