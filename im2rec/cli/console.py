@@ -60,13 +60,13 @@ class Console:
             note(f"warning: {line}")
 
     @contextlib.contextmanager
-    def progress(self, what: str, *, share: bool) -> Iterator[Callable[..., None] | None]:
-        """A function to call with the count so far (and, with *share*, the share that is done); None when quiet.
+    def progress(self, what: str, *, share: bool) -> Iterator[Callable[..., None]]:
+        """A function to call with the count so far (and, with *share*, the share that is done).
 
-        On a terminal a bar; elsewhere a line every ten seconds.
+        On a terminal a bar; elsewhere a line every ten seconds; nothing when quiet.
         """
         if self.quiet:
-            yield None
+            yield lambda *_: None
         elif sys.stderr.isatty():
             with _bar(what, share=share) as update:
                 yield update

@@ -98,7 +98,8 @@ def command(
         folder = cache_folder() / name
         to_fetch = [file.name for file in missing(known, folder)]
         if not dry_run:
-            _fetch(console, known, folder, options)
+            with console.progress("MB fetched", share=True) as progress:
+                fetch_set(known, folder, options, progress=lambda count, share: progress(count // _MB, share))
         if not (dry_run and to_fetch):
             place = folder if name == MNIST else folder / known.files[0].name
     with console.progress("importing", share=True) as progress:
@@ -138,17 +139,6 @@ def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, MnistPair]:
     if TEST in pairs and TRAIN not in pairs:
         raise ParameterError("--test-images needs --images and --labels", hint="give all four")
     return pairs
-
-
-def _fetch(console: Console, known: KnownSet, folder: Path, options: FetchOptions) -> None:
-    """Bring the files of *known* into *folder*, telling how many megabytes are there."""
-    with console.progress("MB fetched", share=True) as progress:
-
-        def report(count: int, share: float) -> None:
-            if progress:
-                progress(count // _MB, share)
-
-        fetch_set(known, folder, options, progress=report)
 
 
 def render(summary: ImportSummary) -> str:
