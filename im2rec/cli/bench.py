@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import shlex
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from im2rec.bench.advice import CROWDED, best_threads
+from im2rec.bench.advice import CROWDED, Advice, best_threads
 from im2rec.bench.iterator import bench_feed
 from im2rec.bench.pack import bench_pack
 from im2rec.bench.peers import check_peers
@@ -106,11 +107,8 @@ class _Feeding:
 
     def records(self) -> int:
         """How many there are."""
-        records = Records(ImageRecordParams(**self._values))
-        try:
+        with contextlib.closing(Records(ImageRecordParams(**self._values))) as records:
             return len(records)
-        finally:
-            records.close()
 
     def run(self, options: BenchOptions, progress: Any) -> FeedReport:
         """Measure."""
@@ -118,13 +116,8 @@ class _Feeding:
 
     def next_command(self, report: Report) -> list[str]:
         """What to type next: the same with what is advised, or the feed as it is best."""
-        advice = report.advice
-        same = [*_without(self._words, advice.keys), *(f"{key}={value}" for key, value in advice.keys.items())]
-        if advice.threads is not None:
-            counts = ",".join(map(str, doubled(advice.threads)))
-            return ["im2rec", "bench", *same, *self._options, "--threads", counts]
-        if advice.keys or advice.limit == CROWDED:
-            return ["im2rec", "bench", *same, *self._options]
+        if (again := _again(report.advice, self._words, self._options)) is not None:
+            return ["im2rec", "bench", *again]
         best = f"preprocess_threads={_best(report)}"
         return ["im2rec", "iterate", *_without(self._words, ["preprocess_threads"]), *self._options, best]
 
@@ -151,15 +144,19 @@ class _Packing:
 
     def next_command(self, report: Report) -> list[str]:
         """What to type next: the same with what is advised, or to pack as it is best."""
-        advice = report.advice
-        keys = [*_without(self._words[2:], advice.keys), *(f"{key}={value}" for key, value in advice.keys.items())]
-        if advice.threads is not None:
-            counts = ",".join(map(str, doubled(advice.threads)))
-            return ["im2rec", "bench", self.input, self._root, *keys, "--threads", counts]
-        if advice.keys:
-            return ["im2rec", "bench", self.input, self._root, *keys]
+        places, keys = self._words[:2], self._words[2:]
+        if (again := _again(report.advice, keys)) is not None:
+            return ["im2rec", "bench", *places, *again]
         out = Path(self.input).with_suffix(".rec").name
-        return ["im2rec", "pack", self.input, self._root, out, *keys, "--workers", str(_best(report))]
+        return ["im2rec", "pack", *places, out, *keys, "--workers", str(_best(report))]
+
+
+def _again(advice: Advice, words: Iterable[str], options: Iterable[str] = ()) -> list[str] | None:
+    """The *words* and *options* of another bench with what is advised; None where there is nothing to try."""
+    same = [*_without(words, advice.keys), *(f"{key}={value}" for key, value in advice.keys.items()), *options]
+    if advice.threads is not None:
+        return [*same, "--threads", ",".join(map(str, doubled(advice.threads)))]
+    return same if advice.keys or advice.limit == CROWDED else None
 
 
 def _without(words: Iterable[str], keys: Iterable[str]) -> list[str]:

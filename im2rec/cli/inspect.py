@@ -47,37 +47,22 @@ def command(
         views += records_by_key(rec, key, index) if key else []
         console.result("inspect", {"path": str(rec), "records": views}, "\n".join(map(render_record, views)))
         return DONE
-    found = _look(console, rec, index, **options)
-    console.result("inspect", found, render(found))
-    return exit_code(found)
-
-
-def _look(
-    console: Console,
-    rec: Path,
-    index: Path | None,
-    *,
-    every: bool,
-    decode: bool,
-    workers: int | None,
-    sheet: Path | None,
-    force: bool,
-    dry_run: bool,
-) -> Survey:
+    sheet: Path | None = options["sheet"]
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
             raise click.UsageError(f"--sheet {sheet}: is drawn as PNG, so name it .png")
-        refuse_existing([sheet], force=force)
+        refuse_existing([sheet], force=options["force"])
     with console.progress("records", share=True) as progress:
-        found = survey(rec, index=index, every=every, progress=progress)
-    if decode:
+        found = survey(rec, index=index, every=options["every"], progress=progress)
+    if options["decode"]:
         with console.progress("decoding", share=True) as progress:
-            found.verification = verify(rec, workers=workers, progress=progress)
+            found.verification = verify(rec, workers=options["workers"], progress=progress)
     if sheet is not None:
         found.sheet = str(sheet)
-        if not dry_run:
-            write_sheet(rec, sheet, force=force)
-    return found
+        if not options["dry_run"]:
+            write_sheet(rec, sheet, force=options["force"])
+    console.result("inspect", found, render(found))
+    return exit_code(found)
 
 
 def exit_code(found: Survey) -> int:
