@@ -13,7 +13,7 @@ from typing import Any
 from im2rec.augment.geometry import Resize, Warp
 from im2rec.bench.advice import AUGMENTING, DECODING, HANDING_OVER, NORMALISING, Advice, FeedFigures, feed_advice
 from im2rec.bench.peers import take_turns
-from im2rec.bench.read_speed import Reading, Reads, memory_size, read_stage
+from im2rec.bench.read_speed import Reading, memory_size, read_stage
 from im2rec.bench.report import FeedReport, Peer, ReadSpeed, Stage, Threads, shares
 from im2rec.bench.samples import Sample, jpeg_share, typical
 from im2rec.bench.timing import (
@@ -26,6 +26,7 @@ from im2rec.bench.timing import (
     Rate,
     Steps,
     Turn,
+    gain,
     in_rounds,
     opencv_installed,
     repeated,
@@ -70,7 +71,7 @@ def bench_feed(
         found = in_rounds(_turns(feed, sample, counts), seconds, each=steps.next)
         decode = {count: found[DECODING, count] for count in (1, *counts)}
         whole = {count: found[_WHOLE, count] for count in counts}
-        read = reading.met(reading.shuffled if params.shuffle else reading.in_order)
+        read = (reading.shuffled if params.shuffle else reading.in_order).met(reading.source)
         alone = {READ: read, DECODING: decode[1], AUGMENTING: found[AUGMENTING, 1], NORMALISING: found[NORMALISING, 1]}
         stages = shares(alone, whole.get(1))
         figures = _figures(sample, it, reading, decode, stages, whole, seconds)
@@ -86,7 +87,14 @@ def bench_feed(
         seconds_each=seconds,
         opening_s=statistics.median(feed.openings),
         first_s=statistics.median(feed.firsts[counts[-1]]),
-        read=_read_speed(reading),
+        read=ReadSpeed(
+            source=reading.source,
+            in_memory_before=reading.in_memory,
+            memory_in_order=reading.in_order.from_memory,
+            memory_shuffled=reading.shuffled.from_memory,
+            disk_in_order=reading.in_order.from_disk,
+            disk_shuffled=reading.shuffled.from_disk,
+        ),
         stages=stages,
         threads=[Threads(count, whole[count], decode[count]) for count in counts],
         peak_memory=memory,
@@ -174,9 +182,8 @@ def _advice(feed: _Feed, figures: FeedFigures, it: ImageRecordIter, seconds: flo
     if advice.limit != HANDING_OVER or chosen_backend(params, it.count) == PROCESSES:
         return advice
     others = _Feed({**feed.values, "backend": PROCESSES})
-    both = in_rounds({"now": feed.turn(figures.most), "other": others.turn(figures.most)}, seconds)
-    gain = both["other"].median / both["now"].median
-    return feed_advice(dataclasses.replace(figures, by_processes=gain * figures.whole[figures.most]))
+    times = gain(feed.turn(figures.most), others.turn(figures.most), seconds)
+    return feed_advice(dataclasses.replace(figures, by_processes=times * figures.whole[figures.most]))
 
 
 def _beside(feed: _Feed, threads: int, against: Mapping[str, str], seconds: float) -> tuple[Rate | None, list[Peer]]:
@@ -220,7 +227,7 @@ def _figures(
     by_name = {stage.name: stage.rate.median for stage in stages}
     pixels = statistics.mean(3 * width * height for width, height in sample.sizes)
     return FeedFigures(
-        read=reading.met(reading.in_threads).median,
+        read=reading.in_threads.met(reading.source).median,
         decode=by_name[DECODING],
         augment=by_name[AUGMENTING],
         normalise=by_name[NORMALISING],
@@ -256,25 +263,9 @@ def _other_ways(sample: Sample, it: ImageRecordIter, stages: Sequence[Stage], se
     if NORMALISING in slow and it.params.dtype in (None, "float32", "float16"):
         now = turn_of(sample.normalise(), sample.shots)
         ways["in_bytes"] = NORMALISING, now, turn_of(sample.normalise_bytes(), sample.shots)
-    gains = {name: in_rounds({"now": now, "other": other}, seconds / 4) for name, (_, now, other) in ways.items()}
-    return {name: slow[ways[name][0]] * found["other"].median / found["now"].median for name, found in gains.items()}
+    return {name: slow[stage] * gain(now, other, seconds / 4) for name, (stage, now, other) in ways.items()}
 
 
 def _enough(params: ImageRecordParams) -> int:
     """The shorter side, in pixels, at which pictures could be stored."""
     return params.resize if params.resize > 0 else round(max(params.shape[1:]) * _MARGIN)
-
-
-def _read_speed(reading: Reading) -> ReadSpeed:
-    def speed(reads: Reads, found: Rate | None) -> float | None:
-        return found.median * reads.bytes_per_image if found else None
-
-    in_order, shuffled = reading.in_order, reading.shuffled
-    return ReadSpeed(
-        source=reading.source,
-        in_memory_before=reading.in_memory,
-        memory_in_order=in_order.again.median * in_order.bytes_per_image,
-        memory_shuffled=speed(shuffled, shuffled.again),
-        disk_in_order=speed(in_order, in_order.first),
-        disk_shuffled=speed(shuffled, shuffled.first),
-    )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from im2rec.bench.advice import DECODING, ENCODING, RESIZING, WRITING, PackFigures, pack_advice
-from im2rec.bench.read_speed import DISK, Reads, Residence, Span, read_twice, source_of
+from im2rec.bench.read_speed import DISK, Residence, Span, read_twice, source_of
 from im2rec.bench.report import PackReport, ReadSpeed, Stage, Threads, shares
 from im2rec.bench.samples import PackSample, jpeg_share, read_lines, typical
 from im2rec.bench.timing import (
@@ -24,6 +24,7 @@ from im2rec.bench.timing import (
     Rate,
     Steps,
     Turn,
+    gain,
     in_rounds,
     opencv_installed,
     repeated,
@@ -71,7 +72,7 @@ def bench_pack(
         reads = read_twice(sample.read, groups, sample.spans, residence, seconds=seconds)
         steps.next()
         source = source_of(reads, sample_held, 0)
-        read = reads.first if source == DISK and reads.first else reads.again
+        read = reads.met(source)
         good = [entry for entry in listed.some if isinstance(entry, ListEntry) and entry.line not in sample.bad_lines]
         spans = [Span(Path(root, entry.path), 0, _WHOLE_FILE) for entry in good] if source == DISK else []
         turns = _stages(sample, Path(folder))
@@ -96,7 +97,7 @@ def bench_pack(
         seconds_each=seconds,
         opening_s=opening_s,
         first_s=statistics.median(packings[counts[-1]].firsts),
-        read=_read_speed(reads, source, sample_held),
+        read=ReadSpeed(source, sample_held, reads.from_memory, None, reads.from_disk, None),
         stages=stages,
         threads=[Threads(count, whole[count], None) for count in counts],
         peak_memory=None,  # that of the workers counts, and nobody tells it
@@ -211,18 +212,11 @@ def _other_ways(sample: PackSample, stages: Sequence[Stage], seconds: float) -> 
     slow = {stage.name: stage.rate.median for stage in stages if stage.share >= WORTH_TRYING}
     found: dict[str, float] = {}
     if slow.keys() & {RESIZING, ENCODING} and sample.engine and sample.engine.name != "opencv" and opencv_installed():
-        now, other = sample.by(sample.engine), sample.by(load_engine("opencv"))
-        both = in_rounds({"now": turn_of(now, sample.shots), "other": turn_of(other, sample.shots)}, seconds / 4)
+        now, other = (turn_of(sample.by(engine), sample.shots) for engine in (sample.engine, load_engine("opencv")))
         rates = {stage.name: stage.rate.median for stage in stages}
         together = 1 / (1 / rates[RESIZING] + 1 / rates[ENCODING])
-        found["by_opencv"] = together * both["other"].median / both["now"].median
+        found["by_opencv"] = together * gain(now, other, seconds / 4)
     if DECODING in slow and jpeg_share(sample.contents) > 0.5 and not sample.params.draft:
-        turns = {"now": turn_of(sample.decode, sample.shots), "other": turn_of(sample.decode_draft, sample.shots)}
-        both = in_rounds(turns, seconds / 4)
-        found["in_draft"] = slow[DECODING] * both["other"].median / both["now"].median
+        now, other = (turn_of(decode, sample.shots) for decode in (sample.decode, sample.decode_draft))
+        found["in_draft"] = slow[DECODING] * gain(now, other, seconds / 4)
     return found
-
-
-def _read_speed(reads: Reads, source: str, held: float | None) -> ReadSpeed:
-    first = reads.first.median * reads.bytes_per_image if reads.first else None
-    return ReadSpeed(source, held, reads.again.median * reads.bytes_per_image, None, first, None)

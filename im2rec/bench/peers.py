@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from im2rec.augment.params import AugmentationParams
 from im2rec.bench.report import Peer
 from im2rec.bench.timing import Rate, Turn, in_rounds
 from im2rec.errors import Im2RecError, InputError, ParameterError
@@ -32,34 +33,11 @@ _ENDS_S = 5.0
 _SCRIPT = Path(__file__).with_name("peer_script.py")
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "OPENBLAS_NUM_THREADS")  # another Python, and a limit of our own
 _MXNET_PREFETCH = 16
-# Every feed is given these, in its own way.
-_SHARED = {"path_imgrec", "path_imgidx", "data_shape", "batch_size", "shuffle", "dtype"} | {
-    "preprocess_threads",
-    "prefetch_buffer",
-}
-# These decide how we work, or what the last batch and the draws are: they are no part of the speed of another feed.
-_ASIDE = {
-    "engine",
-    "rng",
-    "backend",
-    "records",
-    "verbose",
-    "on_error",
-    "on_truncated",
-    "reuse_buffers",
-    "equal_batches",
-}
-_ASIDE |= {
-    "round_batch",
-    "last_batch",
-    "data_name",
-    "label_name",
-    "label_width",
-    "ctx",
-    "device_id",
-    "seed",
-    "seed_aug",
-}
+# What another feed must do as well to be compared. The other parameters every feed is given in its own way, or they
+# decide how we work, or what the last batch and the draws are: no part of the speed of another feed.
+_COMPARED = {"path_imglist", "num_parts", "part_index", "layout"} | (
+    {field.name for field in dataclasses.fields(AugmentationParams)} - {"shuffle", "seed", "seed_aug"}
+)
 _DALI_KNOWS = {"rand_crop", "rand_mirror", "mirror", "resize", "inter_method", "scale", "random_resized_crop"}
 _DALI_KNOWS |= {"min_random_area", "max_random_area", "min_aspect_ratio", "max_aspect_ratio"}
 _DALI_KNOWS |= {f"{name}_{color}" for name in ("mean", "std") for color in "rgb"}
@@ -125,10 +103,10 @@ def dali_words(it: ImageRecordIter) -> dict[str, Any]:
 
 
 def _changed(it: ImageRecordIter) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
-    """The parameters that are not what they are by default, but for those that are shared or set aside."""
+    """Those of the compared parameters that are not what they are by default."""
     for field in dataclasses.fields(it.params):
         value = getattr(it.params, field.name)
-        if field.name not in _SHARED | _ASIDE and value != field.default:
+        if field.name in _COMPARED and value != field.default:
             yield field, value
 
 

@@ -125,6 +125,20 @@ class Reads:
     first: Rate | None
     bytes_per_image: float
 
+    def met(self, source: str) -> Rate:
+        """The rate that who reads from *source* meets."""
+        return self.first if source == DISK and self.first else self.again
+
+    @property
+    def from_memory(self) -> float:
+        """Bytes a second when memory holds them."""
+        return self.again.median * self.bytes_per_image
+
+    @property
+    def from_disk(self) -> float | None:
+        """Bytes a second from the disk, None unless they came from one."""
+        return self.first.median * self.bytes_per_image if self.first else None
+
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
@@ -139,10 +153,6 @@ class Reading:
     in_threads: Reads
     source: str
     in_memory: float | None
-
-    def met(self, reads: Reads) -> Rate:
-        """What of *reads* the iterator meets."""
-        return reads.first if self.source == DISK and reads.first else reads.again
 
 
 def read_stage(records: Records, *, batch_size: int, threads: int, shuffle: bool, seconds: float) -> Reading:
@@ -225,15 +235,11 @@ def _window(records: Records) -> list[int]:
     bytes_read, window = 0, []
     for ordinal in ordinals:
         window.append(ordinal)
-        bytes_read += _bytes_of(records, ordinal)
+        file, record, _ = records.place(ordinal)
+        bytes_read += file.span(record).bytes
         if bytes_read > _WINDOW_BYTES:
             break
     return window
-
-
-def _bytes_of(records: Records, ordinal: int) -> int:
-    span = _spans(records, [ordinal])[0]
-    return span.stop - span.start
 
 
 def _spans(records: Records, ordinals: Sequence[int]) -> list[Span]:

@@ -64,6 +64,12 @@ def in_rounds(
     return {name: Rate.of(found) for name, found in rates.items()}
 
 
+def gain(now: Turn, other: Turn, seconds: float) -> float:
+    """How many times as fast *other* is as *now*, timed in turns for about *seconds* each."""
+    both = in_rounds({"now": now, "other": other}, seconds)
+    return both["other"].median / both["now"].median
+
+
 def repeated(work: Callable[[], int], seconds: float, repetitions: int = REPETITIONS // ROUNDS) -> list[float]:
     """Call *work*, which says how many images it handled, for about *seconds*; the images a second of each repetition.
 
@@ -115,8 +121,7 @@ def passes(work: Callable[[T], object], items: Sequence[T], threads: int) -> Ite
     with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-bench") as pool:
 
         def in_threads() -> int:
-            for future in [pool.submit(handle, piece) for piece in pieces]:
-                future.result()
+            list(pool.map(handle, pieces))
             return len(todo)
 
         yield in_threads
