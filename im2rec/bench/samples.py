@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,18 @@ from im2rec.storage.files import PathLike, read_file, reason
 _MOST, _MOST_BYTES = 256, 64 << 20  # pictures of a sample, and of their pixels
 _ROWS_BYTES = 64 << 20  # of the rows they are written to
 _BMP_MOST = 64
+T = TypeVar("T")
+
+
+def _as_many(shots: Iterable[T | None], pixel_bytes: Callable[[T], int], seconds: float) -> Iterator[T]:
+    """Those of *shots* that are any and can be made in *seconds*, within ``_MOST_BYTES``; one of them at least."""
+    end, size, found = time.perf_counter() + seconds, 0, False
+    for shot in shots:
+        if shot is not None:
+            found, size = True, size + pixel_bytes(shot)
+            yield shot
+        if found and (time.perf_counter() > end or size > _MOST_BYTES):
+            return
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Sample:
 
     def __init__(self, it: ImageRecordIter, seconds: float) -> None:
         self._it, self._loader = it, loader_of(it)
-        self.shots = list(self._shots(seconds))
+        self.shots = list(_as_many(self._shots(), lambda shot: shot.pixels.nbytes, seconds))
         if not self.shots:
             raise InputError(f"{it.params.path_imgrec}: no picture decodes", hint="run 'im2rec inspect --verify' on it")
         shape = it.provide_data[0].shape[1:]
@@ -65,19 +77,14 @@ class Sample:
         self._rows = np.zeros((rows, *shape), it.provide_data[0].dtype)
         self._bytes = self._rows.astype(np.uint8)
 
-    def _shots(self, seconds: float) -> Iterator[Shot]:
+    def _shots(self) -> Iterator[Shot | None]:
         records = self._loader.records
         positions = np.unique(np.linspace(0, len(records) - 1, _MOST).astype(np.int64))
         np.random.default_rng(0).shuffle(positions)  # when time is up before the last one, they are spread all the same
         ordinals = records.ordinals(positions).tolist()
-        end, pixel_bytes, found = time.perf_counter() + seconds, 0, 0
         drawn = self._loader.draws([0] * len(ordinals), ordinals)
         for draws, record in zip(drawn, records.each(ordinals), strict=True):
-            if found and (time.perf_counter() > end or pixel_bytes > _MOST_BYTES):
-                return
-            if isinstance(record, ImageRecord) and (shot := self._shot(draws, record.content)):
-                found, pixel_bytes = found + 1, pixel_bytes + shot.pixels.nbytes
-                yield shot
+            yield self._shot(draws, record.content) if isinstance(record, ImageRecord) else None
 
     def _shot(self, draws: Draws, content: bytes) -> Shot | None:
         try:
@@ -108,19 +115,20 @@ class Sample:
 
     def normalise_bytes(self) -> Callable[[Shot], None]:
         """The last step where the batch is uint8."""
-        params = self._it.params
-        engine = load_resampler(params.engine)
-        return _writer(Augmenter(params, params.shape, engine, dtype="uint8", layout=params.layout), self._bytes)
+        return _writer(self._augmenter(load_resampler(self._it.params.engine)), self._bytes)
 
     def augment_by(self, engine: Resampler) -> Callable[[Shot], None]:
         """As :meth:`augment`, by another engine."""
-        params = self._it.params
-        augmenter = Augmenter(params, params.shape, engine, dtype="uint8", layout=params.layout)
+        augmenter = self._augmenter(engine)
 
         def augment(shot: Shot) -> None:
             augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
 
         return augment
+
+    def _augmenter(self, engine: Resampler) -> Augmenter:
+        params = self._it.params
+        return Augmenter(params, params.shape, engine, dtype="uint8", layout=params.layout)
 
     def uncompressed(self, engine: Engine) -> list[bytes]:
         """The contents of the first ones as ``pack encoding=.bmp`` would have stored them."""
@@ -210,22 +218,13 @@ class PackSample:
         self.bad: Counter[str] = Counter()
         self.bad_lines: set[int] = set()
         self._root = root
-        start = time.perf_counter()
-        self.shots = list(self._shots(list(entries), seconds))
+        start, lines = time.perf_counter(), list(entries)
+        shots = map(self._shot, lines[:: len(lines) // _MOST + 1])
+        self.shots = list(_as_many(shots, lambda shot: shot.picture.pixels.nbytes if shot.picture else 0, seconds))
         self.seconds_each = (time.perf_counter() - start) / max(1, len(self.shots))
         if not self.shots:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
             raise InputError(f"none of the images below {root} could be packed: {counted}", hint="check ROOT")
-
-    def _shots(self, entries: list[Entry], seconds: float) -> Iterator[PackShot]:
-        end, pixel_bytes, found = time.perf_counter() + seconds, 0, 0
-        for entry in entries[:: len(entries) // _MOST + 1]:
-            if found and (time.perf_counter() > end or pixel_bytes > _MOST_BYTES):
-                return
-            shot = self._shot(entry)
-            if shot is not None:
-                found, pixel_bytes = found + 1, pixel_bytes + (shot.picture.pixels.nbytes if shot.picture else 0)
-                yield shot
 
     def _shot(self, entry: Entry) -> PackShot | None:
         if isinstance(entry, ListFormatError):
