@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 from collections.abc import Mapping
 
@@ -11,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from im2rec.bench.advice import Advice
 from im2rec.bench.timing import Rate
+from im2rec.images.sheet import Font, png_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,18 +152,10 @@ def draw_plot(lines: Lines, title: str, unit: str) -> bytes:
         y = _apart(y, ends)
         ends.append(y)
         draw.text((x + 12, y), f"{name}\n{line[max(line)].median:,.0f}", color, font, anchor="lm")
-    encoded = io.BytesIO()
-    chart.save(encoded, "PNG")
-    return encoded.getvalue()
+    return png_bytes(chart)
 
 
-def _axes(
-    draw: ImageDraw.ImageDraw,
-    counts: list[int],
-    top: float,
-    unit: str,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-) -> None:
+def _axes(draw: ImageDraw.ImageDraw, counts: list[int], top: float, unit: str, font: Font) -> None:
     for tick in range(_TICKS + 1):
         value = top * tick / _TICKS
         y = _y(value, top)

@@ -18,6 +18,7 @@ MARGIN = 8
 _PAPER, _INK, _FAINT, _ALARM = "#ffffff", "#202020", "#d8d8d8", "#c02020"
 _FONT_PIXELS = 12
 _LABELS = 3  # shown of a vector
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Tile(NamedTuple):
@@ -67,19 +68,17 @@ def draw_sheet(tiles: Sequence[Tile], title: str) -> bytes:
             sheet.paste(shown.picture, (left + inset[0], upper + inset[1]))
         for line, text in enumerate(shown.lines):
             _centred(draw, text, left, upper + CELL + 2 + line * (_FONT_PIXELS + 2), font, _INK)
+    return png_bytes(sheet)
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """A PNG file of *picture*."""
     encoded = io.BytesIO()
-    sheet.save(encoded, "PNG")
+    picture.save(encoded, "PNG")
     return encoded.getvalue()
 
 
-def _centred(
-    draw: ImageDraw.ImageDraw,
-    text: str,
-    left: int,
-    upper: int,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    ink: str,
-) -> None:
+def _centred(draw: ImageDraw.ImageDraw, text: str, left: int, upper: int, font: Font, ink: str) -> None:
     """*text* in the middle of a cell, shortened to fit it."""
     while font.getlength(text) > CELL and len(text) > 1:
         text = text.removesuffix("…")[:-1] + "…"

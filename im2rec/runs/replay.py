@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from PIL import Image
 from im2rec.augment.draws import Draws, Float
 from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError, ParameterError
+from im2rec.images.sheet import png_bytes
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
 from im2rec.pipeline.loader import bad_picture
@@ -122,12 +122,11 @@ def _check(it: ImageRecordIter, records: Records, ordinal: int) -> None:
 
 
 def _write_png(picture: Any, out: Path, *, force: bool) -> None:
-    encoded = io.BytesIO()
-    Image.fromarray(picture).save(encoded, "PNG")
+    encoded = png_bytes(Image.fromarray(picture))
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with AsideFile(out, force=force) as file:
-        file.write(encoded.getvalue())
+        file.write(encoded)
 
 
 def _said(step: Any) -> str:
