@@ -20,12 +20,10 @@ from im2rec.augment.params import AugmentationParams
 from im2rec.images.codec import Image
 from im2rec.images.engine import Resampler
 from im2rec.images.fixed_point import levels, rounded
+from im2rec.images.grey import grey
 
 COLORS = 3
 _LEVELS = np.arange(256, dtype=np.float32)
-
-# The grey the reference computes, of blue, green and red: with the weights of red and blue exchanged.
-_GREY_BGR, _GREY_HALF, _GREY_BITS = (4899, 9617, 1868), 8192, 14
 
 # Eigenvectors of the colours of ImageNet, rows R, G, B, times the eigenvalues of the columns.
 _PCA = np.array(
@@ -66,8 +64,8 @@ class Saturation(NamedTuple):
 
     def apply(self, image: Image, engine: Resampler) -> Image:
         """A new array."""
-        grey = _grey(image).astype(np.float32)[:, :, None] * (Float(1) - self.factor)
-        return _with_alpha(rounded(image[:, :, :COLORS] * self.factor + grey), image)
+        added = _grey(image).astype(np.float32) * (Float(1) - self.factor)
+        return _with_alpha(rounded(image[:, :, :COLORS] * self.factor + added), image)
 
 
 class ShiftHLS(NamedTuple):
@@ -150,11 +148,9 @@ def _shift(name: str, most: int, draws: Draws) -> int:
     return int((first + Float(4) * second) / Float(5) * most_f * Float(2) - most_f)
 
 
-def _grey(image: Image) -> npt.NDArray[np.uint8]:
-    """Grey levels (height, width) as the reference weighs them: blue and red exchanged."""
-    red, green, blue = (image[:, :, channel].astype(np.int32) for channel in range(COLORS))
-    weights = _GREY_BGR
-    return (blue * weights[0] + green * weights[1] + red * weights[2] + _GREY_HALF >> _GREY_BITS).astype(np.uint8)
+def _grey(image: Image) -> Image:
+    """Grey levels (height, width, 1) as the reference weighs them: with the weights of red and blue exchanged."""
+    return grey(image[:, :, COLORS - 1 :: -1], "")
 
 
 def _looked_up(image: Image, table: npt.NDArray[np.uint8]) -> Image:

@@ -19,7 +19,7 @@ from im2rec.augment.params import OFF, AugmentationParams
 from im2rec.errors import ImageError
 from im2rec.images.choices import AUTO, LANCZOS, MAX_PIXELS, NEAREST, RANDOM
 from im2rec.images.codec import TOO_LARGE, Image
-from im2rec.images.engine import Resampler, auto_interpolation, resized_short
+from im2rec.images.engine import Resampler, auto_interpolation, padded, resized_short
 
 Matrix = npt.NDArray[np.float32]
 MAX_CROP_TRIES = 10
@@ -82,11 +82,7 @@ class Pad(NamedTuple):
 
     def apply(self, image: Image, engine: Resampler) -> Image:
         """A new array."""
-        height, width, channels = image.shape
-        padded = np.full((height + 2 * self.pixels, width + 2 * self.pixels, channels), self.fill, np.uint8)
-        padded[:, :, 3:] = 0
-        padded[self.pixels : -self.pixels, self.pixels : -self.pixels] = image
-        return padded
+        return padded(image, self.pixels, self.fill)
 
 
 class Crop(NamedTuple):

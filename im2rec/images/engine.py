@@ -26,6 +26,15 @@ def write_planes(image: Image, out: Image, *, mirror: bool) -> None:
     out[...] = (image[:, ::-1] if mirror else image).transpose(2, 0, 1)
 
 
+def padded(image: Image, margin: int, fill: int) -> Image:
+    """*image* with *margin* pixels of *fill* around it, 0 in a fourth channel; a new array."""
+    height, width, channels = image.shape
+    framed = np.full((height + 2 * margin, width + 2 * margin, channels), fill, np.uint8)
+    framed[:, :, 3:] = 0
+    framed[margin : margin + height, margin : margin + width] = image
+    return framed
+
+
 Matrix = npt.NDArray[Any]  # float32 (2, 3), old to new coordinates
 Ints = npt.NDArray[np.int32]
 

@@ -24,6 +24,8 @@ class Pillow:
     """Resize, warp, shift colours and encode by Pillow."""
 
     name = "pillow"
+    shift_hls = staticmethod(shifted_hls)  # Pillow has no such colours
+    planes = staticmethod(write_planes)
 
     def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
         """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array."""
@@ -50,14 +52,6 @@ class Pillow:
         except (OSError, ValueError, MemoryError) as error:
             raise ImageError(f"does not warp: {error}", reason="does not warp") from None
         return np.array(moved).reshape(height, width, channels)
-
-    def shift_hls(self, image: Image, hue: int, lightness: int, saturation: int) -> Image:
-        """*image* with its hue, lightness and saturation shifted; Pillow has no such colours, so by numpy."""
-        return shifted_hls(image, hue, lightness, saturation)
-
-    def planes(self, image: Image, out: Image, *, mirror: bool) -> None:
-        """Write the channels of *image*, mirrored if *mirror*, to *out*, uint8 (channels, height, width)."""
-        write_planes(image, out, mirror=mirror)
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""

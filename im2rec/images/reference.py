@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from im2rec.images.choices import AREA, BICUBIC, BILINEAR, LANCZOS, NEAREST
 from im2rec.images.codec import Image
-from im2rec.images.engine import STEP_BITS, Ints, Matrix, places, write_planes
+from im2rec.images.engine import STEP_BITS, Ints, Matrix, padded, places, write_planes
 from im2rec.images.fixed_point import (
     Floats,
     cubic_weights,
@@ -225,13 +225,12 @@ def warped(image: Image, matrix: Matrix, width: int, height: int, inter_method: 
     bits = 0 if inter_method == NEAREST else STEP_BITS
     columns, rows = places(matrix, width, height, bits)
     if inter_method == NEAREST:
-        padded = _padded(image, 1, fill)
-        chosen: Image = padded[_clipped(rows, 1, image.shape[0]), _clipped(columns, 1, image.shape[1])]
+        chosen: Image = padded(image, 1, fill)[_clipped(rows, 1, image.shape[0]), _clipped(columns, 1, image.shape[1])]
         return chosen
     table = _weights(inter_method)
     taps = table.shape[1]
-    padded = _padded(image, taps, fill)
-    # The first tap's row and column in *padded*: whoever is farther outside than all taps reach sees only the fill.
+    framed = padded(image, taps, fill)
+    # The first tap's row and column in *framed*: whoever is farther outside than all taps reach sees only the fill.
     before = taps // 2 - 1
     top = _clipped((rows >> bits) - before, taps, image.shape[0])
     left = _clipped((columns >> bits) - before, taps, image.shape[1])
@@ -239,17 +238,8 @@ def warped(image: Image, matrix: Matrix, width: int, height: int, inter_method: 
     total = np.full((height, width, image.shape[2]), 1 << _WEIGHT_BITS - 1, np.int32)
     for down in range(taps):
         for right in range(taps):
-            total += padded[top + down, left + right] * table[step, down, right, None]
+            total += framed[top + down, left + right] * table[step, down, right, None]
     return levels(total >> _WEIGHT_BITS)
-
-
-def _padded(image: Image, margin: int, fill: int) -> Image:
-    """*image* with *margin* pixels of *fill* around it, 0 in a fourth channel."""
-    height, width, channels = image.shape
-    padded = np.full((height + 2 * margin, width + 2 * margin, channels), fill, np.uint8)
-    padded[:, :, 3:] = 0
-    padded[margin : margin + height, margin : margin + width] = image
-    return padded
 
 
 def _clipped(place: Ints, margin: int, size: int) -> Ints:
@@ -280,22 +270,10 @@ class Reference:
     """Resize, warp and shift colours as MXNet 1.9.1 did."""
 
     name = "reference"
-
-    def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
-        """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array."""
-        return resized(image, width, height, inter_method)
-
-    def warp(self, image: Image, matrix: Matrix, width: int, height: int, inter_method: int, fill: int) -> Image:
-        """*image* moved by *matrix* onto a canvas of *width* x *height* pixels."""
-        return warped(image, matrix, width, height, inter_method, fill)
-
-    def shift_hls(self, image: Image, hue: int, lightness: int, saturation: int) -> Image:
-        """*image* with its hue, lightness and saturation shifted."""
-        return shifted_hls(image, hue, lightness, saturation)
-
-    def planes(self, image: Image, out: Image, *, mirror: bool) -> None:
-        """Write the channels of *image*, mirrored if *mirror*, to *out*, uint8 (channels, height, width)."""
-        write_planes(image, out, mirror=mirror)
+    resize = staticmethod(resized)
+    warp = staticmethod(warped)
+    shift_hls = staticmethod(shifted_hls)
+    planes = staticmethod(write_planes)
 
 
 ENGINE = Reference()
