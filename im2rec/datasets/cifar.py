@@ -37,43 +37,30 @@ class Version(NamedTuple):
     title: str
     folder: str
     archive: str
-    splits: dict[str, tuple[str, ...]]
+    train: tuple[str, ...]
+    test: str
     names: tuple[str, ...]  # the file of all class names, or those of the fine and of the coarse ones
 
     @property
     def files(self) -> list[str]:
         """All files with pictures."""
-        return [name for files in self.splits.values() for name in files]
+        return [*self.train, self.test]
 
 
-_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
+_PICKLES = tuple(f"data_batch_{number}" for number in range(1, 6))
+_BINARIES = tuple(f"{name}.bin" for name in _PICKLES)
+_NAMES100 = ("fine_label_names.txt", "coarse_label_names.txt")
 PYTHON, BINARY = "Python version", "binary version"
 VERSIONS = {
     CIFAR10: (
+        Version(PYTHON, "cifar-10-batches-py", "cifar-10-python.tar.gz", _PICKLES, "test_batch", ("batches.meta",)),
         Version(
-            PYTHON,
-            "cifar-10-batches-py",
-            "cifar-10-python.tar.gz",
-            {TRAIN: _BATCHES, TEST: ("test_batch",)},
-            ("batches.meta",),
-        ),
-        Version(
-            BINARY,
-            "cifar-10-batches-bin",
-            "cifar-10-binary.tar.gz",
-            {TRAIN: tuple(f"{name}.bin" for name in _BATCHES), TEST: ("test_batch.bin",)},
-            ("batches.meta.txt",),
+            BINARY, "cifar-10-batches-bin", "cifar-10-binary.tar.gz", _BINARIES, "test_batch.bin", ("batches.meta.txt",)
         ),
     ),
     CIFAR100: (
-        Version(PYTHON, "cifar-100-python", "cifar-100-python.tar.gz", {TRAIN: ("train",), TEST: ("test",)}, ("meta",)),
-        Version(
-            BINARY,
-            "cifar-100-binary",
-            "cifar-100-binary.tar.gz",
-            {TRAIN: ("train.bin",), TEST: ("test.bin",)},
-            ("fine_label_names.txt", "coarse_label_names.txt"),
-        ),
+        Version(PYTHON, "cifar-100-python", "cifar-100-python.tar.gz", ("train",), "test", ("meta",)),
+        Version(BINARY, "cifar-100-binary", "cifar-100-binary.tar.gz", ("train.bin",), "test.bin", _NAMES100),
     ),
 }
 
@@ -98,7 +85,7 @@ def read_cifar(name: str, source: PathLike) -> Dataset:
     classes = _class_names(name, version, contents, place)
     sizes = [len(names) for names in classes]
     splits: dict[str, list[Batch]] = {}
-    for split, files in version.splits.items():
+    for split, files in ((TRAIN, version.train), (TEST, (version.test,))):
         # Taken out, so that a file and its pixels are not held at the same time for longer than need be.
         splits[split] = [_read(version, contents.pop(file), sizes, f"{os.fspath(place)}, {file}") for file in files]
     return Dataset(version.title, splits, *classes)
