@@ -97,10 +97,7 @@ def image_info(content: bytes) -> ImageInfo:
 
     Raises ImageError when there is no picture, or its header is not in *content*.
     """
-    return _info(content, sniff(content))
-
-
-def _info(content: bytes, kind: str) -> ImageInfo:
+    kind = sniff(content)
     found = _jpeg_info(content) if kind == "JPEG" else None
     if found is not None:
         return found
@@ -123,7 +120,7 @@ def _jpeg_facts(content: bytes) -> tuple[ImageInfo, int]:
     """What the head of a JPEG tells: size and channels, and the EXIF orientation. Raises ImageError."""
     head = jpeg.head(content)
     known = _head_facts(head) if head else None
-    return known or (_info(content, "JPEG"), parse_orientation(jpeg.exif(content)))
+    return known or (image_info(content), parse_orientation(jpeg.exif(content)))
 
 
 @functools.lru_cache(maxsize=_HEADS_KEPT)

@@ -32,6 +32,7 @@ from im2rec.images.fixed_point import (
 from im2rec.images.hls import shifted_hls
 
 Positions = npt.NDArray[np.intp]
+Place = Callable[[int, int], tuple[Positions, Floats]]  # old and new pixels of an axis to where the new ones lie
 
 _ONE = 2048  # 11 bits for a weight
 _SHARE_BITS = 22  # of a product of two weights
@@ -94,11 +95,13 @@ def _taps(before: Positions, fraction: Floats, old: int, kernel: Callable[[Float
     return Taps(np.clip(before[:, None] + np.arange(1 - count // 2, 1 + count // 2), 0, old - 1), weights)
 
 
-def _both_taps(image: Image, width: int, height: int, kernel: Callable[[Floats], Floats]) -> tuple[Taps, Taps]:
+def _both_taps(
+    image: Image, width: int, height: int, kernel: Callable[[Floats], Floats], place: Place = _centred
+) -> tuple[Taps, Taps]:
     """What the columns and the rows of the new picture are made of."""
     old_height, old_width = image.shape[:2]
-    columns = _taps(*_centred(old_width, width), old_width, kernel)
-    return columns, _taps(*_centred(old_height, height), old_height, kernel)
+    columns = _taps(*place(old_width, width), old_width, kernel)
+    return columns, _taps(*place(old_height, height), old_height, kernel)
 
 
 def _row_sums(image: Image, columns: Taps) -> Ints:
@@ -156,11 +159,9 @@ def _bicubic(image: Image, width: int, height: int) -> Image:
 
 
 def _area(image: Image, width: int, height: int) -> Image:
-    old_height, old_width = image.shape[:2]
     across, down = _steps(image, width, height)
     if min(across, down) < 1:
-        columns = _taps(*_grown(old_width, width), old_width, linear_weights)
-        return _mixed(image, columns, _taps(*_grown(old_height, height), old_height, linear_weights))
+        return _mixed(image, *_both_taps(image, width, height, linear_weights, _grown))
     if across == int(across) and down == int(down):
         return _block_means(image, int(across), int(down))
     sums = _stretch_means(image.astype(np.float32).swapaxes(0, 1), width).swapaxes(0, 1)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from im2rec.errors import IndexFormatError, InputError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
-from im2rec.format.recordio import HEAD_BYTES, Source, read_start
+from im2rec.format.recordio import HEAD_BYTES, read_start
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
 from im2rec.inspection.image_sample import SAMPLE, look_at_pictures, sample
 from im2rec.inspection.kinds import DetectionCounts, insightface_set, looks_like_detection
@@ -229,7 +229,9 @@ def _kinds(
         start = _LABELS_AT + 4 * int(flag)
         rows = np.flatnonzero((flags == flag) & (lengths > 0))
         if start + SIGNATURE_BYTES > FRONT_BYTES:
-            counted.update(sniff(_content_start(file, block.offsets[row], int(flag))) for row in rows)
+            behind = start - HEAD_BYTES
+            fronts = (read_start(file, block.offsets[row], behind + SIGNATURE_BYTES) for row in rows)
+            counted.update(sniff(front[behind:]) for front in fronts)
             continue
         long = rows[lengths[rows] >= SIGNATURE_BYTES]
         signatures = np.ascontiguousarray(block.fronts[long, start : start + SIGNATURE_BYTES])
@@ -241,11 +243,6 @@ def _kinds(
         for row in rows[lengths[rows] < SIGNATURE_BYTES]:
             counted[sniff(block.fronts[row, start : start + int(lengths[row])].tobytes())] += 1
     return +counted
-
-
-def _content_start(source: Source, offset: int, flag: int) -> bytes:
-    start = HEADER_BYTES + 4 * flag
-    return read_start(source, offset, start + SIGNATURE_BYTES)[start:]
 
 
 def _records(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import sys
@@ -166,12 +167,9 @@ def _taken(it: OrderedIterator[Any], epochs: int, max_batches: int | None) -> It
 def default_shape(words: dict[str, Any]) -> str:
     """The data_shape for records whose iterator was given none: square, the shorter side of 64 of them, at most 224."""
     params = ImageRecordParams(**{"batch_size": 1, **words, "data_shape": (3, 1, 1)})
-    records = Records(params)
-    try:
-        side = min(_sides(records), default=DEFAULT_SIDE)
-    finally:
-        records.close()
-    return f"3,{min(side, DEFAULT_SIDE)},{min(side, DEFAULT_SIDE)}"
+    with contextlib.closing(Records(params)) as records:
+        side = min([DEFAULT_SIDE, *_sides(records)])
+    return f"3,{side},{side}"
 
 
 def _sides(records: Records) -> Iterator[int]:
