@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 
 class Im2RecError(Exception):
@@ -13,23 +12,21 @@ class Im2RecError(Exception):
     One positional argument only, so that an error raised in a worker process pickles back whole.
     """
 
+    _place: tuple[tuple[str, str], ...] = ()  # the attributes that say where, each behind the word before its value
+
     def __init__(self, problem: str, *, hint: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
         self.hint = hint
 
     def where(self) -> str:
-        """The place of the problem, for the front of the line; empty when the problem names it."""
-        return ""
+        """As much of the place as is known, for the front of the line; empty when the problem names it."""
+        known = [(word, getattr(self, name)) for word, name in self._place]
+        return ", ".join(f"{word}{value}" for word, value in known if value is not None)
 
     def __str__(self) -> str:
         place = f"{self.where()}: " if self.where() else ""
         return f"{place}{self.problem}" + (f" ({self.hint})" if self.hint else "")
-
-
-def _joined(place: Mapping[str, object]) -> str:
-    """The parts of *place* that are known (not None), each behind its name."""
-    return ", ".join(f"{name}{value}" for name, value in place.items() if value is not None)
 
 
 class ParameterError(Im2RecError, ValueError):
@@ -47,14 +44,12 @@ class OutputError(Im2RecError):
 class LineError(Im2RecError):
     """A line of a text file cannot be read; *line* counts from 1, *path* is filled in by who opened the file."""
 
+    _place = (("", "path"), ("line ", "line"))
+    path: str | os.PathLike[str] | None = None
+
     def __init__(self, problem: str, *, line: int | None = None, hint: str = "") -> None:
         super().__init__(problem, hint=hint)
         self.line = line
-        self.path: str | os.PathLike[str] | None = None
-
-    def where(self) -> str:
-        """*path*, line *number*: whichever of the two is known."""
-        return _joined({"": self.path, "line ": self.line})
 
 
 class ListFormatError(LineError):
@@ -72,13 +67,8 @@ class TextFormatError(LineError):
 class IdxFormatError(InputError):
     """The bytes of an MNIST file are not what its header says; *path* is filled in by who opened the file."""
 
-    def __init__(self, problem: str, *, hint: str = "") -> None:
-        super().__init__(problem, hint=hint)
-        self.path: str | os.PathLike[str] | None = None
-
-    def where(self) -> str:
-        """*path*, when it is known."""
-        return _joined({"": self.path})
+    _place = (("", "path"),)
+    path: str | os.PathLike[str] | None = None
 
 
 class ImageError(Im2RecError):
@@ -109,15 +99,13 @@ class CorruptRecordError(Im2RecError):
     *offset* counts bytes from the start of the file; the reader fills in *path* and *record* (ordinal, from 0).
     """
 
+    _place = (("", "path"), ("record ", "record"), ("byte ", "offset"))
+    path: str | os.PathLike[str] | None = None
+    record: int | None = None
+
     def __init__(self, problem: str, *, offset: int | None = None, hint: str = "") -> None:
         super().__init__(problem, hint=hint)
         self.offset = offset
-        self.path: str | os.PathLike[str] | None = None
-        self.record: int | None = None
-
-    def where(self) -> str:
-        """*path*, record *ordinal*, byte *offset*: whichever of the three are known."""
-        return _joined({"": self.path, "record ": self.record, "byte ": self.offset})
 
 
 DAMAGED_RECORD = "damaged"  # the reason of a BadRecordError whose bytes are not a valid record
@@ -129,14 +117,12 @@ class BadRecordError(Im2RecError):
     *path*, *record* (ordinal in that file, from 0), *id* (None when unknown) and *offset* (bytes) say where it is.
     """
 
+    _place = (("", "path"), ("record ", "record"), ("id ", "id"), ("byte ", "offset"))
+    path: str | os.PathLike[str] | None = None
+    record: int | None = None
+    id: int | None = None
+    offset: int | None = None
+
     def __init__(self, problem: str, *, reason: str = "", hint: str = "") -> None:
         super().__init__(problem, hint=hint)
         self.reason = reason
-        self.path: str | os.PathLike[str] | None = None
-        self.record: int | None = None
-        self.id: int | None = None
-        self.offset: int | None = None
-
-    def where(self) -> str:
-        """*path*, record *ordinal*, id *id*, byte *offset*: whichever of the four are known."""
-        return _joined({"": self.path, "record ": self.record, "id ": self.id, "byte ": self.offset})
