@@ -64,7 +64,7 @@ def check(params: Any) -> None:
 
     Called from ``__post_init__``. Raises ParameterError naming the parameter, the value and what is allowed.
     """
-    kinds = _types(type(params))
+    kinds = typing.get_type_hints(type(params))
     for field in dataclasses.fields(params):
         value = _converted(field, getattr(params, field.name), kinds[field.name])
         _check_bounds(field, value)
@@ -107,10 +107,11 @@ def changed(params: Any, names: Iterable[str]) -> list[str]:
 
 def rows(kind: type[Any]) -> list[Row]:
     """The parameters of *kind*, in order of declaration, as the documentation shows them."""
+    kinds = typing.get_type_hints(kind)
     return [
         Row(
             field.name,
-            _type_name(_types(kind)[field.name]),
+            _type_name(kinds[field.name]),
             "required" if field.default is dataclasses.MISSING else _shown(field),
             _allowed(field),
             field.metadata["doc"],
@@ -122,11 +123,7 @@ def rows(kind: type[Any]) -> list[Row]:
 
 def _read(kind: type[Any], name: str, value: Any) -> Any:
     (field,) = [field for field in dataclasses.fields(kind) if field.name == name]
-    return _converted(field, value, _types(kind)[name])
-
-
-def _types(kind: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+    return _converted(field, value, typing.get_type_hints(kind)[name])
 
 
 def _check_known(kind: type[Any], name: str) -> None:

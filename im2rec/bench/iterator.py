@@ -37,7 +37,7 @@ from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.parallel import available_cpus
-from im2rec.pipeline.params import KEEP, PROCESSES, ImageRecordParams
+from im2rec.pipeline.params import KEEP, PROCESSES
 from im2rec.pipeline.prefetch import chosen_backend
 from im2rec.runs.run import peak_memory
 from im2rec.storage.files import INSPECT
@@ -224,7 +224,7 @@ def _figures(
     seconds: float,
 ) -> FeedFigures:
     """Everything the advice is made of."""
-    by_name = {stage.name: stage.rate.median for stage in stages}
+    params, by_name = it.params, {stage.name: stage.rate.median for stage in stages}
     pixels = statistics.mean(3 * width * height for width, height in sample.sizes)
     return FeedFigures(
         read=reading.in_threads.met(reading.source).median,
@@ -238,7 +238,7 @@ def _figures(
         source=reading.source,
         bytes_per_image=reading.in_order.bytes_per_image,
         stored_side=round(statistics.median(min(size) for size in sample.sizes)),
-        enough_side=_enough(it.params),
+        enough_side=params.resize if params.resize > 0 else round(max(params.shape[1:]) * _MARGIN),
         is_resized=any(isinstance(step, (Resize, Warp)) for shot in sample.shots for step in shot.plan.steps),
         jpegs=jpeg_share(sample.contents) > 0.5 and JPEG_DECODER == "simplejpeg",
         engine=it.engine,
@@ -264,8 +264,3 @@ def _other_ways(sample: Sample, it: ImageRecordIter, stages: Sequence[Stage], se
         now = turn_of(sample.normalise(), sample.shots)
         ways["in_bytes"] = NORMALISING, now, turn_of(sample.normalise_bytes(), sample.shots)
     return {name: slow[stage] * gain(now, other, seconds / 4) for name, (stage, now, other) in ways.items()}
-
-
-def _enough(params: ImageRecordParams) -> int:
-    """The shorter side, in pixels, at which pictures could be stored."""
-    return params.resize if params.resize > 0 else round(max(params.shape[1:]) * _MARGIN)

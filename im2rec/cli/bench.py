@@ -73,7 +73,9 @@ def command(
     job = _Packing(words) if packs else _Feeding(words, options)
     if dry_run:
         planned = Planned(job.input, job.records(), chosen.counts, str(plot or ""))
-        console.result("bench", planned, _render_planned(planned, job.unit))
+        counts = ", ".join(map(str, planned.threads))
+        head = f"would bench {counted(planned.records, 'record')} of {planned.input}"
+        console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
         return DONE
     with notices(console), console.progress("measured", share=True) as progress:
         _told_once()
@@ -204,11 +206,6 @@ def plot_of(report: Report, unit: str) -> bytes:
     if decode:
         lines["full decode"] = decode
     return draw_plot(lines, f"{Path(report.input).name}: {report.pictures}", f"{unit}s")
-
-
-def _render_planned(planned: Planned, unit: str) -> str:
-    rows = [(f"{unit}s", ", ".join(map(str, planned.threads))), ("would write", planned.plot)]
-    return table(f"would bench {counted(planned.records, 'record')} of {planned.input}", rows)
 
 
 def render(report: Report, job: _Feeding | _Packing) -> str:

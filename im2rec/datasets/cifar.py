@@ -110,7 +110,7 @@ def _class_names(name: str, version: Version, contents: dict[str, bytes], place:
         if file not in contents:
             raise InputError(f"{os.fspath(place)}: lacks {file}", hint=_MAKE_AGAIN)
     if version.title == BINARY:
-        found = [_lines(contents[file]) for file in version.names]
+        found = [contents[file].decode("utf-8", "replace").split() for file in version.names]
     else:
         where = f"{os.fspath(place)}, {version.names[0]}"
         keys = ["label_names"] if name == CIFAR10 else ["fine_label_names", "coarse_label_names"]
@@ -121,11 +121,6 @@ def _class_names(name: str, version: Version, contents: dict[str, bytes], place:
             problem = f"{os.fspath(place)}, {version.names[0]}: expected {count} names of classes, each another"
             raise InputError(problem, hint=_MAKE_AGAIN)
     return found
-
-
-def _lines(content: bytes) -> list[str]:
-    """The lines of a text file; there are empty ones at the end of CIFAR-10's."""
-    return content.decode("utf-8", "replace").split()
 
 
 def _text(word: object) -> str:

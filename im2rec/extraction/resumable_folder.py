@@ -43,7 +43,7 @@ def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) ->
     if Path.cwd().is_relative_to(real) or os.path.ismount(path):
         problem = f"{path}: is a mount point or the folder you are in, which cannot be replaced by a finished one"
         raise OutputError(problem, hint="name a new folder in it")
-    if is_empty(path):
+    if not any(path.iterdir()):
         return
     earlier = (path / MARKER).is_file()
     if not force or not earlier:
@@ -52,12 +52,6 @@ def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) ->
     for name in inputs:
         if Path(os.path.realpath(name)).is_relative_to(real):
             raise OutputError(f"{path}: holds {os.fspath(name)} and is not replaced", hint="choose another folder")
-
-
-def is_empty(folder: Path) -> bool:
-    """Whether nothing stands in *folder*."""
-    with os.scandir(folder) as entries:
-        return next(entries, None) is None
 
 
 def put_in_place(finished: Path, path: Path, *, force: bool) -> None:

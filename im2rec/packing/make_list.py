@@ -47,7 +47,8 @@ class ListOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "split", shares(self.split))
-        object.__setattr__(self, "extensions", tuple(_suffix(word) for word in self.extensions if word.strip(" .")))
+        suffixes = (f".{word.strip().lstrip('.').lower()}" for word in self.extensions if word.strip(" ."))
+        object.__setattr__(self, "extensions", tuple(suffixes))
         if not self.extensions:
             raise ParameterError("--exts names no suffix", hint="for one: --exts jpg,png")
         if self.chunks < 1:
@@ -328,7 +329,3 @@ def _no_images(walk: Walk, options: ListOptions) -> str:
     if other:
         return f"{other} files have other suffixes; name them with --exts"
     return "without --flat sub-folders are searched too" if options.flat else "is it the right folder?"
-
-
-def _suffix(word: str) -> str:
-    return "." + word.strip().lstrip(".").lower()
