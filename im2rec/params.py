@@ -170,11 +170,7 @@ def _without_none(kind: Any) -> Any:
 
 
 def _read_int(value: Any) -> int:
-    if isinstance(value, str):
-        return int(value)
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, (str, numbers.Integral)) or (isinstance(value, float) and value.is_integer()):
         return int(value)
     raise TypeError
 

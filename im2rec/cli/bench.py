@@ -98,12 +98,8 @@ class _Feeding:
 
     def __init__(self, words: tuple[str, ...], options: dict[str, Any]) -> None:
         self._words = words
-        self._options = [
-            word
-            for name, value in options.items()
-            if value is not None
-            for word in (f"--{name.replace('_', '-')}", str(value))
-        ]
+        given = {f"--{name.replace('_', '-')}": str(value) for name, value in options.items() if value is not None}
+        self._options = [word for pair in given.items() for word in pair]
         self._values = iterator_values("bench", words, options)
         self.input: str = self._values["path_imgrec"]
 
@@ -210,9 +206,8 @@ def plot_of(report: Report, unit: str) -> bytes:
 
 def render(report: Report, job: _Feeding | _Packing) -> str:
     """The report as a person reads it."""
-    lines = [
-        table(f"{report.input}: {counted(report.records, 'picture')} of {report.pictures}", _rows(report, job.unit))
-    ]
+    head = f"{report.input}: {counted(report.records, 'picture')} of {report.pictures}"
+    lines = [table(head, _rows(report, job.unit))]
     lines.append(f"  alone, 1 {job.unit:<12}images/s     half of the runs   of the time")
     lines += [f"    {stage.name:<14}{_rate(stage.rate)}   {stage.share:>9.0%}" for stage in report.stages]
     if (rest := 1 - sum(stage.share for stage in report.stages)) >= _WORTH_TELLING:
@@ -284,9 +279,6 @@ def _peer_lines(report: Report) -> list[str]:
         if peer.rate is not None:
             ratio = f"im2rec: {report.turns.median / peer.rate.median:.2f} x"
             lines.append(f"    {peer.name + ' ' + peer.version:<14}{_rate(peer.rate)}   {ratio}")
-    notes = [peer.note for peer in report.peers if peer.note]
-    return lines + [
-        line
-        for note in notes
-        for line in textwrap.wrap(note, WIDTH - 4, initial_indent="    ", subsequent_indent="      ")
-    ]
+    for peer in report.peers:
+        lines += textwrap.wrap(peer.note, WIDTH - 4, initial_indent="    ", subsequent_indent="      ")
+    return lines

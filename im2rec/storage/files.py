@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from im2rec.errors import IdxFormatError, Im2RecError, InputError, OutputError
 
@@ -172,9 +172,7 @@ class AsideFile:
         if self._file.closed:
             return
         with writing(self.path):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            to_disk(self._file)
 
     def rename(self) -> None:
         """Put the finished file under its final name; one that came to be there meanwhile needs *force* too."""
@@ -199,6 +197,13 @@ class AsideFile:
                 self.rename()
         finally:
             self.discard()
+
+
+def to_disk(file: BinaryIO) -> None:
+    """Bring everything written to *file* to the disk and close it. Raises OSError."""
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
 
 
 def _remove(path: Path, owner: int) -> None:
