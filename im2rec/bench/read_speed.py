@@ -126,7 +126,7 @@ class Reads:
     bytes_per_image: float
 
     def met(self, source: str) -> Rate:
-        """The rate that who reads from *source* meets."""
+        """The rate at which they are read from *source*."""
         return self.first if source == DISK and self.first else self.again
 
     @property

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def _as_many(shots: Iterable[T | None], pixel_bytes: Callable[[T], int], seconds: float) -> Iterator[T]:
-    """Those of *shots* that are any and can be made in *seconds*, within ``_MOST_BYTES``; one of them at least."""
+    """As many of *shots*, without those that are None, as *seconds* and ``_MOST_BYTES`` allow, and at least one."""
     end, size, found = time.perf_counter() + seconds, 0, False
     for shot in shots:
         if shot is not None:

@@ -65,7 +65,7 @@ def in_rounds(
 
 
 def gain(now: Turn, other: Turn, seconds: float) -> float:
-    """How many times as fast *other* is as *now*, timed in turns for about *seconds* each."""
+    """The speed of *other* as a multiple of that of *now*, timed in turns for about *seconds* each."""
     both = in_rounds({"now": now, "other": other}, seconds)
     return both["other"].median / both["now"].median
 

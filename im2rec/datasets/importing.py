@@ -173,7 +173,7 @@ def _list_name(name: str, split: str) -> str:
 
 @contextlib.contextmanager
 def _folder(out: Path) -> Iterator[None]:
-    """Make *out* and the folders above it; those that were made go again when they are empty after the block."""
+    """Make *out* and the folders above it, and after the block remove those of them that are new and empty."""
     with writing(out):
         made = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ from im2rec.extraction.selection import (
     class_numbers,
     label_text,
 )
-from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, check_labels, class_folders, read_samples
+from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, check_listed, class_folders, read_samples
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
@@ -127,7 +127,7 @@ def extract(
     with ScannedFile(rec, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
         chosen = choose(file, options)
         if options.classes is not None and folders is not None:
-            check_labels(file.labels[chosen.ordinals], folders, options.classes)
+            check_listed(file.labels[chosen.ordinals], folders, options.classes)
         if not dry_run:
             with partial:
                 _write(file, chosen, _writer(partial, stem, options, folders), report)

@@ -202,7 +202,7 @@ def _windows_takes(part: str) -> bool:
     return not device and not _WINDOWS_REFUSES.intersection(part) and not part.endswith((" ", "."))
 
 
-def check_labels(labels: Labels, folders: Sequence[str], path: PathLike) -> None:
+def check_listed(labels: Labels, folders: Sequence[str], path: PathLike) -> None:
     """Raise InputError for the first of *labels* that has no line in the ``.classes.txt`` at *path*."""
     for label in np.unique(labels).tolist():
         if not (label.is_integer() and 0 <= label < len(folders)):

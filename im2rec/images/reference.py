@@ -32,7 +32,7 @@ from im2rec.images.fixed_point import (
 from im2rec.images.hls import shifted_hls
 
 Positions = npt.NDArray[np.intp]
-Place = Callable[[int, int], tuple[Positions, Floats]]  # old and new pixels of an axis to where the new ones lie
+Neighbours = Callable[[int, int], tuple[Positions, Floats]]  # for each new pixel the old one before it, and how far
 
 _ONE = 2048  # 11 bits for a weight
 _SHARE_BITS = 22  # of a product of two weights
@@ -96,7 +96,7 @@ def _taps(before: Positions, fraction: Floats, old: int, kernel: Callable[[Float
 
 
 def _both_taps(
-    image: Image, width: int, height: int, kernel: Callable[[Floats], Floats], place: Place = _centred
+    image: Image, width: int, height: int, kernel: Callable[[Floats], Floats], place: Neighbours = _centred
 ) -> tuple[Taps, Taps]:
     """What the columns and the rows of the new picture are made of."""
     old_height, old_width = image.shape[:2]

@@ -29,7 +29,7 @@ class Tile(NamedTuple):
     lines: tuple[str, str]
 
 
-def label_text(labels: Sequence[float]) -> str:
+def labels_text(labels: Sequence[float]) -> str:
     """The first *labels*, as far as there is room."""
     return " ".join(f"{label:g}" for label in labels[:_LABELS]) + (" ..." if len(labels) > _LABELS else "")
 

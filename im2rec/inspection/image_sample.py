@@ -12,7 +12,7 @@ from im2rec.format.recordio import Source, read_record, read_start
 from im2rec.images import jpeg
 from im2rec.images.codec import COLOR, EMPTY, NOT_AN_IMAGE, ImageInfo, decode, image_info, orientation, sniff
 from im2rec.images.jpeg import UPRIGHT
-from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, label_text
+from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, labels_text
 from im2rec.inspection.report import Pictures, spread
 from im2rec.storage.files import AsideFile, InputFile, PathLike
 from im2rec.storage.scan import check_kind, whole_records
@@ -109,7 +109,7 @@ def tile(record: ImageRecord) -> Tile:
     """What the sheet shows for *record*; a picture that cannot be decoded is shown as such."""
     header, content = record
     labels = [header.label] if header.flag == 0 else list(header.label)
-    lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {label_text(labels)}")
+    lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels)}")
     try:
         height_width_3 = decode(content, COLOR, at_least=(CELL, CELL)).pixels
     except ImageError as error:

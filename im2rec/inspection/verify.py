@@ -65,7 +65,7 @@ def _open(path: Path) -> InputFile:
 
 
 def _decode_batch(path: Path, records: list[tuple[int, int]]) -> tuple[Verification, int]:
-    """What decoding the pictures of *records* (ordinal, offset) gave, and the offset of the last one."""
+    """Decode the pictures of *records* (ordinal, offset); the counts, and the offset of the last record."""
     file, batch = _open(path), Verification()
     for ordinal, offset in records:
         id_ = None

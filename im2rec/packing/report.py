@@ -52,7 +52,7 @@ class Chunk:
 
     @property
     def bad(self) -> list[Bad]:
-        """What became of the lines that are not packed."""
+        """The lines that are not packed, in list order."""
         return [line for line in self.lines if line is not None]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from im2rec.errors import OutputError
-from im2rec.images.sheet import Tile, draw_sheet, fitted, label_text
+from im2rec.images.sheet import Tile, draw_sheet, fitted, labels_text
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
@@ -105,5 +105,5 @@ class SheetFolder:
         assert batch.index is not None
         labels = batch.label[0][row].reshape(-1).tolist()
         filler = row >= len(batch.data[0]) - (batch.pad or 0)
-        lines = (f"id {batch.index[row]}" + (" (filler)" if filler else ""), f"label {label_text(labels)}")
+        lines = (f"id {batch.index[row]}" + (" (filler)" if filler else ""), f"label {labels_text(labels)}")
         return Tile(fitted(loader_of(self._it).augmenter.shown(batch.data[0][row])), "", lines)

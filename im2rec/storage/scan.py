@@ -53,7 +53,7 @@ class Block(NamedTuple):
 
     @property
     def headers(self) -> npt.NDArray[np.void]:
-        """The image header of each record, by the names of ``HEADER_FIELDS``; only records of that size have all."""
+        """The image header of each record, by ``HEADER_FIELDS``; behind a short payload stands what follows it."""
         fields = self.fronts[:, HEAD_BYTES : HEAD_BYTES + HEADER_FIELDS.itemsize]
         return np.ascontiguousarray(fields).view(HEADER_FIELDS)[:, 0]
 
@@ -83,7 +83,7 @@ def scan_file(file: InputFile) -> Iterator[Block]:
 
 
 def scanned_index(file: InputFile) -> tuple[Keys, Offsets]:
-    """What an index of *file* would hold: ids, or ordinals where a record has none, and offsets.
+    """Keys and offsets of all records of *file*: the ids, or the ordinals where a payload is too short for an id.
 
     Raises CorruptRecordError as :func:`scan_file` does.
     """
