@@ -235,8 +235,7 @@ def _window(records: Records) -> list[int]:
     bytes_read, window = 0, []
     for ordinal in ordinals:
         window.append(ordinal)
-        file, record, _ = records.place(ordinal)
-        bytes_read += file.span(record).bytes
+        bytes_read += records.locate(ordinal).span.bytes
         if bytes_read > _WINDOW_BYTES:
             break
     return window
