@@ -68,16 +68,18 @@ def _check_size(name: str, size: int) -> None:
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose size is looked at before anybody trusts it."""
+    """A member whose size is checked before anything is read by it.
 
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
-        """As tarfile reads a header. Raises InputError for what is larger than it can be."""
-        member = super().frombuf(buf, encoding, errors)
-        _check_size(member.name, member.size)
-        if member.type in _HEADERS and member.size > _MAX_HEADER_BYTES:
-            raise InputError(f"holds a header of {member.size:,} bytes", hint=_MAKE_AGAIN)
-        return member
+    Source: CPython's Lib/tarfile.py, where a comment names ``_proc_member`` as the entry point that a subclass may
+    override. Every header passes through it, the nested ones too; Python 3.14.10 no longer calls ``frombuf`` for any.
+    """
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """Process the header as tarfile does. Raises InputError for a size that no file or header of a set has."""
+        _check_size(self.name, self.size)
+        if self.type in _HEADERS and self.size > _MAX_HEADER_BYTES:
+            raise InputError(f"holds a header of {self.size:,} bytes", hint=_MAKE_AGAIN)
+        return super()._proc_member(tar)  # type: ignore[misc, no-any-return]
 
 
 def _read_tar(path: PathLike, names: Collection[str]) -> dict[str, bytes]:
