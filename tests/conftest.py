@@ -6,6 +6,9 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from helpers import Clock
+
+from im2rec.bench import timing
 
 # Python itself ignores these in this process, and subprocess sets them back in children.
 _IGNORED_BY_PYTHON = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)}
@@ -25,3 +28,18 @@ def _children_meet_the_default_of_every_signal() -> Iterator[None]:
     yield
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of bench, which only the test advances: however busy the machine is, no measurement is late."""
+    clock = Clock()
+    monkeypatch.setattr(timing, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def ticking(clock: Clock) -> Clock:
+    """A clock of bench by which whatever lies between two looks at it takes half a millisecond."""
+    clock.tick = 5e-4
+    return clock

@@ -8,6 +8,7 @@ import itertools
 import json
 import random
 import struct
+import threading
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -106,6 +107,22 @@ class CountingSource(BytesSource):
     def read_at(self, offset: int, size: int) -> bytes:
         self.asked.append((offset, size))
         return super().read_at(offset, size)
+
+
+class Clock:
+    """In the place of the module ``time``: a clock that goes on by *tick* when it is read, and when it is advanced."""
+
+    def __init__(self) -> None:
+        self.time, self.tick = 0.0, 0.0
+        self._lock = threading.Lock()
+
+    def perf_counter(self) -> float:
+        self.advance(self.tick)
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        with self._lock:
+            self.time += seconds
 
 
 @contextlib.contextmanager

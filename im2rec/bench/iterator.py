@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import math
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ from im2rec.bench.timing import (
     Turn,
     gain,
     in_rounds,
+    now,
     opencv_installed,
     repeated,
     turn_of,
@@ -124,9 +124,9 @@ class _Feed:
 
     def opened(self, threads: int) -> ImageRecordIter:
         """The iterator. Raises InputError when it has no record, ParameterError when it gives no batch."""
-        start = time.perf_counter()
+        start = now()
         it = ImageRecordIter(**{**self.values, "preprocess_threads": threads})
-        self.openings.append(time.perf_counter() - start)
+        self.openings.append(now() - start)
         if it.count and len(it):
             return it
         it.close()
@@ -139,9 +139,9 @@ class _Feed:
 
         def turn(seconds: float) -> list[float]:
             with self.opened(threads) as it:
-                start = time.perf_counter()
+                start = now()
                 take_batch(it)
-                self.firsts[threads].append(time.perf_counter() - start)
+                self.firsts[threads].append(now() - start)
                 # The memory of all batches made ahead is new until each has been handed out once.
                 _warm_up(it, start + _LATE * seconds)
                 # Small batches come several at a time, as each is made by a thread of its own.
@@ -197,7 +197,7 @@ def _beside(feed: _Feed, threads: int, against: Mapping[str, str], seconds: floa
 def _warm_up(it: ImageRecordIter, end: float) -> None:
     """Take as many batches as there are at a time, unless the clock is past *end*."""
     for _ in range(it.params.prefetch_buffer + 2):
-        if time.perf_counter() < end:
+        if now() < end:
             take_batch(it)
 
 

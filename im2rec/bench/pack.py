@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import statistics
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from im2rec.bench.timing import (
     Turn,
     gain,
     in_rounds,
+    now,
     opencv_installed,
     repeated,
     turn_of,
@@ -61,9 +61,9 @@ def bench_pack(
     steps = Steps(2 + ROUNDS * (len(counts) + (1 if params.unchanged else 4)), progress)
     seconds = options.each(len(counts) + (3 if params.unchanged else 6))
     check_folder(root)
-    start = time.perf_counter()
+    start = now()
     listed = read_lines(list_path, params)
-    opening_s = time.perf_counter() - start
+    opening_s = now() - start
     with Residence() as residence, tempfile.TemporaryDirectory(prefix="im2rec-bench-") as folder:
         sample_held = _held(residence, listed.some, Path(root))
         sample = PackSample(listed.some, Path(root), params, seconds / REPETITIONS)
@@ -156,14 +156,14 @@ class _Packing:
         """Pack what should take about *seconds*, after the workers have learnt how much to take at a time."""
         seen: list[tuple[float, int]] = []
         list_path = self._list(1 + round(self._expected * (1 + _WARMS_UP) * seconds))
-        start = time.perf_counter()
+        start = now()
         pack(
             list_path,
             self._root,
             self._folder / "whole.rec",
             self._params,
             self._options,
-            progress=lambda images, _share: seen.append((time.perf_counter(), images)),
+            progress=lambda images, _share: seen.append((now(), images)),
         )
         self.firsts.append(seen[0][0] - start)
         rates = rates_of_steps(start, seen, _WARMS_UP * seconds)

@@ -9,14 +9,13 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from im2rec.bench.timing import REPETITIONS, Rate, passes, repeated
+from im2rec.bench.timing import REPETITIONS, Rate, now, passes, repeated
 from im2rec.format.irheader import ImageRecord
 from im2rec.pipeline.order import piece_size
 from im2rec.pipeline.records import Records
@@ -203,13 +202,13 @@ def _first(read: Read[list[T]], groups: Sequence[list[T]], seconds: float, threa
     size = max(threads, -(-len(groups) // _SLICES))
     rates: list[float] = []
     done = bytes_read = 0
-    end = time.perf_counter() + seconds
+    end = now() + seconds
     with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-bench") as pool:
-        while done < len(groups) and (not done or time.perf_counter() < end):
+        while done < len(groups) and (not done or now() < end):
             some = groups[done : done + size]
-            start = time.perf_counter()
+            start = now()
             bytes_read += sum(pool.map(read, some))
-            rates.append(sum(map(len, some)) / (time.perf_counter() - start))
+            rates.append(sum(map(len, some)) / (now() - start))
             done += len(some)
     return Rate.of(rates), done, bytes_read
 

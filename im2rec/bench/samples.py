@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import statistics
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from im2rec.augment.augmenter import Augmenter, Plan
 from im2rec.augment.draws import Draws
 from im2rec.augment.geometry import Size
 from im2rec.bench.read_speed import Span
+from im2rec.bench.timing import now
 from im2rec.errors import ImageError, InputError, ListFormatError
 from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
@@ -39,12 +39,12 @@ T = TypeVar("T")
 
 def _as_many(shots: Iterable[T | None], pixel_bytes: Callable[[T], int], seconds: float) -> Iterator[T]:
     """As many of *shots*, without those that are None, as *seconds* and ``_MOST_BYTES`` allow, and at least one."""
-    end, size, found = time.perf_counter() + seconds, 0, False
+    end, size, found = now() + seconds, 0, False
     for shot in shots:
         if shot is not None:
             found, size = True, size + pixel_bytes(shot)
             yield shot
-        if found and (time.perf_counter() > end or size > _MOST_BYTES):
+        if found and (now() > end or size > _MOST_BYTES):
             return
 
 
@@ -218,10 +218,10 @@ class PackSample:
         self.bad: Counter[str] = Counter()
         self.bad_lines: set[int] = set()
         self._root = root
-        start, lines = time.perf_counter(), list(entries)
+        start, lines = now(), list(entries)
         shots = map(self._shot, lines[:: len(lines) // _MOST + 1])
         self.shots = list(_as_many(shots, lambda shot: shot.picture.pixels.nbytes if shot.picture else 0, seconds))
-        self.seconds_each = (time.perf_counter() - start) / max(1, len(self.shots))
+        self.seconds_each = (now() - start) / max(1, len(self.shots))
         if not self.shots:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
             raise InputError(f"none of the images below {root} could be packed: {counted}", hint="check ROOT")

@@ -45,6 +45,11 @@ class Rate:
         return (self.high - self.low) / self.median
 
 
+def now() -> float:
+    """Seconds on the clock that times everything here, from a start of its own."""
+    return time.perf_counter()
+
+
 Turn = Callable[[float], list[float]]  # works for about so many seconds: the images a second of each repetition
 
 
@@ -53,13 +58,13 @@ def in_rounds(
 ) -> dict[K, Rate]:
     """Take the *turns* one after the other, and again, for about *seconds* each in all; *each* is called after one."""
     rates: dict[K, list[float]] = {name: [] for name in turns}
-    end = time.perf_counter() + _LATE * seconds * len(turns)
+    end = now() + _LATE * seconds * len(turns)
     for number in range(rounds):
         for name, turn in turns.items():
             rates[name] += turn(seconds / rounds)
             if each:
                 each()
-        if number + 1 < rounds and time.perf_counter() > end:
+        if number + 1 < rounds and now() > end:
             break
     return {name: Rate.of(found) for name, found in rates.items()}
 
@@ -76,10 +81,10 @@ def repeated(work: Callable[[], int], seconds: float, repetitions: int = REPETIT
     A repetition is one call, or as many as its share of the time allows.
     """
     rates: list[float] = []
-    end = time.perf_counter() + seconds
-    while not rates or (len(rates) < repetitions and time.perf_counter() < end):
-        start, images = time.perf_counter(), 0
-        while (took := time.perf_counter() - start) < seconds / repetitions or not images:
+    end = now() + seconds
+    while not rates or (len(rates) < repetitions and now() < end):
+        start, images = now(), 0
+        while (took := now() - start) < seconds / repetitions or not images:
             images += work()
         rates.append(images / took)
     return rates

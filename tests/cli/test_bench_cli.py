@@ -14,6 +14,8 @@ from iterator_helpers import picture, pictures_rec
 from picture_helpers import POSIX, Ran, a_list_of_pictures, im2rec, names_in
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("ticking")
+
 QUICK = ("--seconds", "0.02", "--threads", "1", "--quiet")
 NUMBER = r"\d[\d,.]*"
 FEED = f"""\

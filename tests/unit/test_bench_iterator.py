@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import image_payload, write_rec
+from helpers import Clock, image_payload, write_rec
 from iterator_helpers import iterator, picture, pictures_rec
 from picture_helpers import encoded, texture
 
@@ -27,6 +27,8 @@ from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import InputFile
 
+pytestmark = pytest.mark.usefixtures("ticking")
+
 SHORT = 0.03  # seconds for a measurement
 
 
@@ -39,27 +41,23 @@ def cpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(bench_iterator, "available_cpus", lambda: count)
 
 
-def noise(number: int) -> bytes:
-    """A JPEG that takes milliseconds to decode."""
-    pixels = np.random.default_rng(number).integers(0, 256, (700, 700, 3), np.uint8)
-    return encoded(pixels, quality=100)
+def slow(monkeypatch: pytest.MonkeyPatch, clock: Clock, owner: type[Any], name: str, seconds: float) -> None:
+    """Let each call of *owner*'s method take so long by the clock, one after the other, whatever the thread."""
+    real = getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *given: (clock.advance(seconds), real(*given))[1])
 
 
-# The three situations. Each is so far from any other that a busy machine cannot change the outcome.
+# The three situations, by a clock that goes on with what is slow in them.
 
 
-def test_behind_a_slow_disk_reading_is_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_a_slow_disk_reading_is_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
+) -> None:
     path = pictures_rec(tmp_path / "a.rec", 12)
-    real, one_at_a_time, never = InputFile.read_at, threading.Lock(), threading.Event()
-
-    def throttled(self: InputFile, offset: int, size: int) -> bytes:
-        with one_at_a_time:
-            never.wait(0.01)
-        return real(self, offset, size)
-
-    monkeypatch.setattr(InputFile, "read_at", throttled)
+    slow(monkeypatch, ticking, InputFile, "read_at", 0.01)
+    ticking.tick = 0.01
     cpus(monkeypatch, 8)
-    report = benched(path, 1, 2, seconds=0.15)
+    report = benched(path, 1, 2, seconds=5.0)  # in a ninth of it far more is read than was made ahead before
 
     assert READING == report.advice.limit
     assert "try a faster disk" in report.advice.sentence
@@ -67,9 +65,10 @@ def test_behind_a_slow_disk_reading_is_the_limit(tmp_path: Path, monkeypatch: py
 
 
 def test_pictures_that_are_hard_to_decode_make_decoding_the_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
-    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, noise(n)) for n in range(3)])
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, encoded(texture(700, 700))) for n in range(3)])
+    slow(monkeypatch, ticking, Loader, "decoded", 0.01)
     cpus(monkeypatch, 1)
     report = benched(path, data_shape=(3, 16, 16))
 
@@ -80,10 +79,13 @@ def test_pictures_that_are_hard_to_decode_make_decoding_the_limit(
     assert max(report.stages, key=lambda stage: stage.share).name == DECODING
 
 
-def test_one_thread_where_there_are_cpus_is_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, noise(n)) for n in range(3)])
+def test_one_thread_where_there_are_cpus_is_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
+) -> None:
+    path = pictures_rec(tmp_path / "a.rec")
+    slow(monkeypatch, ticking, Loader, "decoded", 0.01)
     cpus(monkeypatch, 8)
-    report = benched(path, data_shape=(3, 16, 16))
+    report = benched(path)
 
     assert TOO_FEW == report.advice.limit
     assert "only 1 thread for 8 CPUs" in report.advice.sentence
@@ -91,8 +93,9 @@ def test_one_thread_where_there_are_cpus_is_the_limit(tmp_path: Path, monkeypatc
 
 
 def test_where_threads_wait_for_one_another_processes_are_timed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
+    ticking.tick = 1.0  # so long that a single round has to do
     asked: list[str] = []
     real = bench_iterator._Feed.opened
 

@@ -19,6 +19,8 @@ from im2rec.errors import InputError
 from im2rec.format.listfile import ListEntry
 from im2rec.packing.params import PackParams
 
+pytestmark = pytest.mark.usefixtures("ticking")
+
 
 def benched(folder: Path, *threads: int, count: int = 4, suffix: str = ".jpg", **keys: Any) -> PackReport:
     listed, root = a_list_of_pictures(folder, count, suffix)

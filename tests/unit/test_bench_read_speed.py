@@ -24,29 +24,14 @@ from im2rec.bench.read_speed import (
 )
 from im2rec.bench.timing import Rate
 
+pytestmark = pytest.mark.usefixtures("ticking")
+
 FAST, SLOW = Rate.of([10_000.0]), Rate.of([100.0])
 
 
 @pytest.fixture
 def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_speed, "memory_size", lambda: 1_000_000)
-
-
-class Unhurried:
-    """A clock by which nothing takes long."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def perf_counter(self) -> float:
-        self.now += 1e-9
-        return self.now
-
-
-@pytest.fixture
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, there is time to read everything for the first time."""
-    monkeypatch.setattr(read_speed, "time", Unhurried())
 
 
 @pytest.mark.usefixtures("plenty")
@@ -63,7 +48,6 @@ def test_where_a_file_is_read_from() -> None:
     assert DISK == source_of(fast, 1.0, 900_000)  # more than stays in memory
 
 
-@pytest.mark.usefixtures("unhurried")
 def test_every_group_is_read_for_the_first_time_once_and_then_again(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(1000))
@@ -111,7 +95,6 @@ def test_a_first_time_that_is_much_slower_was_from_the_disk_where_nobody_says(
         assert known == (found.first is not None)
 
 
-@pytest.mark.usefixtures("unhurried")
 def test_the_records_of_a_file_are_read_in_order_shuffled_and_in_threads(tmp_path: Path) -> None:
     records = some_records(pictures_rec(tmp_path / "a.rec", 20))
     try:

@@ -6,26 +6,10 @@ import threading
 from collections import Counter
 
 import pytest
+from helpers import Clock
 
 from im2rec.bench import timing
 from im2rec.bench.timing import Rate, in_rounds, passes, repeated, turn_of
-
-
-class Clock:
-    """A clock that goes on only when work is done."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def hands(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    hands = Clock()
-    monkeypatch.setattr(timing, "time", hands)
-    return hands
 
 
 def test_a_rate_is_the_median_and_the_middle_half() -> None:
@@ -34,36 +18,36 @@ def test_a_rate_is_the_median_and_the_middle_half() -> None:
     assert 20 / 30 == Rate.of([50.0, 10.0, 30.0, 20.0, 40.0]).spread
 
 
-def test_a_repetition_is_as_much_work_as_fits_its_share_of_the_time(hands: Clock) -> None:
+def test_a_repetition_is_as_much_work_as_fits_its_share_of_the_time(clock: Clock) -> None:
     def work() -> int:
-        hands.now += 0.25
+        clock.advance(0.25)
         return 10
 
     assert [40.0, 40.0, 40.0] == repeated(work, 3.0)
-    assert 3.0 == hands.now
+    assert 3.0 == clock.time
 
 
-def test_slow_work_is_done_once(hands: Clock) -> None:
+def test_slow_work_is_done_once(clock: Clock) -> None:
     def work() -> int:
-        hands.now += 100
+        clock.advance(100)
         return 50
 
     assert [0.5] == repeated(work, 3.0)
 
 
-def test_measurements_take_turns_in_rounds(hands: Clock) -> None:
+def test_measurements_take_turns_in_rounds(clock: Clock) -> None:
     order: list[tuple[str, float]] = []
     told: list[float] = []
 
     def turn(name: str, rate: float) -> timing.Turn:
         def taken(seconds: float) -> list[float]:
             order.append((name, seconds))
-            hands.now += seconds
+            clock.advance(seconds)
             return [rate, rate + len(order)]
 
         return taken
 
-    found = in_rounds({"a": turn("a", 10), "b": turn("b", 100)}, 6.0, each=lambda: told.append(hands.now))
+    found = in_rounds({"a": turn("a", 10), "b": turn("b", 100)}, 6.0, each=lambda: told.append(clock.time))
 
     assert [("a", 2.0), ("b", 2.0)] * 3 == order
     assert [2.0, 4.0, 6.0, 8.0, 10.0, 12.0] == told
@@ -71,9 +55,9 @@ def test_measurements_take_turns_in_rounds(hands: Clock) -> None:
     assert Rate.of([10, 11, 10, 13, 10, 15]) == found["a"]
 
 
-def test_rounds_end_when_far_too_much_time_is_gone(hands: Clock) -> None:
+def test_rounds_end_when_far_too_much_time_is_gone(clock: Clock) -> None:
     def slow(_seconds: float) -> list[float]:
-        hands.now += 100
+        clock.advance(100)
         return [1.0]
 
     assert {"a": Rate(1.0, 1.0, 1.0, 1)} == in_rounds({"a": slow}, 3.0)
