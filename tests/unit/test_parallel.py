@@ -147,7 +147,7 @@ def test_a_process_that_dies_in_the_middle_of_a_long_answer_is_the_same_error() 
     where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code], env=where, capture_output=True, check=False, timeout=8, text=True
+            [sys.executable, "-c", code], env=where, capture_output=True, check=False, timeout=DEADLINE_S, text=True
         )
     except subprocess.TimeoutExpired:
         pytest.fail("the consumer hangs, waiting for the rest of an answer that nobody will write")

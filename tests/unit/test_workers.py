@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from picture_helpers import until
+from picture_helpers import DEADLINE_S, until
 
 from im2rec import workers
 
@@ -38,7 +38,7 @@ def program(code: str) -> subprocess.Popen[str]:
 
 def printed(code: str) -> str:
     with program(code) as process:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=DEADLINE_S)
     assert (0, "") == (process.returncode, err)
     return out
 
