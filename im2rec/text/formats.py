@@ -19,10 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import TextFormatError
-from im2rec.text.numbers import Array, NotANumberError, Numbers, count, holds, is_number, one_line_each
+from im2rec.text.numbers import NUMBER_BYTES, Array, floats, holds, in_range, integers, is_number, loaded, one_line_each
 
-_CSV_SEPARATORS = b",\n"
-_COMMA, _CSV_LINE_END = _CSV_SEPARATORS
 _SHOWN = 40  # characters of a cell
 
 
@@ -40,18 +38,12 @@ class CSVRows:
 
     def parse(self, rows: bytes) -> Array:
         """The numbers in canonical *rows*, (rows, width). Raises TextFormatError, which does not say where."""
-        if count(rows, b",") != count(rows, b"\n") * (self._width - 1):  # before any memory is taken for them
+        separators = rows.translate(None, NUMBER_BYTES)
+        count, rest = divmod(len(separators), self._width)  # the width may be far larger than any text
+        if rest or len(rows) < 2 or separators != (b"," * (self._width - 1) + b"\n") * count:
             raise TextFormatError("expected lines of numbers")
-        numbers = Numbers(rows, _CSV_SEPARATORS)
-        ends = (numbers.kinds == _CSV_LINE_END).reshape(-1, self._width)
-        if not ends[:, -1].all():
-            raise TextFormatError("expected lines of numbers")
-        whole = self._dtype.startswith("int")
-        try:
-            found = numbers.integers(self._dtype) if whole else numbers.floats(dtype=self._dtype)
-        except NotANumberError:
-            raise TextFormatError("expected numbers") from None
-        return found.reshape(-1, self._width)
+        read = integers if self._dtype.startswith("int") else floats
+        return read(rows[:-1].replace(b"\n", b","), self._dtype).reshape(-1, self._width)
 
     def cut(self, parsed: Array, low: int, high: int) -> Array:
         """Rows *low* to *high*."""
@@ -93,11 +85,12 @@ def _hint(row: bytes, cells: list[bytes], words: int) -> str:
     return "remove the line if it is a header" if is_header else "write numbers only"
 
 
-_LIBSVM_SEPARATORS = b" :\n"
-_BLANK, _COLON, _LIBSVM_LINE_END = _LIBSVM_SEPARATORS
 _COMMENT = re.compile(rb"#[^\r\n]*")
 _REFUSED = "expected a label and index:value pairs"
 _INDEX_DIGITS = 19  # of the largest int64
+_NO_INDEX = re.compile(rb" (?![0-9]{1,%d}:)" % _INDEX_DIGITS)
+_PAIR = np.dtype([("index", np.uint64), ("value", np.float32)])
+_LABEL = 2**64 - 1  # an index that no pair has
 
 
 class SparseRows(NamedTuple):
@@ -124,39 +117,25 @@ class LibSVMRows:
 
     def parse(self, rows: bytes) -> SparseRows:
         """What canonical *rows* hold. Raises TextFormatError, which does not say where."""
-        numbers = Numbers(rows, _LIBSVM_SEPARATORS)
-        before = np.concatenate([[np.uint8(_LIBSVM_LINE_END)], numbers.kinds[:-1]])
-        pairs, labels = before == _BLANK, before == _LIBSVM_LINE_END
-        if not np.array_equal(pairs, numbers.kinds == _COLON):  # behind a blank is an index, and only there
+        if rows.translate(None, NUMBER_BYTES + b" :\n") or _NO_INDEX.search(rows):
             raise TextFormatError(_REFUSED)
-        try:
-            indices = numbers.naturals(np.flatnonzero(pairs))
-            values = numbers.floats(np.flatnonzero(before == _COLON), "float32")
-            found = SparseRows(
-                numbers.floats(np.flatnonzero(labels), "float32"), values, indices, _bounds(labels, pairs)
-            )
-        except NotANumberError:
-            raise TextFormatError(_REFUSED) from None
-        if not self._in_order(found):
+        # Each label becomes the value of a pair, so that every word holds two numbers.
+        words = f"{_LABEL}:{rows[:-1].decode('ascii')}".replace("\n", f" {_LABEL}:").split(" ")
+        found = loaded(words, _PAIR, ":")
+        indices, values = found["index"], in_range(found["value"], rows)
+        pairs = indices != _LABEL
+        ascend = (indices[1:] > indices[:-1]) | ~pairs[:-1]  # any index may follow a label
+        if not ascend.all() or (indices[pairs] >= self._width).any():
             raise TextFormatError(_REFUSED)
-        return found
-
-    def _in_order(self, rows: SparseRows) -> bool:
-        """Whether indices ascend in every row, and stay below the width."""
-        ascend = rows.indices[1:] > rows.indices[:-1]
-        starts = rows.indptr[1:-1]
-        ascend[starts[(starts > 0) & (starts < len(rows.indices))] - 1] = True  # from the last of a row to the next
-        return bool(ascend.all() and (rows.indices < self._width).all())
+        starts = np.append(np.flatnonzero(~pairs), len(pairs))
+        bounds = starts - np.arange(len(starts))  # of which each row has one label
+        return SparseRows(values[~pairs], values[pairs], indices[pairs].astype(np.int64), bounds.astype(np.int64))
 
     def cut(self, parsed: SparseRows, low: int, high: int) -> SparseRows:
         """Rows *low* to *high*; their ``indptr`` begins with 0."""
         first, last = parsed.indptr[low], parsed.indptr[high]
-        return SparseRows(
-            parsed.labels[low:high],
-            parsed.data[first:last],
-            parsed.indices[first:last],
-            parsed.indptr[low : high + 1] - first,
-        )
+        data, indices = parsed.data[first:last], parsed.indices[first:last]
+        return SparseRows(parsed.labels[low:high], data, indices, parsed.indptr[low : high + 1] - first)
 
     def describe(self, row: bytes) -> TextFormatError:
         """What is wrong with one canonical *row*, which parse refused."""
@@ -178,9 +157,3 @@ class LibSVMRows:
                 return TextFormatError(f"index {int(index)} stands behind index {last}", hint=hint)
             last = int(index)
         return TextFormatError(_REFUSED)
-
-
-def _bounds(labels: npt.NDArray[np.bool_], pairs: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """How many pairs come before each row, and how many there are."""
-    before = np.cumsum(pairs, dtype=np.int64)
-    return np.append(before[labels], before[-1:])
