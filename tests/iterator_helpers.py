@@ -1,21 +1,31 @@
-"""What the tests of the iterators share: small files of pictures, iterators over them, and what was delivered."""
+"""What the tests of the iterators share: small files of pictures, iterators over them, and what was delivered.
+
+For those under stress: threads, descriptors, and a gate at the loader. Functions that run in spawned processes stand
+here too, where a process can import them.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import image_payload, write_rec
-from picture_helpers import encoded, texture
+from picture_helpers import DEADLINE_S, encoded, texture
 
+from im2rec.errors import BadRecordError
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.pipeline import order, permutation
+from im2rec.pipeline.buffers import BatchBuffer
+from im2rec.pipeline.loader import Loader, RowProblem
+from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.permutation import Permutation
 from im2rec.pipeline.records import Records
@@ -23,7 +33,11 @@ from im2rec.storage.reader import RecordFile
 
 HEIGHT, WIDTH = 8, 10
 SHAPE = (3, 6, 8)
-FIRST_ID = 100  # of record 0 of a file of pictures; its label is 0
+FIRST_ID = 100  # of record 0 of a file of pictures, so that no id is an ordinal; its label is 0
+TEXT = b"no picture at all"
+NO_PICTURE = "holds no picture that can be read"
+CUT = encoded(texture(64, 64, seed=3))[:-300]  # a JPEG that ends early
+OPEN_FILES = Path("/dev/fd")
 ORDERS: dict[str, dict[str, Any]] = {
     "file order": {},
     "shuffled": {"shuffle": True},
@@ -50,14 +64,15 @@ def centre(number: int) -> np.ndarray[Any, Any]:
     return pixels(number)[1:7, 1:9].transpose(2, 0, 1).astype(np.float32)
 
 
-def picture_payloads(count: int, first: int = 0) -> list[bytes]:
-    """Payloads of pictures *first* and so on: their ids count from ``FIRST_ID``, their labels from 0."""
-    return [image_payload(FIRST_ID + n, label=n, content=picture(n)) for n in range(first, first + count)]
+def payloads(count: int, first: int = 0, *, bad: Mapping[int, bytes] | None = None) -> list[bytes]:
+    """Records of pictures *first* and so on, or of what *bad* gives by number: ids from ``FIRST_ID``, labels from 0."""
+    contents = bad or {}
+    return [image_payload(FIRST_ID + n, n, contents.get(n, picture(n))) for n in range(first, first + count)]
 
 
-def pictures_rec(path: Path, count: int = 7, *, first: int = 0, index: bool = True) -> Path:
-    """A ``.rec`` of pictures."""
-    return write_rec(path, picture_payloads(count, first), index=index)
+def a_rec(folder: Path, records: Sequence[bytes] | int = 10, name: str = "some.rec", *, index: bool = True) -> Path:
+    """A ``.rec`` of *records*, or of so many pictures, and its index."""
+    return write_rec(folder / name, payloads(records) if isinstance(records, int) else records, index=index)
 
 
 @functools.cache
@@ -87,9 +102,12 @@ def some_records(path: object, **given: Any) -> Records:
 
 
 def iterator(path: object, kind: type[ImageRecordIter] = ImageRecordIter, **given: Any) -> ImageRecordIter:
-    """Batches of three; of two threads."""
+    """Batches of three, made quietly by two threads."""
     words = {"data_shape": SHAPE, "batch_size": 3, "preprocess_threads": 2, "verbose": False, **given}
     return kind(path_imgrec=str(path), **words)
+
+
+in_fours = functools.partial(iterator, batch_size=4)
 
 
 def labels(batch: DataBatch) -> list[Any]:
@@ -151,16 +169,105 @@ def spread(parts: Sequence[ImageRecordIter]) -> list[DataBatch]:
     return batches
 
 
-def with_bad(path: Path, *bad: int, count: int = 7) -> Path:
+def epoch(it: ImageRecordIter) -> list[list[int] | str]:
+    """An epoch: the ids of each batch without its filler, or the error in its place."""
+    it.reset()
+    return [_ids_or_error(it) for _ in range(len(it))]
+
+
+def _ids_or_error(it: ImageRecordIter) -> list[int] | str:
+    try:
+        return ids(it.next())
+    except BadRecordError as error:
+        return str(error)
+
+
+def with_bad(folder: Path, *bad: int, count: int = 7) -> Path:
     """A file of pictures, those of some numbers being none."""
-    payloads = picture_payloads(count)
-    for number in bad:
-        payloads[number] = image_payload(FIRST_ID + number, number, b"no picture at all")
-    return write_rec(path, payloads)
+    return a_rec(folder, payloads(count, bad=dict.fromkeys(bad, TEXT)))
+
+
+def place(path: Path, number: int) -> str:
+    """Where a record is, as errors name it."""
+    with RecordFile(path) as rec:
+        return f"{path}, record {number}, id {FIRST_ID + number}, byte {rec.offsets[number]}"
 
 
 def bad_message(path: Path, number: int) -> str:
-    """What is said of that record."""
-    with RecordFile(path) as rec:
-        where = f"{path}, record {number}, id {FIRST_ID + number}, byte {rec.offsets[number]}"
-    return f"{where}: holds no picture that can be read"
+    """What is said of a record that is no picture."""
+    return f"{place(path, number)}: {NO_PICTURE}"
+
+
+def send_digest(pipe: Any, rec: Path, params: dict[str, Any]) -> None:
+    """Body of a child process: an epoch of an iterator of its own."""
+    with iterator(rec, **params) as it:
+        pipe.send(digest(it))
+    pipe.close()
+
+
+def decoders() -> list[threading.Thread]:
+    """The threads that iterators have now."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("im2rec")]
+
+
+def left(threads: Iterable[threading.Thread]) -> list[str]:
+    """Those of *threads* that do not end."""
+    found = []
+    for thread in threads:
+        thread.join(DEADLINE_S)
+        found += [thread.name] if thread.is_alive() else []
+    return found
+
+
+def open_files() -> int:
+    """How many descriptors this process has."""
+    if not OPEN_FILES.exists():
+        pytest.skip("nothing here tells the open files")
+    return len(os.listdir(OPEN_FILES))  # noqa: PTH208 - a descriptor may be gone before pathlib looks at it
+
+
+class Gate:
+    """Stands before ``Loader.load``: counts the pieces that come and those that are done, and holds them while shut."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._open = threading.Event()
+        self._open.set()
+        self._changed = threading.Condition()
+        self._counts = {"begun": 0, "done": 0}
+        real = Loader.load
+
+        def load(loader: Loader, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
+            self._count("begun")
+            self._open.wait(DEADLINE_S)
+            problems = real(loader, buffer, piece)
+            self._count("done")
+            return problems
+
+        monkeypatch.setattr(Loader, "load", load)
+
+    def _count(self, what: str) -> None:
+        with self._changed:
+            self._counts[what] += 1
+            self._changed.notify_all()
+
+    @property
+    def done(self) -> int:
+        return self._counts["done"]
+
+    def shut(self) -> None:
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def wait_until_done(self, count: int) -> bool:
+        """Whether *count* pieces are done, soon."""
+        return self._wait("done", count)
+
+    def wait_until_begun(self, count: int) -> bool:
+        """Whether *count* pieces have come to the gate, soon."""
+        return self._wait("begun", count)
+
+    def _wait(self, what: str, count: int) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._counts[what] >= count, DEADLINE_S)

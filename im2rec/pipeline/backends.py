@@ -75,7 +75,7 @@ class Processes:
         self._loader = loader
         self._at_work: set[int] = set()  # threads
         # Those made ahead, the one in work, the one delivered, the one before it, which a loop still has; and a spare.
-        self.memory = SharedBuffers(layout, ahead + 5, lambda: bool(self._at_work))
+        self.memory = SharedBuffers(layout, ahead + 5, self._at_work.__len__)  # a reference to self would be a circle
         self._mine = threading.local()
         self._lock = threading.Lock()
         self._started: list[_Process] | None = []

@@ -151,10 +151,10 @@ class MemoryPool:
 class SharedBuffers:
     """Buffers over *count* slots of shared memory. Other processes attach by :attr:`handle`.
 
-    *busy* says whether work is going on that may give slots back.
+    *busy* counts the threads at work, which may give slots back.
     """
 
-    def __init__(self, layout: BatchLayout, count: int, busy: Callable[[], bool]) -> None:
+    def __init__(self, layout: BatchLayout, count: int, busy: Callable[[], int]) -> None:
         self.layout = layout
         self.count = count
         self._busy = busy

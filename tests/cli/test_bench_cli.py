@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers import image_payload, write_rec
-from iterator_helpers import picture, pictures_rec
+from iterator_helpers import a_rec, picture
 from picture_helpers import POSIX, Ran, a_list_of_pictures, im2rec, names_in
 from PIL import Image
 
@@ -62,7 +62,7 @@ limit: [^\n]+
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    pictures_rec(tmp_path / "a.rec", 7)
+    a_rec(tmp_path, 7, "a.rec")
     a_list_of_pictures(tmp_path)
 
 

@@ -16,16 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from feed_helpers import a_rec, an_iterator, ids, payloads, small
 from helpers import bounds, image_payload, message_of, write_rec
+from iterator_helpers import CUT, NO_PICTURE, TEXT, a_rec, epoch, in_fours, payloads, picture, pixels
 from picture_helpers import POSIX, Ran, command, encoded, ended, im2rec, names_in, started, texture, typed, until
 from PIL import Image
 
 from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
 from im2rec.pipeline.params import ImageRecordParams
 
-TEXT = b"no picture at all"
-NO_PICTURE = "holds no picture that can be read"
 SMALL = ["some.rec", "--batch-size", "4", "-q"]
 PLAIN = """\
 iterated over 10 records of some.rec, 1 epoch
@@ -42,14 +40,14 @@ iterated over 10 records of some.rec, 2 epochs
   images     12, and 12 of filler
   time       SECONDS s, RATE images/s, 4 threads
   digest     DIGEST
-  skipped    some.rec, record 2, id 102, byte 560: holds no picture that can be
+  skipped    some.rec, record 2, id 102, byte 688: holds no picture that can be
              read
-             some.rec, record 5, id 105, byte 1172: holds no picture that can be
+             some.rec, record 5, id 105, byte 1428: holds no picture that can be
              read
-             some.rec, record 7, id 107, byte 1484: holds no picture that can be
+             some.rec, record 7, id 107, byte 1804: holds no picture that can be
              read
              and 1 more (--json names all)
-  cut short  some.rec, record 9, id 109, byte 1588: the picture data ends early
+  cut short  some.rec, record 9, id 109, byte 1908: the picture data ends early
   engine     ENGINE
   memory     SIZE at the most
 """
@@ -57,7 +55,7 @@ REPLAYED = """\
 record 3 of some.rec in epoch 2
   id       103
   label    3
-  stored   8 x 8 pixels
+  stored   10 x 8 pixels
   crop_y   Y
   crop_x   X
 """
@@ -225,7 +223,7 @@ def test_settings_without_effect_are_warned_of_once() -> None:
 
 
 def test_label_vectors_need_no_parameter(tmp_path: Path) -> None:
-    write_rec(tmp_path / "some.rec", [image_payload(n, [n, 0.5, 7], small(n)) for n in range(5)])
+    write_rec(tmp_path / "some.rec", [image_payload(n, [n, 0.5, 7], picture(n)) for n in range(5)])
     done = im2rec("iterate", "some.rec", "--batch-size", "5", "--dump", "out", "-q")
 
     assert (0, "") == (done.code, done.err)
@@ -234,7 +232,7 @@ def test_label_vectors_need_no_parameter(tmp_path: Path) -> None:
 
 
 def test_a_set_of_faces_needs_no_parameter(tmp_path: Path) -> None:
-    faces = [image_payload(n, float(n // 3), small(n)) for n in range(1, 7)]
+    faces = [image_payload(n, float(n // 3), picture(n)) for n in range(1, 7)]
     header, identities = image_payload(0, [7, 9], b""), [image_payload(n, [1, 3], b"") for n in (7, 8)]
     write_rec(tmp_path / "some.rec", [header, *faces, *identities])
     done = im2rec("iterate", "some.rec", "--batch-size", "3", "--dump", "out", "-q")
@@ -280,7 +278,8 @@ def cifar(tmp_path: Path) -> Path:
     """A small set laid out as the manual has it."""
     folder = tmp_path / "data" / "cifar"
     folder.mkdir(parents=True)
-    write_rec(folder / "train.rec", [image_payload(n, float(n % 10), small(n, 32)) for n in range(120)])
+    contents = [encoded(texture(32, 32, seed=n), "PNG") for n in range(120)]
+    a_rec(folder, [image_payload(n, n % 10, content) for n, content in enumerate(contents)], "train.rec")
     lines = [f"{n}\t{n % 10}\t0.5\t{n}\t-1\tclass/{n}.png\n" for n in range(120)]
     (folder / "image.lst").write_text("".join(lines), encoding="utf-8")
     return folder
@@ -331,7 +330,7 @@ def test_a_dump_holds_what_the_iterator_gives_and_a_manifest(some: Path, tmp_pat
     assert {"python", "im2rec", "numpy", "pillow"} <= set(manifest["versions"])
     assert as_json(*SMALL, *words, "--epochs", "2")["digest"] == manifest["digest"]
     params = dict(word.split("=") for word in words)
-    with an_iterator(some, **params) as it:
+    with in_fours(some, data_shape=(3, 8, 8), **params) as it:
         expected = [*it, *it]
     for name, batch in zip(names, expected, strict=True):
         with np.load(tmp_path / "new" / "out" / name) as dumped:
@@ -419,7 +418,7 @@ def test_a_sheet_of_each_batch_is_a_png_of_its_pictures(tmp_path: Path) -> None:
 def test_a_replay_is_what_was_delivered(some: Path, tmp_path: Path) -> None:
     params = {"rand_crop": 1, "rand_mirror": 1, "brightness": 0.4, "shuffle": 1, "data_shape": (3, 6, 6), "seed": 3}
     words = ["rand_crop=1", "rand_mirror=1", "brightness=0.4", "shuffle=1", "--data-shape", "3,6,6", "seed=3"]
-    with an_iterator(some, **params) as it:
+    with in_fours(some, **params) as it:
         for epoch in range(3):
             batches = list(it)
             for record in (0, 7):
@@ -616,17 +615,15 @@ def test_an_unknown_key_names_the_nearest(name: str) -> None:
 
 # Bad records and damage.
 
-CUT = encoded(texture(64, 64, seed=3))[:-300]
-
 
 def test_skipped_and_cut_records_are_told_and_give_exit_code_3(tmp_path: Path) -> None:
-    plain = {n: encoded(texture(8, 8, seed=n), "BMP") for n in range(10)}  # of the same size everywhere
+    plain = {n: encoded(pixels(n), "BMP") for n in range(10)}  # of the same size everywhere
     a_rec(tmp_path, payloads(10, bad={**plain, 2: TEXT, 5: b"", 7: TEXT, 8: TEXT, 9: CUT}))
     done = im2rec("iterate", *SMALL, "--data-shape", "3,8,8", "--epochs", "2", "on_error=skip")
 
     assert (3, SKIPPED) == (done.code, said(done.out))
-    skipped = f"some.rec, record 2, id 102, byte 560: {NO_PICTURE}: skipped"
-    cut = "some.rec, record 9, id 109, byte 1588: the picture data ends early: decoded as far as it goes"
+    skipped = f"some.rec, record 2, id 102, byte 688: {NO_PICTURE}: skipped"
+    cut = "some.rec, record 9, id 109, byte 1908: the picture data ends early: decoded as far as it goes"
     assert [f"warning: {line}; further ones are only counted" for line in (skipped, cut)] == done.err.splitlines()
     data = json.loads(im2rec("iterate", *SMALL, "--data-shape", "3,8,8", "on_error=skip", "--json").out)
     assert (4, 1) == (len(data["skipped"]), len(data["truncated"]))
@@ -721,9 +718,9 @@ def test_as_a_program_of_its_own_it_says_the_same() -> None:
 
 
 def test_messages_of_the_library_are_those_of_the_command(some: Path) -> None:
-    message = message_of(an_iterator, some, num_parts=2, part_index=2)
+    message = message_of(in_fours, some, num_parts=2, part_index=2)
 
     assert "part_index=2 must be 0 to 1 with num_parts=2" == message
     assert Ran(2, "", f"im2rec: {message}\n") == im2rec("iterate", *SMALL, "num_parts=2", "part_index=2")
-    with an_iterator(some, num_parts=2, part_index=1) as it:
-        assert [[105, 106, 107, 108], [109]] == ids(it)
+    with in_fours(some, num_parts=2, part_index=1) as it:
+        assert [[105, 106, 107, 108], [109]] == epoch(it)

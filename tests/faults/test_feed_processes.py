@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from feed_helpers import a_rec, an_iterator, digest, ids, payloads, small
 from helpers import image_payload
-from picture_helpers import DEADLINE_S, POSIX, PROC, encoded, texture, until
+from iterator_helpers import CUT, TEXT, a_rec, digest, epoch, in_fours, payloads, picture
+from picture_helpers import DEADLINE_S, POSIX, PROC, until
 
 from im2rec.errors import BadRecordError, Im2RecError
 from im2rec.iterators.image_record import ImageRecordIter
@@ -23,8 +23,6 @@ from im2rec.pipeline import prefetch
 from im2rec.pipeline.backends import Processes
 
 RANDOM = {"shuffle": True, "rand_crop": True, "rand_mirror": True, "random_h": 20, "data_shape": (3, 6, 6)}
-TEXT = b"no picture at all"
-CUT = encoded(texture(64, 64, seed=3))[:-300]
 ORPHAN = """
 import sys
 from im2rec import ImageRecordIter
@@ -36,7 +34,7 @@ sys.stdin.read()
 
 
 def by_processes(rec: Path, **given: Any) -> ImageRecordIter:
-    return an_iterator(rec, **{"backend": "processes", "preprocess_threads": 2, **given})
+    return in_fours(rec, **{"backend": "processes", "preprocess_threads": 2, **given})
 
 
 def processes_of(it: ImageRecordIter) -> list[subprocess.Popen[bytes]]:
@@ -56,7 +54,7 @@ def gone(pid: int) -> bool:
 @pytest.mark.parametrize("given", [RANDOM, {**RANDOM, "dtype": "uint8", "last_batch": "keep"}, {"layout": "NHWC"}])
 def test_processes_give_the_batches_that_threads_give(tmp_path: Path, given: dict[str, Any]) -> None:
     rec = a_rec(tmp_path, 18)
-    with an_iterator(rec, backend="threads", **given) as it:
+    with in_fours(rec, backend="threads", **given) as it:
         expected = [digest(it), digest(it)]
     with by_processes(rec, **given) as it:
         assert expected == [digest(it), digest(it)]
@@ -75,8 +73,8 @@ def test_errors_of_processes_are_those_of_threads_in_their_place(tmp_path: Path)
     rec = a_rec(tmp_path, payloads(10, bad={5: TEXT, 9: CUT}))
 
     def seen(backend: str) -> list[object]:
-        with an_iterator(rec, backend=backend, preprocess_threads=2, data_shape=(3, 8, 8)) as it:
-            return [*ids(it), *map(str, it.truncated)]
+        with in_fours(rec, backend=backend, preprocess_threads=2) as it:
+            return [*epoch(it), *map(str, it.truncated)]
 
     expected = seen("threads")
     assert "record 5, id 105, byte" in str(expected)
@@ -86,7 +84,7 @@ def test_errors_of_processes_are_those_of_threads_in_their_place(tmp_path: Path)
 
 def test_batches_that_are_kept_stay_as_they_were_however_many(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 60)
-    with an_iterator(rec, backend="threads", **RANDOM) as it:
+    with in_fours(rec, backend="threads", **RANDOM) as it:
         expected = [batch.data[0].copy() for batch in it]
     with by_processes(rec, prefetch_buffer=1, **RANDOM) as it:
         kept = [batch.data[0] for batch in it]
@@ -103,7 +101,7 @@ def test_slots_are_used_again_when_nobody_looks_at_them(tmp_path: Path) -> None:
 
 def test_slots_of_an_epoch_that_was_left_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rec = a_rec(tmp_path, 80)
-    with an_iterator(rec, backend="threads") as it:
+    with in_fours(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
     allowed, looked_again = threading.Semaphore(5), threading.Event()
     real = Processes._ask
@@ -126,7 +124,7 @@ def test_slots_of_an_epoch_that_was_left_are_waited_for(tmp_path: Path, monkeypa
 @POSIX
 def test_a_process_that_is_killed_is_an_error_that_names_what_it_held_and_the_run_goes_on(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 40)
-    with an_iterator(rec, backend="threads") as it:
+    with in_fours(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
     with by_processes(rec, preprocess_threads=1, prefetch_buffer=1) as it:
         found = [it.next().index.tolist()]
@@ -174,7 +172,7 @@ def test_errors_of_records_that_are_kept_hold_no_batch(tmp_path: Path) -> None:
 
 def test_reused_memory_lasts_however_many_batches_are_kept_and_epochs_left(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 200)
-    with an_iterator(rec, backend="threads") as it:
+    with in_fours(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
     with by_processes(rec, prefetch_buffer=4, reuse_buffers=True) as it:
         kept = [it.next() for _ in range(30)]
@@ -230,7 +228,7 @@ def test_many_records_go_to_processes_by_themselves(tmp_path: Path, monkeypatch:
     rec = a_rec(tmp_path)
 
     def backends() -> list[str]:
-        return [an_iterator(rec, preprocess_threads=threads)._prefetcher.backend for threads in (1, 2)]
+        return [in_fours(rec, preprocess_threads=threads)._prefetcher.backend for threads in (1, 2)]
 
     assert ["threads", "threads"] == backends()
     monkeypatch.setattr(prefetch, "_MANY_RECORDS", 10)
@@ -241,8 +239,8 @@ def test_many_records_go_to_processes_by_themselves(tmp_path: Path, monkeypatch:
 def test_labels_that_are_left_out_are_told_of_once(
     tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rec = a_rec(tmp_path, [image_payload(number, [1.0, 2.0], small(number)) for number in range(8)])
+    rec = a_rec(tmp_path, [image_payload(number, [1.0, 2.0], picture(number)) for number in range(8)])
 
-    with an_iterator(rec, backend=backend, label_width=1) as it:
+    with in_fours(rec, backend=backend, label_width=1) as it:
         assert [1.0] * 8 == [label for batch in it for label in batch.label[0].tolist()]
     assert ["records have 2 labels and more; label_width=1 takes the first"] == caplog.messages

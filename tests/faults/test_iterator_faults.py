@@ -12,6 +12,7 @@ import pkgutil
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,21 +20,27 @@ from typing import Any
 
 import numpy as np
 import pytest
-from feed_helpers import (
+from helpers import bounds, image_payload
+from iterator_helpers import (
+    CUT,
     FIRST_ID,
-    SIDE,
+    NO_PICTURE,
+    TEXT,
     Gate,
     a_rec,
-    an_iterator,
+    centre,
     decoders,
     digest,
-    ids,
+    epoch,
+    in_fours,
+    iterator,
     left,
     open_files,
     payloads,
+    picture,
+    place,
     send_digest,
 )
-from helpers import bounds, image_payload
 from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError, InputError
@@ -41,9 +48,6 @@ from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.buffers import BatchBuffer, MemoryPool
 from im2rec.pipeline.loader import Loader
 
-TEXT = b"no picture at all"
-NO_PICTURE = "holds no picture that can be read"
-CUT = encoded(texture(64, 64, seed=3))[:-300]
 ENDS_EARLY = "the picture data ends early"
 INSPECT = "(run 'im2rec inspect' on it)"
 THREADS = pytest.mark.parametrize("threads", [1, 8])
@@ -59,10 +63,6 @@ def _no_thread_is_left() -> Iterator[None]:
     assert [] == left(set(decoders()) - before)
 
 
-def place(rec: Path, records: list[bytes], ordinal: int) -> str:
-    return f"{rec}, record {ordinal}, id {FIRST_ID + ordinal}, byte {bounds(records)[ordinal]}"
-
-
 def run_of(first: int, last: int) -> list[int]:
     """The ids of records *first* to *last*."""
     return list(range(FIRST_ID + first, FIRST_ID + last + 1))
@@ -75,17 +75,17 @@ BAD: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "text": (image_payload(105, 5.0, TEXT), {}, NO_PICTURE),
     "nothing": (image_payload(105, 5.0, b""), {}, NO_PICTURE),
     "a cut PNG": (
-        image_payload(105, 5.0, encoded(texture(SIDE, SIDE), "PNG")[:-40]),
+        image_payload(105, 5.0, picture(0)[:-40]),
         {},
         "the picture does not decode: image file is truncated",
     ),
     "a cut JPEG": (image_payload(105, 5.0, CUT), {"on_truncated": "raise"}, ENDS_EARLY),
     "a picture that is too small": (
-        image_payload(105, 5.0, encoded(texture(SIDE, 5), "PNG")),
+        image_payload(105, 5.0, encoded(texture(8, 5), "PNG")),
         {"min_crop_size": 6, "max_crop_size": 6},
         "the picture is 5 x 8 pixels, too few for max_crop_size=6",
     ),
-    "no alpha": (image_payload(105, 5.0), {"data_shape": (4, SIDE, SIDE)}, NO_PICTURE),
+    "no alpha": (image_payload(105, 5.0), {"data_shape": (4, 6, 8)}, NO_PICTURE),
 }
 
 
@@ -95,26 +95,25 @@ def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path, case
     bad, params, problem = BAD[case]
     records = [*payloads(5), bad, *payloads(10)[6:]]
     if "data_shape" in params:
-        alpha = encoded(texture(SIDE, SIDE, 4), "PNG")
+        alpha = encoded(texture(8, 10, 4), "PNG")
         records = [image_payload(FIRST_ID + n, n, alpha) if n != 5 else bad for n in range(10)]
     rec = a_rec(tmp_path, records)
-    expected = [run_of(0, 3), f"{place(rec, records, 5)}: {problem}", run_of(8, 9)]
+    expected = [run_of(0, 3), f"{place(rec, 5)}: {problem}", run_of(8, 9)]
 
-    with an_iterator(rec, preprocess_threads=threads, **params) as it:
-        assert expected == ids(it)
-        assert expected == ids(it)  # the next epoch too
+    with in_fours(rec, preprocess_threads=threads, **params) as it:
+        assert expected == epoch(it)
+        assert expected == epoch(it)  # the next epoch too
         assert [] == it.skipped
 
 
 @THREADS
 def test_a_record_of_too_few_labels_is_an_error_in_the_place_of_its_batch(tmp_path: Path, threads: int) -> None:
-    picture = encoded(texture(SIDE, SIDE), "PNG")
-    records = [image_payload(FIRST_ID + n, 1.0 if n == 5 else [1.0, 2.0], picture) for n in range(10)]
+    records = [image_payload(FIRST_ID + n, 1.0 if n == 5 else [1.0, 2.0], picture(n)) for n in range(10)]
     rec = a_rec(tmp_path, records)
     problem = "has 1 label, label_width=2 needs more (set label_width=1)"
 
-    with an_iterator(rec, preprocess_threads=threads) as it:
-        assert [run_of(0, 3), f"{place(rec, records, 5)}: {problem}", run_of(8, 9)] == ids(it)
+    with in_fours(rec, preprocess_threads=threads) as it:
+        assert [run_of(0, 3), f"{place(rec, 5)}: {problem}", run_of(8, 9)] == epoch(it)
 
 
 def changed(path: Path, at: int, value: bytes) -> None:
@@ -128,26 +127,26 @@ def test_damage_that_comes_while_the_file_is_open_is_an_error_in_its_place(tmp_p
     rec, at = a_rec(tmp_path), bounds(payloads(10))[5]
     message = f"{rec}, record 5, byte {at}: expected the magic 0a 23 d7 ce, found 00 23 d7 ce {INSPECT}"
 
-    with an_iterator(rec, preprocess_threads=threads) as it:
+    with in_fours(rec, preprocess_threads=threads) as it:
         changed(rec, at, b"\0")
-        assert [run_of(0, 3), message, run_of(8, 9)] == ids(it)
-    with an_iterator(a_rec(tmp_path), preprocess_threads=threads, on_error="skip") as it:
+        assert [run_of(0, 3), message, run_of(8, 9)] == epoch(it)
+    with in_fours(a_rec(tmp_path), preprocess_threads=threads, on_error="skip") as it:
         changed(rec, at, b"\0")
-        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == ids(it)
+        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == epoch(it)
         assert [message] == [str(error) for error in it.skipped]
 
 
 def test_a_record_too_short_for_a_header_is_skipped_like_any_other(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, [*payloads(5), b"short", *payloads(10)[6:]])
 
-    with an_iterator(rec, on_error="skip") as it:
-        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == ids(it)
+    with in_fours(rec, on_error="skip") as it:
+        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == epoch(it)
 
 
 def test_an_error_names_the_place_in_its_fields_too(tmp_path: Path) -> None:
     records = payloads(10, bad={5: TEXT})
     rec = a_rec(tmp_path, records)
-    with an_iterator(rec) as it:
+    with in_fours(rec) as it:
         it.next()
         with pytest.raises(BadRecordError) as caught:
             it.next()
@@ -161,10 +160,8 @@ def test_a_bad_record_of_the_second_file_is_named_in_that_file(tmp_path: Path) -
     first, records = a_rec(tmp_path, 6, "a.rec"), payloads(10, bad={1: TEXT})
     second = a_rec(tmp_path, records, "b.rec")
 
-    with ImageRecordIter(
-        path_imgrec=f"{first};{second}", data_shape=(3, SIDE, SIDE), batch_size=8, verbose=False
-    ) as it:
-        assert [f"{place(second, records, 1)}: {NO_PICTURE}", run_of(2, 9)] == ids(it)
+    with in_fours(f"{first};{second}", batch_size=8) as it:
+        assert [f"{place(second, 1)}: {NO_PICTURE}", run_of(2, 9)] == epoch(it)
 
 
 def test_an_error_in_filler_rows_takes_no_good_row_away(tmp_path: Path) -> None:
@@ -172,8 +169,8 @@ def test_an_error_in_filler_rows_takes_no_good_row_away(tmp_path: Path) -> None:
     records = payloads(10, bad={0: TEXT})
     rec = a_rec(tmp_path, records)
 
-    with an_iterator(rec) as it:
-        assert [f"{place(rec, records, 0)}: {NO_PICTURE}", run_of(4, 7), run_of(8, 9)] == ids(it)
+    with in_fours(rec) as it:
+        assert [f"{place(rec, 0)}: {NO_PICTURE}", run_of(4, 7), run_of(8, 9)] == epoch(it)
 
 
 # on_error=skip
@@ -181,7 +178,7 @@ def test_an_error_in_filler_rows_takes_no_good_row_away(tmp_path: Path) -> None:
 
 def test_skipped_records_close_up_and_the_end_is_filled(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, payloads(12, bad={5: TEXT, 6: b""}))
-    with an_iterator(rec, on_error="skip", last_batch="pad", dtype="uint8") as it:
+    with in_fours(rec, on_error="skip", last_batch="pad", dtype="uint8") as it:
         first, second, third = it
         last = next(iter(it))
 
@@ -190,13 +187,13 @@ def test_skipped_records_close_up_and_the_end_is_filled(tmp_path: Path) -> None:
     ]
     assert [4, 7, 4, 7] == second.label[0].tolist()
     assert (second.data[0][:2] == second.data[0][2:]).all()
-    assert (texture(SIDE, SIDE, seed=7).transpose(2, 0, 1) == second.data[0][1]).all()
+    assert (centre(7) == second.data[0][1]).all()
     assert run_of(0, 3) == last.index.tolist()
 
 
 def test_with_keep_the_rows_that_come_free_are_zero(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, payloads(10, bad={5: TEXT, 9: TEXT}))
-    with an_iterator(rec, on_error="skip", last_batch="keep") as it:
+    with in_fours(rec, on_error="skip", last_batch="keep") as it:
         _, second, third = it
 
     assert [(1, [104, 106, 107, 0]), (3, [108, 0, 0, 0])] == [(b.pad, b.index.tolist()) for b in (second, third)]
@@ -209,7 +206,7 @@ def test_with_keep_the_rows_that_come_free_are_zero(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policy", ["pad", "keep"])
 def test_a_batch_of_bad_records_is_all_filler(tmp_path: Path, policy: str) -> None:
     rec = a_rec(tmp_path, payloads(10, bad=dict.fromkeys(range(4, 8), TEXT)))
-    with an_iterator(rec, on_error="skip", last_batch=policy) as it:
+    with in_fours(rec, on_error="skip", last_batch=policy) as it:
         _, second, third = it
 
     assert (4, [0, 0, 0, 0], [0, 0, 0, 0]) == (second.pad, second.index.tolist(), second.label[0].tolist())
@@ -219,7 +216,7 @@ def test_a_batch_of_bad_records_is_all_filler(tmp_path: Path, policy: str) -> No
 
 def test_bad_filler_is_filled_from_what_is_good(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, payloads(10, bad={0: TEXT}))
-    with an_iterator(rec, on_error="skip") as it:
+    with in_fours(rec, on_error="skip") as it:
         first, _, third = it
 
     assert (1, [101, 102, 103, 101]) == (first.pad, first.index.tolist())
@@ -230,11 +227,11 @@ def test_bad_filler_is_filled_from_what_is_good(tmp_path: Path) -> None:
 def test_each_skipped_record_is_listed_once_whatever_the_epochs(tmp_path: Path, threads: int) -> None:
     records = payloads(10, bad={0: TEXT, 5: b""})
     rec = a_rec(tmp_path, records)
-    with an_iterator(rec, on_error="skip", preprocess_threads=threads) as it:
-        epochs = [ids(it), ids(it)]
+    with in_fours(rec, on_error="skip", preprocess_threads=threads) as it:
+        epochs = [epoch(it), epoch(it)]
 
         assert [[run_of(1, 3), [104, 106, 107], run_of(8, 9)]] * 2 == epochs
-        expected = [f"{place(rec, records, ordinal)}: {NO_PICTURE}" for ordinal in (0, 5)]
+        expected = [f"{place(rec, ordinal)}: {NO_PICTURE}" for ordinal in (0, 5)]
         assert expected == [str(error) for error in it.skipped]
         assert ["not an image", "empty"] == [error.reason for error in it.skipped]
         assert [] == it.truncated
@@ -245,7 +242,7 @@ def test_skipping_gives_the_same_whatever_the_threads(tmp_path: Path, policy: st
     rec = a_rec(tmp_path, payloads(30, bad=dict.fromkeys((0, 3, 17, 18, 29), TEXT)))
     found = set()
     for threads in (1, 2, 8):
-        with an_iterator(
+        with in_fours(
             rec, on_error="skip", last_batch=policy, batch_size=13, preprocess_threads=threads, shuffle=True
         ) as it:
             found.add((digest(it), digest(it), tuple(sorted(str(error) for error in it.skipped))))
@@ -261,9 +258,9 @@ def test_a_cut_jpeg_is_decoded_counted_and_warned_of_once(
 ) -> None:
     records = payloads(10, bad={2: CUT, 5: CUT})
     rec = a_rec(tmp_path, records)
-    with caplog.at_level(logging.INFO), an_iterator(rec, preprocess_threads=threads) as it:
-        assert [[run_of(0, 3), run_of(4, 7), run_of(8, 9)]] * 2 == [ids(it), ids(it)]
-        expected = [f"{place(rec, records, ordinal)}: {ENDS_EARLY}" for ordinal in (2, 5)]
+    with caplog.at_level(logging.INFO), in_fours(rec, preprocess_threads=threads) as it:
+        assert [[run_of(0, 3), run_of(4, 7), run_of(8, 9)]] * 2 == [epoch(it), epoch(it)]
+        expected = [f"{place(rec, ordinal)}: {ENDS_EARLY}" for ordinal in (2, 5)]
         assert (expected, []) == ([str(error) for error in it.truncated], it.skipped)
 
     told = f"{expected[0]}: decoded as far as it goes; further ones are only counted"
@@ -275,9 +272,9 @@ def test_a_cut_jpeg_that_shall_raise_is_skipped_where_errors_are(
 ) -> None:
     records = payloads(10, bad={5: CUT})
     rec = a_rec(tmp_path, records)
-    with caplog.at_level(logging.INFO), an_iterator(rec, on_truncated="raise", on_error="skip") as it:
-        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == ids(it)
-        problem = f"{place(rec, records, 5)}: {ENDS_EARLY}"
+    with caplog.at_level(logging.INFO), in_fours(rec, on_truncated="raise", on_error="skip") as it:
+        assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == epoch(it)
+        problem = f"{place(rec, 5)}: {ENDS_EARLY}"
         assert ([problem], []) == ([str(error) for error in it.skipped], it.truncated)
 
     assert [f"{problem}: skipped; further ones are only counted"] == [record.getMessage() for record in caplog.records]
@@ -289,9 +286,9 @@ def test_a_cut_jpeg_that_shall_raise_is_skipped_where_errors_are(
 def test_a_file_cut_while_it_is_open_is_an_error_in_every_place_behind(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 16)
     starts = bounds(payloads(16))
-    with an_iterator(rec, prefetch_buffer=1) as it:
+    with in_fours(rec, prefetch_buffer=1) as it:
         os.truncate(rec, starts[5] + 20)
-        first, second, third, fourth = ids(it)
+        first, second, third, fourth = epoch(it)
 
     assert run_of(0, 3) == first
     size = starts[6] - starts[5] - 8
@@ -304,14 +301,14 @@ def test_a_file_cut_while_it_is_open_is_an_error_in_every_place_behind(tmp_path:
 @POSIX
 def test_a_file_that_is_removed_is_read_to_its_end(tmp_path: Path) -> None:
     rec = a_rec(tmp_path)
-    with an_iterator(rec) as it:
+    with in_fours(rec) as it:
         rec.unlink()
-        assert [[run_of(0, 3), run_of(4, 7), run_of(8, 9)]] * 2 == [ids(it), ids(it)]
+        assert [[run_of(0, 3), run_of(4, 7), run_of(8, 9)]] * 2 == [epoch(it), epoch(it)]
 
 
 def test_an_error_of_the_disk_is_one_of_the_record_it_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rec = a_rec(tmp_path)
-    with an_iterator(rec, preprocess_threads=1) as it:
+    with in_fours(rec, preprocess_threads=1) as it:
         real = loader_of(it).records.files[0]._file.read_at
 
         def read_at(offset: int, size: int) -> bytes:
@@ -332,22 +329,18 @@ def test_whatever_a_thread_raises_reaches_the_consumer(tmp_path: Path, monkeypat
     real, fail = Loader.decoded, [True]
 
     def decoded(self: Loader, content: bytes, *given: Any) -> Any:
-        if content == small_of(5) and fail:
+        if content == picture(5) and fail:
             fail.clear()
             raise MemoryError
         return real(self, content, *given)
 
     monkeypatch.setattr(Loader, "decoded", decoded)
     # One ahead: the next epoch, where it is asked for again, is not begun by then.
-    with an_iterator(a_rec(tmp_path), prefetch_buffer=1) as it:
+    with in_fours(a_rec(tmp_path), prefetch_buffer=1) as it:
         assert run_of(0, 3) == it.next().index.tolist()
         with pytest.raises(MemoryError):
             it.next()
         assert run_of(4, 7) == it.next().index.tolist()
-
-
-def small_of(ordinal: int) -> bytes:
-    return encoded(texture(SIDE, SIDE, seed=ordinal), "PNG")
 
 
 # Interrupts
@@ -385,9 +378,9 @@ def test_an_interrupt_inside_next_loses_no_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, after: bool
 ) -> None:
     name = where
-    with an_iterator(a_rec(tmp_path), on_error="skip") as it:
+    with in_fours(a_rec(tmp_path), on_error="skip") as it:
         expected = digest(it)
-    with an_iterator(a_rec(tmp_path), on_error="skip") as it:
+    with in_fours(a_rec(tmp_path), on_error="skip") as it:
         first = it.next()
         with monkeypatch.context() as patch:
             patch.setattr(name, Interrupting(pkgutil.resolve_name(name), after=after))
@@ -406,7 +399,7 @@ def test_an_interrupt_inside_next_loses_no_batch(
 
 def taken(rec: Path, **params: Any) -> ImageRecordIter:
     """An iterator in the middle of an epoch, with threads at work."""
-    it = an_iterator(rec, **params)
+    it = in_fours(rec, **params)
     it.next()
     assert decoders()
     return it
@@ -432,6 +425,21 @@ def test_no_thread_is_left_of_an_iterator_that_nobody_refers_to(tmp_path: Path) 
     assert [] == left(threads)
 
 
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_memory_of_a_closed_iterator_does_not_wait_for_the_garbage_collector(tmp_path: Path, backend: str) -> None:
+    it = in_fours(a_rec(tmp_path), backend=backend)
+    it.next()
+    parts = [it, it._loader, it._prefetcher, it._prefetcher._decoding, it._prefetcher.memory]
+    alive = [weakref.ref(part) for part in parts]
+    gc.disable()
+    try:
+        it.close()
+        del it, parts
+        assert [None] * 5 == [part() for part in alive]
+    finally:
+        gc.enable()
+
+
 def test_no_thread_is_left_of_an_iterator_in_a_circle(tmp_path: Path) -> None:
     it: Any = taken(a_rec(tmp_path))
     it.myself = it
@@ -446,7 +454,7 @@ def test_no_thread_is_left_after_an_error_in_the_loop(tmp_path: Path) -> None:
     rec, threads = a_rec(tmp_path), []
 
     def train() -> None:
-        with an_iterator(rec) as it:
+        with in_fours(rec) as it:
             for _ in it:
                 threads.extend(decoders())
                 raise ZeroDivisionError
@@ -458,10 +466,10 @@ def test_no_thread_is_left_after_an_error_in_the_loop(tmp_path: Path) -> None:
 
 
 def test_a_loop_that_breaks_off_goes_on_with_the_next_epoch(tmp_path: Path) -> None:
-    with an_iterator(a_rec(tmp_path)) as it:
+    with in_fours(a_rec(tmp_path)) as it:
         for _ in it:
             break
-        assert [run_of(0, 3), run_of(4, 7), run_of(8, 9)] == ids(it)
+        assert [run_of(0, 3), run_of(4, 7), run_of(8, 9)] == epoch(it)
         assert 1 == it.epoch
         threads = decoders()
     assert [] == [thread.name for thread in threads if thread.is_alive()]
@@ -488,14 +496,14 @@ def test_an_iterator_that_cannot_be_made_leaves_nothing(tmp_path: Path, params: 
     rec = a_rec(tmp_path)
     before = open_files()
     with pytest.raises(Im2RecError):
-        an_iterator(rec, **params)
+        in_fours(rec, **params)
 
     assert (before, []) == (open_files(), decoders())
 
 
 COLLECTED_BY_A_THREAD = """
 import gc, itertools, sys, threading, weakref
-from feed_helpers import an_iterator
+from iterator_helpers import in_fours
 from im2rec.pipeline.loader import Loader
 
 real, numbers, go, done = Loader.load, itertools.count(1), threading.Event(), threading.Event()
@@ -509,7 +517,7 @@ def load(self, *args):
 
 Loader.load = load
 gc.disable()
-it = an_iterator(sys.argv[1], prefetch_buffer=2, preprocess_threads=1)
+it = in_fours(sys.argv[1], prefetch_buffer=2, preprocess_threads=1)
 it.myself = it
 weakref.finalize(it, lambda: print(threading.current_thread().name))
 it.next()
@@ -535,8 +543,8 @@ def test_an_iterator_may_be_collected_by_one_of_its_own_threads(tmp_path: Path) 
 
 ONE_BATCH = """
 import sys
-from feed_helpers import an_iterator
-it = an_iterator(sys.argv[1], shuffle=True, prefetch_buffer=int(sys.argv[2]), preprocess_threads=2)
+from iterator_helpers import in_fours
+it = in_fours(sys.argv[1], shuffle=True, prefetch_buffer=int(sys.argv[2]), preprocess_threads=2)
 print(next(iter(it)).pad)
 """
 
@@ -547,7 +555,7 @@ def test_a_program_that_takes_one_batch_ends_quietly(tmp_path: Path) -> None:
 
 AT_EXIT = """
 import atexit, sys, threading
-from feed_helpers import an_iterator
+from iterator_helpers import in_fours
 from im2rec.pipeline.loader import Loader
 
 real, ending = Loader.load, threading.Event()
@@ -559,7 +567,7 @@ def load(self, arrays, wanted):
     return real(self, arrays, wanted)
 
 Loader.count, Loader.load = 0, load
-it = an_iterator(sys.argv[1], prefetch_buffer=1000, preprocess_threads=2)
+it = in_fours(sys.argv[1], prefetch_buffer=1000, preprocess_threads=2)
 next(iter(it))
 threading._register_atexit(ending.set)  # called as soon as the program is at its end
 atexit.register(lambda: print(Loader.count < 500))  # when all threads have ended
@@ -577,7 +585,7 @@ def test_the_next_batches_are_made_while_the_consumer_holds_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
-    with an_iterator(a_rec(tmp_path, 40), prefetch_buffer=3, preprocess_threads=1) as it:
+    with in_fours(a_rec(tmp_path, 40), prefetch_buffer=3, preprocess_threads=1) as it:
         it.next()
         assert gate.wait_until_done(1 + 3)  # though nobody asks
         gate.shut()
@@ -602,7 +610,7 @@ def test_no_more_is_made_ahead_than_the_buffer_holds(
 
     monkeypatch.setattr(MemoryPool, "lease", lease)
     monkeypatch.setattr(MemoryPool, "_keep", lambda _, memory: ended.append(memory))
-    with an_iterator(a_rec(tmp_path, 40), prefetch_buffer=ahead, preprocess_threads=1) as it:
+    with in_fours(a_rec(tmp_path, 40), prefetch_buffer=ahead, preprocess_threads=1) as it:
         for batch in range(1, 11):
             it.next()
             assert gate.wait_until_done(batch + ahead)
@@ -613,7 +621,7 @@ def test_no_more_is_made_ahead_than_the_buffer_holds(
 
 def test_an_epoch_is_not_made_ahead_of_the_first_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
-    with an_iterator(a_rec(tmp_path, 40)) as it:
+    with in_fours(a_rec(tmp_path, 40)) as it:
         iter(it)
         it.reset()
         assert (0, 0, []) == (it.epoch, gate.done, decoders())
@@ -621,7 +629,7 @@ def test_an_epoch_is_not_made_ahead_of_the_first_call(tmp_path: Path, monkeypatc
 
 def test_closing_waits_for_what_runs_and_begins_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
-    it = an_iterator(a_rec(tmp_path, 40), prefetch_buffer=5, preprocess_threads=1)
+    it = in_fours(a_rec(tmp_path, 40), prefetch_buffer=5, preprocess_threads=1)
     it.next()
     assert gate.wait_until_done(6)
     gate.shut()
@@ -672,12 +680,12 @@ def in_a_fork(work: Callable[[], None]) -> int:
 @multi_threaded
 def test_a_fork_in_the_middle_leaves_the_parent_going_on(tmp_path: Path) -> None:
     rec = a_rec(tmp_path)
-    with an_iterator(rec) as it:
+    with in_fours(rec) as it:
         first = it.next()
 
         def fresh() -> None:
-            with an_iterator(rec) as another:
-                assert [run_of(0, 3), run_of(4, 7), run_of(8, 9)] == ids(another)
+            with in_fours(rec) as another:
+                assert [run_of(0, 3), run_of(4, 7), run_of(8, 9)] == epoch(another)
 
         assert 0 == in_a_fork(fresh)
         assert [run_of(0, 3), run_of(4, 7), run_of(8, 9)] == [
@@ -692,7 +700,7 @@ def test_a_forked_child_is_told_or_served_and_never_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     gate = Gate(monkeypatch)
-    with an_iterator(a_rec(tmp_path, 40), prefetch_buffer=2, preprocess_threads=1) as it:
+    with in_fours(a_rec(tmp_path, 40), prefetch_buffer=2, preprocess_threads=1) as it:
         it.next()
         assert gate.wait_until_done(3)
         gate.shut()
@@ -717,7 +725,7 @@ def test_a_spawned_process_gets_the_same(tmp_path: Path) -> None:
     child = context.Process(target=send_digest, args=(theirs, rec, params))
     child.start()
     theirs.close()
-    with an_iterator(rec, **params) as it:
+    with iterator(rec, **params) as it:
         expected = digest(it)
     assert expected == ours.recv()
     ours.close()
@@ -728,8 +736,8 @@ def test_a_spawned_process_gets_the_same(tmp_path: Path) -> None:
 
 def test_an_iterator_does_not_pickle_and_says_what_to_do(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    with an_iterator(a_rec(tmp_path)) as it, pytest.raises(TypeError) as caught:
-        context.Process(target=ids, args=(it,)).start()
+    with in_fours(a_rec(tmp_path)) as it, pytest.raises(TypeError) as caught:
+        context.Process(target=epoch, args=(it,)).start()
     assert "ImageRecordIter cannot be pickled: make one in each process, or use state_dict()" == str(caught.value)
 
 
@@ -737,7 +745,7 @@ def test_iterators_side_by_side_do_not_mind_each_other(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 30)
 
     def epochs(seed: int) -> list[str]:
-        with an_iterator(rec, shuffle=True, rand_crop=True, rand_mirror=True, seed=seed) as it:
+        with in_fours(rec, shuffle=True, rand_crop=True, rand_mirror=True, seed=seed) as it:
             return [digest(it) for _ in range(3)]
 
     alone = [epochs(seed) for seed in range(4)]
@@ -747,9 +755,9 @@ def test_iterators_side_by_side_do_not_mind_each_other(tmp_path: Path) -> None:
 
 
 def test_batches_stay_as_they_were_when_later_ones_are_made(tmp_path: Path) -> None:
-    with an_iterator(a_rec(tmp_path, 40)) as it:
+    with in_fours(a_rec(tmp_path, 40)) as it:
         batches = list(it)
         copies = [np.copy(batch.data[0]) for batch in batches]
-        ids(it)
+        epoch(it)
 
     assert all((copy == batch.data[0]).all() for copy, batch in zip(copies, batches, strict=True))

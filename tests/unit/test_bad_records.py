@@ -12,6 +12,7 @@ import pytest
 from helpers import image_payload, joined, write_rec
 from iterator_helpers import (
     FIRST_ID,
+    a_rec,
     bad_message,
     ids,
     index,
@@ -19,7 +20,6 @@ from iterator_helpers import (
     labels,
     numbers,
     picture,
-    pictures_rec,
     taken,
     whole,
     with_bad,
@@ -35,11 +35,11 @@ from im2rec.pipeline.records import Records
 @pytest.fixture(scope="module")
 def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0."""
-    return pictures_rec(tmp_path_factory.mktemp("iterator") / "a.rec", 7)
+    return a_rec(tmp_path_factory.mktemp("iterator"), 7, "a.rec")
 
 
 def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path) -> None:
-    path = with_bad(tmp_path / "a.rec", 4)
+    path = with_bad(tmp_path, 4)
     with iterator(path, prefetch_buffer=4) as it:
         for _ in range(2):
             assert [0, 1, 2] == labels(it.next())
@@ -56,7 +56,7 @@ def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path) -> N
 def test_bad_records_are_skipped_on_request_listed_once_and_warned_of_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = with_bad(tmp_path / "a.rec", 1, 5)
+    path = with_bad(tmp_path, 1, 5)
     with iterator(path, on_error="skip") as it, caplog.at_level(logging.WARNING):
         for _ in range(2):
             assert [
@@ -68,7 +68,7 @@ def test_bad_records_are_skipped_on_request_listed_once_and_warned_of_once(
 
 
 def test_skipped_records_of_a_kept_batch_leave_zeros(tmp_path: Path) -> None:
-    path = with_bad(tmp_path / "a.rec", 1, 6)
+    path = with_bad(tmp_path, 1, 6)
     with iterator(path, on_error="skip", last_batch="keep", reuse_buffers=True) as it:
         for _ in range(3):
             found = [(labels(batch), index(batch), batch.pad, batch.data[0][-1].any()) for batch in it]
@@ -77,7 +77,7 @@ def test_skipped_records_of_a_kept_batch_leave_zeros(tmp_path: Path) -> None:
 
 
 def test_a_batch_of_bad_records_alone_is_filler(tmp_path: Path) -> None:
-    with iterator(with_bad(tmp_path / "a.rec", 3, 4, 5), on_error="skip") as it:
+    with iterator(with_bad(tmp_path, 3, 4, 5), on_error="skip") as it:
         batches = list(it)
     assert ([0, 0, 0], 3) == (index(batches[1]), batches[1].pad)
     assert {100, 101, 102, 106} == {id_ for batch in batches for id_ in ids(batch)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import Clock, image_payload, write_rec
-from iterator_helpers import iterator, picture, pictures_rec
+from iterator_helpers import a_rec, iterator, picture
 from picture_helpers import encoded, texture
 
 from im2rec.augment.augmenter import Augmenter
@@ -53,7 +53,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, clock: Clock, owner: type[Any], name: 
 def test_behind_a_slow_disk_reading_is_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
-    path = pictures_rec(tmp_path / "a.rec", 12)
+    path = a_rec(tmp_path, 12, "a.rec")
     slow(monkeypatch, ticking, InputFile, "read_at", 0.01)
     ticking.tick = 0.01
     cpus(monkeypatch, 8)
@@ -82,7 +82,7 @@ def test_pictures_that_are_hard_to_decode_make_decoding_the_limit(
 def test_one_thread_where_there_are_cpus_is_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
-    path = pictures_rec(tmp_path / "a.rec")
+    path = a_rec(tmp_path, 7, "a.rec")
     slow(monkeypatch, ticking, Loader, "decoded", 0.01)
     cpus(monkeypatch, 8)
     report = benched(path)
@@ -108,7 +108,7 @@ def test_where_threads_wait_for_one_another_processes_are_timed(
 
     monkeypatch.setattr(bench_iterator._Feed, "opened", noted)
     monkeypatch.setattr(bench_iterator, "feed_advice", waiting)
-    path = pictures_rec(tmp_path / "a.rec", 7)
+    path = a_rec(tmp_path, 7, "a.rec")
 
     assert "True" == benched(path, 2).advice.sentence
     assert "processes" in asked
@@ -145,7 +145,7 @@ def test_the_stages_are_the_feeds_own_code(tmp_path: Path, monkeypatch: pytest.M
         (Normalizer, "write"),
     ):
         watch(owner, name)
-    report = benched(pictures_rec(tmp_path / "a.rec", 7), 1)
+    report = benched(a_rec(tmp_path, 7, "a.rec"), 1)
 
     assert [READ, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
     assert 6 == len(calls)
@@ -166,7 +166,7 @@ def test_what_the_sample_keeps_outlasts_the_decoding_that_is_timed(tmp_path: Pat
 def test_figures_fit_together(tmp_path: Path) -> None:
     steps: list[tuple[int, float]] = []
     report = bench_feed(
-        {"path_imgrec": str(pictures_rec(tmp_path / "a.rec", 7)), "data_shape": (3, 6, 8), "batch_size": 3},
+        {"path_imgrec": str(a_rec(tmp_path, 7, "a.rec")), "data_shape": (3, 6, 8), "batch_size": 3},
         BenchOptions((2, 1, 2), SHORT),
         progress=lambda count, share: steps.append((count, share)),
     )
@@ -239,12 +239,12 @@ def test_files_without_a_picture_are_refused(tmp_path: Path) -> None:
     assert f"{bare}: holds no pictures (run 'im2rec inspect' on it)" == str(caught.value)
 
     with pytest.raises(ParameterError) as refused:
-        benched(pictures_rec(tmp_path / "a.rec", 2), seconds=0.01, last_batch="discard")
+        benched(a_rec(tmp_path, 2, "a.rec"), seconds=0.01, last_batch="discard")
     assert "batch_size=3 leaves no whole batch (lower it, or leave discard out)" == str(refused.value)
 
 
 def test_batches_are_counted_by_the_pictures_that_were_made_for_them(tmp_path: Path) -> None:
-    path = pictures_rec(tmp_path / "a.rec", 4)
+    path = a_rec(tmp_path, 4, "a.rec")
     with iterator(path) as padded:
         assert [3, 3, 3] == [take_batch(padded) for _ in range(3)]
     with iterator(path, round_batch=False) as zeros:
@@ -261,7 +261,7 @@ def test_no_iterator_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(ImageRecordIter, "__init__", noted)
     before = threading.active_count()
-    benched(pictures_rec(tmp_path / "a.rec", 7), 1, 2, seconds=0.01)
+    benched(a_rec(tmp_path, 7, "a.rec"), 1, 2, seconds=0.01)
 
     assert len(made) >= 4
     assert before == threading.active_count()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from iterator_helpers import iterator, pictures_rec
+from iterator_helpers import a_rec, iterator
 from picture_helpers import POSIX, PROC, processes
 
 from im2rec.bench.peers import PeerError, check_peers, dali_words, mxnet_words, take_turns
@@ -81,7 +81,7 @@ def program(path: Path, line: str) -> str:
 
 @pytest.fixture
 def rec(tmp_path: Path) -> Path:
-    return pictures_rec(tmp_path / "a.rec", 7)
+    return a_rec(tmp_path, 7, "a.rec")
 
 
 def peers(rec: Path, pythons: dict[str, str], **given: Any) -> list[Peer]:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from iterator_helpers import pictures_rec, some_records
+from iterator_helpers import a_rec, some_records
 from picture_helpers import POSIX
 
 from im2rec.bench import read_speed
@@ -96,7 +96,7 @@ def test_a_first_time_that_is_much_slower_was_from_the_disk_where_nobody_says(
 
 
 def test_the_records_of_a_file_are_read_in_order_shuffled_and_in_threads(tmp_path: Path) -> None:
-    records = some_records(pictures_rec(tmp_path / "a.rec", 20))
+    records = some_records(a_rec(tmp_path, 20, "a.rec"))
     try:
         found = read_stage(records, batch_size=8, threads=2, shuffle=True, seconds=0.03)
         alone = read_stage(records, batch_size=8, threads=1, shuffle=False, seconds=0.03)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from feed_helpers import an_iterator, digest
 from helpers import image_payload, message_of, write_rec
+from iterator_helpers import digest, iterator
 from picture_helpers import encoded, texture
 from PIL import Image
 
@@ -151,6 +151,6 @@ def test_a_feed_of_bmps_is_that_of_pngs(tmp_path: Path, engine: str, given: dict
     for kind in ("BMP", "PNG"):
         records = [image_payload(n, content=encoded(texture(24, 36, seed=n), kind)) for n in range(8)]
         rec = write_rec(tmp_path / f"{kind}.rec", records)
-        with an_iterator(rec, **{"data_shape": (3, 16, 16), "engine": engine, **given}) as it:
+        with iterator(rec, **{"data_shape": (3, 16, 16), "engine": engine, **given}) as it:
             found.append(digest(it))
     assert found[0] == found[1]

@@ -27,7 +27,7 @@ def pool(request: pytest.FixtureRequest) -> Any:
     if request.param == "threads":
         yield MemoryPool(LAYOUT, COUNT)
         return
-    shared = SharedBuffers(LAYOUT, COUNT, lambda: False)
+    shared = SharedBuffers(LAYOUT, COUNT, lambda: 0)
     yield shared
     shared.close()
 
@@ -132,7 +132,7 @@ def test_no_more_memory_is_kept_than_is_asked_for_and_none_once_closed() -> None
 
 
 def test_shared_memory_that_runs_out_is_copied_out_of() -> None:
-    pool = SharedBuffers(LAYOUT, COUNT, lambda: False)
+    pool = SharedBuffers(LAYOUT, COUNT, lambda: 0)
     kept, copied = [], []
     for number in range(10):
         buffer = pool.lease()
@@ -148,7 +148,7 @@ def test_shared_memory_that_runs_out_is_copied_out_of() -> None:
 
 def test_shared_memory_that_is_all_held_is_an_error_when_nothing_works_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffers, "_WAITS", 2)
-    pool = SharedBuffers(LAYOUT, COUNT, lambda: False)
+    pool = SharedBuffers(LAYOUT, COUNT, lambda: 0)
     held = [pool.lease() for _ in range(COUNT)]
 
     with pytest.raises(Im2RecError) as caught:
@@ -160,7 +160,7 @@ def test_shared_memory_that_is_all_held_is_an_error_when_nothing_works_on_it(mon
 
 
 def test_another_mapping_of_shared_memory_sees_what_is_written() -> None:
-    pool = SharedBuffers(LAYOUT, COUNT, lambda: False)
+    pool = SharedBuffers(LAYOUT, COUNT, lambda: 0)
     handle = pool.handle if isinstance(pool.handle, str) else buffers.os.dup(pool.handle)
     others = attached(handle, LAYOUT, COUNT)
     buffer = pool.lease()

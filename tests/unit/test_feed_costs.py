@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from feed_helpers import an_iterator
 from helpers import image_payload, write_rec
+from iterator_helpers import iterator
 from picture_helpers import encoded, texture
 
 from im2rec.augment import draws
@@ -38,7 +38,7 @@ def photos(tmp_path: Path) -> Path:
 def crops(rec: Path, **more: Any) -> ImageRecordIter:
     """As training takes them, of which half are flipped."""
     given = {"data_shape": (3, SIDE, SIDE), "rand_crop": True, "rand_mirror": True, "backend": "threads", **more}
-    return an_iterator(rec, preprocess_threads=1, batch_size=16, **given)
+    return iterator(rec, preprocess_threads=1, batch_size=16, **given)
 
 
 def test_opencv_takes_apart_no_view(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_only_the_first_batch_is_cut_for_every_worker(photos: Path, monkeypatch:
 
     monkeypatch.setattr(Loader, "load", load)
 
-    with an_iterator(photos, backend="threads", preprocess_threads=2, batch_size=16, data_shape=(3, 8, 8)) as it:
+    with iterator(photos, backend="threads", preprocess_threads=2, batch_size=16, data_shape=(3, 8, 8)) as it:
         for _ in range(3):
             list(it)
     assert [8, 8] == sizes.pop(0)

@@ -16,14 +16,15 @@ from helpers import image_payload, message_of, write_rec
 from iterator_helpers import (
     FIRST_ID,
     SHAPE,
+    a_rec,
     centre,
     digest,
     index,
     iterator,
     labels,
     numbers,
+    payloads,
     picture,
-    pictures_rec,
     pixels,
     seen,
     taken,
@@ -48,7 +49,7 @@ RANDOM: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0."""
-    return pictures_rec(tmp_path_factory.mktemp("iterator") / "a.rec", 7)
+    return a_rec(tmp_path_factory.mktemp("iterator"), 7, "a.rec")
 
 
 # What a batch is
@@ -320,7 +321,7 @@ def test_parts_give_each_record_once_and_as_many_batches(rec: Path) -> None:
 
 
 def test_a_part_that_is_a_batch_short_gives_one_of_filler_alone(tmp_path: Path) -> None:
-    path = pictures_rec(tmp_path / "a.rec", 9)  # parts of 4 and 5
+    path = a_rec(tmp_path, 9, "a.rec")  # parts of 4 and 5
     with iterator(path, num_parts=2, batch_size=4) as it:
         assert [[0, 1, 2, 3], [0, 1, 2, 3]] == [labels(batch) for batch in it]
         assert (4, 2) == (it.getpad(), len(it))
@@ -349,7 +350,7 @@ def test_epochs_of_an_empty_part_are_counted_as_those_of_the_others(rec: Path) -
 
 
 def test_an_epoch_that_went_on_may_have_batches_where_the_next_has_none(tmp_path: Path) -> None:
-    path = pictures_rec(tmp_path / "a.rec", 3)
+    path = a_rec(tmp_path, 3, "a.rec")
     given: dict[str, Any] = {"batch_size": 1, "equal_batches": False}
     with iterator(path, **given) as it:
         taken(it, 1)
@@ -375,7 +376,7 @@ def epochs_of(path: object, epochs: int = 2, **given: Any) -> list[str]:
 
 
 def test_threads_and_prefetching_change_nothing(tmp_path: Path) -> None:
-    path = pictures_rec(tmp_path / "a.rec", 40)
+    path = a_rec(tmp_path, 40, "a.rec")
     expected = epochs_of(path, batch_size=16)
 
     for given in (
@@ -393,8 +394,8 @@ def test_closing_and_opening_again_changes_nothing(rec: Path) -> None:
 
 
 def test_with_or_without_an_index_and_joined_or_not_it_is_the_same(rec: Path, tmp_path: Path) -> None:
-    bare = pictures_rec(tmp_path / "bare.rec", 7, index=False)
-    halves = pictures_rec(tmp_path / "1.rec", 3), pictures_rec(tmp_path / "2.rec", 4, first=3, index=False)
+    bare = a_rec(tmp_path, 7, "bare.rec", index=False)
+    halves = a_rec(tmp_path, 3, "1.rec"), a_rec(tmp_path, payloads(4, 3), "2.rec", index=False)
 
     assert epochs_of(rec) == epochs_of(bare) == epochs_of(f"{halves[0]};{halves[1]}")
 
@@ -516,7 +517,7 @@ def test_no_more_batches_are_made_ahead_than_asked_for(tmp_path: Path, monkeypat
     read: list[int] = []
     real = Records.each
     monkeypatch.setattr(Records, "each", lambda records, ordinals: (read.extend(ordinals), real(records, ordinals))[1])
-    path = pictures_rec(tmp_path / "a.rec", 60)
+    path = a_rec(tmp_path, 60, "a.rec")
 
     with iterator(path, prefetch_buffer=2) as it:
         assert [] == read

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, message_of, write_rec
-from iterator_helpers import iterator, pictures_rec
+from iterator_helpers import a_rec, iterator
 from picture_helpers import encoded, texture
 
 from im2rec import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
@@ -353,7 +353,7 @@ def test_what_has_no_effect_is_told() -> None:
 
 @pytest.fixture(scope="module")
 def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pictures_rec(tmp_path_factory.mktemp("params") / "a.rec", 4)
+    return a_rec(tmp_path_factory.mktemp("params"), 4, "a.rec")
 
 
 def told(caplog: pytest.LogCaptureFixture, rec: Path, kind: type[ImageRecordIter], **given: Any) -> list[str]:

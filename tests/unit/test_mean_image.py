@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import message_of
-from iterator_helpers import SHAPE, bad_message, centre, iterator, pictures_rec, with_bad
+from iterator_helpers import SHAPE, a_rec, bad_message, centre, iterator, with_bad
 
 from im2rec import ImageRecordUInt8Iter
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
@@ -17,7 +17,7 @@ from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
 @pytest.fixture(scope="module")
 def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0."""
-    return pictures_rec(tmp_path_factory.mktemp("iterator") / "a.rec", 7)
+    return a_rec(tmp_path_factory.mktemp("iterator"), 7, "a.rec")
 
 
 def mean_of(count: int = 7) -> np.ndarray[Any, Any]:
@@ -115,16 +115,16 @@ def test_a_mean_picture_that_cannot_be_read_is_named(rec: Path, tmp_path: Path) 
 
 
 def test_a_bad_picture_stops_the_mean_or_is_left_out_of_it(tmp_path: Path) -> None:
-    rec, path = with_bad(tmp_path / "a.rec", 6), tmp_path / "mean.bin"
+    rec, path = with_bad(tmp_path, 6), tmp_path / "mean.bin"
 
     assert bad_message(rec, 6) == message_of(iterator, rec, mean_img=str(path))
-    assert ["a.idx", "a.rec"] == sorted(file.name for file in tmp_path.iterdir())
+    assert ["some.idx", "some.rec"] == sorted(file.name for file in tmp_path.iterdir())
     iterator(rec, mean_img=str(path), on_error="skip").close()
     assert np.allclose(mean_of(6), decode_single(path.read_bytes()).array, rtol=1e-6)
 
 
 def test_a_mean_of_nothing_is_refused(tmp_path: Path) -> None:
-    rec = with_bad(tmp_path / "a.rec", *range(7))
+    rec = with_bad(tmp_path, *range(7))
 
     message = message_of(iterator, rec, mean_img=str(tmp_path / "mean.bin"), on_error="skip")
     assert f"{rec}: holds no picture to make {tmp_path / 'mean.bin'} of" == message

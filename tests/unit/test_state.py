@@ -16,13 +16,13 @@ from helpers import message_of, write_rec
 from iterator_helpers import (
     FIRST_ID,
     ORDERS,
+    a_rec,
     digest,
     in_every_order,
     iterator,
     keep_permutations,
     numbers,
-    picture_payloads,
-    pictures_rec,
+    payloads,
     seen,
     spread,
     taken,
@@ -46,7 +46,7 @@ def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pictures_rec(tmp_path_factory.mktemp("state") / "a.rec", COUNT)
+    return a_rec(tmp_path_factory.mktemp("state"), COUNT, "a.rec")
 
 
 def stopped(rec: Path, batches: int, epoch: int = 0, **given: Any) -> dict[str, Any]:
@@ -316,7 +316,7 @@ def test_the_end_of_an_epoch_is_its_end_in_any_parts(rec: Path) -> None:
 
 
 def test_files_may_move_and_work_may_be_done_otherwise(rec: Path, tmp_path: Path) -> None:
-    moved = write_rec(tmp_path / "moved.rec", picture_payloads(COUNT), index=False)
+    moved = write_rec(tmp_path / "moved.rec", payloads(COUNT), index=False)
     state, given = stopped(rec, 3, **RANDOM), {"preprocess_threads": 1, "prefetch_buffer": 1, "reuse_buffers": True}
     names = {"data_name": "x", "label_name": "y", "round_batch": True, "path_imgidx": str(rec.with_suffix(".idx"))}
 
@@ -325,7 +325,7 @@ def test_files_may_move_and_work_may_be_done_otherwise(rec: Path, tmp_path: Path
 
 
 def test_bad_records_before_the_stop_are_behind_it(tmp_path: Path) -> None:
-    path = with_bad(tmp_path / "a.rec", 1, 5, count=12)
+    path = with_bad(tmp_path, 1, 5, count=12)
     with iterator(path, on_error="skip") as it:
         taken(it, 1)
         state = it.state_dict()
@@ -374,9 +374,9 @@ def test_a_state_that_is_refused_changes_nothing(rec: Path) -> None:
 def test_other_files_are_refused(rec: Path, tmp_path: Path) -> None:
     state = stopped(rec, 2)
     size = rec.stat().st_size
-    fewer = pictures_rec(tmp_path / "fewer.rec", COUNT - 1)
-    other = pictures_rec(tmp_path / "other.rec", COUNT, first=50)
-    halves = pictures_rec(tmp_path / "1.rec", 12), pictures_rec(tmp_path / "2.rec", 11, first=12)
+    fewer = a_rec(tmp_path, COUNT - 1, "fewer.rec")
+    other = a_rec(tmp_path, payloads(COUNT, 50), "other.rec")
+    halves = a_rec(tmp_path, 12, "1.rec"), a_rec(tmp_path, payloads(11, 12), "2.rec")
     sizes = [half.stat().st_size for half in halves]
     assert size != other.stat().st_size
 
@@ -401,7 +401,7 @@ def test_other_labels_are_refused(rec: Path, tmp_path: Path) -> None:
 
 
 def test_another_mean_picture_is_refused(rec: Path, tmp_path: Path) -> None:
-    other, mean = pictures_rec(tmp_path / "b.rec", 3), {"mean_img": str(tmp_path / "a.bin")}
+    other, mean = a_rec(tmp_path, 3, "b.rec"), {"mean_img": str(tmp_path / "a.bin")}
     iterator(other, mean_img=str(tmp_path / "b.bin")).close()
     state = stopped(rec, 2, **mean)
 
