@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from helpers import Clock
+from iterator_helpers import Gate, a_rec, permutation_table
 
 from im2rec.bench import timing
+from im2rec.pipeline import order, permutation
 
 # Python itself ignores these in this process, and subprocess sets them back in children.
 _IGNORED_BY_PYTHON = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)}
@@ -43,3 +46,68 @@ def ticking(clock: Clock) -> Clock:
     """A clock of bench by which whatever lies between two looks at it takes half a millisecond."""
     clock.tick = 5e-4
     return clock
+
+
+# Folders and files.
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, which is empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder to be made."""
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for fetched files, which is to be made."""
+    monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0; no test changes it."""
+    return a_rec(tmp_path_factory.mktemp("seven"), 7, "a.rec")
+
+
+# What the library meets.
+
+
+@pytest.fixture(params=["opencv", "pillow"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """The library that resizes and encodes: the test runs with each."""
+    if request.param == "opencv":
+        pytest.importorskip("cv2")
+    return str(request.param)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """A gate before the loader, which stands open."""
+    return Gate(monkeypatch)
+
+
+@pytest.fixture
+def kept_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look permutations up in tables: those of few take long, and small tests ask for every place again and again."""
+    for module in (permutation, order):
+        monkeypatch.setattr(module, "Permutation", lambda count, key: permutation_table(count, key).__getitem__)
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers on this machine are asked without a proxy."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def progress_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of progress is printed for every step, not every ten seconds."""
+    monkeypatch.setattr("im2rec.cli.console.LINE_EVERY_S", 0.0)

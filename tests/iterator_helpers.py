@@ -22,7 +22,6 @@ from picture_helpers import DEADLINE_S, encoded, texture
 from im2rec.errors import BadRecordError
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline import order, permutation
 from im2rec.pipeline.buffers import BatchBuffer
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
@@ -83,12 +82,6 @@ def permutation_table(count: int, key: int) -> np.ndarray[Any, Any]:
     while any(value >= count for value in values):
         values = [value if value < count else network[value] for value in values]
     return np.array(values, np.int64)
-
-
-def keep_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look permutations up in tables: those of few take long, and small tests ask for every place again and again."""
-    for module in (permutation, order):
-        monkeypatch.setattr(module, "Permutation", lambda count, key: permutation_table(count, key).__getitem__)
 
 
 def some_params(path: object, **given: Any) -> ImageRecordParams:

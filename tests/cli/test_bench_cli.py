@@ -60,10 +60,9 @@ limit: [^\n]+
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    a_rec(tmp_path, 7, "a.rec")
-    a_list_of_pictures(tmp_path)
+def _files(here: Path) -> None:
+    a_rec(here, 7, "a.rec")
+    a_list_of_pictures(here)
 
 
 def last_words(done: Ran) -> list[str]:
@@ -167,8 +166,8 @@ def test_a_peer_that_does_not_run_is_told_and_gives_exit_code_3() -> None:
     assert "    mxnet ended: ModuleNotFoundError: No module named 'mxnet'" in done.out.splitlines()
 
 
-def test_progress_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.cli.console.LINE_EVERY_S", 0.0)
+@pytest.mark.usefixtures("progress_at_once")
+def test_progress_tells_how_far_it_is() -> None:
     done = im2rec("bench", "a.rec", *QUICK[:-1])
 
     assert "measured: 1 (" in done.err

@@ -290,10 +290,9 @@ def test_json_of_labels_that_are_no_numbers_is_json() -> None:
         assert 1 == json.loads(out, parse_constant=refuse)["schema"]
 
 
-def test_a_result_is_a_dozen_lines_of_80_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_pictures(tmp_path / "photos", [f"{name}/{n}.jpg" for name in ("a", "b") for n in range(3)])
-    (tmp_path / "photos" / "a" / "bad.jpg").write_text("hello")
+def test_a_result_is_a_dozen_lines_of_80_columns(here: Path) -> None:
+    write_pictures(here / "photos", [f"{name}/{n}.jpg" for name in ("a", "b") for n in range(3)])
+    (here / "photos" / "a" / "bad.jpg").write_text("hello")
     runs = [
         im2rec("make-list", "photos", "--shuffle", "--split", "0.8,0.1,0.1", "--stratify"),
         im2rec("pack", "photos_train.lst", "photos", "o.rec", "resize=16", "--workers", "1"),
@@ -306,9 +305,8 @@ def test_a_result_is_a_dozen_lines_of_80_columns(tmp_path: Path, monkeypatch: py
         assert lines[-1].startswith("next: im2rec ")
 
 
-def test_the_next_command_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_pictures(tmp_path / "my photos", ["a/1.jpg", "b b/2.jpg"])
+def test_the_next_command_can_be_typed(here: Path) -> None:
+    write_pictures(here / "my photos", ["a/1.jpg", "b b/2.jpg"])
     code, out, _ = im2rec("make-list", "my photos")
     for expected in ("pack", "inspect", "inspect"):
         assert 0 == code
@@ -318,8 +316,8 @@ def test_the_next_command_can_be_typed(tmp_path: Path, monkeypatch: pytest.Monke
     assert out.startswith("record 0 at byte 0, id 0, label 0\n")
 
 
-def test_progress_is_on_stderr_and_quiet_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.cli.console.LINE_EVERY_S", 0.0)
+@pytest.mark.usefixtures("progress_at_once")
+def test_progress_is_on_stderr_and_quiet_ends_it(tmp_path: Path) -> None:
     for words, what in zip(written(tmp_path)[:3], ("images found: 3", "packing: 3", "records: 8"), strict=True):
         _, out, err = im2rec(*words)
         assert what in err

@@ -11,6 +11,8 @@ from extract_helpers import a_rec, many, picture, pictures_in, plain, tree, vect
 from helpers import GOLDEN
 from picture_helpers import im2rec
 
+pytestmark = pytest.mark.usefixtures("here")
+
 PLAIN = """\
 extracted 5 images of some.rec
   classes  3
@@ -47,11 +49,6 @@ would extract 2 of 10 images of some.rec
   bytes        BYTES
   would write  out/, with out/some.lst
 """
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def said(text: str) -> str:

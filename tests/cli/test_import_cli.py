@@ -27,6 +27,8 @@ from picture_helpers import im2rec, names_in, records_of, typed
 from im2rec import ImageRecordIter
 from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 COUNTS = """\
 warning: the train split holds 25 pictures, that of the published set 50,000
 warning: the test split holds 4 pictures, that of the published set 10,000
@@ -72,13 +74,11 @@ would import 70,000 images of MNIST
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current directory with CIFAR's archives and MNIST's files, and a cache of its own."""
-    write_files(tmp_path / "raw", {f"{name}.gz": gzipped(data) for name, data in MNIST_FILES.items()})
-    write_files(tmp_path, {"cifar-10-python.tar.gz": tarred(PYTHON10), "cifar-100-python.tar.gz": tarred(PYTHON100)})
-    monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def here(here: Path) -> Path:
+    """A current directory with CIFAR's archives and MNIST's files."""
+    write_files(here / "raw", {f"{name}.gz": gzipped(data) for name, data in MNIST_FILES.items()})
+    write_files(here, {"cifar-10-python.tar.gz": tarred(PYTHON10), "cifar-100-python.tar.gz": tarred(PYTHON100)})
+    return here
 
 
 def said(text: str) -> str:
@@ -183,8 +183,8 @@ def test_json_is_one_object(here: Path) -> None:
     assert {Path(name).name for name in data["files"]} == set(names_in(here / "out"))
 
 
+@pytest.mark.usefixtures("progress_at_once")
 def test_progress_is_on_stderr_and_quiet_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.cli.console.LINE_EVERY_S", 0.0)
     monkeypatch.setattr("im2rec.datasets.importing._REPORT_EVERY", 10)
 
     assert "importing: 20 (69%)\n" in typed("import cifar10 a --from .").err
@@ -214,9 +214,8 @@ def test_a_set_in_the_cache_is_imported_without_a_network(here: Path, published:
     assert 7 == len(names_in(here / "data" / "cifar"))
 
 
-@pytest.mark.usefixtures("published")
+@pytest.mark.usefixtures("published", "no_proxy")
 def test_a_network_that_is_not_there_is_one_line_and_code_4(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr("im2rec.datasets.download.MOST_FRUITLESS", 1)  # without the pauses
     code, out, err = typed("import cifar10 out --download --mirror http://127.0.0.1:9/x/")
 

@@ -11,13 +11,9 @@ from picture_helpers import Ran, encoded, im2rec, names_in, texture
 
 from im2rec.format.recordio import encode_record
 
+pytestmark = pytest.mark.usefixtures("here")
+
 PASS_THROUGH = GOLDEN / "pass_through.rec"
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def pictures(count: int) -> list[bytes]:

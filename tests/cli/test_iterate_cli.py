@@ -63,10 +63,9 @@ SCRATCH = re.compile(r".*\.tmp")
 
 
 @pytest.fixture(autouse=True)
-def some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def some(here: Path) -> Path:
     """Ten records in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    return a_rec(tmp_path)
+    return a_rec(here)
 
 
 def said(text: str) -> str:

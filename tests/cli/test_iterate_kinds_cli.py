@@ -21,14 +21,13 @@ WORDS: dict[str, list[str]] = {
 
 
 @pytest.fixture(autouse=True)
-def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _files(here: Path) -> None:
     """Seven rows of each kind, where the test runs."""
-    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    Path("images.idx").write_bytes(idx_images(rng.integers(0, 256, (7, 4, 5), dtype=np.uint8)))
-    Path("labels.idx").write_bytes(idx_labels(np.arange(7, dtype=np.uint8)))
-    Path("rows.csv").write_text("".join(f"{n},{n + 1},{n + 2}\n" for n in range(7)))
-    Path("rows.svm").write_text("".join(f"{n} 0:{n}.5 2:1\n" for n in range(7)))
+    (here / "images.idx").write_bytes(idx_images(rng.integers(0, 256, (7, 4, 5), dtype=np.uint8)))
+    (here / "labels.idx").write_bytes(idx_labels(np.arange(7, dtype=np.uint8)))
+    (here / "rows.csv").write_text("".join(f"{n},{n + 1},{n + 2}\n" for n in range(7)))
+    (here / "rows.svm").write_text("".join(f"{n} 0:{n}.5 2:1\n" for n in range(7)))
 
 
 def as_json(*words: object) -> dict[str, Any]:

@@ -9,14 +9,7 @@ from pathlib import Path
 import pytest
 from picture_helpers import GOLDEN_IMAGES, SAMPLE_PHOTOS, Ran, im2rec, names_in, typed
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current directory, where lists go."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def photos(folder: Path, *names: str) -> Path:

@@ -14,12 +14,11 @@ NAMES = ["cats/1.jpg", "cats/2.jpg", "dogs/3.png"]
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(here: Path) -> Path:
     """A current directory with the first user's files: image.lst with four labels a line, and root."""
-    write_pictures(tmp_path / "root", NAMES, height=300, width=400)
-    write_list(tmp_path / "image.lst", NAMES, first_id=5, labels="1\t2\t3\t4")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    write_pictures(here / "root", NAMES, height=300, width=400)
+    write_list(here / "image.lst", NAMES, first_id=5, labels="1\t2\t3\t4")
+    return here
 
 
 def shapes(rec: str) -> list[tuple[int, ...]]:

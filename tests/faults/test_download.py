@@ -22,6 +22,8 @@ from im2rec.datasets.download import MOST_ANSWERS, FetchOptions, fetch, fetch_se
 from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 from im2rec.errors import InputError, OutputError, ParameterError
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
+
 CONTENT = random.Random(1).randbytes(300_000)
 FILE = RemoteFile("some.tar.gz", len(CONTENT), hashlib.md5(CONTENT).hexdigest())
 QUICK = FetchOptions(timeout_s=10.0, pause_s=0.0)
@@ -97,11 +99,6 @@ def serving(behaviour: Behaviour) -> Iterator[Server]:
             server.stop.set()  # who stalls, ends
             server.shutdown()
             thread.join()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 def good(handler: Handler) -> None:
@@ -386,11 +383,12 @@ def test_a_redirection_is_followed_and_one_in_a_circle_ends(tmp_path: Path) -> N
 # The command.
 
 
-def test_the_command_goes_on_where_an_earlier_one_broke_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_goes_on_where_an_earlier_one_broke_off(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = tarred(PYTHON10)
     file = RemoteFile("small.tar.gz", len(content), hashlib.md5(content).hexdigest())
     monkeypatch.setitem(SETS, "cifar10", KnownSet("CIFAR-10", "http://127.0.0.1:9/", (file,), {"train": 25, "test": 4}))
-    monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "MOST_FRUITLESS", 1)
     words = ["import", "cifar10", tmp_path / "out", "--download", "--mirror"]
     with serving(
@@ -404,16 +402,16 @@ def test_the_command_goes_on_where_an_earlier_one_broke_off(tmp_path: Path, monk
 
     assert (4, 1, True) == (broken.code, broken.err.count("\n"), "it goes on behind 9,000 bytes" in broken.err)
     assert (0, "", True) == (done.code, done.err, "  fetched    small.tar.gz\n" in done.out)
-    assert (["cifar10"], ["small.tar.gz"]) == (names_in(tmp_path / "cache"), names_in(tmp_path / "cache" / "cifar10"))
+    assert (["cifar10"], ["small.tar.gz"]) == (names_in(cache), names_in(cache / "cifar10"))
 
 
+@pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("version", ["python", "binary"])
 def test_the_command_fetches_the_version_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     contents = {"python.tar.gz": tarred(PYTHON10), "binary.tar.gz": tarred(BINARY10)}
     python, binary = (RemoteFile(name, len(data), hashlib.md5(data).hexdigest()) for name, data in contents.items())
-    monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "cache"))
     with serving(lambda handler: handler.part(contents[handler.path.strip("/")])) as server:
         known = KnownSet("CIFAR-10", server.address, (python,), {"train": 25, "test": 4}, (), (binary,))
         monkeypatch.setitem(SETS, "cifar10", known)

@@ -36,11 +36,6 @@ def rec(tmp_path: Path) -> Path:
     return a_rec(tmp_path, many(30))
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "BATCH_RECORDS", 10)

@@ -581,10 +581,7 @@ def test_a_program_that_ends_does_not_finish_what_was_to_be_made_ahead(tmp_path:
 # Work ahead
 
 
-def test_the_next_batches_are_made_while_the_consumer_holds_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gate = Gate(monkeypatch)
+def test_the_next_batches_are_made_while_the_consumer_holds_one(tmp_path: Path, gate: Gate) -> None:
     with in_fours(a_rec(tmp_path, 40), prefetch_buffer=3, preprocess_threads=1) as it:
         it.next()
         assert gate.wait_until_done(1 + 3)  # though nobody asks
@@ -597,9 +594,8 @@ def test_the_next_batches_are_made_while_the_consumer_holds_one(
 
 @pytest.mark.parametrize("ahead", [1, 3])
 def test_no_more_is_made_ahead_than_the_buffer_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate, ahead: int
 ) -> None:
-    gate = Gate(monkeypatch)
     made: list[int] = []  # how many leases there are with each that is made
     ended: list[memoryview] = []
     real = MemoryPool.lease
@@ -619,16 +615,14 @@ def test_no_more_is_made_ahead_than_the_buffer_holds(
     assert ahead + 2 == max(made)  # one is in work while the oldest is still the consumer's
 
 
-def test_an_epoch_is_not_made_ahead_of_the_first_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(monkeypatch)
+def test_an_epoch_is_not_made_ahead_of_the_first_call(tmp_path: Path, gate: Gate) -> None:
     with in_fours(a_rec(tmp_path, 40)) as it:
         iter(it)
         it.reset()
         assert (0, 0, []) == (it.epoch, gate.done, decoders())
 
 
-def test_closing_waits_for_what_runs_and_begins_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = Gate(monkeypatch)
+def test_closing_waits_for_what_runs_and_begins_nothing_else(tmp_path: Path, gate: Gate) -> None:
     it = in_fours(a_rec(tmp_path, 40), prefetch_buffer=5, preprocess_threads=1)
     it.next()
     assert gate.wait_until_done(6)
@@ -696,10 +690,7 @@ def test_a_fork_in_the_middle_leaves_the_parent_going_on(tmp_path: Path) -> None
 @forks
 @multi_threaded
 @pytest.mark.parametrize("what", ["close", "reset", "next"])
-def test_a_forked_child_is_told_or_served_and_never_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    gate = Gate(monkeypatch)
+def test_a_forked_child_is_told_or_served_and_never_hangs(tmp_path: Path, gate: Gate, what: str) -> None:
     with in_fours(a_rec(tmp_path, 40), prefetch_buffer=2, preprocess_threads=1) as it:
         it.next()
         assert gate.wait_until_done(3)

@@ -389,9 +389,8 @@ def test_an_output_that_is_a_folder_is_exit_1(tmp_path: Path) -> None:
         assert Ran(1, "", expected) == im2rec("pack", listed, root, out, "--force")
 
 
-def test_an_output_without_a_name_is_no_internal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    listed, root = a_list_of_pictures(tmp_path)
+def test_an_output_without_a_name_is_no_internal_error(here: Path) -> None:
+    listed, root = a_list_of_pictures(here)
     for out in (".", "..", "/"):
         ran = im2rec("pack", listed, root, out, "--force")
         assert (1, "") == (ran.code, ran.out)

@@ -32,6 +32,7 @@ from helpers import (
     send_digests,
     write_rec,
 )
+from picture_helpers import names_in
 
 from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, OutputError
 from im2rec.format import recordio
@@ -52,10 +53,6 @@ CUT_SHORT = "(the file was cut short; make or fetch it again)"
 def path(tmp_path: Path) -> Path:
     assert [FRAME * n for n in range(11)] == bounds(PAYLOADS)
     return write_rec(tmp_path / "some.rec", PAYLOADS)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 # Cut and changed files
@@ -259,8 +256,8 @@ def test_a_killed_writer_leaves_nothing_under_the_final_names(old: bool, tmp_pat
         assert b"written" == child.stdout.readline().strip()
         child.kill()
 
-    left = [name for name in names(tmp_path) if not name.endswith(".tmp")]
-    aside = [name for name in names(tmp_path) if name.endswith(".tmp")]
+    left = [name for name in names_in(tmp_path) if not name.endswith(".tmp")]
+    aside = [name for name in names_in(tmp_path) if name.endswith(".tmp")]
     assert (["out.idx", "out.rec"] if old else []) == left
     assert [f"out.idx.{child.pid}", f"out.rec.{child.pid}"] == [name.rpartition("-")[0] for name in aside]
     if old:
@@ -316,7 +313,7 @@ def test_a_kill_between_the_renames_never_leaves_a_foreign_index(
                 writer.close()
 
     files = {"old rec": old[0], "old idx": old[1], "new rec": new[0], "new idx": new[1]}
-    found = {name: (tmp_path / name).read_bytes() for name in names(tmp_path) if not name.endswith(".tmp")}
+    found = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path) if not name.endswith(".tmp")}
     assert {f"out.{name[-3:]}": files[name] for name in left} == found
     with RecordFile(path) as rec:  # whole in every state, by index or by scan
         assert [b"new!"] if "new rec" in left else [b"old", b"older"] == [rec.payload(n) for n in range(len(rec))]
@@ -336,7 +333,7 @@ def test_a_rename_that_fails_is_told_and_leaves_no_temporary_file(
     message = message_of(writer.close)
 
     assert f"{path}: cannot be written: permission denied (the file that was there is untouched)" == message
-    assert ["out.rec"] == names(tmp_path)  # the old index is gone by then: better none than a foreign one
+    assert ["out.rec"] == names_in(tmp_path)  # the old index is gone by then: better none than a foreign one
     assert joined([b"old"]) == path.read_bytes()
 
 
@@ -369,7 +366,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(which: str, moment: str, tmp_pa
 
     expected = f"{file.path}: cannot be written: no space left on device (nothing stands under this name)"
     assert expected == str(caught.value)
-    assert [] == names(tmp_path)
+    assert [] == names_in(tmp_path)
 
 
 @pytest.mark.parametrize("which", ["_rec", "_index"])
@@ -387,7 +384,7 @@ def test_a_writer_that_failed_does_not_come_to_a_good_end(which: str, tmp_path: 
     with contextlib.suppress(OutputError):
         writer.close()
 
-    assert [] == names(tmp_path)
+    assert [] == names_in(tmp_path)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -401,7 +398,7 @@ def test_a_full_device_is_told_and_nothing_is_left(size: int, tmp_path: Path) ->
         writer.write(bytes(size), key=1)
 
     assert errno.ENOSPC == caught.value.__cause__.errno
-    assert [] == names(tmp_path)
+    assert [] == names_in(tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="nothing stops root")
@@ -412,7 +409,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
     expected = f"{path}: cannot be written: permission denied (nothing stands under this name)"
     assert expected == message_of(RecordWriter, path)
-    assert [] == names(folder)
+    assert [] == names_in(folder)
 
 
 # Hostile numbers

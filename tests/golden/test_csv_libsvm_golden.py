@@ -21,8 +21,8 @@ def test_these_are_the_recorded_cases() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(copied_data(tmp_path).resolve())
+def _data(here: Path) -> None:
+    copied_data(here)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -151,10 +151,9 @@ WORKS: dict[int, tuple[str, int, list[str]]] = {
 
 
 @pytest.fixture(autouse=True)
-def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _data(here: Path) -> None:
     """Every test runs where the paths of the cases lead to the data, and where one of them to a script."""
-    (copied_data(tmp_path) / "record_golden.py").write_bytes(b"#!/usr/bin/env python3\n")
-    monkeypatch.chdir(tmp_path)
+    (copied_data(here) / "record_golden.py").write_bytes(b"#!/usr/bin/env python3\n")
 
 
 def test_every_recorded_error_is_looked_at() -> None:

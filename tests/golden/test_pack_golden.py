@@ -59,13 +59,6 @@ def most_levels_off(theirs: Path, ours: Path) -> int:
     return most
 
 
-@pytest.fixture(params=["opencv", "pillow"])
-def engine(request: pytest.FixtureRequest) -> str:
-    if request.param == "opencv":
-        pytest.importorskip("cv2")
-    return str(request.param)
-
-
 # Stored as they are: every byte.
 
 PYTHON_BYTES: dict[str, dict[str, Any]] = {"pass_through": {}, "multi_label_not_packed": {}}
@@ -142,9 +135,9 @@ PNG_CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_pixels_are_those_recorded_from_mxnet(tmp_path: Path, engine: str) -> None:
+def test_pixels_are_those_recorded_from_mxnet(tmp_path: Path, engine_name: str) -> None:
     for name, params in PNG_CASES.items():
-        rec, _ = packed(tmp_path, name, encoding=".png", engine=engine, **params)
+        rec, _ = packed(tmp_path, name, encoding=".png", engine=engine_name, **params)
         expected = {row["id"]: row for row in recorded(name)}
         found = {row["id"]: row for row in decoded(rec)}
         assert list(expected) == list(found)
@@ -166,17 +159,17 @@ def test_resized_pixels_are_opencvs_bilinear_ones(tmp_path: Path) -> None:
         assert most_levels_off(GOLDEN / f"{name}.rec", rec) <= 1
 
 
-def test_resized_shapes_are_the_references_with_either_engine(tmp_path: Path, engine: str) -> None:
+def test_resized_shapes_are_the_references_with_either_engine(tmp_path: Path, engine_name: str) -> None:
     def shapes(rows: list[dict[str, Any]]) -> list[list[int]]:
         return [[row[key] for key in ("id", "height", "width", "channels", "depth_bits")] for row in rows]
 
     for name, params in RESIZED.items():
-        rec, _ = packed(tmp_path, name, encoding=".png", engine=engine, **params)
+        rec, _ = packed(tmp_path, name, encoding=".png", engine=engine_name, **params)
         assert shapes(recorded(name)) == shapes(decoded(rec))
 
 
-def test_jpegs_of_the_defaults_have_the_references_headers_sizes_and_sampling(tmp_path: Path, engine: str) -> None:
-    rec, _ = packed(tmp_path, "jpg_default", engine=engine)
+def test_jpegs_of_the_defaults_have_the_references_headers_sizes_and_sampling(tmp_path: Path, engine_name: str) -> None:
+    rec, _ = packed(tmp_path, "jpg_default", engine=engine_name)
     theirs = records_of(GOLDEN / "jpg_default.rec")
 
     for expected, ours in zip(theirs, records_of(rec), strict=True):

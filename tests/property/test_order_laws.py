@@ -9,18 +9,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from iterator_helpers import ORDERS, in_every_order, keep_permutations, permutation_table
+from iterator_helpers import ORDERS, in_every_order, permutation_table
 
 from im2rec.pipeline.order import BatchRequest, Epoch, Order, Sharing, Split
 from im2rec.pipeline.params import ImageRecordParams, OrderParams
 from im2rec.pipeline.permutation import Permutation
 
+pytestmark = pytest.mark.usefixtures("kept_permutations")
+
 COUNTS = [0, 1, 2, 3, 7, 20, 33, 64, 100, 150]
 
 
 @pytest.fixture(autouse=True)
-def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_permutations(monkeypatch)
+def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.pipeline.order._AT_ONCE", 7)  # as few, that many pieces meet in an epoch
 
 

@@ -12,7 +12,6 @@ import pytest
 from helpers import image_payload, joined, write_rec
 from iterator_helpers import (
     FIRST_ID,
-    a_rec,
     bad_message,
     ids,
     index,
@@ -30,12 +29,6 @@ import im2rec
 from im2rec.errors import BadRecordError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.pipeline.records import Records
-
-
-@pytest.fixture(scope="module")
-def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0."""
-    return a_rec(tmp_path_factory.mktemp("iterator"), 7, "a.rec")
 
 
 def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path) -> None:

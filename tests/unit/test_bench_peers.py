@@ -79,11 +79,6 @@ def program(path: Path, line: str) -> str:
     return str(path)
 
 
-@pytest.fixture
-def rec(tmp_path: Path) -> Path:
-    return a_rec(tmp_path, 7, "a.rec")
-
-
 def peers(rec: Path, pythons: dict[str, str], **given: Any) -> list[Peer]:
     with iterator(rec, **given) as it:
         rate, found = take_turns(it, ours, pythons, seconds=0.05)
@@ -164,7 +159,9 @@ def test_no_process_is_left(rec: Path, tmp_path: Path) -> None:
     assert not set(processes(os.getpgid(0))) - before
 
 
-def test_what_a_peer_cannot_do_is_told_instead_of_leaving_it_out(rec: Path) -> None:
+def test_what_a_peer_cannot_do_is_told_instead_of_leaving_it_out(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path)
+
     def refused(words: Any, **given: Any) -> str:
         with iterator(rec, **given) as it, pytest.raises(PeerError) as caught:
             words(it)

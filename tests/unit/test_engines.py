@@ -31,11 +31,9 @@ from im2rec.images.engine import (
 )
 
 
-@pytest.fixture(params=["opencv", "pillow"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    if request.param == "opencv":
-        pytest.importorskip("cv2")
-    return load_engine(request.param)
+@pytest.fixture
+def engine(engine_name: str) -> Engine:
+    return load_engine(engine_name)
 
 
 @pytest.fixture(params=["opencv", "pillow", "reference"])

@@ -41,11 +41,6 @@ SUFFIXES = [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff", ".ppm", ".jp2"]
 ONE_GROUP = [plain(n, n % 2) for n in range(4)]
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
 def extracted(out: Path, payloads: Sequence[bytes], **options: Any) -> ExtractSummary:
     """The summary of extracting *payloads* to *out*."""
     return extract(a_rec(out.parent, payloads), out, ExtractOptions(**options))

@@ -46,12 +46,6 @@ RANDOM: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0."""
-    return a_rec(tmp_path_factory.mktemp("iterator"), 7, "a.rec")
-
-
 # What a batch is
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, message_of, write_rec
-from iterator_helpers import a_rec, iterator
+from iterator_helpers import iterator
 from picture_helpers import encoded, texture
 
 from im2rec import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
@@ -351,16 +351,11 @@ def test_what_has_no_effect_is_told() -> None:
     assert [told for _, told in NOTICES] == [notices(params(**given)) for given, _ in NOTICES]
 
 
-@pytest.fixture(scope="module")
-def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return a_rec(tmp_path_factory.mktemp("params"), 4, "a.rec")
-
-
 def told(caplog: pytest.LogCaptureFixture, rec: Path, kind: type[ImageRecordIter], **given: Any) -> list[str]:
     """What an iterator warns of, from its making to the end of two epochs."""
     caplog.clear()
     with caplog.at_level(logging.WARNING), iterator(rec, kind, **given) as it:
-        assert 4 == len([*it, *it])
+        assert 6 == len([*it, *it])
     return caplog.messages
 
 
@@ -397,22 +392,21 @@ def test_what_is_opened_is_logged_unless_verbose_is_off(rec: Path, caplog: pytes
         iterator(rec, engine="pillow").close()
         assert [] == caplog.messages
         iterator(rec, engine="pillow", verbose=True).close()
-    assert [f"{rec}: 4 records, 2 threads, engine pillow"] == caplog.messages
+    assert [f"{rec}: 7 records, 2 threads, engine pillow"] == caplog.messages
 
 
 # The manual's examples
 
 
 @pytest.fixture
-def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder laid out as the manual has it, which is the current one."""
-    folder = tmp_path / "data" / "cifar"
+def cifar(here: Path) -> Path:
+    """A folder laid out as the manual has it, below the current one."""
+    folder = here / "data" / "cifar"
     folder.mkdir(parents=True)
     pictures = [encoded(texture(32, 32, seed=n), "PNG") for n in range(10)]
     write_rec(folder / "train.rec", [image_payload(n, n % 10, content) for n, content in enumerate(pictures)])
     lines = [f"{n}\t{n}\t{n + 0.5}\t{-n}\t1\t{n}.png\n" for n in range(10)]
     (folder / "image.lst").write_text("".join(lines))
-    monkeypatch.chdir(tmp_path)
     return folder
 
 

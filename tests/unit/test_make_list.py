@@ -349,15 +349,12 @@ BAD_OPTIONS: dict[str, dict[str, Any]] = {
 # The files.
 
 
-def test_the_prefix_is_the_folders_name_in_the_current_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    tree(tmp_path / "data" / "photos.v1", "a.jpg")
+def test_the_prefix_is_the_folders_name_in_the_current_directory(here: Path) -> None:
+    tree(here / "data" / "photos.v1", "a.jpg")
     summary = make_list("data/photos.v1/")
 
     assert {"photos.v1.lst": 1} == summary.lists
-    assert ["data", "photos.v1.classes.txt", "photos.v1.lst"] == names_in(tmp_path)
+    assert ["data", "photos.v1.classes.txt", "photos.v1.lst"] == names_in(here)
 
 
 def test_a_root_named_by_dots_gets_the_name_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,18 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from helpers import message_of
-from iterator_helpers import SHAPE, a_rec, bad_message, centre, iterator, with_bad
+from iterator_helpers import SHAPE, bad_message, centre, iterator, with_bad
 
 from im2rec import ImageRecordUInt8Iter
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
-
-
-@pytest.fixture(scope="module")
-def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0."""
-    return a_rec(tmp_path_factory.mktemp("iterator"), 7, "a.rec")
 
 
 def mean_of(count: int = 7) -> np.ndarray[Any, Any]:

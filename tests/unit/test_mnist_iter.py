@@ -21,12 +21,11 @@ LABELS = np.arange(COUNT, dtype=np.uint8) % 10
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(here: Path) -> Path:
     """A folder that holds the files under their usual names, and is where the test runs."""
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_images(PIXELS))
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx_labels(LABELS))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    (here / "train-images-idx3-ubyte").write_bytes(idx_images(PIXELS))
+    (here / "train-labels-idx1-ubyte").write_bytes(idx_labels(LABELS))
+    return here
 
 
 def iterator(**given: Any) -> MNISTIter:

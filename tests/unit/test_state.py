@@ -20,7 +20,6 @@ from iterator_helpers import (
     digest,
     in_every_order,
     iterator,
-    keep_permutations,
     numbers,
     payloads,
     seen,
@@ -34,14 +33,11 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.pipeline.records import Records
 
+pytestmark = pytest.mark.usefixtures("kept_permutations")
+
 COUNT = 23
 RANDOM: dict[str, Any] = {"rand_crop": True, "rand_mirror": True, "brightness": 0.3, "seed": 5}
 HINT = "(make the iterator with the parameters and files of the one that gave the state)"
-
-
-@pytest.fixture(autouse=True)
-def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_permutations(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import bounds, image_payload, index_text, joined, message_of, write_rec
+from picture_helpers import names_in
 
 import im2rec
 from im2rec.errors import OutputError, ParameterError, RecordTooLargeError
@@ -26,18 +27,14 @@ def write_all(writer: RecordWriter) -> list[int]:
     return [writer.write(payload, key=key) for payload, key in zip(PAYLOADS, KEYS, strict=True)]
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
 def test_both_files_appear_when_the_writer_is_closed(tmp_path: Path) -> None:
     with im2rec.RecordWriter(tmp_path / "out.rec") as writer:
         assert bounds(PAYLOADS)[:-1] == write_all(writer)
         assert (5, bounds(PAYLOADS)[-1]) == (writer.records, writer.offset)
         pid = os.getpid()
-        assert all(re.fullmatch(rf"out\.(rec|idx)\.{pid}-[0-9a-f]{{6}}\.tmp", name) for name in names(tmp_path))
+        assert all(re.fullmatch(rf"out\.(rec|idx)\.{pid}-[0-9a-f]{{6}}\.tmp", name) for name in names_in(tmp_path))
 
-    assert ["out.idx", "out.rec"] == names(tmp_path)
+    assert ["out.idx", "out.rec"] == names_in(tmp_path)
     assert joined(PAYLOADS) == (tmp_path / "out.rec").read_bytes()
     assert index_text(bounds(PAYLOADS)[:-1], KEYS) == (tmp_path / "out.idx").read_bytes()
     with RecordFile(tmp_path / "out.rec") as rec:
@@ -68,7 +65,7 @@ def test_nothing_is_left_after_an_exception_in_the_block(tmp_path: Path) -> None
     with pytest.raises(KeyboardInterrupt), writer:
         raise KeyboardInterrupt
 
-    assert [] == names(tmp_path)
+    assert [] == names_in(tmp_path)
     assert f"{tmp_path / 'out.rec'}: is closed (open a new writer)" == message_of(writer.write, b"x", key=1)
 
 
@@ -80,7 +77,7 @@ def test_a_discarded_writer_leaves_what_stood_there(tmp_path: Path) -> None:
     writer.discard()
     writer.close()
 
-    assert ["out.idx", "out.rec"] == names(tmp_path)
+    assert ["out.idx", "out.rec"] == names_in(tmp_path)
     assert joined([b"old"]) == (tmp_path / "out.rec").read_bytes()
 
 
@@ -90,12 +87,12 @@ def test_an_existing_file_is_replaced_by_force_only(taken: str, tmp_path: Path) 
 
     message = f"{tmp_path / taken}: exists already (replace it with --force, or choose another name)"
     assert message == message_of(RecordWriter, tmp_path / "out.rec")
-    assert [taken] == names(tmp_path)
+    assert [taken] == names_in(tmp_path)
 
     with RecordWriter(tmp_path / "out.rec", force=True) as writer:
         write_all(writer)
         assert b"old" == (tmp_path / taken).read_bytes()
-    assert ["out.idx", "out.rec"] == names(tmp_path)
+    assert ["out.idx", "out.rec"] == names_in(tmp_path)
     with RecordFile(tmp_path / "out.rec") as rec:
         assert KEYS == rec.keys.tolist()
 
@@ -108,7 +105,7 @@ def test_closing_again_does_nothing(tmp_path: Path) -> None:
     writer.close()
     writer.discard()
 
-    assert ["out.idx"] == names(tmp_path)
+    assert ["out.idx"] == names_in(tmp_path)
     assert f"{tmp_path / 'out.rec'}: is closed (open a new writer)" == message_of(writer.write, b"x", key=1)
 
 
@@ -163,7 +160,7 @@ def test_a_folder_is_no_output(tmp_path: Path) -> None:
 def test_an_output_whose_folder_is_missing_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "no" / "out.rec"
     assert f"{path}: the folder {path.parent} is missing (make it first)" == message_of(RecordWriter, path)
-    assert [] == names(tmp_path)
+    assert [] == names_in(tmp_path)
 
 
 def test_an_index_that_cannot_be_begun_takes_the_rec_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,4 +176,4 @@ def test_an_index_that_cannot_be_begun_takes_the_rec_with_it(tmp_path: Path, mon
     assert f"{tmp_path / 'out.idx'}: cannot be written: no space left on device" in message_of(
         RecordWriter, tmp_path / "out.rec"
     )
-    assert [] == names(tmp_path)
+    assert [] == names_in(tmp_path)
