@@ -231,13 +231,13 @@ class HeldPipe:
             self._handle = -1
 
 
-def processes(group: int | None = None) -> list[int]:
-    """All processes that run, or those of one group; from /proc."""
+def processes(group: int | None = None, parent: int | None = None) -> list[int]:
+    """All processes that run, or those of one group or one parent; from /proc."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            state, _, its_group = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
-            if state != "Z" and group in (None, int(its_group)):
+            state, *ids = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if state != "Z" and parent in (None, int(ids[0])) and group in (None, int(ids[1])):
                 found.append(int(folder.name))
     return found
 

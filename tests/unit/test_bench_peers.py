@@ -153,10 +153,10 @@ def test_a_peer_that_fails_says_why_and_the_others_go_on(rec: Path, tmp_path: Pa
 
 @PROC
 def test_no_process_is_left(rec: Path, tmp_path: Path) -> None:
-    before = set(processes(os.getpgid(0)))
+    before = set(processes(parent=os.getpid()))
     peers(rec, {"mxnet": python_with(tmp_path / "fake", {"mxnet.py": MXNET})})
 
-    assert not set(processes(os.getpgid(0))) - before
+    assert not set(processes(parent=os.getpid())) - before
 
 
 def test_what_a_peer_cannot_do_is_told_instead_of_leaving_it_out(tmp_path: Path) -> None:
