@@ -49,7 +49,9 @@ def run_ordered(
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         if processes:
-            work = stack.enter_context(_Processes(work, name)).call
+            started = _Processes(work, name)
+            stack.callback(started.end)
+            work = started.call
         jobs = ((None, [item]) for item in items)
         done = ordered_map(pool, lambda _, item: work(item), jobs, workers=workers, ahead=3 * workers - 1)
         yield from (results[0] for _, results in stack.enter_context(contextlib.closing(done)))
@@ -93,10 +95,8 @@ class _Processes(Generic[S, T]):
                 self._started.append(self._mine.worker)
         return self._mine.worker  # type: ignore[no-any-return]
 
-    def __enter__(self) -> _Processes[S, T]:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """End the processes; whoever waits for one of them gets a WorkerDiedError."""
         with self._lock:
             started, self._started = self._started or [], None
         for worker in started:

@@ -10,7 +10,6 @@ import abc
 import math
 import os
 from collections.abc import Generator, Mapping
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from im2rec.errors import Im2RecError
@@ -18,12 +17,13 @@ from im2rec.iterators.batch import Array, DataBatch, DataDesc
 from im2rec.params import from_mapping
 from im2rec.pipeline import state
 from im2rec.pipeline.order import Epoch, Order, Split
+from im2rec.storage.files import Closing
 
 Self = TypeVar("Self", bound="BatchIterator[Any]")
 T = TypeVar("T")
 
 
-class BatchIterator(abc.ABC, Generic[T]):
+class BatchIterator(Closing, abc.ABC, Generic[T]):
     """An iterator over the batches of one epoch after the other.
 
     ``iter()`` and :meth:`reset` begin the next epoch, unless nothing was taken of the current one. Past its end
@@ -142,8 +142,7 @@ class BatchIterator(abc.ABC, Generic[T]):
 
     def getdata(self) -> Array:
         """Data of the current batch."""
-        data: Array = self._taken().data[0]
-        return data
+        return self._taken().data[0]
 
     def getlabel(self) -> Array:
         """Labels of the current batch."""
@@ -184,14 +183,6 @@ class BatchIterator(abc.ABC, Generic[T]):
                 self._stop()
             finally:  # whatever another thread does with the batches
                 self._close()
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __getstate__(self) -> Any:
         raise TypeError(f"{type(self).__name__} cannot be pickled: make one in each process, or use state_dict()")

@@ -154,7 +154,10 @@ class ImageRecordIter(OrderedIterator[Finished]):
             "shuffle_scope": params.scope,
         }
         sizes = [file.size for file in self._records.files]
-        checksums = {"path_imglist": self._labels.digest(), "mean_img": _checksum(mean)}
+        checksums = {
+            "path_imglist": self._labels.digest(),
+            "mean_img": zlib.crc32(mean.data) if mean is not None else 0,
+        }
         return state.Fingerprint("path_imgrec", deciding, len(self._records), sizes, checksums)
 
     def _log_opened(self) -> None:
@@ -164,11 +167,9 @@ class ImageRecordIter(OrderedIterator[Finished]):
         _LOG.info("%s: %d records, %s, engine %s", names, len(records), crew, self.engine)
         if len(records.left_out):
             _LOG.info("left out, as they hold labels and no picture: %d", len(records.left_out))
-        if self._prefetcher.blocks:
-            here, full = mixing(self._prefetcher.blocks, params.batch_size)
-            _LOG.info(
-                "a batch draws from %.0f of %d blocks; a full shuffle from %.0f", here, self._prefetcher.blocks, full
-            )
+        if blocks := self._prefetcher.blocks:
+            here, full = mixing(blocks, params.batch_size)
+            _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", here, blocks, full)
 
     @property
     def provide_data(self) -> list[DataDesc]:

@@ -16,12 +16,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from im2rec.errors import Im2RecError
-from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, BufferSource, MemoryPool, SharedBuffers, attached
+from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attached
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
 from im2rec.workers import interrupts_held
@@ -32,26 +31,6 @@ _ROOT = str(Path(__file__).parents[2])
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
 _END_S = 5.0  # a process that is still there this long after its pipe was closed gets a kill
 _NAMED = 3  # records that the error of a dead process names
-
-
-class DecodeBackend(Protocol):
-    """Does the work: *pool* are the threads that call *load*, *memory* is what batches are made in.
-
-    ``load(buffer, piece)`` writes the records of *piece* into *buffer* and returns what is wrong with them.
-    """
-
-    pool: concurrent.futures.Executor
-
-    @property
-    def memory(self) -> BufferSource:
-        """Memory for batches."""
-
-    @property
-    def load(self) -> Callable[[BatchBuffer, BatchRequest], list[RowProblem]]:
-        """Load a piece."""
-
-    def end(self, *, wait: bool) -> None:
-        """End all threads and processes; what was not begun is cancelled."""
 
 
 class Threads:
@@ -125,6 +104,9 @@ class Processes:
             process.end()
         self.pool.shutdown(wait=wait)
         self.memory.close()
+
+
+DecodeBackend = Threads | Processes
 
 
 class _Process:

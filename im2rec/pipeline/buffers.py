@@ -22,7 +22,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,16 +106,6 @@ class BatchBuffer:
     def release(self) -> None:
         """End the lease of a batch that is not handed out; nothing may be written to it any more."""
         self._lease()
-
-
-class BufferSource(Protocol):
-    """Gives buffers to make batches in, and their arrays to the caller."""
-
-    def lease(self) -> BatchBuffer:
-        """A buffer; its content is left over from earlier batches."""
-
-    def hand_out(self, buffer: BatchBuffer) -> Arrays:
-        """The arrays of a finished batch, for the caller."""
 
 
 class MemoryPool:
@@ -208,7 +198,7 @@ class SharedBuffers:
 class ReusedBuffers:
     """Buffers of *source* that are filled again when the caller takes the next batch, whoever still has the arrays."""
 
-    def __init__(self, source: BufferSource) -> None:
+    def __init__(self, source: MemoryPool | SharedBuffers) -> None:
         self._source = source
         self._spare: list[BatchBuffer] = []
         self._lent: BatchBuffer | None = None
@@ -223,6 +213,9 @@ class ReusedBuffers:
             self._spare.append(self._lent)
         self._lent = buffer
         return buffer.arrays
+
+
+BufferSource = MemoryPool | SharedBuffers | ReusedBuffers  # lease() gives a buffer, hand_out() its arrays
 
 
 def attached(handle: int | str, layout: BatchLayout, count: int) -> list[BatchBuffer]:

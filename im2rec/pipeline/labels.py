@@ -7,7 +7,6 @@ import logging
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,19 +23,6 @@ _OTHER_LIST = "is it the right list?"
 _LOG = logging.getLogger(__name__)
 
 
-class Labels(Protocol):
-    """Where labels come from."""
-
-    width: int
-    are_field: bool  # that of a record is the ``label`` field of its header where ``flag`` is 0
-
-    def of(self, header: IRHeader) -> Label:
-        """The labels of a record, float32 (width,). Raises BadRecordError when it has too few."""
-
-    def digest(self) -> int:
-        """A number that changes with the labels, 0 where they are the records' own."""
-
-
 def load_labels(records: Records, params: ImageRecordParams) -> Labels:
     """The labels of *records*, as *params* say.
 
@@ -49,7 +35,10 @@ def load_labels(records: Records, params: ImageRecordParams) -> Labels:
 
 
 class HeaderLabels:
-    """The labels in the records themselves; *width* None takes as many as the first record has."""
+    """The labels in the records themselves; *width* None takes as many as the first record has.
+
+    With a ``width`` of 1 they ``are_field``: where ``flag`` is 0, the header's field ``label`` is the label.
+    """
 
     def __init__(self, records: Records, width: int | None) -> None:
         first = _first_width(records)
@@ -60,7 +49,10 @@ class HeaderLabels:
             self._tell(first)
 
     def of(self, header: IRHeader) -> Label:
-        """The first labels of a record; one notice when there are more."""
+        """The first labels of a record, float32 (width,); one notice when there are more.
+
+        Raises BadRecordError when there are too few.
+        """
         labels = np.atleast_1d(np.asarray(header.label, np.float32))
         if len(labels) < self.width:
             problem = f"has {len(labels)} label{'s' * (len(labels) != 1)}, label_width={self.width} needs more"
@@ -74,7 +66,7 @@ class HeaderLabels:
         _LOG.warning("records have %d labels and more; label_width=%d takes the first", labels, self.width)
 
     def digest(self) -> int:
-        """0: the files tell."""
+        """Always 0: these labels are part of the record files."""
         return 0
 
 
@@ -97,7 +89,7 @@ class ListLabels:
         _check_complete(records, self._ids, path)
 
     def of(self, header: IRHeader) -> Label:
-        """The labels of the record's id."""
+        """The labels of the record's id, float32 (width,)."""
         at = int(np.searchsorted(self._ids, np.uint64(header.id)))
         row: Label = self._labels[at]
         return row
@@ -105,6 +97,9 @@ class ListLabels:
     def digest(self) -> int:
         """A checksum of ids and labels."""
         return zlib.crc32(self._labels.tobytes(), zlib.crc32(self._ids.tobytes()))
+
+
+Labels = HeaderLabels | ListLabels
 
 
 def _first_width(records: Records) -> int:

@@ -13,6 +13,7 @@ src/io, indexed_recordio_split.cc and input_split_base.cc.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -55,6 +56,9 @@ class Chunk(NamedTuple):
     output: Ordinals
 
 
+Draw = Callable[[Chunk], Sequence[Any]]
+
+
 class MXNetEpochs:
     """The epochs of one part, in MXNet's order; *indexed* when ``path_imgidx`` was given.
 
@@ -63,15 +67,7 @@ class MXNetEpochs:
     ``ordinals``; it is called for every chunk, in order.
     """
 
-    def __init__(
-        self,
-        offsets: Ordinals,
-        total_bytes: int,
-        params: OrderParams,
-        draw: Callable[[Chunk], Sequence[Any]],
-        *,
-        indexed: bool,
-    ) -> None:
+    def __init__(self, offsets: Ordinals, total_bytes: int, params: OrderParams, draw: Draw, *, indexed: bool) -> None:
         self._passes = _IndexedPasses(offsets, params) if indexed else _StreamedPasses(offsets, total_bytes, params)
         self._batch_size = params.batch_size
         self._round_batch = params.policy == ROLL_OVER
@@ -270,14 +266,9 @@ class MXNetOrder:
 
     def requests(self, epoch: int, batch: int, _: tuple[Split, ...] = ()) -> Iterator[BatchRequest]:
         """The requests for the batches from *batch* of *epoch* on, without end; records are ordinals."""
-        draws = MersenneDraws(WORKER_SEED)
-        epochs = MXNetEpochs(
-            self._offsets,
-            self._bytes,
-            self._order,
-            lambda chunk: self._plans(chunk, draws),
-            indexed=bool(self._params.path_imgidx),
-        )
+        draw = functools.partial(self._plans, MersenneDraws(WORKER_SEED))
+        indexed = bool(self._params.path_imgidx)
+        epochs = MXNetEpochs(self._offsets, self._bytes, self._order, draw, indexed=indexed)
         number = 0
         while self._count:
             for place, request in enumerate(epochs.epoch()):
@@ -287,7 +278,7 @@ class MXNetOrder:
                 yield request._replace(pad=request.pad + short)
             number += 1
 
-    def _plans(self, chunk: Chunk, draws: MersenneDraws) -> list[Plan | None]:
+    def _plans(self, draws: MersenneDraws, chunk: Chunk) -> list[Plan | None]:
         return [
             self._plan(ordinal, row, draws)
             for ordinal, row in zip(chunk.ordinals.tolist(), chunk.rows.tolist(), strict=True)

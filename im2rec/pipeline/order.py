@@ -143,7 +143,8 @@ class Order:
         def sequence(epoch: int, places: Places) -> Positions:
             for left in reversed(chain):
                 places = left(places)
-            positions = self._kept_sequence(epoch, parts)(places)
+            kept = _kept(self._kept, (epoch, parts), lambda: self._sequence(epoch, parts))  # every batch asks for it
+            positions = kept(places)
             return self._numbers(positions) if self._numbers else positions
 
         return Epoch(number, Sharing(count, self.params.num_parts, turns=self._turns), sequence, self.params)
@@ -158,10 +159,6 @@ class Order:
             current = self.epoch(epoch)
             if current.empty_for_ever:
                 return
-
-    def _kept_sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
-        """As :meth:`_sequence`; the last two are kept, as an epoch asks for its own with every batch."""
-        return _kept(self._kept, (epoch, parts), lambda: self._sequence(epoch, parts))
 
     def _sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
         """All records in the order of *epoch*, when it began with so many *parts*."""

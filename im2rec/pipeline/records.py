@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from im2rec.errors import DAMAGED_RECORD, BadRecordError, CorruptRecordError, InputError, ParameterError
-from im2rec.format.irheader import HEADER_BYTES, ImageRecord, RawHeader
+from im2rec.format.irheader import ImageRecord, RawHeader
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.pipeline.params import IMAGES, ImageRecordParams
 from im2rec.pipeline.permutation import Positions
@@ -142,7 +142,7 @@ class Records:
                     offsets = np.append(offsets, file.size)
                 short = (start + np.flatnonzero(np.diff(offsets) <= _LABELS_ONLY_BYTES)).tolist()
                 for record, head in _heads(file, short):
-                    if head.header.flag > 0 and head.size == HEADER_BYTES + 4 * head.header.flag:
+                    if head.header.flag > 0 and head.size == head.header.content_start:
                         yield first + record
 
     def close(self) -> None:
