@@ -476,7 +476,8 @@ def test_a_length_that_lies_takes_no_memory(case: str) -> None:
             load_pickle(LYING_PICKLES[case])
 
     load()
-    assert peak_bytes(load) < 200_000
+    room = 200_000 if sys.version_info < (3, 15) else 4 << 20  # a later Python makes room for a MiB at a time
+    assert peak_bytes(load) < room
 
 
 # Tar files that are not what they should be.
