@@ -164,7 +164,8 @@ class _BoundedSubmitter(Generic[J, P, R]):
         """Return the job and a future for each of its pieces."""
         job, pieces = whole
         futures: list[Future[R]] = [Future() for _ in pieces]
-        self._waiting.extend(zip(futures, itertools.repeat(job), pieces))
+        with self._lock:
+            self._waiting.extend(zip(futures, itertools.repeat(job), pieces))
         for _ in pieces:
             self._submit()
         return job, futures

@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name=NAME, message="%(prog)s %(version)s")
+@click.version_option(importlib.import_module(NAME).__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def group(ctx: click.Context) -> None:
     """Build, inspect and read MXNet-compatible RecordIO image datasets."""

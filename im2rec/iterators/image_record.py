@@ -156,7 +156,7 @@ class ImageRecordIter(OrderedIterator[Finished]):
         sizes = [file.size for file in self._records.files]
         checksums = {
             "path_imglist": self._labels.digest(),
-            "mean_img": zlib.crc32(mean.data) if mean is not None else 0,
+            "mean_img": zlib.crc32(mean.tobytes()) if mean is not None else 0,
         }
         return state.Fingerprint("path_imgrec", deciding, len(self._records), sizes, checksums)
 
@@ -240,10 +240,6 @@ class ImageRecordInt8Iter(ImageRecordIter):
     """ImageRecordIter with data as int8: less the rounded mean, clipped to -128..127, not scaled."""
 
     _dtype = "int8"
-
-
-def _checksum(mean: Plane | None) -> int:
-    return zlib.crc32(mean.tobytes()) if mean is not None else 0
 
 
 def loader_of(it: ImageRecordIter) -> Loader:

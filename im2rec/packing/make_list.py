@@ -298,11 +298,15 @@ def list_text(entries: list[tuple[int, Item]]) -> Iterator[bytes]:
 def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
     """Write everything aside first, then rename: all files appear, or none."""
     with contextlib.ExitStack() as stack:
+        made: list[AsideFile] = []
         for path, blocks in files:
-            file = stack.enter_context(AsideFile(path, force=force))
+            made.append(AsideFile(path, force=force))
+            stack.callback(made[-1].discard)
             for block in blocks:
-                file.write(block)
-            file.finish()
+                made[-1].write(block)
+            made[-1].finish()
+        for file in made:
+            file.rename()
 
 
 def _warnings(

@@ -44,7 +44,6 @@ class Threads:
     def end(self, *, wait: bool) -> None:
         """End the threads."""
         self.pool.shutdown(wait=wait, cancel_futures=True)
-        self.memory.close()
 
 
 class Processes:

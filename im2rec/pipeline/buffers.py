@@ -12,7 +12,6 @@ killed.
 
 from __future__ import annotations
 
-import functools
 import gc
 import math
 import mmap
@@ -59,33 +58,43 @@ def label_shape(rows: int, label_width: int) -> tuple[int, ...]:
     return (rows,) if label_width == 1 else (rows, label_width)
 
 
+class Memory:
+    """A piece of memory for one batch, and who holds it: a buffer, or the array that those handed out are views of.
+
+    Whether the holder is still there is asked when memory is needed. A callback at its end would run wherever the
+    caller drops a batch, and an interrupt in the middle of one is lost, with the memory.
+    """
+
+    def __init__(self, content: memoryview, slot: int = 0) -> None:
+        self.content = content
+        self.slot = slot
+        self.holder: weakref.ref[Any] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody holds it."""
+        return self.holder is None or self.holder() is None
+
+
 class BatchBuffer:
     """Memory in which one batch is made, as arrays over it: ``data``, ``label`` and ``ids``, as BatchLayout says.
 
     ``pad`` counts the rows at the end that are filler; ``slot`` is the number of the memory where processes share it.
-    *give_back* is called once, when the lease of *memory* ends: with the buffer, or with what :meth:`hand_out` gave.
+    The buffer holds *memory* until it is gone, handed out or released.
     """
 
-    def __init__(
-        self, layout: BatchLayout, memory: memoryview, give_back: Callable[[], object], *, slot: int = 0
-    ) -> None:
-        self.data, self.label, self.ids = layout.arrays(np.frombuffer(memory, np.uint8))
+    def __init__(self, layout: BatchLayout, memory: Memory) -> None:
+        self.data, self.label, self.ids = layout.arrays(np.frombuffer(memory.content, np.uint8))
         self.pad = 0
-        self.slot = slot
+        self.slot = memory.slot
         self._layout = layout
         self._memory = memory
-        self._give_back = give_back
-        self._lease = self._leased_to(self)
+        memory.holder = weakref.ref(self)
 
     @classmethod
     def new(cls, layout: BatchLayout) -> BatchBuffer:
         """A buffer over memory of its own, all zeros."""
-        return cls(layout, np.zeros(layout.size, np.uint8).data, lambda: None)
-
-    def _leased_to(self, holder: Any) -> weakref.finalize[..., Any]:
-        lease = weakref.finalize(holder, self._give_back)
-        lease.atexit = False
-        return lease
+        return cls(layout, Memory(np.zeros(layout.size, np.uint8).data))
 
     @property
     def arrays(self) -> Arrays:
@@ -98,44 +107,35 @@ class BatchBuffer:
         They are made afresh, over an array of their own that every view of them refers to: when that is gone nobody
         has any of them, whatever still refers to the buffer.
         """
-        self._lease.detach()
-        base = np.frombuffer(self._memory, np.uint8)
-        self._leased_to(base)
+        base = np.frombuffer(self._memory.content, np.uint8)
+        self._memory.holder = weakref.ref(base)
         return self._layout.arrays(base)
 
     def release(self) -> None:
-        """End the lease of a batch that is not handed out; nothing may be written to it any more."""
-        self._lease()
+        """Give the memory of a batch back that is not handed out; nothing may be written to it any more."""
+        self._memory.holder = None
 
 
 class MemoryPool:
-    """Buffers over memory of this process; *spare* pieces of it at most are kept while they are free."""
+    """Buffers over memory of this process, leased by one thread; at most *spare* free pieces of it are kept."""
 
     def __init__(self, layout: BatchLayout, spare: int) -> None:
         self._layout = layout
         self._spare = spare
-        self._free: list[memoryview] = []
+        self._pieces: list[Memory] = []
 
     def lease(self) -> BatchBuffer:
-        """A buffer over the memory that came free last, or over new memory."""
-        try:
-            memory = self._free.pop()
-        except IndexError:
-            memory = np.empty(self._layout.size, np.uint8).data
-        return BatchBuffer(self._layout, memory, functools.partial(self._keep, memory))
-
-    def _keep(self, memory: memoryview) -> None:
-        if len(self._free) < self._spare:
-            self._free.append(memory)
+        """A buffer over free memory, its content left over from earlier batches, or over new memory."""
+        free = [piece for piece in self._pieces if piece.is_free]
+        for piece in free[self._spare :]:
+            self._pieces.remove(piece)
+        if not free:
+            self._pieces.append(Memory(np.empty(self._layout.size, np.uint8).data))
+        return BatchBuffer(self._layout, free[0] if free else self._pieces[-1])
 
     def hand_out(self, buffer: BatchBuffer) -> Arrays:
-        """The arrays themselves."""
+        """The arrays of a finished batch, for the caller."""
         return buffer.hand_out()
-
-    def close(self) -> None:
-        """Keep no memory any longer."""
-        self._spare = 0
-        self._free.clear()
 
 
 class SharedBuffers:
@@ -158,10 +158,12 @@ class SharedBuffers:
             os.ftruncate(self.handle, size)
             self._map = mmap.mmap(self.handle, size)
         self._slots = _slots(self._map, layout, count)
-        self._free = list(range(count))
+
+    def _free(self) -> list[Memory]:
+        return [slot for slot in self._slots if slot.is_free]
 
     def lease(self) -> BatchBuffer:
-        """A buffer over a free slot.
+        """A buffer over a free slot; its content is left over from earlier batches.
 
         There is none for a while when an epoch was left in its middle and the caller holds batches of it: what was
         begun of later ones goes on, and gives its slots back when it is done. Raises Im2RecError when that does not
@@ -170,18 +172,16 @@ class SharedBuffers:
         for number in range(_WAITS):
             if number == _WAITS // 2:
                 gc.collect()  # an error and what it was raised over may hold each other
-            while not self._free and self._busy():
-                time.sleep(_WAIT_S)  # a lock would not do: leases end wherever the garbage collector runs
-            if self._free:
-                slot = self._free.pop()
-                give_back = functools.partial(self._free.append, slot)
-                return BatchBuffer(self.layout, self._slots[slot], give_back, slot=slot)
+            while not (free := self._free()) and self._busy():
+                time.sleep(_WAIT_S)  # nobody tells when a slot comes free
+            if free:
+                return BatchBuffer(self.layout, free[0])
             time.sleep(_WAIT_S)
         raise Im2RecError("all memory for batches is in use", hint="let go of batches and errors, or keep copies")
 
     def hand_out(self, buffer: BatchBuffer) -> Arrays:
-        """The arrays themselves, or copies when the caller has kept so many that slots run out."""
-        if len(self._free) > 1:
+        """The arrays of a finished batch, for the caller; copies when so many were kept that slots run out."""
+        if len(self._free()) > 1:
             return buffer.hand_out()
         data, label, ids = buffer.arrays
         copies = data.copy(), label.copy(), ids.copy()
@@ -226,12 +226,12 @@ def attached(handle: int | str, layout: BatchLayout, count: int) -> list[BatchBu
     else:
         memory = mmap.mmap(int(handle), size)
         os.close(int(handle))
-    return [BatchBuffer(layout, slot, lambda: None) for slot in _slots(memory, layout, count)]
+    return [BatchBuffer(layout, slot) for slot in _slots(memory, layout, count)]
 
 
-def _slots(memory: mmap.mmap, layout: BatchLayout, count: int) -> list[memoryview]:
-    whole = memoryview(memory)
-    return [whole[number * layout.size : (number + 1) * layout.size] for number in range(count)]
+def _slots(memory: mmap.mmap, layout: BatchLayout, count: int) -> list[Memory]:
+    whole, size = memoryview(memory), layout.size
+    return [Memory(whole[number * size : (number + 1) * size], number) for number in range(count)]
 
 
 def _nameless_file() -> int:

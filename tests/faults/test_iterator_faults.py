@@ -596,22 +596,24 @@ def test_the_next_batches_are_made_while_the_consumer_holds_one(tmp_path: Path, 
 def test_no_more_is_made_ahead_than_the_buffer_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate, ahead: int
 ) -> None:
-    made: list[int] = []  # how many leases there are with each that is made
-    ended: list[memoryview] = []
+    made: list[int] = []  # how many pieces of memory are held with each that is leased
     real = MemoryPool.lease
 
+    def held(pool: MemoryPool) -> int:
+        return sum(not piece.is_free for piece in pool._pieces)
+
     def lease(pool: MemoryPool) -> BatchBuffer:
-        made.append(len(made) + 1 - len(ended))
-        return real(pool)
+        buffer = real(pool)
+        made.append(held(pool))
+        return buffer
 
     monkeypatch.setattr(MemoryPool, "lease", lease)
-    monkeypatch.setattr(MemoryPool, "_keep", lambda _, memory: ended.append(memory))
     with in_fours(a_rec(tmp_path, 40), prefetch_buffer=ahead, preprocess_threads=1) as it:
         for batch in range(1, 11):
             it.next()
             assert gate.wait_until_done(batch + ahead)
             assert batch + ahead == len(made)  # nothing else was begun
-            assert ahead + 1 == len(made) - len(ended)  # and the one that was delivered
+            assert ahead + 1 == held(it._prefetcher.memory)  # and the one that was delivered
     assert ahead + 2 == max(made)  # one is in work while the oldest is still the consumer's
 
 

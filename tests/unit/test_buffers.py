@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from im2rec.errors import Im2RecError
 from im2rec.pipeline import buffers
-from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, ReusedBuffers, SharedBuffers, attached
+from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, Memory, MemoryPool, ReusedBuffers, SharedBuffers, attached
 
 LAYOUT = BatchLayout((4, 3, 5, 5), "float32", 2)
 COUNT = 4
@@ -30,6 +31,10 @@ def pool(request: pytest.FixtureRequest) -> Any:
     shared = SharedBuffers(LAYOUT, COUNT, lambda: 0)
     yield shared
     shared.close()
+
+
+def pieces_of(pool: MemoryPool | SharedBuffers) -> list[Memory]:
+    return pool._pieces if isinstance(pool, MemoryPool) else pool._slots
 
 
 def leased(pool: MemoryPool | SharedBuffers) -> int:
@@ -99,9 +104,9 @@ def test_a_buffer_that_is_released_or_dropped_gives_its_memory_back_once(pool: A
     taken = [pool.lease() for _ in range(COUNT)]
     assert address(released.data) in {address(buffer.data) for buffer in taken}
     del released  # no second time
-    if isinstance(pool, SharedBuffers):
-        assert [] == pool._free
-        assert COUNT == len({address(buffer.data) for buffer in taken})
+    gc.collect()
+    assert COUNT == len({address(buffer.data) for buffer in taken}) == len(pieces_of(pool))
+    assert not any(piece.is_free for piece in pieces_of(pool))
 
 
 def test_memory_comes_back_from_any_thread_and_from_the_garbage_collector(pool: Any) -> None:
@@ -119,16 +124,39 @@ def test_memory_comes_back_from_any_thread_and_from_the_garbage_collector(pool: 
     assert places <= {address(buffer.data) for buffer in taken}
 
 
-def test_no_more_memory_is_kept_than_is_asked_for_and_none_once_closed() -> None:
+def test_no_more_free_memory_is_kept_than_is_asked_for() -> None:
     pool = MemoryPool(LAYOUT, 2)
     held = [pool.lease() for _ in range(5)]
+    assert 5 == len(pool._pieces)
     held.clear()
-    assert 2 == len(pool._free)
+    pool.lease()
+    assert 2 == len(pool._pieces)
 
-    held = [pool.lease() for _ in range(2)]
-    pool.close()
-    held.clear()
-    assert [] == pool._free
+
+@pytest.mark.parametrize("step", range(60))
+def test_an_interrupt_anywhere_loses_no_memory(pool: Any, step: int) -> None:
+    lines: list[int] = []
+
+    def interrupt(frame: Any, event: str, _: object) -> Any:
+        if frame.f_code.co_filename != buffers.__file__:
+            return None
+        if event == "line":
+            lines.append(frame.f_lineno)
+            if len(lines) == step:
+                raise KeyboardInterrupt
+        return interrupt
+
+    try:
+        sys.settrace(interrupt)
+        pool.hand_out(pool.lease())
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(None)
+    gc.collect()  # what the interrupt held
+
+    taken = [pool.lease() for _ in range(COUNT)]
+    assert COUNT == len({address(buffer.data) for buffer in taken}) == len(pieces_of(pool))
 
 
 def test_shared_memory_that_runs_out_is_copied_out_of() -> None:
