@@ -68,6 +68,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
 
 
+# The version is read from the loaded package: no module imports its public names, and its metadata may be missing.
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(importlib.import_module(NAME).__version__, message="%(prog)s %(version)s")
 @click.pass_context

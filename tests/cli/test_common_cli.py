@@ -80,6 +80,13 @@ def test_bare_pack_shows_its_keys_with_defaults_and_an_example_and_exits_0() -> 
     assert "Example:\n  im2rec pack photos_train.lst photos/ photos_train.rec resize=256\n" in out
 
 
+def test_the_version_is_that_of_the_code_and_not_of_what_is_installed() -> None:
+    code = "import im2rec; im2rec.__version__ = '9.8.7'; from im2rec.cli import main; main(['--version'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+
+    assert (0, "im2rec 9.8.7\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
 def test_help_imports_no_library_of_pictures_or_numbers(words: list[str]) -> None:
     code = f"""if True:

@@ -408,6 +408,18 @@ def test_when_one_file_cannot_be_written_none_appears(tmp_path: Path, monkeypatc
     assert ["r"] == names_in(tmp_path)
 
 
+def test_files_get_their_names_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # So that what stands when a run is killed in between is the first of them.
+    renamed: list[str] = []
+    real = AsideFile.rename
+    monkeypatch.setattr(AsideFile, "rename", lambda file: (renamed.append(file.path.name), real(file))[1])
+    made = make_list(tree(tmp_path / "r", "a.jpg", "b.jpg"), tmp_path / "l", ListOptions(split=(0.5,)))
+
+    assert ["l_train.lst", "l_test.lst"] == renamed[:2]
+    assert sorted(["r", *renamed]) == names_in(tmp_path)
+    assert made.images == 2
+
+
 NO_IMAGES: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     ((), {}, "holds no images (.jpg, .jpeg, .png) (is it the right folder?)"),
     (
