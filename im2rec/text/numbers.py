@@ -121,7 +121,7 @@ def integers(text: bytes, dtype: str) -> Array:
     float64, or it is an integer itself.
     """
     limits = np.iinfo(dtype)
-    values = None if _are_short_integers(text) else floats(text, "float64")
+    values = None if _are_short_integers(text) else in_range(loaded([text.decode("ascii")], "float64", ","), text)
     if values is None or (_are_integers(text) and np.abs(values).max() < 2**63):
         found = loaded([text.decode("ascii")], "int64", ",")
     else:

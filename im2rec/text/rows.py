@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import bisect
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -82,14 +83,12 @@ class TextRows(Generic[T]):
         self._first = array.array("q", [0])  # the row each begins with, and the number of rows
         self._kept: dict[int, _Parsed[T]] = {}
         self.checksum = 0
-        try:
+        with contextlib.ExitStack() as stack:
             for number, path in enumerate(paths):
-                self._files.append(InputFile(path))
+                self._files.append(stack.enter_context(InputFile(path)))
                 self._scan(number)
             self._check_rows()
-        except BaseException:
-            self.close()
-            raise
+            stack.pop_all()  # they stay open
 
     def __len__(self) -> int:
         return self._first[-1]
