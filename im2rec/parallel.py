@@ -96,7 +96,7 @@ class _Processes(Generic[S, T]):
         return self._mine.worker  # type: ignore[no-any-return]
 
     def end(self) -> None:
-        """End the processes; whoever waits for one of them gets a WorkerDiedError."""
+        """End the processes. A call that waits for one of them raises WorkerDiedError."""
         with self._lock:
             started, self._started = self._started or [], None
         for worker in started:

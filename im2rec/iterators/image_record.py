@@ -243,5 +243,5 @@ class ImageRecordInt8Iter(ImageRecordIter):
 
 
 def loader_of(it: ImageRecordIter) -> Loader:
-    """The loader of *it*, with its records and augmenter: for our own tools, which time and show its work."""
-    return it._loader  # noqa: SLF001 - what it consists of is nobody else's business
+    """The loader of *it*, with its records and augmenter: for ``bench`` and ``runs``, which time and show its work."""
+    return it._loader  # noqa: SLF001 - private to users of the iterator

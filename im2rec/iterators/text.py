@@ -115,7 +115,7 @@ def _opened(params: CSVParams | LibSVMParams, name: str, row_format: RowFormat[T
 def _made(
     order: Order, start: tuple[int, int, tuple[Split, ...]], data: TextRows[T], labels: TextRows[T] | None
 ) -> Generator[ReadBatch[T], None, None]:
-    """What is read of each batch from *start* on; one that cannot be read does not keep the next from it."""
+    """Read each batch from *start* on; one that cannot be read does not keep the next from being read."""
     for request in order.requests(*start):
         yield _read(request, data, labels)
 

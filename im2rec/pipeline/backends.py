@@ -60,7 +60,7 @@ class Processes:
         self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-feed")
 
     def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
-        """Have it done by the process of this thread.
+        """Load *piece* in the process that belongs to the calling thread.
 
         Raises Im2RecError when the process dies; the next piece gets a new one.
         """

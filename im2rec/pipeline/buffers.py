@@ -59,10 +59,10 @@ def label_shape(rows: int, label_width: int) -> tuple[int, ...]:
 
 
 class Memory:
-    """A piece of memory for one batch, and who holds it: a buffer, or the array that those handed out are views of.
+    """A piece of memory for one batch, and its holder: a buffer, or the array that those handed out are views of.
 
-    Whether the holder is still there is asked when memory is needed. A callback at its end would run wherever the
-    caller drops a batch, and an interrupt in the middle of one is lost, with the memory.
+    Whether the holder still exists is checked when memory is needed. A callback at its end would run wherever the
+    caller drops a batch, and an interrupt during the callback would be lost, and the memory with it.
     """
 
     def __init__(self, content: memoryview, slot: int = 0) -> None:
@@ -72,7 +72,7 @@ class Memory:
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody holds it."""
+        """Whether it has no holder."""
         return self.holder is None or self.holder() is None
 
 
@@ -104,8 +104,8 @@ class BatchBuffer:
     def hand_out(self) -> Arrays:
         """Data, label and ids for the caller to keep; from now on they hold the memory, and the buffer does not.
 
-        They are made afresh, over an array of their own that every view of them refers to: when that is gone nobody
-        has any of them, whatever still refers to the buffer.
+        They are new views of an array of their own, which every view of them refers to in turn: when that is gone so
+        are all of them, whatever still refers to the buffer.
         """
         base = np.frombuffer(self._memory.content, np.uint8)
         self._memory.holder = weakref.ref(base)
@@ -130,8 +130,9 @@ class MemoryPool:
         for piece in free[self._spare :]:
             self._pieces.remove(piece)
         if not free:
-            self._pieces.append(Memory(np.empty(self._layout.size, np.uint8).data))
-        return BatchBuffer(self._layout, free[0] if free else self._pieces[-1])
+            free = [Memory(np.empty(self._layout.size, np.uint8).data)]
+            self._pieces += free
+        return BatchBuffer(self._layout, free[0])
 
     def hand_out(self, buffer: BatchBuffer) -> Arrays:
         """The arrays of a finished batch, for the caller."""
@@ -173,7 +174,7 @@ class SharedBuffers:
             if number == _WAITS // 2:
                 gc.collect()  # an error and what it was raised over may hold each other
             while not (free := self._free()) and self._busy():
-                time.sleep(_WAIT_S)  # nobody tells when a slot comes free
+                time.sleep(_WAIT_S)  # nothing signals that a slot is free
             if free:
                 return BatchBuffer(self.layout, free[0])
             time.sleep(_WAIT_S)
@@ -196,7 +197,7 @@ class SharedBuffers:
 
 
 class ReusedBuffers:
-    """Buffers of *source* that are filled again when the caller takes the next batch, whoever still has the arrays."""
+    """Buffers of *source*, filled again once the caller takes the next batch, even if their arrays are still in use."""
 
     def __init__(self, source: MemoryPool | SharedBuffers) -> None:
         self._source = source

@@ -33,7 +33,7 @@ def _epoch_state(seed: int, epoch: int) -> int:
 
 
 class RowProblem(NamedTuple):
-    """What is wrong with the record of *row*; *kept* where it is delivered nevertheless, as it is only cut short."""
+    """The error of the record in *row*; *kept* where the row is delivered, as the record is only cut short."""
 
     row: int
     error: BadRecordError
@@ -46,7 +46,6 @@ class Picture(NamedTuple):
     header: IRHeader | None
     image: Image | None
     bad: BadRecordError | None
-    nbytes: int = 0  # of the pixels
 
 
 class Loader:
@@ -86,7 +85,7 @@ class Loader:
         """
         arena = Arena("decoded", _ARENA_BYTES)
         pictures = map(self._picture, records, itertools.repeat(arena.take))
-        for group in grouped_by_size(pictures, lambda picture: picture.nbytes, _ARENA_BYTES):
+        for group in grouped_by_size(pictures, lambda one: 0 if one.image is None else one.image.nbytes, _ARENA_BYTES):
             yield from group
             arena.reset()
 
@@ -97,12 +96,12 @@ class Loader:
             image, cut = self.decoded(record.content, room)
         except ImageError as error:
             return Picture(record.header, None, bad_picture(error))
-        return Picture(record.header, image, _cut_short() if cut else None, image.nbytes)
+        return Picture(record.header, image, _cut_short() if cut else None)
 
     def _row(
         self, buffer: BatchBuffer, row: int, ordinal: int, drawn: Plan | Draws, picture: Picture
     ) -> RowProblem | None:
-        header, image, bad, _ = picture
+        header, image, bad = picture
         if header is None:
             return RowProblem(row, bad, kept=False) if bad else None
         buffer.ids[row] = header.id

@@ -26,7 +26,7 @@ _ORDER = 0x6F72646572  # "order": keeps the permutation's hashes apart from thos
 
 
 class BatchRequest(NamedTuple):
-    """What is asked for: the record of each row of a batch, and the epoch whose random numbers the row gets.
+    """A request for a batch: the record of each row, and the epoch whose random numbers the row gets.
 
     *records* are numbers of records, as lists: a piece of a request is sent to another process, in few bytes. The last
     *pad* rows of the batch are filler; of those, rows from ``len(records)`` on are zeros. *plans* are those of the
@@ -51,7 +51,7 @@ class BatchRequest(NamedTuple):
 
 
 def piece_size(rows: int, pieces: int, least: int = 8) -> int:
-    """How many of *rows* make one of so many *pieces*; none is tiny."""
+    """Rows of a piece when *rows* are cut into so many *pieces*; *least* or more."""
     return max(least, -(-rows // pieces))
 
 
@@ -226,7 +226,7 @@ class Epoch:
         return not self.batches and not (self._params.policy == ROLL_OVER and self._longest)
 
     def request(self, batch: int) -> BatchRequest:
-        """The request for *batch*, from 0."""
+        """Return the request for batch number *batch*, counted from 0."""
         size, length = self._params.batch_size, self._length
         if self._params.policy == ROLL_OVER:
             return self._rolled_over(batch)
@@ -239,7 +239,7 @@ class Epoch:
         return BatchRequest(self._records(self.number, index).tolist(), [self.number] * len(index), pad)
 
     def _rolled_over(self, batch: int) -> BatchRequest:
-        """The request for *batch* where epochs follow each other without a gap.
+        """Return the request for batch number *batch* where epochs follow each other without a gap.
 
         With equal_batches they are as long in every part: a shorter one repeats its first record at the end.
         """

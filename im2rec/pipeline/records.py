@@ -61,7 +61,7 @@ class Records:
             self.files = [stack.enter_context(RecordFile(path, index=index)) for path, index in pairs]
             self._first = [0, *itertools.accumulate(map(len, self.files))]
             left_out = list(self._without_pictures()) if params.records == IMAGES else []
-            self._opened = stack.pop_all()
+            stack.pop_all()  # they stay open
         self.left_out = np.array(left_out, np.int64)
         # Position p of the records that stay is ordinal p + k, k being how many of those left out come before it.
         self._stays_before = self.left_out - np.arange(len(self.left_out))
@@ -147,7 +147,8 @@ class Records:
 
     def close(self) -> None:
         """Close the files; further calls do nothing."""
-        self._opened.close()
+        for file in self.files:
+            file.close()
 
 
 def _read(location: RecordLocation) -> ImageRecord | BadRecordError:

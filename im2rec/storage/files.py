@@ -76,7 +76,7 @@ class Closing:
     """Something that is closed at the end of a ``with`` block, or by :meth:`close`."""
 
     def close(self) -> None:
-        """Let go of what is open; again is fine."""
+        """Close what is open; further calls do nothing."""
 
     def __enter__(self: C) -> C:
         return self
