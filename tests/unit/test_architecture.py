@@ -16,7 +16,7 @@ ROOT = Path(im2rec.__file__).parent
 LAYERS = (
     ("errors", "hashing", "workers"),
     ("params", "parallel", "format", "images"),
-    ("storage", "augment"),
+    ("storage", "augment", "jpeg"),
     ("text", "pipeline", "packing", "inspection", "extraction", "datasets"),
     ("iterators",),
     ("runs",),

@@ -1,0 +1,57 @@
+"""The two functions that Python calls, and the types they are compiled for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import types
+
+from im2rec.jpeg import decoder, entropy, tables
+from im2rec.jpeg.kernel import Sizes
+
+SIZES = Sizes(
+    table=tables.TABLE_SIZE,
+    lanes=entropy.LANES,
+    reach=entropy.REACH,
+    spare=entropy.SPARE,
+    picture=decoder.PICTURE_SIZE,
+    state=entropy.STATE_SIZE,
+)
+
+
+def _flat(of: Any, **options: Any) -> Any:
+    return types.Array(of, 1, "C", **options)
+
+
+_FILE, _GIVEN, _SAMPLES = _flat(types.uint8, readonly=True), _flat(types.int32, readonly=True), _flat(types.uint8)
+_EACH, _VALUES = _flat(types.float32, readonly=True), _flat(types.float32)
+_CROP = types.UniTuple(types.int64, 6)
+_MEMORY = (
+    *(types.Array(types.int64, 2, "C"), _flat(types.uint64), _SAMPLES, _flat(types.int16), _flat(types.int32)),
+    *(_SAMPLES, _flat(types.uint32), _flat(types.uint16), _SAMPLES, _flat(types.uint16)),
+)
+_DECODE = types.int64(
+    *(_FILE, types.int64, _flat(types.int64, readonly=True), _GIVEN, _GIVEN, _CROP),
+    *(*_MEMORY, _SAMPLES, _VALUES, _EACH, _EACH),
+)
+_FILL_TABLE = types.void(_FILE, _FILE, types.boolean, _flat(types.int32))
+
+
+def functions(digest: int) -> tuple[tuple[Any, Any], ...]:
+    """Both, to be compiled, with their signatures; numba keys its cache with *digest*, as they are closures over it."""
+
+    def decode(
+        content, start, picture, tables, steps, crop,
+        plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs, levels, values, mean, factor,
+    ):  # fmt: skip
+        _ = digest
+        return decoder.decode_crop(
+            content, start, picture, tables, steps, crop,
+            plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs, levels, values, mean, factor,
+        )  # fmt: skip
+
+    def fill_table(counts, symbols, is_dc, out):
+        _ = digest
+        tables.fill_table(counts, symbols, is_dc, out)
+
+    return (decode, _DECODE), (fill_table, _FILL_TABLE)

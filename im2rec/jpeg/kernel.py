@@ -1,0 +1,189 @@
+"""The face of the decoder: a picture's content in, pixels in an array out.
+
+    kernel, reason = load()  # im2rec.jpeg.loading
+    head = kernel.head(content)  # its size, before a crop is chosen
+    problem = kernel.decode_into(content, (top, left, height, width), batch[row], mirror=True)
+
+The same pixels as ``simplejpeg.decode_jpeg(content, "RGB")``, cropped and mirrored, or a word for why not: then it is
+for the caller to have libjpeg decode the picture, or refuse it.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.jpeg.markers import MAX_SIDE, Component, Head, HuffmanSpec, read_head
+
+Array = npt.NDArray[Any]
+Crop = tuple[int, int, int, int]  # top, left, height, width
+
+# ITU-T T.81, figure A.6: where in its block, row by row, the n-th coefficient of a scan belongs.
+ZIGZAG = (
+    *(0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21),
+    *(28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61),
+    *(54, 47, 55, 62, 63),
+)
+# Of the statuses of entropy.py, in their order.
+REASONS = (
+    *("", "no end marker", "marker within the data", "bad code", "block too long", "cut short", "stray bytes"),
+    *("coefficients too large", "coefficients too large"),
+)
+_TABLE_SETS_KEPT = 32  # of 200 kB at the most
+_HEADS_KEPT = 512
+_MOST_KEPT = 32 << 20  # bytes of memory that a thread keeps for the next picture
+_MINE = threading.local()
+_NO_LEVELS, _NO_VALUES = np.empty(0, np.uint8), np.empty(0, np.float32)
+_NO_MEAN, _NO_FACTOR = np.zeros(3, np.float32), np.ones(3, np.float32)
+
+
+class Sizes(NamedTuple):
+    """Sizes that the compiled code was made with."""
+
+    table: int  # numbers of a Huffman table
+    lanes: int  # blocks of a group
+    reach: int  # coefficients that a damaged block can get to
+    spare: int  # bytes behind the data
+    picture: int  # numbers that describe a picture
+    state: int  # numbers of the bit reader
+
+
+class Compiled(NamedTuple):
+    """The compiled functions: a crop of a picture, the look-ups of a Huffman table; and their sizes."""
+
+    decode: Callable[..., int]
+    fill_table: Callable[..., None]
+    sizes: Sizes
+
+
+class Kernel:
+    """The compiled decoder. Threads may share it; each has memory of its own."""
+
+    def __init__(self, compiled: Compiled, name: str) -> None:
+        self.name = name
+        self._decode, self._fill, self._sizes = compiled
+        self._prepared = functools.lru_cache(maxsize=_HEADS_KEPT)(self._prepare)
+        self._table_set = functools.lru_cache(maxsize=_TABLE_SETS_KEPT)(self._fill_tables)
+
+    @staticmethod
+    def head(content: bytes) -> Head:
+        """Size and kind of a picture; its *reason* is empty where the kernel will try it."""
+        return read_head(content)[0]
+
+    def decode(self, content: bytes) -> Array | str:
+        """The whole picture, uint8 (height, width, 3), a new array; or the reason why not."""
+        head, _ = read_head(content)
+        if head.reason:
+            return head.reason
+        out = np.empty((head.height, head.width, 3), np.uint8)
+        return self.decode_into(content, (0, 0, head.height, head.width), out, planes=False) or out
+
+    def decode_into(
+        self,
+        content: bytes,
+        crop: Crop,
+        out: Array,
+        *,
+        mirror: bool = False,
+        planes: bool = True,
+        mean: Array = _NO_MEAN,
+        factor: Array = _NO_FACTOR,
+    ) -> str:
+        """Write *crop*, from left to right or mirrored, to *out*; return nothing, or the reason why it is not written.
+
+        *out* is contiguous, uint8 or float32, (3, height, width) or where not *planes* (height, width, 3); after a
+        failure it holds anything. Where it is float32 the values are ``(level - mean) * factor``, in 32 bits, each
+        step rounded; *mean* and *factor* are float32, one a channel, contiguous.
+        Raises ValueError when the crop is not in the picture, or *out* does not fit it.
+        """
+        head, start = read_head(content)
+        if head.reason:
+            return head.reason
+        top, left, height, width = crop
+        if not (0 <= top < top + height <= head.height and 0 <= left < left + width <= head.width):
+            raise ValueError(f"a crop of {crop} is not within {head.height} x {head.width}")
+        if out.shape != ((3, height, width) if planes else (height, width, 3)) or not out.flags.c_contiguous:
+            raise ValueError(f"out is {out.shape}, which does not fit a crop of {height} x {width}, or not contiguous")
+        if mean.shape != (3,) or factor.shape != (3,):
+            raise ValueError("mean and factor are one a channel")
+        picture, tables, steps = self._prepared(head)
+        flat = out.reshape(-1)
+        is_value = out.dtype == np.float32
+        levels, values = (_NO_LEVELS, flat) if is_value else (flat, _NO_VALUES)
+        status = self._decode(
+            np.frombuffer(content, np.uint8),
+            start,
+            picture,
+            tables,
+            steps,
+            (top, left, height, width, int(mirror), 2 * is_value + (not planes)),
+            *self._memory(len(content), width),
+            levels,
+            values,
+            mean,
+            factor,
+        )
+        return REASONS[status]
+
+    def _prepare(self, head: Head) -> tuple[Array, Array, Array]:
+        """The numbers and tables of *head*, as the compiled code wants them; shared by all threads, never changed."""
+        specs = list(dict.fromkeys(spec for component in head.components for spec in _specs(component)))
+        places = [self._sizes.table * specs.index(spec) for part in head.components for spec in _specs(part)]
+        numbers = (head.height, head.width, head.luma_v, head.luma_h, len(head.components), *places)
+        picture = np.zeros(self._sizes.picture, np.int64)
+        picture[: len(numbers)] = numbers
+        reach = self._sizes.reach
+        steps = np.zeros((3, reach), np.int32)
+        for number, component in enumerate(head.components):
+            steps[number, :64] = component.quanta
+        # The places of a damaged block's coefficients past the last are those of the last.
+        order = np.array(ZIGZAG + ZIGZAG[-1:] * (reach - 64), np.int32) * self._sizes.lanes
+        return picture, self._table_set(tuple(specs)), (steps << 16 | order).reshape(-1)
+
+    def _fill_tables(self, specs: tuple[tuple[HuffmanSpec, bool], ...]) -> Array:
+        """The look-ups of Huffman tables, one behind the other."""
+        tables = np.empty((len(specs), self._sizes.table), np.int32)
+        for table, ((counts, symbols), is_dc) in zip(tables, specs, strict=True):
+            self._fill(np.frombuffer(counts, np.uint8), np.frombuffer(symbols, np.uint8), is_dc, table)
+        return tables.reshape(-1)
+
+    def _memory(self, nbytes: int, width: int) -> tuple[Array, ...]:
+        """What the decoder needs in between, for this thread: for files of *nbytes* and crops of *width* or less."""
+        held: tuple[int, int, tuple[Array, ...]] = getattr(_MINE, "memory", (0, 0, ()))
+        if nbytes <= held[0] and width <= held[1]:
+            return held[2]
+        nbytes, width = max(nbytes, held[0], 1 << 16), max(width, held[1], 256)
+        memory = self._allocate(nbytes, width)
+        if sum(part.nbytes for part in memory) <= _MOST_KEPT:
+            _MINE.memory = nbytes, width, memory
+        return memory
+
+    def _allocate(self, nbytes: int, width: int) -> tuple[Array, ...]:
+        sizes = self._sizes
+        mcus = (
+            min(width, MAX_SIDE) // 8 + 3
+        )  # of the narrowest; one begun on each side, and one for the chroma's margin
+        blocks = -(-max(3 * mcus, 6 * (mcus // 2 + 2)) // sizes.lanes) * sizes.lanes
+        strips = np.empty(2 * 64 * blocks, np.uint8)
+        rows = np.empty(8 * (width // 2 * 2 + 8), np.uint8)
+        return (
+            np.empty((6, 5), np.int64),  # the blocks of an MCU
+            np.empty(sizes.state, np.uint64),
+            np.empty(nbytes + sizes.spare, np.uint8),  # the data without stuffing
+            np.empty(64 * blocks, np.int16),  # coefficients
+            np.empty(64 * sizes.lanes, np.int32),  # between the two passes
+            strips,
+            strips.view(np.uint32),
+            np.empty(width // 2 + 8, np.uint16),  # chroma, blended
+            rows,
+            rows.view(np.uint16),
+        )
+
+
+def _specs(component: Component) -> tuple[tuple[HuffmanSpec, bool], ...]:
+    return (component.dc, True), (component.ac, False)

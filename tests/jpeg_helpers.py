@@ -1,0 +1,94 @@
+"""Pictures for the JPEG kernel, and what is right: simplejpeg's full decode, cropped and mirrored."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from PIL import Image as PillowImage
+from PIL import ImageFile
+
+from im2rec.jpeg.kernel import Kernel
+
+ImageFile.MAXBLOCK = 1 << 22  # Pillow wants room for the whole file when it optimises the tables
+SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2, "grey": 0}
+Array = Any
+
+
+def encoded(pixels: Array, **options: Any) -> bytes:
+    """*pixels* as a JPEG; a large picture may be smaller than its noise is coded."""
+    file = io.BytesIO()
+    PillowImage.fromarray(pixels).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def drawn(rng: np.random.Generator, height: int, width: int) -> Array:
+    """A picture: clouds, noise, or black and white noise."""
+    kind = rng.random()
+    if kind < 0.6:
+        small = rng.integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), np.uint8)
+        return np.asarray(PillowImage.fromarray(small).resize((width, height), PillowImage.Resampling.BICUBIC))
+    noise = rng.integers(0, 256, (height, width, 3), np.uint8)
+    return noise if kind < 0.9 else np.where(noise > 127, np.uint8(255), np.uint8(0))
+
+
+def any_jpeg(rng: np.random.Generator, largest: int = 200) -> bytes:
+    """A JPEG of any kind the kernel takes."""
+    side = int(rng.choice([8, 40, 100, largest]))
+    height, width = (int(value) for value in rng.integers(1, side + 1, 2))
+    pixels = drawn(rng, height, width)
+    kind = str(rng.choice(list(SUBSAMPLINGS)))
+    if kind == "grey":
+        pixels = np.ascontiguousarray(pixels[:, :, 0])
+    options = {} if kind == "grey" else {"subsampling": SUBSAMPLINGS[kind]}
+    return encoded(pixels, quality=int(rng.integers(1, 101)), optimize=bool(rng.integers(2)), **options)
+
+
+def libjpeg(content: bytes) -> Array | None:
+    """The pixels by simplejpeg; None where it refuses."""
+    try:
+        return simplejpeg.decode_jpeg(content, "RGB")
+    except ValueError:
+        return None
+
+
+def any_crop(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
+    """A part of a picture; often at an edge."""
+    high, wide = int(rng.integers(1, height + 1)), int(rng.integers(1, width + 1))
+    top = int(rng.choice([0, height - high, rng.integers(0, height - high + 1)]))
+    left = int(rng.choice([0, width - wide, rng.integers(0, width - wide + 1)]))
+    return top, left, high, wide
+
+
+def cropped(pixels: Array, crop: tuple[int, int, int, int], *, mirror: bool = False, planes: bool = False) -> Array:
+    """The same from the whole picture."""
+    top, left, height, width = crop
+    part = pixels[top : top + height, left : left + width]
+    part = part[:, ::-1] if mirror else part
+    return part.transpose(2, 0, 1) if planes else part
+
+
+REFUSED, LEFT = "both refuse", "left to libjpeg"
+FINE = ("", REFUSED, LEFT)
+
+
+def differs(kernel: Kernel, rng: np.random.Generator, content: bytes) -> str:
+    """What the kernel does otherwise than libjpeg with *content*, whole and cropped; nothing when all is equal."""
+    whole, expected = kernel.decode(content), libjpeg(content)
+    if expected is None:
+        return REFUSED if isinstance(whole, str) else "decodes what libjpeg refuses"
+    if not isinstance(whole, str) and not np.array_equal(expected, whole):
+        return "other pixels"
+    if kernel.head(content).reason:
+        return LEFT
+    for _ in range(2):
+        crop = any_crop(rng, *expected.shape[:2])
+        mirror, planes = bool(rng.integers(2)), bool(rng.integers(2))
+        right = cropped(expected, crop, mirror=mirror, planes=planes)
+        out = np.empty(right.shape, np.uint8)
+        # What is too large may lie outside the crop.
+        if not kernel.decode_into(content, crop, out, mirror=mirror, planes=planes) and not np.array_equal(right, out):
+            return f"other pixels in {crop}, mirror={mirror}, planes={planes}"
+    return LEFT if isinstance(whole, str) else ""
