@@ -10,7 +10,7 @@ import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
 from im2rec.cli.exit_codes import DONE
-from im2rec.datasets.download import VARIABLE, FetchOptions, cache_folder, fetch_set, missing
+from im2rec.datasets.download import FetchOptions, fetch_set, missing
 from im2rec.datasets.importing import ImportSummary, check_output, import_set
 from im2rec.datasets.mnist import MnistPair
 from im2rec.datasets.sets import (
@@ -27,6 +27,7 @@ from im2rec.datasets.sets import (
     KnownSet,
 )
 from im2rec.errors import ParameterError
+from im2rec.folders import VARIABLE, cache_folder
 from im2rec.params import from_words, rows
 
 EXAMPLE = "im2rec import cifar10 data/cifar --download"

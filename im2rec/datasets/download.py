@@ -8,17 +8,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import http.client
-import os
 import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from im2rec.datasets.sets import KnownSet, RemoteFile
-from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.errors import InputError, ParameterError
 from im2rec.storage.files import reason, writing
 
 MOST_FRUITLESS = 3  # answers in a row that bring nothing new
@@ -225,27 +224,3 @@ def _why(error: BaseException) -> str:
         error = error.reason if isinstance(error.reason, BaseException) else error
     said = reason(error) if isinstance(error, OSError) else str(error)
     return said or type(error).__name__
-
-
-VARIABLE = "IM2REC_CACHE"
-
-
-def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """The folder for fetched files: ``$IM2REC_CACHE``, else ``im2rec`` in the user's own folder for such files.
-
-    That is ``$XDG_CACHE_HOME``, else ``%LOCALAPPDATA%`` on Windows and ``~/.cache`` elsewhere. It need not exist.
-    Raises OutputError when there is no home to put it in.
-
-    Source: XDG Base Directory Specification, which also says that a relative path is to be ignored.
-    """
-    environ = os.environ if environ is None else environ
-    if chosen := environ.get(VARIABLE):
-        return Path(chosen)
-    if (given := environ.get("XDG_CACHE_HOME")) and Path(given).is_absolute():
-        return Path(given) / "im2rec"
-    if os.name == "nt" and (local := environ.get("LOCALAPPDATA")):
-        return Path(local) / "im2rec"
-    try:
-        return Path.home() / ".cache" / "im2rec"
-    except RuntimeError:
-        raise OutputError("no folder for fetched files: there is no home", hint=f"set {VARIABLE} to one") from None

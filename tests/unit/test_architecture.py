@@ -15,7 +15,7 @@ ROOT = Path(im2rec.__file__).parent
 # A group imports from those above its own line, and from itself.
 LAYERS = (
     ("errors", "hashing", "workers"),
-    ("params", "parallel", "format", "images"),
+    ("folders", "params", "parallel", "format", "images"),
     ("storage", "augment", "jpeg"),
     ("text", "pipeline", "packing", "inspection", "extraction", "datasets"),
     ("iterators",),

@@ -43,7 +43,6 @@ from picture_helpers import names_in, pixels_of, records_of
 from im2rec.datasets import archives
 from im2rec.datasets.archives import load_pickle
 from im2rec.datasets.cifar import read_cifar
-from im2rec.datasets.download import cache_folder
 from im2rec.datasets.importing import import_set
 from im2rec.datasets.mnist import MnistPair, find_mnist, read_mnist
 from im2rec.datasets.sets import Cifar100Params, Dataset, ImportParams
@@ -761,28 +760,6 @@ def test_keys_are_checked() -> None:
             ImportParams(**wrong)  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="label=x must be fine, coarse or both"):
         Cifar100Params(label="x")
-
-
-# The cache.
-
-
-def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
-    mine, xdg, local = (str(tmp_path / name) for name in ("mine", "xdg", "local"))
-
-    assert Path(mine) == cache_folder({"IM2REC_CACHE": mine, "XDG_CACHE_HOME": xdg})
-    assert Path(xdg, "im2rec") == cache_folder({"IM2REC_CACHE": "", "XDG_CACHE_HOME": xdg, "LOCALAPPDATA": local})
-    expected = Path(local, "im2rec") if os.name == "nt" else tmp_path / "home" / ".cache" / "im2rec"
-    assert expected == cache_folder({"XDG_CACHE_HOME": "relative", "LOCALAPPDATA": local})
-
-
-def test_without_a_home_a_cache_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere() -> Path:
-        raise RuntimeError
-
-    monkeypatch.setattr(Path, "home", nowhere)
-    expected = "no folder for fetched files: there is no home (set IM2REC_CACHE to one)"
-    assert expected == message_of(cache_folder, {})
 
 
 def test_a_summary_is_plain_data(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Where files are kept between runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from helpers import message_of
+
+from im2rec.folders import cache_folder
+
+
+def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    mine, xdg, local = (str(tmp_path / name) for name in ("mine", "xdg", "local"))
+
+    assert Path(mine) == cache_folder({"IM2REC_CACHE": mine, "XDG_CACHE_HOME": xdg})
+    assert Path(xdg, "im2rec") == cache_folder({"IM2REC_CACHE": "", "XDG_CACHE_HOME": xdg, "LOCALAPPDATA": local})
+    expected = Path(local, "im2rec") if os.name == "nt" else tmp_path / "home" / ".cache" / "im2rec"
+    assert expected == cache_folder({"XDG_CACHE_HOME": "relative", "LOCALAPPDATA": local})
+
+
+def test_without_a_home_a_cache_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    expected = "no folder to keep files in: there is no home (set IM2REC_CACHE to one)"
+    assert expected == message_of(cache_folder, {})
