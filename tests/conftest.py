@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from compile_helpers import compile_at_once
 from helpers import Clock
 from iterator_helpers import Gate, a_rec, permutation_table
 
@@ -75,6 +78,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0; no test changes it."""
     return a_rec(tmp_path_factory.mktemp("seven"), 7, "a.rec")
+
+
+@pytest.fixture(scope="session")
+def compiled_at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder with the compiled decoder, and how the second of two ``im2rec compile`` ended. No test changes it."""
+    pytest.importorskip("numba")
+    folder = tmp_path_factory.mktemp("compiled")
+    return folder, compile_at_once(folder, ["compile", "--json"])
+
+
+@pytest.fixture
+def compiled(compiled_at_once: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> Path:
+    """A copy of a folder with the compiled decoder."""
+    return Path(shutil.copytree(compiled_at_once[0], tmp_path / "compiled"))
 
 
 # What the library meets.

@@ -25,6 +25,7 @@ COMMANDS = {
     "bench": ("im2rec.cli.bench", "Where the time goes, stage by stage."),
     "extract": ("im2rec.cli.extract", "The images of a .rec out again."),
     "import": ("im2rec.cli.import_", "MNIST or CIFAR to .rec files."),
+    "compile": ("im2rec.cli.compile", "The JPEG decoder, ahead of its first use."),
     "completion": ("im2rec.cli.group", "The shell code that completes im2rec's words."),
 }
 

@@ -6,5 +6,6 @@ coefficients), :mod:`~im2rec.jpeg.idct` (coefficients to samples), :mod:`~im2rec
 :mod:`~im2rec.jpeg.color` (samples to pixels), :mod:`~im2rec.jpeg.decoder` (all of it for the rows and columns of a
 crop), :mod:`~im2rec.jpeg.kernel` (the face that the rest of im2rec calls).
 
-Importing this package imports no numba and compiles nothing; :func:`im2rec.jpeg.kernel.load` does.
+Importing this package imports no numba and compiles nothing; :func:`im2rec.jpeg.loading.load` does. The compiled code
+is kept by :mod:`~im2rec.jpeg.cache`, and :mod:`~im2rec.jpeg.background` has it compiled beside a program that runs.
 """

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from compile_helpers import ONLY_FOLDER, ROOT, python
 
+import im2rec.jpeg.cache
 import im2rec.jpeg.loading
+from im2rec.jpeg import loading
 from im2rec.jpeg.loading import Loaded, load, sources_digest
 
 pytest.importorskip("numba")
 ASK = """
 from im2rec.jpeg.loading import load
-loaded = load({})
+loaded = load(ARGUMENTS)
 print(loaded.kernel and loaded.kernel.name, loaded.reason)
 """
 
 
-def asked(arguments: str = "", **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", ASK.format(arguments)],
-        env={**os.environ, **environment}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+def asked(arguments: str = "", only: Path | None = None, **environment: str) -> str:
+    code = (ONLY_FOLDER if only else "") + ASK.replace("ARGUMENTS", arguments)
+    done = python(code, only or "", environment=environment)
     assert "" == done.stderr
     return done.stdout.strip()
 
@@ -53,21 +58,110 @@ def test_without_the_compiler_there_is_none() -> None:
     assert "None NUMBA_DISABLE_JIT is set" == asked(NUMBA_DISABLE_JIT="1")
 
 
-def test_it_is_compiled_once_and_then_comes_from_the_cache(tmp_path: Path) -> None:
-    where = {"NUMBA_CACHE_DIR": str(tmp_path)}
+def test_it_is_read_where_it_is_kept_and_not_compiled_again(compiled: Path, tmp_path: Path) -> None:
+    assert "None it is not compiled yet; run 'im2rec compile'" == asked("may_compile=False", only=tmp_path / "empty")
+    before = {path.name: path.read_bytes() for path in compiled.iterdir()}
+    for arguments in ("may_compile=False", ""):
+        assert asked(arguments, only=compiled).startswith("numba 0.")
+    assert before == {path.name: path.read_bytes() for path in compiled.iterdir()}
 
-    assert "None it is not compiled yet; run 'im2rec compile'" == asked("may_compile=False", **where)
-    assert asked(**where).startswith("numba 0.")
-    assert asked("may_compile=False", **where).startswith("numba 0.")
+
+def test_where_none_is_kept_numba_is_not_even_imported(tmp_path: Path) -> None:
+    code = ONLY_FOLDER + ASK.replace("ARGUMENTS", "may_compile=False") + "import sys; print('numba' in sys.modules)"
+
+    assert f"None {loading.NOT_YET}\nFalse\n" == python(code, tmp_path).stdout
 
 
-def test_where_nothing_can_be_kept_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    caching = pytest.importorskip("numba.core.caching")
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])  # the places it tries
+@pytest.mark.parametrize("kept", [0, 1, 100, -1])
+@pytest.mark.parametrize("function", ["decode", "fill_table"])
+def test_a_damaged_file_is_not_loaded_but_compiled_anew(
+    compiled: Path, function: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file,) = compiled.glob(f"im2rec-{function}.*")
+    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
+    monkeypatch.setattr(loading, "_compiled", lambda *_, **__: loading._Made("anew", True, compiled))  # type: ignore[arg-type]
+    assert "anew" != loading._found_or_compiled().kernel
 
-    reason = im2rec.jpeg.loading._load(may_compile=True).reason
+    file.write_bytes(file.read_bytes()[:kept])
+    assert Loaded(None, loading.NOT_YET) == loading._load(may_compile=False)
+    assert "anew" == loading._found_or_compiled().kernel
 
-    assert "does not compile it: cannot cache function" in reason
+
+def test_a_whole_file_that_numba_cannot_load_is_compiled_anew(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file,) = compiled.glob("im2rec-decode.*")
+    im2rec.jpeg.cache.write(compiled, file.name, pickle.dumps("of another numba"))
+    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
+
+    assert Loaded(None, loading.NOT_YET) == loading._load(may_compile=False)
+
+
+def test_what_another_process_has_just_compiled_is_not_compiled_again(
+    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    said: list[str] = []
+
+    @contextlib.contextmanager
+    def waits_for_the_other(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+        waiting()
+        for file in compiled.glob("*.kernel"):
+            shutil.copy(file, folder)
+        yield True
+
+    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [place])
+    monkeypatch.setattr(im2rec.jpeg.cache, "locked", waits_for_the_other)
+    done = loading.compile_ahead(tell=said.append)
+
+    assert (False, place) == (done.compiled, done.folder)
+    assert ["another process is compiling the decoder; waiting for it"] == said
+
+
+def test_where_nothing_can_be_kept_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path / "file"])
+    monkeypatch.setattr(loading, "_compiled", lambda *_, **__: pytest.fail("compiles"))
+    reason = loading._load(may_compile=True).reason
+
+    assert f"{tmp_path / 'file'}: compiled code cannot be kept: file exists" == reason
+
+
+def test_code_that_checks_all_indices_is_not_kept(tmp_path: Path) -> None:
+    code = ONLY_FOLDER + "from im2rec.jpeg.loading import compile_ahead; compile_ahead()"
+    done = python(code, tmp_path, environment={"NUMBA_BOUNDSCHECK": "1"})
+
+    expected = "NUMBA_BOUNDSCHECK is set, and code that checks all indices is not kept (unset NUMBA_BOUNDSCHECK)"
+    assert done.stderr.endswith(f"NoKernelError: {expected}\n")
+
+
+def test_what_numba_says_when_it_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("a reason\nand much more")
+
+    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path])
+    monkeypatch.setattr(loading, "_made", fail)
+
+    reason = loading._load(may_compile=True).reason
+    assert reason.startswith("numba 0.")
+    assert reason.endswith(" does not compile it: a reason")
+
+
+def test_sources_that_cannot_be_read_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> int:
+        raise PermissionError("no permission")
+
+    monkeypatch.setattr(loading, "sources_digest", fail)
+
+    assert Loaded(None, "it cannot be loaded: no permission") == loading._load(may_compile=False)
+
+
+def test_a_numba_that_does_not_fit_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 1.0 or less')")
+    code = "from im2rec.jpeg.loading import load; print(load().reason)"
+    done = python(
+        code, environment={"PYTHONPATH": os.pathsep.join([str(tmp_path), ROOT]), "IM2REC_CACHE": str(tmp_path)}
+    )
+
+    assert "numba cannot be imported: Numba needs NumPy 1.0 or less\n" == done.stdout
 
 
 def test_a_missing_numba_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

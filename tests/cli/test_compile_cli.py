@@ -1,0 +1,144 @@
+"""``im2rec compile`` as it is typed: what it prints, and what it says where there can be no kernel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from compile_helpers import only_there
+from picture_helpers import im2rec, names_in
+
+from im2rec.jpeg import cache, loading
+from im2rec.jpeg.loading import Compilation
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, bool]]:
+    """Nothing is compiled; the words that the library is called with."""
+    asked: list[dict[str, bool]] = []
+
+    def compile_ahead(*, anew: bool, dry_run: bool, tell: object) -> Compilation:
+        assert callable(tell)
+        tell("compiling it")
+        asked.append({"anew": anew, "dry_run": dry_run})
+        return Compilation("numba 1.2.3", len(asked) % 2 == 1, Path("cache"))
+
+    monkeypatch.setattr(loading, "compile_ahead", compile_ahead)
+    monkeypatch.setattr("im2rec.cli.compile.time.perf_counter", iter(range(0, 1000, 7)).__next__)
+    return asked
+
+
+NOW = """\
+compiled the JPEG decoder
+  kernel  numba 1.2.3, compiled in 7.0 s
+  kept    in cache
+next: im2rec bench
+"""
+BEFORE = """\
+the JPEG decoder is compiled already
+  kernel  numba 1.2.3, loaded in 7.0 s
+  kept    in cache
+next: im2rec bench
+"""
+DRY_NOW = """\
+would compile the JPEG decoder
+  kernel      numba 1.2.3
+  would keep  in cache
+"""
+DRY_BEFORE = """\
+the JPEG decoder is compiled already
+  kernel  numba 1.2.3
+  kept    in cache
+"""
+
+
+def test_it_says_what_was_done_where_it_is_kept_and_what_comes_next(done: list[dict[str, bool]]) -> None:
+    assert (0, NOW, "compiling it\n") == im2rec("compile")
+    assert (0, BEFORE, "") == im2rec("compile", "-q", "--force")
+    assert [{"anew": False, "dry_run": False}, {"anew": True, "dry_run": False}] == done
+    assert 0 == im2rec(*NOW.split()[-1:]).code
+
+
+def test_a_dry_run_says_what_would_be_done(done: list[dict[str, bool]]) -> None:
+    assert [DRY_NOW, DRY_BEFORE] == [im2rec("compile", "--dry-run").out for _ in range(2)]
+    assert [{"anew": False, "dry_run": True}] * 2 == done
+
+
+@pytest.mark.usefixtures("done")
+def test_json_says_the_same() -> None:
+    expected = {"schema": 1, "command": "compile", "kernel": "numba 1.2.3", "compiled": True, "seconds": 7}
+    assert {**expected, "cache": "cache", "dry_run": False} == json.loads(im2rec("compile", "--json").out)
+
+
+def test_what_is_compiled_is_found_and_a_dry_run_writes_nothing(
+    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "folders", lambda: [compiled])
+    before = names_in(compiled)
+    for options in ([], ["--dry-run"]):
+        found = json.loads(im2rec("compile", "--json", *options).out)
+        assert (False, str(compiled)) == (found["compiled"], found["cache"])
+        assert found["kernel"].startswith("numba 0.")
+    assert before == names_in(compiled)
+
+    monkeypatch.setattr(cache, "folders", lambda: [tmp_path / "empty"])
+    found = json.loads(im2rec("compile", "--json", "--dry-run").out)
+    assert (True, str(tmp_path / "empty")) == (found["compiled"], found["cache"])
+    assert not (tmp_path / "empty").exists()
+
+
+REFUSED = {
+    "IM2REC_KERNEL": ("0", "IM2REC_KERNEL=0 turns it off (unset IM2REC_KERNEL)"),
+    "NUMBA_DISABLE_JIT": ("1", "NUMBA_DISABLE_JIT is set (unset NUMBA_DISABLE_JIT)"),
+}
+
+
+@pytest.mark.parametrize("variable", REFUSED)
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--force"]])
+def test_settings_that_refuse_it_are_named(variable: str, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    value, reason = REFUSED[variable]
+    monkeypatch.setenv(variable, value)
+
+    assert (1, "", f"im2rec: the decoder cannot be compiled: {reason}\n") == im2rec("compile", *options)
+
+
+def test_without_numba_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    reason = "numba is not installed (pip install 'im2rec[fast]')"
+
+    assert (1, "", f"im2rec: the decoder cannot be compiled: {reason}\n") == im2rec("compile")
+
+
+def test_where_nothing_can_be_written_it_says_so_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    (tmp_path / "file").touch()
+    for options in ([], ["--dry-run"]):
+        line = only_there(tmp_path / "file", "compile", *options)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+        assert (1, "") == (done.returncode, done.stdout)
+        assert done.stderr.startswith(f"im2rec: the decoder cannot be compiled: {tmp_path / 'file'}: compiled code")
+        assert done.stderr.endswith(
+            "(set NUMBA_CACHE_DIR to a folder with some megabytes of room that you may write to)\n"
+        )
+        assert 1 == done.stderr.count("\n")
+
+
+def test_a_compiler_that_fails_is_one_line_and_debug_adds_the_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("a reason\nand more")
+
+    monkeypatch.setattr(cache, "folders", lambda: [tmp_path])
+    monkeypatch.setattr(loading, "_made", fail)
+    code, out, err = im2rec("compile", "-q")
+
+    assert (1, "", 1) == (code, out, err.count("\n"))
+    assert " does not compile it: a reason (report it, with the output of im2rec compile --debug; " in err
+    assert "ValueError: a reason" in im2rec("compile", "--debug").err

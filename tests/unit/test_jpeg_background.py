@@ -1,0 +1,230 @@
+"""The process that compiles beside a training program: one a program, never in its way, and never an error."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compile_helpers import STAND_IN, pid_of, python, stand_in, wait_for_its_end
+from picture_helpers import POSIX, until
+
+from im2rec.jpeg import background
+from im2rec.jpeg.background import BackgroundCompile
+
+Made = Callable[[Path], BackgroundCompile]
+
+
+@pytest.fixture
+def made() -> Iterator[Made]:
+    """Makes the process of a program, which runs a stand-in for the compiler; ended after the test."""
+    works: list[BackgroundCompile] = []
+
+    def make(folder: Path) -> BackgroundCompile:
+        works.append(BackgroundCompile(stand_in(folder)))
+        return works[-1]
+
+    yield make
+    for work in works:
+        work.end()
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The words of each process that is started."""
+    seen: list[list[str]] = []
+    start = background._start
+
+    def count(command: list[str]) -> Any:
+        seen.append(command)
+        return start(command)
+
+    monkeypatch.setattr(background, "_start", count)
+    return seen
+
+
+def test_nothing_is_finished_before_it_begins(made: Made, tmp_path: Path) -> None:
+    assert not made(tmp_path).finished()
+
+
+def test_many_threads_start_one_process(made: Made, tmp_path: Path, starts: list[list[str]]) -> None:
+    work = made(tmp_path)
+    threads = [threading.Thread(target=work.begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pid_of(tmp_path)
+
+    assert [stand_in(tmp_path)] == starts
+    assert not work.finished()
+
+
+def test_it_is_finished_when_the_process_has_ended_and_stays_so(made: Made, tmp_path: Path) -> None:
+    work = made(tmp_path)
+    work.begin()
+    os.kill(pid_of(tmp_path), 9 if os.name == "posix" else 15)
+    until(work.finished, "the process to be found ended")
+    work.begin()
+
+    assert work.finished()
+    assert work._child is None
+
+
+def test_end_ends_it_and_another_is_not_started(made: Made, tmp_path: Path, starts: list[list[str]]) -> None:
+    work = made(tmp_path)
+    work.begin()
+    pid_of(tmp_path)
+    for _ in range(2):
+        work.end()
+    wait_for_its_end(tmp_path)
+    work.begin()
+
+    assert work.finished()
+    assert 1 == len(starts)
+
+
+def test_a_process_that_cannot_be_started_is_one_that_has_ended(tmp_path: Path) -> None:
+    work = BackgroundCompile([str(tmp_path / "missing")])
+    work.begin()
+
+    assert work.finished()
+
+
+@pytest.mark.parametrize("executable", ["", None, "/usr/bin/uwsgi"])
+def test_a_program_that_is_no_python_is_not_started_again(
+    executable: str | None, starts: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    work = BackgroundCompile()
+    work.begin()
+
+    assert work.finished()
+    assert [] == starts
+
+
+def test_nothing_is_started_where_there_can_be_no_kernel(
+    starts: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    BackgroundCompile().begin()
+    monkeypatch.delattr(sys, "frozen")
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
+    BackgroundCompile().begin()
+    monkeypatch.delenv("IM2REC_KERNEL")
+    monkeypatch.setitem(sys.modules, "numba", None)
+    BackgroundCompile().begin()
+
+    assert [] == starts
+
+
+def test_what_is_started_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    seen: list[Any] = []
+
+    class Refusing:
+        def __init__(self, words: list[str], **options: Any) -> None:
+            seen.append((words, options))
+            raise OSError("no room for a process")
+
+    monkeypatch.setattr(background, "_of_this_program", BackgroundCompile())
+    monkeypatch.setattr(background.subprocess, "Popen", Refusing)
+    background.begin()
+    ((words, options),) = seen
+
+    assert [sys.executable, "-m", "im2rec", "compile"] == words
+    assert options["start_new_session"]
+    assert "cwd" not in options
+    ours = {"PYTHONPATH", "PYTHONSAFEPATH"}
+    assert {name: value for name, value in os.environ.items() if name not in ours}.items() <= options["env"].items()
+    installed = background._ROOT in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    assert installed or options["env"]["PYTHONPATH"].split(os.pathsep)[0] == background._ROOT
+    assert background.finished()
+
+
+def test_the_command_is_found_and_knows_that_it_is_in_the_background(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from im2rec.jpeg import background; before = dict(os.environ);"
+        "background.attend(); Path(sys.argv[1]).write_text(' '.join(sorted(set(before) - set(os.environ))))"
+    )
+    (tmp_path / "im2rec.py").write_text("raise SystemExit('of the current directory')")
+    program = """
+import sys
+from im2rec.jpeg.background import BackgroundCompile
+work = BackgroundCompile([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+work.begin()
+while not work.finished():
+    pass
+"""
+    # The program knows the place of im2rec by its own search path alone.
+    root = str(Path(background.__file__).parents[2])
+    line = [sys.executable, "-W", "error", "-c", f"import sys; sys.path[0] = {root!r}\n{program}"]
+    where = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    cwd = tmp_path if sys.version_info >= (3, 11) else None  # before, the current directory comes first
+    done = subprocess.run([*line, code, str(tmp_path / "told")], env=where, cwd=cwd, capture_output=True, timeout=60)
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert "IM2REC_COMPILES_IN_BACKGROUND" == (tmp_path / "told").read_text()
+
+
+BEGIN = """
+import os, sys
+from pathlib import Path
+from im2rec.jpeg.background import BackgroundCompile
+folder = Path(sys.argv[2])
+work = BackgroundCompile([sys.executable, "-c", sys.argv[1], str(folder)])
+work.begin()
+while not (folder / "pid").exists():
+    pass
+"""
+
+
+def test_a_program_that_ends_does_not_wait_for_it_and_leaves_nothing(tmp_path: Path) -> None:
+    done = python(BEGIN, STAND_IN, tmp_path)
+
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    if os.name == "posix":
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid_of(tmp_path), 0)
+    wait_for_its_end(tmp_path)
+
+
+FORK = """
+pid = os.fork()
+if not pid:
+    assert not work.finished()
+    assert work._child is None
+    work.end()
+    sys.exit(7)  # as a program ends, not by os._exit()
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+assert not work.finished()
+os.kill(int((folder / "pid").read_text()), 0)
+"""
+
+
+@POSIX
+def test_a_forked_child_does_not_own_the_process(tmp_path: Path) -> None:
+    done = python(BEGIN + FORK, STAND_IN, tmp_path)
+
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    wait_for_its_end(tmp_path)
+
+
+@POSIX
+def test_it_sees_another_parent_where_the_pipe_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background.select, "select", lambda *_: ([], [], []))
+
+    assert not background._is_gone(os.getppid())
+    assert background._is_gone(os.getppid() + 1)
+
+
+def test_attending_does_nothing_in_any_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background.threading, "Thread", lambda **_: pytest.fail("watches"))
+
+    background.attend()

@@ -1,0 +1,199 @@
+"""Files of compiled code: whole or not there, in the first folder that takes them, one writer at a time."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from compile_helpers import pid_of, stand_in, wait_for_its_end
+from helpers import message_of
+from picture_helpers import POSIX, names_in
+
+from im2rec.jpeg import cache
+
+CONTENT = bytes(range(256))
+NAME = cache.name_of("decode", 0xABC, "machine")
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The folders for compiled code, which are to be made."""
+    folders = (tmp_path / "one", tmp_path / "two")
+    monkeypatch.setattr(cache, "folders", lambda: [*folders])
+    return folders
+
+
+def test_the_order_of_the_folders_is_numbas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "mine"))
+    chosen, beside, user = cache.folders()
+
+    assert (tmp_path / "numba", Path(cache.__file__).parent / "__pycache__") == (chosen.parent, beside)
+    assert (tmp_path / "mine", chosen.name) == (user.parent, user.name)
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    assert [beside, user] == cache.folders()
+
+
+def test_without_a_home_no_folder_of_its_name_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NUMBA_CACHE_DIR", "IM2REC_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", lambda: Path("~"))
+    (beside,) = cache.folders()
+
+    assert beside.is_absolute()
+
+
+def test_another_installation_has_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    ours = cache.folders()[0]
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "other" / "jpeg" / "cache.py"))
+
+    assert ours.parent == cache.folders()[0].parent
+    assert ours != cache.folders()[0]
+
+
+def test_what_is_written_is_read_from_whatever_folder_has_it(two: tuple[Path, Path]) -> None:
+    assert cache.read(NAME) is None
+    assert not cache.holds_any(0xABC)
+    two[1].mkdir()
+    cache.write(two[1], NAME, CONTENT)
+
+    assert cache.Found(CONTENT, two[1]) == cache.read(NAME)
+    assert cache.holds_any(0xABC)
+    assert not cache.holds_any(0xABD)
+    assert [NAME] == names_in(two[1])
+
+
+def test_a_damaged_file_is_as_good_as_none(two: tuple[Path, Path]) -> None:
+    for folder in two:
+        folder.mkdir()
+    cache.write(two[0], NAME, CONTENT)
+    whole = (two[0] / NAME).read_bytes()
+    damaged = [whole[:size] for size in (0, 1, 31, 32, 33, len(whole) - 1)] + [whole + b"\0"]
+    damaged += [bytes(byte ^ (at == n) for n, byte in enumerate(whole)) for at in (0, 31, 32, 100, len(whole) - 1)]
+    for content in damaged:
+        (two[0] / NAME).write_bytes(content)
+        assert cache.read(NAME) is None
+
+    cache.write(two[1], NAME, CONTENT)
+    assert cache.Found(CONTENT, two[1]) == cache.read(NAME)
+
+
+def test_a_file_under_another_name_is_no_code(two: tuple[Path, Path]) -> None:
+    two[0].mkdir()
+    cache.write(two[0], NAME, CONTENT)
+    other = cache.name_of("fill", 0xABC, "machine")
+    (two[0] / NAME).rename(two[0] / other)
+
+    assert cache.read(other) is None
+
+
+def test_code_of_older_sources_and_unfinished_files_are_removed(tmp_path: Path) -> None:
+    other_cpu, old = cache.name_of("decode", 0xABC, "other"), cache.name_of("decode", 0xAB, "machine")
+    other_python = NAME.replace("im2rec-decode.", "im2rec-decode.other")
+    for name in (NAME, other_cpu, old, f"{NAME}.1-2.tmp", "entry.cpython-311.pyc", other_python):
+        (tmp_path / name).touch()
+    cache.remove_old(tmp_path, 0xABC)
+
+    assert sorted([NAME, other_cpu, "entry.cpython-311.pyc", other_python]) == names_in(tmp_path)
+
+
+def full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk of *folder* be full: a file is there, and takes nothing."""
+    write = cache._write
+
+    def refuse(path: Path, content: bytes) -> None:
+        write(path, b"" if path.parent == folder else content)
+        if path.parent == folder:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(cache, "_write", refuse)
+
+
+def test_the_first_folder_with_room_is_taken(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    full(two[0], monkeypatch)
+
+    assert two[1] == cache.writable_folder()
+    assert [[], []] == [names_in(folder) for folder in two]
+
+
+def test_where_nothing_can_be_written_each_place_is_named(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(two[0], monkeypatch)
+    two[1].write_text("a file in its place")
+    message = message_of(cache.writable_folder)
+
+    assert message.startswith(f"{two[0]}: compiled code cannot be kept: no space left on device; {two[1]}: compiled")
+    assert message.endswith(" (set NUMBA_CACHE_DIR to a folder with some megabytes of room that you may write to)")
+
+
+def test_a_disk_that_is_full_leaves_what_was_there(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    two[0].mkdir()
+    cache.write(two[0], NAME, CONTENT)
+    full(two[0], monkeypatch)
+
+    assert "cannot be kept: no space left on device" in message_of(cache.write, two[0], NAME, b"new")
+    assert cache.Found(CONTENT, two[0]) == cache.read(NAME)
+    assert [NAME] == names_in(two[0])
+
+
+def test_looking_where_it_would_go_writes_nothing(two: tuple[Path, Path], tmp_path: Path) -> None:
+    assert two[0] == cache.likely_folder()
+    assert [] == names_in(tmp_path)
+
+    two[0].write_text("a file in its place")
+    assert two[1] == cache.likely_folder()
+    two[1].write_text("a file in its place")
+    assert "cannot be kept there" in message_of(cache.likely_folder)
+
+
+def test_a_lock_that_nobody_has_is_not_waited_for(tmp_path: Path) -> None:
+    for _ in range(2):
+        with cache.locked(tmp_path, lambda: pytest.fail("waits")) as waited:
+            assert not waited
+
+
+def test_where_there_can_be_no_lock_the_work_is_done(tmp_path: Path) -> None:
+    with cache.locked(tmp_path / "missing", lambda: pytest.fail("waits")) as waited:
+        assert not waited
+
+
+def test_a_lock_is_waited_for_and_ends_with_its_process(tmp_path: Path) -> None:
+    said = []
+    with subprocess.Popen(stand_in(tmp_path)) as process:
+        pid_of(tmp_path)
+        with cache.locked(tmp_path, lambda: (said.append("waits"), process.kill())) as waited:  # kill -9
+            assert waited
+    assert ["waits"] == said
+    wait_for_its_end(tmp_path)
+
+
+FORK = """
+import os, sys
+from pathlib import Path
+from im2rec.jpeg import cache
+with cache.locked(Path(sys.argv[1]), lambda: None):
+    child = os.fork()
+    if not child:
+        sys.stdin.read()  # it outlives the lock
+        os._exit(0)
+print("let go", flush=True)
+os.waitpid(child, 0)
+"""
+
+
+@POSIX
+def test_a_forked_child_has_no_part_in_the_lock(tmp_path: Path) -> None:
+    line = [sys.executable, "-W", "ignore", "-c", FORK, str(tmp_path)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b"let go\n" == process.stdout.readline()
+        with cache.locked(tmp_path, lambda: pytest.fail("waits")) as waited:
+            assert not waited
+        process.communicate()
