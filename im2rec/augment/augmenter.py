@@ -8,11 +8,13 @@ import numpy.typing as npt
 
 from im2rec.augment.color import Colors
 from im2rec.augment.draws import Draws
-from im2rec.augment.geometry import Geometry, Size, Step
+from im2rec.augment.geometry import Crop, Geometry, Size, Step
 from im2rec.augment.normalize import Finish, Normalizer, Plane
-from im2rec.augment.params import AugmentationParams
+from im2rec.augment.params import NCHW, AugmentationParams
 from im2rec.images.codec import Image
 from im2rec.images.engine import Resampler
+from im2rec.images.scratch import scratch
+from im2rec.jpeg.kernel import Kernel
 
 
 class Plan(NamedTuple):
@@ -42,7 +44,13 @@ class Augmenter:
         self._engine = engine
         self._geometry = Geometry(params, Size(width, height))
         self._colors = Colors(params, channels)
+        self._planes = layout == NCHW
         self._normalizer = Normalizer(params, channels, dtype=dtype, layout=layout, mean=mean, engine=engine)
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether a large picture is cropped before anything else is done to it."""
+        return self._geometry.crops_first
 
     def plan(self, size: Size, draws: Draws) -> Plan:
         """Draw everything for one picture of *size*. Raises ImageError for one that is too small."""
@@ -60,6 +68,29 @@ class Augmenter:
     def write(self, image: Image, plan: Plan, row: npt.NDArray[Any]) -> None:
         """*image* as *plan* makes it, into *row* of a batch."""
         self._normalizer.write(self.picture(image, plan), plan.finish, row)
+
+    def write_jpeg(self, kernel: Kernel, content: bytes, size: Size, plan: Plan, row: npt.NDArray[Any]) -> bool:
+        """The same for a JPEG of *size* that is not decoded yet: only what *plan* crops, and straight into *row*.
+
+        Returns whether it is done; where it is not, *row* holds anything, and the picture is for :meth:`write`.
+        """
+        steps, crop = plan.steps, Crop(0, 0, size.height, size.width)
+        if steps and isinstance(steps[0], Crop):
+            crop, steps = steps[0], steps[1:]
+        linear = None if steps else self._normalizer.linear(plan.finish)
+        if linear is not None:
+            mean, factor = linear
+            mirror = plan.finish.mirror
+            return not kernel.decode_into(
+                content, crop, row, mirror=mirror, planes=self._planes, mean=mean, factor=factor
+            )
+        if crop.height * crop.width == size.height * size.width:
+            return False  # all of it at once is for libjpeg
+        image = scratch("crop", 3 * crop.height * crop.width).reshape(crop.height, crop.width, 3)
+        if kernel.decode_into(content, crop, image, planes=False):
+            return False
+        self.write(image, Plan(steps, plan.finish), row)
+        return True
 
     def shown(self, row: npt.NDArray[Any]) -> Image:
         """A *row* of a batch as a picture again, uint8 (height, width, 3), as :meth:`Normalizer.shown` says."""

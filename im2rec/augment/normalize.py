@@ -19,6 +19,7 @@ from im2rec.images.scratch import scratch
 
 Plane = npt.NDArray[np.float32]
 _NO_LIGHT = Float(0)
+_AS_IT_IS = np.zeros(3, np.float32), np.ones(3, np.float32)
 
 
 class Finish(NamedTuple):
@@ -58,6 +59,7 @@ class Normalizer:
         std = np.array([getattr(params, f"std_{name}") for name in "rgba"[:channels]], np.float32)
         self._std = self._placed(std[:, None, None])
         self._factor = self._scale / self._std
+        self._per_channel = None if mean is not None else (per_channel, self._factor.reshape(-1))
         self._moves, self._stretches = bool(self._mean.any()), bool((self._factor != 1).any())
         if dtype == "int8":
             whole = np.trunc(self._mean)
@@ -77,6 +79,19 @@ class Normalizer:
         most = Float(params.max_random_illumination)
         illumination = (draws.unit("illumination") * most * two - most) * self._scale
         return Finish(params.mirror or coin, contrast, illumination)
+
+    def linear(self, finish: Finish) -> tuple[Plane, Plane] | None:
+        """The mean and the factor of each channel where a value is ``(level - mean) * factor``, or None for more.
+
+        For uint8, whose values are the levels, they say nothing.
+        """
+        if self._dtype == "uint8":
+            return _AS_IT_IS
+        if self._dtype != "float32" or self._per_channel is None or finish.illumination:
+            return None
+        if finish.contrast == self._scale:
+            return self._per_channel
+        return self._per_channel[0], (finish.contrast / self._std).reshape(-1)
 
     def write(self, image: Image, finish: Finish, row: npt.NDArray[Any]) -> None:
         """Write *image*, uint8 (height, width, channels), to *row*, of the batch's dtype and layout."""

@@ -192,6 +192,18 @@ def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | N
         return Decoded(turned(_flat(picture, color), _picture_orientation(picture)))
 
 
+def is_upright(content: bytes) -> bool:
+    """Whether a JPEG is decoded as it is stored: its EXIF data says nothing of a turn."""
+    head = jpeg.head(content)
+    known = _head_orientation(head) if head else None
+    return (known or parse_orientation(jpeg.exif(content))) == UPRIGHT
+
+
+@functools.lru_cache(maxsize=_HEADS_KEPT)
+def _head_orientation(head: bytes) -> int | None:
+    return parse_orientation(jpeg.exif(head)) if jpeg.is_orderly(head) else None
+
+
 def orientation(content: bytes) -> int:
     """The EXIF orientation of a picture, 1 to 8; 1 (upright) when it says nothing."""
     kind = sniff(content)

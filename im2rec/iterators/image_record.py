@@ -120,6 +120,12 @@ class ImageRecordIter(OrderedIterator[Finished]):
         """What decodes, ``threads`` or ``processes``; ``auto`` was settled."""
         return self._prefetcher.backend
 
+    @property
+    def kernel(self) -> str:
+        """The compiled JPEG decoder that crops are decoded by, ``numba 0.68.1`` say, or ``none: `` and the reason."""
+        kernel, reason = self._loader.kernel
+        return kernel.name if kernel is not None else f"none: {reason}"
+
     def _read(self, params: ImageRecordParams) -> ImageRecordParams:
         if self._dtype is not None:
             if params.dtype not in (None, self._dtype):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from im2rec.augment.augmenter import Augmenter, Plan
 from im2rec.augment.draws import CounterDraws, Draws, counter_draws
@@ -15,8 +16,11 @@ from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.hashing import hash64
-from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
+from im2rec.images.choices import MAX_PIXELS
+from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode, is_upright
 from im2rec.images.scratch import Arena
+from im2rec.jpeg.kernel import Kernel
+from im2rec.jpeg.loading import Loaded, load
 from im2rec.pipeline.buffers import BatchBuffer
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.order import BatchRequest
@@ -24,6 +28,9 @@ from im2rec.pipeline.params import WARN, ImageRecordParams
 from im2rec.pipeline.records import Records, grouped_by_size
 
 _ARENA_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
+_LOOK_EACH = 4096  # pictures that are made by libjpeg before the kernel is looked for again
+_JPEG = b"\xff\xd8"
+Row = npt.NDArray[Any]  # of a batch's data
 _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
 
 
@@ -40,16 +47,28 @@ class RowProblem(NamedTuple):
     kept: bool
 
 
+class Jpeg(NamedTuple):
+    """A JPEG that is decoded when it is known what is cropped of it; its *size* is in its head."""
+
+    content: bytes
+    size: Size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return len(self.content)
+
+
 class Picture(NamedTuple):
-    """A decoded record, and what is wrong with it. No *header*: it could not be read. No *image*: nor decoded."""
+    """A record's picture, and what is wrong with it. No *header*: it could not be read. No *image*: nor decoded."""
 
     header: IRHeader | None
-    image: Image | None
+    image: Image | Jpeg | None
     bad: BadRecordError | None
 
 
 class Loader:
-    """Writes records into rows. Holds nothing that changes: safe in threads."""
+    """Writes records into rows. Holds nothing that changes but the kernel, which may come later: safe in threads."""
 
     def __init__(self, records: Records, labels: Labels, augmenter: Augmenter, params: ImageRecordParams) -> None:
         self.records = records
@@ -58,6 +77,12 @@ class Loader:
         self._channels = params.shape[0]
         self._seed = params.seed if params.seed_aug is None else params.seed_aug
         self._cut_ok = params.on_truncated == WARN
+        self._kernel: Kernel | None = None
+        self._looks_in = 0  # pictures
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the kernel, which each process loads for itself."""
+        return {**self.__dict__, "_kernel": None, "_looks_in": 0}
 
     @property
     def label_width(self) -> int:
@@ -71,12 +96,30 @@ class Loader:
     def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
         """Write the records of *piece*, by ordinal, into *buffer*; return what is wrong with them, by row."""
         ordinals, rows = piece.records, itertools.count(piece.first_row)
+        if self._kernel is None:
+            self._look_for_kernel(len(ordinals))
         draws = self.draws(piece.epochs, ordinals)
         drawn = draws if piece.plans is None else (plan or own for plan, own in zip(piece.plans, draws, strict=True))
         pictures = self._pictures(self.records.each(ordinals))
         # By map(), as a loop's variable would hold a picture while the next is decoded.
         problems = map(self._row, itertools.repeat(buffer), rows, ordinals, drawn, pictures)
         return [problem for problem in problems if problem is not None]
+
+    @property
+    def kernel(self) -> Loaded:
+        """The compiled JPEG decoder, which is used from the next piece on, or why there is none."""
+        if self._channels != 3:
+            return Loaded(None, "data_shape does not have 3 channels")
+        if not self.augmenter.takes_parts:
+            return Loaded(None, "other steps come before the crop")
+        return load(may_compile=False)
+
+    def _look_for_kernel(self, pictures: int) -> None:
+        """Look now, and after some thousand pictures again: it may have been compiled meanwhile."""
+        if self._looks_in <= 0:
+            self._kernel = self.kernel.kernel
+            self._looks_in = _LOOK_EACH
+        self._looks_in -= pictures
 
     def _pictures(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[Picture]:
         """*records* decoded; the pixels of one are good until the next is asked for.
@@ -92,11 +135,22 @@ class Loader:
     def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> Picture:
         if isinstance(record, BadRecordError):
             return Picture(None, None, record)
+        if (size := self._size_for_kernel(record.content)) is not None:
+            return Picture(record.header, Jpeg(record.content, size), None)
         try:
             image, cut = self.decoded(record.content, room)
         except ImageError as error:
             return Picture(record.header, None, bad_picture(error))
         return Picture(record.header, image, _cut_short() if cut else None)
+
+    def _size_for_kernel(self, content: bytes) -> Size | None:
+        """The size of a picture that the kernel may decode, as far as its head tells."""
+        if self._kernel is None or not content.startswith(_JPEG):
+            return None
+        head = self._kernel.head(content)
+        if head.reason or head.width * head.height > MAX_PIXELS or not is_upright(content):
+            return None
+        return Size(head.width, head.height)
 
     def _row(
         self, buffer: BatchBuffer, row: int, ordinal: int, drawn: Plan | Draws, picture: Picture
@@ -111,10 +165,10 @@ class Loader:
                 buffer.label[row] = header.label
             else:
                 buffer.label[row] = self._labels.of(header).reshape(buffer.label.shape[1:])
-            if image is not None:
-                height, width = image.shape[:2]
-                plan = drawn if isinstance(drawn, Plan) else self.augmenter.plan(Size(width, height), drawn)
-                self.augmenter.write(image, plan, buffer.data[row])
+            if isinstance(image, Jpeg):
+                bad = self._write_jpeg(image, drawn, buffer.data[row])
+            elif image is not None:
+                self.augmenter.write(image, self._plan(Size.of(image), drawn), buffer.data[row])
         except ImageError as error:
             bad, kept = bad_picture(error), False
         except BadRecordError as error:
@@ -122,6 +176,24 @@ class Loader:
         if bad is None:
             return None
         return RowProblem(row, self.records.locate(ordinal).named(bad, header.id), kept)
+
+    def _plan(self, size: Size, drawn: Plan | Draws) -> Plan:
+        return drawn if isinstance(drawn, Plan) else self.augmenter.plan(size, drawn)
+
+    def _write_jpeg(self, jpeg: Jpeg, drawn: Plan | Draws, row: Row) -> BadRecordError | None:
+        """Have the kernel decode what *row* needs, into it, or if it declines libjpeg all; what is wrong with it."""
+        if self._written_by_kernel(jpeg, drawn, row):
+            return None
+        image, cut = self.decoded(jpeg.content)
+        self.augmenter.write(image, self._plan(Size.of(image), drawn), row)
+        return _cut_short() if cut else None
+
+    def _written_by_kernel(self, jpeg: Jpeg, drawn: Plan | Draws, row: Row) -> bool:
+        try:
+            plan = self._plan(jpeg.size, drawn)
+        except ImageError:  # a picture that does not decode is called so, whatever its size
+            return False
+        return self._kernel is not None and self.augmenter.write_jpeg(self._kernel, jpeg.content, jpeg.size, plan, row)
 
     def decoded(self, content: bytes, room: Room | None = None) -> tuple[Image, bool]:
         """The pixels, of as many channels as a batch has, and whether the file was cut short. Raises ImageError.

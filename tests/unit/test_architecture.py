@@ -16,7 +16,8 @@ ROOT = Path(im2rec.__file__).parent
 LAYERS = (
     ("errors", "hashing", "workers"),
     ("folders", "params", "parallel", "format", "images"),
-    ("storage", "augment", "jpeg"),
+    ("storage", "jpeg"),
+    ("augment",),
     ("text", "pipeline", "packing", "inspection", "extraction", "datasets"),
     ("iterators",),
     ("runs",),

@@ -44,6 +44,7 @@ def crops(rec: Path, **more: Any) -> ImageRecordIter:
 def test_opencv_takes_apart_no_view(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Row by row it is ten times slower.
     cv2 = pytest.importorskip("cv2")
+    monkeypatch.setenv("IM2REC_KERNEL", "0")  # which writes the planes itself
     seen: list[bool] = []
     real = cv2.split
     monkeypatch.setattr(cv2, "split", lambda image, out: (seen.append(image.flags.c_contiguous), real(image, out))[1])
@@ -55,7 +56,11 @@ def test_opencv_takes_apart_no_view(photos: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_a_picture_takes_no_fresh_memory_of_its_size(photos: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kernel", ["0", "1"])
+def test_a_picture_takes_no_fresh_memory_of_its_size(
+    photos: Path, dtype: str, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IM2REC_KERNEL", kernel)
     pytest.importorskip("simplejpeg")
     pytest.importorskip("cv2")
     with crops(photos, dtype=dtype, mean_r=1.0, std_r=2.0, engine="opencv") as it:
@@ -75,6 +80,7 @@ def test_a_picture_takes_no_fresh_memory_of_its_size(photos: Path, dtype: str, m
 
 def test_pictures_that_share_their_head_are_asked_for_it_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     simplejpeg = pytest.importorskip("simplejpeg")
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
     asked: list[int] = []
     real = simplejpeg.decode_jpeg_header
     monkeypatch.setattr(

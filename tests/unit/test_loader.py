@@ -82,6 +82,7 @@ def test_pictures_that_fail_where_they_are_decoded_spoil_no_others(tmp_path: Pat
 def test_so_many_pictures_are_decoded_in_a_row_as_stay_in_a_cache(
     tmp_path: Path, side: int, in_a_row: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("IM2REC_KERNEL", "0")  # which decodes them as it writes them
     done: list[str] = []
     content = encoded(texture(side, side), quality=20)
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n in range(12)])

@@ -1,0 +1,202 @@
+"""Batches are the same, to the bit, whether the compiled decoder makes them or libjpeg does."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import image_payload, write_rec
+from iterator_helpers import iterator, whole
+from picture_helpers import encoded, texture
+from PIL import Image
+
+import im2rec.pipeline.loader
+from im2rec.errors import BadRecordError
+from im2rec.iterators.image_record import ImageRecordIter, loader_of
+from im2rec.jpeg.kernel import Kernel
+from im2rec.jpeg.loading import NOT_YET, Loaded, load
+
+pytest.importorskip("numba")
+SIDE, RECORDS = 24, 60
+WAYS: dict[str, dict[str, Any]] = {
+    "centre": {},
+    "uint8": {"dtype": "uint8", "rand_crop": True, "rand_mirror": True},
+    "uint8, NHWC": {"dtype": "uint8", "layout": "NHWC", "rand_crop": True, "rand_mirror": True},
+    "normalised": {
+        "rand_crop": True,
+        "rand_mirror": True,
+        "mean_r": 120.5,
+        "mean_b": 99.1,
+        "std_g": 57.1,
+        "scale": 0.3,
+    },
+    "normalised, NHWC": {"layout": "NHWC", "rand_mirror": True, "mean_g": 3.3, "std_r": 0.7},
+    "contrast": {"max_random_contrast": 0.4, "rand_mirror": True, "std_r": 3.0, "mean_r": 7.0},
+    "illumination": {"max_random_illumination": 9.0, "rand_mirror": True, "std_r": 3.0},
+    "float16": {"dtype": "float16", "rand_crop": True, "mean_r": 7.0, "scale": 1e4},
+    "int8": {"dtype": "int8", "rand_crop": True, "rand_mirror": True, "mean_r": 120.5},
+    "mean picture": {"mean_img": "mean.bin", "rand_crop": True, "rand_mirror": True},
+    "colours": {"random_h": 30, "random_s": 20, "random_l": 25, "brightness": 0.2, "pca_noise": 0.1, "rand_crop": True},
+    "random areas": {"random_resized_crop": True, "min_random_area": 0.1, "max_aspect_ratio": 0.4, "rand_mirror": True},
+    "random sides": {"min_crop_size": 5, "max_crop_size": 9, "rand_crop": True},
+    "resized": {"resize": 30, "rand_crop": True},
+    "turned and padded": {"max_rotate_angle": 20, "pad": 3, "rand_crop": True},
+    "grey": {"data_shape": (1, SIDE, SIDE), "rand_crop": True},
+    "as MXNet draws": {"rng": "mxnet", "rand_crop": True, "rand_mirror": True, "max_random_contrast": 0.4},
+    "processes": {"backend": "processes", "rand_crop": True, "rand_mirror": True},
+}
+
+
+def any_picture(rng: random.Random) -> bytes:
+    """Mostly JPEGs the decoder takes; some it does not, some turned, some other files, some damaged."""
+    height, width = rng.choice([(SIDE, SIDE), (10, 30), (33, 25), (60, 41), (200, 300), (12, 9)])
+    pixels = texture(height, width, rng.choice([1, 3, 3, 3]), seed=rng.randrange(1000))
+    exif = Image.Exif()
+    if rng.random() < 0.1:
+        exif[274] = rng.randrange(1, 9)
+    kind = "PNG" if rng.random() < 0.1 else "JPEG"
+    options = {"progressive": rng.random() < 0.1, "subsampling": rng.randrange(3)} if kind == "JPEG" else {}
+    file = io.BytesIO()
+    Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(file, kind, exif=exif, **options)
+    content = file.getvalue()
+    damage = rng.randrange(12)
+    if damage == 0:
+        return content[: rng.randrange(len(content))]
+    if damage == 1:
+        at = rng.randrange(len(content))
+        return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
+    return content + b"stray" if damage == 2 else content
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = random.Random(1)
+    records = [image_payload(number, number, any_picture(rng)) for number in range(RECORDS)]
+    return write_rec(tmp_path_factory.mktemp("kernel") / "a.rec", records, index=True)
+
+
+@pytest.fixture(autouse=True)
+def compiled() -> None:
+    assert load().kernel is not None
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the decoder answered each time."""
+    answers: list[str] = []
+    real = Kernel.decode_into
+
+    def decode_into(*given: Any, **more: Any) -> str:
+        answer = real(*given, **more)
+        answers.append(answer)  # other threads are here as well
+        return answer
+
+    monkeypatch.setattr(Kernel, "decode_into", decode_into)
+    return answers
+
+
+def delivered(it: ImageRecordIter) -> list[Any]:
+    """Everything that two epochs give, and what was wrong with records."""
+
+    def said(errors: list[BadRecordError]) -> list[str]:
+        return sorted(str(error) for error in errors)
+
+    with it:
+        batches = [[whole(batch) for batch in it] for _ in range(2)]
+        return [*batches, said(it.skipped), said(it.truncated)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_batches_and_errors_are_those_of_libjpeg(
+    pictures: Path, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"data_shape": (3, SIDE, SIDE), "batch_size": 7, "on_error": "skip", "shuffle": True, **WAYS[way]}
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
+    expected = delivered(iterator(pictures, **given))
+    monkeypatch.delenv("IM2REC_KERNEL")
+
+    assert delivered(iterator(pictures, **given)) == expected
+    assert len(expected[2]) > 1
+
+
+@pytest.mark.parametrize("way", ["centre", "uint8", "normalised", "contrast", "random areas"])
+def test_the_decoder_makes_the_rows_of_most_pictures(pictures: Path, way: str, asked: list[str]) -> None:
+    with iterator(pictures, data_shape=(3, SIDE, SIDE), batch_size=RECORDS, on_error="skip", **WAYS[way]) as it:
+        it.next()
+    assert asked.count("") >= 20  # the others are too small, turned, progressive or damaged
+
+
+@pytest.mark.parametrize("way", ["grey", "turned and padded"])
+def test_it_is_not_asked_where_it_could_not_help(pictures: Path, way: str, asked: list[str]) -> None:
+    with iterator(pictures, **{"data_shape": (3, SIDE, SIDE), "on_error": "skip", **WAYS[way]}) as it:
+        it.next()
+        assert it.kernel.startswith("none: ")
+    assert [] == asked
+
+
+def test_the_iterator_names_it(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with iterator(pictures, data_shape=(3, SIDE, SIDE)) as it:
+        assert it.kernel.startswith("numba 0.")
+        monkeypatch.setenv("IM2REC_KERNEL", "0")
+        assert "none: IM2REC_KERNEL=0 turns it off" == it.kernel
+
+
+def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+) -> None:
+    content = encoded(texture(30, 30), "JPEG")
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n in range(64)], index=True)
+    looks: list[int] = []
+    there = load()
+
+    def later(*, may_compile: bool) -> Loaded:
+        assert not may_compile
+        looks.append(made)
+        return there if len(looks) > 2 else Loaded(None, NOT_YET)
+
+    monkeypatch.setattr(im2rec.pipeline.loader, "load", later)
+    made = 0
+    with iterator(path, data_shape=(3, SIDE, SIDE), batch_size=64, rand_crop=True) as it:
+        first = it.next().data[0]
+        loader = loader_of(it)
+        assert loader._kernel is None
+        for _ in range(200):
+            made += 64
+            it.reset()
+            again = it.next().data[0]
+            if loader._kernel is not None:
+                break
+    assert 3 == len(looks)
+    assert 3000 <= looks[1] - looks[0] <= 5000  # what is made ahead comes to it
+    assert len(asked) > 0
+    assert first.shape == again.shape
+
+
+def test_a_loader_is_pickled_without_it(pictures: Path) -> None:
+    with iterator(pictures, data_shape=(3, SIDE, SIDE), on_error="skip") as it:
+        it.next()
+        assert loader_of(it)._kernel is not None
+        assert pickle.loads(pickle.dumps(loader_of(it)))._kernel is None
+
+
+def test_what_is_written_twice_is_that_of_libjpeg(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that is found to be cut when part of its row is written."""
+    content = encoded(texture(200, 200), "JPEG", quality=90)
+    cut = content[: len(content) * 3 // 4]
+    path = write_rec(tmp_path / "a.rec", [image_payload(0, 0, content), image_payload(1, 1, cut)])
+    given = {"data_shape": (3, 200, 200), "batch_size": 2}
+    with iterator(path, **given) as it:
+        found = it.next().data[0].copy()
+        assert 1 == len(it.truncated)
+    assert {"", "no end marker"} == set(asked)
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
+    with iterator(path, **given) as it:
+        assert np.array_equal(it.next().data[0], found)
