@@ -69,10 +69,10 @@ class Augmenter:
         """*image* as *plan* makes it, into *row* of a batch."""
         self._normalizer.write(self.picture(image, plan), plan.finish, row)
 
-    def write_jpeg(self, kernel: Kernel, content: bytes, size: Size, plan: Plan, row: npt.NDArray[Any]) -> bool:
+    def write_jpeg(self, kernel: Kernel, content: bytes, size: Size, plan: Plan, row: npt.NDArray[Any]) -> str:
         """The same for a JPEG of *size* that is not decoded yet: only what *plan* crops, and straight into *row*.
 
-        Returns whether it is done; where it is not, *row* holds anything, and the picture is for :meth:`write`.
+        Returns the reason why it is not done, and the picture is for :meth:`write`; then *row* holds anything.
         """
         steps, crop = plan.steps, Crop(0, 0, size.height, size.width)
         if steps and isinstance(steps[0], Crop):
@@ -81,16 +81,14 @@ class Augmenter:
         if linear is not None:
             mean, factor = linear
             mirror = plan.finish.mirror
-            return not kernel.decode_into(
-                content, crop, row, mirror=mirror, planes=self._planes, mean=mean, factor=factor
-            )
+            return kernel.decode_into(content, crop, row, mirror=mirror, planes=self._planes, mean=mean, factor=factor)
         if crop.height * crop.width == size.height * size.width:
-            return False  # all of it at once is for libjpeg
+            return "not cropped first"  # all of it at once is for libjpeg
         image = scratch("crop", 3 * crop.height * crop.width).reshape(crop.height, crop.width, 3)
-        if kernel.decode_into(content, crop, image, planes=False):
-            return False
-        self.write(image, Plan(steps, plan.finish), row)
-        return True
+        declined = kernel.decode_into(content, crop, image, planes=False)
+        if not declined:
+            self.write(image, Plan(steps, plan.finish), row)
+        return declined
 
     def shown(self, row: npt.NDArray[Any]) -> Image:
         """A *row* of a batch as a picture again, uint8 (height, width, 3), as :meth:`Normalizer.shown` says."""

@@ -55,8 +55,8 @@ class FeedFigures:
     """What was measured of an iterator.
 
     *decode*, *augment* and *normalise* are rates on one thread; *read* is as the iterator meets it (*source*: MEMORY,
-    DISK, UNKNOWN) on the most threads measured; *full_decode* and *whole* go by number of threads; *spread* is the
-    middle half of the runs of the whole on the most of them, as a part of their median. The rates of other
+    DISK, UNKNOWN) on the most threads measured; *decode_in_threads* and *whole* go by number of threads; *spread* is
+    the middle half of the runs of the whole on the most of them, as a part of their median. The rates of other
     ways (*by_opencv* of augmenting, *uncompressed* of decoding, *in_bytes* of normalising, *by_processes* of the
     whole on the most threads) are None unless measured. *jpegs* says whether most pictures are JPEGs.
     Sides are shorter sides, in pixels: as stored, and what would do. *memory* is the machine's.
@@ -66,7 +66,7 @@ class FeedFigures:
     decode: float
     augment: float
     normalise: float
-    full_decode: Mapping[int, float]
+    decode_in_threads: Mapping[int, float]
     whole: Mapping[int, float]
     cpus: int
     spread: float = 0.0
@@ -98,9 +98,9 @@ def feed_advice(figures: FeedFigures) -> Advice:
 
 def _feed_advice(figures: FeedFigures) -> Advice:
     n, delivered = figures.most, figures.whole[figures.most]
-    scaled = min(max(figures.full_decode[n] / figures.decode, 1.0), float(n))
+    scaled = min(max(figures.decode_in_threads[n] / figures.decode, 1.0), float(n))
     times = {
-        DECODING: 1 / figures.full_decode[n],
+        DECODING: 1 / figures.decode_in_threads[n],
         AUGMENTING: 1 / (figures.augment * scaled),
         NORMALISING: 1 / (figures.normalise * scaled),
     }
@@ -112,8 +112,8 @@ def _feed_advice(figures: FeedFigures) -> Advice:
     if figures.source == MEMORY:
         times[READING] = 1 / figures.read
     possible = 1 / sum(times.values())
-    if n > 1 and figures.jpegs and n <= figures.cpus and _is_crowded(figures.full_decode):
-        return _crowded(figures.full_decode)
+    if n > 1 and figures.jpegs and n <= figures.cpus and _is_crowded(figures.decode_in_threads):
+        return _crowded(figures.decode_in_threads)
     if n > 1 and figures.spread <= _UNSTEADY and (delivered < _IDLE * possible or not _grows(figures.whole)):
         return _handing_over(figures, possible)
     limit = _largest(times)
@@ -148,14 +148,14 @@ def _too_few(whole: Mapping[int, float], cpus: int, what: str, largest: str) -> 
     return dataclasses.replace(_advice(TOO_FEW, counted, [Tip(f"more {what}s: {tip}")]), threads=cpus)
 
 
-def _is_crowded(full_decode: Mapping[int, float]) -> bool:
+def _is_crowded(decode_in_threads: Mapping[int, float]) -> bool:
     """Whether decoding alone gained nothing by the last threads, though nothing but a CPU is needed for it."""
-    return not _grows(full_decode) and max(full_decode.values()) < _LOCK_FREE
+    return not _grows(decode_in_threads) and max(decode_in_threads.values()) < _LOCK_FREE
 
 
-def _crowded(full_decode: Mapping[int, float]) -> Advice:
-    n, one = max(full_decode), min(full_decode)
-    alone = f"{_threads(n)} {full_decode[n]:,.0f} images/s, {_threads(one)} {full_decode[one]:,.0f}"
+def _crowded(decode_in_threads: Mapping[int, float]) -> Advice:
+    n, one = max(decode_in_threads), min(decode_in_threads)
+    alone = f"{_threads(n)} {decode_in_threads[n]:,.0f} images/s, {_threads(one)} {decode_in_threads[one]:,.0f}"
     what = f"other programs have the CPUs, as even decoding alone gains nothing: {alone}"
     return _advice(CROWDED, what, [Tip("again when nothing else runs")])
 

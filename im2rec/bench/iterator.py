@@ -42,7 +42,7 @@ from im2rec.pipeline.prefetch import chosen_backend
 from im2rec.runs.run import peak_memory
 from im2rec.storage.files import INSPECT
 
-_WHOLE = "whole"
+_WHOLE, _ALL_OF_IT = "whole", "decoding all of it"
 _LATE = 3.0  # times a turn: then batches are so slow that new memory is nothing beside them
 _MARGIN = 8 / 7  # of a stored side over the crop from it: 256 for 224, as is usual
 _BMP_HEAD_BYTES = 54
@@ -59,7 +59,7 @@ def bench_feed(
     """
     options = options or BenchOptions()
     counts = options.counts
-    seconds = options.each(2 * len(counts) + 6)
+    seconds = options.each(3 * len(counts) + 6)
     steps = Steps(2 + ROUNDS * (2 * len(counts) + 2), progress)
     feed = _Feed({**values, "verbose": False, "on_error": "skip"})
     reading, memory = _reading_and_memory(feed, counts[-1], seconds)  # before pictures are kept for the stages
@@ -68,12 +68,16 @@ def bench_feed(
         params = it.params
         sample = Sample(it, seconds / REPETITIONS)
         steps.next()
-        found = in_rounds(_turns(feed, sample, counts), seconds, each=steps.next)
+        turns = _turns(feed, sample, counts)
+        steps.expect(ROUNDS * len(turns))
+        found = in_rounds(turns, seconds, each=steps.next)
         decode = {count: found[DECODING, count] for count in (1, *counts)}
+        full_decode = {count: found.get((_ALL_OF_IT, count), decode[count]) for count in counts}
         whole = {count: found[_WHOLE, count] for count in counts}
         read = (reading.shuffled if params.shuffle else reading.in_order).met(reading.source)
-        alone = {READ: read, DECODING: decode[1], AUGMENTING: found[AUGMENTING, 1], NORMALISING: found[NORMALISING, 1]}
+        alone = {READ: read, **{name: found[name, 1] for name in sample.stages}}
         stages = shares(alone, whole.get(1))
+        kernel, declined = it.kernel, sample.declined_by_kernel
         figures = _figures(sample, it, reading, decode, stages, whole, seconds)
     advice = _advice(feed, figures, it, seconds)
     ours, peers = _beside(feed, counts[-1], options.against, 2 * seconds)
@@ -83,6 +87,8 @@ def bench_feed(
         pictures=typical(sample.contents, sample.sizes),
         engine=it.engine,
         jpeg_decoder=JPEG_DECODER,
+        kernel=kernel,
+        declined=declined,
         cpus=available_cpus(),
         seconds_each=seconds,
         opening_s=statistics.median(feed.openings),
@@ -96,7 +102,7 @@ def bench_feed(
             disk_shuffled=reading.shuffled.from_disk,
         ),
         stages=stages,
-        threads=[Threads(count, whole[count], decode[count]) for count in counts],
+        threads=[Threads(count, whole[count], full_decode[count]) for count in counts],
         peak_memory=memory,
         left_out=feed.skipped,
         advice=advice,
@@ -155,13 +161,12 @@ class _Feed:
 
 def _turns(feed: _Feed, sample: Sample, counts: Sequence[int]) -> dict[tuple[str, int], Turn]:
     """Everything that is timed in turns, by stage and number of threads; decoding beside the whole."""
-    turns: dict[tuple[str, int], Turn] = {
-        (AUGMENTING, 1): turn_of(sample.augment, sample.shots),
-        (NORMALISING, 1): turn_of(sample.normalise(), sample.shots),
-        (DECODING, 1): turn_of(sample.decode, sample.shots),
-    }
+    turns: dict[tuple[str, int], Turn]
+    turns = {(name, 1): turn_of(work, sample.shots) for name, work in sample.stages.items()}
     for count in counts:
         turns[DECODING, count] = turn_of(sample.decode, sample.shots, threads=count)
+        if sample.is_by_kernel:
+            turns[_ALL_OF_IT, count] = turn_of(sample.decode_whole, sample.shots, threads=count)
         turns[_WHOLE, count] = feed.turn(count)
     return turns
 
@@ -229,9 +234,9 @@ def _figures(
     return FeedFigures(
         read=reading.in_threads.met(reading.source).median,
         decode=by_name[DECODING],
-        augment=by_name[AUGMENTING],
-        normalise=by_name[NORMALISING],
-        full_decode={count: found.median for count, found in decode.items()},
+        augment=by_name.get(AUGMENTING, math.inf),
+        normalise=by_name.get(NORMALISING, math.inf),
+        decode_in_threads={count: found.median for count, found in decode.items()},
         whole={count: found.median for count, found in whole.items()},
         cpus=available_cpus(),
         spread=whole[max(whole)].spread,
@@ -259,8 +264,8 @@ def _other_ways(sample: Sample, it: ImageRecordIter, stages: Sequence[Stage], se
     if DECODING in slow and jpeg_share(sample.contents) > 0.5 and it.params.shape[0] == 3:
         stored = sample.uncompressed(load_engine("auto"))
         now = turn_of(sample.decode, sample.shots[: len(stored)])
-        ways["uncompressed"] = DECODING, now, turn_of(sample.decode_content, stored)
+        ways["uncompressed"] = DECODING, now, turn_of(sample.decode_uncompressed, stored)
     if NORMALISING in slow and it.params.dtype in (None, "float32", "float16"):
-        now = turn_of(sample.normalise(), sample.shots)
+        now = turn_of(sample.normalise, sample.shots)
         ways["in_bytes"] = NORMALISING, now, turn_of(sample.normalise_bytes(), sample.shots)
     return {name: slow[stage] * gain(now, other, seconds / 4) for name, (stage, now, other) in ways.items()}

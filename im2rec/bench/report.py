@@ -24,7 +24,10 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Threads:
-    """The *whole* on some threads (or worker processes), and decoding alone on as many, None where it was not timed."""
+    """The *whole* on some threads (or worker processes), and decoding all of each picture on as many.
+
+    *full_decode* is None where it was not timed.
+    """
 
     threads: int
     whole: Rate
@@ -85,11 +88,17 @@ class Report:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FeedReport(Report):
-    """What was found about an iterator."""
+    """What was found about an iterator.
+
+    *kernel* names the compiled JPEG decoder, or says why there is none; *declined* counts the pictures of the sample
+    that it left to the other one, by reason.
+    """
 
     data_shape: list[int]
     batch_size: int
     dtype: str
+    kernel: str
+    declined: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

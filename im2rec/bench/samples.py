@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import statistics
 from collections import Counter
@@ -15,6 +16,7 @@ import numpy as np
 from im2rec.augment.augmenter import Augmenter, Plan
 from im2rec.augment.draws import Draws
 from im2rec.augment.geometry import Size
+from im2rec.bench.advice import AUGMENTING, DECODING, NORMALISING
 from im2rec.bench.read_speed import Span
 from im2rec.bench.timing import now
 from im2rec.errors import ImageError, InputError, ListFormatError
@@ -29,6 +31,7 @@ from im2rec.packing.encode import Picture, decode_image, encode_image, resize_im
 from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BAD_LINE
+from im2rec.pipeline.loader import Jpeg
 from im2rec.storage.files import PathLike, read_file, reason
 
 _MOST, _MOST_BYTES = 256, 64 << 20  # pictures of a sample, and of their pixels
@@ -50,10 +53,14 @@ def _as_many(shots: Iterable[T | None], pixel_bytes: Callable[[T], int], seconds
 
 @dataclasses.dataclass(frozen=True)
 class Shot:
-    """One picture: its *draws*, encoded, decoded, planned, and augmented but not flipped or normalised."""
+    """One picture: its *draws*, encoded, decoded, planned, and augmented but not flipped or normalised.
+
+    *jpeg* is there where the compiled decoder makes the row at once.
+    """
 
     draws: Draws
     content: bytes
+    jpeg: Jpeg | None
     pixels: Image
     plan: Plan
     picture: Image
@@ -67,15 +74,18 @@ class Sample:
 
     def __init__(self, it: ImageRecordIter, seconds: float) -> None:
         self._it, self._loader = it, loader_of(it)
-        self.shots = list(_as_many(self._shots(), lambda shot: shot.pixels.nbytes, seconds))
-        if not self.shots:
-            raise InputError(f"{it.params.path_imgrec}: no picture decodes", hint="run 'im2rec inspect --verify' on it")
+        self.declined: Counter[str] = Counter()
         shape = it.provide_data[0].shape[1:]
         size = int(np.prod(shape)) * np.dtype(it.provide_data[0].dtype).itemsize
         rows = min(it.batch_size, max(1, _ROWS_BYTES // size))
         # One batch, written over and over, as the iterator does with memory that comes back to it.
         self._rows = np.zeros((rows, *shape), it.provide_data[0].dtype)
         self._bytes = self._rows.astype(np.uint8)
+        self._numbers = itertools.count()
+        self._loader.look_for_kernel()
+        self.shots = list(_as_many(self._shots(), lambda shot: shot.pixels.nbytes, seconds))
+        if not self.shots:
+            raise InputError(f"{it.params.path_imgrec}: no picture decodes", hint="run 'im2rec inspect --verify' on it")
 
     def _shots(self) -> Iterator[Shot | None]:
         records = self._loader.records
@@ -90,9 +100,17 @@ class Sample:
         try:
             pixels, _ = self._loader.decoded(content)
             plan = self._plan(draws, pixels)
-            return Shot(draws, content, pixels, plan, self._loader.augmenter.picture(pixels, plan))
+            picture = self._loader.augmenter.picture(pixels, plan)
         except ImageError:  # skipped, as the iterator does
             return None
+        jpeg = self._loader.for_kernel(content)
+        declined = jpeg if isinstance(jpeg, str) else self._loader.write_by_kernel(jpeg, draws, self._row())
+        self.declined[declined] += 1
+        return Shot(draws, content, jpeg if isinstance(jpeg, Jpeg) and not declined else None, pixels, plan, picture)
+
+    def _row(self) -> Any:
+        """The next row; threads may ask for one at once."""
+        return self._rows[next(self._numbers) % len(self._rows)]
 
     def _plan(self, draws: Draws, pixels: Image) -> Plan:
         return self._loader.augmenter.plan(Size.of(pixels), draws)
@@ -100,22 +118,42 @@ class Sample:
     # The stages
 
     def decode(self, shot: Shot) -> None:
-        """From the record's content to pixels."""
-        self.decode_content(shot.content)
+        """From the record's content to pixels; to a row of a batch, where the compiled decoder does that at once."""
+        if shot.jpeg is None:
+            self.decode_content(shot.content)
+        else:
+            self._loader.write_by_kernel(shot.jpeg, shot.draws, self._row())
 
     def augment(self, shot: Shot) -> None:
         """Everything that is drawn, and all of it applied but the last step."""
-        self._loader.augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
+        if shot.jpeg is None:
+            self._loader.augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
 
-    def normalise(self) -> Callable[[Shot], None]:
+    def normalise(self, shot: Shot) -> None:
         """The last step, into one row of a batch after the other."""
-        return _writer(self._loader.augmenter, self._rows)
+        if shot.jpeg is None:
+            _finish(self._loader.augmenter, shot, self._row())
+
+    @property
+    def stages(self) -> dict[str, Callable[[Shot], None]]:
+        """The stages that there are: where the compiled decoder makes all rows, there is none behind it."""
+        behind = {AUGMENTING: self.augment, NORMALISING: self.normalise}
+        return {DECODING: self.decode, **(behind if any(shot.jpeg is None for shot in self.shots) else {})}
 
     # What could be instead
 
+    def decode_whole(self, shot: Shot) -> None:
+        """From the record's content to all of its pixels, by libjpeg."""
+        self.decode_content(shot.content)
+
     def normalise_bytes(self) -> Callable[[Shot], None]:
         """The last step where the batch is uint8."""
-        return _writer(self._augmenter(load_resampler(self._it.params.engine)), self._bytes)
+        augmenter = self._augmenter(load_resampler(self._it.params.engine))
+
+        def normalise(shot: Shot) -> None:
+            _finish(augmenter, shot, self._bytes[next(self._numbers) % len(self._bytes)])
+
+        return normalise
 
     def augment_by(self, engine: Resampler) -> Callable[[Shot], None]:
         """As :meth:`augment`, by another engine."""
@@ -130,15 +168,33 @@ class Sample:
         params = self._it.params
         return Augmenter(params, params.shape, engine, dtype="uint8", layout=params.layout)
 
-    def uncompressed(self, engine: Engine) -> list[bytes]:
-        """The contents of the first ones as ``pack encoding=.bmp`` would have stored them."""
-        return [engine.encode(shot.pixels, ".bmp", quality=100, png_level=0) for shot in self.shots[:_BMP_MOST]]
+    def uncompressed(self, engine: Engine) -> list[tuple[Shot, bytes]]:
+        """The first ones, and their contents as ``pack encoding=.bmp`` would have stored them."""
+        first = self.shots[:_BMP_MOST]
+        return [(shot, engine.encode(shot.pixels, ".bmp", quality=100, png_level=0)) for shot in first]
+
+    def decode_uncompressed(self, stored: tuple[Shot, bytes]) -> None:
+        """What :meth:`decode` does, from an uncompressed content."""
+        shot, content = stored
+        self.decode_content(content)
+        if shot.jpeg is not None:
+            self._loader.augmenter.write(shot.pixels, self._plan(shot.draws, shot.pixels), self._row())
 
     def decode_content(self, content: bytes) -> None:
         """From any content to pixels, which nobody keeps."""
         self._loader.decoded(content, lambda size: scratch("decoded", size))
 
     # What they are like
+
+    @property
+    def is_by_kernel(self) -> bool:
+        """Whether the compiled decoder makes the rows of some."""
+        return any(shot.jpeg is not None for shot in self.shots)
+
+    @property
+    def declined_by_kernel(self) -> dict[str, int]:
+        """How many pictures the compiled decoder declined for each reason; nothing where it took none."""
+        return {reason: count for reason, count in self.declined.most_common() if reason and self.is_by_kernel}
 
     @property
     def contents(self) -> list[bytes]:
@@ -151,15 +207,8 @@ class Sample:
         return [(shot.pixels.shape[1], shot.pixels.shape[0]) for shot in self.shots]
 
 
-def _writer(augmenter: Augmenter, rows: Any) -> Callable[[Shot], None]:
-    number = 0
-
-    def write(shot: Shot) -> None:
-        nonlocal number
-        augmenter.write(shot.picture, shot.plan._replace(steps=()), rows[number])
-        number = (number + 1) % len(rows)
-
-    return write
+def _finish(augmenter: Augmenter, shot: Shot, row: Any) -> None:
+    augmenter.write(shot.picture, shot.plan._replace(steps=()), row)
 
 
 _KEPT = 1024  # lines of a list, evenly spread over it: up to twice as many

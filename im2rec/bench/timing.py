@@ -177,6 +177,10 @@ class Steps:
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._progress, self._done = total, progress, 0
 
+    def expect(self, more: int) -> None:
+        """So many measurements are to come, whatever was expected before."""
+        self._total = self._done + more
+
     def next(self) -> None:
         """A measurement is over."""
         self._done += 1

@@ -25,6 +25,7 @@ from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options
 from im2rec.cli.exit_codes import DONE, PROBLEMS
 from im2rec.cli.iterator_options import iterator_values, notices
 from im2rec.errors import ParameterError
+from im2rec.jpeg.loading import load
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words
 from im2rec.pipeline.params import ImageRecordParams
@@ -77,6 +78,8 @@ def command(
         head = f"would bench {counted(planned.records, 'record')} of {planned.input}"
         console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
         return DONE
+    if not packs:
+        load(tell=console.tell)  # compiled now if it is not yet: what is timed is what a long run has
     with notices(console), console.progress("measured", share=True) as progress:
         _told_once()
         report = job.run(chosen, progress)
@@ -231,22 +234,29 @@ def _rate(rate: Rate) -> str:
 
 def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
     most = counted(report.threads[-1].threads, unit)
-    batches = engine = ""
+    batches = engine = kernel = ""
     if isinstance(report, FeedReport):
         shape = " x ".join(map(str, report.data_shape))
         batches = f"{report.batch_size} x {shape} {report.dtype}"
+        kernel = _kernel(report)
     if report.engine:
         engine = f"{report.engine}, JPEGs decoded by {report.jpeg_decoder}"
     first = "the first batch" if isinstance(report, FeedReport) else f"packing with {most}: the first picture"
     return [
         ("batches", batches),
         ("engine", engine),
+        ("kernel", kernel),
         ("opening", f"{_time(report.opening_s)}; {first} {_time(report.first_s)} later"),
         ("reading", _reading(report.read)),
         ("memory", f"{size(report.peak_memory)} at the most, with {most}" if report.peak_memory else ""),
         ("skipped", f"{counted(report.left_out, 'record')} that gave no picture" if report.left_out else ""),
         ("written", report.plot),
     ]
+
+
+def _kernel(report: FeedReport) -> str:
+    declined = ", ".join(f"{count} {reason}" for reason, count in report.declined.items())
+    return f"{report.kernel}; declined of the sample: {declined}" if declined else report.kernel
 
 
 def _time(seconds: float) -> str:

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from im2rec.cli.console import Console, common_options, note, table
+from im2rec.cli.console import Console, common_options, table
 from im2rec.cli.exit_codes import DONE
 from im2rec.errors import Im2RecError
 from im2rec.jpeg import background
@@ -41,13 +41,9 @@ def command(console: Console, force: bool, dry_run: bool) -> int:
     # It imports numpy, and for the process in the background attend() comes first.
     from im2rec.jpeg.loading import compile_ahead  # noqa: PLC0415
 
-    def tell(line: str) -> None:
-        if not console.quiet:
-            note(line)
-
     begun = time.perf_counter()
     try:
-        done = compile_ahead(anew=force, dry_run=dry_run, tell=tell)
+        done = compile_ahead(anew=force, dry_run=dry_run, tell=console.tell)
     except Im2RecError as error:
         raise Im2RecError(f"the decoder cannot be compiled: {error.problem}", hint=error.hint) from error
     seconds = round(time.perf_counter() - begun, 3)

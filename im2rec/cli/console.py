@@ -59,6 +59,11 @@ class Console:
         for line in lines:
             note(f"warning: {line}")
 
+    def tell(self, line: str) -> None:
+        """A line on stderr of what goes on; none when quiet."""
+        if not self.quiet:
+            note(line)
+
     @contextlib.contextmanager
     def progress(self, what: str, *, share: bool) -> Iterator[Callable[..., None]]:
         """A function to call with the count so far (and, with *share*, the share that is done).

@@ -187,6 +187,7 @@ def render(summary: RunSummary) -> str:
         *_bad_rows("skipped", summary.skipped),
         *_bad_rows("cut short", summary.truncated),
         ("engine", summary.engine),
+        ("kernel", summary.kernel),
         ("memory", f"{size(summary.peak_memory)} at the most" if summary.peak_memory else ""),
         ("would write" if summary.dry_run else "written", summary.written),
     ]

@@ -22,6 +22,7 @@ from im2rec.errors import BadRecordError
 from im2rec.images.engine import load_resampler
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
+from im2rec.jpeg import background
 from im2rec.params import changed
 from im2rec.pipeline import state
 from im2rec.pipeline.buffers import label_shape
@@ -216,6 +217,8 @@ class ImageRecordIter(OrderedIterator[Finished]):
             self._count(problem)
         if bad:
             drop_bad_rows(buffer, [problem.row for problem in bad], zeros=policy == KEEP)
+        if self._loader.may_use_kernel:
+            background.delivered(self.batch_size)
         data, label, ids = self._prefetcher.memory.hand_out(buffer)
         return DataBatch([data], [label], buffer.pad, ids)
 

@@ -1,9 +1,8 @@
 """Compile the decoder in a process beside a training program, which goes on meanwhile.
 
-    begin()  # starts at most one process; cheap, from any thread
-    if finished():  # it has ended, well or not
-        kernel, reason = load(may_compile=False)  # im2rec.jpeg.loading
+    delivered(len(batch))  # starts it when that is worth it; cheap, from any thread
 
+What it compiled is found by ``load(may_compile=False)`` of :mod:`im2rec.jpeg.loading` afterwards.
 The process is ``python -m im2rec compile``, at a low priority. Of several on one machine one compiles, and the others
 wait for it (the lock of :mod:`im2rec.jpeg.cache`). It ends with the program that started it, even when that is killed:
 the program holds one end of a pipe, and the process ends at the end of file; on POSIX also when its parent changes,
@@ -28,6 +27,7 @@ from pathlib import Path
 
 _ATTENDED = "IM2REC_COMPILES_IN_BACKGROUND"  # in the environment of the process: it was started by begin()
 _ROOT = str(Path(__file__).parents[2])
+_WORTH_IT = 4000  # pictures that a program has taken: then it may well take a million
 _NICENESS = 10  # a tenth of a CPU where others want all of it; at 19 it would be minutes until the code is there
 _LOOK_EVERY_S = 0.5
 _END_S = 5.0  # a killed process that is still there after this long is left alone
@@ -95,6 +95,21 @@ class BackgroundCompile:
 
 
 _of_this_program = BackgroundCompile()
+_pictures = 0  # delivered
+
+
+def delivered(pictures: int) -> None:
+    """Count *pictures* that the decoder might have made; after some thousand compile it, unless that was done before.
+
+    Never raises.
+    """
+    global _pictures
+    before, _pictures = _pictures, _pictures + pictures
+    if before < _WORTH_IT <= _pictures:
+        from im2rec.jpeg.loading import load  # noqa: PLC0415 - the process that compiles must attend first
+
+        if load(may_compile=False).kernel is None:
+            begin()
 
 
 def begin() -> None:

@@ -83,25 +83,25 @@ class _Made(NamedTuple):
 _known: dict[str, Loaded] = {}
 
 
-def load(*, may_compile: bool = True) -> Loaded:
+def load(*, may_compile: bool = True, tell: Callable[[str], None] = lambda _: None) -> Loaded:
     """The kernel, the same one each time, or why there is none. Where not *may_compile* it comes from files alone.
 
-    Never raises. Whether it is turned off is asked each time.
+    *tell* gets a line of what goes on. Never raises. Whether it is turned off is asked each time.
     """
     if os.environ.get(OFF) == "0":
         return Loaded(None, _TURNED_OFF)
     with _LOADING:
         if "final" not in _known:
-            loaded = _load(may_compile=may_compile)
+            loaded = _load(tell, may_compile=may_compile)
             if loaded.kernel is None and not may_compile:
                 return loaded
             _known["final"] = loaded
         return _known["final"]
 
 
-def _load(*, may_compile: bool) -> Loaded:
+def _load(tell: Callable[[str], None], *, may_compile: bool) -> Loaded:
     try:
-        return Loaded((_found_or_compiled() if may_compile else _found()).kernel)
+        return Loaded((_found_or_compiled(tell=tell) if may_compile else _found()).kernel)
     except Im2RecError as error:
         return Loaded(None, error.problem)
     except Exception as error:  # noqa: BLE001 - its own sources that cannot be read, say: none is the user's

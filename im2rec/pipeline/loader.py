@@ -17,7 +17,7 @@ from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.hashing import hash64
 from im2rec.images.choices import MAX_PIXELS
-from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode, is_upright
+from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, TOO_LARGE, Image, Room, decode, is_upright
 from im2rec.images.scratch import Arena
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import Loaded, load
@@ -96,8 +96,7 @@ class Loader:
     def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
         """Write the records of *piece*, by ordinal, into *buffer*; return what is wrong with them, by row."""
         ordinals, rows = piece.records, itertools.count(piece.first_row)
-        if self._kernel is None:
-            self._look_for_kernel(len(ordinals))
+        self.look_for_kernel(len(ordinals))
         draws = self.draws(piece.epochs, ordinals)
         drawn = draws if piece.plans is None else (plan or own for plan, own in zip(piece.plans, draws, strict=True))
         pictures = self._pictures(self.records.each(ordinals))
@@ -108,15 +107,19 @@ class Loader:
     @property
     def kernel(self) -> Loaded:
         """The compiled JPEG decoder, which is used from the next piece on, or why there is none."""
-        if self._channels != 3:
-            return Loaded(None, "data_shape does not have 3 channels")
-        if not self.augmenter.takes_parts:
-            return Loaded(None, "other steps come before the crop")
+        if not self.may_use_kernel:
+            other = "other steps come before the crop" if self._channels == 3 else "data_shape does not have 3 channels"
+            return Loaded(None, other)
         return load(may_compile=False)
 
-    def _look_for_kernel(self, pictures: int) -> None:
-        """Look now, and after some thousand pictures again: it may have been compiled meanwhile."""
-        if self._looks_in <= 0:
+    @property
+    def may_use_kernel(self) -> bool:
+        """Whether the kernel could make rows, if there is one."""
+        return self._channels == 3 and self.augmenter.takes_parts
+
+    def look_for_kernel(self, pictures: int = 0) -> None:
+        """Look at the first call, and some thousand *pictures* later again: it may have been compiled meanwhile."""
+        if self._kernel is None and self._looks_in <= 0:
             self._kernel = self.kernel.kernel
             self._looks_in = _LOOK_EACH
         self._looks_in -= pictures
@@ -135,22 +138,27 @@ class Loader:
     def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> Picture:
         if isinstance(record, BadRecordError):
             return Picture(None, None, record)
-        if (size := self._size_for_kernel(record.content)) is not None:
-            return Picture(record.header, Jpeg(record.content, size), None)
+        jpeg = self.for_kernel(record.content)
+        if isinstance(jpeg, Jpeg):
+            return Picture(record.header, jpeg, None)
         try:
             image, cut = self.decoded(record.content, room)
         except ImageError as error:
             return Picture(record.header, None, bad_picture(error))
         return Picture(record.header, image, _cut_short() if cut else None)
 
-    def _size_for_kernel(self, content: bytes) -> Size | None:
-        """The size of a picture that the kernel may decode, as far as its head tells."""
-        if self._kernel is None or not content.startswith(_JPEG):
-            return None
+    def for_kernel(self, content: bytes) -> Jpeg | str:
+        """A picture that the kernel may decode, as far as its head tells; for others the reason why not."""
+        if self._kernel is None:
+            return "no kernel"
+        if not content.startswith(_JPEG):
+            return "no JPEG"
         head = self._kernel.head(content)
-        if head.reason or head.width * head.height > MAX_PIXELS or not is_upright(content):
-            return None
-        return Size(head.width, head.height)
+        if head.reason:
+            return head.reason
+        if head.width * head.height > MAX_PIXELS:
+            return TOO_LARGE
+        return Jpeg(content, Size(head.width, head.height)) if is_upright(content) else "turned by EXIF"
 
     def _row(
         self, buffer: BatchBuffer, row: int, ordinal: int, drawn: Plan | Draws, picture: Picture
@@ -182,18 +190,24 @@ class Loader:
 
     def _write_jpeg(self, jpeg: Jpeg, drawn: Plan | Draws, row: Row) -> BadRecordError | None:
         """Have the kernel decode what *row* needs, into it, or if it declines libjpeg all; what is wrong with it."""
-        if self._written_by_kernel(jpeg, drawn, row):
+        if not self.write_by_kernel(jpeg, drawn, row):
             return None
         image, cut = self.decoded(jpeg.content)
         self.augmenter.write(image, self._plan(Size.of(image), drawn), row)
         return _cut_short() if cut else None
 
-    def _written_by_kernel(self, jpeg: Jpeg, drawn: Plan | Draws, row: Row) -> bool:
+    def write_by_kernel(self, jpeg: Jpeg, drawn: Plan | Draws, row: Row) -> str:
+        """Have the kernel decode what *row* needs, into it; where it declines, *row* holds anything.
+
+        Returns the reason, nothing when it is done.
+        """
         try:
             plan = self._plan(jpeg.size, drawn)
-        except ImageError:  # a picture that does not decode is called so, whatever its size
-            return False
-        return self._kernel is not None and self.augmenter.write_jpeg(self._kernel, jpeg.content, jpeg.size, plan, row)
+        except ImageError as error:  # not raised: a picture that does not decode either is called that
+            return error.reason
+        if self._kernel is None:
+            return "no kernel"
+        return self.augmenter.write_jpeg(self._kernel, jpeg.content, jpeg.size, plan, row)
 
     def decoded(self, content: bytes, room: Room | None = None) -> tuple[Image, bool]:
         """The pixels, of as many channels as a batch has, and whether the file was cut short. Raises ImageError.

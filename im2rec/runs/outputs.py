@@ -22,7 +22,7 @@ from im2rec.storage.files import AsideFile, writing
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
-_LIBRARIES = ("im2rec", "numpy", "pillow", "simplejpeg", "opencv-python-headless", "opencv-python")
+_LIBRARIES = ("im2rec", "numpy", "pillow", "numba", "simplejpeg", "opencv-python-headless", "opencv-python")
 
 
 def check_folder_free(folder: Path, *, force: bool) -> None:
@@ -64,6 +64,7 @@ class BatchFolder:
             "schema": SCHEMA,
             "parameters": dataclasses.asdict(it.params),
             "engine": summary.engine,
+            "kernel": summary.kernel,
             "versions": versions(),
             "digest": summary.digest,
             "batches": self._batches,

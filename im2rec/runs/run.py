@@ -51,7 +51,8 @@ KINDS = {
 class RunSummary:
     """What a run delivered. *images* counts without filler; *peak_memory* is in bytes, None where nothing tells it.
 
-    *engine*, *threads* and *backend* are empty for iterators that decode no pictures.
+    *kernel* names the compiled JPEG decoder, or says why there is none. *engine*, *kernel*, *threads* and *backend* are
+    empty for iterators that decode no pictures.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class RunSummary:
     batch_size: int
     dtype: str
     engine: str = ""
+    kernel: str = ""
     threads: int = 0
     backend: str = ""
     epochs: int = 0
@@ -97,6 +99,7 @@ def summary_of(it: OrderedIterator[Any]) -> RunSummary:
     if isinstance(it, ImageRecordIter):
         summary.data_shape = list(it.params.shape)  # whatever the layout
         summary.engine, summary.threads, summary.backend = it.engine, it.params.preprocess_threads, it.backend
+        summary.kernel = it.kernel
         summary.left_out = len(loader_of(it).records.left_out)
     return summary
 
@@ -148,6 +151,7 @@ def run(
     summary.seconds = time.perf_counter() - start
     summary.digest = all_batches.hexdigest()[:16]
     if isinstance(it, ImageRecordIter):
+        summary.kernel = it.kernel  # it may have been compiled meanwhile
         summary.skipped = [str(error) for error in it.skipped]
         summary.truncated = [str(error) for error in it.truncated]
     summary.peak_memory = peak_memory()

@@ -22,6 +22,7 @@ FEED = f"""\
 a\\.rec: 7 pictures of 10 x 8, no JPEG, {NUMBER} kB
   batches  5 x 3 x 8 x 8 float32
   engine   \\w+, JPEGs decoded by \\w+
+  kernel   (?:numba [\\d.]+|none: .+)
   opening  {NUMBER} m?s; the first batch {NUMBER} m?s later
   reading  .*
 (?:           .*
@@ -112,7 +113,10 @@ def test_json_is_one_object_of_stable_keys() -> None:
     common |= {"opening_s", "first_s", "read", "stages", "threads", "peak_memory", "left_out", "advice", "turns"}
     common |= {"peers", "plot"}
     rate = {"median", "low", "high", "repetitions"}
-    for words, more in ((["a.rec"], {"data_shape", "batch_size", "dtype"}), (["l.lst", "root"], {"root"})):
+    for words, more in (
+        (["a.rec"], {"data_shape", "batch_size", "dtype", "kernel", "declined"}),
+        (["l.lst", "root"], {"root"}),
+    ):
         done = im2rec("bench", *words, *QUICK, "--json")
         data = json.loads(done.out)
         assert (0, 1, "bench", words[0]) == (done.code, data["schema"], data["command"], data["input"])

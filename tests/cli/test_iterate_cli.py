@@ -32,6 +32,7 @@ iterated over 10 records of some.rec, 1 epoch
   time     SECONDS s, RATE images/s, 4 threads
   digest   DIGEST
   engine   ENGINE
+  kernel   KERNEL
   memory   SIZE at the most
 """
 SKIPPED = """\
@@ -49,6 +50,7 @@ iterated over 10 records of some.rec, 2 epochs
              and 1 more (--json names all)
   cut short  some.rec, record 9, id 109, byte 1908: the picture data ends early
   engine     ENGINE
+  kernel     KERNEL
   memory     SIZE at the most
 """
 REPLAYED = """\
@@ -74,6 +76,7 @@ def said(text: str) -> str:
         (r"[\d.,]+ s, [\d.,]+ images", "SECONDS s, RATE images"),
         (r"\b[0-9a-f]{16}\b", "DIGEST"),
         (r"(engine +)\w+", r"\1ENGINE"),
+        (r"(kernel +).+", r"\1KERNEL"),
         (r"(memory +)[\d.]+ .B", r"\1SIZE"),
     ):
         text = re.sub(pattern, word, text)
@@ -100,8 +103,9 @@ def test_the_summary_is_a_table_and_what_was_opened_is_on_stderr() -> None:
 def test_json_is_one_object_with_everything_that_the_table_tells() -> None:
     data = as_json(*SMALL)
 
-    assert {"seconds", "digest", "engine", "peak_memory"} <= set(data)
-    varying = ("seconds", "digest", "engine", "peak_memory")
+    assert {"seconds", "digest", "engine", "kernel", "peak_memory"} <= set(data)
+    assert re.fullmatch(r"numba [\d.]+|none: .+", data["kernel"])
+    varying = ("seconds", "digest", "engine", "kernel", "peak_memory")
     assert {
         "schema": 1,
         "command": "iterate",

@@ -33,7 +33,7 @@ def feed(**given: Any) -> FeedFigures:
         "decode": 2000.0,
         "augment": 1e9,
         "normalise": 10_000.0,
-        "full_decode": {1: 2000.0, 2: 4000.0},
+        "decode_in_threads": {1: 2000.0, 2: 4000.0},
         "whole": {1: 1600.0, 2: 3100.0},
         "cpus": 2,
         "stored_side": 256,
@@ -108,7 +108,7 @@ def test_more_threads_are_advised_while_there_are_cpus_and_more_have_helped() ->
     one = "only 1 thread for 8 CPUs (most of the work is decoding); try more threads: preprocess_threads=8"
 
     assert (TOO_FEW, few) == said(cpus=8)
-    assert (TOO_FEW, one) == said(cpus=8, full_decode={1: 2000.0}, whole={1: 1600.0})
+    assert (TOO_FEW, one) == said(cpus=8, decode_in_threads={1: 2000.0}, whole={1: 1600.0})
     assert 8 == feed_advice(feed(cpus=8)).threads
     assert (DECODING, BUSY) == said(cpus=2)
     assert TOO_FEW != said(cpus=8, whole={1: 3000.0, 2: 3100.0})[0]
@@ -118,7 +118,7 @@ def test_more_threads_are_advised_while_there_are_cpus_and_more_have_helped() ->
 
 def test_threads_that_wait_for_one_another_are_told_and_fewer_advised_where_they_do_as_well() -> None:
     waiting = "threads wait for one another: 4 deliver 3,000 images/s of the 6,667 they could do"
-    figures: dict[str, Any] = {"full_decode": {1: 2000.0, 4: 8000.0}, "cpus": 4}
+    figures: dict[str, Any] = {"decode_in_threads": {1: 2000.0, 4: 8000.0}, "cpus": 4}
 
     assert (HANDING_OVER, f"{waiting}; try fewer: preprocess_threads=1") == said(
         **figures, whole={1: 2950.0, 4: 3000.0}
@@ -130,7 +130,7 @@ def test_threads_that_wait_for_one_another_are_told_and_fewer_advised_where_they
 
 
 def test_a_machine_that_is_busy_with_other_things_is_told_from_threads_that_wait() -> None:
-    busy: dict[str, Any] = {"full_decode": {1: 2000.0, 2: 2100.0}, "whole": {1: 1600.0, 2: 1650.0}}
+    busy: dict[str, Any] = {"decode_in_threads": {1: 2000.0, 2: 2100.0}, "whole": {1: 1600.0, 2: 1650.0}}
     sentence = (
         "other programs have the CPUs, as even decoding alone gains nothing: 2 threads 2,100 images/s, one thread"
         " 2,000; try again when nothing else runs"
@@ -140,7 +140,7 @@ def test_a_machine_that_is_busy_with_other_things_is_told_from_threads_that_wait
     assert HANDING_OVER == said(**busy, jpegs=False)[0]  # of other kinds decoding may hold the interpreter's lock
     assert CROWDED != said(**busy | {"cpus": 1})[0]
     assert CROWDED != said(whole={1: 1600.0, 2: 1650.0})[0]
-    fast = {"decode": 20_000.0, "full_decode": {1: 20_000.0, 2: 21_000.0}}  # so small that the lock counts
+    fast = {"decode": 20_000.0, "decode_in_threads": {1: 20_000.0, 2: 21_000.0}}  # so small that the lock counts
     assert HANDING_OVER == said(**busy | fast)[0]
 
 

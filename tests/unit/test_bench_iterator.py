@@ -23,6 +23,7 @@ from im2rec.bench.samples import Sample
 from im2rec.bench.timing import READ, BenchOptions, doubled
 from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
+from im2rec.jpeg.loading import load
 from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import InputFile
@@ -161,6 +162,37 @@ def test_what_the_sample_keeps_outlasts_the_decoding_that_is_timed(tmp_path: Pat
             sample.decode(shot)
 
         assert all(np.array_equal(loader_of(it).decoded(shot.content)[0], shot.pixels) for shot in sample.shots)
+
+
+def test_what_the_compiled_decoder_makes_has_no_stages_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    assert load().kernel is not None
+    odd = encoded(texture(20, 30), progressive=True)
+    contents = [encoded(texture(20, 30, seed=n)) for n in range(5)]
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, 1, content) for n, content in enumerate(contents)])
+    mixed = write_rec(tmp_path / "b.rec", [image_payload(n, 1, content) for n, content in enumerate([*contents, odd])])
+
+    report = benched(path)
+    assert [READ, DECODING] == [stage.name for stage in report.stages]
+    assert {} == report.declined
+    assert report.kernel.startswith("numba ")
+    with iterator(path, data_shape=(3, 6, 8)) as it:
+        sample = Sample(it, 1.0)
+        for shot in sample.shots:
+            sample.decode(shot)
+        assert sample._rows.any()  # bench writes what it times
+
+    report = benched(mixed)
+    assert [READ, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
+    assert {"progressive": 1} == report.declined
+
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
+    report = benched(path)
+    assert [READ, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
+    assert {} == report.declined
+    assert "none: IM2REC_KERNEL=0 turns it off" == report.kernel
 
 
 def test_figures_fit_together(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from compile_helpers import STAND_IN, pid_of, python, stand_in, wait_for_its_end
+from iterator_helpers import iterator
 from picture_helpers import POSIX, until
 
-from im2rec.jpeg import background
+from im2rec.jpeg import background, loading
 from im2rec.jpeg.background import BackgroundCompile
 
 Made = Callable[[Path], BackgroundCompile]
@@ -228,3 +229,48 @@ def test_attending_does_nothing_in_any_other_process(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(background.threading, "Thread", lambda **_: pytest.fail("watches"))
 
     background.attend()
+
+
+# When it is worth it.
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures were delivered, each time the process was asked to begin."""
+    found: list[int] = []
+    monkeypatch.setattr(background, "_pictures", 0)
+    monkeypatch.setattr(background, "begin", lambda: found.append(background._pictures))
+    return found
+
+
+def there_is(kernel: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "load", lambda *, may_compile: loading.Loaded(kernel, "") if not may_compile else None)
+
+
+def test_it_begins_once_after_some_thousand_pictures(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
+    there_is(None, monkeypatch)
+    for _ in range(100):
+        background.delivered(100)
+
+    assert [4000] == begun
+
+
+def test_it_does_not_begin_where_the_decoder_is_there(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
+    there_is(object(), monkeypatch)
+    for _ in range(100):
+        background.delivered(100)
+
+    assert [] == begun
+
+
+@pytest.mark.parametrize(("given", "times"), [({}, 1), ({"data_shape": (1, 6, 8)}, 0), ({"pad": 2}, 0)])
+def test_iterators_count_what_they_deliver_where_it_could_help(
+    rec: Path, given: dict[str, Any], times: int, monkeypatch: pytest.MonkeyPatch, begun: list[int]
+) -> None:
+    there_is(None, monkeypatch)
+    monkeypatch.setattr(background, "_WORTH_IT", 20)
+    with iterator(rec, **given) as it:
+        for _ in range(4):
+            list(it)
+
+    assert times == len(begun)

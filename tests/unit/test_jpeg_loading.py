@@ -83,7 +83,7 @@ def test_a_damaged_file_is_not_loaded_but_compiled_anew(
     assert "anew" != loading._found_or_compiled().kernel
 
     file.write_bytes(file.read_bytes()[:kept])
-    assert Loaded(None, loading.NOT_YET) == loading._load(may_compile=False)
+    assert Loaded(None, loading.NOT_YET) == loading._load(print, may_compile=False)
     assert "anew" == loading._found_or_compiled().kernel
 
 
@@ -92,7 +92,7 @@ def test_a_whole_file_that_numba_cannot_load_is_compiled_anew(compiled: Path, mo
     im2rec.jpeg.cache.write(compiled, file.name, pickle.dumps("of another numba"))
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
 
-    assert Loaded(None, loading.NOT_YET) == loading._load(may_compile=False)
+    assert Loaded(None, loading.NOT_YET) == loading._load(print, may_compile=False)
 
 
 def test_what_another_process_has_just_compiled_is_not_compiled_again(
@@ -120,7 +120,7 @@ def test_where_nothing_can_be_kept_nothing_is_compiled(tmp_path: Path, monkeypat
     (tmp_path / "file").touch()
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path / "file"])
     monkeypatch.setattr(loading, "_compiled", lambda *_, **__: pytest.fail("compiles"))
-    reason = loading._load(may_compile=True).reason
+    reason = loading._load(print, may_compile=True).reason
 
     assert f"{tmp_path / 'file'}: compiled code cannot be kept: file exists" == reason
 
@@ -140,7 +140,7 @@ def test_what_numba_says_when_it_fails_is_one_line(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path])
     monkeypatch.setattr(loading, "_made", fail)
 
-    reason = loading._load(may_compile=True).reason
+    reason = loading._load(print, may_compile=True).reason
     assert reason.startswith("numba 0.")
     assert reason.endswith(" does not compile it: a reason")
 
@@ -151,7 +151,7 @@ def test_sources_that_cannot_be_read_are_no_error(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(loading, "sources_digest", fail)
 
-    assert Loaded(None, "it cannot be loaded: no permission") == loading._load(may_compile=False)
+    assert Loaded(None, "it cannot be loaded: no permission") == loading._load(print, may_compile=False)
 
 
 def test_a_numba_that_does_not_fit_is_not_called_missing(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_numba_that_does_not_fit_is_not_called_missing(tmp_path: Path) -> None
 def test_a_missing_numba_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
 
-    assert Loaded(None, "numba is not installed") == im2rec.jpeg.loading._load(may_compile=True)
+    assert Loaded(None, "numba is not installed") == im2rec.jpeg.loading._load(print, may_compile=True)
 
 
 def test_the_digest_changes_with_any_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
