@@ -3,8 +3,9 @@
 ``READS_FILE`` is for what touches bytes of a file or builds look-ups from them: numba checks each index, and one out
 of bounds raises IndexError, whatever a file holds. ``PROVEN`` is for the loops over the bits: their few indices are
 kept within bounds by a check or a mask that is written beside them, which costs a tenth of what numba's checks cost.
-``PIXELS`` is for the loops behind, whose extents the decoder computes from the size of the picture. With
-``NUMBA_BOUNDSCHECK=1`` in the environment, as in the tests, numba checks every index in all three.
+``PIXELS`` is for the loops behind, whose extents the decoder computes from the size of the picture; ``PIXELS_ONCE`` for
+functions that are called at one place and compiled as a part of it, which takes less time than compiling them first
+alone. With ``NUMBA_BOUNDSCHECK=1`` in the environment, as in the tests, numba checks every index in all of them.
 
 Two habits of numba shape the code. An index of a signed type may be negative, which Python counts from the end; that
 test costs a branch and keeps a loop from being made of vector instructions, so all indices are cast to unsigned
@@ -20,11 +21,20 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-# Without reference counts (_nrt): nothing is allocated, and the arrays are the caller's.
-_OPTIONS: dict[str, Any] = {"nopython": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+# Without reference counts (_nrt): nothing is allocated, and the arrays are the caller's. Without wrappers: Python calls
+# none of these functions, only those of entry.py.
+_OPTIONS: dict[str, Any] = {
+    "nopython": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
 READS_FILE: Any = numba.jit(**_OPTIONS, boundscheck=True)
 PROVEN: Any = numba.jit(**_OPTIONS, forceinline=True)
 PIXELS: Any = numba.jit(**_OPTIONS)
+PIXELS_ONCE: Any = numba.jit(**_OPTIONS, inline="always")
 u64, u32, u16, u8 = np.uint64, np.uint32, np.uint16, np.uint8
 i64, i32, i16 = np.int64, np.int32, np.int16
 

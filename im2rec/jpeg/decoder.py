@@ -13,7 +13,7 @@ that libjpeg refuses.
 from __future__ import annotations
 
 from im2rec.jpeg.color import color_row, grey_row, interleave_row, value_row
-from im2rec.jpeg.compiled import PIXELS, i16, i64, u64
+from im2rec.jpeg.compiled import PIXELS, PIXELS_ONCE, i16, i64, u64
 from im2rec.jpeg.entropy import GOOD, GROUP, LANES, LARGE, STATE_SIZE, end_of_scan, read_row, remove_stuffing
 from im2rec.jpeg.idct import transform_groups
 from im2rec.jpeg.upsample import reverse, upsample_row
@@ -117,7 +117,7 @@ def _write_row(picture, crop, y, strip, strips, sums, rows, pairs, room, out, va
             value_row(rows, to + c * room, width, mean[u64(c)], factor[u64(c)], values, place, step)
 
 
-@PIXELS
+@PIXELS_ONCE
 def decode_crop(
     content, start, picture, tables, steps, crop,
     plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs, out, values, mean, factor,
