@@ -10,6 +10,7 @@ import simplejpeg
 from PIL import Image as PillowImage
 from PIL import ImageFile
 
+from im2rec.images.reference import resized
 from im2rec.jpeg.kernel import Kernel
 
 ImageFile.MAXBLOCK = 1 << 22  # Pillow wants room for the whole file when it optimises the tables
@@ -70,15 +71,25 @@ def cropped(pixels: Array, crop: tuple[int, int, int, int], *, mirror: bool = Fa
     return part.transpose(2, 0, 1) if planes else part
 
 
+def scaled_part(kernel: Kernel, rng: np.random.Generator, content: bytes) -> tuple[Any, bool, int, Array | None]:
+    """Any crop, whether it is mirrored, an interpolation, and the crop scaled by it; None where the kernel refuses."""
+    head, mirror, method = kernel.head(content), bool(rng.integers(2)), int(rng.integers(5))
+    crop = any_crop(rng, max(head.height, 1), max(head.width, 1))
+    out = np.empty((*rng.integers(1, 90, 2), 3), np.uint8)
+    reason = kernel.decode_into(content, crop, out, inter_method=method, mirror=mirror, planes=False)
+    return crop, mirror, method, None if reason else out
+
+
 REFUSED, LEFT = "both refuse", "left to libjpeg"
 FINE = ("", REFUSED, LEFT)
 
 
 def differs(kernel: Kernel, rng: np.random.Generator, content: bytes) -> str:
-    """What the kernel does otherwise than libjpeg with *content*, whole and cropped; nothing when all is equal."""
+    """What the kernel does otherwise than libjpeg with *content*, whole, cropped and scaled; nothing if all equals."""
     whole, expected = kernel.decode(content), libjpeg(content)
     if expected is None:
-        return REFUSED if isinstance(whole, str) else "decodes what libjpeg refuses"
+        is_taken = not isinstance(whole, str) or scaled_part(kernel, rng, content)[3] is not None
+        return "decodes what libjpeg refuses" if is_taken else REFUSED
     if not isinstance(whole, str) and not np.array_equal(expected, whole):
         return "other pixels"
     if kernel.head(content).reason:
@@ -91,4 +102,10 @@ def differs(kernel: Kernel, rng: np.random.Generator, content: bytes) -> str:
         # What is too large may lie outside the crop.
         if not kernel.decode_into(content, crop, out, mirror=mirror, planes=planes) and not np.array_equal(right, out):
             return f"other pixels in {crop}, mirror={mirror}, planes={planes}"
+    crop, mirror, method, scaled = scaled_part(kernel, rng, content)
+    if scaled is not None:
+        height, width = scaled.shape[:2]
+        right = cropped(resized(cropped(expected, crop), width, height, method), (0, 0, height, width), mirror=mirror)
+        if not np.array_equal(right, scaled):
+            return f"other pixels in {crop}, mirror={mirror}, scaled to {height} x {width} by {method}"
     return LEFT if isinstance(whole, str) else ""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from im2rec.jpeg.compiled import PIXELS, i32, u8, u64
+from im2rec.jpeg.compiled import PIXELS, i32, i64, u8, u64
 
 
 def _fixed(value: float) -> int:
@@ -23,6 +23,7 @@ def _fixed(value: float) -> int:
 
 _CR_RED, _CB_BLUE, _CB_GREEN, _CR_GREEN = _fixed(1.402), _fixed(1.772), _fixed(0.34414), _fixed(0.71414)
 _HALF = 1 << 15
+PLANES, INTERLEAVED, VALUE_PLANES, VALUE_INTERLEAVED = range(4)  # kinds of output
 
 
 @PIXELS
@@ -82,3 +83,24 @@ def value_row(rows, at, count, mean, factor, out, to, step):
     else:
         for i in range(count):
             out[u64(to + step * i)] = (np.float32(rows[u64(at + i)]) - mean) * factor
+
+
+@PIXELS
+def put_row(kind, rows, at, pitch, y, height, width, out, values, mean, factor):
+    """Write the levels at *at* of *rows*, channels *pitch* apart, as row *y* of *kind*; planes of levels are there."""
+    if kind == INTERLEAVED:
+        interleave_row(rows, at, pitch, width, out, 3 * y * width)
+    elif kind != PLANES:
+        step = i64(1) if kind == VALUE_PLANES else i64(3)
+        for c in range(3):
+            place = (c * height + y) * width if kind == VALUE_PLANES else 3 * y * width + c
+            value_row(rows, at + c * pitch, width, mean[u64(c)], factor[u64(c)], values, place, step)
+
+
+@PIXELS
+def split_row(pixels, at, count, rows, to, pitch):
+    """The opposite of :func:`interleave_row`."""
+    for i in range(count):
+        rows[u64(to + i)] = pixels[u64(at + 3 * i)]
+        rows[u64(to + pitch + i)] = pixels[u64(at + 3 * i + 1)]
+        rows[u64(to + 2 * pitch + i)] = pixels[u64(at + 3 * i + 2)]

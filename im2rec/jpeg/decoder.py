@@ -12,16 +12,17 @@ that libjpeg refuses.
 
 from __future__ import annotations
 
-from im2rec.jpeg.color import color_row, grey_row, interleave_row, value_row
+from im2rec.jpeg.color import PLANES, color_row, grey_row, put_row
 from im2rec.jpeg.compiled import PIXELS, PIXELS_ONCE, i16, i64, u64
 from im2rec.jpeg.entropy import GOOD, GROUP, LANES, LARGE, STATE_SIZE, end_of_scan, read_row, remove_stuffing
 from im2rec.jpeg.idct import transform_groups
+from im2rec.jpeg.scale import is_wanted, prepare, scale_row
+from im2rec.jpeg.scaling import SAME
 from im2rec.jpeg.upsample import reverse, upsample_row
 
 # What a picture is described by; from TABLES on, the places of the DC and the AC table of each component.
 HEIGHT, WIDTH, LUMA_V, LUMA_H, COMPONENTS, TABLES = range(6)
 PICTURE_SIZE = TABLES + 2 * 3
-PLANES, INTERLEAVED, VALUE_PLANES, VALUE_INTERLEAVED = range(4)  # kinds of output
 
 
 @PIXELS
@@ -63,12 +64,12 @@ def _clear(coefs, count):
 
 
 @PIXELS
-def _write_row(picture, crop, y, strip, strips, sums, rows, pairs, room, out, values, mean, factor):
-    """Upsample, convert and write row *y* of the picture. *strip* is its first MCU, how many it has, and its pitch.
+def _convert_row(picture, y, left, width, mirror, strip, strips, sums, rows, pairs, room, levels, to, apart):
+    """Upsample and convert row *y* of the picture, *width* pixels from *left* on; write *levels*, channels *apart*.
 
-    *rows* has eight lines of *room* samples each: two upsampled, three mirrored, and three of levels.
+    *strip* is its first MCU, how many it has, and its pitch. *rows* has eight lines of *room* samples each: two
+    upsampled, three mirrored, and three for levels.
     """
-    top, left, height, width, mirror, kind = crop
     first_mcu, mcus, pitch = strip
     luma_v, luma_h = picture[u64(LUMA_V)], picture[u64(LUMA_H)]
     half_v, half_h = luma_v - 1, luma_h - 1  # 1 where it is halved, which a shift by it does: faster than dividing
@@ -102,32 +103,25 @@ def _write_row(picture, crop, y, strip, strips, sums, rows, pairs, room, out, va
             reverse(chroma, cb, width, rows, 3 * room)
             reverse(chroma, cr, width, rows, 4 * room)
         brightness, luma, chroma, cb, cr = rows, 2 * room, rows, 3 * room, 4 * room
-    y -= top
-    to, levels, apart = (y * width, out, height * width) if kind == PLANES else (5 * room, rows, room)
     if is_color:
         color_row(brightness, luma, chroma, cb, cr, width, levels, to, apart)
     else:
         grey_row(brightness, luma, width, levels, to, apart)
-    if kind == INTERLEAVED:
-        interleave_row(rows, to, room, width, out, 3 * y * width)
-    elif kind != PLANES:
-        step = i64(1) if kind == VALUE_PLANES else i64(3)
-        for c in range(3):
-            place = (c * height + y) * width if kind == VALUE_PLANES else 3 * y * width + c
-            value_row(rows, to + c * room, width, mean[u64(c)], factor[u64(c)], values, place, step)
 
 
 @PIXELS_ONCE
 def decode_crop(
-    content, start, picture, tables, steps, crop,
-    plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs, out, values, mean, factor,
+    content, start, picture, tables, steps, crop, scale,
+    plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
+    halves, numbers, floats, out, values, mean, factor,
 ):  # fmt: skip
     """Decode *crop* (top, left, height, width, mirror, kind of output) of the picture in *content*; return a status.
 
-    The picture data is at *start*; *picture*, *tables* and *steps* are from the head. *plan* to *pairs* are memory for
-    what is in between. Levels go to *out*, values to *values*, flat.
+    The picture data is at *start*; *picture*, *tables* and *steps* are from the head. *scale* says how the crop is
+    scaled, before it is mirrored; see scale.py. *plan* to *floats* are memory for what is in between. Levels go to
+    *out*, values to *values*, flat.
     """
-    top, left, height, width, _, _ = crop
+    top, left, height, width, mirror, kind = crop
     luma_v, luma_h = picture[u64(LUMA_V)], picture[u64(LUMA_H)]
     mcu_columns = (picture[u64(WIDTH)] + 8 * luma_h - 1) // (8 * luma_h)
     mcu_rows = (picture[u64(HEIGHT)] + 8 * luma_v - 1) // (8 * luma_v)
@@ -142,7 +136,9 @@ def decode_crop(
     nbytes = remove_stuffing(content, start, data)
     if nbytes < 0:
         return -nbytes
-    y = top
+    is_scaled = scale[0] != SAME
+    prepare(scale, numbers, floats)
+    y, done = top, i64(0)
     for row in range(mcu_rows):
         is_needed = first_row <= row < last_row
         if is_needed:
@@ -159,21 +155,22 @@ def decode_crop(
         # The last line of an MCU row waits for the chroma of the next one.
         end = 8 * luma_v * (row + 1) - (1 if luma_v == 2 else 0)
         end = top + height if row == last_row - 1 else min(end, top + height)
+        strip = (first, last - first, pitch)
         while y < end:
-            _write_row(
-                picture,
-                crop,
-                y,
-                (first, last - first, pitch),
-                strips,
-                sums,
-                rows,
-                pairs,
-                room,
-                out,
-                values,
-                mean,
-                factor,
-            )
+            if is_wanted(scale, y - top, done, numbers):
+                to, levels, apart = 5 * room, rows, room
+                if kind == PLANES and not is_scaled:
+                    to, levels, apart = (y - top) * width, out, height * width
+                _convert_row(
+                    picture, y, left, width, i64(0) if is_scaled else mirror,
+                    strip, strips, sums, rows, pairs, room, levels, to, apart,
+                )  # fmt: skip
+                if is_scaled:
+                    done = scale_row(
+                        scale, y - top, done, rows, to, apart, kind,
+                        halves, numbers, floats, out, values, mean, factor,
+                    )  # fmt: skip
+                else:
+                    put_row(kind, levels, to, apart, y - top, height, width, out, values, mean, factor)
             y += 1
     return end_of_scan(nbytes, state)

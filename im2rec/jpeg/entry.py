@@ -1,4 +1,4 @@
-"""The two functions that Python calls, and the types they are compiled for."""
+"""The three functions that Python calls, and the types they are compiled for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import types
 
-from im2rec.jpeg import decoder, entropy, tables
+from im2rec.jpeg import decoder, entropy, scale, tables
 from im2rec.jpeg.kernel import Sizes
 
 SIZES = Sizes(
@@ -25,33 +25,45 @@ def _flat(of: Any, **options: Any) -> Any:
 
 _FILE, _GIVEN, _SAMPLES = _flat(types.uint8, readonly=True), _flat(types.int32, readonly=True), _flat(types.uint8)
 _EACH, _VALUES = _flat(types.float32, readonly=True), _flat(types.float32)
-_CROP = types.UniTuple(types.int64, 6)
+_CROP, _SCALE = types.UniTuple(types.int64, 6), types.UniTuple(types.int64, 7)
 _MEMORY = (
     *(types.Array(types.int64, 2, "C"), _flat(types.uint64), _SAMPLES, _flat(types.int16), _flat(types.int32)),
     *(_SAMPLES, _flat(types.uint32), _flat(types.uint16), _SAMPLES, _flat(types.uint16)),
 )
+_BETWEEN = (_flat(types.int16), _flat(types.int32), _flat(types.float32))  # of scaling
+_OUT = (_SAMPLES, _VALUES, _EACH, _EACH)
 _DECODE = types.int64(
-    *(_FILE, types.int64, _flat(types.int64, readonly=True), _GIVEN, _GIVEN, _CROP),
-    *(*_MEMORY, _SAMPLES, _VALUES, _EACH, _EACH),
+    *(_FILE, types.int64, _flat(types.int64, readonly=True), _GIVEN, _GIVEN, _CROP, _SCALE),
+    *(*_MEMORY, *_BETWEEN, *_OUT),
 )
+_RESIZE = types.void(_FILE, _SCALE, _SAMPLES, *_BETWEEN, *_OUT)
 _FILL_TABLE = types.void(_FILE, _FILE, types.boolean, _flat(types.int32))
 
 
 def functions(digest: int) -> tuple[tuple[Any, Any], ...]:
-    """Both, to be compiled, with their signatures; numba keys its cache with *digest*, as they are closures over it."""
+    """All three, to be compiled, with their signatures.
+
+    numba keys its cache with *digest*, as they are closures over it.
+    """
 
     def decode(
-        content, start, picture, tables, steps, crop,
-        plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs, levels, values, mean, factor,
+        content, start, picture, tables, steps, crop, scaling,
+        plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
+        halves, numbers, floats, levels, values, mean, factor,
     ):  # fmt: skip
         _ = digest
         return decoder.decode_crop(
-            content, start, picture, tables, steps, crop,
-            plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs, levels, values, mean, factor,
+            content, start, picture, tables, steps, crop, scaling,
+            plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
+            halves, numbers, floats, levels, values, mean, factor,
         )  # fmt: skip
 
     def fill_table(counts, symbols, is_dc, out):
         _ = digest
         tables.fill_table(counts, symbols, is_dc, out)
 
-    return (decode, _DECODE), (fill_table, _FILL_TABLE)
+    def resize(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor):
+        _ = digest
+        scale.resize_picture(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor)
+
+    return (decode, _DECODE), (fill_table, _FILL_TABLE), (resize, _RESIZE)

@@ -4,8 +4,8 @@
     head = kernel.head(content)  # its size, before a crop is chosen
     problem = kernel.decode_into(content, (top, left, height, width), batch[row], mirror=True)
 
-The same pixels as ``simplejpeg.decode_jpeg(content, "RGB")``, cropped and mirrored, or a word for why not: then it is
-for the caller to have libjpeg decode the picture, or refuse it.
+The same pixels as ``simplejpeg.decode_jpeg(content, "RGB")``, cropped, scaled and mirrored, or a word for why not: then
+it is for the caller to have libjpeg decode the picture, or refuse it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.jpeg.markers import MAX_SIDE, Component, Head, HuffmanSpec, read_head
+from im2rec.jpeg.scaling import EIGHT, METHODS, SAME, TAPS, Resize, agreeing, kind_of, put_eight_weights, room_for
 
 Array = npt.NDArray[Any]
 Crop = tuple[int, int, int, int]  # top, left, height, width
@@ -40,6 +41,9 @@ _MOST_KEPT = 32 << 20  # bytes of memory that a thread keeps for the next pictur
 _MINE = threading.local()
 _NO_LEVELS, _NO_VALUES = np.empty(0, np.uint8), np.empty(0, np.float32)
 _NO_MEAN, _NO_FACTOR = np.zeros(3, np.float32), np.ones(3, np.float32)
+_NO_BETWEEN = tuple(np.empty(0, dtype) for dtype in (np.int16, np.int32, np.float32))
+_NOT_SCALED: tuple[int, ...] = (SAME, 0, 0, 0, 0, 0, 0)
+_BETWEEN_STEP = 1 << 12  # numbers that memory for scaling grows by
 
 
 class Sizes(NamedTuple):
@@ -54,10 +58,11 @@ class Sizes(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """The compiled functions: a crop of a picture, the look-ups of a Huffman table; and their sizes."""
+    """The compiled functions: a crop of a picture, the look-ups of a Huffman table, a resize; and their sizes."""
 
     decode: Callable[..., int]
     fill_table: Callable[..., None]
+    resize: Callable[..., None]
     sizes: Sizes
 
 
@@ -66,7 +71,7 @@ class Kernel:
 
     def __init__(self, compiled: Compiled, name: str) -> None:
         self.name = name
-        self._decode, self._fill, self._sizes = compiled
+        self._decode, self._fill, self._resize, self._sizes = compiled
         self._prepared = functools.lru_cache(maxsize=_HEADS_KEPT)(self._prepare)
         self._table_set = functools.lru_cache(maxsize=_TABLE_SETS_KEPT)(self._fill_tables)
 
@@ -89,6 +94,7 @@ class Kernel:
         crop: Crop,
         out: Array,
         *,
+        inter_method: int | None = None,
         mirror: bool = False,
         planes: bool = True,
         mean: Array = _NO_MEAN,
@@ -97,9 +103,11 @@ class Kernel:
         """Write *crop*, from left to right or mirrored, to *out*; return nothing, or the reason why it is not written.
 
         *out* is contiguous, uint8 or float32, (3, height, width) or where not *planes* (height, width, 3); after a
-        failure it holds anything. Where it is float32 the values are ``(level - mean) * factor``, in 32 bits, each
-        step rounded; *mean* and *factor* are float32, one a channel, contiguous.
-        Raises ValueError when the crop is not in the picture, or *out* does not fit it.
+        failure it holds anything. With an *inter_method*, 0 to 4, the crop is scaled to the height and width of *out*
+        by that interpolation, bit for bit as ``engine=reference`` does, and then mirrored. Where *out* is float32 the
+        values are ``(level - mean) * factor``, in 32 bits, each step rounded; *mean* and *factor* are float32, one a
+        channel, contiguous.
+        Raises ValueError when the crop is not in the picture, or *out* does not fit.
         """
         head, start = read_head(content)
         if head.reason:
@@ -107,8 +115,13 @@ class Kernel:
         top, left, height, width = crop
         if not (0 <= top < top + height <= head.height and 0 <= left < left + width <= head.width):
             raise ValueError(f"a crop of {crop} is not within {head.height} x {head.width}")
-        if out.shape != ((3, height, width) if planes else (height, width, 3)) or not out.flags.c_contiguous:
+        size = out.shape[1:] if planes else out.shape[:2]
+        fits = out.ndim == 3 and out.shape[0 if planes else 2] == 3
+        if not fits or (inter_method is None and size != (height, width)) or not out.flags.c_contiguous:
             raise ValueError(f"out is {out.shape}, which does not fit a crop of {height} x {width}, or not contiguous")
+        scale, between = _NOT_SCALED, _NO_BETWEEN
+        if inter_method is not None and size != (height, width):
+            scale, between = self._scaling(inter_method, (height, width), size, mirror=mirror)
         if mean.shape != (3,) or factor.shape != (3,):
             raise ValueError("mean and factor are one a channel")
         picture, tables, steps = self._prepared(head)
@@ -122,13 +135,58 @@ class Kernel:
             tables,
             steps,
             (top, left, height, width, int(mirror), 2 * is_value + (not planes)),
-            *self._memory(len(content), width),
+            scale,
+            *self._memory(len(content), max(width, size[1])),
+            *between,
             levels,
             values,
             mean,
             factor,
         )
         return REASONS[status]
+
+    def resize(self, image: Array, width: int, height: int, inter_method: int) -> Array:
+        """*image*, uint8 (h, w, 3), scaled to *width* x *height* pixels by interpolation 0 to 4; a new array.
+
+        Bit for bit as ``engine=reference`` does.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"an image of {image.dtype} {image.shape} is not uint8 (height, width, 3)")
+        old = image.shape[:2]
+        if old == (height, width):
+            return image.copy()
+        scale, between = self._scaling(inter_method, old, (height, width), mirror=False)
+        out = np.empty((height, width, 3), np.uint8)
+        rows = np.empty(6 * max(width, old[1]), np.uint8)
+        flat = np.ascontiguousarray(image).reshape(-1)
+        self._resize(flat, scale, rows, *between, out.reshape(-1), _NO_VALUES, _NO_MEAN, _NO_FACTOR)
+        return out
+
+    def scales_like(self, resize: Resize) -> frozenset[int]:
+        """The interpolations by which *resize* (image, width, height, method) gives the very pixels of :meth:`resize`.
+
+        They are compared on a few pictures, which are always the same.
+        """
+        return agreeing(self.resize, resize)
+
+    @staticmethod
+    def _scaling(
+        inter_method: int, old: tuple[int, int], new: tuple[int, int], *, mirror: bool
+    ) -> tuple[tuple[int, ...], tuple[Array, ...]]:
+        """How to scale from *old* to *new* (height, width), which differ; and memory to do it in, for this thread."""
+        if inter_method not in METHODS or min(*old, *new) < 1:
+            raise ValueError(f"from {old} to {new} by {inter_method}: sizes are above 0, interpolations 0 to 4")
+        kind = kind_of(inter_method, old, new)
+        need = room_for(old[1], new)
+        between: tuple[Array, ...] = getattr(_MINE, "between", _NO_BETWEEN)
+        if need > len(between[1]):
+            numbers = np.empty(-(-need // _BETWEEN_STEP) * _BETWEEN_STEP, np.int32)
+            between = numbers.view(np.int16), numbers, numbers.view(np.float32)
+            if numbers.nbytes <= _MOST_KEPT:
+                _MINE.between = between
+        if kind == EIGHT:
+            put_eight_weights(between[1], old, new, mirror=mirror)
+        return (kind, TAPS[kind], *old, *new, int(mirror)), between
 
     def _prepare(self, head: Head) -> tuple[Array, Array, Array]:
         """The numbers and tables of *head*, as the compiled code wants them; shared by all threads, never changed."""

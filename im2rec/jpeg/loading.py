@@ -238,7 +238,7 @@ def _made(folder: Path | None, *, keeps: bool) -> _Made:
 
     kept = _KeptCode(folder, keeps=keeps)
     made = [_compile(*function, kept) for function in entry.functions(sources_digest())]
-    kernel = Kernel(Compiled(made[0], made[1], entry.SIZES), name)
+    kernel = Kernel(Compiled(*made, entry.SIZES), name)
     return _Made(kernel, folder is not None, kept.folder if keeps else None)
 
 

@@ -1,4 +1,4 @@
-"""Mutated JPEGs: the kernel gives simplejpeg's very pixels or refuses, and no index leaves its array.
+"""Mutated JPEGs: the kernel gives simplejpeg's very pixels, scaled ones too, or refuses; no index leaves its array.
 
 Run by test_jpeg_mutations.py with ``NUMBA_BOUNDSCHECK=1``, a seeded slice; by hand with more:
 
