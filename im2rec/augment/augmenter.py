@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from im2rec.augment.color import Colors
 from im2rec.augment.draws import Draws
-from im2rec.augment.geometry import Crop, Geometry, Size, Step
+from im2rec.augment.geometry import Crop, Geometry, Resize, Size, Step
 from im2rec.augment.normalize import Finish, Normalizer, Plane
 from im2rec.augment.params import NCHW, AugmentationParams
 from im2rec.images.codec import Image
@@ -45,12 +45,13 @@ class Augmenter:
         self._geometry = Geometry(params, Size(width, height))
         self._colors = Colors(params, channels)
         self._planes = layout == NCHW
+        self._kernel_scales: frozenset[int] | None = None
         self._normalizer = Normalizer(params, channels, dtype=dtype, layout=layout, mean=mean, engine=engine)
 
     @property
-    def takes_parts(self) -> bool:
-        """Whether a large picture is cropped before anything else is done to it."""
-        return self._geometry.crops_first
+    def suits_kernel(self) -> bool:
+        """Whether what is done to most pictures first is what the compiled decoder does as well: to crop or to scale."""
+        return self._geometry.crops_first or (self._geometry.resizes_first and self._engine.name != "pillow")
 
     def plan(self, size: Size, draws: Draws) -> Plan:
         """Draw everything for one picture of *size*. Raises ImageError for one that is too small."""
@@ -74,21 +75,31 @@ class Augmenter:
 
         Returns the reason why it is not done, and the picture is for :meth:`write`; then *row* holds anything.
         """
-        steps, crop = plan.steps, Crop(0, 0, size.height, size.width)
+        steps, crop, scaled = list(plan.steps), Crop(0, 0, size.height, size.width), None
         if steps and isinstance(steps[0], Crop):
-            crop, steps = steps[0], steps[1:]
+            crop = steps.pop(0)
+        if steps and isinstance(steps[0], Resize) and steps[0].inter_method in self._scaled_by(kernel):
+            scaled = steps.pop(0)
+        method = scaled.inter_method if scaled else None
         linear = None if steps else self._normalizer.linear(plan.finish)
         if linear is not None:
             mean, factor = linear
-            mirror = plan.finish.mirror
-            return kernel.decode_into(content, crop, row, mirror=mirror, planes=self._planes, mean=mean, factor=factor)
-        if crop.height * crop.width == size.height * size.width:
+            options = {"mirror": plan.finish.mirror, "planes": self._planes, "mean": mean, "factor": factor}
+            return kernel.decode_into(content, crop, row, inter_method=method, **options)
+        if scaled is None and crop.height * crop.width == size.height * size.width:
             return "not cropped first"  # all of it at once is for libjpeg
-        image = scratch("crop", 3 * crop.height * crop.width).reshape(crop.height, crop.width, 3)
-        declined = kernel.decode_into(content, crop, image, planes=False)
+        height, width = (scaled.height, scaled.width) if scaled else (crop.height, crop.width)
+        image = scratch("crop", 3 * height * width).reshape(height, width, 3)
+        declined = kernel.decode_into(content, crop, image, inter_method=method, planes=False)
         if not declined:
-            self.write(image, Plan(steps, plan.finish), row)
+            self.write(image, Plan(tuple(steps), plan.finish), row)
         return declined
+
+    def _scaled_by(self, kernel: Kernel) -> frozenset[int]:
+        """The interpolations by which *kernel* gives the very pixels that the engine gives."""
+        if self._kernel_scales is None:
+            self._kernel_scales = kernel.scales_like(self._engine.resize)
+        return self._kernel_scales
 
     def shown(self, row: npt.NDArray[Any]) -> Image:
         """A *row* of a batch as a picture again, uint8 (height, width, 3), as :meth:`Normalizer.shown` says."""

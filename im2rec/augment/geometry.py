@@ -106,7 +106,8 @@ class Geometry:
         self._target = target
         self._warps = params.warps
         self._crops_sizes = params.crops_sizes
-        self.crops_first = not (params.warps or params.pad or params.resize != OFF)
+        self.resizes_first = params.resize != OFF
+        self.crops_first = not (params.warps or params.pad or self.resizes_first)
         self._fill = min(max(params.fill_value, 0), 255)
         self._random_area = params.random_resized_crop and (
             params.aspect_range != (1, 1) or (params.min_random_area, params.max_random_area) != (1, 1)

@@ -40,30 +40,27 @@ _RESIZE = types.void(_FILE, _SCALE, _SAMPLES, *_BETWEEN, *_OUT)
 _FILL_TABLE = types.void(_FILE, _FILE, types.boolean, _flat(types.int32))
 
 
-def functions(digest: int) -> tuple[tuple[Any, Any], ...]:
-    """All three, to be compiled, with their signatures.
-
-    numba keys its cache with *digest*, as they are closures over it.
-    """
-
-    def decode(
+def decode(
+    content, start, picture, tables, steps, crop, scaling,
+    plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
+    halves, numbers, floats, levels, values, mean, factor,
+):  # fmt: skip
+    """A crop of a picture; see :func:`decoder.decode_crop`."""
+    return decoder.decode_crop(
         content, start, picture, tables, steps, crop, scaling,
         plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
         halves, numbers, floats, levels, values, mean, factor,
-    ):  # fmt: skip
-        _ = digest
-        return decoder.decode_crop(
-            content, start, picture, tables, steps, crop, scaling,
-            plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
-            halves, numbers, floats, levels, values, mean, factor,
-        )  # fmt: skip
+    )  # fmt: skip
 
-    def fill_table(counts, symbols, is_dc, out):
-        _ = digest
-        tables.fill_table(counts, symbols, is_dc, out)
 
-    def resize(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor):
-        _ = digest
-        scale.resize_picture(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor)
+def fill_table(counts, symbols, is_dc, out):
+    """The look-ups of a Huffman table; see :func:`tables.fill_table`."""
+    tables.fill_table(counts, symbols, is_dc, out)
 
-    return (decode, _DECODE), (fill_table, _FILL_TABLE), (resize, _RESIZE)
+
+def resize(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor):
+    """A picture scaled; see :func:`scale.resize_picture`."""
+    scale.resize_picture(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor)
+
+
+FUNCTIONS = (decode, _DECODE), (fill_table, _FILL_TABLE), (resize, _RESIZE)  # to be compiled, with their signatures

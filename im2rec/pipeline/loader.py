@@ -108,14 +108,15 @@ class Loader:
     def kernel(self) -> Loaded:
         """The compiled JPEG decoder, which is used from the next piece on, or why there is none."""
         if not self.may_use_kernel:
-            other = "other steps come before the crop" if self._channels == 3 else "data_shape does not have 3 channels"
+            first = "pictures are warped, padded or resized by Pillow first"
+            other = first if self._channels == 3 else "data_shape does not have 3 channels"
             return Loaded(None, other)
         return load(may_compile=False)
 
     @property
     def may_use_kernel(self) -> bool:
         """Whether the kernel could make rows, if there is one."""
-        return self._channels == 3 and self.augmenter.takes_parts
+        return self._channels == 3 and self.augmenter.suits_kernel
 
     def look_for_kernel(self, pictures: int = 0) -> None:
         """Look at the first call, and some thousand *pictures* later again: it may have been compiled meanwhile."""

@@ -45,6 +45,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "random areas": {"random_resized_crop": True, "min_random_area": 0.1, "max_aspect_ratio": 0.4, "rand_mirror": True},
     "random sides": {"min_crop_size": 5, "max_crop_size": 9, "rand_crop": True},
     "resized": {"resize": 30, "rand_crop": True},
+    "resized to the batch": {"resize": SIDE, "rand_mirror": True, "inter_method": 3, "mean_r": 5.0},
+    "resized by size": {"resize": 30, "rand_crop": True, "inter_method": 9, "rand_mirror": True},
+    "resized by chance": {"random_resized_crop": True, "min_random_area": 0.1, "inter_method": 10},
+    "resized by Pillow": {"resize": 30, "rand_crop": True, "engine": "pillow"},
+    "areas by Pillow": {"random_resized_crop": True, "min_random_area": 0.1, "engine": "pillow", "dtype": "uint8"},
+    "by the reference": {"random_resized_crop": True, "min_random_area": 0.1, "engine": "reference", "inter_method": 2},
+    "resized and turned": {"resize": 40, "max_rotate_angle": 20, "rand_crop": True},
     "turned and padded": {"max_rotate_angle": 20, "pad": 3, "rand_crop": True},
     "grey": {"data_shape": (1, SIDE, SIDE), "rand_crop": True},
     "as MXNet draws": {"rng": "mxnet", "rand_crop": True, "rand_mirror": True, "max_random_contrast": 0.4},
@@ -125,14 +132,17 @@ def test_batches_and_errors_are_those_of_libjpeg(
     assert len(expected[2]) > 1
 
 
-@pytest.mark.parametrize("way", ["centre", "uint8", "normalised", "contrast", "random areas"])
+@pytest.mark.parametrize(
+    "way",
+    ["centre", "uint8", "normalised", "contrast", "random areas", "resized to the batch", "resized", "areas by Pillow"],
+)
 def test_the_decoder_makes_the_rows_of_most_pictures(pictures: Path, way: str, asked: list[str]) -> None:
     with iterator(pictures, data_shape=(3, SIDE, SIDE), batch_size=RECORDS, on_error="skip", **WAYS[way]) as it:
         it.next()
     assert asked.count("") >= 20  # the others are too small, turned, progressive or damaged
 
 
-@pytest.mark.parametrize("way", ["grey", "turned and padded"])
+@pytest.mark.parametrize("way", ["grey", "turned and padded", "resized by Pillow"])
 def test_it_is_not_asked_where_it_could_not_help(pictures: Path, way: str, asked: list[str]) -> None:
     with iterator(pictures, **{"data_shape": (3, SIDE, SIDE), "on_error": "skip", **WAYS[way]}) as it:
         it.next()
