@@ -27,5 +27,5 @@ clean:
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[opencv,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[fast,dev]"
 	touch $@

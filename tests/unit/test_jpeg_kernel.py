@@ -8,13 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from jpeg_helpers import SUBSAMPLINGS, any_crop, any_jpeg, cropped, differs, drawn, encoded, libjpeg
+from jpeg_helpers import (
+    SUBSAMPLINGS,
+    any_crop,
+    any_jpeg,
+    cropped,
+    differs,
+    drawn,
+    encoded,
+    libjpeg,
+    needs_libjpeg_turbo,
+)
 
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import load
 
 pytest.importorskip("numba")
-pytest.importorskip("simplejpeg")
+pytestmark = needs_libjpeg_turbo
 SIZES = [(1, 1), (1, 17), (9, 2), (3, 5), (2, 4), (8, 8), (16, 16), (17, 33), (31, 48), (64, 47)]
 MEAN, FACTOR = np.array([123.68, 116.779, 103.939], np.float32), np.array([0.017, 0.0175, 0.0171], np.float32)
 
