@@ -26,13 +26,21 @@ from im2rec.images import jpeg
 from im2rec.images.bmp import bmp_view
 from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.grey import SRGB_GAMMA, grey
-from im2rec.images.jpeg import FIRST_TRANSPOSED, ORIENTATION_TAG, ORIENTATIONS, UPRIGHT, parse_orientation, turned
+from im2rec.images.jpeg import (
+    END_OF_IMAGE,
+    FIRST_TRANSPOSED,
+    ORIENTATION_TAG,
+    ORIENTATIONS,
+    UPRIGHT,
+    parse_orientation,
+    turned,
+)
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 Room = Callable[[int], npt.NDArray[np.uint8]]  # memory of at least so many bytes
+Verdict = Callable[[bytes], "str | None"]  # of a JPEG: CUT, STRAY, NO_END, nothing when sound, None for no telling
 
 AS_STORED, GREY, COLOR = -1, 0, 1
-END_OF_IMAGE = b"\xff\xd9"
 _HUFFMAN, _SCAN = b"\xff\xc4", b"\xff\xda"  # of a JPEG: DHT, SOS
 _ENDS = END_OF_IMAGE * (1 << 15)  # more than the longest segment that may have been cut
 _WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
@@ -40,7 +48,7 @@ _JPEG_CHANNELS = {"Gray": 1, "CMYK": 4, "YCCK": 4}  # three in all other colour 
 _PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
 _OPENING = threading.Lock()  # warning filters and Pillow's limit are the whole program's
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
-CUT, STRAY, NO_END, TOO_LARGE = "cut short", "stray bytes", "no end marker", "too many pixels"
+CUT, STRAY, NO_END, TOO_LARGE = jpeg.CUT, jpeg.STRAY, jpeg.NO_END, "too many pixels"
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", 0, "JPEG"),
@@ -138,6 +146,7 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     cut_ok: bool = False,
     room: Room | None = None,
+    verdict: Verdict | None = None,
 ) -> Decoded:
     """The pixels of an encoded picture, as (height, width, channels) uint8 in RGB order; a new array.
 
@@ -147,14 +156,15 @@ def decode(
     *at_least* (width, height), as stored, allows a JPEG to be decoded at the smallest scale libjpeg has that is no
     smaller: other pixels, several times faster. *cut_ok* gives the pixels of a JPEG whose data ends early as well,
     its flaw ``CUT``, what is missing filled in by libjpeg. *room* gives memory that the pixels may be put into; they
-    may then also be a read-only view of *content* with negative strides.
+    may then also be a read-only view of *content* with negative strides. *verdict* tells what is wrong with a JPEG, and
+    is asked where simplejpeg, which would tell, is not installed; without either, Pillow overlooks damage.
     Raises ImageError, its *reason* ``CUT`` when the picture data ends early, ``TOO_LARGE`` when the header claims more
     than *max_pixels*: a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """
     try:
-        return _decoded(content, color, at_least, max_pixels, room)
+        return _decoded(content, color, at_least, max_pixels, room, verdict)
     except ImageError as error:
         if cut_ok and error.reason == CUT and sniff(content) == "JPEG":
             # When the cut is inside the tables of a progressive one's next scan, what is before them will do.
@@ -165,7 +175,12 @@ def decode(
 
 
 def _decoded(
-    content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int, room: Room | None
+    content: bytes,
+    color: int,
+    at_least: tuple[int, int] | None,
+    max_pixels: int,
+    room: Room | None,
+    verdict: Verdict | None,
 ) -> Decoded:
     flaw, kind = "", sniff(content)
     if kind == "BMP" and color != GREY and (view := bmp_view(content, max_pixels)) is not None:
@@ -178,6 +193,14 @@ def _decoded(
         pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0), buffer)
         if pixels is not None:
             return Decoded(pixels if turn == UPRIGHT or color == AS_STORED else turned(pixels, turn), flaw)
+    elif kind == "JPEG" and verdict:
+        info, _ = _jpeg_facts(content)
+        _check_pixels((info.width, info.height), max_pixels)
+        flaw = verdict(content) or ""
+        if flaw == CUT:
+            raise _cut_error()
+        if flaw == NO_END:
+            content += END_OF_IMAGE
     return _decoded_by_pillow(content, color, at_least, max_pixels)._replace(flaw=flaw)
 
 
@@ -241,8 +264,12 @@ def _decode_jpeg(
         with contextlib.suppress(ValueError):
             return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space, **size), NO_END
     if "premature end" in problem.lower():
-        raise ImageError("the picture data ends early", reason=CUT)
+        raise _cut_error()
     return None, STRAY if problem.startswith("Corrupt JPEG data") else ""
+
+
+def _cut_error() -> ImageError:
+    return ImageError("the picture data ends early", reason=CUT)
 
 
 @contextlib.contextmanager
@@ -259,6 +286,8 @@ def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise what they like on damaged bytes
         cut = "truncated" in str(error)
+        if cut and sniff(content) == "JPEG":
+            raise _cut_error() from None
         raise ImageError(f"does not decode: {error}", reason=CUT if cut else "does not decode") from None
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+CUT, STRAY, NO_END = "cut short", "stray bytes", "no end marker"  # what may be wrong with the data of a JPEG
+END_OF_IMAGE = b"\xff\xd9"
 EXIF_PREFIX = b"Exif\x00\x00"
 _SEARCH_BYTES = 1 << 16  # no segment is longer
 _TABLES, _SCAN = 0xDB, 0xDA  # DQT, SOS

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from im2rec.jpeg.markers import MAX_SIDE, Component, Head, HuffmanSpec, read_head
 from im2rec.jpeg.scaling import EIGHT, METHODS, SAME, TAPS, Resize, agreeing, kind_of, put_eight_weights, room_for
+from im2rec.jpeg.verdict import SOUND, verdict
 
 Array = npt.NDArray[Any]
 Crop = tuple[int, int, int, int]  # top, left, height, width
@@ -87,6 +88,10 @@ class Kernel:
             return head.reason
         out = np.empty((head.height, head.width, 3), np.uint8)
         return self.decode_into(content, (0, 0, head.height, head.width), out, planes=False) or out
+
+    def verdict(self, content: bytes) -> str | None:
+        """What is wrong with a JPEG, nothing, or None where there is no telling; see :mod:`im2rec.jpeg.verdict`."""
+        return verdict(content) if isinstance(self.decode(content), str) else SOUND
 
     def decode_into(
         self,

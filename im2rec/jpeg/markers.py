@@ -22,7 +22,8 @@ from im2rec.images import jpeg
 
 MAX_SIDE = 65500  # JPEG_MAX_DIMENSION of libjpeg
 MAX_QUANTUM = 32767  # a larger step does not fit the 16 bits that libjpeg-turbo multiplies in
-_SOF_BASELINE, _SOF_EXTENDED, _DHT, _SOS, _DQT, _DRI, _COM = 0xC0, 0xC1, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE
+SOS, EOI = 0xDA, 0xD9
+_SOF_BASELINE, _SOF_EXTENDED, _DHT, _DQT, _DRI, _COM = 0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE
 _APP0, _APP14, _APP_LAST = 0xE0, 0xEE, 0xEF
 _OTHER_FRAMES = {0xC2: "progressive", 0xC3: "lossless", 0xC9: "arithmetic coding", 0xCA: "arithmetic coding"}
 _ADOBE_BYTES, _JFIF_BYTES = 12, 14  # of their segments, as many as libjpeg wants to see
@@ -68,12 +69,12 @@ class Head:
     components: tuple[Component, ...] = ()
 
 
-class _RefusedError(Exception):
+class RefusedError(Exception):
     """Ends the reading of a head; its only argument is the reason."""
 
 
 @dataclass
-class _Found:
+class Found:
     """What has been read of a head so far."""
 
     quanta: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -105,7 +106,7 @@ def _read_long(content: bytes) -> tuple[Head, int]:
         number = marker[0] if marker else 0
         if not (_APP0 < number <= _APP_LAST and number != _APP14) and number != _COM:
             parts.append(content[at:end])
-        if number == _SOS:
+        if number == SOS:
             return _known(b"".join(parts)), end
         if end <= at + 2 or end > len(content):
             break
@@ -117,13 +118,13 @@ def _read_long(content: bytes) -> tuple[Head, int]:
 def _known(head: bytes) -> Head:
     try:
         return _read(head)
-    except _RefusedError as refusal:
+    except RefusedError as refusal:
         return Head(str(refusal))
 
 
 def _read(head: bytes) -> Head:
-    """Read *head*, from the first marker up to the picture data. Raises _RefusedError."""
-    found, at = _Found(), 2
+    """Read *head*, from the first marker up to the picture data. Raises RefusedError."""
+    found, at = Found(), 2
     _demand(head[:2] == b"\xff\xd8")
     while True:
         _demand(len(head) >= at + 4 and head[at] == 0xFF)
@@ -133,14 +134,14 @@ def _read(head: bytes) -> Head:
             continue
         _demand(at + 4 <= end <= len(head))
         data = head[at + 4 : end]
-        if marker == _SOS:
+        if marker == SOS:
             _demand(end == len(head))
-            return _complete(found, data)
-        _take(found, marker, data)
+            return complete(found, data)
+        take(found, marker, data)
         at = end
 
 
-def _take(found: _Found, marker: int, data: bytes) -> None:
+def take(found: Found, marker: int, data: bytes) -> None:
     """Note what the segment *data* says."""
     if marker in (_SOF_BASELINE, _SOF_EXTENDED):
         _demand(not found.frame and len(data) >= 6)
@@ -161,7 +162,7 @@ def _take(found: _Found, marker: int, data: bytes) -> None:
         _demand(_APP0 <= marker <= _APP_LAST or marker == _COM, _OTHER_FRAMES.get(marker, "kind of frame or marker"))
 
 
-def _take_quanta(found: _Found, data: bytes) -> None:
+def _take_quanta(found: Found, data: bytes) -> None:
     """Quantisation tables: precision and number in one byte, then 64 values, in the order of the zigzag. B.2.4.1."""
     while data:
         width, number = 1 + (data[0] >> 4), data[0] & 15
@@ -172,7 +173,7 @@ def _take_quanta(found: _Found, data: bytes) -> None:
         data = data[1 + 64 * width :]
 
 
-def _take_codes(found: _Found, data: bytes) -> None:
+def _take_codes(found: Found, data: bytes) -> None:
     """Huffman tables: class and number in one byte, 16 counts, then the symbols. B.2.4.2."""
     while data:
         counts = data[1:17]
@@ -189,7 +190,7 @@ def _take_codes(found: _Found, data: bytes) -> None:
         data = data[17 + total :]
 
 
-def _complete(found: _Found, scan: bytes) -> Head:
+def complete(found: Found, scan: bytes) -> Head:
     """The head with the start of its *scan*, which names the tables of each component. B.2.2, B.2.3."""
     frame = found.frame
     _demand(frame)
@@ -205,18 +206,18 @@ def _complete(found: _Found, scan: bytes) -> Head:
     factors = tuple((byte >> 4, byte & 15) for byte in frame[7::3])
     sampling = _SAMPLINGS.get(factors)
     if sampling is None:
-        raise _RefusedError(SAMPLING)
+        raise RefusedError(SAMPLING)
     try:
         components = tuple(
             Component(found.quanta[quanta], found.huffman[codes >> 4], found.huffman[0x10 | codes & 15])
             for quanta, codes in zip(frame[8::3], scan[2:-3:2], strict=True)
         )
     except KeyError:
-        raise _RefusedError("no table") from None
+        raise RefusedError("no table") from None
     return Head("", height, width, sampling[1], sampling[0], components)
 
 
-def _is_ycbcr(found: _Found, ids: tuple[int, ...]) -> bool:
+def _is_ycbcr(found: Found, ids: tuple[int, ...]) -> bool:
     """Whether libjpeg takes three components for YCbCr, not RGB."""
     if found.jfif:
         return True
@@ -227,4 +228,4 @@ def _is_ycbcr(found: _Found, ids: tuple[int, ...]) -> bool:
 
 def _demand(condition: object, reason: str = DAMAGED) -> None:
     if not condition:
-        raise _RefusedError(reason)
+        raise RefusedError(reason)

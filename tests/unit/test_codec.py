@@ -278,6 +278,7 @@ def test_a_thumbnail_that_begins_like_picture_data_hides_nothing() -> None:
         assert same(decode(turned("JPEG", 6)).pixels, decode(content).pixels)
 
 
+@pytest.mark.skipif(codec._simplejpeg is None, reason="Pillow alone does not open such a file")
 def test_markers_without_a_segment_lead_decoding_and_planning_to_one_orientation() -> None:
     # Where the walk over segments is lost the EXIF data is searched for, even behind the picture.
     plain, exif = encoded(RGB), turned("JPEG", 6)
@@ -367,6 +368,12 @@ def test_a_jpeg_whose_data_ends_early_is_cut(decoder: str) -> None:
     for share in (0.4, 0.6, 0.95):
         assert (decoder, "cut short") == (decoder, reason_of(SCAN[: int(share * len(SCAN))]))
         assert (decoder, "cut short") == (decoder, reason_of(progressive[: int(share * len(progressive))]))
+
+
+def test_a_cut_jpeg_has_the_same_error_in_either_decoder(decoder: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        decode(SCAN[: len(SCAN) // 2])
+    assert (decoder, "the picture data ends early") == (decoder, str(caught.value))
 
 
 @pytest.mark.skipif(codec._simplejpeg is None, reason="Pillow alone does not see it")

@@ -4,11 +4,13 @@ import pytest
 from helpers import image_payload, write_rec
 from picture_helpers import encoded, im2rec, texture
 
+from im2rec.images.codec import JPEG_DECODER
 from im2rec.inspection import verify as verify_module
 from im2rec.inspection.report import Failure
 from im2rec.inspection.verify import verify
 
 JPEG = encoded(texture(), quality=90)
+SEES_NO_END = JPEG_DECODER == "simplejpeg"  # Pillow alone finds a file without its end marker cut
 
 
 def damaged_set(folder: Path) -> Path:
@@ -21,10 +23,12 @@ def damaged_set(folder: Path) -> Path:
 def test_every_picture_is_decoded_and_failures_come_in_file_order(tmp_path: Path, workers: int) -> None:
     found = verify(damaged_set(tmp_path), workers=workers)
 
-    assert (4, 1, {"no end marker": 1}) == (found.decoded, found.without, found.flaws)
-    assert [(1, 11, "cut short"), (2, 12, "not an image"), (7, None, "no image header")] == [
-        (bad.record, bad.id, bad.reason) for bad in found.failures
-    ]
+    without_end = {"no end marker": 1} if SEES_NO_END else {}
+    failures = {1: (11, "cut short"), 2: (12, "not an image"), 3: (13, "cut short"), 7: (None, "no image header")}
+    if SEES_NO_END:
+        del failures[3]
+    assert (3 + SEES_NO_END, 1, without_end) == (found.decoded, found.without, found.flaws)
+    assert list(failures.items()) == [(bad.record, (bad.id, bad.reason)) for bad in found.failures]
     assert all(bad.offset > 0 for bad in found.failures)
 
 
@@ -41,7 +45,7 @@ def test_damage_of_the_framing_is_left_to_the_survey(tmp_path: Path) -> None:
     data[0:4] = b"????"
     path.write_bytes(data)
 
-    assert 3 == verify(path, workers=1).decoded
+    assert 2 + SEES_NO_END == verify(path, workers=1).decoded
     code, out, _ = im2rec("inspect", path, "--verify", "--workers", "1")
     assert 5 == code
     assert "\n  damaged " in out
@@ -66,7 +70,8 @@ def test_the_command_lists_failures_and_ends_with_3(tmp_path: Path) -> None:
     code, out, err = im2rec("inspect", damaged_set(tmp_path), "--verify", "--workers", "1", "-q")
 
     assert (3, "") == (code, err)
-    assert "  decoded   4 pictures, 1 of them with no end marker; 3 failures\n" in out
+    decoded = "4 pictures, 1 of them with no end marker; 3" if SEES_NO_END else "3 pictures; 4"
+    assert f"  decoded   {decoded} failures\n" in out
     assert "  failed    record 1, id 11, byte " in out
 
 

@@ -1,0 +1,206 @@
+"""What is wrong with a JPEG, said without simplejpeg as simplejpeg says it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from jpeg_helpers import SIMPLEJPEG, Array, any_jpeg, drawn, encoded
+from picture_helpers import encoded as as_file
+
+from im2rec.errors import ImageError
+from im2rec.images import codec
+from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, NO_END, STRAY, decode
+from im2rec.jpeg.loading import load
+from im2rec.jpeg.verdict import SOUND, UNKNOWN, verdict
+
+END = b"\xff\xd9"
+PIXELS = drawn(np.random.default_rng(0), 90, 120)
+JPEG = encoded(PIXELS, quality=90)
+SCAN = JPEG.index(b"\xff\xda") + 14
+TABLES = JPEG.index(b"\xff\xc4")
+LATE = len(JPEG) - 40
+
+
+def put(at: int, data: bytes) -> bytes:
+    return JPEG[:at] + data + JPEG[at:]
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (JPEG, SOUND),
+        (JPEG + b"behind the end", SOUND),
+        (JPEG[:-2] + b"\xff\xff" + END, SOUND),
+        (JPEG[:-2] + segment(0xFE, b"a comment") + END, SOUND),
+        (JPEG[:-2] + b"\xff\xd0" + END, SOUND),
+        (JPEG[:-2], NO_END),
+        (JPEG[:-2] + segment(0xFE, b"a comment"), NO_END),
+        (JPEG[:-1], NO_END),
+        (JPEG[:-2] + b"\xff\xe7", CUT),  # a segment that is not there
+        (JPEG[:LATE], CUT),
+        (JPEG[:LATE] + END, CUT),
+        (JPEG[: SCAN + 5] + END, CUT),
+        (put(LATE, b"\xff\xd3"), CUT),
+        (put(LATE, segment(0xFE, b"a comment")), CUT),
+        (JPEG[:-2] + bytes(20) + END, STRAY),
+        (JPEG[:-2] + bytes(20), CUT),  # simplejpeg says stray, but then Pillow finds it cut
+        (put(2, b"stray"), STRAY),
+        (put(TABLES, b"\x01\x02"), STRAY),
+        (put(LATE, b"\xff\x12"), UNKNOWN),  # no marker libjpeg knows
+        (put(LATE, JPEG[: JPEG.index(b"\xff\xdb")]), UNKNOWN),  # a second beginning
+        (JPEG[: SCAN - 5], UNKNOWN),  # no scan begins
+        (put(2, b"\xff\xdd\0\4\0\1"), UNKNOWN),  # restart markers are not taken
+        (encoded(PIXELS, progressive=True), UNKNOWN),
+        (b"\xff\xd8\xff", UNKNOWN),
+    ],
+)
+def test_each_kind_of_damage_has_its_word(content: bytes, expected: str | None) -> None:
+    assert expected == verdict(content)
+
+
+def test_a_code_that_does_not_exist_is_damage_only_near_the_end_of_the_file() -> None:
+    # All ones are no code. Stuffed, they are 16 bits of it in each two bytes and more.
+    ones = b"\xff\0" * 4
+    content = encoded(drawn(np.random.default_rng(1), 400, 400), quality=95)
+    early = content[:2000] + ones + content[2000:]
+    late = content[:-60] + ones + content[-60:]
+
+    assert len(content) > 10_000
+    assert STRAY == verdict(late)
+    assert simplejpeg_says(early) in (verdict(early), "not installed")
+    assert simplejpeg_says(late) in (STRAY, "not installed")
+
+
+def simplejpeg_says(content: bytes) -> str | None:
+    """The verdict of simplejpeg's strict mode, as codec.py reads its words."""
+    if SIMPLEJPEG is None:
+        return "not installed"
+    try:
+        SIMPLEJPEG.decode_jpeg(content, "RGB")
+    except ValueError as error:
+        problem = str(error)
+    else:
+        return SOUND
+    if "Premature end of JPEG" in problem and not content.endswith(END) and simplejpeg_says(content + END) == SOUND:
+        return NO_END
+    if "premature end" in problem.lower():
+        return CUT
+    return STRAY if problem.startswith("Corrupt JPEG data") else UNKNOWN
+
+
+def flipped(draws: random.Random, data: bytearray, first: int) -> None:
+    for _ in range(draws.randint(1, 3)):
+        data[draws.randrange(first, len(data))] ^= 1 << draws.randrange(8)
+
+
+def overwritten(draws: random.Random, data: bytearray, first: int) -> None:
+    for _ in range(draws.randint(1, 5)):
+        data[draws.randrange(first, len(data))] = draws.choice([0, 255, 0xD0, 0xD9, draws.randrange(256)])
+
+
+def shortened(draws: random.Random, data: bytearray, first: int) -> None:
+    del data[draws.randrange(first, len(data)) :]
+    data += draws.choice([b"", END, b"\xff"])
+
+
+def holed(draws: random.Random, data: bytearray, first: int) -> None:
+    at = draws.randrange(first, len(data))
+    del data[at : at + draws.randint(1, 40)]
+
+
+def lengthened(draws: random.Random, data: bytearray, first: int) -> None:
+    at = draws.randrange(first, len(data))
+    data[at:at] = draws.choice([draws.randbytes(draws.randint(1, 20)), b"\xff" + draws.randbytes(1), b"\xff\xff\0"])
+
+
+DAMAGES = [flipped, overwritten, shortened, holed, lengthened]
+Damage = Callable[[random.Random, bytearray, int], None]
+
+
+def damaged(damage: Damage, seed: int, count: int) -> list[bytes]:
+    """Files of all kinds the kernel takes, their scan damaged."""
+    draws, rng = random.Random(seed), np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        content = any_jpeg(rng, 120) if number % 5 else encoded(drawn(rng, 120, 160), quality=95)
+        data = bytearray(content)
+        damage(draws, data, data.rindex(b"\xff\xda") + (14 if data[data.rindex(b"\xff\xda") + 4] == 3 else 10))
+        found.append(bytes(data))
+    return found
+
+
+@pytest.mark.skipif(SIMPLEJPEG is None, reason="compares with simplejpeg")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_scan_has_the_verdict_of_simplejpeg(damage: Damage) -> None:
+    contents = damaged(damage, 5, 60)
+    expected = [simplejpeg_says(content) for content in contents]
+    # Where simplejpeg finds stray bytes and the file has no end, Pillow finds it cut; see the cases above.
+    found = [STRAY if verdict(one) == CUT and END not in one and said == STRAY else verdict(one)
+             for one, said in zip(contents, expected, strict=True)]  # fmt: skip
+
+    assert expected == found
+    assert len(set(expected)) > 1
+
+
+def answer(content: bytes, color: int, *, cut_ok: bool, ask: codec.Verdict | None) -> tuple[str, Array]:
+    """The flaw and the pixels; or the reason of the error, and what it says."""
+    try:
+        pixels, flaw = decode(content, color, cut_ok=cut_ok, verdict=ask)
+    except ImageError as error:
+        return error.reason, str(error)
+    return flaw, pixels
+
+
+@pytest.mark.skipif(SIMPLEJPEG is None, reason="compares with simplejpeg")
+@pytest.mark.parametrize("color", [COLOR, GREY, AS_STORED])
+@pytest.mark.parametrize("cut_ok", [True, False])
+def test_damaged_files_mean_the_same_with_the_verdict_as_with_simplejpeg(
+    color: int, cut_ok: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [content for seed, damage in enumerate(DAMAGES) for content in damaged(damage, seed, 8)]
+    expected = [answer(content, color, cut_ok=cut_ok, ask=None) for content in contents]
+    monkeypatch.setattr(codec, "_simplejpeg", None)
+    found = [answer(content, color, cut_ok=cut_ok, ask=verdict) for content in contents]
+
+    assert [reason for reason, _ in expected] == [reason for reason, _ in found]
+    assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(expected, found, strict=True))
+    assert len({reason for reason, _ in found}) > 2
+
+
+def test_the_codec_acts_on_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "_simplejpeg", None)
+    whole = decode(JPEG).pixels
+
+    for content, flaw in ((JPEG, SOUND), (JPEG[:-2], NO_END), (put(TABLES, b"stray"), STRAY)):
+        found = decode(content, verdict=verdict)
+        assert (flaw, True) == (found.flaw, np.array_equal(whole, found.pixels))
+    with pytest.raises(ImageError, match="the picture data ends early") as caught:
+        decode(JPEG[:LATE] + END, verdict=verdict)
+    assert CUT == caught.value.reason
+    assert CUT == decode(JPEG[:LATE] + END, cut_ok=True, verdict=verdict).flaw
+
+
+def test_a_picture_that_claims_too_many_pixels_is_refused_before_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "_simplejpeg", None)
+    with pytest.raises(ImageError, match="max_pixels=100"):
+        decode(JPEG, max_pixels=100, verdict=lambda _: pytest.fail("asked"))
+
+
+def test_pictures_of_other_kinds_have_no_verdict() -> None:
+    assert np.array_equal(PIXELS, decode(as_file(PIXELS, "PNG"), verdict=lambda _: pytest.fail("asked")).pixels)
+
+
+def test_the_kernel_asks_for_the_verdict_of_what_it_refuses() -> None:
+    pytest.importorskip("numba")
+    kernel = load().kernel
+    if kernel is None:
+        pytest.skip("the kernel is turned off")
+
+    assert [SOUND, CUT, STRAY] == [kernel.verdict(one) for one in (JPEG, JPEG[:LATE], put(2, b"stray"))]
