@@ -2,13 +2,20 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test test-without-kernel check bench docs clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh sample_data/demo.sh
 
 test: .venv/ready
 	$(BIN)/python -m pytest
+
+# What decodes pictures, once more without the compiled JPEG decoder, which must change nothing.
+test-without-kernel: .venv/ready
+	IM2REC_KERNEL=0 $(BIN)/python -m pytest tests/golden tests/docs tests/property/test_codec_laws.py \
+		tests/unit/test_codec.py tests/unit/test_loader.py tests/unit/test_engines.py tests/unit/test_image_record*.py \
+		tests/unit/test_state.py tests/unit/test_mean_image.py tests/unit/test_bad_records.py \
+		tests/faults/test_iterator_faults.py tests/cli/test_iterate_cli.py
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
