@@ -215,7 +215,8 @@ class Loader:
 
         *room* gives memory they may be put into.
         """
-        pixels, flaw = decode(content, _COLORS[self._channels], cut_ok=self._cut_ok, room=room)
+        verdict = None if self._kernel is None else self._kernel.verdict
+        pixels, flaw = decode(content, _COLORS[self._channels], cut_ok=self._cut_ok, room=room, verdict=verdict)
         if pixels.shape[2] != self._channels:
             problem = f"has {pixels.shape[2]} channels, data_shape asks for {self._channels}"
             raise ImageError(problem, reason="too few channels", hint="set data_shape=3,...")

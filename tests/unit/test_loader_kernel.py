@@ -17,6 +17,7 @@ from PIL import Image
 
 import im2rec.pipeline.loader
 from im2rec.errors import BadRecordError
+from im2rec.images import codec
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import NOT_YET, Loaded, load
@@ -210,3 +211,18 @@ def test_what_is_written_twice_is_that_of_libjpeg(
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     with iterator(path, **given) as it:
         assert np.array_equal(it.next().data[0], found)
+
+
+def test_damaged_files_mean_what_simplejpeg_says_where_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = encoded(texture(SIDE, SIDE), "JPEG", quality=90)
+    # Pillow alone would call the second cut and the third sound.
+    contents = [content, content[:-2], content[: len(content) * 3 // 4] + content[-2:]]
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, n, one) for n, one in enumerate(contents)])
+    monkeypatch.setattr(codec, "_simplejpeg", None)
+
+    with iterator(path, data_shape=(3, SIDE, SIDE), batch_size=3) as it:
+        whole_one, without_end, _ = it.next().data[0]
+        assert np.array_equal(whole_one, without_end)
+        assert [2] == [error.record for error in it.truncated]
