@@ -50,7 +50,7 @@ class Augmenter:
 
     @property
     def suits_kernel(self) -> bool:
-        """Whether what is done to most pictures first is what the compiled decoder does as well: to crop or to scale."""
+        """Whether most pictures are first cropped or scaled, which the compiled decoder does as well."""
         return self._geometry.crops_first or (self._geometry.resizes_first and self._engine.name != "pillow")
 
     def plan(self, size: Size, draws: Draws) -> Plan:
