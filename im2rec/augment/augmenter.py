@@ -75,25 +75,39 @@ class Augmenter:
 
         Returns the reason why it is not done, and the picture is for :meth:`write`; then *row* holds anything.
         """
-        steps, crop, scaled = list(plan.steps), Crop(0, 0, size.height, size.width), None
-        if steps and isinstance(steps[0], Crop):
-            crop = steps.pop(0)
-        if steps and isinstance(steps[0], Resize) and steps[0].inter_method in self._scaled_by(kernel):
-            scaled = steps.pop(0)
+        crop, scaled, steps = self._begun_by(kernel, plan.steps)
+        crop = crop or Crop(0, 0, size.height, size.width)
         method = scaled.inter_method if scaled else None
         linear = None if steps else self._normalizer.linear(plan.finish)
         if linear is not None:
             mean, factor = linear
-            options = {"mirror": plan.finish.mirror, "planes": self._planes, "mean": mean, "factor": factor}
-            return kernel.decode_into(content, crop, row, inter_method=method, **options)
-        if scaled is None and crop.height * crop.width == size.height * size.width:
+            return kernel.decode_into(
+                content,
+                crop,
+                row,
+                inter_method=method,
+                mirror=plan.finish.mirror,
+                planes=self._planes,
+                mean=mean,
+                factor=factor,
+            )
+        if not scaled and (crop.width, crop.height) == size:
             return "not cropped first"  # all of it at once is for libjpeg
         height, width = (scaled.height, scaled.width) if scaled else (crop.height, crop.width)
         image = scratch("crop", 3 * height * width).reshape(height, width, 3)
         declined = kernel.decode_into(content, crop, image, inter_method=method, planes=False)
         if not declined:
-            self.write(image, Plan(tuple(steps), plan.finish), row)
+            self.write(image, Plan(steps, plan.finish), row)
         return declined
+
+    def _begun_by(self, kernel: Kernel, steps: tuple[Step, ...]) -> tuple[Crop | None, Resize | None, tuple[Step, ...]]:
+        """The steps that *kernel* does while it decodes, a crop and a resize behind it, and those that are left."""
+        crop = scaled = None
+        if steps and isinstance(steps[0], Crop):
+            crop, steps = steps[0], steps[1:]
+        if steps and isinstance(steps[0], Resize) and steps[0].inter_method in self._scaled_by(kernel):
+            scaled, steps = steps[0], steps[1:]
+        return crop, scaled, steps
 
     def _scaled_by(self, kernel: Kernel) -> frozenset[int]:
         """The interpolations by which *kernel* gives the very pixels that the engine gives."""

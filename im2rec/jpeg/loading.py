@@ -237,8 +237,8 @@ def _made(folder: Path | None, *, keeps: bool) -> _Made:
     from im2rec.jpeg import entry  # noqa: PLC0415 - it imports numba
 
     kept = _KeptCode(folder, keeps=keeps)
-    made = [_compile(*function, kept) for function in entry.FUNCTIONS]
-    kernel = Kernel(Compiled(*made, entry.SIZES), name)
+    decode, fill_table, resize = (_compile(function, signature, kept) for function, signature in entry.FUNCTIONS)
+    kernel = Kernel(Compiled(decode, fill_table, resize, entry.SIZES), name)
     return _Made(kernel, folder is not None, kept.folder if keeps else None)
 
 
