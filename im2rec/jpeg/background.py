@@ -144,14 +144,14 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
     where["PYTHONSAFEPATH"] = "1"
     if _ROOT not in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
         where["PYTHONPATH"] = os.pathsep.join(filter(None, [_ROOT, where.get("PYTHONPATH")]))
-    return subprocess.Popen(  # in a session of its own, so that Ctrl-C does not reach it
+    # In the session of the program: Linux shares the CPUs between sessions, and the priority counts inside one alone.
+    return subprocess.Popen(
         command,
         bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=where,
-        start_new_session=True,
         creationflags=_flags("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP", "BELOW_NORMAL_PRIORITY_CLASS"),
     )
 
@@ -168,7 +168,7 @@ def attend() -> None:
     """
     if os.environ.pop(_ATTENDED, None) is None:
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it as well; before this line it ends it, silently
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(_NICENESS)
