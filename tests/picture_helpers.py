@@ -10,6 +10,7 @@ import hashlib
 import io
 import multiprocessing.connection
 import os
+import random
 import select
 import shlex
 import signal
@@ -112,6 +113,27 @@ def deep_texture(height: int = 24, width: int = 36) -> np.ndarray[Any, Any]:
     """The same in one channel of 16 bits, the low bytes in use too."""
     low, high = texture(height, width, 1, seed=1), texture(height, width, 1, seed=2)
     return high[:, :, 0].astype(np.uint16) << 8 | low[:, :, 0]
+
+
+def any_file(rng: random.Random, side: int) -> bytes:
+    """Mostly JPEGs that the compiled decoder takes; some it does not, turned ones, other files, damaged ones."""
+    height, width = rng.choice([(side, side), (10, 30), (33, 25), (60, 41), (200, 300), (12, 9)])
+    pixels = texture(height, width, rng.choice([1, 3, 3, 3]), seed=rng.randrange(1000))
+    exif = Image.Exif()
+    if rng.random() < 0.1:
+        exif[274] = rng.randrange(1, 9)
+    kind = "PNG" if rng.random() < 0.1 else "JPEG"
+    options = {"progressive": rng.random() < 0.1, "subsampling": rng.randrange(3)} if kind == "JPEG" else {}
+    file = io.BytesIO()
+    Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(file, kind, exif=exif, **options)
+    content = file.getvalue()
+    damage = rng.randrange(12)
+    if damage == 0:
+        return content[: rng.randrange(len(content))]
+    if damage == 1:
+        at = rng.randrange(len(content))
+        return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
+    return content + b"stray" if damage == 2 else content
 
 
 def encoded(picture: Image.Image | np.ndarray[Any, Any], kind: str = "JPEG", **options: Any) -> bytes:

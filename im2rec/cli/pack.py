@@ -85,6 +85,7 @@ def render(summary: PackSummary) -> str:
         ("bytes", size(summary.bytes_in) + (f" in, {size(summary.bytes_out)} out" if not summary.dry_run else " in")),
         ("time", "" if summary.dry_run else speed),
         ("pictures", engine),
+        ("kernel", "" if summary.kernel.startswith("none") else summary.kernel),  # of no interest for a few pictures
         ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
     head = f"{verb} {counted(summary.images, 'image')} of {summary.list_path}"

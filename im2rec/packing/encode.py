@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from im2rec.errors import ImageError, ListFormatError, RecordTooLargeError
 from im2rec.format.irheader import IRHeader, encode_image_record
@@ -15,21 +19,26 @@ from im2rec.hashing import hash64
 from im2rec.images.choices import AUTO, RANDOM
 from im2rec.images.codec import (
     AS_STORED,
+    COLOR,
     EMPTY,
     JPEG_DECODER,
     NOT_AN_IMAGE,
     Image,
     decode,
     image_info,
+    is_upright,
     orientation,
     sniff,
     transposed,
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
+from im2rec.jpeg.kernel import Kernel
+from im2rec.jpeg.loading import Loaded, load
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
 from im2rec.storage.files import read_file, reason
 
+_WORTH_LOADING = 500  # pictures: some that are packed quickly are not worth a third of a second
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
 
 
@@ -69,6 +78,7 @@ def pack_chunk(
             chunk.notes.update(notes)
             chunk.lines.append(None)
     chunk.engine = "" if params.unchanged else load_engine(params.engine).name
+    chunk.kernel = _kernel_so_far(params)
     chunk.seconds = time.perf_counter() - started
     return chunk
 
@@ -94,9 +104,62 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
         if kind in (EMPTY, NOT_AN_IMAGE):
             raise ImageError(f"the file is {kind}", reason=kind)
         return content, _notes("", turned=orientation(content) == 1)
-    picture = decode_image(content, params)
     engine = load_engine(params.engine)
-    return encode_image(resize_image(picture, id_, params, engine), params, engine), picture.notes
+    image, notes = _resized_by_kernel(content, id_, params, engine), []
+    if image is None:
+        picture = decode_image(content, params)
+        image, notes = resize_image(picture, id_, params, engine), picture.notes
+    return encode_image(image, params, engine), notes
+
+
+def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Engine) -> Image | None:
+    """The pixels that are stored of a sound JPEG, as far as the compiled decoder takes it; None for others."""
+    if params.color != COLOR or params.draft or sniff(content) != "JPEG" or not is_upright(content):
+        return None
+    kernel = _kernel()
+    if kernel is None:
+        return None
+    head = kernel.head(content)
+    if head.reason or head.width * head.height > params.max_pixels:
+        return None
+    width, height = (min(head.width, head.height),) * 2 if params.center_crop else (head.width, head.height)
+    crop = (head.height - height) // 2, (head.width - width) // 2, height, width
+    new = stored_size(head.width, head.height, params)
+    method = _interpolation((width, height), new, id_, params)
+    scales = new != (width, height) and method in _same_scaling(engine.name)
+    image = np.empty((*(new[::-1] if scales else (height, width)), 3), np.uint8)
+    if kernel.decode_into(content, crop, image, inter_method=method if scales else None, planes=False):
+        return None
+    return image if image.shape[1::-1] == new else engine.resize(image, *new, method)
+
+
+_handled = itertools.count()
+
+
+def _kernel() -> Kernel | None:
+    """The compiled decoder, from some hundred pictures of this process on."""
+    return _loaded().kernel if next(_handled) >= _WORTH_LOADING else None
+
+
+@functools.cache
+def _loaded() -> Loaded:
+    return load(may_compile=False)
+
+
+@functools.cache
+def _same_scaling(engine: str) -> frozenset[int]:
+    kernel = _loaded().kernel
+    return kernel.scales_like(load_engine(engine).resize) if kernel else frozenset()
+
+
+def _kernel_so_far(params: PackParams) -> str:
+    """The compiled decoder that is in use, or why there is none."""
+    if params.unchanged:
+        return ""
+    if not _loaded.cache_info().currsize:
+        return f"none: no worker has had {_WORTH_LOADING} pictures that it might take"
+    kernel, reason = _loaded()
+    return kernel.name if kernel else f"none: {reason}"
 
 
 def decode_image(content: bytes, params: PackParams) -> Picture:

@@ -49,6 +49,7 @@ class Chunk:
     seconds: float = 0.0
     engine: str = ""
     jpeg_decoder: str = ""
+    kernel: str = ""
 
     @property
     def bad(self) -> list[Bad]:
@@ -150,6 +151,7 @@ class PackSummary:
     workers: int = 1
     engine: str = ""
     jpeg_decoder: str = ""
+    kernel: str = ""
     files: list[str] = dataclasses.field(default_factory=list)
     report: str | None = None
     dry_run: bool = False
@@ -217,6 +219,8 @@ class Tally:
         found.first_bad = found.first_bad or next(iter(bad), None)
         # As the workers found them: importing them here takes 0.1 s.
         found.engine, found.jpeg_decoder = chunk.engine or found.engine, chunk.jpeg_decoder or found.jpeg_decoder
+        if not found.kernel.startswith("numba"):  # the last word of all workers, and of any that uses it
+            found.kernel = chunk.kernel
         found.images += len(chunk.frames)
         found.bytes_in += chunk.bytes_in
         found.bytes_out += sum(len(frame) for _, frame in chunk.frames)

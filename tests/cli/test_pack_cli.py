@@ -143,6 +143,7 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
         "bytes_out": (here / "out.rec").stat().st_size,
         "workers": 2,
         "engine": "",
+        "kernel": "",
         "files": ["out.rec", "out.idx"],
         "report": "out.rec.bad.jsonl",
         "dry_run": False,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import itertools
+import random
 import struct
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from picture_helpers import POSIX, deep_texture, encoded, pixels_of, sampling_of, texture, write_pictures
+from picture_helpers import POSIX, any_file, deep_texture, encoded, pixels_of, sampling_of, texture, write_pictures
 from PIL import Image
 
 from im2rec.errors import ImageError, ListFormatError
@@ -19,6 +22,8 @@ from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import decode_record
 from im2rec.hashing import hash64
 from im2rec.images.engine import AREA, BICUBIC, BILINEAR, load_engine
+from im2rec.jpeg.kernel import Kernel
+from im2rec.jpeg.loading import load
 from im2rec.packing import encode
 from im2rec.packing.encode import pack_chunk, store_image
 from im2rec.packing.params import PackParams
@@ -351,3 +356,72 @@ def test_what_is_no_error_of_ours_is_not_swallowed(root: str, monkeypatch: pytes
     monkeypatch.setattr(encode, "store_image", broken)
     with pytest.raises(ZeroDivisionError, match=r"^our own mistake$"):
         packed(root, *LABELS)
+
+
+# The compiled decoder.
+
+KEPT_AS: dict[str, dict[str, Any]] = {
+    "as they are": {},
+    "smaller": {"resize": 20},
+    "larger": {"resize": 90},
+    "cubic": {"resize": 20, "inter_method": 2},
+    "by size": {"resize": 30, "inter_method": 9},
+    "by chance": {"resize": 30, "inter_method": 10},
+    "squares": {"resize": 21, "center_crop": True},
+    "squares as they are": {"center_crop": True},
+    "a longer side": {"max_side": 50},
+    "in grey": {"color": 0, "resize": 20},
+    "as stored": {"color": -1, "resize": 20},
+    "drafts": {"draft": True, "resize": 20},
+    "by Pillow": {"engine": "pillow", "resize": 20},
+    "few pixels": {"max_pixels": 5000},
+    "PNG": {"encoding": ".png", "resize": 20},
+}
+
+
+@pytest.mark.parametrize("kept", KEPT_AS)
+def test_the_compiled_decoder_changes_no_byte_and_no_note(
+    tmp_path: Path, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    assert load().kernel is not None
+    rng = random.Random(kept)
+    entries = []
+    for number in range(40):
+        (tmp_path / str(number)).write_bytes(any_file(rng, 24))
+        entries.append(ListEntry(number, number, (0.0,), str(number)))
+    params = PackParams(**KEPT_AS[kept])
+    asked: list[str] = []
+    real = Kernel.decode_into
+    monkeypatch.setattr(Kernel, "decode_into", lambda *given, **more: (asked.append(""), real(*given, **more))[1])
+
+    def packed(worth_loading: int) -> tuple[Any, ...]:
+        monkeypatch.setattr(encode, "_WORTH_LOADING", worth_loading)
+        encode._loaded.cache_clear()
+        chunk = pack_chunk(entries, str(tmp_path), params)
+        return chunk.frames, chunk.lines, chunk.notes
+
+    without = packed(sys.maxsize)
+    assert [] == asked
+    assert packed(0) == without
+    assert (len(asked) >= 15) == (kept not in ("in grey", "as stored", "drafts"))
+    encode._loaded.cache_clear()
+
+
+def test_the_decoder_is_loaded_after_some_hundred_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    assert load().kernel is not None
+    (tmp_path / "a").write_bytes(encoded(texture(30, 40)))
+    entries = [ListEntry(number, number, (0.0,), "a") for number in range(5)]
+    monkeypatch.setattr(encode, "_handled", itertools.count())
+    monkeypatch.setattr(encode, "_WORTH_LOADING", 8)
+    encode._loaded.cache_clear()
+
+    said = [pack_chunk(entries, str(tmp_path), PackParams()).kernel for _ in range(2)]
+    assert "none: no worker has had 8 pictures that it might take" == said[0]
+    assert said[1].startswith("numba ")
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
+    encode._loaded.cache_clear()
+    assert "none: IM2REC_KERNEL=0 turns it off" == pack_chunk(entries, str(tmp_path), PackParams()).kernel
+    assert "" == pack_chunk(entries, str(tmp_path), PackParams(unchanged=True)).kernel
+    encode._loaded.cache_clear()

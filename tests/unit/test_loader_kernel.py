@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import random
 from pathlib import Path
@@ -12,8 +11,7 @@ import numpy as np
 import pytest
 from helpers import image_payload, write_rec
 from iterator_helpers import iterator, whole
-from picture_helpers import encoded, texture
-from PIL import Image
+from picture_helpers import any_file, encoded, texture
 
 import im2rec.pipeline.loader
 from im2rec.errors import BadRecordError
@@ -21,6 +19,7 @@ from im2rec.images import codec
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import NOT_YET, Loaded, load
+from im2rec.pipeline import prefetch
 
 pytest.importorskip("numba")
 SIDE, RECORDS = 24, 60
@@ -60,31 +59,10 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def any_picture(rng: random.Random) -> bytes:
-    """Mostly JPEGs the decoder takes; some it does not, some turned, some other files, some damaged."""
-    height, width = rng.choice([(SIDE, SIDE), (10, 30), (33, 25), (60, 41), (200, 300), (12, 9)])
-    pixels = texture(height, width, rng.choice([1, 3, 3, 3]), seed=rng.randrange(1000))
-    exif = Image.Exif()
-    if rng.random() < 0.1:
-        exif[274] = rng.randrange(1, 9)
-    kind = "PNG" if rng.random() < 0.1 else "JPEG"
-    options = {"progressive": rng.random() < 0.1, "subsampling": rng.randrange(3)} if kind == "JPEG" else {}
-    file = io.BytesIO()
-    Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[:, :, 0]).save(file, kind, exif=exif, **options)
-    content = file.getvalue()
-    damage = rng.randrange(12)
-    if damage == 0:
-        return content[: rng.randrange(len(content))]
-    if damage == 1:
-        at = rng.randrange(len(content))
-        return content[:at] + bytes([content[at] ^ 1 << rng.randrange(8)]) + content[at + 1 :]
-    return content + b"stray" if damage == 2 else content
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random(1)
-    records = [image_payload(number, number, any_picture(rng)) for number in range(RECORDS)]
+    records = [image_payload(number, number, any_file(rng, SIDE)) for number in range(RECORDS)]
     return write_rec(tmp_path_factory.mktemp("kernel") / "a.rec", records, index=True)
 
 
@@ -226,3 +204,39 @@ def test_damaged_files_mean_what_simplejpeg_says_where_that_is_not_installed(
         whole_one, without_end, _ = it.next().data[0]
         assert np.array_equal(whole_one, without_end)
         assert [2] == [error.record for error in it.truncated]
+
+
+# What decodes: threads, or processes.
+
+LARGE, SMALL = (3, 224, 224), (3, 112, 112)
+BACKENDS: list[tuple[dict[str, Any], str]] = [
+    ({"data_shape": LARGE}, "threads"),
+    ({"data_shape": LARGE, "rand_mirror": True, "std_r": 2.0, "max_random_contrast": 0.1}, "threads"),
+    ({"data_shape": LARGE, "dtype": "uint8", "random_resized_crop": True, "min_random_area": 0.1}, "threads"),
+    ({"data_shape": LARGE, "resize": 256}, "threads"),
+    ({"data_shape": LARGE, "preprocess_threads": 16}, "processes"),
+    ({"data_shape": LARGE, "preprocess_threads": 16, "backend": "threads"}, "threads"),
+    ({"data_shape": LARGE, "backend": "processes"}, "processes"),
+    ({"data_shape": SMALL}, "processes"),
+    ({"data_shape": SMALL, "preprocess_threads": 1}, "threads"),
+    ({"data_shape": LARGE, "brightness": 0.1}, "processes"),
+    ({"data_shape": LARGE, "resize": 256, "max_rotate_angle": 10}, "processes"),
+    ({"data_shape": LARGE, "pad": 4}, "processes"),
+    ({"data_shape": LARGE, "max_random_illumination": 3.0}, "processes"),
+    ({"data_shape": LARGE, "dtype": "float16"}, "processes"),
+    ({"data_shape": (1, 224, 224)}, "processes"),
+    ({"data_shape": LARGE, "resize": 256, "engine": "pillow"}, "processes"),
+]
+
+
+@pytest.mark.parametrize(("given", "backend"), BACKENDS)
+def test_threads_decode_where_the_decoder_does_all_of_it_on_large_pictures(
+    pictures: Path, given: dict[str, Any], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefetch, "_MANY_RECORDS", RECORDS)
+    with iterator(pictures, **given) as it:
+        assert backend == it.backend
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
+    with iterator(pictures, **given) as it:
+        expected = "threads" if given.get("preprocess_threads") == 1 else given.get("backend", "processes")
+        assert expected == it.backend
