@@ -53,6 +53,11 @@ class Augmenter:
         """Whether most pictures are first cropped or scaled, which the compiled decoder does as well."""
         return self._geometry.crops_first or (self._geometry.resizes_first and self._engine.name != "pillow")
 
+    @property
+    def is_done_by_kernel(self) -> bool:
+        """Whether the compiled decoder does nearly all that is done to most pictures, or could: no warp, no colours."""
+        return self.suits_kernel and not self._geometry.warps and not self._colors.on and self._normalizer.is_linear
+
     def plan(self, size: Size, draws: Draws) -> Plan:
         """Draw everything for one picture of *size*. Raises ImageError for one that is too small."""
         steps = self._geometry.plan(size, draws)

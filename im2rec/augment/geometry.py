@@ -104,7 +104,7 @@ class Geometry:
     def __init__(self, params: AugmentationParams, target: Size) -> None:
         self._params = params
         self._target = target
-        self._warps = params.warps
+        self.warps = params.warps
         self._crops_sizes = params.crops_sizes
         self.resizes_first = params.resize != OFF
         self.crops_first = not (params.warps or params.pad or self.resizes_first)
@@ -121,7 +121,7 @@ class Geometry:
             new = _affordable(size, Size(*resized_short(*size, params.resize)))
             steps.append(Resize(*new, _method(params, size, new, draws, "resize_interpolation")))
             size = new
-        if self._warps:
+        if self.warps:
             warp = self._warp(size, draws)
             steps.append(warp)
             size = _affordable(size, Size(warp.width, warp.height))

@@ -80,6 +80,12 @@ class Normalizer:
         illumination = (draws.unit("illumination") * most * two - most) * self._scale
         return Finish(params.mirror or coin, contrast, illumination)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether :meth:`linear` never is None."""
+        whole = self._per_channel is not None and not self._params.max_random_illumination
+        return self._dtype == "uint8" or (self._dtype == "float32" and whole)
+
     def linear(self, finish: Finish) -> tuple[Plane, Plane] | None:
         """The mean and the factor of each channel where a value is ``(level - mean) * factor``, or None for more.
 

@@ -184,7 +184,7 @@ def _advice(feed: _Feed, figures: FeedFigures, it: ImageRecordIter, seconds: flo
     """The advice; where threads wait for one another, processes are timed first, in turns with them."""
     advice = feed_advice(figures)
     params = dataclasses.replace(it.params, preprocess_threads=figures.most)
-    if advice.limit != HANDING_OVER or chosen_backend(params, it.count) == PROCESSES:
+    if advice.limit != HANDING_OVER or chosen_backend(params, it.count, loader_of(it)) == PROCESSES:
         return advice
     others = _Feed({**feed.values, "backend": PROCESSES})
     times = gain(feed.turn(figures.most), others.turn(figures.most), seconds)

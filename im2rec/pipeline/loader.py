@@ -118,6 +118,11 @@ class Loader:
         """Whether the kernel could make rows, if there is one."""
         return self._channels == 3 and self.augmenter.suits_kernel
 
+    @property
+    def leaves_all_to_kernel(self) -> bool:
+        """Whether there is a kernel, and it does all that is done to most JPEGs."""
+        return self.augmenter.is_done_by_kernel and self.kernel.kernel is not None
+
     def look_for_kernel(self, pictures: int = 0) -> None:
         """Look at the first call, and some thousand *pictures* later again: it may have been compiled meanwhile."""
         if self._kernel is None and self._looks_in <= 0:

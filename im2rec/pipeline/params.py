@@ -208,7 +208,8 @@ class BackendParams:
     )
     backend: str = param(
         AUTO,
-        doc="What decodes: threads or processes; auto: processes, if there are several and 1000 records and more.",
+        doc="What decodes: threads or processes; auto: processes, if there are several and 1000 records and more, but"
+        " threads where the compiled decoder does all of it and pictures are large.",
         choices=(AUTO, THREADS, PROCESSES),
         reference="ours",
     )
