@@ -123,9 +123,8 @@ class ImageRecordIter(OrderedIterator[Finished]):
 
     @property
     def kernel(self) -> str:
-        """The compiled JPEG decoder that crops are decoded by, ``numba 0.68.1`` say, or ``none: `` and the reason."""
-        kernel, reason = self._loader.kernel
-        return kernel.name if kernel is not None else f"none: {reason}"
+        """The compiled JPEG decoder that is used, ``numba 0.68.1`` say, or ``none: `` and why there is none so far."""
+        return self._prefetcher.kernel
 
     def _read(self, params: ImageRecordParams) -> ImageRecordParams:
         if self._dtype is not None:

@@ -99,6 +99,15 @@ def load(*, may_compile: bool = True, tell: Callable[[str], None] = lambda _: No
         return _known["final"]
 
 
+def why_none() -> str:
+    """The reason why there is no kernel, as far as it can be told without loading it; else nothing. Takes 1 ms."""
+    try:
+        _check_settings()
+    except NoKernelError as error:
+        return error.problem
+    return "" if cache.holds_any(sources_digest()) else NOT_YET
+
+
 def _load(tell: Callable[[str], None], *, may_compile: bool) -> Loaded:
     try:
         return Loaded((_found_or_compiled(tell=tell) if may_compile else _found()).kernel)

@@ -37,9 +37,16 @@ class Threads:
     """Decoding on threads of this process, in its own memory."""
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
+        self._loader = loader
         self.load = loader.load
         self.memory = MemoryPool(layout, ahead + 3)  # those ahead, the one in work, the one delivered, and a spare
         self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-decode")
+
+    @property
+    def kernel(self) -> str:
+        """The compiled decoder that is used, or why there is none; see :attr:`Loader.kernel`."""
+        self._loader.look_for_kernel()
+        return self._loader.kernel
 
     def end(self, *, wait: bool) -> None:
         """End the threads."""
@@ -51,6 +58,9 @@ class Processes:
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
         self._loader = loader
+        self.kernel = (
+            f"none: {loader.no_kernel_yet}"  # what the processes say: the compiled decoder, or why there is none
+        )
         self._at_work: set[int] = set()  # threads
         # Those made ahead, the one in work, the one delivered, the one before it, which a loop still has; and a spare.
         self.memory = SharedBuffers(layout, ahead + 5, self._at_work.__len__)  # a reference to self would be a circle
@@ -74,7 +84,7 @@ class Processes:
     def _ask(self, slot: int, piece: BatchRequest) -> list[RowProblem]:
         process = self._process()
         try:
-            return process.ask(slot, piece)
+            problems, kernel = process.ask(slot, piece)
         except (EOFError, OSError, pickle.UnpicklingError):
             del self._mine.process
             records = ", ".join(map(str, piece.records[:_NAMED]))
@@ -83,6 +93,9 @@ class Processes:
                 f"a decoding process died ({process.end()}) while it held records {records}{more}",
                 hint="out of memory, or a crash in an image library",
             ) from None
+        if not self.kernel.startswith("numba"):  # the last word of all, and of any that uses it
+            self.kernel = kernel
+        return problems
 
     def _process(self) -> _Process:
         if not hasattr(self._mine, "process"):
@@ -128,14 +141,15 @@ class _Process:
                 self._send((loader, slots.handle, slots.layout, slots.count))
             stack.pop_all()
 
-    def ask(self, slot: int, piece: BatchRequest) -> list[RowProblem]:
+    def ask(self, slot: int, piece: BatchRequest) -> tuple[list[RowProblem], str]:
         self._send((slot, piece))
         assert self._process.stdout is not None
         done, answer = pickle.load(self._process.stdout)  # noqa: S301 - from a process of ours
         if not done:
             raise answer
-        problems: list[RowProblem] = answer
-        return problems
+        problems: list[RowProblem]
+        problems, kernel = answer
+        return problems, kernel
 
     def _send(self, item: Any) -> None:
         assert self._process.stdin is not None
@@ -174,7 +188,7 @@ def serve() -> None:
         while True:
             slot, piece = pickle.load(receive)  # noqa: S301
             try:
-                answer = True, loader.load(slots[slot], piece)
+                answer: tuple[bool, Any] = True, (loader.load(slots[slot], piece), loader.kernel)
             except Exception as error:  # noqa: BLE001 - carried to the consumer, who raises it
                 answer = False, error
             _write(answers, answer)

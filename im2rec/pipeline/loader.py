@@ -20,7 +20,7 @@ from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, TOO_LARGE, Image, Room, decode, is_upright
 from im2rec.images.scratch import Arena
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import Loaded, load
+from im2rec.jpeg.loading import Loaded, load, why_none
 from im2rec.pipeline.buffers import BatchBuffer
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.order import BatchRequest
@@ -28,6 +28,7 @@ from im2rec.pipeline.params import WARN, ImageRecordParams
 from im2rec.pipeline.records import Records, grouped_by_size
 
 _ARENA_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
+_WORTH_LOADING = 500  # pictures of a process that only decodes: to load the kernel takes a third of a second
 _LOOK_EACH = 4096  # pictures that are made by libjpeg before the kernel is looked for again
 _JPEG = b"\xff\xd8"
 Row = npt.NDArray[Any]  # of a batch's data
@@ -78,11 +79,12 @@ class Loader:
         self._seed = params.seed if params.seed_aug is None else params.seed_aug
         self._cut_ok = params.on_truncated == WARN
         self._kernel: Kernel | None = None
+        self._no_kernel = ""  # the reason
         self._looks_in = 0  # pictures
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the kernel, which each process loads for itself."""
-        return {**self.__dict__, "_kernel": None, "_looks_in": 0}
+        """All but the kernel, which each process loads for itself, but not before its first batches are made."""
+        return {**self.__dict__, "_kernel": None, "_no_kernel": self.no_kernel_yet, "_looks_in": _WORTH_LOADING}
 
     @property
     def label_width(self) -> int:
@@ -105,28 +107,38 @@ class Loader:
         return [problem for problem in problems if problem is not None]
 
     @property
-    def kernel(self) -> Loaded:
-        """The compiled JPEG decoder, which is used from the next piece on, or why there is none."""
-        if not self.may_use_kernel:
-            first = "pictures are warped, padded or resized by Pillow first"
-            other = first if self._channels == 3 else "data_shape does not have 3 channels"
-            return Loaded(None, other)
-        return load(may_compile=False)
-
-    @property
     def may_use_kernel(self) -> bool:
         """Whether the kernel could make rows, if there is one."""
-        return self._channels == 3 and self.augmenter.suits_kernel
+        return not self._unsuited
 
     @property
     def leaves_all_to_kernel(self) -> bool:
         """Whether there is a kernel, and it does all that is done to most JPEGs."""
-        return self.augmenter.is_done_by_kernel and self.kernel.kernel is not None
+        self.look_for_kernel()
+        return self.augmenter.is_done_by_kernel and self._kernel is not None
+
+    @property
+    def kernel(self) -> str:
+        """The kernel that is used, by its name; or ``none: `` and the reason why there is none so far."""
+        return f"none: {self._no_kernel}" if self._kernel is None else self._kernel.name
+
+    @property
+    def no_kernel_yet(self) -> str:
+        """The reason why another process than this one does without a kernel at first."""
+        return self._unsuited or why_none() or f"no process has had {_WORTH_LOADING} pictures"
+
+    @property
+    def _unsuited(self) -> str:
+        """The reason why no kernel could help."""
+        if self._channels != 3:
+            return "data_shape does not have 3 channels"
+        return "" if self.augmenter.suits_kernel else "pictures are warped, padded or resized by Pillow first"
 
     def look_for_kernel(self, pictures: int = 0) -> None:
-        """Look at the first call, and some thousand *pictures* later again: it may have been compiled meanwhile."""
+        """Look for it when it is time, and *pictures* later again, some thousand: it may be compiled meanwhile."""
         if self._kernel is None and self._looks_in <= 0:
-            self._kernel = self.kernel.kernel
+            unsuited = self._unsuited
+            self._kernel, self._no_kernel = Loaded(None, unsuited) if unsuited else load(may_compile=False)
             self._looks_in = _LOOK_EACH
         self._looks_in -= pictures
 

@@ -42,6 +42,11 @@ class Prefetcher:
         if params.reuse_buffers:
             self.memory = ReusedBuffers(self.memory)
 
+    @property
+    def kernel(self) -> str:
+        """The compiled decoder that is used, or ``none: `` and the reason why there is none so far."""
+        return self._decoding.kernel
+
     def run(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Generator[Finished, None, None]:
         """Batches from *batch* of *epoch* on, of which *splits* were delivered before, and the epochs after it."""
         order = self.mxnet_order or self.order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import random
 from pathlib import Path
@@ -106,6 +107,7 @@ def test_batches_and_errors_are_those_of_libjpeg(
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     expected = delivered(iterator(pictures, **given))
     monkeypatch.delenv("IM2REC_KERNEL")
+    monkeypatch.setattr(im2rec.pipeline.loader, "_WORTH_LOADING", 0)
 
     assert delivered(iterator(pictures, **given)) == expected
     assert len(expected[2]) > 1
@@ -132,8 +134,20 @@ def test_it_is_not_asked_where_it_could_not_help(pictures: Path, way: str, asked
 def test_the_iterator_names_it(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with iterator(pictures, data_shape=(3, SIDE, SIDE)) as it:
         assert it.kernel.startswith("numba 0.")
-        monkeypatch.setenv("IM2REC_KERNEL", "0")
-        assert "none: IM2REC_KERNEL=0 turns it off" == it.kernel
+    with iterator(pictures, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
+        assert "none: no process has had 500 pictures" == it.kernel
+        for batch in itertools.chain(it, it, it):
+            del batch
+        assert "none: no process has had 500 pictures" == it.kernel
+    monkeypatch.setattr(im2rec.pipeline.loader, "_WORTH_LOADING", 10)
+    with iterator(pictures, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
+        for batch in it:
+            del batch
+        assert it.kernel.startswith("numba 0.")
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
+    for backend in ("threads", "processes"):
+        with iterator(pictures, data_shape=(3, SIDE, SIDE), backend=backend) as it:
+            assert "none: IM2REC_KERNEL=0 turns it off" == it.kernel
 
 
 def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_pictures(
@@ -167,11 +181,17 @@ def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_pictures(
     assert first.shape == again.shape
 
 
-def test_a_loader_is_pickled_without_it(pictures: Path) -> None:
+def test_a_loader_in_another_process_takes_it_after_some_hundred_pictures(pictures: Path) -> None:
     with iterator(pictures, data_shape=(3, SIDE, SIDE), on_error="skip") as it:
         it.next()
         assert loader_of(it)._kernel is not None
-        assert pickle.loads(pickle.dumps(loader_of(it)))._kernel is None
+        other = pickle.loads(pickle.dumps(loader_of(it)))
+        assert other._kernel is None
+        for _ in range(5):
+            other.look_for_kernel(100)
+            assert other._kernel is None
+        other.look_for_kernel(100)
+        assert other._kernel is not None
 
 
 def test_what_is_written_twice_is_that_of_libjpeg(
