@@ -84,6 +84,27 @@ def leading_zeros(_: Any, word: Any) -> Any:
     return types.uint64(word), build
 
 
+LINE = 16  # values of 32 bits that the processor brings into its caches together
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch_line(_: Any, values: Any, at: Any) -> Any:
+    """Have the line around a value brought into the caches to be written, and do not wait for it.
+
+    The place may lie behind the end.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        place = _place(context, builder, signature.args[0], *given, ir.IntType(8))
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        fetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        builder.call(fetch, [place, number(1), number(3), number(1)])  # to write, into all caches, data
+        return context.get_dummy_value()
+
+    return types.void(values, at), build
+
+
 MIXED = 8  # pixels that mix_pixels writes
 
 
