@@ -37,6 +37,7 @@ from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.parallel import available_cpus
+from im2rec.pipeline.loader import WORTH_LOADING
 from im2rec.pipeline.params import KEEP, PROCESSES
 from im2rec.pipeline.prefetch import chosen_backend
 from im2rec.runs.run import peak_memory
@@ -200,8 +201,14 @@ def _beside(feed: _Feed, threads: int, against: Mapping[str, str], seconds: floa
 
 
 def _warm_up(it: ImageRecordIter, end: float) -> None:
-    """Take as many batches as there are at a time, unless the clock is past *end*."""
-    for _ in range(it.params.prefetch_buffer + 2):
+    """Take as many batches as there are at a time, unless the clock is past *end*.
+
+    With processes also as many as are made before the last of them has loaded the compiled decoder.
+    """
+    batches = it.params.prefetch_buffer + 2
+    if it.backend == PROCESSES and loader_of(it).may_use_kernel:
+        batches += -(-WORTH_LOADING * it.params.preprocess_threads // it.batch_size) + it.params.prefetch_buffer
+    for _ in range(batches):
         if now() < end:
             take_batch(it)
 

@@ -95,7 +95,7 @@ def fetch_line(_: Any, values: Any, at: Any) -> Any:
     """
 
     def build(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        place = _place(context, builder, signature.args[0], *given, ir.IntType(8))
+        place = _place(context, builder, signature.args[0], given[0], given[1], ir.IntType(8))
         number = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
         fetch = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)

@@ -28,7 +28,7 @@ from im2rec.pipeline.params import WARN, ImageRecordParams
 from im2rec.pipeline.records import Records, grouped_by_size
 
 _ARENA_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
-_WORTH_LOADING = 500  # pictures of a process that only decodes: to load the kernel takes a third of a second
+WORTH_LOADING = 500  # pictures of a process that only decodes: to load the kernel takes a third of a second
 _LOOK_EACH = 4096  # pictures that are made by libjpeg before the kernel is looked for again
 _JPEG = b"\xff\xd8"
 Row = npt.NDArray[Any]  # of a batch's data
@@ -84,7 +84,7 @@ class Loader:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the kernel, which each process loads for itself, but not before its first batches are made."""
-        return {**self.__dict__, "_kernel": None, "_no_kernel": self.no_kernel_yet, "_looks_in": _WORTH_LOADING}
+        return {**self.__dict__, "_kernel": None, "_no_kernel": self.no_kernel_yet, "_looks_in": WORTH_LOADING}
 
     @property
     def label_width(self) -> int:
@@ -125,7 +125,7 @@ class Loader:
     @property
     def no_kernel_yet(self) -> str:
         """The reason why another process than this one does without a kernel at first."""
-        return self._unsuited or why_none() or f"no process has had {_WORTH_LOADING} pictures"
+        return self._unsuited or why_none() or f"no process has had {WORTH_LOADING} pictures"
 
     @property
     def _unsuited(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from pathlib import Path
@@ -193,6 +194,18 @@ def test_what_the_compiled_decoder_makes_has_no_stages_behind_it(
     assert [READ, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
     assert {} == report.declined
     assert "none: IM2REC_KERNEL=0 turns it off" == report.kernel
+
+
+def test_processes_have_loaded_the_decoder_before_they_are_timed(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    assert load().kernel is not None
+    path = write_rec(tmp_path / "a.rec", [image_payload(n, 1, encoded(texture(20, 30, seed=n))) for n in range(30)])
+    feed = bench_iterator._Feed({"path_imgrec": str(path), "data_shape": (3, 6, 8), "batch_size": 10, "verbose": False})
+    for backend in ("threads", "processes"):
+        feed.values = {**feed.values, "backend": backend}
+        with feed.opened(2) as it:
+            bench_iterator._warm_up(it, math.inf)
+            assert it.kernel.startswith("numba ")
 
 
 def test_figures_fit_together(tmp_path: Path) -> None:

@@ -408,7 +408,7 @@ def test_the_compiled_decoder_changes_no_byte_and_no_note(
     encode._loaded.cache_clear()
 
 
-def test_the_decoder_is_loaded_after_some_hundred_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoder_is_loaded_after_some_thousand_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     assert load().kernel is not None
     (tmp_path / "a").write_bytes(encoded(texture(30, 40)))

@@ -107,7 +107,7 @@ def test_batches_and_errors_are_those_of_libjpeg(
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     expected = delivered(iterator(pictures, **given))
     monkeypatch.delenv("IM2REC_KERNEL")
-    monkeypatch.setattr(im2rec.pipeline.loader, "_WORTH_LOADING", 0)
+    monkeypatch.setattr(im2rec.pipeline.loader, "WORTH_LOADING", 0)
 
     assert delivered(iterator(pictures, **given)) == expected
     assert len(expected[2]) > 1
@@ -139,7 +139,7 @@ def test_the_iterator_names_it(pictures: Path, monkeypatch: pytest.MonkeyPatch) 
         for batch in itertools.chain(it, it, it):
             del batch
         assert "none: no process has had 500 pictures" == it.kernel
-    monkeypatch.setattr(im2rec.pipeline.loader, "_WORTH_LOADING", 10)
+    monkeypatch.setattr(im2rec.pipeline.loader, "WORTH_LOADING", 10)
     with iterator(pictures, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
         for batch in it:
             del batch
