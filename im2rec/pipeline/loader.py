@@ -114,8 +114,10 @@ class Loader:
     @property
     def leaves_all_to_kernel(self) -> bool:
         """Whether there is a kernel, and it does all that is done to most JPEGs."""
+        if not self.augmenter.is_done_by_kernel:  # not loaded then, as it is other processes that decode
+            return False
         self.look_for_kernel()
-        return self.augmenter.is_done_by_kernel and self._kernel is not None
+        return self._kernel is not None
 
     @property
     def kernel(self) -> str:

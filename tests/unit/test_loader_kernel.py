@@ -249,6 +249,16 @@ BACKENDS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("given", [{"brightness": 0.1}, {"dtype": "float16"}, {"max_random_illumination": 3.0}])
+def test_it_is_not_loaded_where_processes_decode_all_the_same(
+    pictures: Path, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefetch, "_MANY_RECORDS", RECORDS)
+    monkeypatch.setattr(im2rec.pipeline.loader, "load", lambda **_: pytest.fail("loads it"))
+    with iterator(pictures, data_shape=LARGE, **given) as it:
+        assert "processes" == it.backend
+
+
 @pytest.mark.parametrize(("given", "backend"), BACKENDS)
 def test_threads_decode_where_the_decoder_does_all_of_it_on_large_pictures(
     pictures: Path, given: dict[str, Any], backend: str, monkeypatch: pytest.MonkeyPatch
