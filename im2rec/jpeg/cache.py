@@ -67,7 +67,11 @@ def name_of(function: str, sources: int, machine: str) -> str:
 def holds_any(sources: int) -> bool:
     """Whether there is any code made from *sources*, for whatever machine: a quick look."""
     pattern = name_of("*", sources, "*")
-    return any(True for folder in folders() for _ in folder.glob(pattern))
+    for folder in folders():
+        with contextlib.suppress(OSError):  # below a home that is another user's, say
+            if any(folder.glob(pattern)):
+                return True
+    return False
 
 
 def read(name: str) -> Found | None:
@@ -152,9 +156,10 @@ def writable_folder() -> Path:
 def likely_folder() -> Path:
     """The folder that :func:`writable_folder` would give, as far as this can be told without writing anything."""
     for folder in folders():
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-            return folder
+        with contextlib.suppress(OSError):  # as in holds_any
+            there = next(path for path in (folder, *folder.parents) if path.exists())
+            if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+                return folder
     raise OutputError(f"{', '.join(map(str, folders()))}: compiled code cannot be kept there", hint=_hint())
 
 

@@ -153,6 +153,17 @@ def test_looking_where_it_would_go_writes_nothing(two: tuple[Path, Path], tmp_pa
     assert "cannot be kept there" in message_of(cache.likely_folder)
 
 
+def test_a_folder_that_cannot_be_asked_for_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As one below the home of another user; this one fails for root as well.
+    monkeypatch.setattr(cache, "folders", lambda: [tmp_path / ("n" * 300) / "one", tmp_path / "two"])
+
+    assert not cache.holds_any(0xABC)
+    assert tmp_path / "two" == cache.likely_folder()
+    (tmp_path / "two").mkdir()
+    cache.write(tmp_path / "two", NAME, CONTENT)
+    assert cache.holds_any(0xABC)
+
+
 def test_a_lock_that_nobody_has_is_not_waited_for(tmp_path: Path) -> None:
     for _ in range(2):
         with cache.locked(tmp_path, lambda: pytest.fail("waits")) as waited:
