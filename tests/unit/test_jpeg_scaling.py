@@ -186,3 +186,15 @@ def test_where_opencv_agrees_on_the_trials_it_agrees_elsewhere(kernel: Kernel) -
             expected = engine.resize(pixels, new_width, new_height, method)
 
             assert np.array_equal(expected, kernel.resize(pixels, new_width, new_height, method)), expected.shape
+
+
+@pytest.mark.parametrize("times", [49, 98, 103, 107, 161])
+def test_where_opencv_agrees_it_does_where_a_new_pixel_is_a_hair_before_the_first(kernel: Kernel, times: int) -> None:
+    pytest.importorskip("cv2")
+    engine = load_engine("opencv")
+    pixels = drawn(np.random.default_rng(times), 2, 3)
+    for method in kernel.scales_like(engine.resize):
+        for height, width in ((times, 3 * times), (2 * times, 5), (7, 3 * times)):
+            expected = engine.resize(pixels, width, height, method)
+
+            assert np.array_equal(expected, kernel.resize(pixels, width, height, method)), (method, expected.shape)
