@@ -110,6 +110,8 @@ def delivered(pictures: int) -> None:
 
         if load(may_compile=False).kernel is None:
             begin()
+    elif before >= _WORTH_IT:
+        finished()  # one that has ended would stay as a zombie until it is asked
 
 
 def begin() -> None:

@@ -255,6 +255,23 @@ def test_it_begins_once_after_some_thousand_pictures(monkeypatch: pytest.MonkeyP
     assert [4000] == begun
 
 
+def test_a_process_that_has_ended_is_not_kept_as_a_zombie(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there_is(None, monkeypatch)
+    work = made(tmp_path)
+    monkeypatch.setattr(background, "_of_this_program", work)
+    monkeypatch.setattr(background, "_pictures", 0)
+    background.delivered(4000)
+    os.kill(pid_of(tmp_path), 9 if os.name == "posix" else 15)
+
+    def is_let_go() -> bool:
+        background.delivered(1)
+        return work._child is None
+
+    until(is_let_go, "the process to be waited for")
+
+
 def test_it_does_not_begin_where_the_decoder_is_there(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
     there_is(object(), monkeypatch)
     for _ in range(100):
