@@ -3,7 +3,7 @@
     delivered(len(batch))  # starts it when that is worth it; cheap, from any thread
 
 What it compiled is found by ``load(may_compile=False)`` of :mod:`im2rec.jpeg.loading` afterwards.
-The process is ``python -m im2rec compile``, at a low priority. Of several on one machine one compiles, and the others
+The process is ``im2rec compile``, at a low priority. Of several on one machine one compiles, and the others
 wait for it (the lock of :mod:`im2rec.jpeg.cache`). It ends with the program that started it, even when that is killed:
 the program holds one end of a pipe, and the process ends at the end of file; on POSIX also when its parent changes,
 since a forked child of the program may have inherited that end and outlive it. No function here raises: where no
@@ -20,12 +20,15 @@ import select
 import signal
 import subprocess
 import sys
-import sysconfig
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 _ATTENDED = "IM2REC_COMPILES_IN_BACKGROUND"  # in the environment of the process: it was started by begin()
+# im2rec is imported from where it is, and nothing from the current directory, which is the empty word in the path.
+_CODE = (
+    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]; from im2rec.cli import main; main(['compile'])"
+)
 _ROOT = str(Path(__file__).parents[2])
 _WORTH_IT = 4000  # pictures that a program has taken: then it may well take a million
 _NICENESS = 10  # a tenth of a CPU where others want all of it; at 19 it would be minutes until the code is there
@@ -137,15 +140,10 @@ def _compile_command() -> list[str] | None:
     # A program that Python is part of would start itself once more.
     if getattr(sys, "frozen", False) or not ("python" in name or "pypy" in name):
         return None
-    return [sys.executable, "-m", "im2rec", "compile"]
+    return [sys.executable, "-c", _CODE, _ROOT]
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    where = {**os.environ, _ATTENDED: "1"}
-    # What lies in the current directory is not imported; im2rec is, also where the program alone knows its place.
-    where["PYTHONSAFEPATH"] = "1"
-    if _ROOT not in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        where["PYTHONPATH"] = os.pathsep.join(filter(None, [_ROOT, where.get("PYTHONPATH")]))
     # In the session of the program: Linux shares the CPUs between sessions, and the priority counts inside one alone.
     return subprocess.Popen(
         command,
@@ -153,7 +151,7 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=where,
+        env={**os.environ, _ATTENDED: "1"},
         creationflags=_flags("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP", "BELOW_NORMAL_PRIORITY_CLASS"),
     )
 

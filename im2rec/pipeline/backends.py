@@ -25,7 +25,11 @@ from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
 from im2rec.workers import interrupts_held
 
-_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from im2rec.pipeline.backends import serve; serve()"
+# Nothing is imported from the current directory, which is the empty word in the path.
+_CODE = (
+    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)];"
+    " from im2rec.pipeline.backends import serve; serve()"
+)
 _ROOT = str(Path(__file__).parents[2])
 # glibc gives freed memory back to the system at once, and takes it again, cleared, for the next picture.
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}

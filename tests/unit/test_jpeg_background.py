@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from picture_helpers import POSIX, until
 
 from im2rec.jpeg import background, loading
 from im2rec.jpeg.background import BackgroundCompile
+from im2rec.pipeline import backends
 
 Made = Callable[[Path], BackgroundCompile]
 
@@ -139,26 +139,23 @@ def test_what_is_started_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None
     background.begin()
     ((words, options),) = seen
 
-    assert [sys.executable, "-m", "im2rec", "compile"] == words
+    assert [sys.executable, "-c", background._CODE, background._ROOT] == words
     assert "start_new_session" not in options  # its low priority would count for nothing in one
     assert "cwd" not in options
-    ours = {"PYTHONPATH", "PYTHONSAFEPATH"}
-    assert {name: value for name, value in os.environ.items() if name not in ours}.items() <= options["env"].items()
-    installed = background._ROOT in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    assert installed or options["env"]["PYTHONPATH"].split(os.pathsep)[0] == background._ROOT
+    assert {**os.environ, background._ATTENDED: "1"} == options["env"]
     assert background.finished()
 
 
 def test_the_command_is_found_and_knows_that_it_is_in_the_background(tmp_path: Path) -> None:
-    code = (
-        "import os, sys; from pathlib import Path; from im2rec.jpeg import background; before = dict(os.environ);"
-        "background.attend(); Path(sys.argv[1]).write_text(' '.join(sorted(set(before) - set(os.environ))))"
+    code = background._CODE.partition("from im2rec")[0] + (
+        "import os; from pathlib import Path; from im2rec.jpeg import background; before = dict(os.environ);"
+        "background.attend(); Path(sys.argv[2]).write_text(' '.join(sorted(set(before) - set(os.environ))))"
     )
     (tmp_path / "im2rec.py").write_text("raise SystemExit('of the current directory')")
     program = """
 import sys
 from im2rec.jpeg.background import BackgroundCompile
-work = BackgroundCompile([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+work = BackgroundCompile([sys.executable, "-c", *sys.argv[1:]])
 work.begin()
 while not work.finished():
     pass
@@ -167,8 +164,8 @@ while not work.finished():
     root = str(Path(background.__file__).parents[2])
     line = [sys.executable, "-W", "error", "-c", f"import sys; sys.path[0] = {root!r}\n{program}"]
     where = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    cwd = tmp_path if sys.version_info >= (3, 11) else None  # before, the current directory comes first
-    done = subprocess.run([*line, code, str(tmp_path / "told")], env=where, cwd=cwd, capture_output=True, timeout=60)
+    words = [*line, code, root, str(tmp_path / "told")]
+    done = subprocess.run(words, env=where, cwd=tmp_path, capture_output=True, timeout=60)
 
     assert (0, b"") == (done.returncode, done.stderr)
     assert "IM2REC_COMPILES_IN_BACKGROUND" == (tmp_path / "told").read_text()
@@ -291,3 +288,15 @@ def test_iterators_count_what_they_deliver_where_it_could_help(
             list(it)
 
     assert times == len(begun)
+
+
+@pytest.mark.parametrize("code", [background._CODE, backends._CODE])
+def test_what_lies_in_the_current_directory_is_not_imported(tmp_path: Path, code: str) -> None:
+    for name in ("click", "numpy", "im2rec"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current directory')")
+    words = [sys.executable, "-c", code, background._ROOT]
+    where = {**os.environ, "IM2REC_KERNEL": "0"}
+    done = subprocess.run(words, cwd=tmp_path, env=where, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    assert "current directory" not in done.stderr
+    assert done.returncode == (1 if code == background._CODE else 0)
