@@ -31,7 +31,7 @@ _CODE = (
 )
 _ROOT = str(Path(__file__).parents[2])
 _WORTH_IT = 4000  # pictures that a program has taken: then it may well take a million
-_NICENESS = 10  # a tenth of a CPU where others want all of it; at 19 it would be minutes until the code is there
+_NICENESS = 5  # a quarter of a CPU where others want all of it: 40 seconds for 10 of work; at 10 it would be 100
 _LOOK_EVERY_S = 0.5
 _END_S = 5.0  # a killed process that is still there after this long is left alone
 _PARENT_CHANGES = os.name == "posix"
