@@ -19,13 +19,23 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 _JOIN_S = 5.0  # a terminated process that is still there after this long gets a kill
 _REQUEST_BYTES = 64
 _STARTS_THREADS = "numpy"  # its libraries have threads of their own, which Python does not count
 
+_ROOT = str(Path(__file__).parents[1])
+# im2rec is imported from where it is, and nothing from the current directory, which is the empty word in the path.
+_PATH = "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]"
+
 Work = Callable[[Any], Any]
+
+
+def python_words(code: str) -> list[str]:
+    """The words that start a Python which runs *code*, a program of ours; whatever is in the current directory."""
+    return [sys.executable, "-c", f"{_PATH}; {code}", _ROOT]
 
 
 class Worker(Protocol):

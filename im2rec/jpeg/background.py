@@ -3,8 +3,9 @@
     delivered(len(batch))  # starts it when that is worth it; cheap, from any thread
 
 What it compiled is found by ``load(may_compile=False)`` of :mod:`im2rec.jpeg.loading` afterwards.
-The process is ``im2rec compile``, at a low priority. Of several on one machine one compiles, and the others
-wait for it (the lock of :mod:`im2rec.jpeg.cache`). It ends with the program that started it, even when that is killed:
+
+The process is ``im2rec compile``, at a low priority. Of several on one machine one compiles, and the others wait for
+it (the lock of :mod:`im2rec.jpeg.cache`). It ends with the program that started it, even when that is killed:
 the program holds one end of a pipe, and the process ends at the end of file; on POSIX also when its parent changes,
 since a forked child of the program may have inherited that end and outlive it. No function here raises: where no
 process can be started there is no kernel, and the program decodes without.
@@ -24,12 +25,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from im2rec.workers import python_words
+
 _ATTENDED = "IM2REC_COMPILES_IN_BACKGROUND"  # in the environment of the process: it was started by begin()
-# im2rec is imported from where it is, and nothing from the current directory, which is the empty word in the path.
-_CODE = (
-    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]; from im2rec.cli import main; main(['compile'])"
-)
-_ROOT = str(Path(__file__).parents[2])
+_CODE = "from im2rec.cli import main; main(['compile'])"
 _WORTH_IT = 4000  # pictures that a program has taken: then it may well take a million
 _NICENESS = 5  # a quarter of a CPU where others want all of it: 40 seconds for 10 of work; at 10 it would be 100
 _LOOK_EVERY_S = 0.5
@@ -140,7 +139,7 @@ def _compile_command() -> list[str] | None:
     # A program that Python is part of would start itself once more.
     if getattr(sys, "frozen", False) or not ("python" in name or "pypy" in name):
         return None
-    return [sys.executable, "-c", _CODE, _ROOT]
+    return python_words(_CODE)
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -228,9 +228,8 @@ class Kernel:
 
     def _allocate(self, nbytes: int, width: int) -> tuple[Array, ...]:
         sizes = self._sizes
-        mcus = (
-            min(width, MAX_SIDE) // 8 + 3
-        )  # of the narrowest; one begun on each side, and one for the chroma's margin
+        # MCUs of the narrowest kind; one begun on each side, and one for the margin of the chroma.
+        mcus = min(width, MAX_SIDE) // 8 + 3
         blocks = -(-max(3 * mcus, 6 * (mcus // 2 + 2)) // sizes.lanes) * sizes.lanes
         strips = np.empty(2 * 64 * blocks, np.uint8)
         rows = np.empty(8 * (width // 2 * 2 + 8), np.uint8)

@@ -16,21 +16,15 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import IO, Any
 
 from im2rec.errors import Im2RecError
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attached
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
-from im2rec.workers import interrupts_held
+from im2rec.workers import interrupts_held, python_words
 
-# Nothing is imported from the current directory, which is the empty word in the path.
-_CODE = (
-    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)];"
-    " from im2rec.pipeline.backends import serve; serve()"
-)
-_ROOT = str(Path(__file__).parents[2])
+_CODE = "from im2rec.pipeline.backends import serve; serve()"
 # glibc gives freed memory back to the system at once, and takes it again, cleared, for the next picture.
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
 _END_S = 5.0  # a process that is still there this long after its pipe was closed gets a kill
@@ -132,7 +126,7 @@ class _Process:
         handles = (slots.handle,) if isinstance(slots.handle, int) else ()
         with interrupts_held():
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CODE, _ROOT],
+                python_words(_CODE),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=handles,

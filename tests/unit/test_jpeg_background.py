@@ -15,6 +15,7 @@ from compile_helpers import STAND_IN, pid_of, python, stand_in, wait_for_its_end
 from iterator_helpers import iterator
 from picture_helpers import POSIX, until
 
+from im2rec import workers
 from im2rec.jpeg import background, loading
 from im2rec.jpeg.background import BackgroundCompile
 from im2rec.pipeline import backends
@@ -139,7 +140,7 @@ def test_what_is_started_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None
     background.begin()
     ((words, options),) = seen
 
-    assert [sys.executable, "-c", background._CODE, background._ROOT] == words
+    assert [sys.executable, "-c", f"{workers._PATH}; {background._CODE}", workers._ROOT] == words
     assert "start_new_session" not in options  # its low priority would count for nothing in one
     assert "cwd" not in options
     assert {**os.environ, background._ATTENDED: "1"} == options["env"]
@@ -147,8 +148,8 @@ def test_what_is_started_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_command_is_found_and_knows_that_it_is_in_the_background(tmp_path: Path) -> None:
-    code = background._CODE.partition("from im2rec")[0] + (
-        "import os; from pathlib import Path; from im2rec.jpeg import background; before = dict(os.environ);"
+    code = workers._PATH + (
+        "; import os; from pathlib import Path; from im2rec.jpeg import background; before = dict(os.environ);"
         "background.attend(); Path(sys.argv[2]).write_text(' '.join(sorted(set(before) - set(os.environ))))"
     )
     (tmp_path / "im2rec.py").write_text("raise SystemExit('of the current directory')")
@@ -294,7 +295,7 @@ def test_iterators_count_what_they_deliver_where_it_could_help(
 def test_what_lies_in_the_current_directory_is_not_imported(tmp_path: Path, code: str) -> None:
     for name in ("click", "numpy", "im2rec"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current directory')")
-    words = [sys.executable, "-c", code, background._ROOT]
+    words = workers.python_words(code)
     where = {**os.environ, "IM2REC_KERNEL": "0"}
     done = subprocess.run(words, cwd=tmp_path, env=where, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
