@@ -59,7 +59,9 @@ class Normalizer:
         std = np.array([getattr(params, f"std_{name}") for name in "rgba"[:channels]], np.float32)
         self._std = self._placed(std[:, None, None])
         self._factor = self._scale / self._std
-        self._per_channel = None if mean is not None else (per_channel, self._factor.reshape(-1))
+        self._linear = _AS_IT_IS if dtype == "uint8" else None
+        if dtype == "float32" and mean is None:
+            self._linear = per_channel, self._factor.reshape(-1)
         self._moves, self._stretches = bool(self._mean.any()), bool((self._factor != 1).any())
         if dtype == "int8":
             whole = np.trunc(self._mean)
@@ -83,21 +85,18 @@ class Normalizer:
     @property
     def is_linear(self) -> bool:
         """Whether :meth:`linear` never is None."""
-        whole = self._per_channel is not None and not self._params.max_random_illumination
-        return self._dtype == "uint8" or (self._dtype == "float32" and whole)
+        return self._linear is not None and (self._dtype == "uint8" or not self._params.max_random_illumination)
 
     def linear(self, finish: Finish) -> tuple[Plane, Plane] | None:
         """The mean and the factor of each channel where a value is ``(level - mean) * factor``, or None for more.
 
         For uint8, whose values are the levels, they say nothing.
         """
-        if self._dtype == "uint8":
-            return _AS_IT_IS
-        if self._dtype != "float32" or self._per_channel is None or finish.illumination:
+        if self._linear is None or finish.illumination:
             return None
         if finish.contrast == self._scale:
-            return self._per_channel
-        return self._per_channel[0], (finish.contrast / self._std).reshape(-1)
+            return self._linear
+        return self._linear[0], (finish.contrast / self._std).reshape(-1)
 
     def write(self, image: Image, finish: Finish, row: npt.NDArray[Any]) -> None:
         """Write *image*, uint8 (height, width, channels), to *row*, of the batch's dtype and layout."""
