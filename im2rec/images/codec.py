@@ -48,7 +48,7 @@ _JPEG_CHANNELS = {"Gray": 1, "CMYK": 4, "YCCK": 4}  # three in all other colour 
 _PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
 _OPENING = threading.Lock()  # warning filters and Pillow's limit are the whole program's
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
-CUT, STRAY, NO_END, TOO_LARGE = jpeg.CUT, jpeg.STRAY, jpeg.NO_END, "too many pixels"
+CUT, STRAY, NO_END, TOO_LARGE = jpeg.CUT, jpeg.STRAY, jpeg.NO_END, jpeg.TOO_LARGE
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", 0, "JPEG"),
@@ -213,18 +213,6 @@ def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | N
             deep = _deep_color(content) if picture.format == "PNG" else None
             return Decoded(_stored(picture) if deep is None else deep)
         return Decoded(turned(_flat(picture, color), _picture_orientation(picture)))
-
-
-def is_upright(content: bytes) -> bool:
-    """Whether a JPEG is decoded as it is stored: its EXIF data says nothing of a turn."""
-    head = jpeg.head(content)
-    known = _head_orientation(head) if head else None
-    return (known or parse_orientation(jpeg.exif(content))) == UPRIGHT
-
-
-@functools.lru_cache(maxsize=_HEADS_KEPT)
-def _head_orientation(head: bytes) -> int | None:
-    return parse_orientation(jpeg.exif(head)) if jpeg.is_orderly(head) else None
 
 
 def orientation(content: bytes) -> int:

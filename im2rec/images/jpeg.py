@@ -9,6 +9,7 @@ Source: ITU-T T.81, annex B; the EXIF 2.32 standard, section 4.6.4, tag 274; TIF
 from __future__ import annotations
 
 import bisect
+import functools
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 CUT, STRAY, NO_END = "cut short", "stray bytes", "no end marker"  # what may be wrong with the data of a JPEG
+TOO_LARGE = "too many pixels"
+_HEADS_KEPT = 1024  # each of 2 kB at the most
 END_OF_IMAGE = b"\xff\xd9"
 EXIF_PREFIX = b"Exif\x00\x00"
 _SEARCH_BYTES = 1 << 16  # no segment is longer
@@ -88,6 +91,17 @@ def exif(content: bytes) -> bytes:
         if content.startswith(EXIF_PREFIX, start):
             return content[start:end]
     return b""
+
+
+def is_upright(content: bytes) -> bool:
+    """Whether a JPEG is decoded as it is stored: its EXIF data says nothing of a turn."""
+    known = _head_orientation(start) if (start := head(content)) else None
+    return (known or parse_orientation(exif(content))) == UPRIGHT
+
+
+@functools.lru_cache(maxsize=_HEADS_KEPT)
+def _head_orientation(head: bytes) -> int | None:
+    return parse_orientation(exif(head)) if is_orderly(head) else None
 
 
 def estimated_quality(content: bytes) -> int | None:

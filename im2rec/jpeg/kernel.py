@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from im2rec.images.jpeg import TOO_LARGE, is_upright
 from im2rec.jpeg.markers import MAX_SIDE, Component, Head, HuffmanSpec, read_head
 from im2rec.jpeg.scaling import EIGHT, METHODS, SAME, TAPS, Resize, agreeing, kind_of, put_eight_weights, room_for
 from im2rec.jpeg.verdict import SOUND, verdict
@@ -41,6 +42,7 @@ _HEADS_KEPT = 512
 _MOST_KEPT = 32 << 20  # bytes of memory that a thread keeps for the next picture
 _MINE = threading.local()
 _NO_LEVELS, _NO_VALUES = np.empty(0, np.uint8), np.empty(0, np.float32)
+_NO_JPEG, _TOO_LARGE, _TURNED = Head("no JPEG"), Head(TOO_LARGE), Head("turned by EXIF")
 _NO_MEAN, _NO_FACTOR = np.zeros(3, np.float32), np.ones(3, np.float32)
 _NO_BETWEEN = tuple(np.empty(0, dtype) for dtype in (np.int16, np.int32, np.float32))
 _NOT_SCALED: tuple[int, ...] = (SAME, 0, 0, 0, 0, 0, 0)
@@ -80,6 +82,18 @@ class Kernel:
     def head(content: bytes) -> Head:
         """Size and kind of a picture; its *reason* is empty where the kernel will try it."""
         return read_head(content)[0]
+
+    @staticmethod
+    def whole_head(content: bytes, max_pixels: int) -> Head:
+        """The same of any file; only a JPEG that is decoded as it is stored, of *max_pixels* or fewer, is tried."""
+        if not content.startswith(b"\xff\xd8"):
+            return _NO_JPEG
+        head, _ = read_head(content)
+        if head.reason:
+            return head
+        if head.height * head.width > max_pixels:
+            return _TOO_LARGE
+        return head if is_upright(content) else _TURNED
 
     def decode(self, content: bytes) -> Array | str:
         """The whole picture, uint8 (height, width, 3), a new array; or the reason why not."""

@@ -26,7 +26,6 @@ from im2rec.images.codec import (
     Image,
     decode,
     image_info,
-    is_upright,
     orientation,
     sniff,
     transposed,
@@ -114,13 +113,11 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
 
 def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Engine) -> Image | None:
     """The pixels that are stored of a sound JPEG, as far as the compiled decoder takes it; None for others."""
-    if params.color != COLOR or params.draft or sniff(content) != "JPEG" or not is_upright(content):
+    if params.color != COLOR or params.draft:
         return None
-    kernel = _kernel()
+    head = Kernel.whole_head(content, params.max_pixels)
+    kernel = None if head.reason else _kernel()
     if kernel is None:
-        return None
-    head = kernel.head(content)
-    if head.reason or head.width * head.height > params.max_pixels:
         return None
     width, height = (min(head.width, head.height),) * 2 if params.center_crop else (head.width, head.height)
     crop = (head.height - height) // 2, (head.width - width) // 2, height, width

@@ -17,7 +17,7 @@ from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.hashing import hash64
 from im2rec.images.choices import MAX_PIXELS
-from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, TOO_LARGE, Image, Room, decode, is_upright
+from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
 from im2rec.images.scratch import Arena
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import Loaded, load, why_none
@@ -30,7 +30,6 @@ from im2rec.pipeline.records import Records, grouped_by_size
 _ARENA_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
 WORTH_LOADING = 500  # pictures of a process that only decodes: to load the kernel takes a third of a second
 _LOOK_EACH = 4096  # pictures that are made by libjpeg before the kernel is looked for again
-_JPEG = b"\xff\xd8"
 Row = npt.NDArray[Any]  # of a batch's data
 _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
 
@@ -171,14 +170,8 @@ class Loader:
         """A picture that the kernel may decode, as far as its head tells; for others the reason why not."""
         if self._kernel is None:
             return "no kernel"
-        if not content.startswith(_JPEG):
-            return "no JPEG"
-        head = self._kernel.head(content)
-        if head.reason:
-            return head.reason
-        if head.width * head.height > MAX_PIXELS:
-            return TOO_LARGE
-        return Jpeg(content, Size(head.width, head.height)) if is_upright(content) else "turned by EXIF"
+        head = self._kernel.whole_head(content, MAX_PIXELS)
+        return head.reason or Jpeg(content, Size(head.width, head.height))
 
     def _row(
         self, buffer: BatchBuffer, row: int, ordinal: int, drawn: Plan | Draws, picture: Picture
