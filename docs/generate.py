@@ -16,7 +16,7 @@ from im2rec.datasets.sets import Cifar100Params
 from im2rec.iterators.mnist import MNISTParams
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.packing.params import PackParams
-from im2rec.params import rows
+from im2rec.params import parameter_docs
 from im2rec.pipeline.params import GROUPS
 
 DOCS = Path(__file__).parent
@@ -48,7 +48,7 @@ def parameters_page() -> str:
     for title, kind in TABLES:
         page += ["", f"## {title}", "", "| key | type | default | allowed | what it does | beside MXNet |"]
         page += ["|---|---|---|---|---|---|"]
-        for row in rows(kind):
+        for row in parameter_docs(kind):
             page.append(f"| `{row.name}` | {row.type} | {row.default} | {row.allowed} | {row.doc} | {row.reference} |")
     return "\n".join(page) + "\n"
 

@@ -49,7 +49,7 @@ def run_ordered(
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(workers))
         if processes:
-            started = _Processes(work, name)
+            started = _ProcessPool(work, name)
             stack.callback(started.end)
             work = started.call
         jobs = ((None, [item]) for item in items)
@@ -57,7 +57,7 @@ def run_ordered(
         yield from (results[0] for _, results in stack.enter_context(contextlib.closing(done)))
 
 
-class _Processes(Generic[S, T]):
+class _ProcessPool(Generic[S, T]):
     """A worker process for each thread that calls.
 
     So the death of a process is an end of file in the one thread that waits for it, even in the middle of an answer,

@@ -48,7 +48,7 @@ def param(
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ParameterDoc:
     """One parameter as the documentation shows it; all text."""
 
     name: str
@@ -105,11 +105,11 @@ def changed(params: Any, names: Iterable[str]) -> list[str]:
     return [name for name in names if getattr(params, name) != defaults[name]]
 
 
-def rows(kind: type[Any]) -> list[Row]:
+def parameter_docs(kind: type[Any]) -> list[ParameterDoc]:
     """The parameters of *kind*, in order of declaration, as the documentation shows them."""
     kinds = typing.get_type_hints(kind)
     return [
-        Row(
+        ParameterDoc(
             field.name,
             _type_name(kinds[field.name]),
             "required" if field.default is dataclasses.MISSING else _shown(field),

@@ -53,7 +53,7 @@ class Worker(Protocol):
 
 def start_worker(work: Work) -> Worker:
     """A new process for *work*, which is pickled. Raises OSError when the system has no room for one."""
-    return _Forked(_servers[-1], work) if _servers else _Spawned(work)
+    return _ForkedWorker(_servers[-1], work) if _servers else _SpawnedWorker(work)
 
 
 @contextlib.contextmanager
@@ -88,7 +88,7 @@ def _serve(receive: Callable[[], Any], send: Callable[[Any], object]) -> None:
             send(answer)
 
 
-class _Spawned:
+class _SpawnedWorker:
     """A worker that is a new Python."""
 
     def __init__(self, work: Work) -> None:
@@ -132,10 +132,10 @@ def _spawned(pipe: Any) -> None:
     _serve(pipe.recv, pipe.send)
 
 
-class _Forked:
+class _ForkedWorker:
     """A worker that the server has forked."""
 
-    def __init__(self, server: _Server, work: Work) -> None:
+    def __init__(self, server: _ForkServer, work: Work) -> None:
         self._server = server
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -169,7 +169,7 @@ def _receive(stream: Any) -> Any:
         raise EOFError from error
 
 
-class _Server:
+class _ForkServer:
     """The process that forks workers: a copy of this one, from when it had no thread that might hold a lock."""
 
     def __init__(self, modules: tuple[str, ...]) -> None:
@@ -203,7 +203,7 @@ class _Server:
         return None
 
 
-_servers: list[_Server] = []
+_servers: list[_ForkServer] = []
 
 
 def prepare(*modules: str) -> None:
@@ -214,7 +214,7 @@ def prepare(*modules: str) -> None:
     if sys.platform != "linux" or _servers or threading.active_count() > 1 or _STARTS_THREADS in sys.modules:
         return
     with contextlib.suppress(OSError):  # no room for a process: workers are spawned then
-        _servers.append(_Server(modules))
+        _servers.append(_ForkServer(modules))
 
 
 def _fork_workers(requests: socket.socket, modules: tuple[str, ...]) -> None:

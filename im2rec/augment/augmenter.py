@@ -9,7 +9,7 @@ import numpy.typing as npt
 from im2rec.augment.color import Colors
 from im2rec.augment.draws import Draws
 from im2rec.augment.geometry import Crop, Geometry, Resize, Size, Step
-from im2rec.augment.normalize import Finish, Normalizer, Plane
+from im2rec.augment.normalize import Normalization, Normalizer, Plane
 from im2rec.augment.params import NCHW, AugmentationParams
 from im2rec.images.codec import Image
 from im2rec.images.engine import Resampler
@@ -17,11 +17,11 @@ from im2rec.images.scratch import scratch
 from im2rec.jpeg.kernel import Kernel
 
 
-class Plan(NamedTuple):
+class AugmentationPlan(NamedTuple):
     """Everything that was drawn for one record: steps of geometry and colour in order, then the last one."""
 
     steps: tuple[Step, ...]
-    finish: Finish
+    finish: Normalization
 
 
 class Augmenter:
@@ -58,24 +58,26 @@ class Augmenter:
         """Whether the compiled decoder does nearly all that is done to most pictures, or could: no warp, no colours."""
         return self.suits_kernel and not self._geometry.warps and not self._colors.on and self._normalizer.is_linear
 
-    def plan(self, size: Size, draws: Draws) -> Plan:
+    def plan(self, size: Size, draws: Draws) -> AugmentationPlan:
         """Draw everything for one picture of *size*. Raises ImageError for one that is too small."""
         steps = self._geometry.plan(size, draws)
         if self._colors.on:
             steps += self._colors.plan(draws)
-        return Plan(tuple(steps), self._normalizer.plan(draws))
+        return AugmentationPlan(tuple(steps), self._normalizer.plan(draws))
 
-    def picture(self, image: Image, plan: Plan) -> Image:
+    def picture(self, image: Image, plan: AugmentationPlan) -> Image:
         """The steps of *plan* applied to *image*: uint8 (height, width, channels) of data_shape's size, not flipped."""
         for step in plan.steps:
             image = step.apply(image, self._engine)
         return image
 
-    def write(self, image: Image, plan: Plan, row: npt.NDArray[Any]) -> None:
+    def write(self, image: Image, plan: AugmentationPlan, row: npt.NDArray[Any]) -> None:
         """*image* as *plan* makes it, into *row* of a batch."""
         self._normalizer.write(self.picture(image, plan), plan.finish, row)
 
-    def write_jpeg(self, kernel: Kernel, content: bytes, size: Size, plan: Plan, row: npt.NDArray[Any]) -> str:
+    def write_jpeg(
+        self, kernel: Kernel, content: bytes, size: Size, plan: AugmentationPlan, row: npt.NDArray[Any]
+    ) -> str:
         """The same for a JPEG of *size* that is not decoded yet: only what *plan* crops, and straight into *row*.
 
         Returns the reason why it is not done, and the picture is for :meth:`write`; then *row* holds anything.
@@ -102,7 +104,7 @@ class Augmenter:
         image = scratch("crop", 3 * height * width).reshape(height, width, 3)
         declined = kernel.decode_into(content, crop, image, inter_method=method, planes=False)
         if not declined:
-            self.write(image, Plan(steps, plan.finish), row)
+            self.write(image, AugmentationPlan(steps, plan.finish), row)
         return declined
 
     def _begun_by(self, kernel: Kernel, steps: tuple[Step, ...]) -> tuple[Crop | None, Resize | None, tuple[Step, ...]]:

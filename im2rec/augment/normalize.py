@@ -22,7 +22,7 @@ _NO_LIGHT = Float(0)
 _AS_IT_IS = np.zeros(3, np.float32), np.ones(3, np.float32)
 
 
-class Finish(NamedTuple):
+class Normalization(NamedTuple):
     """What was drawn for the last step: whether to flip, a factor and an offset (both with ``scale`` in them)."""
 
     mirror: bool
@@ -67,7 +67,7 @@ class Normalizer:
             whole = np.trunc(self._mean)
             self._mean = whole + np.sign(self._mean) * (np.abs(self._mean - whole) >= Float(0.5))  # halves outwards
 
-    def plan(self, draws: Draws) -> Finish:
+    def plan(self, draws: Draws) -> Normalization:
         """Draw for one record.
 
         The reference takes a number for contrast and illumination even where it has no effect (but not for uint8).
@@ -75,19 +75,19 @@ class Normalizer:
         params = self._params
         coin = draws.coin("mirror") if params.rand_mirror else False
         if self._dtype == "uint8" or not (self._varies or draws.sequential):
-            return Finish(params.mirror or coin, self._scale, _NO_LIGHT)
+            return Normalization(params.mirror or coin, self._scale, _NO_LIGHT)
         most, two = Float(params.max_random_contrast), Float(2)
         contrast = (draws.unit("contrast_factor") * most * two - most + Float(1)) * self._scale
         most = Float(params.max_random_illumination)
         illumination = (draws.unit("illumination") * most * two - most) * self._scale
-        return Finish(params.mirror or coin, contrast, illumination)
+        return Normalization(params.mirror or coin, contrast, illumination)
 
     @property
     def is_linear(self) -> bool:
         """Whether :meth:`linear` never is None."""
         return self._linear is not None and (self._dtype == "uint8" or not self._params.max_random_illumination)
 
-    def linear(self, finish: Finish) -> tuple[Plane, Plane] | None:
+    def linear(self, finish: Normalization) -> tuple[Plane, Plane] | None:
         """The mean and the factor of each channel where a value is ``(level - mean) * factor``, or None for more.
 
         For uint8, whose values are the levels, they say nothing.
@@ -98,7 +98,7 @@ class Normalizer:
             return self._linear
         return self._linear[0], (finish.contrast / self._std).reshape(-1)
 
-    def write(self, image: Image, finish: Finish, row: npt.NDArray[Any]) -> None:
+    def write(self, image: Image, finish: Normalization, row: npt.NDArray[Any]) -> None:
         """Write *image*, uint8 (height, width, channels), to *row*, of the batch's dtype and layout."""
         if self._dtype == "uint8":
             self._arrange(image, row, mirror=finish.mirror)

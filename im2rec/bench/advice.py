@@ -51,7 +51,7 @@ _INSTALL = Tip("engine=opencv (pip install opencv-python-headless)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FeedFigures:
+class IteratorFigures:
     """What was measured of an iterator.
 
     *decode*, *augment* and *normalise* are rates on one thread; *read* is as the iterator meets it (*source*: MEMORY,
@@ -91,12 +91,12 @@ class FeedFigures:
         return max(self.whole)
 
 
-def feed_advice(figures: FeedFigures) -> Advice:
+def iterator_advice(figures: IteratorFigures) -> Advice:
     """What limits the iterator at the most threads that were measured."""
-    return _doubted(_feed_advice(figures), figures.spread)
+    return _doubted(_iterator_advice(figures), figures.spread)
 
 
-def _feed_advice(figures: FeedFigures) -> Advice:
+def _iterator_advice(figures: IteratorFigures) -> Advice:
     n, delivered = figures.most, figures.whole[figures.most]
     scaled = min(max(figures.decode_in_threads[n] / figures.decode, 1.0), float(n))
     times = {
@@ -123,7 +123,7 @@ def _feed_advice(figures: FeedFigures) -> Advice:
     return _advice(limit, busy, tips)
 
 
-def _reading(figures: FeedFigures, possible: float) -> Advice:
+def _reading(figures: IteratorFigures, possible: float) -> Advice:
     rate = f"{figures.read * figures.bytes_per_image / 1e6:.3g} MB/s, {figures.read:,.0f} images/s,"
     what = f"{_SOURCES[figures.source]} {rate} where the CPUs could do {possible:,.0f}"
     return _advice(READING, f"reading: {what}", [_DISK, *_smaller(figures)])
@@ -160,7 +160,7 @@ def _crowded(decode_in_threads: Mapping[int, float]) -> Advice:
     return _advice(CROWDED, what, [Tip("again when nothing else runs")])
 
 
-def _handing_over(figures: FeedFigures, possible: float) -> Advice:
+def _handing_over(figures: IteratorFigures, possible: float) -> Advice:
     n, whole, best = figures.most, figures.whole, best_threads(figures.whole)
     what = f"threads wait for one another: {n} deliver {whole[n]:,.0f} images/s"
     if whole[n] < _IDLE * possible:
@@ -178,7 +178,7 @@ def best_threads(whole: Mapping[int, float]) -> int:
     return min(threads for threads, rate in whole.items() if rate >= 0.97 * max(whole.values()))
 
 
-def _decoding(figures: FeedFigures, _share: float) -> list[Tip]:
+def _decoding(figures: IteratorFigures, _share: float) -> list[Tip]:
     tips = _smaller(figures)
     fits = figures.memory is not None and figures.uncompressed_bytes <= _FITS * figures.memory
     if figures.uncompressed is not None and fits and figures.uncompressed >= _FASTER * figures.decode:
@@ -188,7 +188,7 @@ def _decoding(figures: FeedFigures, _share: float) -> list[Tip]:
     return tips
 
 
-def _augmenting(figures: FeedFigures, share: float) -> list[Tip]:
+def _augmenting(figures: IteratorFigures, share: float) -> list[Tip]:
     tips = _other_engine(figures.engine, figures.augment, figures.by_opencv)
     if figures.is_resized:
         if share >= _RESIZERS and not figures.opencv_installed:
@@ -197,7 +197,7 @@ def _augmenting(figures: FeedFigures, share: float) -> list[Tip]:
     return tips
 
 
-def _normalising(figures: FeedFigures, _share: float) -> list[Tip]:
+def _normalising(figures: IteratorFigures, _share: float) -> list[Tip]:
     if figures.in_bytes is None or figures.in_bytes < _FASTER * figures.normalise:
         return []
     gain = figures.in_bytes / figures.normalise
@@ -213,7 +213,7 @@ def _other_engine(engine: str, now: float, by_opencv: float | None) -> list[Tip]
     return [Tip(f"engine=opencv, {by_opencv / now:.1f} x as fast at it", {"engine": "opencv"})]
 
 
-def _smaller(figures: FeedFigures) -> list[Tip]:
+def _smaller(figures: IteratorFigures) -> list[Tip]:
     """A smaller size, where pictures are stored larger than they are needed."""
     if not figures.enough_side or figures.stored_side < _SMALLER * figures.enough_side:
         return []

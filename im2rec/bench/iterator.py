@@ -10,11 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from im2rec.augment.geometry import Resize, Warp
-from im2rec.bench.advice import AUGMENTING, DECODING, HANDING_OVER, NORMALISING, Advice, FeedFigures, feed_advice
+from im2rec.bench.advice import (
+    AUGMENTING,
+    DECODING,
+    HANDING_OVER,
+    NORMALISING,
+    Advice,
+    IteratorFigures,
+    iterator_advice,
+)
 from im2rec.bench.peers import take_turns
 from im2rec.bench.read_speed import Reading, memory_size, read_stage
-from im2rec.bench.report import FeedReport, Peer, ReadSpeed, Stage, Threads, shares
-from im2rec.bench.samples import Sample, jpeg_share, typical
+from im2rec.bench.report import IteratorReport, Peer, ReadSpeed, Stage, ThreadCountResult, shares
+from im2rec.bench.samples import IteratorSample, jpeg_share, typical
 from im2rec.bench.timing import (
     READ,
     REPETITIONS,
@@ -24,13 +32,13 @@ from im2rec.bench.timing import (
     Progress,
     Rate,
     Steps,
-    Turn,
+    TimedRun,
     gain,
     in_rounds,
     now,
     opencv_installed,
     repeated,
-    turn_of,
+    timed_run,
 )
 from im2rec.errors import InputError, ParameterError
 from im2rec.images.codec import JPEG_DECODER
@@ -50,9 +58,9 @@ _BMP_HEAD_BYTES = 54
 _PIECES = 4  # pictures that a thread takes at a time, at the least
 
 
-def bench_feed(
+def bench_iterator(
     values: Mapping[str, Any], options: BenchOptions | None = None, *, progress: Progress | None = None
-) -> FeedReport:
+) -> IteratorReport:
     """Time the ImageRecordIter of the parameters *values*, on the very file they name, stage by stage and whole.
 
     Records that give no picture are skipped and counted. Raises what making the iterator raises, and InputError when
@@ -62,12 +70,12 @@ def bench_feed(
     counts = options.counts
     seconds = options.each(3 * len(counts) + 6)
     steps = Steps(2 + ROUNDS * (2 * len(counts) + 2), progress)
-    feed = _Feed({**values, "verbose": False, "on_error": "skip"})
+    feed = _IteratorRun({**values, "verbose": False, "on_error": "skip"})
     reading, memory = _reading_and_memory(feed, counts[-1], seconds)  # before pictures are kept for the stages
     steps.next()
     with feed.opened(1) as it:
         params = it.params
-        sample = Sample(it, seconds / REPETITIONS)
+        sample = IteratorSample(it, seconds / REPETITIONS)
         steps.next()
         turns = _turns(feed, sample, counts)
         steps.expect(ROUNDS * len(turns))
@@ -82,7 +90,7 @@ def bench_feed(
         figures = _figures(sample, it, reading, decode, stages, whole, seconds)
     advice = _advice(feed, figures, it, seconds)
     ours, peers = _beside(feed, counts[-1], options.against, 2 * seconds)
-    return FeedReport(
+    return IteratorReport(
         input=params.path_imgrec,
         records=it.count,
         pictures=typical(sample.contents, sample.sizes),
@@ -103,7 +111,7 @@ def bench_feed(
             disk_shuffled=reading.shuffled.from_disk,
         ),
         stages=stages,
-        threads=[Threads(count, whole[count], full_decode[count]) for count in counts],
+        threads=[ThreadCountResult(count, whole[count], full_decode[count]) for count in counts],
         peak_memory=memory,
         left_out=feed.skipped,
         advice=advice,
@@ -115,7 +123,7 @@ def bench_feed(
     )
 
 
-class _Feed:
+class _IteratorRun:
     """The iterator of *values*, opened whenever it is timed: one that waits would go on working ahead meanwhile.
 
     Notes how long it took to open, and then, by number of threads, to the first batch, each time; and the most records
@@ -141,7 +149,7 @@ class _Feed:
             raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint=INSPECT)
         raise ParameterError(f"batch_size={it.batch_size} leaves no whole batch", hint="lower it, or leave discard out")
 
-    def turn(self, threads: int) -> Turn:
+    def turn(self, threads: int) -> TimedRun:
         """A turn of taking batches that *threads* make."""
 
         def turn(seconds: float) -> list[float]:
@@ -160,19 +168,19 @@ class _Feed:
         return turn
 
 
-def _turns(feed: _Feed, sample: Sample, counts: Sequence[int]) -> dict[tuple[str, int], Turn]:
+def _turns(feed: _IteratorRun, sample: IteratorSample, counts: Sequence[int]) -> dict[tuple[str, int], TimedRun]:
     """Everything that is timed in turns, by stage and number of threads; decoding beside the whole."""
-    turns: dict[tuple[str, int], Turn]
-    turns = {(name, 1): turn_of(work, sample.shots) for name, work in sample.stages.items()}
+    turns: dict[tuple[str, int], TimedRun]
+    turns = {(name, 1): timed_run(work, sample.shots) for name, work in sample.stages.items()}
     for count in counts:
-        turns[DECODING, count] = turn_of(sample.decode, sample.shots, threads=count)
+        turns[DECODING, count] = timed_run(sample.decode, sample.shots, threads=count)
         if sample.is_by_kernel:
-            turns[_ALL_OF_IT, count] = turn_of(sample.decode_whole, sample.shots, threads=count)
+            turns[_ALL_OF_IT, count] = timed_run(sample.decode_whole, sample.shots, threads=count)
         turns[_WHOLE, count] = feed.turn(count)
     return turns
 
 
-def _reading_and_memory(feed: _Feed, threads: int, seconds: float) -> tuple[Reading, int | None]:
+def _reading_and_memory(feed: _IteratorRun, threads: int, seconds: float) -> tuple[Reading, int | None]:
     """Reading alone; and the most memory of this process when all batches that are made ahead are there."""
     with feed.opened(threads) as it:
         size, shuffle = it.params.batch_size, it.params.shuffle
@@ -181,18 +189,20 @@ def _reading_and_memory(feed: _Feed, threads: int, seconds: float) -> tuple[Read
     return reading, peak_memory()
 
 
-def _advice(feed: _Feed, figures: FeedFigures, it: ImageRecordIter, seconds: float) -> Advice:
+def _advice(feed: _IteratorRun, figures: IteratorFigures, it: ImageRecordIter, seconds: float) -> Advice:
     """The advice; where threads wait for one another, processes are timed first, in turns with them."""
-    advice = feed_advice(figures)
+    advice = iterator_advice(figures)
     params = dataclasses.replace(it.params, preprocess_threads=figures.most)
     if advice.limit != HANDING_OVER or chosen_backend(params, it.count, loader_of(it)) == PROCESSES:
         return advice
-    others = _Feed({**feed.values, "backend": PROCESSES})
+    others = _IteratorRun({**feed.values, "backend": PROCESSES})
     times = gain(feed.turn(figures.most), others.turn(figures.most), seconds)
-    return feed_advice(dataclasses.replace(figures, by_processes=times * figures.whole[figures.most]))
+    return iterator_advice(dataclasses.replace(figures, by_processes=times * figures.whole[figures.most]))
 
 
-def _beside(feed: _Feed, threads: int, against: Mapping[str, str], seconds: float) -> tuple[Rate | None, list[Peer]]:
+def _beside(
+    feed: _IteratorRun, threads: int, against: Mapping[str, str], seconds: float
+) -> tuple[Rate | None, list[Peer]]:
     """Ours and the peers', in turns."""
     if not against:
         return None, []
@@ -227,18 +237,18 @@ def take_batch(it: ImageRecordIter) -> int:
 
 
 def _figures(
-    sample: Sample,
+    sample: IteratorSample,
     it: ImageRecordIter,
     reading: Reading,
     decode: Mapping[int, Rate],
     stages: Sequence[Stage],
     whole: Mapping[int, Rate],
     seconds: float,
-) -> FeedFigures:
+) -> IteratorFigures:
     """Everything the advice is made of."""
     params, by_name = it.params, {stage.name: stage.rate.median for stage in stages}
     pixels = statistics.mean(3 * width * height for width, height in sample.sizes)
-    return FeedFigures(
+    return IteratorFigures(
         read=reading.in_threads.met(reading.source).median,
         decode=by_name[DECODING],
         augment=by_name.get(AUGMENTING, math.inf),
@@ -261,18 +271,20 @@ def _figures(
     )
 
 
-def _other_ways(sample: Sample, it: ImageRecordIter, stages: Sequence[Stage], seconds: float) -> dict[str, float]:
+def _other_ways(
+    sample: IteratorSample, it: ImageRecordIter, stages: Sequence[Stage], seconds: float
+) -> dict[str, float]:
     """The rates of other ways to do what takes long, each timed in turns with what is done now."""
     slow = {stage.name: stage.rate.median for stage in stages if stage.share >= WORTH_TRYING}
-    ways: dict[str, tuple[str, Turn, Turn]] = {}
+    ways: dict[str, tuple[str, TimedRun, TimedRun]] = {}
     if AUGMENTING in slow and it.engine != "opencv" and opencv_installed():
-        other = turn_of(sample.augment_by(load_engine("opencv")), sample.shots)
-        ways["by_opencv"] = AUGMENTING, turn_of(sample.augment, sample.shots), other
+        other = timed_run(sample.augment_by(load_engine("opencv")), sample.shots)
+        ways["by_opencv"] = AUGMENTING, timed_run(sample.augment, sample.shots), other
     if DECODING in slow and jpeg_share(sample.contents) > 0.5 and it.params.shape[0] == 3:
         stored = sample.uncompressed(load_engine("auto"))
-        now = turn_of(sample.decode, sample.shots[: len(stored)])
-        ways["uncompressed"] = DECODING, now, turn_of(sample.decode_uncompressed, stored)
+        now = timed_run(sample.decode, sample.shots[: len(stored)])
+        ways["uncompressed"] = DECODING, now, timed_run(sample.decode_uncompressed, stored)
     if NORMALISING in slow and it.params.dtype in (None, "float32", "float16"):
-        now = turn_of(sample.normalise, sample.shots)
-        ways["in_bytes"] = NORMALISING, now, turn_of(sample.normalise_bytes(), sample.shots)
+        now = timed_run(sample.normalise, sample.shots)
+        ways["in_bytes"] = NORMALISING, now, timed_run(sample.normalise_bytes(), sample.shots)
     return {name: slow[stage] * gain(now, other, seconds / 4) for name, (stage, now, other) in ways.items()}

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from im2rec.bench.advice import DECODING, ENCODING, RESIZING, WRITING, PackFigures, pack_advice
-from im2rec.bench.read_speed import DISK, Residence, Span, read_twice, source_of
-from im2rec.bench.report import PackReport, ReadSpeed, Stage, Threads, shares
+from im2rec.bench.read_speed import DISK, FileSpan, PageCache, read_twice, source_of
+from im2rec.bench.report import PackReport, ReadSpeed, Stage, ThreadCountResult, shares
 from im2rec.bench.samples import PackSample, jpeg_share, read_lines, typical
 from im2rec.bench.timing import (
     READ,
@@ -22,13 +22,13 @@ from im2rec.bench.timing import (
     Progress,
     Rate,
     Steps,
-    Turn,
+    TimedRun,
     gain,
     in_rounds,
     now,
     opencv_installed,
     repeated,
-    turn_of,
+    timed_run,
 )
 from im2rec.format.listfile import ListEntry, list_line
 from im2rec.images.codec import JPEG_DECODER
@@ -64,7 +64,7 @@ def bench_pack(
     start = now()
     listed = read_lines(list_path, params)
     opening_s = now() - start
-    with Residence() as residence, tempfile.TemporaryDirectory(prefix="im2rec-bench-") as folder:
+    with PageCache() as residence, tempfile.TemporaryDirectory(prefix="im2rec-bench-") as folder:
         sample_held = _held(residence, listed.some, Path(root))
         sample = PackSample(listed.some, Path(root), params, seconds / REPETITIONS)
         steps.next()
@@ -74,12 +74,12 @@ def bench_pack(
         source = source_of(reads, sample_held, 0)
         read = reads.met(source)
         good = [entry for entry in listed.some if isinstance(entry, ListEntry) and entry.line not in sample.bad_lines]
-        spans = [Span(Path(root, entry.path), 0, _WHOLE_FILE) for entry in good] if source == DISK else []
+        spans = [FileSpan(Path(root, entry.path), 0, _WHOLE_FILE) for entry in good] if source == DISK else []
         turns = _stages(sample, Path(folder))
         packings = {}
         for count in counts:
             expected = count / (1 / read.median + sample.seconds_each)
-            packings[count] = _Packing(good, Path(root), Path(folder), params, count, expected)
+            packings[count] = _PackRun(good, Path(root), Path(folder), params, count, expected)
             turns[str(count)] = _forgetting(residence, spans, packings[count].turn)
         found = in_rounds(turns, seconds, each=steps.next)
         whole = {count: found[str(count)] for count in counts}
@@ -99,20 +99,20 @@ def bench_pack(
         first_s=statistics.median(packings[counts[-1]].firsts),
         read=ReadSpeed(source, sample_held, reads.from_memory, None, reads.from_disk, None),
         stages=stages,
-        threads=[Threads(count, whole[count], None) for count in counts],
+        threads=[ThreadCountResult(count, whole[count], None) for count in counts],
         peak_memory=None,  # that of the workers counts, and nobody tells it
         left_out=sum(sample.bad.values()),
         advice=pack_advice(figures),
     )
 
 
-def _held(residence: Residence, entries: Sequence[Entry], root: Path) -> float | None:
+def _held(residence: PageCache, entries: Sequence[Entry], root: Path) -> float | None:
     """The share of the files that memory holds, as far as they are there."""
     paths = [root / entry.path for entry in entries if isinstance(entry, ListEntry)]
-    return residence.share([Span(path, 0, 1) for path in paths[:: len(paths) // 32 + 1] if path.is_file()])
+    return residence.share([FileSpan(path, 0, 1) for path in paths[:: len(paths) // 32 + 1] if path.is_file()])
 
 
-def _stages(sample: PackSample, folder: Path) -> dict[str, Turn]:
+def _stages(sample: PackSample, folder: Path) -> dict[str, TimedRun]:
     """What is done to pictures, unless they are stored as they are, and writing them until they are on the disk."""
     frames = sample.frames()
 
@@ -123,11 +123,11 @@ def _stages(sample: PackSample, folder: Path) -> dict[str, Turn]:
         return len(frames)
 
     work = {DECODING: sample.decode, RESIZING: sample.resize, ENCODING: sample.encode} if sample.engine else {}
-    turns = {name: turn_of(stage, sample.shots) for name, stage in work.items()}
+    turns = {name: timed_run(stage, sample.shots) for name, stage in work.items()}
     return {**turns, WRITING: lambda seconds: repeated(write_all, seconds)}
 
 
-def _forgetting(residence: Residence, spans: Sequence[Span], turn: Turn) -> Turn:
+def _forgetting(residence: PageCache, spans: Sequence[FileSpan], turn: TimedRun) -> TimedRun:
     """*turn*, before which *spans* are dropped from memory: what comes from the disk does so in every turn."""
 
     def from_disk(seconds: float) -> list[float]:
@@ -137,7 +137,7 @@ def _forgetting(residence: Residence, spans: Sequence[Span], turn: Turn) -> Turn
     return from_disk if spans else turn
 
 
-class _Packing:
+class _PackRun:
     """Packing itself, of *entries* over and over, by so many *workers*, which are *expected* to do so many a second.
 
     Notes how long it took until the first pictures were packed, each time.
@@ -212,11 +212,11 @@ def _other_ways(sample: PackSample, stages: Sequence[Stage], seconds: float) -> 
     slow = {stage.name: stage.rate.median for stage in stages if stage.share >= WORTH_TRYING}
     found: dict[str, float] = {}
     if slow.keys() & {RESIZING, ENCODING} and sample.engine and sample.engine.name != "opencv" and opencv_installed():
-        now, other = (turn_of(sample.by(engine), sample.shots) for engine in (sample.engine, load_engine("opencv")))
+        now, other = (timed_run(sample.by(engine), sample.shots) for engine in (sample.engine, load_engine("opencv")))
         rates = {stage.name: stage.rate.median for stage in stages}
         together = 1 / (1 / rates[RESIZING] + 1 / rates[ENCODING])
         found["by_opencv"] = together * gain(now, other, seconds / 4)
     if DECODING in slow and jpeg_share(sample.contents) > 0.5 and not sample.params.draft:
-        now, other = (turn_of(decode, sample.shots) for decode in (sample.decode, sample.decode_draft))
+        now, other = (timed_run(decode, sample.shots) for decode in (sample.decode, sample.decode_draft))
         found["in_draft"] = slow[DECODING] * gain(now, other, seconds / 4)
     return found

@@ -21,7 +21,7 @@ from typing import Any
 
 from im2rec.augment.params import AugmentationParams
 from im2rec.bench.report import Peer
-from im2rec.bench.timing import Rate, Turn, in_rounds
+from im2rec.bench.timing import Rate, TimedRun, in_rounds
 from im2rec.errors import Im2RecError, InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.params import ImageRecordParams
@@ -65,11 +65,11 @@ def check_peers(pythons: Mapping[str, str]) -> None:
 
 
 def take_turns(
-    it: ImageRecordIter, ours: Turn, pythons: Mapping[str, str], *, seconds: float
+    it: ImageRecordIter, ours: TimedRun, pythons: Mapping[str, str], *, seconds: float
 ) -> tuple[Rate, list[Peer]]:
     """*ours*, which times the like of *it*, and each peer by its name, in rounds of about *seconds* each in all."""
     with contextlib.ExitStack() as stack:
-        feeds = [_Feed(name, python) for name, python in pythons.items()]
+        feeds = [_PeerRun(name, python) for name, python in pythons.items()]
         for feed in feeds:
             stack.callback(feed.close)
             feed.start(it)
@@ -125,14 +125,14 @@ def _shared(it: ImageRecordIter) -> dict[str, Any]:
     return {**own, "data_shape": list(params.shape), **{name: getattr(params, name) for name in shared}}
 
 
-class _Feed:
+class _PeerRun:
     """A peer: runs until it fails, or is closed."""
 
     def __init__(self, name: str, python: str) -> None:
         self.name = name
         self.failure = ""
         self._python = python
-        self._process: _Process | None = None
+        self._process: _PeerProcess | None = None
         self._version = self._note = ""
         self._rates: list[float] = []
 
@@ -140,7 +140,7 @@ class _Feed:
         """Make its iterator of what *it* is made of."""
         self._note = _note(self.name, it)
         try:
-            self._process = _Process(self.name, self._python, WORDS[self.name](it))
+            self._process = _PeerProcess(self.name, self._python, WORDS[self.name](it))
             self._version = str(self._process.answer(0)["version"])
             self._process.pause()
         except PeerError as error:
@@ -174,7 +174,7 @@ class _Feed:
             process.close()
 
 
-class _Process:
+class _PeerProcess:
     """A peer's Python, and its answers. Raises PeerError when it cannot be started."""
 
     def __init__(self, name: str, python: str, words: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from im2rec.bench.timing import REPETITIONS, Rate, now, passes, repeated
 from im2rec.format.irheader import ImageRecord
 from im2rec.pipeline.order import piece_size
 from im2rec.pipeline.records import Records
-from im2rec.storage.files import Closing
+from im2rec.storage.files import Closeable
 
 MEMORY, DISK, UNKNOWN = "memory", "disk", "unknown"
 MOSTLY, HARDLY = 0.9, 0.1  # shares of probes that count as all, and as none
@@ -27,7 +27,7 @@ _PROBES = 32
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-class Span(NamedTuple):
+class FileSpan(NamedTuple):
     """Bytes of a file."""
 
     path: Path
@@ -35,20 +35,20 @@ class Span(NamedTuple):
     stop: int
 
 
-class Residence(Closing):
+class PageCache(Closeable):
     """Looks at files, and lets the system forget parts of them. A context manager: holds the files open."""
 
     def __init__(self) -> None:
         self._handles: dict[Path, int] = {}
 
-    def share(self, spans: Sequence[Span]) -> float | None:
+    def share(self, spans: Sequence[FileSpan]) -> float | None:
         """The share of *spans*, by their first bytes, that the system holds in memory; None where it does not say."""
         step = max(1, len(spans) // _PROBES)
         held = [self._holds(span) for span in spans[::step]]
         known = [answer for answer in held if answer is not None]
         return sum(known) / len(known) if len(known) == len(held) and known else None
 
-    def _holds(self, span: Span) -> bool | None:
+    def _holds(self, span: FileSpan) -> bool | None:
         if not hasattr(os, "preadv") or not hasattr(os, "RWF_NOWAIT"):
             return None
         try:
@@ -58,7 +58,7 @@ class Residence(Closing):
         except OSError:  # a file system that does not know the question
             return None
 
-    def forget(self, spans: Sequence[Span]) -> bool:
+    def forget(self, spans: Sequence[FileSpan]) -> bool:
         """Let the system drop *spans* from memory, if it will: whether they are gone now, as far as it says.
 
         They are read again right away by who asks for this: afterwards memory holds what it held.
@@ -71,7 +71,7 @@ class Residence(Closing):
                 os.posix_fadvise(handle, span.start, span.stop - span.start, os.POSIX_FADV_DONTNEED)
         # A probe makes the system load what it asked for, so few of them, and not at the start of anything.
         share = self.share(
-            [Span(path, (start + stop) // 2, stop) for path, start, stop in spans[:: len(spans) // 4 + 1]]
+            [FileSpan(path, (start + stop) // 2, stop) for path, start, stop in spans[:: len(spans) // 4 + 1]]
         )
         return share is not None and share <= HARDLY
 
@@ -167,7 +167,7 @@ def read_stage(records: Records, *, batch_size: int, threads: int, shuffle: bool
         groups = [ordinals[at : at + piece] for at in range(0, len(ordinals), piece)]
         return read_twice(read, groups, _spans(records, window), residence, seconds=seconds / 3, threads=threads)
 
-    with Residence() as residence:
+    with PageCache() as residence:
         held = residence.share([_spans(records, [ordinal])[0] for ordinal in records.ordinals(every).tolist()])
         mixed = np.random.default_rng(0).permutation(window).tolist()
         in_order, shuffled = measured(window, 1), measured(mixed, 1)
@@ -180,8 +180,8 @@ def read_stage(records: Records, *, batch_size: int, threads: int, shuffle: bool
 def read_twice(
     read: Read[list[T]],
     groups: Sequence[list[T]],
-    spans: Sequence[Span],
-    residence: Residence,
+    spans: Sequence[FileSpan],
+    residence: PageCache,
     *,
     seconds: float,
     threads: int = 1,
@@ -240,13 +240,13 @@ def _window(records: Records) -> list[int]:
     return window
 
 
-def _spans(records: Records, ordinals: Sequence[int]) -> list[Span]:
+def _spans(records: Records, ordinals: Sequence[int]) -> list[FileSpan]:
     """Where *ordinals* are; those that follow one another are one span."""
-    spans: list[Span] = []
+    spans: list[FileSpan] = []
     for ordinal in ordinals:
         file, (_, start, stop) = records.locate(ordinal)
         if spans and spans[-1].path == file.path and spans[-1].stop == start:
             spans[-1] = spans[-1]._replace(stop=stop)
         else:
-            spans.append(Span(file.path, start, stop))
+            spans.append(FileSpan(file.path, start, stop))
     return spans

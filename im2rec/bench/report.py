@@ -23,7 +23,7 @@ class Stage:
 
 
 @dataclasses.dataclass(frozen=True)
-class Threads:
+class ThreadCountResult:
     """The *whole* on some threads (or worker processes), and decoding all of each picture on as many.
 
     *full_decode* is None where it was not timed.
@@ -77,7 +77,7 @@ class Report:
     first_s: float
     read: ReadSpeed
     stages: list[Stage]
-    threads: list[Threads]
+    threads: list[ThreadCountResult]
     peak_memory: int | None
     left_out: int = 0
     advice: Advice
@@ -87,7 +87,7 @@ class Report:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FeedReport(Report):
+class IteratorReport(Report):
     """What was found about an iterator.
 
     *kernel* names the compiled JPEG decoder, or says why there is none; *declined* counts the pictures of the sample

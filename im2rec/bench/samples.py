@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from im2rec.augment.augmenter import Augmenter, Plan
+from im2rec.augment.augmenter import AugmentationPlan, Augmenter
 from im2rec.augment.draws import Draws
 from im2rec.augment.geometry import Size
 from im2rec.bench.advice import AUGMENTING, DECODING, NORMALISING
-from im2rec.bench.read_speed import Span
+from im2rec.bench.read_speed import FileSpan
 from im2rec.bench.timing import now
 from im2rec.errors import ImageError, InputError, ListFormatError
 from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
@@ -27,11 +27,11 @@ from im2rec.images.codec import Image, image_info, sniff
 from im2rec.images.engine import Engine, Resampler, load_engine, load_resampler
 from im2rec.images.scratch import scratch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
-from im2rec.packing.encode import Picture, decode_image, encode_image, resize_image
+from im2rec.packing.encode import DecodedImage, decode_image, encode_image, resize_image
 from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BAD_LINE
-from im2rec.pipeline.loader import Jpeg
+from im2rec.pipeline.loader import UndecodedJpeg
 from im2rec.storage.files import PathLike, read_file, reason
 
 _MOST, _MOST_BYTES = 256, 64 << 20  # pictures of a sample, and of their pixels
@@ -52,7 +52,7 @@ def _as_many(shots: Iterable[T | None], pixel_bytes: Callable[[T], int], seconds
 
 
 @dataclasses.dataclass(frozen=True)
-class Shot:
+class SampleImage:
     """One picture: its *draws*, encoded, decoded, planned, and augmented but not flipped or normalised.
 
     *jpeg* is there where the compiled decoder makes the row at once.
@@ -60,13 +60,13 @@ class Shot:
 
     draws: Draws
     content: bytes
-    jpeg: Jpeg | None
+    jpeg: UndecodedJpeg | None
     pixels: Image
-    plan: Plan
+    plan: AugmentationPlan
     picture: Image
 
 
-class Sample:
+class IteratorSample:
     """Pictures evenly spread over the records of *it*, as many as decode in *seconds*, and one of them at least.
 
     Raises InputError when none of the file can be decoded.
@@ -87,7 +87,7 @@ class Sample:
         if not self.shots:
             raise InputError(f"{it.params.path_imgrec}: no picture decodes", hint="run 'im2rec inspect --verify' on it")
 
-    def _shots(self) -> Iterator[Shot | None]:
+    def _shots(self) -> Iterator[SampleImage | None]:
         records = self._loader.records
         positions = np.unique(np.linspace(0, len(records) - 1, _MOST).astype(np.int64))
         np.random.default_rng(0).shuffle(positions)  # when time is up before the last one, they are spread all the same
@@ -96,7 +96,7 @@ class Sample:
         for draws, record in zip(drawn, records.each(ordinals), strict=True):
             yield self._shot(draws, record.content) if isinstance(record, ImageRecord) else None
 
-    def _shot(self, draws: Draws, content: bytes) -> Shot | None:
+    def _shot(self, draws: Draws, content: bytes) -> SampleImage | None:
         try:
             pixels, _ = self._loader.decoded(content)
             plan = self._plan(draws, pixels)
@@ -106,60 +106,62 @@ class Sample:
         jpeg = self._loader.for_kernel(content)
         declined = jpeg if isinstance(jpeg, str) else self._loader.write_by_kernel(jpeg, draws, self._row())
         self.declined[declined] += 1
-        return Shot(draws, content, jpeg if isinstance(jpeg, Jpeg) and not declined else None, pixels, plan, picture)
+        return SampleImage(
+            draws, content, jpeg if isinstance(jpeg, UndecodedJpeg) and not declined else None, pixels, plan, picture
+        )
 
     def _row(self) -> Any:
         """The next row; threads may ask for one at once."""
         return self._rows[next(self._numbers) % len(self._rows)]
 
-    def _plan(self, draws: Draws, pixels: Image) -> Plan:
+    def _plan(self, draws: Draws, pixels: Image) -> AugmentationPlan:
         return self._loader.augmenter.plan(Size.of(pixels), draws)
 
     # The stages
 
-    def decode(self, shot: Shot) -> None:
+    def decode(self, shot: SampleImage) -> None:
         """From the record's content to pixels; to a row of a batch, where the compiled decoder does that at once."""
         if shot.jpeg is None:
             self.decode_content(shot.content)
         else:
             self._loader.write_by_kernel(shot.jpeg, shot.draws, self._row())
 
-    def augment(self, shot: Shot) -> None:
+    def augment(self, shot: SampleImage) -> None:
         """Everything that is drawn, and all of it applied but the last step."""
         if shot.jpeg is None:
             self._loader.augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
 
-    def normalise(self, shot: Shot) -> None:
+    def normalise(self, shot: SampleImage) -> None:
         """The last step, into one row of a batch after the other."""
         if shot.jpeg is None:
             _finish(self._loader.augmenter, shot, self._row())
 
     @property
-    def stages(self) -> dict[str, Callable[[Shot], None]]:
+    def stages(self) -> dict[str, Callable[[SampleImage], None]]:
         """The stages that there are: where the compiled decoder makes all rows, there is none behind it."""
         behind = {AUGMENTING: self.augment, NORMALISING: self.normalise}
         return {DECODING: self.decode, **(behind if any(shot.jpeg is None for shot in self.shots) else {})}
 
     # What could be instead
 
-    def decode_whole(self, shot: Shot) -> None:
+    def decode_whole(self, shot: SampleImage) -> None:
         """From the record's content to all of its pixels, by libjpeg."""
         self.decode_content(shot.content)
 
-    def normalise_bytes(self) -> Callable[[Shot], None]:
+    def normalise_bytes(self) -> Callable[[SampleImage], None]:
         """The last step where the batch is uint8."""
         augmenter = self._augmenter(load_resampler(self._it.params.engine))
 
-        def normalise(shot: Shot) -> None:
+        def normalise(shot: SampleImage) -> None:
             _finish(augmenter, shot, self._bytes[next(self._numbers) % len(self._bytes)])
 
         return normalise
 
-    def augment_by(self, engine: Resampler) -> Callable[[Shot], None]:
+    def augment_by(self, engine: Resampler) -> Callable[[SampleImage], None]:
         """As :meth:`augment`, by another engine."""
         augmenter = self._augmenter(engine)
 
-        def augment(shot: Shot) -> None:
+        def augment(shot: SampleImage) -> None:
             augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
 
         return augment
@@ -168,12 +170,12 @@ class Sample:
         params = self._it.params
         return Augmenter(params, params.shape, engine, dtype="uint8", layout=params.layout)
 
-    def uncompressed(self, engine: Engine) -> list[tuple[Shot, bytes]]:
+    def uncompressed(self, engine: Engine) -> list[tuple[SampleImage, bytes]]:
         """The first ones, and their contents as ``pack encoding=.bmp`` would have stored them."""
         first = self.shots[:_BMP_MOST]
         return [(shot, engine.encode(shot.pixels, ".bmp", quality=100, png_level=0)) for shot in first]
 
-    def decode_uncompressed(self, stored: tuple[Shot, bytes]) -> None:
+    def decode_uncompressed(self, stored: tuple[SampleImage, bytes]) -> None:
         """What :meth:`decode` does, from an uncompressed content."""
         shot, content = stored
         self.decode_content(content)
@@ -207,21 +209,21 @@ class Sample:
         return [(shot.pixels.shape[1], shot.pixels.shape[0]) for shot in self.shots]
 
 
-def _finish(augmenter: Augmenter, shot: Shot, row: Any) -> None:
+def _finish(augmenter: Augmenter, shot: SampleImage, row: Any) -> None:
     augmenter.write(shot.picture, shot.plan._replace(steps=()), row)
 
 
 _KEPT = 1024  # lines of a list, evenly spread over it: up to twice as many
 
 
-class Listed(NamedTuple):
+class ListSample(NamedTuple):
     """A list: how many lines it has, and some of them, evenly spread."""
 
     lines: int
     some: list[Entry]
 
 
-def read_lines(path: PathLike, params: PackParams) -> Listed:
+def read_lines(path: PathLike, params: PackParams) -> ListSample:
     """Read the list *path*. Raises InputError, also when there is no line in it."""
     lines = ListLines(path, label_width=params.label_width, nsplit=params.nsplit, part=params.part)
     listed = thinned(lines.entries())
@@ -230,7 +232,7 @@ def read_lines(path: PathLike, params: PackParams) -> Listed:
     return listed
 
 
-def thinned(entries: Iterable[Entry]) -> Listed:
+def thinned(entries: Iterable[Entry]) -> ListSample:
     """All of *entries*, or every second, fourth and so on of many."""
     kept: list[Entry] = []
     step, number = 1, -1
@@ -239,17 +241,17 @@ def thinned(entries: Iterable[Entry]) -> Listed:
             kept.append(entry)
         if len(kept) > 2 * _KEPT:
             kept, step = kept[::2], 2 * step
-    return Listed(number + 1, kept)
+    return ListSample(number + 1, kept)
 
 
 @dataclasses.dataclass(frozen=True)
-class PackShot:
+class PackSampleImage:
     """One picture: its entry and file, the file's *content*, decoded, resized, and as it is stored."""
 
     entry: ListEntry
     path: Path
     content: bytes
-    picture: Picture | None
+    picture: DecodedImage | None
     resized: Image | None
     stored: bytes
 
@@ -275,7 +277,7 @@ class PackSample:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
             raise InputError(f"none of the images below {root} could be packed: {counted}", hint="check ROOT")
 
-    def _shot(self, entry: Entry) -> PackShot | None:
+    def _shot(self, entry: Entry) -> PackSampleImage | None:
         if isinstance(entry, ListFormatError):
             self.bad[BAD_LINE] += 1
             return None
@@ -283,10 +285,12 @@ class PackSample:
         try:
             content = read_file(path)
             if self.engine is None:
-                return PackShot(entry, path, content, None, None, content)
+                return PackSampleImage(entry, path, content, None, None, content)
             picture = decode_image(content, self.params)
             resized = resize_image(picture, entry.id, self.params, self.engine)
-            return PackShot(entry, path, content, picture, resized, encode_image(resized, self.params, self.engine))
+            return PackSampleImage(
+                entry, path, content, picture, resized, encode_image(resized, self.params, self.engine)
+            )
         except OSError as error:
             self.bad[reason(error)] += 1
         except ImageError as error:
@@ -296,34 +300,34 @@ class PackSample:
 
     # The stages
 
-    def read(self, shots: list[PackShot]) -> int:
+    def read(self, shots: list[PackSampleImage]) -> int:
         """The files from the disk, or memory; their bytes."""
         return sum(len(read_file(shot.path)) for shot in shots)
 
-    def decode(self, shot: PackShot) -> None:
+    def decode(self, shot: PackSampleImage) -> None:
         """From the file's content to pixels."""
         decode_image(shot.content, self.params)
 
-    def decode_draft(self, shot: PackShot) -> None:
+    def decode_draft(self, shot: PackSampleImage) -> None:
         """The same with ``draft=1``."""
         decode_image(shot.content, dataclasses.replace(self.params, draft=True))
 
-    def resize(self, shot: PackShot) -> None:
+    def resize(self, shot: PackSampleImage) -> None:
         """From pixels to those that are stored."""
         assert shot.picture is not None
         assert self.engine is not None
         resize_image(shot.picture, shot.entry.id, self.params, self.engine)
 
-    def encode(self, shot: PackShot) -> None:
+    def encode(self, shot: PackSampleImage) -> None:
         """From the pixels that are stored to what stands in the record."""
         assert shot.resized is not None
         assert self.engine is not None
         encode_image(shot.resized, self.params, self.engine)
 
-    def by(self, engine: Engine) -> Callable[[PackShot], None]:
+    def by(self, engine: Engine) -> Callable[[PackSampleImage], None]:
         """Resizing and encoding by another engine."""
 
-        def resize_and_encode(shot: PackShot) -> None:
+        def resize_and_encode(shot: PackSampleImage) -> None:
             assert shot.picture is not None
             encode_image(resize_image(shot.picture, shot.entry.id, self.params, engine), self.params, engine)
 
@@ -340,9 +344,9 @@ class PackSample:
     # What they are like
 
     @property
-    def spans(self) -> list[Span]:
+    def spans(self) -> list[FileSpan]:
         """Where the files' bytes are."""
-        return [Span(shot.path, 0, len(shot.content)) for shot in self.shots]
+        return [FileSpan(shot.path, 0, len(shot.content)) for shot in self.shots]
 
     @property
     def contents(self) -> list[bytes]:

@@ -50,11 +50,11 @@ def now() -> float:
     return time.perf_counter()
 
 
-Turn = Callable[[float], list[float]]  # works for about so many seconds: the images a second of each repetition
+TimedRun = Callable[[float], list[float]]  # works for about so many seconds: the images a second of each repetition
 
 
 def in_rounds(
-    turns: Mapping[K, Turn], seconds: float, *, rounds: int = ROUNDS, each: Each | None = None
+    turns: Mapping[K, TimedRun], seconds: float, *, rounds: int = ROUNDS, each: Each | None = None
 ) -> dict[K, Rate]:
     """Take the *turns* one after the other, and again, for about *seconds* each in all; *each* is called after one."""
     rates: dict[K, list[float]] = {name: [] for name in turns}
@@ -69,7 +69,7 @@ def in_rounds(
     return {name: Rate.of(found) for name, found in rates.items()}
 
 
-def gain(now: Turn, other: Turn, seconds: float) -> float:
+def gain(now: TimedRun, other: TimedRun, seconds: float) -> float:
     """The speed of *other* as a multiple of that of *now*, timed in turns for about *seconds* each."""
     both = in_rounds({"now": now, "other": other}, seconds)
     return both["other"].median / both["now"].median
@@ -90,7 +90,7 @@ def repeated(work: Callable[[], int], seconds: float, repetitions: int = REPETIT
     return rates
 
 
-def turn_of(work: Callable[[T], object], items: Sequence[T], *, threads: int = 1) -> Turn:
+def timed_run(work: Callable[[T], object], items: Sequence[T], *, threads: int = 1) -> TimedRun:
     """A turn of letting *work* handle *items* on *threads*, all of them again and again."""
 
     def turn(seconds: float) -> list[float]:

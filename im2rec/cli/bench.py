@@ -14,23 +14,23 @@ from typing import Any
 import click
 
 from im2rec.bench.advice import CROWDED, Advice, best_threads
-from im2rec.bench.iterator import bench_feed
+from im2rec.bench.iterator import bench_iterator
 from im2rec.bench.pack import bench_pack
 from im2rec.bench.peers import check_peers
 from im2rec.bench.read_speed import MOSTLY
-from im2rec.bench.report import FeedReport, PackReport, Planned, ReadSpeed, Report, draw_plot
+from im2rec.bench.report import IteratorReport, PackReport, Planned, ReadSpeed, Report, draw_plot
 from im2rec.bench.samples import read_lines
 from im2rec.bench.timing import BenchOptions, Rate, doubled
 from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options, completes, counted, size, table
 from im2rec.cli.exit_codes import DONE, PROBLEMS
-from im2rec.cli.iterator_options import iterator_values, notices
+from im2rec.cli.iterator_options import console_logging, iterator_values
 from im2rec.errors import ParameterError
 from im2rec.jpeg.loading import load
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.records import Records
-from im2rec.storage.files import AsideFile, refuse_existing
+from im2rec.storage.files import AtomicFile, refuse_existing
 
 
 @click.command("bench", cls=HelpCommand)
@@ -71,7 +71,7 @@ def command(
     packs = bool(words) and words[0].lower().endswith(".lst")
     if packs and any((against, *options.values())):
         raise ParameterError("--against, --batch-size and --data-shape are for a .rec", hint="leave them out")
-    job = _Packing(words) if packs else _Feeding(words, options)
+    job = _PackBench(words) if packs else _IteratorBench(words, options)
     if dry_run:
         planned = Planned(job.input, job.records(), chosen.counts, str(plot or ""))
         counts = ", ".join(map(str, planned.threads))
@@ -80,12 +80,12 @@ def command(
         return DONE
     if not packs:
         load(tell=console.tell)  # compiled now if it is not yet: what is timed is what a long run has
-    with notices(console), console.progress("measured", share=True) as progress:
+    with console_logging(console), console.progress("measured", share=True) as progress:
         _told_once()
         report = job.run(chosen, progress)
     if plot is not None:
         report = dataclasses.replace(report, plot=str(plot))
-        with AsideFile(plot, force=force) as file:
+        with AtomicFile(plot, force=force) as file:
             file.write(plot_of(report, job.unit))
     console.result("bench", report, render(report, job))
     return PROBLEMS if report.left_out or any(peer.rate is None for peer in report.peers) else DONE
@@ -94,7 +94,7 @@ def command(
 _WORTH_TELLING = 0.01  # share of the time that no stage accounts for: labels, and handing over
 
 
-class _Feeding:
+class _IteratorBench:
     """A bench of the iterator."""
 
     unit = "thread"
@@ -111,9 +111,9 @@ class _Feeding:
         with contextlib.closing(Records(ImageRecordParams(**self._values))) as records:
             return len(records)
 
-    def run(self, options: BenchOptions, progress: Any) -> FeedReport:
+    def run(self, options: BenchOptions, progress: Any) -> IteratorReport:
         """Measure."""
-        return bench_feed(self._values, options, progress=progress)
+        return bench_iterator(self._values, options, progress=progress)
 
     def next_command(self, report: Report) -> list[str]:
         """What to type next: the same with what is advised, or the feed as it is best."""
@@ -123,7 +123,7 @@ class _Feeding:
         return ["im2rec", "iterate", *_without(self._words, ["preprocess_threads"]), *self._options, best]
 
 
-class _Packing:
+class _PackBench:
     """A bench of packing."""
 
     unit = "worker"
@@ -207,7 +207,7 @@ def plot_of(report: Report, unit: str) -> bytes:
     return draw_plot(lines, f"{Path(report.input).name}: {report.pictures}", f"{unit}s")
 
 
-def render(report: Report, job: _Feeding | _Packing) -> str:
+def render(report: Report, job: _IteratorBench | _PackBench) -> str:
     """The report as a person reads it."""
     head = f"{report.input}: {counted(report.records, 'picture')} of {report.pictures}"
     lines = [table(head, _rows(report, job.unit))]
@@ -235,13 +235,13 @@ def _rate(rate: Rate) -> str:
 def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
     most = counted(report.threads[-1].threads, unit)
     batches = engine = kernel = ""
-    if isinstance(report, FeedReport):
+    if isinstance(report, IteratorReport):
         shape = " x ".join(map(str, report.data_shape))
         batches = f"{report.batch_size} x {shape} {report.dtype}"
         kernel = _kernel(report)
     if report.engine:
         engine = f"{report.engine}, JPEGs decoded by {report.jpeg_decoder}"
-    first = "the first batch" if isinstance(report, FeedReport) else f"packing with {most}: the first picture"
+    first = "the first batch" if isinstance(report, IteratorReport) else f"packing with {most}: the first picture"
     return [
         ("batches", batches),
         ("engine", engine),
@@ -254,7 +254,7 @@ def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
     ]
 
 
-def _kernel(report: FeedReport) -> str:
+def _kernel(report: IteratorReport) -> str:
     declined = ", ".join(f"{count} {reason}" for reason, count in report.declined.items())
     return f"{report.kernel}; declined of the sample: {declined}" if declined else report.kernel
 

@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from im2rec.params import rows
+from im2rec.params import parameter_docs
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -140,14 +140,14 @@ def _ticker(what: str) -> Callable[..., None]:
     return update
 
 
-def table(head: str, rows: list[tuple[str, str]], next_command: list[str] | None = None) -> str:
+def table(head: str, parameter_docs: list[tuple[str, str]], next_command: list[str] | None = None) -> str:
     """A headline, rows of name and value in two columns, and the command to type next; 80 columns wide.
 
     Rows without a value are left out; long values go on in the second column. Commands are never broken.
     """
-    width = max((len(name) for name, value in rows if value), default=0) + 4
+    width = max((len(name) for name, value in parameter_docs if value), default=0) + 4
     lines = textwrap.wrap(head, WIDTH, break_long_words=False, break_on_hyphens=False)
-    for name, value in rows:
+    for name, value in parameter_docs:
         if value:  # a row without a name goes on with the one above it
             wrapped = textwrap.wrap(value, WIDTH - width, break_long_words=False, break_on_hyphens=False)
             lines += [f"  {name}".ljust(width) + wrapped[0], *(" " * width + rest for rest in wrapped[1:])]
@@ -191,7 +191,7 @@ def completes(kind: type[Any]) -> Callable[[click.Context, click.Parameter, str]
     """What completes a word to the keys of *kind*, with their ``=``."""
 
     def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-        return [f"{row.name}=" for row in rows(kind) if row.name.startswith(incomplete)]
+        return [f"{row.name}=" for row in parameter_docs(kind) if row.name.startswith(incomplete)]
 
     return complete
 
@@ -199,7 +199,7 @@ def completes(kind: type[Any]) -> Callable[[click.Context, click.Parameter, str]
 def keys_table(kind: type[Any], indent: int) -> list[str]:
     """The lines of the table of the keys of *kind*, 80 columns wide; what they do starts at column *indent*."""
     lines = []
-    for row in rows(kind):
+    for row in parameter_docs(kind):
         key = f"  {row.name}={'' if row.default in _UNSHOWN else row.default}"
         text = textwrap.wrap(("Required. " if row.default == "required" else "") + row.doc, WIDTH - indent)
         if len(key) >= indent:  # on a line of its own

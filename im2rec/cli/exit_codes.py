@@ -74,12 +74,12 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
     except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the last line of defence
         if "--debug" in words:
             traceback.print_exc()
-        code, line = _told(error, words)
+        code, line = _exit_code_and_message(error, words)
         _say(line)
         return code
 
 
-def _told(error: BaseException, words: list[str]) -> tuple[int, str]:
+def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[int, str]:
     """The exit code and the line for *error*."""
     code = next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)
     if isinstance(error, BadRecordError) and error.reason == DAMAGED_RECORD:

@@ -28,7 +28,7 @@ from im2rec.datasets.sets import (
 )
 from im2rec.errors import ParameterError
 from im2rec.folders import VARIABLE, cache_folder
-from im2rec.params import from_words, rows
+from im2rec.params import from_words, parameter_docs
 
 EXAMPLE = "im2rec import cifar10 data/cifar --download"
 _PARAMS = {MNIST: ImportParams, CIFAR10: CifarParams, CIFAR100: Cifar100Params}  # the last has all keys
@@ -79,7 +79,7 @@ def command(
     Writes the set SET to the folder OUT_DIR: train.rec and test.rec with their indexes and lists, and the names of the
     classes. The list of CIFAR-10's training set is image.lst, with four labels: class, batch file, row in it, 0.
     """
-    if "=" in str(out) and str(out).partition("=")[0] in {row.name for row in rows(Cifar100Params)}:
+    if "=" in str(out) and str(out).partition("=")[0] in {row.name for row in parameter_docs(Cifar100Params)}:
         raise click.UsageError(f"OUT_DIR is missing before {out}", click.get_current_context())
     params = from_words(_PARAMS[name], keys)
     pairs = _pairs(name, files)

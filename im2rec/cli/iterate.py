@@ -12,15 +12,15 @@ import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
 from im2rec.cli.exit_codes import DONE, PROBLEMS
-from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, iterator_values, notices, other_values
+from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, other_values
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.params import rows
+from im2rec.params import parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.runs.outputs import MANIFEST, BatchFolder, SheetFolder, check_folder_free
-from im2rec.runs.replay import Replayed, replay
-from im2rec.runs.run import KINDS, Kind, RunSummary, run, summary_of
+from im2rec.runs.replay import ReplayedRecord, replay
+from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
 
 _KEYS_INDENT = 26
 _SHOWN = 3  # bad records named in the table; --json has all
@@ -72,7 +72,7 @@ def command(
       im2rec iterate train.rec shuffle=1 rand_crop=1 rand_mirror=1 --epochs 2
     """
     if list_params:
-        groups = {name: rows(params) for name, params in KINDS[kind].groups.items()}
+        groups = {name: parameter_docs(params) for name, params in KINDS[kind].groups.items()}
         console.result("iterate", {"groups": groups}, params_help(KINDS[kind]))
         return DONE
     of_records = KINDS[kind].params is ImageRecordParams
@@ -84,7 +84,7 @@ def command(
     mean_img = values.get("mean_img")
     if dry_run and mean_img and not Path(mean_img).exists():
         values["mean_img"] = ""  # which would be made now
-    with notices(console), _hinted(), KINDS[kind].iterator(**values) as it:
+    with console_logging(console), _hinted(), KINDS[kind].iterator(**values) as it:
         if isinstance(it, ImageRecordIter) and not it.count:
             raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="name another .rec")
         if replayed is not None:
@@ -93,7 +93,7 @@ def command(
             shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
             console.result("iterate", shown, render_replay(shown, dry_run=dry_run))
             return DONE
-        sinks = _Sinks(it, dump, sheet, force=force, dry_run=dry_run)
+        sinks = _BatchOutputs(it, dump, sheet, force=force, dry_run=dry_run)
         sinks.names[:0] = [mean_img] if mean_img and not values["mean_img"] else []
         summary = _run(console, it, sinks, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
     console.result("iterate", summary, render(summary))
@@ -101,7 +101,13 @@ def command(
 
 
 def _run(
-    console: Console, it: OrderedIterator[Any], sinks: _Sinks, *, epochs: int, max_batches: int | None, dry_run: bool
+    console: Console,
+    it: OrderedIterator[Any],
+    sinks: _BatchOutputs,
+    *,
+    epochs: int,
+    max_batches: int | None,
+    dry_run: bool,
 ) -> RunSummary:
     """The run, or what is known without one."""
     if dry_run:
@@ -116,7 +122,7 @@ def _run(
     return summary
 
 
-class _Sinks:
+class _BatchOutputs:
     """Where batches go besides being counted."""
 
     def __init__(
@@ -163,7 +169,7 @@ def _hinted() -> Iterator[None]:
         raise
 
 
-def params_help(kind: Kind) -> str:
+def params_help(kind: IteratorKind) -> str:
     """The table of keys in their groups, 80 columns wide."""
     groups = ["\n".join([f"{name}:", *keys_table(params, _KEYS_INDENT)]) for name, params in kind.groups.items()]
     return "\n\n".join(groups)
@@ -203,7 +209,7 @@ def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
     return [*found, ("", f"and {more:,} more (--json names all)")] if more > 0 else found
 
 
-def render_replay(shown: Replayed, *, dry_run: bool) -> str:
+def render_replay(shown: ReplayedRecord, *, dry_run: bool) -> str:
     """One record as a person reads it."""
     head = f"record {shown.record} of {shown.rec} in epoch {shown.epoch}"
     drawn = [(name, f"{value:.6g}") for name, value in shown.drawn.items()]

@@ -11,9 +11,9 @@ from typing import Any
 
 from im2rec.cli.console import Console, note
 from im2rec.errors import ParameterError
-from im2rec.params import from_words, rows
+from im2rec.params import from_words, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
-from im2rec.runs.run import Kind, default_shape
+from im2rec.runs.run import IteratorKind, default_shape
 
 DEFAULT_BATCH_SIZE = 100
 
@@ -32,10 +32,10 @@ def iterator_values(command: str, words: tuple[str, ...], options: dict[str, Any
     return dataclasses.asdict(from_words(ImageRecordParams, keys, also=also))
 
 
-def other_values(kind: Kind, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+def other_values(kind: IteratorKind, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     """As :func:`iterator_values`, for iterators over other files, of which the first word may name the first."""
     keys, also = _split(words, options, kind.file, several="one file, and all else as KEY=VALUE")
-    known = {row.name for row in rows(kind.params)}
+    known = {row.name for row in parameter_docs(kind.params)}
     if also.get("data_shape") is not None and "data_shape" not in known:
         raise ParameterError(f"--data-shape has no meaning for {kind.iterator.__name__}", hint="its file has a shape")
     return dataclasses.asdict(from_words(kind.params, keys, also=also))
@@ -63,7 +63,7 @@ def _names(keys: list[str], also: dict[str, Any]) -> set[str]:
 
 
 @contextlib.contextmanager
-def notices(console: Console) -> Iterator[None]:
+def console_logging(console: Console) -> Iterator[None]:
     """Show what the iterator logs: warnings always, more unless --quiet."""
 
     class Handler(logging.Handler):

@@ -10,7 +10,7 @@ import click
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
 from im2rec.cli.exit_codes import DONE, PROBLEMS
 from im2rec.packing.params import PackParams
-from im2rec.params import from_words, rows
+from im2rec.params import from_words, parameter_docs
 
 if TYPE_CHECKING:
     from im2rec.packing.report import PackSummary
@@ -54,7 +54,7 @@ def command(console: Console, list_path: Path, root: Path, out: Path, keys: tupl
     OUT.bad.jsonl.
     """
     for name, value in (("ROOT", root), ("OUT", out)):
-        if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in rows(PackParams)}:
+        if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in parameter_docs(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
     from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - numpy, which the help does not need

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from im2rec.datasets.archives import load_pickle, read_members
-from im2rec.datasets.sets import CIFAR10, CIFAR100, SETS, TEST, TRAIN, Batch, Bytes, Dataset, check_labels
+from im2rec.datasets.sets import CIFAR10, CIFAR100, SETS, TEST, TRAIN, Bytes, Dataset, ImageBatch, check_labels
 from im2rec.errors import InputError
 from im2rec.storage.files import PathLike, reading
 
@@ -84,7 +84,7 @@ def read_cifar(name: str, source: PathLike) -> Dataset:
         raise InputError(f"{os.fspath(place)}: lacks {', '.join(missing)}", hint=_MAKE_AGAIN)
     classes = _class_names(name, version, contents, place)
     sizes = [len(names) for names in classes]
-    splits: dict[str, list[Batch]] = {}
+    splits: dict[str, list[ImageBatch]] = {}
     for split, files in ((TRAIN, version.train), (TEST, (version.test,))):
         # Taken out, so that a file and its pixels are not held at the same time for longer than need be.
         splits[split] = [_read(version, contents.pop(file), sizes, f"{os.fspath(place)}, {file}") for file in files]
@@ -130,12 +130,12 @@ def _text(word: object) -> str:
     return word if isinstance(word, str) else ""
 
 
-def _read(version: Version, content: bytes, sizes: list[int], where: str) -> Batch:
+def _read(version: Version, content: bytes, sizes: list[int], where: str) -> ImageBatch:
     """The pictures in one file; *sizes* are the numbers of classes, and of coarse ones if there are any."""
     rows, labels = (_read_binary if version.title == BINARY else _read_pickle)(content, len(sizes), where)
     for column, size in enumerate(sizes):
         check_labels(labels[:, column], size, where)
-    return Batch(rows.reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 2, 3, 1), labels)
+    return ImageBatch(rows.reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 2, 3, 1), labels)
 
 
 def _read_binary(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:

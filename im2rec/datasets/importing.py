@@ -24,16 +24,16 @@ from im2rec.datasets.sets import (
     SETS,
     TEST,
     TRAIN,
-    Batch,
     Cifar100Params,
     Dataset,
+    ImageBatch,
     ImportParams,
 )
 from im2rec.errors import InputError, OutputError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
-from im2rec.storage.files import AsideFile, PathLike, refuse_existing, writing
+from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.writer import RecordWriter
 
 PNG_LEVEL = 3  # as `im2rec pack`
@@ -70,7 +70,7 @@ class ImportSummary:
     dry_run: bool = False
 
 
-class _Picture(NamedTuple):
+class _SourceImage(NamedTuple):
     """A picture's place in its set: batch file and row in it, from 0."""
 
     pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
@@ -201,7 +201,7 @@ def _write(
         texts = []
         for split, batches in dataset.splits.items():
             writer = stack.enter_context(RecordWriter(out / f"{split}.rec", force=force))
-            texts.append(stack.enter_context(AsideFile(out / _list_name(name, split), force=force)))
+            texts.append(stack.enter_context(AtomicFile(out / _list_name(name, split), force=force)))
             for id_, picture in enumerate(_pictures(batches)):
                 label = _label(picture.labels, params)
                 content = engine.encode(picture.pixels, params.encoding, quality=params.quality, png_level=PNG_LEVEL)
@@ -214,17 +214,17 @@ def _write(
             size += writer.offset
         for file, names in ((_CLASSES, dataset.classes), (_COARSE_CLASSES, dataset.coarse_classes)):
             if names:
-                texts.append(stack.enter_context(AsideFile(out / file, force=force)))
+                texts.append(stack.enter_context(AtomicFile(out / file, force=force)))
                 texts[-1].write("".join(f"{name}\n" for name in names).encode())
         for text in texts:
             text.finish()  # a full disk shows here, while everything can still be given up
     return size
 
 
-def _pictures(batches: Iterable[Batch]) -> Iterator[_Picture]:
+def _pictures(batches: Iterable[ImageBatch]) -> Iterator[_SourceImage]:
     for number, batch in enumerate(batches):
         for row, labels in enumerate(batch.labels.tolist()):
-            yield _Picture(np.ascontiguousarray(batch.pixels[row]), labels, number, row)
+            yield _SourceImage(np.ascontiguousarray(batch.pixels[row]), labels, number, row)
 
 
 def _label(labels: Sequence[int], params: ImportParams) -> float | list[float]:
@@ -235,7 +235,7 @@ def _label(labels: Sequence[int], params: ImportParams) -> float | list[float]:
     return float(labels[1 if asked == COARSE else 0])
 
 
-def _list_labels(name: str, split: str, picture: _Picture, label: float | list[float]) -> Sequence[float]:
+def _list_labels(name: str, split: str, picture: _SourceImage, label: float | list[float]) -> Sequence[float]:
     """The labels on a line of the list: those of the record, of CIFAR-10 four as MXNet's manual has them.
 
     There they are class, batch file, row in it, and 0 for the training set or 1 for the test set.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from im2rec.datasets.sets import MNIST, SETS, TEST, TRAIN, Batch, Dataset, check_labels
+from im2rec.datasets.sets import MNIST, SETS, TEST, TRAIN, Dataset, ImageBatch, check_labels
 from im2rec.errors import InputError
 from im2rec.format.mnistfile import read_images, read_labels
 from im2rec.storage.files import PathLike, check_folder, read_parsed
@@ -53,7 +53,7 @@ def read_mnist(pairs: Mapping[str, MnistPair]) -> Dataset:
             problem = f"{os.fspath(pair.labels)}: expected {len(images)} labels, one for each image of "
             raise InputError(f"{problem}{os.fspath(pair.images)}, found {len(labels)}")
         check_labels(labels, len(digits), os.fspath(pair.labels), "digit")
-        splits[split] = [Batch(images[..., None], labels[:, None])]
+        splits[split] = [ImageBatch(images[..., None], labels[:, None])]
     return Dataset("IDX files", splits, digits)
 
 

@@ -74,7 +74,7 @@ SETS = {
 Bytes = npt.NDArray[np.uint8]
 
 
-class Batch(NamedTuple):
+class ImageBatch(NamedTuple):
     """The pictures of one file, in its order.
 
     *pixels* is uint8 (count, height, width, channels), one channel or R G B, *labels* uint8 (count, n): the class, of
@@ -90,7 +90,7 @@ class Dataset:
     """A set that was read: the *version* of its files, the batches of every split, and the names of its classes."""
 
     version: str
-    splits: dict[str, list[Batch]]
+    splits: dict[str, list[ImageBatch]]
     classes: list[str]
     coarse_classes: list[str] = dataclasses.field(default_factory=list)
 

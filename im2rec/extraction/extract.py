@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from im2rec.errors import ParameterError
-from im2rec.extraction.resumable_folder import Done, Partial
+from im2rec.extraction.resumable_folder import ExtractionProgress, ResumableFolder
 from im2rec.extraction.selection import (
     EMPTY,
     ID2,
@@ -24,8 +24,8 @@ from im2rec.extraction.selection import (
     LEFT_OUT,
     ONE_LABEL,
     VECTOR,
-    Chosen,
     ScannedFile,
+    SelectedRecords,
     Selection,
     choose,
     class_numbers,
@@ -123,7 +123,7 @@ def extract(
     options, stem, report = options or ExtractOptions(), Path(rec).stem, progress or (lambda _count, _share: None)
     folders = None if options.classes is None else class_folders(options.classes, list_name(stem))
     inputs = [name for name in (rec, options.classes) if name is not None]
-    partial = Partial(out, _identity(rec, options, folders), inputs=inputs, force=force)
+    partial = ResumableFolder(out, _identity(rec, options, folders), inputs=inputs, force=force)
     with ScannedFile(rec, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
         chosen = choose(file, options)
         if options.classes is not None and folders is not None:
@@ -162,13 +162,13 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
     }
 
 
-def _writer(partial: Partial, stem: str, options: ExtractOptions, folders: list[str] | None) -> Writer:
+def _writer(partial: ResumableFolder, stem: str, options: ExtractOptions, folders: list[str] | None) -> Writer:
     if options.to == FOLDER:
         return FolderWriter(partial, list_name(stem), folders)
     return ShardWriter(partial, stem, int((options.shard_mb or DEFAULT_SHARD_MB) * MB))
 
 
-def _write(file: ScannedFile, chosen: Chosen, writer: Writer, report: Progress) -> None:
+def _write(file: ScannedFile, chosen: SelectedRecords, writer: Writer, report: Progress) -> None:
     with writer:
         for batch in read_samples(file, chosen, writer.done.records):
             for sample in batch:
@@ -180,13 +180,17 @@ def _write(file: ScannedFile, chosen: Chosen, writer: Writer, report: Progress) 
     writer.place.complete()
 
 
-def _expected(file: ScannedFile, chosen: Chosen) -> Done:
+def _expected(file: ScannedFile, chosen: SelectedRecords) -> ExtractionProgress:
     """What can be told before a record is read whole; the bytes are those of label vectors and padding too."""
     count = len(chosen.ordinals)
-    return Done(count, bytes=int(np.sum(file.sizes(chosen.ordinals))) - count * (HEAD_BYTES + HEADER_BYTES))
+    return ExtractionProgress(
+        count, bytes=int(np.sum(file.sizes(chosen.ordinals))) - count * (HEAD_BYTES + HEADER_BYTES)
+    )
 
 
-def _summary(file: ScannedFile, chosen: Chosen, done: Done, options: ExtractOptions, out: Path) -> ExtractSummary:
+def _summary(
+    file: ScannedFile, chosen: SelectedRecords, done: ExtractionProgress, options: ExtractOptions, out: Path
+) -> ExtractSummary:
     to, images = options.to, done.records - done.not_images
     states = file.states[chosen.ordinals]
     counts = {bit: int(np.sum(states & bit > 0)) for bit in (ID2, VECTOR, *CHANGES)}

@@ -84,7 +84,7 @@ _GO_ON = "what is written so far stays; the same command goes on from there"
 
 
 @dataclasses.dataclass
-class Done:
+class ExtractionProgress:
     """How far an extraction is: records, shards, bytes of the list; and what there will be to tell of the records."""
 
     records: int = 0
@@ -95,7 +95,7 @@ class Done:
     lost_bits: int = 0
 
 
-class Partial:
+class ResumableFolder:
     """``DIR.partial``, which becomes *out* on :meth:`complete`; ``done`` says where to go on.
 
     *resumed* counts the records of earlier runs. *identity* (JSON values by name) is what makes one extraction: the
@@ -119,23 +119,26 @@ class Partial:
         self._known: set[str] = set()
         self._lock = -1
 
-    def _journalled(self) -> tuple[Done, bool]:
+    def _journalled(self) -> tuple[ExtractionProgress, bool]:
         """How far an earlier run came, and whether it was another extraction that is to be thrown away."""
         if not os.path.lexists(self.path):
-            return Done(), False
+            return ExtractionProgress(), False
         if self.path.is_symlink() or not self.path.is_dir():
             raise OutputError(f"{self.path}: is in the way, and no folder", hint="remove it")
         if {entry.name for entry in self.path.iterdir()} <= {ASIDE}:  # killed before there was a journal
-            return Done(), False
+            return ExtractionProgress(), False
         try:
             journal = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
-            begun, done = dict(journal["extraction"]), Done(**{name: _count(n) for name, n in journal["done"].items()})
+            begun, done = (
+                dict(journal["extraction"]),
+                ExtractionProgress(**{name: _count(n) for name, n in journal["done"].items()}),
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise OutputError(f"{self.path}: holds no journal that can be read", hint="remove it") from None
         if begun == self.identity:
             return done, False
         if self.force:
-            return Done(), True
+            return ExtractionProgress(), True
         raise OutputError(f"{self.path}: {self._difference(begun)}", hint="remove it, or start anew with --force")
 
     def _difference(self, begun: dict[str, Any]) -> str:
@@ -143,7 +146,7 @@ class Partial:
         name = next(name for name in names if begun.get(name) != self.identity.get(name))
         return f"was begun with {name}={begun.get(name)}, not {name}={self.identity.get(name)}"
 
-    def __enter__(self) -> Partial:
+    def __enter__(self) -> ResumableFolder:
         with contextlib.ExitStack() as stack:
             stack.callback(self._unlock)
             with self.writing():

@@ -16,7 +16,7 @@ from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labe
 from im2rec.storage.files import INSPECT, PathLike, with_path
 from im2rec.storage.index import find_index, load_index
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Block, check_kind, scan_file
+from im2rec.storage.scan import RecordBlock, check_kind, scan_file
 
 # What a header says of its record, a bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
@@ -50,7 +50,7 @@ class Selection:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen:
+class SelectedRecords:
     """What a selection gives: *ordinals* in file order, and for each whether its id stands there *doubled*.
 
     *pictures* counts those of the whole file, *left_out* the records that hold none, by the reasons of ``LEFT_OUT``.
@@ -94,7 +94,7 @@ class ScannedFile(RecordFile):
         return np.asarray(stops - starts)
 
 
-def choose(rec: ScannedFile, wanted: Selection) -> Chosen:
+def choose(rec: ScannedFile, wanted: Selection) -> SelectedRecords:
     """The pictures of *rec* that *wanted* lets through.
 
     Raises InputError when there are none, or a wanted key or label is not there; IndexFormatError for a foreign index.
@@ -118,7 +118,7 @@ def choose(rec: ScannedFile, wanted: Selection) -> Chosen:
             raise InputError(f"{rec.path}: none of its {count} pictures is chosen", hint="choose by fewer options")
         raise InputError(f"{rec.path}: holds no pictures", hint=INSPECT)
     left_out = {why: int(np.sum(matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
-    return Chosen(ordinals, _doubled(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
+    return SelectedRecords(ordinals, _doubled(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
 
 
 def class_numbers(labels: Labels) -> npt.NDArray[np.uint32]:
@@ -133,7 +133,7 @@ def lost_as_text(labels: npt.NDArray[np.uint32]) -> Mask:
     return np.asarray((labels == _NEGATIVE_ZERO) | (nan & (labels != _PLAIN_NAN)))
 
 
-def _columns(block: Block) -> tuple[Offsets, Keys, Labels, Bits]:
+def _columns(block: RecordBlock) -> tuple[Offsets, Keys, Labels, Bits]:
     """Offsets, ids, first labels and states of a block of records."""
     sizes, headers = np.array(block.sizes, np.int64), block.headers
     flags = headers["flag"]

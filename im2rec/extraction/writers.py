@@ -18,12 +18,12 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from im2rec.errors import InputError
-from im2rec.extraction.resumable_folder import ASIDE, MARKER, Done, Partial
-from im2rec.extraction.selection import Chosen, Ordinals, ScannedFile, label_text, lost_as_text, short_float
+from im2rec.extraction.resumable_folder import ASIDE, MARKER, ExtractionProgress, ResumableFolder
+from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, label_text, lost_as_text, short_float
 from im2rec.format.irheader import ImageRecord, Labels
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.storage.files import Closing, PathLike, read_classes, to_disk
+from im2rec.storage.files import Closeable, PathLike, read_classes, to_disk
 
 BATCH_RECORDS = 1000  # as many are done again, at worst, after a kill
 BATCH_BYTES = 8 << 20  # of records in memory at once; a single larger one is read alone
@@ -71,15 +71,15 @@ class Sample(NamedTuple):
         return f"{self.id:0{digits}d}" + (f"-{self.ordinal}" if self.doubled else "")
 
 
-class Writer(Closing):
+class Writer(Closeable):
     """What takes samples, in order: :meth:`add` each, :meth:`pause` after some, :meth:`finish`; ``close()`` always.
 
     ``done`` counts them, and is journalled in *place* whenever everything counted can be relied on.
     """
 
-    def __init__(self, place: Partial) -> None:
+    def __init__(self, place: ResumableFolder) -> None:
         self.place = place
-        self.done: Done = place.done
+        self.done: ExtractionProgress = place.done
 
     def add(self, sample: Sample) -> None:
         """Write *sample*. Raises OutputError."""
@@ -95,7 +95,7 @@ class Writer(Closing):
         """Bring to the disk what is still open."""
 
 
-def read_samples(rec: ScannedFile, chosen: Chosen, start: int) -> Iterator[list[Sample]]:
+def read_samples(rec: ScannedFile, chosen: SelectedRecords, start: int) -> Iterator[list[Sample]]:
     """The chosen pictures from number *start* on, a bounded batch at a time. Raises CorruptRecordError."""
     while start < len(chosen.ordinals):
         ordinals = _batch(rec, chosen.ordinals[start : start + BATCH_RECORDS]).tolist()
@@ -129,7 +129,7 @@ class FolderWriter(Writer):
     *folders* gives the folder of each label; None takes the labels themselves.
     """
 
-    def __init__(self, place: Partial, list_name: str, folders: Sequence[str] | None = None) -> None:
+    def __init__(self, place: ResumableFolder, list_name: str, folders: Sequence[str] | None = None) -> None:
         super().__init__(place)
         self.folders = folders
         self._list = place.reopen(list_name, self.done.list_bytes)
@@ -225,7 +225,7 @@ class ShardWriter(Writer):
     all of them; the key is the id. The same samples give the same bytes.
     """
 
-    def __init__(self, place: Partial, stem: str, limit: int) -> None:
+    def __init__(self, place: ResumableFolder, stem: str, limit: int) -> None:
         super().__init__(place)
         self.stem = stem
         self.limit = limit

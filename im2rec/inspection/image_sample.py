@@ -13,15 +13,15 @@ from im2rec.images import jpeg
 from im2rec.images.codec import COLOR, EMPTY, NOT_AN_IMAGE, ImageInfo, decode, image_info, orientation, sniff
 from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, labels_text
-from im2rec.inspection.report import Pictures, spread
-from im2rec.storage.files import AsideFile, InputFile, PathLike
+from im2rec.inspection.report import ImageStatistics, spread
+from im2rec.storage.files import AtomicFile, InputFile, PathLike
 from im2rec.storage.scan import check_kind, whole_records
 
 SAMPLE = 1000  # pictures whose size is looked up, spread over the file
 _HEADER_READS = (4096, 1 << 16, 1 << 29)  # a picture's size usually stands in its first kilobytes
 
 
-def look_at_pictures(source: Source, records: Iterable[tuple[int, int, int]]) -> Pictures:
+def image_statistics(source: Source, records: Iterable[tuple[int, int, int]]) -> ImageStatistics:
     """Sizes, channels and more of the pictures in *records*: (ordinal, offset, number of labels in the vector)."""
     widths, heights, qualities, unreadable, first = [], [], [], 0, None
     channels: Counter[int] = Counter()
@@ -41,7 +41,7 @@ def look_at_pictures(source: Source, records: Iterable[tuple[int, int, int]]) ->
             turns[orientation(content)] += 1
             qualities += [quality] if info.kind == "JPEG" and (quality := jpeg.estimated_quality(content)) else []
     del turns[UPRIGHT]
-    return Pictures(
+    return ImageStatistics(
         looked_at=len(widths) + unreadable,
         width=spread(widths) if widths else None,
         height=spread(heights) if heights else None,
@@ -92,7 +92,7 @@ def write_sheet(path: PathLike, out: PathLike, *, force: bool = False) -> None:
         offsets = array.array("q", whole_records(file))
         tiles = [shown for ordinal in sample(len(offsets), PICTURES) if (shown := _tile_at(file, offsets[ordinal]))]
         title = f"{file.path.name}: {len(tiles):,} of {len(offsets):,} records, evenly spread"
-    with AsideFile(out, force=force) as sheet:
+    with AtomicFile(out, force=force) as sheet:
         sheet.write(draw_sheet(tiles, title))
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.inspection.report import DetectionSet, InsightFaceSet, Pictures, Spread
+from im2rec.inspection.report import DetectionSet, ImageStatistics, InsightFaceSet, Spread
 from im2rec.storage.files import PathLike
 
 PROPERTY_NAME = "property"
 
 
 def insightface_set(
-    path: PathLike, first: tuple[float, float], counts: Counter[str], pictures: Pictures
+    path: PathLike, first: tuple[float, float], counts: Counter[str], pictures: ImageStatistics
 ) -> InsightFaceSet:
     """What the header record of the set at *path* claims, against what was counted.
 
@@ -45,7 +45,7 @@ def insightface_set(
     )
 
 
-def _property(path: Path, identities: int, pictures: Pictures) -> tuple[str | None, str | None]:
+def _property(path: Path, identities: int, pictures: ImageStatistics) -> tuple[str | None, str | None]:
     """What the property file beside the set says, and how that does not agree."""
     try:
         said = path.read_text(encoding="utf-8", errors="replace").strip()

@@ -21,7 +21,7 @@ class Spread:
 
 
 @dataclasses.dataclass
-class Classes:
+class ClassStatistics:
     """The distinct first labels of the records with a picture; counts of the rarest and the commonest."""
 
     count: int
@@ -31,7 +31,7 @@ class Classes:
 
 
 @dataclasses.dataclass
-class Ids:
+class IdStatistics:
     """The ids in the headers; *duplicates* counts records whose id stands before them already."""
 
     lowest: int
@@ -41,7 +41,7 @@ class Ids:
 
 
 @dataclasses.dataclass
-class Pictures:
+class ImageStatistics:
     """Sizes in pixels and channels, as the headers of *looked_at* pictures say; *unreadable* have none."""
 
     looked_at: int
@@ -132,10 +132,10 @@ class Survey:
     payload_bytes: Spread | None
     split_records: int
     labels: dict[int, int]
-    classes: Classes | None
-    ids: Ids | None
+    classes: ClassStatistics | None
+    ids: IdStatistics | None
     contents: dict[str, int]
-    pictures: Pictures
+    pictures: ImageStatistics
     index: IndexCheck
     damage: list[DamagedRange]
     damaged_bytes: int

@@ -22,7 +22,7 @@ from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import HEAD_BYTES, read_start
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
-from im2rec.inspection.image_sample import SAMPLE, look_at_pictures, sample
+from im2rec.inspection.image_sample import SAMPLE, image_statistics, sample
 from im2rec.inspection.kinds import DetectionCounts, insightface_set, looks_like_detection
 from im2rec.inspection.report import (
     DETECTION,
@@ -30,18 +30,18 @@ from im2rec.inspection.report import (
     NO_IMAGES,
     PLAIN,
     VECTORS,
-    Classes,
+    ClassStatistics,
     DamagedRange,
-    Ids,
+    IdStatistics,
+    ImageStatistics,
     IndexCheck,
     InsightFaceSet,
-    Pictures,
     Survey,
     spread,
 )
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.index import find_index, load_index
-from im2rec.storage.scan import FRONT_BYTES, Block, Damage, check_kind, scan_damaged
+from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, scan_damaged
 
 
 def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None) -> IndexCheck:
@@ -99,7 +99,7 @@ def survey(
         InputFile(index).close()  # a name that is wrong is told before the long walk
     with InputFile(path) as file:
         check_kind(file)
-        found = _Findings()
+        found = _SurveyBuilder()
         for piece in scan_damaged(file):
             found.add(file, piece)
             if progress:
@@ -113,7 +113,7 @@ def survey(
         return told
 
 
-class _Findings:
+class _SurveyBuilder:
     """What is collected while the file is walked: 32 bytes a record, in arrays that grow, and counts."""
 
     def __init__(self) -> None:
@@ -127,10 +127,10 @@ class _Findings:
         self.detection = DetectionCounts()
         self.header_labels: tuple[float, float] | None = None  # of a first record with labels, but without a picture
 
-    def add(self, file: InputFile, piece: Block | Damage) -> None:
+    def add(self, file: InputFile, piece: RecordBlock | Damage) -> None:
         """Take in a block of records, or a damaged range."""
         if isinstance(piece, Damage):
-            self.damage.append(DamagedRange(piece.start, piece.end, self.records, _told(piece, file.size)))
+            self.damage.append(DamagedRange(piece.start, piece.end, self.records, _describe_damage(piece, file.size)))
             self.walked = piece.end
             return
         sizes = np.array(piece.sizes, np.int64)
@@ -165,7 +165,7 @@ class _Findings:
         images = self.records - self.shorts - self.bad_labels - self.contents[EMPTY] - self.contents[NOT_AN_IMAGE]
         kind = self._kind(images)
         chosen = (n for n in sample(self.records, self.records if every else SAMPLE) if self.flags[n] != _NO_CONTENT)
-        pictures = look_at_pictures(file, ((n, self.offsets[n], self.flags[n]) for n in chosen))
+        pictures = image_statistics(file, ((n, self.offsets[n], self.flags[n]) for n in chosen))
         sizes = np.asarray(self.sizes)
         faces = self._faces(file, images, pictures) if kind == INSIGHTFACE else None
         return Survey(
@@ -189,7 +189,7 @@ class _Findings:
             detection=self.detection.summary() if kind == DETECTION else None,
         )
 
-    def _faces(self, file: InputFile, images: int, pictures: Pictures) -> InsightFaceSet:
+    def _faces(self, file: InputFile, images: int, pictures: ImageStatistics) -> InsightFaceSet:
         assert self.header_labels is not None
         counts = Counter(records=self.records, images=images, identities=self.labelled_empty - 1)
         return insightface_set(file.path, self.header_labels, counts, pictures)
@@ -203,7 +203,7 @@ class _Findings:
             return PLAIN
         return DETECTION if self.detection.records == self.vectors else VECTORS
 
-    def _problems(self, kind: str, pictures: Pictures) -> list[str]:
+    def _problems(self, kind: str, pictures: ImageStatistics) -> list[str]:
         """What the owner should know, a line each; damage and index are told elsewhere."""
         found = []
         for count, what in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
@@ -220,7 +220,7 @@ class _Findings:
 
 
 def _kinds(
-    file: InputFile, block: Block, flags: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64]
+    file: InputFile, block: RecordBlock, flags: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64]
 ) -> Counter[str]:
     """Count the contents of a block by their first bytes; *lengths* is below 0 where there is none to speak of."""
     counted: Counter[str] = Counter()
@@ -249,7 +249,7 @@ def _records(count: int) -> str:
     return "1 record" if count == 1 else f"{count:,} records"
 
 
-def _told(damage: Damage, size: int) -> str:
+def _describe_damage(damage: Damage, size: int) -> str:
     shift = (damage.end - damage.start) % 4 if damage.end < size else 0
     return damage.error.problem + (f"; {shift} bytes off the 4-byte grid behind it" if shift else "")
 
@@ -259,12 +259,12 @@ def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
-def _classes(labels: npt.NDArray[np.float32]) -> Classes | None:
+def _classes(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
     if not len(labels):
         return None
     distinct, counts = np.unique(labels, return_counts=True)
     rare, common = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
-    return Classes(
+    return ClassStatistics(
         count=len(distinct),
         smallest=(float(distinct[rare]), int(counts[rare])),
         largest=(float(distinct[common]), int(counts[common])),
@@ -272,9 +272,9 @@ def _classes(labels: npt.NDArray[np.float32]) -> Classes | None:
     )
 
 
-def _ids(ids: Keys) -> Ids:
+def _ids(ids: Keys) -> IdStatistics:
     """What is to be said of *ids*, which are put in order."""
     ids.sort()
     repeats = ids[1:] == ids[:-1]
     count = int(np.count_nonzero(repeats))
-    return Ids(int(ids[0]), int(ids[-1]), count, int(ids[repeats.argmax()]) if count else None)
+    return IdStatistics(int(ids[0]), int(ids[-1]), count, int(ids[repeats.argmax()]) if count else None)

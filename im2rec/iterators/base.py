@@ -16,14 +16,14 @@ from im2rec.errors import Im2RecError
 from im2rec.iterators.batch import Array, DataBatch, DataDesc
 from im2rec.params import from_mapping
 from im2rec.pipeline import state
-from im2rec.pipeline.order import Epoch, Order, Split
-from im2rec.storage.files import Closing
+from im2rec.pipeline.order import Delivery, Epoch, Order
+from im2rec.storage.files import Closeable
 
 Self = TypeVar("Self", bound="BatchIterator[Any]")
 T = TypeVar("T")
 
 
-class BatchIterator(Closing, abc.ABC, Generic[T]):
+class BatchIterator(Closeable, abc.ABC, Generic[T]):
     """An iterator over the batches of one epoch after the other.
 
     ``iter()`` and :meth:`reset` begin the next epoch, unless nothing was taken of the current one. Past its end
@@ -199,7 +199,7 @@ class OrderedIterator(BatchIterator[T]):
         self._order = order
         self._fingerprint = fingerprint
         self._parts = order.params.num_parts
-        self._splits: tuple[Split, ...] = (Split(self._parts, 0),)
+        self._splits: tuple[Delivery, ...] = (Delivery(self._parts, 0),)
 
     @property
     @abc.abstractmethod
@@ -233,7 +233,7 @@ class OrderedIterator(BatchIterator[T]):
         self._fingerprint.check_can_save()
         before, last = self._splits[:-1], self._splits[-1]
         epoch = self._epoch(self.epoch)
-        splits = (*before, Split(last.parts, self._done * self.batch_size))
+        splits = (*before, Delivery(last.parts, self._done * self.batch_size))
         delivered = self._order.count - epoch.sharing.count + epoch.sharing.delivered_in_all(splits[-1].delivered)
         return state.save(self._fingerprint, self.epoch, splits, delivered)
 
@@ -248,10 +248,10 @@ class OrderedIterator(BatchIterator[T]):
         epoch, splits = state.load(saved, self._fingerprint, self._parts)
         self._stop()
         self._begin(epoch, 0)
-        self._splits = splits or (Split(self._parts, 0),)
+        self._splits = splits or (Delivery(self._parts, 0),)
         self._done = min(math.ceil(self._splits[-1].delivered / self.batch_size), len(self))
         self._touched = self._done >= len(self)
 
     def _begin(self, epoch: int, done: int) -> None:
         super()._begin(epoch, done)
-        self._splits = (Split(self._parts, 0),)
+        self._splits = (Delivery(self._parts, 0),)

@@ -28,10 +28,10 @@ from im2rec.pipeline import state
 from im2rec.pipeline.buffers import label_shape
 from im2rec.pipeline.labels import load_labels
 from im2rec.pipeline.loader import Loader, RowProblem
-from im2rec.pipeline.mean_image import mean_picture
+from im2rec.pipeline.mean_image import load_mean_image
 from im2rec.pipeline.params import KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordParams
 from im2rec.pipeline.permutation import mixing
-from im2rec.pipeline.prefetch import Finished, Prefetcher, drop_bad_rows
+from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
 
 _COLORS = ("brightness", "contrast", "saturation", "pca_noise", "random_h", "random_s", "random_l")
@@ -39,7 +39,7 @@ _SCALES = ("std_r", "std_g", "std_b", "std_a", "scale", "max_random_contrast", "
 _MEANS = ("mean_r", "mean_g", "mean_b", "mean_a", "mean_img")
 
 
-def notices(params: ImageRecordParams) -> list[str]:
+def ignored_parameters(params: ImageRecordParams) -> list[str]:
     """One line for each group of parameters that were given and have no effect."""
     found = [f"{name} has no effect here" for name in changed(params, ("ctx", "device_id"))]
     if params.dtype in ("uint8", "int8"):
@@ -69,7 +69,7 @@ _FREE = (
 )
 
 
-class ImageRecordIter(OrderedIterator[Finished]):
+class ImageRecordIter(OrderedIterator[FinishedBatch]):
     """Batches of the pictures in ``.rec`` files, with the parameters of MXNet's iterator of that name; all by keyword.
 
     ::
@@ -131,7 +131,7 @@ class ImageRecordIter(OrderedIterator[Finished]):
             if params.dtype not in (None, self._dtype):
                 _LOG.warning("%s: dtype=%s has no effect", type(self).__name__, params.dtype)
             params = dataclasses.replace(params, dtype=self._dtype)
-        for notice in notices(params):
+        for notice in ignored_parameters(params):
             _LOG.warning(notice)
         return params
 
@@ -139,7 +139,7 @@ class ImageRecordIter(OrderedIterator[Finished]):
         params, records = self._params, self._records
         self._engine = load_resampler(params.engine)
         self._labels = load_labels(records, params)
-        mean = mean_picture(records, self._labels, params, self._engine)
+        mean = load_mean_image(records, self._labels, params, self._engine)
         augmenter = Augmenter(
             params, params.shape, self._engine, dtype=params.data_dtype, layout=params.layout, mean=mean
         )
@@ -199,10 +199,10 @@ class ImageRecordIter(OrderedIterator[Finished]):
         order = self._prefetcher.mxnet_order
         return order.batches(epoch) if order else super()._batches(epoch)
 
-    def _run(self, epoch: int, batch: int) -> Generator[Finished, None, None]:
+    def _run(self, epoch: int, batch: int) -> Generator[FinishedBatch, None, None]:
         return self._prefetcher.run(epoch, batch, self._splits)
 
-    def _batch(self, made: Finished) -> DataBatch:
+    def _batch(self, made: FinishedBatch) -> DataBatch:
         buffer, pieces = made
         problems = [problem for piece in pieces for problem in piece]
         bad = [problem for problem in problems if not problem.kept]

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from im2rec.errors import Im2RecError, InputError
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import CSRArray, DataBatch, DataDesc
-from im2rec.iterators.text_params import CSVParams, LibSVMParams, notices
+from im2rec.iterators.text_params import CSVParams, LibSVMParams, ignored_parameters
 from im2rec.pipeline import state
-from im2rec.pipeline.order import BatchRequest, Order, Split
+from im2rec.pipeline.order import BatchRequest, Delivery, Order
 from im2rec.pipeline.params import OrderParams
 from im2rec.text.formats import CSVRows, LibSVMRows, SparseRows
 from im2rec.text.numbers import Array
@@ -44,7 +44,7 @@ class TextIterator(OrderedIterator[ReadBatch[T]]):
     def __init__(
         self, params: CSVParams | LibSVMParams, source: tuple[str, RowFormat[T]], labels: tuple[str, RowFormat[T]]
     ) -> None:
-        for notice in notices(params):
+        for notice in ignored_parameters(params):
             _LOG.warning(notice)
         with contextlib.ExitStack() as stack:
             self._rows, self._labels = _opened(params, *source), None
@@ -113,7 +113,7 @@ def _opened(params: CSVParams | LibSVMParams, name: str, row_format: RowFormat[T
 
 
 def _made(
-    order: Order, start: tuple[int, int, tuple[Split, ...]], data: TextRows[T], labels: TextRows[T] | None
+    order: Order, start: tuple[int, int, tuple[Delivery, ...]], data: TextRows[T], labels: TextRows[T] | None
 ) -> Generator[ReadBatch[T], None, None]:
     """Read each batch from *start* on; one that cannot be read does not keep the next from being read."""
     for request in order.requests(*start):

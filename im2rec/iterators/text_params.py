@@ -118,7 +118,7 @@ class LibSVMParams(_TextParams):
         _ = self.policy
 
 
-def notices(params: CSVParams | LibSVMParams) -> list[str]:
+def ignored_parameters(params: CSVParams | LibSVMParams) -> list[str]:
     """One line for each parameter that was given and has no effect."""
     found = [f"{name} has no effect here" for name in changed(params, ("prefetch_buffer", "ctx"))]
     if isinstance(params, CSVParams) and params.label_csv is None and params.label_shape != (1,):

@@ -33,7 +33,7 @@ _SEAL_BYTES = 32
 _ASK_AGAIN_S = 0.1  # on Windows, where a lock cannot be waited for
 
 
-class Found(NamedTuple):
+class CachedFile(NamedTuple):
     """The *content* of a file, and the *folder* that it is in."""
 
     content: bytes
@@ -74,7 +74,7 @@ def holds_any(sources: int) -> bool:
     return False
 
 
-def read(name: str) -> Found | None:
+def read(name: str) -> CachedFile | None:
     """The content of the file *name*, from the first folder that has it whole; None where none has."""
     for folder in folders():
         try:
@@ -83,7 +83,7 @@ def read(name: str) -> Found | None:
             continue
         content = data[_SEAL_BYTES:]
         if data[:_SEAL_BYTES] == _seal(name, content):
-            return Found(content, folder)
+            return CachedFile(content, folder)
     return None
 
 

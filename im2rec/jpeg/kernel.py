@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.images.jpeg import TOO_LARGE, is_upright
-from im2rec.jpeg.markers import MAX_SIDE, Component, Head, HuffmanSpec, read_head
+from im2rec.jpeg.markers import MAX_SIDE, Component, HuffmanSpec, JpegHeader, read_header
 from im2rec.jpeg.scaling import EIGHT, METHODS, SAME, TAPS, Resize, agreeing, kind_of, put_eight_weights, room_for
 from im2rec.jpeg.verdict import SOUND, verdict
 
@@ -42,7 +42,7 @@ _HEADS_KEPT = 512
 _MOST_KEPT = 32 << 20  # bytes of memory that a thread keeps for the next picture
 _MINE = threading.local()
 _NO_LEVELS, _NO_VALUES = np.empty(0, np.uint8), np.empty(0, np.float32)
-_NO_JPEG, _TOO_LARGE, _TURNED = Head("no JPEG"), Head(TOO_LARGE), Head("turned by EXIF")
+_NO_JPEG, _TOO_LARGE, _TURNED = JpegHeader("no JPEG"), JpegHeader(TOO_LARGE), JpegHeader("turned by EXIF")
 _NO_MEAN, _NO_FACTOR = np.zeros(3, np.float32), np.ones(3, np.float32)
 _NO_BETWEEN = tuple(np.empty(0, dtype) for dtype in (np.int16, np.int32, np.float32))
 _NOT_SCALED: tuple[int, ...] = (SAME, 0, 0, 0, 0, 0, 0)
@@ -79,16 +79,16 @@ class Kernel:
         self._table_set = functools.lru_cache(maxsize=_TABLE_SETS_KEPT)(self._fill_tables)
 
     @staticmethod
-    def head(content: bytes) -> Head:
+    def head(content: bytes) -> JpegHeader:
         """Size and kind of a picture; its *reason* is empty where the kernel will try it."""
-        return read_head(content)[0]
+        return read_header(content)[0]
 
     @staticmethod
-    def whole_head(content: bytes, max_pixels: int) -> Head:
+    def whole_head(content: bytes, max_pixels: int) -> JpegHeader:
         """The same of any file; only a JPEG that is decoded as it is stored, of *max_pixels* or fewer, is tried."""
         if not content.startswith(b"\xff\xd8"):
             return _NO_JPEG
-        head, _ = read_head(content)
+        head, _ = read_header(content)
         if head.reason:
             return head
         if head.height * head.width > max_pixels:
@@ -97,7 +97,7 @@ class Kernel:
 
     def decode(self, content: bytes) -> Array | str:
         """The whole picture, uint8 (height, width, 3), a new array; or the reason why not."""
-        head, _ = read_head(content)
+        head, _ = read_header(content)
         if head.reason:
             return head.reason
         out = np.empty((head.height, head.width, 3), np.uint8)
@@ -128,7 +128,7 @@ class Kernel:
         channel, contiguous.
         Raises ValueError when the crop is not in the picture, or *out* does not fit.
         """
-        head, start = read_head(content)
+        head, start = read_header(content)
         if head.reason:
             return head.reason
         top, left, height, width = crop
@@ -207,7 +207,7 @@ class Kernel:
             put_eight_weights(between[1], old, new, mirror=mirror)
         return (kind, TAPS[kind], *old, *new, int(mirror)), between
 
-    def _prepare(self, head: Head) -> tuple[Array, Array, Array]:
+    def _prepare(self, head: JpegHeader) -> tuple[Array, Array, Array]:
         """The numbers and tables of *head*, as the compiled code wants them; shared by all threads, never changed."""
         specs = list(dict.fromkeys(spec for component in head.components for spec in _specs(component)))
         places = [self._sizes.table * specs.index(spec) for part in head.components for spec in _specs(part)]

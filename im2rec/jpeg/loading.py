@@ -49,7 +49,7 @@ def _hold_at_fork() -> None:
 _hold_at_fork()
 
 
-class Loaded(NamedTuple):
+class LoadResult(NamedTuple):
     """The kernel, or None and the *reason* in a sentence."""
 
     kernel: Kernel | None
@@ -60,7 +60,7 @@ class NoKernelError(Im2RecError):
     """There is no kernel, for the reason that is said."""
 
 
-class _NotKeptError(NoKernelError):
+class _NotStoredError(NoKernelError):
     """No file holds it, which compiling can change."""
 
 
@@ -72,7 +72,7 @@ class Compilation(NamedTuple):
     folder: Path
 
 
-class _Made(NamedTuple):
+class _ReadyKernel(NamedTuple):
     """A kernel that is ready; *folder* is None where it is not kept."""
 
     kernel: Kernel
@@ -80,16 +80,16 @@ class _Made(NamedTuple):
     folder: Path | None
 
 
-_known: dict[str, Loaded] = {}
+_known: dict[str, LoadResult] = {}
 
 
-def load(*, may_compile: bool = True, tell: Callable[[str], None] = lambda _: None) -> Loaded:
+def load(*, may_compile: bool = True, tell: Callable[[str], None] = lambda _: None) -> LoadResult:
     """The kernel, the same one each time, or why there is none. Where not *may_compile* it comes from files alone.
 
     *tell* gets a line of what goes on. Never raises. Whether it is turned off is asked each time.
     """
     if os.environ.get(OFF) == "0":
-        return Loaded(None, _TURNED_OFF)
+        return LoadResult(None, _TURNED_OFF)
     with _LOADING:
         if "final" not in _known:
             loaded = _load(tell, may_compile=may_compile)
@@ -108,13 +108,13 @@ def why_none() -> str:
     return "" if cache.holds_any(sources_digest()) else NOT_YET
 
 
-def _load(tell: Callable[[str], None], *, may_compile: bool) -> Loaded:
+def _load(tell: Callable[[str], None], *, may_compile: bool) -> LoadResult:
     try:
-        return Loaded((_found_or_compiled(tell=tell) if may_compile else _found()).kernel)
+        return LoadResult((_found_or_compiled(tell=tell) if may_compile else _found()).kernel)
     except Im2RecError as error:
-        return Loaded(None, error.problem)
+        return LoadResult(None, error.problem)
     except Exception as error:  # noqa: BLE001 - its own sources that cannot be read, say: none is the user's
-        return Loaded(None, f"it cannot be loaded: {_one_line(error)}")
+        return LoadResult(None, f"it cannot be loaded: {_one_line(error)}")
 
 
 def compile_ahead(
@@ -138,7 +138,7 @@ def compile_ahead(
 
 def _found_or_compiled(
     *, anew: bool = False, tell: Callable[[str], None] = lambda _: None, must_keep: bool = False
-) -> _Made:
+) -> _ReadyKernel:
     """The kernel from files, or compiled by one process at a time. Raises NoKernelError, OutputError.
 
     The lock is taken before numba is imported, so that many who wait need little memory.
@@ -201,25 +201,25 @@ def sources_digest() -> int:
     return int(digest.hexdigest()[:15], 16)
 
 
-def _looked_up() -> _Made | None:
+def _looked_up() -> _ReadyKernel | None:
     """The kernel from files; None where they do not hold it. Raises NoKernelError where there can be none."""
     try:
         return _found()
-    except _NotKeptError:
+    except _NotStoredError:
         return None
 
 
-def _found() -> _Made:
+def _found() -> _ReadyKernel:
     """The kernel from files. Raises NoKernelError."""
     _check_settings()
     if not cache.holds_any(sources_digest()):  # a quick look, before numba is imported
-        raise _NotKeptError(NOT_YET)
+        raise _NotStoredError(NOT_YET)
     if _is_checked():
-        raise _NotKeptError(_CHECKED)
+        raise _NotStoredError(_CHECKED)
     return _made(None, keeps=True)
 
 
-def _compiled(folder: Path, tell: Callable[[str], None], *, must_keep: bool) -> _Made:
+def _compiled(folder: Path, tell: Callable[[str], None], *, must_keep: bool) -> _ReadyKernel:
     """The kernel, compiled and kept in *folder*; only for who holds its lock. Raises NoKernelError, OutputError."""
     keeps = not _is_checked()
     if must_keep and not keeps:
@@ -240,18 +240,18 @@ def _is_checked() -> bool:
     return _numba().config.BOUNDSCHECK is not None
 
 
-def _made(folder: Path | None, *, keeps: bool) -> _Made:
+def _made(folder: Path | None, *, keeps: bool) -> _ReadyKernel:
     """The functions that Python calls, with all that they call, and nothing left to be compiled later."""
     name = _name()
     from im2rec.jpeg import entry  # noqa: PLC0415 - it imports numba
 
-    kept = _KeptCode(folder, keeps=keeps)
+    kept = _CodeStore(folder, keeps=keeps)
     decode, fill_table, resize = (_compile(function, signature, kept) for function, signature in entry.FUNCTIONS)
     kernel = Kernel(Compiled(decode, fill_table, resize, entry.SIZES), name)
-    return _Made(kernel, folder is not None, kept.folder if keeps else None)
+    return _ReadyKernel(kernel, folder is not None, kept.folder if keeps else None)
 
 
-def _compile(function: Any, signature: Any, kept: _KeptCode) -> Any:
+def _compile(function: Any, signature: Any, kept: _CodeStore) -> Any:
     """*function* for *signature* alone: from *kept*, or compiled and given to it."""
     made = _numba().njit(nogil=True, error_model="numpy", _nrt=False)(function)
     if not hasattr(made, "_cache"):
@@ -262,7 +262,7 @@ def _compile(function: Any, signature: Any, kept: _KeptCode) -> Any:
     return made
 
 
-class _KeptCode:
+class _CodeStore:
     """Files of compiled functions, each in the place of numba's cache.
 
     Without a *folder* functions come from files, and one that no file holds ends it; else they are compiled, and with
@@ -274,16 +274,16 @@ class _KeptCode:
         self._looks = folder is None
         self._keeps = keeps
 
-    def of(self, function: str) -> _KeptFunction:
-        return _KeptFunction(self, function)
+    def of(self, function: str) -> _FunctionCache:
+        return _FunctionCache(self, function)
 
     def read(self, name: str) -> bytes | None:
-        """The content of the file *name*; None where the function is to be compiled. Raises _NotKeptError."""
+        """The content of the file *name*; None where the function is to be compiled. Raises _NotStoredError."""
         if not self._looks:
             return None
         found = cache.read(name)
         if found is None:
-            raise _NotKeptError(NOT_YET)
+            raise _NotStoredError(NOT_YET)
         self.folder = found.folder
         return found.content
 
@@ -295,12 +295,12 @@ class _KeptCode:
             cache.write(self.folder, name, dumps(reduced))
 
 
-class _KeptFunction:
+class _FunctionCache:
     """The calls that numba makes to the cache of a function."""
 
     cache_path = None
 
-    def __init__(self, kept: _KeptCode, function: str) -> None:
+    def __init__(self, kept: _CodeStore, function: str) -> None:
         self._kept = kept
         self._function = function
         self._name = ""
@@ -321,7 +321,7 @@ class _KeptFunction:
         try:
             return CompileResult._rebuild(target, *pickle.loads(content))  # noqa: S301, SLF001 - its seal is whole
         except Exception as error:
-            raise _NotKeptError(NOT_YET) from error
+            raise _NotStoredError(NOT_YET) from error
 
     def save_overload(self, _: Any, result: Any) -> None:
         """Keep the compiled function."""

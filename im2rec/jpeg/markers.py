@@ -58,7 +58,7 @@ class Component(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)  # hashed by identity, which is quick
-class Head:
+class JpegHeader:
     """What the head of a JPEG tells. *reason* is empty when the kernel takes the picture, else the word for why not."""
 
     reason: str
@@ -74,7 +74,7 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Found:
+class ParsedSegments:
     """What has been read of a head so far."""
 
     quanta: dict[int, tuple[int, ...]] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Found:
     adobe: int | None = None  # its colour transform
 
 
-def read_head(content: bytes) -> tuple[Head, int]:
+def read_header(content: bytes) -> tuple[JpegHeader, int]:
     """The head of a JPEG, and where its picture data starts. Pictures that share a head share the object as well."""
     head = jpeg.head(content)
     if head:
@@ -94,7 +94,7 @@ def read_head(content: bytes) -> tuple[Head, int]:
     return _read_long(content)
 
 
-def _read_long(content: bytes) -> tuple[Head, int]:
+def _read_long(content: bytes) -> tuple[JpegHeader, int]:
     """The same for a head with long segments: what decides about the pixels is picked out of it, and that is kept."""
     parts, at = [content[:2]], 2
     while content[at : at + 1] == b"\xff":
@@ -111,20 +111,20 @@ def _read_long(content: bytes) -> tuple[Head, int]:
         if end <= at + 2 or end > len(content):
             break
         at = end
-    return Head(DAMAGED), len(content)
+    return JpegHeader(DAMAGED), len(content)
 
 
 @functools.lru_cache(maxsize=_HEADS_KEPT)
-def _known(head: bytes) -> Head:
+def _known(head: bytes) -> JpegHeader:
     try:
         return _read(head)
     except RefusedError as refusal:
-        return Head(str(refusal))
+        return JpegHeader(str(refusal))
 
 
-def _read(head: bytes) -> Head:
+def _read(head: bytes) -> JpegHeader:
     """Read *head*, from the first marker up to the picture data. Raises RefusedError."""
-    found, at = Found(), 2
+    found, at = ParsedSegments(), 2
     _demand(head[:2] == b"\xff\xd8")
     while True:
         _demand(len(head) >= at + 4 and head[at] == 0xFF)
@@ -141,7 +141,7 @@ def _read(head: bytes) -> Head:
         at = end
 
 
-def take(found: Found, marker: int, data: bytes) -> None:
+def take(found: ParsedSegments, marker: int, data: bytes) -> None:
     """Note what the segment *data* says."""
     if marker in (_SOF_BASELINE, _SOF_EXTENDED):
         _demand(not found.frame and len(data) >= 6)
@@ -162,7 +162,7 @@ def take(found: Found, marker: int, data: bytes) -> None:
         _demand(_APP0 <= marker <= _APP_LAST or marker == _COM, _OTHER_FRAMES.get(marker, "kind of frame or marker"))
 
 
-def _take_quanta(found: Found, data: bytes) -> None:
+def _take_quanta(found: ParsedSegments, data: bytes) -> None:
     """Quantisation tables: precision and number in one byte, then 64 values, in the order of the zigzag. B.2.4.1."""
     while data:
         width, number = 1 + (data[0] >> 4), data[0] & 15
@@ -173,7 +173,7 @@ def _take_quanta(found: Found, data: bytes) -> None:
         data = data[1 + 64 * width :]
 
 
-def _take_codes(found: Found, data: bytes) -> None:
+def _take_codes(found: ParsedSegments, data: bytes) -> None:
     """Huffman tables: class and number in one byte, 16 counts, then the symbols. B.2.4.2."""
     while data:
         counts = data[1:17]
@@ -190,7 +190,7 @@ def _take_codes(found: Found, data: bytes) -> None:
         data = data[17 + total :]
 
 
-def complete(found: Found, scan: bytes) -> Head:
+def complete(found: ParsedSegments, scan: bytes) -> JpegHeader:
     """The head with the start of its *scan*, which names the tables of each component. B.2.2, B.2.3."""
     frame = found.frame
     _demand(frame)
@@ -214,10 +214,10 @@ def complete(found: Found, scan: bytes) -> Head:
         )
     except KeyError:
         raise RefusedError("no table") from None
-    return Head("", height, width, sampling[1], sampling[0], components)
+    return JpegHeader("", height, width, sampling[1], sampling[0], components)
 
 
-def _is_ycbcr(found: Found, ids: tuple[int, ...]) -> bool:
+def _is_ycbcr(found: ParsedSegments, ids: tuple[int, ...]) -> bool:
     """Whether libjpeg takes three components for YCbCr, not RGB."""
     if found.jfif:
         return True

@@ -25,7 +25,17 @@ from typing import NamedTuple
 import numpy as np
 
 from im2rec.images.jpeg import CUT, END_OF_IMAGE, NO_END, STRAY
-from im2rec.jpeg.markers import EOI, SOS, Found, Head, HuffmanSpec, RefusedError, complete, read_head, take
+from im2rec.jpeg.markers import (
+    EOI,
+    SOS,
+    HuffmanSpec,
+    JpegHeader,
+    ParsedSegments,
+    RefusedError,
+    complete,
+    read_header,
+    take,
+)
 
 SOUND, UNKNOWN = "", None
 _NO_MARKER_LEFT = "no marker left"
@@ -56,7 +66,7 @@ def verdict(content: bytes) -> str | None:
 
 
 def _first_warning(content: bytes) -> str | None:
-    head, start = read_head(content)
+    head, start = read_header(content)
     if head.reason:
         return _segments(content, 2, SOS)
     end = _MARKER.search(content, start)
@@ -70,7 +80,7 @@ def _segments(content: bytes, at: int, last: int, warning: str = SOUND) -> str |
 
     libjpeg reads on after a warning, and refuses a file for what comes later as well.
     """
-    found = Found(frame=b"" if last == SOS else b"there has been one")
+    found = ParsedSegments(frame=b"" if last == SOS else b"there has been one")
     while True:
         mark = _MARKER.search(content, at)
         if mark is None:
@@ -107,7 +117,7 @@ class _Scan(NamedTuple):
     stops: list[int]  # where it gives up: at bytes that are stuffed with more than one 0xFF, and behind the last
 
 
-def _scan(content: bytes, start: int, end: int, head: Head) -> str:
+def _scan(content: bytes, start: int, end: int, head: JpegHeader) -> str:
     """The first warning in the scan whose data is from *start* to *end*, where a marker is."""
     codes = [(_codes(component.dc), _codes(component.ac)) for component in head.components]
     blocks = codes[:1] * (head.luma_v * head.luma_h) + codes[1:]

@@ -32,16 +32,16 @@ from im2rec.images.codec import (
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import Loaded, load
+from im2rec.jpeg.loading import LoadResult, load
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, Bad, Chunk, bad_line
+from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, BadImage, PackedChunk, bad_line
 from im2rec.storage.files import read_file, reason
 
 _WORTH_LOADING = 4000  # pictures of a worker: to load it takes a third of a second, which some 1,500 more make up for
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """A decoded file: its pixels, the width and height that they have at full scale, and notes on it."""
 
     pixels: Image
@@ -51,13 +51,13 @@ class Picture(NamedTuple):
 
 def pack_chunk(
     entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
-) -> Chunk:
+) -> PackedChunk:
     """Read, decode, crop, resize, encode and frame the pictures of *entries*; a bad one is reported, never raised.
 
     *verify* decodes pictures also where they are stored unchanged.
     """
     started = time.perf_counter()
-    chunk = Chunk(jpeg_decoder=JPEG_DECODER)
+    chunk = PackedChunk(jpeg_decoder=JPEG_DECODER)
     for entry in entries:
         if isinstance(entry, ListFormatError):
             chunk.lines.append(bad_line(entry))
@@ -70,9 +70,9 @@ def pack_chunk(
                 notes = [*notes, *filter(None, [decode(content, max_pixels=params.max_pixels).flaw])]
             chunk.frames.append((entry.id, encode_record(_payload(entry, stored, params))))
         except ImageError as error:
-            chunk.lines.append(Bad(entry.line, entry.id, entry.path, error.reason, error.problem))
+            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, error.reason, error.problem))
         except RecordTooLargeError as error:
-            chunk.lines.append(Bad(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
+            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
         else:
             chunk.notes.update(notes)
             chunk.lines.append(None)
@@ -139,7 +139,7 @@ def _kernel() -> Kernel | None:
 
 
 @functools.cache
-def _loaded() -> Loaded:
+def _loaded() -> LoadResult:
     return load(may_compile=False)
 
 
@@ -159,16 +159,16 @@ def _kernel_so_far(params: PackParams) -> str:
     return kernel.name if kernel else f"none: {reason}"
 
 
-def decode_image(content: bytes, params: PackParams) -> Picture:
+def decode_image(content: bytes, params: PackParams) -> DecodedImage:
     """The picture in *content*, smaller with ``draft`` where that will do. Raises ImageError."""
     full, least = _draft_sizes(content, params)
     pixels, flaw = decode(content, params.color, at_least=least, max_pixels=params.max_pixels)
     notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
     size = pixels.shape[1], pixels.shape[0]
-    return Picture(pixels, full or size, [*notes, DRAFTED] if full and full != size else notes)
+    return DecodedImage(pixels, full or size, [*notes, DRAFTED] if full and full != size else notes)
 
 
-def resize_image(picture: Picture, id_: int, params: PackParams, engine: Engine) -> Image:
+def resize_image(picture: DecodedImage, id_: int, params: PackParams, engine: Engine) -> Image:
     """The pixels of *picture* that are stored: cropped and scaled."""
     image = center_square(picture.pixels) if params.center_crop else picture.pixels
     old, new = (image.shape[1], image.shape[0]), stored_size(*picture.size, params)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
-from im2rec.storage.files import AsideFile, PathLike, check_folder, read_classes, reason, refuse_existing
+from im2rec.storage.files import AtomicFile, PathLike, check_folder, read_classes, reason, refuse_existing
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
 DEFAULT_SEED = 100  # the reference's, so that its permutation is ours
@@ -25,7 +25,7 @@ FILE, FOLDER = "file", "folder"
 PROBLEMS = (UNLISTABLE, UNREADABLE)
 
 
-class Item(NamedTuple):
+class FoundImage(NamedTuple):
     """A picture of the walk: its class and its path below the root, with ``/`` separators."""
 
     label: int
@@ -56,10 +56,10 @@ class ListOptions:
 
 
 @dataclasses.dataclass
-class Walk:
+class WalkResult:
     """What a folder holds: pictures in walk order, classes in order of their labels, and what was left out, why."""
 
-    items: list[Item] = dataclasses.field(default_factory=list)
+    items: list[FoundImage] = dataclasses.field(default_factory=list)
     classes: list[str] = dataclasses.field(default_factory=list)
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
     problems: list[str] = dataclasses.field(default_factory=list)  # one line each, for what must be told
@@ -155,7 +155,7 @@ def make_list(
 
 def walk_folder(
     root: Path, options: ListOptions, fixed: list[str] | None = None, progress: Callable[[int], None] | None = None
-) -> Walk:
+) -> WalkResult:
     """Find the pictures below *root*: in each folder files first, then sub-folders, both in Python's string order.
 
     A folder takes the next label at its first picture, or its line in *fixed*. Hidden files and folders are left out;
@@ -163,7 +163,7 @@ def walk_folder(
 
     Source: mxnet tools/im2rec.py, ``list_image``.
     """
-    walk = Walk()
+    walk = WalkResult()
     labels = {name: label for label, name in enumerate(fixed or [])}
     seen: set[tuple[int, int]] = set()
     pending = [""]
@@ -181,7 +181,7 @@ def walk_folder(
             elif fixed is not None and class_ not in labels:
                 raise InputError(f"{options.classes}: has no line for the folder {class_!r}", hint="add it at the end")
             else:
-                walk.items.append(Item(labels.setdefault(class_, len(labels)), path))
+                walk.items.append(FoundImage(labels.setdefault(class_, len(labels)), path))
         if progress:
             progress(len(walk.items))
         if not options.flat:
@@ -190,7 +190,7 @@ def walk_folder(
     return walk
 
 
-def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: Walk) -> tuple[list[str], list[str]]:
+def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: WalkResult) -> tuple[list[str], list[str]]:
     """Sorted names of the files and of the sub-folders of *folder*, those that are left out counted."""
     files, folders = [], []
     inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
@@ -235,7 +235,7 @@ def list_names(stem: Path, options: ListOptions) -> list[Path]:
     return [stem.with_name(f"{stem.name}{chunk}{part}.lst") for chunk in chunks for part in parts]
 
 
-def divide(items: list[Item], options: ListOptions) -> list[list[tuple[int, Item]]]:
+def divide(items: list[FoundImage], options: ListOptions) -> list[list[tuple[int, FoundImage]]]:
     """Shuffle, cut into chunks and split: for each list file its (id, picture) pairs; ids are walk positions.
 
     Source: mxnet tools/im2rec.py, ``write_list`` and ``make_list``; every picture is in exactly one list here.
@@ -250,10 +250,10 @@ def divide(items: list[Item], options: ListOptions) -> list[list[tuple[int, Item
     return [part for chunk in chunks for part in _split(chunk, options)]
 
 
-def _split(entries: list[tuple[int, Item]], options: ListOptions) -> list[list[tuple[int, Item]]]:
+def _split(entries: list[tuple[int, FoundImage]], options: ListOptions) -> list[list[tuple[int, FoundImage]]]:
     if not options.stratify:
         return list(_cut(entries, split_sizes(len(entries), options.split)))
-    groups: dict[int, list[tuple[int, Item]]] = {}
+    groups: dict[int, list[tuple[int, FoundImage]]] = {}
     for entry in entries:
         groups.setdefault(entry[1].label, []).append(entry)
     part_of: dict[int, int] = {}
@@ -266,7 +266,7 @@ def _split(entries: list[tuple[int, Item]], options: ListOptions) -> list[list[t
     return [[entry for entry in entries if part_of[entry[0]] == number] for number in range(len(options.split))]
 
 
-def _cut(entries: list[tuple[int, Item]], sizes: list[int]) -> Iterator[list[tuple[int, Item]]]:
+def _cut(entries: list[tuple[int, FoundImage]], sizes: list[int]) -> Iterator[list[tuple[int, FoundImage]]]:
     start = 0
     for size in sizes:
         yield entries[start : start + size]
@@ -288,7 +288,7 @@ def split_sizes(count: int, split: tuple[float, ...], owed: Sequence[float] = (0
     return sizes
 
 
-def list_text(entries: list[tuple[int, Item]]) -> Iterator[bytes]:
+def list_text(entries: list[tuple[int, FoundImage]]) -> Iterator[bytes]:
     """The lines of a list file, in pieces of some thousand."""
     for start in range(0, len(entries), 4096):
         lines = (list_line(id_, (item.label,), item.path) for id_, item in entries[start : start + 4096])
@@ -298,9 +298,9 @@ def list_text(entries: list[tuple[int, Item]]) -> Iterator[bytes]:
 def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
     """Write everything aside first, then rename: all files appear, or none."""
     with contextlib.ExitStack() as stack:
-        made: list[AsideFile] = []
+        made: list[AtomicFile] = []
         for path, blocks in files:
-            made.append(AsideFile(path, force=force))
+            made.append(AtomicFile(path, force=force))
             stack.callback(made[-1].discard)
             for block in blocks:
                 made[-1].write(block)
@@ -310,7 +310,7 @@ def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
 
 
 def _warnings(
-    walk: Walk, options: ListOptions, lists: dict[Path, list[tuple[int, Item]]], counts: Counter[int]
+    walk: WalkResult, options: ListOptions, lists: dict[Path, list[tuple[int, FoundImage]]], counts: Counter[int]
 ) -> list[str]:
     warnings = [f"{name} is empty" for name, entries in lists.items() if not entries]
     missing = [name for label, name in enumerate(walk.classes) if not counts[label]]
@@ -326,7 +326,7 @@ def _warnings(
     return warnings
 
 
-def _no_images(walk: Walk, options: ListOptions) -> str:
+def _no_images(walk: WalkResult, options: ListOptions) -> str:
     if walk.problems:
         return walk.problems[0]
     other = walk.left_out[OTHER_SUFFIX]

@@ -15,7 +15,17 @@ from im2rec.errors import ListFormatError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry
 from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import DEFAULT, MISSING, Bad, BadLimit, BadReport, Chunk, PackSummary, Tally, bad_line
+from im2rec.packing.report import (
+    DEFAULT,
+    MISSING,
+    BadImage,
+    BadLimit,
+    BadReport,
+    PackCounter,
+    PackedChunk,
+    PackSummary,
+    bad_line,
+)
 from im2rec.parallel import available_cpus, run_ordered
 from im2rec.storage.files import PathLike, check_folder, refuse_existing
 from im2rec.storage.index import index_to_write
@@ -83,10 +93,10 @@ def pack(
             raise OutputError(f"{file}: is the list itself", hint="choose another name for the output")
     refuse_existing(files, force=options.force)
     max_bad = BadLimit.parse(options.max_bad)
-    tally = Tally(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
+    tally = PackCounter(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
     report_progress = progress or (lambda _images, _share: None)
     entries = tally.watched(lines.entries())
-    pace = _Pace()
+    pace = _ChunkSizer()
     if options.dry_run:
         tally.found.engine, tally.found.jpeg_decoder = _libraries(params)
         for batch in _batches(entries, pace):
@@ -124,7 +134,7 @@ def _libraries(params: PackParams) -> tuple[str, str]:
     return "" if params.unchanged else load_engine(params.engine).name, JPEG_DECODER
 
 
-def _write(chunk: Chunk, writer: RecordWriter, report: BadReport) -> None:
+def _write(chunk: PackedChunk, writer: RecordWriter, report: BadReport) -> None:
     for key, frame in chunk.frames:
         writer.write_frame(frame, key=key)
     report.add(chunk.bad)
@@ -138,19 +148,19 @@ def part_path(out: Path, params: PackParams) -> Path:
     return out if params.nsplit == 1 else out.with_name(f"{out.name}.part{params.part:03d}")
 
 
-class _Pace:
+class _ChunkSizer:
     """How many lines make a task: one to begin with, then what takes about ``TASK_S``, be it faces or 12 megapixels."""
 
     def __init__(self) -> None:
         self.lines = 1
 
-    def saw(self, chunk: Chunk) -> None:
+    def saw(self, chunk: PackedChunk) -> None:
         """Learn from a finished task; at most twice as many lines at a time, so that one odd task misleads nobody."""
         fitting = int(len(chunk.lines) * TASK_S / max(chunk.seconds, 1e-6))
         self.lines = max(1, min(fitting, 2 * self.lines, MOST_LINES))
 
 
-def _batches(entries: Iterator[Entry], pace: _Pace) -> Iterator[list[Entry]]:
+def _batches(entries: Iterator[Entry], pace: _ChunkSizer) -> Iterator[list[Entry]]:
     while batch := list(itertools.islice(entries, pace.lines)):
         yield batch
 
@@ -160,9 +170,9 @@ def _held(entries: list[Entry]) -> str:
     return f"lines {entries[0].line} to {entries[-1].line} ({', '.join(paths)})"
 
 
-def _looked_at(entries: list[Entry], root: Path) -> Chunk:
+def _looked_at(entries: list[Entry], root: Path) -> PackedChunk:
     """What a dry run can tell: lines that cannot be read, files that are not there."""
-    chunk = Chunk()
+    chunk = PackedChunk()
     for entry in entries:
         if isinstance(entry, ListFormatError):
             chunk.lines.append(bad_line(entry))
@@ -171,13 +181,13 @@ def _looked_at(entries: list[Entry], root: Path) -> Chunk:
             chunk.lines.append(None)
             chunk.bytes_in += path.stat().st_size
         else:
-            chunk.lines.append(Bad(entry.line, entry.id, entry.path, MISSING, "no such file"))
+            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, MISSING, "no such file"))
     return chunk
 
 
 def work_on(
     entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
-) -> Chunk:
+) -> PackedChunk:
     """Import :func:`im2rec.packing.encode.pack_chunk` in the worker only: the parent starts 0.1 s sooner."""
     from im2rec.packing.encode import pack_chunk  # noqa: PLC0415
 

@@ -19,13 +19,13 @@ from im2rec.format.irheader import float32
 from im2rec.format.listfile import ListEntry
 from im2rec.packing.list_reader import Entry
 from im2rec.packing.params import PackParams
-from im2rec.storage.files import AsideFile, writing
+from im2rec.storage.files import AtomicFile, writing
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
 
 
 @dataclasses.dataclass(frozen=True)
-class Bad:
+class BadImage:
     """An image that is not in the ``.rec``: its line in the list, and why; *reason* is a stable word for counting."""
 
     line: int
@@ -39,11 +39,11 @@ class Bad:
 
 
 @dataclasses.dataclass
-class Chunk:
+class PackedChunk:
     """What some lines of a list became: (id, frame) for each record, in list order, and what there is to report."""
 
     frames: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
-    lines: list[Bad | None] = dataclasses.field(default_factory=list)  # None for one that is packed
+    lines: list[BadImage | None] = dataclasses.field(default_factory=list)  # None for one that is packed
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     bytes_in: int = 0
     seconds: float = 0.0
@@ -52,17 +52,17 @@ class Chunk:
     kernel: str = ""
 
     @property
-    def bad(self) -> list[Bad]:
+    def bad(self) -> list[BadImage]:
         """The lines that are not packed, in list order."""
         return [line for line in self.lines if line is not None]
 
 
-def bad_line(error: ListFormatError) -> Bad:
+def bad_line(error: ListFormatError) -> BadImage:
     """The row of the report for a line that cannot be read."""
-    return Bad(error.line or 0, None, None, BAD_LINE, error.problem)
+    return BadImage(error.line or 0, None, None, BAD_LINE, error.problem)
 
 
-def as_error(bad: Bad, list_path: str) -> Im2RecError:
+def as_error(bad: BadImage, list_path: str) -> Im2RecError:
     """*bad* as the error that ends a run."""
     return ImageError(f"{list_path}, {bad}", reason=bad.reason, hint="--on-error skip packs the rest")
 
@@ -111,7 +111,7 @@ class BadCount:
         self.lines = self.bad = 0
         self._missing = 0
 
-    def add(self, bad: Bad | None) -> None:
+    def add(self, bad: BadImage | None) -> None:
         """Count one line, None for one that is packed. Raises TooManyBadError."""
         self.lines += 1
         if bad is None:
@@ -141,7 +141,7 @@ class PackSummary:
     list_path: str
     images: int = 0
     bad: dict[str, int] = dataclasses.field(default_factory=dict)
-    first_bad: Bad | None = None
+    first_bad: BadImage | None = None
     notes: dict[str, int] = dataclasses.field(default_factory=dict)
     warnings: list[str] = dataclasses.field(default_factory=list)
     bytes_in: int = 0
@@ -162,12 +162,12 @@ class BadReport:
 
     def __init__(self, out: Path) -> None:
         self.path = out.with_name(out.name + ".bad.jsonl")
-        self._file: AsideFile | None = None
+        self._file: AtomicFile | None = None
 
-    def add(self, bad: list[Bad]) -> None:
+    def add(self, bad: list[BadImage]) -> None:
         """Append one line for each of *bad*."""
         for row in bad:
-            self._file = self._file or AsideFile(self.path, force=True)
+            self._file = self._file or AtomicFile(self.path, force=True)
             self._file.write(json.dumps(dataclasses.asdict(row)).encode() + b"\n")
 
     def finish(self) -> None:
@@ -186,7 +186,7 @@ class BadReport:
                 self.path.unlink(missing_ok=True)
 
 
-class Tally:
+class PackCounter:
     """Counts as the chunks come in, 8 bytes a record: what the summary and its warnings are made of."""
 
     def __init__(self, params: PackParams, list_path: str, *, fail: bool, max_bad: BadLimit) -> None:
@@ -209,7 +209,7 @@ class Tally:
                     self.rounded = entry
             yield entry
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: PackedChunk) -> None:
         """Count *chunk*. Raises the first bad image where one is too many, TooManyBadError at the limit."""
         found, bad = self.found, chunk.bad
         if bad and self.fail:

@@ -31,7 +31,7 @@ _END_S = 5.0  # a process that is still there this long after its pipe was close
 _NAMED = 3  # records that the error of a dead process names
 
 
-class Threads:
+class ThreadBackend:
     """Decoding on threads of this process, in its own memory."""
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
@@ -51,7 +51,7 @@ class Threads:
         self.pool.shutdown(wait=wait, cancel_futures=True)
 
 
-class Processes:
+class ProcessBackend:
     """Decoding in processes, each at the other end of a thread of this one that waits for it; in shared memory."""
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
@@ -64,7 +64,7 @@ class Processes:
         self.memory = SharedBuffers(layout, ahead + 5, self._at_work.__len__)  # a reference to self would be a circle
         self._mine = threading.local()
         self._lock = threading.Lock()
-        self._started: list[_Process] | None = []
+        self._started: list[_DecodeProcess] | None = []
         self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-feed")
 
     def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
@@ -95,14 +95,14 @@ class Processes:
             self.kernel = kernel
         return problems
 
-    def _process(self) -> _Process:
+    def _process(self) -> _DecodeProcess:
         if not hasattr(self._mine, "process"):
             with self._lock:
                 if self._started is None:
                     raise Im2RecError("the iterator is closed", hint="make a new one")
-                self._mine.process = _Process(self._loader, self.memory)
+                self._mine.process = _DecodeProcess(self._loader, self.memory)
                 self._started.append(self._mine.process)
-        process: _Process = self._mine.process
+        process: _DecodeProcess = self._mine.process
         return process
 
     def end(self, *, wait: bool) -> None:
@@ -116,10 +116,10 @@ class Processes:
         self.memory.close()
 
 
-DecodeBackend = Threads | Processes
+DecodeBackend = ThreadBackend | ProcessBackend
 
 
-class _Process:
+class _DecodeProcess:
     """A Python that has the loader and the slots."""
 
     def __init__(self, loader: Loader, slots: SharedBuffers) -> None:

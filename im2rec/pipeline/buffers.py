@@ -58,7 +58,7 @@ def label_shape(rows: int, label_width: int) -> tuple[int, ...]:
     return (rows,) if label_width == 1 else (rows, label_width)
 
 
-class Memory:
+class MemoryBlock:
     """A piece of memory for one batch, and its holder: a buffer, or the array that those handed out are views of.
 
     Whether the holder still exists is checked when memory is needed. A callback at its end would run wherever the
@@ -83,7 +83,7 @@ class BatchBuffer:
     The buffer holds *memory* until it is gone, handed out or released.
     """
 
-    def __init__(self, layout: BatchLayout, memory: Memory) -> None:
+    def __init__(self, layout: BatchLayout, memory: MemoryBlock) -> None:
         self.data, self.label, self.ids = layout.arrays(np.frombuffer(memory.content, np.uint8))
         self.pad = 0
         self.slot = memory.slot
@@ -94,7 +94,7 @@ class BatchBuffer:
     @classmethod
     def new(cls, layout: BatchLayout) -> BatchBuffer:
         """A buffer over memory of its own, all zeros."""
-        return cls(layout, Memory(np.zeros(layout.size, np.uint8).data))
+        return cls(layout, MemoryBlock(np.zeros(layout.size, np.uint8).data))
 
     @property
     def arrays(self) -> Arrays:
@@ -122,7 +122,7 @@ class MemoryPool:
     def __init__(self, layout: BatchLayout, spare: int) -> None:
         self._layout = layout
         self._spare = spare
-        self._pieces: list[Memory] = []
+        self._pieces: list[MemoryBlock] = []
 
     def lease(self) -> BatchBuffer:
         """A buffer over free memory, its content left over from earlier batches, or over new memory."""
@@ -130,7 +130,7 @@ class MemoryPool:
         for piece in free[self._spare :]:
             self._pieces.remove(piece)
         if not free:
-            free = [Memory(np.empty(self._layout.size, np.uint8).data)]
+            free = [MemoryBlock(np.empty(self._layout.size, np.uint8).data)]
             self._pieces += free
         return BatchBuffer(self._layout, free[0])
 
@@ -160,7 +160,7 @@ class SharedBuffers:
             self._map = mmap.mmap(self.handle, size)
         self._slots = _slots(self._map, layout, count)
 
-    def _free(self) -> list[Memory]:
+    def _free(self) -> list[MemoryBlock]:
         return [slot for slot in self._slots if slot.is_free]
 
     def lease(self) -> BatchBuffer:
@@ -230,9 +230,9 @@ def attached(handle: int | str, layout: BatchLayout, count: int) -> list[BatchBu
     return [BatchBuffer(layout, slot) for slot in _slots(memory, layout, count)]
 
 
-def _slots(memory: mmap.mmap, layout: BatchLayout, count: int) -> list[Memory]:
+def _slots(memory: mmap.mmap, layout: BatchLayout, count: int) -> list[MemoryBlock]:
     whole, size = memoryview(memory), layout.size
-    return [Memory(whole[number * size : (number + 1) * size], number) for number in range(count)]
+    return [MemoryBlock(whole[number * size : (number + 1) * size], number) for number in range(count)]
 
 
 def _nameless_file() -> int:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.augment.augmenter import Augmenter, Plan
+from im2rec.augment.augmenter import AugmentationPlan, Augmenter
 from im2rec.augment.draws import CounterDraws, Draws, counter_draws
 from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError
@@ -20,7 +20,7 @@ from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
 from im2rec.images.scratch import Arena
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import Loaded, load, why_none
+from im2rec.jpeg.loading import LoadResult, load, why_none
 from im2rec.pipeline.buffers import BatchBuffer
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.order import BatchRequest
@@ -30,7 +30,7 @@ from im2rec.pipeline.records import Records, grouped_by_size
 _ARENA_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
 WORTH_LOADING = 500  # pictures of a process that only decodes: to load the kernel takes a third of a second
 _LOOK_EACH = 4096  # pictures that are made by libjpeg before the kernel is looked for again
-Row = npt.NDArray[Any]  # of a batch's data
+RowArray = npt.NDArray[Any]  # of a batch's data
 _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
 
 
@@ -47,7 +47,7 @@ class RowProblem(NamedTuple):
     kept: bool
 
 
-class Jpeg(NamedTuple):
+class UndecodedJpeg(NamedTuple):
     """A JPEG that is decoded when it is known what is cropped of it; its *size* is in its head."""
 
     content: bytes
@@ -59,11 +59,11 @@ class Jpeg(NamedTuple):
         return len(self.content)
 
 
-class Picture(NamedTuple):
+class LoadedImage(NamedTuple):
     """A record's picture, and what is wrong with it. No *header*: it could not be read. No *image*: nor decoded."""
 
     header: IRHeader | None
-    image: Image | Jpeg | None
+    image: Image | UndecodedJpeg | None
     bad: BadRecordError | None
 
 
@@ -139,11 +139,11 @@ class Loader:
         """Look for it when it is time, and *pictures* later again, some thousand: it may be compiled meanwhile."""
         if self._kernel is None and self._looks_in <= 0:
             unsuited = self._unsuited
-            self._kernel, self._no_kernel = Loaded(None, unsuited) if unsuited else load(may_compile=False)
+            self._kernel, self._no_kernel = LoadResult(None, unsuited) if unsuited else load(may_compile=False)
             self._looks_in = _LOOK_EACH
         self._looks_in -= pictures
 
-    def _pictures(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[Picture]:
+    def _pictures(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[LoadedImage]:
         """*records* decoded; the pixels of one are good until the next is asked for.
 
         A few in a row, for the same reason as they are read so: see :meth:`Records.each`.
@@ -154,27 +154,27 @@ class Loader:
             yield from group
             arena.reset()
 
-    def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> Picture:
+    def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> LoadedImage:
         if isinstance(record, BadRecordError):
-            return Picture(None, None, record)
+            return LoadedImage(None, None, record)
         jpeg = self.for_kernel(record.content)
-        if isinstance(jpeg, Jpeg):
-            return Picture(record.header, jpeg, None)
+        if isinstance(jpeg, UndecodedJpeg):
+            return LoadedImage(record.header, jpeg, None)
         try:
             image, cut = self.decoded(record.content, room)
         except ImageError as error:
-            return Picture(record.header, None, bad_picture(error))
-        return Picture(record.header, image, _cut_short() if cut else None)
+            return LoadedImage(record.header, None, bad_image_error(error))
+        return LoadedImage(record.header, image, _cut_short() if cut else None)
 
-    def for_kernel(self, content: bytes) -> Jpeg | str:
+    def for_kernel(self, content: bytes) -> UndecodedJpeg | str:
         """A picture that the kernel may decode, as far as its head tells; for others the reason why not."""
         if self._kernel is None:
             return "no kernel"
         head = self._kernel.whole_head(content, MAX_PIXELS)
-        return head.reason or Jpeg(content, Size(head.width, head.height))
+        return head.reason or UndecodedJpeg(content, Size(head.width, head.height))
 
     def _row(
-        self, buffer: BatchBuffer, row: int, ordinal: int, drawn: Plan | Draws, picture: Picture
+        self, buffer: BatchBuffer, row: int, ordinal: int, drawn: AugmentationPlan | Draws, picture: LoadedImage
     ) -> RowProblem | None:
         header, image, bad = picture
         if header is None:
@@ -186,22 +186,22 @@ class Loader:
                 buffer.label[row] = header.label
             else:
                 buffer.label[row] = self._labels.of(header).reshape(buffer.label.shape[1:])
-            if isinstance(image, Jpeg):
+            if isinstance(image, UndecodedJpeg):
                 bad = self._write_jpeg(image, drawn, buffer.data[row])
             elif image is not None:
                 self.augmenter.write(image, self._plan(Size.of(image), drawn), buffer.data[row])
         except ImageError as error:
-            bad, kept = bad_picture(error), False
+            bad, kept = bad_image_error(error), False
         except BadRecordError as error:
             bad, kept = error.with_traceback(None), False  # whose frames hold the buffer
         if bad is None:
             return None
         return RowProblem(row, self.records.locate(ordinal).named(bad, header.id), kept)
 
-    def _plan(self, size: Size, drawn: Plan | Draws) -> Plan:
-        return drawn if isinstance(drawn, Plan) else self.augmenter.plan(size, drawn)
+    def _plan(self, size: Size, drawn: AugmentationPlan | Draws) -> AugmentationPlan:
+        return drawn if isinstance(drawn, AugmentationPlan) else self.augmenter.plan(size, drawn)
 
-    def _write_jpeg(self, jpeg: Jpeg, drawn: Plan | Draws, row: Row) -> BadRecordError | None:
+    def _write_jpeg(self, jpeg: UndecodedJpeg, drawn: AugmentationPlan | Draws, row: RowArray) -> BadRecordError | None:
         """Have the kernel decode what *row* needs, into it, or if it declines libjpeg all; what is wrong with it."""
         if not self.write_by_kernel(jpeg, drawn, row):
             return None
@@ -209,7 +209,7 @@ class Loader:
         self.augmenter.write(image, self._plan(Size.of(image), drawn), row)
         return _cut_short() if cut else None
 
-    def write_by_kernel(self, jpeg: Jpeg, drawn: Plan | Draws, row: Row) -> str:
+    def write_by_kernel(self, jpeg: UndecodedJpeg, drawn: AugmentationPlan | Draws, row: RowArray) -> str:
         """Have the kernel decode what *row* needs, into it; where it declines, *row* holds anything.
 
         Returns the reason, nothing when it is done.
@@ -241,7 +241,7 @@ def _cut_short() -> BadRecordError:
     return BadRecordError("the picture data ends early", reason=CUT)
 
 
-def bad_picture(error: ImageError) -> BadRecordError:
+def bad_image_error(error: ImageError) -> BadRecordError:
     """*error* as what is said of a record."""
     # Most problems are said of a picture; some name it, or say that there is none.
     problem = error.problem if error.problem.startswith(("the picture", "holds no")) else f"the picture {error.problem}"

@@ -31,7 +31,7 @@ from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.pipeline.records import Records
-from im2rec.storage.files import AsideFile, read_file, reading, refuse_existing
+from im2rec.storage.files import AtomicFile, read_file, reading, refuse_existing
 
 NAME = "mean_img"
 _OFF = (
@@ -53,7 +53,7 @@ _PIECE = 32  # pictures decoded by one thread at a time
 _LOG = logging.getLogger(__name__)
 
 
-def mean_picture(records: Records, labels: Labels, params: ImageRecordParams, engine: Resampler) -> Plane | None:
+def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams, engine: Resampler) -> Plane | None:
     """The mean picture, float32 of data_shape; None where the parameters name none.
 
     Raises InputError for a file that holds none, or one of another shape; and what reading the records raises.
@@ -68,7 +68,7 @@ def mean_picture(records: Records, labels: Labels, params: ImageRecordParams, en
         refuse_existing([path], force=True)
         _LOG.info("computing the mean picture of %d records: %s", len(records), path)
         mean = _computed(records, labels, params, engine)
-        with AsideFile(path, force=True) as file:  # other processes may make the same one
+        with AtomicFile(path, force=True) as file:  # other processes may make the same one
             file.write(encode_arrays([NamedArray(NAME, mean)]))
         return mean
     with reading(path):
@@ -84,7 +84,7 @@ def mean_picture(records: Records, labels: Labels, params: ImageRecordParams, en
     return mean
 
 
-def plain(params: ImageRecordParams) -> ImageRecordParams:
+def without_randomness(params: ImageRecordParams) -> ImageRecordParams:
     """*params* for uint8, without anything that is random, flips or normalises; what is fixed stays."""
     changes: dict[str, Any] = dict.fromkeys(_OFF, 0)
     if len(set(params.rotate_list)) > 1:
@@ -102,7 +102,7 @@ def plain(params: ImageRecordParams) -> ImageRecordParams:
 
 def _computed(records: Records, labels: Labels, params: ImageRecordParams, engine: Resampler) -> Plane:
     """Sums in 64 bits, which are exact, so that no number of threads changes them; then as the reference divides."""
-    as_is = plain(params)
+    as_is = without_randomness(params)
     augmenter = Augmenter(as_is, params.shape, engine, dtype="uint8", layout="NCHW")
     loader = Loader(records, labels, augmenter, as_is)
     total, count = np.zeros(params.shape, np.int64), 0

@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.augment.augmenter import Plan
+from im2rec.augment.augmenter import AugmentationPlan
 from im2rec.augment.geometry import Size
 from im2rec.augment.mxnet_draws import Mersenne, MersenneDraws
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import AS_STORED, COLOR, image_info, transposed
 from im2rec.pipeline.loader import Loader
-from im2rec.pipeline.order import BatchRequest, Split, batches_of
+from im2rec.pipeline.order import BatchRequest, Delivery, batches_of
 from im2rec.pipeline.params import DISCARD, ROLL_OVER, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
@@ -43,7 +43,7 @@ _MIB = 1 << 20
 Ordinals = npt.NDArray[np.int64]
 
 
-class Chunk(NamedTuple):
+class DrawChunk(NamedTuple):
     """Records whose random numbers are drawn together.
 
     ``ordinals`` are the records in the order of drawing. ``rows`` are their numbers for ``seed_aug``: before a record
@@ -56,7 +56,7 @@ class Chunk(NamedTuple):
     output: Ordinals
 
 
-Draw = Callable[[Chunk], Sequence[Any]]
+DrawFunction = Callable[[DrawChunk], Sequence[Any]]
 
 
 class MXNetEpochs:
@@ -67,7 +67,9 @@ class MXNetEpochs:
     ``ordinals``; it is called for every chunk, in order.
     """
 
-    def __init__(self, offsets: Ordinals, total_bytes: int, params: OrderParams, draw: Draw, *, indexed: bool) -> None:
+    def __init__(
+        self, offsets: Ordinals, total_bytes: int, params: OrderParams, draw: DrawFunction, *, indexed: bool
+    ) -> None:
         self._passes = _IndexedPasses(offsets, params) if indexed else _StreamedPasses(offsets, total_bytes, params)
         self._batch_size = params.batch_size
         self._round_batch = params.policy == ROLL_OVER
@@ -142,7 +144,7 @@ class _IndexedPasses:
             self._mersenne.shuffle(order)
         self._order, self._next = np.array(order, np.int64), 0
 
-    def chunk(self, filled: int) -> Chunk | None:
+    def chunk(self, filled: int) -> DrawChunk | None:
         """The next chunk of the pass, for a batch that has *filled* rows; None at the end."""
         # What the last chunk of a pass falls short of a batch, the first of the next pass has: right where batches are
         # completed across passes. Where they are not, chunks and batches part here, and rows reach batch_size and more.
@@ -153,7 +155,7 @@ class _IndexedPasses:
         self._next += len(ordinals)
         self._owed = wanted - len(ordinals)
         places = np.arange(len(ordinals), dtype=np.int64)
-        return Chunk(ordinals, filled + places, places)
+        return DrawChunk(ordinals, filled + places, places)
 
 
 class _StreamedPasses:
@@ -183,7 +185,7 @@ class _StreamedPasses:
         self._pieces_mersenne.shuffle(self._piece_order)  # the order of the pass before, shuffled again
         self._chunks = (chunk for piece in self._piece_order for chunk in self._pieces[piece])
 
-    def chunk(self, filled: int) -> Chunk | None:
+    def chunk(self, filled: int) -> DrawChunk | None:
         """The next chunk of the pass, for a batch that has *filled* rows; None at the end."""
         records = next(self._chunks, None)
         if records is None:
@@ -194,7 +196,7 @@ class _StreamedPasses:
         # A shuffled chunk goes through a store, whose places count as lying behind the batch.
         first = self._batch_size if self._mersenne else filled
         places = np.arange(len(records), dtype=np.int64)
-        return Chunk(records.start + places, first + places, np.array(output, np.int64))
+        return DrawChunk(records.start + places, first + places, np.array(output, np.int64))
 
 
 def part_by_count(count: int, num_parts: int, part_index: int) -> range:
@@ -264,7 +266,7 @@ class MXNetOrder:
         """How many batches the epoch has."""
         return batches_of(epoch, self._order, shortest=self._count, longest=self._count)
 
-    def requests(self, epoch: int, batch: int, _: tuple[Split, ...] = ()) -> Iterator[BatchRequest]:
+    def requests(self, epoch: int, batch: int, _: tuple[Delivery, ...] = ()) -> Iterator[BatchRequest]:
         """The requests for the batches from *batch* of *epoch* on, without end; records are ordinals."""
         draw = functools.partial(self._plans, MersenneDraws(WORKER_SEED))
         indexed = bool(self._params.path_imgidx)
@@ -278,13 +280,13 @@ class MXNetOrder:
                 yield request._replace(pad=request.pad + short)
             number += 1
 
-    def _plans(self, draws: MersenneDraws, chunk: Chunk) -> list[Plan | None]:
+    def _plans(self, draws: MersenneDraws, chunk: DrawChunk) -> list[AugmentationPlan | None]:
         return [
             self._plan(ordinal, row, draws)
             for ordinal, row in zip(chunk.ordinals.tolist(), chunk.rows.tolist(), strict=True)
         ]
 
-    def _plan(self, ordinal: int, row: int, draws: MersenneDraws) -> Plan | None:
+    def _plan(self, ordinal: int, row: int, draws: MersenneDraws) -> AugmentationPlan | None:
         """What is drawn for a record; None for one that gives no picture, which its own row will tell."""
         if self._params.seed_aug is not None:
             draws.generator.seed(WORKER_SEED + self._params.seed_aug + row)

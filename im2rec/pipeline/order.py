@@ -4,7 +4,7 @@ An epoch is one *sequence* of all n records: file order, or a permutation of the
 the whole in turns (part r takes places r, r + parts, ...), all else in runs that lie together. Shares differ by at most
 one record. A part cuts its share into batches.
 
-An epoch that goes on with another number of parts shares out what is left: see :class:`Sharing`.
+An epoch that goes on with another number of parts shares out what is left: see :class:`Partition`.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def piece_size(rows: int, pieces: int, least: int = 8) -> int:
     return max(least, -(-rows // pieces))
 
 
-class Split(NamedTuple):
+class Delivery(NamedTuple):
     """That *parts* parts shared a sequence, and each has delivered its first *delivered* records (or all)."""
 
     parts: int
     delivered: int
 
 
-class Sharing:
+class Partition:
     """How a sequence of *count* places is shared by *parts* parts: in *turns*, or in runs."""
 
     def __init__(self, count: int, parts: int, *, turns: bool) -> None:
@@ -132,12 +132,12 @@ class Order:
         self._turns = params.shuffle and params.scope == "all"
         self._kept: dict[tuple[int, int], Callable[[Places], Positions]] = {}
 
-    def epoch(self, number: int, splits: tuple[Split, ...] = ()) -> Epoch:
+    def epoch(self, number: int, splits: tuple[Delivery, ...] = ()) -> Epoch:
         """Epoch *number*, of which *splits* were delivered before; the last of them is in this number of parts."""
         parts = splits[0].parts if splits else self.params.num_parts
         count, chain = self.count, []
         for split in splits[:-1]:
-            count, left = Sharing(count, split.parts, turns=self._turns).left(split.delivered)
+            count, left = Partition(count, split.parts, turns=self._turns).left(split.delivered)
             chain.append(left)
 
         def sequence(epoch: int, places: Places) -> Positions:
@@ -147,9 +147,11 @@ class Order:
             positions = kept(places)
             return self._numbers(positions) if self._numbers else positions
 
-        return Epoch(number, Sharing(count, self.params.num_parts, turns=self._turns), sequence, self.params)
+        return Epoch(number, Partition(count, self.params.num_parts, turns=self._turns), sequence, self.params)
 
-    def requests(self, epoch: int, batch: int, splits: tuple[Split, ...] = ()) -> Generator[BatchRequest, None, None]:
+    def requests(
+        self, epoch: int, batch: int, splits: tuple[Delivery, ...] = ()
+    ) -> Generator[BatchRequest, None, None]:
         """The requests for the batches from *batch* of *epoch* on, of which *splits* were delivered; without end."""
         current = self.epoch(epoch, splits)
         while True:
@@ -168,7 +170,7 @@ class Order:
         key = hash64(params.seed, epoch, _ORDER)
         if params.scope == "all":
             return self._shuffled(0, self.count, key)
-        sharing = Sharing(self.count, parts, turns=False)
+        sharing = Partition(self.count, parts, turns=False)
         return _in_runs(lambda part: self._shuffled(*sharing.bounds(part), absorb(key, part)), sharing)
 
     def _shuffled(self, low: int, high: int, key: int) -> Callable[[Places], Positions]:
@@ -180,7 +182,7 @@ class Order:
         return BlockOrder(np.concatenate([[low], inner, [high]]), absorb(key, self.params.shuffle_chunk_seed))
 
 
-def _in_runs(run: Callable[[int], Callable[[Places], Positions]], sharing: Sharing) -> Callable[[Places], Positions]:
+def _in_runs(run: Callable[[int], Callable[[Places], Positions]], sharing: Partition) -> Callable[[Places], Positions]:
     """One sequence of several runs, which lie behind each other as *sharing* says; each is made when it is needed."""
     made: dict[int, Callable[[Places], Positions]] = {}
 
@@ -202,7 +204,7 @@ class Epoch:
     """The batches of one part in epoch *number*; *sequence* gives the records at places of an epoch."""
 
     def __init__(
-        self, number: int, sharing: Sharing, sequence: Callable[[int, Places], Positions], params: OrderParams
+        self, number: int, sharing: Partition, sequence: Callable[[int, Places], Positions], params: OrderParams
     ) -> None:
         self.number = number
         self.sharing = sharing

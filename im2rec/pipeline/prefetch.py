@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 
 from im2rec.parallel import ordered_map, pieces_wanted
-from im2rec.pipeline.backends import DecodeBackend, Processes, Threads
+from im2rec.pipeline.backends import DecodeBackend, ProcessBackend, ThreadBackend
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, BufferSource, ReusedBuffers
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mxnet_order import MXNetOrder
-from im2rec.pipeline.order import BatchRequest, Order, Split
+from im2rec.pipeline.order import BatchRequest, Delivery, Order
 from im2rec.pipeline.params import AUTO, MXNET, PROCESSES, THREADS, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
-Finished = tuple[BatchBuffer, list[list[RowProblem]]]  # a batch, and what is wrong with its records, piece by piece
+FinishedBatch = tuple[BatchBuffer, list[list[RowProblem]]]  # a batch, and the problems of its rows, piece by piece
 _MIB = 1 << 20
 _MANY_RECORDS = 1000  # fewer are read before processes have started
 _PIXELS_A_THREAD = 10_000  # of a picture, for each thread: to write fewer takes too little beside what needs the lock
@@ -36,7 +36,7 @@ class Prefetcher:
         self.mxnet_order = MXNetOrder(records, loader, params, self.order.params) if params.rng == MXNET else None
         self.backend = chosen_backend(params, len(records), loader)
         layout = BatchLayout((params.batch_size, *row_shape), params.data_dtype, loader.label_width)
-        decode = Processes if self.backend == PROCESSES else Threads
+        decode = ProcessBackend if self.backend == PROCESSES else ThreadBackend
         self._decoding: DecodeBackend = decode(loader, layout, self._workers, self._ahead)
         self.memory: BufferSource = self._decoding.memory
         if params.reuse_buffers:
@@ -47,7 +47,7 @@ class Prefetcher:
         """The compiled decoder that is used, or ``none: `` and the reason why there is none so far."""
         return self._decoding.kernel
 
-    def run(self, epoch: int, batch: int, splits: tuple[Split, ...]) -> Generator[Finished, None, None]:
+    def run(self, epoch: int, batch: int, splits: tuple[Delivery, ...]) -> Generator[FinishedBatch, None, None]:
         """Batches from *batch* of *epoch* on, of which *splits* were delivered before, and the epochs after it."""
         order = self.mxnet_order or self.order
         jobs = self._jobs(order.requests(epoch, batch, splits))

@@ -18,7 +18,7 @@ from im2rec.format.irheader import ImageRecord, RawHeader
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.pipeline.params import IMAGES, ImageRecordParams
 from im2rec.pipeline.permutation import Positions
-from im2rec.storage.reader import Head, RecordFile, Span
+from im2rec.storage.reader import RecordFile, RecordInfo, RecordSpan
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class RecordLocation(NamedTuple):
     """Where a record is: its file, and its ordinal and bytes in that file."""
 
     file: RecordFile
-    span: Span
+    span: RecordSpan
 
     @property
     def record(self) -> int:
@@ -101,7 +101,7 @@ class Records:
     def _locations(self, ordinals: Sequence[int]) -> Iterator[RecordLocation]:
         asked = np.array(ordinals, np.int64)
         numbers = np.searchsorted(self._first, asked, side="right") - 1
-        spans: dict[int, Iterator[Span]] = {}
+        spans: dict[int, Iterator[RecordSpan]] = {}
         for number in np.unique(numbers).tolist():
             here = asked[numbers == number] - self._first[number]
             spans[number] = iter(self.files[number].spans(here.tolist()))
@@ -176,7 +176,7 @@ def grouped_by_size(items: Iterable[T], size: Callable[[T], int], most: int) -> 
     yield group
 
 
-def _heads(file: RecordFile, records: list[int]) -> Iterator[tuple[int, Head]]:
+def _heads(file: RecordFile, records: list[int]) -> Iterator[tuple[int, RecordInfo]]:
     """*records* and their heads; those of damaged ones are left out."""
     try:
         yield from zip(records, list(file.heads(records)), strict=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from im2rec.errors import InputError, ParameterError
-from im2rec.pipeline.order import Split
+from im2rec.pipeline.order import Delivery
 from im2rec.pipeline.params import MOST_PARTS, MOST_ROWS, MXNET, OURS, ROLL_OVER
 
 VERSION = 1
@@ -63,7 +63,7 @@ def deciding(params: Any, free: Iterable[str]) -> dict[str, Any]:
     return values | {"last_batch": params.policy}
 
 
-def save(fingerprint: Fingerprint, epoch: int, splits: tuple[Split, ...], delivered: int) -> dict[str, Any]:
+def save(fingerprint: Fingerprint, epoch: int, splits: tuple[Delivery, ...], delivered: int) -> dict[str, Any]:
     """The state as plain values, which any format keeps."""
     return {
         "version": VERSION,
@@ -76,7 +76,7 @@ def save(fingerprint: Fingerprint, epoch: int, splits: tuple[Split, ...], delive
     }
 
 
-def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> tuple[int, tuple[Split, ...]]:
+def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> tuple[int, tuple[Delivery, ...]]:
     """The epoch, and what was delivered of it; the last split is in *num_parts* parts.
 
     Raises ParameterError for a state of other parameters (naming them), InputError for one of other files.
@@ -88,7 +88,7 @@ def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> 
     _check_same(state, fingerprint)
     try:
         epoch = int(state["epoch"])
-        splits = tuple(Split(int(parts), int(delivered)) for parts, delivered in state["splits"])
+        splits = tuple(Delivery(int(parts), int(delivered)) for parts, delivered in state["splits"])
     except (KeyError, TypeError, ValueError, OverflowError):
         raise ParameterError(_NO_STATE) from None
     most = fingerprint.records + MOST_ROWS  # the last batch may be longer than what is left
@@ -99,7 +99,7 @@ def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> 
         if fingerprint.parameters["last_batch"] == ROLL_OVER:
             problem = f"num_parts={num_parts} must be {splits[-1].parts}, as in the state, with roll_over"
             raise ParameterError(problem, hint=_HINT)
-        splits = (*splits, Split(num_parts, 0))
+        splits = (*splits, Delivery(num_parts, 0))
     return epoch, splits
 
 

@@ -18,7 +18,7 @@ from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
-from im2rec.storage.files import AsideFile, writing
+from im2rec.storage.files import AtomicFile, writing
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -54,7 +54,7 @@ class BatchFolder:
         buffer = io.BytesIO()
         arrays: dict[str, Any] = arrays_of(batch)
         np.savez(buffer, **arrays)
-        with AsideFile(self._folder / name, force=True) as file:
+        with AtomicFile(self._folder / name, force=True) as file:
             file.write(buffer.getvalue())
         self._batches.append({"file": name, "epoch": epoch, "pad": batch.pad, "sha256": digest_of(batch).hex()})
 
@@ -69,7 +69,7 @@ class BatchFolder:
             "digest": summary.digest,
             "batches": self._batches,
         }
-        with AsideFile(self._folder / MANIFEST, force=True) as file:
+        with AtomicFile(self._folder / MANIFEST, force=True) as file:
             file.write(json.dumps(manifest, indent=1).encode())
 
 
@@ -97,7 +97,7 @@ class SheetFolder:
         """Write the sheet of the next batch. Raises OutputError, when it exists and *force* is not given."""
         out = self._folder / f"sheet_{self._count:05}.png"
         title = f"batch {self._count} of {self._it.params.path_imgrec}, epoch {epoch}"
-        with AsideFile(out, force=self._force) as file:
+        with AtomicFile(out, force=self._force) as file:
             file.write(draw_sheet([self._tile(batch, row) for row in range(len(batch.data[0]))], title))
         self._count += 1
 

@@ -15,11 +15,11 @@ from im2rec.errors import BadRecordError, ImageError, ParameterError
 from im2rec.images.sheet import png_bytes
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
-from im2rec.pipeline.loader import bad_picture
+from im2rec.pipeline.loader import bad_image_error
 from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET
 from im2rec.pipeline.records import Records
-from im2rec.storage.files import AsideFile, writing
+from im2rec.storage.files import AtomicFile, writing
 
 
 class RecordedDraws(Draws):
@@ -54,7 +54,7 @@ class RecordedDraws(Draws):
 
 
 @dataclasses.dataclass(frozen=True)
-class Replayed:
+class ReplayedRecord:
     """A record in an epoch: where it is, its stored size, what was drawn, what was done; *picture* is the PNG written.
 
     *record* is the ordinal in *rec*, *ordinal* that over all joined files.
@@ -73,7 +73,9 @@ class Replayed:
     picture: str
 
 
-def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: bool, dry_run: bool = False) -> Replayed:
+def replay(
+    it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: bool, dry_run: bool = False
+) -> ReplayedRecord:
     """Repeat record *ordinal* (over all joined files) as *it* delivers it in *epoch*; its picture goes to *out*.
 
     Raises ParameterError for a record that is not iterated over, and with ``rng=mxnet``, BadRecordError, OutputError.
@@ -89,7 +91,7 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
         image, _ = loader.decoded(record.content)
         plan = loader.augmenter.plan(Size.of(image), draws)
     except ImageError as error:
-        raise location.named(bad_picture(error), record.header.id) from None
+        raise location.named(bad_image_error(error), record.header.id) from None
     row_shape = it.provide_data[0].shape[1:]
     buffer = BatchBuffer.new(BatchLayout((1, *row_shape), it.params.data_dtype, loader.label_width))
     for problem in loader.load(buffer, BatchRequest([ordinal], [epoch])):
@@ -97,7 +99,7 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
             raise problem.error
     if not dry_run:
         _write_png(loader.augmenter.shown(buffer.data[0]), out, force=force)
-    return Replayed(
+    return ReplayedRecord(
         rec=str(location.file.path),
         record=location.record,
         ordinal=ordinal,
@@ -107,7 +109,7 @@ def replay(it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: b
         height=image.shape[0],
         width=image.shape[1],
         drawn=draws.values,
-        steps=[_said(step) for step in (*plan.steps, plan.finish)],
+        steps=[_format_step(step) for step in (*plan.steps, plan.finish)],
         picture=str(out),
     )
 
@@ -125,11 +127,11 @@ def _write_png(picture: Any, out: Path, *, force: bool) -> None:
     encoded = png_bytes(Image.fromarray(picture))
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    with AsideFile(out, force=force) as file:
+    with AtomicFile(out, force=force) as file:
         file.write(encoded)
 
 
-def _said(step: Any) -> str:
+def _format_step(step: Any) -> str:
     """A step in words: its name and its values."""
     values = ", ".join(f"{name} {_number(value)}" for name, value in step._asdict().items())
     return f"{type(step).__name__}: {values}"

@@ -24,7 +24,7 @@ from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.pipeline.records import Records
 
 
-class Kind(NamedTuple):
+class IteratorKind(NamedTuple):
     """An iterator, its parameters, and which of them names its file."""
 
     iterator: type[OrderedIterator[Any]]
@@ -38,12 +38,12 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "image": Kind(ImageRecordIter, ImageRecordParams, "path_imgrec"),
-    "uint8": Kind(ImageRecordUInt8Iter, ImageRecordParams, "path_imgrec"),
-    "int8": Kind(ImageRecordInt8Iter, ImageRecordParams, "path_imgrec"),
-    "mnist": Kind(MNISTIter, MNISTParams, "image"),
-    "csv": Kind(CSVIter, CSVParams, "data_csv"),
-    "libsvm": Kind(LibSVMIter, LibSVMParams, "data_libsvm"),
+    "image": IteratorKind(ImageRecordIter, ImageRecordParams, "path_imgrec"),
+    "uint8": IteratorKind(ImageRecordUInt8Iter, ImageRecordParams, "path_imgrec"),
+    "int8": IteratorKind(ImageRecordInt8Iter, ImageRecordParams, "path_imgrec"),
+    "mnist": IteratorKind(MNISTIter, MNISTParams, "image"),
+    "csv": IteratorKind(CSVIter, CSVParams, "data_csv"),
+    "libsvm": IteratorKind(LibSVMIter, LibSVMParams, "data_libsvm"),
 }
 
 

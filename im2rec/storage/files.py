@@ -20,7 +20,7 @@ from im2rec.errors import IdxFormatError, Im2RecError, InputError, OutputError
 PathLike = str | os.PathLike[str]
 INSPECT = "run 'im2rec inspect' on it"  # what to do about a .rec that is not as it should be
 T = TypeVar("T")
-C = TypeVar("C", bound="Closing")
+C = TypeVar("C", bound="Closeable")
 _ASIDE_LETTERS = 50
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -72,7 +72,7 @@ def read_file(path: PathLike) -> bytes:
         os.close(handle)
 
 
-class Closing:
+class Closeable:
     """Something that is closed at the end of a ``with`` block, or by :meth:`close`."""
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class Closing:
         self.close()
 
 
-class InputFile(Closing):
+class InputFile(Closeable):
     """A file open for positional reads: no shared position, safe in threads and forked children.
 
     Pickles by path; a copy opens the file again and refuses one of another size. Raises InputError when *path*
@@ -142,7 +142,7 @@ class InputFile(Closing):
             raise InputError(f"{self.path}: had {state['size']} bytes and now has {self.size}", hint="open it again")
 
 
-class AsideFile:
+class AtomicFile:
     """A file written under a temporary name beside *path*, so that *path* is never there half written.
 
     ``finish()`` flushes to the disk, ``rename()`` puts it in place, ``discard()`` removes it (nothing happens after a
@@ -187,7 +187,7 @@ class AsideFile:
             self._file.close()
         self._remover()
 
-    def __enter__(self) -> AsideFile:
+    def __enter__(self) -> AtomicFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -27,7 +27,7 @@ from im2rec.format.recordio import (
     read_parts,
     read_start,
 )
-from im2rec.storage.files import INSPECT, Closing, InputFile, PathLike
+from im2rec.storage.files import INSPECT, Closeable, InputFile, PathLike
 from im2rec.storage.index import chosen_index, is_record_start, load_checked
 from im2rec.storage.scan import check_kind, scanned_index
 
@@ -39,7 +39,7 @@ _HEAD_GAP_BYTES, _HEADS_READ_BYTES = 4096, 256 << 10  # nearer heads are read wi
 _FRONT_OF_RECORD = HEAD_BYTES + HEADER_BYTES
 
 
-class Span(NamedTuple):
+class RecordSpan(NamedTuple):
     """The bytes from the start of a record to that of the next one that is known."""
 
     ordinal: int
@@ -52,14 +52,14 @@ class Span(NamedTuple):
         return self.stop - self.start
 
 
-class Head(NamedTuple):
+class RecordInfo(NamedTuple):
     """What the first bytes of a record tell: its header fields, and the bytes of its whole payload."""
 
     header: RawHeader
     size: int
 
 
-class RecordFile(Closing, Sequence[ImageRecord]):
+class RecordFile(Closeable, Sequence[ImageRecord]):
     """An open ``.rec`` as a sequence of :class:`~im2rec.format.irheader.ImageRecord`, in file order.
 
     ::
@@ -121,28 +121,28 @@ class RecordFile(Closing, Sequence[ImageRecord]):
         for ordinal in range(len(self)):
             yield self[ordinal]
 
-    def span(self, ordinal: int) -> Span:
+    def span(self, ordinal: int) -> RecordSpan:
         """Where the record at *ordinal*, 0 or more, is. Raises IndexError."""
         stop = self.offsets[ordinal + 1] if ordinal + 1 < len(self) else self.size
-        return Span(ordinal, int(self.offsets[ordinal]), int(stop))
+        return RecordSpan(ordinal, int(self.offsets[ordinal]), int(stop))
 
-    def spans(self, ordinals: Sequence[int]) -> list[Span]:
+    def spans(self, ordinals: Sequence[int]) -> list[RecordSpan]:
         """Where the records at *ordinals*, 0 or more, are; in their order. Raises IndexError."""
         starts, stops = self._bounds(np.array(ordinals, np.int64))
-        return list(map(Span, ordinals, starts.tolist(), stops.tolist()))
+        return list(map(RecordSpan, ordinals, starts.tolist(), stops.tolist()))
 
     def _bounds(self, ordinals: Offsets) -> tuple[Offsets, Offsets]:
         """Where records start, and where the next ones that are known do."""
         last = ordinals == len(self) - 1
         return self.offsets[ordinals], np.where(last, self.size, self.offsets[ordinals + ~last])
 
-    def read(self, span: Span) -> ImageRecord:
+    def read(self, span: RecordSpan) -> ImageRecord:
         """The record at one of :meth:`spans`. Raises CorruptRecordError, InputError."""
         uncopied = span.bytes > _COPIED_BYTES and self._confirms_end(span)
         record = self._read_uncopied(span) if uncopied else None
         return record or self._image_record(span.ordinal, *self._framed(span))
 
-    def _read_uncopied(self, span: Span) -> ImageRecord | None:
+    def _read_uncopied(self, span: RecordSpan) -> ImageRecord | None:
         """A record whose picture is read on its own: not cut out of what was read, but with a call more or two.
 
         None for one that is not of a single part, has a label vector or is not in order.
@@ -178,17 +178,17 @@ class RecordFile(Closing, Sequence[ImageRecord]):
         data, start, stop = self._framed(self.span(self._ordinal(ordinal)))
         return data[start:stop]
 
-    def _confirms_end(self, span: Span) -> bool:
+    def _confirms_end(self, span: RecordSpan) -> bool:
         """Whether an index says that a record starts at the end of *span*: it may lack any, the last ones too."""
         return self.index_path is not None and span.ordinal + 1 < len(self)
 
-    def _framed(self, span: Span) -> tuple[bytes, int, int]:
+    def _framed(self, span: RecordSpan) -> tuple[bytes, int, int]:
         """Bytes that hold the payload of a record, and where it starts and ends in them."""
         if span.bytes > _SINGLE_READ_BYTES:
             return _whole(self._payload(span, self._file))
         return self._payload_in(self._file.read_at(span.start, span.bytes), span)
 
-    def _payload_in(self, frame: bytes, span: Span) -> tuple[bytes, int, int]:
+    def _payload_in(self, frame: bytes, span: RecordSpan) -> tuple[bytes, int, int]:
         """As :meth:`_framed`, from the bytes of *span*."""
         if (end := plain_end(frame, confirmed=self._confirms_end(span))) is not None:
             return frame, HEAD_BYTES, end
@@ -212,31 +212,33 @@ class RecordFile(Closing, Sequence[ImageRecord]):
                 records[span.ordinal] = self._image_record(span.ordinal, *payload)
         return [records[ordinal] for ordinal in asked]
 
-    def heads(self, ordinals: Iterable[int]) -> Iterator[Head]:
+    def heads(self, ordinals: Iterable[int]) -> Iterator[RecordInfo]:
         """Header fields and payload sizes of records *ordinals* (ascending), in that order; contents are not read.
 
         Raises CorruptRecordError for the first damaged record.
         """
         asked = list(ordinals)
         starts = self.offsets[asked].tolist()
-        heads = (Span(ordinal, start, start + _FRONT_OF_RECORD) for ordinal, start in zip(asked, starts, strict=True))
+        heads = (
+            RecordSpan(ordinal, start, start + _FRONT_OF_RECORD) for ordinal, start in zip(asked, starts, strict=True)
+        )
         for run in _runs(heads, gap=_HEAD_GAP_BYTES, most=_HEADS_READ_BYTES):
             yield from self._heads(run)
 
-    def _heads(self, run: list[Span]) -> Iterator[Head]:
+    def _heads(self, run: list[RecordSpan]) -> Iterator[RecordInfo]:
         start, stop = run[0].start, run[-1].stop
         source = BytesSource(self._file.read_at(start, stop - start), start, self.size)
         for ordinal, offset, _ in run:
             yield self._head(source, ordinal, offset)
 
-    def _head(self, source: Source, ordinal: int, offset: int) -> Head:
+    def _head(self, source: Source, ordinal: int, offset: int) -> RecordInfo:
         try:
             part = parse_head(source.read_at(offset, HEAD_BYTES), offset, self.size)
             if part.flag == WHOLE:
-                return Head(parse_header(source.read_at(part.start, min(part.length, HEADER_BYTES))), part.length)
+                return RecordInfo(parse_header(source.read_at(part.start, min(part.length, HEADER_BYTES))), part.length)
             parts = read_parts(self._file, offset)
             size = sum(part.length for part in parts) + len(MAGIC) * (len(parts) - 1)
-            return Head(parse_header(read_start(self._file, offset, HEADER_BYTES)), size)
+            return RecordInfo(parse_header(read_start(self._file, offset, HEADER_BYTES)), size)
         except CorruptRecordError as error:
             error.offset = offset if error.offset is None else error.offset
             raise self._placed(error, ordinal) from None
@@ -247,7 +249,7 @@ class RecordFile(Closing, Sequence[ImageRecord]):
             raise IndexError(f"record {number} is not in {self.path}, which has {len(self)}")
         return number % len(self)
 
-    def _payload(self, span: Span, source: Source) -> bytes:
+    def _payload(self, span: RecordSpan, source: Source) -> bytes:
         ordinal, start, stop = span
         try:
             parts = read_parts(source, start)
@@ -287,9 +289,9 @@ class RecordFile(Closing, Sequence[ImageRecord]):
         return f"<RecordFile {os.fspath(self.path)!r}, {len(self)} records>"
 
 
-def _runs(spans: Iterable[Span], *, gap: int, most: int) -> Iterator[list[Span]]:
+def _runs(spans: Iterable[RecordSpan], *, gap: int, most: int) -> Iterator[list[RecordSpan]]:
     """Ascending *spans* in runs that one read should fetch: with no *gap* between them, and of *most* bytes in all."""
-    run: list[Span] = []
+    run: list[RecordSpan] = []
     for span in spans:
         if run and (span.start - run[-1].stop > gap or span.stop - run[0].start > most):
             yield run

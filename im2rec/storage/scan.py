@@ -38,7 +38,7 @@ _BLOCK_RECORDS = 8192
 _unpack_head = struct.Struct("<II").unpack_from
 
 
-class Block(NamedTuple):
+class RecordBlock(NamedTuple):
     """A run of records: byte offsets and payload sizes as lists, and the front of each.
 
     *fronts* is uint8 (records, ``FRONT_BYTES``): the record's first bytes as on disk, a split record's joined again,
@@ -66,14 +66,14 @@ class Damage(NamedTuple):
     error: CorruptRecordError
 
 
-def scan(source: Source) -> Iterator[Block]:
+def scan(source: Source) -> Iterator[RecordBlock]:
     """Yield all records in blocks, in file order. Raises CorruptRecordError (with its ordinal) at the first damage."""
     damage = yield from _walk(source, 0, 0)
     if damage is not None:
         raise damage[1]
 
 
-def scan_file(file: InputFile) -> Iterator[Block]:
+def scan_file(file: InputFile) -> Iterator[RecordBlock]:
     """As :func:`scan`, of a whole *file*; the error names it, and what to do about it."""
     try:
         yield from scan(file)
@@ -96,7 +96,7 @@ def scanned_index(file: InputFile) -> tuple[Keys, Offsets]:
     return (np.concatenate(keys) if headers else np.arange(len(all_offsets), dtype=np.uint64)), all_offsets
 
 
-def scan_damaged(source: Source) -> Iterator[Block | Damage]:
+def scan_damaged(source: Source) -> Iterator[RecordBlock | Damage]:
     """Yield all whole records in blocks and, between them, the byte ranges that are damaged."""
     start, ordinal = 0, 0
     while start < source.size:
@@ -119,13 +119,15 @@ def scan_damaged(source: Source) -> Iterator[Block | Damage]:
 def whole_records(source: Source) -> Iterator[int]:
     """Yield the offset of every whole record, damaged or not what lies between them."""
     for piece in scan_damaged(source):
-        if isinstance(piece, Block):
+        if isinstance(piece, RecordBlock):
             yield from piece.offsets
 
 
-def _walk(source: Source, position: int, ordinal: int) -> Generator[Block, None, tuple[int, CorruptRecordError] | None]:
+def _walk(
+    source: Source, position: int, ordinal: int
+) -> Generator[RecordBlock, None, tuple[int, CorruptRecordError] | None]:
     """Yield blocks from *position* on; return None at the end of the file, or where damage begins and what it is."""
-    size, rows = source.size, _Rows()
+    size, rows = source.size, _BlockBuilder()
     window, base, window_bytes = b"", position, _WINDOW_BYTES
     while position < size:
         at = position - base
@@ -138,7 +140,7 @@ def _walk(source: Source, position: int, ordinal: int) -> Generator[Block, None,
             if len(rows.offsets) >= _BLOCK_RECORDS:
                 ordinal += len(rows.offsets)
                 yield rows.block()
-                rows = _Rows()
+                rows = _BlockBuilder()
             rows.add(position, word, front)
             window_bytes = _WINDOW_BYTES if word <= _DENSE_BYTES else FRONT_BYTES
             position = end
@@ -156,7 +158,9 @@ def _walk(source: Source, position: int, ordinal: int) -> Generator[Block, None,
     return None
 
 
-def _blame(source: Source, rows: _Rows, position: int, error: CorruptRecordError) -> tuple[int, CorruptRecordError]:
+def _blame(
+    source: Source, rows: _BlockBuilder, position: int, error: CorruptRecordError
+) -> tuple[int, CorruptRecordError]:
     """Where the damage seen at *position* begins, and what it is.
 
     No record starts inside a whole one. When one does inside the record before *position*, the length word of that one
@@ -185,7 +189,7 @@ def _no_magic(source: Source, position: int) -> bool:
     return False
 
 
-class _Rows:
+class _BlockBuilder:
     """Records collected for one block."""
 
     def __init__(self) -> None:
@@ -214,12 +218,12 @@ class _Rows:
         self.split.pop(len(self.offsets), None)
         return self.sizes.pop()
 
-    def block(self) -> Block:
+    def block(self) -> RecordBlock:
         joined = b"".join(self.fronts)
         if len(joined) != FRONT_BYTES * len(self.fronts):  # records at the end of the file, or short split ones
             joined = b"".join(front.ljust(FRONT_BYTES, b"\0") for front in self.fronts)
         fronts = np.frombuffer(joined, np.uint8).reshape(-1, FRONT_BYTES)
-        return Block(self.offsets, self.sizes, fronts, self.split)
+        return RecordBlock(self.offsets, self.sizes, fronts, self.split)
 
 
 def check_kind(file: InputFile) -> None:

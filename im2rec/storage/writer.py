@@ -10,7 +10,7 @@ from pathlib import Path
 from im2rec.errors import OutputError, ParameterError
 from im2rec.format.indexfile import MAX_KEY, index_line
 from im2rec.format.recordio import encode_record
-from im2rec.storage.files import AsideFile, PathLike, refuse_existing, writing
+from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.index import index_to_write
 
 
@@ -38,8 +38,8 @@ class RecordWriter:
         self.records = 0
         refuse_existing([self.index_path], force=force)
         with contextlib.ExitStack() as stack:
-            self._rec = stack.enter_context(AsideFile(self.path, force=force))
-            self._index = AsideFile(self.index_path, force=force)
+            self._rec = stack.enter_context(AtomicFile(self.path, force=force))
+            self._index = AtomicFile(self.index_path, force=force)
             stack.pop_all()  # both stay open
         self._closed = self._failed = False
 

@@ -51,7 +51,7 @@ class RowFormat(Protocol[T]):
         """What is wrong with one canonical *row*, which parse refused."""
 
 
-class _Block(NamedTuple):
+class _TextBlock(NamedTuple):
     """Whole lines of a file: *size* bytes from *offset* on, the number of the first line, a checksum of them."""
 
     file: int
@@ -62,7 +62,7 @@ class _Block(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Parsed(Generic[T]):
+class _ParsedBlock(Generic[T]):
     """A block that was read: *content*, or None where a row is wrong, and then all canonical *rows* of it."""
 
     content: T | None
@@ -81,7 +81,7 @@ class TextRows(Generic[T]):
         self._files: list[InputFile] = []
         self._blocks = array.array("q")  # the five numbers of each
         self._first = array.array("q", [0])  # the row each begins with, and the number of rows
-        self._kept: dict[int, _Parsed[T]] = {}
+        self._kept: dict[int, _ParsedBlock[T]] = {}
         self.checksum = 0
         with contextlib.ExitStack() as stack:
             for number, path in enumerate(paths):
@@ -138,12 +138,12 @@ class TextRows(Generic[T]):
         except TextFormatError:
             raise self._located(number, self._first_wrong(parsed.rows, low, high)) from None
 
-    def _load(self, number: int) -> _Parsed[T]:
+    def _load(self, number: int) -> _ParsedBlock[T]:
         rows = self._format.canonical(self._text(number))
         try:
-            return _Parsed(self._format.parse(rows), [])
+            return _ParsedBlock(self._format.parse(rows), [])
         except TextFormatError:
-            return _Parsed(None, rows.splitlines(keepends=True))
+            return _ParsedBlock(None, rows.splitlines(keepends=True))
 
     def _text(self, number: int) -> bytes:
         block = self._block(number)
@@ -153,8 +153,8 @@ class TextRows(Generic[T]):
             raise InputError(f"{file.path}: was changed while it was open", hint="make a new iterator")
         return text
 
-    def _block(self, number: int) -> _Block:
-        return _Block(*self._blocks[number * 5 : number * 5 + 5])
+    def _block(self, number: int) -> _TextBlock:
+        return _TextBlock(*self._blocks[number * 5 : number * 5 + 5])
 
     def _first_wrong(self, rows: list[bytes], low: int, high: int) -> int:
         """The first of *rows* that cannot be parsed, which is one of *low* to *high*."""

@@ -130,11 +130,11 @@ def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out:
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path) -> None:
     code = (
         "import os, signal, sys\nfrom im2rec.extraction import writers\nwriters.BATCH_RECORDS = 10\n"
-        "from im2rec.extraction.resumable_folder import Partial\nreal = Partial.save\n"
+        "from im2rec.extraction.resumable_folder import ResumableFolder\nreal = ResumableFolder.save\n"
         "def save(place, **words):\n"
         "    real(place, **words)\n"
         "    if place.done.records == 20: os.kill(os.getpid(), signal.SIGINT)\n"
-        "Partial.save = save\nfrom im2rec.cli import main\nmain(sys.argv[1:])"
+        "ResumableFolder.save = save\nfrom im2rec.cli import main\nmain(sys.argv[1:])"
     )
     words = ["extract", str(rec), str(out), "--quiet"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)

@@ -21,7 +21,7 @@ from picture_helpers import DEADLINE_S, POSIX, PROC, until
 from im2rec.errors import BadRecordError, Im2RecError
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.pipeline import prefetch
-from im2rec.pipeline.backends import Processes
+from im2rec.pipeline.backends import ProcessBackend
 
 RANDOM = {"shuffle": True, "rand_crop": True, "rand_mirror": True, "random_h": 20, "data_shape": (3, 6, 6)}
 ORPHAN = """
@@ -40,7 +40,7 @@ def by_processes(rec: Path, **given: Any) -> ImageRecordIter:
 
 def processes_of(it: ImageRecordIter) -> list[subprocess.Popen[bytes]]:
     processes = it._prefetcher._decoding
-    assert isinstance(processes, Processes)
+    assert isinstance(processes, ProcessBackend)
     return [process._process for process in processes._started or []]
 
 
@@ -105,12 +105,12 @@ def test_slots_of_an_epoch_that_was_left_are_waited_for(tmp_path: Path, monkeypa
     with in_fours(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
     allowed, looked_again = threading.Semaphore(5), threading.Event()
-    real = Processes._ask
-    monkeypatch.setattr(Processes, "_ask", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1])
+    real = ProcessBackend._ask
+    monkeypatch.setattr(ProcessBackend, "_ask", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1])
 
     with by_processes(rec, prefetch_buffer=4) as it, concurrent.futures.ThreadPoolExecutor(1) as pool:
         processes = it._prefetcher._decoding
-        assert isinstance(processes, Processes)
+        assert isinstance(processes, ProcessBackend)
         monkeypatch.setattr(processes.memory, "_busy", lambda: looked_again.set() or bool(processes._at_work))
         kept = [it.next() for _ in range(5)]
         until(lambda: len(processes._at_work) == 2, "both threads do not begin what is not allowed yet")

@@ -35,7 +35,7 @@ from picture_helpers import (
 from im2rec.errors import ImageError
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
-from im2rec.storage.files import AsideFile
+from im2rec.storage.files import AtomicFile
 
 SERIAL = PackOptions(workers=1)
 
@@ -187,14 +187,14 @@ class FullDisk:
 def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
 ) -> None:
-    real = AsideFile.__init__
+    real = AtomicFile.__init__
 
-    def init(self: AsideFile, *args: Any, **options: Any) -> None:
+    def init(self: AtomicFile, *args: Any, **options: Any) -> None:
         real(self, *args, **options)
         if self.path.name == name:
             self._file = FullDisk(self._file, fails)  # type: ignore[assignment]
 
-    monkeypatch.setattr(AsideFile, "__init__", init)
+    monkeypatch.setattr(AtomicFile, "__init__", init)
     listed, root = a_list_of_pictures(tmp_path)
     (root / "1.jpg").unlink()
     ran = im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1")

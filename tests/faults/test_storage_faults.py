@@ -38,7 +38,7 @@ from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, Out
 from im2rec.format import recordio
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, BytesSource, decode_record, find_record, read_records
-from im2rec.storage.files import AsideFile
+from im2rec.storage.files import AtomicFile
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter
@@ -289,14 +289,14 @@ def test_a_kill_between_the_renames_never_leaves_a_foreign_index(
     old, new = (path.read_bytes(), path.with_suffix(".idx").read_bytes()), (joined([b"new!"]), b"7\t0\n")
     writer = RecordWriter(path, force=True)
     writer.write(b"new!", key=7)
-    real_unlink, real_rename, renames = Path.unlink, AsideFile.rename, []
+    real_unlink, real_rename, renames = Path.unlink, AtomicFile.rename, []
 
     def unlink(target: Path, **options: Any) -> None:
         if step == "unlink" and target == writer.index_path:
             raise Killed
         real_unlink(target, **options)
 
-    def rename(file: AsideFile) -> None:
+    def rename(file: AtomicFile) -> None:
         renames.append(file)
         if step == ("first rename", "second rename")[len(renames) - 1]:
             raise Killed
@@ -304,8 +304,8 @@ def test_a_kill_between_the_renames_never_leaves_a_foreign_index(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", unlink)
-        patch.setattr(AsideFile, "rename", rename)
-        patch.setattr(AsideFile, "discard", lambda _: None)
+        patch.setattr(AtomicFile, "rename", rename)
+        patch.setattr(AtomicFile, "discard", lambda _: None)
         if step == "after":
             writer.close()
         else:
@@ -358,7 +358,7 @@ class FullDisk:
 @pytest.mark.parametrize("moment", ["write", "flush"])
 def test_a_full_disk_is_told_and_nothing_is_left(which: str, moment: str, tmp_path: Path) -> None:
     writer = RecordWriter(tmp_path / "out.rec")
-    file: AsideFile = getattr(writer, which)
+    file: AtomicFile = getattr(writer, which)
     file._file = FullDisk(file._file, moment)
 
     with pytest.raises(OutputError) as caught, writer:
@@ -374,7 +374,7 @@ def test_a_writer_that_failed_does_not_come_to_a_good_end(which: str, tmp_path: 
     # A frame without its index line, or half a frame: who catches the error must not get a pair that disagrees.
     writer = RecordWriter(tmp_path / "out.rec")
     writer.write(b"one", key=1)
-    file: AsideFile = getattr(writer, which)
+    file: AtomicFile = getattr(writer, which)
     file._file = FullDisk(file._file, "write")
     with pytest.raises(OutputError, match="no space left on device"):
         writer.write(b"two", key=2)

@@ -12,7 +12,7 @@ from helpers import golden_json
 from picture_helpers import GOLDEN_IMAGES, names_in
 
 from im2rec.errors import InputError
-from im2rec.packing.make_list import Item, ListOptions, divide, make_list
+from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list
 
 RECORDED = golden_json("make_list")
 CASES = RECORDED["cases"]
@@ -73,7 +73,7 @@ def test_the_recorded_permutations_of_seed_100_are_ours() -> None:
     permutations = RECORDED["shuffle_permutation_seed100"]
     assert 10 == len(permutations)
     for count, expected in permutations.items():
-        items = [Item(0, str(number)) for number in range(int(count))]
+        items = [FoundImage(0, str(number)) for number in range(int(count))]
         if items:
             (entries,) = divide(items, ListOptions(shuffle=True))
             assert expected == [id_ for id_, _ in entries]

@@ -17,7 +17,7 @@ from im2rec.format.irheader import IRHeader, decode_image_record, encode_image_r
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.format.recordio import BytesSource, encode_record, read_parts, read_record, read_records
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Block, Damage, scan, scan_damaged
+from im2rec.storage.scan import Damage, RecordBlock, scan, scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 IMAGE_RECS = [name for name in GOLDEN_RECS if "header" in golden_json(name)["records"][0]]
@@ -244,7 +244,7 @@ def test_a_scan_of_each_damaged_file_goes_on_behind_the_damage() -> None:
         whole, offset, problem, behind = ENDS[name]
         source = BytesSource(bytes.fromhex(DAMAGED[name]["file_hex"]))
         found = list(scan_damaged(source))
-        offsets = [offset for block in found if isinstance(block, Block) for offset in block.offsets]
+        offsets = [offset for block in found if isinstance(block, RecordBlock) for offset in block.offsets]
         (damage,) = (damage for damage in found if isinstance(damage, Damage))
         assert (name, [*whole, *behind]) == (name, [read_record(source, offset)[0] for offset in offsets])
         assert (name, offset, problem) == (name, damage.error.offset, damage.error.problem)

@@ -17,7 +17,7 @@ from helpers import write_rec
 from iterator_golden_helpers import ITERATORS
 from picture_helpers import encoded
 
-from im2rec.augment.augmenter import Augmenter, Plan
+from im2rec.augment.augmenter import AugmentationPlan, Augmenter
 from im2rec.augment.color import Brightness, Contrast, PCANoise, Saturation, ShiftHLS
 from im2rec.augment.draws import counter_draws
 from im2rec.augment.geometry import Crop, Resize, Size, Warp
@@ -37,7 +37,9 @@ SEED = 20
 IMAGE, TARGET = Size(60, 40), (3, 32, 52)  # as recorded: nine rows and nine columns for a crop
 
 
-def plans(size: Size = IMAGE, *, seed: int = SEED, epoch: int = 0, count: int = COUNT, **params: Any) -> list[Plan]:
+def plans(
+    size: Size = IMAGE, *, seed: int = SEED, epoch: int = 0, count: int = COUNT, **params: Any
+) -> list[AugmentationPlan]:
     """What is drawn for so many records."""
     augmenter = Augmenter(
         AugmentationParams(**params), TARGET, load_resampler("reference"), dtype="float32", layout="NCHW"
@@ -45,7 +47,7 @@ def plans(size: Size = IMAGE, *, seed: int = SEED, epoch: int = 0, count: int = 
     return [augmenter.plan(size, draws) for draws in counter_draws([hash64(seed, epoch)] * count, range(count))]
 
 
-def steps_of(kind: type, drawn: list[Plan]) -> list[Any]:
+def steps_of(kind: type, drawn: list[AugmentationPlan]) -> list[Any]:
     """The one step of *kind* in every plan."""
     return [step for plan in drawn for step in plan.steps if isinstance(step, kind)]
 

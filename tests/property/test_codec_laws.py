@@ -29,7 +29,7 @@ from im2rec.format.recordio import (
     read_records,
 )
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Block, Damage, scan, scan_damaged
+from im2rec.storage.scan import Damage, RecordBlock, scan, scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 
@@ -253,7 +253,7 @@ def test_a_scan_loses_only_what_was_damaged() -> None:
 
         items = list(scan_damaged(BytesSource(bytes(data))))
 
-        offsets = [offset for block in items if isinstance(block, Block) for offset in block.offsets]
+        offsets = [offset for block in items if isinstance(block, RecordBlock) for offset in block.offsets]
         assert ends[:ordinal] + ends[ordinal + 1 : -1] == offsets
         (damage,) = (item for item in items if isinstance(item, Damage))
         assert (ends[ordinal], ends[ordinal + 1], ordinal) == (damage.start, damage.end, damage.error.record)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from iterator_helpers import ORDERS, in_every_order, permutation_table
 
-from im2rec.pipeline.order import BatchRequest, Epoch, Order, Sharing, Split
+from im2rec.pipeline.order import BatchRequest, Delivery, Epoch, Order, Partition
 from im2rec.pipeline.params import ImageRecordParams, OrderParams
 from im2rec.pipeline.permutation import Permutation
 
@@ -37,7 +37,7 @@ class Data(NamedTuple):
     starts: np.ndarray | None
     given: dict[str, Any]
 
-    def epoch(self, number: int, part: int, splits: tuple[Split, ...] = (), **more: Any) -> Epoch:
+    def epoch(self, number: int, part: int, splits: tuple[Delivery, ...] = (), **more: Any) -> Epoch:
         """An epoch of one part, of which *splits* were delivered before."""
         given = {"num_parts": splits[-1].parts, **self.given} if splits else self.given
         return order(self.count, self.starts, **{**given, "part_index": part, **more}).epoch(number, splits)
@@ -251,20 +251,20 @@ def test_rolled_over_epochs_are_one_endless_stream_cut_into_batches(kind: str) -
 # Going on
 
 
-def delivered(data: Data, number: int, splits: tuple[Split, ...]) -> list[int]:
+def delivered(data: Data, number: int, splits: tuple[Delivery, ...]) -> list[int]:
     """What all parts deliver in the last of *splits* until they have as much as it says."""
     *before, last = splits
-    so_far, batches = (*before, Split(last.parts, 0)), last.delivered // data.given["batch_size"]
+    so_far, batches = (*before, Delivery(last.parts, 0)), last.delivered // data.given["batch_size"]
     each = [data.epoch(number, part, so_far, num_parts=last.parts) for part in range(last.parts)]
     return [n for epoch in each for n in records(data, requests(epoch, end=batches))]
 
 
-def going_on(kind: str, how_many: int, **more: Any) -> Iterator[tuple[Data, int, tuple[Split, ...]]]:
+def going_on(kind: str, how_many: int, **more: Any) -> Iterator[tuple[Data, int, tuple[Delivery, ...]]]:
     """An epoch that is begun by so many parts, goes on in another number of them, and ends in a third."""
     for rng, data in cases(kind, how_many, **more):
         size, most = data.given["batch_size"], data.count // data.given["batch_size"] + 2
-        first, second = (Split(rng.randrange(1, 6), size * rng.randrange(most)) for _ in range(2))
-        yield data, rng.randrange(3), (first, second, Split(rng.randrange(1, 6), size * most))
+        first, second = (Delivery(rng.randrange(1, 6), size * rng.randrange(most)) for _ in range(2))
+        yield data, rng.randrange(3), (first, second, Delivery(rng.randrange(1, 6), size * most))
 
 
 @in_every_order
@@ -276,7 +276,7 @@ def test_an_epoch_that_goes_on_in_other_parts_delivers_every_record_once(kind: s
         assert [*range(data.count)] == sorted(itertools.chain(*in_turn))
         sharing = data.epoch(number, 0, splits[:1]).sharing
         assert len(in_turn[0]) == sharing.delivered_in_all(splits[0].delivered)
-        assert data.count - len(in_turn[0]) == data.epoch(number, 0, (splits[0], Split(1, 0))).sharing.count
+        assert data.count - len(in_turn[0]) == data.epoch(number, 0, (splits[0], Delivery(1, 0))).sharing.count
 
 
 @in_every_order
@@ -294,7 +294,7 @@ def test_an_epoch_that_goes_on_in_the_same_parts_goes_on_batch_for_batch(kind: s
     for data, number, (first, second, _) in going_on(kind, 8, last_batch=policy):
         before = () if policy == "roll_over" else (first,)  # which goes on in the same parts only
         for part in range(second.parts):
-            whole = data.epoch(number, part, (*before, Split(second.parts, 0)), num_parts=second.parts)
+            whole = data.epoch(number, part, (*before, Delivery(second.parts, 0)), num_parts=second.parts)
             again = data.epoch(number, part, (*before, second), num_parts=second.parts)
             assert same(requests(whole), requests(again))
             if not before:
@@ -312,7 +312,9 @@ def test_what_is_left_of_a_shuffled_whole_keeps_its_order() -> None:
     for data, number, (first, second, _) in going_on("shuffled", 12):
         (whole,) = shares(data, number, 1)
         rest = [
-            records(data, requests(data.epoch(number, part, (first, Split(second.parts, 0)), num_parts=second.parts)))
+            records(
+                data, requests(data.epoch(number, part, (first, Delivery(second.parts, 0)), num_parts=second.parts))
+            )
             for part in range(second.parts)
         ]
 
@@ -323,11 +325,11 @@ def test_what_is_left_of_a_shuffled_whole_keeps_its_order() -> None:
 def test_an_epoch_that_was_delivered_whole_has_no_batch_left_in_any_parts() -> None:
     for kind in ORDERS:
         for _, data in cases(kind, 4):
-            everything = Split(2, data.count + 12)
-            assert {0} == {data.epoch(0, part, (everything, Split(3, 0)), num_parts=3).batches for part in range(3)}
+            everything = Delivery(2, data.count + 12)
+            assert {0} == {data.epoch(0, part, (everything, Delivery(3, 0)), num_parts=3).batches for part in range(3)}
 
 
-def taken(sharing: Sharing, gone: int) -> set[int]:
+def taken(sharing: Partition, gone: int) -> set[int]:
     """The places of the first *gone* of every part."""
     indices = [np.arange(min(gone, sharing.length(part))) for part in range(sharing.parts)]
     return {place for part, index in enumerate(indices) for place in sharing.place(part, index).tolist()}
@@ -336,7 +338,7 @@ def taken(sharing: Sharing, gone: int) -> set[int]:
 def test_a_sharing_of_what_is_left_counts_what_is_gone_in_every_part() -> None:
     for count, parts, gone in itertools.product((0, 1, 5, 12), (1, 2, 5, 7), (0, 1, 2, 99)):
         for turns in (True, False):
-            sharing = Sharing(count, parts, turns=turns)
+            sharing = Partition(count, parts, turns=turns)
             left, places = sharing.left(gone)
             assert count == sum(sharing.length(part) for part in range(parts))
             assert {*range(count)} - taken(sharing, gone) == {*places(np.arange(left)).tolist()}

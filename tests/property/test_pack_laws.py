@@ -14,7 +14,7 @@ import pytest
 from picture_helpers import encoded, names_in, records_of, texture, write_pictures
 
 from im2rec.format.listfile import ListEntry, read_list
-from im2rec.packing.make_list import Item, ListOptions, divide, make_list, split_sizes
+from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list, split_sizes
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
 from im2rec.storage.reader import RecordFile
@@ -142,7 +142,7 @@ def test_split_sizes_add_up_and_are_off_by_less_than_one() -> None:
 def test_dividing_keeps_every_item_once_in_the_order_of_the_shuffled_walk() -> None:
     for seed in SEEDS:
         rng = random.Random(seed)
-        items = [Item(rng.randrange(4), str(number)) for number in range(rng.randrange(5, 80))]
+        items = [FoundImage(rng.randrange(4), str(number)) for number in range(rng.randrange(5, 80))]
         options = ListOptions(
             shuffle=bool(seed % 2), seed=seed, split=shares_of(rng), stratify=bool(seed % 3), chunks=1 + seed % 3
         )
@@ -158,7 +158,7 @@ def test_dividing_keeps_every_item_once_in_the_order_of_the_shuffled_walk() -> N
 def test_stratified_parts_have_every_class_at_its_share() -> None:
     for seed in SEEDS:
         rng = random.Random(seed)
-        items = [Item(rng.randrange(5), str(number)) for number in range(rng.randrange(10, 300))]
+        items = [FoundImage(rng.randrange(5), str(number)) for number in range(rng.randrange(10, 300))]
         options = ListOptions(shuffle=True, seed=seed, split=(0.8, 0.1, 0.1), stratify=True)
         whole = Counter(item.label for item in items)
 

@@ -7,7 +7,7 @@ from typing import Any
 from helpers import message_of
 
 from im2rec.augment.params import AugmentationParams
-from im2rec.params import from_words, rows
+from im2rec.params import from_words, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
 
 # MXNet 1.9.1, the help of ImageRecordIter; rotate_list is none there and not listed.
@@ -28,7 +28,7 @@ def test_names_and_defaults_are_those_of_the_reference_and_one_is_ours() -> None
     params = AugmentationParams()
 
     assert REFERENCE | OURS == {name: getattr(params, name) for name in REFERENCE | OURS}
-    assert set(REFERENCE | OURS) == {row.name for row in rows(AugmentationParams)}
+    assert set(REFERENCE | OURS) == {row.name for row in parameter_docs(AugmentationParams)}
 
 
 def given(words: str) -> ImageRecordParams:

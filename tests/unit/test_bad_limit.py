@@ -2,11 +2,11 @@ import pytest
 from helpers import message_of
 
 from im2rec.errors import ParameterError
-from im2rec.packing.report import MISSING, Bad, BadCount, BadLimit, TooManyBadError
+from im2rec.packing.report import MISSING, BadCount, BadImage, BadLimit, TooManyBadError
 
 
-def bad(line: int, reason: str = "cut short") -> Bad:
-    return Bad(line, line, f"{line}.jpg", reason, "the picture data ends early")
+def bad(line: int, reason: str = "cut short") -> BadImage:
+    return BadImage(line, line, f"{line}.jpg", reason, "the picture data ends early")
 
 
 def stopped_at(limit: str, good: str) -> int | None:

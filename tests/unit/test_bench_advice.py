@@ -17,16 +17,16 @@ from im2rec.bench.advice import (
     RESIZING,
     TOO_FEW,
     WRITING,
-    FeedFigures,
+    IteratorFigures,
     PackFigures,
     best_threads,
-    feed_advice,
+    iterator_advice,
     pack_advice,
 )
 from im2rec.bench.read_speed import DISK, MEMORY, UNKNOWN
 
 
-def feed(**given: Any) -> FeedFigures:
+def feed(**given: Any) -> IteratorFigures:
     """Two threads on two CPUs, bound by decoding, with nothing to try."""
     figures: dict[str, Any] = {
         "read": 1e9,
@@ -41,11 +41,11 @@ def feed(**given: Any) -> FeedFigures:
         "bytes_per_image": 40_000.0,
         "memory": 8_000_000_000,
     }
-    return FeedFigures(**{**figures, **given})
+    return IteratorFigures(**{**figures, **given})
 
 
 def said(**given: Any) -> tuple[str, str]:
-    advice = feed_advice(feed(**given))
+    advice = iterator_advice(feed(**given))
     return advice.limit, advice.sentence
 
 
@@ -109,7 +109,7 @@ def test_more_threads_are_advised_while_there_are_cpus_and_more_have_helped() ->
 
     assert (TOO_FEW, few) == said(cpus=8)
     assert (TOO_FEW, one) == said(cpus=8, decode_in_threads={1: 2000.0}, whole={1: 1600.0})
-    assert 8 == feed_advice(feed(cpus=8)).threads
+    assert 8 == iterator_advice(feed(cpus=8)).threads
     assert (DECODING, BUSY) == said(cpus=2)
     assert TOO_FEW != said(cpus=8, whole={1: 3000.0, 2: 3100.0})[0]
     assert TOO_FEW != said(cpus=8, source=DISK, read=3300.0)[0]
@@ -149,7 +149,7 @@ def test_processes_are_advised_where_threads_wait_and_processes_were_faster() ->
     tip = "images/s, one thread 3,100; try backend=processes, 1.9 x as fast"
 
     assert said(**slow, by_processes=5795.0)[1].endswith(tip)
-    assert {"backend": "processes"} == feed_advice(feed(**slow, by_processes=5795.0)).keys
+    assert {"backend": "processes"} == iterator_advice(feed(**slow, by_processes=5795.0)).keys
     assert "processes" not in said(**slow, by_processes=3500.0)[1]
     assert (DECODING, BUSY) == said(by_processes=1e9)
 
@@ -168,7 +168,7 @@ def test_opencv_is_advised_where_it_was_faster_at_what_takes_longest() -> None:
     busy = "augmenting takes 77% of the work of 2 threads, one for each CPU"
 
     assert (AUGMENTING, f"{busy}; try engine=opencv, 3.0 x as fast at it") == said(**AUGMENT, by_opencv=1500.0)
-    assert {"engine": "opencv"} == feed_advice(feed(**AUGMENT, by_opencv=1500.0)).keys
+    assert {"engine": "opencv"} == iterator_advice(feed(**AUGMENT, by_opencv=1500.0)).keys
     assert (AUGMENTING, busy) == said(**AUGMENT, by_opencv=600.0)
     assert (AUGMENTING, busy) == said(**AUGMENT | {"engine": "opencv"})
     assert (DECODING, BUSY) == said(by_opencv=1e9, engine="pillow")
@@ -192,7 +192,7 @@ def test_uint8_is_advised_where_it_was_faster_at_what_takes_longest() -> None:
     busy = "normalising takes 80% of the work of 2 threads, one for each CPU"
 
     assert (NORMALISING, f"{busy}; try dtype=uint8, 4.0 x as fast at it") == said(**slow, in_bytes=2000.0)
-    assert {"dtype": "uint8"} == feed_advice(feed(**slow, in_bytes=2000.0)).keys
+    assert {"dtype": "uint8"} == iterator_advice(feed(**slow, in_bytes=2000.0)).keys
     assert (NORMALISING, busy) == said(**slow, in_bytes=700.0)
     assert (DECODING, BUSY) == said(in_bytes=1e9)
 

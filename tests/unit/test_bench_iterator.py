@@ -16,11 +16,20 @@ from picture_helpers import encoded, texture
 
 from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.normalize import Normalizer
-from im2rec.bench import iterator as bench_iterator
-from im2rec.bench.advice import AUGMENTING, DECODING, HANDING_OVER, NORMALISING, READING, TOO_FEW, Advice, FeedFigures
-from im2rec.bench.iterator import bench_feed, take_batch
-from im2rec.bench.report import FeedReport
-from im2rec.bench.samples import Sample
+from im2rec.bench import iterator as iterator_bench
+from im2rec.bench.advice import (
+    AUGMENTING,
+    DECODING,
+    HANDING_OVER,
+    NORMALISING,
+    READING,
+    TOO_FEW,
+    Advice,
+    IteratorFigures,
+)
+from im2rec.bench.iterator import bench_iterator, take_batch
+from im2rec.bench.report import IteratorReport
+from im2rec.bench.samples import IteratorSample
 from im2rec.bench.timing import READ, BenchOptions, doubled
 from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
@@ -34,13 +43,13 @@ pytestmark = pytest.mark.usefixtures("ticking")
 SHORT = 0.03  # seconds for a measurement
 
 
-def benched(path: Path, *threads: int, seconds: float = SHORT, **given: Any) -> FeedReport:
+def benched(path: Path, *threads: int, seconds: float = SHORT, **given: Any) -> IteratorReport:
     words = {"data_shape": (3, 6, 8), "batch_size": 3, **given}
-    return bench_feed({"path_imgrec": str(path), **words}, BenchOptions(threads or (1,), seconds))
+    return bench_iterator({"path_imgrec": str(path), **words}, BenchOptions(threads or (1,), seconds))
 
 
 def cpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setattr(bench_iterator, "available_cpus", lambda: count)
+    monkeypatch.setattr(iterator_bench, "available_cpus", lambda: count)
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, clock: Clock, owner: type[Any], name: str, seconds: float) -> None:
@@ -99,17 +108,17 @@ def test_where_threads_wait_for_one_another_processes_are_timed(
 ) -> None:
     ticking.tick = 1.0  # so long that a single round has to do
     asked: list[str] = []
-    real = bench_iterator._Feed.opened
+    real = iterator_bench._IteratorRun.opened
 
     def noted(self: Any, threads: int) -> ImageRecordIter:
         asked.append(self.values.get("backend", "auto"))
         return real(self, threads)
 
-    def waiting(figures: FeedFigures) -> Advice:
+    def waiting(figures: IteratorFigures) -> Advice:
         return Advice(HANDING_OVER, f"{figures.by_processes is not None}")
 
-    monkeypatch.setattr(bench_iterator._Feed, "opened", noted)
-    monkeypatch.setattr(bench_iterator, "feed_advice", waiting)
+    monkeypatch.setattr(iterator_bench._IteratorRun, "opened", noted)
+    monkeypatch.setattr(iterator_bench, "iterator_advice", waiting)
     path = a_rec(tmp_path, 7, "a.rec")
 
     assert "True" == benched(path, 2).advice.sentence
@@ -158,7 +167,7 @@ def test_the_stages_are_the_feeds_own_code(tmp_path: Path, monkeypatch: pytest.M
 def test_what_the_sample_keeps_outlasts_the_decoding_that_is_timed(tmp_path: Path) -> None:
     payloads = [image_payload(n, 1, encoded(texture(20, 30, seed=n))) for n in range(5)]
     with iterator(write_rec(tmp_path / "a.rec", payloads)) as it:
-        sample = Sample(it, 1.0)
+        sample = IteratorSample(it, 1.0)
         for shot in sample.shots:
             sample.decode(shot)
 
@@ -180,7 +189,7 @@ def test_what_the_compiled_decoder_makes_has_no_stages_behind_it(
     assert {} == report.declined
     assert report.kernel.startswith("numba ")
     with iterator(path, data_shape=(3, 6, 8)) as it:
-        sample = Sample(it, 1.0)
+        sample = IteratorSample(it, 1.0)
         for shot in sample.shots:
             sample.decode(shot)
         assert sample._rows.any()  # bench writes what it times
@@ -200,17 +209,18 @@ def test_processes_have_loaded_the_decoder_before_they_are_timed(tmp_path: Path)
     pytest.importorskip("numba")
     assert load().kernel is not None
     path = write_rec(tmp_path / "a.rec", [image_payload(n, 1, encoded(texture(20, 30, seed=n))) for n in range(30)])
-    feed = bench_iterator._Feed({"path_imgrec": str(path), "data_shape": (3, 6, 8), "batch_size": 10, "verbose": False})
+    values = {"path_imgrec": str(path), "data_shape": (3, 6, 8), "batch_size": 10, "verbose": False}
+    feed = iterator_bench._IteratorRun(values)
     for backend in ("threads", "processes"):
         feed.values = {**feed.values, "backend": backend}
         with feed.opened(2) as it:
-            bench_iterator._warm_up(it, math.inf)
+            iterator_bench._warm_up(it, math.inf)
             assert it.kernel.startswith("numba ")
 
 
 def test_figures_fit_together(tmp_path: Path) -> None:
     steps: list[tuple[int, float]] = []
-    report = bench_feed(
+    report = bench_iterator(
         {"path_imgrec": str(a_rec(tmp_path, 7, "a.rec")), "data_shape": (3, 6, 8), "batch_size": 3},
         BenchOptions((2, 1, 2), SHORT),
         progress=lambda count, share: steps.append((count, share)),

@@ -14,9 +14,9 @@ from im2rec.bench.read_speed import (
     DISK,
     MEMORY,
     UNKNOWN,
+    FileSpan,
+    PageCache,
     Reads,
-    Residence,
-    Span,
     memory_size,
     read_stage,
     read_twice,
@@ -58,8 +58,8 @@ def test_every_group_is_read_for_the_first_time_once_and_then_again(tmp_path: Pa
         return 100 * len(group)
 
     groups = [[1, 2], [3, 4], [5]]
-    with Residence() as residence_:
-        found = read_twice(read, groups, [Span(path, 0, 1000)], residence_, seconds=0.02)
+    with PageCache() as residence_:
+        found = read_twice(read, groups, [FileSpan(path, 0, 1000)], residence_, seconds=0.02)
 
     assert groups == asked[:3]
     assert groups[:1] == asked[3:4]
@@ -71,10 +71,10 @@ def test_a_first_time_is_from_the_disk_only_where_that_is_known(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def first(*, forgotten: bool, share: float | None) -> bool:
-        with monkeypatch.context() as patch, Residence() as held:
+        with monkeypatch.context() as patch, PageCache() as held:
             patch.setattr(held, "forget", lambda _spans: forgotten)
             patch.setattr(held, "share", lambda _spans: share)
-            return read_twice(len, [[1]], [Span(tmp_path, 0, 1)], held, seconds=0.001).first is not None
+            return read_twice(len, [[1]], [FileSpan(tmp_path, 0, 1)], held, seconds=0.001).first is not None
 
     assert first(forgotten=True, share=1.0)
     assert first(forgotten=False, share=0.0)
@@ -85,13 +85,13 @@ def test_a_first_time_is_from_the_disk_only_where_that_is_known(
 def test_a_first_time_that_is_much_slower_was_from_the_disk_where_nobody_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Residence, "forget", lambda *_: False)
-    monkeypatch.setattr(Residence, "share", lambda *_: None)
+    monkeypatch.setattr(PageCache, "forget", lambda *_: False)
+    monkeypatch.setattr(PageCache, "share", lambda *_: None)
     for first, known in ((3.0, True), (5.0, False)):
         monkeypatch.setattr(read_speed, "_first", lambda *_, rate=first: (Rate.of([rate]), 1, 1))
         monkeypatch.setattr(read_speed, "repeated", lambda *_: [10.0])
-        with Residence() as held:
-            found = read_twice(len, [[1]], [Span(tmp_path, 0, 1)], held, seconds=1.0)
+        with PageCache() as held:
+            found = read_twice(len, [[1]], [FileSpan(tmp_path, 0, 1)], held, seconds=1.0)
         assert known == (found.first is not None)
 
 
@@ -114,8 +114,8 @@ def test_bytes_that_were_just_read_are_in_memory_where_the_system_says(tmp_path:
     path = tmp_path / "a"
     path.write_bytes(bytes(1 << 20))
     path.read_bytes()
-    spans = [Span(path, start, start + 4096) for start in range(0, 1 << 20, 1 << 16)]
-    with Residence() as held:
+    spans = [FileSpan(path, start, start + 4096) for start in range(0, 1 << 20, 1 << 16)]
+    with PageCache() as held:
         assert held.share(spans) in (1.0, None)
         held.close()
 
@@ -125,9 +125,9 @@ def test_a_system_that_does_not_say_is_not_guessed_for(tmp_path: Path, monkeypat
     path.write_bytes(bytes(100))
     for name in ("preadv", "posix_fadvise"):
         monkeypatch.delattr(os, name, raising=False)
-    with Residence() as held:
-        assert held.share([Span(path, 0, 100)]) is None
-        assert not held.forget([Span(path, 0, 100)])
+    with PageCache() as held:
+        assert held.share([FileSpan(path, 0, 100)]) is None
+        assert not held.forget([FileSpan(path, 0, 100)])
 
 
 def test_a_container_has_the_memory_it_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from helpers import Clock
 
 from im2rec.bench import timing
-from im2rec.bench.timing import Rate, in_rounds, passes, repeated, turn_of
+from im2rec.bench.timing import Rate, in_rounds, passes, repeated, timed_run
 
 
 def test_a_rate_is_the_median_and_the_middle_half() -> None:
@@ -39,7 +39,7 @@ def test_measurements_take_turns_in_rounds(clock: Clock) -> None:
     order: list[tuple[str, float]] = []
     told: list[float] = []
 
-    def turn(name: str, rate: float) -> timing.Turn:
+    def turn(name: str, rate: float) -> timing.TimedRun:
         def taken(seconds: float) -> list[float]:
             order.append((name, seconds))
             clock.advance(seconds)
@@ -86,5 +86,5 @@ def test_an_error_of_the_work_is_raised_and_the_threads_end() -> None:
 
     before = set(threading.enumerate())
     with pytest.raises(ValueError, match="no"):
-        turn_of(work, [1, 2, 3], threads=2)(0.01)
+        timed_run(work, [1, 2, 3], threads=2)(0.01)
     assert not set(threading.enumerate()) - before

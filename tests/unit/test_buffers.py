@@ -12,7 +12,15 @@ import pytest
 
 from im2rec.errors import Im2RecError
 from im2rec.pipeline import buffers
-from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, Memory, MemoryPool, ReusedBuffers, SharedBuffers, attached
+from im2rec.pipeline.buffers import (
+    BatchBuffer,
+    BatchLayout,
+    MemoryBlock,
+    MemoryPool,
+    ReusedBuffers,
+    SharedBuffers,
+    attached,
+)
 
 LAYOUT = BatchLayout((4, 3, 5, 5), "float32", 2)
 COUNT = 4
@@ -33,7 +41,7 @@ def pool(request: pytest.FixtureRequest) -> Any:
     shared.close()
 
 
-def pieces_of(pool: MemoryPool | SharedBuffers) -> list[Memory]:
+def pieces_of(pool: MemoryPool | SharedBuffers) -> list[MemoryBlock]:
     return pool._pieces if isinstance(pool, MemoryPool) else pool._slots
 
 

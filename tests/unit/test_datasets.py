@@ -48,7 +48,7 @@ from im2rec.datasets.mnist import MnistPair, find_mnist, read_mnist
 from im2rec.datasets.sets import Cifar100Params, Dataset, ImportParams
 from im2rec.errors import IdxFormatError, InputError, OutputError, ParameterError
 from im2rec.format.listfile import read_list
-from im2rec.storage.files import AsideFile
+from im2rec.storage.files import AtomicFile
 from im2rec.storage.reader import RecordFile
 
 AGAIN = " (make or fetch it again)"
@@ -718,14 +718,14 @@ def test_a_set_of_another_size_than_the_published_one_is_warned_of(tmp_path: Pat
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_files(tmp_path / "in", PYTHON10)
-    real = AsideFile.write
+    real = AtomicFile.write
 
-    def full(self: AsideFile, data: bytes) -> None:
+    def full(self: AtomicFile, data: bytes) -> None:
         if self.path.name == "test.lst":
             raise OutputError("full")
         real(self, data)
 
-    monkeypatch.setattr(AsideFile, "write", full)
+    monkeypatch.setattr(AtomicFile, "write", full)
     assert "full" == message_of(import_set, "cifar10", tmp_path / "a" / "b", source)
     (tmp_path / "out").mkdir()
     assert "full" == message_of(import_set, "cifar10", tmp_path / "out", source)

@@ -27,7 +27,7 @@ from im2rec.jpeg.loading import load
 from im2rec.packing import encode
 from im2rec.packing.encode import pack_chunk, store_image
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import Bad, Chunk, as_error
+from im2rec.packing.report import BadImage, PackedChunk, as_error
 
 PNG = {"encoding": ".png", "engine": "pillow"}
 
@@ -249,11 +249,11 @@ def root(tmp_path: Path) -> str:
     return str(write_pictures(tmp_path / "root", ["a.png", "b.png", "c/d e.png"]))
 
 
-def packed(root: str, *entries: ListEntry | ListFormatError, **params: Any) -> Chunk:
+def packed(root: str, *entries: ListEntry | ListFormatError, **params: Any) -> PackedChunk:
     return pack_chunk(entries, root, PackParams(**({"unchanged": True} | params)))
 
 
-def headers(chunk: Chunk) -> list[tuple[int, float, int, int, list[float]]]:
+def headers(chunk: PackedChunk) -> list[tuple[int, float, int, int, list[float]]]:
     """The stored fields, label vector last."""
     found = []
     for _, frame in chunk.frames:
@@ -315,13 +315,13 @@ def test_every_bad_line_and_picture_is_told_in_its_place_and_the_rest_packed(roo
 
     assert [11, 19] == [id_ for id_, _ in chunk.frames]
     assert [
-        Bad(2, None, None, "bad list line", "expected an integer as id, found 'x'"),
-        Bad(3, 13, "gone.jpg", "missing", "no such file"),
-        Bad(4, 14, "empty.jpg", "empty", "holds no picture that can be read"),
-        Bad(5, 15, "text.jpg", "not an image", "holds no picture that can be read"),
-        Bad(6, 16, "cut.jpg", "cut short", chunk.bad[4].detail),  # in the words of the library
-        Bad(7, 17, "c", "unreadable", "is a directory"),
-        Bad(8, 18, "nul\0.jpg", "unreadable", "a zero byte in the name"),
+        BadImage(2, None, None, "bad list line", "expected an integer as id, found 'x'"),
+        BadImage(3, 13, "gone.jpg", "missing", "no such file"),
+        BadImage(4, 14, "empty.jpg", "empty", "holds no picture that can be read"),
+        BadImage(5, 15, "text.jpg", "not an image", "holds no picture that can be read"),
+        BadImage(6, 16, "cut.jpg", "cut short", chunk.bad[4].detail),  # in the words of the library
+        BadImage(7, 17, "c", "unreadable", "is a directory"),
+        BadImage(8, 18, "nul\0.jpg", "unreadable", "a zero byte in the name"),
     ] == chunk.bad
 
 
@@ -330,7 +330,7 @@ def test_a_picture_too_large_for_a_record_is_told_too(root: str, monkeypatch: py
     chunk = packed(root, ListEntry(4, 7, (0.0,), "a.png"))
     size = 24 + (Path(root) / "a.png").stat().st_size
 
-    assert [Bad(4, 7, "a.png", "too large for a record", f"a payload of {size} bytes exceeds 100")] == chunk.bad
+    assert [BadImage(4, 7, "a.png", "too large for a record", f"a payload of {size} bytes exceeds 100")] == chunk.bad
 
 
 def test_notes_are_counted(root: str) -> None:
@@ -341,11 +341,11 @@ def test_notes_are_counted(root: str) -> None:
 
 
 def test_a_bad_picture_as_an_error_names_list_line_and_path() -> None:
-    error = as_error(Bad(7, 3, "a/b.jpg", "missing", "no such file"), "l.lst")
+    error = as_error(BadImage(7, 3, "a/b.jpg", "missing", "no such file"), "l.lst")
     assert "l.lst, line 7: a/b.jpg: no such file (--on-error skip packs the rest)" == str(error)
     assert isinstance(error, ImageError)
 
-    error = as_error(Bad(2, None, None, "bad list line", "expected an integer as id, found 'x'"), "l.lst")
+    error = as_error(BadImage(2, None, None, "bad list line", "expected an integer as id, found 'x'"), "l.lst")
     assert "l.lst, line 2: expected an integer as id, found 'x' (--on-error skip packs the rest)" == str(error)
 
 

@@ -10,7 +10,7 @@ import pytest
 from helpers import message_of
 
 from im2rec.errors import InputError, OutputError
-from im2rec.storage.files import AsideFile, InputFile, check_folder, reading, refuse_existing, writing
+from im2rec.storage.files import AtomicFile, InputFile, check_folder, reading, refuse_existing, writing
 from im2rec.storage.index import find_index, index_to_write
 
 INDEX_NAMES = {
@@ -129,7 +129,7 @@ def test_errors_of_the_system_become_ours(tmp_path: Path) -> None:
 
 def test_a_file_written_aside_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
-    with AsideFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(b"one ")
         file.write(b"two")
         assert not path.exists()
@@ -141,7 +141,7 @@ def test_a_file_written_aside_appears_when_it_is_complete(tmp_path: Path) -> Non
 
 
 def test_a_file_written_aside_is_gone_after_an_exception(tmp_path: Path) -> None:
-    file = AsideFile(tmp_path / "out.txt")
+    file = AtomicFile(tmp_path / "out.txt")
     file.write(b"half")
 
     with pytest.raises(ZeroDivisionError), file:
@@ -156,26 +156,26 @@ def test_an_existing_file_is_replaced_by_force_only(tmp_path: Path) -> None:
     path.write_bytes(b"old")
 
     expected = f"{path}: exists already (replace it with --force, or choose another name)"
-    assert expected == message_of(AsideFile, path)
+    assert expected == message_of(AtomicFile, path)
     assert expected == message_of(refuse_existing, [tmp_path / "other", path], force=False)
 
-    with pytest.raises(ZeroDivisionError), AsideFile(path, force=True):
+    with pytest.raises(ZeroDivisionError), AtomicFile(path, force=True):
         raise ZeroDivisionError
     assert b"old" == path.read_bytes()
-    with AsideFile(path, force=True) as file:
+    with AtomicFile(path, force=True) as file:
         file.write(b"new")
         assert b"old" == path.read_bytes()
     assert b"new" == path.read_bytes()
 
 
 def test_a_folder_is_no_output_whatever_the_force(tmp_path: Path) -> None:
-    assert f"{tmp_path}: is a folder (name a file)" == message_of(AsideFile, tmp_path, force=True)
+    assert f"{tmp_path}: is a folder (name a file)" == message_of(AtomicFile, tmp_path, force=True)
 
 
 def test_a_folder_that_is_missing_is_named_before_anything_is_written(tmp_path: Path) -> None:
     path = tmp_path / "no" / "out.txt"
 
-    assert f"{path}: the folder {path.parent} is missing (make it first)" == message_of(AsideFile, path)
+    assert f"{path}: the folder {path.parent} is missing (make it first)" == message_of(AtomicFile, path)
     assert [] == list(tmp_path.iterdir())
 
 

@@ -14,7 +14,7 @@ from im2rec.errors import BadRecordError, CorruptRecordError
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, encode_image_record
 from im2rec.format.recordio import MAGIC
 from im2rec.pipeline.records import Records
-from im2rec.storage.reader import Head, RecordFile
+from im2rec.storage.reader import RecordFile, RecordInfo
 
 INSPECT = "(run 'im2rec inspect' on it)"
 
@@ -277,9 +277,9 @@ def test_heads_tell_header_and_size_of_the_payload_without_its_content(
     payloads = [image_payload(n, n, bytes(n * 700)) for n in range(30)]
     payloads[3] = encode_image_record(IRHeader(0, [1, 2], 3, 9), MAGIC + b"split")
     payloads[7] = encode_image_record(IRHeader(0, 1, int.from_bytes(MAGIC, "little")), MAGIC * 3)
-    expected = [Head(RawHeader(0, float(n), n, 0), HEADER_BYTES + 700 * n) for n in range(30)]
-    expected[3] = Head(RawHeader(2, 0.0, 3, 9), len(payloads[3]))
-    expected[7] = Head(RawHeader(0, 1.0, int.from_bytes(MAGIC, "little"), 0), len(payloads[7]))
+    expected = [RecordInfo(RawHeader(0, float(n), n, 0), HEADER_BYTES + 700 * n) for n in range(30)]
+    expected[3] = RecordInfo(RawHeader(2, 0.0, 3, 9), len(payloads[3]))
+    expected[7] = RecordInfo(RawHeader(0, 1.0, int.from_bytes(MAGIC, "little"), 0), len(payloads[7]))
 
     with RecordFile(write_rec(tmp_path / "a.rec", payloads)) as file:
         assert expected == list(file.heads(range(30)))

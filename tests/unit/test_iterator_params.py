@@ -15,8 +15,8 @@ from picture_helpers import encoded, texture
 
 from im2rec import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
 from im2rec.format.ndarrayfile import decode_single
-from im2rec.iterators.image_record import notices
-from im2rec.params import from_mapping, rows
+from im2rec.iterators.image_record import ignored_parameters
+from im2rec.params import from_mapping, parameter_docs
 from im2rec.pipeline.params import DISCARD, GROUPS, KEEP, PAD, ROLL_OVER, ImageRecordParams
 
 # Every parameter of MXNet 1.9.1, the three that its help does not list among them, with a value as text.
@@ -62,7 +62,7 @@ def refused(text: str) -> str:
 
 def test_every_parameter_of_mxnet_is_there_in_its_group() -> None:
     for group, text in OF_MXNET.items():
-        assert {*words(text), *OURS[group]} == {row.name for row in rows(GROUPS[group])}
+        assert {*words(text), *OURS[group]} == {row.name for row in parameter_docs(GROUPS[group])}
     assert 64 == sum(len(words(text)) for text in OF_MXNET.values())
 
 
@@ -81,14 +81,16 @@ def test_every_parameter_of_mxnet_takes_its_text() -> None:
 
 
 def test_the_groups_together_are_all_parameters_and_none_is_in_two() -> None:
-    together = [row.name for group in GROUPS.values() for row in rows(group)]
+    together = [row.name for group in GROUPS.values() for row in parameter_docs(group)]
 
     assert ["Dataset", "Batch", "Augmentation", "Backend", "Auxiliary"] == [*GROUPS]
     assert sorted(together) == sorted(field.name for field in dataclasses.fields(ImageRecordParams))
 
 
 def test_dataset_and_batch_parameters_are_required_and_the_rest_optional() -> None:
-    required = {group: [row.name for row in rows(kind) if row.default == "required"] for group, kind in GROUPS.items()}
+    required = {
+        group: [row.name for row in parameter_docs(kind) if row.default == "required"] for group, kind in GROUPS.items()
+    }
 
     assert ["path_imgrec", "data_shape"] == required["Dataset"]
     assert ["batch_size"] == required["Batch"]
@@ -121,7 +123,7 @@ DEFAULTS = {
 
 
 def test_defaults_are_shown_as_one_would_write_them() -> None:
-    shown = {row.name: row.default for kind in GROUPS.values() for row in rows(kind)}
+    shown = {row.name: row.default for kind in GROUPS.values() for row in parameter_docs(kind)}
 
     assert DEFAULTS == {name: shown[name] for name in DEFAULTS}
     written = {name: value for name, value in shown.items() if value not in ("required", "none") and name != "rng"}
@@ -132,7 +134,7 @@ def test_defaults_are_shown_as_one_would_write_them() -> None:
 
 def test_every_parameter_says_how_it_stands_to_the_reference() -> None:
     for kind in GROUPS.values():
-        for row in rows(kind):
+        for row in parameter_docs(kind):
             assert row.reference.startswith(("as the reference", "differs: ", "ours", "no effect"))
             assert row.doc.endswith(".")
 
@@ -165,7 +167,7 @@ def test_a_value_may_be_text_wherever_a_number_is_meant() -> None:
 
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_required_parameter_that_is_missing_is_named_with_its_help(name: str) -> None:
-    (row,) = [row for kind in GROUPS.values() for row in rows(kind) if row.name == name]
+    (row,) = [row for kind in GROUPS.values() for row in parameter_docs(kind) if row.name == name]
     given = {key: value for key, value in REQUIRED.items() if key != name}
 
     assert f"{name} is missing ({row.doc})" == message_of(from_mapping, ImageRecordParams, given)
@@ -348,7 +350,7 @@ NOTICES: list[tuple[dict[str, Any], list[str]]] = [
 
 
 def test_what_has_no_effect_is_told() -> None:
-    assert [told for _, told in NOTICES] == [notices(params(**given)) for given, _ in NOTICES]
+    assert [told for _, told in NOTICES] == [ignored_parameters(params(**given)) for given, _ in NOTICES]
 
 
 def told(caplog: pytest.LogCaptureFixture, rec: Path, kind: type[ImageRecordIter], **given: Any) -> list[str]:

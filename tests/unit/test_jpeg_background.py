@@ -242,7 +242,9 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def there_is(kernel: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "load", lambda *, may_compile: loading.Loaded(kernel, "") if not may_compile else None)
+    monkeypatch.setattr(
+        loading, "load", lambda *, may_compile: loading.LoadResult(kernel, "") if not may_compile else None
+    )
 
 
 def test_it_begins_once_after_some_thousand_pictures(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:

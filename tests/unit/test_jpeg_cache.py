@@ -63,7 +63,7 @@ def test_what_is_written_is_read_from_whatever_folder_has_it(two: tuple[Path, Pa
     two[1].mkdir()
     cache.write(two[1], NAME, CONTENT)
 
-    assert cache.Found(CONTENT, two[1]) == cache.read(NAME)
+    assert cache.CachedFile(CONTENT, two[1]) == cache.read(NAME)
     assert cache.holds_any(0xABC)
     assert not cache.holds_any(0xABD)
     assert [NAME] == names_in(two[1])
@@ -81,7 +81,7 @@ def test_a_damaged_file_is_as_good_as_none(two: tuple[Path, Path]) -> None:
         assert cache.read(NAME) is None
 
     cache.write(two[1], NAME, CONTENT)
-    assert cache.Found(CONTENT, two[1]) == cache.read(NAME)
+    assert cache.CachedFile(CONTENT, two[1]) == cache.read(NAME)
 
 
 def test_a_file_under_another_name_is_no_code(two: tuple[Path, Path]) -> None:
@@ -139,7 +139,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(two: tuple[Path, Path], monke
     full(two[0], monkeypatch)
 
     assert "cannot be kept: no space left on device" in message_of(cache.write, two[0], NAME, b"new")
-    assert cache.Found(CONTENT, two[0]) == cache.read(NAME)
+    assert cache.CachedFile(CONTENT, two[0]) == cache.read(NAME)
     assert [NAME] == names_in(two[0])
 
 

@@ -17,7 +17,7 @@ from compile_helpers import ONLY_FOLDER, ROOT, python
 import im2rec.jpeg.cache
 import im2rec.jpeg.loading
 from im2rec.jpeg import loading
-from im2rec.jpeg.loading import Loaded, load, sources_digest
+from im2rec.jpeg.loading import LoadResult, load, sources_digest
 
 pytest.importorskip("numba")
 ASK = """
@@ -51,7 +51,7 @@ def test_the_same_kernel_comes_each_time_and_says_its_name() -> None:
 def test_the_environment_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IM2REC_KERNEL", "0")
 
-    assert Loaded(None, "IM2REC_KERNEL=0 turns it off") == load()
+    assert LoadResult(None, "IM2REC_KERNEL=0 turns it off") == load()
 
 
 def test_without_the_compiler_there_is_none() -> None:
@@ -79,11 +79,11 @@ def test_a_damaged_file_is_not_loaded_but_compiled_anew(
 ) -> None:
     (file,) = compiled.glob(f"im2rec-{function}.*")
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
-    monkeypatch.setattr(loading, "_compiled", lambda *_, **__: loading._Made("anew", True, compiled))  # type: ignore[arg-type]
+    monkeypatch.setattr(loading, "_compiled", lambda *_, **__: loading._ReadyKernel("anew", True, compiled))  # type: ignore[arg-type]
     assert "anew" != loading._found_or_compiled().kernel
 
     file.write_bytes(file.read_bytes()[:kept])
-    assert Loaded(None, loading.NOT_YET) == loading._load(print, may_compile=False)
+    assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
     assert "anew" == loading._found_or_compiled().kernel
 
 
@@ -92,7 +92,7 @@ def test_a_whole_file_that_numba_cannot_load_is_compiled_anew(compiled: Path, mo
     im2rec.jpeg.cache.write(compiled, file.name, pickle.dumps("of another numba"))
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
 
-    assert Loaded(None, loading.NOT_YET) == loading._load(print, may_compile=False)
+    assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
 
 
 def test_what_another_process_has_just_compiled_is_not_compiled_again(
@@ -151,7 +151,7 @@ def test_sources_that_cannot_be_read_are_no_error(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(loading, "sources_digest", fail)
 
-    assert Loaded(None, "it cannot be loaded: no permission") == loading._load(print, may_compile=False)
+    assert LoadResult(None, "it cannot be loaded: no permission") == loading._load(print, may_compile=False)
 
 
 def test_a_numba_that_does_not_fit_is_not_called_missing(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_numba_that_does_not_fit_is_not_called_missing(tmp_path: Path) -> None
 def test_a_missing_numba_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
 
-    assert Loaded(None, "numba is not installed") == im2rec.jpeg.loading._load(print, may_compile=True)
+    assert LoadResult(None, "numba is not installed") == im2rec.jpeg.loading._load(print, may_compile=True)
 
 
 def test_the_digest_changes_with_any_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

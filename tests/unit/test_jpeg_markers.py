@@ -9,7 +9,7 @@ import pytest
 from jpeg_helpers import drawn, encoded
 from PIL import Image as PillowImage
 
-from im2rec.jpeg.markers import read_head
+from im2rec.jpeg.markers import read_header
 
 PIXELS = drawn(np.random.default_rng(0), 40, 56)
 JPEG = encoded(PIXELS)
@@ -26,7 +26,7 @@ def after_start(*segments: bytes) -> bytes:
 
 
 def test_a_head_tells_size_sampling_and_where_the_data_starts() -> None:
-    head, start = read_head(JPEG)
+    head, start = read_header(JPEG)
 
     assert ("", 40, 56, 2, 2, 3) == (
         head.reason, head.height, head.width, head.luma_v, head.luma_h, len(head.components)
@@ -36,23 +36,23 @@ def test_a_head_tells_size_sampling_and_where_the_data_starts() -> None:
 
 @pytest.mark.parametrize(("subsampling", "expected"), [(0, (1, 1)), (1, (1, 2)), (2, (2, 2))])
 def test_three_samplings_are_taken(subsampling: int, expected: tuple[int, int]) -> None:
-    head, _ = read_head(encoded(PIXELS, subsampling=subsampling))
+    head, _ = read_header(encoded(PIXELS, subsampling=subsampling))
 
     assert ("", *expected) == (head.reason, head.luma_v, head.luma_h)
 
 
 def test_pictures_with_the_same_head_share_what_is_read() -> None:
-    assert read_head(JPEG)[0] is read_head(JPEG + b"more")[0]
+    assert read_header(JPEG)[0] is read_header(JPEG + b"more")[0]
 
 
 def test_long_heads_are_read_and_shared_as_well() -> None:
     long = after_start(segment(0xE1, b"Exif\0\0" + JPEG[:600]), segment(0xFE, b"x" * 3000))
-    head, start = read_head(long)
+    head, start = read_header(long)
 
     assert "" == head.reason
-    assert read_head(JPEG)[0].components == head.components
-    assert read_head(JPEG)[1] + len(long) - len(JPEG) == start
-    assert head is read_head(after_start(segment(0xE1, bytes(5000))))[0]
+    assert read_header(JPEG)[0].components == head.components
+    assert read_header(JPEG)[1] + len(long) - len(JPEG) == start
+    assert head is read_header(after_start(segment(0xE1, bytes(5000))))[0]
 
 
 def saved(image: PillowImage.Image, **options: object) -> bytes:
@@ -100,15 +100,15 @@ ADOBE = segment(0xEE, b"Adobe\0d\0\0\0\0\0")
     ],
 )  # fmt: skip
 def test_what_is_left_to_libjpeg_has_a_word_for_why(reason: str, content: bytes) -> None:
-    assert reason == read_head(content)[0].reason
+    assert reason == read_header(content)[0].reason
 
 
 def test_a_refused_head_has_no_size() -> None:
-    head = read_head(JPEG[:100])[0]
+    head = read_header(JPEG[:100])[0]
 
     assert ("damaged head", 0, 0, ()) == (head.reason, head.height, head.width, head.components)
 
 
 @pytest.mark.parametrize("fill", range(1, 4))
 def test_fill_bytes_before_a_marker_are_skipped(fill: int) -> None:
-    assert "" == read_head(JPEG[:SOF] + b"\xff" * fill + JPEG[SOF:])[0].reason
+    assert "" == read_header(JPEG[:SOF] + b"\xff" * fill + JPEG[SOF:])[0].reason

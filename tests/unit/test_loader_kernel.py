@@ -19,7 +19,7 @@ from im2rec.errors import BadRecordError
 from im2rec.images import codec
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import NOT_YET, Loaded, load
+from im2rec.jpeg.loading import NOT_YET, LoadResult, load
 from im2rec.pipeline import prefetch
 
 pytest.importorskip("numba")
@@ -158,10 +158,10 @@ def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_pictures(
     looks: list[int] = []
     there = load()
 
-    def later(*, may_compile: bool) -> Loaded:
+    def later(*, may_compile: bool) -> LoadResult:
         assert not may_compile
         looks.append(made)
-        return there if len(looks) > 2 else Loaded(None, NOT_YET)
+        return there if len(looks) > 2 else LoadResult(None, NOT_YET)
 
     monkeypatch.setattr(im2rec.pipeline.loader, "load", later)
     made = 0

@@ -15,7 +15,7 @@ from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.packing import make_list as module
 from im2rec.packing.make_list import (
-    Item,
+    FoundImage,
     ListOptions,
     divide,
     list_names,
@@ -25,7 +25,7 @@ from im2rec.packing.make_list import (
     split_sizes,
     walk_folder,
 )
-from im2rec.storage.files import AsideFile
+from im2rec.storage.files import AtomicFile
 
 
 def tree(root: Path, *names: str) -> Path:
@@ -69,7 +69,7 @@ def test_a_folder_takes_its_number_at_its_first_picture_and_none_without(tmp_pat
     tree(tmp_path, "a/readme.txt", "b/c/1.jpg", "d/.hidden.jpg", "e/1.png")
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [Item(0, "b/c/1.jpg"), Item(1, "e/1.png")] == walk.items
+    assert [FoundImage(0, "b/c/1.jpg"), FoundImage(1, "e/1.png")] == walk.items
     assert ["b/c", "e"] == walk.classes
 
 
@@ -85,7 +85,7 @@ def test_hidden_files_and_folders_are_left_out_and_counted(tmp_path: Path) -> No
     tree(tmp_path, ".a.jpg", ".git/b.jpg", ".git/c.jpg", "d/.jpg", "d/e.jpg", "d/notes.txt")
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [Item(0, "d/e.jpg")] == walk.items
+    assert [FoundImage(0, "d/e.jpg")] == walk.items
     assert {"hidden": 3, "other suffix": 1} == dict(walk.left_out)
 
 
@@ -93,7 +93,7 @@ def test_flat_takes_the_roots_own_files_with_label_0(tmp_path: Path) -> None:
     tree(tmp_path, "b.jpg", "a.jpg", "c/d.jpg")
     walk = walk_folder(tmp_path, ListOptions(flat=True))
 
-    assert [Item(0, "a.jpg"), Item(0, "b.jpg")] == walk.items
+    assert [FoundImage(0, "a.jpg"), FoundImage(0, "b.jpg")] == walk.items
     assert ["."] == walk.classes
 
 
@@ -108,7 +108,12 @@ def test_linked_folders_are_followed_once_and_loops_end(tmp_path: Path) -> None:
     (root / "e.jpg").symlink_to(root / "a" / "1.jpg")
     walk = walk_folder(root, ListOptions())
 
-    assert [Item(0, "e.jpg"), Item(1, "a/1.jpg"), Item(2, "b/2.jpg"), Item(3, "c/3.jpg")] == walk.items
+    assert [
+        FoundImage(0, "e.jpg"),
+        FoundImage(1, "a/1.jpg"),
+        FoundImage(2, "b/2.jpg"),
+        FoundImage(3, "c/3.jpg"),
+    ] == walk.items
     assert {"linked folder walked already": 3} == dict(walk.left_out)
 
 
@@ -130,7 +135,7 @@ def test_names_no_list_can_hold_are_reported(tmp_path: Path) -> None:
     names = [" a.jpg", "a\tb.jpg", "a\nb.jpg", "a\rb.jpg", "new\nline/a.jpg"]
     walk = walk_folder(tree(tmp_path, "z.jpg", *names), ListOptions())
 
-    assert [Item(0, "z.jpg")] == walk.items
+    assert [FoundImage(0, "z.jpg")] == walk.items
     assert {"name cannot stand in a list": 5} == dict(walk.left_out)
     assert sorted(
         f"{name!r}: name cannot stand in a list (a TAB, a line break, or a blank at an end); rename it"
@@ -161,7 +166,7 @@ def test_an_unreadable_folder_is_a_problem_not_the_end(tmp_path: Path, monkeypat
     monkeypatch.setattr(module.os, "scandir", scandir)
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [Item(0, "b/2.jpg")] == walk.items
+    assert [FoundImage(0, "b/2.jpg")] == walk.items
     assert ["'a': unreadable folder: permission denied"] == walk.problems
 
 
@@ -294,11 +299,11 @@ def test_sizes_go_by_largest_remainder_and_lose_nothing() -> None:
 # Which picture goes where.
 
 
-def items(labels: str) -> list[Item]:
-    return [Item(int(label), f"{number}.jpg") for number, label in enumerate(labels)]
+def items(labels: str) -> list[FoundImage]:
+    return [FoundImage(int(label), f"{number}.jpg") for number, label in enumerate(labels)]
 
 
-def ids(lists: list[list[tuple[int, Item]]]) -> list[list[int]]:
+def ids(lists: list[list[tuple[int, FoundImage]]]) -> list[list[int]]:
     return [[id_ for id_, _ in entries] for entries in lists]
 
 
@@ -395,14 +400,14 @@ def test_an_existing_file_is_refused_and_nothing_is_written(tmp_path: Path, name
 
 
 def test_when_one_file_cannot_be_written_none_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = AsideFile.write
+    real = AtomicFile.write
 
-    def write(self: AsideFile, data: bytes) -> None:
+    def write(self: AtomicFile, data: bytes) -> None:
         if self.path.name == "l_test.lst":
             raise OutputError(f"{self.path}: cannot be written: no space left on device")
         real(self, data)
 
-    monkeypatch.setattr(AsideFile, "write", write)
+    monkeypatch.setattr(AtomicFile, "write", write)
     with pytest.raises(OutputError, match=r"l_test\.lst: cannot be written: no space left on device"):
         make_list(tree(tmp_path / "r", "a.jpg", "b.jpg"), tmp_path / "l", ListOptions(split=(0.5,)))
     assert ["r"] == names_in(tmp_path)
@@ -411,8 +416,8 @@ def test_when_one_file_cannot_be_written_none_appears(tmp_path: Path, monkeypatc
 def test_files_get_their_names_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # So that what stands when a run is killed in between is the first of them.
     renamed: list[str] = []
-    real = AsideFile.rename
-    monkeypatch.setattr(AsideFile, "rename", lambda file: (renamed.append(file.path.name), real(file))[1])
+    real = AtomicFile.rename
+    monkeypatch.setattr(AtomicFile, "rename", lambda file: (renamed.append(file.path.name), real(file))[1])
     made = make_list(tree(tmp_path / "r", "a.jpg", "b.jpg"), tmp_path / "l", ListOptions(split=(0.5,)))
 
     assert ["l_train.lst", "l_test.lst"] == renamed[:2]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from im2rec.augment.mxnet_draws import Mersenne
-from im2rec.pipeline.mxnet_order import Chunk, MXNetEpochs, chunks_by_bytes, part_by_bytes, part_by_count
+from im2rec.pipeline.mxnet_order import DrawChunk, MXNetEpochs, chunks_by_bytes, part_by_bytes, part_by_count
 from im2rec.pipeline.params import KEEP, ROLL_OVER, OrderParams
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "iterators"
@@ -31,7 +31,7 @@ def data_file(name: str) -> tuple[np.ndarray, int]:
     return np.array([int(line.split()[1]) for line in lines]), size
 
 
-def row_numbers(chunk: Chunk) -> list[int]:
+def row_numbers(chunk: DrawChunk) -> list[int]:
     return chunk.rows.tolist()
 
 
@@ -196,7 +196,7 @@ def drawn(records: tuple[np.ndarray, int], **reading: Any) -> tuple[list[int], l
     """The ordinals of an epoch in the order in which their numbers are drawn, and in that in which they leave."""
     order: list[int] = []
 
-    def draw(chunk: Chunk) -> Sequence[int]:
+    def draw(chunk: DrawChunk) -> Sequence[int]:
         order.extend(chunk.ordinals.tolist())
         return chunk.ordinals.tolist()
 

@@ -9,16 +9,16 @@ import pytest
 from augment_helpers import GivenDraws, Pixels
 
 from im2rec.augment.draws import Float
-from im2rec.augment.normalize import Finish, Normalizer
+from im2rec.augment.normalize import Normalization, Normalizer
 from im2rec.augment.params import NCHW, NHWC, AugmentationParams
 
 # One row of two pixels: red, green, blue and alpha.
 PICTURE = np.array([[[10, 20, 30, 40], [110, 120, 130, 140]]], np.uint8)
-PLAIN, FLIPPED = Finish(False, Float(1), Float(0)), Finish(True, Float(1), Float(0))
+PLAIN, FLIPPED = Normalization(False, Float(1), Float(0)), Normalization(True, Float(1), Float(0))
 
 
 def written(
-    finish: Finish = PLAIN,
+    finish: Normalization = PLAIN,
     *,
     channels: int = 3,
     dtype: str = "float32",
@@ -33,7 +33,7 @@ def written(
     return row
 
 
-def drawn(draws: GivenDraws, dtype: str = "float32", **params: Any) -> Finish:
+def drawn(draws: GivenDraws, dtype: str = "float32", **params: Any) -> Normalization:
     return Normalizer(AugmentationParams(**params), 3, dtype=dtype, layout=NCHW).plan(draws)
 
 
@@ -51,7 +51,7 @@ def test_the_mean_is_subtracted_and_the_rest_divided_by_the_deviation() -> None:
 
 def test_the_factor_is_rounded_to_32_bits_before_it_multiplies() -> None:
     # As the reference: (x - mean) * (scale / std), not (x - mean) * scale / std.
-    finish = Finish(False, Float(0.7), Float(0))
+    finish = Normalization(False, Float(0.7), Float(0))
     factor = Float(0.7) / Float(58.393)
 
     assert [(Float(10) - Float(123.68)) * factor, (Float(110) - Float(123.68)) * factor] == written(
@@ -80,10 +80,10 @@ def test_a_mean_picture_is_subtracted_where_the_pixel_was_before_the_flip(layout
     assert [[[108, 9]], [[116, 17]], [[124, 25]]] == planes.tolist()
 
 
-@pytest.mark.parametrize("finish", [PLAIN, FLIPPED, Finish(True, Float(0.5), Float(3))])
+@pytest.mark.parametrize("finish", [PLAIN, FLIPPED, Normalization(True, Float(0.5), Float(3))])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_layouts_differ_in_the_order_of_axes_alone(finish: Finish, dtype: str, channels: int) -> None:
+def test_layouts_differ_in_the_order_of_axes_alone(finish: Normalization, dtype: str, channels: int) -> None:
     params: dict[str, Any] = {"mean_r": 60, "mean_g": 70, "mean_a": 1, "std_b": 2, "channels": channels, "dtype": dtype}
     planes, pixels = written(finish, **params), written(finish, layout=NHWC, **params)
 
@@ -98,14 +98,16 @@ def test_float16_is_float32_rounded_at_the_end() -> None:
 
 
 def test_uint8_is_not_normalised() -> None:
-    row = written(Finish(False, Float(9), Float(9)), dtype="uint8", mean_r=10, std_r=2)
+    row = written(Normalization(False, Float(9), Float(9)), dtype="uint8", mean_r=10, std_r=2)
 
     assert (np.uint8, [[[10, 110]], [[20, 120]], [[30, 130]]]) == (row.dtype, row.tolist())
 
 
 def test_int8_takes_off_the_rounded_mean_and_clips() -> None:
     # 10.5 and -10.5 are rounded away from 0; neither deviation nor contrast counts.
-    row = written(Finish(False, Float(9), Float(9)), dtype="int8", mean_r=10.5, mean_g=-10.5, mean_b=200.4, std_r=3)
+    row = written(
+        Normalization(False, Float(9), Float(9)), dtype="int8", mean_r=10.5, mean_g=-10.5, mean_b=200.4, std_r=3
+    )
 
     assert (np.int8, [[[-1, 99]], [[31, 127]], [[-128, -70]]]) == (row.dtype, row.tolist())
 
@@ -120,12 +122,12 @@ def test_contrast_and_illumination_carry_the_scale_and_are_spread_around_one_and
     params: dict[str, Any] = {"max_random_contrast": 0.5, "max_random_illumination": 20, "scale": 2}
     low, high = (drawn(GivenDraws(unit=unit), **params) for unit in (0, 0.75))
 
-    assert Finish(False, Float(1), Float(-40)) == low  # (1 - 0.5) * 2, -20 * 2
-    assert Finish(False, Float(2.5), Float(20)) == high  # (1 + 0.25) * 2, 10 * 2
+    assert Normalization(False, Float(1), Float(-40)) == low  # (1 - 0.5) * 2, -20 * 2
+    assert Normalization(False, Float(2.5), Float(20)) == high  # (1 + 0.25) * 2, 10 * 2
 
 
 def test_illumination_is_added_behind_the_mean_and_divided_by_the_deviation() -> None:
-    row = written(Finish(False, Float(0.5), Float(8)), mean_r=10, std_r=2, std_g=4)
+    row = written(Normalization(False, Float(0.5), Float(8)), mean_r=10, std_r=2, std_g=4)
 
     assert [[[4, 29]], [[4.5, 17]], [[23, 73]]] == row.tolist()
 

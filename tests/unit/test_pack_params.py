@@ -10,7 +10,7 @@ from helpers import message_of
 
 from im2rec.packing.pack import part_path
 from im2rec.packing.params import PackParams
-from im2rec.params import from_words, rows
+from im2rec.params import from_words, parameter_docs
 
 REFERENCE = {  # tools/im2rec.cc: name to default
     "resize": -1,
@@ -118,7 +118,7 @@ def test_parts_are_named_with_three_digits_or_more() -> None:
 
 
 def test_every_key_is_explained_and_compared_with_the_reference() -> None:
-    for row in rows(PackParams):
+    for row in parameter_docs(PackParams):
         assert row.doc.endswith("."), row
         assert row.reference, row
 

@@ -11,7 +11,7 @@ import pytest
 from helpers import message_of
 
 from im2rec.errors import ParameterError
-from im2rec.params import Row, check, from_mapping, from_words, param, rows
+from im2rec.params import ParameterDoc, check, from_mapping, from_words, param, parameter_docs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -182,14 +182,16 @@ def test_rows_show_each_parameter_as_text() -> None:
     as_mxnet = "as the reference"
 
     assert [
-        Row("batch_size", "an integer", "required", "1 or more", "Images in one batch.", as_mxnet),
-        Row("data_shape", "integers joined by commas", "(3, 28, 28)", "", "Channels, height, width.", as_mxnet),
-        Row("rand_crop", "0 or 1", "0", "", "Crop anywhere.", "ours"),
-        Row("ratio", "a number", "0.5", "0 to 1", "A share.", as_mxnet),
-        Row("encoding", "text", ".jpg", ".jpg, .png or .bmp", "Format of the picture.", as_mxnet),
-        Row("label_width", "an integer", "not set", "1 or more", "Labels in a line.", as_mxnet),
-        Row("quality", "an integer", "95", "100 or less", "JPEG quality.", as_mxnet),
-    ] == rows(Some)
+        ParameterDoc("batch_size", "an integer", "required", "1 or more", "Images in one batch.", as_mxnet),
+        ParameterDoc(
+            "data_shape", "integers joined by commas", "(3, 28, 28)", "", "Channels, height, width.", as_mxnet
+        ),
+        ParameterDoc("rand_crop", "0 or 1", "0", "", "Crop anywhere.", "ours"),
+        ParameterDoc("ratio", "a number", "0.5", "0 to 1", "A share.", as_mxnet),
+        ParameterDoc("encoding", "text", ".jpg", ".jpg, .png or .bmp", "Format of the picture.", as_mxnet),
+        ParameterDoc("label_width", "an integer", "not set", "1 or more", "Labels in a line.", as_mxnet),
+        ParameterDoc("quality", "an integer", "95", "100 or less", "JPEG quality.", as_mxnet),
+    ] == parameter_docs(Some)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +205,7 @@ class Older:
 
 
 def test_an_optional_type_may_be_spelled_either_way() -> None:
-    assert [Row("width", "an integer", "not set", "", "A width.", "as the reference")] == rows(Older)
+    assert [ParameterDoc("width", "an integer", "not set", "", "A width.", "as the reference")] == parameter_docs(Older)
     assert 5 == from_words(Older, ["width=5"]).width
 
 

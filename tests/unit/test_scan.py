@@ -9,14 +9,14 @@ from helpers import CountingSource, bounds, image_payload, joined, part
 
 from im2rec.errors import CorruptRecordError
 from im2rec.format.recordio import FIRST, MAGIC, BytesSource, encode_record
-from im2rec.storage.scan import FRONT_BYTES, Block, Damage, scan, scan_damaged
+from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, scan, scan_damaged
 
 
 def seen(data: bytes) -> list[object]:
     """Offsets of the records found, and (start, end, message) of damages, in order."""
     found: list[object] = []
     for item in scan_damaged(BytesSource(data)):
-        found += item.offsets if isinstance(item, Block) else [(item.start, item.end, str(item.error))]
+        found += item.offsets if isinstance(item, RecordBlock) else [(item.start, item.end, str(item.error))]
     return found
 
 

@@ -13,7 +13,7 @@ from picture_helpers import encoded, texture
 
 from im2rec.format.recordio import MAGIC, encode_record
 from im2rec.inspection.image_sample import sample
-from im2rec.inspection.report import Classes, Ids, IndexCheck, Spread
+from im2rec.inspection.report import ClassStatistics, IdStatistics, IndexCheck, Spread
 from im2rec.inspection.survey import survey
 from im2rec.storage.files import InputFile
 
@@ -60,7 +60,7 @@ def test_an_insightface_set_is_counted_apart_from_its_records_without_pictures(t
 
     assert (6, 3, []) == (found.records, found.images, found.problems)
     assert {"JPEG": 3, "empty": 3} == found.contents
-    assert Classes(2, (1.0, 1), (0.0, 2), whole_numbers=True) == found.classes
+    assert ClassStatistics(2, (1.0, 1), (0.0, 2), whole_numbers=True) == found.classes
 
 
 # What is in it.
@@ -92,16 +92,19 @@ def test_classes_are_the_first_labels_of_records_with_a_picture(tmp_path: Path) 
     labels: list[Any] = [3, 3, 3, [7, 9], [7, 9], 5]
     records = [*payloads(*labels), image_payload(9, 1000, b"")]
 
-    assert Classes(3, (5.0, 1), (3.0, 3), whole_numbers=True) == survey(write_rec(tmp_path / "a.rec", records)).classes
+    assert (
+        ClassStatistics(3, (5.0, 1), (3.0, 3), whole_numbers=True)
+        == survey(write_rec(tmp_path / "a.rec", records)).classes
+    )
     halves = survey(write_rec(tmp_path / "b.rec", payloads(0.5, 1, 1)))
-    assert Classes(2, (0.5, 1), (1.0, 2), whole_numbers=False) == halves.classes
+    assert ClassStatistics(2, (0.5, 1), (1.0, 2), whole_numbers=False) == halves.classes
 
 
 def test_ids_are_held_against_each_other(tmp_path: Path) -> None:
     records = [image_payload(id_, 0, JPEG) for id_ in (7, 2**64 - 1, 7, 3, 7)]
 
-    assert Ids(3, 2**64 - 1, 2, 7) == survey(write_rec(tmp_path / "a.rec", records)).ids
-    assert Ids(0, 2, 0, None) == survey(write_rec(tmp_path / "b.rec", payloads(0, 1, 2))).ids
+    assert IdStatistics(3, 2**64 - 1, 2, 7) == survey(write_rec(tmp_path / "a.rec", records)).ids
+    assert IdStatistics(0, 2, 0, None) == survey(write_rec(tmp_path / "b.rec", payloads(0, 1, 2))).ids
 
 
 def test_sizes_are_those_of_the_payloads(tmp_path: Path) -> None:
@@ -278,7 +281,7 @@ def test_damage_is_listed_by_byte_range_and_the_survey_goes_on_behind_it(tmp_pat
     assert (4, 4) == (found.records, found.images)
     assert [(size, 2 * size, 1), (4 * size, 5 * size, 3)] == [(d.start, d.end, d.record) for d in found.damage]
     assert 2 * size == found.damaged_bytes
-    assert Ids(0, 5, 0, None) == found.ids
+    assert IdStatistics(0, 5, 0, None) == found.ids
     assert all("magic" in piece.problem or "expected" in piece.problem for piece in found.damage)
 
 
