@@ -10,7 +10,7 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest
 
-# What decodes pictures, once more without the compiled JPEG decoder, which must change nothing.
+# What decodes images, once more without the compiled JPEG decoder, which must change nothing.
 test-without-kernel: .venv/ready
 	IM2REC_KERNEL=0 $(BIN)/python -m pytest tests/golden tests/docs tests/property/test_codec_laws.py \
 		tests/unit/test_codec.py tests/unit/test_loader.py tests/unit/test_engines.py tests/unit/test_image_record*.py \

@@ -112,7 +112,7 @@ DAMAGED_RECORD = "damaged"  # the reason of a BadRecordError whose bytes are not
 
 
 class BadRecordError(Im2RecError):
-    """A record is whole, or not even that, but gives no picture or no label; *reason* is a stable word for counting.
+    """A record is whole, or not even that, but gives no image or no label; *reason* is a stable word for counting.
 
     *path*, *record* (ordinal in that file, from 0), *id* (None when unknown) and *offset* (bytes) say where it is.
     """

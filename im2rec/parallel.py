@@ -209,6 +209,6 @@ class _BoundedSubmitter(Generic[J, P, R]):
 def pieces_wanted(workers: int, ahead: int) -> int:
     """Into how many pieces to cut a job, so that each of *workers* has one in work and one to go on with.
 
-    No more than that, and often one: whatever is handed over costs as much as decoding a picture.
+    No more than that, and often one: whatever is handed over costs as much as decoding an image.
     """
     return min(workers, -(-2 * workers // (1 + ahead)))

@@ -76,7 +76,7 @@ def _serve(receive: Callable[[], Any], send: Callable[[Any], object]) -> None:
     """Receive the work, then answer items until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    warnings.filterwarnings("ignore", module="PIL")  # of a damaged picture the report tells
+    warnings.filterwarnings("ignore", module="PIL")  # of a damaged image the report tells
     with contextlib.suppress(EOFError, OSError):
         work = receive()
         while True:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job on the sample pictures: list, pack, inspect, iterate, bench, extract. Run by `make demo`; writes to build/demo.
+# The main job on the sample images: list, pack, inspect, iterate, bench, extract. Run by `make demo`; writes to build/demo.
 set -eu
 cd "$(dirname "$0")/.."
 rm -rf build/demo

@@ -1,6 +1,6 @@
-"""Draw the sample pictures: `python sample_data/draw.py [OUT_DIR]`.
+"""Draw the sample images: `python sample_data/draw.py [OUT_DIR]`.
 
-Every picture is computed from noise and a fixed seed, so the set can be redrawn at any time and
+Every image is computed from noise and a fixed seed, so the set can be redrawn at any time and
 carries nobody's rights.  OUT_DIR (this folder, unless told) gets `photos/`, one folder per class,
 and `labels4.lst`, which gives four measured labels for each JPEG among them.
 """
@@ -44,7 +44,7 @@ def gradient_noise(key: tuple[int, ...], x: Field, y: Field) -> Field:
     total = np.zeros(np.broadcast(x, y).shape)
     for j in (0, 1):
         for i in (0, 1):
-            # The table repeats every 256 units, far more than any picture spans.
+            # The table repeats every 256 units, far more than any image spans.
             cell = (above + j) % 256 * 256 + (left + i) % 256
             weight = (ease_x if i else 1.0 - ease_x) * (ease_y if j else 1.0 - ease_y)
             total += weight * (slope_x[cell] * (across - i) + slope_y[cell] * (down - j))
@@ -91,12 +91,12 @@ def ramp(amount: Field, *colours: Colour) -> Field:
 
 
 def mixed(below: Field, above: Field, cover: Field) -> Field:
-    """The picture `above` laid over `below`, opaque where `cover` is 1."""
+    """The image `above` laid over `below`, opaque where `cover` is 1."""
     blend: Field = below + (above - below) * np.clip(cover, 0.0, 1.0)[..., None]
     return blend
 
 
-# ---- scenes: (seed, height, width) -> picture, about 0 to 1 ---------------------------------------
+# ---- scenes: (seed, height, width) -> image, about 0 to 1 ---------------------------------------
 
 
 def bark(seed: int, height: int, width: int) -> Field:
@@ -116,15 +116,15 @@ def bark(seed: int, height: int, width: int) -> Field:
     grey = ramp(tone, (0.24, 0.22, 0.20), (0.66, 0.62, 0.56))
     wood = mixed(brown, grey, np.full(tone.shape, rng.uniform(0.0, 1.0)))
     lichen = fade(2.4 * fractal((seed, 5), 4 * x, 4 * y, 6, 0.65) + rng.uniform(-0.3, 0.35)) * (1.0 - crack)
-    picture = mixed(wood, ramp(0.5 + fine, (0.36, 0.40, 0.26), (0.64, 0.68, 0.54)), 0.7 * lichen)
+    image = mixed(wood, ramp(0.5 + fine, (0.36, 0.40, 0.26), (0.64, 0.68, 0.54)), 0.7 * lichen)
     # The trunk is round, so its edges turn away from the light.
     round_off = 1.0 - 0.6 * np.abs(2.0 * x / x.max() - 1.0) ** 2.5
     exposure: Field = (0.18 + 1.65 * light) * (1.0 - 0.75 * crack) * round_off
-    return picture * exposure[..., None]
+    return image * exposure[..., None]
 
 
 def sky(seed: int, height: int, width: int, cover: float, warmth: float) -> tuple[Field, Field]:
-    """A sky with its horizon just below the picture, and how much of each pixel is cloud."""
+    """A sky with its horizon just below the image, and how much of each pixel is cloud."""
     x, y = plane(height, width)
     down = y / y.max()
     distance = 1.0 / (1.12 - down)
@@ -150,9 +150,9 @@ def clouds(seed: int, height: int, width: int) -> Field:
 
 def overcast(seed: int, height: int, width: int) -> Field:
     """A closed, colourless sky over dim hills."""
-    picture = sky(seed, height, width, 0.75, 0.0)[0]
-    dull = picture.mean(axis=-1, keepdims=True) * np.array([0.70, 0.73, 0.77])
-    return hills(seed, 0.25 * picture + 0.6 * dull, 1.02, (0.36, 0.38, 0.41))
+    image = sky(seed, height, width, 0.75, 0.0)[0]
+    dull = image.mean(axis=-1, keepdims=True) * np.array([0.70, 0.73, 0.77])
+    return hills(seed, 0.25 * image + 0.6 * dull, 1.02, (0.36, 0.38, 0.41))
 
 
 def sand_height(seed: int, x: Field, z: Field) -> Field:
@@ -180,14 +180,14 @@ def dunes(seed: int, height: int, width: int) -> Field:
     sand = ramp(np.clip(light, 0, 1), (0.20, 0.10, 0.09), (0.66, 0.37, 0.19), (0.97, 0.74, 0.47))
     haze = np.broadcast_to(1.0 - np.exp(-z / 24.0), here.shape)
     sand = mixed(sand, ramp(haze, (0.86, 0.76, 0.68), (0.86, 0.76, 0.68)), haze)
-    picture = sky(seed, height, width, rng.uniform(-0.7, -0.2), 0.12)[0]
+    image = sky(seed, height, width, rng.uniform(-0.7, -0.2), 0.12)[0]
     # From far to near, each strip of sand hides everything below its top edge.
     top = horizon + (1.25 - here) * focal / z
     rows, nearest = np.arange(height)[:, None], np.full((height, width), -1)
     for strip in range(len(z)):
         nearest[rows >= top[strip]] = strip
     ground = sand[nearest, np.arange(width)[None, :]]
-    return mixed(picture, ground, (nearest >= 0).astype(np.float64))
+    return mixed(image, ground, (nearest >= 0).astype(np.float64))
 
 
 def pebbles(seed: int, height: int, width: int) -> Field:
@@ -214,9 +214,9 @@ def pebbles(seed: int, height: int, width: int) -> Field:
     return colours * ((0.12 + 1.25 * light) * (0.25 + 0.75 * depth) * (1.0 + 0.45 * grain))[..., None]
 
 
-def hills(seed: int, picture: Field, foot: float, haze: Colour) -> Field:
-    """The picture with three ranges of hills, the nearest one wooded, rising from `foot` of its height."""
-    height, width = picture.shape[:2]
+def hills(seed: int, image: Field, foot: float, haze: Colour) -> Field:
+    """The image with three ranges of hills, the nearest one wooded, rising from `foot` of its height."""
+    height, width = image.shape[:2]
     x, y = plane(height, width)
     line = np.arange(width)[None, :] / max(height, width)
     for near in (0, 1, 2):
@@ -227,12 +227,12 @@ def hills(seed: int, picture: Field, foot: float, haze: Colour) -> Field:
         dark = ramp(0.5 + 0.8 * wood, (0.03, 0.06, 0.04), (0.14, 0.19, 0.09))
         veil = np.clip(0.78 - 0.36 * near + 1.2 * (y - edge), 0.0, 0.9)
         slope = mixed(dark, ramp(veil, haze, haze), veil)
-        picture = mixed(picture, slope, np.clip((y - edge) * max(height, width), 0.0, 1.0))
-    return picture
+        image = mixed(image, slope, np.clip((y - edge) * max(height, width), 0.0, 1.0))
+    return image
 
 
 def mirrored(seed: int, upper: Field, height: int) -> Field:
-    """The picture `upper` with its reflection in rippled water below it, `height` rows in all."""
+    """The image `upper` with its reflection in rippled water below it, `height` rows in all."""
     shore, width = upper.shape[:2]
     rows, columns = np.mgrid[0 : height - shore, 0:width].astype(np.float64)
     nearness = (rows + 1.0) / max(height, width)
@@ -278,25 +278,25 @@ def bridge(seed: int, height: int, width: int) -> Field:
 # ---- from scenes to files ---------------------------------------------------------------------------
 
 
-def eight_bit(picture: Field) -> Pixels:
-    """The picture, 0 to 1, in whole steps from 0 to 255."""
-    pixels: Pixels = np.round(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8)
+def eight_bit(image: Field) -> Pixels:
+    """The image, 0 to 1, in whole steps from 0 to 255."""
+    pixels: Pixels = np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     return pixels
 
 
 def photographed(scene: Scene, seed: int, width: int, height: int) -> Pixels:
     """The scene as a camera gives it: antialiased, vignetted, with film-like contrast and grain."""
     drawn = np.clip(scene(seed, 2 * height, 2 * width), 0.0, 1.0)
-    picture = drawn.reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
+    image = drawn.reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
     x, y = plane(height, width)
     vignette = 1.0 - 0.55 * ((x - x.max() / 2) ** 2 + (y - y.max() / 2) ** 2)
-    exposed = np.clip(picture * vignette[..., None], 0.0, 1.0) ** 0.85
+    exposed = np.clip(image * vignette[..., None], 0.0, 1.0) ** 0.85
     grain = generator(seed, 71).normal(0.0, 0.009, (height, width, 1))
     return eight_bit(exposed + grain)
 
 
 def size_of(seed: int) -> tuple[int, int]:
-    """Width and height of an ordinary picture: both orientations, long side 120 to 420."""
+    """Width and height of an ordinary image: both orientations, long side 120 to 420."""
     rng = generator(seed, 81)
     long = int(rng.integers(120, 421))
     short = int(long / rng.choice([1.25, 4 / 3, 1.5, 16 / 9]))
@@ -304,7 +304,7 @@ def size_of(seed: int) -> tuple[int, int]:
 
 
 def measured(pixels: Pixels, number: int) -> list[float]:
-    """Four labels of an upright picture: mean brightness, redness, 1 if it lies, class number."""
+    """Four labels of an upright image: mean brightness, redness, 1 if it lies, class number."""
     red, green, blue = (float(channel) for channel in pixels.reshape(-1, 3).mean(axis=0) / 255.0)
     return [(red + green + blue) / 3.0, red - (green + blue) / 2.0, float(pixels.shape[1] > pixels.shape[0]), number]
 
@@ -344,8 +344,8 @@ def draw_jpegs(photos: Path) -> dict[str, list[float]]:
 def draw_pngs(photos: Path) -> None:
     """Draw the two PNGs: a cloud with soft alpha, and the heights of some dunes in 16 bits."""
     width, height = 160, 120
-    picture, cloud = sky(910, height, width, 0.2, 0.0)
-    Image.fromarray(eight_bit(np.dstack([picture, cloud]))).save(photos / "clouds" / "cutout.png", optimize=True)
+    image, cloud = sky(910, height, width, 0.2, 0.0)
+    Image.fromarray(eight_bit(np.dstack([image, cloud]))).save(photos / "clouds" / "cutout.png", optimize=True)
     x, y = plane(120, 160)
     relief = sand_height(911, 8.0 * x, 8.0 * y)
     relief = (relief - relief.min()) / (relief.max() - relief.min())

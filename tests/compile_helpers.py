@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from picture_helpers import until
+from image_helpers import until
 
 from im2rec.jpeg import cache
 from im2rec.jpeg.background import BackgroundCompile

@@ -76,7 +76,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven pictures of 8 x 10 pixels, with ids from 100 and labels from 0; no test changes it."""
+    """Seven images of 8 x 10 pixels, with ids from 100 and labels from 0; no test changes it."""
     return a_rec(tmp_path_factory.mktemp("seven"), 7, "a.rec")
 
 

@@ -1,4 +1,4 @@
-"""What the tests of ``extract`` share: small records with real pictures, whole trees to compare, and a killer.
+"""What the tests of ``extract`` share: small records with real images, whole trees to compare, and a killer.
 
 As a program (``python -c "import extract_helpers; extract_helpers.main()" ...``) it runs an extraction again and again
 in children of its own, killing each at the next thing it does to the disk.
@@ -43,7 +43,7 @@ FORMATS = {
 
 
 @functools.cache
-def picture(number: int = 0, suffix: str = ".png") -> bytes:
+def image(number: int = 0, suffix: str = ".png") -> bytes:
     """A file of a few pixels, another one for each *number*."""
     pixels = np.random.default_rng(number).integers(0, 256, (6, 5, 3)).astype(np.uint8)
     buffer = io.BytesIO()
@@ -53,25 +53,25 @@ def picture(number: int = 0, suffix: str = ".png") -> bytes:
 
 def with_magics(number: int = 0) -> bytes:
     """A PNG with magics behind its end, aligned once it stands behind an image header: its record is split."""
-    content = picture(number)
+    content = image(number)
     return content + bytes(-len(content) % 4) + MAGIC + b"between" + bytes(1) + MAGIC * 2 + b"x"
 
 
 def plain(id_: int, label: float = 1.0, content: bytes | None = None, *, id2: int = 0) -> bytes:
     """The payload of a record with one label."""
-    return encode_image_record(IRHeader(0, float(label), id_, id2), picture(id_) if content is None else content)
+    return encode_image_record(IRHeader(0, float(label), id_, id2), image(id_) if content is None else content)
 
 
 def vector(id_: int, labels: Sequence[float], content: bytes | None = None, *, field: float | None = None) -> bytes:
     """The payload of a record with a label vector; its label field is the first label, as the C++ tool has it."""
     label_field = labels[0] if field is None else field
-    content = picture(id_) if content is None else content
+    content = image(id_) if content is None else content
     return encode_image_record(IRHeader(0, list(labels), id_), content, label_field=label_field)
 
 
 def with_label_bits(id_: int, bits: int) -> bytes:
     """A plain record whose label is any 32 bits."""
-    return struct.pack("<IIQQ", 0, bits, id_, 0) + picture(id_)
+    return struct.pack("<IIQQ", 0, bits, id_, 0) + image(id_)
 
 
 def a_rec(folder: Path, payloads: Sequence[bytes], name: str = "some.rec", **options: Any) -> Path:
@@ -80,8 +80,8 @@ def a_rec(folder: Path, payloads: Sequence[bytes], name: str = "some.rec", **opt
 
 
 def many(count: int, classes: int = 3) -> list[bytes]:
-    """Records of *count* pictures, their labels in turn."""
-    return [plain(n, n % classes, picture(n % 20)) for n in range(count)]
+    """Records of *count* images, their labels in turn."""
+    return [plain(n, n % classes, image(n % 20)) for n in range(count)]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -89,7 +89,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def pictures_in(folder: Path) -> dict[str, bytes]:
+def images_in(folder: Path) -> dict[str, bytes]:
     """Every file below *folder* but the list and the marker."""
     return {name: data for name, data in tree(folder).items() if not name.endswith((".lst", ".json"))}
 

@@ -29,7 +29,7 @@ def recorded_arrays(name: str) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def copied_data(folder: Path) -> Path:
-    """*folder* with a copy of the recorded inputs in ``data``: an iterator may write a mean picture there."""
+    """*folder* with a copy of the recorded inputs in ``data``: an iterator may write a mean image there."""
     shutil.copytree(ITERATORS / "data", folder / "data")
     return folder
 

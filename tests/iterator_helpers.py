@@ -1,4 +1,4 @@
-"""What the tests of the iterators share: small files of pictures, iterators over them, and what was delivered.
+"""What the tests of the iterators share: small files of images, iterators over them, and what was delivered.
 
 For those under stress: threads, descriptors, and a gate at the loader. Functions that run in spawned processes stand
 here too, where a process can import them.
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, write_rec
-from picture_helpers import DEADLINE_S, encoded, texture
+from image_helpers import DEADLINE_S, encoded, texture
 
 from im2rec.errors import BadRecordError
 from im2rec.iterators.batch import DataBatch
@@ -32,9 +32,9 @@ from im2rec.storage.reader import RecordFile
 
 HEIGHT, WIDTH = 8, 10
 SHAPE = (3, 6, 8)
-FIRST_ID = 100  # of record 0 of a file of pictures, so that no id is an ordinal; its label is 0
+FIRST_ID = 100  # of record 0 of a file of images, so that no id is an ordinal; its label is 0
 TEXT = b"no picture at all"
-NO_PICTURE = "holds no picture that can be read"
+NO_IMAGE = "holds no image that can be read"
 CUT = encoded(texture(64, 64, seed=3))[:-300]  # a JPEG that ends early
 OPEN_FILES = Path("/dev/fd")
 ORDERS: dict[str, dict[str, Any]] = {
@@ -48,29 +48,29 @@ in_every_order = pytest.mark.parametrize("kind", ORDERS)
 
 
 def pixels(number: int) -> np.ndarray[Any, Any]:
-    """Picture *number*: uint8 (8, 10, 3)."""
+    """Image *number*: uint8 (8, 10, 3)."""
     return texture(HEIGHT, WIDTH, seed=number)
 
 
 @functools.cache
-def picture(number: int) -> bytes:
-    """Picture *number* as a PNG."""
+def image(number: int) -> bytes:
+    """Image *number* as a PNG."""
     return encoded(pixels(number), "PNG")
 
 
 def centre(number: int) -> np.ndarray[Any, Any]:
-    """The middle of picture *number* as a batch shows it: float32 (3, 6, 8)."""
+    """The middle of image *number* as a batch shows it: float32 (3, 6, 8)."""
     return pixels(number)[1:7, 1:9].transpose(2, 0, 1).astype(np.float32)
 
 
 def payloads(count: int, first: int = 0, *, bad: Mapping[int, bytes] | None = None) -> list[bytes]:
-    """Records of pictures *first* and so on, or of what *bad* gives by number: ids from ``FIRST_ID``, labels from 0."""
+    """Records of images *first* and so on, or of what *bad* gives by number: ids from ``FIRST_ID``, labels from 0."""
     contents = bad or {}
-    return [image_payload(FIRST_ID + n, n, contents.get(n, picture(n))) for n in range(first, first + count)]
+    return [image_payload(FIRST_ID + n, n, contents.get(n, image(n))) for n in range(first, first + count)]
 
 
 def a_rec(folder: Path, records: Sequence[bytes] | int = 10, name: str = "some.rec", *, index: bool = True) -> Path:
-    """A ``.rec`` of *records*, or of so many pictures, and its index."""
+    """A ``.rec`` of *records*, or of so many images, and its index."""
     return write_rec(folder / name, payloads(records) if isinstance(records, int) else records, index=index)
 
 
@@ -122,7 +122,7 @@ def ids(batch: DataBatch) -> list[int]:
 
 
 def numbers(batches: Iterable[DataBatch]) -> list[list[int]]:
-    """The numbers of the pictures in each batch, without its filler."""
+    """The numbers of the images in each batch, without its filler."""
     return [[id_ - FIRST_ID for id_ in ids(batch)] for batch in batches]
 
 
@@ -176,7 +176,7 @@ def _ids_or_error(it: ImageRecordIter) -> list[int] | str:
 
 
 def with_bad(folder: Path, *bad: int, count: int = 7) -> Path:
-    """A file of pictures, those of some numbers being none."""
+    """A file of images, those of some numbers being none."""
     return a_rec(folder, payloads(count, bad=dict.fromkeys(bad, TEXT)))
 
 
@@ -187,8 +187,8 @@ def place(path: Path, number: int) -> str:
 
 
 def bad_message(path: Path, number: int) -> str:
-    """What is said of a record that is no picture."""
-    return f"{place(path, number)}: {NO_PICTURE}"
+    """What is said of a record that is no image."""
+    return f"{place(path, number)}: {NO_IMAGE}"
 
 
 def send_digest(pipe: Any, rec: Path, params: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Pictures for the JPEG kernel, and what is right: libjpeg-turbo's full decode, cropped and mirrored.
+"""Images for the JPEG kernel, and what is right: libjpeg-turbo's full decode, cropped and mirrored.
 
 It comes with simplejpeg, and where that is not installed with Pillow, which gives the same pixels of a sound file.
 """
@@ -28,14 +28,14 @@ needs_libjpeg_turbo = pytest.mark.skipif(
 
 
 def encoded(pixels: Array, **options: Any) -> bytes:
-    """*pixels* as a JPEG; a large picture may be smaller than its noise is coded."""
+    """*pixels* as a JPEG; a large image may be smaller than its noise is coded."""
     file = io.BytesIO()
     PillowImage.fromarray(pixels).save(file, "JPEG", **options)
     return file.getvalue()
 
 
 def drawn(rng: np.random.Generator, height: int, width: int) -> Array:
-    """A picture: clouds, noise, or black and white noise."""
+    """An image: clouds, noise, or black and white noise."""
     kind = rng.random()
     if kind < 0.6:
         small = rng.integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), np.uint8)
@@ -61,14 +61,14 @@ def libjpeg(content: bytes) -> Array | None:
     try:
         if SIMPLEJPEG:
             return SIMPLEJPEG.decode_jpeg(content, "RGB")
-        with PillowImage.open(io.BytesIO(content)) as picture:
-            return np.asarray(picture.convert("RGB"))
+        with PillowImage.open(io.BytesIO(content)) as image:
+            return np.asarray(image.convert("RGB"))
     except (ValueError, OSError, SyntaxError):
         return None
 
 
 def any_crop(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
-    """A part of a picture; often at an edge."""
+    """A part of an image; often at an edge."""
     high, wide = int(rng.integers(1, height + 1)), int(rng.integers(1, width + 1))
     top = int(rng.choice([0, height - high, rng.integers(0, height - high + 1)]))
     left = int(rng.choice([0, width - wide, rng.integers(0, width - wide + 1)]))
@@ -76,7 +76,7 @@ def any_crop(rng: np.random.Generator, height: int, width: int) -> tuple[int, in
 
 
 def cropped(pixels: Array, crop: tuple[int, int, int, int], *, mirror: bool = False, planes: bool = False) -> Array:
-    """The same from the whole picture."""
+    """The same from the whole image."""
     top, left, height, width = crop
     part = pixels[top : top + height, left : left + width]
     part = part[:, ::-1] if mirror else part

@@ -25,9 +25,9 @@ class AugmentationPlan(NamedTuple):
 
 
 class Augmenter:
-    """The default augmenter, for pictures of any size and batches of *data_shape* (channels, height, width).
+    """The default augmenter, for images of any size and batches of *data_shape* (channels, height, width).
 
-    *mean* is a mean picture, float32 of *data_shape*.
+    *mean* is a mean image, float32 of *data_shape*.
     """
 
     def __init__(
@@ -50,22 +50,22 @@ class Augmenter:
 
     @property
     def suits_kernel(self) -> bool:
-        """Whether most pictures are first cropped or scaled, which the compiled decoder does as well."""
+        """Whether most images are first cropped or scaled, which the compiled decoder does as well."""
         return self._geometry.crops_first or (self._geometry.resizes_first and self._engine.name != "pillow")
 
     @property
     def is_done_by_kernel(self) -> bool:
-        """Whether the compiled decoder does nearly all that is done to most pictures, or could: no warp, no colours."""
+        """Whether the compiled decoder does nearly all that is done to most images, or could: no warp, no colours."""
         return self.suits_kernel and not self._geometry.warps and not self._colors.on and self._normalizer.is_linear
 
     def plan(self, size: Size, draws: Draws) -> AugmentationPlan:
-        """Draw everything for one picture of *size*. Raises ImageError for one that is too small."""
+        """Draw everything for one image of *size*. Raises ImageError for one that is too small."""
         steps = self._geometry.plan(size, draws)
         if self._colors.on:
             steps += self._colors.plan(draws)
         return AugmentationPlan(tuple(steps), self._normalizer.plan(draws))
 
-    def picture(self, image: Image, plan: AugmentationPlan) -> Image:
+    def image(self, image: Image, plan: AugmentationPlan) -> Image:
         """The steps of *plan* applied to *image*: uint8 (height, width, channels) of data_shape's size, not flipped."""
         for step in plan.steps:
             image = step.apply(image, self._engine)
@@ -73,14 +73,14 @@ class Augmenter:
 
     def write(self, image: Image, plan: AugmentationPlan, row: npt.NDArray[Any]) -> None:
         """*image* as *plan* makes it, into *row* of a batch."""
-        self._normalizer.write(self.picture(image, plan), plan.finish, row)
+        self._normalizer.write(self.image(image, plan), plan.finish, row)
 
     def write_jpeg(
         self, kernel: Kernel, content: bytes, size: Size, plan: AugmentationPlan, row: npt.NDArray[Any]
     ) -> str:
         """The same for a JPEG of *size* that is not decoded yet: only what *plan* crops, and straight into *row*.
 
-        Returns the reason why it is not done, and the picture is for :meth:`write`; then *row* holds anything.
+        Returns the reason why it is not done, and the image is for :meth:`write`; then *row* holds anything.
         """
         crop, scaled, steps = self._begun_by(kernel, plan.steps)
         crop = crop or Crop(0, 0, size.height, size.width)
@@ -123,5 +123,5 @@ class Augmenter:
         return self._kernel_scales
 
     def shown(self, row: npt.NDArray[Any]) -> Image:
-        """A *row* of a batch as a picture again, uint8 (height, width, 3), as :meth:`Normalizer.shown` says."""
+        """A *row* of a batch as an image again, uint8 (height, width, 3), as :meth:`Normalizer.shown` says."""
         return self._normalizer.shown(row)

@@ -47,7 +47,7 @@ class Brightness(NamedTuple):
 
 
 class Contrast(NamedTuple):
-    """Move every level away from the picture's mean grey by *factor*."""
+    """Move every level away from the image's mean grey by *factor*."""
 
     factor: Float
 
@@ -100,7 +100,7 @@ _JITTERS: tuple[Callable[[Float], Step], ...] = (Brightness, Contrast, Saturatio
 
 
 class Colors:
-    """Plans the changes of colour; none for pictures of one channel."""
+    """Plans the changes of colour; none for images of one channel."""
 
     def __init__(self, params: AugmentationParams, channels: int) -> None:
         self._params = params

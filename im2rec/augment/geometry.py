@@ -1,6 +1,6 @@
 """Where pixels go: resize, warp, pad and crop, first planned from the size alone and then carried out.
 
-Planning draws the random numbers, in the order of the reference, and gives steps; a step is applied to any picture of
+Planning draws the random numbers, in the order of the reference, and gives steps; a step is applied to any image of
 that size, at any time. So what was drawn can be shown, and repeated without the generator it came from.
 
 Source of the arithmetic: mxnet src/io/image_aug_default.cc, ``DefaultImageAugmenter::Process``.
@@ -40,10 +40,10 @@ class Size(NamedTuple):
 
 
 class Step(Protocol):
-    """One thing that is done to a picture, uint8 (height, width, channels) in RGB order."""
+    """One thing that is done to an image, uint8 (height, width, channels) in RGB order."""
 
     def apply(self, image: Image, engine: Resampler) -> Image:
-        """The picture afterwards: a new array, or a view of *image*."""
+        """The image afterwards: a new array, or a view of *image*."""
 
 
 class Resize(NamedTuple):
@@ -54,7 +54,7 @@ class Resize(NamedTuple):
     inter_method: int
 
     def apply(self, image: Image, engine: Resampler) -> Image:
-        """A new array, or the picture itself where it has the size already."""
+        """A new array, or the image itself where it has the size already."""
         if image.shape[:2] == (self.height, self.width):
             return image
         return engine.resize(image, self.width, self.height, self.inter_method)
@@ -99,7 +99,7 @@ class Crop(NamedTuple):
 
 
 class Geometry:
-    """Plans resize, warp, pad and crop for pictures of any size; the result is always of *target* size."""
+    """Plans resize, warp, pad and crop for images of any size; the result is always of *target* size."""
 
     def __init__(self, params: AugmentationParams, target: Size) -> None:
         self._params = params
@@ -114,7 +114,7 @@ class Geometry:
         )
 
     def plan(self, size: Size, draws: Draws) -> list[Step]:
-        """The steps for a picture of *size*. Raises ImageError for one that is too small for them."""
+        """The steps for an image of *size*. Raises ImageError for one that is too small for them."""
         params = self._params
         steps: list[Step] = []
         if params.resize != OFF:
@@ -178,7 +178,7 @@ class Geometry:
         return self._plain_crop(size, draws)
 
     def _area_crop(self, size: Size, draws: Draws) -> list[Step] | None:
-        """A crop of random area and aspect; None when none of ten tries fits into the picture."""
+        """A crop of random area and aspect; None when none of ten tries fits into the image."""
         params = self._params
         low, high = (Float(ratio) for ratio in params.aspect_range)
         least, most = Float(params.min_random_area), Float(params.max_random_area)
@@ -211,7 +211,7 @@ class Geometry:
         return [crop, Resize(*target, method)]
 
     def _plain_crop(self, size: Size, draws: Draws) -> list[Step]:
-        """A crop of the target's size; a smaller picture is first scaled up, height before width.
+        """A crop of the target's size; a smaller image is first scaled up, height before width.
 
         The quotient in 32-bit floats can fall just below a whole number, and the result then short by a pixel: a
         second resize mends that, as in the reference.
@@ -239,7 +239,7 @@ class Geometry:
 
 
 def _affordable(old: Size, new: Size) -> Size:
-    """*new*. Raises ImageError when a picture of that size would not fit into memory."""
+    """*new*. Raises ImageError when an image of that size would not fit into memory."""
     if new.width * new.height > MAX_PIXELS:
         problem = f"is {old.width} x {old.height} pixels, and would become {new.width} x {new.height}"
         raise ImageError(problem, reason=TOO_LARGE)

@@ -31,10 +31,10 @@ class Normalization(NamedTuple):
 
 
 class Normalizer:
-    """Writes pictures into rows of a batch.
+    """Writes images into rows of a batch.
 
-    *mean* is a mean picture, float32 (channels, height, width), or None for the means per channel. *engine* takes
-    pictures apart into planes, numpy where there is none.
+    *mean* is a mean image, float32 (channels, height, width), or None for the means per channel. *engine* takes
+    images apart into planes, numpy where there is none.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Normalizer:
     def shown(self, row: npt.NDArray[Any]) -> Image:
         """A *row* of a batch as levels again, uint8 (height, width, 3); grey in three channels, alpha left out.
 
-        Contrast and illumination stay in; a mean picture is added where it stands, whether the row is flipped or not.
+        Contrast and illumination stay in; a mean image is added where it stands, whether the row is flipped or not.
         """
         levels = row.astype(np.float32)
         if self._dtype not in ("uint8", "int8"):
@@ -144,7 +144,7 @@ class Normalizer:
         return planes if self._layout == NCHW else np.ascontiguousarray(planes.transpose(1, 2, 0))
 
     def _flipped(self, planes: Plane) -> Plane:
-        """A mean picture is subtracted where the pixel was before the flip."""
+        """A mean image is subtracted where the pixel was before the flip."""
         return planes[:, :, ::-1] if self._layout == NCHW else planes[:, ::-1]
 
 

@@ -1,4 +1,4 @@
-"""The augmentation parameters of the image iterators: what is done to a picture, and which random numbers decide."""
+"""The augmentation parameters of the image iterators: what is done to an image, and which random numbers decide."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AugmentationParams:
     )
     shuffle_chunk_seed: int = param(0, doc="Changes the order of the pieces.", reference="as the reference, own draws")
     seed: int = param(
-        0, doc="The order, and every draw for every picture.", reference="differs: reaches the augmentation too"
+        0, doc="The order, and every draw for every image.", reference="differs: reaches the augmentation too"
     )
     seed_aug: int | None = param(
         None,
@@ -84,16 +84,16 @@ class AugmentationParams:
     fill_value: int = param(255, doc="Level of the border that rotation and pad bring in; clipped to 0..255.")
     inter_method: int = param(
         1,
-        doc="0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each picture.",
+        doc="0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image.",
         choices=INTERPOLATIONS,
     )
     pad: int = param(0, doc="Border of so many pixels on all sides.", low=0, high=65535)
-    mirror: bool = param(False, doc="Flip every picture left to right.")
-    rand_mirror: bool = param(False, doc="Flip every other picture, at random.")
+    mirror: bool = param(False, doc="Flip every image left to right.")
+    rand_mirror: bool = param(False, doc="Flip every other image, at random.")
     mean_img: str = param(
         "",
-        doc="File of a mean picture to subtract, in place of mean_r, g, b, a; computed and written when missing.",
-        reference="differs: computed of plain pictures of the whole data; its shape is checked",
+        doc="File of a mean image to subtract, in place of mean_r, g, b, a; computed and written when missing.",
+        reference="differs: computed of plain images of the whole data; its shape is checked",
     )
     mean_r: float = param(0.0, doc="Subtracted from the red channel, or the only one.")
     mean_g: float = param(0.0, doc="Subtracted from the green channel.")
@@ -117,7 +117,7 @@ class AugmentationParams:
 
     @property
     def warps(self) -> bool:
-        """Whether pictures go through the affine step.
+        """Whether images go through the affine step.
 
         Source: mxnet src/io/image_aug_default.cc, ``DefaultImageAugmenter::Process``.
         """
@@ -134,7 +134,7 @@ class AugmentationParams:
 
     @property
     def scales(self) -> bool:
-        """Whether pictures are scaled by a random factor."""
+        """Whether images are scaled by a random factor."""
         return (self.min_random_scale, self.max_random_scale) != (1, 1)
 
     @property

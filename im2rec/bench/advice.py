@@ -58,7 +58,7 @@ class IteratorFigures:
     DISK, UNKNOWN) on the most threads measured; *decode_in_threads* and *whole* go by number of threads; *spread* is
     the middle half of the runs of the whole on the most of them, as a part of their median. The rates of other
     ways (*by_opencv* of augmenting, *uncompressed* of decoding, *in_bytes* of normalising, *by_processes* of the
-    whole on the most threads) are None unless measured. *jpegs* says whether most pictures are JPEGs.
+    whole on the most threads) are None unless measured. *jpegs* says whether most images are JPEGs.
     Sides are shorter sides, in pixels: as stored, and what would do. *memory* is the machine's.
     """
 
@@ -214,7 +214,7 @@ def _other_engine(engine: str, now: float, by_opencv: float | None) -> list[Tip]
 
 
 def _smaller(figures: IteratorFigures) -> list[Tip]:
-    """A smaller size, where pictures are stored larger than they are needed."""
+    """A smaller size, where images are stored larger than they are needed."""
     if not figures.enough_side or figures.stored_side < _SMALLER * figures.enough_side:
         return []
     return [Tip(f"a smaller size at pack time (resize={figures.enough_side}, not {figures.stored_side})")]

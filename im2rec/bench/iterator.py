@@ -55,7 +55,7 @@ _WHOLE, _ALL_OF_IT = "whole", "decoding all of it"
 _LATE = 3.0  # times a turn: then batches are so slow that new memory is nothing beside them
 _MARGIN = 8 / 7  # of a stored side over the crop from it: 256 for 224, as is usual
 _BMP_HEAD_BYTES = 54
-_PIECES = 4  # pictures that a thread takes at a time, at the least
+_PIECES = 4  # images that a thread takes at a time, at the least
 
 
 def bench_iterator(
@@ -63,15 +63,15 @@ def bench_iterator(
 ) -> IteratorReport:
     """Time the ImageRecordIter of the parameters *values*, on the very file they name, stage by stage and whole.
 
-    Records that give no picture are skipped and counted. Raises what making the iterator raises, and InputError when
-    no record gives a picture.
+    Records that give no image are skipped and counted. Raises what making the iterator raises, and InputError when
+    no record gives an image.
     """
     options = options or BenchOptions()
     counts = options.counts
     seconds = options.each(3 * len(counts) + 6)
     steps = Steps(2 + ROUNDS * (2 * len(counts) + 2), progress)
     feed = _IteratorRun({**values, "verbose": False, "on_error": "skip"})
-    reading, memory = _reading_and_memory(feed, counts[-1], seconds)  # before pictures are kept for the stages
+    reading, memory = _reading_and_memory(feed, counts[-1], seconds)  # before images are kept for the stages
     steps.next()
     with feed.opened(1) as it:
         params = it.params
@@ -146,7 +146,7 @@ class _IteratorRun:
             return it
         it.close()
         if not it.count:
-            raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint=INSPECT)
+            raise InputError(f"{it.params.path_imgrec}: holds no images", hint=INSPECT)
         raise ParameterError(f"batch_size={it.batch_size} leaves no whole batch", hint="lower it, or leave discard out")
 
     def turn(self, threads: int) -> TimedRun:
@@ -224,9 +224,9 @@ def _warm_up(it: ImageRecordIter, end: float) -> None:
 
 
 def take_batch(it: ImageRecordIter) -> int:
-    """Take the next batch, of the next epoch at the end of one; how many pictures were made for it.
+    """Take the next batch, of the next epoch at the end of one; how many images were made for it.
 
-    Filler rows count where they are pictures too.
+    Filler rows count where they are images too.
     """
     try:
         batch = it.next()

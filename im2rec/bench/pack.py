@@ -113,7 +113,7 @@ def _held(residence: PageCache, entries: Sequence[Entry], root: Path) -> float |
 
 
 def _stages(sample: PackSample, folder: Path) -> dict[str, TimedRun]:
-    """What is done to pictures, unless they are stored as they are, and writing them until they are on the disk."""
+    """What is done to images, unless they are stored as they are, and writing them until they are on the disk."""
     frames = sample.frames()
 
     def write_all() -> int:
@@ -140,7 +140,7 @@ def _forgetting(residence: PageCache, spans: Sequence[FileSpan], turn: TimedRun)
 class _PackRun:
     """Packing itself, of *entries* over and over, by so many *workers*, which are *expected* to do so many a second.
 
-    Notes how long it took until the first pictures were packed, each time.
+    Notes how long it took until the first images were packed, each time.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ def dali(params: dict[str, Any]) -> tuple[str, Take]:
     channels, height, width = params["data_shape"]
     gray = types.GRAY if channels == 1 else types.RGB
 
-    def pictures(jpegs: Any) -> Any:
+    def images(jpegs: Any) -> Any:
         place = [fn.random.uniform(range=[0.0, 1.0]) if params["rand_crop"] else 0.5 for _ in range(2)]
         if params["random_resized_crop"]:
             area = [params["min_random_area"], params["max_random_area"]]
@@ -72,7 +72,7 @@ def dali(params: dict[str, Any]) -> tuple[str, Take]:
         if params["dtype"] != "uint8":
             mean, std = ([params[f"{name}_{color}"] for color in "rgb"[:channels]] for name in ("mean", "std"))
             last = {"dtype": types.FLOAT, "mean": mean, "std": [value / params["scale"] for value in std]}
-        return fn.crop_mirror_normalize(pictures(jpegs), output_layout="CHW", mirror=mirror, **last), labels
+        return fn.crop_mirror_normalize(images(jpegs), output_layout="CHW", mirror=mirror, **last), labels
 
     size = params["batch_size"]
     make = definition(

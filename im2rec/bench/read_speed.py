@@ -118,7 +118,7 @@ _SLOW_S, _SLOW_BYTES_PER_S = 1e-3, 100e6
 
 @dataclasses.dataclass(frozen=True)
 class Reads:
-    """Pictures read a second *again*, when memory holds them, and the *first* time, None unless it was from a disk."""
+    """Images read a second *again*, when memory holds them, and the *first* time, None unless it was from a disk."""
 
     again: Rate
     first: Rate | None

@@ -15,7 +15,7 @@ from im2rec.images.sheet import Font, png_bytes
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One stage alone on one thread; *share* is what it has of the time that a picture takes in all, from 0 to 1."""
+    """One stage alone on one thread; *share* is what it has of the time that an image takes in all, from 0 to 1."""
 
     name: str
     rate: Rate
@@ -24,7 +24,7 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class ThreadCountResult:
-    """The *whole* on some threads (or worker processes), and decoding all of each picture on as many.
+    """The *whole* on some threads (or worker processes), and decoding all of each image on as many.
 
     *full_decode* is None where it was not timed.
     """
@@ -90,7 +90,7 @@ class Report:
 class IteratorReport(Report):
     """What was found about an iterator.
 
-    *kernel* names the compiled JPEG decoder, or says why there is none; *declined* counts the pictures of the sample
+    *kernel* names the compiled JPEG decoder, or says why there is none; *declined* counts the images of the sample
     that it left to the other one, by reason.
     """
 
@@ -103,7 +103,7 @@ class IteratorReport(Report):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackReport(Report):
-    """What was found about packing: *opening_s* is reading the list, *first_s* until the first picture is packed."""
+    """What was found about packing: *opening_s* is reading the list, *first_s* until the first image is packed."""
 
     root: str
 

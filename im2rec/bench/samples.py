@@ -34,7 +34,7 @@ from im2rec.packing.report import BAD_LINE
 from im2rec.pipeline.loader import UndecodedJpeg
 from im2rec.storage.files import PathLike, read_file, reason
 
-_MOST, _MOST_BYTES = 256, 64 << 20  # pictures of a sample, and of their pixels
+_MOST, _MOST_BYTES = 256, 64 << 20  # images of a sample, and of their pixels
 _ROWS_BYTES = 64 << 20  # of the rows they are written to
 _BMP_MOST = 64
 T = TypeVar("T")
@@ -53,7 +53,7 @@ def _as_many(shots: Iterable[T | None], pixel_bytes: Callable[[T], int], seconds
 
 @dataclasses.dataclass(frozen=True)
 class SampleImage:
-    """One picture: its *draws*, encoded, decoded, planned, and augmented but not flipped or normalised.
+    """One image: its *draws*, encoded, decoded, planned, and augmented but not flipped or normalised.
 
     *jpeg* is there where the compiled decoder makes the row at once.
     """
@@ -63,11 +63,11 @@ class SampleImage:
     jpeg: UndecodedJpeg | None
     pixels: Image
     plan: AugmentationPlan
-    picture: Image
+    image: Image
 
 
 class IteratorSample:
-    """Pictures evenly spread over the records of *it*, as many as decode in *seconds*, and one of them at least.
+    """Images evenly spread over the records of *it*, as many as decode in *seconds*, and one of them at least.
 
     Raises InputError when none of the file can be decoded.
     """
@@ -85,7 +85,7 @@ class IteratorSample:
         self._loader.look_for_kernel()
         self.shots = list(_as_many(self._shots(), lambda shot: shot.pixels.nbytes, seconds))
         if not self.shots:
-            raise InputError(f"{it.params.path_imgrec}: no picture decodes", hint="run 'im2rec inspect --verify' on it")
+            raise InputError(f"{it.params.path_imgrec}: no image decodes", hint="run 'im2rec inspect --verify' on it")
 
     def _shots(self) -> Iterator[SampleImage | None]:
         records = self._loader.records
@@ -100,14 +100,14 @@ class IteratorSample:
         try:
             pixels, _ = self._loader.decoded(content)
             plan = self._plan(draws, pixels)
-            picture = self._loader.augmenter.picture(pixels, plan)
+            image = self._loader.augmenter.image(pixels, plan)
         except ImageError:  # skipped, as the iterator does
             return None
         jpeg = self._loader.for_kernel(content)
         declined = jpeg if isinstance(jpeg, str) else self._loader.write_by_kernel(jpeg, draws, self._row())
         self.declined[declined] += 1
         return SampleImage(
-            draws, content, jpeg if isinstance(jpeg, UndecodedJpeg) and not declined else None, pixels, plan, picture
+            draws, content, jpeg if isinstance(jpeg, UndecodedJpeg) and not declined else None, pixels, plan, image
         )
 
     def _row(self) -> Any:
@@ -129,7 +129,7 @@ class IteratorSample:
     def augment(self, shot: SampleImage) -> None:
         """Everything that is drawn, and all of it applied but the last step."""
         if shot.jpeg is None:
-            self._loader.augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
+            self._loader.augmenter.image(shot.pixels, self._plan(shot.draws, shot.pixels))
 
     def normalise(self, shot: SampleImage) -> None:
         """The last step, into one row of a batch after the other."""
@@ -162,7 +162,7 @@ class IteratorSample:
         augmenter = self._augmenter(engine)
 
         def augment(shot: SampleImage) -> None:
-            augmenter.picture(shot.pixels, self._plan(shot.draws, shot.pixels))
+            augmenter.image(shot.pixels, self._plan(shot.draws, shot.pixels))
 
         return augment
 
@@ -195,7 +195,7 @@ class IteratorSample:
 
     @property
     def declined_by_kernel(self) -> dict[str, int]:
-        """How many pictures the compiled decoder declined for each reason; nothing where it took none."""
+        """How many images the compiled decoder declined for each reason; nothing where it took none."""
         return {reason: count for reason, count in self.declined.most_common() if reason and self.is_by_kernel}
 
     @property
@@ -210,7 +210,7 @@ class IteratorSample:
 
 
 def _finish(augmenter: Augmenter, shot: SampleImage, row: Any) -> None:
-    augmenter.write(shot.picture, shot.plan._replace(steps=()), row)
+    augmenter.write(shot.image, shot.plan._replace(steps=()), row)
 
 
 _KEPT = 1024  # lines of a list, evenly spread over it: up to twice as many
@@ -246,18 +246,18 @@ def thinned(entries: Iterable[Entry]) -> ListSample:
 
 @dataclasses.dataclass(frozen=True)
 class PackSampleImage:
-    """One picture: its entry and file, the file's *content*, decoded, resized, and as it is stored."""
+    """One image: its entry and file, the file's *content*, decoded, resized, and as it is stored."""
 
     entry: ListEntry
     path: Path
     content: bytes
-    picture: DecodedImage | None
+    image: DecodedImage | None
     resized: Image | None
     stored: bytes
 
 
 class PackSample:
-    """Pictures of *entries* below *root*, as many as are packed in *seconds*, and one of them at least.
+    """Images of *entries* below *root*, as many as are packed in *seconds*, and one of them at least.
 
     *bad* counts what was wrong with others by reason, *seconds_each* is what one took in all. Raises InputError when
     nothing could be packed.
@@ -271,7 +271,7 @@ class PackSample:
         self._root = root
         start, lines = now(), list(entries)
         shots = map(self._shot, lines[:: len(lines) // _MOST + 1])
-        self.shots = list(_as_many(shots, lambda shot: shot.picture.pixels.nbytes if shot.picture else 0, seconds))
+        self.shots = list(_as_many(shots, lambda shot: shot.image.pixels.nbytes if shot.image else 0, seconds))
         self.seconds_each = (now() - start) / max(1, len(self.shots))
         if not self.shots:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
@@ -286,10 +286,10 @@ class PackSample:
             content = read_file(path)
             if self.engine is None:
                 return PackSampleImage(entry, path, content, None, None, content)
-            picture = decode_image(content, self.params)
-            resized = resize_image(picture, entry.id, self.params, self.engine)
+            image = decode_image(content, self.params)
+            resized = resize_image(image, entry.id, self.params, self.engine)
             return PackSampleImage(
-                entry, path, content, picture, resized, encode_image(resized, self.params, self.engine)
+                entry, path, content, image, resized, encode_image(resized, self.params, self.engine)
             )
         except OSError as error:
             self.bad[reason(error)] += 1
@@ -314,9 +314,9 @@ class PackSample:
 
     def resize(self, shot: PackSampleImage) -> None:
         """From pixels to those that are stored."""
-        assert shot.picture is not None
+        assert shot.image is not None
         assert self.engine is not None
-        resize_image(shot.picture, shot.entry.id, self.params, self.engine)
+        resize_image(shot.image, shot.entry.id, self.params, self.engine)
 
     def encode(self, shot: PackSampleImage) -> None:
         """From the pixels that are stored to what stands in the record."""
@@ -328,8 +328,8 @@ class PackSample:
         """Resizing and encoding by another engine."""
 
         def resize_and_encode(shot: PackSampleImage) -> None:
-            assert shot.picture is not None
-            encode_image(resize_image(shot.picture, shot.entry.id, self.params, engine), self.params, engine)
+            assert shot.image is not None
+            encode_image(resize_image(shot.image, shot.entry.id, self.params, engine), self.params, engine)
 
         return resize_and_encode
 
@@ -365,7 +365,7 @@ def jpeg_share(contents: Sequence[bytes]) -> float:
 
 
 def typical(contents: Sequence[bytes], sizes: Sequence[tuple[int, int]]) -> str:
-    """Typical pictures, in words; *sizes* are width and height of each."""
+    """Typical images, in words; *sizes* are width and height of each."""
     width, height = (round(statistics.median(edge)) for edge in zip(*sizes, strict=True))
     share = jpeg_share(contents)
     kind = "JPEG" if share == 1 else "no JPEG" if share == 0 else f"{share:.0%} JPEG"

@@ -36,7 +36,7 @@ from im2rec.storage.files import AtomicFile, refuse_existing
 @click.command("bench", cls=HelpCommand)
 @click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=completes(ImageRecordParams))
 @click.option("--batch-size", type=int, metavar="N", help="Rows of a batch [default: 100].")
-@click.option("--data-shape", metavar="C,H,W", help="Of a picture [default: 3 and the shorter side, at most 224].")
+@click.option("--data-shape", metavar="C,H,W", help="Of an image [default: 3 and the shorter side, at most 224].")
 @click.option("--threads", metavar="N,...", help="Numbers of threads to try [default: 1,2,4 ... up to all CPUs].")
 @click.option("--seconds", type=float, metavar="S", help="For each measurement [default: half a minute for all].")
 @click.option("--plot", type=PATH, metavar="FILE.png", help="Draw images/s against threads.")
@@ -209,7 +209,7 @@ def plot_of(report: Report, unit: str) -> bytes:
 
 def render(report: Report, job: _IteratorBench | _PackBench) -> str:
     """The report as a person reads it."""
-    head = f"{report.input}: {counted(report.records, 'picture')} of {report.pictures}"
+    head = f"{report.input}: {counted(report.records, 'image')} of {report.pictures}"
     lines = [table(head, _rows(report, job.unit))]
     lines.append(f"  alone, 1 {job.unit:<12}images/s     half of the runs   of the time")
     lines += [f"    {stage.name:<14}{_rate(stage.rate)}   {stage.share:>9.0%}" for stage in report.stages]
@@ -241,7 +241,7 @@ def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
         kernel = _kernel(report)
     if report.engine:
         engine = f"{report.engine}, JPEGs decoded by {report.jpeg_decoder}"
-    first = "the first batch" if isinstance(report, IteratorReport) else f"packing with {most}: the first picture"
+    first = "the first batch" if isinstance(report, IteratorReport) else f"packing with {most}: the first image"
     return [
         ("batches", batches),
         ("engine", engine),
@@ -249,7 +249,7 @@ def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
         ("opening", f"{_time(report.opening_s)}; {first} {_time(report.first_s)} later"),
         ("reading", _reading(report.read)),
         ("memory", f"{size(report.peak_memory)} at the most, with {most}" if report.peak_memory else ""),
-        ("skipped", f"{counted(report.left_out, 'record')} that gave no picture" if report.left_out else ""),
+        ("skipped", f"{counted(report.left_out, 'record')} that gave no image" if report.left_out else ""),
         ("written", report.plot),
     ]
 

@@ -30,7 +30,7 @@ def command(console: Console, force: bool, dry_run: bool) -> int:
     """The JPEG decoder, ahead of its first use.
 
     Compiles the decoder that im2rec[fast] brings, once for each machine: it decodes only the crop, straight into the
-    batch, the same pixels in half the time. A training program that reads many pictures has it compiled beside it, so
+    batch, the same pixels in half the time. A training program that reads many images has it compiled beside it, so
     this is for those that should have it from the start: run it where a container image is built, say.
 
     The code is kept in $NUMBA_CACHE_DIR, else beside im2rec itself where that can be written to, else in $IM2REC_CACHE

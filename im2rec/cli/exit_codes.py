@@ -61,7 +61,7 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
 
 def run(command: Callable[[list[str]], object], words: list[str]) -> int:
     """Run *command* on *words*; the exit code. Whatever goes wrong is one line on stderr, a traceback with --debug."""
-    warnings.filterwarnings("ignore", module="PIL")  # of a damaged picture a line of ours tells
+    warnings.filterwarnings("ignore", module="PIL")  # of a damaged image a line of ours tells
     try:
         with _terminable():
             code = command(words)

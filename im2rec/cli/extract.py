@@ -17,12 +17,12 @@ from im2rec.images.codec import NOT_AN_IMAGE
 @click.command("extract")
 @click.argument("rec", type=PATH)
 @click.argument("out", metavar="DIR", type=PATH)
-@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures of those chosen.")
+@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Only the first N images of those chosen.")
 @click.option(
     "--key", "keys", type=click.IntRange(min=0), multiple=True, metavar="K", help="Only this index key; repeatable."
 )
 @click.option("--label", "labels", type=float, multiple=True, metavar="L", help="Only this label; repeatable.")
-@click.option("--min-images", type=click.IntRange(min=1), metavar="N", help="No classes of fewer than N pictures.")
+@click.option("--min-images", type=click.IntRange(min=1), metavar="N", help="No classes of fewer than N images.")
 @click.option(
     "--to", type=click.Choice([FOLDER, TAR]), default=FOLDER, show_default=True, help="Files, or WebDataset shards."
 )
@@ -38,7 +38,7 @@ from im2rec.images.codec import NOT_AN_IMAGE
 def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, **words: object) -> int:
     """The images of a .rec out again.
 
-    Writes the pictures of REC, as they are stored, to the new folder DIR: <label>/<id>.jpg and a list that packs them
+    Writes the images of REC, as they are stored, to the new folder DIR: <label>/<id>.jpg and a list that packs them
     again, or tar shards. It is filled as DIR.partial; the same command goes on there after an interruption.
     Exit code 3: some records hold something that does not pack again.
 

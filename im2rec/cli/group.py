@@ -18,7 +18,7 @@ from im2rec.cli.exit_codes import run
 
 # name -> module of the command, and its first line of help: `im2rec --help` imports none of them.
 COMMANDS = {
-    "make-list": ("im2rec.cli.make_list", "A folder of pictures to list files."),
+    "make-list": ("im2rec.cli.make_list", "A folder of images to list files."),
     "pack": ("im2rec.cli.pack", "A list to a .rec and its index."),
     "inspect": ("im2rec.cli.inspect", "What is in a .rec, and is it whole."),
     "iterate": ("im2rec.cli.iterate", "Run an iterator: dump or time its batches."),

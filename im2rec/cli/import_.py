@@ -45,7 +45,7 @@ class ImportCommand(HelpCommand):
         for name, known in SETS.items():
             counts = " and ".join(f"{count:,}" for count in known.images.values())
             fetched = size(sum(file.size for file in known.files))
-            formatter.write(f"  {name:<19}{known.title}: {counts} pictures; {fetched} to fetch.\n")
+            formatter.write(f"  {name:<19}{known.title}: {counts} images; {fetched} to fetch.\n")
         formatter.write("\nKeys, with their defaults:\n" + "\n".join(keys_table(Cifar100Params, _KEYS_INDENT)) + "\n")
         formatter.write(f"\nExample:\n  {EXAMPLE}\n")
 
@@ -150,7 +150,7 @@ def render(summary: ImportSummary) -> str:
     table_rows = [
         ("from", f"{summary.source}, {summary.version}" if summary.source else ""),
         ("would fetch" if summary.dry_run else "fetched", ", ".join(summary.fetched)),
-        ("pictures", ", ".join(f"{count:,} {split}" for split, count in summary.images.items())),
+        ("images", ", ".join(f"{count:,} {split}" for split, count in summary.images.items())),
         ("classes", f"{summary.classes:,}" if summary.classes else ""),
         ("stored as", f"{summary.encoding}, engine {summary.engine}" if summary.engine else summary.encoding),
         ("bytes", size(summary.bytes_out) if summary.bytes_out else ""),

@@ -26,10 +26,10 @@ SHOWN_LABELS = 8
 @click.option("--idx", "index", type=PATH, help="The index to hold against it [default: the one beside it].")
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records instead.")
 @click.option("--key", type=click.IntRange(min=0), multiple=True, help="Show the record with this index key instead.")
-@click.option("--all", "every", is_flag=True, help="Look at the header of every picture, not of 1000.")
-@click.option("--verify", "decode", is_flag=True, help="Decode every picture too, and list those that fail.")
+@click.option("--all", "every", is_flag=True, help="Look at the header of every image, not of 1000.")
+@click.option("--verify", "decode", is_flag=True, help="Decode every image too, and list those that fail.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes for --verify [default: all CPUs].")
-@click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw a sheet of 60 pictures.")
+@click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw a sheet of 60 images.")
 @common_options(writes=True)
 def command(
     console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | None, **options: Any
@@ -84,7 +84,7 @@ def render(found: Survey) -> str:
         ("classes", _classes(found)),
         ("ids", _ids(found)),
         ("content", ", ".join(f"{count:,} {kind}" for kind, count in found.contents.items())),
-        *_pictures(found),
+        *_images(found),
         *_set(found),
         ("index", _index(found)),
         *_shortened([("problem", problem) for problem in found.problems], "problems"),
@@ -140,17 +140,17 @@ def _ids(found: Survey) -> str:
     return f"{found.ids.lowest} to {found.ids.highest}{many or ', all different'}"
 
 
-def _pictures(found: Survey) -> list[tuple[str, str]]:
-    pictures = found.pictures
-    if pictures.width is None or pictures.height is None:
+def _images(found: Survey) -> list[tuple[str, str]]:
+    images = found.pictures
+    if images.width is None or images.height is None:
         return []
-    channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in pictures.channels.items())
-    turns = ", ".join(f"{count:,} with orientation {turn}" for turn, count in pictures.orientations.items())
+    channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in images.channels.items())
+    turns = ", ".join(f"{count:,} with orientation {turn}" for turn, count in images.orientations.items())
     return [
-        ("pictures", f"{pictures.looked_at:,} looked at: {channels}"),
-        ("width", _range(pictures.width, _plain)),
-        ("height", _range(pictures.height, _plain)),
-        ("quality", f"{_range(pictures.jpeg_quality, _plain)} (estimated)" if pictures.jpeg_quality else ""),
+        ("images", f"{images.looked_at:,} looked at: {channels}"),
+        ("width", _range(images.width, _plain)),
+        ("height", _range(images.height, _plain)),
+        ("quality", f"{_range(images.jpeg_quality, _plain)} (estimated)" if images.jpeg_quality else ""),
         ("EXIF", f"{turns}: shown turned by some readers only" if turns else ""),
     ]
 
@@ -191,7 +191,7 @@ def _verified(found: Verification | None) -> list[tuple[str, str]]:
     if found is None:
         return []
     flaws = "".join(f", {count:,} of them with {flaw}" for flaw, count in found.flaws.items())
-    rows = [("decoded", f"{counted(found.decoded, 'picture')}{flaws}; {counted(len(found.failures), 'failure')}")]
+    rows = [("decoded", f"{counted(found.decoded, 'image')}{flaws}; {counted(len(found.failures), 'failure')}")]
     failures = [
         ("failed", f"record {bad.record}, id {bad.id}, byte {bad.offset}: {bad.reason}") for bad in found.failures
     ]

@@ -29,7 +29,7 @@ _SHOWN = 3  # bad records named in the table; --json has all
 @click.command("iterate", cls=HelpCommand)
 @click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=completes(ImageRecordParams))
 @click.option("--batch-size", type=int, metavar="N", help=f"Rows of a batch [default: {DEFAULT_BATCH_SIZE}].")
-@click.option("--data-shape", metavar="C,H,W", help="Of a picture [default: 3 and the shorter side, at most 224].")
+@click.option("--data-shape", metavar="C,H,W", help="Of an image [default: 3 and the shorter side, at most 224].")
 @click.option(
     "--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="How often to go over the data."
 )
@@ -39,7 +39,7 @@ _SHOWN = 3  # bad records named in the table; --json has all
     type=click.Choice(list(KINDS)),
     default="image",
     show_default=True,
-    help="The iterator: of pictures as floats or integers, or of other files.",
+    help="The iterator: of images as floats or integers, or of other files.",
 )
 @click.option("--dump", type=PATH, metavar="DIR", help="Write each batch to DIR as .npz, with a manifest.")
 @click.option("--sheet", type=PATH, metavar="DIR", help="Draw each batch to DIR as a PNG.")
@@ -86,7 +86,7 @@ def command(
         values["mean_img"] = ""  # which would be made now
     with console_logging(console), _hinted(), KINDS[kind].iterator(**values) as it:
         if isinstance(it, ImageRecordIter) and not it.count:
-            raise InputError(f"{it.params.path_imgrec}: holds no pictures", hint="name another .rec")
+            raise InputError(f"{it.params.path_imgrec}: holds no images", hint="name another .rec")
         if replayed is not None:
             assert isinstance(it, ImageRecordIter)
             out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"
@@ -189,7 +189,7 @@ def render(summary: RunSummary) -> str:
         (what, "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
         ("time", "" if summary.dry_run else rate),
         ("digest", summary.digest),
-        ("left out", f"{counted(summary.left_out, 'record')} with labels and no picture" if summary.left_out else ""),
+        ("left out", f"{counted(summary.left_out, 'record')} with labels and no image" if summary.left_out else ""),
         *_bad_rows("skipped", summary.skipped),
         *_bad_rows("cut short", summary.truncated),
         ("engine", summary.engine),

@@ -37,9 +37,9 @@ def _shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[f
 def command(
     console: Console, root: Path, prefix: Path | None, exts: str, force: bool, dry_run: bool, **words: object
 ) -> int:
-    """A folder of pictures to list files.
+    """A folder of images to list files.
 
-    Every folder below ROOT that holds pictures is a class. Writes PREFIX.lst, or PREFIX_train.lst and PREFIX_test.lst
+    Every folder below ROOT that holds images is a class. Writes PREFIX.lst, or PREFIX_train.lst and PREFIX_test.lst
     (and PREFIX_val.lst) with --split, and the folder of every label as PREFIX.classes.txt.
 
     \b

@@ -45,7 +45,7 @@ class PackCommand(HelpCommand):
     metavar="N|P%",
     help="Bad images that end the run; P% from 100 lines on.",
 )
-@click.option("--verify", is_flag=True, help="With unchanged=1: decode every picture, to find those that are cut.")
+@click.option("--verify", is_flag=True, help="With unchanged=1: decode every image, to find those that are cut.")
 @common_options(writes=True)
 def command(console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object) -> int:
     """A list to a .rec and its index.
@@ -84,8 +84,8 @@ def render(summary: PackSummary) -> str:
         ("noted", ", ".join(f"{count:,} {note}" for note, count in summary.notes.items())),
         ("bytes", size(summary.bytes_in) + (f" in, {size(summary.bytes_out)} out" if not summary.dry_run else " in")),
         ("time", "" if summary.dry_run else speed),
-        ("pictures", engine),
-        ("kernel", "" if summary.kernel.startswith("none") else summary.kernel),  # of no interest for a few pictures
+        ("images", engine),
+        ("kernel", "" if summary.kernel.startswith("none") else summary.kernel),  # of no interest for a few images
         ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
     head = f"{verb} {counted(summary.images, 'image')} of {summary.list_path}"

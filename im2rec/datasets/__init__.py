@@ -1,1 +1,1 @@
-"""Published sets of pictures: fetched, read as they are handed round, and written as ``.rec`` files."""
+"""Published sets of images: fetched, read as they are handed round, and written as ``.rec`` files."""

@@ -26,7 +26,7 @@ from im2rec.datasets.sets import Bytes
 from im2rec.errors import InputError
 from im2rec.storage.files import InputFile, PathLike, reading
 
-MAX_MEMBER_BYTES = 256 << 20  # the largest, CIFAR-100's training pictures, has 155 MB
+MAX_MEMBER_BYTES = 256 << 20  # the largest, CIFAR-100's training images, has 155 MB
 MAX_TAR_BYTES = 1 << 30
 MAX_MEMBERS = 1000
 _MAX_HEADER_BYTES = 1 << 16  # of those that hold long names and the like, which tarfile reads whole
@@ -225,7 +225,7 @@ class _Unpickler(pickle.Unpickler):
         found = _NAMES.get(f"{module}.{name}")
         if found is None:
             shown = f"{module[:80]}.{name[:80]}".encode("unicode_escape").decode()  # one line, whatever is in it
-            problem = f"the pickle names {shown}, which no set of pictures needs, and is not read"
+            problem = f"the pickle names {shown}, which no set of images needs, and is not read"
             raise InputError(problem, hint="do not trust this file")
         return found
 

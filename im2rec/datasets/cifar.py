@@ -43,7 +43,7 @@ class Version(NamedTuple):
 
     @property
     def files(self) -> list[str]:
-        """All files with pictures."""
+        """All files with images."""
         return [*self.train, self.test]
 
 
@@ -131,7 +131,7 @@ def _text(word: object) -> str:
 
 
 def _read(version: Version, content: bytes, sizes: list[int], where: str) -> ImageBatch:
-    """The pictures in one file; *sizes* are the numbers of classes, and of coarse ones if there are any."""
+    """The images in one file; *sizes* are the numbers of classes, and of coarse ones if there are any."""
     rows, labels = (_read_binary if version.title == BINARY else _read_pickle)(content, len(sizes), where)
     for column, size in enumerate(sizes):
         check_labels(labels[:, column], size, where)
@@ -157,7 +157,7 @@ def _read_pickle(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:
     for key in ["labels"] if width == 1 else ["fine_labels", "coarse_labels"]:
         column = _field(fields, key, list, where)
         if len(column) != len(rows) or not all(type(label) is int and 0 <= label < 256 for label in column):
-            problem = f"{where}: expected {len(rows)} {key} of 0 to 255, one for each picture"
+            problem = f"{where}: expected {len(rows)} {key} of 0 to 255, one for each image"
             raise InputError(problem, hint=_MAKE_AGAIN)
         columns.append(column)
     return rows, np.array(columns, np.uint8).T

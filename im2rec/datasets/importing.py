@@ -71,7 +71,7 @@ class ImportSummary:
 
 
 class _SourceImage(NamedTuple):
-    """A picture's place in its set: batch file and row in it, from 0."""
+    """An image's place in its set: batch file and row in it, from 0."""
 
     pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     labels: Sequence[int]
@@ -143,7 +143,7 @@ def import_set(
 
 
 def read_set(name: str, source: PathLike | Mapping[str, MnistPair]) -> Dataset:
-    """The set *name*, in whatever shape it has at *source*. Raises InputError, also for a split without pictures."""
+    """The set *name*, in whatever shape it has at *source*. Raises InputError, also for a split without images."""
     if name == MNIST:
         dataset = read_mnist(source if isinstance(source, Mapping) else find_mnist(source))
     else:
@@ -151,7 +151,7 @@ def read_set(name: str, source: PathLike | Mapping[str, MnistPair]) -> Dataset:
         dataset = read_cifar(name, source)
     for split, count in dataset.images().items():
         if not count:
-            raise InputError(f"{', '.join(_named(source))}: holds no {split} pictures", hint="is it the right one?")
+            raise InputError(f"{', '.join(_named(source))}: holds no {split} images", hint="is it the right one?")
     return dataset
 
 
@@ -164,7 +164,7 @@ def _named(source: PathLike | Mapping[str, MnistPair]) -> list[str]:
 def _warnings(dataset: Dataset, published: Mapping[str, int]) -> Iterator[str]:
     for split, count in dataset.images().items():
         if count != published[split]:
-            yield f"the {split} split holds {count:,} pictures, that of the published set {published[split]:,}"
+            yield f"the {split} split holds {count:,} images, that of the published set {published[split]:,}"
 
 
 def _list_name(name: str, split: str) -> str:
@@ -202,11 +202,11 @@ def _write(
         for split, batches in dataset.splits.items():
             writer = stack.enter_context(RecordWriter(out / f"{split}.rec", force=force))
             texts.append(stack.enter_context(AtomicFile(out / _list_name(name, split), force=force)))
-            for id_, picture in enumerate(_pictures(batches)):
-                label = _label(picture.labels, params)
-                content = engine.encode(picture.pixels, params.encoding, quality=params.quality, png_level=PNG_LEVEL)
+            for id_, image in enumerate(_images(batches)):
+                label = _label(image.labels, params)
+                content = engine.encode(image.pixels, params.encoding, quality=params.quality, png_level=PNG_LEVEL)
                 writer.write(encode_image_record(IRHeader(0, label, id_), content), key=id_)
-                labels = _list_labels(name, split, picture, label)
+                labels = _list_labels(name, split, image, label)
                 texts[-1].write(list_line(id_, labels, f"{split}/{id_:05d}{params.encoding}").encode())
                 written += 1
                 if progress and written % _REPORT_EVERY == 0:
@@ -221,7 +221,7 @@ def _write(
     return size
 
 
-def _pictures(batches: Iterable[ImageBatch]) -> Iterator[_SourceImage]:
+def _images(batches: Iterable[ImageBatch]) -> Iterator[_SourceImage]:
     for number, batch in enumerate(batches):
         for row, labels in enumerate(batch.labels.tolist()):
             yield _SourceImage(np.ascontiguousarray(batch.pixels[row]), labels, number, row)
@@ -235,7 +235,7 @@ def _label(labels: Sequence[int], params: ImportParams) -> float | list[float]:
     return float(labels[1 if asked == COARSE else 0])
 
 
-def _list_labels(name: str, split: str, picture: _SourceImage, label: float | list[float]) -> Sequence[float]:
+def _list_labels(name: str, split: str, image: _SourceImage, label: float | list[float]) -> Sequence[float]:
     """The labels on a line of the list: those of the record, of CIFAR-10 four as MXNet's manual has them.
 
     There they are class, batch file, row in it, and 0 for the training set or 1 for the test set.
@@ -243,5 +243,5 @@ def _list_labels(name: str, split: str, picture: _SourceImage, label: float | li
     Source: MXNet's manual, "Loading Data": ``path_imglist="data/cifar/image.lst", label_width="4"``.
     """
     if name == CIFAR10:
-        return picture.labels[0], picture.batch, picture.row, float(split == TEST)
+        return image.labels[0], image.batch, image.row, float(split == TEST)
     return label if isinstance(label, list) else [label]

@@ -41,7 +41,7 @@ def find_mnist(folder: PathLike) -> dict[str, MnistPair]:
 
 
 def read_mnist(pairs: Mapping[str, MnistPair]) -> Dataset:
-    """The pictures, uint8 (count, rows, columns, 1), and digits of *pairs*, which holds the files of each split.
+    """The images, uint8 (count, rows, columns, 1), and digits of *pairs*, which holds the files of each split.
 
     Raises InputError, for a damaged file IdxFormatError with its path.
     """

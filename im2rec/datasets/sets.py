@@ -26,7 +26,7 @@ class RemoteFile(NamedTuple):
 
 
 class KnownSet(NamedTuple):
-    """A set: what people call it, the address its *files* are below, and the pictures of each split.
+    """A set: what people call it, the address its *files* are below, and the images of each split.
 
     *binary* are the files of its binary version, where there is one to fetch.
     """
@@ -75,7 +75,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class ImageBatch(NamedTuple):
-    """The pictures of one file, in its order.
+    """The images of one file, in its order.
 
     *pixels* is uint8 (count, height, width, channels), one channel or R G B, *labels* uint8 (count, n): the class, of
     CIFAR-100 the fine and the coarse one.
@@ -95,7 +95,7 @@ class Dataset:
     coarse_classes: list[str] = dataclasses.field(default_factory=list)
 
     def images(self) -> dict[str, int]:
-        """The number of pictures in each split."""
+        """The number of images in each split."""
         return {split: sum(len(batch.labels) for batch in batches) for split, batches in self.splits.items()}
 
 
@@ -113,10 +113,10 @@ PYTHON, BINARY = "python", "binary"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImportParams:
-    """How the pictures of a set are stored."""
+    """How the images of a set are stored."""
 
     encoding: str = param(
-        ".png", doc="What the pictures are stored as.", choices=(".png", ".jpg"), reference="ours; .png loses nothing"
+        ".png", doc="What the images are stored as.", choices=(".png", ".jpg"), reference="ours; .png loses nothing"
     )
     quality: int = param(95, doc="JPEG quality.", low=0, high=100, reference="ours; .jpg only")
 
@@ -137,7 +137,7 @@ class CifarParams(ImportParams):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cifar100Params(CifarParams):
-    """What CIFAR-100, which has two labels a picture, can be asked besides."""
+    """What CIFAR-100, which has two labels an image, can be asked besides."""
 
     label: str = param(
         FINE, doc="cifar100: the label stored; both: fine, then coarse.", choices=(FINE, COARSE, BOTH), reference="ours"

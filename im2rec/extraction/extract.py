@@ -1,4 +1,4 @@
-"""The pictures of a ``.rec`` out again, byte for byte: into folders with a list, or into tar shards."""
+"""The images of a ``.rec`` out again, byte for byte: into folders with a list, or into tar shards."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Progress = Callable[[int, float], None]
 
 @dataclasses.dataclass(frozen=True)
 class ExtractOptions(Selection):
-    """Which pictures to extract, and to what.
+    """Which images to extract, and to what.
 
     *to* is ``folder`` or ``tar``; *classes* a ``.classes.txt`` whose folders stand for the labels; *shard_mb* the most
     a shard may take (1000).
@@ -77,7 +77,7 @@ class ExtractOptions(Selection):
 class ExtractSummary:
     """What :func:`extract` did, earlier runs that it went on from included.
 
-    *left_out* counts records without a picture; *problems* what is not there as it should be, by reason; *changes* the
+    *left_out* counts records without an image; *problems* what is not there as it should be, by reason; *changes* the
     records that come out of ``pack`` with another header, but the same labels. *resumed* records were
     there already. In a dry run *bytes* are those of labels and padding too.
     """
@@ -111,12 +111,12 @@ def extract(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> ExtractSummary:
-    """Write the pictures of *rec* that *options* choose into the new folder *out*, their bytes as they are stored.
+    """Write the images of *rec* that *options* choose into the new folder *out*, their bytes as they are stored.
 
     Everything goes to ``<out>.partial`` first; the same call goes on there after a kill, and gives the same files.
-    Memory: some 30 bytes a record, and a batch of some megabytes. *progress* is called with the pictures written so far
+    Memory: some 30 bytes a record, and a batch of some megabytes. *progress* is called with the images written so far
     and the share of the work that is done. A dry run reads the headers and writes nothing.
-    Raises InputError when *rec* or the classes cannot be used or no picture is chosen, CorruptRecordError for damage,
+    Raises InputError when *rec* or the classes cannot be used or no image is chosen, CorruptRecordError for damage,
     OutputError when *out* is not empty (*force* replaces an earlier extraction) or cannot be written.
     """
     started = time.monotonic()

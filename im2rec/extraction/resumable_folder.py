@@ -79,7 +79,7 @@ except ImportError:  # Windows, where an open file keeps its folder from being r
     fcntl = None  # type: ignore[assignment]
 
 ASIDE = MARKER + ".tmp"
-_KNOWN_FOLDERS = 4096  # folders that are not looked at again: pictures of a class often stand together
+_KNOWN_FOLDERS = 4096  # folders that are not looked at again: images of a class often stand together
 _GO_ON = "what is written so far stays; the same command goes on from there"
 
 

@@ -20,8 +20,8 @@ from im2rec.storage.scan import RecordBlock, check_kind, scan_file
 
 # What a header says of its record, a bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
-NO_PICTURE = EMPTY | SHORT | LONG_LABELS
-LEFT_OUT = {EMPTY: "without a picture", SHORT: SHORT_PAYLOAD, LONG_LABELS: BAD_LABELS}
+NO_IMAGE = EMPTY | SHORT | LONG_LABELS
+LEFT_OUT = {EMPTY: "without an image", SHORT: SHORT_PAYLOAD, LONG_LABELS: BAD_LABELS}
 _NEGATIVE_ZERO, _PLAIN_NAN = np.uint32(0x80000000), np.uint32(0x7FC00000)
 
 Bits = npt.NDArray[np.uint8]
@@ -31,10 +31,10 @@ Ordinals = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Filters on the pictures of a file, all of which must let one through; *head* counts what the others left.
+    """Filters on the images of a file, all of which must let one through; *head* counts what the others left.
 
     *keys* are those of the index beside the file, else the ids. *labels* and *min_images* look at the first label;
-    *min_images* counts all pictures of a class, chosen by the others or not.
+    *min_images* counts all images of a class, chosen by the others or not.
     """
 
     head: int | None = None
@@ -53,7 +53,7 @@ class Selection:
 class SelectedRecords:
     """What a selection gives: *ordinals* in file order, and for each whether its id stands there *doubled*.
 
-    *pictures* counts those of the whole file, *left_out* the records that hold none, by the reasons of ``LEFT_OUT``.
+    *images* counts those of the whole file, *left_out* the records that hold none, by the reasons of ``LEFT_OUT``.
     """
 
     ordinals: Ordinals
@@ -95,28 +95,28 @@ class ScannedFile(RecordFile):
 
 
 def choose(rec: ScannedFile, wanted: Selection) -> SelectedRecords:
-    """The pictures of *rec* that *wanted* lets through.
+    """The images of *rec* that *wanted* lets through.
 
     Raises InputError when there are none, or a wanted key or label is not there; IndexFormatError for a foreign index.
     """
-    pictures = rec.states & NO_PICTURE == 0
+    images = rec.states & NO_IMAGE == 0
     matching = np.ones(len(rec), np.bool_)
     if wanted.keys:
         matching &= _with_keys(rec, wanted.keys)
     if wanted.labels:
-        matching &= _with_labels(rec, wanted.labels, pictures)
-    chosen = matching & pictures
+        matching &= _with_labels(rec, wanted.labels, images)
+    chosen = matching & images
     if wanted.min_images:
-        chosen &= _in_large_classes(rec.labels, pictures, wanted.min_images)
+        chosen &= _in_large_classes(rec.labels, images, wanted.min_images)
     ordinals = np.flatnonzero(chosen)
     if wanted.head and len(ordinals) > wanted.head:
         ordinals = ordinals[: wanted.head]
         matching[int(ordinals[-1]) + 1 :] = False  # what stands behind was never looked for
-    count = int(np.sum(pictures))
+    count = int(np.sum(images))
     if not len(ordinals):
         if count:
-            raise InputError(f"{rec.path}: none of its {count} pictures is chosen", hint="choose by fewer options")
-        raise InputError(f"{rec.path}: holds no pictures", hint=INSPECT)
+            raise InputError(f"{rec.path}: none of its {count} images is chosen", hint="choose by fewer options")
+        raise InputError(f"{rec.path}: holds no images", hint=INSPECT)
     left_out = {why: int(np.sum(matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
     return SelectedRecords(ordinals, _doubled(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
 
@@ -196,17 +196,17 @@ def _keys(rec: ScannedFile) -> tuple[Keys, Ordinals]:
     return keys, ordinals
 
 
-def _with_labels(rec: ScannedFile, wanted: Sequence[float], pictures: Mask) -> Mask:
+def _with_labels(rec: ScannedFile, wanted: Sequence[float], images: Mask) -> Mask:
     numbers, looked_for = class_numbers(rec.labels), class_numbers(float32(wanted))
-    missing = np.flatnonzero(~np.isin(looked_for, numbers[pictures]))
+    missing = np.flatnonzero(~np.isin(looked_for, numbers[images]))
     if len(missing):
-        raise InputError(f"{rec.path}: no picture has the label {wanted[missing[0]]:g}", hint=INSPECT)
+        raise InputError(f"{rec.path}: no image has the label {wanted[missing[0]]:g}", hint=INSPECT)
     return np.isin(numbers, looked_for)
 
 
-def _in_large_classes(labels: Labels, pictures: Mask, smallest: int) -> Mask:
+def _in_large_classes(labels: Labels, images: Mask, smallest: int) -> Mask:
     numbers = class_numbers(labels)
-    distinct, counts = np.unique(numbers[pictures], return_counts=True)
+    distinct, counts = np.unique(numbers[images], return_counts=True)
     return np.isin(numbers, distinct[counts >= smallest])
 
 

@@ -42,7 +42,7 @@ EXTENSIONS = {
 
 
 class Sample(NamedTuple):
-    """A picture: the record it comes from, its id (*doubled*: another one has it too), labels, and bytes.
+    """An image: the record it comes from, its id (*doubled*: another one has it too), labels, and bytes.
 
     *vector* says that the labels were stored behind the header, *kind* what the content starts like.
     """
@@ -58,7 +58,7 @@ class Sample(NamedTuple):
 
     @property
     def is_image(self) -> bool:
-        """Whether the content starts like a picture."""
+        """Whether the content starts like an image."""
         return self.kind not in (NOT_AN_IMAGE, EMPTY)
 
     @property
@@ -96,7 +96,7 @@ class Writer(Closeable):
 
 
 def read_samples(rec: ScannedFile, chosen: SelectedRecords, start: int) -> Iterator[list[Sample]]:
-    """The chosen pictures from number *start* on, a bounded batch at a time. Raises CorruptRecordError."""
+    """The chosen images from number *start* on, a bounded batch at a time. Raises CorruptRecordError."""
     while start < len(chosen.ordinals):
         ordinals = _batch(rec, chosen.ordinals[start : start + BATCH_RECORDS]).tolist()
         doubled = chosen.doubled[start : start + len(ordinals)].tolist()
@@ -124,7 +124,7 @@ _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com
 
 
 class FolderWriter(Writer):
-    """``<label>/<id>.<ext>`` below *place*, and the list *list_name* of all that are pictures, in file order.
+    """``<label>/<id>.<ext>`` below *place*, and the list *list_name* of all that are images, in file order.
 
     *folders* gives the folder of each label; None takes the labels themselves.
     """
@@ -135,7 +135,7 @@ class FolderWriter(Writer):
         self._list = place.reopen(list_name, self.done.list_bytes)
 
     def add(self, sample: Sample) -> None:
-        """Write the file and its line; something that is no picture gets no line, as nothing packs it."""
+        """Write the file and its line; something that is no image gets no line, as nothing packs it."""
         label = sample.labels[0]
         folder = label_text(label) if self.folders is None else self.folders[int(label)]
         path = f"{folder}/{sample.name()}{sample.extension}".removeprefix("/")
@@ -154,7 +154,7 @@ class FolderWriter(Writer):
         self.place.save()
 
     def finish(self) -> None:
-        """Bring the list to the disk; the pictures are left to the system, as any copy leaves them."""
+        """Bring the list to the disk; the images are left to the system, as any copy leaves them."""
         with self.place.writing():
             to_disk(self._list)
 
@@ -180,7 +180,7 @@ def class_folders(path: PathLike, list_name: str) -> list[str]:
 
 
 def _unfit(name: str, taken: set[str]) -> str:
-    """Why *name* cannot be a folder of pictures, or an empty text."""
+    """Why *name* cannot be a folder of images, or an empty text."""
     # As Windows reads it, on every system: what is extracted here may be copied there.
     windows = PureWindowsPath(name)
     first = windows.parts[0].casefold() if windows.parts else ""

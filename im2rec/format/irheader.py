@@ -1,8 +1,8 @@
-"""The 24-byte image header in front of every picture, and the label vector that may follow it.
+"""The 24-byte image header in front of every image, and the label vector that may follow it.
 
 ::
 
-    flag u32 | label f32 | id u64 | id2 u64 | flag x f32 labels | content (an encoded picture, or nothing)
+    flag u32 | label f32 | id u64 | id2 u64 | flag x f32 labels | content (an encoded image, or nothing)
 
 ``flag`` 0: the label stands in the ``label`` field. Above 0: that many labels follow, and readers ignore the field;
 Python's writer leaves 0.0 there, the C++ tool the first label. Everything is little-endian, nothing is aligned.
@@ -47,7 +47,7 @@ class IRHeader(NamedTuple):
 
 
 class ImageRecord(NamedTuple):
-    """An image record: its header, and the encoded picture as it is stored."""
+    """An image record: its header, and the encoded image as it is stored."""
 
     header: IRHeader
     content: bytes

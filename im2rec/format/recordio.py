@@ -277,7 +277,7 @@ def find_record(source: Source, offset: int) -> int | None:
     """The first offset from *offset* on where a whole record starts, or None: the way back in behind damage.
 
     A record counts when its chain of parts is complete and the file ends there or goes on with another magic. A
-    record found off the 4-byte grid means that bytes were lost or added before it; as a picture may hold such bytes by
+    record found off the 4-byte grid means that bytes were lost or added before it; as an image may hold such bytes by
     chance, another whole record must then follow it and go on in the same way, or end with the file.
 
     Source: ours; the reference has no way back.

@@ -1,4 +1,4 @@
-"""Uncompressed pictures: a BMP of 24 bits is read where it lies, as an array with a stride of its own.
+"""Uncompressed images: a BMP of 24 bits is read where it lies, as an array with a stride of its own.
 
 Source: Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER.
 """

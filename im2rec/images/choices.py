@@ -9,4 +9,4 @@ NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS = range(5)
 AUTO, RANDOM = 9, 10
 INTERPOLATIONS = (NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS, AUTO, RANDOM)
 ENCODINGS = (".jpg", ".png", ".bmp")
-MAX_PIXELS = 178_956_970  # of a picture: half a gigabyte of colour; where Pillow stops too
+MAX_PIXELS = 178_956_970  # of an image: half a gigabyte of colour; where Pillow stops too

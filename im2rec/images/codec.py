@@ -1,4 +1,4 @@
-"""Encoded pictures to pixels, and what can be told of them from their first bytes alone.
+"""Encoded images to pixels, and what can be told of them from their first bytes alone.
 
 JPEGs are decoded by libjpeg-turbo straight into numpy, without the GIL (simplejpeg); everything else by Pillow, which
 also steps in where simplejpeg is not installed or refuses a file. Pixels equal those OpenCV's ``imread`` gives
@@ -82,7 +82,7 @@ class Decoded(NamedTuple):
 
 
 class ImageInfo(NamedTuple):
-    """What the header of an encoded picture says; *height* and *width* as stored, before any orientation."""
+    """What the header of an encoded image says; *height* and *width* as stored, before any orientation."""
 
     kind: str
     height: int
@@ -91,7 +91,7 @@ class ImageInfo(NamedTuple):
 
 
 def sniff(content: bytes) -> str:
-    """The kind of picture *content* starts like (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
+    """The kind of image *content* starts like (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
     if not content:
         return EMPTY
     for signature, at, kind in _SIGNATURES:
@@ -103,14 +103,14 @@ def sniff(content: bytes) -> str:
 def image_info(content: bytes) -> ImageInfo:
     """Size and channels from the header; the first few kilobytes of a file are usually enough.
 
-    Raises ImageError when there is no picture, or its header is not in *content*.
+    Raises ImageError when there is no image, or its header is not in *content*.
     """
     kind = sniff(content)
     found = _jpeg_info(content) if kind == "JPEG" else None
     if found is not None:
         return found
-    with _pillow(content) as picture:
-        return ImageInfo(kind, picture.height, picture.width, len(picture.getbands()))
+    with _pillow(content) as image:
+        return ImageInfo(kind, image.height, image.width, len(image.getbands()))
 
 
 def _jpeg_info(content: bytes) -> ImageInfo | None:
@@ -133,7 +133,7 @@ def _jpeg_facts(content: bytes) -> tuple[ImageInfo, int]:
 
 @functools.lru_cache(maxsize=_HEADS_KEPT)
 def _head_facts(head: bytes) -> tuple[ImageInfo, int] | None:
-    """The same of a *head* alone; None where it takes the whole file, as when a thumbnail begins like picture data."""
+    """The same of a *head* alone; None where it takes the whole file, as when a thumbnail begins like image data."""
     info = _jpeg_info(head) if jpeg.is_orderly(head) else None
     return (info, parse_orientation(jpeg.exif(head))) if info else None
 
@@ -148,7 +148,7 @@ def decode(
     room: Room | None = None,
     verdict: Verdict | None = None,
 ) -> Decoded:
-    """The pixels of an encoded picture, as (height, width, channels) uint8 in RGB order; a new array.
+    """The pixels of an encoded image, as (height, width, channels) uint8 in RGB order; a new array.
 
     *color* 1 gives three channels and 0 one, both turned as the EXIF orientation says; -1 gives what is stored, not
     turned: one, three, or with alpha four channels, and 16-bit PNGs as uint16 (colour ones only where OpenCV is
@@ -158,7 +158,7 @@ def decode(
     its flaw ``CUT``, what is missing filled in by libjpeg. *room* gives memory that the pixels may be put into; they
     may then also be a read-only view of *content* with negative strides. *verdict* tells what is wrong with a JPEG, and
     is asked where simplejpeg, which would tell, is not installed; without either, Pillow overlooks damage.
-    Raises ImageError, its *reason* ``CUT`` when the picture data ends early, ``TOO_LARGE`` when the header claims more
+    Raises ImageError, its *reason* ``CUT`` when the image data ends early, ``TOO_LARGE`` when the header claims more
     than *max_pixels*: a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
@@ -205,37 +205,37 @@ def _decoded(
 
 
 def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int) -> Decoded:
-    with _pillow(content) as picture:
-        _check_pixels(picture.size, max_pixels)
-        if picture.format == "JPEG":
-            picture.draft("L" if color == GREY else None, at_least or picture.size)
+    with _pillow(content) as image:
+        _check_pixels(image.size, max_pixels)
+        if image.format == "JPEG":
+            image.draft("L" if color == GREY else None, at_least or image.size)
         if color == AS_STORED:
-            deep = _deep_color(content) if picture.format == "PNG" else None
-            return Decoded(_stored(picture) if deep is None else deep)
-        return Decoded(turned(_flat(picture, color), _picture_orientation(picture)))
+            deep = _deep_color(content) if image.format == "PNG" else None
+            return Decoded(_stored(image) if deep is None else deep)
+        return Decoded(turned(_flat(image, color), _image_orientation(image)))
 
 
 def orientation(content: bytes) -> int:
-    """The EXIF orientation of a picture, 1 to 8; 1 (upright) when it says nothing."""
+    """The EXIF orientation of an image, 1 to 8; 1 (upright) when it says nothing."""
     kind = sniff(content)
     if kind == "JPEG":
         return parse_orientation(jpeg.exif(content))
     if kind in _WITH_EXIF:
-        with contextlib.suppress(ImageError), _pillow(content) as picture:
-            return _picture_orientation(picture)
+        with contextlib.suppress(ImageError), _pillow(content) as image:
+            return _image_orientation(image)
     return UPRIGHT
 
 
 def transposed(content: bytes, color: int = COLOR) -> bool:
-    """Whether :func:`decode` exchanges the width and height of a picture."""
+    """Whether :func:`decode` exchanges the width and height of an image."""
     return color != AS_STORED and orientation(content) >= FIRST_TRANSPOSED
 
 
-def _picture_orientation(picture: PillowImage.Image) -> int:
-    if picture.format == "TIFF":
-        turn = picture.getexif().get(ORIENTATION_TAG, UPRIGHT)
+def _image_orientation(image: PillowImage.Image) -> int:
+    if image.format == "TIFF":
+        turn = image.getexif().get(ORIENTATION_TAG, UPRIGHT)
         return turn if turn in ORIENTATIONS else UPRIGHT
-    return parse_orientation(picture.info.get("exif", b""))
+    return parse_orientation(image.info.get("exif", b""))
 
 
 def _decode_jpeg(
@@ -248,7 +248,7 @@ def _decode_jpeg(
     except ValueError as error:
         problem = str(error)
     if "Premature end of JPEG" in problem:
-        # With the end marker in place a whole picture passes the strict decoder, one whose data ends early does not.
+        # With the end marker in place a whole image passes the strict decoder, one whose data ends early does not.
         with contextlib.suppress(ValueError):
             return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space, **size), NO_END
     if "premature end" in problem.lower():
@@ -257,19 +257,19 @@ def _decode_jpeg(
 
 
 def _cut_error() -> ImageError:
-    return ImageError("the picture data ends early", reason=CUT)
+    return ImageError("the image data ends early", reason=CUT)
 
 
 @contextlib.contextmanager
 def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
-    """The picture as Pillow opens it; what goes wrong with it in the block becomes an ImageError."""
+    """The image as Pillow opens it; what goes wrong with it in the block becomes an ImageError."""
     try:
-        with _opened(content) as picture:
-            yield picture
+        with _opened(content) as image:
+            yield image
     except UnidentifiedImageError:
         kind = sniff(content)
         reason = kind if kind in (EMPTY, NOT_AN_IMAGE) else "does not decode"
-        raise ImageError("holds no picture that can be read", reason=reason) from None
+        raise ImageError("holds no image that can be read", reason=reason) from None
     except ImageError:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise what they like on damaged bytes
@@ -280,7 +280,7 @@ def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
 
 
 def _opened(content: bytes) -> PillowImage.Image:
-    # Pillow warns of odd metadata, which changes no pixel, and has a limit of its own to the size of pictures: ours is
+    # Pillow warns of odd metadata, which changes no pixel, and has a limit of its own to the size of images: ours is
     # held against them where they are decoded, and does not keep anybody from reading a header.
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -296,7 +296,7 @@ def _opened(content: bytes) -> PillowImage.Image:
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
         problem = f"{size[0]} x {size[1]} are more than max_pixels={max_pixels}"
-        raise ImageError(problem, reason=TOO_LARGE, hint="raise it for pictures you trust")
+        raise ImageError(problem, reason=TOO_LARGE, hint="raise it for images you trust")
 
 
 def _deep_color(content: bytes) -> Image | None:
@@ -314,37 +314,37 @@ def _deep_color(content: bytes) -> Image | None:
     return np.ascontiguousarray(pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]])
 
 
-def _flat(picture: PillowImage.Image, color: int) -> Image:
-    """*picture* as uint8, three channels or one."""
-    kind, gamma = picture.format or "", _gamma(picture)  # a converted picture has neither
-    if picture.mode in _DEEP:
-        picture = PillowImage.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
-    if "transparency" in picture.info and picture.mode == "P":
-        picture = picture.convert("RGBA")  # the palette's colours come out right only together with their alpha
+def _flat(image: PillowImage.Image, color: int) -> Image:
+    """*image* as uint8, three channels or one."""
+    kind, gamma = image.format or "", _gamma(image)  # a converted image has neither
+    if image.mode in _DEEP:
+        image = PillowImage.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if "transparency" in image.info and image.mode == "P":
+        image = image.convert("RGBA")  # the palette's colours come out right only together with their alpha
     if color != GREY:
-        return np.asarray(picture.convert("RGB"))
-    if picture.mode in _GREY or kind in _JPEGS:
-        return np.asarray(picture.convert("L"))[:, :, None]
-    return grey(np.asarray(picture.convert("RGB")), kind, gamma)
+        return np.asarray(image.convert("RGB"))
+    if image.mode in _GREY or kind in _JPEGS:
+        return np.asarray(image.convert("L"))[:, :, None]
+    return grey(np.asarray(image.convert("RGB")), kind, gamma)
 
 
-def _gamma(picture: PillowImage.Image) -> int:
+def _gamma(image: PillowImage.Image) -> int:
     """The gamma that a PNG tells of its colours, in 100000ths; 0 where none is told."""
-    if picture.format != "PNG":
+    if image.format != "PNG":
         return 0
-    return SRGB_GAMMA if "srgb" in picture.info else round(100_000 * picture.info.get("gamma", 0))
+    return SRGB_GAMMA if "srgb" in image.info else round(100_000 * image.info.get("gamma", 0))
 
 
-def _stored(picture: PillowImage.Image) -> Image:
-    """*picture* with the channels and depth it has."""
-    if picture.mode in _DEEP:
-        return np.asarray(picture).astype(np.uint16)[:, :, None]
-    if picture.mode in ("L", "1"):
-        return np.asarray(picture.convert("L"))[:, :, None]
-    alpha = picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info
-    return np.asarray(picture.convert("RGBA" if alpha else "RGB"))
+def _stored(image: PillowImage.Image) -> Image:
+    """*image* with the channels and depth it has."""
+    if image.mode in _DEEP:
+        return np.asarray(image).astype(np.uint16)[:, :, None]
+    if image.mode in ("L", "1"):
+        return np.asarray(image.convert("L"))[:, :, None]
+    alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    return np.asarray(image.convert("RGBA" if alpha else "RGB"))
 
 
-_JPEGS = ("JPEG", "MPO")  # the second is of several pictures, of which this is the first
+_JPEGS = ("JPEG", "MPO")  # the second is of several images, of which this is the first
 _GREY = ("L", "1", "LA", "La")
 _DEEP = ("I;16", "I;16B", "I;16L", "I")  # 16-bit grey; "I" is what older Pillows call it

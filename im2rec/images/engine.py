@@ -73,7 +73,7 @@ def _fixed(place: npt.NDArray[np.float64]) -> Ints:
 
 
 class Resampler(Protocol):
-    """One way to compute new pictures from old ones; what the iterators need."""
+    """One way to compute new images from old ones; what the iterators need."""
 
     name: str
 
@@ -85,7 +85,7 @@ class Resampler(Protocol):
 
         *image* is uint8, of 1, 3 or 4 channels. *matrix*, float32 (2, 3), leads from the old coordinates of a pixel
         (x to the right, y down, whole numbers at the centres) to the new ones. Interpolation is 0 to 4, of which 3
-        (area) is bilinear. What lies outside the old picture is *fill*, 0 to 255, but 0 in a fourth channel.
+        (area) is bilinear. What lies outside the old image is *fill*, 0 to 255, but 0 in a fourth channel.
         Raises ImageError.
 
         Source: OpenCV ``warpAffine``, as MXNet's augmenter calls it.

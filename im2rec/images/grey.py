@@ -1,4 +1,4 @@
-"""Colours to grey, as each of OpenCV's decoders weighs them when it is asked for grey pictures.
+"""Colours to grey, as each of OpenCV's decoders weighs them when it is asked for grey images.
 
 JPEGs are not among them: their grey is stored as it is.
 

@@ -59,16 +59,16 @@ def _walk(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (marker, data) of each segment up to the picture data; ends at the first byte that fits no segment."""
+    """Yield (marker, data) of each segment up to the image data; ends at the first byte that fits no segment."""
     for marker, start, end in _walk(content):
         if marker not in (_SCAN, _LOST):
             yield marker, content[start:end]
 
 
 def head(content: bytes) -> bytes:
-    """All that comes before the picture data of a JPEG; empty where that is long, or there is no telling.
+    """All that comes before the image data of a JPEG; empty where that is long, or there is no telling.
 
-    Pictures of one size that one program wrote mostly share it, so what it tells can be kept.
+    Images of one size that one program wrote mostly share it, so what it tells can be kept.
     """
     at = content.find(_START_OF_SCAN, 0, _HEAD_BYTES)
     if at < 0 or len(content) < at + 4:
@@ -78,7 +78,7 @@ def head(content: bytes) -> bytes:
 
 
 def is_orderly(head: bytes) -> bool:
-    """Whether a :func:`head` is segment after segment up to the picture data."""
+    """Whether a :func:`head` is segment after segment up to the image data."""
     return all(marker != _LOST for marker, _, _ in _walk(head))
 
 

@@ -80,7 +80,7 @@ class OpenCV:
         if upended:
             image = image[::-1]
         # From a view OpenCV splits row by row, past the cache at the start of each and through it at the end: ten times
-        # slower than making the view a picture of its own first.
+        # slower than making the view an image of its own first.
         if upended or mirror or not image.flags.c_contiguous:
             whole = scratch("whole", image.size).reshape(image.shape)
             image = _flipped(image, whole, rows=upended, columns=mirror)

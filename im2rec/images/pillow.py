@@ -38,7 +38,7 @@ class Pillow:
     def warp(self, image: Image, matrix: Matrix, width: int, height: int, inter_method: int, fill: int) -> Image:
         """*image* moved by *matrix* onto a canvas of *width* x *height* pixels; a new array.
 
-        A new pixel is *fill* when its centre comes from outside the picture, and not mixed with it at the edges.
+        A new pixel is *fill* when its centre comes from outside the image, and not mixed with it at the edges.
         """
         a, b, x, c, d, y = (float(number) for number in inverse(matrix))
         # Pillow's coordinates are 0.5, not 0, at the centre of the first pixel.
@@ -67,7 +67,7 @@ class Pillow:
         }
         buffer = io.BytesIO()
         try:
-            _picture(image).save(buffer, _FORMATS[encoding], **options.get(encoding, {}))
+            _image(image).save(buffer, _FORMATS[encoding], **options.get(encoding, {}))
         except (OSError, ValueError) as error:
             raise ImageError(f"does not encode: {error}", reason="does not encode") from None
         return buffer.getvalue()
@@ -81,11 +81,11 @@ def _eight_bit_color(image: Image) -> Image:
 def _samples(image: Image) -> PillowImage.Image:
     """*image* with its channels taken as they are; of RGBA Pillow would weigh the colours by their alpha."""
     if image.shape[2] < 4:
-        return _picture(image)
+        return _image(image)
     return PillowImage.frombytes("RGBX", (image.shape[1], image.shape[0]), image.tobytes())
 
 
-def _picture(image: Image) -> PillowImage.Image:
+def _image(image: Image) -> PillowImage.Image:
     return PillowImage.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 

@@ -98,7 +98,7 @@ def _taps(before: Positions, fraction: Floats, old: int, kernel: Callable[[Float
 def _both_taps(
     image: Image, width: int, height: int, kernel: Callable[[Floats], Floats], place: Neighbours = _centred
 ) -> tuple[Taps, Taps]:
-    """What the columns and the rows of the new picture are made of."""
+    """What the columns and the rows of the new image are made of."""
     old_height, old_width = image.shape[:2]
     columns = _taps(*place(old_width, width), old_width, kernel)
     return columns, _taps(*place(old_height, height), old_height, kernel)
@@ -244,7 +244,7 @@ def warped(image: Image, matrix: Matrix, width: int, height: int, inter_method: 
 
 
 def _clipped(place: Ints, margin: int, size: int) -> Ints:
-    """Index in the padded picture of a *place* in the picture itself."""
+    """Index in the padded image of a *place* in the image itself."""
     return np.clip(place, -margin, size) + margin
 
 

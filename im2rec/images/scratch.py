@@ -1,6 +1,6 @@
-"""Memory for intermediate pictures, one piece a thread, used again and again.
+"""Memory for intermediate images, one piece a thread, used again and again.
 
-Fresh memory of the size of a picture costs its pages each time: the system clears every one that is touched.
+Fresh memory of the size of an image costs its pages each time: the system clears every one that is touched.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Contact sheets: small pictures in rows of ten, with two lines of text under each."""
+"""Contact sheets: small images in rows of ten, with two lines of text under each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from im2rec.images.codec import Image as Pixels
 
 COLUMNS = 10
-CELL = 128  # pixels a side, for the picture alone
+CELL = 128  # pixels a side, for the image alone
 TEXT_HEIGHT = 30  # two lines below it
 MARGIN = 8
 _PAPER, _INK, _FAINT, _ALARM = "#ffffff", "#202020", "#d8d8d8", "#c02020"
@@ -22,9 +22,9 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Tile(NamedTuple):
-    """One picture of the sheet, fitted to a cell, or None with the reason; and its two lines of text."""
+    """One image of the sheet, fitted to a cell, or None with the reason; and its two lines of text."""
 
-    picture: Image.Image | None
+    image: Image.Image | None
     reason: str
     lines: tuple[str, str]
 
@@ -35,15 +35,15 @@ def labels_text(labels: Sequence[float]) -> str:
 
 
 def fitted(height_width_3: Pixels) -> Image.Image:
-    """A picture, uint8 (height, width, 3), at the size a cell shows it.
+    """An image, uint8 (height, width, 3), at the size a cell shows it.
 
-    The longer edge fills the cell; a tiny picture is enlarged in whole steps, so that its pixels can be seen.
+    The longer edge fills the cell; a tiny image is enlarged in whole steps, so that its pixels can be seen.
     """
-    picture = Image.fromarray(height_width_3)
-    scale = CELL / max(picture.size)
-    size = tuple(max(1, round(edge * (scale if scale < 1 else math.floor(scale)))) for edge in picture.size)
+    image = Image.fromarray(height_width_3)
+    scale = CELL / max(image.size)
+    size = tuple(max(1, round(edge * (scale if scale < 1 else math.floor(scale)))) for edge in image.size)
     method = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
-    return picture.resize((size[0], size[1]), method)
+    return image.resize((size[0], size[1]), method)
 
 
 def draw_sheet(tiles: Sequence[Tile], title: str) -> bytes:
@@ -59,22 +59,22 @@ def draw_sheet(tiles: Sequence[Tile], title: str) -> bytes:
     draw.text((MARGIN, MARGIN), title, _INK, font)
     for number, shown in enumerate(tiles):
         left, upper = MARGIN + number % columns * step, top + number // columns * drop
-        if shown.picture is None:
+        if shown.image is None:
             draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=_ALARM)
             _centred(draw, shown.reason, left, upper + CELL // 2 - _FONT_PIXELS, font, _ALARM)
         else:
             draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=_FAINT)
-            inset = (CELL - shown.picture.width) // 2, (CELL - shown.picture.height) // 2
-            sheet.paste(shown.picture, (left + inset[0], upper + inset[1]))
+            inset = (CELL - shown.image.width) // 2, (CELL - shown.image.height) // 2
+            sheet.paste(shown.image, (left + inset[0], upper + inset[1]))
         for line, text in enumerate(shown.lines):
             _centred(draw, text, left, upper + CELL + 2 + line * (_FONT_PIXELS + 2), font, _INK)
     return png_bytes(sheet)
 
 
-def png_bytes(picture: Image.Image) -> bytes:
-    """A PNG file of *picture*."""
+def png_bytes(image: Image.Image) -> bytes:
+    """A PNG file of *image*."""
     encoded = io.BytesIO()
-    picture.save(encoded, "PNG")
+    image.save(encoded, "PNG")
     return encoded.getvalue()
 
 

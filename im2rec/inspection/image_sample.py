@@ -17,12 +17,12 @@ from im2rec.inspection.report import ImageStatistics, spread
 from im2rec.storage.files import AtomicFile, InputFile, PathLike
 from im2rec.storage.scan import check_kind, whole_records
 
-SAMPLE = 1000  # pictures whose size is looked up, spread over the file
-_HEADER_READS = (4096, 1 << 16, 1 << 29)  # a picture's size usually stands in its first kilobytes
+SAMPLE = 1000  # images whose size is looked up, spread over the file
+_HEADER_READS = (4096, 1 << 16, 1 << 29)  # an image's size usually stands in its first kilobytes
 
 
 def image_statistics(source: Source, records: Iterable[tuple[int, int, int]]) -> ImageStatistics:
-    """Sizes, channels and more of the pictures in *records*: (ordinal, offset, number of labels in the vector)."""
+    """Sizes, channels and more of the images in *records*: (ordinal, offset, number of labels in the vector)."""
     widths, heights, qualities, unreadable, first = [], [], [], 0, None
     channels: Counter[int] = Counter()
     turns: Counter[int] = Counter()
@@ -54,9 +54,9 @@ def image_statistics(source: Source, records: Iterable[tuple[int, int, int]]) ->
 
 
 def _look(source: Source, offset: int, flag: int) -> tuple[ImageInfo, bytes] | None:
-    """What the picture header of the record at *offset* says, and as much of the picture as was read for that.
+    """What the image header of the record at *offset* says, and as much of the image as was read for that.
 
-    None for a record without a picture. Raises ImageError when the content starts like one, but its header cannot be
+    None for a record without an image. Raises ImageError when the content starts like one, but its header cannot be
     read.
     """
     start = HEADER_BYTES + 4 * flag
@@ -67,7 +67,7 @@ def _look(source: Source, offset: int, flag: int) -> tuple[ImageInfo, bytes] | N
         try:
             return image_info(content), content
         except ImageError:
-            if len(content) < wanted:  # the picture has no more
+            if len(content) < wanted:  # the image has no more
                 raise
     return None
 
@@ -79,7 +79,7 @@ def sample(count: int, wanted: int = SAMPLE) -> list[int]:
     return [step * (count - 1) // (wanted - 1) for step in range(wanted)]
 
 
-PICTURES = 60  # ten in a row, six rows: every one still tells what it shows
+IMAGES = 60  # ten in a row, six rows: every one still tells what it shows
 
 
 def write_sheet(path: PathLike, out: PathLike, *, force: bool = False) -> None:
@@ -90,14 +90,14 @@ def write_sheet(path: PathLike, out: PathLike, *, force: bool = False) -> None:
     with InputFile(path) as file:
         check_kind(file)
         offsets = array.array("q", whole_records(file))
-        tiles = [shown for ordinal in sample(len(offsets), PICTURES) if (shown := _tile_at(file, offsets[ordinal]))]
+        tiles = [shown for ordinal in sample(len(offsets), IMAGES) if (shown := _tile_at(file, offsets[ordinal]))]
         title = f"{file.path.name}: {len(tiles):,} of {len(offsets):,} records, evenly spread"
     with AtomicFile(out, force=force) as sheet:
         sheet.write(draw_sheet(tiles, title))
 
 
 def _tile_at(file: InputFile, offset: int) -> Tile | None:
-    """The tile of the record at *offset*; None where there is no picture to show."""
+    """The tile of the record at *offset*; None where there is no image to show."""
     try:
         record = decode_image_record(read_record(file, offset)[0])
     except CorruptRecordError:
@@ -106,7 +106,7 @@ def _tile_at(file: InputFile, offset: int) -> Tile | None:
 
 
 def tile(record: ImageRecord) -> Tile:
-    """What the sheet shows for *record*; a picture that cannot be decoded is shown as such."""
+    """What the sheet shows for *record*; an image that cannot be decoded is shown as such."""
     header, content = record
     labels = [header.label] if header.flag == 0 else list(header.label)
     lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels)}")

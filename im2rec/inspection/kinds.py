@@ -17,7 +17,7 @@ PROPERTY_NAME = "property"
 
 
 def insightface_set(
-    path: PathLike, first: tuple[float, float], counts: Counter[str], pictures: ImageStatistics
+    path: PathLike, first: tuple[float, float], counts: Counter[str], statistics: ImageStatistics
 ) -> InsightFaceSet:
     """What the header record of the set at *path* claims, against what was counted.
 
@@ -32,7 +32,7 @@ def insightface_set(
         for what, claimed in (("images", images), ("identities", identities))
         if claimed != counts[what]
     ]
-    said, problem = _property(Path(path).parent / PROPERTY_NAME, identities, pictures)
+    said, problem = _property(Path(path).parent / PROPERTY_NAME, identities, statistics)
     folder = os.fspath(Path(path).parent)
     return InsightFaceSet(
         images=images,
@@ -45,7 +45,7 @@ def insightface_set(
     )
 
 
-def _property(path: Path, identities: int, pictures: ImageStatistics) -> tuple[str | None, str | None]:
+def _property(path: Path, identities: int, statistics: ImageStatistics) -> tuple[str | None, str | None]:
     """What the property file beside the set says, and how that does not agree."""
     try:
         said = path.read_text(encoding="utf-8", errors="replace").strip()
@@ -57,9 +57,9 @@ def _property(path: Path, identities: int, pictures: ImageStatistics) -> tuple[s
         return said[:40], f"{path}: expected classes,height,width, found {said[:40]!r}"
     if classes != identities:
         return said, f"{path}: says {classes:,} classes, the header record {identities:,}"
-    for edge, claimed, found in (("high", height, pictures.height), ("wide", width, pictures.width)):
+    for edge, claimed, found in (("high", height, statistics.height), ("wide", width, statistics.width)):
         if found is not None and not found.smallest == found.largest == claimed:
-            return said, f"{path}: says {claimed} pixels {edge}, the pictures have {_range(found)}"
+            return said, f"{path}: says {claimed} pixels {edge}, the images have {_range(found)}"
     return said, None
 
 

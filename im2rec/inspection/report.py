@@ -22,7 +22,7 @@ class Spread:
 
 @dataclasses.dataclass
 class ClassStatistics:
-    """The distinct first labels of the records with a picture; counts of the rarest and the commonest."""
+    """The distinct first labels of the records with an image; counts of the rarest and the commonest."""
 
     count: int
     smallest: tuple[float, int]
@@ -42,7 +42,7 @@ class IdStatistics:
 
 @dataclasses.dataclass
 class ImageStatistics:
-    """Sizes in pixels and channels, as the headers of *looked_at* pictures say; *unreadable* have none."""
+    """Sizes in pixels and channels, as the headers of *looked_at* images say; *unreadable* have none."""
 
     looked_at: int
     width: Spread | None
@@ -101,7 +101,7 @@ class DetectionSet:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A record whose picture cannot be decoded; *id* is None where the header is not there either."""
+    """A record whose image cannot be decoded; *id* is None where the header is not there either."""
 
     record: int
     offset: int
@@ -112,7 +112,7 @@ class Failure:
 
 @dataclasses.dataclass
 class Verification:
-    """What decoding every picture gave; *flaws* counts harmless ones, *without* records that hold no picture."""
+    """What decoding every image gave; *flaws* counts harmless ones, *without* records that hold no image."""
 
     decoded: int = 0
     without: int = 0

@@ -91,7 +91,7 @@ def survey(
 ) -> Survey:
     """Survey the ``.rec`` at *path* and hold its index (*index*, else the one beside it) against it.
 
-    *every* looks at the header of every picture instead of a sample. *progress* is called with the records so far and
+    *every* looks at the header of every image instead of a sample. *progress* is called with the records so far and
     the share of the file that was walked. Damage is listed, never raised.
     Raises InputError for a file that is missing, empty, or no RecordIO file, and for a named index that is missing.
     """
@@ -125,7 +125,7 @@ class _SurveyBuilder:
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
         self.vectors = self.labelled_empty = 0
         self.detection = DetectionCounts()
-        self.header_labels: tuple[float, float] | None = None  # of a first record with labels, but without a picture
+        self.header_labels: tuple[float, float] | None = None  # of a first record with labels, but without an image
 
     def add(self, file: InputFile, piece: RecordBlock | Damage) -> None:
         """Take in a block of records, or a damaged range."""
@@ -165,9 +165,9 @@ class _SurveyBuilder:
         images = self.records - self.shorts - self.bad_labels - self.contents[EMPTY] - self.contents[NOT_AN_IMAGE]
         kind = self._kind(images)
         chosen = (n for n in sample(self.records, self.records if every else SAMPLE) if self.flags[n] != _NO_CONTENT)
-        pictures = image_statistics(file, ((n, self.offsets[n], self.flags[n]) for n in chosen))
+        statistics = image_statistics(file, ((n, self.offsets[n], self.flags[n]) for n in chosen))
         sizes = np.asarray(self.sizes)
-        faces = self._faces(file, images, pictures) if kind == INSIGHTFACE else None
+        faces = self._faces(file, images, statistics) if kind == INSIGHTFACE else None
         return Survey(
             path=os.fspath(file.path),
             size=file.size,
@@ -180,19 +180,19 @@ class _SurveyBuilder:
             classes=_classes(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
             ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
             contents=dict(self.contents.most_common()),
-            pictures=pictures,
+            pictures=statistics,
             index=IndexCheck(None, "none"),
             damage=self.damage,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
-            problems=self._problems(kind, pictures) + (faces.problems if faces else []),
+            problems=self._problems(kind, statistics) + (faces.problems if faces else []),
             insightface=faces,
             detection=self.detection.summary() if kind == DETECTION else None,
         )
 
-    def _faces(self, file: InputFile, images: int, pictures: ImageStatistics) -> InsightFaceSet:
+    def _faces(self, file: InputFile, images: int, statistics: ImageStatistics) -> InsightFaceSet:
         assert self.header_labels is not None
         counts = Counter(records=self.records, images=images, identities=self.labelled_empty - 1)
-        return insightface_set(file.path, self.header_labels, counts, pictures)
+        return insightface_set(file.path, self.header_labels, counts, statistics)
 
     def _kind(self, images: int) -> str:
         if not images:
@@ -203,7 +203,7 @@ class _SurveyBuilder:
             return PLAIN
         return DETECTION if self.detection.records == self.vectors else VECTORS
 
-    def _problems(self, kind: str, pictures: ImageStatistics) -> list[str]:
+    def _problems(self, kind: str, statistics: ImageStatistics) -> list[str]:
         """What the owner should know, a line each; damage and index are told elsewhere."""
         found = []
         for count, what in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
@@ -211,11 +211,13 @@ class _SurveyBuilder:
                 found.append(f"{_records(count)}: {what}")
         empty = self.contents[EMPTY] - (self.labelled_empty if kind == INSIGHTFACE else 0)
         if empty:
-            found.append(f"{_records(empty)} without a picture")
+            found.append(f"{_records(empty)} without an image")
         if self.contents[NOT_AN_IMAGE]:
-            found.append(f"{_records(self.contents[NOT_AN_IMAGE])} with something that is no picture")
-        if pictures.unreadable:
-            found.append(f"{pictures.unreadable} pictures with unreadable headers; first: {pictures.first_unreadable}")
+            found.append(f"{_records(self.contents[NOT_AN_IMAGE])} with something that is no image")
+        if statistics.unreadable:
+            found.append(
+                f"{statistics.unreadable} images with unreadable headers; first: {statistics.first_unreadable}"
+            )
         return found
 
 

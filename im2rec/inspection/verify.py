@@ -1,4 +1,4 @@
-"""Decode every picture of a ``.rec``, and list those that fail."""
+"""Decode every image of a ``.rec``, and list those that fail."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORT = "no image header"
 def verify(
     path: PathLike, *, workers: int | None = None, progress: Callable[[int, float], None] | None = None
 ) -> Verification:
-    """Decode the picture of every whole record of the file at *path*, in *workers* processes (default: all CPUs).
+    """Decode the image of every whole record of the file at *path*, in *workers* processes (default: all CPUs).
 
     Failures come in file order. *progress* is called with the records done and the share of the file they are in.
     Raises InputError, WorkerDiedError.
@@ -65,7 +65,7 @@ def _open(path: Path) -> InputFile:
 
 
 def _decode_batch(path: Path, records: list[tuple[int, int]]) -> tuple[Verification, int]:
-    """Decode the pictures of *records* (ordinal, offset); the counts, and the offset of the last record."""
+    """Decode the images of *records* (ordinal, offset); the counts, and the offset of the last record."""
     file, batch = _open(path), Verification()
     for ordinal, offset in records:
         id_ = None

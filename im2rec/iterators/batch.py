@@ -40,7 +40,7 @@ class DataDesc(_DataDesc):
 
     @staticmethod
     def get_batch_axis(layout: str | None) -> int:
-        """The axis of *layout* that counts pictures: the place of its ``N``; 0 without a layout, -1 without an N."""
+        """The axis of *layout* that counts images: the place of its ``N``; 0 without a layout, -1 without an N."""
         return 0 if layout is None else layout.find("N")
 
     @staticmethod

@@ -46,7 +46,7 @@ def ignored_parameters(params: ImageRecordParams) -> list[str]:
         ignored = changed(params, _SCALES if params.dtype == "int8" else (*_MEANS, *_SCALES))
         found += [f"dtype={params.dtype} is not normalised: {', '.join(ignored)} has no effect"] if ignored else []
     if params.shape[0] == 1 and (ignored := changed(params, _COLORS)):
-        found.append(f"pictures of one channel have no colours: {', '.join(ignored)} has no effect")
+        found.append(f"images of one channel have no colours: {', '.join(ignored)} has no effect")
     if params.mean_img and (ignored := changed(params, _MEANS[:-1])):
         found.append(f"mean_img takes the place of {', '.join(ignored)}")
     if not params.shuffle and params.rng != MXNET and (ignored := changed(params, ("shuffle_chunk_size",))):
@@ -70,7 +70,7 @@ _FREE = (
 
 
 class ImageRecordIter(OrderedIterator[FinishedBatch]):
-    """Batches of the pictures in ``.rec`` files, with the parameters of MXNet's iterator of that name; all by keyword.
+    """Batches of the images in ``.rec`` files, with the parameters of MXNet's iterator of that name; all by keyword.
 
     ::
 
@@ -172,7 +172,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         crew = f"{params.preprocess_threads} {self.backend}"
         _LOG.info("%s: %d records, %s, engine %s", names, len(records), crew, self.engine)
         if len(records.left_out):
-            _LOG.info("left out, as they hold labels and no picture: %d", len(records.left_out))
+            _LOG.info("left out, as they hold labels and no image: %d", len(records.left_out))
         if blocks := self._prefetcher.blocks:
             here, full = mixing(blocks, params.batch_size)
             _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", here, blocks, full)

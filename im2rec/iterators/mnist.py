@@ -30,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 class MNISTParams:
     """All parameters of MNISTIter, in the order of the reference's groups."""
 
-    image: str = param("./train-images-idx3-ubyte", doc="The IDX file of pictures, gzipped or not.")
+    image: str = param("./train-images-idx3-ubyte", doc="The IDX file of images, gzipped or not.")
     label: str = param("./train-labels-idx1-ubyte", doc="The IDX file of labels, gzipped or not.")
     num_parts: int = shared("num_parts")
     part_index: int = shared("part_index")
@@ -44,7 +44,7 @@ class MNISTParams:
         None, doc="Type of the data.", choices=DTYPES, unset="float32", reference="as the reference, and float16"
     )
     shuffle: bool = param(True, doc="A new order every epoch.", reference="differs: one order for all epochs there")
-    flat: bool = param(False, doc="Rows of pixels instead of pictures.")
+    flat: bool = param(False, doc="Rows of pixels instead of images.")
     seed: int = param(0, doc="The order.")
     prefetch_buffer: int = shared("prefetch_buffer", doc="Has no effect here: all is in memory.", reference="no effect")
     ctx: str | None = shared("ctx")
@@ -66,10 +66,10 @@ class MNISTParams:
 
 
 class MNISTIter(OrderedIterator[BatchRequest]):
-    """Batches of the pictures in IDX files, with the parameters of MXNet's iterator of that name; all by keyword.
+    """Batches of the images in IDX files, with the parameters of MXNet's iterator of that name; all by keyword.
 
     ``data[0]`` is float32 (batch_size, 1, rows, columns), or (batch_size, rows * columns) with ``flat``, levels
-    divided by 256; ``label[0]`` float32 (batch_size,); ``index`` the number of the picture in its file, uint64. Files
+    divided by 256; ``label[0]`` float32 (batch_size,); ``index`` the number of the image in its file, uint64. Files
     may be gzipped. They are read whole: MNIST has 55 MB.
 
     Raises ParameterError, InputError, IdxFormatError when it is made: for files of another kind, cut, or of
@@ -87,13 +87,13 @@ class MNISTIter(OrderedIterator[BatchRequest]):
         super().__init__(Order(count, OrderParams.of(self._params)), self._fingerprint_of())
         self._fixed = _order_of_mxnet(count, self._params) if self._params.rng == MXNET else None
         if not len(self) and self._params.policy == DISCARD:
-            problem = f"batch_size={self.batch_size} leaves no whole batch of {count} pictures"
+            problem = f"batch_size={self.batch_size} leaves no whole batch of {count} images"
             if self._params.num_parts > 1:
                 problem += f" in part {self._params.part_index} of {self._params.num_parts}"
             raise ParameterError(problem, hint="lower it, or set last_batch=pad")
         if not self._params.silent:
             shape, shuffle = list(self.provide_data[0].shape), int(self._params.shuffle)
-            _LOG.info("%s: %d pictures, shuffle=%d, shape=%s", self._params.image, count, shuffle, shape)
+            _LOG.info("%s: %d images, shuffle=%d, shape=%s", self._params.image, count, shuffle, shape)
 
     @property
     def params(self) -> MNISTParams:
@@ -103,10 +103,10 @@ class MNISTIter(OrderedIterator[BatchRequest]):
     def _check_counts(self) -> None:
         images, labels = len(self._images), len(self._labels)
         if images != labels:
-            problem = f"{self._params.image} holds {images} pictures, {self._params.label} {labels} labels"
+            problem = f"{self._params.image} holds {images} images, {self._params.label} {labels} labels"
             raise InputError(problem, hint="name two files of one set")
         if not images:
-            raise InputError(f"{self._params.image}: holds no pictures", hint="name another file")
+            raise InputError(f"{self._params.image}: holds no images", hint="name another file")
 
     def _fingerprint_of(self) -> state.Fingerprint:
         checksums = {"image": zlib.crc32(self._images.data), "label": zlib.crc32(self._labels.data)}
@@ -153,7 +153,7 @@ class MNISTIter(OrderedIterator[BatchRequest]):
 
 
 def _order_of_mxnet(count: int, params: MNISTParams) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The pictures of the part in the order that all epochs have: shuffled once, by std::shuffle.
+    """The images of the part in the order that all epochs have: shuffled once, by std::shuffle.
 
     Source: mxnet src/io/iter_mnist.cc, ``GetPart`` and ``Shuffle``.
     """

@@ -29,7 +29,7 @@ from im2rec.workers import python_words
 
 _ATTENDED = "IM2REC_COMPILES_IN_BACKGROUND"  # in the environment of the process: it was started by begin()
 _CODE = "from im2rec.cli import main; main(['compile'])"
-_WORTH_IT = 4000  # pictures that a program has taken: then it may well take a million
+_WORTH_IT = 4000  # images that a program has taken: then it may well take a million
 _NICENESS = 5  # a quarter of a CPU where others want all of it: 40 seconds for 10 of work; at 10 it would be 100
 _LOOK_EVERY_S = 0.5
 _END_S = 5.0  # a killed process that is still there after this long is left alone
@@ -97,17 +97,17 @@ class BackgroundCompile:
 
 
 _of_this_program = BackgroundCompile()
-_pictures = 0  # delivered
+_images = 0  # delivered
 
 
-def delivered(pictures: int) -> None:
-    """Count *pictures* that the decoder might have made; after some thousand compile it, unless that was done before.
+def delivered(images: int) -> None:
+    """Count *images* that the decoder might have made; after some thousand compile it, unless that was done before.
 
     Never raises.
     """
-    global _pictures
-    before, _pictures = _pictures, _pictures + pictures
-    if before < _WORTH_IT <= _pictures:
+    global _images
+    before, _images = _images, _images + images
+    if before < _WORTH_IT <= _images:
         from im2rec.jpeg.loading import load  # noqa: PLC0415 - the process that compiles must attend first
 
         if load(may_compile=False).kernel is None:

@@ -57,7 +57,7 @@ def color_row(luma, y, chroma, cb, cr, count, out, to, pitch):
 
 @PIXELS
 def grey_row(luma, y, count, out, to, pitch):
-    """The same for a picture without colours."""
+    """The same for an image without colours."""
     for i in range(count):
         level = luma[u64(y + i)]
         out[u64(to + i)] = level

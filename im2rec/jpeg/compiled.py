@@ -3,7 +3,7 @@
 ``READS_FILE`` is for what touches bytes of a file or builds look-ups from them: numba checks each index, and one out
 of bounds raises IndexError, whatever a file holds. ``PROVEN`` is for the loops over the bits: their few indices are
 kept within bounds by a check or a mask that is written beside them, which costs a tenth of what numba's checks cost.
-``PIXELS`` is for the loops behind, whose extents the decoder computes from the size of the picture; ``PIXELS_ONCE`` for
+``PIXELS`` is for the loops behind, whose extents the decoder computes from the size of the image; ``PIXELS_ONCE`` for
 functions that are called at one place and compiled as a part of it, which takes less time than compiling them first
 alone. With ``NUMBA_BOUNDSCHECK=1`` in the environment, as in the tests, numba checks every index in all of them.
 

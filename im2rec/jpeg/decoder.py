@@ -1,4 +1,4 @@
-"""A crop of a picture, from its file to rows of pixels: the compiled function that ties the steps together.
+"""A crop of an image, from its file to rows of pixels: the compiled function that ties the steps together.
 
 One row of MCUs (the unit of a scan: the blocks of all components that cover the same square) is read at a time. Where
 it has nothing of the crop, only the DCs are followed, and so they are left and right of it. The others are transformed
@@ -20,16 +20,16 @@ from im2rec.jpeg.scale import is_wanted, prepare, scale_row
 from im2rec.jpeg.scaling import SAME
 from im2rec.jpeg.upsample import reverse, upsample_row
 
-# What a picture is described by; from TABLES on, the places of the DC and the AC table of each component.
+# What an image is described by; from TABLES on, the places of the DC and the AC table of each component.
 HEIGHT, WIDTH, LUMA_V, LUMA_H, COMPONENTS, TABLES = range(6)
-PICTURE_SIZE = TABLES + 2 * 3
+IMAGE_SIZE = TABLES + 2 * 3
 
 
 @PIXELS
 def needed_mcus(start, count, factor, limit):
     """The first MCU, and the one behind the last, that *count* rows or columns from *start* on need.
 
-    Chroma at half size needs a sample more on both sides, where the picture has it.
+    Chroma at half size needs a sample more on both sides, where the image has it.
     """
     margin = factor if factor > 1 else 0
     first = max(start // factor * factor - margin, 0) // (8 * factor)
@@ -38,18 +38,18 @@ def needed_mcus(start, count, factor, limit):
 
 
 @PIXELS
-def _plan_blocks(picture, mcus, plan):
+def _plan_blocks(image, mcus, plan):
     """Write to *plan* where :func:`read_row` finds and leaves the blocks of an MCU; return how many they are."""
-    luma_v, luma_h = picture[u64(LUMA_V)], picture[u64(LUMA_H)]
+    luma_v, luma_h = image[u64(LUMA_V)], image[u64(LUMA_H)]
     number = 0
     place = i64(0)  # among the blocks of a strip
-    for component in range(picture[u64(COMPONENTS)]):
+    for component in range(image[u64(COMPONENTS)]):
         lines, blocks = (luma_v, luma_h) if component == 0 else (i64(1), i64(1))
         for _ in range(lines):
             for block in range(blocks):
                 plan[number, 0] = component
-                plan[number, 1] = picture[u64(TABLES + 2 * component)]
-                plan[number, 2] = picture[u64(TABLES + 2 * component + 1)]
+                plan[number, 1] = image[u64(TABLES + 2 * component)]
+                plan[number, 2] = image[u64(TABLES + 2 * component + 1)]
                 plan[number, 3] = place + block
                 plan[number, 4] = blocks
                 number += 1
@@ -64,27 +64,27 @@ def _clear(coefs, count):
 
 
 @PIXELS
-def _convert_row(picture, y, left, width, mirror, strip, strips, sums, rows, pairs, room, levels, to, apart):
-    """Upsample and convert row *y* of the picture, *width* pixels from *left* on; write *levels*, channels *apart*.
+def _convert_row(image, y, left, width, mirror, strip, strips, sums, rows, pairs, room, levels, to, apart):
+    """Upsample and convert row *y* of the image, *width* pixels from *left* on; write *levels*, channels *apart*.
 
     *strip* is its first MCU, how many it has, and its pitch. *rows* has eight lines of *room* samples each: two
     upsampled, three mirrored, and three for levels.
     """
     first_mcu, mcus, pitch = strip
-    luma_v, luma_h = picture[u64(LUMA_V)], picture[u64(LUMA_H)]
+    luma_v, luma_h = image[u64(LUMA_V)], image[u64(LUMA_H)]
     half_v, half_h = luma_v - 1, luma_h - 1  # 1 where it is halved, which a shift by it does: faster than dividing
     line = y & (8 * luma_v - 1)
     luma_width = mcus * 8 * luma_h
     luma = (y >> (3 + half_v) & 1) * 8 * pitch + (line & 7) * pitch
     luma += (line >> 3) * luma_width + left - first_mcu * 8 * luma_h
-    is_color = picture[u64(COMPONENTS)] == 3
+    is_color = image[u64(COMPONENTS)] == 3
     chroma, cb, cr = strips, i64(0), i64(0)
     if is_color:
         first = left >> half_h
         count = ((left + width - 1) >> half_h) - first + 1
         near, far = y >> half_v, i64(-1)
-        height_c = (picture[u64(HEIGHT)] + half_v) >> half_v
-        width_c = (picture[u64(WIDTH)] + half_h) >> half_h
+        height_c = (image[u64(HEIGHT)] + half_v) >> half_v
+        width_c = (image[u64(WIDTH)] + half_h) >> half_h
         start = luma_v * luma_width + first - first_mcu * 8
         if luma_v == 2:
             beyond = min(max(near + (1 if y & 1 else -1), 0), height_c - 1)
@@ -111,23 +111,23 @@ def _convert_row(picture, y, left, width, mirror, strip, strips, sums, rows, pai
 
 @PIXELS_ONCE
 def decode_crop(
-    content, start, picture, tables, steps, crop, scale,
+    content, start, image, tables, steps, crop, scale,
     plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
     halves, numbers, floats, out, values, mean, factor,
 ):  # fmt: skip
-    """Decode *crop* (top, left, height, width, mirror, kind of output) of the picture in *content*; return a status.
+    """Decode *crop* (top, left, height, width, mirror, kind of output) of the image in *content*; return a status.
 
-    The picture data is at *start*; *picture*, *tables* and *steps* are from the head. *scale* says how the crop is
+    The image data is at *start*; *image*, *tables* and *steps* are from the head. *scale* says how the crop is
     scaled, before it is mirrored; see scale.py. *plan* to *floats* are memory for what is in between. Levels go to
     *out*, values to *values*, flat.
     """
     top, left, height, width, mirror, kind = crop
-    luma_v, luma_h = picture[u64(LUMA_V)], picture[u64(LUMA_H)]
-    mcu_columns = (picture[u64(WIDTH)] + 8 * luma_h - 1) // (8 * luma_h)
-    mcu_rows = (picture[u64(HEIGHT)] + 8 * luma_v - 1) // (8 * luma_v)
+    luma_v, luma_h = image[u64(LUMA_V)], image[u64(LUMA_H)]
+    mcu_columns = (image[u64(WIDTH)] + 8 * luma_h - 1) // (8 * luma_h)
+    mcu_rows = (image[u64(HEIGHT)] + 8 * luma_v - 1) // (8 * luma_v)
     first, last = needed_mcus(left, width, luma_h, mcu_columns)
     first_row, last_row = needed_mcus(top, height, luma_v, mcu_rows)
-    blocks = _plan_blocks(picture, last - first, plan)
+    blocks = _plan_blocks(image, last - first, plan)
     groups = (blocks * (last - first) + LANES - 1) // LANES
     pitch = groups * 8 * LANES
     room = len(rows) // 8
@@ -162,7 +162,7 @@ def decode_crop(
                 if kind == PLANES and not is_scaled:
                     to, levels, apart = (y - top) * width, out, height * width
                 _convert_row(
-                    picture, y, left, width, i64(0) if is_scaled else mirror,
+                    image, y, left, width, i64(0) if is_scaled else mirror,
                     strip, strips, sums, rows, pairs, room, levels, to, apart,
                 )  # fmt: skip
                 if is_scaled:

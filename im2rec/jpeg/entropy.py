@@ -29,7 +29,7 @@ from im2rec.jpeg.tables import (
     step_of,
 )
 
-# How a picture ends; all but GOOD leave it to libjpeg. kernel.py has a word for each.
+# How an image ends; all but GOOD leave it to libjpeg. kernel.py has a word for each.
 GOOD, NO_END, MARKER, BAD_CODE, LONG_BLOCK, CUT, LEFT_OVER, FAR_DC, LARGE = range(9)
 
 LANES = 16  # blocks that the inverse transform takes at a time

@@ -14,7 +14,7 @@ SIZES = Sizes(
     lanes=entropy.LANES,
     reach=entropy.REACH,
     spare=entropy.SPARE,
-    picture=decoder.PICTURE_SIZE,
+    image=decoder.IMAGE_SIZE,
     state=entropy.STATE_SIZE,
 )
 
@@ -41,13 +41,13 @@ _FILL_TABLE = types.void(_FILE, _FILE, types.boolean, _flat(types.int32))
 
 
 def decode(
-    content, start, picture, tables, steps, crop, scaling,
+    content, start, image, tables, steps, crop, scaling,
     plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
     halves, numbers, floats, levels, values, mean, factor,
 ):  # fmt: skip
-    """A crop of a picture; see :func:`decoder.decode_crop`."""
+    """A crop of an image; see :func:`decoder.decode_crop`."""
     return decoder.decode_crop(
-        content, start, picture, tables, steps, crop, scaling,
+        content, start, image, tables, steps, crop, scaling,
         plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
         halves, numbers, floats, levels, values, mean, factor,
     )  # fmt: skip
@@ -59,8 +59,8 @@ def fill_table(counts, symbols, is_dc, out):
 
 
 def resize(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor):
-    """A picture scaled; see :func:`scale.resize_picture`."""
-    scale.resize_picture(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor)
+    """An image scaled; see :func:`scale.resize_image`."""
+    scale.resize_image(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor)
 
 
 FUNCTIONS = (decode, _DECODE), (fill_table, _FILL_TABLE), (resize, _RESIZE)  # to be compiled, with their signatures

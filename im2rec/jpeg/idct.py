@@ -5,7 +5,7 @@ with 13 bits of fraction: 12 multiplications by the algorithm of Loeffler, Ligte
 keeps two bits more than whole numbers have. Every lane of a vector works on a block of its own.
 
 libjpeg-turbo's vector code adds numbers of 16 bits, which wrap around, and between the passes cuts off what is beyond
-16 bits. To equal it on every machine, a picture is refused where any of that could happen: sums of two are formed at
+16 bits. To equal it on every machine, an image is refused where any of that could happen: sums of two are formed at
 the most, so all numbers must be within 16383. Pixels of 8 bits give coefficients within 1024 x 4 and rounding adds
 some thousands with the coarsest tables, so that no encoder writes such a file.
 
@@ -127,7 +127,7 @@ def _rows(work, strip, to, pitch):
 def transform_groups(coefs, groups, work, strip, start):
     """Transform *groups* groups of blocks into *strip* from *start* on: eight rows of samples, block beside block.
 
-    Return whether a number was too large, and the picture is for libjpeg.
+    Return whether a number was too large, and the image is for libjpeg.
     """
     pitch = groups * 2 * LANES
     for group in range(groups):

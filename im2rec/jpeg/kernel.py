@@ -1,11 +1,11 @@
-"""The face of the decoder: a picture's content in, pixels in an array out.
+"""The face of the decoder: an image's content in, pixels in an array out.
 
     kernel, reason = load()  # im2rec.jpeg.loading
     head = kernel.head(content)  # its size, before a crop is chosen
     problem = kernel.decode_into(content, (top, left, height, width), batch[row], mirror=True)
 
 The same pixels as ``simplejpeg.decode_jpeg(content, "RGB")``, cropped, scaled and mirrored, or a word for why not: then
-it is for the caller to have libjpeg decode the picture, or refuse it.
+it is for the caller to have libjpeg decode the image, or refuse it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REASONS = (
 )
 _TABLE_SETS_KEPT = 32  # of 200 kB at the most
 _HEADS_KEPT = 512
-_MOST_KEPT = 32 << 20  # bytes of memory that a thread keeps for the next picture
+_MOST_KEPT = 32 << 20  # bytes of memory that a thread keeps for the next image
 _MINE = threading.local()
 _NO_LEVELS, _NO_VALUES = np.empty(0, np.uint8), np.empty(0, np.float32)
 _NO_JPEG, _TOO_LARGE, _TURNED = JpegHeader("no JPEG"), JpegHeader(TOO_LARGE), JpegHeader("turned by EXIF")
@@ -56,12 +56,12 @@ class Sizes(NamedTuple):
     lanes: int  # blocks of a group
     reach: int  # coefficients that a damaged block can get to
     spare: int  # bytes behind the data
-    picture: int  # numbers that describe a picture
+    image: int  # numbers that describe an image
     state: int  # numbers of the bit reader
 
 
 class Compiled(NamedTuple):
-    """The compiled functions: a crop of a picture, the look-ups of a Huffman table, a resize; and their sizes."""
+    """The compiled functions: a crop of an image, the look-ups of a Huffman table, a resize; and their sizes."""
 
     decode: Callable[..., int]
     fill_table: Callable[..., None]
@@ -80,7 +80,7 @@ class Kernel:
 
     @staticmethod
     def head(content: bytes) -> JpegHeader:
-        """Size and kind of a picture; its *reason* is empty where the kernel will try it."""
+        """Size and kind of an image; its *reason* is empty where the kernel will try it."""
         return read_header(content)[0]
 
     @staticmethod
@@ -96,7 +96,7 @@ class Kernel:
         return head if is_upright(content) else _TURNED
 
     def decode(self, content: bytes) -> Array | str:
-        """The whole picture, uint8 (height, width, 3), a new array; or the reason why not."""
+        """The whole image, uint8 (height, width, 3), a new array; or the reason why not."""
         head, _ = read_header(content)
         if head.reason:
             return head.reason
@@ -126,7 +126,7 @@ class Kernel:
         by that interpolation, bit for bit as ``engine=reference`` does, and then mirrored. Where *out* is float32 the
         values are ``(level - mean) * factor``, in 32 bits, each step rounded; *mean* and *factor* are float32, one a
         channel, contiguous.
-        Raises ValueError when the crop is not in the picture, or *out* does not fit.
+        Raises ValueError when the crop is not in the image, or *out* does not fit.
         """
         head, start = read_header(content)
         if head.reason:
@@ -143,14 +143,14 @@ class Kernel:
             scale, between = self._scaling(inter_method, (height, width), size, mirror=mirror)
         if mean.shape != (3,) or factor.shape != (3,):
             raise ValueError("mean and factor are one a channel")
-        picture, tables, steps = self._prepared(head)
+        image, tables, steps = self._prepared(head)
         flat = out.reshape(-1)
         is_value = out.dtype == np.float32
         levels, values = (_NO_LEVELS, flat) if is_value else (flat, _NO_VALUES)
         status = self._decode(
             np.frombuffer(content, np.uint8),
             start,
-            picture,
+            image,
             tables,
             steps,
             (top, left, height, width, int(mirror), 2 * is_value + (not planes)),
@@ -184,7 +184,7 @@ class Kernel:
     def scales_like(self, resize: Resize) -> frozenset[int]:
         """The interpolations by which *resize* (image, width, height, method) gives the very pixels of :meth:`resize`.
 
-        They are compared on a few pictures, which are always the same.
+        They are compared on a few images, which are always the same.
         """
         return agreeing(self.resize, resize)
 
@@ -212,15 +212,15 @@ class Kernel:
         specs = list(dict.fromkeys(spec for component in head.components for spec in _specs(component)))
         places = [self._sizes.table * specs.index(spec) for part in head.components for spec in _specs(part)]
         numbers = (head.height, head.width, head.luma_v, head.luma_h, len(head.components), *places)
-        picture = np.zeros(self._sizes.picture, np.int64)
-        picture[: len(numbers)] = numbers
+        image = np.zeros(self._sizes.image, np.int64)
+        image[: len(numbers)] = numbers
         reach = self._sizes.reach
         steps = np.zeros((3, reach), np.int32)
         for number, component in enumerate(head.components):
             steps[number, :64] = component.quanta
         # The places of a damaged block's coefficients past the last are those of the last.
         order = np.array(ZIGZAG + ZIGZAG[-1:] * (reach - 64), np.int32) * self._sizes.lanes
-        return picture, self._table_set(tuple(specs)), (steps << 16 | order).reshape(-1)
+        return image, self._table_set(tuple(specs)), (steps << 16 | order).reshape(-1)
 
     def _fill_tables(self, specs: tuple[tuple[HuffmanSpec, bool], ...]) -> Array:
         """The look-ups of Huffman tables, one behind the other."""

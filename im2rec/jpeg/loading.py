@@ -232,7 +232,7 @@ def _compiled(folder: Path, tell: Callable[[str], None], *, must_keep: bool) -> 
     except Im2RecError:
         raise
     except Exception as error:  # a compiler's errors are of many kinds, and none is the user's
-        hint = "report it, with the output of im2rec compile --debug; meanwhile pictures are decoded without it"
+        hint = "report it, with the output of im2rec compile --debug; meanwhile images are decoded without it"
         raise NoKernelError(f"{_name()} does not compile it: {_one_line(error)}", hint=hint) from error
 
 

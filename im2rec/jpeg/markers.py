@@ -1,4 +1,4 @@
-"""The head of a JPEG: what has to be known before its picture data can be decoded, and whether the kernel takes it.
+"""The head of a JPEG: what has to be known before its image data can be decoded, and whether the kernel takes it.
 
 A JPEG begins with segments: 0xFF, a marker byte, a length of two bytes that counts itself, data. They hold the
 quantisation tables (DQT), the size and the components (SOF), the Huffman tables (DHT), and at last the start of the
@@ -50,7 +50,7 @@ class HuffmanSpec(NamedTuple):
 
 
 class Component(NamedTuple):
-    """One of the one or three components of a picture, with its tables."""
+    """One of the one or three components of an image, with its tables."""
 
     quanta: tuple[int, ...]  # 64, in the order of the zigzag
     dc: HuffmanSpec
@@ -59,7 +59,7 @@ class Component(NamedTuple):
 
 @dataclass(frozen=True, eq=False)  # hashed by identity, which is quick
 class JpegHeader:
-    """What the head of a JPEG tells. *reason* is empty when the kernel takes the picture, else the word for why not."""
+    """What the head of a JPEG tells. *reason* is empty when the kernel takes the image, else the word for why not."""
 
     reason: str
     height: int = 0
@@ -85,7 +85,7 @@ class ParsedSegments:
 
 
 def read_header(content: bytes) -> tuple[JpegHeader, int]:
-    """The head of a JPEG, and where its picture data starts. Pictures that share a head share the object as well."""
+    """The head of a JPEG, and where its image data starts. Images that share a head share the object as well."""
     head = jpeg.head(content)
     if head:
         known = _known(head)
@@ -123,7 +123,7 @@ def _known(head: bytes) -> JpegHeader:
 
 
 def _read(head: bytes) -> JpegHeader:
-    """Read *head*, from the first marker up to the picture data. Raises RefusedError."""
+    """Read *head*, from the first marker up to the image data. Raises RefusedError."""
     found, at = ParsedSegments(), 2
     _demand(head[:2] == b"\xff\xd8")
     while True:

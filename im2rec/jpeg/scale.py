@@ -1,4 +1,4 @@
-"""Scaling of a picture whose rows come one after the other, from the top: a row goes in, some scaled rows go out.
+"""Scaling of an image whose rows come one after the other, from the top: a row goes in, some scaled rows go out.
 
 The columns are scaled first, in each row as it comes, and only as many such rows are held as one new row is made of:
 two, four or eight, in turn, or for means the sum so far. Rows that no new row is made of are not even converted.
@@ -365,7 +365,7 @@ def scale_row(scale, y, done, rows, at, pitch, kind, halves, numbers, floats, ou
 
 
 @PIXELS_ONCE
-def resize_picture(image, scale, rows, halves, numbers, floats, out, values, mean, factor):
+def resize_image(image, scale, rows, halves, numbers, floats, out, values, mean, factor):
     """Scale *image*, pixel by pixel, to *out*, in the same order; *rows* has six lines."""
     old_height, old_width = scale[2], scale[3]
     pitch = len(rows) // 6

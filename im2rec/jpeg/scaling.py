@@ -1,6 +1,6 @@
 """Kinds of scaling, what each needs, and whether another library scales to the same pixels.
 
-An interpolation has several kinds of arithmetic: which one a picture takes depends on its old and its new size.
+An interpolation has several kinds of arithmetic: which one an image takes depends on its old and its new size.
 
 Source: im2rec/images/reference.py, which the compiled code of taps.py and scale.py equals bit for bit.
 """
@@ -83,23 +83,23 @@ def put_eight_weights(numbers: Array, old: tuple[int, int], new: tuple[int, int]
 
 
 def trials() -> Iterator[tuple[Array, tuple[int, int]]]:
-    """Pictures and new sizes (height, width), always the same: half of them noise, half with smooth slopes."""
+    """Images and new sizes (height, width), always the same: half of them noise, half with smooth slopes."""
     number: Array = np.arange(1 << 17, dtype=np.uint32)
     number = (number ^ number >> 7) * np.uint32(2654435761)  # a hash, in 32 bits
     noise = ((number ^ number >> 15) * np.uint32(2246822519) >> 24).astype(np.uint8)
     for at, (height, width, *new) in enumerate(_TRIALS):
-        picture: Array = noise[31 * at :][: height * width * 3].reshape(height, width, 3)
+        image: Array = noise[31 * at :][: height * width * 3].reshape(height, width, 3)
         if at % 2:
             slope = np.arange(height)[:, None, None] * 5 + np.arange(width)[None, :, None] * np.array([3, 1, 2])
-            picture = (slope + picture // 32).clip(0, 255).astype(np.uint8)
-        yield picture, (new[0], new[1])
+            image = (slope + image // 32).clip(0, 255).astype(np.uint8)
+        yield image, (new[0], new[1])
 
 
 def agreeing(ours: Resize, theirs: Resize) -> frozenset[int]:
     """The interpolations by which both callables (image, width, height, method) scale all trials to the same pixels."""
     agree = set(METHODS)
-    for picture, (height, width) in trials():
+    for image, (height, width) in trials():
         for method in sorted(agree):
-            if not np.array_equal(ours(picture, width, height, method), theirs(picture, width, height, method)):
+            if not np.array_equal(ours(image, width, height, method), theirs(image, width, height, method)):
                 agree.remove(method)
     return frozenset(agree)

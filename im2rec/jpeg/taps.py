@@ -1,8 +1,8 @@
-"""What the rows and columns of a scaled picture are made of: positions of old pixels, and their weights.
+"""What the rows and columns of a scaled image are made of: positions of old pixels, and their weights.
 
 A new pixel along an axis has as many *taps* as its kind of scaling says (``TAPS`` of scaling.py). They lie in one array
 of 32-bit numbers, first the positions, tap after tap, each for all new pixels; then the weights in the same order:
-whole multiples of 1/2048, or 32-bit floats where areas are weighed. Positions outside the picture are moved to its
+whole multiples of 1/2048, or 32-bit floats where areas are weighed. Positions outside the image are moved to its
 edge.
 
 Two kinds have their own: blocks have their first and last pixel and no weights; a stretch has the pixel that it covers

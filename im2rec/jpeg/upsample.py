@@ -1,8 +1,8 @@
-"""Chroma at half size, brought to the size of the picture by a triangle filter.
+"""Chroma at half size, brought to the size of the image by a triangle filter.
 
 Each new sample is three parts of the nearest old one and one part of the next nearest, across and, where the rows are
 halved too, down. There the two steps are one: the rows are blended without rounding, to 10 bits, and the sum is rounded
-once. Rounding alternates between up and down, so that a flat area gets no drift. At the edges of the picture the last
+once. Rounding alternates between up and down, so that a flat area gets no drift. At the edges of the image the last
 sample stands for the one that is missing.
 
 Chroma of no more than two columns is only repeated.
@@ -48,7 +48,7 @@ def upsample_row(strips, near, far, first, count, width, sums, rows, pairs, to):
     """Write 2 * *count* samples to *rows* (*pairs* are its bytes two by two), at *to*, which is even.
 
     *near* and *far* are the places in *strips* of the chroma sample *first* in the nearest row and in the next nearest;
-    they are the same where rows are not halved. *width* is that of the chroma of the picture.
+    they are the same where rows are not halved. *width* is that of the chroma of the image.
     """
     if width <= 2:
         _repeat(strips, near, count, rows, to)

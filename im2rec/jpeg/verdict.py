@@ -9,7 +9,7 @@ libjpeg-turbo reads most of a scan by a fast loop, which takes a code that does 
 of it. Near the end of a file, and where a marker comes up, it reads by a slow one, which warns. What the two have
 fetched ahead decides whether bytes are left over, so it is counted as they do it, with a bit buffer of 64 bits.
 
-This is plain Python: it takes about 20 ms for a picture of 40 kB, and few files are damaged.
+This is plain Python: it takes about 20 ms for an image of 40 kB, and few files are damaged.
 
 Source: ITU-T T.81, annexes B, C and F; libjpeg-turbo jdhuff.c, ``decode_mcu_fast``, ``decode_mcu_slow`` and
 ``jpeg_fill_bit_buffer``; jdmarker.c, ``next_marker``; simplejpeg in its strict mode, which ends at the first warning.
@@ -60,7 +60,7 @@ def verdict(content: bytes) -> str | None:
     """
     found = _first_warning(content)
     if found == _NO_MARKER_LEFT:
-        # With the end marker in place a whole picture is sound, one whose data ends early is not.
+        # With the end marker in place a whole image is sound, one whose data ends early is not.
         return NO_END if _first_warning(content + END_OF_IMAGE) == SOUND else CUT
     return found
 

@@ -37,7 +37,7 @@ from im2rec.packing.params import PackParams
 from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, BadImage, PackedChunk, bad_line
 from im2rec.storage.files import read_file, reason
 
-_WORTH_LOADING = 4000  # pictures of a worker: to load it takes a third of a second, which some 1,500 more make up for
+_WORTH_LOADING = 4000  # images of a worker: to load it takes a third of a second, which some 1,500 more make up for
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
 
 
@@ -52,9 +52,9 @@ class DecodedImage(NamedTuple):
 def pack_chunk(
     entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
 ) -> PackedChunk:
-    """Read, decode, crop, resize, encode and frame the pictures of *entries*; a bad one is reported, never raised.
+    """Read, decode, crop, resize, encode and frame the images of *entries*; a bad one is reported, never raised.
 
-    *verify* decodes pictures also where they are stored unchanged.
+    *verify* decodes images also where they are stored unchanged.
     """
     started = time.perf_counter()
     chunk = PackedChunk(jpeg_decoder=JPEG_DECODER)
@@ -94,7 +94,7 @@ def _read(root: str, path: str) -> bytes:
 
 
 def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, list[str]]:
-    """The encoded picture to be stored for *content*, and notes on it. Raises ImageError.
+    """The encoded image to be stored for *content*, and notes on it. Raises ImageError.
 
     Source: mxnet tools/im2rec.py, ``image_encode``; tools/im2rec.cc for ``inter_method`` and the crop before it.
     """
@@ -106,8 +106,8 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
     engine = load_engine(params.engine)
     image, notes = _resized_by_kernel(content, id_, params, engine), []
     if image is None:
-        picture = decode_image(content, params)
-        image, notes = resize_image(picture, id_, params, engine), picture.notes
+        decoded = decode_image(content, params)
+        image, notes = resize_image(decoded, id_, params, engine), decoded.notes
     return encode_image(image, params, engine), notes
 
 
@@ -134,7 +134,7 @@ _handled = itertools.count()
 
 
 def _kernel() -> Kernel | None:
-    """The compiled decoder, from some thousand pictures of this process on."""
+    """The compiled decoder, from some thousand images of this process on."""
     return _loaded().kernel if next(_handled) >= _WORTH_LOADING else None
 
 
@@ -154,13 +154,13 @@ def _kernel_so_far(params: PackParams) -> str:
     if params.unchanged:
         return ""
     if not _loaded.cache_info().currsize:
-        return f"none: no worker has had {_WORTH_LOADING} pictures that it might take"
+        return f"none: no worker has had {_WORTH_LOADING} images that it might take"
     kernel, reason = _loaded()
     return kernel.name if kernel else f"none: {reason}"
 
 
 def decode_image(content: bytes, params: PackParams) -> DecodedImage:
-    """The picture in *content*, smaller with ``draft`` where that will do. Raises ImageError."""
+    """The image in *content*, smaller with ``draft`` where that will do. Raises ImageError."""
     full, least = _draft_sizes(content, params)
     pixels, flaw = decode(content, params.color, at_least=least, max_pixels=params.max_pixels)
     notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
@@ -168,10 +168,10 @@ def decode_image(content: bytes, params: PackParams) -> DecodedImage:
     return DecodedImage(pixels, full or size, [*notes, DRAFTED] if full and full != size else notes)
 
 
-def resize_image(picture: DecodedImage, id_: int, params: PackParams, engine: Engine) -> Image:
-    """The pixels of *picture* that are stored: cropped and scaled."""
-    image = center_square(picture.pixels) if params.center_crop else picture.pixels
-    old, new = (image.shape[1], image.shape[0]), stored_size(*picture.size, params)
+def resize_image(decoded: DecodedImage, id_: int, params: PackParams, engine: Engine) -> Image:
+    """The pixels of *decoded* that are stored: cropped and scaled."""
+    image = center_square(decoded.pixels) if params.center_crop else decoded.pixels
+    old, new = (image.shape[1], image.shape[0]), stored_size(*decoded.size, params)
     return engine.resize(image, *new, _interpolation(old, new, id_, params)) if new != old else image
 
 
@@ -181,7 +181,7 @@ def encode_image(image: Image, params: PackParams, engine: Engine) -> bytes:
 
 
 def stored_size(width: int, height: int, params: PackParams) -> tuple[int, int]:
-    """The width and height at which a picture of *width* x *height* is stored."""
+    """The width and height at which an image of *width* x *height* is stored."""
     if params.center_crop:
         width = height = min(width, height)
     if params.resize > 0:

@@ -1,4 +1,4 @@
-"""From a folder of pictures to list files: walk, number the classes, shuffle, split, write."""
+"""From a folder of images to list files: walk, number the classes, shuffle, split, write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROBLEMS = (UNLISTABLE, UNREADABLE)
 
 
 class FoundImage(NamedTuple):
-    """A picture of the walk: its class and its path below the root, with ``/`` separators."""
+    """An image of the walk: its class and its path below the root, with ``/`` separators."""
 
     label: int
     path: str
@@ -57,7 +57,7 @@ class ListOptions:
 
 @dataclasses.dataclass
 class WalkResult:
-    """What a folder holds: pictures in walk order, classes in order of their labels, and what was left out, why."""
+    """What a folder holds: images in walk order, classes in order of their labels, and what was left out, why."""
 
     items: list[FoundImage] = dataclasses.field(default_factory=list)
     classes: list[str] = dataclasses.field(default_factory=list)
@@ -67,7 +67,7 @@ class WalkResult:
 
 @dataclasses.dataclass
 class ListSummary:
-    """What :func:`make_list` did: images by list file, pictures by class, what was left out by reason."""
+    """What :func:`make_list` did: images by list file, images by class, what was left out by reason."""
 
     root: str
     images: int
@@ -108,11 +108,11 @@ def make_list(
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ListSummary:
-    """Write ``<prefix>*.lst`` and ``<prefix>.classes.txt`` for the pictures below *root*.
+    """Write ``<prefix>*.lst`` and ``<prefix>.classes.txt`` for the images below *root*.
 
-    *prefix* defaults to the folder's name, in the current directory. *progress* is called with the count of pictures
+    *prefix* defaults to the folder's name, in the current directory. *progress* is called with the count of images
     found so far. Nothing appears under a final name before everything is written.
-    Raises InputError for a root that is no folder or holds no picture, and for a folder missing in ``classes``;
+    Raises InputError for a root that is no folder or holds no image, and for a folder missing in ``classes``;
     OutputError when a file exists and *force* is not given; ParameterError.
 
     Source: mxnet tools/im2rec.py, ``make_list``.
@@ -156,9 +156,9 @@ def make_list(
 def walk_folder(
     root: Path, options: ListOptions, fixed: list[str] | None = None, progress: Callable[[int], None] | None = None
 ) -> WalkResult:
-    """Find the pictures below *root*: in each folder files first, then sub-folders, both in Python's string order.
+    """Find the images below *root*: in each folder files first, then sub-folders, both in Python's string order.
 
-    A folder takes the next label at its first picture, or its line in *fixed*. Hidden files and folders are left out;
+    A folder takes the next label at its first image, or its line in *fixed*. Hidden files and folders are left out;
     a linked folder is followed once, and not at all when it leads to a folder that is walked anyway: loops end.
 
     Source: mxnet tools/im2rec.py, ``list_image``.
@@ -236,9 +236,9 @@ def list_names(stem: Path, options: ListOptions) -> list[Path]:
 
 
 def divide(items: list[FoundImage], options: ListOptions) -> list[list[tuple[int, FoundImage]]]:
-    """Shuffle, cut into chunks and split: for each list file its (id, picture) pairs; ids are walk positions.
+    """Shuffle, cut into chunks and split: for each list file its (id, image) pairs; ids are walk positions.
 
-    Source: mxnet tools/im2rec.py, ``write_list`` and ``make_list``; every picture is in exactly one list here.
+    Source: mxnet tools/im2rec.py, ``write_list`` and ``make_list``; every image is in exactly one list here.
     """
     entries = list(enumerate(items))
     if options.shuffle:

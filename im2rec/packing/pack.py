@@ -1,4 +1,4 @@
-"""Pack the pictures of a list into a ``.rec`` and its index: plan, work, write, report."""
+"""Pack the images of a list into a ``.rec`` and its index: plan, work, write, report."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def pack(
     so far and the share of the list that has been read. A dry run reads the list, looks whether the files are there,
     and writes nothing.
     The run ends when more are bad than ``max_bad`` allows, or the first ten images are all missing.
-    ``verify`` decodes pictures that are stored unchanged, too; otherwise only their first bytes are looked at.
+    ``verify`` decodes images that are stored unchanged, too; otherwise only their first bytes are looked at.
     Raises InputError when list or root cannot be used or nothing could be packed, OutputError, ImageError with
     ``on_error="fail"``, TooManyBadError, WorkerDiedError.
 

@@ -13,7 +13,7 @@ _NOT_OF_IMAGES = ("max_pixels", "unchanged", "label_width", "pack_label", "nspli
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackParams:
-    """What happens to each picture and label on its way into the ``.rec``."""
+    """What happens to each image and label on its way into the ``.rec``."""
 
     resize: int = param(-1, doc="Length of the shorter edge in pixels; 0 and -1 keep the size.", low=-1, high=65535)
     max_side: int = param(-1, doc="Cap the longer edge at this many pixels; excludes resize.", low=-1, reference="ours")
@@ -25,7 +25,7 @@ class PackParams:
     quality: int = param(95, doc="JPEG quality.", low=0, high=100, reference="JPEG only; never taken for the PNG level")
     color: int = param(1, doc="1: three channels, 0: grey, -1: as stored.", choices=(-1, 0, 1))
     encoding: str = param(
-        ".jpg", doc="What the pictures are stored as.", choices=ENCODINGS, reference="as the reference, and .bmp"
+        ".jpg", doc="What the images are stored as.", choices=ENCODINGS, reference="as the reference, and .bmp"
     )
     inter_method: int = param(
         1,
@@ -40,7 +40,7 @@ class PackParams:
     )
     max_pixels: int = param(
         MAX_PIXELS,
-        doc="Pictures that claim more pixels are bad: a few bytes can claim gigabytes.",
+        doc="Images that claim more pixels are bad: a few bytes can claim gigabytes.",
         low=1,
         reference="ours",
     )
@@ -71,4 +71,4 @@ class PackParams:
             keys = [field.name for field in dataclasses.fields(self) if field.name not in _NOT_OF_IMAGES]
             if given := changed(self, keys):
                 problem = f"unchanged=1 excludes {given[0]}={getattr(self, given[0])}"
-                raise ParameterError(problem, hint="stored as they are, pictures are neither decoded nor encoded")
+                raise ParameterError(problem, hint="stored as they are, images are neither decoded nor encoded")

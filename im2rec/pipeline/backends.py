@@ -1,6 +1,6 @@
 """Decode backends: threads of this process, or processes that write into memory shared with it.
 
-Decoding lets go of the interpreter's lock, all else holds it: with small pictures threads wait for each other, and
+Decoding lets go of the interpreter's lock, all else holds it: with small images threads wait for each other, and
 processes do not. They are new Pythons, not copies of this one: a program needs no ``if __name__ == "__main__"`` for
 them, and its threads and locks are not copied into them.
 """
@@ -25,7 +25,7 @@ from im2rec.pipeline.order import BatchRequest
 from im2rec.workers import interrupts_held, python_words
 
 _CODE = "from im2rec.pipeline.backends import serve; serve()"
-# glibc gives freed memory back to the system at once, and takes it again, cleared, for the next picture.
+# glibc gives freed memory back to the system at once, and takes it again, cleared, for the next image.
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
 _END_S = 5.0  # a process that is still there this long after its pipe was closed gets a kill
 _NAMED = 3  # records that the error of a dead process names

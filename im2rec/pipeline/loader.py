@@ -27,9 +27,9 @@ from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import WARN, ImageRecordParams
 from im2rec.pipeline.records import Records, grouped_by_size
 
-_ARENA_BYTES = 256 << 10  # of pictures that are decoded in a row: they stay in a core's own cache
-WORTH_LOADING = 500  # pictures of a process that only decodes: to load the kernel takes a third of a second
-_LOOK_EACH = 4096  # pictures that are made by libjpeg before the kernel is looked for again
+_ARENA_BYTES = 256 << 10  # of images that are decoded in a row: they stay in a core's own cache
+WORTH_LOADING = 500  # images of a process that only decodes: to load the kernel takes a third of a second
+_LOOK_EACH = 4096  # images that are made by libjpeg before the kernel is looked for again
 RowArray = npt.NDArray[Any]  # of a batch's data
 _COLORS = {1: GREY, 3: COLOR, 4: AS_STORED}
 
@@ -60,7 +60,7 @@ class UndecodedJpeg(NamedTuple):
 
 
 class LoadedImage(NamedTuple):
-    """A record's picture, and what is wrong with it. No *header*: it could not be read. No *image*: nor decoded."""
+    """A record's image, and what is wrong with it. No *header*: it could not be read. No *image*: nor decoded."""
 
     header: IRHeader | None
     image: Image | UndecodedJpeg | None
@@ -79,7 +79,7 @@ class Loader:
         self._cut_ok = params.on_truncated == WARN
         self._kernel: Kernel | None = None
         self._no_kernel = ""  # the reason
-        self._looks_in = 0  # pictures
+        self._looks_in = 0  # images
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the kernel, which each process loads for itself, but not before its first batches are made."""
@@ -100,9 +100,9 @@ class Loader:
         self.look_for_kernel(len(ordinals))
         draws = self.draws(piece.epochs, ordinals)
         drawn = draws if piece.plans is None else (plan or own for plan, own in zip(piece.plans, draws, strict=True))
-        pictures = self._pictures(self.records.each(ordinals))
-        # By map(), as a loop's variable would hold a picture while the next is decoded.
-        problems = map(self._row, itertools.repeat(buffer), rows, ordinals, drawn, pictures)
+        images = self._images(self.records.each(ordinals))
+        # By map(), as a loop's variable would hold an image while the next is decoded.
+        problems = map(self._row, itertools.repeat(buffer), rows, ordinals, drawn, images)
         return [problem for problem in problems if problem is not None]
 
     @property
@@ -126,35 +126,35 @@ class Loader:
     @property
     def no_kernel_yet(self) -> str:
         """The reason why another process than this one does without a kernel at first."""
-        return self._unsuited or why_none() or f"no process has had {WORTH_LOADING} pictures"
+        return self._unsuited or why_none() or f"no process has had {WORTH_LOADING} images"
 
     @property
     def _unsuited(self) -> str:
         """The reason why no kernel could help."""
         if self._channels != 3:
             return "data_shape does not have 3 channels"
-        return "" if self.augmenter.suits_kernel else "pictures are warped, padded or resized by Pillow first"
+        return "" if self.augmenter.suits_kernel else "images are warped, padded or resized by Pillow first"
 
-    def look_for_kernel(self, pictures: int = 0) -> None:
-        """Look for it when it is time, and *pictures* later again, some thousand: it may be compiled meanwhile."""
+    def look_for_kernel(self, images: int = 0) -> None:
+        """Look for it when it is time, and *images* later again, some thousand: it may be compiled meanwhile."""
         if self._kernel is None and self._looks_in <= 0:
             unsuited = self._unsuited
             self._kernel, self._no_kernel = LoadResult(None, unsuited) if unsuited else load(may_compile=False)
             self._looks_in = _LOOK_EACH
-        self._looks_in -= pictures
+        self._looks_in -= images
 
-    def _pictures(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[LoadedImage]:
+    def _images(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[LoadedImage]:
         """*records* decoded; the pixels of one are good until the next is asked for.
 
         A few in a row, for the same reason as they are read so: see :meth:`Records.each`.
         """
         arena = Arena("decoded", _ARENA_BYTES)
-        pictures = map(self._picture, records, itertools.repeat(arena.take))
-        for group in grouped_by_size(pictures, lambda one: 0 if one.image is None else one.image.nbytes, _ARENA_BYTES):
+        images = map(self._image, records, itertools.repeat(arena.take))
+        for group in grouped_by_size(images, lambda one: 0 if one.image is None else one.image.nbytes, _ARENA_BYTES):
             yield from group
             arena.reset()
 
-    def _picture(self, record: ImageRecord | BadRecordError, room: Room) -> LoadedImage:
+    def _image(self, record: ImageRecord | BadRecordError, room: Room) -> LoadedImage:
         if isinstance(record, BadRecordError):
             return LoadedImage(None, None, record)
         jpeg = self.for_kernel(record.content)
@@ -167,16 +167,16 @@ class Loader:
         return LoadedImage(record.header, image, _cut_short() if cut else None)
 
     def for_kernel(self, content: bytes) -> UndecodedJpeg | str:
-        """A picture that the kernel may decode, as far as its head tells; for others the reason why not."""
+        """An image that the kernel may decode, as far as its head tells; for others the reason why not."""
         if self._kernel is None:
             return "no kernel"
         head = self._kernel.whole_head(content, MAX_PIXELS)
         return head.reason or UndecodedJpeg(content, Size(head.width, head.height))
 
     def _row(
-        self, buffer: BatchBuffer, row: int, ordinal: int, drawn: AugmentationPlan | Draws, picture: LoadedImage
+        self, buffer: BatchBuffer, row: int, ordinal: int, drawn: AugmentationPlan | Draws, loaded: LoadedImage
     ) -> RowProblem | None:
-        header, image, bad = picture
+        header, image, bad = loaded
         if header is None:
             return RowProblem(row, bad, kept=False) if bad else None
         buffer.ids[row] = header.id
@@ -216,7 +216,7 @@ class Loader:
         """
         try:
             plan = self._plan(jpeg.size, drawn)
-        except ImageError as error:  # not raised: a picture that does not decode either is called that
+        except ImageError as error:  # not raised: an image that does not decode either is called that
             return error.reason
         if self._kernel is None:
             return "no kernel"
@@ -238,11 +238,11 @@ class Loader:
 
 
 def _cut_short() -> BadRecordError:
-    return BadRecordError("the picture data ends early", reason=CUT)
+    return BadRecordError("the image data ends early", reason=CUT)
 
 
 def bad_image_error(error: ImageError) -> BadRecordError:
     """*error* as what is said of a record."""
-    # Most problems are said of a picture; some name it, or say that there is none.
-    problem = error.problem if error.problem.startswith(("the picture", "holds no")) else f"the picture {error.problem}"
+    # Most problems are said of an image; some name it, or say that there is none.
+    problem = error.problem if error.problem.startswith(("the image", "holds no")) else f"the image {error.problem}"
     return BadRecordError(problem, reason=error.reason, hint=error.hint)

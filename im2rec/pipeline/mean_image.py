@@ -1,6 +1,6 @@
-"""The mean picture of ``mean_img``: read, or computed of all records and written.
+"""The mean image of ``mean_img``: read, or computed of all records and written.
 
-Source: mxnet src/io/iter_normalize.h. Differs on purpose: the mean is that of plain pictures of the whole data, not of
+Source: mxnet src/io/iter_normalize.h. Differs on purpose: the mean is that of plain images of the whole data, not of
 already normalised, flipped and cropped ones of one part.
 """
 
@@ -49,12 +49,12 @@ _OFF = (
     "random_s",
     "random_l",
 )
-_PIECE = 32  # pictures decoded by one thread at a time
+_PIECE = 32  # images decoded by one thread at a time
 _LOG = logging.getLogger(__name__)
 
 
 def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams, engine: Resampler) -> Plane | None:
-    """The mean picture, float32 of data_shape; None where the parameters name none.
+    """The mean image, float32 of data_shape; None where the parameters name none.
 
     Raises InputError for a file that holds none, or one of another shape; and what reading the records raises.
     """
@@ -66,7 +66,7 @@ def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams,
             problem = f"mean_img={path} must exist with rng={MXNET}: MXNet draws numbers while it makes one"
             raise ParameterError(problem, hint=f"make it with rng={OURS} first")
         refuse_existing([path], force=True)
-        _LOG.info("computing the mean picture of %d records: %s", len(records), path)
+        _LOG.info("computing the mean image of %d records: %s", len(records), path)
         mean = _computed(records, labels, params, engine)
         with AtomicFile(path, force=True) as file:  # other processes may make the same one
             file.write(encode_arrays([NamedArray(NAME, mean)]))
@@ -80,7 +80,7 @@ def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams,
     if mean.shape != params.shape:
         shapes = [",".join(map(str, shape)) for shape in (mean.shape, params.shape)]
         hint = "remove the file to have it made again"
-        raise InputError(f"{path}: its mean picture is {shapes[0]}, data_shape is {shapes[1]}", hint=hint)
+        raise InputError(f"{path}: its mean image is {shapes[0]}, data_shape is {shapes[1]}", hint=hint)
     return mean
 
 
@@ -112,11 +112,11 @@ def _computed(records: Records, labels: Labels, params: ImageRecordParams, engin
         work = functools.partial(_sum, loader, params)
         summed = ordered_map(pool, work, jobs, workers=threads, ahead=4 * threads)
         for _, pieces in summed:
-            for picture_sum, pictures in pieces:
-                total += picture_sum
-                count += pictures
+            for image_sum, images in pieces:
+                total += image_sum
+                count += images
     if not count:
-        raise InputError(f"{params.path_imgrec}: holds no picture to make {params.mean_img} of")
+        raise InputError(f"{params.path_imgrec}: holds no image to make {params.mean_img} of")
     return total.astype(np.float32) * np.float32(1 / count)
 
 

@@ -287,7 +287,7 @@ class MXNetOrder:
         ]
 
     def _plan(self, ordinal: int, row: int, draws: MersenneDraws) -> AugmentationPlan | None:
-        """What is drawn for a record; None for one that gives no picture, which its own row will tell."""
+        """What is drawn for a record; None for one that gives no image, which its own row will tell."""
         if self._params.seed_aug is not None:
             draws.generator.seed(WORKER_SEED + self._params.seed_aug + row)
         record = self._records.read(ordinal)

@@ -68,7 +68,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     },
     "last_batch": {
         "default": None,
-        "doc": "The last rows of the last batch. pad: the epoch's first pictures; roll_over: those of the next epoch,"
+        "doc": "The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch,"
         " which starts behind them; keep: zeros; discard: no such batch.",
         "choices": (PAD, ROLL_OVER, KEEP, DISCARD),
         "unset": "by round_batch",
@@ -139,7 +139,7 @@ class DatasetParams:
         doc="A .lst whose labels take the place of those in the records, by id.",
         reference="differs: every id and label is checked on opening",
     )
-    data_shape: tuple[int, ...] = param(doc="Channels (1, 3 or 4), height and width of a picture.")
+    data_shape: tuple[int, ...] = param(doc="Channels (1, 3 or 4), height and width of an image.")
     label_width: int | None = param(
         None,
         doc="Labels of a record; auto: as many as the first one has. Longer vectors give their first ones.",
@@ -151,7 +151,7 @@ class DatasetParams:
     part_index: int = shared("part_index")
     records: str = param(
         IMAGES,
-        doc="images: leave out records with labels and no picture, as face sets have them; all: take every record.",
+        doc="images: leave out records with labels and no image, as face sets have them; all: take every record.",
         choices=(IMAGES, ALL),
         reference="ours; all is what the reference does",
     )
@@ -161,7 +161,7 @@ class DatasetParams:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchParams:
-    """How pictures become batches."""
+    """How images become batches."""
 
     batch_size: int = shared("batch_size")
     round_batch: bool | None = shared("round_batch")
@@ -186,7 +186,7 @@ class BackendParams:
         doc="Threads, or processes, that decode.",
         low=1,
         high=1024,
-        reference="differs: not lowered to half of the CPUs; changes no picture",
+        reference="differs: not lowered to half of the CPUs; changes no image",
     )
     prefetch_buffer: int = shared("prefetch_buffer")
     reuse_buffers: bool = param(
@@ -209,7 +209,7 @@ class BackendParams:
     backend: str = param(
         AUTO,
         doc="What decodes: threads or processes; auto: processes, if there are several and 1000 records and more, but"
-        " threads where the compiled decoder does all of it and pictures are large.",
+        " threads where the compiled decoder does all of it and images are large.",
         choices=(AUTO, THREADS, PROCESSES),
         reference="ours",
     )
@@ -226,7 +226,7 @@ class AuxiliaryParams:
     )
     on_error: str = param(
         RAISE,
-        doc="A record that gives no picture or label. raise: an error; skip: counted, its row filled.",
+        doc="A record that gives no image or label. raise: an error; skip: counted, its row filled.",
         choices=(RAISE, SKIP),
         reference="ours; the reference stops for good",
     )

@@ -20,7 +20,7 @@ from im2rec.pipeline.records import Records
 FinishedBatch = tuple[BatchBuffer, list[list[RowProblem]]]  # a batch, and the problems of its rows, piece by piece
 _MIB = 1 << 20
 _MANY_RECORDS = 1000  # fewer are read before processes have started
-_PIXELS_A_THREAD = 10_000  # of a picture, for each thread: to write fewer takes too little beside what needs the lock
+_PIXELS_A_THREAD = 10_000  # of an image, for each thread: to write fewer takes too little beside what needs the lock
 
 
 class Prefetcher:
@@ -76,7 +76,7 @@ def chosen_backend(params: ImageRecordParams, records: int, loader: Loader) -> s
     """THREADS or PROCESSES; ``auto`` takes processes where several work on many records.
 
     But it takes threads where the compiled decoder does all of the work, which needs no lock of the interpreter, and
-    so much of it that threads seldom wait for one another. Two threads then gave 1.15 times as many pictures of
+    so much of it that threads seldom wait for one another. Two threads then gave 1.15 times as many images of
     224 x 224 as two processes, and 0.85 times as many of 112 x 112; without the decoder 1.0 and 0.8 times as many,
     and with colours changed 0.55 times as many.
     """

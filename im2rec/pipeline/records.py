@@ -1,4 +1,4 @@
-"""The records an iterator goes over: one or several files joined, without those that hold no picture."""
+"""The records an iterator goes over: one or several files joined, without those that hold no image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NO_RECORDS = (".idx", ".lst", ".txt", ".json", ".jsonl")  # what stands beside 
 _HEADS_AT_ONCE = 4096
 _GROUP_BYTES = 128 << 10  # of records that are read in a row: they stay in a core's own cache
 
-# A record of labels alone is no longer than this, nor hardly any picture as short: only such records are looked into
+# A record of labels alone is no longer than this, nor hardly any image as short: only such records are looked into
 # on opening. The face sets have two labels in them, which makes 40 bytes.
 _LABELS_ONLY_BYTES = 256
 
@@ -60,7 +60,7 @@ class Records:
             pairs = _pairs(params.path_imgrec, params.path_imgidx)
             self.files = [stack.enter_context(RecordFile(path, index=index)) for path, index in pairs]
             self._first = [0, *itertools.accumulate(map(len, self.files))]
-            left_out = list(self._without_pictures()) if params.records == IMAGES else []
+            left_out = list(self._without_images()) if params.records == IMAGES else []
             stack.pop_all()  # they stay open
         self.left_out = np.array(left_out, np.int64)
         # Position p of the records that stay is ordinal p + k, k being how many of those left out come before it.
@@ -133,7 +133,7 @@ class Records:
                 here = np.flatnonzero(files == number)  # neighbours, as ordinals grow
                 yield start + int(here[0]), number, ordinals[here] - self._first[number]
 
-    def _without_pictures(self) -> Iterator[int]:
+    def _without_images(self) -> Iterator[int]:
         """Ordinals of records that have labels in a vector, and nothing behind it."""
         for first, file in zip(self._first, self.files, strict=False):
             for start in range(0, len(file), _HEADS_AT_ONCE):
@@ -187,7 +187,7 @@ def _heads(file: RecordFile, records: list[int]) -> Iterator[tuple[int, RecordIn
 
 
 def damaged(error: CorruptRecordError, location: RecordLocation) -> BadRecordError:
-    """*error* as what a consumer of pictures gets."""
+    """*error* as what a consumer of images gets."""
     bad = location.named(BadRecordError(error.problem, reason=DAMAGED_RECORD, hint=error.hint))
     bad.offset = error.offset if error.offset is not None else location.span.start + HEAD_BYTES
     return bad

@@ -1,4 +1,4 @@
-"""One record as it was delivered in an epoch: what was drawn for it, and its picture."""
+"""One record as it was delivered in an epoch: what was drawn for it, and its image."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ReplayedRecord:
 def replay(
     it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: bool, dry_run: bool = False
 ) -> ReplayedRecord:
-    """Repeat record *ordinal* (over all joined files) as *it* delivers it in *epoch*; its picture goes to *out*.
+    """Repeat record *ordinal* (over all joined files) as *it* delivers it in *epoch*; its image goes to *out*.
 
     Raises ParameterError for a record that is not iterated over, and with ``rng=mxnet``, BadRecordError, OutputError.
     """
@@ -120,11 +120,11 @@ def _check(it: ImageRecordIter, records: Records, ordinal: int) -> None:
     if not 0 <= ordinal < records.total:
         raise ParameterError(f"--replay record={ordinal} must be 0 to {records.total - 1}")
     if ordinal in records.left_out:
-        raise ParameterError(f"--replay record={ordinal} holds labels and no picture", hint="set records=all")
+        raise ParameterError(f"--replay record={ordinal} holds labels and no image", hint="set records=all")
 
 
-def _write_png(picture: Any, out: Path, *, force: bool) -> None:
-    encoded = png_bytes(Image.fromarray(picture))
+def _write_png(image: Any, out: Path, *, force: bool) -> None:
+    encoded = png_bytes(Image.fromarray(image))
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with AtomicFile(out, force=force) as file:

@@ -52,7 +52,7 @@ class RunSummary:
     """What a run delivered. *images* counts without filler; *peak_memory* is in bytes, None where nothing tells it.
 
     *kernel* names the compiled JPEG decoder, or says why there is none. *engine*, *kernel*, *threads* and *backend* are
-    empty for iterators that decode no pictures.
+    empty for iterators that decode no images.
     """
 
     kind: str
@@ -177,7 +177,7 @@ def default_shape(words: dict[str, Any]) -> str:
 
 
 def _sides(records: Records) -> Iterator[int]:
-    """Shorter sides of evenly spread pictures; those that cannot be read say nothing."""
+    """Shorter sides of evenly spread images; those that cannot be read say nothing."""
     if not len(records):
         return
     positions = np.unique(np.linspace(0, len(records) - 1, _SAMPLED).astype(np.int64))

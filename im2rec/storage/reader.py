@@ -31,7 +31,7 @@ from im2rec.storage.files import INSPECT, Closeable, InputFile, PathLike
 from im2rec.storage.index import chosen_index, is_record_start, load_checked
 from im2rec.storage.scan import check_kind, scanned_index
 
-_COPIED_BYTES = 64 << 10  # of a longer record the picture is read without the bytes around it
+_COPIED_BYTES = 64 << 10  # of a longer record the image is read without the bytes around it
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
 _MANY_READ_BYTES = 8 << 20  # the most that read_many asks for at once
 _GAP_BYTES = 64 << 10  # unwanted bytes that cost less to read than another call does
@@ -143,7 +143,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         return record or self._image_record(span.ordinal, *self._framed(span))
 
     def _read_uncopied(self, span: RecordSpan) -> ImageRecord | None:
-        """A record whose picture is read on its own: not cut out of what was read, but with a call more or two.
+        """A record whose image is read on its own: not cut out of what was read, but with a call more or two.
 
         None for one that is not of a single part, has a label vector or is not in order.
         """

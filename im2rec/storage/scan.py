@@ -169,7 +169,7 @@ def _blame(
     if rows.offsets and _no_magic(source, position):
         last = rows.offsets[-1]
         inside = find_record(source, last + 4)
-        # Off the grid a picture may hold what looks like records, but they end inside it.
+        # Off the grid an image may hold what looks like records, but they end inside it.
         if inside is not None and inside < position and (inside % 4 == last % 4 or _end(source, inside) > position):
             length = rows.drop()
             problem = f"the length word says {length} bytes, but another record starts at byte {inside}"

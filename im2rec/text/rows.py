@@ -27,7 +27,7 @@ from im2rec.text.numbers import count
 T = TypeVar("T")
 
 BLOCK_BYTES = 1 << 17  # of text: what is made of it stays in the caches of the processor, of more it would not
-MAX_LINE_BYTES = 1 << 23  # a picture of 3 x 224 x 224 in the longest spelling has half of it
+MAX_LINE_BYTES = 1 << 23  # an image of 3 x 224 x 224 in the longest spelling has half of it
 _KEPT_BLOCKS = 3  # parsed ones: a batch may hold the last rows and the first, behind which the next epoch goes on
 _SEPARATOR = ";"
 _BOM = b"\xef\xbb\xbf"

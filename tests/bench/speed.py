@@ -64,7 +64,7 @@ def records(folder: Path) -> dict[str, float]:
 
 
 def packing(folder: Path) -> dict[str, float]:
-    """Packing copies of the sample pictures on one worker, against decoding them and against copying them."""
+    """Packing copies of the sample images on one worker, against decoding them and against copying them."""
     root, list_path = folder / "photos", folder / "photos.lst"
     shutil.copytree(PHOTOS, root)
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg")) * 20
@@ -129,7 +129,7 @@ def feeding(folder: Path) -> dict[str, float]:
 
 
 def a_rec(folder: Path, encoding: str) -> Path:
-    """The sample pictures again and again, 128 pixels on their shorter side."""
+    """The sample images again and again, 128 pixels on their shorter side."""
     list_path, rec = folder / f"feed{encoding}.lst", folder / f"feed{encoding}.rec"
     names = sorted(path.relative_to(PHOTOS).as_posix() for path in PHOTOS.rglob("*.jpg")) * 50
     list_path.write_text("".join(f"{n}\t0\t{name}\n" for n, name in enumerate(names)), encoding="utf-8")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from helpers import image_payload, write_rec
-from iterator_helpers import a_rec, picture
-from picture_helpers import POSIX, Ran, a_list_of_pictures, im2rec, names_in
+from image_helpers import POSIX, Ran, a_list_of_images, im2rec, names_in
+from iterator_helpers import a_rec, image
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("ticking")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("ticking")
 QUICK = ("--seconds", "0.02", "--threads", "1", "--quiet")
 NUMBER = r"\d[\d,.]*"
 FEED = f"""\
-a\\.rec: 7 pictures of 10 x 8, no JPEG, {NUMBER} kB
+a\\.rec: 7 images of 10 x 8, no JPEG, {NUMBER} kB
   batches  5 x 3 x 8 x 8 float32
   engine   \\w+, JPEGs decoded by \\w+
   kernel   (?:numba [\\d.]+|none: .+)
@@ -40,9 +40,9 @@ limit: [^\n]+
 )*next: im2rec [^\n]+
 """
 PACK = f"""\
-l\\.lst: 3 pictures of 3\\d x 2\\d, JPEG, {NUMBER} kB
+l\\.lst: 3 images of 3\\d x 2\\d, JPEG, {NUMBER} kB
   engine   \\w+, JPEGs decoded by \\w+
-  opening  {NUMBER} m?s; packing with 1 worker: the first picture {NUMBER} m?s later
+  opening  {NUMBER} m?s; packing with 1 worker: the first image {NUMBER} m?s later
   reading  .*
 (?:           .*
 )*  alone, 1 worker      images/s     half of the runs   of the time
@@ -63,7 +63,7 @@ limit: [^\n]+
 @pytest.fixture(autouse=True)
 def _files(here: Path) -> None:
     a_rec(here, 7, "a.rec")
-    a_list_of_pictures(here)
+    a_list_of_images(here)
 
 
 def last_words(done: Ran) -> list[str]:
@@ -153,11 +153,11 @@ def test_a_dry_run_measures_and_writes_nothing() -> None:
 
 
 def test_skipped_records_are_told_once_and_give_exit_code_3() -> None:
-    write_rec(Path("odd.rec"), [image_payload(n, 1, b"text" if n == 2 else picture(n)) for n in range(4)])
+    write_rec(Path("odd.rec"), [image_payload(n, 1, b"text" if n == 2 else image(n)) for n in range(4)])
     done = im2rec("bench", "odd.rec", *QUICK)
 
     assert 3 == done.code
-    assert "  skipped  1 record that gave no picture" in done.out.splitlines()
+    assert "  skipped  1 record that gave no image" in done.out.splitlines()
     assert 1 == done.err.count("further ones are only counted")
 
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import click
 import pytest
 from helpers import GOLDEN, image_payload, index_text, write_rec
-from picture_helpers import (
+from image_helpers import (
     CONSOLE_SCRIPT,
     POSIX,
     Ran,
-    a_list_of_pictures,
+    a_list_of_images,
     command,
     encoded,
     im2rec,
     names_in,
     texture,
-    write_pictures,
+    write_images,
 )
 from PIL import Image
 
@@ -88,7 +88,7 @@ def test_the_version_is_that_of_the_code_and_not_of_what_is_installed() -> None:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
-def test_help_imports_no_library_of_pictures_or_numbers(words: list[str]) -> None:
+def test_help_imports_no_library_of_images_or_numbers(words: list[str]) -> None:
     code = f"""if True:
         import sys
         from im2rec.cli import main
@@ -172,8 +172,8 @@ def test_wrong_usage_is_exit_2_and_one_line() -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     """Record files in every state a command can end on."""
-    picture = encoded(texture())
-    payloads = [image_payload(n, n, picture) for n in range(3)]
+    image = encoded(texture())
+    payloads = [image_payload(n, n, image) for n in range(3)]
     write_rec(tmp_path / "whole.rec", payloads)
     write_rec(tmp_path / "wrong.rec", payloads)
     (tmp_path / "wrong.idx").write_bytes(index_text([0, 4, 8]))
@@ -271,7 +271,7 @@ def test_a_stdout_that_is_closed_is_no_internal_error() -> None:
 
 def written(folder: Path) -> list[list[object]]:
     """One good run of each command that is here to stay."""
-    listed, root = a_list_of_pictures(folder)
+    listed, root = a_list_of_images(folder)
     return [
         ["make-list", root, "--prefix", folder / "made"],
         ["pack", listed, root, folder / "o.rec", "--workers", "1"],
@@ -298,7 +298,7 @@ def test_json_of_labels_that_are_no_numbers_is_json() -> None:
 
 
 def test_a_result_is_a_dozen_lines_of_80_columns(here: Path) -> None:
-    write_pictures(here / "photos", [f"{name}/{n}.jpg" for name in ("a", "b") for n in range(3)])
+    write_images(here / "photos", [f"{name}/{n}.jpg" for name in ("a", "b") for n in range(3)])
     (here / "photos" / "a" / "bad.jpg").write_text("hello")
     runs = [
         im2rec("make-list", "photos", "--shuffle", "--split", "0.8,0.1,0.1", "--stratify"),
@@ -313,7 +313,7 @@ def test_a_result_is_a_dozen_lines_of_80_columns(here: Path) -> None:
 
 
 def test_the_next_command_can_be_typed(here: Path) -> None:
-    write_pictures(here / "my photos", ["a/1.jpg", "b b/2.jpg"])
+    write_images(here / "my photos", ["a/1.jpg", "b b/2.jpg"])
     code, out, _ = im2rec("make-list", "my photos")
     for expected in ("pack", "inspect", "inspect"):
         assert 0 == code
@@ -373,7 +373,7 @@ NAMES = {
 def test_names_of_any_kind_go_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     folder, name = NAMES[kind]
     try:
-        write_pictures(tmp_path / folder, [f"sub {folder}/{name}", name])
+        write_images(tmp_path / folder, [f"sub {folder}/{name}", name])
     except (OSError, UnicodeError):
         pytest.skip("this file system cannot hold such a name")
     monkeypatch.chdir(tmp_path)
@@ -394,7 +394,7 @@ def test_names_of_any_kind_go_all_the_way(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.skipif(sys.platform != "linux", reason="undecodable names and the C locale are Linux's")
 def test_a_terminal_of_ascii_shows_escapes_instead_of_failing(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "日本", ["ü.jpg"])
+    write_images(tmp_path / "日本", ["ü.jpg"])
     where = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     ran = command("make-list", "日本", cwd=tmp_path, env=where)
 
@@ -403,8 +403,8 @@ def test_a_terminal_of_ascii_shows_escapes_instead_of_failing(tmp_path: Path) ->
     assert "1 image in 1 class" in ran.out
 
 
-def test_pictures_that_libraries_warn_of_are_packed_without_their_words(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+def test_images_that_libraries_warn_of_are_packed_without_their_words(tmp_path: Path) -> None:
+    listed, root = a_list_of_images(tmp_path)
     exif = Image.Exif()
     exif[274] = 6
     content = bytearray(encoded(texture(), exif=exif))

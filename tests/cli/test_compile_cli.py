@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from compile_helpers import only_there
-from picture_helpers import im2rec, names_in
+from image_helpers import im2rec, names_in
 
 from im2rec.jpeg import cache, loading
 from im2rec.jpeg.loading import Compilation

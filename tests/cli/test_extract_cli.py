@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from extract_helpers import a_rec, many, picture, pictures_in, plain, tree, vector, with_magics
+from extract_helpers import a_rec, image, images_in, many, plain, tree, vector, with_magics
 from helpers import GOLDEN
-from picture_helpers import im2rec
+from image_helpers import im2rec
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -23,7 +23,7 @@ next: im2rec pack out/some.lst out out.rec unchanged=1
 """
 ODD = """\
 extracted 3 of 4 images of some.rec
-  left out  2 records without a picture
+  left out  2 records without an image
   problem   1 record: not an image; written as .bin, not in the list
   problem   1 record: with an id2, which is not kept
   problem   1 record: too short for an image header
@@ -93,7 +93,7 @@ def test_shards_are_listed_by_the_command_that_is_named(tmp_path: Path) -> None:
     done = im2rec("extract", "some.rec", "out", "--to", "tar", "--shard-size", "0.0205")
 
     assert (0, TARS, "") == (done.code, said(done.out), done.err)
-    assert ["some-000000.tar", "some-000001.tar"] == sorted(pictures_in(tmp_path / "out"))
+    assert ["some-000000.tar", "some-000001.tar"] == sorted(images_in(tmp_path / "out"))
 
 
 def test_a_dry_run_says_what_would_be_and_writes_nothing(tmp_path: Path) -> None:
@@ -139,14 +139,14 @@ def test_the_list_of_make_list_and_its_classes_bring_the_folders_back(tmp_path: 
     for name in ("dogs/a.png", "cats/b.png", "cats/inner/c.png", "top.png"):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(len(name)))
+        path.write_bytes(image(len(name)))
     assert 0 == im2rec("make-list", "photos").code
     assert 0 == im2rec("pack", "photos.lst", "photos", "photos.rec", "unchanged=1").code
     done = im2rec("extract", "photos.rec", "out", "--classes", "photos.classes.txt")
 
     assert (0, "") == (done.code, done.err)
-    assert {"0.png", "cats/1.png", "cats/inner/2.png", "dogs/3.png"} == set(pictures_in(tmp_path / "out"))
-    assert sorted(pictures_in(tmp_path / "photos").values()) == sorted(pictures_in(tmp_path / "out").values())
+    assert {"0.png", "cats/1.png", "cats/inner/2.png", "dogs/3.png"} == set(images_in(tmp_path / "out"))
+    assert sorted(images_in(tmp_path / "photos").values()) == sorted(images_in(tmp_path / "out").values())
 
 
 def test_json_is_one_object_with_every_count(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_json_is_one_object_with_every_count(tmp_path: Path) -> None:
     assert {"not an image": 1, "with an id2, which is not kept": 1, "too short for an image header": 1} == data[
         "problems"
     ]
-    assert ({"without a picture": 2}, True, "out/some.lst") == (data["left_out"], data["vectors"], data["list_file"])
+    assert ({"without an image": 2}, True, "out/some.lst") == (data["left_out"], data["vectors"], data["list_file"])
     assert 1 == len(done.out.splitlines())
 
 
@@ -179,7 +179,7 @@ def test_options_choose_the_records(tmp_path: Path, words: list[str], ids: list[
     a_rec(tmp_path, many(8))
 
     assert 0 == im2rec("extract", "some.rec", "out", *words).code
-    assert ids == sorted(int(Path(name).stem) for name in pictures_in(tmp_path / "out"))
+    assert ids == sorted(int(Path(name).stem) for name in images_in(tmp_path / "out"))
 
 
 CUT_SHORT = "(the file was cut short; make or fetch it again)"
@@ -192,7 +192,7 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
         "text.rec: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)",
     ),
     "empty": (["empty.rec", "new"], 4, "empty.rec: is empty: it holds no records (make or fetch it again)"),
-    "no images": (["bare.rec", "new"], 4, "bare.rec: holds no pictures (run 'im2rec inspect' on it)"),
+    "no images": (["bare.rec", "new"], 4, "bare.rec: holds no images (run 'im2rec inspect' on it)"),
     "damaged": (
         ["cut.rec", "new"],
         5,
@@ -255,7 +255,7 @@ def test_force_replaces_an_earlier_extraction_and_the_refusal_says_so(tmp_path: 
         "im2rec: out: exists already and is not empty (choose another folder, or replace it with --force)\n"
         == codes[1].err
     )
-    assert ["0/0.png"] == sorted(pictures_in(tmp_path / "out"))
+    assert ["0/0.png"] == sorted(images_in(tmp_path / "out"))
 
 
 def test_an_insightface_set_gives_its_faces_and_exit_code_0(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_an_insightface_set_gives_its_faces_and_exit_code_0(tmp_path: Path) -> N
     done = im2rec("extract", "some.rec", "out")
 
     assert 0 == done.code
-    assert "  left out  3 records without a picture" == done.out.splitlines()[1]
+    assert "  left out  3 records without an image" == done.out.splitlines()[1]
 
 
 def test_a_file_of_mxnet_comes_out_as_it_went_in(tmp_path: Path) -> None:

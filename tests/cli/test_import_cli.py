@@ -22,7 +22,7 @@ from dataset_helpers import (
     tarred,
     write_files,
 )
-from picture_helpers import im2rec, names_in, records_of, typed
+from image_helpers import im2rec, names_in, records_of, typed
 
 from im2rec import ImageRecordIter
 from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
@@ -30,13 +30,13 @@ from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 pytestmark = pytest.mark.usefixtures("cache")
 
 COUNTS = """\
-warning: the train split holds 25 pictures, that of the published set 50,000
-warning: the test split holds 4 pictures, that of the published set 10,000
+warning: the train split holds 25 images, that of the published set 50,000
+warning: the test split holds 4 images, that of the published set 10,000
 """
 TABLE = """\
 imported 29 images of CIFAR-10
   from       cifar-10-python.tar.gz, Python version
-  pictures   25 train, 4 test
+  images     25 train, 4 test
   classes    10
   stored as  .png, engine ENGINE
   bytes      BYTES
@@ -48,7 +48,7 @@ next: im2rec inspect data/cifar/train.rec
 DRY = """\
 would import 17 images of MNIST
   from         raw, IDX files
-  pictures     12 train, 5 test
+  images       12 train, 5 test
   classes      10
   stored as    .png
   would write  out/: train.rec, train.idx, train.lst, test.rec, test.idx,
@@ -57,7 +57,7 @@ would import 17 images of MNIST
 DRY_BINARY = """\
 would import 60,000 images of CIFAR-10
   would fetch  cifar-10-binary.tar.gz
-  pictures     50,000 train, 10,000 test
+  images       50,000 train, 10,000 test
   stored as    .png
   would write  out/: train.rec, train.idx, image.lst, test.rec, test.idx,
                test.lst, classes.txt
@@ -66,7 +66,7 @@ DRY_DOWNLOAD = """\
 would import 70,000 images of MNIST
   would fetch  train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz,
                t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz
-  pictures     60,000 train, 10,000 test
+  images       60,000 train, 10,000 test
   stored as    .jpg
   would write  out/: train.rec, train.idx, train.lst, test.rec, test.idx,
                test.lst, classes.txt
@@ -238,7 +238,7 @@ def test_an_output_that_is_there_is_refused_before_anything_is_fetched(here: Pat
 ONE = "expected one of --from or --download (im2rec import cifar10 out --download)"
 ARCHIVE = "(name its folder, or its archive cifar-10-python.tar.gz)"
 THE_OTHER = "(fetch the other, or read this one with --from)"
-NOT_READ = "which no set of pictures needs, and is not read (do not trust this file)"
+NOT_READ = "which no set of images needs, and is not read (do not trust this file)"
 LABELS = Path("damaged/t10k-labels-idx1-ubyte")
 ERRORS: dict[str, tuple[str, int, str]] = {
     "no such set": (
@@ -288,7 +288,7 @@ ERRORS: dict[str, tuple[str, int, str]] = {
     "a wrong key": (
         "import mnist out --from raw encoding=.bmp",
         2,
-        "encoding=.bmp must be .png or .jpg (What the pictures are stored as.)",
+        "encoding=.bmp must be .png or .jpg (What the images are stored as.)",
     ),
     "a version of mnist": (
         "import mnist out --download version=binary",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import GOLDEN, GOLDEN_RECS, image_payload, index_text, write_rec
-from picture_helpers import Ran, encoded, im2rec, names_in, texture
+from image_helpers import Ran, encoded, im2rec, names_in, texture
 
 from im2rec.format.recordio import encode_record
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("here")
 PASS_THROUGH = GOLDEN / "pass_through.rec"
 
 
-def pictures(count: int) -> list[bytes]:
+def images(count: int) -> list[bytes]:
     return [image_payload(n, n % 3, encoded(texture(seed=n))) for n in range(count)]
 
 
@@ -44,7 +44,7 @@ def test_the_survey_of_a_golden_file_says_what_was_recorded_of_it() -> None:
     assert "3; rarest: label 2 (2), most common: label 1 (3)" == found["classes"]
     assert "93 to 100, all different" == found["ids"]
     assert "5 PNG, 3 JPEG" == found["content"]
-    assert "8 looked at: 4 with 3 channels, 3 with 1 channel, 1 with 4 channels" == found["pictures"]
+    assert "8 looked at: 4 with 3 channels, 3 with 1 channel, 1 with 4 channels" == found["images"]
     assert "7 to 24, median 14" == found["width"]
     assert "6 to 20, median 11" == found["height"]
     assert found["index"].endswith("pass_through.idx: agrees; its keys are ids")
@@ -71,7 +71,7 @@ def test_json_has_the_numbers_behind_the_table() -> None:
 
 
 def test_a_file_without_index_is_fine_and_needs_none(here: Path) -> None:
-    write_rec(here / "any name", pictures(3), index=False)
+    write_rec(here / "any name", images(3), index=False)
     code, out, _ = im2rec("inspect", "any name")
 
     assert 0 == code
@@ -81,7 +81,7 @@ def test_a_file_without_index_is_fine_and_needs_none(here: Path) -> None:
 
 
 def test_a_wrong_index_is_exit_3_and_told(here: Path) -> None:
-    rec = write_rec(here / "a.rec", pictures(3))
+    rec = write_rec(here / "a.rec", images(3))
     (here / "a.idx").write_bytes(index_text([0, 8]))
     code, out, _ = im2rec("inspect", rec)
 
@@ -90,7 +90,7 @@ def test_a_wrong_index_is_exit_3_and_told(here: Path) -> None:
 
 
 def test_another_index_can_be_named(here: Path) -> None:
-    write_rec(here / "a.rec", pictures(3))
+    write_rec(here / "a.rec", images(3))
     (here / "b.idx").write_bytes(index_text([0]))
 
     assert 0 == im2rec("inspect", "a.rec").code
@@ -100,7 +100,7 @@ def test_another_index_can_be_named(here: Path) -> None:
 
 
 def test_damage_is_exit_5_by_byte_range_and_what_is_whole_is_surveyed(here: Path) -> None:
-    frames = [encode_record(payload) for payload in pictures(6)]
+    frames = [encode_record(payload) for payload in images(6)]
     starts = [sum(map(len, frames[:n])) for n in range(7)]
     frames[2] = b"\xff" * len(frames[2])
     (here / "a.rec").write_bytes(b"".join(frames))
@@ -112,7 +112,7 @@ def test_damage_is_exit_5_by_byte_range_and_what_is_whole_is_surveyed(here: Path
 
 
 def test_much_damage_is_summed_up_and_whole_in_json(here: Path) -> None:
-    frames = [encode_record(payload) for payload in pictures(41)]
+    frames = [encode_record(payload) for payload in images(41)]
     frames[1::2] = [frame[:4] + b"\xff" * 4 + frame[8:] for frame in frames[1::2]]  # the length words
     (here / "a.rec").write_bytes(b"".join(frames))
     code, out, _ = im2rec("inspect", "a.rec")

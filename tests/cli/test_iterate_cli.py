@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import bounds, image_payload, message_of, write_rec
-from iterator_helpers import CUT, NO_PICTURE, TEXT, a_rec, epoch, in_fours, payloads, picture, pixels
-from picture_helpers import POSIX, Ran, command, encoded, ended, im2rec, names_in, started, texture, typed, until
+from image_helpers import POSIX, Ran, command, encoded, ended, im2rec, names_in, started, texture, typed, until
+from iterator_helpers import CUT, NO_IMAGE, TEXT, a_rec, epoch, image, in_fours, payloads, pixels
 from PIL import Image
 
 from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
@@ -41,14 +41,14 @@ iterated over 10 records of some.rec, 2 epochs
   images     12, and 12 of filler
   time       SECONDS s, RATE images/s, 4 threads
   digest     DIGEST
-  skipped    some.rec, record 2, id 102, byte 688: holds no picture that can be
+  skipped    some.rec, record 2, id 102, byte 688: holds no image that can be
              read
-             some.rec, record 5, id 105, byte 1428: holds no picture that can be
+             some.rec, record 5, id 105, byte 1428: holds no image that can be
              read
-             some.rec, record 7, id 107, byte 1804: holds no picture that can be
+             some.rec, record 7, id 107, byte 1804: holds no image that can be
              read
              and 1 more (--json names all)
-  cut short  some.rec, record 9, id 109, byte 1908: the picture data ends early
+  cut short  some.rec, record 9, id 109, byte 1908: the image data ends early
   engine     ENGINE
   kernel     KERNEL
   memory     SIZE at the most
@@ -226,7 +226,7 @@ def test_settings_without_effect_are_warned_of_once() -> None:
 
 
 def test_label_vectors_need_no_parameter(tmp_path: Path) -> None:
-    write_rec(tmp_path / "some.rec", [image_payload(n, [n, 0.5, 7], picture(n)) for n in range(5)])
+    write_rec(tmp_path / "some.rec", [image_payload(n, [n, 0.5, 7], image(n)) for n in range(5)])
     done = im2rec("iterate", "some.rec", "--batch-size", "5", "--dump", "out", "-q")
 
     assert (0, "") == (done.code, done.err)
@@ -235,23 +235,23 @@ def test_label_vectors_need_no_parameter(tmp_path: Path) -> None:
 
 
 def test_a_set_of_faces_needs_no_parameter(tmp_path: Path) -> None:
-    faces = [image_payload(n, float(n // 3), picture(n)) for n in range(1, 7)]
+    faces = [image_payload(n, float(n // 3), image(n)) for n in range(1, 7)]
     header, identities = image_payload(0, [7, 9], b""), [image_payload(n, [1, 3], b"") for n in (7, 8)]
     write_rec(tmp_path / "some.rec", [header, *faces, *identities])
     done = im2rec("iterate", "some.rec", "--batch-size", "3", "--dump", "out", "-q")
 
     assert (0, "") == (done.code, done.err)
-    assert "  left out  3 records with labels and no picture" in done.out.splitlines()
+    assert "  left out  3 records with labels and no image" in done.out.splitlines()
     with np.load(tmp_path / "out" / "batch_00001.npz") as dumped:
         assert ([4, 5, 6], [1, 1, 2]) == (dumped["index"].tolist(), dumped["label"].tolist())
 
 
-def test_a_file_without_any_picture_is_the_wrong_input(tmp_path: Path) -> None:
+def test_a_file_without_any_image_is_the_wrong_input(tmp_path: Path) -> None:
     write_rec(tmp_path / "bare.rec", [image_payload(0, [7, 9], b"")])
     done = im2rec("iterate", "bare.rec", "-q")
 
     assert (4, "") == (done.code, done.out)
-    assert done.err.startswith("im2rec: bare.rec: holds no pictures")
+    assert done.err.startswith("im2rec: bare.rec: holds no images")
 
 
 @pytest.mark.parametrize("name", ["my photos.rec", "фото 日本.rec", "it's $HOME;.rec".replace(";", ",")])
@@ -288,7 +288,7 @@ def cifar(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_first_example_of_the_manual_makes_the_mean_picture_and_uses_it(cifar: Path) -> None:
+def test_the_first_example_of_the_manual_makes_the_mean_image_and_uses_it(cifar: Path) -> None:
     runs = [typed(MANUAL_1.removeprefix("im2rec "), "-q") for _ in range(2)]
 
     assert [(0, ""), (0, "")] == [(done.code, done.err) for done in runs]
@@ -400,7 +400,7 @@ def test_a_read_only_folder_is_one_line(tmp_path: Path, option: str) -> None:
 # --sheet
 
 
-def test_a_sheet_of_each_batch_is_a_png_of_its_pictures(tmp_path: Path) -> None:
+def test_a_sheet_of_each_batch_is_a_png_of_its_images(tmp_path: Path) -> None:
     words = ["mean_r=120", "mean_g=110", "mean_b=100", "scale=0.0167", "--sheet", "sheets"]
     done = im2rec("iterate", *SMALL, *words)
 
@@ -432,9 +432,9 @@ def test_a_replay_is_what_was_delivered(some: Path, tmp_path: Path) -> None:
                     for batch in batches
                     if 100 + record in batch.index
                 ]
-                with Image.open(tmp_path / f"epoch{epoch}_record{record}.png") as picture:
-                    assert (loader_of(it).augmenter.shown(rows[0]) == np.asarray(picture)).all()
-    assert 7 == len(names_in(tmp_path)) - 1  # six pictures and the index
+                with Image.open(tmp_path / f"epoch{epoch}_record{record}.png") as image:
+                    assert (loader_of(it).augmenter.shown(rows[0]) == np.asarray(image)).all()
+    assert 7 == len(names_in(tmp_path)) - 1  # six images and the index
 
 
 def test_a_replay_prints_what_was_drawn() -> None:
@@ -492,15 +492,15 @@ def test_a_replay_that_cannot_be_is_one_line(tmp_path: Path, words: tuple[str, .
     assert ["some.idx", "some.rec"] == names_in(tmp_path)
 
 
-def test_a_record_without_a_picture_is_not_replayed(tmp_path: Path) -> None:
+def test_a_record_without_a_image_is_not_replayed(tmp_path: Path) -> None:
     records = [image_payload(0, [7, 9], b""), *payloads(4), image_payload(5, 5.0, TEXT)]
     write_rec(tmp_path / "some.rec", records)
     labels = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=0")
     text = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=5")
 
-    assert Ran(2, "", "im2rec: --replay record=0 holds labels and no picture (set records=all)\n") == labels
+    assert Ran(2, "", "im2rec: --replay record=0 holds labels and no image (set records=all)\n") == labels
     assert "" == text.out
-    assert text.err.startswith(f"im2rec: some.rec, record 5, id 5, byte {bounds(records)[5]}: {NO_PICTURE}")
+    assert text.err.startswith(f"im2rec: some.rec, record 5, id 5, byte {bounds(records)[5]}: {NO_IMAGE}")
 
 
 # Help and wrong words.
@@ -625,21 +625,21 @@ def test_skipped_and_cut_records_are_told_and_give_exit_code_3(tmp_path: Path) -
     done = im2rec("iterate", *SMALL, "--data-shape", "3,8,8", "--epochs", "2", "on_error=skip")
 
     assert (3, SKIPPED) == (done.code, said(done.out))
-    skipped = f"some.rec, record 2, id 102, byte 688: {NO_PICTURE}: skipped"
-    cut = "some.rec, record 9, id 109, byte 1908: the picture data ends early: decoded as far as it goes"
+    skipped = f"some.rec, record 2, id 102, byte 688: {NO_IMAGE}: skipped"
+    cut = "some.rec, record 9, id 109, byte 1908: the image data ends early: decoded as far as it goes"
     assert [f"warning: {line}; further ones are only counted" for line in (skipped, cut)] == done.err.splitlines()
     data = json.loads(im2rec("iterate", *SMALL, "--data-shape", "3,8,8", "on_error=skip", "--json").out)
     assert (4, 1) == (len(data["skipped"]), len(data["truncated"]))
 
 
-def test_a_bad_picture_ends_the_run_in_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
+def test_a_bad_image_ends_the_run_in_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
     records = payloads(10, bad={5: TEXT})
     a_rec(tmp_path, records)
     done = im2rec("iterate", *SMALL)
 
     assert ("", 1) == (done.out, done.err.count("\n"))
     assert 0 != done.code
-    assert done.err.startswith(f"im2rec: some.rec, record 5, id 105, byte {bounds(records)[5]}: {NO_PICTURE}")
+    assert done.err.startswith(f"im2rec: some.rec, record 5, id 105, byte {bounds(records)[5]}: {NO_IMAGE}")
     assert "on_error=skip" in done.err
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dataset_helpers import idx_images, idx_labels
-from picture_helpers import Ran, im2rec
+from image_helpers import Ran, im2rec
 
 from im2rec import CSVIter, LibSVMIter, MNISTIter
 
@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         4,
         "rows.csv, line 1: expected 4 numbers, found 3 (data_shape says how many a line has)",
     ),
-    "a sheet of what are no pictures": (
+    "a sheet of what are no images": (
         [*WORDS["csv"], "--sheet", "out"],
         2,
         "--sheet has no meaning with --kind csv (use --dump)",
@@ -148,7 +148,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "labels of another set": (
         ["images.idx", "--kind", "mnist", "label=short.idx"],
         4,
-        "images.idx holds 7 pictures, short.idx 6 labels (name two files of one set)",
+        "images.idx holds 7 images, short.idx 6 labels (name two files of one set)",
     ),
     "no IDX file": (
         ["rows.csv", "--kind", "mnist", "label=labels.idx"],

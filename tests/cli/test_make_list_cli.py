@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from picture_helpers import GOLDEN_IMAGES, SAMPLE_PHOTOS, Ran, im2rec, names_in, typed
+from image_helpers import GOLDEN_IMAGES, SAMPLE_PHOTOS, Ran, im2rec, names_in, typed
 
 pytestmark = pytest.mark.usefixtures("here")
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from picture_helpers import Ran, im2rec, names_in, pixels_of, records_of, typed, write_list, write_pictures
+from image_helpers import Ran, im2rec, names_in, pixels_of, records_of, typed, write_images, write_list
 
 from im2rec.cli import _needs_workers
 
@@ -16,7 +16,7 @@ NAMES = ["cats/1.jpg", "cats/2.jpg", "dogs/3.png"]
 @pytest.fixture(autouse=True)
 def here(here: Path) -> Path:
     """A current directory with the first user's files: image.lst with four labels a line, and root."""
-    write_pictures(here / "root", NAMES, height=300, width=400)
+    write_images(here / "root", NAMES, height=300, width=400)
     write_list(here / "image.lst", NAMES, first_id=5, labels="1\t2\t3\t4")
     return here
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_helpers import DEADLINE_S
 from iterator_helpers import a_rec
-from picture_helpers import DEADLINE_S
 
 RANKS, RECORDS, BATCH = 4, 41, 5
 

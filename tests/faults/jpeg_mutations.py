@@ -22,7 +22,7 @@ from jpeg_helpers import FINE, any_jpeg, differs, drawn, encoded
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import load
 
-LONGEST_S = 5.0  # for any of these small pictures; they take a thousandth of it
+LONGEST_S = 5.0  # for any of these small images; they take a thousandth of it
 
 
 def flip_bits(rng: np.random.Generator, data: bytearray) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from compile_helpers import ROOT, STAND_IN, only_there, pid_of, stand_in, wait_for_its_end
-from picture_helpers import DEADLINE_S, POSIX, until
+from image_helpers import DEADLINE_S, POSIX, until
 
 from im2rec.jpeg.background import BackgroundCompile
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from dataset_helpers import BINARY10, PYTHON10, tarred
 from helpers import message_of
-from picture_helpers import im2rec, names_in, until
+from image_helpers import im2rec, names_in, until
 
 from im2rec.datasets import download
 from im2rec.datasets.download import MOST_ANSWERS, FetchOptions, fetch, fetch_set, missing

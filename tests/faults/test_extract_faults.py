@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from extract_helpers import a_rec, kill_everywhere, many, picture, plain, tree
+from extract_helpers import a_rec, image, kill_everywhere, many, plain, tree
 from helpers import bounds, joined, message_of
 
 from im2rec.errors import CorruptRecordError, OutputError
@@ -104,8 +104,8 @@ def limited(file_bytes: int, handler: str, rec: Path, out: Path) -> subprocess.C
     return subprocess.run(words, capture_output=True, text=True, preexec_fn=limit)
 
 
-def test_killed_inside_a_picture_the_next_run_writes_it_whole(tmp_path: Path, out: Path) -> None:
-    rec = a_rec(tmp_path, [*many(25), plain(99, 1, picture(99) + bytes(50_000)), *many(3)])
+def test_killed_inside_a_image_the_next_run_writes_it_whole(tmp_path: Path, out: Path) -> None:
+    rec = a_rec(tmp_path, [*many(25), plain(99, 1, image(99) + bytes(50_000)), *many(3)])
 
     assert -signal.SIGXFSZ == limited(20_000, "SIG_DFL", rec, out).returncode
     assert 20_000 == (tmp_path / "out.partial" / "1" / "99.png").stat().st_size
@@ -114,7 +114,7 @@ def test_killed_inside_a_picture_the_next_run_writes_it_whole(tmp_path: Path, ou
 
 
 def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out: Path) -> None:
-    rec = a_rec(tmp_path, [*many(25), plain(99, 1, picture(99) + bytes(50_000)), *many(3)])
+    rec = a_rec(tmp_path, [*many(25), plain(99, 1, image(99) + bytes(50_000)), *many(3)])
     done = limited(20_000, "SIG_IGN", rec, out)
 
     at = tmp_path / "out.partial"
@@ -328,7 +328,7 @@ def planted_parent(partial: Path, outside: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [planted_folder, planted_parent])
-def test_a_planted_link_to_a_folder_leads_no_picture_out(
+def test_a_planted_link_to_a_folder_leads_no_image_out(
     tmp_path: Path, rec: Path, out: Path, plant: Callable[[Path, Path], None]
 ) -> None:
     outside = tmp_path / "outside"
@@ -416,7 +416,7 @@ def test_damage_among_the_headers_is_found_before_anything_is_written(rec: Path,
 
 
 def test_damage_inside_a_record_ends_the_run_and_the_records_before_it_stay(tmp_path: Path, out: Path) -> None:
-    payloads = [*many(15), plain(15, 0, picture(15) + b"x"), *many(5)]
+    payloads = [*many(15), plain(15, 0, image(15) + b"x"), *many(5)]
     rec = a_rec(tmp_path, payloads)
     data = bytearray(rec.read_bytes())
     padding = bounds(payloads)[16] - 1

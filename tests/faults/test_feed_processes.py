@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload
-from iterator_helpers import CUT, TEXT, a_rec, digest, epoch, in_fours, payloads, picture
-from picture_helpers import DEADLINE_S, POSIX, PROC, until
+from image_helpers import DEADLINE_S, POSIX, PROC, until
+from iterator_helpers import CUT, TEXT, a_rec, digest, epoch, image, in_fours, payloads
 
 from im2rec.errors import BadRecordError, Im2RecError
 from im2rec.iterators.image_record import ImageRecordIter
@@ -240,7 +240,7 @@ def test_many_records_go_to_processes_by_themselves(tmp_path: Path, monkeypatch:
 def test_labels_that_are_left_out_are_told_of_once(
     tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rec = a_rec(tmp_path, [image_payload(number, [1.0, 2.0], picture(number)) for number in range(8)])
+    rec = a_rec(tmp_path, [image_payload(number, [1.0, 2.0], image(number)) for number in range(8)])
 
     with in_fours(rec, backend=backend, label_width=1) as it:
         assert [1.0] * 8 == [label for batch in it for label in batch.label[0].tolist()]

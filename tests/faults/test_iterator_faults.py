@@ -21,10 +21,11 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import bounds, image_payload
+from image_helpers import DEADLINE_S, POSIX, encoded, texture, until
 from iterator_helpers import (
     CUT,
     FIRST_ID,
-    NO_PICTURE,
+    NO_IMAGE,
     TEXT,
     Gate,
     a_rec,
@@ -32,23 +33,22 @@ from iterator_helpers import (
     decoders,
     digest,
     epoch,
+    image,
     in_fours,
     iterator,
     left,
     open_files,
     payloads,
-    picture,
     place,
     send_digest,
 )
-from picture_helpers import DEADLINE_S, POSIX, encoded, texture, until
 
 from im2rec.errors import BadRecordError, Im2RecError, InputError
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.buffers import BatchBuffer, MemoryPool
 from im2rec.pipeline.loader import Loader
 
-ENDS_EARLY = "the picture data ends early"
+ENDS_EARLY = "the image data ends early"
 INSPECT = "(run 'im2rec inspect' on it)"
 THREADS = pytest.mark.parametrize("threads", [1, 8])
 
@@ -72,20 +72,16 @@ def run_of(first: int, last: int) -> list[int]:
 
 PAIRS = [image_payload(FIRST_ID + n, [n, n]) for n in range(5)]
 BAD: dict[str, tuple[bytes, dict[str, Any], str]] = {
-    "text": (image_payload(105, 5.0, TEXT), {}, NO_PICTURE),
-    "nothing": (image_payload(105, 5.0, b""), {}, NO_PICTURE),
-    "a cut PNG": (
-        image_payload(105, 5.0, picture(0)[:-40]),
-        {},
-        "the picture does not decode: image file is truncated",
-    ),
+    "text": (image_payload(105, 5.0, TEXT), {}, NO_IMAGE),
+    "nothing": (image_payload(105, 5.0, b""), {}, NO_IMAGE),
+    "a cut PNG": (image_payload(105, 5.0, image(0)[:-40]), {}, "the image does not decode: image file is truncated"),
     "a cut JPEG": (image_payload(105, 5.0, CUT), {"on_truncated": "raise"}, ENDS_EARLY),
-    "a picture that is too small": (
+    "an image that is too small": (
         image_payload(105, 5.0, encoded(texture(8, 5), "PNG")),
         {"min_crop_size": 6, "max_crop_size": 6},
-        "the picture is 5 x 8 pixels, too few for max_crop_size=6",
+        "the image is 5 x 8 pixels, too few for max_crop_size=6",
     ),
-    "no alpha": (image_payload(105, 5.0), {"data_shape": (4, 6, 8)}, NO_PICTURE),
+    "no alpha": (image_payload(105, 5.0), {"data_shape": (4, 6, 8)}, NO_IMAGE),
 }
 
 
@@ -108,7 +104,7 @@ def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path, case
 
 @THREADS
 def test_a_record_of_too_few_labels_is_an_error_in_the_place_of_its_batch(tmp_path: Path, threads: int) -> None:
-    records = [image_payload(FIRST_ID + n, 1.0 if n == 5 else [1.0, 2.0], picture(n)) for n in range(10)]
+    records = [image_payload(FIRST_ID + n, 1.0 if n == 5 else [1.0, 2.0], image(n)) for n in range(10)]
     rec = a_rec(tmp_path, records)
     problem = "has 1 label, label_width=2 needs more (set label_width=1)"
 
@@ -161,7 +157,7 @@ def test_a_bad_record_of_the_second_file_is_named_in_that_file(tmp_path: Path) -
     second = a_rec(tmp_path, records, "b.rec")
 
     with in_fours(f"{first};{second}", batch_size=8) as it:
-        assert [f"{place(second, 1)}: {NO_PICTURE}", run_of(2, 9)] == epoch(it)
+        assert [f"{place(second, 1)}: {NO_IMAGE}", run_of(2, 9)] == epoch(it)
 
 
 def test_an_error_in_filler_rows_takes_no_good_row_away(tmp_path: Path) -> None:
@@ -170,7 +166,7 @@ def test_an_error_in_filler_rows_takes_no_good_row_away(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, records)
 
     with in_fours(rec) as it:
-        assert [f"{place(rec, 0)}: {NO_PICTURE}", run_of(4, 7), run_of(8, 9)] == epoch(it)
+        assert [f"{place(rec, 0)}: {NO_IMAGE}", run_of(4, 7), run_of(8, 9)] == epoch(it)
 
 
 # on_error=skip
@@ -231,7 +227,7 @@ def test_each_skipped_record_is_listed_once_whatever_the_epochs(tmp_path: Path, 
         epochs = [epoch(it), epoch(it)]
 
         assert [[run_of(1, 3), [104, 106, 107], run_of(8, 9)]] * 2 == epochs
-        expected = [f"{place(rec, ordinal)}: {NO_PICTURE}" for ordinal in (0, 5)]
+        expected = [f"{place(rec, ordinal)}: {NO_IMAGE}" for ordinal in (0, 5)]
         assert expected == [str(error) for error in it.skipped]
         assert ["not an image", "empty"] == [error.reason for error in it.skipped]
         assert [] == it.truncated
@@ -329,7 +325,7 @@ def test_whatever_a_thread_raises_reaches_the_consumer(tmp_path: Path, monkeypat
     real, fail = Loader.decoded, [True]
 
     def decoded(self: Loader, content: bytes, *given: Any) -> Any:
-        if content == picture(5) and fail:
+        if content == image(5) and fail:
             fail.clear()
             raise MemoryError
         return real(self, content, *given)

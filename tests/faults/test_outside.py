@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import CountingSource, image_payload, message_of, part, write_rec
-from picture_helpers import PROC, Ran, a_list_of_pictures, encoded, held_pipe, im2rec, names_in, started, texture
+from image_helpers import PROC, Ran, a_list_of_images, encoded, held_pipe, im2rec, names_in, started, texture
 
 from im2rec.errors import OutputError
 from im2rec.format.recordio import MAGIC, encode_record, find_record
@@ -23,7 +23,7 @@ pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes her
 
 @pipes
 def test_force_replaces_files_and_nothing_else(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     os.mkfifo(tmp_path / "o.rec")
     expected = f"im2rec: {tmp_path / 'o.rec'}: is a device or a pipe (name a file)\n"
 
@@ -33,7 +33,7 @@ def test_force_replaces_files_and_nothing_else(tmp_path: Path) -> None:
 
 @pipes
 def test_a_list_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
-    _, root = a_list_of_pictures(tmp_path)
+    _, root = a_list_of_images(tmp_path)
     os.mkfifo(tmp_path / "pipe.lst")
     expected = f"im2rec: {tmp_path / 'pipe.lst'}: is no file: a list is read twice (save it to a file first)\n"
     assert Ran(4, "", expected) == im2rec("pack", tmp_path / "pipe.lst", root, tmp_path / "o.rec")
@@ -57,7 +57,7 @@ def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(t
 
 
 def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     code, out, err = im2rec("pack", listed, root, tmp_path / ("o" * 300 + ".rec"), "unchanged=1")
 
     assert (1, "", 1) == (code, out, err.count("\n"))
@@ -66,7 +66,7 @@ def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
 
 @PROC
 def test_a_closed_terminal_ends_a_run_and_leaves_nothing(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path, 40)
+    listed, root = a_list_of_images(tmp_path, 40)
     (tmp_path / "out").mkdir()
     (root / "20.jpg").unlink()
     with held_pipe(root / "20.jpg") as pipe:  # the run cannot end before
@@ -105,7 +105,7 @@ def test_nested_heads_over_one_chain_are_each_looked_at_once(shift: bytes) -> No
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4, 7, 8])
-def test_bytes_lost_from_a_picture_blame_that_picture_and_no_other(lost: int) -> None:
+def test_bytes_lost_from_a_image_blame_that_image_and_no_other(lost: int) -> None:
     frames = [encode_record(image_payload(n, 1.0, bytes([n]) * (500 + n))) for n in range(4)]
     start = len(frames[0])
     data = frames[0] + frames[1][:100] + frames[1][100 + lost :] + frames[2] + frames[3]
@@ -133,8 +133,8 @@ def test_an_index_that_is_named_wrong_is_told_before_the_survey(tmp_path: Path) 
     assert [] == told
 
 
-def test_verify_finds_cut_pictures_that_are_stored_unchanged(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+def test_verify_finds_cut_images_that_are_stored_unchanged(tmp_path: Path) -> None:
+    listed, root = a_list_of_images(tmp_path)
     whole = (root / "1.jpg").read_bytes()
     (root / "1.jpg").write_bytes(whole[:-40])
     words = ("pack", listed, root, tmp_path / "o.rec", "unchanged=1", "--workers", "1", "--json", "--force")

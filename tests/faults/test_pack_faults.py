@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from helpers import GOLDEN
-from picture_helpers import (
+from image_helpers import (
     POSIX,
     PROC,
     HeldPipe,
     Ran,
-    a_list_of_pictures,
+    a_list_of_images,
     encoded,
     ended,
     held_pipe,
@@ -40,11 +40,11 @@ from im2rec.storage.files import AtomicFile
 SERIAL = PackOptions(workers=1)
 
 
-# Processes that are killed. A picture that is a named pipe keeps the worker that reads it inside its chunk.
+# Processes that are killed. An image that is a named pipe keeps the worker that reads it inside its chunk.
 
 
 class Packing:
-    """A run of ``im2rec pack`` with two workers, each in the middle of a picture."""
+    """A run of ``im2rec pack`` with two workers, each in the middle of an image."""
 
     def __init__(self, folder: Path, process: subprocess.Popen[bytes], pipes: list[HeldPipe]) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Packing:
         self.pipes = pipes
 
     def end(self) -> Ran:
-        """Let the pictures end, and wait for the run and for every process that it started."""
+        """Let the images end, and wait for the run and for every process that it started."""
         for pipe in self.pipes:
             pipe.release()
         ran = ended(self.process)
@@ -65,7 +65,7 @@ class Packing:
 
 @contextlib.contextmanager
 def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
-    listed, root = a_list_of_pictures(folder, 120)
+    listed, root = a_list_of_images(folder, 120)
     held = [root / "40.jpg", root / "80.jpg"]
     for path in held:
         path.unlink()
@@ -86,7 +86,7 @@ def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
 
 
 @PROC
-def test_a_worker_killed_inside_a_chunk_ends_the_run_and_the_pictures_it_held_are_named(tmp_path: Path) -> None:
+def test_a_worker_killed_inside_a_chunk_ends_the_run_and_the_images_it_held_are_named(tmp_path: Path) -> None:
     with packing(tmp_path) as run:
         os.kill(run.pipes[0].reader(), signal.SIGKILL)
         until(run.pipes[0].reader_is_gone, "the worker is still there")
@@ -159,7 +159,7 @@ def test_an_interrupt_between_two_records_leaves_nothing(tmp_path: Path) -> None
         if images >= 2:
             raise KeyboardInterrupt
 
-    listed, root = a_list_of_pictures(tmp_path, 30)
+    listed, root = a_list_of_images(tmp_path, 30)
     with pytest.raises(KeyboardInterrupt):
         pack(listed, root, tmp_path / "o.rec", PackParams(unchanged=True), SERIAL, progress=interrupt)
     assert ["l.lst", "root"] == names_in(tmp_path)
@@ -195,7 +195,7 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(
             self._file = FullDisk(self._file, fails)  # type: ignore[assignment]
 
     monkeypatch.setattr(AtomicFile, "__init__", init)
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     (root / "1.jpg").unlink()
     ran = im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1")
 
@@ -216,7 +216,7 @@ def old_files(folder: Path) -> dict[str, bytes]:
 
 def test_a_failed_run_with_force_leaves_the_old_files_as_they_are(tmp_path: Path) -> None:
     old = old_files(tmp_path)
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     (root / "1.jpg").unlink()
 
     with pytest.raises(ImageError, match=r"l\.lst, line 2: 1\.jpg: no such file \(--on-error skip packs the rest\)$"):
@@ -226,7 +226,7 @@ def test_a_failed_run_with_force_leaves_the_old_files_as_they_are(tmp_path: Path
 
 
 def test_a_clean_run_removes_the_report_of_the_run_before(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     content = (root / "1.jpg").read_bytes()
     (root / "1.jpg").unlink()
     assert tmp_path / "o.rec.bad.jsonl" == Path(pack(listed, root, tmp_path / "o.rec", options=SERIAL).report or "")
@@ -239,7 +239,7 @@ def test_a_clean_run_removes_the_report_of_the_run_before(tmp_path: Path) -> Non
 
 
 def test_on_error_fail_stops_at_the_first_in_list_order(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path, 60)
+    listed, root = a_list_of_images(tmp_path, 60)
     for number in (11, 12, 50):
         (root / f"{number}.jpg").write_bytes(b"hello")
     done: list[int] = []
@@ -291,7 +291,7 @@ def list_is_empty(folder: Path) -> tuple[Path, Path, str]:
     return listed, folder, f"{listed}: lists no images (make one with 'im2rec make-list')"
 
 
-def list_is_a_picture(folder: Path) -> tuple[Path, Path, str]:
+def list_is_a_image(folder: Path) -> tuple[Path, Path, str]:
     listed = folder / "a.jpg"
     listed.write_bytes(encoded(texture()))
     return listed, folder, f"{listed}: none of its images could be packed: "
@@ -309,7 +309,7 @@ INPUTS: list[Break] = [
     list_missing,
     list_is_a_rec,
     list_is_empty,
-    list_is_a_picture,
+    list_is_a_image,
     no_image_is_there,
 ]
 
@@ -336,7 +336,7 @@ def test_a_folder_for_a_list_is_exit_4(tmp_path: Path) -> None:
 
 
 def test_a_root_that_may_not_be_read_is_exit_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
 
     def scandir(path: object) -> None:
         raise PermissionError(13, "Permission denied", path)
@@ -348,7 +348,7 @@ def test_a_root_that_may_not_be_read_is_exit_4(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_empty_part_of_a_list_is_fine(tmp_path: Path) -> None:
-    _, root = a_list_of_pictures(tmp_path)
+    _, root = a_list_of_images(tmp_path)
     listed = write_list(tmp_path / "one.lst", ["0.jpg"])
     parts = [
         pack(listed, root, tmp_path / "o.rec", PackParams(nsplit=3, part=part), SERIAL).images for part in range(3)
@@ -364,7 +364,7 @@ def test_an_empty_part_of_a_list_is_fine(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("there", ["o.rec", "o.idx"])
 def test_an_output_that_exists_is_exit_1_and_stays_as_it_is(tmp_path: Path, there: str) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     (tmp_path / there).write_bytes(b"mine")
 
     expected = f"im2rec: {tmp_path / there}: exists already (replace it with --force, or choose another name)\n"
@@ -375,7 +375,7 @@ def test_an_output_that_exists_is_exit_1_and_stays_as_it_is(tmp_path: Path, ther
 
 
 def test_an_output_in_a_missing_folder_is_exit_1(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     out = tmp_path / "no" / "o.rec"
 
     expected = f"im2rec: {out}: the folder {tmp_path / 'no'} is missing (make it first)\n"
@@ -383,14 +383,14 @@ def test_an_output_in_a_missing_folder_is_exit_1(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_a_folder_is_exit_1(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     for out in (f"{tmp_path}", f"{tmp_path}/", f"{tmp_path}/."):
         expected = f"im2rec: {tmp_path}: is a folder (name a file)\n"
         assert Ran(1, "", expected) == im2rec("pack", listed, root, out, "--force")
 
 
 def test_an_output_without_a_name_is_no_internal_error(here: Path) -> None:
-    listed, root = a_list_of_pictures(here)
+    listed, root = a_list_of_images(here)
     for out in (".", "..", "/"):
         ran = im2rec("pack", listed, root, out, "--force")
         assert (1, "") == (ran.code, ran.out)
@@ -398,7 +398,7 @@ def test_an_output_without_a_name_is_no_internal_error(here: Path) -> None:
 
 
 def test_what_cannot_be_created_is_exit_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed, root = a_list_of_pictures(tmp_path)
+    listed, root = a_list_of_images(tmp_path)
     real = Path.open
 
     def refuse(self: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
@@ -417,7 +417,7 @@ def test_what_cannot_be_created_is_exit_1(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def warnings_of(folder: Path, text: str, **params: Any) -> list[str]:
-    _, root = a_list_of_pictures(folder)
+    _, root = a_list_of_images(folder)
     (folder / "w.lst").write_text(text)
     options = PackOptions(workers=1, force=True)
     return pack(folder / "w.lst", root, folder / "o.rec", PackParams(unchanged=True, **params), options).warnings
@@ -453,7 +453,7 @@ def test_a_label_beyond_float32_or_no_number_is_stored_and_no_numpy_warning(tmp_
 
 
 def test_the_report_can_be_read_by_a_script(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path, 2)
+    listed, root = a_list_of_images(tmp_path, 2)
     (root / "1.jpg").write_bytes(b"")
     with listed.open("ab") as stream:
         stream.write("\nnot a line\n9\t1\t日本\udcff.jpg\n".encode("utf-8", "surrogateescape"))

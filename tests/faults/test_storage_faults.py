@@ -32,7 +32,7 @@ from helpers import (
     send_digests,
     write_rec,
 )
-from picture_helpers import names_in
+from image_helpers import names_in
 
 from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, OutputError
 from im2rec.format import recordio
@@ -446,9 +446,9 @@ def test_a_length_of_half_a_gigabyte_allocates_nothing(tmp_path: Path) -> None:
     assert all(re.search(r"expected (536870912 bytes|4294967295 labels)", message) for message in told.values())
 
 
-def test_a_picture_full_of_heads_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_full_of_heads_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # What follows each of these magics may be records that the length word swallowed; only the end tells that it is
-    # not. Walking to the end from every one of them would take hours for a picture of a megabyte.
+    # not. Walking to the end from every one of them would take hours for an image of a megabyte.
     asked: list[int] = []
     real = recordio.parse_head
     monkeypatch.setattr(recordio, "parse_head", lambda *args: (asked.append(args[1]), real(*args))[1])

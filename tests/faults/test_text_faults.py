@@ -269,7 +269,7 @@ def test_a_file_of_one_sign_is_an_error_and_takes_no_time(tmp_path: Path, byte: 
         assert len(str(caught.value)) < len(str(path)) + 300
 
 
-def test_pictures_fit_in_a_line(tmp_path: Path) -> None:
+def test_images_fit_in_a_line(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     path.write_bytes(b",".join([b"1.000000000000000000e+00"] * (3 * 64 * 64)) + b"\n")
     with csv(path, data_shape=(3, 64, 64), batch_size=1) as it:

@@ -1,4 +1,4 @@
-"""What the engines make of the recorded pictures is what MXNet's iterators made of them."""
+"""What the engines make of the recorded images is what MXNet's iterators made of them."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ SCALED = ["scale_0p5", "scale_1p3", "aspect_0p5", "aspect_1p5"]
 
 
 def case_of(name: str) -> tuple[dict[str, Any], Pixels]:
-    """The parameters of a recorded case, and the pictures it gave: (n, h, w, c) uint8."""
+    """The parameters of a recorded case, and the images it gave: (n, h, w, c) uint8."""
     params = json.loads((ITERATORS / "cases" / f"{name}.json").read_text(encoding="utf-8"))["params"]
     with np.load(ITERATORS / "cases" / f"{name}.npz") as recorded:
         rows = [data[:valid] for data, valid in zip(recorded["data"], recorded["valid"], strict=True)]
         return params, np.concatenate(rows).transpose(0, 2, 3, 1)
 
 
-def pictures_of(params: dict[str, Any]) -> list[Pixels]:
+def images_of(params: dict[str, Any]) -> list[Pixels]:
     with im2rec.open(ITERATORS / params["path_imgrec"]) as records:
         return [decode(record.content, COLOR if params["data_shape"][0] == 3 else GREY).pixels for record in records]
 
 
-def augmented(engine: Resampler, params: dict[str, Any], picture: Pixels) -> Pixels:
-    """*picture* after resize, warp and centre crop; spec: docs of ImageRecordIter, recorded with fixed parameters."""
+def augmented(engine: Resampler, params: dict[str, Any], image: Pixels) -> Pixels:
+    """*image* after resize, warp and centre crop; spec: docs of ImageRecordIter, recorded with fixed parameters."""
     _, height, width = params["data_shape"]
     method = params.get("inter_method", 1)
-    size = picture.shape[1], picture.shape[0]
+    size = image.shape[1], image.shape[0]
     if "resize" in params:
         new = resized_short(*size, params["resize"])
-        picture, size = engine.resize(picture, *new, auto_interpolation(size, new) if method == AUTO else method), new
+        image, size = engine.resize(image, *new, auto_interpolation(size, new) if method == AUTO else method), new
     if {"rotate", "max_random_scale", "max_aspect_ratio"} & params.keys():
         matrix, new = warp_of(size, params)
         chosen = auto_interpolation(size, new) if method == AUTO else method
-        picture, size = engine.warp(picture, matrix, *new, chosen, params.get("fill_value", 255)), new
+        image, size = engine.warp(image, matrix, *new, chosen, params.get("fill_value", 255)), new
     top, left = (size[1] - height) // 2, (size[0] - width) // 2
-    return picture[top : top + height, left : left + width]
+    return image[top : top + height, left : left + width]
 
 
 def warp_of(size: tuple[int, int], params: dict[str, Any]) -> tuple[Pixels, tuple[int, int]]:
@@ -75,12 +75,12 @@ def warp_of(size: tuple[int, int], params: dict[str, Any]) -> tuple[Pixels, tupl
 def farthest(engine: str, name: str) -> int:
     """The most levels that a value of *engine* is from the recorded one."""
     params, expected = case_of(name)
-    found = np.stack([augmented(load_resampler(engine), params, picture) for picture in pictures_of(params)])
+    found = np.stack([augmented(load_resampler(engine), params, image) for image in images_of(params)])
     return int(np.abs(expected[: len(found)].astype(int) - found.astype(int)).max())
 
 
 @pytest.mark.parametrize("name", [*PLAIN, *TURNED, *SCALED])
-def test_the_reference_engine_gives_mxnets_pictures_bit_for_bit(name: str) -> None:
+def test_the_reference_engine_gives_mxnets_images_bit_for_bit(name: str) -> None:
     assert 0 == farthest("reference", name)
 
 
@@ -92,7 +92,7 @@ def test_opencv_gives_them_within_a_level_where_cubics_are_summed_and_else_exact
     assert farthest("opencv", name) <= (params.get("inter_method") in (BICUBIC, AUTO))
 
 
-# Noise of many sizes. The digests are of what MXNet 1.9.1 made of the same pictures: ``mx.image.imresize`` for the
+# Noise of many sizes. The digests are of what MXNet 1.9.1 made of the same images: ``mx.image.imresize`` for the
 # resizes; for the rest ImageRecordIter over PNGs (dtype uint8, one thread), its scale and aspect range closed to the
 # one value. Nearest pixels it takes in a warp only by chance: row 1 of a batch of eight with inter_method=10.
 
@@ -107,7 +107,7 @@ SHIFTED = {  # hue, lightness, saturation: the first three draws of random_h=36,
 
 
 def noise(rng: np.random.RandomState, height: int, width: int, number: int) -> Pixels:
-    """A picture of one, three and four channels in turn; of a generator whose numbers never change."""
+    """An image of one, three and four channels in turn; of a generator whose numbers never change."""
     return rng.randint(0, 256, (height, width, (1, 3, 4)[number % 3])).astype(np.uint8)
 
 
@@ -127,9 +127,9 @@ def warps() -> Iterator[tuple[Pixels, dict[str, Any]]]:
         yield noise(rng, height, width, number), params
 
 
-def warped(engine: Resampler, picture: Pixels, params: dict[str, Any], method: int) -> Pixels:
-    matrix, canvas = warp_of((picture.shape[1], picture.shape[0]), params)
-    return engine.warp(picture, matrix, *canvas, method, params["fill_value"])
+def warped(engine: Resampler, image: Pixels, params: dict[str, Any], method: int) -> Pixels:
+    matrix, canvas = warp_of((image.shape[1], image.shape[0]), params)
+    return engine.warp(image, matrix, *canvas, method, params["fill_value"])
 
 
 def colors() -> Pixels:
@@ -138,10 +138,10 @@ def colors() -> Pixels:
     return np.stack(np.meshgrid(level, level, level, indexing="ij"), axis=-1).reshape(52, 52 * 52, 3)
 
 
-def digest(pictures: Iterable[Pixels]) -> str:
+def digest(images: Iterable[Pixels]) -> str:
     found = hashlib.sha256()
-    for picture in pictures:
-        found.update(np.ascontiguousarray(picture).tobytes())
+    for image in images:
+        found.update(np.ascontiguousarray(image).tobytes())
     return found.hexdigest()[:16]
 
 

@@ -19,11 +19,7 @@ OTHER_ITERATORS = {"ImageDetRecordIter": 3, "MNISTIter": 3, "CSVIter": 2}
 
 # Number in errors.json: the note there, our error, its whole line.
 RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
-    0: (
-        "no data_shape",
-        ParameterError,
-        "data_shape is missing (Channels (1, 3 or 4), height and width of a picture.)",
-    ),
+    0: ("no data_shape", ParameterError, "data_shape is missing (Channels (1, 3 or 4), height and width of an image.)"),
     1: ("no batch_size", ParameterError, "batch_size is missing (Rows of a batch.)"),
     2: (
         "no path_imgrec",
@@ -56,7 +52,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
         BadRecordError,
         (
             "data/pos7.rec, record 0, id 0, byte 0:"
-            " the picture has 3 channels, data_shape asks for 4 (set data_shape=3,...)"
+            " the image has 3 channels, data_shape asks for 4 (set data_shape=3,...)"
         ),
     ),
     15: (
@@ -84,7 +80,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
         ParameterError,
         (
             "inter_method=7 must be 0, 1, 2, 3, 4, 9 or 10"
-            " (0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each picture.)"
+            " (0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image.)"
         ),
     ),
     23: (
@@ -95,7 +91,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     24: (
         "crop larger than image",
         BadRecordError,
-        "data/pos7.rec, record 0, id 0, byte 0: the picture is 12 x 10 pixels, too few for max_crop_size=20",
+        "data/pos7.rec, record 0, id 0, byte 0: the image is 12 x 10 pixels, too few for max_crop_size=20",
     ),
     25: ("rrc with rand_crop", ParameterError, "random_resized_crop=1 excludes rand_crop=1 (leave one of the two out)"),
     26: (
@@ -121,7 +117,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     31: (
         "corrupt image",
         BadRecordError,
-        "data/corrupt5.rec, record 2, id 2, byte 356: holds no picture that can be read",
+        "data/corrupt5.rec, record 2, id 2, byte 356: holds no image that can be read",
     ),
     33: ("unknown augmenter", ParameterError, "aug_seq=nope must be aug_default (The sequence of augmentations.)"),
     34: (
@@ -146,7 +142,7 @@ WORKS: dict[int, tuple[str, int, list[str]]] = {
     19: ("label_width 1 on 4 labels", 2, []),
     32: ("batch more than twice the data", 1, []),
     35: ("int8 with missing mean_img", 3, []),
-    36: ("random_h on gray", 3, ["pictures of one channel have no colours: random_h has no effect"]),
+    36: ("random_h on gray", 3, ["images of one channel have no colours: random_h has no effect"]),
 }  # fmt: skip
 
 
@@ -190,7 +186,7 @@ def test_what_need_not_be_an_error_works(number: int, caplog: pytest.LogCaptureF
     assert logged == caplog.messages
 
 
-def test_a_bad_picture_takes_the_place_of_its_batch_and_no_more() -> None:
+def test_a_bad_image_takes_the_place_of_its_batch_and_no_more() -> None:
     params = RECORDED[31]["params"] | {"batch_size": 2, "last_batch": "keep"}
     with ImageRecordIter(**params, verbose=False) as iterator:
         first = next(iterator)

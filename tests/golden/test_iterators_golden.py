@@ -153,7 +153,7 @@ def test_pillow_gives_the_recorded_batches_where_nothing_is_resampled(name: str)
     assert_as_recorded(name, made(name, engine="pillow"), CASES[name]["tolerance"])
 
 
-def test_the_mean_picture_is_written_as_mxnet_wrote_it() -> None:
+def test_the_mean_image_is_written_as_mxnet_wrote_it() -> None:
     recorded = (ITERATORS / "data" / "art5_mean.bin").read_bytes()
     made("mean_img_created", engine="pillow").close()
 
@@ -216,7 +216,7 @@ def test_more_labels_than_a_line_has_are_an_error_not_the_path_as_a_number() -> 
     )
 
 
-def test_the_mean_picture_that_is_made_is_one_of_plain_pictures() -> None:
+def test_the_mean_image_that_is_made_is_one_of_plain_images() -> None:
     made("mean_img_created_with_scale", engine="pillow").close()
     written = decode_single(Path("data/art5_mean_scaled.bin").read_bytes()).array
 
@@ -224,7 +224,7 @@ def test_the_mean_picture_that_is_made_is_one_of_plain_pictures() -> None:
     assert (3, 24, 32) == written.shape
 
 
-def test_a_mean_picture_that_was_made_is_subtracted_and_then_scaled() -> None:
+def test_a_mean_image_that_was_made_is_subtracted_and_then_scaled() -> None:
     taken = epochs_of(made("mean_img_created_with_scale", engine="pillow"))
     mean = decode_single((ITERATORS / "data" / "art5_mean.bin").read_bytes()).array
     factor = np.float32(0.5) / np.array([1, 2, 1], np.float32)[:, None, None]
@@ -239,7 +239,7 @@ def test_a_cut_jpeg_is_decoded_as_far_as_it_goes_and_counted() -> None:
         recorded = recorded_arrays("jpeg_truncated_80")["data"][0]
         whole = 14  # rows; behind them MXNet's decoder repeats the last one, where ours finds more
         assert np.abs(recorded[:, :, :whole].astype(np.float64) - batch.data[0][:, :, :whole]).max() <= DECODED
-        assert ["data/jpgtrunc.rec, record 0, id 0, byte 0: the picture data ends early"] == [
+        assert ["data/jpgtrunc.rec, record 0, id 0, byte 0: the image data ends early"] == [
             str(error) for error in iterator.truncated
         ]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers import golden_json
-from picture_helpers import GOLDEN_IMAGES, names_in
+from image_helpers import GOLDEN_IMAGES, names_in
 
 from im2rec.errors import InputError
 from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list
@@ -79,7 +79,7 @@ def test_the_recorded_permutations_of_seed_100_are_ours() -> None:
             assert expected == [id_ for id_, _ in entries]
 
 
-def test_three_shares_hold_the_references_pictures_in_the_order_train_val_test(tmp_path: Path) -> None:
+def test_three_shares_hold_the_references_images_in_the_order_train_val_test(tmp_path: Path) -> None:
     whole = as_ours(CASES["recursive_no_shuffle"]["files"]["l.lst"]).splitlines(keepends=True)
     recorded = CASES["train_half_test_quarter"]["files"]
     ours = made(tmp_path, split=(0.5, 0.25, 0.25))
@@ -92,7 +92,7 @@ def test_three_shares_hold_the_references_pictures_in_the_order_train_val_test(t
     }
 
 
-def test_a_split_that_loses_a_picture_there_loses_none_here(tmp_path: Path) -> None:
+def test_a_split_that_loses_a_image_there_loses_none_here(tmp_path: Path) -> None:
     whole = as_ours(CASES["recursive_no_shuffle"]["files"]["l.lst"])
     recorded = CASES["train_07_test_03_drops_tail"]["files"]
     ours = made(tmp_path, split=(0.7, 0.3))

@@ -1,4 +1,4 @@
-"""The batches that MXNet's MNISTIter gave are ours: with rng=mxnet in its order, else the same pictures."""
+"""The batches that MXNet's MNISTIter gave are ours: with rng=mxnet in its order, else the same images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from iterator_golden_helpers import ITERATORS, epochs_of, recorded_arrays, recor
 from im2rec import MNISTIter
 
 CASES = {name: case for name, case in recorded_cases().items() if case["iterator"] == "MNISTIter"}
-PICTURES, PART_OF_3 = 10, 3
+IMAGES, PART_OF_3 = 10, 3
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_parts_of_ours_are_as_even_and_complete() -> None:
     for part in range(PART_OF_3):
         batches = epochs_of(made(f"mnist_part{part}_of_3", last_batch="keep"))
         found += [id_ for _, batch in batches for id_ in batch.index[: len(batch.index) - batch.pad].tolist()]
-    assert list(range(PICTURES)) == sorted(found)
+    assert list(range(IMAGES)) == sorted(found)
 
 
 def test_what_mxnet_refused_or_ended_at_once_is_refused_with_its_cause() -> None:
@@ -62,5 +62,5 @@ def test_what_mxnet_refused_or_ended_at_once_is_refused_with_its_cause() -> None
     missing = "data/none: cannot be read: no such file or directory (check the path)"
     assert missing == message_of(MNISTIter, **{**given, "image": "data/none"})
     assert "dtype=uint8 must be float32 or float16 (Type of the data.)" == message_of(MNISTIter, **given, dtype="uint8")
-    larger = "batch_size=11 leaves no whole batch of 10 pictures (lower it, or set last_batch=pad)"
+    larger = "batch_size=11 leaves no whole batch of 10 images (lower it, or set last_batch=pad)"
     assert larger == message_of(MNISTIter, **{**given, "batch_size": 11})

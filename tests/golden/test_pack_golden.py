@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from helpers import GOLDEN, golden_bytes, golden_json
-from picture_helpers import GOLDEN_IMAGES, pixels_of, pixels_sha256, records_of, sampling_of
+from image_helpers import GOLDEN_IMAGES, pixels_of, pixels_sha256, records_of, sampling_of
 
 from im2rec.errors import ParameterError
 from im2rec.packing.pack import PackOptions, pack
@@ -50,7 +50,7 @@ def recorded(name: str) -> list[dict[str, Any]]:
 
 
 def most_levels_off(theirs: Path, ours: Path) -> int:
-    """The largest difference of a sample between two files of the same pictures."""
+    """The largest difference of a sample between two files of the same images."""
     most = 0
     for expected, found in zip(records_of(theirs), records_of(ours), strict=True):
         pixels = pixels_of(expected.content).astype(int), pixels_of(found.content).astype(int)

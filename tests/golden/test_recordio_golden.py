@@ -81,7 +81,7 @@ def test_a_golden_file_reads_to_its_json_and_writes_back_to_its_bytes(name: str)
         offset += record["disk_size"]
 
     for record in expected["records"]:
-        record.pop("decoded", None)  # what is in the picture: not the codec's
+        record.pop("decoded", None)  # what is in the image: not the codec's
     assert expected["record_count"] == len(payloads)
     assert expected["file_size"] == offset
     assert expected["records"] == described

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import write_rec
+from image_helpers import encoded
 from iterator_golden_helpers import ITERATORS
-from picture_helpers import encoded
 
 from im2rec.augment.augmenter import AugmentationPlan, Augmenter
 from im2rec.augment.color import Brightness, Contrast, PCANoise, Saturation, ShiftHLS
@@ -101,7 +101,7 @@ def test_crops_are_at_every_place_alike_rows_and_columns_apart() -> None:
     assert_independent(rows, columns)
 
 
-def test_half_of_the_pictures_are_flipped() -> None:
+def test_half_of_the_images_are_flipped() -> None:
     flips = np.array([plan.finish.mirror for plan in plans(rand_mirror=True)])
     error = 0.5 / math.sqrt(COUNT)
 
@@ -222,7 +222,7 @@ def test_crop_sizes_are_spread_evenly_and_the_square_lies_anywhere() -> None:
 
 
 def test_areas_and_aspects_of_random_resized_crops_are_spread_evenly() -> None:
-    # Small areas of a large picture: every first try fits.
+    # Small areas of a large image: every first try fits.
     drawn = plans(
         Size(1200, 1200), random_resized_crop=True, min_random_area=0.1, max_random_area=0.4, min_aspect_ratio=0.75,
         max_aspect_ratio=4 / 3,
@@ -289,7 +289,7 @@ POSITION = np.dstack([*np.meshgrid(np.arange(60), np.arange(40)), np.full((40, 6
 
 @pytest.fixture(scope="module")
 def positions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Many times one picture, whose red is x and green is y: a crop can be read off its first pixel."""
+    """Many times one image, whose red is x and green is y: a crop can be read off its first pixel."""
     content = encoded(POSITION, "PNG")
     payloads = [encode_image_record(IRHeader(0, float(n), n), content) for n in range(2000)]
     return write_rec(tmp_path_factory.mktemp("positions") / "p.rec", payloads)
@@ -311,7 +311,7 @@ def read_off(corners: Numbers) -> tuple[Numbers, Numbers, Numbers]:
 
 
 @pytest.mark.parametrize("engine", ["pillow", "opencv", "reference"])
-def test_the_pictures_of_a_batch_follow_the_law_whatever_the_engine(positions: Path, engine: str) -> None:
+def test_the_images_of_a_batch_follow_the_law_whatever_the_engine(positions: Path, engine: str) -> None:
     if engine == "opencv":
         pytest.importorskip("cv2")
     ((_, corners),) = epochs(positions, engine=engine, seed=3)
@@ -324,7 +324,7 @@ def test_the_pictures_of_a_batch_follow_the_law_whatever_the_engine(positions: P
 
 
 @pytest.mark.parametrize("engine", ["pillow", "opencv", "reference"])
-def test_the_brightness_of_pictures_is_uniform_whatever_the_engine(positions: Path, engine: str) -> None:
+def test_the_brightness_of_images_is_uniform_whatever_the_engine(positions: Path, engine: str) -> None:
     if engine == "opencv":
         pytest.importorskip("cv2")
     options = {"data_shape": (3, 8, 8), "batch_size": 500, "brightness": 0.4, "engine": engine, "verbose": False}
@@ -345,7 +345,7 @@ def test_epochs_and_seeds_differ_and_a_run_repeats(positions: Path) -> None:
         assert abs((rows[0] == rows[1]).mean() - 1 / 9) < ERRORS * math.sqrt(8 / 81 / len(rows[0]))
 
 
-def test_seed_aug_changes_the_pictures_and_leaves_the_order(positions: Path) -> None:
+def test_seed_aug_changes_the_images_and_leaves_the_order(positions: Path) -> None:
     options: dict[str, Any] = {"shuffle": True, "seed": 3}
     ((labels, corners),) = epochs(positions, **options)
     ((other_labels, other_corners),) = epochs(positions, **options, seed_aug=4)
@@ -356,7 +356,7 @@ def test_seed_aug_changes_the_pictures_and_leaves_the_order(positions: Path) -> 
     assert np.array_equal(unshuffled[other_labels.astype(int)], other_corners)  # as seed=4 draws, record by record
 
 
-def test_seed_changes_the_order_and_with_seed_aug_the_pictures_stay(positions: Path) -> None:
+def test_seed_changes_the_order_and_with_seed_aug_the_images_stay(positions: Path) -> None:
     ((labels, corners),) = epochs(positions, shuffle=True, seed=3, seed_aug=9)
     ((other_labels, other_corners),) = epochs(positions, shuffle=True, seed=4, seed_aug=9)
 

@@ -1,4 +1,4 @@
-"""Laws of listing and packing: workers change no byte, parts make the whole, every picture is in exactly one list."""
+"""Laws of listing and packing: workers change no byte, parts make the whole, every image is in exactly one list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picture_helpers import encoded, names_in, records_of, texture, write_pictures
+from image_helpers import encoded, names_in, records_of, texture, write_images
 
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list, split_sizes
@@ -24,11 +24,11 @@ SEEDS = range(40)
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A list of 60 lines and its root: pictures of several kinds and sizes, and every sort of bad one among them."""
+    """A list of 60 lines and its root: images of several kinds and sizes, and every sort of bad one among them."""
     folder = tmp_path_factory.mktemp("mixed")
     root = folder / "root"
     names = [f"{n:02}{suffix}" for n, suffix in zip(range(50), itertools.cycle([".jpg", ".png", ".jpeg"]))]
-    write_pictures(root, names, height=40, width=56)
+    write_images(root, names, height=40, width=56)
     (root / "empty.jpg").touch()
     (root / "text.jpg").write_text("hello")
     (root / "cut.jpg").write_bytes(encoded(texture(60, 60))[:-700])
@@ -97,7 +97,7 @@ def test_parts_joined_in_order_are_the_whole(mixed: tuple[Path, Path], tmp_path:
         assert [*range(50), 0] == keys
 
 
-def test_every_picture_is_in_exactly_one_list_under_the_same_id(tmp_path: Path) -> None:
+def test_every_image_is_in_exactly_one_list_under_the_same_id(tmp_path: Path) -> None:
     rng = random.Random(1)
     for seed in range(8):
         root = tmp_path / f"root{seed}"

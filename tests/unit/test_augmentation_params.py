@@ -83,7 +83,7 @@ ALONE = {
     "std_g=0": "std_g=0 must not be 0: it divides",
     "aug_seq=det_aug_default": "aug_seq=det_aug_default must be aug_default (The sequence of augmentations.)",
     "inter_method=5": "inter_method=5 must be 0, 1, 2, 3, 4, 9 or 10"
-    " (0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each picture.)",
+    " (0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image.)",
     "rotate_list=a": "rotate_list=a must be integers joined by commas",
     "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to so many half degrees.)",
     "random_s=-1": "random_s=-1 must be 0 to 255 (Shift the saturation by up to so many of 255 levels.)",
@@ -133,7 +133,7 @@ def test_what_goes_together_is_taken() -> None:
         given(words)
 
 
-def test_pictures_are_warped_for_what_the_reference_warps_them() -> None:
+def test_images_are_warped_for_what_the_reference_warps_them() -> None:
     for words in (
         "max_rotate_angle=1", "rotate=1", "rotate_list=0", "max_shear_ratio=0.1", "max_random_scale=2",
         "min_random_scale=0.5", "max_aspect_ratio=0.1", "min_aspect_ratio=0.5 max_aspect_ratio=0.5",

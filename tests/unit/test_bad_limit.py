@@ -6,7 +6,7 @@ from im2rec.packing.report import MISSING, BadCount, BadImage, BadLimit, TooMany
 
 
 def bad(line: int, reason: str = "cut short") -> BadImage:
-    return BadImage(line, line, f"{line}.jpg", reason, "the picture data ends early")
+    return BadImage(line, line, f"{line}.jpg", reason, "the image data ends early")
 
 
 def stopped_at(limit: str, good: str) -> int | None:
@@ -53,9 +53,7 @@ def test_the_message_counts_and_names_the_one_that_was_too_many() -> None:
     count = BadCount(BadLimit.parse("1"))
     count.add(bad(1))
 
-    expected = (
-        "line 2: 2 of 2 images are bad, more than --max-bad 1 allows; this one: 2.jpg: the picture data ends early"
-    )
+    expected = "line 2: 2 of 2 images are bad, more than --max-bad 1 allows; this one: 2.jpg: the image data ends early"
     assert f"{expected} (raise --max-bad to go on)" == message_of(count.add, bad(2))
 
 

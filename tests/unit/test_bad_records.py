@@ -1,4 +1,4 @@
-"""Records that give no picture or no label: errors in their place, or counted and passed over."""
+"""Records that give no image or no label: errors in their place, or counted and passed over."""
 
 from __future__ import annotations
 
@@ -10,20 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, joined, write_rec
-from iterator_helpers import (
-    FIRST_ID,
-    bad_message,
-    ids,
-    index,
-    iterator,
-    labels,
-    numbers,
-    picture,
-    taken,
-    whole,
-    with_bad,
-)
-from picture_helpers import encoded, texture
+from image_helpers import encoded, texture
+from iterator_helpers import FIRST_ID, bad_message, ids, image, index, iterator, labels, numbers, taken, whole, with_bad
 
 import im2rec
 from im2rec.errors import BadRecordError
@@ -85,14 +73,14 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_rec(path, [image_payload(FIRST_ID + n, n, content) for n, content in enumerate(contents)])
 
 
-def test_cut_pictures_are_decoded_counted_and_warned_of_once(cut: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_cut_images_are_decoded_counted_and_warned_of_once(cut: Path, caplog: pytest.LogCaptureFixture) -> None:
     with iterator(cut, data_shape=(3, 40, 50)) as it, caplog.at_level(logging.WARNING):
         (batch,), (again,) = list(it), list(it)
         assert whole(batch) == whole(again)
         assert (0, [0, 1, 2]) == (batch.pad, labels(batch))
         (error,) = it.truncated
     with im2rec.open(cut) as rec:
-        place = f"{cut}, record 1, id 101, byte {rec.offsets[1]}: the picture data ends early"
+        place = f"{cut}, record 1, id 101, byte {rec.offsets[1]}: the image data ends early"
     assert place == str(error)
     assert ("cut short", []) == (error.reason, it.skipped)
     assert [f"{place}: decoded as far as it goes; further ones are only counted"] == caplog.messages
@@ -100,7 +88,7 @@ def test_cut_pictures_are_decoded_counted_and_warned_of_once(cut: Path, caplog: 
     assert np.abs(upper - texture(40, 50, seed=1)[:16].transpose(2, 0, 1)).mean() < 30
 
 
-def test_cut_pictures_are_errors_on_request(cut: Path) -> None:
+def test_cut_images_are_errors_on_request(cut: Path) -> None:
     with iterator(cut, data_shape=(3, 40, 50), on_truncated="raise") as it, pytest.raises(BadRecordError) as caught:
         it.next()
     assert (1, 101, "cut short") == (caught.value.record, caught.value.id, caught.value.reason)
@@ -110,7 +98,7 @@ def test_cut_pictures_are_errors_on_request(cut: Path) -> None:
 
 
 def test_too_few_labels_are_an_error_in_their_place(tmp_path: Path) -> None:
-    payloads = [encode_image_record(IRHeader(0, label, n), picture(n)) for n, label in enumerate([[1, 2], 3.0, [4, 5]])]
+    payloads = [encode_image_record(IRHeader(0, label, n), image(n)) for n, label in enumerate([[1, 2], 3.0, [4, 5]])]
     path = write_rec(tmp_path / "a.rec", payloads)
 
     with iterator(path) as it, pytest.raises(BadRecordError) as caught:

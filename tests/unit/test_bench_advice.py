@@ -56,7 +56,7 @@ def test_decoding_is_the_limit_and_nothing_is_advised_without_a_reason() -> None
     assert (DECODING, BUSY) == said()
 
 
-def test_a_smaller_size_is_advised_where_pictures_are_stored_larger_than_needed() -> None:
+def test_a_smaller_size_is_advised_where_images_are_stored_larger_than_needed() -> None:
     tip = f"{BUSY}; try a smaller size at pack time (resize=256, not 480)"
 
     assert (DECODING, tip) == said(stored_side=480)
@@ -182,7 +182,7 @@ def test_opencv_is_to_be_installed_where_it_is_missing_and_much_is_resized() -> 
     assert tip not in said(opencv_installed=False, engine="pillow")[1]
 
 
-def test_pictures_that_are_resized_in_every_epoch_can_be_stored_smaller() -> None:
+def test_images_that_are_resized_in_every_epoch_can_be_stored_smaller() -> None:
     assert said(**AUGMENT, stored_side=480)[1].endswith("; try a smaller size at pack time (resize=256, not 480)")
     assert "pack" not in said(**AUGMENT | {"is_resized": False}, stored_side=480)[1]
 

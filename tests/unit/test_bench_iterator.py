@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import Clock, image_payload, write_rec
-from iterator_helpers import a_rec, iterator, picture
-from picture_helpers import encoded, texture
+from image_helpers import encoded, texture
+from iterator_helpers import a_rec, image, iterator
 
 from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.normalize import Normalizer
@@ -75,7 +75,7 @@ def test_behind_a_slow_disk_reading_is_the_limit(
     assert max(report.stages, key=lambda stage: stage.share).name == READ
 
 
-def test_pictures_that_are_hard_to_decode_make_decoding_the_limit(
+def test_images_that_are_hard_to_decode_make_decoding_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, encoded(texture(700, 700))) for n in range(3)])
@@ -151,7 +151,7 @@ def test_the_stages_are_the_feeds_own_code(tmp_path: Path, monkeypatch: pytest.M
         (Records, "each"),
         (Loader, "decoded"),
         (Augmenter, "plan"),
-        (Augmenter, "picture"),
+        (Augmenter, "image"),
         (Augmenter, "write"),
         (Normalizer, "write"),
     ):
@@ -247,8 +247,8 @@ def face_set(count: int) -> list[bytes]:
 
 
 ODD: dict[str, tuple[list[bytes], dict[str, Any], int]] = {
-    "a single picture": ([image_payload(0, 0, picture(0))], {}, 1),
-    "label vectors": ([image_payload(n, [1.0, 2.0, n], picture(n)) for n in range(5)], {}, 5),
+    "a single image": ([image_payload(0, 0, image(0))], {}, 1),
+    "label vectors": ([image_payload(n, [1.0, 2.0, n], image(n)) for n in range(5)], {}, 5),
     "a face set": (face_set(9), {"data_shape": (3, 12, 12), "rand_mirror": True}, 8),
     "grey": ([image_payload(n, 1, encoded(texture(28, 28, 1, n))) for n in range(5)], {"data_shape": (1, 28, 28)}, 5),
     "grey in colour": ([image_payload(n, 1, encoded(texture(28, 28, 1, n))) for n in range(5)], {}, 5),
@@ -257,10 +257,10 @@ ODD: dict[str, tuple[list[bytes], dict[str, Any], int]] = {
         {"data_shape": (4, 6, 8)},
         5,
     ),
-    "larger batches than data": ([image_payload(n, 1, picture(n)) for n in range(3)], {"batch_size": 100}, 3),
-    "zeros at the end": ([image_payload(n, 1, picture(n)) for n in range(4)], {"round_batch": False}, 4),
-    "another engine": ([image_payload(n, 1, picture(n)) for n in range(4)], {"engine": "pillow", "resize": 20}, 4),
-    "bytes": ([image_payload(n, 1, picture(n)) for n in range(4)], {"dtype": "uint8", "layout": "NHWC"}, 4),
+    "larger batches than data": ([image_payload(n, 1, image(n)) for n in range(3)], {"batch_size": 100}, 3),
+    "zeros at the end": ([image_payload(n, 1, image(n)) for n in range(4)], {"round_batch": False}, 4),
+    "another engine": ([image_payload(n, 1, image(n)) for n in range(4)], {"engine": "pillow", "resize": 20}, 4),
+    "bytes": ([image_payload(n, 1, image(n)) for n in range(4)], {"dtype": "uint8", "layout": "NHWC"}, 4),
 }
 
 
@@ -275,30 +275,30 @@ def test_any_file_gives_a_complete_report(tmp_path: Path, case: str) -> None:
     assert all(row.whole.median > 0 for row in report.threads)
 
 
-def test_records_that_give_no_picture_are_counted(tmp_path: Path) -> None:
-    payloads = [image_payload(n, 1, b"text" if n % 2 else picture(n)) for n in range(6)]
+def test_records_that_give_no_image_are_counted(tmp_path: Path) -> None:
+    payloads = [image_payload(n, 1, b"text" if n % 2 else image(n)) for n in range(6)]
     report = benched(write_rec(tmp_path / "a.rec", payloads), seconds=0.01)
 
     assert (6, 3) == (report.records, report.left_out)
 
 
-def test_files_without_a_picture_are_refused(tmp_path: Path) -> None:
+def test_files_without_a_image_are_refused(tmp_path: Path) -> None:
     bad = write_rec(tmp_path / "bad.rec", [image_payload(0, 1, b"text")])
     with pytest.raises(InputError) as caught:
         benched(bad, seconds=0.01)
-    assert f"{bad}: no picture decodes (run 'im2rec inspect --verify' on it)" == str(caught.value)
+    assert f"{bad}: no image decodes (run 'im2rec inspect --verify' on it)" == str(caught.value)
 
     bare = write_rec(tmp_path / "bare.rec", [image_payload(0, [1.0, 2.0], b"")])
     with pytest.raises(InputError) as caught:
         benched(bare, seconds=0.01)
-    assert f"{bare}: holds no pictures (run 'im2rec inspect' on it)" == str(caught.value)
+    assert f"{bare}: holds no images (run 'im2rec inspect' on it)" == str(caught.value)
 
     with pytest.raises(ParameterError) as refused:
         benched(a_rec(tmp_path, 2, "a.rec"), seconds=0.01, last_batch="discard")
     assert "batch_size=3 leaves no whole batch (lower it, or leave discard out)" == str(refused.value)
 
 
-def test_batches_are_counted_by_the_pictures_that_were_made_for_them(tmp_path: Path) -> None:
+def test_batches_are_counted_by_the_images_that_were_made_for_them(tmp_path: Path) -> None:
     path = a_rec(tmp_path, 4, "a.rec")
     with iterator(path) as padded:
         assert [3, 3, 3] == [take_batch(padded) for _ in range(3)]

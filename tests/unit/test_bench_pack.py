@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picture_helpers import a_list_of_pictures, names_in
+from image_helpers import a_list_of_images, names_in
 
 from im2rec.bench.advice import DECODING, ENCODING, RESIZING, WRITING
 from im2rec.bench.pack import bench_pack, rates_of_steps
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("ticking")
 
 
 def benched(folder: Path, *threads: int, count: int = 4, suffix: str = ".jpg", **keys: Any) -> PackReport:
-    listed, root = a_list_of_pictures(folder, count, suffix)
+    listed, root = a_list_of_images(folder, count, suffix)
     return bench_pack(listed, root, PackParams(**keys), BenchOptions(threads or (1,), 0.03))
 
 
@@ -67,15 +67,15 @@ def test_workers_are_processes_that_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "keys", [{"encoding": ".png", "color": -1}, {"encoding": ".bmp", "max_side": 20}, {"color": 0}]
 )
-def test_other_kinds_of_pictures(tmp_path: Path, keys: dict[str, Any]) -> None:
+def test_other_kinds_of_images(tmp_path: Path, keys: dict[str, Any]) -> None:
     report = benched(tmp_path, suffix=".png", **keys)
 
     assert re.fullmatch(r"3\d x 2\d, no JPEG, .* kB", report.pictures)
 
 
 def test_bad_lines_are_counted_and_the_rest_is_timed(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path, 4)
-    (root / "1.jpg").write_text("no picture")
+    listed, root = a_list_of_images(tmp_path, 4)
+    (root / "1.jpg").write_text("no image")
     (root / "2.jpg").unlink()
     listed.write_text(listed.read_text() + "no list line\n")
 
@@ -83,7 +83,7 @@ def test_bad_lines_are_counted_and_the_rest_is_timed(tmp_path: Path) -> None:
 
 
 def test_a_list_of_nothing_is_refused(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path, 2)
+    listed, root = a_list_of_images(tmp_path, 2)
     for name in ("0.jpg", "1.jpg"):
         (root / name).unlink()
     with pytest.raises(InputError) as caught:

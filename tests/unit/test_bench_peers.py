@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_helpers import POSIX, PROC, processes
 from iterator_helpers import a_rec, iterator
-from picture_helpers import POSIX, PROC, processes
 
 from im2rec.bench.peers import PeerError, check_peers, dali_words, mxnet_words, take_turns
 from im2rec.bench.report import Peer

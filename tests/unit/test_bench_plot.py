@@ -13,9 +13,9 @@ from im2rec.bench.timing import Rate
 
 
 def drawn(lines: Lines) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    with Image.open(io.BytesIO(draw_plot(lines, "a.rec: 341 x 256, JPEG", "threads"))) as picture:
-        assert "PNG" == picture.format
-        return np.asarray(picture)
+    with Image.open(io.BytesIO(draw_plot(lines, "a.rec: 341 x 256, JPEG", "threads"))) as image:
+        assert "PNG" == image.format
+        return np.asarray(image)
 
 
 def line(**rates: float) -> dict[int, Rate]:
@@ -23,17 +23,17 @@ def line(**rates: float) -> dict[int, Rate]:
 
 
 def pixels_of(
-    picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], color: str
+    image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], color: str
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    return np.all(picture == [int(color[at : at + 2], 16) for at in (1, 3, 5)], axis=2)
+    return np.all(image == [int(color[at : at + 2], 16) for at in (1, 3, 5)], axis=2)
 
 
 def test_each_line_rises_where_its_rates_do() -> None:
-    picture = drawn({"whole": line(t1=1000, t2=2000, t4=4000), "full decode": line(t1=2000, t2=4000, t4=8000)})
+    image = drawn({"whole": line(t1=1000, t2=2000, t4=4000), "full decode": line(t1=2000, t2=4000, t4=8000)})
 
-    assert (520, 880, 3) == picture.shape
+    assert (520, 880, 3) == image.shape
     for color, rising in zip(_COLORS, (True, True), strict=False):
-        rows, columns = np.nonzero(pixels_of(picture, color)[:, :700])
+        rows, columns = np.nonzero(pixels_of(image, color)[:, :700])
         assert len(rows) > 300
         left, right = rows[columns < 150].mean(), rows[columns > 600].mean()
         assert rising == (right < left - 50)

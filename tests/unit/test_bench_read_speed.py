@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from image_helpers import POSIX
 from iterator_helpers import a_rec, some_records
-from picture_helpers import POSIX
 
 from im2rec.bench import read_speed
 from im2rec.bench.read_speed import (
@@ -44,7 +44,7 @@ def test_where_a_file_is_read_from() -> None:
     assert DISK == source_of(from_disk, 0.5, 1000)
     assert DISK == source_of(from_disk, None, 1000)
     assert UNKNOWN == source_of(fast, None, 1000)
-    assert UNKNOWN == source_of(slow, 1.0, 1000)  # memory that takes 10 ms for a picture is none
+    assert UNKNOWN == source_of(slow, 1.0, 1000)  # memory that takes 10 ms for an image is none
     assert DISK == source_of(fast, 1.0, 900_000)  # more than stays in memory
 
 

@@ -1,8 +1,8 @@
-"""What bench says of the pictures it has timed."""
+"""What bench says of the images it has timed."""
 
 from __future__ import annotations
 
-from picture_helpers import encoded, texture
+from image_helpers import encoded, texture
 
 from im2rec.bench.samples import jpeg_share, typical
 

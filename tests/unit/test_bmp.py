@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, message_of, write_rec
+from image_helpers import encoded, texture
 from iterator_helpers import digest, iterator
-from picture_helpers import encoded, texture
 from PIL import Image
 
 from im2rec.errors import ImageError
@@ -26,8 +26,8 @@ HEIGHT_AT, BITS_AT, COMPRESSION_AT, START_AT, INFO_AT = 22, 28, 30, 10, 14
 
 
 def pillow(content: bytes) -> np.ndarray[Any, Any]:
-    with Image.open(io.BytesIO(content)) as picture:
-        return np.asarray(picture.convert("RGB"))
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def changed(content: bytes, at: int, value: bytes) -> bytes:
@@ -118,7 +118,7 @@ def test_damaged_headers_give_pixels_or_an_error_and_never_more_memory_than_the_
 
 @pytest.mark.parametrize("name", ["opencv", "pillow"])
 @pytest.mark.parametrize("mirror", [False, True])
-def test_engines_take_a_view_apart_as_they_do_a_picture(name: str, *, mirror: bool) -> None:
+def test_engines_take_a_view_apart_as_they_do_a_image(name: str, *, mirror: bool) -> None:
     if name == "opencv":
         pytest.importorskip("cv2")
     pixels = texture(24, 36)

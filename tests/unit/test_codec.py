@@ -1,4 +1,4 @@
-"""Every kind of picture decodes to the pixels it holds, in either decoder; what is none is an error with a reason."""
+"""Every kind of image decodes to the pixels it holds, in either decoder; what is none is an error with a reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import golden_json, peak_bytes
-from picture_helpers import GOLDEN_IMAGES, deep_texture, encoded, texture
+from image_helpers import GOLDEN_IMAGES, deep_texture, encoded, texture
 from PIL import Image
 
 from im2rec.errors import ImageError
@@ -41,9 +41,9 @@ PNG_GREY, WEBP_GREY, OTHER_GREY = (
 )
 
 
-def weighed(picture: Pixels, law: tuple[int, ...]) -> Pixels:
-    """The grey of *picture*, one channel."""
-    red, green, blue = (picture[:, :, channel, None].astype(int) for channel in range(3))
+def weighed(image: Pixels, law: tuple[int, ...]) -> Pixels:
+    """The grey of *image*, one channel."""
+    red, green, blue = (image[:, :, channel, None].astype(int) for channel in range(3))
     return ((law[0] * red + law[1] * green + law[2] * blue + law[3]) >> law[4]).astype(np.uint8)
 
 
@@ -133,10 +133,10 @@ LOSSLESS: dict[str, tuple[bytes, Pixels, Pixels, Pixels]] = {
 
 
 @pytest.mark.parametrize(("color", "column"), [(COLOR, 1), (GREY, 2), (AS_STORED, 3)])
-def test_a_lossless_picture_decodes_to_the_pixels_it_was_made_of(color: int, column: int) -> None:
-    for kind, picture in LOSSLESS.items():
-        found = decode(picture[0], color)
-        assert same(picture[column], found.pixels), kind
+def test_a_lossless_image_decodes_to_the_pixels_it_was_made_of(color: int, column: int) -> None:
+    for kind, image in LOSSLESS.items():
+        found = decode(image[0], color)
+        assert same(image[column], found.pixels), kind
         assert "" == found.flaw
 
 
@@ -163,13 +163,13 @@ def test_jpegs_decode_to_the_pixels_mxnet_recorded(decoder: str) -> None:
 
 
 def opencv_kinds() -> dict[str, bytes]:
-    picture = Image.fromarray(RGB)
+    image = Image.fromarray(RGB)
     files = {kind: file for kind, (file, *_) in LOSSLESS.items() if kind != "GIF"}  # which older OpenCV cannot read
     files["JPEG"] = encoded(RGB, quality=90)
     files["progressive JPEG"] = encoded(RGB, progressive=True)
     files["4:4:4 JPEG"] = encoded(RGB, subsampling="4:4:4")
     files["grey JPEG"] = encoded(L)
-    files["CMYK JPEG"] = encoded(picture.convert("CMYK"), quality=95)
+    files["CMYK JPEG"] = encoded(image.convert("CMYK"), quality=95)
     return files
 
 
@@ -269,7 +269,7 @@ def test_width_and_height_are_said_to_change_places_where_decoding_exchanges_the
             assert (decoder, exchanged) == (decoder, transposed(content, color)), (color, turn)
 
 
-def test_a_thumbnail_that_begins_like_picture_data_hides_nothing() -> None:
+def test_a_thumbnail_that_begins_like_image_data_hides_nothing() -> None:
     # The first bytes of a scan's header stand in a comment before the EXIF data, as they may in any thumbnail.
     for end in (b"", b"\xff\xda", b"\xff\xda\0\x02", b"\xff\xda\0\x0c" + bytes(40)):
         comment = b"\xff\xfe" + (2 + len(end)).to_bytes(2, "big") + end
@@ -280,7 +280,7 @@ def test_a_thumbnail_that_begins_like_picture_data_hides_nothing() -> None:
 
 @pytest.mark.skipif(codec._simplejpeg is None, reason="Pillow alone does not open such a file")
 def test_markers_without_a_segment_lead_decoding_and_planning_to_one_orientation() -> None:
-    # Where the walk over segments is lost the EXIF data is searched for, even behind the picture.
+    # Where the walk over segments is lost the EXIF data is searched for, even behind the image.
     plain, exif = encoded(RGB), turned("JPEG", 6)
     for marker in (b"\xff\x01", b"\xff\xd0", b"\xff\xd7"):
         for content in (exif, plain, plain + exif[exif.index(b"\xff\xe1") :]):
@@ -289,7 +289,7 @@ def test_markers_without_a_segment_lead_decoding_and_planning_to_one_orientation
             assert exchanged == transposed(odd)
 
 
-def test_pictures_with_one_head_are_told_apart_from_those_with_another() -> None:
+def test_images_with_one_head_are_told_apart_from_those_with_another() -> None:
     wide, tall, turn = encoded(RGB), encoded(np.ascontiguousarray(RGB.transpose(1, 0, 2))), turned("JPEG", 6)
     for _ in range(2):  # now their heads are known
         for content in (wide, turn, tall, encoded(RGB, quality=30), encoded(RGB[:, :, 0])):
@@ -310,7 +310,7 @@ def test_an_orientation_that_does_not_exist_turns_nothing(decoder: str) -> None:
         assert same(decode(encoded(RGB)).pixels, decode(content).pixels)
 
 
-def test_a_picture_without_exif_is_upright() -> None:
+def test_a_image_without_exif_is_upright() -> None:
     for content in (encoded(RGB), encoded(RGB, "PNG"), b"Exif\0\0", b""):
         assert 1 == orientation(content)
 
@@ -373,7 +373,7 @@ def test_a_jpeg_whose_data_ends_early_is_cut(decoder: str) -> None:
 def test_a_cut_jpeg_has_the_same_error_in_either_decoder(decoder: str) -> None:
     with pytest.raises(ImageError) as caught:
         decode(SCAN[: len(SCAN) // 2])
-    assert (decoder, "the picture data ends early") == (decoder, str(caught.value))
+    assert (decoder, "the image data ends early") == (decoder, str(caught.value))
 
 
 @pytest.mark.skipif(codec._simplejpeg is None, reason="Pillow alone does not see it")
@@ -410,7 +410,7 @@ def test_a_cut_jpeg_comes_turned_upright_and_no_larger_than_asked_for(decoder: s
     assert (decoder, "cut short", (30, 40, 3)) == (decoder, small.flaw, small.pixels.shape)
 
 
-def test_a_jpeg_cut_anywhere_in_its_scans_gives_a_picture_of_its_size(decoder: str) -> None:
+def test_a_jpeg_cut_anywhere_in_its_scans_gives_a_image_of_its_size(decoder: str) -> None:
     small = texture(20, 30)
     for content in (encoded(small), with_stray_bytes(encoded(small)), encoded(small, progressive=True)):
         cuts = range(content.index(b"\xff\xda") + 30, len(content))
@@ -442,7 +442,7 @@ def test_a_cut_png_is_cut() -> None:
     assert "cut short" == reason_of(content[: len(content) // 2])
 
 
-NO_PICTURES = {
+NO_IMAGES = {
     b"": "empty",
     b"hello, this is text": "not an image",
     b"\x00" * 100: "not an image",
@@ -452,8 +452,8 @@ NO_PICTURES = {
 }
 
 
-def test_what_is_no_picture_is_an_error_with_its_reason(decoder: str) -> None:
-    assert (decoder, NO_PICTURES) == (decoder, {content: reason_of(content) for content in NO_PICTURES})
+def test_what_is_no_image_is_an_error_with_its_reason(decoder: str) -> None:
+    assert (decoder, NO_IMAGES) == (decoder, {content: reason_of(content) for content in NO_IMAGES})
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -462,9 +462,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(decoder: str, kind:
     with pytest.raises(ImageError) as caught:
         decode(content, max_pixels=pixels - 1)
 
-    expected = (
-        f"{RGB.shape[1]} x {RGB.shape[0]} are more than max_pixels={pixels - 1} (raise it for pictures you trust)"
-    )
+    expected = f"{RGB.shape[1]} x {RGB.shape[0]} are more than max_pixels={pixels - 1} (raise it for images you trust)"
     assert (decoder, "too many pixels", expected) == (decoder, caught.value.reason, str(caught.value))
     assert RGB.shape == decode(content, max_pixels=pixels).pixels.shape
 
@@ -485,7 +483,7 @@ def test_a_few_bytes_that_claim_gigabytes_allocate_nothing(decoder: str) -> None
     assert (65500, 65500) == image_info(bytes(content))[1:3]  # its header can be looked at
 
 
-def test_a_large_picture_below_the_limit_is_decoded_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_image_below_the_limit_is_decoded_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RGB.shape[0] * RGB.shape[1] * 3 // 4)  # Pillow refuses at twice that
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

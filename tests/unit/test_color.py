@@ -14,12 +14,12 @@ from im2rec.augment.geometry import Step
 from im2rec.augment.params import AugmentationParams
 
 # Two pixels; grey as the reference weighs it is (4899 blue + 9617 green + 1868 red + 8192) >> 14: 26 and 207.
-PICTURE = np.array([[[100, 20, 10], [200, 210, 203]]], np.uint8)
+IMAGE = np.array([[[100, 20, 10], [200, 210, 203]]], np.uint8)
 
 
-def applied(step: Step, picture: Pixels = PICTURE) -> list[Any]:
+def applied(step: Step, image: Pixels = IMAGE) -> list[Any]:
     """The pixels of one row after *step*."""
-    pixels: list[Any] = step.apply(picture, EXACT)[0].tolist()
+    pixels: list[Any] = step.apply(image, EXACT)[0].tolist()
     return pixels
 
 
@@ -37,13 +37,13 @@ def test_contrast_moves_levels_away_from_the_mean_grey() -> None:
     # Mean grey 116.5: 2 * 100 - 116.5 = 83.5, 2 * 200 - 116.5 = 283.5.
     assert [[84, 0, 0], [255, 255, 255]] == applied(Contrast(Float(2)))
     assert [[116, 116, 116]] * 2 == applied(Contrast(Float(0)))
-    assert PICTURE[0].tolist() == applied(Contrast(Float(1)))
+    assert IMAGE[0].tolist() == applied(Contrast(Float(1)))
 
 
 def test_saturation_moves_levels_away_from_the_grey_of_their_pixel() -> None:
     assert [[174, 14, 0], [193, 213, 199]] == applied(Saturation(Float(2)))
     assert [[26, 26, 26], [207, 207, 207]] == applied(Saturation(Float(0)))
-    assert PICTURE[0].tolist() == applied(Saturation(Float(1)))
+    assert IMAGE[0].tolist() == applied(Saturation(Float(1)))
 
 
 def test_grey_is_weighed_as_in_the_reference_with_red_and_blue_exchanged() -> None:
@@ -85,16 +85,16 @@ STEPS: list[Step] = [
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
 def test_alpha_stays_and_does_not_count(step: Step) -> None:
-    with_alpha = np.dstack([PICTURE, np.array([[7, 250]], np.uint8)])
+    with_alpha = np.dstack([IMAGE, np.array([[7, 250]], np.uint8)])
     found = step.apply(with_alpha, EXACT)
 
-    assert np.array_equal(step.apply(PICTURE, EXACT), found[:, :, :3])
+    assert np.array_equal(step.apply(IMAGE, EXACT), found[:, :, :3])
     assert [7, 250] == found[0, :, 3].tolist()
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
-def test_a_step_gives_a_new_picture_of_views_too(step: Step) -> None:
-    whole = np.tile(PICTURE, (5, 4, 1))
+def test_a_step_gives_a_new_image_of_views_too(step: Step) -> None:
+    whole = np.tile(IMAGE, (5, 4, 1))
     whole.flags.writeable = False
     view = whole[1:4, 1:6:2]
 

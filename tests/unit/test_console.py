@@ -39,10 +39,10 @@ def test_numbers_agree_with_their_nouns() -> None:
 
 def test_a_table_has_two_columns_and_ends_with_the_next_command() -> None:
     assert (
-        "packed 3 images of l.lst\n  bytes     1 kB in\n  pictures  engine pillow\nnext: im2rec inspect 'my photos.rec'"
+        "packed 3 images of l.lst\n  bytes   1 kB in\n  images  engine pillow\nnext: im2rec inspect 'my photos.rec'"
     ) == table(
         "packed 3 images of l.lst",
-        [("bytes", "1 kB in"), ("left out", ""), ("pictures", "engine pillow")],
+        [("bytes", "1 kB in"), ("left out", ""), ("images", "engine pillow")],
         ["im2rec", "inspect", "my photos.rec"],
     )
 

@@ -38,7 +38,7 @@ from dataset_helpers import (
     write_files,
 )
 from helpers import message_of, peak_bytes
-from picture_helpers import names_in, pixels_of, records_of
+from image_helpers import names_in, pixels_of, records_of
 
 from im2rec.datasets import archives
 from im2rec.datasets.archives import load_pickle
@@ -196,9 +196,9 @@ WRONG_BATCHES: dict[str, tuple[Any, str]] = {
     "narrow": ({"data": ROWS[:, :3071], "labels": [0] * 4}, "expected data of count x 3072, found 4 x 3071" + AGAIN),
     "empty": ({"data": ROWS[:0], "labels": []}, "expected data of count x 3072, found 0 x 3072" + AGAIN),
     "no labels": ({"data": ROWS}, "expected labels, a list, found none" + AGAIN),
-    "few labels": ({"data": ROWS, "labels": [1, 2, 3]}, "expected 4 labels of 0 to 255, one for each picture" + AGAIN),
-    "no numbers": ({"data": ROWS, "labels": ["1"] * 4}, "expected 4 labels of 0 to 255, one for each picture" + AGAIN),
-    "large": ({"data": ROWS, "labels": [1, 2, 3, 256]}, "expected 4 labels of 0 to 255, one for each picture" + AGAIN),
+    "few labels": ({"data": ROWS, "labels": [1, 2, 3]}, "expected 4 labels of 0 to 255, one for each image" + AGAIN),
+    "no numbers": ({"data": ROWS, "labels": ["1"] * 4}, "expected 4 labels of 0 to 255, one for each image" + AGAIN),
+    "large": ({"data": ROWS, "labels": [1, 2, 3, 256]}, "expected 4 labels of 0 to 255, one for each image" + AGAIN),
     "no class": ({"data": ROWS, "labels": [1, 2, 3, 10]}, "row 3: expected a label of 0 to 9, found 10"),
 }
 
@@ -261,7 +261,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_the_name_is_told(tmp_path: 
     write_files(tmp_path / "set", PYTHON10 | {"data_batch_3": content})
     said = message_of(read_cifar, "cifar10", tmp_path / "set")
 
-    assert f"the pickle names {os.system.__module__}.system, which no set of pictures needs, and is not read" in said
+    assert f"the pickle names {os.system.__module__}.system, which no set of images needs, and is not read" in said
     assert said.startswith(f"{tmp_path / 'set'}, data_batch_3: ")
     assert not mark.exists()
 
@@ -301,7 +301,7 @@ DAMAGED = "is no whole pickle of plain data and uint8 arrays (make or fetch the 
 def test_a_name_is_told_on_one_short_line(module: str, name: str, shown: str) -> None:
     words = (word.encode("utf-8", "surrogatepass") for word in (module, name))
     content = b"\x80\4" + b"".join(b"X" + len(word).to_bytes(4, "little") + word for word in words) + b"\x93."
-    expected = f"the pickle names {shown}, which no set of pictures needs, and is not read (do not trust this file)"
+    expected = f"the pickle names {shown}, which no set of images needs, and is not read (do not trust this file)"
     assert expected == message_of(load_pickle, content)
 
 
@@ -608,7 +608,7 @@ def lines_of(path: Path) -> list[tuple[int, tuple[float, ...], str]]:
     return [(entry.id, entry.labels, entry.path) for entry in entries]  # type: ignore[union-attr]
 
 
-def test_mnist_becomes_grey_pictures_with_the_very_pixels(tmp_path: Path) -> None:
+def test_mnist_becomes_grey_images_with_the_very_pixels(tmp_path: Path) -> None:
     summary = import_set("mnist", tmp_path / "a" / "b", write_files(tmp_path / "m", spelled("-", ".gz")))
     out = tmp_path / "a" / "b"
 
@@ -698,9 +698,9 @@ def test_some_files_of_mnist_alone_become_a_training_set(tmp_path: Path) -> None
     assert ["classes.txt", "train.idx", "train.lst", "train.rec"] == names_in(tmp_path / "out")
 
 
-def test_a_set_without_pictures_is_an_error(tmp_path: Path) -> None:
+def test_a_set_without_images_is_an_error(tmp_path: Path) -> None:
     write_files(tmp_path, {"i": idx_images(np.zeros((0, 28, 28), np.uint8)), "l": idx_labels(np.zeros(0))})
-    expected = f"{tmp_path / 'i'}: holds no train pictures (is it the right one?)"
+    expected = f"{tmp_path / 'i'}: holds no train images (is it the right one?)"
     assert expected == message_of(
         import_set, "mnist", tmp_path / "out", {"train": MnistPair(tmp_path / "i", tmp_path / "l")}
     )
@@ -710,8 +710,8 @@ def test_a_set_without_pictures_is_an_error(tmp_path: Path) -> None:
 def test_a_set_of_another_size_than_the_published_one_is_warned_of(tmp_path: Path) -> None:
     summary = import_set("cifar10", tmp_path / "out", write_files(tmp_path / "in", PYTHON10), dry_run=True)
     assert [
-        "the train split holds 25 pictures, that of the published set 50,000",
-        "the test split holds 4 pictures, that of the published set 10,000",
+        "the train split holds 25 images, that of the published set 50,000",
+        "the test split holds 4 images, that of the published set 10,000",
     ] == summary.warnings
     assert ["in"] == names_in(tmp_path)
 

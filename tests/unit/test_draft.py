@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import message_of
-from picture_helpers import a_list_of_pictures, encoded, im2rec, pixels_of, texture
+from image_helpers import a_list_of_images, encoded, im2rec, pixels_of, texture
 from PIL import Image
 
 from im2rec.images.codec import decode
@@ -38,14 +38,14 @@ def test_a_draft_is_close_to_the_full_decode_and_noted() -> None:
     assert np.abs(pixels_of(full).astype(int) - pixels_of(draft)).mean() < 4
 
 
-def test_a_picture_that_is_not_much_too_large_is_decoded_whole() -> None:
+def test_a_image_that_is_not_much_too_large_is_decoded_whole() -> None:
     full, _ = store_image(PHOTO, 0, PackParams(resize=590))
     assert (full, []) == store_image(PHOTO, 0, PackParams(resize=590, draft=1))
     whole = store_image(PHOTO, 0, PackParams())
     assert whole == store_image(PHOTO, 0, PackParams(draft=1))
 
 
-def test_a_turned_picture_is_drafted_upright() -> None:
+def test_a_turned_image_is_drafted_upright() -> None:
     exif = Image.Exif()
     exif[274] = 6
     content = encoded(texture(400, 800), exif=exif)
@@ -84,9 +84,9 @@ def test_max_side_excludes_resize() -> None:
 
 
 def test_the_summary_counts_what_was_decoded_at_reduced_scale(tmp_path: Path) -> None:
-    listed, root = a_list_of_pictures(tmp_path, 3)  # 36 x 24 pixels, but for the first
+    listed, root = a_list_of_images(tmp_path, 3)  # 36 x 24 pixels, but for the first
     (root / "0.jpg").write_bytes(PHOTO)
     code, out, _ = im2rec("pack", listed, root, tmp_path / "o.rec", "resize=24", "draft=1", "--workers", "1")
 
     assert 0 == code
-    assert "  noted     1 decoded at reduced scale\n" in out
+    assert "  noted    1 decoded at reduced scale\n" in out

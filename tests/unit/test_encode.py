@@ -1,4 +1,4 @@
-"""One line to one record: sizes, crops, labels, what is stored, and how a bad picture is told."""
+"""One line to one record: sizes, crops, labels, what is stored, and how a bad image is told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_helpers import POSIX, any_file, deep_texture, encoded, pixels_of, sampling_of, texture, write_pictures
+from image_helpers import POSIX, any_file, deep_texture, encoded, pixels_of, sampling_of, texture, write_images
 from PIL import Image
 
 from im2rec.errors import ImageError, ListFormatError
@@ -33,7 +33,7 @@ PNG = {"encoding": ".png", "engine": "pillow"}
 
 
 def stored_size(width: int, height: int, **params: Any) -> tuple[int, int]:
-    """Width and height of what is stored for a picture of that size."""
+    """Width and height of what is stored for an image of that size."""
     content, _ = store_image(encoded(texture(height, width), "PNG"), 0, PackParams(**{**PNG, **params}))
     pixels = pixels_of(content)
     return pixels.shape[1], pixels.shape[0]
@@ -66,11 +66,11 @@ def test_the_shorter_edge_gets_its_size_and_the_longer_is_rounded_down() -> None
 
 
 def test_a_shorter_edge_that_has_the_size_already_is_not_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = texture(20, 37)
+    image = texture(20, 37)
     monkeypatch.setattr(type(load_engine("pillow")), "resize", None)
-    content, _ = store_image(encoded(picture, "PNG"), 0, PackParams(resize=20, **PNG))
+    content, _ = store_image(encoded(image, "PNG"), 0, PackParams(resize=20, **PNG))
 
-    assert np.array_equal(picture, pixels_of(content))
+    assert np.array_equal(image, pixels_of(content))
 
 
 @pytest.fixture
@@ -105,10 +105,10 @@ def test_interpolation_9_looks_at_the_size_behind_the_crop(asked: list[tuple[int
 
 
 def test_interpolation_10_is_drawn_from_the_id_alone(asked: list[tuple[int, int, int]]) -> None:
-    picture, params = encoded(texture(20, 37), "PNG"), PackParams(resize=10, inter_method=10, **PNG)
+    image, params = encoded(texture(20, 37), "PNG"), PackParams(resize=10, inter_method=10, **PNG)
     for _ in range(2):
         for id_ in range(50):
-            store_image(picture, id_, params)
+            store_image(image, id_, params)
     drawn = [method for _, _, method in asked]
 
     assert [hash64(id_) % 5 for id_ in range(50)] * 2 == drawn
@@ -127,18 +127,18 @@ def test_any_other_interpolation_is_what_was_asked_for(asked: list[tuple[int, in
 
 
 def test_the_default_is_a_jpeg_of_quality_95_and_420() -> None:
-    picture = texture(40, 60)
-    content, notes = store_image(encoded(picture, "PNG"), 0, PackParams(engine="pillow"))
+    image = texture(40, 60)
+    content, notes = store_image(encoded(image, "PNG"), 0, PackParams(engine="pillow"))
 
-    assert ([], encoded(picture, "JPEG", quality=95, subsampling="4:2:0")) == (notes, content)
+    assert ([], encoded(image, "JPEG", quality=95, subsampling="4:2:0")) == (notes, content)
     assert [(2, 2), (1, 1), (1, 1)] == sampling_of(content)
 
 
 def test_quality_sets_jpegs_only() -> None:
-    picture = encoded(texture(40, 60), "PNG")
+    image = encoded(texture(40, 60), "PNG")
 
     def size(**params: Any) -> int:
-        return len(store_image(picture, 0, PackParams(engine="pillow", **params))[0])
+        return len(store_image(image, 0, PackParams(engine="pillow", **params))[0])
 
     assert size(quality=10) < size(quality=50) < size() < size(quality=100)
     assert size(encoding=".png", quality=1) == size(encoding=".png", quality=100)
@@ -181,8 +181,8 @@ def test_channels_and_depth_come_out_as_the_reference_stores_them(engine: str) -
     for source, color, encoding in STORED:
         params = PackParams(color=color, encoding=encoding, engine=engine)
         content, _ = store_image(sources[source], 0, params)
-        with Image.open(io.BytesIO(content)) as picture:
-            found[source, color, encoding] = picture.mode
+        with Image.open(io.BytesIO(content)) as image:
+            found[source, color, encoding] = image.mode
     assert STORED == found
 
 
@@ -202,7 +202,7 @@ def test_sixteen_bits_are_kept_in_a_png_clipped_in_a_jpeg_and_halved_for_colour(
     assert np.array_equal((deep >> 8)[:, :, None], stored(color=0, encoding=".png"))
 
 
-def test_unchanged_refuses_what_is_no_picture_by_its_first_bytes() -> None:
+def test_unchanged_refuses_what_is_no_image_by_its_first_bytes() -> None:
     for content, expected in {b"": "the file is empty", b"hello": "the file is not an image"}.items():
         with pytest.raises(ImageError) as caught:
             store_image(content, 0, PackParams(unchanged=True))
@@ -227,14 +227,14 @@ def test_orientation_is_applied_where_pixels_are_decoded_and_noted_where_it_is_n
 
 
 def test_orientation_that_is_not_applied_is_noted_for_pngs_too() -> None:
-    picture = sideways("PNG")
-    assert (30, 20) == pixels_of(store_image(picture, 0, PackParams(**PNG))[0]).shape[:2]
+    image = sideways("PNG")
+    assert (30, 20) == pixels_of(store_image(image, 0, PackParams(**PNG))[0]).shape[:2]
 
-    assert ["EXIF orientation not applied"] == store_image(picture, 0, PackParams(unchanged=True))[1]
-    assert ["EXIF orientation not applied"] == store_image(picture, 0, PackParams(color=-1, **PNG))[1]
+    assert ["EXIF orientation not applied"] == store_image(image, 0, PackParams(unchanged=True))[1]
+    assert ["EXIF orientation not applied"] == store_image(image, 0, PackParams(color=-1, **PNG))[1]
 
 
-def test_the_crop_is_cut_from_the_turned_picture() -> None:
+def test_the_crop_is_cut_from_the_turned_image() -> None:
     content, _ = store_image(sideways("PNG"), 0, PackParams(center_crop=True, **PNG))
     upright = np.rot90(texture(20, 30), -1)
 
@@ -246,7 +246,7 @@ def test_the_crop_is_cut_from_the_turned_picture() -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> str:
-    return str(write_pictures(tmp_path / "root", ["a.png", "b.png", "c/d e.png"]))
+    return str(write_images(tmp_path / "root", ["a.png", "b.png", "c/d e.png"]))
 
 
 def packed(root: str, *entries: ListEntry | ListFormatError, **params: Any) -> PackedChunk:
@@ -293,7 +293,7 @@ def test_an_absolute_path_ignores_the_root(root: str) -> None:
 
 
 @POSIX
-def test_every_bad_line_and_picture_is_told_in_its_place_and_the_rest_packed(root: str) -> None:
+def test_every_bad_line_and_image_is_told_in_its_place_and_the_rest_packed(root: str) -> None:
     folder = Path(root)
     (folder / "empty.jpg").touch()
     (folder / "text.jpg").write_text("hello")
@@ -317,15 +317,15 @@ def test_every_bad_line_and_picture_is_told_in_its_place_and_the_rest_packed(roo
     assert [
         BadImage(2, None, None, "bad list line", "expected an integer as id, found 'x'"),
         BadImage(3, 13, "gone.jpg", "missing", "no such file"),
-        BadImage(4, 14, "empty.jpg", "empty", "holds no picture that can be read"),
-        BadImage(5, 15, "text.jpg", "not an image", "holds no picture that can be read"),
+        BadImage(4, 14, "empty.jpg", "empty", "holds no image that can be read"),
+        BadImage(5, 15, "text.jpg", "not an image", "holds no image that can be read"),
         BadImage(6, 16, "cut.jpg", "cut short", chunk.bad[4].detail),  # in the words of the library
         BadImage(7, 17, "c", "unreadable", "is a directory"),
         BadImage(8, 18, "nul\0.jpg", "unreadable", "a zero byte in the name"),
     ] == chunk.bad
 
 
-def test_a_picture_too_large_for_a_record_is_told_too(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_too_large_for_a_record_is_told_too(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.errors.MAX_PAYLOAD", 100)
     chunk = packed(root, ListEntry(4, 7, (0.0,), "a.png"))
     size = 24 + (Path(root) / "a.png").stat().st_size
@@ -340,7 +340,7 @@ def test_notes_are_counted(root: str) -> None:
     assert {"EXIF orientation not applied": 2} == dict(chunk.notes)
 
 
-def test_a_bad_picture_as_an_error_names_list_line_and_path() -> None:
+def test_a_bad_image_as_an_error_names_list_line_and_path() -> None:
     error = as_error(BadImage(7, 3, "a/b.jpg", "missing", "no such file"), "l.lst")
     assert "l.lst, line 7: a/b.jpg: no such file (--on-error skip packs the rest)" == str(error)
     assert isinstance(error, ImageError)
@@ -408,7 +408,7 @@ def test_the_compiled_decoder_changes_no_byte_and_no_note(
     encode._loaded.cache_clear()
 
 
-def test_the_decoder_is_loaded_after_some_thousand_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoder_is_loaded_after_some_thousand_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     assert load().kernel is not None
     (tmp_path / "a").write_bytes(encoded(texture(30, 40)))
@@ -418,7 +418,7 @@ def test_the_decoder_is_loaded_after_some_thousand_pictures(tmp_path: Path, monk
     encode._loaded.cache_clear()
 
     said = [pack_chunk(entries, str(tmp_path), PackParams()).kernel for _ in range(2)]
-    assert "none: no worker has had 8 pictures that it might take" == said[0]
+    assert "none: no worker has had 8 images that it might take" == said[0]
     assert said[1].startswith("numba ")
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     encode._loaded.cache_clear()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import message_of
-from picture_helpers import SAMPLE_PHOTOS, deep_texture, encoded, pixels_of, sampling_of, texture
+from image_helpers import SAMPLE_PHOTOS, deep_texture, encoded, pixels_of, sampling_of, texture
 from PIL import Image
 
 from im2rec.errors import ImageError
@@ -50,7 +50,7 @@ def encode(engine: Engine, image: Any, encoding: str, *, quality: int = 95, png_
 # Resizing.
 
 
-def test_a_resized_picture_has_the_size_asked_for_and_keeps_its_channels(resampler: Resampler) -> None:
+def test_a_resized_image_has_the_size_asked_for_and_keeps_its_channels(resampler: Resampler) -> None:
     for inter_method, channels in itertools.product(range(5), (1, 3, 4)):
         for width, height in ((17, 11), (72, 48), (1, 1), (36, 5)):
             found = resampler.resize(texture(channels=channels), width, height, inter_method)
@@ -60,13 +60,13 @@ def test_a_resized_picture_has_the_size_asked_for_and_keeps_its_channels(resampl
 
 def test_the_same_size_is_a_copy(resampler: Resampler) -> None:
     for inter_method, channels in itertools.product(range(5), (1, 3)):
-        picture = texture(channels=channels)
-        found = resampler.resize(picture, 36, 24, inter_method)
-        assert np.array_equal(picture, found), inter_method
-        assert not np.shares_memory(picture, found)
+        image = texture(channels=channels)
+        found = resampler.resize(image, 36, 24, inter_method)
+        assert np.array_equal(image, found), inter_method
+        assert not np.shares_memory(image, found)
 
 
-def test_a_picture_of_one_colour_keeps_it(resampler: Resampler) -> None:
+def test_a_image_of_one_colour_keeps_it(resampler: Resampler) -> None:
     for inter_method, level in itertools.product(range(5), (0, 1, 128, 254, 255)):
         for width, height in ((17, 11), (72, 48), (1, 1), (36, 5), (18, 12), (100, 7)):
             found = resampler.resize(np.full((24, 36, 3), level, np.uint8), width, height, inter_method)
@@ -80,21 +80,21 @@ def test_sixteen_bits_stay_sixteen_bits(engine: Engine) -> None:
         assert found.max() > 255
 
 
-def everything(resampler: Resampler, picture: Any) -> list[Any]:
-    """What each method of *resampler* makes of *picture*."""
+def everything(resampler: Resampler, image: Any) -> list[Any]:
+    """What each method of *resampler* makes of *image*."""
     return [
-        resampler.resize(picture, 18, 12, BILINEAR),
-        resampler.warp(picture, TURN, 36, 24, BILINEAR, 9),
-        resampler.shift_hls(picture, 5, -6, 7),
+        resampler.resize(image, 18, 12, BILINEAR),
+        resampler.warp(image, TURN, 36, 24, BILINEAR, 9),
+        resampler.shift_hls(image, 5, -6, 7),
     ]
 
 
 def test_the_source_is_left_as_it_is(resampler: Resampler) -> None:
-    picture = texture()
-    picture.flags.writeable = False
+    image = texture()
+    image.flags.writeable = False
 
-    assert [False] * 3 == [np.shares_memory(picture, found) for found in everything(resampler, picture)]
-    assert np.array_equal(texture(), picture)
+    assert [False] * 3 == [np.shares_memory(image, found) for found in everything(resampler, image)]
+    assert np.array_equal(texture(), image)
 
 
 def test_views_with_steps_are_resampled_as_copies_are(resampler: Resampler) -> None:
@@ -114,8 +114,8 @@ def test_views_with_steps_are_encoded_as_copies_are(engine: Engine) -> None:
 
 def test_the_engines_agree_on_a_photo_made_larger() -> None:
     pytest.importorskip("cv2")
-    with Image.open(SAMPLE_PHOTOS / "dunes" / "dunes_01.jpg") as picture:
-        photo = np.asarray(picture.convert("RGB"))
+    with Image.open(SAMPLE_PHOTOS / "dunes" / "dunes_01.jpg") as image:
+        photo = np.asarray(image.convert("RGB"))
     height, width = photo.shape[:2]
     opencv, pillow = (
         load_engine(name).resize(photo, 2 * width, 2 * height, BILINEAR).astype(int) for name in ("opencv", "pillow")
@@ -130,7 +130,7 @@ TURN = np.array([[0.955, 0.296, -3], [-0.296, 0.955, 6]], np.float32)  # by 17 d
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
 
-def test_a_warped_picture_has_the_canvas_asked_for_and_keeps_its_channels(resampler: Resampler) -> None:
+def test_a_warped_image_has_the_canvas_asked_for_and_keeps_its_channels(resampler: Resampler) -> None:
     for inter_method, channels in itertools.product(range(5), (1, 3, 4)):
         for width, height in ((17, 11), (72, 48), (1, 1)):
             found = resampler.warp(texture(channels=channels), TURN, width, height, inter_method, 9)
@@ -140,18 +140,18 @@ def test_a_warped_picture_has_the_canvas_asked_for_and_keeps_its_channels(resamp
 
 def test_the_identity_changes_nothing(resampler: Resampler) -> None:
     for inter_method, channels in itertools.product(range(5), (1, 3, 4)):
-        picture = texture(channels=channels)
-        assert np.array_equal(picture, resampler.warp(picture, IDENTITY, 36, 24, inter_method, 9)), inter_method
+        image = texture(channels=channels)
+        assert np.array_equal(image, resampler.warp(image, IDENTITY, 36, 24, inter_method, 9)), inter_method
 
 
 def test_the_matrix_leads_from_old_to_new_places_and_what_comes_from_outside_is_fill(resampler: Resampler) -> None:
     matrix = np.array([[1, 0, 5], [0, 1, -3]], np.float32)  # to the right and up
     for inter_method, channels in itertools.product(range(5), (1, 3, 4)):
-        picture = texture(channels=channels)
+        image = texture(channels=channels)
         expected = np.full((24, 36, channels), 9, np.uint8)
         expected[:, :, 3:] = 0
-        expected[:-3, 5:] = picture[3:, :-5]
-        assert np.array_equal(expected, resampler.warp(picture, matrix, 36, 24, inter_method, 9)), inter_method
+        expected[:-3, 5:] = image[3:, :-5]
+        assert np.array_equal(expected, resampler.warp(image, matrix, 36, 24, inter_method, 9)), inter_method
 
 
 def test_a_quarter_turn_moves_every_pixel_whole(resampler: Resampler) -> None:
@@ -167,7 +167,7 @@ def test_one_colour_stays_that_colour_on_a_canvas_filled_with_it(resampler: Resa
         assert {level} == set(found.ravel().tolist()), inter_method
 
 
-def test_pillow_turns_a_smooth_picture_to_within_a_level_of_the_reference_away_from_its_edges() -> None:
+def test_pillow_turns_a_smooth_image_to_within_a_level_of_the_reference_away_from_its_edges() -> None:
     coarse = texture(6, 7, seed=3)
     smooth = load_resampler("reference").resize(coarse, 120, 100, BICUBIC)
     pillow, reference = (
@@ -180,7 +180,7 @@ def test_pillow_turns_a_smooth_picture_to_within_a_level_of_the_reference_away_f
     assert np.abs(pillow - reference)[inside].max() <= 1
 
 
-def test_a_picture_opencv_cannot_warp_is_an_error_in_one_line() -> None:
+def test_a_image_opencv_cannot_warp_is_an_error_in_one_line() -> None:
     pytest.importorskip("cv2")
     with pytest.raises(ImageError) as caught:
         load_resampler("opencv").warp(np.zeros((1, 40_000, 3), np.uint8), IDENTITY, 10, 10, BILINEAR, 0)
@@ -194,23 +194,23 @@ def test_a_picture_opencv_cannot_warp_is_an_error_in_one_line() -> None:
 
 def test_shifted_colours_are_uint8_and_a_fourth_channel_stays(resampler: Resampler) -> None:
     for channels in (3, 4):
-        picture = texture(channels=channels)
-        found = resampler.shift_hls(picture, 20, -30, 40)
-        assert (picture.shape, np.uint8, True) == (found.shape, found.dtype, found.flags.c_contiguous)
-        assert np.array_equal(picture[:, :, 3:], found[:, :, 3:])
-        assert np.array_equal(resampler.shift_hls(picture[:, :, :3], 20, -30, 40), found[:, :, :3])
-        assert not np.array_equal(picture[:, :, :3], found[:, :, :3])
+        image = texture(channels=channels)
+        found = resampler.shift_hls(image, 20, -30, 40)
+        assert (image.shape, np.uint8, True) == (found.shape, found.dtype, found.flags.c_contiguous)
+        assert np.array_equal(image[:, :, 3:], found[:, :, 3:])
+        assert np.array_equal(resampler.shift_hls(image[:, :, :3], 20, -30, 40), found[:, :, :3])
+        assert not np.array_equal(image[:, :, :3], found[:, :, :3])
 
 
 def test_lightness_ends_at_black_and_white_and_without_saturation_all_is_grey(resampler: Resampler) -> None:
-    picture = texture()
+    image = texture()
 
-    assert {0} == set(resampler.shift_hls(picture, 0, -255, 0).ravel().tolist())
-    assert {255} == set(resampler.shift_hls(picture, 0, 255, 0).ravel().tolist())
-    assert [0] == np.unique(np.ptp(resampler.shift_hls(picture, 0, 0, -255), axis=2)).tolist()
+    assert {0} == set(resampler.shift_hls(image, 0, -255, 0).ravel().tolist())
+    assert {255} == set(resampler.shift_hls(image, 0, 255, 0).ravel().tolist())
+    assert [0] == np.unique(np.ptp(resampler.shift_hls(image, 0, 0, -255), axis=2)).tolist()
 
 
-def test_grey_pictures_only_change_their_lightness(resampler: Resampler) -> None:
+def test_grey_images_only_change_their_lightness(resampler: Resampler) -> None:
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
 
     assert np.array_equal(grey, resampler.shift_hls(grey, 90, 0, 0))
@@ -221,13 +221,13 @@ def test_grey_pictures_only_change_their_lightness(resampler: Resampler) -> None
 
 
 def test_jpegs_are_420_of_the_quality_asked_for(engine: Engine) -> None:
-    picture = texture(40, 60)
+    image = texture(40, 60)
     for quality in (1, 50, 95, 100):
-        content = encode(engine, picture, ".jpg", quality=quality)
+        content = encode(engine, image, ".jpg", quality=quality)
         assert [(2, 2), (1, 1), (1, 1)] == sampling_of(content)
         with (
             Image.open(io.BytesIO(content)) as found,
-            Image.open(io.BytesIO(encoded(picture, quality=quality))) as expected,
+            Image.open(io.BytesIO(encoded(image, quality=quality))) as expected,
         ):
             assert expected.quantization == found.quantization
 
@@ -240,38 +240,38 @@ def test_both_engines_write_the_same_jpeg() -> None:
 
 
 def test_quality_0_is_the_lowest_not_the_default(engine: Engine) -> None:
-    picture = texture(40, 60)
+    image = texture(40, 60)
 
-    assert encode(engine, picture, ".jpg", quality=1) == encode(engine, picture, ".jpg", quality=0)
+    assert encode(engine, image, ".jpg", quality=1) == encode(engine, image, ".jpg", quality=0)
 
 
 def test_png_level_sets_the_size_and_no_pixel(engine: Engine) -> None:
-    picture = np.tile(texture(), (4, 4, 1))
+    image = np.tile(texture(), (4, 4, 1))
     sizes = []
     for level in (0, 1, 9):
-        content = encode(engine, picture, ".png", png_level=level)
-        assert np.array_equal(picture, pixels_of(content))
+        content = encode(engine, image, ".png", png_level=level)
+        assert np.array_equal(image, pixels_of(content))
         sizes.append(len(content))
 
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] > picture.size > sizes[1] > sizes[2]
+    assert sizes[0] > image.size > sizes[1] > sizes[2]
 
 
 def test_a_png_keeps_channels_and_depth(engine: Engine) -> None:
-    for picture in (texture(channels=1), texture(), texture(channels=4), deep_texture()[:, :, None]):
-        found = pixels_of(encode(engine, picture, ".png"))
-        assert (picture.dtype, True) == (found.dtype, np.array_equal(picture, found))
+    for image in (texture(channels=1), texture(), texture(channels=4), deep_texture()[:, :, None]):
+        found = pixels_of(encode(engine, image, ".png"))
+        assert (image.dtype, True) == (found.dtype, np.array_equal(image, found))
 
 
 def test_what_holds_no_alpha_drops_it_and_what_holds_no_sixteen_bits_saturates(engine: Engine) -> None:
-    picture, deep = texture(channels=4), deep_texture()[:, :, None]
+    image, deep = texture(channels=4), deep_texture()[:, :, None]
     saturated = np.minimum(deep, 255).astype(np.uint8)
     for encoding in (".jpg", ".bmp"):
-        assert encode(engine, picture[:, :, :3].copy(), encoding) == encode(engine, picture, encoding)
+        assert encode(engine, image[:, :, :3].copy(), encoding) == encode(engine, image, encoding)
         assert encode(engine, saturated, encoding) == encode(engine, deep, encoding)
 
 
-def test_a_picture_no_jpeg_can_hold_is_an_error_in_one_line(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_image_no_jpeg_can_hold_is_an_error_in_one_line(engine: Engine, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ImageError) as caught:
         encode(engine, np.zeros((1, 65_501, 3), np.uint8), ".jpg")
 
@@ -364,14 +364,14 @@ def test_interpolation_by_size_needs_both_edges_to_grow_or_shrink() -> None:
 
 def test_the_centre_square_is_a_view_with_the_margin_before_it_rounded_down() -> None:
     for height, width, top, left in ((77, 33, 22, 0), (33, 77, 0, 22), (10, 15, 0, 2), (8, 8, 0, 0)):
-        picture = texture(height, width)
-        square = center_square(picture)
+        image = texture(height, width)
+        square = center_square(image)
         side = min(height, width)
-        assert np.array_equal(picture[top : top + side, left : left + side], square)
-        assert np.shares_memory(picture, square)
+        assert np.array_equal(image[top : top + side, left : left + side], square)
+        assert np.shares_memory(image, square)
 
 
-def test_what_opencv_has_to_say_of_a_picture_it_cannot_encode_stays_out_of_stderr(
+def test_what_opencv_has_to_say_of_a_image_it_cannot_encode_stays_out_of_stderr(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("cv2")

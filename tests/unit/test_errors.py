@@ -77,11 +77,11 @@ def test_a_corrupt_record_names_as_much_of_its_place_as_is_known() -> None:
 
 
 def test_a_bad_record_names_file_record_id_and_byte() -> None:
-    error = BadRecordError("the picture does not decode", reason="does not decode")
+    error = BadRecordError("the image does not decode", reason="does not decode")
     error.path, error.record, error.id, error.offset = "train.rec", 7, 12, 88
 
-    assert "the picture does not decode" == str(BadRecordError("the picture does not decode"))
-    assert "train.rec, record 7, id 12, byte 88: the picture does not decode" == str(error)
+    assert "the image does not decode" == str(BadRecordError("the image does not decode"))
+    assert "train.rec, record 7, id 12, byte 88: the image does not decode" == str(error)
     assert str(error) == str(pickle.loads(pickle.dumps(error)))
     assert "does not decode" == pickle.loads(pickle.dumps(error)).reason
 

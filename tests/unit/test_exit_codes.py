@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 import pytest
-from picture_helpers import POSIX
+from image_helpers import POSIX
 
 from im2rec.cli.exit_codes import TerminatedError, run
 from im2rec.errors import (

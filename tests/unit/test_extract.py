@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from extract_helpers import (
     a_rec,
+    image,
+    images_in,
     many,
     packed_again,
-    picture,
-    pictures_in,
     plain,
     tree,
     vector,
@@ -47,22 +47,22 @@ def extracted(out: Path, payloads: Sequence[bytes], **options: Any) -> ExtractSu
 
 
 def names(out: Path) -> list[str]:
-    return sorted(pictures_in(out))
+    return sorted(images_in(out))
 
 
-def test_pictures_are_files_of_their_label_and_id_and_a_list_names_them_in_file_order(out: Path) -> None:
+def test_images_are_files_of_their_label_and_id_and_a_list_names_them_in_file_order(out: Path) -> None:
     summary = extracted(out, [plain(7, 2), plain(3, 0), plain(11, 2)])
 
-    assert {"2/7.png": picture(7), "0/3.png": picture(3), "2/11.png": picture(11)} == pictures_in(out)
+    assert {"2/7.png": image(7), "0/3.png": image(3), "2/11.png": image(11)} == images_in(out)
     assert "7\t2\t2/7.png\n3\t0\t0/3.png\n11\t2\t2/11.png\n" == (out / "some.lst").read_text(encoding="utf-8")
     assert [".im2rec-extract.json", "0", "2", "some.lst"] == sorted(path.name for path in out.iterdir())
     assert (3, 3, 3, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
-    assert (sum(len(picture(n)) for n in (7, 3, 11)), str(out / "some.lst")) == (summary.bytes, summary.list_file)
+    assert (sum(len(image(n)) for n in (7, 3, 11)), str(out / "some.lst")) == (summary.bytes, summary.list_file)
     assert not out.with_name("out.partial").exists()
 
 
 def test_the_suffix_is_that_of_the_content(out: Path) -> None:
-    extracted(out, [plain(n, 0, picture(n, suffix)) for n, suffix in enumerate(SUFFIXES)])
+    extracted(out, [plain(n, 0, image(n, suffix)) for n, suffix in enumerate(SUFFIXES)])
 
     assert sorted(f"0/{n}{suffix}" for n, suffix in enumerate(SUFFIXES)) == names(out)
     assert {kind for _, _, kind in codec._SIGNATURES} == set(EXTENSIONS)
@@ -94,13 +94,13 @@ def test_a_label_is_named_by_the_fewest_digits_that_give_it_back(out: Path) -> N
 ROUND_TRIPS = {
     "plain": (many(30), {}),
     "labels": ([plain(n, label) for n, (label, _) in enumerate(LABELS) if str(label) != "-0.0"], {}),
-    "ids": ([plain(id_, 1, picture(0)) for id_ in (2**64 - 1, 0, 2**53 + 1, 9, 9, 0)], {}),
+    "ids": ([plain(id_, 1, image(0)) for id_ in (2**64 - 1, 0, 2**53 + 1, 9, 9, 0)], {}),
     "split by magics": ([plain(n, n, with_magics(n)) for n in range(5)], {}),
     "vectors": ([vector(n, [n % 3, 0.1 * n, 1e9, -0.5]) for n in range(20)], {"pack_label": True}),
     "both": ([plain(1, 4), vector(2, [5, 6]), plain(3, 0.3), vector(4, range(30))], {"pack_label": True}),
     "split vectors": ([vector(n, [n, 1, 2], with_magics(n)) for n in range(4)], {"pack_label": True}),
     "a magic as label": ([plain(1, np.frombuffer(MAGIC, "<f4")[0])], {}),
-    "every kind": ([plain(n, 0, picture(n, suffix)) for n, suffix in enumerate(SUFFIXES)], {}),
+    "every kind": ([plain(n, 0, image(n, suffix)) for n, suffix in enumerate(SUFFIXES)], {}),
 }
 
 
@@ -144,19 +144,19 @@ def test_header_and_identity_records_are_left_out_and_counted(out: Path) -> None
 
     assert ["0/1.png", "0/2.png", "0/3.png", "1/4.png", "1/5.png"] == names(out)
     assert (8, 5, 5, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
-    assert ({"without a picture": 3}, {}, {}) == (summary.left_out, summary.problems, summary.changes)
+    assert ({"without an image": 3}, {}, {}) == (summary.left_out, summary.problems, summary.changes)
     assert not summary.vectors
 
 
-def test_content_that_is_no_picture_is_written_but_not_listed(out: Path) -> None:
+def test_content_that_is_no_image_is_written_but_not_listed(out: Path) -> None:
     summary = extracted(out, [plain(1, 0), plain(2, 0, b"some text")])
 
-    assert {"0/1.png": picture(1), "0/2.bin": b"some text"} == pictures_in(out)
+    assert {"0/1.png": image(1), "0/2.bin": b"some text"} == images_in(out)
     assert "1\t0\t0/1.png\n" == (out / "some.lst").read_text(encoding="utf-8")
     assert ({"not an image": 1}, 1, 2) == (summary.problems, summary.images, summary.pictures)
 
 
-def test_a_file_without_a_single_picture_has_nothing_to_pack(out: Path) -> None:
+def test_a_file_without_a_single_image_has_nothing_to_pack(out: Path) -> None:
     summary = extracted(out, [plain(2, 0, b"some text")])
 
     assert (None, 0) == (summary.list_file, summary.images)
@@ -248,7 +248,7 @@ def test_an_index_in_another_order_than_the_file_names_the_same_records(tmp_path
     assert ["0/3.png"] == names(tmp_path / "out")
 
 
-def test_classes_of_few_pictures_are_left_out_by_all_pictures_they_have(out: Path) -> None:
+def test_classes_of_few_images_are_left_out_by_all_images_they_have(out: Path) -> None:
     payloads = [plain(n, label) for n, label in enumerate([0, 1, 2, 0, 1, 0, -0.0])]
     extracted(out, [*payloads, vector(9, [2, 2], b"")], min_images=2, keys=(0, 1, 2))
 
@@ -258,8 +258,8 @@ def test_classes_of_few_pictures_are_left_out_by_all_pictures_they_have(out: Pat
 REFUSED = {
     "no such key": ({"keys": (3, 99)}, "no record has the key 99 (keys run from 0 to 3)"),
     "a key beyond 64 bits": ({"keys": (2**64,)}, f"no record has the key {2**64} (keys run from 0 to 3)"),
-    "no such label": ({"labels": (1, 7.5)}, "no picture has the label 7.5 (run 'im2rec inspect' on it)"),
-    "too much asked": ({"labels": (1,), "keys": (2,)}, "none of its 4 pictures is chosen (choose by fewer options)"),
+    "no such label": ({"labels": (1, 7.5)}, "no image has the label 7.5 (run 'im2rec inspect' on it)"),
+    "too much asked": ({"labels": (1,), "keys": (2,)}, "none of its 4 images is chosen (choose by fewer options)"),
 }
 
 
@@ -273,9 +273,9 @@ def test_a_choice_that_finds_nothing_is_an_error_that_names_it(out: Path, case: 
     assert not out.with_name("out.partial").exists()
 
 
-def test_a_file_that_holds_no_pictures_is_an_error(out: Path) -> None:
+def test_a_file_that_holds_no_images_is_an_error(out: Path) -> None:
     message = message_of(extracted, out, [vector(0, [1, 2], b"")])
-    assert f"{out.parent / 'some.rec'}: holds no pictures (run 'im2rec inspect' on it)" == message
+    assert f"{out.parent / 'some.rec'}: holds no images (run 'im2rec inspect' on it)" == message
 
 
 def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Path) -> None:
@@ -376,17 +376,17 @@ def members(path: Path) -> dict[str, bytes]:
         return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
 
 
-def test_a_sample_of_a_shard_is_its_picture_its_class_and_all_its_labels(out: Path) -> None:
+def test_a_sample_of_a_shard_is_its_image_its_class_and_all_its_labels(out: Path) -> None:
     payloads = [plain(7, 2), vector(2**40, [0.1, 3, 1e9]), plain(7, 0.5), plain(3, 1, b"text")]
     summary = extracted(out, payloads, to="tar")
 
     expected = {
-        "000000007-0.png": picture(7),
+        "000000007-0.png": image(7),
         "000000007-0.cls": b"2",
-        "1099511627776.png": picture(2**40),
+        "1099511627776.png": image(2**40),
         "1099511627776.cls": b"0.1",
         "1099511627776.json": b'{"id": 1099511627776, "labels": [0.1, 3.0, 1000000000.0]}',
-        "000000007-2.png": picture(7),
+        "000000007-2.png": image(7),
         "000000007-2.cls": b"0.5",
         "000000003.bin": b"text",
         "000000003.cls": b"1",
@@ -427,14 +427,14 @@ def test_shards_are_bounded_and_complete_and_the_same_each_time(tmp_path: Path) 
     )
     assert 3 < len(shards) < 20
     assert max(shard.stat().st_size for shard in shards) <= 50_000
-    assert pictures_in(tmp_path / "one") == pictures_in(tmp_path / "two")
+    assert images_in(tmp_path / "one") == images_in(tmp_path / "two")
     assert [f"{n:09d}.cls" for n in range(100)] == [
         name for shard in shards for name in members(shard) if name.endswith(".cls")
     ]
 
 
 def test_a_sample_that_fills_a_shard_to_the_last_byte_still_fits(tmp_path: Path) -> None:
-    content = picture(0) + bytes(8192 - len(picture(0)))  # two such samples and the end of a tar take 20480 bytes
+    content = image(0) + bytes(8192 - len(image(0)))  # two such samples and the end of a tar take 20480 bytes
     rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(3)])
 
     for name, shard_mb, sizes in (("fits", 0.02048, [20480] * 2), ("not", 0.020479, [20480] * 3)):
@@ -443,7 +443,7 @@ def test_a_sample_that_fills_a_shard_to_the_last_byte_still_fits(tmp_path: Path)
 
 
 def test_a_sample_larger_than_a_shard_gets_its_own(tmp_path: Path) -> None:
-    large = picture(0) + bytes(40_000)
+    large = image(0) + bytes(40_000)
     rec = a_rec(tmp_path, [plain(0, 0), plain(1, 0, large), plain(2, 0)])
 
     assert 3 == extract(rec, tmp_path / "out", ExtractOptions(to="tar", shard_mb=0.02)).shards
@@ -459,7 +459,7 @@ def test_an_empty_folder_is_taken_over_and_the_name_may_be_a_link(tmp_path: Path
     (tmp_path / "link").symlink_to("real")
     extract(rec, tmp_path / "link")
 
-    assert 4 == len(pictures_in(tmp_path / "real"))
+    assert 4 == len(images_in(tmp_path / "real"))
     assert (tmp_path / "link").is_symlink()
 
 
@@ -557,7 +557,7 @@ def test_the_walk_takes_21_bytes_a_record_and_reading_no_more_than_a_batch(
 
 
 def test_large_records_are_read_a_bounded_batch_at_a_time(tmp_path: Path) -> None:
-    content = picture(0) + bytes(BATCH_BYTES // 10)
+    content = image(0) + bytes(BATCH_BYTES // 10)
     rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(40)] + [plain(99, 0, bytes(2 * BATCH_BYTES))])
 
     with ScannedFile(rec) as file:
@@ -579,7 +579,7 @@ def test_batches_together_are_the_chosen_records_from_any_start(
             assert [n for n in range(23) if n % 3 != 1][start:] == [sample.ordinal for sample in read]
 
 
-def test_progress_grows_to_the_whole_and_counts_pictures(out: Path) -> None:
+def test_progress_grows_to_the_whole_and_counts_images(out: Path) -> None:
     seen: list[tuple[int, float]] = []
     extract(a_rec(out.parent, many(2500)), out, ExtractOptions(to="tar"), progress=lambda *pair: seen.append(pair))
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from helpers import image_payload, write_rec
+from image_helpers import encoded, texture
 from iterator_helpers import iterator
-from picture_helpers import encoded, texture
 
 from im2rec.augment import draws
 from im2rec.format import recordio
@@ -30,7 +30,7 @@ SIDE, STORED = 224, 256
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Pictures of 256 x 256, each a little under 200 kB when decoded."""
+    """Images of 256 x 256, each a little under 200 kB when decoded."""
     jpeg = encoded(texture(STORED, STORED), "JPEG")
     return write_rec(tmp_path / "photos.rec", [image_payload(number, content=jpeg) for number in range(16)])
 
@@ -57,7 +57,7 @@ def test_opencv_takes_apart_no_view(photos: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("kernel", ["0", "1"])
-def test_a_picture_takes_no_fresh_memory_of_its_size(
+def test_a_image_takes_no_fresh_memory_of_its_size(
     photos: Path, dtype: str, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IM2REC_KERNEL", kernel)
@@ -78,7 +78,7 @@ def test_a_picture_takes_no_fresh_memory_of_its_size(
     assert most < SIDE * SIDE * 3 / 2
 
 
-def test_pictures_that_share_their_head_are_asked_for_it_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_share_their_head_are_asked_for_it_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     simplejpeg = pytest.importorskip("simplejpeg")
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     asked: list[int] = []

@@ -1,4 +1,4 @@
-"""Where pixels go, by hand: what is planned for which size, and what the steps without an engine make of a picture."""
+"""Where pixels go, by hand: what is planned for which size, and what the steps without an engine make of an image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from augment_helpers import EXACT, GivenDraws
 from helpers import message_of
-from picture_helpers import texture
+from image_helpers import texture
 
 from im2rec.augment.geometry import Crop, Geometry, Pad, Resize, Size, Step, Warp
 from im2rec.augment.params import AugmentationParams, check_augmentation
@@ -22,7 +22,7 @@ TARGET = Size(8, 6)
 def planned(
     size: tuple[int, int], draws: GivenDraws | None = None, *, target: Size = TARGET, **params: Any
 ) -> list[Step]:
-    """The steps for a picture of *size*, (width, height)."""
+    """The steps for an image of *size*, (width, height)."""
     return Geometry(AugmentationParams(**params), target).plan(Size(*size), draws or GivenDraws())
 
 
@@ -49,7 +49,7 @@ def test_a_random_crop_draws_its_row_then_its_column() -> None:
     assert ["crop_y", "crop_x"] == draws.asked
 
 
-def test_a_small_picture_is_scaled_up_height_before_width() -> None:
+def test_a_small_image_is_scaled_up_height_before_width() -> None:
     assert [Resize(12, 6, 1), Crop(0, 2, 6, 8)] == planned((8, 4))
     assert [Resize(8, 12, 1), Crop(3, 0, 6, 8)] == planned((6, 9))
     assert [Resize(6, 6, 1), Resize(8, 8, 1), Crop(1, 0, 6, 8)] == planned((3, 3))
@@ -59,7 +59,7 @@ def test_a_quotient_that_falls_short_in_32_bits_costs_a_second_resize() -> None:
     assert [Resize(30, 31, 1), Resize(31, 32, 1), Crop(0, 0, 31, 31)] == planned((7, 7), target=Size(31, 31))
 
 
-def test_the_smallest_picture_is_large_enough_when_scaled_up() -> None:
+def test_the_smallest_image_is_large_enough_when_scaled_up() -> None:
     for width, height in itertools.product(range(1, 33), repeat=2):
         *resized, crop = planned((width, height), target=Size(31, 32))
         final = resized[-1] if resized else Size(width, height)
@@ -170,7 +170,7 @@ def test_the_ratio_of_an_aspect_is_computed_in_32_bits() -> None:
     assert (tall, least * tall) == (warp.matrix[0, 0], warp.matrix[1, 1])
 
 
-def test_a_scale_that_leaves_no_picture_is_an_error() -> None:
+def test_a_scale_that_leaves_no_image_is_an_error() -> None:
     assert "is 20 x 3 pixels, of which a scale of 0.3 leaves none" == message_of(
         planned, (20, 3), min_random_scale=0.3, max_random_scale=0.3
     )
@@ -189,11 +189,11 @@ def test_a_level_of_the_border_is_clipped() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_a_border_is_of_one_level_but_for_alpha(channels: int) -> None:
-    picture = texture(3, 4, channels)
-    padded = Pad(2, 33).apply(picture, EXACT)
+    image = texture(3, 4, channels)
+    padded = Pad(2, 33).apply(image, EXACT)
 
     assert (7, 8, channels) == padded.shape
-    assert np.array_equal(picture, padded[2:-2, 2:-2])
+    assert np.array_equal(image, padded[2:-2, 2:-2])
     border = padded.astype(int)
     border[2:-2, 2:-2] = -1
     for channel in range(channels):
@@ -201,16 +201,16 @@ def test_a_border_is_of_one_level_but_for_alpha(channels: int) -> None:
 
 
 def test_a_crop_shows_its_rectangle() -> None:
-    picture = texture(10, 12)
+    image = texture(10, 12)
 
-    assert np.array_equal(picture[2:5, 7:11], Crop(2, 7, 3, 4).apply(picture, EXACT))
+    assert np.array_equal(image[2:5, 7:11], Crop(2, 7, 3, 4).apply(image, EXACT))
 
 
-def test_a_picture_of_the_right_size_is_not_resized() -> None:
-    picture = texture(6, 8)
+def test_a_image_of_the_right_size_is_not_resized() -> None:
+    image = texture(6, 8)
 
-    assert picture is Resize(8, 6, 1).apply(picture, EXACT)
-    assert (4, 5, 3) == Resize(5, 4, 1).apply(picture, EXACT).shape
+    assert image is Resize(8, 6, 1).apply(image, EXACT)
+    assert (4, 5, 3) == Resize(5, 4, 1).apply(image, EXACT).shape
 
 
 def test_a_square_of_given_side_is_scaled_to_the_target() -> None:
@@ -223,7 +223,7 @@ def test_a_square_of_given_side_is_scaled_to_the_target() -> None:
 
 
 @pytest.mark.parametrize("size", [(20, 12), (12, 20)])
-def test_a_picture_smaller_than_the_square_is_an_error(size: tuple[int, int]) -> None:
+def test_a_image_smaller_than_the_square_is_an_error(size: tuple[int, int]) -> None:
     assert f"is {size[0]} x {size[1]} pixels, too few for max_crop_size=13" == message_of(
         planned, size, min_crop_size=5, max_crop_size=13
     )
@@ -269,7 +269,7 @@ def test_with_the_defaults_a_random_area_is_the_centre() -> None:
     assert [] == draws.asked
 
 
-def test_every_plan_ends_in_a_picture_of_the_target() -> None:
+def test_every_plan_ends_in_a_image_of_the_target() -> None:
     options: list[dict[str, Any]] = [
         {},
         {"resize": 5},
@@ -279,14 +279,14 @@ def test_every_plan_ends_in_a_picture_of_the_target() -> None:
         {"max_aspect_ratio": 0.3, "max_img_size": 9, "inter_method": 10},
     ]
     for (width, height), params in itertools.product([(8, 6), (5, 9), (30, 7)], options):
-        picture = texture(height, width)
+        image = texture(height, width)
         for step in planned((width, height), **params):
-            picture = step.apply(picture, EXACT)
-        assert (6, 8, 3) == picture.shape
+            image = step.apply(image, EXACT)
+        assert (6, 8, 3) == image.shape
 
 
 @pytest.mark.parametrize("words", [{"pad": 60000}, {"resize": 60000}, {"min_img_size": 1e5}, {"max_random_scale": 1e6}])
-def test_a_picture_that_would_not_fit_into_memory_is_refused_before_it_is_made(words: dict[str, Any]) -> None:
+def test_a_image_that_would_not_fit_into_memory_is_refused_before_it_is_made(words: dict[str, Any]) -> None:
     with pytest.raises(ImageError, match=r"^is 10 x 20 pixels, and would become \d+ x \d+$") as caught:
         planned((10, 20), GivenDraws({"scale": 0.9}), **words)
     assert TOO_LARGE == caught.value.reason

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, message_of, write_rec
+from image_helpers import encoded, texture
 from iterator_helpers import (
     FIRST_ID,
     SHAPE,
@@ -19,6 +20,7 @@ from iterator_helpers import (
     centre,
     decoders,
     digest,
+    image,
     index,
     iterator,
     labels,
@@ -26,13 +28,11 @@ from iterator_helpers import (
     numbers,
     open_files,
     payloads,
-    picture,
     pixels,
     seen,
     taken,
     whole,
 )
-from picture_helpers import encoded, texture
 
 from im2rec import DataDesc, ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
 from im2rec.errors import Im2RecError
@@ -51,7 +51,7 @@ RANDOM: dict[str, Any] = {
 # What a batch is
 
 
-def test_a_batch_is_pictures_labels_ids_and_pad(rec: Path) -> None:
+def test_a_batch_is_images_labels_ids_and_pad(rec: Path) -> None:
     with iterator(rec) as it:
         batches = list(it)
 
@@ -70,13 +70,13 @@ def test_a_batch_is_pictures_labels_ids_and_pad(rec: Path) -> None:
 
 def test_ids_have_64_bits(tmp_path: Path) -> None:
     many = [2**33 + 1, 2**64 - 1, 2**53 + 1]
-    path = write_rec(tmp_path / "a.rec", [image_payload(id_, content=picture(0)) for id_ in many])
+    path = write_rec(tmp_path / "a.rec", [image_payload(id_, content=image(0)) for id_ in many])
     with iterator(path) as it:
         assert many == index(it.next()) == it.getindex().tolist()
 
 
 def test_labels_are_a_vector_or_a_table(tmp_path: Path) -> None:
-    payloads = [encode_image_record(IRHeader(0, [n, n + 0.5], n), picture(n)) for n in range(3)]
+    payloads = [encode_image_record(IRHeader(0, [n, n + 0.5], n), image(n)) for n in range(3)]
     path = write_rec(tmp_path / "a.rec", payloads)
 
     with iterator(path) as it:
@@ -119,12 +119,12 @@ def test_uint8_and_int8_iterators_are_those_of_that_type(rec: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_pictures_have_the_channels_asked_for(tmp_path: Path, channels: int) -> None:
-    picture = texture(8, 10, channels)
-    path = write_rec(tmp_path / "a.rec", [image_payload(0, content=encoded(picture, "PNG"))])
+def test_images_have_the_channels_asked_for(tmp_path: Path, channels: int) -> None:
+    image = texture(8, 10, channels)
+    path = write_rec(tmp_path / "a.rec", [image_payload(0, content=encoded(image, "PNG"))])
 
     with iterator(path, data_shape=(channels, 6, 8), batch_size=1) as it:
-        assert picture[1:7, 1:9].transpose(2, 0, 1).tolist() == it.next().data[0][0].tolist()
+        assert image[1:7, 1:9].transpose(2, 0, 1).tolist() == it.next().data[0][0].tolist()
 
 
 def test_what_is_provided_is_described(rec: Path) -> None:
@@ -240,7 +240,7 @@ def test_the_length_is_the_batches_of_the_epoch(rec: Path) -> None:
 # The last batch
 
 
-def test_filled_batches_repeat_the_first_pictures_of_the_epoch(rec: Path) -> None:
+def test_filled_batches_repeat_the_first_images_of_the_epoch(rec: Path) -> None:
     for given in ({}, {"round_batch": True}, {"last_batch": "pad"}, {"last_batch": "pad", "round_batch": 1}):
         with iterator(rec, shuffle=True, **given) as it:
             for _ in range(2):
@@ -356,7 +356,7 @@ def test_an_epoch_that_went_on_may_have_batches_where_the_next_has_none(tmp_path
         assert 1 == len(list(it))
 
 
-def test_a_file_without_pictures_has_no_batches(tmp_path: Path) -> None:
+def test_a_file_without_images_has_no_batches(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "a.rec", [encode_image_record(IRHeader(0, [4, 6], 0), b"")] * 3)
     for shuffle in (False, True):
         with iterator(path, shuffle=shuffle, shuffle_chunk_size=int(shuffle)) as it:
@@ -396,15 +396,15 @@ def test_with_or_without_an_index_and_joined_or_not_it_is_the_same(rec: Path, tm
     assert epochs_of(rec) == epochs_of(bare) == epochs_of(f"{halves[0]};{halves[1]}")
 
 
-def test_a_picture_looks_the_same_in_any_batch_order_and_part(rec: Path) -> None:
-    def pictures(**given: Any) -> dict[int, bytes]:
+def test_a_image_looks_the_same_in_any_batch_order_and_part(rec: Path) -> None:
+    def images(**given: Any) -> dict[int, bytes]:
         with iterator(rec, **{**RANDOM, **given}) as it:
             return seen(it)
 
-    expected = pictures()
-    assert expected == pictures(batch_size=2) == pictures(shuffle=False) == pictures(shuffle_scope="part")
-    assert expected == {**pictures(num_parts=2), **pictures(num_parts=2, part_index=1)}
-    assert expected == pictures(last_batch="keep") == pictures(shuffle_chunk_size=1)
+    expected = images()
+    assert expected == images(batch_size=2) == images(shuffle=False) == images(shuffle_scope="part")
+    assert expected == {**images(num_parts=2), **images(num_parts=2, part_index=1)}
+    assert expected == images(last_batch="keep") == images(shuffle_chunk_size=1)
 
 
 def test_epochs_and_seeds_differ(rec: Path) -> None:

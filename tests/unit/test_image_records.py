@@ -1,4 +1,4 @@
-"""The records that are iterated over: several files as one, those without a picture left out, damage in its place."""
+"""The records that are iterated over: several files as one, those without an image left out, damage in its place."""
 
 from __future__ import annotations
 
@@ -195,14 +195,14 @@ def test_damage_stands_in_its_place_among_those_that_are_read_in_a_row(tmp_path:
     records.close()
 
 
-# Records without a picture
+# Records without an image
 
 
 def face_set(path: Path) -> Path:
-    """As InsightFace writes it: two numbers in the first record, pictures, and each identity's range of pictures."""
-    pictures = [encode_image_record(IRHeader(0, n, n), b"picture %d" % n * 40) for n in (1, 2, 3)]
+    """As InsightFace writes it: two numbers in the first record, images, and each identity's range of images."""
+    images = [encode_image_record(IRHeader(0, n, n), b"picture %d" % n * 40) for n in (1, 2, 3)]
     identities = [encode_image_record(IRHeader(2, [1, 3], 4), b""), encode_image_record(IRHeader(2, [3, 4], 5), b"")]
-    return write_rec(path, [encode_image_record(IRHeader(2, [4, 6], 0), b""), *pictures, *identities])
+    return write_rec(path, [encode_image_record(IRHeader(2, [4, 6], 0), b""), *images, *identities])
 
 
 def test_the_header_and_identities_of_a_face_set_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_records_are_left_out_of_every_joined_file(tmp_path: Path) -> None:
 
 def test_only_labels_without_content_are_left_out(tmp_path: Path) -> None:
     payloads = [
-        encode_image_record(IRHeader(0, 1.0, 0), b""),  # no labels in a vector: an empty picture, and an error later
+        encode_image_record(IRHeader(0, 1.0, 0), b""),  # no labels in a vector: an empty image, and an error later
         encode_image_record(IRHeader(0, [1.0, 2.0], 1), b"x"),
         encode_image_record(IRHeader(0, [5.0], 2), b""),
         encode_image_record(IRHeader(0, [1.0] * 50, 3), b""),

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, message_of, write_rec
+from image_helpers import encoded, texture
 from iterator_helpers import iterator
-from picture_helpers import encoded, texture
 
 from im2rec import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
 from im2rec.format.ndarrayfile import decode_single
@@ -202,11 +202,11 @@ REFUSED = {
     "part_index=1": "part_index=1 must be 0 with num_parts=1",
     "part_index=4 num_parts=4": "part_index=4 must be 0 to 3 with num_parts=4",
     "part_index=-1": "part_index=-1 must be 0 or more (The part to read, from 0.)",
-    "records=some": "records=some must be images or all (images: leave out records with labels and no picture,"
+    "records=some": "records=some must be images or all (images: leave out records with labels and no image,"
     " as face sets have them; all: take every record.)",
     "round_batch=2": "round_batch=2 must be 0 or 1",
     "last_batch=wrap": "last_batch=wrap must be pad, roll_over, keep or discard (The last rows of the last batch."
-    " pad: the epoch's first pictures; roll_over: those of the next epoch, which starts behind them; keep: zeros;"
+    " pad: the epoch's first images; roll_over: those of the next epoch, which starts behind them; keep: zeros;"
     " discard: no such batch.)",
     "round_batch=True last_batch=keep": "last_batch=keep must be pad or roll_over with round_batch=1"
     " (leave one of the two out)",
@@ -230,7 +230,7 @@ REFUSED = {
     "mean_r=nan": "mean_r=nan must be a number (Subtracted from the red channel, or the only one.)",
     "scale=inf": "scale=inf must be a number (Multiplies every value.)",
     "inter_method=5": "inter_method=5 must be 0, 1, 2, 3, 4, 9 or 10 (0 nearest, 1 bilinear, 2 bicubic, 3 area,"
-    " 4 Lanczos, 9 by size, 10 drawn for each picture.)",
+    " 4 Lanczos, 9 by size, 10 drawn for each image.)",
     "inter_method=0 rotate=5": "inter_method=0 must be 1 to 4, 9 or 10 with rotation, shear, scale or aspect",
     "brightness=nan": "brightness=nan must be 0 or more (Multiply by a random factor in [1-v, 1+v].)",
     "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to so many half degrees.)",
@@ -256,7 +256,7 @@ REFUSED = {
     "rng=mxnet last_batch=pad": "last_batch=pad must be roll_over, keep or discard with rng=mxnet",
     "ctx=tpu": "ctx=tpu must be cpu or gpu (Has no effect here.)",
     "device_id=first": "device_id=first must be an integer",
-    "on_error=warn": "on_error=warn must be raise or skip (A record that gives no picture or label. raise: an error;"
+    "on_error=warn": "on_error=warn must be raise or skip (A record that gives no image or label. raise: an error;"
     " skip: counted, its row filled.)",
     "on_truncated=skip": "on_truncated=skip must be warn or raise (A JPEG that is cut short. warn: decoded as far as"
     " it goes, counted, one warning; raise: as on_error says.)",
@@ -338,7 +338,7 @@ NOTICES: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         {"data_shape": (1, 8, 8), "brightness": 0.1, "random_h": 5},
-        ["pictures of one channel have no colours: brightness, random_h has no effect"],
+        ["images of one channel have no colours: brightness, random_h has no effect"],
     ),
     ({"data_shape": (1, 8, 8), "mean_r": 5, "scale": 2}, []),
     ({"mean_img": "m.bin", "mean_g": 2, "mean_b": 3}, ["mean_img takes the place of mean_g, mean_b"]),
@@ -366,7 +366,7 @@ def test_an_iterator_tells_it_once(rec: Path, caplog: pytest.LogCaptureFixture) 
     assert ["ctx has no effect here", "device_id has no effect here"] == told(
         caplog, rec, ImageRecordIter, ctx="gpu", device_id=-1
     )
-    grey = "pictures of one channel have no colours: contrast has no effect"
+    grey = "images of one channel have no colours: contrast has no effect"
     assert [grey] == told(caplog, rec, ImageRecordIter, data_shape=(1, 6, 8), contrast=0.5)
     normal = "dtype=uint8 is not normalised: mean_r, scale has no effect"
     assert [normal] == told(caplog, rec, ImageRecordUInt8Iter, scale=2, mean_r=1)
@@ -405,8 +405,8 @@ def cifar(here: Path) -> Path:
     """A folder laid out as the manual has it, below the current one."""
     folder = here / "data" / "cifar"
     folder.mkdir(parents=True)
-    pictures = [encoded(texture(32, 32, seed=n), "PNG") for n in range(10)]
-    write_rec(folder / "train.rec", [image_payload(n, n % 10, content) for n, content in enumerate(pictures)])
+    images = [encoded(texture(32, 32, seed=n), "PNG") for n in range(10)]
+    write_rec(folder / "train.rec", [image_payload(n, n % 10, content) for n, content in enumerate(images)])
     lines = [f"{n}\t{n}\t{n + 0.5}\t{-n}\t1\t{n}.png\n" for n in range(10)]
     (folder / "image.lst").write_text("".join(lines))
     return folder

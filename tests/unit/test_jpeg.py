@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from picture_helpers import encoded, texture
+from image_helpers import encoded, texture
 from PIL import Image
 
 from im2rec.images import jpeg
@@ -26,7 +26,7 @@ def test_what_has_no_table_has_no_quality() -> None:
         assert jpeg.estimated_quality(content) is None
 
 
-def test_segments_end_before_the_picture_data() -> None:
+def test_segments_end_before_the_image_data() -> None:
     markers = [marker for marker, _ in jpeg.segments(encoded(texture()))]
 
     assert markers[0] == 0xE0

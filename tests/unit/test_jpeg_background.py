@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from compile_helpers import STAND_IN, pid_of, python, stand_in, wait_for_its_end
+from image_helpers import POSIX, until
 from iterator_helpers import iterator
-from picture_helpers import POSIX, until
 
 from im2rec import workers
 from im2rec.jpeg import background, loading
@@ -234,10 +234,10 @@ def test_attending_does_nothing_in_any_other_process(monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pictures were delivered, each time the process was asked to begin."""
+    """How many images were delivered, each time the process was asked to begin."""
     found: list[int] = []
-    monkeypatch.setattr(background, "_pictures", 0)
-    monkeypatch.setattr(background, "begin", lambda: found.append(background._pictures))
+    monkeypatch.setattr(background, "_images", 0)
+    monkeypatch.setattr(background, "begin", lambda: found.append(background._images))
     return found
 
 
@@ -247,7 +247,7 @@ def there_is(kernel: object, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_it_begins_once_after_some_thousand_pictures(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
+def test_it_begins_once_after_some_thousand_images(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
     there_is(None, monkeypatch)
     for _ in range(100):
         background.delivered(100)
@@ -261,7 +261,7 @@ def test_a_process_that_has_ended_is_not_kept_as_a_zombie(
     there_is(None, monkeypatch)
     work = made(tmp_path)
     monkeypatch.setattr(background, "_of_this_program", work)
-    monkeypatch.setattr(background, "_pictures", 0)
+    monkeypatch.setattr(background, "_images", 0)
     background.delivered(4000)
     os.kill(pid_of(tmp_path), 9 if os.name == "posix" else 15)
 

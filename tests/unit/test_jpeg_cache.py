@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from compile_helpers import pid_of, stand_in, wait_for_its_end
 from helpers import message_of
-from picture_helpers import POSIX, names_in
+from image_helpers import POSIX, names_in
 
 from im2rec.jpeg import cache
 

@@ -37,7 +37,7 @@ def kernel() -> Kernel:
 
 
 @pytest.mark.parametrize(("kind", "size"), list(itertools.product(SUBSAMPLINGS, SIZES)))
-def test_whole_pictures_of_all_qualities_are_equal(kernel: Kernel, kind: str, size: tuple[int, int]) -> None:
+def test_whole_images_of_all_qualities_are_equal(kernel: Kernel, kind: str, size: tuple[int, int]) -> None:
     rng = np.random.default_rng(size)
     for quality in (1, 2, 5, 20, 50, 75, 90, 95, 99, 100):
         pixels = drawn(rng, *size)
@@ -50,7 +50,7 @@ def test_whole_pictures_of_all_qualities_are_equal(kernel: Kernel, kind: str, si
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_hundreds_of_pictures_are_taken_and_equal(kernel: Kernel, seed: int) -> None:
+def test_hundreds_of_images_are_taken_and_equal(kernel: Kernel, seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     assert [""] * 60 == [differs(kernel, rng, any_jpeg(rng)) for _ in range(60)]

@@ -1,4 +1,4 @@
-"""The head of a JPEG, and which pictures the kernel leaves to libjpeg."""
+"""The head of a JPEG, and which images the kernel leaves to libjpeg."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_three_samplings_are_taken(subsampling: int, expected: tuple[int, int]) 
     assert ("", *expected) == (head.reason, head.luma_v, head.luma_h)
 
 
-def test_pictures_with_the_same_head_share_what_is_read() -> None:
+def test_images_with_the_same_head_share_what_is_read() -> None:
     assert read_header(JPEG)[0] is read_header(JPEG + b"more")[0]
 
 

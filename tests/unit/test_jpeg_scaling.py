@@ -75,7 +75,7 @@ def test_hundreds_of_sizes_are_scaled_as_by_the_reference(kernel: Kernel, method
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_large_picture_is_scaled_as_by_the_reference(kernel: Kernel, method: int) -> None:
+def test_a_large_image_is_scaled_as_by_the_reference(kernel: Kernel, method: int) -> None:
     pixels = drawn(np.random.default_rng(1), 900, 1200)
     for new_height, new_width in ((256, 341), (1000, 333)):
         expected = resized(pixels, new_width, new_height, method)
@@ -111,7 +111,7 @@ def test_a_scaled_crop_is_the_crop_scaled_and_then_mirrored(kernel: Kernel, seed
         assert values.tobytes() == filled.tobytes()
 
 
-def test_a_damaged_picture_is_refused_when_it_is_scaled_too(kernel: Kernel) -> None:
+def test_a_damaged_image_is_refused_when_it_is_scaled_too(kernel: Kernel) -> None:
     content = encoded(drawn(np.random.default_rng(2), 64, 64), quality=90)
     out = np.empty((3, 9, 9), np.uint8)
 
@@ -131,9 +131,9 @@ def test_what_cannot_be_scaled_is_refused(kernel: Kernel) -> None:
             kernel.decode_into(content, crop, wrong, inter_method=BILINEAR)
     with pytest.raises(ValueError, match="not within 8 x 8"):
         kernel.decode_into(content, (0, 0, 9, 4), out, inter_method=BILINEAR)
-    for picture in (np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.uint16), np.zeros((8, 8), np.uint8)):
+    for image in (np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.uint16), np.zeros((8, 8), np.uint8)):
         with pytest.raises(ValueError, match="is not uint8"):
-            kernel.resize(picture, 4, 4, BILINEAR)
+            kernel.resize(image, 4, 4, BILINEAR)
 
 
 def test_an_array_that_is_a_view_is_scaled_as_well(kernel: Kernel) -> None:
@@ -168,7 +168,7 @@ def test_a_single_other_level_makes_a_method_disagree(kernel: Kernel, method: in
 
 
 def test_the_trials_take_every_way_through_the_arithmetic() -> None:
-    kinds = {kind_of(method, picture.shape[:2], size) for picture, size in trials() for method in METHODS}
+    kinds = {kind_of(method, image.shape[:2], size) for image, size in trials() for method in METHODS}
 
     assert set(range(len(TAPS))) == kinds
     assert all(np.array_equal(one, other) for (one, _), (other, _) in zip(trials(), trials(), strict=True))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from image_helpers import encoded as as_file
 from jpeg_helpers import SIMPLEJPEG, Array, any_jpeg, drawn, encoded
-from picture_helpers import encoded as as_file
 
 from im2rec.errors import ImageError
 from im2rec.images import codec
@@ -181,19 +181,19 @@ def test_the_codec_acts_on_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     for content, flaw in ((JPEG, SOUND), (JPEG[:-2], NO_END), (put(TABLES, b"stray"), STRAY)):
         found = decode(content, verdict=verdict)
         assert (flaw, True) == (found.flaw, np.array_equal(whole, found.pixels))
-    with pytest.raises(ImageError, match="the picture data ends early") as caught:
+    with pytest.raises(ImageError, match="the image data ends early") as caught:
         decode(JPEG[:LATE] + END, verdict=verdict)
     assert CUT == caught.value.reason
     assert CUT == decode(JPEG[:LATE] + END, cut_ok=True, verdict=verdict).flaw
 
 
-def test_a_picture_that_claims_too_many_pixels_is_refused_before_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_that_claims_too_many_pixels_is_refused_before_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "_simplejpeg", None)
     with pytest.raises(ImageError, match="max_pixels=100"):
         decode(JPEG, max_pixels=100, verdict=lambda _: pytest.fail("asked"))
 
 
-def test_pictures_of_other_kinds_have_no_verdict() -> None:
+def test_images_of_other_kinds_have_no_verdict() -> None:
     assert np.array_equal(PIXELS, decode(as_file(PIXELS, "PNG"), verdict=lambda _: pytest.fail("asked")).pixels)
 
 

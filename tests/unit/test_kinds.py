@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from helpers import image_payload, write_rec
-from picture_helpers import encoded, im2rec, texture
+from image_helpers import encoded, im2rec, texture
 
 from im2rec.inspection.report import DETECTION, INSIGHTFACE, VECTORS, DetectionSet, Spread
 from im2rec.inspection.survey import survey
@@ -36,8 +36,8 @@ def test_a_face_set_is_explained_by_a_subtraction(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("3,16,16", "says 3 classes, the header record 2"),
-        ("2,112,16", "says 112 pixels high, the pictures have 16"),
-        ("2,16,112", "says 112 pixels wide, the pictures have 16"),
+        ("2,112,16", "says 112 pixels high, the images have 16"),
+        ("2,16,112", "says 112 pixels wide, the images have 16"),
         ("two", "expected classes,height,width, found 'two'"),
     ],
 )
@@ -87,13 +87,13 @@ def test_one_vector_of_another_shape_makes_them_label_vectors(tmp_path: Path) ->
     assert (VECTORS, None) == (found.kind, found.detection)
 
 
-def test_quality_and_orientations_of_the_pictures_are_told(tmp_path: Path) -> None:
+def test_quality_and_orientations_of_the_images_are_told(tmp_path: Path) -> None:
     sideways = Path(__file__).parents[2] / "sample_data" / "photos" / "dunes" / "sideways.jpg"
     contents = [encoded(texture(), quality=80), encoded(texture(), quality=95), sideways.read_bytes()]
     path = write_rec(tmp_path / "a.rec", [image_payload(n, 0.0, content) for n, content in enumerate(contents)])
-    pictures = survey(path).pictures
+    images = survey(path).pictures
 
-    assert pictures.jpeg_quality is not None
-    assert (80, 95) == (pictures.jpeg_quality.smallest, pictures.jpeg_quality.largest)
-    assert {6: 1} == pictures.orientations
+    assert images.jpeg_quality is not None
+    assert (80, 95) == (images.jpeg_quality.smallest, images.jpeg_quality.largest)
+    assert {6: 1} == images.orientations
     assert "  EXIF      1 with orientation 6: shown turned by some readers only\n" in im2rec("inspect", path).out

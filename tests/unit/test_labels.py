@@ -74,7 +74,7 @@ def test_as_many_as_the_first_record_has_are_taken_of_all(tmp_path: Path) -> Non
     assert 1 == loaded(rec(tmp_path, [[7.0], 8.0]))[0].width
 
 
-def test_the_first_record_with_a_picture_decides(tmp_path: Path) -> None:
+def test_the_first_record_with_a_image_decides(tmp_path: Path) -> None:
     header, face = (
         encode_image_record(IRHeader(0, [4, 6], 0), b""),
         encode_image_record(IRHeader(0, [1, 2, 3], 1), b"picture"),
@@ -85,7 +85,7 @@ def test_the_first_record_with_a_picture_decides(tmp_path: Path) -> None:
     assert 2 == loaded(path, records="all")[0].width
 
 
-def test_a_file_without_a_picture_has_a_width_of_one(tmp_path: Path) -> None:
+def test_a_file_without_a_image_has_a_width_of_one(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "faces.rec", [encode_image_record(IRHeader(0, [4, 6], 0), b"")])
 
     assert 1 == loaded(path)[0].width

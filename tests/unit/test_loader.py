@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, write_rec
+from image_helpers import encoded, texture
 from iterator_helpers import iterator
-from picture_helpers import encoded, texture
 from PIL import Image
 
 from im2rec.augment.augmenter import Augmenter
@@ -35,7 +35,7 @@ def rows_of(it: ImageRecordIter, ordinals: list[int]) -> tuple[BatchBuffer, list
 
 
 def any_content(rng: random.Random) -> bytes:
-    """A picture of any size from 300 bytes to more than an arena holds; some turned, grey, cut short or none at all."""
+    """An image of any size from 300 bytes to more than an arena holds; some turned, grey, cut short or none at all."""
     height, width = rng.choice([(10, 10), (30, 40), (100, 300), (260, 260), (500, 600)])
     exif = Image.Exif()
     exif[274] = rng.choice([1, 1, 1, 6])
@@ -67,7 +67,7 @@ def test_a_piece_gives_what_its_records_give_alone(tmp_path: Path, seed: int) ->
         assert np.array_equal(array, np.concatenate(ones))
 
 
-def test_pictures_that_fail_where_they_are_decoded_spoil_no_others(tmp_path: Path) -> None:
+def test_images_that_fail_where_they_are_decoded_spoil_no_others(tmp_path: Path) -> None:
     whole = [encoded(texture(240, 240, seed=seed)) for seed in range(3)]
     contents = [whole[0][:-5000], *whole[1:]]  # together more than an arena holds, without the first less
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n, content in enumerate(contents)])
@@ -79,7 +79,7 @@ def test_pictures_that_fail_where_they_are_decoded_spoil_no_others(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("side", "in_a_row"), [(30, 12), (250, 2), (500, 1)])
-def test_so_many_pictures_are_decoded_in_a_row_as_stay_in_a_cache(
+def test_so_many_images_are_decoded_in_a_row_as_stay_in_a_cache(
     tmp_path: Path, side: int, in_a_row: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IM2REC_KERNEL", "0")  # which decodes them as it writes them
@@ -95,7 +95,7 @@ def test_so_many_pictures_are_decoded_in_a_row_as_stay_in_a_cache(
     assert "".join(done) == ("d" * in_a_row + "w" * in_a_row) * (12 // in_a_row)
 
 
-def test_no_large_picture_is_held_while_the_next_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_large_image_is_held_while_the_next_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(texture(400, 400), "PNG")
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n in range(4)])
     alive: list[weakref.ref[Any]] = []
@@ -103,7 +103,7 @@ def test_no_large_picture_is_held_while_the_next_is_decoded(tmp_path: Path, monk
     real = Loader.decoded
 
     def decoded(self: Loader, *given: Any) -> Any:
-        seen.append(sum(picture() is not None for picture in alive))
+        seen.append(sum(earlier() is not None for earlier in alive))
         image, cut = real(self, *given)
         alive.append(weakref.ref(image))
         return image, cut

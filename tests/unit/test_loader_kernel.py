@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, write_rec
+from image_helpers import any_file, encoded, texture
 from iterator_helpers import iterator, whole
-from picture_helpers import any_file, encoded, texture
 
 import im2rec.pipeline.loader
 from im2rec.errors import BadRecordError
@@ -41,7 +41,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "illumination": {"max_random_illumination": 9.0, "rand_mirror": True, "std_r": 3.0},
     "float16": {"dtype": "float16", "rand_crop": True, "mean_r": 7.0, "scale": 1e4},
     "int8": {"dtype": "int8", "rand_crop": True, "rand_mirror": True, "mean_r": 120.5},
-    "mean picture": {"mean_img": "mean.bin", "rand_crop": True, "rand_mirror": True},
+    "mean image": {"mean_img": "mean.bin", "rand_crop": True, "rand_mirror": True},
     "colours": {"random_h": 30, "random_s": 20, "random_l": 25, "brightness": 0.2, "pca_noise": 0.1, "rand_crop": True},
     "random areas": {"random_resized_crop": True, "min_random_area": 0.1, "max_aspect_ratio": 0.4, "rand_mirror": True},
     "random sides": {"min_crop_size": 5, "max_crop_size": 9, "rand_crop": True},
@@ -61,7 +61,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random(1)
     records = [image_payload(number, number, any_file(rng, SIDE)) for number in range(RECORDS)]
     return write_rec(tmp_path_factory.mktemp("kernel") / "a.rec", records, index=True)
@@ -100,16 +100,16 @@ def delivered(it: ImageRecordIter) -> list[Any]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_batches_and_errors_are_those_of_libjpeg(
-    pictures: Path, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    images: Path, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     given = {"data_shape": (3, SIDE, SIDE), "batch_size": 7, "on_error": "skip", "shuffle": True, **WAYS[way]}
     monkeypatch.setenv("IM2REC_KERNEL", "0")
-    expected = delivered(iterator(pictures, **given))
+    expected = delivered(iterator(images, **given))
     monkeypatch.delenv("IM2REC_KERNEL")
     monkeypatch.setattr(im2rec.pipeline.loader, "WORTH_LOADING", 0)
 
-    assert delivered(iterator(pictures, **given)) == expected
+    assert delivered(iterator(images, **given)) == expected
     assert len(expected[2]) > 1
 
 
@@ -117,40 +117,40 @@ def test_batches_and_errors_are_those_of_libjpeg(
     "way",
     ["centre", "uint8", "normalised", "contrast", "random areas", "resized to the batch", "resized", "areas by Pillow"],
 )
-def test_the_decoder_makes_the_rows_of_most_pictures(pictures: Path, way: str, asked: list[str]) -> None:
-    with iterator(pictures, data_shape=(3, SIDE, SIDE), batch_size=RECORDS, on_error="skip", **WAYS[way]) as it:
+def test_the_decoder_makes_the_rows_of_most_images(images: Path, way: str, asked: list[str]) -> None:
+    with iterator(images, data_shape=(3, SIDE, SIDE), batch_size=RECORDS, on_error="skip", **WAYS[way]) as it:
         it.next()
     assert asked.count("") >= 20  # the others are too small, turned, progressive or damaged
 
 
 @pytest.mark.parametrize("way", ["grey", "turned and padded", "resized by Pillow"])
-def test_it_is_not_asked_where_it_could_not_help(pictures: Path, way: str, asked: list[str]) -> None:
-    with iterator(pictures, **{"data_shape": (3, SIDE, SIDE), "on_error": "skip", **WAYS[way]}) as it:
+def test_it_is_not_asked_where_it_could_not_help(images: Path, way: str, asked: list[str]) -> None:
+    with iterator(images, **{"data_shape": (3, SIDE, SIDE), "on_error": "skip", **WAYS[way]}) as it:
         it.next()
         assert it.kernel.startswith("none: ")
     assert [] == asked
 
 
-def test_the_iterator_names_it(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with iterator(pictures, data_shape=(3, SIDE, SIDE)) as it:
+def test_the_iterator_names_it(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with iterator(images, data_shape=(3, SIDE, SIDE)) as it:
         assert it.kernel.startswith("numba 0.")
-    with iterator(pictures, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
-        assert "none: no process has had 500 pictures" == it.kernel
+    with iterator(images, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
+        assert "none: no process has had 500 images" == it.kernel
         for batch in itertools.chain(it, it, it):
             del batch
-        assert "none: no process has had 500 pictures" == it.kernel
+        assert "none: no process has had 500 images" == it.kernel
     monkeypatch.setattr(im2rec.pipeline.loader, "WORTH_LOADING", 10)
-    with iterator(pictures, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
+    with iterator(images, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
         for batch in it:
             del batch
         assert it.kernel.startswith("numba 0.")
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     for backend in ("threads", "processes"):
-        with iterator(pictures, data_shape=(3, SIDE, SIDE), backend=backend) as it:
+        with iterator(images, data_shape=(3, SIDE, SIDE), backend=backend) as it:
             assert "none: IM2REC_KERNEL=0 turns it off" == it.kernel
 
 
-def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_pictures(
+def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
 ) -> None:
     content = encoded(texture(30, 30), "JPEG")
@@ -181,8 +181,8 @@ def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_pictures(
     assert first.shape == again.shape
 
 
-def test_a_loader_in_another_process_takes_it_after_some_hundred_pictures(pictures: Path) -> None:
-    with iterator(pictures, data_shape=(3, SIDE, SIDE), on_error="skip") as it:
+def test_a_loader_in_another_process_takes_it_after_some_hundred_images(images: Path) -> None:
+    with iterator(images, data_shape=(3, SIDE, SIDE), on_error="skip") as it:
         it.next()
         assert loader_of(it)._kernel is not None
         other = pickle.loads(pickle.dumps(loader_of(it)))
@@ -197,7 +197,7 @@ def test_a_loader_in_another_process_takes_it_after_some_hundred_pictures(pictur
 def test_what_is_written_twice_is_that_of_libjpeg(
     tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A picture that is found to be cut when part of its row is written."""
+    """An image that is found to be cut when part of its row is written."""
     content = encoded(texture(200, 200), "JPEG", quality=90)
     cut = content[: len(content) * 3 // 4]
     path = write_rec(tmp_path / "a.rec", [image_payload(0, 0, content), image_payload(1, 1, cut)])
@@ -251,22 +251,22 @@ BACKENDS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("given", [{"brightness": 0.1}, {"dtype": "float16"}, {"max_random_illumination": 3.0}])
 def test_it_is_not_loaded_where_processes_decode_all_the_same(
-    pictures: Path, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    images: Path, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefetch, "_MANY_RECORDS", RECORDS)
     monkeypatch.setattr(im2rec.pipeline.loader, "load", lambda **_: pytest.fail("loads it"))
-    with iterator(pictures, data_shape=LARGE, **given) as it:
+    with iterator(images, data_shape=LARGE, **given) as it:
         assert "processes" == it.backend
 
 
 @pytest.mark.parametrize(("given", "backend"), BACKENDS)
-def test_threads_decode_where_the_decoder_does_all_of_it_on_large_pictures(
-    pictures: Path, given: dict[str, Any], backend: str, monkeypatch: pytest.MonkeyPatch
+def test_threads_decode_where_the_decoder_does_all_of_it_on_large_images(
+    images: Path, given: dict[str, Any], backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefetch, "_MANY_RECORDS", RECORDS)
-    with iterator(pictures, **given) as it:
+    with iterator(images, **given) as it:
         assert backend == it.backend
     monkeypatch.setenv("IM2REC_KERNEL", "0")
-    with iterator(pictures, **given) as it:
+    with iterator(images, **given) as it:
         expected = "threads" if given.get("preprocess_threads") == 1 else given.get("backend", "processes")
         assert expected == it.backend

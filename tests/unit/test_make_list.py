@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers import message_of
-from picture_helpers import names_in
+from image_helpers import names_in
 
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry, read_list
@@ -65,7 +65,7 @@ def test_files_come_before_sub_folders_and_both_in_string_order(tmp_path: Path) 
     ] == walked(tmp_path)
 
 
-def test_a_folder_takes_its_number_at_its_first_picture_and_none_without(tmp_path: Path) -> None:
+def test_a_folder_takes_its_number_at_its_first_image_and_none_without(tmp_path: Path) -> None:
     tree(tmp_path, "a/readme.txt", "b/c/1.jpg", "d/.hidden.jpg", "e/1.png")
     walk = walk_folder(tmp_path, ListOptions())
 
@@ -170,7 +170,7 @@ def test_an_unreadable_folder_is_a_problem_not_the_end(tmp_path: Path, monkeypat
     assert ["'a': unreadable folder: permission denied"] == walk.problems
 
 
-def test_progress_counts_the_pictures_found(tmp_path: Path) -> None:
+def test_progress_counts_the_images_found(tmp_path: Path) -> None:
     told: list[int] = []
     make_list(tree(tmp_path / "r", "a.jpg", "b/1.jpg", "b/2.jpg"), tmp_path / "l", progress=told.append)
 
@@ -296,7 +296,7 @@ def test_sizes_go_by_largest_remainder_and_lose_nothing() -> None:
     assert SIZES == [(count, split, split_sizes(count, split)) for count, split, _ in SIZES]
 
 
-# Which picture goes where.
+# Which image goes where.
 
 
 def items(labels: str) -> list[FoundImage]:
@@ -307,7 +307,7 @@ def ids(lists: list[list[tuple[int, FoundImage]]]) -> list[list[int]]:
     return [[id_ for id_, _ in entries] for entries in lists]
 
 
-def test_another_seed_gives_another_order_and_keeps_ids_with_their_pictures() -> None:
+def test_another_seed_gives_another_order_and_keeps_ids_with_their_images() -> None:
     (shuffled,) = divide(items("0" * 10), ListOptions(shuffle=True, seed=7))
 
     assert [4, 0, 5, 9, 3, 1, 6, 8, 7, 2] != [id_ for id_, _ in shuffled]

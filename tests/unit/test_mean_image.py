@@ -1,4 +1,4 @@
-"""The mean picture: made of plain pictures of the whole data, or read, and refused when it is none."""
+"""The mean image: made of plain images of the whole data, or read, and refused when it is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def mean_of(count: int = 7) -> np.ndarray[Any, Any]:
     return np.mean([centre(n).astype(np.float64) for n in range(count)], axis=0)
 
 
-def test_a_missing_mean_picture_is_made_and_subtracted(rec: Path, tmp_path: Path) -> None:
+def test_a_missing_mean_image_is_made_and_subtracted(rec: Path, tmp_path: Path) -> None:
     path = tmp_path / "mean.bin"
     with iterator(rec, mean_img=str(path)) as it:
         first = it.next().data[0]
@@ -29,7 +29,7 @@ def test_a_missing_mean_picture_is_made_and_subtracted(rec: Path, tmp_path: Path
     assert (centre(0) - mean.array).tolist() == first[0].tolist()
 
 
-def test_the_mean_is_of_plain_pictures_of_the_whole_whatever_else_is_asked_for(rec: Path, tmp_path: Path) -> None:
+def test_the_mean_is_of_plain_images_of_the_whole_whatever_else_is_asked_for(rec: Path, tmp_path: Path) -> None:
     def made(name: str, **given: Any) -> bytes:
         iterator(rec, mean_img=str(tmp_path / name), **given).close()
         return (tmp_path / name).read_bytes()
@@ -46,13 +46,13 @@ def test_the_mean_is_of_plain_pictures_of_the_whole_whatever_else_is_asked_for(r
     assert expected != made("resized", resize=9)
 
 
-def test_the_mean_is_flipped_with_the_picture_it_is_subtracted_from(rec: Path, tmp_path: Path) -> None:
+def test_the_mean_is_flipped_with_the_image_it_is_subtracted_from(rec: Path, tmp_path: Path) -> None:
     path = str(tmp_path / "mean.bin")
     with iterator(rec, mean_img=path) as it, iterator(rec, mean_img=path, mirror=True) as flipped:
         assert it.next().data[0][..., ::-1].tolist() == flipped.next().data[0].tolist()
 
 
-def test_a_mean_picture_that_is_there_is_read_and_left_as_it_is(rec: Path, tmp_path: Path) -> None:
+def test_a_mean_image_that_is_there_is_read_and_left_as_it_is(rec: Path, tmp_path: Path) -> None:
     path, mean = tmp_path / "mean.bin", np.arange(144, dtype=np.float32).reshape(SHAPE)
     for name, array in (("mean_img", mean), (None, mean), ("x", mean.astype(np.uint8))):
         path.write_bytes(data := encode_arrays([NamedArray(name, array)]))
@@ -61,7 +61,7 @@ def test_a_mean_picture_that_is_there_is_read_and_left_as_it_is(rec: Path, tmp_p
         assert data == path.read_bytes()
 
 
-def test_pictures_of_8_bits_take_no_mean_and_make_none(rec: Path, tmp_path: Path) -> None:
+def test_images_of_8_bits_take_no_mean_and_make_none(rec: Path, tmp_path: Path) -> None:
     with iterator(rec, ImageRecordUInt8Iter, mean_img=str(tmp_path / "mean.bin")) as it:
         assert centre(0).tolist() == it.next().data[0][0].tolist()
     assert [] == [*tmp_path.iterdir()]
@@ -77,17 +77,17 @@ NO_MEAN = {
 }
 
 
-def test_a_mean_picture_of_another_shape_is_refused(rec: Path, tmp_path: Path) -> None:
+def test_a_mean_image_of_another_shape_is_refused(rec: Path, tmp_path: Path) -> None:
     path = tmp_path / "mean.bin"
     path.write_bytes(data := encode_arrays([ONE]))
 
     hint = "(remove the file to have it made again)"
-    message = f"{path}: its mean picture is 3,8,8, data_shape is 3,6,8 {hint}"
+    message = f"{path}: its mean image is 3,8,8, data_shape is 3,6,8 {hint}"
     assert message == message_of(iterator, rec, mean_img=str(path))
     assert data == path.read_bytes()
 
 
-def test_what_is_no_mean_picture_is_named_and_left_as_it_is(rec: Path, tmp_path: Path) -> None:
+def test_what_is_no_mean_image_is_named_and_left_as_it_is(rec: Path, tmp_path: Path) -> None:
     path = tmp_path / "mean.bin"
     for data, problem in NO_MEAN.items():
         path.write_bytes(data)
@@ -95,19 +95,19 @@ def test_what_is_no_mean_picture_is_named_and_left_as_it_is(rec: Path, tmp_path:
         assert data == path.read_bytes()
 
 
-def test_a_mean_picture_that_cannot_be_written_is_named(rec: Path, tmp_path: Path) -> None:
+def test_a_mean_image_that_cannot_be_written_is_named(rec: Path, tmp_path: Path) -> None:
     folder = tmp_path / "gone"
 
     message = f"{folder / 'mean.bin'}: the folder {folder} is missing (make it first)"
     assert message == message_of(iterator, rec, mean_img=str(folder / "mean.bin"))
 
 
-def test_a_mean_picture_that_cannot_be_read_is_named(rec: Path, tmp_path: Path) -> None:
+def test_a_mean_image_that_cannot_be_read_is_named(rec: Path, tmp_path: Path) -> None:
     message = f"{tmp_path}: cannot be read: is a directory (check the path)"
     assert message == message_of(iterator, rec, mean_img=str(tmp_path))
 
 
-def test_a_bad_picture_stops_the_mean_or_is_left_out_of_it(tmp_path: Path) -> None:
+def test_a_bad_image_stops_the_mean_or_is_left_out_of_it(tmp_path: Path) -> None:
     rec, path = with_bad(tmp_path, 6), tmp_path / "mean.bin"
 
     assert bad_message(rec, 6) == message_of(iterator, rec, mean_img=str(path))
@@ -120,10 +120,10 @@ def test_a_mean_of_nothing_is_refused(tmp_path: Path) -> None:
     rec = with_bad(tmp_path, *range(7))
 
     message = message_of(iterator, rec, mean_img=str(tmp_path / "mean.bin"), on_error="skip")
-    assert f"{rec}: holds no picture to make {tmp_path / 'mean.bin'} of" == message
+    assert f"{rec}: holds no image to make {tmp_path / 'mean.bin'} of" == message
 
 
-def test_a_missing_mean_picture_is_not_made_with_the_numbers_of_mxnet(rec: Path, tmp_path: Path) -> None:
+def test_a_missing_mean_image_is_not_made_with_the_numbers_of_mxnet(rec: Path, tmp_path: Path) -> None:
     path = tmp_path / "mean.bin"
 
     problem = f"mean_img={path} must exist with rng=mxnet: MXNet draws numbers while it makes one"

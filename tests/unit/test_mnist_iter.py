@@ -33,7 +33,7 @@ def iterator(**given: Any) -> MNISTIter:
 
 
 def indices(it: MNISTIter) -> list[int]:
-    """The pictures of an epoch, filler left out."""
+    """The images of an epoch, filler left out."""
     return [number for batch in it for number in batch.index[: it.batch_size - batch.pad].tolist()]
 
 
@@ -144,7 +144,7 @@ def test_random_parts_policies_and_batches_are_complete() -> None:
                     assert np.array_equal(images / np.float32(256), batch.data[0][:rows])
                     assert LABELS[batch.index[:rows].astype(int)].tolist() == batch.label[0][:rows].tolist()
         assert 1 == len(lengths)
-        # With equal batches a shorter part repeats its first picture where epochs follow each other.
+        # With equal batches a shorter part repeats its first image where epochs follow each other.
         assert list(range(COUNT)) == sorted(set(found) if policy == "roll_over" else found)
 
 
@@ -195,7 +195,7 @@ def test_files_that_are_not_what_they_should_be_are_named(folder: Path) -> None:
     assert str(folder) in message_of(iterator, image=str(folder))
 
     labels.write_bytes(idx_labels(LABELS[:-1]))
-    counts = "./train-images-idx3-ubyte holds 23 pictures, ./train-labels-idx1-ubyte 22 labels"
+    counts = "./train-images-idx3-ubyte holds 23 images, ./train-labels-idx1-ubyte 22 labels"
     assert f"{counts} (name two files of one set)" == message_of(iterator)
     for size in (0, 3, 10, 16, 100):
         images.write_bytes(idx_images(PIXELS)[:size])
@@ -205,16 +205,16 @@ def test_files_that_are_not_what_they_should_be_are_named(folder: Path) -> None:
         assert isinstance(caught.value, InputError)
 
 
-def test_files_without_a_picture_and_what_are_no_files_are_refused(folder: Path) -> None:
+def test_files_without_a_image_and_what_are_no_files_are_refused(folder: Path) -> None:
     assert "/dev/null: is not a regular file (name a file)" == message_of(iterator, image="/dev/null")
     (folder / "train-images-idx3-ubyte").write_bytes(idx_images(PIXELS[:0]))
     (folder / "train-labels-idx1-ubyte").write_bytes(idx_labels(LABELS[:0]))
-    assert "./train-images-idx3-ubyte: holds no pictures (name another file)" == message_of(iterator, last_batch="pad")
+    assert "./train-images-idx3-ubyte: holds no images (name another file)" == message_of(iterator, last_batch="pad")
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_part_that_is_too_small_is_named_and_one_that_is_empty_has_no_batch() -> None:
-    few = "batch_size=5 leaves no whole batch of 23 pictures in part 0 of 9 (lower it, or set last_batch=pad)"
+    few = "batch_size=5 leaves no whole batch of 23 images in part 0 of 9 (lower it, or set last_batch=pad)"
     assert few == message_of(iterator, num_parts=9)
     with iterator(num_parts=30, part_index=29, last_batch="pad", equal_batches=0) as it:
         assert [] == list(it)
@@ -249,4 +249,4 @@ def test_what_was_opened_is_logged_unless_silent(caplog: pytest.LogCaptureFixtur
         iterator().close()
         assert [] == caplog.messages
         iterator(silent=False).close()
-    assert ["./train-images-idx3-ubyte: 23 pictures, shuffle=1, shape=[5, 1, 3, 4]"] == caplog.messages
+    assert ["./train-images-idx3-ubyte: 23 images, shuffle=1, shape=[5, 1, 3, 4]"] == caplog.messages

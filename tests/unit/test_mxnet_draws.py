@@ -1,4 +1,4 @@
-"""MXNet's random numbers: the recorded words, recorded pictures that only the right draws explain, and the laws."""
+"""MXNet's random numbers: the recorded words, recorded images that only the right draws explain, and the laws."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from im2rec.augment.mxnet_draws import Mersenne, MersenneDraws
 GOLDEN = Path(__file__).parents[1] / "golden" / "iterators"
 VECTORS = json.loads((GOLDEN / "rng_vectors.json").read_text(encoding="utf-8"))["outputs"]
 PCA = ("pca_r", "pca_g", "pca_b")
-MXNET_SEED = 111  # of the decode worker that made the recorded pictures
+MXNET_SEED = 111  # of the decode worker that made the recorded images
 
 
 def recorded(case: str) -> Any:
-    """The pictures of the first recorded batch: (n, channels, height, width)."""
+    """The images of the first recorded batch: (n, channels, height, width)."""
     with np.load(GOLDEN / "cases" / f"{case}.npz") as arrays:
         return arrays["data"][0]
 
@@ -189,9 +189,9 @@ def test_normals_have_their_mean_and_deviation() -> None:
 def test_a_recorded_batch_is_cropped_and_mirrored_as_drawn() -> None:
     draws = MersenneDraws(MXNET_SEED)
     crops = []
-    for picture in recorded("identity_png"):
+    for image in recorded("identity_png"):
         y, x = draws.integer("crop_y", 0, 24 - 14), draws.integer("crop_x", 0, 32 - 18)
-        crop = picture[:, y : y + 14, x : x + 18]
+        crop = image[:, y : y + 14, x : x + 18]
         crops.append(crop[:, :, ::-1] if draws.coin("mirror") else crop)
         draws.unit("contrast_factor"), draws.unit("illumination")
 
@@ -202,10 +202,10 @@ def test_a_recorded_batch_has_the_contrast_and_illumination_drawn() -> None:
     draws = MersenneDraws(MXNET_SEED)
     scale, deviation, mean = Float(0.5), Float(3), Float(10)
     batch = []
-    for picture in recorded("identity_png")[:, :, 5:19, 7:25].astype(Float):
+    for image in recorded("identity_png")[:, :, 5:19, 7:25].astype(Float):
         contrast = draws.unit("contrast_factor") * Float(0.3) * Float(2) - Float(0.3) + Float(1)
         illumination = draws.unit("illumination") * Float(20) * Float(2) - Float(20)
-        batch.append((picture - mean) * (contrast * scale / deviation) + illumination * scale / deviation)
+        batch.append((image - mean) * (contrast * scale / deviation) + illumination * scale / deviation)
 
     assert np.array_equal(np.array(batch), recorded("replay_contrast_illum"))
 
@@ -215,10 +215,10 @@ def test_a_recorded_batch_has_the_noise_drawn() -> None:
     vectors = (vectors * [55.46, 4.794, 1.148]).astype(Float)
     draws = MersenneDraws(MXNET_SEED)
     batch = []
-    for picture in recorded("identity_png")[:, :, 5:19, 7:25].astype(Float):
+    for image in recorded("identity_png")[:, :, 5:19, 7:25].astype(Float):
         shares = vectors * np.array(draws.normals(PCA, Float(0.1)))
         noise = shares[:, 0] + shares[:, 1] + shares[:, 2]
-        batch.append(np.trunc(picture + noise[:, None, None]).clip(0, 255))
+        batch.append(np.trunc(image + noise[:, None, None]).clip(0, 255))
         draws.unit("contrast_factor"), draws.unit("illumination")
 
     assert np.array_equal(np.array(batch), recorded("replay_pca"))

@@ -34,7 +34,7 @@ FILE = file_of(V2)
 
 
 @pytest.mark.parametrize("name", ["art5_mean.bin", "art5_mean_scaled.bin"])
-def test_a_mean_picture_of_the_reference_comes_back_byte_for_byte(name: str) -> None:
+def test_a_mean_image_of_the_reference_comes_back_byte_for_byte(name: str) -> None:
     data = (DATA / name).read_bytes()
     mean = decode_single(data)
 

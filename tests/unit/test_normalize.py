@@ -13,7 +13,7 @@ from im2rec.augment.normalize import Normalization, Normalizer
 from im2rec.augment.params import NCHW, NHWC, AugmentationParams
 
 # One row of two pixels: red, green, blue and alpha.
-PICTURE = np.array([[[10, 20, 30, 40], [110, 120, 130, 140]]], np.uint8)
+IMAGE = np.array([[[10, 20, 30, 40], [110, 120, 130, 140]]], np.uint8)
 PLAIN, FLIPPED = Normalization(False, Float(1), Float(0)), Normalization(True, Float(1), Float(0))
 
 
@@ -26,10 +26,10 @@ def written(
     mean: Any = None,
     **params: Any,
 ) -> Pixels:
-    """What becomes of the picture; the row is full of other values before."""
+    """What becomes of the image; the row is full of other values before."""
     normalizer = Normalizer(AugmentationParams(**params), channels, dtype=dtype, layout=layout, mean=mean)
     row = np.full((channels, 1, 2) if layout == NCHW else (1, 2, channels), 77, dtype)
-    normalizer.write(PICTURE[:, :, :channels], finish, row)
+    normalizer.write(IMAGE[:, :, :channels], finish, row)
     return row
 
 
@@ -72,7 +72,7 @@ def test_a_flip_moves_the_last_column_to_the_front() -> None:
 
 
 @pytest.mark.parametrize("layout", [NCHW, NHWC])
-def test_a_mean_picture_is_subtracted_where_the_pixel_was_before_the_flip(layout: str) -> None:
+def test_a_mean_image_is_subtracted_where_the_pixel_was_before_the_flip(layout: str) -> None:
     mean = np.array([[[1, 2]], [[3, 4]], [[5, 6]]], np.float32)
     row = written(FLIPPED, mean=mean, layout=layout, mean_r=1000)
 
@@ -112,7 +112,7 @@ def test_int8_takes_off_the_rounded_mean_and_clips() -> None:
     assert (np.int8, [[[-1, 99]], [[31, 127]], [[-128, -70]]]) == (row.dtype, row.tolist())
 
 
-def test_int8_rounds_a_mean_picture_too() -> None:
+def test_int8_rounds_a_mean_image_too() -> None:
     mean = np.array([[[9.5, 9.4]], [[0, 0]], [[255, 255]]], np.float32)
 
     assert [[[0, 101]], [[20, 120]], [[-128, -125]]] == written(dtype="int8", mean=mean).tolist()
@@ -155,9 +155,9 @@ def test_for_uint8_nothing_but_the_coin_is_drawn() -> None:
     assert (["mirror"], True) == (draws.asked, finish.mirror)
 
 
-def test_the_picture_is_left_as_it_is() -> None:
-    before = PICTURE.copy()
+def test_the_image_is_left_as_it_is() -> None:
+    before = IMAGE.copy()
     for dtype in ("float32", "uint8", "int8"):
         written(FLIPPED, dtype=dtype, mean_r=9)
 
-    assert np.array_equal(before, PICTURE)
+    assert np.array_equal(before, IMAGE)

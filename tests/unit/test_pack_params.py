@@ -94,8 +94,8 @@ EXCLUDED = {
 }
 
 
-def test_unchanged_excludes_every_key_that_would_change_a_picture() -> None:
-    why = " (stored as they are, pictures are neither decoded nor encoded)"
+def test_unchanged_excludes_every_key_that_would_change_a_image() -> None:
+    why = " (stored as they are, images are neither decoded nor encoded)"
     assert {word: f"unchanged=1 excludes {shown}{why}" for word, shown in EXCLUDED.items()} == {
         word: message_of(from_words, PackParams, ["unchanged=1", word]) for word in EXCLUDED
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picture_helpers import DEADLINE_S, POSIX, die_at_five, square, square_and_pid, square_but_not_five
+from image_helpers import DEADLINE_S, POSIX, die_at_five, square, square_and_pid, square_but_not_five
 
 from im2rec import parallel
 from im2rec.parallel import WorkerDiedError, available_cpus, run_ordered
@@ -138,7 +138,7 @@ def test_a_process_that_dies_in_the_middle_of_a_long_answer_is_the_same_error() 
     # In a program of its own: where this fails it hangs, and would keep pytest from ending.
     code = """if True:
         from im2rec.parallel import WorkerDiedError, run_ordered
-        from picture_helpers import die_while_answering
+        from image_helpers import die_while_answering
         try:
             for _ in run_ordered(die_while_answering, range(40), workers=2, processes=True, name="item {}".format): pass
         except WorkerDiedError as error:

@@ -22,7 +22,7 @@ class Some:
     data_shape: tuple[int, ...] = param((3, 28, 28), doc="Channels, height, width.")
     rand_crop: bool = param(False, doc="Crop anywhere.", reference="ours")
     ratio: float = param(0.5, doc="A share.", low=0, high=1)
-    encoding: str = param(".jpg", doc="Format of the picture.", choices=(".jpg", ".png", ".bmp"))
+    encoding: str = param(".jpg", doc="Format of the image.", choices=(".jpg", ".png", ".bmp"))
     label_width: int | None = param(None, doc="Labels in a line.", low=1)
     quality: int = param(95, doc="JPEG quality.", high=100)
 
@@ -95,7 +95,7 @@ REFUSED = {
     "ratio=1.5": "ratio=1.5 must be 0 to 1 (A share.)",
     "ratio=nan": "ratio=nan must be 0 to 1 (A share.)",
     "ratio=-inf": "ratio=-inf must be 0 to 1 (A share.)",
-    "encoding=.gif": "encoding=.gif must be .jpg, .png or .bmp (Format of the picture.)",
+    "encoding=.gif": "encoding=.gif must be .jpg, .png or .bmp (Format of the image.)",
     "label_width=0": "label_width=0 must be 1 or more (Labels in a line.)",
     "label_width=x": "label_width=x must be an integer",
     "quality=101": "quality=101 must be 100 or less (JPEG quality.)",
@@ -188,7 +188,7 @@ def test_rows_show_each_parameter_as_text() -> None:
         ),
         ParameterDoc("rand_crop", "0 or 1", "0", "", "Crop anywhere.", "ours"),
         ParameterDoc("ratio", "a number", "0.5", "0 to 1", "A share.", as_mxnet),
-        ParameterDoc("encoding", "text", ".jpg", ".jpg, .png or .bmp", "Format of the picture.", as_mxnet),
+        ParameterDoc("encoding", "text", ".jpg", ".jpg, .png or .bmp", "Format of the image.", as_mxnet),
         ParameterDoc("label_width", "an integer", "not set", "1 or more", "Labels in a line.", as_mxnet),
         ParameterDoc("quality", "an integer", "95", "100 or less", "JPEG quality.", as_mxnet),
     ] == parameter_docs(Some)

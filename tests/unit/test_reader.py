@@ -261,7 +261,7 @@ LARGE = random.Random(1).randbytes(200_000)
 
 
 @pytest.mark.parametrize("cut", range(4))
-def test_a_large_picture_is_read_without_a_copy_and_as_any_other(tmp_path: Path, cut: int) -> None:
+def test_a_large_image_is_read_without_a_copy_and_as_any_other(tmp_path: Path, cut: int) -> None:
     contents = [LARGE[cut:], b"small", LARGE[cut:], MAGIC + LARGE[4 + cut :], LARGE[::-1]]
     labels: list[object] = [1.5, 2.5, [3.0, 4.0], 5.0, -6.0]
     headers = [IRHeader(0, label, 2**64 - 1 - n, n) for n, label in enumerate(labels)]

@@ -207,12 +207,12 @@ def test_a_record_is_found_behind_bytes_that_were_lost_or_added() -> None:
         assert 16 + shift == find_record(BytesSource(data), 4)
 
 
-def test_a_frame_inside_a_picture_is_not_taken_for_a_record_of_the_file() -> None:
+def test_a_frame_inside_a_image_is_not_taken_for_a_record_of_the_file() -> None:
     # Off the grid, so it was never escaped: a frame, then two, then one and something like a head.
     for inside in (joined([b"thumbnail"]), joined([b"thumb", b"nail"]), joined([b"thumbnail"]) + MAGIC):
-        picture = b"p" + inside + b"icture"
-        data = joined([picture, b"second", b"third"])
-        assert bounds([picture])[1] == find_record(BytesSource(data), 4)
+        image = b"p" + inside + b"icture"
+        data = joined([image, b"second", b"third"])
+        assert bounds([image])[1] == find_record(BytesSource(data), 4)
 
 
 def test_a_frame_with_garbage_behind_it_is_no_way_in() -> None:

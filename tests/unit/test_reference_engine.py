@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_helpers import texture
+from image_helpers import texture
 
 from im2rec.images.choices import AREA, BICUBIC, BILINEAR, LANCZOS, NEAREST
 from im2rec.images.engine import load_resampler
@@ -51,9 +51,9 @@ def test_opencv_resizes_noise_of_any_size_to_the_same_levels(method: int) -> Non
     pytest.importorskip("cv2")
     rng = np.random.default_rng(method)
     for number, (height, width, *new) in enumerate(sizes(rng, 120)):
-        picture = noise(rng, height, width, (1, 3, 4)[number % 3])
-        expected, found = (load_resampler(n).resize(picture, new[1], new[0], method) for n in ("reference", "opencv"))
-        assert farthest(expected, found) <= FARTHEST[method], (picture.shape, new)
+        image = noise(rng, height, width, (1, 3, 4)[number % 3])
+        expected, found = (load_resampler(n).resize(image, new[1], new[0], method) for n in ("reference", "opencv"))
+        assert farthest(expected, found) <= FARTHEST[method], (image.shape, new)
 
 
 def random_matrix(rng: np.random.Generator, size: tuple[int, int], new: tuple[int, int]) -> Pixels:
@@ -70,20 +70,20 @@ def test_opencv_warps_noise_by_any_matrix_to_the_same_levels(method: int) -> Non
     rng = np.random.default_rng(method)
     for number in range(100):
         height, width, new_height, new_width = (int(size) for size in rng.integers(1, 61, 4))
-        picture, fill = noise(rng, height, width, (1, 3, 4)[number % 3]), int(rng.integers(0, 256))
+        image, fill = noise(rng, height, width, (1, 3, 4)[number % 3]), int(rng.integers(0, 256))
         matrix = random_matrix(rng, (width, height), (new_width, new_height))
         expected, found = (
-            load_resampler(name).warp(picture, matrix, new_width, new_height, method, fill)
+            load_resampler(name).warp(image, matrix, new_width, new_height, method, fill)
             for name in ("reference", "opencv")
         )
-        assert farthest(expected, found) <= FARTHEST[method], (picture.shape, matrix.tolist())
+        assert farthest(expected, found) <= FARTHEST[method], (image.shape, matrix.tolist())
 
 
 @pytest.mark.parametrize("shifts", [(0, 0, 0), (36, 0, 0), (0, -50, 0), (0, 0, 50), (-90, 20, 80), (180, 255, -255)])
 def test_opencv_shifts_colours_to_the_same_levels_but_for_one_in_a_thousand(shifts: tuple[int, int, int]) -> None:
     pytest.importorskip("cv2")
-    picture = noise(np.random.default_rng(0), 200, 200)
-    expected, found = (load_resampler(name).shift_hls(picture, *shifts) for name in ("reference", "opencv"))
+    image = noise(np.random.default_rng(0), 200, 200)
+    expected, found = (load_resampler(name).shift_hls(image, *shifts) for name in ("reference", "opencv"))
 
     assert farthest(expected, found) <= HLS_FARTHEST
     assert (expected != found).mean() <= HLS_SHARE
@@ -101,7 +101,7 @@ def test_exact_halves_are_means_of_four_rounded_upwards_and_other_means_to_even(
     assert 2 == REFERENCE.resize(row(1, 2), 1, 1, AREA).item()
 
 
-def test_nothing_is_smoothed_when_a_picture_shrinks_except_by_area() -> None:
+def test_nothing_is_smoothed_when_a_image_shrinks_except_by_area() -> None:
     stripes = row(*[0, 0, 0, 255] * 8)
     found = {method: REFERENCE.resize(stripes, 8, 1, method)[0, :, 0].tolist() for method in METHODS}
 
@@ -160,8 +160,8 @@ def test_a_hue_moved_by_a_third_of_the_circle_turns_red_to_green_and_does_not_go
 
 
 def test_colours_go_there_and_back_with_small_errors() -> None:
-    picture = noise(np.random.default_rng(0), 100, 100)
-    errors = np.abs(picture.astype(int) - REFERENCE.shift_hls(picture, 0, 0, 0))
+    image = noise(np.random.default_rng(0), 100, 100)
+    errors = np.abs(image.astype(int) - REFERENCE.shift_hls(image, 0, 0, 0))
 
     assert errors.max() <= 9
     assert errors.mean() < 1

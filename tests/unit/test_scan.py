@@ -125,11 +125,11 @@ def test_a_length_that_grew_is_blamed_itself_and_not_the_record_it_ends_in() -> 
         list(scan(BytesSource(bytes(data))))
 
 
-def test_frames_inside_a_picture_are_not_taken_for_records_when_damage_follows() -> None:
-    picture = b"p" + ONE * 4 + b"icture"
+def test_frames_inside_a_image_are_not_taken_for_records_when_damage_follows() -> None:
+    image = b"p" + ONE * 4 + b"icture"
 
     assert [0, (64, 72, f"record 1, byte 64: {MAGIC_IS} 47 41 52 42"), 72, 84] == seen(
-        encode_record(picture) + b"GARBAGE!" + ONE * 2
+        encode_record(image) + b"GARBAGE!" + ONE * 2
     )
 
 

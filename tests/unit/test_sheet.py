@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 from helpers import image_payload, write_rec
-from picture_helpers import encoded, im2rec, texture
+from image_helpers import encoded, im2rec, texture
 from PIL import Image
 
 from im2rec.format.irheader import ImageRecord, IRHeader
@@ -15,15 +15,15 @@ def record(content: bytes, label: object = 2.0, id_: int = 7) -> ImageRecord:
     return ImageRecord(IRHeader(0 if isinstance(label, float) else len(label), label, id_), content)  # type: ignore[arg-type]
 
 
-def test_the_longer_edge_of_a_picture_fills_its_cell() -> None:
+def test_the_longer_edge_of_a_image_fills_its_cell() -> None:
     for size in ((300, 200), (200, 300), (2000, 150)):
-        shown = tile(record(encoded(texture(*size)))).picture
+        shown = tile(record(encoded(texture(*size)))).image
         assert shown is not None
         assert CELL == max(shown.size)
 
 
-def test_a_tiny_picture_is_enlarged_in_whole_steps() -> None:
-    shown = tile(record(encoded(texture(10, 24), "PNG"))).picture
+def test_a_tiny_image_is_enlarged_in_whole_steps() -> None:
+    shown = tile(record(encoded(texture(10, 24), "PNG"))).image
 
     assert shown is not None
     assert (24 * 5, 10 * 5) == shown.size
@@ -37,10 +37,10 @@ def test_id_and_labels_stand_below() -> None:
 
 def test_what_cannot_be_decoded_is_shown_with_its_reason() -> None:
     shown = tile(record(encoded(texture())[:-50]))
-    assert (None, "cut short") == (shown.picture, shown.reason)
+    assert (None, "cut short") == (shown.image, shown.reason)
 
 
-def test_tiles_stand_in_rows_and_the_first_picture_in_the_first_cell() -> None:
+def test_tiles_stand_in_rows_and_the_first_image_in_the_first_cell() -> None:
     tiles = [tile(record(encoded(np.full((CELL, CELL, 3), 10 * n, np.uint8), "PNG"))) for n in range(COLUMNS + 1)]
     sheet = np.asarray(Image.open(io.BytesIO(draw_sheet(tiles, "eleven"))))
     one = np.asarray(Image.open(io.BytesIO(draw_sheet(tiles[:1], "x"))))
@@ -71,7 +71,7 @@ def test_a_dry_run_draws_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "sheet.png").exists()
 
 
-def test_damage_and_records_without_pictures_are_passed_over(tmp_path: Path) -> None:
+def test_damage_and_records_without_images_are_passed_over(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, encoded(texture()) if n % 2 else b"") for n in range(9)])
     data = bytearray(path.read_bytes())
     data[-400:-396] = b"????"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import GOLDEN, golden_json, image_payload, message_of, write_rec
-from picture_helpers import encoded, texture
+from image_helpers import encoded, texture
 
 from im2rec.errors import CorruptRecordError
 from im2rec.format.recordio import encode_record
@@ -16,7 +16,7 @@ from im2rec.inspection.show import RecordView, first_records, records_by_key
 JPEG = encoded(texture(24, 36))
 
 
-def test_a_view_tells_place_header_and_picture(tmp_path: Path) -> None:
+def test_a_view_tells_place_header_and_image(tmp_path: Path) -> None:
     payloads = [image_payload(7, 3.5, JPEG), image_payload(9, [1, 2, 3], b"")]
     first, second = first_records(write_rec(tmp_path / "a.rec", payloads), 5)
 
@@ -55,7 +55,7 @@ def test_a_payload_too_short_for_a_header_is_shown_as_such(tmp_path: Path) -> No
     assert [RecordView(0, 0, 11, None, None, [], "no image header", 11, None, None, None)] == first_records(rec, 1)
 
 
-def test_a_picture_with_a_damaged_header_has_no_size(tmp_path: Path) -> None:
+def test_a_image_with_a_damaged_header_has_no_size(tmp_path: Path) -> None:
     (view,) = first_records(write_rec(tmp_path / "a.rec", [image_payload(0, 0, JPEG[:20])]), 1)
 
     assert ("JPEG", 20, None) == (view.content, view.content_bytes, view.width)

@@ -396,7 +396,7 @@ def test_other_labels_are_refused(rec: Path, tmp_path: Path) -> None:
     resumed(rec, state, path_imglist=str(lists[2])).close()
 
 
-def test_another_mean_picture_is_refused(rec: Path, tmp_path: Path) -> None:
+def test_another_mean_image_is_refused(rec: Path, tmp_path: Path) -> None:
     other, mean = a_rec(tmp_path, 3, "b.rec"), {"mean_img": str(tmp_path / "a.bin")}
     iterator(other, mean_img=str(tmp_path / "b.bin")).close()
     state = stopped(rec, 2, **mean)

@@ -1,4 +1,4 @@
-"""The survey of a .rec: kinds, contents, labels, pictures, index and damage, from headers and first bytes alone."""
+"""The survey of a .rec: kinds, contents, labels, images, index and damage, from headers and first bytes alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, index_text, message_of, peak_bytes, write_rec
-from picture_helpers import encoded, texture
+from image_helpers import encoded, texture
 
 from im2rec.format.recordio import MAGIC, encode_record
 from im2rec.inspection.image_sample import sample
@@ -55,7 +55,7 @@ def test_vectors_that_only_begin_like_detection_are_plain_vectors(tmp_path: Path
         assert ("label vectors", label) == (survey(rec).kind, label)
 
 
-def test_an_insightface_set_is_counted_apart_from_its_records_without_pictures(tmp_path: Path) -> None:
+def test_an_insightface_set_is_counted_apart_from_its_records_without_images(tmp_path: Path) -> None:
     found = survey(write_rec(tmp_path / "a.rec", KINDS["InsightFace, with header and identity records"]))
 
     assert (6, 3, []) == (found.records, found.images, found.problems)
@@ -73,9 +73,9 @@ def test_contents_are_counted_by_their_first_bytes(tmp_path: Path) -> None:
     assert {"JPEG": 3, "PNG": 1, "empty": 1, "not an image": 1, "BMP": 1, "WebP": 1} == found.contents
     assert (8, 6) == (found.records, found.images)
     assert [
-        "1 record without a picture",
-        "1 record with something that is no picture",
-        "1 pictures with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
+        "1 record without an image",
+        "1 record with something that is no image",
+        "1 images with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
     ] == found.problems
 
 
@@ -88,7 +88,7 @@ def test_contents_behind_long_label_vectors_are_found(tmp_path: Path) -> None:
     assert (6, Spread(36, 36, 36)) == (found.pictures.looked_at, found.pictures.width)
 
 
-def test_classes_are_the_first_labels_of_records_with_a_picture(tmp_path: Path) -> None:
+def test_classes_are_the_first_labels_of_records_with_a_image(tmp_path: Path) -> None:
     labels: list[Any] = [3, 3, 3, [7, 9], [7, 9], 5]
     records = [*payloads(*labels), image_payload(9, 1000, b"")]
 
@@ -136,10 +136,10 @@ def test_records_too_short_for_their_header_or_labels_are_a_problem_not_damage(t
     assert ["2 records: too short for an image header", "1 record: labels longer than the record"] == found.problems
 
 
-# Pictures.
+# Images.
 
 
-def test_picture_sizes_and_channels_come_from_their_headers(tmp_path: Path) -> None:
+def test_image_sizes_and_channels_come_from_their_headers(tmp_path: Path) -> None:
     sizes = [(10, 40, 3), (20, 30, 1), (90, 20, 4)]
     contents = [encoded(texture(h, w, c), "PNG") for h, w, c in sizes]
     found = survey(write_rec(tmp_path / "a.rec", [image_payload(n, 0, c) for n, c in enumerate(contents)])).pictures
@@ -148,7 +148,7 @@ def test_picture_sizes_and_channels_come_from_their_headers(tmp_path: Path) -> N
     assert {3: 1, 1: 1, 4: 1} == found.channels
 
 
-def test_a_picture_with_a_damaged_header_is_told_with_its_record(tmp_path: Path) -> None:
+def test_a_image_with_a_damaged_header_is_told_with_its_record(tmp_path: Path) -> None:
     records = [*payloads(0), image_payload(1, 0, JPEG[:30]), *payloads(0)]
     found = survey(write_rec(tmp_path / "a.rec", records)).pictures
 

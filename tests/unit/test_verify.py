@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from helpers import image_payload, write_rec
-from picture_helpers import encoded, im2rec, texture
+from image_helpers import encoded, im2rec, texture
 
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.inspection import verify as verify_module
@@ -20,7 +20,7 @@ def damaged_set(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_every_picture_is_decoded_and_failures_come_in_file_order(tmp_path: Path, workers: int) -> None:
+def test_every_image_is_decoded_and_failures_come_in_file_order(tmp_path: Path, workers: int) -> None:
     found = verify(damaged_set(tmp_path), workers=workers)
 
     without_end = {"no end marker": 1} if SEES_NO_END else {}
@@ -70,7 +70,7 @@ def test_the_command_lists_failures_and_ends_with_3(tmp_path: Path) -> None:
     code, out, err = im2rec("inspect", damaged_set(tmp_path), "--verify", "--workers", "1", "-q")
 
     assert (3, "") == (code, err)
-    decoded = "4 pictures, 1 of them with no end marker; 3" if SEES_NO_END else "3 pictures; 4"
+    decoded = "4 images, 1 of them with no end marker; 3" if SEES_NO_END else "3 images; 4"
     assert f"  decoded   {decoded} failures\n" in out
     assert "  failed    record 1, id 11, byte " in out
 
@@ -80,4 +80,4 @@ def test_a_whole_file_passes(tmp_path: Path) -> None:
     code, out, _ = im2rec("inspect", path, "--verify", "--workers", "1")
 
     assert 0 == code
-    assert "  decoded   3 pictures; 0 failures\n" in out
+    assert "  decoded   3 images; 0 failures\n" in out

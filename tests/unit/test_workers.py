@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from picture_helpers import DEADLINE_S, until
+from image_helpers import DEADLINE_S, until
 
 from im2rec import workers
 
@@ -20,9 +20,9 @@ PREPARED = """
 import os, signal, sys
 from im2rec import workers
 from im2rec.workers import start_worker
-workers.prepare("picture_helpers", "no_such_module")
+workers.prepare("image_helpers", "no_such_module")
 from im2rec.parallel import WorkerDiedError, run_ordered
-from picture_helpers import die_at_five, square, square_and_pid, square_but_not_five
+from image_helpers import die_at_five, square, square_and_pid, square_but_not_five
 def run(work, items):
     return run_ordered(work, items, workers=2, processes=True, name="item {}".format)
 server = workers._servers[0]._pid

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import bounds, image_payload, index_text, joined, message_of, write_rec
-from picture_helpers import names_in
+from image_helpers import names_in
 
 import im2rec
 from im2rec.errors import OutputError, ParameterError, RecordTooLargeError

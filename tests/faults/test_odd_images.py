@@ -1,4 +1,4 @@
-"""Odd pictures: every kind Pillow writes, and bytes cut, changed and swapped. Each is packed or reported."""
+"""Odd images: every kind Pillow writes, and bytes cut, changed and swapped. Each is packed or reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from picture_helpers import encoded, im2rec, records_of, texture
+from image_helpers import encoded, im2rec, records_of, texture
 from PIL import Image
 
 from im2rec.images.codec import decode
@@ -34,12 +34,12 @@ JPEGS: tuple[dict[str, Any], ...] = (
 
 def by_pillow() -> Iterator[tuple[str, bytes]]:
     """Every mode in every format that takes it."""
-    picture = Image.fromarray(texture(24, 36))
+    image = Image.fromarray(texture(24, 36))
     for mode in MODES:
         for kind in KINDS:
             buffer = io.BytesIO()
             try:
-                picture.convert("L" if mode.startswith("I;") else "RGB").convert(mode).save(buffer, kind)
+                image.convert("L" if mode.startswith("I;") else "RGB").convert(mode).save(buffer, kind)
             except (OSError, ValueError, KeyError, SystemError):
                 continue
             yield f"{mode.replace(';', '')}.{kind.lower()}", buffer.getvalue()
@@ -96,7 +96,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=" ".join,
 )
-def test_every_odd_picture_is_packed_or_reported(odd: Path, tmp_path: Path, keys: list[str]) -> None:
+def test_every_odd_image_is_packed_or_reported(odd: Path, tmp_path: Path, keys: list[str]) -> None:
     if "engine=opencv" in keys:
         pytest.importorskip("cv2")
     out = tmp_path / "o.rec"
@@ -115,7 +115,7 @@ def test_every_odd_picture_is_packed_or_reported(odd: Path, tmp_path: Path, keys
             assert decode(record.content).flaw == ""  # whatever came in, what is stored is whole
 
 
-def test_a_second_engine_refuses_no_picture_that_the_first_takes(odd: Path, tmp_path: Path) -> None:
+def test_a_second_engine_refuses_no_image_that_the_first_takes(odd: Path, tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     taken = {}
     for name in ("opencv", "pillow"):

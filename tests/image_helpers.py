@@ -1,4 +1,4 @@
-"""What the tests of packing and inspecting share: drawn pictures, folders of them, and ways to run a command.
+"""What the tests of packing and inspecting share: drawn images, folders of them, and ways to run a command.
 
 Functions that run in spawned workers stand here too, where a worker can import them.
 """
@@ -101,7 +101,7 @@ def until(true: Callable[[], Any], what: str) -> None:
 
 
 def texture(height: int = 24, width: int = 36, channels: int = 3, seed: int = 0) -> np.ndarray[Any, Any]:
-    """A picture that is nowhere flat: two slopes, another pair for each channel, and noise; uint8."""
+    """An image that is nowhere flat: two slopes, another pair for each channel, and noise; uint8."""
     rng = np.random.default_rng(seed)
     rows, columns = np.arange(height)[:, None, None], np.arange(width)[None, :, None]
     channel = np.arange(channels)
@@ -136,17 +136,17 @@ def any_file(rng: random.Random, side: int) -> bytes:
     return content + b"stray" if damage == 2 else content
 
 
-def encoded(picture: Image.Image | np.ndarray[Any, Any], kind: str = "JPEG", **options: Any) -> bytes:
-    """*picture* as a file of *kind*, written by Pillow."""
-    if isinstance(picture, np.ndarray):
-        picture = Image.fromarray(picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture)
+def encoded(image: Image.Image | np.ndarray[Any, Any], kind: str = "JPEG", **options: Any) -> bytes:
+    """*image* as a file of *kind*, written by Pillow."""
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image)
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def write_pictures(root: Path, names: Iterable[str], *, height: int = 24, width: int = 36) -> Path:
-    """A folder of pictures of different textures, their kind by their suffix."""
+def write_images(root: Path, names: Iterable[str], *, height: int = 24, width: int = 36) -> Path:
+    """A folder of images of different textures, their kind by their suffix."""
     for seed, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,10 +162,10 @@ def write_list(path: Path, names: Iterable[str], *, first_id: int = 0, labels: s
     return path
 
 
-def a_list_of_pictures(folder: Path, count: int = 3, suffix: str = ".jpg") -> tuple[Path, Path]:
-    """A list file and its root with *count* pictures."""
+def a_list_of_images(folder: Path, count: int = 3, suffix: str = ".jpg") -> tuple[Path, Path]:
+    """A list file and its root with *count* images."""
     names = [f"{number}{suffix}" for number in range(count)]
-    return write_list(folder / "l.lst", names), write_pictures(folder / "root", names)
+    return write_list(folder / "l.lst", names), write_images(folder / "root", names)
 
 
 def records_of(path: Path) -> list[ImageRecord]:
@@ -175,8 +175,8 @@ def records_of(path: Path) -> list[ImageRecord]:
 
 def pixels_of(content: bytes) -> np.ndarray[Any, Any]:
     """What Pillow alone makes of *content*, unchanged: (height, width, channels)."""
-    with Image.open(io.BytesIO(content)) as picture:
-        pixels = np.asarray(picture)
+    with Image.open(io.BytesIO(content)) as image:
+        pixels = np.asarray(image)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
@@ -198,7 +198,7 @@ def names_in(folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def held_pipe(path: Path) -> Iterator[HeldPipe]:
-    """A named pipe at *path*: who reads it as a picture waits until :meth:`HeldPipe.release`."""
+    """A named pipe at *path*: who reads it as an image waits until :meth:`HeldPipe.release`."""
     os.mkfifo(path)
     pipe = HeldPipe(path)
     try:
