@@ -22,6 +22,8 @@ J = TypeVar("J")
 P = TypeVar("P")
 R = TypeVar("R")
 
+Progress = Callable[[int, float], None]  # takes how many are done, and the share of all the work that is done, 0 to 1
+
 
 class WorkerDiedError(Im2RecError):
     """A worker process ended without an answer: killed, out of memory, or crashed inside a library."""

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from compile_helpers import compile_at_once
 from helpers import Clock
@@ -15,6 +16,10 @@ from iterator_helpers import Gate, a_rec, permutation_table
 
 from im2rec.bench import timing
 from im2rec.pipeline import order, permutation
+
+# The same examples in every run, however slow the machine is, and no database of them in the checkout.
+hypothesis.settings.register_profile("im2rec", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("im2rec")
 
 # Python itself ignores these in this process, and subprocess sets them back in children.
 _IGNORED_BY_PYTHON = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)}

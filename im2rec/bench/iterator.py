@@ -29,7 +29,6 @@ from im2rec.bench.timing import (
     ROUNDS,
     WORTH_TRYING,
     BenchOptions,
-    Progress,
     Rate,
     Steps,
     TimedRun,
@@ -44,7 +43,7 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
-from im2rec.parallel import available_cpus
+from im2rec.parallel import Progress, available_cpus
 from im2rec.pipeline.loader import WORTH_LOADING
 from im2rec.pipeline.params import KEEP, PROCESSES
 from im2rec.pipeline.prefetch import chosen_backend

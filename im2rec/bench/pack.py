@@ -19,7 +19,6 @@ from im2rec.bench.timing import (
     ROUNDS,
     WORTH_TRYING,
     BenchOptions,
-    Progress,
     Rate,
     Steps,
     TimedRun,
@@ -36,7 +35,7 @@ from im2rec.images.engine import load_engine
 from im2rec.packing.list_reader import Entry
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
-from im2rec.parallel import available_cpus
+from im2rec.parallel import Progress, available_cpus
 from im2rec.storage.files import PathLike, check_folder
 from im2rec.storage.writer import RecordWriter
 

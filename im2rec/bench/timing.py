@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from im2rec.errors import ParameterError
 from im2rec.images.engine import load_engine
-from im2rec.parallel import available_cpus
+from im2rec.parallel import Progress, available_cpus
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -135,7 +135,6 @@ def passes(work: Callable[[T], object], items: Sequence[T], threads: int) -> Ite
 READ = "reading"
 WORTH_TRYING = 0.25  # share of the time from which on another way to do it is timed
 _ALL_S, _MOST_S = 30.0, 2.5  # for all measurements together, and the most for one
-Progress = Callable[[int, float], None]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ _TRY_AGAIN = (408, 429)  # of the answers 4xx: too slow, too often
 _NOT_THERE = 416  # the range that was asked for
 _RANGE = re.compile(r"bytes (\d+)-")
 _OTHERS = "or name a server with --mirror, or files with --from"
-Progress = Callable[[int], None]
+ByteProgress = Callable[[int], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ def fetch(
     folder: Path,
     options: FetchOptions | None = None,
     *,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> Path:
     """*file*, from below *address*, in *folder*; when it is there already, with the right sum, it is not fetched again.
 
@@ -126,7 +126,7 @@ class _Download:
     """A ``.part`` file on its way to be whole."""
 
     def __init__(
-        self, file: RemoteFile, url: str, folder: Path, options: FetchOptions, progress: Progress | None
+        self, file: RemoteFile, url: str, folder: Path, options: FetchOptions, progress: ByteProgress | None
     ) -> None:
         self.file = file
         self.url = url

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ from im2rec.errors import InputError, OutputError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
+from im2rec.parallel import Progress
 from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.writer import RecordWriter
 
@@ -40,7 +41,6 @@ PNG_LEVEL = 3  # as `im2rec pack`
 _LISTS = {(CIFAR10, TRAIN): "image.lst"}  # as MXNet's manual calls it
 _CLASSES, _COARSE_CLASSES = "classes.txt", "coarse_classes.txt"
 _REPORT_EVERY = 256
-Progress = Callable[[int, float], None]
 # A folder or archive; of MNIST also the files of each split; None: what is known of the published set will do.
 Source = PathLike | Mapping[str, MnistPair] | None
 

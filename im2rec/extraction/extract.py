@@ -8,7 +8,6 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, che
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
+from im2rec.parallel import Progress
 from im2rec.storage.files import PathLike, reading
 
 FOLDER, TAR = "folder", "tar"
@@ -46,7 +46,6 @@ CHANGES = {
     LABEL_BITS: "label of -0 or an odd NaN",
 }
 _SCAN_SHARE = 0.1  # of the progress shown: the headers are a small part of the file
-Progress = Callable[[int, float], None]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,6 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from im2rec.inspection.report import (
     Survey,
     spread,
 )
+from im2rec.parallel import Progress
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.index import find_index, load_index
 from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, scan_damaged
@@ -83,7 +83,6 @@ def _what_keys_are(keys: Keys, ids: Keys) -> str:
 _FOLD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that nothing of the first 8 bytes is lost
 _NO_CONTENT = 0xFFFFFFFF  # in place of a number of labels, where the record is too short for them
 _LABELS_AT = HEAD_BYTES + HEADER_BYTES
-Progress = Callable[[int, float], None]
 
 
 def survey(

@@ -8,7 +8,7 @@ import functools
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from im2rec.errors import ListFormatError, OutputError, ParameterError
@@ -26,14 +26,13 @@ from im2rec.packing.report import (
     PackSummary,
     bad_line,
 )
-from im2rec.parallel import available_cpus, run_ordered
+from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.storage.files import PathLike, check_folder, refuse_existing
 from im2rec.storage.index import index_to_write
 from im2rec.storage.writer import RecordWriter
 
 TASK_S = 0.02  # of work at a time for a worker, against 0.2 ms to hand it over
 MOST_LINES = 64
-Progress = Callable[[int, float], None]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, 
 from im2rec.iterators.mnist import MNISTIter, MNISTParams
 from im2rec.iterators.text import CSVIter, LibSVMIter
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
+from im2rec.parallel import Progress
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.pipeline.records import Records
 
@@ -107,7 +108,6 @@ def summary_of(it: OrderedIterator[Any]) -> RunSummary:
 DEFAULT_SIDE = 224
 _SAMPLED = 64
 Sink = Callable[[int, DataBatch], None]  # called with the epoch and each of its batches
-Progress = Callable[[int, float], None]
 
 
 def arrays_of(batch: DataBatch) -> dict[str, Array]:
