@@ -1,6 +1,7 @@
 """The README is run, and the reference pages are what the commands and parameters say."""
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -13,12 +14,14 @@ from types import ModuleType
 import click
 import pytest
 
+import im2rec
 from im2rec.cli.group import COMMANDS, group
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(README)
+PYTHON_PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,37 @@ def test_every_command_of_the_readme_prints_what_the_readme_says(ran: Path) -> N
         # The first line of the first one holds a number of bytes, which differs with the version of the encoder.
         assert ("text", printed.splitlines()[1:], "") == (kind, done.stdout.splitlines()[1:], done.stderr)
         assert without_numbers(printed) == without_numbers(done.stdout)
+
+
+# Runs each of the examples that come as a JSON list on stdin, with a new namespace; prints a list of what they print.
+RUN_EXAMPLES = """
+import contextlib, io, json, sys
+printed = []
+for example in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(example, {"__name__": "__main__"})
+    printed.append(out.getvalue())
+print(json.dumps(printed))
+"""
+
+
+def test_every_example_of_the_python_page_prints_what_the_page_says(tmp_path: Path) -> None:
+    blocks = BLOCK.findall(PYTHON_PAGE)
+    examples = [code for kind, code in blocks if kind == "python"]
+    assert ["python", "text"] * len(examples) == [kind for kind, _ in blocks]
+
+    command = [sys.executable, "-W", "error", "-c", RUN_EXAMPLES]
+    done = subprocess.run(command, cwd=tmp_path, input=json.dumps(examples), capture_output=True, text=True)
+
+    assert "" == done.stderr
+    for (_, expected), printed in zip(blocks[1::2], json.loads(done.stdout), strict=True):
+        assert expected == printed
+
+
+def test_every_public_name_is_on_the_python_page_with_an_example() -> None:
+    examples = "".join(code for kind, code in BLOCK.findall(PYTHON_PAGE) if kind == "python")
+
+    assert [] == [name for name in im2rec.__all__ if not re.search(rf"\bim2rec\.{name}\b", examples)]
 
 
 def test_the_readme_opens_with_the_two_make_commands() -> None:
