@@ -119,6 +119,22 @@ def test_every_link_of_the_documentation_leads_somewhere() -> None:
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_file_that_the_page_on_architecture_names_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)*\w+\.py|(?:\w+/)+)`", page)
+
+    assert len(named) > 50
+    assert [] == [name for name in named if not any((ROOT / place / name).exists() for place in ("im2rec", "."))]
+
+
+def test_every_module_is_on_the_page_on_architecture_by_its_name_or_its_folder() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    top = [path for path in (ROOT / "im2rec").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    names = [path.name if path.suffix else f"{path.name}/" for path in top if path.name != "__main__.py"]
+
+    assert [] == [name for name in names if f"{name}`" not in page]
+
+
 def test_the_page_of_parameters_is_generated_from_what_is_there(generator: ModuleType) -> None:
     assert generator.parameters_page() == (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
 
