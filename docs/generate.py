@@ -1,4 +1,4 @@
-"""Write docs/commands.md and docs/parameters.md from the commands and parameters themselves.
+"""Write docs/commands.md, docs/parameters.md and im2rec/iterators/keywords.py from the commands and parameters.
 
 python docs/generate.py           write them
 python docs/generate.py --check   only say whether they are as they should be (exit code 1 if not)
@@ -6,8 +6,13 @@ python docs/generate.py --check   only say whether they are as they should be (e
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+import textwrap
+import types
+import typing
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,9 +22,9 @@ from im2rec.iterators.mnist import MNISTParams
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.packing.params import PackParams
 from im2rec.params import parameter_docs
-from im2rec.pipeline.params import GROUPS
+from im2rec.pipeline.params import GROUPS, ImageRecordParams
 
-DOCS = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 TABLES = (
     ("im2rec pack", PackParams),
     ("im2rec import", Cifar100Params),
@@ -28,6 +33,9 @@ TABLES = (
     ("CSVIter and im2rec iterate --kind csv", CSVParams),
     ("LibSVMIter and im2rec iterate --kind libsvm", LibSVMParams),
 )
+
+KEYWORDS = {"ImageRecord": ImageRecordParams, "MNIST": MNISTParams, "CSV": CSVParams, "LibSVM": LibSVMParams}
+ACCEPTED_TYPES = {int: "int | str", float: "float | str", bool: "bool | int | str", tuple: "Sequence[int] | int | str"}
 
 
 def commands_page() -> str:
@@ -53,25 +61,66 @@ def parameters_page() -> str:
     return "\n".join(page) + "\n"
 
 
-PAGES = {"commands.md": commands_page, "parameters.md": parameters_page}
+def keywords_module() -> str:
+    """The parameters of each iterator as a TypedDict, by which type checkers and editors check and complete calls."""
+    module = [
+        '"""Keywords of the iterators, for type checkers and editors, which alone read this module.',
+        "",
+        "Generated from the declarations of the parameters by `make docs`.",
+        '"""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "from collections.abc import Sequence",
+        "from os import PathLike",
+        "from typing import TYPE_CHECKING, TypedDict",
+        "",
+        "if TYPE_CHECKING:",
+        "    from typing_extensions import Required",
+    ]
+    for name, kind in KEYWORDS.items():
+        module += ["", "", f"class {name}Keywords(TypedDict, total=False):", f'    """Parameters of {name}Iter."""', ""]
+        hints = typing.get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            module.append(f"    {field.name}: {accepted_type(field, hints[field.name])}")
+            module += textwrap.wrap(
+                f'"""{field.metadata["doc"]}"""', 120, initial_indent="    ", subsequent_indent="    "
+            )
+    return "\n".join(module) + "\n"
+
+
+def accepted_type(field: dataclasses.Field[Any], hint: Any) -> str:
+    """The annotation of a parameter; every value may also be text."""
+    is_optional = isinstance(hint, types.UnionType)
+    declared = typing.get_args(hint)[0] if is_optional else hint
+    text = "str" if field.metadata["choices"] else "str | PathLike[str]"
+    accepted = ACCEPTED_TYPES.get(typing.get_origin(declared) or declared, text) + (" | None" if is_optional else "")
+    return f"Required[{accepted}]" if field.default is dataclasses.MISSING else accepted
+
+
+PAGES = {
+    "docs/commands.md": commands_page,
+    "docs/parameters.md": parameters_page,
+    "im2rec/iterators/keywords.py": keywords_module,
+}
 
 
 def stale() -> list[str]:
-    """The names of pages that are not what they should be."""
+    """The names of the files that are not what they should be."""
     return [
         name
         for name, page in PAGES.items()
-        if not (DOCS / name).is_file() or (DOCS / name).read_text(encoding="utf-8") != page()
+        if not (ROOT / name).is_file() or (ROOT / name).read_text(encoding="utf-8") != page()
     ]
 
 
 def main() -> None:
-    """Write the pages, or check them."""
+    """Write the files, or check them."""
     names = stale()
     if "--check" in sys.argv[1:]:
         sys.exit(f"stale, run make docs: {', '.join(names)}" if names else 0)
     for name in names:
-        (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+        (ROOT / name).write_text(PAGES[name](), encoding="utf-8")
 
 
 if __name__ == "__main__":

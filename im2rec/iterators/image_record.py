@@ -11,7 +11,7 @@ import logging
 import weakref
 import zlib
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from im2rec.errors import BadRecordError
 from im2rec.images.engine import load_resampler
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
+from im2rec.iterators.signatures import shows_parameters
 from im2rec.jpeg import background
 from im2rec.params import changed
 from im2rec.pipeline import state
@@ -33,6 +34,11 @@ from im2rec.pipeline.params import KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordPar
 from im2rec.pipeline.permutation import mixing
 from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from im2rec.iterators.keywords import ImageRecordKeywords
 
 _COLORS = ("brightness", "contrast", "saturation", "pca_noise", "random_h", "random_s", "random_l")
 _SCALES = ("std_r", "std_g", "std_b", "std_a", "scale", "max_random_contrast", "max_random_illumination")
@@ -95,7 +101,8 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
 
     _dtype: str | None = None
 
-    def __init__(self, *args: object, **params: Any) -> None:
+    @shows_parameters(ImageRecordParams)
+    def __init__(self, *args: NoReturn, **params: Unpack[ImageRecordKeywords]) -> None:
         self._params = self._read(self._given(ImageRecordParams, args, params))
         self.skipped: list[BadRecordError] = []
         self.truncated: list[BadRecordError] = []

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import zlib
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -15,11 +15,17 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.format.mnistfile import read_images, read_labels
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
+from im2rec.iterators.signatures import shows_parameters
 from im2rec.params import check, param
 from im2rec.pipeline import state
 from im2rec.pipeline.order import BatchRequest, Order
 from im2rec.pipeline.params import DISCARD, MXNET, OURS, OrderParams, check_part, policy_of, shared
 from im2rec.storage.files import read_parsed
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from im2rec.iterators.keywords import MNISTKeywords
 
 DTYPES = ("float32", "float16")
 _SCALE = np.float32(1 / 256)
@@ -78,7 +84,8 @@ class MNISTIter(OrderedIterator[BatchRequest]):
     Source: mxnet src/io/iter_mnist.cc; docs/parameters.md lists the parameters.
     """
 
-    def __init__(self, *args: object, **params: Any) -> None:
+    @shows_parameters(MNISTParams)
+    def __init__(self, *args: NoReturn, **params: Unpack[MNISTKeywords]) -> None:
         self._params = self._given(MNISTParams, args, params)
         self._images = read_parsed(self._params.image, read_images)
         self._labels = read_parsed(self._params.label, read_labels)

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from im2rec.errors import Im2RecError, InputError
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import CSRArray, DataBatch, DataDesc
+from im2rec.iterators.signatures import shows_parameters
 from im2rec.iterators.text_params import CSVParams, LibSVMParams, ignored_parameters
 from im2rec.pipeline import state
 from im2rec.pipeline.order import BatchRequest, Delivery, Order
@@ -22,6 +23,11 @@ from im2rec.pipeline.params import OrderParams
 from im2rec.text.formats import CSVRows, LibSVMRows, SparseRows
 from im2rec.text.numbers import Array
 from im2rec.text.rows import RowFormat, TextRows, text_files
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from im2rec.iterators.keywords import CSVKeywords, LibSVMKeywords
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -148,7 +154,8 @@ class CSVIter(TextIterator[Array]):
     purpose.
     """
 
-    def __init__(self, *args: object, **params: Any) -> None:
+    @shows_parameters(CSVParams)
+    def __init__(self, *args: NoReturn, **params: Unpack[CSVKeywords]) -> None:
         self._params = self._given(CSVParams, args, params)
         dtype, shapes = self._params.data_dtype, (self._params.data_shape, self._params.label_shape)
         data, label = (
@@ -194,7 +201,8 @@ class LibSVMIter(TextIterator[SparseRows]):
     purpose.
     """
 
-    def __init__(self, *args: object, **params: Any) -> None:
+    @shows_parameters(LibSVMParams)
+    def __init__(self, *args: NoReturn, **params: Unpack[LibSVMKeywords]) -> None:
         self._params = self._given(LibSVMParams, args, params)
         (columns,), (label_columns,) = self._params.data_shape, self._params.label_shape
         data, label = LibSVMRows(columns, "data_shape"), LibSVMRows(label_columns, "label_shape")

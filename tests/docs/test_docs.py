@@ -139,6 +139,12 @@ def test_the_page_of_parameters_is_generated_from_what_is_there(generator: Modul
     assert generator.parameters_page() == (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
 
 
+def test_the_keywords_for_type_checkers_are_generated_from_what_is_there(generator: ModuleType) -> None:
+    module = ROOT / "im2rec" / "iterators" / "keywords.py"
+
+    assert generator.keywords_module() == module.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_a_command_is_on_the_page_of_commands_and_has_help(name: str) -> None:
     # Not the whole page: how help is laid out changes with click.
