@@ -194,6 +194,9 @@ P = TypeVar("P")
 class OrderedIterator(BatchIterator[T]):
     """An iterator over an *order* of records; *fingerprint* is of all that decides what its batches are."""
 
+    _source = "path_imgrec"  # the parameter that names the data
+    _unit = "images"
+
     def __init__(self, order: Order, fingerprint: state.Fingerprint) -> None:
         super().__init__(order.params.batch_size)
         self._order = order
@@ -217,6 +220,20 @@ class OrderedIterator(BatchIterator[T]):
         if args:
             raise TypeError(f"{cls.__name__} takes keyword arguments only")
         return from_mapping(kind, values)
+
+    def __repr__(self) -> str:
+        """Name the data, its size, the shape of a batch, and how far the epoch is."""
+        # Tools that print a traceback with its variables show iterators whose construction failed, too.
+        params = getattr(self, "_params", None)
+        words = [f"{type(self).__name__} {getattr(params, self._source)!r}" if params else type(self).__name__]
+        if not hasattr(self, "_splits"):
+            return f"<{', '.join([*words, 'not open'])}>"
+        shape = getattr(params, "data_shape", self.provide_data[0].shape[1:])  # MNISTIter has no such parameter
+        words += [f"{self.count} {self._unit}", f"data_shape={shape}", f"batch_size={self.batch_size}"]
+        if self._order.params.num_parts > 1:
+            words += [f"num_parts={self._order.params.num_parts}", f"part_index={self._order.params.part_index}"]
+        words += [f"epoch {self.epoch}", f"{self._done} of {len(self)} batches delivered"]
+        return f"<{', '.join([*words, 'closed'] if self._closed else words)}>"
 
     def _epoch(self, epoch: int) -> Epoch:
         """The epoch *epoch*; what was delivered of the current one in other parts is not in it."""

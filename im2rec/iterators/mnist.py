@@ -84,6 +84,8 @@ class MNISTIter(OrderedIterator[BatchRequest]):
     Source: mxnet src/io/iter_mnist.cc; docs/parameters.md lists the parameters.
     """
 
+    _source = "image"
+
     @shows_parameters(MNISTParams)
     def __init__(self, *args: NoReturn, **params: Unpack[MNISTKeywords]) -> None:
         self._params = self._given(MNISTParams, args, params)
@@ -91,8 +93,8 @@ class MNISTIter(OrderedIterator[BatchRequest]):
         self._labels = read_parsed(self._params.label, read_labels)
         self._check_counts()
         count = len(self._images)
-        super().__init__(Order(count, OrderParams.of(self._params)), self._fingerprint_of())
         self._fixed = _order_of_mxnet(count, self._params) if self._params.rng == MXNET else None
+        super().__init__(Order(count, OrderParams.of(self._params)), self._fingerprint_of())
         if not len(self) and self._params.policy == DISCARD:
             problem = f"batch_size={self.batch_size} leaves no whole batch of {count} images"
             if self._params.num_parts > 1:

@@ -47,6 +47,8 @@ class ReadBatch(Generic[T]):
 class TextIterator(OrderedIterator[ReadBatch[T]]):
     """Batches of rows of the files that *source* names, and of those that *label_source* names, if any."""
 
+    _unit = "rows"
+
     def __init__(
         self, params: CSVParams | LibSVMParams, source: tuple[str, RowFormat[T]], labels: tuple[str, RowFormat[T]]
     ) -> None:
@@ -154,6 +156,8 @@ class CSVIter(TextIterator[Array]):
     purpose.
     """
 
+    _source = "data_csv"
+
     @shows_parameters(CSVParams)
     def __init__(self, *args: NoReturn, **params: Unpack[CSVKeywords]) -> None:
         self._params = self._given(CSVParams, args, params)
@@ -200,6 +204,8 @@ class LibSVMIter(TextIterator[SparseRows]):
     Source: mxnet src/io/iter_libsvm.cc; docs/parameters.md lists the parameters, docs/differences.md what is better on
     purpose.
     """
+
+    _source = "data_libsvm"
 
     @shows_parameters(LibSVMParams)
     def __init__(self, *args: NoReturn, **params: Unpack[LibSVMKeywords]) -> None:

@@ -1,4 +1,4 @@
-"""The parameters of the iterators in signatures, help, and type checkers; and a repr for each iterator."""
+"""The parameters of the iterators in signatures, in help texts, and for type checkers."""
 
 from __future__ import annotations
 
