@@ -299,13 +299,13 @@ def test_an_epoch_in_order_reads_each_block_once(tmp_path: Path, monkeypatch: py
     with iterator(path, batch_size=7, last_batch="keep") as it:
         rows = it._rows
         asked: list[int] = []
-        real = rows._text
-        monkeypatch.setattr(rows, "_text", lambda number: asked.append(number) or real(number))
+        real = rows._read_block
+        monkeypatch.setattr(rows, "_read_block", lambda number: asked.append(number) or real(number))
         for batch in it:
             assert (
                 batch.data[0][:, 0].tolist()[: 7 - batch.pad] == [10.0 * row for row in index(batch)][: 7 - batch.pad]
             )
-        assert [*range(len(rows._first) - 1)] == asked
+        assert [*range(len(rows._first_rows) - 1)] == asked
         assert len(asked) > 20
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from im2rec.errors import TextFormatError
 from im2rec.text.formats import CSVRows, LibSVMRows
-from im2rec.text.numbers import holds, is_number, one_line_each, whole_number
+from im2rec.text.numbers import canonical_lines, fits, integer_part, is_number
 
 # fmt: off
 SPELLINGS = [
@@ -132,7 +132,7 @@ def test_integer_parts_are_exact_where_float64_is_not(token: str) -> None:
 def test_what_no_integer_is_or_holds_is_an_error(token: str) -> None:
     with pytest.raises(TextFormatError):
         integers(f"1,{token}\n")
-    assert not holds(token.encode(), "int64")
+    assert not fits(token.encode(), "int64")
 
 
 @pytest.mark.parametrize("token", ["2147483648", "-2147483649", "2147483648.5", "3e9"])
@@ -149,11 +149,7 @@ def test_what_is_too_large_for_the_type_is_an_error_where_infinity_is_not() -> N
             floats(text, "float32")
     with pytest.raises(TextFormatError):
         floats("1e400,inf\n")
-    assert (True, False, True) == (
-        holds(b"1e400", "int32") is False,
-        holds(b"1e40", "float32"),
-        holds(b"-inf", "float32"),
-    )
+    assert (True, False, True) == (fits(b"1e400", "int32") is False, fits(b"1e40", "float32"), fits(b"-inf", "float32"))
 
 
 def test_a_token_of_a_million_digits_takes_no_time() -> None:
@@ -162,7 +158,7 @@ def test_a_token_of_a_million_digits_takes_no_time() -> None:
     assert [1, 2] == integers(f"{digits}e-1000000,2\n")
     with pytest.raises(TextFormatError):
         floats(f"{digits},2\n")
-    assert 0 == whole_number(b"0." + digits.encode())
+    assert 0 == integer_part(b"0." + digits.encode())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
@@ -210,7 +206,7 @@ def test_lines_are_made_plain_whatever_stands_between() -> None:
         b"\n\r\n  \n 1 ,\t2 \v\n\t\f\n\n3,4,\n   ",
         b" " * 99999 + b"1," + b" " * 99999 + b"2,\n" + b"\n" * 99999 + b"3,4\r",
     ):
-        assert plain == one_line_each(text, around=b",")
-    assert b"1 2\n" == one_line_each(b"1 \t 2", around=b",")
-    assert b"1,2,\n" == one_line_each(b"1,2,,", around=b",")
-    assert [b"", b"", b"\n"] == [one_line_each(text, around=b",") for text in (b"", b" \n\t\r", b",")]
+        assert plain == canonical_lines(text, separators=b",")
+    assert b"1 2\n" == canonical_lines(b"1 \t 2", separators=b",")
+    assert b"1,2,\n" == canonical_lines(b"1,2,,", separators=b",")
+    assert [b"", b"", b"\n"] == [canonical_lines(text, separators=b",") for text in (b"", b" \n\t\r", b",")]

@@ -47,13 +47,13 @@ def read(rows: TextRows[Any], positions: list[int]) -> list[list[float]]:
 def counted_reads(rows: TextRows[Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of each block that is read from now on."""
     loaded: list[int] = []
-    real = rows._text
+    real = rows._read_block
 
     def text(number: int) -> bytes:
         loaded.append(number)
         return real(number)
 
-    monkeypatch.setattr(rows, "_text", text)
+    monkeypatch.setattr(rows, "_read_block", text)
     return loaded
 
 
