@@ -1,7 +1,14 @@
-"""The base of all iterators: epochs, batches one by one, MXNet's names for them; and of those that have an order.
+"""Base classes of the iterators: epochs, MXNet's method names, parts, and states to resume from.
 
-The batches of the latter follow from an :class:`~im2rec.pipeline.order.Order`: they take parts, and can continue from
-a saved state.
+An iterator delivers one epoch after another. ``next()`` returns the next batch of the current epoch; at the end of the
+epoch it raises StopIteration, and so does every further call. Only ``reset()`` begins the next epoch, and ``iter()``,
+which every ``for`` loop calls, does the same. While no batch of an epoch was requested, ``reset()`` changes nothing:
+``it.reset()`` before a loop, as programs for MXNet have it, begins one epoch and not two.
+
+Batches come from a generator, the *stream*, which continues from one epoch to the next, so that the first batches of an
+epoch are prefetched while the last ones of the epoch before are in use. The first ``next()`` makes it. Whatever leaves
+its order (a reset in the middle of an epoch, an interrupt, a loaded state) closes it, and the next ``next()`` makes
+another one, from the batch that is due.
 """
 
 from __future__ import annotations
@@ -24,45 +31,47 @@ T = TypeVar("T")
 
 
 class BatchIterator(Closeable, abc.ABC, Generic[T]):
-    """An iterator over the batches of one epoch after the other.
+    """An iterator over batches, epoch after epoch, with a stream of items T that batches are made from.
 
-    ``iter()`` and :meth:`reset` begin the next epoch, unless nothing was taken of the current one. Past its end
-    :meth:`next` raises StopIteration until then. An error of one batch takes that batch's place; the next call goes on
-    behind it.
+    ``iter()`` and :meth:`reset` begin the next epoch, unless no batch of the current one was requested. At the end of
+    an epoch :meth:`next` raises StopIteration until one of them is called. The error of a batch is raised in place of
+    that batch; the next call returns the batch after it.
 
-    Source of the names: mxnet python/mxnet/io/io.py, ``MXDataIter``.
+    Source of the method names: mxnet python/mxnet/io/io.py, ``MXDataIter``.
     """
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
         self.epoch = 0
-        self._length: int | None = None  # batches of this epoch, once they were counted
-        self._done = 0  # those that were delivered, or raised
-        self._touched = False  # whether any of them was since the epoch began, or was gone on with
+        self._length: int | None = None  # batches of this epoch, None until they are first needed
+        self._delivered = 0  # batches of this epoch that were returned, or whose error was raised
+        self._is_begun = False  # True once next() was called in this epoch: then reset() begins another one
         self._stream: Generator[T, None, None] | None = None
         self._current: DataBatch | None = None
-        self._held = False
+        self._repeats_current = False
         self._closed = False
-        self._owner = os.getpid()
+        self._owner_pid = os.getpid()
 
     @abc.abstractmethod
-    def _batches(self, epoch: int) -> int:
-        """How many batches the epoch has."""
+    def _count_batches(self, epoch: int) -> int:
+        """Return the number of batches in *epoch*."""
 
     @abc.abstractmethod
-    def _run(self, epoch: int, batch: int) -> Generator[T, None, None]:
-        """What batches from *batch* of *epoch* on are made of, and those of the epochs behind it.
+    def _open_stream(self, epoch: int, batch: int) -> Generator[T, None, None]:
+        """Return a generator of one item per batch, from *batch* of *epoch* on and through the epochs after it.
 
-        The generator must not refer to the iterator: nobody may ever close it, and it ends when it is not used.
+        The generator must not refer to the iterator. An iterator that is never closed is then freed as soon as the
+        program drops it, and the generator and its threads end with it; in a reference cycle they would wait for the
+        garbage collector.
         """
 
     @abc.abstractmethod
-    def _batch(self, made: T) -> DataBatch:
-        """The batch. Raises the error of one that has one."""
+    def _make_batch(self, item: T) -> DataBatch:
+        """Return the batch of an *item* of the stream. Raises the error of a batch that could not be read."""
 
     @abc.abstractmethod
-    def _close(self) -> None:
-        """Give back what is held; called once."""
+    def _release(self) -> None:
+        """Close files, threads and processes; called once."""
 
     @property
     @abc.abstractmethod
@@ -75,9 +84,9 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
         """Name, shape and dtype of ``label``."""
 
     def __len__(self) -> int:
-        """Batches of the current epoch."""
+        """Return the number of batches in the current epoch, which may differ from epoch to epoch."""
         if self._length is None:
-            self._length = self._batches(self.epoch)
+            self._length = self._count_batches(self.epoch)
         return self._length
 
     def __iter__(self: Self) -> Self:
@@ -88,52 +97,59 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
         return self.next()
 
     def next(self) -> DataBatch:
-        """The next batch of the epoch. Raises StopIteration at its end, and the error of a batch that has one."""
+        """Return the next batch of the epoch.
+
+        Raises StopIteration at the end of the epoch, the error of a batch that has one, and Im2RecError after
+        :meth:`close`.
+        """
         self._check_open()
-        if self._held and self._current is not None:
+        if self._repeats_current and self._current is not None:
             return self._current
-        if self._done >= len(self):
-            self._touched = True  # an epoch of no batch is over too
+        if self._delivered >= len(self):
+            self._is_begun = True  # otherwise reset() would never leave an epoch without batches
             raise StopIteration
         if self._stream is None:
-            self._stream = self._run(self.epoch, self._done)
-        self._touched = True
+            self._stream = self._open_stream(self.epoch, self._delivered)
+        self._is_begun = True
         try:
-            made = next(self._stream)
+            item = next(self._stream)
         except BaseException:
-            self._stop()  # an interrupt, say: the next call begins again at this batch
+            # An interrupt, or a failure of no particular record. It ended the generator, and the batch is still due:
+            # the next call opens another stream at the same batch.
+            self._close_stream()
             raise
-        self._done += 1
+        self._delivered += 1
         try:
-            self._current = self._batch(made)
+            self._current = self._make_batch(item)
         except Exception:
-            raise  # of this batch, which is behind us
+            raise  # the error of the batch, which counts as delivered
         except BaseException:
-            self._done -= 1
-            self._stop()
+            # An interrupt: the item is lost and its batch is still due, so the next call has it made again.
+            self._delivered -= 1
+            self._close_stream()
             raise
         return self._current
 
     def reset(self) -> None:
-        """Begin the next epoch, unless nothing was taken of the current one."""
+        """Begin the next epoch, unless no batch of the current one was requested."""
         self._check_open()
-        if not self._touched:
+        if not self._is_begun:
             return
-        if self._done < len(self):
-            self._stop()  # else what was made ahead is the next epoch's
+        if self._delivered < len(self):
+            self._close_stream()  # at the end of an epoch, the stream is at the next one already
         self._begin(self.epoch + 1, 0)
 
-    def _begin(self, epoch: int, done: int) -> None:
-        self.epoch, self._done, self._length = epoch, done, None
-        self._touched = False
+    def _begin(self, epoch: int, delivered: int) -> None:
+        self.epoch, self._delivered, self._length = epoch, delivered, None
+        self._is_begun = False
 
-    def _stop(self) -> None:
+    def _close_stream(self) -> None:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
 
     def iter_next(self) -> bool:
-        """Take the next batch; False at the end of the epoch."""
+        """Take the next batch, which the ``get`` methods then return parts of; False at the end of the epoch."""
         try:
             self.next()
         except StopIteration:
@@ -141,48 +157,53 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
         return True
 
     def getdata(self) -> Array:
-        """Data of the current batch."""
-        return self._taken().data[0]
+        """Return ``data[0]`` of the current batch."""
+        return self._current_batch().data[0]
 
     def getlabel(self) -> Array:
-        """Labels of the current batch."""
-        label = self._taken().label
+        """Return ``label[0]`` of the current batch."""
+        label = self._current_batch().label
         assert label is not None
         return label[0]
 
     def getindex(self) -> Array:
-        """Record ids of the current batch, uint64."""
-        index = self._taken().index
+        """Return the record ids of the current batch, uint64."""
+        index = self._current_batch().index
         assert index is not None
         return index
 
     def getpad(self) -> int:
-        """Filler rows at the end of the current batch."""
-        return self._taken().pad or 0
+        """Return the number of filler rows at the end of the current batch."""
+        return self._current_batch().pad or 0
 
-    def _taken(self) -> DataBatch:
+    def _current_batch(self) -> DataBatch:
         if self._current is None:
             raise Im2RecError("no batch was taken yet", hint="call next() or iter_next() first")
         return self._current
 
     def debug_skip_load(self) -> None:
-        """From now on give the current batch again and again: to time what is not loading."""
-        self._held = True
+        """Make every further :meth:`next` return the current batch, or the first one if there is none yet.
+
+        A training loop can then be timed without the time for loading.
+
+        Source of the name: mxnet python/mxnet/io/io.py, ``MXDataIter``.
+        """
+        self._repeats_current = True
 
     def _check_open(self) -> None:
         if self._closed:
             raise Im2RecError("the iterator is closed", hint="make a new one")
-        if os.getpid() != self._owner:  # the threads are not in a forked child: it would wait for ever
+        if os.getpid() != self._owner_pid:  # a forked child has no copy of the threads: next() would wait forever
             raise Im2RecError("the iterator was made in another process", hint="make one in each")
 
     def close(self) -> None:
-        """End all threads and close the files; again is fine. Taking batches afterwards raises Im2RecError."""
-        if not self._closed and os.getpid() == self._owner:
+        """Stop all threads and close the files. Closing twice is allowed; next() afterwards raises Im2RecError."""
+        if not self._closed and os.getpid() == self._owner_pid:  # in a forked child, all of it belongs to the parent
             self._closed = True
             try:
-                self._stop()
-            finally:  # whatever another thread does with the batches
-                self._close()
+                self._close_stream()
+            finally:  # ValueError, if another thread is in next() right now
+                self._release()
 
     def __getstate__(self) -> Any:
         raise TypeError(f"{type(self).__name__} cannot be pickled: make one in each process, or use state_dict()")
@@ -192,7 +213,10 @@ P = TypeVar("P")
 
 
 class OrderedIterator(BatchIterator[T]):
-    """An iterator over an *order* of records; *fingerprint* is of all that decides what its batches are."""
+    """An iterator whose batches follow from an :class:`~im2rec.pipeline.order.Order`: it has parts and states.
+
+    *fingerprint* covers everything that decides what the batches hold.
+    """
 
     _source = "path_imgrec"  # the parameter that names the data
     _unit = "images"
@@ -202,21 +226,23 @@ class OrderedIterator(BatchIterator[T]):
         self._order = order
         self._fingerprint = fingerprint
         self._parts = order.params.num_parts
+        # How this epoch was shared out: several entries if it was resumed with another number of parts. The last one is
+        # of the current number; what it has delivered follows from self._delivered.
         self._splits: tuple[Delivery, ...] = (Delivery(self._parts, 0),)
 
     @property
     @abc.abstractmethod
     def params(self) -> Any:
-        """The parameters, as they were read."""
+        """The parameters after conversion: of their declared types, with defaults filled in."""
 
     @property
     def count(self) -> int:
-        """How many records all parts together iterate over."""
+        """Number of records that all parts together iterate over."""
         return self._order.count
 
     @classmethod
-    def _given(cls, kind: type[P], args: tuple[object, ...], values: Mapping[str, Any]) -> P:
-        """The parameters *kind* from the keywords *values*. Raises ParameterError, TypeError when there are *args*."""
+    def _read_params(cls, kind: type[P], args: tuple[object, ...], values: Mapping[str, Any]) -> P:
+        """Return the *values* as a *kind*. Raises ParameterError, and TypeError if there are positional *args*."""
         if args:
             raise TypeError(f"{cls.__name__} takes keyword arguments only")
         return from_mapping(kind, values)
@@ -232,43 +258,46 @@ class OrderedIterator(BatchIterator[T]):
         words += [f"{self.count} {self._unit}", f"data_shape={shape}", f"batch_size={self.batch_size}"]
         if self._order.params.num_parts > 1:
             words += [f"num_parts={self._order.params.num_parts}", f"part_index={self._order.params.part_index}"]
-        words += [f"epoch {self.epoch}", f"{self._done} of {len(self)} batches delivered"]
+        words += [f"epoch {self.epoch}", f"{self._delivered} of {len(self)} batches delivered"]
         return f"<{', '.join([*words, 'closed'] if self._closed else words)}>"
 
     def _epoch(self, epoch: int) -> Epoch:
-        """The epoch *epoch*; what was delivered of the current one in other parts is not in it."""
+        """Return *epoch* without the records that the current one delivered in earlier numbers of parts."""
         return self._order.epoch(epoch, self._splits if epoch == self.epoch else ())
 
-    def _batches(self, epoch: int) -> int:
+    def _count_batches(self, epoch: int) -> int:
         return self._epoch(epoch).batches
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the epoch is, as plain values: seed, epoch, records delivered over all parts, what they come from.
+        """Return the state of the epoch as plain values, which JSON keeps: seed, epoch, records delivered, fingerprint.
 
-        All parts are taken to have delivered as many batches. Raises ParameterError with ``rng=mxnet``.
+        The records are those of all parts, each taken to have delivered as many batches as this one. Raises
+        ParameterError with ``rng=mxnet``.
         """
         self._fingerprint.check_can_save()
         before, last = self._splits[:-1], self._splits[-1]
         epoch = self._epoch(self.epoch)
-        splits = (*before, Delivery(last.parts, self._done * self.batch_size))
+        splits = (*before, Delivery(last.parts, self._delivered * self.batch_size))
         delivered = self._order.count - epoch.sharing.count + epoch.sharing.delivered_in_all(splits[-1].delivered)
         return state.save(self._fingerprint, self.epoch, splits, delivered)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on where *saved* was taken; the next ``iter()`` goes on too, unless the epoch was at its end.
+        """Resume where the state *saved* was taken.
 
-        ``num_parts`` may differ: what is left of the epoch is then shared anew. Nothing delivered is read again.
-        Raises ParameterError or InputError for a state of other parameters or files, naming what differs.
+        The next ``iter()`` continues that epoch, or begins the one after it if the epoch was at its end. ``num_parts``
+        may differ: the rest of the epoch is then shared out among the new parts. Records that were delivered are not
+        read again. Raises ParameterError or InputError for a state of other parameters or files, naming what differs.
         """
         self._check_open()
         self._fingerprint.check_can_save()
         epoch, splits = state.load(saved, self._fingerprint, self._parts)
-        self._stop()
+        self._close_stream()
         self._begin(epoch, 0)
         self._splits = splits or (Delivery(self._parts, 0),)
-        self._done = min(math.ceil(self._splits[-1].delivered / self.batch_size), len(self))
-        self._touched = self._done >= len(self)
+        # The part that saved the state may have had more batches than this one.
+        self._delivered = min(math.ceil(self._splits[-1].delivered / self.batch_size), len(self))
+        self._is_begun = self._delivered >= len(self)  # in the middle, the reset() of the next loop must not skip it
 
-    def _begin(self, epoch: int, done: int) -> None:
-        super()._begin(epoch, done)
+    def _begin(self, epoch: int, delivered: int) -> None:
+        super()._begin(epoch, delivered)
         self._splits = (Delivery(self._parts, 0),)

@@ -1,4 +1,4 @@
-"""Batches, the description of their arrays, and the sparse arrays that LibSVMIter gives."""
+"""DataBatch and DataDesc, by MXNet's names, and CSRArray, the sparse arrays in batches of LibSVMIter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class _DataDesc(NamedTuple):
 
 
 class DataDesc(_DataDesc):
-    """Name and shape of an array of a batch; *dtype* and *layout* are told besides, and do not count in comparisons.
+    """Name and shape of an array in a batch, a named tuple of the two; *dtype* and *layout* are further attributes.
+
+    As in MXNet, two descriptions are equal when name and shape are: dtype and layout are not compared.
 
     Source: mxnet python/mxnet/io/io.py, ``DataDesc``.
     """
@@ -35,25 +37,26 @@ class DataDesc(_DataDesc):
     def __repr__(self) -> str:
         return f"DataDesc[{self.name},{self.shape},{self.dtype},{self.layout}]"
 
-    def __getnewargs__(self) -> tuple[Any, ...]:  # pickled as it was made
+    def __getnewargs__(self) -> tuple[Any, ...]:  # for pickle: the tuple alone lacks dtype and layout
         return (self.name, self.shape, self.dtype, self.layout)
 
     @staticmethod
     def get_batch_axis(layout: str | None) -> int:
-        """The axis of *layout* that counts images: the place of its ``N``; 0 without a layout, -1 without an N."""
+        """Return the axis of *layout* that counts images, which is that of its ``N``: 0 for None, -1 without an N."""
         return 0 if layout is None else layout.find("N")
 
     @staticmethod
     def get_list(shapes: Sequence[Any], types: Sequence[Any] | None) -> list[DataDesc]:
-        """Descriptions from pairs (name, shape) and, if there are any, pairs (name, dtype)."""
-        kinds = dict(types or ())
-        return [DataDesc(name, shape, kinds.get(name, np.float32)) for name, shape in shapes]
+        """Return descriptions from pairs (name, shape) and pairs (name, dtype); float32 is the default."""
+        dtypes = dict(types or ())
+        return [DataDesc(name, shape, dtypes.get(name, np.float32)) for name, shape in shapes]
 
 
 class DataBatch:
-    """One batch: *data* and *label* are lists of one array each.
+    """A batch: *data* and *label* are lists of arrays, of one each in the batches of these iterators.
 
-    *pad* counts the rows at the end that are filler; *index* holds the id of the record in each row, uint64.
+    *pad* is the number of filler rows at the end; *index* holds the id of the record in each row, uint64. Raises
+    TypeError if *data* or *label* is a bare array.
 
     Source: mxnet python/mxnet/io/io.py, ``DataBatch``.
     """
@@ -85,10 +88,10 @@ class DataBatch:
 
 
 class CSRArray:
-    """Compressed sparse rows: row r holds ``data[i]`` in column ``indices[i]``, i from ``indptr[r]`` on.
+    """A matrix of compressed sparse rows, in three arrays with MXNet's names.
 
-    It ends before ``indptr[r + 1]``, where the next one begins; all else is zero. *data* is float32, the others int64,
-    with MXNet's names.
+    Row r holds ``data[i]`` in column ``indices[i]`` for i from ``indptr[r]`` up to, not including, ``indptr[r + 1]``;
+    all other values are zero. *data* is float32, *indices* and *indptr* are int64.
 
     Source: mxnet python/mxnet/ndarray/sparse.py, ``CSRNDArray``.
     """
@@ -105,7 +108,7 @@ class CSRArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the values."""
+        """Type of the values."""
         return self.data.dtype
 
     def __len__(self) -> int:
@@ -115,15 +118,15 @@ class CSRArray:
         return f"<CSRArray {self.shape[0]}x{self.shape[1]}, {len(self.data)} values>"
 
     def toarray(self) -> Array:
-        """All values in an array of *shape*."""
+        """Return a new dense array of *shape*."""
         dense = np.zeros(self.shape, self.dtype)
         dense[np.repeat(np.arange(len(self)), np.diff(self.indptr)), self.indices] = self.data
         return dense
 
     def asnumpy(self) -> Array:
-        """What :meth:`toarray` gives, by MXNet's name."""
+        """Return a new dense array; MXNet's name for :meth:`toarray`."""
         return self.toarray()
 
     def to_scipy(self) -> Any:
-        """A ``scipy.sparse.csr_matrix`` of the same arrays. Raises ImportError without scipy."""
+        """Return a ``scipy.sparse.csr_matrix`` of the same values. Raises ImportError without scipy."""
         return importlib.import_module("scipy.sparse").csr_matrix((self.data, self.indices, self.indptr), self.shape)

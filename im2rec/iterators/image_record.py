@@ -1,7 +1,4 @@
-"""ImageRecordIter: batches from ``.rec`` files, decoded in parallel, augmented and prefetched.
-
-Parameters that have no effect, alone or beside others, are named in a warning.
-"""
+"""ImageRecordIter: batches from ``.rec`` files, decoded in parallel, augmented and prefetched."""
 
 from __future__ import annotations
 
@@ -46,24 +43,24 @@ _MEANS = ("mean_r", "mean_g", "mean_b", "mean_a", "mean_img")
 
 
 def ignored_parameters(params: ImageRecordParams) -> list[str]:
-    """One line for each group of parameters that were given and have no effect."""
-    found = [f"{name} has no effect here" for name in changed(params, ("ctx", "device_id"))]
+    """Return a warning for each group of parameters that were given and have no effect, alone or beside others."""
+    warnings = [f"{name} has no effect here" for name in changed(params, ("ctx", "device_id"))]
     if params.dtype in ("uint8", "int8"):
         ignored = changed(params, _SCALES if params.dtype == "int8" else (*_MEANS, *_SCALES))
-        found += [f"dtype={params.dtype} is not normalised: {', '.join(ignored)} has no effect"] if ignored else []
+        warnings += [f"dtype={params.dtype} is not normalised: {', '.join(ignored)} has no effect"] if ignored else []
     if params.shape[0] == 1 and (ignored := changed(params, _COLORS)):
-        found.append(f"images of one channel have no colours: {', '.join(ignored)} has no effect")
+        warnings.append(f"images of one channel have no colours: {', '.join(ignored)} has no effect")
     if params.mean_img and (ignored := changed(params, _MEANS[:-1])):
-        found.append(f"mean_img takes the place of {', '.join(ignored)}")
+        warnings.append(f"mean_img takes the place of {', '.join(ignored)}")
     if not params.shuffle and params.rng != MXNET and (ignored := changed(params, ("shuffle_chunk_size",))):
-        found.append(f"{ignored[0]} has no effect without shuffle")
-    return found
+        warnings.append(f"{ignored[0]} has no effect without shuffle")
+    return warnings
 
 
 _LOG = logging.getLogger(__name__)
 
-# What may differ where a state is gone on with: the files' places (their content is compared), and how work is done.
-_FREE = (
+# May differ when a state is loaded: where the files are (their sizes and checksums are compared), and how work is done.
+_MAY_DIFFER = (
     "path_imgrec",
     "path_imgidx",
     "path_imglist",
@@ -76,34 +73,37 @@ _FREE = (
 
 
 class ImageRecordIter(OrderedIterator[FinishedBatch]):
-    """Batches of the images in ``.rec`` files, with the parameters of MXNet's iterator of that name; all by keyword.
+    """An iterator over batches of the images in ``.rec`` files, with the parameters of MXNet's ImageRecordIter.
 
     ::
 
         it = ImageRecordIter(path_imgrec="train.rec", data_shape=(3, 224, 224), batch_size=100, shuffle=True)
-        for batch in it:  # one epoch; a for loop again is the next one
+        for batch in it:  # one epoch; the next loop is the next epoch
             batch.data[0], batch.label[0], batch.index, batch.pad
 
-    ``data[0]`` is float32 (batch_size, channels, height, width), or as ``dtype`` and ``layout`` say, colours in RGB
-    order; ``label[0]`` float32 (batch_size,), or (batch_size, label_width); ``index`` the records' ids, uint64. The
-    arrays are the caller's to keep, unless ``reuse_buffers``. Values may be text, as in MXNet.
+    ``data[0]`` is an array of shape (batch_size, channels, height, width), float32, with colours in RGB order;
+    ``dtype`` and ``layout`` change type and axis order. ``label[0]`` is float32 of shape (batch_size,), or
+    (batch_size, label_width) if there are several labels; ``index`` holds the ids of the records, uint64. The arrays
+    are the caller's to keep, unless ``reuse_buffers`` is set.
 
-    What a record looks like is a pure function of (seed, epoch, ordinal of the record in the joined files): any number
-    of threads, processes or parts gives the same. ``skipped`` and ``truncated`` list, as BadRecordError, the records
-    that were left out and those that were cut short, each once.
+    All parameters are keywords, and every value may also be text, as in MXNet: ``batch_size="100"``.
 
-    Raises ParameterError, InputError, CorruptRecordError when it is made; BadRecordError (path, record, id, byte) in
-    the place of a batch that holds a bad record, and goes on behind it.
+    The pixels and labels of a record are a pure function of (seed, epoch, ordinal of the record in the joined files),
+    so any number of threads, processes or parts gives the same. ``skipped`` and ``truncated`` are lists of
+    BadRecordError: the records that were left out (``on_error=skip``), and the JPEGs that end early, each once.
 
-    Source: mxnet src/io/iter_image_recordio_2.cc; docs/parameters.md lists the parameters, docs/differences.md what is
-    better on purpose.
+    The constructor raises ParameterError, InputError or CorruptRecordError. :meth:`next` raises BadRecordError (with
+    path, record, id and offset) in place of a batch that contains a bad record; the next call returns the batch after.
+
+    Source: mxnet src/io/iter_image_recordio_2.cc. docs/parameters.md lists the parameters, docs/differences.md all that
+    differs on purpose.
     """
 
-    _dtype: str | None = None
+    _dtype: str | None = None  # the only dtype of a subclass, which its name says
 
     @shows_parameters(ImageRecordParams)
     def __init__(self, *args: NoReturn, **params: Unpack[ImageRecordKeywords]) -> None:
-        self._params = self._read(self._given(ImageRecordParams, args, params))
+        self._params = self._complete_params(self._read_params(ImageRecordParams, args, params))
         self.skipped: list[BadRecordError] = []
         self.truncated: list[BadRecordError] = []
         self._seen_bad: set[tuple[str, int | None]] = set()
@@ -115,31 +115,32 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
 
     @property
     def params(self) -> ImageRecordParams:
-        """The parameters, as they were read."""
+        """The parameters after conversion: of their declared types, with defaults filled in."""
         return self._params
 
     @property
     def engine(self) -> str:
-        """The engine that resizes and warps; ``auto`` was settled."""
+        """Name of the engine that resizes and warps; the one that was chosen if the parameter was ``auto``."""
         return self._engine.name
 
     @property
     def backend(self) -> str:
-        """What decodes, ``threads`` or ``processes``; ``auto`` was settled."""
+        """``threads`` or ``processes``, which decode; the choice that was made if the parameter was ``auto``."""
         return self._prefetcher.backend
 
     @property
     def kernel(self) -> str:
-        """The compiled JPEG decoder that is used, ``numba 0.68.1`` say, or ``none: `` and why there is none so far."""
+        """The compiled JPEG decoder in use, such as ``numba 0.68.1``, or ``none: `` and why there is none so far."""
         return self._prefetcher.kernel
 
-    def _read(self, params: ImageRecordParams) -> ImageRecordParams:
+    def _complete_params(self, params: ImageRecordParams) -> ImageRecordParams:
+        """Return *params* with the dtype of the class, and log those that have no effect."""
         if self._dtype is not None:
             if params.dtype not in (None, self._dtype):
                 _LOG.warning("%s: dtype=%s has no effect", type(self).__name__, params.dtype)
             params = dataclasses.replace(params, dtype=self._dtype)
-        for notice in ignored_parameters(params):
-            _LOG.warning(notice)
+        for warning in ignored_parameters(params):
+            _LOG.warning(warning)
         return params
 
     def _open(self) -> None:
@@ -152,15 +153,16 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         )
         self._loader = Loader(records, self._labels, augmenter, params)
         self._prefetcher = Prefetcher(records, self._loader, params, self._row_shape())
-        # Nobody may ever call close(): the threads end with the iterator, and do not keep it alive.
-        self._ended = weakref.finalize(self, self._prefetcher.shut_down, wait=False)
+        # For programs that never call close(): the threads end when the iterator is freed. They are not waited for, as
+        # one of them may be the thread that frees it.
+        self._finalizer = weakref.finalize(self, self._prefetcher.shut_down, wait=False)
         super().__init__(self._prefetcher.order, self._fingerprint_of(mean))
         if params.verbose:
             self._log_opened()
 
     def _fingerprint_of(self, mean: Plane | None) -> state.Fingerprint:
         params = self._params
-        deciding = state.deciding(params, _FREE) | {
+        parameters = state.deciding(params, _MAY_DIFFER) | {
             "engine": self.engine,
             "label_width": self._labels.width,
             "dtype": params.data_dtype,
@@ -171,18 +173,18 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
             "path_imglist": self._labels.digest(),
             "mean_img": zlib.crc32(mean.tobytes()) if mean is not None else 0,
         }
-        return state.Fingerprint("path_imgrec", deciding, len(self._records), sizes, checksums)
+        return state.Fingerprint("path_imgrec", parameters, len(self._records), sizes, checksums)
 
     def _log_opened(self) -> None:
         params, records = self._params, self._records
         names = ", ".join(str(file.path) for file in records.files)
-        crew = f"{params.preprocess_threads} {self.backend}"
-        _LOG.info("%s: %d records, %s, engine %s", names, len(records), crew, self.engine)
+        workers = f"{params.preprocess_threads} {self.backend}"
+        _LOG.info("%s: %d records, %s, engine %s", names, len(records), workers, self.engine)
         if len(records.left_out):
             _LOG.info("left out, as they hold labels and no image: %d", len(records.left_out))
         if blocks := self._prefetcher.blocks:
-            here, full = mixing(blocks, params.batch_size)
-            _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", here, blocks, full)
+            drawn_from, ideal = mixing(blocks, params.batch_size)
+            _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", drawn_from, blocks, ideal)
 
     @property
     def provide_data(self) -> list[DataDesc]:
@@ -200,63 +202,62 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         channels, height, width = self._params.shape
         return (channels, height, width) if self._params.layout == NCHW else (height, width, channels)
 
-    # One batch after the other
-
-    def _batches(self, epoch: int) -> int:
+    def _count_batches(self, epoch: int) -> int:
         order = self._prefetcher.mxnet_order
-        return order.batches(epoch) if order else super()._batches(epoch)
+        return order.batches(epoch) if order else super()._count_batches(epoch)
 
-    def _run(self, epoch: int, batch: int) -> Generator[FinishedBatch, None, None]:
+    def _open_stream(self, epoch: int, batch: int) -> Generator[FinishedBatch, None, None]:
         return self._prefetcher.run(epoch, batch, self._splits)
 
-    def _batch(self, made: FinishedBatch) -> DataBatch:
-        buffer, pieces = made
+    def _make_batch(self, item: FinishedBatch) -> DataBatch:
+        buffer, pieces = item
         problems = [problem for piece in pieces for problem in piece]
         bad = [problem for problem in problems if not problem.kept]
         policy = self._order.params.policy
-        # Padding repeats rows whose error was raised in its place; rows that rolled over are new.
-        own = self.batch_size - (buffer.pad if policy != ROLL_OVER else 0)
-        if self._params.on_error == RAISE and (raised := [problem for problem in bad if problem.row < own]):
+        # Filler repeats rows of batches whose errors were raised already. Rows that rolled over are new.
+        first_filler = self.batch_size - (buffer.pad if policy != ROLL_OVER else 0)
+        if self._params.on_error == RAISE and (new := [problem for problem in bad if problem.row < first_filler]):
             buffer.release()
-            raise raised[0].error
+            raise new[0].error
         for problem in problems:
-            self._count(problem)
+            self._report(problem)
         if bad:
             drop_bad_rows(buffer, [problem.row for problem in bad], zeros=policy == KEEP)
         if self._loader.may_use_kernel:
-            background.delivered(self.batch_size)
+            background.delivered(self.batch_size)  # after some thousand images it compiles the decoder
         data, label, ids = self._prefetcher.memory.hand_out(buffer)
         return DataBatch([data], [label], buffer.pad, ids)
 
-    def _count(self, problem: RowProblem) -> None:
-        where = (str(problem.error.path), problem.error.record)
-        if where in self._seen_bad:
+    def _report(self, problem: RowProblem) -> None:
+        """List a problem, unless it was met in an earlier epoch, and log the first one of each list."""
+        record = (str(problem.error.path), problem.error.record)
+        if record in self._seen_bad:
             return
-        self._seen_bad.add(where)
-        found = self.truncated if problem.kept else self.skipped
-        found.append(problem.error)
-        if len(found) == 1:
-            what = "decoded as far as it goes" if problem.kept else "skipped"
-            _LOG.warning("%s: %s; further ones are only counted", problem.error, what)
+        self._seen_bad.add(record)
+        listed = self.truncated if problem.kept else self.skipped
+        listed.append(problem.error)
+        if len(listed) == 1:
+            outcome = "decoded as far as it goes" if problem.kept else "skipped"
+            _LOG.warning("%s: %s; further ones are only counted", problem.error, outcome)
 
-    def _close(self) -> None:
-        self._ended.detach()
+    def _release(self) -> None:
+        self._finalizer.detach()
         self._prefetcher.shut_down(wait=True)
         self._records.close()
 
 
 class ImageRecordUInt8Iter(ImageRecordIter):
-    """ImageRecordIter with data as uint8: cropped and flipped, not normalised."""
+    """An ImageRecordIter whose data is uint8: augmented, but not normalised."""
 
     _dtype = "uint8"
 
 
 class ImageRecordInt8Iter(ImageRecordIter):
-    """ImageRecordIter with data as int8: less the rounded mean, clipped to -128..127, not scaled."""
+    """An ImageRecordIter whose data is int8: the rounded mean subtracted, clipped to -128..127, not scaled."""
 
     _dtype = "int8"
 
 
 def loader_of(it: ImageRecordIter) -> Loader:
-    """The loader of *it*, with its records and augmenter: for ``bench`` and ``runs``, which time and show its work."""
-    return it._loader  # noqa: SLF001 - private to users of the iterator
+    """Return the loader of *it*, with its records and augmenter; ``bench`` and ``runs`` time and show its work."""
+    return it._loader  # noqa: SLF001 - private to users, not to the package

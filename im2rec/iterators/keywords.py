@@ -201,7 +201,7 @@ class MNISTKeywords(TypedDict, total=False):
     flat: bool | int | str
     """Rows of pixels instead of images."""
     seed: int | str
-    """The order."""
+    """Seed of the order."""
     prefetch_buffer: int | str
     """Has no effect here: all is in memory."""
     ctx: str | None
@@ -238,7 +238,7 @@ class CSVKeywords(TypedDict, total=False):
     """1 means last_batch=pad, 0 means last_batch=keep."""
     last_batch: str | None
     """The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch, which starts
-    behind them; keep: zeros; discard: no such batch."""
+    after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
     """Parts that would end a batch earlier give another one, so that all give as many."""
     dtype: str | None
@@ -257,8 +257,8 @@ class LibSVMKeywords(TypedDict, total=False):
     data_shape: Required[Sequence[int] | int | str]
     """Columns of a row, one number: indices are below it."""
     label_libsvm: str | PathLike[str] | None
-    """Sparse labels, a line for each row, what stands in front left out: a file, several joined by ';', or a folder
-    (its files by name). Not given: what stands in front of each row."""
+    """Sparse labels, a line for each row, whose own first number is ignored: a file, several joined by ';', or a folder
+    (its files by name). Not given: the first number of each row is its label."""
     label_shape: Sequence[int] | int | str
     """Columns of a sparse label, one number above 1."""
     num_parts: int | str
@@ -275,7 +275,7 @@ class LibSVMKeywords(TypedDict, total=False):
     """1 means last_batch=pad, 0 means last_batch=keep."""
     last_batch: str | None
     """The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch, which starts
-    behind them; keep: zeros; discard: no such batch."""
+    after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
     """Parts that would end a batch earlier give another one, so that all give as many."""
     dtype: str | None

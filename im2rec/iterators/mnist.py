@@ -1,4 +1,4 @@
-"""MNISTIter: batches from the IDX files of MNIST and its kin."""
+"""MNISTIter: batches from the IDX files of MNIST, Fashion-MNIST and the like."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MNISTParams:
-    """All parameters of MNISTIter, in the order of the reference's groups."""
+    """All parameters of MNISTIter, in the groups and the order of MXNet's manual."""
 
     image: str = param("./train-images-idx3-ubyte", doc="The IDX file of images, gzipped or not.")
     label: str = param("./train-labels-idx1-ubyte", doc="The IDX file of labels, gzipped or not.")
@@ -51,7 +51,7 @@ class MNISTParams:
     )
     shuffle: bool = param(True, doc="A new order every epoch.", reference="differs: one order for all epochs there")
     flat: bool = param(False, doc="Rows of pixels instead of images.")
-    seed: int = param(0, doc="The order.")
+    seed: int = param(0, doc="Seed of the order.")
     prefetch_buffer: int = shared("prefetch_buffer", doc="Has no effect here: all is in memory.", reference="no effect")
     ctx: str | None = shared("ctx")
     rng: str = param(
@@ -67,19 +67,25 @@ class MNISTParams:
 
     @property
     def policy(self) -> str:
-        """What happens to the last batch; with nothing said it is left out, as by the reference."""
+        """What happens to an incomplete last batch: PAD, ROLL_OVER, KEEP or DISCARD, the default, as in MXNet."""
         return policy_of(self.last_batch, self.round_batch, DISCARD)
 
 
 class MNISTIter(OrderedIterator[BatchRequest]):
-    """Batches of the images in IDX files, with the parameters of MXNet's iterator of that name; all by keyword.
+    """An iterator over batches of the images in IDX files, with the parameters of MXNet's MNISTIter, all keywords.
 
-    ``data[0]`` is float32 (batch_size, 1, rows, columns), or (batch_size, rows * columns) with ``flat``, levels
-    divided by 256; ``label[0]`` float32 (batch_size,); ``index`` the number of the image in its file, uint64. Files
-    may be gzipped. They are read whole: MNIST has 55 MB.
+    ::
 
-    Raises ParameterError, InputError, IdxFormatError when it is made: for files of another kind, cut, or of
-    different counts, and when the part holds no whole batch.
+        it = MNISTIter(image="train-images-idx3-ubyte", label="train-labels-idx1-ubyte", batch_size=100)
+        for batch in it:
+            batch.data[0], batch.label[0], batch.index
+
+    ``data[0]`` is float32 of shape (batch_size, 1, height, width), or (batch_size, height * width) with ``flat``: the
+    levels divided by 256. ``label[0]`` is float32 of shape (batch_size,); ``index`` holds the numbers of the images in
+    their file, from 0, uint64. Files may be gzipped. They are read into memory: MNIST has 55 MB.
+
+    The constructor raises ParameterError, InputError or IdxFormatError: for files of another kind, files that are cut
+    short, different numbers of images and labels, and a part of less than one whole batch.
 
     Source: mxnet src/io/iter_mnist.cc; docs/parameters.md lists the parameters.
     """
@@ -88,12 +94,12 @@ class MNISTIter(OrderedIterator[BatchRequest]):
 
     @shows_parameters(MNISTParams)
     def __init__(self, *args: NoReturn, **params: Unpack[MNISTKeywords]) -> None:
-        self._params = self._given(MNISTParams, args, params)
+        self._params = self._read_params(MNISTParams, args, params)
         self._images = read_parsed(self._params.image, read_images)
         self._labels = read_parsed(self._params.label, read_labels)
         self._check_counts()
         count = len(self._images)
-        self._fixed = _order_of_mxnet(count, self._params) if self._params.rng == MXNET else None
+        self._mxnet_order = _mxnet_order(count, self._params) if self._params.rng == MXNET else None
         super().__init__(Order(count, OrderParams.of(self._params)), self._fingerprint_of())
         if not len(self) and self._params.policy == DISCARD:
             problem = f"batch_size={self.batch_size} leaves no whole batch of {count} images"
@@ -106,7 +112,7 @@ class MNISTIter(OrderedIterator[BatchRequest]):
 
     @property
     def params(self) -> MNISTParams:
-        """The parameters, as they were read."""
+        """The parameters after conversion: of their declared types, with defaults filled in."""
         return self._params
 
     def _check_counts(self) -> None:
@@ -119,8 +125,8 @@ class MNISTIter(OrderedIterator[BatchRequest]):
 
     def _fingerprint_of(self) -> state.Fingerprint:
         checksums = {"image": zlib.crc32(self._images.data), "label": zlib.crc32(self._labels.data)}
-        deciding = state.deciding(self._params, ("image", "label", "silent")) | {"dtype": self._dtype.name}
-        return state.Fingerprint("image", deciding, len(self._images), [self._images.nbytes], checksums)
+        parameters = state.deciding(self._params, ("image", "label", "silent")) | {"dtype": self._dtype.name}
+        return state.Fingerprint("image", parameters, len(self._images), [self._images.nbytes], checksums)
 
     @property
     def _dtype(self) -> np.dtype[Any]:
@@ -139,30 +145,32 @@ class MNISTIter(OrderedIterator[BatchRequest]):
         """Name, shape and dtype of ``label``."""
         return [DataDesc(self._params.label_name, (self.batch_size,))]
 
-    def _batches(self, epoch: int) -> int:
-        return len(self._fixed) // self.batch_size if self._fixed is not None else super()._batches(epoch)
+    def _count_batches(self, epoch: int) -> int:
+        if self._mxnet_order is not None:
+            return len(self._mxnet_order) // self.batch_size
+        return super()._count_batches(epoch)
 
-    def _run(self, epoch: int, batch: int) -> Generator[BatchRequest, None, None]:
-        if self._fixed is not None:
-            return _repeated(self._fixed, self.batch_size, batch)
+    def _open_stream(self, epoch: int, batch: int) -> Generator[BatchRequest, None, None]:
+        if self._mxnet_order is not None:
+            return _repeat(self._mxnet_order, self.batch_size, batch)
         return self._order.requests(epoch, batch, self._splits)
 
-    def _batch(self, made: BatchRequest) -> DataBatch:
-        rows, filled = made.records, len(made.records)
+    def _make_batch(self, item: BatchRequest) -> DataBatch:
+        records, filled = item.records, len(item.records)
         (data_desc,), (label_desc,) = self.provide_data, self.provide_label
         data, label = np.zeros(data_desc.shape, data_desc.dtype), np.zeros(label_desc.shape, np.float32)
         index = np.zeros(self.batch_size, np.uint64)
-        data[:filled] = (self._images[rows] * _SCALE).reshape(data[:filled].shape)
-        label[:filled] = self._labels[rows]
-        index[:filled] = rows
-        return DataBatch([data], [label], made.pad, index)
+        data[:filled] = (self._images[records] * _SCALE).reshape(data[:filled].shape)
+        label[:filled] = self._labels[records]
+        index[:filled] = records
+        return DataBatch([data], [label], item.pad, index)
 
-    def _close(self) -> None:
+    def _release(self) -> None:
         self._images, self._labels = self._images[:0], self._labels[:0]
 
 
-def _order_of_mxnet(count: int, params: MNISTParams) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The images of the part in the order that all epochs have: shuffled once, by std::shuffle.
+def _mxnet_order(count: int, params: MNISTParams) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the images of the part in the one order that MXNet uses for all epochs, shuffled by std::shuffle.
 
     Source: mxnet src/io/iter_mnist.cc, ``GetPart`` and ``Shuffle``.
     """
@@ -173,9 +181,9 @@ def _order_of_mxnet(count: int, params: MNISTParams) -> np.ndarray[Any, np.dtype
     return np.array(part, np.int64)
 
 
-def _repeated(order: np.ndarray[Any, Any], size: int, batch: int) -> Generator[BatchRequest, None, None]:
-    """The batches of *order* from *batch* on, then all of them, without end."""
+def _repeat(order: np.ndarray[Any, Any], size: int, batch: int) -> Generator[BatchRequest, None, None]:
+    """Yield the batches of *order* from number *batch* on, then all of them again and again."""
     while True:
-        for start in range(batch * size, len(order) - size + 1, size):
+        for start in range(batch * size, len(order) - size + 1, size):  # an incomplete last batch is discarded
             yield BatchRequest(order[start : start + size].tolist(), [0] * size)
         batch = 0

@@ -1,4 +1,4 @@
-"""CSVIter and LibSVMIter: rows of text files by position, with labels beside them, as dense or sparse batches."""
+"""CSVIter and LibSVMIter: batches of rows of numbers from text files, dense and sparse."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
-_LAYOUTS = {1: "NC", 3: "NCHW"}  # by the dimensions of a row
+_LAYOUTS = {1: "NC", 3: "NCHW"}  # by the number of dimensions of a row
 
 
 @dataclasses.dataclass(frozen=True)
 class ReadBatch(Generic[T]):
-    """The rows of a batch as they were read, in pieces, and their labels; or the error of one that has one."""
+    """The rows of a batch and their labels, as the pieces that were read; or the error that reading them raised."""
 
     request: BatchRequest
     data: list[T]
@@ -45,37 +45,41 @@ class ReadBatch(Generic[T]):
 
 
 class TextIterator(OrderedIterator[ReadBatch[T]]):
-    """Batches of rows of the files that *source* names, and of those that *label_source* names, if any."""
+    """What CSVIter and LibSVMIter share: rows of text files, with labels from other files if these are given.
+
+    *source* and *label_source* are each the name of a parameter that names files, and the format of their rows.
+    """
 
     _unit = "rows"
 
     def __init__(
-        self, params: CSVParams | LibSVMParams, source: tuple[str, RowFormat[T]], labels: tuple[str, RowFormat[T]]
+        self, params: CSVParams | LibSVMParams, source: tuple[str, RowFormat[T]], label_source: tuple[str, RowFormat[T]]
     ) -> None:
-        for notice in ignored_parameters(params):
-            _LOG.warning(notice)
+        for warning in ignored_parameters(params):
+            _LOG.warning(warning)
+        name, label_name = source[0], label_source[0]
         with contextlib.ExitStack() as stack:
-            self._rows, self._labels = _opened(params, *source), None
-            stack.callback(self._close)
-            if getattr(params, labels[0]) is not None:
-                self._labels = _opened(params, *labels)
-                self._check_counts(source[0], labels[0])
+            self._rows, self._labels = _open_rows(params, *source), None
+            stack.callback(self._release)
+            if getattr(params, label_name) is not None:
+                self._labels = _open_rows(params, *label_source)
+                self._check_counts(name, label_name)
             count = len(self._rows)
-            super().__init__(Order(count, OrderParams.of(params)), self._fingerprint_of(source[0], labels[0]))
+            super().__init__(Order(count, OrderParams.of(params)), self._fingerprint_of(name, label_name))
             stack.pop_all()
-        _LOG.info("%s: %d rows", getattr(params, source[0]), count)
+        _LOG.info("%s: %d rows", getattr(params, name), count)
 
-    def _check_counts(self, source: str, label_source: str) -> None:
+    def _check_counts(self, name: str, label_name: str) -> None:
         assert self._labels is not None
         if len(self._rows) != len(self._labels):
             params = self.params
-            problem = f"{getattr(params, source)} holds {len(self._rows)} rows, {getattr(params, label_source)}"
+            problem = f"{getattr(params, name)} holds {len(self._rows)} rows, {getattr(params, label_name)}"
             raise InputError(f"{problem} {len(self._labels)} labels", hint="give one line of labels for each row")
 
-    def _fingerprint_of(self, source: str, label_source: str) -> state.Fingerprint:
-        checksums = {source: self._rows.checksum, label_source: self._labels.checksum if self._labels else 0}
-        deciding = state.deciding(self.params, (source, label_source)) | {"dtype": self._dtype.name}
-        return state.Fingerprint(source, deciding, len(self._rows), self._rows.sizes, checksums)
+    def _fingerprint_of(self, name: str, label_name: str) -> state.Fingerprint:
+        checksums = {name: self._rows.checksum, label_name: self._labels.checksum if self._labels else 0}
+        parameters = state.deciding(self.params, (name, label_name)) | {"dtype": self._dtype.name}
+        return state.Fingerprint(name, parameters, len(self._rows), self._rows.sizes, checksums)
 
     @property
     def _dtype(self) -> np.dtype[Any]:
@@ -83,8 +87,8 @@ class TextIterator(OrderedIterator[ReadBatch[T]]):
         return dtype
 
     @property
-    def _label_row(self) -> tuple[int, ...]:
-        """The shape of the label of one row, () for one number."""
+    def _label_row_shape(self) -> tuple[int, ...]:
+        """Shape of the label of one row; () if it is one number, or if there are no labels."""
         shape = self.params.label_shape
         return () if self._labels is None or math.prod(shape) == 1 else shape
 
@@ -98,46 +102,46 @@ class TextIterator(OrderedIterator[ReadBatch[T]]):
     @property
     def provide_label(self) -> list[DataDesc]:
         """Name, shape and dtype of ``label``."""
-        shape = (self.batch_size, *self._label_row)
+        shape = (self.batch_size, *self._label_row_shape)
         return [DataDesc(self.params.label_name, shape, self._dtype.type)]
 
-    def _index(self, request: BatchRequest) -> npt.NDArray[np.uint64]:
-        """The numbers of the rows, from 0, over all files."""
+    def _row_numbers(self, request: BatchRequest) -> npt.NDArray[np.uint64]:
+        """Return the numbers of the rows of a batch, counted from 0 over all files; 0 for rows of zeros."""
         index = np.zeros(self.batch_size, np.uint64)
         index[: len(request.records)] = request.records
         return index
 
-    def _run(self, epoch: int, batch: int) -> Generator[ReadBatch[T], None, None]:
-        return _made(self._order, (epoch, batch, self._splits), self._rows, self._labels)
+    def _open_stream(self, epoch: int, batch: int) -> Generator[ReadBatch[T], None, None]:
+        return _read_batches(self._order, (epoch, batch, self._splits), self._rows, self._labels)
 
-    def _close(self) -> None:
+    def _release(self) -> None:
         for rows in (self._rows, self._labels):
             if rows is not None:
                 rows.close()
 
 
-def _opened(params: CSVParams | LibSVMParams, name: str, row_format: RowFormat[T]) -> TextRows[T]:
+def _open_rows(params: CSVParams | LibSVMParams, name: str, row_format: RowFormat[T]) -> TextRows[T]:
     return TextRows(text_files(getattr(params, name), name), row_format)
 
 
-def _made(
+def _read_batches(
     order: Order, start: tuple[int, int, tuple[Delivery, ...]], data: TextRows[T], labels: TextRows[T] | None
 ) -> Generator[ReadBatch[T], None, None]:
-    """Read each batch from *start* on; one that cannot be read does not keep the next from being read."""
+    """Read batch after batch from *start* on: epoch, batch, and the splits of that epoch."""
     for request in order.requests(*start):
-        yield _read(request, data, labels)
+        yield _read_batch(request, data, labels)
 
 
-def _read(request: BatchRequest, data: TextRows[T], labels: TextRows[T] | None) -> ReadBatch[T]:
+def _read_batch(request: BatchRequest, data: TextRows[T], labels: TextRows[T] | None) -> ReadBatch[T]:
     rows = np.array(request.records, np.int64)
     try:
         return ReadBatch(request, data.read(rows), labels.read(rows) if labels else [], None)
-    except Im2RecError as error:
+    except Im2RecError as error:  # not raised here, as it would end the generator: later batches may be sound
         return ReadBatch(request, [], [], error)
 
 
 class CSVIter(TextIterator[Array]):
-    """Batches of the rows of CSV files, with the parameters of MXNet's iterator of that name; all by keyword.
+    """An iterator over batches of the rows of CSV files, with the parameters of MXNet's CSVIter, all keywords.
 
     ::
 
@@ -145,14 +149,15 @@ class CSVIter(TextIterator[Array]):
         for batch in it:
             batch.data[0], batch.label[0], batch.index, batch.pad
 
-    ``data[0]`` is float32, or as ``dtype`` says, (batch_size, *data_shape); ``label[0]`` of the same type
-    (batch_size,), or (batch_size, *label_shape) if that is more than one number; ``index`` the numbers of the rows from
-    0, uint64. The files are never in memory as a whole.
+    ``data[0]`` has the shape (batch_size, *data_shape) and is float32 unless ``dtype`` is set. ``label[0]`` is of the
+    same type and has the shape (batch_size,), or (batch_size, *label_shape) if a label is more than one number.
+    ``index`` holds the numbers of the rows, from 0 over all files, uint64. The files are read in blocks, never as a
+    whole.
 
-    Raises ParameterError, InputError when it is made; TextFormatError (path, line) in the place of a batch with a line
-    that is no row of numbers, and goes on behind it.
+    The constructor raises ParameterError or InputError. :meth:`next` raises TextFormatError (with path and line) in
+    place of a batch that contains a line which is not a row of numbers; the next call returns the batch after it.
 
-    Source: mxnet src/io/iter_csv.cc; docs/parameters.md lists the parameters, docs/differences.md what is better on
+    Source: mxnet src/io/iter_csv.cc. docs/parameters.md lists the parameters, docs/differences.md all that differs on
     purpose.
     """
 
@@ -160,7 +165,7 @@ class CSVIter(TextIterator[Array]):
 
     @shows_parameters(CSVParams)
     def __init__(self, *args: NoReturn, **params: Unpack[CSVKeywords]) -> None:
-        self._params = self._given(CSVParams, args, params)
+        self._params = self._read_params(CSVParams, args, params)
         dtype, shapes = self._params.data_dtype, (self._params.data_shape, self._params.label_shape)
         data, label = (
             CSVRows(math.prod(shape), dtype, name)
@@ -170,76 +175,83 @@ class CSVIter(TextIterator[Array]):
 
     @property
     def params(self) -> CSVParams:
-        """The parameters, as they were read."""
+        """The parameters after conversion: of their declared types, with defaults filled in."""
         return self._params
 
-    def _batch(self, made: ReadBatch[Array]) -> DataBatch:
-        if made.error is not None:
-            raise made.error
-        data = _filled((self.batch_size, *self._params.data_shape), made.data, self._dtype)
-        label = _filled((self.batch_size, *self._label_row), made.labels, self._dtype)
-        return DataBatch([data], [label], made.request.pad, self._index(made.request))
+    def _make_batch(self, item: ReadBatch[Array]) -> DataBatch:
+        if item.error is not None:
+            raise item.error
+        data = _join_rows((self.batch_size, *self._params.data_shape), item.data, self._dtype)
+        label = _join_rows((self.batch_size, *self._label_row_shape), item.labels, self._dtype)
+        return DataBatch([data], [label], item.request.pad, self._row_numbers(item.request))
 
 
-def _filled(shape: tuple[int, ...], pieces: list[Array], dtype: np.dtype[Any]) -> Array:
-    """A new array of *shape* that begins with the rows of *pieces*; the others are zeros."""
-    found = np.zeros(shape, dtype)
+def _join_rows(shape: tuple[int, ...], pieces: list[Array], dtype: np.dtype[Any]) -> Array:
+    """Return a new array of *shape* that begins with the rows of *pieces*; the rest is zero."""
+    joined = np.zeros(shape, dtype)
     row = 0
     for piece in pieces:
-        found[row : row + len(piece)] = piece.reshape(len(piece), *shape[1:])
+        joined[row : row + len(piece)] = piece.reshape(len(piece), *shape[1:])
         row += len(piece)
-    return found
+    return joined
 
 
 class LibSVMIter(TextIterator[SparseRows]):
-    """Batches of the rows of LibSVM files, with the parameters of MXNet's iterator of that name; all by keyword.
+    """An iterator over batches of the rows of LibSVM files, with the parameters of MXNet's LibSVMIter, all keywords.
 
-    ``data[0]`` is a :class:`~im2rec.iterators.batch.CSRArray` (batch_size, columns) of float32; ``label[0]`` what
-    stands in front of the rows, float32 (batch_size,), or the sparse rows of ``label_libsvm``, a CSRArray; ``index``
-    the numbers of the rows from 0, uint64. Indices count from 0. The files are never in memory as a whole.
+    ::
 
-    Raises ParameterError, InputError when it is made; TextFormatError (path, line) in the place of a batch with a line
-    that is no such row, and goes on behind it.
+        it = LibSVMIter(data_libsvm="rows.libsvm", data_shape=1000, batch_size=100)
+        for batch in it:
+            batch.data[0].toarray(), batch.label[0], batch.index, batch.pad
 
-    Source: mxnet src/io/iter_libsvm.cc; docs/parameters.md lists the parameters, docs/differences.md what is better on
-    purpose.
+    ``data[0]`` is a :class:`~im2rec.iterators.batch.CSRArray` of shape (batch_size, columns), float32. ``label[0]``
+    holds the first number of each line, float32 of shape (batch_size,); with ``label_libsvm`` it is a CSRArray of the
+    rows of those files. ``index`` holds the numbers of the rows, from 0 over all files, uint64. Column indices count
+    from 0. The files are read in blocks, never as a whole.
+
+    The constructor raises ParameterError or InputError. :meth:`next` raises TextFormatError (with path and line) in
+    place of a batch that contains a line which is not such a row; the next call returns the batch after it.
+
+    Source: mxnet src/io/iter_libsvm.cc. docs/parameters.md lists the parameters, docs/differences.md all that differs
+    on purpose.
     """
 
     _source = "data_libsvm"
 
     @shows_parameters(LibSVMParams)
     def __init__(self, *args: NoReturn, **params: Unpack[LibSVMKeywords]) -> None:
-        self._params = self._given(LibSVMParams, args, params)
+        self._params = self._read_params(LibSVMParams, args, params)
         (columns,), (label_columns,) = self._params.data_shape, self._params.label_shape
         data, label = LibSVMRows(columns, "data_shape"), LibSVMRows(label_columns, "label_shape")
         super().__init__(self._params, ("data_libsvm", data), ("label_libsvm", label))
 
     @property
     def params(self) -> LibSVMParams:
-        """The parameters, as they were read."""
+        """The parameters after conversion: of their declared types, with defaults filled in."""
         return self._params
 
-    def _batch(self, made: ReadBatch[SparseRows]) -> DataBatch:
-        if made.error is not None:
-            raise made.error
-        # DataBatch says that it holds arrays of numpy; what is asked of these is the same as far as it goes.
-        data: Any = self._sparse(made.data, self._params.data_shape[0])
+    def _make_batch(self, item: ReadBatch[SparseRows]) -> DataBatch:
+        if item.error is not None:
+            raise item.error
+        # Any, because DataBatch is declared to hold numpy arrays; a CSRArray takes their place, as CSRNDArray in MXNet.
+        data: Any = self._join_sparse(item.data, self._params.data_shape[0])
         label: Any = np.zeros(self.batch_size, np.float32)
-        if self._label_row:
-            label = self._sparse(made.labels, *self._label_row)
-        elif made.data:
-            label[: len(made.request.records)] = np.concatenate([piece.labels for piece in made.data])
-        return DataBatch([data], [label], made.request.pad, self._index(made.request))
+        if self._label_row_shape:
+            label = self._join_sparse(item.labels, *self._label_row_shape)
+        elif item.data:
+            label[: len(item.request.records)] = np.concatenate([piece.labels for piece in item.data])
+        return DataBatch([data], [label], item.request.pad, self._row_numbers(item.request))
 
-    def _sparse(self, pieces: list[SparseRows], columns: int) -> CSRArray:
-        """The rows of *pieces*, and empty ones behind them, in new arrays."""
+    def _join_sparse(self, pieces: list[SparseRows], columns: int) -> CSRArray:
+        """Return a CSRArray of batch_size rows, with new arrays: the rows of *pieces*, and empty ones after them."""
         lengths = np.zeros(self.batch_size + 1, np.int64)
         row = 1
         for piece in pieces:
             counts = np.diff(piece.indptr)
             lengths[row : row + len(counts)] = counts
             row += len(counts)
-        nothing = np.empty(0, np.float32), np.empty(0, np.int64)
-        data = np.concatenate([nothing[0], *(piece.data for piece in pieces)])
-        indices = np.concatenate([nothing[1], *(piece.indices for piece in pieces)])
+        # The empty arrays are for a batch without pieces: concatenate refuses an empty list.
+        data = np.concatenate([np.empty(0, np.float32), *(piece.data for piece in pieces)])
+        indices = np.concatenate([np.empty(0, np.int64), *(piece.indices for piece in pieces)])
         return CSRArray(data, indices, np.cumsum(lengths), (self.batch_size, columns))

@@ -1,4 +1,4 @@
-"""Parameters of CSVIter and LibSVMIter, in the order of the reference's groups."""
+"""Parameters of CSVIter and LibSVMIter, in the groups and the order of MXNet's manual."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from im2rec.pipeline.params import PAD, check_part, policy_of, shared
 
 FLOAT32 = "float32"
 DTYPES = (FLOAT32, "float64", "int32", "int64")
-_MOST_NUMBERS = 2**63 - 1  # of a row: what an index can count
+_MAX_ROW_NUMBERS = 2**63 - 1  # the largest int64, the type of array indices
 _FILES = "a file, several joined by ';', or a folder (its files by name)"
 _LAST_ROWS = (
     "The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch,"
-    " which starts behind them; keep: zeros; discard: no such batch."
+    " which starts after them; keep: zeros; discard: no such batch."
 )
-_AT_ONCE = "Has no effect here: rows are read in blocks, not in batches."
+_NO_PREFETCH = "Has no effect here: rows are read in blocks, not in batches."
 
 
 class _TextParams:
-    """The properties that the parameters of both iterators have in common."""
+    """Properties that the parameters of both iterators share."""
 
     round_batch: bool | None
     last_batch: str | None
@@ -29,12 +29,12 @@ class _TextParams:
 
     @property
     def policy(self) -> str:
-        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        """What happens to an incomplete last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
         return policy_of(self.last_batch, self.round_batch, PAD)
 
     @property
     def data_dtype(self) -> str:
-        """The name of the type of data and labels."""
+        """Name of the dtype of data and labels."""
         return self.dtype or FLOAT32
 
 
@@ -66,7 +66,7 @@ class CSVParams(_TextParams):
         unset=FLOAT32,
         reference="as the reference, and float64; differs: exact, out of range is an error",
     )
-    prefetch_buffer: int = shared("prefetch_buffer", doc=_AT_ONCE, reference="no effect")
+    prefetch_buffer: int = shared("prefetch_buffer", doc=_NO_PREFETCH, reference="no effect")
     ctx: str | None = shared("ctx")
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class CSVParams(_TextParams):
         _check_shape("data_shape", self.data_shape)
         _check_shape("label_shape", self.label_shape)
         check_part(self)
-        _ = self.policy  # raises for words that contradict each other
+        _ = self.policy  # raises if last_batch and round_batch contradict each other
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,8 +85,8 @@ class LibSVMParams(_TextParams):
     data_shape: tuple[int, ...] = param(doc="Columns of a row, one number: indices are below it.")
     label_libsvm: str | None = param(
         None,
-        doc=f"Sparse labels, a line for each row, what stands in front left out: {_FILES}."
-        " Not given: what stands in front of each row.",
+        doc=f"Sparse labels, a line for each row, whose own first number is ignored: {_FILES}."
+        " Not given: the first number of each row is its label.",
         unset="null",
         reference="differs: too many lines are an error as well",
     )
@@ -102,35 +102,35 @@ class LibSVMParams(_TextParams):
     dtype: str | None = param(
         None, doc="Type of data and labels.", choices=(FLOAT32,), unset=FLOAT32, reference="others fail there"
     )
-    prefetch_buffer: int = shared("prefetch_buffer", doc=_AT_ONCE, reference="no effect")
+    prefetch_buffer: int = shared("prefetch_buffer", doc=_NO_PREFETCH, reference="no effect")
     ctx: str | None = shared("ctx")
 
     def __post_init__(self) -> None:
         check(self)
-        _check_shape("data_shape", self.data_shape, most=1)
-        _check_shape("label_shape", self.label_shape, most=1)
+        _check_shape("data_shape", self.data_shape, max_dimensions=1)
+        _check_shape("label_shape", self.label_shape, max_dimensions=1)
         if self.label_libsvm is None and self.label_shape != (1,):
             problem = f"label_shape={self.label_shape[0]} must be 1 without label_libsvm"
             raise ParameterError(problem, hint="labels of several columns are in a file of their own")
         if self.label_libsvm is not None and self.label_shape == (1,):
             raise ParameterError("label_shape=1 must be 2 or more with label_libsvm")
         check_part(self)
-        _ = self.policy
+        _ = self.policy  # as in CSVParams
 
 
 def ignored_parameters(params: CSVParams | LibSVMParams) -> list[str]:
-    """One line for each parameter that was given and has no effect."""
-    found = [f"{name} has no effect here" for name in changed(params, ("prefetch_buffer", "ctx"))]
+    """Return a warning for each parameter that was given and has no effect."""
+    warnings = [f"{name} has no effect here" for name in changed(params, ("prefetch_buffer", "ctx"))]
     if isinstance(params, CSVParams) and params.label_csv is None and params.label_shape != (1,):
-        found.append("label_shape has no effect without label_csv")
-    return found
+        warnings.append("label_shape has no effect without label_csv")
+    return warnings
 
 
-def _check_shape(name: str, shape: tuple[int, ...], most: int | None = None) -> None:
+def _check_shape(name: str, shape: tuple[int, ...], max_dimensions: int | None = None) -> None:
     text = ",".join(map(str, shape))
     if not shape or min(shape) < 1:
         raise ParameterError(f"{name}={text} must be 1 or more numbers, each 1 or more")
-    if most is not None and len(shape) > most:
+    if max_dimensions is not None and len(shape) > max_dimensions:
         raise ParameterError(f"{name}={text} must be one number")
-    if math.prod(shape) > _MOST_NUMBERS:
+    if math.prod(shape) > _MAX_ROW_NUMBERS:
         raise ParameterError(f"{name}={text} must make fewer than 2^63 numbers")

@@ -177,7 +177,7 @@ def test_a_run_that_goes_on_with_other_parts_gives_each_row_once(
                 ) as it:
                     if state is not None:
                         it.load_state_dict(state)
-                    left = len(it) - it._done
+                    left = len(it) - it._delivered
                     for _ in range(left if steps is None else min(steps, left)):
                         batch = it.next()
                         found += [int(value) for value in batch.data[0][: size - (batch.pad or 0), 0]]
