@@ -169,6 +169,6 @@ class LibSVMRows:
                 return TextFormatError(f"index {int(index)} must be below {self._name}={self._width}", hint=hint)
             if int(index) <= last:
                 hint = "sort the pairs of the line by index, each index once"
-                return TextFormatError(f"index {int(index)} stands behind index {last}", hint=hint)
+                return TextFormatError(f"index {int(index)} comes after index {last}", hint=hint)
             last = int(index)
         return TextFormatError(_EXPECTED_ROW)

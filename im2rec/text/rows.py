@@ -249,7 +249,7 @@ def _text_start(file: InputFile) -> int:
     """Return the offset of the text, which a byte order mark may precede. Raises InputError for gzip and UTF-16."""
     head = file.read_at(0, len(_BOM))
     if head.startswith(_GZIP):
-        raise InputError(f"{file.path}: is a gzip file", hint="unpack it with gunzip: rows are read from any place")
+        raise InputError(f"{file.path}: is a gzip file", hint="unpack it with gunzip: rows are read in any order")
     if head.startswith(_UTF16):
         raise InputError(f"{file.path}: is UTF-16 text", hint="save it as UTF-8")
     return len(_BOM) if head == _BOM else 0

@@ -77,8 +77,8 @@ SVM_LINES = {
     b"1 3:1": "index 3 must be below data_shape=3 (indices count from 0: give one column more if yours count from 1)",
     b"1 9999999999999999999:1": "index 9999999999999999999 must be below data_shape=3 (indices count from 0: give one"
     " column more if yours count from 1)",
-    b"1 2:1 0:1": "index 0 stands behind index 2 (sort the pairs of the line by index, each index once)",
-    b"1 0:1 0:1": "index 0 stands behind index 0 (sort the pairs of the line by index, each index once)",
+    b"1 2:1 0:1": "index 0 comes after index 2 (sort the pairs of the line by index, each index once)",
+    b"1 0:1 0:1": "index 0 comes after index 0 (sort the pairs of the line by index, each index once)",
     b"1\x00 0:1": "expected a label, found '1\\x00'",
 }
 
@@ -281,7 +281,7 @@ def test_images_fit_in_a_line(tmp_path: Path) -> None:
 def test_gzip_folders_and_missing_files_are_named(tmp_path: Path, made: Callable[..., Any]) -> None:
     packed = tmp_path / "rows.gz"
     packed.write_bytes(b"\x1f\x8b\x08" + bytes(99))
-    assert f"{packed}: is a gzip file (unpack it with gunzip: rows are read from any place)" == message_of(made, packed)
+    assert f"{packed}: is a gzip file (unpack it with gunzip: rows are read in any order)" == message_of(made, packed)
     folder = tmp_path / "folder"
     folder.mkdir()
     assert f"{folder}: holds no files (name a file, or a folder of them)" == message_of(made, folder)

@@ -149,7 +149,7 @@ def test_the_first_of_several_wrong_rows_is_named(opened: Opened) -> None:
 
 def test_files_that_are_no_text_are_refused(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "0.csv"
-    assert f"{path}: is a gzip file (unpack it with gunzip: rows are read from any place)" == message_of(
+    assert f"{path}: is a gzip file (unpack it with gunzip: rows are read in any order)" == message_of(
         opened, b"\x1f\x8b\x08\0"
     )
     assert f"{path}: is UTF-16 text (save it as UTF-8)" == message_of(opened, "1,2\n".encode("utf-16"))
