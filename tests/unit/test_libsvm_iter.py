@@ -1,4 +1,4 @@
-"""LibSVMIter: sparse rows as batches, with the epochs, parts and last batches of all iterators."""
+"""LibSVMIter: sparse rows as batches; its epochs, parts, last batches and states are those of all iterators."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from im2rec.iterators.text import LibSVMIter
 from im2rec.iterators.text_params import LibSVMParams
 from im2rec.text.formats import LibSVMRows
 
-DOCUMENTED = b"1.0 0:0.5 2:1.2\n-2.0\n-3.0 0:0.6 1:2.4 2:1.2\n4 2:-1.2\n"  # the example of the reference
-ITS_LABELS = b"1.0\n-2.0 0:0.125\n-3.0 2:1.2\n4 1:1.0 2:-1.2\n"
+DOCUMENTED = b"1.0 0:0.5 2:1.2\n-2.0\n-3.0 0:0.6 1:2.4 2:1.2\n4 2:-1.2\n"  # the example in MXNet's documentation
+DOCUMENTED_LABELS = b"1.0\n-2.0 0:0.125\n-3.0 2:1.2\n4 1:1.0 2:-1.2\n"
 
 
 @pytest.fixture
@@ -44,26 +44,27 @@ def rounded(values: list[Any]) -> list[list[float]]:
     return np.round(np.array(values, np.float64), 4).tolist()
 
 
-def test_the_documented_example_gives_what_it_says(four: Path) -> None:
+def test_the_example_of_mxnets_documentation_gives_the_documented_batches(four: Path) -> None:
     with iterator(four, last_batch="roll_over") as it:
         first, second = it
-        assert [("data", (3, 3), "NC"), ("softmax_label", (3,))] == [
-            (desc.name, desc.shape, desc.layout) if desc.name == "data" else (desc.name, desc.shape)
-            for desc in (*it.provide_data, *it.provide_label)
-        ]
+        assert [("data", (3, 3))] == it.provide_data
+        assert "NC" == it.provide_data[0].layout
+        assert [("softmax_label", (3,))] == it.provide_label
     assert [[0.5, 0, 1.2], [0, 0, 0], [0.6, 2.4, 1.2]] == rounded(data(first))
     assert [[0, 0, -1.2], [0.5, 0, 1.2], [0, 0, 0]] == rounded(data(second))
-    assert ([1, -2, -3], [4, 1, -2], [3, 0, 1], 2) == (labels(first), labels(second), index(second), second.pad)
+    assert [1, -2, -3] == labels(first)
+    assert [4, 1, -2] == labels(second)
+    assert [3, 0, 1] == index(second)
+    assert 2 == second.pad
 
 
-def test_labels_of_a_file_of_their_own_are_sparse(four: Path) -> None:
+def test_labels_of_label_libsvm_are_sparse(four: Path) -> None:
     own = four.with_name("own.svm")
-    own.write_bytes(ITS_LABELS)
+    own.write_bytes(DOCUMENTED_LABELS)
     with iterator(four, label_libsvm=own, label_shape=(4,)) as it:
         batch = it.next()
         assert (3, 4) == it.provide_label[0].shape
-        found: Any = batch.label[0]
-        assert isinstance(found, CSRArray)
+        assert isinstance(batch.label[0], CSRArray)
         assert [[0, 0, 0, 0], [0.125, 0, 0, 0], [0, 0, 1.2, 0]] == rounded(labels(batch))
         assert [[0, 1, -1.2, 0], [0, 0, 0, 0], [0.125, 0, 0, 0]] == rounded(labels(it.next()))
 
@@ -72,19 +73,24 @@ def test_sparse_rows_are_three_arrays_and_a_shape(four: Path) -> None:
     with iterator(four, round_batch=0) as it:
         first, last = it
     rows: Any = first.data[0]
-    assert ([0, 2, 0, 1, 2], [0, 2, 2, 5], (3, 3), 3, "csr") == (
-        rows.indices.tolist(), rows.indptr.tolist(), rows.shape, len(rows), rows.stype
-    )  # fmt: skip
+    assert [0, 2, 0, 1, 2] == rows.indices.tolist()
+    assert [0, 2, 2, 5] == rows.indptr.tolist()
+    assert (3, 3) == rows.shape
+    assert 3 == len(rows)
+    assert "csr" == rows.stype
     assert [np.float32, np.int64, np.int64, np.float32] == [
         array.dtype for array in (rows.data, rows.indices, rows.indptr, rows)
     ]
     assert rows.asnumpy().tolist() == rows.toarray().tolist()
     rows = last.data[0]
-    assert ([2], [0, 1, 1, 1], [4, 0, 0], 2) == (rows.indices.tolist(), rows.indptr.tolist(), labels(last), last.pad)
+    assert [2] == rows.indices.tolist()
+    assert [0, 1, 1, 1] == rows.indptr.tolist()
+    assert [4, 0, 0] == labels(last)
+    assert 2 == last.pad
     assert "<CSRArray 3x3, 1 values>" == repr(rows)
 
 
-def test_scipy_gets_the_same_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_arrays_themselves_are_passed_to_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = CSRArray(np.array([1.5], np.float32), np.array([1]), np.array([0, 1]), (1, 2))
     scipy = types.ModuleType("scipy.sparse")
     scipy.csr_matrix = lambda arrays, shape: (arrays, shape)  # type: ignore[attr-defined]
@@ -92,7 +98,10 @@ def test_scipy_gets_the_same_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.sparse", scipy)
 
     (values, indices, indptr), shape = rows.to_scipy()
-    assert (rows.data is values, rows.indices is indices, rows.indptr is indptr, (1, 2)) == (True, True, True, shape)
+    assert rows.data is values
+    assert rows.indices is indices
+    assert rows.indptr is indptr
+    assert (1, 2) == shape
 
 
 @pytest.mark.parametrize(
@@ -107,13 +116,15 @@ def test_scipy_gets_the_same_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"num_parts": 9, "part_index": 0}, "000(pad 3)"),
     ],
 )
-def test_epochs_are_those_of_all_iterators(seven: Path, given: dict[str, Any], expected: str) -> None:
+def test_epochs_hold_the_rows_of_the_part_and_of_the_last_batch_policy(
+    seven: Path, given: dict[str, Any], expected: str
+) -> None:
     with iterator(seven, **given) as it:
         assert expected == epochs(it, expected.count("|") + 1)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_state_goes_on_where_it_was_taken(seven: Path, policy: str) -> None:
+def test_a_loaded_state_continues_with_the_next_batch(seven: Path, policy: str) -> None:
     with iterator(seven, last_batch=policy) as it:
         it.next()
         state = it.state_dict()
@@ -122,13 +133,14 @@ def test_a_state_goes_on_where_it_was_taken(seven: Path, policy: str) -> None:
         assert [3, 4, 5] == index(other.next())
 
 
-def test_rows_and_labels_belong_together(seven: Path) -> None:
+def test_each_row_has_its_own_label(seven: Path) -> None:
     with iterator(seven, batch_size=2) as it:
         for batch in it:
             for row, number in enumerate(index(batch)):
                 expected = [0.0] * 3
                 expected[number % 3] = number + 1.0
-                assert (expected, number) == (data(batch)[row], labels(batch)[row])
+                assert expected == data(batch)[row]
+                assert number == labels(batch)[row]
 
 
 def test_comments_blanks_and_line_ends_make_no_difference(four: Path) -> None:
@@ -137,12 +149,13 @@ def test_comments_blanks_and_line_ends_make_no_difference(four: Path) -> None:
     )
     with iterator(four, batch_size=4) as it:
         batch = it.next()
-    assert ([1, -2, -3, 4], [0, 1, 2, 3]) == (labels(batch), index(batch))
+    assert [1, -2, -3, 4] == labels(batch)
+    assert [0, 1, 2, 3] == index(batch)
     assert [[0.5, 0, 1.2], [0, 0, 0], [0.6, 2.4, 1.2], [0, 0, -1.2]] == rounded(data(batch))
 
 
 @pytest.mark.parametrize("count", [6, 8])
-def test_labels_must_be_as_many_as_rows(seven: Path, count: int) -> None:
+def test_another_number_of_labels_than_rows_is_an_error(seven: Path, count: int) -> None:
     own = svm_file(seven.with_name("own.svm"), count)
     assert f"{seven} holds 7 rows, {own} {count} labels (give one line of labels for each row)" == message_of(
         iterator, seven, label_libsvm=own, label_shape=(3,)
@@ -170,16 +183,23 @@ def test_wrong_parameters_are_named(seven: Path, given: dict[str, Any], expected
     assert message_of(iterator, seven, **given).startswith(expected)
 
 
-def test_only_keywords_are_taken(seven: Path) -> None:
+def test_positional_arguments_are_refused(seven: Path) -> None:
     with pytest.raises(TypeError, match="LibSVMIter takes keyword arguments only"):
         LibSVMIter(str(seven))
-    with iterator(seven, round_batch="False", data_name="x") as it:
-        assert ("keep", "x") == (it.params.policy, it.provide_data[0].name)
-    with pytest.raises(ParameterError):
+
+
+def test_values_may_be_text(seven: Path) -> None:
+    with iterator(seven, round_batch="False", data_name="x", batch_size="2", data_shape="(3)") as it:
+        assert "keep" == it.params.policy
+        assert [("x", (2, 3))] == it.provide_data
+
+
+def test_round_batch_and_last_batch_must_not_contradict_each_other() -> None:
+    with pytest.raises(ParameterError, match="last_batch=pad must be keep or discard with round_batch=0"):
         LibSVMParams(data_libsvm="a", data_shape=(1,), batch_size=1, round_batch=0, last_batch="pad")
 
 
-def test_a_bad_line_is_an_error_in_the_place_of_its_batch(seven: Path) -> None:
+def test_a_bad_line_is_an_error_in_place_of_its_batch(seven: Path) -> None:
     seven.write_bytes(seven.read_bytes().replace(b"4 1:5", b"4 3:5"))
     hint = "(indices count from 0: give one column more if yours count from 1)"
     with iterator(seven) as it:
@@ -188,15 +208,16 @@ def test_a_bad_line_is_an_error_in_the_place_of_its_batch(seven: Path) -> None:
         assert [6, 0, 1] == index(it.next())
 
 
-def test_many_columns_cost_nothing(tmp_path: Path) -> None:
+def test_a_row_may_have_2_to_the_63_less_1_columns(tmp_path: Path) -> None:
     path = tmp_path / "wide.svm"
     path.write_bytes(svm_line(1, [(0, 1), (2**63 - 2, 2)]))
     with iterator(path, data_shape=(2**63 - 1,), batch_size=2) as it:
         rows: Any = it.next().data[0]
-    assert ([0, 2**63 - 2] * 2, (2, 2**63 - 1)) == (rows.indices.tolist(), rows.shape)
+    assert [0, 2**63 - 2] * 2 == rows.indices.tolist()
+    assert (2, 2**63 - 1) == rows.shape
 
 
-def test_rows_are_cut_out_of_what_was_parsed() -> None:
+def test_a_cut_has_its_own_indptr_and_leaves_the_parsed_rows_unchanged() -> None:
     rows = LibSVMRows(9, "data_shape").parse(b"1 0:1 8:2\n2\n3\n4 0:5\n5 1:6 2:7 3:8\n")
     cut = LibSVMRows(9, "data_shape").cut(rows, 1, 4)
 

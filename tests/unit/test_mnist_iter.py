@@ -1,4 +1,4 @@
-"""MNISTIter: what a batch holds, orders, parts, last batches, states, and files that are not what they should be."""
+"""MNISTIter: what a batch holds, orders, parts, last batches, states, and files that are refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LABELS = np.arange(COUNT, dtype=np.uint8) % 10
 
 @pytest.fixture
 def folder(here: Path) -> Path:
-    """A folder that holds the files under their usual names, and is where the test runs."""
+    """The current directory, with the files under their usual names."""
     (here / "train-images-idx3-ubyte").write_bytes(idx_images(PIXELS))
     (here / "train-labels-idx1-ubyte").write_bytes(idx_labels(LABELS))
     return here
@@ -33,7 +33,7 @@ def iterator(**given: Any) -> MNISTIter:
 
 
 def indices(it: MNISTIter) -> list[int]:
-    """The images of an epoch, filler left out."""
+    """The numbers of the images of an epoch, without filler."""
     return [number for batch in it for number in batch.index[: it.batch_size - batch.pad].tolist()]
 
 
@@ -46,15 +46,19 @@ def test_levels_are_divided_by_256_and_labels_are_numbers() -> None:
         batch = it.next()
 
         assert np.array_equal(PIXELS[:5, None].astype(np.float32) / 256, batch.data[0])
-        assert (np.float32, [0, 1, 2, 3, 4]) == (batch.label[0].dtype, batch.label[0].tolist())
-        assert (np.uint64, [0, 1, 2, 3, 4], 0) == (batch.index.dtype, batch.index.tolist(), batch.pad)
+        assert np.float32 == batch.label[0].dtype
+        assert [0, 1, 2, 3, 4] == batch.label[0].tolist()
+        assert np.uint64 == batch.index.dtype
+        assert [0, 1, 2, 3, 4] == batch.index.tolist()
+        assert 0 == batch.pad
         assert [("data", (5, 1, 3, 4))] == it.provide_data
         assert [("softmax_label", (5,))] == it.provide_label
-        assert (np.float32, "NCHW") == (it.provide_data[0].dtype, it.provide_data[0].layout)
+        assert np.float32 == it.provide_data[0].dtype
+        assert "NCHW" == it.provide_data[0].layout
 
 
 @pytest.mark.usefixtures("folder")
-def test_flat_gives_rows_of_pixels_and_words_may_be_text() -> None:
+def test_flat_gives_rows_of_pixels_and_values_may_be_text() -> None:
     with iterator(shuffle="False", flat="1", batch_size="2", dtype="float16", data_name="x", label_name="y") as it:
         batch = it.next()
 
@@ -75,30 +79,31 @@ def test_files_may_be_gzipped(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_batches_are_the_callers_to_keep() -> None:
+def test_a_batch_does_not_share_memory_with_another() -> None:
     with iterator(shuffle=False) as it:
         first = it.next()
-        kept = first.data[0].copy()
-        first_again = next(iter(it))
-        first_again.data[0][:] = 7
-        assert np.array_equal(kept, first.data[0])
+        before = first.data[0].copy()
+        same_images = next(iter(it))
+        same_images.data[0][:] = 7
+        assert np.array_equal(before, first.data[0])
 
 
 # Orders, parts and last batches
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_shuffled_epoch_has_an_order_of_its_own_that_the_seed_decides() -> None:
+def test_each_shuffled_epoch_has_another_order_which_the_seed_decides() -> None:
     with iterator(last_batch="keep") as it, iterator(last_batch="keep") as same, iterator(seed=1) as other:
         first, second = indices(it), indices(it)
-        assert (first, second) == (indices(same), indices(same))
+        assert first == indices(same)
+        assert second == indices(same)
         assert list(range(COUNT)) == sorted(first) == sorted(second)
         assert first != second
         assert first[:20] != indices(other)
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_order_of_mxnet_is_the_same_in_every_epoch() -> None:
+def test_with_rng_mxnet_all_epochs_have_one_shuffled_order() -> None:
     with iterator(rng="mxnet", seed=3) as it:
         assert indices(it) == indices(it) != list(range(20))
         assert 4 == len(it)
@@ -115,44 +120,45 @@ def test_the_order_of_mxnet_is_the_same_in_every_epoch() -> None:
         ({"round_batch": 0}, 5, 2, [20, 21, 22, 0, 0]),
     ],
 )
-def test_the_last_batch_is_as_asked_for(given: dict[str, Any], batches: int, pad: int, last: list[int]) -> None:
+def test_the_last_batch_follows_its_policy(given: dict[str, Any], batches: int, pad: int, last: list[int]) -> None:
     with iterator(shuffle=False, **given) as it:
         assert batches == len(it)
         batch = list(it)[-1]
-        assert (pad, last) == (batch.pad, batch.index.tolist())
+        assert pad == batch.pad
+        assert last == batch.index.tolist()
         if given.get("round_batch") == 0:
             assert not batch.data[0][3:].any()
             assert not batch.label[0][3:].any()
 
 
 @pytest.mark.usefixtures("folder")
-def test_random_parts_policies_and_batches_are_complete() -> None:
+def test_parts_hold_all_images_with_any_policy_and_batch_size() -> None:
     rng = random.Random(0)
     for _ in range(60):
         parts, size = rng.randint(1, 6), rng.randint(1, 9)
         given = {"num_parts": parts, "batch_size": size, "seed": rng.randint(0, 99), "shuffle": rng.random() < 0.5}
         policy = rng.choice(["pad", "keep", "roll_over"])
-        found: list[int] = []
+        delivered: list[int] = []
         lengths = set()
         for part in range(parts):
             with iterator(part_index=part, last_batch=policy, **given) as it:
                 lengths.add(len(it))
                 for batch in it:
                     rows = size - batch.pad
-                    found += batch.index[:rows].tolist()
+                    delivered += batch.index[:rows].tolist()
                     images = PIXELS[batch.index[:rows].astype(int), None]
                     assert np.array_equal(images / np.float32(256), batch.data[0][:rows])
                     assert LABELS[batch.index[:rows].astype(int)].tolist() == batch.label[0][:rows].tolist()
         assert 1 == len(lengths)
-        # With equal batches a shorter part repeats its first image where epochs follow each other.
-        assert list(range(COUNT)) == sorted(set(found) if policy == "roll_over" else found)
+        # With roll_over and equal batches, a shorter part repeats its first image.
+        assert list(range(COUNT)) == sorted(set(delivered) if policy == "roll_over" else delivered)
 
 
-# Going on elsewhere
+# States
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_state_goes_on_where_it_was_taken_also_in_other_parts() -> None:
+def test_a_loaded_state_continues_the_epoch_also_in_another_number_of_parts() -> None:
     with iterator(last_batch="keep") as it:
         whole = [indices(it), indices(it)]
     with iterator(last_batch="keep") as it:
@@ -185,10 +191,10 @@ def test_a_state_of_other_files_or_parameters_is_refused(folder: Path) -> None:
         assert f"label is not the one the state is of {hint}" == message_of(it.load_state_dict, saved)
 
 
-# What is refused
+# Files and parameters that are refused
 
 
-def test_files_that_are_not_what_they_should_be_are_named(folder: Path) -> None:
+def test_files_of_another_kind_size_or_count_are_refused_by_name(folder: Path) -> None:
     images, labels = folder / "train-images-idx3-ubyte", folder / "train-labels-idx1-ubyte"
     swapped = message_of(iterator, image=str(labels), label=str(images))
     assert f"{labels}: expected the magic 2051 of images, found the magic of labels" in swapped
@@ -205,7 +211,7 @@ def test_files_that_are_not_what_they_should_be_are_named(folder: Path) -> None:
         assert isinstance(caught.value, InputError)
 
 
-def test_files_without_a_image_and_what_are_no_files_are_refused(folder: Path) -> None:
+def test_files_without_images_and_devices_are_refused(folder: Path) -> None:
     assert "/dev/null: is not a regular file (name a file)" == message_of(iterator, image="/dev/null")
     (folder / "train-images-idx3-ubyte").write_bytes(idx_images(PIXELS[:0]))
     (folder / "train-labels-idx1-ubyte").write_bytes(idx_labels(LABELS[:0]))
@@ -213,15 +219,15 @@ def test_files_without_a_image_and_what_are_no_files_are_refused(folder: Path) -
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_part_that_is_too_small_is_named_and_one_that_is_empty_has_no_batch() -> None:
-    few = "batch_size=5 leaves no whole batch of 23 images in part 0 of 9 (lower it, or set last_batch=pad)"
-    assert few == message_of(iterator, num_parts=9)
+def test_a_part_of_less_than_a_batch_is_refused_unless_it_is_padded() -> None:
+    message = "batch_size=5 leaves no whole batch of 23 images in part 0 of 9 (lower it, or set last_batch=pad)"
+    assert message == message_of(iterator, num_parts=9)
     with iterator(num_parts=30, part_index=29, last_batch="pad", equal_batches=0) as it:
         assert [] == list(it)
 
 
 @pytest.mark.usefixtures("folder")
-def test_parameters_that_do_not_fit_are_refused() -> None:
+def test_wrong_and_contradicting_parameters_are_refused() -> None:
     assert "batch_size=24 leaves no whole batch" in message_of(iterator, batch_size=24)
     assert "last_batch=pad must be discard with rng=mxnet" == message_of(iterator, rng="mxnet", last_batch="pad")
     assert "last_batch=discard must be pad or roll_over with round_batch=1" in message_of(
@@ -235,7 +241,7 @@ def test_parameters_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_closed_iterator_says_so() -> None:
+def test_a_closed_iterator_raises_and_may_be_closed_again() -> None:
     it = iterator()
     it.close()
     it.close()
@@ -244,7 +250,7 @@ def test_a_closed_iterator_says_so() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_was_opened_is_logged_unless_silent(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_opened_file_is_logged_unless_silent(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="im2rec"):
         iterator().close()
         assert [] == caplog.messages
