@@ -1,4 +1,4 @@
-"""Iterators over bad records; interrupted, abandoned, forked; their threads, files and memory."""
+"""ImageRecordIter: bad records, failing files, interrupts and forks; no thread, file or memory may be left behind."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run_of(first: int, last: int) -> list[int]:
     return list(range(FIRST_ID + first, FIRST_ID + last + 1))
 
 
-# A bad record, in its place in the order.
+# Bad records
 
 PAIRS = [image_payload(FIRST_ID + n, [n, n]) for n in range(5)]
 BAD: dict[str, tuple[bytes, dict[str, Any], str]] = {
@@ -87,7 +87,7 @@ BAD: dict[str, tuple[bytes, dict[str, Any], str]] = {
 
 @THREADS
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path, case: str, threads: int) -> None:
+def test_a_bad_record_is_an_error_in_place_of_its_batch(tmp_path: Path, case: str, threads: int) -> None:
     bad, params, problem = BAD[case]
     records = [*payloads(5), bad, *payloads(10)[6:]]
     if "data_shape" in params:
@@ -98,12 +98,12 @@ def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path, case
 
     with in_fours(rec, preprocess_threads=threads, **params) as it:
         assert expected == epoch(it)
-        assert expected == epoch(it)  # the next epoch too
+        assert expected == epoch(it)  # also in the next epoch
         assert [] == it.skipped
 
 
 @THREADS
-def test_a_record_of_too_few_labels_is_an_error_in_the_place_of_its_batch(tmp_path: Path, threads: int) -> None:
+def test_a_record_of_too_few_labels_is_an_error_in_place_of_its_batch(tmp_path: Path, threads: int) -> None:
     records = [image_payload(FIRST_ID + n, 1.0 if n == 5 else [1.0, 2.0], image(n)) for n in range(10)]
     rec = a_rec(tmp_path, records)
     problem = "has 1 label, label_width=2 needs more (set label_width=1)"
@@ -112,22 +112,22 @@ def test_a_record_of_too_few_labels_is_an_error_in_the_place_of_its_batch(tmp_pa
         assert [run_of(0, 3), f"{place(rec, 5)}: {problem}", run_of(8, 9)] == epoch(it)
 
 
-def changed(path: Path, at: int, value: bytes) -> None:
+def overwrite(path: Path, offset: int, value: bytes) -> None:
     with path.open("r+b") as file:
-        file.seek(at)
+        file.seek(offset)
         file.write(value)
 
 
 @THREADS
-def test_damage_that_comes_while_the_file_is_open_is_an_error_in_its_place(tmp_path: Path, threads: int) -> None:
-    rec, at = a_rec(tmp_path), bounds(payloads(10))[5]
-    message = f"{rec}, record 5, byte {at}: expected the magic 0a 23 d7 ce, found 00 23 d7 ce {INSPECT}"
+def test_damage_done_while_the_file_is_open_is_an_error_in_place_of_its_batch(tmp_path: Path, threads: int) -> None:
+    rec, offset = a_rec(tmp_path), bounds(payloads(10))[5]
+    message = f"{rec}, record 5, byte {offset}: expected the magic 0a 23 d7 ce, found 00 23 d7 ce {INSPECT}"
 
     with in_fours(rec, preprocess_threads=threads) as it:
-        changed(rec, at, b"\0")
+        overwrite(rec, offset, b"\0")
         assert [run_of(0, 3), message, run_of(8, 9)] == epoch(it)
     with in_fours(a_rec(tmp_path), preprocess_threads=threads, on_error="skip") as it:
-        changed(rec, at, b"\0")
+        overwrite(rec, offset, b"\0")
         assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == epoch(it)
         assert [message] == [str(error) for error in it.skipped]
 
@@ -139,7 +139,7 @@ def test_a_record_too_short_for_a_header_is_skipped_like_any_other(tmp_path: Pat
         assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == epoch(it)
 
 
-def test_an_error_names_the_place_in_its_fields_too(tmp_path: Path) -> None:
+def test_the_attributes_of_an_error_give_path_record_id_and_offset(tmp_path: Path) -> None:
     records = payloads(10, bad={5: TEXT})
     rec = a_rec(tmp_path, records)
     with in_fours(rec) as it:
@@ -148,11 +148,14 @@ def test_an_error_names_the_place_in_its_fields_too(tmp_path: Path) -> None:
             it.next()
         error = caught.value
 
-    assert (rec, 5, 105, bounds(records)[5]) == (error.path, error.record, error.id, error.offset)
+    assert rec == error.path
+    assert 5 == error.record
+    assert 105 == error.id
+    assert bounds(records)[5] == error.offset
     assert "not an image" == error.reason
 
 
-def test_a_bad_record_of_the_second_file_is_named_in_that_file(tmp_path: Path) -> None:
+def test_a_bad_record_of_the_second_file_has_its_number_in_that_file(tmp_path: Path) -> None:
     first, records = a_rec(tmp_path, 6, "a.rec"), payloads(10, bad={1: TEXT})
     second = a_rec(tmp_path, records, "b.rec")
 
@@ -160,8 +163,8 @@ def test_a_bad_record_of_the_second_file_is_named_in_that_file(tmp_path: Path) -
         assert [f"{place(second, 1)}: {NO_IMAGE}", run_of(2, 9)] == epoch(it)
 
 
-def test_an_error_in_filler_rows_takes_no_good_row_away(tmp_path: Path) -> None:
-    """Record 0 fills the last batch up: it was told of once, in the first."""
+def test_a_bad_record_in_filler_raises_no_second_error(tmp_path: Path) -> None:
+    """Record 0 is filler of the last batch; its error was raised in place of the first one."""
     records = payloads(10, bad={0: TEXT})
     rec = a_rec(tmp_path, records)
 
@@ -169,30 +172,30 @@ def test_an_error_in_filler_rows_takes_no_good_row_away(tmp_path: Path) -> None:
         assert [f"{place(rec, 0)}: {NO_IMAGE}", run_of(4, 7), run_of(8, 9)] == epoch(it)
 
 
-# on_error=skip
+# Bad records with on_error=skip
 
 
-def test_skipped_records_close_up_and_the_end_is_filled(tmp_path: Path) -> None:
+def test_rows_after_a_skipped_record_move_up_and_filler_ends_the_batch(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, payloads(12, bad={5: TEXT, 6: b""}))
     with in_fours(rec, on_error="skip", last_batch="pad", dtype="uint8") as it:
         first, second, third = it
         last = next(iter(it))
 
-    assert [(0, run_of(0, 3)), (2, [104, 107, 104, 107]), (0, run_of(8, 11))] == [
-        (batch.pad, batch.index.tolist()) for batch in (first, second, third)
-    ]
+    assert [run_of(0, 3), [104, 107, 104, 107], run_of(8, 11)] == [b.index.tolist() for b in (first, second, third)]
+    assert [0, 2, 0] == [batch.pad for batch in (first, second, third)]
     assert [4, 7, 4, 7] == second.label[0].tolist()
     assert (second.data[0][:2] == second.data[0][2:]).all()
     assert (centre(7) == second.data[0][1]).all()
     assert run_of(0, 3) == last.index.tolist()
 
 
-def test_with_keep_the_rows_that_come_free_are_zero(tmp_path: Path) -> None:
+def test_with_last_batch_keep_the_rows_of_skipped_records_end_as_zeros(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, payloads(10, bad={5: TEXT, 9: TEXT}))
     with in_fours(rec, on_error="skip", last_batch="keep") as it:
         _, second, third = it
 
-    assert [(1, [104, 106, 107, 0]), (3, [108, 0, 0, 0])] == [(b.pad, b.index.tolist()) for b in (second, third)]
+    assert [[104, 106, 107, 0], [108, 0, 0, 0]] == [batch.index.tolist() for batch in (second, third)]
+    assert [1, 3] == [batch.pad for batch in (second, third)]
     assert [4, 6, 7, 0] == second.label[0].tolist()
     assert not second.data[0][3:].any()
     assert not third.data[0][1:].any()
@@ -205,22 +208,27 @@ def test_a_batch_of_bad_records_is_all_filler(tmp_path: Path, policy: str) -> No
     with in_fours(rec, on_error="skip", last_batch=policy) as it:
         _, second, third = it
 
-    assert (4, [0, 0, 0, 0], [0, 0, 0, 0]) == (second.pad, second.index.tolist(), second.label[0].tolist())
+    assert 4 == second.pad
+    assert [0, 0, 0, 0] == second.index.tolist()
+    assert [0, 0, 0, 0] == second.label[0].tolist()
     assert not second.data[0].any()
-    assert (2, run_of(8, 9)) == (third.pad, third.index[:2].tolist())
+    assert 2 == third.pad
+    assert run_of(8, 9) == third.index[:2].tolist()
 
 
-def test_bad_filler_is_filled_from_what_is_good(tmp_path: Path) -> None:
+def test_a_bad_record_in_filler_is_replaced_by_a_good_one(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, payloads(10, bad={0: TEXT}))
     with in_fours(rec, on_error="skip") as it:
         first, _, third = it
 
-    assert (1, [101, 102, 103, 101]) == (first.pad, first.index.tolist())
-    assert (2, [108, 109, 101, 108]) == (third.pad, third.index.tolist())
+    assert [101, 102, 103, 101] == first.index.tolist()
+    assert 1 == first.pad
+    assert [108, 109, 101, 108] == third.index.tolist()
+    assert 2 == third.pad
 
 
 @THREADS
-def test_each_skipped_record_is_listed_once_whatever_the_epochs(tmp_path: Path, threads: int) -> None:
+def test_a_record_that_is_skipped_in_every_epoch_is_listed_once(tmp_path: Path, threads: int) -> None:
     records = payloads(10, bad={0: TEXT, 5: b""})
     rec = a_rec(tmp_path, records)
     with in_fours(rec, on_error="skip", preprocess_threads=threads) as it:
@@ -234,22 +242,22 @@ def test_each_skipped_record_is_listed_once_whatever_the_epochs(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("policy", ["pad", "keep"])
-def test_skipping_gives_the_same_whatever_the_threads(tmp_path: Path, policy: str) -> None:
+def test_skipping_gives_the_same_with_any_number_of_threads(tmp_path: Path, policy: str) -> None:
     rec = a_rec(tmp_path, payloads(30, bad=dict.fromkeys((0, 3, 17, 18, 29), TEXT)))
-    found = set()
+    outcomes = set()
     for threads in (1, 2, 8):
         with in_fours(
             rec, on_error="skip", last_batch=policy, batch_size=13, preprocess_threads=threads, shuffle=True
         ) as it:
-            found.add((digest(it), digest(it), tuple(sorted(str(error) for error in it.skipped))))
-    assert 1 == len(found)
+            outcomes.add((digest(it), digest(it), tuple(sorted(str(error) for error in it.skipped))))
+    assert 1 == len(outcomes)
 
 
 # Cut JPEGs
 
 
 @THREADS
-def test_a_cut_jpeg_is_decoded_counted_and_warned_of_once(
+def test_a_cut_jpeg_is_decoded_and_listed_and_the_first_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, threads: int
 ) -> None:
     records = payloads(10, bad={2: CUT, 5: CUT})
@@ -257,13 +265,14 @@ def test_a_cut_jpeg_is_decoded_counted_and_warned_of_once(
     with caplog.at_level(logging.INFO), in_fours(rec, preprocess_threads=threads) as it:
         assert [[run_of(0, 3), run_of(4, 7), run_of(8, 9)]] * 2 == [epoch(it), epoch(it)]
         expected = [f"{place(rec, ordinal)}: {ENDS_EARLY}" for ordinal in (2, 5)]
-        assert (expected, []) == ([str(error) for error in it.truncated], it.skipped)
+        assert expected == [str(error) for error in it.truncated]
+        assert [] == it.skipped
 
-    told = f"{expected[0]}: decoded as far as it goes; further ones are only counted"
-    assert [("WARNING", told)] == [(record.levelname, record.getMessage()) for record in caplog.records]
+    warning = f"{expected[0]}: decoded as far as it goes; further ones are only counted"
+    assert [("WARNING", warning)] == [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
-def test_a_cut_jpeg_that_shall_raise_is_skipped_where_errors_are(
+def test_with_on_truncated_raise_and_on_error_skip_a_cut_jpeg_is_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     records = payloads(10, bad={5: CUT})
@@ -271,15 +280,16 @@ def test_a_cut_jpeg_that_shall_raise_is_skipped_where_errors_are(
     with caplog.at_level(logging.INFO), in_fours(rec, on_truncated="raise", on_error="skip") as it:
         assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == epoch(it)
         problem = f"{place(rec, 5)}: {ENDS_EARLY}"
-        assert ([problem], []) == ([str(error) for error in it.skipped], it.truncated)
+        assert [problem] == [str(error) for error in it.skipped]
+        assert [] == it.truncated
 
     assert [f"{problem}: skipped; further ones are only counted"] == [record.getMessage() for record in caplog.records]
 
 
-# Files that change, and systems that fail
+# Files that change, disks and threads that fail
 
 
-def test_a_file_cut_while_it_is_open_is_an_error_in_every_place_behind(tmp_path: Path) -> None:
+def test_a_file_cut_while_it_is_open_is_an_error_in_place_of_every_later_batch(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 16)
     starts = bounds(payloads(16))
     with in_fours(rec, prefetch_buffer=1) as it:
@@ -295,14 +305,14 @@ def test_a_file_cut_while_it_is_open_is_an_error_in_every_place_behind(tmp_path:
 
 
 @POSIX
-def test_a_file_that_is_removed_is_read_to_its_end(tmp_path: Path) -> None:
+def test_a_file_that_is_removed_while_it_is_open_is_read_to_its_end(tmp_path: Path) -> None:
     rec = a_rec(tmp_path)
     with in_fours(rec) as it:
         rec.unlink()
         assert [[run_of(0, 3), run_of(4, 7), run_of(8, 9)]] * 2 == [epoch(it), epoch(it)]
 
 
-def test_an_error_of_the_disk_is_one_of_the_record_it_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_is_an_error_of_the_record_that_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rec = a_rec(tmp_path)
     with in_fours(rec, preprocess_threads=1) as it:
         real = loader_of(it).records.files[0]._file.read_at
@@ -321,7 +331,9 @@ def test_an_error_of_the_disk_is_one_of_the_record_it_met(tmp_path: Path, monkey
         assert run_of(8, 9) == it.next().index[:2].tolist()
 
 
-def test_whatever_a_thread_raises_reaches_the_consumer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_a_thread_reaches_the_consumer_and_the_batch_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, fail = Loader.decoded, [True]
 
     def decoded(self: Loader, content: bytes, *given: Any) -> Any:
@@ -331,7 +343,7 @@ def test_whatever_a_thread_raises_reaches_the_consumer(tmp_path: Path, monkeypat
         return real(self, content, *given)
 
     monkeypatch.setattr(Loader, "decoded", decoded)
-    # One ahead: the next epoch, where it is asked for again, is not begun by then.
+    # One batch ahead: the next epoch, in which the same image would fail, is not prefetched yet.
     with in_fours(a_rec(tmp_path), prefetch_buffer=1) as it:
         assert run_of(0, 3) == it.next().index.tolist()
         with pytest.raises(MemoryError):
@@ -343,7 +355,7 @@ def test_whatever_a_thread_raises_reaches_the_consumer(tmp_path: Path, monkeypat
 
 
 class Interrupting:
-    """Interrupts a call, once, as Ctrl-C does: in the middle of it, before or after its work."""
+    """A function that raises KeyboardInterrupt in its first call, as Ctrl-C does, before or after its work."""
 
     def __init__(self, real: Callable[..., Any], *, after: bool) -> None:
         self.real = real
@@ -351,7 +363,7 @@ class Interrupting:
         self.armed = True
 
     def __get__(self, owner: object, kind: type) -> Any:
-        return functools.partial(self, owner)  # called as a method
+        return functools.partial(self, owner)  # it replaces a method
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         armed, self.armed = self.armed, False
@@ -373,13 +385,12 @@ class Interrupting:
 def test_an_interrupt_inside_next_loses_no_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, after: bool
 ) -> None:
-    name = where
     with in_fours(a_rec(tmp_path), on_error="skip") as it:
         expected = digest(it)
     with in_fours(a_rec(tmp_path), on_error="skip") as it:
         first = it.next()
         with monkeypatch.context() as patch:
-            patch.setattr(name, Interrupting(pkgutil.resolve_name(name), after=after))
+            patch.setattr(where, Interrupting(pkgutil.resolve_name(where), after=after))
             with pytest.raises(KeyboardInterrupt):
                 it.next()
         second = it.next()
@@ -393,7 +404,7 @@ def test_an_interrupt_inside_next_loses_no_batch(
 # Threads and descriptors
 
 
-def taken(rec: Path, **params: Any) -> ImageRecordIter:
+def running(rec: Path, **params: Any) -> ImageRecordIter:
     """An iterator in the middle of an epoch, with threads at work."""
     it = in_fours(rec, **params)
     it.next()
@@ -402,7 +413,7 @@ def taken(rec: Path, **params: Any) -> ImageRecordIter:
 
 
 def test_no_thread_is_left_after_close(tmp_path: Path) -> None:
-    it = taken(a_rec(tmp_path))
+    it = running(a_rec(tmp_path))
     threads = decoders()
     it.close()
 
@@ -412,8 +423,8 @@ def test_no_thread_is_left_after_close(tmp_path: Path) -> None:
         it.next()
 
 
-def test_no_thread_is_left_of_an_iterator_that_nobody_refers_to(tmp_path: Path) -> None:
-    it = taken(a_rec(tmp_path))
+def test_no_thread_is_left_of_an_iterator_that_was_dropped(tmp_path: Path) -> None:
+    it = running(a_rec(tmp_path))
     threads = decoders()
     del it
     gc.collect()
@@ -436,8 +447,8 @@ def test_memory_of_a_closed_iterator_does_not_wait_for_the_garbage_collector(tmp
         gc.enable()
 
 
-def test_no_thread_is_left_of_an_iterator_in_a_circle(tmp_path: Path) -> None:
-    it: Any = taken(a_rec(tmp_path))
+def test_no_thread_is_left_of_an_iterator_in_a_reference_cycle(tmp_path: Path) -> None:
+    it: Any = running(a_rec(tmp_path))
     it.myself = it
     threads = decoders()
     del it
@@ -461,7 +472,7 @@ def test_no_thread_is_left_after_an_error_in_the_loop(tmp_path: Path) -> None:
     assert [] == [thread.name for thread in threads if thread.is_alive()]
 
 
-def test_a_loop_that_breaks_off_goes_on_with_the_next_epoch(tmp_path: Path) -> None:
+def test_the_loop_after_a_break_is_the_next_epoch(tmp_path: Path) -> None:
     with in_fours(a_rec(tmp_path)) as it:
         for _ in it:
             break
@@ -471,30 +482,31 @@ def test_a_loop_that_breaks_off_goes_on_with_the_next_epoch(tmp_path: Path) -> N
     assert [] == [thread.name for thread in threads if thread.is_alive()]
 
 
-def test_no_descriptor_is_left(tmp_path: Path) -> None:
+def test_no_file_descriptor_is_left(tmp_path: Path) -> None:
     rec = a_rec(tmp_path)
-    taken(rec).close()  # whatever opens files for good on first use has done so
+    running(rec).close()  # on first use, libraries open files that stay open
     before = open_files()
     for _ in range(3):
-        it = taken(rec)
+        it = running(rec)
         assert before + 1 == open_files()
         it.close()
         assert before == open_files()
-    taken(rec)
+    running(rec)
     gc.collect()
-    until(lambda: before == open_files(), "the file of an iterator that is gone stays open")
+    until(lambda: before == open_files(), "the file of an iterator that was freed stays open")
 
 
 @pytest.mark.parametrize(
     "params", [{"data_shape": (3, 0, 1)}, {"path_imglist": "no.lst"}, {"mean_img": "no/folder/mean.bin"}]
 )
-def test_an_iterator_that_cannot_be_made_leaves_nothing(tmp_path: Path, params: dict[str, Any]) -> None:
+def test_a_constructor_that_fails_leaves_no_threads_and_files(tmp_path: Path, params: dict[str, Any]) -> None:
     rec = a_rec(tmp_path)
     before = open_files()
     with pytest.raises(Im2RecError):
         in_fours(rec, **params)
 
-    assert (before, []) == (open_files(), decoders())
+    assert before == open_files()
+    assert [] == decoders()
 
 
 COLLECTED_BY_A_THREAD = """
@@ -505,7 +517,7 @@ from im2rec.pipeline.loader import Loader
 real, numbers, go, done = Loader.load, itertools.count(1), threading.Event(), threading.Event()
 
 def load(self, *args):
-    if next(numbers) == 4:  # made ahead of the second batch, which is delivered without it
+    if next(numbers) == 4:  # prefetched: the second batch is delivered without it
         go.wait()
         gc.collect()
         done.set()
@@ -525,15 +537,15 @@ done.wait()
 
 
 def program(code: str, *words: object) -> tuple[int, str, str]:
-    """How a Python program ends: exit code, stdout, stderr."""
-    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    """Run a Python program; return its exit code, stdout and stderr."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)], env=where, timeout=DEADLINE_S, capture_output=True, text=True
+        [sys.executable, "-c", code, *map(str, words)], env=env, timeout=DEADLINE_S, capture_output=True, text=True
     )
     return done.returncode, done.stdout, done.stderr
 
 
-def test_an_iterator_may_be_collected_by_one_of_its_own_threads(tmp_path: Path) -> None:
+def test_an_iterator_may_be_freed_by_one_of_its_own_threads(tmp_path: Path) -> None:
     assert (0, "im2rec-decode_0\n", "") == program(COLLECTED_BY_A_THREAD, a_rec(tmp_path, 40))
 
 
@@ -556,11 +568,11 @@ from im2rec.pipeline.loader import Loader
 
 real, ending = Loader.load, threading.Event()
 
-def load(self, arrays, wanted):
+def load(self, buffer, piece):
     if Loader.count:
         ending.wait()
     Loader.count += 1
-    return real(self, arrays, wanted)
+    return real(self, buffer, piece)
 
 Loader.count, Loader.load = 0, load
 it = in_fours(sys.argv[1], prefetch_buffer=1000, preprocess_threads=2)
@@ -570,19 +582,19 @@ atexit.register(lambda: print(Loader.count < 500))  # when all threads have ende
 """
 
 
-def test_a_program_that_ends_does_not_finish_what_was_to_be_made_ahead(tmp_path: Path) -> None:
+def test_a_program_that_ends_cancels_the_batches_that_are_not_begun(tmp_path: Path) -> None:
     assert (0, "True\n", "") == program(AT_EXIT, a_rec(tmp_path, 100))
 
 
-# Work ahead
+# Prefetching
 
 
 def test_the_next_batches_are_made_while_the_consumer_holds_one(tmp_path: Path, gate: Gate) -> None:
     with in_fours(a_rec(tmp_path, 40), prefetch_buffer=3, preprocess_threads=1) as it:
         it.next()
-        assert gate.wait_until_done(1 + 3)  # though nobody asks
+        assert gate.wait_until_done(1 + 3)  # without another call of next()
         gate.shut()
-        assert run_of(4, 7) == it.next().index.tolist()  # ready: no thread can make it now
+        assert run_of(4, 7) == it.next().index.tolist()  # was ready: no thread can make it now
         assert 1 + 3 == gate.done
         gate.open()
         assert gate.wait_until_done(1 + 3 + 1)
@@ -592,15 +604,15 @@ def test_the_next_batches_are_made_while_the_consumer_holds_one(tmp_path: Path, 
 def test_no_more_is_made_ahead_than_the_buffer_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate, ahead: int
 ) -> None:
-    made: list[int] = []  # how many pieces of memory are held with each that is leased
+    in_use: list[int] = []  # the number of buffers that are in use after each lease
     real = MemoryPool.lease
 
-    def held(pool: MemoryPool) -> int:
+    def count_in_use(pool: MemoryPool) -> int:
         return sum(not piece.is_free for piece in pool._pieces)
 
     def lease(pool: MemoryPool) -> BatchBuffer:
         buffer = real(pool)
-        made.append(held(pool))
+        in_use.append(count_in_use(pool))
         return buffer
 
     monkeypatch.setattr(MemoryPool, "lease", lease)
@@ -608,19 +620,21 @@ def test_no_more_is_made_ahead_than_the_buffer_holds(
         for batch in range(1, 11):
             it.next()
             assert gate.wait_until_done(batch + ahead)
-            assert batch + ahead == len(made)  # nothing else was begun
-            assert ahead + 1 == held(it._prefetcher.memory)  # and the one that was delivered
-    assert ahead + 2 == max(made)  # one is in work while the oldest is still the consumer's
+            assert batch + ahead == len(in_use)  # no other batch was begun
+            assert ahead + 1 == count_in_use(it._prefetcher.memory)  # those ahead, and the one that was delivered
+    assert ahead + 2 == max(in_use)  # one more is begun while the consumer still has the oldest
 
 
-def test_an_epoch_is_not_made_ahead_of_the_first_call(tmp_path: Path, gate: Gate) -> None:
+def test_nothing_is_prefetched_before_the_first_next(tmp_path: Path, gate: Gate) -> None:
     with in_fours(a_rec(tmp_path, 40)) as it:
         iter(it)
         it.reset()
-        assert (0, 0, []) == (it.epoch, gate.done, decoders())
+        assert 0 == it.epoch
+        assert 0 == gate.done
+        assert [] == decoders()
 
 
-def test_closing_waits_for_what_runs_and_begins_nothing_else(tmp_path: Path, gate: Gate) -> None:
+def test_close_waits_for_the_running_piece_and_begins_no_other(tmp_path: Path, gate: Gate) -> None:
     it = in_fours(a_rec(tmp_path, 40), prefetch_buffer=5, preprocess_threads=1)
     it.next()
     assert gate.wait_until_done(6)
@@ -638,12 +652,12 @@ def test_closing_waits_for_what_runs_and_begins_nothing_else(tmp_path: Path, gat
 
 # Processes and other threads
 
-# Numpy's own threads count for Python 3.12, and ours do.
+# Python 3.12 warns of a fork while there are other threads, such as ours and those of numpy.
 multi_threaded = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
 def in_a_fork(work: Callable[[], None]) -> int:
-    """How a forked child ends that does *work*: 0 when it does, below zero by the signal that ended it."""
+    """Return the exit code of a forked child that does *work*: 0 if it returns, below 0 if a signal ended the child."""
     pid = os.fork()
     if not pid:
         code = 1
@@ -655,9 +669,9 @@ def in_a_fork(work: Callable[[], None]) -> int:
     status: list[int] = []
 
     def ended() -> bool:
-        found, how = os.waitpid(pid, os.WNOHANG)
-        status.extend([how] if found else [])
-        return bool(found)
+        ended_pid, how = os.waitpid(pid, os.WNOHANG)
+        status.extend([how] if ended_pid else [])
+        return bool(ended_pid)
 
     try:
         until(ended, "the child hangs")
@@ -670,7 +684,7 @@ def in_a_fork(work: Callable[[], None]) -> int:
 
 @forks
 @multi_threaded
-def test_a_fork_in_the_middle_leaves_the_parent_going_on(tmp_path: Path) -> None:
+def test_after_a_fork_the_parent_continues_and_the_child_may_make_its_own_iterator(tmp_path: Path) -> None:
     rec = a_rec(tmp_path)
     with in_fours(rec) as it:
         first = it.next()
@@ -687,8 +701,10 @@ def test_a_fork_in_the_middle_leaves_the_parent_going_on(tmp_path: Path) -> None
 
 @forks
 @multi_threaded
-@pytest.mark.parametrize("what", ["close", "reset", "next"])
-def test_a_forked_child_is_told_or_served_and_never_hangs(tmp_path: Path, gate: Gate, what: str) -> None:
+@pytest.mark.parametrize("method", ["close", "reset", "next"])
+def test_an_iterator_in_a_forked_child_raises_or_returns_and_never_hangs(
+    tmp_path: Path, gate: Gate, method: str
+) -> None:
     with in_fours(a_rec(tmp_path, 40), prefetch_buffer=2, preprocess_threads=1) as it:
         it.next()
         assert gate.wait_until_done(3)
@@ -700,14 +716,14 @@ def test_a_forked_child_is_told_or_served_and_never_hangs(tmp_path: Path, gate: 
             gate.open()
             with contextlib.suppress(Im2RecError):
                 for _ in range(4):
-                    getattr(it, what)()
+                    getattr(it, method)()
 
         assert 0 == in_a_fork(use)
         gate.open()
         assert [run_of(8, 11), run_of(12, 15)] == [it.next().index.tolist() for _ in range(2)]
 
 
-def test_a_spawned_process_gets_the_same(tmp_path: Path) -> None:
+def test_a_spawned_process_delivers_the_same(tmp_path: Path) -> None:
     rec, params = a_rec(tmp_path, 30), {"shuffle": True, "rand_mirror": True, "seed": 5}
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -723,14 +739,14 @@ def test_a_spawned_process_gets_the_same(tmp_path: Path) -> None:
     child.close()
 
 
-def test_an_iterator_does_not_pickle_and_says_what_to_do(tmp_path: Path) -> None:
+def test_an_iterator_cannot_be_sent_to_a_process(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with in_fours(a_rec(tmp_path)) as it, pytest.raises(TypeError) as caught:
         context.Process(target=epoch, args=(it,)).start()
     assert "ImageRecordIter cannot be pickled: make one in each process, or use state_dict()" == str(caught.value)
 
 
-def test_iterators_side_by_side_do_not_mind_each_other(tmp_path: Path) -> None:
+def test_iterators_in_several_threads_do_not_change_each_other(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 30)
 
     def epochs(seed: int) -> list[str]:
@@ -740,10 +756,10 @@ def test_iterators_side_by_side_do_not_mind_each_other(tmp_path: Path) -> None:
     alone = [epochs(seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert alone == list(pool.map(epochs, range(4)))
-    assert 4 * 3 == len({found for each in alone for found in each})
+    assert 4 * 3 == len({checksum for checksums in alone for checksum in checksums})
 
 
-def test_batches_stay_as_they_were_when_later_ones_are_made(tmp_path: Path) -> None:
+def test_later_batches_do_not_change_earlier_ones(tmp_path: Path) -> None:
     with in_fours(a_rec(tmp_path, 40)) as it:
         batches = list(it)
         copies = [np.copy(batch.data[0]) for batch in batches]

@@ -1,4 +1,4 @@
-"""ImageRecordIter: epochs and batches, the arrays they come in, and that threads and opening again change nothing."""
+"""ImageRecordIter: batches and their arrays, epochs, parts, closing; threads and opening again change nothing."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ RANDOM: dict[str, Any] = {
 }
 
 
-# What a batch is
+# What a batch holds
 
 
-def test_a_batch_is_images_labels_ids_and_pad(rec: Path) -> None:
+def test_a_batch_holds_images_labels_ids_and_pad(rec: Path) -> None:
     with iterator(rec) as it:
         batches = list(it)
 
@@ -61,11 +61,13 @@ def test_a_batch_is_images_labels_ids_and_pad(rec: Path) -> None:
     for batch in batches:
         (data,), (label,) = batch.data, batch.label or ()
         assert isinstance(batch.index, np.ndarray)
-        assert ((3, *SHAPE), (3,), (3,)) == (data.shape, label.shape, batch.index.shape)
+        assert [(3, *SHAPE), (3,), (3,)] == [data.shape, label.shape, batch.index.shape]
         assert [np.float32, np.float32, np.uint64] == [data.dtype, label.dtype, batch.index.dtype]
         assert data.flags.c_contiguous
         assert [centre(id_ - FIRST_ID).tolist() for id_ in index(batch)] == data.tolist()
-        assert (None, None, None) == (batch.bucket_key, batch.provide_data, batch.provide_label)
+        assert batch.bucket_key is None
+        assert batch.provide_data is None
+        assert batch.provide_label is None
 
 
 def test_ids_have_64_bits(tmp_path: Path) -> None:
@@ -92,13 +94,13 @@ LAYOUTS = [("NCHW", (0, 3, 1, 2)), ("NHWC", (0, 1, 2, 3))]
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])
 @pytest.mark.parametrize(("layout", "axes"), LAYOUTS)
-def test_data_has_the_type_and_layout_asked_for(rec: Path, dtype: str, layout: str, axes: tuple[int, ...]) -> None:
+def test_data_has_the_given_dtype_and_layout(rec: Path, dtype: str, layout: str, axes: tuple[int, ...]) -> None:
     means = {"mean_r": 100, "mean_g": 110.5, "mean_b": 120}
     middle = np.array([pixels(n)[1:7, 1:9].astype(np.float32) for n in range(3)])
-    less = middle - np.array([100, 110.5, 120], np.float32)
+    centred = middle - np.array([100, 110.5, 120], np.float32)
     expected = {
-        "float32": less,
-        "float16": less.astype(np.float16),
+        "float32": centred,
+        "float16": centred.astype(np.float16),
         "uint8": middle,
         "int8": np.clip(middle - np.array([100, 111, 120]), -128, 127),
     }[dtype]
@@ -108,10 +110,12 @@ def test_data_has_the_type_and_layout_asked_for(rec: Path, dtype: str, layout: s
         assert expected.transpose(axes).tolist() == data.tolist()
         assert np.dtype(dtype) == data.dtype
         (desc,) = it.provide_data
-    assert (data.shape, data.dtype, layout) == (desc.shape, np.dtype(desc.dtype), desc.layout)
+    assert data.shape == desc.shape
+    assert data.dtype == np.dtype(desc.dtype)
+    assert layout == desc.layout
 
 
-def test_uint8_and_int8_iterators_are_those_of_that_type(rec: Path) -> None:
+def test_the_uint8_and_int8_iterators_equal_the_plain_one_of_that_dtype(rec: Path) -> None:
     for kind, dtype in ((ImageRecordUInt8Iter, "uint8"), (ImageRecordInt8Iter, "int8")):
         with iterator(rec, kind, mirror=True) as special, iterator(rec, dtype=dtype, mirror=True) as it:
             assert digest(it) == digest(special)
@@ -119,7 +123,7 @@ def test_uint8_and_int8_iterators_are_those_of_that_type(rec: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_images_have_the_channels_asked_for(tmp_path: Path, channels: int) -> None:
+def test_images_have_the_channels_of_data_shape(tmp_path: Path, channels: int) -> None:
     image = texture(8, 10, channels)
     path = write_rec(tmp_path / "a.rec", [image_payload(0, content=encoded(image, "PNG"))])
 
@@ -127,18 +131,23 @@ def test_images_have_the_channels_asked_for(tmp_path: Path, channels: int) -> No
         assert image[1:7, 1:9].transpose(2, 0, 1).tolist() == it.next().data[0][0].tolist()
 
 
-def test_what_is_provided_is_described(rec: Path) -> None:
+def test_provide_data_and_provide_label_describe_the_batches(rec: Path) -> None:
     with iterator(rec, data_name="image", label_name="class") as it:
         (data,), (label,) = it.provide_data, it.provide_label
         assert ("image", (3, *SHAPE), np.float32, "NCHW") == (*data, data.dtype, data.layout)
         assert ("class", (3,), np.float32, "NCHW") == (*label, label.dtype, label.layout)
         assert 3 == it.batch_size
-        assert ("auto" != it.engine, 7) == (True, it.count)
     with iterator(rec) as it:
-        names = it.provide_data[0].name, it.provide_label[0].name
-        assert ("data", "softmax_label") == names
+        assert "data" == it.provide_data[0].name
+        assert "softmax_label" == it.provide_label[0].name
         assert "DataDesc[data,(3, 3, 6, 8),<class 'numpy.float32'>,NCHW]" == repr(it.provide_data[0])
         assert "DataBatch: data shapes: [(3, 3, 6, 8)] label shapes: [(3,)]" == str(it.next())
+
+
+def test_the_iterator_names_the_engine_that_auto_chose_and_counts_the_records(rec: Path) -> None:
+    with iterator(rec, engine="auto") as it:
+        assert it.engine in {"opencv", "pillow"}
+        assert 7 == it.count
 
 
 # Epochs
@@ -152,7 +161,7 @@ def test_each_for_loop_is_an_epoch(rec: Path) -> None:
     assert 3 == len({str(epoch) for epoch in epochs})
 
 
-def test_the_first_iter_and_reset_begin_nothing_that_is_untouched(rec: Path) -> None:
+def test_iter_and_reset_do_nothing_until_a_batch_was_requested(rec: Path) -> None:
     with iterator(rec) as it:
         it.reset()
         assert it is iter(it) is iter(iter(it))
@@ -185,7 +194,7 @@ def test_reset_in_the_middle_begins_the_next_epoch(rec: Path) -> None:
         assert epochs[2] == [whole(batch) for batch in taken(it, 3)]
 
 
-def test_past_the_end_next_stops_until_a_reset(rec: Path) -> None:
+def test_past_the_end_next_raises_stop_iteration_until_a_reset(rec: Path) -> None:
     with iterator(rec) as it:
         taken(it, 3)
         for _ in range(3):
@@ -196,10 +205,11 @@ def test_past_the_end_next_stops_until_a_reset(rec: Path) -> None:
             assert not it.iter_next()
         assert 0 == it.epoch
         it.reset()
-        assert (1, [0, 1, 2]) == (it.epoch, labels(it.next()))
+        assert 1 == it.epoch
+        assert [0, 1, 2] == labels(it.next())
 
 
-def test_next_and_a_loop_go_on_from_each_other_in_an_epoch(rec: Path) -> None:
+def test_builtin_next_method_next_and_iter_next_share_one_epoch(rec: Path) -> None:
     with iterator(rec) as it:
         assert [0, 1, 2] == labels(next(it))
         assert [3, 4, 5] == labels(it.next())
@@ -207,22 +217,22 @@ def test_next_and_a_loop_go_on_from_each_other_in_an_epoch(rec: Path) -> None:
         assert [6, 0, 1] == it.getlabel().tolist()
 
 
-def test_iter_next_moves_and_the_getters_show_the_current_batch(rec: Path) -> None:
+def test_iter_next_takes_the_next_batch_and_the_getters_return_its_parts(rec: Path) -> None:
     with iterator(rec) as it:
-        shown = []
+        parts = []
         while it.iter_next():
-            shown.append((it.getdata().tolist(), it.getlabel().tolist(), it.getindex().tolist(), it.getpad()))
+            parts.append((it.getdata().tolist(), it.getlabel().tolist(), it.getindex().tolist(), it.getpad()))
         it.reset()
-        assert shown == [(b.data[0].tolist(), labels(b), index(b), b.pad) for b in it]
+        assert parts == [(b.data[0].tolist(), labels(b), index(b), b.pad) for b in it]
 
 
-def test_before_the_first_batch_the_getters_say_so(rec: Path) -> None:
+def test_the_getters_raise_before_the_first_batch(rec: Path) -> None:
     with iterator(rec) as it:
         for get in (it.getdata, it.getlabel, it.getindex, it.getpad):
             assert "no batch was taken yet (call next() or iter_next() first)" == message_of(get)
 
 
-def test_skipping_the_load_gives_the_current_batch_for_ever(rec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_skip_load_repeats_the_current_batch_without_reading(rec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with iterator(rec) as it:
         it.debug_skip_load()  # before there is one: the first
         first = it.next()
@@ -231,7 +241,7 @@ def test_skipping_the_load_gives_the_current_batch_for_ever(rec: Path, monkeypat
         assert [first] * 20 == taken(it, 20)
 
 
-def test_the_length_is_the_batches_of_the_epoch(rec: Path) -> None:
+def test_len_is_the_number_of_batches_in_the_epoch(rec: Path) -> None:
     assert [7, 4, 3, 2, 1, 1] == [len(iterator(rec, batch_size=size)) for size in (1, 2, 3, 4, 7, 100)]
     with iterator(rec, last_batch="roll_over") as it:
         assert [(3, 3), (2, 2), (2, 2), (3, 3)] == [(len(list(it)), len(it)) for _ in range(4)]
@@ -240,7 +250,7 @@ def test_the_length_is_the_batches_of_the_epoch(rec: Path) -> None:
 # The last batch
 
 
-def test_filled_batches_repeat_the_first_images_of_the_epoch(rec: Path) -> None:
+def test_padded_batches_repeat_the_first_images_of_the_epoch(rec: Path) -> None:
     for given in ({}, {"round_batch": True}, {"last_batch": "pad"}, {"last_batch": "pad", "round_batch": 1}):
         with iterator(rec, shuffle=True, **given) as it:
             for _ in range(2):
@@ -255,7 +265,9 @@ def test_kept_batches_end_in_zeros(rec: Path) -> None:
         with iterator(rec, **given) as it:
             for _ in range(2):
                 (last,) = (batch for batch in it if batch.pad)
-                assert (2, [6, 0, 0], [106, 0, 0]) == (last.pad, labels(last), index(last))
+                assert 2 == last.pad
+                assert [6, 0, 0] == labels(last)
+                assert [106, 0, 0] == index(last)
                 assert centre(6).tolist() == last.data[0][0].tolist()
                 assert not last.data[0][1:].any()
 
@@ -265,7 +277,7 @@ def test_a_last_batch_that_is_not_full_can_be_discarded(rec: Path) -> None:
         assert [[[0, 1, 2], [3, 4, 5]]] * 2 == [numbers(it), numbers(it)]
 
 
-def test_batches_that_roll_over_are_those_of_the_reference(rec: Path) -> None:
+def test_batches_roll_over_as_in_mxnet(rec: Path) -> None:
     with iterator(rec, last_batch="roll_over") as it:
         epochs = [[("".join(str(int(n)) for n in labels(batch)), batch.pad) for batch in it] for _ in range(4)]
 
@@ -273,7 +285,7 @@ def test_batches_that_roll_over_are_those_of_the_reference(rec: Path) -> None:
     assert [[("234", 0), ("560", 1)], [("123", 0), ("456", 0)]] == epochs[1:3]
 
 
-def test_filler_of_the_next_epoch_looks_as_it_will_there(rec: Path) -> None:
+def test_rolled_over_rows_are_augmented_as_rows_of_the_next_epoch(rec: Path) -> None:
     with iterator(rec, **RANDOM, last_batch="roll_over") as it, iterator(rec, **RANDOM) as plain:
         rolled = [batch for _ in range(3) for batch in it]
         expected = [seen(plain) for _ in range(3)]
@@ -288,12 +300,14 @@ def test_a_batch_may_be_larger_than_the_data(rec: Path) -> None:
     for policy, pad, expected in (("pad", 13, [*range(7), *range(7), *range(6)]), ("keep", 13, [*range(7), *[0] * 13])):
         with iterator(rec, batch_size=20, last_batch=policy) as it:
             (batch,) = list(it)
-            assert (pad, expected) == (batch.pad, labels(batch))
+            assert pad == batch.pad
+            assert expected == labels(batch)
     with iterator(rec, batch_size=20, last_batch="discard") as it:
-        assert (0, []) == (len(it), list(it))
+        assert 0 == len(it)
+        assert [] == list(it)
 
 
-def test_batches_larger_than_the_data_roll_over_too(rec: Path) -> None:
+def test_batches_larger_than_the_data_roll_over_without_a_gap(rec: Path) -> None:
     with iterator(rec, batch_size=10, last_batch="roll_over") as it:
         rows = [labels(batch) for _ in range(5) for batch in it]
     assert [n % 7 for n in range(35)] == [n for row in rows for n in row][:35]
@@ -302,33 +316,35 @@ def test_batches_larger_than_the_data_roll_over_too(rec: Path) -> None:
 # Parts
 
 
-def test_parts_give_each_record_once_and_as_many_batches(rec: Path) -> None:
+def test_parts_deliver_each_record_once_and_equally_many_batches(rec: Path) -> None:
     for given in ({}, RANDOM, {**RANDOM, "shuffle_scope": "part"}):
         with iterator(rec, **given) as it:
             expected = seen(it)
         parts = [list(iterator(rec, **given, num_parts=3, part_index=part)) for part in range(3)]
-        found = [seen(batches) for batches in parts]
+        rows = [seen(batches) for batches in parts]
         assert [1, 1, 1] == [*map(len, parts)]
-        assert 7 == sum(map(len, found))
-        together = {**found[0], **found[1], **found[2]}
+        assert 7 == sum(map(len, rows))
+        together = {**rows[0], **rows[1], **rows[2]}
         if "shuffle_scope" not in given:
             assert expected == together
         assert expected.keys() == together.keys()
 
 
-def test_a_part_that_is_a_batch_short_gives_one_of_filler_alone(tmp_path: Path) -> None:
+def test_a_part_that_is_a_batch_short_ends_with_a_batch_of_filler(tmp_path: Path) -> None:
     path = a_rec(tmp_path, 9, "a.rec")  # parts of 4 and 5
     with iterator(path, num_parts=2, batch_size=4) as it:
         assert [[0, 1, 2, 3], [0, 1, 2, 3]] == [labels(batch) for batch in it]
-        assert (4, 2) == (it.getpad(), len(it))
+        assert 4 == it.getpad()
+        assert 2 == len(it)
     with iterator(path, num_parts=2, batch_size=4, equal_batches=False) as it:
         assert [[0, 1, 2, 3]] == [labels(batch) for batch in it]
     with iterator(path, num_parts=2, batch_size=4, last_batch="keep") as it:
         assert [[0, 1, 2, 3], [0, 0, 0, 0]] == [labels(batch) for batch in it]
-        assert (4, False) == (it.getpad(), bool(it.getdata().any()))
+        assert 4 == it.getpad()
+        assert not it.getdata().any()
 
 
-def test_an_empty_part_gives_zeros_or_no_batch_and_is_no_error(rec: Path) -> None:
+def test_an_empty_part_delivers_zeros_or_without_equal_batches_nothing(rec: Path) -> None:
     with iterator(rec, num_parts=9, part_index=0) as it:
         assert [(3, [0, 0, 0])] == [(batch.pad, index(batch)) for batch in it]
         assert not it.getdata().any()
@@ -339,13 +355,13 @@ def test_an_empty_part_gives_zeros_or_no_batch_and_is_no_error(rec: Path) -> Non
         assert not it.iter_next()
 
 
-def test_epochs_of_an_empty_part_are_counted_as_those_of_the_others(rec: Path) -> None:
+def test_loops_over_an_empty_part_count_epochs(rec: Path) -> None:
     with iterator(rec, num_parts=9, part_index=0, equal_batches=False) as it:
         assert [[], [], []] == [list(it) for _ in range(3)]
         assert 2 == it.epoch
 
 
-def test_an_epoch_that_went_on_may_have_batches_where_the_next_has_none(tmp_path: Path) -> None:
+def test_a_resumed_epoch_may_have_batches_where_a_full_one_has_none(tmp_path: Path) -> None:
     path = a_rec(tmp_path, 3, "a.rec")
     given: dict[str, Any] = {"batch_size": 1, "equal_batches": False}
     with iterator(path, **given) as it:
@@ -385,18 +401,18 @@ def test_threads_and_prefetching_change_nothing(tmp_path: Path) -> None:
         assert expected == epochs_of(path, batch_size=16, **given)
 
 
-def test_closing_and_opening_again_changes_nothing(rec: Path) -> None:
+def test_two_iterators_with_the_same_parameters_deliver_the_same(rec: Path) -> None:
     assert epochs_of(rec) == epochs_of(rec)
 
 
-def test_with_or_without_an_index_and_joined_or_not_it_is_the_same(rec: Path, tmp_path: Path) -> None:
+def test_an_index_and_the_split_into_files_change_nothing(rec: Path, tmp_path: Path) -> None:
     bare = a_rec(tmp_path, 7, "bare.rec", index=False)
     halves = a_rec(tmp_path, 3, "1.rec"), a_rec(tmp_path, payloads(4, 3), "2.rec", index=False)
 
     assert epochs_of(rec) == epochs_of(bare) == epochs_of(f"{halves[0]};{halves[1]}")
 
 
-def test_a_image_looks_the_same_in_any_batch_order_and_part(rec: Path) -> None:
+def test_an_image_looks_the_same_in_any_batch_order_and_part(rec: Path) -> None:
     def images(**given: Any) -> dict[int, bytes]:
         with iterator(rec, **{**RANDOM, **given}) as it:
             return seen(it)
@@ -414,7 +430,7 @@ def test_epochs_and_seeds_differ(rec: Path) -> None:
     assert 5 == len(set(digests))
 
 
-def test_the_seed_of_the_augmentation_leaves_the_order(rec: Path) -> None:
+def test_seed_aug_changes_the_augmentation_but_not_the_order(rec: Path) -> None:
     with iterator(rec, **RANDOM) as plain, iterator(rec, **RANDOM, seed_aug=9) as other:
         first, second = list(plain), list(other)
     assert numbers(first) == numbers(second)
@@ -433,21 +449,21 @@ def test_arrays_are_the_callers_to_keep(rec: Path) -> None:
     assert [[0, 1, 2], [3, 4, 5], [6, 0, 1]] * 3 == [labels(batch) for batch in batches]
 
 
-def test_buffers_are_used_again_on_request_and_hold_until_the_next_batch(rec: Path) -> None:
+def test_with_reuse_buffers_arrays_hold_until_the_next_batch_and_are_then_reused(rec: Path) -> None:
     with iterator(rec, prefetch_buffer=1, reuse_buffers=True) as it, iterator(rec, prefetch_buffer=1) as fresh:
-        places, batches = set(), []
+        addresses, batches = set(), []
         for _ in range(4):
             for batch, expected in zip(it, fresh, strict=True):
                 assert whole(expected) == whole(batch)
-                places.add(batch.data[0].ctypes.data)
-                batches.append(batch)  # which keeps the arrays: none is freed and made again
-    assert len(places) <= 4 < len(batches)
+                addresses.add(batch.data[0].ctypes.data)
+                batches.append(batch)  # keeps the arrays, so that no address is one of freed memory
+    assert len(addresses) <= 4 < len(batches)
 
 
 # Closing
 
 
-def test_a_closed_iterator_says_so_and_closes_again(rec: Path) -> None:
+def test_a_closed_iterator_raises_and_may_be_closed_again(rec: Path) -> None:
     it = iterator(rec)
     batch = it.next()
     it.close()
@@ -474,27 +490,30 @@ def test_leaving_a_with_block_ends_threads_and_closes_files(
     for steps in (0, 1, 3):
         with iterator(rec, prefetch_buffer=1, preprocess_threads=3) as it:
             taken(it, steps)
-        assert (set(), before[1]) == (set(decoders()) - before[0], open_files())
+        assert set() == set(decoders()) - before[0]
+        assert before[1] == open_files()
 
 
-def test_an_iterator_that_nobody_holds_leaves_nothing(rec: Path, before: tuple[set[threading.Thread], int]) -> None:
+def test_a_dropped_iterator_leaves_no_threads_and_files(rec: Path, before: tuple[set[threading.Thread], int]) -> None:
     it = iterator(rec)
     taken(it, 2)
-    threads, gone = decoders(), weakref.ref(it)
+    threads, reference = decoders(), weakref.ref(it)
     del it
     gc.collect()
 
-    assert gone() is None
-    assert ([], before[1]) == (left(threads), open_files())
+    assert reference() is None
+    assert [] == left(threads)
+    assert before[1] == open_files()
 
 
-def test_an_iterator_that_cannot_be_made_leaves_nothing(
+def test_a_constructor_that_fails_leaves_no_threads_and_files(
     rec: Path, tmp_path: Path, before: tuple[set[threading.Thread], int]
 ) -> None:
     message_of(iterator, rec, path_imglist=str(tmp_path / "gone.lst"))
     message_of(iterator, rec, mean_img=str(tmp_path / "gone" / "mean.bin"))
 
-    assert (set(), before[1]) == (set(decoders()) - before[0], open_files())
+    assert set() == set(decoders()) - before[0]
+    assert before[1] == open_files()
 
 
 def test_an_iterator_cannot_be_pickled(rec: Path) -> None:
@@ -503,7 +522,7 @@ def test_an_iterator_cannot_be_pickled(rec: Path) -> None:
     assert "ImageRecordIter cannot be pickled: make one in each process, or use state_dict()" == str(caught.value)
 
 
-def test_no_more_batches_are_made_ahead_than_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_than_prefetch_buffer_batches_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     real = Records.each
     monkeypatch.setattr(Records, "each", lambda records, ordinals: (read.extend(ordinals), real(records, ordinals))[1])
@@ -516,10 +535,10 @@ def test_no_more_batches_are_made_ahead_than_asked_for(tmp_path: Path, monkeypat
             assert 3 * (number + 1) <= len(read) <= 3 * (number + 3)
 
 
-# The numbers of MXNet
+# rng=mxnet
 
 
-def test_the_numbers_of_mxnet_have_no_state_and_no_filler_of_the_same_epoch(rec: Path) -> None:
+def test_rng_mxnet_has_no_states_and_no_padding_from_the_same_epoch(rec: Path) -> None:
     with iterator(rec, rng="mxnet") as it:
         message = "rng=mxnet has no state_dict: its numbers follow from all before (set rng=im2rec)"
         assert message == message_of(it.state_dict) == message_of(it.load_state_dict, {})
@@ -528,6 +547,6 @@ def test_the_numbers_of_mxnet_have_no_state_and_no_filler_of_the_same_epoch(rec:
     assert message == message_of(iterator, rec, rng="mxnet", last_batch="pad")
 
 
-def test_all_errors_of_this_package_have_one_base(rec: Path) -> None:
-    with pytest.raises(Im2RecError):
-        ImageRecordIter(path_imgrec=str(rec))
+def test_a_missing_parameter_is_an_im2rec_error(rec: Path) -> None:
+    with pytest.raises(Im2RecError, match="data_shape is missing"):
+        ImageRecordIter(path_imgrec=str(rec))  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""Numbers in text, many at once: every one is the one that Python reads, or an error."""
+"""Numbers parsed from text in bulk: each equals the one that Python reads, or is an error."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ WRONG = [
 
 
 def parsed(text: str, dtype: str) -> list[float]:
-    """All numbers of CSV; the first line has as many as the others."""
+    """Return all numbers of CSV *text*, whose lines are as long as the first."""
     rows = text.encode()
     width = rows.partition(b"\n")[0].count(b",") + 1
-    found: list[float] = CSVRows(width, dtype, "data_shape").parse(rows).ravel().tolist()
-    return found
+    numbers: list[float] = CSVRows(width, dtype, "data_shape").parse(rows).ravel().tolist()
+    return numbers
 
 
 def floats(text: str, dtype: str = "float64") -> list[float]:
@@ -57,7 +57,7 @@ def test_a_number_alone_and_among_others_is_the_one_that_python_reads(token: str
 
 
 @pytest.mark.parametrize("token", [*WRONG, ""])
-def test_what_is_no_number_is_an_error_alone_and_among_others(token: str) -> None:
+def test_other_text_is_an_error_alone_and_among_numbers(token: str) -> None:
     for text in (f"{token}\n", f"1,{token},2\n", f"{token},1e5\n"):
         with pytest.raises(TextFormatError):
             floats(text)
@@ -66,11 +66,11 @@ def test_what_is_no_number_is_an_error_alone_and_among_others(token: str) -> Non
     assert not is_number(token.encode())
 
 
-def test_every_short_text_is_a_number_or_not_as_the_rule_says() -> None:
-    rule = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+def test_every_short_text_is_a_number_exactly_if_it_matches_the_grammar() -> None:
+    grammar = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
     for length in (1, 2, 3, 4):
         for token in map("".join, itertools.product("07.-+e", repeat=length)):
-            if rule.fullmatch(token):
+            if grammar.fullmatch(token):
                 assert [float(token)] == floats(token + "\n")
                 if abs(float(token)) < 2**63:
                     assert [int(float(token))] == integers(token + "\n")
@@ -125,34 +125,36 @@ def test_integer_parts_are_exact_where_float64_is_not(token: str) -> None:
     assert [0, expected, 1000] == integers(f"0.5,{token},1e3\n")
 
 
-@pytest.mark.filterwarnings("ignore")  # as Python does: numpy 1.26 would only warn of such an integer
+@pytest.mark.filterwarnings("ignore")  # as outside pytest: numpy 1.26 only warns of such an integer
 @pytest.mark.parametrize(
     "token", ["nan", "inf", "-inf", "9223372036854775808", "-9223372036854775809", "1e19", "1e400"]
 )
-def test_what_no_integer_is_or_holds_is_an_error(token: str) -> None:
+def test_nan_infinity_and_numbers_beyond_int64_are_not_integers(token: str) -> None:
     with pytest.raises(TextFormatError):
         integers(f"1,{token}\n")
     assert not fits(token.encode(), "int64")
 
 
 @pytest.mark.parametrize("token", ["2147483648", "-2147483649", "2147483648.5", "3e9"])
-def test_int32_is_not_wrapped(token: str) -> None:
+def test_a_number_beyond_int32_is_an_error_and_not_wrapped(token: str) -> None:
     assert [int(float(token))] == integers(f"{token}\n")
     with pytest.raises(TextFormatError):
         integers(f"{token}\n", "int32")
 
 
-def test_what_is_too_large_for_the_type_is_an_error_where_infinity_is_not() -> None:
+def test_a_number_too_large_for_the_dtype_is_an_error_and_spelled_infinity_is_not() -> None:
     assert [1e40, float("inf")] == floats("1e40,inf\n")
     for text in ("1e40\n", "340282360000000000000000000000000000000\n", "1,inf,-1e39\n"):
         with pytest.raises(TextFormatError):
             floats(text, "float32")
     with pytest.raises(TextFormatError):
         floats("1e400,inf\n")
-    assert (True, False, True) == (fits(b"1e400", "int32") is False, fits(b"1e40", "float32"), fits(b"-inf", "float32"))
+    assert not fits(b"1e400", "int32")
+    assert not fits(b"1e40", "float32")
+    assert fits(b"-inf", "float32")
 
 
-def test_a_token_of_a_million_digits_takes_no_time() -> None:
+def test_a_token_of_a_million_digits_is_read_or_refused() -> None:
     digits = "1" + "0" * 1_000_000
     assert [1.0, 2.0] == floats(f"{digits}e-1000000,2\n")
     assert [1, 2] == integers(f"{digits}e-1000000,2\n")
@@ -162,7 +164,7 @@ def test_a_token_of_a_million_digits_takes_no_time() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
-def test_lines_of_other_lengths_and_no_numbers_are_errors(dtype: str) -> None:
+def test_lines_of_another_length_and_empty_text_are_errors(dtype: str) -> None:
     rows = CSVRows(2, dtype, "data_shape")
     assert [[1, 2], [3, 4]] == rows.parse(b"1,2\n3,4\n").tolist()
     for text in (
@@ -183,13 +185,13 @@ def test_lines_of_other_lengths_and_no_numbers_are_errors(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["1,2,-0", "-0.0,-1,5", "-0,1.5,-.0", "-00,+0,0"])
-def test_a_negative_zero_is_one_among_integers_too(text: str) -> None:
+def test_a_negative_zero_keeps_its_sign_also_among_integers(text: str) -> None:
     for dtype in ("float32", "float64"):
         assert repr([float(token) for token in text.split(",")]) == repr(floats(text + "\n", dtype))
 
 
 @pytest.mark.parametrize("token", ["-1", "+1", "1.", "1e0", "", "nan", "9223372036854775808", "00000000000000000001"])
-def test_indices_are_digits_and_nothing_else(token: str) -> None:
+def test_an_index_consists_of_digits_only(token: str) -> None:
     rows = LibSVMRows(2**63, "data_shape")
     assert [1, 2**63 - 1] == rows.parse(b"0 1:1 9223372036854775807:1\n").indices.tolist()
     for text in (f"0 {token}:1\n", f"0 0:1\n0 {token}:1 9223372036854775807:1\n0 1:1\n"):
@@ -197,7 +199,7 @@ def test_indices_are_digits_and_nothing_else(token: str) -> None:
             rows.parse(text.encode())
 
 
-def test_lines_are_made_plain_whatever_stands_between() -> None:
+def test_canonical_lines_have_one_spelling_whatever_blanks_and_line_ends_were_there() -> None:
     plain = b"1,2\n3,4\n"
     for text in (
         b"1,2\n3,4",

@@ -1,4 +1,4 @@
-"""Text files as rows: counted on opening, read by blocks, and never in memory as a whole."""
+"""Rows of text files: counted on opening, read in blocks, never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def opened(tmp_path: Path, request: pytest.FixtureRequest) -> Opened:
-    """Opens files of some bytes; they are closed at the end."""
+    """A function that writes files with the given contents and opens them; they are closed after the test."""
 
     def of(*contents: bytes, width: int = 2) -> TextRows[Any]:
         paths = [tmp_path / f"{number}.csv" for number in range(len(contents))]
@@ -40,30 +40,31 @@ def opened(tmp_path: Path, request: pytest.FixtureRequest) -> Opened:
     return of
 
 
-def read(rows: TextRows[Any], positions: list[int]) -> list[list[float]]:
-    return [row for piece in rows.read(np.array(positions, np.int64)) for row in piece.tolist()]
+def read(rows: TextRows[Any], numbers: list[int]) -> list[list[float]]:
+    return [row for piece in rows.read(np.array(numbers, np.int64)) for row in piece.tolist()]
 
 
-def counted_reads(rows: TextRows[Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of each block that is read from now on."""
-    loaded: list[int] = []
+def record_block_reads(rows: TextRows[Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which the number of each block is added when it is read."""
+    numbers: list[int] = []
     real = rows._read_block
 
-    def text(number: int) -> bytes:
-        loaded.append(number)
+    def read_block(number: int) -> bytes:
+        numbers.append(number)
         return real(number)
 
-    monkeypatch.setattr(rows, "_read_block", text)
-    return loaded
+    monkeypatch.setattr(rows, "_read_block", read_block)
+    return numbers
 
 
 def test_rows_are_counted_and_read_in_any_order(opened: Opened) -> None:
     expected = counted(100)
     rows = opened(csv_text(expected))
 
-    assert (100, expected) == (len(rows), read(rows, [*range(100)]))
-    for positions in ([], [0], [99], [99, 0, 50, 51, 52, 3, 2], [*range(40, 100), *range(40)], [7, 7, 7]):
-        assert [expected[place] for place in positions] == read(rows, positions)
+    assert 100 == len(rows)
+    assert expected == read(rows, [*range(100)])
+    for numbers in ([], [0], [99], [99, 0, 50, 51, 52, 3, 2], [*range(40, 100), *range(40)], [7, 7, 7]):
+        assert [expected[number] for number in numbers] == read(rows, numbers)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -75,38 +76,40 @@ def test_line_ends_blank_lines_and_a_missing_last_end_make_no_difference(
     text = (end + b"  " + end + end).join(csv_text(expected).splitlines()) + (end if last else b"")
     rows = opened(b"\xef\xbb\xbf" + end + text)
 
-    assert (60, expected) == (len(rows), read(rows, [*range(60)]))
+    assert 60 == len(rows)
+    assert expected == read(rows, [*range(60)])
 
 
-def test_several_files_are_one_after_the_other(opened: Opened) -> None:
+def test_rows_of_several_files_are_numbered_in_order(opened: Opened) -> None:
     expected = counted(90)
     rows = opened(csv_text(expected[:40]), b"\n \n", csv_text(expected[40:41])[:-1], csv_text(expected[41:]))
 
-    assert (90, 4) == (len(rows), len(rows.sizes))
+    assert 90 == len(rows)
+    assert 4 == len(rows.sizes)
     assert expected == read(rows, [*range(90)])
 
 
-def test_rows_in_order_read_every_block_once(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_rows_in_order_reads_every_block_once(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = opened(csv_text(counted(100)))
-    loaded = counted_reads(rows, monkeypatch)
+    blocks = record_block_reads(rows, monkeypatch)
     for low in range(0, 100, 3):
         read(rows, [*range(low, min(low + 3, 100))])
 
-    assert len(loaded) > 10
-    assert [*range(len(loaded))] == loaded
+    assert len(blocks) > 10
+    assert [*range(len(blocks))] == blocks
 
 
-def test_only_the_last_blocks_stay(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_three_blocks_stay_in_memory(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = opened(csv_text(counted(100)))
-    loaded = counted_reads(rows, monkeypatch)
-    for place in (0, 99, 50, 0, 99, 50, 0, 25, 0, 99):
-        read(rows, [place])
+    blocks = record_block_reads(rows, monkeypatch)
+    for number in (0, 99, 50, 0, 99, 50, 0, 25, 0, 99):
+        read(rows, [number])
 
-    last, middle, quarter = loaded[1], loaded[2], loaded[3]
-    assert [0, last, middle, quarter, last] == loaded
+    last, middle, quarter = blocks[1], blocks[2], blocks[3]
+    assert [0, last, middle, quarter, last] == blocks
 
 
-def test_a_line_longer_than_a_block_is_a_block(opened: Opened) -> None:
+def test_a_line_longer_than_a_block_is_read_whole(opened: Opened) -> None:
     lines = [b"1,2", b" " * 100 + b"3," + b" " * 130 + b"4", b"5,6" + b" " * 200, b"7,8"]
     assert [[1, 2], [3, 4], [5, 6], [7, 8]] == read(opened(b"\r\n".join(lines)), [0, 1, 2, 3])
 
@@ -120,16 +123,17 @@ def test_a_line_that_is_too_long_is_an_error_with_its_number(opened: Opened, tmp
         assert where == message_of(opened, text + ends + b"1,2")
 
 
-def test_errors_name_file_and_line_and_leave_the_other_rows(opened: Opened, tmp_path: Path) -> None:
+def test_an_error_names_file_and_line_and_other_rows_can_be_read(opened: Opened, tmp_path: Path) -> None:
     lines = csv_text(counted(60)).splitlines()
     lines[40:40] = [b"", b"1,x", b" "]
     rows = opened(b"5,5\n", b"\r\n".join(lines))
 
     assert [*counted(40), *counted(60)[40:]] == read(rows, [*range(1, 41), *range(42, 62)])
-    for positions in ([41], [*range(62)], [40, 41]):
+    for numbers in ([41], [*range(62)], [40, 41]):
         with pytest.raises(TextFormatError) as caught:
-            read(rows, positions)
-        assert (tmp_path / "1.csv", 42) == (caught.value.path, caught.value.line)
+            read(rows, numbers)
+        assert tmp_path / "1.csv" == caught.value.path
+        assert 42 == caught.value.line
 
 
 def test_the_first_of_several_wrong_rows_is_named(opened: Opened) -> None:
@@ -147,7 +151,7 @@ def test_the_first_of_several_wrong_rows_is_named(opened: Opened) -> None:
             assert line == caught.value.line
 
 
-def test_files_that_are_no_text_are_refused(opened: Opened, tmp_path: Path) -> None:
+def test_gzip_and_utf16_files_are_refused(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "0.csv"
     assert f"{path}: is a gzip file (unpack it with gunzip: rows are read in any order)" == message_of(
         opened, b"\x1f\x8b\x08\0"
@@ -186,9 +190,10 @@ def test_closed_rows_cannot_be_read(opened: Opened) -> None:
         read(rows, [0])
 
 
-def test_the_checksum_tells_files_apart(opened: Opened) -> None:
+def test_the_checksum_depends_on_the_content(opened: Opened) -> None:
     sums = [opened(content).checksum for content in (b"1,2\n", b"1,3\n", b"1,2\n")]
-    assert (True, False) == (sums[0] == sums[2], sums[0] == sums[1])
+    assert sums[0] == sums[2]
+    assert sums[0] != sums[1]
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,13 +214,13 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
     assert peaks[1] < peaks[0] + 16_384 < 450_000
 
 
-def test_lines_are_counted_with_any_ends() -> None:
+def test_count_lines_counts_every_kind_of_line_end() -> None:
     assert [0, 1, 1, 1, 2, 2, 3] == [
         count_lines(text) for text in (b"a", b"\n", b"\r", b"\r\n", b"\n\r", b"\r\r\n", b"\n\n\n")
     ]
 
 
-def test_files_are_named_alone_joined_or_by_their_folder(tmp_path: Path) -> None:
+def test_text_files_takes_one_path_joined_paths_and_folders(tmp_path: Path) -> None:
     folder = tmp_path / "rows"
     (folder / "sub").mkdir(parents=True)
     for name in ("b.csv", "a.txt", ".hidden"):
@@ -227,7 +232,7 @@ def test_files_are_named_alone_joined_or_by_their_folder(tmp_path: Path) -> None
     assert [Path("nothing")] == text_files("nothing", "data_csv")
 
 
-def test_a_folder_without_files_and_no_name_at_all_are_refused(tmp_path: Path) -> None:
+def test_a_folder_without_files_and_a_value_without_a_path_are_refused(tmp_path: Path) -> None:
     assert f"{tmp_path}: holds no files (name a file, or a folder of them)" == message_of(
         text_files, str(tmp_path), "data_csv"
     )
@@ -238,7 +243,7 @@ def test_a_folder_without_files_and_no_name_at_all_are_refused(tmp_path: Path) -
         text_files("a\0b", "data_csv")
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.csv"
     with pytest.raises(InputError, match="cannot be read: no such file") as caught:
         TextRows([missing], CSVRows(1, "float32", "data_shape"))
