@@ -1,4 +1,4 @@
-"""What the golden tests of the iterators share: the recorded cases, their data, and epochs taken from an iterator."""
+"""Helpers of the golden tests of the iterators: the recorded cases, their data, and epochs of an iterator."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def recorded_cases() -> dict[str, dict[str, Any]]:
 
 
 def recorded_arrays(name: str) -> dict[str, np.ndarray[Any, Any]]:
-    """What was recorded of a case: data, label, index, pad, epoch and valid, a row for each batch."""
+    """The arrays that were recorded of a case: data, label, index, pad, epoch and valid, a row for each batch."""
     with np.load(ITERATORS / "cases" / f"{name}.npz") as arrays:
         return {key: arrays[key] for key in arrays.files}
 
 
-def copied_data(folder: Path) -> Path:
-    """*folder* with a copy of the recorded inputs in ``data``: an iterator may write a mean image there."""
+def copy_data(folder: Path) -> Path:
+    """Copy the recorded inputs to *folder*/data, where an iterator may write a mean image; return *folder*."""
     shutil.copytree(ITERATORS / "data", folder / "data")
     return folder
 
@@ -41,6 +41,6 @@ def ids_of(rec: str | Path) -> list[int]:
 
 
 def epochs_of(iterator: ImageRecordIter, epochs: int = 1) -> list[tuple[int, DataBatch]]:
-    """The batches of so many epochs, each with the number of its epoch; closes the iterator."""
+    """The batches of the next *epochs* epochs, each with the number of its epoch; closes the iterator."""
     with iterator:
         return [(epoch, batch) for epoch in range(epochs) for batch in iterator]

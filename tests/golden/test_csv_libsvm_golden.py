@@ -1,4 +1,4 @@
-"""The batches that MXNet's CSVIter and LibSVMIter gave are the batches that ours give."""
+"""CSVIter and LibSVMIter deliver the batches that were recorded from MXNet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from iterator_golden_helpers import copied_data, recorded_arrays, recorded_cases
+from iterator_golden_helpers import copy_data, recorded_arrays, recorded_cases
 from text_helpers import dense
 
 from im2rec.iterators.text import CSVIter, LibSVMIter
@@ -16,21 +16,21 @@ CASES = {name: case for name, case in recorded_cases().items() if case["group"] 
 ITERATORS: dict[str, Any] = {"CSVIter": CSVIter, "LibSVMIter": LibSVMIter}
 
 
-def test_these_are_the_recorded_cases() -> None:
+def test_every_recorded_case_is_run() -> None:
     assert ["csv_int32", "csv_labels", "csv_round_false", "csv_round_true", "libsvm"] == sorted(CASES)
 
 
 @pytest.fixture(autouse=True)
 def _data(here: Path) -> None:
-    copied_data(here)
+    copy_data(here)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_batches_are_those_that_were_recorded(name: str) -> None:
+def test_batches_equal_the_recorded_ones(name: str) -> None:
     case, recorded = CASES[name], recorded_arrays(name)
     params = dict(case["params"])
     if "round_batch" not in params:
-        params["last_batch"] = "roll_over"  # what the reference does
+        params["last_batch"] = "roll_over"  # as in MXNet
     with ITERATORS[case["iterator"]](**params) as iterator:
         assert case["provide_data"] == [list(desc.shape) for desc in iterator.provide_data]
         assert case["provide_label"] == [list(desc.shape) for desc in iterator.provide_label]
@@ -38,12 +38,12 @@ def test_the_batches_are_those_that_were_recorded(name: str) -> None:
     assert recorded["epoch"].tolist() == [epoch for epoch, _ in taken]
     assert recorded["pad"].tolist() == [batch.pad for _, batch in taken]
     for number, (_, batch) in enumerate(taken):
-        # What the reference leaves behind the last row are those of the batch before: ours are zeros.
+        # After the last row, MXNet leaves rows of the batch before, where ours are zeros.
         rows = len(batch.index) - (batch.pad if params.get("round_batch") is False else 0)
         data, label = dense(batch.data[0]), batch.label[0]
         expected = recorded["data"][number].astype(case["data_dtype"])
-        assert (expected.dtype, expected[:rows].tolist()) == (data.dtype, data[:rows].tolist())
-        assert expected.dtype == label.dtype
+        assert expected.dtype == data.dtype == label.dtype
+        assert expected[:rows].tolist() == data[:rows].tolist()
         assert recorded["label"][number][:rows].tolist() == label[:rows].tolist()
         assert recorded["index"][number][:rows].tolist() == batch.index[:rows].tolist()
         assert not any(array[rows:].any() for array in (data, label, batch.index))

@@ -1,4 +1,4 @@
-"""What MXNet's iterator refused, crashed at or let pass in silence raises an error that names its cause, or works."""
+"""Parameters that MXNet's iterator refused, crashed on or silently accepted raise an error with the cause, or work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from helpers import message_of
-from iterator_golden_helpers import ITERATORS, copied_data
+from iterator_golden_helpers import ITERATORS, copy_data
 
 from im2rec.errors import BadRecordError, Im2RecError, InputError, ListFormatError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
@@ -17,7 +17,7 @@ from im2rec.iterators.image_record import ImageRecordIter
 RECORDED = json.loads((ITERATORS / "errors.json").read_text(encoding="utf-8"))
 OTHER_ITERATORS = {"ImageDetRecordIter": 3, "MNISTIter": 3, "CSVIter": 2}
 
-# Number in errors.json: the note there, our error, its whole line.
+# By number in errors.json: the note there, the class and the line of our error.
 RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     0: ("no data_shape", ParameterError, "data_shape is missing (Channels (1, 3 or 4), height and width of an image.)"),
     1: ("no batch_size", ParameterError, "batch_size is missing (Rows of a batch.)"),
@@ -135,7 +135,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     ),
 }
 
-# Number: the note, the batches of an epoch, and what is logged.
+# By number in errors.json: the note there, the number of batches, and the messages that are logged.
 WORKS: dict[int, tuple[str, int, list[str]]] = {
     10: ("bool word", 3, []),
     16: ("unsupported dtype", 3, []),
@@ -148,11 +148,11 @@ WORKS: dict[int, tuple[str, int, list[str]]] = {
 
 @pytest.fixture(autouse=True)
 def _data(here: Path) -> None:
-    """Every test runs where the paths of the cases lead to the data, and where one of them to a script."""
-    (copied_data(here) / "record_golden.py").write_bytes(b"#!/usr/bin/env python3\n")
+    """Change to a folder with the data of the cases and the script that one of them names."""
+    (copy_data(here) / "record_golden.py").write_bytes(b"#!/usr/bin/env python3\n")
 
 
-def test_every_recorded_error_is_looked_at() -> None:
+def test_every_recorded_error_is_tested() -> None:
     ours = [number for number, case in enumerate(RECORDED) if case["iterator"] == "ImageRecordIter"]
 
     assert ours == sorted([*RAISED, *WORKS])
@@ -160,13 +160,13 @@ def test_every_recorded_error_is_looked_at() -> None:
 
 
 def read(params: dict[str, Any]) -> int:
-    """The batches of an epoch, as the parameters of a case say."""
+    """Read an epoch with the parameters of a case; return the number of batches."""
     with ImageRecordIter(**{"verbose": False, **params}) as iterator:
         return len(list(iterator))
 
 
 @pytest.mark.parametrize("number", RAISED)
-def test_an_error_says_what_where_and_what_is_allowed(number: int) -> None:
+def test_the_error_has_the_expected_class_and_line(number: int) -> None:
     note, kind, line = RAISED[number]
     case = RECORDED[number]
     assert note == case["note"]
@@ -177,7 +177,7 @@ def test_an_error_says_what_where_and_what_is_allowed(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", WORKS)
-def test_what_need_not_be_an_error_works(number: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_parameters_that_need_not_be_an_error_work(number: int, caplog: pytest.LogCaptureFixture) -> None:
     note, batches, logged = WORKS[number]
     case = RECORDED[number]
     assert note == case["note"]
@@ -186,7 +186,7 @@ def test_what_need_not_be_an_error_works(number: int, caplog: pytest.LogCaptureF
     assert logged == caplog.messages
 
 
-def test_a_bad_image_takes_the_place_of_its_batch_and_no_more() -> None:
+def test_a_bad_image_is_an_error_in_place_of_its_batch_only() -> None:
     params = RECORDED[31]["params"] | {"batch_size": 2, "last_batch": "keep"}
     with ImageRecordIter(**params, verbose=False) as iterator:
         first = next(iterator)
@@ -195,4 +195,5 @@ def test_a_bad_image_takes_the_place_of_its_batch_and_no_more() -> None:
         last = next(iterator)
         assert not iterator.iter_next()
 
-    assert ([0.0, 1.0], [4.0, 0.0]) == (first.label[0].tolist(), last.label[0].tolist())
+    assert [0.0, 1.0] == first.label[0].tolist()
+    assert [4.0, 0.0] == last.label[0].tolist()

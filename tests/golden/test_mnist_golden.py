@@ -1,4 +1,4 @@
-"""The batches that MXNet's MNISTIter gave are ours: with rng=mxnet in its order, else the same images."""
+"""MNISTIter delivers the batches that were recorded from MXNet: with rng=mxnet in the recorded order."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ IMAGES, PART_OF_3 = 10, 3
 
 @pytest.fixture(autouse=True)
 def _data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs where the paths of the cases lead to the data, which is only read."""
+    """Change to the folder with the data of the cases, which is only read."""
     monkeypatch.chdir(ITERATORS)
 
 
-def made(name: str, **more: Any) -> MNISTIter:
+def iterator_of(name: str, **more: Any) -> MNISTIter:
     return MNISTIter(silent=True, **CASES[name]["params"], **more)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_order_of_mxnet_gives_the_recorded_batches(name: str) -> None:
+def test_with_rng_mxnet_batches_equal_the_recorded_ones(name: str) -> None:
     case, recorded = CASES[name], recorded_arrays(name)
-    iterator = made(name, rng="mxnet")
+    iterator = iterator_of(name, rng="mxnet")
 
     assert case["provide_data"] == [list(desc.shape) for desc in iterator.provide_data]
     assert case["provide_label"] == [list(desc.shape) for desc in iterator.provide_label]
@@ -41,22 +41,22 @@ def test_an_order_of_mxnet_gives_the_recorded_batches(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mnist", "mnist_flat"])
-def test_without_shuffling_our_order_is_that_of_the_file_too(name: str) -> None:
+def test_without_shuffle_the_order_is_that_of_the_file(name: str) -> None:
     recorded = recorded_arrays(name)
-    for number, (_, batch) in enumerate(epochs_of(made(name), CASES[name]["epochs"])):
+    for number, (_, batch) in enumerate(epochs_of(iterator_of(name), CASES[name]["epochs"])):
         assert np.array_equal(recorded["data"][number].astype(np.float32), batch.data[0])
         assert list(range(3 * (number % 3), 3 * (number % 3) + 3)) == batch.index.tolist()
 
 
-def test_parts_of_ours_are_as_even_and_complete() -> None:
-    found = []
+def test_parts_together_hold_every_image_once() -> None:
+    ids = []
     for part in range(PART_OF_3):
-        batches = epochs_of(made(f"mnist_part{part}_of_3", last_batch="keep"))
-        found += [id_ for _, batch in batches for id_ in batch.index[: len(batch.index) - batch.pad].tolist()]
-    assert list(range(IMAGES)) == sorted(found)
+        batches = epochs_of(iterator_of(f"mnist_part{part}_of_3", last_batch="keep"))
+        ids += [id_ for _, batch in batches for id_ in batch.index[: len(batch.index) - batch.pad].tolist()]
+    assert list(range(IMAGES)) == sorted(ids)
 
 
-def test_what_mxnet_refused_or_ended_at_once_is_refused_with_its_cause() -> None:
+def test_files_and_parameters_that_mxnet_refused_or_crashed_on_are_refused_with_the_cause() -> None:
     given = {"image": "data/mnist-images-idx3-ubyte", "label": "data/mnist-labels-idx1-ubyte", "batch_size": 3}
 
     missing = "data/none: cannot be read: no such file or directory (check the path)"
