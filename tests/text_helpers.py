@@ -1,4 +1,4 @@
-"""What the tests of CSVIter and LibSVMIter share: files of numbers, what batches hold, and a model that reads all."""
+"""Helpers of the tests of CSVIter and LibSVMIter: files of numbers, the content of batches, and a model of epochs."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ POLICIES = ("pad", "roll_over", "keep", "discard")
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> bytes:
-    """A line for each row."""
+    """CSV with a line for each row."""
     return b"".join(",".join(map(str, row)).encode() + b"\n" for row in rows)
 
 
 def csv_file(path: Path, rows: Iterable[Sequence[object]]) -> Path:
-    """A file of a line for each row."""
+    """Write a CSV file with a line for each row."""
     path.write_bytes(csv_text(rows))
     return path
 
 
 def counted(count: int, width: int = 2) -> list[list[float]]:
-    """Rows 0 1 .., 10 11 .., and so on."""
+    """*count* rows: 0 1 ..., then 10 11 ..., and so on."""
     return [[10.0 * row + column for column in range(width)] for row in range(count)]
 
 
 def svm_line(label: object, pairs: Iterable[tuple[int, object]]) -> bytes:
-    """One line of LibSVM."""
+    """A line of LibSVM."""
     return " ".join([str(label), *(f"{index}:{value}" for index, value in pairs)]).encode() + b"\n"
 
 
 def svm_file(path: Path, count: int, columns: int = 3) -> Path:
-    """Row r has the label r, and r + 1 in column r modulo *columns*."""
+    """Write a LibSVM file: row r has the label r, and r + 1 in column r modulo *columns*."""
     path.write_bytes(b"".join(svm_line(row, [(row % columns, row + 1)]) for row in range(count)))
     return path
 
@@ -49,7 +49,7 @@ def index(batch: DataBatch) -> list[int]:
 
 
 def epochs(it: Iterable[DataBatch], count: int) -> str:
-    """The rows of *count* epochs: batches as in "012 345 601(pad 2)", epochs by " | "."""
+    """The numbers of the rows in *count* epochs: batches as in "012 345 601(pad 2)", epochs joined by " | "."""
     shown = []
     for _ in range(count):
         texts = ["".join(map(str, index(batch))) + (f"(pad {batch.pad})" if batch.pad else "") for batch in it]
@@ -58,46 +58,45 @@ def epochs(it: Iterable[DataBatch], count: int) -> str:
 
 
 def data(batch: DataBatch) -> list[Any]:
-    """All values; dense ones of sparse rows."""
-    array: Any = batch.data[0]
-    return [*dense(array).tolist()]
+    """All data as nested lists, zeros of sparse rows included."""
+    return [*dense(batch.data[0]).tolist()]
 
 
 def labels(batch: DataBatch) -> list[Any]:
-    """All labels."""
+    """All labels as nested lists, zeros of sparse rows included."""
     assert batch.label is not None
     return [*dense(batch.label[0]).tolist()]
 
 
 def dense(array: Any) -> np.ndarray[Any, Any]:
-    """*array* itself, or that which a sparse one stands for."""
-    found: np.ndarray[Any, Any] = array if isinstance(array, np.ndarray) else array.toarray()
-    return found
+    """*array* as a numpy array, which it is unless it is sparse."""
+    values: np.ndarray[Any, Any] = array if isinstance(array, np.ndarray) else array.toarray()
+    return values
 
 
 class Expected(NamedTuple):
-    """What a batch is to hold: numbers of rows, and how many of them are filler; rows of zeros have none."""
+    """The expected content of a batch: numbers of its rows without rows of zeros, and the number of filler rows."""
 
     index: list[int]
     pad: int
 
 
 def expected_epochs(count: int, size: int, policy: str, part: tuple[int, int], epochs: int) -> list[list[Expected]]:
-    """The batches of each epoch, by plain lists: parts lie together, and all give as many batches."""
+    """The batches of each epoch, computed with plain lists: parts are runs of rows, and have equally many batches."""
     number, parts = part
-    bounds = [count * place // parts for place in range(parts + 1)]
+    bounds = [count * each // parts for each in range(parts + 1)]
     rows = list(range(bounds[number], bounds[number + 1]))
     lengths = [high - low for low, high in itertools.pairwise(bounds)]
-    found: list[list[Expected]] = []
+    result: list[list[Expected]] = []
     taken = 0
     for epoch in range(epochs):
         if policy == "roll_over":
             end = (epoch + 1) * max(lengths)
-            found.append([])
+            result.append([])
             while taken < end:
                 batch = [rows[place % max(lengths) % len(rows)] for place in range(taken, taken + size)]
                 taken += size
-                found[-1].append(Expected(batch, max(0, taken - end)))
+                result[-1].append(Expected(batch, max(0, taken - end)))
             continue
         longest, shortest = -(-max(lengths) // size), min(lengths) // size
         batches = []
@@ -106,42 +105,47 @@ def expected_epochs(count: int, size: int, policy: str, part: tuple[int, int], e
             pad = size - len(own)
             filler = [rows[place % len(rows)] for place in range(pad)] if policy == "pad" and rows else []
             batches.append(Expected(own + filler, pad))
-        found.append(batches)
-    return found
+        result.append(batches)
+    return result
 
 
-def spelled(value: float, rng: random.Random) -> str:
-    """*value* in one of several spellings that read back as the same float64."""
+def spellings(value: float) -> list[str]:
+    """Several spellings of *value*, each of which reads back as the same float64."""
     text = repr(value)
-    choices = [text, f"{value:.17e}", f"+{text}" if value >= 0 else text]
-    if value == int(value):
-        choices += [str(int(value)), f"{int(value)}."]
-    return rng.choice(choices)
+    signed = [] if text.startswith("-") else [f"+{text}"]
+    whole = [str(int(value)), f"{int(value)}."] if value == int(value) and text != "-0.0" else []
+    return [text, f"{value:.17e}", *signed, *whole]
 
 
-def numbers(rng: random.Random, count: int) -> list[float]:
-    """Values of several sizes, as float32 holds them."""
-    draws = [rng.choice([float(rng.randrange(-9, 10)), rng.gauss(0, 1), rng.gauss(0, 1e9)]) for _ in range(count)]
-    return [float(np.float32(value)) for value in draws]
+class TextLayout(NamedTuple):
+    """How lines are written to files: their ends in turn, before which lines another file begins, and both edges."""
+
+    ends: list[bytes]
+    cuts: list[int]
+    has_mark: bool  # a byte order mark at the beginning of each file
+    has_last_end: bool
 
 
-def cut_lines(text: bytes, ends: Sequence[bytes], rng: random.Random) -> bytes:
-    """*text* with other line ends, and blank lines between."""
-    parts = []
-    for line in text.splitlines():
-        parts += [line, rng.choice(ends)]
-        if rng.random() < 0.2:
-            parts += [rng.choice([b"", b"  ", b"\t"]), rng.choice(ends)]
-    return b"".join(parts)
+def write_files(path: Path, text: bytes, layout: TextLayout) -> str:
+    """Write the lines of *text* to one file or several, as *layout* says; return their names joined by ``;``."""
+    lines = text.splitlines()
+    cuts = [0, *sorted(min(cut, len(lines)) for cut in layout.cuts), len(lines)]
+    paths = [path.with_name(f"{path.name}.{number}") for number in range(len(cuts) - 1)]
+    for file, low, high in zip(paths, cuts, cuts[1:], strict=False):
+        ended = zip(lines[low:high], itertools.cycle(layout.ends), strict=False)
+        content = b"".join(line + end for line, end in ended)
+        content = content if layout.has_last_end else content.rstrip(b"\r\n\t ")
+        file.write_bytes((b"\xef\xbb\xbf" if layout.has_mark else b"") + content)
+    return ";".join(map(str, paths))
 
 
 def some_bytes(rng: random.Random, size: int) -> bytes:
-    """Bytes that are mostly what such files are made of."""
+    """Random bytes, mostly of those that such files consist of."""
     return bytes(rng.choice(b"0123456789..--+eE,,  ::\n\n\r\t#nanif\0\xff\"'") for _ in range(size))
 
 
 def each_byte_flipped(text: bytes) -> Iterator[bytes]:
-    """*text* with one byte after the other replaced by another one."""
-    for place in range(len(text)):
+    """Yield *text* with each byte in turn replaced by several others."""
+    for offset in range(len(text)):
         for byte in b"\0,:\nx5":
-            yield text[:place] + bytes([byte]) + text[place + 1 :]
+            yield text[:offset] + bytes([byte]) + text[offset + 1 :]
