@@ -162,19 +162,15 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
 
     def getlabel(self) -> Array:
         """Return ``label[0]`` of the current batch."""
-        label = self._current_batch().label
-        assert label is not None
-        return label[0]
+        return self._current_batch().label[0]
 
     def getindex(self) -> Array:
         """Return the record ids of the current batch, uint64."""
-        index = self._current_batch().index
-        assert index is not None
-        return index
+        return self._current_batch().index
 
     def getpad(self) -> int:
         """Return the number of filler rows at the end of the current batch."""
-        return self._current_batch().pad or 0
+        return self._current_batch().pad
 
     def _current_batch(self) -> DataBatch:
         if self._current is None:

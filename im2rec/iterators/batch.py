@@ -61,6 +61,11 @@ class DataBatch:
     Source: mxnet python/mxnet/io/io.py, ``DataBatch``.
     """
 
+    # Declared as in the batches of iterators, which have all three. In others they may be None, as in MXNet.
+    label: Sequence[Array]
+    pad: int
+    index: Array
+
     def __init__(
         self,
         data: Sequence[Array],
@@ -75,9 +80,9 @@ class DataBatch:
             if arrays is not None and not isinstance(arrays, (list, tuple)):
                 raise TypeError(f"{name} must be a list of arrays, not {type(arrays).__name__}")
         self.data = data
-        self.label = label
-        self.pad = pad
-        self.index = index
+        self.label = label  # type: ignore[assignment]
+        self.pad = pad  # type: ignore[assignment]
+        self.index = index  # type: ignore[assignment]
         self.bucket_key = bucket_key
         self.provide_data = provide_data
         self.provide_label = provide_label

@@ -114,6 +114,8 @@ CSVIter(data_csv="a.csv", data_shape=4, batch_size=2)
 LibSVMIter(data_libsvm="a.txt", data_shape=4, batch_size=2)
 words: dict[str, str] = {}
 ImageRecordIter(**words)
+for batch in MNISTIter():
+    print(batch.data[0], batch.label[0], 128 - batch.pad)
 ImageRecordIter(path_imgrec="a.rec", data_shpae=(3, 8, 8), batch_size=4)  # typo
 ImageRecordInt8Iter(data_shape=(3, 8, 8), batch_size=4)  # missing
 MNISTIter(shufle=True)  # typo
