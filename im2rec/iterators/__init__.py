@@ -1,1 +1,1 @@
-"""Data iterators: what a training loop consumes."""
+"""Iterators over batches, for training loops."""

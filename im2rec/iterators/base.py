@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class BatchIterator(Closeable, abc.ABC, Generic[T]):
-    """An iterator over batches, epoch after epoch, with a stream of items T that batches are made from.
+    """An iterator over batches, epoch after epoch. T is the type of the items in its stream: batches before conversion.
 
     ``iter()`` and :meth:`reset` begin the next epoch, unless no batch of the current one was requested. At the end of
     an epoch :meth:`next` raises StopIteration until one of them is called. The error of a batch is raised in place of
@@ -222,8 +222,8 @@ class OrderedIterator(BatchIterator[T]):
         self._order = order
         self._fingerprint = fingerprint
         self._parts = order.params.num_parts
-        # How this epoch was shared out: several entries if it was resumed with another number of parts. The last one is
-        # of the current number; what it has delivered follows from self._delivered.
+        # One entry for each number of parts that this epoch was read with: more than one if it was resumed with another
+        # number. The last one is the current; its ``delivered`` is not kept up to date, self._delivered is.
         self._splits: tuple[Delivery, ...] = (Delivery(self._parts, 0),)
 
     @property
@@ -247,15 +247,15 @@ class OrderedIterator(BatchIterator[T]):
         """Name the data, its size, the shape of a batch, and how far the epoch is."""
         # Tools that print a traceback with its variables show iterators whose construction failed, too.
         params = getattr(self, "_params", None)
-        words = [f"{type(self).__name__} {getattr(params, self._source)!r}" if params else type(self).__name__]
+        fields = [f"{type(self).__name__} {getattr(params, self._source)!r}" if params else type(self).__name__]
         if not hasattr(self, "_splits"):
-            return f"<{', '.join([*words, 'not open'])}>"
+            return f"<{', '.join([*fields, 'not open'])}>"
         shape = getattr(params, "data_shape", self.provide_data[0].shape[1:])  # MNISTIter has no such parameter
-        words += [f"{self.count} {self._unit}", f"data_shape={shape}", f"batch_size={self.batch_size}"]
+        fields += [f"{self.count} {self._unit}", f"data_shape={shape}", f"batch_size={self.batch_size}"]
         if self._order.params.num_parts > 1:
-            words += [f"num_parts={self._order.params.num_parts}", f"part_index={self._order.params.part_index}"]
-        words += [f"epoch {self.epoch}", f"{self._delivered} of {len(self)} batches delivered"]
-        return f"<{', '.join([*words, 'closed'] if self._closed else words)}>"
+            fields += [f"num_parts={self._order.params.num_parts}", f"part_index={self._order.params.part_index}"]
+        fields += [f"epoch {self.epoch}", f"{self._delivered} of {len(self)} batches delivered"]
+        return f"<{', '.join([*fields, 'closed'] if self._closed else fields)}>"
 
     def _epoch(self, epoch: int) -> Epoch:
         """Return *epoch* without the records that the current one delivered in earlier numbers of parts."""

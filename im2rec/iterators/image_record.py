@@ -95,11 +95,11 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
     The constructor raises ParameterError, InputError or CorruptRecordError. :meth:`next` raises BadRecordError (with
     path, record, id and offset) in place of a batch that contains a bad record; the next call returns the batch after.
 
-    Source: mxnet src/io/iter_image_recordio_2.cc. docs/parameters.md lists the parameters, docs/differences.md all that
-    differs on purpose.
+    Source: mxnet src/io/iter_image_recordio_2.cc. ``__init__`` and docs/parameters.md list the parameters,
+    docs/differences.md all that differs on purpose.
     """
 
-    _dtype: str | None = None  # the only dtype of a subclass, which its name says
+    _dtype: str | None = None  # of a subclass whose dtype is fixed; None: the parameter decides
 
     @shows_parameters(ImageRecordParams)
     def __init__(self, *args: NoReturn, **params: Unpack[ImageRecordKeywords]) -> None:

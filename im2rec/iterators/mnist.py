@@ -67,7 +67,7 @@ class MNISTParams:
 
     @property
     def policy(self) -> str:
-        """What happens to an incomplete last batch: PAD, ROLL_OVER, KEEP or DISCARD, the default, as in MXNet."""
+        """Treatment of an incomplete last batch: PAD, ROLL_OVER, KEEP or DISCARD, the default, as in MXNet."""
         return policy_of(self.last_batch, self.round_batch, DISCARD)
 
 
@@ -87,7 +87,7 @@ class MNISTIter(OrderedIterator[BatchRequest]):
     The constructor raises ParameterError, InputError or IdxFormatError: for files of another kind, files that are cut
     short, different numbers of images and labels, and a part of less than one whole batch.
 
-    Source: mxnet src/io/iter_mnist.cc; docs/parameters.md lists the parameters.
+    Source: mxnet src/io/iter_mnist.cc. ``__init__`` and docs/parameters.md list the parameters.
     """
 
     _source = "image"

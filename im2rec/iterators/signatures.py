@@ -45,7 +45,7 @@ def _signature(kind: type[Any]) -> inspect.Signature:
 
 
 def _help_text(kind: type[Any]) -> str:
-    lines = ["Read the parameters, each of its type or as text, and open the files.", ""]
+    lines = ["Open the files. Each value may be of its type or text: batch_size=100 or batch_size='100'.", ""]
     for row in parameter_docs(kind):
         default = row.default if row.default == "required" else f"default {row.default}"
         lines += [f"{row.name}: {', '.join(filter(None, (row.type, row.allowed, default)))}", f"    {row.doc}"]

@@ -45,7 +45,7 @@ class ReadBatch(Generic[T]):
 
 
 class TextIterator(OrderedIterator[ReadBatch[T]]):
-    """What CSVIter and LibSVMIter share: rows of text files, with labels from other files if these are given.
+    """Base class of CSVIter and LibSVMIter: rows of text files, with labels from other files if these are given.
 
     *source* and *label_source* are each the name of a parameter that names files, and the format of their rows.
     """
@@ -157,8 +157,8 @@ class CSVIter(TextIterator[Array]):
     The constructor raises ParameterError or InputError. :meth:`next` raises TextFormatError (with path and line) in
     place of a batch that contains a line which is not a row of numbers; the next call returns the batch after it.
 
-    Source: mxnet src/io/iter_csv.cc. docs/parameters.md lists the parameters, docs/differences.md all that differs on
-    purpose.
+    Source: mxnet src/io/iter_csv.cc. ``__init__`` and docs/parameters.md list the parameters, docs/differences.md all
+    that differs on purpose.
     """
 
     _source = "data_csv"
@@ -213,8 +213,8 @@ class LibSVMIter(TextIterator[SparseRows]):
     The constructor raises ParameterError or InputError. :meth:`next` raises TextFormatError (with path and line) in
     place of a batch that contains a line which is not such a row; the next call returns the batch after it.
 
-    Source: mxnet src/io/iter_libsvm.cc. docs/parameters.md lists the parameters, docs/differences.md all that differs
-    on purpose.
+    Source: mxnet src/io/iter_libsvm.cc. ``__init__`` and docs/parameters.md list the parameters, docs/differences.md
+    all that differs on purpose.
     """
 
     _source = "data_libsvm"

@@ -29,7 +29,7 @@ class _TextParams:
 
     @property
     def policy(self) -> str:
-        """What happens to an incomplete last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        """Treatment of an incomplete last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
         return policy_of(self.last_batch, self.round_batch, PAD)
 
     @property

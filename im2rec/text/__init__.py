@@ -1,1 +1,1 @@
-"""CSV and LibSVM: numbers in text, the two formats, and files of rows."""
+"""CSV and LibSVM files: parse numbers in bulk, the two row formats, and rows read by number."""

@@ -88,7 +88,7 @@ def quoted(token: bytes) -> str:
 
 
 def _hint(row: bytes, cells: list[bytes], wrong: int) -> str:
-    """Return what to do about a *row* in which *wrong* of the *cells* are not numbers."""
+    """Return a hint for a *row* of *cells*, of which *wrong* are not numbers."""
     if b'"' in row or b"'" in row:
         return "write numbers without quotes"
     if len(cells) == 1 and (b";" in row or b" " in row):
@@ -134,7 +134,7 @@ class LibSVMRows:
         """Return the labels and pairs in canonical *rows*. Raises TextFormatError, whose line is not set."""
         if rows.translate(None, NUMBER_BYTES + b" :\n") or _WORD_WITHOUT_INDEX.search(rows):
             raise TextFormatError(_EXPECTED_ROW)
-        # Each label becomes the value of a pair with an index of its own, so that one call reads all words.
+        # Each label becomes the value of a pair with a reserved index, so that one call reads all words.
         words = f"{_LABEL_INDEX}:{rows[:-1].decode('ascii')}".replace("\n", f" {_LABEL_INDEX}:").split(" ")
         numbers = load_numbers(words, _PAIR, ":")
         indices, values = numbers["index"], check_range(numbers["value"], rows)

@@ -26,7 +26,7 @@ from im2rec.text.numbers import count_byte
 
 T = TypeVar("T")
 
-BLOCK_BYTES = 1 << 17  # the arrays made in parsing a block fit into the caches of the processor; of larger ones not
+BLOCK_BYTES = 1 << 17  # the arrays that are made in parsing fit into the caches of the processor; larger ones do not
 MAX_LINE_BYTES = 1 << 23  # a row of 3 x 224 x 224 numbers in their longest spelling takes half of it
 # Parsed blocks that are kept. The last batch of an epoch may have rows of the last two blocks, and filler from the
 # first one, in which the next epoch begins.
@@ -174,7 +174,8 @@ class TextRows(Generic[T]):
         """Return the error of a *row* of a block, with file and line."""
         block = self._block(number)
         lines = self._read_block(number).splitlines(keepends=True)
-        # Only the canonical text says which lines hold rows. The first *high* lines contain the row, *low* do not.
+        # Only in canonical text can rows be counted: some lines hold none. By bisection, the first *high* lines contain
+        # the row, and the first *low* lines do not.
         low, high = 0, len(lines)
         while high - low > 1:
             middle = (low + high) // 2
@@ -199,7 +200,7 @@ def count_lines(text: bytes) -> int:
 
 
 def text_files(value: str, name: str) -> list[Path]:
-    """Return the files in *value*: paths joined by ``;``, where a folder stands for all files in it, by name.
+    """Return the files in *value*: paths joined by ``;``, a folder means all files in it, sorted by name.
 
     Files in a folder whose names begin with a dot are left out. Raises ParameterError, naming the parameter *name*, if
     there is no path in *value*, and InputError for a folder without files.
@@ -224,7 +225,7 @@ def _files_of(word: str) -> list[Path]:
 def _line_blocks(file: InputFile) -> Iterator[tuple[int, bytes]]:
     """Yield the offset and the bytes of each block of *file*: whole lines, together up to ``BLOCK_BYTES``.
 
-    A longer line is a block of its own. Raises TextFormatError for one above ``MAX_LINE_BYTES``.
+    A longer line is a block by itself. Raises TextFormatError for one above ``MAX_LINE_BYTES``.
     """
     offset, line, limit = _text_start(file), 1, BLOCK_BYTES
     while offset < file.size:
