@@ -22,16 +22,18 @@ def shows_parameters(kind: type[Any]) -> Callable[[Init], Init]:
     """
 
     def decorate(init: Init) -> Init:
+        types = typing.get_type_hints(kind)
         # Set on the function, because a __signature__ of the class would also hide the __init__ of a subclass.
-        vars(init)["__signature__"] = _signature(kind)
+        vars(init)["__signature__"] = _signature(kind, types)
+        # For typing.get_type_hints(): the written annotation names classes that are imported for type checkers only.
+        init.__annotations__ = types
         init.__doc__ = _help_text(kind)
         return init
 
     return decorate
 
 
-def _signature(kind: type[Any]) -> inspect.Signature:
-    types = typing.get_type_hints(kind)
+def _signature(kind: type[Any], types: dict[str, Any]) -> inspect.Signature:
     parameters = [
         inspect.Parameter(
             field.name,

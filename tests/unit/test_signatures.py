@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ def test_the_signature_lists_every_parameter_in_order_of_declaration(iterator: t
 )
 def test_the_signature_shows_type_and_default_of_a_parameter(iterator: type[Any], name: str, text: str) -> None:
     assert text == str(inspect.signature(iterator).parameters[name])
+
+
+@pytest.mark.parametrize(("iterator", "kind"), KINDS)
+def test_the_type_hints_of_the_constructor_are_those_of_the_parameters(iterator: type[Any], kind: type[Any]) -> None:
+    assert typing.get_type_hints(kind) == typing.get_type_hints(iterator.__init__)
 
 
 @pytest.mark.parametrize(("iterator", "kind"), KINDS)
