@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from im2rec.iterators.text import CSVIter as CSVIter
     from im2rec.iterators.text import LibSVMIter as LibSVMIter
     from im2rec.storage.reader import RecordFile as RecordFile
-    from im2rec.storage.reader import RecordFile as open  # noqa: A004, F401, N813 - im2rec.open reads like open
     from im2rec.storage.writer import RecordWriter as RecordWriter
+
+    open = RecordFile  # noqa: A001 - im2rec.open reads like the builtin; assigned, as mypy takes no other import for exported
 
 __version__ = "0.1.0"
 

@@ -97,6 +97,18 @@ def test_every_example_of_the_python_page_prints_what_the_page_says(tmp_path: Pa
         assert expected == printed
 
 
+def test_every_example_is_clean_for_strict_mypy(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    examples = [code for kind, code in BLOCKS + BLOCK.findall(PYTHON_PAGE) if kind == "python"]
+    for number, code in enumerate(examples):
+        (tmp_path / f"example_{number}.py").write_text(code, encoding="utf-8")
+
+    settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
+    command = [sys.executable, "-m", "mypy", *settings, "--strict", "--no-error-summary", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ("", "") == (done.stdout, done.stderr)
+
+
 def test_every_public_name_is_on_the_python_page_with_an_example() -> None:
     examples = "".join(code for kind, code in BLOCK.findall(PYTHON_PAGE) if kind == "python")
 
