@@ -1,1 +1,1 @@
-"""Where the time goes: the stages of feeding and of packing, timed one by one and together."""
+"""Benchmarks of the iterator and of packing: their stages are timed one by one and together."""

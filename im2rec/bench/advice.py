@@ -1,6 +1,6 @@
-"""What the limit is, and what to try: a pure function of figures that were measured.
+"""What limits the speed, and what to try: a pure function of measured figures.
 
-All rates are images a second. Nothing is advised that the figures do not speak for.
+All rates are in images per second. Nothing is advised unless the figures support it.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from im2rec.bench.read_speed import DISK, MEMORY, UNKNOWN
 
 READING, DECODING, AUGMENTING, NORMALISING = "reading", "decoding", "augmenting", "normalising"
 RESIZING, ENCODING, WRITING = "resizing", "encoding", "writing"
-TOO_FEW, HANDING_OVER, CROWDED = "too few threads", "handing over", "a busy machine"
+# These are values of --json, which stay.
+TOO_FEW_THREADS, CONTENTION, BUSY_MACHINE = "too few threads", "handing over", "a busy machine"
 
-_GROWS = 0.3  # of what more threads could give at best: then even more of them are worth a try
-_IDLE = 0.7  # of what the stages' own times let expect: below it threads wait for one another
-_LOCK_FREE = 10_000  # JPEGs decoded a second: below it the interpreter's lock is hardly ever waited for
-_UNSTEADY = 0.3  # of the median, between the quarters of the runs: something else was running
-_ROOM = 1.3  # times what is delivered: a disk that gives so much is not the limit of more threads
-_MET = 1.5  # times what the disk gives: who delivers more reads from memory by now
-_SMALLER = 1.25  # times the side that is needed: then a smaller one is worth packing for
-_FASTER = 1.5  # times a stage: then another way to do it is worth naming
-_WORTH_PROCESSES = 1.2  # times the best of threads: processes take more memory, and longer to start
-_RESIZERS = 0.3  # of the time: where OpenCV is not installed, nothing can be measured
-_FITS = 0.5  # of memory
-_SOURCES = {DISK: "the disk gives", MEMORY: "memory gives", UNKNOWN: "comes, from wherever it is,"}
+_MIN_GAIN = 0.3  # of the gain of perfect scaling: if the last threads brought this much, more are worth a try
+_MIN_EFFICIENCY = 0.7  # of the rate that the stages alone would allow: below it threads wait for one another
+_GIL_BOUND_RATE = 10_000  # JPEGs decoded per second: only for images so small do threads wait for the GIL
+_MAX_SPREAD = 0.3  # between the quartiles of the runs, as a fraction of their median: above it other programs ran
+_DISK_HEADROOM = 1.3  # times what is delivered: a disk that reads this fast will not limit more threads
+_CACHED_FACTOR = 1.5  # times the disk's rate: if more is delivered, the file comes from the page cache by now
+_OVERSIZE_FACTOR = 1.25  # times the side that is needed: from here on a smaller size is worth packing
+_MIN_SPEEDUP = 1.5  # of a stage: from here on an alternative is worth advising
+_MIN_PROCESS_SPEEDUP = 1.2  # over the best number of threads: processes take more memory, and longer to start
+_MIN_RESIZE_SHARE = 0.3  # of the time: OpenCV is advised without a measurement where it is not installed
+_MAX_MEMORY_SHARE = 0.5
+_SOURCES = {DISK: "the disk delivers", UNKNOWN: "the source, disk or memory, delivers"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Advice:
-    """The *limit* in a word, a *sentence* on it and on what to try, and the *keys* and *threads* to try next."""
+    """The *limit* in a word or two, a *sentence* that explains it, and the *keys* and *threads* to try next."""
 
     limit: str
     sentence: str
@@ -40,26 +41,30 @@ class Advice:
 
 
 class Tip(NamedTuple):
-    """What to try, in *words*, and the *keys* that do it, where the same command takes them."""
+    """Something to try: in *words*, and as *keys* if the command that was run takes them."""
 
     words: str
     keys: Mapping[str, str] = {}
 
 
-_DISK = Tip("a faster disk")
-_INSTALL = Tip("engine=opencv (pip install opencv-python-headless)")
+_FASTER_DISK = Tip("a faster disk")
+_INSTALL_OPENCV = Tip("engine=opencv (pip install opencv-python-headless)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IteratorFigures:
-    """What was measured of an iterator.
+    """The measured figures of an iterator.
 
-    *decode*, *augment* and *normalise* are rates on one thread; *read* is as the iterator meets it (*source*: MEMORY,
-    DISK, UNKNOWN) on the most threads measured; *decode_in_threads* and *whole* go by number of threads; *spread* is
-    the middle half of the runs of the whole on the most of them, as a part of their median. The rates of other
-    ways (*by_opencv* of augmenting, *uncompressed* of decoding, *in_bytes* of normalising, *by_processes* of the
-    whole on the most threads) are None unless measured. *jpegs* says whether most images are JPEGs.
-    Sides are shorter sides, in pixels: as stored, and what would do. *memory* is the machine's.
+    * *decode*, *augment*, *normalise*: rates of the stages on one thread.
+    * *read*: the rate of reading with the most threads, from where the iterator reads: *source*.
+    * *decode_in_threads*, *whole*: rates by number of threads; *spread* is that of the whole with the most threads.
+    * *augment_with_opencv*, *decode_uncompressed*, *normalise_to_uint8*, *whole_in_processes* (with as many workers as
+      there are threads at most): rates of alternatives, None unless measured.
+    * *decode_releases_gil*: True if most images are decoded without holding Python's global interpreter lock.
+    * *stored_side*, *needed_side*: shorter sides in pixels; *needed_side* is 0 if any size is needed.
+    * *is_resized*: True if images are resized or warped in every epoch.
+    * *uncompressed_bytes*: the size of the file with uncompressed images; *memory*: what this process may use, in
+      bytes, None if unknown.
     """
 
     read: float
@@ -73,160 +78,166 @@ class IteratorFigures:
     source: str = MEMORY
     bytes_per_image: float = 0.0
     stored_side: int = 0
-    enough_side: int = 0
+    needed_side: int = 0
     is_resized: bool = False
-    jpegs: bool = True
+    decode_releases_gil: bool = True
     engine: str = "opencv"
-    opencv_installed: bool = True
-    by_opencv: float | None = None
-    uncompressed: float | None = None
+    has_opencv: bool = True
+    augment_with_opencv: float | None = None
+    decode_uncompressed: float | None = None
     uncompressed_bytes: int = 0
-    in_bytes: float | None = None
-    by_processes: float | None = None
+    normalise_to_uint8: float | None = None
+    whole_in_processes: float | None = None
     memory: int | None = None
 
     @property
-    def most(self) -> int:
-        """The most threads that were measured."""
+    def max_threads(self) -> int:
+        """The largest number of threads that was measured."""
         return max(self.whole)
 
 
 def iterator_advice(figures: IteratorFigures) -> Advice:
-    """What limits the iterator at the most threads that were measured."""
-    return _doubted(_iterator_advice(figures), figures.spread)
+    """Return what limits the iterator with the most threads that were measured."""
+    return _with_spread_warning(_iterator_advice(figures), figures.spread)
 
 
 def _iterator_advice(figures: IteratorFigures) -> Advice:
-    n, delivered = figures.most, figures.whole[figures.most]
-    scaled = min(max(figures.decode_in_threads[n] / figures.decode, 1.0), float(n))
+    n, delivered = figures.max_threads, figures.whole[figures.max_threads]
+    scaling = min(max(figures.decode_in_threads[n] / figures.decode, 1.0), float(n))
     times = {
         DECODING: 1 / figures.decode_in_threads[n],
-        AUGMENTING: 1 / (figures.augment * scaled),
-        NORMALISING: 1 / (figures.normalise * scaled),
+        AUGMENTING: 1 / (figures.augment * scaling),
+        NORMALISING: 1 / (figures.normalise * scaling),
     }
     work = sum(times.values())
-    if figures.source != MEMORY and 1 / figures.read >= work and delivered <= _MET * figures.read:
-        return _reading(figures, 1 / work)
-    if _want_more(figures.whole, figures.cpus) and (figures.source == MEMORY or figures.read > _ROOM * delivered):
-        return _too_few(figures.whole, figures.cpus, "thread", _largest(times))
+    if figures.source != MEMORY and 1 / figures.read >= work and delivered <= _CACHED_FACTOR * figures.read:
+        return _reading_advice(figures, 1 / work)
+    is_reading_fast = figures.source == MEMORY or figures.read > _DISK_HEADROOM * delivered
+    if _are_more_worth_trying(figures.whole, figures.cpus) and is_reading_fast:
+        return _more_advice(figures.whole, figures.cpus, "thread", _longest(times))
     if figures.source == MEMORY:
         times[READING] = 1 / figures.read
     possible = 1 / sum(times.values())
-    if n > 1 and figures.jpegs and n <= figures.cpus and _is_crowded(figures.decode_in_threads):
-        return _crowded(figures.decode_in_threads)
-    if n > 1 and figures.spread <= _UNSTEADY and (delivered < _IDLE * possible or not _grows(figures.whole)):
-        return _handing_over(figures, possible)
-    limit = _largest(times)
+    if n > 1 and figures.decode_releases_gil and n <= figures.cpus and _is_machine_busy(figures.decode_in_threads):
+        return _busy_machine_advice(figures.decode_in_threads)
+    is_waiting = delivered < _MIN_EFFICIENCY * possible or not _did_last_threads_help(figures.whole)
+    if n > 1 and figures.spread <= _MAX_SPREAD and is_waiting:
+        return _contention_advice(figures, possible)
+    limit = _longest(times)
     share = times[limit] / sum(times.values())
-    busy = f"{limit} takes {share:.0%} of the work of {_threads(n)}{_all_cpus(n, figures.cpus)}"
-    tips = _TIPS[limit](figures, share) if limit != READING else []
-    return _advice(limit, busy, tips)
+    sentence = f"{limit} takes {share:.0%} of the work of {_threads(n)}{_per_cpu(n, figures.cpus)}"
+    tips = _STAGE_TIPS[limit](figures, share) if limit != READING else []
+    return _advice(limit, sentence, tips)
 
 
-def _reading(figures: IteratorFigures, possible: float) -> Advice:
+def _reading_advice(figures: IteratorFigures, possible: float) -> Advice:
     rate = f"{figures.read * figures.bytes_per_image / 1e6:.3g} MB/s, {figures.read:,.0f} images/s,"
-    what = f"{_SOURCES[figures.source]} {rate} where the CPUs could do {possible:,.0f}"
-    return _advice(READING, f"reading: {what}", [_DISK, *_smaller(figures)])
+    sentence = f"reading: {_SOURCES[figures.source]} {rate} where the CPUs could do {possible:,.0f}"
+    return _advice(READING, sentence, [_FASTER_DISK, *_smaller_size_tips(figures)])
 
 
-def _want_more(whole: Mapping[int, float], cpus: int) -> bool:
-    """Whether there are CPUs left, and more threads (or workers) have helped so far."""
-    return max(whole) < cpus and _grows(whole)
+def _are_more_worth_trying(whole: Mapping[int, float], cpus: int) -> bool:
+    """Return True if there are unused CPUs and the last threads (or workers) that were added have helped."""
+    return max(whole) < cpus and _did_last_threads_help(whole)
 
 
-def _grows(whole: Mapping[int, float]) -> bool:
-    """Whether the last threads have helped; so they have when there is nothing to compare them with."""
+def _did_last_threads_help(rates: Mapping[int, float]) -> bool:
+    """Return True if the largest number of threads gains enough over the next smaller one, or is the only one."""
+    n = max(rates)
+    before = max((threads for threads in rates if threads < n), default=n)
+    return rates[n] / rates[before] >= 1 + _MIN_GAIN * (n / before - 1)
+
+
+def _more_advice(whole: Mapping[int, float], cpus: int, unit: str, longest: str) -> Advice:
     n = max(whole)
-    before = max((threads for threads in whole if threads < n), default=n)
-    return whole[n] / whole[before] >= 1 + _GROWS * (n / before - 1)
+    sentence = f"only {n} {unit}{'s' if n > 1 else ''} for {cpus} CPUs (most of the work is {longest})"
+    setting = f"preprocess_threads={cpus}" if unit == "thread" else f"--workers {cpus}"
+    return dataclasses.replace(_advice(TOO_FEW_THREADS, sentence, [Tip(f"more {unit}s: {setting}")]), threads=cpus)
 
 
-def _too_few(whole: Mapping[int, float], cpus: int, what: str, largest: str) -> Advice:
-    n = max(whole)
-    counted = f"only {n} {what}{'s' if n > 1 else ''} for {cpus} CPUs (most of the work is {largest})"
-    tip = f"preprocess_threads={cpus}" if what == "thread" else f"--workers {cpus}"
-    return dataclasses.replace(_advice(TOO_FEW, counted, [Tip(f"more {what}s: {tip}")]), threads=cpus)
+def _is_machine_busy(decode_in_threads: Mapping[int, float]) -> bool:
+    """Return True if even decoding alone gains nothing from the last threads: all it needs is a CPU for each."""
+    return not _did_last_threads_help(decode_in_threads) and max(decode_in_threads.values()) < _GIL_BOUND_RATE
 
 
-def _is_crowded(decode_in_threads: Mapping[int, float]) -> bool:
-    """Whether decoding alone gained nothing by the last threads, though nothing but a CPU is needed for it."""
-    return not _grows(decode_in_threads) and max(decode_in_threads.values()) < _LOCK_FREE
+def _busy_machine_advice(decode_in_threads: Mapping[int, float]) -> Advice:
+    most, fewest = max(decode_in_threads), min(decode_in_threads)
+    rates = f"{_threads(most)} {decode_in_threads[most]:,.0f} images/s, {_threads(fewest)}"
+    rates = f"{rates} {decode_in_threads[fewest]:,.0f}"
+    sentence = f"other programs use the CPUs: more threads do not speed up even decoding alone ({rates})"
+    return _advice(BUSY_MACHINE, sentence, [Tip("again when nothing else runs")])
 
 
-def _crowded(decode_in_threads: Mapping[int, float]) -> Advice:
-    n, one = max(decode_in_threads), min(decode_in_threads)
-    alone = f"{_threads(n)} {decode_in_threads[n]:,.0f} images/s, {_threads(one)} {decode_in_threads[one]:,.0f}"
-    what = f"other programs have the CPUs, as even decoding alone gains nothing: {alone}"
-    return _advice(CROWDED, what, [Tip("again when nothing else runs")])
-
-
-def _handing_over(figures: IteratorFigures, possible: float) -> Advice:
-    n, whole, best = figures.most, figures.whole, best_threads(figures.whole)
-    what = f"threads wait for one another: {n} deliver {whole[n]:,.0f} images/s"
-    if whole[n] < _IDLE * possible:
-        what += f" of the {possible:,.0f} they could do"
+def _contention_advice(figures: IteratorFigures, possible: float) -> Advice:
+    n, whole, best = figures.max_threads, figures.whole, best_threads(figures.whole)
+    sentence = f"threads wait for one another: {n} deliver {whole[n]:,.0f} images/s"
+    if whole[n] < _MIN_EFFICIENCY * possible:
+        sentence += f" of the {possible:,.0f} they could do"
     elif best < n:
-        what += f", {_threads(best)} {whole[best]:,.0f}"
-    if figures.by_processes is not None and figures.by_processes >= _WORTH_PROCESSES * whole[best]:
-        gain = figures.by_processes / whole[n]
-        return _advice(HANDING_OVER, what, [Tip(f"backend=processes, {gain:.1f} x as fast", {"backend": "processes"})])
-    return _advice(HANDING_OVER, what, [Tip(f"fewer: preprocess_threads={best}")] if best < n else [])
+        sentence += f", {_threads(best)} {whole[best]:,.0f}"
+    in_processes = figures.whole_in_processes
+    if in_processes is not None and in_processes >= _MIN_PROCESS_SPEEDUP * whole[best]:
+        words = f"backend=processes, {in_processes / whole[n]:.1f} x as fast"
+        return _advice(CONTENTION, sentence, [Tip(words, {"backend": "processes"})])
+    return _advice(CONTENTION, sentence, [Tip(f"fewer: preprocess_threads={best}")] if best < n else [])
 
 
 def best_threads(whole: Mapping[int, float]) -> int:
-    """The fewest threads (or workers) that come within 3 % of the best."""
+    """Return the smallest number of threads (or workers) whose rate is within 3 % of the best one."""
     return min(threads for threads, rate in whole.items() if rate >= 0.97 * max(whole.values()))
 
 
-def _decoding(figures: IteratorFigures, _share: float) -> list[Tip]:
-    tips = _smaller(figures)
-    fits = figures.memory is not None and figures.uncompressed_bytes <= _FITS * figures.memory
-    if figures.uncompressed is not None and fits and figures.uncompressed >= _FASTER * figures.decode:
-        gain, cost = figures.uncompressed / figures.decode, figures.uncompressed_bytes
-        bytes_ = f"{cost / 1e9:,.3g} GB" if cost > 1e9 else f"{cost / 1e6:,.1f} MB"
-        tips.append(Tip(f"uncompressed records (pack encoding=.bmp: {bytes_}, decoded {gain:.1f} x as fast)"))
+def _decoding_tips(figures: IteratorFigures, _share: float) -> list[Tip]:
+    tips = _smaller_size_tips(figures)
+    fits = figures.memory is not None and figures.uncompressed_bytes <= _MAX_MEMORY_SHARE * figures.memory
+    uncompressed = figures.decode_uncompressed
+    if uncompressed is not None and fits and uncompressed >= _MIN_SPEEDUP * figures.decode:
+        times, size = uncompressed / figures.decode, figures.uncompressed_bytes
+        bytes_ = f"{size / 1e9:,.3g} GB" if size > 1e9 else f"{size / 1e6:,.1f} MB"
+        tips.append(Tip(f"uncompressed records (pack encoding=.bmp: {bytes_}, decoded {times:.1f} x as fast)"))
     return tips
 
 
-def _augmenting(figures: IteratorFigures, share: float) -> list[Tip]:
-    tips = _other_engine(figures.engine, figures.augment, figures.by_opencv)
+def _augmenting_tips(figures: IteratorFigures, share: float) -> list[Tip]:
+    tips = _opencv_tips(figures.engine, figures.augment, figures.augment_with_opencv, "augments")
     if figures.is_resized:
-        if share >= _RESIZERS and not figures.opencv_installed:
-            tips.append(_INSTALL)
-        tips += _smaller(figures)
+        if share >= _MIN_RESIZE_SHARE and not figures.has_opencv:
+            tips.append(_INSTALL_OPENCV)
+        tips += _smaller_size_tips(figures)
     return tips
 
 
-def _normalising(figures: IteratorFigures, _share: float) -> list[Tip]:
-    if figures.in_bytes is None or figures.in_bytes < _FASTER * figures.normalise:
+def _normalising_tips(figures: IteratorFigures, _share: float) -> list[Tip]:
+    if figures.normalise_to_uint8 is None or figures.normalise_to_uint8 < _MIN_SPEEDUP * figures.normalise:
         return []
-    gain = figures.in_bytes / figures.normalise
-    return [Tip(f"dtype=uint8, {gain:.1f} x as fast at it", {"dtype": "uint8"})]
+    times = figures.normalise_to_uint8 / figures.normalise
+    return [Tip(f"dtype=uint8, which is written {times:.1f} x as fast", {"dtype": "uint8"})]
 
 
-_TIPS = {DECODING: _decoding, AUGMENTING: _augmenting, NORMALISING: _normalising}
+_STAGE_TIPS = {DECODING: _decoding_tips, AUGMENTING: _augmenting_tips, NORMALISING: _normalising_tips}
 
 
-def _other_engine(engine: str, now: float, by_opencv: float | None) -> list[Tip]:
-    if engine == "opencv" or by_opencv is None or by_opencv < _FASTER * now:
+def _opencv_tips(engine: str, current: float, with_opencv: float | None, verb: str) -> list[Tip]:
+    if engine == "opencv" or with_opencv is None or with_opencv < _MIN_SPEEDUP * current:
         return []
-    return [Tip(f"engine=opencv, {by_opencv / now:.1f} x as fast at it", {"engine": "opencv"})]
+    return [Tip(f"engine=opencv, which {verb} {with_opencv / current:.1f} x as fast", {"engine": "opencv"})]
 
 
-def _smaller(figures: IteratorFigures) -> list[Tip]:
-    """A smaller size, where images are stored larger than they are needed."""
-    if not figures.enough_side or figures.stored_side < _SMALLER * figures.enough_side:
+def _smaller_size_tips(figures: IteratorFigures) -> list[Tip]:
+    """Advise a smaller size if images are stored much larger than they are needed."""
+    if not figures.needed_side or figures.stored_side < _OVERSIZE_FACTOR * figures.needed_side:
         return []
-    return [Tip(f"a smaller size at pack time (resize={figures.enough_side}, not {figures.stored_side})")]
+    return [Tip(f"a smaller size at pack time (resize={figures.needed_side}, not {figures.stored_side})")]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackFigures:
-    """What was measured of packing.
+    """The measured figures of packing.
 
-    Stages are rates of one worker, None for those that are not done; *whole* goes by number of workers. *source* is
-    where the files are read from. *by_opencv* is the rate of resizing and encoding together, *in_draft* of decoding;
-    None unless measured.
+    * *read*, *write*, *decode*, *resize*, *encode*: rates of the stages with one worker, None for those left out.
+    * *whole*: rates by number of workers; *spread* is that with the most workers.
+    * *source*: where the images are read from.
+    * *resize_and_encode_with_opencv*, *decode_draft*: rates of alternatives, None unless measured.
     """
 
     read: float
@@ -238,15 +249,15 @@ class PackFigures:
     cpus: int
     spread: float = 0.0
     source: str = MEMORY
-    by_opencv: float | None = None
-    in_draft: float | None = None
-    opencv_installed: bool = True
+    resize_and_encode_with_opencv: float | None = None
+    decode_draft: float | None = None
+    has_opencv: bool = True
     engine: str = "opencv"
 
 
 def pack_advice(figures: PackFigures) -> Advice:
-    """What limits packing at the most workers that were measured."""
-    return _doubted(_pack_advice(figures), figures.spread)
+    """Return what limits packing with the most workers that were measured."""
+    return _with_spread_warning(_pack_advice(figures), figures.spread)
 
 
 def _pack_advice(figures: PackFigures) -> Advice:
@@ -254,42 +265,44 @@ def _pack_advice(figures: PackFigures) -> Advice:
     rates = {DECODING: figures.decode, RESIZING: figures.resize, ENCODING: figures.encode}
     times = {name: 1 / rate for name, rate in rates.items() if rate is not None}
     work, reading, writing = sum(times.values()) / n, 1 / figures.read, 1 / figures.write
-    # One process writes for all, and one disk is read by all.
+    # Only the work is divided by the workers: one process writes for all of them, and all read from one disk.
     if writing >= work and writing >= reading:
-        return _advice(WRITING, f"writing: the disk takes {figures.write:,.0f} images/s", [_DISK])
-    if figures.source != MEMORY and reading >= work and figures.whole[n] <= _MET * figures.read:
-        what = f"reading: {_SOURCES[figures.source]} {figures.read:,.0f} images/s"
-        return _advice(READING, what, [_DISK])
-    largest = _largest(times | {READING: reading})
-    if _want_more(figures.whole, figures.cpus):
-        return _too_few(figures.whole, figures.cpus, "worker", largest)
-    share = (times | {READING: reading})[largest] / (sum(times.values()) + reading)
-    tips = _packing_tips(figures, largest, share)
-    busy = f"{largest} takes {share:.0%} of the work of {n} worker{'s' if n > 1 else ''}" + _all_cpus(n, figures.cpus)
-    return _advice(largest, busy, tips)
+        return _advice(WRITING, f"writing: the disk takes {figures.write:,.0f} images/s", [_FASTER_DISK])
+    if figures.source != MEMORY and reading >= work and figures.whole[n] <= _CACHED_FACTOR * figures.read:
+        sentence = f"reading: {_SOURCES[figures.source]} {figures.read:,.0f} images/s"
+        return _advice(READING, sentence, [_FASTER_DISK])
+    times[READING] = reading
+    limit = _longest(times)
+    if _are_more_worth_trying(figures.whole, figures.cpus):
+        return _more_advice(figures.whole, figures.cpus, "worker", limit)
+    share = times[limit] / sum(times.values())
+    workers = f"{n} worker{'s' if n > 1 else ''}{_per_cpu(n, figures.cpus)}"
+    return _advice(limit, f"{limit} takes {share:.0%} of the work of {workers}", _pack_tips(figures, limit, share))
 
 
-def _packing_tips(figures: PackFigures, largest: str, share: float) -> list[Tip]:
+def _pack_tips(figures: PackFigures, limit: str, share: float) -> list[Tip]:
     tips: list[Tip] = []
-    if largest == DECODING and figures.decode and figures.in_draft and figures.in_draft >= _FASTER * figures.decode:
-        gain = figures.in_draft / figures.decode
-        tips.append(Tip(f"draft=1, {gain:.1f} x as fast at it, with other pixels", {"draft": "1"}))
-    if largest in (RESIZING, ENCODING) and figures.resize and figures.encode:
-        tips += _other_engine(figures.engine, 1 / (1 / figures.resize + 1 / figures.encode), figures.by_opencv)
-        if share >= _RESIZERS and not figures.opencv_installed:
-            tips.append(_INSTALL)
+    draft = figures.decode_draft
+    if limit == DECODING and figures.decode and draft and draft >= _MIN_SPEEDUP * figures.decode:
+        words = f"draft=1, which decodes {draft / figures.decode:.1f} x as fast but gives other pixels"
+        tips.append(Tip(words, {"draft": "1"}))
+    if limit in (RESIZING, ENCODING) and figures.resize and figures.encode:
+        current = 1 / (1 / figures.resize + 1 / figures.encode)
+        tips += _opencv_tips(figures.engine, current, figures.resize_and_encode_with_opencv, "resizes and encodes")
+        if share >= _MIN_RESIZE_SHARE and not figures.has_opencv:
+            tips.append(_INSTALL_OPENCV)
     return tips
 
 
-def _doubted(advice: Advice, spread: float) -> Advice:
-    """*advice*, with a word on runs that differed much."""
-    if spread <= _UNSTEADY:
+def _with_spread_warning(advice: Advice, spread: float) -> Advice:
+    """Return *advice*, with a warning if the runs differed much from one another."""
+    if spread <= _MAX_SPREAD:
         return advice
-    doubt = f"; but runs differed by {spread:.0%}: measure again when nothing else runs"
-    return dataclasses.replace(advice, sentence=advice.sentence + doubt)
+    warning = f"; but runs differed by {spread:.0%}: measure again when nothing else runs"
+    return dataclasses.replace(advice, sentence=advice.sentence + warning)
 
 
-def _largest(times: Mapping[str, float]) -> str:
+def _longest(times: Mapping[str, float]) -> str:
     return max(times, key=lambda name: times[name])
 
 
@@ -297,10 +310,12 @@ def _threads(n: int) -> str:
     return f"{n} threads" if n > 1 else "one thread"
 
 
-def _all_cpus(n: int, cpus: int) -> str:
+def _per_cpu(n: int, cpus: int) -> str:
     return ", one for each CPU" if n == cpus else ""
 
 
-def _advice(limit: str, what: str, tips: list[Tip]) -> Advice:
-    sentence = f"{what}; try {' or '.join(tip.words for tip in tips)}" if tips else what
+def _advice(limit: str, sentence: str, tips: list[Tip]) -> Advice:
+    """Return the advice with *sentence*, extended by the words and keys of *tips*."""
+    if tips:
+        sentence = f"{sentence}; try {' or '.join(tip.words for tip in tips)}"
     return Advice(limit, sentence, {key: value for tip in tips for key, value in tip.keys.items()})

@@ -1,4 +1,4 @@
-"""The iterator on a file: every stage alone, decoding on any number of threads, and the whole."""
+"""A bench of the iterator: every stage alone, full decoding and the whole with any number of threads."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from typing import Any
 from im2rec.augment.geometry import Resize, Warp
 from im2rec.bench.advice import (
     AUGMENTING,
+    CONTENTION,
     DECODING,
-    HANDING_OVER,
     NORMALISING,
+    READING,
     Advice,
     IteratorFigures,
     iterator_advice,
 )
-from im2rec.bench.peers import take_turns
-from im2rec.bench.read_speed import Reading, memory_size, read_stage
-from im2rec.bench.report import IteratorReport, Peer, ReadSpeed, Stage, ThreadCountResult, shares
-from im2rec.bench.samples import IteratorSample, jpeg_share, typical
+from im2rec.bench.peers import run_with_peers
+from im2rec.bench.read_speed import ReadMeasurement, measure_reading, usable_memory
+from im2rec.bench.report import IteratorReport, Peer, ReadSpeed, Stage, ThreadCountResult, stages_with_shares
+from im2rec.bench.samples import IteratorSample, describe_images, jpeg_share
 from im2rec.bench.timing import (
-    READ,
+    MIN_SHARE,
     REPETITIONS,
     ROUNDS,
-    WORTH_TRYING,
     BenchOptions,
+    ProgressSteps,
     Rate,
-    Steps,
     TimedRun,
-    gain,
+    has_opencv,
     in_rounds,
     now,
-    opencv_installed,
-    repeated,
+    speedup,
+    timed_repetitions,
     timed_run,
 )
 from im2rec.errors import InputError, ParameterError
@@ -50,97 +50,98 @@ from im2rec.pipeline.prefetch import chosen_backend
 from im2rec.runs.run import peak_memory
 from im2rec.storage.files import INSPECT
 
-_WHOLE, _ALL_OF_IT = "whole", "decoding all of it"
-_LATE = 3.0  # times a turn: then batches are so slow that new memory is nothing beside them
-_MARGIN = 8 / 7  # of a stored side over the crop from it: 256 for 224, as is usual
-_BMP_HEAD_BYTES = 54
-_PIECES = 4  # images that a thread takes at a time, at the least
+_WHOLE, _FULL_DECODE = "whole", "full decode"
+_MAX_WARM_UP = 3.0  # times a run: batches that take longer are so slow that new memory makes no difference
+_CROP_MARGIN = 8 / 7  # of a stored side over the crop that is taken from it: 256 for 224 is the usual choice
+_BMP_HEADER_BYTES = 54
+_MIN_IMAGES_PER_THREAD = 4  # in one timed step
 
 
 def bench_iterator(
     values: Mapping[str, Any], options: BenchOptions | None = None, *, progress: Progress | None = None
 ) -> IteratorReport:
-    """Time the ImageRecordIter of the parameters *values*, on the very file they name, stage by stage and whole.
+    """Time the ImageRecordIter with the parameters *values* on the file that they name, stage by stage and whole.
 
-    Records that give no image are skipped and counted. Raises what making the iterator raises, and InputError when
-    no record gives an image.
+    Records that give no image are skipped and counted. Raises the errors of ImageRecordIter, and InputError if no
+    record gives an image.
     """
     options = options or BenchOptions()
-    counts = options.counts
-    seconds = options.each(3 * len(counts) + 6)
-    steps = Steps(2 + ROUNDS * (2 * len(counts) + 2), progress)
-    feed = _IteratorRun({**values, "verbose": False, "on_error": "skip"})
-    reading, memory = _reading_and_memory(feed, counts[-1], seconds)  # before images are kept for the stages
-    steps.next()
-    with feed.opened(1) as it:
+    counts = options.thread_counts
+    seconds = options.seconds_each(3 * len(counts) + 6)
+    steps = ProgressSteps(2 + ROUNDS * (2 * len(counts) + 2), progress)
+    benched = _BenchedIterator({**values, "verbose": False, "on_error": "skip"})
+    # First, while no sample adds to the memory of this process.
+    reading, memory = _measure_reading_and_memory(benched, counts[-1], seconds)
+    steps.advance()
+    with benched.open(1) as it:
         params = it.params
         sample = IteratorSample(it, seconds / REPETITIONS)
-        steps.next()
-        turns = _turns(feed, sample, counts)
-        steps.expect(ROUNDS * len(turns))
-        found = in_rounds(turns, seconds, each=steps.next)
-        decode = {count: found[DECODING, count] for count in (1, *counts)}
-        full_decode = {count: found.get((_ALL_OF_IT, count), decode[count]) for count in counts}
-        whole = {count: found[_WHOLE, count] for count in counts}
-        read = (reading.shuffled if params.shuffle else reading.in_order).met(reading.source)
-        alone = {READ: read, **{name: found[name, 1] for name in sample.stages}}
-        stages = shares(alone, whole.get(1))
+        steps.advance()
+        runs = _timed_runs(benched, sample, counts)
+        steps.set_remaining(ROUNDS * len(runs))
+        rates = in_rounds(runs, seconds, after_each=steps.advance)
+        decode = {count: rates[DECODING, count] for count in (1, *counts)}
+        full_decode = {count: rates.get((_FULL_DECODE, count), decode[count]) for count in counts}
+        whole = {count: rates[_WHOLE, count] for count in counts}
+        read = (reading.shuffled if params.shuffle else reading.in_order).rate_from(reading.source)
+        alone = {READING: read, **{name: rates[name, 1] for name in sample.stages}}
+        stages = stages_with_shares(alone, whole.get(1))
         kernel, declined = it.kernel, sample.declined_by_kernel
         figures = _figures(sample, it, reading, decode, stages, whole, seconds)
-    advice = _advice(feed, figures, it, seconds)
-    ours, peers = _beside(feed, counts[-1], options.against, 2 * seconds)
+    advice = _advice(benched, figures, it, seconds)
+    own_rate, peers = _measure_peers(benched, counts[-1], options.against, 2 * seconds)
     return IteratorReport(
         input=params.path_imgrec,
         records=it.count,
-        pictures=typical(sample.contents, sample.sizes),
+        pictures=describe_images(sample.contents, sample.sizes),
         engine=it.engine,
         jpeg_decoder=JPEG_DECODER,
         kernel=kernel,
         declined=declined,
         cpus=available_cpus(),
         seconds_each=seconds,
-        opening_s=statistics.median(feed.openings),
-        first_s=statistics.median(feed.firsts[counts[-1]]),
+        opening_s=statistics.median(benched.opening_times),
+        first_s=statistics.median(benched.first_batch_times[counts[-1]]),
         read=ReadSpeed(
             source=reading.source,
-            in_memory_before=reading.in_memory,
-            memory_in_order=reading.in_order.from_memory,
-            memory_shuffled=reading.shuffled.from_memory,
-            disk_in_order=reading.in_order.from_disk,
-            disk_shuffled=reading.shuffled.from_disk,
+            in_memory_before=reading.cached_share,
+            memory_in_order=reading.in_order.memory_bytes_per_s,
+            memory_shuffled=reading.shuffled.memory_bytes_per_s,
+            disk_in_order=reading.in_order.disk_bytes_per_s,
+            disk_shuffled=reading.shuffled.disk_bytes_per_s,
         ),
         stages=stages,
         threads=[ThreadCountResult(count, whole[count], full_decode[count]) for count in counts],
         peak_memory=memory,
-        left_out=feed.skipped,
+        left_out=benched.skipped,
         advice=advice,
         data_shape=list(params.shape),
         batch_size=params.batch_size,
         dtype=params.dtype or "float32",
-        turns=ours,
+        turns=own_rate,
         peers=peers,
     )
 
 
-class _IteratorRun:
-    """The iterator of *values*, opened whenever it is timed: one that waits would go on working ahead meanwhile.
+class _BenchedIterator:
+    """Opens the iterator of *values* for each run: one that stayed open would prefetch while other runs are timed.
 
-    Notes how long it took to open, and then, by number of threads, to the first batch, each time; and the most records
-    that were skipped.
+    *opening_times* holds the seconds that each opening took, *first_batch_times* those from there to the first batch,
+    by number of threads, and *skipped* the most records that were skipped in one run.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
-        self.openings: list[float] = []
-        self.firsts: dict[int, list[float]] = collections.defaultdict(list)
+        self.opening_times: list[float] = []
+        self.first_batch_times: dict[int, list[float]] = collections.defaultdict(list)
         self.skipped = 0
-        load_resampler(values.get("engine", "auto"))  # importing it is no part of opening
+        load_resampler(values.get("engine", "auto"))  # the time to import it is not a part of opening
 
-    def opened(self, threads: int) -> ImageRecordIter:
-        """The iterator. Raises InputError when it has no record, ParameterError when it gives no batch."""
+    def open(self, threads: int) -> ImageRecordIter:
+        """Open the iterator. Raises InputError if it has no records, ParameterError if it gives no batches."""
         start = now()
         it = ImageRecordIter(**{**self.values, "preprocess_threads": threads})
-        self.openings.append(now() - start)
+        self.opening_times.append(now() - start)
         if it.count and len(it):
             return it
         it.close()
@@ -148,69 +149,75 @@ class _IteratorRun:
             raise InputError(f"{it.params.path_imgrec}: holds no images", hint=INSPECT)
         raise ParameterError(f"batch_size={it.batch_size} leaves no whole batch", hint="lower it, or leave discard out")
 
-    def turn(self, threads: int) -> TimedRun:
-        """A turn of taking batches that *threads* make."""
+    def run(self, threads: int) -> TimedRun:
+        """Return a timed run that takes batches from an iterator with *threads*."""
 
-        def turn(seconds: float) -> list[float]:
-            with self.opened(threads) as it:
+        def run(seconds: float) -> list[float]:
+            with self.open(threads) as it:
                 start = now()
                 take_batch(it)
-                self.firsts[threads].append(now() - start)
-                # The memory of all batches made ahead is new until each has been handed out once.
-                _warm_up(it, start + _LATE * seconds)
-                # Small batches come several at a time, as each is made by a thread of its own.
-                several = -(-_PIECES * threads // it.batch_size)
-                rates = repeated(lambda: sum(take_batch(it) for _ in range(several)), seconds)
+                self.first_batch_times[threads].append(now() - start)
+                # The memory of a prefetched batch is new, and slow, until the batch has been delivered once.
+                _warm_up(it, start + _MAX_WARM_UP * seconds)
+                # Threads make small batches at the same time, one each: so several are delivered at once.
+                batches = -(-_MIN_IMAGES_PER_THREAD * threads // it.batch_size)
+                rates = timed_repetitions(lambda: sum(take_batch(it) for _ in range(batches)), seconds)
                 self.skipped = max(self.skipped, len(it.skipped))
             return rates
 
-        return turn
+        return run
 
 
-def _turns(feed: _IteratorRun, sample: IteratorSample, counts: Sequence[int]) -> dict[tuple[str, int], TimedRun]:
-    """Everything that is timed in turns, by stage and number of threads; decoding beside the whole."""
-    turns: dict[tuple[str, int], TimedRun]
-    turns = {(name, 1): timed_run(work, sample.shots) for name, work in sample.stages.items()}
+def _timed_runs(
+    benched: _BenchedIterator, sample: IteratorSample, counts: Sequence[int]
+) -> dict[tuple[str, int], TimedRun]:
+    """Return all that is timed in rounds, by stage and number of threads: decoding next to the whole."""
+    runs: dict[tuple[str, int], TimedRun]
+    runs = {(name, 1): timed_run(work, sample.images) for name, work in sample.stages.items()}
     for count in counts:
-        turns[DECODING, count] = timed_run(sample.decode, sample.shots, threads=count)
-        if sample.is_by_kernel:
-            turns[_ALL_OF_IT, count] = timed_run(sample.decode_whole, sample.shots, threads=count)
-        turns[_WHOLE, count] = feed.turn(count)
-    return turns
+        runs[DECODING, count] = timed_run(sample.decode, sample.images, threads=count)
+        if sample.is_kernel_used:
+            runs[_FULL_DECODE, count] = timed_run(sample.decode_fully, sample.images, threads=count)
+        runs[_WHOLE, count] = benched.run(count)
+    return runs
 
 
-def _reading_and_memory(feed: _IteratorRun, threads: int, seconds: float) -> tuple[Reading, int | None]:
-    """Reading alone; and the most memory of this process when all batches that are made ahead are there."""
-    with feed.opened(threads) as it:
+def _measure_reading_and_memory(
+    benched: _BenchedIterator, threads: int, seconds: float
+) -> tuple[ReadMeasurement, int | None]:
+    """Return the speed of reading, and the peak memory of this process in bytes once all prefetched batches exist."""
+    with benched.open(threads) as it:
         size, shuffle = it.params.batch_size, it.params.shuffle
-        reading = read_stage(loader_of(it).records, batch_size=size, threads=threads, shuffle=shuffle, seconds=seconds)
+        records = loader_of(it).records
+        reading = measure_reading(records, batch_size=size, threads=threads, shuffle=shuffle, seconds=seconds)
         _warm_up(it, math.inf)
     return reading, peak_memory()
 
 
-def _advice(feed: _IteratorRun, figures: IteratorFigures, it: ImageRecordIter, seconds: float) -> Advice:
-    """The advice; where threads wait for one another, processes are timed first, in turns with them."""
+def _advice(benched: _BenchedIterator, figures: IteratorFigures, it: ImageRecordIter, seconds: float) -> Advice:
+    """Return the advice. If threads wait for one another, processes are timed against them first."""
     advice = iterator_advice(figures)
-    params = dataclasses.replace(it.params, preprocess_threads=figures.most)
-    if advice.limit != HANDING_OVER or chosen_backend(params, it.count, loader_of(it)) == PROCESSES:
+    params = dataclasses.replace(it.params, preprocess_threads=figures.max_threads)
+    if advice.limit != CONTENTION or chosen_backend(params, it.count, loader_of(it)) == PROCESSES:
         return advice
-    others = _IteratorRun({**feed.values, "backend": PROCESSES})
-    times = gain(feed.turn(figures.most), others.turn(figures.most), seconds)
-    return iterator_advice(dataclasses.replace(figures, by_processes=times * figures.whole[figures.most]))
+    with_processes = _BenchedIterator({**benched.values, "backend": PROCESSES})
+    times = speedup(benched.run(figures.max_threads), with_processes.run(figures.max_threads), seconds)
+    rate = times * figures.whole[figures.max_threads]
+    return iterator_advice(dataclasses.replace(figures, whole_in_processes=rate))
 
 
-def _beside(
-    feed: _IteratorRun, threads: int, against: Mapping[str, str], seconds: float
+def _measure_peers(
+    benched: _BenchedIterator, threads: int, against: Mapping[str, str], seconds: float
 ) -> tuple[Rate | None, list[Peer]]:
-    """Ours and the peers', in turns."""
+    """Return our rate and the peers, measured in turns; None and no peers if *against* names none."""
     if not against:
         return None, []
-    with feed.opened(threads) as it:
-        return take_turns(it, feed.turn(threads), against, seconds=seconds)
+    with benched.open(threads) as it:
+        return run_with_peers(it, benched.run(threads), against, seconds=seconds)
 
 
 def _warm_up(it: ImageRecordIter, end: float) -> None:
-    """Take as many batches as there are at a time, unless the clock is past *end*.
+    """Take as many batches as exist at a time, unless the clock is past *end*.
 
     With processes also as many as are made before the last of them has loaded the compiled decoder.
     """
@@ -223,9 +230,9 @@ def _warm_up(it: ImageRecordIter, end: float) -> None:
 
 
 def take_batch(it: ImageRecordIter) -> int:
-    """Take the next batch, of the next epoch at the end of one; how many images were made for it.
+    """Take the next batch, starting the next epoch when one ends, and return how many images were made for it.
 
-    Filler rows count where they are images too.
+    Padding rows count if they are images too, and not if they are zeros.
     """
     try:
         batch = it.next()
@@ -238,52 +245,58 @@ def take_batch(it: ImageRecordIter) -> int:
 def _figures(
     sample: IteratorSample,
     it: ImageRecordIter,
-    reading: Reading,
+    reading: ReadMeasurement,
     decode: Mapping[int, Rate],
     stages: Sequence[Stage],
     whole: Mapping[int, Rate],
     seconds: float,
 ) -> IteratorFigures:
-    """Everything the advice is made of."""
-    params, by_name = it.params, {stage.name: stage.rate.median for stage in stages}
-    pixels = statistics.mean(3 * width * height for width, height in sample.sizes)
+    params, rate_of = it.params, {stage.name: stage.rate.median for stage in stages}
+    pixel_bytes = statistics.mean(3 * width * height for width, height in sample.sizes)
     return IteratorFigures(
-        read=reading.in_threads.met(reading.source).median,
-        decode=by_name[DECODING],
-        augment=by_name.get(AUGMENTING, math.inf),
-        normalise=by_name.get(NORMALISING, math.inf),
-        decode_in_threads={count: found.median for count, found in decode.items()},
-        whole={count: found.median for count, found in whole.items()},
+        read=reading.in_threads.rate_from(reading.source).median,
+        decode=rate_of[DECODING],
+        augment=rate_of.get(AUGMENTING, math.inf),
+        normalise=rate_of.get(NORMALISING, math.inf),
+        decode_in_threads={count: rate.median for count, rate in decode.items()},
+        whole={count: rate.median for count, rate in whole.items()},
         cpus=available_cpus(),
         spread=whole[max(whole)].spread,
         source=reading.source,
         bytes_per_image=reading.in_order.bytes_per_image,
         stored_side=round(statistics.median(min(size) for size in sample.sizes)),
-        enough_side=params.resize if params.resize > 0 else round(max(params.shape[1:]) * _MARGIN),
-        is_resized=any(isinstance(step, (Resize, Warp)) for shot in sample.shots for step in shot.plan.steps),
-        jpegs=jpeg_share(sample.contents) > 0.5 and JPEG_DECODER == "simplejpeg",
+        needed_side=params.resize if params.resize > 0 else round(max(params.shape[1:]) * _CROP_MARGIN),
+        is_resized=any(isinstance(step, (Resize, Warp)) for image in sample.images for step in image.plan.steps),
+        decode_releases_gil=jpeg_share(sample.contents) > 0.5 and JPEG_DECODER == "simplejpeg",
         engine=it.engine,
-        opencv_installed=opencv_installed(),
-        uncompressed_bytes=round((pixels + _BMP_HEAD_BYTES) * it.count),
-        memory=memory_size(),
-        **_other_ways(sample, it, stages, seconds),
+        has_opencv=has_opencv(),
+        uncompressed_bytes=round((pixel_bytes + _BMP_HEADER_BYTES) * it.count),
+        memory=usable_memory(),
+        **_alternative_rates(sample, it, stages, seconds),
     )
 
 
-def _other_ways(
+def _alternative_rates(
     sample: IteratorSample, it: ImageRecordIter, stages: Sequence[Stage], seconds: float
 ) -> dict[str, float]:
-    """The rates of other ways to do what takes long, each timed in turns with what is done now."""
-    slow = {stage.name: stage.rate.median for stage in stages if stage.share >= WORTH_TRYING}
-    ways: dict[str, tuple[str, TimedRun, TimedRun]] = {}
-    if AUGMENTING in slow and it.engine != "opencv" and opencv_installed():
-        other = timed_run(sample.augment_by(load_engine("opencv")), sample.shots)
-        ways["by_opencv"] = AUGMENTING, timed_run(sample.augment, sample.shots), other
+    """Return the rates of alternatives to the slow stages, each timed in rounds with the stage as it is now.
+
+    The keys are fields of IteratorFigures.
+    """
+    slow = {stage.name: stage.rate.median for stage in stages if stage.share >= MIN_SHARE}
+    alternatives: dict[str, tuple[str, TimedRun, TimedRun]] = {}
+    if AUGMENTING in slow and it.engine != "opencv" and has_opencv():
+        with_opencv = timed_run(sample.augment_with(load_engine("opencv")), sample.images)
+        alternatives["augment_with_opencv"] = AUGMENTING, timed_run(sample.augment, sample.images), with_opencv
     if DECODING in slow and jpeg_share(sample.contents) > 0.5 and it.params.shape[0] == 3:
-        stored = sample.uncompressed(load_engine("auto"))
-        now = timed_run(sample.decode, sample.shots[: len(stored)])
-        ways["uncompressed"] = DECODING, now, timed_run(sample.decode_uncompressed, stored)
+        stored = sample.as_bmp(load_engine("auto"))
+        current = timed_run(sample.decode, sample.images[: len(stored)])
+        alternatives["decode_uncompressed"] = DECODING, current, timed_run(sample.decode_bmp, stored)
     if NORMALISING in slow and it.params.dtype in (None, "float32", "float16"):
-        now = timed_run(sample.normalise, sample.shots)
-        ways["in_bytes"] = NORMALISING, now, timed_run(sample.normalise_bytes(), sample.shots)
-    return {name: slow[stage] * gain(now, other, seconds / 4) for name, (stage, now, other) in ways.items()}
+        current = timed_run(sample.normalise, sample.images)
+        to_uint8 = timed_run(sample.normalise_to_uint8(), sample.images)
+        alternatives["normalise_to_uint8"] = NORMALISING, current, to_uint8
+    return {
+        name: slow[stage] * speedup(current, alternative, seconds / 4)
+        for name, (stage, current, alternative) in alternatives.items()
+    }

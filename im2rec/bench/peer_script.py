@@ -1,8 +1,9 @@
-"""What runs in a peer's own Python: one feed, timed whenever a line on stdin says for how many seconds.
+"""Runs in a peer's own Python interpreter and times its iterator, once for each line on stdin.
 
-``python peer_script.py mxnet|dali WORDS`` prints a JSON object with the peer's version when it is ready, then one for
-each line: how many images in how many seconds. *WORDS* is a JSON object: ``params`` of MXNet's names, and ``warm``
-batches that are taken before the clock starts. Nothing of im2rec is imported.
+``python peer_script.py mxnet|dali SETTINGS`` prints a JSON object with the peer's version when it is ready. A line on
+stdin holds the seconds to run; after them it prints a JSON object with ``images`` and ``seconds``. *SETTINGS* is a JSON
+object: ``params`` under MXNet's names, and ``warm``, the number of batches to take before the clock starts. The script
+imports nothing of im2rec, which the other interpreter does not have.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-Take = Callable[[], int]  # take a batch: how many images were made for it
-_TOLD = sys.stdout  # the libraries print what they like: to stderr
+Take = Callable[[], int]  # takes a batch and returns its number of images
+_RESULTS = sys.stdout  # kept, because main() sends what the libraries print to stderr
 
 
 def mxnet(params: dict[str, Any]) -> tuple[str, Take]:
-    """MXNet's iterator; it lowers its decode threads to half the CPUs by itself."""
+    """Return the version of MXNet, and a function that takes a batch from its iterator.
+
+    MXNet lowers its decode threads to half the CPUs by itself.
+    """
     mx = importlib.import_module("mxnet")
     kind = {"uint8": "ImageRecordUInt8Iter", "int8": "ImageRecordInt8Iter"}.get(params.pop("dtype"), "ImageRecordIter")
     params["data_shape"] = tuple(params["data_shape"])
@@ -38,7 +42,10 @@ def mxnet(params: dict[str, Any]) -> tuple[str, Take]:
 
 
 def dali(params: dict[str, Any]) -> tuple[str, Take]:
-    """DALI's MXNet reader on the CPU, with the decoder that crops where there is nothing to resize before it."""
+    """Return the version of DALI, and a function that takes a batch from its MXNet reader on the CPU.
+
+    Unless images are resized first, the decoder that decodes only the crop is used.
+    """
     nvidia_dali = importlib.import_module("nvidia.dali")
     fn, types = importlib.import_module("nvidia.dali.fn"), importlib.import_module("nvidia.dali.types")
     definition = importlib.import_module("nvidia.dali.pipeline").pipeline_def
@@ -46,21 +53,21 @@ def dali(params: dict[str, Any]) -> tuple[str, Take]:
     gray = types.GRAY if channels == 1 else types.RGB
 
     def images(jpegs: Any) -> Any:
-        place = [fn.random.uniform(range=[0.0, 1.0]) if params["rand_crop"] else 0.5 for _ in range(2)]
+        position = [fn.random.uniform(range=[0.0, 1.0]) if params["rand_crop"] else 0.5 for _ in range(2)]
         if params["random_resized_crop"]:
             area = [params["min_random_area"], params["max_random_area"]]
             aspect = [params["min_aspect_ratio"] or 1.0, params["max_aspect_ratio"] or 1.0]
-            cut = fn.decoders.image_random_crop(
+            cropped = fn.decoders.image_random_crop(
                 jpegs, device="cpu", output_type=gray, random_area=area, random_aspect_ratio=aspect
             )
-            return fn.resize(cut, size=[height, width])  # antialiased, which is its default
-        crop = {"crop": [height, width], "crop_pos_x": place[0], "crop_pos_y": place[1]}
+            return fn.resize(cropped, size=[height, width])  # antialiased, which is DALI's default
+        crop = {"crop": [height, width], "crop_pos_x": position[0], "crop_pos_y": position[1]}
         if params["resize"] > 0:
             whole = fn.decoders.image(jpegs, device="cpu", output_type=gray)
             return fn.crop(fn.resize(whole, resize_shorter=params["resize"]), **crop)
         return fn.decoders.image_crop(jpegs, device="cpu", output_type=gray, **crop)
 
-    def feed() -> tuple[Any, Any]:
+    def batches() -> tuple[Any, Any]:
         jpegs, labels = fn.readers.mxnet(
             path=[params["path_imgrec"]],
             index_path=[params["path_imgidx"]],
@@ -68,11 +75,11 @@ def dali(params: dict[str, Any]) -> tuple[str, Take]:
             name="reader",
         )
         mirror = fn.random.coin_flip() if params["rand_mirror"] else int(params["mirror"])
-        last = {"dtype": types.UINT8}
+        output = {"dtype": types.UINT8}
         if params["dtype"] != "uint8":
             mean, std = ([params[f"{name}_{color}"] for color in "rgb"[:channels]] for name in ("mean", "std"))
-            last = {"dtype": types.FLOAT, "mean": mean, "std": [value / params["scale"] for value in std]}
-        return fn.crop_mirror_normalize(images(jpegs), output_layout="CHW", mirror=mirror, **last), labels
+            output = {"dtype": types.FLOAT, "mean": mean, "std": [value / params["scale"] for value in std]}
+        return fn.crop_mirror_normalize(images(jpegs), output_layout="CHW", mirror=mirror, **output), labels
 
     size = params["batch_size"]
     make = definition(
@@ -81,7 +88,7 @@ def dali(params: dict[str, Any]) -> tuple[str, Take]:
         device_id=None,
         prefetch_queue_depth=params["prefetch_buffer"],
     )
-    pipe = make(feed)()
+    pipe = make(batches)()
     pipe.build()
 
     def take() -> int:
@@ -94,26 +101,26 @@ def dali(params: dict[str, Any]) -> tuple[str, Take]:
 PEERS = {"mxnet": mxnet, "dali": dali}
 
 
-def tell(found: dict[str, Any]) -> None:
-    """Print one JSON object, at once."""
-    _TOLD.write(json.dumps(found) + "\n")
-    _TOLD.flush()
+def print_result(result: dict[str, Any]) -> None:
+    """Print *result* as one line of JSON and flush it."""
+    _RESULTS.write(json.dumps(result) + "\n")
+    _RESULTS.flush()
 
 
 def main() -> None:
-    """Make the feed, then time it as often as asked."""
+    """Make the iterator, then time it for each line on stdin."""
     sys.stdout = sys.stderr
-    name, words = sys.argv[1], json.loads(sys.argv[2])
-    version, take = PEERS[name](words["params"])
+    name, settings = sys.argv[1], json.loads(sys.argv[2])
+    version, take = PEERS[name](settings["params"])
     take()
-    tell({"version": version})
+    print_result({"version": version})
     for line in sys.stdin:
-        for _ in range(words["warm"]):  # made while nobody asked: no measure of how fast they are made
+        for _ in range(settings["warm"]):  # prefetched before this run: they do not measure how fast batches are made
             take()
         start, images, seconds = time.perf_counter(), 0, float(line)
         while time.perf_counter() < start + seconds:
             images += take()
-        tell({"images": images, "seconds": time.perf_counter() - start})
+        print_result({"images": images, "seconds": time.perf_counter() - start})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""MXNet's iterator and DALI's reader beside ours: on the same file, in turns, each in an interpreter of its own.
+"""MXNet's iterator and DALI's reader next to ours: on the same file, in turns, each in its own Python interpreter.
 
-In turns, because whatever else the machine does then meets all of them alike.
+They take turns because other load on the machine then slows all of them alike.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from im2rec.pipeline.params import ImageRecordParams
 
 _OURS = "im2rec"
 _ROUNDS = 5
-_ANSWERS_S = 120.0  # for an answer that is due: MXNet alone takes seconds to be imported
-_ENDS_S = 5.0
+_ANSWER_TIMEOUT_S = 120.0  # beyond the time that is measured: the import of MXNet alone takes seconds
+_EXIT_TIMEOUT_S = 5.0
 _SCRIPT = Path(__file__).with_name("peer_script.py")
-_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "OPENBLAS_NUM_THREADS")  # another Python, and a limit of our own
+_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "OPENBLAS_NUM_THREADS")  # of another Python, and a limit that we set
 _MXNET_PREFETCH = 16
-# What another feed must do as well to be compared. The other parameters every feed is given in its own way, or they
-# decide how we work, or what the last batch and the draws are: no part of the speed of another feed.
-_COMPARED = {"path_imglist", "num_parts", "part_index", "layout"} | (
+# A peer must do the same as these parameters ask to be comparable. The other ones are passed to each peer in its own
+# way, or change nothing about its speed: our backends, the last batch, the seeds.
+_COMPARED_PARAMS = {"path_imglist", "num_parts", "part_index", "layout"} | (
     {field.name for field in dataclasses.fields(AugmentationParams)} - {"shuffle", "seed", "seed_aug"}
 )
-_DALI_KNOWS = {"rand_crop", "rand_mirror", "mirror", "resize", "inter_method", "scale", "random_resized_crop"}
-_DALI_KNOWS |= {"min_random_area", "max_random_area", "min_aspect_ratio", "max_aspect_ratio"}
-_DALI_KNOWS |= {f"{name}_{color}" for name in ("mean", "std") for color in "rgb"}
+_DALI_PARAMS = {"rand_crop", "rand_mirror", "mirror", "resize", "inter_method", "scale", "random_resized_crop"}
+_DALI_PARAMS |= {"min_random_area", "max_random_area", "min_aspect_ratio", "max_aspect_ratio"}
+_DALI_PARAMS |= {f"{name}_{color}" for name in ("mean", "std") for color in "rgb"}
 
 
 def _note(name: str, it: ImageRecordIter) -> str:
-    """What is to be known beside its rate."""
+    """Return what a reader of the peer's rate must know, or nothing."""
     if name == "mxnet":
         return "mxnet lowers its threads to half the CPUs"
     resizes = it.params.resize > 0 or it.params.random_resized_crop
@@ -56,77 +56,88 @@ class PeerError(Im2RecError):
 
 
 def check_peers(pythons: Mapping[str, str]) -> None:
-    """Raise ParameterError for a peer that is not known, InputError for a Python that is none."""
+    """Raise ParameterError for an unknown peer, InputError for an interpreter that cannot be run."""
     for name, python in pythons.items():
-        if name not in WORDS:
-            raise ParameterError(f"--against {name}={python} must name {' or '.join(WORDS)}")
+        if name not in PEER_SETTINGS:
+            raise ParameterError(f"--against {name}={python} must name {' or '.join(PEER_SETTINGS)}")
         if shutil.which(python) is None:
-            raise InputError(f"{python}: is no program that can be run", hint=f"name the Python that has {name}")
+            raise InputError(f"{python}: is not a program that can be run", hint=f"name the Python that has {name}")
 
 
-def take_turns(
+def run_with_peers(
     it: ImageRecordIter, ours: TimedRun, pythons: Mapping[str, str], *, seconds: float
 ) -> tuple[Rate, list[Peer]]:
-    """*ours*, which times the like of *it*, and each peer by its name, in rounds of about *seconds* each in all."""
+    """Time *ours* and each peer in rounds, for about *seconds* each in all.
+
+    *ours* runs an iterator with the parameters of *it*; *pythons* maps each peer to its interpreter. A peer that fails
+    is in the result with the reason; the others go on.
+    """
     with contextlib.ExitStack() as stack:
-        feeds = [_PeerRun(name, python) for name, python in pythons.items()]
-        for feed in feeds:
-            stack.callback(feed.close)
-            feed.start(it)
-        running = {feed.name: feed.turn for feed in feeds if not feed.failure}
-        found = in_rounds({_OURS: ours, **running}, seconds, rounds=_ROUNDS)
-    return found[_OURS], [feed.found for feed in feeds]
+        peers = [_PeerRun(name, python) for name, python in pythons.items()]
+        for peer in peers:
+            stack.callback(peer.close)
+            peer.start(it)
+        running = {peer.name: peer.run for peer in peers if not peer.failure}
+        rates = in_rounds({_OURS: ours, **running}, seconds, rounds=_ROUNDS)
+    return rates[_OURS], [peer.result for peer in peers]
 
 
-def mxnet_words(it: ImageRecordIter) -> dict[str, Any]:
-    """The parameters of *it* in MXNet's own names, and the batches to warm up with. Raises PeerError."""
-    params = _shared(it)
-    for field, value in _changed(it):
+def mxnet_settings(it: ImageRecordIter) -> dict[str, Any]:
+    """Return the parameters of *it* under MXNet's names, and the number of batches to warm up with.
+
+    Raises PeerError if MXNet has no such parameter.
+    """
+    params = _shared_params(it)
+    for field, value in _changed_params(it):
         if field.metadata["reference"].startswith("ours"):
-            raise PeerError(f"mxnet knows no {field.name}={value}")
+            raise PeerError(f"mxnet has no {field.name}={value}")
         params[field.name] = list(value) if isinstance(value, tuple) else value
     return {"params": {**params, "label_width": loader_of(it).label_width}, "warm": _MXNET_PREFETCH + 1}
 
 
-def dali_words(it: ImageRecordIter) -> dict[str, Any]:
-    """The same for DALI. Raises PeerError for what it has no operator for, and without an index."""
-    for field, value in _changed(it):
-        if field.name not in _DALI_KNOWS:
-            raise PeerError(f"dali is not asked for {field.name}={value}")
-    params = _shared(it)
+def dali_settings(it: ImageRecordIter) -> dict[str, Any]:
+    """Return the parameters of *it* for DALI, and the number of batches to warm up with.
+
+    Raises PeerError for a parameter that our DALI pipeline does not implement, and if there is no index.
+    """
+    for field, value in _changed_params(it):
+        if field.name not in _DALI_PARAMS:
+            raise PeerError(f"dali is not compared with {field.name}={value}")
+    params = _shared_params(it)
     if not params["path_imgidx"]:
         raise PeerError("dali needs an index beside the .rec")
     if params["dtype"] not in ("float32", "uint8"):
-        raise PeerError(f"dali is not asked for dtype={params['dtype']}")
-    more = {name: getattr(it.params, name) for name in _DALI_KNOWS}
+        raise PeerError(f"dali is not compared with dtype={params['dtype']}")
+    more = {name: getattr(it.params, name) for name in _DALI_PARAMS}
     return {"params": params | more, "warm": it.params.prefetch_buffer + 1}
 
 
-def _changed(it: ImageRecordIter) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
-    """Those of the compared parameters that are not what they are by default."""
+def _changed_params(it: ImageRecordIter) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
+    """Yield the fields and values of compared parameters that differ from their defaults."""
     for field in dataclasses.fields(it.params):
         value = getattr(it.params, field.name)
-        if field.name in _COMPARED and value != field.default:
+        if field.name in _COMPARED_PARAMS and value != field.default:
             yield field, value
 
 
-WORDS = {"mxnet": mxnet_words, "dali": dali_words}
+PEER_SETTINGS = {"mxnet": mxnet_settings, "dali": dali_settings}
 
 
-def _shared(it: ImageRecordIter) -> dict[str, Any]:
+def _shared_params(it: ImageRecordIter) -> dict[str, Any]:
+    """Return the parameters that every peer takes. Raises PeerError if *it* reads several files."""
     params: ImageRecordParams = it.params
     files = loader_of(it).records.files
     if len(files) != 1:
-        raise PeerError("only a single file is read side by side")
+        raise PeerError("peers are timed on a single .rec only")
     file = files[0]
     index = "" if file.index_path is None else os.fspath(file.index_path.resolve())
-    own = {"path_imgrec": os.fspath(file.path.resolve()), "path_imgidx": index, "dtype": params.data_dtype}
+    paths = {"path_imgrec": os.fspath(file.path.resolve()), "path_imgidx": index, "dtype": params.data_dtype}
     shared = ("batch_size", "shuffle", "preprocess_threads", "prefetch_buffer")
-    return {**own, "data_shape": list(params.shape), **{name: getattr(params, name) for name in shared}}
+    return {**paths, "data_shape": list(params.shape), **{name: getattr(params, name) for name in shared}}
 
 
 class _PeerRun:
-    """A peer: runs until it fails, or is closed."""
+    """The runs of one peer; *failure* is empty until it fails."""
 
     def __init__(self, name: str, python: str) -> None:
         self.name = name
@@ -137,17 +148,17 @@ class _PeerRun:
         self._rates: list[float] = []
 
     def start(self, it: ImageRecordIter) -> None:
-        """Make its iterator of what *it* is made of."""
+        """Start the process, in which the peer makes its iterator with the parameters of *it*."""
         self._note = _note(self.name, it)
         try:
-            self._process = _PeerProcess(self.name, self._python, WORDS[self.name](it))
+            self._process = _PeerProcess(self.name, self._python, PEER_SETTINGS[self.name](it))
             self._version = str(self._process.answer(0)["version"])
             self._process.pause()
         except PeerError as error:
             self._fail(error)
 
-    def turn(self, seconds: float) -> list[float]:
-        """Its images a second over about *seconds*; 0 once it has failed."""
+    def run(self, seconds: float) -> list[float]:
+        """Run for about *seconds* and return the images per second; 0 once the peer has failed."""
         if self._process is None:
             return [0.0]
         try:
@@ -161,29 +172,29 @@ class _PeerRun:
         self.close()
 
     @property
-    def found(self) -> Peer:
-        """What came of it."""
+    def result(self) -> Peer:
+        """The peer's rate, or why it failed."""
         if self.failure:
             return Peer(self.name, self._version, None, self.failure)
         return Peer(self.name, self._version, Rate.of(self._rates), self._note)
 
     def close(self) -> None:
-        """End its process; again is fine."""
+        """End the process. Closing twice is allowed."""
         process, self._process = self._process, None
         if process is not None:
             process.close()
 
 
 class _PeerProcess:
-    """A peer's Python, and its answers. Raises PeerError when it cannot be started."""
+    """A Python interpreter that runs peer_script.py with *settings*. Raises PeerError if it cannot be started."""
 
-    def __init__(self, name: str, python: str, words: dict[str, Any]) -> None:
+    def __init__(self, name: str, python: str, settings: dict[str, Any]) -> None:
         self._name = name
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         environment = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
         try:
             self._process = subprocess.Popen(
-                [python, os.fspath(_SCRIPT), name, json.dumps(words)],
+                [python, os.fspath(_SCRIPT), name, json.dumps(settings)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -194,53 +205,54 @@ class _PeerProcess:
             self._errors.close()
             raise PeerError(f"{python}: cannot be run: {error.strerror}") from None
         self._answers: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._listen, daemon=True)
+        # A thread, because a pipe cannot be read with a timeout on every platform.
+        self._reader = threading.Thread(target=self._read_answers, daemon=True)
         self._reader.start()
 
     def images_per_s(self, seconds: float) -> float:
-        """Let it go on for about *seconds*. Raises PeerError."""
+        """Resume the process for about *seconds* and return its rate. Raises PeerError if it ends or hangs."""
         assert self._process.stdin is not None
         self._signal("SIGCONT")
-        with contextlib.suppress(OSError):  # of one that is gone: its silence tells
+        with contextlib.suppress(OSError):  # it died; answer() reports it
             self._process.stdin.write(f"{seconds}\n")
             self._process.stdin.flush()
-        found = self.answer(seconds)
+        answer = self.answer(seconds)
         self.pause()
-        return float(found["images"]) / float(found["seconds"])
+        return float(answer["images"]) / float(answer["seconds"])
 
     def pause(self) -> None:
-        """Stop it where it stands, so that it does not work ahead while others have their turn."""
+        """Suspend the process, so that it does not prefetch while others have their turn."""
         self._signal("SIGSTOP")
 
     def _signal(self, name: str) -> None:
         if hasattr(signal, name):  # not on Windows, for which no peer is made
             self._process.send_signal(getattr(signal, name))
 
-    def _listen(self) -> None:
+    def _read_answers(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._answers.put(line)
-        self._answers.put("")
+        self._answers.put("")  # the end
 
     def answer(self, seconds: float) -> dict[str, Any]:
-        """The next JSON object, which is due in *seconds*. Raises PeerError."""
+        """Return the next JSON object, which is due in *seconds*. Raises PeerError if it does not come."""
         try:
-            line = self._answers.get(timeout=_ANSWERS_S + seconds)
+            line = self._answers.get(timeout=_ANSWER_TIMEOUT_S + seconds)
         except queue.Empty:
-            raise PeerError(f"{self._name} gave no answer in {_ANSWERS_S:.0f} s") from None
+            raise PeerError(f"{self._name} gave no answer in {_ANSWER_TIMEOUT_S:.0f} s") from None
         if not line:
-            raise PeerError(f"{self._name} ended: {self._last_words()}")
-        found: dict[str, Any] = json.loads(line)
-        return found
+            raise PeerError(f"{self._name} ended: {self._last_error_line()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
-    def _last_words(self) -> str:
-        self._process.wait(_ENDS_S)
+    def _last_error_line(self) -> str:
+        self._process.wait(_EXIT_TIMEOUT_S)
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors.read().decode(errors="replace").splitlines() if line.strip()]
-        return lines[-1][:200] if lines else f"exit code {self._process.returncode}, without a word"
+        return lines[-1][:200] if lines else f"exit code {self._process.returncode}, without a message"
 
     def close(self) -> None:
-        """End the process; again is fine."""
+        """Kill the process and close its pipes. Closing twice is allowed."""
         self._process.kill()
         self._process.wait()
         self._reader.join()

@@ -1,6 +1,6 @@
-"""Reading alone: in order and shuffled, for the first time and again, from memory or from a disk.
+"""Reading alone: in order and shuffled, from the disk and from memory.
 
-Where the operating system answers, it is asked which bytes of a file are in memory.
+Where the operating system answers, it is asked which bytes of a file are in the page cache.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from im2rec.bench.timing import REPETITIONS, Rate, now, passes, repeated
+from im2rec.bench.timing import REPETITIONS, Rate, now, passes, timed_repetitions
 from im2rec.format.irheader import ImageRecord
 from im2rec.pipeline.order import piece_size
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import Closeable
 
 MEMORY, DISK, UNKNOWN = "memory", "disk", "unknown"
-MOSTLY, HARDLY = 0.9, 0.1  # shares of probes that count as all, and as none
+MOSTLY_CACHED, HARDLY_CACHED = 0.9, 0.1  # shares of probed bytes that count as all of them, and as none
 _PROBES = 32
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 class FileSpan(NamedTuple):
-    """Bytes of a file."""
+    """The bytes of the file *path* from offset *start* up to *stop*, exclusive."""
 
     path: Path
     start: int
@@ -36,32 +36,35 @@ class FileSpan(NamedTuple):
 
 
 class PageCache(Closeable):
-    """Looks at files, and lets the system forget parts of them. A context manager: holds the files open."""
+    """The operating system's cache of file contents: which spans it holds, and how to evict them.
+
+    A context manager that keeps the files open until its end.
+    """
 
     def __init__(self) -> None:
         self._handles: dict[Path, int] = {}
 
-    def share(self, spans: Sequence[FileSpan]) -> float | None:
-        """The share of *spans*, by their first bytes, that the system holds in memory; None where it does not say."""
+    def cached_share(self, spans: Sequence[FileSpan]) -> float | None:
+        """Return the share of *spans* whose first byte is cached, from 0 to 1; None if the system cannot answer."""
         step = max(1, len(spans) // _PROBES)
-        held = [self._holds(span) for span in spans[::step]]
-        known = [answer for answer in held if answer is not None]
-        return sum(known) / len(known) if len(known) == len(held) and known else None
+        answers = [self._is_cached(span) for span in spans[::step]]
+        known = [answer for answer in answers if answer is not None]
+        return sum(known) / len(known) if len(known) == len(answers) and known else None
 
-    def _holds(self, span: FileSpan) -> bool | None:
+    def _is_cached(self, span: FileSpan) -> bool | None:
         if not hasattr(os, "preadv") or not hasattr(os, "RWF_NOWAIT"):
             return None
         try:
             return os.preadv(self._handle(span.path), [bytearray(1)], span.start, os.RWF_NOWAIT) == 1
         except BlockingIOError:
             return False
-        except OSError:  # a file system that does not know the question
+        except OSError:  # the file system does not support RWF_NOWAIT
             return None
 
-    def forget(self, spans: Sequence[FileSpan]) -> bool:
-        """Let the system drop *spans* from memory, if it will: whether they are gone now, as far as it says.
+    def evict(self, spans: Sequence[FileSpan]) -> bool:
+        """Ask the system to drop *spans* from the cache. Return True if it is known that they are gone.
 
-        They are read again right away by who asks for this: afterwards memory holds what it held.
+        The caller reads the spans again, so the cache ends as it began.
         """
         if not hasattr(os, "posix_fadvise"):
             return False
@@ -69,165 +72,177 @@ class PageCache(Closeable):
             with contextlib.suppress(OSError):
                 handle = self._handle(span.path)
                 os.posix_fadvise(handle, span.start, span.stop - span.start, os.POSIX_FADV_DONTNEED)
-        # A probe makes the system load what it asked for, so few of them, and not at the start of anything.
-        share = self.share(
-            [FileSpan(path, (start + stop) // 2, stop) for path, start, stop in spans[:: len(spans) // 4 + 1]]
-        )
-        return share is not None and share <= HARDLY
+        # A probe makes the system load the page it asks about: few probes, and none at the start of a span, where the
+        # measurement that follows begins to read.
+        middles = [FileSpan(path, (start + stop) // 2, stop) for path, start, stop in spans[:: len(spans) // 4 + 1]]
+        share = self.cached_share(middles)
+        return share is not None and share <= HARDLY_CACHED
 
     def _handle(self, path: Path) -> int:
         if path not in self._handles:
             self._handles[path] = os.open(path, os.O_RDONLY)
-            if hasattr(os, "posix_fadvise"):  # no reading ahead because of a probe
+            if hasattr(os, "posix_fadvise"):  # without this, a probe would start read-ahead
                 with contextlib.suppress(OSError):
                     os.posix_fadvise(self._handles[path], 0, 0, os.POSIX_FADV_RANDOM)
         return self._handles[path]
 
     def close(self) -> None:
-        """Close the files; again is fine."""
+        """Close the files. Closing twice is allowed."""
         while self._handles:
             os.close(self._handles.popitem()[1])
 
 
-def memory_size() -> int | None:
-    """Bytes of memory this process may use, that of the machine or of its container; None where nothing tells."""
-    found = list(_limits())
+def usable_memory() -> int | None:
+    """Return the bytes of memory that the machine and its container allow this process; None if unknown."""
+    sizes = list(_container_limits())
     try:
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):
         return None
-    return min(found)
+    return min(sizes)
 
 
-def _limits() -> Iterator[int]:
+def _container_limits() -> Iterator[int]:
     for name in _CGROUP_LIMITS:
         with contextlib.suppress(OSError, ValueError):
             yield int(Path(name).read_text(encoding="ascii"))  # "max" when there is no limit
 
 
 T = TypeVar("T")
-Read = Callable[[T], int]  # reads something, and says how many bytes that was
+Read = Callable[[T], int]  # reads something and returns the number of bytes
 
-_WINDOW_BYTES, _WINDOW_RECORDS = 32 << 20, 4096  # read to see how fast it goes
-_SLICES = 8  # of a first reading, each a repetition: there is no second first time
-_MUCH_SLOWER = 3.0  # first than again: that was no memory
-_FITS = 0.8  # of the memory there is: a file of more is read from the disk in every epoch
-# What memory always does better, whatever else runs: a record that takes longer comes from somewhere else.
+_WINDOW_BYTES, _WINDOW_RECORDS = 32 << 20, 4096  # the most that is read to measure the speed
+_SLICES = (
+    8  # of the first reading, each timed as a repetition: it cannot be repeated, as the cache then holds the bytes
+)
+_DISK_SLOWDOWN = 3.0  # a first reading that is slower than the second one by this factor came from a disk
+_MAX_MEMORY_SHARE = 0.8  # of usable memory: a larger file does not stay cached from one epoch to the next
+# No memory is slower than this, whatever else runs: a record that takes longer comes from somewhere else.
 _SLOW_S, _SLOW_BYTES_PER_S = 1e-3, 100e6
 
 
 @dataclasses.dataclass(frozen=True)
-class Reads:
-    """Images read a second *again*, when memory holds them, and the *first* time, None unless it was from a disk."""
+class ReadRates:
+    """Images read per second when the page cache holds them, and from the disk; *uncached* is None if not measured."""
 
-    again: Rate
-    first: Rate | None
+    cached: Rate
+    uncached: Rate | None
     bytes_per_image: float
 
-    def met(self, source: str) -> Rate:
-        """The rate at which they are read from *source*."""
-        return self.first if source == DISK and self.first else self.again
+    def rate_from(self, source: str) -> Rate:
+        """Return the rate of reading from *source*: ``DISK`` or any other."""
+        return self.uncached if source == DISK and self.uncached else self.cached
 
     @property
-    def from_memory(self) -> float:
-        """Bytes a second when memory holds them."""
-        return self.again.median * self.bytes_per_image
+    def memory_bytes_per_s(self) -> float:
+        """Bytes per second when the page cache holds them."""
+        return self.cached.median * self.bytes_per_image
 
     @property
-    def from_disk(self) -> float | None:
-        """Bytes a second from the disk, None unless they came from one."""
-        return self.first.median * self.bytes_per_image if self.first else None
+    def disk_bytes_per_s(self) -> float | None:
+        """Bytes per second from the disk; None if not measured."""
+        return self.uncached.median * self.bytes_per_image if self.uncached else None
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """How fast records are read on one thread, and as the parameters ask on as many as there are.
+class ReadMeasurement:
+    """The speed of reading records: on one thread in both orders, and as the iterator reads on all its threads.
 
-    *source* is where the iterator gets them: MEMORY, DISK, or UNKNOWN. *in_memory* is the share of the file that memory
-    held beforehand, None where the system does not say.
+    *source* is where the iterator reads from: ``MEMORY``, ``DISK`` or ``UNKNOWN``. *cached_share* is the share of the
+    file that was in the page cache beforehand, None if the system does not report it.
     """
 
-    in_order: Reads
-    shuffled: Reads
-    in_threads: Reads
+    in_order: ReadRates
+    shuffled: ReadRates
+    in_threads: ReadRates
     source: str
-    in_memory: float | None
+    cached_share: float | None
 
 
-def read_stage(records: Records, *, batch_size: int, threads: int, shuffle: bool, seconds: float) -> Reading:
-    """Read the records in the middle of the file, about *seconds* in all; they are in memory afterwards."""
-    window = _window(records)
-    every = np.unique(np.linspace(0, len(records) - 1, 64).astype(np.int64))
+def measure_reading(
+    records: Records, *, batch_size: int, threads: int, shuffle: bool, seconds: float
+) -> ReadMeasurement:
+    """Time the reading of records from the middle of the file for about *seconds*; afterwards they are cached."""
+    window = _middle_window(records)
+    probed = np.unique(np.linspace(0, len(records) - 1, 64).astype(np.int64))
 
     def read(ordinals: list[int]) -> int:
         return sum(len(record.content) for record in records.each(ordinals) if isinstance(record, ImageRecord))
 
-    def measured(ordinals: list[int], threads: int) -> Reads:
+    def measured(ordinals: list[int], threads: int) -> ReadRates:
         piece = piece_size(batch_size, threads)
-        groups = [ordinals[at : at + piece] for at in range(0, len(ordinals), piece)]
-        return read_twice(read, groups, _spans(records, window), residence, seconds=seconds / 3, threads=threads)
+        groups = [ordinals[start : start + piece] for start in range(0, len(ordinals), piece)]
+        return read_twice(read, groups, _merged_spans(records, window), cache, seconds=seconds / 3, threads=threads)
 
-    with PageCache() as residence:
-        held = residence.share([_spans(records, [ordinal])[0] for ordinal in records.ordinals(every).tolist()])
+    with PageCache() as cache:
+        # Before anything is read: reading fills the cache.
+        starts = [_merged_spans(records, [ordinal])[0] for ordinal in records.ordinals(probed).tolist()]
+        share = cache.cached_share(starts)
         mixed = np.random.default_rng(0).permutation(window).tolist()
         in_order, shuffled = measured(window, 1), measured(mixed, 1)
-        asked = shuffled if shuffle else in_order
-        in_threads = measured(mixed if shuffle else window, threads) if threads > 1 else asked
+        as_iterated = shuffled if shuffle else in_order
+        in_threads = measured(mixed if shuffle else window, threads) if threads > 1 else as_iterated
     size = sum(file.size for file in records.files)
-    return Reading(in_order, shuffled, in_threads, source_of(asked, held, size), held)
+    return ReadMeasurement(in_order, shuffled, in_threads, source_of(as_iterated, share, size), share)
 
 
 def read_twice(
     read: Read[list[T]],
     groups: Sequence[list[T]],
     spans: Sequence[FileSpan],
-    residence: PageCache,
+    cache: PageCache,
     *,
     seconds: float,
     threads: int = 1,
-) -> Reads:
-    """Read *groups*, which lie at *spans*, for the first time and again, at most about *seconds* each."""
-    forgotten = residence.forget(spans)
-    held = residence.share(spans) if not forgotten else 0.0
-    first, done, bytes_read = _first(read, groups, seconds, threads)
-    images = sum(map(len, groups[:done]))
-    with passes(read, groups[:done], threads) as one_pass:
-        again = Rate.of(repeated(lambda: round(one_pass() * images / done), seconds, REPETITIONS))
-    from_disk = held <= HARDLY if held is not None else first.median * _MUCH_SLOWER < again.median
-    return Reads(again, first if from_disk else None, bytes_read / images)
+) -> ReadRates:
+    """Evict *spans*, time reading *groups* from there once, then again from memory; about *seconds* at most for each.
+
+    The first reading counts as one from the disk only if nothing was cached, or, where the system does not report
+    that, if it was much slower than the second.
+    """
+    share = 0.0 if cache.evict(spans) else cache.cached_share(spans)
+    first, groups_read, bytes_read = _first_reading(read, groups, seconds, threads)
+    images = sum(map(len, groups[:groups_read]))
+    with passes(read, groups[:groups_read], threads) as one_pass:
+        rates = timed_repetitions(lambda: round(one_pass() * images / groups_read), seconds, REPETITIONS)
+    cached = Rate.of(rates)
+    from_disk = share <= HARDLY_CACHED if share is not None else first.median * _DISK_SLOWDOWN < cached.median
+    return ReadRates(cached, first if from_disk else None, bytes_read / images)
 
 
-def _first(read: Read[list[T]], groups: Sequence[list[T]], seconds: float, threads: int) -> tuple[Rate, int, int]:
-    """The rate of reading *groups* once, how many were read in the time, and their bytes."""
+def _first_reading(
+    read: Read[list[T]], groups: Sequence[list[T]], seconds: float, threads: int
+) -> tuple[Rate, int, int]:
+    """Read *groups* once, until *seconds* have passed. Return the rate, how many groups were read, and their bytes."""
     size = max(threads, -(-len(groups) // _SLICES))
     rates: list[float] = []
-    done = bytes_read = 0
+    groups_read = bytes_read = 0
     end = now() + seconds
     with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-bench") as pool:
-        while done < len(groups) and (not done or now() < end):
-            some = groups[done : done + size]
+        while groups_read < len(groups) and (not groups_read or now() < end):
+            slice_ = groups[groups_read : groups_read + size]
             start = now()
-            bytes_read += sum(pool.map(read, some))
-            rates.append(sum(map(len, some)) / (now() - start))
-            done += len(some)
-    return Rate.of(rates), done, bytes_read
+            bytes_read += sum(pool.map(read, slice_))
+            rates.append(sum(map(len, slice_)) / (now() - start))
+            groups_read += len(slice_)
+    return Rate.of(rates), groups_read, bytes_read
 
 
-def source_of(reads: Reads, held: float | None, size: int) -> str:
-    """Where a file of *size* bytes is read from, of which memory held the share *held*."""
-    memory = memory_size()
-    if memory is not None and size > _FITS * memory:
+def source_of(rates: ReadRates, cached_share: float | None, size: int) -> str:
+    """Return where a file of *size* bytes is read from in a long run, given the share that was cached beforehand."""
+    memory = usable_memory()
+    if memory is not None and size > _MAX_MEMORY_SHARE * memory:
         return DISK
-    if held is None:
-        return DISK if reads.first else UNKNOWN
-    if held < MOSTLY:
+    if cached_share is None:
+        return DISK if rates.uncached else UNKNOWN
+    if cached_share < MOSTLY_CACHED:
         return DISK
-    slow = 1 / reads.again.median > _SLOW_S + reads.bytes_per_image / _SLOW_BYTES_PER_S
-    return UNKNOWN if slow else MEMORY
+    is_slow = 1 / rates.cached.median > _SLOW_S + rates.bytes_per_image / _SLOW_BYTES_PER_S
+    return UNKNOWN if is_slow else MEMORY
 
 
-def _window(records: Records) -> list[int]:
-    """Ordinals of neighbouring records from the middle of the file on."""
+def _middle_window(records: Records) -> list[int]:
+    """Return the ordinals of consecutive records from the middle of the file on, as many as a measurement needs."""
     middle = min(len(records) // 2, max(0, len(records) - _WINDOW_RECORDS))
     positions = np.arange(middle, min(len(records), middle + _WINDOW_RECORDS))
     ordinals: list[int] = records.ordinals(positions).tolist()
@@ -240,8 +255,8 @@ def _window(records: Records) -> list[int]:
     return window
 
 
-def _spans(records: Records, ordinals: Sequence[int]) -> list[FileSpan]:
-    """Where *ordinals* are; those that follow one another are one span."""
+def _merged_spans(records: Records, ordinals: Sequence[int]) -> list[FileSpan]:
+    """Return the bytes of the records *ordinals*; adjacent records are one span."""
     spans: list[FileSpan] = []
     for ordinal in ordinals:
         file, (_, start, stop) = records.locate(ordinal)

@@ -1,4 +1,4 @@
-"""Sample images of a record file or a list, at every stage of the feed or of packing, and the work of each stage."""
+"""Sample images of a record file or a list, kept as each stage leaves them, and the work of each stage on them."""
 
 from __future__ import annotations
 
@@ -34,28 +34,29 @@ from im2rec.packing.report import BAD_LINE
 from im2rec.pipeline.loader import UndecodedJpeg
 from im2rec.storage.files import PathLike, read_file, reason
 
-_MOST, _MOST_BYTES = 256, 64 << 20  # images of a sample, and of their pixels
-_ROWS_BYTES = 64 << 20  # of the rows they are written to
-_BMP_MOST = 64
+_MAX_IMAGES, _MAX_PIXEL_BYTES = 256, 64 << 20  # of a sample
+_MAX_BATCH_BYTES = 64 << 20  # of the batch whose rows the stages write
+_MAX_BMP_IMAGES = 64
 T = TypeVar("T")
 
 
-def _as_many(shots: Iterable[T | None], pixel_bytes: Callable[[T], int], seconds: float) -> Iterator[T]:
-    """As many of *shots*, without those that are None, as *seconds* and ``_MOST_BYTES`` allow, and at least one."""
-    end, size, found = now() + seconds, 0, False
-    for shot in shots:
-        if shot is not None:
-            found, size = True, size + pixel_bytes(shot)
-            yield shot
-        if found and (now() > end or size > _MOST_BYTES):
+def _limited(images: Iterable[T | None], pixel_bytes: Callable[[T], int], seconds: float) -> Iterator[T]:
+    """Yield those of *images* that are not None until *seconds* or ``_MAX_PIXEL_BYTES`` are used up; at least one."""
+    end, size, has_any = now() + seconds, 0, False
+    for image in images:
+        if image is not None:
+            has_any, size = True, size + pixel_bytes(image)
+            yield image
+        if has_any and (now() > end or size > _MAX_PIXEL_BYTES):
             return
 
 
 @dataclasses.dataclass(frozen=True)
 class SampleImage:
-    """One image: its *draws*, encoded, decoded, planned, and augmented but not flipped or normalised.
+    """One image of a record: its *draws*, as encoded, as decoded, its plan, and *augmented*.
 
-    *jpeg* is there where the compiled decoder makes the row at once.
+    *augmented* is what every step of the plan makes of *pixels*, before it is mirrored and normalised. *jpeg* is None
+    unless the compiled decoder makes the whole row of the batch in one go.
     """
 
     draws: Draws
@@ -63,13 +64,13 @@ class SampleImage:
     jpeg: UndecodedJpeg | None
     pixels: Image
     plan: AugmentationPlan
-    image: Image
+    augmented: Image
 
 
 class IteratorSample:
-    """Images evenly spread over the records of *it*, as many as decode in *seconds*, and one of them at least.
+    """Images evenly spread over the records of *it*: as many as can be decoded in *seconds*, and at least one.
 
-    Raises InputError when none of the file can be decoded.
+    Raises InputError if no image of the file can be decoded.
     """
 
     def __init__(self, it: ImageRecordIter, seconds: float) -> None:
@@ -77,190 +78,193 @@ class IteratorSample:
         self.declined: Counter[str] = Counter()
         shape = it.provide_data[0].shape[1:]
         size = int(np.prod(shape)) * np.dtype(it.provide_data[0].dtype).itemsize
-        rows = min(it.batch_size, max(1, _ROWS_BYTES // size))
-        # One batch, written over and over, as the iterator does with memory that comes back to it.
+        rows = min(it.batch_size, max(1, _MAX_BATCH_BYTES // size))
+        # One batch whose memory is written over and over: the iterator recycles its batch buffers too.
         self._rows = np.zeros((rows, *shape), it.provide_data[0].dtype)
-        self._bytes = self._rows.astype(np.uint8)
-        self._numbers = itertools.count()
+        self._uint8_rows = self._rows.astype(np.uint8)
+        self._row_numbers = itertools.count()
         self._loader.look_for_kernel()
-        self.shots = list(_as_many(self._shots(), lambda shot: shot.pixels.nbytes, seconds))
-        if not self.shots:
+        self.images = list(_limited(self._sampled(), lambda image: image.pixels.nbytes, seconds))
+        if not self.images:
             raise InputError(f"{it.params.path_imgrec}: no image decodes", hint="run 'im2rec inspect --verify' on it")
 
-    def _shots(self) -> Iterator[SampleImage | None]:
+    def _sampled(self) -> Iterator[SampleImage | None]:
+        """Yield the sample images in random order; None in place of one that cannot be decoded."""
         records = self._loader.records
-        positions = np.unique(np.linspace(0, len(records) - 1, _MOST).astype(np.int64))
-        np.random.default_rng(0).shuffle(positions)  # when time is up before the last one, they are spread all the same
+        positions = np.unique(np.linspace(0, len(records) - 1, _MAX_IMAGES).astype(np.int64))
+        np.random.default_rng(0).shuffle(positions)  # so that a sample that ends early is spread over the file too
         ordinals = records.ordinals(positions).tolist()
-        drawn = self._loader.draws([0] * len(ordinals), ordinals)
-        for draws, record in zip(drawn, records.each(ordinals), strict=True):
-            yield self._shot(draws, record.content) if isinstance(record, ImageRecord) else None
+        all_draws = self._loader.draws([0] * len(ordinals), ordinals)
+        for draws, record in zip(all_draws, records.each(ordinals), strict=True):
+            yield self._sample_image(draws, record.content) if isinstance(record, ImageRecord) else None
 
-    def _shot(self, draws: Draws, content: bytes) -> SampleImage | None:
+    def _sample_image(self, draws: Draws, content: bytes) -> SampleImage | None:
         try:
             pixels, _ = self._loader.decoded(content)
             plan = self._plan(draws, pixels)
-            image = self._loader.augmenter.image(pixels, plan)
+            augmented = self._loader.augmenter.image(pixels, plan)
         except ImageError:  # skipped, as the iterator does
             return None
         jpeg = self._loader.for_kernel(content)
-        declined = jpeg if isinstance(jpeg, str) else self._loader.write_by_kernel(jpeg, draws, self._row())
+        declined = jpeg if isinstance(jpeg, str) else self._loader.write_by_kernel(jpeg, draws, self._next_row())
         self.declined[declined] += 1
-        return SampleImage(
-            draws, content, jpeg if isinstance(jpeg, UndecodedJpeg) and not declined else None, pixels, plan, image
-        )
+        taken = jpeg if isinstance(jpeg, UndecodedJpeg) and not declined else None
+        return SampleImage(draws, content, taken, pixels, plan, augmented)
 
-    def _row(self) -> Any:
-        """The next row; threads may ask for one at once."""
-        return self._rows[next(self._numbers) % len(self._rows)]
+    def _next_row(self) -> Any:
+        """Return the next row of the batch. Safe in several threads."""
+        return self._rows[next(self._row_numbers) % len(self._rows)]
 
     def _plan(self, draws: Draws, pixels: Image) -> AugmentationPlan:
         return self._loader.augmenter.plan(Size.of(pixels), draws)
 
     # The stages
 
-    def decode(self, shot: SampleImage) -> None:
-        """From the record's content to pixels; to a row of a batch, where the compiled decoder does that at once."""
-        if shot.jpeg is None:
-            self.decode_content(shot.content)
+    def decode(self, image: SampleImage) -> None:
+        """Decode the content of *image*; where the compiled decoder takes it, straight into a row of the batch."""
+        if image.jpeg is None:
+            self.decode_content(image.content)
         else:
-            self._loader.write_by_kernel(shot.jpeg, shot.draws, self._row())
+            self._loader.write_by_kernel(image.jpeg, image.draws, self._next_row())
 
-    def augment(self, shot: SampleImage) -> None:
-        """Everything that is drawn, and all of it applied but the last step."""
-        if shot.jpeg is None:
-            self._loader.augmenter.image(shot.pixels, self._plan(shot.draws, shot.pixels))
+    def augment(self, image: SampleImage) -> None:
+        """Draw the random numbers of *image* and apply every step of its plan."""
+        if image.jpeg is None:
+            self._loader.augmenter.image(image.pixels, self._plan(image.draws, image.pixels))
 
-    def normalise(self, shot: SampleImage) -> None:
-        """The last step, into one row of a batch after the other."""
-        if shot.jpeg is None:
-            _finish(self._loader.augmenter, shot, self._row())
+    def normalise(self, image: SampleImage) -> None:
+        """Mirror and normalise *image* into the next row of the batch."""
+        if image.jpeg is None:
+            _write_row(self._loader.augmenter, image, self._next_row())
 
     @property
     def stages(self) -> dict[str, Callable[[SampleImage], None]]:
-        """The stages that there are: where the compiled decoder makes all rows, there is none behind it."""
-        behind = {AUGMENTING: self.augment, NORMALISING: self.normalise}
-        return {DECODING: self.decode, **(behind if any(shot.jpeg is None for shot in self.shots) else {})}
+        """The stages by name; decoding alone if the compiled decoder makes the row of every image."""
+        after_decoding = {AUGMENTING: self.augment, NORMALISING: self.normalise}
+        return {DECODING: self.decode, **(after_decoding if any(image.jpeg is None for image in self.images) else {})}
 
-    # What could be instead
+    # Alternatives to a stage
 
-    def decode_whole(self, shot: SampleImage) -> None:
-        """From the record's content to all of its pixels, by libjpeg."""
-        self.decode_content(shot.content)
+    def decode_fully(self, image: SampleImage) -> None:
+        """Decode all pixels of *image* with the ordinary decoder."""
+        self.decode_content(image.content)
 
-    def normalise_bytes(self) -> Callable[[SampleImage], None]:
-        """The last step where the batch is uint8."""
-        augmenter = self._augmenter(load_resampler(self._it.params.engine))
+    def normalise_to_uint8(self) -> Callable[[SampleImage], None]:
+        """Return the stage of normalising for a batch of uint8."""
+        augmenter = self._uint8_augmenter(load_resampler(self._it.params.engine))
 
-        def normalise(shot: SampleImage) -> None:
-            _finish(augmenter, shot, self._bytes[next(self._numbers) % len(self._bytes)])
+        def normalise(image: SampleImage) -> None:
+            _write_row(augmenter, image, self._uint8_rows[next(self._row_numbers) % len(self._uint8_rows)])
 
         return normalise
 
-    def augment_by(self, engine: Resampler) -> Callable[[SampleImage], None]:
-        """As :meth:`augment`, by another engine."""
-        augmenter = self._augmenter(engine)
+    def augment_with(self, engine: Resampler) -> Callable[[SampleImage], None]:
+        """Return the stage of augmenting with another *engine*."""
+        augmenter = self._uint8_augmenter(engine)
 
-        def augment(shot: SampleImage) -> None:
-            augmenter.image(shot.pixels, self._plan(shot.draws, shot.pixels))
+        def augment(image: SampleImage) -> None:
+            augmenter.image(image.pixels, self._plan(image.draws, image.pixels))
 
         return augment
 
-    def _augmenter(self, engine: Resampler) -> Augmenter:
+    def _uint8_augmenter(self, engine: Resampler) -> Augmenter:
         params = self._it.params
         return Augmenter(params, params.shape, engine, dtype="uint8", layout=params.layout)
 
-    def uncompressed(self, engine: Engine) -> list[tuple[SampleImage, bytes]]:
-        """The first ones, and their contents as ``pack encoding=.bmp`` would have stored them."""
-        first = self.shots[:_BMP_MOST]
-        return [(shot, engine.encode(shot.pixels, ".bmp", quality=100, png_level=0)) for shot in first]
+    def as_bmp(self, engine: Engine) -> list[tuple[SampleImage, bytes]]:
+        """Return the first images, each with its content as ``pack encoding=.bmp`` stores it."""
+        first = self.images[:_MAX_BMP_IMAGES]
+        return [(image, engine.encode(image.pixels, ".bmp", quality=100, png_level=0)) for image in first]
 
-    def decode_uncompressed(self, stored: tuple[SampleImage, bytes]) -> None:
-        """What :meth:`decode` does, from an uncompressed content."""
-        shot, content = stored
+    def decode_bmp(self, stored: tuple[SampleImage, bytes]) -> None:
+        """Do the work of :meth:`decode` on an item of :meth:`as_bmp`."""
+        image, content = stored
         self.decode_content(content)
-        if shot.jpeg is not None:
-            self._loader.augmenter.write(shot.pixels, self._plan(shot.draws, shot.pixels), self._row())
+        if image.jpeg is not None:
+            self._loader.augmenter.write(image.pixels, self._plan(image.draws, image.pixels), self._next_row())
 
     def decode_content(self, content: bytes) -> None:
-        """From any content to pixels, which nobody keeps."""
+        """Decode *content* with the ordinary decoder, into memory that the next call reuses."""
         self._loader.decoded(content, lambda size: scratch("decoded", size))
 
-    # What they are like
+    # Properties of the sample
 
     @property
-    def is_by_kernel(self) -> bool:
-        """Whether the compiled decoder makes the rows of some."""
-        return any(shot.jpeg is not None for shot in self.shots)
+    def is_kernel_used(self) -> bool:
+        """True if the compiled decoder takes at least one of the images."""
+        return any(image.jpeg is not None for image in self.images)
 
     @property
     def declined_by_kernel(self) -> dict[str, int]:
-        """How many images the compiled decoder declined for each reason; nothing where it took none."""
-        return {reason: count for reason, count in self.declined.most_common() if reason and self.is_by_kernel}
+        """How many images the compiled decoder declined, by reason; empty if it took none."""
+        return {reason: count for reason, count in self.declined.most_common() if reason and self.is_kernel_used}
 
     @property
     def contents(self) -> list[bytes]:
-        """The content of each."""
-        return [shot.content for shot in self.shots]
+        """The encoded images."""
+        return [image.content for image in self.images]
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Width and height of each."""
-        return [(shot.pixels.shape[1], shot.pixels.shape[0]) for shot in self.shots]
+        """Width and height of each image, in pixels."""
+        return [(image.pixels.shape[1], image.pixels.shape[0]) for image in self.images]
 
 
-def _finish(augmenter: Augmenter, shot: SampleImage, row: Any) -> None:
-    augmenter.write(shot.image, shot.plan._replace(steps=()), row)
+def _write_row(augmenter: Augmenter, image: SampleImage, row: Any) -> None:
+    augmenter.write(image.augmented, image.plan._replace(steps=()), row)
 
 
-_KEPT = 1024  # lines of a list, evenly spread over it: up to twice as many
+_MIN_KEPT_ENTRIES = 1024  # of a long list; at most twice as many are kept
 
 
 class ListSample(NamedTuple):
-    """A list: how many lines it has, and some of them, evenly spread."""
+    """The number of lines of a list, and entries evenly spread over it."""
 
-    lines: int
-    some: list[Entry]
+    line_count: int
+    entries: list[Entry]
 
 
-def read_lines(path: PathLike, params: PackParams) -> ListSample:
-    """Read the list *path*. Raises InputError, also when there is no line in it."""
+def sample_list(path: PathLike, params: PackParams) -> ListSample:
+    """Read the list *path* and keep a sample of it. Raises InputError if it cannot be read or has no lines."""
     lines = ListLines(path, label_width=params.label_width, nsplit=params.nsplit, part=params.part)
-    listed = thinned(lines.entries())
-    if not listed.some:
+    listed = evenly_sampled(lines.entries())
+    if not listed.entries:
         raise InputError(f"{os.fspath(path)}: lists no images", hint="make one with 'im2rec make-list'")
     return listed
 
 
-def thinned(entries: Iterable[Entry]) -> ListSample:
-    """All of *entries*, or every second, fourth and so on of many."""
+def evenly_sampled(entries: Iterable[Entry]) -> ListSample:
+    """Keep all of *entries* if they are few, else every second, fourth and so on."""
     kept: list[Entry] = []
     step, number = 1, -1
     for number, entry in enumerate(entries):
         if number % step == 0:
             kept.append(entry)
-        if len(kept) > 2 * _KEPT:
+        if len(kept) > 2 * _MIN_KEPT_ENTRIES:
             kept, step = kept[::2], 2 * step
     return ListSample(number + 1, kept)
 
 
 @dataclasses.dataclass(frozen=True)
 class PackSampleImage:
-    """One image: its entry and file, the file's *content*, decoded, resized, and as it is stored."""
+    """One image of a list: its entry, its file and the file's *content*, as decoded, as resized, and as stored.
+
+    *decoded* and *resized* are None if files are stored unchanged.
+    """
 
     entry: ListEntry
     path: Path
     content: bytes
-    image: DecodedImage | None
+    decoded: DecodedImage | None
     resized: Image | None
     stored: bytes
 
 
 class PackSample:
-    """Images of *entries* below *root*, as many as are packed in *seconds*, and one of them at least.
+    """Images of *entries* below *root*: as many as can be packed in *seconds*, and at least one.
 
-    *bad* counts what was wrong with others by reason, *seconds_each* is what one took in all. Raises InputError when
-    nothing could be packed.
+    *bad* counts the images that could not be packed, by reason, and *bad_lines* holds their line numbers.
+    *seconds_each* is the time that one image took in all. Raises InputError if no image could be packed.
     """
 
     def __init__(self, entries: Iterable[Entry], root: Path, params: PackParams, seconds: float) -> None:
@@ -270,14 +274,14 @@ class PackSample:
         self.bad_lines: set[int] = set()
         self._root = root
         start, lines = now(), list(entries)
-        shots = map(self._shot, lines[:: len(lines) // _MOST + 1])
-        self.shots = list(_as_many(shots, lambda shot: shot.image.pixels.nbytes if shot.image else 0, seconds))
-        self.seconds_each = (now() - start) / max(1, len(self.shots))
-        if not self.shots:
+        images = map(self._sample_image, lines[:: len(lines) // _MAX_IMAGES + 1])
+        self.images = list(_limited(images, lambda image: image.decoded.pixels.nbytes if image.decoded else 0, seconds))
+        self.seconds_each = (now() - start) / max(1, len(self.images))
+        if not self.images:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
             raise InputError(f"none of the images below {root} could be packed: {counted}", hint="check ROOT")
 
-    def _shot(self, entry: Entry) -> PackSampleImage | None:
+    def _sample_image(self, entry: Entry) -> PackSampleImage | None:
         if isinstance(entry, ListFormatError):
             self.bad[BAD_LINE] += 1
             return None
@@ -286,11 +290,10 @@ class PackSample:
             content = read_file(path)
             if self.engine is None:
                 return PackSampleImage(entry, path, content, None, None, content)
-            image = decode_image(content, self.params)
-            resized = resize_image(image, entry.id, self.params, self.engine)
-            return PackSampleImage(
-                entry, path, content, image, resized, encode_image(resized, self.params, self.engine)
-            )
+            decoded = decode_image(content, self.params)
+            resized = resize_image(decoded, entry.id, self.params, self.engine)
+            stored = encode_image(resized, self.params, self.engine)
+            return PackSampleImage(entry, path, content, decoded, resized, stored)
         except OSError as error:
             self.bad[reason(error)] += 1
         except ImageError as error:
@@ -300,72 +303,72 @@ class PackSample:
 
     # The stages
 
-    def read(self, shots: list[PackSampleImage]) -> int:
-        """The files from the disk, or memory; their bytes."""
-        return sum(len(read_file(shot.path)) for shot in shots)
+    def read(self, images: list[PackSampleImage]) -> int:
+        """Read the files of *images* and return the number of bytes."""
+        return sum(len(read_file(image.path)) for image in images)
 
-    def decode(self, shot: PackSampleImage) -> None:
-        """From the file's content to pixels."""
-        decode_image(shot.content, self.params)
+    def decode(self, image: PackSampleImage) -> None:
+        """Decode the file of *image*."""
+        decode_image(image.content, self.params)
 
-    def decode_draft(self, shot: PackSampleImage) -> None:
-        """The same with ``draft=1``."""
-        decode_image(shot.content, dataclasses.replace(self.params, draft=True))
+    def decode_draft(self, image: PackSampleImage) -> None:
+        """Decode the file of *image* with ``draft=1``."""
+        decode_image(image.content, dataclasses.replace(self.params, draft=True))
 
-    def resize(self, shot: PackSampleImage) -> None:
-        """From pixels to those that are stored."""
-        assert shot.image is not None
+    def resize(self, image: PackSampleImage) -> None:
+        """Crop and resize the decoded pixels of *image*."""
+        assert image.decoded is not None
         assert self.engine is not None
-        resize_image(shot.image, shot.entry.id, self.params, self.engine)
+        resize_image(image.decoded, image.entry.id, self.params, self.engine)
 
-    def encode(self, shot: PackSampleImage) -> None:
-        """From the pixels that are stored to what stands in the record."""
-        assert shot.resized is not None
+    def encode(self, image: PackSampleImage) -> None:
+        """Encode the resized pixels of *image*."""
+        assert image.resized is not None
         assert self.engine is not None
-        encode_image(shot.resized, self.params, self.engine)
+        encode_image(image.resized, self.params, self.engine)
 
-    def by(self, engine: Engine) -> Callable[[PackSampleImage], None]:
-        """Resizing and encoding by another engine."""
+    def resize_and_encode_with(self, engine: Engine) -> Callable[[PackSampleImage], None]:
+        """Return the stages of resizing and encoding as one, with another *engine*."""
 
-        def resize_and_encode(shot: PackSampleImage) -> None:
-            assert shot.image is not None
-            encode_image(resize_image(shot.image, shot.entry.id, self.params, engine), self.params, engine)
+        def resize_and_encode(image: PackSampleImage) -> None:
+            assert image.decoded is not None
+            encode_image(resize_image(image.decoded, image.entry.id, self.params, engine), self.params, engine)
 
         return resize_and_encode
 
     def frames(self) -> list[tuple[int, bytes]]:
-        """Id and framed record of each, as they are written."""
+        """Return the id and the framed record of each image."""
         return [
-            (entry.id, encode_record(encode_image_record(IRHeader(0, entry.labels[0], entry.id), shot.stored)))
-            for shot in self.shots
-            for entry in [shot.entry]
+            (entry.id, encode_record(encode_image_record(IRHeader(0, entry.labels[0], entry.id), image.stored)))
+            for image in self.images
+            for entry in [image.entry]
         ]
 
-    # What they are like
+    # Properties of the sample
 
     @property
     def spans(self) -> list[FileSpan]:
-        """Where the files' bytes are."""
-        return [FileSpan(shot.path, 0, len(shot.content)) for shot in self.shots]
+        """All bytes of each file."""
+        return [FileSpan(image.path, 0, len(image.content)) for image in self.images]
 
     @property
     def contents(self) -> list[bytes]:
-        """The content of each."""
-        return [shot.content for shot in self.shots]
+        """The bytes of each file."""
+        return [image.content for image in self.images]
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """Width and height of each, as its file has them."""
+        """Width and height of each image as its file states them, in pixels."""
         return [(info.width, info.height) for info in map(image_info, self.contents)]
 
 
 def jpeg_share(contents: Sequence[bytes]) -> float:
-    """The share of JPEGs."""
+    """Return the share of JPEGs among *contents*, from 0 to 1."""
     return sum(sniff(content) == "JPEG" for content in contents) / len(contents)
 
 
-def typical(contents: Sequence[bytes], sizes: Sequence[tuple[int, int]]) -> str:
-    """Typical images, in words; *sizes* are width and height of each."""
+def describe_images(contents: Sequence[bytes], sizes: Sequence[tuple[int, int]]) -> str:
+    """Return their median size, kind and mean length in words; *sizes* holds width and height of each."""
     width, height = (round(statistics.median(edge)) for edge in zip(*sizes, strict=True))
     share = jpeg_share(contents)
     kind = "JPEG" if share == 1 else "no JPEG" if share == 0 else f"{share:.0%} JPEG"

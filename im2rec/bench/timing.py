@@ -1,4 +1,4 @@
-"""Images a second, as the median of several short repetitions; the options and the progress of every measurement."""
+"""Rates in images per second, as medians of short repetitions; the options and the progress of all measurements."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from im2rec.parallel import Progress, available_cpus
 
 T = TypeVar("T")
 K = TypeVar("K")
-Each = Callable[[], None]
 
-ROUNDS = 3  # of measurements that are to be compared: whatever else the machine does meets all of them
-REPETITIONS = 9  # of a measurement in all: the middle half of so many is more than an accident
-_LATE = 3.0  # times what a measurement should take: then a single round has to do
-_PIECES = 16  # of the work of a repetition, for each thread: so that all of them end at about the same time
+ROUNDS = 3  # of runs that are compared: in rounds, because other load on the machine then slows all of them alike
+REPETITIONS = 9  # of one measurement over all rounds: of so many, the middle half is not decided by one outlier
+_MAX_OVERRUN = 3.0  # times the planned seconds of all rounds: after that no further round is started
+_CHUNKS_PER_THREAD = 16  # in one repetition: small enough that all threads end at about the same time
 
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """Images a second: the *median* of some *repetitions*; half of them lie from *low* to *high*."""
+    """Images per second: the *median* of *repetitions*; the middle half of them lies between *low* and *high*."""
 
     median: float
     low: float
@@ -35,113 +34,118 @@ class Rate:
 
     @classmethod
     def of(cls, rates: Sequence[float]) -> Rate:
-        """The rate of repetitions with *rates*, of which there is one at least."""
+        """Return the rate that summarises *rates*, one number per repetition and at least one."""
         low, median, high = statistics.quantiles(rates, n=4, method="inclusive") if len(rates) > 1 else [rates[0]] * 3
         return cls(median, low, high, len(rates))
 
     @property
     def spread(self) -> float:
-        """What lies between *low* and *high*, as a part of the median."""
+        """The interquartile range as a fraction of the median."""
         return (self.high - self.low) / self.median
 
 
 def now() -> float:
-    """Seconds on the clock that times everything here, from a start of its own."""
+    """Return seconds on the clock that times all measurements; only differences have a meaning."""
     return time.perf_counter()
 
 
-TimedRun = Callable[[float], list[float]]  # works for about so many seconds: the images a second of each repetition
+TimedRun = Callable[[float], list[float]]  # works for about the given seconds; returns images/s of each repetition
 
 
 def in_rounds(
-    turns: Mapping[K, TimedRun], seconds: float, *, rounds: int = ROUNDS, each: Each | None = None
+    runs: Mapping[K, TimedRun], seconds: float, *, rounds: int = ROUNDS, after_each: Callable[[], None] | None = None
 ) -> dict[K, Rate]:
-    """Take the *turns* one after the other, and again, for about *seconds* each in all; *each* is called after one."""
-    rates: dict[K, list[float]] = {name: [] for name in turns}
-    end = now() + _LATE * seconds * len(turns)
+    """Return the rate of each of *runs*, which take turns in *rounds* and get about *seconds* each in all.
+
+    *after_each* is called after every turn. When runs take far longer than planned, fewer rounds are made.
+    """
+    rates: dict[K, list[float]] = {name: [] for name in runs}
+    end = now() + _MAX_OVERRUN * seconds * len(runs)
     for number in range(rounds):
-        for name, turn in turns.items():
-            rates[name] += turn(seconds / rounds)
-            if each:
-                each()
+        for name, run in runs.items():
+            rates[name] += run(seconds / rounds)
+            if after_each:
+                after_each()
         if number + 1 < rounds and now() > end:
             break
-    return {name: Rate.of(found) for name, found in rates.items()}
+    return {name: Rate.of(repetitions) for name, repetitions in rates.items()}
 
 
-def gain(now: TimedRun, other: TimedRun, seconds: float) -> float:
-    """The speed of *other* as a multiple of that of *now*, timed in turns for about *seconds* each."""
-    both = in_rounds({"now": now, "other": other}, seconds)
-    return both["other"].median / both["now"].median
+def speedup(current: TimedRun, alternative: TimedRun, seconds: float) -> float:
+    """Return the rate of *alternative* divided by that of *current*, timed in rounds for about *seconds* each."""
+    rates = in_rounds({"current": current, "alternative": alternative}, seconds)
+    return rates["alternative"].median / rates["current"].median
 
 
-def repeated(work: Callable[[], int], seconds: float, repetitions: int = REPETITIONS // ROUNDS) -> list[float]:
-    """Call *work*, which says how many images it handled, for about *seconds*; the images a second of each repetition.
+def timed_repetitions(work: Callable[[], int], seconds: float, repetitions: int = REPETITIONS // ROUNDS) -> list[float]:
+    """Call *work* for about *seconds* and return the images per second of each repetition.
 
-    A repetition is one call, or as many as its share of the time allows.
+    *work* returns the number of images that it handled. A repetition is one call, or as many calls as fit into its
+    share of the time.
     """
     rates: list[float] = []
     end = now() + seconds
     while not rates or (len(rates) < repetitions and now() < end):
         start, images = now(), 0
-        while (took := now() - start) < seconds / repetitions or not images:
+        while (elapsed := now() - start) < seconds / repetitions or not images:
             images += work()
-        rates.append(images / took)
+        rates.append(images / elapsed)
     return rates
 
 
 def timed_run(work: Callable[[T], object], items: Sequence[T], *, threads: int = 1) -> TimedRun:
-    """A turn of letting *work* handle *items* on *threads*, all of them again and again."""
+    """Return a run that calls *work* on all *items*, repeatedly, with *threads*."""
 
-    def turn(seconds: float) -> list[float]:
+    def run(seconds: float) -> list[float]:
         with passes(work, items, threads) as one_pass:
-            return repeated(one_pass, seconds)
+            return timed_repetitions(one_pass, seconds)
 
-    return turn
+    return run
 
 
 @contextlib.contextmanager
 def passes(work: Callable[[T], object], items: Sequence[T], threads: int) -> Iterator[Callable[[], int]]:
-    """A function that lets *work* handle all of *items* on *threads*, several times if they are few; how many it did.
+    """Give a function that calls *work* on all *items* with *threads* and returns the number of calls.
 
-    The threads end with the block.
+    Few items are handled several times in one pass, each equally often, so that every thread has work. The threads
+    end with the block.
     """
-    times = max(1, -(-_PIECES * threads // len(items))) if threads > 1 else 1
-    todo = list(items) * times
+    times = max(1, -(-_CHUNKS_PER_THREAD * threads // len(items))) if threads > 1 else 1
+    all_items = list(items) * times
 
-    def handle(piece: Sequence[T]) -> None:
-        for item in piece:
+    def handle(chunk: Sequence[T]) -> None:
+        for item in chunk:
             work(item)
 
     if threads == 1:
 
-        def one_pass() -> int:
-            handle(todo)
-            return len(todo)
+        def pass_in_this_thread() -> int:
+            handle(all_items)
+            return len(all_items)
 
-        yield one_pass
+        yield pass_in_this_thread
         return
-    size = -(-len(todo) // (_PIECES * threads))
-    pieces = [todo[at : at + size] for at in range(0, len(todo), size)]
+    size = -(-len(all_items) // (_CHUNKS_PER_THREAD * threads))
+    chunks = [all_items[start : start + size] for start in range(0, len(all_items), size)]
     with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-bench") as pool:
 
-        def in_threads() -> int:
-            list(pool.map(handle, pieces))
-            return len(todo)
+        def pass_in_threads() -> int:
+            list(pool.map(handle, chunks))
+            return len(all_items)
 
-        yield in_threads
+        yield pass_in_threads
 
 
-READ = "reading"
-WORTH_TRYING = 0.25  # share of the time from which on another way to do it is timed
-_ALL_S, _MOST_S = 30.0, 2.5  # for all measurements together, and the most for one
+MIN_SHARE = 0.25  # of the time per image: for stages that take less, no alternative is timed
+_TOTAL_S, _MAX_MEASUREMENT_S = 30.0, 2.5  # by default: of all measurements together, and of a single one
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchOptions:
-    """How to measure: on which numbers of *threads* (or workers; None: doubled up to the CPUs), *seconds* each.
+    """How to measure: with which numbers of *threads* (or workers), and for how many *seconds* per measurement.
 
-    *against* gives the Python of each peer, by name.
+    By default the numbers of threads double up to the CPUs, and all measurements share half a minute. *against* maps
+    the name of a peer library to the Python interpreter that has it. Raises ParameterError for values out of range.
     """
 
     threads: tuple[int, ...] | None = None
@@ -156,39 +160,39 @@ class BenchOptions:
             raise ParameterError(f"--seconds {self.seconds:g} must be above 0")
 
     @property
-    def counts(self) -> list[int]:
-        """The numbers of threads, ascending."""
-        return sorted(set(self.threads)) if self.threads else doubled(available_cpus())
+    def thread_counts(self) -> list[int]:
+        """The numbers of threads to measure with, ascending."""
+        return sorted(set(self.threads)) if self.threads else doubling_counts(available_cpus())
 
-    def each(self, measurements: int) -> float:
-        """Seconds for one measurement of so many."""
-        return self.seconds if self.seconds is not None else min(_MOST_S, _ALL_S / measurements)
+    def seconds_each(self, measurements: int) -> float:
+        """Return the seconds for one of so many *measurements*."""
+        return self.seconds if self.seconds is not None else min(_MAX_MEASUREMENT_S, _TOTAL_S / measurements)
 
 
-def doubled(cpus: int) -> list[int]:
-    """1, 2, 4 and so on, and *cpus*."""
+def doubling_counts(cpus: int) -> list[int]:
+    """Return 1, 2, 4 and so on below *cpus*, and *cpus* itself."""
     return sorted({2**power for power in range(cpus.bit_length())} | {cpus})
 
 
-class Steps:
-    """Tells *progress* of one measurement after the other, of *total*."""
+class ProgressSteps:
+    """Calls *progress* after each of *total* measurements."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._progress, self._done = total, progress, 0
 
-    def expect(self, more: int) -> None:
-        """So many measurements are to come, whatever was expected before."""
-        self._total = self._done + more
+    def set_remaining(self, count: int) -> None:
+        """Correct the total: *count* measurements are still to come."""
+        self._total = self._done + count
 
-    def next(self) -> None:
-        """A measurement is over."""
+    def advance(self) -> None:
+        """Count one measurement as done."""
         self._done += 1
         if self._progress:
             self._progress(self._done, min(1.0, self._done / self._total))
 
 
-def opencv_installed() -> bool:
-    """Whether OpenCV can be imported."""
+def has_opencv() -> bool:
+    """Return True if OpenCV can be imported."""
     try:
         load_engine("opencv")
     except ParameterError:

@@ -13,14 +13,14 @@ from typing import Any
 
 import click
 
-from im2rec.bench.advice import CROWDED, Advice, best_threads
+from im2rec.bench.advice import BUSY_MACHINE, Advice, best_threads
 from im2rec.bench.iterator import bench_iterator
 from im2rec.bench.pack import bench_pack
 from im2rec.bench.peers import check_peers
-from im2rec.bench.read_speed import MOSTLY
-from im2rec.bench.report import IteratorReport, PackReport, Planned, ReadSpeed, Report, draw_plot
-from im2rec.bench.samples import read_lines
-from im2rec.bench.timing import BenchOptions, Rate, doubled
+from im2rec.bench.read_speed import MOSTLY_CACHED
+from im2rec.bench.report import DryRunReport, IteratorReport, PackReport, ReadSpeed, Report, draw_plot
+from im2rec.bench.samples import sample_list
+from im2rec.bench.timing import BenchOptions, Rate, doubling_counts
 from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options, completes, counted, size, table
 from im2rec.cli.exit_codes import DONE, PROBLEMS
 from im2rec.cli.iterator_options import console_logging, iterator_values
@@ -73,7 +73,7 @@ def command(
         raise ParameterError("--against, --batch-size and --data-shape are for a .rec", hint="leave them out")
     job = _PackBench(words) if packs else _IteratorBench(words, options)
     if dry_run:
-        planned = Planned(job.input, job.records(), chosen.counts, str(plot or ""))
+        planned = DryRunReport(job.input, job.records(), chosen.thread_counts, str(plot or ""))
         counts = ", ".join(map(str, planned.threads))
         head = f"would bench {counted(planned.records, 'record')} of {planned.input}"
         console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
@@ -137,7 +137,7 @@ class _PackBench:
 
     def records(self) -> int:
         """How many lines there are."""
-        return read_lines(self.input, self._params).lines
+        return sample_list(self.input, self._params).line_count
 
     def run(self, options: BenchOptions, progress: Any) -> PackReport:
         """Measure."""
@@ -156,8 +156,8 @@ def _again(advice: Advice, words: Iterable[str], options: Iterable[str] = ()) ->
     """The *words* and *options* of another bench with what is advised; None where there is nothing to try."""
     same = [*_without(words, advice.keys), *(f"{key}={value}" for key, value in advice.keys.items()), *options]
     if advice.threads is not None:
-        return [*same, "--threads", ",".join(map(str, doubled(advice.threads)))]
-    return same if advice.keys or advice.limit == CROWDED else None
+        return [*same, "--threads", ",".join(map(str, doubling_counts(advice.threads)))]
+    return same if advice.keys or advice.limit == BUSY_MACHINE else None
 
 
 def _without(words: Iterable[str], keys: Iterable[str]) -> list[str]:
@@ -274,7 +274,7 @@ def _reading(read: ReadSpeed) -> str:
         return f"{size(in_order)}/s{more}"
 
     held = read.in_memory_before
-    before = f"; {held:.0%} of it was there" if held is not None and held < MOSTLY else ""
+    before = f"; {held:.0%} of it was there" if held is not None and held < MOSTLY_CACHED else ""
     again = f"{both(read.memory_in_order, read.memory_shuffled)}, {_SOURCES[read.source]}{before}"
     if read.disk_in_order is None:
         return again

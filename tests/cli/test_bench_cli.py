@@ -197,7 +197,7 @@ ERRORS = {
     "no Python": (
         ["a.rec", "--against", "dali=/no/python"],
         4,
-        "/no/python: is no program that can be run (name the Python that has dali)",
+        "/no/python: is not a program that can be run (name the Python that has dali)",
     ),
     "a batch of a list": (
         ["l.lst", "root", "--batch-size", "3"],

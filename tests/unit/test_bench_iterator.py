@@ -1,4 +1,4 @@
-"""bench on real iterators: the limit of three staged situations, odd files, and that it times the feed's own code."""
+"""The bench of real iterators: limits of staged situations, unusual files, and that their own code is what is timed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from im2rec.augment.normalize import Normalizer
 from im2rec.bench import iterator as iterator_bench
 from im2rec.bench.advice import (
     AUGMENTING,
+    CONTENTION,
     DECODING,
-    HANDING_OVER,
     NORMALISING,
     READING,
-    TOO_FEW,
+    TOO_FEW_THREADS,
     Advice,
     IteratorFigures,
 )
 from im2rec.bench.iterator import bench_iterator, take_batch
 from im2rec.bench.report import IteratorReport
 from im2rec.bench.samples import IteratorSample
-from im2rec.bench.timing import READ, BenchOptions, doubled
+from im2rec.bench.timing import BenchOptions, doubling_counts
 from im2rec.errors import InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.jpeg.loading import load
@@ -48,39 +48,39 @@ def benched(path: Path, *threads: int, seconds: float = SHORT, **given: Any) -> 
     return bench_iterator({"path_imgrec": str(path), **words}, BenchOptions(threads or (1,), seconds))
 
 
-def cpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def set_cpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(iterator_bench, "available_cpus", lambda: count)
 
 
-def slow(monkeypatch: pytest.MonkeyPatch, clock: Clock, owner: type[Any], name: str, seconds: float) -> None:
-    """Let each call of *owner*'s method take so long by the clock, one after the other, whatever the thread."""
+def slow_down(monkeypatch: pytest.MonkeyPatch, clock: Clock, owner: type[Any], name: str, seconds: float) -> None:
+    """Advance *clock* by *seconds* in each call of the method *name* of *owner*, in whatever thread it is made."""
     real = getattr(owner, name)
     monkeypatch.setattr(owner, name, lambda *given: (clock.advance(seconds), real(*given))[1])
 
 
-# The three situations, by a clock that goes on with what is slow in them.
+# Staged situations: the clock of bench advances with the stage that is slow.
 
 
-def test_behind_a_slow_disk_reading_is_the_limit(
+def test_reading_is_the_limit_if_the_disk_is_slow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
     path = a_rec(tmp_path, 12, "a.rec")
-    slow(monkeypatch, ticking, InputFile, "read_at", 0.01)
+    slow_down(monkeypatch, ticking, InputFile, "read_at", 0.01)
     ticking.tick = 0.01
-    cpus(monkeypatch, 8)
-    report = benched(path, 1, 2, seconds=5.0)  # in a ninth of it far more is read than was made ahead before
+    set_cpus(monkeypatch, 8)
+    report = benched(path, 1, 2, seconds=5.0)  # in a ninth of which far more is read than was prefetched before
 
     assert READING == report.advice.limit
     assert "try a faster disk" in report.advice.sentence
-    assert max(report.stages, key=lambda stage: stage.share).name == READ
+    assert max(report.stages, key=lambda stage: stage.share).name == READING
 
 
-def test_images_that_are_hard_to_decode_make_decoding_the_limit(
+def test_decoding_is_the_limit_if_images_are_slow_to_decode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, encoded(texture(700, 700))) for n in range(3)])
-    slow(monkeypatch, ticking, Loader, "decoded", 0.01)
-    cpus(monkeypatch, 1)
+    slow_down(monkeypatch, ticking, Loader, "decoded", 0.01)
+    set_cpus(monkeypatch, 1)
     report = benched(path, data_shape=(3, 16, 16))
 
     assert DECODING == report.advice.limit
@@ -90,52 +90,52 @@ def test_images_that_are_hard_to_decode_make_decoding_the_limit(
     assert max(report.stages, key=lambda stage: stage.share).name == DECODING
 
 
-def test_one_thread_where_there_are_cpus_is_the_limit(
+def test_too_few_threads_are_the_limit_if_there_are_more_cpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
     path = a_rec(tmp_path, 7, "a.rec")
-    slow(monkeypatch, ticking, Loader, "decoded", 0.01)
-    cpus(monkeypatch, 8)
+    slow_down(monkeypatch, ticking, Loader, "decoded", 0.01)
+    set_cpus(monkeypatch, 8)
     report = benched(path)
 
-    assert TOO_FEW == report.advice.limit
+    assert TOO_FEW_THREADS == report.advice.limit
     assert "only 1 thread for 8 CPUs" in report.advice.sentence
     assert 8 == report.advice.threads
 
 
-def test_where_threads_wait_for_one_another_processes_are_timed(
+def test_processes_are_timed_if_threads_wait_for_one_another_and_processes_are_not_used_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
-    ticking.tick = 1.0  # so long that a single round has to do
-    asked: list[str] = []
-    real = iterator_bench._IteratorRun.opened
+    ticking.tick = 1.0  # so long that only one round is made
+    backends: list[str] = []
+    real = iterator_bench._BenchedIterator.open
 
     def noted(self: Any, threads: int) -> ImageRecordIter:
-        asked.append(self.values.get("backend", "auto"))
+        backends.append(self.values.get("backend", "auto"))
         return real(self, threads)
 
-    def waiting(figures: IteratorFigures) -> Advice:
-        return Advice(HANDING_OVER, f"{figures.by_processes is not None}")
+    def contention(figures: IteratorFigures) -> Advice:
+        return Advice(CONTENTION, "timed" if figures.whole_in_processes is not None else "not timed")
 
-    monkeypatch.setattr(iterator_bench._IteratorRun, "opened", noted)
-    monkeypatch.setattr(iterator_bench, "iterator_advice", waiting)
+    monkeypatch.setattr(iterator_bench._BenchedIterator, "open", noted)
+    monkeypatch.setattr(iterator_bench, "iterator_advice", contention)
     path = a_rec(tmp_path, 7, "a.rec")
 
-    assert "True" == benched(path, 2).advice.sentence
-    assert "processes" in asked
-    asked.clear()
-    assert "False" == benched(path, 2, backend="processes").advice.sentence
-    assert {"processes"} == set(asked)
-    asked.clear()
-    monkeypatch.setattr("im2rec.pipeline.prefetch._MANY_RECORDS", 7)  # so many that auto takes processes itself
-    assert "False" == benched(path, 2).advice.sentence
-    assert {"auto"} == set(asked)
+    assert "timed" == benched(path, 2).advice.sentence
+    assert "processes" in backends
+    backends.clear()
+    assert "not timed" == benched(path, 2, backend="processes").advice.sentence
+    assert {"processes"} == set(backends)
+    backends.clear()
+    monkeypatch.setattr("im2rec.pipeline.prefetch._MANY_RECORDS", 7)  # auto takes processes from seven records on
+    assert "not timed" == benched(path, 2).advice.sentence
+    assert {"auto"} == set(backends)
 
 
 # What is timed.
 
 
-def test_the_stages_are_the_feeds_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stages_run_the_code_of_the_iterator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[str] = Counter()
 
     def watch(owner: type[Any], name: str) -> None:
@@ -158,23 +158,23 @@ def test_the_stages_are_the_feeds_own_code(tmp_path: Path, monkeypatch: pytest.M
         watch(owner, name)
     report = benched(a_rec(tmp_path, 7, "a.rec"), 1)
 
-    assert [READ, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
+    assert [READING, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
     assert 6 == len(calls)
     assert min(calls.values()) > 20
     assert calls["Normalizer.write"] == calls["Augmenter.write"]
 
 
-def test_what_the_sample_keeps_outlasts_the_decoding_that_is_timed(tmp_path: Path) -> None:
+def test_timed_decoding_does_not_overwrite_the_pixels_of_the_sample(tmp_path: Path) -> None:
     payloads = [image_payload(n, 1, encoded(texture(20, 30, seed=n))) for n in range(5)]
     with iterator(write_rec(tmp_path / "a.rec", payloads)) as it:
         sample = IteratorSample(it, 1.0)
-        for shot in sample.shots:
-            sample.decode(shot)
+        for each in sample.images:
+            sample.decode(each)
 
-        assert all(np.array_equal(loader_of(it).decoded(shot.content)[0], shot.pixels) for shot in sample.shots)
+        assert all(np.array_equal(loader_of(it).decoded(each.content)[0], each.pixels) for each in sample.images)
 
 
-def test_what_the_compiled_decoder_makes_has_no_stages_behind_it(
+def test_decoding_is_the_only_stage_if_the_compiled_decoder_writes_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numba")
@@ -185,40 +185,40 @@ def test_what_the_compiled_decoder_makes_has_no_stages_behind_it(
     mixed = write_rec(tmp_path / "b.rec", [image_payload(n, 1, content) for n, content in enumerate([*contents, odd])])
 
     report = benched(path)
-    assert [READ, DECODING] == [stage.name for stage in report.stages]
+    assert [READING, DECODING] == [stage.name for stage in report.stages]
     assert {} == report.declined
     assert report.kernel.startswith("numba ")
     with iterator(path, data_shape=(3, 6, 8)) as it:
         sample = IteratorSample(it, 1.0)
-        for shot in sample.shots:
-            sample.decode(shot)
-        assert sample._rows.any()  # bench writes what it times
+        for each in sample.images:
+            sample.decode(each)
+        assert sample._rows.any()  # the rows that are timed are really written
 
     report = benched(mixed)
-    assert [READ, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
+    assert [READING, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
     assert {"progressive": 1} == report.declined
 
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     report = benched(path)
-    assert [READ, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
+    assert [READING, DECODING, AUGMENTING, NORMALISING] == [stage.name for stage in report.stages]
     assert {} == report.declined
     assert "none: IM2REC_KERNEL=0 turns it off" == report.kernel
 
 
-def test_processes_have_loaded_the_decoder_before_they_are_timed(tmp_path: Path) -> None:
+def test_the_warm_up_lasts_until_processes_have_loaded_the_compiled_decoder(tmp_path: Path) -> None:
     pytest.importorskip("numba")
     assert load().kernel is not None
     path = write_rec(tmp_path / "a.rec", [image_payload(n, 1, encoded(texture(20, 30, seed=n))) for n in range(30)])
     values = {"path_imgrec": str(path), "data_shape": (3, 6, 8), "batch_size": 10, "verbose": False}
-    feed = iterator_bench._IteratorRun(values)
+    benched_iterator = iterator_bench._BenchedIterator(values)
     for backend in ("threads", "processes"):
-        feed.values = {**feed.values, "backend": backend}
-        with feed.opened(2) as it:
+        benched_iterator.values = {**values, "backend": backend}
+        with benched_iterator.open(2) as it:
             iterator_bench._warm_up(it, math.inf)
             assert it.kernel.startswith("numba ")
 
 
-def test_figures_fit_together(tmp_path: Path) -> None:
+def test_the_figures_of_a_report_are_consistent(tmp_path: Path) -> None:
     steps: list[tuple[int, float]] = []
     report = bench_iterator(
         {"path_imgrec": str(a_rec(tmp_path, 7, "a.rec")), "data_shape": (3, 6, 8), "batch_size": 3},
@@ -232,13 +232,15 @@ def test_figures_fit_together(tmp_path: Path) -> None:
     assert all(row.full_decode and row.full_decode.repetitions >= 3 for row in report.threads)
     assert 0 < report.opening_s < 60
     assert 0 < report.first_s < 60
-    assert (7, "10 x 8, no JPEG", 0) == (report.records, report.pictures.rpartition(",")[0], report.left_out)
+    assert 7 == report.records
+    assert 0 == report.left_out
+    assert "10 x 8, no JPEG" == report.pictures.rpartition(",")[0]
     assert list(range(1, len(steps) + 1)) == [count for count, _ in steps]
     assert sorted(share for _, share in steps) == [share for _, share in steps]
     assert 0 < steps[0][1] < steps[-1][1] <= 1
 
 
-# Odd files.
+# Unusual files.
 
 
 def face_set(count: int) -> list[bytes]:
@@ -246,7 +248,7 @@ def face_set(count: int) -> list[bytes]:
     return [image_payload(0, [count, count + 2], b""), *faces, image_payload(count, [1, count], b"")]
 
 
-ODD: dict[str, tuple[list[bytes], dict[str, Any], int]] = {
+UNUSUAL: dict[str, tuple[list[bytes], dict[str, Any], int]] = {
     "a single image": ([image_payload(0, 0, image(0))], {}, 1),
     "label vectors": ([image_payload(n, [1.0, 2.0, n], image(n)) for n in range(5)], {}, 5),
     "a face set": (face_set(9), {"data_shape": (3, 12, 12), "rand_mirror": True}, 8),
@@ -260,13 +262,13 @@ ODD: dict[str, tuple[list[bytes], dict[str, Any], int]] = {
     "larger batches than data": ([image_payload(n, 1, image(n)) for n in range(3)], {"batch_size": 100}, 3),
     "zeros at the end": ([image_payload(n, 1, image(n)) for n in range(4)], {"round_batch": False}, 4),
     "another engine": ([image_payload(n, 1, image(n)) for n in range(4)], {"engine": "pillow", "resize": 20}, 4),
-    "bytes": ([image_payload(n, 1, image(n)) for n in range(4)], {"dtype": "uint8", "layout": "NHWC"}, 4),
+    "batches of uint8": ([image_payload(n, 1, image(n)) for n in range(4)], {"dtype": "uint8", "layout": "NHWC"}, 4),
 }
 
 
-@pytest.mark.parametrize("case", ODD)
-def test_any_file_gives_a_complete_report(tmp_path: Path, case: str) -> None:
-    payloads, given, records = ODD[case]
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_any_file_with_an_image_gives_a_complete_report(tmp_path: Path, case: str) -> None:
+    payloads, given, records = UNUSUAL[case]
     report = benched(write_rec(tmp_path / "a.rec", payloads), seconds=0.01, **given)
 
     assert records == report.records
@@ -279,10 +281,11 @@ def test_records_that_give_no_image_are_counted(tmp_path: Path) -> None:
     payloads = [image_payload(n, 1, b"text" if n % 2 else image(n)) for n in range(6)]
     report = benched(write_rec(tmp_path / "a.rec", payloads), seconds=0.01)
 
-    assert (6, 3) == (report.records, report.left_out)
+    assert 6 == report.records
+    assert 3 == report.left_out
 
 
-def test_files_without_a_image_are_refused(tmp_path: Path) -> None:
+def test_files_that_give_no_image_or_no_batch_are_refused(tmp_path: Path) -> None:
     bad = write_rec(tmp_path / "bad.rec", [image_payload(0, 1, b"text")])
     with pytest.raises(InputError) as caught:
         benched(bad, seconds=0.01)
@@ -298,7 +301,7 @@ def test_files_without_a_image_are_refused(tmp_path: Path) -> None:
     assert "batch_size=3 leaves no whole batch (lower it, or leave discard out)" == str(refused.value)
 
 
-def test_batches_are_counted_by_the_images_that_were_made_for_them(tmp_path: Path) -> None:
+def test_filler_rows_count_as_images_unless_they_are_zeros(tmp_path: Path) -> None:
     path = a_rec(tmp_path, 4, "a.rec")
     with iterator(path) as padded:
         assert [3, 3, 3] == [take_batch(padded) for _ in range(3)]
@@ -306,36 +309,36 @@ def test_batches_are_counted_by_the_images_that_were_made_for_them(tmp_path: Pat
         assert [3, 1, 3] == [take_batch(zeros) for _ in range(3)]
 
 
-def test_no_iterator_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[ImageRecordIter] = []
+def test_every_iterator_is_closed_and_its_threads_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[ImageRecordIter] = []
     real = ImageRecordIter.__init__
 
     def noted(self: ImageRecordIter, *args: Any, **kwargs: Any) -> None:
-        made.append(self)
+        opened.append(self)
         real(self, *args, **kwargs)
 
     monkeypatch.setattr(ImageRecordIter, "__init__", noted)
     before = set(threading.enumerate())
     benched(a_rec(tmp_path, 7, "a.rec"), 1, 2, seconds=0.01)
 
-    assert len(made) >= 4
+    assert len(opened) >= 4
     assert not set(threading.enumerate()) - before
-    assert all(it._closed for it in made)
+    assert all(it._closed for it in opened)
 
 
 # Options.
 
 
-def test_threads_are_doubled_up_to_the_cpus() -> None:
-    assert [1] == doubled(1)
-    assert [1, 2, 4, 6] == doubled(6)
-    assert [1, 2, 4, 8] == doubled(8)
+def test_numbers_of_threads_double_up_to_the_cpus() -> None:
+    assert [1] == doubling_counts(1)
+    assert [1, 2, 4, 6] == doubling_counts(6)
+    assert [1, 2, 4, 8] == doubling_counts(8)
 
 
-def test_the_time_is_shared_unless_it_is_given() -> None:
-    assert 2.5 == BenchOptions().each(10)
-    assert 1.5 == BenchOptions().each(20)
-    assert 7 == BenchOptions(seconds=7).each(20)
+def test_the_measurements_share_half_a_minute_unless_seconds_are_given() -> None:
+    assert 2.5 == BenchOptions().seconds_each(10)
+    assert 1.5 == BenchOptions().seconds_each(20)
+    assert 7 == BenchOptions(seconds=7).seconds_each(20)
 
 
 @pytest.mark.parametrize(

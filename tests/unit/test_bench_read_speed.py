@@ -1,4 +1,4 @@
-"""Reading alone, and where the bytes come from."""
+"""The speed of reading alone, and whether the bytes come from memory or from the disk."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from im2rec.bench.read_speed import (
     UNKNOWN,
     FileSpan,
     PageCache,
-    Reads,
-    memory_size,
-    read_stage,
+    ReadRates,
+    measure_reading,
     read_twice,
     source_of,
+    usable_memory,
 )
 from im2rec.bench.timing import Rate
 
@@ -30,111 +30,115 @@ FAST, SLOW = Rate.of([10_000.0]), Rate.of([100.0])
 
 
 @pytest.fixture
-def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_speed, "memory_size", lambda: 1_000_000)
+def a_million_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_speed, "usable_memory", lambda: 1_000_000)
 
 
-@pytest.mark.usefixtures("plenty")
-def test_where_a_file_is_read_from() -> None:
-    fast, slow = Reads(FAST, None, 5000), Reads(SLOW, None, 5000)
-    from_disk = Reads(FAST, SLOW, 5000)
+@pytest.mark.usefixtures("a_million_bytes")
+def test_the_source_of_a_file_follows_from_the_share_in_the_cache_the_rates_and_the_size() -> None:
+    fast, slow = ReadRates(FAST, None, 5000), ReadRates(SLOW, None, 5000)
+    from_disk = ReadRates(FAST, SLOW, 5000)
 
     assert MEMORY == source_of(fast, 1.0, 1000)
     assert MEMORY == source_of(from_disk, 1.0, 1000)
     assert DISK == source_of(from_disk, 0.5, 1000)
     assert DISK == source_of(from_disk, None, 1000)
     assert UNKNOWN == source_of(fast, None, 1000)
-    assert UNKNOWN == source_of(slow, 1.0, 1000)  # memory that takes 10 ms for an image is none
-    assert DISK == source_of(fast, 1.0, 900_000)  # more than stays in memory
+    assert UNKNOWN == source_of(slow, 1.0, 1000)  # no memory takes 10 ms for an image
+    assert DISK == source_of(fast, 1.0, 900_000)  # 0.9 of the memory: it does not stay cached
 
 
-def test_every_group_is_read_for_the_first_time_once_and_then_again(tmp_path: Path) -> None:
+def test_every_group_is_read_once_and_then_all_of_them_again(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(1000))
-    asked: list[list[int]] = []
+    read_groups: list[list[int]] = []
 
     def read(group: list[int]) -> int:
-        asked.append(group)
+        read_groups.append(group)
         return 100 * len(group)
 
     groups = [[1, 2], [3, 4], [5]]
-    with PageCache() as residence_:
-        found = read_twice(read, groups, [FileSpan(path, 0, 1000)], residence_, seconds=0.02)
+    with PageCache() as page_cache:
+        rates = read_twice(read, groups, [FileSpan(path, 0, 1000)], page_cache, seconds=0.02)
 
-    assert groups == asked[:3]
-    assert groups[:1] == asked[3:4]
-    assert 100 == found.bytes_per_image
-    assert found.again.median > 0
+    assert groups == read_groups[:3]
+    assert groups[:1] == read_groups[3:4]
+    assert 100 == rates.bytes_per_image
+    assert rates.cached.median > 0
 
 
-def test_a_first_time_is_from_the_disk_only_where_that_is_known(
+def test_the_first_reading_counts_as_one_from_the_disk_if_the_cache_was_empty(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def first(*, forgotten: bool, share: float | None) -> bool:
-        with monkeypatch.context() as patch, PageCache() as held:
-            patch.setattr(held, "forget", lambda _spans: forgotten)
-            patch.setattr(held, "share", lambda _spans: share)
-            return read_twice(len, [[1]], [FileSpan(tmp_path, 0, 1)], held, seconds=0.001).first is not None
+    def is_from_disk(*, evicted: bool, share: float | None) -> bool:
+        with monkeypatch.context() as patch, PageCache() as page_cache:
+            patch.setattr(page_cache, "evict", lambda _spans: evicted)
+            patch.setattr(page_cache, "cached_share", lambda _spans: share)
+            rates = read_twice(len, [[1]], [FileSpan(tmp_path, 0, 1)], page_cache, seconds=0.001)
+        return rates.uncached is not None
 
-    assert first(forgotten=True, share=1.0)
-    assert first(forgotten=False, share=0.0)
-    assert not first(forgotten=False, share=1.0)
-    assert not first(forgotten=False, share=0.5)
+    assert is_from_disk(evicted=True, share=1.0)
+    assert is_from_disk(evicted=False, share=0.0)
+    assert not is_from_disk(evicted=False, share=1.0)
+    assert not is_from_disk(evicted=False, share=0.5)
 
 
-def test_a_first_time_that_is_much_slower_was_from_the_disk_where_nobody_says(
+def test_where_the_cache_cannot_be_asked_a_much_slower_first_reading_counts_as_one_from_the_disk(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(PageCache, "forget", lambda *_: False)
-    monkeypatch.setattr(PageCache, "share", lambda *_: None)
-    for first, known in ((3.0, True), (5.0, False)):
-        monkeypatch.setattr(read_speed, "_first", lambda *_, rate=first: (Rate.of([rate]), 1, 1))
-        monkeypatch.setattr(read_speed, "repeated", lambda *_: [10.0])
-        with PageCache() as held:
-            found = read_twice(len, [[1]], [FileSpan(tmp_path, 0, 1)], held, seconds=1.0)
-        assert known == (found.first is not None)
+    monkeypatch.setattr(PageCache, "evict", lambda *_: False)
+    monkeypatch.setattr(PageCache, "cached_share", lambda *_: None)
+    for first, is_from_disk in ((3.0, True), (5.0, False)):
+        monkeypatch.setattr(read_speed, "_first_reading", lambda *_, rate=first: (Rate.of([rate]), 1, 1))
+        monkeypatch.setattr(read_speed, "timed_repetitions", lambda *_: [10.0])
+        with PageCache() as page_cache:
+            rates = read_twice(len, [[1]], [FileSpan(tmp_path, 0, 1)], page_cache, seconds=1.0)
+        assert is_from_disk == (rates.uncached is not None)
 
 
 def test_the_records_of_a_file_are_read_in_order_shuffled_and_in_threads(tmp_path: Path) -> None:
     records = some_records(a_rec(tmp_path, 20, "a.rec"))
     try:
-        found = read_stage(records, batch_size=8, threads=2, shuffle=True, seconds=0.03)
-        alone = read_stage(records, batch_size=8, threads=1, shuffle=False, seconds=0.03)
+        threaded = measure_reading(records, batch_size=8, threads=2, shuffle=True, seconds=0.03)
+        alone = measure_reading(records, batch_size=8, threads=1, shuffle=False, seconds=0.03)
     finally:
         records.close()
 
-    assert found.source in (MEMORY, DISK, UNKNOWN)
-    assert sum(len(file) for file in records.files) == 20
-    assert 200 < found.in_order.bytes_per_image == found.shuffled.bytes_per_image < 400
+    assert threaded.source in (MEMORY, DISK, UNKNOWN)
+    assert 200 < threaded.in_order.bytes_per_image < 400
+    assert threaded.in_order.bytes_per_image == threaded.shuffled.bytes_per_image
+    assert threaded.in_threads not in (threaded.in_order, threaded.shuffled)
     assert alone.in_threads is alone.in_order
 
 
 @POSIX
-def test_bytes_that_were_just_read_are_in_memory_where_the_system_says(tmp_path: Path) -> None:
+def test_bytes_that_were_just_read_are_cached_if_the_system_reports_it(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(1 << 20))
     path.read_bytes()
     spans = [FileSpan(path, start, start + 4096) for start in range(0, 1 << 20, 1 << 16)]
-    with PageCache() as held:
-        assert held.share(spans) in (1.0, None)
-        held.close()
+    with PageCache() as page_cache:
+        assert page_cache.cached_share(spans) in (1.0, None)
+        page_cache.close()  # once more at the end of the block
 
 
-def test_a_system_that_does_not_say_is_not_guessed_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_the_calls_gives_no_share_and_evicts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(100))
     for name in ("preadv", "posix_fadvise"):
         monkeypatch.delattr(os, name, raising=False)
-    with PageCache() as held:
-        assert held.share([FileSpan(path, 0, 100)]) is None
-        assert not held.forget([FileSpan(path, 0, 100)])
+    with PageCache() as page_cache:
+        assert page_cache.cached_share([FileSpan(path, 0, 100)]) is None
+        assert not page_cache.evict([FileSpan(path, 0, 100)])
 
 
-def test_a_container_has_the_memory_it_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_usable_memory_is_limited_by_the_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text("123456\n")
     monkeypatch.setattr(read_speed, "_CGROUP_LIMITS", (str(limit), str(tmp_path / "none")))
-    assert memory_size() in (123_456, None)
+    assert usable_memory() in (123_456, None)
 
     limit.write_text("max\n")
-    assert memory_size() != 123_456
+    assert usable_memory() != 123_456
