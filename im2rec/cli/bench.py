@@ -1,4 +1,4 @@
-"""``im2rec bench``."""
+"""The command ``im2rec bench``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,23 @@ from im2rec.bench.read_speed import MOSTLY_CACHED
 from im2rec.bench.report import DryRunReport, IteratorReport, PackReport, ReadSpeed, Report, draw_plot
 from im2rec.bench.samples import sample_list
 from im2rec.bench.timing import BenchOptions, Rate, doubling_counts
-from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options, completes, counted, size, table
-from im2rec.cli.exit_codes import DONE, PROBLEMS
+from im2rec.cli.console import (
+    PATH,
+    WIDTH,
+    Console,
+    HelpCommand,
+    common_options,
+    counted,
+    human_size,
+    key_completion,
+    table,
+)
+from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.iterator_options import console_logging, iterator_values
 from im2rec.errors import ParameterError
 from im2rec.jpeg.loading import load
 from im2rec.packing.params import PackParams
+from im2rec.parallel import Progress
 from im2rec.params import from_words
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.records import Records
@@ -34,14 +45,18 @@ from im2rec.storage.files import AtomicFile, refuse_existing
 
 
 @click.command("bench", cls=HelpCommand)
-@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=completes(ImageRecordParams))
-@click.option("--batch-size", type=int, metavar="N", help="Rows of a batch [default: 100].")
-@click.option("--data-shape", metavar="C,H,W", help="Of an image [default: 3 and the shorter side, at most 224].")
-@click.option("--threads", metavar="N,...", help="Numbers of threads to try [default: 1,2,4 ... up to all CPUs].")
-@click.option("--seconds", type=float, metavar="S", help="For each measurement [default: half a minute for all].")
-@click.option("--plot", type=PATH, metavar="FILE.png", help="Draw images/s against threads.")
+@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=key_completion(ImageRecordParams))
+@click.option("--batch-size", type=int, metavar="N", help="Rows in a batch [default: 100].")
+@click.option("--data-shape", metavar="C,H,W", help="Shape of an image [default: 3 and its shorter side, at most 224].")
+@click.option("--threads", metavar="N,...", help="Numbers of threads to time [default: 1,2,4 ... up to all CPUs].")
 @click.option(
-    "--against", metavar="NAME=PYTHON,...", help="Time mxnet or dali beside it, each in the Python that has it."
+    "--seconds", type=float, metavar="S", help="Seconds for each measurement [default: half a minute for all together]."
+)
+@click.option("--plot", type=PATH, metavar="FILE.png", help="Draw a chart of images/s over the number of threads.")
+@click.option(
+    "--against",
+    metavar="NAME=PYTHON,...",
+    help="Time mxnet or dali on the same file, each run by the Python interpreter that has it.",
 )
 @common_options(writes=True)
 def command(
@@ -55,11 +70,12 @@ def command(
     dry_run: bool,
     **options: Any,
 ) -> int:
-    """Where the time goes, stage by stage.
+    """Time every stage and find what limits the speed.
 
     Times reading, decoding, augmenting and normalising alone, then the whole ImageRecordIter, on REC and this machine,
-    and says what the limit is. KEY=VALUE are the iterator's parameters. `im2rec bench LIST ROOT [KEY=VALUE]...`, with a
-    LIST that ends in .lst, does the same for packing. Exit code 3: records were skipped.
+    and prints what limits the speed and what to try. KEY=VALUE are the parameters of the iterator. `im2rec bench LIST
+    ROOT [KEY=VALUE]...`, with a LIST that ends in .lst, does the same for packing. Exit code 3: records were skipped,
+    or a library of --against failed.
 
     \b
     Example:
@@ -67,64 +83,70 @@ def command(
     """
     if plot is not None:
         refuse_existing([plot], force=force)
-    chosen = BenchOptions(_counts(threads), seconds, _peers(against))
-    packs = bool(words) and words[0].lower().endswith(".lst")
-    if packs and any((against, *options.values())):
+    chosen = BenchOptions(_thread_counts(threads), seconds, _peers(against))
+    is_list = bool(words) and words[0].lower().endswith(".lst")
+    if is_list and any((against, *options.values())):
         raise ParameterError("--against, --batch-size and --data-shape are for a .rec", hint="leave them out")
-    job = _PackBench(words) if packs else _IteratorBench(words, options)
+    job = _PackBench(words) if is_list else _IteratorBench(words, options)
     if dry_run:
-        planned = DryRunReport(job.input, job.records(), chosen.thread_counts, str(plot or ""))
+        planned = DryRunReport(job.input, job.count_records(), chosen.thread_counts, str(plot or ""))
         counts = ", ".join(map(str, planned.threads))
         head = f"would bench {counted(planned.records, 'record')} of {planned.input}"
         console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
-        return DONE
-    if not packs:
-        load(tell=console.tell)  # compiled now if it is not yet: what is timed is what a long run has
+        return ExitCode.DONE
+    if not is_list:
+        load(tell=console.info)  # compiles the JPEG decoder if need be, because a long run has it
     with console_logging(console), console.progress("measured", share=True) as progress:
-        _told_once()
+        _drop_repeated_messages()
         report = job.run(chosen, progress)
     if plot is not None:
         report = dataclasses.replace(report, plot=str(plot))
         with AtomicFile(plot, force=force) as file:
             file.write(plot_of(report, job.unit))
     console.result("bench", report, render(report, job))
-    return PROBLEMS if report.left_out or any(peer.rate is None for peer in report.peers) else DONE
+    return exit_code(report)
 
 
-_WORTH_TELLING = 0.01  # share of the time that no stage accounts for: labels, and handing over
+def exit_code(report: Report) -> ExitCode:
+    """Return PROBLEMS (3) if records were skipped or a peer failed."""
+    has_failed_peer = any(peer.rate is None for peer in report.peers)
+    return ExitCode.PROBLEMS if report.left_out or has_failed_peer else ExitCode.DONE
+
+
+_MIN_SHOWN_SHARE = 0.01  # of the time that no stage accounts for: labels, and passing batches between threads
 
 
 class _IteratorBench:
-    """A bench of the iterator."""
+    """A bench of the iterator on the .rec that *words* name."""
 
     unit = "thread"
 
     def __init__(self, words: tuple[str, ...], options: dict[str, Any]) -> None:
         self._words = words
         given = {f"--{name.replace('_', '-')}": str(value) for name, value in options.items() if value is not None}
-        self._options = [word for pair in given.items() for word in pair]
+        self._options = [word for option in given.items() for word in option]
         self._values = iterator_values("bench", words, options)
         self.input: str = self._values["path_imgrec"]
 
-    def records(self) -> int:
-        """How many there are."""
+    def count_records(self) -> int:
+        """Return the number of records that the iterator goes over."""
         with contextlib.closing(Records(ImageRecordParams(**self._values))) as records:
             return len(records)
 
-    def run(self, options: BenchOptions, progress: Any) -> IteratorReport:
-        """Measure."""
+    def run(self, options: BenchOptions, progress: Progress) -> IteratorReport:
+        """Time the iterator."""
         return bench_iterator(self._values, options, progress=progress)
 
     def next_command(self, report: Report) -> list[str]:
-        """What to type next: the same with what is advised, or the feed as it is best."""
-        if (again := _again(report.advice, self._words, self._options)) is not None:
-            return ["im2rec", "bench", *again]
-        best = f"preprocess_threads={_best(report)}"
+        """Return the bench that tries what was advised; if nothing was, ``im2rec iterate`` with the best threads."""
+        if (words := _words_to_try(report.advice, self._words, self._options)) is not None:
+            return ["im2rec", "bench", *words]
+        best = f"preprocess_threads={_best_threads(report)}"
         return ["im2rec", "iterate", *_without(self._words, ["preprocess_threads"]), *self._options, best]
 
 
 class _PackBench:
-    """A bench of packing."""
+    """A bench of packing with the list, the root and the keys of *words*."""
 
     unit = "worker"
 
@@ -135,40 +157,42 @@ class _PackBench:
         self.input, self._root = words[:2]
         self._params = from_words(PackParams, words[2:])
 
-    def records(self) -> int:
-        """How many lines there are."""
+    def count_records(self) -> int:
+        """Return the number of lines of the list."""
         return sample_list(self.input, self._params).line_count
 
-    def run(self, options: BenchOptions, progress: Any) -> PackReport:
-        """Measure."""
+    def run(self, options: BenchOptions, progress: Progress) -> PackReport:
+        """Time packing."""
         return bench_pack(self.input, self._root, self._params, options, progress=progress)
 
     def next_command(self, report: Report) -> list[str]:
-        """What to type next: the same with what is advised, or to pack as it is best."""
-        places, keys = self._words[:2], self._words[2:]
-        if (again := _again(report.advice, keys)) is not None:
-            return ["im2rec", "bench", *places, *again]
+        """Return the bench that tries what was advised; if nothing was, ``im2rec pack`` with the best workers."""
+        paths, keys = self._words[:2], self._words[2:]
+        if (words := _words_to_try(report.advice, keys)) is not None:
+            return ["im2rec", "bench", *paths, *words]
         out = Path(self.input).with_suffix(".rec").name
-        return ["im2rec", "pack", *places, out, *keys, "--workers", str(_best(report))]
+        return ["im2rec", "pack", *paths, out, *keys, "--workers", str(_best_threads(report))]
 
 
-def _again(advice: Advice, words: Iterable[str], options: Iterable[str] = ()) -> list[str] | None:
-    """The *words* and *options* of another bench with what is advised; None where there is nothing to try."""
-    same = [*_without(words, advice.keys), *(f"{key}={value}" for key, value in advice.keys.items()), *options]
+def _words_to_try(advice: Advice, words: Iterable[str], options: Iterable[str] = ()) -> list[str] | None:
+    """Return *words* and *options* changed as *advice* says; None if there is nothing to try."""
+    changed = [*_without(words, advice.keys), *(f"{key}={value}" for key, value in advice.keys.items()), *options]
     if advice.threads is not None:
-        return [*same, "--threads", ",".join(map(str, doubling_counts(advice.threads)))]
-    return same if advice.keys or advice.limit == BUSY_MACHINE else None
+        return [*changed, "--threads", ",".join(map(str, doubling_counts(advice.threads)))]
+    return changed if advice.keys or advice.limit == BUSY_MACHINE else None
 
 
 def _without(words: Iterable[str], keys: Iterable[str]) -> list[str]:
+    """Return *words* without those that set one of *keys*."""
     return [word for word in words if word.partition("=")[0] not in set(keys)]
 
 
-def _best(report: Report) -> int:
+def _best_threads(report: Report) -> int:
     return best_threads({row.threads: row.whole.median for row in report.threads})
 
 
-def _counts(words: str | None) -> tuple[int, ...] | None:
+def _thread_counts(words: str | None) -> tuple[int, ...] | None:
+    """Return the numbers of ``--threads 1,2,4``. Raises ParameterError for anything else."""
     if words is None:
         return None
     try:
@@ -178,28 +202,28 @@ def _counts(words: str | None) -> tuple[int, ...] | None:
 
 
 def _peers(words: str | None) -> dict[str, str]:
-    """Name and Python of each peer."""
-    named = [word.partition("=") for word in words.split(",")] if words else []
-    if not all(name and python for name, _, python in named):
+    """Return the Python interpreter of each peer by name. Raises ParameterError, or InputError if one cannot run."""
+    pairs = [word.partition("=") for word in words.split(",")] if words else []
+    if not all(name and python for name, _, python in pairs):
         raise ParameterError(f"--against {words} must be NAME=PYTHON, joined by commas")
-    peers = {name: python for name, _, python in named}
+    peers = {name: python for name, _, python in pairs}
     check_peers(peers)
     return peers
 
 
-def _told_once() -> None:
-    """Every iterator that is made would tell the same again."""
-    told: set[str] = set()
+def _drop_repeated_messages() -> None:
+    """Print each log message once, though every run opens an iterator that would log it again."""
+    printed: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        return not (message in told or told.add(message))  # type: ignore[func-returns-value]
+        return not (message in printed or printed.add(message))  # type: ignore[func-returns-value]
 
     logging.getLogger("im2rec").handlers[-1].addFilter(is_new)
 
 
 def plot_of(report: Report, unit: str) -> bytes:
-    """The chart of *report* as a PNG."""
+    """Return the chart of *report* as a PNG file."""
     lines = {"whole": {row.threads: row.whole for row in report.threads}}
     decode = {row.threads: row.full_decode for row in report.threads if row.full_decode is not None}
     if decode:
@@ -207,16 +231,19 @@ def plot_of(report: Report, unit: str) -> bytes:
     return draw_plot(lines, f"{Path(report.input).name}: {report.pictures}", f"{unit}s")
 
 
+_RATE_TITLES = f"{'images/s':>10}     half of the runs"  # as wide as _rate()
+
+
 def render(report: Report, job: _IteratorBench | _PackBench) -> str:
-    """The report as a person reads it."""
+    """Return the report as tables of at most 80 columns, the advice, and the command to type next."""
     head = f"{report.input}: {counted(report.records, 'image')} of {report.pictures}"
     lines = [table(head, _rows(report, job.unit))]
-    lines.append(f"  alone, 1 {job.unit:<12}images/s     half of the runs   of the time")
+    lines.append(f"  {f'alone, 1 {job.unit}':<17}{_RATE_TITLES}   of the time")
     lines += [f"    {stage.name:<14}{_rate(stage.rate)}   {stage.share:>9.0%}" for stage in report.stages]
-    if (rest := 1 - sum(stage.share for stage in report.stages)) >= _WORTH_TELLING:
+    if (rest := 1 - sum(stage.share for stage in report.stages)) >= _MIN_SHOWN_SHARE:
         lines.append(f"    {'the rest':<14}{rest:>47.0%}")
-    decodes = any(row.full_decode for row in report.threads)
-    lines.append(f"  together, {job.unit + 's':<11}images/s     half of the runs" + "   full decode" * decodes)
+    has_full_decode = any(row.full_decode for row in report.threads)
+    lines.append(f"  {f'together, {job.unit}s':<17}{_RATE_TITLES}" + "   full decode" * has_full_decode)
     for row in report.threads:
         share = ""
         if row.full_decode is not None:
@@ -228,7 +255,7 @@ def render(report: Report, job: _IteratorBench | _PackBench) -> str:
 
 
 def _rate(rate: Rate) -> str:
-    """28 signs and more: the median, and the middle half."""
+    """Return the median and the quartiles in three columns, 33 characters wide."""
     return f"{rate.median:>11,.0f}  {rate.low:>9,.0f} to {rate.high:>7,.0f}"
 
 
@@ -248,7 +275,7 @@ def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
         ("kernel", kernel),
         ("opening", f"{_time(report.opening_s)}; {first} {_time(report.first_s)} later"),
         ("reading", _reading(report.read)),
-        ("memory", f"{size(report.peak_memory)} at the most, with {most}" if report.peak_memory else ""),
+        ("memory", f"{human_size(report.peak_memory)} at the most, with {most}" if report.peak_memory else ""),
         ("skipped", f"{counted(report.left_out, 'record')} that gave no image" if report.left_out else ""),
         ("written", report.plot),
     ]
@@ -263,22 +290,23 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
 
 
+# Of the second reading, which is one from memory also if the work itself reads from the disk.
 _SOURCES = {"memory": "from memory", "disk": "from memory", "unknown": "from memory or not: the system does not say"}
 
 
 def _reading(read: ReadSpeed) -> str:
-    """Speeds, and where the bytes came from."""
+    """Return the speeds of reading, and where the bytes came from."""
 
     def both(in_order: float, shuffled: float | None) -> str:
-        more = "" if shuffled is None else f" in order, {size(shuffled)}/s shuffled"
-        return f"{size(in_order)}/s{more}"
+        suffix = "" if shuffled is None else f" in order, {human_size(shuffled)}/s shuffled"
+        return f"{human_size(in_order)}/s{suffix}"
 
-    held = read.in_memory_before
-    before = f"; {held:.0%} of it was there" if held is not None and held < MOSTLY_CACHED else ""
-    again = f"{both(read.memory_in_order, read.memory_shuffled)}, {_SOURCES[read.source]}{before}"
+    share = read.in_memory_before
+    before = f"; {share:.0%} of it was there" if share is not None and share < MOSTLY_CACHED else ""
+    cached = f"{both(read.memory_in_order, read.memory_shuffled)}, {_SOURCES[read.source]}{before}"
     if read.disk_in_order is None:
-        return again
-    return f"{again}; {both(read.disk_in_order, read.disk_shuffled)}, from the disk"
+        return cached
+    return f"{cached}; {both(read.disk_in_order, read.disk_shuffled)}, from the disk"
 
 
 def _peer_lines(report: Report) -> list[str]:

@@ -1,8 +1,13 @@
-"""Exit codes, and the one line that goes with each: policy for all commands, in one place."""
+"""Exit codes of all commands, in one table, and the one line on stderr that goes with an error.
+
+An error gets its code here, from its class. A command that runs to its end returns its code: DONE, or what the function
+``exit_code`` of the command's module makes of the result, which is where PROBLEMS (3) is decided.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import shlex
 import signal
@@ -25,11 +30,22 @@ from im2rec.errors import (
 )
 from im2rec.storage.files import reason
 
-DONE, FAILED, USAGE, PROBLEMS, BAD_INPUT, DAMAGED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 4, 5, 130, 143
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of every command, as docs/promises.md lists them."""
+
+    DONE = 0
+    FAILED = 1  # the output exists, no permission, disk full, or a mistake of ours
+    WRONG_USAGE = 2
+    PROBLEMS = 3  # done, but inputs were left out or problems found: `exit_code` in the module of the command
+    BAD_INPUT = 4  # missing, unreadable, of the wrong kind, or without images
+    DAMAGED = 5  # of a .rec; takes precedence over PROBLEMS
+    INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+    TERMINATED = 143  # 128 + SIGTERM
 
 
-# What hands write that know im2rec.py; the keys of pack are written KEY=VALUE.
-_OTHER_SPELLINGS = {
+# Options of MXNet's im2rec.py, typed from habit, and what to write here; keys of pack are written KEY=VALUE.
+_IM2REC_PY_OPTIONS = {
     f"--{key.replace('_', '-')}": f"write {key}=VALUE after OUT"
     for key in ("resize", "center_crop", "quality", "color", "encoding", "inter_method", "pack_label", "label_width")
 } | {
@@ -44,97 +60,100 @@ _OTHER_SPELLINGS = {
 
 
 class TerminatedError(BaseException):
-    """SIGTERM: raised where the program stands, so that everything open is cleaned up on the way out."""
+    """SIGTERM or SIGHUP: raised wherever the main thread is, so that everything open is cleaned up on the way out."""
 
 
-_CODES: tuple[tuple[type[BaseException], int], ...] = (
-    (KeyboardInterrupt, INTERRUPTED),
-    (click.Abort, INTERRUPTED),
-    (TerminatedError, TERMINATED),
-    (click.ClickException, USAGE),
-    (ParameterError, USAGE),
-    (InputError, BAD_INPUT),
-    (LineError, BAD_INPUT),
-    (CorruptRecordError, DAMAGED),
+# The first class that fits counts; all other errors are FAILED.
+_CODE_OF_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    (click.Abort, ExitCode.INTERRUPTED),
+    (TerminatedError, ExitCode.TERMINATED),
+    (click.ClickException, ExitCode.WRONG_USAGE),
+    (ParameterError, ExitCode.WRONG_USAGE),
+    (InputError, ExitCode.BAD_INPUT),
+    (LineError, ExitCode.BAD_INPUT),
+    (CorruptRecordError, ExitCode.DAMAGED),
 )
 
 
 def run(command: Callable[[list[str]], object], words: list[str]) -> int:
-    """Run *command* on *words*; the exit code. Whatever goes wrong is one line on stderr, a traceback with --debug."""
-    warnings.filterwarnings("ignore", module="PIL")  # of a damaged image a line of ours tells
+    """Run *command* on *words* and return the exit code: the one that it returns, or that of its error.
+
+    An error is printed as one line on stderr, after its traceback if *words* contain ``--debug``.
+    """
+    warnings.filterwarnings("ignore", module="PIL")  # a damaged image is reported by a line of ours
     try:
-        with _terminable():
+        with _signals_raise():
             code = command(words)
             sys.stdout.flush()
-            return code if isinstance(code, int) else DONE
+            return code if isinstance(code, int) else ExitCode.DONE
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted. Without this, Python complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the last line of defence
+        return ExitCode.DONE
+    except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the outermost handler
         if "--debug" in words:
             traceback.print_exc()
-        code, line = _exit_code_and_message(error, words)
-        _say(line)
+        code, message = _exit_code_and_message(error, words)
+        _print_error(message)
         return code
 
 
-def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[int, str]:
-    """The exit code and the line for *error*."""
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)
+def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[ExitCode, str]:
+    code = next((code for kind, code in _CODE_OF_ERROR if isinstance(error, kind)), ExitCode.FAILED)
     if isinstance(error, BadRecordError) and error.reason == DAMAGED_RECORD:
-        code = DAMAGED
-    if code in (INTERRUPTED, TERMINATED):
-        what = "terminated" if code == TERMINATED else "interrupted"
-        return code, f"{what}; to go on: {shlex.join(['im2rec', *words])}"
+        code = ExitCode.DAMAGED
+    if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        return code, f"{code.name.lower()}; to go on: {shlex.join(['im2rec', *words])}"
     if isinstance(error, click.ClickException):
-        return code, _usage_line(error)
+        return code, _usage_message(error)
     if isinstance(error, Im2RecError):
         return code, str(error)
     if isinstance(error, OSError):
-        # Files are dealt with where they are opened: what is left is the result on a full disk, or too little of
-        # something to start workers with.
+        # Errors of files are converted where files are opened. What is left is a full disk under stdout, or a lack of
+        # something that workers need to start.
         return code, f"the system refuses: {reason(error)} (make room, or try --workers 1)"
     if isinstance(error, MemoryError):
         return code, "there is not enough memory (lower batch_size, or what is made ahead)"
-    first = str(error).partition("\n")[0]
-    return code, f"internal error: {type(error).__name__}: {first} (please report it, with the output of --debug)"
+    first_line = str(error).partition("\n")[0]
+    return code, f"internal error: {type(error).__name__}: {first_line} (please report it, with the output of --debug)"
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise while the block runs; nothing to do outside the main thread."""
+def _signals_raise() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP raise TerminatedError inside the block; outside the main thread nothing changes."""
 
     def terminate(_number: int, _frame: object) -> NoReturn:
         raise TerminatedError
 
-    # A terminal that is closed sends SIGHUP, where there is one.
+    # SIGHUP is sent when a terminal is closed; Windows has none.
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     try:
-        before = [signal.signal(number, terminate) for number in numbers]
-    except ValueError:
+        previous = [signal.signal(number, terminate) for number in numbers]
+    except ValueError:  # only the main thread may set handlers
         yield
         return
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(numbers, previous, strict=True):
             signal.signal(number, handler)
 
 
-def _usage_line(error: click.ClickException) -> str:
+def _usage_message(error: click.ClickException) -> str:
+    """Return click's message in our form: one line, lower case, with the command whose help explains it."""
     context = getattr(error, "ctx", None)
-    if isinstance(error, click.NoSuchOption) and error.option_name in _OTHER_SPELLINGS:
-        return f"no such option {error.option_name}; {_OTHER_SPELLINGS[error.option_name]}"
+    if isinstance(error, click.NoSuchOption) and error.option_name in _IM2REC_PY_OPTIONS:
+        return f"no such option {error.option_name}; {_IM2REC_PY_OPTIONS[error.option_name]}"
     message = " ".join(error.format_message().split()).rstrip(".")
     if message[1:2].islower():  # a sentence, not a name in capitals
         message = message[:1].lower() + message[1:]
     return f"{message} (see '{context.command_path} --help')" if context is not None else message
 
 
-def _say(line: str) -> None:
-    # One line, whatever a file is called.
-    shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
+def _print_error(message: str) -> None:
+    # Names of files may hold line breaks and terminal codes: whatever is not printable is escaped.
+    shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in message)
     with contextlib.suppress(OSError):
         sys.stderr.write(f"im2rec: {shown}\n")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""``im2rec extract``."""
+"""The command ``im2rec extract``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, size, table
-from im2rec.cli.exit_codes import DONE, PROBLEMS
+from im2rec.cli.console import PATH, Console, common_options, counted, human_size, table
+from im2rec.cli.exit_codes import ExitCode
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.writers import shard_name
 from im2rec.images.codec import NOT_AN_IMAGE
@@ -17,30 +17,41 @@ from im2rec.images.codec import NOT_AN_IMAGE
 @click.command("extract")
 @click.argument("rec", type=PATH)
 @click.argument("out", metavar="DIR", type=PATH)
-@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Only the first N images of those chosen.")
+@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Extract only the first N of the chosen images.")
 @click.option(
-    "--key", "keys", type=click.IntRange(min=0), multiple=True, metavar="K", help="Only this index key; repeatable."
+    "--key",
+    "keys",
+    type=click.IntRange(min=0),
+    multiple=True,
+    metavar="K",
+    help="Extract only this index key; may be repeated.",
 )
-@click.option("--label", "labels", type=float, multiple=True, metavar="L", help="Only this label; repeatable.")
-@click.option("--min-images", type=click.IntRange(min=1), metavar="N", help="No classes of fewer than N images.")
 @click.option(
-    "--to", type=click.Choice([FOLDER, TAR]), default=FOLDER, show_default=True, help="Files, or WebDataset shards."
+    "--label", "labels", type=float, multiple=True, metavar="L", help="Extract only this label; may be repeated."
 )
-@click.option("--classes", type=PATH, help="A .classes.txt: its folders in place of labels.")
+@click.option("--min-images", type=click.IntRange(min=1), metavar="N", help="Leave out classes of fewer than N images.")
+@click.option(
+    "--to",
+    type=click.Choice([FOLDER, TAR]),
+    default=FOLDER,
+    show_default=True,
+    help="Write files in folders, or WebDataset shards.",
+)
+@click.option("--classes", type=PATH, help="Name the folders after the classes in this .classes.txt.")
 @click.option(
     "--shard-size",
     "shard_mb",
     type=float,
     metavar="MB",
-    help=f"The most a shard may take [default: {DEFAULT_SHARD_MB:g}].",
+    help=f"Largest size of a shard [default: {DEFAULT_SHARD_MB:g}].",
 )
 @common_options(writes=True)
 def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, **words: object) -> int:
-    """The images of a .rec out again.
+    """Write the images of a .rec to files or tar shards.
 
-    Writes the images of REC, as they are stored, to the new folder DIR: <label>/<id>.jpg and a list that packs them
-    again, or tar shards. It is filled as DIR.partial; the same command goes on there after an interruption.
-    Exit code 3: some records hold something that does not pack again.
+    Writes the images of REC, byte for byte as they are stored, to the new folder DIR: files <label>/<id>.jpg with a
+    list that packs them again, or tar shards. The folder is named DIR.partial until it is complete; after an
+    interruption, the same command resumes there. Exit code 3: some records hold something that cannot be packed again.
 
     \b
     Example:
@@ -50,11 +61,16 @@ def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, 
     with console.progress("extracting", share=True) as progress:
         summary = extract(rec, out, options, force=force, dry_run=dry_run, progress=progress)
     console.result("extract", summary, render(summary))
-    return PROBLEMS if summary.problems else DONE
+    return exit_code(summary)
+
+
+def exit_code(summary: ExtractSummary) -> ExitCode:
+    """Return PROBLEMS (3) if some records hold something that cannot be packed again."""
+    return ExitCode.PROBLEMS if summary.problems else ExitCode.DONE
 
 
 def render(summary: ExtractSummary) -> str:
-    """The summary as a person reads it."""
+    """Return the summary as a table."""
     verb = "would extract" if summary.dry_run else "extracted"
     some = f"{summary.images:,} of " if summary.images < summary.pictures else ""
     head = f"{verb} {some}{counted(max(summary.images, summary.pictures), 'image')} of {summary.rec}"
@@ -64,7 +80,7 @@ def render(summary: ExtractSummary) -> str:
         *[("problem", _problem(why, count, summary)) for why, count in summary.problems.items()],
         ("packs as", _changes(summary)),
         ("classes", f"{summary.classes:,}"),
-        ("bytes", size(summary.bytes)),
+        ("bytes", human_size(summary.bytes)),
         ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s"),
         ("would write" if summary.dry_run else "written", _written(summary)),
     ]
@@ -72,10 +88,10 @@ def render(summary: ExtractSummary) -> str:
 
 
 def _problem(why: str, count: int, summary: ExtractSummary) -> str:
-    also = ""
+    treatment = ""
     if why == NOT_AN_IMAGE:
-        also = "; written as .bin" + (", not in the list" if summary.to == FOLDER else "")
-    return f"{counted(count, 'record')}: {why}{also}"
+        treatment = "; written as .bin" + (", not in the list" if summary.to == FOLDER else "")
+    return f"{counted(count, 'record')}: {why}{treatment}"
 
 
 def _changes(summary: ExtractSummary) -> str:
@@ -95,6 +111,6 @@ def _next(summary: ExtractSummary) -> list[str] | None:
         return ["tar", "-tf", str(Path(summary.out, shard_name(Path(summary.rec).stem, 0)))]
     if summary.list_file is None:
         return None
-    again = "again.rec" if Path(summary.rec).name == "out.rec" else "out.rec"
-    words = ["im2rec", "pack", summary.list_file, summary.out, again, "unchanged=1"]
+    out = "again.rec" if Path(summary.rec).name == "out.rec" else "out.rec"
+    words = ["im2rec", "pack", summary.list_file, summary.out, out, "unchanged=1"]
     return words + (["pack_label=1"] if summary.vectors else [])

@@ -1,6 +1,6 @@
-"""The group ``im2rec``: finds a command by its name, and imports it only when it is run.
+"""The command group ``im2rec``: imports the module of a command only when the command is run.
 
-``im2rec completion``, which needs no module of its own, is defined here.
+``im2rec completion`` is short and defined here.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from click.shell_completion import get_completion_class
 
 from im2rec.cli.exit_codes import run
 
-# name -> module of the command, and its first line of help: `im2rec --help` imports none of them.
+# name -> module of the command, and the first line of its help: `im2rec --help` imports none of the modules.
 COMMANDS = {
-    "make-list": ("im2rec.cli.make_list", "A folder of images to list files."),
-    "pack": ("im2rec.cli.pack", "A list to a .rec and its index."),
-    "inspect": ("im2rec.cli.inspect", "What is in a .rec, and is it whole."),
+    "make-list": ("im2rec.cli.make_list", "Write list files for a folder of images."),
+    "pack": ("im2rec.cli.pack", "Pack the images of a list into a .rec and its index."),
+    "inspect": ("im2rec.cli.inspect", "Summarise a .rec and check that it is whole."),
     "iterate": ("im2rec.cli.iterate", "Run an iterator: dump or time its batches."),
-    "bench": ("im2rec.cli.bench", "Where the time goes, stage by stage."),
-    "extract": ("im2rec.cli.extract", "The images of a .rec out again."),
-    "import": ("im2rec.cli.import_", "MNIST or CIFAR to .rec files."),
-    "compile": ("im2rec.cli.compile", "The JPEG decoder, ahead of its first use."),
-    "completion": ("im2rec.cli.group", "The shell code that completes im2rec's words."),
+    "bench": ("im2rec.cli.bench", "Time every stage and find what limits the speed."),
+    "extract": ("im2rec.cli.extract", "Write the images of a .rec to files or tar shards."),
+    "import": ("im2rec.cli.import_", "Convert MNIST or CIFAR to .rec files."),
+    "compile": ("im2rec.cli.compile", "Compile the JPEG decoder ahead of its first use."),
+    "completion": ("im2rec.cli.group", "Print the code that completes commands in a shell."),
 }
 
 
@@ -35,14 +35,17 @@ COMPLETE = "_IM2REC_COMPLETE"
 
 
 class LazyGroup(click.Group):
-    """Commands from :data:`COMMANDS`; a first word that ends in ``.lst`` means ``pack``."""
+    """Loads commands from :data:`COMMANDS`; a first argument that ends in ``.lst`` means ``pack``.
+
+    Source: MXNet's manual, whose C++ tool is called as ``im2rec image.lst image_root_dir output.bin``.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order a user meets them."""
+        """Return the names in the order in which a user needs them, which is not that of the alphabet."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command *cmd_name*; None when there is none."""
+        """Import and return the command *cmd_name*; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
@@ -51,25 +54,26 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, and an unknown name is answered with the nearest known one."""
+        """Return the name, the command and its arguments. Fails with the nearest name if there is no such command."""
         name = args[0]
         if name not in COMMANDS and name.lower().endswith(".lst"):
             return "pack", self.get_command(ctx, "pack"), args
         if name not in COMMANDS and not name.startswith("-"):
-            near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
+            nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
             ctx.fail(
                 f"no command {name!r}; "
-                + (f"did you mean {near[0]!r}?" if near else f"commands: {', '.join(COMMANDS)}")
+                + (f"did you mean {nearest[0]!r}?" if nearest else f"commands: {', '.join(COMMANDS)}")
             )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands without importing any."""
+        """Write the table of commands without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
 
 
-# The version is read from the loaded package: no module imports its public names, and its metadata may be missing.
+# The version comes from the package itself, as its metadata may be missing or those of an old install; imported by
+# name, as no module imports from im2rec/__init__.py.
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(importlib.import_module(NAME).__version__, message="%(prog)s %(version)s")
 @click.pass_context
@@ -80,9 +84,9 @@ def group(ctx: click.Context) -> None:
 
 
 def _invoke(words: list[str]) -> Any:
-    if COMPLETE in os.environ:  # a shell asks what comes next
-        return group.main(words, prog_name=NAME, complete_var=COMPLETE)  # answers, and exits
-    # Not group.main(): it has exit codes of its own, for a closed pipe too.
+    if COMPLETE in os.environ:  # a shell asks how a word can be completed
+        return group.main(words, prog_name=NAME, complete_var=COMPLETE)  # prints the answer and exits
+    # group.main() would use click's exit codes, for a closed pipe too.
     try:
         with group.make_context(NAME, list(words)) as context:
             return group.invoke(context)
@@ -90,14 +94,14 @@ def _invoke(words: list[str]) -> Any:
         return done.exit_code
 
 
-def _nowhere() -> TextIO:
+def _open_devnull() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the program
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run the command line on *words* (default: those the program was started with) and exit with its code."""
-    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))  # None after `>&-`
-    # Names that are no UTF-8 are shown with escapes instead of ending the program.
+    """Run the command line on *words*, by default the arguments of the program, and exit with its code."""
+    sys.stdout, sys.stderr = (stream or _open_devnull() for stream in (sys.stdout, sys.stderr))  # None after `>&-`
+    # File names that the terminal's encoding cannot show are escaped; Python would raise UnicodeEncodeError.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -111,10 +115,13 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """The shell code that completes im2rec's words.
+    """Print the code that completes commands in a shell.
+
+    It completes commands, options and the keys of KEY=VALUE. Put the line of the
+    example into ~/.bashrc to have it in every session.
 
     \b
-    Example, for one session of bash:
+    Example, for bash:
       eval "$(im2rec completion bash)"
     """
     completion = get_completion_class(shell)

@@ -1,4 +1,4 @@
-"""``im2rec import``."""
+"""The command ``im2rec import``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
-from im2rec.cli.exit_codes import DONE
+from im2rec.cli.console import (
+    PATH,
+    Console,
+    HelpCommand,
+    common_options,
+    counted,
+    human_size,
+    key_completion,
+    keys_table,
+    table,
+)
+from im2rec.cli.exit_codes import ExitCode
 from im2rec.datasets.download import FetchOptions, fetch_set, missing
 from im2rec.datasets.importing import ImportSummary, check_output, import_set
 from im2rec.datasets.mnist import MnistPair
@@ -31,21 +41,25 @@ from im2rec.folders import VARIABLE, cache_folder
 from im2rec.params import from_words, parameter_docs
 
 EXAMPLE = "im2rec import cifar10 data/cifar --download"
-_PARAMS = {MNIST: ImportParams, CIFAR10: CifarParams, CIFAR100: Cifar100Params}  # the last has all keys
+_PARAMS = {
+    MNIST: ImportParams,
+    CIFAR10: CifarParams,
+    CIFAR100: Cifar100Params,
+}  # the last one has every key of the others
 _KEYS_INDENT = 21
 _MB = 1_000_000
 
 
 class ImportCommand(HelpCommand):
-    """A command whose help ends with the sets and the keys."""
+    """A command whose help ends with tables of the sets and of the keys, and an example."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sets, and the keys with their defaults."""
+        """Write the sets, the keys with their defaults, and the example."""
         formatter.write("\nSets:\n")
         for name, known in SETS.items():
             counts = " and ".join(f"{count:,}" for count in known.images.values())
-            fetched = size(sum(file.size for file in known.files))
-            formatter.write(f"  {name:<19}{known.title}: {counts} images; {fetched} to fetch.\n")
+            download = human_size(sum(file.size for file in known.files))
+            formatter.write(f"  {name:<19}{known.title}: {counts} images; {download} to download.\n")
         formatter.write("\nKeys, with their defaults:\n" + "\n".join(keys_table(Cifar100Params, _KEYS_INDENT)) + "\n")
         formatter.write(f"\nExample:\n  {EXAMPLE}\n")
 
@@ -53,10 +67,12 @@ class ImportCommand(HelpCommand):
 @click.command("import", cls=ImportCommand)
 @click.argument("name", metavar="SET", type=click.Choice(list(SETS)))
 @click.argument("out", metavar="OUT_DIR", type=PATH)
-@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=completes(Cifar100Params))
-@click.option("--from", "source", type=PATH, metavar="PLACE", help="The folder of its files, or CIFAR's .tar.gz.")
-@click.option("--download", is_flag=True, help=f"Fetch its files to ${VARIABLE}, or the user's cache.")
-@click.option("--mirror", metavar="URL", help="Fetch from here; file names are appended.")
+@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=key_completion(Cifar100Params))
+@click.option(
+    "--from", "source", type=PATH, metavar="PLACE", help="Read the set from this folder, or from CIFAR's .tar.gz."
+)
+@click.option("--download", is_flag=True, help=f"Download the set to ${VARIABLE}, or to the user's cache.")
+@click.option("--mirror", metavar="URL", help="Download from this address, to which file names are appended.")
 @click.option("--images", type=PATH, metavar="FILE", help="mnist: the training images, .gz or not.")
 @click.option("--labels", type=PATH, metavar="FILE", help="mnist: the training labels.")
 @click.option("--test-images", type=PATH, metavar="FILE", help="mnist: the test images.")
@@ -74,45 +90,46 @@ def command(
     dry_run: bool,
     **files: Path | None,
 ) -> int:
-    """MNIST or CIFAR to .rec files.
+    """Convert MNIST or CIFAR to .rec files.
 
-    Writes the set SET to the folder OUT_DIR: train.rec and test.rec with their indexes and lists, and the names of the
-    classes. The list of CIFAR-10's training set is image.lst, with four labels: class, batch file, row in it, 0.
+    Writes the data set SET to the folder OUT_DIR: train.rec and test.rec with their indexes and lists, and the names of
+    the classes. The list of the training images of CIFAR-10 is image.lst, with four labels: the class, the batch file,
+    the row in that file, and 0.
     """
-    if "=" in str(out) and str(out).partition("=")[0] in {row.name for row in parameter_docs(Cifar100Params)}:
+    if "=" in str(out) and str(out).partition("=")[0] in {key.name for key in parameter_docs(Cifar100Params)}:
         raise click.UsageError(f"OUT_DIR is missing before {out}", click.get_current_context())
     params = from_words(_PARAMS[name], keys)
     pairs = _pairs(name, files)
     if (source is not None) + download + bool(pairs) != 1:
-        by_files = ", --images and --labels" if name == MNIST else ""
+        file_options = ", --images and --labels" if name == MNIST else ""
         raise ParameterError(
-            f"expected one of --from{by_files} or --download", hint=f"im2rec import {name} {out} --download"
+            f"expected one of --from{file_options} or --download", hint=f"im2rec import {name} {out} --download"
         )
     if mirror is not None and not download:
         raise ParameterError("--mirror is for --download", hint="add --download")
-    known = _published(name, params, download=download)
+    known = _set_to_fetch(name, params, download=download)
     options = FetchOptions(mirror)
-    place: Path | Mapping[str, MnistPair] | None = pairs or source
+    files_or_folder: Path | Mapping[str, MnistPair] | None = pairs or source
     to_fetch: list[str] = []
     if download:
-        check_output(name, out, force=force)  # before hundreds of megabytes are fetched for nothing
+        check_output(name, out, force=force)  # before hundreds of megabytes are downloaded in vain
         folder = cache_folder() / name
         to_fetch = [file.name for file in missing(known, folder)]
         if not dry_run:
             with console.progress("MB fetched", share=True) as progress:
                 fetch_set(known, folder, options, progress=lambda count, share: progress(count // _MB, share))
         if not (dry_run and to_fetch):
-            place = folder if name == MNIST else folder / known.files[0].name
+            files_or_folder = folder if name == MNIST else folder / known.files[0].name
     with console.progress("importing", share=True) as progress:
-        summary = import_set(name, out, place, params, force=force, dry_run=dry_run, progress=progress)
+        summary = import_set(name, out, files_or_folder, params, force=force, dry_run=dry_run, progress=progress)
     summary.fetched = to_fetch
     console.warn(summary.warnings)
     console.result("import", summary, render(summary))
-    return DONE
+    return ExitCode.DONE
 
 
-def _published(name: str, params: ImportParams, *, download: bool) -> KnownSet:
-    """The set *name* with the files that *params* ask for. Raises ParameterError when they are not to be fetched."""
+def _set_to_fetch(name: str, params: ImportParams, *, download: bool) -> KnownSet:
+    """Return the set *name* with the files of the version in *params*. Raises ParameterError for one not offered."""
     known = SETS[name]
     if getattr(params, "version", None) != BINARY:
         return known
@@ -125,7 +142,7 @@ def _published(name: str, params: ImportParams, *, download: bool) -> KnownSet:
 
 
 def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, MnistPair]:
-    """The files that are named one by one, for each split of which there are any."""
+    """Return the files of MNIST that options name one by one, by split. Raises ParameterError if any is missing."""
     pairs = {}
     for split, prefix in ((TRAIN, ""), (TEST, "test_")):
         images, labels = files[f"{prefix}images"], files[f"{prefix}labels"]
@@ -143,7 +160,7 @@ def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, MnistPair]:
 
 
 def render(summary: ImportSummary) -> str:
-    """The summary as a person reads it."""
+    """Return the summary as a table."""
     verb = "would import" if summary.dry_run else "imported"
     head = f"{verb} {counted(sum(summary.images.values()), 'image')} of {summary.title}"
     names = [Path(file).name for file in summary.files]
@@ -153,7 +170,7 @@ def render(summary: ImportSummary) -> str:
         ("images", ", ".join(f"{count:,} {split}" for split, count in summary.images.items())),
         ("classes", f"{summary.classes:,}" if summary.classes else ""),
         ("stored as", f"{summary.encoding}, engine {summary.engine}" if summary.engine else summary.encoding),
-        ("bytes", size(summary.bytes_out) if summary.bytes_out else ""),
+        ("bytes", human_size(summary.bytes_out) if summary.bytes_out else ""),
         ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s"),
         ("would write" if summary.dry_run else "written", f"{summary.out}{os.sep}: {', '.join(names)}"),
     ]

@@ -1,4 +1,4 @@
-"""``im2rec inspect``."""
+"""The command ``im2rec inspect``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, size, table
-from im2rec.cli.exit_codes import BAD_INPUT, DAMAGED, DONE, PROBLEMS
+from im2rec.cli.console import PATH, Console, common_options, counted, human_size, table
+from im2rec.cli.exit_codes import ExitCode
 from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import Spread, Survey, Verification
 from im2rec.inspection.show import RecordView, first_records, records_by_key
@@ -17,27 +17,36 @@ from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
 from im2rec.storage.files import refuse_existing
 
-SHOWN_ROWS = 3  # of a kind that may be many: the page has 24 lines
-SHOWN_LABELS = 8
+_MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
+_MAX_LABELS = 8
 
 
 @click.command("inspect")
 @click.argument("rec", type=PATH)
-@click.option("--idx", "index", type=PATH, help="The index to hold against it [default: the one beside it].")
-@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records instead.")
-@click.option("--key", type=click.IntRange(min=0), multiple=True, help="Show the record with this index key instead.")
-@click.option("--all", "every", is_flag=True, help="Look at the header of every image, not of 1000.")
-@click.option("--verify", "decode", is_flag=True, help="Decode every image too, and list those that fail.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes for --verify [default: all CPUs].")
-@click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw a sheet of 60 images.")
+@click.option("--idx", "index", type=PATH, help="The index to compare with REC [default: the one beside it].")
+@click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records, and no summary.")
+@click.option(
+    "--key",
+    type=click.IntRange(min=0),
+    multiple=True,
+    metavar="K",
+    help="Show the record with this index key, and no summary; may be repeated.",
+)
+@click.option("--all", "every", is_flag=True, help="Read the size and channels of every image, not only of 1000.")
+@click.option("--verify", "decode", is_flag=True, help="Decode every image, and list those that fail.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes for --verify [default: all CPUs]."
+)
+@click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw 60 of the images on one sheet.")
 @common_options(writes=True)
 def command(
     console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | None, **options: Any
 ) -> int:
-    """What is in a .rec, and is it whole.
+    """Summarise a .rec and check that it is whole.
 
-    Surveys the headers and first bytes of all records of REC. Exit code 0: whole; 3: an index or content is wrong;
-    4: no images; 5: damaged, by byte range.
+    Reads the headers and the first bytes of all records of REC: labels, ids, kinds and sizes of images, and the index.
+    Exit code 0: whole; 3: the index or the content of records is wrong; 4: no images; 5: damaged, with the damaged byte
+    ranges listed.
     """
     if head is not None or key:
         if ignored := [name for name in ("decode", "sheet", "every", "workers") if options[name]]:
@@ -46,37 +55,37 @@ def command(
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, index) if key else []
         console.result("inspect", {"path": str(rec), "records": views}, "\n".join(map(render_record, views)))
-        return DONE
+        return ExitCode.DONE
     sheet: Path | None = options["sheet"]
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
             raise click.UsageError(f"--sheet {sheet}: is drawn as PNG, so name it .png")
         refuse_existing([sheet], force=options["force"])
     with console.progress("records", share=True) as progress:
-        found = survey(rec, index=index, every=options["every"], progress=progress)
+        summary = survey(rec, index=index, every=options["every"], progress=progress)
     if options["decode"]:
         with console.progress("decoding", share=True) as progress:
-            found.verification = verify(rec, workers=options["workers"], progress=progress)
+            summary.verification = verify(rec, workers=options["workers"], progress=progress)
     if sheet is not None:
-        found.sheet = str(sheet)
+        summary.sheet = str(sheet)
         if not options["dry_run"]:
             write_sheet(rec, sheet, force=options["force"])
-    console.result("inspect", found, render(found))
-    return exit_code(found)
+    console.result("inspect", summary, render(summary))
+    return exit_code(summary)
 
 
-def exit_code(found: Survey) -> int:
-    """Damage beats everything; then a file without images; then what is wrong with index or content."""
+def exit_code(found: Survey) -> ExitCode:
+    """Return DAMAGED (5) before BAD_INPUT (4: no images) before PROBLEMS (3: a wrong index, or wrong content)."""
     if found.damage:
-        return DAMAGED
+        return ExitCode.DAMAGED
     if not found.images:
-        return BAD_INPUT
+        return ExitCode.BAD_INPUT
     failed = found.verification is not None and found.verification.failures
-    return PROBLEMS if failed or found.problems or found.index.state == "wrong" else DONE
+    return ExitCode.PROBLEMS if failed or found.problems or found.index.state == "wrong" else ExitCode.DONE
 
 
 def render(found: Survey) -> str:
-    """The survey as a person reads it: at most 24 lines."""
+    """Return the survey as a table of at most 24 lines."""
     rows = [
         ("kind", found.kind),
         ("payloads", _payloads(found)),
@@ -92,28 +101,30 @@ def render(found: Survey) -> str:
         *_damage(found),
         ("sheet", found.sheet or ""),
     ]
-    head = f"{found.path}: {counted(found.records, 'record')}, {counted(found.images, 'image')}, {size(found.size)}"
-    whole = exit_code(found) == DONE
-    return table(head, rows, ["im2rec", "inspect", found.path, "--head", "3"] if whole else None)
+    head = (
+        f"{found.path}: {counted(found.records, 'record')}, {counted(found.images, 'image')}, {human_size(found.size)}"
+    )
+    is_whole = exit_code(found) == ExitCode.DONE
+    return table(head, rows, ["im2rec", "inspect", found.path, "--head", "3"] if is_whole else None)
 
 
 def render_record(shown: RecordView) -> str:
-    """One record in a line or two."""
-    labels = " ".join(f"{label:g}" for label in shown.labels[:SHOWN_LABELS])
-    more = f" and {len(shown.labels) - SHOWN_LABELS} more" if len(shown.labels) > SHOWN_LABELS else ""
+    """Return one record as a line on its header and a line on its content."""
+    labels = " ".join(f"{label:g}" for label in shown.labels[:_MAX_LABELS])
+    more = f" and {len(shown.labels) - _MAX_LABELS} more" if len(shown.labels) > _MAX_LABELS else ""
     header = "" if shown.id is None else f", id {shown.id}, {'labels' if shown.flag else 'label'} {labels}{more}"
     pixels = (
         "" if shown.width is None else f", {shown.width} x {shown.height}, {counted(shown.channels or 0, 'channel')}"
     )
-    what = f"{shown.content}{pixels}, {size(shown.content_bytes)}"
-    return table(f"record {shown.record} at byte {shown.offset}{header}", [("content", what)])
+    content = f"{shown.content}{pixels}, {human_size(shown.content_bytes)}"
+    return table(f"record {shown.record} at byte {shown.offset}{header}", [("content", content)])
 
 
 def _payloads(found: Survey) -> str:
     if found.payload_bytes is None:
         return ""
     split = f"; {counted(found.split_records, 'record')} split in parts" if found.split_records else ""
-    return _range(found.payload_bytes, size) + split
+    return _range(found.payload_bytes, human_size) + split
 
 
 def _labels(found: Survey) -> str:
@@ -135,9 +146,9 @@ def _classes(found: Survey) -> str:
 def _ids(found: Survey) -> str:
     if found.ids is None:
         return ""
-    doubled = found.ids.duplicates
-    many = f"; {doubled:,} of them stand there again, id {found.ids.first_duplicate} for one" if doubled else ""
-    return f"{found.ids.lowest} to {found.ids.highest}{many or ', all different'}"
+    count = found.ids.duplicates
+    repeated = f"; {count:,} of them stand there again, id {found.ids.first_duplicate} for one" if count else ""
+    return f"{found.ids.lowest} to {found.ids.highest}{repeated or ', all different'}"
 
 
 def _images(found: Survey) -> list[tuple[str, str]]:
@@ -148,9 +159,9 @@ def _images(found: Survey) -> list[tuple[str, str]]:
     turns = ", ".join(f"{count:,} with orientation {turn}" for turn, count in images.orientations.items())
     return [
         ("images", f"{images.looked_at:,} looked at: {channels}"),
-        ("width", _range(images.width, _plain)),
-        ("height", _range(images.height, _plain)),
-        ("quality", f"{_range(images.jpeg_quality, _plain)} (estimated)" if images.jpeg_quality else ""),
+        ("width", _range(images.width, _number)),
+        ("height", _range(images.height, _number)),
+        ("quality", f"{_range(images.jpeg_quality, _number)} (estimated)" if images.jpeg_quality else ""),
         ("EXIF", f"{turns}: shown turned by some readers only" if turns else ""),
     ]
 
@@ -158,17 +169,17 @@ def _images(found: Survey) -> list[tuple[str, str]]:
 def _set(found: Survey) -> list[tuple[str, str]]:
     if found.insightface is not None:
         faces = found.insightface
-        said = f"agrees: {faces.property}" if faces.property and not faces.problems else faces.property or ""
-        return [("faces", faces.sum), ("property", said), *[("arcface", line) for line in faces.config]]
+        agrees = f"agrees: {faces.property}" if faces.property and not faces.problems else faces.property or ""
+        return [("faces", faces.sum), ("property", agrees), *[("arcface", line) for line in faces.config]]
     if found.detection is not None:
         boxes = found.detection
         widths = ", ".join(map(str, boxes.object_widths))
-        objects = f"{boxes.objects:,} of {widths} numbers each; {_range(boxes.objects_per_image, _plain)} in an image"
+        objects = f"{boxes.objects:,} of {widths} numbers each; {_range(boxes.objects_per_image, _number)} in an image"
         return [("objects", objects), ("header", f"{', '.join(map(str, boxes.header_widths))} numbers before them")]
     return []
 
 
-def _plain(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:g}"
 
 
@@ -199,9 +210,9 @@ def _verified(found: Verification | None) -> list[tuple[str, str]]:
 
 
 def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
-    """The first of *rows*, and how many more there are."""
-    rest = len(rows) - SHOWN_ROWS
-    return rows if rest <= 0 else [*rows[:SHOWN_ROWS], ("more", f"{rest:,} {what}; all with --json")]
+    """Return the first of *rows*, and a row on how many more there are."""
+    rest = len(rows) - _MAX_ROWS
+    return rows if rest <= 0 else [*rows[:_MAX_ROWS], ("more", f"{rest:,} {what}; all with --json")]
 
 
 def _damage(found: Survey) -> list[tuple[str, str]]:
@@ -209,5 +220,5 @@ def _damage(found: Survey) -> list[tuple[str, str]]:
         ("damaged", f"bytes {bad.start} to {bad.end}, behind {counted(bad.record, 'whole record')}: {bad.problem}")
         for bad in found.damage
     ]
-    total = [("in all", f"{len(rows):,} damaged ranges, {size(found.damaged_bytes)}")] if len(rows) > 1 else []
+    total = [("in all", f"{len(rows):,} damaged ranges, {human_size(found.damaged_bytes)}")] if len(rows) > 1 else []
     return _shortened(rows, "ranges") + total

@@ -1,4 +1,4 @@
-"""``im2rec iterate``."""
+"""The command ``im2rec iterate``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,18 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
-from im2rec.cli.exit_codes import DONE, PROBLEMS
+from im2rec.cli.console import (
+    PATH,
+    Console,
+    HelpCommand,
+    common_options,
+    counted,
+    human_size,
+    key_completion,
+    keys_table,
+    table,
+)
+from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, other_values
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.base import OrderedIterator
@@ -23,28 +33,40 @@ from im2rec.runs.replay import ReplayedRecord, replay
 from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
 
 _KEYS_INDENT = 26
-_SHOWN = 3  # bad records named in the table; --json has all
+_MAX_BAD_RECORDS = 3  # of a kind in the table; --json lists all
 
 
 @click.command("iterate", cls=HelpCommand)
-@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=completes(ImageRecordParams))
-@click.option("--batch-size", type=int, metavar="N", help=f"Rows of a batch [default: {DEFAULT_BATCH_SIZE}].")
-@click.option("--data-shape", metavar="C,H,W", help="Of an image [default: 3 and the shorter side, at most 224].")
+@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=key_completion(ImageRecordParams))
+@click.option("--batch-size", type=int, metavar="N", help=f"Rows in a batch [default: {DEFAULT_BATCH_SIZE}].")
+@click.option("--data-shape", metavar="C,H,W", help="Shape of an image [default: 3 and its shorter side, at most 224].")
 @click.option(
-    "--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="How often to go over the data."
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Number of passes over the data.",
 )
-@click.option("--max-batches", type=click.IntRange(min=1), metavar="N", help="Stop after N batches in all.")
+@click.option(
+    "--max-batches", type=click.IntRange(min=1), metavar="N", help="Stop after N batches in all epochs together."
+)
 @click.option(
     "--kind",
     type=click.Choice(list(KINDS)),
     default="image",
     show_default=True,
-    help="The iterator: of images as floats or integers, or of other files.",
+    help="ImageRecordIter with float, uint8 or int8 batches, or an iterator over other files.",
 )
-@click.option("--dump", type=PATH, metavar="DIR", help="Write each batch to DIR as .npz, with a manifest.")
-@click.option("--sheet", type=PATH, metavar="DIR", help="Draw each batch to DIR as a PNG.")
-@click.option("--replay", "replayed", metavar="epoch=E,record=N", help="Show one record as that epoch has it.")
-@click.option("--list-params", is_flag=True, help="All keys with their defaults, and nothing else.")
+@click.option("--dump", type=PATH, metavar="DIR", help="Write each batch to DIR as an .npz file, with a manifest.")
+@click.option("--sheet", type=PATH, metavar="DIR", help="Draw the images of each batch to DIR as a PNG.")
+@click.option(
+    "--replay",
+    "replayed",
+    metavar="epoch=E,record=N",
+    help="Draw one record as it is in that epoch, and list its random numbers.",
+)
+@click.option("--list-params", is_flag=True, help="List all keys with their defaults, and do nothing else.")
 @common_options(writes=True)
 def command(
     console: Console,
@@ -62,10 +84,10 @@ def command(
 ) -> int:
     """Run an iterator: dump or time its batches.
 
-    Goes over REC as a training loop would, with the parameters of MXNet's ImageRecordIter as KEY=VALUE, and prints what
-    was delivered and a digest of it. REC may be left out when path_imgrec= is given; with another --kind it is the
-    IDX, CSV or LibSVM file. Exit code 3: records were skipped, or cut short. All keys: im2rec iterate --list-params,
-    with --kind those of that iterator.
+    Takes all batches of REC as a training loop would, and prints what was delivered and a digest of it. KEY=VALUE are
+    the parameters of MXNet's ImageRecordIter; --list-params lists them, together with --kind those of that iterator.
+    REC may be left out if path_imgrec= is given; with --kind mnist, csv or libsvm it is an IDX, CSV or LibSVM file.
+    Exit code 3: images were skipped or cut short.
 
     \b
     Example:
@@ -74,17 +96,17 @@ def command(
     if list_params:
         groups = {name: parameter_docs(params) for name, params in KINDS[kind].groups.items()}
         console.result("iterate", {"groups": groups}, params_help(KINDS[kind]))
-        return DONE
-    of_records = KINDS[kind].params is ImageRecordParams
-    if not of_records and (sheet is not None or replayed is not None):
+        return ExitCode.DONE
+    is_image_kind = KINDS[kind].params is ImageRecordParams
+    if not is_image_kind and (sheet is not None or replayed is not None):
         option = "--sheet" if sheet is not None else "--replay"
         raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
-    values = iterator_values("iterate", words, options) if of_records else other_values(KINDS[kind], words, options)
+    values = iterator_values("iterate", words, options) if is_image_kind else other_values(KINDS[kind], words, options)
     mean_img = values.get("mean_img")
     if dry_run and mean_img and not Path(mean_img).exists():
-        values["mean_img"] = ""  # which would be made now
-    with console_logging(console), _hinted(), KINDS[kind].iterator(**values) as it:
+        values["mean_img"] = ""  # otherwise the iterator would compute and write it when it is opened
+    with console_logging(console), _hint_at_on_error(), KINDS[kind].iterator(**values) as it:
         if isinstance(it, ImageRecordIter) and not it.count:
             raise InputError(f"{it.params.path_imgrec}: holds no images", hint="name another .rec")
         if replayed is not None:
@@ -92,38 +114,43 @@ def command(
             out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"
             shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
             console.result("iterate", shown, render_replay(shown, dry_run=dry_run))
-            return DONE
-        sinks = _BatchOutputs(it, dump, sheet, force=force, dry_run=dry_run)
-        sinks.names[:0] = [mean_img] if mean_img and not values["mean_img"] else []
-        summary = _run(console, it, sinks, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
+            return ExitCode.DONE
+        outputs = _BatchOutputs(it, dump, sheet, force=force, dry_run=dry_run)
+        outputs.names[:0] = [mean_img] if mean_img and not values["mean_img"] else []
+        summary = _run(console, it, outputs, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
     console.result("iterate", summary, render(summary))
-    return PROBLEMS if summary.skipped or summary.truncated else DONE
+    return exit_code(summary)
+
+
+def exit_code(summary: RunSummary) -> ExitCode:
+    """Return PROBLEMS (3) if records were skipped, or decoded although they are cut short."""
+    return ExitCode.PROBLEMS if summary.skipped or summary.truncated else ExitCode.DONE
 
 
 def _run(
     console: Console,
     it: OrderedIterator[Any],
-    sinks: _BatchOutputs,
+    outputs: _BatchOutputs,
     *,
     epochs: int,
     max_batches: int | None,
     dry_run: bool,
 ) -> RunSummary:
-    """The run, or what is known without one."""
+    """Run *it* and return the summary; of a dry run, only what is known without running."""
     if dry_run:
         summary = dataclasses.replace(summary_of(it), dry_run=True)
     else:
         with console.progress("iterating", share=True) as progress:
-            summary = run(it, epochs=epochs, max_batches=max_batches, sink=sinks.add, progress=progress)
-        sinks.finish(summary)
-    summary.written = ", ".join(sinks.names)
+            summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
+        outputs.finish(summary)
+    summary.written = ", ".join(outputs.names)
     if not (len(it) if dry_run else summary.batches):
         console.warn([f"no batch: of {it.count} records this part has fewer than batch_size={it.batch_size}"])
     return summary
 
 
 class _BatchOutputs:
-    """Where batches go besides being counted."""
+    """The folders that batches are written to: dumps, sheets, both or none; *names* lists them for the summary."""
 
     def __init__(
         self, it: OrderedIterator[Any], dump: Path | None, sheet: Path | None, *, force: bool, dry_run: bool
@@ -135,20 +162,23 @@ class _BatchOutputs:
         self._sheet: SheetFolder | None = None
         if sheet is not None and not dry_run and isinstance(it, ImageRecordIter):
             self._sheet = SheetFolder(sheet, it, force=force)
-        named = [f"{dump / MANIFEST} and its batches" if dump else "", f"{sheet} (sheets)" if sheet else ""]
-        self.names = [name for name in named if name]
+        names = [f"{dump / MANIFEST} and its batches" if dump else "", f"{sheet} (sheets)" if sheet else ""]
+        self.names = [name for name in names if name]
 
     def add(self, epoch: int, batch: Any) -> None:
-        for sink in (self._dump, self._sheet):
-            if sink:
-                sink.add(epoch, batch)
+        """Write *batch* to each folder."""
+        for folder in (self._dump, self._sheet):
+            if folder:
+                folder.add(epoch, batch)
 
     def finish(self, summary: RunSummary) -> None:
+        """Write the manifest of the dump: without one, a dump is known to be incomplete."""
         if self._dump:
             self._dump.finish(self._it, summary)
 
 
 def _epoch_and_record(words: str) -> tuple[int, int]:
+    """Return the numbers of ``epoch=E,record=N``. Raises ParameterError for anything else."""
     try:
         values = dict(word.split("=") for word in words.split(","))
         numbers = {name: int(value) for name, value in values.items()}
@@ -160,8 +190,8 @@ def _epoch_and_record(words: str) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _hinted() -> Iterator[None]:
-    """Tell with the error of a bad record that there is a way past it."""
+def _hint_at_on_error() -> Iterator[None]:
+    """Add to the error of a bad record that ``on_error=skip`` skips it."""
     try:
         yield
     except BadRecordError as error:
@@ -170,23 +200,22 @@ def _hinted() -> Iterator[None]:
 
 
 def params_help(kind: IteratorKind) -> str:
-    """The table of keys in their groups, 80 columns wide."""
+    """Return the table of the keys of *kind* in their groups, 80 columns wide."""
     groups = ["\n".join([f"{name}:", *keys_table(params, _KEYS_INDENT)]) for name, params in kind.groups.items()]
     return "\n\n".join(groups)
 
 
 def render(summary: RunSummary) -> str:
-    """The summary as a person reads it."""
+    """Return the summary as a table."""
     shape = " x ".join(map(str, summary.data_shape))
     batches = f"{counted(summary.batches, 'batch', 'batches')} of {summary.batch_size} x {shape} {summary.dtype}"
-    done = "" if summary.dry_run else batches
-    one = {"threads": "thread", "processes": "process"}
-    crew = f", {counted(summary.threads, one[summary.backend], summary.backend)}" if summary.backend else ""
-    what = "rows" if summary.kind in ("csv", "libsvm") else "images"
-    rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} {what}/s{crew}"
+    singular = {"threads": "thread", "processes": "process"}
+    backend = f", {counted(summary.threads, singular[summary.backend], summary.backend)}" if summary.backend else ""
+    unit = "rows" if summary.kind in ("csv", "libsvm") else "images"
+    rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} {unit}/s{backend}"
     table_rows = [
-        ("batches", done),
-        (what, "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
+        ("batches", "" if summary.dry_run else batches),
+        (unit, "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
         ("time", "" if summary.dry_run else rate),
         ("digest", summary.digest),
         ("left out", f"{counted(summary.left_out, 'record')} with labels and no image" if summary.left_out else ""),
@@ -194,7 +223,7 @@ def render(summary: RunSummary) -> str:
         *_bad_rows("cut short", summary.truncated),
         ("engine", summary.engine),
         ("kernel", summary.kernel),
-        ("memory", f"{size(summary.peak_memory)} at the most" if summary.peak_memory else ""),
+        ("memory", f"{human_size(summary.peak_memory)} at the most" if summary.peak_memory else ""),
         ("would write" if summary.dry_run else "written", summary.written),
     ]
     verb = "would iterate over" if summary.dry_run else "iterated over"
@@ -204,13 +233,13 @@ def render(summary: RunSummary) -> str:
 
 
 def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
-    found = [(name if number == 0 else "", error) for number, error in enumerate(errors[:_SHOWN])]
-    more = len(errors) - _SHOWN
-    return [*found, ("", f"and {more:,} more (--json names all)")] if more > 0 else found
+    rows = [(name if number == 0 else "", error) for number, error in enumerate(errors[:_MAX_BAD_RECORDS])]
+    more = len(errors) - _MAX_BAD_RECORDS
+    return [*rows, ("", f"and {more:,} more (--json names all)")] if more > 0 else rows
 
 
 def render_replay(shown: ReplayedRecord, *, dry_run: bool) -> str:
-    """One record as a person reads it."""
+    """Return one replayed record as a table: its random numbers and the steps that were applied."""
     head = f"record {shown.record} of {shown.rec} in epoch {shown.epoch}"
     drawn = [(name, f"{value:.6g}") for name, value in shown.drawn.items()]
     steps = [("done" if number == 0 else "", step) for number, step in enumerate(shown.steps)]

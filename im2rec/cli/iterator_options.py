@@ -1,4 +1,4 @@
-"""What the commands that run an iterator have in common: their words, and what the iterator logs."""
+"""Parameters and log messages of the iterator for the commands that run one: iterate and bench."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from im2rec.cli.console import Console, note
+from im2rec.cli.console import Console, print_to_stderr
 from im2rec.errors import ParameterError
 from im2rec.params import from_words, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
@@ -19,60 +19,69 @@ DEFAULT_BATCH_SIZE = 100
 
 
 def iterator_values(command: str, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of ImageRecordIter out of the words and options of *command*; what is not given is filled in."""
-    keys, also = _split(words, options, "path_imgrec", several="join several .rec to one word with ';'")
-    given = _names(keys, also)
+    """Return all parameters of ImageRecordIter from the *words* and *options* of *command*.
+
+    The first word may be the path of the .rec. batch_size and data_shape are filled in if they are not given. Raises
+    ParameterError for words that are wrong, InputError for a .rec that cannot be read.
+    """
+    keys, also = _split(words, options, "path_imgrec", hint="join several .rec to one word with ';'")
+    given = _given_names(keys, also)
     if "path_imgrec" not in given:
         raise ParameterError("REC is missing", hint=f"im2rec {command} REC [KEY=VALUE]...")
     if "data_shape" not in given:
-        # The words are read once without it, so that a wrong one is told before any file is opened.
-        read = from_words(ImageRecordParams, [*keys, "data_shape=3,1,1"], also=also)
-        chosen = {name: getattr(read, name) for name in ("path_imgrec", "path_imgidx", "records")}
-        also["data_shape"] = default_shape(chosen)
+        # The words are parsed once without it, so that a wrong one is reported before any file is opened.
+        params = from_words(ImageRecordParams, [*keys, "data_shape=3,1,1"], also=also)
+        files = {name: getattr(params, name) for name in ("path_imgrec", "path_imgidx", "records")}
+        also["data_shape"] = default_shape(files)
     return dataclasses.asdict(from_words(ImageRecordParams, keys, also=also))
 
 
 def other_values(kind: IteratorKind, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
-    """As :func:`iterator_values`, for iterators over other files, of which the first word may name the first."""
-    keys, also = _split(words, options, kind.file, several="one file, and all else as KEY=VALUE")
-    known = {row.name for row in parameter_docs(kind.params)}
-    if also.get("data_shape") is not None and "data_shape" not in known:
+    """Return all parameters of an iterator of *kind*, which reads other files than a .rec.
+
+    The first word may be the path of its first file; batch_size is filled in if it is not given. Raises ParameterError.
+    """
+    keys, also = _split(words, options, kind.file, hint="one file, and all else as KEY=VALUE")
+    names = {parameter.name for parameter in parameter_docs(kind.params)}
+    if also.get("data_shape") is not None and "data_shape" not in names:
         raise ParameterError(f"--data-shape has no meaning for {kind.iterator.__name__}", hint="its file has a shape")
     return dataclasses.asdict(from_words(kind.params, keys, also=also))
 
 
 def _split(
-    words: tuple[str, ...], options: dict[str, Any], file: str, *, several: str
+    words: tuple[str, ...], options: dict[str, Any], file: str, *, hint: str
 ) -> tuple[list[str], dict[str, Any]]:
-    """The words that are KEY=VALUE, and the values that came as options, or as the first word."""
+    """Return the words that are KEY=VALUE, and the values by name that were given as options or as the first word.
+
+    The parameter *file* takes the first word if that is a path. Raises ParameterError with *hint* for further paths.
+    """
     keys = list(words)
     also = {"batch_size": options["batch_size"], "data_shape": options["data_shape"]}
     if keys and ("=" not in keys[0] or os.path.exists(keys[0])):  # noqa: PTH110 - False for a name that is too long
         also[file] = keys.pop(0)
     for word in keys:
         if "=" not in word and os.path.exists(word):  # noqa: PTH110 - as above
-            raise ParameterError(f"{word!r} is not KEY=VALUE", hint=several)
-    if "batch_size" not in _names(keys, also):
+            raise ParameterError(f"{word!r} is not KEY=VALUE", hint=hint)
+    if "batch_size" not in _given_names(keys, also):
         also["batch_size"] = DEFAULT_BATCH_SIZE
     return keys, also
 
 
-def _names(keys: list[str], also: dict[str, Any]) -> set[str]:
-    """What is given at all."""
+def _given_names(keys: list[str], also: dict[str, Any]) -> set[str]:
     return {word.partition("=")[0] for word in keys} | {name for name, value in also.items() if value is not None}
 
 
 @contextlib.contextmanager
 def console_logging(console: Console) -> Iterator[None]:
-    """Show what the iterator logs: warnings always, more unless --quiet."""
+    """Print the log messages of the iterator on stderr inside the block; with --quiet only warnings."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             prefix = "warning: " if record.levelno >= logging.WARNING else ""
-            note(prefix + record.getMessage())
+            print_to_stderr(prefix + record.getMessage())
 
     logger, handler = logging.getLogger("im2rec"), Handler(logging.WARNING if console.quiet else logging.INFO)
-    before, passed_on = logger.level, logger.propagate
+    previous_level, previous_propagate = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -80,5 +89,5 @@ def console_logging(console: Console) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(before)
-        logger.propagate = passed_on
+        logger.setLevel(previous_level)
+        logger.propagate = previous_propagate

@@ -1,4 +1,4 @@
-"""``im2rec make-list``."""
+"""The command ``im2rec make-list``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 import click
 
 from im2rec.cli.console import PATH, Console, common_options, counted, table
-from im2rec.cli.exit_codes import DONE
-from im2rec.cli.exit_codes import PROBLEMS as EXIT_PROBLEMS
+from im2rec.cli.exit_codes import ExitCode
 from im2rec.packing.make_list import DEFAULT_EXTENSIONS, DEFAULT_SEED, PROBLEMS, ListOptions, ListSummary, make_list
 
 
-def _shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
-    """``"0.8,0.1,0.1"`` to three numbers."""
+def _parse_shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
+    """Return the numbers of ``0.8,0.1,0.1``. Raises BadParameter for anything else."""
     try:
         return tuple(float(word) for word in value.split(","))
     except ValueError:
@@ -22,25 +21,43 @@ def _shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[f
 
 @click.command("make-list")
 @click.argument("root", type=PATH)
-@click.option("--prefix", type=PATH, help="Start of the names written [default: ROOT's name].")
-@click.option("--shuffle", is_flag=True, help="Shuffle; the default seed gives im2rec.py's order.")
+@click.option("--prefix", type=PATH, help="Start of the output names [default: ROOT's name].")
+@click.option(
+    "--shuffle", is_flag=True, help="Shuffle the images; the default seed gives the order of MXNet's im2rec.py."
+)
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Seed of the shuffle.")
 @click.option(
-    "--split", default="1", callback=_shares, help="Shares of train,test or train,val,test: 0.9 or 0.8,0.1,0.1."
+    "--split",
+    default="1",
+    callback=_parse_shares,
+    metavar="SHARES",
+    help="Split into train,test or train,val,test by these shares: 0.9 or 0.8,0.1,0.1.",
 )
-@click.option("--stratify", is_flag=True, help="Keep the shares inside every class.")
-@click.option("--flat", is_flag=True, help="Only ROOT's own files, all with label 0.")
-@click.option("--exts", default=",".join(DEFAULT_EXTENSIONS), show_default=True, help="Suffixes, in any letter case.")
-@click.option("--classes", type=PATH, help="A .classes.txt that fixes the labels.")
-@click.option("--chunks", type=int, default=1, show_default=True, help="Number of lists to cut the walk into.")
+@click.option("--stratify", is_flag=True, help="Split every class by these shares.")
+@click.option("--flat", is_flag=True, help="List only the files directly in ROOT, all with label 0.")
+@click.option(
+    "--exts",
+    default=",".join(DEFAULT_EXTENSIONS),
+    show_default=True,
+    help="Suffixes of the files to list, in upper or lower case.",
+)
+@click.option("--classes", type=PATH, help="Take the label of each class from this .classes.txt.")
+@click.option(
+    "--chunks",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Number of chunks to divide the images into, each with its own lists.",
+)
 @common_options(writes=True)
 def command(
     console: Console, root: Path, prefix: Path | None, exts: str, force: bool, dry_run: bool, **words: object
 ) -> int:
-    """A folder of images to list files.
+    """Write list files for a folder of images.
 
-    Every folder below ROOT that holds images is a class. Writes PREFIX.lst, or PREFIX_train.lst and PREFIX_test.lst
-    (and PREFIX_val.lst) with --split, and the folder of every label as PREFIX.classes.txt.
+    Every folder below ROOT that holds images is a class. Writes PREFIX.lst, or with --split PREFIX_train.lst,
+    PREFIX_test.lst and, of three shares, PREFIX_val.lst; PREFIX.classes.txt holds the folder of every label. Exit
+    code 3: files or folders could not be listed.
 
     \b
     Example:
@@ -51,11 +68,16 @@ def command(
         summary = make_list(root, prefix, options, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.problems + summary.warnings)
     console.result("make-list", summary, render(summary))
-    return EXIT_PROBLEMS if any(summary.left_out.get(reason) for reason in PROBLEMS) else DONE
+    return exit_code(summary)
+
+
+def exit_code(summary: ListSummary) -> ExitCode:
+    """Return PROBLEMS (3) if files or folders could not be listed; those left out on purpose do not count."""
+    return ExitCode.PROBLEMS if any(summary.left_out.get(reason) for reason in PROBLEMS) else ExitCode.DONE
 
 
 def render(summary: ListSummary) -> str:
-    """The summary as a person reads it."""
+    """Return the summary as a table."""
     by_count = sorted(((count, name) for name, count in summary.classes.items() if count), key=lambda pair: pair[0])
     extremes = [f"{name} ({count:,})" for count, name in (by_count[0], by_count[-1])]
     left_out = [f"{count:,} {reason}" for reason, count in summary.left_out.items()]

@@ -1,4 +1,4 @@
-"""``im2rec pack``."""
+"""The command ``im2rec pack``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, completes, counted, keys_table, size, table
-from im2rec.cli.exit_codes import DONE, PROBLEMS
+from im2rec.cli.console import (
+    PATH,
+    Console,
+    HelpCommand,
+    common_options,
+    counted,
+    human_size,
+    key_completion,
+    keys_table,
+    table,
+)
+from im2rec.cli.exit_codes import ExitCode
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words, parameter_docs
 
@@ -20,10 +30,10 @@ _KEYS_INDENT = 21
 
 
 class PackCommand(HelpCommand):
-    """A command whose help ends with the table of its keys."""
+    """A command whose help ends with a table of its keys and an example."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the keys with their defaults."""
+        """Write the keys with their defaults, and the example."""
         keys = "\n".join(keys_table(PackParams, _KEYS_INDENT))
         formatter.write(f"\nKeys, with their defaults:\n{keys}\n")
         formatter.write(f"\nExample:\n  {EXAMPLE}\n")
@@ -33,41 +43,50 @@ class PackCommand(HelpCommand):
 @click.argument("list_path", metavar="LIST", type=PATH)
 @click.argument("root", type=PATH)
 @click.argument("out", type=PATH)
-@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=completes(PackParams))
-@click.option("--workers", type=int, help="Processes to work with [default: all CPUs]; never changes a byte.")
+@click.argument("keys", metavar="[KEY=VALUE]...", nargs=-1, shell_complete=key_completion(PackParams))
+@click.option("--workers", type=int, help="Number of processes [default: all CPUs]; it does not change the output.")
 @click.option(
-    "--on-error", type=click.Choice(["skip", "fail"]), default="skip", show_default=True, help="What a bad image does."
+    "--on-error",
+    type=click.Choice(["skip", "fail"]),
+    default="skip",
+    show_default=True,
+    help="Leave a bad image out, or end the run.",
 )
 @click.option(
     "--max-bad",
     default="10%",
     show_default=True,
     metavar="N|P%",
-    help="Bad images that end the run; P% from 100 lines on.",
+    help="End the run when more images than this are bad; P% counts from 100 lines on.",
 )
-@click.option("--verify", is_flag=True, help="With unchanged=1: decode every image, to find those that are cut.")
+@click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @common_options(writes=True)
 def command(console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object) -> int:
-    """A list to a .rec and its index.
+    """Pack the images of a list into a .rec and its index.
 
-    Packs the images of LIST, found below ROOT, into OUT and OUT's .idx. Bad images are left out and reported in
-    OUT.bad.jsonl.
+    LIST holds lines of id, label and path below the folder ROOT. Writes the records to OUT and the index beside it.
+    Bad images are left out and reported in OUT.bad.jsonl. Exit code 3: images were left out.
     """
     for name, value in (("ROOT", root), ("OUT", out)):
         if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in parameter_docs(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
-    from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - numpy, which the help does not need
+    from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - it imports numpy, which the help does not need
 
     with console.progress("packing", share=True) as progress:
         summary = pack(list_path, root, out, params, PackOptions(**options), progress=progress)  # type: ignore[arg-type]
     console.warn(summary.warnings)
     console.result("pack", summary, render(summary))
-    return PROBLEMS if summary.bad else DONE
+    return exit_code(summary)
+
+
+def exit_code(summary: PackSummary) -> ExitCode:
+    """Return PROBLEMS (3) if images were left out."""
+    return ExitCode.PROBLEMS if summary.bad else ExitCode.DONE
 
 
 def render(summary: PackSummary) -> str:
-    """The summary as a person reads it."""
+    """Return the summary as a table."""
     left_out = ""
     if summary.first_bad is not None:
         bad = summary.first_bad
@@ -82,11 +101,16 @@ def render(summary: PackSummary) -> str:
     table_rows = [
         ("left out", left_out),
         ("noted", ", ".join(f"{count:,} {note}" for note, count in summary.notes.items())),
-        ("bytes", size(summary.bytes_in) + (f" in, {size(summary.bytes_out)} out" if not summary.dry_run else " in")),
+        ("bytes", _bytes(summary)),
         ("time", "" if summary.dry_run else speed),
         ("images", engine),
-        ("kernel", "" if summary.kernel.startswith("none") else summary.kernel),  # of no interest for a few images
+        ("kernel", "" if summary.kernel.startswith("none") else summary.kernel),  # a few images need no kernel
         ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
     head = f"{verb} {counted(summary.images, 'image')} of {summary.list_path}"
     return table(head, table_rows, None if summary.dry_run else ["im2rec", "inspect", summary.files[0]])
+
+
+def _bytes(summary: PackSummary) -> str:
+    read = f"{human_size(summary.bytes_in)} in"
+    return read if summary.dry_run else f"{read}, {human_size(summary.bytes_out)} out"

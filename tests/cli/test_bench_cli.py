@@ -1,4 +1,4 @@
-"""``im2rec bench`` as it is typed: the table, the sentence, the next command, its files and its errors."""
+"""The command ``im2rec bench``: its tables, the advice, the next command, its files and its errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("ticking")
 
 QUICK = ("--seconds", "0.02", "--threads", "1", "--quiet")
 NUMBER = r"\d[\d,.]*"
-FEED = f"""\
+ITERATOR = f"""\
 a\\.rec: 7 images of 10 x 8, no JPEG, {NUMBER} kB
   batches  5 x 3 x 8 x 8 float32
   engine   \\w+, JPEGs decoded by \\w+
@@ -27,13 +27,13 @@ a\\.rec: 7 images of 10 x 8, no JPEG, {NUMBER} kB
   reading  .*
 (?:           .*
 )*(?:  memory   {NUMBER} MB at the most, with 1 thread
-)?  alone, 1 thread      images/s     half of the runs   of the time
+)?  alone, 1 thread    images/s     half of the runs   of the time
     reading       .*%
     decoding      .*%
     augmenting    .*%
     normalising   .*%
 (?:    the rest      .*%
-)?  together, threads    images/s     half of the runs   full decode
+)?  together, threads  images/s     half of the runs   full decode
     1             .*% of it
 limit: [^\n]+
 (?:  [^\n]+
@@ -45,14 +45,14 @@ l\\.lst: 3 images of 3\\d x 2\\d, JPEG, {NUMBER} kB
   opening  {NUMBER} m?s; packing with 1 worker: the first image {NUMBER} m?s later
   reading  .*
 (?:           .*
-)*  alone, 1 worker      images/s     half of the runs   of the time
+)*  alone, 1 worker    images/s     half of the runs   of the time
     reading       .*%
     decoding      .*%
     resizing      .*%
     encoding      .*%
     writing       .*%
 (?:    the rest      .*%
-)?  together, workers    images/s     half of the runs
+)?  together, workers  images/s     half of the runs
     1             .*
 limit: [^\n]+
 (?:  [^\n]+
@@ -66,21 +66,21 @@ def _files(here: Path) -> None:
     a_list_of_images(here)
 
 
-def last_words(done: Ran) -> list[str]:
+def next_command(done: Ran) -> list[str]:
     return shlex.split(done.out.splitlines()[-1].removeprefix("next: "))
 
 
-def test_of_a_rec_everything_is_told_on_one_screen() -> None:
+def test_the_report_of_an_iterator_fits_on_one_screen() -> None:
     done = im2rec("bench", "a.rec", "--batch-size", "5", *QUICK)
 
     assert (0, "") == (done.code, done.err)
-    assert re.fullmatch(FEED, done.out), done.out
+    assert re.fullmatch(ITERATOR, done.out), done.out
     lines = done.out.splitlines()
     assert len(lines) <= 24
     assert all(len(line) <= 80 for line in lines[:-1])
 
 
-def test_of_a_list_packing_is_told() -> None:
+def test_a_list_gives_the_report_of_packing_and_leaves_no_file() -> None:
     done = im2rec("bench", "l.lst", "root", "resize=25", *QUICK)
 
     assert (0, "") == (done.code, done.err)
@@ -91,21 +91,23 @@ def test_of_a_list_packing_is_told() -> None:
 def test_the_next_command_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.bench.iterator.available_cpus", lambda: 1)
     monkeypatch.setattr("im2rec.bench.pack.available_cpus", lambda: 1)
-    feed = im2rec("bench", "a.rec", "--batch-size", "5", "rand_mirror=1", "preprocess_threads=9", *QUICK)
-    assert ["iterate", "a.rec", "rand_mirror=1", "--batch-size", "5", "preprocess_threads=1"] == last_words(feed)[1:]
-    assert 0 == im2rec(*last_words(feed)[1:], "-q").code
+    iterating = im2rec("bench", "a.rec", "--batch-size", "5", "rand_mirror=1", "preprocess_threads=9", *QUICK)
+    assert ["iterate", "a.rec", "rand_mirror=1", "--batch-size", "5", "preprocess_threads=1"] == next_command(
+        iterating
+    )[1:]
+    assert 0 == im2rec(*next_command(iterating)[1:], "-q").code
 
     packing = im2rec("bench", "l.lst", "root", "resize=25", *QUICK)
-    assert ["pack", "l.lst", "root", "l.rec", "resize=25", "--workers", "1"] == last_words(packing)[1:]
-    assert 0 == im2rec(*last_words(packing)[1:], "-q").code
+    assert ["pack", "l.lst", "root", "l.rec", "resize=25", "--workers", "1"] == next_command(packing)[1:]
+    assert 0 == im2rec(*next_command(packing)[1:], "-q").code
 
 
-def test_where_more_threads_are_advised_the_next_command_tries_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_command_tries_more_threads_if_they_are_advised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.bench.iterator.available_cpus", lambda: 6)
     monkeypatch.setattr("im2rec.bench.read_speed.source_of", lambda *_: "memory")
     done = im2rec("bench", "a.rec", "shuffle=1", *QUICK)
 
-    assert ["im2rec", "bench", "a.rec", "shuffle=1", "--threads", "1,2,4,6"] == last_words(done)
+    assert ["im2rec", "bench", "a.rec", "shuffle=1", "--threads", "1,2,4,6"] == next_command(done)
 
 
 def test_json_is_one_object_of_stable_keys() -> None:
@@ -145,14 +147,14 @@ def test_a_plot_is_written_and_replaced_only_with_force() -> None:
 
 def test_a_dry_run_measures_and_writes_nothing() -> None:
     before = names_in(Path())
-    feed = im2rec("bench", "a.rec", "--plot", "p.png", "--threads", "1,3", "--dry-run")
-    assert Ran(0, "would bench 7 records of a.rec\n  threads      1, 3\n  would write  p.png\n", "") == feed
+    iterating = im2rec("bench", "a.rec", "--plot", "p.png", "--threads", "1,3", "--dry-run")
+    assert Ran(0, "would bench 7 records of a.rec\n  threads      1, 3\n  would write  p.png\n", "") == iterating
     packing = im2rec("bench", "l.lst", "root", "--threads", "2", "--dry-run")
     assert Ran(0, "would bench 3 records of l.lst\n  workers  2\n", "") == packing
     assert before == names_in(Path())
 
 
-def test_skipped_records_are_told_once_and_give_exit_code_3() -> None:
+def test_skipped_records_are_reported_once_and_give_exit_code_3() -> None:
     write_rec(Path("odd.rec"), [image_payload(n, 1, b"text" if n == 2 else image(n)) for n in range(4)])
     done = im2rec("bench", "odd.rec", *QUICK)
 
@@ -162,7 +164,7 @@ def test_skipped_records_are_told_once_and_give_exit_code_3() -> None:
 
 
 @POSIX
-def test_a_peer_that_does_not_run_is_told_and_gives_exit_code_3() -> None:
+def test_a_peer_that_does_not_run_is_reported_and_gives_exit_code_3() -> None:
     done = im2rec("bench", "a.rec", *QUICK, "--against", f"mxnet={sys.executable}")
 
     assert 3 == done.code
@@ -171,7 +173,7 @@ def test_a_peer_that_does_not_run_is_told_and_gives_exit_code_3() -> None:
 
 
 @pytest.mark.usefixtures("progress_at_once")
-def test_progress_tells_how_far_it_is() -> None:
+def test_progress_counts_the_measurements() -> None:
     done = im2rec("bench", "a.rec", *QUICK[:-1])
 
     assert "measured: 1 (" in done.err
@@ -187,8 +189,8 @@ ERRORS = {
         4,
         "none of the images below . could be packed: 3 no such file or directory (check ROOT)",
     ),
-    "a key of the other": (["a.rec", "quality=3"], 2, "unknown key 'quality'"),
-    "a key that is none": (["l.lst", "root", "resze=3"], 2, "unknown key 'resze' (the nearest known key is 'resize')"),
+    "a key of packing": (["a.rec", "quality=3"], 2, "unknown key 'quality'"),
+    "an unknown key": (["l.lst", "root", "resze=3"], 2, "unknown key 'resze' (the nearest known key is 'resize')"),
     "threads": (["a.rec", "--threads", "1,x"], 2, "--threads 1,x must be numbers from 1 on, joined by commas"),
     "no threads": (["a.rec", "--threads", "0"], 2, "--threads 0 must be numbers from 1 on, joined by commas"),
     "no time": (["a.rec", "--seconds", "0"], 2, "--seconds 0 must be above 0"),
@@ -199,7 +201,7 @@ ERRORS = {
         4,
         "/no/python: is not a program that can be run (name the Python that has dali)",
     ),
-    "a batch of a list": (
+    "a batch size for a list": (
         ["l.lst", "root", "--batch-size", "3"],
         2,
         "--against, --batch-size and --data-shape are for a .rec (leave them out)",
@@ -213,7 +215,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("case", ERRORS)
-def test_an_error_is_one_line_and_the_right_code(case: str) -> None:
+def test_an_error_is_one_line_and_its_exit_code_and_writes_nothing(case: str) -> None:
     words, code, message = ERRORS[case]
     before = names_in(Path())
     done = im2rec("bench", *words)

@@ -1,4 +1,4 @@
-"""What holds for every command: help, exit codes, one line of error, quiet pipes, --json, names of any kind."""
+"""The behaviour that all commands share: help, exit codes, one line per error, pipes, --json, names of any kind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PASS_THROUGH = GOLDEN / "pass_through.rec"
 # Help.
 
 
-def test_every_command_has_help_that_fits_the_screen() -> None:
+def test_every_command_has_help_of_80_columns() -> None:
     for name in COMMANDS:
         code, out, err = im2rec(name, "--help")
         assert (0, "") == (code, err)
@@ -48,10 +48,16 @@ def test_every_option_of_every_command_is_explained() -> None:
     for name in COMMANDS:
         found = group.get_command(click.Context(group), name)
         assert found is not None
-        assert found.get_short_help_str(200).rstrip(".") == COMMANDS[name][1].rstrip(".")
         for parameter in found.params:
             if isinstance(parameter, click.Option):
                 assert (parameter.help or "").endswith((".", "]")), (name, parameter.name)
+
+
+def test_the_table_of_commands_holds_the_first_line_of_the_help_of_each() -> None:
+    for name, (_, line) in COMMANDS.items():
+        found = group.get_command(click.Context(group), name)
+        assert found is not None
+        assert line.rstrip(".") == found.get_short_help_str(200).rstrip(".")
 
 
 def test_bare_im2rec_shows_the_commands_and_exits_0() -> None:
@@ -80,7 +86,7 @@ def test_bare_pack_shows_its_keys_with_defaults_and_an_example_and_exits_0() -> 
     assert "Example:\n  im2rec pack photos_train.lst photos/ photos_train.rec resize=256\n" in out
 
 
-def test_the_version_is_that_of_the_code_and_not_of_what_is_installed() -> None:
+def test_the_version_is_that_of_the_imported_code_and_not_of_installed_metadata() -> None:
     code = "import im2rec; im2rec.__version__ = '9.8.7'; from im2rec.cli import main; main(['--version'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
 
@@ -88,7 +94,7 @@ def test_the_version_is_that_of_the_code_and_not_of_what_is_installed() -> None:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
-def test_help_imports_no_library_of_images_or_numbers(words: list[str]) -> None:
+def test_help_and_version_import_no_large_library(words: list[str]) -> None:
     code = f"""if True:
         import sys
         from im2rec.cli import main
@@ -118,7 +124,7 @@ def test_the_installed_script_is_the_same_program() -> None:
     assert im2rec("inspect", PASS_THROUGH) == Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def test_completion_prints_code_for_the_shell() -> None:
+def test_completion_prints_code_for_each_shell() -> None:
     for shell in ("bash", "zsh", "fish"):
         code, out, err = im2rec("completion", shell)
         assert (0, "") == (code, err)
@@ -126,7 +132,7 @@ def test_completion_prints_code_for_the_shell() -> None:
         assert f"{shell}_complete" in out
 
 
-def test_words_are_completed(tmp_path: Path) -> None:
+def test_the_installed_script_completes_commands(tmp_path: Path) -> None:
     where = {**os.environ, "_IM2REC_COMPLETE": "bash_complete", "COMP_WORDS": "im2rec ins", "COMP_CWORD": "1"}
     if not CONSOLE_SCRIPT.exists():
         pytest.skip("not installed with its script")
@@ -139,12 +145,12 @@ def test_words_are_completed(tmp_path: Path) -> None:
 
 USAGE: dict[str, tuple[list[str], str]] = {
     "a command that does not exist": (["inspct"], "no command 'inspct'; did you mean 'inspect'? (see 'im2rec --help')"),
-    "a command that is like none": (["xyzzy"], f"no command 'xyzzy'; commands: {', '.join(COMMANDS)}"),
+    "a command that is like no other": (["xyzzy"], f"no command 'xyzzy'; commands: {', '.join(COMMANDS)}"),
     "an option that does not exist": (["inspect", "a.rec", "--hed", "3"], "no such option"),
-    "an option of no number": (["inspect", "a.rec", "--head", "three"], "invalid value for '--head'"),
+    "an option that is not a number": (["inspect", "a.rec", "--head", "three"], "invalid value for '--head'"),
     "an option out of range": (["inspect", "a.rec", "--head", "0"], "invalid value for '--head'"),
     "an argument that is missing": (["inspect"], "missing argument 'REC' (see 'im2rec inspect --help')"),
-    "an argument too many": (["inspect", "a.rec", "b.rec"], "got unexpected extra argument (b.rec)"),
+    "one argument too many": (["inspect", "a.rec", "b.rec"], "got unexpected extra argument (b.rec)"),
     "a root that is missing": (["make-list"], "missing argument 'ROOT' (see 'im2rec make-list --help')"),
     "an output that is missing": (["pack", "a.lst", "root"], "missing argument 'OUT' (see 'im2rec pack --help')"),
     "an output that is a key": (
@@ -153,17 +159,19 @@ USAGE: dict[str, tuple[list[str], str]] = {
     ),
     "no workers": (["pack", "a.lst", "r", "o.rec", "--workers", "0"], "--workers=0 must be 1 or more"),
     "a share above 1": (["make-list", "r", "--split", "1.5"], "--split 1.5 must hold shares from 0 to 1"),
-    "shares that are no numbers": (["make-list", "r", "--split", "much"], "invalid value for '--split'"),
+    "shares that are not numbers": (["make-list", "r", "--split", "much"], "invalid value for '--split'"),
 }
 
 
-def test_wrong_usage_is_exit_2_and_one_line() -> None:
-    for case, (words, expected) in USAGE.items():
-        code, out, err = im2rec(*words)
-        assert (case, 2, "") == (case, code, out)
-        assert expected.lower() in err.lower()
-        assert err.startswith("im2rec: ")
-        assert 1 == err.count("\n")
+@pytest.mark.parametrize("case", USAGE)
+def test_wrong_usage_is_exit_code_2_and_one_line(case: str) -> None:
+    words, expected = USAGE[case]
+    code, out, err = im2rec(*words)
+
+    assert (2, "") == (code, out)
+    assert expected.lower() in err.lower()
+    assert err.startswith("im2rec: ")
+    assert 1 == err.count("\n")
 
 
 # Errors.
@@ -171,7 +179,7 @@ def test_wrong_usage_is_exit_2_and_one_line() -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Record files in every state a command can end on."""
+    """Record files that make `inspect` end with each of its exit codes."""
     image = encoded(texture())
     payloads = [image_payload(n, n, image) for n in range(3)]
     write_rec(tmp_path / "whole.rec", payloads)
@@ -186,14 +194,15 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
+# name of a file of the fixture (gone: not there) -> exit code
 STATES = {"whole": 0, "wrong": 3, "odd": 3, "none": 4, "empty": 4, "text": 4, "gone": 4, "cut": 5}
 
 
-def test_inspect_ends_with_the_code_of_what_it_found(files: Path) -> None:
+def test_the_exit_code_of_inspect_is_0_3_4_or_5_by_the_state_of_the_file(files: Path) -> None:
     assert STATES == {name: im2rec("inspect", files / f"{name}.rec").code for name in STATES}
 
 
-def test_damage_beats_problems(files: Path) -> None:
+def test_damage_takes_precedence_over_problems(files: Path) -> None:
     data = (files / "odd.rec").read_bytes()
     (files / "odd.rec").write_bytes(data + b"\xff" * 8)
 
@@ -215,7 +224,7 @@ def test_an_error_is_one_line_on_stderr_and_debug_adds_the_traceback(files: Path
 
 
 def closed_pipe(*words: object) -> Ran:
-    """Run ``im2rec`` with a stdout whose reader is gone already."""
+    """Run ``im2rec`` with a stdout whose reader has closed the pipe already."""
     read, write = os.pipe()
     os.close(read)
     try:
@@ -227,13 +236,13 @@ def closed_pipe(*words: object) -> Ran:
 
 
 @POSIX
-def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+def test_a_closed_pipe_ends_a_command_quietly_with_exit_code_0() -> None:
     for words in (["inspect", PASS_THROUGH], ["--help"]):
         assert Ran(0, "", "") == closed_pipe(*words)
 
 
 @POSIX
-def test_head_of_a_long_output_is_quiet_too(tmp_path: Path) -> None:
+def test_a_pipe_that_is_closed_in_the_middle_of_the_output_ends_it_quietly_too(tmp_path: Path) -> None:
     write_rec(tmp_path / "a.rec", [image_payload(n, n) for n in range(3000)])
     line = [sys.executable, "-m", "im2rec", "inspect", "a.rec", "--head", "3000"]
     with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -246,7 +255,7 @@ def test_head_of_a_long_output_is_quiet_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_behind_stdout_is_exit_1_and_one_line_that_says_so() -> None:
+def test_a_full_disk_under_stdout_is_exit_code_1_and_one_line_with_the_reason() -> None:
     with Path("/dev/full").open("wb") as full:
         line = [sys.executable, "-m", "im2rec", "inspect", PASS_THROUGH]
         done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
@@ -258,7 +267,7 @@ def test_a_full_disk_behind_stdout_is_exit_1_and_one_line_that_says_so() -> None
 
 
 @POSIX
-def test_a_stdout_that_is_closed_is_no_internal_error() -> None:
+def test_a_closed_stdout_is_not_an_internal_error() -> None:
     line = shlex.join([sys.executable, "-m", "im2rec", "inspect", str(PASS_THROUGH)]) + " >&-"
     done = subprocess.run(line, shell=True, stderr=subprocess.PIPE, check=False, text=True)
 
@@ -269,8 +278,8 @@ def test_a_stdout_that_is_closed_is_no_internal_error() -> None:
 # Output.
 
 
-def written(folder: Path) -> list[list[object]]:
-    """One good run of each command that is here to stay."""
+def good_runs(folder: Path) -> list[list[object]]:
+    """The words of a run that succeeds, for each of the three main commands; made with files in *folder*."""
     listed, root = a_list_of_images(folder)
     return [
         ["make-list", root, "--prefix", folder / "made"],
@@ -280,24 +289,24 @@ def written(folder: Path) -> list[list[object]]:
     ]
 
 
-def test_json_is_one_object_with_a_schema_and_nothing_else(tmp_path: Path) -> None:
-    for words in written(tmp_path):
+def test_json_is_one_line_with_an_object_that_has_a_schema(tmp_path: Path) -> None:
+    for words in good_runs(tmp_path):
         code, out, err = im2rec(*words, "--json")
         found = json.loads(out)
         assert (0, "", 1, words[0]) == (code, err, found["schema"], found["command"])
         assert 1 == out.count("\n")
 
 
-def test_json_of_labels_that_are_no_numbers_is_json() -> None:
+def test_json_of_nan_labels_is_valid_json() -> None:
     def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
+        raise AssertionError(f"{word} is not JSON")
 
     for options in ([], ["--head", "20"]):
         _, out, _ = im2rec("inspect", GOLDEN / "labels.rec", "--json", *options)
         assert 1 == json.loads(out, parse_constant=refuse)["schema"]
 
 
-def test_a_result_is_a_dozen_lines_of_80_columns(here: Path) -> None:
+def test_a_result_has_at_most_12_lines_of_80_columns_and_of_inspect_24(here: Path) -> None:
     write_images(here / "photos", [f"{name}/{n}.jpg" for name in ("a", "b") for n in range(3)])
     (here / "photos" / "a" / "bad.jpg").write_text("hello")
     runs = [
@@ -305,9 +314,9 @@ def test_a_result_is_a_dozen_lines_of_80_columns(here: Path) -> None:
         im2rec("pack", "photos_train.lst", "photos", "o.rec", "resize=16", "--workers", "1"),
         im2rec("inspect", "o.rec"),
     ]
-    for (_, out, _), most in zip(runs, (12, 12, 24), strict=True):
+    for (_, out, _), max_lines in zip(runs, (12, 12, 24), strict=True):
         lines = out.splitlines()
-        assert len(lines) <= most
+        assert len(lines) <= max_lines
         assert all(len(line) <= 80 for line in lines)
         assert lines[-1].startswith("next: im2rec ")
 
@@ -324,8 +333,8 @@ def test_the_next_command_can_be_typed(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("progress_at_once")
-def test_progress_is_on_stderr_and_quiet_ends_it(tmp_path: Path) -> None:
-    for words, what in zip(written(tmp_path)[:3], ("images found: 3", "packing: 3", "records: 8"), strict=True):
+def test_progress_is_printed_on_stderr_and_not_with_quiet(tmp_path: Path) -> None:
+    for words, what in zip(good_runs(tmp_path)[:3], ("images found: 3", "packing: 3", "records: 8"), strict=True):
         _, out, err = im2rec(*words)
         assert what in err
         assert what not in out
@@ -335,9 +344,9 @@ def test_progress_is_on_stderr_and_quiet_ends_it(tmp_path: Path) -> None:
             assert ran.out
 
 
-def test_a_dry_run_writes_nothing_and_says_so(tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing_and_prints_what_it_would_write(tmp_path: Path) -> None:
     before = None
-    for words in written(tmp_path)[:2]:
+    for words in good_runs(tmp_path)[:2]:
         before = before or names_in(tmp_path)
         code, out, err = im2rec(*words, "--dry-run")
         assert (0, "") == (code, err)
@@ -346,8 +355,8 @@ def test_a_dry_run_writes_nothing_and_says_so(tmp_path: Path) -> None:
     assert ["l.lst", "root"] == before == names_in(tmp_path)
 
 
-def test_force_replaces_what_was_refused(tmp_path: Path) -> None:
-    for words in written(tmp_path)[:2]:
+def test_existing_outputs_are_replaced_only_with_force(tmp_path: Path) -> None:
+    for words in good_runs(tmp_path)[:2]:
         assert 0 == im2rec(*words).code
         before = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path) if name != "root"}
         code, out, err = im2rec(*words)
@@ -357,7 +366,7 @@ def test_force_replaces_what_was_refused(tmp_path: Path) -> None:
         assert before == {name: (tmp_path / name).read_bytes() for name in before}
 
 
-# Names of any kind, from the folder to the survey.
+# File names of any kind, from the folder of images to inspect.
 
 NAMES = {
     "blanks": ("my photos", "a cat.jpg"),
@@ -370,7 +379,9 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_names_of_any_kind_go_all_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_file_names_of_any_kind_are_listed_packed_and_inspected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     folder, name = NAMES[kind]
     try:
         write_images(tmp_path / folder, [f"sub {folder}/{name}", name])
@@ -393,7 +404,7 @@ def test_names_of_any_kind_go_all_the_way(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="undecodable names and the C locale are Linux's")
-def test_a_terminal_of_ascii_shows_escapes_instead_of_failing(tmp_path: Path) -> None:
+def test_names_are_escaped_on_an_ascii_terminal(tmp_path: Path) -> None:
     write_images(tmp_path / "日本", ["ü.jpg"])
     where = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     ran = command("make-list", "日本", cwd=tmp_path, env=where)
@@ -403,7 +414,7 @@ def test_a_terminal_of_ascii_shows_escapes_instead_of_failing(tmp_path: Path) ->
     assert "1 image in 1 class" in ran.out
 
 
-def test_images_that_libraries_warn_of_are_packed_without_their_words(tmp_path: Path) -> None:
+def test_warnings_of_image_libraries_are_not_printed(tmp_path: Path) -> None:
     listed, root = a_list_of_images(tmp_path)
     exif = Image.Exif()
     exif[274] = 6
@@ -426,32 +437,32 @@ def test_images_that_libraries_warn_of_are_packed_without_their_words(tmp_path: 
         ("--num-thread", "write --workers N"),
     ],
 )
-def test_words_of_the_other_tool_are_answered_with_ours(word: str, advice: str) -> None:
+def test_options_of_mxnets_im2rec_py_are_answered_with_ours(word: str, advice: str) -> None:
     expected = f"im2rec: no such option {word}; {advice}\n"
     assert Ran(2, "", expected) == im2rec("pack", "a.lst", "root", "o.rec", word, "256")
 
 
 @POSIX
-def test_a_shell_is_told_options_and_keys() -> None:
-    def told(*words: str) -> list[str]:
-        asks = {"_IM2REC_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
-        code, out, err = command(env={**os.environ, **asks})
+def test_a_shell_completes_commands_options_and_keys() -> None:
+    def completions(*words: str) -> list[str]:
+        line = {"_IM2REC_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+        code, out, err = command(env={**os.environ, **line})
         assert (0, "") == (code, err)
         return [line.partition(",")[2] for line in out.splitlines()]
 
-    assert "make-list" in told("im2rec", "mak")
-    assert "--workers" in told("im2rec", "pack", "--wo")
-    assert ["resize="] == told("im2rec", "pack", "a.lst", "root", "o.rec", "res")
+    assert "make-list" in completions("im2rec", "mak")
+    assert "--workers" in completions("im2rec", "pack", "--wo")
+    assert ["resize="] == completions("im2rec", "pack", "a.lst", "root", "o.rec", "res")
 
 
 @pytest.mark.parametrize("words", [["--head", "2", "--verify"], ["--key", "1", "--sheet", "a.png"]])
-def test_options_of_the_survey_do_not_go_with_single_records(words: list[str]) -> None:
+def test_options_of_the_summary_are_refused_with_single_records(words: list[str]) -> None:
     code, out, err = im2rec("inspect", PASS_THROUGH, *words)
     assert (2, "") == (code, out)
     assert "--head and --key show single records; --" in err
 
 
-def test_a_sheet_is_a_png() -> None:
+def test_a_sheet_that_is_not_named_png_is_refused() -> None:
     code, _, err = im2rec("inspect", PASS_THROUGH, "--sheet", "a.jpg")
     assert 2 == code
     assert "--sheet a.jpg: is drawn as PNG, so name it .png" in err

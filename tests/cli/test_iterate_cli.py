@@ -1,4 +1,4 @@
-"""``im2rec iterate`` as it is typed: what it prints and writes, its exit codes, and how it is stopped."""
+"""The command ``im2rec iterate``: its output and files, its exit codes, and interruptions."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def some(here: Path) -> Path:
     return a_rec(here)
 
 
-def said(text: str) -> str:
-    """*text* without what differs from run to run and from machine to machine."""
+def masked(text: str) -> str:
+    """Return *text* with words in place of what differs from run to run and from machine to machine."""
     for pattern, word in (
         (r"[\d.,]+ s, [\d.,]+ images", "SECONDS s, RATE images"),
         (r"\b[0-9a-f]{16}\b", "DIGEST"),
@@ -89,18 +89,18 @@ def as_json(*words: object) -> Any:
     return json.loads(done.out)
 
 
-# What is printed.
+# Output.
 
 
-def test_the_summary_is_a_table_and_what_was_opened_is_on_stderr() -> None:
+def test_the_summary_is_a_table_on_stdout_and_the_opened_file_is_logged_on_stderr() -> None:
     done = im2rec("iterate", "some.rec", "--batch-size", "4")
     opened = f"some.rec: 10 records, 4 threads, engine {as_json(*SMALL)['engine']}\n"
 
-    assert (0, PLAIN, opened) == (done.code, said(done.out), done.err)
-    assert Ran(0, PLAIN, "") == done._replace(out=said(done.out), err=im2rec("iterate", *SMALL).err)
+    assert (0, PLAIN, opened) == (done.code, masked(done.out), done.err)
+    assert Ran(0, PLAIN, "") == done._replace(out=masked(done.out), err=im2rec("iterate", *SMALL).err)
 
 
-def test_json_is_one_object_with_everything_that_the_table_tells() -> None:
+def test_json_is_one_object_with_the_content_of_the_table() -> None:
     data = as_json(*SMALL)
 
     assert {"seconds", "digest", "engine", "kernel", "peak_memory"} <= set(data)
@@ -129,7 +129,7 @@ def test_json_is_one_object_with_everything_that_the_table_tells() -> None:
     } == {key: value for key, value in data.items() if key not in varying}
 
 
-def test_the_digest_is_of_what_is_delivered_and_of_nothing_else() -> None:
+def test_the_digest_depends_on_what_is_delivered_and_on_nothing_else() -> None:
     def digest(*words: str) -> str:
         found: str = as_json(*SMALL, "shuffle=1", "rand_mirror=1", *words)["digest"]
         return found
@@ -142,16 +142,18 @@ def test_the_digest_is_of_what_is_delivered_and_of_nothing_else() -> None:
 
 
 def test_rec_may_be_left_out_when_path_imgrec_is_given() -> None:
-    expected = said(im2rec("iterate", *SMALL).out)
+    expected = masked(im2rec("iterate", *SMALL).out)
 
-    assert Ran(0, expected, "") == _said("path_imgrec=some.rec", "batch_size=4", "-q")
-    assert Ran(0, expected, "") == _said("batch_size=4", "--data-shape", "(3,8,8)", "path_imgrec=some.rec", "-q")
-    assert Ran(0, expected, "") == _said("some.rec", "path_imgrec=some.rec", "data_shape=[3,8,8]", "batch_size=4", "-q")
+    assert Ran(0, expected, "") == masked_run("path_imgrec=some.rec", "batch_size=4", "-q")
+    assert Ran(0, expected, "") == masked_run("batch_size=4", "--data-shape", "(3,8,8)", "path_imgrec=some.rec", "-q")
+    assert Ran(0, expected, "") == masked_run(
+        "some.rec", "path_imgrec=some.rec", "data_shape=[3,8,8]", "batch_size=4", "-q"
+    )
 
 
-def _said(*words: object) -> Ran:
+def masked_run(*words: object) -> Ran:
     done = im2rec("iterate", *words)
-    return done._replace(out=said(done.out))
+    return done._replace(out=masked(done.out))
 
 
 def test_a_rec_with_an_equals_sign_in_its_name_is_a_rec(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_a_rec_with_an_equals_sign_in_its_name_is_a_rec(tmp_path: Path) -> None:
     assert 3 == as_json("a=b.rec")["images"]
 
 
-def test_what_is_not_given_is_the_shorter_side_of_sampled_headers(tmp_path: Path) -> None:
+def test_the_default_data_shape_is_the_shortest_side_of_sampled_images_at_most_224(tmp_path: Path) -> None:
     def shape(*contents: bytes) -> list[int]:
         write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n, content in enumerate(contents)])
         found: list[int] = as_json("a.rec", "--max-batches", "1", "on_error=skip", "--dry-run")["data_shape"]
@@ -171,12 +173,12 @@ def test_what_is_not_given_is_the_shorter_side_of_sampled_headers(tmp_path: Path
     assert [3, 224, 224] == shape(sized(230, 300))
     assert [3, 20, 20] == shape(sized(30, 40), sized(60, 20), sized(30, 30))
     assert [3, 30, 30] == shape(sized(30, 40), TEXT, b"")
-    assert [3, 9, 9] == shape(*[sized(9, 9)] * 51, sized(8, 8), *[sized(9, 9)] * 148)  # record 51 is not looked at
-    assert [3, 8, 8] == shape(*[sized(9, 9)] * 199, sized(8, 8))  # the last one is
+    assert [3, 9, 9] == shape(*[sized(9, 9)] * 51, sized(8, 8), *[sized(9, 9)] * 148)  # record 51 is not in the sample
+    assert [3, 8, 8] == shape(*[sized(9, 9)] * 199, sized(8, 8))  # the last one is in it
 
 
-def test_epochs_and_batches_are_as_many_as_asked_for() -> None:
-    wanted = {
+def test_epochs_and_max_batches_limit_what_is_delivered() -> None:
+    expected = {
         ("--epochs", "3"): (3, 9, 30, 6),
         ("--max-batches", "2"): (1, 2, 8, 0),
         ("--epochs", "2", "--max-batches", "4"): (2, 4, 14, 2),
@@ -185,9 +187,10 @@ def test_epochs_and_batches_are_as_many_as_asked_for() -> None:
         ("last_batch=roll_over", "--epochs", "2"): (2, 5, 18, 2),  # two of the next epoch end the first
     }
     found = {
-        words: tuple(as_json(*SMALL, *words)[key] for key in ("epochs", "batches", "images", "pad")) for words in wanted
+        words: tuple(as_json(*SMALL, *words)[key] for key in ("epochs", "batches", "images", "pad"))
+        for words in expected
     }
-    assert wanted == found
+    assert expected == found
 
 
 KINDS = {
@@ -198,20 +201,20 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_is_its_iterator(tmp_path: Path, kind: str) -> None:
-    made, dtype = KINDS[kind]
+def test_each_kind_gives_the_batches_of_its_iterator(tmp_path: Path, kind: str) -> None:
+    iterator, dtype = KINDS[kind]
     words = ["--kind", kind, "mean_r=120", "mean_g=120", "mean_b=120"]
     done = im2rec("iterate", *SMALL, *words, "--dump", "out")
     with np.load(tmp_path / "out" / "batch_00000.npz") as dumped:
         data = dumped["data"]
-    with made(path_imgrec="some.rec", data_shape=(3, 8, 8), batch_size=4, mean_r=120, mean_g=120, mean_b=120) as it:
+    with iterator(path_imgrec="some.rec", data_shape=(3, 8, 8), batch_size=4, mean_r=120, mean_g=120, mean_b=120) as it:
         expected = it.next().data[0]
 
     assert (0, dtype) == (done.code, str(data.dtype))
     assert (expected == data).all()
 
 
-def test_settings_without_effect_are_warned_of_once() -> None:
+def test_a_parameter_without_effect_gives_one_warning() -> None:
     done = im2rec("iterate", *SMALL, "--kind", "uint8", "mean_r=3", "std_r=2", "ctx=gpu")
 
     assert 0 == done.code
@@ -246,7 +249,7 @@ def test_a_set_of_faces_needs_no_parameter(tmp_path: Path) -> None:
         assert ([4, 5, 6], [1, 1, 2]) == (dumped["index"].tolist(), dumped["label"].tolist())
 
 
-def test_a_file_without_any_image_is_the_wrong_input(tmp_path: Path) -> None:
+def test_a_file_without_any_image_is_exit_code_4(tmp_path: Path) -> None:
     write_rec(tmp_path / "bare.rec", [image_payload(0, [7, 9], b"")])
     done = im2rec("iterate", "bare.rec", "-q")
 
@@ -278,7 +281,7 @@ MANUAL_2 = (
 
 @pytest.fixture
 def cifar(tmp_path: Path) -> Path:
-    """A small set laid out as the manual has it."""
+    """A small data set with the paths of the manual."""
     folder = tmp_path / "data" / "cifar"
     folder.mkdir(parents=True)
     contents = [encoded(texture(32, 32, seed=n), "PNG") for n in range(120)]
@@ -293,10 +296,10 @@ def test_the_first_example_of_the_manual_makes_the_mean_image_and_uses_it(cifar:
 
     assert [(0, ""), (0, "")] == [(done.code, done.err) for done in runs]
     assert "  batches  2 batches of 100 x 3 x 28 x 28 float32" == runs[0].out.splitlines()[1]
-    assert said(runs[0].out) == said(runs[1].out)
+    assert masked(runs[0].out) == masked(runs[1].out)
     assert ["cifar10_mean.bin", "image.lst", "train.idx", "train.rec"] == names_in(cifar)
     digests = [line for done in runs for line in done.out.splitlines() if line.startswith("  digest")]
-    assert digests[0] == digests[1]  # read back as it was made
+    assert digests[0] == digests[1]  # the mean image is read as it was written
 
 
 @pytest.mark.usefixtures("cifar")
@@ -311,7 +314,7 @@ def test_the_second_example_of_the_manual_takes_its_labels_from_the_list(tmp_pat
 # --dump
 
 
-def test_a_dump_holds_what_the_iterator_gives_and_a_manifest(some: Path, tmp_path: Path) -> None:
+def test_a_dump_holds_the_batches_of_the_iterator_and_a_manifest(some: Path, tmp_path: Path) -> None:
     words = ["shuffle=1", "rand_mirror=1", "brightness=0.3", "seed=4"]
     done = im2rec("iterate", *SMALL, *words, "--epochs", "2", "--dump", "new/out")
     manifest = json.loads((tmp_path / "new" / "out" / "manifest.json").read_text(encoding="utf-8"))
@@ -356,7 +359,7 @@ def test_a_folder_that_is_not_empty_is_refused_without_force(tmp_path: Path) -> 
     assert [*[f"batch_{n:05}.npz" for n in range(3)], "manifest.json", "mine.txt"] == names_in(tmp_path / "out")
 
 
-def test_force_leaves_no_batch_of_an_earlier_dump_behind(tmp_path: Path) -> None:
+def test_force_removes_the_batches_of_an_earlier_dump(tmp_path: Path) -> None:
     im2rec("iterate", *SMALL, "--dump", "out")
     im2rec("iterate", *SMALL, "--dump", "out", "--force", "--max-batches", "1")
 
@@ -376,7 +379,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--dump", "--sheet"])
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, option: str) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path: Path, option: str) -> None:
     (tmp_path / "file").touch()
 
     assert Ran(1, "", "im2rec: file: is not a folder (name a new one)\n") == im2rec("iterate", *SMALL, option, "file")
@@ -387,7 +390,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, option: str
 
 @POSIX
 @pytest.mark.parametrize("option", ["--dump", "--sheet"])
-def test_a_read_only_folder_is_one_line(tmp_path: Path, option: str) -> None:
+def test_a_read_only_folder_is_an_error_of_one_line(tmp_path: Path, option: str) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write everywhere")
     (tmp_path / "closed").mkdir(mode=0o555)
@@ -418,7 +421,7 @@ def test_a_sheet_of_each_batch_is_a_png_of_its_images(tmp_path: Path) -> None:
 # --replay
 
 
-def test_a_replay_is_what_was_delivered(some: Path, tmp_path: Path) -> None:
+def test_a_replayed_record_is_the_image_that_was_delivered(some: Path, tmp_path: Path) -> None:
     params = {"rand_crop": 1, "rand_mirror": 1, "brightness": 0.4, "shuffle": 1, "data_shape": (3, 6, 6), "seed": 3}
     words = ["rand_crop=1", "rand_mirror=1", "brightness=0.4", "shuffle=1", "--data-shape", "3,6,6", "seed=3"]
     with in_fours(some, **params) as it:
@@ -437,7 +440,7 @@ def test_a_replay_is_what_was_delivered(some: Path, tmp_path: Path) -> None:
     assert 7 == len(names_in(tmp_path)) - 1  # six images and the index
 
 
-def test_a_replay_prints_what_was_drawn() -> None:
+def test_a_replay_prints_the_random_numbers_and_the_steps() -> None:
     done = im2rec("iterate", *SMALL, "--data-shape", "3,6,6", "rand_crop=1", "--replay", "epoch=2,record=3")
     lines = done.out.splitlines()
     drawn = {line.split()[0]: line.split()[1] for line in lines if line.startswith("  crop_")}
@@ -456,7 +459,7 @@ def test_a_replay_prints_what_was_drawn() -> None:
     )
 
 
-def test_a_replay_goes_to_the_folder_that_is_named_and_replaces_nothing_unasked(tmp_path: Path) -> None:
+def test_a_replay_is_written_to_the_folder_of_sheet_and_replaces_a_file_only_with_force(tmp_path: Path) -> None:
     words = [*SMALL, "--replay", "epoch=0,record=3", "--sheet", "new"]
 
     assert 0 == im2rec("iterate", *words).code
@@ -467,7 +470,7 @@ def test_a_replay_goes_to_the_folder_that_is_named_and_replaces_nothing_unasked(
     assert 0 == im2rec("iterate", *words, "--force").code
 
 
-def test_a_replay_that_is_dry_writes_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_of_a_replay_writes_nothing(tmp_path: Path) -> None:
     done = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=3", "--dry-run")
 
     assert (0, "  would write  epoch0_record3.png") == (done.code, done.out.splitlines()[-1])
@@ -487,12 +490,12 @@ REPLAY_ERRORS = {
 
 
 @pytest.mark.parametrize("words", REPLAY_ERRORS)
-def test_a_replay_that_cannot_be_is_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_a_wrong_replay_is_exit_code_2_and_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert Ran(2, "", f"im2rec: {REPLAY_ERRORS[words]}\n") == im2rec("iterate", *SMALL, "--replay", *words)
     assert ["some.idx", "some.rec"] == names_in(tmp_path)
 
 
-def test_a_record_without_a_image_is_not_replayed(tmp_path: Path) -> None:
+def test_a_record_without_an_image_cannot_be_replayed(tmp_path: Path) -> None:
     records = [image_payload(0, [7, 9], b""), *payloads(4), image_payload(5, 5.0, TEXT)]
     write_rec(tmp_path / "some.rec", records)
     labels = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=0")
@@ -556,12 +559,12 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         2,
         "random_resized_crop=1 excludes rand_crop=1 (leave one of the two out)",
     ),
-    "no epochs": (
+    "an epoch count of 0": (
         ["some.rec", "--epochs", "0"],
         2,
         "invalid value for '--epochs': 0 is not in the range x>=1 (see 'im2rec iterate --help')",
     ),
-    "a kind that is none": (
+    "an unknown kind": (
         ["some.rec", "--kind", "float"],
         2,
         (
@@ -570,9 +573,9 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         ),
     ),
     "a REC that is missing": (["no.rec"], 4, "no.rec: cannot be read: no such file or directory (check the path)"),
-    "a pattern of no file": (["no*.rec"], 4, "no*.rec: no file has such a name (check the pattern)"),
-    "a folder of no REC": (["empty"], 4, "empty: holds no *.rec (name a .rec, or a folder of them)"),
-    "a REC that is none": (
+    "a pattern that matches no file": (["no*.rec"], 4, "no*.rec: no file has such a name (check the pattern)"),
+    "a folder without a REC": (["empty"], 4, "empty: holds no *.rec (name a .rec, or a folder of them)"),
+    "a REC that is not one": (
         ["text.rec"],
         4,
         "text.rec: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)",
@@ -592,7 +595,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_one_line_and_the_right_code(tmp_path: Path, case: str) -> None:
+def test_wrong_words_and_files_are_one_line_and_exit_code_2_or_4(tmp_path: Path, case: str) -> None:
     (tmp_path / "text.rec").write_bytes(b"some text")
     (tmp_path / "other.lst").write_text("1\t1\ta.png\n")
     (tmp_path / "empty").mkdir()
@@ -601,7 +604,7 @@ def test_what_is_wrong_is_one_line_and_the_right_code(tmp_path: Path, case: str)
     assert Ran(code, "", f"im2rec: {message}\n") == im2rec("iterate", *words, "-q")
 
 
-def test_a_second_rec_is_answered_in_a_line_that_can_be_read() -> None:
+def test_a_second_rec_is_answered_in_one_short_line() -> None:
     done = im2rec("iterate", "some.rec", "some.rec", "-q")
 
     assert (2, "") == (done.code, done.out)
@@ -610,7 +613,7 @@ def test_a_second_rec_is_answered_in_a_line_that_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["rand_mirorr", "batchsize", "data_shap", "mean", "threads"])
-def test_an_unknown_key_names_the_nearest(name: str) -> None:
+def test_the_error_for_an_unknown_key_names_the_nearest_key(name: str) -> None:
     (near,) = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)
     expected = f"im2rec: unknown key '{name}' (the nearest known key is '{near}')\n"
     assert Ran(2, "", expected) == im2rec("iterate", "some.rec", f"{name}=1")
@@ -619,12 +622,12 @@ def test_an_unknown_key_names_the_nearest(name: str) -> None:
 # Bad records and damage.
 
 
-def test_skipped_and_cut_records_are_told_and_give_exit_code_3(tmp_path: Path) -> None:
+def test_skipped_and_cut_records_are_listed_and_give_exit_code_3(tmp_path: Path) -> None:
     plain = {n: encoded(pixels(n), "BMP") for n in range(10)}  # of the same size everywhere
     a_rec(tmp_path, payloads(10, bad={**plain, 2: TEXT, 5: b"", 7: TEXT, 8: TEXT, 9: CUT}))
     done = im2rec("iterate", *SMALL, "--data-shape", "3,8,8", "--epochs", "2", "on_error=skip")
 
-    assert (3, SKIPPED) == (done.code, said(done.out))
+    assert (3, SKIPPED) == (done.code, masked(done.out))
     skipped = f"some.rec, record 2, id 102, byte 688: {NO_IMAGE}: skipped"
     cut = "some.rec, record 9, id 109, byte 1908: the image data ends early: decoded as far as it goes"
     assert [f"warning: {line}; further ones are only counted" for line in (skipped, cut)] == done.err.splitlines()
@@ -632,19 +635,19 @@ def test_skipped_and_cut_records_are_told_and_give_exit_code_3(tmp_path: Path) -
     assert (4, 1) == (len(data["skipped"]), len(data["truncated"]))
 
 
-def test_a_bad_image_ends_the_run_in_one_line_that_says_how_to_go_on(tmp_path: Path) -> None:
+def test_a_bad_image_ends_the_run_with_one_line_that_names_on_error_skip(tmp_path: Path) -> None:
     records = payloads(10, bad={5: TEXT})
     a_rec(tmp_path, records)
     done = im2rec("iterate", *SMALL)
 
-    assert ("", 1) == (done.out, done.err.count("\n"))
-    assert 0 != done.code
+    assert (1, "") == (done.code, done.out)
+    assert 1 == done.err.count("\n")
     assert done.err.startswith(f"im2rec: some.rec, record 5, id 105, byte {bounds(records)[5]}: {NO_IMAGE}")
     assert "on_error=skip" in done.err
 
 
 def damaged_rec(folder: Path) -> str:
-    """A file of 200 records, the sixth without its magic; its message."""
+    """Write a file of 200 records whose sixth has a wrong magic, and return the message of its error."""
     rec = a_rec(folder, 200)
     data, at = bytearray(rec.read_bytes()), bounds(payloads(200))[5]
     data[at] ^= 1
@@ -662,20 +665,20 @@ def test_damage_is_exit_code_5_and_one_line(tmp_path: Path, index: bool) -> None
     assert Ran(5, "", f"im2rec: {message}\n") == im2rec("iterate", *SMALL)
 
 
-def test_damage_that_is_skipped_is_exit_code_3(tmp_path: Path) -> None:
+def test_skipped_damage_is_exit_code_3(tmp_path: Path) -> None:
     message = damaged_rec(tmp_path)
     done = im2rec("iterate", *SMALL, "on_error=skip")
 
     assert 3 == done.code
-    told = f"warning: {message}: skipped; further ones are only counted\n"
-    assert ("  images   199, and 1 of filler", told) == (done.out.splitlines()[2], done.err)
+    assert "  images   199, and 1 of filler" == done.out.splitlines()[2]
+    assert f"warning: {message}: skipped; further ones are only counted\n" == done.err
 
 
 # Pipes and signals.
 
 
 @POSIX
-def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+def test_a_closed_pipe_ends_the_run_quietly_with_exit_code_0() -> None:
     for words in (SMALL, ["--list-params"]):
         read, write = os.pipe()
         os.close(read)
@@ -699,7 +702,7 @@ def endless(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @POSIX
 @pytest.mark.parametrize(("number", "code", "word"), [("SIGINT", 130, "interrupted"), ("SIGTERM", 143, "terminated")])
-def test_a_run_that_is_stopped_says_so_in_one_line_and_leaves_nothing_half_written(
+def test_an_interrupted_run_prints_one_line_and_leaves_no_incomplete_file(
     endless: subprocess.Popen[bytes], tmp_path: Path, number: str, code: int, word: str
 ) -> None:
     endless.send_signal(getattr(signal, number))
@@ -713,14 +716,14 @@ def test_a_run_that_is_stopped_says_so_in_one_line_and_leaves_nothing_half_writt
             assert (4, 3, 8, 8) == dumped["data"].shape
 
 
-def test_as_a_program_of_its_own_it_says_the_same() -> None:
+def test_the_program_prints_the_same_as_the_command_in_this_process() -> None:
     ran = command("iterate", *SMALL)
 
-    assert Ran(0, PLAIN, "") == ran._replace(out=said(ran.out))
+    assert Ran(0, PLAIN, "") == ran._replace(out=masked(ran.out))
     assert "is not KEY=VALUE" in command("iterate", "some.rec", "x").err
 
 
-def test_messages_of_the_library_are_those_of_the_command(some: Path) -> None:
+def test_the_command_prints_the_messages_of_the_library(some: Path) -> None:
     message = message_of(in_fours, some, num_parts=2, part_index=2)
 
     assert "part_index=2 must be 0 to 1 with num_parts=2" == message

@@ -1,4 +1,4 @@
-"""``im2rec iterate --kind`` of the iterators that read no ``.rec``: the same words, tables and exit codes."""
+"""The command ``im2rec iterate --kind`` for the iterators that do not read a ``.rec``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORDS: dict[str, list[str]] = {
 
 @pytest.fixture(autouse=True)
 def _files(here: Path) -> None:
-    """Seven rows of each kind, where the test runs."""
+    """Files of seven rows, one of each kind, in the current folder."""
     rng = np.random.default_rng(0)
     (here / "images.idx").write_bytes(idx_images(rng.integers(0, 256, (7, 4, 5), dtype=np.uint8)))
     (here / "labels.idx").write_bytes(idx_labels(np.arange(7, dtype=np.uint8)))
@@ -38,7 +38,7 @@ def as_json(*words: object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("kind", "shape"), [("mnist", [1, 4, 5]), ("csv", [3]), ("libsvm", [3])])
-def test_each_kind_is_run_and_summed_up(kind: str, shape: list[int]) -> None:
+def test_each_kind_is_run_and_summarised(kind: str, shape: list[int]) -> None:
     found = as_json(*WORDS[kind], "--batch-size", "3", "--epochs", "2")
 
     assert (kind, WORDS[kind][0], 7, shape) == tuple(found[key] for key in ("kind", "rec", "records", "data_shape"))
@@ -49,7 +49,7 @@ def test_each_kind_is_run_and_summed_up(kind: str, shape: list[int]) -> None:
 
 
 @pytest.mark.parametrize("kind", WORDS)
-def test_the_table_is_one_that_a_person_reads(kind: str) -> None:
+def test_the_summary_is_a_table_of_80_columns(kind: str) -> None:
     done = im2rec("iterate", *WORDS[kind], "--batch-size", "7")
 
     assert 0 == done.code
@@ -60,7 +60,7 @@ def test_the_table_is_one_that_a_person_reads(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", WORDS)
-def test_a_dump_holds_what_the_iterator_gives(kind: str) -> None:
+def test_a_dump_holds_the_batches_of_the_iterator(kind: str) -> None:
     done = im2rec("iterate", *WORDS[kind], "--batch-size", "3", "--dump", "out", "-q")
 
     assert 0 == done.code
@@ -68,12 +68,12 @@ def test_a_dump_holds_what_the_iterator_gives(kind: str) -> None:
     assert [f"batch_{number:05}.npz" for number in range(3)] == [batch["file"] for batch in manifest["batches"]]
     with np.load("out/batch_00002.npz") as dumped:
         found = {name: dumped[name] for name in dumped.files}
-    made: dict[str, Any] = {
+    iterators: dict[str, Any] = {
         "mnist": lambda: MNISTIter(image="images.idx", label="labels.idx", last_batch="pad", batch_size=3, silent=True),
         "csv": lambda: CSVIter(data_csv="rows.csv", data_shape=(3,), batch_size=3),
         "libsvm": lambda: LibSVMIter(data_libsvm="rows.svm", data_shape=(3,), batch_size=3),
     }
-    with made[kind]() as it:
+    with iterators[kind]() as it:
         batch = list(it)[2]
     data = batch.data[0]
     if kind == "libsvm":
@@ -87,7 +87,7 @@ def test_a_dump_holds_what_the_iterator_gives(kind: str) -> None:
     assert (batch.index.tolist(), batch.pad) == (found["index"].tolist(), int(found["pad"]))
 
 
-def test_keys_are_those_of_the_kind() -> None:
+def test_list_params_lists_the_keys_of_the_kind() -> None:
     for kind, some in (("mnist", "flat="), ("csv", "label_csv="), ("libsvm", "label_libsvm=")):
         listed = im2rec("iterate", "--kind", kind, "--list-params")
         assert 0 == listed.code
@@ -96,7 +96,7 @@ def test_keys_are_those_of_the_kind() -> None:
         assert all(len(line) <= 80 for line in listed.out.splitlines())
 
 
-def test_no_batch_is_told_of_only_when_there_was_none() -> None:
+def test_a_run_without_a_batch_gives_a_warning() -> None:
     words = ["batch_size=100", "last_batch=roll_over", "--epochs", "2", "-q"]
     assert "" == im2rec("iterate", *WORDS["csv"], *words).err
 
@@ -115,17 +115,17 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         4,
         "rows.csv, line 1: expected 4 numbers, found 3 (data_shape says how many a line has)",
     ),
-    "a sheet of what are no images": (
+    "a sheet of rows that are not images": (
         [*WORDS["csv"], "--sheet", "out"],
         2,
         "--sheet has no meaning with --kind csv (use --dump)",
     ),
-    "a replay of what draws nothing": (
+    "a replay of an iterator without random numbers": (
         [*WORDS["mnist"], "--replay", "epoch=0,record=0"],
         2,
         "--replay has no meaning with --kind mnist (use --dump)",
     ),
-    "a shape that the file has": (
+    "a shape for a file that has one": (
         [*WORDS["mnist"], "--data-shape", "1,4,5"],
         2,
         "--data-shape has no meaning for MNISTIter (its file has a shape)",
@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         2,
         "unknown key 'flat' (the nearest known key is 'last_batch')",
     ),
-    "more rows than there can be": (
+    "a batch size above the limit": (
         [*WORDS["csv"], "batch_size=99999999999999999999"],
         2,
         "batch_size=99999999999999999999 must be 1 to 2147483647 (Rows of a batch.)",
@@ -150,7 +150,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         4,
         "images.idx holds 7 images, short.idx 6 labels (name two files of one set)",
     ),
-    "no IDX file": (
+    "a file that is not IDX": (
         ["rows.csv", "--kind", "mnist", "label=labels.idx"],
         4,
         "rows.csv: expected the magic 2051 of images, found 30 2c 31 2c (name an IDX file of MNIST)",
@@ -159,7 +159,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_one_line_and_the_right_code(case: str) -> None:
+def test_wrong_words_and_files_are_one_line_and_exit_code_2_or_4(case: str) -> None:
     Path("short.idx").write_bytes(idx_labels(np.arange(6, dtype=np.uint8)))
     words, code, message = WRONG[case]
 

@@ -1,4 +1,4 @@
-"""Processes that share the data by WORLD_SIZE and RANK, as a launcher sets them: disjoint, complete, in step."""
+"""Processes that share the data by WORLD_SIZE and RANK, as a launcher sets them: disjoint, complete, equally long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iterator_helpers import a_rec
 
 RANKS, RECORDS, BATCH = 4, 41, 5
 
-# What every process runs; the words of the line are the .rec and the parameters that differ here.
+# The program of each process: its arguments are the .rec and, as JSON, the parameters that the test varies.
 TRAIN = """
 import json
 import os
@@ -43,26 +43,26 @@ print(json.dumps(epochs))
 
 
 def ranks_of(rec: Path, **params: Any) -> list[Any]:
-    """What each of the processes saw, which run at the same time: two epochs of batches of ids."""
+    """Run all processes at the same time and return the two epochs of each: lists of batches of ids."""
     running = []
     for rank in range(RANKS):
-        where = {**os.environ, "WORLD_SIZE": str(RANKS), "RANK": str(rank)}
+        environment = {**os.environ, "WORLD_SIZE": str(RANKS), "RANK": str(rank)}
         line = [sys.executable, "-c", TRAIN, str(rec), json.dumps(params)]
-        running.append(subprocess.Popen(line, env=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    found = []
+        running.append(subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    ranks = []
     for process in running:
         out, err = process.communicate(timeout=DEADLINE_S)
         assert (0, b"") == (process.returncode, err)
-        found.append(json.loads(out))
-    return found
+        ranks.append(json.loads(out))
+    return ranks
 
 
 @pytest.mark.parametrize(
     "params",
     [{"shuffle": False}, {"shuffle": True}, {"shuffle": True, "shuffle_scope": "part", "last_batch": "keep"}],
-    ids=["file order", "shuffled", "shuffled in itself"],
+    ids=["file order", "shuffled", "each part shuffled"],
 )
-def test_ranks_are_disjoint_complete_and_in_step(tmp_path: Path, params: dict[str, Any]) -> None:
+def test_ranks_are_disjoint_complete_and_have_equally_many_batches(tmp_path: Path, params: dict[str, Any]) -> None:
     ranks = ranks_of(a_rec(tmp_path, RECORDS), **params)
 
     for epoch in range(2):
@@ -75,7 +75,7 @@ def test_ranks_are_disjoint_complete_and_in_step(tmp_path: Path, params: dict[st
         assert ranks[0][0]["batches"] != ranks[0][1]["batches"]
 
 
-def test_a_last_batch_that_is_discarded_is_so_for_all_ranks(tmp_path: Path) -> None:
+def test_a_discarded_last_batch_is_discarded_in_all_ranks(tmp_path: Path) -> None:
     ranks = ranks_of(a_rec(tmp_path, RECORDS), shuffle=True, last_batch="discard")
 
     assert [[[5, 5], [5, 5]]] * RANKS == [[list(map(len, epoch["batches"])) for epoch in rank] for rank in ranks]

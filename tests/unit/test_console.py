@@ -1,4 +1,4 @@
-"""What every command prints: tables, sizes, progress, JSON."""
+"""The output of all commands: tables, sizes, progress, JSON, and their common options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 import pytest
 
 from im2rec.cli import console as module
-from im2rec.cli.console import SCHEMA, Console, common_options, counted, size, table
+from im2rec.cli.console import SCHEMA, Console, common_options, counted, human_size, table
 
 SIZES = {
     0: "0 B",
@@ -28,8 +28,8 @@ SIZES = {
 }
 
 
-def test_sizes_are_said_in_three_digits() -> None:
-    assert SIZES == {number: size(number) for number in SIZES}
+def test_sizes_have_three_digits_and_a_decimal_unit() -> None:
+    assert SIZES == {number: human_size(number) for number in SIZES}
 
 
 def test_numbers_agree_with_their_nouns() -> None:
@@ -47,7 +47,7 @@ def test_a_table_has_two_columns_and_ends_with_the_next_command() -> None:
     )
 
 
-def test_a_long_value_goes_on_in_its_column() -> None:
+def test_a_long_value_is_wrapped_inside_its_column() -> None:
     lines = table("head", [("name", "word " * 40), ("other", "x")]).splitlines()
 
     assert ["head", "  name   ", "         ", "         ", "  other  "] == [lines[0], *(line[:9] for line in lines[1:])]
@@ -55,7 +55,7 @@ def test_a_long_value_goes_on_in_its_column() -> None:
     assert 40 == sum(line.count("word") for line in lines)
 
 
-def test_a_long_path_stays_in_one_piece_to_be_copied() -> None:
+def test_a_long_path_is_not_broken() -> None:
     path = "/" + "/".join(["a-rather-long-folder-name"] * 6) + "/photos_train.rec"
 
     assert f"  written  {path}" in table("head", [("written", path)]).splitlines()
@@ -64,7 +64,7 @@ def test_a_long_path_stays_in_one_piece_to_be_copied() -> None:
 
 @dataclasses.dataclass
 class Data:
-    """A result with the numbers that JSON has no words for."""
+    """A result, with room for floats that JSON cannot represent."""
 
     images: int = 3
     share: float = 0.5
@@ -88,33 +88,36 @@ def test_a_result_is_text_or_one_json_object_with_a_schema(capsys: pytest.Captur
         "names": ["a", "\udcff"],
         "odd": [],
     } == json.loads(line)
-    assert (1, True) == (line.count("\n"), line.isascii())
+    assert 1 == line.count("\n")
+    assert line.isascii()
 
 
-def test_json_has_no_words_that_are_not_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_infinities_and_nan_are_written_as_json_that_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
+        raise AssertionError(f"{word} is not JSON")
 
     line = printed(Console(as_json=True), Data(odd=(float("nan"), float("inf"), -float("inf"))), capsys)
 
-    assert 3 == len(json.loads(line, parse_constant=refuse)["odd"])
+    assert ["nan", "inf", "-inf"] == json.loads(line, parse_constant=refuse)["odd"]
 
 
-def test_warnings_go_to_stderr_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_warning_is_a_line_on_stderr_with_quiet_too(capsys: pytest.CaptureFixture[str]) -> None:
     Console(quiet=True).warn(["one", "two"])
 
     assert ("", "warning: one\nwarning: two\n") == capsys.readouterr()
 
 
 class Terminal(io.StringIO):
-    """A stderr that says it is a terminal."""
+    """A stderr that is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch, *, share: bool) -> None:
+def test_progress_on_a_terminal_is_a_bar_that_is_erased_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, *, share: bool
+) -> None:
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     with Console().progress("packing", share=share) as progress:
         assert progress is not None
@@ -127,7 +130,7 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch: pytest.Monk
     assert all(len(piece) <= 80 for piece in shown.split("\r"))
 
 
-def test_progress_elsewhere_is_a_line_every_ten_seconds(
+def test_progress_without_a_terminal_is_a_line_every_ten_seconds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [100.0]
@@ -142,13 +145,15 @@ def test_progress_elsewhere_is_a_line_every_ten_seconds(
 
 
 @pytest.mark.parametrize(("writes", "expected"), [(True, {"force", "dry_run"}), (False, set())])
-def test_common_options_are_the_same_for_every_command(expected: set[str], *, writes: bool) -> None:
-    seen: list[tuple[Console, dict[str, Any]]] = []
+def test_commands_that_write_have_force_and_dry_run_besides_the_common_options(
+    expected: set[str], *, writes: bool
+) -> None:
+    calls: list[tuple[Console, dict[str, Any]]] = []
 
     @click.command("some")
     @common_options(writes=writes)
     def some(console: Console, **rest: Any) -> None:
-        seen.append((console, rest))
+        calls.append((console, rest))
 
     some.main(["--json", "-q", "--debug"], standalone_mode=False)
-    assert [(Console(as_json=True, quiet=True), dict.fromkeys(expected, False))] == seen
+    assert [(Console(as_json=True, quiet=True), dict.fromkeys(expected, False))] == calls
