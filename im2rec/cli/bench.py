@@ -231,14 +231,14 @@ def plot_of(report: Report, unit: str) -> bytes:
     return draw_plot(lines, f"{Path(report.input).name}: {report.pictures}", f"{unit}s")
 
 
-_RATE_TITLES = f"{'images/s':>10}     half of the runs"  # as wide as _rate()
+_RATE_TITLES = f"{'images/s':>10}{'middle half of runs':>22}"  # as wide as _rate()
 
 
 def render(report: Report, job: _IteratorBench | _PackBench) -> str:
     """Return the report as tables of at most 80 columns, the advice, and the command to type next."""
     head = f"{report.input}: {counted(report.records, 'image')} of {report.pictures}"
     lines = [table(head, _rows(report, job.unit))]
-    lines.append(f"  {f'alone, 1 {job.unit}':<17}{_RATE_TITLES}   of the time")
+    lines.append(f"  {f'alone, 1 {job.unit}':<17}{_RATE_TITLES}{'of time':>12}")
     lines += [f"    {stage.name:<14}{_rate(stage.rate)}   {stage.share:>9.0%}" for stage in report.stages]
     if (rest := 1 - sum(stage.share for stage in report.stages)) >= _MIN_SHOWN_SHARE:
         lines.append(f"    {'the rest':<14}{rest:>47.0%}")
@@ -275,7 +275,7 @@ def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
         ("kernel", kernel),
         ("opening", f"{_time(report.opening_s)}; {first} {_time(report.first_s)} later"),
         ("reading", _reading(report.read)),
-        ("memory", f"{human_size(report.peak_memory)} at the most, with {most}" if report.peak_memory else ""),
+        ("memory", f"{human_size(report.peak_memory)} at most, with {most}" if report.peak_memory else ""),
         ("skipped", f"{counted(report.left_out, 'record')} that gave no image" if report.left_out else ""),
         ("written", report.plot),
     ]
@@ -291,7 +291,7 @@ def _time(seconds: float) -> str:
 
 
 # Of the second reading, which is one from memory also if the work itself reads from the disk.
-_SOURCES = {"memory": "from memory", "disk": "from memory", "unknown": "from memory or not: the system does not say"}
+_SOURCES = {"memory": "from memory", "disk": "from memory", "unknown": "from memory or the disk: it is not known which"}
 
 
 def _reading(read: ReadSpeed) -> str:
@@ -302,7 +302,7 @@ def _reading(read: ReadSpeed) -> str:
         return f"{human_size(in_order)}/s{suffix}"
 
     share = read.in_memory_before
-    before = f"; {share:.0%} of it was there" if share is not None and share < MOSTLY_CACHED else ""
+    before = f"; {share:.0%} of the file was there" if share is not None and share < MOSTLY_CACHED else ""
     cached = f"{both(read.memory_in_order, read.memory_shuffled)}, {_SOURCES[read.source]}{before}"
     if read.disk_in_order is None:
         return cached

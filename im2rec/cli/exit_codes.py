@@ -114,7 +114,7 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
         # something that workers need to start.
         return code, f"the system refuses: {reason(error)} (make room, or try --workers 1)"
     if isinstance(error, MemoryError):
-        return code, "there is not enough memory (lower batch_size, or what is made ahead)"
+        return code, "there is not enough memory (lower batch_size, or prefetch_buffer)"
     first_line = str(error).partition("\n")[0]
     return code, f"internal error: {type(error).__name__}: {first_line} (please report it, with the output of --debug)"
 

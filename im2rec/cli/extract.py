@@ -75,7 +75,7 @@ def render(summary: ExtractSummary) -> str:
     some = f"{summary.images:,} of " if summary.images < summary.pictures else ""
     head = f"{verb} {some}{counted(max(summary.images, summary.pictures), 'image')} of {summary.rec}"
     table_rows = [
-        ("gone on", f"behind {counted(summary.resumed, 'record')} of an earlier run" if summary.resumed else ""),
+        ("resumed", f"after {counted(summary.resumed, 'record')} of an earlier run" if summary.resumed else ""),
         ("left out", ", ".join(f"{counted(count, 'record')} {why}" for why, count in summary.left_out.items())),
         *[("problem", _problem(why, count, summary)) for why, count in summary.problems.items()],
         ("packs as", _changes(summary)),

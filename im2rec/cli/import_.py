@@ -134,10 +134,10 @@ def _set_to_fetch(name: str, params: ImportParams, *, download: bool) -> KnownSe
     if getattr(params, "version", None) != BINARY:
         return known
     if not download:
-        raise ParameterError("version=binary is for --download", hint="--from reads the version that is there")
+        raise ParameterError("version=binary is for --download", hint="--from reads either version")
     if not known.binary:
-        hint = "fetch the other, or read this one with --from"
-        raise ParameterError(f"version=binary: of {known.title} only the Python version can be fetched", hint=hint)
+        hint = "download version=python, or read the binary files with --from"
+        raise ParameterError(f"version=binary: only the Python version of {known.title} can be downloaded", hint=hint)
     return known._replace(files=known.binary)
 
 

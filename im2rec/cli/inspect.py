@@ -51,7 +51,7 @@ def command(
     if head is not None or key:
         if ignored := [name for name in ("decode", "sheet", "every", "workers") if options[name]]:
             name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0])
-            raise click.UsageError(f"--head and --key show single records; --{name} is of the survey")
+            raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, index) if key else []
         console.result("inspect", {"path": str(rec), "records": views}, "\n".join(map(render_record, views)))
@@ -59,7 +59,7 @@ def command(
     sheet: Path | None = options["sheet"]
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
-            raise click.UsageError(f"--sheet {sheet}: is drawn as PNG, so name it .png")
+            raise click.UsageError(f"--sheet {sheet}: must end in .png, as it is a PNG")
         refuse_existing([sheet], force=options["force"])
     with console.progress("records", share=True) as progress:
         summary = survey(rec, index=index, every=options["every"], progress=progress)
@@ -147,7 +147,7 @@ def _ids(found: Survey) -> str:
     if found.ids is None:
         return ""
     count = found.ids.duplicates
-    repeated = f"; {count:,} of them stand there again, id {found.ids.first_duplicate} for one" if count else ""
+    repeated = f"; {counted(count, 'duplicate')}, the first of id {found.ids.first_duplicate}" if count else ""
     return f"{found.ids.lowest} to {found.ids.highest}{repeated or ', all different'}"
 
 
@@ -162,7 +162,7 @@ def _images(found: Survey) -> list[tuple[str, str]]:
         ("width", _range(images.width, _number)),
         ("height", _range(images.height, _number)),
         ("quality", f"{_range(images.jpeg_quality, _number)} (estimated)" if images.jpeg_quality else ""),
-        ("EXIF", f"{turns}: shown turned by some readers only" if turns else ""),
+        ("EXIF", f"{turns}: not all readers turn them" if turns else ""),
     ]
 
 
@@ -174,7 +174,7 @@ def _set(found: Survey) -> list[tuple[str, str]]:
     if found.detection is not None:
         boxes = found.detection
         widths = ", ".join(map(str, boxes.object_widths))
-        objects = f"{boxes.objects:,} of {widths} numbers each; {_range(boxes.objects_per_image, _number)} in an image"
+        objects = f"{boxes.objects:,} of {widths} numbers each; {_range(boxes.objects_per_image, _number)} per image"
         return [("objects", objects), ("header", f"{', '.join(map(str, boxes.header_widths))} numbers before them")]
     return []
 
@@ -212,12 +212,12 @@ def _verified(found: Verification | None) -> list[tuple[str, str]]:
 def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
     """Return the first of *rows*, and a row on how many more there are."""
     rest = len(rows) - _MAX_ROWS
-    return rows if rest <= 0 else [*rows[:_MAX_ROWS], ("more", f"{rest:,} {what}; all with --json")]
+    return rows if rest <= 0 else [*rows[:_MAX_ROWS], ("more", f"{rest:,} {what}; --json lists all")]
 
 
 def _damage(found: Survey) -> list[tuple[str, str]]:
     rows = [
-        ("damaged", f"bytes {bad.start} to {bad.end}, behind {counted(bad.record, 'whole record')}: {bad.problem}")
+        ("damaged", f"bytes {bad.start} to {bad.end}, after {counted(bad.record, 'whole record')}: {bad.problem}")
         for bad in found.damage
     ]
     total = [("in all", f"{len(rows):,} damaged ranges, {human_size(found.damaged_bytes)}")] if len(rows) > 1 else []

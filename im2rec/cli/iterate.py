@@ -145,7 +145,7 @@ def _run(
         outputs.finish(summary)
     summary.written = ", ".join(outputs.names)
     if not (len(it) if dry_run else summary.batches):
-        console.warn([f"no batch: of {it.count} records this part has fewer than batch_size={it.batch_size}"])
+        console.warn([f"no batch: of the {it.count} records, this part has fewer than batch_size={it.batch_size}"])
     return summary
 
 
@@ -195,7 +195,7 @@ def _hint_at_on_error() -> Iterator[None]:
     try:
         yield
     except BadRecordError as error:
-        error.hint = error.hint or "on_error=skip counts such records and goes on"
+        error.hint = error.hint or "on_error=skip skips and counts such records"
         raise
 
 
@@ -223,7 +223,7 @@ def render(summary: RunSummary) -> str:
         *_bad_rows("cut short", summary.truncated),
         ("engine", summary.engine),
         ("kernel", summary.kernel),
-        ("memory", f"{human_size(summary.peak_memory)} at the most" if summary.peak_memory else ""),
+        ("memory", f"{human_size(summary.peak_memory)} at most" if summary.peak_memory else ""),
         ("would write" if summary.dry_run else "written", summary.written),
     ]
     verb = "would iterate over" if summary.dry_run else "iterated over"
@@ -235,14 +235,14 @@ def render(summary: RunSummary) -> str:
 def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
     rows = [(name if number == 0 else "", error) for number, error in enumerate(errors[:_MAX_BAD_RECORDS])]
     more = len(errors) - _MAX_BAD_RECORDS
-    return [*rows, ("", f"and {more:,} more (--json names all)")] if more > 0 else rows
+    return [*rows, ("", f"and {more:,} more (--json lists all)")] if more > 0 else rows
 
 
 def render_replay(shown: ReplayedRecord, *, dry_run: bool) -> str:
     """Return one replayed record as a table: its random numbers and the steps that were applied."""
     head = f"record {shown.record} of {shown.rec} in epoch {shown.epoch}"
     drawn = [(name, f"{value:.6g}") for name, value in shown.drawn.items()]
-    steps = [("done" if number == 0 else "", step) for number, step in enumerate(shown.steps)]
+    steps = [("steps" if number == 0 else "", step) for number, step in enumerate(shown.steps)]
     table_rows = [
         ("id", str(shown.id)),
         ("label", " ".join(f"{label:g}" for label in shown.label)),

@@ -26,14 +26,14 @@ a\\.rec: 7 images of 10 x 8, no JPEG, {NUMBER} kB
   opening  {NUMBER} m?s; the first batch {NUMBER} m?s later
   reading  .*
 (?:           .*
-)*(?:  memory   {NUMBER} MB at the most, with 1 thread
-)?  alone, 1 thread    images/s     half of the runs   of the time
+)*(?:  memory   {NUMBER} MB at most, with 1 thread
+)?  alone, 1 thread    images/s   middle half of runs     of time
     reading       .*%
     decoding      .*%
     augmenting    .*%
     normalising   .*%
 (?:    the rest      .*%
-)?  together, threads  images/s     half of the runs   full decode
+)?  together, threads  images/s   middle half of runs   full decode
     1             .*% of it
 limit: [^\n]+
 (?:  [^\n]+
@@ -45,14 +45,14 @@ l\\.lst: 3 images of 3\\d x 2\\d, JPEG, {NUMBER} kB
   opening  {NUMBER} m?s; packing with 1 worker: the first image {NUMBER} m?s later
   reading  .*
 (?:           .*
-)*  alone, 1 worker    images/s     half of the runs   of the time
+)*  alone, 1 worker    images/s   middle half of runs     of time
     reading       .*%
     decoding      .*%
     resizing      .*%
     encoding      .*%
     writing       .*%
 (?:    the rest      .*%
-)?  together, workers  images/s     half of the runs
+)?  together, workers  images/s   middle half of runs
     1             .*
 limit: [^\n]+
 (?:  [^\n]+

@@ -465,4 +465,4 @@ def test_options_of_the_summary_are_refused_with_single_records(words: list[str]
 def test_a_sheet_that_is_not_named_png_is_refused() -> None:
     code, _, err = im2rec("inspect", PASS_THROUGH, "--sheet", "a.jpg")
     assert 2 == code
-    assert "--sheet a.jpg: is drawn as PNG, so name it .png" in err
+    assert "--sheet a.jpg: must end in .png, as it is a PNG" in err

@@ -237,7 +237,7 @@ def test_an_output_that_is_there_is_refused_before_anything_is_fetched(here: Pat
 
 ONE = "expected one of --from or --download (im2rec import cifar10 out --download)"
 ARCHIVE = "(name its folder, or its archive cifar-10-python.tar.gz)"
-THE_OTHER = "(fetch the other, or read this one with --from)"
+THE_OTHER = "(download version=python, or read the binary files with --from)"
 NOT_READ = "which no set of images needs, and is not read (do not trust this file)"
 LABELS = Path("damaged/t10k-labels-idx1-ubyte")
 ERRORS: dict[str, tuple[str, int, str]] = {
@@ -303,12 +303,12 @@ ERRORS: dict[str, tuple[str, int, str]] = {
     "a version that is not fetched": (
         "import cifar100 out --download version=binary",
         2,
-        f"version=binary: of CIFAR-100 only the Python version can be fetched {THE_OTHER}",
+        f"version=binary: only the Python version of CIFAR-100 can be downloaded {THE_OTHER}",
     ),
     "a version that is there": (
         "import cifar10 out --from . version=binary",
         2,
-        "version=binary is for --download (--from reads the version that is there)",
+        "version=binary is for --download (--from reads either version)",
     ),
     "no such place": (
         "import mnist out --from no",

@@ -108,7 +108,7 @@ def test_damage_is_exit_5_by_byte_range_and_what_is_whole_is_surveyed(here: Path
 
     assert (5, "") == (code, err)
     assert out.startswith("a.rec: 5 records, 5 images, ")
-    assert rows(out)["damaged"].startswith(f"bytes {starts[2]} to {starts[3]}, behind 2 whole records: ")
+    assert rows(out)["damaged"].startswith(f"bytes {starts[2]} to {starts[3]}, after 2 whole records: ")
 
 
 def test_much_damage_is_summed_up_and_whole_in_json(here: Path) -> None:

@@ -33,7 +33,7 @@ iterated over 10 records of some.rec, 1 epoch
   digest   DIGEST
   engine   ENGINE
   kernel   KERNEL
-  memory   SIZE at the most
+  memory   SIZE at most
 """
 SKIPPED = """\
 iterated over 10 records of some.rec, 2 epochs
@@ -47,11 +47,11 @@ iterated over 10 records of some.rec, 2 epochs
              read
              some.rec, record 7, id 107, byte 1804: holds no image that can be
              read
-             and 1 more (--json names all)
+             and 1 more (--json lists all)
   cut short  some.rec, record 9, id 109, byte 1908: the image data ends early
   engine     ENGINE
   kernel     KERNEL
-  memory     SIZE at the most
+  memory     SIZE at most
 """
 REPLAYED = """\
 record 3 of some.rec in epoch 2

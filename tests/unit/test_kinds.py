@@ -96,4 +96,4 @@ def test_quality_and_orientations_of_the_images_are_told(tmp_path: Path) -> None
     assert images.jpeg_quality is not None
     assert (80, 95) == (images.jpeg_quality.smallest, images.jpeg_quality.largest)
     assert {6: 1} == images.orientations
-    assert "  EXIF      1 with orientation 6: shown turned by some readers only\n" in im2rec("inspect", path).out
+    assert "  EXIF      1 with orientation 6: not all readers turn them\n" in im2rec("inspect", path).out
