@@ -1,7 +1,7 @@
-"""Write docs/commands.md, docs/parameters.md and im2rec/iterators/keywords.py from the commands and parameters.
+"""Generate docs/commands.md, docs/parameters.md and im2rec/iterators/keywords.py from the commands and parameters.
 
-python docs/generate.py           write them
-python docs/generate.py --check   only say whether they are as they should be (exit code 1 if not)
+python docs/generate.py           write the files that are out of date
+python docs/generate.py --check   write nothing; exit with 1 and their names if any file is out of date
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ACCEPTED_TYPES = {int: "int | str", float: "float | str", bool: "bool | int | st
 
 
 def commands_page() -> str:
-    """The help of every command."""
+    """Return the page with the help of every command, 80 columns wide."""
     page = ["# Commands", "", "Generated from `--help` by `make docs`."]
     root = group.make_context("im2rec", [], terminal_width=80)
     for name in COMMANDS:
@@ -51,10 +51,10 @@ def commands_page() -> str:
 
 
 def parameters_page() -> str:
-    """The tables of all KEY=VALUE parameters."""
+    """Return the page with the tables of all KEY=VALUE parameters."""
     page = ["# Parameters", "", "Generated from their declarations by `make docs`."]
     for title, kind in TABLES:
-        page += ["", f"## {title}", "", "| key | type | default | allowed | what it does | beside MXNet |"]
+        page += ["", f"## {title}", "", "| key | type | default | allowed | what it does | compared with MXNet |"]
         page += ["|---|---|---|---|---|---|"]
         for row in parameter_docs(kind):
             page.append(f"| `{row.name}` | {row.type} | {row.default} | {row.allowed} | {row.doc} | {row.reference} |")
@@ -62,7 +62,7 @@ def parameters_page() -> str:
 
 
 def keywords_module() -> str:
-    """The parameters of each iterator as a TypedDict, by which type checkers and editors check and complete calls."""
+    """Return a module with a TypedDict of the parameters of each iterator, for type checkers and editors."""
     module = [
         '"""Keywords of the iterators, for type checkers and editors, which alone read this module.',
         "",
@@ -90,7 +90,7 @@ def keywords_module() -> str:
 
 
 def accepted_type(field: dataclasses.Field[Any], hint: Any) -> str:
-    """The annotation of a parameter; every value may also be text."""
+    """Return the annotation of a parameter as source text; every value may also be given as a string."""
     is_optional = isinstance(hint, types.UnionType)
     declared = typing.get_args(hint)[0] if is_optional else hint
     text = "str" if field.metadata["choices"] else "str | PathLike[str]"
@@ -105,8 +105,8 @@ PAGES = {
 }
 
 
-def stale() -> list[str]:
-    """The names of the files that are not what they should be."""
+def outdated_files() -> list[str]:
+    """Return the names of files that are missing or differ from what would be generated."""
     return [
         name
         for name, page in PAGES.items()
@@ -115,10 +115,10 @@ def stale() -> list[str]:
 
 
 def main() -> None:
-    """Write the files, or check them."""
-    names = stale()
+    """Write the outdated files, or with ``--check`` only report them."""
+    names = outdated_files()
     if "--check" in sys.argv[1:]:
-        sys.exit(f"stale, run make docs: {', '.join(names)}" if names else 0)
+        sys.exit(f"out of date, run make docs: {', '.join(names)}" if names else 0)
     for name in names:
         (ROOT / name).write_text(PAGES[name](), encoding="utf-8")
 

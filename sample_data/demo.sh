@@ -1,5 +1,6 @@
 #!/bin/sh
-# The main job on the sample images: list, pack, inspect, iterate, bench, extract. Run by `make demo`; writes to build/demo.
+# Run the main commands on the sample images: make-list, pack, inspect, iterate, bench, extract. Called by `make demo`;
+# writes to build/demo.
 set -eu
 cd "$(dirname "$0")/.."
 rm -rf build/demo

@@ -1,8 +1,8 @@
 """Draw the sample images: `python sample_data/draw.py [OUT_DIR]`.
 
-Every image is computed from noise and a fixed seed, so the set can be redrawn at any time and
-carries nobody's rights.  OUT_DIR (this folder, unless told) gets `photos/`, one folder per class,
-and `labels4.lst`, which gives four measured labels for each JPEG among them.
+Every image is computed from noise and a fixed seed, so the set can be redrawn at any time and is
+free of copyright. OUT_DIR (by default the folder of this script) gets `photos/`, with one folder per
+class, and `labels4.lst`, which gives four measured labels for each of the JPEGs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ORIENTATION_TAG = 0x0112
 
 
 def generator(*key: int) -> np.random.Generator:
-    """A random generator that depends on the key alone."""
+    """Return a random generator that depends on `key` alone."""
     return np.random.Generator(np.random.PCG64(key))
 
 
@@ -34,7 +34,7 @@ def generator(*key: int) -> np.random.Generator:
 
 
 def gradient_noise(key: tuple[int, ...], x: Field, y: Field) -> Field:
-    """Smooth noise at the points (x, y), about -0.7 to 0.7, with features about one unit wide."""
+    """Return smooth noise at the points (x, y), about -0.7 to 0.7, with features about one unit wide."""
     angles = generator(*key).uniform(0.0, 2.0 * np.pi, (256, 256))
     slope_x, slope_y = np.cos(angles).ravel(), np.sin(angles).ravel()
     column, row = np.floor(x), np.floor(y)
@@ -52,31 +52,31 @@ def gradient_noise(key: tuple[int, ...], x: Field, y: Field) -> Field:
 
 
 def fade(t: Field) -> Field:
-    """The step from 0 to 1 eased at both ends, twice smooth; outside that range it is clipped first."""
+    """Return t clipped to 0 to 1 and eased at both ends: first and second derivative are 0 there."""
     t = np.clip(t, 0.0, 1.0)
     eased: Field = t * t * t * (t * (t * 6.0 - 15.0) + 10.0)
     return eased
 
 
 def fractal(key: tuple[int, ...], x: Field, y: Field, octaves: int = 5, gain: float = 0.5) -> Field:
-    """Noise summed over octaves, each twice as fine and `gain` times as strong as the one before."""
+    """Return noise summed over octaves, each twice as fine and `gain` times as strong as the one before."""
     total = np.zeros(np.broadcast(x, y).shape)
     for octave in range(octaves):
-        # Each octave is turned a little, or the lattice lines of all octaves would show as a grid.
-        turn, scale = 0.65 * octave, 2.0**octave
-        u, v = np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x + np.cos(turn) * y
+        # Each octave is rotated a little, or the lattice lines of all octaves would show as a grid.
+        angle, scale = 0.65 * octave, 2.0**octave
+        u, v = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
         total += gain**octave * gradient_noise((*key, octave), u * scale + 17.3, v * scale + 5.9)
     return total
 
 
 def plane(height: int, width: int) -> tuple[Field, Field]:
-    """The x and y of every pixel, the long side being 1."""
+    """Return the x and y of every pixel, in units of the longer side."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64) / max(height, width)
     return x, y
 
 
 def lit(relief: Field, angle: float, elevation: float = 0.8) -> Field:
-    """How strongly a low sun at `angle` lights a relief (both in units of pixels), 0 to 1."""
+    """Return how strongly a low sun at `angle` (radians) lights a relief (heights in pixels), 0 to 1."""
     slope_y, slope_x = np.gradient(relief)
     facing = elevation - np.cos(angle) * slope_x - np.sin(angle) * slope_y
     cosine: Field = facing / np.sqrt((1.0 + elevation**2) * (1.0 + slope_x**2 + slope_y**2))
@@ -84,14 +84,14 @@ def lit(relief: Field, angle: float, elevation: float = 0.8) -> Field:
 
 
 def ramp(amount: Field, *colours: Colour) -> Field:
-    """Each amount from 0 to 1 as a colour, blended between the evenly spaced colours given."""
+    """Return each amount from 0 to 1 as a colour, blended between evenly spaced colours."""
     stops = np.linspace(0.0, 1.0, len(colours))
     channels: list[Field] = [np.interp(amount, stops, channel) for channel in zip(*colours, strict=True)]
     return np.stack(channels, axis=-1)
 
 
 def mixed(below: Field, above: Field, cover: Field) -> Field:
-    """The image `above` laid over `below`, opaque where `cover` is 1."""
+    """Return the image `above` laid over `below`, opaque where `cover` is 1."""
     blend: Field = below + (above - below) * np.clip(cover, 0.0, 1.0)[..., None]
     return blend
 
@@ -100,7 +100,7 @@ def mixed(below: Field, above: Field, cover: Field) -> Field:
 
 
 def bark(seed: int, height: int, width: int) -> Field:
-    """A tree trunk seen close: upright ridges, dark cracks, patches of lichen."""
+    """Draw a tree trunk from close by: upright ridges, dark cracks, patches of lichen."""
     x, y = plane(height, width)
     rng = generator(seed)
     coarse = rng.uniform(5.0, 11.0)
@@ -124,7 +124,7 @@ def bark(seed: int, height: int, width: int) -> Field:
 
 
 def sky(seed: int, height: int, width: int, cover: float, warmth: float) -> tuple[Field, Field]:
-    """A sky with its horizon just below the image, and how much of each pixel is cloud."""
+    """Draw a sky with its horizon just below the image; also return how much of each pixel is cloud, 0 to 1."""
     x, y = plane(height, width)
     down = y / y.max()
     distance = 1.0 / (1.12 - down)
@@ -143,27 +143,27 @@ def sky(seed: int, height: int, width: int, cover: float, warmth: float) -> tupl
 
 
 def clouds(seed: int, height: int, width: int) -> Field:
-    """Clouds by day or at dusk."""
+    """Draw clouds by day or at dusk."""
     rng = generator(seed)
     return sky(seed, height, width, rng.uniform(0.15, 0.55), rng.choice([0.0, 0.1, 0.85]))[0]
 
 
 def overcast(seed: int, height: int, width: int) -> Field:
-    """A closed, colourless sky over dim hills."""
+    """Draw an overcast, colourless sky over dim hills."""
     image = sky(seed, height, width, 0.75, 0.0)[0]
     dull = image.mean(axis=-1, keepdims=True) * np.array([0.70, 0.73, 0.77])
     return hills(seed, 0.25 * image + 0.6 * dull, 1.02, (0.36, 0.38, 0.41))
 
 
 def sand_height(seed: int, x: Field, z: Field) -> Field:
-    """The height of the dunes at (x, z): sharp, winding crests on a slow swell."""
+    """Return the height of the dunes at (x, z): sharp, winding crests on long waves."""
     bend = fractal((seed, 21), 0.5 * x, 0.5 * z, 3, 0.4)
     crest = 1.0 - 2.0 * np.abs(fractal((seed, 22), 0.30 * x + 0.5 * bend, 0.55 * z + 0.5 * bend, 2, 0.3))
     return 0.75 * crest + 0.5 * fractal((seed, 23), 0.3 * x, 0.3 * z, 2)
 
 
 def dunes(seed: int, height: int, width: int) -> Field:
-    """Sand dunes out to the horizon, under a low sun from the side."""
+    """Draw sand dunes out to the horizon, under a low sun from the side."""
     rng = generator(seed)
     focal, horizon = 0.9 * max(height, width), height * rng.uniform(0.22, 0.38)
     z = np.geomspace(24.0, 0.7, 1100)[:, None]
@@ -191,7 +191,7 @@ def dunes(seed: int, height: int, width: int) -> Field:
 
 
 def pebbles(seed: int, height: int, width: int) -> Field:
-    """Rounded stones heaped on a beach, each with its own colour and speckle."""
+    """Draw rounded stones heaped on a beach, each with its own colour and speckle."""
     x, y = plane(height, width)
     rng = generator(seed)
     level = 0.02 * fractal((seed, 31), 20 * x, 20 * y, 4)
@@ -215,7 +215,7 @@ def pebbles(seed: int, height: int, width: int) -> Field:
 
 
 def hills(seed: int, image: Field, foot: float, haze: Colour) -> Field:
-    """The image with three ranges of hills, the nearest one wooded, rising from `foot` of its height."""
+    """Draw three ranges of hills into an image, the nearest one wooded, rising from `foot` of its height (0 to 1)."""
     height, width = image.shape[:2]
     x, y = plane(height, width)
     line = np.arange(width)[None, :] / max(height, width)
@@ -232,7 +232,7 @@ def hills(seed: int, image: Field, foot: float, haze: Colour) -> Field:
 
 
 def mirrored(seed: int, upper: Field, height: int) -> Field:
-    """The image `upper` with its reflection in rippled water below it, `height` rows in all."""
+    """Return the image `upper` with its reflection in rippled water below it, `height` rows in all."""
     shore, width = upper.shape[:2]
     rows, columns = np.mgrid[0 : height - shore, 0:width].astype(np.float64)
     nearness = (rows + 1.0) / max(height, width)
@@ -250,7 +250,7 @@ def mirrored(seed: int, upper: Field, height: int) -> Field:
 
 
 def lake(seed: int, height: int, width: int) -> Field:
-    """A lake before wooded hills, with the sky in it."""
+    """Draw a lake in front of wooded hills, with the sky reflected in it."""
     rng = generator(seed)
     shore = int(height * rng.uniform(0.45, 0.58))
     warmth = rng.choice([0.0, 0.15, 0.8])
@@ -260,7 +260,7 @@ def lake(seed: int, height: int, width: int) -> Field:
 
 
 def bridge(seed: int, height: int, width: int) -> Field:
-    """The lake with a stone bridge of round arches across it."""
+    """Draw a lake with a stone bridge of round arches across it."""
     shore = int(height * 0.52)
     upper = hills(seed, sky(seed, shore, width, 0.2, 0.1)[0], 1.0, (0.58, 0.64, 0.70))
     x, y = plane(shore, width)
@@ -279,13 +279,13 @@ def bridge(seed: int, height: int, width: int) -> Field:
 
 
 def eight_bit(image: Field) -> Pixels:
-    """The image, 0 to 1, in whole steps from 0 to 255."""
+    """Return an image of 0 to 1 as uint8, 0 to 255."""
     pixels: Pixels = np.round(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
     return pixels
 
 
 def photographed(scene: Scene, seed: int, width: int, height: int) -> Pixels:
-    """The scene as a camera gives it: antialiased, vignetted, with film-like contrast and grain."""
+    """Draw the scene as a camera takes it: antialiased, vignetted, with film-like contrast and grain."""
     drawn = np.clip(scene(seed, 2 * height, 2 * width), 0.0, 1.0)
     image = drawn.reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
     x, y = plane(height, width)
@@ -296,7 +296,7 @@ def photographed(scene: Scene, seed: int, width: int, height: int) -> Pixels:
 
 
 def size_of(seed: int) -> tuple[int, int]:
-    """Width and height of an ordinary image: both orientations, long side 120 to 420."""
+    """Return width and height of an ordinary image: both orientations, longer side 120 to 420."""
     rng = generator(seed, 81)
     long = int(rng.integers(120, 421))
     short = int(long / rng.choice([1.25, 4 / 3, 1.5, 16 / 9]))
@@ -304,7 +304,7 @@ def size_of(seed: int) -> tuple[int, int]:
 
 
 def measured(pixels: Pixels, number: int) -> list[float]:
-    """Four labels of an upright image: mean brightness, redness, 1 if it lies, class number."""
+    """Return four labels of an upright image: mean brightness, redness, 1 if it is wider than high, class number."""
     red, green, blue = (float(channel) for channel in pixels.reshape(-1, 3).mean(axis=0) / 255.0)
     return [(red + green + blue) / 3.0, red - (green + blue) / 2.0, float(pixels.shape[1] > pixels.shape[0]), number]
 
@@ -313,7 +313,7 @@ CLASSES: dict[str, Scene] = {"bark": bark, "clouds": clouds, "dunes": dunes, "pe
 
 
 def draw_jpegs(photos: Path) -> dict[str, list[float]]:
-    """Draw all JPEGs into the folder; you get the labels of each by its path in there."""
+    """Draw all JPEGs into the folder `photos` and return the labels of each by its path in there."""
     jobs = [
         (f"{folder}/{folder.split('/')[-1]}_{nth + 1:02d}.jpg", scene, 100 * number + nth, size_of(100 * number + nth))
         for number, (folder, scene) in enumerate(CLASSES.items(), 1)
@@ -333,7 +333,7 @@ def draw_jpegs(photos: Path) -> dict[str, list[float]]:
             image = image.convert("L")
             pixels = np.asarray(image.convert("RGB"))
         if name == "dunes/sideways.jpg":
-            # Orientation 6 says "turn me a quarter clockwise to look at", so it is stored turned the other way.
+            # Orientation 6 means that a reader rotates the image 90 degrees clockwise: it is stored rotated back.
             image = image.transpose(Image.Transpose.ROTATE_90)
             exif[ORIENTATION_TAG] = 6
         image.save(photos / name, quality=QUALITY, optimize=True, exif=exif)
@@ -342,7 +342,7 @@ def draw_jpegs(photos: Path) -> dict[str, list[float]]:
 
 
 def draw_pngs(photos: Path) -> None:
-    """Draw the two PNGs: a cloud with soft alpha, and the heights of some dunes in 16 bits."""
+    """Draw the two PNGs: a cloud with soft alpha, and the heights of dunes in 16 bits."""
     width, height = 160, 120
     image, cloud = sky(910, height, width, 0.2, 0.0)
     Image.fromarray(eight_bit(np.dstack([image, cloud]))).save(photos / "clouds" / "cutout.png", optimize=True)

@@ -1,4 +1,4 @@
-"""What limits the speed, and what to try: a pure function of measured figures.
+"""Advice on what limits the speed and what to try: a pure function of measured figures.
 
 All rates are in images per second. Nothing is advised unless the figures support it.
 """

@@ -44,7 +44,7 @@ _DALI_PARAMS |= {f"{name}_{color}" for name in ("mean", "std") for color in "rgb
 
 
 def _note(name: str, it: ImageRecordIter) -> str:
-    """Return what a reader of the peer's rate must know, or nothing."""
+    """Return a note that qualifies the rate of the peer *name*, or nothing."""
     if name == "mxnet":
         return "mxnet lowers its threads to half the CPUs"
     resizes = it.params.resize > 0 or it.params.random_resized_crop

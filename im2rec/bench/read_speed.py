@@ -1,6 +1,6 @@
 """Reading alone: in order and shuffled, from the disk and from memory.
 
-Where the operating system answers, it is asked which bytes of a file are in the page cache.
+On systems that report it, the share of a file that is in the page cache is measured first.
 """
 
 from __future__ import annotations

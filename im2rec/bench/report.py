@@ -114,7 +114,7 @@ class PackReport(Report):
 
 @dataclasses.dataclass(frozen=True)
 class DryRunReport:
-    """What would be measured and written; of a dry run, which measures nothing."""
+    """The plan of a dry run, which measures nothing."""
 
     input: str
     records: int

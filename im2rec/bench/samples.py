@@ -79,7 +79,7 @@ class IteratorSample:
         shape = it.provide_data[0].shape[1:]
         size = int(np.prod(shape)) * np.dtype(it.provide_data[0].dtype).itemsize
         rows = min(it.batch_size, max(1, _MAX_BATCH_BYTES // size))
-        # One batch whose memory is written over and over: the iterator recycles its batch buffers too.
+        # One batch that is overwritten again and again: the iterator recycles its batch buffers too.
         self._rows = np.zeros((rows, *shape), it.provide_data[0].dtype)
         self._uint8_rows = self._rows.astype(np.uint8)
         self._row_numbers = itertools.count()
@@ -196,7 +196,7 @@ class IteratorSample:
 
     @property
     def declined_by_kernel(self) -> dict[str, int]:
-        """How many images the compiled decoder declined, by reason; empty if it took none."""
+        """The number of images that the compiled decoder declined, by reason; empty if it took none."""
         return {reason: count for reason, count in self.declined.most_common() if reason and self.is_kernel_used}
 
     @property

@@ -18,7 +18,7 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 ROUNDS = 3  # of runs that are compared: in rounds, because other load on the machine then slows all of them alike
-REPETITIONS = 9  # of one measurement over all rounds: of so many, the middle half is not decided by one outlier
+REPETITIONS = 9  # of one measurement over all rounds: enough that an outlier does not move the quartiles
 _MAX_OVERRUN = 3.0  # times the planned seconds of all rounds: after that no further round is started
 _CHUNKS_PER_THREAD = 16  # in one repetition: small enough that all threads end at about the same time
 
@@ -142,7 +142,7 @@ _TOTAL_S, _MAX_MEASUREMENT_S = 30.0, 2.5  # by default: of all measurements toge
 
 @dataclasses.dataclass(frozen=True)
 class BenchOptions:
-    """How to measure: with which numbers of *threads* (or workers), and for how many *seconds* per measurement.
+    """The numbers of *threads* (or workers) to measure with, and the *seconds* of each measurement.
 
     By default the numbers of threads double up to the CPUs, and all measurements share half a minute. *against* maps
     the name of a peer library to the Python interpreter that has it. Raises ParameterError for values out of range.
@@ -165,7 +165,7 @@ class BenchOptions:
         return sorted(set(self.threads)) if self.threads else doubling_counts(available_cpus())
 
     def seconds_each(self, measurements: int) -> float:
-        """Return the seconds for one of so many *measurements*."""
+        """Return the seconds for each of *measurements*."""
         return self.seconds if self.seconds is not None else min(_MAX_MEASUREMENT_S, _TOTAL_S / measurements)
 
 

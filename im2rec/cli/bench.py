@@ -95,7 +95,7 @@ def command(
         console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
         return ExitCode.DONE
     if not is_list:
-        load(tell=console.info)  # compiles the JPEG decoder if need be, because a long run has it
+        load(tell=console.info)  # compiles the JPEG decoder if there is none yet, because a long run has it
     with console_logging(console), console.progress("measured", share=True) as progress:
         _drop_repeated_messages()
         report = job.run(chosen, progress)

@@ -1,4 +1,4 @@
-"""What all commands share: their common options, what they print, and help on KEY=VALUE parameters.
+"""The parts that all commands share: common options, output, and the help on KEY=VALUE parameters.
 
 Results go to stdout, progress and warnings to stderr; tables are 80 columns wide.
 """

@@ -88,7 +88,7 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
             sys.stdout.flush()
             return code if isinstance(code, int) else ExitCode.DONE
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted. Without this, Python complains once more when it flushes at exit.
+        # The reader (`| head`) has read enough. Without this, Python complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the outermost handler

@@ -74,38 +74,37 @@ def command(
     return exit_code(summary)
 
 
-def exit_code(found: Survey) -> ExitCode:
+def exit_code(summary: Survey) -> ExitCode:
     """Return DAMAGED (5) before BAD_INPUT (4: no images) before PROBLEMS (3: a wrong index, or wrong content)."""
-    if found.damage:
+    if summary.damage:
         return ExitCode.DAMAGED
-    if not found.images:
+    if not summary.images:
         return ExitCode.BAD_INPUT
-    failed = found.verification is not None and found.verification.failures
-    return ExitCode.PROBLEMS if failed or found.problems or found.index.state == "wrong" else ExitCode.DONE
+    failed = summary.verification is not None and summary.verification.failures
+    return ExitCode.PROBLEMS if failed or summary.problems or summary.index.state == "wrong" else ExitCode.DONE
 
 
-def render(found: Survey) -> str:
+def render(summary: Survey) -> str:
     """Return the survey as a table of at most 24 lines."""
     rows = [
-        ("kind", found.kind),
-        ("payloads", _payloads(found)),
-        ("labels", _labels(found)),
-        ("classes", _classes(found)),
-        ("ids", _ids(found)),
-        ("content", ", ".join(f"{count:,} {kind}" for kind, count in found.contents.items())),
-        *_images(found),
-        *_set(found),
-        ("index", _index(found)),
-        *_shortened([("problem", problem) for problem in found.problems], "problems"),
-        *_verified(found.verification),
-        *_damage(found),
-        ("sheet", found.sheet or ""),
+        ("kind", summary.kind),
+        ("payloads", _payloads(summary)),
+        ("labels", _labels(summary)),
+        ("classes", _classes(summary)),
+        ("ids", _ids(summary)),
+        ("content", ", ".join(f"{count:,} {kind}" for kind, count in summary.contents.items())),
+        *_images(summary),
+        *_set(summary),
+        ("index", _index(summary)),
+        *_shortened([("problem", problem) for problem in summary.problems], "problems"),
+        *_verified(summary.verification),
+        *_damage(summary),
+        ("sheet", summary.sheet or ""),
     ]
-    head = (
-        f"{found.path}: {counted(found.records, 'record')}, {counted(found.images, 'image')}, {human_size(found.size)}"
-    )
-    is_whole = exit_code(found) == ExitCode.DONE
-    return table(head, rows, ["im2rec", "inspect", found.path, "--head", "3"] if is_whole else None)
+    counts = f"{counted(summary.records, 'record')}, {counted(summary.images, 'image')}"
+    is_whole = exit_code(summary) == ExitCode.DONE
+    next_command = ["im2rec", "inspect", summary.path, "--head", "3"] if is_whole else None
+    return table(f"{summary.path}: {counts}, {human_size(summary.size)}", rows, next_command)
 
 
 def render_record(shown: RecordView) -> str:
@@ -120,21 +119,21 @@ def render_record(shown: RecordView) -> str:
     return table(f"record {shown.record} at byte {shown.offset}{header}", [("content", content)])
 
 
-def _payloads(found: Survey) -> str:
-    if found.payload_bytes is None:
+def _payloads(summary: Survey) -> str:
+    if summary.payload_bytes is None:
         return ""
-    split = f"; {counted(found.split_records, 'record')} split in parts" if found.split_records else ""
-    return _range(found.payload_bytes, human_size) + split
+    split = f"; {counted(summary.split_records, 'record')} split in parts" if summary.split_records else ""
+    return _range(summary.payload_bytes, human_size) + split
 
 
-def _labels(found: Survey) -> str:
-    names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in found.labels)
-    kinds = [f"{count:,} with {name}" for name, count in zip(names, found.labels.values(), strict=True)]
+def _labels(summary: Survey) -> str:
+    names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in summary.labels)
+    kinds = [f"{count:,} with {name}" for name, count in zip(names, summary.labels.values(), strict=True)]
     return ", ".join(kinds[:4]) + (f", and {len(kinds) - 4} more widths" if len(kinds) > 4 else "")
 
 
-def _classes(found: Survey) -> str:
-    classes = found.classes
+def _classes(summary: Survey) -> str:
+    classes = summary.classes
     if classes is None:
         return ""
     if not classes.whole_numbers:
@@ -143,16 +142,16 @@ def _classes(found: Survey) -> str:
     return f"{classes.count:,}; rarest: label {rare:.0f} ({few:,}), most common: label {common:.0f} ({many:,})"
 
 
-def _ids(found: Survey) -> str:
-    if found.ids is None:
+def _ids(summary: Survey) -> str:
+    if summary.ids is None:
         return ""
-    count = found.ids.duplicates
-    repeated = f"; {counted(count, 'duplicate')}, the first of id {found.ids.first_duplicate}" if count else ""
-    return f"{found.ids.lowest} to {found.ids.highest}{repeated or ', all different'}"
+    count = summary.ids.duplicates
+    repeated = f"; {counted(count, 'duplicate')}, the first of id {summary.ids.first_duplicate}" if count else ""
+    return f"{summary.ids.lowest} to {summary.ids.highest}{repeated or ', all different'}"
 
 
-def _images(found: Survey) -> list[tuple[str, str]]:
-    images = found.pictures
+def _images(summary: Survey) -> list[tuple[str, str]]:
+    images = summary.pictures
     if images.width is None or images.height is None:
         return []
     channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in images.channels.items())
@@ -166,13 +165,13 @@ def _images(found: Survey) -> list[tuple[str, str]]:
     ]
 
 
-def _set(found: Survey) -> list[tuple[str, str]]:
-    if found.insightface is not None:
-        faces = found.insightface
+def _set(summary: Survey) -> list[tuple[str, str]]:
+    if summary.insightface is not None:
+        faces = summary.insightface
         agrees = f"agrees: {faces.property}" if faces.property and not faces.problems else faces.property or ""
         return [("faces", faces.sum), ("property", agrees), *[("arcface", line) for line in faces.config]]
-    if found.detection is not None:
-        boxes = found.detection
+    if summary.detection is not None:
+        boxes = summary.detection
         widths = ", ".join(map(str, boxes.object_widths))
         objects = f"{boxes.objects:,} of {widths} numbers each; {_range(boxes.objects_per_image, _number)} per image"
         return [("objects", objects), ("header", f"{', '.join(map(str, boxes.header_widths))} numbers before them")]
@@ -189,8 +188,8 @@ def _range(spread: Spread, show: Callable[[float], str]) -> str:
     return f"{show(spread.smallest)} to {show(spread.largest)}, median {show(spread.median)}"
 
 
-def _index(found: Survey) -> str:
-    index = found.index
+def _index(summary: Survey) -> str:
+    index = summary.index
     if index.path is None:
         return "none beside it; not needed, but opening then scans the file"
     if index.state == "wrong":
@@ -198,13 +197,19 @@ def _index(found: Survey) -> str:
     return f"{index.path}: agrees; its keys are {index.keys}"
 
 
-def _verified(found: Verification | None) -> list[tuple[str, str]]:
-    if found is None:
+def _verified(verification: Verification | None) -> list[tuple[str, str]]:
+    if verification is None:
         return []
-    flaws = "".join(f", {count:,} of them with {flaw}" for flaw, count in found.flaws.items())
-    rows = [("decoded", f"{counted(found.decoded, 'image')}{flaws}; {counted(len(found.failures), 'failure')}")]
+    flaws = "".join(f", {count:,} of them with {flaw}" for flaw, count in verification.flaws.items())
+    rows = [
+        (
+            "decoded",
+            f"{counted(verification.decoded, 'image')}{flaws}; {counted(len(verification.failures), 'failure')}",
+        )
+    ]
     failures = [
-        ("failed", f"record {bad.record}, id {bad.id}, byte {bad.offset}: {bad.reason}") for bad in found.failures
+        ("failed", f"record {bad.record}, id {bad.id}, byte {bad.offset}: {bad.reason}")
+        for bad in verification.failures
     ]
     return rows + _shortened(failures, "failures")
 
@@ -215,10 +220,10 @@ def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
     return rows if rest <= 0 else [*rows[:_MAX_ROWS], ("more", f"{rest:,} {what}; --json lists all")]
 
 
-def _damage(found: Survey) -> list[tuple[str, str]]:
+def _damage(summary: Survey) -> list[tuple[str, str]]:
     rows = [
         ("damaged", f"bytes {bad.start} to {bad.end}, after {counted(bad.record, 'whole record')}: {bad.problem}")
-        for bad in found.damage
+        for bad in summary.damage
     ]
-    total = [("in all", f"{len(rows):,} damaged ranges, {human_size(found.damaged_bytes)}")] if len(rows) > 1 else []
+    total = [("in all", f"{len(rows):,} damaged ranges, {human_size(summary.damaged_bytes)}")] if len(rows) > 1 else []
     return _shortened(rows, "ranges") + total

@@ -85,7 +85,7 @@ def command(
     """Run an iterator: dump or time its batches.
 
     Takes all batches of REC as a training loop would, and prints what was delivered and a digest of it. KEY=VALUE are
-    the parameters of MXNet's ImageRecordIter; --list-params lists them, together with --kind those of that iterator.
+    the parameters of MXNet's ImageRecordIter; --list-params lists them, and with --kind those of another iterator.
     REC may be left out if path_imgrec= is given; with --kind mnist, csv or libsvm it is an IDX, CSV or LibSVM file.
     Exit code 3: images were skipped or cut short.
 
@@ -136,7 +136,7 @@ def _run(
     max_batches: int | None,
     dry_run: bool,
 ) -> RunSummary:
-    """Run *it* and return the summary; of a dry run, only what is known without running."""
+    """Run *it* and return the summary; for a dry run, only what is known without running."""
     if dry_run:
         summary = dataclasses.replace(summary_of(it), dry_run=True)
     else:

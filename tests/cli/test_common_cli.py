@@ -46,18 +46,18 @@ def test_every_command_has_help_of_80_columns() -> None:
 
 def test_every_option_of_every_command_is_explained() -> None:
     for name in COMMANDS:
-        found = group.get_command(click.Context(group), name)
-        assert found is not None
-        for parameter in found.params:
+        subcommand = group.get_command(click.Context(group), name)
+        assert subcommand is not None
+        for parameter in subcommand.params:
             if isinstance(parameter, click.Option):
                 assert (parameter.help or "").endswith((".", "]")), (name, parameter.name)
 
 
 def test_the_table_of_commands_holds_the_first_line_of_the_help_of_each() -> None:
     for name, (_, line) in COMMANDS.items():
-        found = group.get_command(click.Context(group), name)
-        assert found is not None
-        assert line.rstrip(".") == found.get_short_help_str(200).rstrip(".")
+        subcommand = group.get_command(click.Context(group), name)
+        assert subcommand is not None
+        assert line.rstrip(".") == subcommand.get_short_help_str(200).rstrip(".")
 
 
 def test_bare_im2rec_shows_the_commands_and_exits_0() -> None:
@@ -292,8 +292,9 @@ def good_runs(folder: Path) -> list[list[object]]:
 def test_json_is_one_line_with_an_object_that_has_a_schema(tmp_path: Path) -> None:
     for words in good_runs(tmp_path):
         code, out, err = im2rec(*words, "--json")
-        found = json.loads(out)
-        assert (0, "", 1, words[0]) == (code, err, found["schema"], found["command"])
+        result = json.loads(out)
+        assert (0, "") == (code, err)
+        assert (1, words[0]) == (result["schema"], result["command"])
         assert 1 == out.count("\n")
 
 

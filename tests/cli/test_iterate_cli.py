@@ -131,8 +131,7 @@ def test_json_is_one_object_with_the_content_of_the_table() -> None:
 
 def test_the_digest_depends_on_what_is_delivered_and_on_nothing_else() -> None:
     def digest(*words: str) -> str:
-        found: str = as_json(*SMALL, "shuffle=1", "rand_mirror=1", *words)["digest"]
-        return found
+        return str(as_json(*SMALL, "shuffle=1", "rand_mirror=1", *words)["digest"])
 
     same = [digest(f"preprocess_threads={threads}", "prefetch_buffer=1") for threads in (1, 8)]
     others = [digest("seed=1"), digest("--epochs", "2"), digest("--max-batches", "2"), digest("--kind", "uint8")]
@@ -164,8 +163,8 @@ def test_a_rec_with_an_equals_sign_in_its_name_is_a_rec(tmp_path: Path) -> None:
 def test_the_default_data_shape_is_the_shortest_side_of_sampled_images_at_most_224(tmp_path: Path) -> None:
     def shape(*contents: bytes) -> list[int]:
         write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n, content in enumerate(contents)])
-        found: list[int] = as_json("a.rec", "--max-batches", "1", "on_error=skip", "--dry-run")["data_shape"]
-        return found
+        summary = as_json("a.rec", "--max-batches", "1", "on_error=skip", "--dry-run")
+        return [*summary["data_shape"]]
 
     def sized(height: int, width: int) -> bytes:
         return encoded(texture(height, width), "PNG")
@@ -186,11 +185,11 @@ def test_epochs_and_max_batches_limit_what_is_delivered() -> None:
         ("last_batch=discard", "--epochs", "2"): (2, 4, 16, 0),
         ("last_batch=roll_over", "--epochs", "2"): (2, 5, 18, 2),  # two of the next epoch end the first
     }
-    found = {
+    summaries = {
         words: tuple(as_json(*SMALL, *words)[key] for key in ("epochs", "batches", "images", "pad"))
         for words in expected
     }
-    assert expected == found
+    assert expected == summaries
 
 
 KINDS = {
@@ -652,8 +651,8 @@ def damaged_rec(folder: Path) -> str:
     data, at = bytearray(rec.read_bytes()), bounds(payloads(200))[5]
     data[at] ^= 1
     rec.write_bytes(data)
-    found = "expected the magic 0a 23 d7 ce, found 0b 23 d7 ce (run 'im2rec inspect' on it)"
-    return f"some.rec, record 5, byte {at}: {found}"
+    problem = "expected the magic 0a 23 d7 ce, found 0b 23 d7 ce (run 'im2rec inspect' on it)"
+    return f"some.rec, record 5, byte {at}: {problem}"
 
 
 @pytest.mark.parametrize("index", [True, False], ids=["index", "no index"])

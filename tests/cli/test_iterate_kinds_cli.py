@@ -33,19 +33,19 @@ def _files(here: Path) -> None:
 def as_json(*words: object) -> dict[str, Any]:
     done = im2rec("iterate", *words, "--json", "-q")
     assert 0 == done.code, done.err
-    found: dict[str, Any] = json.loads(done.out)
-    return found
+    summary: dict[str, Any] = json.loads(done.out)
+    return summary
 
 
 @pytest.mark.parametrize(("kind", "shape"), [("mnist", [1, 4, 5]), ("csv", [3]), ("libsvm", [3])])
 def test_each_kind_is_run_and_summarised(kind: str, shape: list[int]) -> None:
-    found = as_json(*WORDS[kind], "--batch-size", "3", "--epochs", "2")
+    summary = as_json(*WORDS[kind], "--batch-size", "3", "--epochs", "2")
 
-    assert (kind, WORDS[kind][0], 7, shape) == tuple(found[key] for key in ("kind", "rec", "records", "data_shape"))
-    assert (2, 6, 14, 4) == tuple(found[key] for key in ("epochs", "batches", "images", "pad"))
-    assert ("float32", "", 0, "") == tuple(found[key] for key in ("dtype", "engine", "threads", "backend"))
-    assert found["digest"] == as_json(*WORDS[kind], "batch_size=3", "--epochs", "2")["digest"]
-    assert found["digest"] != as_json(*WORDS[kind], "batch_size=4", "--epochs", "2")["digest"]
+    assert (kind, WORDS[kind][0], 7, shape) == tuple(summary[key] for key in ("kind", "rec", "records", "data_shape"))
+    assert (2, 6, 14, 4) == tuple(summary[key] for key in ("epochs", "batches", "images", "pad"))
+    assert ("float32", "", 0, "") == tuple(summary[key] for key in ("dtype", "engine", "threads", "backend"))
+    assert summary["digest"] == as_json(*WORDS[kind], "batch_size=3", "--epochs", "2")["digest"]
+    assert summary["digest"] != as_json(*WORDS[kind], "batch_size=4", "--epochs", "2")["digest"]
 
 
 @pytest.mark.parametrize("kind", WORDS)
@@ -67,7 +67,7 @@ def test_a_dump_holds_the_batches_of_the_iterator(kind: str) -> None:
     manifest = json.loads(Path("out/manifest.json").read_text())
     assert [f"batch_{number:05}.npz" for number in range(3)] == [batch["file"] for batch in manifest["batches"]]
     with np.load("out/batch_00002.npz") as dumped:
-        found = {name: dumped[name] for name in dumped.files}
+        arrays = {name: dumped[name] for name in dumped.files}
     iterators: dict[str, Any] = {
         "mnist": lambda: MNISTIter(image="images.idx", label="labels.idx", last_batch="pad", batch_size=3, silent=True),
         "csv": lambda: CSVIter(data_csv="rows.csv", data_shape=(3,), batch_size=3),
@@ -78,13 +78,13 @@ def test_a_dump_holds_the_batches_of_the_iterator(kind: str) -> None:
     data = batch.data[0]
     if kind == "libsvm":
         assert (data.indices.tolist(), data.indptr.tolist()) == (
-            found["data_indices"].tolist(),
-            found["data_indptr"].tolist(),
+            arrays["data_indices"].tolist(),
+            arrays["data_indptr"].tolist(),
         )
         data = data.data
-    assert np.array_equal(data, found["data"])
-    assert np.array_equal(batch.label[0], found["label"])
-    assert (batch.index.tolist(), batch.pad) == (found["index"].tolist(), int(found["pad"]))
+    assert np.array_equal(data, arrays["data"])
+    assert np.array_equal(batch.label[0], arrays["label"])
+    assert (batch.index.tolist(), batch.pad) == (arrays["index"].tolist(), int(arrays["pad"]))
 
 
 def test_list_params_lists_the_keys_of_the_kind() -> None:
