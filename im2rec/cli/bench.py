@@ -69,7 +69,7 @@ def command(
     force: bool,
     dry_run: bool,
     **options: Any,
-) -> int:
+) -> ExitCode:
     """Time every stage and find what limits the speed.
 
     Times reading, decoding, augmenting and normalising alone, then the whole ImageRecordIter, on REC and this machine,

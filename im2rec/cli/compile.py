@@ -26,7 +26,7 @@ class CompileSummary:
 
 @click.command("compile")
 @common_options(writes=True)
-def command(console: Console, force: bool, dry_run: bool) -> int:
+def command(console: Console, force: bool, dry_run: bool) -> ExitCode:
     """Compile the JPEG decoder ahead of its first use.
 
     The decoder of im2rec[fast] decodes only the crop, straight into the batch: the same pixels in half the time. It is

@@ -46,7 +46,7 @@ from im2rec.images.codec import NOT_AN_IMAGE
     help=f"Largest size of a shard [default: {DEFAULT_SHARD_MB:g}].",
 )
 @common_options(writes=True)
-def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, **words: object) -> int:
+def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, **words: object) -> ExitCode:
     """Write the images of a .rec to files or tar shards.
 
     Writes the images of REC, byte for byte as they are stored, to the new folder DIR: files <label>/<id>.jpg with a

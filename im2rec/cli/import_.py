@@ -89,7 +89,7 @@ def command(
     force: bool,
     dry_run: bool,
     **files: Path | None,
-) -> int:
+) -> ExitCode:
     """Convert MNIST or CIFAR to .rec files.
 
     Writes the data set SET to the folder OUT_DIR: train.rec and test.rec with their indexes and lists, and the names of

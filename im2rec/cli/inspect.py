@@ -41,7 +41,7 @@ _MAX_LABELS = 8
 @common_options(writes=True)
 def command(
     console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | None, **options: Any
-) -> int:
+) -> ExitCode:
     """Summarise a .rec and check that it is whole.
 
     Reads the headers and the first bytes of all records of REC: labels, ids, kinds and sizes of images, and the index.

@@ -81,7 +81,7 @@ def command(
     force: bool,
     dry_run: bool,
     **options: Any,
-) -> int:
+) -> ExitCode:
     """Run an iterator: dump or time its batches.
 
     Takes all batches of REC as a training loop would, and prints what was delivered and a digest of it. KEY=VALUE are

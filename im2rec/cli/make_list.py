@@ -52,7 +52,7 @@ def _parse_shares(_ctx: click.Context, _param: click.Parameter, value: str) -> t
 @common_options(writes=True)
 def command(
     console: Console, root: Path, prefix: Path | None, exts: str, force: bool, dry_run: bool, **words: object
-) -> int:
+) -> ExitCode:
     """Write list files for a folder of images.
 
     Every folder below ROOT that holds images is a class. Writes PREFIX.lst, or with --split PREFIX_train.lst,

@@ -61,7 +61,9 @@ class PackCommand(HelpCommand):
 )
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @common_options(writes=True)
-def command(console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object) -> int:
+def command(
+    console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object
+) -> ExitCode:
     """Pack the images of a list into a .rec and its index.
 
     LIST holds lines of id, label and path below the folder ROOT. Writes the records to OUT and the index beside it.
