@@ -58,8 +58,8 @@ class IteratorFigures:
     * *decode*, *augment*, *normalise*: rates of the stages on one thread.
     * *read*: the rate of reading with the most threads, from where the iterator reads: *source*.
     * *decode_in_threads*, *whole*: rates by number of threads; *spread* is that of the whole with the most threads.
-    * *augment_with_opencv*, *decode_uncompressed*, *normalise_to_uint8*, *whole_in_processes* (with as many workers as
-      there are threads at most): rates of alternatives, None unless measured.
+    * *augment_with_opencv*, *decode_uncompressed*, *normalise_to_uint8*, *whole_in_processes* (as many as
+      *max_threads*): rates of alternatives, None unless measured.
     * *decode_releases_gil*: True if most images are decoded without holding Python's global interpreter lock.
     * *stored_side*, *needed_side*: shorter sides in pixels; *needed_side* is 0 if any size is needed.
     * *is_resized*: True if images are resized or warped in every epoch.
@@ -103,6 +103,7 @@ def iterator_advice(figures: IteratorFigures) -> Advice:
 
 def _iterator_advice(figures: IteratorFigures) -> Advice:
     n, delivered = figures.max_threads, figures.whole[figures.max_threads]
+    # Only decoding is measured with several threads: the other stages are taken to scale as it does.
     scaling = min(max(figures.decode_in_threads[n] / figures.decode, 1.0), float(n))
     times = {
         DECODING: 1 / figures.decode_in_threads[n],
@@ -115,7 +116,7 @@ def _iterator_advice(figures: IteratorFigures) -> Advice:
     is_reading_fast = figures.source == MEMORY or figures.read > _DISK_HEADROOM * delivered
     if _are_more_worth_trying(figures.whole, figures.cpus) and is_reading_fast:
         return _more_advice(figures.whole, figures.cpus, "thread", _longest(times))
-    if figures.source == MEMORY:
+    if figures.source == MEMORY:  # which takes CPU time; while one thread waits for a disk, others decode
         times[READING] = 1 / figures.read
     possible = 1 / sum(times.values())
     if n > 1 and figures.decode_releases_gil and n <= figures.cpus and _is_machine_busy(figures.decode_in_threads):
