@@ -43,7 +43,7 @@ _WRITING = {
 
 @dataclasses.dataclass(frozen=True)
 class Console:
-    """The output of one run, as its common options want it."""
+    """Prints the result, the warnings and the progress of one run, as its common options say."""
 
     as_json: bool = False
     quiet: bool = False

@@ -41,11 +41,8 @@ from im2rec.folders import VARIABLE, cache_folder
 from im2rec.params import from_words, parameter_docs
 
 EXAMPLE = "im2rec import cifar10 data/cifar --download"
-_PARAMS = {
-    MNIST: ImportParams,
-    CIFAR10: CifarParams,
-    CIFAR100: Cifar100Params,
-}  # the last one has every key of the others
+# The help lists the keys of Cifar100Params, which has those of the others too.
+_PARAMS = {MNIST: ImportParams, CIFAR10: CifarParams, CIFAR100: Cifar100Params}
 _KEYS_INDENT = 21
 _MB = 1_000_000
 

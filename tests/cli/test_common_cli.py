@@ -28,7 +28,6 @@ from PIL import Image
 
 from im2rec.cli.group import COMMANDS, group
 
-CORE = ["make-list", "pack", "inspect"]
 PASS_THROUGH = GOLDEN / "pass_through.rec"
 
 
