@@ -1,4 +1,4 @@
-"""The three functions that Python calls, and the types they are compiled for."""
+"""The three compiled functions that Python calls, and the types they are compiled for."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ _MEMORY = (
     *(types.Array(types.int64, 2, "C"), _flat(types.uint64), _SAMPLES, _flat(types.int16), _flat(types.int32)),
     *(_SAMPLES, _flat(types.uint32), _flat(types.uint16), _SAMPLES, _flat(types.uint16)),
 )
-_BETWEEN = (_flat(types.int16), _flat(types.int32), _flat(types.float32))  # of scaling
+_SCRATCH = (_flat(types.int16), _flat(types.int32), _flat(types.float32))  # of scaling
 _OUT = (_SAMPLES, _VALUES, _EACH, _EACH)
 _DECODE = types.int64(
     *(_FILE, types.int64, _flat(types.int64, readonly=True), _GIVEN, _GIVEN, _CROP, _SCALE),
-    *(*_MEMORY, *_BETWEEN, *_OUT),
+    *(*_MEMORY, *_SCRATCH, *_OUT),
 )
-_RESIZE = types.void(_FILE, _SCALE, _SAMPLES, *_BETWEEN, *_OUT)
+_RESIZE = types.void(_FILE, _SCALE, _SAMPLES, *_SCRATCH, *_OUT)
 _FILL_TABLE = types.void(_FILE, _FILE, types.boolean, _flat(types.int32))
 
 
 def decode(
-    content, start, image, tables, steps, crop, scaling,
+    content, start, image, tables, quanta, crop, scaling,
     plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
     halves, numbers, floats, levels, values, mean, factor,
 ):  # fmt: skip
-    """A crop of an image; see :func:`decoder.decode_crop`."""
+    """Decode a crop of an image; see :func:`decoder.decode_crop`."""
     return decoder.decode_crop(
-        content, start, image, tables, steps, crop, scaling,
+        content, start, image, tables, quanta, crop, scaling,
         plan, state, data, coefs, work, strips, strips_4, sums, rows, pairs,
         halves, numbers, floats, levels, values, mean, factor,
     )  # fmt: skip
 
 
 def fill_table(counts, symbols, is_dc, out):
-    """The look-ups of a Huffman table; see :func:`tables.fill_table`."""
+    """Fill the look-up tables of a Huffman table; see :func:`tables.fill_table`."""
     tables.fill_table(counts, symbols, is_dc, out)
 
 
 def resize(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor):
-    """An image scaled; see :func:`scale.resize_image`."""
+    """Resize an image; see :func:`scale.resize_image`."""
     scale.resize_image(image, scaling, rows, halves, numbers, floats, levels, values, mean, factor)
 
 

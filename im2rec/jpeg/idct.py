@@ -1,41 +1,49 @@
-"""The inverse cosine transform: from coefficients to samples, 16 blocks at a time.
+"""The inverse DCT (IDCT): from coefficients to samples, 16 blocks at a time.
 
-It has two passes, down the columns and along the rows, each of them eight transforms of eight numbers in fixed point
-with 13 bits of fraction: 12 multiplications by the algorithm of Loeffler, Ligtenberg and Moschytz. The first pass
-keeps two bits more than whole numbers have. Every lane of a vector works on a block of its own.
+It has two passes, down the columns and along the rows. Each pass is eight one-dimensional transforms of eight numbers
+in fixed point with 13 bits of fraction, 12 multiplications each by the algorithm of Loeffler, Ligtenberg and Moschytz.
+The first pass keeps two fractional bits for the second one. Each lane of a vector transforms a block of its own, so
+that no step has to move numbers between lanes; the loops over lanes are the innermost ones for that reason.
 
-libjpeg-turbo's vector code adds numbers of 16 bits, which wrap around, and between the passes cuts off what is beyond
-16 bits. To equal it on every machine, an image is refused where any of that could happen: sums of two are formed at
-the most, so all numbers must be within 16383. Pixels of 8 bits give coefficients within 1024 x 4 and rounding adds
-some thousands with the coarsest tables, so that no encoder writes such a file.
+The result must equal that of libjpeg-turbo's SIMD code (jidctint-sse2.asm and its kin) bit for bit. That code adds
+numbers of 16 bits, which wrap around, and saturates to 16 bits between the passes. An image where any of that could
+happen is refused: the code adds at most two numbers before it widens them, so every number must lie in -16384 to 16383.
+Pixels of 8 bits give coefficients within 4 x 1024, and rounding adds some thousands with the coarsest quantisation
+tables, so no encoder writes such a file.
 
 Source: ITU-T T.81, A.3.3; C. Loeffler, A. Ligtenberg, G. Moschytz, "Practical fast 1-D DCT algorithms with 11
-multiplications", ICASSP 1989; the accurate integer method ("islow") of libjpeg: jidctint.c names the constants.
+multiplications", ICASSP 1989; the accurate integer method ("islow") of libjpeg, jidctint.c, ``jpeg_idct_islow``.
 """
 
 from __future__ import annotations
 
-from im2rec.jpeg.compiled import PIXELS, i32, u32, u64
-from im2rec.jpeg.entropy import GROUP, LANES, MOST_COEFFICIENT
+from im2rec.jpeg.compiled import PIXEL_LOOP, i32, u32, u64
+from im2rec.jpeg.entropy import GROUP, LANES, MAX_COEFFICIENT
 
-_FRACTION, _EXTRA = 13, 2  # bits
+_FRACTION, _EXTRA = 13, 2  # bits: CONST_BITS and PASS1_BITS of jidctint.c
 
 
 def _fixed(value: float) -> int:
     return round(value * (1 << _FRACTION))
 
 
-# Named by what they are: cosines of k pi / 16, times the square root of 2, and their sums and differences.
+# Named by their values, as FIX_0_298631336 of jidctint.c: cosines of k pi / 16 times the square root of 2, and sums and
+# differences of these.
 _0_298, _0_390, _0_541, _0_765 = _fixed(0.298631336), _fixed(0.390180644), _fixed(0.541196100), _fixed(0.765366865)
 _0_899, _1_175, _1_501, _1_847 = _fixed(0.899976223), _fixed(1.175875602), _fixed(1.501321110), _fixed(1.847759065)
 _1_961, _2_053, _2_562, _3_072 = _fixed(1.961570560), _fixed(2.053119869), _fixed(2.562915447), _fixed(3.072711026)
-_DOWN_1, _DOWN_2 = _FRACTION - _EXTRA, _FRACTION + _EXTRA + 3  # the 3: eight times eight, of which each pass has half
-_HALF_1, _HALF_2 = 1 << (_DOWN_1 - 1), (1 << (_DOWN_2 - 1)) + (128 << _DOWN_2)  # to round by; 128 is the middle grey
+# Bits that each pass drops. The 3: each pass makes its numbers larger by the square root of 8, 8 in all.
+_DOWN_1, _DOWN_2 = _FRACTION - _EXTRA, _FRACTION + _EXTRA + 3
+# Half of the last bit kept, to round by; and 128, as samples are centred on 0 before the DCT (T.81, A.3.1).
+_HALF_1, _HALF_2 = 1 << (_DOWN_1 - 1), (1 << (_DOWN_2 - 1)) + (128 << _DOWN_2)
 
 
-@PIXELS
+@PIXEL_LOOP
 def _transform(x0, x1, x2, x3, x4, x5, x6, x7, half):
-    """Eight numbers of 32 bits, transformed, with 13 bits more, and *half* added to round by."""
+    """The one-dimensional IDCT of eight int32, in fixed point with 13 more bits of fraction, plus *half*.
+
+    *half* is added where it reaches all eight results in two additions.
+    """
     z = i32((x2 + x6) * _0_541)
     even_2 = i32(z - x6 * _1_847)
     even_3 = i32(z + x2 * _0_765)
@@ -58,9 +66,12 @@ def _transform(x0, x1, x2, x3, x4, x5, x6, x7, half):
     )  # fmt: skip
 
 
-@PIXELS
+@PIXEL_LOOP
 def _columns(coefs, first, work):
-    """The first pass over the group of blocks at *first*, into *work*; return whether a number is too large."""
+    """Transform the columns of the group of blocks at *first* into *work*, int32; return True if a result is too large.
+
+    Results are compared with the limit as coefficients are, all with one comparison: see ``_read_ac`` of entropy.py.
+    """
     large = i32(0)
     for column in range(8):
         for lane in range(LANES):
@@ -87,21 +98,24 @@ def _columns(coefs, first, work):
             work[u64(to + 40 * LANES)] = y5
             work[u64(to + 48 * LANES)] = y6
             work[u64(to + 56 * LANES)] = y7
-            more = i32(MOST_COEFFICIENT + 1)
+            more = i32(MAX_COEFFICIENT + 1)
             large |= i32(i32(y0 + more) | i32(y1 + more) | i32(y2 + more) | i32(y3 + more))
             large |= i32(i32(y4 + more) | i32(y5 + more) | i32(y6 + more) | i32(y7 + more))
-    return large < 0 or large > 2 * MOST_COEFFICIENT + 1
+    return large < 0 or large > 2 * MAX_COEFFICIENT + 1
 
 
-@PIXELS
+@PIXEL_LOOP
 def _sample(y):
-    """A number of the second pass as a sample, cut off at 0 and 255."""
+    """A result of the second pass as a sample, limited to 0 to 255."""
     return u32(min(max(i32(y >> _DOWN_2), i32(0)), i32(255)))
 
 
-@PIXELS
+@PIXEL_LOOP
 def _rows(work, strip, to, pitch):
-    """The second pass: *work* into *strip*, whose elements are four samples, at *to* and seven rows below."""
+    """Transform the rows of *work* into *strip*, at *to* and the seven lines below, *pitch* apart.
+
+    *strip* holds four samples in each uint32: one store of four is faster than four of one.
+    """
     for row in range(8):
         for lane in range(LANES):
             at = row * 8 * LANES + lane
@@ -123,11 +137,11 @@ def _rows(work, strip, to, pitch):
             strip[u64(place + 1)] = right
 
 
-@PIXELS
+@PIXEL_LOOP
 def transform_groups(coefs, groups, work, strip, start):
-    """Transform *groups* groups of blocks into *strip* from *start* on: eight rows of samples, block beside block.
+    """Transform *groups* groups of blocks into *strip* from *start* on: eight lines of samples, block beside block.
 
-    Return whether a number was too large, and the image is for libjpeg.
+    Return True if a number is too large, so that libjpeg has to decode the image.
     """
     pitch = groups * 2 * LANES
     for group in range(groups):

@@ -20,7 +20,17 @@ import numpy.typing as npt
 
 from im2rec.images.jpeg import TOO_LARGE, is_upright
 from im2rec.jpeg.markers import MAX_SIDE, Component, HuffmanSpec, JpegHeader, read_header
-from im2rec.jpeg.scaling import EIGHT, METHODS, SAME, TAPS, Resize, agreeing, kind_of, put_eight_weights, room_for
+from im2rec.jpeg.scaling import (
+    EIGHT_TAPS,
+    METHODS,
+    TAPS,
+    UNSCALED,
+    Resize,
+    kind_of,
+    methods_that_agree,
+    scratch_numbers,
+    write_lanczos_weights,
+)
 from im2rec.jpeg.verdict import SOUND, verdict
 
 Array = npt.NDArray[Any]
@@ -39,14 +49,14 @@ REASONS = (
 )
 _TABLE_SETS_KEPT = 32  # of 200 kB at the most
 _HEADS_KEPT = 512
-_MOST_KEPT = 32 << 20  # bytes of memory that a thread keeps for the next image
-_MINE = threading.local()
+_MAX_KEPT_BYTES = 32 << 20  # bytes of memory that a thread keeps for the next image
+_THREAD_MEMORY = threading.local()
 _NO_LEVELS, _NO_VALUES = np.empty(0, np.uint8), np.empty(0, np.float32)
 _NO_JPEG, _TOO_LARGE, _TURNED = JpegHeader("no JPEG"), JpegHeader(TOO_LARGE), JpegHeader("turned by EXIF")
 _NO_MEAN, _NO_FACTOR = np.zeros(3, np.float32), np.ones(3, np.float32)
-_NO_BETWEEN = tuple(np.empty(0, dtype) for dtype in (np.int16, np.int32, np.float32))
-_NOT_SCALED: tuple[int, ...] = (SAME, 0, 0, 0, 0, 0, 0)
-_BETWEEN_STEP = 1 << 12  # numbers that memory for scaling grows by
+_NO_SCRATCH = tuple(np.empty(0, dtype) for dtype in (np.int16, np.int32, np.float32))
+_NOT_SCALED: tuple[int, ...] = (UNSCALED, 0, 0, 0, 0, 0, 0)
+_SCRATCH_STEP = 1 << 12  # numbers that memory for scaling grows by
 
 
 class Sizes(NamedTuple):
@@ -138,12 +148,12 @@ class Kernel:
         fits = out.ndim == 3 and out.shape[0 if planes else 2] == 3
         if not fits or (inter_method is None and size != (height, width)) or not out.flags.c_contiguous:
             raise ValueError(f"out is {out.shape}, which does not fit a crop of {height} x {width}, or not contiguous")
-        scale, between = _NOT_SCALED, _NO_BETWEEN
+        scale, scratch = _NOT_SCALED, _NO_SCRATCH
         if inter_method is not None and size != (height, width):
-            scale, between = self._scaling(inter_method, (height, width), size, mirror=mirror)
+            scale, scratch = self._scaling(inter_method, (height, width), size, mirror=mirror)
         if mean.shape != (3,) or factor.shape != (3,):
             raise ValueError("mean and factor are one a channel")
-        image, tables, steps = self._prepared(head)
+        image, tables, quanta = self._prepared(head)
         flat = out.reshape(-1)
         is_value = out.dtype == np.float32
         levels, values = (_NO_LEVELS, flat) if is_value else (flat, _NO_VALUES)
@@ -152,11 +162,11 @@ class Kernel:
             start,
             image,
             tables,
-            steps,
+            quanta,
             (top, left, height, width, int(mirror), 2 * is_value + (not planes)),
             scale,
             *self._memory(len(content), max(width, size[1])),
-            *between,
+            *scratch,
             levels,
             values,
             mean,
@@ -174,11 +184,11 @@ class Kernel:
         old = image.shape[:2]
         if old == (height, width):
             return image.copy()
-        scale, between = self._scaling(inter_method, old, (height, width), mirror=False)
+        scale, scratch = self._scaling(inter_method, old, (height, width), mirror=False)
         out = np.empty((height, width, 3), np.uint8)
         rows = np.empty(6 * max(width, old[1]), np.uint8)
         flat = np.ascontiguousarray(image).reshape(-1)
-        self._resize(flat, scale, rows, *between, out.reshape(-1), _NO_VALUES, _NO_MEAN, _NO_FACTOR)
+        self._resize(flat, scale, rows, *scratch, out.reshape(-1), _NO_VALUES, _NO_MEAN, _NO_FACTOR)
         return out
 
     def scales_like(self, resize: Resize) -> frozenset[int]:
@@ -186,7 +196,7 @@ class Kernel:
 
         They are compared on a few images, which are always the same.
         """
-        return agreeing(self.resize, resize)
+        return methods_that_agree(self.resize, resize)
 
     @staticmethod
     def _scaling(
@@ -196,16 +206,16 @@ class Kernel:
         if inter_method not in METHODS or min(*old, *new) < 1:
             raise ValueError(f"from {old} to {new} by {inter_method}: sizes are above 0, interpolations 0 to 4")
         kind = kind_of(inter_method, old, new)
-        need = room_for(old[1], new)
-        between: tuple[Array, ...] = getattr(_MINE, "between", _NO_BETWEEN)
-        if need > len(between[1]):
-            numbers = np.empty(-(-need // _BETWEEN_STEP) * _BETWEEN_STEP, np.int32)
-            between = numbers.view(np.int16), numbers, numbers.view(np.float32)
-            if numbers.nbytes <= _MOST_KEPT:
-                _MINE.between = between
-        if kind == EIGHT:
-            put_eight_weights(between[1], old, new, mirror=mirror)
-        return (kind, TAPS[kind], *old, *new, int(mirror)), between
+        need = scratch_numbers(old[1], new)
+        scratch: tuple[Array, ...] = getattr(_THREAD_MEMORY, "scratch", _NO_SCRATCH)
+        if need > len(scratch[1]):
+            numbers = np.empty(-(-need // _SCRATCH_STEP) * _SCRATCH_STEP, np.int32)
+            scratch = numbers.view(np.int16), numbers, numbers.view(np.float32)
+            if numbers.nbytes <= _MAX_KEPT_BYTES:
+                _THREAD_MEMORY.scratch = scratch
+        if kind == EIGHT_TAPS:
+            write_lanczos_weights(scratch[1], old, new, mirror=mirror)
+        return (kind, TAPS[kind], *old, *new, int(mirror)), scratch
 
     def _prepare(self, head: JpegHeader) -> tuple[Array, Array, Array]:
         """The numbers and tables of *head*, as the compiled code wants them; shared by all threads, never changed."""
@@ -215,12 +225,12 @@ class Kernel:
         image = np.zeros(self._sizes.image, np.int64)
         image[: len(numbers)] = numbers
         reach = self._sizes.reach
-        steps = np.zeros((3, reach), np.int32)
+        quanta = np.zeros((3, reach), np.int32)
         for number, component in enumerate(head.components):
-            steps[number, :64] = component.quanta
+            quanta[number, :64] = component.quanta
         # The places of a damaged block's coefficients past the last are those of the last.
         order = np.array(ZIGZAG + ZIGZAG[-1:] * (reach - 64), np.int32) * self._sizes.lanes
-        return image, self._table_set(tuple(specs)), (steps << 16 | order).reshape(-1)
+        return image, self._table_set(tuple(specs)), (quanta << 16 | order).reshape(-1)
 
     def _fill_tables(self, specs: tuple[tuple[HuffmanSpec, bool], ...]) -> Array:
         """The look-ups of Huffman tables, one behind the other."""
@@ -230,14 +240,14 @@ class Kernel:
         return tables.reshape(-1)
 
     def _memory(self, nbytes: int, width: int) -> tuple[Array, ...]:
-        """What the decoder needs in between, for this thread: for files of *nbytes* and crops of *width* or less."""
-        held: tuple[int, int, tuple[Array, ...]] = getattr(_MINE, "memory", (0, 0, ()))
+        """What the decoder needs in scratch, for this thread: for files of *nbytes* and crops of *width* or less."""
+        held: tuple[int, int, tuple[Array, ...]] = getattr(_THREAD_MEMORY, "memory", (0, 0, ()))
         if nbytes <= held[0] and width <= held[1]:
             return held[2]
         nbytes, width = max(nbytes, held[0], 1 << 16), max(width, held[1], 256)
         memory = self._allocate(nbytes, width)
-        if sum(part.nbytes for part in memory) <= _MOST_KEPT:
-            _MINE.memory = nbytes, width, memory
+        if sum(part.nbytes for part in memory) <= _MAX_KEPT_BYTES:
+            _THREAD_MEMORY.memory = nbytes, width, memory
         return memory
 
     def _allocate(self, nbytes: int, width: int) -> tuple[Array, ...]:
@@ -252,7 +262,7 @@ class Kernel:
             np.empty(sizes.state, np.uint64),
             np.empty(nbytes + sizes.spare, np.uint8),  # the data without stuffing
             np.empty(64 * blocks, np.int16),  # coefficients
-            np.empty(64 * sizes.lanes, np.int32),  # between the two passes
+            np.empty(64 * sizes.lanes, np.int32),  # scratch the two passes
             strips,
             strips.view(np.uint32),
             np.empty(width // 2 + 8, np.uint16),  # chroma, blended

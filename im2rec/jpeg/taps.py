@@ -1,76 +1,86 @@
-"""What the rows and columns of a scaled image are made of: positions of old pixels, and their weights.
+"""The taps of a resize: for each new row and column, the old ones that contribute to it, and their weights.
 
-A new pixel along an axis has as many *taps* as its kind of scaling says (``TAPS`` of scaling.py). They lie in one array
-of 32-bit numbers, first the positions, tap after tap, each for all new pixels; then the weights in the same order:
-whole multiples of 1/2048, or 32-bit floats where areas are weighed. Positions outside the image are moved to its
-edge.
+The number of taps of a new pixel along an axis depends on the kind of scaling (``TAPS`` of scaling.py). The taps of an
+axis form one array of 32-bit numbers: first the positions, of the first tap for all new pixels, of the second tap, and
+so on; then the weights in the same order, as int32 multiples of 1/2048, or as float32 for means of areas. Positions
+outside the image are moved to its edge.
 
-Two kinds have their own: blocks have their first and last pixel and no weights; a stretch has the pixel that it covers
-the end of, the first that it covers whole, and the last, with the weights of the one, of each from there on, and of the
-last.
+The kinds that compute means use their taps in their own way. ``BLOCK_MEAN``: the first and the last pixel of the block;
+no weights. ``AREA_MEAN``: the pixel covered in part at the start of the area, the first that is covered whole, and the
+last one; the weights of the first, of each of those between, and of the last.
 
-Source: im2rec/images/reference.py and fixed_point.py. The order of the operations and their 32 or 64 bits count.
+Source: im2rec/images/reference.py and fixed_point.py. Results are equal bit for bit only with the same order of
+operations, each in the same precision, 32 or 64 bits.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from im2rec.jpeg.compiled import PIXELS, f32, f64, i32, i64, u64
-from im2rec.jpeg.scaling import BLOCKS, CENTRED, CUBIC, GROWN, ONE, SINGLE, STRETCHES
+from im2rec.jpeg.compiled import PIXEL_LOOP, f32, f64, i32, i64, u64
+from im2rec.jpeg.scaling import AREA_LINEAR, AREA_MEAN, BLOCK_MEAN, CUBIC, LINEAR, ONE_TAP, WEIGHT_ONE
 
-_A = -0.75  # of the cubic kernel
-_LEAST_COVER = 1e-3  # of a pixel at the edge of a stretch: less counts as nothing
+_CUBIC_A = -0.75  # the parameter of the cubic kernel, as OpenCV has it
+_MIN_COVER = 1e-3  # a pixel at the edge of an area of which a smaller part is covered gets no weight, as in OpenCV
 
 
-@PIXELS
+@PIXEL_LOOP
 def _step(old, new):
+    """Old pixels per new pixel, as :func:`scaling.step_between` computes it."""
     return f64(1) / (f64(new) / f64(old))
 
 
-@PIXELS
+@PIXEL_LOOP
 def _weight(share):
-    return i32(np.rint(share * f32(ONE)))
+    """A weight of 0 to 1 in units of 1/2048."""
+    return i32(np.rint(share * f32(WEIGHT_ONE)))
 
 
-@PIXELS
-def _centre(i, step):
-    """The old pixel before the centre of the new pixel *i*, and how far behind it the centre is, 0 to 1."""
+@PIXEL_LOOP
+def _linear_position(i, step):
+    """The last old pixel before the centre of the new pixel *i*, or at it, and the distance from it to the centre."""
     place = f32((f64(i) + 0.5) * step - 0.5)
     before = np.floor(place)
     return i64(before), f32(place - before)
 
 
-@PIXELS
-def _edge(i, step, old, new):
-    """The same where an axis grows by area: a new pixel is a mixture only where it lies across an edge."""
+@PIXEL_LOOP
+def _area_position(i, step, old, new):
+    """The old pixel at the start of the new pixel *i*, and the share of the next one, if an axis is enlarged by area.
+
+    The share is above 0 only for a new pixel that lies across the edge between the two.
+    """
     before = np.floor(f64(i) * step)
-    behind = f32(f64(i + 1) - (before + 1.0) * (f64(new) / f64(old)))
-    return i64(before), f32(behind - np.floor(behind)) if behind > f32(0) else f32(0)
+    beyond = f32(f64(i + 1) - (before + 1.0) * (f64(new) / f64(old)))
+    return i64(before), f32(beyond - np.floor(beyond)) if beyond > f32(0) else f32(0)
 
 
-@PIXELS
-def _put_positions(before, count, old, numbers, at, new):
-    """The positions of *count* taps, of which the middle two are *before* and behind it."""
+@PIXEL_LOOP
+def _write_positions(before, count, old, numbers, at, new):
+    """Write the positions of *count* taps, of which the middle two are *before* and the pixel after it."""
     for tap in range(count):
         numbers[u64(at + tap * new)] = i32(min(max(before + tap + 1 - count // 2, 0), old - 1))
 
 
-@PIXELS
-def _put_cubic(fraction, numbers, at, new):
-    """Weights of four pixels by the cubic kernel: R. Keys, "Cubic convolution interpolation", 1981."""
+@PIXEL_LOOP
+def _write_cubic_weights(fraction, numbers, at, new):
+    """Write the weights of four taps by the cubic kernel: R. Keys, "Cubic convolution interpolation", 1981.
+
+    The last one is what is missing to 1, as OpenCV computes it, so that the four add up to 1.
+    """
     before, after = f32(fraction + f32(1)), f32(f32(1) - fraction)
-    outer = ((f32(_A) * before - f32(5 * _A)) * before + f32(8 * _A)) * before - f32(4 * _A)
-    near = (f32(_A + 2) * fraction - f32(_A + 3)) * fraction * fraction + f32(1)
-    far = (f32(_A + 2) * after - f32(_A + 3)) * after * after + f32(1)
+    outer = ((f32(_CUBIC_A) * before - f32(5 * _CUBIC_A)) * before + f32(8 * _CUBIC_A)) * before - f32(4 * _CUBIC_A)
+    near = (f32(_CUBIC_A + 2) * fraction - f32(_CUBIC_A + 3)) * fraction * fraction + f32(1)
+    far = (f32(_CUBIC_A + 2) * after - f32(_CUBIC_A + 3)) * after * after + f32(1)
     numbers[u64(at)] = _weight(outer)
     numbers[u64(at + new)] = _weight(near)
     numbers[u64(at + 2 * new)] = _weight(far)
     numbers[u64(at + 3 * new)] = _weight(f32(1) - outer - near - far)
 
 
-@PIXELS
-def _put_stretch(i, step, old, numbers, floats, at, weights, new):
+@PIXEL_LOOP
+def _write_span(i, step, old, numbers, floats, at, weights, new):
+    """Write the taps of the area that the new pixel *i* covers; see the module's docstring."""
     start = f64(i) * step
     stop = start + step
     length = min(step, f64(old) - start)
@@ -80,34 +90,35 @@ def _put_stretch(i, step, old, numbers, floats, at, weights, new):
     numbers[u64(at)] = i32(max(first - 1.0, 0.0))
     numbers[u64(at + new)] = i32(first)
     numbers[u64(at + 2 * new)] = i32(last)
-    floats[u64(weights)] = f32((lead if lead > _LEAST_COVER else 0.0) / length)
+    floats[u64(weights)] = f32((lead if lead > _MIN_COVER else 0.0) / length)
     floats[u64(weights + new)] = f32(1.0 / length)
-    floats[u64(weights + 2 * new)] = f32((min(tail, 1.0, length) if tail > _LEAST_COVER else 0.0) / length)
+    floats[u64(weights + 2 * new)] = f32((min(tail, 1.0, length) if tail > _MIN_COVER else 0.0) / length)
 
 
-@PIXELS
+@PIXEL_LOOP
 def fill_axis(kind, count, old, new, is_mirrored, numbers, floats, start):
-    """Write the taps of *new* pixels, *count* of each, to *numbers* and *floats*, the same memory, from *start* on.
+    """Write the taps of an axis from *old* to *new* pixels, *count* of each, from *start* on.
 
-    Where *is_mirrored* the last new pixel comes first. The weights of eight taps are the caller's.
+    *numbers* and *floats* are views of the same memory. If *is_mirrored*, the last new pixel comes first. The weights
+    of eight taps are not written: the caller has done so (``write_lanczos_weights`` of scaling.py).
     """
     step = _step(old, new)
     for i in range(new):
         at = start + (new - 1 - i if is_mirrored else i)
         weights = at + count * new
-        if kind == SINGLE:
+        if kind == ONE_TAP:
             numbers[u64(at)] = i32(min(np.floor(f64(i) * step), f64(old - 1)))
-        elif kind == BLOCKS:
+        elif kind == BLOCK_MEAN:
             size = old // new
             numbers[u64(at)] = i32(i * size)
             numbers[u64(at + new)] = i32((i + 1) * size - 1)
-        elif kind == STRETCHES:
-            _put_stretch(i, step, old, numbers, floats, at, weights, new)
+        elif kind == AREA_MEAN:
+            _write_span(i, step, old, numbers, floats, at, weights, new)
         else:
-            before, fraction = _edge(i, step, old, new) if kind == GROWN else _centre(i, step)
-            _put_positions(before, count, old, numbers, at, new)
-            if kind in (CENTRED, GROWN):
+            before, fraction = _area_position(i, step, old, new) if kind == AREA_LINEAR else _linear_position(i, step)
+            _write_positions(before, count, old, numbers, at, new)
+            if kind in (LINEAR, AREA_LINEAR):
                 numbers[u64(weights)] = _weight(f32(f32(1) - fraction))
                 numbers[u64(weights + new)] = _weight(fraction)
             elif kind == CUBIC:
-                _put_cubic(fraction, numbers, weights, new)
+                _write_cubic_weights(fraction, numbers, weights, new)

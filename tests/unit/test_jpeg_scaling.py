@@ -14,7 +14,7 @@ from im2rec.images.engine import load_engine
 from im2rec.images.reference import resized
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import load
-from im2rec.jpeg.scaling import METHODS, TAPS, kind_of, trials
+from im2rec.jpeg.scaling import METHODS, TAPS, kind_of, trial_images
 
 pytest.importorskip("numba")
 pytest.importorskip("simplejpeg")
@@ -168,10 +168,10 @@ def test_a_single_other_level_makes_a_method_disagree(kernel: Kernel, method: in
 
 
 def test_the_trials_take_every_way_through_the_arithmetic() -> None:
-    kinds = {kind_of(method, image.shape[:2], size) for image, size in trials() for method in METHODS}
+    kinds = {kind_of(method, image.shape[:2], size) for image, size in trial_images() for method in METHODS}
 
     assert set(range(len(TAPS))) == kinds
-    assert all(np.array_equal(one, other) for (one, _), (other, _) in zip(trials(), trials(), strict=True))
+    assert all(np.array_equal(one, other) for (one, _), (other, _) in zip(trial_images(), trial_images(), strict=True))
 
 
 def test_where_opencv_agrees_on_the_trials_it_agrees_elsewhere(kernel: Kernel) -> None:
