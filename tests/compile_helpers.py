@@ -20,7 +20,7 @@ STAND_IN = """
 import os, signal, sys, time
 from pathlib import Path
 from im2rec.jpeg import background, cache
-background.attend()
+background.become_background()
 niceness = os.nice(0) if hasattr(os, "nice") else 0
 folder = Path(sys.argv[1])
 with cache.locked(folder, lambda: None):
@@ -74,5 +74,5 @@ def compile_at_once(folder: Path, words: Sequence[str]) -> subprocess.CompletedP
     work.begin()
     until(lambda: list(folder.glob("*.lock")), "the first to have the lock")
     second = subprocess.run(only_there(folder, *words), capture_output=True, text=True, timeout=120)
-    until(work.finished, "the first to end")
+    until(work.has_finished, "the first to end")
     return second

@@ -85,7 +85,7 @@ def cropped(pixels: Array, crop: tuple[int, int, int, int], *, mirror: bool = Fa
 
 def scaled_part(kernel: Kernel, rng: np.random.Generator, content: bytes) -> tuple[Any, bool, int, Array | None]:
     """Any crop, whether it is mirrored, an interpolation, and the crop scaled by it; None where the kernel refuses."""
-    head, mirror, method = kernel.head(content), bool(rng.integers(2)), int(rng.integers(5))
+    head, mirror, method = kernel.header(content), bool(rng.integers(2)), int(rng.integers(5))
     crop = any_crop(rng, max(head.height, 1), max(head.width, 1))
     out = np.empty((*rng.integers(1, 90, 2), 3), np.uint8)
     reason = kernel.decode_into(content, crop, out, inter_method=method, mirror=mirror, planes=False)
@@ -104,7 +104,7 @@ def differs(kernel: Kernel, rng: np.random.Generator, content: bytes) -> str:
         return "decodes what libjpeg refuses" if is_taken else REFUSED
     if not isinstance(whole, str) and not np.array_equal(expected, whole):
         return "other pixels"
-    if kernel.head(content).reason:
+    if kernel.header(content).reason:
         return LEFT
     for _ in range(2):
         crop = any_crop(rng, *expected.shape[:2])

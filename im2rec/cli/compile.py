@@ -37,13 +37,13 @@ def command(console: Console, force: bool, dry_run: bool) -> ExitCode:
     the user's cache. It is found there, also when the folder is read-only, by the same versions of im2rec, numba and
     Python on the same kind of CPU. --force compiles it again.
     """
-    background.attend()
-    # After attend(), which must come first in a background process, because this imports numpy.
+    background.become_background()
+    # After become_background(), which must come first in a background process, because this imports numpy.
     from im2rec.jpeg.loading import compile_ahead  # noqa: PLC0415
 
     start = time.perf_counter()
     try:
-        done = compile_ahead(anew=force, dry_run=dry_run, tell=console.info)
+        done = compile_ahead(force=force, dry_run=dry_run, tell=console.info)
     except Im2RecError as error:
         raise Im2RecError(f"the decoder cannot be compiled: {error.problem}", hint=error.hint) from error
     seconds = round(time.perf_counter() - start, 3)

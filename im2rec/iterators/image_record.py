@@ -224,7 +224,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         if bad:
             drop_bad_rows(buffer, [problem.row for problem in bad], zeros=policy == KEEP)
         if self._loader.may_use_kernel:
-            background.delivered(self.batch_size)  # after some thousand images it compiles the decoder
+            background.count_delivered(self.batch_size)  # after some thousand images it compiles the decoder
         data, label, ids = self._prefetcher.memory.hand_out(buffer)
         return DataBatch([data], [label], buffer.pad, ids)
 

@@ -1,14 +1,14 @@
-"""Compile the decoder in a process beside a training program, which goes on meanwhile.
+"""Compile the decoder in a process of its own while a training program runs.
 
-    delivered(len(batch))  # starts it when that is worth it; cheap, from any thread
+    count_delivered(len(batch))  # starts the process once that is worth it; cheap, from any thread
 
-What it compiled is found by ``load(may_compile=False)`` of :mod:`im2rec.jpeg.loading` afterwards.
+Afterwards ``load(may_compile=False)`` of :mod:`im2rec.jpeg.loading` finds the compiled code.
 
-The process is ``im2rec compile``, at a low priority. Of several on one machine one compiles, and the others wait for
-it (the lock of :mod:`im2rec.jpeg.cache`). It ends with the program that started it, even when that is killed:
-the program holds one end of a pipe, and the process ends at the end of file; on POSIX also when its parent changes,
-since a forked child of the program may have inherited that end and outlive it. No function here raises: where no
-process can be started there is no kernel, and the program decodes without.
+The process is ``im2rec compile``, at a low priority. If several start on one machine, one of them compiles and the
+others wait for it (the lock of :mod:`im2rec.jpeg.cache`). It ends with the program that started it, even if that is
+killed: the program holds one end of a pipe, and the process ends at the end of file; on POSIX also when its parent
+changes, as a forked child of the program may have inherited that end and outlive it. No function here raises: if no
+process can be started, there is no compiled decoder, and the program decodes without it.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from pathlib import Path
 
 from im2rec.workers import python_words
 
-_ATTENDED = "IM2REC_COMPILES_IN_BACKGROUND"  # in the environment of the process: it was started by begin()
+_VARIABLE = "IM2REC_COMPILES_IN_BACKGROUND"  # set in the environment of a process that begin() started
 _CODE = "from im2rec.cli import main; main(['compile'])"
-_WORTH_IT = 4000  # images that a program has taken: then it may well take a million
-_NICENESS = 5  # a quarter of a CPU where others want all of it: 40 seconds for 10 of work; at 10 it would be 100
-_LOOK_EVERY_S = 0.5
-_END_S = 5.0  # a killed process that is still there after this long is left alone
+_MIN_IMAGES = 4000  # a program that has taken so many may well take a million
+_NICENESS = 5  # on a busy machine this is a quarter of a CPU: 40 seconds for 10 of work; with 10 it would be 100
+_POLL_S = 0.5
+_KILL_WAIT_S = 5.0  # a killed process that has not ended by then is left alone
 _PARENT_CHANGES = os.name == "posix"
 
 
 class BackgroundCompile:
-    """The process of one program; *command* is what it runs."""
+    """The background process of one program; *command* replaces ``im2rec compile`` in tests."""
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
         self._command = command
-        self._forget()
+        self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._disown)
+            os.register_at_fork(after_in_child=self._forget_in_child)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._has_begun = False
         self._child: subprocess.Popen[bytes] | None = None
@@ -56,134 +56,136 @@ class BackgroundCompile:
             if self._has_begun:
                 return
             self._has_begun = True
-            with contextlib.suppress(Exception):  # whatever it is, the program can do without
+            with contextlib.suppress(Exception):  # whatever the error, the program can do without the decoder
                 command = _compile_command() if self._command is None else self._command
                 if command is not None:
                     atexit.register(self.end)
                     self._child = _start(command)
 
-    def finished(self) -> bool:
-        """Whether the process has ended, or could not be started. False before :meth:`begin`."""
+    def has_finished(self) -> bool:
+        """True if the process has ended, or could not be started. False before :meth:`begin`."""
         with self._lock:
             if self._child is not None and self._child.poll() is not None:
-                self._let_go()
+                self._release()
             return self._has_begun and self._child is None
 
     def end(self) -> None:
-        """End the process, which leaves nothing that is half written under its name; another is not started."""
+        """Kill the process if it runs; none is started later. A file that it is writing never gets its final name."""
         with self._lock:
             self._has_begun = True
             if self._child is not None:
                 self._child.kill()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._child.wait(_END_S)
-                self._let_go()
+                    self._child.wait(_KILL_WAIT_S)
+                self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         assert self._child is not None
         assert self._child.stdin is not None
         self._child.stdin.close()
         self._child = None
         atexit.unregister(self.end)
 
-    def _disown(self) -> None:
-        """In a forked child of the program, which has no part in the process: it may start one of its own."""
+    def _forget_in_child(self) -> None:
+        """Forget the process, in a forked child of the program, which does not own it and may start its own."""
         child = self._child
-        self._forget()
+        self._reset()
         if child is not None:
             assert child.stdin is not None
-            child.stdin.close()  # or the process would not see the end of the program
+            child.stdin.close()  # or the process would not notice the end of the program
             child.returncode = 0  # or Python would warn of a process that still runs
 
 
 _of_this_program = BackgroundCompile()
-_images = 0  # delivered
+_image_count = 0  # delivered
 
 
-def delivered(images: int) -> None:
-    """Count *images* that the decoder might have made; after some thousand compile it, unless that was done before.
+def count_delivered(images: int) -> None:
+    """Count *images* that the compiled decoder could have decoded; after some thousand, compile it if need be.
 
     Never raises.
     """
-    global _images
-    before, _images = _images, _images + images
-    if before < _WORTH_IT <= _images:
-        from im2rec.jpeg.loading import load  # noqa: PLC0415 - the process that compiles must attend first
+    global _image_count
+    before, _image_count = _image_count, _image_count + images
+    if before < _MIN_IMAGES <= _image_count:
+        from im2rec.jpeg.loading import load  # noqa: PLC0415 - see _compile_command
 
         if load(may_compile=False).kernel is None:
             begin()
-    elif before >= _WORTH_IT:
-        finished()  # one that has ended would stay as a zombie until it is asked
+    elif before >= _MIN_IMAGES:
+        has_finished()  # a process that has ended stays a zombie until it is polled
 
 
 def begin() -> None:
-    """Start the process that compiles, unless this program has done so before. Never raises."""
+    """Start the background process, unless this program has started it before. Never raises."""
     _of_this_program.begin()
 
 
-def finished() -> bool:
-    """Whether that process has ended, or could not be started; then ``load(may_compile=False)`` is worth a try.
+def has_finished() -> bool:
+    """True if the background process has ended, or could not be started; ``load(may_compile=False)`` may succeed then.
 
     False before :func:`begin`. Does not wait.
     """
-    return _of_this_program.finished()
+    return _of_this_program.has_finished()
 
 
 def _compile_command() -> list[str] | None:
-    """The words to start; None where there is no use in it, or no Python that could run them."""
-    from im2rec.jpeg.loading import OFF  # noqa: PLC0415 - the process that compiles does without until it attends
+    """The command line of the process; None if the decoder is switched off, or numba or a Python to run is missing."""
+    # The module is imported late: "im2rec compile" imports this one, and calls become_background before slow imports.
+    from im2rec.jpeg.loading import OFF  # noqa: PLC0415
 
     if os.environ.get(OFF) == "0" or importlib.util.find_spec("numba") is None:
         return None
     name = Path(sys.executable or "").name.lower()
-    # A program that Python is part of would start itself once more.
+    # A program with Python embedded would start a second copy of itself.
     if getattr(sys, "frozen", False) or not ("python" in name or "pypy" in name):
         return None
     return python_words(_CODE)
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    # In the session of the program: Linux shares the CPUs between sessions, and the priority counts inside one alone.
+    # In the session of the program: Linux divides the CPUs among sessions (autogroup), and a priority counts only
+    # within its session.
     return subprocess.Popen(
         command,
         bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, _ATTENDED: "1"},
+        env={**os.environ, _VARIABLE: "1"},
         creationflags=_flags("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP", "BELOW_NORMAL_PRIORITY_CLASS"),
     )
 
 
 def _flags(*names: str) -> int:
-    """The sum of the flags of Windows; 0 elsewhere."""
+    """The sum of the creation flags of Windows; 0 elsewhere."""
     return sum(getattr(subprocess, name, 0) for name in names)
 
 
-def attend() -> None:
-    """In a process that :func:`begin` started: give way to other work, and end with the program that started it.
+def become_background() -> None:
+    """Lower the priority of this process, and end it with the program that started it, if :func:`begin` did.
 
-    In any other process nothing is done.
+    Does nothing in any other process.
     """
-    if os.environ.pop(_ATTENDED, None) is None:
+    if os.environ.pop(_VARIABLE, None) is None:
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it as well; before this line it ends it, silently
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is sent to it as well; it would end it
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
             os.nice(_NICENESS)
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="im2rec-attend", daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(os.getppid(),), name="im2rec-parent-watch", daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    while not _is_gone(parent):
+def _exit_with_parent(parent: int) -> None:
+    while not _wait_for_end_of(parent):
         pass
-    os._exit(1)  # at once, out of the compiler too
+    os._exit(1)  # at once, even from within the compiler
 
 
-def _is_gone(parent: int) -> bool:
-    """Whether the program has ended; waits a while for that."""
+def _wait_for_end_of(parent: int) -> bool:
+    """Wait up to half a second for the end of the process *parent*; True if it has ended."""
     if _PARENT_CHANGES:
-        ended, _, _ = select.select([0], [], [], _LOOK_EVERY_S)
+        ended, _, _ = select.select([0], [], [], _POLL_S)
         return bool(ended) or os.getppid() != parent
     with contextlib.suppress(OSError):
         os.read(0, 1)

@@ -1,8 +1,8 @@
-"""Files of compiled code: read only when they are whole, written by one process at a time.
+"""Files of compiled code: read only if their content is intact, written by one process at a time.
 
-numba's own cache is not used. It executes what a damaged file holds, it looks for code only in the first folder that
-it may write to (what root compiled into an image is not found by another user), and where a cache is kept below the
-home of a user who has none, it makes a folder named ``~``. This module imports no numba.
+numba's own cache is not used. It executes the content of a damaged file; it reads only the first folder that it may
+write to, so that code compiled by root, in a container image, is not found by another user; and for a user without a
+home folder it makes a folder named ``~``. This module imports no numba.
 """
 
 from __future__ import annotations
@@ -25,92 +25,93 @@ else:
     import fcntl
 
 NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
-_PYTHON = f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"  # code is of use to this Python alone
+_PYTHON = f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"  # compiled code fits one version of Python
 _SUFFIX = ".kernel"
-_ASIDE = ".tmp"
-_ROOM = 2 << 20  # bytes that must be free before anything is compiled: all files together have less than half of it
-_SEAL_BYTES = 32
-_ASK_AGAIN_S = 0.1  # on Windows, where a lock cannot be waited for
+_TEMPORARY_SUFFIX = ".tmp"
+_NEEDED_BYTES = 2 << 20  # must be free before anything is compiled; all files together have less than half of it
+_DIGEST_BYTES = 32
+_LOCK_RETRY_S = 0.1  # on Windows, where a process cannot wait for a lock
 
 
 class CachedFile(NamedTuple):
-    """The *content* of a file, and the *folder* that it is in."""
+    """The *content* of a file, and the *folder* that holds it."""
 
     content: bytes
     folder: Path
 
 
 def folders() -> list[Path]:
-    """The folders for compiled code, the first choice first; they need not exist.
+    """The folders for compiled code in order of preference; they need not exist.
 
-    Those are ``$NUMBA_CACHE_DIR``, the one beside this module where Python keeps its own compiled files, and the
-    user's cache. The order is numba's.
+    They are ``$NUMBA_CACHE_DIR``, the one beside this module where Python keeps its own compiled files, and the user's
+    cache, in the order of numba.
     """
     package = Path(__file__).resolve().parent
     # Several installations share the first and the last, and must not replace each other's files.
     own = f"im2rec-{hashlib.sha256(os.fsencode(package)).hexdigest()[:16]}"
-    found = [package / "__pycache__"]
+    candidates = [package / "__pycache__"]
     if chosen := os.environ.get(NUMBA_VARIABLE):
-        found.insert(0, Path(chosen) / own)
-    with contextlib.suppress(OutputError):  # there is no home
+        candidates.insert(0, Path(chosen) / own)
+    with contextlib.suppress(OutputError):  # there is no home folder
         user = cache_folder()
-        if user.is_absolute() or os.environ.get(VARIABLE):  # a home that is not absolute is none
-            found.append(user / own)
-    return found
+        if user.is_absolute() or os.environ.get(VARIABLE):  # a home that is not absolute, as "~", does not exist
+            candidates.append(user / own)
+    return candidates
 
 
-def name_of(function: str, sources: int, machine: str) -> str:
+def file_name(function: str, sources: int, machine: str) -> str:
     """The name of the file with the code of *function*, made from *sources* for *machine*; both are digests."""
     return f"im2rec-{function}.{_PYTHON}.{sources:015x}.{machine}{_SUFFIX}"
 
 
-def holds_any(sources: int) -> bool:
-    """Whether there is any code made from *sources*, for whatever machine: a quick look."""
-    pattern = name_of("*", sources, "*")
+def has_code(sources: int) -> bool:
+    """True if there is code compiled from *sources*, for any machine; a quick test that reads no file."""
+    pattern = file_name("*", sources, "*")
     for folder in folders():
-        with contextlib.suppress(OSError):  # below a home that is another user's, say
+        with contextlib.suppress(OSError):  # such as a folder below the home of another user
             if any(folder.glob(pattern)):
                 return True
     return False
 
 
 def read(name: str) -> CachedFile | None:
-    """The content of the file *name*, from the first folder that has it whole; None where none has."""
+    """The content of the file *name*, from the first folder where it is intact; None if there is none."""
     for folder in folders():
         try:
             data = (folder / name).read_bytes()
         except OSError:
             continue
-        content = data[_SEAL_BYTES:]
-        if data[:_SEAL_BYTES] == _seal(name, content):
+        content = data[_DIGEST_BYTES:]
+        if data[:_DIGEST_BYTES] == _digest(name, content):
             return CachedFile(content, folder)
     return None
 
 
-def _seal(name: str, content: bytes) -> bytes:
+def _digest(name: str, content: bytes) -> bytes:
+    """The bytes at the start of a file: they differ if the content is damaged, or the file has another name."""
     return hashlib.sha256(name.encode() + b"\n" + content).digest()
 
 
 def write(folder: Path, name: str, content: bytes) -> None:
-    """Write the file *name*, whole or not at all. Raises OutputError."""
-    aside = folder / f"{name}.{os.getpid()}-{os.urandom(3).hex()}{_ASIDE}"
+    """Write the file *name* as a whole or not at all. Raises OutputError."""
+    temporary = folder / f"{name}.{os.getpid()}-{os.urandom(3).hex()}{_TEMPORARY_SUFFIX}"
     try:
-        with _writing(folder):
-            _write(aside, _seal(name, content) + content)
-            aside.replace(folder / name)
+        with _os_errors_as_output_error(folder):
+            _write_durably(temporary, _digest(name, content) + content)
+            temporary.replace(folder / name)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write_durably(path: Path, content: bytes) -> None:
     with path.open("xb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())  # some file systems find out only here that they are full
+        os.fsync(file.fileno())  # some file systems report only here that they are full
 
 
 @contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _os_errors_as_output_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -123,26 +124,26 @@ def _hint() -> str:
 
 
 def remove_old(folder: Path, sources: int) -> None:
-    """Remove the code of this Python that was made from other sources, and what killed processes left half written.
+    """Remove code for this Python compiled from other sources, and temporary files of killed processes.
 
-    Only for who holds the lock.
+    The caller holds the lock of *folder*, so that no other process is writing one.
     """
     for path in folder.glob(f"im2rec-*.{_PYTHON}.*"):
         is_old = path.name.endswith(_SUFFIX) and f".{sources:015x}." not in path.name
-        if is_old or path.name.endswith(_ASIDE):
+        if is_old or path.name.endswith(_TEMPORARY_SUFFIX):
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
 def writable_folder() -> Path:
-    """The first of the folders that takes files of the size needed; it is made. Raises OutputError where none does."""
+    """Create and return the first folder that has room for all files. Raises OutputError if none has."""
     problems = []
     for folder in folders():
-        probe = folder / f"im2rec-room.{_PYTHON}.{os.getpid()}-{os.urandom(3).hex()}{_ASIDE}"
+        probe = folder / f"im2rec-room.{_PYTHON}.{os.getpid()}-{os.urandom(3).hex()}{_TEMPORARY_SUFFIX}"
         try:
-            with _writing(folder):
+            with _os_errors_as_output_error(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                _write(probe, bytes(_ROOM))
+                _write_durably(probe, bytes(_NEEDED_BYTES))
         except OutputError as error:
             problems.append(error.problem)
         else:
@@ -153,10 +154,10 @@ def writable_folder() -> Path:
     raise OutputError("; ".join(problems), hint=_hint())
 
 
-def likely_folder() -> Path:
-    """The folder that :func:`writable_folder` would give, as far as this can be told without writing anything."""
+def expected_folder() -> Path:
+    """The folder that :func:`writable_folder` would return, found without writing anything. Raises OutputError."""
     for folder in folders():
-        with contextlib.suppress(OSError):  # as in holds_any
+        with contextlib.suppress(OSError):  # as in has_code
             there = next(path for path in (folder, *folder.parents) if path.exists())
             if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
                 return folder
@@ -165,10 +166,10 @@ def likely_folder() -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
-    """Hold the lock of *folder* while the block runs; the value is whether another process had it, and was waited for.
+    """Hold the lock of *folder* during the block; yields True if it had to wait for another process.
 
-    *waiting* is called before a wait. The system releases the lock of a process that ends, however it ends. Where
-    the file system has no locks, nothing is held: two processes then do the same work, and neither harms the other.
+    *waiting* is called before a wait. The system releases the lock of a process that ends, however it ends. On a file
+    system without locks nothing is held: two processes then do the same work, and neither harms the other.
     """
     try:
         handle = os.open(folder / f"im2rec.{_PYTHON}.lock", os.O_RDWR | os.O_CREAT, 0o666)
@@ -189,7 +190,7 @@ if sys.platform == "win32":
             if not waits:
                 waiting()
             waits = True
-            time.sleep(_ASK_AGAIN_S)
+            time.sleep(_LOCK_RETRY_S)
         return waits
 
     def _is_locked(handle: int) -> bool:
@@ -204,7 +205,7 @@ if sys.platform == "win32":
 else:
 
     def _lock(handle: int, waiting: Callable[[], None]) -> bool:
-        # Not flock(), whose lock would live on in a forked child.
+        # Not flock(), whose lock a forked child would hold on to.
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):

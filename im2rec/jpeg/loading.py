@@ -1,13 +1,13 @@
-"""Bring the compiled decoder into the process: from files of compiled code, or by compiling it.
+"""Load the compiled decoder ("the kernel"): from files of compiled code, or by compiling it.
 
-Compiling takes some seconds, once for each machine; :mod:`im2rec.jpeg.cache` keeps the result. It is of use to the same
-sources, numba and CPU alone, so the names of the files hold a digest of each. A build with checks everywhere is never
-kept.
+Compiling takes some seconds, once for each machine; :mod:`im2rec.jpeg.cache` stores the result. Compiled code fits only
+the sources, the numba and the CPU that it was made for, so the names of the files hold a digest of each. Code that
+checks all indices (``NUMBA_BOUNDSCHECK``) is never stored: it is slow, and would be found by every later program.
 """
 
 from __future__ import annotations
 
-import concurrent.futures.thread  # noqa: F401 - see _hold_at_fork
+import concurrent.futures.thread  # noqa: F401 - see _delay_forks_while_loading
 import functools
 import hashlib
 import importlib.util
@@ -26,46 +26,46 @@ from im2rec.jpeg.kernel import Compiled, Kernel
 
 OFF = "IM2REC_KERNEL"  # in the environment, 0
 NOT_YET = "it is not compiled yet; run 'im2rec compile'"
-# Settings of numba that change the code, and are no part of what it says of a machine.
+# Settings of numba that change the code, and are not part of its description of a machine (magic_tuple).
 _SETTINGS = ("OPT", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE")
-_TURNED_OFF = f"{OFF}=0 turns it off"
+_SWITCHED_OFF = f"{OFF}=0 turns it off"
 _NO_JIT = "NUMBA_DISABLE_JIT is set"
 _CHECKED = "NUMBA_BOUNDSCHECK is set, and code that checks all indices is not kept"
 _LOADING = threading.RLock()
-_held: set[str] = set()  # the modules after which _hold_at_fork was called
+_modules_hooked: set[str] = set()  # the modules after which _delay_forks_while_loading was called
 
 
-def _hold_at_fork() -> None:
-    """Let nobody fork while a thread loads, which would leave the child with numba's locks taken, for ever.
+def _delay_forks_while_loading() -> None:
+    """Delay every fork until no thread loads the decoder; else the child would inherit locks of numba, held for ever.
 
-    What is registered last is called first. It has to come before the locks that other modules take at a fork, or
-    the loading would wait for theirs, and they for it: so those modules are imported above, and this is called again
-    after numba, with all that it imports, has come in.
+    The handler registered last is called first at a fork. This one has to run before those by which other modules take
+    their locks, or the loading thread would wait for their locks and they for its own. So those modules are imported
+    above, and this is called again once numba, with all that it imports, has been imported.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_LOADING.acquire, after_in_parent=_LOADING.release, after_in_child=_LOADING.release)
 
 
-_hold_at_fork()
+_delay_forks_while_loading()
 
 
 class LoadResult(NamedTuple):
-    """The kernel, or None and the *reason* in a sentence."""
+    """The *kernel*, or None and the *reason* in a sentence."""
 
     kernel: Kernel | None
     reason: str = ""
 
 
 class NoKernelError(Im2RecError):
-    """There is no kernel, for the reason that is said."""
+    """The compiled decoder is not available; the message says why."""
 
 
 class _NotStoredError(NoKernelError):
-    """No file holds it, which compiling can change."""
+    """No file holds the compiled decoder; it can be compiled."""
 
 
 class Compilation(NamedTuple):
-    """The kernel's *name*, whether it is *compiled* now (or would be), and the *folder* that it is kept in."""
+    """The kernel's *name*, True if it was *compiled* (or would be) and not loaded, and the *folder* it is stored in."""
 
     name: str
     compiled: bool
@@ -73,92 +73,94 @@ class Compilation(NamedTuple):
 
 
 class _ReadyKernel(NamedTuple):
-    """A kernel that is ready; *folder* is None where it is not kept."""
+    """A loaded kernel; *folder* is None if it is not stored."""
 
     kernel: Kernel
     compiled: bool
     folder: Path | None
 
 
-_known: dict[str, LoadResult] = {}
+_results: dict[str, LoadResult] = {}
 
 
 def load(*, may_compile: bool = True, tell: Callable[[str], None] = lambda _: None) -> LoadResult:
-    """The kernel, the same one each time, or why there is none. Where not *may_compile* it comes from files alone.
+    """Return the kernel, the same object each time, or the reason why there is none. Never raises.
 
-    *tell* gets a line of what goes on. Never raises. Whether it is turned off is asked each time.
+    If not *may_compile*, it is only loaded from files. *tell* is called with a line when something takes long. The
+    environment is examined at each call, so that the decoder can be switched off at any time.
     """
     if os.environ.get(OFF) == "0":
-        return LoadResult(None, _TURNED_OFF)
+        return LoadResult(None, _SWITCHED_OFF)
     with _LOADING:
-        if "final" not in _known:
+        if "final" not in _results:
             loaded = _load(tell, may_compile=may_compile)
             if loaded.kernel is None and not may_compile:
                 return loaded
-            _known["final"] = loaded
-        return _known["final"]
+            _results["final"] = loaded
+        return _results["final"]
 
 
-def why_none() -> str:
-    """The reason why there is no kernel, as far as it can be told without loading it; else nothing. Takes 1 ms."""
+def unavailable_reason() -> str:
+    """The reason why there is no kernel, or an empty string if there seems to be one. Takes 1 ms: nothing is loaded."""
     try:
         _check_settings()
     except NoKernelError as error:
         return error.problem
-    return "" if cache.holds_any(sources_digest()) else NOT_YET
+    return "" if cache.has_code(sources_digest()) else NOT_YET
 
 
 def _load(tell: Callable[[str], None], *, may_compile: bool) -> LoadResult:
     try:
-        return LoadResult((_found_or_compiled(tell=tell) if may_compile else _found()).kernel)
+        return LoadResult((_load_or_compile(tell=tell) if may_compile else _load_stored()).kernel)
     except Im2RecError as error:
         return LoadResult(None, error.problem)
-    except Exception as error:  # noqa: BLE001 - its own sources that cannot be read, say: none is the user's
+    except Exception as error:  # noqa: BLE001 - such as sources that cannot be read: none is the user's fault
         return LoadResult(None, f"it cannot be loaded: {_one_line(error)}")
 
 
 def compile_ahead(
-    *, anew: bool = False, dry_run: bool = False, tell: Callable[[str], None] = lambda _: None
+    *, force: bool = False, dry_run: bool = False, tell: Callable[[str], None] = lambda _: None
 ) -> Compilation:
-    """Compile the kernel, unless a file holds it and it is not to be made *anew*; *tell* gets a line of what goes on.
+    """Compile the kernel if no file holds it, or in any case if *force*; *tell* is called with lines of progress.
 
-    With *dry_run* nothing is written. Raises NoKernelError and OutputError where there can be no kernel.
+    With *dry_run* nothing is written. Raises NoKernelError if there can be no kernel, OutputError if no folder can
+    store it.
     """
     with _LOADING:
         if dry_run:
             _check_settings()
-            if not anew and (found := _looked_up()):
+            if not force and (found := _load_stored_or_none()):
                 assert found.folder is not None
                 return Compilation(found.kernel.name, False, found.folder)
-            return Compilation(_name(), True, cache.likely_folder())
-        made = _found_or_compiled(anew=anew, tell=tell, must_keep=True)
+            return Compilation(_compiler_name(), True, cache.expected_folder())
+        made = _load_or_compile(force=force, tell=tell, must_store=True)
         assert made.folder is not None
         return Compilation(made.kernel.name, made.compiled, made.folder)
 
 
-def _found_or_compiled(
-    *, anew: bool = False, tell: Callable[[str], None] = lambda _: None, must_keep: bool = False
+def _load_or_compile(
+    *, force: bool = False, tell: Callable[[str], None] = lambda _: None, must_store: bool = False
 ) -> _ReadyKernel:
-    """The kernel from files, or compiled by one process at a time. Raises NoKernelError, OutputError.
+    """The kernel, loaded from files, or compiled by one process at a time. Raises NoKernelError, OutputError.
 
-    The lock is taken before numba is imported, so that many who wait need little memory.
+    The lock is taken before numba is imported, so that many processes that wait for it need little memory.
     """
     _check_settings()
     while True:
-        if not anew and (found := _looked_up()):
+        if not force and (found := _load_stored_or_none()):
             return found
         folder = cache.writable_folder()
         with cache.locked(folder, lambda: tell("another process is compiling the decoder; waiting for it")) as waited:
-            if not waited or anew:
-                if not anew and (found := _looked_up()):  # the other one has just let go of the lock
+            if not waited or force:
+                if not force and (found := _load_stored_or_none()):  # another process may have stored it just before
                     return found
-                return _compiled(folder, tell, must_keep=must_keep)
+                return _compile_and_store(folder, tell, must_store=must_store)
 
 
 def _check_settings() -> None:
-    """Raise NoKernelError where there can be no kernel; without importing numba, which takes half a second."""
+    """Raise NoKernelError if there can be no kernel; without importing numba, which takes half a second."""
     if os.environ.get(OFF) == "0":
-        raise NoKernelError(_TURNED_OFF, hint=f"unset {OFF}")
+        raise NoKernelError(_SWITCHED_OFF, hint=f"unset {OFF}")
     if sys.byteorder != "little":
         raise NoKernelError("it is made for little-endian machines")
     if importlib.util.find_spec("numba") is None:
@@ -168,22 +170,22 @@ def _check_settings() -> None:
 
 
 def _numba() -> Any:
-    """The module, imported. Raises NoKernelError."""
+    """Import numba and return it. Raises NoKernelError."""
     _check_settings()
     try:
         import numba  # noqa: PLC0415 - it takes half a second
     except Exception as error:  # a numba that does not fit this numpy or Python
         problem = f"numba cannot be imported: {_one_line(error)}"
         raise NoKernelError(problem, hint="pip install --upgrade 'im2rec[fast]'") from error
-    if "numba" not in _held:
-        _hold_at_fork()
-        _held.add("numba")
+    if "numba" not in _modules_hooked:
+        _delay_forks_while_loading()
+        _modules_hooked.add("numba")
     if numba.config.DISABLE_JIT:  # which can be set in a file too
         raise NoKernelError(_NO_JIT, hint="unset NUMBA_DISABLE_JIT")
     return numba
 
 
-def _name() -> str:
+def _compiler_name() -> str:
     return f"numba {_numba().__version__}"
 
 
@@ -193,7 +195,7 @@ def _one_line(error: Exception) -> str:
 
 @functools.cache
 def sources_digest() -> int:
-    """A number of 60 bits that changes with any source of this package."""
+    """A number of 60 bits that changes with any source file of this package."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         content = path.read_bytes()
@@ -201,85 +203,86 @@ def sources_digest() -> int:
     return int(digest.hexdigest()[:15], 16)
 
 
-def _looked_up() -> _ReadyKernel | None:
-    """The kernel from files; None where they do not hold it. Raises NoKernelError where there can be none."""
+def _load_stored_or_none() -> _ReadyKernel | None:
+    """The kernel from files; None if they do not hold it. Raises NoKernelError if there can be none."""
     try:
-        return _found()
+        return _load_stored()
     except _NotStoredError:
         return None
 
 
-def _found() -> _ReadyKernel:
+def _load_stored() -> _ReadyKernel:
     """The kernel from files. Raises NoKernelError."""
     _check_settings()
-    if not cache.holds_any(sources_digest()):  # a quick look, before numba is imported
+    if not cache.has_code(sources_digest()):  # a quick look, before numba is imported
         raise _NotStoredError(NOT_YET)
     if _is_checked():
         raise _NotStoredError(_CHECKED)
-    return _made(None, keeps=True)
+    return _build_kernel(None, is_stored=True)
 
 
-def _compiled(folder: Path, tell: Callable[[str], None], *, must_keep: bool) -> _ReadyKernel:
-    """The kernel, compiled and kept in *folder*; only for who holds its lock. Raises NoKernelError, OutputError."""
-    keeps = not _is_checked()
-    if must_keep and not keeps:
+def _compile_and_store(folder: Path, tell: Callable[[str], None], *, must_store: bool) -> _ReadyKernel:
+    """Compile the kernel and store it in *folder*, whose lock is held. Raises NoKernelError, OutputError."""
+    is_stored = not _is_checked()
+    if must_store and not is_stored:
         raise NoKernelError(_CHECKED, hint="unset NUMBA_BOUNDSCHECK")
     tell("compiling the decoder, which takes some seconds")
-    if keeps:
+    if is_stored:
         cache.remove_old(folder, sources_digest())
     try:
-        return _made(folder, keeps=keeps)
+        return _build_kernel(folder, is_stored=is_stored)
     except Im2RecError:
         raise
-    except Exception as error:  # a compiler's errors are of many kinds, and none is the user's
+    except Exception as error:  # a compiler's errors are of many kinds, and none is the user's fault
         hint = "report it, with the output of im2rec compile --debug; meanwhile images are decoded without it"
-        raise NoKernelError(f"{_name()} does not compile it: {_one_line(error)}", hint=hint) from error
+        raise NoKernelError(f"{_compiler_name()} does not compile it: {_one_line(error)}", hint=hint) from error
 
 
 def _is_checked() -> bool:
     return _numba().config.BOUNDSCHECK is not None
 
 
-def _made(folder: Path | None, *, keeps: bool) -> _ReadyKernel:
-    """The functions that Python calls, with all that they call, and nothing left to be compiled later."""
-    name = _name()
+def _build_kernel(folder: Path | None, *, is_stored: bool) -> _ReadyKernel:
+    """Load or compile the functions of entry.py, with all that they call, so that nothing is compiled later."""
+    name = _compiler_name()
     from im2rec.jpeg import entry  # noqa: PLC0415 - it imports numba
 
-    kept = _CodeStore(folder, keeps=keeps)
-    decode, fill_table, resize = (_compile(function, signature, kept) for function, signature in entry.FUNCTIONS)
+    store = _CodeStore(folder, is_stored=is_stored)
+    made = [_compile_function(function, signature, store) for function, signature in entry.FUNCTIONS]
+    decode, fill_table, resize = made
     kernel = Kernel(Compiled(decode, fill_table, resize, entry.SIZES), name)
-    return _ReadyKernel(kernel, folder is not None, kept.folder if keeps else None)
+    return _ReadyKernel(kernel, folder is not None, store.folder if is_stored else None)
 
 
-def _compile(function: Any, signature: Any, kept: _CodeStore) -> Any:
-    """*function* for *signature* alone: from *kept*, or compiled and given to it."""
+def _compile_function(function: Any, signature: Any, store: _CodeStore) -> Any:
+    """Compile *function* for *signature* only, or load it from *store*."""
     made = _numba().njit(nogil=True, error_model="numpy", _nrt=False)(function)
     if not hasattr(made, "_cache"):
-        raise NoKernelError(f"{_name()} keeps compiled code in a way that is not known")
-    made._cache = kept.of(function.__name__)  # noqa: SLF001 - numba's own would come here
+        raise NoKernelError(f"{_compiler_name()} keeps compiled code in a way that is not known")
+    made._cache = store.of(function.__name__)  # noqa: SLF001 - numba's own would come here
     made.compile(signature)
     made.disable_compile()
     return made
 
 
 class _CodeStore:
-    """Files of compiled functions, each in the place of numba's cache.
+    """Files of compiled functions, in place of numba's own cache.
 
-    Without a *folder* functions come from files, and one that no file holds ends it; else they are compiled, and with
-    *keeps* written to the folder.
+    Without a *folder* functions are only read, and one that no file holds raises _NotStoredError. With a *folder* they
+    are compiled, and written there if *is_stored*.
     """
 
-    def __init__(self, folder: Path | None, *, keeps: bool) -> None:
+    def __init__(self, folder: Path | None, *, is_stored: bool) -> None:
         self.folder = folder
-        self._looks = folder is None
-        self._keeps = keeps
+        self._reads = folder is None
+        self._stores = is_stored
 
     def of(self, function: str) -> _FunctionCache:
         return _FunctionCache(self, function)
 
     def read(self, name: str) -> bytes | None:
-        """The content of the file *name*; None where the function is to be compiled. Raises _NotStoredError."""
-        if not self._looks:
+        """The content of the file *name*; None if the function is to be compiled. Raises _NotStoredError."""
+        if not self._reads:
             return None
         found = cache.read(name)
         if found is None:
@@ -288,41 +291,41 @@ class _CodeStore:
         return found.content
 
     def write(self, name: str, reduced: Any) -> None:
-        """Keep what numba has reduced a compiled function to. Raises OutputError."""
+        """Store a compiled function in the form to which numba has *reduced* it. Raises OutputError."""
         from numba.core.serialize import dumps  # noqa: PLC0415
 
-        if self._keeps and self.folder is not None:
+        if self._stores and self.folder is not None:
             cache.write(self.folder, name, dumps(reduced))
 
 
 class _FunctionCache:
-    """The calls that numba makes to the cache of a function."""
+    """The interface of a function's cache that numba calls (numba.core.caching, ``_Cache``)."""
 
     cache_path = None
 
-    def __init__(self, kept: _CodeStore, function: str) -> None:
-        self._kept = kept
+    def __init__(self, store: _CodeStore, function: str) -> None:
+        self._store = store
         self._function = function
-        self._name = ""
+        self._file_name = ""
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """The compiled function, or None where it is to be compiled."""
+        """The compiled function, or None if it is to be compiled."""
         from numba.core.compiler import CompileResult  # noqa: PLC0415
 
-        target.refresh()  # or it does not know its CPU yet
+        target.refresh()  # until then, the target lacks the description of its CPU
         numba = _numba()
         settings = [getattr(numba.config, name, None) for name in _SETTINGS]
         key = repr((numba.__version__, target.codegen().magic_tuple(), settings, str(signature)))
         machine = hashlib.sha256(key.encode()).hexdigest()[:16]
-        self._name = cache.name_of(self._function, sources_digest(), machine)
-        content = self._kept.read(self._name)
+        self._file_name = cache.file_name(self._function, sources_digest(), machine)
+        content = self._store.read(self._file_name)
         if content is None:
             return None
         try:
-            return CompileResult._rebuild(target, *pickle.loads(content))  # noqa: S301, SLF001 - its seal is whole
+            return CompileResult._rebuild(target, *pickle.loads(content))  # noqa: S301, SLF001 - its digest was right
         except Exception as error:
             raise _NotStoredError(NOT_YET) from error
 
     def save_overload(self, _: Any, result: Any) -> None:
-        """Keep the compiled function."""
-        self._kept.write(self._name, result._reduce())  # noqa: SLF001
+        """Store the compiled function."""
+        self._store.write(self._file_name, result._reduce())  # noqa: SLF001

@@ -1,12 +1,13 @@
-"""The head of a JPEG: what has to be known before its image data can be decoded, and whether the kernel takes it.
+"""The header of a JPEG: all segments before its image data, and whether the compiled decoder supports the image.
 
 A JPEG begins with segments: 0xFF, a marker byte, a length of two bytes that counts itself, data. They hold the
 quantisation tables (DQT), the size and the components (SOF), the Huffman tables (DHT), and at last the start of the
-scan (SOS), behind which the compressed data lies.
+scan (SOS), which the compressed data follows.
 
-The kernel takes what nearly all files are: 8 bits, sequential, Huffman codes, one scan, grey or YCbCr with the
-chroma at full, half width, or half width and height. Everything else has a word for why it is left to libjpeg, and so
-has everything odd that libjpeg may warn of: a refusal costs time and is never wrong.
+The compiled decoder supports what nearly all files are: 8 bits, sequential, Huffman codes, one scan, grey or YCbCr with
+the chroma at full size, half width, or half width and height (4:4:4, 4:2:2, 4:2:0). Everything else is refused, with a
+reason of a few words, and left to libjpeg; so is every oddity of which libjpeg may warn: a refusal costs time and is
+never wrong.
 
 Source: ITU-T T.81, annex B (segments), C (Huffman tables); libjpeg-turbo jdmarker.c and jdapimin.c,
 ``default_decompress_parms``, for the colour space; measured against simplejpeg 1.9, strict mode.
@@ -25,11 +26,11 @@ MAX_QUANTUM = 32767  # a larger step does not fit the 16 bits that libjpeg-turbo
 SOS, EOI = 0xDA, 0xD9
 _SOF_BASELINE, _SOF_EXTENDED, _DHT, _DQT, _DRI, _COM = 0xC0, 0xC1, 0xC4, 0xDB, 0xDD, 0xFE
 _APP0, _APP14, _APP_LAST = 0xE0, 0xEE, 0xEF
-_OTHER_FRAMES = {0xC2: "progressive", 0xC3: "lossless", 0xC9: "arithmetic coding", 0xCA: "arithmetic coding"}
-_ADOBE_BYTES, _JFIF_BYTES = 12, 14  # of their segments, as many as libjpeg wants to see
-_MOST_CODES = 256
-_DC_MOST_BITS = 15  # of a difference
-_HEADS_KEPT = 512  # most are of 600 bytes
+_UNSUPPORTED_FRAMES = {0xC2: "progressive", 0xC3: "lossless", 0xC9: "arithmetic coding", 0xCA: "arithmetic coding"}
+_ADOBE_BYTES, _JFIF_BYTES = 12, 14  # libjpeg ignores shorter segments: APPN_DATA_LEN, APP0_DATA_LEN of jdmarker.c
+_MAX_CODES = 256
+_MAX_DC_BITS = 15  # of a DC difference; libjpeg refuses tables with more
+_MAX_CACHED_HEADERS = 512  # most have 600 bytes
 _RGB_IDS = (82, 71, 66)  # "R", "G", "B"
 
 DAMAGED, RESTARTS, SAMPLING = "damaged head", "restart markers", "sampling factors"
@@ -43,7 +44,7 @@ _SAMPLINGS: dict[tuple[tuple[int, int], ...], tuple[int, int]] = {
 
 
 class HuffmanSpec(NamedTuple):
-    """A Huffman table as the file has it: how many codes there are of 1 to 16 bits, and what they stand for."""
+    """A Huffman table as stored in the file: the numbers of codes of 1 to 16 bits, and the symbols in their order."""
 
     counts: bytes
     symbols: bytes
@@ -52,14 +53,17 @@ class HuffmanSpec(NamedTuple):
 class Component(NamedTuple):
     """One of the one or three components of an image, with its tables."""
 
-    quanta: tuple[int, ...]  # 64, in the order of the zigzag
+    quanta: tuple[int, ...]  # 64, in zigzag order
     dc: HuffmanSpec
     ac: HuffmanSpec
 
 
-@dataclass(frozen=True, eq=False)  # hashed by identity, which is quick
+@dataclass(frozen=True, eq=False)  # hashed by identity, which is quick; equal headers are the same object, mostly
 class JpegHeader:
-    """What the head of a JPEG tells. *reason* is empty when the kernel takes the image, else the word for why not."""
+    """Size, sampling and tables of a JPEG.
+
+    *reason* is empty if the compiled decoder supports the image; else it is why not, and all other fields are unset.
+    """
 
     reason: str
     height: int = 0
@@ -70,36 +74,40 @@ class JpegHeader:
 
 
 class RefusedError(Exception):
-    """Ends the reading of a head; its only argument is the reason."""
+    """Raised at the first thing in a header that is not supported; its only argument is the reason."""
 
 
 @dataclass
 class ParsedSegments:
-    """What has been read of a head so far."""
+    """The content of the segments read so far."""
 
     quanta: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    huffman: dict[int, HuffmanSpec] = field(default_factory=dict)  # by class << 4 | number
-    frame: bytes = b""
+    huffman: dict[int, HuffmanSpec] = field(default_factory=dict)  # by class << 4 | number; class 0 is DC, 1 AC
+    frame: bytes = b""  # the data of SOF
     jfif: bool = False
-    adobe: int | None = None  # its colour transform
+    adobe: int | None = None  # the colour transform of the Adobe segment: 0 RGB or CMYK, 1 YCbCr, 2 YCCK
 
 
 def read_header(content: bytes) -> tuple[JpegHeader, int]:
-    """The head of a JPEG, and where its image data starts. Images that share a head share the object as well."""
+    """The header of a JPEG, and the offset of its image data. Images with equal headers share the header object."""
     head = jpeg.head(content)
     if head:
-        known = _known(head)
+        known = _cached_header(head)
         if known.reason != DAMAGED:
             return known, len(head)
-    return _read_long(content)
+    return _read_long_header(content)
 
 
-def _read_long(content: bytes) -> tuple[JpegHeader, int]:
-    """The same for a head with long segments: what decides about the pixels is picked out of it, and that is kept."""
+def _read_long_header(content: bytes) -> tuple[JpegHeader, int]:
+    """The header and data offset of a JPEG with long segments, as of EXIF.
+
+    Only the segments that influence the pixels are parsed and cached, so that images that differ in the others share a
+    header.
+    """
     parts, at = [content[:2]], 2
     while content[at : at + 1] == b"\xff":
         marker = content[at + 1 : at + 2]
-        if marker == b"\xff":  # any number of them may fill the place before a marker
+        if marker == b"\xff":  # a fill byte; any number of them may precede a marker (T.81, B.1.1.2)
             at += 1
             continue
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
@@ -107,109 +115,113 @@ def _read_long(content: bytes) -> tuple[JpegHeader, int]:
         if not (_APP0 < number <= _APP_LAST and number != _APP14) and number != _COM:
             parts.append(content[at:end])
         if number == SOS:
-            return _known(b"".join(parts)), end
+            return _cached_header(b"".join(parts)), end
         if end <= at + 2 or end > len(content):
             break
         at = end
     return JpegHeader(DAMAGED), len(content)
 
 
-@functools.lru_cache(maxsize=_HEADS_KEPT)
-def _known(head: bytes) -> JpegHeader:
+@functools.lru_cache(maxsize=_MAX_CACHED_HEADERS)
+def _cached_header(head: bytes) -> JpegHeader:
     try:
-        return _read(head)
+        return _parse_header(head)
     except RefusedError as refusal:
         return JpegHeader(str(refusal))
 
 
-def _read(head: bytes) -> JpegHeader:
-    """Read *head*, from the first marker up to the image data. Raises RefusedError."""
-    found, at = ParsedSegments(), 2
-    _demand(head[:2] == b"\xff\xd8")
+def _parse_header(head: bytes) -> JpegHeader:
+    """Parse *head*, all bytes from the first marker up to the image data. Raises RefusedError."""
+    parsed, at = ParsedSegments(), 2
+    _require(head[:2] == b"\xff\xd8")
     while True:
-        _demand(len(head) >= at + 4 and head[at] == 0xFF)
+        _require(len(head) >= at + 4 and head[at] == 0xFF)
         marker, end = head[at + 1], at + 2 + int.from_bytes(head[at + 2 : at + 4], "big")
         if marker == 0xFF:
             at += 1
             continue
-        _demand(at + 4 <= end <= len(head))
+        _require(at + 4 <= end <= len(head))
         data = head[at + 4 : end]
         if marker == SOS:
-            _demand(end == len(head))
-            return complete(found, data)
-        take(found, marker, data)
+            _require(end == len(head))
+            return finish_header(parsed, data)
+        apply_segment(parsed, marker, data)
         at = end
 
 
-def take(found: ParsedSegments, marker: int, data: bytes) -> None:
-    """Note what the segment *data* says."""
+def apply_segment(parsed: ParsedSegments, marker: int, data: bytes) -> None:
+    """Add the content of a segment, whose *data* follows the length, to *parsed*. Raises RefusedError."""
     if marker in (_SOF_BASELINE, _SOF_EXTENDED):
-        _demand(not found.frame and len(data) >= 6)
-        found.frame = data
+        _require(not parsed.frame and len(data) >= 6)
+        parsed.frame = data
     elif marker == _DQT:
-        _take_quanta(found, data)
+        _apply_dqt(parsed, data)
     elif marker == _DHT:
-        _take_codes(found, data)
+        _apply_dht(parsed, data)
     elif marker == _DRI:
-        _demand(len(data) == 2)
-        _demand(data == b"\0\0", RESTARTS)
+        _require(len(data) == 2)
+        _require(data == b"\0\0", RESTARTS)
     elif marker == _APP0 and data[:5] == b"JFIF\0" and len(data) >= _JFIF_BYTES:
-        _demand(data[5] == 1, "version of JFIF")  # libjpeg warns of others
-        found.jfif = True
+        _require(data[5] == 1, "version of JFIF")  # libjpeg warns of others
+        parsed.jfif = True
     elif marker == _APP14 and data[:5] == b"Adobe" and len(data) >= _ADOBE_BYTES:
-        found.adobe = data[11]
+        parsed.adobe = data[11]
     else:
-        _demand(_APP0 <= marker <= _APP_LAST or marker == _COM, _OTHER_FRAMES.get(marker, "kind of frame or marker"))
+        reason = _UNSUPPORTED_FRAMES.get(marker, "kind of frame or marker")
+        _require(_APP0 <= marker <= _APP_LAST or marker == _COM, reason)
 
 
-def _take_quanta(found: ParsedSegments, data: bytes) -> None:
-    """Quantisation tables: precision and number in one byte, then 64 values, in the order of the zigzag. B.2.4.1."""
+def _apply_dqt(parsed: ParsedSegments, data: bytes) -> None:
+    """Add quantisation tables: precision and number in one byte, then 64 values in zigzag order. T.81, B.2.4.1."""
     while data:
         width, number = 1 + (data[0] >> 4), data[0] & 15
-        _demand(width <= 2 and number < 4 and len(data) >= 1 + 64 * width)
+        _require(width <= 2 and number < 4 and len(data) >= 1 + 64 * width)
         quanta = tuple(int.from_bytes(data[1 + i * width : 1 + (i + 1) * width], "big") for i in range(64))
-        _demand(max(quanta) <= MAX_QUANTUM, "quantisation")
-        found.quanta[number] = quanta
+        _require(max(quanta) <= MAX_QUANTUM, "quantisation")
+        parsed.quanta[number] = quanta
         data = data[1 + 64 * width :]
 
 
-def _take_codes(found: ParsedSegments, data: bytes) -> None:
-    """Huffman tables: class and number in one byte, 16 counts, then the symbols. B.2.4.2."""
+def _apply_dht(parsed: ParsedSegments, data: bytes) -> None:
+    """Add Huffman tables: class and number in one byte, 16 counts, then the symbols. T.81, B.2.4.2."""
     while data:
         counts = data[1:17]
         total = sum(counts)
-        _demand(data[0] & 0xEC == 0 and len(data) >= 17 + total and total <= _MOST_CODES)
+        _require(data[0] & 0xEC == 0 and len(data) >= 17 + total and total <= _MAX_CODES)
         symbols = data[17 : 17 + total]
         code = 0
         for bits, count in enumerate(counts, start=1):
-            # They must fit, with one to spare: no code is all ones.
-            _demand(not count or code + count < 1 << bits)
+            # The codes must fit their length with one to spare: no code is all ones (T.81, C.2).
+            _require(not count or code + count < 1 << bits)
             code = (code + count) << 1
-        _demand(data[0] >> 4 != 0 or all(symbol <= _DC_MOST_BITS for symbol in symbols))
-        found.huffman[data[0]] = HuffmanSpec(counts, symbols)
+        _require(data[0] >> 4 != 0 or all(symbol <= _MAX_DC_BITS for symbol in symbols))
+        parsed.huffman[data[0]] = HuffmanSpec(counts, symbols)
         data = data[17 + total :]
 
 
-def complete(found: ParsedSegments, scan: bytes) -> JpegHeader:
-    """The head with the start of its *scan*, which names the tables of each component. B.2.2, B.2.3."""
-    frame = found.frame
-    _demand(frame)
+def finish_header(parsed: ParsedSegments, scan: bytes) -> JpegHeader:
+    """The header, completed by the data of SOS, *scan*, which assigns tables to the components. T.81, B.2.2, B.2.3.
+
+    Raises RefusedError.
+    """
+    frame = parsed.frame
+    _require(frame)
     height, width, count = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big"), frame[5]
-    _demand(frame[0] == 8, "bits a sample")
-    _demand(count in (1, 3), "CMYK" if count == 4 else "components")
-    _demand(len(frame) == 6 + 3 * count and 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE)
-    _demand(scan and scan[0] == count and len(scan) == 4 + 2 * count, "several scans")
-    _demand(scan[-3:] == b"\0\x3f\0")
+    _require(frame[0] == 8, "bits a sample")
+    _require(count in (1, 3), "CMYK" if count == 4 else "components")
+    _require(len(frame) == 6 + 3 * count and 0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE)
+    _require(scan and scan[0] == count and len(scan) == 4 + 2 * count, "several scans")
+    _require(scan[-3:] == b"\0\x3f\0")  # coefficients 0 to 63, at full precision: not a part of a progressive image
     ids = tuple(frame[6::3])
-    _demand(len(set(ids)) == count and ids == tuple(scan[1:-3:2]))
-    _demand(count == 1 or _is_ycbcr(found, ids), "RGB")
+    _require(len(set(ids)) == count and ids == tuple(scan[1:-3:2]))
+    _require(count == 1 or _is_ycbcr(parsed, ids), "RGB")
     factors = tuple((byte >> 4, byte & 15) for byte in frame[7::3])
     sampling = _SAMPLINGS.get(factors)
     if sampling is None:
         raise RefusedError(SAMPLING)
     try:
         components = tuple(
-            Component(found.quanta[quanta], found.huffman[codes >> 4], found.huffman[0x10 | codes & 15])
+            Component(parsed.quanta[quanta], parsed.huffman[codes >> 4], parsed.huffman[0x10 | codes & 15])
             for quanta, codes in zip(frame[8::3], scan[2:-3:2], strict=True)
         )
     except KeyError:
@@ -217,15 +229,15 @@ def complete(found: ParsedSegments, scan: bytes) -> JpegHeader:
     return JpegHeader("", height, width, sampling[1], sampling[0], components)
 
 
-def _is_ycbcr(found: ParsedSegments, ids: tuple[int, ...]) -> bool:
-    """Whether libjpeg takes three components for YCbCr, not RGB."""
-    if found.jfif:
+def _is_ycbcr(parsed: ParsedSegments, ids: tuple[int, ...]) -> bool:
+    """True if libjpeg takes the three components for YCbCr, not RGB: JFIF decides first, then Adobe, then the ids."""
+    if parsed.jfif:
         return True
-    if found.adobe is not None:
-        return found.adobe == 1  # libjpeg warns of others than 0 and 1
+    if parsed.adobe is not None:
+        return parsed.adobe == 1  # libjpeg warns of others than 0 and 1
     return ids != _RGB_IDS
 
 
-def _demand(condition: object, reason: str = DAMAGED) -> None:
+def _require(condition: object, reason: str = DAMAGED) -> None:
     if not condition:
         raise RefusedError(reason)

@@ -115,7 +115,7 @@ def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Eng
     """The pixels that are stored of a sound JPEG, as far as the compiled decoder takes it; None for others."""
     if params.color != COLOR or params.draft:
         return None
-    head = Kernel.whole_head(content, params.max_pixels)
+    head = Kernel.checked_header(content, params.max_pixels)
     kernel = None if head.reason else _kernel()
     if kernel is None:
         return None

@@ -20,7 +20,7 @@ from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
 from im2rec.images.scratch import Arena
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import LoadResult, load, why_none
+from im2rec.jpeg.loading import LoadResult, load, unavailable_reason
 from im2rec.pipeline.buffers import BatchBuffer
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.order import BatchRequest
@@ -126,7 +126,7 @@ class Loader:
     @property
     def no_kernel_yet(self) -> str:
         """The reason why another process than this one does without a kernel at first."""
-        return self._unsuited or why_none() or f"no process has had {WORTH_LOADING} images"
+        return self._unsuited or unavailable_reason() or f"no process has had {WORTH_LOADING} images"
 
     @property
     def _unsuited(self) -> str:
@@ -170,7 +170,7 @@ class Loader:
         """An image that the kernel may decode, as far as its head tells; for others the reason why not."""
         if self._kernel is None:
             return "no kernel"
-        head = self._kernel.whole_head(content, MAX_PIXELS)
+        head = self._kernel.checked_header(content, MAX_PIXELS)
         return head.reason or UndecodedJpeg(content, Size(head.width, head.height))
 
     def _row(

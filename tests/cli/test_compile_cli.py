@@ -20,10 +20,10 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, bool]]:
     """Nothing is compiled; the words that the library is called with."""
     asked: list[dict[str, bool]] = []
 
-    def compile_ahead(*, anew: bool, dry_run: bool, tell: object) -> Compilation:
+    def compile_ahead(*, force: bool, dry_run: bool, tell: object) -> Compilation:
         assert callable(tell)
         tell("compiling it")
-        asked.append({"anew": anew, "dry_run": dry_run})
+        asked.append({"force": force, "dry_run": dry_run})
         return Compilation("numba 1.2.3", len(asked) % 2 == 1, Path("cache"))
 
     monkeypatch.setattr(loading, "compile_ahead", compile_ahead)
@@ -58,13 +58,13 @@ the JPEG decoder is compiled already
 def test_it_says_what_was_done_where_it_is_kept_and_what_comes_next(done: list[dict[str, bool]]) -> None:
     assert (0, NOW, "compiling it\n") == im2rec("compile")
     assert (0, BEFORE, "") == im2rec("compile", "-q", "--force")
-    assert [{"anew": False, "dry_run": False}, {"anew": True, "dry_run": False}] == done
+    assert [{"force": False, "dry_run": False}, {"force": True, "dry_run": False}] == done
     assert 0 == im2rec(*NOW.split()[-1:]).code
 
 
 def test_a_dry_run_says_what_would_be_done(done: list[dict[str, bool]]) -> None:
     assert [DRY_NOW, DRY_BEFORE] == [im2rec("compile", "--dry-run").out for _ in range(2)]
-    assert [{"anew": False, "dry_run": True}] * 2 == done
+    assert [{"force": False, "dry_run": True}] * 2 == done
 
 
 @pytest.mark.usefixtures("done")
@@ -136,7 +136,7 @@ def test_a_compiler_that_fails_is_one_line_and_debug_adds_the_traceback(
         raise ValueError("a reason\nand more")
 
     monkeypatch.setattr(cache, "folders", lambda: [tmp_path])
-    monkeypatch.setattr(loading, "_made", fail)
+    monkeypatch.setattr(loading, "_build_kernel", fail)
     code, out, err = im2rec("compile", "-q")
 
     assert (1, "", 1) == (code, out, err.count("\n"))

@@ -72,9 +72,9 @@ def test_after_one_that_was_killed_the_next_begins(tmp_path: Path) -> None:
         killed = pid_of(tmp_path)
         works[1].begin()  # waits for the lock
         os.kill(killed, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
-        until(works[0].finished, "the first to end")
+        until(works[0].has_finished, "the first to end")
         until(lambda: killed != pid_of(tmp_path), "the second to have the lock")
-        assert not works[1].finished()
+        assert not works[1].has_finished()
     finally:
         for work in works:
             work.end()

@@ -52,7 +52,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_nothing_is_finished_before_it_begins(made: Made, tmp_path: Path) -> None:
-    assert not made(tmp_path).finished()
+    assert not made(tmp_path).has_finished()
 
 
 def test_many_threads_start_one_process(made: Made, tmp_path: Path, starts: list[list[str]]) -> None:
@@ -65,17 +65,17 @@ def test_many_threads_start_one_process(made: Made, tmp_path: Path, starts: list
     pid_of(tmp_path)
 
     assert [stand_in(tmp_path)] == starts
-    assert not work.finished()
+    assert not work.has_finished()
 
 
 def test_it_is_finished_when_the_process_has_ended_and_stays_so(made: Made, tmp_path: Path) -> None:
     work = made(tmp_path)
     work.begin()
     os.kill(pid_of(tmp_path), 9 if os.name == "posix" else 15)
-    until(work.finished, "the process to be found ended")
+    until(work.has_finished, "the process to be found ended")
     work.begin()
 
-    assert work.finished()
+    assert work.has_finished()
     assert work._child is None
 
 
@@ -88,7 +88,7 @@ def test_end_ends_it_and_another_is_not_started(made: Made, tmp_path: Path, star
     wait_for_its_end(tmp_path)
     work.begin()
 
-    assert work.finished()
+    assert work.has_finished()
     assert 1 == len(starts)
 
 
@@ -96,7 +96,7 @@ def test_a_process_that_cannot_be_started_is_one_that_has_ended(tmp_path: Path) 
     work = BackgroundCompile([str(tmp_path / "missing")])
     work.begin()
 
-    assert work.finished()
+    assert work.has_finished()
 
 
 @pytest.mark.parametrize("executable", ["", None, "/usr/bin/uwsgi"])
@@ -107,7 +107,7 @@ def test_a_program_that_is_no_python_is_not_started_again(
     work = BackgroundCompile()
     work.begin()
 
-    assert work.finished()
+    assert work.has_finished()
     assert [] == starts
 
 
@@ -143,14 +143,14 @@ def test_what_is_started_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None
     assert [sys.executable, "-c", f"{workers._PATH}; {background._CODE}", workers._ROOT] == words
     assert "start_new_session" not in options  # its low priority would count for nothing in one
     assert "cwd" not in options
-    assert {**os.environ, background._ATTENDED: "1"} == options["env"]
-    assert background.finished()
+    assert {**os.environ, background._VARIABLE: "1"} == options["env"]
+    assert background.has_finished()
 
 
 def test_the_command_is_found_and_knows_that_it_is_in_the_background(tmp_path: Path) -> None:
     code = workers._PATH + (
         "; import os; from pathlib import Path; from im2rec.jpeg import background; before = dict(os.environ);"
-        "background.attend(); Path(sys.argv[2]).write_text(' '.join(sorted(set(before) - set(os.environ))))"
+        "background.become_background(); Path(sys.argv[2]).write_text(' '.join(sorted(set(before) - set(os.environ))))"
     )
     (tmp_path / "im2rec.py").write_text("raise SystemExit('of the current directory')")
     program = """
@@ -158,7 +158,7 @@ import sys
 from im2rec.jpeg.background import BackgroundCompile
 work = BackgroundCompile([sys.executable, "-c", *sys.argv[1:]])
 work.begin()
-while not work.finished():
+while not work.has_finished():
     pass
 """
     # The program knows the place of im2rec by its own search path alone.
@@ -197,12 +197,12 @@ def test_a_program_that_ends_does_not_wait_for_it_and_leaves_nothing(tmp_path: P
 FORK = """
 pid = os.fork()
 if not pid:
-    assert not work.finished()
+    assert not work.has_finished()
     assert work._child is None
     work.end()
     sys.exit(7)  # as a program ends, not by os._exit()
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
-assert not work.finished()
+assert not work.has_finished()
 os.kill(int((folder / "pid").read_text()), 0)
 """
 
@@ -219,14 +219,14 @@ def test_a_forked_child_does_not_own_the_process(tmp_path: Path) -> None:
 def test_it_sees_another_parent_where_the_pipe_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background.select, "select", lambda *_: ([], [], []))
 
-    assert not background._is_gone(os.getppid())
-    assert background._is_gone(os.getppid() + 1)
+    assert not background._wait_for_end_of(os.getppid())
+    assert background._wait_for_end_of(os.getppid() + 1)
 
 
 def test_attending_does_nothing_in_any_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background.threading, "Thread", lambda **_: pytest.fail("watches"))
 
-    background.attend()
+    background.become_background()
 
 
 # When it is worth it.
@@ -236,8 +236,8 @@ def test_attending_does_nothing_in_any_other_process(monkeypatch: pytest.MonkeyP
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images were delivered, each time the process was asked to begin."""
     found: list[int] = []
-    monkeypatch.setattr(background, "_images", 0)
-    monkeypatch.setattr(background, "begin", lambda: found.append(background._images))
+    monkeypatch.setattr(background, "_image_count", 0)
+    monkeypatch.setattr(background, "begin", lambda: found.append(background._image_count))
     return found
 
 
@@ -250,7 +250,7 @@ def there_is(kernel: object, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_begins_once_after_some_thousand_images(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
     there_is(None, monkeypatch)
     for _ in range(100):
-        background.delivered(100)
+        background.count_delivered(100)
 
     assert [4000] == begun
 
@@ -261,12 +261,12 @@ def test_a_process_that_has_ended_is_not_kept_as_a_zombie(
     there_is(None, monkeypatch)
     work = made(tmp_path)
     monkeypatch.setattr(background, "_of_this_program", work)
-    monkeypatch.setattr(background, "_images", 0)
-    background.delivered(4000)
+    monkeypatch.setattr(background, "_image_count", 0)
+    background.count_delivered(4000)
     os.kill(pid_of(tmp_path), 9 if os.name == "posix" else 15)
 
     def is_let_go() -> bool:
-        background.delivered(1)
+        background.count_delivered(1)
         return work._child is None
 
     until(is_let_go, "the process to be waited for")
@@ -275,7 +275,7 @@ def test_a_process_that_has_ended_is_not_kept_as_a_zombie(
 def test_it_does_not_begin_where_the_decoder_is_there(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
     there_is(object(), monkeypatch)
     for _ in range(100):
-        background.delivered(100)
+        background.count_delivered(100)
 
     assert [] == begun
 
@@ -285,7 +285,7 @@ def test_iterators_count_what_they_deliver_where_it_could_help(
     rec: Path, given: dict[str, Any], times: int, monkeypatch: pytest.MonkeyPatch, begun: list[int]
 ) -> None:
     there_is(None, monkeypatch)
-    monkeypatch.setattr(background, "_WORTH_IT", 20)
+    monkeypatch.setattr(background, "_MIN_IMAGES", 20)
     with iterator(rec, **given) as it:
         for _ in range(4):
             list(it)

@@ -16,7 +16,7 @@ from image_helpers import POSIX, names_in
 from im2rec.jpeg import cache
 
 CONTENT = bytes(range(256))
-NAME = cache.name_of("decode", 0xABC, "machine")
+NAME = cache.file_name("decode", 0xABC, "machine")
 
 
 @pytest.fixture
@@ -59,13 +59,13 @@ def test_another_installation_has_other_files(tmp_path: Path, monkeypatch: pytes
 
 def test_what_is_written_is_read_from_whatever_folder_has_it(two: tuple[Path, Path]) -> None:
     assert cache.read(NAME) is None
-    assert not cache.holds_any(0xABC)
+    assert not cache.has_code(0xABC)
     two[1].mkdir()
     cache.write(two[1], NAME, CONTENT)
 
     assert cache.CachedFile(CONTENT, two[1]) == cache.read(NAME)
-    assert cache.holds_any(0xABC)
-    assert not cache.holds_any(0xABD)
+    assert cache.has_code(0xABC)
+    assert not cache.has_code(0xABD)
     assert [NAME] == names_in(two[1])
 
 
@@ -87,14 +87,14 @@ def test_a_damaged_file_is_as_good_as_none(two: tuple[Path, Path]) -> None:
 def test_a_file_under_another_name_is_no_code(two: tuple[Path, Path]) -> None:
     two[0].mkdir()
     cache.write(two[0], NAME, CONTENT)
-    other = cache.name_of("fill", 0xABC, "machine")
+    other = cache.file_name("fill", 0xABC, "machine")
     (two[0] / NAME).rename(two[0] / other)
 
     assert cache.read(other) is None
 
 
 def test_code_of_older_sources_and_unfinished_files_are_removed(tmp_path: Path) -> None:
-    other_cpu, old = cache.name_of("decode", 0xABC, "other"), cache.name_of("decode", 0xAB, "machine")
+    other_cpu, old = cache.file_name("decode", 0xABC, "other"), cache.file_name("decode", 0xAB, "machine")
     other_python = NAME.replace("im2rec-decode.", "im2rec-decode.other")
     for name in (NAME, other_cpu, old, f"{NAME}.1-2.tmp", "entry.cpython-311.pyc", other_python):
         (tmp_path / name).touch()
@@ -105,14 +105,14 @@ def test_code_of_older_sources_and_unfinished_files_are_removed(tmp_path: Path) 
 
 def full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the disk of *folder* be full: a file is there, and takes nothing."""
-    write = cache._write
+    write = cache._write_durably
 
     def refuse(path: Path, content: bytes) -> None:
         write(path, b"" if path.parent == folder else content)
         if path.parent == folder:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(cache, "_write", refuse)
+    monkeypatch.setattr(cache, "_write_durably", refuse)
 
 
 def test_the_first_folder_with_room_is_taken(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,24 +144,24 @@ def test_a_disk_that_is_full_leaves_what_was_there(two: tuple[Path, Path], monke
 
 
 def test_looking_where_it_would_go_writes_nothing(two: tuple[Path, Path], tmp_path: Path) -> None:
-    assert two[0] == cache.likely_folder()
+    assert two[0] == cache.expected_folder()
     assert [] == names_in(tmp_path)
 
     two[0].write_text("a file in its place")
-    assert two[1] == cache.likely_folder()
+    assert two[1] == cache.expected_folder()
     two[1].write_text("a file in its place")
-    assert "cannot be kept there" in message_of(cache.likely_folder)
+    assert "cannot be kept there" in message_of(cache.expected_folder)
 
 
 def test_a_folder_that_cannot_be_asked_for_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As one below the home of another user; this one fails for root as well.
     monkeypatch.setattr(cache, "folders", lambda: [tmp_path / ("n" * 300) / "one", tmp_path / "two"])
 
-    assert not cache.holds_any(0xABC)
-    assert tmp_path / "two" == cache.likely_folder()
+    assert not cache.has_code(0xABC)
+    assert tmp_path / "two" == cache.expected_folder()
     (tmp_path / "two").mkdir()
     cache.write(tmp_path / "two", NAME, CONTENT)
-    assert cache.holds_any(0xABC)
+    assert cache.has_code(0xABC)
 
 
 def test_a_lock_that_nobody_has_is_not_waited_for(tmp_path: Path) -> None:

@@ -79,12 +79,12 @@ def test_a_damaged_file_is_not_loaded_but_compiled_anew(
 ) -> None:
     (file,) = compiled.glob(f"im2rec-{function}.*")
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
-    monkeypatch.setattr(loading, "_compiled", lambda *_, **__: loading._ReadyKernel("anew", True, compiled))  # type: ignore[arg-type]
-    assert "anew" != loading._found_or_compiled().kernel
+    monkeypatch.setattr(loading, "_compile_and_store", lambda *_, **__: loading._ReadyKernel("anew", True, compiled))  # type: ignore[arg-type]
+    assert "anew" != loading._load_or_compile().kernel
 
     file.write_bytes(file.read_bytes()[:kept])
     assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
-    assert "anew" == loading._found_or_compiled().kernel
+    assert "anew" == loading._load_or_compile().kernel
 
 
 def test_a_whole_file_that_numba_cannot_load_is_compiled_anew(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_what_another_process_has_just_compiled_is_not_compiled_again(
 def test_where_nothing_can_be_kept_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path / "file"])
-    monkeypatch.setattr(loading, "_compiled", lambda *_, **__: pytest.fail("compiles"))
+    monkeypatch.setattr(loading, "_compile_and_store", lambda *_, **__: pytest.fail("compiles"))
     reason = loading._load(print, may_compile=True).reason
 
     assert f"{tmp_path / 'file'}: compiled code cannot be kept: file exists" == reason
@@ -138,7 +138,7 @@ def test_what_numba_says_when_it_fails_is_one_line(tmp_path: Path, monkeypatch: 
         raise ValueError("a reason\nand much more")
 
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path])
-    monkeypatch.setattr(loading, "_made", fail)
+    monkeypatch.setattr(loading, "_build_kernel", fail)
 
     reason = loading._load(print, may_compile=True).reason
     assert reason.startswith("numba 0.")
