@@ -55,25 +55,25 @@ the JPEG decoder is compiled already
 """
 
 
-def test_it_says_what_was_done_where_it_is_kept_and_what_comes_next(done: list[dict[str, bool]]) -> None:
+def test_compile_prints_its_result_the_folder_and_the_next_command(done: list[dict[str, bool]]) -> None:
     assert (0, NOW, "compiling it\n") == im2rec("compile")
     assert (0, BEFORE, "") == im2rec("compile", "-q", "--force")
     assert [{"force": False, "dry_run": False}, {"force": True, "dry_run": False}] == done
     assert 0 == im2rec(*NOW.split()[-1:]).code
 
 
-def test_a_dry_run_says_what_would_be_done(done: list[dict[str, bool]]) -> None:
+def test_a_dry_run_prints_what_would_be_done(done: list[dict[str, bool]]) -> None:
     assert [DRY_NOW, DRY_BEFORE] == [im2rec("compile", "--dry-run").out for _ in range(2)]
     assert [{"force": False, "dry_run": True}] * 2 == done
 
 
 @pytest.mark.usefixtures("done")
-def test_json_says_the_same() -> None:
+def test_json_holds_the_same_facts() -> None:
     expected = {"schema": 1, "command": "compile", "kernel": "numba 1.2.3", "compiled": True, "seconds": 7}
     assert {**expected, "cache": "cache", "dry_run": False} == json.loads(im2rec("compile", "--json").out)
 
 
-def test_what_is_compiled_is_found_and_a_dry_run_writes_nothing(
+def test_compiled_code_is_found_and_a_dry_run_writes_nothing(
     compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "folders", lambda: [compiled])
@@ -98,7 +98,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("variable", REFUSED)
 @pytest.mark.parametrize("options", [[], ["--dry-run"], ["--force"]])
-def test_settings_that_refuse_it_are_named(variable: str, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_prevent_compiling_are_named(
+    variable: str, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("numba")
     value, reason = REFUSED[variable]
     monkeypatch.setenv(variable, value)
@@ -106,14 +108,14 @@ def test_settings_that_refuse_it_are_named(variable: str, options: list[str], mo
     assert (1, "", f"im2rec: the decoder cannot be compiled: {reason}\n") == im2rec("compile", *options)
 
 
-def test_without_numba_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numba_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
     reason = "numba is not installed (pip install 'im2rec[fast]')"
 
     assert (1, "", f"im2rec: the decoder cannot be compiled: {reason}\n") == im2rec("compile")
 
 
-def test_where_nothing_can_be_written_it_says_so_at_once(tmp_path: Path) -> None:
+def test_if_no_folder_can_be_written_the_error_comes_before_compiling(tmp_path: Path) -> None:
     pytest.importorskip("numba")
     (tmp_path / "file").touch()
     for options in ([], ["--dry-run"]):
@@ -127,7 +129,7 @@ def test_where_nothing_can_be_written_it_says_so_at_once(tmp_path: Path) -> None
         assert 1 == done.stderr.count("\n")
 
 
-def test_a_compiler_that_fails_is_one_line_and_debug_adds_the_traceback(
+def test_a_failed_compilation_is_one_line_and_debug_adds_the_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("numba")

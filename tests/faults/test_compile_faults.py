@@ -33,7 +33,7 @@ def program(*words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(line, env=where, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
-def test_it_ends_with_a_program_that_is_killed(tmp_path: Path) -> None:
+def test_the_process_ends_with_a_program_that_is_killed(tmp_path: Path) -> None:
     with program(str(tmp_path)) as parent:
         pid_of(tmp_path)
         parent.kill()
@@ -42,7 +42,7 @@ def test_it_ends_with_a_program_that_is_killed(tmp_path: Path) -> None:
 
 
 @POSIX
-def test_it_ends_with_a_killed_program_whose_forked_worker_lives_on(tmp_path: Path) -> None:
+def test_the_process_ends_with_a_killed_program_whose_forked_worker_lives_on(tmp_path: Path) -> None:
     with program(str(tmp_path), "fork") as parent:
         assert parent.stdout is not None
         assert b"forked\n" == parent.stdout.readline()
@@ -54,7 +54,7 @@ def test_it_ends_with_a_killed_program_whose_forked_worker_lives_on(tmp_path: Pa
 
 
 @POSIX
-def test_ctrl_c_does_not_end_it_and_it_gives_way_to_others(tmp_path: Path) -> None:
+def test_the_process_ignores_ctrl_c_and_has_a_low_priority(tmp_path: Path) -> None:
     work = BackgroundCompile(stand_in(tmp_path))
     work.begin()
     try:
@@ -65,7 +65,7 @@ def test_ctrl_c_does_not_end_it_and_it_gives_way_to_others(tmp_path: Path) -> No
         work.end()
 
 
-def test_after_one_that_was_killed_the_next_begins(tmp_path: Path) -> None:
+def test_after_a_compiling_process_is_killed_the_next_one_compiles(tmp_path: Path) -> None:
     works = [BackgroundCompile(stand_in(tmp_path)) for _ in range(2)]
     try:
         works[0].begin()
@@ -80,7 +80,7 @@ def test_after_one_that_was_killed_the_next_begins(tmp_path: Path) -> None:
             work.end()
 
 
-def test_two_at_once_compile_once(compiled_at_once: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_two_processes_at_once_compile_once(compiled_at_once: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, second = compiled_at_once
 
     assert (0, '"compiled": false') == (second.returncode, second.stdout.split(", ")[3])
@@ -90,7 +90,7 @@ def test_two_at_once_compile_once(compiled_at_once: tuple[Path, subprocess.Compl
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @POSIX
-def test_the_command_is_interrupted_while_it_waits(tmp_path: Path, number: signal.Signals) -> None:
+def test_the_command_can_be_interrupted_while_it_waits(tmp_path: Path, number: signal.Signals) -> None:
     pytest.importorskip("numba")
     with subprocess.Popen(stand_in(tmp_path)) as other:
         pid_of(tmp_path)

@@ -63,7 +63,7 @@ except IndexError:
 """
 
 
-def test_planted_bad_indices_are_noticed(checked_environment: dict[str, str]) -> None:
+def test_indices_out_of_bounds_raise_an_error_in_a_checked_build(checked_environment: dict[str, str]) -> None:
     done = run({**checked_environment, "PYTHONPATH": str(SCRIPT.parent.parent)}, "-c", PLANTED)
 
     assert (0, "checked " * 4, "") == (done.returncode, done.stdout, done.stderr)

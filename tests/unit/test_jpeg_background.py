@@ -51,7 +51,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
-def test_nothing_is_finished_before_it_begins(made: Made, tmp_path: Path) -> None:
+def test_process_has_not_finished_before_it_has_begun(made: Made, tmp_path: Path) -> None:
     assert not made(tmp_path).has_finished()
 
 
@@ -68,7 +68,7 @@ def test_many_threads_start_one_process(made: Made, tmp_path: Path, starts: list
     assert not work.has_finished()
 
 
-def test_it_is_finished_when_the_process_has_ended_and_stays_so(made: Made, tmp_path: Path) -> None:
+def test_process_that_was_killed_has_finished_and_is_not_started_again(made: Made, tmp_path: Path) -> None:
     work = made(tmp_path)
     work.begin()
     os.kill(pid_of(tmp_path), 9 if os.name == "posix" else 15)
@@ -79,7 +79,7 @@ def test_it_is_finished_when_the_process_has_ended_and_stays_so(made: Made, tmp_
     assert work._child is None
 
 
-def test_end_ends_it_and_another_is_not_started(made: Made, tmp_path: Path, starts: list[list[str]]) -> None:
+def test_ending_kills_the_process_and_no_other_is_started(made: Made, tmp_path: Path, starts: list[list[str]]) -> None:
     work = made(tmp_path)
     work.begin()
     pid_of(tmp_path)
@@ -92,7 +92,7 @@ def test_end_ends_it_and_another_is_not_started(made: Made, tmp_path: Path, star
     assert 1 == len(starts)
 
 
-def test_a_process_that_cannot_be_started_is_one_that_has_ended(tmp_path: Path) -> None:
+def test_a_process_that_cannot_be_started_counts_as_finished(tmp_path: Path) -> None:
     work = BackgroundCompile([str(tmp_path / "missing")])
     work.begin()
 
@@ -100,7 +100,7 @@ def test_a_process_that_cannot_be_started_is_one_that_has_ended(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("executable", ["", None, "/usr/bin/uwsgi"])
-def test_a_program_that_is_no_python_is_not_started_again(
+def test_an_executable_that_is_not_python_is_not_started(
     executable: str | None, starts: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", executable)
@@ -111,7 +111,7 @@ def test_a_program_that_is_no_python_is_not_started_again(
     assert [] == starts
 
 
-def test_nothing_is_started_where_there_can_be_no_kernel(
+def test_no_process_is_started_if_the_decoder_is_off_or_numba_or_python_is_missing(
     starts: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
@@ -126,7 +126,7 @@ def test_nothing_is_started_where_there_can_be_no_kernel(
     assert [] == starts
 
 
-def test_what_is_started_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_runs_im2rec_compile_in_the_session_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     seen: list[Any] = []
 
@@ -147,7 +147,7 @@ def test_what_is_started_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None
     assert background.has_finished()
 
 
-def test_the_command_is_found_and_knows_that_it_is_in_the_background(tmp_path: Path) -> None:
+def test_the_process_finds_im2rec_by_the_search_path_of_the_program(tmp_path: Path) -> None:
     code = workers._PATH + (
         "; import os; from pathlib import Path; from im2rec.jpeg import background; before = dict(os.environ);"
         "background.become_background(); Path(sys.argv[2]).write_text(' '.join(sorted(set(before) - set(os.environ))))"
@@ -184,7 +184,7 @@ while not (folder / "pid").exists():
 """
 
 
-def test_a_program_that_ends_does_not_wait_for_it_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_program_that_ends_kills_the_process_and_does_not_wait(tmp_path: Path) -> None:
     done = python(BEGIN, STAND_IN, tmp_path)
 
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
@@ -216,14 +216,14 @@ def test_a_forked_child_does_not_own_the_process(tmp_path: Path) -> None:
 
 
 @POSIX
-def test_it_sees_another_parent_where_the_pipe_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_parent_ends_the_process_though_the_pipe_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background.select, "select", lambda *_: ([], [], []))
 
     assert not background._wait_for_end_of(os.getppid())
     assert background._wait_for_end_of(os.getppid() + 1)
 
 
-def test_attending_does_nothing_in_any_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_processes_do_not_watch_their_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background.threading, "Thread", lambda **_: pytest.fail("watches"))
 
     background.become_background()
@@ -247,7 +247,7 @@ def there_is(kernel: object, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_it_begins_once_after_some_thousand_images(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
+def test_the_process_begins_once_after_4000_images(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
     there_is(None, monkeypatch)
     for _ in range(100):
         background.count_delivered(100)
@@ -272,7 +272,9 @@ def test_a_process_that_has_ended_is_not_kept_as_a_zombie(
     until(is_let_go, "the process to be waited for")
 
 
-def test_it_does_not_begin_where_the_decoder_is_there(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
+def test_the_process_does_not_begin_if_the_decoder_is_compiled_already(
+    monkeypatch: pytest.MonkeyPatch, begun: list[int]
+) -> None:
     there_is(object(), monkeypatch)
     for _ in range(100):
         background.count_delivered(100)
@@ -281,7 +283,7 @@ def test_it_does_not_begin_where_the_decoder_is_there(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(("given", "times"), [({}, 1), ({"data_shape": (1, 6, 8)}, 0), ({"pad": 2}, 0)])
-def test_iterators_count_what_they_deliver_where_it_could_help(
+def test_iterators_count_the_images_that_the_decoder_could_decode(
     rec: Path, given: dict[str, Any], times: int, monkeypatch: pytest.MonkeyPatch, begun: list[int]
 ) -> None:
     there_is(None, monkeypatch)
@@ -294,7 +296,7 @@ def test_iterators_count_what_they_deliver_where_it_could_help(
 
 
 @pytest.mark.parametrize("code", [background._CODE, backends._CODE])
-def test_what_lies_in_the_current_directory_is_not_imported(tmp_path: Path, code: str) -> None:
+def test_modules_in_the_current_directory_are_not_imported(tmp_path: Path, code: str) -> None:
     for name in ("click", "numpy", "im2rec"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current directory')")
     words = workers.python_words(code)

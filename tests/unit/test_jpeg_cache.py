@@ -27,7 +27,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     return folders
 
 
-def test_the_order_of_the_folders_is_numbas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_come_in_the_order_of_numba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
     monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "mine"))
     chosen, beside, user = cache.folders()
@@ -39,7 +39,7 @@ def test_the_order_of_the_folders_is_numbas(tmp_path: Path, monkeypatch: pytest.
     assert [beside, user] == cache.folders()
 
 
-def test_without_a_home_no_folder_of_its_name_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_has_no_cache_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NUMBA_CACHE_DIR", "IM2REC_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", lambda: Path("~"))
@@ -48,7 +48,7 @@ def test_without_a_home_no_folder_of_its_name_is_made(monkeypatch: pytest.Monkey
     assert beside.is_absolute()
 
 
-def test_another_installation_has_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_installation_has_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     ours = cache.folders()[0]
     monkeypatch.setattr(cache, "__file__", str(tmp_path / "other" / "jpeg" / "cache.py"))
@@ -57,7 +57,7 @@ def test_another_installation_has_other_files(tmp_path: Path, monkeypatch: pytes
     assert ours != cache.folders()[0]
 
 
-def test_what_is_written_is_read_from_whatever_folder_has_it(two: tuple[Path, Path]) -> None:
+def test_a_file_is_read_from_any_folder_that_holds_it(two: tuple[Path, Path]) -> None:
     assert cache.read(NAME) is None
     assert not cache.has_code(0xABC)
     two[1].mkdir()
@@ -69,7 +69,7 @@ def test_what_is_written_is_read_from_whatever_folder_has_it(two: tuple[Path, Pa
     assert [NAME] == names_in(two[1])
 
 
-def test_a_damaged_file_is_as_good_as_none(two: tuple[Path, Path]) -> None:
+def test_a_damaged_file_is_not_read_and_the_next_folder_is_tried(two: tuple[Path, Path]) -> None:
     for folder in two:
         folder.mkdir()
     cache.write(two[0], NAME, CONTENT)
@@ -84,7 +84,7 @@ def test_a_damaged_file_is_as_good_as_none(two: tuple[Path, Path]) -> None:
     assert cache.CachedFile(CONTENT, two[1]) == cache.read(NAME)
 
 
-def test_a_file_under_another_name_is_no_code(two: tuple[Path, Path]) -> None:
+def test_a_renamed_file_is_not_read(two: tuple[Path, Path]) -> None:
     two[0].mkdir()
     cache.write(two[0], NAME, CONTENT)
     other = cache.file_name("fill", 0xABC, "machine")
@@ -93,7 +93,7 @@ def test_a_file_under_another_name_is_no_code(two: tuple[Path, Path]) -> None:
     assert cache.read(other) is None
 
 
-def test_code_of_older_sources_and_unfinished_files_are_removed(tmp_path: Path) -> None:
+def test_code_of_other_sources_and_temporary_files_are_removed(tmp_path: Path) -> None:
     other_cpu, old = cache.file_name("decode", 0xABC, "other"), cache.file_name("decode", 0xAB, "machine")
     other_python = NAME.replace("im2rec-decode.", "im2rec-decode.other")
     for name in (NAME, other_cpu, old, f"{NAME}.1-2.tmp", "entry.cpython-311.pyc", other_python):
@@ -115,14 +115,14 @@ def full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_write_durably", refuse)
 
 
-def test_the_first_folder_with_room_is_taken(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_folder_with_room_is_chosen(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     full(two[0], monkeypatch)
 
     assert two[1] == cache.writable_folder()
     assert [[], []] == [names_in(folder) for folder in two]
 
 
-def test_where_nothing_can_be_written_each_place_is_named(
+def test_if_no_folder_can_be_written_the_error_names_each(
     two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full(two[0], monkeypatch)
@@ -133,7 +133,7 @@ def test_where_nothing_can_be_written_each_place_is_named(
     assert message.endswith(" (set NUMBA_CACHE_DIR to a folder with some megabytes of room that you may write to)")
 
 
-def test_a_disk_that_is_full_leaves_what_was_there(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_file_intact(two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     two[0].mkdir()
     cache.write(two[0], NAME, CONTENT)
     full(two[0], monkeypatch)
@@ -143,7 +143,7 @@ def test_a_disk_that_is_full_leaves_what_was_there(two: tuple[Path, Path], monke
     assert [NAME] == names_in(two[0])
 
 
-def test_looking_where_it_would_go_writes_nothing(two: tuple[Path, Path], tmp_path: Path) -> None:
+def test_finding_the_expected_folder_writes_nothing(two: tuple[Path, Path], tmp_path: Path) -> None:
     assert two[0] == cache.expected_folder()
     assert [] == names_in(tmp_path)
 
@@ -153,7 +153,7 @@ def test_looking_where_it_would_go_writes_nothing(two: tuple[Path, Path], tmp_pa
     assert "cannot be kept there" in message_of(cache.expected_folder)
 
 
-def test_a_folder_that_cannot_be_asked_for_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_examined_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As one below the home of another user; this one fails for root as well.
     monkeypatch.setattr(cache, "folders", lambda: [tmp_path / ("n" * 300) / "one", tmp_path / "two"])
 
@@ -164,18 +164,18 @@ def test_a_folder_that_cannot_be_asked_for_is_passed_over(tmp_path: Path, monkey
     assert cache.has_code(0xABC)
 
 
-def test_a_lock_that_nobody_has_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_free_lock_is_taken_without_waiting(tmp_path: Path) -> None:
     for _ in range(2):
         with cache.locked(tmp_path, lambda: pytest.fail("waits")) as waited:
             assert not waited
 
 
-def test_where_there_can_be_no_lock_the_work_is_done(tmp_path: Path) -> None:
+def test_without_locks_the_block_runs_all_the_same(tmp_path: Path) -> None:
     with cache.locked(tmp_path / "missing", lambda: pytest.fail("waits")) as waited:
         assert not waited
 
 
-def test_a_lock_is_waited_for_and_ends_with_its_process(tmp_path: Path) -> None:
+def test_a_lock_is_waited_for_and_released_when_its_process_is_killed(tmp_path: Path) -> None:
     said = []
     with subprocess.Popen(stand_in(tmp_path)) as process:
         pid_of(tmp_path)
@@ -200,7 +200,7 @@ os.waitpid(child, 0)
 
 
 @POSIX
-def test_a_forked_child_has_no_part_in_the_lock(tmp_path: Path) -> None:
+def test_a_forked_child_does_not_hold_the_lock(tmp_path: Path) -> None:
     line = [sys.executable, "-W", "ignore", "-c", FORK, str(tmp_path)]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -40,7 +40,7 @@ def test_importing_the_package_imports_no_numba() -> None:
     assert "False" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
 
 
-def test_the_same_kernel_comes_each_time_and_says_its_name() -> None:
+def test_loading_twice_returns_the_same_kernel_with_its_name() -> None:
     loaded = load()
 
     assert loaded.kernel is load().kernel
@@ -48,17 +48,17 @@ def test_the_same_kernel_comes_each_time_and_says_its_name() -> None:
     assert loaded.kernel.name.startswith("numba 0.")
 
 
-def test_the_environment_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_turns_the_kernel_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IM2REC_KERNEL", "0")
 
     assert LoadResult(None, "IM2REC_KERNEL=0 turns it off") == load()
 
 
-def test_without_the_compiler_there_is_none() -> None:
+def test_without_numbas_compiler_there_is_no_kernel() -> None:
     assert "None NUMBA_DISABLE_JIT is set" == asked(NUMBA_DISABLE_JIT="1")
 
 
-def test_it_is_read_where_it_is_kept_and_not_compiled_again(compiled: Path, tmp_path: Path) -> None:
+def test_stored_code_is_loaded_and_not_compiled_again(compiled: Path, tmp_path: Path) -> None:
     assert "None it is not compiled yet; run 'im2rec compile'" == asked("may_compile=False", only=tmp_path / "empty")
     before = {path.name: path.read_bytes() for path in compiled.iterdir()}
     for arguments in ("may_compile=False", ""):
@@ -66,7 +66,7 @@ def test_it_is_read_where_it_is_kept_and_not_compiled_again(compiled: Path, tmp_
     assert before == {path.name: path.read_bytes() for path in compiled.iterdir()}
 
 
-def test_where_none_is_kept_numba_is_not_even_imported(tmp_path: Path) -> None:
+def test_without_stored_code_numba_is_not_imported(tmp_path: Path) -> None:
     code = ONLY_FOLDER + ASK.replace("ARGUMENTS", "may_compile=False") + "import sys; print('numba' in sys.modules)"
 
     assert f"None {loading.NOT_YET}\nFalse\n" == python(code, tmp_path).stdout
@@ -74,7 +74,7 @@ def test_where_none_is_kept_numba_is_not_even_imported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -1])
 @pytest.mark.parametrize("function", ["decode", "fill_table"])
-def test_a_damaged_file_is_not_loaded_but_compiled_anew(
+def test_a_damaged_file_is_not_loaded_but_compiled_again(
     compiled: Path, function: str, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (file,) = compiled.glob(f"im2rec-{function}.*")
@@ -87,7 +87,9 @@ def test_a_damaged_file_is_not_loaded_but_compiled_anew(
     assert "anew" == loading._load_or_compile().kernel
 
 
-def test_a_whole_file_that_numba_cannot_load_is_compiled_anew(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_intact_file_that_numba_cannot_load_counts_as_not_compiled(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (file,) = compiled.glob("im2rec-decode.*")
     im2rec.jpeg.cache.write(compiled, file.name, pickle.dumps("of another numba"))
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
@@ -95,7 +97,7 @@ def test_a_whole_file_that_numba_cannot_load_is_compiled_anew(compiled: Path, mo
     assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
 
 
-def test_what_another_process_has_just_compiled_is_not_compiled_again(
+def test_code_that_another_process_has_just_compiled_is_loaded(
     compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "place"
@@ -116,7 +118,7 @@ def test_what_another_process_has_just_compiled_is_not_compiled_again(
     assert ["another process is compiling the decoder; waiting for it"] == said
 
 
-def test_where_nothing_can_be_kept_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_nothing_can_be_stored_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path / "file"])
     monkeypatch.setattr(loading, "_compile_and_store", lambda *_, **__: pytest.fail("compiles"))
@@ -125,7 +127,7 @@ def test_where_nothing_can_be_kept_nothing_is_compiled(tmp_path: Path, monkeypat
     assert f"{tmp_path / 'file'}: compiled code cannot be kept: file exists" == reason
 
 
-def test_code_that_checks_all_indices_is_not_kept(tmp_path: Path) -> None:
+def test_code_that_checks_all_indices_is_not_stored(tmp_path: Path) -> None:
     code = ONLY_FOLDER + "from im2rec.jpeg.loading import compile_ahead; compile_ahead()"
     done = python(code, tmp_path, environment={"NUMBA_BOUNDSCHECK": "1"})
 
@@ -133,7 +135,7 @@ def test_code_that_checks_all_indices_is_not_kept(tmp_path: Path) -> None:
     assert done.stderr.endswith(f"NoKernelError: {expected}\n")
 
 
-def test_what_numba_says_when_it_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_numba_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ValueError("a reason\nand much more")
 
@@ -145,7 +147,7 @@ def test_what_numba_says_when_it_fails_is_one_line(tmp_path: Path, monkeypatch: 
     assert reason.endswith(" does not compile it: a reason")
 
 
-def test_sources_that_cannot_be_read_are_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_sources_are_a_reason_and_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> int:
         raise PermissionError("no permission")
 
@@ -154,7 +156,7 @@ def test_sources_that_cannot_be_read_are_no_error(monkeypatch: pytest.MonkeyPatc
     assert LoadResult(None, "it cannot be loaded: no permission") == loading._load(print, may_compile=False)
 
 
-def test_a_numba_that_does_not_fit_is_not_called_missing(tmp_path: Path) -> None:
+def test_a_numba_that_cannot_be_imported_is_not_reported_as_missing(tmp_path: Path) -> None:
     (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 1.0 or less')")
     code = "from im2rec.jpeg.loading import load; print(load().reason)"
     done = python(
@@ -164,7 +166,7 @@ def test_a_numba_that_does_not_fit_is_not_called_missing(tmp_path: Path) -> None
     assert "numba cannot be imported: Numba needs NumPy 1.0 or less\n" == done.stdout
 
 
-def test_a_missing_numba_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_numba_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
 
     assert LoadResult(None, "numba is not installed") == im2rec.jpeg.loading._load(print, may_compile=True)

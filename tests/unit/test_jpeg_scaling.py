@@ -51,7 +51,7 @@ def any_sizes(rng: np.random.Generator) -> tuple[int, int, int, int]:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("sizes", EDGES)
-def test_sizes_at_the_edges_are_scaled_as_by_the_reference(
+def test_extreme_sizes_are_scaled_as_by_the_reference(
     kernel: Kernel, sizes: tuple[int, int, int, int], method: int
 ) -> None:
     height, width, new_height, new_width = sizes
@@ -64,7 +64,7 @@ def test_sizes_at_the_edges_are_scaled_as_by_the_reference(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_hundreds_of_sizes_are_scaled_as_by_the_reference(kernel: Kernel, method: int) -> None:
+def test_random_sizes_are_scaled_as_by_the_reference(kernel: Kernel, method: int) -> None:
     rng = np.random.default_rng(method)
     for _ in range(300):
         height, width, new_height, new_width = any_sizes(rng)
@@ -111,7 +111,7 @@ def test_a_scaled_crop_is_the_crop_scaled_and_then_mirrored(kernel: Kernel, seed
         assert values.tobytes() == filled.tobytes()
 
 
-def test_a_damaged_image_is_refused_when_it_is_scaled_too(kernel: Kernel) -> None:
+def test_a_damaged_image_is_refused_when_scaled_too(kernel: Kernel) -> None:
     content = encoded(drawn(np.random.default_rng(2), 64, 64), quality=90)
     out = np.empty((3, 9, 9), np.uint8)
 
@@ -119,7 +119,7 @@ def test_a_damaged_image_is_refused_when_it_is_scaled_too(kernel: Kernel) -> Non
     assert "no end marker" == kernel.decode_into(content[:-300], (0, 0, 8, 8), out, inter_method=BILINEAR)
 
 
-def test_what_cannot_be_scaled_is_refused(kernel: Kernel) -> None:
+def test_sizes_and_arrays_that_do_not_fit_are_errors(kernel: Kernel) -> None:
     content = encoded(np.zeros((8, 8, 3), np.uint8))
     crop, out = (0, 0, 4, 4), np.empty((3, 9, 9), np.uint8)
     with pytest.raises(ValueError, match="interpolations 0 to 4"):
@@ -136,18 +136,18 @@ def test_what_cannot_be_scaled_is_refused(kernel: Kernel) -> None:
             kernel.resize(image, 4, 4, BILINEAR)
 
 
-def test_an_array_that_is_a_view_is_scaled_as_well(kernel: Kernel) -> None:
+def test_a_view_is_scaled_as_its_copy_is(kernel: Kernel) -> None:
     view = drawn(np.random.default_rng(3), 20, 30)[::-1, 3:]
 
     assert np.array_equal(kernel.resize(view.copy(), 9, 9, AREA), kernel.resize(view, 9, 9, AREA))
 
 
-def test_the_engine_that_computes_as_the_kernel_does_agrees_in_all(kernel: Kernel) -> None:
+def test_the_reference_engine_agrees_in_all_methods(kernel: Kernel) -> None:
     assert {NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS} == kernel.scales_like(resized)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_single_other_level_makes_a_method_disagree(kernel: Kernel, method: int) -> None:
+def test_a_single_different_level_excludes_the_method(kernel: Kernel, method: int) -> None:
     seen: list[int] = []  # the kinds of arithmetic so far, of which one goes wrong when it is first taken
     planted = [-1]
 
@@ -167,14 +167,14 @@ def test_a_single_other_level_makes_a_method_disagree(kernel: Kernel, method: in
         assert set(METHODS) - {method} == kernel.scales_like(nearly)
 
 
-def test_the_trials_take_every_way_through_the_arithmetic() -> None:
+def test_the_trial_images_take_every_path_through_the_arithmetic() -> None:
     kinds = {kind_of(method, image.shape[:2], size) for image, size in trial_images() for method in METHODS}
 
     assert set(range(len(TAPS))) == kinds
     assert all(np.array_equal(one, other) for (one, _), (other, _) in zip(trial_images(), trial_images(), strict=True))
 
 
-def test_where_opencv_agrees_on_the_trials_it_agrees_elsewhere(kernel: Kernel) -> None:
+def test_methods_in_which_opencv_agrees_on_the_trials_agree_for_random_sizes(kernel: Kernel) -> None:
     pytest.importorskip("cv2")
     engine = load_engine("opencv")
     agreed = kernel.scales_like(engine.resize)
@@ -189,7 +189,9 @@ def test_where_opencv_agrees_on_the_trials_it_agrees_elsewhere(kernel: Kernel) -
 
 
 @pytest.mark.parametrize("times", [49, 98, 103, 107, 161])
-def test_where_opencv_agrees_it_does_where_a_new_pixel_is_a_hair_before_the_first(kernel: Kernel, times: int) -> None:
+def test_methods_in_which_opencv_agrees_agree_where_a_position_is_rounded_below_a_pixel(
+    kernel: Kernel, times: int
+) -> None:
     pytest.importorskip("cv2")
     engine = load_engine("opencv")
     pixels = drawn(np.random.default_rng(times), 2, 3)

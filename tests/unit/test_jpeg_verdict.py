@@ -61,11 +61,11 @@ def segment(marker: int, data: bytes) -> bytes:
         (b"\xff\xd8\xff", UNKNOWN),
     ],
 )
-def test_each_kind_of_damage_has_its_word(content: bytes, expected: str | None) -> None:
+def test_each_kind_of_damage_has_its_verdict(content: bytes, expected: str | None) -> None:
     assert expected == verdict(content)
 
 
-def test_a_code_that_does_not_exist_is_damage_only_near_the_end_of_the_file() -> None:
+def test_a_missing_code_is_damage_only_near_the_end_of_the_file() -> None:
     # All ones are no code. Stuffed, they are 16 bits of it in each two bytes and more.
     ones = b"\xff\0" * 4
     content = encoded(drawn(np.random.default_rng(1), 400, 400), quality=95)
@@ -161,7 +161,7 @@ def answer(content: bytes, color: int, *, cut_ok: bool, ask: codec.Verdict | Non
 @pytest.mark.skipif(SIMPLEJPEG is None, reason="compares with simplejpeg")
 @pytest.mark.parametrize("color", [COLOR, GREY, AS_STORED])
 @pytest.mark.parametrize("cut_ok", [True, False])
-def test_damaged_files_mean_the_same_with_the_verdict_as_with_simplejpeg(
+def test_damaged_files_are_decoded_alike_with_the_verdict_and_with_simplejpeg(
     color: int, cut_ok: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = [content for seed, damage in enumerate(DAMAGES) for content in damaged(damage, seed, 8)]
@@ -187,17 +187,17 @@ def test_the_codec_acts_on_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CUT == decode(JPEG[:LATE] + END, cut_ok=True, verdict=verdict).flaw
 
 
-def test_a_image_that_claims_too_many_pixels_is_refused_before_its_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_too_many_pixels_is_refused_without_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "_simplejpeg", None)
     with pytest.raises(ImageError, match="max_pixels=100"):
         decode(JPEG, max_pixels=100, verdict=lambda _: pytest.fail("asked"))
 
 
-def test_images_of_other_kinds_have_no_verdict() -> None:
+def test_other_formats_are_decoded_without_a_verdict() -> None:
     assert np.array_equal(PIXELS, decode(as_file(PIXELS, "PNG"), verdict=lambda _: pytest.fail("asked")).pixels)
 
 
-def test_the_kernel_asks_for_the_verdict_of_what_it_refuses() -> None:
+def test_the_kernel_has_a_verdict_for_files_that_it_refuses() -> None:
     pytest.importorskip("numba")
     kernel = load().kernel
     if kernel is None:
