@@ -1,8 +1,9 @@
-"""The process that compiles beside a training program: one a program, never in its way, and never an error."""
+"""The background process that compiles: at most one for each program, at a low priority, and never an error."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -88,6 +89,7 @@ def test_ending_kills_the_process_and_no_other_is_started(made: Made, tmp_path: 
     wait_for_its_end(tmp_path)
     work.begin()
 
+    assert work._child is None
     assert work.has_finished()
     assert 1 == len(starts)
 
@@ -223,6 +225,76 @@ def test_a_new_parent_ends_the_process_though_the_pipe_stays_open(monkeypatch: p
     assert background._wait_for_end_of(os.getppid() + 1)
 
 
+def test_on_windows_the_process_ends_at_the_end_of_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[tuple[int, int]] = []
+    monkeypatch.setattr(background, "_PARENT_CHANGES", False)
+    monkeypatch.setattr(background.os, "read", lambda *given: reads.append(given))
+
+    assert background._wait_for_end_of(os.getppid())
+    assert [(0, 1)] == reads
+
+
+def test_on_windows_a_broken_pipe_is_an_end_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: int) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(background, "_PARENT_CHANGES", False)
+    monkeypatch.setattr(background.os, "read", fail)
+
+    assert background._wait_for_end_of(os.getppid())
+
+
+def test_the_end_of_the_pipe_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background.select, "select", lambda reads, *_: (reads, [], []))
+
+    assert background._wait_for_end_of(os.getppid())
+
+
+def test_the_process_exits_at_once_when_its_parent_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, False, True])
+    asked: list[int] = []
+
+    class ExitedError(Exception):
+        pass
+
+    def exit_at_once(code: int) -> None:
+        raise ExitedError(code)
+
+    def wait(parent: int) -> bool:
+        asked.append(parent)
+        return next(answers)
+
+    monkeypatch.setattr(background, "_wait_for_end_of", wait)
+    monkeypatch.setattr(background.os, "_exit", exit_at_once)
+    with pytest.raises(ExitedError, match=r"^1$"):
+        background._exit_with_parent(123)
+    assert [123] * 3 == asked
+
+
+@POSIX
+def test_a_background_process_ignores_ctrl_c_lowers_its_priority_and_watches_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[object] = []
+
+    class Watch:
+        def __init__(self, **given: Any) -> None:
+            calls.append((given["target"], given["args"], given["daemon"]))
+
+        def start(self) -> None:
+            calls.append("started")
+
+    monkeypatch.setenv(background._VARIABLE, "1")
+    monkeypatch.setattr(background.signal, "signal", lambda *given: calls.append(given))
+    monkeypatch.setattr(background.os, "nice", calls.append)
+    monkeypatch.setattr(background.threading, "Thread", Watch)
+    background.become_background()
+
+    watch = (background._exit_with_parent, (os.getppid(),), True)
+    assert [(signal.SIGINT, signal.SIG_IGN), 5, watch, "started"] == calls
+    assert background._VARIABLE not in os.environ  # or its own children would be background processes
+
+
 def test_other_processes_do_not_watch_their_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background.threading, "Thread", lambda **_: pytest.fail("watches"))
 
@@ -249,9 +321,11 @@ def there_is(kernel: object, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_process_begins_once_after_4000_images(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
     there_is(None, monkeypatch)
-    for _ in range(100):
-        background.count_delivered(100)
+    background.count_delivered(3999)
+    assert [] == begun
 
+    for _ in range(100):
+        background.count_delivered(1)
     assert [4000] == begun
 
 

@@ -48,6 +48,15 @@ def test_a_user_without_a_home_has_no_cache_folder(monkeypatch: pytest.MonkeyPat
     assert beside.is_absolute()
 
 
+def test_a_cache_folder_of_the_environment_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("IM2REC_CACHE", "mine")
+    _, user = cache.folders()
+
+    assert tmp_path / "mine" == user.parent.resolve()
+
+
 def test_each_installation_has_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     ours = cache.folders()[0]
@@ -120,6 +129,21 @@ def test_the_first_folder_with_room_is_chosen(two: tuple[Path, Path], monkeypatc
 
     assert two[1] == cache.writable_folder()
     assert [[], []] == [names_in(folder) for folder in two]
+
+
+def test_a_folder_with_room_for_one_megabyte_is_not_chosen(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = cache._write_durably
+
+    def limited(path: Path, content: bytes) -> None:
+        if path.parent == two[0] and len(content) > 1 << 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, content)
+
+    monkeypatch.setattr(cache, "_write_durably", limited)
+
+    assert two[1] == cache.writable_folder()
 
 
 def test_if_no_folder_can_be_written_the_error_names_each(

@@ -66,6 +66,13 @@ def test_stored_code_is_loaded_and_not_compiled_again(compiled: Path, tmp_path: 
     assert before == {path.name: path.read_bytes() for path in compiled.iterdir()}
 
 
+def test_the_room_asked_for_is_twice_that_of_all_compiled_code(compiled: Path) -> None:
+    files = [path for path in compiled.iterdir() if path.suffix == ".kernel"]
+
+    assert 3 == len(files)
+    assert sum(path.stat().st_size for path in files) < im2rec.jpeg.cache._NEEDED_BYTES // 2
+
+
 def test_without_stored_code_numba_is_not_imported(tmp_path: Path) -> None:
     code = ONLY_FOLDER + ASK.replace("ARGUMENTS", "may_compile=False") + "import sys; print('numba' in sys.modules)"
 
