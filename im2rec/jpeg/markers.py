@@ -116,8 +116,6 @@ def _read_long_header(content: bytes) -> tuple[JpegHeader, int]:
             parts.append(content[at:end])
         if number == SOS:
             return _cached_header(b"".join(parts)), end
-        if end <= at + 2 or end > len(content):
-            break
         at = end
     return JpegHeader(DAMAGED), len(content)
 

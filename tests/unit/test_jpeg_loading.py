@@ -79,52 +79,6 @@ def test_without_stored_code_numba_is_not_imported(tmp_path: Path) -> None:
     assert f"None {loading.NOT_YET}\nFalse\n" == python(code, tmp_path).stdout
 
 
-@pytest.mark.parametrize("kept", [0, 1, 100, -1])
-@pytest.mark.parametrize("function", ["decode", "fill_table"])
-def test_a_damaged_file_is_not_loaded_but_compiled_again(
-    compiled: Path, function: str, kept: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (file,) = compiled.glob(f"im2rec-{function}.*")
-    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
-    monkeypatch.setattr(loading, "_compile_and_store", lambda *_, **__: loading._ReadyKernel("anew", True, compiled))  # type: ignore[arg-type]
-    assert "anew" != loading._load_or_compile().kernel
-
-    file.write_bytes(file.read_bytes()[:kept])
-    assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
-    assert "anew" == loading._load_or_compile().kernel
-
-
-def test_an_intact_file_that_numba_cannot_load_counts_as_not_compiled(
-    compiled: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (file,) = compiled.glob("im2rec-decode.*")
-    im2rec.jpeg.cache.write(compiled, file.name, pickle.dumps("of another numba"))
-    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [compiled])
-
-    assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
-
-
-def test_code_that_another_process_has_just_compiled_is_loaded(
-    compiled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "place"
-    said: list[str] = []
-
-    @contextlib.contextmanager
-    def waits_for_the_other(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
-        waiting()
-        for file in compiled.glob("*.kernel"):
-            shutil.copy(file, folder)
-        yield True
-
-    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [place])
-    monkeypatch.setattr(im2rec.jpeg.cache, "locked", waits_for_the_other)
-    done = loading.compile_ahead(tell=said.append)
-
-    assert (False, place) == (done.compiled, done.folder)
-    assert ["another process is compiling the decoder; waiting for it"] == said
-
-
 def test_if_nothing_can_be_stored_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path / "file"])
@@ -218,3 +172,296 @@ def test_a_fork_while_a_thread_loads_does_not_hang_the_child(delay: float) -> No
     )  # fmt: skip
 
     assert "0\n" == done.stdout
+
+
+# With three small functions in place of the decoder's, which are compiled in no time.
+
+
+def decode(number: int) -> int:
+    return number + 1
+
+
+def fill_table(number: int) -> int:
+    return number * 2
+
+
+def resize(number: int) -> int:
+    return number - 3
+
+
+COMPILING = "compiling the decoder, which takes some seconds"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder for compiled code, which is to be made; the kernel is of small functions, and not loaded yet."""
+    from numba import types  # noqa: PLC0415 - numba may be missing
+
+    from im2rec.jpeg import entry  # noqa: PLC0415
+
+    signature = types.int64(types.int64)
+    functions = [(function, signature) for function in (decode, fill_table, resize)]
+    monkeypatch.setattr(entry, "FUNCTIONS", functions)
+    monkeypatch.setattr(loading, "_results", {})
+    monkeypatch.setattr(im2rec.jpeg.cache, "folders", lambda: [tmp_path / "code"])
+    return tmp_path / "code"
+
+
+def kinds_in(folder: Path) -> list[str]:
+    """The functions of which *folder* has code."""
+    return sorted(path.name.split(".")[0] for path in folder.glob("*.kernel"))
+
+
+ALL = ["im2rec-decode", "im2rec-fill_table", "im2rec-resize"]
+
+
+def computes(kernel: object) -> list[int]:
+    return [kernel._decode(10), kernel._fill(10), kernel._resize(10)]  # type: ignore[attr-defined]
+
+
+def test_code_is_compiled_once_stored_and_loaded_afterwards(folder: Path) -> None:
+    lines: list[str] = []
+    first = loading.compile_ahead(tell=lines.append)
+    stored = {path.name: path.read_bytes() for path in folder.glob("*.kernel")}
+    second = loading.compile_ahead(tell=lines.append)
+
+    assert (True, False) == (first.compiled, second.compiled)
+    assert [folder] * 2 == [first.folder, second.folder]
+    assert first.name == second.name
+    assert first.name.startswith("numba 0.")
+    assert [COMPILING] == lines
+    assert ALL == kinds_in(folder)
+    assert stored == {path.name: path.read_bytes() for path in folder.glob("*.kernel")}
+    loaded = loading._load_stored()
+    assert [11, 20, 7] == computes(loaded.kernel)
+    assert (False, folder) == (loaded.compiled, loaded.folder)
+
+
+@pytest.mark.usefixtures("folder")
+def test_force_compiles_code_that_is_stored_already() -> None:
+    loading.compile_ahead()
+    lines: list[str] = []
+
+    assert loading.compile_ahead(force=True, tell=lines.append).compiled
+    assert [COMPILING] == lines
+
+
+def test_compiling_removes_code_of_other_sources(folder: Path) -> None:
+    folder.mkdir()
+    old = folder / im2rec.jpeg.cache.file_name("decode", 1, "machine")
+    old.touch()
+    loading.compile_ahead()
+
+    assert not old.exists()
+    assert ALL == kinds_in(folder)
+
+
+def test_a_dry_run_writes_nothing_and_foresees_what_happens(folder: Path) -> None:
+    before = loading.compile_ahead(dry_run=True)
+    assert (True, folder) == (before.compiled, before.folder)
+    assert before.name.startswith("numba 0.")
+    assert not folder.exists()
+
+    loading.compile_ahead()
+    after = loading.compile_ahead(dry_run=True)
+    assert (False, folder) == (after.compiled, after.folder)
+    assert after.name.startswith("numba 0.")
+    assert loading.compile_ahead(dry_run=True, force=True).compiled
+
+
+def test_load_remembers_a_kernel_but_not_that_none_is_stored_yet(folder: Path) -> None:
+    assert LoadResult(None, loading.NOT_YET) == load(may_compile=False)
+    assert loading.NOT_YET == loading.unavailable_reason()
+
+    loading.compile_ahead()
+    assert "" == loading.unavailable_reason()
+    kernel = load(may_compile=False).kernel
+    assert kernel is not None
+    shutil.rmtree(folder)
+    assert LoadResult(kernel) == load()
+    assert LoadResult(kernel) == load(may_compile=False)
+
+
+def test_load_compiles_and_remembers_even_that_it_cannot(folder: Path) -> None:
+    folder.touch()  # a file in its place
+    problem = load()
+    assert problem.kernel is None
+    assert "compiled code cannot be kept" in problem.reason
+
+    folder.unlink()
+    assert problem == load()
+    loading._results.clear()
+    lines: list[str] = []
+    assert [11, 20, 7] == computes(load(tell=lines.append).kernel)
+    assert [COMPILING] == lines
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, -1])
+@pytest.mark.parametrize("function", ["decode", "fill_table", "resize"])
+def test_a_damaged_file_is_not_loaded_but_compiled_again(folder: Path, function: str, size: int) -> None:
+    loading.compile_ahead()
+    (file,) = folder.glob(f"im2rec-{function}.*")
+    file.write_bytes(file.read_bytes()[:size])
+
+    assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
+    assert loading.compile_ahead(dry_run=True).compiled
+    assert loading.compile_ahead().compiled
+    assert not loading.compile_ahead().compiled
+
+
+def test_an_intact_file_that_numba_cannot_load_counts_as_not_compiled(folder: Path) -> None:
+    loading.compile_ahead()
+    (file,) = folder.glob("im2rec-decode.*")
+    im2rec.jpeg.cache.write(folder, file.name, pickle.dumps("of another numba"))
+
+    assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
+
+
+def test_code_that_another_process_has_just_compiled_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading.compile_ahead()
+    content = {path.name: path.read_bytes() for path in folder.glob("*.kernel")}
+    lines: list[str] = []
+
+    @contextlib.contextmanager
+    def waits_for_the_other(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+        waiting()
+        for name, data in content.items():
+            (folder / name).write_bytes(data)
+        yield True
+
+    shutil.rmtree(folder)
+    monkeypatch.setattr(im2rec.jpeg.cache, "locked", waits_for_the_other)
+    done = loading.compile_ahead(tell=lines.append)
+
+    assert (False, folder) == (done.compiled, done.folder)
+    assert ["another process is compiling the decoder; waiting for it"] == lines
+
+
+@pytest.mark.usefixtures("folder")
+def test_code_that_was_stored_before_the_lock_was_free_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    loading.compile_ahead()
+    stored = loading._load_stored()
+    answers = iter([None, stored])
+    monkeypatch.setattr(loading, "_load_stored_or_none", lambda: next(answers))
+    monkeypatch.setattr(loading, "_compile_and_store", lambda *_, **__: pytest.fail("compiles"))
+
+    assert stored is loading._load_or_compile()
+
+
+def test_after_waiting_for_a_process_that_stored_nothing_the_lock_is_taken_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = iter([True, False])
+
+    @contextlib.contextmanager
+    def locked(_: Path, __: Callable[[], None]) -> Iterator[bool]:
+        yield next(waits)
+
+    monkeypatch.setattr(im2rec.jpeg.cache, "locked", locked)
+
+    assert loading.compile_ahead().compiled
+    assert [] == list(waits)
+    assert ALL == kinds_in(folder)
+
+
+def test_a_checked_build_is_compiled_but_neither_stored_nor_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numba  # noqa: PLC0415
+
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 1)
+    with pytest.raises(loading.NoKernelError, match="NUMBA_BOUNDSCHECK is set") as caught:
+        loading.compile_ahead()
+    assert "unset NUMBA_BOUNDSCHECK" == caught.value.hint
+    built = loading._load_or_compile()
+    assert [11, 20, 7] == computes(built.kernel)
+    assert built.folder is None
+    assert [] == kinds_in(folder)
+
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", None)
+    loading.compile_ahead()
+    monkeypatch.setattr(numba.config, "BOUNDSCHECK", 0)
+    assert LoadResult(None, loading._CHECKED) == loading._load(print, may_compile=False)
+
+
+def test_code_compiled_with_other_settings_is_not_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba  # noqa: PLC0415
+
+    loading.compile_ahead()
+    for name in ("OPT", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE"):
+        with monkeypatch.context() as patch:
+            patch.setattr(numba.config, name, 77)
+            assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False), name
+    assert loading._load(print, may_compile=False).kernel is not None
+    assert ALL == kinds_in(folder)
+
+
+def test_code_compiled_by_another_numba_is_not_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba  # noqa: PLC0415
+
+    loading.compile_ahead()
+    monkeypatch.setattr(numba, "__version__", "0.1")
+
+    assert LoadResult(None, loading.NOT_YET) == loading._load(print, may_compile=False)
+    assert ALL == kinds_in(folder)
+
+
+class Uncached:
+    """A numba whose functions have no cache."""
+
+    __version__ = "9.9"
+
+    class config:  # noqa: N801
+        BOUNDSCHECK = None
+
+    @staticmethod
+    def njit(**_: object) -> Callable[[object], object]:
+        return lambda function: function
+
+
+def test_a_numba_without_the_known_cache_is_a_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_numba", Uncached)
+    with pytest.raises(loading.NoKernelError) as caught:
+        loading.compile_ahead()
+
+    assert "numba 9.9 keeps compiled code in a way that is not known" == caught.value.problem
+    assert [] == kinds_in(folder)
+
+
+def test_a_compiler_that_is_not_disabled_is_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+
+    assert loading.compile_ahead().compiled
+    assert ALL == kinds_in(folder)
+
+
+def test_reasons_why_there_can_be_no_kernel_have_a_hint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba  # noqa: PLC0415
+
+    def failure() -> tuple[str, str]:
+        with pytest.raises(loading.NoKernelError) as caught:
+            loading.compile_ahead()
+        return caught.value.problem, caught.value.hint
+
+    with monkeypatch.context() as patch:
+        patch.setenv("IM2REC_KERNEL", "0")
+        assert ("IM2REC_KERNEL=0 turns it off", "unset IM2REC_KERNEL") == failure()
+        assert "IM2REC_KERNEL=0 turns it off" == loading.unavailable_reason()
+    with monkeypatch.context() as patch:
+        patch.setattr(loading.sys, "byteorder", "big")
+        assert ("it is made for little-endian machines", "") == failure()
+    with monkeypatch.context() as patch:
+        patch.setenv("NUMBA_DISABLE_JIT", "1")
+        assert ("NUMBA_DISABLE_JIT is set", "unset NUMBA_DISABLE_JIT") == failure()
+    with monkeypatch.context() as patch:
+        patch.setattr(numba.config, "DISABLE_JIT", 1)
+        assert ("NUMBA_DISABLE_JIT is set", "unset NUMBA_DISABLE_JIT") == failure()
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "numba", None)
+        assert ("numba is not installed", "pip install 'im2rec[fast]'") == failure()
+    assert [] == kinds_in(folder)
+
+
+def test_an_error_without_a_message_is_reported_by_its_name() -> None:
+    assert "ValueError" == loading._one_line(ValueError(" "))
+    assert "a reason" == loading._one_line(ValueError(" a reason\nand more"))

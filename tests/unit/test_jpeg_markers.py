@@ -223,6 +223,7 @@ NO_TABLE = {number: table for number, table in TABLES.items() if number != 0x11}
         ("damaged head", {"sof": segment(0xC0, b"\x08\0\x01\0\x01")}),
         ("damaged head", {"sof": b""}),
         ("bits a sample", {"sof": sof(bits=12)}),
+        ("components", {"sof": sof(b"")}),
         ("components", {"sof": sof(YCC[:6])}),
         ("CMYK", {"sof": sof(YCC + b"\x04\x22\x00")}),
         ("damaged head", {"sof": sof(YCC[:6] + b"\x01\x11\x03")}),  # an id twice

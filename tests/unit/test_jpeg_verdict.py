@@ -1,4 +1,4 @@
-"""What is wrong with a JPEG, said without simplejpeg as simplejpeg says it."""
+"""The verdict on a damaged JPEG without simplejpeg is that of simplejpeg."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ def segment(marker: int, data: bytes) -> bytes:
         (JPEG[:-2] + b"\xff\xff" + END, SOUND),
         (JPEG[:-2] + segment(0xFE, b"a comment") + END, SOUND),
         (JPEG[:-2] + b"\xff\xd0" + END, SOUND),
+        (JPEG[:-2] + b"\xff\xd7" + END, SOUND),
+        (JPEG[:-2] + b"\xff\x01" + END, SOUND),
+        (JPEG[:-2] + segment(0xDC, b"\0\x5a") + END, SOUND),
+        (JPEG[:-2] + segment(0xE0, b"JFIF\0\x02") + segment(0xEF, bytes(9)) + segment(0xFE, b"") + END, SOUND),
+        (JPEG[:-2] + segment(0xFE, b"") + b"\0" + segment(0xFE, b"") + END, STRAY),
+        (JPEG[:-2] + segment(0xDD, b"\0\1") + END, UNKNOWN),
+        (JPEG[:-2] + b"\xff\xfe\0\1" + END, UNKNOWN),
+        (JPEG[:-2] + b"\xff\xfe", CUT),
+        (JPEG[:-2] + b"\xff\xfe\0", CUT),
         (JPEG[:-2], NO_END),
         (JPEG[:-2] + segment(0xFE, b"a comment"), NO_END),
         (JPEG[:-1], NO_END),
@@ -147,6 +156,41 @@ def test_a_damaged_scan_has_the_verdict_of_simplejpeg(damage: Damage) -> None:
 
     assert expected == found
     assert len(set(expected)) > 1
+
+
+def small_scan() -> tuple[bytes, int]:
+    """A grey JPEG with 600 to 800 bytes of data, and where they start: the slow loop reads the last 512 of the file."""
+    pixels = np.ascontiguousarray(drawn(np.random.default_rng(12), 32, 40)[:, :, 0])
+    for quality in range(99, 5, -1):
+        content = encoded(pixels, quality=quality)
+        start = content.rindex(b"\xff\xda") + 10
+        if len(content) - start < 800:
+            break
+    assert 600 < len(content) - start < 800
+    return content, start
+
+
+@pytest.mark.skipif(SIMPLEJPEG is None, reason="compares with simplejpeg")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content, at: content[:at] + END,
+        lambda content, at: content[:at] + b"\xff\0" * 3 + content[at:],
+        lambda content, at: content[:at] + b"\xff\xff\0" + content[at:],
+        lambda content, at: content[:at] + bytes([content[at] ^ 0x20]) + content[at + 1 :],
+        lambda content, at: content[:at] + content[at + 1 :],
+    ],
+    ids=["cut", "a missing code", "stuffed twice", "a flipped bit", "a byte less"],
+)
+def test_damage_at_any_byte_of_a_small_scan_has_the_verdict_of_simplejpeg(
+    damage: Callable[[bytes, int], bytes],
+) -> None:
+    content, start = small_scan()
+    places = [*range(start, len(content) - 2, 7), *range(len(content) - 540, len(content) - 490, 2), len(content) - 3]
+    contents = [damage(content, at) for at in places]
+    expected = [simplejpeg_says(one) for one in contents]
+
+    assert expected == [verdict(one) for one in contents]
 
 
 def answer(content: bytes, color: int, *, cut_ok: bool, ask: codec.Verdict | None) -> tuple[str, Array]:
