@@ -1,6 +1,6 @@
-"""Images for the JPEG kernel, and what is right: libjpeg-turbo's full decode, cropped and mirrored.
+"""Images for the JPEG kernel, and the expected pixels: libjpeg-turbo's of the whole image, cropped and mirrored.
 
-It comes with simplejpeg, and where that is not installed with Pillow, which gives the same pixels of a sound file.
+libjpeg-turbo is that of simplejpeg, or of Pillow if that is not installed: the pixels of a sound file are the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import ImageFile, features
 from im2rec.images.reference import resized
 from im2rec.jpeg.kernel import Kernel
 
-ImageFile.MAXBLOCK = 1 << 22  # Pillow wants room for the whole file when it optimises the tables
+ImageFile.MAXBLOCK = 1 << 22  # Pillow needs a buffer for the whole file to optimise the tables
 SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2, "grey": 0}
 Array = Any
 SIMPLEJPEG: Any = importlib.import_module("simplejpeg") if importlib.util.find_spec("simplejpeg") else None
@@ -28,7 +28,7 @@ needs_libjpeg_turbo = pytest.mark.skipif(
 
 
 def encoded(pixels: Array, **options: Any) -> bytes:
-    """*pixels* as a JPEG; a large image may be smaller than its noise is coded."""
+    """*pixels* as a JPEG; *options* are Pillow's."""
     file = io.BytesIO()
     PillowImage.fromarray(pixels).save(file, "JPEG", **options)
     return file.getvalue()
@@ -45,7 +45,7 @@ def drawn(rng: np.random.Generator, height: int, width: int) -> Array:
 
 
 def any_jpeg(rng: np.random.Generator, largest: int = 200) -> bytes:
-    """A JPEG of any kind the kernel takes."""
+    """A random JPEG of any kind that the kernel supports."""
     side = int(rng.choice([8, 40, 100, largest]))
     height, width = (int(value) for value in rng.integers(1, side + 1, 2))
     pixels = drawn(rng, height, width)
@@ -68,7 +68,7 @@ def libjpeg(content: bytes) -> Array | None:
 
 
 def any_crop(rng: np.random.Generator, height: int, width: int) -> tuple[int, int, int, int]:
-    """A part of an image; often at an edge."""
+    """A random crop of an image, often at an edge."""
     high, wide = int(rng.integers(1, height + 1)), int(rng.integers(1, width + 1))
     top = int(rng.choice([0, height - high, rng.integers(0, height - high + 1)]))
     left = int(rng.choice([0, width - wide, rng.integers(0, width - wide + 1)]))
@@ -76,7 +76,7 @@ def any_crop(rng: np.random.Generator, height: int, width: int) -> tuple[int, in
 
 
 def cropped(pixels: Array, crop: tuple[int, int, int, int], *, mirror: bool = False, planes: bool = False) -> Array:
-    """The same from the whole image."""
+    """The *crop* of the pixels of a whole image, mirrored, and in planes, on demand."""
     top, left, height, width = crop
     part = pixels[top : top + height, left : left + width]
     part = part[:, ::-1] if mirror else part
@@ -84,7 +84,7 @@ def cropped(pixels: Array, crop: tuple[int, int, int, int], *, mirror: bool = Fa
 
 
 def scaled_part(kernel: Kernel, rng: np.random.Generator, content: bytes) -> tuple[Any, bool, int, Array | None]:
-    """Any crop, whether it is mirrored, an interpolation, and the crop scaled by it; None where the kernel refuses."""
+    """A random crop, mirroring and interpolation, and the crop scaled by the kernel; None if it refuses the image."""
     head, mirror, method = kernel.header(content), bool(rng.integers(2)), int(rng.integers(5))
     crop = any_crop(rng, max(head.height, 1), max(head.width, 1))
     out = np.empty((*rng.integers(1, 90, 2), 3), np.uint8)
@@ -97,7 +97,7 @@ FINE = ("", REFUSED, LEFT)
 
 
 def differs(kernel: Kernel, rng: np.random.Generator, content: bytes) -> str:
-    """What the kernel does otherwise than libjpeg with *content*, whole, cropped and scaled; nothing if all equals."""
+    """The difference between kernel and libjpeg for *content*, whole, cropped and scaled; empty if there is none."""
     whole, expected = kernel.decode(content), libjpeg(content)
     if expected is None:
         is_taken = not isinstance(whole, str) or scaled_part(kernel, rng, content)[3] is not None
@@ -111,7 +111,7 @@ def differs(kernel: Kernel, rng: np.random.Generator, content: bytes) -> str:
         mirror, planes = bool(rng.integers(2)), bool(rng.integers(2))
         right = cropped(expected, crop, mirror=mirror, planes=planes)
         out = np.empty(right.shape, np.uint8)
-        # What is too large may lie outside the crop.
+        # A whole image may be refused for coefficients outside the crop.
         if not kernel.decode_into(content, crop, out, mirror=mirror, planes=planes) and not np.array_equal(right, out):
             return f"other pixels in {crop}, mirror={mirror}, planes={planes}"
     crop, mirror, method, scaled = scaled_part(kernel, rng, content)

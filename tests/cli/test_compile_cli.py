@@ -1,4 +1,4 @@
-"""``im2rec compile`` as it is typed: what it prints, and what it says where there can be no kernel."""
+"""``im2rec compile`` as it is typed: its output, and its errors if there can be no kernel."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from im2rec.jpeg.loading import Compilation
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, bool]]:
-    """Nothing is compiled; the words that the library is called with."""
-    asked: list[dict[str, bool]] = []
+    """The options of each call of the library, which compiles nothing."""
+    calls: list[dict[str, bool]] = []
 
     def compile_ahead(*, force: bool, dry_run: bool, tell: object) -> Compilation:
         assert callable(tell)
         tell("compiling it")
-        asked.append({"force": force, "dry_run": dry_run})
-        return Compilation("numba 1.2.3", len(asked) % 2 == 1, Path("cache"))
+        calls.append({"force": force, "dry_run": dry_run})
+        return Compilation("numba 1.2.3", len(calls) % 2 == 1, Path("cache"))
 
     monkeypatch.setattr(loading, "compile_ahead", compile_ahead)
     monkeypatch.setattr("im2rec.cli.compile.time.perf_counter", iter(range(0, 1000, 7)).__next__)
-    return asked
+    return calls
 
 
 NOW = """\

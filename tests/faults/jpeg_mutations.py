@@ -1,4 +1,4 @@
-"""Mutated JPEGs: the kernel gives simplejpeg's very pixels, scaled ones too, or refuses; no index leaves its array.
+"""Mutated JPEGs: the kernel gives exactly simplejpeg's pixels, or refuses them; no index is out of bounds.
 
 Run by test_jpeg_mutations.py with ``NUMBA_BOUNDSCHECK=1``, a seeded slice; by hand with more:
 
@@ -22,7 +22,7 @@ from jpeg_helpers import FINE, any_jpeg, differs, drawn, encoded
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import load
 
-LONGEST_S = 5.0  # for any of these small images; they take a thousandth of it
+LONGEST_S = 5.0  # for one of these small images, which take a thousandth of that
 
 
 def flip_bits(rng: np.random.Generator, data: bytearray) -> None:
@@ -84,7 +84,7 @@ MUTATIONS = (flip_bits, set_bytes, cut, cut_out, insert, change_scan, change_tab
 
 
 def run(kernel: Kernel, cases: int, seed: int) -> dict[str, int]:
-    """How many of *cases* mutated files ended how."""
+    """The number of mutated files by how they ended, of *cases*."""
     rng = np.random.default_rng(seed)
     seen: collections.Counter[str] = collections.Counter()
     for number in range(cases):

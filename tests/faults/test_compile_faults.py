@@ -50,7 +50,7 @@ def test_the_process_ends_with_a_killed_program_whose_forked_worker_lives_on(tmp
         parent.kill()
         parent.wait(DEADLINE_S)
         wait_for_its_end(tmp_path)
-        assert parent.stdin is not None  # which still keeps the worker
+        assert parent.stdin is not None  # open until here, so that the worker lives on
 
 
 @POSIX
@@ -60,7 +60,7 @@ def test_the_process_ignores_ctrl_c_and_has_a_low_priority(tmp_path: Path) -> No
     try:
         pid = pid_of(tmp_path)
         assert f"True {min(os.nice(0) + 5, 19)}" == (tmp_path / "how").read_text()
-        assert os.getsid(0) == os.getsid(pid)  # in another one its low priority would count for nothing
+        assert os.getsid(0) == os.getsid(pid)  # in another session its low priority would have no effect
     finally:
         work.end()
 

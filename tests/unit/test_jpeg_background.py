@@ -21,26 +21,26 @@ from im2rec.jpeg import background, loading
 from im2rec.jpeg.background import BackgroundCompile
 from im2rec.pipeline import backends
 
-Made = Callable[[Path], BackgroundCompile]
+ProcessFactory = Callable[[Path], BackgroundCompile]
 
 
 @pytest.fixture
-def made() -> Iterator[Made]:
-    """Makes the process of a program, which runs a stand-in for the compiler; ended after the test."""
-    works: list[BackgroundCompile] = []
+def new_process() -> Iterator[ProcessFactory]:
+    """A function that returns a process for a stand-in of the compiler; all are killed after the test."""
+    processes: list[BackgroundCompile] = []
 
     def make(folder: Path) -> BackgroundCompile:
-        works.append(BackgroundCompile(stand_in(folder)))
-        return works[-1]
+        processes.append(BackgroundCompile(stand_in(folder)))
+        return processes[-1]
 
     yield make
-    for work in works:
+    for work in processes:
         work.end()
 
 
 @pytest.fixture
-def starts(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The words of each process that is started."""
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The command line of each process that is started."""
     seen: list[list[str]] = []
     start = background._start
 
@@ -52,12 +52,12 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
-def test_process_has_not_finished_before_it_has_begun(made: Made, tmp_path: Path) -> None:
-    assert not made(tmp_path).has_finished()
+def test_a_process_has_not_finished_before_it_has_begun(new_process: ProcessFactory, tmp_path: Path) -> None:
+    assert not new_process(tmp_path).has_finished()
 
 
-def test_many_threads_start_one_process(made: Made, tmp_path: Path, starts: list[list[str]]) -> None:
-    work = made(tmp_path)
+def test_many_threads_start_one_process(new_process: ProcessFactory, tmp_path: Path, commands: list[list[str]]) -> None:
+    work = new_process(tmp_path)
     threads = [threading.Thread(target=work.begin) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -65,23 +65,25 @@ def test_many_threads_start_one_process(made: Made, tmp_path: Path, starts: list
         thread.join()
     pid_of(tmp_path)
 
-    assert [stand_in(tmp_path)] == starts
+    assert [stand_in(tmp_path)] == commands
     assert not work.has_finished()
 
 
-def test_process_that_was_killed_has_finished_and_is_not_started_again(made: Made, tmp_path: Path) -> None:
-    work = made(tmp_path)
+def test_a_killed_process_has_finished_and_is_not_started_again(new_process: ProcessFactory, tmp_path: Path) -> None:
+    work = new_process(tmp_path)
     work.begin()
     os.kill(pid_of(tmp_path), 9 if os.name == "posix" else 15)
-    until(work.has_finished, "the process to be found ended")
+    until(work.has_finished, "the process to end")
     work.begin()
 
     assert work.has_finished()
     assert work._child is None
 
 
-def test_ending_kills_the_process_and_no_other_is_started(made: Made, tmp_path: Path, starts: list[list[str]]) -> None:
-    work = made(tmp_path)
+def test_ending_kills_the_process_and_no_other_is_started(
+    new_process: ProcessFactory, tmp_path: Path, commands: list[list[str]]
+) -> None:
+    work = new_process(tmp_path)
     work.begin()
     pid_of(tmp_path)
     for _ in range(2):
@@ -91,7 +93,7 @@ def test_ending_kills_the_process_and_no_other_is_started(made: Made, tmp_path: 
 
     assert work._child is None
     assert work.has_finished()
-    assert 1 == len(starts)
+    assert 1 == len(commands)
 
 
 def test_a_process_that_cannot_be_started_counts_as_finished(tmp_path: Path) -> None:
@@ -103,18 +105,18 @@ def test_a_process_that_cannot_be_started_counts_as_finished(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("executable", ["", None, "/usr/bin/uwsgi"])
 def test_an_executable_that_is_not_python_is_not_started(
-    executable: str | None, starts: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    executable: str | None, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", executable)
     work = BackgroundCompile()
     work.begin()
 
     assert work.has_finished()
-    assert [] == starts
+    assert [] == commands
 
 
 def test_no_process_is_started_if_the_decoder_is_off_or_numba_or_python_is_missing(
-    starts: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     BackgroundCompile().begin()
@@ -125,7 +127,7 @@ def test_no_process_is_started_if_the_decoder_is_off_or_numba_or_python_is_missi
     monkeypatch.setitem(sys.modules, "numba", None)
     BackgroundCompile().begin()
 
-    assert [] == starts
+    assert [] == commands
 
 
 def test_the_process_runs_im2rec_compile_in_the_session_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +145,7 @@ def test_the_process_runs_im2rec_compile_in_the_session_of_the_program(monkeypat
     ((words, options),) = seen
 
     assert [sys.executable, "-c", f"{workers._PATH}; {background._CODE}", workers._ROOT] == words
-    assert "start_new_session" not in options  # its low priority would count for nothing in one
+    assert "start_new_session" not in options  # in a session of its own, its low priority would have no effect
     assert "cwd" not in options
     assert {**os.environ, background._VARIABLE: "1"} == options["env"]
     assert background.has_finished()
@@ -163,15 +165,15 @@ work.begin()
 while not work.has_finished():
     pass
 """
-    # The program knows the place of im2rec by its own search path alone.
+    # The program finds im2rec by its own search path only.
     root = str(Path(background.__file__).parents[2])
     line = [sys.executable, "-W", "error", "-c", f"import sys; sys.path[0] = {root!r}\n{program}"]
     where = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    words = [*line, code, root, str(tmp_path / "told")]
+    words = [*line, code, root, str(tmp_path / "removed")]
     done = subprocess.run(words, env=where, cwd=tmp_path, capture_output=True, timeout=60)
 
     assert (0, b"") == (done.returncode, done.stderr)
-    assert "IM2REC_COMPILES_IN_BACKGROUND" == (tmp_path / "told").read_text()
+    assert "IM2REC_COMPILES_IN_BACKGROUND" == (tmp_path / "removed").read_text()
 
 
 BEGIN = """
@@ -252,7 +254,7 @@ def test_the_end_of_the_pipe_ends_the_process(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_process_exits_at_once_when_its_parent_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([False, False, True])
-    asked: list[int] = []
+    parents: list[int] = []
 
     class ExitedError(Exception):
         pass
@@ -261,14 +263,14 @@ def test_the_process_exits_at_once_when_its_parent_has_ended(monkeypatch: pytest
         raise ExitedError(code)
 
     def wait(parent: int) -> bool:
-        asked.append(parent)
+        parents.append(parent)
         return next(answers)
 
     monkeypatch.setattr(background, "_wait_for_end_of", wait)
     monkeypatch.setattr(background.os, "_exit", exit_at_once)
     with pytest.raises(ExitedError, match=r"^1$"):
         background._exit_with_parent(123)
-    assert [123] * 3 == asked
+    assert [123] * 3 == parents
 
 
 @POSIX
@@ -301,16 +303,16 @@ def test_other_processes_do_not_watch_their_parent(monkeypatch: pytest.MonkeyPat
     background.become_background()
 
 
-# When it is worth it.
+# The number of images after which it begins.
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images were delivered, each time the process was asked to begin."""
-    found: list[int] = []
+def counts_at_begin(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of images delivered at each call of begin()."""
+    counts: list[int] = []
     monkeypatch.setattr(background, "_image_count", 0)
-    monkeypatch.setattr(background, "begin", lambda: found.append(background._image_count))
-    return found
+    monkeypatch.setattr(background, "begin", lambda: counts.append(background._image_count))
+    return counts
 
 
 def there_is(kernel: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,21 +321,21 @@ def there_is(kernel: object, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_the_process_begins_once_after_4000_images(monkeypatch: pytest.MonkeyPatch, begun: list[int]) -> None:
+def test_the_process_begins_once_after_4000_images(monkeypatch: pytest.MonkeyPatch, counts_at_begin: list[int]) -> None:
     there_is(None, monkeypatch)
     background.count_delivered(3999)
-    assert [] == begun
+    assert [] == counts_at_begin
 
     for _ in range(100):
         background.count_delivered(1)
-    assert [4000] == begun
+    assert [4000] == counts_at_begin
 
 
 def test_a_process_that_has_ended_is_not_kept_as_a_zombie(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_process: ProcessFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there_is(None, monkeypatch)
-    work = made(tmp_path)
+    work = new_process(tmp_path)
     monkeypatch.setattr(background, "_of_this_program", work)
     monkeypatch.setattr(background, "_image_count", 0)
     background.count_delivered(4000)
@@ -347,18 +349,18 @@ def test_a_process_that_has_ended_is_not_kept_as_a_zombie(
 
 
 def test_the_process_does_not_begin_if_the_decoder_is_compiled_already(
-    monkeypatch: pytest.MonkeyPatch, begun: list[int]
+    monkeypatch: pytest.MonkeyPatch, counts_at_begin: list[int]
 ) -> None:
     there_is(object(), monkeypatch)
     for _ in range(100):
         background.count_delivered(100)
 
-    assert [] == begun
+    assert [] == counts_at_begin
 
 
 @pytest.mark.parametrize(("given", "times"), [({}, 1), ({"data_shape": (1, 6, 8)}, 0), ({"pad": 2}, 0)])
 def test_iterators_count_the_images_that_the_decoder_could_decode(
-    rec: Path, given: dict[str, Any], times: int, monkeypatch: pytest.MonkeyPatch, begun: list[int]
+    rec: Path, given: dict[str, Any], times: int, monkeypatch: pytest.MonkeyPatch, counts_at_begin: list[int]
 ) -> None:
     there_is(None, monkeypatch)
     monkeypatch.setattr(background, "_MIN_IMAGES", 20)
@@ -366,7 +368,7 @@ def test_iterators_count_the_images_that_the_decoder_could_decode(
         for _ in range(4):
             list(it)
 
-    assert times == len(begun)
+    assert times == len(counts_at_begin)
 
 
 @pytest.mark.parametrize("code", [background._CODE, backends._CODE])

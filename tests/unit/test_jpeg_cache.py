@@ -1,4 +1,4 @@
-"""Files of compiled code: whole or not there, in the first folder that takes them, one writer at a time."""
+"""Files of compiled code: intact or not read, in the first folder with room, written by one process at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = cache.file_name("decode", 0xABC, "machine")
 
 @pytest.fixture
 def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """The folders for compiled code, which are to be made."""
+    """The two folders for compiled code, which do not exist yet."""
     folders = (tmp_path / "one", tmp_path / "two")
     monkeypatch.setattr(cache, "folders", lambda: [*folders])
     return folders
@@ -113,7 +113,7 @@ def test_code_of_other_sources_and_temporary_files_are_removed(tmp_path: Path) -
 
 
 def full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the disk of *folder* be full: a file is there, and takes nothing."""
+    """Make writes to *folder* fail as on a full disk, which leaves an empty file."""
     write = cache._write_durably
 
     def refuse(path: Path, content: bytes) -> None:
@@ -200,12 +200,12 @@ def test_without_locks_the_block_runs_all_the_same(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_waited_for_and_released_when_its_process_is_killed(tmp_path: Path) -> None:
-    said = []
+    waits = []
     with subprocess.Popen(stand_in(tmp_path)) as process:
         pid_of(tmp_path)
-        with cache.locked(tmp_path, lambda: (said.append("waits"), process.kill())) as waited:  # kill -9
+        with cache.locked(tmp_path, lambda: (waits.append("waits"), process.kill())) as waited:  # kill -9
             assert waited
-    assert ["waits"] == said
+    assert ["waits"] == waits
     wait_for_its_end(tmp_path)
 
 
@@ -218,7 +218,7 @@ with cache.locked(Path(sys.argv[1]), lambda: None):
     if not child:
         sys.stdin.read()  # it outlives the lock
         os._exit(0)
-print("let go", flush=True)
+print("released", flush=True)
 os.waitpid(child, 0)
 """
 
@@ -228,7 +228,7 @@ def test_a_forked_child_does_not_hold_the_lock(tmp_path: Path) -> None:
     line = [sys.executable, "-W", "ignore", "-c", FORK, str(tmp_path)]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert b"let go\n" == process.stdout.readline()
+        assert b"released\n" == process.stdout.readline()
         with cache.locked(tmp_path, lambda: pytest.fail("waits")) as waited:
             assert not waited
         process.communicate()

@@ -215,6 +215,42 @@ def test_an_image_is_refused_if_the_first_pass_of_the_idct_leaves_15_bits_and_th
     assert expected == kernel.decode_into(content, (0, 0, 8, 8), np.empty((3, 8, 8), np.uint8))
 
 
+COLUMN = (0, 2, 3, 9, 10, 20, 21, 35)  # the coefficients of the first column, as they come in zigzag order
+
+
+def impulse(row: int, height: float) -> list[int]:
+    """Coefficients of a column of which the first pass of the IDCT gives *height* in *row*, and nearly 0 elsewhere."""
+    scale = [np.sqrt(1 / 8) if frequency == 0 else 0.5 for frequency in range(8)]
+    waves = [np.cos((2 * row + 1) * frequency * np.pi / 16) for frequency in range(8)]
+    return [round(height / np.sqrt(8) * factor * wave) for factor, wave in zip(scale, waves, strict=True)]
+
+
+def column_image(coefficients: list[int]) -> bytes:
+    """A grey image of one block with *coefficients* in its first column."""
+    sizes = [abs(number).bit_length() for number in coefficients]
+    codes, k = [], 0
+    for index, size in zip(COLUMN[1:], sizes[1:], strict=True):
+        if size:
+            codes.append((index - k - 1) % 16 << 4 | size)
+            codes[-1:-1] = [ZRL] * ((index - k - 1) // 16)
+            k = index
+    ac_table, ac = huffman(symbols := sorted({*codes, EOB}), [5] * len(symbols))
+    dc_table, dc = huffman([sizes[0]], [1])
+    values = iter([value(number, size) for number, size in zip(coefficients[1:], sizes[1:], strict=True) if size])
+    bits = dc[sizes[0]] + value(coefficients[0], sizes[0])
+    bits += "".join(ac[code] + (next(values) if code != ZRL else "") for code in codes)
+    return header(8, 8, dc_table, ac_table) + packed(bits + ac[EOB]) + END
+
+
+@pytest.mark.parametrize("row", range(8))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_sum_of_the_first_pass_that_is_too_large_is_enough(kernel: Kernel, row: int, sign: int) -> None:
+    fits = column_image(impulse(row, sign * 3900))
+
+    assert np.array_equal(libjpeg(fits), kernel.decode(fits))
+    assert "coefficients too large" == kernel.decode(column_image(impulse(row, sign * 4300)))
+
+
 @pytest.mark.parametrize("component", range(3))
 def test_a_dc_that_grows_past_2_to_the_29_is_refused_in_each_component(kernel: Kernel, component: int) -> None:
     largest = DC[15] + value(32767, 15) + AC[EOB]

@@ -36,7 +36,7 @@ SMALL = encoded(np.zeros((6, 8, 3), np.uint8))
 
 
 def rotated() -> bytes:
-    """EXIF data that says that the image is to be turned by 90 degrees."""
+    """EXIF data of an image that is to be rotated by 90 degrees."""
     exif = PillowImage.Exif()
     exif[274] = 6
     return exif.tobytes()

@@ -1,4 +1,4 @@
-"""Where the compiled kernel comes from, and why there may be none."""
+"""Loading and compiling the decoder, and the reasons why there may be none."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from im2rec.jpeg import loading
 from im2rec.jpeg.loading import LoadResult, load, sources_digest
 
 pytest.importorskip("numba")
-ASK = """
+PRINT = """
 from im2rec.jpeg.loading import load
 loaded = load(ARGUMENTS)
 print(loaded.kernel and loaded.kernel.name, loaded.reason)
 """
 
 
-def asked(arguments: str = "", only: Path | None = None, **environment: str) -> str:
-    code = (ONLY_FOLDER if only else "") + ASK.replace("ARGUMENTS", arguments)
+def printed(arguments: str = "", only: Path | None = None, **environment: str) -> str:
+    code = (ONLY_FOLDER if only else "") + PRINT.replace("ARGUMENTS", arguments)
     done = python(code, only or "", environment=environment)
     assert "" == done.stderr
     return done.stdout.strip()
@@ -55,14 +55,14 @@ def test_the_environment_turns_the_kernel_off(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_numbas_compiler_there_is_no_kernel() -> None:
-    assert "None NUMBA_DISABLE_JIT is set" == asked(NUMBA_DISABLE_JIT="1")
+    assert "None NUMBA_DISABLE_JIT is set" == printed(NUMBA_DISABLE_JIT="1")
 
 
 def test_stored_code_is_loaded_and_not_compiled_again(compiled: Path, tmp_path: Path) -> None:
-    assert "None it is not compiled yet; run 'im2rec compile'" == asked("may_compile=False", only=tmp_path / "empty")
+    assert "None it is not compiled yet; run 'im2rec compile'" == printed("may_compile=False", only=tmp_path / "empty")
     before = {path.name: path.read_bytes() for path in compiled.iterdir()}
     for arguments in ("may_compile=False", ""):
-        assert asked(arguments, only=compiled).startswith("numba 0.")
+        assert printed(arguments, only=compiled).startswith("numba 0.")
     assert before == {path.name: path.read_bytes() for path in compiled.iterdir()}
 
 
@@ -74,7 +74,7 @@ def test_the_room_asked_for_is_twice_that_of_all_compiled_code(compiled: Path) -
 
 
 def test_without_stored_code_numba_is_not_imported(tmp_path: Path) -> None:
-    code = ONLY_FOLDER + ASK.replace("ARGUMENTS", "may_compile=False") + "import sys; print('numba' in sys.modules)"
+    code = ONLY_FOLDER + PRINT.replace("ARGUMENTS", "may_compile=False") + "import sys; print('numba' in sys.modules)"
 
     assert f"None {loading.NOT_YET}\nFalse\n" == python(code, tmp_path).stdout
 
@@ -174,7 +174,7 @@ def test_a_fork_while_a_thread_loads_does_not_hang_the_child(delay: float) -> No
     assert "0\n" == done.stdout
 
 
-# With three small functions in place of the decoder's, which are compiled in no time.
+# With three small functions in place of the decoder's, which are compiled in a moment.
 
 
 def decode(number: int) -> int:
@@ -194,7 +194,7 @@ COMPILING = "compiling the decoder, which takes some seconds"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder for compiled code, which is to be made; the kernel is of small functions, and not loaded yet."""
+    """The only folder for compiled code, which does not exist yet; the kernel consists of small functions."""
     from numba import types  # noqa: PLC0415 - numba may be missing
 
     from im2rec.jpeg import entry  # noqa: PLC0415

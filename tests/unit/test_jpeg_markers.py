@@ -119,7 +119,7 @@ def test_fill_bytes_before_a_marker_are_skipped(fill: int) -> None:
 
 
 def spec(*codes: int, symbols: bytes) -> HuffmanSpec:
-    """A table with so many *codes* of 1 bit, 2 bits, ..."""
+    """A table whose numbers of codes of 1 bit, 2 bits, ... are *codes*."""
     return HuffmanSpec(bytes(codes) + bytes(16 - len(codes)), symbols)
 
 
@@ -136,7 +136,7 @@ def dht(tables: dict[int, HuffmanSpec]) -> bytes:
 
 
 def dqt(quanta: dict[int, tuple[int, ...]]) -> bytes:
-    """Tables of 16 bits, if their number says so."""
+    """A segment of quantisation tables; those numbered from 0x10 on have values of 16 bits."""
     return segment(0xDB, b"".join(
         bytes([number]) + b"".join(value.to_bytes(1 + (number >> 4), "big") for value in values)
         for number, values in quanta.items()

@@ -1,4 +1,4 @@
-"""The JPEG kernel scales as the reference engine does, bit for bit, and knows whether another engine does."""
+"""The JPEG kernel scales exactly as the reference engine, and finds the methods in which another engine does too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from im2rec.jpeg.scaling import METHODS, TAPS, kind_of, trial_images
 pytest.importorskip("numba")
 pytest.importorskip("simplejpeg")
 MEAN, FACTOR = np.array([123.68, 116.779, 103.939], np.float32), np.array([0.017, 0.0175, 0.0171], np.float32)
-# Heights and widths, old and new: what takes another way through the arithmetic, and what lies at its ends.
+# Old height and width, new height and width: sizes that take different paths through the arithmetic, and extremes.
 EDGES = (
     *((1, 1, 1, 2), (1, 1, 5, 1), (1, 1, 7, 9), (9, 7, 1, 1), (2, 2, 1, 1), (1, 8, 1, 4), (8, 1, 4, 1), (3, 1, 1, 3)),
     *((16, 24, 16, 24), (16, 24, 16, 12), (16, 24, 8, 24), (16, 24, 8, 12), (16, 24, 32, 48), (16, 24, 15, 23)),
@@ -37,7 +37,7 @@ def kernel() -> Kernel:
 
 
 def any_sizes(rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Heights and widths, old and new: any, or whole multiples, or equal along an axis."""
+    """Old height and width, new height and width: random ones, whole multiples, or equal along an axis."""
     largest = int(rng.choice([4, 20, 90]))
     height, width, new_height, new_width = (int(size) for size in rng.integers(1, largest + 1, 4))
     if rng.random() < 0.2:
@@ -93,7 +93,7 @@ def test_a_scaled_crop_is_the_crop_scaled_and_then_mirrored(kernel: Kernel, seed
         crop = any_crop(rng, *whole.shape[:2])
         mirror, planes = bool(rng.integers(2)), bool(rng.integers(2))
         new_height, new_width = (int(size) for size in rng.integers(1, 120, 2))
-        if rng.random() < 0.3:  # what is chosen by area where sizes are whole multiples, or by any where they stay
+        if rng.random() < 0.3:  # whole multiples, for which area has a kind of its own, or the same size
             new_height, new_width = (max(1, size // int(rng.integers(1, 4))) for size in crop[2:])
         expected = resized(cropped(whole, crop), new_width, new_height, method)
         expected = cropped(expected, (0, 0, new_height, new_width), mirror=mirror, planes=planes)
@@ -148,7 +148,7 @@ def test_the_reference_engine_agrees_in_all_methods(kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_single_different_level_excludes_the_method(kernel: Kernel, method: int) -> None:
-    seen: list[int] = []  # the kinds of arithmetic so far, of which one goes wrong when it is first taken
+    seen: list[int] = []  # the kinds of scaling met so far; the first image of a planted kind gets a wrong level
     planted = [-1]
 
     def nearly(image: Any, width: int, height: int, inter_method: int) -> Any:

@@ -36,7 +36,7 @@ def segment(marker: int, data: bytes) -> bytes:
     ("content", "expected"),
     [
         (JPEG, SOUND),
-        (JPEG + b"behind the end", SOUND),
+        (JPEG + b"after the end", SOUND),
         (JPEG[:-2] + b"\xff\xff" + END, SOUND),
         (JPEG[:-2] + segment(0xFE, b"a comment") + END, SOUND),
         (JPEG[:-2] + b"\xff\xd0" + END, SOUND),
@@ -59,13 +59,13 @@ def segment(marker: int, data: bytes) -> bytes:
         (put(LATE, b"\xff\xd3"), CUT),
         (put(LATE, segment(0xFE, b"a comment")), CUT),
         (JPEG[:-2] + bytes(20) + END, STRAY),
-        (JPEG[:-2] + bytes(20), CUT),  # simplejpeg says stray, but then Pillow finds it cut
+        (JPEG[:-2] + bytes(20), CUT),  # simplejpeg reports stray bytes, but then Pillow finds it cut
         (put(2, b"stray"), STRAY),
         (put(TABLES, b"\x01\x02"), STRAY),
-        (put(LATE, b"\xff\x12"), UNKNOWN),  # no marker libjpeg knows
+        (put(LATE, b"\xff\x12"), UNKNOWN),  # not a marker of libjpeg
         (put(LATE, JPEG[: JPEG.index(b"\xff\xdb")]), UNKNOWN),  # a second beginning
         (JPEG[: SCAN - 5], UNKNOWN),  # no scan begins
-        (put(2, b"\xff\xdd\0\4\0\1"), UNKNOWN),  # restart markers are not taken
+        (put(2, b"\xff\xdd\0\4\0\1"), UNKNOWN),  # restart markers are not supported
         (encoded(PIXELS, progressive=True), UNKNOWN),
         (b"\xff\xd8\xff", UNKNOWN),
     ],
@@ -134,7 +134,7 @@ Damage = Callable[[random.Random, bytearray, int], None]
 
 
 def damaged(damage: Damage, seed: int, count: int) -> list[bytes]:
-    """Files of all kinds the kernel takes, their scan damaged."""
+    """JPEGs of all kinds that the kernel supports, with a damaged scan."""
     draws, rng = random.Random(seed), np.random.default_rng(seed)
     found = []
     for number in range(count):
@@ -194,7 +194,7 @@ def test_damage_at_any_byte_of_a_small_scan_has_the_verdict_of_simplejpeg(
 
 
 def answer(content: bytes, color: int, *, cut_ok: bool, ask: codec.Verdict | None) -> tuple[str, Array]:
-    """The flaw and the pixels; or the reason of the error, and what it says."""
+    """The flaw and the pixels; or the reason and the message of the error."""
     try:
         pixels, flaw = decode(content, color, cut_ok=cut_ok, verdict=ask)
     except ImageError as error:
@@ -224,7 +224,8 @@ def test_the_codec_acts_on_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for content, flaw in ((JPEG, SOUND), (JPEG[:-2], NO_END), (put(TABLES, b"stray"), STRAY)):
         found = decode(content, verdict=verdict)
-        assert (flaw, True) == (found.flaw, np.array_equal(whole, found.pixels))
+        assert flaw == found.flaw
+        assert np.array_equal(whole, found.pixels)
     with pytest.raises(ImageError, match="the image data ends early") as caught:
         decode(JPEG[:LATE] + END, verdict=verdict)
     assert CUT == caught.value.reason
