@@ -129,13 +129,13 @@ def compile_ahead(
     with _LOADING:
         if dry_run:
             _check_settings()
-            if not force and (found := _load_stored_or_none()):
-                assert found.folder is not None
-                return Compilation(found.kernel.name, False, found.folder)
+            if not force and (stored := _load_stored_or_none()):
+                assert stored.folder is not None
+                return Compilation(stored.kernel.name, False, stored.folder)
             return Compilation(_compiler_name(), True, cache.expected_folder())
-        made = _load_or_compile(force=force, tell=tell, must_store=True)
-        assert made.folder is not None
-        return Compilation(made.kernel.name, made.compiled, made.folder)
+        ready = _load_or_compile(force=force, tell=tell, must_store=True)
+        assert ready.folder is not None
+        return Compilation(ready.kernel.name, ready.compiled, ready.folder)
 
 
 def _load_or_compile(
@@ -147,13 +147,13 @@ def _load_or_compile(
     """
     _check_settings()
     while True:
-        if not force and (found := _load_stored_or_none()):
-            return found
+        if not force and (stored := _load_stored_or_none()):
+            return stored
         folder = cache.writable_folder()
         with cache.locked(folder, lambda: tell("another process is compiling the decoder; waiting for it")) as waited:
             if not waited or force:
-                if not force and (found := _load_stored_or_none()):  # another process may have stored it just before
-                    return found
+                if not force and (stored := _load_stored_or_none()):  # another process may have stored it just before
+                    return stored
                 return _compile_and_store(folder, tell, must_store=must_store)
 
 

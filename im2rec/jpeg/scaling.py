@@ -62,8 +62,8 @@ def kind_of(method: int, old: tuple[int, int], new: tuple[int, int]) -> int:
 def scratch_numbers(old_width: int, new: tuple[int, int]) -> int:
     """Size of the working memory of a resize in 32-bit numbers, enough for any kind: taps, then rows; see scale.py.
 
-    8 positions and weights for each new row and column; three channels of an old row; nine new rows of three channels,
-    eight in the ring buffer and their sum.
+    Eight positions and weights for each new row and column; then, of three channels each, two old rows and nine new
+    ones: eight in the ring buffer and their sum.
     """
     return 2 * TAPS[EIGHT_TAPS] * sum(new) + 6 * old_width + 3 * (TAPS[EIGHT_TAPS] + 1) * new[1] + 8
 

@@ -162,6 +162,16 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs fork")
+def test_a_fork_waits_for_the_lock_of_loading_and_both_processes_release_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks: dict[str, Callable[[], object]] = {}
+    monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.update(given))
+    loading._delay_forks_while_loading()
+    lock = loading._LOADING
+
+    assert {"before": lock.acquire, "after_in_parent": lock.release, "after_in_child": lock.release} == hooks
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
 def test_a_fork_while_a_thread_loads_does_not_hang_the_child(delay: float) -> None:

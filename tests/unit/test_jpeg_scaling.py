@@ -14,7 +14,7 @@ from im2rec.images.engine import load_engine
 from im2rec.images.reference import resized
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import load
-from im2rec.jpeg.scaling import METHODS, TAPS, kind_of, trial_images
+from im2rec.jpeg.scaling import METHODS, TAPS, kind_of, scratch_numbers, trial_images
 
 pytest.importorskip("numba")
 pytest.importorskip("simplejpeg")
@@ -165,6 +165,13 @@ def test_a_single_different_level_excludes_the_method(kernel: Kernel, method: in
         planted[0] = kind
 
         assert set(METHODS) - {method} == kernel.scales_like(nearly)
+
+
+def test_scaling_100_columns_to_50_rows_and_60_columns_needs_3988_numbers() -> None:
+    taps = 2 * 8 * (50 + 60)  # positions and weights
+    rows = 2 * 3 * 100 + 9 * 3 * 60  # two old rows; eight new ones and their sum
+
+    assert taps + rows + 8 == scratch_numbers(100, (50, 60))
 
 
 def test_the_trial_images_take_every_path_through_the_arithmetic() -> None:
