@@ -247,7 +247,15 @@ def test_code_is_compiled_once_stored_and_loaded_afterwards(folder: Path) -> Non
     assert (False, folder) == (loaded.compiled, loaded.folder)
 
 
-@pytest.mark.usefixtures("folder")
+def test_functions_are_compiled_for_one_signature_only(folder: Path) -> None:
+    loading.compile_ahead()
+    kernel = loading._load_stored().kernel
+
+    with pytest.raises(TypeError, match="No matching definition"):
+        kernel._decode(1j)
+    assert ALL == kinds_in(folder)
+
+
 def test_force_compiles_code_that_is_stored_already() -> None:
     loading.compile_ahead()
     lines: list[str] = []

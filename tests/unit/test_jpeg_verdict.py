@@ -65,6 +65,8 @@ def segment(marker: int, data: bytes) -> bytes:
         (put(LATE, b"\xff\x12"), UNKNOWN),  # not a marker of libjpeg
         (put(LATE, JPEG[: JPEG.index(b"\xff\xdb")]), UNKNOWN),  # a second beginning
         (JPEG[: SCAN - 5], UNKNOWN),  # no scan begins
+        (JPEG[:TABLES] + JPEG[SCAN - 14 :], UNKNOWN),  # no Huffman tables: libjpeg takes those of T.81, annex K.3
+        (put(TABLES, b"\x01")[: SCAN + 40], STRAY),  # before the data end early
         (put(2, b"\xff\xdd\0\4\0\1"), UNKNOWN),  # restart markers are not supported
         (encoded(PIXELS, progressive=True), UNKNOWN),
         (b"\xff\xd8\xff", UNKNOWN),
