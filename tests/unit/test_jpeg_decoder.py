@@ -10,6 +10,7 @@ from jpeg_helpers import cropped, libjpeg, needs_libjpeg_turbo
 
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import load
+from im2rec.jpeg.verdict import SOUND, verdict
 
 pytest.importorskip("numba")
 pytestmark = needs_libjpeg_turbo
@@ -183,6 +184,8 @@ def test_a_block_may_end_with_its_last_coefficient_or_an_end_of_block_before_it(
 
     assert ["", "", ""] == reasons(kernel, content)
     assert np.array_equal(libjpeg(content), kernel.decode(content))
+    # The verdict reads the last 512 bytes of a file in another way than those before.
+    assert [SOUND, SOUND] == [verdict(content + bytes(count)) for count in (0, 1000)]
 
 
 @pytest.mark.parametrize(

@@ -480,6 +480,16 @@ def test_reasons_why_there_can_be_no_kernel_have_a_hint(folder: Path, monkeypatc
     assert [] == kinds_in(folder)
 
 
+def test_forced_compiling_checks_the_settings_before_it_makes_a_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IM2REC_KERNEL", "0")
+    for dry_run in (True, False):
+        with pytest.raises(loading.NoKernelError, match="IM2REC_KERNEL=0"):
+            loading.compile_ahead(force=True, dry_run=dry_run)
+    assert not folder.exists()
+
+
 def test_an_error_without_a_message_is_reported_by_its_name() -> None:
     assert "ValueError" == loading._one_line(ValueError(" "))
     assert "a reason" == loading._one_line(ValueError(" a reason\nand more"))

@@ -195,6 +195,15 @@ def test_damage_at_any_byte_of_a_small_scan_has_the_verdict_of_simplejpeg(
     assert expected == [verdict(one) for one in contents]
 
 
+def test_a_missing_code_is_damage_before_a_byte_that_is_stuffed_twice() -> None:
+    content, _ = small_scan()
+    at = len(content) - 518
+    damaged = content[:at] + b"\xff\0" * 2 + b"\xff\xff\0" + content[at:] + bytes(600)  # far from the end of the file
+
+    assert STRAY == verdict(damaged)
+    assert simplejpeg_says(damaged) in (STRAY, "not installed")
+
+
 def answer(content: bytes, color: int, *, cut_ok: bool, ask: codec.Verdict | None) -> tuple[str, Array]:
     """The flaw and the pixels; or the reason and the message of the error."""
     try:
