@@ -256,6 +256,14 @@ def test_functions_are_compiled_for_one_signature_only(folder: Path) -> None:
     assert ALL == kinds_in(folder)
 
 
+@pytest.mark.usefixtures("folder")
+def test_compiled_functions_release_the_gil() -> None:
+    kernel = loading._load_or_compile().kernel
+
+    assert kernel._decode.targetoptions["nogil"]
+
+
+@pytest.mark.usefixtures("folder")
 def test_force_compiles_code_that_is_stored_already() -> None:
     loading.compile_ahead()
     lines: list[str] = []
