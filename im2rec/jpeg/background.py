@@ -29,7 +29,7 @@ from im2rec.workers import python_words
 
 _VARIABLE = "IM2REC_COMPILES_IN_BACKGROUND"  # set in the environment of a process that begin() started
 _CODE = "from im2rec.cli import main; main(['compile'])"
-_MIN_IMAGES = 4000  # a program that has taken so many may well take a million
+_MIN_IMAGES = 4000  # a program that has decoded 4000 images may well decode a million
 _NICENESS = 5  # on a busy machine this is a quarter of a CPU: 40 seconds for 10 of work; with 10 it would be 100
 _POLL_S = 0.5
 _KILL_WAIT_S = 5.0  # a killed process that has not ended by then is left alone

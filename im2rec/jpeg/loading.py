@@ -312,7 +312,7 @@ class _FunctionCache:
         """The compiled function, or None if it is to be compiled."""
         from numba.core.compiler import CompileResult  # noqa: PLC0415
 
-        target.refresh()  # until then, the target lacks the description of its CPU
+        target.refresh()  # before that, the target lacks the description of its CPU
         numba = _numba()
         settings = [getattr(numba.config, name, None) for name in _SETTINGS]
         key = repr((numba.__version__, target.codegen().magic_tuple(), settings, str(signature)))

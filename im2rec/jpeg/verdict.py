@@ -46,7 +46,7 @@ _MARKER, _STUFFED = re.compile(rb"\xff+[\x01-\xfe]"), re.compile(rb"\xff+\0")
 _LONGEST_CODE = 16
 _FAST_BYTES = 512  # for each block of an MCU; with fewer left in the file, the slow loop reads it (BUFSIZE of jdhuff.c)
 _FAST_LOW, _FAST_FILL = 16, 6  # with 16 bits or fewer in its buffer, the fast loop fetches six bytes
-_SLOW_LOW = 57  # the slow loop fetches bytes until it has at least so many bits (MIN_GET_BITS of jdhuff.c)
+_SLOW_LOW = 57  # the slow loop fetches bytes until it has at least 57 bits (MIN_GET_BITS of jdhuff.c)
 _LOOKAHEAD = 8  # bits of a code that the slow loop looks up at once (HUFF_LOOKAHEAD of jdhuff.h)
 
 _Codes = list[int]  # see _code_table
