@@ -167,6 +167,21 @@ def test_a_full_disk_leaves_the_old_file_intact(two: tuple[Path, Path], monkeypa
     assert [NAME] == names_in(two[0])
 
 
+def test_a_disk_that_is_found_full_by_fsync_leaves_the_old_file_intact(
+    two: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    two[0].mkdir()
+    cache.write(two[0], NAME, CONTENT)
+    monkeypatch.setattr(cache.os, "fsync", fail)
+
+    assert "cannot be kept: no space left on device" in message_of(cache.write, two[0], NAME, b"new")
+    assert cache.CachedFile(CONTENT, two[0]) == cache.read(NAME)
+    assert [NAME] == names_in(two[0])
+
+
 def test_finding_the_expected_folder_writes_nothing(two: tuple[Path, Path], tmp_path: Path) -> None:
     assert two[0] == cache.expected_folder()
     assert [] == names_in(tmp_path)
