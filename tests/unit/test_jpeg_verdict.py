@@ -66,6 +66,7 @@ def segment(marker: int, data: bytes) -> bytes:
         (put(LATE, JPEG[: JPEG.index(b"\xff\xdb")]), UNKNOWN),  # a second beginning
         (JPEG[: SCAN - 5], UNKNOWN),  # no scan begins
         (JPEG[:TABLES] + JPEG[SCAN - 14 :], UNKNOWN),  # no Huffman tables: libjpeg takes those of T.81, annex K.3
+        (JPEG[:2] + b"\1" + JPEG[2:TABLES] + JPEG[SCAN - 14 :], STRAY),
         (put(TABLES, b"\x01")[: SCAN + 40], STRAY),  # before the data end early
         (put(2, b"\xff\xdd\0\4\0\1"), UNKNOWN),  # restart markers are not supported
         (encoded(PIXELS, progressive=True), UNKNOWN),
