@@ -88,14 +88,14 @@ def replay(
         raise record
     draws = RecordedDraws(*loader.draws([epoch], [ordinal]))
     try:
-        image, _ = loader.decoded(record.content)
+        image, _ = loader.decode(record.content)
         plan = loader.augmenter.plan(Size.of(image), draws)
     except ImageError as error:
-        raise location.named(bad_image_error(error), record.header.id) from None
+        raise location.fill_in(bad_image_error(error), record.header.id) from None
     row_shape = it.provide_data[0].shape[1:]
     buffer = BatchBuffer.new(BatchLayout((1, *row_shape), it.params.data_dtype, loader.label_width))
     for problem in loader.load(buffer, BatchRequest([ordinal], [epoch])):
-        if not problem.kept:
+        if not problem.row_is_valid:
             raise problem.error
     if not dry_run:
         _write_png(loader.augmenter.shown(buffer.data[0]), out, force=force)

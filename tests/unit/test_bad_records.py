@@ -112,16 +112,16 @@ def test_too_few_labels_are_an_error_in_their_place(tmp_path: Path) -> None:
 def test_any_other_error_is_raised_at_its_batch_and_the_iterator_stays_usable(
     rec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Records.each
+    real = Records.read_many
 
-    def each(records: Records, ordinals: Sequence[int]) -> Any:
+    def read_many(records: Records, ordinals: Sequence[int]) -> Any:
         if 4 in ordinals:
             raise MemoryError("no room")
         return real(records, ordinals)
 
     with iterator(rec) as it:
         with monkeypatch.context() as patch:
-            patch.setattr(Records, "each", each)
+            patch.setattr(Records, "read_many", read_many)
             assert [0, 1, 2] == labels(it.next())
             for _ in range(2):
                 with pytest.raises(MemoryError):

@@ -19,7 +19,7 @@ from im2rec.pipeline.buffers import (
     MemoryPool,
     ReusedBuffers,
     SharedBuffers,
-    attached,
+    attach_buffers,
 )
 
 LAYOUT = BatchLayout((4, 3, 5, 5), "float32", 2)
@@ -42,7 +42,7 @@ def pool(request: pytest.FixtureRequest) -> Any:
 
 
 def pieces_of(pool: MemoryPool | SharedBuffers) -> list[MemoryBlock]:
-    return pool._pieces if isinstance(pool, MemoryPool) else pool._slots
+    return pool._blocks if isinstance(pool, MemoryPool) else pool._slots
 
 
 def leased(pool: MemoryPool | SharedBuffers) -> int:
@@ -54,7 +54,7 @@ def test_arrays_have_their_shapes_and_lie_apart(pool: Any) -> None:
     buffer = pool.lease()
     for number, array in enumerate(buffer.arrays):
         array[...] = number
-    data, label, ids = pool.hand_out(buffer)
+    data, label, ids = pool.deliver(buffer)
 
     assert [((4, 3, 5, 5), "float32"), ((4, 2), "float32"), ((4,), "uint64")] == [
         (array.shape, array.dtype.name) for array in (data, label, ids)
@@ -73,7 +73,7 @@ def test_memory_that_nobody_has_is_leased_again(pool: Any) -> None:
 def test_a_view_keeps_the_memory_when_its_batch_is_gone(pool: Any, part: Any) -> None:
     buffer = pool.lease()
     buffer.data[...] = 7
-    data, label, ids = pool.hand_out(buffer)
+    data, label, ids = pool.deliver(buffer)
     place, kept = address(data), part(data)
     del buffer, data, label, ids
 
@@ -91,7 +91,7 @@ def test_a_view_keeps_the_memory_when_its_batch_is_gone(pool: Any, part: Any) ->
 def test_any_of_the_arrays_keeps_the_memory(pool: Any, kept: int) -> None:
     buffer = pool.lease()
     place = address(buffer.data)
-    array = pool.hand_out(buffer)[kept]
+    array = pool.deliver(buffer)[kept]
 
     assert place not in {leased(pool) for _ in range(COUNT)}
     del array
@@ -100,7 +100,7 @@ def test_any_of_the_arrays_keeps_the_memory(pool: Any, kept: int) -> None:
 
 def test_a_buffer_that_was_handed_out_does_not_hold_the_memory(pool: Any) -> None:
     buffer = pool.lease()
-    arrays = pool.hand_out(buffer)
+    arrays = pool.deliver(buffer)
     del arrays  # the buffer is still here, as one in a frame of an error is
 
     assert address(buffer.data) in {leased(pool) for _ in range(COUNT)}
@@ -118,9 +118,9 @@ def test_a_buffer_that_is_released_or_dropped_gives_its_memory_back_once(pool: A
 
 
 def test_memory_comes_back_from_any_thread_and_from_the_garbage_collector(pool: Any) -> None:
-    circle: list[Any] = [pool.hand_out(pool.lease())]
+    circle: list[Any] = [pool.deliver(pool.lease())]
     circle.append(circle)
-    box = [pool.hand_out(pool.lease())]
+    box = [pool.deliver(pool.lease())]
     places = {address(circle[0][0]), address(box[0][0])}
     thread = threading.Thread(target=box.clear)
     thread.start()
@@ -135,10 +135,10 @@ def test_memory_comes_back_from_any_thread_and_from_the_garbage_collector(pool: 
 def test_no_more_free_memory_is_kept_than_is_asked_for() -> None:
     pool = MemoryPool(LAYOUT, 2)
     held = [pool.lease() for _ in range(5)]
-    assert 5 == len(pool._pieces)
+    assert 5 == len(pool._blocks)
     held.clear()
     pool.lease()
-    assert 2 == len(pool._pieces)
+    assert 2 == len(pool._blocks)
 
 
 @pytest.mark.parametrize("step", range(60))
@@ -156,7 +156,7 @@ def test_an_interrupt_anywhere_loses_no_memory(pool: Any, step: int) -> None:
 
     try:
         sys.settrace(interrupt)
-        pool.hand_out(pool.lease())
+        pool.deliver(pool.lease())
     except KeyboardInterrupt:
         pass
     finally:
@@ -173,7 +173,7 @@ def test_shared_memory_that_runs_out_is_copied_out_of() -> None:
     for number in range(10):
         buffer = pool.lease()
         buffer.data[...] = number
-        data, _, _ = pool.hand_out(buffer)
+        data, _, _ = pool.deliver(buffer)
         copied.append(address(data) != address(buffer.data))
         kept.append(data)
 
@@ -183,7 +183,7 @@ def test_shared_memory_that_runs_out_is_copied_out_of() -> None:
 
 
 def test_shared_memory_that_is_all_held_is_an_error_when_nothing_works_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buffers, "_WAITS", 2)
+    monkeypatch.setattr(buffers, "_MAX_POLLS", 2)
     pool = SharedBuffers(LAYOUT, COUNT, lambda: 0)
     held = [pool.lease() for _ in range(COUNT)]
 
@@ -198,7 +198,7 @@ def test_shared_memory_that_is_all_held_is_an_error_when_nothing_works_on_it(mon
 def test_another_mapping_of_shared_memory_sees_what_is_written() -> None:
     pool = SharedBuffers(LAYOUT, COUNT, lambda: 0)
     handle = pool.handle if isinstance(pool.handle, str) else buffers.os.dup(pool.handle)
-    others = attached(handle, LAYOUT, COUNT)
+    others = attach_buffers(handle, LAYOUT, COUNT)
     buffer = pool.lease()
     others[buffer.slot].data[...] = 5
     others[buffer.slot].ids[...] = 2**64 - 1
@@ -211,7 +211,7 @@ def test_reused_buffers_are_filled_again_with_the_batch_after_the_next_whoever_h
     pool = ReusedBuffers(MemoryPool(LAYOUT, COUNT))
     places = []
     for _ in range(6):
-        data, _, _ = pool.hand_out(pool.lease())
+        data, _, _ = pool.deliver(pool.lease())
         places.append(address(data))
 
     assert [*places[:2]] * 3 == places

@@ -174,7 +174,7 @@ def test_a_few_records_are_read_in_a_row_and_no_more_than_stay_in_a_cache(
     records = some_records(write_rec(tmp_path / "a.rec", payloads))
 
     with counted_reads(records.files[0], monkeypatch) as asked:
-        each = records.each([7, 2, 5, 0, 9])
+        each = records.read_many([7, 2, 5, 0, 9])
         seen = [(record.header.id, len(asked)) for record in each if isinstance(record, ImageRecord)]
     assert [(7, 3), (2, 3), (5, 3), (0, 5), (9, 5)] == seen
     records.close()
@@ -188,7 +188,7 @@ def test_damage_stands_in_its_place_among_those_that_are_read_in_a_row(tmp_path:
         file.seek(damaged)
         file.write(b"none")
 
-    bad, *good = list(records.each([4, 1, 6, 3]))
+    bad, *good = list(records.read_many([4, 1, 6, 3]))
     assert isinstance(bad, BadRecordError)
     assert (b, 1, damaged) == (bad.path, bad.record, bad.offset)
     assert [1, 13, 10] == [record.header.id for record in good if isinstance(record, ImageRecord)]

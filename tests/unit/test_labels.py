@@ -15,7 +15,7 @@ from iterator_helpers import some_params
 from im2rec.errors import BadRecordError, InputError, ListFormatError
 from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
 from im2rec.format.listfile import parse_labels
-from im2rec.pipeline.labels import HeaderLabels, Labels, ListLabels, load_labels
+from im2rec.pipeline.labels import HeaderLabels, Labels, ListLabels, labels_from_params
 from im2rec.pipeline.records import Records
 
 IDS = [10, 7, 3, 42, 5]
@@ -34,8 +34,8 @@ def loaded(path: Path, **given: Any) -> tuple[Labels, list[IRHeader]]:
     params = some_params(path, **given)
     records = Records(params)
     try:
-        read = map(records.read, range(records.total))
-        return load_labels(records, params), [record.header for record in read if isinstance(record, ImageRecord)]
+        read = [record for record in map(records.read, range(records.total)) if isinstance(record, ImageRecord)]
+        return labels_from_params(records, params), [record.header for record in read]
     finally:
         records.close()
 

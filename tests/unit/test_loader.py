@@ -100,15 +100,15 @@ def test_no_large_image_is_held_while_the_next_is_decoded(tmp_path: Path, monkey
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n in range(4)])
     alive: list[weakref.ref[Any]] = []
     seen: list[int] = []
-    real = Loader.decoded
+    real = Loader.decode
 
-    def decoded(self: Loader, *given: Any) -> Any:
+    def decode(self: Loader, *given: Any) -> Any:
         seen.append(sum(earlier() is not None for earlier in alive))
         image, cut = real(self, *given)
         alive.append(weakref.ref(image))
         return image, cut
 
-    monkeypatch.setattr(Loader, "decoded", decoded)
+    monkeypatch.setattr(Loader, "decode", decode)
     with iterator(path, data_shape=(3, SIDE, SIDE)) as it:
         rows_of(it, [0, 1, 2, 3])
     assert [0] * 4 == seen

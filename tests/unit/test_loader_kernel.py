@@ -107,7 +107,7 @@ def test_batches_and_errors_are_those_of_libjpeg(
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     expected = delivered(iterator(images, **given))
     monkeypatch.delenv("IM2REC_KERNEL")
-    monkeypatch.setattr(im2rec.pipeline.loader, "WORTH_LOADING", 0)
+    monkeypatch.setattr(im2rec.pipeline.loader, "MIN_IMAGES_TO_LOAD", 0)
 
     assert delivered(iterator(images, **given)) == expected
     assert len(expected[2]) > 1
@@ -139,7 +139,7 @@ def test_the_iterator_names_it(images: Path, monkeypatch: pytest.MonkeyPatch) ->
         for batch in itertools.chain(it, it, it):
             del batch
         assert "none: no process has had 500 images" == it.kernel
-    monkeypatch.setattr(im2rec.pipeline.loader, "WORTH_LOADING", 10)
+    monkeypatch.setattr(im2rec.pipeline.loader, "MIN_IMAGES_TO_LOAD", 10)
     with iterator(images, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
         for batch in it:
             del batch
@@ -188,9 +188,9 @@ def test_a_loader_in_another_process_takes_it_after_some_hundred_images(images: 
         other = pickle.loads(pickle.dumps(loader_of(it)))
         assert other._kernel is None
         for _ in range(5):
-            other.look_for_kernel(100)
+            other.load_kernel_if_due(100)
             assert other._kernel is None
-        other.look_for_kernel(100)
+        other.load_kernel_if_due(100)
         assert other._kernel is not None
 
 
@@ -253,7 +253,7 @@ BACKENDS: list[tuple[dict[str, Any], str]] = [
 def test_it_is_not_loaded_where_processes_decode_all_the_same(
     images: Path, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefetch, "_MANY_RECORDS", RECORDS)
+    monkeypatch.setattr(prefetch, "_MIN_RECORDS_FOR_PROCESSES", RECORDS)
     monkeypatch.setattr(im2rec.pipeline.loader, "load", lambda **_: pytest.fail("loads it"))
     with iterator(images, data_shape=LARGE, **given) as it:
         assert "processes" == it.backend
@@ -263,7 +263,7 @@ def test_it_is_not_loaded_where_processes_decode_all_the_same(
 def test_threads_decode_where_the_decoder_does_all_of_it_on_large_images(
     images: Path, given: dict[str, Any], backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefetch, "_MANY_RECORDS", RECORDS)
+    monkeypatch.setattr(prefetch, "_MIN_RECORDS_FOR_PROCESSES", RECORDS)
     with iterator(images, **given) as it:
         assert backend == it.backend
     monkeypatch.setenv("IM2REC_KERNEL", "0")

@@ -65,9 +65,9 @@ def test_a_image_takes_no_fresh_memory_of_its_size(
     pytest.importorskip("cv2")
     with crops(photos, dtype=dtype, mean_r=1.0, std_r=2.0, engine="opencv") as it:
         request, loader = BatchRequest(list(range(16)), [0] * 16), loader_of(it)
-        buffer = it._prefetcher._buffer(request)
-        read = list(loader.records.each(request.records))
-        monkeypatch.setattr(Records, "each", lambda *_: iter(read))
+        buffer = it._prefetcher._lease_for(request)
+        read = list(loader.records.read_many(request.records))
+        monkeypatch.setattr(Records, "read_many", lambda *_: iter(read))
         loader.load(buffer, request)  # this thread has its memory now
         tracemalloc.start()
         try:

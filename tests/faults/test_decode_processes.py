@@ -29,7 +29,7 @@ import sys
 from im2rec import ImageRecordIter
 it = ImageRecordIter(path_imgrec=sys.argv[1], data_shape=(3, 6, 6), batch_size=4, backend="processes", verbose=False)
 next(it)
-print(*[process._process.pid for process in it._prefetcher._decoding._started], flush=True)
+print(*[process._process.pid for process in it._prefetcher._decoding._processes], flush=True)
 sys.stdin.read()
 """
 
@@ -41,7 +41,7 @@ def by_processes(rec: Path, **given: Any) -> ImageRecordIter:
 def processes_of(it: ImageRecordIter) -> list[subprocess.Popen[bytes]]:
     processes = it._prefetcher._decoding
     assert isinstance(processes, ProcessBackend)
-    return [process._process for process in processes._started or []]
+    return [process._process for process in processes._processes or []]
 
 
 def gone(pid: int) -> bool:
@@ -105,15 +105,17 @@ def test_slots_of_an_epoch_that_was_left_are_waited_for(tmp_path: Path, monkeypa
     with in_fours(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
     allowed, looked_again = threading.Semaphore(5), threading.Event()
-    real = ProcessBackend._ask
-    monkeypatch.setattr(ProcessBackend, "_ask", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1])
+    real = ProcessBackend._load_in_process
+    monkeypatch.setattr(
+        ProcessBackend, "_load_in_process", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1]
+    )
 
     with by_processes(rec, prefetch_buffer=4) as it, concurrent.futures.ThreadPoolExecutor(1) as pool:
         processes = it._prefetcher._decoding
         assert isinstance(processes, ProcessBackend)
-        monkeypatch.setattr(processes.memory, "_busy", lambda: looked_again.set() or bool(processes._at_work))
+        monkeypatch.setattr(processes.buffers, "_busy", lambda: looked_again.set() or bool(processes._busy_threads))
         kept = [it.next() for _ in range(5)]
-        until(lambda: len(processes._at_work) == 2, "both threads do not begin what is not allowed yet")
+        until(lambda: len(processes._busy_threads) == 2, "both threads do not begin what is not allowed yet")
         it.reset()
         rest = pool.submit(list, it)
         assert looked_again.wait(DEADLINE_S)
@@ -232,7 +234,7 @@ def test_many_records_go_to_processes_by_themselves(tmp_path: Path, monkeypatch:
         return [in_fours(rec, preprocess_threads=threads)._prefetcher.backend for threads in (1, 2)]
 
     assert ["threads", "threads"] == backends()
-    monkeypatch.setattr(prefetch, "_MANY_RECORDS", 10)
+    monkeypatch.setattr(prefetch, "_MIN_RECORDS_FOR_PROCESSES", 10)
     assert ["threads", "processes"] == backends()
 
 
