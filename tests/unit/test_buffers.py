@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ def address(array: np.ndarray[Any, Any]) -> int:
     return array.ctypes.data
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> Iterator[None]:
+    """Leave what other modules have imported out of the many garbage collections here, which take 0.2 s else."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(params=["threads", "processes"])
 def pool(request: pytest.FixtureRequest) -> Any:
     """Memory of this process or shared memory, of which COUNT blocks can be free."""
@@ -49,7 +58,12 @@ def pool(request: pytest.FixtureRequest) -> Any:
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each sleep while a slot is waited for; none is slept."""
     naps: list[float] = []
-    monkeypatch.setattr(buffers.time, "sleep", naps.append)
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        assert len(naps) < 2000, "waits for ever"
+
+    monkeypatch.setattr(buffers.time, "sleep", sleep)
     return naps
 
 
