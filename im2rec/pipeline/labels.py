@@ -20,8 +20,8 @@ from im2rec.storage.files import reading, with_path
 
 LabelVector = npt.NDArray[np.float32]
 _WRONG_LIST_HINT = "is it the right list?"
-_LINES_PER_BLOCK = 1 << 16  # bounds the Python floats alive at once: they take 8 times as much memory as float32
-_HEADERS_PER_BLOCK = 1 << 14
+_LINES_PER_BLOCK = 65_536  # bounds the Python floats alive at once: they take 8 times as much memory as float32
+_HEADERS_PER_BLOCK = 16_384
 _LOG = logging.getLogger(__name__)
 
 
