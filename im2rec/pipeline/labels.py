@@ -149,7 +149,7 @@ def _read_list(path: Path, width: int) -> tuple[npt.NDArray[np.uint64], LabelVec
         if len(rows) == _LINES_PER_BLOCK:
             blocks.append(float32(rows))
             rows = []
-    blocks.append(float32(rows).reshape(-1, width))
+    blocks.append(float32(rows).reshape(len(rows), width))
     return np.array(ids, np.uint64), np.concatenate(blocks)
 
 
