@@ -77,6 +77,7 @@ class ProcessBackend:
 
         Raises Im2RecError if the process dies; the next piece of this thread starts another.
         """
+        assert buffer.slot is not None
         thread = threading.get_ident()
         self._busy_threads.add(thread)
         try:

@@ -68,7 +68,7 @@ class MemoryBlock:
     run wherever the caller drops a batch, and a KeyboardInterrupt raised in it would be swallowed, and the memory lost.
     """
 
-    def __init__(self, memory: memoryview, slot: int = 0) -> None:
+    def __init__(self, memory: memoryview, slot: int | None = None) -> None:
         self.memory = memory
         self.slot = slot
         self.owner: weakref.ref[Any] | None = None
@@ -82,7 +82,7 @@ class MemoryBlock:
 class BatchBuffer:
     """A block of memory in which one batch is made, and arrays over it: ``data``, ``label`` and ``ids``.
 
-    ``pad`` is the number of filler rows at the end; ``slot`` the number of the block in memory that processes share.
+    ``pad`` is the number of filler rows at the end; ``slot`` the number of the block in shared memory, None elsewhere.
     The buffer owns the block until it is detached, released or garbage. Shapes are those of its :class:`BatchLayout`.
     """
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import message_of
+from image_helpers import POSIX
 from iterator_helpers import SHAPE, a_rec, bad_message, centre, iterator, some_params, with_bad
 
 from im2rec import ImageRecordUInt8Iter
@@ -113,6 +114,15 @@ def test_a_mean_image_that_another_process_wrote_meanwhile_is_replaced(
         return real(records, ordinals)
 
     monkeypatch.setattr(Records, "read_many", read_many)
+    iterator(rec, mean_img=str(path)).close()
+
+    assert np.allclose(mean_of(), decode_single(path.read_bytes()).array, rtol=1e-6)
+
+
+@POSIX
+def test_a_mean_image_is_written_in_the_place_of_a_link_to_a_missing_file(rec: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mean.bin"
+    path.symlink_to(tmp_path / "gone.bin")
     iterator(rec, mean_img=str(path)).close()
 
     assert np.allclose(mean_of(), decode_single(path.read_bytes()).array, rtol=1e-6)
