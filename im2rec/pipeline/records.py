@@ -129,12 +129,12 @@ class Records:
 
         A block in which no record starts is left out.
         """
-        starts, last = [], (-1, -1)  # the file and block of the last record before the run
+        starts: list[Positions] = []
+        last_blocks: dict[int, int] = {}  # by number of the file: that of the last record before the run
         for first, number, records in self._runs_in_files():
             blocks = self.files[number].offsets[records] // block_bytes
-            changes = np.flatnonzero(np.diff(blocks, prepend=last[1] if number == last[0] else -1))
-            starts.append(first + changes)
-            last = number, int(blocks[-1])
+            starts.append(first + np.flatnonzero(np.diff(blocks, prepend=last_blocks.get(number, -1))))
+            last_blocks[number] = int(blocks[-1])
         return np.concatenate([*starts, [len(self)]])
 
     def _runs_in_files(self) -> Iterator[tuple[int, int, Positions]]:

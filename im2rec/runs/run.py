@@ -111,7 +111,7 @@ Sink = Callable[[int, DataBatch], None]  # called with the epoch and each of its
 
 
 def arrays_of(batch: DataBatch) -> dict[str, Array]:
-    """Return the arrays of *batch* by name: data, label, index and pad; of a sparse one NAME, NAME_indices, NAME_indptr."""
+    """Return the arrays of *batch* by name: data, label, index, pad; sparse ones as NAME, NAME_indices, NAME_indptr."""
     assert batch.label is not None
     assert batch.index is not None
     arrays: dict[str, Array] = {}
