@@ -120,7 +120,7 @@ class ProcessBackend:
             processes, self._processes = self._processes or [], None  # from here on no thread starts another
         for process in processes:
             process.end()
-        self.pool.shutdown(wait=wait)  # after the processes: a thread that waits for an answer now gets an end of file
+        self.pool.shutdown(wait=wait)  # after the processes: a thread that still waits for one gets an end of file
         self.buffers.close()  # after the lock was held: a process that starts inherits the handle
 
 
@@ -166,7 +166,10 @@ class _DecodeProcess:
         _write(self._process.stdin, item)
 
     def end(self) -> str:
-        """End the process, whatever it does; return how it ended. Ending twice is allowed."""
+        """End the process and return how it ended, "signal 9" say. Ending twice is allowed.
+
+        A piece in work is finished before: closing a pipe waits for the thread that is reading from it.
+        """
         with self._lock:
             for stream in (self._process.stdin, self._process.stdout):
                 assert stream is not None
