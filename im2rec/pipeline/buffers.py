@@ -64,7 +64,7 @@ def label_shape(rows: int, label_width: int) -> tuple[int, ...]:
 class MemoryBlock:
     """Memory for one batch and a weak reference to its *owner*: a BatchBuffer, or the base of the caller's arrays.
 
-    Weak references are looked at when memory is needed. A callback at the end of the owner (``weakref.finalize``) would
+    Weak references are checked when memory is needed. A callback at the end of the owner (``weakref.finalize``) would
     run wherever the caller drops a batch, and a KeyboardInterrupt raised in it would be swallowed, and the memory lost.
     """
 
@@ -214,7 +214,7 @@ class ReusedBuffers:
         self._delivered: BatchBuffer | None = None
 
     def lease(self) -> BatchBuffer:
-        """Return a buffer of the source: one whose batch the caller has gone past, or another."""
+        """Return a buffer of the source: one that was delivered before the last one, or another."""
         return self._source.lease()
 
     def deliver(self, buffer: BatchBuffer) -> BatchArrays:

@@ -154,7 +154,7 @@ def _read_list(path: Path, width: int) -> tuple[npt.NDArray[np.uint64], LabelVec
 
 
 def _check_complete(records: Records, ids: npt.NDArray[np.uint64], path: Path) -> None:
-    """Raise InputError for the first record whose id the list lacks."""
+    """Raise InputError for the first record with an id that the list lacks."""
     headers = records.headers()
     while block := list(itertools.islice(headers, _HEADERS_PER_BLOCK)):
         missing = np.flatnonzero(~np.isin(np.array([header.id for _, header in block], np.uint64), ids))

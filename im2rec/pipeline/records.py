@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _SEPARATOR = ";"
 _OTHER_SUFFIXES = (".idx", ".lst", ".txt", ".json", ".jsonl")  # of files beside a .rec that "train*" matches as well
-_RECORDS_PER_BLOCK = 4096  # whose offsets or headers are in memory at once
+_RECORDS_PER_BLOCK = 4096  # handled at once: bounds the memory for offsets and headers
 _GROUP_BYTES = 128 << 10  # of records read in a row: few enough to stay in the cache of one core
 
 # Frames of at most this size may be records of labels alone; hardly any image is as short. So opening reads the headers

@@ -273,7 +273,7 @@ class StandInPopen:
 
 
 class Pipe(io.BytesIO):
-    """Keeps what was sent after it was closed; *is_broken* where nobody reads."""
+    """Keeps what was sent after it was closed; *is_broken* if the other end is closed."""
 
     def __init__(self, is_broken: bool) -> None:
         super().__init__()

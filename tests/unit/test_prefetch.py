@@ -28,7 +28,7 @@ class StandInRecords:
     """*count* records of which some others, before them, are left out: ordinals are positions + 100."""
 
     count: int
-    asked_block_bytes: int = 0
+    last_block_bytes: int = 0
 
     def __len__(self) -> int:
         return self.count
@@ -37,7 +37,7 @@ class StandInRecords:
         return positions + 100
 
     def block_starts(self, block_bytes: int) -> np.ndarray[Any, Any]:
-        self.asked_block_bytes = block_bytes
+        self.last_block_bytes = block_bytes
         return np.array([0, 3, self.count])
 
 
@@ -143,7 +143,7 @@ def test_shuffling_by_blocks_takes_them_in_units_of_mebibytes() -> None:
     params = some_params("a.rec", shuffle=True, shuffle_chunk_size=3, preprocess_threads=1, batch_size=8)
     made = Prefetcher(records, StandInLoader(), params, ROW)  # type: ignore[arg-type]
 
-    assert 3 * 1024 * 1024 == records.asked_block_bytes
+    assert 3 * 1024 * 1024 == records.last_block_bytes
     assert 2 == made.blocks
     ((ids, _, _),) = batches(made, 1)
     assert [*range(100, 108)] == sorted(ids)
