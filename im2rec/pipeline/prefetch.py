@@ -81,7 +81,7 @@ class Prefetcher:
     def shut_down(self, *, wait: bool) -> None:
         """Cancel the pieces that have not begun, and end threads and processes; *wait* until the threads have ended.
 
-        Not to be waited for by a thread that may be one of them: when an iterator is garbage, any thread may run this.
+        Do not wait where the calling thread may be one of them: the finalizer of an iterator runs in any thread.
         """
         self._decoding.shut_down(wait=wait)
 
