@@ -27,7 +27,8 @@ from im2rec.workers import interrupts_held, python_words
 _SERVE = "from im2rec.pipeline.backends import serve; serve()"
 # By default glibc returns freed memory of this size to the system, and gets it again, cleared, for the next image:
 # faces of 112 x 112 took 5 % longer.
-_MALLOC_ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
+_KEPT_BYTES = 256 << 20  # larger than any image but a few
+_MALLOC_ENVIRONMENT = dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(_KEPT_BYTES))
 _TERMINATE_TIMEOUT_S = 5.0  # a process that has not ended this long after SIGTERM is killed
 _MAX_NAMED_RECORDS = 3  # in the error of a process that died
 
