@@ -264,6 +264,14 @@ def test_an_image_with_too_few_channels_is_an_error(tmp_path: Path) -> None:
     assert "has 3 channels, data_shape asks for 4 (set data_shape=3,...)" == message
 
 
+def test_images_of_a_batch_with_one_channel_are_grey(tmp_path: Path) -> None:
+    content = encoded(texture(30, 30), "PNG")
+    path = write_rec(tmp_path / "a.rec", [image_payload(0, 0, content)])
+    with iterator(path, data_shape=(1, SIDE, SIDE)) as it:
+        pixels, _ = loader_of(it).decode(content)
+    assert codec.decode(content, codec.GREY).pixels.tolist() == pixels.tolist()
+
+
 def test_images_of_16_bits_give_their_high_bytes(tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     deep = np.arange(SIDE * SIDE * 4, dtype=np.uint16).reshape(SIDE, SIDE, 4) * 25
