@@ -176,6 +176,20 @@ def test_loading_the_decoder_is_tried_at_once_and_again_after_4096_images(
         loader.load_kernel_if_due(1)
 
 
+def test_each_piece_counts_its_images_towards_the_next_attempt(
+    tmp_path: Path, attempts: list[LoadResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(im2rec.pipeline.loader, "_IMAGES_BETWEEN_LOADS", 5)
+    path = write_rec(tmp_path / "a.rec", [image_payload(0, 0, encoded(texture(30, 30)))])
+    with iterator(path, data_shape=(3, SIDE, SIDE)) as it:
+        attempts += [LoadResult(cast("Kernel", StandInKernel())), LoadResult(None, NOT_YET)]
+        names = []
+        for _ in range(3):
+            rows_of(it, [0, 0, 0])
+            names.append(loader_of(it).kernel)
+    assert [f"none: {NOT_YET}", f"none: {NOT_YET}", "numba 0"] == names
+
+
 def test_a_pickled_loader_starts_without_the_decoder_and_loads_it_after_500_images(
     rec: Path, attempts: list[LoadResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
