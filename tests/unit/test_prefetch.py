@@ -201,21 +201,21 @@ def test_processes_take_the_place_of_threads(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("records", "threads", "side", "is_all_by_kernel", "expected"),
+    ("records", "threads", "size", "is_all_by_kernel", "expected"),
     [
-        (1000, 2, 50, False, "processes"),
-        (999, 2, 50, False, "threads"),  # few records
-        (1000, 1, 50, False, "threads"),  # one worker
-        (1000, 4, 200, True, "threads"),  # 40,000 pixels for 4 threads
-        (1000, 4, 199, True, "processes"),
-        (1000, 4, 200, False, "processes"),
-        (1000, 5, 200, True, "processes"),
+        (1000, 2, (50, 50), False, "processes"),
+        (999, 2, (50, 50), False, "threads"),  # few records
+        (1000, 1, (50, 50), False, "threads"),  # one worker
+        (1000, 4, (200, 200), True, "threads"),  # 40,000 pixels for 4 threads
+        (1000, 4, (199, 201), True, "processes"),  # 39,999
+        (1000, 4, (200, 200), False, "processes"),
+        (1000, 5, (200, 200), True, "processes"),
     ],
 )
 def test_auto_takes_processes_for_many_records_of_which_threads_do_too_little_without_the_gil(
-    records: int, threads: int, side: int, is_all_by_kernel: bool, expected: str
+    records: int, threads: int, size: tuple[int, int], is_all_by_kernel: bool, expected: str
 ) -> None:
-    params = some_params("a.rec", preprocess_threads=threads, data_shape=(3, side, side))
+    params = some_params("a.rec", preprocess_threads=threads, data_shape=(3, *size))
 
     assert expected == chosen(params, records, StandInLoader(has_kernel_for_all_steps=is_all_by_kernel))
 
