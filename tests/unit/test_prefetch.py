@@ -138,12 +138,13 @@ def test_memory_of_kept_batches_is_filled_again_on_request_only(reuse: bool) -> 
     assert reuse == (len({array.ctypes.data for array in kept}) < 10)
 
 
-def test_shuffling_by_blocks_takes_them_in_units_of_mebibytes() -> None:
+@pytest.mark.parametrize("mebibytes", [1, 3])
+def test_blocks_to_shuffle_are_given_in_mebibytes(mebibytes: int) -> None:
     records = StandInRecords(8)
-    params = some_params("a.rec", shuffle=True, shuffle_chunk_size=3, preprocess_threads=1, batch_size=8)
+    params = some_params("a.rec", shuffle=True, shuffle_chunk_size=mebibytes, preprocess_threads=1, batch_size=8)
     made = Prefetcher(records, StandInLoader(), params, ROW)  # type: ignore[arg-type]
 
-    assert 3 * 1024 * 1024 == records.last_block_bytes
+    assert mebibytes * 1024 * 1024 == records.last_block_bytes
     assert 2 == made.blocks
     ((ids, _, _),) = batches(made, 1)
     assert [*range(100, 108)] == sorted(ids)
