@@ -1,4 +1,4 @@
-"""What the tests of compiling share: a stand-in for the process that compiles, and the one compilation of them all."""
+"""Helpers for tests of compiling: a stand-in for the process that compiles, and im2rec with a folder of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from im2rec.jpeg import cache
 from im2rec.jpeg.background import BackgroundCompile
 
 ROOT = str(Path(cache.__file__).parents[2])
-# Keeps the lock of its folder until it is ended; the lock then tells that it is gone.
+# Holds the lock of its folder until it is ended: after that the lock can be taken.
 STAND_IN = """
 import os, signal, sys, time
 from pathlib import Path
@@ -30,7 +30,7 @@ with cache.locked(folder, lambda: None):
     time.sleep(60)
     (folder / "left alone").touch()
 """
-# The words after the folder are im2rec's; the folder is the only one for compiled code.
+# The first word is the only folder for compiled code, the others are the command line of im2rec.
 ONLY_FOLDER = """
 import sys
 from pathlib import Path
@@ -41,17 +41,18 @@ ONLY_THERE = ONLY_FOLDER + "from im2rec.cli import main; main(sys.argv[2:])"
 
 
 def stand_in(folder: Path) -> list[str]:
+    """The command line of the stand-in for *folder*."""
     return [sys.executable, "-c", STAND_IN, str(folder)]
 
 
 def pid_of(folder: Path) -> int:
-    """The id of the stand-in of *folder*, when it has its lock."""
+    """The process id of the stand-in for *folder*; waits until it has the lock."""
     until((folder / "pid").exists, "the stand-in to start")
     return int((folder / "pid").read_text())
 
 
 def wait_for_its_end(folder: Path) -> None:
-    """Wait until the stand-in of *folder* is gone, and be sure that it was ended."""
+    """Wait until the stand-in for *folder* has ended, and check that it was ended before its time."""
     with cache.locked(folder, lambda: None):
         assert not (folder / "left alone").exists()
 
@@ -62,14 +63,14 @@ def only_there(folder: Path, *words: str) -> list[str]:
 
 
 def python(code: str, *words: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """*code* run as a program, with warnings as errors."""
+    """Run *code* as a program, with warnings as errors."""
     line = [sys.executable, "-W", "error", "-c", code, *map(str, words)]
     where = {**os.environ, "PYTHONPATH": ROOT, **options.pop("environment", {})}
     return subprocess.run(line, env=where, capture_output=True, text=True, timeout=60, **options)
 
 
 def compile_at_once(folder: Path, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """How im2rec with *words* ended, started while the process in the background compiles; which has ended too."""
+    """Run im2rec with *words* while another process compiles in the background; return its result when both ended."""
     work = BackgroundCompile(only_there(folder, "compile"))
     work.begin()
     until(lambda: list(folder.glob("*.lock")), "the first to have the lock")

@@ -1,7 +1,7 @@
-"""What the tests of the iterators share: small files of images, iterators over them, and what was delivered.
+"""Helpers for tests of iterators: small files of images, iterators over them, and summaries of what they deliver.
 
-For those under stress: threads, descriptors, and a gate at the loader. Functions that run in spawned processes stand
-here too, where a process can import them.
+For tests of faults: threads, descriptors, and a gate in front of the loader. Functions that run in spawned processes
+are here too, where a process can import them.
 """
 
 from __future__ import annotations
@@ -59,24 +59,27 @@ def image(number: int) -> bytes:
 
 
 def centre(number: int) -> np.ndarray[Any, Any]:
-    """The middle of image *number* as a batch shows it: float32 (3, 6, 8)."""
+    """The centre crop of image *number*, as in a batch: float32 (3, 6, 8)."""
     return pixels(number)[1:7, 1:9].transpose(2, 0, 1).astype(np.float32)
 
 
 def payloads(count: int, first: int = 0, *, bad: Mapping[int, bytes] | None = None) -> list[bytes]:
-    """Records of images *first* and so on, or of what *bad* gives by number: ids from ``FIRST_ID``, labels from 0."""
+    """Payloads of *count* images from *first* on, or the contents of *bad* by number; ids from 100, labels from 0."""
     contents = bad or {}
     return [image_payload(FIRST_ID + n, n, contents.get(n, image(n))) for n in range(first, first + count)]
 
 
 def a_rec(folder: Path, records: Sequence[bytes] | int = 10, name: str = "some.rec", *, index: bool = True) -> Path:
-    """A ``.rec`` of *records*, or of so many images, and its index."""
+    """A ``.rec`` of the payloads *records*, or of that number of images, and its index."""
     return write_rec(folder / name, payloads(records) if isinstance(records, int) else records, index=index)
 
 
 @functools.cache
 def permutation_table(count: int, key: int) -> np.ndarray[Any, Any]:
-    """All that :class:`Permutation` gives: up to 256 share one network, and differ in what goes through it again."""
+    """All values of :class:`Permutation`, quickly.
+
+    Up to 256 places share one network: smaller permutations apply it again to values that are too large.
+    """
     network = Permutation(max(count, 256), key)(np.arange(max(count, 256))).tolist()
     values = network[:count]
     while any(value >= count for value in values):
@@ -85,19 +88,19 @@ def permutation_table(count: int, key: int) -> np.ndarray[Any, Any]:
 
 
 def some_params(path: object, **given: Any) -> ImageRecordParams:
-    """Parameters that need *path* only."""
+    """Parameters of an iterator over *path*: batches of 3, 6 x 8 pixels."""
     return ImageRecordParams(path_imgrec=str(path), **{"data_shape": SHAPE, "batch_size": 3, **given})
 
 
 def some_records(path: object, **given: Any) -> Records:
-    """The records that an iterator of these parameters goes over."""
+    """The records of an iterator with these parameters."""
     return Records(some_params(path, **given))
 
 
 def iterator(path: object, kind: type[ImageRecordIter] = ImageRecordIter, **given: Any) -> ImageRecordIter:
-    """Batches of three, made quietly by two threads."""
-    words = {"data_shape": SHAPE, "batch_size": 3, "preprocess_threads": 2, "verbose": False, **given}
-    return kind(path_imgrec=str(path), **words)
+    """An iterator over *path* with two workers that logs nothing: batches of 3, 6 x 8 pixels."""
+    params = {"data_shape": SHAPE, "batch_size": 3, "preprocess_threads": 2, "verbose": False, **given}
+    return kind(path_imgrec=str(path), **params)
 
 
 in_fours = functools.partial(iterator, batch_size=4)
@@ -127,7 +130,7 @@ def numbers(batches: Iterable[DataBatch]) -> list[list[int]]:
 
 
 def seen(batches: Iterable[DataBatch]) -> dict[int, bytes]:
-    """The digest of what was delivered for each id, without the filler. No id may come twice."""
+    """The digest of data and label by id, without the filler. No id may come twice."""
     found: dict[int, bytes] = {}
     for batch in batches:
         assert batch.label is not None
@@ -138,7 +141,7 @@ def seen(batches: Iterable[DataBatch]) -> dict[int, bytes]:
 
 
 def whole(batch: DataBatch) -> list[Any]:
-    """All of a batch, as values that compare."""
+    """All of a batch, as values that can be compared."""
     arrays = [*batch.data, *(batch.label or ()), batch.index]
     return [batch.pad, *((array.dtype, array.shape, array.tobytes()) for array in arrays if array is not None)]
 
@@ -154,7 +157,7 @@ def taken(it: ImageRecordIter, count: int) -> list[DataBatch]:
 
 
 def spread(parts: Sequence[ImageRecordIter]) -> list[DataBatch]:
-    """The rest of an epoch of all *parts*, which are closed then."""
+    """The remaining batches of an epoch of all *parts*; closes them."""
     batches = []
     for part in parts:
         with part:
@@ -163,7 +166,7 @@ def spread(parts: Sequence[ImageRecordIter]) -> list[DataBatch]:
 
 
 def epoch(it: ImageRecordIter) -> list[list[int] | str]:
-    """An epoch: the ids of each batch without its filler, or the error in its place."""
+    """The ids of each batch of an epoch, without its filler, or the message of the error in its place."""
     it.reset()
     return [_ids_or_error(it) for _ in range(len(it))]
 
@@ -176,35 +179,35 @@ def _ids_or_error(it: ImageRecordIter) -> list[int] | str:
 
 
 def with_bad(folder: Path, *bad: int, count: int = 7) -> Path:
-    """A file of images, those of some numbers being none."""
+    """A file of *count* images, of which the numbers *bad* are not images."""
     return a_rec(folder, payloads(count, bad=dict.fromkeys(bad, TEXT)))
 
 
 def place(path: Path, number: int) -> str:
-    """Where a record is, as errors name it."""
+    """The location of record *number* as in messages of errors."""
     with RecordFile(path) as rec:
         return f"{path}, record {number}, id {FIRST_ID + number}, byte {rec.offsets[number]}"
 
 
 def bad_message(path: Path, number: int) -> str:
-    """What is said of a record that is no image."""
+    """The message of the error of a record that is not an image."""
     return f"{place(path, number)}: {NO_IMAGE}"
 
 
 def send_digest(pipe: Any, rec: Path, params: dict[str, Any]) -> None:
-    """Body of a child process: an epoch of an iterator of its own."""
+    """Main function of a child process: send the digest of an epoch of its own iterator."""
     with iterator(rec, **params) as it:
         pipe.send(digest(it))
     pipe.close()
 
 
 def decoders() -> list[threading.Thread]:
-    """The threads that iterators have now."""
+    """The threads of all iterators in this process."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("im2rec")]
 
 
 def left(threads: Iterable[threading.Thread]) -> list[str]:
-    """Those of *threads* that do not end."""
+    """Names of those *threads* that do not end."""
     found = []
     for thread in threads:
         thread.join(DEADLINE_S)
@@ -213,14 +216,14 @@ def left(threads: Iterable[threading.Thread]) -> list[str]:
 
 
 def open_files() -> int:
-    """How many descriptors this process has."""
+    """Number of open descriptors of this process."""
     if not OPEN_FILES.exists():
-        pytest.skip("nothing here tells the open files")
-    return len(os.listdir(OPEN_FILES))  # noqa: PTH208 - a descriptor may be gone before pathlib looks at it
+        pytest.skip("the system does not list open files")
+    return len(os.listdir(OPEN_FILES))  # noqa: PTH208 - a descriptor may be closed before pathlib gets to it
 
 
 class Gate:
-    """Stands before ``Loader.load``: counts the pieces that come and those that are done, and holds them while shut."""
+    """A gate in front of ``Loader.load``: counts pieces that come and pieces that are done; holds them while shut."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._open = threading.Event()
@@ -254,11 +257,11 @@ class Gate:
         self._open.set()
 
     def wait_until_done(self, count: int) -> bool:
-        """Whether *count* pieces are done, soon."""
+        """Wait until *count* pieces are done; False if they are not within the deadline."""
         return self._wait("done", count)
 
     def wait_until_begun(self, count: int) -> bool:
-        """Whether *count* pieces have come to the gate, soon."""
+        """Wait until *count* pieces have come to the gate; False if they have not within the deadline."""
         return self._wait("begun", count)
 
     def _wait(self, what: str, count: int) -> bool:

@@ -44,9 +44,9 @@ from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.parallel import Progress, available_cpus
-from im2rec.pipeline.loader import WORTH_LOADING
+from im2rec.pipeline.loader import MIN_IMAGES_TO_LOAD
 from im2rec.pipeline.params import KEEP, PROCESSES
-from im2rec.pipeline.prefetch import chosen_backend
+from im2rec.pipeline.prefetch import choose_backend
 from im2rec.runs.run import peak_memory
 from im2rec.storage.files import INSPECT
 
@@ -198,7 +198,7 @@ def _advice(benched: _BenchedIterator, figures: IteratorFigures, it: ImageRecord
     """Return the advice. If threads wait for one another, processes are timed against them first."""
     advice = iterator_advice(figures)
     params = dataclasses.replace(it.params, preprocess_threads=figures.max_threads)
-    if advice.limit != CONTENTION or chosen_backend(params, it.count, loader_of(it)) == PROCESSES:
+    if advice.limit != CONTENTION or choose_backend(params, it.count, loader_of(it)) == PROCESSES:
         return advice
     with_processes = _BenchedIterator({**benched.values, "backend": PROCESSES})
     times = speedup(benched.run(figures.max_threads), with_processes.run(figures.max_threads), seconds)
@@ -222,8 +222,8 @@ def _warm_up(it: ImageRecordIter, end: float) -> None:
     With processes also as many as are made before the last of them has loaded the compiled decoder.
     """
     batches = it.params.prefetch_buffer + 2
-    if it.backend == PROCESSES and loader_of(it).may_use_kernel:
-        batches += -(-WORTH_LOADING * it.params.preprocess_threads // it.batch_size) + it.params.prefetch_buffer
+    if it.backend == PROCESSES and loader_of(it).can_use_kernel:
+        batches += -(-MIN_IMAGES_TO_LOAD * it.params.preprocess_threads // it.batch_size) + it.params.prefetch_buffer
     for _ in range(batches):
         if now() < end:
             take_batch(it)

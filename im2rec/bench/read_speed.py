@@ -167,7 +167,7 @@ def measure_reading(
     probed = np.unique(np.linspace(0, len(records) - 1, 64).astype(np.int64))
 
     def read(ordinals: list[int]) -> int:
-        return sum(len(record.content) for record in records.each(ordinals) if isinstance(record, ImageRecord))
+        return sum(len(record.content) for record in records.read_many(ordinals) if isinstance(record, ImageRecord))
 
     def measured(ordinals: list[int], threads: int) -> ReadRates:
         piece = piece_size(batch_size, threads)

@@ -83,7 +83,7 @@ class IteratorSample:
         self._rows = np.zeros((rows, *shape), it.provide_data[0].dtype)
         self._uint8_rows = self._rows.astype(np.uint8)
         self._row_numbers = itertools.count()
-        self._loader.look_for_kernel()
+        self._loader.load_kernel_if_due()
         self.images = list(_limited(self._sampled(), lambda image: image.pixels.nbytes, seconds))
         if not self.images:
             raise InputError(f"{it.params.path_imgrec}: no image decodes", hint="run 'im2rec inspect --verify' on it")
@@ -95,18 +95,18 @@ class IteratorSample:
         np.random.default_rng(0).shuffle(positions)  # so that a sample that ends early is spread over the file too
         ordinals = records.ordinals(positions).tolist()
         all_draws = self._loader.draws([0] * len(ordinals), ordinals)
-        for draws, record in zip(all_draws, records.each(ordinals), strict=True):
+        for draws, record in zip(all_draws, records.read_many(ordinals), strict=True):
             yield self._sample_image(draws, record.content) if isinstance(record, ImageRecord) else None
 
     def _sample_image(self, draws: Draws, content: bytes) -> SampleImage | None:
         try:
-            pixels, _ = self._loader.decoded(content)
+            pixels, _ = self._loader.decode(content)
             plan = self._plan(draws, pixels)
             augmented = self._loader.augmenter.image(pixels, plan)
         except ImageError:  # skipped, as the iterator does
             return None
-        jpeg = self._loader.for_kernel(content)
-        declined = jpeg if isinstance(jpeg, str) else self._loader.write_by_kernel(jpeg, draws, self._next_row())
+        jpeg = self._loader.inspect_jpeg(content)
+        declined = jpeg if isinstance(jpeg, str) else self._loader.decode_into_row(jpeg, draws, self._next_row())
         self.declined[declined] += 1
         taken = jpeg if isinstance(jpeg, UndecodedJpeg) and not declined else None
         return SampleImage(draws, content, taken, pixels, plan, augmented)
@@ -125,7 +125,7 @@ class IteratorSample:
         if image.jpeg is None:
             self.decode_content(image.content)
         else:
-            self._loader.write_by_kernel(image.jpeg, image.draws, self._next_row())
+            self._loader.decode_into_row(image.jpeg, image.draws, self._next_row())
 
     def augment(self, image: SampleImage) -> None:
         """Draw the random numbers of *image* and apply every step of its plan."""
@@ -185,7 +185,7 @@ class IteratorSample:
 
     def decode_content(self, content: bytes) -> None:
         """Decode *content* with the ordinary decoder, into memory that the next call reuses."""
-        self._loader.decoded(content, lambda size: scratch("decoded", size))
+        self._loader.decode(content, lambda size: scratch("decoded", size))
 
     # Properties of the sample
 

@@ -24,7 +24,7 @@ from im2rec.jpeg import background
 from im2rec.params import changed
 from im2rec.pipeline import state
 from im2rec.pipeline.buffers import label_shape
-from im2rec.pipeline.labels import load_labels
+from im2rec.pipeline.labels import labels_from_params
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mean_image import load_mean_image
 from im2rec.pipeline.params import KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordParams
@@ -146,7 +146,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
     def _open(self) -> None:
         params, records = self._params, self._records
         self._engine = load_resampler(params.engine)
-        self._labels = load_labels(records, params)
+        self._labels = labels_from_params(records, params)
         mean = load_mean_image(records, self._labels, params, self._engine)
         augmenter = Augmenter(
             params, params.shape, self._engine, dtype=params.data_dtype, layout=params.layout, mean=mean
@@ -212,7 +212,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
     def _make_batch(self, item: FinishedBatch) -> DataBatch:
         buffer, pieces = item
         problems = [problem for piece in pieces for problem in piece]
-        bad = [problem for problem in problems if not problem.kept]
+        bad = [problem for problem in problems if not problem.row_is_valid]
         policy = self._order.params.policy
         # Filler repeats rows of batches whose errors were raised already. Rows that rolled over are new.
         first_filler = self.batch_size - (buffer.pad if policy != ROLL_OVER else 0)
@@ -223,9 +223,9 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
             self._report(problem)
         if bad:
             drop_bad_rows(buffer, [problem.row for problem in bad], zeros=policy == KEEP)
-        if self._loader.may_use_kernel:
+        if self._loader.can_use_kernel:
             background.count_delivered(self.batch_size)  # after some thousand images it compiles the decoder
-        data, label, ids = self._prefetcher.memory.hand_out(buffer)
+        data, label, ids = self._prefetcher.buffers.deliver(buffer)
         return DataBatch([data], [label], buffer.pad, ids)
 
     def _report(self, problem: RowProblem) -> None:
@@ -234,10 +234,10 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         if record in self._seen_bad:
             return
         self._seen_bad.add(record)
-        listed = self.truncated if problem.kept else self.skipped
+        listed = self.truncated if problem.row_is_valid else self.skipped
         listed.append(problem.error)
         if len(listed) == 1:
-            outcome = "decoded as far as it goes" if problem.kept else "skipped"
+            outcome = "decoded as far as it goes" if problem.row_is_valid else "skipped"
             _LOG.warning("%s: %s; further ones are only counted", problem.error, outcome)
 
     def _release(self) -> None:

@@ -1,8 +1,8 @@
 """Decode backends: threads of this process, or processes that write into memory shared with it.
 
-Decoding lets go of the interpreter's lock, all else holds it: with small images threads wait for each other, and
-processes do not. They are new Pythons, not copies of this one: a program needs no ``if __name__ == "__main__"`` for
-them, and its threads and locks are not copied into them.
+Decoding releases the interpreter's lock, all else needs it: with small images threads wait for each other, and
+processes do not. The processes are new Pythons, not forks of this one: a program needs no
+``if __name__ == "__main__"`` for them, and no lock that another thread holds is copied into them.
 """
 
 from __future__ import annotations
@@ -19,131 +19,146 @@ import threading
 from typing import IO, Any
 
 from im2rec.errors import Im2RecError
-from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attached
+from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attach_buffers
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
 from im2rec.workers import interrupts_held, python_words
 
-_CODE = "from im2rec.pipeline.backends import serve; serve()"
-# glibc gives freed memory back to the system at once, and takes it again, cleared, for the next image.
-_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(256 << 20), "MALLOC_MMAP_THRESHOLD_": str(256 << 20)}
-_END_S = 5.0  # a process that is still there this long after its pipe was closed gets a kill
-_NAMED = 3  # records that the error of a dead process names
+_SERVE = "from im2rec.pipeline.backends import serve; serve()"
+# By default glibc returns freed memory of this size to the system, and gets it again, cleared, for the next image:
+# faces of 112 x 112 took 5 % longer.
+_KEPT_BYTES = 256 << 20  # larger than any image but a few
+_MALLOC_ENVIRONMENT = dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(_KEPT_BYTES))
+_TERMINATE_TIMEOUT_S = 5.0  # a process that has not ended this long after SIGTERM is killed
+_MAX_NAMED_RECORDS = 3  # in the error of a process that died
 
 
 class ThreadBackend:
-    """Decoding on threads of this process, in its own memory."""
+    """Decoding on *count* threads of this process, into its own memory; *ahead* batches are prefetched."""
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
         self._loader = loader
         self.load = loader.load
-        self.memory = MemoryPool(layout, ahead + 3)  # those ahead, the one in work, the one delivered, and a spare
+        self.buffers = MemoryPool(layout, ahead + 3)  # those ahead, the one in work, the one delivered, and a spare
         self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-decode")
 
     @property
     def kernel(self) -> str:
-        """The compiled decoder that is used, or why there is none; see :attr:`Loader.kernel`."""
-        self._loader.look_for_kernel()
+        """The compiled JPEG decoder, or ``none: `` and the reason; see :attr:`Loader.kernel`."""
+        self._loader.load_kernel_if_due()
         return self._loader.kernel
 
-    def end(self, *, wait: bool) -> None:
-        """End the threads."""
+    def shut_down(self, *, wait: bool) -> None:
+        """Cancel the pieces that have not begun and end the threads; *wait* for those that have."""
         self.pool.shutdown(wait=wait, cancel_futures=True)
 
 
 class ProcessBackend:
-    """Decoding in processes, each at the other end of a thread of this one that waits for it; in shared memory."""
+    """Decoding in *count* processes, into shared memory; *ahead* batches are prefetched.
+
+    Each process belongs to one thread of this process, which sends it a piece and waits for the answer. So the death of
+    a process is an end of file in the thread that waits, which can name the records.
+    """
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
         self._loader = loader
-        self.kernel = (
-            f"none: {loader.no_kernel_yet}"  # what the processes say: the compiled decoder, or why there is none
-        )
-        self._at_work: set[int] = set()  # threads
-        # Those made ahead, the one in work, the one delivered, the one before it, which a loop still has; and a spare.
-        self.memory = SharedBuffers(layout, ahead + 5, self._at_work.__len__)  # a reference to self would be a circle
-        self._mine = threading.local()
-        self._lock = threading.Lock()
-        self._started: list[_DecodeProcess] | None = []
-        self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-feed")
+        self.kernel = f"none: {loader.reason_for_late_kernel}"  # then as the processes report it
+        self._busy_threads: set[int] = set()
+        # Those ahead, the one in work, the one delivered, the one before it, which the variable of a loop still holds,
+        # and a spare. The method is that of the set: one of self would be a reference cycle, and a closed iterator
+        # would keep its memory until the garbage collector runs.
+        self.buffers = SharedBuffers(layout, ahead + 5, self._busy_threads.__len__)
+        self._local = threading.local()
+        self._lock = threading.Lock()  # of _processes: threads start processes while another shuts down
+        self._processes: list[_DecodeProcess] | None = []  # None after shut_down()
+        self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-decode")
 
     def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
-        """Load *piece* in the process that belongs to the calling thread.
+        """Load *piece* into *buffer* in the process of the calling thread; see :meth:`Loader.load`.
 
-        Raises Im2RecError when the process dies; the next piece gets a new one.
+        Raises Im2RecError if the process dies; the next piece of this thread starts another.
         """
+        assert buffer.slot is not None
         thread = threading.get_ident()
-        self._at_work.add(thread)
+        self._busy_threads.add(thread)
         try:
-            return self._ask(buffer.slot, piece)
+            return self._load_in_process(buffer.slot, piece)
         finally:
-            self._at_work.discard(thread)
+            self._busy_threads.discard(thread)
 
-    def _ask(self, slot: int, piece: BatchRequest) -> list[RowProblem]:
-        process = self._process()
+    def _load_in_process(self, slot: int, piece: BatchRequest) -> list[RowProblem]:
+        process = self._process_of_thread()
         try:
-            problems, kernel = process.ask(slot, piece)
+            problems, kernel = process.load(slot, piece)
         except (EOFError, OSError, pickle.UnpicklingError):
-            del self._mine.process
-            records = ", ".join(map(str, piece.records[:_NAMED]))
-            more = f" and {len(piece.records) - _NAMED} more" if len(piece.records) > _NAMED else ""
+            del self._local.process
+            records = ", ".join(map(str, piece.records[:_MAX_NAMED_RECORDS]))
+            more = len(piece.records) - _MAX_NAMED_RECORDS
             raise Im2RecError(
-                f"a decoding process died ({process.end()}) while it held records {records}{more}",
+                f"a decoding process died ({process.end()}) while it held records {records}"
+                + (f" and {more} more" if more > 0 else ""),
                 hint="out of memory, or a crash in an image library",
             ) from None
-        if not self.kernel.startswith("numba"):  # the last word of all, and of any that uses it
+        if not self.kernel.startswith("numba"):  # once any process has the decoder, reports of others do not matter
             self.kernel = kernel
         return problems
 
-    def _process(self) -> _DecodeProcess:
-        if not hasattr(self._mine, "process"):
+    def _process_of_thread(self) -> _DecodeProcess:
+        """Return the process of the calling thread, started with its first piece."""
+        if not hasattr(self._local, "process"):
             with self._lock:
-                if self._started is None:
+                if self._processes is None:
                     raise Im2RecError("the iterator is closed", hint="make a new one")
-                self._mine.process = _DecodeProcess(self._loader, self.memory)
-                self._started.append(self._mine.process)
-        process: _DecodeProcess = self._mine.process
+                self._local.process = _DecodeProcess(self._loader, self.buffers)
+                self._processes.append(self._local.process)
+        process: _DecodeProcess = self._local.process
         return process
 
-    def end(self, *, wait: bool) -> None:
-        """End the processes and the threads; what was not begun is cancelled."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
+    def shut_down(self, *, wait: bool) -> None:
+        """Cancel the pieces that have not begun, and end the processes and threads. Shutting down twice is allowed."""
+        self.pool.shutdown(wait=False, cancel_futures=True)  # first: a free thread would begin the next piece
         with self._lock:
-            started, self._started = self._started or [], None
-        for process in started:
+            processes, self._processes = self._processes or [], None  # from here on no thread starts another
+        for process in processes:
             process.end()
-        self.pool.shutdown(wait=wait)
-        self.memory.close()
+        self.pool.shutdown(wait=wait)  # after the processes: a thread that still waits for one gets an end of file
+        self.buffers.close()  # after the lock was held: a process that starts inherits the handle
 
 
 DecodeBackend = ThreadBackend | ProcessBackend
 
 
 class _DecodeProcess:
-    """A Python that has the loader and the slots."""
+    """A Python that runs :func:`serve`, with a copy of the loader and a mapping of the shared buffers."""
 
-    def __init__(self, loader: Loader, slots: SharedBuffers) -> None:
-        handles = (slots.handle,) if isinstance(slots.handle, int) else ()
+    def __init__(self, loader: Loader, buffers: SharedBuffers) -> None:
+        handles = (buffers.handle,) if isinstance(buffers.handle, int) else ()
         with interrupts_held():
             self._process = subprocess.Popen(
-                python_words(_CODE),
+                python_words(_SERVE),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=handles,
-                env={**_KEEP_MEMORY, **os.environ},
+                env={**_MALLOC_ENVIRONMENT, **os.environ},
             )
-        self._lock = threading.Lock()
+        self._lock = (
+            threading.Lock()
+        )  # end() is called when a thread finds it dead and, at the same time perhaps, to shut down
         with contextlib.ExitStack() as stack:
-            stack.callback(self.end)  # what cannot be pickled, say: the process must not wait for ever
-            with contextlib.suppress(OSError):  # the first piece reports one that is gone already
-                self._send((loader, slots.handle, slots.layout, slots.count))
+            stack.callback(self.end)  # if the loader cannot be pickled, say: the process would wait for it for ever
+            with contextlib.suppress(OSError):  # load() reports a process that has ended already
+                self._send((loader, buffers.handle, buffers.layout, buffers.count))
             stack.pop_all()
 
-    def ask(self, slot: int, piece: BatchRequest) -> tuple[list[RowProblem], str]:
+    def load(self, slot: int, piece: BatchRequest) -> tuple[list[RowProblem], str]:
+        """Load *piece* into the buffer *slot*; return its problems and ``Loader.kernel`` of the process.
+
+        Raises what the loader raises, and EOFError, OSError or UnpicklingError if the process dies.
+        """
         self._send((slot, piece))
         assert self._process.stdout is not None
-        done, answer = pickle.load(self._process.stdout)  # noqa: S301 - from a process of ours
-        if not done:
+        is_done, answer = pickle.load(self._process.stdout)  # noqa: S301 - from a process of ours
+        if not is_done:
             raise answer
         problems: list[RowProblem]
         problems, kernel = answer
@@ -154,15 +169,18 @@ class _DecodeProcess:
         _write(self._process.stdin, item)
 
     def end(self) -> str:
-        """End it, whatever it does, and say how it ended; again is fine."""
+        """End the process and return how it ended, "signal 9" say. Ending twice is allowed.
+
+        A piece in work is finished before: closing a pipe waits for the thread that is reading from it.
+        """
         with self._lock:
             for stream in (self._process.stdin, self._process.stdout):
                 assert stream is not None
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # closing sends what is left in the buffer
                     stream.close()
             self._process.terminate()
             try:
-                code = self._process.wait(_END_S)
+                code = self._process.wait(_TERMINATE_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 code = self._process.wait()
@@ -175,18 +193,18 @@ def _write(stream: IO[bytes], item: Any) -> None:
 
 
 def serve() -> None:
-    """What a process does: read the loader, then answer pieces until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that iterates decides
-    logging.disable()  # that one has said what there is to say
-    receive, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever a library prints must not get between the answers
+    """Run a decoding process: read the loader, then answer pieces until the parent closes the pipe or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    logging.disable()  # the parent has logged it when it made the loader
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # a library that prints must not write between the answers
     with contextlib.suppress(EOFError, BrokenPipeError):
-        loader, handle, layout, count = pickle.load(receive)  # noqa: S301 - from the process that started this one
-        slots = attached(handle, layout, count)
+        loader, handle, layout, count = pickle.load(requests)  # noqa: S301 - from the process that started this one
+        buffers = attach_buffers(handle, layout, count)
         while True:
-            slot, piece = pickle.load(receive)  # noqa: S301
+            slot, piece = pickle.load(requests)  # noqa: S301
             try:
-                answer: tuple[bool, Any] = True, (loader.load(slots[slot], piece), loader.kernel)
-            except Exception as error:  # noqa: BLE001 - carried to the consumer, who raises it
+                answer: tuple[bool, Any] = True, (loader.load(buffers[slot], piece), loader.kernel)
+            except Exception as error:  # noqa: BLE001 - carried to the consumer, which raises it
                 answer = False, error
             _write(answers, answer)

@@ -1,4 +1,4 @@
-"""The mean image of ``mean_img``: read, or computed of all records and written.
+"""The mean image of ``mean_img``: read from its file, or computed over all records and written to it.
 
 Source: mxnet src/io/iter_normalize.h. Differs on purpose: the mean is that of plain images of the whole data, not of
 already normalised, flipped and cropped ones of one part.
@@ -33,8 +33,8 @@ from im2rec.pipeline.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import AtomicFile, read_file, reading, refuse_existing
 
-NAME = "mean_img"
-_OFF = (
+NAME = "mean_img"  # of the array in the file, as MXNet writes it
+_TURNED_OFF = (
     "rand_crop",
     "random_resized_crop",
     "rand_mirror",
@@ -49,14 +49,16 @@ _OFF = (
     "random_s",
     "random_l",
 )
-_PIECE = 32  # images decoded by one thread at a time
+_IMAGES_PER_PIECE = 32  # decoded by one thread in a row
 _LOG = logging.getLogger(__name__)
 
 
 def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams, engine: Resampler) -> Plane | None:
-    """The mean image, float32 of data_shape; None where the parameters name none.
+    """Return the mean image, float32 of data_shape; None where *params* name none, or where data is uint8.
 
-    Raises InputError for a file that holds none, or one of another shape; and what reading the records raises.
+    A file that does not exist is computed and written. Raises InputError for a file that does not hold one array, or
+    one of another shape, ParameterError for a file that does not exist with ``rng=mxnet``, and what reading the records
+    raises.
     """
     if not params.mean_img or params.dtype == "uint8":
         return None
@@ -65,10 +67,10 @@ def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams,
         if params.rng == MXNET:
             problem = f"mean_img={path} must exist with rng={MXNET}: MXNet draws numbers while it makes one"
             raise ParameterError(problem, hint=f"make it with rng={OURS} first")
-        refuse_existing([path], force=True)
+        refuse_existing([path], force=True)  # a folder that is missing is reported now, not after all the work
         _LOG.info("computing the mean image of %d records: %s", len(records), path)
-        mean = _computed(records, labels, params, engine)
-        with AtomicFile(path, force=True) as file:  # other processes may make the same one
+        mean = _compute_mean(records, labels, params, engine)
+        with AtomicFile(path, force=True) as file:  # force: another process may have written it meanwhile
             file.write(encode_arrays([NamedArray(NAME, mean)]))
         return mean
     with reading(path):
@@ -85,8 +87,8 @@ def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams,
 
 
 def without_randomness(params: ImageRecordParams) -> ImageRecordParams:
-    """*params* for uint8, without anything that is random, flips or normalises; what is fixed stays."""
-    changes: dict[str, Any] = dict.fromkeys(_OFF, 0)
+    """Return *params* for uint8 data without what is random, flips or normalises; fixed steps stay."""
+    changes: dict[str, Any] = dict.fromkeys(_TURNED_OFF, 0)
     if len(set(params.rotate_list)) > 1:
         changes["rotate_list"] = ()
     if params.min_random_scale != params.max_random_scale:
@@ -100,17 +102,19 @@ def without_randomness(params: ImageRecordParams) -> ImageRecordParams:
     return dataclasses.replace(params, **changes, dtype="uint8", layout="NCHW", mean_img="")
 
 
-def _computed(records: Records, labels: Labels, params: ImageRecordParams, engine: Resampler) -> Plane:
-    """Sums in 64 bits, which are exact, so that no number of threads changes them; then as the reference divides."""
-    as_is = without_randomness(params)
-    augmenter = Augmenter(as_is, params.shape, engine, dtype="uint8", layout="NCHW")
-    loader = Loader(records, labels, augmenter, as_is)
+def _compute_mean(records: Records, labels: Labels, params: ImageRecordParams, engine: Resampler) -> Plane:
+    """Return the mean over all records. Sums are 64-bit integers: exact, so any number of threads gives the same mean.
+
+    The division is that of the reference: float32, by a factor of 1 / count.
+    """
+    plain = without_randomness(params)
+    augmenter = Augmenter(plain, params.shape, engine, dtype="uint8", layout="NCHW")
+    loader = Loader(records, labels, augmenter, plain)
     total, count = np.zeros(params.shape, np.int64), 0
-    with concurrent.futures.ThreadPoolExecutor(params.preprocess_threads, "im2rec-mean") as pool:
-        jobs = _jobs(records)
-        threads = params.preprocess_threads
-        work = functools.partial(_sum, loader, params)
-        summed = ordered_map(pool, work, jobs, workers=threads, ahead=4 * threads)
+    threads = params.preprocess_threads
+    with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-mean") as pool:
+        work = functools.partial(_sum_images, loader, params)
+        summed = ordered_map(pool, work, _jobs(records), workers=threads, ahead=4 * threads)
         for _, pieces in summed:
             for image_sum, images in pieces:
                 total += image_sum
@@ -120,18 +124,22 @@ def _computed(records: Records, labels: Labels, params: ImageRecordParams, engin
     return total.astype(np.float32) * np.float32(1 / count)
 
 
-def _jobs(records: Records) -> Iterator[tuple[int, list[list[int]]]]:
-    for start in range(0, len(records), _PIECE):
-        positions = np.arange(start, min(start + _PIECE, len(records)))
-        yield start, [records.ordinals(positions).tolist()]
+def _jobs(records: Records) -> Iterator[tuple[None, list[list[int]]]]:
+    """Yield jobs of one piece each: the ordinals of some records in a row."""
+    for start in range(0, len(records), _IMAGES_PER_PIECE):
+        positions = np.arange(start, min(start + _IMAGES_PER_PIECE, len(records)))
+        yield None, [records.ordinals(positions).tolist()]
 
 
-def _sum(loader: Loader, params: ImageRecordParams, _: int, ordinals: list[int]) -> tuple[npt.NDArray[np.int64], int]:
+def _sum_images(
+    loader: Loader, params: ImageRecordParams, _: None, ordinals: list[int]
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the sum and number of the images of *ordinals*. Raises BadRecordError unless ``on_error=skip``."""
     rows = len(ordinals)
     buffer = BatchBuffer.new(BatchLayout((rows, *params.shape), "uint8", loader.label_width))
-    bad = [problem for problem in loader.load(buffer, BatchRequest(ordinals, [0] * rows)) if not problem.kept]
+    bad = [problem for problem in loader.load(buffer, BatchRequest(ordinals, [0] * rows)) if not problem.row_is_valid]
     if bad and params.on_error == RAISE:
         raise bad[0].error
-    good = np.ones(rows, bool)
-    good[[problem.row for problem in bad]] = False
-    return buffer.data[good].sum(axis=0, dtype=np.int64), int(good.sum())
+    is_good = np.ones(rows, bool)
+    is_good[[problem.row for problem in bad]] = False
+    return buffer.data[is_good].sum(axis=0, dtype=np.int64), int(is_good.sum())

@@ -1,7 +1,8 @@
-"""Prefetching: batches made ahead of the consumer, on threads, in the order of the epochs.
+"""Prefetching: batches made ahead of the consumer, in parallel, in the order of the epochs.
 
-A batch is cut into pieces, each read, decoded and written into the batch's buffer by one thread. Nothing here refers to
-the iterator that is fed.
+A batch is cut into pieces; a worker (a thread or a process) reads and decodes the records of one and writes them into
+the batch's buffer. Nothing here refers to the iterator: an iterator that is dropped without ``close()`` is garbage at
+once, and its threads end with it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,18 @@ from im2rec.pipeline.records import Records
 
 FinishedBatch = tuple[BatchBuffer, list[list[RowProblem]]]  # a batch, and the problems of its rows, piece by piece
 _MIB = 1 << 20
-_MANY_RECORDS = 1000  # fewer are read before processes have started
-_PIXELS_A_THREAD = 10_000  # of an image, for each thread: to write fewer takes too little beside what needs the lock
+_MIN_RECORDS_FOR_PROCESSES = 1000  # threads have read fewer before processes have started
+_MIN_PIXELS_PER_THREAD = 10_000  # of an image: writing fewer takes too little time beside what needs the GIL
 
 
 class Prefetcher:
-    """Makes batches of rows of *row_shape* ahead. Owns its threads and processes."""
+    """Makes batches of rows of *row_shape* ahead of the consumer; owns the threads and processes that do.
+
+    ::
+
+        for buffer, problems in prefetcher.run(epoch, batch, splits):
+            data, label, ids = prefetcher.buffers.deliver(buffer)
+    """
 
     def __init__(self, records: Records, loader: Loader, params: ImageRecordParams, row_shape: tuple[int, ...]) -> None:
         self._workers, self._ahead = params.preprocess_threads, params.prefetch_buffer
@@ -34,65 +41,72 @@ class Prefetcher:
         self.blocks = len(starts) - 1 if starts is not None else 0
         self.order = Order(len(records), OrderParams.of(params), starts, records.ordinals)
         self.mxnet_order = MXNetOrder(records, loader, params, self.order.params) if params.rng == MXNET else None
-        self.backend = chosen_backend(params, len(records), loader)
+        self.backend = choose_backend(params, len(records), loader)
         layout = BatchLayout((params.batch_size, *row_shape), params.data_dtype, loader.label_width)
-        decode = ProcessBackend if self.backend == PROCESSES else ThreadBackend
-        self._decoding: DecodeBackend = decode(loader, layout, self._workers, self._ahead)
-        self.memory: BufferSource = self._decoding.memory
+        make_backend = ProcessBackend if self.backend == PROCESSES else ThreadBackend
+        self._decoding: DecodeBackend = make_backend(loader, layout, self._workers, self._ahead)
+        self.buffers: BufferSource = self._decoding.buffers
         if params.reuse_buffers:
-            self.memory = ReusedBuffers(self.memory)
+            self.buffers = ReusedBuffers(self._decoding.buffers)
 
     @property
     def kernel(self) -> str:
-        """The compiled decoder that is used, or ``none: `` and the reason why there is none so far."""
+        """The compiled JPEG decoder that is used, or ``none: `` and the reason why there is none so far."""
         return self._decoding.kernel
 
     def run(self, epoch: int, batch: int, splits: tuple[Delivery, ...]) -> Generator[FinishedBatch, None, None]:
-        """Batches from *batch* of *epoch* on, of which *splits* were delivered before, and the epochs after it."""
+        """Yield the batches from *batch* of *epoch* on, of which *splits* were delivered before, and of later epochs.
+
+        Raises what is not the problem of one record (MemoryError, say) in the place of its batch. Closing the generator
+        cancels what has not begun and does not wait for what has.
+        """
         order = self.mxnet_order or self.order
         jobs = self._jobs(order.requests(epoch, batch, splits))
         return ordered_map(self._decoding.pool, self._decoding.load, jobs, workers=self._workers, ahead=self._ahead)
 
     def _jobs(self, requests: Iterable[BatchRequest]) -> Iterator[tuple[BatchBuffer, list[BatchRequest]]]:
-        pieces = self._workers  # of the first batch, which is waited for
+        pieces = self._workers  # the consumer waits for the first batch: all workers share it
         for request in requests:
-            yield self._buffer(request), request.cut(pieces)
-            pieces = self._pieces
+            yield self._lease_for(request), request.cut(pieces)
+            pieces = self._pieces  # later ones are made side by side, in as few pieces as keep all workers busy
 
-    def _buffer(self, request: BatchRequest) -> BatchBuffer:
-        """A buffer for the batch; its rows without a record are zeros."""
-        buffer = self.memory.lease()
+    def _lease_for(self, request: BatchRequest) -> BatchBuffer:
+        """Return a buffer for the batch; its rows without a record are zeros."""
+        buffer = self.buffers.lease()
         buffer.pad = request.pad
         for array in buffer.arrays:
-            array[len(request.records) :] = 0
+            array[len(request.records) :] = 0  # last_batch=keep: the memory holds an earlier batch
         return buffer
 
     def shut_down(self, *, wait: bool) -> None:
-        """End threads and processes; what was not begun is cancelled."""
-        self._decoding.end(wait=wait)
+        """Cancel the pieces that have not begun, and end threads and processes; *wait* until the threads have ended.
+
+        Do not wait where the calling thread may be one of them: the finalizer of an iterator runs in any thread.
+        """
+        self._decoding.shut_down(wait=wait)
 
 
-def chosen_backend(params: ImageRecordParams, records: int, loader: Loader) -> str:
-    """THREADS or PROCESSES; ``auto`` takes processes where several work on many records.
+def choose_backend(params: ImageRecordParams, records: int, loader: Loader) -> str:
+    """Return THREADS or PROCESSES for *params*; ``auto`` takes processes where several workers share many *records*.
 
-    But it takes threads where the compiled decoder does all of the work, which needs no lock of the interpreter, and
-    so much of it that threads seldom wait for one another. Two threads then gave 1.15 times as many images of
-    224 x 224 as two processes, and 0.85 times as many of 112 x 112; without the decoder 1.0 and 0.8 times as many,
-    and with colours changed 0.55 times as many.
+    But it takes threads where the compiled JPEG decoder does all of the work, which needs no GIL, and so much of it per
+    image that threads seldom wait for one another. Two threads then gave 1.15 times as many images of 224 x 224 as two
+    processes, and 0.85 times as many of 112 x 112; without the decoder 1.0 and 0.8 times as many, and with colours
+    changed 0.55 times as many.
     """
     if params.backend != AUTO:
         return params.backend
-    if records < _MANY_RECORDS or params.preprocess_threads == 1:
+    if records < _MIN_RECORDS_FOR_PROCESSES or params.preprocess_threads == 1:
         return THREADS
     _, height, width = params.shape
-    is_enough = height * width >= _PIXELS_A_THREAD * params.preprocess_threads
-    return THREADS if is_enough and loader.leaves_all_to_kernel else PROCESSES
+    is_large = height * width >= _MIN_PIXELS_PER_THREAD * params.preprocess_threads
+    return THREADS if is_large and loader.has_kernel_for_all_steps else PROCESSES
 
 
 def drop_bad_rows(buffer: BatchBuffer, bad: list[int], *, zeros: bool) -> None:
-    """Move good rows up over *bad* ones and fill the rows that come free at the end; ``pad`` counts those as well.
+    """Move good rows up over the *bad* ones and fill the rows freed at the end; ``pad`` counts those as well.
 
-    The filler repeats the batch's own good rows, or is zero.
+    They are filled with *zeros*, or by repeating the batch's good rows that are not filler, if there are any.
     """
     size = len(buffer.ids)
     own = size - buffer.pad

@@ -1,1 +1,1 @@
-"""Driving an iterator from outside: count and time its batches, dump them, show them, repeat one record."""
+"""Runs of an iterator: count and time its batches, dump or draw them, replay one record."""

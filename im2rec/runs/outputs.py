@@ -1,4 +1,4 @@
-"""Batches as files: one ``.npz`` each with a manifest of what they come from, or a contact sheet of each to look at."""
+"""Batches as files: one ``.npz`` each with a manifest of the run, or one contact sheet each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIBRARIES = ("im2rec", "numpy", "pillow", "numba", "simplejpeg", "opencv-python
 
 
 def check_folder_free(folder: Path, *, force: bool) -> None:
-    """Raise OutputError for a *folder* that is none, or that holds something and *force* is not given."""
+    """Raise OutputError if *folder* exists and is not a folder, or is not empty and *force* is not given."""
     with writing(folder):
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: is not a folder", hint="name a new one")
@@ -35,9 +35,9 @@ def check_folder_free(folder: Path, *, force: bool) -> None:
 
 
 class BatchFolder:
-    """Writes ``batch_00000.npz``, ..., what :func:`arrays_of` names in each; and the manifest, when all are there.
+    """Writes the arrays of each batch (see :func:`arrays_of`) to ``batch_00000.npz``, ..., and a manifest at the end.
 
-    *folder* is one that :func:`check_folder_free` lets pass; what an earlier dump left in it goes.
+    Check *folder* with :func:`check_folder_free` first. Files of an earlier dump in it are deleted.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,7 +59,7 @@ class BatchFolder:
         self._batches.append({"file": name, "epoch": epoch, "pad": batch.pad, "sha256": digest_of(batch).hex()})
 
     def finish(self, it: OrderedIterator[Any], summary: RunSummary) -> None:
-        """Write the manifest."""
+        """Write the manifest, when all batches are written."""
         manifest = {
             "schema": SCHEMA,
             "parameters": dataclasses.asdict(it.params),
@@ -74,14 +74,14 @@ class BatchFolder:
 
 
 def versions() -> dict[str, str]:
-    """What the pixels may depend on: the versions of Python and of the libraries that are installed."""
-    installed = {found.name.lower(): found.version for found in metadata.distributions()}
-    found = {library: installed[library] for library in _LIBRARIES if library in installed}
-    return {"python": platform.python_version(), **found}
+    """Return the versions of Python and of the installed libraries that pixels may depend on."""
+    installed = {distribution.name.lower(): distribution.version for distribution in metadata.distributions()}
+    libraries = {library: installed[library] for library in _LIBRARIES if library in installed}
+    return {"python": platform.python_version(), **libraries}
 
 
 class SheetFolder:
-    """Writes ``sheet_00000.png``, ...: one for each batch, filler rows marked as such."""
+    """Writes a contact sheet of each batch to ``sheet_00000.png``, ...; filler rows are marked as such."""
 
     def __init__(self, folder: Path, it: ImageRecordIter, *, force: bool) -> None:
         self._folder = folder
@@ -94,7 +94,7 @@ class SheetFolder:
                 earlier.unlink(missing_ok=True)
 
     def add(self, epoch: int, batch: DataBatch) -> None:
-        """Write the sheet of the next batch. Raises OutputError, when it exists and *force* is not given."""
+        """Write the sheet of the next batch. Raises OutputError if it exists and *force* is not given."""
         out = self._folder / f"sheet_{self._count:05}.png"
         title = f"batch {self._count} of {self._it.params.path_imgrec}, epoch {epoch}"
         with AtomicFile(out, force=self._force) as file:
@@ -105,6 +105,6 @@ class SheetFolder:
         assert batch.label is not None
         assert batch.index is not None
         labels = batch.label[0][row].reshape(-1).tolist()
-        filler = row >= len(batch.data[0]) - (batch.pad or 0)
-        lines = (f"id {batch.index[row]}" + (" (filler)" if filler else ""), f"label {labels_text(labels)}")
+        is_filler = row >= len(batch.data[0]) - (batch.pad or 0)
+        lines = (f"id {batch.index[row]}" + (" (filler)" if is_filler else ""), f"label {labels_text(labels)}")
         return Tile(fitted(loader_of(self._it).augmenter.shown(batch.data[0][row])), "", lines)

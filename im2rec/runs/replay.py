@@ -1,4 +1,4 @@
-"""One record as it was delivered in an epoch: what was drawn for it, and its image."""
+"""Replay of one record of an epoch: its random numbers, its augmentation and its image."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from im2rec.storage.files import AtomicFile, writing
 
 
 class RecordedDraws(Draws):
-    """Passes on what *draws* gives, and keeps it by name in ``values``."""
+    """Random numbers of *draws*, recorded by name in ``values``."""
 
     def __init__(self, draws: Draws) -> None:
         self._draws = draws
         self.sequential = draws.sequential
         self.values: dict[str, float] = {}
 
-    def _kept(self, name: str, attempt: int, value: Any) -> Any:
+    def _record(self, name: str, attempt: int, value: Any) -> Any:
         self.values[f"{name}, try {attempt + 1}" if attempt else name] = float(value)
         return value
 
     def unit(self, name: str, attempt: int = 0) -> Float:
-        """Uniform in [0, 1)."""
-        unit: Float = self._kept(name, attempt, self._draws.unit(name, attempt))
+        """Return a number uniform in [0, 1)."""
+        unit: Float = self._record(name, attempt, self._draws.unit(name, attempt))
         return unit
 
     def integer(self, name: str, low: int, high: int, attempt: int = 0) -> int:
-        """A whole number from *low* to *high*, both included."""
-        return int(self._kept(name, attempt, self._draws.integer(name, low, high, attempt)))
+        """Return an integer from *low* to *high*, both included."""
+        return int(self._record(name, attempt, self._draws.integer(name, low, high, attempt)))
 
     def coin(self, name: str) -> bool:
-        """True in half of the cases."""
-        return bool(self._kept(name, 0, self._draws.coin(name)))
+        """Return True with a probability of one half."""
+        return bool(self._record(name, 0, self._draws.coin(name)))
 
     def normals(self, names: tuple[str, ...], deviation: Float) -> tuple[Float, ...]:
-        """One normal number for each of *names*."""
+        """Return one normal number for each of *names*."""
         values = self._draws.normals(names, deviation)
-        return tuple(self._kept(name, 0, value) for name, value in zip(names, values, strict=True))
+        return tuple(self._record(name, 0, value) for name, value in zip(names, values, strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
 class ReplayedRecord:
-    """A record in an epoch: where it is, its stored size, what was drawn, what was done; *picture* is the PNG written.
+    """A record in an epoch: its location, stored size, random numbers and steps; *picture* is the path of the PNG.
 
     *record* is the ordinal in *rec*, *ordinal* that over all joined files.
     """
@@ -76,9 +76,9 @@ class ReplayedRecord:
 def replay(
     it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: bool, dry_run: bool = False
 ) -> ReplayedRecord:
-    """Repeat record *ordinal* (over all joined files) as *it* delivers it in *epoch*; its image goes to *out*.
+    """Load record *ordinal* (over all joined files) as *it* delivers it in *epoch*, and write its image to *out*.
 
-    Raises ParameterError for a record that is not iterated over, and with ``rng=mxnet``, BadRecordError, OutputError.
+    Raises ParameterError with ``rng=mxnet`` or for a record that is not iterated over, BadRecordError and OutputError.
     """
     loader = loader_of(it)
     _check(it, loader.records, ordinal)
@@ -88,14 +88,14 @@ def replay(
         raise record
     draws = RecordedDraws(*loader.draws([epoch], [ordinal]))
     try:
-        image, _ = loader.decoded(record.content)
+        image, _ = loader.decode(record.content)
         plan = loader.augmenter.plan(Size.of(image), draws)
     except ImageError as error:
-        raise location.named(bad_image_error(error), record.header.id) from None
+        raise location.fill_in(bad_image_error(error), record.header.id) from None
     row_shape = it.provide_data[0].shape[1:]
     buffer = BatchBuffer.new(BatchLayout((1, *row_shape), it.params.data_dtype, loader.label_width))
     for problem in loader.load(buffer, BatchRequest([ordinal], [epoch])):
-        if not problem.kept:
+        if not problem.row_is_valid:
             raise problem.error
     if not dry_run:
         _write_png(loader.augmenter.shown(buffer.data[0]), out, force=force)
@@ -132,12 +132,12 @@ def _write_png(image: Any, out: Path, *, force: bool) -> None:
 
 
 def _format_step(step: Any) -> str:
-    """A step in words: its name and its values."""
-    values = ", ".join(f"{name} {_number(value)}" for name, value in step._asdict().items())
+    """Return the name of *step* and its values, as one line."""
+    values = ", ".join(f"{name} {_format_number(value)}" for name, value in step._asdict().items())
     return f"{type(step).__name__}: {values}"
 
 
-def _number(value: Any) -> str:
+def _format_number(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return " ".join(f"{number:.4g}" for number in value.ravel())
     return str(value) if isinstance(value, (bool, int, np.integer)) else f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""Run one of the iterators, by its word, for some epochs: what it delivered, how fast, and a digest to compare by."""
+"""Run an iterator for some epochs: count and time its batches and compute a digest to compare runs by."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from im2rec.pipeline.records import Records
 
 
 class IteratorKind(NamedTuple):
-    """An iterator, its parameters, and which of them names its file."""
+    """An iterator class, its parameters class, and the name of the parameter that names its file."""
 
     iterator: type[OrderedIterator[Any]]
     params: type[Any]
@@ -34,7 +34,7 @@ class IteratorKind(NamedTuple):
 
     @property
     def groups(self) -> dict[str, type[Any]]:
-        """The tables of its parameters, by title."""
+        """Parameter classes by title, as ``--help`` groups them."""
         return GROUPS if self.params is ImageRecordParams else {self.iterator.__name__: self.params}
 
 
@@ -50,10 +50,10 @@ KINDS = {
 
 @dataclasses.dataclass
 class RunSummary:
-    """What a run delivered. *images* counts without filler; *peak_memory* is in bytes, None where nothing tells it.
+    """Result of a run. *images* counts rows without filler; *peak_memory* is in bytes, None if unknown.
 
-    *kernel* names the compiled JPEG decoder, or says why there is none. *engine*, *kernel*, *threads* and *backend* are
-    empty for iterators that decode no images.
+    *kernel* is the name of the compiled JPEG decoder, or the reason why there is none. *engine*, *kernel*, *threads*
+    and *backend* are empty for iterators that decode no images.
     """
 
     kind: str
@@ -81,65 +81,65 @@ class RunSummary:
 
     @property
     def images_per_s(self) -> float:
-        """Images delivered a second."""
+        """Images delivered per second."""
         return self.images / self.seconds if self.seconds else 0.0
 
 
 def summary_of(it: OrderedIterator[Any]) -> RunSummary:
-    """What is known before a run."""
-    (described,) = it.provide_data
+    """Return a summary of *it* with what is known before the run."""
+    (description,) = it.provide_data
     kind = next(name for name, kind in KINDS.items() if type(it) is kind.iterator)
     summary = RunSummary(
         kind=kind,
         rec=str(getattr(it.params, KINDS[kind].file)),
         records=it.count,
-        data_shape=list(described.shape[1:]),
+        data_shape=list(description.shape[1:]),
         batch_size=it.batch_size,
-        dtype=np.dtype(described.dtype).name,
+        dtype=np.dtype(description.dtype).name,
     )
     if isinstance(it, ImageRecordIter):
-        summary.data_shape = list(it.params.shape)  # whatever the layout
+        summary.data_shape = list(it.params.shape)  # (channels, height, width) with every layout
         summary.engine, summary.threads, summary.backend = it.engine, it.params.preprocess_threads, it.backend
         summary.kernel = it.kernel
         summary.left_out = len(loader_of(it).records.left_out)
     return summary
 
 
-DEFAULT_SIDE = 224
-_SAMPLED = 64
+DEFAULT_SIDE = 224  # pixels
+_SAMPLED_IMAGES = 64
 Sink = Callable[[int, DataBatch], None]  # called with the epoch and each of its batches
 
 
 def arrays_of(batch: DataBatch) -> dict[str, Array]:
-    """Everything in *batch*, by name: data, label, index and pad; sparse rows as values, NAME_indices, NAME_indptr."""
+    """Return the arrays of *batch* by name: data, label, index, pad; sparse ones as NAME, NAME_indices, NAME_indptr."""
     assert batch.label is not None
     assert batch.index is not None
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     for name, array in (("data", batch.data[0]), ("label", batch.label[0])):
         if isinstance(array, CSRArray):
-            found |= {name: array.data, f"{name}_indices": array.indices, f"{name}_indptr": array.indptr}
+            arrays |= {name: array.data, f"{name}_indices": array.indices, f"{name}_indptr": array.indptr}
         else:
-            found[name] = array
-    return {**found, "index": batch.index, "pad": np.array(batch.pad)}
+            arrays[name] = array
+    return {**arrays, "index": batch.index, "pad": np.array(batch.pad)}
 
 
 def digest_of(batch: DataBatch) -> bytes:
-    """SHA-256 of everything in *batch*."""
-    found = hashlib.sha256()
+    """Return the SHA-256 of all arrays of *batch*."""
+    digest = hashlib.sha256()
     for array in arrays_of(batch).values():
-        found.update(np.ascontiguousarray(array).data)
-    return found.digest()
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
 
 
 def run(
     it: OrderedIterator[Any], *, epochs: int, max_batches: int | None, sink: Sink, progress: Progress | None = None
 ) -> RunSummary:
-    """Take *epochs* of *it*, or *max_batches* in all; each batch goes to *sink*."""
+    """Take *epochs* of *it*, or *max_batches* in all, call *sink* with each batch, and return the summary."""
     summary = summary_of(it)
     all_batches = hashlib.sha256()
-    wanted = epochs * len(it) if max_batches is None else min(max_batches, epochs * len(it))
+    expected = epochs * len(it) if max_batches is None else min(max_batches, epochs * len(it))
     start = time.perf_counter()
-    for epoch, batch in _taken(it, epochs, max_batches):
+    for epoch, batch in _take(it, epochs, max_batches):
         all_batches.update(digest_of(batch))
         sink(epoch, batch)
         summary.epochs = epoch + 1
@@ -147,7 +147,7 @@ def run(
         summary.images += it.batch_size - (batch.pad or 0)
         summary.pad += batch.pad or 0
         if progress:
-            progress(summary.images, min(1.0, summary.batches / max(1, wanted)))
+            progress(summary.images, min(1.0, summary.batches / max(1, expected)))
     summary.seconds = time.perf_counter() - start
     summary.digest = all_batches.hexdigest()[:16]
     if isinstance(it, ImageRecordIter):
@@ -158,18 +158,18 @@ def run(
     return summary
 
 
-def _taken(it: OrderedIterator[Any], epochs: int, max_batches: int | None) -> Iterator[tuple[int, DataBatch]]:
-    left = sys.maxsize if max_batches is None else max_batches
+def _take(it: OrderedIterator[Any], epochs: int, max_batches: int | None) -> Iterator[tuple[int, DataBatch]]:
+    remaining = sys.maxsize if max_batches is None else max_batches
     for epoch in range(epochs):
         for batch in it:
             yield epoch, batch
-            left -= 1
-            if not left:
+            remaining -= 1
+            if not remaining:
                 return
 
 
 def default_shape(words: dict[str, Any]) -> str:
-    """The data_shape for records whose iterator was given none: square, the shorter side of 64 of them, at most 224."""
+    """Return a data_shape for an iterator that was given none: square, the least side of 64 images, at most 224."""
     params = ImageRecordParams(**{"batch_size": 1, **words, "data_shape": (3, 1, 1)})
     with contextlib.closing(Records(params)) as records:
         side = min([DEFAULT_SIDE, *_sides(records)])
@@ -177,10 +177,10 @@ def default_shape(words: dict[str, Any]) -> str:
 
 
 def _sides(records: Records) -> Iterator[int]:
-    """Shorter sides of evenly spread images; those that cannot be read say nothing."""
+    """Yield the shorter side of evenly spread images; unreadable ones are skipped."""
     if not len(records):
         return
-    positions = np.unique(np.linspace(0, len(records) - 1, _SAMPLED).astype(np.int64))
+    positions = np.unique(np.linspace(0, len(records) - 1, _SAMPLED_IMAGES).astype(np.int64))
     for ordinal in records.ordinals(positions).tolist():
         record = records.read(ordinal)
         if isinstance(record, BadRecordError):
@@ -193,10 +193,10 @@ def _sides(records: Records) -> Iterator[int]:
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has had, in bytes; None on Windows, whose library does not say."""
+    """Return the peak memory of this process in bytes; None on Windows, where Python cannot read it."""
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, KiB elsewhere

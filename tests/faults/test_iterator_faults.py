@@ -334,7 +334,7 @@ def test_a_disk_error_is_an_error_of_the_record_that_was_read(tmp_path: Path, mo
 def test_an_exception_in_a_thread_reaches_the_consumer_and_the_batch_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, fail = Loader.decoded, [True]
+    real, fail = Loader.decode, [True]
 
     def decoded(self: Loader, content: bytes, *given: Any) -> Any:
         if content == image(5) and fail:
@@ -342,7 +342,7 @@ def test_an_exception_in_a_thread_reaches_the_consumer_and_the_batch_is_made_aga
             raise MemoryError
         return real(self, content, *given)
 
-    monkeypatch.setattr(Loader, "decoded", decoded)
+    monkeypatch.setattr(Loader, "decode", decoded)
     # One batch ahead: the next epoch, in which the same image would fail, is not prefetched yet.
     with in_fours(a_rec(tmp_path), prefetch_buffer=1) as it:
         assert run_of(0, 3) == it.next().index.tolist()
@@ -379,7 +379,7 @@ class Interrupting:
     [
         "im2rec.parallel._finished",
         "im2rec.pipeline.buffers.MemoryPool.lease",
-        "im2rec.pipeline.buffers.MemoryPool.hand_out",
+        "im2rec.pipeline.buffers.MemoryPool.deliver",
     ],
 )
 def test_an_interrupt_inside_next_loses_no_batch(
@@ -436,7 +436,7 @@ def test_no_thread_is_left_of_an_iterator_that_was_dropped(tmp_path: Path) -> No
 def test_memory_of_a_closed_iterator_does_not_wait_for_the_garbage_collector(tmp_path: Path, backend: str) -> None:
     it = in_fours(a_rec(tmp_path), backend=backend)
     it.next()
-    parts = [it, it._loader, it._prefetcher, it._prefetcher._decoding, it._prefetcher.memory]
+    parts = [it, it._loader, it._prefetcher, it._prefetcher._decoding, it._prefetcher.buffers]
     alive = [weakref.ref(part) for part in parts]
     gc.disable()
     try:
@@ -608,7 +608,7 @@ def test_no_more_is_made_ahead_than_the_buffer_holds(
     real = MemoryPool.lease
 
     def count_in_use(pool: MemoryPool) -> int:
-        return sum(not piece.is_free for piece in pool._pieces)
+        return sum(not piece.is_free for piece in pool._blocks)
 
     def lease(pool: MemoryPool) -> BatchBuffer:
         buffer = real(pool)
@@ -621,7 +621,7 @@ def test_no_more_is_made_ahead_than_the_buffer_holds(
             it.next()
             assert gate.wait_until_done(batch + ahead)
             assert batch + ahead == len(in_use)  # no other batch was begun
-            assert ahead + 1 == count_in_use(it._prefetcher.memory)  # those ahead, and the one that was delivered
+            assert ahead + 1 == count_in_use(it._prefetcher.buffers)  # those ahead, and the one that was delivered
     assert ahead + 2 == max(in_use)  # one more is begun while the consumer still has the oldest
 
 

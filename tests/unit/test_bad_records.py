@@ -1,4 +1,4 @@
-"""Records that give no image or no label: errors in their place, or counted and passed over."""
+"""Records without a usable image or label: errors in the place of their batch, or skipped and counted."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path) -> N
             with pytest.raises(StopIteration):
                 it.next()
             it.reset()
-        assert ([], []) == (it.skipped, it.truncated)
+        assert [] == it.skipped
+        assert [] == it.truncated
 
 
-def test_bad_records_are_skipped_on_request_listed_once_and_warned_of_once(
+def test_on_error_skip_leaves_bad_records_out_lists_each_once_and_warns_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = with_bad(tmp_path, 1, 5)
@@ -48,7 +49,7 @@ def test_bad_records_are_skipped_on_request_listed_once_and_warned_of_once(
     assert {"not an image"} == {error.reason for error in it.skipped}
 
 
-def test_skipped_records_of_a_kept_batch_leave_zeros(tmp_path: Path) -> None:
+def test_last_batch_keep_has_zeros_in_the_place_of_skipped_records(tmp_path: Path) -> None:
     path = with_bad(tmp_path, 1, 6)
     with iterator(path, on_error="skip", last_batch="keep", reuse_buffers=True) as it:
         for _ in range(3):
@@ -57,7 +58,7 @@ def test_skipped_records_of_a_kept_batch_leave_zeros(tmp_path: Path) -> None:
             assert ([0, 0, 0], [0, 0, 0], 3, False) == found[2]
 
 
-def test_a_batch_of_bad_records_alone_is_filler(tmp_path: Path) -> None:
+def test_a_batch_of_bad_records_only_is_all_filler(tmp_path: Path) -> None:
     with iterator(with_bad(tmp_path, 3, 4, 5), on_error="skip") as it:
         batches = list(it)
     assert ([0, 0, 0], 3) == (index(batches[1]), batches[1].pad)
@@ -82,22 +83,24 @@ def test_cut_images_are_decoded_counted_and_warned_of_once(cut: Path, caplog: py
     with im2rec.open(cut) as rec:
         place = f"{cut}, record 1, id 101, byte {rec.offsets[1]}: the image data ends early"
     assert place == str(error)
-    assert ("cut short", []) == (error.reason, it.skipped)
+    assert "cut short" == error.reason
+    assert [] == it.skipped
     assert [f"{place}: decoded as far as it goes; further ones are only counted"] == caplog.messages
     upper = batch.data[0][1, :, :16]
     assert np.abs(upper - texture(40, 50, seed=1)[:16].transpose(2, 0, 1)).mean() < 30
 
 
-def test_cut_images_are_errors_on_request(cut: Path) -> None:
+def test_on_truncated_raise_makes_cut_images_errors(cut: Path) -> None:
     with iterator(cut, data_shape=(3, 40, 50), on_truncated="raise") as it, pytest.raises(BadRecordError) as caught:
         it.next()
     assert (1, 101, "cut short") == (caught.value.record, caught.value.id, caught.value.reason)
     with iterator(cut, data_shape=(3, 40, 50), on_truncated="raise", on_error="skip") as it:
         assert [[0, 2]] == numbers(it)
-        assert ([101], []) == ([error.id for error in it.skipped], it.truncated)
+        assert [101] == [error.id for error in it.skipped]
+        assert [] == it.truncated
 
 
-def test_too_few_labels_are_an_error_in_their_place(tmp_path: Path) -> None:
+def test_a_record_with_too_few_labels_is_an_error_or_is_skipped(tmp_path: Path) -> None:
     payloads = [encode_image_record(IRHeader(0, label, n), image(n)) for n, label in enumerate([[1, 2], 3.0, [4, 5]])]
     path = write_rec(tmp_path / "a.rec", payloads)
 
@@ -109,19 +112,19 @@ def test_too_few_labels_are_an_error_in_their_place(tmp_path: Path) -> None:
         assert [[1, 2], [4, 5], [1, 2]] == labels(it.next())
 
 
-def test_any_other_error_is_raised_at_its_batch_and_the_iterator_stays_usable(
+def test_any_other_error_is_raised_in_the_place_of_its_batch_which_may_be_tried_again(
     rec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Records.each
+    real = Records.read_many
 
-    def each(records: Records, ordinals: Sequence[int]) -> Any:
+    def read_many(records: Records, ordinals: Sequence[int]) -> Any:
         if 4 in ordinals:
             raise MemoryError("no room")
         return real(records, ordinals)
 
     with iterator(rec) as it:
         with monkeypatch.context() as patch:
-            patch.setattr(Records, "each", each)
+            patch.setattr(Records, "read_many", read_many)
             assert [0, 1, 2] == labels(it.next())
             for _ in range(2):
                 with pytest.raises(MemoryError):
@@ -129,7 +132,7 @@ def test_any_other_error_is_raised_at_its_batch_and_the_iterator_stays_usable(
         assert [[3, 4, 5], [6, 0, 1]] == [labels(batch) for batch in taken(it, 2)]
 
 
-def test_damage_that_opening_does_not_see_is_an_error_with_record_and_byte(tmp_path: Path) -> None:
+def test_damage_that_opening_does_not_meet_is_an_error_with_record_and_byte(tmp_path: Path) -> None:
     payloads = [image_payload(n, n, encoded(texture(24, 24, seed=n), "PNG")) for n in range(200)]
     path = write_rec(tmp_path / "a.rec", payloads)
     at = len(joined(payloads[:100]))

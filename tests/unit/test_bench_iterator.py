@@ -79,7 +79,7 @@ def test_decoding_is_the_limit_if_images_are_slow_to_decode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, encoded(texture(700, 700))) for n in range(3)])
-    slow_down(monkeypatch, ticking, Loader, "decoded", 0.01)
+    slow_down(monkeypatch, ticking, Loader, "decode", 0.01)
     set_cpus(monkeypatch, 1)
     report = benched(path, data_shape=(3, 16, 16))
 
@@ -94,7 +94,7 @@ def test_too_few_threads_are_the_limit_if_there_are_more_cpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticking: Clock
 ) -> None:
     path = a_rec(tmp_path, 7, "a.rec")
-    slow_down(monkeypatch, ticking, Loader, "decoded", 0.01)
+    slow_down(monkeypatch, ticking, Loader, "decode", 0.01)
     set_cpus(monkeypatch, 8)
     report = benched(path)
 
@@ -127,7 +127,7 @@ def test_processes_are_timed_if_threads_wait_for_one_another_and_processes_are_n
     assert "not timed" == benched(path, 2, backend="processes").advice.sentence
     assert {"processes"} == set(backends)
     backends.clear()
-    monkeypatch.setattr("im2rec.pipeline.prefetch._MANY_RECORDS", 7)  # auto takes processes from seven records on
+    monkeypatch.setattr("im2rec.pipeline.prefetch._MIN_RECORDS_FOR_PROCESSES", 7)
     assert "not timed" == benched(path, 2).advice.sentence
     assert {"auto"} == set(backends)
 
@@ -148,8 +148,8 @@ def test_the_stages_run_the_code_of_the_iterator(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(owner, name, counted)
 
     for owner, name in (
-        (Records, "each"),
-        (Loader, "decoded"),
+        (Records, "read_many"),
+        (Loader, "decode"),
         (Augmenter, "plan"),
         (Augmenter, "image"),
         (Augmenter, "write"),
@@ -171,7 +171,7 @@ def test_timed_decoding_does_not_overwrite_the_pixels_of_the_sample(tmp_path: Pa
         for each in sample.images:
             sample.decode(each)
 
-        assert all(np.array_equal(loader_of(it).decoded(each.content)[0], each.pixels) for each in sample.images)
+        assert all(np.array_equal(loader_of(it).decode(each.content)[0], each.pixels) for each in sample.images)
 
 
 def test_decoding_is_the_only_stage_if_the_compiled_decoder_writes_all_rows(

@@ -237,7 +237,7 @@ def test_debug_skip_load_repeats_the_current_batch_without_reading(rec: Path, mo
         it.debug_skip_load()  # before there is one: the first
         first = it.next()
         assert [0, 1, 2] == labels(first)
-        monkeypatch.setattr(Records, "each", None)
+        monkeypatch.setattr(Records, "read_many", None)
         assert [first] * 20 == taken(it, 20)
 
 
@@ -524,8 +524,8 @@ def test_an_iterator_cannot_be_pickled(rec: Path) -> None:
 
 def test_no_more_than_prefetch_buffer_batches_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    real = Records.each
-    monkeypatch.setattr(Records, "each", lambda records, ordinals: (read.extend(ordinals), real(records, ordinals))[1])
+    real = Records.read_many
+    monkeypatch.setattr(Records, "read_many", lambda records, these: (read.extend(these), real(records, these))[1])
     path = a_rec(tmp_path, 60, "a.rec")
 
     with iterator(path, prefetch_buffer=2) as it:

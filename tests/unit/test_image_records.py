@@ -10,10 +10,11 @@ import pytest
 from helpers import bounds, counted_reads, image_payload, index_text, joined, message_of, write_rec
 from iterator_helpers import some_records
 
-from im2rec.errors import BadRecordError, CorruptRecordError
+from im2rec.errors import BadRecordError, CorruptRecordError, InputError
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, encode_image_record
 from im2rec.format.recordio import MAGIC
-from im2rec.pipeline.records import Records
+from im2rec.pipeline import records as records_module
+from im2rec.pipeline.records import Records, grouped_by_size
 from im2rec.storage.reader import RecordFile, RecordInfo
 
 INSPECT = "(run 'im2rec inspect' on it)"
@@ -25,7 +26,7 @@ def rec(folder: Path, name: str, ids: range | list[int], *, index: bool = True) 
 
 
 def ids_of(records: Records) -> list[int]:
-    """The id of every record that is iterated over, as its header tells, and as reading it does."""
+    """The id of every record that is iterated over, the same from its header and from the whole record."""
     with_ordinals = list(records.headers())
     ordinals = records.ordinals(np.arange(len(records))).tolist()
     assert ordinals == [ordinal for ordinal, _ in with_ordinals]
@@ -40,7 +41,7 @@ def ids_of(records: Records) -> list[int]:
 # Which files
 
 
-def test_a_file_by_itself_is_read_with_and_without_an_index(tmp_path: Path) -> None:
+def test_one_file_is_read_with_and_without_an_index(tmp_path: Path) -> None:
     for index in (True, False):
         path = rec(tmp_path, "a.rec", range(5), index=index)
         path.with_suffix(".idx").unlink() if not index else None
@@ -51,12 +52,13 @@ def test_files_joined_by_semicolons_are_read_in_that_order(tmp_path: Path) -> No
     b, a = rec(tmp_path, "b.rec", range(10, 15)), rec(tmp_path, "a.rec", range(3), index=False)
 
     records = some_records(f"{b};{a};")
-    assert (8, 8, [b, a]) == (len(records), records.total, [file.path for file in records.files])
+    assert (8, 8) == (len(records), records.total)
+    assert [b, a] == [file.path for file in records.files]
     assert [*range(10, 15), 0, 1, 2] == ids_of(records)
     assert [0, 1, 2] * 2 == ids_of(some_records(f"{a};{a}"))
 
 
-def test_a_folder_is_its_rec_files_by_name(tmp_path: Path) -> None:
+def test_a_folder_means_its_rec_files_in_order_of_name(tmp_path: Path) -> None:
     rec(tmp_path, "2.rec", [2])
     rec(tmp_path, "10.rec", [10])
     rec(tmp_path, "other.bin", [5])
@@ -68,22 +70,25 @@ def test_a_folder_is_its_rec_files_by_name(tmp_path: Path) -> None:
     assert [10, 2, 7, 7] == ids_of(some_records(f"{tmp_path};{tmp_path / 'folder.rec'};{one}"))
 
 
-def test_a_shell_pattern_is_the_files_that_match_by_name(tmp_path: Path) -> None:
+def test_a_shell_pattern_means_the_matching_files_in_order_of_name(tmp_path: Path) -> None:
     for number in (3, 1, 2):
         rec(tmp_path, f"train_{number}.rec", [number])
     rec(tmp_path, "val_1.rec", [9])
+    for suffix in (".lst", ".txt", ".json", ".jsonl"):  # and .idx
+        (tmp_path / f"train_1{suffix}").write_text("no records")
 
     assert [1, 2, 3] == ids_of(some_records(tmp_path / "train_*.rec"))
+    assert [1, 2, 3] == ids_of(some_records(tmp_path / "train_*"))
     assert [9, 3, 2] == ids_of(some_records(f"{tmp_path}/val_?.rec;{tmp_path}/*_3.rec;{tmp_path}/train_[2].rec"))
 
 
-def test_a_file_whose_name_is_a_pattern_is_that_file(tmp_path: Path) -> None:
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
     rec(tmp_path, "a1.rec", [1])
 
     assert [5] == ids_of(some_records(rec(tmp_path, "a[1].rec", [5])))
 
 
-def test_each_file_has_an_index_of_its_own(tmp_path: Path) -> None:
+def test_each_file_is_read_by_its_own_index(tmp_path: Path) -> None:
     paths = [rec(tmp_path, "a.rec", range(4), index=False), rec(tmp_path, "b.rec", range(10, 14), index=False)]
     ends = bounds([image_payload(n, n, b"picture %d" % n) for n in range(4)])
     (tmp_path / "first").write_bytes(index_text([ends[0], ends[1], ends[3]]))
@@ -95,7 +100,7 @@ def test_each_file_has_an_index_of_its_own(tmp_path: Path) -> None:
     assert [0, 1, 3, 10, 11, 12, 13] == ids_of(records)  # a record that its index leaves out is not there
 
 
-def test_a_wrong_number_of_indices_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_number_of_indices_is_an_error(tmp_path: Path) -> None:
     path, hint = rec(tmp_path, "a.rec", range(2)), "(give one index for each .rec, or leave path_imgidx out)"
 
     problem = f"path_imgidx=x.idx;y.idx names 2 files, path_imgrec 1 {hint}"
@@ -104,7 +109,7 @@ def test_a_wrong_number_of_indices_is_refused(tmp_path: Path) -> None:
     assert problem == message_of(some_records, f"{path};{path}", path_imgidx="x.idx")
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_is_an_error_with_its_name(tmp_path: Path) -> None:
     path, empty = rec(tmp_path, "a.rec", range(2)), tmp_path / "empty"
     empty.mkdir()
     gone, check = tmp_path / "gone.rec", "cannot be read: no such file or directory (check the path)"
@@ -119,7 +124,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         assert f"path_imgrec={nothing} must name a .rec" == message_of(some_records, nothing)
 
 
-def test_what_was_opened_before_a_file_that_cannot_be_is_closed(
+def test_files_opened_before_one_that_cannot_be_opened_are_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[Path] = []
@@ -131,7 +136,7 @@ def test_what_was_opened_before_a_file_that_cannot_be_is_closed(
     assert [path] == closed
 
 
-def test_closing_closes_every_file_and_again_is_fine(tmp_path: Path) -> None:
+def test_closing_closes_every_file_and_closing_twice_is_allowed(tmp_path: Path) -> None:
     path = rec(tmp_path, "a.rec", range(2))
     records = some_records(f"{path};{path}")
     records.close()
@@ -141,7 +146,7 @@ def test_closing_closes_every_file_and_again_is_fine(tmp_path: Path) -> None:
         assert f"{path}: is closed (open it again)" == message_of(file.payload, 0)
 
 
-# Ordinals and places
+# Ordinals and locations
 
 
 def test_ordinals_count_over_the_joined_files(tmp_path: Path) -> None:
@@ -150,10 +155,12 @@ def test_ordinals_count_over_the_joined_files(tmp_path: Path) -> None:
     first, second = records.files
 
     located = [records.locate(ordinal) for ordinal in (0, 2, 3, 6)]
-    assert [(first, 0), (first, 2), (second, 0), (second, 3)] == [(place.file, place.record) for place in located]
+    assert [(first, 0), (first, 2), (second, 0), (second, 3)] == [
+        (location.file, location.record) for location in located
+    ]
     assert second.offsets[3] == located[-1].span.start
-    asked = [6, 0, 3, 2, 6]
-    read = [records.read(ordinal) for ordinal in asked]
+    ordinals = [6, 0, 3, 2, 6]
+    read = [records.read(ordinal) for ordinal in ordinals]
     assert [13, 0, 10, 2, 13] == [record.header.id for record in read if isinstance(record, ImageRecord)]
     records.close()
 
@@ -161,26 +168,24 @@ def test_ordinals_count_over_the_joined_files(tmp_path: Path) -> None:
 def test_a_record_is_read_with_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records = some_records(rec(tmp_path, "a.rec", range(50)))
 
-    with counted_reads(records.files[0], monkeypatch) as asked:
+    with counted_reads(records.files[0], monkeypatch) as reads:
         records.read(4)
-    assert 1 == len(asked)
+    assert 1 == len(reads)
     records.close()
 
 
-def test_a_few_records_are_read_in_a_row_and_no_more_than_stay_in_a_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_are_read_a_few_in_a_row_up_to_128_kib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     payloads = [image_payload(id_, id_, bytes(60_000)) for id_ in range(10)]
     records = some_records(write_rec(tmp_path / "a.rec", payloads))
 
-    with counted_reads(records.files[0], monkeypatch) as asked:
-        each = records.each([7, 2, 5, 0, 9])
-        seen = [(record.header.id, len(asked)) for record in each if isinstance(record, ImageRecord)]
-    assert [(7, 3), (2, 3), (5, 3), (0, 5), (9, 5)] == seen
+    with counted_reads(records.files[0], monkeypatch) as reads:
+        read = records.read_many([7, 2, 5, 0, 9])
+        reads_so_far = [(record.header.id, len(reads)) for record in read if isinstance(record, ImageRecord)]
+    assert [(7, 3), (2, 3), (5, 3), (0, 5), (9, 5)] == reads_so_far
     records.close()
 
 
-def test_damage_stands_in_its_place_among_those_that_are_read_in_a_row(tmp_path: Path) -> None:
+def test_read_many_yields_an_error_in_the_place_of_a_damaged_record(tmp_path: Path) -> None:
     a, b = rec(tmp_path, "a.rec", range(3)), rec(tmp_path, "b.rec", range(10, 14))
     records = some_records(f"{a};{b}")
     damaged = records.locate(4).span.start
@@ -188,35 +193,88 @@ def test_damage_stands_in_its_place_among_those_that_are_read_in_a_row(tmp_path:
         file.seek(damaged)
         file.write(b"none")
 
-    bad, *good = list(records.each([4, 1, 6, 3]))
+    first, bad, *good = list(records.read_many([0, 4, 1, 6, 3]))
+    assert isinstance(first, ImageRecord)
     assert isinstance(bad, BadRecordError)
     assert (b, 1, damaged) == (bad.path, bad.record, bad.offset)
     assert [1, 13, 10] == [record.header.id for record in good if isinstance(record, ImageRecord)]
     records.close()
 
 
+@pytest.mark.parametrize("ordinal", [7, 100])
+def test_an_ordinal_that_is_too_large_is_an_index_error(tmp_path: Path, ordinal: int) -> None:
+    records = some_records(f"{rec(tmp_path, 'a.rec', range(3))};{rec(tmp_path, 'b.rec', range(10, 14))}")
+
+    for read in (records.locate, lambda ordinal: list(records.read_many([0, ordinal]))):
+        with pytest.raises(IndexError):
+            read(ordinal)
+    records.close()
+
+
+def test_an_error_of_the_disk_is_one_of_the_record_that_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = rec(tmp_path, "a.rec", range(3))
+    records = some_records(path)
+
+    def read(*_: object) -> None:
+        raise InputError(f"{path}: cannot be read: input/output error", hint="check the disk")
+
+    monkeypatch.setattr(RecordFile, "read", read)
+    (error,) = records.read_many([1])
+    at = records.locate(1).span.start
+    assert f"{path}, record 1, byte {at}: cannot be read: input/output error (check the disk)" == str(error)
+    assert isinstance(error, BadRecordError)
+    assert "unreadable" == error.reason
+    records.close()
+
+
+def test_items_are_grouped_until_their_sizes_reach_enough() -> None:
+    assert [[3, 3], [4], [1, 1, 1, 1], []] == [[*group] for group in grouped_by_size([3, 3, 4, 1, 1, 1, 1], int, 4)]
+    assert [[3], [1]] == [[*group] for group in grouped_by_size([3, 1], int, 3)]
+
+
+def test_a_group_lets_its_items_be_freed_before_the_next_are_made() -> None:
+    alive: list[int] = []
+
+    class Item:
+        def __init__(self) -> None:
+            alive.append(1)
+
+        def __del__(self) -> None:
+            alive.pop()
+
+    most = 0
+    for group in grouped_by_size((Item() for _ in range(6)), lambda _: 1, 2):
+        most = max(most, len(alive))
+        assert len(group) in (0, 2)
+    assert 2 == most
+
+
 # Records without an image
 
 
 def face_set(path: Path) -> Path:
-    """As InsightFace writes it: two numbers in the first record, images, and each identity's range of images."""
+    """A file as InsightFace writes it: two numbers in the first record, images, and the range of each identity."""
     images = [encode_image_record(IRHeader(0, n, n), b"picture %d" % n * 40) for n in (1, 2, 3)]
     identities = [encode_image_record(IRHeader(2, [1, 3], 4), b""), encode_image_record(IRHeader(2, [3, 4], 5), b"")]
     return write_rec(path, [encode_image_record(IRHeader(2, [4, 6], 0), b""), *images, *identities])
 
 
-def test_the_header_and_identities_of_a_face_set_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_the_first_record_and_the_identities_of_a_face_set_are_left_out(tmp_path: Path) -> None:
     records = some_records(face_set(tmp_path / "faces.rec"))
 
-    assert (3, 6, [0, 4, 5]) == (len(records), records.total, records.left_out.tolist())
+    assert (3, 6) == (len(records), records.total)
+    assert [0, 4, 5] == records.left_out.tolist()
     assert [1, 2, 3] == records.ordinals(np.arange(3)).tolist()
     assert [1, 2, 3] == ids_of(records)
 
 
-def test_all_records_of_a_face_set_are_there_on_request(tmp_path: Path) -> None:
+def test_records_all_keeps_every_record_of_a_face_set(tmp_path: Path) -> None:
     records = some_records(face_set(tmp_path / "faces.rec"), records="all")
 
-    assert (6, 6, []) == (len(records), records.total, records.left_out.tolist())
+    assert (6, 6) == (len(records), records.total)
+    assert [] == records.left_out.tolist()
     assert [*range(6)] == ids_of(records)
 
 
@@ -224,13 +282,14 @@ def test_records_are_left_out_of_every_joined_file(tmp_path: Path) -> None:
     face, other = face_set(tmp_path / "faces.rec"), rec(tmp_path, "a.rec", [7, 8])
     records = some_records(f"{face};{other};{face}")
 
-    assert (8, 14, [0, 4, 5, 8, 12, 13]) == (len(records), records.total, records.left_out.tolist())
+    assert (8, 14) == (len(records), records.total)
+    assert [0, 4, 5, 8, 12, 13] == records.left_out.tolist()
     assert [1, 2, 3, 6, 7, 9, 10, 11] == records.ordinals(np.arange(8)).tolist()
     assert [3, 10, 1] == records.ordinals(np.array([2, 6, 0])).tolist()
     assert [1, 2, 3, 7, 8, 1, 2, 3] == ids_of(records)
 
 
-def test_only_labels_without_content_are_left_out(tmp_path: Path) -> None:
+def test_only_records_of_labels_without_content_are_left_out(tmp_path: Path) -> None:
     payloads = [
         encode_image_record(IRHeader(0, 1.0, 0), b""),  # no labels in a vector: an empty image, and an error later
         encode_image_record(IRHeader(0, [1.0, 2.0], 1), b"x"),
@@ -244,14 +303,14 @@ def test_only_labels_without_content_are_left_out(tmp_path: Path) -> None:
     assert [0, 1, 4] == ids_of(records)
 
 
-def test_a_file_of_labels_alone_has_no_record_left(tmp_path: Path) -> None:
+def test_a_file_of_labels_alone_has_no_record_to_iterate_over(tmp_path: Path) -> None:
     records = some_records(write_rec(tmp_path / "a.rec", [encode_image_record(IRHeader(0, [4, 6], 0), b"")] * 3))
 
     assert (0, 3) == (len(records), records.total)
     assert [] == ids_of(records)
 
 
-def test_a_record_that_holds_the_magic_is_read_and_looked_into_as_any(tmp_path: Path) -> None:
+def test_a_record_that_holds_the_magic_is_read_like_any_other(tmp_path: Path) -> None:
     label = np.frombuffer(MAGIC + bytes(4), np.float32)  # a vector of labels, the first of which is the magic
     payloads = [
         image_payload(1, content=b"1234" + MAGIC * 2 + b"tail"),
@@ -268,10 +327,31 @@ def test_a_record_that_holds_the_magic_is_read_and_looked_into_as_any(tmp_path: 
     assert [1, 3, int.from_bytes(MAGIC, "little")] == ids_of(records)
 
 
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 6])
+def test_files_longer_than_a_block_of_records_are_searched_whole(
+    tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records_module, "_RECORDS_PER_BLOCK", block)
+    records = some_records(f"{face_set(tmp_path / 'faces.rec')};{rec(tmp_path, 'a.rec', [7, 8])}")
+
+    assert [0, 4, 5] == records.left_out.tolist()
+    assert [0, 3, 5] == records.block_starts(1 << 20).tolist()
+    assert [1, 2, 3, 7, 8] == ids_of(records)
+
+
+def test_a_frame_of_256_bytes_is_searched_and_a_longer_one_is_not(tmp_path: Path) -> None:
+    # Part head 8, header 24 and 56 labels of 4: 256.
+    payloads = [encode_image_record(IRHeader(0, [1.0] * count, count), b"") for count in (56, 57)]
+    records = some_records(write_rec(tmp_path / "a.rec", payloads))
+
+    assert [0] == records.left_out.tolist()
+    records.close()
+
+
 # Heads
 
 
-def test_heads_tell_header_and_size_of_the_payload_without_its_content(
+def test_heads_hold_header_and_payload_size_without_reading_contents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payloads = [image_payload(n, n, bytes(n * 700)) for n in range(30)]
@@ -285,16 +365,16 @@ def test_heads_tell_header_and_size_of_the_payload_without_its_content(
         assert expected == list(file.heads(range(30)))
         assert [expected[n] for n in (3, 7, 29)] == list(file.heads([3, 7, 29]))
         assert [] == list(file.heads([]))
-        with counted_reads(file, monkeypatch) as asked:
+        with counted_reads(file, monkeypatch) as reads:
             list(file.heads([0, 1, 2, 28, 29]))
-        assert sum(size for _, size in asked) < 3000
+        assert sum(size for _, size in reads) < 3000
 
 
 def test_heads_of_many_neighbours_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     payloads = [image_payload(n, content=bytes(1000)) for n in range(1000)]
-    with RecordFile(write_rec(tmp_path / "a.rec", payloads)) as file, counted_reads(file, monkeypatch) as asked:
+    with RecordFile(write_rec(tmp_path / "a.rec", payloads)) as file, counted_reads(file, monkeypatch) as reads:
         assert [*range(1000)] == [head.header.id for head in file.heads(range(1000))]
-        assert len(asked) <= 5
+        assert len(reads) <= 5
 
 
 def test_the_first_damaged_head_is_raised_in_its_place(tmp_path: Path) -> None:
@@ -325,8 +405,10 @@ def damaged_file(path: Path) -> tuple[Path, list[int]]:
     return path, ends
 
 
-def test_damage_is_an_error_in_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.storage.index._PROBES", 2)  # opening would look at each of so few
+def test_a_damaged_record_is_returned_as_an_error_with_its_location(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("im2rec.storage.index._PROBES", 2)  # opening would check all of so few
     path, ends = damaged_file(tmp_path / "a.rec")
     good = rec(tmp_path, "good.rec", range(3))
     records = some_records(f"{good};{path}")
@@ -346,14 +428,27 @@ def test_damage_is_an_error_in_the_place_of_the_record(tmp_path: Path, monkeypat
     records.close()
 
 
-def test_a_damaged_record_that_is_short_is_an_error_in_its_place_too(tmp_path: Path) -> None:
+def test_a_record_shorter_than_its_header_is_an_error_in_its_place(tmp_path: Path) -> None:
     payloads = [image_payload(0), image_payload(1), b"short", image_payload(3)]
     records = some_records(write_rec(tmp_path / "a.rec", payloads))
 
-    assert [0, 1, 3] == [r.header.id for r in map(records.read, range(4)) if isinstance(r, ImageRecord)]
+    read = [records.read(ordinal) for ordinal in range(4)]
+    assert [0, 1, 3] == [record.header.id for record in read if isinstance(record, ImageRecord)]
+    assert isinstance(read[2], BadRecordError)
+    assert 2 == read[2].record
+    assert bounds(payloads)[2] + 8 == read[2].offset  # of the payload, after the part head
+    records.close()
 
 
-def test_a_cut_end_is_refused_on_opening(tmp_path: Path) -> None:
+def test_headers_skip_a_damaged_record_and_go_on_after_it(tmp_path: Path) -> None:
+    payloads = [image_payload(0), image_payload(1), b"short", image_payload(3)]
+    records = some_records(write_rec(tmp_path / "a.rec", payloads), records="all")
+
+    assert [(0, 0), (1, 1), (3, 3)] == [(ordinal, header.id) for ordinal, header in records.headers()]
+    records.close()
+
+
+def test_a_file_cut_in_its_last_record_is_an_error_on_opening(tmp_path: Path) -> None:
     path = rec(tmp_path, "a.rec", range(3))
     path.write_bytes(path.read_bytes()[:-8])
 
@@ -364,7 +459,7 @@ def test_a_cut_end_is_refused_on_opening(tmp_path: Path) -> None:
 # Blocks
 
 
-def test_blocks_begin_where_a_record_begins_in_another_stretch_of_the_file(tmp_path: Path) -> None:
+def test_blocks_start_at_the_first_record_in_each_stretch_of_the_file(tmp_path: Path) -> None:
     a = write_rec(tmp_path / "a.rec", [image_payload(n, content=bytes(68)) for n in range(10)])  # 100 bytes each
     b = write_rec(tmp_path / "b.rec", [image_payload(n, content=bytes(68)) for n in range(3)])
     records = some_records(f"{a};{b}")
@@ -375,7 +470,7 @@ def test_blocks_begin_where_a_record_begins_in_another_stretch_of_the_file(tmp_p
     records.close()
 
 
-def test_blocks_count_what_is_iterated_over(tmp_path: Path) -> None:
+def test_blocks_count_positions_not_ordinals(tmp_path: Path) -> None:
     face = face_set(tmp_path / "faces.rec")
     records = some_records(f"{face};{face}")
 

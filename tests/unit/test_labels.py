@@ -1,4 +1,4 @@
-"""Labels: how many a record has, what is too few, and a list that gives others by id."""
+"""Labels: how many a record has, records with too few, and a list that gives others by id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from iterator_helpers import some_params
 from im2rec.errors import BadRecordError, InputError, ListFormatError
 from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
 from im2rec.format.listfile import parse_labels
-from im2rec.pipeline.labels import HeaderLabels, Labels, ListLabels, load_labels
+from im2rec.pipeline import labels as labels_module
+from im2rec.pipeline.labels import HeaderLabels, Labels, ListLabels, labels_from_params
 from im2rec.pipeline.records import Records
 
 IDS = [10, 7, 3, 42, 5]
@@ -34,13 +35,13 @@ def loaded(path: Path, **given: Any) -> tuple[Labels, list[IRHeader]]:
     params = some_params(path, **given)
     records = Records(params)
     try:
-        read = map(records.read, range(records.total))
-        return load_labels(records, params), [record.header for record in read if isinstance(record, ImageRecord)]
+        read = [record for record in map(records.read, range(records.total)) if isinstance(record, ImageRecord)]
+        return labels_from_params(records, params), [record.header for record in read]
     finally:
         records.close()
 
 
-def listed(folder: Path, text: str | bytes, ids: list[int] = IDS, **given: Any) -> list[list[float]]:
+def labels_from_list(folder: Path, text: str | bytes, ids: list[int] = IDS, **given: Any) -> list[list[float]]:
     """The labels that a list of *text* gives to records of these *ids*."""
     path = folder / "l.lst"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -58,23 +59,26 @@ def lines(ids: list[int], separator: str = "\t", end: str = "\n") -> str:
 # In the records
 
 
-def test_one_label_is_a_width_of_one(tmp_path: Path) -> None:
+def test_one_label_per_record_is_a_width_of_one(tmp_path: Path) -> None:
     labels, headers = loaded(rec(tmp_path, [0.5, 7.0]))
 
-    assert (1, 0) == (labels.width, labels.digest())
+    assert 1 == labels.width
+    assert labels.is_header_field
+    assert 0 == labels.digest()
     assert [[0.5], [7.0]] == [labels.of(header).tolist() for header in headers]
     assert {np.dtype(np.float32)} == {labels.of(header).dtype for header in headers}
 
 
-def test_as_many_as_the_first_record_has_are_taken_of_all(tmp_path: Path) -> None:
+def test_the_first_record_decides_how_many_labels_all_have(tmp_path: Path) -> None:
     labels, headers = loaded(rec(tmp_path, [[1, 2, 3], [4, 5, 6]]), label_width="auto")
 
     assert 3 == labels.width
+    assert not labels.is_header_field
     assert [[1, 2, 3], [4, 5, 6]] == [labels.of(header).tolist() for header in headers]
     assert 1 == loaded(rec(tmp_path, [[7.0], 8.0]))[0].width
 
 
-def test_the_first_record_with_a_image_decides(tmp_path: Path) -> None:
+def test_a_first_record_without_an_image_does_not_decide_the_width(tmp_path: Path) -> None:
     header, face = (
         encode_image_record(IRHeader(0, [4, 6], 0), b""),
         encode_image_record(IRHeader(0, [1, 2, 3], 1), b"picture"),
@@ -85,13 +89,13 @@ def test_the_first_record_with_a_image_decides(tmp_path: Path) -> None:
     assert 2 == loaded(path, records="all")[0].width
 
 
-def test_a_file_without_a_image_has_a_width_of_one(tmp_path: Path) -> None:
+def test_a_file_without_images_has_a_width_of_one(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "faces.rec", [encode_image_record(IRHeader(0, [4, 6], 0), b"")])
 
     assert 1 == loaded(path)[0].width
 
 
-def test_too_few_labels_are_an_error_that_says_how_many_there_are(tmp_path: Path) -> None:
+def test_too_few_labels_are_an_error_with_their_number(tmp_path: Path) -> None:
     labels, headers = loaded(rec(tmp_path, [[1, 2, 3], 4.0, [5, 6]]))
 
     for header, count in ((headers[1], 1), (headers[2], 2)):
@@ -102,7 +106,9 @@ def test_too_few_labels_are_an_error_that_says_how_many_there_are(tmp_path: Path
         assert "too few labels" == caught.value.reason
 
 
-def test_of_more_labels_the_first_are_taken_with_one_notice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_longer_label_vectors_give_their_first_labels_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     labels, headers = loaded(rec(tmp_path, [[1, 2, 3], [4, 5], [6, 7, 8, 9]]), label_width=2)
     with caplog.at_level(logging.WARNING):
         assert [[1, 2], [4, 5], [6, 7]] == [labels.of(header).tolist() for header in headers]
@@ -111,7 +117,26 @@ def test_of_more_labels_the_first_are_taken_with_one_notice(tmp_path: Path, capl
     assert ["records have 3 labels and more; label_width=2 takes the first"] == caplog.messages
 
 
-def test_labels_of_the_records_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_a_first_record_with_more_labels_is_warned_of_when_the_file_is_opened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        loaded(rec(tmp_path, [[1, 2], 3.0]), label_width=1)
+
+    assert ["records have 2 labels and more; label_width=1 takes the first"] == caplog.messages
+
+
+def test_a_later_record_with_more_labels_is_warned_of_when_it_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels, headers = loaded(rec(tmp_path, [[1, 2], [3, 4, 5], [6, 7, 8, 9]]))
+    assert [] == caplog.messages
+
+    assert [[1, 2], [3, 4], [6, 7]] == [labels.of(header).tolist() for header in headers]
+    assert ["records have 3 labels and more; label_width=2 takes the first"] == caplog.messages
+
+
+def test_labels_in_headers_keep_every_float32_value(tmp_path: Path) -> None:
     labels, headers = loaded(rec(tmp_path, [[1e30, -0.5, float("inf")], [0, 16777217, float("nan")]]))
 
     assert isinstance(labels, HeaderLabels)
@@ -119,30 +144,30 @@ def test_labels_of_the_records_are_taken_as_they_are(tmp_path: Path) -> None:
     assert [0, 16777216] == labels.of(headers[1]).tolist()[:2]
 
 
-# Out of a list
+# From a list
 
 
-def test_a_list_gives_labels_by_id_whatever_its_order(tmp_path: Path) -> None:
-    assert LABELS == listed(tmp_path, lines(IDS))
-    assert [LABELS[n] for n in (4, 3, 2, 1, 0)] == listed(tmp_path, lines(IDS[::-1]))
+def test_a_list_gives_labels_by_id_in_any_order_of_its_lines(tmp_path: Path) -> None:
+    assert LABELS == labels_from_list(tmp_path, lines(IDS))
+    assert [LABELS[n] for n in (4, 3, 2, 1, 0)] == labels_from_list(tmp_path, lines(IDS[::-1]))
 
 
 def test_the_first_labels_of_a_line_are_taken(tmp_path: Path) -> None:
-    assert [row[:2] for row in LABELS] == listed(tmp_path, lines(IDS), label_width=2)
+    assert [row[:2] for row in LABELS] == labels_from_list(tmp_path, lines(IDS), label_width=2)
 
 
 def test_of_lines_with_one_id_the_last_wins(tmp_path: Path) -> None:
     text = "10\t1\ta\n7\t2\ta\n10\t3\tb\n3\t4\tc\n10\t5\ta\n"
 
-    assert [[5], [2], [4]] == listed(tmp_path, text, [10, 7, 3])
+    assert [[5], [2], [4]] == labels_from_list(tmp_path, text, [10, 7, 3])
 
 
-def test_ids_that_no_record_has_are_fine(tmp_path: Path) -> None:
-    assert [[2]] == listed(tmp_path, "9\t1\ta\n7\t2\tb\n8\t3\tc\n", [7])
+def test_a_list_may_have_ids_that_no_record_has(tmp_path: Path) -> None:
+    assert [[2]] == labels_from_list(tmp_path, "9\t1\ta\n7\t2\tb\n8\t3\tc\n", [7])
 
 
 def test_records_may_share_an_id(tmp_path: Path) -> None:
-    assert [[1], [2], [1]] == listed(tmp_path, "5\t1\ta\n6\t2\tb\n", [5, 6, 5])
+    assert [[1], [2], [1]] == labels_from_list(tmp_path, "5\t1\ta\n6\t2\tb\n", [5, 6, 5])
 
 
 @pytest.mark.parametrize(
@@ -161,41 +186,42 @@ def test_records_may_share_an_id(tmp_path: Path) -> None:
     ids=["CRLF", "blanks", "runs", "BOM", "comments", "indented", "no end", "paths with blanks", "odd blanks"],
 )
 def test_a_list_may_be_written_in_many_ways(tmp_path: Path, text: str) -> None:
-    assert LABELS == listed(tmp_path, text)
-    assert LABELS == listed(tmp_path, text, label_width=4)
+    assert LABELS == labels_from_list(tmp_path, text)
+    assert LABELS == labels_from_list(tmp_path, text, label_width=4)
 
 
 def test_a_path_may_be_missing_or_of_any_bytes_when_the_width_is_given(tmp_path: Path) -> None:
-    assert [[1, 2], [3, 4]] == listed(tmp_path, "5\t1\t2\n6 3 4\n", [5, 6], label_width=2)
-    assert [[1]] == listed(tmp_path, b"5\t1\t\xff\xfe.jpg\n", [5])
+    assert [[1, 2], [3, 4]] == labels_from_list(tmp_path, "5\t1\t2\n6 3 4\n", [5, 6], label_width=2)
+    assert [[1]] == labels_from_list(tmp_path, b"5\t1\t\xff\xfe.jpg\n", [5])
 
 
 def test_ids_have_64_bits(tmp_path: Path) -> None:
     ids = [2**33 + 1, 2**64 - 1, 1, 2**63, 2**53 + 1, 2**53]
     text = "".join(f"{id_}\t{n}\tp\n" for n, id_ in enumerate(ids))
 
-    assert [[n] for n in range(6)] == listed(tmp_path, text, ids)
+    assert [[n] for n in range(6)] == labels_from_list(tmp_path, text, ids)
 
 
-def test_labels_too_large_for_32_bits_are_infinite_without_a_warning(tmp_path: Path) -> None:
+def test_labels_too_large_for_float32_are_infinite_without_a_warning(tmp_path: Path) -> None:
     text = "5\t" + "\t".join(["1e300"] * 300) + "\tp\n" + "6\t" + "\t".join(["-1e300"] * 300) + "\tp\n"
 
-    assert [[np.inf] * 300, [-np.inf] * 300] == listed(tmp_path, text, [5, 6], label_width=300)
+    assert [[np.inf] * 300, [-np.inf] * 300] == labels_from_list(tmp_path, text, [5, 6], label_width=300)
 
 
-def test_labels_are_rounded_to_32_bits(tmp_path: Path) -> None:
-    assert [[16777216, np.float32(0.1)]] == listed(tmp_path, "5\t16777217\t0.1\tp\n", [5])
+def test_labels_are_rounded_to_float32(tmp_path: Path) -> None:
+    assert [[16777216, np.float32(0.1)]] == labels_from_list(tmp_path, "5\t16777217\t0.1\tp\n", [5])
 
 
-def test_a_list_longer_than_what_is_read_at_once_is_whole(tmp_path: Path) -> None:
-    count = (1 << 16) + 3
-    text = "".join(f"{n} {n % 1000}\n" for n in range(count))
+def test_a_list_longer_than_a_block_of_lines_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels_module, "_LINES_PER_BLOCK", 4)
+    text = "".join(f"{n} {n % 1000}\n" for n in range(10))
 
-    ids = [0, (1 << 16) - 1, 1 << 16, count - 1]
-    assert [[id_ % 1000] for id_ in ids] == listed(tmp_path, text, ids, label_width=1)
+    assert [[n] for n in range(10)] == labels_from_list(tmp_path, text, [*range(10)], label_width=1)
+    text = "".join(f"{n} {n % 1000}\n" for n in range(8))
+    assert [[n] for n in range(8)] == labels_from_list(tmp_path, text, [*range(8)], label_width=1)
 
 
-def test_another_list_has_another_digest_and_other_paths_the_same(tmp_path: Path) -> None:
+def test_the_digest_of_a_list_depends_on_its_ids_and_labels_alone(tmp_path: Path) -> None:
     def digest(text: str) -> int:
         path = tmp_path / "l.lst"
         path.write_text(text)
@@ -216,55 +242,52 @@ REFUSED = {
 }
 
 
-def test_a_line_that_cannot_be_used_is_named_with_the_file(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_used_is_an_error_with_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "l.lst"
 
-    assert REFUSED == {text: message_of(listed, tmp_path, text).removeprefix(f"{path}, ") for text in REFUSED}
+    assert REFUSED == {text: message_of(labels_from_list, tmp_path, text).removeprefix(f"{path}, ") for text in REFUSED}
     with pytest.raises(ListFormatError) as caught:
-        listed(tmp_path, "10\t1\ta\n7\tcat\tb\n", label_width=1)
+        labels_from_list(tmp_path, "10\t1\ta\n7\tcat\tb\n", label_width=1)
     assert (path, 2) == (caught.value.path, caught.value.line)
 
 
-def test_a_line_that_cannot_be_used_is_named_with_its_id(tmp_path: Path) -> None:
-    for text in ("10\t1\ta\n7\tcat\tb\n", "10\t1\ta\n7\n"):
-        assert "id 7" in message_of(listed, tmp_path, text)
-
-
-def test_a_label_that_is_the_path_is_no_number(tmp_path: Path) -> None:
+def test_a_path_in_the_place_of_a_label_is_an_error(tmp_path: Path) -> None:
     message = "line 1: expected a number as label, found 'a.jpg' (id 10)"
 
-    assert f"{tmp_path / 'l.lst'}, {message}" == message_of(listed, tmp_path, "10\t1\ta.jpg\n", label_width=2)
+    assert f"{tmp_path / 'l.lst'}, {message}" == message_of(labels_from_list, tmp_path, "10\t1\ta.jpg\n", label_width=2)
 
 
-def test_the_width_of_a_list_is_that_of_its_first_line(tmp_path: Path) -> None:
+def test_the_first_line_of_a_list_decides_the_width(tmp_path: Path) -> None:
     path, hint = tmp_path / "l.lst", "(set label_width when the lines have no paths)"
 
     message = f"{path}, line 2: expected label_width=2 labels, found 1 (id 7)"
-    assert message == message_of(listed, tmp_path, "10\t1\t2\ta\n7\t1\n")
+    assert message == message_of(labels_from_list, tmp_path, "10\t1\t2\ta\n7\t1\n")
     message = f"{path}, line 3: expected id, labels and path, found 2 field(s) {hint}"
-    assert message == message_of(listed, tmp_path, "\n# none\n10\t1\n")
+    assert message == message_of(labels_from_list, tmp_path, "\n# none\n10\t1\n")
     message = f"{path}, line 1: expected a number as label, found 'cat' {hint}"
-    assert message == message_of(listed, tmp_path, "10\tcat\ta.jpg\n")
+    assert message == message_of(labels_from_list, tmp_path, "10\tcat\ta.jpg\n")
 
 
-def test_the_first_id_of_a_list_is_named_with_the_file_too(tmp_path: Path) -> None:
+def test_a_wrong_id_in_the_first_line_is_an_error_with_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "l.lst"
 
-    message = message_of(listed, tmp_path, "ten\t1\ta.jpg\n")
+    message = message_of(labels_from_list, tmp_path, "ten\t1\ta.jpg\n")
     assert message.startswith(f"{path}, line 1: expected an integer as id, found 'ten'")
 
 
-def test_numbers_without_a_path_are_not_taken_for_one(tmp_path: Path) -> None:
-    with pytest.raises(ListFormatError):
-        listed(tmp_path, "10\t1\t2\t3\n", [10])
+def test_the_last_number_of_a_line_without_a_path_is_not_taken_for_a_path(tmp_path: Path) -> None:
+    message = message_of(labels_from_list, tmp_path, "10\t1\t2\t3\n", [10])
+
+    problem = "line 1: expected a path at the end, found '3' (set label_width when the lines have no paths)"
+    assert f"{tmp_path / 'l.lst'}, {problem}" == message
 
 
-def test_an_id_that_the_list_lacks_is_named_with_the_list_and_the_record(tmp_path: Path) -> None:
+def test_a_record_whose_id_the_list_lacks_is_an_error_with_list_and_record(tmp_path: Path) -> None:
     path, hint = tmp_path / "l.lst", "(is it the list of this .rec?)"
     problem = f"{path}: has no line for id 42, which is record 3 of {tmp_path / 'a.rec'} {hint}"
 
     with pytest.raises(InputError) as caught:
-        listed(tmp_path, lines([10, 7, 3, 5]))
+        labels_from_list(tmp_path, lines([10, 7, 3, 5]))
     assert problem == str(caught.value)
 
 
@@ -280,17 +303,15 @@ def test_records_that_are_left_out_need_no_line(tmp_path: Path) -> None:
     assert f"{path}: has no line for id 0, which is record 0 of {faces} (is it the list of this .rec?)" == message
 
 
-def test_an_id_among_many_that_the_list_lacks_is_found(tmp_path: Path) -> None:
-    count = (1 << 14) + 5
-    path = write_rec(tmp_path / "a.rec", [encode_image_record(IRHeader(0, 0.0, n), b"") for n in range(count)])
-    (tmp_path / "l.lst").write_text("".join(f"{n} 1\n" for n in range(count) if n != count - 2))
+@pytest.mark.parametrize("lacking", [0, 3, 4, 8, 9])
+def test_a_list_is_checked_against_every_record(tmp_path: Path, lacking: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels_module, "_HEADERS_PER_BLOCK", 4)
 
-    message = message_of(loaded, path, path_imglist=str(tmp_path / "l.lst"), label_width=1)
-    lacking = f"has no line for id {count - 2}, which is record {count - 2} of {path} (is it the list of this .rec?)"
-    assert f"{tmp_path / 'l.lst'}: {lacking}" == message
+    message = message_of(labels_from_list, tmp_path, lines([n for n in range(10) if n != lacking]), [*range(10)])
+    assert f"has no line for id {lacking}, which is record {lacking} of" in message
 
 
-def test_a_list_that_is_missing_or_lists_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_list_that_is_missing_or_empty_is_an_error(tmp_path: Path) -> None:
     path = rec(tmp_path, [0.0])
     gone, nothing = tmp_path / "gone.lst", tmp_path / "l.lst"
 
@@ -303,7 +324,7 @@ def test_a_list_that_is_missing_or_lists_nothing_is_refused(tmp_path: Path) -> N
         assert f"{nothing}: lists no images (is it the right list?)" == message
 
 
-def test_a_list_of_nothing_is_refused_when_its_width_is_given_too(tmp_path: Path) -> None:
+def test_an_empty_list_is_an_error_with_label_width_too(tmp_path: Path) -> None:
     nothing, path = tmp_path / "l.lst", rec(tmp_path, [0.0])
     nothing.write_text("# nothing\n")
 
@@ -322,5 +343,5 @@ def test_a_line_is_an_id_and_the_first_labels() -> None:
     assert [None] * 4 == [parse_labels(text, 1, 1) for text in ("", "  \r\n", "# 1 2", "\t#")]
 
 
-def test_blanks_of_other_scripts_are_no_separators() -> None:
+def test_only_ascii_blanks_separate_fields() -> None:
     assert "line 5: expected an integer as id, found '7\\xa01'" == message_of(parse_labels, "7\u00a01", 5, 1)

@@ -1,4 +1,4 @@
-"""Batches are the same, to the bit, whether the compiled decoder makes them or libjpeg does."""
+"""Batches are the same, to the bit, by the compiled JPEG decoder and by libjpeg."""
 
 from __future__ import annotations
 
@@ -73,33 +73,33 @@ def compiled() -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the decoder answered each time."""
-    answers: list[str] = []
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The result of each call of the compiled decoder: "" for a row that it wrote, else a reason."""
+    results: list[str] = []
     real = Kernel.decode_into
 
     def decode_into(*given: Any, **more: Any) -> str:
         answer = real(*given, **more)
-        answers.append(answer)  # other threads are here as well
+        results.append(answer)  # after the call: threads come in between
         return answer
 
     monkeypatch.setattr(Kernel, "decode_into", decode_into)
-    return answers
+    return results
 
 
 def delivered(it: ImageRecordIter) -> list[Any]:
-    """Everything that two epochs give, and what was wrong with records."""
+    """All batches of two epochs, and the messages of skipped and truncated records."""
 
-    def said(errors: list[BadRecordError]) -> list[str]:
+    def messages(errors: list[BadRecordError]) -> list[str]:
         return sorted(str(error) for error in errors)
 
     with it:
         batches = [[whole(batch) for batch in it] for _ in range(2)]
-        return [*batches, said(it.skipped), said(it.truncated)]
+        return [*batches, messages(it.skipped), messages(it.truncated)]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_batches_and_errors_are_those_of_libjpeg(
+def test_batches_and_errors_are_the_same_as_by_libjpeg(
     images: Path, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -107,7 +107,7 @@ def test_batches_and_errors_are_those_of_libjpeg(
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     expected = delivered(iterator(images, **given))
     monkeypatch.delenv("IM2REC_KERNEL")
-    monkeypatch.setattr(im2rec.pipeline.loader, "WORTH_LOADING", 0)
+    monkeypatch.setattr(im2rec.pipeline.loader, "MIN_IMAGES_TO_LOAD", 0)
 
     assert delivered(iterator(images, **given)) == expected
     assert len(expected[2]) > 1
@@ -117,21 +117,21 @@ def test_batches_and_errors_are_those_of_libjpeg(
     "way",
     ["centre", "uint8", "normalised", "contrast", "random areas", "resized to the batch", "resized", "areas by Pillow"],
 )
-def test_the_decoder_makes_the_rows_of_most_images(images: Path, way: str, asked: list[str]) -> None:
+def test_the_compiled_decoder_writes_the_rows_of_most_images(images: Path, way: str, answers: list[str]) -> None:
     with iterator(images, data_shape=(3, SIDE, SIDE), batch_size=RECORDS, on_error="skip", **WAYS[way]) as it:
         it.next()
-    assert asked.count("") >= 20  # the others are too small, turned, progressive or damaged
+    assert answers.count("") >= 20  # the others are too small, turned, progressive or damaged
 
 
 @pytest.mark.parametrize("way", ["grey", "turned and padded", "resized by Pillow"])
-def test_it_is_not_asked_where_it_could_not_help(images: Path, way: str, asked: list[str]) -> None:
+def test_the_compiled_decoder_is_not_called_where_it_cannot_serve(images: Path, way: str, answers: list[str]) -> None:
     with iterator(images, **{"data_shape": (3, SIDE, SIDE), "on_error": "skip", **WAYS[way]}) as it:
         it.next()
         assert it.kernel.startswith("none: ")
-    assert [] == asked
+    assert [] == answers
 
 
-def test_the_iterator_names_it(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_iterator_names_the_compiled_decoder(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with iterator(images, data_shape=(3, SIDE, SIDE)) as it:
         assert it.kernel.startswith("numba 0.")
     with iterator(images, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
@@ -139,7 +139,7 @@ def test_the_iterator_names_it(images: Path, monkeypatch: pytest.MonkeyPatch) ->
         for batch in itertools.chain(it, it, it):
             del batch
         assert "none: no process has had 500 images" == it.kernel
-    monkeypatch.setattr(im2rec.pipeline.loader, "WORTH_LOADING", 10)
+    monkeypatch.setattr(im2rec.pipeline.loader, "MIN_IMAGES_TO_LOAD", 10)
     with iterator(images, data_shape=(3, SIDE, SIDE), backend="processes", on_error="skip") as it:
         for batch in it:
             del batch
@@ -150,8 +150,8 @@ def test_the_iterator_names_it(images: Path, monkeypatch: pytest.MonkeyPatch) ->
             assert "none: IM2REC_KERNEL=0 turns it off" == it.kernel
 
 
-def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
+def test_a_decoder_that_is_compiled_meanwhile_is_used_after_some_thousand_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[str]
 ) -> None:
     content = encoded(texture(30, 30), "JPEG")
     path = write_rec(tmp_path / "a.rec", [image_payload(n, n, content) for n in range(64)], index=True)
@@ -177,27 +177,26 @@ def test_one_that_is_compiled_meanwhile_is_used_after_some_thousand_images(
                 break
     assert 3 == len(looks)
     assert 3000 <= looks[1] - looks[0] <= 5000  # what is made ahead comes to it
-    assert len(asked) > 0
+    assert len(answers) > 0
     assert first.shape == again.shape
 
 
-def test_a_loader_in_another_process_takes_it_after_some_hundred_images(images: Path) -> None:
+def test_a_loader_in_another_process_loads_the_decoder_after_500_images(images: Path) -> None:
     with iterator(images, data_shape=(3, SIDE, SIDE), on_error="skip") as it:
         it.next()
         assert loader_of(it)._kernel is not None
         other = pickle.loads(pickle.dumps(loader_of(it)))
         assert other._kernel is None
         for _ in range(5):
-            other.look_for_kernel(100)
+            other.load_kernel_if_due(100)
             assert other._kernel is None
-        other.look_for_kernel(100)
+        other.load_kernel_if_due(100)
         assert other._kernel is not None
 
 
-def test_what_is_written_twice_is_that_of_libjpeg(
-    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_cut_image_whose_row_is_partly_written_becomes_that_of_libjpeg(
+    tmp_path: Path, answers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An image that is found to be cut when part of its row is written."""
     content = encoded(texture(200, 200), "JPEG", quality=90)
     cut = content[: len(content) * 3 // 4]
     path = write_rec(tmp_path / "a.rec", [image_payload(0, 0, content), image_payload(1, 1, cut)])
@@ -205,15 +204,13 @@ def test_what_is_written_twice_is_that_of_libjpeg(
     with iterator(path, **given) as it:
         found = it.next().data[0].copy()
         assert 1 == len(it.truncated)
-    assert {"", "no end marker"} == set(asked)
+    assert {"", "no end marker"} == set(answers)
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     with iterator(path, **given) as it:
         assert np.array_equal(it.next().data[0], found)
 
 
-def test_damaged_files_mean_what_simplejpeg_says_where_that_is_not_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_files_are_judged_the_same_without_simplejpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(texture(SIDE, SIDE), "JPEG", quality=90)
     # Pillow alone would call the second cut and the third sound.
     contents = [content, content[:-2], content[: len(content) * 3 // 4] + content[-2:]]
@@ -226,7 +223,7 @@ def test_damaged_files_mean_what_simplejpeg_says_where_that_is_not_installed(
         assert [2] == [error.record for error in it.truncated]
 
 
-# What decodes: threads, or processes.
+# The backend: threads or processes
 
 LARGE, SMALL = (3, 224, 224), (3, 112, 112)
 BACKENDS: list[tuple[dict[str, Any], str]] = [
@@ -250,20 +247,20 @@ BACKENDS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize("given", [{"brightness": 0.1}, {"dtype": "float16"}, {"max_random_illumination": 3.0}])
-def test_it_is_not_loaded_where_processes_decode_all_the_same(
+def test_the_decoder_is_not_loaded_where_it_would_not_change_the_backend(
     images: Path, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefetch, "_MANY_RECORDS", RECORDS)
+    monkeypatch.setattr(prefetch, "_MIN_RECORDS_FOR_PROCESSES", RECORDS)
     monkeypatch.setattr(im2rec.pipeline.loader, "load", lambda **_: pytest.fail("loads it"))
     with iterator(images, data_shape=LARGE, **given) as it:
         assert "processes" == it.backend
 
 
 @pytest.mark.parametrize(("given", "backend"), BACKENDS)
-def test_threads_decode_where_the_decoder_does_all_of_it_on_large_images(
+def test_auto_takes_threads_where_the_decoder_does_all_steps_on_large_images(
     images: Path, given: dict[str, Any], backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prefetch, "_MANY_RECORDS", RECORDS)
+    monkeypatch.setattr(prefetch, "_MIN_RECORDS_FOR_PROCESSES", RECORDS)
     with iterator(images, **given) as it:
         assert backend == it.backend
     monkeypatch.setenv("IM2REC_KERNEL", "0")

@@ -1,35 +1,44 @@
-"""The mean image: made of plain images of the whole data, or read, and refused when it is none."""
+"""The mean image: computed from plain images of the whole data, or read; files that hold none are refused."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from helpers import message_of
-from iterator_helpers import SHAPE, bad_message, centre, iterator, with_bad
+from image_helpers import POSIX
+from iterator_helpers import SHAPE, a_rec, bad_message, centre, iterator, some_params, with_bad
 
 from im2rec import ImageRecordUInt8Iter
+from im2rec.augment.params import OFF
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
+from im2rec.images.choices import BILINEAR, RANDOM
+from im2rec.pipeline.mean_image import without_randomness
+from im2rec.pipeline.records import Records
 
 
 def mean_of(count: int = 7) -> np.ndarray[Any, Any]:
+    """The mean of the centre crops of the first *count* images."""
     return np.mean([centre(n).astype(np.float64) for n in range(count)], axis=0)
 
 
-def test_a_missing_mean_image_is_made_and_subtracted(rec: Path, tmp_path: Path) -> None:
+def test_a_missing_mean_image_is_computed_written_and_subtracted(rec: Path, tmp_path: Path) -> None:
     path = tmp_path / "mean.bin"
     with iterator(rec, mean_img=str(path)) as it:
         first = it.next().data[0]
 
     assert ["mean.bin"] == [file.name for file in tmp_path.iterdir()]
     mean = decode_single(path.read_bytes())
-    assert ("mean_img", np.float32, SHAPE) == (mean.name, mean.array.dtype, mean.array.shape)
+    assert "mean_img" == mean.name
+    assert (np.float32, SHAPE) == (mean.array.dtype, mean.array.shape)
     assert np.allclose(mean_of(), mean.array, rtol=1e-6)
     assert (centre(0) - mean.array).tolist() == first[0].tolist()
 
 
-def test_the_mean_is_of_plain_images_of_the_whole_whatever_else_is_asked_for(rec: Path, tmp_path: Path) -> None:
+def test_the_mean_is_of_plain_images_of_the_whole_data_whatever_the_other_parameters(rec: Path, tmp_path: Path) -> None:
     def made(name: str, **given: Any) -> bytes:
         iterator(rec, mean_img=str(tmp_path / name), **given).close()
         return (tmp_path / name).read_bytes()
@@ -46,13 +55,86 @@ def test_the_mean_is_of_plain_images_of_the_whole_whatever_else_is_asked_for(rec
     assert expected != made("resized", resize=9)
 
 
+# What is random with it, and what takes its place; a single angle or size is not random, and stays.
+RANDOM_STEPS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"rand_crop": True, "rand_mirror": True, "mirror": True}, {"rand_crop": 0, "rand_mirror": 0, "mirror": 0}),
+    ({"rotate_list": (90, 180)}, {"rotate_list": ()}),
+    ({"rotate_list": (90, 90)}, {"rotate_list": (90, 90)}),
+    ({"min_random_scale": 0.5, "max_random_scale": 2.0}, {"min_random_scale": 1, "max_random_scale": 1}),
+    ({"min_random_scale": 2.0, "max_random_scale": 2.0}, {"min_random_scale": 2.0, "max_random_scale": 2.0}),
+    ({"max_aspect_ratio": 0.25}, {"max_aspect_ratio": 0, "min_aspect_ratio": None}),
+    ({"min_crop_size": 3, "max_crop_size": 5}, {"min_crop_size": OFF, "max_crop_size": OFF}),
+    ({"min_crop_size": 5, "max_crop_size": 5}, {"min_crop_size": 5, "max_crop_size": 5}),
+    ({"inter_method": RANDOM}, {"inter_method": BILINEAR}),
+    ({"inter_method": 3, "resize": 9}, {"inter_method": 3, "resize": 9}),
+    (
+        {"layout": "NHWC", "dtype": "float16", "mean_img": "mean.bin"},
+        {"layout": "NCHW", "dtype": "uint8", "mean_img": ""},
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), RANDOM_STEPS)
+def test_random_steps_are_turned_off_and_fixed_ones_stay(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    plain = without_randomness(some_params("a.rec", **given))
+
+    assert expected == {name: getattr(plain, name) for name in expected}
+
+
+def test_a_mean_of_many_pieces_is_that_of_all_images(tmp_path: Path) -> None:
+    path = tmp_path / "mean.bin"
+    iterator(a_rec(tmp_path, 70), mean_img=str(path)).close()
+
+    assert np.allclose(mean_of(70), decode_single(path.read_bytes()).array, rtol=1e-6)
+
+
+def test_the_sum_is_exact_and_the_division_that_of_the_reference(tmp_path: Path) -> None:
+    path = tmp_path / "mean.bin"
+    iterator(a_rec(tmp_path, 7), mean_img=str(path)).close()
+
+    total = sum(centre(n).astype(np.int64) for n in range(7)).astype(np.float32)
+    assert (total * np.float32(1 / 7)).tolist() == decode_single(path.read_bytes()).array.tolist()
+
+
+def test_computing_a_mean_image_is_logged(rec: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "mean.bin"
+    with caplog.at_level(logging.INFO):
+        iterator(rec, mean_img=str(path)).close()
+
+    assert [f"computing the mean image of 7 records: {path}"] == caplog.messages
+
+
+def test_a_mean_image_that_another_process_wrote_meanwhile_is_replaced(
+    rec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = tmp_path / "mean.bin", Records.read_many
+
+    def read_many(records: Records, ordinals: Any) -> Any:
+        path.write_bytes(b"by another")
+        return real(records, ordinals)
+
+    monkeypatch.setattr(Records, "read_many", read_many)
+    iterator(rec, mean_img=str(path)).close()
+
+    assert np.allclose(mean_of(), decode_single(path.read_bytes()).array, rtol=1e-6)
+
+
+@POSIX
+def test_a_mean_image_is_written_in_the_place_of_a_link_to_a_missing_file(rec: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mean.bin"
+    path.symlink_to(tmp_path / "gone.bin")
+    iterator(rec, mean_img=str(path)).close()
+
+    assert np.allclose(mean_of(), decode_single(path.read_bytes()).array, rtol=1e-6)
+
+
 def test_the_mean_is_flipped_with_the_image_it_is_subtracted_from(rec: Path, tmp_path: Path) -> None:
     path = str(tmp_path / "mean.bin")
     with iterator(rec, mean_img=path) as it, iterator(rec, mean_img=path, mirror=True) as flipped:
         assert it.next().data[0][..., ::-1].tolist() == flipped.next().data[0].tolist()
 
 
-def test_a_mean_image_that_is_there_is_read_and_left_as_it_is(rec: Path, tmp_path: Path) -> None:
+def test_an_existing_mean_image_is_read_and_not_written(rec: Path, tmp_path: Path) -> None:
     path, mean = tmp_path / "mean.bin", np.arange(144, dtype=np.float32).reshape(SHAPE)
     for name, array in (("mean_img", mean), (None, mean), ("x", mean.astype(np.uint8))):
         path.write_bytes(data := encode_arrays([NamedArray(name, array)]))
@@ -61,7 +143,7 @@ def test_a_mean_image_that_is_there_is_read_and_left_as_it_is(rec: Path, tmp_pat
         assert data == path.read_bytes()
 
 
-def test_images_of_8_bits_take_no_mean_and_make_none(rec: Path, tmp_path: Path) -> None:
+def test_uint8_batches_neither_subtract_nor_write_a_mean_image(rec: Path, tmp_path: Path) -> None:
     with iterator(rec, ImageRecordUInt8Iter, mean_img=str(tmp_path / "mean.bin")) as it:
         assert centre(0).tolist() == it.next().data[0][0].tolist()
     assert [] == [*tmp_path.iterdir()]
@@ -77,7 +159,7 @@ NO_MEAN = {
 }
 
 
-def test_a_mean_image_of_another_shape_is_refused(rec: Path, tmp_path: Path) -> None:
+def test_a_mean_image_of_another_shape_is_an_error(rec: Path, tmp_path: Path) -> None:
     path = tmp_path / "mean.bin"
     path.write_bytes(data := encode_arrays([ONE]))
 
@@ -87,7 +169,7 @@ def test_a_mean_image_of_another_shape_is_refused(rec: Path, tmp_path: Path) -> 
     assert data == path.read_bytes()
 
 
-def test_what_is_no_mean_image_is_named_and_left_as_it_is(rec: Path, tmp_path: Path) -> None:
+def test_a_file_without_one_array_is_an_error_and_is_not_written(rec: Path, tmp_path: Path) -> None:
     path = tmp_path / "mean.bin"
     for data, problem in NO_MEAN.items():
         path.write_bytes(data)
@@ -95,19 +177,22 @@ def test_what_is_no_mean_image_is_named_and_left_as_it_is(rec: Path, tmp_path: P
         assert data == path.read_bytes()
 
 
-def test_a_mean_image_that_cannot_be_written_is_named(rec: Path, tmp_path: Path) -> None:
+def test_a_mean_image_that_cannot_be_written_is_an_error_before_any_record_is_read(
+    rec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Records, "read_many", lambda *_: pytest.fail("reads records"))
     folder = tmp_path / "gone"
 
     message = f"{folder / 'mean.bin'}: the folder {folder} is missing (make it first)"
     assert message == message_of(iterator, rec, mean_img=str(folder / "mean.bin"))
 
 
-def test_a_mean_image_that_cannot_be_read_is_named(rec: Path, tmp_path: Path) -> None:
+def test_a_mean_image_that_cannot_be_read_is_an_error(rec: Path, tmp_path: Path) -> None:
     message = f"{tmp_path}: cannot be read: is a directory (check the path)"
     assert message == message_of(iterator, rec, mean_img=str(tmp_path))
 
 
-def test_a_bad_image_stops_the_mean_or_is_left_out_of_it(tmp_path: Path) -> None:
+def test_a_bad_image_is_an_error_or_is_skipped_as_on_error_says(tmp_path: Path) -> None:
     rec, path = with_bad(tmp_path, 6), tmp_path / "mean.bin"
 
     assert bad_message(rec, 6) == message_of(iterator, rec, mean_img=str(path))
@@ -116,14 +201,14 @@ def test_a_bad_image_stops_the_mean_or_is_left_out_of_it(tmp_path: Path) -> None
     assert np.allclose(mean_of(6), decode_single(path.read_bytes()).array, rtol=1e-6)
 
 
-def test_a_mean_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_mean_of_no_image_is_an_error(tmp_path: Path) -> None:
     rec = with_bad(tmp_path, *range(7))
 
     message = message_of(iterator, rec, mean_img=str(tmp_path / "mean.bin"), on_error="skip")
     assert f"{rec}: holds no image to make {tmp_path / 'mean.bin'} of" == message
 
 
-def test_a_missing_mean_image_is_not_made_with_the_numbers_of_mxnet(rec: Path, tmp_path: Path) -> None:
+def test_a_missing_mean_image_is_not_computed_with_rng_mxnet(rec: Path, tmp_path: Path) -> None:
     path = tmp_path / "mean.bin"
 
     problem = f"mean_img={path} must exist with rng=mxnet: MXNet draws numbers while it makes one"

@@ -222,8 +222,8 @@ def test_at_the_end_of_an_epoch_the_next_one_is_to_be_begun(rec: Path) -> None:
 
 def test_what_was_delivered_is_not_read_again(rec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    real = Records.each
-    monkeypatch.setattr(Records, "each", lambda records, ordinals: (read.extend(ordinals), real(records, ordinals))[1])
+    real = Records.read_many
+    monkeypatch.setattr(Records, "read_many", lambda records, these: (read.extend(these), real(records, these))[1])
 
     given = {"batch_size": 1, "prefetch_buffer": 1, "last_batch": "keep"}
     for kind in ORDERS.values():

@@ -1,4 +1,4 @@
-"""What makes the feed fast, protected by counting: calls, copies and fresh memory."""
+"""Costs of making batches, counted and not timed: calls, copies and new memory."""
 
 from __future__ import annotations
 
@@ -36,28 +36,30 @@ def photos(tmp_path: Path) -> Path:
 
 
 def crops(rec: Path, **more: Any) -> ImageRecordIter:
-    """As training takes them, of which half are flipped."""
+    """An iterator over random crops, of which half are mirrored, on one thread."""
     given = {"data_shape": (3, SIDE, SIDE), "rand_crop": True, "rand_mirror": True, "backend": "threads", **more}
     return iterator(rec, preprocess_threads=1, batch_size=16, **given)
 
 
-def test_opencv_takes_apart_no_view(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Row by row it is ten times slower.
+def test_opencv_splits_contiguous_images_only(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # With the rows of a view it takes ten times as long.
     cv2 = pytest.importorskip("cv2")
-    monkeypatch.setenv("IM2REC_KERNEL", "0")  # which writes the planes itself
-    seen: list[bool] = []
+    monkeypatch.setenv("IM2REC_KERNEL", "0")  # the compiled decoder writes the planes itself
+    contiguous: list[bool] = []
     real = cv2.split
-    monkeypatch.setattr(cv2, "split", lambda image, out: (seen.append(image.flags.c_contiguous), real(image, out))[1])
+    monkeypatch.setattr(
+        cv2, "split", lambda image, out: (contiguous.append(image.flags.c_contiguous), real(image, out))[1]
+    )
 
     with crops(photos, engine="opencv") as it:
         it.next()
-    assert len(seen) >= 16
-    assert all(seen)
+    assert len(contiguous) >= 16
+    assert all(contiguous)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("kernel", ["0", "1"])
-def test_a_image_takes_no_fresh_memory_of_its_size(
+def test_loading_an_image_allocates_no_memory_of_its_size(
     photos: Path, dtype: str, kernel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IM2REC_KERNEL", kernel)
@@ -65,36 +67,36 @@ def test_a_image_takes_no_fresh_memory_of_its_size(
     pytest.importorskip("cv2")
     with crops(photos, dtype=dtype, mean_r=1.0, std_r=2.0, engine="opencv") as it:
         request, loader = BatchRequest(list(range(16)), [0] * 16), loader_of(it)
-        buffer = it._prefetcher._buffer(request)
-        read = list(loader.records.each(request.records))
-        monkeypatch.setattr(Records, "each", lambda *_: iter(read))
-        loader.load(buffer, request)  # this thread has its memory now
+        buffer = it._prefetcher._lease_for(request)
+        read = list(loader.records.read_many(request.records))
+        monkeypatch.setattr(Records, "read_many", lambda *_: iter(read))
+        loader.load(buffer, request)  # the scratch memory of this thread is allocated now
         tracemalloc.start()
         try:
             loader.load(buffer, request)
-            _, most = tracemalloc.get_traced_memory()
+            _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert most < SIDE * SIDE * 3 / 2
+    assert peak < SIDE * SIDE * 3 / 2
 
 
-def test_images_that_share_their_head_are_asked_for_it_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_that_images_share_is_parsed_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     simplejpeg = pytest.importorskip("simplejpeg")
     monkeypatch.setenv("IM2REC_KERNEL", "0")
-    asked: list[int] = []
+    parsed: list[int] = []
     real = simplejpeg.decode_jpeg_header
     monkeypatch.setattr(
-        simplejpeg, "decode_jpeg_header", lambda head, **more: (asked.append(len(head)), real(head, **more))[1]
+        simplejpeg, "decode_jpeg_header", lambda head, **more: (parsed.append(len(head)), real(head, **more))[1]
     )
 
     with crops(photos) as it:
         assert 16 == len(set(it.next().index.tolist()))
-    assert len(asked) <= 1
-    assert sum(asked) < 1000
+    assert len(parsed) <= 1
+    assert sum(parsed) < 1000
 
 
-@pytest.mark.parametrize(("index", "searched"), [(True, 1), (False, 16)])  # the last is followed by none
-def test_records_whose_end_the_index_confirms_are_not_searched(
+@pytest.mark.parametrize(("index", "searched"), [(True, 1), (False, 16)])  # no record follows the last
+def test_a_record_is_searched_for_others_unless_the_index_confirms_its_end(
     photos: Path, index: bool, searched: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
@@ -106,7 +108,7 @@ def test_records_whose_end_the_index_confirms_are_not_searched(
     assert searched == len(calls)
 
 
-def test_what_one_record_draws_is_computed_for_its_whole_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_numbers_are_computed_for_all_records_of_a_piece_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
     real = draws.absorb_array
     monkeypatch.setattr(draws, "absorb_array", lambda *given: (computed.append(1), real(*given))[1])
@@ -117,7 +119,7 @@ def test_what_one_record_draws_is_computed_for_its_whole_piece(monkeypatch: pyte
     assert 3 == len(computed)  # the records, and two values
 
 
-def test_the_order_of_many_batches_is_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_order_is_computed_for_many_batches_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     real = Permutation.__call__
     monkeypatch.setattr(Permutation, "__call__", lambda order, places: (calls.append(1), real(order, places))[1])
@@ -129,15 +131,15 @@ def test_the_order_of_many_batches_is_computed_at_once(monkeypatch: pytest.Monke
     assert len(calls) <= 3
 
 
-def test_batches_are_cut_no_finer_than_keeps_all_workers_busy() -> None:
-    # Workers and batches ahead; of each there are one more in work than ahead.
-    asked = {(1, 4): 1, (2, 4): 1, (2, 1): 2, (4, 4): 2, (16, 4): 7, (16, 1): 16, (3, 100): 1}
-    assert list(asked.values()) == [pieces_wanted(workers, ahead) for workers, ahead in asked]
-    for (workers, ahead), pieces in asked.items():
+def test_batches_are_cut_into_no_more_pieces_than_keep_all_workers_busy() -> None:
+    # Pieces by workers and batches ahead; one more batch than those ahead is in work.
+    expected = {(1, 4): 1, (2, 4): 1, (2, 1): 2, (4, 4): 2, (16, 4): 7, (16, 1): 16, (3, 100): 1}
+    assert list(expected.values()) == [pieces_wanted(workers, ahead) for workers, ahead in expected]
+    for (workers, ahead), pieces in expected.items():
         assert pieces == workers or pieces * (1 + ahead) >= 2 * workers
 
 
-def test_only_the_first_batch_is_cut_for_every_worker(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_batch_is_cut_for_all_workers(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: dict[int, list[int]] = collections.defaultdict(list)  # by epoch, which has a single batch
     real = Loader.load
 
@@ -155,7 +157,7 @@ def test_only_the_first_batch_is_cut_for_every_worker(photos: Path, monkeypatch:
     assert all([16] == ahead for ahead in sizes.values())
 
 
-def test_a_piece_of_work_is_sent_in_few_bytes() -> None:
+def test_a_piece_is_pickled_in_few_bytes() -> None:
     (piece,) = BatchRequest(list(range(10_000, 10_025)), [3] * 25).cut(1)
 
     assert len(pickle.dumps(piece, pickle.HIGHEST_PROTOCOL)) < 300

@@ -1,4 +1,4 @@
-"""backend=processes: the same batches and errors as threads; nothing is left of processes that are killed."""
+"""backend=processes: the batches and errors that threads give, and nothing left of processes that are killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ import sys
 from im2rec import ImageRecordIter
 it = ImageRecordIter(path_imgrec=sys.argv[1], data_shape=(3, 6, 6), batch_size=4, backend="processes", verbose=False)
 next(it)
-print(*[process._process.pid for process in it._prefetcher._decoding._started], flush=True)
+print(*[process._process.pid for process in it._prefetcher._decoding._processes], flush=True)
 sys.stdin.read()
 """
 
@@ -41,10 +41,10 @@ def by_processes(rec: Path, **given: Any) -> ImageRecordIter:
 def processes_of(it: ImageRecordIter) -> list[subprocess.Popen[bytes]]:
     processes = it._prefetcher._decoding
     assert isinstance(processes, ProcessBackend)
-    return [process._process for process in processes._started or []]
+    return [process._process for process in processes._processes or []]
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -53,7 +53,7 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("given", [RANDOM, {**RANDOM, "dtype": "uint8", "last_batch": "keep"}, {"layout": "NHWC"}])
-def test_processes_give_the_batches_that_threads_give(tmp_path: Path, given: dict[str, Any]) -> None:
+def test_processes_give_the_same_batches_as_threads(tmp_path: Path, given: dict[str, Any]) -> None:
     rec = a_rec(tmp_path, 18)
     with in_fours(rec, backend="threads", **given) as it:
         expected = [digest(it), digest(it)]
@@ -61,7 +61,7 @@ def test_processes_give_the_batches_that_threads_give(tmp_path: Path, given: dic
         assert expected == [digest(it), digest(it)]
 
 
-def test_label_vectors_and_lists_come_through_processes_too(tmp_path: Path) -> None:
+def test_processes_give_label_vectors_from_lists(tmp_path: Path) -> None:
     rec, table = a_rec(tmp_path), tmp_path / "l.lst"
     table.write_text("".join(f"{100 + n}\t{n}\t{n / 2}\tp\n" for n in range(10)))
 
@@ -70,20 +70,20 @@ def test_label_vectors_and_lists_come_through_processes_too(tmp_path: Path) -> N
     assert [[n, n / 2] for n in range(10)] == labels.tolist()
 
 
-def test_errors_of_processes_are_those_of_threads_in_their_place(tmp_path: Path) -> None:
+def test_processes_give_the_same_errors_as_threads_in_the_same_places(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, payloads(10, bad={5: TEXT, 9: CUT}))
 
-    def seen(backend: str) -> list[object]:
+    def delivered(backend: str) -> list[object]:
         with in_fours(rec, backend=backend, preprocess_threads=2) as it:
             return [*epoch(it), *map(str, it.truncated)]
 
-    expected = seen("threads")
+    expected = delivered("threads")
     assert "record 5, id 105, byte" in str(expected)
     assert "record 9, id 109, byte" in str(expected)
-    assert expected == seen("processes")
+    assert expected == delivered("processes")
 
 
-def test_batches_that_are_kept_stay_as_they_were_however_many(tmp_path: Path) -> None:
+def test_any_number_of_batches_may_be_kept_unchanged(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 60)
     with in_fours(rec, backend="threads", **RANDOM) as it:
         expected = [batch.data[0].copy() for batch in it]
@@ -94,36 +94,40 @@ def test_batches_that_are_kept_stay_as_they_were_however_many(tmp_path: Path) ->
     assert all(np.array_equal(one, other) for one, other in zip(expected, kept, strict=True))
 
 
-def test_slots_are_used_again_when_nobody_looks_at_them(tmp_path: Path) -> None:
+def test_slots_without_arrays_are_used_again(tmp_path: Path) -> None:
     with by_processes(a_rec(tmp_path, 60), prefetch_buffer=1) as it:
         places = {batch.data[0].__array_interface__["data"][0] for batch in it}
         assert len(places) <= 1 + 5
 
 
-def test_slots_of_an_epoch_that_was_left_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_waits_for_the_slots_of_one_that_was_left_in_its_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rec = a_rec(tmp_path, 80)
     with in_fours(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
-    allowed, looked_again = threading.Semaphore(5), threading.Event()
-    real = ProcessBackend._ask
-    monkeypatch.setattr(ProcessBackend, "_ask", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1])
+    allowed, has_polled = threading.Semaphore(5), threading.Event()
+    real = ProcessBackend._load_in_process
+    monkeypatch.setattr(
+        ProcessBackend, "_load_in_process", lambda *given: (allowed.acquire(timeout=DEADLINE_S), real(*given))[1]
+    )
 
     with by_processes(rec, prefetch_buffer=4) as it, concurrent.futures.ThreadPoolExecutor(1) as pool:
         processes = it._prefetcher._decoding
         assert isinstance(processes, ProcessBackend)
-        monkeypatch.setattr(processes.memory, "_busy", lambda: looked_again.set() or bool(processes._at_work))
+        monkeypatch.setattr(processes.buffers, "_busy", lambda: has_polled.set() or bool(processes._busy_threads))
         kept = [it.next() for _ in range(5)]
-        until(lambda: len(processes._at_work) == 2, "both threads do not begin what is not allowed yet")
+        until(lambda: len(processes._busy_threads) == 2, "both threads do not begin what is not allowed yet")
         it.reset()
         rest = pool.submit(list, it)
-        assert looked_again.wait(DEADLINE_S)
+        assert has_polled.wait(DEADLINE_S)
         allowed.release(1000)
         assert expected == [batch.index.tolist() for batch in rest.result(DEADLINE_S)]
         assert expected[:5] == [batch.index.tolist() for batch in kept]
 
 
 @POSIX
-def test_a_process_that_is_killed_is_an_error_that_names_what_it_held_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_killed_process_is_an_error_with_its_records_and_later_batches_follow(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 40)
     with in_fours(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
@@ -144,7 +148,7 @@ def test_a_process_that_is_killed_is_an_error_that_names_what_it_held_and_the_ru
 
 @POSIX
 @pytest.mark.parametrize("keep_errors", [False, True])
-def test_a_process_that_dies_holds_no_batch_for_ever(tmp_path: Path, keep_errors: bool) -> None:
+def test_processes_that_die_leave_slots_for_other_batches(tmp_path: Path, keep_errors: bool) -> None:
     errors: list[Im2RecError] = []
     good = 0
     with by_processes(a_rec(tmp_path, 200), prefetch_buffer=4) as it:
@@ -160,7 +164,7 @@ def test_a_process_that_dies_holds_no_batch_for_ever(tmp_path: Path, keep_errors
     assert bool(errors) == keep_errors
 
 
-def test_errors_of_records_that_are_kept_hold_no_batch(tmp_path: Path) -> None:
+def test_kept_errors_of_records_do_not_keep_slots(tmp_path: Path) -> None:
     bad = dict.fromkeys(range(0, 160, 4), TEXT)
     errors = []
     with by_processes(a_rec(tmp_path, payloads(160, bad=bad)), prefetch_buffer=4) as it:
@@ -171,7 +175,7 @@ def test_errors_of_records_that_are_kept_hold_no_batch(tmp_path: Path) -> None:
     assert [*range(0, 160, 4)] == [error.record for error in errors]
 
 
-def test_reused_memory_lasts_however_many_batches_are_kept_and_epochs_left(tmp_path: Path) -> None:
+def test_reused_buffers_suffice_for_any_number_of_kept_batches(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, 200)
     with in_fours(rec, backend="threads") as it:
         expected = [batch.index.tolist() for batch in it]
@@ -192,7 +196,7 @@ def test_ctrl_c_does_not_reach_processes_even_while_they_start(tmp_path: Path) -
         for process in processes_of(it):
             status = Path(f"/proc/{process.pid}/status").read_text()
             (blocked,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigBlk"))
-            assert int(blocked, 16) >> signal.SIGINT - 1 & 1  # since before it was a Python: the mask is inherited
+            assert int(blocked, 16) >> signal.SIGINT - 1 & 1  # inherited: since before it was a Python
 
 
 @POSIX
@@ -202,11 +206,11 @@ def test_processes_end_with_the_iterator(tmp_path: Path) -> None:
     pids = [process.pid for process in processes_of(it)]
     assert pids
     it.close()
-    assert all(gone(pid) for pid in pids)
+    assert all(has_ended(pid) for pid in pids)
 
 
 @POSIX
-def test_nothing_is_left_when_the_one_that_iterates_is_killed(tmp_path: Path) -> None:
+def test_no_process_and_no_shared_memory_is_left_when_the_program_is_killed(tmp_path: Path) -> None:
     root = str(Path(prefetch.__file__).parents[2])
     with subprocess.Popen(
         [sys.executable, "-c", ORPHAN, str(a_rec(tmp_path))],
@@ -221,23 +225,25 @@ def test_nothing_is_left_when_the_one_that_iterates_is_killed(tmp_path: Path) ->
         shared = re.findall("/dev/shm/.*", maps.read_text()) if maps.exists() else []
         parent.send_signal(signal.SIGKILL)
         parent.wait(DEADLINE_S)
-        until(lambda: all(gone(pid) for pid in pids), "the processes to end")
+        until(lambda: all(has_ended(pid) for pid in pids), "the processes to end")
     assert [] == [name for name in shared if Path(name).exists()]
 
 
-def test_many_records_go_to_processes_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_processes_for_many_records_and_several_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rec = a_rec(tmp_path)
 
     def backends() -> list[str]:
         return [in_fours(rec, preprocess_threads=threads)._prefetcher.backend for threads in (1, 2)]
 
     assert ["threads", "threads"] == backends()
-    monkeypatch.setattr(prefetch, "_MANY_RECORDS", 10)
+    monkeypatch.setattr(prefetch, "_MIN_RECORDS_FOR_PROCESSES", 10)
     assert ["threads", "processes"] == backends()
 
 
 @pytest.mark.parametrize("backend", ["threads", "processes"])
-def test_labels_that_are_left_out_are_told_of_once(
+def test_longer_label_vectors_are_warned_of_once_with_either_backend(
     tmp_path: Path, backend: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     rec = a_rec(tmp_path, [image_payload(number, [1.0, 2.0], image(number)) for number in range(8)])
