@@ -25,7 +25,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from im2rec.workers import python_words
+from im2rec.workers import python_command
 
 _ATTENDED = "IM2REC_COMPILES_IN_BACKGROUND"  # in the environment of the process: it was started by begin()
 _CODE = "from im2rec.cli import main; main(['compile'])"
@@ -139,7 +139,7 @@ def _compile_command() -> list[str] | None:
     # A program that Python is part of would start itself once more.
     if getattr(sys, "frozen", False) or not ("python" in name or "pypy" in name):
         return None
-    return python_words(_CODE)
+    return python_command(_CODE)
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:

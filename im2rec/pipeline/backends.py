@@ -22,7 +22,7 @@ from im2rec.errors import Im2RecError
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attached
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
-from im2rec.workers import interrupts_held, python_words
+from im2rec.workers import interrupts_blocked, python_command
 
 _CODE = "from im2rec.pipeline.backends import serve; serve()"
 # glibc gives freed memory back to the system at once, and takes it again, cleared, for the next image.
@@ -124,9 +124,9 @@ class _DecodeProcess:
 
     def __init__(self, loader: Loader, slots: SharedBuffers) -> None:
         handles = (slots.handle,) if isinstance(slots.handle, int) else ()
-        with interrupts_held():
+        with interrupts_blocked():
             self._process = subprocess.Popen(
-                python_words(_CODE),
+                python_command(_CODE),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=handles,

@@ -16,7 +16,7 @@ from iterator_helpers import iterator
 from im2rec.augment import draws
 from im2rec.format import recordio
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
-from im2rec.parallel import pieces_wanted
+from im2rec.parallel import pieces_per_job
 from im2rec.pipeline.buffers import BatchBuffer
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest, Order
@@ -132,7 +132,7 @@ def test_the_order_of_many_batches_is_computed_at_once(monkeypatch: pytest.Monke
 def test_batches_are_cut_no_finer_than_keeps_all_workers_busy() -> None:
     # Workers and batches ahead; of each there are one more in work than ahead.
     asked = {(1, 4): 1, (2, 4): 1, (2, 1): 2, (4, 4): 2, (16, 4): 7, (16, 1): 16, (3, 100): 1}
-    assert list(asked.values()) == [pieces_wanted(workers, ahead) for workers, ahead in asked]
+    assert list(asked.values()) == [pieces_per_job(workers, ahead) for workers, ahead in asked]
     for (workers, ahead), pieces in asked.items():
         assert pieces == workers or pieces * (1 + ahead) >= 2 * workers
 
