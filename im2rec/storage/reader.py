@@ -13,7 +13,7 @@ import numpy as np
 
 from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, image_record_in, parse_header
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, decode_image_record_at, parse_header
 from im2rec.format.recordio import (
     HEAD_BYTES,
     MAGIC,
@@ -271,7 +271,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def _image_record(self, ordinal: int, data: bytes, start: int, stop: int) -> ImageRecord:
         try:
-            return image_record_in(data, start, stop)
+            return decode_image_record_at(data, start, stop)
         except CorruptRecordError as error:
             error.offset = int(self.offsets[ordinal]) + HEAD_BYTES
             raise self._placed(error, ordinal) from None
