@@ -22,10 +22,10 @@ from im2rec.format.recordio import (
     Source,
     join_parts,
     parse_head,
-    plain_end,
-    plain_length,
     read_parts,
     read_start,
+    single_part_end,
+    single_part_length,
 )
 from im2rec.storage.files import INSPECT, Closeable, InputFile, PathLike
 from im2rec.storage.index import chosen_index, is_record_start, load_checked
@@ -149,7 +149,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         """
         _, start, stop = span
         front = self._file.read_at(start, _FRONT_OF_RECORD)
-        length = plain_length(front, span.bytes)
+        length = single_part_length(front, span.bytes)
         if length is None:
             return None
         header, end = parse_header(front[HEAD_BYTES:]), start + HEAD_BYTES + length
@@ -190,7 +190,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def _payload_in(self, frame: bytes, span: RecordSpan) -> tuple[bytes, int, int]:
         """As :meth:`_framed`, from the bytes of *span*."""
-        if (end := plain_end(frame, confirmed=self._confirms_end(span))) is not None:
+        if (end := single_part_end(frame, confirmed=self._confirms_end(span))) is not None:
             return frame, HEAD_BYTES, end
         return _whole(self._payload(span, BytesSource(frame, span.start, self.size)))
 

@@ -101,7 +101,7 @@ def test_nested_heads_over_one_chain_are_each_looked_at_once(shift: bytes) -> No
     source = CountingSource(shift + heads + part(2, b"") * count)
 
     assert find_record(source, 0) is None
-    assert len(source.asked) < 10 * count
+    assert len(source.reads) < 10 * count
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4, 7, 8])

@@ -56,8 +56,8 @@ def test_small_records_are_read_in_windows_and_large_ones_are_not_read() -> None
 
     for source, most_reads, most_bytes in ((small, 10, 2 * small.size), (large, 510, 64 * 510 + 2**18)):
         list(scan(source))
-        assert len(source.asked) <= most_reads
-        assert sum(size for _, size in source.asked) <= most_bytes
+        assert len(source.reads) <= most_reads
+        assert sum(size for _, size in source.reads) <= most_bytes
 
 
 def test_records_of_mixed_sizes_are_all_found() -> None:
