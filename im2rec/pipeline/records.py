@@ -95,7 +95,7 @@ class Records:
         A few are read before the first is given: reading and decoding each run faster in a row, as either throws the
         other's code out of the processor's caches. Few enough for their bytes to stay there.
         """
-        for group in grouped_by_size(self._locations(ordinals), lambda location: location.span.bytes, _GROUP_BYTES):
+        for group in grouped_by_size(self._locations(ordinals), lambda location: location.span.nbytes, _GROUP_BYTES):
             yield from [_read(location) for location in group]
 
     def _locations(self, ordinals: Sequence[int]) -> Iterator[RecordLocation]:

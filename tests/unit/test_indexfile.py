@@ -122,6 +122,12 @@ def test_a_long_index_takes_16_bytes_a_record() -> None:
     assert peak_bytes(lambda: read_index(io.BytesIO(LONG))) < 16 * COUNT + 700_000
 
 
+def test_lines_of_digits_alone_are_not_parsed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(indexfile, "_parse_lines")
+
+    assert COUNT == len(read_index(io.BytesIO(LONG))[0])
+
+
 def test_a_wrong_line_after_many_blocks_is_reported_with_its_number() -> None:
     with pytest.raises(IndexFormatError, match=f"^line {COUNT + 1}: expected a key and an offset, found 'end'$"):
         read(LONG + b"end\n")
