@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import random
 import struct
 import threading
 import tracemalloc
@@ -67,18 +66,6 @@ def write_rec(path: Path, payloads: Sequence[bytes], *, keys: Iterable[int] | No
     if index:
         path.with_suffix(".idx").write_bytes(index_text(bounds(payloads)[:-1], keys))
     return path
-
-
-def planted_payload(rng: random.Random, longest: int = 40) -> bytes:
-    """Return random bytes with magics at any alignment. The last byte is never 0, which padding would hide."""
-    size = rng.randrange(longest)
-    payload = bytearray(rng.choice(MAGIC + b"abc\0") for _ in range(size))
-    for _ in range(rng.randrange(4)):
-        at = rng.randrange(size + 1)
-        payload[at : at + 4] = MAGIC
-    if payload and payload[-1] == 0:
-        payload[-1] = 1
-    return bytes(payload)
 
 
 def read_until_damage(stream: BinaryIO) -> tuple[list[bytes], CorruptRecordError | None]:

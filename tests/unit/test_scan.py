@@ -121,6 +121,7 @@ CUT_SHORT = "expected 8 bytes of data and padding, found 1 (the file was cut sho
 NEW_RECORD = "expected a middle or last part of the record at byte 12, found a new record"
 DAMAGED: dict[str, tuple[bytes, list[object]]] = {
     "at the start": (b"GARBAGE!" + ONE + TWO, [(0, 8, f"record 0, byte 0: {MAGIC_IS} 47 41 52 42"), 8, 20]),
+    "one byte": (b"?" + ONE + TWO + ONE, [(0, 1, f"record 0, byte 0: {MAGIC_IS} 3f 0a 23 d7"), 1, 13, 29]),
     "between": (ONE + b"GARBAGE!" + ONE + TWO, [0, (12, 20, f"record 1, byte 12: {MAGIC_IS} 47 41 52 42"), 20, 32]),
     "off the grid": (
         ONE + b"XYZ" + TWO + ONE + TWO,
