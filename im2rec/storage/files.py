@@ -103,34 +103,35 @@ class InputFile(Closeable):
             mode = os.stat(path).st_mode  # noqa: PTH116 - before os.open(), which waits for the writer of a pipe
             if not stat.S_ISREG(mode):
                 raise InputError(f"{os.fspath(path)}: is not a regular file", hint="name a file")
-            self._handle = os.open(path, _READ_FLAGS)
+            self._handle: int | None = os.open(path, _READ_FLAGS)
         # Without os.pread (Windows) all reads share one position: seek and read must then be one step.
         self._lock = None if hasattr(os, "pread") else threading.Lock()
         self.size = os.fstat(self._handle).st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return *size* bytes from *offset* on; fewer only at the end of the file. Raises InputError."""
-        if self._handle < 0:
+        handle = self._handle
+        if handle is None:
             raise InputError(f"{self.path}: is closed", hint="open it again")
         try:  # not `with reading`, which takes as long as the rest of this function
-            data = self._pread(size, offset)
-            while len(data) < size and (more := self._pread(size - len(data), offset + len(data))):
+            data = self._pread(handle, size, offset)
+            while len(data) < size and (more := self._pread(handle, size - len(data), offset + len(data))):
                 data += more
         except OSError as error:
             raise _unreadable(self.path, error) from error
         return data
 
-    def _pread(self, size: int, offset: int) -> bytes:
+    def _pread(self, handle: int, size: int, offset: int) -> bytes:
         if self._lock is None:
-            return os.pread(self._handle, size, offset)
+            return os.pread(handle, size, offset)
         with self._lock:
-            os.lseek(self._handle, offset, os.SEEK_SET)
-            return os.read(self._handle, size)
+            os.lseek(handle, offset, os.SEEK_SET)
+            return os.read(handle, size)
 
     def close(self) -> None:
         """Close the file. Calling it twice is allowed; reading afterwards raises InputError."""
-        if self._handle >= 0:
-            handle, self._handle = self._handle, -1
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
             os.close(handle)
 
     def __del__(self) -> None:
@@ -233,10 +234,10 @@ def refuse_existing(paths: list[Path], *, force: bool) -> None:
             if path.is_dir():
                 raise OutputError(f"{path}: is a folder", hint="name a file")
             if not os.path.lexists(path):
-                os.lstat(path.parent)  # raises what lexists() hides: a name too long, a folder that may not be entered
-            elif not (path.is_file() or path.is_symlink()):
+                continue
+            if not (path.is_file() or path.is_symlink()):
                 raise OutputError(f"{path}: is a device or a pipe", hint="name a file")
-            elif not force:
+            if not force:
                 raise OutputError(f"{path}: exists already", hint="replace it with --force, or choose another name")
 
 

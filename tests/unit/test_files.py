@@ -88,7 +88,7 @@ def test_a_short_read_of_the_system_is_completed(tmp_path: Path, monkeypatch: py
     path.write_bytes(bytes(range(256)))
     file = InputFile(path)
     real = file._pread
-    monkeypatch.setattr(file, "_pread", lambda size, offset: real(min(size, 7), offset))
+    monkeypatch.setattr(file, "_pread", lambda handle, size, offset: real(handle, min(size, 7), offset))
 
     assert bytes(range(100, 256)) == file.read_at(100, 1000)
     file.close()
@@ -98,8 +98,12 @@ def test_reading_a_closed_input_file_is_an_error_and_closing_it_twice_is_not(tmp
     path = tmp_path / "some.bin"
     path.write_bytes(b"abc")
     file = InputFile(path)
+    handle = file._handle
     file.close()
     file.close()
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handle)
 
     assert f"{path}: is closed (open it again)" == message_of(file.read_at, 0, 1)
 
