@@ -101,7 +101,7 @@ def decode_image_record_at(data: bytes, start: int, stop: int) -> ImageRecord:
         return ImageRecord(IRHeader(0, label, id_, id2), data[labels_start:stop])
     content_start = labels_start + 4 * flag
     if stop < content_start:
-        raise CorruptRecordError(f"expected {flag} labels behind the header, found {(stop - labels_start) // 4}")
+        raise CorruptRecordError(f"expected {flag} labels after the header, found {(stop - labels_start) // 4}")
     labels = np.frombuffer(data, "<f4", flag, labels_start).astype(np.float32)
     return ImageRecord(IRHeader(flag, labels, id_, id2), data[content_start:stop])
 

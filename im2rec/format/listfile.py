@@ -38,7 +38,7 @@ def list_line(id_: int, labels: Iterable[float], path: str) -> str:
     and for an image without labels.
     """
     if not is_listable(path):
-        raise ListFormatError(f"{path!r} cannot stand in a list", hint="rename it")
+        raise ListFormatError(f"{path!r} cannot be written to a list", hint="rename it")
     labels = tuple(labels)
     if not labels or not 0 <= id_ <= MAX_ID:
         raise ListFormatError(

@@ -70,7 +70,7 @@ def decompress(data: bytes) -> bytes:
         return data
     expected = _total_bytes(_inflate(data, _MAX_HEADER_BYTES))
     if expected > min(MAX_INFLATED_BYTES, _MAX_DEFLATE_RATIO * len(data)):
-        problem = f"expected {expected} bytes as its header says, which {len(data)} bytes of gzip are not trusted with"
+        problem = f"expected {expected} bytes as its header says, too many for {len(data)} bytes of gzip"
         raise IdxFormatError(problem, hint=f"{_MAKE_AGAIN}, or unpack it with gunzip")
     content = _inflate(data, expected + 1)
     if len(content) > expected:
@@ -103,7 +103,7 @@ def _read_array(data: bytes, magic: int) -> Bytes:
     expected = math.prod(shape)
     if len(data) - start != expected:
         what = f"{' x '.join(map(str, shape))} bytes of {_KINDS[magic][0]}"
-        raise IdxFormatError(f"expected {what} behind the header, found {len(data) - start}", hint=_MAKE_AGAIN)
+        raise IdxFormatError(f"expected {what} after the header, found {len(data) - start}", hint=_MAKE_AGAIN)
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 

@@ -34,7 +34,7 @@ def reason(error: OSError) -> str:
 def reading(path: PathLike) -> Iterator[None]:
     """Turn an OSError of the block into an InputError that names *path*."""
     if "\0" in os.fspath(path):
-        raise InputError(f"{os.fspath(path)!r}: no path holds a zero byte", hint="check the path")
+        raise InputError(f"{os.fspath(path)!r}: a path cannot contain a zero byte", hint="check the path")
     try:
         yield
     except OSError as error:
@@ -55,7 +55,7 @@ def writing(path: PathLike) -> Iterator[None]:
 
 
 def _unwritable(path: PathLike, error: OSError) -> OutputError:
-    hint = "nothing stands under this name" if not os.path.lexists(path) else "the file that was there is untouched"
+    hint = "no file exists under this name" if not os.path.lexists(path) else "the existing file is unchanged"
     return OutputError(f"{os.fspath(path)}: cannot be written: {reason(error)}", hint=hint)
 
 
@@ -277,7 +277,7 @@ def read_classes(path: PathLike) -> list[str]:
     seen: set[str] = set()
     for line, name in enumerate(classes, 1):
         if not name or name in seen:
-            what = f"{name!r} stands on two lines" if name else "is empty"
+            what = f"{name!r} is on two lines" if name else "is empty"
             raise InputError(f"{os.fspath(path)}, line {line}: {what}", hint="one folder a line, line 1 is label 0")
         seen.add(name)
     return classes

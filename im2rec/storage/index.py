@@ -69,7 +69,7 @@ def _check_index(source: Source, offsets: Offsets) -> None:
     """
     wrong = "the index belongs to another file, or one of the two is damaged; run 'im2rec inspect' on the .rec"
     if not len(offsets):
-        raise IndexFormatError("holds no records, the .rec does", hint="remove it: the .rec is then scanned")
+        raise IndexFormatError("lists no records, but the .rec has some", hint="remove it: the .rec is then scanned")
     if (doubled := _first_offset_where(offsets, lambda chunk: chunk[1:] == chunk[:-1])) is not None:
         raise IndexFormatError(f"names byte {doubled} twice", hint=wrong)
     if offsets[0] != 0:
@@ -83,7 +83,9 @@ def _check_index(source: Source, offsets: Offsets) -> None:
     for ordinal in sorted({round(step * last / (_PROBES - 1)) for step in range(_PROBES)} - {last}):
         offset = int(offsets[ordinal])
         if not is_record_start(source, offset):
-            raise IndexFormatError(f"no record starts at byte {offset}, where it has record {ordinal}", hint=wrong)
+            raise IndexFormatError(
+                f"no record starts at byte {offset}, which it gives for record {ordinal}", hint=wrong
+            )
     _check_end(source, int(offsets[-1]), last, wrong)
 
 
@@ -94,14 +96,14 @@ def _check_end(source: Source, offset: int, ordinal: int, wrong: str) -> None:
     except CorruptRecordError as error:
         if error.offset == offset and source.size - offset >= HEAD_BYTES:
             raise IndexFormatError(
-                f"no record starts at byte {offset}, where it has record {ordinal}", hint=wrong
+                f"no record starts at byte {offset}, which it gives for record {ordinal}", hint=wrong
             ) from None
         error.record = ordinal
         raise
     if end == source.size:
         return
     if is_record_start(source, end):
-        raise IndexFormatError(f"ends at byte {end}, but the .rec goes on with another record there", hint=wrong)
+        raise IndexFormatError(f"ends at byte {end}, but another record of the .rec starts there", hint=wrong)
     problem = f"expected the end of the file or another record, found {source.read_at(end, 4).hex(' ')}"
     raise CorruptRecordError(problem, offset=end, hint=INSPECT)
 

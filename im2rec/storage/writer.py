@@ -80,7 +80,7 @@ class RecordWriter:
         Raises OutputError, also when an earlier write has failed: then neither file exists.
         """
         if self._failed:
-            raise OutputError(f"{self.path}: was given up when a write failed", hint="nothing stands under this name")
+            raise OutputError(f"{self.path}: was discarded when a write failed", hint="no file exists under this name")
         if self._closed:
             return
         self._closed = self._failed = True  # failed until both files have their names
@@ -112,4 +112,4 @@ class RecordWriter:
             self.discard()
 
     def __reduce__(self) -> str:
-        raise TypeError(f"a RecordWriter ({os.fspath(self.path)}) is one process's own: it cannot be pickled")
+        raise TypeError(f"a RecordWriter ({os.fspath(self.path)}) cannot be pickled: it belongs to one process")

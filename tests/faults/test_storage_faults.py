@@ -125,17 +125,20 @@ FOREIGN = "the index belongs to another file, or one of the two is damaged; run 
 CUT_OR_FOREIGN = "the .rec was cut short, or the index belongs to another file"
 OFFSETS = [FRAME * n for n in range(10)]
 WRONG_INDEXES: dict[str, tuple[list[int], str]] = {
-    "no lines": ([], "holds no records, the .rec does (remove it: the .rec is then scanned)"),
+    "no lines": ([], "lists no records, but the .rec has some (remove it: the .rec is then scanned)"),
     "a line twice": ([*OFFSETS, 540], f"names byte 540 twice ({FOREIGN})"),
     "no first record": (OFFSETS[1:], f"its first record is at byte 108, not at 0 ({FOREIGN})"),
     "an odd offset": ([*OFFSETS[:5], 541, *OFFSETS[6:]], f"byte 541 is not at a multiple of 4 ({FOREIGN})"),
     "behind the end": ([*OFFSETS, 1080], f"names byte 1080, but the .rec has only 1080 bytes ({CUT_OR_FOREIGN})"),
     "inside a record": (
         [*OFFSETS[:5], 544, *OFFSETS[6:]],
-        f"no record starts at byte 544, where it has record 5 ({FOREIGN})",
+        f"no record starts at byte 544, which it gives for record 5 ({FOREIGN})",
     ),
-    "too few lines": (OFFSETS[:-1], f"ends at byte 972, but the .rec goes on with another record there ({FOREIGN})"),
-    "another file's": ([112 * n for n in range(9)], f"no record starts at byte 112, where it has record 1 ({FOREIGN})"),
+    "too few lines": (OFFSETS[:-1], f"ends at byte 972, but another record of the .rec starts there ({FOREIGN})"),
+    "another file's": (
+        [112 * n for n in range(9)],
+        f"no record starts at byte 112, which it gives for record 1 ({FOREIGN})",
+    ),
 }
 
 
@@ -157,7 +160,7 @@ def test_an_index_that_names_a_later_part_is_refused(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "some.rec", payloads, index=False)
     path.with_suffix(".idx").write_bytes(index_text([0, bounds(payloads)[1] + 32]))
 
-    problem = f"no record starts at byte {bounds(payloads)[1] + 32}, where it has record 1 ({FOREIGN})"
+    problem = f"no record starts at byte {bounds(payloads)[1] + 32}, which it gives for record 1 ({FOREIGN})"
     assert f"{path.with_suffix('.idx')}: {problem}" == message_of(RecordFile, path)
 
 
@@ -334,7 +337,7 @@ def test_a_rename_that_fails_is_an_error_and_leaves_no_temporary_file(
     monkeypatch.setattr(Path, "replace", replace)
     message = message_of(writer.close)
 
-    assert f"{path}: cannot be written: permission denied (the file that was there is untouched)" == message
+    assert f"{path}: cannot be written: permission denied (the existing file is unchanged)" == message
     assert ["out.rec"] == names_in(tmp_path)  # the old index was removed before, so that it never has a new .rec
     assert joined([b"old"]) == path.read_bytes()
 
@@ -366,7 +369,7 @@ def test_a_full_disk_is_an_output_error_and_nothing_is_left(which: str, method: 
     with pytest.raises(OutputError) as caught, writer:
         writer.write(b"payload", key=1)
 
-    expected = f"{file.path}: cannot be written: no space left on device (nothing stands under this name)"
+    expected = f"{file.path}: cannot be written: no space left on device (no file exists under this name)"
     assert expected == str(caught.value)
     assert [] == names_in(tmp_path)
 
@@ -409,7 +412,7 @@ def test_a_folder_without_write_permission_is_an_output_error(tmp_path: Path) ->
     folder.mkdir(mode=0o500)
     path = folder / "out.rec"
 
-    expected = f"{path}: cannot be written: permission denied (nothing stands under this name)"
+    expected = f"{path}: cannot be written: permission denied (no file exists under this name)"
     assert expected == message_of(RecordWriter, path)
     assert [] == names_in(folder)
 

@@ -190,7 +190,7 @@ def test_a_classes_file_with_an_empty_or_a_doubled_line_is_refused(tmp_path: Pat
     for text, problem in {
         "": "line 1: is empty",
         "a\n\nb\n": "line 2: is empty",
-        "a\nb\na\n": "line 3: 'a' stands on two lines",
+        "a\nb\na\n": "line 3: 'a' is on two lines",
     }.items():
         path.write_text(text)
         expected = f"{path}, {problem} (one folder a line, line 1 is label 0)"
@@ -204,16 +204,13 @@ def test_an_error_of_the_system_while_reading_is_an_input_error() -> None:
 
 
 def test_a_path_with_a_zero_byte_is_an_input_error() -> None:
-    assert "'a\\x00b': no path holds a zero byte (check the path)" == message_of(InputFile, "a\0b")
+    assert "'a\\x00b': a path cannot contain a zero byte (check the path)" == message_of(InputFile, "a\0b")
 
 
 def test_an_error_of_the_system_while_writing_is_an_output_error(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.touch()
-    for path, hint in (
-        (tmp_path / "free", "nothing stands under this name"),
-        (taken, "the file that was there is untou"),
-    ):
+    for path, hint in ((tmp_path / "free", "no file exists under this name"), (taken, "the existing file is unch")):
         with pytest.raises(OutputError) as failed, writing(path):
             raise OSError(28, "No space left on device")
         assert str(failed.value).startswith(f"{path}: cannot be written: no space left on device ({hint}")

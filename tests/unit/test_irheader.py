@@ -151,7 +151,7 @@ def test_a_payload_shorter_than_its_header_is_corrupt() -> None:
 
 def test_a_payload_shorter_than_its_labels_is_corrupt() -> None:
     for flag, left, labels in ((3, 11, 2), (5, 19, 4), (2**32 - 1, 0, 0)):
-        message = f"expected {flag} labels behind the header, found {labels}"
+        message = f"expected {flag} labels after the header, found {labels}"
         assert message == message_of(decode_image_record, raw(flag, 0, 1) + bytes(left))
 
 
@@ -163,7 +163,7 @@ def test_a_payload_inside_other_bytes_is_decoded_in_place() -> None:
     header, content = decode_image_record_at(data, 6 + len(number), len(data) - 5)
     assert (2, [3, 4], 8, b"two") == (header.flag, header.label.tolist(), header.id, content)
     assert "expected 24 bytes of image header, found 23" == message_of(decode_image_record_at, data, 6, 29)
-    assert "expected 2 labels behind the header, found 1" == message_of(decode_image_record_at, data, 33, 33 + 31)
+    assert "expected 2 labels after the header, found 1" == message_of(decode_image_record_at, data, 33, 33 + 31)
 
 
 def test_the_fields_of_many_headers_are_read_at_once_with_two_labels_of_each() -> None:

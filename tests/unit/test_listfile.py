@@ -149,7 +149,7 @@ def test_whole_labels_are_written_as_integers_and_others_with_all_their_digits()
 def test_a_path_that_would_not_come_back_from_a_list_is_refused() -> None:
     for path in ("", " a", "a ", "a\tb", "a\nb", "a\rb", "a\n"):
         assert not is_listable(path)
-        assert f"{path!r} cannot stand in a list (rename it)" == message_of(list_line, 1, [0], path)
+        assert f"{path!r} cannot be written to a list (rename it)" == message_of(list_line, 1, [0], path)
 
 
 def test_the_smallest_and_the_largest_id_are_written() -> None:

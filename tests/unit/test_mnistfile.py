@@ -53,8 +53,8 @@ WRONG_IMAGES = {
     b"\3\x08\0\0" + IMAGES[4:]: "expected the magic 2051 of images, found 03 08 00 00 (name an IDX file of MNIST)",
     idx_labels(np.zeros(9)): "expected the magic 2051 of images, found the magic of labels "
     "(the files of images and labels are swapped)",
-    IMAGES[:-1]: "expected 5 x 3 x 4 bytes of images behind the header, found 59" + AGAIN,
-    IMAGES + b"1": "expected 5 x 3 x 4 bytes of images behind the header, found 61" + AGAIN,
+    IMAGES[:-1]: "expected 5 x 3 x 4 bytes of images after the header, found 59" + AGAIN,
+    IMAGES + b"1": "expected 5 x 3 x 4 bytes of images after the header, found 61" + AGAIN,
     struct.pack(">4I", 2051, 5, 0, 4): EDGES + "0 x 4" + AGAIN,
     struct.pack(">4I", 2051, 0, 28, 0): EDGES + "28 x 0" + AGAIN,
     struct.pack(">4I", 2051, 0, 65536, 1): EDGES + "65536 x 1" + AGAIN,
@@ -64,9 +64,9 @@ WRONG_LABELS = {
     b"": "expected 8 bytes of header, found 0" + AGAIN,
     LABELS[:7]: "expected 8 bytes of header, found 7" + AGAIN,
     IMAGES: "expected the magic 2049 of labels, found the magic of images (the files of images and labels are swapped)",
-    LABELS[:-1]: "expected 5 bytes of labels behind the header, found 4" + AGAIN,
-    LABELS + b"12": "expected 5 bytes of labels behind the header, found 7" + AGAIN,
-    struct.pack(">2I", 2049, 2**32 - 1): "expected 4294967295 bytes of labels behind the header, found 0" + AGAIN,
+    LABELS[:-1]: "expected 5 bytes of labels after the header, found 4" + AGAIN,
+    LABELS + b"12": "expected 5 bytes of labels after the header, found 7" + AGAIN,
+    struct.pack(">2I", 2049, 2**32 - 1): "expected 4294967295 bytes of labels after the header, found 0" + AGAIN,
 }
 
 
@@ -141,8 +141,8 @@ NO_IDX = {
     gzipped(IMAGES) + b"tail": "the gzip file is damaged: Not a gzipped file (b'ta')" + AGAIN,
     b"\x1f\x8b": "the gzip file is cut short" + AGAIN,
     b"\x1f\x8bnonsense": "the gzip file is damaged: Unknown compression method" + AGAIN,
-    CLAIMS: f"expected {(2**32 - 1) * 28 * 28 + 16} bytes as its header says, which {len(CLAIMS)} bytes of gzip "
-    "are not trusted with (make or fetch the file again, or unpack it with gunzip)",
+    CLAIMS: f"expected {(2**32 - 1) * 28 * 28 + 16} bytes as its header says, too many for {len(CLAIMS)} bytes of "
+    "gzip (make or fetch the file again, or unpack it with gunzip)",
 }
 
 
@@ -153,7 +153,7 @@ def test_a_wrong_gzip_file_is_refused_with_the_reason() -> None:
 def test_a_gzip_file_with_too_few_bytes_is_refused_when_it_is_read() -> None:
     short = decompress(gzipped(IMAGES[:-3]))
 
-    assert "expected 5 x 3 x 4 bytes of images behind the header, found 57" + AGAIN == message_of(read_images, short)
+    assert "expected 5 x 3 x 4 bytes of images after the header, found 57" + AGAIN == message_of(read_images, short)
 
 
 def test_a_gzip_file_cut_at_any_byte_is_an_idx_format_error() -> None:
@@ -181,7 +181,7 @@ def test_the_largest_inflated_size_is_a_gibibyte() -> None:
     content = gzipped(random.Random(1).randbytes(1_050_000))
     largest, larger = (gzipped(struct.pack(">2I", 2049, 2**30 - 8 + more)) + content for more in (0, 1))
 
-    expected = "expected 1073741816 bytes of labels behind the header, found 1050000"
+    expected = "expected 1073741816 bytes of labels after the header, found 1050000"
     assert expected + AGAIN == message_of(read_labels, largest)
     assert message_of(read_labels, larger).startswith("expected 1073741825 bytes as its header says")
 

@@ -124,7 +124,7 @@ def test_closing_a_writer_that_failed_to_close_is_an_error(tmp_path: Path) -> No
         writer.close()
 
     (tmp_path / "out.rec").unlink()
-    message = f"{tmp_path / 'out.rec'}: was given up when a write failed (nothing stands under this name)"
+    message = f"{tmp_path / 'out.rec'}: was discarded when a write failed (no file exists under this name)"
     assert message == message_of(writer.close)
     assert [] == names_in(tmp_path)
 
@@ -183,7 +183,7 @@ def test_a_payload_that_is_too_large_is_refused_and_writing_can_continue(
 
 def test_a_writer_cannot_be_pickled(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "out.rec") as writer:
-        expected = f"a RecordWriter ({tmp_path / 'out.rec'}) is one process's own: it cannot be pickled"
+        expected = f"a RecordWriter ({tmp_path / 'out.rec'}) cannot be pickled: it belongs to one process"
         with pytest.raises(TypeError, match=f"^{re.escape(expected)}$"):
             pickle.dumps(writer)
         writer.write(b"x", key=1)
