@@ -27,7 +27,7 @@ SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than
 
 HEADER_BYTES = 24
 MAX_ID = 2**64 - 1
-_PLAIN_FLOAT = 3.4e38  # floats below this fit in float32, whose largest is 3.4028235e38, without rounding to infinity
+_SAFE_FLOAT32 = 3.4e38  # floats below this fit in float32, whose largest is 3.4028235e38, without rounding to infinity
 Labels = npt.NDArray[np.float32]
 
 _HEADER = struct.Struct("<IfQQ")
@@ -153,7 +153,7 @@ def _as_float(value: Any) -> float:
 
 def _split_label(label: Any, label_field: float) -> tuple[float, bytes]:
     """Return the value of the label field and the bytes of the label vector."""
-    if type(label) is float and abs(label) < _PLAIN_FLOAT:  # nearly all labels: 0.4 us instead of 6
+    if type(label) is float and abs(label) < _SAFE_FLOAT32:  # nearly all labels: 0.4 us instead of 6
         return label, b""
     try:
         labels = float32(label)

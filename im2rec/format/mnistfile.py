@@ -124,11 +124,11 @@ def _parse_shape(data: bytes, magic: int) -> tuple[int, ...]:
     what, ndim = _KINDS[magic]
     if len(data) < _header_bytes(magic):
         raise IdxFormatError(f"expected {_header_bytes(magic)} bytes of header, found {len(data)}", hint=_MAKE_AGAIN)
-    found, *shape = struct.unpack_from(f">{1 + ndim}I", data)
-    if found != magic:
-        other = f"the magic of {_KINDS[found][0]}" if found in _KINDS else f"{data[:4].hex(' ')}"
-        hint = "the files of images and labels are swapped" if found in _KINDS else "name an IDX file of MNIST"
-        raise IdxFormatError(f"expected the magic {magic} of {what}, found {other}", hint=hint)
+    stored, *shape = struct.unpack_from(f">{1 + ndim}I", data)
+    if stored != magic:
+        found = f"the magic of {_KINDS[stored][0]}" if stored in _KINDS else f"{data[:4].hex(' ')}"
+        hint = "the files of images and labels are swapped" if stored in _KINDS else "name an IDX file of MNIST"
+        raise IdxFormatError(f"expected the magic {magic} of {what}, found {found}", hint=hint)
     if not all(0 < edge <= MAX_EDGE for edge in shape[1:]):
         edges = " x ".join(map(str, shape[1:]))
         raise IdxFormatError(f"expected rows and columns of 1 to {MAX_EDGE}, found {edges}", hint=_MAKE_AGAIN)

@@ -187,7 +187,7 @@ def single_part_length(head: bytes, frame_bytes: int) -> int | None:
 
 
 def _may_contain_magic(frame: bytes) -> bool:
-    """True if *frame*, whose size is a multiple of 4, contains an aligned magic after its head; or, if small, any."""
+    """True if *frame*, of a multiple of 4 bytes, has an aligned magic after its head; in a small one, any magic."""
     if len(frame) <= _SMALL_BYTES:
         return frame.find(MAGIC, HEAD_BYTES) >= 0
     return bool((np.frombuffer(frame, "<u4", offset=HEAD_BYTES) == MAGIC_WORD).any())
@@ -226,8 +226,8 @@ def _read_part_data(source: Source, part: Part) -> bytes:
 def _find_swallowed_record(data: bytes) -> int | None:
     """Return the first offset in *data* from which whole parts follow each other up to its end, or None.
 
-    Such parts are records that a damaged length word has swallowed. A single magic is no sign of them: files of a
-    writer that does not cut payloads may contain it anywhere.
+    Such parts are records that a damaged length word has swallowed. A single magic does not prove it: in files of a
+    writer that does not cut payloads it may be anywhere.
     """
     # From the last magic to the first, so that one pass finds every offset from which parts lead to the end.
     ends = {len(data)}

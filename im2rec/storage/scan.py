@@ -59,7 +59,7 @@ class RecordBlock(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """A byte range of a file, *start* to *end*, without a whole record; *error* says what is wrong with it."""
+    """A byte range of a file, *start* to *end*, without a whole record; *error* describes the damage."""
 
     start: int
     end: int
