@@ -173,6 +173,9 @@ def test_the_start_of_a_record_is_read_without_the_rest() -> None:
     source.reads.clear()
     read_start(source, 16, 100)
     assert sum(size for _, size in source.reads) < 300
+    source.reads.clear()
+    assert b"abcd" == read_start(source, 16, 4)
+    assert (24, 4) == source.reads[-1]  # no data of the second part
 
 
 SPLIT = encode_record(b"abcd" + MAGIC)
