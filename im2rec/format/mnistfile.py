@@ -87,7 +87,7 @@ def _inflate(data: bytes, limit: int) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
             # read(n) allocates n bytes at once, and *limit* is the claim of a header that may be damaged.
-            while limit > 0 and (chunk := file.read(min(limit, _READ_BYTES))):
+            while chunk := file.read(min(limit, _READ_BYTES)):
                 chunks.append(chunk)
                 limit -= len(chunk)
     except EOFError:

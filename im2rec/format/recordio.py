@@ -301,16 +301,13 @@ def find_record(source: Source, offset: int) -> int | None:
     window_bytes = _FIRST_WINDOW_BYTES
     # Parts that do not lead to the end of a record. Remembered, as many magics may lead to the same part.
     dead_ends: set[int] = set()
-    while offset < source.size:
-        window = source.read_at(offset, window_bytes)
+    while len(window := source.read_at(offset, window_bytes)) >= len(MAGIC):
         window_bytes = min(2 * window_bytes, _MAX_WINDOW_BYTES)
         at = window.find(MAGIC)
         while at >= 0:
             if _is_whole_record(source, offset + at, dead_ends, following=1 if (offset + at) % 4 else 0):
                 return offset + at
             at = window.find(MAGIC, at + 1)
-        if offset + len(window) >= source.size or len(window) < len(MAGIC):  # the end, or a file cut while open
-            return None
         offset += len(window) - 3  # so that a magic across the border of two windows is found
     return None
 

@@ -52,7 +52,7 @@ def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(t
         (tmp_path / "o.rec").read_bytes(),
         (tmp_path / "o.idx").read_bytes(),
     )
-    with pytest.raises(OutputError, match="was given up"):
+    with pytest.raises(OutputError, match="was discarded"):
         second.close()
 
 

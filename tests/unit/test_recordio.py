@@ -101,6 +101,11 @@ def test_a_wrong_head_is_reported_at_its_first_wrong_byte() -> None:
     assert HEADS == {head: message_of(parse_head, head, 40, 52) for head in HEADS}
 
 
+def test_a_head_after_the_known_size_of_a_file_that_grew_is_an_error() -> None:
+    message = "byte 48: expected 8 bytes of data and padding, found 0" + CUT
+    assert message == message_of(parse_head, part(WHOLE, b"abcde")[:8], 40, 44)
+
+
 BROKEN_CHAINS = {
     "middle first": (part(MIDDLE, b"aaaa") + part(LAST, b"b"), 0, "expected the start of a record, found a part with"),
     "last alone": (part(LAST, b"aaaa"), 0, "expected the start of a record, found a part with flag 3"),
