@@ -159,7 +159,7 @@ def _decode_shape(fields: _Fields) -> tuple[int, ...]:
         raise fields.error(start, f"expected 1 to {_MAX_NDIM} dimensions, found {ndim}")
     start = fields.offset
     shape = fields.numbers(f"<{ndim}{'q' if versioned else 'I'}", "a shape")
-    if min(shape, default=1) < 1:
+    if any(size < 1 for size in shape):
         raise fields.error(start, f"expected sizes of 1 or more, found {'x'.join(map(str, shape))}")
     return shape
 

@@ -103,7 +103,7 @@ def scanned_index(file: InputFile) -> tuple[Keys, Offsets]:
 def scan_damaged(source: Source) -> Iterator[RecordBlock | Damage]:
     """Yield, in file order, all whole records in blocks and a Damage for each byte range between them."""
     start, ordinal = 0, 0
-    while start < source.size:
+    while True:
         walk = _walk(source, start, ordinal)
         while True:
             try:

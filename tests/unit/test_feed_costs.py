@@ -98,8 +98,8 @@ def test_records_whose_end_the_index_confirms_are_not_searched(
     photos: Path, index: bool, searched: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    real = recordio._may_hold_magic
-    monkeypatch.setattr(recordio, "_may_hold_magic", lambda frame: (calls.append(len(frame)), real(frame))[1])
+    real = recordio._may_contain_magic
+    monkeypatch.setattr(recordio, "_may_contain_magic", lambda frame: (calls.append(len(frame)), real(frame))[1])
 
     with RecordFile(photos, index=index) as rec:
         assert 16 == len({record.header.id for record in map(rec.__getitem__, range(16))})
