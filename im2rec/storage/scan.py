@@ -105,7 +105,7 @@ def scan_damaged(source: Source) -> Iterator[RecordBlock | Damage]:
     start, ordinal = 0, 0
     while True:
         walk = _walk(source, start, ordinal)
-        while True:
+        while True:  # a for loop would lose the value that _walk() returns
             try:
                 block = next(walk)
             except StopIteration as stop:
