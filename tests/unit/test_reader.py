@@ -126,6 +126,16 @@ def test_neighbours_are_read_with_one_call_without_the_bytes_between_distant_rec
         assert [(ends[3], ends[4] - ends[3])] == reads
 
 
+def test_a_gap_of_64_kib_is_read_with_its_neighbours_and_a_longer_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for gap, calls in ((65_536, 1), (65_540, 2)):
+        payloads = [image_payload(0), bytes(gap - 8), image_payload(2)]
+        with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as reads:
+            rec.read_many([0, 2])
+            assert calls == len(reads)
+
+
 def test_read_many_reads_no_more_than_its_limit_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     payloads = [image_payload(n, content=bytes(968)) for n in range(50)]  # 1000 bytes each on disk
     monkeypatch.setattr(reader, "_MAX_READ_BYTES", 3000)

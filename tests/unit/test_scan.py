@@ -50,6 +50,13 @@ def test_a_block_has_offsets_sizes_first_bytes_and_part_counts() -> None:
     assert not any(block.fronts[2].tobytes()[8 + len(payloads[2]) :])
 
 
+def test_an_empty_record_at_the_end_has_one_part() -> None:
+    (block,) = scan(BytesSource(joined([b"one", b""])))
+
+    assert [0, 12] == block.offsets
+    assert {} == block.split
+
+
 def test_a_block_has_the_image_header_of_each_record() -> None:
     payloads = [image_payload(7, 1.5), encode_image_record(IRHeader(0, [2, 3, 4], 8, 9), MAGIC)]
 
@@ -241,7 +248,7 @@ def test_the_error_of_a_file_has_path_ordinal_and_what_to_do(path: Path) -> None
 
 
 def test_the_keys_of_a_scan_are_ids_or_all_ordinals(path: Path) -> None:
-    with_ids = [image_payload(n % 7) for n in range(9000)]
+    with_ids = [image_payload(n % 7, content=b"") for n in range(9000)]
     for payloads, keys in ((with_ids, [n % 7 for n in range(9000)]), ([b"short", *with_ids], [*range(9001)])):
         path.write_bytes(joined(payloads))
         with InputFile(path) as file:
