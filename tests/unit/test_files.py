@@ -83,6 +83,27 @@ def test_an_input_file_is_read_at_any_offset(tmp_path: Path) -> None:
         assert b"" == file.read_at(99, 5)
 
 
+def test_an_input_file_is_read_at_any_offset_without_pread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pread", raising=False)  # as on Windows
+    path = tmp_path / "some.bin"
+    path.write_bytes(b"0123456789")
+
+    with InputFile(path) as file:
+        assert [b"345", b"012", b"89"] == [file.read_at(3, 3), file.read_at(0, 3), file.read_at(8, 5)]
+
+
+def test_an_input_file_that_is_never_closed_is_closed_when_it_is_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(b"abc")
+    file = InputFile(path)
+    handle = file._handle
+    del file
+    gc.collect()
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handle)
+
+
 def test_a_short_read_of_the_system_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "some.bin"
     path.write_bytes(bytes(range(256)))
