@@ -1,6 +1,7 @@
 """im2rec: build, inspect and read MXNet-compatible RecordIO image datasets, without MXNet.
 
-The public names, each imported from its module when it is first used, so that ``import im2rec`` costs nothing.
+This module re-exports the public names. Each is imported from its module on first use, so that ``import im2rec`` alone
+loads neither NumPy nor an image library.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_NAMES_BY_MODULE = {
     "im2rec.errors": (
         "BadRecordError",
         "CorruptRecordError",
@@ -70,18 +71,18 @@ _HOMES = {
     "im2rec.storage.reader": ("RecordFile",),
     "im2rec.storage.writer": ("RecordWriter",),
 }
-_PUBLIC = {name: (home, name) for home, names in _HOMES.items() for name in names}
+_PUBLIC = {name: (module, name) for module, names in _NAMES_BY_MODULE.items() for name in names}
 _PUBLIC["open"] = ("im2rec.storage.reader", "RecordFile")
 
-# One table instead of two lists that must agree; `import *` leaves the builtin open alone.
+# Computed, so that there is no second list to keep in step. Without "open": `import *` must not hide the builtin.
 __all__ = sorted(_PUBLIC.keys() - {"open"})  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'im2rec' has no attribute {name!r}")
-    home, attribute = _PUBLIC[name]
-    value = getattr(importlib.import_module(home), attribute)
+    module, attribute = _PUBLIC[name]
+    value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value
     return value
 

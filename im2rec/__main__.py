@@ -1,4 +1,4 @@
-"""``python -m im2rec``: the command line, also where the console script is not on the path."""
+"""``python -m im2rec`` runs the command line, also when the ``im2rec`` script is not on the ``PATH``."""
 
 from im2rec.cli import main
 

@@ -1,4 +1,4 @@
-"""What can go wrong, as one small family: every error says what, where and what to do."""
+"""The package's exceptions: each message is one line with the problem, its location and the next step."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import os
 
 
 class Im2RecError(Exception):
-    """Base of all errors this package raises on purpose.
+    """Base class of all errors that this package raises on purpose.
 
-    ``str()`` is one complete line. *hint* is the next step, shown in parentheses at its end.
-    One positional argument only, so that an error raised in a worker process pickles back whole.
+    ``str(error)`` is one complete line: location, *problem* and, in parentheses, *hint*, the next step.
+    There is only one positional argument, so that an error raised in a worker process unpickles in the parent.
     """
 
-    _place: tuple[tuple[str, str], ...] = ()  # the attributes that say where, each behind the word before its value
+    # Pairs (word, attribute): str() starts with the word and the value of each attribute that is not None.
+    _location_fields: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, problem: str, *, hint: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
         self.hint = hint
 
-    def where(self) -> str:
-        """As much of the place as is known, for the front of the line; empty when the problem names it."""
-        known = [(word, getattr(self, name)) for word, name in self._place]
-        return ", ".join(f"{word}{value}" for word, value in known if value is not None)
+    def location(self) -> str:
+        """Return the known location fields, as in ``"train.rec, record 7, byte 88"``; empty when none is known."""
+        fields = [(word, getattr(self, name)) for word, name in self._location_fields]
+        return ", ".join(f"{word}{value}" for word, value in fields if value is not None)
 
     def __str__(self) -> str:
-        place = f"{self.where()}: " if self.where() else ""
-        return f"{place}{self.problem}" + (f" ({self.hint})" if self.hint else "")
+        location = f"{self.location()}: " if self.location() else ""
+        return f"{location}{self.problem}" + (f" ({self.hint})" if self.hint else "")
 
 
 class ParameterError(Im2RecError, ValueError):
@@ -34,17 +35,20 @@ class ParameterError(Im2RecError, ValueError):
 
 
 class InputError(Im2RecError):
-    """An input is missing, unreadable, of the wrong kind, or holds no images."""
+    """An input file or folder is missing, unreadable, of the wrong kind, or without images."""
 
 
 class OutputError(Im2RecError):
-    """An output exists already, or cannot be written."""
+    """An output file or folder exists already, or cannot be written."""
 
 
 class LineError(Im2RecError):
-    """A line of a text file cannot be read; *line* counts from 1, *path* is filled in by who opened the file."""
+    """A line of a text file cannot be parsed.
 
-    _place = (("", "path"), ("line ", "line"))
+    *line* counts from 1. *path* is None until it is set by the function that opened the file.
+    """
+
+    _location_fields = (("", "path"), ("line ", "line"))
     path: str | os.PathLike[str] | None = None
 
     def __init__(self, problem: str, *, line: int | None = None, hint: str = "") -> None:
@@ -53,37 +57,41 @@ class LineError(Im2RecError):
 
 
 class ListFormatError(LineError):
-    """A line of a ``.lst`` file is not ``id, labels, path``."""
+    """A line of a ``.lst`` file does not consist of id, labels and path."""
 
 
 class IndexFormatError(LineError):
-    """An ``.idx`` file cannot be read, or does not belong to its ``.rec``."""
+    """An ``.idx`` file cannot be parsed, or does not belong to its ``.rec`` file."""
 
 
 class TextFormatError(LineError):
-    """A line of a CSV or LibSVM file is not a row of numbers of the width that is asked for."""
+    """A line of a CSV or LibSVM file is not a row of numbers of the expected width."""
 
 
 class IdxFormatError(InputError):
-    """The bytes of an MNIST file are not what its header says; *path* is filled in by who opened the file."""
+    """The bytes of an MNIST file do not match its header.
 
-    _place = (("", "path"),)
+    *path* is None until it is set by the function that opened the file.
+    """
+
+    _location_fields = (("", "path"),)
     path: str | os.PathLike[str] | None = None
 
 
 class ImageError(Im2RecError):
-    """The bytes of one image cannot be decoded; *reason* is a stable word for counting."""
+    """The bytes of one image cannot be decoded; *reason* is a short constant text by which errors are counted."""
 
     def __init__(self, problem: str, *, reason: str = "does not decode", hint: str = "") -> None:
         super().__init__(problem, hint=hint)
         self.reason = reason
 
 
-MAX_PAYLOAD = 2**29 - 1  # bytes: a part's length has 29 bits, and the reference refuses what does not fit one part
+# In bytes: the length of a part has 29 bits, and MXNet's writer refuses a payload that does not fit in one part.
+MAX_PAYLOAD = 2**29 - 1
 
 
 class RecordTooLargeError(Im2RecError):
-    """A payload is longer than the format can hold."""
+    """A payload has more than ``MAX_PAYLOAD`` bytes, the most that a record can hold."""
 
 
 def check_payload(payload: bytes) -> None:
@@ -94,12 +102,13 @@ def check_payload(payload: bytes) -> None:
 
 
 class CorruptRecordError(Im2RecError):
-    """The bytes at a known place are not a valid record.
+    """The bytes at a known offset are not a valid record.
 
-    *offset* counts bytes from the start of the file; the reader fills in *path* and *record* (ordinal, from 0).
+    *offset* counts bytes from the start of the file. The reader sets *path* and *record*, the ordinal from 0; both are
+    None while unknown.
     """
 
-    _place = (("", "path"), ("record ", "record"), ("byte ", "offset"))
+    _location_fields = (("", "path"), ("record ", "record"), ("byte ", "offset"))
     path: str | os.PathLike[str] | None = None
     record: int | None = None
 
@@ -108,16 +117,17 @@ class CorruptRecordError(Im2RecError):
         self.offset = offset
 
 
-DAMAGED_RECORD = "damaged"  # the reason of a BadRecordError whose bytes are not a valid record
+DAMAGED_RECORD = "damaged"  # reason of a BadRecordError that reports a CorruptRecordError
 
 
 class BadRecordError(Im2RecError):
-    """A record is whole, or not even that, but gives no image or no label; *reason* is a stable word for counting.
+    """A record gives no image or no label, or is damaged.
 
-    *path*, *record* (ordinal in that file, from 0), *id* (None when unknown) and *offset* (bytes) say where it is.
+    *reason* is a short constant text by which errors are counted. *path*, *record* (ordinal in that file, from 0), *id*
+    (the image id) and *offset* (bytes from the start of the file) locate the record; each is None while unknown.
     """
 
-    _place = (("", "path"), ("record ", "record"), ("id ", "id"), ("byte ", "offset"))
+    _location_fields = (("", "path"), ("record ", "record"), ("id ", "id"), ("byte ", "offset"))
     path: str | os.PathLike[str] | None = None
     record: int | None = None
     id: int | None = None

@@ -1,4 +1,4 @@
-"""Where im2rec keeps files of its own between runs."""
+"""The cache folder, where im2rec keeps files between runs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ VARIABLE = "IM2REC_CACHE"
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """``$IM2REC_CACHE``, else ``im2rec`` in the user's own folder for files that can be made or fetched again.
+    """Return the folder for files that can be made or downloaded again; it need not exist.
 
-    That is ``$XDG_CACHE_HOME``, else ``%LOCALAPPDATA%`` on Windows and ``~/.cache`` elsewhere. It need not exist.
-    Raises OutputError when there is no home to put it in.
+    The first of these that is set: ``$IM2REC_CACHE``, ``$XDG_CACHE_HOME/im2rec`` (absolute paths only), on Windows
+    ``%LOCALAPPDATA%\\im2rec``, else ``~/.cache/im2rec``. *environ* replaces ``os.environ``. Raises OutputError when
+    the user has no home folder.
 
-    Source: XDG Base Directory Specification, which also says that a relative path is to be ignored.
+    Source: XDG Base Directory Specification, which also demands that a relative path is ignored.
     """
     environ = os.environ if environ is None else environ
-    if chosen := environ.get(VARIABLE):
-        return Path(chosen)
-    if (given := environ.get("XDG_CACHE_HOME")) and Path(given).is_absolute():
-        return Path(given) / "im2rec"
+    if folder := environ.get(VARIABLE):
+        return Path(folder)
+    if (xdg := environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():
+        return Path(xdg) / "im2rec"
     if os.name == "nt" and (local := environ.get("LOCALAPPDATA")):
         return Path(local) / "im2rec"
     try:
         return Path.home() / ".cache" / "im2rec"
     except RuntimeError:
-        raise OutputError("no folder to keep files in: there is no home", hint=f"set {VARIABLE} to one") from None
+        raise OutputError("no cache folder: the user has no home folder", hint=f"set {VARIABLE} to a folder") from None

@@ -1,8 +1,17 @@
-"""Parameters, declared once: type, default, bounds and help of every KEY=VALUE word.
+"""Parameter groups: each parameter's type, default, bounds and help text are declared once.
 
-A group of parameters is a frozen dataclass whose fields are made with :func:`param`. From that one declaration come
-the constructor, the conversion from text (``"256"``, ``"True"``, ``"(3,28,28)"``), the checks and their messages, and
-the tables in ``--help`` and in ``docs/parameters.md``.
+A group of parameters is a frozen dataclass whose fields are made with :func:`param`. The constructor, the conversion
+from text (``"256"``, ``"True"``, ``"(3,28,28)"``), the checks and their messages, and the tables in ``--help`` and in
+``docs/parameters.md`` are all derived from that declaration. ``check(self)`` in ``__post_init__`` converts and checks::
+
+    @dataclass(frozen=True, kw_only=True)
+    class BatchParams:
+        batch_size: int = param(doc="Images in one batch.", low=1)
+
+        def __post_init__(self) -> None:
+            check(self)
+
+    from_words(BatchParams, ["batch_size=8"])
 """
 
 from __future__ import annotations
@@ -35,11 +44,11 @@ def param(
     unset: str = "not set",
     reference: str = "as the reference",
 ) -> Any:
-    """Declare one parameter of a dataclass.
+    """Declare one parameter: the field of a dataclass that is checked by :func:`check`.
 
-    No *default* makes it required; *low* and *high* are inclusive bounds; *choices* lists all allowed values; *unset*
-    is the word that means, and shows, None. *reference* says in a few words how it stands to MXNet's parameter of
-    that name, for the documentation.
+    A parameter without *default* is required. *low* and *high* are inclusive bounds, and *choices* lists all allowed
+    values. *unset* is the text that None is read from and shown as. *doc* and *reference* are for the documentation:
+    the help text, and how the parameter compares with MXNet's parameter of the same name.
     """
     metadata = {
         "doc": doc, "low": low, "high": high, "choices": choices, "unset": unset, "reference": reference
@@ -49,7 +58,7 @@ def param(
 
 @dataclasses.dataclass(frozen=True)
 class ParameterDoc:
-    """One parameter as the documentation shows it; all text."""
+    """One row of the documentation's table of parameters, all fields as text."""
 
     name: str
     type: str
@@ -60,37 +69,41 @@ class ParameterDoc:
 
 
 def check(params: Any) -> None:
-    """Convert text to the declared types and hold every value against its bounds, in place.
+    """Convert every value of *params*, a dataclass instance, to its declared type in place, and check its bounds.
 
-    Called from ``__post_init__``. Raises ParameterError naming the parameter, the value and what is allowed.
+    To be called from ``__post_init__``. Raises ParameterError with the parameter, its value and the allowed values.
     """
     kinds = typing.get_type_hints(type(params))
     for field in dataclasses.fields(params):
-        value = _converted(field, getattr(params, field.name), kinds[field.name])
+        value = _convert(field, getattr(params, field.name), kinds[field.name])
         _check_bounds(field, value)
         object.__setattr__(params, field.name, value)
 
 
-def from_words(kind: type[T], words: Iterable[str], *, also: Mapping[str, Any] | None = None) -> T:
-    """Build a *kind* from KEY=VALUE *words*; *also* holds values that came as options instead.
+def from_words(kind: type[T], words: Iterable[str], *, options: Mapping[str, Any] | None = None) -> T:
+    """Build a parameter group of class *kind* from command-line arguments of the form KEY=VALUE.
 
-    Raises ParameterError for a word without ``=``, an unknown key (naming the nearest known one), and a key that is
-    given twice with different values, be it by two words or by a word and an option.
+    *options* holds values given by ``--name`` options; those that are None count as not given. Raises ParameterError
+    for a word without ``=``, for an unknown key (its hint names the nearest known key), for a missing key, for a value
+    that is not allowed, and for a key that is given twice with different values, by two words or a word and an option.
     """
-    given: dict[str, Any] = {name: value for name, value in (also or {}).items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in (options or {}).items() if value is not None}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise ParameterError(f"{word!r} is not KEY=VALUE", hint=_meant(kind, word))
+            raise ParameterError(f"{word!r} is not KEY=VALUE", hint=_usage_hint(kind, word))
         _check_known(kind, name)
-        if name in given and _read(kind, name, given[name]) != _read(kind, name, value):
+        if name in given and _convert_named(kind, name, given[name]) != _convert_named(kind, name, value):
             raise ParameterError(f"{name} is given twice: {given[name]} and {value}", hint="give it once")
         given[name] = value
     return from_mapping(kind, given)
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Build a *kind* from named *values*, text or not; raises ParameterError for unknown and missing names."""
+    """Build a parameter group of class *kind* from *values* by name, as text or of the declared types.
+
+    Raises ParameterError for unknown and missing names, and for values that are not allowed.
+    """
     for name in values:
         _check_known(kind, name)
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -100,20 +113,20 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
 
 
 def changed(params: Any, names: Iterable[str]) -> list[str]:
-    """Those of *names* that have another value than their default."""
+    """Return those of *names* whose value in *params* differs from the default, in the order of *names*."""
     defaults = {field.name: field.default for field in dataclasses.fields(params)}
     return [name for name in names if getattr(params, name) != defaults[name]]
 
 
 def parameter_docs(kind: type[Any]) -> list[ParameterDoc]:
-    """The parameters of *kind*, in order of declaration, as the documentation shows them."""
+    """Return the documentation of each parameter of class *kind*, in order of declaration."""
     kinds = typing.get_type_hints(kind)
     return [
         ParameterDoc(
             field.name,
             _type_name(kinds[field.name]),
-            "required" if field.default is dataclasses.MISSING else _shown(field),
-            _allowed(field),
+            "required" if field.default is dataclasses.MISSING else _default_text(field),
+            _allowed_text(field),
             field.metadata["doc"],
             field.metadata["reference"],
         )
@@ -121,9 +134,9 @@ def parameter_docs(kind: type[Any]) -> list[ParameterDoc]:
     ]
 
 
-def _read(kind: type[Any], name: str, value: Any) -> Any:
+def _convert_named(kind: type[Any], name: str, value: Any) -> Any:
     (field,) = [field for field in dataclasses.fields(kind) if field.name == name]
-    return _converted(field, value, typing.get_type_hints(kind)[name])
+    return _convert(field, value, typing.get_type_hints(kind)[name])
 
 
 def _check_known(kind: type[Any], name: str) -> None:
@@ -134,14 +147,14 @@ def _check_known(kind: type[Any], name: str) -> None:
     raise ParameterError(f"unknown key {name!r}", hint=f"the nearest known key is {near[0]!r}")
 
 
-def _meant(kind: type[Any], word: str) -> str:
+def _usage_hint(kind: type[Any], word: str) -> str:
     known = [field.name for field in dataclasses.fields(kind)]
     near = difflib.get_close_matches(word, known, n=1)
     return f"write {near[0]}=VALUE" if near else f"keys are {', '.join(known)}"
 
 
-def _converted(field: dataclasses.Field[Any], value: Any, kind: Any) -> Any:
-    """*value* as the declared type; text is read the way MXNet reads it."""
+def _convert(field: dataclasses.Field[Any], value: Any, kind: Any) -> Any:
+    """Return *value* as the declared type *kind*; text is parsed as MXNet's parameter parser does."""
     text = value.strip() if isinstance(value, str) else value
     word = value.strip().lower() if isinstance(value, str) else value
     unset = _is_optional(kind) and word == field.metadata["unset"]
@@ -149,9 +162,9 @@ def _converted(field: dataclasses.Field[Any], value: Any, kind: Any) -> Any:
         return None
     kind = _without_none(kind)
     try:
-        read = _READERS[typing.get_origin(kind) or kind](text)
-        # The word for None may be a value as well, which has the same meaning, but was given.
-        return None if unset and kind is str and read not in (field.metadata["choices"] or ()) else read
+        converted = _READERS[typing.get_origin(kind) or kind](text)
+        # The word for None may also be one of the choices: then it is kept, so that the value counts as given.
+        return None if unset and kind is str and converted not in (field.metadata["choices"] or ()) else converted
     except (TypeError, ValueError, OverflowError):
         if unset:
             return None
@@ -201,7 +214,7 @@ def _read_str(value: Any) -> str:
 def _read_tuple(value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
         value = [part for part in value.strip("()[] ").split(",") if part.strip()]
-    elif isinstance(value, numbers.Integral):  # one number is a shape too, as in words
+    elif isinstance(value, numbers.Integral):  # a shape of one dimension, as the text "5" is
         value = (value,)
     return tuple(_read_int(part) for part in value)
 
@@ -220,18 +233,18 @@ def _check_bounds(field: dataclasses.Field[Any], value: Any) -> None:
         return
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     # Written so that NaN, which compares false with everything, is out of bounds.
-    inside = (low is None or value >= low) and (high is None or value <= high)
-    if not inside or (choices is not None and value not in choices):
-        raise ParameterError(f"{field.name}={value} must be {_allowed(field)}", hint=str(field.metadata["doc"]))
+    in_bounds = (low is None or value >= low) and (high is None or value <= high)
+    if not in_bounds or (choices is not None and value not in choices):
+        raise ParameterError(f"{field.name}={value} must be {_allowed_text(field)}", hint=str(field.metadata["doc"]))
     if isinstance(value, float) and not math.isfinite(value):
         raise ParameterError(f"{field.name}={value} must be a number", hint=str(field.metadata["doc"]))
 
 
-def _allowed(field: dataclasses.Field[Any]) -> str:
+def _allowed_text(field: dataclasses.Field[Any]) -> str:
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     if choices is not None:
-        *most, last = map(str, choices)
-        return f"{', '.join(most)} or {last}" if most else last
+        *others, last = map(str, choices)
+        return f"{', '.join(others)} or {last}" if others else last
     if low is not None and high is not None:
         return f"{low} to {high}"
     if low is not None:
@@ -239,7 +252,7 @@ def _allowed(field: dataclasses.Field[Any]) -> str:
     return f"{high} or less" if high is not None else ""
 
 
-def _shown(field: dataclasses.Field[Any]) -> str:
+def _default_text(field: dataclasses.Field[Any]) -> str:
     default = field.default
     if isinstance(default, bool):
         return str(int(default))

@@ -1,7 +1,8 @@
-"""Worker processes: each answers one item at a time, at the other end of a pipe of its own.
+"""Worker processes: each receives one item at a time over its own pipe and sends back the result.
 
-Where a program says so as the very first thing it does (:func:`prepare`), workers are forked from a process that has
-imported what they need: a tenth one starts in no time. Else, and where there is no such fork, each is a new Python.
+A program that calls :func:`start_fork_server` as its first action gets workers that are forked from a process in which
+the modules they need are imported already, so that starting one takes milliseconds. Otherwise, and on systems other
+than Linux, each worker is a new Python process.
 """
 
 from __future__ import annotations
@@ -22,45 +23,50 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-_JOIN_S = 5.0  # a terminated process that is still there after this long gets a kill
-_REQUEST_BYTES = 64
-_STARTS_THREADS = "numpy"  # its libraries have threads of their own, which Python does not count
+_JOIN_S = 5.0  # a process that has not ended this long after terminate() is killed
+_REQUEST_BYTES = 64  # more than any request or answer of the fork server
+_THREADED_MODULE = "numpy"  # its BLAS library starts threads that threading.active_count() does not count
 
 _ROOT = str(Path(__file__).parents[1])
-# im2rec is imported from where it is, and nothing from the current directory, which is the empty word in the path.
+# The child imports im2rec from where the parent did. The empty string in sys.path, which stands for the current
+# directory, is removed: a file there that has the name of a module must not be imported in its place.
 _PATH = "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]"
 
 Work = Callable[[Any], Any]
 
 
-def python_words(code: str) -> list[str]:
-    """The words that start a Python which runs *code*, a program of ours; whatever is in the current directory."""
+def python_command(code: str) -> list[str]:
+    """Return the command line of a Python process that runs *code*, imports im2rec from here and ignores the cwd."""
     return [sys.executable, "-c", f"{_PATH}; {code}", _ROOT]
 
 
 class Worker(Protocol):
-    """A process that has been told its work."""
+    """A process that applies one function, its *work*, to the items it receives."""
 
-    def ask(self, item: Any) -> tuple[bool, Any]:
-        """``(True, work(item))``, or ``(False, exception)``. Raises EOFError or OSError when the process is gone."""
+    def call(self, item: Any) -> tuple[bool, Any]:
+        """Return ``(True, work(item))``, or ``(False, exception)`` when it raised an exception.
+
+        Raises EOFError or OSError when the process has ended.
+        """
 
     def exitcode(self) -> int | None:
-        """How the process, which is gone, ended: below zero the signal; None when nobody knows."""
+        """Return the exit code of the ended process, minus the signal number if a signal ended it; None if unknown."""
 
     def end(self) -> None:
-        """End it, whatever it does; again is fine."""
+        """Terminate the process, even in the middle of an item. Calling it twice is allowed."""
 
 
 def start_worker(work: Work) -> Worker:
-    """A new process for *work*, which is pickled. Raises OSError when the system has no room for one."""
+    """Start a process for *work*, which is pickled. Raises OSError when the system cannot start another process."""
     return _ForkedWorker(_servers[-1], work) if _servers else _SpawnedWorker(work)
 
 
 @contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back from this thread, and for good from processes that it starts: they would die with a traceback.
+def interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread during the block; a process started inside inherits the mask and keeps it.
 
-    Where threads cannot hold signals (Windows) nothing is done.
+    Ctrl-C reaches every process of the terminal's group, and children would die with a traceback while the parent
+    still shuts down in order. Does nothing on Windows, where threads have no signal mask.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -73,45 +79,45 @@ def interrupts_held() -> Iterator[None]:
 
 
 def _serve(receive: Callable[[], Any], send: Callable[[Any], object]) -> None:
-    """Receive the work, then answer items until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    """Receive the work, then send one answer for each item until the other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    warnings.filterwarnings("ignore", module="PIL")  # of a damaged image the report tells
+    warnings.filterwarnings("ignore", module="PIL")  # a damaged image is in the report, Pillow's warning adds nothing
     with contextlib.suppress(EOFError, OSError):
         work = receive()
         while True:
             item = receive()
             try:
                 answer = True, work(item)
-            except Exception as error:  # noqa: BLE001 - carried to the consumer, who raises it
+            except Exception as error:  # noqa: BLE001 - sent to the parent, which raises it at the consumer
                 answer = False, error
             send(answer)
 
 
 class _SpawnedWorker:
-    """A worker that is a new Python."""
+    """A worker that is a new Python process."""
 
     def __init__(self, work: Work) -> None:
-        import multiprocessing  # noqa: PLC0415 - 20 ms, for nothing where workers are forked
+        import multiprocessing  # noqa: PLC0415 - takes 20 ms, and forked workers do not need it
         import multiprocessing.resource_tracker  # noqa: PLC0415
 
-        multiprocessing.resource_tracker.ensure_running()  # which lets go of all interrupts when it starts: first
+        multiprocessing.resource_tracker.ensure_running()  # first: its start unblocks SIGINT in this thread
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process: Any = context.Process(target=_spawned, args=(theirs,), daemon=True)
-        with interrupts_held():
+        with interrupts_blocked():
             self._process.start()
-        theirs.close()  # or our end would never see the end of file
-        with contextlib.suppress(OSError):  # of one that is gone already the first item will tell
+        theirs.close()  # else this end would never reach the end of file when the worker dies
+        with contextlib.suppress(OSError):  # the process has died already: call() reports it
             self._send(work)
 
-    def ask(self, item: Any) -> tuple[bool, Any]:
+    def call(self, item: Any) -> tuple[bool, Any]:
         self._send(item)
         return self._pipe.recv()  # type: ignore[no-any-return]
 
     def _send(self, item: Any) -> None:
-        # Not by send(): when that fails, its traceback keeps a view of a BytesIO, which then cannot be closed; where
-        # both are collected together, Python from 3.13 on complains.
+        # Not send(): when that fails, its traceback keeps a memoryview of a BytesIO that then cannot be closed, and
+        # from Python 3.13 on the garbage collector prints an error when it frees both together.
         self._pipe.send_bytes(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
 
     def exitcode(self) -> int | None:
@@ -133,7 +139,7 @@ def _spawned(pipe: Any) -> None:
 
 
 class _ForkedWorker:
-    """A worker that the server has forked."""
+    """A worker that the fork server has forked."""
 
     def __init__(self, server: _ForkServer, work: Work) -> None:
         self._server = server
@@ -141,18 +147,18 @@ class _ForkedWorker:
         with ours, theirs:
             self._pid = server.fork(theirs)
             self._stream = ours.makefile("rwb")
-        with contextlib.suppress(OSError):  # as above
+        with contextlib.suppress(OSError):  # the process has died already: call() reports it
             _send(self._stream, work)
 
-    def ask(self, item: Any) -> tuple[bool, Any]:
+    def call(self, item: Any) -> tuple[bool, Any]:
         _send(self._stream, item)
         return _receive(self._stream)  # type: ignore[no-any-return]
 
     def exitcode(self) -> int | None:
-        return self._server.ended(self._pid)
+        return self._server.exitcode(self._pid)
 
     def end(self) -> None:
-        self._server.ended(self._pid, kill=True)  # it holds nothing that wants to be cleaned up
+        self._server.exitcode(self._pid, kill=True)  # SIGKILL: a worker owns nothing that needs cleaning up
         with contextlib.suppress(OSError):
             self._stream.close()
 
@@ -164,38 +170,49 @@ def _send(stream: Any, item: Any) -> None:
 
 def _receive(stream: Any) -> Any:
     try:
-        return pickle.load(stream)  # noqa: S301 - from a process of ours
-    except pickle.UnpicklingError as error:  # it ended in the middle
+        return pickle.load(stream)  # noqa: S301 - written by our own process
+    except pickle.UnpicklingError as error:  # the process died while it was writing
         raise EOFError from error
 
 
 class _ForkServer:
-    """The process that forks workers: a copy of this one, from when it had no thread that might hold a lock."""
+    """The process that forks workers.
+
+    It is forked from this program while that has a single thread: a lock held by another thread at the time of a fork
+    would stay locked in the child for ever.
+    """
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair()
-        with theirs, interrupts_held():
+        with theirs, interrupts_blocked():
             self._pid = os.fork()
             if not self._pid:
                 self._requests.close()
-                _as_a_copy(_fork_workers, theirs, modules)
-        atexit.register(os.kill, self._pid, signal.SIGKILL)  # it would end by itself, but later
+                _run_in_child(_fork_workers, theirs, modules)
+        atexit.register(os.kill, self._pid, signal.SIGKILL)  # it would end by itself at end of file, but later
 
     def fork(self, pipe: socket.socket) -> int:
-        """The id of a new worker, at the other end of *pipe*. Raises OSError when there is no room for one."""
-        pid = self._ask(b"fork", [pipe.fileno()])
+        """Fork a worker that serves the other end of *pipe*, and return its process id.
+
+        Raises OSError when the system cannot start another process, or when the server has ended.
+        """
+        pid = self._request(b"fork", [pipe.fileno()])
         if pid is None:
-            raise OSError("the process that starts workers is gone")
+            raise OSError("the process that starts workers has ended")
         if pid < 0:
             raise OSError(-pid, os.strerror(-pid))
         return pid
 
-    def ended(self, pid: int, *, kill: bool = False) -> int | None:
-        """How the worker *pid* ended, below zero by which signal; waits for it. None when nobody knows."""
-        return self._ask(b"%s %d" % (b"kill" if kill else b"wait", pid), [])
+    def exitcode(self, pid: int, *, kill: bool = False) -> int | None:
+        """Wait until worker *pid* has ended, killed first if *kill*, and return its exit code.
 
-    def _ask(self, request: bytes, handles: list[int]) -> int | None:
+        Minus the signal number if a signal ended it; None when the server itself has ended.
+        """
+        return self._request(b"%s %d" % (b"kill" if kill else b"wait", pid), [])
+
+    def _request(self, request: bytes, handles: list[int]) -> int | None:
+        """Send *request* with file descriptors *handles* to the server; its answer, or None when it has ended."""
         with self._lock, contextlib.suppress(OSError):
             socket.send_fds(self._requests, [request], handles)
             if answer := self._requests.recv(_REQUEST_BYTES):
@@ -206,27 +223,33 @@ class _ForkServer:
 _servers: list[_ForkServer] = []
 
 
-def prepare(*modules: str) -> None:
-    """Let a copy of this program import *modules* and stand by to fork workers, while the program itself goes on.
+def start_fork_server(*modules: str) -> None:
+    """Fork a process that imports *modules* in the background and then forks every worker of :func:`start_worker`.
 
-    For the very start of a program: nothing is done when it may have threads already, nor on any system but Linux.
+    Call it at the very start of a program. Does nothing when the program may have threads already, or on any system
+    but Linux; workers are spawned then.
     """
-    if sys.platform != "linux" or _servers or threading.active_count() > 1 or _STARTS_THREADS in sys.modules:
+    if sys.platform != "linux" or _servers or threading.active_count() > 1 or _THREADED_MODULE in sys.modules:
         return
-    with contextlib.suppress(OSError):  # no room for a process: workers are spawned then
+    with contextlib.suppress(OSError):  # the system refuses another process: workers are spawned later
         _servers.append(_ForkServer(modules))
 
 
 def _fork_workers(requests: socket.socket, modules: tuple[str, ...]) -> None:
-    """Fork a worker for each pipe that comes, and tell how those ended that are asked for, until the program ends."""
+    """Serve ``fork``, ``wait`` and ``kill`` requests until the program closes its end of *requests*.
+
+    A ``fork`` request carries the worker's end of its pipe as a file descriptor, the others the worker's process id.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     for module in modules:
-        with contextlib.suppress(ImportError):  # who really needs it will say so
+        with contextlib.suppress(ImportError):  # a worker that needs the module raises the error again
             importlib.import_module(module)
-    gc.freeze()  # what is there stays: looking it over would only copy the memory that all of them share
+    # The imported modules are never freed. Without freeze(), each collection in a worker would write to the headers of
+    # all their objects, and so copy the memory pages that the workers share.
+    gc.freeze()
     gc.enable()
-    ended: dict[int, int] = {}
+    exitcodes: dict[int, int] = {}
     while True:
         request, handles, *_ = socket.recv_fds(requests, _REQUEST_BYTES, 1)
         if not request:
@@ -236,42 +259,43 @@ def _fork_workers(requests: socket.socket, modules: tuple[str, ...]) -> None:
                 answer = _fork(pipe, requests)
         else:
             word, pid = request.split()
-            answer = _ended(int(pid), ended, kill=word == b"kill")
+            answer = _exitcode(int(pid), exitcodes, kill=word == b"kill")
         requests.send(b"%d" % answer)
 
 
 def _fork(pipe: socket.socket, requests: socket.socket) -> int:
-    """The id of a new worker, or below zero the number of the error."""
+    """Fork a worker; return its process id, or minus the ``errno`` of the failure."""
     try:
         pid = os.fork()
     except OSError as error:
         return -(error.errno or errno.EAGAIN)
     if not pid:
         requests.close()
-        _as_a_copy(_answer, pipe)
+        _run_in_child(_serve_pipe, pipe)
     return pid
 
 
-def _ended(pid: int, ended: dict[int, int], *, kill: bool) -> int:
-    if pid not in ended:  # until it has been waited for, the id is nobody else's
+def _exitcode(pid: int, exitcodes: dict[int, int], *, kill: bool) -> int:
+    """Wait for worker *pid* and return its exit code, remembered in *exitcodes*."""
+    if pid not in exitcodes:  # the system gives the id to no other process before waitpid() has returned it
         if kill:
             os.kill(pid, signal.SIGKILL)
-        ended[pid] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return ended[pid]
+        exitcodes[pid] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return exitcodes[pid]
 
 
-def _answer(pipe: socket.socket) -> None:
+def _serve_pipe(pipe: socket.socket) -> None:
     with pipe.makefile("rwb") as stream:
         _serve(lambda: _receive(stream), lambda answer: _send(stream, answer))
 
 
-def _as_a_copy(do: Callable[..., None], *arguments: Any) -> NoReturn:
-    """What a copy of this process does instead of going on as this one would."""
+def _run_in_child(function: Callable[..., None], *arguments: Any) -> NoReturn:
+    """Call *function* in a process that was just forked, then exit without running the parent's cleanup handlers."""
     code = 1
     try:
-        do(*arguments)
+        function(*arguments)
         code = 0
-    except BaseException:  # noqa: BLE001 - printed, as at the end of any program
+    except BaseException:  # noqa: BLE001 - printed, as an error that ends any program is
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)

@@ -17,8 +17,10 @@ from iterator_helpers import Gate, a_rec, permutation_table
 from im2rec.bench import timing
 from im2rec.pipeline import order, permutation
 
-# The same examples in every run, however slow the machine is, and no database of them in the checkout.
-hypothesis.settings.register_profile("im2rec", derandomize=True, deadline=None, database=None)
+# The same examples in every run, on slow machines too, and no database of them in the checkout.
+hypothesis.settings.register_profile(
+    "im2rec", derandomize=True, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("im2rec")
 
 # Python itself ignores these in this process, and subprocess sets them back in children.
@@ -27,10 +29,11 @@ _IGNORED_BY_PYTHON = {getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") i
 
 @pytest.fixture(scope="session", autouse=True)
 def _children_meet_the_default_of_every_signal() -> Iterator[None]:
-    """Replace each signal that this run was started to ignore by a handler that does nothing.
+    """Replace the handler of each signal that this run ignores by a function that does nothing.
 
-    A shell starts a command in the background with SIGINT ignored, and ``nohup`` one with SIGHUP ignored, and every
-    child would inherit that. A handler ends with ``exec``, which sets the default; this run still ignores the signal.
+    A shell starts a background command with SIGINT ignored, ``nohup`` one with SIGHUP ignored, and every child process
+    would inherit that. A Python handler is not inherited: ``exec`` sets the default again. This run still ignores the
+    signals.
     """
     numbers = signal.valid_signals() - _IGNORED_BY_PYTHON
     ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
@@ -43,7 +46,7 @@ def _children_meet_the_default_of_every_signal() -> Iterator[None]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of bench, which only the test advances: however busy the machine is, no measurement is late."""
+    """Replace the clock of im2rec.bench by one that only the test advances, so that no test depends on real time."""
     clock = Clock()
     monkeypatch.setattr(timing, "time", clock)
     return clock
@@ -51,7 +54,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def ticking(clock: Clock) -> Clock:
-    """A clock of bench by which whatever lies between two looks at it takes half a millisecond."""
+    """Replace the clock of im2rec.bench by one that advances half a millisecond each time it is read."""
     clock.tick = 5e-4
     return clock
 
@@ -61,33 +64,33 @@ def ticking(clock: Clock) -> Clock:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current directory, which is empty."""
+    """Make an empty folder the current directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """A folder to be made."""
+    """Return the path of a folder that does not exist yet."""
     return tmp_path / "out"
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for fetched files, which is to be made."""
+    """Set the cache folder for downloads, and return its path; the folder does not exist yet."""
     monkeypatch.setenv("IM2REC_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")
 def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven images of 8 x 10 pixels, with ids from 100 and labels from 0; no test changes it."""
+    """A ``.rec`` of seven images of 8 x 10 pixels, with ids from 100 and labels from 0. Tests must not change it."""
     return a_rec(tmp_path_factory.mktemp("seven"), 7, "a.rec")
 
 
 @pytest.fixture(scope="session")
 def compiled_at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A folder with the compiled decoder, and how the second of two ``im2rec compile`` ended. No test changes it."""
+    """A folder with the compiled decoder, and the result of the second of two ``im2rec compile``; not to be changed."""
     pytest.importorskip("numba")
     folder = tmp_path_factory.mktemp("compiled")
     return folder, compile_at_once(folder, ["compile", "--json"])
@@ -95,16 +98,16 @@ def compiled_at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, su
 
 @pytest.fixture
 def compiled(compiled_at_once: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> Path:
-    """A copy of a folder with the compiled decoder."""
+    """A folder with the compiled decoder that the test may change."""
     return Path(shutil.copytree(compiled_at_once[0], tmp_path / "compiled"))
 
 
-# What the library meets.
+# The library's environment.
 
 
 @pytest.fixture(params=["opencv", "pillow"])
 def engine_name(request: pytest.FixtureRequest) -> str:
-    """The library that resizes and encodes: the test runs with each."""
+    """The name of an engine, the library that resizes and encodes: the test runs with each."""
     if request.param == "opencv":
         pytest.importorskip("cv2")
     return str(request.param)
@@ -112,24 +115,24 @@ def engine_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    """A gate before the loader, which stands open."""
+    """A gate before the loader, open until the test closes it."""
     return Gate(monkeypatch)
 
 
 @pytest.fixture
 def kept_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look permutations up in tables: those of few take long, and small tests ask for every place again and again."""
+    """Look permutations up in tables: computing a small one again for each of its elements would take long."""
     for module in (permutation, order):
         monkeypatch.setattr(module, "Permutation", lambda count, key: permutation_table(count, key).__getitem__)
 
 
 @pytest.fixture
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers on this machine are asked without a proxy."""
+    """Connect to servers on this machine without a proxy."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
 
 @pytest.fixture
 def progress_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line of progress is printed for every step, not every ten seconds."""
+    """Print a line of progress for every step, not every ten seconds."""
     monkeypatch.setattr("im2rec.cli.console.LINE_EVERY_S", 0.0)

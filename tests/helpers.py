@@ -1,4 +1,4 @@
-"""What several test files share: golden data, small ``.rec`` files, hand-made parts, and a source that counts."""
+"""Helpers of several test files: golden data, small ``.rec`` files, parts built by hand, and counted reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import random
 import struct
 import threading
 import tracemalloc
@@ -26,7 +25,7 @@ GOLDEN_RECS = sorted(path.stem for path in GOLDEN.glob("*.rec"))
 
 
 def golden_json(name: str) -> Any:
-    """The description that was recorded beside a golden file."""
+    """Return the JSON description that was recorded with the golden file *name*."""
     return json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -35,82 +34,72 @@ def golden_bytes(name: str) -> bytes:
 
 
 def part(flag: int, data: bytes, *, padding: bytes | None = None) -> bytes:
-    """One part by hand, independent of the encoder; flags and padding may be wrong on purpose."""
+    """Return one part without the help of the encoder; *flag* and *padding* may be wrong on purpose."""
     tail = bytes(-len(data) % 4) if padding is None else padding
     return MAGIC + struct.pack("<I", flag << 29 | len(data)) + data + tail
 
 
 def image_payload(id_: int, label: Any = 1.0, content: bytes = b"picture") -> bytes:
+    """Return the payload of an image record."""
     return encode_image_record(IRHeader(0, label, id_), content)
 
 
 def bounds(payloads: Iterable[bytes]) -> list[int]:
-    """Where each record starts in the file of *payloads*, and where the last one ends."""
+    """Return the offset of each record in a file of *payloads*, and the size of the file."""
     return [0, *itertools.accumulate(len(encode_record(payload)) for payload in payloads)]
 
 
 def joined(payloads: Iterable[bytes]) -> bytes:
-    """The bytes of a ``.rec`` that holds *payloads*."""
+    """Return the bytes of a ``.rec`` that contains *payloads*."""
     return b"".join(map(encode_record, payloads))
 
 
 def index_text(offsets: Iterable[int], keys: Iterable[int] | None = None) -> bytes:
+    """Return the bytes of an ``.idx``; the keys are ordinals if not given."""
     pairs = enumerate(offsets) if keys is None else zip(keys, offsets, strict=True)
     return b"".join(b"%d\t%d\n" % pair for pair in pairs)
 
 
 def write_rec(path: Path, payloads: Sequence[bytes], *, keys: Iterable[int] | None = None, index: bool = True) -> Path:
-    """A ``.rec`` of *payloads* and, unless *index* is off, the index beside it; keys are ordinals if not given."""
+    """Write a ``.rec`` of *payloads* and, if *index*, its ``.idx``; the keys are ordinals if not given."""
     path.write_bytes(joined(payloads))
     if index:
         path.with_suffix(".idx").write_bytes(index_text(bounds(payloads)[:-1], keys))
     return path
 
 
-def planted_payload(rng: random.Random, longest: int = 40) -> bytes:
-    """Random bytes with magics planted at any alignment; never ending in a zero, which padding could hide."""
-    size = rng.randrange(longest)
-    payload = bytearray(rng.choice(MAGIC + b"abc\0") for _ in range(size))
-    for _ in range(rng.randrange(4)):
-        at = rng.randrange(size + 1)
-        payload[at : at + 4] = MAGIC
-    if payload and payload[-1] == 0:
-        payload[-1] = 1
-    return bytes(payload)
-
-
 def read_until_damage(stream: BinaryIO) -> tuple[list[bytes], CorruptRecordError | None]:
-    """The payloads before the first damage, and the error there; None when there is no damage."""
+    """Return the payloads before the first damage, and the error there, or None when there is no damage."""
     payloads = []
     try:
         for payload in read_records(stream):
-            payloads.append(payload)  # noqa: PERF402 - those before the error count
+            payloads.append(payload)  # noqa: PERF402 - list() would lose those before the error
     except CorruptRecordError as error:
         return payloads, error
     return payloads, None
 
 
 def message_of(work: Callable[..., Any], *args: Any, **options: Any) -> str:
-    """The one line of the error that ``work(*args, **options)`` raises; for tables of messages."""
+    """Return the message of the error of ours that ``work(*args, **options)`` raises."""
     with pytest.raises(Im2RecError) as caught:
         work(*args, **options)
     return str(caught.value)
 
 
 class CountingSource(BytesSource):
-    """Bytes in memory that remember which ranges were asked for."""
+    """Bytes in memory with a list of the (offset, size) of every read."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self.asked: list[tuple[int, int]] = []
+        self.reads: list[tuple[int, int]] = []
 
     def read_at(self, offset: int, size: int) -> bytes:
-        self.asked.append((offset, size))
+        self.reads.append((offset, size))
         return super().read_at(offset, size)
 
 
 class Clock:
-    """In the place of the module ``time``: a clock that goes on by *tick* when it is read, and when it is advanced."""
+    """A replacement for the module ``time``: each reading advances the clock by ``tick``, as does ``advance()``."""
 
     def __init__(self) -> None:
         self.time, self.tick = 0.0, 0.0
@@ -127,21 +116,21 @@ class Clock:
 
 @contextlib.contextmanager
 def counted_reads(rec: RecordFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
-    """The (offset, size) of every read that *rec* makes inside the block."""
-    asked: list[tuple[int, int]] = []
+    """Collect the (offset, size) of every read that *rec* makes inside the block."""
+    reads: list[tuple[int, int]] = []
     real = rec._file.read_at
 
     def read_at(offset: int, size: int) -> bytes:
-        asked.append((offset, size))
+        reads.append((offset, size))
         return real(offset, size)
 
     with monkeypatch.context() as patch:
         patch.setattr(rec._file, "read_at", read_at)
-        yield asked
+        yield reads
 
 
 def peak_bytes(work: Callable[[], Any]) -> int:
-    """The most memory that Python and numpy held at once while *work* ran, errors of ours included."""
+    """Return the peak of the memory that Python and numpy allocated while *work* ran."""
     tracemalloc.start()
     try:
         work()
@@ -151,11 +140,11 @@ def peak_bytes(work: Callable[[], Any]) -> int:
 
 
 def digests(rec: RecordFile, ordinals: Iterable[int]) -> dict[int, str]:
-    """What a worker saw: the digest of each payload it read. Here, so that spawned children can import it."""
+    """Return the SHA-256 of each payload by ordinal. In this module, so that spawned processes can import it."""
     return {ordinal: hashlib.sha256(rec.payload(ordinal)).hexdigest() for ordinal in ordinals}
 
 
 def send_digests(pipe: Any, rec: RecordFile, ordinals: list[int]) -> None:
-    """Body of a child process: read *ordinals* of *rec* and send back what was read."""
+    """Run in a child process: read *ordinals* of *rec* and send the digests of their payloads."""
     pipe.send(digests(rec, ordinals))
     pipe.close()

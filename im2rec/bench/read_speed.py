@@ -249,7 +249,7 @@ def _middle_window(records: Records) -> list[int]:
     bytes_read, window = 0, []
     for ordinal in ordinals:
         window.append(ordinal)
-        bytes_read += records.locate(ordinal).span.bytes
+        bytes_read += records.locate(ordinal).span.nbytes
         if bytes_read > _WINDOW_BYTES:
             break
     return window

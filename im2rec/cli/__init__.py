@@ -22,9 +22,9 @@ def main(words: list[str] | None = None) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting numpy's threads takes 0.08 s, and nothing uses them
     try:
         if words is None and _needs_workers(sys.argv[1:]):
-            from im2rec.workers import prepare  # noqa: PLC0415
+            from im2rec.workers import start_fork_server  # noqa: PLC0415
 
-            prepare(*_WORKER_MODULES)
+            start_fork_server(*_WORKER_MODULES)
         from im2rec.cli.group import main as run  # noqa: PLC0415
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

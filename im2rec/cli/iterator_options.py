@@ -30,10 +30,10 @@ def iterator_values(command: str, words: tuple[str, ...], options: dict[str, Any
         raise ParameterError("REC is missing", hint=f"im2rec {command} REC [KEY=VALUE]...")
     if "data_shape" not in given:
         # The words are parsed once without it, so that a wrong one is reported before any file is opened.
-        params = from_words(ImageRecordParams, [*keys, "data_shape=3,1,1"], also=also)
+        params = from_words(ImageRecordParams, [*keys, "data_shape=3,1,1"], options=also)
         files = {name: getattr(params, name) for name in ("path_imgrec", "path_imgidx", "records")}
         also["data_shape"] = default_shape(files)
-    return dataclasses.asdict(from_words(ImageRecordParams, keys, also=also))
+    return dataclasses.asdict(from_words(ImageRecordParams, keys, options=also))
 
 
 def other_values(kind: IteratorKind, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def other_values(kind: IteratorKind, words: tuple[str, ...], options: dict[str, 
     names = {parameter.name for parameter in parameter_docs(kind.params)}
     if also.get("data_shape") is not None and "data_shape" not in names:
         raise ParameterError(f"--data-shape has no meaning for {kind.iterator.__name__}", hint="its file has a shape")
-    return dataclasses.asdict(from_words(kind.params, keys, also=also))
+    return dataclasses.asdict(from_words(kind.params, keys, options=also))
 
 
 def _split(

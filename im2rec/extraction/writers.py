@@ -23,7 +23,7 @@ from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, 
 from im2rec.format.irheader import ImageRecord, Labels
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.storage.files import Closeable, PathLike, read_classes, to_disk
+from im2rec.storage.files import Closeable, PathLike, read_classes, sync_and_close
 
 BATCH_RECORDS = 1000  # as many are done again, at worst, after a kill
 BATCH_BYTES = 8 << 20  # of records in memory at once; a single larger one is read alone
@@ -156,7 +156,7 @@ class FolderWriter(Writer):
     def finish(self) -> None:
         """Bring the list to the disk; the images are left to the system, as any copy leaves them."""
         with self.place.writing():
-            to_disk(self._list)
+            sync_and_close(self._list)
 
     def close(self) -> None:
         """Close the list; again is fine."""
@@ -254,7 +254,7 @@ class ShardWriter(Writer):
         assert self._shard is not None
         with self.place.writing():
             self._shard.write(bytes(_finished_size(self._size) - self._size))
-            to_disk(self._shard)
+            sync_and_close(self._shard)
         self._shard = None
         self.done.shards += 1
         self.place.save()

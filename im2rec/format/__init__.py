@@ -1,1 +1,1 @@
-"""Bytes in, bytes out: the RecordIO framing, the image header, list and index files. Nothing here opens a file."""
+"""Codecs between bytes and records, headers, list lines, index lines and arrays. No module here opens a file."""

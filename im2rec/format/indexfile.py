@@ -1,7 +1,7 @@
-"""The index beside a ``.rec``: one line ``key TAB offset`` for every record, in the order they were written.
+"""Index files (``.idx``): one line ``key TAB offset`` for each record of a ``.rec``, in file order.
 
-``offset`` is the byte offset of the record's first part. Keys are image ids (``im2rec.py``, and this package) or
-ordinals (``rec2idx.py``); they need be neither sorted nor unique.
+``offset`` is the byte offset of the record's first part. Keys are image ids (written by ``im2rec.py`` and by this
+package) or ordinals (written by ``rec2idx.py``); they need be neither sorted nor unique.
 
 Source: mxnet python/mxnet/recordio.py, ``MXIndexedRecordIO``; spec of the C++ reader in dmlc-core
 src/io/indexed_recordio_split.cc.
@@ -22,72 +22,73 @@ Offsets = npt.NDArray[np.int64]
 
 MAX_KEY = 2**64 - 1
 MAX_OFFSET = 2**63 - 1
-_BLOCK_BYTES = 64 << 10  # with its numbers 0.5 MB; a larger one is hardly faster
+_BLOCK_BYTES = 64 << 10  # takes 0.5 MB of memory with its parsed numbers; larger blocks are hardly faster
 _DIGITS = b"0123456789"
 
 
 def index_line(key: int, offset: int) -> bytes:
-    """The line that says: the record *key* starts at byte *offset*."""
+    """Return the index line of a record: its *key*, and the *offset* in bytes at which it starts."""
     return b"%d\t%d\n" % (key, offset)
 
 
 def read_index(stream: BinaryIO) -> tuple[Keys, Offsets]:
-    """Keys and offsets of the index in the seekable *stream*, in the order of its lines; 16 bytes a record.
+    """Read an index from the seekable binary *stream*; return its keys (uint64) and offsets (int64) in line order.
 
-    Fields may be separated by any blanks, and blank lines are skipped, as the C++ reader does. Raises
-    IndexFormatError with the line number for anything else: no numbers, a missing or third column, a key above
-    2**64 - 1, a negative offset or one above 2**63 - 1.
+    As in MXNet's C++ reader, fields may be separated by any blanks, and blank lines are skipped. Raises
+    IndexFormatError with the line number for any other line: fields that are not numbers, a missing or a third field,
+    a key above 2**64 - 1, a negative offset or one above 2**63 - 1.
     """
+    # Counted first, so that the two arrays are allocated once, at their final size.
     lines = sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK_BYTES), b"")) + 1
     keys, offsets = np.empty(lines, np.uint64), np.empty(lines, np.int64)
     stream.seek(0)
-    count, number = 0, 1
+    count, line = 0, 1
     for block in _line_blocks(stream):
-        plain = _parse_plain(block)
-        block_keys, block_offsets = plain or _parse_lines(block, number)
+        block_keys, block_offsets = _parse_plain(block) or _parse_lines(block, line)
         keys[count : count + len(block_keys)] = block_keys
         offsets[count : count + len(block_keys)] = block_offsets
         count += len(block_keys)
-        number += len(block_keys) if plain else block.count(b"\n")
+        line += block.count(b"\n")
     return keys[:count], offsets[:count]
 
 
 def _line_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """Cut *stream* into blocks of whole lines; the last line may lack its line feed."""
-    rest: list[bytes] = []
+    """Yield the bytes of *stream* in blocks of whole lines; the last line of the file may lack its line feed."""
+    unfinished: list[bytes] = []  # joined once, as appending to one bytes object would take quadratic time
     while block := stream.read(_BLOCK_BYTES):
-        whole, feed, begun = block.rpartition(b"\n")
-        if feed:
-            yield b"".join([*rest, whole, feed])
-            rest.clear()
-        rest.append(begun)
-    if last := b"".join(rest):
+        lines, line_feed, rest = block.rpartition(b"\n")
+        if line_feed:
+            yield b"".join([*unfinished, lines, line_feed])
+            unfinished.clear()
+        unfinished.append(rest)
+    if last := b"".join(unfinished):
         yield last
 
 
 def _parse_plain(block: bytes) -> tuple[Keys, Offsets] | None:
-    """A block of nothing but ``digits TAB digits LF``, twenty times faster than line by line; None for any other."""
-    signs = block.translate(None, _DIGITS)
-    lines = len(signs) // 2
-    if signs != b"\t\n" * lines or not block.endswith(b"\n"):
+    """Parse a block of lines ``digits TAB digits LF``, 20 times faster than :func:`_parse_lines`; None for others."""
+    separators = block.translate(None, _DIGITS)
+    lines = len(separators) // 2
+    if separators != b"\t\n" * lines or not block.endswith(b"\n"):
         return None
     numbers = np.fromstring(block, np.uint64, sep=" ")
-    # A missing field is a missing number; at 2**64 - 1 numpy stops instead of failing. Both go the careful way.
+    # An empty field gives one number less, and numpy turns larger numbers into 2**64 - 1 without an error.
     if len(numbers) != 2 * lines or numbers.max() == MAX_KEY or numbers[1::2].max() > MAX_OFFSET:
         return None
     return numbers[::2], numbers[1::2].astype(np.int64)
 
 
-def _parse_lines(block: bytes, number: int) -> tuple[list[int], list[int]]:
+def _parse_lines(block: bytes, first_line: int) -> tuple[list[int], list[int]]:
+    """Parse *block* line by line; *first_line* is the number of its first line in the file, for error messages."""
     keys, offsets = [], []
-    for line, text in enumerate(block.split(b"\n"), number):
+    for line, text in enumerate(block.split(b"\n"), first_line):
         fields = text.split()
         if not fields:
             continue
         if len(fields) != 2 or any(field.strip(_DIGITS) for field in fields):
             shown = text.decode("ascii", "backslashreplace").strip()[:40]
             raise IndexFormatError(f"expected a key and an offset, found {shown!r}", line=line)
-        key, offset = map(_number, fields)
+        key, offset = map(_parse_number, fields)
         if key > MAX_KEY:
             raise IndexFormatError(f"the key {key} is above 2^64 - 1", line=line)
         if offset > MAX_OFFSET:
@@ -97,6 +98,6 @@ def _parse_lines(block: bytes, number: int) -> tuple[list[int], list[int]]:
     return keys, offsets
 
 
-def _number(field: bytes) -> int:
-    # Python refuses to convert thousands of digits; the size of such a number is all that matters here.
-    return int(field) if len(field) < 100 else int(b"9" * 100)
+def _parse_number(field: bytes) -> int:
+    # int() raises ValueError above 4300 digits. A number with more than 100 is too large whatever the rest of them is.
+    return int(field.lstrip(b"0")[:100] or b"0")

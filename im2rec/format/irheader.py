@@ -1,11 +1,12 @@
-"""The 24-byte image header in front of every image, and the label vector that may follow it.
+"""Image records: the 24-byte header at the start of a payload, the label vector that may follow it, and the content.
 
 ::
 
     flag u32 | label f32 | id u64 | id2 u64 | flag x f32 labels | content (an encoded image, or nothing)
 
-``flag`` 0: the label stands in the ``label`` field. Above 0: that many labels follow, and readers ignore the field;
-Python's writer leaves 0.0 there, the C++ tool the first label. Everything is little-endian, nothing is aligned.
+With ``flag`` 0 the only label is in the ``label`` field. Above 0, ``flag`` labels follow the header, and readers ignore
+the field: MXNet's Python writer stores 0.0 in it, the C++ tool the first label. Everything is little-endian, nothing is
+aligned.
 
 Source: mxnet python/mxnet/recordio.py, ``pack`` and ``unpack``; src/io/image_recordio.h.
 """
@@ -26,18 +27,18 @@ SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than
 
 HEADER_BYTES = 24
 MAX_ID = 2**64 - 1
-MAX_FLOAT32 = 3.4e38  # a little below the largest: what is above takes the careful way
+_SAFE_FLOAT32 = 3.4e38  # floats below this fit in float32, whose largest is 3.4028235e38, without rounding to infinity
 Labels = npt.NDArray[np.float32]
 
 _HEADER = struct.Struct("<IfQQ")
-# The same fields for many records at once, and behind them the first two labels of a vector.
+# numpy's type of the header fields, for many records at once, followed by the first two labels of a vector.
 HEADER_FIELDS = np.dtype([("flag", "<u4"), ("label", "<f4"), ("id", "<u8"), ("id2", "<u8"), ("vector", "<f4", 2)])
 
 
 class IRHeader(NamedTuple):
-    """Header of an image record, fields as in ``mxnet.recordio.IRHeader``.
+    """Header of an image record, with the fields of ``mxnet.recordio.IRHeader``.
 
-    *label* is a float when *flag* is 0, else a float32 array of *flag* labels. *id* and *id2* are 0 to 2**64 - 1.
+    *label* is a float when *flag* is 0, else a float32 array of *flag* labels. *id* and *id2* are from 0 to 2**64 - 1.
     """
 
     flag: int
@@ -47,14 +48,14 @@ class IRHeader(NamedTuple):
 
 
 class ImageRecord(NamedTuple):
-    """An image record: its header, and the encoded image as it is stored."""
+    """An image record: its header, and its content, the bytes of the encoded image."""
 
     header: IRHeader
     content: bytes
 
 
 class RawHeader(NamedTuple):
-    """The four fields of the 24 bytes as they are stored, whatever follows them."""
+    """The four stored fields of the 24-byte header; *label* is the label field even when a label vector follows."""
 
     flag: int
     label: float
@@ -63,14 +64,14 @@ class RawHeader(NamedTuple):
 
     @property
     def content_start(self) -> int:
-        """Where the content starts in the payload, behind header and labels."""
+        """Offset of the content in the payload: the bytes of header and label vector."""
         return HEADER_BYTES + 4 * self.flag
 
 
 def parse_header(payload: bytes) -> RawHeader:
-    """The stored header fields of *payload*; only its first ``HEADER_BYTES`` bytes are looked at.
+    """Read the header fields of *payload*, of which only the first ``HEADER_BYTES`` bytes are needed.
 
-    Raises CorruptRecordError when the payload is shorter.
+    Raises CorruptRecordError when *payload* is shorter than that.
     """
     _check_length(len(payload))
     return RawHeader(*_HEADER.unpack_from(payload))
@@ -82,42 +83,43 @@ def _check_length(payload_bytes: int) -> None:
 
 
 def decode_image_record(payload: bytes) -> ImageRecord:
-    """Split *payload* into header, labels and content; labels are copied into an array of their own.
+    """Split *payload* into header, labels and content; a label vector is copied into a new, writable array.
 
-    Raises CorruptRecordError for a payload shorter than its header or its labels.
+    Raises CorruptRecordError when the payload ends within its header or its labels.
 
     Source: mxnet python/mxnet/recordio.py, ``unpack``.
     """
-    return image_record_in(payload, 0, len(payload))
+    return decode_image_record_at(payload, 0, len(payload))
 
 
-def image_record_in(data: bytes, start: int, stop: int) -> ImageRecord:
-    """As :func:`decode_image_record`, of the payload ``data[start:stop]``, which is not copied on its own first."""
+def decode_image_record_at(data: bytes, start: int, stop: int) -> ImageRecord:
+    """Decode the payload ``data[start:stop]`` without copying it first; otherwise :func:`decode_image_record`."""
     _check_length(stop - start)
     flag, label, id_, id2 = _HEADER.unpack_from(data, start)
-    behind = start + HEADER_BYTES
+    labels_start = start + HEADER_BYTES
     if flag == 0:
-        return ImageRecord(IRHeader(0, label, id_, id2), data[behind:stop])
-    content = behind + 4 * flag
-    if stop < content:
-        raise CorruptRecordError(f"expected {flag} labels behind the header, found {(stop - behind) // 4}")
-    labels = np.frombuffer(data, "<f4", flag, behind).astype(np.float32)
-    return ImageRecord(IRHeader(flag, labels, id_, id2), data[content:stop])
+        return ImageRecord(IRHeader(0, label, id_, id2), data[labels_start:stop])
+    content_start = labels_start + 4 * flag
+    if stop < content_start:
+        raise CorruptRecordError(f"expected {flag} labels after the header, found {(stop - labels_start) // 4}")
+    labels = np.frombuffer(data, "<f4", flag, labels_start).astype(np.float32)
+    return ImageRecord(IRHeader(flag, labels, id_, id2), data[content_start:stop])
 
 
 def encode_image_record(header: IRHeader, content: bytes, *, label_field: float = 0.0) -> bytes:
-    """The payload of an image record, ready to be framed.
+    """Return the payload of an image record, for :func:`~im2rec.format.recordio.encode_record` to frame.
 
-    A number as ``header.label`` is stored in the label field, with flag 0. A sequence or array of any shape is stored
-    as a vector in C order, also one of a single element; the label field then holds *label_field*. An empty one is
-    stored like the number 0. ``header.flag`` is not looked at. Labels become float32: too large ones infinity.
-    Raises ParameterError for an id outside 0 to 2**64 - 1 or a label that is no number, RecordTooLargeError.
+    A number as ``header.label`` is stored in the label field, with flag 0. A sequence or array of any shape, even of a
+    single element, is stored as a label vector in C order, and *label_field* in the label field. An empty one is stored
+    like the number 0. ``header.flag`` is ignored. Labels are converted to float32; those too large become infinity.
+    Raises ParameterError for an id outside 0 to 2**64 - 1 and for a label that is not a number, RecordTooLargeError for
+    a payload that no record can hold.
 
     Source: mxnet python/mxnet/recordio.py, ``pack``; tools/im2rec.cc for *label_field*.
     """
     number, vector = _split_label(header.label, label_field)
     for name, value in (("id", header.id), ("id2", header.id2)):
-        # type() first: asking an abstract class takes longer than all the rest of this function.
+        # type() first: isinstance() with an abstract class takes longer than the rest of this function.
         if (type(value) is not int and not isinstance(value, numbers.Integral)) or not 0 <= value <= MAX_ID:
             raise ParameterError(f"{name}={value} must be an integer from 0 to {MAX_ID}")
     payload = _HEADER.pack(len(vector) // 4, number, int(header.id), int(header.id2)) + vector + content
@@ -126,23 +128,23 @@ def encode_image_record(header: IRHeader, content: bytes, *, label_field: float 
 
 
 def float32(values: Any) -> Labels:
-    """*values*, numbers in any nesting, as a float32 array; what is too large becomes infinity, without a warning.
+    """Convert a number, or nested sequences of numbers, to a new float32 array; values too large become infinity.
 
-    Raises TypeError for what is no number, ValueError for rows of different lengths.
+    No warning is given. Raises TypeError for values that are not numbers, ValueError for rows of different lengths.
     """
     array = np.asarray(values)
     if array.dtype == object:
         array = np.array([_as_float(value) for value in array.ravel()], np.float64).reshape(array.shape)
     elif array.dtype.kind not in "biuf":
-        raise TypeError(f"{array.dtype} is no number")
+        raise TypeError(f"{array.dtype} is not a type of numbers")
     with np.errstate(over="ignore"):
         return array.astype("<f4")
 
 
 def _as_float(value: Any) -> float:
-    """A Decimal, a Fraction, or an integer beyond 64 bits."""
+    """Convert a Decimal, a Fraction, or an integer of more than 64 bits."""
     if not isinstance(value, numbers.Number) or isinstance(value, complex):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     try:
         return float(value)  # type: ignore[arg-type]
     except OverflowError:
@@ -150,14 +152,14 @@ def _as_float(value: Any) -> float:
 
 
 def _split_label(label: Any, label_field: float) -> tuple[float, bytes]:
-    """The label field and the bytes of the label vector."""
-    if type(label) is float and abs(label) < MAX_FLOAT32:
+    """Return the value of the label field and the bytes of the label vector."""
+    if type(label) is float and abs(label) < _SAFE_FLOAT32:  # nearly all labels: 0.4 us instead of 6
         return label, b""
     try:
         labels = float32(label)
     except (TypeError, ValueError):
         raise ParameterError(f"label={label!r} must be a number or a sequence of numbers") from None
-    # numpy's own bool is no number to Python, nor is an array without axes: the reference writes both as vectors.
+    # Neither numpy's bool nor a 0-dimensional array is a numbers.Number; MXNet writes both as vectors.
     if isinstance(label, numbers.Number):
         return float(labels), b""
     return (float(float32(label_field)) if labels.size else 0.0), labels.tobytes()

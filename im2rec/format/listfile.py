@@ -1,7 +1,7 @@
-"""List files (``.lst``): one image a line, ``id TAB label [TAB label ...] TAB path``.
+"""List files (``.lst``): one line per image, ``id TAB label [TAB label ...] TAB path``.
 
-What is read besides, as both reference tools between them do: a line without two TABs is split at any blanks; blanks
-around fields and runs of TABs mean nothing; blank lines and lines that start with ``#`` are no images.
+Reading accepts what either of MXNet's two tools accepts: a line with fewer than two TABs is split at any blanks, blanks
+around fields are stripped, a run of TABs is one separator, and blank lines and lines that start with ``#`` are skipped.
 
 Source: mxnet tools/im2rec.py, ``read_list`` and ``write_list``; tools/im2rec.cc for lists split at blanks.
 """
@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 from im2rec.errors import ListFormatError
 
-BLANKS = " \t\r\n\v\f"  # str.strip() alone would also eat no-break and ideographic spaces out of names
+BLANKS = " \t\r\n\v\f"  # str.strip() alone would also remove no-break and ideographic spaces from names
 MAX_ID = 2**64 - 1
-UNLISTABLE = "\t\n\r"
+UNLISTABLE = "\t\n\r"  # characters that end a field or a line
 _BLANK_RUN = re.compile(f"[{BLANKS}]+")
 
 
 class ListEntry(NamedTuple):
-    """One image of a list: its line (from 1), id, labels and path as written, with ``/`` separators."""
+    """One image of a list: line number (from 1), id, labels, and the path as written, with ``/`` as separator."""
 
     line: int
     id: int
@@ -31,13 +31,14 @@ class ListEntry(NamedTuple):
 
 
 def list_line(id_: int, labels: Iterable[float], path: str) -> str:
-    """One line of a list; whole labels are written as integers, others so that they read back exactly.
+    """Return the list line of an image, with its line feed.
 
-    Raises ListFormatError for what no list can hold: a path with a TAB or line break, or with blanks at its ends; an
-    id outside 0 to 2**64 - 1; no labels.
+    Labels that are whole numbers are written as integers, others with the digits that restore them exactly. Raises
+    ListFormatError for a path with a TAB or line break, or with blanks at its ends, for an id outside 0 to 2**64 - 1,
+    and for an image without labels.
     """
     if not is_listable(path):
-        raise ListFormatError(f"{path!r} cannot stand in a list", hint="rename it")
+        raise ListFormatError(f"{path!r} cannot be written to a list", hint="rename it")
     labels = tuple(labels)
     if not labels or not 0 <= id_ <= MAX_ID:
         raise ListFormatError(
@@ -48,17 +49,17 @@ def list_line(id_: int, labels: Iterable[float], path: str) -> str:
 
 
 def is_listable(path: str) -> bool:
-    """Whether a list line with *path* reads back as *path*."""
-    return bool(path) and not any(sign in path for sign in UNLISTABLE) and path == path.strip(BLANKS)
+    """True if *path* comes back unchanged from a list line: no TAB or line break in it, no blank at its ends."""
+    return bool(path) and not any(character in path for character in UNLISTABLE) and path == path.strip(BLANKS)
 
 
 def read_list(
     lines: Iterable[str], *, label_width: int | None = None, first: int = 1
 ) -> Iterator[ListEntry | ListFormatError]:
-    """Yield an entry for each image in *lines*, and an error (not raised) for each line that cannot be read.
+    """Yield a ListEntry for each image in *lines*, and a ListFormatError, not raised, for each line that is wrong.
 
-    *first* is the number of the first line, *label_width* the number of labels every line must have; None takes any
-    number, at least one.
+    *label_width* is the number of labels that every line must have; None accepts any number from 1. *first* is the
+    number of the first line.
     """
     for number, line in enumerate(lines, first):
         text = line.strip(BLANKS)
@@ -71,29 +72,32 @@ def read_list(
 
 
 def parse_line(line: str, number: int, *, label_width: int | None = None) -> ListEntry:
-    """Read one line; *number* is its place in the file. Raises ListFormatError."""
-    fields = [field for piece in line.split("\t") if (field := piece.strip(BLANKS))]
+    """Parse *line*, which is line *number* of its file. Raises ListFormatError, also for another *label_width*."""
+    fields = [stripped for field in line.split("\t") if (stripped := field.strip(BLANKS))]
     if len(fields) < 3:
         fields = _split_at_blanks(line, label_width)
     if len(fields) < 3:
         raise ListFormatError(f"expected id, labels and path, found {len(fields)} field(s)", line=number)
-    labels = tuple(_label(field, number) for field in fields[1:-1])
+    labels = tuple(_parse_label(field, number) for field in fields[1:-1])
     if label_width is not None and len(labels) != label_width:
         raise ListFormatError(f"expected label_width={label_width} labels, found {len(labels)}", line=number)
-    return ListEntry(number, _id(fields[0], number), labels, fields[-1])
+    return ListEntry(number, _parse_id(fields[0], number), labels, fields[-1])
 
 
 def _split_at_blanks(line: str, label_width: int | None) -> list[str]:
-    """Id, labels and path of a line without TABs; the path is what is left and may hold blanks of its own."""
+    """Split a line without TABs into id, labels and path; the path is the rest of the line and may contain blanks.
+
+    Without *label_width*, every number after the id is a label; the last field is always the path.
+    """
     text = line.strip(BLANKS)
     if label_width is None:
-        numeric = list(itertools.takewhile(is_number, _BLANK_RUN.split(text)[1:-1]))
-        label_width = max(1, len(numeric))
+        labels = list(itertools.takewhile(is_number, _BLANK_RUN.split(text)[1:-1]))
+        label_width = max(1, len(labels))
     return _BLANK_RUN.split(text, label_width + 1)
 
 
 def is_number(field: str) -> bool:
-    """Whether *field* reads as a label."""
+    """True if *field* can be parsed as a label."""
     try:
         float(field)
     except ValueError:
@@ -101,14 +105,14 @@ def is_number(field: str) -> bool:
     return True
 
 
-def _label(field: str, number: int) -> float:
+def _parse_label(field: str, number: int) -> float:
     try:
         return float(field)
     except ValueError:
         raise ListFormatError(f"expected a number as label, found {field[:40]!r}", line=number) from None
 
 
-def _id(field: str, number: int) -> int:
+def _parse_id(field: str, number: int) -> int:
     try:
         value = int(field)
     except ValueError:
@@ -119,18 +123,19 @@ def _id(field: str, number: int) -> int:
 
 
 def parse_labels(line: str, number: int, width: int) -> tuple[int, list[float]] | None:
-    """Id and first *width* labels of a line; what follows, a path or not, is not looked at. None for a line of none.
+    """Return the id and the first *width* labels of line *number*, or None for a blank line or a comment.
 
-    This is how the iterators of the reference read a list. Raises ListFormatError for a line with fewer numbers.
+    The rest of the line, usually the path, is ignored: this is how MXNet's iterators read the list of ``path_imglist``.
+    Raises ListFormatError for a wrong id or label, and for a line with fewer labels.
     """
     fields = _BLANK_RUN.split(line.strip(BLANKS), width + 1)[: width + 1]
-    if fields == [""] or fields[0].startswith("#"):
+    if fields[0] == "" or fields[0].startswith("#"):
         return None
-    id_ = _id(fields[0], number)
+    id_ = _parse_id(fields[0], number)
     if len(fields) <= width:
         raise ListFormatError(f"expected label_width={width} labels, found {len(fields) - 1} (id {id_})", line=number)
     try:
-        labels = [_label(field, number) for field in fields[1:]]
+        labels = [_parse_label(field, number) for field in fields[1:]]
     except ListFormatError as error:
         raise ListFormatError(f"{error.problem} (id {id_})", line=number) from None
     return id_, labels

@@ -1,18 +1,16 @@
-"""MXNet's file of arrays, as ``mx.nd.save`` writes it and ``mean_img`` names it: bytes in, bytes out.
+"""Array files, as ``mx.nd.save`` writes them and as ``mean_img`` names one: decode and encode their bytes.
 
 ::
 
     u64 0x112 | u64 0 | u64 count | count arrays | u64 names | names x (u64 length, bytes)
 
-There are as many names as arrays, or none. An array, as MXNet 1.x writes it (V2):
-
-::
+There are as many names as arrays, or none. An array as MXNet 1.x writes it (V2)::
 
     u32 0xF993FAC9 | i32 storage type 0 | i32 ndim | ndim x i64 | i32 device type | i32 device id
     | i32 element type | data in C order
 
-Three others are read: V3 (0xF993FACA) differs in the number alone, V1 (0xF993FAC8) lacks the storage type, and the
-oldest starts with ndim and has u32 sizes. Everything is little-endian, nothing is aligned.
+Three other layouts are read: V3 (0xF993FACA) differs in the first number only, V1 (0xF993FAC8) lacks the storage type,
+and the oldest starts with ndim and has u32 sizes. Everything is little-endian, nothing is aligned.
 
 Source: mxnet src/ndarray/ndarray.cc, ``NDArray::Save``, ``Load`` and ``LegacyLoad``.
 """
@@ -29,12 +27,12 @@ import numpy.typing as npt
 
 from im2rec.errors import InputError, ParameterError
 
-_LIST = 0x112
+_FILE_MAGIC = 0x112
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _DENSE = 0
 _CPU = (1, 0)  # device type and id
 _MAX_NDIM = 32  # numpy's own limit before 2.0
-_MIN_ARRAY_BYTES, _MIN_NAME_BYTES = 4, 8  # what the first field of one takes
+_MIN_ARRAY_BYTES, _MIN_NAME_BYTES = 4, 8  # size of the first field of an array and of a name
 _MAKE_AGAIN = "make or fetch the file again"
 
 # Element types by their number in the file.
@@ -52,9 +50,9 @@ class NamedArray(NamedTuple):
 
 
 def decode_single(data: bytes) -> NamedArray:
-    """The array in *data*, the content of a file that holds exactly one, named or not: a ``mean_img``.
+    """Return the array in *data*, the bytes of a file that holds exactly one, as a ``mean_img`` does.
 
-    Raises InputError for any other number of arrays, and as :func:`decode_arrays` does.
+    Raises InputError for any other number of arrays, and for every file that :func:`decode_arrays` refuses.
     """
     arrays = decode_arrays(data)
     if len(arrays) != 1:
@@ -63,76 +61,83 @@ def decode_single(data: bytes) -> NamedArray:
 
 
 def decode_arrays(data: bytes) -> list[NamedArray]:
-    """The arrays in *data*, the content of a whole file, in its order; each is new, writable and of the file's dtype.
+    """Return the arrays in *data*, the bytes of a whole file, in file order.
 
-    float32, float64, float16, uint8, int32, int8 and int64 are read. Raises InputError, with the byte, for anything
-    else: damage, bytes left over, sparse arrays, and arrays without elements.
+    Each array is new, writable and of the dtype in the file: float32, float64, float16, uint8, int32, int8 or int64.
+    Raises InputError, with the offset of the wrong byte, for other dtypes, damage, bytes after the last name, sparse
+    arrays, and arrays without elements.
     """
     fields = _Fields(data)
-    if (magic := fields.number("<Q", "the number of an array file")) != _LIST:
-        raise InputError(f"byte 0: expected the number {_LIST:#x} of an array file, found {magic:#x}", hint=_MAKE_AGAIN)
+    if (magic := fields.number("<Q", "the number of an array file")) != _FILE_MAGIC:
+        problem = f"byte 0: expected the number {_FILE_MAGIC:#x} of an array file, found {magic:#x}"
+        raise InputError(problem, hint=_MAKE_AGAIN)
     fields.number("<Q", "a reserved number")
     arrays = [_decode_array(fields) for _ in range(fields.count("arrays", _MIN_ARRAY_BYTES))]
-    start = fields.place
+    start = fields.offset
     names: list[str | None] = [_decode_name(fields) for _ in range(fields.count("names", _MIN_NAME_BYTES))]
     if names and len(names) != len(arrays):
         raise fields.error(start, f"expected as many names as arrays, {len(arrays)}, or none, found {len(names)}")
-    if fields.left:
-        raise fields.error(fields.place, f"expected the end, found {fields.left} bytes more")
+    if fields.bytes_left:
+        raise fields.error(fields.offset, f"expected the end, found {fields.bytes_left} bytes more")
     return [NamedArray(name, array) for name, array in zip(names or [None] * len(arrays), arrays, strict=True)]
 
 
 def encode_arrays(arrays: Sequence[NamedArray]) -> bytes:
-    """The content of a file that holds *arrays*, byte for byte as MXNet 1.9.1 on a CPU writes it.
+    """Return the bytes of a file that holds *arrays*, identical to those that MXNet 1.9.1 on a CPU writes.
 
-    Raises ParameterError for an array that :func:`decode_arrays` would not give back, and when only some have a name.
+    Raises ParameterError for an array that :func:`decode_arrays` would refuse, and when only some arrays have a name.
     """
     names = [name.encode() for name, _ in arrays if name is not None]
     if len(names) not in (0, len(arrays)):
         raise ParameterError(f"{len(names)} of {len(arrays)} arrays have a name: give one to all, or to none")
-    frame = [struct.pack("<QQQ", _LIST, 0, len(arrays)), *(_encode_array(array) for _, array in arrays)]
-    frame += [struct.pack("<Q", len(names)), *(struct.pack("<Q", len(name)) + name for name in names)]
-    return b"".join(frame)
+    fields = [struct.pack("<QQQ", _FILE_MAGIC, 0, len(arrays)), *(_encode_array(array) for _, array in arrays)]
+    fields += [struct.pack("<Q", len(names)), *(struct.pack("<Q", len(name)) + name for name in names)]
+    return b"".join(fields)
 
 
 class _Fields:
-    """The fields of *data* in turn; a field that is not all there is an InputError with its byte."""
+    """Reads the fields of *data* one after another; raises InputError with the offset of a field that is cut short."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self.place = 0
+        self.offset = 0
 
     @property
-    def left(self) -> int:
-        return len(self._data) - self.place
+    def bytes_left(self) -> int:
+        """Bytes after the current offset."""
+        return len(self._data) - self.offset
 
-    def error(self, place: int, problem: str, hint: str = _MAKE_AGAIN) -> InputError:
-        return InputError(f"byte {place}: {problem}", hint=hint)
+    def error(self, offset: int, problem: str, hint: str = _MAKE_AGAIN) -> InputError:
+        """Return an InputError for a *problem* at *offset*; the caller raises it."""
+        return InputError(f"byte {offset}: {problem}", hint=hint)
 
     def take(self, length: int, what: str) -> bytes:
-        if length > self.left:
-            raise self.error(self.place, f"expected {what} of {length} bytes, found {self.left}")
-        self.place += length
-        return self._data[self.place - length : self.place]
+        """Return the next *length* bytes; *what* names them in the error message."""
+        if length > self.bytes_left:
+            raise self.error(self.offset, f"expected {what} of {length} bytes, found {self.bytes_left}")
+        self.offset += length
+        return self._data[self.offset - length : self.offset]
 
     def numbers(self, layout: str, what: str) -> tuple[int, ...]:
+        """Return the next numbers, unpacked by the struct format *layout*."""
         return struct.unpack(layout, self.take(struct.calcsize(layout), what))
 
     def number(self, layout: str, what: str) -> int:
+        """Return the next number."""
         return self.numbers(layout, what)[0]
 
-    def count(self, what: str, least_bytes: int) -> int:
-        """A number of things of at least so many bytes each, checked against the bytes that are left."""
-        start, count = self.place, self.number("<Q", f"the number of {what}")
-        if count * least_bytes > self.left:
-            raise self.error(start, f"expected {count} {what}, but only {self.left} bytes follow")
+    def count(self, what: str, min_bytes: int) -> int:
+        """Return the number of items that follow, checked against the bytes left: an item takes *min_bytes* or more."""
+        start, count = self.offset, self.number("<Q", f"the number of {what}")
+        if count * min_bytes > self.bytes_left:
+            raise self.error(start, f"expected {count} {what}, but only {self.bytes_left} bytes follow")
         return count
 
 
 def _decode_array(fields: _Fields) -> npt.NDArray[Any]:
     shape = _decode_shape(fields)
     fields.numbers("<2i", "a device type and id")
-    start, number = fields.place, fields.number("<i", "an element type")
+    start, number = fields.offset, fields.number("<i", "an element type")
     if number not in _DTYPES:
         known = ", ".join(f"{known} ({dtype.name})" for known, dtype in _DTYPES.items())
         raise fields.error(start, f"expected one of the element types {known}, found {number}")
@@ -142,24 +147,25 @@ def _decode_array(fields: _Fields) -> npt.NDArray[Any]:
 
 
 def _decode_shape(fields: _Fields) -> tuple[int, ...]:
-    start, first = fields.place, fields.number("<I", "an array's number")
+    """Read an array's fields up to its shape, in any of the four layouts; () is the scalar of V3."""
+    start, first = fields.offset, fields.number("<I", "an array's number")
     if first in (_V2, _V3) and (storage := fields.number("<i", "a storage type")) != _DENSE:
         hint = "save the dense array: array.tostype('default')"
         raise fields.error(start + 4, f"expected the storage type {_DENSE}, found {storage}", hint)
     versioned = first in (_V1, _V2, _V3)
-    start = fields.place if versioned else start
+    start = fields.offset if versioned else start
     ndim = fields.number("<i", "a number of dimensions") if versioned else first
-    if not 0 <= ndim <= _MAX_NDIM or (ndim == 0 and first != _V3):
+    if not 0 <= ndim <= _MAX_NDIM or (ndim == 0 and first != _V3):  # before V3, 0 means an NDArray without data
         raise fields.error(start, f"expected 1 to {_MAX_NDIM} dimensions, found {ndim}")
-    start = fields.place
+    start = fields.offset
     shape = fields.numbers(f"<{ndim}{'q' if versioned else 'I'}", "a shape")
-    if min(shape, default=1) < 1:
+    if any(size < 1 for size in shape):
         raise fields.error(start, f"expected sizes of 1 or more, found {'x'.join(map(str, shape))}")
     return shape
 
 
 def _decode_name(fields: _Fields) -> str:
-    start, length = fields.place, fields.number("<Q", "the length of a name")
+    start, length = fields.offset, fields.number("<Q", "the length of a name")
     name = fields.take(length, "a name")
     try:
         return name.decode()

@@ -1,11 +1,12 @@
-"""RecordIO framing: payloads to frames and back, and how to find a record again behind damage.
+"""RecordIO framing: encode payloads as frames, decode frames, and find the next record after damage.
 
-A record is stored as one *part*, or as several where its payload holds the magic word at a 4-byte boundary::
+A record is stored as one *part*, or as several parts if its payload contains the magic at a 4-byte boundary::
 
     part  =  magic u32 0xced7230a | length word u32: flag << 29 | bytes of data | data | zeros up to 4 bytes
 
-Flags: ``WHOLE`` record in one part; ``FIRST``, ``MIDDLE``, ``LAST`` part of several. Everything is little-endian,
-every part starts at a multiple of 4 bytes, and a file is nothing but parts.
+The flag is ``WHOLE`` for a record in one part, else ``FIRST``, ``MIDDLE`` or ``LAST``. Everything is little-endian,
+every part starts at a multiple of 4 bytes, and a file consists of parts only. Magic and length word together are the
+*part head*; all parts of a record with heads and padding are its *frame*.
 
 Source: dmlc-core include/dmlc/recordio.h, src/recordio.cc.
 """
@@ -22,30 +23,31 @@ from im2rec.errors import MAX_PAYLOAD, CorruptRecordError, ParameterError, check
 
 MAGIC = b"\x0a\x23\xd7\xce"
 MAGIC_WORD = 0xCED7230A
-HEAD_BYTES = 8  # magic and length word
+HEAD_BYTES = 8  # part head: magic and length word
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 FLAG_SHIFT = 29
 LENGTH_MASK = MAX_PAYLOAD
 
 _HEAD = struct.Struct("<II")
-_FIND_BYTES = (1 << 12, 1 << 20)  # the first and the longest read in search of a record: most are near
-_SMALL_BYTES = 4096  # up to here a search for bytes beats the start of numpy
+# find_record() reads windows of these sizes, each twice the one before: the next record is near in most files.
+_FIRST_WINDOW_BYTES, _MAX_WINDOW_BYTES = 1 << 12, 1 << 20
+_SMALL_BYTES = 4096  # below this size bytes.find() is faster than setting up a numpy array
 _CUT_SHORT = "the file was cut short; make or fetch it again"
 
 
 class Source(Protocol):
-    """Bytes at known places: a file, or bytes in memory."""
+    """A file, or bytes in memory, that can be read at any offset."""
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Size in bytes."""
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """*size* bytes from *offset* on; fewer only where the source ends."""
+        """Return *size* bytes from *offset* on; fewer only at the end of the source."""
 
 
 class Part(NamedTuple):
-    """One part: its flag, where its data starts, and how many bytes of data it has."""
+    """One part of a record: its flag, the offset of its data, and the bytes of data, without padding."""
 
     flag: int
     start: int
@@ -53,7 +55,7 @@ class Part(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset behind the padding: where the next part starts."""
+        """Offset after the padding, at which the next part starts."""
         return self.start + (self.length + 3 & -4)
 
 
@@ -61,9 +63,9 @@ def encode_record(payload: bytes) -> bytes:
     """Frame *payload* as one RecordIO record, ready to append to a ``.rec`` file.
 
     Returns magic, length word, payload and zero padding: always a multiple of 4 bytes.
-    A payload holding the magic at a 4-byte boundary is cut there and the magic itself
+    A payload that contains the magic at a 4-byte boundary is cut there and the magic itself
     is dropped, so that a reader can find the next record from any aligned offset.
-    Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes, ParameterError for what is no ``bytes``.
+    Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes, ParameterError if *payload* is not ``bytes``.
 
     Source: dmlc-core src/recordio.cc, ``RecordIOWriter::WriteRecord``.
     """
@@ -82,18 +84,19 @@ def encode_record(payload: bytes) -> bytes:
 
 
 def _aligned_magics(payload: bytes) -> list[int]:
+    """Return the offsets, multiples of 4, at which *payload* contains the magic."""
     if len(payload) < _SMALL_BYTES and MAGIC not in payload:
         return []
-    # As words, at ten times the speed of a search for bytes: this looks at all that is ever packed.
+    # Compared as 32-bit words, ten times faster than a search for bytes: every byte that is packed passes here.
     words = np.frombuffer(payload, "<u4", len(payload) // 4)
     return [4 * int(word) for word in np.flatnonzero(words == MAGIC_WORD)]
 
 
 def parse_head(head: bytes, offset: int, size: int) -> Part:
-    """The part whose first ``HEAD_BYTES`` bytes are *head*, at *offset* of a file of *size* bytes.
+    """Parse a part head: the first ``HEAD_BYTES`` bytes of a part, at *offset* of a file of *size* bytes.
 
-    The length is held against the file before anything trusts it. Raises CorruptRecordError with the offset of the
-    first byte that is wrong or missing.
+    The length is checked against *size*, so that callers may allocate it. Raises CorruptRecordError with the offset of
+    the first byte that is wrong or missing.
     """
     if len(head) < HEAD_BYTES:
         problem = f"expected {HEAD_BYTES} bytes of part head, found {len(head)}"
@@ -111,84 +114,89 @@ def parse_head(head: bytes, offset: int, size: int) -> Part:
 
 
 def read_parts(source: Source, offset: int) -> list[Part]:
-    """The parts of the record that starts at *offset*, without reading its data.
+    """Return the parts of the record that starts at *offset*; only the part heads are read.
 
-    Raises CorruptRecordError where the chain breaks: a part that is no first one, a first part followed by another
-    first one, an end of file inside, or an inner part whose length is no multiple of 4.
+    Raises CorruptRecordError for a wrong part head, a record that begins with a middle or last part, one that another
+    record or the end of the file interrupts, and a part before the last whose length is not a multiple of 4.
     """
-    return list(_chain(source, offset))
+    return list(_iter_parts(source, offset))
 
 
-def _chain(source: Source, offset: int) -> Iterator[Part]:
+def _iter_parts(source: Source, offset: int) -> Iterator[Part]:
+    """Yield what :func:`read_parts` returns, reading each head only when it is needed."""
     part = parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size)
     if part.flag in (MIDDLE, LAST):
         raise CorruptRecordError(f"expected the start of a record, found a part with flag {part.flag}", offset=offset)
     yield part
     while part.flag in (FIRST, MIDDLE):
-        # The writer cuts at aligned magics only, so data before a cut is never padded.
+        # Writers cut at aligned magics only, so the data before a cut is never padded.
         if part.length % 4:
             problem = f"expected a multiple of 4 bytes before a cut, found {part.length}"
             raise CorruptRecordError(problem, offset=part.start - 4)
-        at = part.end
-        if at == source.size:
+        next_offset = part.end
+        if next_offset == source.size:
             problem = "expected another part of the record, found the end of the file"
-            raise CorruptRecordError(problem, offset=at, hint=_CUT_SHORT)
-        part = parse_head(source.read_at(at, HEAD_BYTES), at, source.size)
+            raise CorruptRecordError(problem, offset=next_offset, hint=_CUT_SHORT)
+        part = parse_head(source.read_at(next_offset, HEAD_BYTES), next_offset, source.size)
         if part.flag not in (MIDDLE, LAST):
             problem = f"expected a middle or last part of the record at byte {offset}, found a new record"
-            raise CorruptRecordError(problem, offset=at)
+            raise CorruptRecordError(problem, offset=next_offset)
         yield part
 
 
 def read_record(source: Source, offset: int) -> tuple[bytes, int]:
-    """The payload of the record at *offset*, and the offset of the record behind it.
+    """Return the payload of the record at *offset*, and the offset at which the record ends.
 
-    Raises CorruptRecordError as :func:`read_parts` does, and when the padding is not zero: no writer leaves it so,
-    and it is the only sign of a length that shrank by a byte or two.
+    Raises CorruptRecordError for everything that :func:`read_parts` refuses, for a part whose data contains whole
+    records up to its end, which means that its length word is damaged, and for padding that is not zero: every writer
+    pads with zeros, and other bytes are the only sign of a length that became smaller by one to three.
     """
     parts = read_parts(source, offset)
     return join_parts(source, parts), parts[-1].end
 
 
 def join_parts(source: Source, parts: list[Part]) -> bytes:
-    """The payload that *parts* hold between them; raises CorruptRecordError as :func:`read_record` does."""
-    return MAGIC.join([_data(source, part) for part in parts])
+    """Read *parts* and join their data to the payload, with the magic that was dropped at each cut.
 
-
-def plain_end(frame: bytes, *, confirmed: bool) -> int | None:
-    """Where the payload ends in a *frame* that is one whole part and nothing else, as nearly all are; None for others.
-
-    A short cut: from ``HEAD_BYTES`` to there is what :func:`read_record` would give; others it must look into.
-    *confirmed*: that a record starts behind the frame is known from elsewhere than length words, so that no other
-    records can be inside; else they are searched for, which takes as long as reading.
+    Raises CorruptRecordError for data that :func:`read_record` refuses.
     """
-    length = plain_length(frame, len(frame))
-    if length is None or (not confirmed and _may_hold_magic(frame)):
+    return MAGIC.join([_read_part_data(source, part) for part in parts])
+
+
+def single_part_end(frame: bytes, *, confirmed: bool) -> int | None:
+    """Return the end of the payload in *frame* if *frame* is exactly one whole part, as it nearly always is, else None.
+
+    A fast path: the payload is ``frame[HEAD_BYTES:end]``. None means that :func:`read_record` must decide.
+    *confirmed* means that an index names a record right after the frame. Otherwise the length word may be damaged and
+    the frame contain other records, so it is searched for a magic, which takes as long as reading it.
+    """
+    length = single_part_length(frame, len(frame))
+    if length is None or (not confirmed and _may_contain_magic(frame)):
         return None
     end = HEAD_BYTES + length
     return end if end == len(frame) or not any(frame[end:]) else None
 
 
-def plain_length(head: bytes, frame_bytes: int) -> int | None:
-    """The bytes of the payload, when *head* says that a frame of so many bytes is one whole part; None for others."""
+def single_part_length(head: bytes, frame_bytes: int) -> int | None:
+    """Return the payload length in *head* if it is the head of a single part of exactly *frame_bytes*, else None."""
     if len(head) < HEAD_BYTES:
         return None
     magic, length = _HEAD.unpack_from(head)
-    # A flag makes the length far larger than any frame, so that it needs no test of its own.
+    # A flag other than WHOLE is in the upper bits: it makes the length larger than any frame.
     return length if magic == MAGIC_WORD and HEAD_BYTES + length + 3 & -4 == frame_bytes else None
 
 
-def _may_hold_magic(frame: bytes) -> bool:
-    """Whether there may be an aligned magic in a *frame*, of a multiple of 4 bytes, behind its head."""
+def _may_contain_magic(frame: bytes) -> bool:
+    """True if *frame*, of a multiple of 4 bytes, has an aligned magic after its head; in a small one, any magic."""
     if len(frame) <= _SMALL_BYTES:
         return frame.find(MAGIC, HEAD_BYTES) >= 0
     return bool((np.frombuffer(frame, "<u4", offset=HEAD_BYTES) == MAGIC_WORD).any())
 
 
 def read_start(source: Source, offset: int, size: int) -> bytes:
-    """The first *size* bytes of the payload of the record at *offset*, all of a shorter one; the rest is not read.
+    """Return the first *size* bytes of the payload of the record at *offset*, all of a shorter one; reads no more.
 
-    Raises CorruptRecordError as :func:`read_parts` does.
+    Raises CorruptRecordError for everything that :func:`read_parts` refuses.
     """
     parts = read_parts(source, offset)
     start = source.read_at(parts[0].start, min(parts[0].length, size))
@@ -199,14 +207,15 @@ def read_start(source: Source, offset: int, size: int) -> bytes:
     return start[:size]
 
 
-def _data(source: Source, part: Part) -> bytes:
+def _read_part_data(source: Source, part: Part) -> bytes:
     data = source.read_at(part.start, part.end - part.start)
     if len(data) < part.end - part.start:
         problem = f"expected {part.end - part.start} bytes of data and padding, found {len(data)}"
         raise CorruptRecordError(problem, offset=part.start, hint="the file was cut while open")
-    inside = _swallowed(data)
-    if inside is not None:
-        problem = f"the length word says {part.length} bytes, but another record starts at byte {part.start + inside}"
+    swallowed = _find_swallowed_record(data)
+    if swallowed is not None:
+        other = part.start + swallowed
+        problem = f"the length word says {part.length} bytes, but another record starts at byte {other}"
         raise CorruptRecordError(problem, offset=part.start - 4)
     if any(data[part.length :]):
         problem = f"expected zero padding, found {data[part.length :].hex(' ')}"
@@ -214,24 +223,26 @@ def _data(source: Source, part: Part) -> bytes:
     return data[: part.length]
 
 
-def _swallowed(data: bytes) -> int | None:
-    """Where in *data* whole parts begin that reach up to its end: records that a wrong length word has swallowed.
+def _find_swallowed_record(data: bytes) -> int | None:
+    """Return the first offset in *data* from which whole parts follow each other up to its end, or None.
 
-    A magic that just happens to be there, in a file of a writer that does not cut, is not taken for one.
+    Such parts are records that a damaged length word has swallowed. A single magic does not prove it: in files of a
+    writer that does not cut payloads it may be anywhere.
     """
+    # From the last magic to the first, so that one pass finds every offset from which parts lead to the end.
     ends = {len(data)}
-    for at in reversed(_aligned_magics(data)):
+    for offset in reversed(_aligned_magics(data)):
         try:
-            if parse_head(data[at : at + HEAD_BYTES], at, len(data)).end in ends:
-                ends.add(at)
-        except CorruptRecordError:  # noqa: PERF203 - an aligned magic is rare, one that is no head rarer
+            if parse_head(data[offset : offset + HEAD_BYTES], offset, len(data)).end in ends:
+                ends.add(offset)
+        except CorruptRecordError:  # noqa: PERF203 - aligned magics are rare, those without a valid head rarer
             continue
     first = min(ends)
     return first if first < len(data) else None
 
 
 class BytesSource:
-    """A :class:`Source` over bytes in memory, placed at *base* of a file of *size* bytes."""
+    """A :class:`Source` over *data*, which are the bytes from offset *base* of a file of *size* bytes."""
 
     def __init__(self, data: bytes, base: int = 0, size: int | None = None) -> None:
         self.data = data
@@ -239,13 +250,16 @@ class BytesSource:
         self.size = base + len(data) if size is None else size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """*size* bytes from file offset *offset* on, as far as the data reaches."""
-        at = offset - self.base
-        return self.data[at : at + size] if at >= 0 else b""
+        """Return *size* bytes from file offset *offset* on, fewer where the data ends, none before its start."""
+        start = offset - self.base
+        return self.data[start : start + size] if start >= 0 else b""
 
 
 def decode_record(frame: bytes, offset: int = 0) -> bytes:
-    """The payload of the one record that *frame* holds whole; *offset* is its place in the file, for messages."""
+    """Return the payload of the one record in *frame*; *offset*, the frame's in its file, is for error messages.
+
+    Raises CorruptRecordError if *frame* is not exactly one record.
+    """
     payload, end = read_record(BytesSource(frame, offset), offset)
     if end != offset + len(frame):
         raise CorruptRecordError(f"expected the end of the record, found {offset + len(frame) - end} bytes", offset=end)
@@ -253,9 +267,9 @@ def decode_record(frame: bytes, offset: int = 0) -> bytes:
 
 
 def read_records(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the payloads of a seekable *stream*, in file order, from its start.
+    """Yield the payload of every record of *stream*, a seekable binary file, from its start and in file order.
 
-    Raises CorruptRecordError at the first damage, after every whole record before it.
+    Raises CorruptRecordError at the first damage, after all records before it.
     """
     source, offset = _StreamSource(stream), 0
     while offset < source.size:
@@ -264,6 +278,8 @@ def read_records(stream: BinaryIO) -> Iterator[bytes]:
 
 
 class _StreamSource:
+    """A :class:`Source` over a seekable binary stream."""
+
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
         self.size = stream.seek(0, 2)
@@ -274,43 +290,42 @@ class _StreamSource:
 
 
 def find_record(source: Source, offset: int) -> int | None:
-    """The first offset from *offset* on where a whole record starts, or None: the way back in behind damage.
+    """Return the first offset from *offset* on at which a whole record starts, or None; to resume after damage.
 
-    A record counts when its chain of parts is complete and the file ends there or goes on with another magic. A
-    record found off the 4-byte grid means that bytes were lost or added before it; as an image may hold such bytes by
-    chance, another whole record must then follow it and go on in the same way, or end with the file.
+    A record counts as whole if all its parts are there and the file ends after them or another magic follows. At an
+    offset that is not a multiple of 4, which means that bytes were lost or added before it, a second whole record must
+    follow in the same way, because an image may contain the bytes of one record by chance.
 
-    Source: ours; the reference has no way back.
+    Source: ours; MXNet cannot resume after damage.
     """
-    wanted, longest = _FIND_BYTES
-    dead_ends: set[int] = set()  # parts from which no chain comes to an end: looked at once, however many lead there
-    while offset < source.size:
-        window = source.read_at(offset, wanted)
-        wanted = min(2 * wanted, longest)
+    window_bytes = _FIRST_WINDOW_BYTES
+    # Parts that do not lead to the end of a record. Remembered, as many magics may lead to the same part.
+    dead_ends: set[int] = set()
+    while len(window := source.read_at(offset, window_bytes)) >= len(MAGIC):
+        window_bytes = min(2 * window_bytes, _MAX_WINDOW_BYTES)
         at = window.find(MAGIC)
         while at >= 0:
-            if _whole_record(source, offset + at, dead_ends, follow=1 if (offset + at) % 4 else 0):
+            if _is_whole_record(source, offset + at, dead_ends, following=1 if (offset + at) % 4 else 0):
                 return offset + at
             at = window.find(MAGIC, at + 1)
-        if offset + len(window) >= source.size or len(window) < len(MAGIC):  # the end, or a file cut while open
-            return None
-        offset += len(window) - 3  # a magic may lie across the border of two windows
+        offset += len(window) - 3  # so that a magic across the border of two windows is found
     return None
 
 
-def _whole_record(source: Source, offset: int, dead_ends: set[int], *, follow: int) -> bool:
-    seen = []
+def _is_whole_record(source: Source, offset: int, dead_ends: set[int], *, following: int) -> bool:
+    """True if a whole record starts at *offset*, and after it *following* more and a magic, or the end of the file."""
+    starts = []
     try:
-        for part in _chain(source, offset):
+        for part in _iter_parts(source, offset):
             if part.start in dead_ends:
-                raise CorruptRecordError("leads nowhere")  # noqa: TRY301 - as what made it one
-            seen.append(part.start)
+                raise CorruptRecordError("no whole record")  # noqa: TRY301 - handled as any part that is not valid
+            starts.append(part.start)
     except CorruptRecordError:
-        dead_ends.update(seen)
+        dead_ends.update(starts)
         return False
     end = part.end
     if end == source.size:
         return True
-    if follow:
-        return _whole_record(source, end, dead_ends, follow=follow - 1)
+    if following:
+        return _is_whole_record(source, end, dead_ends, following=following - 1)
     return source.read_at(end, 4) == MAGIC

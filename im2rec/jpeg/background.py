@@ -25,7 +25,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from im2rec.workers import python_words
+from im2rec.workers import python_command
 
 _VARIABLE = "IM2REC_COMPILES_IN_BACKGROUND"  # set in the environment of a process that begin() started
 _CODE = "from im2rec.cli import main; main(['compile'])"
@@ -140,7 +140,7 @@ def _compile_command() -> list[str] | None:
     # A program with Python embedded would start a second copy of itself.
     if getattr(sys, "frozen", False) or not ("python" in name or "pypy" in name):
         return None
-    return python_words(_CODE)
+    return python_command(_CODE)
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:

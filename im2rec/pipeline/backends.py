@@ -22,7 +22,7 @@ from im2rec.errors import Im2RecError
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attach_buffers
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
-from im2rec.workers import interrupts_held, python_words
+from im2rec.workers import interrupts_blocked, python_command
 
 _SERVE = "from im2rec.pipeline.backends import serve; serve()"
 # By default glibc returns freed memory of this size to the system, and gets it again, cleared, for the next image:
@@ -133,9 +133,9 @@ class _DecodeProcess:
 
     def __init__(self, loader: Loader, buffers: SharedBuffers) -> None:
         handles = (buffers.handle,) if isinstance(buffers.handle, int) else ()
-        with interrupts_held():
+        with interrupts_blocked():
             self._process = subprocess.Popen(
-                python_words(_SERVE),
+                python_command(_SERVE),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=handles,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 
-from im2rec.parallel import ordered_map, pieces_wanted
+from im2rec.parallel import ordered_map, pieces_per_job
 from im2rec.pipeline.backends import DecodeBackend, ProcessBackend, ThreadBackend
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, BufferSource, ReusedBuffers
 from im2rec.pipeline.loader import Loader, RowProblem
@@ -35,7 +35,7 @@ class Prefetcher:
 
     def __init__(self, records: Records, loader: Loader, params: ImageRecordParams, row_shape: tuple[int, ...]) -> None:
         self._workers, self._ahead = params.preprocess_threads, params.prefetch_buffer
-        self._pieces = pieces_wanted(self._workers, self._ahead)
+        self._pieces = pieces_per_job(self._workers, self._ahead)
         in_blocks = params.shuffle and params.shuffle_chunk_size > 0
         starts = records.block_starts(params.shuffle_chunk_size * _MIB) if in_blocks else None
         self.blocks = len(starts) - 1 if starts is not None else 0

@@ -104,7 +104,7 @@ class Records:
         evicts the code of the other from the caches of the processor. They are few enough for their bytes to stay
         cached.
         """
-        for group in grouped_by_size(self._locations(ordinals), lambda location: location.span.bytes, _GROUP_BYTES):
+        for group in grouped_by_size(self._locations(ordinals), lambda location: location.span.nbytes, _GROUP_BYTES):
             yield from [_read_record(location) for location in group]
 
     def _locations(self, ordinals: Sequence[int]) -> Iterator[RecordLocation]:

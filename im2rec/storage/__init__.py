@@ -1,1 +1,1 @@
-"""Where bytes live: files opened, read at any position, written aside and renamed."""
+"""Files on disk: positional reads, atomic writes, and readers, writers and scans of ``.rec`` files."""

@@ -1,7 +1,7 @@
-"""Local paths: opened for positional reads, parsed whole, or written aside and renamed when complete.
+"""Local files: open for positional reads, read whole, or write to a temporary file and rename it when complete.
 
-This is the one place where the operating system's errors become ours. The ``.classes.txt`` that ``make-list`` writes
-beside its lists, the folder of every label, one a line, is read here too.
+Only this module converts the operating system's errors to ours. It also reads the ``.classes.txt`` that ``make-list``
+writes with its lists: the folder of each label, one per line.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import BinaryIO, TypeVar
 from im2rec.errors import IdxFormatError, Im2RecError, InputError, OutputError
 
 PathLike = str | os.PathLike[str]
-INSPECT = "run 'im2rec inspect' on it"  # what to do about a .rec that is not as it should be
+INSPECT = "run 'im2rec inspect' on it"  # the hint of every error about a damaged .rec
 T = TypeVar("T")
 C = TypeVar("C", bound="Closeable")
-_ASIDE_LETTERS = 50
-_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_STEM_CHARACTERS = 50  # of the final name in a temporary one: 200 bytes in UTF-8, and file systems allow 255 in all
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # O_BINARY: Windows would translate line ends
 
 
 def reason(error: OSError) -> str:
-    """What the operating system says, without number and path."""
+    """Return the operating system's message in lower case, without error number and path."""
     return (error.strerror or str(error)).lower()
 
 
@@ -34,7 +34,7 @@ def reason(error: OSError) -> str:
 def reading(path: PathLike) -> Iterator[None]:
     """Turn an OSError of the block into an InputError that names *path*."""
     if "\0" in os.fspath(path):
-        raise InputError(f"{os.fspath(path)!r}: no path holds a zero byte", hint="check the path")
+        raise InputError(f"{os.fspath(path)!r}: a path cannot contain a zero byte", hint="check the path")
     try:
         yield
     except OSError as error:
@@ -55,16 +55,16 @@ def writing(path: PathLike) -> Iterator[None]:
 
 
 def _unwritable(path: PathLike, error: OSError) -> OutputError:
-    hint = "nothing stands under this name" if not os.path.lexists(path) else "the file that was there is untouched"
+    hint = "no file exists under this name" if not os.path.lexists(path) else "the existing file is unchanged"
     return OutputError(f"{os.fspath(path)}: cannot be written: {reason(error)}", hint=hint)
 
 
 def read_file(path: PathLike) -> bytes:
-    """All bytes of the file *path*; for small ones in half the time of ``open().read()``. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | _BINARY)
+    """Return all bytes of the file *path*; small files take half the time of ``open().read()``. Raises OSError."""
+    handle = os.open(path, _READ_FLAGS)
     try:
         size = os.fstat(handle).st_size  # 0 for a pipe
-        data = os.read(handle, size + 1)
+        data = os.read(handle, size + 1)  # one byte more, so that a file that grows meanwhile is noticed
         while len(data) != size and (more := os.read(handle, 1 << 20)):
             data += more
         return data
@@ -73,10 +73,10 @@ def read_file(path: PathLike) -> bytes:
 
 
 class Closeable:
-    """Something that is closed at the end of a ``with`` block, or by :meth:`close`."""
+    """Base class of objects that are closed at the end of a ``with`` block, or by :meth:`close`."""
 
     def close(self) -> None:
-        """Close what is open; further calls do nothing."""
+        """Close the open files. Calling it twice is allowed."""
 
     def __enter__(self: C) -> C:
         return self
@@ -86,46 +86,52 @@ class Closeable:
 
 
 class InputFile(Closeable):
-    """A file open for positional reads: no shared position, safe in threads and forked children.
+    """A file open for positional reads, which share no position: safe in threads and in forked processes.
 
-    Pickles by path; a copy opens the file again and refuses one of another size. Raises InputError when *path*
-    cannot be opened or is no regular file.
+    ::
+
+        with InputFile("train.rec") as file:
+            head = file.read_at(0, 8)
+
+    Pickling stores the path: the copy opens the file again, and raises InputError if its size has changed. Raises
+    InputError when *path* cannot be opened or is not a regular file.
     """
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         with reading(path):
-            mode = os.stat(path).st_mode  # noqa: PTH116 - before opening: a pipe would wait for its writer
+            mode = os.stat(path).st_mode  # noqa: PTH116 - before os.open(), which waits for the writer of a pipe
             if not stat.S_ISREG(mode):
                 raise InputError(f"{os.fspath(path)}: is not a regular file", hint="name a file")
-            self._handle = os.open(path, os.O_RDONLY | _BINARY)
-        # One position is shared where the platform has no pread (Windows): seek and read then go together.
+            self._handle: int | None = os.open(path, _READ_FLAGS)
+        # Without os.pread (Windows) all reads share one position: seek and read must then be one step.
         self._lock = None if hasattr(os, "pread") else threading.Lock()
         self.size = os.fstat(self._handle).st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """*size* bytes from *offset* on; fewer only where the file ends. Raises InputError."""
-        if self._handle < 0:
+        """Return *size* bytes from *offset* on; fewer only at the end of the file. Raises InputError."""
+        handle = self._handle
+        if handle is None:
             raise InputError(f"{self.path}: is closed", hint="open it again")
-        try:  # not by reading(), which takes as long as the rest of this together
-            data = self._pread(size, offset)
-            while len(data) < size and (more := self._pread(size - len(data), offset + len(data))):
+        try:  # not `with reading`, which takes as long as the rest of this function
+            data = self._pread(handle, size, offset)
+            while len(data) < size and (more := self._pread(handle, size - len(data), offset + len(data))):
                 data += more
         except OSError as error:
             raise _unreadable(self.path, error) from error
         return data
 
-    def _pread(self, size: int, offset: int) -> bytes:
+    def _pread(self, handle: int, size: int, offset: int) -> bytes:
         if self._lock is None:
-            return os.pread(self._handle, size, offset)
+            return os.pread(handle, size, offset)
         with self._lock:
-            os.lseek(self._handle, offset, os.SEEK_SET)
-            return os.read(self._handle, size)
+            os.lseek(handle, offset, os.SEEK_SET)
+            return os.read(handle, size)
 
     def close(self) -> None:
-        """Close the handle; again is fine."""
-        if self._handle >= 0:
-            handle, self._handle = self._handle, -1
+        """Close the file. Calling it twice is allowed; reading afterwards raises InputError."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
             os.close(handle)
 
     def __del__(self) -> None:
@@ -143,47 +149,54 @@ class InputFile(Closeable):
 
 
 class AtomicFile:
-    """A file written under a temporary name beside *path*, so that *path* is never there half written.
+    """A file that is written under a temporary name in the folder of *path*, so that *path* is never half written.
 
-    ``finish()`` flushes to the disk, ``rename()`` puts it in place, ``discard()`` removes it (nothing happens after a
-    rename). As a context manager: rename after the block, discard on an exception. Raises OutputError.
+    ::
+
+        with AtomicFile("out.txt") as file:
+            file.write(b"text")
+
+    The file is renamed to *path* after the block, and removed after an exception. The steps can be called one by one:
+    ``finish()`` writes to the disk, ``rename()`` gives the file its final name, ``discard()`` removes it unless it was
+    renamed. Raises OutputError when *path* exists, unless *force*, and when it cannot be written.
     """
 
     def __init__(self, path: PathLike, *, force: bool = False) -> None:
         self.path = Path(path)
         self.force = force
         refuse_existing([self.path], force=force)
-        # The process id tells whose it is, should a kill -9 leave it behind. Names may have 255 bytes in all.
-        self.aside = self.path.with_name(f"{self.path.name[:_ASIDE_LETTERS]}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
-        # Also when an interrupt comes before anybody holds this object, or nobody ever closes it.
-        self._remover = weakref.finalize(self, _remove, self.aside, os.getpid())
+        # The process id shows the owner of a file that was left by a kill -9.
+        name = f"{self.path.name[:_STEM_CHARACTERS]}.{os.getpid()}-{os.urandom(3).hex()}.tmp"
+        self.temporary_path = self.path.with_name(name)
+        # Removes the file also when an interrupt arrives before this object is assigned, or when it is never closed.
+        self._remover = weakref.finalize(self, _remove, self.temporary_path, os.getpid())
         with writing(path):
-            self._file = self.aside.open("xb", buffering=1 << 20)
+            self._file = self.temporary_path.open("xb", buffering=1 << 20)
 
     def write(self, data: bytes) -> None:
-        """Append *data*. Raises OutputError, on a full disk for one."""
-        try:  # not `with writing`: this is called for every record
+        """Append *data*. Raises OutputError, for example when the disk is full."""
+        try:  # not `with writing`, which is slow, and this is called for every record
             self._file.write(data)
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
     def finish(self) -> None:
-        """Bring everything to the disk and close; needed before ``rename()``."""
+        """Write all data to the disk and close the file; must come before ``rename()``. Calling it twice is allowed."""
         if self._file.closed:
             return
         with writing(self.path):
-            to_disk(self._file)
+            sync_and_close(self._file)
 
     def rename(self) -> None:
-        """Put the finished file under its final name; one that came to be there meanwhile needs *force* too."""
+        """Give the finished file its final name. Raises OutputError, also if a file of that name has appeared since."""
         refuse_existing([self.path], force=self.force)
         with writing(self.path):
-            self.aside.replace(self.path)
+            self.temporary_path.replace(self.path)
         self._remover.detach()
 
     def discard(self) -> None:
-        """Remove the temporary file; again is fine."""
-        with contextlib.suppress(OSError):  # flushing to a full disk fails once more on close
+        """Remove the temporary file, if it is still there. Calling it twice is allowed."""
+        with contextlib.suppress(OSError):  # on a full disk, close() flushes once more and fails
             self._file.close()
         self._remover()
 
@@ -199,21 +212,21 @@ class AtomicFile:
             self.discard()
 
 
-def to_disk(file: BinaryIO) -> None:
-    """Bring everything written to *file* to the disk and close it. Raises OSError."""
+def sync_and_close(file: BinaryIO) -> None:
+    """Write all data of *file* to the disk, past the caches of Python and the system, and close it. Raises OSError."""
     file.flush()
     os.fsync(file.fileno())
     file.close()
 
 
 def _remove(path: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a forked child inherits the object, not the file
+    if os.getpid() == owner:  # a forked child has a copy of the AtomicFile, whose file its parent still writes
         with contextlib.suppress(OSError):
             path.unlink()
 
 
 def refuse_existing(paths: list[Path], *, force: bool) -> None:
-    """Raise OutputError for the first of *paths* that exists, unless *force*, or that never could be a file."""
+    """Raise OutputError for the first of *paths* that cannot become a file, or that is one already, unless *force*."""
     for path in paths:
         with writing(path):
             if not path.parent.is_dir():
@@ -221,10 +234,10 @@ def refuse_existing(paths: list[Path], *, force: bool) -> None:
             if path.is_dir():
                 raise OutputError(f"{path}: is a folder", hint="name a file")
             if not os.path.lexists(path):
-                os.lstat(path.parent)  # a name that is too long, or a folder that may not be entered, shows here
-            elif not (path.is_file() or path.is_symlink()):
+                continue
+            if not (path.is_file() or path.is_symlink()):
                 raise OutputError(f"{path}: is a device or a pipe", hint="name a file")
-            elif not force:
+            if not force:
                 raise OutputError(f"{path}: exists already", hint="replace it with --force, or choose another name")
 
 
@@ -232,19 +245,19 @@ def check_folder(path: PathLike) -> None:
     """Raise InputError unless *path* is a folder that can be listed."""
     with reading(path):
         if not Path(path).is_dir():
-            Path(path).stat()  # says it best when nothing is there
+            Path(path).stat()  # raises the better error when nothing is there
             raise InputError(f"{os.fspath(path)}: is not a folder", hint="name the folder that holds the images")
         os.scandir(path).close()
 
 
 def with_path(error: Im2RecError, path: PathLike) -> Im2RecError:
-    """*error*, its ``path`` filled in: for who opened the file that a lower layer found wrong."""
+    """Set ``path`` of *error* and return it: the codec that raised it had the bytes only."""
     error.path = path  # type: ignore[attr-defined]
     return error
 
 
 def read_parsed(path: PathLike, parse: Callable[[bytes], T]) -> T:
-    """What *parse* makes of the content of the file *path*. Raises InputError, IdxFormatError."""
+    """Return ``parse(content)`` of the file *path*. Raises InputError, and IdxFormatError with the path."""
     with InputFile(path) as file:
         content = file.read_at(0, file.size)
     try:
@@ -254,14 +267,17 @@ def read_parsed(path: PathLike, parse: Callable[[bytes], T]) -> T:
 
 
 def read_classes(path: PathLike) -> list[str]:
-    """The folders of a ``.classes.txt``, in order of their labels. Raises InputError, also for a doubled line."""
+    """Return the folder names in a ``.classes.txt``, in order of their labels.
+
+    Raises InputError when the file cannot be read, and for an empty line or a folder that is on two lines.
+    """
     with reading(path):
         text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
     classes = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
     seen: set[str] = set()
     for line, name in enumerate(classes, 1):
         if not name or name in seen:
-            what = f"{name!r} stands on two lines" if name else "is empty"
+            what = f"{name!r} is on two lines" if name else "is empty"
             raise InputError(f"{os.fspath(path)}, line {line}: {what}", hint="one folder a line, line 1 is label 0")
         seen.add(name)
     return classes

@@ -1,4 +1,4 @@
-"""The index beside a ``.rec``: its name, what it holds, and whether it belongs to that file."""
+"""The ``.idx`` of a ``.rec``: find it by name, load it, and check that it belongs to that file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from im2rec.storage.files import INSPECT, InputFile, PathLike, reading, with_pat
 
 _PART_SUFFIX = re.compile(r"\.part\d{3,}")
 
-_PROBES = 64  # offsets of an index that are held against the file on opening
-_TESTED = 1 << 15  # offsets that are looked at together
+_PROBES = 64  # offsets of an index whose part heads are read on opening
+_CHUNK_OFFSETS = 1 << 15  # offsets that are tested at once
 
 
 def load_index(path: PathLike) -> tuple[Keys, Offsets]:
-    """Keys and offsets in the order of the lines. Raises InputError, IndexFormatError (with path and line)."""
+    """Read the index at *path*; return keys (uint64) and offsets (int64) in the order of its lines.
+
+    Raises InputError, and IndexFormatError with path and line.
+    """
     try:
         with reading(path), Path(path).open("rb") as stream:
             return read_index(stream)
@@ -30,13 +33,13 @@ def load_index(path: PathLike) -> tuple[Keys, Offsets]:
 
 
 def load_checked(file: InputFile, path: PathLike) -> tuple[Keys, Offsets]:
-    """Keys and offsets of the index at *path* in the order of *file*, against which they are held.
+    """Read the index at *path*, check that it belongs to *file*, and return keys and offsets in file order.
 
-    Raises InputError, IndexFormatError and CorruptRecordError, all of which name the file that is wrong.
+    Raises InputError, IndexFormatError and CorruptRecordError, each with the path of the file that is wrong.
     """
     try:
         keys, offsets = load_index(path)
-        if _first_of(offsets, lambda some: some[1:] <= some[:-1]) is not None:
+        if _first_offset_where(offsets, lambda chunk: chunk[1:] <= chunk[:-1]) is not None:
             order = np.argsort(offsets, kind="stable")
             keys, offsets = keys[order], offsets[order]
         _check_index(file, offsets)
@@ -47,29 +50,32 @@ def load_checked(file: InputFile, path: PathLike) -> tuple[Keys, Offsets]:
     return keys, offsets
 
 
-def _first_of(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]]) -> int | None:
-    """The first of *offsets* that *test* finds, in some at a time: all at once would take another 8 bytes a record."""
-    for start in range(0, len(offsets), _TESTED):
-        some = offsets[start : start + _TESTED + 1]  # and the next one, for tests that compare neighbours
-        if len(found := np.flatnonzero(test(some))):
-            return int(some[found[0]])
+def _first_offset_where(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]]) -> int | None:
+    """Return the first of *offsets* for which *test*, a vectorised condition, is true, or None.
+
+    Applied to chunks, because testing all offsets at once would take up to another 8 bytes per record.
+    """
+    for start in range(0, len(offsets), _CHUNK_OFFSETS):
+        chunk = offsets[start : start + _CHUNK_OFFSETS + 1]  # one more, for tests that compare neighbours
+        if len(matches := np.flatnonzero(test(chunk))):
+            return int(chunk[matches[0]])
     return None
 
 
 def _check_index(source: Source, offsets: Offsets) -> None:
-    """Hold sorted *offsets* against the file as far as a few reads go; ``inspect`` looks at every one.
+    """Check that sorted *offsets* belong to *source*, by a few reads only; ``im2rec inspect`` checks every offset.
 
-    Raises IndexFormatError when they cannot belong to it, CorruptRecordError when its last record is cut.
+    Raises IndexFormatError when they belong to another file, CorruptRecordError when the last record is cut.
     """
     wrong = "the index belongs to another file, or one of the two is damaged; run 'im2rec inspect' on the .rec"
     if not len(offsets):
-        raise IndexFormatError("holds no records, the .rec does", hint="remove it: the .rec is then scanned")
-    if (doubled := _first_of(offsets, lambda some: some[1:] == some[:-1])) is not None:
+        raise IndexFormatError("lists no records, but the .rec has some", hint="remove it: the .rec is then scanned")
+    if (doubled := _first_offset_where(offsets, lambda chunk: chunk[1:] == chunk[:-1])) is not None:
         raise IndexFormatError(f"names byte {doubled} twice", hint=wrong)
     if offsets[0] != 0:
         raise IndexFormatError(f"its first record is at byte {offsets[0]}, not at 0", hint=wrong)
-    if (odd := _first_of(offsets, lambda some: some % 4 != 0)) is not None:
-        raise IndexFormatError(f"byte {odd} is not at a multiple of 4", hint=wrong)
+    if (unaligned := _first_offset_where(offsets, lambda chunk: chunk % 4 != 0)) is not None:
+        raise IndexFormatError(f"byte {unaligned} is not at a multiple of 4", hint=wrong)
     if offsets[-1] >= source.size:
         problem = f"names byte {offsets[-1]}, but the .rec has only {source.size} bytes"
         raise IndexFormatError(problem, hint="the .rec was cut short, or the index belongs to another file")
@@ -77,41 +83,44 @@ def _check_index(source: Source, offsets: Offsets) -> None:
     for ordinal in sorted({round(step * last / (_PROBES - 1)) for step in range(_PROBES)} - {last}):
         offset = int(offsets[ordinal])
         if not is_record_start(source, offset):
-            raise IndexFormatError(f"no record starts at byte {offset}, where it has record {ordinal}", hint=wrong)
+            raise IndexFormatError(
+                f"no record starts at byte {offset}, which it gives for record {ordinal}", hint=wrong
+            )
     _check_end(source, int(offsets[-1]), last, wrong)
 
 
 def _check_end(source: Source, offset: int, ordinal: int, wrong: str) -> None:
+    """Check that the file ends after the last record of the index, which starts at *offset*."""
     try:
         end = read_parts(source, offset)[-1].end
     except CorruptRecordError as error:
         if error.offset == offset and source.size - offset >= HEAD_BYTES:
             raise IndexFormatError(
-                f"no record starts at byte {offset}, where it has record {ordinal}", hint=wrong
+                f"no record starts at byte {offset}, which it gives for record {ordinal}", hint=wrong
             ) from None
         error.record = ordinal
         raise
     if end == source.size:
         return
     if is_record_start(source, end):
-        raise IndexFormatError(f"ends at byte {end}, but the .rec goes on with another record there", hint=wrong)
+        raise IndexFormatError(f"ends at byte {end}, but another record of the .rec starts there", hint=wrong)
     problem = f"expected the end of the file or another record, found {source.read_at(end, 4).hex(' ')}"
     raise CorruptRecordError(problem, offset=end, hint=INSPECT)
 
 
 def is_record_start(source: Source, offset: int) -> bool:
-    """Whether the head of a whole record, or of the first part of one, stands at *offset*."""
+    """True if *offset* has the part head of a whole record or of a first part, even if the file is cut after it."""
     try:
         return parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size).flag <= FIRST
     except CorruptRecordError as error:
-        # A head that is right but reaches behind the end of a cut file is a start nevertheless.
+        # parse_head() reports a valid head whose data goes beyond the end of the file at the start of the data.
         return error.offset == offset + HEAD_BYTES
 
 
 def index_to_write(path: PathLike) -> Path:
-    """The name of the index written beside *path*: ``out.rec`` gets ``out.idx``, as does ``out.bin``.
+    """Return the path of the index that is written with *path*: ``out.idx`` for ``out.rec`` and for ``out.bin``.
 
-    A part (``out.rec.part000``) and a name without suffix get ``.idx`` appended.
+    For a part of a dataset (``out.rec.part000``), an ``.idx`` and a name without suffix, ``.idx`` is appended.
     """
     path = Path(path)
     if not path.suffix or _PART_SUFFIX.fullmatch(path.suffix) or path.suffix == ".idx":
@@ -119,17 +128,21 @@ def index_to_write(path: PathLike) -> Path:
     return path.with_suffix(".idx")
 
 
-def chosen_index(path: PathLike, index: PathLike | bool | None) -> Path | None:
-    """The index to open *path* with: *index*, or for None and True the one beside it; None where it is scanned."""
+def resolve_index(path: PathLike, index: PathLike | bool | None) -> Path | None:
+    """Return the path of the index for *path*: *index* if it is a path; None if *path* is to be scanned.
+
+    None and True mean the index beside *path*, if there is one; False means none.
+    """
     if index is None or index is True:
         return find_index(path)
     return Path(index) if index is not False else None
 
 
 def find_index(path: PathLike) -> Path | None:
-    """The index that stands beside *path*, or None.
+    """Return the index in the folder of *path*, or None if there is none.
 
-    ``X.idx`` for ``X.rec``; for any other name ``<path>.idx`` before the one :func:`index_to_write` names.
+    For ``X.rec`` it is ``X.idx``, else ``X.rec.idx``; for any other name the reverse: ``<path>.idx``, else the name of
+    :func:`index_to_write`.
     """
     path = Path(path)
     candidates = [path.with_name(path.name + ".idx"), index_to_write(path)]

@@ -1,4 +1,4 @@
-"""Read a ``.rec``: by ordinal, by key, one or many at a time."""
+"""Read the records of a ``.rec`` file by ordinal or by key, one or many at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, image_record_in, parse_header
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, decode_image_record_at, parse_header
 from im2rec.format.recordio import (
     HEAD_BYTES,
     MAGIC,
@@ -22,79 +22,82 @@ from im2rec.format.recordio import (
     Source,
     join_parts,
     parse_head,
-    plain_end,
-    plain_length,
     read_parts,
     read_start,
+    single_part_end,
+    single_part_length,
 )
 from im2rec.storage.files import INSPECT, Closeable, InputFile, PathLike
-from im2rec.storage.index import chosen_index, is_record_start, load_checked
+from im2rec.storage.index import is_record_start, load_checked, resolve_index
 from im2rec.storage.scan import check_kind, scanned_index
 
-_COPIED_BYTES = 64 << 10  # of a longer record the image is read without the bytes around it
+_COPIED_BYTES = 64 << 10  # the content of a longer record is read by a separate call, which saves copying it
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
-_MANY_READ_BYTES = 8 << 20  # the most that read_many asks for at once
-_GAP_BYTES = 64 << 10  # unwanted bytes that cost less to read than another call does
-_HEAD_GAP_BYTES, _HEADS_READ_BYTES = 4096, 256 << 10  # nearer heads are read with one call, up to so many bytes
-_FRONT_OF_RECORD = HEAD_BYTES + HEADER_BYTES
+_MAX_READ_BYTES = 8 << 20  # read_many() reads at most this much in one call
+_GAP_BYTES = 64 << 10  # reading this many bytes that are not needed takes no longer than another call
+_HEAD_GAP_BYTES, _MAX_HEADS_READ_BYTES = 4096, 256 << 10  # the same two limits where only headers are read
+_FRONT_BYTES = HEAD_BYTES + HEADER_BYTES
 
 
 class RecordSpan(NamedTuple):
-    """The bytes from the start of a record to that of the next one that is known."""
+    """The byte range of one record, *start* to *stop*: up to the next record in the index, or the end of the file."""
 
     ordinal: int
     start: int
     stop: int
 
     @property
-    def bytes(self) -> int:
-        """How many they are."""
+    def nbytes(self) -> int:
+        """Bytes in the span."""
         return self.stop - self.start
 
 
 class RecordInfo(NamedTuple):
-    """What the first bytes of a record tell: its header fields, and the bytes of its whole payload."""
+    """The header fields of a record, and the size of its payload in bytes."""
 
     header: RawHeader
     size: int
 
 
 class RecordFile(Closeable, Sequence[ImageRecord]):
-    """An open ``.rec`` as a sequence of :class:`~im2rec.format.irheader.ImageRecord`, in file order.
+    """An open ``.rec`` file: a sequence of :class:`~im2rec.format.irheader.ImageRecord` in file order.
 
     ::
 
         with im2rec.open("train.rec") as rec:
-            header, content = rec[17]
+            print(len(rec), "records")
+            header, content = rec[17]  # by ordinal: IRHeader, and the encoded image as bytes
+            record = rec.by_key(1234)  # by the key in the index, usually the image id
+            batch = rec.read_many([4, 0, 9])  # neighbours are read with one call
 
-    *index* is the path of the index; None looks beside *path* (``X.idx`` for ``X.rec``, else ``<path>.idx``) and
-    scans the file when there is none; False always scans. A scanned file takes the ids in the records as keys, or the
-    ordinals where a payload is too short for an image header. ``keys`` (uint64) and ``offsets`` (int64) are read-only
-    arrays in file order: 16 bytes a record. A record that ends where the index has the next one is taken as it is;
-    others are searched for records that a damaged length word may have swallowed.
+    *index* is the path of the index. By default it is found beside *path* (``X.idx`` for ``X.rec``, else
+    ``<path>.idx``), and without one the file is scanned; False always scans. The keys of a scanned file are the image
+    ids, or the ordinals if any payload is too short for an image header. ``keys`` (uint64) and ``offsets`` (int64) are
+    read-only arrays in file order, 16 bytes per record together. The length word of a record that ends where the index
+    has the next one is trusted; any other record is searched for records that a damaged length word has swallowed.
 
-    Reads are positional, so one open file serves threads, forked children and, pickled, other processes.
-    Raises InputError for a file that is missing, empty or no RecordIO file, IndexFormatError for an index that cannot
-    be read or belongs to another file, CorruptRecordError where a scan meets damage.
+    Reads share no position, so one open file can be used by threads, by forked processes and, pickled, by others.
+    Raises InputError for a file that is missing, empty or not a RecordIO file, IndexFormatError for an index that
+    cannot be parsed or belongs to another file, CorruptRecordError for damage that a scan finds.
     """
 
     def __init__(self, path: PathLike, *, index: PathLike | bool | None = None) -> None:
         with contextlib.ExitStack() as stack:
             self._file = stack.enter_context(InputFile(path))
-            self.index_path = chosen_index(path, index)
+            self.index_path = resolve_index(path, index)
             self.keys, self.offsets = self._load()
-            stack.pop_all()  # it stays open
+            stack.pop_all()  # no error: the file stays open
         self.keys.flags.writeable = self.offsets.flags.writeable = False
         self._by_key: np.ndarray[Any, np.dtype[np.int64]] | None = None
 
     @property
     def path(self) -> Path:
-        """The path it was opened by."""
+        """The path that the file was opened by."""
         return self._file.path
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
+        """Size of the file in bytes."""
         return self._file.size
 
     def _load(self) -> tuple[Keys, Offsets]:
@@ -103,7 +106,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
-        self.keys.flags.writeable = self.offsets.flags.writeable = False  # pickling forgets it
+        self.keys.flags.writeable = self.offsets.flags.writeable = False  # numpy does not pickle the flag
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -122,116 +125,120 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             yield self[ordinal]
 
     def span(self, ordinal: int) -> RecordSpan:
-        """Where the record at *ordinal*, 0 or more, is. Raises IndexError."""
+        """Return the byte range of the record at *ordinal*, from 0. Raises IndexError."""
         stop = self.offsets[ordinal + 1] if ordinal + 1 < len(self) else self.size
         return RecordSpan(ordinal, int(self.offsets[ordinal]), int(stop))
 
     def spans(self, ordinals: Sequence[int]) -> list[RecordSpan]:
-        """Where the records at *ordinals*, 0 or more, are; in their order. Raises IndexError."""
+        """Return the byte ranges of the records at *ordinals*, from 0, in their order. Raises IndexError."""
         starts, stops = self._bounds(np.array(ordinals, np.int64))
         return list(map(RecordSpan, ordinals, starts.tolist(), stops.tolist()))
 
     def _bounds(self, ordinals: Offsets) -> tuple[Offsets, Offsets]:
-        """Where records start, and where the next ones that are known do."""
+        """Return the start and stop offsets of the spans of records *ordinals*."""
         last = ordinals == len(self) - 1
         return self.offsets[ordinals], np.where(last, self.size, self.offsets[ordinals + ~last])
 
     def read(self, span: RecordSpan) -> ImageRecord:
-        """The record at one of :meth:`spans`. Raises CorruptRecordError, InputError."""
-        uncopied = span.bytes > _COPIED_BYTES and self._confirms_end(span)
+        """Return the record of *span*, one of :meth:`spans`. Raises CorruptRecordError, InputError."""
+        uncopied = span.nbytes > _COPIED_BYTES and self._confirms_end(span)
         record = self._read_uncopied(span) if uncopied else None
-        return record or self._image_record(span.ordinal, *self._framed(span))
+        return record or self._image_record(span.ordinal, *self._read_frame(span))
 
     def _read_uncopied(self, span: RecordSpan) -> ImageRecord | None:
-        """A record whose image is read on its own: not cut out of what was read, but with a call more or two.
+        """Return the record of *span*, its content read by a separate call instead of copied out of the frame.
 
-        None for one that is not of a single part, has a label vector or is not in order.
+        None for a record of several parts, with a label vector, or with anything wrong.
         """
         _, start, stop = span
-        front = self._file.read_at(start, _FRONT_OF_RECORD)
-        length = plain_length(front, span.bytes)
+        front = self._file.read_at(start, _FRONT_BYTES)
+        length = single_part_length(front, span.nbytes)
         if length is None:
             return None
         header, end = parse_header(front[HEAD_BYTES:]), start + HEAD_BYTES + length
         if header.flag or (end < stop and any(self._file.read_at(end, stop - end))):
             return None
-        content = self._file.read_at(start + _FRONT_OF_RECORD, length - HEADER_BYTES)
+        content = self._file.read_at(start + _FRONT_BYTES, length - HEADER_BYTES)
         return ImageRecord(IRHeader(*header), content) if len(content) == length - HEADER_BYTES else None
 
     def by_key(self, key: int) -> ImageRecord:
-        """The record whose index key is *key*; of several, the last in the file. Raises InputError when none has it."""
+        """Return the record whose index key is *key*, the last one in the file if several have it.
+
+        Raises InputError when none has it, CorruptRecordError when it is damaged.
+        """
         return self[self.ordinal_of(key)]
 
     def ordinal_of(self, key: int) -> int:
-        """The ordinal of the record whose index key is *key*, as :meth:`by_key` finds it."""
+        """Return the ordinal of the record that :meth:`by_key` returns. Raises InputError when none has *key*."""
         if self._by_key is None:
             self._by_key = np.argsort(self.keys, kind="stable")
         if 0 <= key < 2**64:
             after = int(np.searchsorted(self.keys, np.uint64(key), side="right", sorter=self._by_key))
-            if after and self.keys[found := int(self._by_key[after - 1])] == key:
-                return found
+            if after and self.keys[ordinal := int(self._by_key[after - 1])] == key:
+                return ordinal
         hint = f"keys run from {self.keys.min()} to {self.keys.max()}"
         raise InputError(f"{self.path}: no record has the key {key}", hint=hint)
 
     def payload(self, ordinal: int) -> bytes:
-        """The raw payload of record *ordinal*, header included. Raises CorruptRecordError, IndexError."""
-        data, start, stop = self._framed(self.span(self._ordinal(ordinal)))
+        """Return the payload of record *ordinal* with its image header. Raises CorruptRecordError, IndexError."""
+        data, start, stop = self._read_frame(self.span(self._ordinal(ordinal)))
         return data[start:stop]
 
     def _confirms_end(self, span: RecordSpan) -> bool:
-        """Whether an index says that a record starts at the end of *span*: it may lack any, the last ones too."""
+        """True if the index has a record at the end of *span*; not after the last one, as later lines may be missing.
+
+        A scan confirms nothing: it found the next record by the length word of this one.
+        """
         return self.index_path is not None and span.ordinal + 1 < len(self)
 
-    def _framed(self, span: RecordSpan) -> tuple[bytes, int, int]:
-        """Bytes that hold the payload of a record, and where it starts and ends in them."""
-        if span.bytes > _SINGLE_READ_BYTES:
-            return _whole(self._payload(span, self._file))
-        return self._payload_in(self._file.read_at(span.start, span.bytes), span)
+    def _read_frame(self, span: RecordSpan) -> tuple[bytes, int, int]:
+        """Return bytes that contain the payload of the record, and its start and end in them."""
+        if span.nbytes > _SINGLE_READ_BYTES:
+            return _with_bounds(self._payload(span, self._file))
+        return self._locate_payload(self._file.read_at(span.start, span.nbytes), span)
 
-    def _payload_in(self, frame: bytes, span: RecordSpan) -> tuple[bytes, int, int]:
-        """As :meth:`_framed`, from the bytes of *span*."""
-        if (end := plain_end(frame, confirmed=self._confirms_end(span))) is not None:
+    def _locate_payload(self, frame: bytes, span: RecordSpan) -> tuple[bytes, int, int]:
+        """Return bytes that contain the payload, and its start and end in them, from *frame*, the bytes of *span*."""
+        if (end := single_part_end(frame, confirmed=self._confirms_end(span))) is not None:
             return frame, HEAD_BYTES, end
-        return _whole(self._payload(span, BytesSource(frame, span.start, self.size)))
+        return _with_bounds(self._payload(span, BytesSource(frame, span.start, self.size)))
 
     def read_many(self, ordinals: Iterable[int]) -> list[ImageRecord]:
-        """The records at *ordinals*, in the order asked; read in file order, neighbours with one call.
+        """Return the records at *ordinals* in their order, which may be any; neighbours are read with one call.
 
-        Raises IndexError for an ordinal outside, CorruptRecordError for the first damaged record in file order.
+        Raises IndexError for an ordinal outside the file, CorruptRecordError for the first damaged record in file
+        order.
         """
-        asked = [self._ordinal(ordinal) for ordinal in ordinals]
+        requested = [self._ordinal(ordinal) for ordinal in ordinals]
         records: dict[int, ImageRecord] = {}
-        for run in _runs(self.spans(sorted(set(asked))), gap=_GAP_BYTES, most=_MANY_READ_BYTES):
+        for run in _group_nearby(self.spans(sorted(set(requested))), gap=_GAP_BYTES, max_bytes=_MAX_READ_BYTES):
             base, end = run[0].start, run[-1].stop
-            if end - base > _MANY_READ_BYTES:
+            if end - base > _MAX_READ_BYTES:
                 records |= {span.ordinal: self.read(span) for span in run}
                 continue
             window = self._file.read_at(base, end - base)
             for span in run:
-                payload = self._payload_in(window[span.start - base : span.stop - base], span)
+                payload = self._locate_payload(window[span.start - base : span.stop - base], span)
                 records[span.ordinal] = self._image_record(span.ordinal, *payload)
-        return [records[ordinal] for ordinal in asked]
+        return [records[ordinal] for ordinal in requested]
 
     def heads(self, ordinals: Iterable[int]) -> Iterator[RecordInfo]:
-        """Header fields and payload sizes of records *ordinals* (ascending), in that order; contents are not read.
+        """Yield header fields and payload size of each record of *ordinals*, which must ascend; reads no contents.
 
         Raises CorruptRecordError for the first damaged record.
         """
-        asked = list(ordinals)
-        starts = self.offsets[asked].tolist()
-        heads = (
-            RecordSpan(ordinal, start, start + _FRONT_OF_RECORD) for ordinal, start in zip(asked, starts, strict=True)
+        requested = list(ordinals)
+        starts = self.offsets[requested].tolist()
+        fronts = (
+            RecordSpan(ordinal, start, start + _FRONT_BYTES) for ordinal, start in zip(requested, starts, strict=True)
         )
-        for run in _runs(heads, gap=_HEAD_GAP_BYTES, most=_HEADS_READ_BYTES):
-            yield from self._heads(run)
+        for run in _group_nearby(fronts, gap=_HEAD_GAP_BYTES, max_bytes=_MAX_HEADS_READ_BYTES):
+            start, stop = run[0].start, run[-1].stop
+            source = BytesSource(self._file.read_at(start, stop - start), start, self.size)
+            for ordinal, offset, _ in run:
+                yield self._record_info(source, ordinal, offset)
 
-    def _heads(self, run: list[RecordSpan]) -> Iterator[RecordInfo]:
-        start, stop = run[0].start, run[-1].stop
-        source = BytesSource(self._file.read_at(start, stop - start), start, self.size)
-        for ordinal, offset, _ in run:
-            yield self._head(source, ordinal, offset)
-
-    def _head(self, source: Source, ordinal: int, offset: int) -> RecordInfo:
+    def _record_info(self, source: Source, ordinal: int, offset: int) -> RecordInfo:
         try:
             part = parse_head(source.read_at(offset, HEAD_BYTES), offset, self.size)
             if part.flag == WHOLE:
@@ -241,27 +248,29 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             return RecordInfo(parse_header(read_start(self._file, offset, HEADER_BYTES)), size)
         except CorruptRecordError as error:
             error.offset = offset if error.offset is None else error.offset
-            raise self._placed(error, ordinal) from None
+            raise self._located(error, ordinal) from None
 
     def _ordinal(self, ordinal: int) -> int:
+        """Return *ordinal* as an int from 0; negative ones count from the end. Raises IndexError, TypeError."""
         number = operator.index(ordinal)
         if not -len(self) <= number < len(self):
             raise IndexError(f"record {number} is not in {self.path}, which has {len(self)}")
         return number % len(self)
 
     def _payload(self, span: RecordSpan, source: Source) -> bytes:
+        """Return the payload of the record of *span* after all checks; *source* is the file, or a part of it."""
         ordinal, start, stop = span
         try:
             parts = read_parts(source, start)
             self._check_end(start, parts[-1].end, stop)
             return join_parts(source, parts)
         except CorruptRecordError as error:
-            if source is not self._file:  # a part of the file may end before the record does: ask the whole file
+            if source is not self._file:  # the record may go on after the bytes that were read
                 return self._payload(span, self._file)
-            raise self._placed(error, ordinal) from None
+            raise self._located(error, ordinal) from None
 
     def _check_end(self, start: int, end: int, stop: int) -> None:
-        """Raise CorruptRecordError unless the record ends where the next one that is known starts, or any other one."""
+        """Raise CorruptRecordError unless the record ends at *stop*, or at a record that the index leaves out."""
         if end > stop:
             problem = f"the record runs on to byte {end}, but another one starts at byte {stop}"
             raise CorruptRecordError(problem, offset=start + 4)
@@ -271,29 +280,33 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def _image_record(self, ordinal: int, data: bytes, start: int, stop: int) -> ImageRecord:
         try:
-            return image_record_in(data, start, stop)
+            return decode_image_record_at(data, start, stop)
         except CorruptRecordError as error:
             error.offset = int(self.offsets[ordinal]) + HEAD_BYTES
-            raise self._placed(error, ordinal) from None
+            raise self._located(error, ordinal) from None
 
-    def _placed(self, error: CorruptRecordError, ordinal: int) -> CorruptRecordError:
+    def _located(self, error: CorruptRecordError, ordinal: int) -> CorruptRecordError:
+        """Set path, ordinal and hint of *error*, and return it."""
         error.path, error.record = self.path, ordinal
         error.hint = error.hint or INSPECT
         return error
 
     def close(self) -> None:
-        """Close the file; again is fine. Reading afterwards raises InputError."""
+        """Close the file. Calling it twice is allowed; reading afterwards raises InputError."""
         self._file.close()
 
     def __repr__(self) -> str:
         return f"<RecordFile {os.fspath(self.path)!r}, {len(self)} records>"
 
 
-def _runs(spans: Iterable[RecordSpan], *, gap: int, most: int) -> Iterator[list[RecordSpan]]:
-    """Ascending *spans* in runs that one read should fetch: with no *gap* between them, and of *most* bytes in all."""
+def _group_nearby(spans: Iterable[RecordSpan], *, gap: int, max_bytes: int) -> Iterator[list[RecordSpan]]:
+    """Group ascending *spans* for one read each: at most *gap* bytes between neighbours, *max_bytes* from end to end.
+
+    A single span may be longer than *max_bytes*.
+    """
     run: list[RecordSpan] = []
     for span in spans:
-        if run and (span.start - run[-1].stop > gap or span.stop - run[0].start > most):
+        if run and (span.start - run[-1].stop > gap or span.stop - run[0].start > max_bytes):
             yield run
             run = []
         run.append(span)
@@ -301,5 +314,5 @@ def _runs(spans: Iterable[RecordSpan], *, gap: int, most: int) -> Iterator[list[
         yield run
 
 
-def _whole(payload: bytes) -> tuple[bytes, int, int]:
+def _with_bounds(payload: bytes) -> tuple[bytes, int, int]:
     return payload, 0, len(payload)

@@ -1,7 +1,7 @@
-"""Walk a ``.rec`` from record to record by its part heads alone, at a million records a second and more.
+"""Scan a ``.rec`` without an index: find every record by its part head, at more than a million records per second.
 
-Small records are walked inside windows read at once; large ones with one short read each, so that a scan touches
-little more of the file than the bytes it reports.
+Runs of small records are read in large windows. Of a large record only its first bytes are read, so that a scan of
+large images reads little of the file.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from im2rec.format.recordio import (
 )
 from im2rec.storage.files import INSPECT, InputFile, with_path
 
-_FRONT_BYTES = 1 << 16
-
-FRONT_BYTES = 64  # of a record on disk: part head 8, image header 24, and the first bytes of labels or content
+FRONT_BYTES = 64  # bytes of a record in a block: part head 8, image header 24, and the start of labels or content
 _WINDOW_BYTES = 1 << 18
-_DENSE_BYTES = 4096  # records up to this size are walked inside a window
+_DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only a front
 _BLOCK_RECORDS = 8192
+_KIND_BYTES = 1 << 16  # a magic in the first bytes of a file is enough to take it for a RecordIO file
 _unpack_head = struct.Struct("<II").unpack_from
 
 
 class RecordBlock(NamedTuple):
-    """A run of records: byte offsets and payload sizes as lists, and the front of each.
+    """Consecutive records: their offsets and payload sizes in bytes, and the first bytes of each.
 
-    *fronts* is uint8 (records, ``FRONT_BYTES``): the record's first bytes as on disk, a split record's joined again,
-    zeros behind its end of the file (but bytes of the next record behind its own end). *split* counts parts by
-    position in the block, for records in several parts only.
+    *fronts* is uint8 (records, ``FRONT_BYTES``), the first bytes of each record on disk. In a row for a short record
+    they are followed by bytes of the next one, at the end of the file by zeros. A record of several parts has its
+    payload joined after the first part head, followed by zeros. *split* maps the row of each such record to its number
+    of parts.
     """
 
     offsets: list[int]
@@ -53,13 +53,13 @@ class RecordBlock(NamedTuple):
 
     @property
     def headers(self) -> npt.NDArray[np.void]:
-        """The image header of each record, by ``HEADER_FIELDS``; behind a short payload stands what follows it."""
+        """The image header of each record, with dtype ``HEADER_FIELDS``; meaningless for payloads below 24 bytes."""
         fields = self.fronts[:, HEAD_BYTES : HEAD_BYTES + HEADER_FIELDS.itemsize]
         return np.ascontiguousarray(fields).view(HEADER_FIELDS)[:, 0]
 
 
 class Damage(NamedTuple):
-    """Bytes *start* to *end* of a file hold no whole record; *error* says what was found first."""
+    """A byte range of a file, *start* to *end*, without a whole record; *error* describes the damage."""
 
     start: int
     end: int
@@ -67,14 +67,17 @@ class Damage(NamedTuple):
 
 
 def scan(source: Source) -> Iterator[RecordBlock]:
-    """Yield all records in blocks, in file order. Raises CorruptRecordError (with its ordinal) at the first damage."""
+    """Yield all records in blocks, in file order. Raises CorruptRecordError, with the ordinal, at the first damage."""
     damage = yield from _walk(source, 0, 0)
     if damage is not None:
         raise damage[1]
 
 
 def scan_file(file: InputFile) -> Iterator[RecordBlock]:
-    """As :func:`scan`, of a whole *file*; the error names it, and what to do about it."""
+    """Yield all records of *file* in blocks, in file order.
+
+    Raises CorruptRecordError, with path, ordinal and hint, at the first damage.
+    """
     try:
         yield from scan(file)
     except CorruptRecordError as error:
@@ -83,25 +86,26 @@ def scan_file(file: InputFile) -> Iterator[RecordBlock]:
 
 
 def scanned_index(file: InputFile) -> tuple[Keys, Offsets]:
-    """Keys and offsets of all records of *file*: the ids, or the ordinals where a payload is too short for an id.
+    """Scan *file* and return keys (uint64) and offsets (int64) of all records.
 
-    Raises CorruptRecordError as :func:`scan_file` does.
+    The keys are the image ids, or the ordinals if any payload is too short for an image header. Raises
+    CorruptRecordError at the first damage, as :func:`scan_file` does.
     """
-    keys, offsets, headers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], True
+    keys, offsets, all_have_headers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], True
     for block in scan_file(file):
         keys.append(block.headers["id"].astype(np.uint64))
         offsets.append(np.array(block.offsets, np.int64))
-        headers = headers and min(block.sizes) >= HEADER_BYTES
+        all_have_headers = all_have_headers and min(block.sizes) >= HEADER_BYTES
     all_offsets = np.concatenate(offsets)
-    return (np.concatenate(keys) if headers else np.arange(len(all_offsets), dtype=np.uint64)), all_offsets
+    return (np.concatenate(keys) if all_have_headers else np.arange(len(all_offsets), dtype=np.uint64)), all_offsets
 
 
 def scan_damaged(source: Source) -> Iterator[RecordBlock | Damage]:
-    """Yield all whole records in blocks and, between them, the byte ranges that are damaged."""
+    """Yield, in file order, all whole records in blocks and a Damage for each byte range between them."""
     start, ordinal = 0, 0
-    while start < source.size:
+    while True:
         walk = _walk(source, start, ordinal)
-        while True:
+        while True:  # a for loop would lose the value that _walk() returns
             try:
                 block = next(walk)
             except StopIteration as stop:
@@ -111,86 +115,92 @@ def scan_damaged(source: Source) -> Iterator[RecordBlock | Damage]:
             yield block
         if damage is None:
             return
-        at, error = damage
-        start = find_record(source, at + 1) or source.size
-        yield Damage(at, start, error)
+        damage_start, error = damage
+        start = find_record(source, damage_start + 1) or source.size
+        yield Damage(damage_start, start, error)
 
 
 def whole_records(source: Source) -> Iterator[int]:
-    """Yield the offset of every whole record, damaged or not what lies between them."""
-    for piece in scan_damaged(source):
-        if isinstance(piece, RecordBlock):
-            yield from piece.offsets
+    """Yield the offset of every whole record, skipping damage."""
+    for item in scan_damaged(source):
+        if isinstance(item, RecordBlock):
+            yield from item.offsets
 
 
 def _walk(
-    source: Source, position: int, ordinal: int
+    source: Source, start: int, ordinal: int
 ) -> Generator[RecordBlock, None, tuple[int, CorruptRecordError] | None]:
-    """Yield blocks from *position* on; return None at the end of the file, or where damage begins and what it is."""
-    size, rows = source.size, _BlockBuilder()
-    window, base, window_bytes = b"", position, _WINDOW_BYTES
-    while position < size:
-        at = position - base
+    """Yield blocks of the records from offset *start* on, of which the first has number *ordinal*.
+
+    Returns None at the end of the file, else the offset at which damage begins, and the error that describes it.
+    """
+    offset, size, builder = start, source.size, _BlockBuilder()
+    window, base, window_bytes = b"", offset, _WINDOW_BYTES
+    while offset < size:
+        at = offset - base
         if at + FRONT_BYTES > len(window) and base + len(window) < size:
-            window, base, at = source.read_at(position, window_bytes), position, 0
+            window, base, at = source.read_at(offset, window_bytes), offset, 0
         front = window[at : at + FRONT_BYTES]
         magic, word = _unpack_head(front) if len(front) >= HEAD_BYTES else (0, 0)
-        end = position + HEAD_BYTES + (word + 3 & -4)
+        end = offset + HEAD_BYTES + (word + 3 & -4)
+        # Inline, as nearly all records are a single whole part: read_parts() would take several times as long.
         if magic == MAGIC_WORD and word >> FLAG_SHIFT == 0 and end <= size:
-            if len(rows.offsets) >= _BLOCK_RECORDS:
-                ordinal += len(rows.offsets)
-                yield rows.block()
-                rows = _BlockBuilder()
-            rows.add(position, word, front)
+            if len(builder.offsets) >= _BLOCK_RECORDS:
+                ordinal += len(builder.offsets)
+                yield builder.block()
+                builder = _BlockBuilder()
+            builder.add(offset, word, front)
             window_bytes = _WINDOW_BYTES if word <= _DENSE_BYTES else FRONT_BYTES
-            position = end
+            offset = end
             continue
         try:
-            position = rows.add_split(source, position)
+            offset = builder.add_split(source, offset)
         except CorruptRecordError as error:
-            position, error = _blame(source, rows, position, error)
-            error.record = ordinal + len(rows.offsets)
-            if rows.offsets:
-                yield rows.block()
-            return position, error
-    if rows.offsets:
-        yield rows.block()
+            offset, error = _locate_damage(source, builder, offset, error)
+            error.record = ordinal + len(builder.offsets)
+            if builder.offsets:
+                yield builder.block()
+            return offset, error
+    if builder.offsets:
+        yield builder.block()
     return None
 
 
-def _blame(
-    source: Source, rows: _BlockBuilder, position: int, error: CorruptRecordError
+def _locate_damage(
+    source: Source, builder: _BlockBuilder, offset: int, error: CorruptRecordError
 ) -> tuple[int, CorruptRecordError]:
-    """Where the damage seen at *position* begins, and what it is.
+    """Return the offset at which the damage noticed at *offset* begins, and the error that describes it.
 
-    No record starts inside a whole one. When one does inside the record before *position*, the length word of that one
-    is wrong, or bytes were lost from it: it is the damage, and the record inside it is whole.
+    Usually these are *offset* and *error*. But if another record starts inside the last one before *offset*, then that
+    one is damaged: its length word is wrong, or bytes were lost from it. It is dropped from *builder*, and the record
+    inside it is whole.
     """
-    if rows.offsets and _no_magic(source, position):
-        last = rows.offsets[-1]
+    if builder.offsets and _is_not_a_part(source, offset):
+        last = builder.offsets[-1]
         inside = find_record(source, last + 4)
-        # Off the grid an image may hold what looks like records, but they end inside it.
-        if inside is not None and inside < position and (inside % 4 == last % 4 or _end(source, inside) > position):
-            length = rows.drop()
+        # At another distance than a multiple of 4, these may be bytes of an image; but then they end inside it.
+        if inside is not None and inside < offset and (inside % 4 == last % 4 or _record_end(source, inside) > offset):
+            length = builder.drop()
             problem = f"the length word says {length} bytes, but another record starts at byte {inside}"
             return last, CorruptRecordError(problem, offset=last + 4)
-    return position, error
+    return offset, error
 
 
-def _end(source: Source, offset: int) -> int:
+def _record_end(source: Source, offset: int) -> int:
     return read_parts(source, offset)[-1].end
 
 
-def _no_magic(source: Source, position: int) -> bool:
+def _is_not_a_part(source: Source, offset: int) -> bool:
+    """True if *offset* has no magic, or too few bytes for a part head."""
     try:
-        parse_head(source.read_at(position, HEAD_BYTES), position, source.size)
+        parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size)
     except CorruptRecordError as error:
-        return error.offset == position
+        return error.offset == offset
     return False
 
 
 class _BlockBuilder:
-    """Records collected for one block."""
+    """Collects the records of one block."""
 
     def __init__(self) -> None:
         self.offsets: list[int] = []
@@ -199,12 +209,13 @@ class _BlockBuilder:
         self.split: dict[int, int] = {}
 
     def add(self, offset: int, size: int, front: bytes) -> None:
+        """Add a record of *size* payload bytes; *front* are its first ``FRONT_BYTES`` bytes, or all up to the end."""
         self.offsets.append(offset)
         self.sizes.append(size)
         self.fronts.append(front)
 
     def add_split(self, source: Source, offset: int) -> int:
-        """Add a record that may be in several parts; its end. Raises CorruptRecordError."""
+        """Add the record at *offset*, which may have several parts; return its end. Raises CorruptRecordError."""
         parts = read_parts(source, offset)
         front = source.read_at(offset, HEAD_BYTES) + read_start(source, offset, FRONT_BYTES - HEAD_BYTES)
         self.split[len(self.offsets)] = len(parts)
@@ -212,24 +223,25 @@ class _BlockBuilder:
         return parts[-1].end
 
     def drop(self) -> int:
-        """Take the last record back; its payload size."""
+        """Remove the last record and return its payload size."""
         self.offsets.pop()
         self.fronts.pop()
         self.split.pop(len(self.offsets), None)
         return self.sizes.pop()
 
     def block(self) -> RecordBlock:
+        """Return the collected records."""
         joined = b"".join(self.fronts)
-        if len(joined) != FRONT_BYTES * len(self.fronts):  # records at the end of the file, or short split ones
+        if len(joined) != FRONT_BYTES * len(self.fronts):  # some front is shorter: at the end of the file, or split
             joined = b"".join(front.ljust(FRONT_BYTES, b"\0") for front in self.fronts)
         fronts = np.frombuffer(joined, np.uint8).reshape(-1, FRONT_BYTES)
         return RecordBlock(self.offsets, self.sizes, fronts, self.split)
 
 
 def check_kind(file: InputFile) -> None:
-    """Raise InputError for a file without a byte, or one that holds no record anywhere."""
+    """Raise InputError for an empty file, and for one that is not a RecordIO file: it contains no record anywhere."""
     if file.size == 0:
         raise InputError(f"{file.path}: is empty: it holds no records", hint="make or fetch it again")
-    if MAGIC not in file.read_at(0, _FRONT_BYTES) and find_record(file, 0) is None:
+    if MAGIC not in file.read_at(0, _KIND_BYTES) and find_record(file, 0) is None:
         start = file.read_at(0, 4).hex(" ")
         raise InputError(f"{file.path}: is not a RecordIO file: it starts with {start}", hint="name a .rec")

@@ -1,4 +1,4 @@
-"""Write a ``.rec`` and its ``.idx`` together."""
+"""Write a ``.rec`` file together with its ``.idx``."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from im2rec.storage.index import index_to_write
 
 
 class RecordWriter:
-    """Append records to a new ``.rec`` and its index; both appear under their names when it is closed.
+    """Appends records to a new ``.rec`` and its index; both files appear under their names on :meth:`close`.
 
     ::
 
         with im2rec.RecordWriter("out.rec") as writer:
             writer.write(payload, key=7)
 
-    Everything is written aside, in the same folder. ``close()`` removes an old index, renames the ``.rec``, then the
-    ``.idx``: a kill in between leaves at worst a ``.rec`` without index, never one beside a foreign index. After an
-    exception in the block, or ``discard()``, nothing is left. Not safe in threads; does not pickle.
+    Both are written under temporary names in the same folder. ``close()`` removes an old index, then renames the
+    ``.rec``, then the ``.idx``: a kill in between leaves at worst a ``.rec`` without index, never one with the index of
+    another file. After an exception in the block, or ``discard()``, nothing is left. Use a writer in one thread only;
+    it cannot be pickled.
 
-    Raises OutputError when a file exists and *force* is not given, or when it cannot be written (a full disk).
+    Raises OutputError when one of the files exists, unless *force*, and when one cannot be written.
     """
 
     def __init__(self, path: PathLike, *, force: bool = False) -> None:
@@ -34,30 +35,34 @@ class RecordWriter:
         self._force = force
         refuse_existing([self.path], force=force)
         self.index_path = index_to_write(path)
-        self.offset = 0  # of the next record: counted here, never asked of the system
+        self.offset = 0  # of the next record: counted, as tell() would be a system call for each record
         self.records = 0
-        refuse_existing([self.index_path], force=force)
         with contextlib.ExitStack() as stack:
             self._rec = stack.enter_context(AtomicFile(self.path, force=force))
             self._index = AtomicFile(self.index_path, force=force)
-            stack.pop_all()  # both stay open
+            stack.pop_all()  # no error: both files stay open
         self._closed = self._failed = False
 
     def write(self, payload: bytes, *, key: int) -> int:
-        """Append *payload* as the record *key* (0 to 2**64 - 1) and return its offset in bytes.
+        """Append *payload* as one record with index key *key*, 0 to 2**64 - 1, and return its offset in bytes.
 
-        Raises RecordTooLargeError, ParameterError for the key, OutputError; after the first two the file goes on.
+        Raises RecordTooLargeError and, for a wrong key, ParameterError: nothing is written then, and the writer can be
+        used further. Raises OutputError when writing fails; the writer is then discarded.
         """
         return self.write_frame(encode_record(payload), key=key)
 
     def write_frame(self, frame: bytes, *, key: int) -> int:
-        """Append one record that :func:`~im2rec.format.recordio.encode_record` has framed already."""
+        """Append *frame*, a record that :func:`~im2rec.format.recordio.encode_record` returned, and return its offset.
+
+        Raises the same errors as :meth:`write`, except RecordTooLargeError.
+        """
         if self._closed:
             raise OutputError(f"{self.path}: is closed", hint="open a new writer")
         if (type(key) is not int and not isinstance(key, numbers.Integral)) or not 0 <= key <= MAX_KEY:
             raise ParameterError(f"key={key} must be an integer from 0 to {MAX_KEY}")
         offset = self.offset
-        self._failed = True  # by half a frame, or one without its index line: nothing right would come out of them
+        # Until both writes have succeeded: half a frame, or one without its index line, must never be published.
+        self._failed = True
         try:
             self._rec.write(frame)
             self._index.write(index_line(key, offset))
@@ -70,19 +75,19 @@ class RecordWriter:
         return offset
 
     def close(self) -> None:
-        """Bring both files to the disk and put them under their names; again is fine.
+        """Write both files to the disk and give them their final names. Calling it twice is allowed.
 
-        Raises OutputError, also when an earlier write failed: nothing is there then.
+        Raises OutputError, also when an earlier write has failed: then neither file exists.
         """
         if self._failed:
-            raise OutputError(f"{self.path}: was given up when a write failed", hint="nothing stands under this name")
+            raise OutputError(f"{self.path}: was discarded when a write failed", hint="no file exists under this name")
         if self._closed:
             return
-        self._closed = self._failed = True  # until both have their names
+        self._closed = self._failed = True  # failed until both files have their names
         try:
             self._rec.finish()
             self._index.finish()
-            refuse_existing([self.path, self.index_path], force=self._force)  # of somebody else, meanwhile
+            refuse_existing([self.path, self.index_path], force=self._force)  # written by another program meanwhile
             with writing(self.index_path):
                 self.index_path.unlink(missing_ok=True)
             self._rec.rename()
@@ -92,7 +97,7 @@ class RecordWriter:
             self.discard()
 
     def discard(self) -> None:
-        """Give up: remove what was written aside. Files that stood under the final names stay."""
+        """Remove the temporary files; existing files under the final names stay. Calling it twice is allowed."""
         self._closed = True
         self._rec.discard()
         self._index.discard()
@@ -107,4 +112,4 @@ class RecordWriter:
             self.discard()
 
     def __reduce__(self) -> str:
-        raise TypeError(f"a RecordWriter ({os.fspath(self.path)}) is one process's own: it cannot be pickled")
+        raise TypeError(f"a RecordWriter ({os.fspath(self.path)}) cannot be pickled: it belongs to one process")

@@ -338,7 +338,7 @@ ERRORS: dict[str, tuple[str, int, str]] = {
     "damaged": (
         "import mnist out --from damaged",
         4,
-        f"{LABELS}: expected 5 bytes of labels behind the header, found 4 (make or fetch the file again)",
+        f"{LABELS}: expected 5 bytes of labels after the header, found 4 (make or fetch the file again)",
     ),
 }
 

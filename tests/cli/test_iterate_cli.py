@@ -395,7 +395,7 @@ def test_a_read_only_folder_is_an_error_of_one_line(tmp_path: Path, option: str)
     (tmp_path / "closed").mkdir(mode=0o555)
     done = im2rec("iterate", *SMALL, option, "closed/out")
 
-    expected = "im2rec: closed/out: cannot be written: permission denied (nothing stands under this name)\n"
+    expected = "im2rec: closed/out: cannot be written: permission denied (no file exists under this name)\n"
     assert Ran(1, "", expected) == done
 
 

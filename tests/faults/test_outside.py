@@ -52,7 +52,7 @@ def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(t
         (tmp_path / "o.rec").read_bytes(),
         (tmp_path / "o.idx").read_bytes(),
     )
-    with pytest.raises(OutputError, match="was given up"):
+    with pytest.raises(OutputError, match="was discarded"):
         second.close()
 
 
@@ -101,7 +101,7 @@ def test_nested_heads_over_one_chain_are_each_looked_at_once(shift: bytes) -> No
     source = CountingSource(shift + heads + part(2, b"") * count)
 
     assert find_record(source, 0) is None
-    assert len(source.asked) < 10 * count
+    assert len(source.reads) < 10 * count
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4, 7, 8])

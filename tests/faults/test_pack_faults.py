@@ -199,7 +199,7 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(
     (root / "1.jpg").unlink()
     ran = im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1")
 
-    why = "cannot be written: no space left on device (nothing stands under this name)"
+    why = "cannot be written: no space left on device (no file exists under this name)"
     assert Ran(1, "", f"im2rec: {tmp_path / name}: {why}\n") == ran
     assert ["l.lst", "root"] == names_in(tmp_path)
 
@@ -409,7 +409,7 @@ def test_what_cannot_be_created_is_exit_1(tmp_path: Path, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refuse)
         ran = im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1")
-    why = "cannot be written: permission denied (nothing stands under this name)"
+    why = "cannot be written: permission denied (no file exists under this name)"
     assert Ran(1, "", f"im2rec: {tmp_path / 'o.rec'}: {why}\n") == ran
 
 

@@ -59,7 +59,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("index", [None, False], ids=["index", "scan"])
-def test_a_file_cut_while_open_is_an_error_at_its_place(path: Path, index: bool | None) -> None:
+def test_a_file_cut_while_open_is_an_error_at_the_cut(path: Path, index: bool | None) -> None:
     with RecordFile(path, index=index) as rec:
         os.truncate(path, 5 * FRAME + 50)
 
@@ -74,7 +74,7 @@ def test_a_file_cut_while_open_is_an_error_at_its_place(path: Path, index: bool 
         assert in_head == message_of(lambda: rec[5])
 
 
-def test_a_large_record_cut_while_open_is_an_error_too(tmp_path: Path) -> None:
+def test_a_large_record_cut_while_open_is_an_error_at_its_data(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "some.rec", [image_payload(1, content=b"x" * 3_000_000)])
 
     with RecordFile(path) as rec:
@@ -86,7 +86,7 @@ def test_a_large_record_cut_while_open_is_an_error_too(tmp_path: Path) -> None:
     assert (path, 0, 8) == (caught.value.path, caught.value.record, caught.value.offset)
 
 
-def test_bytes_changed_while_open_are_an_error_at_their_place(path: Path) -> None:
+def test_bytes_changed_while_open_are_an_error_at_their_offset(path: Path) -> None:
     with RecordFile(path) as rec:
         with path.open("r+b") as file:
             file.seek(3 * FRAME)
@@ -105,7 +105,7 @@ TAILS = {
 }
 
 
-def test_a_file_that_is_longer_or_shorter_than_its_records_is_not_opened(path: Path) -> None:
+def test_a_file_longer_or_shorter_than_its_records_is_refused_on_opening(path: Path) -> None:
     scanned = {
         3: "record 10, byte 1080: expected 8 bytes of part head, found 3",
         8: "record 10, byte 1080: expected the magic 0a 23 d7 ce, found 00 00 00 00",
@@ -125,29 +125,34 @@ FOREIGN = "the index belongs to another file, or one of the two is damaged; run 
 CUT_OR_FOREIGN = "the .rec was cut short, or the index belongs to another file"
 OFFSETS = [FRAME * n for n in range(10)]
 WRONG_INDEXES: dict[str, tuple[list[int], str]] = {
-    "no lines": ([], "holds no records, the .rec does (remove it: the .rec is then scanned)"),
+    "no lines": ([], "lists no records, but the .rec has some (remove it: the .rec is then scanned)"),
     "a line twice": ([*OFFSETS, 540], f"names byte 540 twice ({FOREIGN})"),
     "no first record": (OFFSETS[1:], f"its first record is at byte 108, not at 0 ({FOREIGN})"),
     "an odd offset": ([*OFFSETS[:5], 541, *OFFSETS[6:]], f"byte 541 is not at a multiple of 4 ({FOREIGN})"),
     "behind the end": ([*OFFSETS, 1080], f"names byte 1080, but the .rec has only 1080 bytes ({CUT_OR_FOREIGN})"),
     "inside a record": (
         [*OFFSETS[:5], 544, *OFFSETS[6:]],
-        f"no record starts at byte 544, where it has record 5 ({FOREIGN})",
+        f"no record starts at byte 544, which it gives for record 5 ({FOREIGN})",
     ),
-    "too few lines": (OFFSETS[:-1], f"ends at byte 972, but the .rec goes on with another record there ({FOREIGN})"),
-    "another file's": ([112 * n for n in range(9)], f"no record starts at byte 112, where it has record 1 ({FOREIGN})"),
+    "too few lines": (OFFSETS[:-1], f"ends at byte 972, but another record of the .rec starts there ({FOREIGN})"),
+    "another file's": (
+        [112 * n for n in range(9)],
+        f"no record starts at byte 112, which it gives for record 1 ({FOREIGN})",
+    ),
 }
 
 
-def test_a_wrong_index_is_refused_by_name(path: Path) -> None:
+@pytest.mark.parametrize("case", WRONG_INDEXES)
+def test_a_wrong_index_is_refused_with_the_reason(case: str, path: Path) -> None:
+    offsets, problem = WRONG_INDEXES[case]
     index = path.with_suffix(".idx")
-    for name, (offsets, problem) in WRONG_INDEXES.items():
-        index.write_bytes(index_text(offsets))
-        with pytest.raises(IndexFormatError) as caught:
-            RecordFile(path)
-        assert (name, f"{index}: {problem}") == (name, str(caught.value))
-        with RecordFile(path, index=False) as rec:
-            assert 10 == len(rec)
+    index.write_bytes(index_text(offsets))
+
+    with pytest.raises(IndexFormatError) as caught:
+        RecordFile(path)
+    assert f"{index}: {problem}" == str(caught.value)
+    with RecordFile(path, index=False) as rec:
+        assert 10 == len(rec)
 
 
 def test_an_index_that_names_a_later_part_is_refused(tmp_path: Path) -> None:
@@ -155,11 +160,11 @@ def test_an_index_that_names_a_later_part_is_refused(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "some.rec", payloads, index=False)
     path.with_suffix(".idx").write_bytes(index_text([0, bounds(payloads)[1] + 32]))
 
-    problem = f"no record starts at byte {bounds(payloads)[1] + 32}, where it has record 1 ({FOREIGN})"
+    problem = f"no record starts at byte {bounds(payloads)[1] + 32}, which it gives for record 1 ({FOREIGN})"
     assert f"{path.with_suffix('.idx')}: {problem}" == message_of(RecordFile, path)
 
 
-def test_a_line_of_an_index_that_cannot_be_read_is_named_with_its_file(path: Path) -> None:
+def test_a_wrong_line_of_an_index_is_reported_with_its_file(path: Path) -> None:
     index = path.with_suffix(".idx")
     for text, problem in {
         b"0\t0\nx\t108\n": "line 2: expected a key and an offset, found 'x\\t108'",
@@ -173,7 +178,7 @@ def test_a_line_of_an_index_that_cannot_be_read_is_named_with_its_file(path: Pat
 # Pickled copies
 
 
-def test_a_copy_is_refused_after_the_file_changed_its_size(path: Path) -> None:
+def test_unpickling_is_refused_after_the_file_changed_its_size(path: Path) -> None:
     with RecordFile(path) as rec:
         pickled = pickle.dumps(rec)
     os.truncate(path, 540)
@@ -204,7 +209,7 @@ def test_threads_share_one_open_file(positional: bool, tmp_path: Path, monkeypat
         assert [order[:30] for order in orders] == list(together)
 
 
-# Numpy's own threads count for Python 3.12; they hold no lock that a child needs.
+# Python 3.12 warns of numpy's threads; they hold no lock that a child needs.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_children_share_one_open_file(method: str, tmp_path: Path) -> None:
@@ -222,17 +227,17 @@ def test_children_share_one_open_file(method: str, tmp_path: Path) -> None:
             child.start()
             theirs.close()
             running.append((child, ours))
-        mine = digests(rec, range(200))  # while they read
+        expected = digests(rec, range(200))  # while the children read
         for child, pipe in running:
-            assert mine == pipe.recv()
+            assert expected == pipe.recv()
             pipe.close()
             child.join()
             assert 0 == child.exitcode
             child.close()
-        assert payloads[7] == rec.payload(7)  # the children closed theirs, not ours
+        assert payloads[7] == rec.payload(7)  # a child that ends closes its own copy only
 
 
-# Writers that do not come to their end
+# Writers that are killed or fail
 
 WRITE_AND_WAIT = """
 import sys
@@ -257,9 +262,9 @@ def test_a_killed_writer_leaves_nothing_under_the_final_names(old: bool, tmp_pat
         child.kill()
 
     left = [name for name in names_in(tmp_path) if not name.endswith(".tmp")]
-    aside = [name for name in names_in(tmp_path) if name.endswith(".tmp")]
+    temporary = [name for name in names_in(tmp_path) if name.endswith(".tmp")]
     assert (["out.idx", "out.rec"] if old else []) == left
-    assert [f"out.idx.{child.pid}", f"out.rec.{child.pid}"] == [name.rpartition("-")[0] for name in aside]
+    assert [f"out.idx.{child.pid}", f"out.rec.{child.pid}"] == [name.rpartition("-")[0] for name in temporary]
     if old:
         with RecordFile(path) as rec:
             assert b"old" == rec.payload(0)
@@ -270,7 +275,7 @@ def test_a_killed_writer_leaves_nothing_under_the_final_names(old: bool, tmp_pat
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing of ours may run after it."""
+    """Raised in place of a kill; the cleanup that would follow an exception is disabled."""
 
 
 @pytest.mark.parametrize(
@@ -282,7 +287,7 @@ class Killed(BaseException):
         ("after", ["new rec", "new idx"]),
     ],
 )
-def test_a_kill_between_the_renames_never_leaves_a_foreign_index(
+def test_a_kill_between_the_renames_never_leaves_the_index_of_another_file(
     step: str, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_rec(tmp_path / "out.rec", [b"old", b"older"])
@@ -315,11 +320,11 @@ def test_a_kill_between_the_renames_never_leaves_a_foreign_index(
     files = {"old rec": old[0], "old idx": old[1], "new rec": new[0], "new idx": new[1]}
     found = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path) if not name.endswith(".tmp")}
     assert {f"out.{name[-3:]}": files[name] for name in left} == found
-    with RecordFile(path) as rec:  # whole in every state, by index or by scan
+    with RecordFile(path) as rec:  # readable in every state, by index or by scan
         assert [b"new!"] if "new rec" in left else [b"old", b"older"] == [rec.payload(n) for n in range(len(rec))]
 
 
-def test_a_rename_that_fails_is_told_and_leaves_no_temporary_file(
+def test_a_rename_that_fails_is_an_error_and_leaves_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_rec(tmp_path / "out.rec", [b"old"])
@@ -332,8 +337,8 @@ def test_a_rename_that_fails_is_told_and_leaves_no_temporary_file(
     monkeypatch.setattr(Path, "replace", replace)
     message = message_of(writer.close)
 
-    assert f"{path}: cannot be written: permission denied (the file that was there is untouched)" == message
-    assert ["out.rec"] == names_in(tmp_path)  # the old index is gone by then: better none than a foreign one
+    assert f"{path}: cannot be written: permission denied (the existing file is unchanged)" == message
+    assert ["out.rec"] == names_in(tmp_path)  # the old index was removed before, so that it never has a new .rec
     assert joined([b"old"]) == path.read_bytes()
 
 
@@ -341,37 +346,37 @@ def test_a_rename_that_fails_is_told_and_leaves_no_temporary_file(
 
 
 class FullDisk:
-    """An open file whose disk is full at one *moment*: its next ``write`` or ``flush`` fails, all else goes through."""
+    """An open file on a full disk: the next call of *method* (``write`` or ``flush``) fails, all other calls work."""
 
-    def __init__(self, file: Any, moment: str) -> None:
+    def __init__(self, file: Any, method: str) -> None:
         self.file = file
-        self.moment = moment
+        self.failing_method = method
 
     def __getattr__(self, name: str) -> Any:
-        if name == self.moment:
-            self.moment = ""
+        if name == self.failing_method:
+            self.failing_method = ""
             raise OSError(errno.ENOSPC, "No space left on device")
         return getattr(self.file, name)
 
 
 @pytest.mark.parametrize("which", ["_rec", "_index"])
-@pytest.mark.parametrize("moment", ["write", "flush"])
-def test_a_full_disk_is_told_and_nothing_is_left(which: str, moment: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["write", "flush"])
+def test_a_full_disk_is_an_output_error_and_nothing_is_left(which: str, method: str, tmp_path: Path) -> None:
     writer = RecordWriter(tmp_path / "out.rec")
     file: AtomicFile = getattr(writer, which)
-    file._file = FullDisk(file._file, moment)
+    file._file = FullDisk(file._file, method)
 
     with pytest.raises(OutputError) as caught, writer:
         writer.write(b"payload", key=1)
 
-    expected = f"{file.path}: cannot be written: no space left on device (nothing stands under this name)"
+    expected = f"{file.path}: cannot be written: no space left on device (no file exists under this name)"
     assert expected == str(caught.value)
     assert [] == names_in(tmp_path)
 
 
 @pytest.mark.parametrize("which", ["_rec", "_index"])
-def test_a_writer_that_failed_does_not_come_to_a_good_end(which: str, tmp_path: Path) -> None:
-    # A frame without its index line, or half a frame: who catches the error must not get a pair that disagrees.
+def test_a_writer_that_failed_publishes_nothing(which: str, tmp_path: Path) -> None:
+    # After half a frame, or a frame without its index line, .rec and .idx would disagree.
     writer = RecordWriter(tmp_path / "out.rec")
     writer.write(b"one", key=1)
     file: AtomicFile = getattr(writer, which)
@@ -389,7 +394,7 @@ def test_a_writer_that_failed_does_not_come_to_a_good_end(which: str, tmp_path: 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("size", [10, 3_000_000], ids=["when closed", "when written"])
-def test_a_full_device_is_told_and_nothing_is_left(size: int, tmp_path: Path) -> None:
+def test_a_full_device_is_an_output_error_and_nothing_is_left(size: int, tmp_path: Path) -> None:
     writer = RecordWriter(tmp_path / "out.rec")
     writer._rec._file.close()
     writer._rec._file = Path("/dev/full").open("wb", buffering=1 << 20)  # noqa: SIM115 - the writer closes it
@@ -401,18 +406,18 @@ def test_a_full_device_is_told_and_nothing_is_left(size: int, tmp_path: Path) ->
     assert [] == names_in(tmp_path)
 
 
-@pytest.mark.skipif(os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="nothing stops root")
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="root may write anywhere")
+def test_a_folder_without_write_permission_is_an_output_error(tmp_path: Path) -> None:
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
     path = folder / "out.rec"
 
-    expected = f"{path}: cannot be written: permission denied (nothing stands under this name)"
+    expected = f"{path}: cannot be written: permission denied (no file exists under this name)"
     assert expected == message_of(RecordWriter, path)
     assert [] == names_in(folder)
 
 
-# Hostile numbers
+# Lengths beyond the file
 
 LONGEST = MAGIC + struct.pack("<I", 2**29 - 1) + b"abcd"
 HOSTILE: dict[str, Callable[[Path], Any]] = {
@@ -432,27 +437,27 @@ def test_a_length_of_half_a_gigabyte_allocates_nothing(tmp_path: Path) -> None:
     (tmp_path / "hostile.rec").write_bytes(joined([b"one"]) + LONGEST)
     (tmp_path / "hostile.idx").write_bytes(index_text([0, 12]))
     write_rec(tmp_path / "labels.rec", [struct.pack("<IfQQ", 2**32 - 1, 0, 1, 0)])
-    told: dict[str, str] = {}
+    messages: dict[str, str] = {}
 
     def attempt(name: str, work: Callable[[Path], Any]) -> None:
         try:
             work(tmp_path)
         except Im2RecError as error:
-            told[name] = str(error)
+            messages[name] = str(error)
 
     for name, work in HOSTILE.items():
         assert peak_bytes(functools.partial(attempt, name, work)) < 2_000_000, name
-    assert set(HOSTILE) - {"scan", "search"} == set(told)  # these two look on
-    assert all(re.search(r"expected (536870912 bytes|4294967295 labels)", message) for message in told.values())
+    assert set(HOSTILE) - {"scan", "search"} == set(messages)  # these two skip the damage
+    assert all(re.search(r"expected (536870912 bytes|4294967295 labels)", message) for message in messages.values())
 
 
-def test_a_image_full_of_heads_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    # What follows each of these magics may be records that the length word swallowed; only the end tells that it is
-    # not. Walking to the end from every one of them would take hours for an image of a megabyte.
-    asked: list[int] = []
+def test_an_image_full_of_part_heads_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Any of these magics may start records that the length word has swallowed, up to the end of the payload. Following
+    # the parts from each of them separately would take hours for an image of a megabyte.
+    parsed: list[int] = []
     real = recordio.parse_head
-    monkeypatch.setattr(recordio, "parse_head", lambda *args: (asked.append(args[1]), real(*args))[1])
+    monkeypatch.setattr(recordio, "parse_head", lambda *args: (parsed.append(args[1]), real(*args))[1])
     payload = (MAGIC + bytes(4)) * 300 + b"the end!"
 
-    assert payload == decode_record(part(0, payload))  # as another writer left it, uncut
-    assert len(asked) < 1000
+    assert payload == decode_record(part(0, payload))  # as a writer stores it that does not cut payloads
+    assert len(parsed) < 1000

@@ -1,4 +1,4 @@
-"""Files written by MXNet 1.9.1 are read to what was recorded beside them, and written again to their very bytes."""
+"""Files written by MXNet 1.9.1 are read as their recorded JSON describes them, and written again byte for byte."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INDEXED_RECS = [name for name in GOLDEN_RECS if (GOLDEN / f"{name}.idx").exists(
 DAMAGED = golden_json("damaged")["cases"]
 
 
-def test_the_golden_files_are_all_here() -> None:
+def test_all_golden_files_are_present() -> None:
     assert 20 == len(GOLDEN_RECS)
     assert 15 == len(IMAGE_RECS)
     assert 12 == len(INDEXED_RECS)
@@ -33,7 +33,7 @@ def test_the_golden_files_are_all_here() -> None:
 
 
 def framing(source: BytesSource, ordinal: int, offset: int) -> dict[str, Any]:
-    """One record in the words of the recorded JSON."""
+    """Return the framing of one record, with the keys of the recorded JSON."""
     parts = read_parts(source, offset)
     payload, end = read_record(source, offset)
     return {
@@ -49,11 +49,12 @@ def framing(source: BytesSource, ordinal: int, offset: int) -> dict[str, Any]:
 
 
 def recorded(number: float) -> float | str:
-    """A number as the JSON holds it: ``"nan"``, ``"inf"``, ``"-inf"`` where it is not finite."""
+    """Return *number* as the JSON contains it: ``"nan"``, ``"inf"`` or ``"-inf"`` if it is not finite."""
     return number if math.isfinite(number) else str(number)
 
 
 def image_fields(payload: bytes) -> dict[str, Any]:
+    """Return header, labels and content of an image record, with the keys of the recorded JSON."""
     raw, record = parse_header(payload), decode_image_record(payload)
     assert (raw.flag, raw.id, raw.id2) == (record.header.flag, record.header.id, record.header.id2)
     labels = [record.header.label] if raw.flag == 0 else record.header.label.tolist()
@@ -68,7 +69,7 @@ def image_fields(payload: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", GOLDEN_RECS)
-def test_a_golden_file_reads_to_its_json_and_writes_back_to_its_bytes(name: str) -> None:
+def test_a_golden_file_is_read_as_its_json_and_encoded_to_its_bytes(name: str) -> None:
     data, expected = golden_bytes(f"{name}.rec"), golden_json(name)
     assert expected["sha256"] == hashlib.sha256(data).hexdigest()
 
@@ -81,7 +82,7 @@ def test_a_golden_file_reads_to_its_json_and_writes_back_to_its_bytes(name: str)
         offset += record["disk_size"]
 
     for record in expected["records"]:
-        record.pop("decoded", None)  # what is in the image: not the codec's
+        record.pop("decoded", None)  # pixels, which are not the codec's subject
     assert expected["record_count"] == len(payloads)
     assert expected["file_size"] == offset
     assert expected["records"] == described
@@ -125,20 +126,20 @@ def test_every_golden_pair_is_opened_by_its_index_and_written_again(tmp_path: Pa
         assert index == again.with_suffix(".idx").read_bytes()
 
 
-def test_the_offsets_of_a_writer_are_those_mxnet_told(tmp_path: Path) -> None:
+def test_the_offsets_of_a_writer_are_those_that_mxnets_tell_returned(tmp_path: Path) -> None:
     expected = golden_json("indexed")
 
     with RecordWriter(tmp_path / "out.rec") as writer:
-        told = []
+        offsets = []
         for key, record in zip(expected["keys_in_file_order"], expected["records"], strict=True):
             writer.write(bytes.fromhex(record["payload_hex"]), key=min(key, 2**64 - 1))
-            told.append(writer.offset)
+            offsets.append(writer.offset)
 
-    assert expected["tell_after_each_write"] == told
+    assert expected["tell_after_each_write"] == offsets
     assert golden_bytes("indexed.rec") == (tmp_path / "out.rec").read_bytes()
 
 
-def test_an_index_key_that_python_wrote_above_64_bits_is_named_with_its_line() -> None:
+def test_an_index_key_above_64_bits_from_mxnets_python_writer_is_reported_with_its_line() -> None:
     with pytest.raises(IndexFormatError) as caught:
         RecordFile(GOLDEN / "indexed.rec")
 
@@ -146,8 +147,8 @@ def test_an_index_key_that_python_wrote_above_64_bits_is_named_with_its_line() -
     assert expected == str(caught.value)
 
 
-def test_by_key_answers_what_read_idx_answered(tmp_path: Path) -> None:
-    # MXNet's keys are any integers; ours end at 2^64 - 1, so the last one is left as large as we take it.
+def test_keys_find_the_records_that_mxnets_read_idx_found(tmp_path: Path) -> None:
+    # MXNet's keys are any integers; ours end at 2^64 - 1, which replaces the one that is larger.
     expected = golden_json("indexed")
     index = expected["idx_text"].replace("18446744073709551616", "18446744073709551615")
     (tmp_path / "some.idx").write_bytes(index.encode())
@@ -165,9 +166,9 @@ LABELS: list[tuple[IRHeader, bytes]] = [
     (IRHeader(0, 3.5, 8, 9), CONTENT),
     (IRHeader(0, [1, 2, 3], 9), CONTENT),
     (IRHeader(0, [1.0], 10), CONTENT),
-    (IRHeader(5, [], 11), CONTENT),  # an empty list cannot be told from the number 0
+    (IRHeader(5, [], 11), CONTENT),  # an empty list is stored like the number 0
     (IRHeader(0, np.array([[1, 2], [3, 4]]), 12), CONTENT),
-    (IRHeader(9, 16777217, 13), CONTENT),  # float32 has no such integer; and the caller's flag is not looked at
+    (IRHeader(9, 16777217, 13), CONTENT),  # float32 has no such integer; and the caller's flag is ignored
     (IRHeader(0, -1.25, 2**64 - 1, 2**64 - 1), CONTENT),
     (IRHeader(0, (0.1, 1e39, -0.0), 14), CONTENT),
     (IRHeader(0, np.arange(20), 15), CONTENT),
@@ -184,7 +185,7 @@ def test_every_label_form_is_encoded_as_mxnet_did() -> None:
         assert (record["ordinal"], stored) == (record["ordinal"], encode_record(encode_image_record(*form)))
 
 
-# name: payloads of the whole records, byte and words of the error behind them, payloads found behind the damage
+# name: payloads before the damage, offset and problem of the error, payloads found after the damage
 ENDS: dict[str, tuple[list[bytes], int, str, list[bytes]]] = {
     "truncated_payload": ([b"aaaa", b"bbbb"], 32, "expected 4 bytes of data and padding, found 3", []),
     "truncated_header": ([b"aaaa", b"bbbb"], 24, "expected 8 bytes of part head, found 4", []),
@@ -223,7 +224,7 @@ ENDS: dict[str, tuple[list[bytes], int, str, list[bytes]]] = {
 def test_a_damaged_file_gives_its_whole_records_then_an_error(name: str, tmp_path: Path) -> None:
     whole, offset, problem, _ = ENDS[name]
     data, reads = bytes.fromhex(DAMAGED[name]["file_hex"]), DAMAGED[name]["reads"]
-    # What the reference read right before it met the damage; it goes on where we stop, and glues records together.
+    # MXNet reads the same records before the damage; then, where we stop, it joins bytes of several records to one.
     assert [payload.hex() for payload in whole] == [read["payload_hex"] for read in reads[: len(whole)]]
 
     payloads, error = read_until_damage(io.BytesIO(data))
@@ -234,31 +235,33 @@ def test_a_damaged_file_gives_its_whole_records_then_an_error(name: str, tmp_pat
     path = tmp_path / "damaged.rec"
     path.write_bytes(data)
     with pytest.raises(CorruptRecordError) as caught, RecordFile(path) as rec:
-        rec.payload(0)  # wrong padding is seen when the record is read, the rest on opening
+        rec.payload(0)  # wrong padding is found when the record is read, all other damage on opening
     assert f"{path}, record {len(whole)}, byte {offset}: {problem}" == str(caught.value).partition(" (")[0]
     assert caught.value.hint
 
 
-def test_a_scan_of_each_damaged_file_goes_on_behind_the_damage() -> None:
-    for name in sorted(set(ENDS) - {"nonzero_padding"}):  # a scan looks at heads alone
-        whole, offset, problem, behind = ENDS[name]
-        source = BytesSource(bytes.fromhex(DAMAGED[name]["file_hex"]))
-        found = list(scan_damaged(source))
-        offsets = [offset for block in found if isinstance(block, RecordBlock) for offset in block.offsets]
-        (damage,) = (damage for damage in found if isinstance(damage, Damage))
-        assert (name, [*whole, *behind]) == (name, [read_record(source, offset)[0] for offset in offsets])
-        assert (name, offset, problem) == (name, damage.error.offset, damage.error.problem)
-        assert len(whole) == damage.error.record
-        assert damage.start <= offset <= damage.end
+@pytest.mark.parametrize("name", sorted(set(ENDS) - {"nonzero_padding"}))  # a scan reads part heads only
+def test_a_scan_of_a_damaged_file_resumes_after_the_damage(name: str) -> None:
+    before, offset, problem, after = ENDS[name]
+    source = BytesSource(bytes.fromhex(DAMAGED[name]["file_hex"]))
+
+    items = list(scan_damaged(source))
+
+    offsets = [offset for block in items if isinstance(block, RecordBlock) for offset in block.offsets]
+    (damage,) = (damage for damage in items if isinstance(damage, Damage))
+    assert [*before, *after] == [read_record(source, offset)[0] for offset in offsets]
+    assert (offset, problem) == (damage.error.offset, damage.error.problem)
+    assert len(before) == damage.error.record
+    assert damage.start <= offset <= damage.end
 
 
-def test_a_list_of_oddities_is_read_to_the_lines_that_became_records() -> None:
+def test_a_list_with_unusual_lines_is_read_as_mxnet_read_it() -> None:
     with (GOLDEN / "lst_oddities.lst").open(encoding="utf-8") as lines:
-        found = list(read_list(lines))
+        items = list(read_list(lines))
     expected = golden_json("lst_oddities")["records"]
 
-    entries = {entry.line: entry for entry in found if isinstance(entry, ListEntry)}
-    # Read on purpose, where im2rec.py skips: a line split at blanks (as the C++ tool does), and doubled TABs, which
+    entries = {entry.line: entry for entry in items if isinstance(entry, ListEntry)}
+    # Accepted on purpose, where im2rec.py skips: lines split at blanks (as the C++ tool does), and runs of TABs, which
     # are one separator here.
     assert ListEntry(6, 4, (1.0,), "top.png") == entries.pop(6)
     assert ListEntry(7, 5, (1.0,), "top.png") == entries.pop(7)
@@ -274,10 +277,10 @@ def test_a_list_of_oddities_is_read_to_the_lines_that_became_records() -> None:
         "line 9: expected a number as label, found 'a'",
         "line 13: expected an integer as id, found '11.0'",
         "line 14: expected id, labels and path, found 2 field(s)",
-    ] == [str(error) for error in found if isinstance(error, ListFormatError)]
+    ] == [str(error) for error in items if isinstance(error, ListFormatError)]
 
 
-def test_every_golden_list_is_read_to_the_headers_of_its_records() -> None:
+def test_every_golden_list_gives_the_ids_and_labels_of_its_records() -> None:
     names = [name for name in IMAGE_RECS if "lst" in golden_json(name) and name != "lst_oddities"]
     assert 13 == len(names)
     for name in names:
@@ -286,5 +289,5 @@ def test_every_golden_list_is_read_to_the_headers_of_its_records() -> None:
         entries = [entry for entry in read_list(lines) if isinstance(entry, ListEntry)]
         assert (name, [record["header"]["id"] for record in expected["records"]]) == (name, [e.id for e in entries])
         for record, entry in zip(expected["records"], entries, strict=True):
-            assert record["labels"] == list(entry.labels[: len(record["labels"])])  # others were dropped in packing
+            assert record["labels"] == list(entry.labels[: len(record["labels"])])  # packing dropped the others
             assert (GOLDEN / "images" / entry.path).is_file()

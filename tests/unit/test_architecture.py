@@ -1,4 +1,4 @@
-"""The folders are the architecture: imports point one way only, those inside functions too."""
+"""The folders are the architecture: imports, also those inside functions, lead to lower layers only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import im2rec
 
 ROOT = Path(im2rec.__file__).parent
-# A group imports from those above its own line, and from itself.
+# Lowest layer first. A group imports from itself and from groups in the lines before its own.
 LAYERS = (
     ("errors", "hashing", "workers"),
     ("folders", "params", "parallel", "format", "images"),
@@ -25,7 +25,7 @@ LAYERS = (
     ("cli",),
 )
 LAYER_OF = {group: number for number, layer in enumerate(LAYERS) for group in layer}
-FACADE = ("im2rec", "im2rec.__main__")  # which re-export the public names, and start the command line
+FACADE = ("im2rec", "im2rec.__main__")  # re-export the public names, and start the command line
 
 
 def name_of(path: Path) -> str:
@@ -38,7 +38,7 @@ TREES = {module: ast.parse(source) for module, source in SOURCES.items()}
 
 
 def imported(module: str) -> Iterator[str]:
-    """All that *module* imports, anywhere in it; ``from a import b`` is a.b where that is a module."""
+    """Yield the name of everything that *module* imports; ``from a import b`` gives a.b if that is a module."""
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -56,30 +56,30 @@ def group_of(module: str) -> str:
 MODULES = [module for module in SOURCES if module not in FACADE]
 
 
-def test_every_module_is_in_a_group_that_has_its_layer() -> None:
+def test_every_group_of_modules_has_a_layer() -> None:
     assert set(LAYER_OF) == {group_of(module) for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_point_to_lower_layers_only(module: str) -> None:
+def test_a_module_imports_from_its_own_group_and_lower_layers_only(module: str) -> None:
     own = group_of(module)
     others = [other for other in imported(module) if other in SOURCES]
     assert [] == [other for other in others if other in FACADE]
     assert [] == [other for other in others if group_of(other) != own and LAYER_OF[group_of(other)] >= LAYER_OF[own]]
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     graph = {module: {other for other in imported(module) if other in SOURCES} for module in MODULES}
 
-    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError with the modules of a cycle
 
 
-def test_the_command_line_alone_knows_click() -> None:
+def test_only_the_command_line_imports_click() -> None:
     assert {"cli"} == {group_of(module) for module in MODULES if "click" in imported(module)}
 
 
-def test_format_opens_no_file() -> None:
-    files = {"open", "os", "pathlib", "mmap", "tempfile"}
-    for module in (module for module in MODULES if group_of(module) == "format"):
-        names = {node.id for node in ast.walk(TREES[module]) if isinstance(node, ast.Name)}
-        assert set() == files & (names | {*imported(module)}), module
+@pytest.mark.parametrize("module", [module for module in MODULES if group_of(module) == "format"])
+def test_the_modules_of_format_open_no_file(module: str) -> None:
+    names = {node.id for node in ast.walk(TREES[module]) if isinstance(node, ast.Name)}
+
+    assert set() == {"open", "os", "pathlib", "mmap", "tempfile"} & (names | {*imported(module)})

@@ -1,4 +1,4 @@
-"""Each Python and machine is asked to install only what has wheels for it."""
+"""pip installs only packages that have wheels for the Python version and the machine."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 ALL = {"numba", "opencv-python-headless", "simplejpeg"}
 
 
-def names(wanted: list[str], python: str, platform: str, machine: str) -> set[str]:
-    """The packages that pip installs there."""
-    where = {"python_version": python, "sys_platform": platform, "platform_machine": machine}
-    parsed = [requirements.Requirement(line) for line in wanted]
-    return {one.name for one in parsed if one.marker is None or one.marker.evaluate(where)}
+def installed(dependencies: list[str], python: str, platform: str, machine: str) -> set[str]:
+    """Return the names of those of *dependencies* that pip installs for this Python version, system and machine."""
+    environment = {"python_version": python, "sys_platform": platform, "platform_machine": machine}
+    parsed = [requirements.Requirement(line) for line in dependencies]
+    return {each.name for each in parsed if each.marker is None or each.marker.evaluate(environment)}
 
 
 def test_the_base_install_is_the_same_everywhere() -> None:
-    assert {"click", "numpy", "pillow", "tqdm"} == names(PROJECT["dependencies"], "4.0", "plan9", "vax")
+    assert {"click", "numpy", "pillow", "tqdm"} == installed(PROJECT["dependencies"], "4.0", "plan9", "vax")
 
 
 @pytest.mark.parametrize(
@@ -37,5 +37,7 @@ def test_the_base_install_is_the_same_everywhere() -> None:
         ("3.14", "linux", "riscv64", ALL),
     ],
 )
-def test_fast_brings_what_has_wheels(python: str, platform: str, machine: str, missing: set[str]) -> None:
-    assert ALL - missing == names(PROJECT["optional-dependencies"]["fast"], python, platform, machine)
+def test_the_fast_extra_installs_packages_that_have_wheels(
+    python: str, platform: str, machine: str, missing: set[str]
+) -> None:
+    assert ALL - missing == installed(PROJECT["optional-dependencies"]["fast"], python, platform, machine)

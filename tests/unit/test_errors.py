@@ -1,4 +1,4 @@
-"""Errors: one complete line each, and whole again after pickling."""
+"""Errors: each message is one complete line, and pickling keeps every attribute."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from im2rec.errors import (
     TextFormatError,
 )
 
-FAMILY = [
+ERROR_CLASSES = [
     BadRecordError,
     CorruptRecordError,
     IdxFormatError,
@@ -43,17 +43,17 @@ FAMILY = [
 ]
 
 
-def corrupt(**places: Any) -> CorruptRecordError:
-    error = CorruptRecordError("expected 8 bytes, found 3", offset=places.get("offset"), hint="fetch it again")
-    error.path, error.record = places.get("path"), places.get("record")
+def corrupt(**location: Any) -> CorruptRecordError:
+    error = CorruptRecordError("expected 8 bytes, found 3", offset=location.get("offset"), hint="fetch it again")
+    error.path, error.record = location.get("path"), location.get("record")
     return error
 
 
-def test_the_family_is_complete_and_has_one_head() -> None:
-    here = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
+def test_every_error_class_derives_from_im2recerror() -> None:
+    defined = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
 
-    assert set(FAMILY) == here
-    assert all(issubclass(kind, Im2RecError) for kind in here)
+    assert set(ERROR_CLASSES) == defined
+    assert all(issubclass(kind, Im2RecError) for kind in defined)
 
 
 def test_a_parameter_error_is_a_value_error() -> None:
@@ -61,12 +61,12 @@ def test_a_parameter_error_is_a_value_error() -> None:
         raise ParameterError("resize=x must be an integer")
 
 
-def test_the_hint_stands_in_parentheses_at_the_end() -> None:
+def test_the_hint_follows_the_problem_in_parentheses() -> None:
     assert "out.rec: exists already" == str(OutputError("out.rec: exists already"))
     assert "out.rec: exists already (use --force)" == str(OutputError("out.rec: exists already", hint="use --force"))
 
 
-def test_a_corrupt_record_names_as_much_of_its_place_as_is_known() -> None:
+def test_a_corrupt_record_error_names_the_known_parts_of_its_location() -> None:
     rest = "expected 8 bytes, found 3 (fetch it again)"
 
     assert rest == str(corrupt())
@@ -76,7 +76,7 @@ def test_a_corrupt_record_names_as_much_of_its_place_as_is_known() -> None:
     assert f"train.rec, record 7, byte 88: {rest}" == str(corrupt(path="train.rec", record=7, offset=88))
 
 
-def test_a_bad_record_names_file_record_id_and_byte() -> None:
+def test_a_bad_record_error_names_file_record_id_and_byte() -> None:
     error = BadRecordError("the image does not decode", reason="does not decode")
     error.path, error.record, error.id, error.offset = "train.rec", 7, 12, 88
 
@@ -96,13 +96,13 @@ def test_a_line_error_names_path_and_line() -> None:
     assert "a.lst: found 'x' (mend it)" == str(error)
 
 
-def test_an_error_comes_back_whole_from_a_worker() -> None:
-    for kind in FAMILY:
+def test_pickling_and_copying_keep_the_message_and_every_attribute() -> None:
+    for kind in ERROR_CLASSES:
         error = kind("what is wrong", hint="what to do")
         for name, value in {"path": Path("x.rec"), "record": 7, "offset": 88, "line": 5, "reason": "empty"}.items():
             if hasattr(error, name):
                 setattr(error, name, value)
-        for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-            assert kind is type(again)
-            assert str(error) == str(again)
-            assert vars(error) == vars(again)
+        for duplicate in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert kind is type(duplicate)
+            assert str(error) == str(duplicate)
+            assert vars(error) == vars(duplicate)

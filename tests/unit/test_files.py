@@ -1,16 +1,30 @@
-"""Paths: names of indexes, positional reads, and files that appear only when complete."""
+"""Files: names of indexes, positional reads, whole reads, and files that appear only when complete."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
+import pickle
 import re
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from helpers import message_of
 
 from im2rec.errors import InputError, OutputError
-from im2rec.storage.files import AtomicFile, InputFile, check_folder, reading, refuse_existing, writing
+from im2rec.storage.files import (
+    AtomicFile,
+    InputFile,
+    check_folder,
+    read_classes,
+    read_file,
+    reading,
+    refuse_existing,
+    writing,
+)
 from im2rec.storage.index import find_index, index_to_write
 
 INDEX_NAMES = {
@@ -30,68 +44,92 @@ INDEX_NAMES = {
 def test_the_index_is_named_after_the_rec() -> None:
     folder = Path("some.folder")
 
-    assert {name: folder / index for name, index in INDEX_NAMES.items()} == {
-        name: index_to_write(folder / name) for name in INDEX_NAMES
-    }
+    expected = {name: folder / index for name, index in INDEX_NAMES.items()}
+    assert expected == {name: index_to_write(folder / name) for name in INDEX_NAMES}
 
 
-def test_an_index_is_looked_for_where_the_name_says_first(tmp_path: Path) -> None:
+FOUND_INDEXES = {
+    "a.rec": "a.idx",
+    "b.bin": "b.bin.idx",
+    "c.bin": "c.idx",
+    "c.rec": "c.idx",
+    "c": "c.idx",
+    "d.rec.part000": "d.rec.part000.idx",
+    "e.rec": None,
+    "f.rec": None,
+}
+
+
+def test_the_index_whose_name_fits_best_is_found(tmp_path: Path) -> None:
     for name in ("a.idx", "a.rec.idx", "b.bin.idx", "b.idx", "c.idx", "d.rec.part000.idx"):
         (tmp_path / name).touch()
     (tmp_path / "e.idx").mkdir()
 
-    expected = {
-        "a.rec": "a.idx",
-        "b.bin": "b.bin.idx",
-        "c.bin": "c.idx",
-        "c.rec": "c.idx",
-        "e.rec": None,
-        "f.rec": None,
-    }
-    expected |= {"d.rec.part000": "d.rec.part000.idx", "c": "c.idx"}
-    assert {name: index and tmp_path / index for name, index in expected.items()} == {
-        name: find_index(tmp_path / name) for name in expected
-    }
+    expected = {name: index and tmp_path / index for name, index in FOUND_INDEXES.items()}
+    assert expected == {name: find_index(tmp_path / name) for name in FOUND_INDEXES}
 
 
-def test_an_input_is_read_at_any_place(tmp_path: Path) -> None:
+def test_an_input_file_is_read_at_any_offset(tmp_path: Path) -> None:
     path = tmp_path / "some.bin"
     path.write_bytes(b"0123456789")
+
+    with InputFile(path) as file:
+        assert path == file.path
+        assert 10 == file.size
+        assert b"345" == file.read_at(3, 3)
+        assert b"012" == file.read_at(0, 3)
+        assert b"89" == file.read_at(8, 5)
+        assert b"" == file.read_at(10, 5)
+        assert b"" == file.read_at(99, 5)
+
+
+def test_an_input_file_is_read_at_any_offset_without_pread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pread", raising=False)  # as on Windows
+    path = tmp_path / "some.bin"
+    path.write_bytes(b"0123456789")
+
+    with InputFile(path) as file:
+        assert [b"345", b"012", b"89"] == [file.read_at(3, 3), file.read_at(0, 3), file.read_at(8, 5)]
+
+
+def test_an_input_file_that_is_never_closed_is_closed_when_it_is_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(b"abc")
     file = InputFile(path)
+    handle = file._handle
+    del file
+    gc.collect()
 
-    assert (10, path) == (file.size, file.path)
-    assert (b"345", b"012", b"89", b"", b"") == (
-        file.read_at(3, 3),
-        file.read_at(0, 3),
-        file.read_at(8, 5),
-        file.read_at(10, 5),
-        file.read_at(99, 5),
-    )
-    file.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handle)
 
 
-def test_short_answers_of_the_system_are_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_read_of_the_system_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "some.bin"
     path.write_bytes(bytes(range(256)))
     file = InputFile(path)
     real = file._pread
-    monkeypatch.setattr(file, "_pread", lambda size, offset: real(min(size, 7), offset))
+    monkeypatch.setattr(file, "_pread", lambda handle, size, offset: real(handle, min(size, 7), offset))
 
     assert bytes(range(100, 256)) == file.read_at(100, 1000)
     file.close()
 
 
-def test_a_closed_input_says_so_and_closes_again(tmp_path: Path) -> None:
+def test_reading_a_closed_input_file_is_an_error_and_closing_it_twice_is_not(tmp_path: Path) -> None:
     path = tmp_path / "some.bin"
     path.write_bytes(b"abc")
     file = InputFile(path)
+    handle = file._handle
     file.close()
     file.close()
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handle)
 
     assert f"{path}: is closed (open it again)" == message_of(file.read_at, 0, 1)
 
 
-def test_an_input_that_is_missing_or_no_file_is_named(tmp_path: Path) -> None:
+def test_an_input_file_that_is_missing_or_a_folder_is_an_error_with_its_path(tmp_path: Path) -> None:
     missing = tmp_path / "missing.rec"
 
     assert f"{missing}: cannot be read: no such file or directory (check the path)" == message_of(InputFile, missing)
@@ -100,7 +138,7 @@ def test_an_input_that_is_missing_or_no_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_refused(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_as_an_input_file(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
     both_ends = os.open(path, os.O_RDWR)  # so that opening it to read does not wait for a writer
@@ -110,37 +148,154 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
         os.close(both_ends)
 
 
-def test_errors_of_the_system_become_ours(tmp_path: Path) -> None:
+def test_a_copy_that_is_refused_is_closed_while_its_error_is_handled(tmp_path: Path) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(b"abc")
+    with InputFile(path) as file:
+        pickled = pickle.dumps(file)
+    path.write_bytes(b"longer")
+
+    with pytest.raises(InputError, match=r": had 3 bytes and now has 6 \(open it again\)$") as caught:
+        pickle.loads(pickled)
+
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    (refused,) = {frame.f_locals["self"] for frame in frames if isinstance(frame.f_locals.get("self"), InputFile)}
+    assert f"{path}: is closed (open it again)" == message_of(refused.read_at, 0, 1)
+
+
+def test_read_file_returns_all_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "some.bin"
+    for content in (b"", b"a\r\nb\0", bytes(3_000_000)):
+        path.write_bytes(content)
+        assert content == read_file(path)
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "missing")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_read_file_reads_a_pipe_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    content = bytes(range(256)) * 1000
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(path.write_bytes, content)
+        assert content == read_file(path)
+        assert len(content) == writing.result()
+
+
+def test_read_file_returns_what_a_growing_file_has_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(b"first")
+    real = os.fstat
+
+    def fstat(handle: int) -> os.stat_result:
+        status = real(handle)
+        with path.open("ab") as file:
+            file.write(b" and second")
+        return status
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    assert b"first and second" == read_file(path)
+
+
+def test_the_folders_of_a_classes_file_are_listed_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "train.classes.txt"
+    for text in ("dogs\ncats\nbig birds\n", "dogs\ncats\nbig birds", "\ufeffdogs\r\ncats\r\nbig birds\r\n"):
+        path.write_bytes(text.encode())
+        assert ["dogs", "cats", "big birds"] == read_classes(path)
+
+
+def test_a_classes_file_with_an_empty_or_a_doubled_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.classes.txt"
+    for text, problem in {
+        "": "line 1: is empty",
+        "a\n\nb\n": "line 2: is empty",
+        "a\nb\na\n": "line 3: 'a' is on two lines",
+    }.items():
+        path.write_text(text)
+        expected = f"{path}, {problem} (one folder a line, line 1 is label 0)"
+        assert expected == message_of(read_classes, path)
+
+
+def test_an_error_of_the_system_while_reading_is_an_input_error() -> None:
     with pytest.raises(InputError) as caught, reading("a.lst"):
         raise PermissionError(13, "Permission denied", "a.lst")
     assert "a.lst: cannot be read: permission denied (check the path)" == str(caught.value)
 
+
+def test_a_path_with_a_zero_byte_is_an_input_error() -> None:
+    assert "'a\\x00b': a path cannot contain a zero byte (check the path)" == message_of(InputFile, "a\0b")
+
+
+def test_an_error_of_the_system_while_writing_is_an_output_error(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.touch()
-    for path, hint in (
-        (tmp_path / "free", "nothing stands under this name"),
-        (taken, "the file that was there is untou"),
-    ):
+    for path, hint in ((tmp_path / "free", "no file exists under this name"), (taken, "the existing file is unch")):
         with pytest.raises(OutputError) as failed, writing(path):
             raise OSError(28, "No space left on device")
         assert str(failed.value).startswith(f"{path}: cannot be written: no space left on device ({hint}")
         assert isinstance(failed.value.__cause__, OSError)
 
 
-def test_a_file_written_aside_appears_when_it_is_complete(tmp_path: Path) -> None:
+def test_an_atomic_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     with AtomicFile(path) as file:
         file.write(b"one ")
         file.write(b"two")
         assert not path.exists()
-        assert [file.aside] == list(tmp_path.iterdir())
-        assert re.fullmatch(rf"out\.txt\.{os.getpid()}-[0-9a-f]{{6}}\.tmp", file.aside.name)
+        assert [file.temporary_path] == list(tmp_path.iterdir())
+        assert re.fullmatch(rf"out\.txt\.{os.getpid()}-[0-9a-f]{{6}}\.tmp", file.temporary_path.name)
 
     assert [path] == list(tmp_path.iterdir())
     assert b"one two" == path.read_bytes()
 
 
-def test_a_file_written_aside_is_gone_after_an_exception(tmp_path: Path) -> None:
+def test_an_atomic_file_is_on_the_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.txt"
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append((os.fstat(handle).st_size, path.exists())))
+
+    with AtomicFile(path) as file:
+        file.write(b"content")
+
+    assert [(7, False)] == synced
+
+
+def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("\U0001f600" * 62 + ".txt")  # 252 bytes in UTF-8
+
+    with AtomicFile(path):
+        pass
+
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_file_that_appears_before_the_renaming_is_replaced_by_force_only(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    for force, expected in ((False, b"other"), (True, b"mine")):
+        path.unlink(missing_ok=True)
+        file = AtomicFile(path, force=force)
+        file.write(b"mine")
+        file.finish()
+        path.write_bytes(b"other")
+        with contextlib.suppress(OutputError):
+            file.rename()
+        file.discard()
+        assert expected == path.read_bytes()
+        assert [path] == list(tmp_path.iterdir())
+
+
+def test_an_atomic_file_that_is_never_closed_is_removed(tmp_path: Path) -> None:
+    file = AtomicFile(tmp_path / "out.txt")
+    file._file.close()
+    del file
+    gc.collect()
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_an_atomic_file_is_removed_after_an_exception(tmp_path: Path) -> None:
     file = AtomicFile(tmp_path / "out.txt")
     file.write(b"half")
 
@@ -168,18 +323,44 @@ def test_an_existing_file_is_replaced_by_force_only(tmp_path: Path) -> None:
     assert b"new" == path.read_bytes()
 
 
-def test_a_folder_is_no_output_whatever_the_force(tmp_path: Path) -> None:
+def test_a_folder_is_never_replaced(tmp_path: Path) -> None:
     assert f"{tmp_path}: is a folder (name a file)" == message_of(AtomicFile, tmp_path, force=True)
 
 
-def test_a_folder_that_is_missing_is_named_before_anything_is_written(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    assert f"{path}: is a device or a pipe (name a file)" == message_of(AtomicFile, path, force=True)
+
+
+def test_a_link_is_replaced_by_force_only_even_if_it_leads_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    path.symlink_to(tmp_path / "missing")
+
+    expected = f"{path}: exists already (replace it with --force, or choose another name)"
+    assert expected == message_of(AtomicFile, path)
+    with AtomicFile(path, force=True) as file:
+        file.write(b"new")
+    assert b"new" == path.read_bytes()
+    assert not path.is_symlink()
+
+
+def test_a_name_that_is_too_long_is_an_output_error(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)
+
+    assert message_of(AtomicFile, path).startswith(f"{path}: cannot be written: file name too long (")
+
+
+def test_an_output_whose_folder_is_missing_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     path = tmp_path / "no" / "out.txt"
 
     assert f"{path}: the folder {path.parent} is missing (make it first)" == message_of(AtomicFile, path)
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_root_must_be_a_folder(tmp_path: Path) -> None:
+def test_check_folder_refuses_files_and_missing_folders(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     check_folder(tmp_path)
@@ -188,3 +369,11 @@ def test_a_root_must_be_a_folder(tmp_path: Path) -> None:
     assert f"{file}: is not a folder ({hint})" == message_of(check_folder, file)
     missing = tmp_path / "missing"
     assert f"{missing}: cannot be read: no such file or directory (check the path)" == message_of(check_folder, missing)
+
+
+def test_check_folder_refuses_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert f"{tmp_path}: cannot be read: permission denied (check the path)" == message_of(check_folder, tmp_path)

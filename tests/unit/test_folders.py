@@ -1,4 +1,4 @@
-"""Where files are kept between runs."""
+"""The cache folder: which environment variable sets it, and its default."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from helpers import message_of
 from im2rec.folders import cache_folder
 
 
-def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_im2rec_cache_comes_before_xdg_and_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
     mine, xdg, local = (str(tmp_path / name) for name in ("mine", "xdg", "local"))
 
@@ -21,10 +21,10 @@ def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: py
     assert expected == cache_folder({"XDG_CACHE_HOME": "relative", "LOCALAPPDATA": local})
 
 
-def test_without_a_home_a_cache_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_folder_must_set_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere() -> Path:
         raise RuntimeError
 
     monkeypatch.setattr(Path, "home", nowhere)
-    expected = "no folder to keep files in: there is no home (set IM2REC_CACHE to one)"
+    expected = "no cache folder: the user has no home folder (set IM2REC_CACHE to a folder)"
     assert expected == message_of(cache_folder, {})

@@ -417,7 +417,7 @@ def test_a_damaged_record_is_returned_as_an_error_with_its_location(
     assert [2, 3, 5] == [record.header.id for record in read if isinstance(record, ImageRecord)]
     errors = [record for record in read if isinstance(record, BadRecordError)]
     magic = "expected the magic 0a 23 d7 ce, found f5 23 d7 ce"
-    labels = "expected 200 labels behind the header, found 100"
+    labels = "expected 200 labels after the header, found 100"
     assert [
         f"{path}, record 4, byte {ends[4]}: {magic} {INSPECT}",
         f"{path}, record 7, byte {ends[7] + 8}: {labels} {INSPECT}",

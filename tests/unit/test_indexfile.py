@@ -1,4 +1,4 @@
-"""Index lines: what is read, how wrong lines are named, and that blocks make no difference."""
+"""Index files: which lines are read, how wrong lines are reported, and that the block size makes no difference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_line_is_key_tab_offset() -> None:
     assert b"18446744073709551615\t9223372036854775804\n" == index_line(np.uint64(2**64 - 1), np.int64(2**63 - 4))
 
 
-def test_keys_keep_their_order_and_their_doubles() -> None:
+def test_keys_keep_the_order_of_the_lines_and_their_duplicates() -> None:
     assert ([30, 10, 20, 10, 0], [0, 16, 24, 48, 68]) == read(b"30\t0\n10\t16\n20\t24\n10\t48\n0\t68\n")
 
 
@@ -35,13 +35,17 @@ READABLE = {
     "blanks for TABs": (b"1 0\n 2 \t 8 \n", ([1, 2], [0, 8])),
     "a TAB behind": (b"1\t0\t\n", ([1], [0])),
     "leading zeros": (b"007\t0016\n", ([7], [16])),
+    "many leading zeros": (b"0" * 200 + b"7\t" + b"0" * 200 + b"\n", ([7], [0])),
+    "many leading zeros, blanks": (b"0" * 200 + b"7 " + b"0" * 200 + b"\n", ([7], [0])),
     "the largest": (b"18446744073709551615\t9223372036854775807\n", ([2**64 - 1], [2**63 - 1])),
 }
 
 
-def test_an_index_is_read_as_either_reference_reader_does() -> None:
-    for name, (text, expected) in READABLE.items():
-        assert (name, expected) == (name, read(text))
+@pytest.mark.parametrize("case", READABLE)
+def test_every_form_that_mxnets_readers_accept_is_read(case: str) -> None:
+    text, expected = READABLE[case]
+
+    assert expected == read(text)
 
 
 WRONG = {
@@ -60,17 +64,18 @@ WRONG = {
     # What a 32-bit ftell() or a full disk wrote (mxnet issue 8103).
     b"1\t18446744073709551615\n": "the offset 18446744073709551615 is above 2^63 - 1",
     b"9" * 5000 + b"\t0\n": f"the key {'9' * 100} is above 2^64 - 1",
+    b"0\t" + b"9" * 5000 + b"\n": f"the offset {'9' * 100} is above 2^63 - 1",
     b"a" * 5000 + b"\t0\n": f"expected a key and an offset, found '{'a' * 40}'",
 }
 
 
-def test_a_line_that_is_not_key_and_offset_is_named() -> None:
+def test_a_line_that_is_not_key_and_offset_is_reported_with_its_number() -> None:
     for before, number in ((b"", 1), (b"5\t0\n\n6\t12\n", 4)):
         messages = {line: f"line {number}: {problem}" for line, problem in WRONG.items()}
         assert messages == {line: message_of(read, before + line + b"7\t24\n") for line in WRONG}
 
 
-def test_an_index_cut_inside_its_last_line_names_it() -> None:
+def test_an_index_cut_inside_its_last_line_is_reported_unless_a_number_remains() -> None:
     whole = b"1\t0\n20\t120\n"  # as left behind by a packer that was killed
     for cut, shown in ((5, "2"), (6, "20"), (7, "20")):
         assert f"line 2: expected a key and an offset, found '{shown}'" == message_of(read, whole[:cut])
@@ -78,7 +83,7 @@ def test_an_index_cut_inside_its_last_line_names_it() -> None:
     assert "line 1: expected a key and an offset, found '1'" == message_of(read, b"1")
 
 
-def test_bytes_that_are_no_text_are_an_error_like_any_other() -> None:
+def test_bytes_that_are_not_text_are_an_index_format_error() -> None:
     with pytest.raises(IndexFormatError, match=r"^line 2: expected a key and an offset, found .*xff"):
         read(b"1\t0\n\xff\xd8\t1\n")
 
@@ -97,21 +102,32 @@ def test_blocks_of_any_size_read_the_same(block_bytes: int, monkeypatch: pytest.
         read(texts[1] + b"\n8\n")
 
 
-def test_bytes_without_end_are_read_in_time_that_grows_with_them_alone() -> None:
-    # Joining the rest of a line to each block would copy 20 GB here.
+def test_a_line_of_many_megabytes_is_read_in_linear_time() -> None:
+    # Appending each block to the unfinished line would copy 20 GB here.
     assert "line 1: the key 9" in message_of(read, b"9" * 50_000_000 + b"\t0\n")
 
 
-def test_a_long_index_costs_16_bytes_a_record_and_names_lines_far_down() -> None:
-    count = 150_000  # more than one block
-    text = index_text(range(0, 12 * count, 12))
+COUNT = 150_000  # lines, in many blocks
+LONG = index_text(range(0, 12 * COUNT, 12))
 
-    keys, offsets = read_index(io.BytesIO(text))
 
-    assert (np.uint64, np.int64) == (keys.dtype, offsets.dtype)
-    assert np.array_equal(np.arange(count), keys)
-    assert np.array_equal(12 * np.arange(count), offsets)
-    assert 16 * count == keys.nbytes + offsets.nbytes
-    assert peak_bytes(lambda: read_index(io.BytesIO(text))) < 16 * count + 700_000
-    with pytest.raises(IndexFormatError, match=f"^line {count + 1}: expected a key and an offset, found 'end'$"):
-        read(text + b"end\n")
+def test_a_long_index_takes_16_bytes_a_record() -> None:
+    keys, offsets = read_index(io.BytesIO(LONG))
+
+    assert np.uint64 == keys.dtype
+    assert np.int64 == offsets.dtype
+    assert np.array_equal(np.arange(COUNT), keys)
+    assert np.array_equal(12 * np.arange(COUNT), offsets)
+    assert 16 * COUNT == keys.nbytes + offsets.nbytes
+    assert peak_bytes(lambda: read_index(io.BytesIO(LONG))) < 16 * COUNT + 700_000
+
+
+def test_lines_of_digits_alone_are_not_parsed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(indexfile, "_parse_lines")
+
+    assert COUNT == len(read_index(io.BytesIO(LONG))[0])
+
+
+def test_a_wrong_line_after_many_blocks_is_reported_with_its_number() -> None:
+    with pytest.raises(IndexFormatError, match=f"^line {COUNT + 1}: expected a key and an offset, found 'end'$"):
+        read(LONG + b"end\n")

@@ -375,7 +375,7 @@ def test_iterators_count_the_images_that_the_decoder_could_decode(
 def test_modules_in_the_current_directory_are_not_imported(tmp_path: Path, code: str) -> None:
     for name in ("click", "numpy", "im2rec"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current directory')")
-    words = workers.python_words(code)
+    words = workers.python_command(code)
     where = {**os.environ, "IM2REC_KERNEL": "0"}
     done = subprocess.run(words, cwd=tmp_path, env=where, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 

@@ -1,4 +1,4 @@
-"""List lines: the grammar, what is read besides, and how a line that cannot be read is named."""
+"""List files: the forms of a line that are read, and how wrong lines are reported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 from helpers import message_of
 
-from im2rec.format.listfile import ListEntry, is_listable, list_line, parse_line, read_list
+from im2rec.format.listfile import ListEntry, is_listable, list_line, parse_labels, parse_line, read_list
 
 
 def labels_and_path(line: str, label_width: int | None = None) -> tuple[int, tuple[float, ...], str]:
@@ -23,6 +23,7 @@ READABLE = {
     "5\t\t1\t\t\ta.jpg\t": (5, (1.0,), "a.jpg"),
     "5\t1\t12.jpg": (5, (1.0,), "12.jpg"),
     "5\t1\t12": (5, (1.0,), "12"),
+    "0\t1\ta.jpg": (0, (1.0,), "a.jpg"),
     "18446744073709551615\t1e3\ta.jpg": (2**64 - 1, (1000.0,), "a.jpg"),
     "5\tinf\tb.jpg": (5, (math.inf,), "b.jpg"),
     "5\t1\t日本/ü": (5, (1.0,), "日本/ü"),
@@ -32,6 +33,7 @@ READABLE = {
     "5 1 a.jpg": (5, (1.0,), "a.jpg"),
     "5  1   my cat 2.jpg": (5, (1.0,), "my cat 2.jpg"),
     "5 1 2 3 a b.jpg": (5, (1.0, 2.0, 3.0), "a b.jpg"),
+    "5 1 2 a.jpg": (5, (1.0, 2.0), "a.jpg"),
     "5 1 2": (5, (1.0,), "2"),
     "5\t1 a.jpg": (5, (1.0,), "a.jpg"),
     "5 1\ta.jpg": (5, (1.0,), "a.jpg"),
@@ -78,7 +80,7 @@ def test_the_four_labels_of_the_manual_are_read() -> None:
     assert (42, (1.0, 2.0, 3.0, 4.0), "path/to/image one.jpg") == labels_and_path(line, label_width=4)
 
 
-def test_the_label_width_says_where_the_path_of_a_blank_separated_line_begins() -> None:
+def test_label_width_separates_labels_from_the_path_of_a_line_without_tabs() -> None:
     assert (5, (1.0,), "12.jpg") == labels_and_path("5 1 12.jpg", 1)
     assert (5, (1.0,), "2 12.jpg") == labels_and_path("5 1 2 12.jpg", 1)
     assert (5, (1.0, 2.0), "12.jpg") == labels_and_path("5 1 2 12.jpg", 2)
@@ -102,7 +104,7 @@ UNREADABLE = {
 }
 
 
-def test_a_line_that_cannot_be_read_is_named_by_its_number() -> None:
+def test_a_wrong_line_is_reported_with_its_number() -> None:
     messages = {line: f"line 12: {problem}" for line, problem in UNREADABLE.items()}
 
     assert messages == {line: message_of(parse_line, line, 12) for line in UNREADABLE}
@@ -117,30 +119,68 @@ def test_a_line_with_another_number_of_labels_is_refused() -> None:
         assert message == message_of(parse_line, line, 3, label_width=width)
 
 
-def test_blank_lines_and_comments_are_no_images_but_count_as_lines() -> None:
-    found = list(
-        read_list(["\n", "# id label path\n", "  \t\r\n", "5\t1\ta.jpg\n", "bad\n", "  # indented\n", "6 1 b\n"])
-    )
+def test_blank_lines_and_comments_are_skipped_but_counted_as_lines() -> None:
+    lines = ["\n", "# id label path\n", "  \t\r\n", "5\t1\ta.jpg\n", "bad\n", "  # indented\n", "6 1 b\n"]
 
-    assert [ListEntry(4, 5, (1.0,), "a.jpg"), ListEntry(7, 6, (1.0,), "b")] == [found[0], found[2]]
-    assert "line 5: expected id, labels and path, found 1 field(s)" == str(found[1])
-    assert 3 == len(found)
+    first, error, last = read_list(lines)
+
+    assert ListEntry(4, 5, (1.0,), "a.jpg") == first
+    assert "line 5: expected id, labels and path, found 1 field(s)" == str(error)
+    assert ListEntry(7, 6, (1.0,), "b") == last
 
 
-def test_a_list_is_read_as_a_stream() -> None:
+def test_the_number_of_the_first_line_can_be_given() -> None:
+    assert [ListEntry(9, 5, (1.0,), "a"), ListEntry(10, 6, (1.0,), "b")] == list(read_list(["5 1 a", "6 1 b"], first=9))
+
+
+def test_lines_are_read_one_at_a_time() -> None:
     lines = iter(["5\t1\ta.jpg\n", "6\t1\tb.jpg\n"])
 
     assert 5 == next(read_list(lines)).id
     assert "6\t1\tb.jpg\n" == next(lines)
 
 
-def test_whole_labels_are_written_as_integers_and_others_read_back() -> None:
+def test_whole_labels_are_written_as_integers_and_others_with_all_their_digits() -> None:
     assert "7\t3\tcats/a b.jpg\n" == list_line(7, [3.0], "cats/a b.jpg")
     assert "7\t1\t0\t2.5\tnan\tinf\tp\n" == list_line(7, [True, -0.0, np.float32(2.5), math.nan, math.inf], "p")
     assert "7\t0.10000000149011612\tp\n" == list_line(7, np.array([0.1], np.float32), "p")
 
 
-def test_a_path_that_no_list_can_hold_is_refused() -> None:
+def test_a_path_that_would_not_come_back_from_a_list_is_refused() -> None:
     for path in ("", " a", "a ", "a\tb", "a\nb", "a\rb", "a\n"):
         assert not is_listable(path)
-        assert f"{path!r} cannot stand in a list (rename it)" == message_of(list_line, 1, [0], path)
+        assert f"{path!r} cannot be written to a list (rename it)" == message_of(list_line, 1, [0], path)
+
+
+def test_the_smallest_and_the_largest_id_are_written() -> None:
+    assert "0\t1\ta\n" == list_line(0, [1], "a")
+    assert "18446744073709551615\t1\ta\n" == list_line(2**64 - 1, [1], "a")
+
+
+def test_an_image_without_labels_or_with_a_wrong_id_is_not_written() -> None:
+    for id_, labels in ((1, []), (-1, [0]), (2**64, [0])):
+        message = f"'a' needs a label and an id from 0 to 2^64 - 1, not {id_} with {len(labels)} labels"
+        assert message == message_of(list_line, id_, labels, "a")
+
+
+# Lists of an iterator: id and labels first, the rest ignored.
+
+
+def test_the_first_labels_of_a_line_are_read_and_the_rest_is_ignored() -> None:
+    for line in ("7\t1\t2.5\tpath", " 7 1  2.5 no number \r\n", "7 1 2.5"):
+        assert (7, [1.0, 2.5]) == parse_labels(line, 1, 2)
+        assert (7, [1.0]) == parse_labels(line, 1, 1)
+        assert (7, []) == parse_labels(line, 1, 0)
+
+
+def test_blank_lines_and_comments_have_no_labels() -> None:
+    for line in ("", "  \r\n", "# 1 2", "\t#"):
+        assert parse_labels(line, 1, 1) is None
+
+
+def test_a_line_with_a_wrong_id_or_label_or_too_few_of_them_is_refused() -> None:
+    assert "line 5: expected an integer as id, found 'x'" == message_of(parse_labels, "x 1", 5, 1)
+    assert "line 5: expected a number as label, found 'y' (id 7)" == message_of(parse_labels, "7 1 y", 5, 2)
+    for line, found in (("7 1 2", 2), ("7", 0)):
+        message = f"line 5: expected label_width=3 labels, found {found} (id 7)"
+        assert message == message_of(parse_labels, line, 5, 3)

@@ -220,11 +220,7 @@ def test_the_map_that_was_written_can_be_given_again(tmp_path: Path) -> None:
     ]
 
 
-WRONG_MAPS = {
-    "a\nb\na\n": ", line 3: 'a' stands on two lines",
-    "a\n\nb\n": ", line 2: is empty",
-    "": ", line 1: is empty",
-}
+WRONG_MAPS = {"a\nb\na\n": ", line 3: 'a' is on two lines", "a\n\nb\n": ", line 2: is empty", "": ", line 1: is empty"}
 
 
 def test_a_map_with_an_empty_or_doubled_line_is_an_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The IDX files of MNIST: what is read, and that damage of any kind has one name and takes no memory."""
+"""IDX files of MNIST: images and labels, gzip, and that damage of any kind is one error and takes no memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataset_helpers import gzipped, idx_images, idx_labels
 from helpers import message_of, peak_bytes
 
 from im2rec.errors import IdxFormatError, InputError
-from im2rec.format.mnistfile import decompressed, read_images, read_labels
+from im2rec.format.mnistfile import decompress, read_images, read_labels
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (5, 3, 4), np.uint8)
 DIGITS = np.array([5, 0, 4, 1, 255], np.uint8)
@@ -20,27 +20,28 @@ AGAIN = " (make or fetch the file again)"
 READERS = {"images": (read_images, IMAGES), "labels": (read_labels, LABELS)}
 
 
-def test_images_and_labels_come_back() -> None:
+def test_images_and_labels_are_read_as_uint8_arrays() -> None:
     images, labels = read_images(IMAGES), read_labels(LABELS)
 
-    assert (np.uint8, PIXELS.tolist()) == (images.dtype, images.tolist())
-    assert (np.uint8, DIGITS.tolist()) == (labels.dtype, labels.tolist())
+    assert np.uint8 == images.dtype
+    assert PIXELS.tolist() == images.tolist()
+    assert np.uint8 == labels.dtype
+    assert DIGITS.tolist() == labels.tolist()
 
 
-def test_what_is_read_is_a_view_that_nobody_can_write_to() -> None:
-    image_file = bytes(IMAGES)
-
-    assert np.shares_memory(read_images(image_file), np.frombuffer(image_file, np.uint8))
+def test_the_arrays_are_read_only_views_of_the_file() -> None:
+    assert np.shares_memory(read_images(IMAGES), np.frombuffer(IMAGES, np.uint8))
+    assert not read_images(IMAGES).flags.writeable
     assert not read_labels(LABELS).flags.writeable
 
 
-def test_a_set_may_be_empty() -> None:
+def test_a_file_may_hold_no_images() -> None:
     assert (0, 28, 28) == read_images(struct.pack(">4I", 2051, 0, 28, 28)).shape
     assert (0, 65535, 65535) == read_images(struct.pack(">4I", 2051, 0, 65535, 65535)).shape
     assert (0,) == read_labels(struct.pack(">2I", 2049, 0)).shape
 
 
-def test_the_largest_edge_is_read() -> None:
+def test_an_image_may_have_65535_columns() -> None:
     assert (1, 1, 65535) == read_images(struct.pack(">4I", 2051, 1, 1, 65535) + bytes(65535)).shape
 
 
@@ -52,8 +53,8 @@ WRONG_IMAGES = {
     b"\3\x08\0\0" + IMAGES[4:]: "expected the magic 2051 of images, found 03 08 00 00 (name an IDX file of MNIST)",
     idx_labels(np.zeros(9)): "expected the magic 2051 of images, found the magic of labels "
     "(the files of images and labels are swapped)",
-    IMAGES[:-1]: "expected 5 x 3 x 4 bytes of images behind the header, found 59" + AGAIN,
-    IMAGES + b"1": "expected 5 x 3 x 4 bytes of images behind the header, found 61" + AGAIN,
+    IMAGES[:-1]: "expected 5 x 3 x 4 bytes of images after the header, found 59" + AGAIN,
+    IMAGES + b"1": "expected 5 x 3 x 4 bytes of images after the header, found 61" + AGAIN,
     struct.pack(">4I", 2051, 5, 0, 4): EDGES + "0 x 4" + AGAIN,
     struct.pack(">4I", 2051, 0, 28, 0): EDGES + "28 x 0" + AGAIN,
     struct.pack(">4I", 2051, 0, 65536, 1): EDGES + "65536 x 1" + AGAIN,
@@ -63,19 +64,19 @@ WRONG_LABELS = {
     b"": "expected 8 bytes of header, found 0" + AGAIN,
     LABELS[:7]: "expected 8 bytes of header, found 7" + AGAIN,
     IMAGES: "expected the magic 2049 of labels, found the magic of images (the files of images and labels are swapped)",
-    LABELS[:-1]: "expected 5 bytes of labels behind the header, found 4" + AGAIN,
-    LABELS + b"12": "expected 5 bytes of labels behind the header, found 7" + AGAIN,
-    struct.pack(">2I", 2049, 2**32 - 1): "expected 4294967295 bytes of labels behind the header, found 0" + AGAIN,
+    LABELS[:-1]: "expected 5 bytes of labels after the header, found 4" + AGAIN,
+    LABELS + b"12": "expected 5 bytes of labels after the header, found 7" + AGAIN,
+    struct.pack(">2I", 2049, 2**32 - 1): "expected 4294967295 bytes of labels after the header, found 0" + AGAIN,
 }
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_a_wrong_file_is_refused_with_the_reason() -> None:
     assert WRONG_IMAGES == {data: message_of(read_images, data) for data in WRONG_IMAGES}
     assert WRONG_LABELS == {data: message_of(read_labels, data) for data in WRONG_LABELS}
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_a_file_cut_anywhere_is_our_error(kind: str) -> None:
+def test_a_file_cut_at_any_byte_is_an_idx_format_error(kind: str) -> None:
     read, whole = READERS[kind]
     for cut in range(len(whole)):
         with pytest.raises(IdxFormatError, match=r"^expected .*, found \d+ \("):
@@ -83,14 +84,14 @@ def test_a_file_cut_anywhere_is_our_error(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_corruption_is_read_or_is_our_error(kind: str) -> None:
+def test_a_damaged_header_is_read_or_is_an_idx_format_error(kind: str) -> None:
     read, whole = READERS[kind]
     rng = random.Random(1)
     outcomes = {"read": 0, "refused": 0}
     for _ in range(2000):
         data = bytearray(whole)
-        place, length = rng.randrange(24), rng.choice([1, 2, 4])
-        data[place : place + length] = rng.choice([rng.randbytes(length), b"\xff" * length, b"\0" * length])
+        at, length = rng.randrange(24), rng.choice([1, 2, 4])
+        data[at : at + length] = rng.choice([rng.randbytes(length), b"\xff" * length, b"\0" * length])
         try:
             read(bytes(data))
             outcomes["read"] += 1
@@ -100,17 +101,17 @@ def test_corruption_is_read_or_is_our_error(kind: str) -> None:
     assert min(outcomes.values()) > 100, outcomes
 
 
-def test_a_number_of_the_header_is_checked_before_it_takes_memory() -> None:
+def test_the_shape_in_a_header_is_checked_before_memory_is_allocated() -> None:
     def refuse() -> None:
         for shape in ((2**32 - 1, 65535, 65535), (1, 65535, 65535)):
             with pytest.raises(IdxFormatError, match=r"^expected "):
                 read_images(struct.pack(">4I", 2051, *shape) + bytes(100))
 
-    refuse()  # what pytest itself takes the first time
+    refuse()  # pytest itself allocates on the first call
     assert peak_bytes(refuse) < 200_000
 
 
-def test_the_error_is_one_of_an_input_and_names_the_path_it_is_given() -> None:
+def test_the_error_is_an_input_error_that_names_its_path() -> None:
     error = IdxFormatError("expected more", hint="look")
     assert "expected more (look)" == str(error)
     error.path = "train-images"
@@ -122,10 +123,13 @@ def test_the_error_is_one_of_an_input_and_names_the_path_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("data", [IMAGES, LABELS, struct.pack(">2I", 2049, 0)], ids=["images", "labels", "empty"])
-def test_a_gzip_file_is_unpacked_and_any_other_left_alone(data: bytes) -> None:
-    assert data is decompressed(data)
-    assert data == decompressed(gzipped(data))
-    assert data == decompressed(gzipped(data[:9]) + gzipped(b"") + gzipped(data[9:]) + bytes(512))
+def test_a_gzip_file_is_decompressed_and_any_other_returned_unchanged(data: bytes) -> None:
+    assert data is decompress(data)
+    assert data == decompress(gzipped(data))
+
+
+def test_a_gzip_file_may_have_several_members_and_zero_padding() -> None:
+    assert IMAGES == decompress(gzipped(IMAGES[:9]) + gzipped(b"") + gzipped(IMAGES[9:]) + bytes(512))
 
 
 CLAIMS = gzipped(struct.pack(">4I", 2051, 2**32 - 1, 28, 28))
@@ -137,39 +141,55 @@ NO_IDX = {
     gzipped(IMAGES) + b"tail": "the gzip file is damaged: Not a gzipped file (b'ta')" + AGAIN,
     b"\x1f\x8b": "the gzip file is cut short" + AGAIN,
     b"\x1f\x8bnonsense": "the gzip file is damaged: Unknown compression method" + AGAIN,
-    CLAIMS: f"expected {(2**32 - 1) * 28 * 28 + 16} bytes as its header says, which {len(CLAIMS)} bytes of gzip "
-    "are not trusted with (make or fetch the file again, or unpack it with gunzip)",
+    CLAIMS: f"expected {(2**32 - 1) * 28 * 28 + 16} bytes as its header says, too many for {len(CLAIMS)} bytes of "
+    "gzip (make or fetch the file again, or unpack it with gunzip)",
 }
 
 
-def test_what_is_wrong_with_a_gzip_file_is_said() -> None:
-    assert NO_IDX == {data: message_of(decompressed, data) for data in NO_IDX}
+def test_a_wrong_gzip_file_is_refused_with_the_reason() -> None:
+    assert NO_IDX == {data: message_of(decompress, data) for data in NO_IDX}
 
 
-def test_a_gzip_file_whose_content_is_short_fails_where_it_is_read() -> None:
-    short = decompressed(gzipped(IMAGES[:-3]))
+def test_a_gzip_file_with_too_few_bytes_is_refused_when_it_is_read() -> None:
+    short = decompress(gzipped(IMAGES[:-3]))
 
-    assert "expected 5 x 3 x 4 bytes of images behind the header, found 57" + AGAIN == message_of(read_images, short)
+    assert "expected 5 x 3 x 4 bytes of images after the header, found 57" + AGAIN == message_of(read_images, short)
 
 
-def test_a_gzip_file_cut_anywhere_is_our_error() -> None:
+def test_a_gzip_file_cut_at_any_byte_is_an_idx_format_error() -> None:
     whole = gzipped(IMAGES)
     for cut in range(2, len(whole)):
-        assert "the gzip file is cut short" + AGAIN == message_of(decompressed, whole[:cut])
+        assert "the gzip file is cut short" + AGAIN == message_of(decompress, whole[:cut])
 
 
-def test_a_changed_byte_of_a_gzip_file_is_found_by_its_check_sum_or_means_nothing() -> None:
+def test_a_changed_byte_of_a_gzip_file_is_detected_or_changes_no_pixel() -> None:
     whole = gzipped(IMAGES)
-    found = 0
-    for place in range(10, len(whole)):  # before that stand a time and a system
+    detected = 0
+    for at in range(10, len(whole)):  # the first 10 bytes hold a time and a system that nothing depends on
         changed = bytearray(whole)
-        changed[place] ^= 0x40
+        changed[at] ^= 0x40
         try:
-            assert PIXELS.tolist() == read_images(decompressed(bytes(changed))).tolist()
+            assert PIXELS.tolist() == read_images(bytes(changed)).tolist()
         except IdxFormatError:
-            found += 1
+            detected += 1
 
-    assert found > 0.9 * (len(whole) - 10)
+    assert detected > 0.9 * (len(whole) - 10)
+
+
+def test_the_largest_inflated_size_is_a_gibibyte() -> None:
+    # Deflate packs at most 1032 bytes into one: a shorter file would be refused before this limit is reached.
+    content = gzipped(random.Random(1).randbytes(1_050_000))
+    largest, larger = (gzipped(struct.pack(">2I", 2049, 2**30 - 8 + more)) + content for more in (0, 1))
+
+    expected = "expected 1073741816 bytes of labels after the header, found 1050000"
+    assert expected + AGAIN == message_of(read_labels, largest)
+    assert message_of(read_labels, larger).startswith("expected 1073741825 bytes as its header says")
+
+
+def test_a_file_that_deflate_packs_as_tightly_as_it_can_is_read() -> None:
+    labels = idx_labels(np.zeros(1_000_000))
+
+    assert 1_000_000 == len(read_labels(gzipped(labels)))
 
 
 def test_a_gzip_bomb_takes_no_memory() -> None:
@@ -182,7 +202,7 @@ def test_a_gzip_bomb_takes_no_memory() -> None:
     def refuse() -> None:
         for bomb in bombs:
             with pytest.raises(IdxFormatError):
-                decompressed(bomb)
+                decompress(bomb)
 
     refuse()
     assert peak_bytes(refuse) < 1_500_000

@@ -1,8 +1,7 @@
-"""MXNet's array file: its bytes, the layouts of older versions, and that damage has one name."""
+"""MXNet's array files: their bytes, the layouts of all versions, and that damage of any kind is one error."""
 
 from __future__ import annotations
 
-import math
 import random
 import struct
 from pathlib import Path
@@ -34,11 +33,13 @@ FILE = file_of(V2)
 
 
 @pytest.mark.parametrize("name", ["art5_mean.bin", "art5_mean_scaled.bin"])
-def test_a_mean_image_of_the_reference_comes_back_byte_for_byte(name: str) -> None:
+def test_a_mean_image_written_by_mxnet_is_read_and_written_byte_for_byte(name: str) -> None:
     data = (DATA / name).read_bytes()
     mean = decode_single(data)
 
-    assert ("mean_img", (3, 24, 32), np.dtype(np.float32)) == (mean.name, mean.array.shape, mean.array.dtype)
+    assert "mean_img" == mean.name
+    assert (3, 24, 32) == mean.array.shape
+    assert np.float32 == mean.array.dtype
     assert np.array_equal(np.frombuffer(data[-16 - 4 * 3 * 24 * 32 - 8 : -24], "<f4"), mean.array.ravel())
     assert data == encode_arrays([mean])
 
@@ -70,7 +71,7 @@ def test_a_scalar_of_v3_has_no_dimensions() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8", "int32", "int8", "int64"])
-def test_every_element_type_comes_back(dtype: str) -> None:
+def test_every_element_type_is_written_and_read(dtype: str) -> None:
     arrays = [NamedArray("one", np.array([[0, 1, 127]], dtype)), NamedArray("\xfc", np.ones((1, 2, 1), dtype))]
     read = decode_arrays(encode_arrays(arrays))
 
@@ -92,7 +93,7 @@ def test_a_file_may_hold_no_array() -> None:
     assert [] == decode_arrays(encode_arrays([]))
 
 
-def test_a_single_array_is_asked_for_and_other_numbers_are_named() -> None:
+def test_decode_single_refuses_a_file_with_another_number_of_arrays() -> None:
     hint = " (keep one: mx.nd.save(path, [array]))"
     two = file_of(V2, V2, after=names(b"a", b"b"))
 
@@ -122,27 +123,27 @@ WRONG = {
 }
 
 
-def test_what_is_wrong_is_said_with_its_byte() -> None:
+def test_a_wrong_file_is_refused_with_the_offset_of_the_error() -> None:
     assert WRONG == {data: message_of(decode_arrays, data) for data in WRONG}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_file_cut_anywhere_is_our_error(layout: str) -> None:
+def test_a_file_cut_at_any_byte_is_an_input_error(layout: str) -> None:
     whole = file_of(LAYOUTS[layout])
     for cut in range(len(whole)):
         with pytest.raises(InputError, match=r"^byte \d+: expected .*, (found \d+|but only \d+ bytes follow) \("):
             decode_arrays(whole[:cut])
 
 
-def test_corruption_is_read_or_is_our_error() -> None:
+def test_a_damaged_file_is_read_or_is_an_input_error() -> None:
     rng = random.Random(1)
     files = [file_of(array, array, after=names(b"first", b"second")) for array in LAYOUTS.values()]
     outcomes = {"read": 0, "refused": 0}
     for _ in range(5000):
         data = bytearray(rng.choice(files))
         for _ in range(rng.randint(1, 4)):
-            place, length = rng.randrange(len(data)), rng.choice([1, 1, 4, 8])
-            data[place : place + length] = rng.choice([rng.randbytes(length), b"\xff" * length, b"\0" * length])
+            at, length = rng.randrange(len(data)), rng.choice([1, 1, 4, 8])
+            data[at : at + length] = rng.choice([rng.randbytes(length), b"\xff" * length, b"\0" * length])
         try:
             decode_arrays(bytes(data))
             outcomes["read"] += 1
@@ -162,16 +163,16 @@ HUGE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", HUGE)
-def test_a_length_is_checked_before_it_takes_memory(what: str) -> None:
+def test_a_length_is_checked_before_memory_is_allocated(what: str) -> None:
     def refuse() -> None:
         with pytest.raises(InputError, match=r"^byte \d+: expected "):
             decode_arrays(HUGE[what])
 
-    refuse()  # what pytest itself takes the first time
+    refuse()  # pytest itself allocates on the first call
     assert peak_bytes(refuse) < 200_000
 
 
-def test_an_array_that_could_not_be_read_back_is_not_written() -> None:
+def test_an_array_that_cannot_be_read_back_is_refused() -> None:
     hint = " (it can hold float32, float64, float16, uint8, int32, int8, int64, of 1 to 32 dimensions, not empty)"
     for shown, array in {
         "bool and shape (1,)": np.array([True]),
@@ -180,12 +181,28 @@ def test_an_array_that_could_not_be_read_back_is_not_written() -> None:
     }.items():
         expected = f"an array file cannot hold an array of {shown}{hint}"
         assert expected == message_of(encode_arrays, [NamedArray(None, array)])
+
+
+def test_names_must_be_given_to_all_arrays_or_to_none() -> None:
     some = [NamedArray("x", ARRAY), NamedArray(None, ARRAY)]
     assert "1 of 2 arrays have a name: give one to all, or to none" == message_of(encode_arrays, some)
 
 
-def test_the_most_dimensions_come_back() -> None:
+def test_an_array_of_32_dimensions_is_written_and_read() -> None:
     shape = (1,) * 31 + (2,)
-    array = np.arange(math.prod(shape), dtype=np.int32).reshape(shape)
 
-    assert shape == decode_single(encode_arrays([NamedArray(None, array)])).array.shape
+    assert shape == decode_single(encode_arrays([NamedArray(None, np.zeros(shape, np.int32))])).array.shape
+
+
+def test_as_many_arrays_and_names_as_fit_in_the_bytes_are_accepted() -> None:
+    # An array takes 4 bytes or more and a name 8: here the first array is wrong, not the number of arrays.
+    assert "byte 28: expected a storage type of 4 bytes, found 0" + AGAIN == message_of(
+        decode_arrays, file_of(V2[:4], after=b"")
+    )
+    assert "" == decode_single(file_of(V2, after=names(b""))).name
+    assert "byte 16: expected 2 arrays, but only 7 bytes follow" + AGAIN == message_of(
+        decode_arrays, struct.pack("<QQQ", 0x112, 0, 2) + bytes(7)
+    )
+    assert "byte 88: expected 2 names, but only 15 bytes follow" + AGAIN == message_of(
+        decode_arrays, file_of(V2, after=struct.pack("<Q", 2) + bytes(15))
+    )

@@ -1,4 +1,4 @@
-"""Ordered work in this thread, in threads and in processes: order, bounds, failures, and nothing left behind."""
+"""Ordered work in this thread, in threads and in processes: order, look-ahead, failures, and complete cleanup."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def run(
 
 
 @pytest.mark.parametrize(("workers", "processes"), [(1, True), (7, False), (2, True)])
-def test_answers_come_in_the_order_of_the_items(workers: int, processes: bool) -> None:
+def test_results_come_in_the_order_of_the_items(workers: int, processes: bool) -> None:
     assert [n * n for n in range(60)] == list(run(square, range(60), workers=workers, processes=processes))
 
 
-def test_one_worker_is_this_very_thread() -> None:
+def test_one_worker_is_the_calling_thread() -> None:
     here = threading.get_ident()
 
     assert [here] == list(run(lambda _: threading.get_ident(), [0], workers=1, processes=True))
 
 
-def test_processes_are_others_than_this_one_and_end_with_the_work() -> None:
+def test_work_runs_in_other_processes_which_end_with_it() -> None:
     answers = list(run(square_and_pid, range(20), processes=True))
 
     assert [n * n for n in range(20)] == [answer for answer, _ in answers]
@@ -45,7 +45,7 @@ def test_processes_are_others_than_this_one_and_end_with_the_work() -> None:
     assert [] == multiprocessing.active_children()
 
 
-def test_a_later_item_that_is_ready_first_waits_for_its_turn() -> None:
+def test_a_result_that_is_ready_early_waits_for_those_before_it() -> None:
     second_done = threading.Event()
 
     def work(number: int) -> int:
@@ -58,26 +58,26 @@ def test_a_later_item_that_is_ready_first_waits_for_its_turn() -> None:
     assert [0, 1] == list(run(work, [0, 1]))
 
 
-def test_items_are_drawn_a_few_per_worker_ahead() -> None:
+def test_items_are_read_at_most_three_per_worker_ahead() -> None:
     for workers, ahead in {1: 1, 2: 6, 4: 12}.items():
-        drawn: list[int] = []
+        read: list[int] = []
 
-        def items(drawn: list[int] = drawn) -> Iterator[int]:
+        def items(read: list[int] = read) -> Iterator[int]:
             for number in range(1000):
-                drawn.append(number)
+                read.append(number)
                 yield number
 
         answers = run(square, items(), workers=workers)
-        assert [] == drawn
+        assert [] == read
         assert 0 == next(answers)
-        assert ahead == len(drawn)
+        assert ahead == len(read)
         assert 1 == next(answers)
-        assert ahead + 1 == len(drawn)
+        assert ahead + 1 == len(read)
         answers.close()
 
 
 @pytest.mark.parametrize(("workers", "processes"), [(1, False), (2, False), (2, True)])
-def test_a_failure_is_raised_at_its_own_place_in_the_order(workers: int, processes: bool) -> None:
+def test_an_exception_is_raised_after_the_results_of_all_earlier_items(workers: int, processes: bool) -> None:
     answers = run(square_but_not_five, range(20), workers=workers, processes=processes)
 
     assert [0, 1, 4, 9, 16] == [next(answers) for _ in range(5)]
@@ -87,7 +87,7 @@ def test_a_failure_is_raised_at_its_own_place_in_the_order(workers: int, process
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_failure_while_drawing_items_is_raised_as_it_is(workers: int) -> None:
+def test_an_exception_of_the_items_themselves_is_raised_unchanged(workers: int) -> None:
     def items() -> Iterator[int]:
         yield 1
         raise OSError("the list went away")
@@ -96,8 +96,8 @@ def test_a_failure_while_drawing_items_is_raised_as_it_is(workers: int) -> None:
         list(run(square, items(), workers=workers))
 
 
-def test_closing_cancels_what_has_not_begun_and_waits_for_what_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[int] = []
+def test_closing_cancels_items_not_started_and_waits_for_those_in_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
     finished: list[int] = []
     shutting_down = threading.Event()
     real = parallel.ThreadPoolExecutor.shutdown
@@ -107,7 +107,7 @@ def test_closing_cancels_what_has_not_begun_and_waits_for_what_has(monkeypatch: 
         real(self, **how)
 
     def work(number: int) -> int:
-        begun.append(number)
+        started.append(number)
         assert number == 0 or shutting_down.wait(DEADLINE_S)
         finished.append(number)
         return number
@@ -117,25 +117,25 @@ def test_closing_cancels_what_has_not_begun_and_waits_for_what_has(monkeypatch: 
     assert 0 == next(answers)
     answers.close()
 
-    assert sorted(begun) == sorted(finished)
-    assert set(begun) <= {0, 1, 2}  # the first, and the one that each of two threads had in hand
+    assert sorted(started) == sorted(finished)
+    assert set(started) <= {0, 1, 2}  # the first, and the one that each of two threads was working on
 
 
 @POSIX
-def test_a_process_that_dies_is_an_error_that_names_what_it_held() -> None:
+def test_the_death_of_a_process_is_an_error_that_names_its_item() -> None:
     answers: list[int] = []
     with pytest.raises(WorkerDiedError) as caught:
         answers.extend(run(die_at_five, range(40), processes=True))
 
     assert [n * n for n in range(len(answers))] == answers
     assert len(answers) <= 5
-    assert "a worker process died (by SIGKILL) while it held item 5" == str(caught.value).partition(" (out of")[0]
+    assert "a worker process died (by SIGKILL) while working on item 5" == str(caught.value).partition(" (out of")[0]
     assert [] == multiprocessing.active_children()
 
 
 @POSIX
-def test_a_process_that_dies_in_the_middle_of_a_long_answer_is_the_same_error() -> None:
-    # In a program of its own: where this fails it hangs, and would keep pytest from ending.
+def test_the_death_of_a_process_while_it_sends_a_long_answer_is_the_same_error() -> None:
+    # In a separate program: a failure would hang, and would keep pytest from ending.
     code = """if True:
         from im2rec.parallel import WorkerDiedError, run_ordered
         from image_helpers import die_while_answering
@@ -150,42 +150,40 @@ def test_a_process_that_dies_in_the_middle_of_a_long_answer_is_the_same_error() 
             [sys.executable, "-c", code], env=where, capture_output=True, check=False, timeout=DEADLINE_S, text=True
         )
     except subprocess.TimeoutExpired:
-        pytest.fail("the consumer hangs, waiting for the rest of an answer that nobody will write")
+        pytest.fail("the consumer waits for ever for the rest of an answer")
 
-    expected = "a worker process died (by SIGKILL) while it held item 5"
+    expected = "a worker process died (by SIGKILL) while working on item 5"
     assert (0, expected) == (done.returncode, done.stdout.partition(" (out of")[0])
 
 
 @POSIX
-def test_an_item_that_does_not_reach_its_process_leaves_nothing_that_cannot_be_closed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    complaints: list[str] = []  # Python has them from 3.13 on, before that with -X dev
-    monkeypatch.setattr(sys, "unraisablehook", lambda told: complaints.append(repr(told.exc_value)))
+def test_failing_to_send_an_item_leaves_no_error_for_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    unraisable: list[str] = []  # Python reports them from 3.13 on, before that with -X dev
+    monkeypatch.setattr(sys, "unraisablehook", lambda hooked: unraisable.append(repr(hooked.exc_value)))
     worker = start_worker(die_at_five)
 
-    def lost(item: int) -> None:
-        errors = []  # a cycle, with the tracebacks: the collector's to take apart
+    def fail_to_send(item: int) -> None:
+        errors = []  # refers to its own frame through the traceback: a cycle that only the collector frees
         try:
-            worker.ask(item)
+            worker.call(item)
         except (EOFError, OSError) as error:
             errors.append(error)
         assert errors
 
-    lost(5)
-    lost(6)
+    fail_to_send(5)
+    fail_to_send(6)
     gc.collect()
     worker.end()
 
-    assert [] == complaints
+    assert [] == unraisable
 
 
-def test_the_cpus_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_available_cpus_counts_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel.os, "sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
     assert 3 == available_cpus()
 
 
-def test_where_that_is_not_known_they_are_all_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_available_cpus_counts_all_where_the_affinity_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(parallel.os, "sched_getaffinity", raising=False)
     for counted, expected in {6: 6, None: 1}.items():
         monkeypatch.setattr(parallel.os, "cpu_count", lambda counted=counted: counted)

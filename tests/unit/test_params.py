@@ -1,4 +1,4 @@
-"""Parameters: declared once, read from text as MXNet reads it, refused with what is allowed."""
+"""Parameter groups: conversion from text as in MXNet, checks, their messages, and the documentation's rows."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Some:
         check(self)
 
 
-def some(*words: str, **also: Any) -> Some:
-    return from_words(Some, words, also=also or {"batch_size": 1})
+def some(*words: str, **options: Any) -> Some:
+    return from_words(Some, words, options=options or {"batch_size": 1})
 
 
 def test_words_become_values_of_the_declared_types() -> None:
@@ -46,18 +46,18 @@ def test_words_become_values_of_the_declared_types() -> None:
     assert [int, tuple, bool, float, str, int, int] == [type(value) for value in dataclasses.astuple(read)]
 
 
-def test_what_is_not_given_has_its_default() -> None:
+def test_parameters_that_are_not_given_have_their_default() -> None:
     assert ((3, 28, 28), False, 0.5, ".jpg", None, 95) == dataclasses.astuple(some())[1:]
 
 
-def test_a_bool_is_any_of_mxnets_words() -> None:
+def test_a_bool_is_read_from_any_of_mxnets_words() -> None:
     for word in ("1", "true", "True", "YES", " on "):
         assert some(f"rand_crop={word}").rand_crop is True
     for word in ("0", "false", "False", "no", "OFF"):
         assert some(f"rand_crop={word}").rand_crop is False
 
 
-def test_a_tuple_is_integers_with_or_without_brackets() -> None:
+def test_a_tuple_is_read_from_integers_with_or_without_brackets() -> None:
     for word in ("3,224,224", "(3,224,224)", "( 3, 224, 224 )", "[3,224,224]", "3,224,224,"):
         assert (3, 224, 224) == some(f"data_shape={word}").data_shape
     assert (5,) == some("data_shape=(5,)").data_shape
@@ -68,7 +68,7 @@ def test_none_can_be_written_where_it_is_the_default() -> None:
     assert "batch_size=None must be an integer" == message_of(some, "batch_size=None", label_width=1)
 
 
-def test_values_that_are_no_text_are_converted_too() -> None:
+def test_values_that_are_not_text_are_converted_to_the_declared_type() -> None:
     read = from_mapping(
         Some,
         {
@@ -105,10 +105,10 @@ REFUSED = {
 }
 
 
-def test_a_word_that_is_wrong_is_refused_with_what_is_allowed() -> None:
-    needed = {word: [] if word.startswith("batch_size") else ["batch_size=1"] for word in REFUSED}
+def test_a_wrong_word_is_refused_with_the_allowed_values() -> None:
+    required = {word: [] if word.startswith("batch_size") else ["batch_size=1"] for word in REFUSED}
 
-    assert REFUSED == {word: message_of(from_words, Some, [*needed[word], word]) for word in REFUSED}
+    assert REFUSED == {word: message_of(from_words, Some, [*required[word], word]) for word in REFUSED}
 
 
 NOT_CONVERTED: list[tuple[dict[str, Any], str]] = [
@@ -122,7 +122,7 @@ NOT_CONVERTED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_one_number_is_a_shape_too() -> None:
+def test_one_number_is_a_shape_of_one_dimension() -> None:
     assert (5,) == Some(batch_size=1, data_shape=5).data_shape == Some(batch_size=1, data_shape="5").data_shape
 
 
@@ -142,25 +142,28 @@ def test_a_key_given_twice_with_different_values_is_refused() -> None:
     twice = "batch_size is given twice: 1 and 2 (give it once)"
 
     assert twice == message_of(from_words, Some, ["batch_size=1", "quality=5", "batch_size=2"])
-    assert twice == message_of(from_words, Some, ["batch_size=2"], also={"batch_size": 1})
+    assert twice == message_of(from_words, Some, ["batch_size=2"], options={"batch_size": 1})
 
 
-def test_a_key_given_twice_with_the_same_value_is_fine() -> None:
+def test_a_key_may_be_given_twice_with_the_same_value() -> None:
     assert Some(batch_size=2) == from_words(Some, ["batch_size=2", "batch_size=2"])
-    assert Some(batch_size=2) == from_words(Some, ["batch_size=2"], also={"batch_size": 2})
+    assert Some(batch_size=2) == from_words(Some, ["batch_size=2"], options={"batch_size": 2})
 
 
 def test_a_word_and_an_option_may_spell_the_same_value_differently() -> None:
     options = {"data_shape": (3, 8, 8), "rand_crop": True, "ratio": 0.25, "batch_size": 8}
 
-    read = from_words(Some, ["data_shape=(3,8,8)", "rand_crop=1", "ratio=.25", "batch_size=8"], also=options)
+    read = from_words(Some, ["data_shape=(3,8,8)", "rand_crop=1", "ratio=.25", "batch_size=8"], options=options)
 
     assert Some(batch_size=8, data_shape=(3, 8, 8), rand_crop=True, ratio=0.25) == read
 
 
-def test_options_that_were_not_given_are_not_counted() -> None:
-    assert Some(batch_size=2) == from_words(Some, ["batch_size=2"], also={"batch_size": None, "quality": None})
-    assert "unknown key 'wokers'" in message_of(from_words, Some, ["batch_size=2"], also={"wokers": 1})
+def test_options_that_are_none_count_as_not_given() -> None:
+    assert Some(batch_size=2) == from_words(Some, ["batch_size=2"], options={"batch_size": None, "quality": None})
+
+
+def test_an_unknown_option_is_refused() -> None:
+    assert "unknown key 'wokers'" in message_of(from_words, Some, ["batch_size=2"], options={"wokers": 1})
 
 
 def test_a_value_may_hold_an_equals_sign() -> None:
@@ -171,14 +174,17 @@ def test_a_value_may_hold_an_equals_sign() -> None:
     assert "a=b.rec" == from_words(Named, ["path=a=b.rec"]).path
 
 
-def test_the_group_is_frozen_after_its_values_were_checked() -> None:
+def test_a_group_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         some().quality = 5
+
+
+def test_replacing_a_value_checks_it_again() -> None:
     with pytest.raises(ParameterError, match=r"^quality=101 must be 100 or less"):
         dataclasses.replace(some(), quality=101)
 
 
-def test_rows_show_each_parameter_as_text() -> None:
+def test_the_documentation_of_a_group_is_one_row_of_text_for_each_parameter() -> None:
     as_mxnet = "as the reference"
 
     assert [

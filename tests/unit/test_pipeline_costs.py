@@ -16,7 +16,7 @@ from iterator_helpers import iterator
 from im2rec.augment import draws
 from im2rec.format import recordio
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
-from im2rec.parallel import pieces_wanted
+from im2rec.parallel import pieces_per_job
 from im2rec.pipeline.buffers import BatchBuffer
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest, Order
@@ -100,8 +100,8 @@ def test_a_record_is_searched_for_others_unless_the_index_confirms_its_end(
     photos: Path, index: bool, searched: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    real = recordio._may_hold_magic
-    monkeypatch.setattr(recordio, "_may_hold_magic", lambda frame: (calls.append(len(frame)), real(frame))[1])
+    real = recordio._may_contain_magic
+    monkeypatch.setattr(recordio, "_may_contain_magic", lambda frame: (calls.append(len(frame)), real(frame))[1])
 
     with RecordFile(photos, index=index) as rec:
         assert 16 == len({record.header.id for record in map(rec.__getitem__, range(16))})
@@ -134,7 +134,7 @@ def test_the_order_is_computed_for_many_batches_at_once(monkeypatch: pytest.Monk
 def test_batches_are_cut_into_no_more_pieces_than_keep_all_workers_busy() -> None:
     # Pieces by workers and batches ahead; one more batch than those ahead is in work.
     expected = {(1, 4): 1, (2, 4): 1, (2, 1): 2, (4, 4): 2, (16, 4): 7, (16, 1): 16, (3, 100): 1}
-    assert list(expected.values()) == [pieces_wanted(workers, ahead) for workers, ahead in expected]
+    assert list(expected.values()) == [pieces_per_job(workers, ahead) for workers, ahead in expected]
     for (workers, ahead), pieces in expected.items():
         assert pieces == workers or pieces * (1 + ahead) >= 2 * workers
 

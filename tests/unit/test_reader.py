@@ -1,4 +1,4 @@
-"""An open ``.rec``: by ordinal, by key, many at once, and which index belongs to it."""
+"""Reading a ``.rec``: by ordinal, by key, many at once, header fields only, and which index belongs to it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import bounds, counted_reads, image_payload, index_text, joined, message_of, peak_bytes, write_rec
+from helpers import bounds, counted_reads, image_payload, index_text, joined, message_of, part, peak_bytes, write_rec
 
 import im2rec
-from im2rec.errors import CorruptRecordError, InputError
-from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
-from im2rec.format.recordio import MAGIC, encode_record
+from im2rec.errors import InputError
+from im2rec.format.irheader import ImageRecord, IRHeader, RawHeader, encode_image_record
+from im2rec.format.recordio import FIRST, LAST, MAGIC, MIDDLE, WHOLE, BytesSource, encode_record
 from im2rec.storage import reader
+from im2rec.storage.index import is_record_start
 from im2rec.storage.reader import RecordFile
 
 KEYS = [30, 10, 20, 10, 2**64 - 1]
@@ -42,21 +43,22 @@ def test_an_open_file_is_a_sequence_of_image_records(path: Path) -> None:
         assert [30, 10, 20, 10, 2**64 - 1] == [header.id for header, _ in rec]
         assert [KEYS[4], KEYS[3]] == [header.id for header, _ in list(reversed(rec))[:2]]
         header, content = rec[2]
-        assert ([1, 2], MAGIC * 2 + b"split") == (header.label.tolist(), content)
+        assert [1, 2] == header.label.tolist()
+        assert MAGIC * 2 + b"split" == content
         assert PAYLOADS == [rec.payload(ordinal) for ordinal in range(5)]
 
 
 def test_an_ordinal_outside_the_file_is_an_index_error(path: Path) -> None:
     with RecordFile(path) as rec:
-        for ask in (lambda: rec[5], lambda: rec[-6], lambda: rec.payload(5), lambda: rec.read_many([0, 5])):
+        for read in (lambda: rec[5], lambda: rec[-6], lambda: rec.payload(5), lambda: rec.read_many([0, 5])):
             with pytest.raises(IndexError, match=r"^record (5|-6) is not in .*some\.rec, which has 5$"):
-                ask()
+                read()
         with pytest.raises(TypeError):
             rec[1.0]
         assert [] == rec[5:9]
 
 
-def test_the_last_of_several_records_with_one_key_is_found(path: Path) -> None:
+def test_of_several_records_with_one_key_the_last_is_found(path: Path) -> None:
     with RecordFile(path) as rec:
         assert [0, 3, 2, 4] == [rec.ordinal_of(key) for key in (30, 10, 20, 2**64 - 1)]
         assert record(3) == rec.by_key(10)
@@ -65,10 +67,16 @@ def test_the_last_of_several_records_with_one_key_is_found(path: Path) -> None:
             assert message == message_of(rec.by_key, key)
 
 
-def test_keys_and_offsets_are_arrays_of_16_bytes_a_record_that_nobody_changes(path: Path) -> None:
+def test_the_smallest_key_is_found(tmp_path: Path) -> None:
+    with RecordFile(write_rec(tmp_path / "some.rec", PAYLOADS, keys=[3, 0, 2, 1, 4])) as rec:
+        assert [1, 3, 2, 0, 4] == [rec.ordinal_of(key) for key in range(5)]
+
+
+def test_keys_and_offsets_are_read_only_arrays_of_64_bit_integers(path: Path) -> None:
     for index in (None, False):
         with RecordFile(path, index=index) as rec:
-            assert (np.uint64, np.int64) == (rec.keys.dtype, rec.offsets.dtype)
+            assert np.uint64 == rec.keys.dtype
+            assert np.int64 == rec.offsets.dtype
             assert KEYS == rec.keys.tolist()
             assert bounds(PAYLOADS)[:-1] == rec.offsets.tolist()
             for array in (rec.keys, rec.offsets):
@@ -76,62 +84,155 @@ def test_keys_and_offsets_are_arrays_of_16_bytes_a_record_that_nobody_changes(pa
                     array[0] = 1
 
 
-def test_a_pickled_copy_reads_the_same_and_is_as_read_only(path: Path) -> None:
+def test_a_pickled_copy_reads_the_same_records_and_is_read_only(path: Path) -> None:
     with RecordFile(path) as rec:
         for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
-            with pickle.loads(pickle.dumps(rec, protocol)) as again:
-                assert (rec.path, rec.index_path, rec.size) == (again.path, again.index_path, again.size)
-                assert PAYLOADS == [again.payload(ordinal) for ordinal in range(5)]
-                assert 3 == again.ordinal_of(10)
-                assert [False, False] == [again.keys.flags.writeable, again.offsets.flags.writeable]
+            with pickle.loads(pickle.dumps(rec, protocol)) as duplicate:
+                assert (rec.path, rec.index_path, rec.size) == (duplicate.path, duplicate.index_path, duplicate.size)
+                assert PAYLOADS == [duplicate.payload(ordinal) for ordinal in range(5)]
+                assert 3 == duplicate.ordinal_of(10)
+                assert [False, False] == [duplicate.keys.flags.writeable, duplicate.offsets.flags.writeable]
 
 
-def test_records_asked_for_together_come_in_the_order_asked(path: Path) -> None:
+def test_read_many_returns_records_in_the_requested_order(path: Path) -> None:
     with RecordFile(path) as rec:
         assert [record(4), record(0), record(4), record(3)] == rec.read_many([4, 0, -1, 3])
         assert [] == rec.read_many([])
         assert [record(1)] == rec.read_many(iter([1]))
 
 
-def test_limits_of_a_read_never_change_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limits_of_a_read_never_change_the_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(2)
     payloads = [image_payload(n, n, rng.randbytes(rng.randrange(60)) + MAGIC * (n % 3 == 0)) for n in range(40)]
     with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec:
         for limits in ((1, 0, 1), (64, 16, 8), (200, 0, 1 << 20), (1 << 20, 1 << 20, 50)):
-            for name, value in zip(("_MANY_READ_BYTES", "_GAP_BYTES", "_SINGLE_READ_BYTES"), limits, strict=True):
+            for name, value in zip(("_MAX_READ_BYTES", "_GAP_BYTES", "_SINGLE_READ_BYTES"), limits, strict=True):
                 monkeypatch.setattr(reader, name, value)
-            asked = [rng.randrange(40) for _ in range(60)]
-            assert asked == [header.id for header, _ in rec.read_many(asked)]
-            assert [payloads[n] for n in asked] == [rec.payload(n) for n in asked]
+            ordinals = [rng.randrange(40) for _ in range(60)]
+            assert ordinals == [header.id for header, _ in rec.read_many(ordinals)]
+            assert [payloads[n] for n in ordinals] == [rec.payload(n) for n in ordinals]
 
 
-def test_neighbours_are_read_with_one_call_and_far_records_without_what_lies_between(
+def test_neighbours_are_read_with_one_call_without_the_bytes_between_distant_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payloads = [image_payload(n, content=bytes(20_000)) for n in range(50)]
     ends = bounds(payloads)
-    with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as asked:
+    with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as reads:
         rec.read_many([7, 5, 6, 9, 40])
-        assert [(ends[5], ends[10] - ends[5]), (ends[40], ends[41] - ends[40])] == asked
-        asked.clear()
+        assert [(ends[5], ends[10] - ends[5]), (ends[40], ends[41] - ends[40])] == reads
+        reads.clear()
         rec.payload(3)
-        assert [(ends[3], ends[4] - ends[3])] == asked
+        assert [(ends[3], ends[4] - ends[3])] == reads
+
+
+def test_a_gap_of_64_kib_is_read_with_its_neighbours_and_a_longer_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for gap, calls in ((65_536, 1), (65_540, 2)):
+        payloads = [image_payload(0), bytes(gap - 8), image_payload(2)]
+        with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as reads:
+            rec.read_many([0, 2])
+            assert calls == len(reads)
+
+
+def test_read_many_reads_no_more_than_its_limit_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payloads = [image_payload(n, content=bytes(968)) for n in range(50)]  # 1000 bytes each on disk
+    monkeypatch.setattr(reader, "_MAX_READ_BYTES", 3000)
+    with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as reads:
+        rec.read_many([40, 41, 42, 43])
+        assert [(40_000, 3000), (43_000, 1000)] == reads
+
+
+def test_the_content_of_a_record_above_64_kib_is_read_by_a_call_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payloads = [image_payload(n, content=b"x" * size) for n, size in enumerate((65_504, 65_508, 4))]
+    ends = bounds(payloads)
+    with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as reads:
+        assert 65_504 == len(rec[0].content)
+        assert [(0, 65_536)] == reads
+        reads.clear()
+        assert 65_508 == len(rec[1].content)
+        assert [(ends[1], 32), (ends[1] + 32, 65_508)] == reads
+
+
+# Header fields only
+
+
+def test_heads_are_the_header_fields_and_payload_sizes_in_the_requested_order(path: Path) -> None:
+    with RecordFile(path) as rec:
+        assert [
+            (RawHeader(0, 0.0, 30, 0), len(PAYLOADS[0])),
+            (RawHeader(0, 1.0, 10, 0), len(PAYLOADS[1])),
+            (RawHeader(2, 0.0, 20, 0), len(PAYLOADS[2])),  # in three parts
+            (RawHeader(0, 4.0, 2**64 - 1, 0), len(PAYLOADS[4])),
+        ] == list(rec.heads([0, 1, 2, 4]))
+        assert [] == list(rec.heads([]))
+
+
+def test_heads_of_neighbours_are_read_with_one_call_and_distant_ones_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size, expected in ((968, [(0, 5032), (20_000, 1032)]), (4968, [(n * 5000, 32) for n in (0, 2, 5, 20, 21)])):
+        payloads = [image_payload(n, content=bytes(size)) for n in range(50)]
+        with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as reads:
+            assert [0, 2, 5, 20, 21] == [info.header.id for info in rec.heads([0, 2, 5, 20, 21])]
+            assert expected == reads
+
+
+def test_a_damaged_record_is_an_error_of_heads_with_its_location(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "some.rec", [*map(image_payload, range(200)), b"short"])
+    with path.open("r+b") as file:
+        file.seek(40)
+        file.write(b"JPEG")
+
+    with RecordFile(path) as rec:
+        inspect = "(run 'im2rec inspect' on it)"
+        expected = f"{path}, record 1, byte 40: expected the magic 0a 23 d7 ce, found 4a 50 45 47 {inspect}"
+        assert expected == message_of(lambda: list(rec.heads([0, 1])))
+        expected = f"{path}, record 200, byte 8000: expected 24 bytes of image header, found 5 {inspect}"
+        assert expected == message_of(lambda: list(rec.heads([200])))
+
+
+# Opening
 
 
 def test_opening_by_an_index_reads_a_few_heads_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+    sizes: list[int] = []
     path = write_rec(tmp_path / "some.rec", [image_payload(n, content=bytes(100)) for n in range(3000)])
     real = reader.InputFile.read_at
 
     def read_at(file: reader.InputFile, offset: int, size: int) -> bytes:
-        asked.append(size)
+        sizes.append(size)
         return real(file, offset, size)
 
     monkeypatch.setattr(reader.InputFile, "read_at", read_at)
     with RecordFile(path) as rec:
         assert 3000 == len(rec)
-    assert len(asked) <= 70
-    assert sum(asked) <= 70_000
+    assert len(sizes) <= 70
+    assert sum(sizes) <= 70_000
+
+
+STARTS = {
+    "a whole record": (part(WHOLE, b"abcd"), True),
+    "a first part": (part(FIRST, b"abcd") + part(LAST, b""), True),
+    "a first part alone": (part(FIRST, b"abcd"), True),
+    "a middle part": (part(MIDDLE, b"abcd") + part(LAST, b""), False),
+    "a last part": (part(LAST, b"abcd"), False),
+    "a wrong flag": (part(5, b"abcd"), False),
+    "another magic": (b"JPEG" + part(WHOLE, b"abcd")[4:], False),
+    "a cut record": (part(WHOLE, b"abcd")[:-1], True),
+    "a cut head": (part(WHOLE, b"")[:-1], False),
+    "the end": (b"", False),
+}
+
+
+@pytest.mark.parametrize("case", STARTS)
+def test_a_record_starts_with_the_head_of_a_whole_record_or_a_first_part(case: str) -> None:
+    data, expected = STARTS[case]
+
+    assert expected == is_record_start(BytesSource(encode_record(b"before") + data), 16)
 
 
 def test_the_index_beside_a_file_of_any_name_is_found(tmp_path: Path) -> None:
@@ -148,7 +249,7 @@ def test_the_index_beside_a_file_of_any_name_is_found(tmp_path: Path) -> None:
             assert KEYS == rec.keys.tolist()
 
 
-def test_a_named_index_is_taken_and_must_exist(path: Path, tmp_path: Path) -> None:
+def test_a_given_index_is_used_and_must_exist(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_bytes(index_text(bounds(PAYLOADS)[:-1]))
 
@@ -168,7 +269,7 @@ def test_an_index_in_any_order_gives_records_in_file_order(path: Path) -> None:
         assert PAYLOADS == [rec.payload(ordinal) for ordinal in range(5)]
 
 
-def test_records_that_the_index_leaves_out_are_not_there(path: Path) -> None:
+def test_records_that_the_index_leaves_out_are_skipped(path: Path) -> None:
     offsets = bounds(PAYLOADS)
     path.with_suffix(".idx").write_bytes(index_text([offsets[0], offsets[2], offsets[4]], [30, 20, 5]))
 
@@ -177,16 +278,19 @@ def test_records_that_the_index_leaves_out_are_not_there(path: Path) -> None:
         assert [30, 20, 2**64 - 1] == [header.id for header, _ in rec.read_many([0, 1, 2])]
 
 
-def test_a_scanned_file_has_ids_as_keys_or_ordinals_where_there_are_none(tmp_path: Path) -> None:
+def test_the_keys_of_a_scanned_file_are_the_ids(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "ids.rec", [image_payload(7), image_payload(2**64 - 1)], index=False)
     with RecordFile(path) as rec:
         assert [7, 2**64 - 1] == rec.keys.tolist()
+
+
+def test_the_keys_of_a_scanned_file_are_ordinals_if_a_record_has_no_header(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "short.rec", [image_payload(7), b"short", image_payload(9)], index=False)
     with RecordFile(path) as rec:
         assert [0, 1, 2] == rec.keys.tolist()
 
 
-def test_a_payload_that_is_no_image_record_can_be_read_raw_only(tmp_path: Path) -> None:
+def test_a_payload_without_an_image_header_can_be_read_as_bytes_only(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "some.rec", [image_payload(1), b"short"])
 
     with RecordFile(path) as rec:
@@ -203,7 +307,7 @@ NOT_RECORDIO = {
 }
 
 
-def test_what_is_no_recordio_file_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_recordio_is_refused_with_its_first_bytes(tmp_path: Path) -> None:
     path = tmp_path / "some.rec"
     for content, problem in NOT_RECORDIO.items():
         path.write_bytes(content)
@@ -212,16 +316,20 @@ def test_what_is_no_recordio_file_is_refused_by_name(tmp_path: Path) -> None:
         assert f"{path}: {problem}" == str(caught.value)
 
 
-def test_a_closed_file_says_so_and_closes_again(path: Path) -> None:
+def test_reading_a_closed_file_is_an_error_and_closing_it_twice_is_not(path: Path) -> None:
     rec = RecordFile(path)
     rec.close()
     rec.close()
 
     assert f"{path}: is closed (open it again)" == message_of(rec.payload, 0)
-    assert f"<RecordFile {os.fspath(path)!r}, 5 records>" == repr(rec)
 
 
-def test_a_file_that_cannot_be_opened_leaves_no_handle_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_repr_shows_path_and_number_of_records(path: Path) -> None:
+    with RecordFile(path) as rec:
+        assert f"<RecordFile {os.fspath(path)!r}, 5 records>" == repr(rec)
+
+
+def test_a_file_whose_index_is_refused_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[Path] = []
     real = reader.InputFile.close
     monkeypatch.setattr(reader.InputFile, "close", lambda file: (closed.append(file.path), real(file))[1])
@@ -236,14 +344,14 @@ def test_a_large_record_is_read_part_by_part(tmp_path: Path, monkeypatch: pytest
     content = bytes(700_000) + MAGIC + b"b" * 500_000 + MAGIC + b"end"
     path = write_rec(tmp_path / "some.rec", [image_payload(1, content=content), image_payload(2)])
 
-    with RecordFile(path) as rec, counted_reads(rec, monkeypatch) as asked:
+    with RecordFile(path) as rec, counted_reads(rec, monkeypatch) as reads:
         assert content == rec[0].content
-        assert max(size for _, size in asked) < 800_000
+        assert max(size for _, size in reads) < 800_000
         assert [content, b"picture"] == [content for _, content in rec.read_many([0, 1])]
 
 
 @pytest.mark.parametrize("size", [100, 100_000])
-def test_the_last_record_of_an_index_that_lacks_some_may_have_swallowed_them(tmp_path: Path, size: int) -> None:
+def test_a_last_record_whose_length_covers_records_missing_in_the_index_is_an_error(tmp_path: Path, size: int) -> None:
     payloads = [image_payload(n, content=bytes(size)) for n in range(4)]
     starts = bounds(payloads)
     data = bytearray(joined(payloads))
@@ -261,7 +369,7 @@ LARGE = random.Random(1).randbytes(200_000)
 
 
 @pytest.mark.parametrize("cut", range(4))
-def test_a_large_image_is_read_without_a_copy_and_as_any_other(tmp_path: Path, cut: int) -> None:
+def test_a_large_record_is_read_correctly_and_without_a_copy(tmp_path: Path, cut: int) -> None:
     contents = [LARGE[cut:], b"small", LARGE[cut:], MAGIC + LARGE[4 + cut :], LARGE[::-1]]
     labels: list[object] = [1.5, 2.5, [3.0, 4.0], 5.0, -6.0]
     headers = [IRHeader(0, label, 2**64 - 1 - n, n) for n, label in enumerate(labels)]
@@ -271,13 +379,14 @@ def test_a_large_image_is_read_without_a_copy_and_as_any_other(tmp_path: Path, c
     with RecordFile(path) as rec, RecordFile(path, index=False) as scanned:
         for n, (header, content) in enumerate(rec):
             assert contents[n] == content == scanned[n].content == rec.read_many([n])[0].content
-            assert (headers[n].id, n, payloads[n]) == (header.id, header.id2, rec.payload(n))
+            assert (headers[n].id, n) == (header.id, header.id2)
+            assert payloads[n] == rec.payload(n)
             assert np.array_equal(np.float32(labels[n]), header.label)
             assert header.flag == scanned[n].header.flag == (2 if n == 2 else 0)
         assert peak_bytes(lambda: rec[0]) < 1.1 * len(LARGE)
 
 
-def test_damage_of_a_large_record_is_told_as_that_of_any_other(tmp_path: Path) -> None:
+def test_damage_of_a_large_record_is_reported_with_its_location(tmp_path: Path) -> None:
     payloads = [image_payload(n, content=LARGE[1:]) for n in range(5)]
     starts = bounds(payloads)
     for at, change in ((4, 4), (4, 1), (6, 1), (7, 0x20), (len(payloads[2]) + 8, 1)):
@@ -287,9 +396,9 @@ def test_damage_of_a_large_record_is_told_as_that_of_any_other(tmp_path: Path) -
         path.write_bytes(data)
         path.with_suffix(".idx").write_bytes(index_text(starts[:-1]))
         with RecordFile(path) as rec:
-            told = message_of(rec.__getitem__, 2)
-            assert f"{path}, record 2, byte" in told
-            assert told == message_of(rec.payload, 2)
+            message = message_of(rec.__getitem__, 2)
+            assert f"{path}, record 2, byte" in message
+            assert message == message_of(rec.payload, 2)
             assert payloads[3] == rec.payload(3)
 
 
@@ -313,27 +422,27 @@ def test_offsets_above_4_gigabytes_are_read_from_a_file(tmp_path: Path) -> None:
         assert image_payload(9) == rec.payload(9)
 
 
-def test_one_cannot_shrink_a_record_unnoticed(tmp_path: Path) -> None:
+def test_a_record_that_ends_before_the_next_one_is_an_error(tmp_path: Path) -> None:
     # The length word says 40 bytes less, or that the first part is the whole record: the heads around are right, but
     # the record no longer ends where another one starts.
     payloads = [image_payload(n, content=b"c" * 60 + MAGIC + b"d" * 36) for n in range(4)]
     payloads[1] = image_payload(1, content=b"c" * 100)
     starts = bounds(payloads)
-    for at, change, ordinal in ((starts[1] + 4, 40, 1), (starts[2] + 7, 0x20, 2)):
+    for at, change, ordinal, end in ((starts[1] + 4, 40, 1, starts[2] - 40), (starts[2] + 7, 0x20, 2, starts[2] + 92)):
         data = bytearray(joined(payloads))
         data[at] -= change
         path = tmp_path / "some.rec"
         path.write_bytes(data)
         path.with_suffix(".idx").write_bytes(index_text(starts[:-1]))
         with RecordFile(path) as rec:
-            for read in (rec.payload, lambda n, rec=rec: rec.read_many([n])):
-                with pytest.raises(CorruptRecordError) as caught:
-                    read(ordinal)
-                assert (path, ordinal) == (caught.value.path, caught.value.record)
+            problem = f"the record ends at byte {end}, where neither another one starts nor the file ends"
+            message = f"{path}, record {ordinal}, byte {starts[ordinal] + 4}: {problem} (run 'im2rec inspect' on it)"
+            assert message == message_of(rec.payload, ordinal)
+            assert message == message_of(rec.read_many, [ordinal])
 
 
-def test_an_index_entry_inside_a_record_is_named_as_such(tmp_path: Path) -> None:
-    payloads = [image_payload(n) for n in range(200)]  # so many that opening does not look at every entry
+def test_an_index_entry_inside_a_record_is_reported_with_both_records(tmp_path: Path) -> None:
+    payloads = [image_payload(n) for n in range(200)]  # so many that opening does not check every entry
     offsets = bounds(payloads)[:-1]
     path = write_rec(tmp_path / "some.rec", payloads, index=False)
     path.with_suffix(".idx").write_bytes(index_text(sorted([*offsets, offsets[100] + 12])))
@@ -347,8 +456,8 @@ def test_an_index_entry_inside_a_record_is_named_as_such(tmp_path: Path) -> None
         assert message == message_of(rec.payload, 101)
 
 
-def test_an_index_entry_inside_a_split_record_is_named_as_such(tmp_path: Path) -> None:
-    # 200 records, so that opening probes every third entry only, and not the wrong one.
+def test_an_index_entry_at_a_later_part_of_a_record_is_reported(tmp_path: Path) -> None:
+    # 200 records, so that opening checks every third entry only, and not the wrong one.
     payloads = [image_payload(n, content=MAGIC + b"tail" if n == 100 else b"") for n in range(200)]
     offsets = bounds(payloads)[:-1]
     second_part = offsets[100] + 8 + 24
@@ -362,7 +471,7 @@ def test_an_index_entry_inside_a_split_record_is_named_as_such(tmp_path: Path) -
         assert message == message_of(rec.payload, 100)
 
 
-def test_opening_by_an_index_takes_little_more_than_the_16_bytes_a_record_that_stay(tmp_path: Path) -> None:
+def test_opening_by_an_index_takes_little_more_than_16_bytes_a_record(tmp_path: Path) -> None:
     count, frame = 150_000, encode_record(b"")
     path = tmp_path / "many.rec"
     path.write_bytes(frame * count)

@@ -1,4 +1,4 @@
-"""Framing: what a record looks like on disk, what is refused, and how a record is found again."""
+"""RecordIO framing: the bytes of a record, refused frames, and the search for the next record after damage."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from im2rec.format.recordio import (
     read_record,
     read_records,
     read_start,
+    single_part_end,
+    single_part_length,
 )
 
 M = "0a23d7ce"
@@ -54,18 +56,21 @@ def test_payloads_are_framed_as_mxnet_frames_them() -> None:
     assert list(frames) == [decode_record(frame) for frame in frames.values()]
 
 
-def test_a_magic_that_touches_one_at_an_odd_place_is_still_seen() -> None:
-    # The search must not step over the aligned magic at 8 when it passes the odd one at 4 + 1.
+def test_an_aligned_magic_right_after_a_partial_one_is_found() -> None:
     payload = b"abcd" + b"e" + MAGIC[:3] + MAGIC + b"tail"
-    odd = b"abcde" + MAGIC + b"fgh" + MAGIC
 
-    assert [(FIRST, 8), (LAST, 4)] == [(p.flag, p.length) for p in read_parts(BytesSource(encode_record(payload)), 0)]
-    assert [(FIRST, 12), (LAST, 0)] == [(p.flag, p.length) for p in read_parts(BytesSource(encode_record(odd)), 0)]
-    assert odd == decode_record(encode_record(odd))
+    assert [Part(FIRST, 8, 8), Part(LAST, 24, 4)] == read_parts(BytesSource(encode_record(payload)), 0)
+
+
+def test_payloads_are_cut_at_aligned_magics_only() -> None:
+    payload = b"abcde" + MAGIC + b"fgh" + MAGIC
+
+    assert [Part(FIRST, 8, 12), Part(LAST, 28, 0)] == read_parts(BytesSource(encode_record(payload)), 0)
+    assert payload == decode_record(encode_record(payload))
 
 
 def test_the_largest_payload_is_framed_and_one_byte_more_is_refused() -> None:
-    class Long(bytes):  # half a gigabyte of zeros would test the machine, not the check
+    class Long(bytes):  # instead of allocating half a gigabyte
         def __len__(self) -> int:
             return MAX_PAYLOAD + 1
 
@@ -92,8 +97,13 @@ HEADS = {  # at byte 40 of a file of 52
 }
 
 
-def test_a_wrong_head_names_its_first_wrong_byte() -> None:
+def test_a_wrong_head_is_reported_at_its_first_wrong_byte() -> None:
     assert HEADS == {head: message_of(parse_head, head, 40, 52) for head in HEADS}
+
+
+def test_a_head_after_the_known_size_of_a_file_that_grew_is_an_error() -> None:
+    message = "byte 48: expected 8 bytes of data and padding, found 0" + CUT
+    assert message == message_of(parse_head, part(WHOLE, b"abcde")[:8], 40, 44)
 
 
 BROKEN_CHAINS = {
@@ -109,14 +119,31 @@ BROKEN_CHAINS = {
 }
 
 
-def test_a_broken_chain_of_parts_names_the_byte_where_it_breaks() -> None:
+@pytest.mark.parametrize("case", BROKEN_CHAINS)
+def test_parts_that_do_not_form_a_record_are_reported_at_the_wrong_byte(case: str) -> None:
     before = encode_record(b"before")
+    frame, offset, problem = BROKEN_CHAINS[case]
 
-    for name, (frame, offset, problem) in BROKEN_CHAINS.items():
-        with pytest.raises(CorruptRecordError) as caught:
-            read_record(BytesSource(before + frame), len(before))
-        assert (name, problem) == (name, caught.value.problem[: len(problem)])
-        assert (name, len(before) + offset) == (name, caught.value.offset)
+    with pytest.raises(CorruptRecordError) as caught:
+        read_record(BytesSource(before + frame), len(before))
+    assert caught.value.problem.startswith(problem)
+    assert len(before) + offset == caught.value.offset
+
+
+def test_a_file_cut_while_it_is_open_is_reported_at_the_data() -> None:
+    frame = encode_record(b"abcdefgh")
+    source = BytesSource(frame[:-3], base=100, size=100 + len(frame))
+
+    message = "byte 108: expected 8 bytes of data and padding, found 5 (the file was cut while open)"
+    assert message == message_of(read_record, source, 100)
+
+
+def test_a_length_word_that_covers_other_records_is_reported_with_the_first_of_them() -> None:
+    others = joined([b"one", b"four"])
+
+    message = "byte 4: the length word says 32 bytes, but another record starts at byte 16"
+    assert message == message_of(decode_record, part(WHOLE, b"payload!" + others))
+    assert b"payload!" + others + b"tail" == decode_record(part(WHOLE, b"payload!" + others + b"tail"))
 
 
 def test_padding_that_is_not_zero_is_an_error_at_its_byte() -> None:
@@ -126,20 +153,20 @@ def test_padding_that_is_not_zero_is_an_error_at_its_byte() -> None:
     assert "byte 113: expected zero padding, found 00 01 00 (the length word may be damaged)" == str(caught.value)
 
 
-def test_bytes_behind_the_one_record_of_a_frame_are_an_error() -> None:
+def test_bytes_after_the_record_of_a_frame_are_an_error() -> None:
     frame = encode_record(b"abcd")
 
     with pytest.raises(CorruptRecordError, match=r"^byte 24: expected the end of the record, found 3 bytes$"):
         decode_record(frame + b"xyz", offset=12)
 
 
-def test_heads_are_read_without_touching_the_data() -> None:
+def test_read_parts_reads_part_heads_only() -> None:
     source = CountingSource(encode_record(b"a" * 4000 + MAGIC + b"b" * 4000))
 
     parts = read_parts(source, 0)
 
     assert [Part(FIRST, 8, 4000), Part(LAST, 4016, 4000)] == parts
-    assert [(0, 8), (4008, 8)] == source.asked
+    assert [(0, 8), (4008, 8)] == source.reads
 
 
 def test_the_start_of_a_record_is_read_without_the_rest() -> None:
@@ -148,9 +175,52 @@ def test_the_start_of_a_record_is_read_without_the_rest() -> None:
 
     for size in (0, 2, 4, 6, 8, 12, 13, 100, 5000):
         assert payload[:size] == read_start(source, 16, size)
-    source.asked.clear()
+    source.reads.clear()
     read_start(source, 16, 100)
-    assert sum(size for _, size in source.asked) < 300
+    assert sum(size for _, size in source.reads) < 300
+    source.reads.clear()
+    assert b"abcd" == read_start(source, 16, 4)
+    assert (24, 4) == source.reads[-1]  # no data of the second part
+
+
+SPLIT = encode_record(b"abcd" + MAGIC)
+LARGE = bytes(5000)  # above the size up to which bytes are searched without numpy
+NOT_SINGLE = {
+    "several parts": SPLIT,
+    "nothing": b"",
+    "no whole head": MAGIC + b"\0\0\0",
+    "another magic": b"JPEG" + encode_record(b"abcd")[4:],
+    "one record and more": encode_record(b"abcd") + encode_record(b""),
+    "a cut record": encode_record(b"abcdefgh")[:-4],
+    "padding that is not zero": part(WHOLE, b"abcde", padding=b"\0\0\1"),
+}
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_the_payload_of_a_single_part_ends_at_its_length(confirmed: bool) -> None:
+    for payload in (b"", b"a", b"abc", b"abcd", b"abcde", LARGE, LARGE + b"x"):
+        assert 8 + len(payload) == single_part_end(encode_record(payload), confirmed=confirmed)
+
+
+@pytest.mark.parametrize("case", NOT_SINGLE)
+def test_a_frame_that_is_not_a_single_whole_part_has_no_such_end(case: str) -> None:
+    assert single_part_end(NOT_SINGLE[case], confirmed=True) is None
+    assert single_part_end(NOT_SINGLE[case], confirmed=False) is None
+
+
+def test_a_magic_inside_a_frame_counts_unless_the_next_record_is_confirmed() -> None:
+    for frame in (part(WHOLE, MAGIC), part(WHOLE, b"abcd" + MAGIC + b"x"), part(WHOLE, LARGE + MAGIC)):
+        assert single_part_end(frame, confirmed=False) is None
+        assert single_part_end(frame, confirmed=True) is not None
+    off_the_grid = part(WHOLE, LARGE + b"x" + MAGIC + b"yz")
+    assert 8 + 5007 == single_part_end(off_the_grid, confirmed=False)
+
+
+def test_the_length_of_a_single_part_is_read_from_its_head() -> None:
+    for length, frame_bytes in ((0, 8), (1, 12), (4, 12), (5, 16)):
+        assert length == single_part_length(part(WHOLE, bytes(length))[:8], frame_bytes)
+        assert single_part_length(part(WHOLE, bytes(length))[:8], frame_bytes + 4) is None
+        assert single_part_length(part(FIRST, bytes(length))[:8], frame_bytes) is None
 
 
 def test_a_stream_is_read_from_its_start_whatever_its_position() -> None:
@@ -160,25 +230,22 @@ def test_a_stream_is_read_from_its_start_whatever_its_position() -> None:
     assert [b"one", b"two"] == list(read_records(stream))
 
 
-def test_bytes_in_memory_answer_for_their_place_in_the_file_only() -> None:
+def test_a_bytes_source_holds_only_its_range_of_the_file() -> None:
     source = BytesSource(b"abcdef", base=100, size=1000)
 
-    assert (1000, b"cd", b"ef", b"", b"") == (
-        source.size,
-        source.read_at(102, 2),
-        source.read_at(104, 50),
-        source.read_at(106, 4),
-        source.read_at(95, 10),
-    )
+    assert 1000 == source.size
+    assert b"cd" == source.read_at(102, 2)
+    assert b"ef" == source.read_at(104, 50)
+    assert b"" == source.read_at(106, 4)
+    assert b"" == source.read_at(95, 10)
+    assert 106 == BytesSource(b"abcdef", base=100).size
 
 
 def test_offsets_above_4_gigabytes_are_read() -> None:
     far = 5 * 2**30
     source = BytesSource(encode_record(b"ab" + MAGIC) + encode_record(MAGIC + b"far"), base=far)
 
-    payload, end = read_record(source, far)
-
-    assert (b"ab" + MAGIC, far + 16) == (payload, end)
+    assert (b"ab" + MAGIC, far + 16) == read_record(source, far)
     assert far + 16 == find_record(source, far + 4)
     assert (MAGIC + b"far", far + 36) == read_record(source, far + 16)
 
@@ -190,9 +257,9 @@ ONE, TWO, THREE, FOUR, END = bounds(PAYLOADS)
 def test_the_next_record_is_found_from_any_byte() -> None:
     source = BytesSource(joined(PAYLOADS))
 
-    for start in range(END + 4):
-        expected = next((offset for offset in (ONE, TWO, THREE, FOUR) if offset >= start), None)
-        assert (start, expected) == (start, find_record(source, start))
+    starts = range(END + 4)
+    expected = [next((offset for offset in (ONE, TWO, THREE, FOUR) if offset >= start), None) for start in starts]
+    assert expected == [find_record(source, start) for start in starts]
 
 
 def test_a_later_part_is_not_taken_for_a_record() -> None:
@@ -201,28 +268,51 @@ def test_a_later_part_is_not_taken_for_a_record() -> None:
     assert len(frame) == find_record(BytesSource(frame + encode_record(b"next")), 4)
 
 
-def test_a_record_is_found_behind_bytes_that_were_lost_or_added() -> None:
+def test_a_record_is_found_after_bytes_that_were_lost_or_added() -> None:
     for shift in (1, 2, 3):
         data = joined([b"first"]) + b"x" * shift + joined([b"second", b"third", b"fourth", b"fifth"])
         assert 16 + shift == find_record(BytesSource(data), 4)
 
 
-def test_a_frame_inside_a_image_is_not_taken_for_a_record_of_the_file() -> None:
-    # Off the grid, so it was never escaped: a frame, then two, then one and something like a head.
+def test_an_aligned_record_is_found_even_if_the_next_one_is_damaged() -> None:
+    data = b"GARBAGE!" + joined([b"one", b"second"])[:-1]
+
+    assert 8 == find_record(BytesSource(data), 0)
+
+
+def test_off_the_grid_two_whole_records_and_a_magic_are_enough() -> None:
+    data = b"x" + joined([b"one", b"two", b"three"])[:-1]
+
+    assert 1 == find_record(BytesSource(data), 0)
+    assert find_record(BytesSource(data), 2) is None  # the second one is followed by a damaged record
+
+
+def test_parts_that_lead_nowhere_are_followed_once_however_many_heads_lead_to_them() -> None:
+    # A first part whose data are heads of first parts with the same end, then 200 middle parts without a last one.
+    heads = b"".join(MAGIC + struct.pack("<I", FIRST << 29 | 8 * (49 - n)) for n in range(50))
+    source = CountingSource(part(FIRST, heads) + part(MIDDLE, b"") * 200)
+
+    assert find_record(source, 0) is None
+    assert len(source.reads) < 1000  # without memory more than 10,000
+
+
+def test_a_frame_inside_an_image_is_not_taken_for_a_record_of_the_file() -> None:
+    # Not at a multiple of 4, so no writer cuts there: a frame, then two, then one followed by a magic.
     for inside in (joined([b"thumbnail"]), joined([b"thumb", b"nail"]), joined([b"thumbnail"]) + MAGIC):
         image = b"p" + inside + b"icture"
         data = joined([image, b"second", b"third"])
         assert bounds([image])[1] == find_record(BytesSource(data), 4)
 
 
-def test_a_frame_with_garbage_behind_it_is_no_way_in() -> None:
+def test_a_record_followed_by_garbage_is_not_taken_for_the_next_record() -> None:
     data = b"GARBAGE!" + joined([b"left over"]) + b"GARBAGE!" + joined([b"one"])
 
     assert 36 == find_record(BytesSource(data), 0)
 
 
 def test_a_record_is_found_across_the_border_of_two_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recordio, "_FIND_BYTES", (64, 64))
+    monkeypatch.setattr(recordio, "_FIRST_WINDOW_BYTES", 64)
+    monkeypatch.setattr(recordio, "_MAX_WINDOW_BYTES", 64)
     for garbage in range(40, 80):
         source = BytesSource(b"g" * garbage + joined([b"one", b"two", b"three"]))
         assert garbage == find_record(source, 0)

@@ -1,38 +1,78 @@
-"""Scans: records found by their heads alone, and damaged ranges between them."""
+"""Scans: blocks of records found by their part heads, and the damaged ranges between them."""
 
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
+import numpy as np
 import pytest
-from helpers import CountingSource, bounds, image_payload, joined, part
+from helpers import CountingSource, bounds, image_payload, joined, message_of, part
 
 from im2rec.errors import CorruptRecordError
-from im2rec.format.recordio import FIRST, MAGIC, BytesSource, encode_record
-from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, scan, scan_damaged
+from im2rec.format.irheader import IRHeader, encode_image_record
+from im2rec.format.recordio import FIRST, MAGIC, WHOLE, BytesSource, encode_record
+from im2rec.storage.files import InputFile
+from im2rec.storage.scan import (
+    FRONT_BYTES,
+    Damage,
+    RecordBlock,
+    check_kind,
+    scan,
+    scan_damaged,
+    scan_file,
+    scanned_index,
+    whole_records,
+)
 
 
-def seen(data: bytes) -> list[object]:
-    """Offsets of the records found, and (start, end, message) of damages, in order."""
-    found: list[object] = []
+def scanned(data: bytes) -> list[object]:
+    """Return the offsets of the whole records, and (start, end, message) of each damage, in file order."""
+    items: list[object] = []
     for item in scan_damaged(BytesSource(data)):
-        found += item.offsets if isinstance(item, RecordBlock) else [(item.start, item.end, str(item.error))]
-    return found
+        items += item.offsets if isinstance(item, RecordBlock) else [(item.start, item.end, str(item.error))]
+    return items
 
 
-def test_a_block_tells_offsets_sizes_fronts_and_splits() -> None:
+def test_a_block_has_offsets_sizes_first_bytes_and_part_counts() -> None:
     payloads = [b"one", MAGIC + b"two" + bytes(100), image_payload(7, content=b"pict") + MAGIC * 3]
     data = joined(payloads)
 
     (block,) = scan(BytesSource(data))
 
-    assert (bounds(payloads)[:-1], list(map(len, payloads))) == (block.offsets, block.sizes)
+    assert bounds(payloads)[:-1] == block.offsets
+    assert list(map(len, payloads)) == block.sizes
     assert {1: 2, 2: 4} == block.split
     assert (3, FRONT_BYTES) == block.fronts.shape
-    assert data[:64] == block.fronts[0].tobytes()  # what follows a short record follows it in its front
+    assert data[:64] == block.fronts[0].tobytes()  # a short record and the start of the next one
     assert payloads[1][:56] == block.fronts[1].tobytes()[8:]  # a split record's payload is joined again
     assert payloads[2] == block.fronts[2].tobytes()[8 : 8 + len(payloads[2])]
     assert not any(block.fronts[2].tobytes()[8 + len(payloads[2]) :])
+
+
+def test_an_empty_record_at_the_end_has_one_part() -> None:
+    (block,) = scan(BytesSource(joined([b"one", b""])))
+
+    assert [0, 12] == block.offsets
+    assert {} == block.split
+
+
+def test_a_block_has_the_image_header_of_each_record() -> None:
+    payloads = [image_payload(7, 1.5), encode_image_record(IRHeader(0, [2, 3, 4], 8, 9), MAGIC)]
+
+    (block,) = scan(BytesSource(joined(payloads)))
+
+    assert [0, 3] == block.headers["flag"].tolist()
+    assert [1.5, 0.0] == block.headers["label"].tolist()
+    assert [7, 8] == block.headers["id"].tolist()
+    assert [0, 9] == block.headers["id2"].tolist()
+    assert [2, 3] == block.headers["vector"][1].tolist()
+
+
+def test_the_first_bytes_of_the_last_record_end_with_zeros() -> None:
+    (block,) = scan(BytesSource(joined([b"a" * 100, b"end"])))
+
+    assert (encode_record(b"end") + bytes(52)) == block.fronts[1].tobytes()
 
 
 def test_a_file_without_records_has_no_blocks() -> None:
@@ -50,14 +90,15 @@ def test_many_records_come_in_blocks_of_bounded_size() -> None:
     assert list(map(len, payloads)) == [size for block in blocks for size in block.sizes]
 
 
-def test_small_records_are_read_in_windows_and_large_ones_are_not_read() -> None:
-    small = CountingSource(joined([b"x" * 100] * 10_000))
-    large = CountingSource(joined([b"x" * 20_000] * 500))
+def test_records_up_to_4096_bytes_are_read_in_windows_and_of_larger_ones_the_start_alone() -> None:
+    small = CountingSource(joined([b"x" * 4096] * 100))
+    large = CountingSource(joined([b"x" * 4097] * 100))
 
-    for source, most_reads, most_bytes in ((small, 10, 2 * small.size), (large, 510, 64 * 510 + 2**18)):
-        list(scan(source))
-        assert len(source.asked) <= most_reads
-        assert sum(size for _, size in source.asked) <= most_bytes
+    list(scan(small))
+    list(scan(large))
+
+    assert [(0, 2**18), (64 * 4104, 2**18)] == small.reads
+    assert [(0, 2**18), *((n * 4108, 64) for n in range(64, 100))] == large.reads
 
 
 def test_records_of_mixed_sizes_are_all_found() -> None:
@@ -70,11 +111,12 @@ def test_records_of_mixed_sizes_are_all_found() -> None:
     assert list(map(len, payloads)) == [size for block in blocks for size in block.sizes]
 
 
-def test_a_scan_ends_at_the_first_damage_with_its_ordinal() -> None:
+def test_a_scan_raises_the_first_damage_after_all_records_before_it() -> None:
     data = joined([b"x"] * 10_000)
     blocks = scan(BytesSource(data + b"GARBAGE!" + data))
 
-    assert [8192, 1808] == [len(next(blocks).offsets), len(next(blocks).offsets)]
+    assert 8192 == len(next(blocks).offsets)
+    assert 1808 == len(next(blocks).offsets)
     with pytest.raises(CorruptRecordError) as caught:
         next(blocks)
     assert "record 10000, byte 120000: expected the magic 0a 23 d7 ce, found 47 41 52 42" == str(caught.value)
@@ -86,6 +128,7 @@ CUT_SHORT = "expected 8 bytes of data and padding, found 1 (the file was cut sho
 NEW_RECORD = "expected a middle or last part of the record at byte 12, found a new record"
 DAMAGED: dict[str, tuple[bytes, list[object]]] = {
     "at the start": (b"GARBAGE!" + ONE + TWO, [(0, 8, f"record 0, byte 0: {MAGIC_IS} 47 41 52 42"), 8, 20]),
+    "one byte": (b"?" + ONE + TWO + ONE, [(0, 1, f"record 0, byte 0: {MAGIC_IS} 3f 0a 23 d7"), 1, 13, 29]),
     "between": (ONE + b"GARBAGE!" + ONE + TWO, [0, (12, 20, f"record 1, byte 12: {MAGIC_IS} 47 41 52 42"), 20, 32]),
     "off the grid": (
         ONE + b"XYZ" + TWO + ONE + TWO,
@@ -105,42 +148,111 @@ DAMAGED: dict[str, tuple[bytes, list[object]]] = {
 }
 
 
-def test_a_scan_goes_on_behind_damage_and_tells_its_range() -> None:
-    for name, (data, expected) in DAMAGED.items():
-        assert (name, expected) == (name, seen(data))
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_scan_resumes_after_damage_and_reports_its_range(case: str) -> None:
+    data, expected = DAMAGED[case]
+
+    assert expected == scanned(data)
 
 
-def test_a_length_that_grew_is_blamed_itself_and_not_the_record_it_ends_in() -> None:
-    payloads = [b"a" * 20, b"b" * 20, b"c" * 20, b"d" * 20]
-    data = bytearray(joined(payloads))
-    data[28 + 4] += 12  # record 1 now ends in the middle of record 2
+@pytest.mark.parametrize("added", [12, 40], ids=["inside record 2", "inside record 3"])
+def test_a_length_that_became_larger_is_the_damage_and_not_the_record_it_ends_in(added: int) -> None:
+    data = bytearray(joined([b"a" * 20, b"b" * 20, b"c" * 20, b"d" * 20]))
+    data[28 + 4] += added
+    problem = f"the length word says {20 + added} bytes, but another record starts at byte 56"
 
-    assert [
-        0,
-        (28, 56, "record 1, byte 32: the length word says 32 bytes, but another record starts at byte 56"),
-        56,
-        84,
-    ] == seen(bytes(data))
-    with pytest.raises(CorruptRecordError, match=r"^record 1, byte 32: the length word says 32 bytes"):
+    assert [0, (28, 56, f"record 1, byte 32: {problem}"), 56, 84] == scanned(bytes(data))
+    with pytest.raises(CorruptRecordError, match=f"^record 1, byte 32: {problem}$"):
         list(scan(BytesSource(bytes(data))))
 
 
-def test_frames_inside_a_image_are_not_taken_for_records_when_damage_follows() -> None:
+def test_bytes_lost_from_a_record_are_its_damage_and_not_that_of_the_next() -> None:
+    data = joined([b"a" * 20, b"b" * 40, b"c" * 20, b"d" * 20])
+    data = data[:50] + data[53:]  # record 1 now ends inside record 2, which starts at byte 73
+    problem = "the length word says 40 bytes, but another record starts at byte 73"
+
+    assert [0, (28, 73, f"record 1, byte 32: {problem}"), 73, 101] == scanned(data)
+
+
+def test_records_inside_an_image_are_not_taken_for_others_when_damage_follows() -> None:
     image = b"p" + ONE * 4 + b"icture"
+    damage = (64, 72, f"record 1, byte 64: {MAGIC_IS} 47 41 52 42")
 
-    assert [0, (64, 72, f"record 1, byte 64: {MAGIC_IS} 47 41 52 42"), 72, 84] == seen(
-        encode_record(image) + b"GARBAGE!" + ONE * 2
-    )
+    assert [0, damage, 72, 84] == scanned(encode_record(image) + b"GARBAGE!" + ONE * 2)
 
 
-def test_damages_and_records_tile_the_file() -> None:
+def test_a_record_before_an_unfinished_one_is_not_the_damage_whatever_it_contains() -> None:
+    data = part(WHOLE, b"abcd" + ONE) + part(FIRST, b"aaaa") + b"GARBAGE!"
+
+    assert [0, (24, 44, f"record 1, byte 36: {MAGIC_IS} 47 41 52 42")] == scanned(data)
+
+
+def test_a_scan_ends_when_damage_contains_a_record_and_is_followed_by_a_cut_head() -> None:
+    data = part(WHOLE, ONE) + MAGIC + b"\0\0"
+    problem = "the length word says 12 bytes, but another record starts at byte 8"
+    cut = "expected 8 bytes of part head, found 6 (the file was cut short; make or fetch it again)"
+
+    assert [(0, 8, f"record 0, byte 4: {problem}"), 8, (20, 26, f"record 1, byte 20: {cut}")] == scanned(data)
+
+
+def test_damages_and_records_cover_the_file_without_gaps() -> None:
     data = b"??" + ONE + TWO + ONE + b"!!!" + TWO + ONE + TWO + b"...." + ONE[:5]
-    at = 0
+    covered = 0
     for item in scan_damaged(BytesSource(data)):
         if isinstance(item, Damage):
-            assert at == item.start < item.end
-            at = item.end
+            assert covered == item.start < item.end
+            covered = item.end
         else:
-            assert at == item.offsets[0]
-            at = item.offsets[-1] + 8 + (item.sizes[-1] + 3 & -4)
-    assert len(data) == at
+            assert covered == item.offsets[0]
+            covered = item.offsets[-1] + 8 + (item.sizes[-1] + 3 & -4)
+    assert len(data) == covered
+
+
+def test_whole_records_skips_damage() -> None:
+    assert [0, 20, 32] == list(whole_records(BytesSource(ONE + b"GARBAGE!" + ONE + TWO)))
+
+
+# Whole files
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "some.rec"
+
+
+def check(path: Path) -> None:
+    with InputFile(path) as file:
+        check_kind(file)
+
+
+def test_a_file_with_a_record_or_a_magic_in_its_first_64_kib_is_recordio(path: Path) -> None:
+    for data in (ONE, ONE[:5], MAGIC, b"x" * 65_532 + MAGIC, b"x" * 100_000 + ONE):
+        path.write_bytes(data)
+        check(path)
+
+
+def test_other_files_are_refused_with_their_first_four_bytes(path: Path) -> None:
+    for data, start in ((b"\x89PNG\r\n", "89 50 4e 47"), (b"P", "50"), (b"x" * 65_533 + MAGIC + b"x", "78 78 78 78")):
+        path.write_bytes(data)
+        assert f"{path}: is not a RecordIO file: it starts with {start} (name a .rec)" == message_of(check, path)
+    path.write_bytes(b"")
+    assert f"{path}: is empty: it holds no records (make or fetch it again)" == message_of(check, path)
+
+
+def test_the_error_of_a_file_has_path_ordinal_and_what_to_do(path: Path) -> None:
+    path.write_bytes(ONE + b"GARBAGE!")
+    with InputFile(path) as file:
+        expected = f"{path}, record 1, byte 12: {MAGIC_IS} 47 41 52 42 (run 'im2rec inspect' on it)"
+        assert expected == message_of(lambda: list(scan_file(file)))
+        assert expected == message_of(scanned_index, file)
+
+
+def test_the_keys_of_a_scan_are_ids_or_all_ordinals(path: Path) -> None:
+    with_ids = [image_payload(n % 7, content=b"") for n in range(9000)]
+    for payloads, keys in ((with_ids, [n % 7 for n in range(9000)]), ([b"short", *with_ids], [*range(9001)])):
+        path.write_bytes(joined(payloads))
+        with InputFile(path) as file:
+            found, offsets = scanned_index(file)
+        assert keys == found.tolist()
+        assert bounds(payloads)[:-1] == offsets.tolist()
+        assert (np.uint64, np.int64) == (found.dtype, offsets.dtype)

@@ -79,7 +79,7 @@ def test_damage_in_front_is_an_error_with_its_place(tmp_path: Path) -> None:
 
 def test_labels_longer_than_the_record_are_an_error_with_their_place(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(0, 0), image_payload(1, [1, 2, 3], b"")[:-4]], index=False)
-    expected = f"{rec}, record 1, byte {40 + 8}: expected 3 labels behind the header, found 2"
+    expected = f"{rec}, record 1, byte {40 + 8}: expected 3 labels after the header, found 2"
 
     assert expected == message_of(first_records, rec, 2).partition(" (")[0]
 

@@ -239,7 +239,7 @@ def test_a_folder_without_files_and_a_value_without_a_path_are_refused(tmp_path:
     for value in ("", ";", " "):
         with pytest.raises(ParameterError, match="must name a file"):
             text_files(value, "data_csv")
-    with pytest.raises(InputError, match="no path holds a zero byte"):
+    with pytest.raises(InputError, match="a path cannot contain a zero byte"):
         text_files("a\0b", "data_csv")
 
 

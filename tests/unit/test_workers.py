@@ -1,4 +1,4 @@
-"""Workers forked from a process that was prepared at the start of the program: answers, deaths, and their end."""
+"""Workers from the fork server: their answers, their deaths, and that they end with the program."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from im2rec import workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
 
-PREPARED = """
+WITH_FORK_SERVER = """
 import os, signal, sys
 from im2rec import workers
 from im2rec.workers import start_worker
-workers.prepare("image_helpers", "no_such_module")
+workers.start_fork_server("image_helpers", "no_such_module")
 from im2rec.parallel import WorkerDiedError, run_ordered
 from image_helpers import die_at_five, square, square_and_pid, square_but_not_five
 def run(work, items):
@@ -29,44 +29,48 @@ server = workers._servers[0]._pid
 """
 
 
-def program(code: str) -> subprocess.Popen[str]:
-    """A program of its own that prepares first: in this one there are threads."""
-    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
-    line = [sys.executable, "-c", PREPARED + textwrap.dedent(code)]
-    return subprocess.Popen(line, env=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start_program(code: str) -> subprocess.Popen[str]:
+    """Run *code* after the fork server's start in a separate program, because pytest's own process has threads."""
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", WITH_FORK_SERVER + textwrap.dedent(code)]
+    return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def printed(code: str) -> str:
-    with program(code) as process:
+def output_of(code: str) -> str:
+    """Return what the program of *code* output_of on stdout, after a check that it succeeded without any warning."""
+    with start_program(code) as process:
         out, err = process.communicate(timeout=DEADLINE_S)
-    assert (0, "") == (process.returncode, err)
+    assert "" == err
+    assert 0 == process.returncode
     return out
 
 
-def alive(pid: str) -> bool:
-    """Whether *pid* still runs; what has ended and is only waited for does not count."""
+def is_running(pid: str) -> bool:
+    """True if process *pid* exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
 
-def test_forked_workers_answer_in_order_from_other_processes_that_end_with_the_work() -> None:
+def test_work_runs_in_forked_processes_which_end_with_it() -> None:
     code = """
     answers = list(run(square_and_pid, range(20)))
     pids = {pid for _, pid in answers}
-    print([answer for answer, _ in answers] == [n * n for n in range(20)], os.getpid() in pids)
-    print("multiprocessing.popen_spawn_posix" in sys.modules, *pids)
+    print(*[answer for answer, _ in answers])
+    print(os.getpid() in pids)
+    print("multiprocessing.popen_spawn_posix" in sys.modules)
+    print(*pids)
     """
-    first, second = printed(code).splitlines()
+    answers, in_parent, spawned, pids = output_of(code).splitlines()
 
-    assert "True False" == first
-    spawned, *pids = second.split()
+    assert " ".join(str(n * n) for n in range(20)) == answers
+    assert "False" == in_parent
     assert "False" == spawned
-    assert [] == [pid for pid in pids if alive(pid)]
+    assert [] == [pid for pid in pids.split() if is_running(pid)]
 
 
-def test_a_failure_in_a_forked_worker_is_raised_as_it_is_and_the_next_run_works() -> None:
+def test_an_exception_in_a_forked_worker_is_raised_unchanged_and_the_next_run_works() -> None:
     code = """
     try:
         list(run(square_but_not_five, range(20)))
@@ -74,10 +78,10 @@ def test_a_failure_in_a_forked_worker_is_raised_as_it_is_and_the_next_run_works(
         print(error)
     print(sum(run(square, range(4))))
     """
-    assert "five\n14\n" == printed(code)
+    assert "five\n14\n" == output_of(code)
 
 
-def test_how_a_forked_worker_died_is_told() -> None:
+def test_the_signal_or_exit_code_that_ended_a_forked_worker_is_reported() -> None:
     code = """
     try:
         list(run(die_at_five, range(40)))
@@ -85,52 +89,52 @@ def test_how_a_forked_worker_died_is_told() -> None:
         print(str(error).partition(" (out of")[0])
     worker = start_worker(os._exit)
     try:
-        worker.ask(7)
+        worker.call(7)
     except EOFError:
         print(worker.exitcode(), worker.exitcode())
     worker.end()
     worker.end()
     """
-    died = "a worker process died (by SIGKILL) while it held item 5"
-    assert f"{died}\n7 7\n" == printed(code)
+    died = "a worker process died (by SIGKILL) while working on item 5"
+    assert f"{died}\n7 7\n" == output_of(code)
 
 
-def test_without_its_server_a_worker_goes_on_but_a_new_one_is_an_error() -> None:
+def test_workers_outlive_the_fork_server_but_starting_another_is_an_error() -> None:
     code = """
     worker = start_worker(square)
     os.kill(server, signal.SIGKILL)
-    print(worker.ask(3), worker.exitcode())
+    print(worker.call(3), worker.exitcode())
     worker.end()
     try:
         start_worker(square)
     except OSError as error:
         print(error)
     """
-    assert "(True, 9) None\nthe process that starts workers is gone\n" == printed(code)
+    assert "(True, 9) None\nthe process that starts workers has ended\n" == output_of(code)
 
 
-def test_a_kill_9_of_the_program_ends_server_and_workers() -> None:
+def test_killing_the_program_ends_its_fork_server_and_workers() -> None:
     code = """
     worker = start_worker(square_and_pid)
-    print(worker.ask(1)[1][1], server, flush=True)
+    print(worker.call(1)[1][1], server, flush=True)
     signal.pause()
     """
-    with program(code) as process:
+    with start_program(code) as process:
         assert process.stdout is not None
         pids = process.stdout.readline().split()
-        assert [True, True] == [alive(pid) for pid in pids]
+        assert [True, True] == [is_running(pid) for pid in pids]
         process.kill()
-    until(lambda: not any(alive(pid) for pid in pids), "the end of server and worker")
+    until(lambda: not any(is_running(pid) for pid in pids), "the end of server and worker")
 
 
-def test_a_program_with_threads_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_with_threads_gets_no_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_servers", [])
     monkeypatch.delattr(os, "fork")
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
     try:
-        workers.prepare("json")
+        workers.start_fork_server("json")
     finally:
         done.set()
         thread.join()

@@ -1,4 +1,4 @@
-"""The writer: a ``.rec`` and its index together, both only when complete."""
+"""The writer: a ``.rec`` and its index appear together, and only when complete."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_both_files_appear_when_the_writer_is_closed(tmp_path: Path) -> None:
         assert KEYS == rec.keys.tolist()
 
 
-def test_the_index_has_the_name_that_belongs_to_the_output(tmp_path: Path) -> None:
+def test_the_index_is_written_where_a_reader_looks_for_it(tmp_path: Path) -> None:
     for name, index in (("output.bin", "output.idx"), ("plain", "plain.idx"), ("o.rec.part000", "o.rec.part000.idx")):
         with RecordWriter(str(tmp_path / name)) as writer:
             writer.write(b"x", key=1)
@@ -51,7 +51,7 @@ def test_the_index_has_the_name_that_belongs_to_the_output(tmp_path: Path) -> No
             assert tmp_path / index == rec.index_path
 
 
-def test_a_frame_made_elsewhere_is_appended_as_it_is(tmp_path: Path) -> None:
+def test_an_encoded_frame_is_appended_unchanged(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "out.rec") as writer:
         assert [0, 12] == [writer.write_frame(encode_record(payload), key=3) for payload in (b"one", MAGIC)]
 
@@ -69,7 +69,7 @@ def test_nothing_is_left_after_an_exception_in_the_block(tmp_path: Path) -> None
     assert f"{tmp_path / 'out.rec'}: is closed (open a new writer)" == message_of(writer.write, b"x", key=1)
 
 
-def test_a_discarded_writer_leaves_what_stood_there(tmp_path: Path) -> None:
+def test_a_discarded_writer_leaves_existing_files_unchanged(tmp_path: Path) -> None:
     write_rec(tmp_path / "out.rec", [b"old"])
     writer = RecordWriter(tmp_path / "out.rec", force=True)
     write_all(writer)
@@ -97,7 +97,39 @@ def test_an_existing_file_is_replaced_by_force_only(taken: str, tmp_path: Path) 
         assert KEYS == rec.keys.tolist()
 
 
-def test_closing_again_does_nothing(tmp_path: Path) -> None:
+def test_a_file_that_appears_while_writing_is_kept_unless_forced(tmp_path: Path) -> None:
+    for name in ("out.rec", "out.idx"):
+        for force in (False, True):
+            writer = RecordWriter(tmp_path / "out.rec", force=force)
+            write_all(writer)
+            (tmp_path / name).write_bytes(b"other")
+            if force:
+                writer.close()
+                assert joined(PAYLOADS) == (tmp_path / "out.rec").read_bytes()
+                assert ["out.idx", "out.rec"] == names_in(tmp_path)
+                continue
+            message = f"{tmp_path / name}: exists already (replace it with --force, or choose another name)"
+            assert message == message_of(writer.close)
+            assert b"other" == (tmp_path / name).read_bytes()
+            assert [name] == names_in(tmp_path)
+        (tmp_path / "out.rec").unlink()
+        (tmp_path / "out.idx").unlink()
+
+
+def test_closing_a_writer_that_failed_to_close_is_an_error(tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path / "out.rec")
+    write_all(writer)
+    (tmp_path / "out.rec").write_bytes(b"other")
+    with pytest.raises(OutputError, match=r"out\.rec: exists already"):
+        writer.close()
+
+    (tmp_path / "out.rec").unlink()
+    message = f"{tmp_path / 'out.rec'}: was discarded when a write failed (no file exists under this name)"
+    assert message == message_of(writer.close)
+    assert [] == names_in(tmp_path)
+
+
+def test_closing_twice_does_nothing(tmp_path: Path) -> None:
     writer = RecordWriter(tmp_path / "out.rec")
     write_all(writer)
     writer.close()
@@ -109,14 +141,14 @@ def test_closing_again_does_nothing(tmp_path: Path) -> None:
     assert f"{tmp_path / 'out.rec'}: is closed (open a new writer)" == message_of(writer.write, b"x", key=1)
 
 
-def test_a_writer_without_records_makes_two_empty_files(tmp_path: Path) -> None:
+def test_a_writer_without_records_writes_two_empty_files(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "out.rec"):
         pass
 
     assert [b"", b""] == [(tmp_path / name).read_bytes() for name in ("out.rec", "out.idx")]
 
 
-def test_a_wrong_key_is_refused_and_the_file_goes_on(tmp_path: Path) -> None:
+def test_a_wrong_key_is_refused_and_writing_can_continue(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "out.rec") as writer:
         writer.write(b"one", key=1)
         for key in (-1, 2**64, 1.5):
@@ -128,7 +160,15 @@ def test_a_wrong_key_is_refused_and_the_file_goes_on(tmp_path: Path) -> None:
     assert b"1\t0\n2\t12\n" == (tmp_path / "out.idx").read_bytes()
 
 
-def test_a_payload_that_is_too_large_is_refused_and_the_file_goes_on(
+def test_the_smallest_and_the_largest_key_are_written(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        writer.write(b"one", key=0)
+        writer.write(b"two", key=2**64 - 1)
+
+    assert b"0\t0\n18446744073709551615\t12\n" == (tmp_path / "out.idx").read_bytes()
+
+
+def test_a_payload_that_is_too_large_is_refused_and_writing_can_continue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("im2rec.errors.MAX_PAYLOAD", 5)
@@ -141,9 +181,9 @@ def test_a_payload_that_is_too_large_is_refused_and_the_file_goes_on(
     assert joined([b"fits!"]) == (tmp_path / "out.rec").read_bytes()
 
 
-def test_a_writer_is_not_pickled(tmp_path: Path) -> None:
+def test_a_writer_cannot_be_pickled(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "out.rec") as writer:
-        expected = f"a RecordWriter ({tmp_path / 'out.rec'}) is one process's own: it cannot be pickled"
+        expected = f"a RecordWriter ({tmp_path / 'out.rec'}) cannot be pickled: it belongs to one process"
         with pytest.raises(TypeError, match=f"^{re.escape(expected)}$"):
             pickle.dumps(writer)
         writer.write(b"x", key=1)
@@ -151,7 +191,7 @@ def test_a_writer_is_not_pickled(tmp_path: Path) -> None:
     assert joined([b"x"]) == (tmp_path / "out.rec").read_bytes()
 
 
-def test_a_folder_is_no_output(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_output(tmp_path: Path) -> None:
     for path in (tmp_path, "..", ".", "", Path.cwd().anchor):
         with pytest.raises(OutputError, match="is a folder"):
             RecordWriter(path)
@@ -163,7 +203,7 @@ def test_an_output_whose_folder_is_missing_is_refused(tmp_path: Path) -> None:
     assert [] == names_in(tmp_path)
 
 
-def test_an_index_that_cannot_be_begun_takes_the_rec_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_when_the_index_cannot_be_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.open
 
     def refuse_index(path: Path, *args: Any, **options: Any) -> Any:
