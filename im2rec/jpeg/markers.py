@@ -86,7 +86,7 @@ class ParsedSegments:
 
 def read_header(content: bytes) -> tuple[JpegHeader, int]:
     """The head of a JPEG, and where its image data starts. Images that share a head share the object as well."""
-    head = jpeg.head(content)
+    head = jpeg.header_bytes(content)
     if head:
         known = _known(head)
         if known.reason != DAMAGED:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from im2rec.errors import ImageError
 from im2rec.images import codec
-from im2rec.images.codec import AS_STORED, COLOR, GREY, ImageInfo, decode, image_info, orientation, sniff, transposed
+from im2rec.images.codec import AS_STORED, COLOR, GREY, ImageInfo, decode, image_info, is_transposed, orientation, sniff
 
 Pixels = np.ndarray[Any, Any]
 
@@ -266,7 +266,7 @@ def test_width_and_height_are_said_to_change_places_where_decoding_exchanges_the
         for turn in TURNS:
             content = turned("JPEG", turn)
             exchanged = decode(content, color).pixels.shape[:2] != RGB.shape[:2]
-            assert (decoder, exchanged) == (decoder, transposed(content, color)), (color, turn)
+            assert (decoder, exchanged) == (decoder, is_transposed(content, color)), (color, turn)
 
 
 def test_a_thumbnail_that_begins_like_image_data_hides_nothing() -> None:
@@ -286,7 +286,7 @@ def test_markers_without_a_segment_lead_decoding_and_planning_to_one_orientation
         for content in (exif, plain, plain + exif[exif.index(b"\xff\xe1") :]):
             odd = content[:2] + marker + content[2:]
             exchanged = decode(odd, cut_ok=True).pixels.shape[:2] != RGB.shape[:2]
-            assert exchanged == transposed(odd)
+            assert exchanged == is_transposed(odd)
 
 
 def test_images_with_one_head_are_told_apart_from_those_with_another() -> None:
@@ -600,7 +600,7 @@ def test_the_limit_of_pillow_is_what_it_was_after_another_thread_was_in_there_to
             pass
 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # as the other thread has it
-    monkeypatch.setattr(codec, "_OPENING", TheOtherThreadLeaves())
+    monkeypatch.setattr(codec, "_OPEN_LOCK", TheOtherThreadLeaves())
     image_info(encoded(RGB, "PNG"))
 
     assert 1234567 == Image.MAX_IMAGE_PIXELS
