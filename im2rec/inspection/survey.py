@@ -62,11 +62,13 @@ def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | 
     missing = starts[~np.isin(starts, offsets)]
     problem = None
     if len(wrong):
-        problem = f"{len(wrong)} of its {len(offsets)} offsets are no record starts, byte {wrong[0]} for one"
+        problem = (
+            f"{len(wrong)} of its {len(offsets)} offsets are not the start of a record, byte {wrong[0]} for example"
+        )
     elif len(missing):
-        problem = f"{len(missing)} records are not in it, the one at byte {missing[0]} for one"
+        problem = f"{len(missing)} records are not in it, the one at byte {missing[0]} for example"
     elif len(offsets) != len(starts):
-        problem = f"{len(offsets) - len(starts)} records stand in it twice"
+        problem = f"{len(offsets) - len(starts)} records are in it twice"
     if problem:
         return IndexCheck(os.fspath(index), "wrong", problem)
     return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys[np.argsort(offsets)], ids))
@@ -213,7 +215,7 @@ class _SurveyBuilder:
         if empty:
             problems.append(f"{_records(empty)} without an image")
         if self.contents[NOT_AN_IMAGE]:
-            problems.append(f"{_records(self.contents[NOT_AN_IMAGE])} with something that is no image")
+            problems.append(f"{_records(self.contents[NOT_AN_IMAGE])} with content that is not an image")
         if statistics.unreadable:
             problems.append(
                 f"{statistics.unreadable} images with unreadable headers; first: {statistics.first_unreadable}"
@@ -253,7 +255,7 @@ def _records(count: int) -> str:
 
 def _describe_damage(damage: Damage, size: int) -> str:
     shift = (damage.end - damage.start) % 4 if damage.end < size else 0
-    return damage.error.problem + (f"; {shift} bytes off the 4-byte grid behind it" if shift else "")
+    return damage.error.problem + (f"; records after it are {shift} bytes off the 4-byte grid" if shift else "")
 
 
 def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:

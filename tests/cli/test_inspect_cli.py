@@ -86,7 +86,7 @@ def test_a_wrong_index_is_reported_with_exit_3(here: Path) -> None:
     code, out, _ = im2rec("inspect", rec)
 
     assert 3 == code
-    assert "WRONG: 1 of its 2 offsets are no record starts, byte 8 for one" in rows(out)["index"]
+    assert "WRONG: 1 of its 2 offsets are not the start of a record, byte 8 for example" in rows(out)["index"]
 
 
 def test_another_index_can_be_given(here: Path) -> None:

@@ -75,7 +75,7 @@ def test_contents_are_counted_by_their_first_bytes(tmp_path: Path) -> None:
     assert (8, 6) == (found.records, found.images)
     assert [
         "1 record without an image",
-        "1 record with something that is no image",
+        "1 record with content that is not an image",
         "1 images with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
     ] == found.problems
 
@@ -236,12 +236,14 @@ def test_an_index_in_another_order_than_the_file_agrees(tmp_path: Path) -> None:
 
 def wrong_indices(step: int) -> dict[str, bytes]:
     return {
-        "1 of its 3 offsets are no record starts, byte 4 for one": index_text([0, 4, 2 * step]),
-        f"1 records are not in it, the one at byte {2 * step} for one": index_text([0, step]),
-        "1 records stand in it twice": index_text([0, step, step, 2 * step]),
+        "1 of its 3 offsets are not the start of a record, byte 4 for example": index_text([0, 4, 2 * step]),
+        f"1 records are not in it, the one at byte {2 * step} for example": index_text([0, step]),
+        "1 records are in it twice": index_text([0, step, step, 2 * step]),
         "line 2: expected a key and an offset, found 'what'": b"0\t0\nwhat\n",
-        "3 records are not in it, the one at byte 0 for one": b"",
-        f"1 of its 4 offsets are no record starts, byte {3 * step} for one": index_text(range(0, 4 * step, step)),
+        "3 records are not in it, the one at byte 0 for example": b"",
+        f"1 of its 4 offsets are not the start of a record, byte {3 * step} for example": index_text(
+            range(0, 4 * step, step)
+        ),
     }
 
 
@@ -262,7 +264,10 @@ def test_every_offset_of_an_index_is_compared(tmp_path: Path) -> None:
     offsets[517] += 4
     (tmp_path / "a.idx").write_bytes(index_text(offsets))
 
-    assert f"1 of its 999 offsets are no record starts, byte {offsets[517]} for one" == survey(rec).index.problem
+    assert (
+        f"1 of its 999 offsets are not the start of a record, byte {offsets[517]} for example"
+        == survey(rec).index.problem
+    )
 
 
 def test_a_given_index_is_compared_instead(tmp_path: Path) -> None:
@@ -307,7 +312,7 @@ def test_records_off_the_4_byte_grid_are_reported_as_such(tmp_path: Path) -> Non
     found = survey(tmp_path / "a.rec")
 
     assert (3, 1) == (found.records, found.damaged_bytes)
-    assert found.damage[0].problem.endswith("; 1 bytes off the 4-byte grid behind it")
+    assert found.damage[0].problem.endswith("; records after it are 1 bytes off the 4-byte grid")
 
 
 def test_files_that_are_not_record_files_are_input_errors(tmp_path: Path) -> None:
