@@ -345,9 +345,7 @@ def _eight_bit(image: PillowImage.Image, color: int) -> Image:
 
 
 def _gamma(image: PillowImage.Image) -> int:
-    """Gamma in a PNG, in 100000ths; 0 if it contains none, and for other formats."""
-    if image.format != "PNG":
-        return 0
+    """Gamma given in a PNG, in 100000ths; 0 if none is."""
     return SRGB_GAMMA if "srgb" in image.info else round(100_000 * image.info.get("gamma", 0))
 
 
