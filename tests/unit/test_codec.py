@@ -282,6 +282,13 @@ def test_a_gamma_near_1_or_out_of_range_is_ignored() -> None:
         assert same(weighted(RGB, PNG_GREY), found), gamma
 
 
+def test_greys_in_a_colour_png_with_a_gamma_are_kept() -> None:
+    greys = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    content = with_chunks(encoded(grey_rgb(greys), "PNG"), gamma_chunk(45_455))
+
+    assert same(greys, decode(content, GREY).pixels)
+
+
 def test_grey_of_any_gamma_equals_that_of_opencv() -> None:
     cv2 = pytest.importorskip("cv2")
     for plain in (encoded(RGB, "PNG"), encoded(RGBA, "PNG"), encoded(PALETTE, "PNG"), encoded(L, "PNG")):

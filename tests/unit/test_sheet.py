@@ -16,7 +16,7 @@ from im2rec.images.sheet import Tile, draw_sheet, fitted, labels_text
 from im2rec.inspection.image_sample import make_tile
 
 Pixels = np.ndarray[Any, Any]
-Box = tuple[int, int, int, int]
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 CELL = 128
 WHITE, RED = (255, 255, 255), (192, 32, 32)
@@ -138,24 +138,21 @@ def test_an_image_is_centred_in_a_framed_cell() -> None:
         assert (*FIRST, FIRST[0] + CELL, FIRST[1] + CELL) == box(~is_color(sheet, WHITE))
 
 
-def text_boxes(sheet: Pixels) -> list[Box]:
-    """The boxes of the two lines of text below the first cell."""
-    below = ~is_color(sheet, WHITE)
-    below[: FIRST[1] + CELL] = False
-    boxes = []
-    for top in (160, 176):
-        line = below.copy()
-        line[:top] = line[top + 16 :] = False
-        boxes.append(box(line))
-    return boxes
+def text_extents(sheet: Pixels) -> list[tuple[int, int, int, int]]:
+    """Left, right, top and bottom of the lines of text below the first cell, which blank rows separate."""
+    ink = ~is_color(sheet, WHITE)
+    ink[: FIRST[1] + CELL] = False
+    edges = np.flatnonzero(np.diff(ink.any(axis=1))) + 1
+    return [(*box(ink[top:bottom])[::2], int(top), int(bottom)) for top, bottom in zip(*[iter(edges)] * 2, strict=True)]
 
 
 def test_two_lines_of_text_are_centred_below_each_cell() -> None:
-    for (left, top, right, bottom), first in zip(
-        text_boxes(drawn([tile_of((0, 0, 200), lines=("HIDE", "HHHH HHHH"))])), (160, 174), strict=True
-    ):
+    lines = text_extents(drawn([tile_of((0, 0, 200), lines=("HIDE", "Hg|j HHHH"))]))
+    assert 2 == len(lines)
+    assert 162 <= lines[0][2]
+    assert lines[1][3] <= 198  # where the next row of cells starts
+    for left, right, _, _ in lines:
         assert abs((left - FIRST[0]) - (FIRST[0] + CELL - right)) <= 2
-        assert first <= top < bottom <= first + 16
     both = drawn([tile_of((0, 0, 200), lines=("first", "second"))] * 2)
     assert np.array_equal(both[160:, 8 : 8 + CELL], both[160:, 144 : 144 + CELL])
 
@@ -163,9 +160,8 @@ def test_two_lines_of_text_are_centred_below_each_cell() -> None:
 def test_text_that_is_wider_than_its_cell_is_shortened_with_an_ellipsis() -> None:
     shortened, fitting = drawn([tile_of((0, 0, 200), lines=("HIDE" * 20, "HIDE" * 3))]), "HIDE" * 3
 
-    for left, _, right, _ in text_boxes(shortened):
-        assert FIRST[0] <= left < right <= FIRST[0] + CELL
-    (left, _, right, _), _ = text_boxes(shortened)
+    (left, right, *_), _ = text_extents(shortened)
+    assert FIRST[0] <= left < right <= FIRST[0] + CELL
     assert CELL - 20 < right - left  # as much of it as fits
     assert np.array_equal(shortened, drawn([tile_of((0, 0, 200), lines=("HIDE" * 30, fitting))]))
     ends = [drawn([tile_of((0, 0, 200), lines=("HIDE" * 20 + end, fitting))]) for end in "xy"]
