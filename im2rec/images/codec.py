@@ -159,6 +159,8 @@ def decode(
 ) -> Decoded:
     """Decode an image to a new uint8 array of shape (height, width, channels), in RGB order.
 
+    ``pixels, flaw = im2rec.decode(Path("cat.jpg").read_bytes())`` gives the pixels as ImageRecordIter decodes them.
+
     *color* selects the channels, as in ``im2rec.py``: 1 gives three and 0 gives one, both turned upright by the EXIF
     orientation. -1 keeps what is stored and does not turn it: one or three channels, four with alpha, and uint16 for
     16-bit PNGs (those in colour only if OpenCV is installed). Otherwise alpha is dropped, not blended, 16 bits become

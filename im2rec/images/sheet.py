@@ -80,6 +80,6 @@ def png_bytes(image: Image.Image) -> bytes:
 
 def _draw_centred(draw: ImageDraw.ImageDraw, text: str, left: int, upper: int, font: Font, color: str) -> None:
     """Draw *text* in the middle of a cell's width, shortened to fit it."""
-    while font.getlength(text) > CELL and len(text) > 1:
+    while font.getlength(text) > CELL:
         text = text.removesuffix("…")[:-1] + "…"
     draw.text((left + (CELL - font.getlength(text)) / 2, upper), text, color, font)

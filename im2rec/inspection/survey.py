@@ -136,14 +136,14 @@ class _SurveyBuilder:
             return
         sizes = np.array(piece.sizes, np.int64)
         header = piece.headers
-        whole = sizes >= HEADER_BYTES
-        flags = np.where(whole, header["flag"], 0).astype(np.uint32)
+        has_header = sizes >= HEADER_BYTES
+        flags = np.where(has_header, header["flag"], 0).astype(np.uint32)
         lengths = sizes - HEADER_BYTES - 4 * flags.astype(np.int64)
-        fits = whole & (lengths >= 0)
+        fits = has_header & (lengths >= 0)
         if self.records == 0 and fits[0] and lengths[0] == 0 and flags[0] >= 2:
             self.header_labels = float(header["vector"][0, 0]), float(header["vector"][0, 1])
-        self.shorts += int(np.sum(~whole))
-        self.bad_labels += int(np.sum(whole & ~fits))
+        self.shorts += int(np.sum(~has_header))
+        self.bad_labels += int(np.sum(has_header & ~fits))
         self.labels.update(_counts(flags[fits]))
         vector = fits & (flags > 0)
         self.vectors += int(np.sum(vector))

@@ -213,7 +213,7 @@ def test_the_matrix_maps_old_to_new_coordinates_and_pixels_from_outside_are_fill
         assert np.array_equal(expected, resampler.warp(image, matrix, 36, 24, inter_method, 9)), inter_method
 
 
-def test_a_quarter_turn_moves_every_pixel_whole(resampler: Resampler) -> None:
+def test_a_quarter_turn_moves_pixels_without_changing_them(resampler: Resampler) -> None:
     matrix = np.array([[0, 1, 0], [-1, 0, 35]], np.float32)  # new x is old y, new y is 35 - old x
     for inter_method in range(5):
         found = resampler.warp(texture(), matrix, 24, 36, inter_method, 9)

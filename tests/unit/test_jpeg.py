@@ -204,7 +204,7 @@ def test_after_stray_bytes_exif_data_is_searched_for_in_the_first_64_kib() -> No
     assert b"" == jpeg.exif(START + b"\0" + bytes(100))
 
 
-def test_a_jpeg_is_upright_unless_its_exif_data_says_otherwise() -> None:
+def test_a_jpeg_is_upright_unless_its_exif_data_has_another_orientation() -> None:
     for _ in range(2):  # the second time from the cache
         assert jpeg.is_upright(file())
         assert jpeg.is_upright(file(segment(APP1, oriented(1))))
