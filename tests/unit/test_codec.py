@@ -222,6 +222,13 @@ def test_a_jpeg_is_decoded_to_memory_of_its_exact_size() -> None:
         assert same(decode(content, color).pixels, found)
 
 
+def test_a_bmp_is_a_view_of_its_file_only_where_memory_may_be_shared() -> None:
+    content = encoded(RGB, "BMP")
+    for color in (COLOR, AS_STORED):
+        assert np.shares_memory(np.frombuffer(content, np.uint8), decode(content, color, room=np.empty).pixels)
+        assert not np.shares_memory(np.frombuffer(content, np.uint8), decode(content, color).pixels)
+
+
 def test_a_jpeg_at_reduced_scale_is_decoded_to_new_memory() -> None:
     content = encoded(texture(60, 80))
     found = decode(content, at_least=(40, 30), room=lambda _: pytest.fail("memory is allocated")).pixels
