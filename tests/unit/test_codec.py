@@ -271,6 +271,12 @@ def gamma_chunk(gamma: int) -> tuple[bytes, bytes]:
 SRGB = b"sRGB", b"\0"
 
 
+def test_the_grey_of_a_png_is_rounded_down() -> None:
+    just_below = np.array([[[0, 119, 89], [0, 156, 223]]], np.uint8)  # 80 and 117 less 1 / 32768
+
+    assert [79, 116] == decode(encoded(just_below, "PNG"), GREY).pixels.ravel().tolist()
+
+
 def test_a_png_with_a_gamma_is_averaged_to_grey_in_linear_light() -> None:
     black_white_red_violet = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [200, 0, 255]]], np.uint8)
     plain = encoded(black_white_red_violet, "PNG")
