@@ -1,6 +1,6 @@
-"""What the tests of packing and inspecting share: drawn images, folders of them, and ways to run a command.
+"""Helpers of many tests: drawn images, folders and lists of them, and ways to run a command.
 
-Functions that run in spawned workers stand here too, where a worker can import them.
+Functions that run in spawned workers are defined here too, where a worker can import them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from im2rec.format.recordio import read_records
 GOLDEN_IMAGES = Path(__file__).parent / "golden" / "recordio" / "images"
 SAMPLE_PHOTOS = Path(__file__).parent.parent / "sample_data" / "photos"
 CONSOLE_SCRIPT = Path(sys.executable).with_name("im2rec.exe" if os.name == "nt" else "im2rec")
-DEADLINE_S = 60.0  # of a poll: long enough for a loaded machine, an end for one that hangs
-PROC = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at processes in /proc")
+DEADLINE_S = 60.0  # of a poll: long enough for a loaded machine, but a hanging test still ends
+PROC = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and named pipes are POSIX")
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".webp": "WEBP"}
 
 
 class Ran(NamedTuple):
-    """How a command ended: exit code, stdout, stderr."""
+    """Exit code, stdout and stderr of a command."""
 
     code: int
     out: str
@@ -47,7 +47,7 @@ class Ran(NamedTuple):
 
 
 def im2rec(*words: object) -> Ran:
-    """Run the command line on *words* in this process."""
+    """Run ``im2rec`` with the arguments *words* in this process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stopped:
         main([os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in words])
@@ -57,31 +57,32 @@ def im2rec(*words: object) -> Ran:
 
 
 def typed(line: str, *more: object) -> Ran:
-    """Run the command line *line* as a shell would split it, in this process."""
+    """Run ``im2rec`` in this process with the arguments in *line*, split as by a shell, and *more*."""
     return im2rec(*shlex.split(line), *more)
 
 
 def flushed(*streams: Any) -> Iterator[Any]:
+    """Yield *streams*, each flushed."""
     for stream in streams:
         stream.flush()
         yield stream
 
 
 def command(*words: object, **options: Any) -> Ran:
-    """Run the command line on *words* as a program of its own."""
+    """Run ``im2rec`` with the arguments *words* in a new process."""
     line = [sys.executable, "-m", "im2rec", *(os.fspath(w) if isinstance(w, os.PathLike) else str(w) for w in words)]
     done = subprocess.run(line, capture_output=True, check=False, timeout=60, **options)
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def started(*words: object) -> subprocess.Popen[bytes]:
-    """Start ``im2rec`` as the leader of a process group of its own, as a shell does."""
+    """Start ``im2rec`` as the leader of a new process group, as a shell does."""
     line = [sys.executable, "-m", "im2rec", *map(str, words)]
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 
 def ended(process: subprocess.Popen[bytes]) -> Ran:
-    """Wait for *process*; kill its whole group when the deadline passes, and fail."""
+    """Wait for *process*; after the deadline, kill its whole group and fail."""
     try:
         out, err = process.communicate(timeout=DEADLINE_S)
     except subprocess.TimeoutExpired:
@@ -92,16 +93,16 @@ def ended(process: subprocess.Popen[bytes]) -> Ran:
 
 
 def until(true: Callable[[], Any], what: str) -> None:
-    """Poll *true* until it is, or fail after the deadline."""
+    """Poll *true* until it returns a true value; fail after the deadline, with *what* was expected."""
     end = time.monotonic() + DEADLINE_S
     while not true():
         if time.monotonic() > end:
-            pytest.fail(f"waited in vain: {what}")
+            pytest.fail(f"did not happen: {what}")
         select.select([], [], [], 0.005)
 
 
 def texture(height: int = 24, width: int = 36, channels: int = 3, seed: int = 0) -> np.ndarray[Any, Any]:
-    """An image that is nowhere flat: two slopes, another pair for each channel, and noise; uint8."""
+    """A uint8 image without flat areas: two slopes, different ones in each channel, and noise."""
     rng = np.random.default_rng(seed)
     rows, columns = np.arange(height)[:, None, None], np.arange(width)[None, :, None]
     channel = np.arange(channels)
@@ -110,13 +111,13 @@ def texture(height: int = 24, width: int = 36, channels: int = 3, seed: int = 0)
 
 
 def deep_texture(height: int = 24, width: int = 36) -> np.ndarray[Any, Any]:
-    """The same in one channel of 16 bits, the low bytes in use too."""
+    """A uint16 image of one channel, (height, width), made of two textures: its high and its low bytes."""
     low, high = texture(height, width, 1, seed=1), texture(height, width, 1, seed=2)
     return high[:, :, 0].astype(np.uint16) << 8 | low[:, :, 0]
 
 
 def any_file(rng: random.Random, side: int) -> bytes:
-    """Mostly JPEGs that the compiled decoder takes; some it does not, turned ones, other files, damaged ones."""
+    """A random file: mostly a JPEG that the compiled decoder supports, else one it does not, a damaged one or a PNG."""
     height, width = rng.choice([(side, side), (10, 30), (33, 25), (60, 41), (200, 300), (12, 9)])
     pixels = texture(height, width, rng.choice([1, 3, 3, 3]), seed=rng.randrange(1000))
     exif = Image.Exif()
@@ -137,7 +138,7 @@ def any_file(rng: random.Random, side: int) -> bytes:
 
 
 def encoded(image: Image.Image | np.ndarray[Any, Any], kind: str = "JPEG", **options: Any) -> bytes:
-    """*image* as a file of *kind*, written by Pillow."""
+    """*image* as a file of Pillow's format *kind*."""
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image)
     buffer = io.BytesIO()
@@ -146,7 +147,7 @@ def encoded(image: Image.Image | np.ndarray[Any, Any], kind: str = "JPEG", **opt
 
 
 def write_images(root: Path, names: Iterable[str], *, height: int = 24, width: int = 36) -> Path:
-    """A folder of images of different textures, their kind by their suffix."""
+    """Fill the folder *root* with images of different textures, in the formats of their suffixes; return it."""
     for seed, name in enumerate(names):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,32 +157,32 @@ def write_images(root: Path, names: Iterable[str], *, height: int = 24, width: i
 
 
 def write_list(path: Path, names: Iterable[str], *, first_id: int = 0, labels: str = "1") -> Path:
-    """A list of *names* with ids that count from *first_id*."""
+    """Write a list of *names* with consecutive ids from *first_id* on; return its path."""
     lines = (f"{id_}\t{labels}\t{name}\n" for id_, name in enumerate(names, first_id))
     path.write_bytes("".join(lines).encode("utf-8", "surrogateescape"))
     return path
 
 
 def a_list_of_images(folder: Path, count: int = 3, suffix: str = ".jpg") -> tuple[Path, Path]:
-    """A list file and its root with *count* images."""
+    """Write a list file and its root folder with *count* images; return both."""
     names = [f"{number}{suffix}" for number in range(count)]
     return write_list(folder / "l.lst", names), write_images(folder / "root", names)
 
 
 def records_of(path: Path) -> list[ImageRecord]:
-    """The records of a ``.rec``, split into header and content, by walking it."""
+    """The records of a ``.rec``, decoded to header and content, without an index."""
     return [decode_image_record(payload) for payload in read_records(io.BytesIO(path.read_bytes()))]
 
 
 def pixels_of(content: bytes) -> np.ndarray[Any, Any]:
-    """What Pillow alone makes of *content*, unchanged: (height, width, channels)."""
+    """The pixels of *content* by Pillow, unconverted: (height, width, channels)."""
     with Image.open(io.BytesIO(content)) as image:
         pixels = np.asarray(image)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
 def pixels_sha256(content: bytes) -> str:
-    """As ``pixels_rgb_order_sha256`` in the golden files: samples row by row, R G B (A), 16 bits little-endian."""
+    """``pixels_rgb_order_sha256`` of golden files: of samples row by row, R G B (A), 16 bits little-endian."""
     pixels = pixels_of(content)
     return hashlib.sha256(pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
@@ -198,7 +199,7 @@ def names_in(folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def held_pipe(path: Path) -> Iterator[HeldPipe]:
-    """A named pipe at *path*: who reads it as an image waits until :meth:`HeldPipe.release`."""
+    """Make a named pipe at *path*: a worker that reads it as an image waits until :meth:`HeldPipe.release`."""
     os.mkfifo(path)
     pipe = HeldPipe(path)
     try:
@@ -208,21 +209,21 @@ def held_pipe(path: Path) -> Iterator[HeldPipe]:
 
 
 class HeldPipe:
-    """The writing end of a named pipe: a worker that has opened the other end is inside its chunk, and stays there."""
+    """The writing end of a named pipe: a worker that opens the other end blocks inside its chunk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle = -1
 
     def wait_for_reader(self) -> None:
-        """Return when somebody has opened the pipe and waits for its first byte."""
+        """Return when a worker has opened the pipe and waits for its first byte."""
 
         def opened() -> bool:
-            with contextlib.suppress(OSError):  # ENXIO: nobody reads yet
+            with contextlib.suppress(OSError):  # ENXIO: no reader yet
                 self._handle = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
             return self._handle >= 0
 
-        until(opened, f"nobody reads {self.path}")
+        until(opened, f"a process reads {self.path}")
 
     def reader_is_gone(self) -> bool:
         poll = select.poll()
@@ -230,14 +231,14 @@ class HeldPipe:
         return any(events & select.POLLERR for _, events in poll.poll(0))
 
     def reader(self) -> int:
-        """The process that has the pipe open for reading, from /proc; a reader is counted before it has opened it."""
+        """The id of the process that has the pipe open, from /proc, which may list it after the pipe has a reader."""
         found: list[int] = []
 
         def open_somewhere() -> bool:
             found[:] = [pid for pid in processes() if pid != os.getpid() and self._is_open_in(pid)]
             return bool(found)
 
-        until(open_somewhere, f"no process has {self.path} open")
+        until(open_somewhere, f"a process has {self.path} open")
         (pid,) = found
         return pid
 
@@ -247,14 +248,14 @@ class HeldPipe:
         return False
 
     def release(self) -> None:
-        """Let the reader see the end of the file; again is fine."""
+        """Close the pipe, so that the reader gets the end of the file. Releasing twice is allowed."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
 
 
 def processes(group: int | None = None, parent: int | None = None) -> list[int]:
-    """All processes that run, or those of one group or one parent; from /proc."""
+    """The ids of all running processes, or of those of one *group* or one *parent*, from /proc."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -264,7 +265,7 @@ def processes(group: int | None = None, parent: int | None = None) -> list[int]:
     return found
 
 
-# What workers do.
+# Work for spawned workers.
 
 
 def square(number: int) -> int:
@@ -288,7 +289,7 @@ def die_at_five(number: int) -> int:
 
 
 def die_while_answering(number: int) -> bytes:
-    """An answer that is cut in the middle: what the kernel's out-of-memory killer leaves of a large one."""
+    """Die in the middle of sending a large answer, as when the out-of-memory killer strikes."""
     if number == 5:
         real = multiprocessing.connection.Connection._send  # type: ignore[attr-defined]
 

@@ -1,1 +1,1 @@
-"""Encoded bytes to and from pixel arrays."""
+"""Decoding, resizing, warping and encoding of images."""

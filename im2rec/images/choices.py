@@ -1,12 +1,12 @@
-"""The names of engines, encodings and interpolations, apart from the libraries behind them."""
+"""Names of engines, encodings and interpolations, importable without the image libraries."""
 
 from __future__ import annotations
 
 ENGINES = ("auto", "opencv", "pillow")
 REFERENCE = "reference"
-FEED_ENGINES = (*ENGINES, REFERENCE)
+ITERATOR_ENGINES = (*ENGINES, REFERENCE)  # it resizes, but does not encode
 NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS = range(5)
 AUTO, RANDOM = 9, 10
 INTERPOLATIONS = (NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS, AUTO, RANDOM)
 ENCODINGS = (".jpg", ".png", ".bmp")
-MAX_PIXELS = 178_956_970  # of an image: half a gigabyte of colour; where Pillow stops too
+MAX_PIXELS = 178_956_970  # per image: half a gigabyte in RGB, and where Pillow raises an error too

@@ -1,8 +1,8 @@
-"""Encoded images to pixels, and what can be told of them from their first bytes alone.
+"""Decode images; identify their format, size and orientation from their first bytes.
 
-JPEGs are decoded by libjpeg-turbo straight into numpy, without the GIL (simplejpeg); everything else by Pillow, which
-also steps in where simplejpeg is not installed or refuses a file. Pixels equal those OpenCV's ``imread`` gives
-``im2rec.py``; docs/differences.md names the exceptions.
+JPEGs are decoded by libjpeg-turbo straight into NumPy arrays, without the GIL (simplejpeg). All other formats, and
+JPEGs where simplejpeg is not installed or refuses a file, are decoded by Pillow. Pixels equal those that OpenCV's
+``imread`` gives ``im2rec.py``; docs/differences.md lists the exceptions.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from im2rec.images.jpeg import (
     ORIENTATION_TAG,
     ORIENTATIONS,
     UPRIGHT,
+    apply_orientation,
     parse_orientation,
-    turned,
 )
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
-Room = Callable[[int], npt.NDArray[np.uint8]]  # memory of at least so many bytes
-Verdict = Callable[[bytes], "str | None"]  # of a JPEG: CUT, STRAY, NO_END, nothing when sound, None for no telling
+Room = Callable[[int], npt.NDArray[np.uint8]]  # allocates at least this number of bytes
+Verdict = Callable[[bytes], "str | None"]  # checks a JPEG: CUT, STRAY, NO_END, "" for a sound one, None if unknown
 
 AS_STORED, GREY, COLOR = -1, 0, 1
-_HUFFMAN, _SCAN = b"\xff\xc4", b"\xff\xda"  # of a JPEG: DHT, SOS
-_ENDS = END_OF_IMAGE * (1 << 15)  # more than the longest segment that may have been cut
-_WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
+_DHT, _SOS = b"\xff\xc4", b"\xff\xda"
+_END_MARKERS = END_OF_IMAGE * (1 << 15)  # 64 KiB: fills up the longest segment that may have been cut
+_FORMATS_WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
 _JPEG_CHANNELS = {"Gray": 1, "CMYK": 4, "YCCK": 4}  # three in all other colour spaces
-_PNG_IHDR_BYTES, _PNG_COLOR_KINDS = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
-_OPENING = threading.Lock()  # warning filters and Pillow's limit are the whole program's
+_PNG_IHDR_END, _PNG_COLOR_TYPES = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
+_OPEN_LOCK = threading.Lock()  # warning filters and Pillow's limit belong to the whole process
 NOT_AN_IMAGE, EMPTY = "not an image", "empty"
 CUT, STRAY, NO_END, TOO_LARGE = jpeg.CUT, jpeg.STRAY, jpeg.NO_END, jpeg.TOO_LARGE
 
@@ -64,8 +64,14 @@ _SIGNATURES = (
     (b"P5", 0, "PPM"),
     (b"P6", 0, "PPM"),
 )
-_HEADS_KEPT = 1024  # of JPEGs, each of 2 kB at the most
-SIGNATURE_BYTES = 12  # as many first bytes tell all of them
+SIGNATURE_BYTES = 12  # the longest of them ends here
+_CACHED_JPEG_HEADERS = 1024  # of at most 2 kB each
+
+# Modes and formats as Pillow names them.
+_GREY_MODES = ("L", "1", "LA", "La")
+_ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+_SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I")  # of grey; older Pillows open such files as "I"
+_JPEG_FORMATS = ("JPEG", "MPO")  # an MPO file is several JPEGs, of which the first is decoded
 
 try:
     _simplejpeg: Any = importlib.import_module("simplejpeg")
@@ -75,14 +81,14 @@ JPEG_DECODER = "simplejpeg" if _simplejpeg else "pillow"
 
 
 class Decoded(NamedTuple):
-    """Pixels, and the harmless flaw the file had: ``STRAY`` bytes, ``NO_END`` marker, or nothing."""
+    """Pixels, and the harmless flaw of the file: ``STRAY``, ``NO_END``, or empty; ``CUT`` only with *cut_ok*."""
 
     pixels: Image
     flaw: str = ""
 
 
 class ImageInfo(NamedTuple):
-    """What the header of an encoded image says; *height* and *width* as stored, before any orientation."""
+    """Format, size and channels in the header of an image; *height* and *width* before any EXIF orientation."""
 
     kind: str
     height: int
@@ -91,51 +97,54 @@ class ImageInfo(NamedTuple):
 
 
 def sniff(content: bytes) -> str:
-    """The kind of image *content* starts like (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
+    """Return the format whose signature *content* has (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
     if not content:
         return EMPTY
-    for signature, at, kind in _SIGNATURES:
-        if content.startswith(signature, at):
+    for signature, offset, kind in _SIGNATURES:
+        if content.startswith(signature, offset):
             return kind
     return NOT_AN_IMAGE
 
 
 def image_info(content: bytes) -> ImageInfo:
-    """Size and channels from the header; the first few kilobytes of a file are usually enough.
+    """Return format, size and channels from the header; the first few kilobytes of a file are usually enough.
 
-    Raises ImageError when there is no image, or its header is not in *content*.
+    Raises ImageError if *content* is not an image, or does not contain the whole header.
     """
     kind = sniff(content)
-    found = _jpeg_info(content) if kind == "JPEG" else None
-    if found is not None:
-        return found
-    with _pillow(content) as image:
+    info = _jpeg_info(content) if kind == "JPEG" else None
+    if info is not None:
+        return info
+    with _pillow_image(content) as image:
         return ImageInfo(kind, image.height, image.width, len(image.getbands()))
 
 
 def _jpeg_info(content: bytes) -> ImageInfo | None:
-    """None when Pillow should try, which also knows the rarer kinds."""
+    """Size and channels by simplejpeg; None if Pillow, which also reads rarer JPEGs, is to be used."""
     if _simplejpeg is None:
         return None
     try:
         height, width, space, _ = _simplejpeg.decode_jpeg_header(content, strict=False)
-    except (ValueError, KeyError):  # said of a header that is cut short
+    except (ValueError, KeyError):  # raised for a header that is cut short
         return None
     return ImageInfo("JPEG", height, width, _JPEG_CHANNELS.get(space, 3))
 
 
-def _jpeg_facts(content: bytes) -> tuple[ImageInfo, int]:
-    """What the head of a JPEG tells: size and channels, and the EXIF orientation. Raises ImageError."""
-    head = jpeg.head(content)
-    known = _head_facts(head) if head else None
-    return known or (image_info(content), parse_orientation(jpeg.exif(content)))
+def _jpeg_info_and_orientation(content: bytes) -> tuple[ImageInfo, int]:
+    """Size, channels and EXIF orientation of a JPEG. Raises ImageError."""
+    header = jpeg.header_bytes(content)
+    cached = _header_info_and_orientation(header) if header else None
+    return cached or (image_info(content), parse_orientation(jpeg.exif(content)))
 
 
-@functools.lru_cache(maxsize=_HEADS_KEPT)
-def _head_facts(head: bytes) -> tuple[ImageInfo, int] | None:
-    """The same of a *head* alone; None where it takes the whole file, as when a thumbnail begins like image data."""
-    info = _jpeg_info(head) if jpeg.is_orderly(head) else None
-    return (info, parse_orientation(jpeg.exif(head))) if info else None
+@functools.lru_cache(maxsize=_CACHED_JPEG_HEADERS)
+def _header_info_and_orientation(header: bytes) -> tuple[ImageInfo, int] | None:
+    """Size, channels and EXIF orientation from the bytes before the image data; None if the whole file is needed.
+
+    It is needed where *header* ends at the image data of a thumbnail.
+    """
+    info = _jpeg_info(header) if jpeg.is_well_formed(header) else None
+    return (info, parse_orientation(jpeg.exif(header))) if info else None
 
 
 def decode(
@@ -148,18 +157,23 @@ def decode(
     room: Room | None = None,
     verdict: Verdict | None = None,
 ) -> Decoded:
-    """The pixels of an encoded image, as (height, width, channels) uint8 in RGB order; a new array.
+    """Decode an image to a new uint8 array of shape (height, width, channels), in RGB order.
 
-    *color* 1 gives three channels and 0 one, both turned as the EXIF orientation says; -1 gives what is stored, not
-    turned: one, three, or with alpha four channels, and 16-bit PNGs as uint16 (colour ones only where OpenCV is
-    installed). Alpha is dropped, not blended; 16 bits become 8 by their high byte; palettes become colours.
-    *at_least* (width, height), as stored, allows a JPEG to be decoded at the smallest scale libjpeg has that is no
-    smaller: other pixels, several times faster. *cut_ok* gives the pixels of a JPEG whose data ends early as well,
-    its flaw ``CUT``, what is missing filled in by libjpeg. *room* gives memory that the pixels may be put into; they
-    may then also be a read-only view of *content* with negative strides. *verdict* tells what is wrong with a JPEG, and
-    is asked where simplejpeg, which would tell, is not installed; without either, Pillow overlooks damage.
-    Raises ImageError, its *reason* ``CUT`` when the image data ends early, ``TOO_LARGE`` when the header claims more
-    than *max_pixels*: a few bytes can claim gigabytes.
+    ``pixels, flaw = im2rec.decode(Path("cat.jpg").read_bytes())`` gives the pixels as ImageRecordIter decodes them.
+
+    *color* selects the channels, as in ``im2rec.py``: 1 gives three and 0 gives one, both turned upright by the EXIF
+    orientation. -1 keeps what is stored and does not turn it: one or three channels, four with alpha, and uint16 for
+    16-bit PNGs (those in colour only if OpenCV is installed). Otherwise alpha is dropped, not blended, 16 bits become
+    8 by their high byte, and palettes become colours.
+
+    *at_least*, (width, height) before any orientation, allows decoding a JPEG at the smallest scale of libjpeg that is
+    not below that size: several times faster, with slightly different pixels. *cut_ok* also accepts a JPEG whose data
+    ends early: its flaw is ``CUT``, and libjpeg fills in the missing pixels. *room* allocates memory that the pixels
+    may be written to; with it, the result may also be a read-only view of *content* with negative strides. *verdict*
+    checks a JPEG where simplejpeg is not installed; without either of them, Pillow overlooks damage.
+
+    Raises ImageError, with *reason* ``CUT`` if the image data ends early, and ``TOO_LARGE`` if the header claims more
+    than *max_pixels*, as a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """
@@ -167,10 +181,11 @@ def decode(
         return _decoded(content, color, at_least, max_pixels, room, verdict)
     except ImageError as error:
         if cut_ok and error.reason == CUT and sniff(content) == "JPEG":
-            # When the cut is inside the tables of a progressive one's next scan, what is before them will do.
-            for end in (len(content), max(content.rfind(_HUFFMAN), content.rfind(_SCAN))):
+            # If the cut is inside the tables of the next scan of a progressive JPEG, the scans before it are decoded.
+            for end in (len(content), max(content.rfind(_DHT), content.rfind(_SOS))):
                 with contextlib.suppress(ImageError):
-                    return _decoded_by_pillow(content[:end] + _ENDS, color, at_least, max_pixels)._replace(flaw=CUT)
+                    filled = content[:end] + _END_MARKERS
+                    return _decoded_by_pillow(filled, color, at_least, max_pixels)._replace(flaw=CUT)
         raise
 
 
@@ -186,15 +201,15 @@ def _decoded(
     if kind == "BMP" and color != GREY and (view := bmp_view(content, max_pixels)) is not None:
         return Decoded(view if room else np.ascontiguousarray(view))
     if kind == "JPEG" and _simplejpeg:
-        (_, height, width, channels), turn = _jpeg_facts(content)
+        (_, height, width, channels), orientation = _jpeg_info_and_orientation(content)
         _check_pixels((width, height), max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
         buffer = room(height * width * (1 if is_grey else 3)) if room and at_least is None else None
         pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0), buffer)
         if pixels is not None:
-            return Decoded(pixels if turn == UPRIGHT or color == AS_STORED else turned(pixels, turn), flaw)
+            return Decoded(pixels if color == AS_STORED else apply_orientation(pixels, orientation), flaw)
     elif kind == "JPEG" and verdict:
-        info, _ = _jpeg_facts(content)
+        info, _ = _jpeg_info_and_orientation(content)
         _check_pixels((info.width, info.height), max_pixels)
         flaw = verdict(content) or ""
         if flaw == CUT:
@@ -205,52 +220,52 @@ def _decoded(
 
 
 def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int) -> Decoded:
-    with _pillow(content) as image:
+    with _pillow_image(content) as image:
         _check_pixels(image.size, max_pixels)
         if image.format == "JPEG":
             image.draft("L" if color == GREY else None, at_least or image.size)
         if color == AS_STORED:
-            deep = _deep_color(content) if image.format == "PNG" else None
-            return Decoded(_stored(image) if deep is None else deep)
-        return Decoded(turned(_flat(image, color), _image_orientation(image)))
+            pixels = _sixteen_bit_color(content) if image.format == "PNG" else None
+            return Decoded(_as_stored(image) if pixels is None else pixels)
+        return Decoded(apply_orientation(_eight_bit(image, color), _pillow_orientation(image)))
 
 
 def orientation(content: bytes) -> int:
-    """The EXIF orientation of an image, 1 to 8; 1 (upright) when it says nothing."""
+    """Return the EXIF orientation of an image, 1 to 8; 1, upright, if none is given."""
     kind = sniff(content)
     if kind == "JPEG":
         return parse_orientation(jpeg.exif(content))
-    if kind in _WITH_EXIF:
-        with contextlib.suppress(ImageError), _pillow(content) as image:
-            return _image_orientation(image)
+    if kind in _FORMATS_WITH_EXIF:
+        with contextlib.suppress(ImageError), _pillow_image(content) as image:
+            return _pillow_orientation(image)
     return UPRIGHT
 
 
-def transposed(content: bytes, color: int = COLOR) -> bool:
-    """Whether :func:`decode` exchanges the width and height of an image."""
+def is_transposed(content: bytes, color: int = COLOR) -> bool:
+    """True if :func:`decode` exchanges the width and height of an image because of its EXIF orientation."""
     return color != AS_STORED and orientation(content) >= FIRST_TRANSPOSED
 
 
-def _image_orientation(image: PillowImage.Image) -> int:
-    if image.format == "TIFF":
-        turn = image.getexif().get(ORIENTATION_TAG, UPRIGHT)
-        return turn if turn in ORIENTATIONS else UPRIGHT
+def _pillow_orientation(image: PillowImage.Image) -> int:
+    if image.format == "TIFF":  # its own tags are the EXIF data
+        value = image.getexif().get(ORIENTATION_TAG, UPRIGHT)
+        return value if value in ORIENTATIONS else UPRIGHT
     return parse_orientation(image.info.get("exif", b""))
 
 
 def _decode_jpeg(
     content: bytes, space: str, at_least: tuple[int, int], buffer: Image | None
 ) -> tuple[Image | None, str]:
-    """Pixels and flaw; None for pixels when Pillow should try. Raises ImageError for a cut file."""
-    size = {"min_width": at_least[0], "min_height": at_least[1], "buffer": buffer}  # zeros: the full size
+    """Pixels, or None if Pillow is to be used, and the flaw. Raises ImageError for a file that is cut short."""
+    options = {"min_width": at_least[0], "min_height": at_least[1], "buffer": buffer}  # zeros: the full size
     try:
-        return _simplejpeg.decode_jpeg(content, space, **size), ""
+        return _simplejpeg.decode_jpeg(content, space, **options), ""
     except ValueError as error:
         problem = str(error)
     if "Premature end of JPEG" in problem:
-        # With the end marker in place a whole image passes the strict decoder, one whose data ends early does not.
+        # With an end marker added, the strict decoder accepts a whole image, and refuses one whose data ends early.
         with contextlib.suppress(ValueError):
-            return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space, **size), NO_END
+            return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space, **options), NO_END
     if "premature end" in problem.lower():
         raise _cut_error()
     return None, STRAY if problem.startswith("Corrupt JPEG data") else ""
@@ -261,10 +276,10 @@ def _cut_error() -> ImageError:
 
 
 @contextlib.contextmanager
-def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
-    """The image as Pillow opens it; what goes wrong with it in the block becomes an ImageError."""
+def _pillow_image(content: bytes) -> Iterator[PillowImage.Image]:
+    """Open an image by Pillow; turn the errors of opening it and of the ``with`` block into ImageErrors."""
     try:
-        with _opened(content) as image:
+        with _open(content) as image:
             yield image
     except UnidentifiedImageError:
         kind = sniff(content)
@@ -272,19 +287,19 @@ def _pillow(content: bytes) -> Iterator[PillowImage.Image]:
         raise ImageError("holds no image that can be read", reason=reason) from None
     except ImageError:
         raise
-    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise what they like on damaged bytes
-        cut = "truncated" in str(error)
-        if cut and sniff(content) == "JPEG":
+    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise errors of any class for damaged bytes
+        is_cut = "truncated" in str(error)
+        if is_cut and sniff(content) == "JPEG":
             raise _cut_error() from None
-        raise ImageError(f"does not decode: {error}", reason=CUT if cut else "does not decode") from None
+        raise ImageError(f"does not decode: {error}", reason=CUT if is_cut else "does not decode") from None
 
 
-def _opened(content: bytes) -> PillowImage.Image:
-    # Pillow warns of odd metadata, which changes no pixel, and has a limit of its own to the size of images: ours is
-    # held against them where they are decoded, and does not keep anybody from reading a header.
-    with _OPENING, warnings.catch_warnings():
+def _open(content: bytes) -> PillowImage.Image:
+    # Pillow warns about odd metadata, which changes no pixel. Its limit on the size of images is lifted, as ours is
+    # checked when an image is decoded, so that the header of a larger one can still be read.
+    with _OPEN_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # Read under the lock: another thread may be in here, with the limit taken away.
+        # Read under the lock, as another thread in this function has lifted the limit until it leaves.
         limit = PillowImage.MAX_IMAGE_PIXELS
         try:
             PillowImage.MAX_IMAGE_PIXELS = None
@@ -299,10 +314,13 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
         raise ImageError(problem, reason=TOO_LARGE, hint="raise it for images you trust")
 
 
-def _deep_color(content: bytes) -> Image | None:
-    """A 16-bit colour PNG as uint16, where OpenCV is installed; Pillow would drop the low bytes. None for others."""
-    depth, kind = content[24:26] if len(content) > _PNG_IHDR_BYTES else (0, 0)
-    if depth != 16 or kind not in _PNG_COLOR_KINDS:
+def _sixteen_bit_color(content: bytes) -> Image | None:
+    """Pixels of a 16-bit colour PNG as uint16 by OpenCV, as Pillow drops the low bytes.
+
+    None for any other PNG, and if OpenCV is not installed.
+    """
+    depth, color_type = content[24:26] if len(content) > _PNG_IHDR_END else (0, 0)
+    if depth != 16 or color_type not in _PNG_COLOR_TYPES:
         return None
     try:
         cv2 = importlib.import_module("cv2")
@@ -314,37 +332,30 @@ def _deep_color(content: bytes) -> Image | None:
     return np.ascontiguousarray(pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]])
 
 
-def _flat(image: PillowImage.Image, color: int) -> Image:
-    """*image* as uint8, three channels or one."""
-    kind, gamma = image.format or "", _gamma(image)  # a converted image has neither
-    if image.mode in _DEEP:
+def _eight_bit(image: PillowImage.Image, color: int) -> Image:
+    """Pixels of *image* as uint8: one channel if *color* is ``GREY``, else three."""
+    kind, gamma = image.format or "", _gamma(image)  # read first, as converted images have neither
+    if image.mode in _SIXTEEN_BIT_MODES:
         image = PillowImage.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if "transparency" in image.info and image.mode == "P":
-        image = image.convert("RGBA")  # the palette's colours come out right only together with their alpha
+        image = image.convert("RGBA")  # straight to RGB, Pillow warns about alpha given as bytes
     if color != GREY:
         return np.asarray(image.convert("RGB"))
-    if image.mode in _GREY or kind in _JPEGS:
+    if image.mode in _GREY_MODES or kind in _JPEG_FORMATS:
         return np.asarray(image.convert("L"))[:, :, None]
     return grey(np.asarray(image.convert("RGB")), kind, gamma)
 
 
 def _gamma(image: PillowImage.Image) -> int:
-    """The gamma that a PNG tells of its colours, in 100000ths; 0 where none is told."""
-    if image.format != "PNG":
-        return 0
+    """Gamma given in a PNG, in 100000ths; 0 if none is."""
     return SRGB_GAMMA if "srgb" in image.info else round(100_000 * image.info.get("gamma", 0))
 
 
-def _stored(image: PillowImage.Image) -> Image:
-    """*image* with the channels and depth it has."""
-    if image.mode in _DEEP:
+def _as_stored(image: PillowImage.Image) -> Image:
+    """Pixels of *image* with its own number of channels and, if it is grey, its own depth."""
+    if image.mode in _SIXTEEN_BIT_MODES:
         return np.asarray(image).astype(np.uint16)[:, :, None]
     if image.mode in ("L", "1"):
         return np.asarray(image.convert("L"))[:, :, None]
-    alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
-    return np.asarray(image.convert("RGBA" if alpha else "RGB"))
-
-
-_JPEGS = ("JPEG", "MPO")  # the second is of several images, of which this is the first
-_GREY = ("L", "1", "LA", "La")
-_DEEP = ("I;16", "I;16B", "I;16L", "I")  # 16-bit grey; "I" is what older Pillows call it
+    has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
+    return np.asarray(image.convert("RGBA" if has_alpha else "RGB"))

@@ -1,8 +1,8 @@
-"""The engine interface: resize, warp, shift colours, encode; OpenCV, Pillow and the reference implement it.
+"""The engine interface: resize, warp, shift colours, encode. OpenCV, Pillow and the reference engine implement it.
 
-Which of them is a parameter. Images are uint8 (height, width, channels) in RGB order, as
-:mod:`im2rec.images.codec` gives them; where an image is only resized and encoded, also uint16. The places that the
-pixels of a warped image come from are computed here, in the fixed point of the library MXNet was built with.
+Images are uint8 (height, width, channels) in RGB order, as :mod:`im2rec.images.codec` returns them; where they are
+only resized and encoded, also uint16. The coordinates that the pixels of a warped image are taken from are computed
+here, in the fixed-point arithmetic of the OpenCV that MXNet was built with.
 
 Source: measured on MXNet 1.9.1 (``ImageRecordIter`` with ``rotate``, ``max_random_scale`` and the like).
 """
@@ -17,111 +17,122 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import ParameterError
-from im2rec.images.choices import AREA, BICUBIC, BILINEAR, ENGINES, FEED_ENGINES, REFERENCE
+from im2rec.images.choices import AREA, BICUBIC, BILINEAR, ENGINES, ITERATOR_ENGINES, REFERENCE
 from im2rec.images.codec import Image
+
+Matrix = npt.NDArray[Any]  # float32 (2, 3), maps old (x, y, 1) to new coordinates
+Ints = npt.NDArray[np.int32]
+
+FRACTION_BITS = 5  # interpolation weights are kept for every 1/32 pixel
+_COORDINATE_BITS = 10  # of a coordinate's fraction before it is rounded to those
+_MAX_COORDINATE = (1 << 30) - 1  # the sum of two still fits 32 bits: about a million pixels
 
 
 def write_planes(image: Image, out: Image, *, mirror: bool) -> None:
-    """Write the channels of *image*, flipped left to right if *mirror*, to *out*: uint8 (channels, height, width)."""
+    """Write *image*, flipped left to right if *mirror*, to *out*: uint8 (channels, height, width)."""
     out[...] = (image[:, ::-1] if mirror else image).transpose(2, 0, 1)
 
 
 def padded(image: Image, margin: int, fill: int) -> Image:
-    """*image* with *margin* pixels of *fill* around it, 0 in a fourth channel; a new array."""
+    """Return *image* with a border of *margin* pixels of *fill*, but 0 in a fourth channel; a new array."""
     height, width, channels = image.shape
-    framed = np.full((height + 2 * margin, width + 2 * margin, channels), fill, np.uint8)
-    framed[:, :, 3:] = 0
-    framed[margin : margin + height, margin : margin + width] = image
-    return framed
-
-
-Matrix = npt.NDArray[Any]  # float32 (2, 3), old to new coordinates
-Ints = npt.NDArray[np.int32]
-
-STEP_BITS = 5  # of the place that the weights of the pixels around it are taken for
-_PLACE_BITS = 10  # of a place before it is rounded
-_FARTHEST = (1 << 30) - 1  # as far as two of them can be added up in 32 bits: a million pixels
+    canvas = np.full((height + 2 * margin, width + 2 * margin, channels), fill, np.uint8)
+    canvas[:, :, 3:] = 0
+    canvas[margin : margin + height, margin : margin + width] = image
+    return canvas
 
 
 def inverse(matrix: Matrix) -> tuple[float, ...]:
-    """The six numbers of the mapping back, row by row, in 64 bits; all 0 where there is none."""
+    """Return the six coefficients of the inverse mapping, row by row, as 64-bit floats; all 0 if there is none."""
     a, b, x, c, d, y = (float(number) for number in matrix.reshape(-1))
     determinant = a * d - b * c
-    share = 1 / determinant if determinant else 0.0
-    a, b, c, d = d * share, -b * share, -c * share, a * share
+    factor = 1 / determinant if determinant else 0.0
+    a, b, c, d = d * factor, -b * factor, -c * factor, a * factor
     return a, b, -a * x - b * y, c, d, -c * x - d * y
 
 
-def places(matrix: Matrix, width: int, height: int, bits: int) -> tuple[Ints, Ints]:
-    """Where each new pixel comes from, columns and rows, (height, width) each in units of 2 ** -*bits* pixels.
+def source_coordinates(matrix: Matrix, width: int, height: int, bits: int) -> tuple[Ints, Ints]:
+    """Return the column and row in the old image for each pixel of the new one, as two arrays (height, width).
 
-    *bits* is 0 for the nearest pixel and ``STEP_BITS`` for mixtures.
+    Their unit is 2 ** -*bits* pixels: *bits* is 0 for the nearest pixel and ``FRACTION_BITS`` for interpolation.
     """
-    back = inverse(matrix)
+    coefficients = inverse(matrix)
     x, y = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
-    dropped = _PLACE_BITS - bits
+    dropped = _COORDINATE_BITS - bits
     columns, rows = (
-        ((_fixed(along_y * y + start) + (1 << dropped - 1))[:, None] + _fixed(along_x * x)) >> dropped
-        for along_x, along_y, start in (back[:3], back[3:])
+        ((_fixed_point(per_y * y + start) + (1 << dropped - 1))[:, None] + _fixed_point(per_x * x)) >> dropped
+        for per_x, per_y, start in (coefficients[:3], coefficients[3:])
     )
     return columns, rows
 
 
-def _fixed(place: npt.NDArray[np.float64]) -> Ints:
-    # Rounded before they are added, as the vector code does.
-    return np.clip(np.rint(place * (1 << _PLACE_BITS)), -_FARTHEST, _FARTHEST).astype(np.int32)
+def _fixed_point(coordinates: npt.NDArray[np.float64]) -> Ints:
+    # The terms along x and y are rounded one by one, before they are added, as OpenCV's vector code rounds them.
+    scaled = np.rint(coordinates * (1 << _COORDINATE_BITS))
+    return np.clip(scaled, -_MAX_COORDINATE, _MAX_COORDINATE).astype(np.int32)
 
 
 class Resampler(Protocol):
-    """One way to compute new images from old ones; what the iterators need."""
+    """An engine as the iterators use it: resize, warp, shift colours, and write a batch row.
+
+    ``load_resampler("auto").resize(image, 224, 224, 1)`` returns *image* scaled to 224 x 224 pixels.
+    """
 
     name: str
 
     def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
-        """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array. Raises ImageError."""
+        """Scale *image* to *width* x *height* pixels by interpolation 0 to 4; a new array.
+
+        *image* is uint8, or uint16 if the engine encodes as well. Raises ImageError.
+        """
 
     def warp(self, image: Image, matrix: Matrix, width: int, height: int, inter_method: int, fill: int) -> Image:
-        """*image* moved by *matrix* onto a canvas of *width* x *height* pixels; a new array, same channels.
+        """Transform *image* by *matrix* onto a canvas of *width* x *height* pixels; a new array, same channels.
 
-        *image* is uint8, of 1, 3 or 4 channels. *matrix*, float32 (2, 3), leads from the old coordinates of a pixel
-        (x to the right, y down, whole numbers at the centres) to the new ones. Interpolation is 0 to 4, of which 3
-        (area) is bilinear. What lies outside the old image is *fill*, 0 to 255, but 0 in a fourth channel.
+        *image* is uint8, with 1, 3 or 4 channels. *matrix*, float32 (2, 3), maps the old coordinates of a pixel to the
+        new ones; x points right, y down, and pixel centres have whole coordinates. *inter_method* is 0 to 4, where 3
+        (area) means bilinear. Outside the old image, pixels are *fill*, 0 to 255, but 0 in a fourth channel.
         Raises ImageError.
 
         Source: OpenCV ``warpAffine``, as MXNet's augmenter calls it.
         """
 
     def shift_hls(self, image: Image, hue: int, lightness: int, saturation: int) -> Image:
-        """*image* with its colours shifted in 8-bit HLS: *hue* in units of 2 degrees of 180, the others of 255.
+        """Shift the colours of *image* in 8-bit HLS; a new array.
 
-        *image* is uint8, of 3 or 4 channels, of which the fourth stays as it is; the result is a new array. All
-        three are held in their range, hue too: it does not go round. Shifts of 0 change colours slightly as well.
+        *hue* is in units of 2 degrees and has values from 0 to 180; *lightness* and *saturation* have values from 0 to
+        255. All three are clipped to their range, hue too: it does not wrap around. Shifts of 0 change colours
+        slightly as well, by rounding. *image* is uint8, with 3 or 4 channels, of which the fourth is kept.
 
         Source: mxnet src/io/image_aug_default.cc, ``random_h``, ``random_s`` and ``random_l``.
         """
 
     def planes(self, image: Image, out: Image, *, mirror: bool) -> None:
-        """Write the channels of *image*, mirrored if *mirror*, to *out*, uint8 (channels, height, width)."""
+        """Write *image*, flipped left to right if *mirror*, to *out*: uint8 (channels, height, width)."""
 
 
 class Engine(Resampler, Protocol):
-    """A resampler that encodes as well; what packing needs."""
+    """An engine as packing uses it: a resampler that encodes images as well."""
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
-        """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""
+        """Encode *image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file.
+
+        *encoding* is ``.jpg``, ``.png`` or ``.bmp``. Only PNG keeps a fourth channel, which the others drop, and 16
+        bits, which the others clip to 255. Raises ImageError.
+        """
 
 
 @functools.cache
 def load_engine(name: str) -> Engine:
-    """The engine called *name*; ``auto`` is OpenCV where it can be imported, else Pillow.
+    """Return the engine called *name*; ``auto`` is OpenCV if it can be imported, else Pillow.
 
-    Raises ParameterError for an unknown name, and for ``opencv`` where it is not installed.
+    Raises ParameterError for an unknown name, and for ``opencv`` if it is not installed.
     """
     if name not in ENGINES:
         raise ParameterError(f"engine={name} must be {', '.join(ENGINES)}")
     try:
         module = importlib.import_module(f"im2rec.images.{'opencv' if name == 'auto' else name}")
-    except ImportError as error:  # not installed, or without a library of the system that it needs
+    except ImportError as error:  # not installed, or a system library that it needs is missing
         if name == "auto":
             return load_engine("pillow")
         hint = "pip install opencv-python-headless"
@@ -131,12 +142,12 @@ def load_engine(name: str) -> Engine:
 
 
 def load_resampler(name: str) -> Resampler:
-    """The engine called *name*, as :func:`load_engine` knows them, or ``reference``, which does not encode.
+    """Return the engine called *name*: one of those of :func:`load_engine`, or ``reference``, which does not encode.
 
-    Raises ParameterError as that does.
+    Raises ParameterError for an unknown name, and for ``opencv`` if it is not installed.
     """
-    if name not in FEED_ENGINES:
-        raise ParameterError(f"engine={name} must be {', '.join(FEED_ENGINES)}")
+    if name not in ITERATOR_ENGINES:
+        raise ParameterError(f"engine={name} must be {', '.join(ITERATOR_ENGINES)}")
     if name != REFERENCE:
         return load_engine(name)
     resampler: Resampler = importlib.import_module(f"im2rec.images.{name}").ENGINE
@@ -144,9 +155,9 @@ def load_resampler(name: str) -> Resampler:
 
 
 def resized_short(width: int, height: int, size: int) -> tuple[int, int]:
-    """Width and height after the shorter edge of *width* x *height* becomes *size*; the longer is rounded down.
+    """Return width and height after scaling the shorter edge to *size*; the longer is rounded down.
 
-    640 x 427 at 256 gives 383 x 256. The longer edge is never below *size*, so neither ends at 0.
+    640 x 427 at *size* 256 gives 383 x 256. The longer edge is never below *size*, so neither can become 0.
 
     Source: mxnet tools/im2rec.cc and im2rec.py, ``image_encode``.
     """
@@ -156,14 +167,16 @@ def resized_short(width: int, height: int, size: int) -> tuple[int, int]:
 
 
 def resized_long(width: int, height: int, size: int) -> tuple[int, int]:
-    """Width and height after the longer edge becomes *size*; the shorter is rounded down, but not to 0."""
+    """Return width and height after scaling the longer edge to *size*; the shorter is rounded down, but at least 1."""
     if height > width:
         return max(1, width * size // height), size
     return size, max(1, height * size // width)
 
 
 def auto_interpolation(old: tuple[int, int], new: tuple[int, int]) -> int:
-    """What ``inter_method=9`` means: bicubic when both edges grow, area when both shrink, else bilinear.
+    """Return the interpolation that ``inter_method=9`` selects for *old* and *new*, both (width, height).
+
+    It is bicubic if both edges grow, area if both shrink, and bilinear otherwise.
 
     Source: mxnet tools/im2rec.cc, ``GetInterMethod``.
     """
@@ -175,7 +188,7 @@ def auto_interpolation(old: tuple[int, int], new: tuple[int, int]) -> int:
 
 
 def center_square(image: Image) -> Image:
-    """The centred square of *image*, its side the shorter edge; the margin before it is rounded down. A view.
+    """Return the largest centred square of *image*, a view; the margin above or left of it is rounded down.
 
     Source: mxnet tools/im2rec.cc and im2rec.py, ``image_encode``.
     """

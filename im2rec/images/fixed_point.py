@@ -1,6 +1,7 @@
-"""Weights of linear, cubic and Lanczos interpolation, and how sums become pixels again.
+"""Linear, cubic and Lanczos interpolation weights, and rounding of weighted sums to pixels.
 
-In the 32-bit floats of the library MXNet was built with: the order of the operations counts.
+All of it repeats the 32-bit float arithmetic of the OpenCV that MXNet was built with, operation by operation: another
+order gives other last bits.
 """
 
 from __future__ import annotations
@@ -16,49 +17,54 @@ from im2rec.images.codec import Image
 Floats = npt.NDArray[np.float32]
 
 _LANCZOS_TAPS = 8
-_A = -0.75  # of the cubic kernel: steeper than the -0.5 of Pillow
-_ROOT = 0.70710678118654752440
-# Of the taps' angles, pi / 4 apart, with the alternating sign of sin(pi t).
-_SINES = np.array([1, -_ROOT, 0, _ROOT, -1, _ROOT, 0, -_ROOT])
-_COSINES = np.array([0, -_ROOT, 1, -_ROOT, 0, _ROOT, -1, _ROOT])
-_LEAST, _MOST = -32768, 32767
-_NO_FRACTION = 1.1920929e-07  # below it a position is that of a pixel
+_A = -0.75  # parameter of the cubic kernel, which Pillow has as -0.5
+_HALF_ROOT = 0.70710678118654752440
+# Coefficients that give sin(pi t / 4) of each tap from sine and cosine of the first one's angle: the angles are pi / 4
+# apart, and sin(pi t) alternates in sign.
+_SINES = np.array([1, -_HALF_ROOT, 0, _HALF_ROOT, -1, _HALF_ROOT, 0, -_HALF_ROOT])
+_COSINES = np.array([0, -_HALF_ROOT, 1, -_HALF_ROOT, 0, _HALF_ROOT, -1, _HALF_ROOT])
+_INT16_MIN, _INT16_MAX = -32768, 32767
+_EPSILON = 1.1920929e-07  # FLT_EPSILON: a smaller fraction counts as a pixel's own centre
 
 
 def linear_weights(fraction: Floats) -> Floats:
-    """Weights (n, 2) of the two pixels around each of the n places, *fraction* behind the first of them."""
+    """Return weights (n, 2) of the two pixels around each of n points, *fraction* pixels after the first one."""
     return np.stack([1 - fraction, fraction], axis=1)
 
 
 def cubic_weights(fraction: Floats) -> Floats:
-    """Weights (n, 4) of the pixels at -1, 0, 1, 2 seen from the pixel before each of the n places.
+    """Return weights (n, 4) of the pixels at -1, 0, 1, 2 relative to the last one before each of n points.
 
-    Source: R. Keys, "Cubic convolution interpolation", 1981, with A = -0.75; the last is what the others leave of 1.
+    *fraction*, 0 to 1, is the distance of each point from that pixel. The fourth weight is 1 minus the other three.
+
+    Source: R. Keys, "Cubic convolution interpolation", 1981, with A = -0.75.
     """
-    before, after = fraction + 1, 1 - fraction
-    outer = ((_A * before - 5 * _A) * before + 8 * _A) * before - 4 * _A
-    near = ((_A + 2) * fraction - (_A + 3)) * fraction * fraction + 1
-    far = ((_A + 2) * after - (_A + 3)) * after * after + 1
-    return np.stack([outer, near, far, 1 - outer - near - far], axis=1)
+    from_outer, to_next = fraction + 1, 1 - fraction
+    outer = ((_A * from_outer - 5 * _A) * from_outer + 8 * _A) * from_outer - 4 * _A
+    last = ((_A + 2) * fraction - (_A + 3)) * fraction * fraction + 1
+    following = ((_A + 2) * to_next - (_A + 3)) * to_next * to_next + 1
+    return np.stack([outer, last, following, 1 - outer - last - following], axis=1)
 
 
 def lanczos_weights(fraction: Floats) -> Floats:
-    """Weights (n, 8) of the pixels at -3 to 4 seen from the pixel before each of the n places; they add up to 1.
+    """Return weights (n, 8) of the pixels at -3 to 4 relative to the last one before each of n points; their sum is 1.
 
-    A fraction of 1, which comes of rounding, has no weights: they are not a number, as they were for MXNet.
+    *fraction*, 0 to 1, is the distance of each point from that pixel. For a fraction of exactly 1, which rounding can
+    give, the weights are NaN, as they were in MXNet.
 
     Source: the Lanczos kernel of order 4, sin(pi t) sin(pi t / 4) / t^2 up to a factor.
     """
-    on_pixel = fraction < _NO_FRACTION
-    behind = np.where(on_pixel, np.float32(0.5), fraction) + np.float32(3)  # the first of the eight pixels
-    angles = -(behind[:, None] - np.arange(_LANCZOS_TAPS, dtype=np.float32)).astype(np.float64) * np.pi * 0.25
-    # Sine and cosine of the first angle give all others; from the C library, as their last bit counts.
+    on_pixel = fraction < _EPSILON
+    # Distance from the first of the eight pixels; 0.5 stands in where the formula would divide by zero.
+    distance = np.where(on_pixel, np.float32(0.5), fraction) + np.float32(3)
+    angles = -(distance[:, None] - np.arange(_LANCZOS_TAPS, dtype=np.float32)).astype(np.float64) * np.pi * 0.25
+    # math.sin and math.cos are those of the C library, as in MXNet: NumPy's may differ in the last bit.
     sines, cosines = (np.array([function(angle) for angle in angles[:, 0]]) for function in (math.sin, math.cos))
     with np.errstate(invalid="ignore", divide="ignore"):
         waves = _SINES * sines[:, None] + _COSINES * cosines[:, None]
         weights: Floats = (waves / (angles * angles)).astype(np.float32)
         total = np.zeros(len(fraction), np.float32)
-        for tap in weights.T:  # one after the other: the order counts in 32 bits
+        for tap in weights.T:  # a loop, as np.sum adds in another order, with another rounding
             total += tap
         weights *= (1 / total)[:, None]
     weights[on_pixel] = np.arange(-3, 5) == 0
@@ -66,20 +72,20 @@ def lanczos_weights(fraction: Floats) -> Floats:
 
 
 def fixed_point(weights: Floats, one: int) -> npt.NDArray[np.int32]:
-    """*weights* as int32 multiples of 1 / *one*, rounded to the nearest, ties to even, in the range of 16 bits.
+    """Return *weights* as int32 multiples of 1 / *one*, rounded to nearest, ties to even, clipped to the int16 range.
 
-    What is no number becomes the least of the range, as the processor has it.
+    NaN becomes -32768, as in the float-to-integer conversion of x86 processors.
     """
     scaled = np.rint(weights * np.float32(one))
-    return np.where(np.isnan(scaled), _LEAST, np.clip(scaled, _LEAST, _MOST)).astype(np.int32)
+    return np.where(np.isnan(scaled), _INT16_MIN, np.clip(scaled, _INT16_MIN, _INT16_MAX)).astype(np.int32)
 
 
 def levels(values: npt.NDArray[Any]) -> Image:
-    """*values*, whole numbers of any type, clipped to 0 to 255, as uint8; same shape."""
+    """Return *values*, whole numbers of any type, as uint8, clipped to 0 to 255; same shape."""
     clipped: Image = np.clip(values, 0, 255).astype(np.uint8)
     return clipped
 
 
 def rounded(values: Floats) -> Image:
-    """*values* as the nearest of the :func:`levels`, halves as the even one."""
+    """Return *values* rounded to the nearest whole number, halves to even, as uint8, clipped to 0 to 255."""
     return levels(np.rint(values))

@@ -1,7 +1,7 @@
-"""The segments before the image data of a JPEG: its size, its quality, and the EXIF tag for which way up it is.
+"""JPEG segments before the image data: estimated quality, EXIF orientation, and the header bytes to cache by.
 
-Nothing is decoded. EXIF data is read here and not by Pillow, which warns of every oddity in the rest of the data, and
-takes longer over it than libjpeg takes over a small image.
+Nothing is decoded here. EXIF data is parsed here and not by Pillow, which warns about every oddity in the rest of the
+data and takes longer for it than libjpeg takes to decode a small image.
 
 Source: ITU-T T.81, annex B; the EXIF 2.32 standard, section 4.6.4, tag 274; TIFF 6.0, section 2, for its byte layout.
 """
@@ -17,122 +17,135 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-CUT, STRAY, NO_END = "cut short", "stray bytes", "no end marker"  # what may be wrong with the data of a JPEG
+CUT, STRAY, NO_END = "cut short", "stray bytes", "no end marker"  # flaws of a JPEG's data
 TOO_LARGE = "too many pixels"
-_HEADS_KEPT = 1024  # each of 2 kB at the most
 END_OF_IMAGE = b"\xff\xd9"
 EXIF_PREFIX = b"Exif\x00\x00"
-_SEARCH_BYTES = 1 << 16  # no segment is longer
-_TABLES, _SCAN = 0xDB, 0xDA  # DQT, SOS
-_LOST = -1  # no marker
-_START_OF_SCAN = b"\xff\xda"
-_HEAD_BYTES = 2048  # of the longest head that is worth keeping; without EXIF they have 600
+UPRIGHT = 1
+FIRST_TRANSPOSED = 5  # orientations from here to 8 exchange width and height
+ORIENTATION_TAG = 274
+ORIENTATIONS = range(1, 9)
 
-# The luminance table of T.81, annex K.1, which libjpeg scales by quality; in any order, as only its sum is used.
+_DQT, _SOS = 0xDB, 0xDA
+_NOT_A_MARKER = -1  # yielded in place of a marker where a segment is followed by other bytes
+_START_OF_SCAN = b"\xff\xda"
+_MAX_HEADER_BYTES = 2048  # longer headers are not cached; one without EXIF data has 600 bytes
+_CACHED_HEADERS = 1024
+_EXIF_SEARCH_BYTES = 1 << 16  # more than the data of the longest segment
+_TIFF_TYPES = {3: "H", 4: "I"}  # 16 bits, as the standard demands, and 32 bits, as some cameras write
+_BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
+
+# The luminance table of T.81, annex K.1, which libjpeg scales by quality; row by row, but only its sum is used.
 _LUMINANCE = (
     *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29),
     *(51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121),
     *(120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )
 
+Image = npt.NDArray[Any]
+
 
 def _table_sum(quality: int) -> int:
-    """The sum of the luminance table that libjpeg writes for *quality*."""
+    """Sum of the 64 values of the luminance table that libjpeg writes for *quality*, 1 to 100."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     return sum(min(255, max(1, (value * scale + 50) // 100)) for value in _LUMINANCE)
 
 
-_SUMS = [_table_sum(quality) for quality in range(100, 0, -1)]  # growing
+_TABLE_SUMS = [_table_sum(quality) for quality in range(100, 0, -1)]  # ascending: quality 100 first
 
 
 def _walk(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of the data of each segment, then ``_SCAN`` or ``_LOST`` for where they end."""
-    at, last = 2, len(content) - 4
-    while at <= last and content[at] == 0xFF and content[at + 1] != _SCAN:
-        if content[at + 1] == 0xFF:  # any number of them may fill the place before a marker
-            at += 1
+    """Yield (marker, start, end) of the data of each segment, and at last what ends the walk, with its offset twice.
+
+    That is ``_SOS``, also for any other marker too close to the end of *content* to have a length, or
+    ``_NOT_A_MARKER``.
+    """
+    offset, last = 2, len(content) - 4
+    while offset <= last and content[offset] == 0xFF and content[offset + 1] != _SOS:
+        if content[offset + 1] == 0xFF:  # any number of fill bytes may precede a marker (T.81, B.1.1.2)
+            offset += 1
             continue
-        end = at + 2 + (content[at + 2] << 8 | content[at + 3])
-        yield content[at + 1], at + 4, end
-        at = end
-    yield _SCAN if content[at : at + 1] == b"\xff" else _LOST, at, at
+        end = offset + 2 + (content[offset + 2] << 8 | content[offset + 3])
+        yield content[offset + 1], offset + 4, end
+        offset = end
+    yield _SOS if content[offset : offset + 1] == b"\xff" else _NOT_A_MARKER, offset, offset
 
 
 def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield (marker, data) of each segment up to the image data; ends at the first byte that fits no segment."""
+    """Yield (marker, data) of each segment before the image data; stop at the first byte that is not a marker."""
     for marker, start, end in _walk(content):
-        if marker not in (_SCAN, _LOST):
+        if marker not in (_SOS, _NOT_A_MARKER):
             yield marker, content[start:end]
 
 
-def head(content: bytes) -> bytes:
-    """All that comes before the image data of a JPEG; empty where that is long, or there is no telling.
+def header_bytes(content: bytes) -> bytes:
+    """Return everything before the image data of a JPEG; empty if that is 2048 bytes or more, or cannot be found.
 
-    Images of one size that one program wrote mostly share it, so what it tells can be kept.
+    Images of one size written by one program mostly share these bytes, so what is parsed from them can be cached.
+    The image data is found by the first start-of-scan marker, which may be that of a thumbnail in the EXIF data:
+    :func:`is_well_formed` is False for the result then.
     """
-    at = content.find(_START_OF_SCAN, 0, _HEAD_BYTES)
-    if at < 0 or len(content) < at + 4:
+    scan = content.find(_START_OF_SCAN, 0, _MAX_HEADER_BYTES)
+    if scan < 0 or len(content) < scan + 4:
         return b""
-    end = at + 2 + (content[at + 2] << 8 | content[at + 3])
-    return content[:end] if end < _HEAD_BYTES else b""
+    end = scan + 2 + (content[scan + 2] << 8 | content[scan + 3])
+    return content[:end] if end < _MAX_HEADER_BYTES else b""
 
 
-def is_orderly(head: bytes) -> bool:
-    """Whether a :func:`head` is segment after segment up to the image data."""
-    return all(marker != _LOST for marker, _, _ in _walk(head))
+def is_well_formed(header: bytes) -> bool:
+    """True if *header*, from :func:`header_bytes`, is segment after segment up to the image data."""
+    return all(marker != _NOT_A_MARKER for marker, _, _ in _walk(header))
 
 
 def exif(content: bytes) -> bytes:
-    """The EXIF data of a JPEG, with its prefix; empty when there is none."""
+    """Return the EXIF data of a JPEG, including its ``Exif`` prefix; empty if there is none.
+
+    Where the walk over the segments ends at bytes that are not a marker, which decoders skip, the first 64 KiB are
+    searched for the prefix instead.
+    """
     for marker, start, end in _walk(content):
-        if marker == _LOST:  # stray bytes between segments: look for it the long way
-            found = content.find(EXIF_PREFIX, 0, _SEARCH_BYTES)
-            return content[found : found + _SEARCH_BYTES] if found >= 0 else b""
+        if marker == _NOT_A_MARKER:
+            prefix = content.find(EXIF_PREFIX, 0, _EXIF_SEARCH_BYTES)
+            return content[prefix : prefix + _EXIF_SEARCH_BYTES] if prefix >= 0 else b""
         if content.startswith(EXIF_PREFIX, start):
             return content[start:end]
     return b""
 
 
 def is_upright(content: bytes) -> bool:
-    """Whether a JPEG is decoded as it is stored: its EXIF data says nothing of a turn."""
-    known = _head_orientation(start) if (start := head(content)) else None
-    return (known or parse_orientation(exif(content))) == UPRIGHT
+    """True if the EXIF orientation of a JPEG is 1 or not given, so that its pixels need no turning."""
+    header = header_bytes(content)
+    orientation = _header_orientation(header) if header else None
+    return (orientation or parse_orientation(exif(content))) == UPRIGHT
 
 
-@functools.lru_cache(maxsize=_HEADS_KEPT)
-def _head_orientation(head: bytes) -> int | None:
-    return parse_orientation(exif(head)) if is_orderly(head) else None
+@functools.lru_cache(maxsize=_CACHED_HEADERS)
+def _header_orientation(header: bytes) -> int | None:
+    """EXIF orientation in *header*; None if it is not well formed, so that the whole file is needed."""
+    return parse_orientation(exif(header)) if is_well_formed(header) else None
 
 
 def estimated_quality(content: bytes) -> int | None:
-    """The libjpeg quality, 1 to 100, whose luminance table is nearest to the one in the file; None without a table.
+    """Return the libjpeg quality, 1 to 100, whose luminance table is nearest to that of the file; None without a table.
 
-    Exact for files written by libjpeg and its kin with their standard tables; a fair guess for others.
+    The estimate is exact for the standard tables of libjpeg and its relatives, and fair for other tables.
     """
     for marker, data in segments(content):
-        if marker == _TABLES and len(data) >= 65 and data[0] & 0x0F == 0:
-            wide = data[0] >> 4  # 16-bit values
-            values = data[1 : 1 + 64 * (1 + wide)]
-            return _nearest_quality(sum(values[1::2]) + 256 * sum(values[::2]) if wide else sum(values))
+        if marker == _DQT and len(data) >= 65 and data[0] & 0x0F == 0:  # table 0 is that of luminance
+            is_16_bit = data[0] >> 4
+            values = data[1 : 1 + 64 * (1 + is_16_bit)]
+            return _nearest_quality(sum(values[1::2]) + 256 * sum(values[::2]) if is_16_bit else sum(values))
     return None
 
 
 def _nearest_quality(total: int) -> int:
-    at = bisect.bisect_left(_SUMS, total)
-    near = min(range(max(0, at - 1), min(len(_SUMS), at + 1)), key=lambda index: abs(_SUMS[index] - total))
-    return 100 - near
+    """The quality whose luminance table has the sum nearest to *total*; the better one on a tie."""
+    index = bisect.bisect_left(_TABLE_SUMS, total)
+    nearest = min(range(max(0, index - 1), min(len(_TABLE_SUMS), index + 1)), key=lambda i: abs(_TABLE_SUMS[i] - total))
+    return 100 - nearest
 
 
-UPRIGHT = 1
-FIRST_TRANSPOSED = 5  # from this orientation on, width and height change places
-ORIENTATION_TAG = 274
-ORIENTATIONS = range(1, 9)
-_KINDS = {3: "H", 4: "I"}  # TIFF's numbers for 16 bits, as it should be, and 32, as some write it
-_BYTE_ORDERS = {b"II*\x00": "<", b"MM\x00*": ">"}
-
-Image = npt.NDArray[Any]
-
-_TURNS: dict[int, Callable[[Image], Image]] = {
+_VIEWS: dict[int, Callable[[Image], Image]] = {  # by EXIF orientation
     1: lambda image: image,
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
@@ -144,25 +157,28 @@ _TURNS: dict[int, Callable[[Image], Image]] = {
 }
 
 
-def turned(image: Image, orientation: int) -> Image:
-    """*image* (height, width, channels) turned upright; contiguous, and a copy only where that is needed."""
-    return np.ascontiguousarray(_TURNS[orientation](image))
+def apply_orientation(image: Image, orientation: int) -> Image:
+    """Turn *image*, (height, width, channels), upright; return a contiguous array, *image* itself where it is one."""
+    return np.ascontiguousarray(_VIEWS[orientation](image))
 
 
 def parse_orientation(exif: bytes) -> int:
-    """The orientation in EXIF data (with or without its ``Exif`` prefix), 1 to 8; ``UPRIGHT`` where it says nothing."""
+    """Return the orientation in EXIF data, 1 to 8; ``UPRIGHT`` if it is missing or damaged.
+
+    *exif* may have its ``Exif`` prefix, as in a JPEG, or not, as in PNG and WebP files.
+    """
     tiff = exif.removeprefix(EXIF_PREFIX)
     order = _BYTE_ORDERS.get(tiff[:4])
     if order is None:
         return UPRIGHT
     try:
-        (at,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, at)
-        for entry in range(at + 2, min(at + 2 + 12 * count, len(tiff)), 12):
-            tag, kind, _ = struct.unpack_from(f"{order}HHI", tiff, entry)
-            if tag == ORIENTATION_TAG and kind in _KINDS:
-                (value,) = struct.unpack_from(order + _KINDS[kind], tiff, entry + 8)
+        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (count,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for entry in range(directory + 2, min(directory + 2 + 12 * count, len(tiff)), 12):
+            tag, type_, _ = struct.unpack_from(f"{order}HHI", tiff, entry)
+            if tag == ORIENTATION_TAG and type_ in _TIFF_TYPES:
+                (value,) = struct.unpack_from(order + _TIFF_TYPES[type_], tiff, entry + 8)
                 return value if value in ORIENTATIONS else UPRIGHT
-    except struct.error:  # offsets and counts that lead out of the data
+    except struct.error:  # offsets and counts that point outside the data
         return UPRIGHT
     return UPRIGHT

@@ -1,4 +1,4 @@
-"""The engine that needs nothing beyond the base install; it smooths when it shrinks, whatever the interpolation."""
+"""The Pillow engine, which needs no optional package; unlike OpenCV, it smooths whenever it shrinks an image."""
 
 from __future__ import annotations
 
@@ -15,53 +15,53 @@ from im2rec.images.hls import shifted_hls
 
 _Resampling = PillowImage.Resampling
 _INTERPOLATIONS = (_Resampling.NEAREST, _Resampling.BILINEAR, _Resampling.BICUBIC, _Resampling.BOX, _Resampling.LANCZOS)
-# Pillow's warps know neither areas nor Lanczos; nor do they smooth.
+# Pillow warps by these three interpolations only, and without smoothing.
 _WARPS = (_Resampling.NEAREST, _Resampling.BILINEAR, _Resampling.BICUBIC, _Resampling.BILINEAR, _Resampling.BICUBIC)
 _FORMATS = {".jpg": "JPEG", ".png": "PNG", ".bmp": "BMP"}
 
 
 class Pillow:
-    """Resize, warp, shift colours and encode by Pillow."""
+    """The engine called ``pillow``; its methods are those of :class:`~im2rec.images.engine.Engine`."""
 
     name = "pillow"
-    shift_hls = staticmethod(shifted_hls)  # Pillow has no such colours
+    shift_hls = staticmethod(shifted_hls)  # Pillow has no HLS
     planes = staticmethod(write_planes)
 
     def resize(self, image: Image, width: int, height: int, inter_method: int) -> Image:
-        """*image* scaled to *width* x *height* pixels by interpolation 0 to 4; a new array."""
+        """Scale *image* to *width* x *height* pixels by interpolation 0 to 4; a new array. Raises ImageError."""
         try:
-            scaled = _samples(_eight_bit_color(image)).resize((width, height), _INTERPOLATIONS[inter_method])
+            scaled = _unweighted(_eight_bit_color(image)).resize((width, height), _INTERPOLATIONS[inter_method])
         except (OSError, ValueError, MemoryError) as error:
             raise ImageError(f"does not resize: {error}", reason="does not resize") from None
         return np.asarray(scaled).reshape(height, width, -1)
 
     def warp(self, image: Image, matrix: Matrix, width: int, height: int, inter_method: int, fill: int) -> Image:
-        """*image* moved by *matrix* onto a canvas of *width* x *height* pixels; a new array.
+        """Transform *image* by *matrix* onto a canvas of *width* x *height* pixels; a new array. Raises ImageError.
 
-        A new pixel is *fill* when its centre comes from outside the image, and not mixed with it at the edges.
+        A new pixel is *fill* if its centre lies outside the image; at the edges pixels are not mixed with *fill*.
         """
         a, b, x, c, d, y = (float(number) for number in inverse(matrix))
-        # Pillow's coordinates are 0.5, not 0, at the centre of the first pixel.
-        back = (a, b, x + 0.5 - 0.5 * (a + b), c, d, y + 0.5 - 0.5 * (c + d))
+        # In Pillow's coordinates the centre of the first pixel is 0.5, not 0.
+        coefficients = (a, b, x + 0.5 - 0.5 * (a + b), c, d, y + 0.5 - 0.5 * (c + d))
         channels = image.shape[2]
         border = (fill, fill, fill, 0)[:channels] if channels > 1 else fill
         try:
-            moved = _samples(image).transform(
-                (width, height), PillowImage.Transform.AFFINE, back, _WARPS[inter_method], fillcolor=border
+            warped = _unweighted(image).transform(
+                (width, height), PillowImage.Transform.AFFINE, coefficients, _WARPS[inter_method], fillcolor=border
             )
         except (OSError, ValueError, MemoryError) as error:
             raise ImageError(f"does not warp: {error}", reason="does not warp") from None
-        return np.array(moved).reshape(height, width, channels)
+        return np.array(warped).reshape(height, width, channels)
 
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
-        """*image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file."""
+        """Encode *image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP. Raises ImageError."""
         if image.dtype != np.uint8 and encoding != ".png":
-            image = np.minimum(image, 255).astype(np.uint8)  # as OpenCV does
+            image = np.minimum(image, 255).astype(np.uint8)  # as the OpenCV engine does
         if image.shape[2] == 4 and encoding != ".png":
             image = image[:, :, :3]
         image = _eight_bit_color(image)
         options: dict[str, dict[str, Any]] = {
-            # Quality 0 and 1 are the same to libjpeg, but Pillow takes 0 for "not given".
+            # libjpeg treats quality 0 as 1, but Pillow takes 0 as "use the default".
             ".jpg": {"quality": max(1, quality), **({"subsampling": "4:2:0"} if image.shape[2] > 1 else {})},
             ".png": {"compress_level": png_level},
         }
@@ -74,12 +74,12 @@ class Pillow:
 
 
 def _eight_bit_color(image: Image) -> Image:
-    """*image*, its colours by their high byte where they have 16 bits: Pillow has no 16-bit colour."""
+    """Return 16-bit colours by their high bytes, as Pillow has no such images; other images unchanged."""
     return (image >> 8).astype(np.uint8) if image.dtype != np.uint8 and image.shape[2] > 1 else image
 
 
-def _samples(image: Image) -> PillowImage.Image:
-    """*image* with its channels taken as they are; of RGBA Pillow would weigh the colours by their alpha."""
+def _unweighted(image: Image) -> PillowImage.Image:
+    """Return a Pillow image whose fourth channel is no alpha: Pillow would weight the colours of RGBA by it."""
     if image.shape[2] < 4:
         return _image(image)
     return PillowImage.frombytes("RGBX", (image.shape[1], image.shape[0]), image.tobytes())

@@ -1,4 +1,4 @@
-"""Contact sheets: small images in rows of ten, with two lines of text under each."""
+"""Contact sheets: small images in rows of ten, with two lines of text below each."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from PIL import Image, ImageDraw, ImageFont
 from im2rec.images.codec import Image as Pixels
 
 COLUMNS = 10
-CELL = 128  # pixels a side, for the image alone
-TEXT_HEIGHT = 30  # two lines below it
-MARGIN = 8
-_PAPER, _INK, _FAINT, _ALARM = "#ffffff", "#202020", "#d8d8d8", "#c02020"
+CELL = 128  # pixels per side of the square for the image
+TEXT_HEIGHT = 30  # pixels for the two lines below it
+MARGIN = 8  # pixels between cells and around the sheet
+_BACKGROUND, _TEXT, _FRAME, _ERROR = "#ffffff", "#202020", "#d8d8d8", "#c02020"
 _FONT_PIXELS = 12
-_LABELS = 3  # shown of a vector
+_MAX_LABELS = 3  # shown of a label vector
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Tile(NamedTuple):
-    """One image of the sheet, fitted to a cell, or None with the reason; and its two lines of text."""
+    """One cell of a sheet: a fitted image, or None and the *reason*, and the two *lines* of text below it."""
 
     image: Image.Image | None
     reason: str
@@ -30,16 +30,17 @@ class Tile(NamedTuple):
 
 
 def labels_text(labels: Sequence[float]) -> str:
-    """The first *labels*, as far as there is room."""
-    return " ".join(f"{label:g}" for label in labels[:_LABELS]) + (" ..." if len(labels) > _LABELS else "")
+    """Return the first three *labels* as text, with an ellipsis if there are more."""
+    return " ".join(f"{label:g}" for label in labels[:_MAX_LABELS]) + (" ..." if len(labels) > _MAX_LABELS else "")
 
 
-def fitted(height_width_3: Pixels) -> Image.Image:
-    """An image, uint8 (height, width, 3), at the size a cell shows it.
+def fitted(pixels: Pixels) -> Image.Image:
+    """Scale *pixels*, uint8 (height, width, 3), to the size at which a cell shows them.
 
-    The longer edge fills the cell; a tiny image is enlarged in whole steps, so that its pixels can be seen.
+    A large image is reduced until its longer edge fills the cell. A small one is enlarged by a whole factor, so that
+    each of its pixels is a square.
     """
-    image = Image.fromarray(height_width_3)
+    image = Image.fromarray(pixels)
     scale = CELL / max(image.size)
     size = tuple(max(1, round(edge * (scale if scale < 1 else math.floor(scale)))) for edge in image.size)
     method = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
@@ -47,39 +48,38 @@ def fitted(height_width_3: Pixels) -> Image.Image:
 
 
 def draw_sheet(tiles: Sequence[Tile], title: str) -> bytes:
-    """A PNG file of *tiles*, row by row, under a line of *title*."""
+    """Draw *tiles* row by row, below a line with *title*; return a PNG file."""
     columns = max(1, min(COLUMNS, len(tiles)))
     rows = -(-len(tiles) // columns)
-    step, drop = CELL + MARGIN, CELL + TEXT_HEIGHT + MARGIN
+    column_step, row_step = CELL + MARGIN, CELL + TEXT_HEIGHT + MARGIN
     font = ImageFont.load_default(_FONT_PIXELS)
     top = MARGIN + 2 * _FONT_PIXELS
-    width = max(MARGIN + columns * step, round(font.getlength(title)) + 2 * MARGIN)
-    sheet = Image.new("RGB", (width, top + rows * drop), _PAPER)
+    width = max(MARGIN + columns * column_step, round(font.getlength(title)) + 2 * MARGIN)
+    sheet = Image.new("RGB", (width, top + rows * row_step), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN), title, _INK, font)
-    for number, shown in enumerate(tiles):
-        left, upper = MARGIN + number % columns * step, top + number // columns * drop
-        if shown.image is None:
-            draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=_ALARM)
-            _centred(draw, shown.reason, left, upper + CELL // 2 - _FONT_PIXELS, font, _ALARM)
+    draw.text((MARGIN, MARGIN), title, _TEXT, font)
+    for number, tile in enumerate(tiles):
+        left, upper = MARGIN + number % columns * column_step, top + number // columns * row_step
+        frame = _ERROR if tile.image is None else _FRAME
+        draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=frame)
+        if tile.image is None:
+            _draw_centred(draw, tile.reason, left, upper + CELL // 2 - _FONT_PIXELS, font, _ERROR)
         else:
-            draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=_FAINT)
-            inset = (CELL - shown.image.width) // 2, (CELL - shown.image.height) // 2
-            sheet.paste(shown.image, (left + inset[0], upper + inset[1]))
-        for line, text in enumerate(shown.lines):
-            _centred(draw, text, left, upper + CELL + 2 + line * (_FONT_PIXELS + 2), font, _INK)
+            sheet.paste(tile.image, (left + (CELL - tile.image.width) // 2, upper + (CELL - tile.image.height) // 2))
+        for line, text in enumerate(tile.lines):
+            _draw_centred(draw, text, left, upper + CELL + 2 + line * (_FONT_PIXELS + 2), font, _TEXT)
     return png_bytes(sheet)
 
 
 def png_bytes(image: Image.Image) -> bytes:
-    """A PNG file of *image*."""
+    """Encode *image* as a PNG file."""
     encoded = io.BytesIO()
     image.save(encoded, "PNG")
     return encoded.getvalue()
 
 
-def _centred(draw: ImageDraw.ImageDraw, text: str, left: int, upper: int, font: Font, ink: str) -> None:
-    """*text* in the middle of a cell, shortened to fit it."""
-    while font.getlength(text) > CELL and len(text) > 1:
+def _draw_centred(draw: ImageDraw.ImageDraw, text: str, left: int, upper: int, font: Font, color: str) -> None:
+    """Draw *text* in the middle of a cell's width, shortened to fit it."""
+    while font.getlength(text) > CELL:
         text = text.removesuffix("…")[:-1] + "…"
-    draw.text((left + (CELL - font.getlength(text)) / 2, upper), text, ink, font)
+    draw.text((left + (CELL - font.getlength(text)) / 2, upper), text, color, font)

@@ -1,1 +1,1 @@
-"""What is in a record file, and whether it is whole."""
+"""Contents of a record file, and checks that it is undamaged."""

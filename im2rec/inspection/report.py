@@ -1,4 +1,4 @@
-"""What a survey tells, as plain data: the object that ``inspect --json`` prints."""
+"""The result of a survey as dataclasses: the object that ``inspect --json`` prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class Spread:
 
 @dataclasses.dataclass
 class ClassStatistics:
-    """The distinct first labels of the records with an image; counts of the rarest and the commonest."""
+    """Statistics of the first labels of records with an image, taken as classes.
+
+    *smallest* and *largest* are (label, records) of the rarest class and of the most common one.
+    """
 
     count: int
     smallest: tuple[float, int]
@@ -32,7 +35,7 @@ class ClassStatistics:
 
 @dataclasses.dataclass
 class IdStatistics:
-    """The ids in the headers; *duplicates* counts records whose id stands before them already."""
+    """Statistics of the ids in the image headers; *duplicates* counts records whose id an earlier record has too."""
 
     lowest: int
     highest: int
@@ -42,7 +45,7 @@ class IdStatistics:
 
 @dataclasses.dataclass
 class ImageStatistics:
-    """Sizes in pixels and channels, as the headers of *looked_at* images say; *unreadable* have none."""
+    """Sizes in pixels and channels from the headers of *looked_at* images, *unreadable* of which cannot be read."""
 
     looked_at: int
     width: Spread | None
@@ -50,13 +53,16 @@ class ImageStatistics:
     channels: dict[int, int]
     unreadable: int
     first_unreadable: str | None
-    jpeg_quality: Spread | None = None  # as estimated from the quantisation tables
-    orientations: dict[int, int] = dataclasses.field(default_factory=dict)  # EXIF, of those that are not upright
+    jpeg_quality: Spread | None = None  # estimated from the quantisation tables
+    orientations: dict[int, int] = dataclasses.field(default_factory=dict)  # by EXIF orientation, without upright ones
 
 
 @dataclasses.dataclass
 class IndexCheck:
-    """How an index stands to its ``.rec``: *state* is ``none``, ``agrees`` or ``wrong``; *keys* what they are."""
+    """Comparison of an index with its ``.rec``: *state* is ``none``, ``agrees`` or ``wrong``.
+
+    *keys* describes what its keys are: ids, ordinals, or neither.
+    """
 
     path: str | None
     state: str
@@ -66,7 +72,7 @@ class IndexCheck:
 
 @dataclasses.dataclass
 class DamagedRange:
-    """Bytes *start* to *end* hold no whole record; *record* counts the whole records before them."""
+    """A range of bytes, *start* to *end*, without a whole record; *record* is the number of whole records before it."""
 
     start: int
     end: int
@@ -76,9 +82,9 @@ class DamagedRange:
 
 @dataclasses.dataclass
 class InsightFaceSet:
-    """What the header record claims, and the three lines an arcface configuration wants.
+    """Claims of the header record of a face-recognition set, and three lines for an arcface configuration.
 
-    *sum* is the subtraction that explains the number of records, *property* the text of the file of that name.
+    *sum* is the subtraction that explains the number of records; *property* is the text of the property file.
     """
 
     images: int
@@ -91,7 +97,7 @@ class InsightFaceSet:
 
 @dataclasses.dataclass
 class DetectionSet:
-    """Numbers in front of the objects of a label vector, numbers per object, and how many objects there are."""
+    """Layout of the label vectors of a detection set: numbers before the objects, numbers per object, and objects."""
 
     header_widths: list[int]
     object_widths: list[int]
@@ -101,7 +107,7 @@ class DetectionSet:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A record whose image cannot be decoded; *id* is None where the header is not there either."""
+    """A record whose image cannot be decoded; *id* is None if its header cannot be read either."""
 
     record: int
     offset: int
@@ -112,7 +118,7 @@ class Failure:
 
 @dataclasses.dataclass
 class Verification:
-    """What decoding every image gave; *flaws* counts harmless ones, *without* records that hold no image."""
+    """Result of decoding every image; *flaws* counts harmless flaws, *without* counts records without an image."""
 
     decoded: int = 0
     without: int = 0
@@ -122,7 +128,7 @@ class Verification:
 
 @dataclasses.dataclass
 class Survey:
-    """What :func:`survey` found in one file."""
+    """Result of :func:`~im2rec.inspection.survey.survey` for one file."""
 
     path: str
     size: int
@@ -147,6 +153,6 @@ class Survey:
 
 
 def spread(values: npt.ArrayLike) -> Spread:
-    """Smallest, median and largest of *values*, which must not be empty."""
+    """Return smallest, median and largest of *values*, which must not be empty."""
     array = np.asarray(values)
     return Spread(float(array.min()), float(np.median(array)), float(array.max()))

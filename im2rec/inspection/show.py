@@ -1,4 +1,4 @@
-"""Single records, looked at one by one."""
+"""Views of single records: the first ones of a file, or those with given keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_HEADER = "no image header"
 
 @dataclasses.dataclass
 class RecordView:
-    """One record: where it is, what its header says, what its content is; sizes in pixels and bytes."""
+    """One record: its location, header and content, with sizes in pixels and bytes; None where there is no value."""
 
     record: int
     offset: int
@@ -35,14 +35,17 @@ class RecordView:
 
 
 def first_records(path: PathLike, count: int) -> list[RecordView]:
-    """The first *count* records of the file, without an index. Raises InputError, CorruptRecordError."""
+    """Return the first *count* records of the file, without using an index.
+
+    Raises InputError, and CorruptRecordError for damage before the last of them.
+    """
     views: list[RecordView] = []
     try:
         with InputFile(path) as file:
             check_kind(file)
             offsets = (offset for block in scan(file) for offset in block.offsets)
             for ordinal, offset in enumerate(itertools.islice(offsets, count)):
-                views.append(view(ordinal, offset, read_record(file, offset)[0]))
+                views.append(record_view(ordinal, offset, read_record(file, offset)[0]))
     except CorruptRecordError as error:
         error.record = len(views)
         raise with_path(error, path) from None
@@ -50,28 +53,31 @@ def first_records(path: PathLike, count: int) -> list[RecordView]:
 
 
 def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | None = None) -> list[RecordView]:
-    """The records with these index keys. Raises InputError, IndexFormatError, CorruptRecordError."""
+    """Return the records with these index keys, in the order of *keys*.
+
+    Raises InputError, IndexFormatError, CorruptRecordError.
+    """
     with RecordFile(path, index=index) as rec:
-        found = [rec.ordinal_of(key) for key in keys]
-        return [view(ordinal, int(rec.offsets[ordinal]), rec.payload(ordinal)) for ordinal in found]
+        ordinals = [rec.ordinal_of(key) for key in keys]
+        return [record_view(ordinal, int(rec.offsets[ordinal]), rec.payload(ordinal)) for ordinal in ordinals]
 
 
-def view(ordinal: int, offset: int, payload: bytes) -> RecordView:
-    """What *payload*, the record *ordinal* at *offset*, holds."""
-    shown = RecordView(ordinal, offset, len(payload), None, None, [], _NO_HEADER, len(payload), None, None, None)
+def record_view(ordinal: int, offset: int, payload: bytes) -> RecordView:
+    """Return a view of *payload*, that of record *ordinal* at *offset*. Raises CorruptRecordError for wrong labels."""
+    view = RecordView(ordinal, offset, len(payload), None, None, [], _NO_HEADER, len(payload), None, None, None)
     if len(payload) < HEADER_BYTES:
-        return shown
+        return view
     try:
         header, content = decode_image_record(payload)
     except CorruptRecordError as error:
         error.offset, error.record = offset + HEAD_BYTES, ordinal
         raise
-    shown.id, shown.flag = header.id, header.flag
-    shown.labels = [float(label) for label in header.label] if header.flag else [header.label]
-    shown.content, shown.content_bytes = sniff(content), len(content)
+    view.id, view.flag = header.id, header.flag
+    view.labels = [float(label) for label in header.label] if header.flag else [header.label]
+    view.content, view.content_bytes = sniff(content), len(content)
     try:
         info = image_info(content)
     except ImageError:
-        return shown
-    shown.width, shown.height, shown.channels = info.width, info.height, info.channels
-    return shown
+        return view
+    view.width, view.height, view.channels = info.width, info.height, info.channels
+    return view

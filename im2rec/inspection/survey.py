@@ -1,7 +1,7 @@
-"""Survey of a ``.rec``: every header and first bytes, a sample of images, its index, and what damage there is.
+"""Survey of a ``.rec``: the header and first bytes of every record, a sample of images, the index, and any damage.
 
-No payload is read whole: a survey touches some 100 bytes of each record. Every offset of an index is checked against
-the records found.
+No payload is read whole: a survey reads about 100 bytes of each record. Every offset of an index is compared with the
+records found.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import HEAD_BYTES, read_start
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
-from im2rec.inspection.image_sample import SAMPLE, image_statistics, sample
-from im2rec.inspection.kinds import DetectionCounts, insightface_set, looks_like_detection
+from im2rec.inspection.image_sample import SAMPLE_SIZE, evenly_spaced, image_statistics
+from im2rec.inspection.kinds import DetectionCounts, are_detection_labels, insightface_set
 from im2rec.inspection.report import (
     DETECTION,
     INSIGHTFACE,
@@ -45,34 +45,36 @@ from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, sc
 
 
 def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None) -> IndexCheck:
-    """How *index*, else the one beside *path*, stands to the records that start at *starts* and hold *ids*.
+    """Compare *index*, else the one next to *path*, with the records at offsets *starts* and their *ids*.
 
-    Raises InputError when a named index cannot be read.
+    An index that cannot be read is reported as wrong, not raised.
     """
     index = Path(index) if index is not None else find_index(path)
     if index is None:
         return IndexCheck(None, "none")
     try:
         keys, offsets = load_index(index)
-    except (IndexFormatError, InputError) as error:  # one that was named has been opened before the survey
+    except (IndexFormatError, InputError) as error:
         return IndexCheck(os.fspath(index), "wrong", str(error))
-    if np.array_equal(offsets, starts):  # as nearly always; what follows takes another 60 bytes a record
-        return IndexCheck(os.fspath(index), "agrees", keys=_what_keys_are(keys, ids))
+    if np.array_equal(offsets, starts):  # nearly always; the rest takes another 60 bytes per record
+        return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys, ids))
     wrong = offsets[~np.isin(offsets, starts)]
     missing = starts[~np.isin(starts, offsets)]
     problem = None
     if len(wrong):
-        problem = f"{len(wrong)} of its {len(offsets)} offsets are no record starts, byte {wrong[0]} for one"
+        problem = (
+            f"{len(wrong)} of its {len(offsets)} offsets are not the start of a record, byte {wrong[0]} for example"
+        )
     elif len(missing):
-        problem = f"{len(missing)} records are not in it, the one at byte {missing[0]} for one"
+        problem = f"{len(missing)} records are not in it, the one at byte {missing[0]} for example"
     elif len(offsets) != len(starts):
-        problem = f"{len(offsets) - len(starts)} records stand in it twice"
+        problem = f"{len(offsets) - len(starts)} records are in it twice"
     if problem:
         return IndexCheck(os.fspath(index), "wrong", problem)
-    return IndexCheck(os.fspath(index), "agrees", keys=_what_keys_are(keys[np.argsort(offsets)], ids))
+    return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys[np.argsort(offsets)], ids))
 
 
-def _what_keys_are(keys: Keys, ids: Keys) -> str:
+def _kind_of_keys(keys: Keys, ids: Keys) -> str:
     if np.array_equal(keys, ids):
         return "ids"
     if np.array_equal(keys, np.arange(len(keys))):
@@ -80,43 +82,43 @@ def _what_keys_are(keys: Keys, ids: Keys) -> str:
     return f"neither ids nor ordinals ({int(np.sum(keys != ids))} differ from the ids)"
 
 
-_FOLD = np.uint64(0x9E3779B97F4A7C15)  # odd, so that nothing of the first 8 bytes is lost
-_NO_CONTENT = 0xFFFFFFFF  # in place of a number of labels, where the record is too short for them
-_LABELS_AT = HEAD_BYTES + HEADER_BYTES
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
+_NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
+_LABELS_START = HEAD_BYTES + HEADER_BYTES  # from the start of a record
 
 
 def survey(
     path: PathLike, *, index: PathLike | None = None, every: bool = False, progress: Progress | None = None
 ) -> Survey:
-    """Survey the ``.rec`` at *path* and hold its index (*index*, else the one beside it) against it.
+    """Survey the ``.rec`` at *path*, and compare it with its index: *index*, else the one next to it.
 
-    *every* looks at the header of every image instead of a sample. *progress* is called with the records so far and
-    the share of the file that was walked. Damage is listed, never raised.
-    Raises InputError for a file that is missing, empty, or no RecordIO file, and for a named index that is missing.
+    *every* reads the header of every image instead of a sample. *progress* is called with the number of records so far
+    and the share of the file that was scanned. Damage is listed, never raised. Raises InputError for a file that is
+    missing, empty or not a RecordIO file, and for a given *index* that is missing.
     """
     if index is not None:
-        InputFile(index).close()  # a name that is wrong is told before the long walk
+        InputFile(index).close()  # raise for a wrong name before the long scan
     with InputFile(path) as file:
         check_kind(file)
-        found = _SurveyBuilder()
+        builder = _SurveyBuilder()
         for piece in scan_damaged(file):
-            found.add(file, piece)
+            builder.add(file, piece)
             if progress:
-                progress(found.records, found.walked / file.size)
-        if not found.records and not found.damage:
+                progress(builder.records, builder.scanned / file.size)
+        if not builder.records and not builder.damage:
             raise InputError(f"{file.path}: holds no records")
-        told = found.survey(file, every=every)
-        starts, ids = np.asarray(found.offsets), np.asarray(found.ids)
-        del found  # the rest of it, before the index needs as much
-        told.index = compare_index(file.path, starts, ids, index)
-        return told
+        result = builder.survey(file, every=every)
+        starts, ids = np.asarray(builder.offsets), np.asarray(builder.ids)
+        del builder  # frees its other arrays, before the index needs as much memory
+        result.index = compare_index(file.path, starts, ids, index)
+        return result
 
 
 class _SurveyBuilder:
-    """What is collected while the file is walked: 32 bytes a record, in arrays that grow, and counts."""
+    """Counts, and 32 bytes per record in growing arrays, collected while a file is scanned."""
 
     def __init__(self) -> None:
-        self.records = self.walked = self.split = self.shorts = self.bad_labels = 0
+        self.records = self.scanned = self.split = self.shorts = self.bad_labels = 0
         self.labels: Counter[int] = Counter()
         self.first_labels = array("f")
         self.contents: Counter[str] = Counter()
@@ -124,49 +126,50 @@ class _SurveyBuilder:
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
         self.vectors = self.labelled_empty = 0
         self.detection = DetectionCounts()
-        self.header_labels: tuple[float, float] | None = None  # of a first record with labels, but without an image
+        self.header_labels: tuple[float, float] | None = None  # of record 0, if it has labels but no image
 
     def add(self, file: InputFile, piece: RecordBlock | Damage) -> None:
-        """Take in a block of records, or a damaged range."""
+        """Add a block of records, or a damaged range."""
         if isinstance(piece, Damage):
             self.damage.append(DamagedRange(piece.start, piece.end, self.records, _describe_damage(piece, file.size)))
-            self.walked = piece.end
+            self.scanned = piece.end
             return
         sizes = np.array(piece.sizes, np.int64)
         header = piece.headers
-        whole = sizes >= HEADER_BYTES
-        flags = np.where(whole, header["flag"], 0).astype(np.uint32)
+        has_header = sizes >= HEADER_BYTES
+        flags = np.where(has_header, header["flag"], 0).astype(np.uint32)
         lengths = sizes - HEADER_BYTES - 4 * flags.astype(np.int64)
-        fits = whole & (lengths >= 0)
+        fits = has_header & (lengths >= 0)
         if self.records == 0 and fits[0] and lengths[0] == 0 and flags[0] >= 2:
             self.header_labels = float(header["vector"][0, 0]), float(header["vector"][0, 1])
-        self.shorts += int(np.sum(~whole))
-        self.bad_labels += int(np.sum(whole & ~fits))
+        self.shorts += int(np.sum(~has_header))
+        self.bad_labels += int(np.sum(has_header & ~fits))
         self.labels.update(_counts(flags[fits]))
         vector = fits & (flags > 0)
         self.vectors += int(np.sum(vector))
-        objects = vector & looks_like_detection(flags, header["vector"])
+        objects = vector & are_detection_labels(flags, header["vector"])
         self.detection.add(flags[objects], header["vector"][objects])
         self.labelled_empty += int(np.sum(vector & (lengths == 0)))
         labels = np.where(flags > 0, header["vector"][:, 0], header["label"])
         self.first_labels.frombytes(labels[fits & (lengths > 0)].astype(np.float32).tobytes())
-        self.contents.update(_kinds(file, piece, flags, np.where(fits, lengths, -1)))
+        self.contents.update(_count_contents(file, piece, flags, np.where(fits, lengths, -1)))
         self.offsets.extend(piece.offsets)
         self.ids.frombytes(header["id"].astype(np.uint64).tobytes())
         self.sizes.extend(piece.sizes)
         self.flags.frombytes(np.where(fits, flags, _NO_CONTENT).astype(np.uint32).tobytes())
         self.split += len(piece.split)
         self.records += len(sizes)
-        self.walked = piece.offsets[-1] + piece.sizes[-1]
+        self.scanned = piece.offsets[-1] + piece.sizes[-1]
 
     def survey(self, file: InputFile, *, every: bool) -> Survey:
-        """Everything found, in the form it is reported; nothing of the index."""
+        """Return the survey, with no index compared yet."""
         images = self.records - self.shorts - self.bad_labels - self.contents[EMPTY] - self.contents[NOT_AN_IMAGE]
         kind = self._kind(images)
-        chosen = (n for n in sample(self.records, self.records if every else SAMPLE) if self.flags[n] != _NO_CONTENT)
-        statistics = image_statistics(file, ((n, self.offsets[n], self.flags[n]) for n in chosen))
+        ordinals = evenly_spaced(self.records, self.records if every else SAMPLE_SIZE)
+        chosen = ((n, self.offsets[n], self.flags[n]) for n in ordinals if self.flags[n] != _NO_CONTENT)
+        statistics = image_statistics(file, chosen)
         sizes = np.asarray(self.sizes)
-        faces = self._faces(file, images, statistics) if kind == INSIGHTFACE else None
+        faces = self._insightface_set(file, images, statistics) if kind == INSIGHTFACE else None
         return Survey(
             path=os.fspath(file.path),
             size=file.size,
@@ -188,7 +191,7 @@ class _SurveyBuilder:
             detection=self.detection.summary() if kind == DETECTION else None,
         )
 
-    def _faces(self, file: InputFile, images: int, statistics: ImageStatistics) -> InsightFaceSet:
+    def _insightface_set(self, file: InputFile, images: int, statistics: ImageStatistics) -> InsightFaceSet:
         assert self.header_labels is not None
         counts = Counter(records=self.records, images=images, identities=self.labelled_empty - 1)
         return insightface_set(file.path, self.header_labels, counts, statistics)
@@ -203,42 +206,42 @@ class _SurveyBuilder:
         return DETECTION if self.detection.records == self.vectors else VECTORS
 
     def _problems(self, kind: str, statistics: ImageStatistics) -> list[str]:
-        """What the owner should know, a line each; damage and index are told elsewhere."""
-        found = []
-        for count, what in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
+        """Problems with the records, one line each; damage and the index are reported elsewhere."""
+        problems = []
+        for count, problem in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
             if count:
-                found.append(f"{_records(count)}: {what}")
+                problems.append(f"{_records(count)}: {problem}")
         empty = self.contents[EMPTY] - (self.labelled_empty if kind == INSIGHTFACE else 0)
         if empty:
-            found.append(f"{_records(empty)} without an image")
+            problems.append(f"{_records(empty)} without an image")
         if self.contents[NOT_AN_IMAGE]:
-            found.append(f"{_records(self.contents[NOT_AN_IMAGE])} with something that is no image")
+            problems.append(f"{_records(self.contents[NOT_AN_IMAGE])} with content that is not an image")
         if statistics.unreadable:
-            found.append(
+            problems.append(
                 f"{statistics.unreadable} images with unreadable headers; first: {statistics.first_unreadable}"
             )
-        return found
+        return problems
 
 
-def _kinds(
+def _count_contents(
     file: InputFile, block: RecordBlock, flags: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64]
 ) -> Counter[str]:
-    """Count the contents of a block by their first bytes; *lengths* is below 0 where there is none to speak of."""
+    """Count the contents of a block by their first bytes; *lengths* is -1 for records too short to have any."""
     counted: Counter[str] = Counter()
     counted[EMPTY] += int(np.sum(lengths == 0))
     for flag in np.unique(flags[lengths > 0]):
-        start = _LABELS_AT + 4 * int(flag)
+        start = _LABELS_START + 4 * int(flag)
         rows = np.flatnonzero((flags == flag) & (lengths > 0))
         if start + SIGNATURE_BYTES > FRONT_BYTES:
-            behind = start - HEAD_BYTES
-            fronts = (read_start(file, block.offsets[row], behind + SIGNATURE_BYTES) for row in rows)
-            counted.update(sniff(front[behind:]) for front in fronts)
+            skipped = start - HEAD_BYTES
+            fronts = (read_start(file, block.offsets[row], skipped + SIGNATURE_BYTES) for row in rows)
+            counted.update(sniff(front[skipped:]) for front in fronts)
             continue
         long = rows[lengths[rows] >= SIGNATURE_BYTES]
         signatures = np.ascontiguousarray(block.fronts[long, start : start + SIGNATURE_BYTES])
-        # The same few signatures over and over: 12 bytes folded into one number are found ten times faster than rows.
-        folded = signatures[:, :8].copy().view("<u8") * _FOLD + signatures[:, 8:].copy().view("<u4")
-        _, first, counts = np.unique(folded, return_index=True, return_counts=True)
+        # np.unique is ten times faster over numbers than over rows of 12 bytes, so each row is hashed to one number.
+        hashes = signatures[:, :8].copy().view("<u8") * _HASH_FACTOR + signatures[:, 8:].copy().view("<u4")
+        _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
         for row, count in zip(first, counts, strict=True):
             counted[sniff(signatures[row].tobytes())] += int(count)
         for row in rows[lengths[rows] < SIGNATURE_BYTES]:
@@ -252,7 +255,7 @@ def _records(count: int) -> str:
 
 def _describe_damage(damage: Damage, size: int) -> str:
     shift = (damage.end - damage.start) % 4 if damage.end < size else 0
-    return damage.error.problem + (f"; {shift} bytes off the 4-byte grid behind it" if shift else "")
+    return damage.error.problem + (f"; records after it are {shift} bytes off the 4-byte grid" if shift else "")
 
 
 def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
@@ -264,17 +267,17 @@ def _classes(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
     if not len(labels):
         return None
     distinct, counts = np.unique(labels, return_counts=True)
-    rare, common = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
+    rarest, commonest = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
     return ClassStatistics(
         count=len(distinct),
-        smallest=(float(distinct[rare]), int(counts[rare])),
-        largest=(float(distinct[common]), int(counts[common])),
+        smallest=(float(distinct[rarest]), int(counts[rarest])),
+        largest=(float(distinct[commonest]), int(counts[commonest])),
         whole_numbers=bool(np.all(np.floor(distinct) == distinct)),
     )
 
 
 def _ids(ids: Keys) -> IdStatistics:
-    """What is to be said of *ids*, which are put in order."""
+    """Statistics of *ids*, which are sorted in place."""
     ids.sort()
     repeats = ids[1:] == ids[:-1]
     count = int(np.count_nonzero(repeats))

@@ -1,4 +1,4 @@
-"""Decode every image of a ``.rec``, and list those that fail."""
+"""Decode every image of a ``.rec`` in parallel, and list those that fail."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from im2rec.parallel import available_cpus, run_ordered
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.scan import whole_records
 
-BATCH_BYTES = 1 << 20  # of records in one task of a worker: some 10 ms of decoding
-SHORT = "no image header"
+BATCH_BYTES = 1 << 20  # of the file per task of a worker: about 10 ms of decoding
+NO_HEADER = "no image header"
 
 
 def verify(
@@ -27,34 +27,34 @@ def verify(
 ) -> Verification:
     """Decode the image of every whole record of the file at *path*, in *workers* processes (default: all CPUs).
 
-    Failures come in file order. *progress* is called with the records done and the share of the file they are in.
-    Raises InputError, WorkerDiedError.
+    Failures are listed in file order. *progress* is called with the number of records done and the share of the file
+    up to the last of them. Damaged records are skipped, as the survey lists them. Raises InputError, WorkerDiedError.
     """
-    found, flaws = Verification(), Counter[str]()
+    result, flaws = Verification(), Counter[str]()
     work = functools.partial(_decode_batch, Path(path))
     count = available_cpus() if workers is None else workers
     with InputFile(path) as file:
-        records = enumerate(whole_records(file))  # numbered as the survey counts them
-        batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_held)
+        records = enumerate(whole_records(file))  # the ordinals that the survey counts
+        batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_describe_batch)
         with contextlib.closing(batches):
             for batch, last in batches:
-                found.decoded += batch.decoded
-                found.without += batch.without
-                found.failures += batch.failures
+                result.decoded += batch.decoded
+                result.without += batch.without
+                result.failures += batch.failures
                 flaws.update(batch.flaws)
                 if progress:
-                    progress(found.decoded + found.without + len(found.failures), last / file.size)
-    found.flaws = dict(flaws.most_common())
-    return found
+                    progress(result.decoded + result.without + len(result.failures), last / file.size)
+    result.flaws = dict(flaws.most_common())
+    return result
 
 
 def _batches(records: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Cut *records* where about ``BATCH_BYTES`` of the file lie between the first and the last."""
+    """Group *records*, (ordinal, offset) each, by ``BATCH_BYTES`` of the file."""
     for _, batch in itertools.groupby(records, key=lambda record: record[1] // BATCH_BYTES):
         yield list(batch)
 
 
-def _held(batch: list[tuple[int, int]]) -> str:
+def _describe_batch(batch: list[tuple[int, int]]) -> str:
     (first, start), (last, _) = batch[0], batch[-1]
     return f"records {first} to {last}, from byte {start} on"
 
@@ -65,14 +65,14 @@ def _open(path: Path) -> InputFile:
 
 
 def _decode_batch(path: Path, records: list[tuple[int, int]]) -> tuple[Verification, int]:
-    """Decode the images of *records* (ordinal, offset); the counts, and the offset of the last record."""
+    """Decode the images of *records*, (ordinal, offset) each; return the counts, and the offset of the last record."""
     file, batch = _open(path), Verification()
     for ordinal, offset in records:
         id_ = None
         try:
             payload, _ = read_record(file, offset)
             if len(payload) < HEADER_BYTES:
-                raise ImageError(f"a payload of {len(payload)} bytes", reason=SHORT)  # noqa: TRY301 - told below
+                raise ImageError(f"a payload of {len(payload)} bytes", reason=NO_HEADER)  # noqa: TRY301 - reported below
             header, content = decode_image_record(payload)
             id_ = header.id
             if flaw := decode(content).flaw:

@@ -90,7 +90,7 @@ class ParsedSegments:
 
 def read_header(content: bytes) -> tuple[JpegHeader, int]:
     """The header of a JPEG, and the offset of its image data. Images with equal headers share the header object."""
-    head = jpeg.head(content)
+    head = jpeg.header_bytes(content)
     if head:
         known = _cached_header(head)
         if known.reason != DAMAGED:

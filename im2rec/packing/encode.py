@@ -26,9 +26,9 @@ from im2rec.images.codec import (
     Image,
     decode,
     image_info,
+    is_transposed,
     orientation,
     sniff,
-    transposed,
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.jpeg.kernel import Kernel
@@ -196,7 +196,7 @@ def _draft_sizes(content: bytes, params: PackParams) -> tuple[tuple[int, int] | 
     if not params.draft or sniff(content) != "JPEG":
         return None, None
     _, height, width, _ = image_info(content)
-    turned = transposed(content, params.color)
+    turned = is_transposed(content, params.color)
     full = (height, width) if turned else (width, height)
     least = stored_size(*full, params)
     return full, (least[::-1] if turned else least)

@@ -26,7 +26,7 @@ from im2rec.augment.augmenter import AugmentationPlan
 from im2rec.augment.geometry import Size
 from im2rec.augment.mxnet_draws import Mersenne, MersenneDraws
 from im2rec.errors import BadRecordError, ImageError
-from im2rec.images.codec import AS_STORED, COLOR, image_info, transposed
+from im2rec.images.codec import AS_STORED, COLOR, image_info, is_transposed
 from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.order import BatchRequest, Delivery, batches_of
 from im2rec.pipeline.params import DISCARD, ROLL_OVER, ImageRecordParams, OrderParams
@@ -295,7 +295,7 @@ class MXNetOrder:
             return None
         try:
             _, height, width, _ = image_info(record.content)
-            if transposed(record.content, COLOR if self._params.shape[0] < 4 else AS_STORED):
+            if is_transposed(record.content, COLOR if self._params.shape[0] < 4 else AS_STORED):
                 height, width = width, height
             return self._loader.augmenter.plan(Size(width, height), draws)
         except ImageError:

@@ -13,7 +13,7 @@ from typing import Any
 
 from im2rec.augment.params import DTYPES, LAYOUTS, NCHW, AugmentationParams, check_augmentation
 from im2rec.errors import ParameterError
-from im2rec.images.choices import FEED_ENGINES
+from im2rec.images.choices import ITERATOR_ENGINES
 from im2rec.params import check, param
 
 PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
@@ -197,7 +197,7 @@ class BackendParams:
     engine: str = param(
         "auto",
         doc="What resizes and warps; reference: MXNet's own arithmetic, slow and exact.",
-        choices=FEED_ENGINES,
+        choices=ITERATOR_ENGINES,
         reference="ours",
     )
     rng: str = param(

@@ -1,4 +1,4 @@
-"""``im2rec inspect`` as it is typed."""
+"""The command ``im2rec inspect``: its tables, JSON and exit codes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def images(count: int) -> list[bytes]:
 
 
 def rows(out: str) -> dict[str, str]:
-    """The rows of a table by their names, continued lines joined."""
-    found: dict[str, str] = {}
+    """The rows of a table by name, with continued lines joined."""
+    values: dict[str, str] = {}
     for line in out.splitlines()[1:]:
         if line.startswith("next: "):
             break
         name, _, value = line.strip().partition("  ")
         if line.startswith("   "):
-            found[list(found)[-1]] += " " + line.strip()
+            values[list(values)[-1]] += " " + line.strip()
         else:
-            found[name] = value.strip()
-    return found
+            values[name] = value.strip()
+    return values
 
 
-def test_the_survey_of_a_golden_file_says_what_was_recorded_of_it() -> None:
+def test_the_survey_of_a_golden_file_agrees_with_its_record() -> None:
     code, out, err = im2rec("inspect", PASS_THROUGH)
 
     assert (0, "") == (code, err)
@@ -50,7 +50,7 @@ def test_the_survey_of_a_golden_file_says_what_was_recorded_of_it() -> None:
     assert found["index"].endswith("pass_through.idx: agrees; its keys are ids")
 
 
-def test_every_golden_file_is_surveyed_in_24_lines() -> None:
+def test_the_survey_of_every_golden_file_fits_24_lines() -> None:
     for name in GOLDEN_RECS:
         code, out, err = im2rec("inspect", GOLDEN / f"{name}.rec")
         assert code in (0, 3, 4), name
@@ -58,7 +58,7 @@ def test_every_golden_file_is_surveyed_in_24_lines() -> None:
         assert len(out.splitlines()) <= 24
 
 
-def test_json_has_the_numbers_behind_the_table() -> None:
+def test_json_has_the_numbers_of_the_table() -> None:
     found = json.loads(im2rec("inspect", PASS_THROUGH, "--json").out)
 
     assert (1, "inspect", 2972, 8, 8, "plain images") == tuple(
@@ -70,7 +70,7 @@ def test_json_has_the_numbers_behind_the_table() -> None:
     assert ("agrees", [], 0) == (found["index"]["state"], found["damage"], found["damaged_bytes"])
 
 
-def test_a_file_without_index_is_fine_and_needs_none(here: Path) -> None:
+def test_a_file_needs_no_index(here: Path) -> None:
     write_rec(here / "any name", images(3), index=False)
     code, out, _ = im2rec("inspect", "any name")
 
@@ -80,16 +80,16 @@ def test_a_file_without_index_is_fine_and_needs_none(here: Path) -> None:
     assert ["any name"] == names_in(here)
 
 
-def test_a_wrong_index_is_exit_3_and_told(here: Path) -> None:
+def test_a_wrong_index_is_reported_with_exit_3(here: Path) -> None:
     rec = write_rec(here / "a.rec", images(3))
     (here / "a.idx").write_bytes(index_text([0, 8]))
     code, out, _ = im2rec("inspect", rec)
 
     assert 3 == code
-    assert "WRONG: 1 of its 2 offsets are no record starts, byte 8 for one" in rows(out)["index"]
+    assert "WRONG: 1 of its 2 offsets are not the start of a record, byte 8 for example" in rows(out)["index"]
 
 
-def test_another_index_can_be_named(here: Path) -> None:
+def test_another_index_can_be_given(here: Path) -> None:
     write_rec(here / "a.rec", images(3))
     (here / "b.idx").write_bytes(index_text([0]))
 
@@ -99,7 +99,7 @@ def test_another_index_can_be_named(here: Path) -> None:
     assert Ran(4, "", expected) == im2rec("inspect", "a.rec", "--idx", "c.idx")
 
 
-def test_damage_is_exit_5_by_byte_range_and_what_is_whole_is_surveyed(here: Path) -> None:
+def test_damage_is_reported_by_byte_range_with_exit_5_and_whole_records_are_surveyed(here: Path) -> None:
     frames = [encode_record(payload) for payload in images(6)]
     starts = [sum(map(len, frames[:n])) for n in range(7)]
     frames[2] = b"\xff" * len(frames[2])
@@ -111,7 +111,7 @@ def test_damage_is_exit_5_by_byte_range_and_what_is_whole_is_surveyed(here: Path
     assert rows(out)["damaged"].startswith(f"bytes {starts[2]} to {starts[3]}, after 2 whole records: ")
 
 
-def test_much_damage_is_summed_up_and_whole_in_json(here: Path) -> None:
+def test_many_damaged_ranges_are_summarised_on_screen_and_all_listed_in_json(here: Path) -> None:
     frames = [encode_record(payload) for payload in images(41)]
     frames[1::2] = [frame[:4] + b"\xff" * 4 + frame[8:] for frame in frames[1::2]]  # the length words
     (here / "a.rec").write_bytes(b"".join(frames))
@@ -123,7 +123,7 @@ def test_much_damage_is_summed_up_and_whole_in_json(here: Path) -> None:
     assert 20 == len(json.loads(im2rec("inspect", "a.rec", "--json").out)["damage"])
 
 
-def test_head_shows_single_records() -> None:
+def test_head_shows_the_first_records() -> None:
     code, out, err = im2rec("inspect", PASS_THROUGH, "--head", "2")
 
     assert (0, "") == (code, err)
@@ -151,7 +151,7 @@ def test_label_vectors_are_shown_up_to_eight(here: Path) -> None:
     assert "id 1, labels 1 2 content empty, 0 B" in " ".join(out.split())
 
 
-def test_single_records_are_json_too() -> None:
+def test_single_records_can_be_printed_as_json() -> None:
     found = json.loads(im2rec("inspect", PASS_THROUGH, "--head", "1", "--json").out)
 
     assert {"schema": 1, "command": "inspect", "path": str(PASS_THROUGH)} == {
@@ -162,7 +162,7 @@ def test_single_records_are_json_too() -> None:
     assert expected == {key: record[key] for key in expected}
 
 
-def test_a_set_without_images_is_exit_4_and_surveyed_all_the_same() -> None:
+def test_a_set_without_images_is_surveyed_with_exit_4() -> None:
     code, out, err = im2rec("inspect", GOLDEN / "plain.rec")
 
     assert (4, "") == (code, err)

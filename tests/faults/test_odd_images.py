@@ -1,4 +1,4 @@
-"""Odd images: every kind Pillow writes, and bytes cut, changed and swapped. Each is packed or reported."""
+"""Odd images, of every format Pillow writes, and cut or damaged ones: each is packed or reported."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ JPEGS: tuple[dict[str, Any], ...] = (
 )
 
 
-def by_pillow() -> Iterator[tuple[str, bytes]]:
-    """Every mode in every format that takes it."""
+def written_by_pillow() -> Iterator[tuple[str, bytes]]:
+    """An image in every mode and every format that supports it."""
     image = Image.fromarray(texture(24, 36))
     for mode in MODES:
         for kind in KINDS:
@@ -45,8 +45,8 @@ def by_pillow() -> Iterator[tuple[str, bytes]]:
             yield f"{mode.replace(';', '')}.{kind.lower()}", buffer.getvalue()
 
 
-def by_hand() -> Iterator[tuple[str, bytes]]:
-    """Whole files hurt in every way."""
+def damaged() -> Iterator[tuple[str, bytes]]:
+    """Whole files that are cut, extended and changed."""
     rng = random.Random(11)
     for number, options in enumerate(JPEGS):
         yield f"jpeg {number}.jpg", encoded(texture(), **options)
@@ -54,13 +54,13 @@ def by_hand() -> Iterator[tuple[str, bytes]]:
     for kind, content in whole.items():
         for cut in (0, 1, 2, 10, len(content) // 3, len(content) // 2, len(content) - 30, len(content) - 2):
             yield f"cut {kind} {cut}.jpg", content[:cut]
-        yield f"behind {kind}.jpg", content + b"more"
+        yield f"after {kind}.jpg", content + b"more"
         yield f"before {kind}.jpg", b"  " + content
         for number in range(8):
-            hurt = bytearray(content)
+            changed = bytearray(content)
             for _ in range(rng.randrange(1, 12)):
-                hurt[rng.randrange(len(hurt))] = rng.randrange(256)
-            yield f"hurt {kind} {number}.jpg", bytes(hurt)
+                changed[rng.randrange(len(changed))] = rng.randrange(256)
+            yield f"changed {kind} {number}.jpg", bytes(changed)
     jpeg = whole["JPEG"]
     yield "stray.jpg", jpeg[:2] + b"\0\0" + jpeg[2:]
     yield "two.jpg", jpeg + jpeg
@@ -70,7 +70,7 @@ def by_hand() -> Iterator[tuple[str, bytes]]:
     yield "no pixels.png", whole["PNG"][:16] + bytes(8) + whole["PNG"][24:]
 
 
-ODD = dict([*by_pillow(), *by_hand()])
+ODD = dict([*written_by_pillow(), *damaged()])
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,10 @@ def test_every_odd_image_is_packed_or_reported(odd: Path, tmp_path: Path, keys: 
         pytest.importorskip("cv2")
     out = tmp_path / "o.rec"
     words = ("pack", odd / "odd.lst", odd / "root", out, *keys, "--workers", "1", "--max-bad", "100%", "-q")
-    code, said, err = im2rec(*words)
+    code, out_text, err = im2rec(*words)
 
-    assert (3, "") == (code, err), said
+    assert 3 == code, out_text
+    assert "" == err
     bad = {row["id"] for row in map(json.loads, (tmp_path / "o.rec.bad.jsonl").read_text().splitlines())}
     packed = {record.header.id for record in records_of(out)}
     assert len(ODD) >= 190  # fewer where an older Pillow writes fewer kinds
@@ -112,14 +113,14 @@ def test_every_odd_image_is_packed_or_reported(odd: Path, tmp_path: Path, keys: 
     assert len(packed) > len(ODD) // 3
     if "unchanged=1" not in keys:
         for record in records_of(out):
-            assert decode(record.content).flaw == ""  # whatever came in, what is stored is whole
+            assert decode(record.content).flaw == ""  # the stored image is whole, even if the file was not
 
 
-def test_a_second_engine_refuses_no_image_that_the_first_takes(odd: Path, tmp_path: Path) -> None:
+def test_opencv_and_pillow_pack_the_same_images(odd: Path, tmp_path: Path) -> None:
     pytest.importorskip("cv2")
-    taken = {}
+    packed = {}
     for name in ("opencv", "pillow"):
         out = tmp_path / f"{name}.rec"
         im2rec("pack", odd / "odd.lst", odd / "root", out, "resize=16", f"engine={name}", "--max-bad", "100%")
-        taken[load_engine(name).name] = [record.header.id for record in records_of(out)]
-    assert taken["opencv"] == taken["pillow"]
+        packed[load_engine(name).name] = [record.header.id for record in records_of(out)]
+    assert packed["opencv"] == packed["pillow"]

@@ -1,4 +1,4 @@
-"""What the engines make of the recorded images is what MXNet's iterators made of them."""
+"""The engines compute the images that MXNet's iterators were recorded to compute."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Pixels = np.ndarray[Any, Any]
 
 ITERATORS = Path(__file__).parent / "iterators"
 METHODS = (0, 1, 2, 3, 4, 9)
-PLAIN = [
+RESIZE_CASES = [
     *(f"resize_{way}_i{method}" for way in ("down", "up") for method in METHODS),
     *("resize_half_i1", "identity_png", "center_crop", "png_gray", "mixed_to_3", "mixed_to_1"),
 ]
-TURNED = [*(f"rotate_{angle}" for angle in (1, 10, 45, 90, 180, 359)), *(f"rotate_10_i{n}" for n in (2, 3, 4, 9))]
-SCALED = ["scale_0p5", "scale_1p3", "aspect_0p5", "aspect_1p5"]
+ROTATE_CASES = [*(f"rotate_{angle}" for angle in (1, 10, 45, 90, 180, 359)), *(f"rotate_10_i{n}" for n in (2, 3, 4, 9))]
+SCALE_CASES = ["scale_0p5", "scale_1p3", "aspect_0p5", "aspect_1p5"]
 
 
 def case_of(name: str) -> tuple[dict[str, Any], Pixels]:
-    """The parameters of a recorded case, and the images it gave: (n, h, w, c) uint8."""
+    """The parameters of a recorded case, and its images, (n, h, w, c) uint8."""
     params = json.loads((ITERATORS / "cases" / f"{name}.json").read_text(encoding="utf-8"))["params"]
     with np.load(ITERATORS / "cases" / f"{name}.npz") as recorded:
         rows = [data[:valid] for data, valid in zip(recorded["data"], recorded["valid"], strict=True)]
@@ -43,7 +43,7 @@ def images_of(params: dict[str, Any]) -> list[Pixels]:
 
 
 def augmented(engine: Resampler, params: dict[str, Any], image: Pixels) -> Pixels:
-    """*image* after resize, warp and centre crop; spec: docs of ImageRecordIter, recorded with fixed parameters."""
+    """*image* after resize, warp and centre crop by fixed parameters, as documented for ImageRecordIter."""
     _, height, width = params["data_shape"]
     method = params.get("inter_method", 1)
     size = image.shape[1], image.shape[0]
@@ -59,7 +59,7 @@ def augmented(engine: Resampler, params: dict[str, Any], image: Pixels) -> Pixel
 
 
 def warp_of(size: tuple[int, int], params: dict[str, Any]) -> tuple[Pixels, tuple[int, int]]:
-    """The matrix and the canvas of fixed rotation, scale and aspect, in 32-bit floats as MXNet computes them."""
+    """The matrix and the new size for fixed rotation, scale and aspect, in 32-bit floats as MXNet computes them."""
     width, height = map(np.float32, size)
     angle = params.get("rotate", 0) * math.pi / 180
     cosine, sine = np.float32(math.cos(angle)), np.float32(math.sin(angle))
@@ -72,29 +72,29 @@ def warp_of(size: tuple[int, int], params: dict[str, Any]) -> tuple[Pixels, tupl
     return np.array([[*turn[0], shifts[0]], [*turn[1], shifts[1]]], np.float32), (int(new[0]), int(new[1]))
 
 
-def farthest(engine: str, name: str) -> int:
-    """The most levels that a value of *engine* is from the recorded one."""
+def largest_difference(engine: str, name: str) -> int:
+    """The largest difference, in levels, between a value computed by *engine* and the recorded one."""
     params, expected = case_of(name)
     found = np.stack([augmented(load_resampler(engine), params, image) for image in images_of(params)])
     return int(np.abs(expected[: len(found)].astype(int) - found.astype(int)).max())
 
 
-@pytest.mark.parametrize("name", [*PLAIN, *TURNED, *SCALED])
-def test_the_reference_engine_gives_mxnets_images_bit_for_bit(name: str) -> None:
-    assert 0 == farthest("reference", name)
+@pytest.mark.parametrize("name", [*RESIZE_CASES, *ROTATE_CASES, *SCALE_CASES])
+def test_the_reference_engine_computes_the_images_of_mxnet_bit_for_bit(name: str) -> None:
+    assert 0 == largest_difference("reference", name)
 
 
-@pytest.mark.parametrize("name", [*PLAIN, *TURNED, *SCALED])
-def test_opencv_gives_them_within_a_level_where_cubics_are_summed_and_else_exactly(name: str) -> None:
+@pytest.mark.parametrize("name", [*RESIZE_CASES, *ROTATE_CASES, *SCALE_CASES])
+def test_opencv_computes_them_exactly_and_bicubic_ones_within_a_level(name: str) -> None:
     pytest.importorskip("cv2")
     params, _ = case_of(name)
 
-    assert farthest("opencv", name) <= (params.get("inter_method") in (BICUBIC, AUTO))
+    assert largest_difference("opencv", name) <= (params.get("inter_method") in (BICUBIC, AUTO))
 
 
-# Noise of many sizes. The digests are of what MXNet 1.9.1 made of the same images: ``mx.image.imresize`` for the
-# resizes; for the rest ImageRecordIter over PNGs (dtype uint8, one thread), its scale and aspect range closed to the
-# one value. Nearest pixels it takes in a warp only by chance: row 1 of a batch of eight with inter_method=10.
+# Noise of many sizes. The digests are those of the results of MXNet 1.9.1 for the same images: ``mx.image.imresize``
+# for the resizes, and for the rest ImageRecordIter over PNGs (dtype uint8, one thread), with scale and aspect ranges
+# of one value. It warps by nearest pixels only at random: row 1 of a batch of eight with inter_method=10.
 
 RESIZED = ("ec0baeac3dc5947b", "34171cfa4f648409", "8af39de009d22cf8", "a4f60ddcb3036e6a", "da01a3c842f33894")
 WARPED = ("0bc9af35b225a548", "344e59587cf32038", "2269661e157a9fc4", "344e59587cf32038", "77a2ffa7105c9aec")
@@ -107,7 +107,7 @@ SHIFTED = {  # hue, lightness, saturation: the first three draws of random_h=36,
 
 
 def noise(rng: np.random.RandomState, height: int, width: int, number: int) -> Pixels:
-    """An image of one, three and four channels in turn; of a generator whose numbers never change."""
+    """An image of one, three or four channels in turn. RandomState gives the same numbers in every NumPy version."""
     return rng.randint(0, 256, (height, width, (1, 3, 4)[number % 3])).astype(np.uint8)
 
 
@@ -146,20 +146,20 @@ def digest(images: Iterable[Pixels]) -> str:
 
 
 @pytest.mark.parametrize("method", range(5))
-def test_noise_of_many_sizes_is_resized_to_the_bits_mxnet_gave(method: int) -> None:
+def test_noise_of_many_sizes_is_resized_as_by_mxnet_bit_for_bit(method: int) -> None:
     engine = load_resampler("reference")
 
     assert RESIZED[method] == digest(engine.resize(*resize, method) for resize in resizes())
 
 
 @pytest.mark.parametrize("method", range(5))
-def test_noise_is_turned_and_stretched_to_the_bits_mxnet_gave(method: int) -> None:
+def test_noise_is_rotated_and_scaled_as_by_mxnet_bit_for_bit(method: int) -> None:
     engine = load_resampler("reference")
 
     assert WARPED[method] == digest(warped(engine, *warp, method) for warp in warps())
 
 
-def test_colours_are_shifted_to_the_bits_mxnet_gave() -> None:
+def test_colours_are_shifted_as_by_mxnet_bit_for_bit() -> None:
     engine = load_resampler("reference")
 
     assert SHIFTED == {shifts: digest([engine.shift_hls(colors(), *shifts)]) for shifts in SHIFTED}

@@ -1,4 +1,4 @@
-"""``draft`` and ``max_side``: sizes, and what is said of them."""
+"""``draft`` and ``max_side`` of packing: the sizes of stored images, and the notes on them."""
 
 from pathlib import Path
 
@@ -29,34 +29,36 @@ def test_a_draft_has_the_size_of_the_full_decode(keys: dict[str, int]) -> None:
     assert size_of(full) == size_of(draft)
 
 
-def test_a_draft_is_close_to_the_full_decode_and_noted() -> None:
-    full, none = store_image(PHOTO, 0, PackParams(resize=64, encoding=".png", inter_method=3))
+def test_a_draft_is_close_to_the_full_decode_and_has_a_note() -> None:
+    full, no_notes = store_image(PHOTO, 0, PackParams(resize=64, encoding=".png", inter_method=3))
     draft, notes = store_image(PHOTO, 0, PackParams(resize=64, encoding=".png", inter_method=3, draft=1))
 
-    assert ([], ["decoded at reduced scale"]) == (none, notes)
+    assert [] == no_notes
+    assert ["decoded at reduced scale"] == notes
     assert full != draft
     assert np.abs(pixels_of(full).astype(int) - pixels_of(draft)).mean() < 4
 
 
-def test_a_image_that_is_not_much_too_large_is_decoded_whole() -> None:
+def test_an_image_less_than_twice_too_large_is_decoded_at_full_scale() -> None:
     full, _ = store_image(PHOTO, 0, PackParams(resize=590))
     assert (full, []) == store_image(PHOTO, 0, PackParams(resize=590, draft=1))
     whole = store_image(PHOTO, 0, PackParams())
     assert whole == store_image(PHOTO, 0, PackParams(draft=1))
 
 
-def test_a_turned_image_is_drafted_upright() -> None:
+def test_a_draft_of_an_image_with_an_orientation_is_upright() -> None:
     exif = Image.Exif()
     exif[274] = 6
     content = encoded(texture(400, 800), exif=exif)
     full, _ = store_image(content, 0, PackParams(resize=50))
     draft, notes = store_image(content, 0, PackParams(resize=50, draft=1))
 
-    assert ((50, 100), (50, 100)) == (size_of(full), size_of(draft))
+    assert (50, 100) == size_of(full)
+    assert (50, 100) == size_of(draft)
     assert ["decoded at reduced scale"] == notes
 
 
-def test_decoding_takes_the_smallest_scale_that_is_no_smaller() -> None:
+def test_decoding_chooses_the_smallest_scale_not_below_the_requested_size() -> None:
     shapes = [decode(PHOTO, at_least=(edge, edge)).pixels.shape[:2] for edge in (1, 75, 150, 300, 600)]
 
     assert [(75, 101), (75, 101), (150, 202), (300, 403), (600, 805)] == shapes
@@ -73,18 +75,19 @@ def test_decoding_takes_the_smallest_scale_that_is_no_smaller() -> None:
         ((800, 600), {"max_side": 0}, (800, 600)),
     ],
 )
-def test_max_side_caps_the_longer_edge(size: tuple[int, int], keys: dict[str, int], stored: tuple[int, int]) -> None:
+def test_max_side_limits_the_longer_edge(size: tuple[int, int], keys: dict[str, int], stored: tuple[int, int]) -> None:
     assert stored == stored_size(*size, PackParams(**keys))
 
 
 def test_max_side_excludes_resize() -> None:
     expected = "max_side=9 excludes resize=8 (give one of the two)"
     assert expected == message_of(PackParams, resize=8, max_side=9)
-    assert (9, 0) == (PackParams(resize=0, max_side=9).max_side, PackParams(resize=0, max_side=9).resize)
+    params = PackParams(resize=0, max_side=9)
+    assert (9, 0) == (params.max_side, params.resize)
 
 
-def test_the_summary_counts_what_was_decoded_at_reduced_scale(tmp_path: Path) -> None:
-    listed, root = a_list_of_images(tmp_path, 3)  # 36 x 24 pixels, but for the first
+def test_the_summary_counts_images_decoded_at_reduced_scale(tmp_path: Path) -> None:
+    listed, root = a_list_of_images(tmp_path, 3)  # 36 x 24 pixels, except for the first
     (root / "0.jpg").write_bytes(PHOTO)
     code, out, _ = im2rec("pack", listed, root, tmp_path / "o.rec", "resize=24", "draft=1", "--workers", "1")
 

@@ -11,22 +11,25 @@ from im2rec.inspection.survey import survey
 FACE = encoded(texture(16, 16))
 
 
-def faces(folder: Path, *, images: int = 6, identities: int = 2, said: tuple[int, int] | None = None) -> Path:
-    """A set as InsightFace's face2rec2 leaves it: header record, images, an identity record each."""
-    first, last = said or (images + 1, images + 1 + identities)
+def faces(folder: Path, *, images: int = 6, identities: int = 2, header: tuple[int, int] | None = None) -> Path:
+    """A set as InsightFace's face2rec2 writes it: a header record, the images, and a record per identity."""
+    first, last = header or (images + 1, images + 1 + identities)
     payloads = [image_payload(0, [first, last], b"")]
     payloads += [image_payload(1 + n, float(n * identities // images), FACE) for n in range(images)]
     payloads += [image_payload(1 + images + n, [1 + 3 * n, 4 + 3 * n], b"") for n in range(identities)]
     return write_rec(folder / "train.rec", payloads, keys=range(len(payloads)))
 
 
-def test_a_face_set_is_explained_by_a_subtraction(tmp_path: Path) -> None:
+def test_a_face_set_is_summarised_by_a_subtraction_and_its_arcface_configuration(tmp_path: Path) -> None:
     (tmp_path / "property").write_text("2,16,16\n")
     found = survey(faces(tmp_path))
 
-    assert (INSIGHTFACE, 6, []) == (found.kind, found.images, found.problems)
+    assert INSIGHTFACE == found.kind
+    assert 6 == found.images
+    assert [] == found.problems
     assert found.insightface is not None
-    assert (6, 2, "2,16,16") == (found.insightface.images, found.insightface.identities, found.insightface.property)
+    assert (6, 2) == (found.insightface.images, found.insightface.identities)
+    assert "2,16,16" == found.insightface.property
     assert "9 records - 1 header - 2 identities = 6 images" == found.insightface.sum
     config = [f'config.rec = "{tmp_path}"', "config.num_classes = 2", "config.num_image = 6"]
     assert config == found.insightface.config
@@ -41,7 +44,7 @@ def test_a_face_set_is_explained_by_a_subtraction(tmp_path: Path) -> None:
         ("two", "expected classes,height,width, found 'two'"),
     ],
 )
-def test_a_property_file_that_does_not_agree_is_a_problem(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_property_file_that_contradicts_the_set_is_a_problem(tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "property").write_text(text)
     path = faces(tmp_path)
 
@@ -49,12 +52,12 @@ def test_a_property_file_that_does_not_agree_is_a_problem(tmp_path: Path, text: 
     assert 3 == im2rec("inspect", path).code
 
 
-def test_a_header_record_that_claims_more_than_is_there_is_a_problem(tmp_path: Path) -> None:
+def test_a_header_record_that_claims_more_than_the_file_holds_is_a_problem(tmp_path: Path) -> None:
     expected = ["the header record says 9 images, there are 6", "the header record says 5 identities, there are 2"]
-    assert expected == survey(faces(tmp_path, said=(10, 15))).problems
+    assert expected == survey(faces(tmp_path, header=(10, 15))).problems
 
 
-def test_the_page_of_a_face_set_has_the_three_lines_of_its_configuration(tmp_path: Path) -> None:
+def test_inspect_prints_the_configuration_of_a_face_set_within_24_lines(tmp_path: Path) -> None:
     (tmp_path / "property").write_text("2,16,16")
     code, out, _ = im2rec("inspect", faces(tmp_path))
 
@@ -69,25 +72,27 @@ def boxes(*counts: int, header: tuple[float, ...] = (2, 5), width: int = 5) -> l
     return [image_payload(n, label, FACE) for n, label in enumerate(labels)]
 
 
-def test_a_detection_set_is_counted_in_objects(tmp_path: Path) -> None:
+def test_the_objects_of_a_detection_set_are_counted(tmp_path: Path) -> None:
     found = survey(write_rec(tmp_path / "a.rec", boxes(1, 4, 2)))
 
-    assert (DETECTION, DetectionSet([2], [5], 7, Spread(1, 2, 4))) == (found.kind, found.detection)
+    assert DETECTION == found.kind
+    assert DetectionSet([2], [5], 7, Spread(1, 2, 4)) == found.detection
     assert found.classes is None
 
 
-def test_header_and_object_width_are_those_in_the_labels(tmp_path: Path) -> None:
+def test_header_and_object_width_are_read_from_the_labels(tmp_path: Path) -> None:
     found = survey(write_rec(tmp_path / "a.rec", boxes(1, 3, header=(4, 6, 300, 200), width=6)))
     assert DetectionSet([4], [6], 4, Spread(1, 3, 3)) == found.detection
 
 
-def test_one_vector_of_another_shape_makes_them_label_vectors(tmp_path: Path) -> None:
+def test_one_vector_that_is_not_detection_labels_makes_it_a_set_of_label_vectors(tmp_path: Path) -> None:
     payloads = [*boxes(1, 2), image_payload(9, [0.5, 0.25, 1.0], FACE)]
     found = survey(write_rec(tmp_path / "a.rec", payloads))
-    assert (VECTORS, None) == (found.kind, found.detection)
+    assert VECTORS == found.kind
+    assert found.detection is None
 
 
-def test_quality_and_orientations_of_the_images_are_told(tmp_path: Path) -> None:
+def test_jpeg_quality_and_exif_orientations_are_reported(tmp_path: Path) -> None:
     sideways = Path(__file__).parents[2] / "sample_data" / "photos" / "dunes" / "sideways.jpg"
     contents = [encoded(texture(), quality=80), encoded(texture(), quality=95), sideways.read_bytes()]
     path = write_rec(tmp_path / "a.rec", [image_payload(n, 0.0, content) for n, content in enumerate(contents)])

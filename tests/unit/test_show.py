@@ -1,4 +1,4 @@
-"""Single records: by their order in the file, and by their keys."""
+"""Views of single records: the first ones of a file, and those with given keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from im2rec.inspection.show import RecordView, first_records, records_by_key
 JPEG = encoded(texture(24, 36))
 
 
-def test_a_view_tells_place_header_and_image(tmp_path: Path) -> None:
+def test_a_view_holds_location_header_and_image_of_a_record(tmp_path: Path) -> None:
     payloads = [image_payload(7, 3.5, JPEG), image_payload(9, [1, 2, 3], b"")]
     first, second = first_records(write_rec(tmp_path / "a.rec", payloads), 5)
 
@@ -24,7 +24,7 @@ def test_a_view_tells_place_header_and_image(tmp_path: Path) -> None:
     assert RecordView(1, len(encode_record(payloads[0])), 36, 9, 3, [1, 2, 3], "empty", 0, None, None, None) == second
 
 
-def test_as_many_as_asked_for_or_as_there_are(tmp_path: Path) -> None:
+def test_at_most_the_given_number_of_records_is_shown(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(n, 0) for n in range(5)])
 
     assert [0, 1, 2] == [view.record for view in first_records(rec, 3)]
@@ -43,7 +43,7 @@ def test_golden_records_are_shown_as_recorded() -> None:
     ]
 
 
-def test_labels_that_are_no_finite_numbers_are_shown() -> None:
+def test_labels_that_are_not_finite_are_shown() -> None:
     labels = first_records(GOLDEN / "labels.rec", 100)[8].labels
 
     assert [str(np.float32(0.1).item()), "inf", "-0.0"] == list(map(str, labels))
@@ -55,20 +55,21 @@ def test_a_payload_too_short_for_a_header_is_shown_as_such(tmp_path: Path) -> No
     assert [RecordView(0, 0, 11, None, None, [], "no image header", 11, None, None, None)] == first_records(rec, 1)
 
 
-def test_a_image_with_a_damaged_header_has_no_size(tmp_path: Path) -> None:
+def test_an_image_with_a_damaged_header_has_no_size(tmp_path: Path) -> None:
     (view,) = first_records(write_rec(tmp_path / "a.rec", [image_payload(0, 0, JPEG[:20])]), 1)
 
-    assert ("JPEG", 20, None) == (view.content, view.content_bytes, view.width)
+    assert ("JPEG", 20) == (view.content, view.content_bytes)
+    assert view.width is None
 
 
-def test_damage_behind_the_asked_records_does_not_matter(tmp_path: Path) -> None:
+def test_damage_after_the_requested_records_is_ignored(tmp_path: Path) -> None:
     frames = [encode_record(image_payload(n, 0)) for n in range(3)]
     (tmp_path / "a.rec").write_bytes(b"".join(frames) + b"\xff" * 8)
 
     assert 3 == len(first_records(tmp_path / "a.rec", 3))
 
 
-def test_damage_in_front_is_an_error_with_its_place(tmp_path: Path) -> None:
+def test_damage_before_a_requested_record_is_an_error_with_record_and_byte(tmp_path: Path) -> None:
     frames = [encode_record(image_payload(n, 0)) for n in range(3)]
     (tmp_path / "a.rec").write_bytes(frames[0] + b"\xff" * len(frames[1]) + frames[2])
 
@@ -77,14 +78,14 @@ def test_damage_in_front_is_an_error_with_its_place(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{tmp_path / 'a.rec'}, record 1, byte {len(frames[0])}: ")
 
 
-def test_labels_longer_than_the_record_are_an_error_with_their_place(tmp_path: Path) -> None:
+def test_labels_longer_than_the_record_are_an_error_with_record_and_byte(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(0, 0), image_payload(1, [1, 2, 3], b"")[:-4]], index=False)
     expected = f"{rec}, record 1, byte {40 + 8}: expected 3 labels after the header, found 2"
 
     assert expected == message_of(first_records, rec, 2).partition(" (")[0]
 
 
-def test_records_are_found_by_key_in_the_order_asked(tmp_path: Path) -> None:
+def test_records_are_found_by_key_in_the_order_of_the_keys(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10, 20)], keys=[30, 10, 20])
 
     assert [(2, 20), (0, 30)] == [(view.record, view.id) for view in records_by_key(rec, [20, 30])]
@@ -96,13 +97,13 @@ def test_without_an_index_ids_are_keys(tmp_path: Path) -> None:
     assert [1] == [view.record for view in records_by_key(rec, [10])]
 
 
-def test_a_key_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+def test_a_missing_key_is_an_error_with_the_range_of_keys(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10)], keys=[30, 10])
 
     assert f"{rec}: no record has the key 11 (keys run from 10 to 30)" == message_of(records_by_key, rec, [10, 11])
 
 
-def test_keys_are_looked_up_in_the_index_that_was_named(tmp_path: Path) -> None:
+def test_keys_are_looked_up_in_the_given_index(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10)])
     (tmp_path / "by_id.idx").write_bytes(b"30\t0\n10\t%d\n" % (rec.stat().st_size // 2))
 

@@ -12,7 +12,7 @@ from helpers import image_payload, index_text, message_of, peak_bytes, write_rec
 from image_helpers import encoded, texture
 
 from im2rec.format.recordio import MAGIC, encode_record
-from im2rec.inspection.image_sample import sample
+from im2rec.inspection.image_sample import evenly_spaced
 from im2rec.inspection.report import ClassStatistics, IdStatistics, IndexCheck, Spread
 from im2rec.inspection.survey import survey
 from im2rec.storage.files import InputFile
@@ -41,29 +41,30 @@ KINDS = {
 }
 
 
-def test_the_kind_of_set_is_told(tmp_path: Path) -> None:
+def test_the_kind_of_a_set_is_recognised(tmp_path: Path) -> None:
     assert {kind: kind for kind in KINDS} == {
         kind: survey(write_rec(tmp_path / f"{kind}.rec", payloads)).kind for kind, payloads in KINDS.items()
     }
 
 
-def test_vectors_that_only_begin_like_detection_are_plain_vectors(tmp_path: Path) -> None:
+def test_vectors_that_only_begin_like_detection_labels_are_plain_vectors(tmp_path: Path) -> None:
     for number, label in enumerate(
         [[2, 5, 1, 1, 1, 1], [2, 5, 0, 1, 1, 1, 1, 9], [2, 4, 0, 1, 1, 1], [1, 5, 0, 0, 0, 0]]
     ):
         rec = write_rec(tmp_path / f"{number}.rec", payloads(label))
-        assert ("label vectors", label) == (survey(rec).kind, label)
+        assert "label vectors" == survey(rec).kind, label
 
 
-def test_an_insightface_set_is_counted_apart_from_its_records_without_images(tmp_path: Path) -> None:
+def test_header_and_identity_records_of_an_insightface_set_are_not_problems(tmp_path: Path) -> None:
     found = survey(write_rec(tmp_path / "a.rec", KINDS["InsightFace, with header and identity records"]))
 
-    assert (6, 3, []) == (found.records, found.images, found.problems)
+    assert (6, 3) == (found.records, found.images)
+    assert [] == found.problems
     assert {"JPEG": 3, "empty": 3} == found.contents
     assert ClassStatistics(2, (1.0, 1), (0.0, 2), whole_numbers=True) == found.classes
 
 
-# What is in it.
+# Contents.
 
 
 def test_contents_are_counted_by_their_first_bytes(tmp_path: Path) -> None:
@@ -74,21 +75,22 @@ def test_contents_are_counted_by_their_first_bytes(tmp_path: Path) -> None:
     assert (8, 6) == (found.records, found.images)
     assert [
         "1 record without an image",
-        "1 record with something that is no image",
+        "1 record with content that is not an image",
         "1 images with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
     ] == found.problems
 
 
-def test_contents_behind_long_label_vectors_are_found(tmp_path: Path) -> None:
+def test_contents_after_long_label_vectors_are_recognised(tmp_path: Path) -> None:
     labels = [list(range(width)) for width in (1, 5, 6, 7, 8, 100)]
     found = survey(write_rec(tmp_path / "a.rec", payloads(*labels)))
 
     assert {1: 1, 5: 1, 6: 1, 7: 1, 8: 1, 100: 1} == found.labels
     assert {"JPEG": 6} == found.contents
-    assert (6, Spread(36, 36, 36)) == (found.pictures.looked_at, found.pictures.width)
+    assert 6 == found.pictures.looked_at
+    assert Spread(36, 36, 36) == found.pictures.width
 
 
-def test_classes_are_the_first_labels_of_records_with_a_image(tmp_path: Path) -> None:
+def test_classes_are_the_first_labels_of_records_with_an_image(tmp_path: Path) -> None:
     labels: list[Any] = [3, 3, 3, [7, 9], [7, 9], 5]
     records = [*payloads(*labels), image_payload(9, 1000, b"")]
 
@@ -100,14 +102,14 @@ def test_classes_are_the_first_labels_of_records_with_a_image(tmp_path: Path) ->
     assert ClassStatistics(2, (0.5, 1), (1.0, 2), whole_numbers=False) == halves.classes
 
 
-def test_ids_are_held_against_each_other(tmp_path: Path) -> None:
+def test_duplicate_ids_are_counted(tmp_path: Path) -> None:
     records = [image_payload(id_, 0, JPEG) for id_ in (7, 2**64 - 1, 7, 3, 7)]
 
     assert IdStatistics(3, 2**64 - 1, 2, 7) == survey(write_rec(tmp_path / "a.rec", records)).ids
     assert IdStatistics(0, 2, 0, None) == survey(write_rec(tmp_path / "b.rec", payloads(0, 1, 2))).ids
 
 
-def test_sizes_are_those_of_the_payloads(tmp_path: Path) -> None:
+def test_payload_sizes_are_summarised(tmp_path: Path) -> None:
     records = [image_payload(n, 0, b"x" * size) for n, size in enumerate([100, 0, 1000])]
     found = survey(write_rec(tmp_path / "a.rec", records))
 
@@ -115,7 +117,7 @@ def test_sizes_are_those_of_the_payloads(tmp_path: Path) -> None:
     assert found.size == (tmp_path / "a.rec").stat().st_size
 
 
-def test_split_records_are_counted_and_looked_into(tmp_path: Path) -> None:
+def test_split_records_are_counted_and_their_images_recognised(tmp_path: Path) -> None:
     records = [
         *payloads(1),
         image_payload(5, 2, JPEG + b"\xff" * (-len(JPEG) % 4) + MAGIC * 2),
@@ -125,14 +127,16 @@ def test_split_records_are_counted_and_looked_into(tmp_path: Path) -> None:
 
     assert (3, 2) == (found.records, found.split_records)
     assert {"JPEG": 2, "PNG": 1} == found.contents
-    assert (Spread(20, 36, 36), {3: 2, 4: 1}) == (found.pictures.width, found.pictures.channels)
+    assert Spread(20, 36, 36) == found.pictures.width
+    assert {3: 2, 4: 1} == found.pictures.channels
 
 
 def test_records_too_short_for_their_header_or_labels_are_a_problem_not_damage(tmp_path: Path) -> None:
     long = image_payload(2, [1, 2, 3], b"")[:-4]
     found = survey(write_rec(tmp_path / "a.rec", [b"short", b"", *payloads(1), long]))
 
-    assert (4, 1, []) == (found.records, found.images, found.damage)
+    assert (4, 1) == (found.records, found.images)
+    assert [] == found.damage
     assert ["2 records: too short for an image header", "1 record: labels longer than the record"] == found.problems
 
 
@@ -144,11 +148,12 @@ def test_image_sizes_and_channels_come_from_their_headers(tmp_path: Path) -> Non
     contents = [encoded(texture(h, w, c), "PNG") for h, w, c in sizes]
     found = survey(write_rec(tmp_path / "a.rec", [image_payload(n, 0, c) for n, c in enumerate(contents)])).pictures
 
-    assert (3, Spread(20, 30, 40), Spread(10, 20, 90)) == (found.looked_at, found.width, found.height)
+    assert 3 == found.looked_at
+    assert (Spread(20, 30, 40), Spread(10, 20, 90)) == (found.width, found.height)
     assert {3: 1, 1: 1, 4: 1} == found.channels
 
 
-def test_a_image_with_a_damaged_header_is_told_with_its_record(tmp_path: Path) -> None:
+def test_the_first_image_with_a_damaged_header_is_named_by_its_record(tmp_path: Path) -> None:
     records = [*payloads(0), image_payload(1, 0, JPEG[:30]), *payloads(0)]
     found = survey(write_rec(tmp_path / "a.rec", records)).pictures
 
@@ -156,23 +161,26 @@ def test_a_image_with_a_damaged_header_is_told_with_its_record(tmp_path: Path) -
     assert str(found.first_unreadable).startswith("record 1, ")
 
 
-def test_a_header_behind_much_metadata_is_read_further(tmp_path: Path) -> None:
+def test_an_image_header_after_180_kb_of_metadata_is_found(tmp_path: Path) -> None:
     segment = b"\xff\xe2" + (60_000).to_bytes(2, "big") + bytes(59_998)
     long = JPEG[:2] + segment * 3 + JPEG[2:]
     found = survey(write_rec(tmp_path / "a.rec", [image_payload(0, 0, long)])).pictures
 
-    assert (0, Spread(36, 36, 36)) == (found.unreadable, found.width)
+    assert 0 == found.unreadable
+    assert Spread(36, 36, 36) == found.width
 
 
-def test_a_sample_is_spread_evenly_from_first_to_last() -> None:
-    assert [0, 1, 2] == sample(3, 3)
-    assert [0, 1, 2] == sample(3, 10)
-    assert [0, 2, 4, 6, 9] == sample(10, 5)
-    assert (1000, 0, 10**9 - 1) == (len(sample(10**9)), sample(10**9)[0], sample(10**9)[-1])
-    assert 1000 == len(set(sample(1001)))
+def test_ordinals_are_evenly_spaced_from_the_first_to_the_last() -> None:
+    assert [0, 1, 2] == evenly_spaced(3, 3)
+    assert [0, 1, 2] == evenly_spaced(3, 10)
+    assert [0, 2, 4, 6, 9] == evenly_spaced(10, 5)
+    assert 1000 == len(set(evenly_spaced(1001)))
+    many = evenly_spaced(10**9)
+    assert 1000 == len(many)
+    assert (0, 10**9 - 1) == (many[0], many[-1])
 
 
-def test_a_sample_of_1000_is_looked_at_or_all_of_them(tmp_path: Path) -> None:
+def test_the_headers_of_1000_images_or_of_all_are_read(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", payloads(*range(1003)))
 
     assert (1003, 1000) == (survey(rec).images, survey(rec).pictures.looked_at)
@@ -182,24 +190,24 @@ def test_a_sample_of_1000_is_looked_at_or_all_of_them(tmp_path: Path) -> None:
 def test_no_payload_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     big = JPEG + os.urandom(300_000)
     rec = write_rec(tmp_path / "a.rec", payloads(*range(20), content=big))
-    asked: list[int] = []
+    sizes: list[int] = []
     real = InputFile.read_at
 
     def read_at(self: InputFile, offset: int, size: int) -> bytes:
-        asked.append(len(data := real(self, offset, size)))
+        sizes.append(len(data := real(self, offset, size)))
         return data
 
     monkeypatch.setattr(InputFile, "read_at", read_at)
     assert 20 == survey(rec).images
-    assert sum(asked) < rec.stat().st_size // 10
+    assert sum(sizes) < rec.stat().st_size // 10
 
 
-def test_progress_tells_records_and_the_share_walked(tmp_path: Path) -> None:
-    told: list[tuple[int, float]] = []
-    survey(write_rec(tmp_path / "a.rec", payloads(*range(10))), progress=lambda *now: told.append(now))
+def test_progress_reports_records_and_the_share_of_the_file_scanned(tmp_path: Path) -> None:
+    calls: list[tuple[int, float]] = []
+    survey(write_rec(tmp_path / "a.rec", payloads(*range(10))), progress=lambda *now: calls.append(now))
 
-    assert 10 == told[-1][0]
-    assert 0.8 < told[-1][1] <= 1
+    assert 10 == calls[-1][0]
+    assert 0.8 < calls[-1][1] <= 1
 
 
 # The index.
@@ -209,7 +217,7 @@ def test_a_missing_index_is_no_problem(tmp_path: Path) -> None:
     assert IndexCheck(None, "none") == survey(write_rec(tmp_path / "a.rec", payloads(0, 1), index=False)).index
 
 
-def test_an_index_that_agrees_says_what_its_keys_are(tmp_path: Path) -> None:
+def test_an_index_that_agrees_is_reported_with_the_kind_of_its_keys(tmp_path: Path) -> None:
     records = [image_payload(id_, 0, JPEG) for id_ in (9, 8, 7)]
     expected = {(9, 8, 7): "ids", (0, 1, 2): "ordinals", (9, 1, 7): "neither ids nor ordinals (1 differ from the ids)"}
     for keys, kind in expected.items():
@@ -222,21 +230,24 @@ def test_an_index_in_another_order_than_the_file_agrees(tmp_path: Path) -> None:
     lines = (tmp_path / "a.idx").read_bytes().splitlines(keepends=True)
     (tmp_path / "a.idx").write_bytes(b"".join(reversed(lines)))
 
-    assert ("agrees", "ids") == (survey(rec).index.state, survey(rec).index.keys)
+    index = survey(rec).index
+    assert ("agrees", "ids") == (index.state, index.keys)
 
 
 def wrong_indices(step: int) -> dict[str, bytes]:
     return {
-        "1 of its 3 offsets are no record starts, byte 4 for one": index_text([0, 4, 2 * step]),
-        f"1 records are not in it, the one at byte {2 * step} for one": index_text([0, step]),
-        "1 records stand in it twice": index_text([0, step, step, 2 * step]),
+        "1 of its 3 offsets are not the start of a record, byte 4 for example": index_text([0, 4, 2 * step]),
+        f"1 records are not in it, the one at byte {2 * step} for example": index_text([0, step]),
+        "1 records are in it twice": index_text([0, step, step, 2 * step]),
         "line 2: expected a key and an offset, found 'what'": b"0\t0\nwhat\n",
-        "3 records are not in it, the one at byte 0 for one": b"",
-        f"1 of its 4 offsets are no record starts, byte {3 * step} for one": index_text(range(0, 4 * step, step)),
+        "3 records are not in it, the one at byte 0 for example": b"",
+        f"1 of its 4 offsets are not the start of a record, byte {3 * step} for example": index_text(
+            range(0, 4 * step, step)
+        ),
     }
 
 
-def test_a_wrong_index_is_told_how_it_is_wrong(tmp_path: Path) -> None:
+def test_a_wrong_index_is_reported_with_what_is_wrong(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2))
     step = rec.stat().st_size // 3
     for expected, text in wrong_indices(step).items():
@@ -246,31 +257,32 @@ def test_a_wrong_index_is_told_how_it_is_wrong(tmp_path: Path) -> None:
         assert str(tmp_path / "a.idx") == found.path
 
 
-def test_every_offset_is_looked_at_not_some(tmp_path: Path) -> None:
+def test_every_offset_of_an_index_is_compared(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", payloads(*[0] * 999))
     step = rec.stat().st_size // 999
     offsets = list(range(0, 999 * step, step))
     offsets[517] += 4
     (tmp_path / "a.idx").write_bytes(index_text(offsets))
 
-    assert f"1 of its 999 offsets are no record starts, byte {offsets[517]} for one" == survey(rec).index.problem
+    assert (
+        f"1 of its 999 offsets are not the start of a record, byte {offsets[517]} for example"
+        == survey(rec).index.problem
+    )
 
 
-def test_a_named_index_is_held_against_it_instead(tmp_path: Path) -> None:
+def test_a_given_index_is_compared_instead(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", payloads(0, 1), index=False)
     (tmp_path / "other").write_bytes(b"0\t0\n")
 
-    assert (str(tmp_path / "other"), "wrong") == (
-        survey(rec, index=tmp_path / "other").index.path,
-        survey(rec, index=tmp_path / "other").index.state,
-    )
+    index = survey(rec, index=tmp_path / "other").index
+    assert (str(tmp_path / "other"), "wrong") == (index.path, index.state)
     assert message_of(survey, rec, index=tmp_path / "gone").startswith(f"{tmp_path / 'gone'}: cannot be read: no such")
 
 
 # Damage.
 
 
-def test_damage_is_listed_by_byte_range_and_the_survey_goes_on_behind_it(tmp_path: Path) -> None:
+def test_damage_is_listed_by_byte_range_and_the_survey_resumes_after_it(tmp_path: Path) -> None:
     frames = [encode_record(payload) for payload in payloads(*range(6))]
     frames[1] = b"\xff" * len(frames[1])
     frames[4] = b"\0\0\0\0" + frames[4][4:]
@@ -285,7 +297,7 @@ def test_damage_is_listed_by_byte_range_and_the_survey_goes_on_behind_it(tmp_pat
     assert all("magic" in piece.problem or "expected" in piece.problem for piece in found.damage)
 
 
-def test_a_cut_file_is_damaged_to_its_end(tmp_path: Path) -> None:
+def test_a_file_that_is_cut_short_is_damaged_to_its_end(tmp_path: Path) -> None:
     whole = b"".join(encode_record(payload) for payload in payloads(0, 1))
     (tmp_path / "a.rec").write_bytes(whole[:-10])
     found = survey(tmp_path / "a.rec")
@@ -294,16 +306,16 @@ def test_a_cut_file_is_damaged_to_its_end(tmp_path: Path) -> None:
     assert 1 == found.records
 
 
-def test_bytes_off_the_grid_are_said_to_be(tmp_path: Path) -> None:
+def test_records_off_the_4_byte_grid_are_reported_as_such(tmp_path: Path) -> None:
     frames = [encode_record(payload) for payload in payloads(0, 1, 2)]
     (tmp_path / "a.rec").write_bytes(frames[0] + b"\r" + frames[1] + frames[2])
     found = survey(tmp_path / "a.rec")
 
     assert (3, 1) == (found.records, found.damaged_bytes)
-    assert found.damage[0].problem.endswith("; 1 bytes off the 4-byte grid behind it")
+    assert found.damage[0].problem.endswith("; records after it are 1 bytes off the 4-byte grid")
 
 
-def test_files_that_are_no_rec_are_input_errors(tmp_path: Path) -> None:
+def test_files_that_are_not_record_files_are_input_errors(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "text").write_text("hello, world")
 
@@ -319,7 +331,7 @@ def test_files_that_are_no_rec_are_input_errors(tmp_path: Path) -> None:
     assert message_of(survey, tmp_path).startswith(f"{tmp_path}: ")
 
 
-def test_a_survey_takes_less_than_50_bytes_a_record(tmp_path: Path) -> None:
+def test_a_survey_takes_less_than_50_bytes_per_record(tmp_path: Path) -> None:
     count, frame = 150_000, encode_record(image_payload(0, 1.0, b""))
     ids = np.random.default_rng(0).permutation(count).astype("<u8")
     records = np.tile(np.frombuffer(frame, np.uint8), (count, 1))
@@ -327,6 +339,6 @@ def test_a_survey_takes_less_than_50_bytes_a_record(tmp_path: Path) -> None:
     path = tmp_path / "many.rec"
     path.write_bytes(records.tobytes())
     path.with_suffix(".idx").write_bytes(index_text(range(0, count * len(frame), len(frame)), ids.tolist()))
-    survey(path)  # which imports what it needs
+    survey(path)  # so that its imports are not measured
 
     assert peak_bytes(lambda: survey(path)) < 50 * count + 3_000_000  # a block of records, as Python objects
