@@ -1,4 +1,4 @@
-"""The KEY=VALUE words of ``im2rec pack``: the reference's eleven, and ours."""
+"""The KEY=VALUE parameters of ``im2rec pack``: the eleven of MXNet's tool, and ours."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from im2rec.errors import ParameterError
 from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS, MAX_PIXELS
 from im2rec.params import changed, check, param
 
-_NOT_OF_IMAGES = ("max_pixels", "unchanged", "label_width", "pack_label", "nsplit", "part")
+_KEPT_WITH_UNCHANGED = ("max_pixels", "unchanged", "label_width", "pack_label", "nsplit", "part")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackParams:
-    """What happens to each image and label on its way into the ``.rec``."""
+    """How images are resized, cropped and encoded, which labels are stored, and which part of the list is packed.
+
+    Raises ParameterError for a value out of range and for parameters that exclude each other.
+    """
 
     resize: int = param(-1, doc="Length of the shorter edge in pixels; 0 and -1 keep the size.", low=-1, high=65535)
     max_side: int = param(-1, doc="Cap the longer edge at this many pixels; excludes resize.", low=-1, reference="ours")
@@ -68,7 +71,7 @@ class PackParams:
         if self.max_side > 0 and self.resize > 0:
             raise ParameterError(f"max_side={self.max_side} excludes resize={self.resize}", hint="give one of the two")
         if self.unchanged:
-            keys = [field.name for field in dataclasses.fields(self) if field.name not in _NOT_OF_IMAGES]
+            keys = [field.name for field in dataclasses.fields(self) if field.name not in _KEPT_WITH_UNCHANGED]
             if given := changed(self, keys):
                 problem = f"unchanged=1 excludes {given[0]}={getattr(self, given[0])}"
                 raise ParameterError(problem, hint="stored as they are, images are neither decoded nor encoded")

@@ -90,7 +90,7 @@ def test_a_real_folder_wins_over_a_link_to_it_and_a_folder_outside_is_followed_o
     (tmp_path / "root" / "up").symlink_to(tmp_path / "root")
     walk = walk_folder(tmp_path / "root", ListOptions())
 
-    assert ["b/1.jpg", "real/1.jpg"] == [item.path for item in walk.items]
+    assert ["b/1.jpg", "real/1.jpg"] == [image.path for image in walk.images]
     assert {"linked folder walked already": 3} == dict(walk.left_out)
 
 

@@ -396,7 +396,7 @@ def test_the_compiled_decoder_changes_no_byte_and_no_note(
     monkeypatch.setattr(Kernel, "decode_into", lambda *given, **more: (asked.append(""), real(*given, **more))[1])
 
     def packed(worth_loading: int) -> tuple[Any, ...]:
-        monkeypatch.setattr(encode, "_WORTH_LOADING", worth_loading)
+        monkeypatch.setattr(encode, "_KERNEL_AFTER_IMAGES", worth_loading)
         encode._loaded.cache_clear()
         chunk = pack_chunk(entries, str(tmp_path), params)
         return chunk.frames, chunk.lines, chunk.notes
@@ -413,8 +413,8 @@ def test_the_decoder_is_loaded_after_some_thousand_images(tmp_path: Path, monkey
     assert load().kernel is not None
     (tmp_path / "a").write_bytes(encoded(texture(30, 40)))
     entries = [ListEntry(number, number, (0.0,), "a") for number in range(5)]
-    monkeypatch.setattr(encode, "_handled", itertools.count())
-    monkeypatch.setattr(encode, "_WORTH_LOADING", 8)
+    monkeypatch.setattr(encode, "_kernel_candidates", itertools.count())
+    monkeypatch.setattr(encode, "_KERNEL_AFTER_IMAGES", 8)
     encode._loaded.cache_clear()
 
     said = [pack_chunk(entries, str(tmp_path), PackParams()).kernel for _ in range(2)]

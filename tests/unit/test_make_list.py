@@ -37,7 +37,7 @@ def tree(root: Path, *names: str) -> Path:
 
 
 def walked(root: Path, **options: object) -> list[tuple[int, str]]:
-    return [(label, path) for label, path in walk_folder(root, ListOptions(**options)).items]  # type: ignore[arg-type]
+    return [(label, path) for label, path in walk_folder(root, ListOptions(**options)).images]  # type: ignore[arg-type]
 
 
 def entries(path: Path) -> list[ListEntry]:
@@ -69,7 +69,7 @@ def test_a_folder_takes_its_number_at_its_first_image_and_none_without(tmp_path:
     tree(tmp_path, "a/readme.txt", "b/c/1.jpg", "d/.hidden.jpg", "e/1.png")
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [FoundImage(0, "b/c/1.jpg"), FoundImage(1, "e/1.png")] == walk.items
+    assert [FoundImage(0, "b/c/1.jpg"), FoundImage(1, "e/1.png")] == walk.images
     assert ["b/c", "e"] == walk.classes
 
 
@@ -85,7 +85,7 @@ def test_hidden_files_and_folders_are_left_out_and_counted(tmp_path: Path) -> No
     tree(tmp_path, ".a.jpg", ".git/b.jpg", ".git/c.jpg", "d/.jpg", "d/e.jpg", "d/notes.txt")
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [FoundImage(0, "d/e.jpg")] == walk.items
+    assert [FoundImage(0, "d/e.jpg")] == walk.images
     assert {"hidden": 3, "other suffix": 1} == dict(walk.left_out)
 
 
@@ -93,7 +93,7 @@ def test_flat_takes_the_roots_own_files_with_label_0(tmp_path: Path) -> None:
     tree(tmp_path, "b.jpg", "a.jpg", "c/d.jpg")
     walk = walk_folder(tmp_path, ListOptions(flat=True))
 
-    assert [FoundImage(0, "a.jpg"), FoundImage(0, "b.jpg")] == walk.items
+    assert [FoundImage(0, "a.jpg"), FoundImage(0, "b.jpg")] == walk.images
     assert ["."] == walk.classes
 
 
@@ -113,7 +113,7 @@ def test_linked_folders_are_followed_once_and_loops_end(tmp_path: Path) -> None:
         FoundImage(1, "a/1.jpg"),
         FoundImage(2, "b/2.jpg"),
         FoundImage(3, "c/3.jpg"),
-    ] == walk.items
+    ] == walk.images
     assert {"linked folder walked already": 3} == dict(walk.left_out)
 
 
@@ -126,7 +126,7 @@ def test_a_broken_link_is_counted_and_hides_nothing_else(tmp_path: Path, target:
     tree(tmp_path, *(f"a/{name}" for name in names))
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [*names, *(f"a/{name}" for name in names)] == [item.path for item in walk.items]
+    assert [*names, *(f"a/{name}" for name in names)] == [item.path for item in walk.images]
     assert {"neither file nor folder": 1} == dict(walk.left_out)
 
 
@@ -135,7 +135,7 @@ def test_names_no_list_can_hold_are_reported(tmp_path: Path) -> None:
     names = [" a.jpg", "a\tb.jpg", "a\nb.jpg", "a\rb.jpg", "new\nline/a.jpg"]
     walk = walk_folder(tree(tmp_path, "z.jpg", *names), ListOptions())
 
-    assert [FoundImage(0, "z.jpg")] == walk.items
+    assert [FoundImage(0, "z.jpg")] == walk.images
     assert {"name cannot stand in a list": 5} == dict(walk.left_out)
     assert sorted(
         f"{name!r}: name cannot stand in a list (a TAB, a line break, or a blank at an end); rename it"
@@ -166,7 +166,7 @@ def test_an_unreadable_folder_is_a_problem_not_the_end(tmp_path: Path, monkeypat
     monkeypatch.setattr(module.os, "scandir", scandir)
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [FoundImage(0, "b/2.jpg")] == walk.items
+    assert [FoundImage(0, "b/2.jpg")] == walk.images
     assert ["'a': unreadable folder: permission denied"] == walk.problems
 
 
@@ -462,7 +462,9 @@ def test_a_prefix_in_a_missing_folder_is_an_error_before_the_walk(tmp_path: Path
 
 def test_a_million_files_cost_less_than_a_kilobyte_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 20_000
-    monkeypatch.setattr(module, "_entries", lambda *_: ([f"n{number:08}_{number}.jpeg" for number in range(count)], []))
+    monkeypatch.setattr(
+        module, "_list_folder", lambda *_: ([f"n{number:08}_{number}.jpeg" for number in range(count)], [])
+    )
     tracemalloc.start()
     try:
         make_list(tmp_path, tmp_path / "l", ListOptions(shuffle=True, split=(0.9,), stratify=True))
