@@ -131,9 +131,9 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path
     code = (
         "import os, signal, sys\nfrom im2rec.extraction import writers\nwriters.BATCH_RECORDS = 10\n"
         "from im2rec.extraction.resumable_folder import ResumableFolder\nreal = ResumableFolder.save\n"
-        "def save(place, **words):\n"
-        "    real(place, **words)\n"
-        "    if place.done.records == 20: os.kill(os.getpid(), signal.SIGINT)\n"
+        "def save(folder, **words):\n"
+        "    real(folder, **words)\n"
+        "    if folder.progress.records == 20: os.kill(os.getpid(), signal.SIGINT)\n"
         "ResumableFolder.save = save\nfrom im2rec.cli import main\nmain(sys.argv[1:])"
     )
     words = ["extract", str(rec), str(out), "--quiet"]

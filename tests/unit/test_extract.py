@@ -31,7 +31,7 @@ from helpers import GOLDEN, golden_json, message_of, peak_bytes
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
-from im2rec.extraction.selection import ScannedFile, choose, label_text
+from im2rec.extraction.selection import ScannedFile, label_text, select_records
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, read_records
@@ -354,10 +354,10 @@ def test_a_class_that_leads_out_or_cannot_be_listed_is_refused(out: Path, name: 
     "name", ["a<b", "ab:c", "NUL", "com1.jpg", "cats.", "cats /x", "a\\b", 'say "x"', "a*", "\x07"]
 )
 def test_what_windows_takes_in_no_name_is_refused_there_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "" == writers._unfit(name, set())
+    assert "" == writers._folder_problem(name, set())
     monkeypatch.setattr(writers.os, "name", "nt")
-    assert "holds what Windows takes in no name" == writers._unfit(name, set())
-    assert ["", ""] == [writers._unfit(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
+    assert "holds what Windows takes in no name" == writers._folder_problem(name, set())
+    assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
 
 
 @pytest.mark.parametrize(("label", "text"), [(2, "2"), (-1, "-1"), (0.5, "0.5"), (math.nan, "nan"), (math.inf, "inf")])
@@ -545,9 +545,9 @@ def test_the_walk_takes_21_bytes_a_record_and_reading_no_more_than_a_batch(
     with ScannedFile(rec) as file:
         assert 21 * count == sum(a.nbytes for a in (file.keys, file.offsets, file.labels, file.states))
 
-        chosen = choose(file, ExtractOptions())
-        assert peak_bytes(lambda: [len(batch) for batch in read_samples(file, chosen, 0)]) < 1_500_000
-    assert peak_bytes(lambda: choose(ScannedFile(rec), ExtractOptions())) < 4_500_000
+        selected = select_records(file, ExtractOptions())
+        assert peak_bytes(lambda: [len(batch) for batch in read_samples(file, selected, 0)]) < 1_500_000
+    assert peak_bytes(lambda: select_records(ScannedFile(rec), ExtractOptions())) < 4_500_000
     for to in ("folder", "tar"):
         few, more = (
             peak_bytes(lambda: extract(rec, tmp_path / f"{to}{n}", ExtractOptions(to=to, head=n)))  # noqa: B023
@@ -561,7 +561,7 @@ def test_large_records_are_read_a_bounded_batch_at_a_time(tmp_path: Path) -> Non
     rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(40)] + [plain(99, 0, bytes(2 * BATCH_BYTES))])
 
     with ScannedFile(rec) as file:
-        sizes = [len(batch) for batch in read_samples(file, choose(file, ExtractOptions()), 0)]
+        sizes = [len(batch) for batch in read_samples(file, select_records(file, ExtractOptions()), 0)]
     assert [9] * 4 + [4, 1] == sizes
     assert peak_bytes(lambda: extract(rec, tmp_path / "out", ExtractOptions(head=40))) < 4 * BATCH_BYTES
 
@@ -573,9 +573,9 @@ def test_batches_together_are_the_chosen_records_from_any_start(
     rec = a_rec(tmp_path, many(23))
 
     with ScannedFile(rec) as file:
-        chosen = choose(file, ExtractOptions(labels=(0, 2)))
-        for start in range(len(chosen.ordinals) + 1):
-            read = itertools.chain.from_iterable(read_samples(file, chosen, start))
+        selected = select_records(file, ExtractOptions(labels=(0, 2)))
+        for start in range(len(selected.ordinals) + 1):
+            read = itertools.chain.from_iterable(read_samples(file, selected, start))
             assert [n for n in range(23) if n % 3 != 1][start:] == [sample.ordinal for sample in read]
 
 
