@@ -216,7 +216,7 @@ def test_a_set_in_the_cache_is_imported_without_a_network(here: Path, published:
 
 @pytest.mark.usefixtures("published", "no_proxy")
 def test_a_network_that_is_not_there_is_one_line_and_code_4(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.datasets.download.MOST_FRUITLESS", 1)  # without the pauses
+    monkeypatch.setattr("im2rec.datasets.download.MAX_FRUITLESS", 1)  # without the pauses
     code, out, err = typed("import cifar10 out --download --mirror http://127.0.0.1:9/x/")
 
     assert (4, "", 1) == (code, out, err.count("\n"))

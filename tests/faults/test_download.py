@@ -18,7 +18,7 @@ from helpers import message_of
 from image_helpers import im2rec, names_in, until
 
 from im2rec.datasets import download
-from im2rec.datasets.download import MOST_ANSWERS, FetchOptions, fetch, fetch_set, missing
+from im2rec.datasets.download import MAX_RESPONSES, FetchOptions, fetch, fetch_set, missing
 from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 from im2rec.errors import InputError, OutputError, ParameterError
 
@@ -179,7 +179,7 @@ def test_a_server_that_breaks_off_again_and_again_is_asked_again(tmp_path: Path,
 def test_a_server_that_gives_little_at_a_time_is_not_asked_for_ever(tmp_path: Path) -> None:
     with serving(lambda handler: handler.part(CONTENT, most=10)) as server:
         said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
-        assert MOST_ANSWERS == len(server.asked)
+        assert MAX_RESPONSES == len(server.asked)
     assert (
         f"{server.address}{FILE.name}: cannot be fetched: the server ends after 200 of 300,000 bytes "
         f"(try again, it goes on behind 200 bytes; {OR_ELSE}"
@@ -389,7 +389,7 @@ def test_the_command_goes_on_where_an_earlier_one_broke_off(
     content = tarred(PYTHON10)
     file = RemoteFile("small.tar.gz", len(content), hashlib.md5(content).hexdigest())
     monkeypatch.setitem(SETS, "cifar10", KnownSet("CIFAR-10", "http://127.0.0.1:9/", (file,), {"train": 25, "test": 4}))
-    monkeypatch.setattr(download, "MOST_FRUITLESS", 1)
+    monkeypatch.setattr(download, "MAX_FRUITLESS", 1)
     words = ["import", "cifar10", tmp_path / "out", "--download", "--mirror"]
     with serving(
         in_turn(lambda handler: handler.part(content, most=9000), lambda handler: handler.answer(500, b""))
