@@ -104,7 +104,7 @@ def _open_tar(file: BinaryIO) -> Iterator[tarfile.TarFile]:
     # tarfile reads nested headers by recursion (RecursionError), and the numbers in them by int() (ValueError).
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
         problem = str(error).partition("\n")[0]
-        raise InputError(f"is no whole tar file: {problem}", hint=f"{_MAKE_AGAIN}, or unpack it") from None
+        raise InputError(f"is not a complete tar file: {problem}", hint=f"{_MAKE_AGAIN}, or unpack it") from None
 
 
 def _read_members(tar: tarfile.TarFile, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -149,7 +149,7 @@ def load_pickle(data: bytes) -> Any:
     except InputError:
         raise
     except Exception:  # noqa: BLE001 - the manual names some that damage can raise, "not necessarily limited to" them
-        raise InputError("is no whole pickle of plain data and uint8 arrays", hint=_MAKE_AGAIN) from None
+        raise InputError("is not a complete pickle of plain data and uint8 arrays", hint=_MAKE_AGAIN) from None
 
 
 class _Name:

@@ -124,7 +124,7 @@ def _class_names(name: str, version: Version, contents: dict[str, bytes], locati
         lists = [[_text(word) for word in _field(fields, key, list, where)] for key in keys]
     for names, count in zip(lists, expected, strict=True):
         if len(names) != count or len(set(names)) != count or not all(name.isprintable() and name for name in names):
-            problem = f"{os.fspath(location)}, {version.names[0]}: expected {count} names of classes, each another"
+            problem = f"{os.fspath(location)}, {version.names[0]}: expected {count} different class names"
             raise InputError(problem, hint=_MAKE_AGAIN)
     return lists
 

@@ -176,7 +176,7 @@ class _Download:
             if fruitless == MAX_FRUITLESS:
                 break
         if self.size < self.file.size:
-            resumes = f", it goes on behind {self.size:,} bytes" if self.size else ""
+            resumes = f", it resumes after {self.size:,} bytes" if self.size else ""
             self._fail(why, f"try again{resumes}; {_OTHER_SOURCES}")
 
     def _fail(self, why: str, hint: str) -> NoReturn:
@@ -208,7 +208,7 @@ class _Download:
                 start = int(given[1]) if given else -1
             if start not in (0, self.size):
                 self.restart()
-                raise ValueError("the server sends another range than it was asked for")
+                raise ValueError("the server sends another range than the one requested")
             with writing(self.part):
                 part = self.part.open("r+b")
             with part:

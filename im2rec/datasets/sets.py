@@ -117,7 +117,7 @@ class ImportParams:
     """Parameters of the stored images of any set."""
 
     encoding: str = param(
-        ".png", doc="What the images are stored as.", choices=(".png", ".jpg"), reference="ours; .png loses nothing"
+        ".png", doc="Format of the stored images.", choices=(".png", ".jpg"), reference="ours; .png loses nothing"
     )
     quality: int = param(95, doc="JPEG quality.", low=0, high=100, reference="ours; .jpg only")
 

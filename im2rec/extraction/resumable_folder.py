@@ -82,7 +82,7 @@ except ImportError:  # Windows, where an open file keeps its folder from being r
 
 MARKER_TEMP = MARKER + ".tmp"
 _FOLDERS_KEPT = 4096  # names of checked folders in memory: images of a class are often consecutive
-_RESUME_HINT = "what is written so far stays; the same command goes on from there"
+_RESUME_HINT = "the files written so far stay; the same command resumes the extraction"
 
 
 @dataclasses.dataclass
@@ -138,7 +138,7 @@ class ResumableFolder:
         if not os.path.lexists(self.path):
             return ExtractionProgress(), False
         if self.path.is_symlink() or not self.path.is_dir():
-            raise OutputError(f"{self.path}: is in the way, and no folder", hint="remove it")
+            raise OutputError(f"{self.path}: exists and is not a folder", hint="remove it")
         if {entry.name for entry in self.path.iterdir()} <= {MARKER_TEMP}:  # killed before there was a journal
             return ExtractionProgress(), False
         try:
@@ -151,7 +151,7 @@ class ResumableFolder:
             return progress, False
         if self.force:
             return ExtractionProgress(), True
-        raise OutputError(f"{self.path}: {self._difference(begun)}", hint="remove it, or start anew with --force")
+        raise OutputError(f"{self.path}: {self._difference(begun)}", hint="remove it, or start again with --force")
 
     def _difference(self, begun: dict[str, Any]) -> str:
         """Describe the first value in which the identity *begun* of the journal differs from that of this run."""
@@ -238,7 +238,7 @@ class ResumableFolder:
         path = self.path / name
         with self.writing():
             if path.is_symlink() or not path.is_file() or path.stat().st_size < size:
-                problem = f"{path}: is not the file that the journal tells of"
+                problem = f"{path}: is not the file that the journal describes"
                 raise OutputError(problem, hint=f"remove {self.path}")
             os.truncate(path, size)
             return path.open("ab")

@@ -190,11 +190,11 @@ def _folder_problem(name: str, taken: set[str]) -> str:
     first = windows.parts[0].casefold() if windows.parts else ""
     problems = {
         "is an absolute path or names a drive": bool(windows.anchor),
-        "leads out by '..'": ".." in windows.parts,
+        "leads out of the folder by '..'": ".." in windows.parts,
         "holds a NUL": "\0" in name,
-        "cannot stand in a list (a TAB, a line break, or a blank at its start)": not is_listable(f"{name}/0"),
+        "cannot be written in a list (a TAB, a line break, or a blank at its start)": not is_listable(f"{name}/0"),
         "is the name of a file that is written there": first in {other.casefold() for other in taken},
-        "holds what Windows takes in no name": os.name == "nt" and not all(map(_is_valid_on_windows, name.split("/"))),
+        "is not a valid name on Windows": os.name == "nt" and not all(map(_is_valid_on_windows, name.split("/"))),
     }
     return next((problem for problem, applies in problems.items() if applies), "")
 

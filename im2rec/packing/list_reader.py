@@ -33,7 +33,8 @@ class ListLines:
         self._bytes_read = 0
         with reading(path):
             if not stat.S_ISREG(self.path.stat().st_mode) and not self.path.is_dir():
-                raise InputError(f"{os.fspath(path)}: is no file: a list is read twice", hint="save it to a file first")
+                problem = f"{os.fspath(path)}: is not a regular file: a list is read twice"
+                raise InputError(problem, hint="save it to a file first")
         with reading(path), self.path.open("rb") as stream:
             self.size = stream.seek(0, os.SEEK_END)
             stream.seek(0)

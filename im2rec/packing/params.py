@@ -28,7 +28,7 @@ class PackParams:
     quality: int = param(95, doc="JPEG quality.", low=0, high=100, reference="JPEG only; never taken for the PNG level")
     color: int = param(1, doc="1: three channels, 0: grey, -1: as stored.", choices=(-1, 0, 1))
     encoding: str = param(
-        ".jpg", doc="What the images are stored as.", choices=ENCODINGS, reference="as the reference, and .bmp"
+        ".jpg", doc="Format of the stored images.", choices=ENCODINGS, reference="as the reference, and .bmp"
     )
     inter_method: int = param(
         1,
@@ -47,7 +47,7 @@ class PackParams:
         low=1,
         reference="ours",
     )
-    unchanged: bool = param(False, doc="Store the files as they are; excludes the keys above, engine and png_level.")
+    unchanged: bool = param(False, doc="Store the files unchanged; excludes the keys above, engine and png_level.")
     label_width: int | None = param(
         None,
         doc="Labels on every line of the list; not set: any number.",
@@ -59,7 +59,7 @@ class PackParams:
     )
     nsplit: int = param(1, doc="Cut the list into this many parts, by bytes.", low=1)
     part: int = param(0, doc="The part to pack, from 0; the output gets .partNNN appended.", low=0)
-    engine: str = param("auto", doc="Who resizes and encodes.", choices=ENGINES, reference="ours")
+    engine: str = param("auto", doc="Library that resizes and encodes.", choices=ENGINES, reference="ours")
     png_level: int = param(3, doc="PNG compression.", low=0, high=9, reference="ours (the C++ tool: quality)")
 
     def __post_init__(self) -> None:

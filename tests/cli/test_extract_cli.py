@@ -209,7 +209,7 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
     "hostile classes": (
         ["some.rec", "new", "--classes", "hostile.txt"],
         4,
-        "hostile.txt, line 2: the class '../b' leads out by '..' (name a folder inside DIR)",
+        "hostile.txt, line 2: the class '../b' leads out of the folder by '..' (name a folder inside DIR)",
     ),
     "shards of folders": (["some.rec", "new", "--shard-size", "9"], 2, "--shard-size is for --to tar (add --to tar)"),
     "nothing chosen": (

@@ -288,7 +288,7 @@ ERRORS: dict[str, tuple[str, int, str]] = {
     "a wrong key": (
         "import mnist out --from raw encoding=.bmp",
         2,
-        "encoding=.bmp must be .png or .jpg (What the images are stored as.)",
+        "encoding=.bmp must be .png or .jpg (Format of the stored images.)",
     ),
     "a version of mnist": (
         "import mnist out --download version=binary",

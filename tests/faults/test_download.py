@@ -182,7 +182,7 @@ def test_a_server_that_gives_little_at_a_time_is_not_asked_for_ever(tmp_path: Pa
         assert MAX_RESPONSES == len(server.asked)
     assert (
         f"{server.address}{FILE.name}: cannot be fetched: the server ends after 200 of 300,000 bytes "
-        f"(try again, it goes on behind 200 bytes; {OR_ELSE}"
+        f"(try again, it resumes after 200 bytes; {OR_ELSE}"
     ) == said
     assert CONTENT[:200] == (tmp_path / f"{FILE.name}.part").read_bytes()
 
@@ -400,7 +400,7 @@ def test_the_command_goes_on_where_an_earlier_one_broke_off(
         done = im2rec(*words, server.address)
         assert ["bytes=9000-"] == server.ranges
 
-    assert (4, 1, True) == (broken.code, broken.err.count("\n"), "it goes on behind 9,000 bytes" in broken.err)
+    assert (4, 1, True) == (broken.code, broken.err.count("\n"), "it resumes after 9,000 bytes" in broken.err)
     assert (0, "", True) == (done.code, done.err, "  fetched    small.tar.gz\n" in done.out)
     assert (["cifar10"], ["small.tar.gz"]) == (names_in(cache), names_in(cache / "cifar10"))
 

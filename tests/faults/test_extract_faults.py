@@ -24,7 +24,7 @@ from im2rec.extraction.writers import FolderWriter, Writer
 
 resource = pytest.importorskip("resource", reason="limits and kills as POSIX has them")
 
-GO_ON = "what is written so far stays; the same command goes on from there"
+GO_ON = "the files written so far stay; the same command resumes the extraction"
 
 
 class StopHereError(Exception):
@@ -188,14 +188,14 @@ def test_a_journal_of_other_options_is_refused_by_the_difference(rec: Path, out:
 
     with pytest.raises(OutputError) as caught:
         extract(rec, out, ExtractOptions(**OTHERS[difference]))
-    assert f"{partial}: was begun with {difference} (remove it, or start anew with --force)" == str(caught.value)
+    assert f"{partial}: was begun with {difference} (remove it, or start again with --force)" == str(caught.value)
     assert before == tree(partial)
 
 
 def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path, rec: Path, out: Path) -> None:
     (tmp_path / "c.txt").write_text("a\nb\nc\n", encoding="utf-8")
     partial = stopped(rec, out, 15)
-    hint = "(remove it, or start anew with --force)"
+    hint = "(remove it, or start again with --force)"
     other = a_rec(tmp_path, many(30), "other.rec")
 
     messages = [message_of(extract, rec, out, ExtractOptions(classes=tmp_path / "c.txt"))]
@@ -251,7 +251,7 @@ def test_a_file_in_the_way_of_the_partial_folder_is_left_alone(rec: Path, out: P
     partial = out.with_name("out.partial")
     partial.write_bytes(b"mine")
 
-    assert f"{partial}: is in the way, and no folder (remove it)" == message_of(extract, rec, out, force=True)
+    assert f"{partial}: exists and is not a folder (remove it)" == message_of(extract, rec, out, force=True)
     assert b"mine" == partial.read_bytes()
 
 
@@ -259,7 +259,7 @@ def test_a_list_that_lost_lines_since_is_not_gone_on_with(rec: Path, out: Path) 
     partial = stopped(rec, out, 15)
     (partial / "some.lst").write_bytes(b"short")
 
-    expected = f"{partial / 'some.lst'}: is not the file that the journal tells of (remove {partial})"
+    expected = f"{partial / 'some.lst'}: is not the file that the journal describes (remove {partial})"
     assert expected == message_of(extract, rec, out)
 
 
@@ -384,7 +384,7 @@ def test_a_planted_link_in_place_of_the_list_is_refused(tmp_path: Path, rec: Pat
     (partial / "some.lst").symlink_to(victim)
     before = victim.read_bytes()
 
-    expected = f"{partial / 'some.lst'}: is not the file that the journal tells of (remove {partial})"
+    expected = f"{partial / 'some.lst'}: is not the file that the journal describes (remove {partial})"
     assert expected == message_of(extract, rec, out)
     assert before == victim.read_bytes()
 
@@ -394,7 +394,7 @@ def test_a_link_in_place_of_the_partial_folder_is_not_followed(tmp_path: Path, r
     outside.mkdir()
     out.with_name("out.partial").symlink_to(outside)
 
-    assert f"{out}.partial: is in the way, and no folder (remove it)" == message_of(extract, rec, out, force=True)
+    assert f"{out}.partial: exists and is not a folder (remove it)" == message_of(extract, rec, out, force=True)
 
 
 # Damage.

@@ -34,9 +34,10 @@ def test_force_replaces_files_and_nothing_else(tmp_path: Path) -> None:
 @pipes
 def test_a_list_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     _, root = a_list_of_images(tmp_path)
-    os.mkfifo(tmp_path / "pipe.lst")
-    expected = f"im2rec: {tmp_path / 'pipe.lst'}: is no file: a list is read twice (save it to a file first)\n"
-    assert Ran(4, "", expected) == im2rec("pack", tmp_path / "pipe.lst", root, tmp_path / "o.rec")
+    pipe = tmp_path / "pipe.lst"
+    os.mkfifo(pipe)
+    expected = f"im2rec: {pipe}: is not a regular file: a list is read twice (save it to a file first)\n"
+    assert Ran(4, "", expected) == im2rec("pack", pipe, root, tmp_path / "o.rec")
 
 
 def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(tmp_path: Path) -> None:

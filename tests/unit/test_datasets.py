@@ -223,7 +223,7 @@ def test_names_of_classes_are_as_many_as_classes_and_fit_a_line(tmp_path: Path) 
     }
     for names in wrong.values():
         write_files(tmp_path, PYTHON10 | {"batches.meta": python2_pickle({"label_names": names})})
-        expected = f"{tmp_path}, batches.meta: expected 10 names of classes, each another{AGAIN}"
+        expected = f"{tmp_path}, batches.meta: expected 10 different class names{AGAIN}"
         assert expected == message_of(read_cifar, "cifar10", tmp_path)
 
 
@@ -280,11 +280,11 @@ def test_a_pickle_that_runs_a_command_is_refused_and_the_name_is_told(tmp_path: 
 )
 def test_nothing_is_called_that_a_pickle_names(call: Any, arguments: tuple[Any, ...]) -> None:
     for protocol in range(6):
-        with pytest.raises(InputError, match=r"^(the pickle names |is no whole pickle|expected an array of bytes)"):
-            load_pickle(pickle.dumps(Hostile(call, *arguments), protocol))
+        message = message_of(load_pickle, pickle.dumps(Hostile(call, *arguments), protocol))
+        assert message.startswith(("the pickle names ", "is not a complete pickle", "expected an array of bytes"))
 
 
-DAMAGED = "is no whole pickle of plain data and uint8 arrays (make or fetch the file again)"
+DAMAGED = "is not a complete pickle of plain data and uint8 arrays (make or fetch the file again)"
 
 
 @pytest.mark.parametrize(
@@ -550,7 +550,7 @@ def test_headers_that_are_nested_for_ever_are_our_error(tmp_path: Path) -> None:
     block = header.tobuf(tarfile.GNU_FORMAT) + b"n" * 511 + b"\0"
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzipped(block * 5000))
-    with pytest.raises(InputError, match="is no whole tar file"):
+    with pytest.raises(InputError, match="is not a complete tar file"):
         read_cifar("cifar10", path)
 
 
@@ -563,7 +563,7 @@ def claiming(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
 
 BOMBS = {
     "a member that claims much": (claiming("data_batch_1", 1 << 40), "claims 1,099,511,627,776 bytes"),
-    "a member that claims what is not there": (claiming("data_batch_1", 200 << 20), "is no whole tar file"),
+    "a member that claims what is not there": (claiming("data_batch_1", 200 << 20), "is not a complete tar file"),
     "another member": (claiming("other", 1 << 40), "claims 1,099,511,627,776 bytes"),
     "a size below zero": (claiming("x", -1024), "claims -1,024 bytes, which no file of this set has"),
     "a header": (claiming("x", 200 << 20, tarfile.XHDTYPE), "a header of 209,715,200 bytes"),

@@ -330,12 +330,12 @@ UNFIT = {
     "\\tmp": "is an absolute path or names a drive",
     "C:": "is an absolute path or names a drive",
     "c:cats": "is an absolute path or names a drive",
-    "..": "leads out by '..'",
-    "cats/../../dogs": "leads out by '..'",
-    "cats\\..\\..\\dogs": "leads out by '..'",
+    "..": "leads out of the folder by '..'",
+    "cats/../../dogs": "leads out of the folder by '..'",
+    "cats\\..\\..\\dogs": "leads out of the folder by '..'",
     "cats\0": "holds a NUL",
-    "a\tb": "cannot stand in a list (a TAB, a line break, or a blank at its start)",
-    " cats": "cannot stand in a list (a TAB, a line break, or a blank at its start)",
+    "a\tb": "cannot be written in a list (a TAB, a line break, or a blank at its start)",
+    " cats": "cannot be written in a list (a TAB, a line break, or a blank at its start)",
     "some.lst": "is the name of a file that is written there",
     ".IM2REC-extract.json/x": "is the name of a file that is written there",
 }
@@ -356,7 +356,7 @@ def test_a_class_that_leads_out_or_cannot_be_listed_is_refused(out: Path, name: 
 def test_what_windows_takes_in_no_name_is_refused_there_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "" == writers._folder_problem(name, set())
     monkeypatch.setattr(writers.os, "name", "nt")
-    assert "holds what Windows takes in no name" == writers._folder_problem(name, set())
+    assert "is not a valid name on Windows" == writers._folder_problem(name, set())
     assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
 
 
