@@ -80,7 +80,7 @@ def test_the_summary_is_a_table_and_the_next_command(tmp_path: Path) -> None:
     assert (0, PLAIN, "") == (done.code, said(done.out), done.err)
 
 
-def test_what_is_not_as_it_was_is_told_and_gives_exit_code_3(tmp_path: Path) -> None:
+def test_problems_and_changes_are_in_the_summary_and_give_exit_code_3(tmp_path: Path) -> None:
     a_rec(tmp_path, odd_records())
     done = im2rec("extract", "some.rec", "out")
 
@@ -88,7 +88,7 @@ def test_what_is_not_as_it_was_is_told_and_gives_exit_code_3(tmp_path: Path) -> 
     assert max(map(len, done.out.splitlines())) <= 80
 
 
-def test_shards_are_listed_by_the_command_that_is_named(tmp_path: Path) -> None:
+def test_the_summary_of_shards_ends_with_the_command_that_lists_them(tmp_path: Path) -> None:
     a_rec(tmp_path, many(10))
     done = im2rec("extract", "some.rec", "out", "--to", "tar", "--shard-size", "0.0205")
 
@@ -96,7 +96,7 @@ def test_shards_are_listed_by_the_command_that_is_named(tmp_path: Path) -> None:
     assert ["some-000000.tar", "some-000001.tar"] == sorted(images_in(tmp_path / "out"))
 
 
-def test_a_dry_run_says_what_would_be_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_expected_summary_and_writes_nothing(tmp_path: Path) -> None:
     a_rec(tmp_path, many(10))
     done = im2rec("extract", "some.rec", "out", "--dry-run", "--label", "2", "--head", "2")
 
@@ -127,7 +127,7 @@ def test_the_next_command_does_not_name_the_file_itself(tmp_path: Path) -> None:
     assert im2rec("extract", "out.rec", "out").out.endswith("next: im2rec pack out/out.lst out again.rec unchanged=1\n")
 
 
-def test_where_nothing_can_be_packed_no_command_is_named(tmp_path: Path) -> None:
+def test_no_next_command_is_printed_when_nothing_can_be_packed(tmp_path: Path) -> None:
     a_rec(tmp_path, [plain(1, 0, b"text")])
     done = im2rec("extract", "some.rec", "out")
 
@@ -135,7 +135,7 @@ def test_where_nothing_can_be_packed_no_command_is_named(tmp_path: Path) -> None
     assert "  written  out/" == done.out.splitlines()[-1]
 
 
-def test_the_list_of_make_list_and_its_classes_bring_the_folders_back(tmp_path: Path) -> None:
+def test_the_classes_file_of_make_list_restores_the_folders(tmp_path: Path) -> None:
     for name in ("dogs/a.png", "cats/b.png", "cats/inner/c.png", "top.png"):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def test_json_is_one_object_with_every_count(tmp_path: Path) -> None:
         (["--min-images", "3", "--label", "0", "--head", "1"], [0]),
     ],
 )
-def test_options_choose_the_records(tmp_path: Path, words: list[str], ids: list[int]) -> None:
+def test_options_select_the_records(tmp_path: Path, words: list[str], ids: list[int]) -> None:
     a_rec(tmp_path, many(8))
 
     assert 0 == im2rec("extract", "some.rec", "out", *words).code
@@ -244,7 +244,7 @@ def test_an_error_is_one_line_and_the_right_code(tmp_path: Path, case: str) -> N
     assert before == tree(tmp_path)
 
 
-def test_force_replaces_an_earlier_extraction_and_the_refusal_says_so(tmp_path: Path) -> None:
+def test_an_earlier_extraction_is_refused_with_a_hint_at_force_and_replaced_with_force(tmp_path: Path) -> None:
     a_rec(tmp_path, many(5))
     codes = [
         im2rec("extract", "some.rec", "out", *words) for words in ([], ["--head", "1"], ["--head", "1", "--force"])
@@ -258,7 +258,7 @@ def test_force_replaces_an_earlier_extraction_and_the_refusal_says_so(tmp_path: 
     assert ["0/0.png"] == sorted(images_in(tmp_path / "out"))
 
 
-def test_an_insightface_set_gives_its_faces_and_exit_code_0(tmp_path: Path) -> None:
+def test_an_insightface_set_is_extracted_without_its_header_records_and_with_exit_code_0(tmp_path: Path) -> None:
     faces = [plain(n, n // 3) for n in range(1, 7)]
     a_rec(tmp_path, [vector(0, [7, 9], b""), *faces, vector(7, [1, 3], b""), vector(8, [3, 7], b"")], index=True)
     done = im2rec("extract", "some.rec", "out")
@@ -267,7 +267,7 @@ def test_an_insightface_set_gives_its_faces_and_exit_code_0(tmp_path: Path) -> N
     assert "  left out  3 records without an image" == done.out.splitlines()[1]
 
 
-def test_a_file_of_mxnet_comes_out_as_it_went_in(tmp_path: Path) -> None:
+def test_a_file_written_by_mxnet_is_extracted_and_packed_to_the_same_bytes(tmp_path: Path) -> None:
     done = im2rec("extract", GOLDEN / "pass_through.rec", "out", "--quiet")
     words = shlex.split(done.out.splitlines()[-1].removeprefix("next: "))
 

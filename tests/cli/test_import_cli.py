@@ -113,7 +113,7 @@ def test_the_summary_is_a_table_and_the_next_command() -> None:
 
 
 @pytest.mark.parametrize("source", [".", "cifar-10-python.tar.gz"])
-def test_the_examples_of_mxnets_manual_run_as_they_are_printed(source: str) -> None:
+def test_the_examples_of_mxnets_manual_run_unchanged(source: str) -> None:
     assert 0 == im2rec("import", "cifar10", "data/cifar", "--from", source).code
     # fmt: off
     with ImageRecordIter(path_imgrec="data/cifar/train.rec", data_shape="(3,28,28)", batch_size="100", mean_img="data/cifar/cifar10_mean.bin", rand_crop="True", rand_mirror="True", shuffle="False", preprocess_threads="4", prefetch_buffer="1") as it:  # noqa: E501
@@ -131,7 +131,7 @@ def test_the_examples_of_mxnets_manual_run_as_they_are_printed(source: str) -> N
     assert list(range(25)) == batch.index.tolist()
 
 
-def test_what_is_imported_is_read_pixel_by_pixel() -> None:
+def test_imported_records_have_the_pixels_of_the_source() -> None:
     assert 0 == im2rec("import", "cifar10", "c", "--from", ".").code
     assert 0 == im2rec("import", "mnist", "m", "--from", "raw").code
     with ImageRecordIter(path_imgrec="c/test.rec", data_shape="3,32,32", batch_size=4) as it:
@@ -142,7 +142,7 @@ def test_what_is_imported_is_read_pixel_by_pixel() -> None:
     assert [0, 1, 2, 3, 4] == batch.label[0].tolist()
 
 
-def test_keys_say_how_it_is_stored() -> None:
+def test_parameters_set_how_images_are_stored() -> None:
     assert 0 == typed("import cifar100 out --from cifar-100-python.tar.gz label=both encoding=jpg quality=80").code
     records = records_of(Path("out/train.rec"))
 
@@ -151,7 +151,7 @@ def test_keys_say_how_it_is_stored() -> None:
     assert "coarse_classes.txt" in names_in(Path("out"))
 
 
-def test_files_of_mnist_can_be_named_one_by_one() -> None:
+def test_the_files_of_mnist_can_be_named_individually() -> None:
     stems = ("raw/train-images-idx3", "raw/train-labels-idx1", "raw/t10k-images-idx3", "raw/t10k-labels-idx1")
     images, labels, test_images, test_labels = (f"{stem}-ubyte.gz" for stem in stems)
     assert 0 == im2rec("import", "mnist", "a", "--images", images, "--labels", labels).code
@@ -184,7 +184,7 @@ def test_json_is_one_object(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("progress_at_once")
-def test_progress_is_on_stderr_and_quiet_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_printed_on_stderr_and_not_with_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.datasets.importing._REPORT_EVERY", 10)
 
     assert "importing: 20 (69%)\n" in typed("import cifar10 a --from .").err
@@ -215,7 +215,9 @@ def test_a_set_in_the_cache_is_imported_without_a_network(here: Path, published:
 
 
 @pytest.mark.usefixtures("published", "no_proxy")
-def test_a_network_that_is_not_there_is_one_line_and_code_4(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_network_is_an_error_of_one_line_with_exit_code_4(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("im2rec.datasets.download.MAX_FRUITLESS", 1)  # without the pauses
     code, out, err = typed("import cifar10 out --download --mirror http://127.0.0.1:9/x/")
 
@@ -225,7 +227,7 @@ def test_a_network_that_is_not_there_is_one_line_and_code_4(here: Path, monkeypa
 
 
 @pytest.mark.usefixtures("published")
-def test_an_output_that_is_there_is_refused_before_anything_is_fetched(here: Path) -> None:
+def test_an_existing_output_is_refused_before_any_download(here: Path) -> None:
     write_files(here / "out", {"train.rec": b"mine"})
     code, _, err = typed("import cifar10 out --download")
 
@@ -356,7 +358,7 @@ def test_an_error_is_one_line_and_the_right_code(here: Path, case: str) -> None:
     assert before == names_in(here)
 
 
-def test_force_replaces_what_was_refused(here: Path) -> None:
+def test_force_replaces_the_files_that_were_refused(here: Path) -> None:
     line = "import mnist out --from raw --quiet"
     assert 0 == typed(line).code
     before = {name: (here / "out" / name).read_bytes() for name in names_in(here / "out")}

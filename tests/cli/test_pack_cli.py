@@ -56,7 +56,7 @@ def test_the_manuals_line_without_the_word_pack_and_its_inspection_agree(here: P
     assert "output.idx: agrees; its keys are ids" in out
 
 
-def test_the_labels_of_the_manual_are_kept_on_request(here: Path) -> None:
+def test_the_labels_of_the_manual_are_all_kept_with_pack_label(here: Path) -> None:
     code, _, err = im2rec(
         *["pack", "image.lst", "root", "out.rec", "resize=16", "label_width=4", "pack_label=1", "--workers", "1"]
     )
@@ -84,7 +84,7 @@ WRONG = {
 }
 
 
-def test_words_that_cannot_be_meant_are_exit_2(here: Path) -> None:
+def test_invalid_keys_and_values_are_exit_2(here: Path) -> None:
     for words, expected in WRONG.items():
         code, out, err = im2rec("pack", "image.lst", "root", "out.rec", *words.split())
         assert (2, "", 1) == (code, out, err.count("\n"))
@@ -92,11 +92,11 @@ def test_words_that_cannot_be_meant_are_exit_2(here: Path) -> None:
     assert ["image.lst", "root"] == names_in(here)
 
 
-def test_a_key_given_twice_with_one_value_is_fine() -> None:
+def test_a_key_may_be_given_twice_with_the_same_value() -> None:
     assert 0 == typed("pack image.lst root out.rec resize=16 resize=16 --workers 1").code
 
 
-def test_options_may_stand_anywhere_among_the_words() -> None:
+def test_options_may_be_given_anywhere_among_the_arguments() -> None:
     assert (
         0
         == im2rec(
@@ -178,7 +178,7 @@ def test_on_error_fail_is_exit_1_and_nothing_written(here: Path) -> None:
     assert ["image.lst", "root"] == names_in(here)
 
 
-def test_the_engine_that_worked_is_named() -> None:
+def test_the_summary_names_the_engine() -> None:
     _, out, _ = typed("pack image.lst root out.rec resize=16 engine=pillow --workers 1")
     assert "engine pillow, JPEGs decoded by " in out
 
@@ -186,7 +186,7 @@ def test_the_engine_that_worked_is_named() -> None:
     assert "stored unchanged" in out
 
 
-def test_a_dry_run_looks_for_the_files(here: Path) -> None:
+def test_a_dry_run_reports_missing_files_and_writes_nothing(here: Path) -> None:
     (here / "root" / "cats" / "2.jpg").unlink()
     code, out, err = typed("pack image.lst root out.rec resize=16 --dry-run")
 
@@ -226,5 +226,5 @@ def test_the_list_is_never_the_output(here: Path) -> None:
         ("", False),
     ],
 )
-def test_workers_are_prepared_for_words_that_need_them(line: str, expected: bool) -> None:
+def test_workers_are_started_early_for_commands_that_need_them(line: str, expected: bool) -> None:
     assert expected is _needs_workers(line.split())

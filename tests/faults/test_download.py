@@ -123,7 +123,7 @@ def check(folder: Path) -> None:
 # Servers that do what they should.
 
 
-def test_a_file_is_fetched_once_and_then_found(tmp_path: Path) -> None:
+def test_a_file_is_downloaded_once_and_then_taken_from_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "cache"
     with serving(good) as server:
         for _ in range(2):
@@ -132,7 +132,7 @@ def test_a_file_is_fetched_once_and_then_found(tmp_path: Path) -> None:
     check(folder)
 
 
-def test_progress_counts_the_bytes_that_are_there(tmp_path: Path) -> None:
+def test_progress_counts_the_bytes_of_all_files(tmp_path: Path) -> None:
     files = (FILE, RemoteFile("other", 5, hashlib.md5(b"other").hexdigest()))
     contents = {f"/{FILE.name}": CONTENT, "/other": b"other"}
     seen: list[tuple[int, float]] = []
@@ -147,7 +147,7 @@ def test_progress_counts_the_bytes_that_are_there(tmp_path: Path) -> None:
     assert (300_005, 1.0) == seen[-1]
 
 
-def test_a_mirror_is_asked_instead(tmp_path: Path) -> None:
+def test_a_mirror_replaces_the_published_address(tmp_path: Path) -> None:
     with serving(good) as server:
         known = KnownSet("Some", "http://127.0.0.1:9/", (FILE,), {})
         fetch_set(known, tmp_path, FetchOptions(mirror=f"{server.address}deep/er/"))
@@ -160,7 +160,7 @@ def test_a_mirror_is_asked_instead(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [0, 1, 65_535, 65_536, 65_537, 150_000, len(CONTENT) - 1, len(CONTENT)])
-def test_it_goes_on_behind_what_is_there(tmp_path: Path, there: int) -> None:
+def test_a_download_resumes_after_the_bytes_that_are_there(tmp_path: Path, there: int) -> None:
     (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[:there])
     with serving(good) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -169,14 +169,14 @@ def test_it_goes_on_behind_what_is_there(tmp_path: Path, there: int) -> None:
 
 
 @pytest.mark.parametrize("each", [20_000, 65_536, 100_000, 299_999])
-def test_a_server_that_breaks_off_again_and_again_is_asked_again(tmp_path: Path, each: int) -> None:
+def test_a_server_that_breaks_off_repeatedly_gets_more_requests(tmp_path: Path, each: int) -> None:
     with serving(lambda handler: handler.part(CONTENT, most=each)) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
         assert [None, *(f"bytes={at}-" for at in range(each, len(CONTENT), each))] == server.ranges
     check(tmp_path)
 
 
-def test_a_server_that_gives_little_at_a_time_is_not_asked_for_ever(tmp_path: Path) -> None:
+def test_a_server_that_sends_little_at_a_time_gets_a_limited_number_of_requests(tmp_path: Path) -> None:
     with serving(lambda handler: handler.part(CONTENT, most=10)) as server:
         said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
         assert MAX_RESPONSES == len(server.asked)
@@ -193,7 +193,7 @@ def test_a_server_that_gives_little_at_a_time_is_not_asked_for_ever(tmp_path: Pa
 
 
 @pytest.mark.parametrize("there", [1, 70_000])
-def test_a_server_without_ranges_sends_all_of_it_again(tmp_path: Path, there: int) -> None:
+def test_a_server_without_ranges_sends_the_whole_file_again(tmp_path: Path, there: int) -> None:
     (tmp_path / f"{FILE.name}.part").write_bytes(b"?" * there)
     with serving(lambda handler: handler.answer(200, CONTENT)) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -201,7 +201,7 @@ def test_a_server_without_ranges_sends_all_of_it_again(tmp_path: Path, there: in
     check(tmp_path)
 
 
-def test_another_range_than_was_asked_for_is_not_taken(tmp_path: Path) -> None:
+def test_another_range_than_the_one_requested_is_not_used(tmp_path: Path) -> None:
     def wrong(handler: Handler) -> None:
         handler.answer(206, CONTENT[7:], Content_Range=f"bytes 7-{len(CONTENT) - 1}/{len(CONTENT)}")
 
@@ -217,7 +217,7 @@ def test_another_range_than_was_asked_for_is_not_taken(tmp_path: Path) -> None:
         (tmp_path / FILE.name).unlink()
 
 
-def test_a_piece_longer_than_the_servers_file_is_thrown_away(tmp_path: Path) -> None:
+def test_a_partial_download_longer_than_the_servers_file_is_deleted(tmp_path: Path) -> None:
     (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[:2000])
     with serving(in_turn(lambda handler: handler.part(b"short"), good)) as server:  # 416
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -226,7 +226,9 @@ def test_a_piece_longer_than_the_servers_file_is_thrown_away(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("there", [b"?" * 1000, b"?" * len(CONTENT), CONTENT + b"more"])
-def test_pieces_of_another_file_are_found_by_the_sum_and_all_is_fetched_anew(tmp_path: Path, there: bytes) -> None:
+def test_a_partial_download_of_another_file_is_found_by_the_sum_and_downloaded_again(
+    tmp_path: Path, there: bytes
+) -> None:
     (tmp_path / f"{FILE.name}.part").write_bytes(there)
     with serving(good) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -234,7 +236,7 @@ def test_pieces_of_another_file_are_found_by_the_sum_and_all_is_fetched_anew(tmp
     check(tmp_path)
 
 
-def test_a_damaged_file_in_the_cache_is_fetched_anew(tmp_path: Path) -> None:
+def test_a_damaged_file_in_the_cache_is_downloaded_again(tmp_path: Path) -> None:
     (tmp_path / FILE.name).write_bytes(b"?" + CONTENT[1:])
     with serving(good) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -244,7 +246,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_anew(tmp_path: Path) -> None:
 # Servers that do not.
 
 
-def test_a_wrong_file_is_told_by_both_sums_and_removed(tmp_path: Path) -> None:
+def test_a_wrong_file_is_reported_with_both_sums_and_removed(tmp_path: Path) -> None:
     other = CONTENT[::-1]
     with serving(lambda handler: handler.part(other)) as server:
         said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
@@ -261,7 +263,7 @@ def test_a_wrong_file_is_told_by_both_sums_and_removed(tmp_path: Path) -> None:
     check(tmp_path)
 
 
-def test_no_more_is_taken_than_the_file_has(tmp_path: Path) -> None:
+def test_no_more_bytes_are_read_than_the_file_has(tmp_path: Path) -> None:
     def endless(handler: Handler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -273,7 +275,7 @@ def test_no_more_is_taken_than_the_file_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("said", [10, 10**12, None, "much", -5])
-def test_a_length_that_lies_does_no_harm(tmp_path: Path, said: object) -> None:
+def test_a_false_content_length_does_no_harm(tmp_path: Path, said: object) -> None:
     def lying(handler: Handler) -> None:
         start = handler.start
         ranges = {"Content_Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"} if start else {}
@@ -291,7 +293,7 @@ def stalling(handler: Handler) -> None:
     handler.server.stop.wait(30)
 
 
-def test_a_server_that_stalls_is_left_with_what_it_gave_and_asked_again(tmp_path: Path) -> None:
+def test_a_download_from_a_server_that_stalls_is_resumed_by_another_request(tmp_path: Path) -> None:
     with serving(in_turn(stalling, good)) as server:
         fetch(FILE, server.address, tmp_path, FetchOptions(timeout_s=1.0, pause_s=0))
         assert [None, "bytes=1000-"] == server.ranges
@@ -305,7 +307,7 @@ def test_a_server_that_never_answers_is_an_error_in_time(tmp_path: Path) -> None
     assert f"{server.address}{FILE.name}: cannot be fetched: timed out (try again; {OR_ELSE}" == said
 
 
-def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_an_error_of_one_line(tmp_path: Path) -> None:
     with serving(good) as server:
         address = server.address
     said = message_of(fetch, FILE, address, tmp_path, QUICK)
@@ -316,7 +318,7 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("code", "times"), [(404, 1), (403, 1), (500, 3), (503, 3), (429, 3)])
-def test_an_answer_without_a_file_is_told(tmp_path: Path, code: int, times: int) -> None:
+def test_a_response_without_a_file_is_reported_with_its_status(tmp_path: Path, code: int, times: int) -> None:
     with serving(lambda handler: handler.answer(code, b"<html>")) as server:
         said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
         assert times == len(server.asked)
@@ -324,14 +326,14 @@ def test_an_answer_without_a_file_is_told(tmp_path: Path, code: int, times: int)
 
 
 @pytest.mark.parametrize("code", [500, 503, 429, 408])
-def test_an_answer_that_may_pass_is_asked_for_again(tmp_path: Path, code: int) -> None:
+def test_a_request_with_a_temporary_failure_is_repeated(tmp_path: Path, code: int) -> None:
     with serving(in_turn(lambda handler: handler.answer(code, b""), good)) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
         assert 2 == len(server.asked)
     check(tmp_path)
 
 
-def test_a_page_in_place_of_a_file_is_not_taken_for_its_start(tmp_path: Path) -> None:
+def test_a_web_page_in_place_of_a_file_is_not_kept_as_its_start(tmp_path: Path) -> None:
     page = b"<html>please log in</html>"
     with serving(lambda handler: handler.answer(200, page)) as server:
         said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
@@ -345,13 +347,13 @@ def test_a_page_in_place_of_a_file_is_not_taken_for_its_start(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "line", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x" * 70_000]
 )
-def test_what_is_no_http_is_an_error_of_ours(tmp_path: Path, line: bytes) -> None:
+def test_a_response_that_is_not_http_is_an_input_error(tmp_path: Path, line: bytes) -> None:
     with serving(lambda handler: handler.wfile.write(line) and None) as server, pytest.raises(InputError) as caught:
         fetch(FILE, server.address, tmp_path, QUICK)
     assert "cannot be fetched: " in str(caught.value)
 
 
-def test_chunks_that_break_off_are_kept(tmp_path: Path) -> None:
+def test_bytes_of_an_interrupted_chunked_response_are_kept(tmp_path: Path) -> None:
     def chunked(handler: Handler) -> None:
         handler.protocol_version = "HTTP/1.1"
         handler.send_response(200)
@@ -365,7 +367,7 @@ def test_chunks_that_break_off_are_kept(tmp_path: Path) -> None:
     check(tmp_path)
 
 
-def test_a_redirection_is_followed_and_one_in_a_circle_ends(tmp_path: Path) -> None:
+def test_a_redirection_is_followed_and_an_endless_one_is_an_error(tmp_path: Path) -> None:
     def moved(handler: Handler) -> None:
         if handler.path == "/there":
             handler.part(CONTENT)
@@ -383,7 +385,7 @@ def test_a_redirection_is_followed_and_one_in_a_circle_ends(tmp_path: Path) -> N
 # The command.
 
 
-def test_the_command_goes_on_where_an_earlier_one_broke_off(
+def test_the_command_resumes_the_download_of_an_earlier_one(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = tarred(PYTHON10)
@@ -407,7 +409,7 @@ def test_the_command_goes_on_where_an_earlier_one_broke_off(
 
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("version", ["python", "binary"])
-def test_the_command_fetches_the_version_that_is_asked_for(
+def test_the_command_downloads_the_version_of_the_parameter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     contents = {"python.tar.gz": tarred(PYTHON10), "binary.tar.gz": tarred(BINARY10)}
@@ -428,7 +430,7 @@ def test_the_command_fetches_the_version_that_is_asked_for(
 # The folder.
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_before_any_request(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     with serving(good) as server:
         with pytest.raises(OutputError, match="cannot be written: "):
@@ -436,7 +438,9 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked(tmp
         assert [] == server.asked
 
 
-def test_a_full_disk_is_no_fault_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_output_error_and_the_request_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Path.open
 
     def full(self: Path, mode: str = "r", *words: object, **more: object) -> object:
@@ -451,7 +455,7 @@ def test_a_full_disk_is_no_fault_of_the_server(tmp_path: Path, monkeypatch: pyte
         assert 1 == len(server.asked)
 
 
-def test_an_interrupt_keeps_what_has_come(tmp_path: Path) -> None:
+def test_an_interrupt_keeps_the_partial_download(tmp_path: Path) -> None:
     def interrupt(size: int) -> None:
         if size > 100_000:
             raise KeyboardInterrupt
@@ -466,7 +470,7 @@ def test_an_interrupt_keeps_what_has_come(tmp_path: Path) -> None:
     check(tmp_path)
 
 
-def test_pauses_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pause_before_a_repeated_request_is_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(download.time, "sleep", slept.append)
     with serving(lambda handler: handler.answer(500, b"")) as server, pytest.raises(InputError):

@@ -76,7 +76,7 @@ KILLED: dict[str, tuple[dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize("case", KILLED)
-def test_killed_at_any_step_the_next_run_gives_the_same_tree_and_nothing_half_is_ever_there(
+def test_after_a_kill_at_any_step_the_next_run_gives_the_same_tree_and_no_incomplete_folder_has_the_final_name(
     tmp_path: Path, case: str
 ) -> None:
     options, replace = KILLED[case]
@@ -104,7 +104,7 @@ def limited(file_bytes: int, handler: str, rec: Path, out: Path) -> subprocess.C
     return subprocess.run(words, capture_output=True, text=True, preexec_fn=limit)
 
 
-def test_killed_inside_a_image_the_next_run_writes_it_whole(tmp_path: Path, out: Path) -> None:
+def test_after_a_kill_inside_an_image_the_next_run_writes_it_whole(tmp_path: Path, out: Path) -> None:
     rec = a_rec(tmp_path, [*many(25), plain(99, 1, image(99) + bytes(50_000)), *many(3)])
 
     assert -signal.SIGXFSZ == limited(20_000, "SIG_DFL", rec, out).returncode
@@ -113,7 +113,7 @@ def test_killed_inside_a_image_the_next_run_writes_it_whole(tmp_path: Path, out:
     assert whole(rec) == tree(out)
 
 
-def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out: Path) -> None:
+def test_a_full_disk_is_an_error_of_one_line_and_the_next_run_resumes(tmp_path: Path, out: Path) -> None:
     rec = a_rec(tmp_path, [*many(25), plain(99, 1, image(99) + bytes(50_000)), *many(3)])
     done = limited(20_000, "SIG_IGN", rec, out)
 
@@ -127,7 +127,7 @@ def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out:
     assert whole(rec) == tree(out)
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path) -> None:
+def test_ctrl_c_prints_the_command_that_resumes_and_that_command_does(rec: Path, out: Path) -> None:
     code = (
         "import os, signal, sys\nfrom im2rec.extraction import writers\nwriters.BATCH_RECORDS = 10\n"
         "from im2rec.extraction.resumable_folder import ResumableFolder\nreal = ResumableFolder.save\n"
@@ -149,7 +149,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path
 # The journal.
 
 
-def test_a_list_longer_than_the_journal_says_is_cut_before_it_goes_on(rec: Path, out: Path) -> None:
+def test_a_list_longer_than_the_journal_records_is_truncated_when_a_run_resumes(rec: Path, out: Path) -> None:
     partial = stopped(rec, out, 20)
     with (partial / "some.lst").open("ab") as stream:
         stream.write(b"20\t2\t2/20.png\n" * 100)
@@ -158,7 +158,7 @@ def test_a_list_longer_than_the_journal_says_is_cut_before_it_goes_on(rec: Path,
     assert whole(rec) == tree(out)
 
 
-def test_going_on_does_the_rest_alone_and_counts_all(tmp_path: Path, out: Path) -> None:
+def test_a_resumed_run_writes_only_the_rest_and_its_summary_counts_all(tmp_path: Path, out: Path) -> None:
     odd = [plain(100, 0, b"text"), *many(14), plain(101, 0, b"text")]
     rec = a_rec(tmp_path, odd)
     partial = stopped(rec, out, 12)
@@ -182,7 +182,9 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("difference", OTHERS)
-def test_a_journal_of_other_options_is_refused_by_the_difference(rec: Path, out: Path, difference: str) -> None:
+def test_a_journal_of_other_options_is_refused_and_the_error_gives_the_difference(
+    rec: Path, out: Path, difference: str
+) -> None:
     partial = stopped(rec, out, 15, head=20)
     before = tree(partial)
 
@@ -214,7 +216,7 @@ def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path
     assert messages[3].endswith(f", not changed_at=2001-09-09T01:46:40+00:00 {hint}")
 
 
-def test_force_throws_a_foreign_journal_away_and_goes_on_with_its_own(rec: Path, out: Path) -> None:
+def test_force_removes_the_files_of_a_foreign_journal_and_resumes_its_own(rec: Path, out: Path) -> None:
     partial = stopped(rec, out, 15, head=20)
     (partial / "left over").mkdir()
     assert 10 == extract(rec, out, ExtractOptions(head=20), force=True, dry_run=True).resumed
@@ -255,7 +257,7 @@ def test_a_file_in_the_way_of_the_partial_folder_is_left_alone(rec: Path, out: P
     assert b"mine" == partial.read_bytes()
 
 
-def test_a_list_that_lost_lines_since_is_not_gone_on_with(rec: Path, out: Path) -> None:
+def test_a_list_shorter_than_the_journal_records_is_refused(rec: Path, out: Path) -> None:
     partial = stopped(rec, out, 15)
     (partial / "some.lst").write_bytes(b"short")
 
@@ -277,7 +279,7 @@ def test_two_runs_at_once_do_not_write_into_each_other(rec: Path, out: Path) -> 
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_folder_that_gets_files_meanwhile_is_not_replaced(rec: Path, out: Path, force: bool) -> None:
+def test_a_folder_that_gets_files_during_the_run_is_not_replaced(rec: Path, out: Path, force: bool) -> None:
     def progress(_count: int, _share: float) -> None:
         out.mkdir(exist_ok=True)
         (out / "mine").touch()
@@ -290,7 +292,7 @@ def test_a_folder_that_gets_files_meanwhile_is_not_replaced(rec: Path, out: Path
     assert whole(rec) == tree(out)
 
 
-def test_an_earlier_extraction_stands_again_when_the_new_one_cannot_take_its_place(
+def test_an_earlier_extraction_is_restored_when_the_new_one_cannot_be_renamed(
     rec: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(rec, out, ExtractOptions(head=1))
@@ -328,7 +330,7 @@ def planted_parent(partial: Path, outside: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [planted_folder, planted_parent])
-def test_a_planted_link_to_a_folder_leads_no_image_out(
+def test_no_image_is_written_through_a_planted_link_to_a_folder(
     tmp_path: Path, rec: Path, out: Path, plant: Callable[[Path, Path], None]
 ) -> None:
     outside = tmp_path / "outside"
@@ -341,7 +343,7 @@ def test_a_planted_link_to_a_folder_leads_no_image_out(
     assert {} == tree(outside)
 
 
-def test_a_planted_link_above_a_class_makes_no_folder_outside(tmp_path: Path, rec: Path, out: Path) -> None:
+def test_no_folder_is_made_through_a_planted_link_above_a_class(tmp_path: Path, rec: Path, out: Path) -> None:
     classes, outside = tmp_path / "c.txt", tmp_path / "outside"
     classes.write_text("a/b/c\nd\ne\n", encoding="utf-8")
     outside.mkdir()
@@ -430,7 +432,7 @@ def test_damage_inside_a_record_ends_the_run_and_the_records_before_it_stay(tmp_
     assert not out.exists()
 
 
-def test_what_a_killed_run_of_tar_left_behind_is_written_over(rec: Path, out: Path) -> None:
+def test_a_shard_that_a_killed_run_left_is_overwritten(rec: Path, out: Path) -> None:
     def killed(options: ExtractOptions) -> ExtractSummary:
         def progress(count: int, _share: float) -> None:
             if count == 20:

@@ -47,11 +47,11 @@ BETTER = {
 }
 
 
-def test_every_recorded_case_is_looked_at() -> None:
+def test_every_recorded_case_is_compared() -> None:
     assert set(CASES) == set(SAME) | BETTER
 
 
-def test_lists_equal_the_references_line_by_line(tmp_path: Path) -> None:
+def test_lists_equal_those_of_im2rec_py_line_by_line(tmp_path: Path) -> None:
     for case, options in SAME.items():
         folder = tmp_path / case
         folder.mkdir()
@@ -59,7 +59,7 @@ def test_lists_equal_the_references_line_by_line(tmp_path: Path) -> None:
         assert (case, expected) == (case, made(folder, **options))
 
 
-def test_the_saved_map_is_the_one_the_reference_prints(tmp_path: Path) -> None:
+def test_the_classes_file_has_the_labels_that_im2rec_py_prints(tmp_path: Path) -> None:
     for case, options in SAME.items():
         if CASES[case]["stdout"]:  # it prints none when it does not recurse
             folder = tmp_path / case
@@ -69,7 +69,7 @@ def test_the_saved_map_is_the_one_the_reference_prints(tmp_path: Path) -> None:
             assert CASES[case]["stdout"] == [f"{name} {label}" for label, name in enumerate(folders)]
 
 
-def test_the_recorded_permutations_of_seed_100_are_ours() -> None:
+def test_the_shuffle_gives_the_recorded_permutations_of_seed_100() -> None:
     permutations = RECORDED["shuffle_permutation_seed100"]
     assert 10 == len(permutations)
     for count, expected in permutations.items():
@@ -79,7 +79,7 @@ def test_the_recorded_permutations_of_seed_100_are_ours() -> None:
             assert expected == [id_ for id_, _ in entries]
 
 
-def test_three_shares_hold_the_references_images_in_the_order_train_val_test(tmp_path: Path) -> None:
+def test_three_shares_have_as_many_images_as_those_of_im2rec_py_in_the_order_train_val_test(tmp_path: Path) -> None:
     whole = as_ours(CASES["recursive_no_shuffle"]["files"]["l.lst"]).splitlines(keepends=True)
     recorded = CASES["train_half_test_quarter"]["files"]
     ours = made(tmp_path, split=(0.5, 0.25, 0.25))
@@ -92,7 +92,7 @@ def test_three_shares_hold_the_references_images_in_the_order_train_val_test(tmp
     }
 
 
-def test_a_split_that_loses_a_image_there_loses_none_here(tmp_path: Path) -> None:
+def test_a_split_in_which_im2rec_py_loses_an_image_loses_none_here(tmp_path: Path) -> None:
     whole = as_ours(CASES["recursive_no_shuffle"]["files"]["l.lst"])
     recorded = CASES["train_07_test_03_drops_tail"]["files"]
     ours = made(tmp_path, split=(0.7, 0.3))
@@ -112,7 +112,7 @@ def test_chunks_are_cut_from_the_same_shuffled_walk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("case", "extensions"), [("exts_without_dot", ("png",)), ("exts_upper", (".JPG",))])
-def test_suffixes_that_match_nothing_there_mean_what_they_say_here(
+def test_suffixes_that_match_no_file_in_im2rec_py_match_here(
     tmp_path: Path, case: str, extensions: tuple[str, ...]
 ) -> None:
     assert {"l.lst": ""} == CASES[case]["files"]
@@ -128,7 +128,7 @@ def test_suffixes_that_match_nothing_there_mean_what_they_say_here(
     ]
 
 
-def test_where_the_reference_writes_an_empty_list_nothing_is_written(tmp_path: Path) -> None:
+def test_no_list_is_written_where_im2rec_py_writes_an_empty_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no images"):
         made(tmp_path, extensions=(".gif",))
     assert [] == names_in(tmp_path)

@@ -69,13 +69,13 @@ CPP_BYTES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_rec_has_the_very_bytes_of_the_references(tmp_path: Path) -> None:
+def test_the_rec_has_the_bytes_of_mxnets_tools(tmp_path: Path) -> None:
     for name, params in (PYTHON_BYTES | CPP_BYTES).items():
         rec, _ = packed(tmp_path, name, unchanged=True, **params)
         assert (name, golden_bytes(f"{name}.rec")) == (name, rec.read_bytes())
 
 
-def test_the_index_has_them_too(tmp_path: Path) -> None:
+def test_the_index_has_the_bytes_of_im2rec_py(tmp_path: Path) -> None:
     for name in PYTHON_BYTES:
         packed(tmp_path, name, unchanged=True)
         assert golden_bytes(f"{name}.idx") == (tmp_path / f"{name}.idx").read_bytes()
@@ -110,7 +110,7 @@ def test_the_lines_that_im2rec_py_skips_are_reported_and_three_more_are_read(tmp
         assert record.content == contents[record.header.id]
 
 
-def test_parts_hold_the_lines_of_the_cpp_tools_parts(tmp_path: Path) -> None:
+def test_parts_contain_the_lines_of_the_parts_of_the_cpp_tool(tmp_path: Path) -> None:
     expected = golden_json("cpp_nsplit")
     (tmp_path / "l.lst").write_text(expected["lst"], newline="")
     whole, _ = packed(tmp_path, "cpp_nsplit", unchanged=True)
@@ -152,14 +152,14 @@ RESIZED: dict[str, dict[str, Any]] = {
 }
 
 
-def test_resized_pixels_are_opencvs_bilinear_ones(tmp_path: Path) -> None:
+def test_resized_pixels_differ_from_mxnets_by_at_most_one_level(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     for name, params in RESIZED.items():
         rec, _ = packed(tmp_path, name, encoding=".png", engine="opencv", **params)
         assert most_levels_off(GOLDEN / f"{name}.rec", rec) <= 1
 
 
-def test_resized_shapes_are_the_references_with_either_engine(tmp_path: Path, engine_name: str) -> None:
+def test_resized_shapes_equal_mxnets_with_either_engine(tmp_path: Path, engine_name: str) -> None:
     def shapes(rows: list[dict[str, Any]]) -> list[list[int]]:
         return [[row[key] for key in ("id", "height", "width", "channels", "depth_bits")] for row in rows]
 
@@ -168,7 +168,7 @@ def test_resized_shapes_are_the_references_with_either_engine(tmp_path: Path, en
         assert shapes(recorded(name)) == shapes(decoded(rec))
 
 
-def test_jpegs_of_the_defaults_have_the_references_headers_sizes_and_sampling(tmp_path: Path, engine_name: str) -> None:
+def test_jpegs_packed_by_default_have_mxnets_headers_sizes_and_sampling(tmp_path: Path, engine_name: str) -> None:
     rec, _ = packed(tmp_path, "jpg_default", engine=engine_name)
     theirs = records_of(GOLDEN / "jpg_default.rec")
 

@@ -64,9 +64,7 @@ def test_any_number_of_workers_writes_the_same_bytes(mixed: tuple[Path, Path], t
     assert ([4, 5, 18, 32, 55] if case == "resized" else [4, 5, 18, 55]) == bad
 
 
-def test_records_stand_in_the_order_of_their_lines_and_the_index_finds_them(
-    mixed: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_records_are_in_list_order_and_found_by_their_keys(mixed: tuple[Path, Path], tmp_path: Path) -> None:
     packed(mixed, tmp_path / "out", 1, resize=24)
     ids = [*range(50), 0]
 

@@ -78,7 +78,7 @@ def test_mnist_is_found_under_every_spelling(tmp_path: Path, inner: str, sign: s
         assert DIGITS[stem][1][:, None].tolist() == batch.labels.tolist()
 
 
-def test_a_file_of_mnist_that_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_wrong_file_of_mnist_is_named(tmp_path: Path) -> None:
     write_files(tmp_path, spelled("-", ""))
     (tmp_path / "t10k-labels-idx1-ubyte").unlink()
     lacking = f"{tmp_path}: holds no t10k-labels-idx1-ubyte, nor t10k-labels-idx1-ubyte.gz (name it with --images)"
@@ -164,12 +164,12 @@ def test_pickles_of_every_protocol_are_read(tmp_path: Path, protocol: int, numpy
     check_cifar(read_cifar("cifar10", write_files(tmp_path, repickled(protocol, numpy_version))), "cifar10")
 
 
-def test_cifar_10_without_names_has_those_that_everybody_knows(tmp_path: Path) -> None:
+def test_cifar_10_without_its_file_of_names_has_the_published_class_names(tmp_path: Path) -> None:
     write_files(tmp_path, {name: data for name, data in PYTHON10.items() if name != "batches.meta"})
     assert NAMES10 == read_cifar("cifar10", tmp_path).classes
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_missing_files_of_cifar_are_named(tmp_path: Path) -> None:
     write_files(tmp_path / "some", {name: data for name, data in BINARY10.items() if "4" not in name})
     write_files(tmp_path / "other", {"train": PYTHON100["train"], "test": PYTHON100["test"]})
     here = {name: message_of(read_cifar, *words) for name, words in {
@@ -213,7 +213,7 @@ def test_a_batch_of_another_shape_is_refused(tmp_path: Path, case: str) -> None:
     )
 
 
-def test_names_of_classes_are_as_many_as_classes_and_fit_a_line(tmp_path: Path) -> None:
+def test_class_names_must_be_distinct_single_lines_and_one_for_each_class(tmp_path: Path) -> None:
     wrong = {
         "few": NAMES10[:9],
         "twice": [*NAMES10[:9], "cat"],
@@ -228,13 +228,13 @@ def test_names_of_classes_are_as_many_as_classes_and_fit_a_line(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("size", [0, 1, 3072, 3074, 2 * 3073 - 1])
-def test_a_binary_file_is_whole_records(tmp_path: Path, size: int) -> None:
+def test_a_binary_file_that_is_not_a_whole_number_of_records_is_refused(tmp_path: Path, size: int) -> None:
     write_files(tmp_path, BINARY10 | {"data_batch_2.bin": bytes(size)})
     expected = f"{tmp_path}, data_batch_2.bin: expected records of 3073 bytes, found {size} bytes"
     assert f"{expected} (the file was cut short; make or fetch it again)" == message_of(read_cifar, "cifar10", tmp_path)
 
 
-def test_a_label_of_a_binary_file_is_a_class(tmp_path: Path) -> None:
+def test_a_label_beyond_the_classes_in_a_binary_file_is_refused(tmp_path: Path) -> None:
     write_files(tmp_path, BINARY100 | {"test.bin": bytes([19, 99]) + bytes(3072) + bytes([20, 0]) + bytes(3072)})
     expected = f"{tmp_path}, test.bin, row 1: expected a label of 0 to 19, found 20"
     assert expected == message_of(read_cifar, "cifar100", tmp_path)
@@ -255,7 +255,9 @@ class Hostile:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_that_runs_a_command_is_refused_and_the_name_is_told(tmp_path: Path, protocol: int) -> None:
+def test_a_pickle_that_would_run_a_command_is_refused_and_the_error_gives_the_name(
+    tmp_path: Path, protocol: int
+) -> None:
     mark = tmp_path / "run"
     content = pickle.dumps({"data": Hostile(os.system, f"touch {mark}")}, protocol)
     write_files(tmp_path / "set", PYTHON10 | {"data_batch_3": content})
@@ -298,14 +300,14 @@ DAMAGED = "is not a complete pickle of plain data and uint8 arrays (make or fetc
         ("", "\ud800", r".\ud800"),
     ],
 )
-def test_a_name_is_told_on_one_short_line(module: str, name: str, shown: str) -> None:
+def test_a_refused_name_is_shown_on_one_short_line(module: str, name: str, shown: str) -> None:
     words = (word.encode("utf-8", "surrogatepass") for word in (module, name))
     content = b"\x80\4" + b"".join(b"X" + len(word).to_bytes(4, "little") + word for word in words) + b"\x93."
     expected = f"the pickle names {shown}, which no set of images needs, and is not read (do not trust this file)"
     assert expected == message_of(load_pickle, content)
 
 
-def test_a_number_that_stands_for_a_name_is_refused() -> None:
+def test_an_extension_code_in_place_of_a_name_is_refused() -> None:
     assert DAMAGED == message_of(load_pickle, b"\x80\2\x82\xf0)R.")
     copyreg.add_extension(os.system.__module__, "system", 0xF0)
     try:
@@ -363,11 +365,11 @@ ODD_PICKLES = {
 
 
 @pytest.mark.parametrize("case", ODD_PICKLES)
-def test_an_odd_pickle_is_our_error(case: str) -> None:
+def test_a_damaged_or_hostile_pickle_is_an_input_error(case: str) -> None:
     assert DAMAGED == message_of(load_pickle, ODD_PICKLES[case])
 
 
-def test_a_pickle_changes_nothing_that_the_next_one_meets() -> None:
+def test_a_pickle_cannot_change_how_the_next_one_is_read() -> None:
     whole = python2_pickle({"data": ROWS[:2]})
     for name in (b"numpy\ndtype", b"numpy\nndarray", b"numpy.core.multiarray\n_reconstruct", b"_codecs\nencode"):
         for state in (b"}X\5\0\0\0_callNs", b"N}X\5\0\0\0_callNs\x86", b"N}X\x0c\0\0\0__setstate__Ns\x86"):
@@ -375,7 +377,7 @@ def test_a_pickle_changes_nothing_that_the_next_one_meets() -> None:
         assert np.array_equal(ROWS[:2], load_pickle(whole)[b"data"])
 
 
-def test_an_array_has_the_bytes_of_its_shape() -> None:
+def test_an_array_whose_bytes_do_not_fit_its_shape_is_refused() -> None:
     whole = python2_pickle(np.zeros((2, 3), np.uint8))
     for shape in (b"(K\2K\4t", b"(K\2K\2t", b"(J\xfe\xff\xff\xffJ\xfd\xff\xff\xfft", b"(U\1xt", b"(t", b"(K\2K\3\x88t"):
         assert whole.count(b"(K\2K\3t") == 1
@@ -406,7 +408,7 @@ def test_an_array_of_another_type_is_refused(dtype: str) -> None:
         )
 
 
-def test_an_array_is_read_row_by_row() -> None:
+def test_an_array_in_column_order_is_refused() -> None:
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
     for protocol in range(6):
         assert array.tolist() == load_pickle(pickle.dumps(array, protocol)).tolist()
@@ -432,7 +434,7 @@ def little_memory() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_cut_anywhere_is_our_error(protocol: int) -> None:
+def test_a_pickle_cut_anywhere_is_an_input_error(protocol: int) -> None:
     whole = pickle.dumps(SMALL, protocol)
     for cut in range(len(whole)):
         assert DAMAGED == message_of(load_pickle, whole[:cut])
@@ -440,7 +442,7 @@ def test_a_pickle_cut_anywhere_is_our_error(protocol: int) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is bounded as Linux does it")
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_changed_pickle_is_read_or_is_our_error(protocol: int) -> None:
+def test_a_changed_pickle_is_read_or_is_an_input_error(protocol: int) -> None:
     whole = pickle.dumps(SMALL, protocol)
     rng = random.Random(protocol)
     read, said = 0, set()
@@ -469,7 +471,7 @@ LYING_PICKLES = {
 
 
 @pytest.mark.parametrize("case", LYING_PICKLES)
-def test_a_length_that_lies_takes_no_memory(case: str) -> None:
+def test_a_false_length_in_a_pickle_takes_no_memory(case: str) -> None:
     def load() -> None:
         with contextlib.suppress(InputError):
             load_pickle(LYING_PICKLES[case])
@@ -482,7 +484,7 @@ def test_a_length_that_lies_takes_no_memory(case: str) -> None:
 # Tar files that are not what they should be.
 
 
-def test_links_devices_and_names_that_lead_out_are_passed_over(tmp_path: Path) -> None:
+def test_links_and_devices_are_ignored_and_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, kind in (("data_batch_1", tarfile.SYMTYPE), ("test_batch", tarfile.CHRTYPE), ("x", tarfile.LNKTYPE)):
@@ -499,7 +501,7 @@ def test_links_devices_and_names_that_lead_out_are_passed_over(tmp_path: Path) -
     assert ["a.tar.gz"] == names_in(tmp_path)
 
 
-def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+def test_a_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     files = {f"{folder}/{name}": data for folder in "ab" for name, data in BINARY100.items()}
     path = tmp_path / "a.tar"
     path.write_bytes(tarred(files, mode="w:"))
@@ -507,7 +509,7 @@ def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["w:", "w:gz"])
-def test_a_tar_file_cut_anywhere_is_our_error_or_lacks_files(tmp_path: Path, mode: str) -> None:
+def test_a_tar_file_cut_anywhere_is_an_input_error(tmp_path: Path, mode: str) -> None:
     whole = tarred(BINARY100, mode=mode)
     path = tmp_path / "a.tar"
     places = [*range(1, 600, 37), *range(600, len(whole) - 10_500, 1777)]  # a tar ends with 10 kB of zeros
@@ -518,7 +520,7 @@ def test_a_tar_file_cut_anywhere_is_our_error_or_lacks_files(tmp_path: Path, mod
         assert "\n" not in str(caught.value)
 
 
-def test_a_changed_tar_file_is_read_or_is_our_error(tmp_path: Path) -> None:
+def test_a_changed_tar_file_is_read_or_is_an_input_error(tmp_path: Path) -> None:
     whole = tarred(BINARY100, mode="w:")
     headers = [at for at in range(0, len(whole), 512) if whole[at : at + 8] == b"some-set"]
     rng = random.Random(1)
@@ -543,7 +545,7 @@ def test_a_changed_tar_file_is_read_or_is_our_error(tmp_path: Path) -> None:
     assert refused > 100
 
 
-def test_headers_that_are_nested_for_ever_are_our_error(tmp_path: Path) -> None:
+def test_endlessly_nested_headers_are_an_input_error(tmp_path: Path) -> None:
     header = tarfile.TarInfo("x")
     header.type = tarfile.GNUTYPE_LONGNAME
     header.size = 512
@@ -587,7 +589,7 @@ def test_a_tar_bomb_takes_no_memory(tmp_path: Path, case: str, *, compressed: bo
     assert peak_bytes(refuse) < 8_000_000
 
 
-def test_sizes_in_all_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_file_and_of_a_whole_tar_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(tarred(BINARY10))
     monkeypatch.setattr(archives, "MAX_TAR_BYTES", 30_000)
@@ -608,7 +610,7 @@ def lines_of(path: Path) -> list[tuple[int, tuple[float, ...], str]]:
     return [(entry.id, entry.labels, entry.path) for entry in entries]  # type: ignore[union-attr]
 
 
-def test_mnist_becomes_grey_images_with_the_very_pixels(tmp_path: Path) -> None:
+def test_mnist_becomes_grey_images_with_exactly_its_pixels(tmp_path: Path) -> None:
     summary = import_set("mnist", tmp_path / "a" / "b", write_files(tmp_path / "m", spelled("-", ".gz")))
     out = tmp_path / "a" / "b"
 
@@ -658,7 +660,7 @@ def test_cifar_10_has_its_pixels_and_four_labels_in_its_lists(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("label", ["fine", "coarse", "both"])
-def test_cifar_100_has_the_label_that_is_asked_for(tmp_path: Path, label: str) -> None:
+def test_cifar_100_has_the_label_that_the_parameter_selects(tmp_path: Path, label: str) -> None:
     source = write_files(tmp_path / "in", BINARY100)
     import_set("cifar100", tmp_path / "out", source, Cifar100Params(label=label))
     _, fine, coarse = ROWS100["train"]
@@ -676,7 +678,7 @@ def test_cifar_100_has_the_label_that_is_asked_for(tmp_path: Path, label: str) -
     assert COARSE == (tmp_path / "out" / "coarse_classes.txt").read_text(encoding="utf-8").splitlines()
 
 
-def test_jpegs_have_the_quality_that_is_asked_for(tmp_path: Path) -> None:
+def test_jpegs_have_the_quality_of_the_parameter(tmp_path: Path) -> None:
     source = write_files(tmp_path / "in", PYTHON10)
     sizes = []
     for quality in (95, 30):
@@ -690,7 +692,7 @@ def test_jpegs_have_the_quality_that_is_asked_for(tmp_path: Path) -> None:
     assert sizes[0] > 2 * sizes[1]
 
 
-def test_some_files_of_mnist_alone_become_a_training_set(tmp_path: Path) -> None:
+def test_the_training_files_of_mnist_alone_become_a_training_set(tmp_path: Path) -> None:
     write_files(tmp_path, MNIST_FILES)
     pair = MnistPair(tmp_path / "train-images-idx3-ubyte", tmp_path / "train-labels-idx1-ubyte")
     import_set("mnist", tmp_path / "out", {"train": pair})
@@ -707,7 +709,7 @@ def test_a_set_without_images_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_set_of_another_size_than_the_published_one_is_warned_of(tmp_path: Path) -> None:
+def test_a_set_of_another_size_than_the_published_one_gives_a_warning(tmp_path: Path) -> None:
     summary = import_set("cifar10", tmp_path / "out", write_files(tmp_path / "in", PYTHON10), dry_run=True)
     assert [
         "the train split holds 25 images, that of the published set 50,000",
@@ -716,7 +718,7 @@ def test_a_set_of_another_size_than_the_published_one_is_warned_of(tmp_path: Pat
     assert ["in"] == names_in(tmp_path)
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_no_file_and_no_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_files(tmp_path / "in", PYTHON10)
     real = AtomicFile.write
 
@@ -732,7 +734,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     assert (["in", "out"], []) == (names_in(tmp_path), names_in(tmp_path / "out"))
 
 
-def test_files_that_are_there_need_force_and_stay_when_something_fails(tmp_path: Path) -> None:
+def test_existing_files_need_force_and_stay_when_the_import_fails(tmp_path: Path) -> None:
     source = write_files(tmp_path / "in", PYTHON10)
     out = write_files(tmp_path / "out", {"classes.txt": b"mine"})
     refusal = f"{out / 'classes.txt'}: exists already (replace it with --force, or choose another name)"
@@ -746,14 +748,14 @@ def test_files_that_are_there_need_force_and_stay_when_something_fails(tmp_path:
     assert NAMES10 == (out / "classes.txt").read_text(encoding="utf-8").split()
 
 
-def test_an_output_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_an_output_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     for out in (tmp_path / "f", tmp_path / "f" / "inner"):
         expected = f"{tmp_path / 'f'}: is not a folder (name a folder to write to)"
         assert expected == message_of(import_set, "cifar10", out, tmp_path)
 
 
-def test_keys_are_checked() -> None:
+def test_invalid_parameters_are_refused() -> None:
     assert ".jpg" == ImportParams(encoding="jpg").encoding
     for wrong in ({"encoding": ".bmp"}, {"quality": 101}):
         with pytest.raises(ParameterError):

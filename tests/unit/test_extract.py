@@ -105,7 +105,7 @@ ROUND_TRIPS = {
 
 
 @pytest.mark.parametrize("case", ROUND_TRIPS)
-def test_what_is_extracted_packs_to_the_same_bytes(out: Path, case: str) -> None:
+def test_an_extraction_packs_to_the_same_bytes(out: Path, case: str) -> None:
     payloads, params = ROUND_TRIPS[case]
     summary = extracted(out, payloads)
 
@@ -120,12 +120,12 @@ def test_files_of_mxnet_pack_to_the_same_bytes(out: Path, name: str) -> None:
     assert (GOLDEN / f"{name}.rec").read_bytes() == packed_again(out, name, pack_label=vectors)
 
 
-def test_ids_that_stand_there_twice_get_the_ordinal_behind_them(out: Path) -> None:
+def test_files_of_repeated_ids_have_the_ordinal_of_the_record_in_their_names(out: Path) -> None:
     extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2), plain(5, 1)])
     assert ["1/5-0.png", "1/5-3.png", "1/6.png", "2/5-2.png"] == names(out)
 
 
-def test_an_id_that_is_chosen_once_needs_no_ordinal(out: Path) -> None:
+def test_an_id_that_is_selected_once_needs_no_ordinal(out: Path) -> None:
     extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2)], labels=(1,))
     assert ["1/5.png", "1/6.png"] == names(out)
 
@@ -148,7 +148,7 @@ def test_header_and_identity_records_are_left_out_and_counted(out: Path) -> None
     assert not summary.vectors
 
 
-def test_content_that_is_no_image_is_written_but_not_listed(out: Path) -> None:
+def test_content_that_is_not_an_image_is_written_but_not_listed(out: Path) -> None:
     summary = extracted(out, [plain(1, 0), plain(2, 0, b"some text")])
 
     assert {"0/1.png": image(1), "0/2.bin": b"some text"} == images_in(out)
@@ -156,14 +156,14 @@ def test_content_that_is_no_image_is_written_but_not_listed(out: Path) -> None:
     assert ({"not an image": 1}, 1, 2) == (summary.problems, summary.images, summary.pictures)
 
 
-def test_a_file_without_a_single_image_has_nothing_to_pack(out: Path) -> None:
+def test_a_file_without_a_single_image_gives_no_list_to_pack(out: Path) -> None:
     summary = extracted(out, [plain(2, 0, b"some text")])
 
     assert (None, 0) == (summary.list_file, summary.images)
     assert ["0/2.bin"] == names(out)
 
 
-def test_records_that_hold_no_whole_header_are_left_out_as_problems(out: Path) -> None:
+def test_records_without_a_complete_header_are_left_out_as_problems(out: Path) -> None:
     summary = extracted(out, [b"", plain(1, 0), b"short", vector(2, [1, 2])[:30], b"\x09" * 23])
 
     assert {"too short for an image header": 3, "labels longer than the record": 1} == summary.problems
@@ -178,7 +178,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("why", CHANGES)
-def test_a_header_that_pack_writes_otherwise_is_told_and_its_labels_are_kept(out: Path, why: str) -> None:
+def test_a_header_that_pack_writes_differently_is_reported_and_its_labels_are_kept(out: Path, why: str) -> None:
     payloads = [CHANGES[why], plain(2, 0)]
     summary = extracted(out, payloads)
 
@@ -196,35 +196,35 @@ def read_back(rec: bytes) -> list[tuple[int, list[float], bytes]]:
 
 
 @pytest.mark.parametrize("bits", [0x7FC00001, 0xFFC00000, 0x7F800001, 0x80000000])
-def test_labels_whose_bits_no_text_gives_back_are_counted(out: Path, bits: int) -> None:
+def test_labels_with_bits_that_text_cannot_hold_are_counted(out: Path, bits: int) -> None:
     (inside,) = np.array([bits], "<u4").view("<f4")
     odd = vector(2, [1, 2, 3])[:32] + np.array([inside]).tobytes() + vector(2, [1, 2, 3])[36:]
 
     assert {"label of -0 or an odd NaN": 2} == extracted(out, [with_label_bits(1, bits), odd, plain(3)]).changes
 
 
-def test_an_id2_is_a_problem_as_nothing_keeps_it(out: Path) -> None:
+def test_an_id2_is_a_problem_because_it_is_lost(out: Path) -> None:
     assert {"with an id2, which is not kept": 1} == extracted(out, [plain(1, 0, id2=9), plain(2, 0)]).problems
 
 
 # Which records.
 
 
-def test_head_takes_the_first_of_those_the_other_filters_leave(out: Path) -> None:
+def test_head_takes_the_first_images_that_pass_the_other_filters(out: Path) -> None:
     summary = extracted(out, [*insightface(), plain(9, 1), plain(10, 1)], labels=(1,), head=2)
 
     assert ["1/4.png", "1/5.png"] == names(out)
     assert (7, {}) == (summary.pictures, summary.left_out)  # what stands behind is not looked for
 
 
-def test_labels_choose_by_the_first_label_as_float32(out: Path) -> None:
+def test_labels_are_compared_with_the_first_label_as_float32(out: Path) -> None:
     payloads = [plain(1, 0.1), vector(2, [0.1, 5]), vector(3, [5, 0.1]), plain(4, math.nan), plain(5, -0.0)]
     extracted(out, payloads, labels=(0.1, math.nan, 0))
 
     assert ["0.1/1.png", "0.1/2.png", "0/5.png", "nan/4.png"] == names(out)
 
 
-def test_keys_are_those_of_the_index_and_ids_without_one(tmp_path: Path) -> None:
+def test_keys_are_those_of_the_index_or_ids_without_an_index(tmp_path: Path) -> None:
     payloads = [plain(10 * n, 0) for n in range(4)]
     indexed = a_rec(tmp_path, payloads, "indexed.rec", index=True)
     bare = a_rec(tmp_path, payloads, "bare.rec")
@@ -234,12 +234,12 @@ def test_keys_are_those_of_the_index_and_ids_without_one(tmp_path: Path) -> None
     assert (["0/10.png", "0/30.png"], ["0/0.png", "0/30.png"]) == (names(tmp_path / "a"), names(tmp_path / "b"))
 
 
-def test_a_key_that_stands_there_twice_gives_both(out: Path) -> None:
+def test_a_key_that_occurs_twice_selects_both_records(out: Path) -> None:
     extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2)], keys=(5,))
     assert ["1/5-0.png", "2/5-2.png"] == names(out)
 
 
-def test_an_index_in_another_order_than_the_file_names_the_same_records(tmp_path: Path) -> None:
+def test_an_index_in_another_order_than_the_file_selects_the_same_records(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, [plain(n, 0) for n in range(4)], index=True)
     index = rec.with_suffix(".idx")
     index.write_bytes(b"".join(reversed(index.read_bytes().splitlines(keepends=True))))
@@ -248,7 +248,7 @@ def test_an_index_in_another_order_than_the_file_names_the_same_records(tmp_path
     assert ["0/3.png"] == names(tmp_path / "out")
 
 
-def test_classes_of_few_images_are_left_out_by_all_images_they_have(out: Path) -> None:
+def test_min_images_counts_all_images_of_a_class_whatever_the_other_filters_select(out: Path) -> None:
     payloads = [plain(n, label) for n, label in enumerate([0, 1, 2, 0, 1, 0, -0.0])]
     extracted(out, [*payloads, vector(9, [2, 2], b"")], min_images=2, keys=(0, 1, 2))
 
@@ -264,7 +264,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_choice_that_finds_nothing_is_an_error_that_names_it(out: Path, case: str) -> None:
+def test_a_filter_that_selects_nothing_is_an_error_that_names_it(out: Path, case: str) -> None:
     options, message = REFUSED[case]
 
     with pytest.raises(InputError) as caught:
@@ -273,7 +273,7 @@ def test_a_choice_that_finds_nothing_is_an_error_that_names_it(out: Path, case: 
     assert not out.with_name("out.partial").exists()
 
 
-def test_a_file_that_holds_no_images_is_an_error(out: Path) -> None:
+def test_a_file_without_images_is_an_error(out: Path) -> None:
     message = message_of(extracted, out, [vector(0, [1, 2], b"")])
     assert f"{out.parent / 'some.rec'}: holds no images (run 'im2rec inspect' on it)" == message
 
@@ -300,7 +300,7 @@ BAD_OPTIONS = {
 
 
 @pytest.mark.parametrize("message", BAD_OPTIONS)
-def test_options_are_held_against_what_they_may_be(message: str) -> None:
+def test_invalid_options_are_refused(message: str) -> None:
     with pytest.raises(ParameterError) as caught:
         ExtractOptions(**BAD_OPTIONS[message])
     assert message == str(caught.value)
@@ -342,7 +342,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_a_class_that_leads_out_or_cannot_be_listed_is_refused(out: Path, name: str) -> None:
+def test_a_class_that_leads_out_of_the_folder_or_cannot_be_listed_is_refused(out: Path, name: str) -> None:
     classes = classes_file(out.parent, "fine", name)
     message = message_of(extracted, out, [plain(1, 0)], classes=classes)
 
@@ -353,7 +353,9 @@ def test_a_class_that_leads_out_or_cannot_be_listed_is_refused(out: Path, name: 
 @pytest.mark.parametrize(
     "name", ["a<b", "ab:c", "NUL", "com1.jpg", "cats.", "cats /x", "a\\b", 'say "x"', "a*", "\x07"]
 )
-def test_what_windows_takes_in_no_name_is_refused_there_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_invalid_on_windows_is_refused_on_windows_only(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "" == writers._folder_problem(name, set())
     monkeypatch.setattr(writers.os, "name", "nt")
     assert "is not a valid name on Windows" == writers._folder_problem(name, set())
@@ -397,7 +399,7 @@ def test_a_sample_of_a_shard_is_its_image_its_class_and_all_its_labels(out: Path
     assert {"id": 2**40, "labels": [0.1, 3.0, 1e9]} == json.loads(expected["1099511627776.json"])
 
 
-def test_shards_are_what_tarfile_writes_and_say_nothing_of_time_or_owner(out: Path) -> None:
+def test_shards_have_the_bytes_that_tarfile_writes_without_time_and_owner(out: Path) -> None:
     extracted(out, many(10), to="tar")
     data = (out / "some-000000.tar").read_bytes()
 
@@ -433,7 +435,7 @@ def test_shards_are_bounded_and_complete_and_the_same_each_time(tmp_path: Path) 
     ]
 
 
-def test_a_sample_that_fills_a_shard_to_the_last_byte_still_fits(tmp_path: Path) -> None:
+def test_a_sample_that_fills_a_shard_to_its_last_byte_is_added_to_it(tmp_path: Path) -> None:
     content = image(0) + bytes(8192 - len(image(0)))  # two such samples and the end of a tar take 20480 bytes
     rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(3)])
 
@@ -453,7 +455,7 @@ def test_a_sample_larger_than_a_shard_gets_its_own(tmp_path: Path) -> None:
 # The folder that it ends in.
 
 
-def test_an_empty_folder_is_taken_over_and_the_name_may_be_a_link(tmp_path: Path) -> None:
+def test_an_empty_folder_is_replaced_and_may_be_named_by_a_link(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
@@ -463,7 +465,7 @@ def test_an_empty_folder_is_taken_over_and_the_name_may_be_a_link(tmp_path: Path
     assert (tmp_path / "link").is_symlink()
 
 
-def test_an_earlier_extraction_is_replaced_with_force_alone(tmp_path: Path) -> None:
+def test_an_earlier_extraction_is_replaced_only_with_force(tmp_path: Path) -> None:
     rec, out = a_rec(tmp_path, ONE_GROUP), tmp_path / "out"
     extract(rec, out)
     before = tree(out)
@@ -500,7 +502,7 @@ def test_an_extraction_that_holds_the_input_is_not_replaced(tmp_path: Path) -> N
     assert f"{out}: holds {inside} and is not replaced (choose another folder)" == str(caught.value)
 
 
-def test_what_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     here = tmp_path / "here"
     here.mkdir()
@@ -520,7 +522,7 @@ def test_what_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypatch: pyt
     assert f"{here}: {no_mount} (name a new folder in it)" == message_of(extract, rec, here)
 
 
-def test_a_dry_run_tells_and_writes_nothing(out: Path) -> None:
+def test_a_dry_run_predicts_the_summary_and_writes_nothing(out: Path) -> None:
     rec = a_rec(out.parent, [*many(9), vector(20, [2, 3]), vector(21, [2, 3], b"")])
     told = extract(rec, out, dry_run=True)
     assert ["some.rec"] == [path.name for path in out.parent.iterdir()]
@@ -535,7 +537,7 @@ def test_a_dry_run_tells_and_writes_nothing(out: Path) -> None:
 # Memory.
 
 
-def test_the_walk_takes_21_bytes_a_record_and_reading_no_more_than_a_batch(
+def test_scanned_headers_take_21_bytes_a_record_and_reading_takes_no_more_than_a_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("im2rec.extraction.writers.BATCH_RECORDS", 200)
@@ -566,7 +568,7 @@ def test_large_records_are_read_a_bounded_batch_at_a_time(tmp_path: Path) -> Non
     assert peak_bytes(lambda: extract(rec, tmp_path / "out", ExtractOptions(head=40))) < 4 * BATCH_BYTES
 
 
-def test_batches_together_are_the_chosen_records_from_any_start(
+def test_batches_together_are_the_selected_records_from_any_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("im2rec.extraction.writers.BATCH_RECORDS", 4)
@@ -579,7 +581,7 @@ def test_batches_together_are_the_chosen_records_from_any_start(
             assert [n for n in range(23) if n % 3 != 1][start:] == [sample.ordinal for sample in read]
 
 
-def test_progress_grows_to_the_whole_and_counts_images(out: Path) -> None:
+def test_progress_grows_to_1_and_counts_images(out: Path) -> None:
     seen: list[tuple[int, float]] = []
     extract(a_rec(out.parent, many(2500)), out, ExtractOptions(to="tar"), progress=lambda *pair: seen.append(pair))
 
@@ -592,7 +594,7 @@ def test_the_summary_is_plain_data(out: Path) -> None:
     assert data == json.loads(json.dumps(data))
 
 
-def test_vectors_of_the_python_tool_come_out_too(out: Path) -> None:
+def test_label_vectors_written_by_im2rec_py_are_extracted(out: Path) -> None:
     summary = extract(GOLDEN / "multi_label_packed.rec", out)
 
     assert (len(golden_json("multi_label_packed")["records"]), True) == (summary.images, summary.vectors)
