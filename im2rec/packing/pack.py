@@ -199,7 +199,7 @@ def _check_files_exist(entries: list[Entry], root: Path) -> PackedChunk:
 
 
 def pack_in_worker(
-    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
+    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool
 ) -> PackedChunk:
     """Call :func:`im2rec.packing.encode.pack_chunk`, imported in the worker only: the parent starts 0.1 s sooner."""
     from im2rec.packing.encode import pack_chunk  # noqa: PLC0415

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import dataclasses
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,16 +95,16 @@ class BadLimit:
     def parse(cls, text: str) -> BadLimit:
         """Read ``"25"`` or ``"10%"``. Raises ParameterError."""
         word = text.strip()
+        percent = word.endswith("%")
         try:
-            limit = cls(float(word.removesuffix("%")) if word.endswith("%") else int(word), word.endswith("%"))
+            number = float(word.removesuffix("%")) if percent else int(word)
         except ValueError:
-            limit = cls(-1, percent=False)
-        # Not "number < 0 or number > 100", which is False for NaN.
-        if not limit.number >= 0 or (limit.percent and not limit.number <= 100):
-            raise ParameterError(
-                f"--max-bad={text} must be a number of images, or a percentage such as {DEFAULT_MAX_BAD}"
-            )
-        return limit
+            number = math.nan
+        # NaN is outside any range, be it the mark of other text or read by float() from "nan%".
+        if not 0 <= number <= (100 if percent else math.inf):
+            problem = f"--max-bad={text} must be a number of images, or a percentage such as {DEFAULT_MAX_BAD}"
+            raise ParameterError(problem)
+        return cls(number, percent)
 
     def is_exceeded(self, bad: int, lines: int) -> bool:
         """True if *bad* images among *lines* lines are too many."""
@@ -293,4 +294,5 @@ class PackCounter:
 
 def _is_rounded(label: float) -> bool:
     """True if *label* is an integer that float32 cannot hold."""
+    # Compared first, as most labels are small and a conversion takes a hundred times as long.
     return abs(label) > EXACT_INTEGERS and label.is_integer() and float(float32(label)) != label

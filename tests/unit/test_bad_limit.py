@@ -45,7 +45,7 @@ def test_a_run_ends_at_the_first_bad_line_beyond_the_limit(limit: str, lines: st
     assert line == ended_at(limit, lines)
 
 
-@pytest.mark.parametrize("limit", ["", "x", "-1", "-1%", "101%", "nan%", "1.5", "%", "5 %%"])
+@pytest.mark.parametrize("limit", ["", "x", "inf", "inf%", "-1", "-1%", "101%", "nan%", "1.5", "%", "5 %%"])
 def test_a_limit_is_a_number_or_a_percentage(limit: str) -> None:
     expected = f"--max-bad={limit} must be a number of images, or a percentage such as 10%"
     with pytest.raises(ParameterError) as caught:
@@ -80,3 +80,9 @@ def test_one_good_image_among_the_first_ten_means_that_the_root_is_right() -> No
         count.add(bad_image(line, MISSING))
     assert 39 == count.lines
     assert 38 == count.bad
+
+
+@pytest.mark.parametrize("limit", ["0", " 25 ", "0%", "100%", "0.5%", "1000000000000"])
+def test_limits_at_the_ends_of_their_ranges_are_accepted(limit: str) -> None:
+    word = limit.strip()
+    assert BadLimit(float(word.removesuffix("%")), percent=word.endswith("%")) == BadLimit.parse(limit)

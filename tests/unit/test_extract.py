@@ -1,4 +1,4 @@
-"""Extracting: which records, under which names, and that packing again gives the same file."""
+"""Extracting: the selected records, the names of the files, and that packing again gives the same file."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from helpers import GOLDEN, golden_json, message_of, peak_bytes
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
+from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
 from im2rec.extraction.selection import ScannedFile, label_text, select_records
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
@@ -57,7 +58,8 @@ def test_images_are_files_of_their_label_and_id_and_a_list_names_them_in_file_or
     assert "7\t2\t2/7.png\n3\t0\t0/3.png\n11\t2\t2/11.png\n" == (out / "some.lst").read_text(encoding="utf-8")
     assert [".im2rec-extract.json", "0", "2", "some.lst"] == sorted(path.name for path in out.iterdir())
     assert (3, 3, 3, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
-    assert (sum(len(image(n)) for n in (7, 3, 11)), str(out / "some.lst")) == (summary.bytes, summary.list_file)
+    assert sum(len(image(n)) for n in (7, 3, 11)) == summary.bytes
+    assert str(out / "some.lst") == summary.list_file
     assert not out.with_name("out.partial").exists()
 
 
@@ -109,7 +111,9 @@ def test_an_extraction_packs_to_the_same_bytes(out: Path, case: str) -> None:
     payloads, params = ROUND_TRIPS[case]
     summary = extracted(out, payloads)
 
-    assert ({}, {}, bool(params)) == (summary.problems, summary.changes, summary.vectors)
+    assert {} == summary.problems
+    assert {} == summary.changes
+    assert bool(params) == summary.vectors
     assert a_rec(out.parent, payloads, "same.rec").read_bytes() == packed_again(out, **params)
 
 
@@ -130,7 +134,7 @@ def test_an_id_that_is_selected_once_needs_no_ordinal(out: Path) -> None:
     assert ["1/5.png", "1/6.png"] == names(out)
 
 
-# What does not come back.
+# Records that are not images, and headers that pack writes differently.
 
 
 def insightface() -> list[bytes]:
@@ -144,7 +148,9 @@ def test_header_and_identity_records_are_left_out_and_counted(out: Path) -> None
 
     assert ["0/1.png", "0/2.png", "0/3.png", "1/4.png", "1/5.png"] == names(out)
     assert (8, 5, 5, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
-    assert ({"without an image": 3}, {}, {}) == (summary.left_out, summary.problems, summary.changes)
+    assert {"without an image": 3} == summary.left_out
+    assert {} == summary.problems
+    assert {} == summary.changes
     assert not summary.vectors
 
 
@@ -153,13 +159,16 @@ def test_content_that_is_not_an_image_is_written_but_not_listed(out: Path) -> No
 
     assert {"0/1.png": image(1), "0/2.bin": b"some text"} == images_in(out)
     assert "1\t0\t0/1.png\n" == (out / "some.lst").read_text(encoding="utf-8")
-    assert ({"not an image": 1}, 1, 2) == (summary.problems, summary.images, summary.pictures)
+    assert {"not an image": 1} == summary.problems
+    assert 1 == summary.images
+    assert 2 == summary.pictures
 
 
 def test_a_file_without_a_single_image_gives_no_list_to_pack(out: Path) -> None:
     summary = extracted(out, [plain(2, 0, b"some text")])
 
-    assert (None, 0) == (summary.list_file, summary.images)
+    assert summary.list_file is None
+    assert 0 == summary.images
     assert ["0/2.bin"] == names(out)
 
 
@@ -167,7 +176,8 @@ def test_records_without_a_complete_header_are_left_out_as_problems(out: Path) -
     summary = extracted(out, [b"", plain(1, 0), b"short", vector(2, [1, 2])[:30], b"\x09" * 23])
 
     assert {"too short for an image header": 3, "labels longer than the record": 1} == summary.problems
-    assert (["0/1.png"], {}) == (names(out), summary.left_out)
+    assert {} == summary.left_out
+    assert ["0/1.png"] == names(out)
 
 
 CHANGES = {
@@ -182,7 +192,8 @@ def test_a_header_that_pack_writes_differently_is_reported_and_its_labels_are_ke
     payloads = [CHANGES[why], plain(2, 0)]
     summary = extracted(out, payloads)
 
-    assert ({why: 1}, {}) == (summary.changes, summary.problems)
+    assert {why: 1} == summary.changes
+    assert {} == summary.problems
     again = packed_again(out, pack_label=summary.vectors)
     first, second = (read_back(data) for data in (a_rec(out.parent, payloads).read_bytes(), again))
     assert first == second
@@ -214,7 +225,8 @@ def test_head_takes_the_first_images_that_pass_the_other_filters(out: Path) -> N
     summary = extracted(out, [*insightface(), plain(9, 1), plain(10, 1)], labels=(1,), head=2)
 
     assert ["1/4.png", "1/5.png"] == names(out)
-    assert (7, {}) == (summary.pictures, summary.left_out)  # what stands behind is not looked for
+    assert 7 == summary.pictures
+    assert {} == summary.left_out  # only records up to the last selected one are reported
 
 
 def test_labels_are_compared_with_the_first_label_as_float32(out: Path) -> None:
@@ -231,7 +243,8 @@ def test_keys_are_those_of_the_index_or_ids_without_an_index(tmp_path: Path) -> 
 
     extract(indexed, tmp_path / "a", ExtractOptions(keys=(1, 3)))
     extract(bare, tmp_path / "b", ExtractOptions(keys=(30, 0)))
-    assert (["0/10.png", "0/30.png"], ["0/0.png", "0/30.png"]) == (names(tmp_path / "a"), names(tmp_path / "b"))
+    assert ["0/10.png", "0/30.png"] == names(tmp_path / "a")
+    assert ["0/0.png", "0/30.png"] == names(tmp_path / "b")
 
 
 def test_a_key_that_occurs_twice_selects_both_records(out: Path) -> None:
@@ -259,7 +272,7 @@ REFUSED = {
     "no such key": ({"keys": (3, 99)}, "no record has the key 99 (keys run from 0 to 3)"),
     "a key beyond 64 bits": ({"keys": (2**64,)}, f"no record has the key {2**64} (keys run from 0 to 3)"),
     "no such label": ({"labels": (1, 7.5)}, "no image has the label 7.5 (run 'im2rec inspect' on it)"),
-    "too much asked": ({"labels": (1,), "keys": (2,)}, "none of its 4 images is chosen (choose by fewer options)"),
+    "nothing passes both": ({"labels": (1,), "keys": (2,)}, "none of its 4 images is chosen (choose by fewer options)"),
 }
 
 
@@ -351,7 +364,7 @@ def test_a_class_that_leads_out_of_the_folder_or_cannot_be_listed_is_refused(out
 
 
 @pytest.mark.parametrize(
-    "name", ["a<b", "ab:c", "NUL", "com1.jpg", "cats.", "cats /x", "a\\b", 'say "x"', "a*", "\x07"]
+    "name", ["a<b", "ab:c", "NUL", "com1.jpg", "LPT9", "com5", "cats.", "cats /x", "a\\b", 'say "x"', "a*", "\x07"]
 )
 def test_a_name_that_is_invalid_on_windows_is_refused_on_windows_only(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -360,6 +373,7 @@ def test_a_name_that_is_invalid_on_windows_is_refused_on_windows_only(
     monkeypatch.setattr(writers.os, "name", "nt")
     assert "is not a valid name on Windows" == writers._folder_problem(name, set())
     assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
+    assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("com0", "lpt10")]
 
 
 @pytest.mark.parametrize(("label", "text"), [(2, "2"), (-1, "-1"), (0.5, "0.5"), (math.nan, "nan"), (math.inf, "inf")])
@@ -394,7 +408,10 @@ def test_a_sample_of_a_shard_is_its_image_its_class_and_all_its_labels(out: Path
         "000000003.cls": b"1",
     }
     assert list(expected.items()) == list(members(out / "some-000000.tar").items())
-    assert (1, 3, {"not an image": 1}, None) == (summary.shards, summary.images, summary.problems, summary.list_file)
+    assert 1 == summary.shards
+    assert 3 == summary.images
+    assert {"not an image": 1} == summary.problems
+    assert summary.list_file is None
     assert ["some-000000.tar"] == names(out)
     assert {"id": 2**40, "labels": [0.1, 3.0, 1e9]} == json.loads(expected["1099511627776.json"])
 
@@ -423,10 +440,8 @@ def test_shards_are_bounded_and_complete_and_the_same_each_time(tmp_path: Path) 
         summary = extract(rec, tmp_path / name, options)
 
     shards = sorted((tmp_path / "one").glob("*.tar"))
-    assert ([f"some-{n:06d}.tar" for n in range(len(shards))], summary.shards) == (
-        [s.name for s in shards],
-        len(shards),
-    )
+    assert [f"some-{n:06d}.tar" for n in range(len(shards))] == [shard.name for shard in shards]
+    assert len(shards) == summary.shards
     assert 3 < len(shards) < 20
     assert max(shard.stat().st_size for shard in shards) <= 50_000
     assert images_in(tmp_path / "one") == images_in(tmp_path / "two")
@@ -439,7 +454,7 @@ def test_a_sample_that_fills_a_shard_to_its_last_byte_is_added_to_it(tmp_path: P
     content = image(0) + bytes(8192 - len(image(0)))  # two such samples and the end of a tar take 20480 bytes
     rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(3)])
 
-    for name, shard_mb, sizes in (("fits", 0.02048, [20480] * 2), ("not", 0.020479, [20480] * 3)):
+    for name, shard_mb, sizes in (("fits", 0.02048, [20480] * 2), ("does not fit", 0.020479, [20480] * 3)):
         extract(rec, tmp_path / name, ExtractOptions(to="tar", shard_mb=shard_mb))
         assert sizes == [path.stat().st_size for path in sorted((tmp_path / name).glob("*.tar"))]
 
@@ -452,7 +467,7 @@ def test_a_sample_larger_than_a_shard_gets_its_own(tmp_path: Path) -> None:
     assert large == members(tmp_path / "out" / "some-000001.tar")["000000001.png"]
 
 
-# The folder that it ends in.
+# The output folder.
 
 
 def test_an_empty_folder_is_replaced_and_may_be_named_by_a_link(tmp_path: Path) -> None:
@@ -473,11 +488,9 @@ def test_an_earlier_extraction_is_replaced_only_with_force(tmp_path: Path) -> No
     refused = message_of(extract, rec, out, ExtractOptions(head=1))
     assert before == tree(out)
     extract(rec, out, ExtractOptions(head=1), force=True)
-    assert (
-        f"{out}: exists already and is not empty (choose another folder, or replace it with --force)",
-        ["0/0.png"],
-        ["out", "some.rec"],
-    ) == (refused, names(out), sorted(path.name for path in tmp_path.iterdir()))
+    assert f"{out}: exists already and is not empty (choose another folder, or replace it with --force)" == refused
+    assert ["0/0.png"] == names(out)
+    assert ["out", "some.rec"] == sorted(path.name for path in tmp_path.iterdir())
 
 
 def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
@@ -524,14 +537,64 @@ def test_a_path_that_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypat
 
 def test_a_dry_run_predicts_the_summary_and_writes_nothing(out: Path) -> None:
     rec = a_rec(out.parent, [*many(9), vector(20, [2, 3]), vector(21, [2, 3], b"")])
-    told = extract(rec, out, dry_run=True)
+    predicted = extract(rec, out, dry_run=True)
     assert ["some.rec"] == [path.name for path in out.parent.iterdir()]
 
     done = extract(rec, out)
     same = ("records", "pictures", "images", "classes", "left_out", "changes", "problems", "vectors", "list_file")
-    assert {name: getattr(done, name) for name in same} == {name: getattr(told, name) for name in same}
-    assert (True, False) == (told.dry_run, done.dry_run)
-    assert done.bytes <= told.bytes <= done.bytes + 4 * 2 + 3 * 10
+    assert {name: getattr(done, name) for name in same} == {name: getattr(predicted, name) for name in same}
+    assert predicted.dry_run
+    assert not done.dry_run
+    assert done.bytes + 4 * 2 <= predicted.bytes <= done.bytes + 4 * 2 + 3 * 10  # two labels, padding of ten records
+
+
+# Runs that are resumed; faults/test_extract_faults.py has those that are killed.
+
+
+class StopError(Exception):
+    """Ends a run from its progress function."""
+
+
+def test_after_each_batch_the_journal_and_the_list_on_disk_have_what_is_written(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "BATCH_RECORDS", 4)
+    partial = out.with_name("out.partial")
+    states = []
+
+    def progress(count: int, _share: float) -> None:
+        if count:
+            done = json.loads((partial / MARKER).read_text(encoding="utf-8"))["done"]
+            states.append((count, done["records"], done["list_bytes"] - (partial / "some.lst").stat().st_size))
+
+    extract(a_rec(out.parent, many(10)), out, progress=progress)
+    assert [(4, 4, 0), (8, 8, 0), (10, 10, 0)] == states
+
+
+@pytest.mark.parametrize(("to", "written"), [("folder", 8), ("tar", 4)])  # tar: the records of whole shards
+def test_a_run_that_fails_closes_its_file_and_the_next_one_resumes(
+    out: Path, monkeypatch: pytest.MonkeyPatch, to: str, written: int
+) -> None:
+    monkeypatch.setattr(writers, "BATCH_RECORDS", 4)
+    rec, options = a_rec(out.parent, many(20)), ExtractOptions(to=to, shard_mb=0.02 if to == "tar" else None)
+    opened: list[Any] = []
+    for name in ("create", "reopen"):
+        real = getattr(ResumableFolder, name)
+        monkeypatch.setattr(
+            ResumableFolder, name, lambda *words, real=real: (opened.append(real(*words)), opened[-1])[1]
+        )
+
+    def stop(count: int, _share: float) -> None:
+        if count == 8:
+            raise StopError
+
+    with pytest.raises(StopError):
+        extract(rec, out, options, progress=stop)
+    assert opened
+    assert all(file.closed for file in opened)
+    assert written == extract(rec, out, options).resumed
+    extract(rec, out.with_name("whole"), options)
+    assert tree(out.with_name("whole")) == tree(out)
 
 
 # Memory.
@@ -541,15 +604,15 @@ def test_scanned_headers_take_21_bytes_a_record_and_reading_takes_no_more_than_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("im2rec.extraction.writers.BATCH_RECORDS", 200)
-    count = 20_000
+    count = 6_000
     rec = a_rec(tmp_path, [plain(n, n % 7, b"\xff\xd8\xff" + bytes(n % 50)) for n in range(count)])
 
     with ScannedFile(rec) as file:
         assert 21 * count == sum(a.nbytes for a in (file.keys, file.offsets, file.labels, file.states))
 
         selected = select_records(file, ExtractOptions())
-        assert peak_bytes(lambda: [len(batch) for batch in read_samples(file, selected, 0)]) < 1_500_000
-    assert peak_bytes(lambda: select_records(ScannedFile(rec), ExtractOptions())) < 4_500_000
+        assert peak_bytes(lambda: [len(batch) for batch in read_samples(file, selected, 0)]) < 500_000
+    assert peak_bytes(lambda: select_records(ScannedFile(rec), ExtractOptions())) < 2_500_000
     for to in ("folder", "tar"):
         few, more = (
             peak_bytes(lambda: extract(rec, tmp_path / f"{to}{n}", ExtractOptions(to=to, head=n)))  # noqa: B023
@@ -582,11 +645,14 @@ def test_batches_together_are_the_selected_records_from_any_start(
 
 
 def test_progress_grows_to_1_and_counts_images(out: Path) -> None:
-    seen: list[tuple[int, float]] = []
-    extract(a_rec(out.parent, many(2500)), out, ExtractOptions(to="tar"), progress=lambda *pair: seen.append(pair))
+    calls: list[tuple[int, float]] = []
+    extract(a_rec(out.parent, many(2500)), out, ExtractOptions(to="tar"), progress=lambda *now: calls.append(now))
 
-    assert ([0, 1000, 2000, 2500], 1.0) == (sorted({count for count, _ in seen}), seen[-1][1])
-    assert [share for _, share in seen] == sorted(share for _, share in seen)
+    shares = [share for _, share in calls]
+    assert [0, 1000, 2000, 2500] == sorted({count for count, _ in calls})
+    assert sorted(shares) == shares
+    assert [0.46, 0.82, 1.0] == pytest.approx(shares[-3:])  # after the headers, which count for a tenth
+    assert 0.09 < shares[-4] <= 0.1
 
 
 def test_the_summary_is_plain_data(out: Path) -> None:
@@ -597,5 +663,6 @@ def test_the_summary_is_plain_data(out: Path) -> None:
 def test_label_vectors_written_by_im2rec_py_are_extracted(out: Path) -> None:
     summary = extract(GOLDEN / "multi_label_packed.rec", out)
 
-    assert (len(golden_json("multi_label_packed")["records"]), True) == (summary.images, summary.vectors)
+    assert len(golden_json("multi_label_packed")["records"]) == summary.images
+    assert summary.vectors
     assert {"label field that is not the first label": 2} == summary.changes  # one has 0 for its first label

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,13 @@ import pytest
 from helpers import message_of
 from image_helpers import a_list_of_images, names_in, records_of, write_list
 
-from im2rec.errors import ImageError, ListFormatError
+from im2rec.errors import ImageError, ListFormatError, OutputError
 from im2rec.format.listfile import ListEntry
 from im2rec.packing import pack as module
+from im2rec.packing.list_reader import Entry
 from im2rec.packing.pack import PackOptions, pack, part_path
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import PackedChunk, PackSummary
+from im2rec.packing.report import BadReport, PackedChunk, PackSummary
 
 UNCHANGED = PackParams(unchanged=True)
 
@@ -39,6 +42,11 @@ def test_one_worker_is_accepted_and_the_defaults_skip_bad_images_up_to_a_tenth()
     assert 1 == PackOptions(workers=1).workers
     expected = PackOptions(workers=None, on_error="skip", max_bad="10%", verify=False, force=False, dry_run=False)
     assert expected == PackOptions()
+
+
+def test_options_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PackOptions().workers = 2  # type: ignore[misc]
 
 
 def test_parts_are_named_with_three_digits_or_more() -> None:
@@ -86,20 +94,21 @@ def test_lines_are_taken_as_they_are_needed_and_the_last_batch_may_be_short() ->
     taken: list[int] = []
 
     def lines() -> Iterator[ListEntry]:
-        for n in range(5):
-            taken.append(n)
-            yield ListEntry(n, n, (0.0,), f"{n}.jpg")
+        for line in range(1, 6):
+            taken.append(line)
+            yield ListEntry(line, 0, (0.0,), f"{line}.jpg")
 
     sizer = module._ChunkSizer()
     batches = module._batches(lines(), sizer)
-    assert [0] == [entry.id for entry in next(batches)]
-    assert [0] == taken
+    assert [1] == [entry.line for entry in next(batches)]
+    assert [1] == taken
     sizer.lines = 3
-    assert [[1, 2, 3], [4]] == [[entry.id for entry in batch if isinstance(entry, ListEntry)] for batch in batches]
+    assert [[2, 3, 4], [5]] == [[entry.line for entry in batch] for batch in batches]
 
 
 def test_a_batch_is_named_by_its_lines_and_paths() -> None:
-    entries = [ListEntry(3, 0, (0.0,), "a.jpg"), ListFormatError("bad", line=4), ListEntry(5, 1, (0.0,), "b.jpg")]
+    first, last = ListEntry(3, 0, (0.0,), "a.jpg"), ListEntry(5, 1, (0.0,), "b.jpg")
+    entries: list[Entry] = [first, ListFormatError("bad", line=4), last]
     assert "lines 3 to 5 (a.jpg, b.jpg)" == module._describe(entries)
 
 
@@ -166,6 +175,30 @@ def test_progress_has_the_images_packed_and_the_share_of_the_list_read(tmp_path:
         assert (1, 0.25) == calls[0]
         assert (3, 1.0) == calls[-1]
         assert sorted(calls) == calls
+
+
+def test_bad_images_are_left_out_and_listed_in_the_report(tmp_path: Path) -> None:
+    listed, root = a_list_of_images(tmp_path)
+    (root / "1.jpg").write_bytes(b"text")
+    summary = pack(listed, root, tmp_path / "o.rec", UNCHANGED, PackOptions(workers=1))
+    (row,) = (json.loads(line) for line in (tmp_path / "o.rec.bad.jsonl").read_text().splitlines())
+
+    assert [0, 2] == [record.header.id for record in records_of(tmp_path / "o.rec")]
+    assert str(tmp_path / "o.rec.bad.jsonl") == summary.report
+    assert row == vars(summary.first_bad)
+    assert (2, "1.jpg", "not an image") == (row["line"], row["path"], row["reason"])
+
+
+def test_no_rec_appears_when_the_report_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(report: BadReport) -> None:
+        raise OutputError(f"{report.path}: cannot be written: no space left on device")
+
+    monkeypatch.setattr(BadReport, "finish", full)
+    listed, root = a_list_of_images(tmp_path)
+    (root / "1.jpg").unlink()
+    expected = f"{tmp_path / 'o.rec.bad.jsonl'}: cannot be written: no space left on device"
+    assert expected == message_of(pack, listed, root, tmp_path / "o.rec", UNCHANGED, PackOptions(workers=1))
+    assert ["l.lst", "root"] == names_in(tmp_path)
 
 
 def test_a_dry_run_counts_the_files_that_exist_and_writes_nothing(tmp_path: Path) -> None:

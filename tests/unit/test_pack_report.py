@@ -73,8 +73,9 @@ def test_the_kernel_is_named_if_any_worker_has_used_it_and_else_by_the_last_reas
 
 
 def test_a_bad_image_ends_the_run_with_fail_and_is_counted_otherwise() -> None:
+    later = BadImage(3, 8, "b.jpg", "missing", "no such file")
     with pytest.raises(ImageError) as caught:
-        a_counter(fail=True).add(a_chunk(1, bad=[BAD]))
+        a_counter(fail=True).add(a_chunk(1, bad=[BAD, later]))
     assert "l.lst, line 2: a.jpg: the file is empty (--on-error skip packs the rest)" == str(caught.value)
     assert "empty" == caught.value.reason
 
