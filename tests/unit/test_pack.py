@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -177,6 +178,30 @@ def test_progress_has_the_images_packed_and_the_share_of_the_list_read(tmp_path:
         assert sorted(calls) == calls
 
 
+def test_fast_chunks_make_the_next_ones_larger(
+    tmp_path: Path, runs: list[tuple[int, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(entries: list[ListEntry], **_: object) -> PackedChunk:
+        return PackedChunk(frames=[(entry.id, bytes(8)) for entry in entries], lines=[None] * len(entries))
+
+    monkeypatch.setattr(module, "pack_in_worker", work)
+    counts: list[int] = []
+    listed = write_list(tmp_path / "l.lst", [f"{n}.jpg" for n in range(20)])
+    pack(listed, tmp_path, tmp_path / "o.rec", progress=lambda images, _: counts.append(images))
+
+    assert [1, 3, 7, 15, 20] == counts
+    assert 1 == len(runs)
+
+
+def test_the_summary_has_the_seconds_from_start_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([100.0, 102.5])
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    summary = packed(tmp_path)
+
+    assert 2.5 == summary.seconds
+    assert 1.2 == summary.images_per_s
+
+
 def test_bad_images_are_left_out_and_listed_in_the_report(tmp_path: Path) -> None:
     listed, root = a_list_of_images(tmp_path)
     (root / "1.jpg").write_bytes(b"text")
@@ -216,6 +241,14 @@ def test_a_dry_run_counts_the_files_that_exist_and_writes_nothing(tmp_path: Path
     assert summary.report is None
     assert [str(tmp_path / "o.rec"), str(tmp_path / "o.idx")] == summary.files
     assert ["l.lst", "root"] == names_in(tmp_path)
+
+
+def test_a_dry_run_counts_good_images_for_the_limit_of_bad_ones(tmp_path: Path) -> None:
+    _, root = a_list_of_images(tmp_path, 1)
+    listed = write_list(tmp_path / "many.lst", ["0.jpg", *(f"gone {n}.jpg" for n in range(20))])
+    options = PackOptions(dry_run=True, max_bad="100%")
+
+    assert {"missing": 20} == pack(listed, root, tmp_path / "o.rec", UNCHANGED, options).bad
 
 
 def test_a_dry_run_names_the_engine_and_the_jpeg_decoder_of_a_real_run(tmp_path: Path) -> None:
