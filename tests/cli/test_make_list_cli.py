@@ -1,4 +1,4 @@
-"""``im2rec make-list`` as it is typed."""
+"""``im2rec make-list`` from the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("here")
 
 
 def photos(folder: Path, *names: str) -> Path:
-    """A folder ``photos`` of empty files: lists are made without opening one."""
+    """A folder ``photos`` with empty files: making a list opens none of them."""
     for name in names or [f"{kind}/{n}.jpg" for kind in ("cats", "dogs") for n in range(10)]:
         path = folder / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def photos(folder: Path, *names: str) -> Path:
     return folder / "photos"
 
 
-def test_the_first_users_line_works_as_it_stands(here: Path) -> None:
+def test_the_first_users_command_works(here: Path) -> None:
     photos(here)
     code, out, err = typed("make-list photos/ --shuffle --split 0.9")
 
@@ -39,11 +39,11 @@ def test_the_first_users_line_works_as_it_stands(here: Path) -> None:
 
 def test_the_sample_photos_become_lists(here: Path) -> None:
     code, out, _ = im2rec("make-list", SAMPLE_PHOTOS, "--json")
-    found = json.loads(out)
+    summary = json.loads(out)
 
     assert 0 == code
-    assert {"photos.lst": found["images"]} == found["lists"]
-    assert {"bark", "clouds", "dunes", "pebbles", "water/lake"} == set(found["classes"])
+    assert {"photos.lst": summary["images"]} == summary["lists"]
+    assert {"bark", "clouds", "dunes", "pebbles", "water/lake"} == set(summary["classes"])
     text = (here / "photos.lst").read_text(encoding="utf-8")
     assert "\tclouds/grey morning.jpg\n" in text
     assert "\twater/lake/brücke.jpg\n" in text
@@ -172,5 +172,6 @@ def test_a_prefix_without_a_file_name_is_an_error_of_one_line(here: Path) -> Non
     code, out, err = typed("make-list photos --prefix .")
 
     assert code in (1, 2)
-    assert ("", 1) == (out, err.count("\n"))
+    assert "" == out
+    assert 1 == err.count("\n")
     assert "internal error" not in err

@@ -1,4 +1,4 @@
-"""What comes from outside a run: other runs, devices, closed terminals, links, hostile files."""
+"""Faults from outside a run: other runs, pipes, closed terminals, links, hostile files."""
 
 from __future__ import annotations
 
@@ -49,10 +49,8 @@ def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(t
     expected = f"{tmp_path / 'o.rec'}: exists already (replace it with --force, or choose another name)"
     assert expected == message_of(second.close)
     assert ["o.idx", "o.rec"] == names_in(tmp_path)
-    assert (encode_record(b"first"), b"1\t0\n") == (
-        (tmp_path / "o.rec").read_bytes(),
-        (tmp_path / "o.idx").read_bytes(),
-    )
+    assert encode_record(b"first") == (tmp_path / "o.rec").read_bytes()
+    assert b"1\t0\n" == (tmp_path / "o.idx").read_bytes()
     with pytest.raises(OutputError, match="was given up"):
         second.close()
 
@@ -70,7 +68,7 @@ def test_a_closed_terminal_ends_a_run_and_leaves_no_file(tmp_path: Path) -> None
     listed, root = a_list_of_images(tmp_path, 40)
     (tmp_path / "out").mkdir()
     (root / "20.jpg").unlink()
-    with held_pipe(root / "20.jpg") as pipe:  # the run cannot end before
+    with held_pipe(root / "20.jpg") as pipe:  # the run waits for its content
         process = started("pack", listed, root, tmp_path / "out" / "o.rec", "resize=16", "--workers", "1")
         pipe.wait_for_reader()
         process.send_signal(signal.SIGHUP)
@@ -122,18 +120,19 @@ def test_bytes_lost_from_an_image_damage_that_record_and_no_other(lost: int) -> 
 
 def test_records_after_much_garbage_are_reported_as_damage_of_a_record_file(tmp_path: Path) -> None:
     (tmp_path / "a.rec").write_bytes(bytes(70_000) + encode_record(image_payload(1, 1.0, encoded(texture()))))
-    found = survey(tmp_path / "a.rec")
+    report = survey(tmp_path / "a.rec")
 
-    assert (1, [(0, 70_000)]) == (found.records, [(piece.start, piece.end) for piece in found.damage])
+    assert 1 == report.records
+    assert [(0, 70_000)] == [(piece.start, piece.end) for piece in report.damage]
     assert 5 == im2rec("inspect", tmp_path / "a.rec").code
 
 
 def test_a_missing_index_is_an_error_before_the_survey_starts(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "a.rec", [image_payload(0)])
-    told: list[object] = []
+    calls: list[object] = []
     with pytest.raises(Exception, match="no such file"):
-        survey(path, index=tmp_path / "none.idx", progress=lambda *now: told.append(now))
-    assert [] == told
+        survey(path, index=tmp_path / "none.idx", progress=lambda *now: calls.append(now))
+    assert [] == calls
 
 
 def test_verify_finds_cut_images_that_are_stored_unchanged(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Packing when things break: killed workers, signals, full disks, inputs and outputs that cannot be used."""
+"""Packing with killed workers, signals, full disks, and inputs and outputs that cannot be used."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Packing:
         self.pipes = pipes
 
     def end(self) -> Ran:
-        """Let the images end, and wait for the run and for every process that it started."""
+        """Complete the images, and wait for the run and for every process that it started."""
         for pipe in self.pipes:
             pipe.release()
         ran = ended(self.process)
@@ -116,7 +116,7 @@ def test_a_kill_9_leaves_no_worker_and_nothing_under_the_final_names(tmp_path: P
 SIGNALS = (
     [
         (signal.SIGINT, False, 130, "interrupted"),
-        (signal.SIGINT, True, 130, "interrupted"),  # as Ctrl-C does: to the whole group
+        (signal.SIGINT, True, 130, "interrupted"),  # to the whole group, as Ctrl-C
         (signal.SIGTERM, False, 143, "terminated"),
         (signal.SIGTERM, True, 143, "terminated"),
     ]
@@ -169,7 +169,7 @@ def test_an_interrupt_between_two_records_leaves_no_file(tmp_path: Path) -> None
 
 
 class FullDisk:
-    """A file on a disk that takes no byte more."""
+    """A file on a full disk: the method *fails* raises ENOSPC."""
 
     def __init__(self, file: Any, fails: str) -> None:
         self._file = file
@@ -234,7 +234,8 @@ def test_a_clean_run_removes_the_report_of_the_run_before(tmp_path: Path) -> Non
 
     (root / "1.jpg").write_bytes(content)
     summary = pack(listed, root, tmp_path / "o.rec", options=PackOptions(workers=1, force=True))
-    assert (3, None) == (summary.images, summary.report)
+    assert 3 == summary.images
+    assert summary.report is None
     assert ["l.lst", "o.idx", "o.rec", "root"] == names_in(tmp_path)
 
 
@@ -291,7 +292,7 @@ def list_is_empty(folder: Path) -> tuple[Path, Path, str]:
     return listed, folder, f"{listed}: lists no images (make one with 'im2rec make-list')"
 
 
-def list_is_a_image(folder: Path) -> tuple[Path, Path, str]:
+def list_is_an_image(folder: Path) -> tuple[Path, Path, str]:
     listed = folder / "a.jpg"
     listed.write_bytes(encoded(texture()))
     return listed, folder, f"{listed}: none of its images could be packed: "
@@ -309,7 +310,7 @@ INPUTS: list[Break] = [
     list_missing,
     list_is_a_rec,
     list_is_empty,
-    list_is_a_image,
+    list_is_an_image,
     no_image_is_there,
 ]
 
@@ -413,7 +414,7 @@ def test_an_output_that_cannot_be_created_is_exit_1(tmp_path: Path, monkeypatch:
     assert Ran(1, "", f"im2rec: {tmp_path / 'o.rec'}: {why}\n") == ran
 
 
-# What is only worth a warning.
+# Warnings.
 
 
 def warnings_of(folder: Path, text: str, **params: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is packed equals what MXNet's two tools packed from the same lists: their bytes as stored, else the pixels."""
+"""Packing the same lists gives the bytes of MXNet's two tools for images stored unchanged, and else their pixels."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def packed(folder: Path, name: str, **params: Any) -> tuple[Path, PackSummary]:
 
 
 def decoded(rec: Path) -> list[dict[str, Any]]:
-    """Each record in the words of the recorded JSON."""
-    found = []
+    """Each record with the keys of the recorded JSON."""
+    rows = []
     for record in records_of(rec):
         pixels = pixels_of(record.content)
-        found.append(
+        rows.append(
             {
                 "id": record.header.id,
                 "height": pixels.shape[0],
@@ -39,7 +39,7 @@ def decoded(rec: Path) -> list[dict[str, Any]]:
                 "pixels_rgb_order_sha256": pixels_sha256(record.content),
             }
         )
-    return found
+    return rows
 
 
 def recorded(name: str) -> list[dict[str, Any]]:
@@ -49,17 +49,17 @@ def recorded(name: str) -> list[dict[str, Any]]:
     ]
 
 
-def most_levels_off(theirs: Path, ours: Path) -> int:
+def max_level_difference(theirs: Path, ours: Path) -> int:
     """The largest difference of a sample between two files of the same images."""
-    most = 0
+    largest = 0
     for expected, found in zip(records_of(theirs), records_of(ours), strict=True):
         pixels = pixels_of(expected.content).astype(int), pixels_of(found.content).astype(int)
         assert pixels[0].shape == pixels[1].shape
-        most = max(most, abs(pixels[0] - pixels[1]).max())
-    return most
+        largest = max(largest, abs(pixels[0] - pixels[1]).max())
+    return largest
 
 
-# Stored as they are: every byte.
+# Stored unchanged: every byte.
 
 PYTHON_BYTES: dict[str, dict[str, Any]] = {"pass_through": {}, "multi_label_not_packed": {}}
 CPP_BYTES: dict[str, dict[str, Any]] = {
@@ -143,7 +143,7 @@ def test_pixels_are_those_recorded_from_mxnet(tmp_path: Path, engine_name: str) 
         assert list(expected) == list(found)
         exact = set(expected) - ({100, 95, 94} if name == "png_color0" else set())  # colour PNGs to grey
         assert {id_: expected[id_] for id_ in exact} == {id_: found[id_] for id_ in exact}
-        assert most_levels_off(GOLDEN / f"{name}.rec", rec) <= 1
+        assert max_level_difference(GOLDEN / f"{name}.rec", rec) <= 1
 
 
 RESIZED: dict[str, dict[str, Any]] = {
@@ -156,7 +156,7 @@ def test_resized_pixels_differ_from_mxnets_by_at_most_one_level(tmp_path: Path) 
     pytest.importorskip("cv2")
     for name, params in RESIZED.items():
         rec, _ = packed(tmp_path, name, encoding=".png", engine="opencv", **params)
-        assert most_levels_off(GOLDEN / f"{name}.rec", rec) <= 1
+        assert max_level_difference(GOLDEN / f"{name}.rec", rec) <= 1
 
 
 def test_resized_shapes_equal_mxnets_with_either_engine(tmp_path: Path, engine_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Published sets: every shape they come in is read alike, what they become, and what damaged or hostile ones do."""
+"""Published sets: each published form is read alike, import writes it, and damaged or hostile files are refused."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def test_mnist_is_found_under_every_spelling(tmp_path: Path, inner: str, sign: s
     write_files(tmp_path / inner, spelled(sign, suffix))
     dataset = read_mnist(find_mnist(tmp_path))
 
-    assert ({"train": 12, "test": 5}, list("0123456789")) == (dataset.images(), dataset.classes)
+    assert {"train": 12, "test": 5} == dataset.images()
+    assert list("0123456789") == dataset.classes
     for split, stem in (("train", "train"), ("test", "t10k")):
         (batch,) = dataset.splits[split]
         assert DIGITS[stem][0][..., None].tolist() == batch.pixels.tolist()
@@ -122,7 +123,7 @@ USUAL = {
 
 
 def check_cifar(dataset: Dataset, name: str) -> None:
-    """Every pixel and label is where it should be."""
+    """Check every pixel, label and class name of *dataset*."""
     rows = ROWS10 if name == "cifar10" else ROWS100
     batches = [batch for batches in dataset.splits.values() for batch in batches]
     for (pixels, labels), (expected, fine, coarse) in zip(batches, rows.values(), strict=True):
@@ -146,7 +147,7 @@ def test_cifar_is_read_from_folder_tar_and_gzipped_tar_and_from_the_folder_above
 
 
 def repickled(protocol: int, version: str) -> dict[str, bytes]:
-    """CIFAR-10 as a Python of today pickles it, by numpy before or after 2.0."""
+    """CIFAR-10 as pickled by Python 3, with numpy before or after 2.0."""
     old, new = (b"numpy.core", b"numpy._core") if version == "1" else (b"numpy._core", b"numpy.core")
     other = {old: new}
     files = {}
@@ -240,11 +241,11 @@ def test_a_label_beyond_the_classes_in_a_binary_file_is_refused(tmp_path: Path) 
     assert expected == message_of(read_cifar, "cifar100", tmp_path)
 
 
-# Pickles that are not what they should be.
+# Damaged and hostile pickles.
 
 
 class Hostile:
-    """An object that runs a command where it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, call: Callable[..., Any], *arguments: Any) -> None:
         self.call = call
@@ -261,10 +262,10 @@ def test_a_pickle_that_would_run_a_command_is_refused_and_the_error_gives_the_na
     mark = tmp_path / "run"
     content = pickle.dumps({"data": Hostile(os.system, f"touch {mark}")}, protocol)
     write_files(tmp_path / "set", PYTHON10 | {"data_batch_3": content})
-    said = message_of(read_cifar, "cifar10", tmp_path / "set")
+    message = message_of(read_cifar, "cifar10", tmp_path / "set")
 
-    assert f"the pickle names {os.system.__module__}.system, which no set of images needs, and is not read" in said
-    assert said.startswith(f"{tmp_path / 'set'}, data_batch_3: ")
+    assert f"the pickle names {os.system.__module__}.system, which no set of images needs, and is not read" in message
+    assert message.startswith(f"{tmp_path / 'set'}, data_batch_3: ")
     assert not mark.exists()
 
 
@@ -311,10 +312,10 @@ def test_an_extension_code_in_place_of_a_name_is_refused() -> None:
     assert DAMAGED == message_of(load_pickle, b"\x80\2\x82\xf0)R.")
     copyreg.add_extension(os.system.__module__, "system", 0xF0)
     try:
-        said = message_of(load_pickle, b"\x80\2\x82\xf0)R.")
+        message = message_of(load_pickle, b"\x80\2\x82\xf0)R.")
     finally:
         copyreg.remove_extension(os.system.__module__, "system", 0xF0)
-    assert said.startswith(f"the pickle names {os.system.__module__}.system, ")
+    assert message.startswith(f"the pickle names {os.system.__module__}.system, ")
 
 
 DTYPE = b"cnumpy\ndtype\nU\2u1K\0K\1\x87R"
@@ -422,7 +423,7 @@ SMALL = {"data": ROWS[:2, :20], "labels": [1, 2], b"x": ("a\\\n\t'\xfc", None, T
 
 @contextlib.contextmanager
 def little_memory() -> Iterator[None]:
-    """No more than 256 MB besides what is in use: a changed byte can name place 2,000,000,000 of Python's memo."""
+    """Limit memory to 256 MB more than is in use: a changed byte can name entry 2,000,000,000 of Python's memo."""
     resource = pytest.importorskip("resource")
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     before = resource.getrlimit(resource.RLIMIT_AS)
@@ -445,7 +446,7 @@ def test_a_pickle_cut_anywhere_is_an_input_error(protocol: int) -> None:
 def test_a_changed_pickle_is_read_or_is_an_input_error(protocol: int) -> None:
     whole = pickle.dumps(SMALL, protocol)
     rng = random.Random(protocol)
-    read, said = 0, set()
+    read, messages = 0, set()
     with little_memory():
         for _ in range(3000):
             data = bytearray(whole)
@@ -455,13 +456,13 @@ def test_a_changed_pickle_is_read_or_is_an_input_error(protocol: int) -> None:
                 load_pickle(bytes(data))
                 read += 1
             except InputError as error:
-                said.add(str(error))
+                messages.add(str(error))
 
     assert 50 < read < 2950
-    assert all(text.isprintable() for text in said)  # on one line
+    assert all(message.isprintable() for message in messages)  # on one line
 
 
-LYING_PICKLES = {
+FALSE_LENGTHS = {
     "a text": b"X\xff\xff\xff\x7fabc",
     "a text of Python 2": b"T\xff\xff\xff\x7fabc",
     "a number": b"\x8b\xff\xff\xff\x7fabc",
@@ -470,18 +471,18 @@ LYING_PICKLES = {
 }
 
 
-@pytest.mark.parametrize("case", LYING_PICKLES)
+@pytest.mark.parametrize("case", FALSE_LENGTHS)
 def test_a_false_length_in_a_pickle_takes_no_memory(case: str) -> None:
     def load() -> None:
         with contextlib.suppress(InputError):
-            load_pickle(LYING_PICKLES[case])
+            load_pickle(FALSE_LENGTHS[case])
 
     load()
-    room = 200_000 if sys.version_info < (3, 15) else 4 << 20  # a later Python makes room for a MiB at a time
-    assert peak_bytes(load) < room
+    limit = 200_000 if sys.version_info < (3, 15) else 4 << 20  # a later Python allocates a MiB at a time
+    assert peak_bytes(load) < limit
 
 
-# Tar files that are not what they should be.
+# Damaged and hostile tar files.
 
 
 def test_links_and_devices_are_ignored_and_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
@@ -512,8 +513,8 @@ def test_a_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
 def test_a_tar_file_cut_anywhere_is_an_input_error(tmp_path: Path, mode: str) -> None:
     whole = tarred(BINARY100, mode=mode)
     path = tmp_path / "a.tar"
-    places = [*range(1, 600, 37), *range(600, len(whole) - 10_500, 1777)]  # a tar ends with 10 kB of zeros
-    for cut in places:
+    cuts = [*range(1, 600, 37), *range(600, len(whole) - 10_500, 1777)]  # a tar ends with 10 kB of zeros
+    for cut in cuts:
         path.write_bytes(whole[:cut])
         with pytest.raises(InputError, match=r"a\.tar: |a\.tar, ") as caught:
             read_cifar("cifar100", path)
@@ -557,7 +558,7 @@ def test_endlessly_nested_headers_are_an_input_error(tmp_path: Path) -> None:
 
 
 def claiming(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
-    """A header that claims *size* bytes, which are not there."""
+    """The header of a member of *size* bytes, which do not follow it."""
     member = tarfile.TarInfo(name)
     member.size, member.type = size, kind
     return member.tobuf(tarfile.GNU_FORMAT) + bytes(10_240)
@@ -571,7 +572,7 @@ BOMBS = {
     "a header": (claiming("x", 200 << 20, tarfile.XHDTYPE), "a header of 209,715,200 bytes"),
     "a long name": (claiming("x", 1 << 20, tarfile.GNUTYPE_LONGNAME), "a header of 1,048,576 bytes"),
     "many members": (b"".join(claiming(str(n), 0)[:512] for n in range(1001)), "holds more than any archive"),
-    "zeros": (bytes(30_000_000), "no CIFAR-10"),
+    "only zeros": (bytes(30_000_000), "no CIFAR-10"),
 }
 
 
@@ -602,7 +603,7 @@ def test_the_size_of_a_file_and_of_a_whole_tar_are_limited(tmp_path: Path, monke
     assert "data_batch_1.bin: claims 9,219 bytes" in message_of(read_cifar, "cifar10", tmp_path / "set")
 
 
-# What they become.
+# The files that import writes.
 
 
 def lines_of(path: Path) -> list[tuple[int, tuple[float, ...], str]]:
@@ -626,7 +627,8 @@ def test_mnist_becomes_grey_images_with_exactly_its_pixels(tmp_path: Path) -> No
         assert expected == lines_of(out / f"{split}.lst")
         with RecordFile(out / f"{split}.rec") as rec:
             assert list(range(len(labels))) == list(rec.keys)
-    assert ({"train": 12, "test": 5}, 10) == (summary.images, summary.classes)
+    assert {"train": 12, "test": 5} == summary.images
+    assert 10 == summary.classes
 
 
 def test_both_versions_of_cifar_10_become_the_same_files(tmp_path: Path) -> None:
@@ -649,12 +651,12 @@ def test_cifar_10_has_its_pixels_and_four_labels_in_its_lists(tmp_path: Path) ->
     for split, of, listed, last in (("train", names, "image.lst", 0), ("test", ["test_batch"], "test.lst", 1)):
         records = records_of(tmp_path / "out" / f"{split}.rec")
         rows = np.concatenate([ROWS10[name][0] for name in of])
-        places = [
+        labels = [
             (ROWS10[name][1][row], b, row, last) for b, name in enumerate(of) for row in range(len(ROWS10[name][0]))
         ]
         assert pixels_of_rows(rows).tolist() == [pixels_of(record.content).tolist() for record in records]
-        assert [(0, place[0], n, 0) for n, place in enumerate(places)] == [tuple(record.header) for record in records]
-        expected = [(n, place, f"{split}/{n:05d}.png") for n, place in enumerate(places)]
+        assert [(0, four[0], n, 0) for n, four in enumerate(labels)] == [tuple(record.header) for record in records]
+        expected = [(n, four, f"{split}/{n:05d}.png") for n, four in enumerate(labels)]
         assert expected == lines_of(tmp_path / "out" / listed)
     assert NAMES10 == (tmp_path / "out" / "classes.txt").read_text(encoding="utf-8").splitlines()
 
@@ -731,7 +733,8 @@ def test_a_failure_leaves_no_file_and_no_new_folder(tmp_path: Path, monkeypatch:
     assert "full" == message_of(import_set, "cifar10", tmp_path / "a" / "b", source)
     (tmp_path / "out").mkdir()
     assert "full" == message_of(import_set, "cifar10", tmp_path / "out", source)
-    assert (["in", "out"], []) == (names_in(tmp_path), names_in(tmp_path / "out"))
+    assert ["in", "out"] == names_in(tmp_path)
+    assert [] == names_in(tmp_path / "out")
 
 
 def test_existing_files_need_force_and_stay_when_the_import_fails(tmp_path: Path) -> None:
@@ -742,7 +745,8 @@ def test_existing_files_need_force_and_stay_when_the_import_fails(tmp_path: Path
     (source / "test_batch").write_bytes(b"damaged")
     with pytest.raises(InputError):
         import_set("cifar10", out, source, force=True)
-    assert (["classes.txt"], b"mine") == (names_in(out), (out / "classes.txt").read_bytes())
+    assert ["classes.txt"] == names_in(out)
+    assert b"mine" == (out / "classes.txt").read_bytes()
     (source / "test_batch").write_bytes(PYTHON10["test_batch"])
     import_set("cifar10", out, source, force=True)
     assert NAMES10 == (out / "classes.txt").read_text(encoding="utf-8").split()
