@@ -69,7 +69,7 @@ def _check_size(name: str, size: int) -> None:
 
 
 class _Member(tarfile.TarInfo):
-    """A member of a tar file whose size is checked before tarfile reads that many bytes.
+    """A member of a tar file; its size is checked before tarfile reads that many bytes.
 
     Source: CPython's Lib/tarfile.py, where a comment names ``_proc_member`` as the entry point that a subclass may
     override. Every header passes through it, the nested ones too; Python 3.14.10 no longer calls ``frombuf`` for any.
@@ -168,7 +168,7 @@ class _Name:
 
 
 class _Array:
-    """A placeholder of an array, whose *value* is None until the pickle sets its state."""
+    """A placeholder of an array; *value* is None until the pickle sets its state."""
 
     __slots__ = ("value",)
 

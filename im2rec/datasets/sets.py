@@ -138,7 +138,7 @@ class CifarParams(ImportParams):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cifar100Params(CifarParams):
-    """Parameters of CIFAR-100, whose images have two labels each."""
+    """Parameters of CIFAR-100, which has two labels per image."""
 
     label: str = param(
         FINE, doc="cifar100: the label stored; both: fine, then coarse.", choices=(FINE, COARSE, BOTH), reference="ours"

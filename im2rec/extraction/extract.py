@@ -60,8 +60,8 @@ _SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of
 class ExtractOptions(Selection):
     """Options of an extraction: the selection of images, and the form of the output.
 
-    *to* is ``folder`` or ``tar``. *classes* is the path of a ``.classes.txt`` whose lines name the folders in place of
-    the labels. *shard_mb* is the maximum size of a shard in MB, 1000 if None. Raises ParameterError.
+    *to* is ``folder`` or ``tar``. *classes* is the path of a ``.classes.txt``, which names the folder of each label.
+    *shard_mb* is the maximum size of a shard in MB, 1000 if None. Raises ParameterError.
     """
 
     to: str = FOLDER

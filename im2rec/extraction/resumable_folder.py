@@ -131,7 +131,7 @@ class ResumableFolder:
         self.resumed = self.progress.records
         self._root = self.path
         self._checked_folders: set[str] = set()
-        self._lock = -1
+        self._lock: int | None = None
 
     def _read_journal(self) -> tuple[ExtractionProgress, bool]:
         """Return the progress of an earlier run, and True if that was another extraction, to be removed by *force*."""
@@ -191,9 +191,9 @@ class ResumableFolder:
             self._unlock()
 
     def _unlock(self) -> None:
-        if self._lock >= 0:
-            handle, self._lock = self._lock, -1
-            os.close(handle)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _clear(self) -> None:
         """Remove the files of another extraction; the journal last, as it identifies them after a kill."""

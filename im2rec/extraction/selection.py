@@ -65,7 +65,7 @@ class SelectedRecords:
 
 
 class ScannedFile(RecordFile):
-    """A ``.rec`` whose headers have all been read, without its index. Memory: 21 bytes a record.
+    """A ``.rec`` with all its headers in memory, read without its index: 21 bytes a record.
 
     ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8) the bits of ``VECTOR`` to
     ``LONG_LABELS``. *progress* is called with the share of the file that has been read. Raises InputError,
@@ -132,7 +132,7 @@ def class_numbers(labels: Labels) -> npt.NDArray[np.uint32]:
 
 
 def lost_as_text(labels: npt.NDArray[np.uint32]) -> Mask:
-    """Return a mask of the labels whose bits a list cannot hold: -0, and NaNs other than the usual one.
+    """Return a mask of the labels with bits that a list cannot hold: -0, and NaNs other than the usual one.
 
     *labels* are the bits of float32 values.
     """
@@ -217,7 +217,7 @@ def _with_labels(rec: ScannedFile, selected: Sequence[float], images: Mask) -> M
 
 
 def _in_large_classes(labels: Labels, images: Mask, min_images: int) -> Mask:
-    """Return a mask of the records whose class has at least *min_images* images."""
+    """Return a mask of the records in classes of at least *min_images* images."""
     numbers = class_numbers(labels)
     distinct, counts = np.unique(numbers[images], return_counts=True)
     return np.isin(numbers, distinct[counts >= min_images])

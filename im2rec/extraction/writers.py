@@ -108,7 +108,7 @@ def read_samples(rec: ScannedFile, selected: SelectedRecords, start: int) -> Ite
 
 
 def _fit_batch(rec: ScannedFile, ordinals: Ordinals) -> Ordinals:
-    """Return the first of *ordinals* whose records together fit in ``BATCH_BYTES``, at least one."""
+    """Return as many of *ordinals* as fit in ``BATCH_BYTES`` together, at least one."""
     fitting = int(np.searchsorted(np.cumsum(rec.sizes(ordinals)), BATCH_BYTES, side="right"))
     return ordinals[: max(1, fitting)]
 
@@ -299,5 +299,5 @@ def _member(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _finished_size(size: int) -> int:
-    """Return the length of a tar whose members take *size* bytes: with two zero blocks, padded to a whole record."""
+    """Return the length of a tar with *size* bytes of members: two zero blocks end it, padded to a whole record."""
     return -(-(size + 2 * _BLOCK) // _RECORD) * _RECORD

@@ -158,7 +158,7 @@ def part_path(out: Path, params: PackParams) -> Path:
 
 
 class _ChunkSizer:
-    """The number of lines in the next chunk: so many that it takes about ``CHUNK_S``, whatever the size of the images.
+    """The number of lines in the next chunk: as many as take about ``CHUNK_S``, whatever the size of the images.
 
     *lines* starts at 1 and is at most ``MAX_CHUNK_LINES``.
     """

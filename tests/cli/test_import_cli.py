@@ -1,4 +1,4 @@
-"""``im2rec import`` as it is typed: what it prints, its exit codes, and MXNet's own examples on what it writes."""
+"""``im2rec import`` from the command line: output, exit codes, and MXNet's own examples with the files it writes."""
 
 from __future__ import annotations
 

@@ -165,7 +165,10 @@ def test_a_run_with_the_same_identity_resumes_with_the_counts_of_the_journal(out
         assert b"content" == (folder.path / "a.bin").read_bytes()
 
 
-def test_the_journal_is_read_again_when_the_folder_is_locked(out: Path) -> None:
+@pytest.mark.parametrize("exists", [False, True])
+def test_the_journal_is_read_again_when_the_folder_is_locked(out: Path, exists: bool) -> None:
+    if exists:
+        out.with_name("out.partial").mkdir()
     folder = a_folder(out)
     stopped(out, records=5)  # another run, between the constructor and the block
     assert 0 == folder.resumed
@@ -303,7 +306,7 @@ def test_a_file_system_without_locks_is_used_without_one(out: Path, monkeypatch:
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with a_folder(out) as first, a_folder(out):
         first.write("a", b"")
-        assert -1 == first._lock  # it is closed
+        assert first._lock is None  # it is closed
 
 
 def test_a_run_that_is_refused_in_the_block_keeps_no_lock(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
