@@ -63,6 +63,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _check_size(name: str, size: int) -> None:
+    """Raise InputError for a size in bytes that no file of a set has."""
     if not 0 <= size <= MAX_MEMBER_BYTES:  # with a negative size, tarfile would loop for ever
         problem = f"{name}: claims {size:,} bytes, which no file of this set has"
         raise InputError(problem, hint="is it the right file?")

@@ -232,6 +232,7 @@ class _Download:
 
 
 def _describe_error(error: BaseException) -> str:
+    """Return the reason of *error* in a few words."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}".rstrip()
     if isinstance(error, urllib.error.URLError):

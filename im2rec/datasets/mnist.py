@@ -58,5 +58,6 @@ def read_mnist(pairs: Mapping[str, MnistPair]) -> Dataset:
 
 
 def _find_file(folder: Path, split: str, kind: str) -> Path | None:
+    """Return the path of a file of *split* under either spelling of its name, compressed or not; None if missing."""
     names = [f"{_STEMS[split]}-{kind.format(sign)}{suffix}" for sign in "-." for suffix in ("", ".gz")]
     return next((folder / name for name in names if (folder / name).is_file()), None)

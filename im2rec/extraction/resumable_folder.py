@@ -160,6 +160,7 @@ class ResumableFolder:
         return f"was begun with {name}={begun.get(name)}, not {name}={self.identity.get(name)}"
 
     def __enter__(self) -> ResumableFolder:
+        """Make and lock the folder, and read the journal or write the first one. Raises OutputError."""
         with contextlib.ExitStack() as stack:
             stack.callback(self._unlock)
             with self.writing():
@@ -179,6 +180,7 @@ class ResumableFolder:
         self._unlock()
 
     def _lock_folder(self) -> None:
+        """Lock the folder until this process ends or :meth:`_unlock`. Raises OutputError if another run has it."""
         if fcntl is None:
             return
         self._lock = os.open(self.path, os.O_RDONLY)

@@ -200,6 +200,7 @@ def _folder_problem(name: str, taken: set[str]) -> str:
 
 
 def _is_valid_on_windows(part: str) -> bool:
+    """True if Windows allows *part* as the name of a folder."""
     if part in ("", "."):
         return True
     device = part.partition(".")[0].rstrip(" ").lower() in _WINDOWS_DEVICES

@@ -168,6 +168,7 @@ def _kernel_if_worthwhile() -> Kernel | None:
 
 @functools.cache
 def _loaded() -> LoadResult:
+    """Load the compiled decoder, once per process. Nothing is compiled: that takes longer than a run of pack."""
     return load(may_compile=False)
 
 

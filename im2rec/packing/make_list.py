@@ -35,7 +35,7 @@ class FoundImage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ListOptions:
-    """How to make lists.
+    """Options of :func:`make_list`.
 
     *split* holds one to three shares, *extensions* the suffixes of images, in any case, with or without their dot.
     *stratify* splits each class by the shares, *flat* ignores sub-folders, *classes* is the path of a file that fixes
@@ -297,6 +297,7 @@ def _split(entries: list[tuple[int, FoundImage]], options: ListOptions) -> list[
 
 
 def _cut(entries: list[tuple[int, FoundImage]], sizes: list[int]) -> Iterator[list[tuple[int, FoundImage]]]:
+    """Yield consecutive slices of *entries* with these sizes."""
     start = 0
     for size in sizes:
         yield entries[start : start + size]
@@ -304,7 +305,7 @@ def _cut(entries: list[tuple[int, FoundImage]], sizes: list[int]) -> Iterator[li
 
 
 def split_sizes(count: int, split: tuple[float, ...], owed: Sequence[float] = (0.0, 0.0, 0.0)) -> list[int]:
-    """Divide *count* by the shares *split*: each size is rounded down or up, by largest remainder, and none is lost.
+    """Divide *count* by the shares *split*: sizes are rounded down or up, by largest remainder, and add up to *count*.
 
     *owed*, what earlier roundings took from each share, is added to the remainders. Of equal remainders the one of
     the earlier share is rounded up.

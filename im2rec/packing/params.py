@@ -13,7 +13,7 @@ _KEPT_WITH_UNCHANGED = ("max_pixels", "unchanged", "label_width", "pack_label", 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackParams:
-    """How images are resized, cropped and encoded, which labels are stored, and which part of the list is packed.
+    """Parameters of packing: size, crop and encoding of the images, the labels to store, the part of the list.
 
     Raises ParameterError for a value out of range and for parameters that exclude each other.
     """
