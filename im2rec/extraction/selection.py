@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -232,10 +231,8 @@ def _repeated(ids: Keys) -> Mask:
 
 def short_float(label: float) -> float:
     """Return the number with the fewest digits that float32 rounds to *label*: 0.1 for 0.10000000149011612."""
-    if label.is_integer() or not math.isfinite(label):
-        return label
-    short = float(str(np.float32(label)))
-    return short if np.float32(short) == label else label
+    # Integers are written in full: the shortest digits for 2**70, 1.1805916e+21, are those of another integer.
+    return label if label.is_integer() else float(str(np.float32(label)))
 
 
 def label_text(label: float) -> str:

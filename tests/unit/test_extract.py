@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import itertools
 import json
 import math
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -214,6 +217,15 @@ def test_labels_with_bits_that_text_cannot_hold_are_counted(out: Path, bits: int
     assert {"label of -0 or an odd NaN": 2} == extracted(out, [with_label_bits(1, bits), odd, plain(3)]).changes
 
 
+def test_a_vector_of_a_single_odd_label_is_counted_once_for_each_change(out: Path) -> None:
+    expected = {"vector of a single label": 1, "label of -0 or an odd NaN": 1}
+    assert expected == extracted(out, [vector(1, [-0.0]), plain(2)]).changes
+
+
+def test_shards_have_no_headers_and_so_no_changes_of_them(out: Path) -> None:
+    assert {} == extracted(out, [*CHANGES.values(), plain(2)], to="tar").changes
+
+
 def test_an_id2_is_a_problem_because_it_is_lost(out: Path) -> None:
     assert {"with an id2, which is not kept": 1} == extracted(out, [plain(1, 0, id2=9), plain(2, 0)]).problems
 
@@ -227,6 +239,10 @@ def test_head_takes_the_first_images_that_pass_the_other_filters(out: Path) -> N
     assert ["1/4.png", "1/5.png"] == names(out)
     assert 7 == summary.pictures
     assert {} == summary.left_out  # only records up to the last selected one are reported
+
+
+def test_head_of_all_images_reports_the_records_after_the_last_one_too(out: Path) -> None:
+    assert {"without an image": 3} == extracted(out, insightface(), head=5).left_out
 
 
 def test_labels_are_compared_with_the_first_label_as_float32(out: Path) -> None:
@@ -271,6 +287,7 @@ def test_min_images_counts_all_images_of_a_class_whatever_the_other_filters_sele
 REFUSED = {
     "no such key": ({"keys": (3, 99)}, "no record has the key 99 (keys run from 0 to 3)"),
     "a key beyond 64 bits": ({"keys": (2**64,)}, f"no record has the key {2**64} (keys run from 0 to 3)"),
+    "a key below 0": ({"keys": (-1,)}, "no record has the key -1 (keys run from 0 to 3)"),
     "no such label": ({"labels": (1, 7.5)}, "no image has the label 7.5 (run 'im2rec inspect' on it)"),
     "nothing passes both": ({"labels": (1,), "keys": (2,)}, "none of its 4 images is chosen (choose by fewer options)"),
 }
@@ -298,6 +315,20 @@ def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Pa
     extract(rec, tmp_path / "all")
     message = message_of(extract, rec, tmp_path / "one", ExtractOptions(keys=(1,)))
     assert f"{tmp_path / 'some.idx'}: no record starts at byte 4 (it belongs to another file)" == message
+
+
+def test_an_empty_index_has_no_key(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, ONE_GROUP)
+    (tmp_path / "some.idx").touch()
+    message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
+    assert f"{rec}: no record has the key 1 (its index is empty)" == message
+
+
+def test_an_index_with_an_offset_beyond_the_last_record_is_refused(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, ONE_GROUP)
+    (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t999996\n")
+    message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
+    assert f"{tmp_path / 'some.idx'}: no record starts at byte 999996 (it belongs to another file)" == message
 
 
 BAD_OPTIONS = {
@@ -414,6 +445,11 @@ def test_a_sample_of_a_shard_is_its_image_its_class_and_all_its_labels(out: Path
     assert summary.list_file is None
     assert ["some-000000.tar"] == names(out)
     assert {"id": 2**40, "labels": [0.1, 3.0, 1e9]} == json.loads(expected["1099511627776.json"])
+
+
+def test_a_vector_of_a_single_label_has_its_labels_in_json_too(out: Path) -> None:
+    extracted(out, [vector(1, [7])], to="tar")
+    assert b'{"id": 1, "labels": [7.0]}' == members(out / "some-000000.tar")["000000001.json"]
 
 
 def test_shards_have_the_bytes_that_tarfile_writes_without_time_and_owner(out: Path) -> None:
@@ -545,7 +581,8 @@ def test_a_dry_run_predicts_the_summary_and_writes_nothing(out: Path) -> None:
     assert {name: getattr(done, name) for name in same} == {name: getattr(predicted, name) for name in same}
     assert predicted.dry_run
     assert not done.dry_run
-    assert done.bytes + 4 * 2 <= predicted.bytes <= done.bytes + 4 * 2 + 3 * 10  # two labels, padding of ten records
+    padding = sum(-len(image(n)) % 4 for n in (*range(9), 20))
+    assert done.bytes + 4 * 2 + padding == predicted.bytes  # with the two labels of the vector
 
 
 # Runs that are resumed; faults/test_extract_faults.py has those that are killed.
@@ -642,6 +679,49 @@ def test_batches_together_are_the_selected_records_from_any_start(
         for start in range(len(selected.ordinals) + 1):
             read = itertools.chain.from_iterable(read_samples(file, selected, start))
             assert [n for n in range(23) if n % 3 != 1][start:] == [sample.ordinal for sample in read]
+
+
+def test_the_journal_identifies_the_extraction_by_the_file_and_every_option(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, many(10))
+    os.utime(rec, (0, 1_000_000_000))
+    classes = classes_file(tmp_path, "a", "b", "c")
+    identity = {
+        "rec": str(rec.resolve()),
+        "bytes": rec.stat().st_size,
+        "changed_at": "2001-09-09T01:46:40+00:00",
+        "to": "folder",
+        "head": None,
+        "keys": [],
+        "labels": [],
+        "min_images": None,
+        "classes": None,
+        "shard_mb": None,
+    }
+    for number, (options, changed) in enumerate(
+        [
+            ({}, {}),
+            ({"to": "tar"}, {"to": "tar", "shard_mb": 1000.0}),
+            ({"to": "tar", "shard_mb": 2.5}, {"to": "tar", "shard_mb": 2.5}),
+            ({"keys": (4, 2, 4), "labels": (2, 1.0), "head": 3}, {"keys": [2, 4], "labels": ["1", "2"], "head": 3}),
+            ({"classes": classes}, {"classes": hashlib.sha256(b"a\nb\nc").hexdigest()}),
+            ({"min_images": 2}, {"min_images": 2}),
+        ]
+    ):
+        extract(rec, tmp_path / str(number), ExtractOptions(**options))  # type: ignore[arg-type]
+        journal = json.loads((tmp_path / str(number) / MARKER).read_text(encoding="utf-8"))
+        assert {**identity, **changed} == journal["extraction"]  # type: ignore[dict-item]
+
+
+def test_the_summary_has_the_seconds_and_the_images_of_this_run_per_second(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([100.0, 102.5])
+    monkeypatch.setattr("im2rec.extraction.extract.time", SimpleNamespace(monotonic=lambda: next(times)))
+    summary = extracted(out, many(10))
+
+    assert 2.5 == summary.seconds
+    assert 4.0 == summary.images_per_s
+    assert 0 == summary.resumed
 
 
 def test_progress_grows_to_1_and_counts_images(out: Path) -> None:
