@@ -51,10 +51,10 @@ class Selection:
 
 @dataclasses.dataclass(frozen=True)
 class SelectedRecords:
-    """The result of a selection: *ordinals* in file order, and for each True if another selected record has its id.
+    """The result of a selection: the *ordinals* of the records, in file order.
 
-    *images* counts the images of the whole file, *left_out* the records without an image that pass the filters, by the
-    reasons of ``LEFT_OUT``.
+    *repeats_id* is True for a record if another selected one has the same id. *images* counts the images of the whole
+    file, *left_out* the records without an image that pass the filters, by the reasons of ``LEFT_OUT``.
     """
 
     ordinals: Ordinals

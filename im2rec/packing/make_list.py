@@ -24,6 +24,7 @@ LINKED_AGAIN, UNREADABLE, BROKEN = "linked folder walked already", "unreadable f
 FILE, FOLDER = "file", "folder"
 PROBLEMS = (UNLISTABLE, UNREADABLE)
 _LINES_AT_ONCE = 4096  # of a list, in memory
+_DIGITS = 6  # of the images in a share; what is smaller is an error of floating point
 
 
 class FoundImage(NamedTuple):
@@ -311,9 +312,9 @@ def split_sizes(count: int, split: tuple[float, ...], owed: Sequence[float] = (0
     the earlier share is rounded up.
     """
     # 0.7 has no exact binary form: without rounding, 0.7 of 10 would be 6 with a remainder of 0.999...
-    exact = [round(count * share / sum(split), 6) for share in split]
+    exact = [round(count * share / sum(split), _DIGITS) for share in split]
     sizes = [math.floor(value) for value in exact]
-    remainders = [round(value - size + debt, 6) for value, size, debt in zip(exact, sizes, owed, strict=False)]
+    remainders = [round(value - size + debt, _DIGITS) for value, size, debt in zip(exact, sizes, owed, strict=False)]
     # A share that gives a whole number never gets one more: a share of 0 stays empty.
     fractional = [part for part in range(len(split)) if exact[part] > sizes[part]]
     for part in sorted(fractional, key=lambda part: -remainders[part])[: count - sum(sizes)]:
