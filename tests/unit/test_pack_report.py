@@ -153,6 +153,7 @@ def test_repeated_ids_are_counted_and_the_lowest_is_named() -> None:
 
     assert [] == with_ids(1, 2, 3)
     assert ["1 line repeats an id, 7 for one; by key, the last is read"] == with_ids(7, 1, 7)
+    assert ["2 lines repeat an id, 7 for one; by key, the last is read"] == with_ids(7, 7, 7)
     assert ["3 lines repeat an id, 7 for one; by key, the last is read"] == with_ids(2**64 - 1, 7, 7, 7, 2**64 - 1)
 
 
