@@ -308,6 +308,12 @@ def test_a_file_without_images_is_an_error(out: Path) -> None:
     assert f"{out.parent / 'some.rec'}: holds no images (run 'im2rec inspect' on it)" == message
 
 
+def test_a_file_that_is_not_a_rec_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "some.rec").write_bytes(b"some text")
+    expected = f"{tmp_path / 'some.rec'}: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)"
+    assert expected == message_of(extract, tmp_path / "some.rec", tmp_path / "out")
+
+
 def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t4\n")
