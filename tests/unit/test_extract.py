@@ -35,7 +35,7 @@ from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
-from im2rec.extraction.selection import ScannedFile, label_text, select_records
+from im2rec.extraction.selection import ScannedFile, Selection, label_text, select_records
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, read_records
@@ -220,6 +220,18 @@ def test_labels_with_bits_that_text_cannot_hold_are_counted(out: Path, bits: int
 def test_a_vector_of_a_single_odd_label_is_counted_once_for_each_change(out: Path) -> None:
     expected = {"vector of a single label": 1, "label of -0 or an odd NaN": 1}
     assert expected == extracted(out, [vector(1, [-0.0]), plain(2)]).changes
+
+
+def test_a_vector_of_a_single_label_needs_no_pack_label(out: Path) -> None:
+    assert not extracted(out, [vector(1, [7])]).vectors
+
+
+def test_a_selection_and_its_result_cannot_be_changed(tmp_path: Path) -> None:
+    with ScannedFile(a_rec(tmp_path, ONE_GROUP)) as file:
+        selected = select_records(file, ExtractOptions())
+    for frozen, name in ((selected, "images"), (Selection(), "head"), (ExtractOptions(), "to")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(frozen, name, 1)
 
 
 def test_shards_have_no_headers_and_so_no_changes_of_them(out: Path) -> None:
