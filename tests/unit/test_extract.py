@@ -226,6 +226,10 @@ def test_a_vector_of_a_single_label_needs_no_pack_label(out: Path) -> None:
     assert not extracted(out, [vector(1, [7])]).vectors
 
 
+def test_the_label_field_of_a_vector_of_a_single_label_is_not_counted_too(out: Path) -> None:
+    assert {"vector of a single label": 1} == extracted(out, [vector(1, [7], field=0)]).changes
+
+
 def test_a_selection_and_its_result_cannot_be_changed(tmp_path: Path) -> None:
     with ScannedFile(a_rec(tmp_path, ONE_GROUP)) as file:
         selected = select_records(file, ExtractOptions())

@@ -47,6 +47,15 @@ def test_the_summary_adds_up_all_chunks() -> None:
     assert "simplejpeg" == summary.jpeg_decoder
 
 
+def test_a_summary_of_nothing_is_that_of_one_worker_and_no_dry_run() -> None:
+    summary = a_counter().summary(seconds=1.0)
+
+    assert 1 == summary.workers
+    assert not summary.dry_run
+    assert 0 == summary.images
+    assert {} == summary.bad
+
+
 def test_a_run_that_took_no_time_on_the_clock_has_a_finite_speed() -> None:
     counter = a_counter()
     counter.add(a_chunk(1))
