@@ -257,6 +257,10 @@ def test_head_takes_the_first_images_that_pass_the_other_filters(out: Path) -> N
     assert {} == summary.left_out  # only records up to the last selected one are reported
 
 
+def test_head_reports_the_records_without_an_image_before_the_last_selected_one(out: Path) -> None:
+    assert {"without an image": 1} == extracted(out, insightface(), head=1).left_out
+
+
 def test_head_of_all_images_reports_the_records_after_the_last_one_too(out: Path) -> None:
     assert {"without an image": 3} == extracted(out, insightface(), head=5).left_out
 
