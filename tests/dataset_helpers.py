@@ -1,4 +1,4 @@
-"""Small sets in every shape that MNIST and CIFAR are handed round in, drawn from a seed."""
+"""Small sets, drawn from a seed, in every form in which MNIST and CIFAR are published."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def idx_labels(labels: Array) -> bytes:
 
 
 def gzipped(data: bytes) -> bytes:
-    """*data* as gzip packs it, without a time in it."""
+    """*data* compressed by gzip, without a time in the header."""
     return gzip.compress(data, 1, mtime=0)
 
 
@@ -57,7 +57,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def python2_pickle(value: Any) -> bytes:
-    """*value* as Python 2 pickles it, protocol 2: text and bytes are both its ``str``."""
+    """*value* as pickled by Python 2 with protocol 2, where text and bytes are both ``str``."""
     return b"\x80\x02" + _pickled(value) + b"."
 
 
@@ -113,7 +113,7 @@ def pixels_of_rows(rows: Array) -> Array:
 
 
 def tarred(files: Mapping[str, bytes], *, folder: str = "some-set", mode: str = "w:gz") -> bytes:
-    """A tar file of *files*, in the way tarfile opens it with *mode*, in the folder *folder* of its own."""
+    """A tar file with *files* in a folder *folder*, written with *mode* of ``tarfile.open``."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
         for name, content in files.items():

@@ -1,7 +1,7 @@
-"""What the tests of ``extract`` share: small records with real images, whole trees to compare, and a killer.
+"""Helpers for the tests of ``extract``: records with small images, file trees to compare, and a run to be killed.
 
-As a program (``python -c "import extract_helpers; extract_helpers.main()" ...``) it runs an extraction again and again
-in children of its own, killing each at the next thing it does to the disk.
+As a program (``python -c "import extract_helpers; extract_helpers.main()" ...``) it repeats an extraction in child
+processes and kills each one step later than the one before; a step is a change on disk.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FORMATS = {
 
 @functools.cache
 def image(number: int = 0, suffix: str = ".png") -> bytes:
-    """A file of a few pixels, another one for each *number*."""
+    """An image file of 5 x 6 pixels, different for each *number*."""
     pixels = np.random.default_rng(number).integers(0, 256, (6, 5, 3)).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, FORMATS[suffix])
@@ -52,7 +52,7 @@ def image(number: int = 0, suffix: str = ".png") -> bytes:
 
 
 def with_magics(number: int = 0) -> bytes:
-    """A PNG with magics behind its end, aligned once it stands behind an image header: its record is split."""
+    """A PNG followed by magics, which are aligned after an image header: its record is split."""
     content = image(number)
     return content + bytes(-len(content) % 4) + MAGIC + b"between" + bytes(1) + MAGIC * 2 + b"x"
 
@@ -63,7 +63,7 @@ def plain(id_: int, label: float = 1.0, content: bytes | None = None, *, id2: in
 
 
 def vector(id_: int, labels: Sequence[float], content: bytes | None = None, *, field: float | None = None) -> bytes:
-    """The payload of a record with a label vector; its label field is the first label, as the C++ tool has it."""
+    """The payload of a record with a label vector; its label field is the first label, as the C++ tool writes it."""
     label_field = labels[0] if field is None else field
     content = image(id_) if content is None else content
     return encode_image_record(IRHeader(0, list(labels), id_), content, label_field=label_field)
@@ -80,7 +80,7 @@ def a_rec(folder: Path, payloads: Sequence[bytes], name: str = "some.rec", **opt
 
 
 def many(count: int, classes: int = 3) -> list[bytes]:
-    """Records of *count* images, their labels in turn."""
+    """Payloads of *count* images, whose labels run through *classes* in turn."""
     return [plain(n, n % classes, image(n % 20)) for n in range(count)]
 
 
@@ -102,9 +102,9 @@ def packed_again(folder: Path, stem: str = "some", **params: Any) -> bytes:
 
 
 def kill_everywhere(folder: Path, rec: Path, options: dict[str, Any], *, replace: bool = False) -> dict[str, Any]:
-    """Run the extraction in *folder* in another process, killed at its first step, at its second, ...; see `_report`.
+    """Run the extraction in *folder* in child processes, killed at the first step, at the second, ...; see `_report`.
 
-    With *replace* an earlier extraction stands in the way, and is replaced with ``force``.
+    With *replace* there is an earlier extraction, which is replaced with ``force``.
     """
     words = json.dumps({"folder": str(folder), "rec": str(rec), "options": options, "replace": replace})
     code = "import extract_helpers; extract_helpers.main()"
@@ -117,18 +117,22 @@ def kill_everywhere(folder: Path, rec: Path, options: dict[str, Any], *, replace
 
 def main() -> None:
     """Write the report of :func:`kill_everywhere` as JSON."""
-    given = json.loads(sys.argv[1])
+    words = json.loads(sys.argv[1])
     writers.BATCH_RECORDS = 7
-    options = ExtractOptions(**{name: tuple(v) if isinstance(v, list) else v for name, v in given["options"].items()})
-    report = _report(Path(given["folder"]), Path(given["rec"]), options, replace=given["replace"])
+    options = ExtractOptions(**{name: tuple(v) if isinstance(v, list) else v for name, v in words["options"].items()})
+    report = _report(Path(words["folder"]), Path(words["rec"]), options, replace=words["replace"])
     sys.stdout.write(json.dumps(report))
 
 
 def _report(folder: Path, rec: Path, options: ExtractOptions, *, replace: bool) -> dict[str, Any]:
-    """How many runs were killed; at which steps something half stood under the final name, or the next run failed."""
+    """Count the runs that were killed, and those that were resumed; list the steps with a wrong result.
+
+    ``incomplete`` are the steps after which the final name had an incomplete folder, ``wrong`` those after which the
+    next run did not give the expected files.
+    """
     extract(rec, folder / "whole", options)
     expected = tree(folder / "whole")
-    half, wrong, went_on = [], [], 0
+    incomplete, wrong, resumed = [], [], 0
     for step in itertools.count(1):
         out = folder / f"{step}" / "out"
         out.parent.mkdir()
@@ -136,16 +140,16 @@ def _report(folder: Path, rec: Path, options: ExtractOptions, *, replace: bool) 
             extract(rec, out, ExtractOptions(head=1))
         earlier = tree(out)
         if not _killed_at(step, lambda out=out: extract(rec, out, options, force=replace)):
-            return {"kills": step - 1, "half": half, "wrong": wrong, "went_on": went_on}
-        half += [step] if tree(out) not in (earlier, expected, {}) else []
+            return {"kills": step - 1, "incomplete": incomplete, "wrong": wrong, "resumed": resumed}
+        incomplete += [step] if tree(out) not in (earlier, expected, {}) else []
         if tree(out) != expected:
-            went_on += extract(rec, out, options, force=replace).resumed > 0
+            resumed += extract(rec, out, options, force=replace).resumed > 0
         wrong += [step] if tree(out) != expected or (out.parent / "out.partial").exists() else []
     raise AssertionError
 
 
 def _killed_at(step: int, work: Callable[[], Any]) -> bool:
-    """Do *work* in a child that is killed before its *step*-th change of the disk; whether it came to that."""
+    """Do *work* in a child process that is killed before its *step*-th change on disk; False if it made fewer."""
     child = os.fork()
     if child == 0:
         changes = itertools.count(1)

@@ -1,1 +1,1 @@
-"""Published sets of images: fetched, read as they are handed round, and written as ``.rec`` files."""
+"""Published image sets: download their files, read them, and write them as ``.rec`` files."""

@@ -1,9 +1,9 @@
-"""The files of a set, read by name from a folder or out of a tar file, and the pickles among them.
+"""Read the files of a set by name, from a folder or a tar file, and load the pickles among them safely.
 
-Nothing is ever unpacked to the disk. No name in a pickle is ever looked up: Python's unpickler imports and calls
-whatever a file names, and this is its restricted form, as the manual describes it. The few names that arrays of numpy
-are written with stand for functions of our own, and any other is an error. A file made to do harm can run nothing and
-name no shape beyond its bytes; it can still make Python's unpickler take memory or time.
+Nothing is unpacked to disk. Python's unpickler imports and calls whatever a file names; this is its restricted form, as
+the manual describes it. It imports nothing: the few names by which numpy pickles arrays are mapped to functions of
+this module, and any other name is an error. A malicious file can run no code and create no array larger than its
+bytes; it can still make Python's unpickler take memory or time.
 
 Source: Python's manual, pickle, "Restricting Globals"; numpy ``ndarray.__reduce__`` and ``__reduce_ex__``.
 """
@@ -29,7 +29,7 @@ from im2rec.storage.files import InputFile, PathLike, reading
 MAX_MEMBER_BYTES = 256 << 20  # the largest, CIFAR-100's training images, has 155 MB
 MAX_TAR_BYTES = 1 << 30
 MAX_MEMBERS = 1000
-_MAX_HEADER_BYTES = 1 << 16  # of those that hold long names and the like, which tarfile reads whole
+_MAX_HEADER_BYTES = 1 << 16  # of headers with long names and the like, which tarfile reads into memory whole
 _HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -43,10 +43,11 @@ _MAKE_AGAIN = "make or fetch the file again"
 
 
 def read_members(source: PathLike, names: Collection[str]) -> dict[str, bytes]:
-    """The contents of those of *names* that are files in the folder *source*, or in the tar file *source*.
+    """Return the contents of those of *names* that are files in *source*, a folder or a tar file.
 
-    In a tar file, compressed by gzip or not, they may stand in any folder; links and devices are passed over. Raises
-    InputError: *source* cannot be read, is damaged, a file is larger than ``MAX_MEMBER_BYTES`` or is there twice.
+    A tar file may be compressed by gzip, and the files may be in any folder of it; links and devices are ignored.
+    Raises InputError when *source* cannot be read or is damaged, or when a file is larger than ``MAX_MEMBER_BYTES`` or
+    occurs twice.
     """
     with reading(source):
         is_folder = Path(source).is_dir()
@@ -62,13 +63,14 @@ def _read_file(path: Path) -> bytes:
 
 
 def _check_size(name: str, size: int) -> None:
-    if not 0 <= size <= MAX_MEMBER_BYTES:  # below 0, tarfile would go round in a circle
+    """Raise InputError for a size in bytes that no file of a set has."""
+    if not 0 <= size <= MAX_MEMBER_BYTES:  # with a negative size, tarfile would loop for ever
         problem = f"{name}: claims {size:,} bytes, which no file of this set has"
         raise InputError(problem, hint="is it the right file?")
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose size is checked before anything is read by it.
+    """A member of a tar file; its size is checked before tarfile reads that many bytes.
 
     Source: CPython's Lib/tarfile.py, where a comment names ``_proc_member`` as the entry point that a subclass may
     override. Every header passes through it, the nested ones too; Python 3.14.10 no longer calls ``frombuf`` for any.
@@ -83,31 +85,31 @@ class _Member(tarfile.TarInfo):
 
 
 def _read_tar(path: PathLike, names: Collection[str]) -> dict[str, bytes]:
-    InputFile(path).close()  # which says what is wrong with a path
+    InputFile(path).close()  # raises InputError for a path that is not a readable file
     with reading(path), Path(path).open("rb") as file:
         try:
-            with _opened(file) as tar:
-                return dict(_members(tar, names))
+            with _open_tar(file) as tar:
+                return dict(_read_members(tar, names))
         except InputError as error:
             raise InputError(f"{os.fspath(path)}: {error.problem}", hint=error.hint) from None
 
 
 @contextlib.contextmanager
-def _opened(file: BinaryIO) -> Iterator[tarfile.TarFile]:
-    """The tar file in *file*; what goes wrong with it in the block becomes an InputError."""
+def _open_tar(file: BinaryIO) -> Iterator[tarfile.TarFile]:
+    """Open the tar file *file*; errors of tarfile in the ``with`` block are raised as InputError."""
     compressed = file.read(2) == _GZIP
     file.seek(0)
     try:
         with tarfile.open(fileobj=file, mode="r:gz" if compressed else "r:", tarinfo=_Member) as tar:
             yield tar
-    # Nested headers are read by recursion, and numbers in them by int().
+    # tarfile reads nested headers by recursion (RecursionError), and the numbers in them by int() (ValueError).
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:
-        said = str(error).partition("\n")[0]
-        raise InputError(f"is no whole tar file: {said}", hint=f"{_MAKE_AGAIN}, or unpack it") from None
+        problem = str(error).partition("\n")[0]
+        raise InputError(f"is not a complete tar file: {problem}", hint=f"{_MAKE_AGAIN}, or unpack it") from None
 
 
-def _members(tar: tarfile.TarFile, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each wanted file; in the order of the tar, as going back would inflate it again."""
+def _read_members(tar: tarfile.TarFile, names: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file in *names*, in the order of the tar: to seek back would inflate it again."""
     total, seen = 0, set()
     for number, member in enumerate(tar):
         _check_size(member.name, member.size)
@@ -125,7 +127,7 @@ def _members(tar: tarfile.TarFile, names: Collection[str]) -> Iterator[tuple[str
 
 
 def _content(file: IO[bytes], size: int) -> bytes:
-    """The *size* bytes of *file*, piece by piece: a read makes room for all it is asked for, and a size may lie."""
+    """Read *size* bytes in blocks: a single read allocates them all, and the size in a damaged header is arbitrary."""
     parts = []
     while size > 0 and (part := file.read(min(size, _READ_BYTES))):
         parts.append(part)
@@ -136,24 +138,25 @@ def _content(file: IO[bytes], size: int) -> bytes:
 
 
 def load_pickle(data: bytes) -> Any:
-    """What the pickle *data* holds: dict, list, tuple, bytes, str, numbers, bool, None, and arrays of uint8.
+    """Load the pickle *data*: dict, list, tuple, bytes, str, numbers, bool, None, and arrays of uint8.
 
-    An array, read without a copy, is at the top or in the dictionary at the top; anywhere else it is left a stand-in.
-    Strings of Python 2 come back as bytes. Raises InputError for any other name, any other array, and damage.
+    An array, which is a view of *data*, must be the value itself or a value of the outermost dictionary; anywhere else
+    it stays a placeholder. Strings of Python 2 become bytes. Raises InputError for any other name or array, and for
+    damage.
     """
     try:
         value = _Unpickler(io.BytesIO(data), encoding="bytes").load()
-        return {key: _settled(item) for key, item in value.items()} if type(value) is dict else _settled(value)
+        return {key: _resolve(item) for key, item in value.items()} if type(value) is dict else _resolve(value)
     except InputError:
         raise
     except Exception:  # noqa: BLE001 - the manual names some that damage can raise, "not necessarily limited to" them
-        raise InputError("is no whole pickle of plain data and uint8 arrays", hint=_MAKE_AGAIN) from None
+        raise InputError("is not a complete pickle of plain data and uint8 arrays", hint=_MAKE_AGAIN) from None
 
 
 class _Name:
-    """What a name in a pickle stands for: *call* is called in its place."""
+    """The replacement of a global that a pickle names: *call* is called in its place."""
 
-    __slots__ = ("_call",)  # and no attributes that a file could give it
+    __slots__ = ("_call",)  # no other attributes, so that a file cannot set any
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call
@@ -162,11 +165,11 @@ class _Name:
         return self._call(*arguments)
 
     def __setstate__(self, state: Any) -> None:
-        """Take none: that of the type is the order of its bytes, of which there is one."""
+        """Ignore the state: that of a dtype is its byte order, and uint8 has none."""
 
 
 class _Array:
-    """An array, empty until its state comes."""
+    """A placeholder of an array; *value* is None until the pickle sets its state."""
 
     __slots__ = ("value",)
 
@@ -178,31 +181,33 @@ class _Array:
         self.value = _from_buffer(content, dtype, shape, "F" if by_column else "C").value
 
 
-def _nothing(*_: Any) -> None:
+def _refuse_call(*_: Any) -> None:
     raise TypeError
 
 
-_NDARRAY, _UINT8 = _Name(_nothing), _Name(_nothing)  # which are named, and not called
+_NDARRAY, _UINT8 = _Name(_refuse_call), _Name(_refuse_call)  # only named as arguments, never called, by numpy
 
 
 def _dtype(name: Any, *_: Any) -> _Name:
+    """Replace ``numpy.dtype``. Raises InputError for any type but uint8."""
     if name not in ("u1", b"u1"):
         raise InputError("expected an array of bytes ('u1'), found one of another type", hint=_MAKE_AGAIN)
     return _UINT8
 
 
 def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    """Replace numpy's ``_frombuffer``: return an array over *content*, without a copy."""
     if dtype is not _UINT8 or type(content) not in (bytes, bytearray) or type(shape) is not tuple:
         raise TypeError
-    if not all(type(edge) is int and edge >= 0 for edge in shape):  # numpy would fit an edge of -1 to the others
+    if not all(type(edge) is int and edge >= 0 for edge in shape):  # numpy would compute an edge of -1
         raise ValueError
     if order != "C":
         raise InputError("expected an array row by row, found one column by column", hint=_MAKE_AGAIN)
-    return _Array(np.frombuffer(content, np.uint8).reshape(shape))  # a ValueError when it has not as many bytes
+    return _Array(np.frombuffer(content, np.uint8).reshape(shape))  # ValueError for another number of bytes
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Bytes of Python 3 in a pickle that Python 2 can read."""
+    """Replace ``_codecs.encode``, by which Python 3 writes bytes in a pickle of protocol 2."""
     if encoding not in ("latin1", "latin-1"):
         raise ValueError
     return text.encode("latin-1")
@@ -218,20 +223,20 @@ _NAMES = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Python's, which finds no name but ours."""
+    """Python's unpickler, which finds only the names in ``_NAMES``."""
 
     def find_class(self, module: str, name: str) -> _Name:
-        """What ``module.name`` stands for here. Raises InputError for a name that is not ours."""
-        found = _NAMES.get(f"{module}.{name}")
-        if found is None:
+        """Return the replacement of ``module.name``. Raises InputError for any name but those in ``_NAMES``."""
+        replacement = _NAMES.get(f"{module}.{name}")
+        if replacement is None:
             shown = f"{module[:80]}.{name[:80]}".encode("unicode_escape").decode()  # one line, whatever is in it
             problem = f"the pickle names {shown}, which no set of images needs, and is not read"
             raise InputError(problem, hint="do not trust this file")
-        return found
+        return replacement
 
 
-def _settled(value: Any) -> Any:
-    """*value*, or the array it stands for; a name that is nothing but a name is refused."""
+def _resolve(value: Any) -> Any:
+    """Return *value*, or the array of a placeholder. Raises TypeError for a bare name or an empty placeholder."""
     if type(value) is _Name or (type(value) is _Array and value.value is None):
         raise TypeError
     return value.value if type(value) is _Array else value

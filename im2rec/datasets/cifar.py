@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 as they are handed round: Python's pickles, or the binary version; in a folder or a tar file.
+"""Read CIFAR-10 and CIFAR-100 as they are published: pickles or binary files, in a folder or a tar file.
 
 ::
 
@@ -32,14 +32,17 @@ _MAKE_AGAIN = "make or fetch it again"
 
 
 class Version(NamedTuple):
-    """One way a set is handed round: its files, and where they usually stand."""
+    """A published version of a set: the names of its files, and of the folder and archive that usually contain them.
+
+    *names* is the file with all class names, or the two with those of the fine and of the coarse classes.
+    """
 
     title: str
     folder: str
     archive: str
     train: tuple[str, ...]
     test: str
-    names: tuple[str, ...]  # the file of all class names, or those of the fine and of the coarse ones
+    names: tuple[str, ...]
 
     @property
     def files(self) -> list[str]:
@@ -66,33 +69,36 @@ VERSIONS = {
 
 
 def read_cifar(name: str, source: PathLike) -> Dataset:
-    """The set *name*, ``cifar10`` or ``cifar100``, in *source*: a tar file, a folder of its files, or the folder above.
+    """Read the set *name*, ``cifar10`` or ``cifar100``, from *source*.
 
-    Pixels are uint8 (count, 32, 32, 3), R G B. Which version it is, the names of the files say; of two, the Python one
-    is read. Raises InputError for a file that is missing, damaged, or of another set.
+    *source* is a tar file, a folder of the set's files, or the folder above either. Pixels are uint8
+    (count, 32, 32, 3), R G B. The version is recognised by the names of the files; of two, the Python version is read.
+    Raises InputError for a file that is missing, damaged, or of another set.
     """
     versions = VERSIONS[name]
-    place = _place(source, versions)
-    wanted = [file for version in versions for file in (*version.files, *version.names)]
-    contents = read_members(place, wanted)
+    location = _locate(source, versions)
+    files_of_set = [file for version in versions for file in (*version.files, *version.names)]
+    contents = read_members(location, files_of_set)
     version = max(versions, key=lambda version: sum(file in contents for file in version.files))
     missing = [file for file in version.files if file not in contents]
     if len(missing) == len(version.files):
         problem = f"{os.fspath(source)}: holds no {SETS[name].title}: no {' or '.join(v.files[0] for v in versions)}"
         raise InputError(problem, hint=f"name its folder, or its archive {versions[0].archive}")
     if missing:
-        raise InputError(f"{os.fspath(place)}: lacks {', '.join(missing)}", hint=_MAKE_AGAIN)
-    classes = _class_names(name, version, contents, place)
+        raise InputError(f"{os.fspath(location)}: lacks {', '.join(missing)}", hint=_MAKE_AGAIN)
+    classes = _class_names(name, version, contents, location)
     sizes = [len(names) for names in classes]
     splits: dict[str, list[ImageBatch]] = {}
     for split, files in ((TRAIN, version.train), (TEST, (version.test,))):
-        # Taken out, so that a file and its pixels are not held at the same time for longer than need be.
-        splits[split] = [_read(version, contents.pop(file), sizes, f"{os.fspath(place)}, {file}") for file in files]
+        # pop() frees each file once its pixels are read.
+        splits[split] = [
+            _read_file(version, contents.pop(file), sizes, f"{os.fspath(location)}, {file}") for file in files
+        ]
     return Dataset(version.title, splits, *classes)
 
 
-def _place(source: PathLike, versions: Sequence[Version]) -> Path:
-    """*source* itself, or the first folder or archive in it that usually holds the files."""
+def _locate(source: PathLike, versions: Sequence[Version]) -> Path:
+    """Return *source* itself, or the first folder or archive in it with one of the usual names."""
     source = Path(source)
     names = [*(version.folder for version in versions), *(version.archive for version in versions)]
     with reading(source):
@@ -101,37 +107,37 @@ def _place(source: PathLike, versions: Sequence[Version]) -> Path:
     return source
 
 
-def _class_names(name: str, version: Version, contents: dict[str, bytes], place: Path) -> list[list[str]]:
-    """The names of the classes, and of CIFAR-100 those of the coarse ones."""
+def _class_names(name: str, version: Version, contents: dict[str, bytes], location: Path) -> list[list[str]]:
+    """Return the class names, and for CIFAR-100 also those of the coarse classes. Raises InputError."""
     expected = [10] if name == CIFAR10 else [100, _COARSE_CLASSES]
     if name == CIFAR10 and version.names[0] not in contents:
         return [list(SETS[name].classes)]
     for file in version.names:
         if file not in contents:
-            raise InputError(f"{os.fspath(place)}: lacks {file}", hint=_MAKE_AGAIN)
+            raise InputError(f"{os.fspath(location)}: lacks {file}", hint=_MAKE_AGAIN)
     if version.title == BINARY:
-        found = [contents[file].decode("utf-8", "replace").split() for file in version.names]
+        lists = [contents[file].decode("utf-8", "replace").split() for file in version.names]
     else:
-        where = f"{os.fspath(place)}, {version.names[0]}"
+        where = f"{os.fspath(location)}, {version.names[0]}"
         keys = ["label_names"] if name == CIFAR10 else ["fine_label_names", "coarse_label_names"]
         fields = _dictionary(contents[version.names[0]], where)
-        found = [[_text(word) for word in _field(fields, key, list, where)] for key in keys]
-    for names, count in zip(found, expected, strict=True):
+        lists = [[_text(word) for word in _field(fields, key, list, where)] for key in keys]
+    for names, count in zip(lists, expected, strict=True):
         if len(names) != count or len(set(names)) != count or not all(name.isprintable() and name for name in names):
-            problem = f"{os.fspath(place)}, {version.names[0]}: expected {count} names of classes, each another"
+            problem = f"{os.fspath(location)}, {version.names[0]}: expected {count} different class names"
             raise InputError(problem, hint=_MAKE_AGAIN)
-    return found
+    return lists
 
 
 def _text(word: object) -> str:
-    """A string of Python 2 or 3; anything else is none that a file of CIFAR has."""
+    """Return a string of Python 2 (bytes) or Python 3 as str, and ``""`` for anything else."""
     if isinstance(word, bytes):
         return word.decode("utf-8", "replace")
     return word if isinstance(word, str) else ""
 
 
-def _read(version: Version, content: bytes, sizes: list[int], where: str) -> ImageBatch:
-    """The images in one file; *sizes* are the numbers of classes, and of coarse ones if there are any."""
+def _read_file(version: Version, content: bytes, sizes: list[int], where: str) -> ImageBatch:
+    """Return the images of one file; *sizes* are the numbers of classes and, for CIFAR-100, of coarse classes."""
     rows, labels = (_read_binary if version.title == BINARY else _read_pickle)(content, len(sizes), where)
     for column, size in enumerate(sizes):
         check_labels(labels[:, column], size, where)
@@ -139,15 +145,17 @@ def _read(version: Version, content: bytes, sizes: list[int], where: str) -> Ima
 
 
 def _read_binary(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:
+    """Return pixels (count, 3072) and labels (count, *width*) of a file of the binary version. Raises InputError."""
     size = width + PIXELS
     if not content or len(content) % size:
         problem = f"{where}: expected records of {size} bytes, found {len(content)} bytes"
         raise InputError(problem, hint=f"the file was cut short; {_MAKE_AGAIN}")
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
-    return records[:, width:], records[:, width - 1 :: -1]  # the fine one first
+    return records[:, width:], records[:, width - 1 :: -1]  # reversed: the fine label first
 
 
 def _read_pickle(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:
+    """Return pixels (count, 3072) and labels (count, *width*) of a file of the Python version. Raises InputError."""
     fields = _dictionary(content, where)
     rows = _field(fields, "data", np.ndarray, where)
     if rows.ndim != 2 or rows.shape[1] != PIXELS or not len(rows):
@@ -164,6 +172,7 @@ def _read_pickle(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:
 
 
 def _dictionary(content: bytes, where: str) -> dict[str, Any]:
+    """Load the pickle *content*, which must be a dictionary. Raises InputError, which names *where*."""
     try:
         value = load_pickle(content)
     except InputError as error:
@@ -174,6 +183,7 @@ def _dictionary(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _field(fields: dict[str, Any], key: str, kind: type, where: str) -> Any:
+    """Return the value of *key*. Raises InputError, which names *where*, when it is missing or not a *kind*."""
     value = fields.get(key)
     if not isinstance(value, kind):
         found = "none" if value is None else f"a {type(value).__name__}"

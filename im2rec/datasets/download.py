@@ -1,6 +1,7 @@
-"""Fetch a published file into the folder of downloads.
+"""Download the files of a published set, with resume and MD5 check.
 
-What has arrived is kept when a download breaks off, and a file gets its name only when its MD5 sum is right.
+An interrupted download is kept as ``<name>.part`` and resumed by the next call. A file gets its final name only when
+its MD5 sum is correct.
 """
 
 from __future__ import annotations
@@ -20,23 +21,26 @@ from im2rec.datasets.sets import KnownSet, RemoteFile
 from im2rec.errors import InputError, ParameterError
 from im2rec.storage.files import reason, writing
 
-MOST_FRUITLESS = 3  # answers in a row that bring nothing new
-MOST_ANSWERS = 20
+MAX_FRUITLESS = 3  # responses in a row without a new byte
+MAX_RESPONSES = 20
 _BLOCK_BYTES = 1 << 16
-_TRY_AGAIN = (408, 429)  # of the answers 4xx: too slow, too often
-_NOT_THERE = 416  # the range that was asked for
+_RETRY_STATUSES = (408, 429)  # request timeout, too many requests: the only 4xx that may pass
+_RANGE_NOT_SATISFIABLE = 416
 _RANGE = re.compile(r"bytes (\d+)-")
-_OTHERS = "or name a server with --mirror, or files with --from"
+_OTHER_SOURCES = "or name a server with --mirror, or files with --from"
 ByteProgress = Callable[[int], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class FetchOptions:
-    """How to fetch: from *mirror* instead of the published address; *timeout_s* is that of a single read."""
+    """Options of a download: *mirror* replaces the published address, *timeout_s* is that of a single read.
+
+    *pause_s* is the time before a request is repeated. Raises ParameterError.
+    """
 
     mirror: str | None = None
     timeout_s: float = 30.0
-    pause_s: float = 0.5  # before an answer is asked for again
+    pause_s: float = 0.5
 
     def __post_init__(self) -> None:
         if self.mirror is not None and not self.mirror.startswith(("http://", "https://")):
@@ -44,7 +48,7 @@ class FetchOptions:
 
 
 def missing(known: KnownSet, folder: Path) -> list[RemoteFile]:
-    """The files of *known* that are not in *folder*, judged by their sizes."""
+    """Return the files of *known* that are not in *folder* with their published size; MD5 sums are not checked."""
     return [file for file in known.files if not _has_size(folder / file.name, file.size)]
 
 
@@ -55,9 +59,10 @@ def fetch_set(
     *,
     progress: Callable[[int, float], None] | None = None,
 ) -> list[Path]:
-    """The files of *known* in *folder*, fetched where they are not there yet; in the order of the table.
+    """Download the files of *known* that are not yet in *folder*; return the paths of all, in the order of the table.
 
-    *progress* is called with the bytes that are there and their share of all. Raises as :func:`fetch`.
+    *progress* is called with the number of bytes that are there and their share of the total. Raises InputError and
+    OutputError as :func:`fetch` does.
     """
     options = options or FetchOptions()
     total = sum(file.size for file in known.files)
@@ -81,10 +86,11 @@ def fetch(
     *,
     progress: ByteProgress | None = None,
 ) -> Path:
-    """*file*, from below *address*, in *folder*; when it is there already, with the right sum, it is not fetched again.
+    """Download *file* from below *address* to *folder* and return its path; do nothing if it is there and correct.
 
-    It is written to ``<name>.part``, which stays when the connection breaks and where the next call goes on, and gets
-    its name when its MD5 sum is right. Raises InputError, and OutputError for the folder.
+    The bytes are written to ``<name>.part``, which is kept when the connection breaks and resumed by the next call; it
+    is renamed when its MD5 sum is correct. Raises InputError when the file cannot be downloaded or its sum is wrong,
+    OutputError when the folder cannot be written.
     """
     options = options or FetchOptions()
     target = folder / file.name
@@ -94,22 +100,22 @@ def fetch(
             return target
     download = _Download(file, address.rstrip("/") + "/" + file.name, folder, options, progress)
     download.fill()
-    if not download.whole() and download.pieced:
-        # Pieces of two files, when the one on the server has changed: that is told by fetching it in one piece.
+    if not download.is_complete() and download.is_resumed:
+        # The file on the server may have changed since the first part came: only one response can be a whole file.
         download.restart()
         download.fill()
-    if not download.whole():
+    if not download.is_complete():
         found = md5_of(download.part)
         download.restart()
         problem = f"{download.url}: expected the MD5 sum {file.md5}, found {found}"
-        raise InputError(problem, hint=f"it was removed: try again, {_OTHERS}")
+        raise InputError(problem, hint=f"it was removed: try again, {_OTHER_SOURCES}")
     with writing(target):
         download.part.replace(target)
     return target
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 sum of the file *path*, as hexadecimal digits. Raises OSError."""
+    """Return the MD5 sum of the file *path* in hexadecimal digits. Raises OSError."""
     sum_ = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -123,7 +129,10 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 class _Download:
-    """A ``.part`` file on its way to be whole."""
+    """The partial download ``<name>.part`` of one file.
+
+    ``size`` is the number of bytes it has. ``is_resumed`` is True if they came in more than one response.
+    """
 
     def __init__(
         self, file: RemoteFile, url: str, folder: Path, options: FetchOptions, progress: ByteProgress | None
@@ -136,45 +145,49 @@ class _Download:
         with writing(self.part):
             self.part.touch()
             self.size = self.part.stat().st_size
-        self.pieced = self.size > 0  # whether the bytes came in more than one answer
+        self.is_resumed = self.size > 0
 
-    def whole(self) -> bool:
-        """Whether what has come is the file."""
+    def is_complete(self) -> bool:
+        """True if size and MD5 sum are those of the published file."""
         with writing(self.part):
             return self.size == self.file.size and md5_of(self.part) == self.file.md5
 
     def restart(self) -> None:
-        """Forget what has come."""
+        """Delete the bytes of the partial download."""
         with writing(self.part):
             self.part.write_bytes(b"")
-        self.size, self.pieced = 0, False
+        self.size, self.is_resumed = 0, False
 
     def fill(self) -> None:
-        """Ask until as many bytes have come as the file has. Raises InputError when nothing more comes."""
+        """Send requests until the file has its full size. Raises InputError when no new bytes come."""
         fruitless, best, why = 0, self.size, ""
-        for answer in range(MOST_ANSWERS):
+        for attempt in range(MAX_RESPONSES):
             if self.size >= self.file.size:
                 return
-            if answer:
+            if attempt:
                 time.sleep(self.options.pause_s)
             try:
-                self._ask()
+                self._request()
                 why = f"the server ends after {self.size:,} of {self.file.size:,} bytes"
             except (OSError, http.client.HTTPException, ValueError) as error:
-                why = _why(error)
+                why = _describe_error(error)
             fruitless = 0 if self.size > best else fruitless + 1
             best = max(best, self.size)
-            if fruitless == MOST_FRUITLESS:
+            if fruitless == MAX_FRUITLESS:
                 break
         if self.size < self.file.size:
-            goes_on = f", it goes on behind {self.size:,} bytes" if self.size else ""
-            self._fail(why, f"try again{goes_on}; {_OTHERS}")
+            resumes = f", it resumes after {self.size:,} bytes" if self.size else ""
+            self._fail(why, f"try again{resumes}; {_OTHER_SOURCES}")
 
     def _fail(self, why: str, hint: str) -> NoReturn:
         raise InputError(f"{self.url}: cannot be fetched: {why}", hint=hint)
 
-    def _ask(self) -> None:
-        """One answer of the server, written down as it comes. Raises what breaks it off."""
+    def _request(self) -> None:
+        """Send one request, for the missing bytes, and write the response as it arrives.
+
+        Raises OSError, HTTPException or ValueError when the response ends early or is not the one requested, InputError
+        when another request would fail as well.
+        """
         headers = {"User-Agent": "im2rec", "Accept-Encoding": "identity"}
         if self.size:
             headers["Range"] = f"bytes={self.size}-"
@@ -183,10 +196,10 @@ class _Download:
             response = urllib.request.urlopen(request, timeout=self.options.timeout_s)  # noqa: S310 - as above
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code == _NOT_THERE:  # the file on the server is shorter than the piece that is here
+            if error.code == _RANGE_NOT_SATISFIABLE:  # the file on the server is shorter than the partial download
                 self.restart()
-            elif 400 <= error.code < 500 and error.code not in _TRY_AGAIN:
-                self._fail(_why(error), f"try again later, {_OTHERS}")
+            elif 400 <= error.code < 500 and error.code not in _RETRY_STATUSES:
+                self._fail(_describe_error(error), f"try again later, {_OTHER_SOURCES}")
             raise
         with response:
             start = 0
@@ -195,19 +208,20 @@ class _Download:
                 start = int(given[1]) if given else -1
             if start not in (0, self.size):
                 self.restart()
-                raise ValueError("the server sends another range than it was asked for")
+                raise ValueError("the server sends another range than the one requested")
             with writing(self.part):
                 part = self.part.open("r+b")
             with part:
                 self._write(response, part, start)
 
     def _write(self, response: http.client.HTTPResponse, part: BinaryIO, start: int) -> None:
+        """Write the body of *response* to *part* from the offset *start* on."""
         with writing(self.part):
-            part.truncate(start)  # all of it, when the server knows no ranges
+            part.truncate(start)  # to nothing when the server ignores the range and sends the whole file
             part.seek(start)
-        self.pieced = start > 0
+        self.is_resumed = start > 0
         self.size = start
-        # Never more than the file has; and not read(), which would keep the bytes before a break to itself.
+        # At most as many bytes as the file has. read1(), as read() would drop the bytes before a break.
         while (left := self.file.size - self.size) > 0 and (block := response.read1(min(_BLOCK_BYTES, left))):
             with writing(self.part):
                 part.write(block)
@@ -217,10 +231,11 @@ class _Download:
                 self.progress(self.size)
 
 
-def _why(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
+    """Return the reason of *error* in a few words."""
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answers {error.code} {error.reason}".rstrip()
     if isinstance(error, urllib.error.URLError):
         error = error.reason if isinstance(error.reason, BaseException) else error
-    said = reason(error) if isinstance(error, OSError) else str(error)
-    return said or type(error).__name__
+    text = reason(error) if isinstance(error, OSError) else str(error)
+    return text or type(error).__name__

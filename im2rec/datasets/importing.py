@@ -1,4 +1,4 @@
-"""Write a published set as ``.rec`` files, their indexes, lists and the names of its classes."""
+"""Write a published set as ``.rec`` files with indexes, lists and class names."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ PNG_LEVEL = 3  # as `im2rec pack`
 _LISTS = {(CIFAR10, TRAIN): "image.lst"}  # as MXNet's manual calls it
 _CLASSES, _COARSE_CLASSES = "classes.txt", "coarse_classes.txt"
 _REPORT_EVERY = 256
-# A folder or archive; of MNIST also the files of each split; None: what is known of the published set will do.
+# A folder or archive, or for MNIST the files of each split; None, in a dry run, when they are not downloaded yet.
 Source = PathLike | Mapping[str, MnistPair] | None
 
 
 @dataclasses.dataclass
 class ImportSummary:
-    """What :func:`import_set` did; *images* in each split, *bytes_out* of all ``.rec`` files.
+    """The result of :func:`import_set`, as ``--json`` prints it.
 
-    *fetched* names the files that were, or in a dry run would be, fetched.
+    *images* is the number in each split, *classes* the number of classes, *bytes_out* the size of all ``.rec`` files.
+    *fetched* lists the files that were downloaded, or would be in a dry run.
     """
 
     name: str
@@ -71,7 +72,7 @@ class ImportSummary:
 
 
 class _SourceImage(NamedTuple):
-    """An image's place in its set: batch file and row in it, from 0."""
+    """An image of a set, with the number of its batch file and its row in that file, both from 0."""
 
     pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     labels: Sequence[int]
@@ -80,22 +81,22 @@ class _SourceImage(NamedTuple):
 
 
 def output_files(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST)) -> list[Path]:
-    """The files that the set *name* becomes in the folder *out*."""
+    """Return the paths of all files that importing the set *name* writes to the folder *out*."""
     names = [file for split in splits for file in (f"{split}.rec", f"{split}.idx", _list_name(name, split))]
     names += [_CLASSES, *([_COARSE_CLASSES] if name == CIFAR100 else [])]
     return [Path(out, file) for file in names]
 
 
 def check_output(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST), *, force: bool) -> None:
-    """Raise OutputError when *out* cannot be made or, without *force*, holds a file that would be written."""
+    """Raise OutputError if *out* cannot be made or, without *force*, contains a file that would be written."""
     out = Path(out)
     with writing(out):
-        there = next(folder for folder in (out, *out.parents) if os.path.lexists(folder))
-        if not there.is_dir():
-            raise OutputError(f"{there}: is not a folder", hint="name a folder to write to")
-    if not os.access(there, os.W_OK | os.X_OK):
+        existing = next(folder for folder in (out, *out.parents) if os.path.lexists(folder))
+        if not existing.is_dir():
+            raise OutputError(f"{existing}: is not a folder", hint="name a folder to write to")
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise OutputError(f"{out}: cannot be written: permission denied", hint="name another folder")
-    if there == out:
+    if existing == out:
         refuse_existing(output_files(name, out, splits), force=force)
 
 
@@ -109,11 +110,13 @@ def import_set(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> ImportSummary:
-    """Write the set *name*, read from *source*, to the folder *out*, which is made if need be.
+    """Write the set *name*, read from *source*, to the folder *out*, which is made if it is missing.
 
-    Ids and keys count from 0 in each split. Nothing appears under a final name before everything is written. A dry
-    run reads the source and writes nothing; only then *source* may be None.
-    Raises InputError for the source, OutputError.
+    Ids and keys count from 0 in each split. No file has its final name before all files are written. A dry run reads
+    the source and writes nothing; only then may *source* be None. *progress* is called with the number of images
+    written so far and their share. Raises InputError for the source, OutputError::
+
+        import_set("cifar10", "cifar", "cifar-10-python.tar.gz")
     """
     started = time.monotonic()
     out = Path(out)
@@ -127,14 +130,14 @@ def import_set(
         assert dry_run
         return summary
     dataset = read_set(name, source)
-    summary.source = ", ".join(_named(source))
+    summary.source = ", ".join(_source_names(source))
     summary.version, summary.classes = dataset.version, len(dataset.classes)
     summary.warnings = list(_warnings(dataset, summary.images))
     summary.images = dataset.images()
     if not dry_run:
         engine = load_engine("auto")
         summary.engine = engine.name
-        with _folder(out):
+        with _make_folder(out):
             summary.bytes_out = _write(name, out, dataset, params, engine, force=force, progress=progress)
     summary.seconds = round(time.monotonic() - started, 3)
     written = 0 if dry_run else sum(summary.images.values())
@@ -143,7 +146,10 @@ def import_set(
 
 
 def read_set(name: str, source: PathLike | Mapping[str, MnistPair]) -> Dataset:
-    """The set *name*, in whatever shape it has at *source*. Raises InputError, also for a split without images."""
+    """Read the set *name* from *source*, in any of its published forms.
+
+    Raises InputError, also for a split without images.
+    """
     if name == MNIST:
         dataset = read_mnist(source if isinstance(source, Mapping) else find_mnist(source))
     else:
@@ -151,11 +157,13 @@ def read_set(name: str, source: PathLike | Mapping[str, MnistPair]) -> Dataset:
         dataset = read_cifar(name, source)
     for split, count in dataset.images().items():
         if not count:
-            raise InputError(f"{', '.join(_named(source))}: holds no {split} images", hint="is it the right one?")
+            raise InputError(
+                f"{', '.join(_source_names(source))}: holds no {split} images", hint="is it the right one?"
+            )
     return dataset
 
 
-def _named(source: PathLike | Mapping[str, MnistPair]) -> list[str]:
+def _source_names(source: PathLike | Mapping[str, MnistPair]) -> list[str]:
     if isinstance(source, Mapping):
         return [os.fspath(pair.images) for pair in source.values()]
     return [os.fspath(source)]
@@ -172,15 +180,15 @@ def _list_name(name: str, split: str) -> str:
 
 
 @contextlib.contextmanager
-def _folder(out: Path) -> Iterator[None]:
-    """Make *out* and the folders above it, and after the block remove those of them that are new and empty."""
+def _make_folder(out: Path) -> Iterator[None]:
+    """Make *out* and the folders above it; after the ``with`` block remove those that are new and still empty."""
     with writing(out):
         made = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # what holds the files of the set, or somebody else's, stays
+        with contextlib.suppress(OSError):  # a folder with files in it stays
             for folder in made:
                 folder.rmdir()
 
@@ -195,7 +203,7 @@ def _write(
     force: bool,
     progress: Progress | None,
 ) -> int:
-    """Write everything aside, then rename; the bytes of the ``.rec`` files."""
+    """Write all files under temporary names, then rename them; return the size of the ``.rec`` files in bytes."""
     written, size, total = 0, 0, sum(dataset.images().values())
     with contextlib.ExitStack() as stack:
         texts = []
@@ -217,7 +225,7 @@ def _write(
                 texts.append(stack.enter_context(AtomicFile(out / file, force=force)))
                 texts[-1].write("".join(f"{name}\n" for name in names).encode())
         for text in texts:
-            text.finish()  # a full disk shows here, while everything can still be given up
+            text.finish()  # raises for a full disk, before any file has its final name
     return size
 
 
@@ -228,17 +236,17 @@ def _images(batches: Iterable[ImageBatch]) -> Iterator[_SourceImage]:
 
 
 def _label(labels: Sequence[int], params: ImportParams) -> float | list[float]:
-    """What a record holds: the class, or as ``label`` says."""
-    asked = getattr(params, "label", FINE)
-    if asked == BOTH:
+    """Return the label of a record: the class, or for CIFAR-100 what the parameter ``label`` selects."""
+    choice = getattr(params, "label", FINE)
+    if choice == BOTH:
         return [float(label) for label in labels]
-    return float(labels[1 if asked == COARSE else 0])
+    return float(labels[1 if choice == COARSE else 0])
 
 
 def _list_labels(name: str, split: str, image: _SourceImage, label: float | list[float]) -> Sequence[float]:
-    """The labels on a line of the list: those of the record, of CIFAR-10 four as MXNet's manual has them.
+    """Return the labels of a list line: those of the record, or for CIFAR-10 the four of MXNet's manual.
 
-    There they are class, batch file, row in it, and 0 for the training set or 1 for the test set.
+    These are the class, the number of the batch file, the row in it, and 0 for the training set or 1 for the test set.
 
     Source: MXNet's manual, "Loading Data": ``path_imglist="data/cifar/image.lst", label_width="4"``.
     """

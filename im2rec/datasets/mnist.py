@@ -1,4 +1,4 @@
-"""MNIST as it is handed round: four IDX files, compressed by gzip or not, under two spellings of their names."""
+"""Read MNIST as it is published: four IDX files, compressed by gzip or not, under two spellings of their names."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ _FOLDERS = ("", "MNIST/raw", "raw")  # torchvision keeps them in the second
 
 
 class MnistPair(NamedTuple):
-    """The two files of a split."""
+    """The paths of the two files of a split."""
 
     images: PathLike
     labels: PathLike
 
 
 def find_mnist(folder: PathLike) -> dict[str, MnistPair]:
-    """The files of both splits in *folder*, or in ``MNIST/raw`` below it. Raises InputError for one that is missing."""
+    """Find the files of both splits in *folder* or in ``MNIST/raw`` below it. Raises InputError if one is missing."""
     check_folder(folder)
-    places = [Path(folder, inner) for inner in _FOLDERS]
-    place = next((place for place in places if _find(place, TRAIN, _KINDS[0])), places[0])
+    folders = [Path(folder, inner) for inner in _FOLDERS]
+    inside = next((inner for inner in folders if _find_file(inner, TRAIN, _KINDS[0])), folders[0])
     pairs = {}
     for split, stem in _STEMS.items():
-        found = [_find(place, split, kind) for kind in _KINDS]
-        for path, kind in zip(found, _KINDS, strict=True):
+        paths = [_find_file(inside, split, kind) for kind in _KINDS]
+        for path, kind in zip(paths, _KINDS, strict=True):
             if path is None:
                 name = f"{stem}-{kind.format('-')}"
                 raise InputError(f"{os.fspath(folder)}: holds no {name}, nor {name}.gz", hint="name it with --images")
-        pairs[split] = MnistPair(*filter(None, found))
+        pairs[split] = MnistPair(*filter(None, paths))
     return pairs
 
 
 def read_mnist(pairs: Mapping[str, MnistPair]) -> Dataset:
-    """The images, uint8 (count, rows, columns, 1), and digits of *pairs*, which holds the files of each split.
+    """Read images, uint8 (count, rows, columns, 1), and digits from *pairs*, the files of each split.
 
-    Raises InputError, for a damaged file IdxFormatError with its path.
+    Raises InputError, and IdxFormatError with its path for a damaged file.
     """
     digits = list(SETS[MNIST].classes)
     splits = {}
@@ -57,6 +57,7 @@ def read_mnist(pairs: Mapping[str, MnistPair]) -> Dataset:
     return Dataset("IDX files", splits, digits)
 
 
-def _find(folder: Path, split: str, kind: str) -> Path | None:
+def _find_file(folder: Path, split: str, kind: str) -> Path | None:
+    """Return the path of a file of *split* under either spelling of its name, compressed or not; None if missing."""
     names = [f"{_STEMS[split]}-{kind.format(sign)}{suffix}" for sign in "-." for suffix in ("", ".gz")]
     return next((folder / name for name in names if (folder / name).is_file()), None)

@@ -1,6 +1,6 @@
-"""The published sets: addresses, sizes and MD5 sums of their files.
+"""The published sets: addresses, sizes and MD5 sums of their files; the parameters of ``im2rec import``.
 
-Also the parameters of ``im2rec import``, and the images and labels that the readers give, a file at a time.
+Also the types in which the readers return images and labels.
 
 Source: http://yann.lecun.com/exdb/mnist/ and https://www.cs.toronto.edu/~kriz/cifar.html.
 """
@@ -18,7 +18,7 @@ from im2rec.params import check, param
 
 
 class RemoteFile(NamedTuple):
-    """A file as it is published: its *name*, its *size* in bytes, and its MD5 sum in hexadecimal digits."""
+    """A published file: its *name*, its *size* in bytes, and its MD5 sum in hexadecimal digits."""
 
     name: str
     size: int
@@ -26,16 +26,17 @@ class RemoteFile(NamedTuple):
 
 
 class KnownSet(NamedTuple):
-    """A set: what people call it, the address its *files* are below, and the images of each split.
+    """A published set: its title, the address below which its *files* are, and the number of images in each split.
 
-    *binary* are the files of its binary version, where there is one to fetch.
+    *classes* is empty when only the files contain their names. *binary* are the files of the binary version, if there
+    is one.
     """
 
     title: str
     address: str
     files: tuple[RemoteFile, ...]
     images: dict[str, int]
-    classes: tuple[str, ...] = ()  # () where only the files themselves tell
+    classes: tuple[str, ...] = ()
     binary: tuple[RemoteFile, ...] = ()
 
 
@@ -77,8 +78,8 @@ Bytes = npt.NDArray[np.uint8]
 class ImageBatch(NamedTuple):
     """The images of one file, in its order.
 
-    *pixels* is uint8 (count, height, width, channels), one channel or R G B, *labels* uint8 (count, n): the class, of
-    CIFAR-100 the fine and the coarse one.
+    *pixels* is uint8 (count, height, width, channels), with one channel or R G B. *labels* is uint8 (count, n): the
+    class, or for CIFAR-100 the fine and the coarse class.
     """
 
     pixels: Bytes
@@ -87,7 +88,7 @@ class ImageBatch(NamedTuple):
 
 @dataclasses.dataclass
 class Dataset:
-    """A set that was read: the *version* of its files, the batches of every split, and the names of its classes."""
+    """A set in memory: the *version* of its files, the batches of each split, and the names of its classes."""
 
     version: str
     splits: dict[str, list[ImageBatch]]
@@ -95,16 +96,16 @@ class Dataset:
     coarse_classes: list[str] = dataclasses.field(default_factory=list)
 
     def images(self) -> dict[str, int]:
-        """The number of images in each split."""
+        """Return the number of images in each split."""
         return {split: sum(len(batch.labels) for batch in batches) for split, batches in self.splits.items()}
 
 
-def check_labels(labels: Bytes, classes: int, place: str, what: str = "label") -> None:
-    """Raise InputError, which names *place*, when one of *labels* (count,) is not below *classes*."""
+def check_labels(labels: Bytes, classes: int, where: str, what: str = "label") -> None:
+    """Raise InputError, which names *where*, if one of *labels* (count,) is not below *classes*."""
     wrong = np.flatnonzero(labels >= classes)
     if len(wrong):
         row = int(wrong[0])
-        raise InputError(f"{place}, row {row}: expected a {what} of 0 to {classes - 1}, found {labels[row]}")
+        raise InputError(f"{where}, row {row}: expected a {what} of 0 to {classes - 1}, found {labels[row]}")
 
 
 FINE, COARSE, BOTH = "fine", "coarse", "both"
@@ -113,10 +114,10 @@ PYTHON, BINARY = "python", "binary"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImportParams:
-    """How the images of a set are stored."""
+    """Parameters of the stored images of any set."""
 
     encoding: str = param(
-        ".png", doc="What the images are stored as.", choices=(".png", ".jpg"), reference="ours; .png loses nothing"
+        ".png", doc="Format of the stored images.", choices=(".png", ".jpg"), reference="ours; .png loses nothing"
     )
     quality: int = param(95, doc="JPEG quality.", low=0, high=100, reference="ours; .jpg only")
 
@@ -128,7 +129,7 @@ class ImportParams:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CifarParams(ImportParams):
-    """What CIFAR, which is published in two versions, can be asked besides."""
+    """Parameters of CIFAR-10 and CIFAR-100, which are published in two versions."""
 
     version: str = param(
         PYTHON, doc="cifar10: the version --download fetches.", choices=(PYTHON, BINARY), reference="ours"
@@ -137,7 +138,7 @@ class CifarParams(ImportParams):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cifar100Params(CifarParams):
-    """What CIFAR-100, which has two labels an image, can be asked besides."""
+    """Parameters of CIFAR-100, which has two labels per image."""
 
     label: str = param(
         FINE, doc="cifar100: the label stored; both: fine, then coarse.", choices=(FINE, COARSE, BOTH), reference="ours"

@@ -1,1 +1,1 @@
-"""The images of a ``.rec`` out again: into folders, tar shards, and where a killed run stopped."""
+"""Extract the images of a ``.rec`` to folders or tar shards, resuming where a killed run stopped."""

@@ -1,4 +1,4 @@
-"""The images of a ``.rec`` out again, byte for byte: into folders with a list, or into tar shards."""
+"""Extract the images of a ``.rec``, byte for byte, to folders with a list or to tar shards."""
 
 from __future__ import annotations
 
@@ -26,11 +26,19 @@ from im2rec.extraction.selection import (
     ScannedFile,
     SelectedRecords,
     Selection,
-    choose,
     class_numbers,
     label_text,
+    select_records,
 )
-from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, check_listed, class_folders, read_samples
+from im2rec.extraction.writers import (
+    MB,
+    FolderWriter,
+    ShardWriter,
+    Writer,
+    check_labels_have_folders,
+    class_folders,
+    read_samples,
+)
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
@@ -45,15 +53,15 @@ CHANGES = {
     LABEL_FIELD: "label field that is not the first label",
     LABEL_BITS: "label of -0 or an odd NaN",
 }
-_SCAN_SHARE = 0.1  # of the progress shown: the headers are a small part of the file
+_SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of the work
 
 
 @dataclasses.dataclass(frozen=True)
 class ExtractOptions(Selection):
-    """Which images to extract, and to what.
+    """Options of an extraction: the selection of images, and the form of the output.
 
-    *to* is ``folder`` or ``tar``; *classes* a ``.classes.txt`` whose folders stand for the labels; *shard_mb* the most
-    a shard may take (1000).
+    *to* is ``folder`` or ``tar``. *classes* is the path of a ``.classes.txt``, which names the folder of each label.
+    *shard_mb* is the maximum size of a shard in MB, 1000 if None. Raises ParameterError.
     """
 
     to: str = FOLDER
@@ -74,11 +82,12 @@ class ExtractOptions(Selection):
 
 @dataclasses.dataclass
 class ExtractSummary:
-    """What :func:`extract` did, earlier runs that it went on from included.
+    """The result of :func:`extract`, as ``--json`` prints it; the counts include the earlier runs that it resumed.
 
-    *left_out* counts records without an image; *problems* what is not there as it should be, by reason; *changes* the
-    records that come out of ``pack`` with another header, but the same labels. *resumed* records were
-    there already. In a dry run *bytes* are those of labels and padding too.
+    *records* counts all records of the file, *pictures* all its images, *images* those that were extracted and are
+    images. *left_out* counts records without an image, *problems* records that are not valid or not images, by reason,
+    *changes* those that ``pack`` writes with the same labels in another header. *resumed* is the number of records that
+    earlier runs have written. *bytes* is the size of the images; in a dry run it includes label vectors and padding.
     """
 
     rec: str
@@ -110,13 +119,15 @@ def extract(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> ExtractSummary:
-    """Write the images of *rec* that *options* choose into the new folder *out*, their bytes as they are stored.
+    """Write the images of *rec* that *options* select to the new folder *out*, byte for byte as they are stored.
 
-    Everything goes to ``<out>.partial`` first; the same call goes on there after a kill, and gives the same files.
-    Memory: some 30 bytes a record, and a batch of some megabytes. *progress* is called with the images written so far
-    and the share of the work that is done. A dry run reads the headers and writes nothing.
-    Raises InputError when *rec* or the classes cannot be used or no image is chosen, CorruptRecordError for damage,
-    OutputError when *out* is not empty (*force* replaces an earlier extraction) or cannot be written.
+    The files are written to ``<out>.partial``, which is renamed at the end. After a kill the same call resumes there
+    and gives the same files. Memory: some 30 bytes a record, and a batch of some megabytes. *progress* is called with
+    the number of images written so far and the share of the work that is done. A dry run reads the headers and writes
+    nothing. Raises InputError when *rec* or the classes cannot be used or no image is selected, CorruptRecordError for
+    damage, OutputError when *out* is not empty (*force* replaces an earlier extraction) or cannot be written::
+
+        extract("train.rec", "train", ExtractOptions(labels=(3, 7)))
     """
     started = time.monotonic()
     options, stem, report = options or ExtractOptions(), Path(rec).stem, progress or (lambda _count, _share: None)
@@ -124,26 +135,30 @@ def extract(
     inputs = [name for name in (rec, options.classes) if name is not None]
     partial = ResumableFolder(out, _identity(rec, options, folders), inputs=inputs, force=force)
     with ScannedFile(rec, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
-        chosen = choose(file, options)
+        selected = select_records(file, options)
         if options.classes is not None and folders is not None:
-            check_listed(file.labels[chosen.ordinals], folders, options.classes)
+            check_labels_have_folders(file.labels[selected.ordinals], folders, options.classes)
         if not dry_run:
             with partial:
-                _write(file, chosen, _writer(partial, stem, options, folders), report)
-        summary = _summary(file, chosen, _expected(file, chosen) if dry_run else partial.done, options, Path(out))
+                _write(file, selected, _make_writer(partial, stem, options, folders), report)
+        counts = _predict_counts(file, selected) if dry_run else partial.progress
+        summary = _summary(file, selected, counts, options, Path(out))
     summary.resumed, summary.dry_run = partial.resumed, dry_run
     summary.seconds = round(time.monotonic() - started, 3)
-    summary.images_per_s = round((len(chosen.ordinals) - partial.resumed) / max(summary.seconds, 1e-9), 1)
+    summary.images_per_s = round((len(selected.ordinals) - partial.resumed) / max(summary.seconds, 1e-9), 1)
     return summary
 
 
 def list_name(stem: str) -> str:
-    """The list that packs the extraction of ``<stem>.rec`` again."""
+    """Return the file name of the list that is written with the images of ``<stem>.rec``."""
     return f"{stem}.lst"
 
 
 def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None) -> dict[str, Any]:
-    """What makes one extraction: the file as it is now, and every option that changes what is written."""
+    """Return what identifies an extraction: path, size and time of the file, and each option that changes the output.
+
+    Only a run with the same identity resumes an unfinished folder.
+    """
     with reading(rec):
         status = Path(rec).stat()
     classes = None if folders is None else "\n".join(folders).encode("utf-8", "surrogateescape")
@@ -161,51 +176,51 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
     }
 
 
-def _writer(partial: ResumableFolder, stem: str, options: ExtractOptions, folders: list[str] | None) -> Writer:
+def _make_writer(partial: ResumableFolder, stem: str, options: ExtractOptions, folders: list[str] | None) -> Writer:
     if options.to == FOLDER:
         return FolderWriter(partial, list_name(stem), folders)
     return ShardWriter(partial, stem, int((options.shard_mb or DEFAULT_SHARD_MB) * MB))
 
 
-def _write(file: ScannedFile, chosen: SelectedRecords, writer: Writer, report: Progress) -> None:
+def _write(file: ScannedFile, selected: SelectedRecords, writer: Writer, report: Progress) -> None:
+    """Write the selected images that earlier runs have not written, then give the folder its final name."""
     with writer:
-        for batch in read_samples(file, chosen, writer.done.records):
+        for batch in read_samples(file, selected, writer.progress.records):
             for sample in batch:
                 writer.add(sample)
-            writer.pause()
-            written = writer.done.records
-            report(written, _SCAN_SHARE + (1 - _SCAN_SHARE) * written / len(chosen.ordinals))
+            writer.save_progress()
+            written = writer.progress.records
+            report(written, _SCAN_SHARE + (1 - _SCAN_SHARE) * written / len(selected.ordinals))
         writer.finish()
-    writer.place.complete()
+    writer.folder.complete()
 
 
-def _expected(file: ScannedFile, chosen: SelectedRecords) -> ExtractionProgress:
-    """What can be told before a record is read whole; the bytes are those of label vectors and padding too."""
-    count = len(chosen.ordinals)
-    return ExtractionProgress(
-        count, bytes=int(np.sum(file.sizes(chosen.ordinals))) - count * (HEAD_BYTES + HEADER_BYTES)
-    )
+def _predict_counts(file: ScannedFile, selected: SelectedRecords) -> ExtractionProgress:
+    """Return the counts that the headers alone give, for a dry run; the bytes include label vectors and padding."""
+    count = len(selected.ordinals)
+    size = int(np.sum(file.sizes(selected.ordinals))) - count * (HEAD_BYTES + HEADER_BYTES)
+    return ExtractionProgress(count, bytes=size)
 
 
 def _summary(
-    file: ScannedFile, chosen: SelectedRecords, done: ExtractionProgress, options: ExtractOptions, out: Path
+    file: ScannedFile, selected: SelectedRecords, done: ExtractionProgress, options: ExtractOptions, out: Path
 ) -> ExtractSummary:
     to, images = options.to, done.records - done.not_images
-    states = file.states[chosen.ordinals]
+    states = file.states[selected.ordinals]
     counts = {bit: int(np.sum(states & bit > 0)) for bit in (ID2, VECTOR, *CHANGES)}
     counts[LABEL_BITS] += done.lost_bits
-    left_out = {why: count for why, count in chosen.left_out.items() if why != LEFT_OUT[EMPTY]}
-    problems = {NOT_AN_IMAGE: done.not_images, WITH_ID2: counts[ID2], **left_out}
+    damaged = {why: count for why, count in selected.left_out.items() if why != LEFT_OUT[EMPTY]}
+    problems = {NOT_AN_IMAGE: done.not_images, WITH_ID2: counts[ID2], **damaged}
     return ExtractSummary(
         rec=os.fspath(file.path),
         out=str(out),
         to=to,
         records=len(file),
-        pictures=chosen.pictures,
+        pictures=selected.images,
         images=images,
-        classes=len(np.unique(class_numbers(file.labels[chosen.ordinals]))),
+        classes=len(np.unique(class_numbers(file.labels[selected.ordinals]))),
         bytes=done.bytes,
-        left_out={why: count for why, count in chosen.left_out.items() if why == LEFT_OUT[EMPTY]},
+        left_out={why: count for why, count in selected.left_out.items() if why == LEFT_OUT[EMPTY]},
         problems={why: count for why, count in problems.items() if count},
         changes={why: counts[bit] for bit, why in CHANGES.items() if counts[bit] and to == FOLDER},
         vectors=counts[VECTOR] > 0,

@@ -1,8 +1,9 @@
-"""An output folder that is filled as ``DIR.partial``, resumable after a kill, and renamed when complete.
+"""An output folder that is filled as ``DIR.partial``, can be resumed after a kill, and is renamed when complete.
 
-A journal in it says what is extracted and how far that is; in the finished folder it stays as the mark of an
-extraction. It outlives a kill of the process; after a power cut the last images it counts may not have reached the
-disk. The finished folder may replace an earlier extraction or an empty folder, and nothing else.
+A journal in the folder records the identity of the extraction and its progress; in the finished folder it remains as
+the mark of an extraction. The journal is valid after a kill of the process; after a power failure the last images that
+it counts may be missing from the disk. A finished folder replaces an earlier extraction or an empty folder, and nothing
+else.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from typing import Any, BinaryIO
 from im2rec.errors import OutputError
 from im2rec.storage.files import PathLike, reason
 
-MARKER = ".im2rec-extract.json"  # stands in every extraction: only a folder that holds it is ever replaced
+MARKER = ".im2rec-extract.json"  # the journal: only a folder that contains it is ever replaced
 
 
 def destination(out: PathLike) -> Path:
-    """*out*, or what stands behind it when it is a link or no name of its own (``.``, ``sub/..``)."""
+    """Return the folder that *out* means: the target of a link, the full path of ``.`` or ``sub/..``, else *out*."""
     path = Path(out)
     return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
 
 
 def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) -> None:
-    """Raise OutputError unless *path* can become an extraction: nothing stands there, or an empty folder.
+    """Raise OutputError unless the extraction can be renamed to *path*: it must not exist, or be an empty folder.
 
-    With *force* an earlier extraction is fine too, if none of *inputs* stands in it.
+    With *force* an earlier extraction is allowed too, if it contains none of the files *inputs*.
     """
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
@@ -54,10 +55,11 @@ def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) ->
             raise OutputError(f"{path}: holds {os.fspath(name)} and is not replaced", hint="choose another folder")
 
 
-def put_in_place(finished: Path, path: Path, *, force: bool) -> None:
-    """Rename the folder *finished* to *path*; with *force* an earlier extraction there makes way and is removed.
+def replace_folder(finished: Path, path: Path, *, force: bool) -> None:
+    """Rename the folder *finished* to *path*; with *force* remove an earlier extraction that has this name.
 
-    A kill in between leaves the earlier one beside it, its name ending in ``.tmp``. Raises OSError.
+    After a kill between the two renames the earlier extraction is beside *path*, with a name that ends in ``.tmp``.
+    Raises OSError.
     """
     earlier = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
     if force and (path / MARKER).is_file():
@@ -68,9 +70,9 @@ def put_in_place(finished: Path, path: Path, *, force: bool) -> None:
         finished.rename(path)
     finally:
         if not os.path.lexists(path):
-            with contextlib.suppress(OSError):  # there may be none
+            with contextlib.suppress(OSError):  # there may be no earlier one
                 earlier.rename(path)
-    shutil.rmtree(earlier, ignore_errors=True)  # the new one is in place, and that is what counts
+    shutil.rmtree(earlier, ignore_errors=True)  # what cannot be removed is no reason to fail: the new one is complete
 
 
 try:
@@ -78,14 +80,18 @@ try:
 except ImportError:  # Windows, where an open file keeps its folder from being renamed
     fcntl = None  # type: ignore[assignment]
 
-ASIDE = MARKER + ".tmp"
-_KNOWN_FOLDERS = 4096  # folders that are not looked at again: images of a class often stand together
-_GO_ON = "what is written so far stays; the same command goes on from there"
+MARKER_TEMP = MARKER + ".tmp"
+_FOLDERS_KEPT = 4096  # names of checked folders in memory: images of a class are often consecutive
+_RESUME_HINT = "the files written so far stay; the same command resumes the extraction"
 
 
 @dataclasses.dataclass
 class ExtractionProgress:
-    """How far an extraction is: records, shards, bytes of the list; and what there will be to tell of the records."""
+    """Counts of the records, shards and bytes that are written so far, as the journal stores them.
+
+    *list_bytes* is the size of the list, *bytes* that of all images. *not_images* counts contents that are not images,
+    *lost_bits* label vectors with a value that no text gives back.
+    """
 
     records: int = 0
     shards: int = 0
@@ -96,12 +102,20 @@ class ExtractionProgress:
 
 
 class ResumableFolder:
-    """``DIR.partial``, which becomes *out* on :meth:`complete`; ``done`` says where to go on.
+    """The folder ``DIR.partial``, which :meth:`complete` renames to *out*; ``progress`` counts what it contains.
 
-    *resumed* counts the records of earlier runs. *identity* (JSON values by name) is what makes one extraction: the
-    journal of another one is refused, or thrown away with *force*. *inputs* are files that must not go with a folder
-    that is replaced. The constructor only looks; as a context manager the folder is made and locked.
-    Raises OutputError when *out* holds files that cannot be replaced, or cannot be written.
+    *identity* (JSON values by name) identifies the extraction: the journal of another one is refused, or removed with
+    *force*. *inputs* are files that must not be in a folder that is replaced. ``resumed`` is the number of records
+    that earlier runs have written. The constructor changes nothing on disk; the ``with`` block makes and locks the
+    folder::
+
+        with ResumableFolder("train", {"rec": "train.rec"}) as folder:
+            folder.write("3/17.jpg", content)
+            folder.progress.records += 1
+            folder.save()
+            folder.complete()
+
+    Raises OutputError when *out* contains files that are not to be replaced, or cannot be written.
     """
 
     def __init__(
@@ -113,58 +127,60 @@ class ResumableFolder:
         self.force = force
         with self.writing(hint="check who may read and write there"):
             check_replaceable(self.out, inputs, force=force)
-            self.done, self._foreign = self._journalled()
-        self.resumed = self.done.records
+            self.progress, self._is_foreign = self._read_journal()
+        self.resumed = self.progress.records
         self._root = self.path
-        self._known: set[str] = set()
-        self._lock = -1
+        self._checked_folders: set[str] = set()
+        self._lock: int | None = None
 
-    def _journalled(self) -> tuple[ExtractionProgress, bool]:
-        """How far an earlier run came, and whether it was another extraction that is to be thrown away."""
+    def _read_journal(self) -> tuple[ExtractionProgress, bool]:
+        """Return the progress of an earlier run, and True if that was another extraction, to be removed by *force*."""
         if not os.path.lexists(self.path):
             return ExtractionProgress(), False
         if self.path.is_symlink() or not self.path.is_dir():
-            raise OutputError(f"{self.path}: is in the way, and no folder", hint="remove it")
-        if {entry.name for entry in self.path.iterdir()} <= {ASIDE}:  # killed before there was a journal
+            raise OutputError(f"{self.path}: exists and is not a folder", hint="remove it")
+        if {entry.name for entry in self.path.iterdir()} <= {MARKER_TEMP}:  # killed before there was a journal
             return ExtractionProgress(), False
         try:
             journal = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
-            begun, done = (
-                dict(journal["extraction"]),
-                ExtractionProgress(**{name: _count(n) for name, n in journal["done"].items()}),
-            )
+            begun = dict(journal["extraction"])
+            progress = ExtractionProgress(**{name: _check_count(n) for name, n in journal["done"].items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise OutputError(f"{self.path}: holds no journal that can be read", hint="remove it") from None
         if begun == self.identity:
-            return done, False
+            return progress, False
         if self.force:
             return ExtractionProgress(), True
-        raise OutputError(f"{self.path}: {self._difference(begun)}", hint="remove it, or start anew with --force")
+        raise OutputError(f"{self.path}: {self._difference(begun)}", hint="remove it, or start again with --force")
 
     def _difference(self, begun: dict[str, Any]) -> str:
+        """Describe the first value in which the identity *begun* of the journal differs from that of this run."""
         names = [*self.identity, *begun]
         name = next(name for name in names if begun.get(name) != self.identity.get(name))
         return f"was begun with {name}={begun.get(name)}, not {name}={self.identity.get(name)}"
 
     def __enter__(self) -> ResumableFolder:
+        """Make and lock the folder, and read the journal or write the first one. Raises OutputError."""
         with contextlib.ExitStack() as stack:
             stack.callback(self._unlock)
             with self.writing():
                 self.path.mkdir(exist_ok=True)
                 self._lock_folder()
                 self._root = self.path.resolve()
-                if self._foreign:
+                if self._is_foreign:
                     self._clear()
-                self.done, _ = self._journalled()  # once more, as another run may just have let go of it
-            self.resumed = self.done.records
+                # Read again under the lock: another run may have written since the constructor did.
+                self.progress, _ = self._read_journal()
+            self.resumed = self.progress.records
             self.save()
-            stack.pop_all()  # it stays locked
+            stack.pop_all()  # the folder stays locked until __exit__
         return self
 
     def __exit__(self, *_: object) -> None:
         self._unlock()
 
     def _lock_folder(self) -> None:
+        """Lock the folder until this process ends or :meth:`_unlock`. Raises OutputError if another run has it."""
         if fcntl is None:
             return
         self._lock = os.open(self.path, os.O_RDONLY)
@@ -173,16 +189,16 @@ class ResumableFolder:
         except BlockingIOError:
             hint = "wait for it, or choose another folder"
             raise OutputError(f"{self.path}: another im2rec is writing it", hint=hint) from None
-        except OSError:  # some network file systems know no locks
+        except OSError:  # some network file systems have no locks
             self._unlock()
 
     def _unlock(self) -> None:
-        if self._lock >= 0:
-            handle, self._lock = self._lock, -1
-            os.close(handle)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _clear(self) -> None:
-        """Remove what another extraction left; its journal last, which says after a kill whose it was."""
+        """Remove the files of another extraction; the journal last, as it identifies them after a kill."""
         for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == MARKER):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
@@ -190,72 +206,75 @@ class ResumableFolder:
                 entry.unlink()
 
     @contextlib.contextmanager
-    def writing(self, hint: str = _GO_ON) -> Iterator[None]:
-        """Turn an OSError of the block into an OutputError that says how to go on."""
+    def writing(self, hint: str = _RESUME_HINT) -> Iterator[None]:
+        """Raise an OSError of the ``with`` block as an OutputError with *hint*."""
         try:
             yield
         except OSError as error:
-            at = error.filename if isinstance(error.filename, str) else self.path
-            raise OutputError(f"{at}: cannot be written: {reason(error)}", hint=hint) from error
+            path = error.filename if isinstance(error.filename, str) else self.path
+            raise OutputError(f"{path}: cannot be written: {reason(error)}", hint=hint) from error
 
     def write(self, name: str, content: bytes) -> None:
-        """Write the file *name*, in place of one that a killed run left. Raises OutputError."""
+        """Write the file *name*; one that a killed run left is replaced. Raises OutputError."""
         with self.writing(), self.create(name) as stream:
             stream.write(content)
 
     def create(self, name: str) -> BinaryIO:
-        """The file *name*, a path with ``/``, new and open for writing; no link leads it out. Raises OutputError."""
+        """Create the file *name*, a path with ``/``, and open it for writing. Raises OutputError.
+
+        A link is never followed: neither one in place of the file nor a folder that is a link out of this one.
+        """
         folder, _, last = name.rpartition("/")
         with self.writing():
-            path = self._folder(folder) / last
+            path = self._make_folder(folder) / last
             try:
                 return path.open("xb")
-            except FileExistsError:  # of a killed run, or a planted link: "x" follows none
+            except FileExistsError:  # left by a killed run, or a planted link, which mode "x" does not follow
                 path.unlink()
                 return path.open("xb")
 
     def reopen(self, name: str, size: int) -> BinaryIO:
-        """The file *name*, cut to its first *size* bytes and open for more. Raises OutputError."""
+        """Truncate the file *name* to *size* bytes and open it for appending. Raises OutputError."""
         if not size:
             return self.create(name)
         path = self.path / name
         with self.writing():
             if path.is_symlink() or not path.is_file() or path.stat().st_size < size:
-                problem = f"{path}: is not the file that the journal tells of"
+                problem = f"{path}: is not the file that the journal describes"
                 raise OutputError(problem, hint=f"remove {self.path}")
             os.truncate(path, size)
             return path.open("ab")
 
-    def _folder(self, name: str) -> Path:
-        """The folder *name* in it, made where it is missing. Raises OutputError when a link leads out."""
+    def _make_folder(self, name: str) -> Path:
+        """Return the path of the sub-folder *name*, made if it is missing. Raises OutputError for a link out."""
         path = self.path / name
-        if name and name not in self._known:
-            self._folder(name.rpartition("/")[0])
+        if name and name not in self._checked_folders:
+            self._make_folder(name.rpartition("/")[0])
             with contextlib.suppress(FileExistsError):
                 path.mkdir()
             if not path.resolve().is_relative_to(self._root):
                 raise OutputError(f"{path}: is a link that leads out of {self.path}", hint="remove it")
-            if len(self._known) >= _KNOWN_FOLDERS:
-                self._known.clear()
-            self._known.add(name)
+            if len(self._checked_folders) >= _FOLDERS_KEPT:
+                self._checked_folders.clear()
+            self._checked_folders.add(name)
         return path
 
     def save(self, *, complete: bool = False) -> None:
-        """Write the journal anew. Raises OutputError."""
-        journal = {"extraction": self.identity, "done": dataclasses.asdict(self.done), "complete": complete}
-        self.write(ASIDE, json.dumps(journal, indent=1).encode() + b"\n")
+        """Write the journal: aside, then renamed, so that a kill leaves a whole one. Raises OutputError."""
+        journal = {"extraction": self.identity, "done": dataclasses.asdict(self.progress), "complete": complete}
+        self.write(MARKER_TEMP, json.dumps(journal, indent=1).encode() + b"\n")
         with self.writing():
-            (self.path / ASIDE).replace(self.path / MARKER)
+            (self.path / MARKER_TEMP).replace(self.path / MARKER)
 
     def complete(self) -> None:
-        """Give the folder its final name. Raises OutputError."""
+        """Rename the folder to its final name. Raises OutputError."""
         self.save(complete=True)
         with self.writing():
-            put_in_place(self.path, self.out, force=self.force)
+            replace_folder(self.path, self.out, force=self.force)
 
 
-def _count(value: Any) -> int:
-    """A number of a journal. Raises ValueError, TypeError."""
+def _check_count(value: Any) -> int:
+    """Return *value*, a count of a journal, as int. Raises ValueError, TypeError."""
     if int(value) < 0:
         raise ValueError(value)
     return int(value)

@@ -1,9 +1,8 @@
-"""Which records of a ``.rec`` to take: one walk over all headers, and filters over what it found."""
+"""Select records of a ``.rec``: read all headers once, then filter by key, label and size of the class."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from im2rec.storage.index import find_index, load_index
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import RecordBlock, check_kind, scan_file
 
-# What a header says of its record, a bit each.
+# Facts that a header gives about its record, one bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
 NO_IMAGE = EMPTY | SHORT | LONG_LABELS
 LEFT_OUT = {EMPTY: "without an image", SHORT: SHORT_PAYLOAD, LONG_LABELS: BAD_LABELS}
@@ -31,10 +30,11 @@ Ordinals = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Filters on the images of a file, all of which must let one through; *head* counts what the others left.
+    """Filters on the images of a file; an image is selected if it passes all of them.
 
-    *keys* are those of the index beside the file, else the ids. *labels* and *min_images* look at the first label;
-    *min_images* counts all images of a class, chosen by the others or not.
+    *keys* are those of the index beside the file, or ids when there is no index. *labels* are compared with the first
+    label. *min_images* drops the classes that have fewer images in the whole file, whatever the other filters
+    select. *head* keeps the first images that pass the other filters. Raises ParameterError.
     """
 
     head: int | None = None
@@ -51,22 +51,24 @@ class Selection:
 
 @dataclasses.dataclass(frozen=True)
 class SelectedRecords:
-    """What a selection gives: *ordinals* in file order, and for each whether its id stands there *doubled*.
+    """The result of a selection: the *ordinals* of the records, in file order.
 
-    *images* counts those of the whole file, *left_out* the records that hold none, by the reasons of ``LEFT_OUT``.
+    *repeats_id* is True for a record if another selected one has the same id. *images* counts the images of the whole
+    file, *left_out* the records without an image that pass the filters, by the reasons of ``LEFT_OUT``.
     """
 
     ordinals: Ordinals
-    doubled: Mask
-    pictures: int
+    repeats_id: Mask
+    images: int
     left_out: dict[str, int]
 
 
 class ScannedFile(RecordFile):
-    """A ``.rec`` walked once, whatever index it has: 21 bytes a record.
+    """A ``.rec`` with all its headers in memory, read without its index: 21 bytes a record.
 
-    ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8) the bits that stand above.
-    *progress* is called with the share that was walked. Raises InputError, CorruptRecordError.
+    ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8) the bits of ``VECTOR`` to
+    ``LONG_LABELS``. *progress* is called with the share of the file that has been read. Raises InputError,
+    CorruptRecordError.
     """
 
     labels: Labels
@@ -81,60 +83,64 @@ class ScannedFile(RecordFile):
         check_kind(self._file)
         columns: tuple[list[Any], ...] = ([], [], [], [])
         for block in scan_file(self._file):
-            for column, values in zip(columns, _columns(block), strict=True):
+            for column, values in zip(columns, _parse_block(block), strict=True):
                 column.append(values)
             if self._progress:
                 self._progress(block.offsets[-1] / self.size)
-        offsets, ids, self.labels, self.states = map(_joined, columns)
+        offsets, ids, self.labels, self.states = map(_concatenate, columns)
         return ids, offsets
 
     def sizes(self, ordinals: Ordinals) -> npt.NDArray[np.int64]:
-        """The bytes that records take in the file, framing included."""
+        """Return the size in bytes of the frame of each record."""
         starts, stops = self._bounds(ordinals)
         return np.asarray(stops - starts)
 
 
-def choose(rec: ScannedFile, wanted: Selection) -> SelectedRecords:
-    """The images of *rec* that *wanted* lets through.
+def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
+    """Return the images of *rec* that pass the filters of *selection*.
 
-    Raises InputError when there are none, or a wanted key or label is not there; IndexFormatError for a foreign index.
+    Raises InputError when there are none or the file lacks a key or label of the filters, IndexFormatError when the
+    index belongs to another file.
     """
     images = rec.states & NO_IMAGE == 0
     matching = np.ones(len(rec), np.bool_)
-    if wanted.keys:
-        matching &= _with_keys(rec, wanted.keys)
-    if wanted.labels:
-        matching &= _with_labels(rec, wanted.labels, images)
-    chosen = matching & images
-    if wanted.min_images:
-        chosen &= _in_large_classes(rec.labels, images, wanted.min_images)
-    ordinals = np.flatnonzero(chosen)
-    if wanted.head and len(ordinals) > wanted.head:
-        ordinals = ordinals[: wanted.head]
-        matching[int(ordinals[-1]) + 1 :] = False  # what stands behind was never looked for
+    if selection.keys:
+        matching &= _with_keys(rec, selection.keys)
+    if selection.labels:
+        matching &= _with_labels(rec, selection.labels, images)
+    selected = matching & images
+    if selection.min_images:
+        selected &= _in_large_classes(rec.labels, images, selection.min_images)
+    ordinals = np.flatnonzero(selected)
+    if selection.head and len(ordinals) > selection.head:
+        ordinals = ordinals[: selection.head]
+        matching[int(ordinals[-1]) + 1 :] = False  # records after the last image of --head are not reported
     count = int(np.sum(images))
     if not len(ordinals):
         if count:
             raise InputError(f"{rec.path}: none of its {count} images is chosen", hint="choose by fewer options")
         raise InputError(f"{rec.path}: holds no images", hint=INSPECT)
     left_out = {why: int(np.sum(matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
-    return SelectedRecords(ordinals, _doubled(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
+    return SelectedRecords(ordinals, _repeated(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
 
 
 def class_numbers(labels: Labels) -> npt.NDArray[np.uint32]:
-    """A number for each label, the same for labels of one class: 0 and -0 are one, and so is every NaN."""
+    """Return a number for each label that is equal for labels of one class: 0 and -0 are one, and so are all NaNs."""
     with np.errstate(invalid="ignore"):
         return np.where(np.isnan(labels), np.float32(np.nan), labels + np.float32(0)).view(np.uint32)
 
 
 def lost_as_text(labels: npt.NDArray[np.uint32]) -> Mask:
-    """Which of *labels*, float32 seen as bits, do not come back from a list: -0, and NaNs other than the plain one."""
+    """Return a mask of the labels with bits that a list cannot hold: -0, and NaNs other than the usual one.
+
+    *labels* are the bits of float32 values.
+    """
     nan = np.isnan(labels.view(np.float32))
     return np.asarray((labels == _NEGATIVE_ZERO) | (nan & (labels != _PLAIN_NAN)))
 
 
-def _columns(block: RecordBlock) -> tuple[Offsets, Keys, Labels, Bits]:
-    """Offsets, ids, first labels and states of a block of records."""
+def _parse_block(block: RecordBlock) -> tuple[Offsets, Keys, Labels, Bits]:
+    """Return offsets, ids, first labels and states of a block of records."""
     sizes, headers = np.array(block.sizes, np.int64), block.headers
     flags = headers["flag"]
     label_field, first = headers["label"].view("<u4"), headers["vector"][:, 0].view("<u4")
@@ -144,7 +150,8 @@ def _columns(block: RecordBlock) -> tuple[Offsets, Keys, Labels, Bits]:
         VECTOR: flags > 1,
         ONE_LABEL: flags == 1,
         LABEL_FIELD: (flags > 1) & (label_field != first),
-        LABEL_BITS: (flags <= 1) & lost_as_text(labels),  # of vectors, who reads them looks at all labels
+        LABEL_BITS: (flags <= 1)
+        & lost_as_text(labels),  # vectors are checked when they are read: here only the first label is known
         ID2: headers["id2"] != 0,
         EMPTY: content == 0,
         LONG_LABELS: content < 0,
@@ -152,38 +159,41 @@ def _columns(block: RecordBlock) -> tuple[Offsets, Keys, Labels, Bits]:
     states = np.zeros(len(sizes), np.uint8)
     for bit, fact in facts.items():
         states[fact] |= bit
-    # What stands in these fields is not theirs.
+    # The fields of these are bytes that follow the record.
     short = sizes < HEADER_BYTES
     states[short] = SHORT
     labels[short] = _PLAIN_NAN
     return np.array(block.offsets, np.int64), headers["id"].astype(np.uint64), labels.view(np.float32), states
 
 
-def _joined(column: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """One array of the pieces, which are let go: never all columns are there twice."""
+def _concatenate(column: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Join the arrays of *column* and clear it, so that only one column at a time is in memory twice."""
     array = np.concatenate(column)
     column.clear()
     return array
 
 
-def _with_keys(rec: ScannedFile, wanted: Sequence[int]) -> Mask:
-    keys, ordinals = _keys(rec)
-    known = set(np.unique(keys[np.isin(keys, _as_keys(wanted))]).tolist())
-    missing = [key for key in wanted if key not in known]
+def _with_keys(rec: ScannedFile, selected: Sequence[int]) -> Mask:
+    """Return a mask of the records with one of the keys *selected*. Raises InputError for a key that is missing."""
+    keys, ordinals = _index_keys(rec)
+    matches = np.isin(keys, _as_keys(selected))
+    present = set(np.unique(keys[matches]).tolist())
+    missing = [key for key in selected if key not in present]
     if missing:
         hint = f"keys run from {keys.min()} to {keys.max()}" if len(keys) else "its index is empty"
         raise InputError(f"{rec.path}: no record has the key {missing[0]}", hint=hint)
     mask = np.zeros(len(rec), np.bool_)
-    mask[ordinals[np.isin(keys, _as_keys(wanted))]] = True
+    mask[ordinals[matches]] = True
     return mask
 
 
-def _as_keys(wanted: Sequence[int]) -> Keys:
-    return np.array([key for key in wanted if 0 <= key < 2**64], np.uint64)
+def _as_keys(numbers: Sequence[int]) -> Keys:
+    """Return *numbers* as uint64, without those that are no key: NumPy raises an error for 2**64."""
+    return np.array([key for key in numbers if 0 <= key < 2**64], np.uint64)
 
 
-def _keys(rec: ScannedFile) -> tuple[Keys, Ordinals]:
-    """The keys of the index beside *rec* and the ordinals they stand for; ids when there is no index."""
+def _index_keys(rec: ScannedFile) -> tuple[Keys, Ordinals]:
+    """Return the keys of the index beside *rec* and the ordinals of their records; ids when there is no index."""
     index = find_index(rec.path)
     if index is None:
         return rec.keys, np.arange(len(rec))
@@ -196,34 +206,35 @@ def _keys(rec: ScannedFile) -> tuple[Keys, Ordinals]:
     return keys, ordinals
 
 
-def _with_labels(rec: ScannedFile, wanted: Sequence[float], images: Mask) -> Mask:
-    numbers, looked_for = class_numbers(rec.labels), class_numbers(float32(wanted))
-    missing = np.flatnonzero(~np.isin(looked_for, numbers[images]))
+def _with_labels(rec: ScannedFile, selected: Sequence[float], images: Mask) -> Mask:
+    """Return a mask of the records with one of the labels *selected*. Raises InputError for one without an image."""
+    numbers, selected_numbers = class_numbers(rec.labels), class_numbers(float32(selected))
+    missing = np.flatnonzero(~np.isin(selected_numbers, numbers[images]))
     if len(missing):
-        raise InputError(f"{rec.path}: no image has the label {wanted[missing[0]]:g}", hint=INSPECT)
-    return np.isin(numbers, looked_for)
+        raise InputError(f"{rec.path}: no image has the label {selected[missing[0]]:g}", hint=INSPECT)
+    return np.isin(numbers, selected_numbers)
 
 
-def _in_large_classes(labels: Labels, images: Mask, smallest: int) -> Mask:
+def _in_large_classes(labels: Labels, images: Mask, min_images: int) -> Mask:
+    """Return a mask of the records in classes of at least *min_images* images."""
     numbers = class_numbers(labels)
     distinct, counts = np.unique(numbers[images], return_counts=True)
-    return np.isin(numbers, distinct[counts >= smallest])
+    return np.isin(numbers, distinct[counts >= min_images])
 
 
-def _doubled(ids: Keys) -> Mask:
+def _repeated(ids: Keys) -> Mask:
+    """Return a mask of the ids that occur more than once."""
     ordered = np.sort(ids)
-    doubled = ordered[1:][ordered[1:] == ordered[:-1]]
-    return np.isin(ids, np.unique(doubled)) if len(doubled) else np.zeros(len(ids), np.bool_)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.isin(ids, np.unique(repeated)) if len(repeated) else np.zeros(len(ids), np.bool_)
 
 
 def short_float(label: float) -> float:
-    """The number with the fewest digits that is *label* again as float32: 0.1 for 0.10000000149011612."""
-    if label.is_integer() or not math.isfinite(label):
-        return label
-    short = float(str(np.float32(label)))
-    return short if np.float32(short) == label else label
+    """Return the number with the fewest digits that float32 rounds to *label*: 0.1 for 0.10000000149011612."""
+    # Integers are written in full: the shortest digits for 2**70, 1.1805916e+21, are those of another integer.
+    return label if label.is_integer() else float(str(np.float32(label)))
 
 
 def label_text(label: float) -> str:
-    """*label* as a name: ``12``, ``0.1``, ``nan``, ``-inf``."""
+    """Return *label* as text for names and lists: ``12``, ``0.1``, ``nan``, ``-inf``."""
     return str(int(label)) if label.is_integer() else str(short_float(label))

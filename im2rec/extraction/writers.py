@@ -1,7 +1,7 @@
-"""Images on their way out of a ``.rec``: read in bounded batches, named, and written to folders or tar shards.
+"""Read the images of a ``.rec`` in bounded batches, name them, and write them to class folders or tar shards.
 
-Folders are those of the classes, with a list that packs the images again. In tar shards the files of one sample share
-a name up to the first dot, as WebDataset reads them.
+Beside the folders a list is written, by which ``im2rec pack`` packs the images again. In a tar shard the files of one
+sample share the part of their name before the first dot, as WebDataset expects.
 
 Source: torchdata 0.6, ``torchdata.datapipes.iter.WebDataset``.
 """
@@ -18,15 +18,15 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from im2rec.errors import InputError
-from im2rec.extraction.resumable_folder import ASIDE, MARKER, ExtractionProgress, ResumableFolder
+from im2rec.extraction.resumable_folder import MARKER, MARKER_TEMP, ExtractionProgress, ResumableFolder
 from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, label_text, lost_as_text, short_float
 from im2rec.format.irheader import ImageRecord, Labels
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.storage.files import Closeable, PathLike, read_classes, sync_and_close
 
-BATCH_RECORDS = 1000  # as many are done again, at worst, after a kill
-BATCH_BYTES = 8 << 20  # of records in memory at once; a single larger one is read alone
+BATCH_RECORDS = 1000  # after a kill, at most one batch is written again
+BATCH_BYTES = 8 << 20  # of records in memory at once; a larger record is read alone
 NO_EXTENSION = ".bin"
 EXTENSIONS = {
     "JPEG": ".jpg",
@@ -42,136 +42,140 @@ EXTENSIONS = {
 
 
 class Sample(NamedTuple):
-    """An image: the record it comes from, its id (*doubled*: another one has it too), labels, and bytes.
+    """An image of a record, with the ordinal of the record, its id and its labels.
 
-    *vector* says that the labels were stored behind the header, *kind* what the content starts like.
+    *repeats_id* is True if another selected record has the same id, *is_vector* if the labels were stored after the
+    header. *loses_bits* is True if a label of the vector has bits that no text gives back. *kind* is the format by the
+    first bytes of *content*.
     """
 
     ordinal: int
     id: int
-    doubled: bool
+    repeats_id: bool
     labels: tuple[float, ...]
-    vector: bool
-    lost_bits: bool
+    is_vector: bool
+    loses_bits: bool
     content: bytes
     kind: str
 
     @property
     def is_image(self) -> bool:
-        """Whether the content starts like an image."""
+        """True if the content starts like an image."""
         return self.kind not in (NOT_AN_IMAGE, EMPTY)
 
     @property
     def extension(self) -> str:
-        """The suffix that goes with the content."""
+        """The suffix of the content's format."""
         return EXTENSIONS.get(self.kind, NO_EXTENSION)
 
     def name(self, digits: int = 1) -> str:
-        """The id in at least *digits* digits; a doubled one with the record's ordinal behind it."""
-        return f"{self.id:0{digits}d}" + (f"-{self.ordinal}" if self.doubled else "")
+        """Return the id in at least *digits* digits; an id that repeats is followed by the record's ordinal."""
+        return f"{self.id:0{digits}d}" + (f"-{self.ordinal}" if self.repeats_id else "")
 
 
 class Writer(Closeable):
-    """What takes samples, in order: :meth:`add` each, :meth:`pause` after some, :meth:`finish`; ``close()`` always.
+    """A writer of samples to *folder*, in order: :meth:`add` for each, :meth:`save_progress` after a batch of them.
 
-    ``done`` counts them, and is journalled in *place* whenever everything counted can be relied on.
+    :meth:`finish` ends it, and ``close()`` is called in any case. ``progress`` counts the samples; it is saved in the
+    journal of *folder* when everything that it counts is written.
     """
 
-    def __init__(self, place: ResumableFolder) -> None:
-        self.place = place
-        self.done: ExtractionProgress = place.done
+    def __init__(self, folder: ResumableFolder) -> None:
+        self.folder = folder
+        self.progress: ExtractionProgress = folder.progress
 
     def add(self, sample: Sample) -> None:
         """Write *sample*. Raises OutputError."""
-        self.done.records += 1
-        self.done.bytes += len(sample.content)
-        self.done.not_images += not sample.is_image
-        self.done.lost_bits += sample.lost_bits
+        self.progress.records += 1
+        self.progress.bytes += len(sample.content)
+        self.progress.not_images += not sample.is_image
+        self.progress.lost_bits += sample.loses_bits
 
-    def pause(self) -> None:
-        """Note in the journal what is written, if it is a place to go on from."""
+    def save_progress(self) -> None:
+        """Save the counts in the journal, if a later run can resume here. Raises OutputError."""
 
     def finish(self) -> None:
-        """Bring to the disk what is still open."""
+        """Write to disk what is still open. Raises OutputError."""
 
 
-def read_samples(rec: ScannedFile, chosen: SelectedRecords, start: int) -> Iterator[list[Sample]]:
-    """The chosen images from number *start* on, a bounded batch at a time. Raises CorruptRecordError."""
-    while start < len(chosen.ordinals):
-        ordinals = _batch(rec, chosen.ordinals[start : start + BATCH_RECORDS]).tolist()
-        doubled = chosen.doubled[start : start + len(ordinals)].tolist()
-        yield list(map(_sample, ordinals, rec.read_many(ordinals), doubled))
+def read_samples(rec: ScannedFile, selected: SelectedRecords, start: int) -> Iterator[list[Sample]]:
+    """Yield the selected images from number *start* on, a bounded batch at a time. Raises CorruptRecordError."""
+    while start < len(selected.ordinals):
+        ordinals = _fit_batch(rec, selected.ordinals[start : start + BATCH_RECORDS]).tolist()
+        repeats_id = selected.repeats_id[start : start + len(ordinals)].tolist()
+        yield list(map(_make_sample, ordinals, rec.read_many(ordinals), repeats_id))
         start += len(ordinals)
 
 
-def _batch(rec: ScannedFile, ordinals: Ordinals) -> Ordinals:
-    """As many of *ordinals* as fit in memory, at least one."""
+def _fit_batch(rec: ScannedFile, ordinals: Ordinals) -> Ordinals:
+    """Return as many of *ordinals* as fit in ``BATCH_BYTES`` together, at least one."""
     fitting = int(np.searchsorted(np.cumsum(rec.sizes(ordinals)), BATCH_BYTES, side="right"))
     return ordinals[: max(1, fitting)]
 
 
-def _sample(ordinal: int, record: ImageRecord, doubled: bool) -> Sample:
+def _make_sample(ordinal: int, record: ImageRecord, repeats_id: bool) -> Sample:
     header, content = record
-    vector = header.flag > 0
-    labels = tuple(map(short_float, header.label.tolist() if vector else [header.label]))
-    # Of a single label the header's scan has told already.
-    lost_bits = header.flag > 1 and bool(lost_as_text(header.label.view(np.uint32)).any())
-    return Sample(ordinal, header.id, doubled, labels, vector, lost_bits, content, sniff(content))
+    is_vector = header.flag > 0
+    labels = tuple(map(short_float, header.label.tolist() if is_vector else [header.label]))
+    # A single label was checked with the headers, see LABEL_BITS, and is not counted twice.
+    loses_bits = header.flag > 1 and bool(lost_as_text(header.label.view(np.uint32)).any())
+    return Sample(ordinal, header.id, repeats_id, labels, is_vector, loses_bits, content, sniff(content))
 
 
-_WINDOWS_REFUSES = frozenset('<>:"|?*\\').union(map(chr, range(32)))
+_WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\').union(map(chr, range(32)))
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
 class FolderWriter(Writer):
-    """``<label>/<id>.<ext>`` below *place*, and the list *list_name* of all that are images, in file order.
+    """A writer of files ``<label>/<id>.<ext>``, and of the list *list_name* of all images, in file order.
 
-    *folders* gives the folder of each label; None takes the labels themselves.
+    *class_folders* are the names of the folders by label; None takes the labels as names.
     """
 
-    def __init__(self, place: ResumableFolder, list_name: str, folders: Sequence[str] | None = None) -> None:
-        super().__init__(place)
-        self.folders = folders
-        self._list = place.reopen(list_name, self.done.list_bytes)
+    def __init__(self, folder: ResumableFolder, list_name: str, class_folders: Sequence[str] | None = None) -> None:
+        super().__init__(folder)
+        self.class_folders = class_folders
+        self._list = folder.reopen(list_name, self.progress.list_bytes)
 
     def add(self, sample: Sample) -> None:
-        """Write the file and its line; something that is no image gets no line, as nothing packs it."""
+        """Write the file, and its line in the list if it is an image: nothing else can be packed again."""
         label = sample.labels[0]
-        folder = label_text(label) if self.folders is None else self.folders[int(label)]
-        path = f"{folder}/{sample.name()}{sample.extension}".removeprefix("/")
-        self.place.write(path, sample.content)
+        class_folder = label_text(label) if self.class_folders is None else self.class_folders[int(label)]
+        path = f"{class_folder}/{sample.name()}{sample.extension}".removeprefix("/")
+        self.folder.write(path, sample.content)
         if sample.is_image:
             line = list_line(sample.id, sample.labels, path).encode("utf-8", "surrogateescape")
-            self.done.list_bytes += len(line)
-            with self.place.writing():
+            self.progress.list_bytes += len(line)
+            with self.folder.writing():
                 self._list.write(line)
         super().add(sample)
 
-    def pause(self) -> None:
-        """Journal what is written: a batch more."""
-        with self.place.writing():
+    def save_progress(self) -> None:
+        """Flush the list and save the journal: after any image a later run can resume."""
+        with self.folder.writing():
             self._list.flush()
-        self.place.save()
+        self.folder.save()
 
     def finish(self) -> None:
-        """Bring the list to the disk; the images are left to the system, as any copy leaves them."""
-        with self.place.writing():
+        """Flush the list to disk; the image files are not, to spare an fsync for each."""
+        with self.folder.writing():
             sync_and_close(self._list)
 
     def close(self) -> None:
-        """Close the list; again is fine."""
-        with self.place.writing():
+        """Close the list. Closing twice is allowed."""
+        with self.folder.writing():
             self._list.close()
 
 
 def class_folders(path: PathLike, list_name: str) -> list[str]:
-    """The folders of a ``.classes.txt``, in order of their labels; ``""`` for ``.``.
+    """Return the folders that a ``.classes.txt`` names, in order of their labels; ``""`` for ``.``.
 
-    Raises InputError for a name that leads out of the folder they are made in, or that no list or system takes.
+    Raises InputError for a name that leads out of the folder of the extraction, cannot be written in a list, is that
+    of the list *list_name* or of the journal, or is not valid on Windows there.
     """
     folders = []
     for line, name in enumerate(read_classes(path), 1):
-        problem = _unfit(name, {MARKER, ASIDE, list_name})
+        problem = _folder_problem(name, {MARKER, MARKER_TEMP, list_name})
         if problem:
             place = f"{os.fspath(path)}, line {line}"
             raise InputError(f"{place}: the class {name!r} {problem}", hint="name a folder inside DIR")
@@ -179,30 +183,31 @@ def class_folders(path: PathLike, list_name: str) -> list[str]:
     return folders
 
 
-def _unfit(name: str, taken: set[str]) -> str:
-    """Why *name* cannot be a folder of images, or an empty text."""
-    # As Windows reads it, on every system: what is extracted here may be copied there.
+def _folder_problem(name: str, taken: set[str]) -> str:
+    """Return the reason why *name* cannot be a folder of images, or ``""``; *taken* are names of other files."""
+    # Parsed by the rules of Windows on every system: an extraction may be copied there.
     windows = PureWindowsPath(name)
     first = windows.parts[0].casefold() if windows.parts else ""
     problems = {
         "is an absolute path or names a drive": bool(windows.anchor),
-        "leads out by '..'": ".." in windows.parts,
+        "leads out of the folder by '..'": ".." in windows.parts,
         "holds a NUL": "\0" in name,
-        "cannot stand in a list (a TAB, a line break, or a blank at its start)": not is_listable(f"{name}/0"),
+        "cannot be written in a list (a TAB, a line break, or a blank at its start)": not is_listable(f"{name}/0"),
         "is the name of a file that is written there": first in {other.casefold() for other in taken},
-        "holds what Windows takes in no name": os.name == "nt" and not all(map(_windows_takes, name.split("/"))),
+        "is not a valid name on Windows": os.name == "nt" and not all(map(_is_valid_on_windows, name.split("/"))),
     }
-    return next((problem for problem, found in problems.items() if found), "")
+    return next((problem for problem, applies in problems.items() if applies), "")
 
 
-def _windows_takes(part: str) -> bool:
+def _is_valid_on_windows(part: str) -> bool:
+    """True if Windows allows *part* as the name of a folder."""
     if part in ("", "."):
         return True
     device = part.partition(".")[0].rstrip(" ").lower() in _WINDOWS_DEVICES
-    return not device and not _WINDOWS_REFUSES.intersection(part) and not part.endswith((" ", "."))
+    return not device and not _WINDOWS_FORBIDDEN.intersection(part) and not part.endswith((" ", "."))
 
 
-def check_listed(labels: Labels, folders: Sequence[str], path: PathLike) -> None:
+def check_labels_have_folders(labels: Labels, folders: Sequence[str], path: PathLike) -> None:
     """Raise InputError for the first of *labels* that has no line in the ``.classes.txt`` at *path*."""
     for label in np.unique(labels).tolist():
         if not (label.is_integer() and 0 <= label < len(folders)):
@@ -210,86 +215,90 @@ def check_listed(labels: Labels, folders: Sequence[str], path: PathLike) -> None
             raise InputError(problem, hint=f"it holds {len(folders)}; line 1 is label 0")
 
 
-KEY_DIGITS = 9  # so that the shards' samples sort like their ids, as far as these go
+KEY_DIGITS = 9  # with leading zeros, keys sort like the ids, up to a billion
 MB = 1_000_000
 _BLOCK, _RECORD = tarfile.BLOCKSIZE, tarfile.RECORDSIZE
-_HEADER = tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)  # mode 0644; no owner and no time, so that the bytes repeat
-_NAME, _SIZE, _CHECKSUM = 0, 124, 148  # where these fields stand in it
+_HEADER = tarfile.TarInfo("").tobuf(tarfile.USTAR_FORMAT)  # mode 0644, no owner, time 0: the same bytes in every run
+_NAME, _SIZE, _CHECKSUM = 0, 124, 148  # offsets of these fields in a header, in bytes
 _HEADER_SUM = int(_HEADER[_CHECKSUM : _CHECKSUM + 6], 8)
 
 
 class ShardWriter(Writer):
-    """``<stem>-000000.tar`` and on, each at most *limit* bytes long unless a single sample is longer.
+    """A writer of shards ``<stem>-000000.tar`` etc., each at most *max_bytes* long unless a single sample is longer.
 
-    A sample is ``<key>.<ext>``, ``<key>.cls`` (the first label) and, when labels are a vector, ``<key>.json`` with
-    all of them; the key is the id. The same samples give the same bytes.
+    A sample consists of ``<key>.<ext>``, ``<key>.cls`` (the first label) and, if the labels are a vector,
+    ``<key>.json`` with all of them; the key is the id. The same samples give the same bytes.
     """
 
-    def __init__(self, place: ResumableFolder, stem: str, limit: int) -> None:
-        super().__init__(place)
+    def __init__(self, folder: ResumableFolder, stem: str, max_bytes: int) -> None:
+        super().__init__(folder)
         self.stem = stem
-        self.limit = limit
+        self.max_bytes = max_bytes
         self._shard: BinaryIO | None = None
         self._size = 0
 
     def add(self, sample: Sample) -> None:
-        """Append the sample's files, to a new shard where the one before would grow too long."""
+        """Append the files of *sample*, to a new shard when the current one would become too long."""
         pieces = sample_pieces(sample)
         size = sum(map(len, pieces))
-        if self._shard is not None and _finished_size(self._size + size) > self.limit:
+        if self._shard is not None and _finished_size(self._size + size) > self.max_bytes:
             self._end_shard()
         if self._shard is None:
-            self._shard, self._size = self.place.create(shard_name(self.stem, self.done.shards)), 0
-        with self.place.writing():
+            self._shard, self._size = self.folder.create(shard_name(self.stem, self.progress.shards)), 0
+        with self.folder.writing():
             self._shard.writelines(pieces)
         self._size += size
         super().add(sample)
 
     def finish(self) -> None:
-        """End the last shard."""
+        """Finish the last shard."""
         if self._shard is not None:
             self._end_shard()
 
     def _end_shard(self) -> None:
+        """Pad and close the current shard, and save the journal: a later run resumes only between two shards."""
         assert self._shard is not None
-        with self.place.writing():
+        with self.folder.writing():
             self._shard.write(bytes(_finished_size(self._size) - self._size))
             sync_and_close(self._shard)
         self._shard = None
-        self.done.shards += 1
-        self.place.save()
+        self.progress.shards += 1
+        self.folder.save()
 
     def close(self) -> None:
-        """Close a shard that is not finished; again is fine."""
+        """Close an unfinished shard. Closing twice is allowed."""
         if self._shard is not None:
-            with self.place.writing():
+            with self.folder.writing():
                 self._shard.close()
 
 
 def shard_name(stem: str, number: int) -> str:
-    """The file name of a shard."""
+    """Return the file name of shard *number*, from 0."""
     return f"{stem}-{number:06d}.tar"
 
 
 def sample_pieces(sample: Sample) -> list[bytes]:
-    """The bytes of a sample's files in a tar, headers and padding included."""
+    """Return the bytes of a sample's files in a tar, with headers and padding."""
     key = sample.name(KEY_DIGITS)
     files = {sample.extension: sample.content, ".cls": label_text(sample.labels[0]).encode()}
-    if sample.vector:
+    if sample.is_vector:
         files[".json"] = json.dumps({"id": sample.id, "labels": sample.labels}).encode()
     return [piece for suffix, content in files.items() for piece in _member(key + suffix, content)]
 
 
 def _member(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:
-    """The header, content and padding that ``tarfile`` writes; its own way to a header takes ten times as long."""
-    named, size = name.encode("ascii"), b"%011o" % len(content)
+    """Return header, content and padding of one file, as ``tarfile`` writes them, but ten times as fast.
+
+    Only name, size and checksum differ from ``_HEADER``; the checksum is the sum of all bytes of the header.
+    """
+    name_bytes, size = name.encode("ascii"), b"%011o" % len(content)
     header = bytearray(_HEADER)
-    header[_NAME : _NAME + len(named)] = named
+    header[_NAME : _NAME + len(name_bytes)] = name_bytes
     header[_SIZE : _SIZE + len(size)] = size
-    header[_CHECKSUM : _CHECKSUM + 6] = b"%06o" % (_HEADER_SUM + sum(named) + sum(size) - sum(b"0" * len(size)))
+    header[_CHECKSUM : _CHECKSUM + 6] = b"%06o" % (_HEADER_SUM + sum(name_bytes) + sum(size) - sum(b"0" * len(size)))
     return bytes(header), content, bytes(-len(content) % _BLOCK)
 
 
 def _finished_size(size: int) -> int:
-    """The length of a tar whose members take *size* bytes: two empty blocks end it, and it is filled up."""
+    """Return the length of a tar with *size* bytes of members: two zero blocks end it, padded to a whole record."""
     return -(-(size + 2 * _BLOCK) // _RECORD) * _RECORD

@@ -1,1 +1,1 @@
-"""From folders and lists to record files."""
+"""Make list files from folders of images, and record files from lists."""

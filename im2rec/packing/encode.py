@@ -1,4 +1,17 @@
-"""One line of a list to one framed record: the work that runs in parallel."""
+"""Turn one line of a list into one framed record: the part of packing that runs in parallel.
+
+For each line :func:`pack_chunk` takes these steps:
+
+1. :func:`_read_image` reads the image file.
+2. :func:`store_image` returns the bytes to store: the file itself with ``unchanged``, otherwise the result of
+   :func:`decode_image`, :func:`resize_image` (crop, then scale) and :func:`encode_image`. For an upright JPEG the
+   compiled decoder does the first two at once, in :func:`_resized_by_kernel`, with the same pixels.
+3. :func:`_encode_payload` adds the image header and the labels; ``encode_record`` frames the payload.
+
+The EXIF orientation is applied in step 2, where :func:`decode_image` calls :func:`im2rec.images.codec.decode`: the
+image is upright before it is cropped or resized. Images that are stored ``unchanged`` or with ``color=-1`` are not
+turned, and the note ``NOT_TURNED`` counts those that are not upright.
+"""
 
 from __future__ import annotations
 
@@ -37,24 +50,30 @@ from im2rec.packing.params import PackParams
 from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, BadImage, PackedChunk, bad_line
 from im2rec.storage.files import read_file, reason
 
-_WORTH_LOADING = 4000  # images of a worker: to load it takes a third of a second, which some 1,500 more make up for
+# JPEGs that a process packs before it loads the compiled decoder: loading takes a third of a second, which some 1,500
+# further images make up for.
+_KERNEL_AFTER_IMAGES = 4000
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
 
 
 class DecodedImage(NamedTuple):
-    """A decoded file: its pixels, the width and height that they have at full scale, and notes on it."""
+    """A decoded image file: its pixels, its width and height at full scale, and the notes for the report.
+
+    With ``draft`` the pixels may be fewer than *full_size* says.
+    """
 
     pixels: Image
-    size: tuple[int, int]
+    full_size: tuple[int, int]
     notes: list[str]
 
 
 def pack_chunk(
     entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
 ) -> PackedChunk:
-    """Read, decode, crop, resize, encode and frame the images of *entries*; a bad one is reported, never raised.
+    """Read, decode, crop, resize, encode and frame the images of *entries*; paths start from the folder *root*.
 
-    *verify* decodes images also where they are stored unchanged.
+    A bad line or image is reported in the chunk, never raised. With *verify*, images that are stored unchanged are
+    decoded too, to find damaged ones.
     """
     started = time.perf_counter()
     chunk = PackedChunk(jpeg_decoder=JPEG_DECODER)
@@ -63,12 +82,12 @@ def pack_chunk(
             chunk.lines.append(bad_line(entry))
             continue
         try:
-            content = _read(root, entry.path)
+            content = _read_image(root, entry.path)
             chunk.bytes_in += len(content)
             stored, notes = store_image(content, entry.id, params)
             if verify and params.unchanged:
                 notes = [*notes, *filter(None, [decode(content, max_pixels=params.max_pixels).flaw])]
-            chunk.frames.append((entry.id, encode_record(_payload(entry, stored, params))))
+            chunk.frames.append((entry.id, encode_record(_encode_payload(entry, stored, params))))
         except ImageError as error:
             chunk.lines.append(BadImage(entry.line, entry.id, entry.path, error.reason, error.problem))
         except RecordTooLargeError as error:
@@ -77,12 +96,13 @@ def pack_chunk(
             chunk.notes.update(notes)
             chunk.lines.append(None)
     chunk.engine = "" if params.unchanged else load_engine(params.engine).name
-    chunk.kernel = _kernel_so_far(params)
+    chunk.kernel = _describe_kernel(params)
     chunk.seconds = time.perf_counter() - started
     return chunk
 
 
-def _read(root: str, path: str) -> bytes:
+def _read_image(root: str, path: str) -> bytes:
+    """Return the bytes of the image file *path* below *root*. Raises ImageError."""
     try:
         return read_file(os.path.join(root, path))  # noqa: PTH118 - an absolute path stays one, at a third of Path's time
     except FileNotFoundError:
@@ -94,7 +114,9 @@ def _read(root: str, path: str) -> bytes:
 
 
 def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, list[str]]:
-    """The encoded image to be stored for *content*, and notes on it. Raises ImageError.
+    """Return the encoded image to store for the image file *content*, and the notes for the report.
+
+    *id_* determines the interpolation of ``inter_method=10``. Raises ImageError.
 
     Source: mxnet tools/im2rec.py, ``image_encode``; tools/im2rec.cc for ``inter_method`` and the crop before it.
     """
@@ -112,55 +134,66 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
 
 
 def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Engine) -> Image | None:
-    """The pixels that are stored of a sound JPEG, as far as the compiled decoder takes it; None for others."""
+    """Decode, crop and scale the JPEG *content* by the compiled decoder: uint8 (height, width, 3), R G B.
+
+    None when the decoder is not loaded or does not support this file: it is damaged, not upright, larger than
+    ``max_pixels``, or an uncommon kind of JPEG. The pixels equal those of :func:`decode_image` and
+    :func:`resize_image`.
+    """
     if params.color != COLOR or params.draft:
         return None
     head = Kernel.checked_header(content, params.max_pixels)
-    kernel = None if head.reason else _kernel()
+    kernel = None if head.reason else _kernel_if_worthwhile()
     if kernel is None:
         return None
     width, height = (min(head.width, head.height),) * 2 if params.center_crop else (head.width, head.height)
-    crop = (head.height - height) // 2, (head.width - width) // 2, height, width
+    crop = (head.height - height) // 2, (head.width - width) // 2, height, width  # the square of center_square()
     new = stored_size(head.width, head.height, params)
     method = _interpolation((width, height), new, id_, params)
-    scales = new != (width, height) and method in _same_scaling(engine.name)
+    # The decoder scales while it decodes only by methods that give the engine's very pixels.
+    scales = new != (width, height) and method in _kernel_methods(engine.name)
     image = np.empty((*(new[::-1] if scales else (height, width)), 3), np.uint8)
     if kernel.decode_into(content, crop, image, inter_method=method if scales else None, planes=False):
         return None
     return image if image.shape[1::-1] == new else engine.resize(image, *new, method)
 
 
-_handled = itertools.count()
+_kernel_candidates = itertools.count()
 
 
-def _kernel() -> Kernel | None:
-    """The compiled decoder, from some thousand images of this process on."""
-    return _loaded().kernel if next(_handled) >= _WORTH_LOADING else None
+def _kernel_if_worthwhile() -> Kernel | None:
+    """Return the compiled decoder, or None for the first images of this process, which are too few to load it."""
+    return _loaded().kernel if next(_kernel_candidates) >= _KERNEL_AFTER_IMAGES else None
 
 
 @functools.cache
 def _loaded() -> LoadResult:
+    """Load the compiled decoder, once per process. Nothing is compiled: that takes longer than a run of pack."""
     return load(may_compile=False)
 
 
 @functools.cache
-def _same_scaling(engine: str) -> frozenset[int]:
+def _kernel_methods(engine: str) -> frozenset[int]:
+    """The interpolation methods by which the compiled decoder gives the same pixels as *engine*."""
     kernel = _loaded().kernel
     return kernel.scales_like(load_engine(engine).resize) if kernel else frozenset()
 
 
-def _kernel_so_far(params: PackParams) -> str:
-    """The compiled decoder that is in use, or why there is none."""
+def _describe_kernel(params: PackParams) -> str:
+    """Return the name of the compiled decoder that is in use, or "none" and the reason."""
     if params.unchanged:
         return ""
     if not _loaded.cache_info().currsize:
-        return f"none: no worker has had {_WORTH_LOADING} images that it might take"
+        return f"none: no worker has had {_KERNEL_AFTER_IMAGES} images that it might take"
     kernel, reason = _loaded()
     return kernel.name if kernel else f"none: {reason}"
 
 
 def decode_image(content: bytes, params: PackParams) -> DecodedImage:
-    """The image in *content*, smaller with ``draft`` where that will do. Raises ImageError."""
+    """Decode the image file *content*, upright unless ``color`` is -1; JPEGs at a reduced scale with ``draft``.
+
+    Raises ImageError.
+    """
     full, least = _draft_sizes(content, params)
     pixels, flaw = decode(content, params.color, at_least=least, max_pixels=params.max_pixels)
     notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
@@ -169,19 +202,19 @@ def decode_image(content: bytes, params: PackParams) -> DecodedImage:
 
 
 def resize_image(decoded: DecodedImage, id_: int, params: PackParams, engine: Engine) -> Image:
-    """The pixels of *decoded* that are stored: cropped and scaled."""
+    """Crop and scale *decoded* to the pixels that are stored."""
     image = center_square(decoded.pixels) if params.center_crop else decoded.pixels
-    old, new = (image.shape[1], image.shape[0]), stored_size(*decoded.size, params)
+    old, new = (image.shape[1], image.shape[0]), stored_size(*decoded.full_size, params)
     return engine.resize(image, *new, _interpolation(old, new, id_, params)) if new != old else image
 
 
 def encode_image(image: Image, params: PackParams, engine: Engine) -> bytes:
-    """*image* as the record holds it."""
+    """Encode *image* in the format that the record stores."""
     return engine.encode(image, params.encoding, quality=params.quality, png_level=params.png_level)
 
 
 def stored_size(width: int, height: int, params: PackParams) -> tuple[int, int]:
-    """The width and height at which an image of *width* x *height* is stored."""
+    """Return the width and height that an upright image of *width* x *height* is stored at."""
     if params.center_crop:
         width = height = min(width, height)
     if params.resize > 0:
@@ -192,7 +225,11 @@ def stored_size(width: int, height: int, params: PackParams) -> tuple[int, int]:
 
 
 def _draft_sizes(content: bytes, params: PackParams) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-    """The full upright size of a JPEG, and the least size to decode it at, as it is stored; None without ``draft``."""
+    """Return two sizes (width, height) of a JPEG: the full one, and the smallest that it may be decoded at.
+
+    The full size is that of the upright image, the smallest one that of the file, before the EXIF orientation. Both
+    are None without ``draft`` and for other kinds of images.
+    """
     if not params.draft or sniff(content) != "JPEG":
         return None, None
     _, height, width, _ = image_info(content)
@@ -203,19 +240,23 @@ def _draft_sizes(content: bytes, params: PackParams) -> tuple[tuple[int, int] | 
 
 
 def _notes(flaw: str, *, turned: bool) -> list[str]:
+    """List the notes on one image; *turned* is True when the stored pixels are upright."""
     return ([flaw] if flaw else []) + ([] if turned else [NOT_TURNED])
 
 
 def _interpolation(old: tuple[int, int], new: tuple[int, int], id_: int, params: PackParams) -> int:
+    """Return the method, 0 to 4, that scales an image from the size *old* to *new*, both (width, height)."""
     if params.inter_method == AUTO:
         return auto_interpolation(old, new)
     if params.inter_method == RANDOM:
-        return hash64(id_) % 5  # of the id alone: the same in any part and with any number of workers
+        return hash64(id_) % 5  # drawn from the id alone, so that parts and workers change no byte
     return params.inter_method
 
 
-def _payload(entry: ListEntry, stored: bytes, params: PackParams) -> bytes:
-    """The record's payload; of several labels all with ``pack_label``, else the first.
+def _encode_payload(entry: ListEntry, stored: bytes, params: PackParams) -> bytes:
+    """Return the payload of a record: image header, labels, encoded image.
+
+    Several labels are stored as a vector with ``pack_label``; otherwise the header holds the first one.
 
     Source: mxnet tools/im2rec.cc, which also puts the first label of a vector into the header.
     """

@@ -1,4 +1,4 @@
-"""The lines of a list file, or of one part of it, read as they are needed."""
+"""Read the lines of a list file, or of one part of it, one at a time."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ _COUNT_BYTES = 1 << 20
 
 
 class ListLines:
-    """Part *part* of *nsplit* of the list file *path*: the lines that start in that share of its bytes.
+    """The lines of a list file, or of part *part* of *nsplit*: those that start in that share of the file's bytes.
 
-    *label_width* is the number of labels each line must have, None for any. Raises InputError when the file cannot be
-    read, or is a ``.rec``.
+    *label_width* is the number of labels that each line must have, None for any number. Raises InputError when the
+    file cannot be read, is a pipe or another special file, or is a ``.rec``::
+
+        for entry in ListLines("train.lst").entries():
+            ...
     """
 
     def __init__(self, path: PathLike, *, label_width: int | None = None, nsplit: int = 1, part: int = 0) -> None:
         self.path = Path(path)
         self.label_width = label_width
-        self._position = 0
+        self._bytes_read = 0
         with reading(path):
             if not stat.S_ISREG(self.path.stat().st_mode) and not self.path.is_dir():
-                raise InputError(f"{os.fspath(path)}: is no file: a list is read twice", hint="save it to a file first")
+                problem = f"{os.fspath(path)}: is not a regular file: a list is read twice"
+                raise InputError(problem, hint="save it to a file first")
         with reading(path), self.path.open("rb") as stream:
             self.size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
@@ -40,28 +44,31 @@ class ListLines:
             self._begin = _next_line(stream, step * part)
             self._end = _next_line(stream, step * (part + 1))
             stream.seek(0)
-            self._first = 1 + _line_count(stream, self._begin)  # lines are counted from the start of the list
+            self._first_line = 1 + _line_count(stream, self._begin)  # reports name the lines of the whole list
 
     def share_read(self) -> float:
-        """How much of what there is to read has been read, from 0 to 1."""
-        return self._position / max(1, self._end - self._begin)
+        """Return the share of the part's bytes that have been read, from 0 to 1."""
+        return self._bytes_read / max(1, self._end - self._begin)
 
     def entries(self) -> Iterator[Entry]:
-        """An entry, or an error, for each line that is not blank."""
-        return read_list(self._texts(), label_width=self.label_width, first=self._first)
+        """Yield an entry, or a ListFormatError, for each line that is neither blank nor a comment."""
+        return read_list(self._lines(), label_width=self.label_width, first=self._first_line)
 
-    def _texts(self) -> Iterator[str]:
+    def _lines(self) -> Iterator[str]:
         with reading(self.path), self.path.open("rb") as stream:
             stream.seek(self._begin)
             while (start := stream.tell()) < self._end and (line := stream.readline()):
-                self._position = start + len(line) - self._begin
+                self._bytes_read = start + len(line) - self._begin
                 text = line.decode("utf-8", "surrogateescape")
-                # The lone carriage returns of old Macs end lines too; the one of CR LF is a blank at the end.
+                # Old Macs end a line by a carriage return alone; of CR LF it is the blank at the end of a line.
                 yield from text.removeprefix("\ufeff" if start == 0 else "").rstrip("\r\n").split("\r")
 
 
 def _next_line(stream: BinaryIO, border: int) -> int:
-    """Where the first line starts behind *border*; a line right at it belongs to the part before, but for the first.
+    """Return the offset of the first line that starts after *border*, the offset where two parts meet.
+
+    A line that starts exactly at *border* belongs to the part before it; for 0, where no part is before, it is the
+    first line.
 
     Source: dmlc-core src/io/input_split_base.cc and line_split.cc.
     """
@@ -73,7 +80,7 @@ def _next_line(stream: BinaryIO, border: int) -> int:
 
 
 def _line_count(stream: BinaryIO, end: int) -> int:
-    """Line ends of any kind before byte *end*, which stands behind one."""
+    """Count the line ends, of any kind, in the first *end* bytes; the last of these bytes ends a line."""
     count = 0
     while block := stream.read(min(_COUNT_BYTES, end - stream.tell())):
         block += stream.read(1) if block.endswith(b"\r") and stream.tell() < end else b""  # keep CR and LF together

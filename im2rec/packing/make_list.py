@@ -1,4 +1,4 @@
-"""From a folder of images to list files: walk, number the classes, shuffle, split, write."""
+"""Make list files from a folder of images: walk, number the classes, shuffle, split, write."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from im2rec.format.listfile import is_listable, list_line
 from im2rec.storage.files import AtomicFile, PathLike, check_folder, read_classes, reason, refuse_existing
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
-DEFAULT_SEED = 100  # the reference's, so that its permutation is ours
+DEFAULT_SEED = 100  # that of im2rec.py, so that both make the same permutation
 SPLIT_NAMES = {1: ("",), 2: ("_train", "_test"), 3: ("_train", "_val", "_test")}
 HIDDEN, OTHER_SUFFIX, UNLISTABLE = "hidden", "other suffix", "name cannot stand in a list"
 LINKED_AGAIN, UNREADABLE, BROKEN = "linked folder walked already", "unreadable folder", "neither file nor folder"
 FILE, FOLDER = "file", "folder"
 PROBLEMS = (UNLISTABLE, UNREADABLE)
+_LINES_AT_ONCE = 4096  # of a list, in memory
+_DIGITS = 6  # of the images in a share; what is smaller is an error of floating point
 
 
 class FoundImage(NamedTuple):
-    """An image of the walk: its class and its path below the root, with ``/`` separators."""
+    """An image that the walk found: its class label and its path below the root, with ``/`` as separator."""
 
     label: int
     path: str
@@ -34,7 +36,13 @@ class FoundImage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ListOptions:
-    """How to make lists; *split* holds one to three shares, *extensions* suffixes in any case, dot or not."""
+    """Options of :func:`make_list`.
+
+    *split* holds one to three shares, *extensions* the suffixes of images, in any case, with or without their dot.
+    *stratify* splits each class by the shares, *flat* ignores sub-folders, *classes* is the path of a file that fixes
+    the labels, one folder per line, and *chunks* is the number of lists of about equal length.
+    Raises ParameterError.
+    """
 
     shuffle: bool = False
     seed: int = DEFAULT_SEED
@@ -57,17 +65,20 @@ class ListOptions:
 
 @dataclasses.dataclass
 class WalkResult:
-    """What a folder holds: images in walk order, classes in order of their labels, and what was left out, why."""
+    """The content of a folder: images in walk order, classes in order of their labels, and counts of what is left out.
 
-    items: list[FoundImage] = dataclasses.field(default_factory=list)
+    *left_out* counts files and folders by reason; *problems* has one line for each that the user should see.
+    """
+
+    images: list[FoundImage] = dataclasses.field(default_factory=list)
     classes: list[str] = dataclasses.field(default_factory=list)
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
-    problems: list[str] = dataclasses.field(default_factory=list)  # one line each, for what must be told
+    problems: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
 class ListSummary:
-    """What :func:`make_list` did: images by list file, images by class, what was left out by reason."""
+    """The result of :func:`make_list`: images per list file and per class, and what was left out, by reason."""
 
     root: str
     images: int
@@ -81,15 +92,15 @@ class ListSummary:
 
 
 def shares(split: Iterable[float]) -> tuple[float, ...]:
-    """One to three shares that add up to 1; a single share below 1 gets the rest as its second.
+    """Return *split* as one to three shares that add up to 1; a single share below 1 is completed by the rest.
 
-    Raises ParameterError for anything else.
+    Raises ParameterError for shares that do not add up to 1, lie outside 0 to 1, or are more than three.
     """
     given = tuple(split)
     shown = ",".join(f"{share:g}" for share in given)
     if not 1 <= len(given) <= 3:
         raise ParameterError(f"--split {shown} has {len(given)} values", hint="give one to three, as in 0.8,0.1,0.1")
-    # Written so that NaN is refused too.
+    # Not "any share < 0 or share > 1", which is False for NaN.
     if not all(0 <= share <= 1 for share in given):
         raise ParameterError(f"--split {shown} must hold shares from 0 to 1")
     if len(given) == 1:
@@ -110,10 +121,12 @@ def make_list(
 ) -> ListSummary:
     """Write ``<prefix>*.lst`` and ``<prefix>.classes.txt`` for the images below *root*.
 
-    *prefix* defaults to the folder's name, in the current directory. *progress* is called with the count of images
-    found so far. Nothing appears under a final name before everything is written.
-    Raises InputError for a root that is no folder or holds no image, and for a folder missing in ``classes``;
-    OutputError when a file exists and *force* is not given; ParameterError.
+    *prefix* defaults to the folder's name, in the current directory. *progress* is called with the number of images
+    found so far. No file has its final name before all files are written. A dry run writes nothing.
+    Raises InputError for a root that is not a folder or holds no image, and for a folder without a line in
+    ``classes``; OutputError when a file exists and *force* is not given; ParameterError::
+
+        make_list("photos", "photos", ListOptions(shuffle=True, split=(0.8, 0.2)))
 
     Source: mxnet tools/im2rec.py, ``make_list``.
     """
@@ -126,23 +139,25 @@ def make_list(
     names = list_names(stem, options)
     classes_path = stem.with_name(stem.name + ".classes.txt")
     refuse_existing(names, force=force)
-    fixed = read_classes(options.classes) if options.classes is not None else None
-    walk = walk_folder(root, options, fixed, progress)
-    if not walk.items:
-        raise InputError(f"{root}: holds no images ({', '.join(options.extensions)})", hint=_no_images(walk, options))
-    lists = dict(zip(names, divide(walk.items, options), strict=True))
+    fixed_classes = read_classes(options.classes) if options.classes is not None else None
+    walk = walk_folder(root, options, fixed_classes, progress)
+    if not walk.images:
+        raise InputError(
+            f"{root}: holds no images ({', '.join(options.extensions)})", hint=_hint_for_no_images(walk, options)
+        )
+    lists = dict(zip(names, divide(walk.images, options), strict=True))
     files = [(name, list_text(entries)) for name, entries in lists.items()]
     classes_text = "".join(f"{name}\n" for name in walk.classes).encode("utf-8", "surrogateescape")
-    # The map that came by --classes may be the very file that would be written.
+    # The file given by --classes may be the very one that would be written: that needs no --force.
     if not (classes_path.is_file() and classes_path.read_bytes() == classes_text):
         refuse_existing([classes_path], force=force)
         files.append((classes_path, iter([classes_text])))
     if not dry_run:
         _write(files, force=force)
-    counts = Counter(item.label for item in walk.items)
+    counts = Counter(image.label for image in walk.images)
     return ListSummary(
         root=os.fspath(root),
-        images=len(walk.items),
+        images=len(walk.images),
         classes={name: counts[label] for label, name in enumerate(walk.classes)},
         left_out=dict(walk.left_out),
         problems=walk.problems,
@@ -154,22 +169,26 @@ def make_list(
 
 
 def walk_folder(
-    root: Path, options: ListOptions, fixed: list[str] | None = None, progress: Callable[[int], None] | None = None
+    root: Path,
+    options: ListOptions,
+    fixed_classes: list[str] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> WalkResult:
     """Find the images below *root*: in each folder files first, then sub-folders, both in Python's string order.
 
-    A folder takes the next label at its first image, or its line in *fixed*. Hidden files and folders are left out;
-    a linked folder is followed once, and not at all when it leads to a folder that is walked anyway: loops end.
+    The label of a folder is its number in *fixed_classes*; without them, a folder gets the next label at its first
+    image. Hidden files and folders are left out. A link to a folder is followed once, and not at all when it leads to
+    a folder below *root*, so that a loop of links ends. Raises InputError for a folder that is not in *fixed_classes*.
 
     Source: mxnet tools/im2rec.py, ``list_image``.
     """
     walk = WalkResult()
-    labels = {name: label for label, name in enumerate(fixed or [])}
-    seen: set[tuple[int, int]] = set()
+    labels = {name: label for label, name in enumerate(fixed_classes or [])}
+    visited: set[tuple[int, int]] = set()
     pending = [""]
     while pending:
         folder = pending.pop()
-        files, folders = _entries(root, folder, seen, walk)
+        files, folders = _list_folder(root, folder, visited, walk)
         class_ = "." if options.flat else folder or "."
         for name in files:
             path = f"{folder}/{name}" if folder else name
@@ -178,31 +197,36 @@ def walk_folder(
             elif not is_listable(path):
                 walk.left_out[UNLISTABLE] += 1
                 walk.problems.append(f"{path!r}: {UNLISTABLE} (a TAB, a line break, or a blank at an end); rename it")
-            elif fixed is not None and class_ not in labels:
+            elif fixed_classes is not None and class_ not in labels:
                 raise InputError(f"{options.classes}: has no line for the folder {class_!r}", hint="add it at the end")
             else:
-                walk.items.append(FoundImage(labels.setdefault(class_, len(labels)), path))
+                walk.images.append(FoundImage(labels.setdefault(class_, len(labels)), path))
         if progress:
-            progress(len(walk.items))
+            progress(len(walk.images))
         if not options.flat:
             pending += [f"{folder}/{name}" if folder else name for name in reversed(folders)]
     walk.classes = list(labels)
     return walk
 
 
-def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: WalkResult) -> tuple[list[str], list[str]]:
-    """Sorted names of the files and of the sub-folders of *folder*, those that are left out counted."""
+def _list_folder(
+    root: Path, folder: str, visited: set[tuple[int, int]], walk: WalkResult
+) -> tuple[list[str], list[str]]:
+    """Return the sorted names of the files and of the sub-folders of *folder*; count in *walk* what is left out.
+
+    *visited* holds device and inode of every folder walked so far.
+    """
     files, folders = [], []
-    inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
+    real_root = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
     try:
         status = os.stat(root / folder)  # noqa: PTH116 - one call for both numbers
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in visited:
             walk.left_out[LINKED_AGAIN] += 1
             return [], []
-        seen.add((status.st_dev, status.st_ino))
+        visited.add((status.st_dev, status.st_ino))
         with os.scandir(root / folder) as entries:
             for entry in entries:
-                kind = _kind(entry, inside)
+                kind = _entry_kind(entry, real_root)
                 if kind == FOLDER:
                     folders.append(entry.name)
                 elif kind == FILE:
@@ -215,32 +239,37 @@ def _entries(root: Path, folder: str, seen: set[tuple[int, int]], walk: WalkResu
     return sorted(files), sorted(folders)
 
 
-def _kind(entry: os.DirEntry[str], inside: str) -> str:
-    """``FILE``, ``FOLDER``, or why it is left out; a link is what it leads to, but one to a folder below *inside*."""
+def _entry_kind(entry: os.DirEntry[str], real_root: str) -> str:
+    """Return ``FILE``, ``FOLDER``, or the reason to leave *entry* out.
+
+    A link counts as what it leads to; one that leads to a folder below *real_root* is left out.
+    """
     if entry.name.startswith("."):
         return HIDDEN
     try:
         if entry.is_dir():
             real = os.path.realpath(entry.path) if entry.is_symlink() else ""
-            return LINKED_AGAIN if (real + os.sep).startswith(inside) else FOLDER
+            return LINKED_AGAIN if (real + os.sep).startswith(real_root) else FOLDER
         return FILE if entry.is_file() else BROKEN
     except OSError:  # a link that leads to itself
         return BROKEN
 
 
 def list_names(stem: Path, options: ListOptions) -> list[Path]:
-    """The list files that will be written, chunk by chunk."""
+    """Return the paths of all list files, chunk by chunk: ``<stem>_0_train.lst``, ``<stem>_0_test.lst``, ..."""
     chunks = [""] if options.chunks == 1 else [f"_{chunk}" for chunk in range(options.chunks)]
     parts = SPLIT_NAMES[len(options.split)]
     return [stem.with_name(f"{stem.name}{chunk}{part}.lst") for chunk in chunks for part in parts]
 
 
-def divide(items: list[FoundImage], options: ListOptions) -> list[list[tuple[int, FoundImage]]]:
-    """Shuffle, cut into chunks and split: for each list file its (id, image) pairs; ids are walk positions.
+def divide(images: list[FoundImage], options: ListOptions) -> list[list[tuple[int, FoundImage]]]:
+    """Shuffle *images*, cut them into chunks and split these: (id, image) pairs for each list file.
+
+    The id of an image is its number in walk order, from 0. Raises ParameterError for more chunks than can be filled.
 
     Source: mxnet tools/im2rec.py, ``write_list`` and ``make_list``; every image is in exactly one list here.
     """
-    entries = list(enumerate(items))
+    entries = list(enumerate(images))
     if options.shuffle:
         random.Random(options.seed).shuffle(entries)  # noqa: S311 - the reference's permutation, not a secret
     size = -(-len(entries) // options.chunks)
@@ -251,13 +280,15 @@ def divide(items: list[FoundImage], options: ListOptions) -> list[list[tuple[int
 
 
 def _split(entries: list[tuple[int, FoundImage]], options: ListOptions) -> list[list[tuple[int, FoundImage]]]:
+    """Split the (id, image) pairs of one chunk by the shares of *options*, class by class with ``stratify``."""
     if not options.stratify:
         return list(_cut(entries, split_sizes(len(entries), options.split)))
     groups: dict[int, list[tuple[int, FoundImage]]] = {}
     for entry in entries:
         groups.setdefault(entry[1].label, []).append(entry)
     part_of: dict[int, int] = {}
-    owed = [0.0] * len(options.split)  # what rounding has kept from each list so far: the next class makes up for it
+    # What rounding has taken from each list so far: without it, many classes of one image would all go to the first.
+    owed = [0.0] * len(options.split)
     for group in groups.values():
         sizes = split_sizes(len(group), options.split, owed)
         owed = [due + len(group) * share - size for due, share, size in zip(owed, options.split, sizes, strict=True)]
@@ -267,6 +298,7 @@ def _split(entries: list[tuple[int, FoundImage]], options: ListOptions) -> list[
 
 
 def _cut(entries: list[tuple[int, FoundImage]], sizes: list[int]) -> Iterator[list[tuple[int, FoundImage]]]:
+    """Yield consecutive slices of *entries* with these sizes."""
     start = 0
     for size in sizes:
         yield entries[start : start + size]
@@ -274,38 +306,41 @@ def _cut(entries: list[tuple[int, FoundImage]], sizes: list[int]) -> Iterator[li
 
 
 def split_sizes(count: int, split: tuple[float, ...], owed: Sequence[float] = (0.0, 0.0, 0.0)) -> list[int]:
-    """Divide *count* by shares so that nothing is lost: each share rounded down or up, by largest remainder.
+    """Divide *count* by the shares *split*: sizes are rounded down or up, by largest remainder, and add up to *count*.
 
-    *owed* is added to the remainders; of equal ones the earlier share comes first.
+    *owed*, what earlier roundings took from each share, is added to the remainders. Of equal remainders the one of
+    the earlier share is rounded up.
     """
-    # A share typed as 0.7 is not quite 0.7: without rounding, 0.7 of 10 would be 6 and a remainder of 0.999...
-    exact = [round(count * share / sum(split), 6) for share in split]
+    # 0.7 has no exact binary form: without rounding, 0.7 of 10 would be 6 with a remainder of 0.999...
+    exact = [round(count * share / sum(split), _DIGITS) for share in split]
     sizes = [math.floor(value) for value in exact]
-    due = [round(value - size + debt, 6) for value, size, debt in zip(exact, sizes, owed, strict=False)]
-    open_to_more = [part for part in range(len(split)) if exact[part] > sizes[part]]
-    for part in sorted(open_to_more, key=lambda part: -due[part])[: count - sum(sizes)]:
+    remainders = [round(value - size + debt, _DIGITS) for value, size, debt in zip(exact, sizes, owed, strict=False)]
+    # A share that gives a whole number never gets one more: a share of 0 stays empty.
+    fractional = [part for part in range(len(split)) if exact[part] > sizes[part]]
+    for part in sorted(fractional, key=lambda part: -remainders[part])[: count - sum(sizes)]:
         sizes[part] += 1
     return sizes
 
 
 def list_text(entries: list[tuple[int, FoundImage]]) -> Iterator[bytes]:
-    """The lines of a list file, in pieces of some thousand."""
-    for start in range(0, len(entries), 4096):
-        lines = (list_line(id_, (item.label,), item.path) for id_, item in entries[start : start + 4096])
+    """Yield the bytes of a list file, some thousand lines at a time."""
+    for start in range(0, len(entries), _LINES_AT_ONCE):
+        lines = (list_line(id_, (image.label,), image.path) for id_, image in entries[start : start + _LINES_AT_ONCE])
         yield "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
-    """Write everything aside first, then rename: all files appear, or none."""
+    """Write all files under temporary names, then rename them, so that either all appear or none."""
     with contextlib.ExitStack() as stack:
-        made: list[AtomicFile] = []
+        written: list[AtomicFile] = []
         for path, blocks in files:
-            made.append(AtomicFile(path, force=force))
-            stack.callback(made[-1].discard)
+            file = AtomicFile(path, force=force)
+            stack.callback(file.discard)
             for block in blocks:
-                made[-1].write(block)
-            made[-1].finish()
-        for file in made:
+                file.write(block)
+            file.finish()
+            written.append(file)
+        for file in written:
             file.rename()
 
 
@@ -317,16 +352,16 @@ def _warnings(
     if missing:
         warnings.append(f"{len(missing)} of the {len(walk.classes)} classes have no image, {missing[0]!r} for one")
     name, entries = next(iter(lists.items()))
-    first = {item.label for _, item in entries}
+    labels = {image.label for _, image in entries}
     in_walk_order = len(options.split) > 1 and not (options.shuffle or options.stratify)
-    if in_walk_order and len(first) < len(counts):
+    if in_walk_order and len(labels) < len(counts):
         warnings.append(
-            f"{name} has images of {len(first)} of the {len(counts)} classes; --shuffle or --stratify mixes them"
+            f"{name} has images of {len(labels)} of the {len(counts)} classes; --shuffle or --stratify mixes them"
         )
     return warnings
 
 
-def _no_images(walk: WalkResult, options: ListOptions) -> str:
+def _hint_for_no_images(walk: WalkResult, options: ListOptions) -> str:
     if walk.problems:
         return walk.problems[0]
     other = walk.left_out[OTHER_SUFFIX]

@@ -1,4 +1,8 @@
-"""Pack the images of a list into a ``.rec`` and its index: plan, work, write, report."""
+"""Pack the images of a list into a ``.rec`` and its index.
+
+The calling process reads the list, sends batches of lines to workers, and writes the records they return in list order.
+The work on the images of a batch is in :func:`im2rec.packing.encode.pack_chunk`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from im2rec.format.listfile import ListEntry
 from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import (
-    DEFAULT,
+    DEFAULT_MAX_BAD,
     MISSING,
     BadImage,
     BadLimit,
@@ -31,17 +35,22 @@ from im2rec.storage.files import PathLike, check_folder, refuse_existing
 from im2rec.storage.index import index_to_write
 from im2rec.storage.writer import RecordWriter
 
-TASK_S = 0.02  # of work at a time for a worker, against 0.2 ms to hand it over
-MOST_LINES = 64
+CHUNK_S = 0.02  # work in a chunk for one worker; to send it and get the result takes 0.2 ms
+MAX_CHUNK_LINES = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class PackOptions:
-    """How to run, whatever is packed; *workers* None takes the CPUs this process may use."""
+    """Options of a run that change no byte of a record.
+
+    *workers* None is the number of CPUs that this process may use. *on_error* is ``skip`` or ``fail``, *max_bad* the
+    limit of bad images, a number or a percentage. *verify* decodes images that are stored unchanged, too.
+    Raises ParameterError.
+    """
 
     workers: int | None = None
     on_error: str = "skip"
-    max_bad: str = DEFAULT
+    max_bad: str = DEFAULT_MAX_BAD
     verify: bool = False
     force: bool = False
     dry_run: bool = False
@@ -63,16 +72,18 @@ def pack(
     *,
     progress: Progress | None = None,
 ) -> PackSummary:
-    """Pack the images of *list_path*, found below *root*, into *out* and its index.
+    """Pack the images that the list *list_path* names, found below the folder *root*, into *out* and its index.
 
     The bytes written are the same for any number of workers. A bad line or image is left out and reported in
-    ``OUT.bad.jsonl``; with ``on_error="fail"`` the first one ends the run. *progress* is called with the images packed
-    so far and the share of the list that has been read. A dry run reads the list, looks whether the files are there,
-    and writes nothing.
-    The run ends when more are bad than ``max_bad`` allows, or the first ten images are all missing.
-    ``verify`` decodes images that are stored unchanged, too; otherwise only their first bytes are looked at.
-    Raises InputError when list or root cannot be used or nothing could be packed, OutputError, ImageError with
-    ``on_error="fail"``, TooManyBadError, WorkerDiedError.
+    ``OUT.bad.jsonl``; with ``on_error="fail"`` the first one ends the run. The run also ends when more images are bad
+    than ``max_bad`` allows, or when the first ten are all missing. *progress* is called with the number of images
+    packed so far and the share of the list that has been read.
+    A dry run reads the list, checks that the image files exist, and writes nothing. Of images that are stored
+    unchanged only the first bytes are checked, unless ``verify`` decodes them.
+    Raises InputError when list or root cannot be used or no image could be packed, OutputError, ImageError with
+    ``on_error="fail"``, TooManyBadError, WorkerDiedError::
+
+        pack("train.lst", "photos", "train.rec", PackParams(resize=256, quality=90))
 
     Source: mxnet tools/im2rec.py and tools/im2rec.cc.
     """
@@ -81,7 +92,7 @@ def pack(
     workers = options.workers or available_cpus()
     if Path(out).suffix == ".idx":
         raise ParameterError(f"{os.fspath(out)}: is the name of an index", hint="name the .rec")
-    refuse_existing([Path(out)], force=True)  # a folder has no name to make others of
+    refuse_existing([Path(out)], force=True)  # a folder: "dir/" has no name to derive the other names from
     target = part_path(Path(out), params)
     report = BadReport(target)
     files = [target, index_to_write(target)]
@@ -92,41 +103,40 @@ def pack(
             raise OutputError(f"{file}: is the list itself", hint="choose another name for the output")
     refuse_existing(files, force=options.force)
     max_bad = BadLimit.parse(options.max_bad)
-    tally = PackCounter(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
+    counter = PackCounter(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
     report_progress = progress or (lambda _images, _share: None)
-    entries = tally.watched(lines.entries())
-    pace = _ChunkSizer()
+    sizer = _ChunkSizer()
+    batches = _batches(counter.check_labels(lines.entries()), sizer)
     if options.dry_run:
-        tally.found.engine, tally.found.jpeg_decoder = _libraries(params)
-        for batch in _batches(entries, pace):
-            tally.add(_looked_at(batch, Path(root)))
-            report_progress(tally.found.images, lines.share_read())
-        tally.refuse_nothing()
+        counter.totals.engine, counter.totals.jpeg_decoder = _library_names(params)
+        for batch in batches:
+            counter.add(_check_files_exist(batch, Path(root)))
+            report_progress(counter.totals.images, lines.share_read())
+        counter.check_any_packed()
     else:
-        work = functools.partial(work_on, root=os.fspath(root), params=params, verify=options.verify)
-        # Reading files and framing them needs no second interpreter, and threads hand over without a copy.
+        work = functools.partial(pack_in_worker, root=os.fspath(root), params=params, verify=options.verify)
+        # Reading files and framing them is too little work for processes: threads return records without a copy.
         processes = options.verify or not params.unchanged
-        batches = _batches(entries, pace)
-        packed = contextlib.closing(run_ordered(work, batches, workers=workers, processes=processes, name=_held))
+        packed = contextlib.closing(run_ordered(work, batches, workers=workers, processes=processes, name=_describe))
         with packed as chunks, report, RecordWriter(target, force=options.force) as writer:
             for chunk in chunks:
                 _write(chunk, writer, report)
-                tally.add(chunk)
-                pace.saw(chunk)
-                report_progress(tally.found.images, lines.share_read())
-            tally.refuse_nothing()
+                counter.add(chunk)
+                sizer.update(chunk)
+                report_progress(counter.totals.images, lines.share_read())
+            counter.check_any_packed()
             report.finish()
-    return tally.summary(
+    return counter.summary(
         workers=workers,
         seconds=time.monotonic() - started,
         files=[os.fspath(file) for file in files],
-        report=os.fspath(report.path) if tally.bad and not options.dry_run else None,
+        report=os.fspath(report.path) if counter.bad and not options.dry_run else None,
         dry_run=options.dry_run,
     )
 
 
-def _libraries(params: PackParams) -> tuple[str, str]:
-    """Who would resize and encode, and who would decode JPEGs."""
+def _library_names(params: PackParams) -> tuple[str, str]:
+    """Return the names of the engine and of the JPEG decoder that a run with *params* uses."""
     from im2rec.images.codec import JPEG_DECODER  # noqa: PLC0415 - otherwise only the workers need them
     from im2rec.images.engine import load_engine  # noqa: PLC0415
 
@@ -140,7 +150,7 @@ def _write(chunk: PackedChunk, writer: RecordWriter, report: BadReport) -> None:
 
 
 def part_path(out: Path, params: PackParams) -> Path:
-    """The file one part is packed into: *out* itself when there is one part, else ``OUT.part000`` and so on.
+    """Return the path that a part is packed into: *out* itself when there is one part, else ``OUT.part000`` etc.
 
     Source: mxnet tools/im2rec.cc.
     """
@@ -148,29 +158,33 @@ def part_path(out: Path, params: PackParams) -> Path:
 
 
 class _ChunkSizer:
-    """How many lines make a task: one to begin with, then what takes about ``TASK_S``, be it faces or 12 megapixels."""
+    """The number of lines in the next chunk: as many as take about ``CHUNK_S``, whatever the size of the images.
+
+    *lines* starts at 1 and is at most ``MAX_CHUNK_LINES``.
+    """
 
     def __init__(self) -> None:
         self.lines = 1
 
-    def saw(self, chunk: PackedChunk) -> None:
-        """Learn from a finished task; at most twice as many lines at a time, so that one odd task misleads nobody."""
-        fitting = int(len(chunk.lines) * TASK_S / max(chunk.seconds, 1e-6))
-        self.lines = max(1, min(fitting, 2 * self.lines, MOST_LINES))
+    def update(self, chunk: PackedChunk) -> None:
+        """Set *lines* by the time that *chunk* took; at most double it, as one chunk may be unusually fast."""
+        fitting = int(len(chunk.lines) * CHUNK_S / max(chunk.seconds, 1e-6))
+        self.lines = max(1, min(fitting, 2 * self.lines, MAX_CHUNK_LINES))
 
 
-def _batches(entries: Iterator[Entry], pace: _ChunkSizer) -> Iterator[list[Entry]]:
-    while batch := list(itertools.islice(entries, pace.lines)):
+def _batches(entries: Iterator[Entry], sizer: _ChunkSizer) -> Iterator[list[Entry]]:
+    while batch := list(itertools.islice(entries, sizer.lines)):
         yield batch
 
 
-def _held(entries: list[Entry]) -> str:
+def _describe(entries: list[Entry]) -> str:
+    """Name lines and paths of a batch, for the error that a worker died on it."""
     paths = [entry.path for entry in entries if isinstance(entry, ListEntry)]
     return f"lines {entries[0].line} to {entries[-1].line} ({', '.join(paths)})"
 
 
-def _looked_at(entries: list[Entry], root: Path) -> PackedChunk:
-    """What a dry run can tell: lines that cannot be read, files that are not there."""
+def _check_files_exist(entries: list[Entry], root: Path) -> PackedChunk:
+    """Return the chunk of a dry run: it reports unreadable lines and missing files, and its frames are empty."""
     chunk = PackedChunk()
     for entry in entries:
         if isinstance(entry, ListFormatError):
@@ -184,10 +198,10 @@ def _looked_at(entries: list[Entry], root: Path) -> PackedChunk:
     return chunk
 
 
-def work_on(
-    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
+def pack_in_worker(
+    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool
 ) -> PackedChunk:
-    """Import :func:`im2rec.packing.encode.pack_chunk` in the worker only: the parent starts 0.1 s sooner."""
+    """Call :func:`im2rec.packing.encode.pack_chunk`, imported in the worker only: the parent starts 0.1 s sooner."""
     from im2rec.packing.encode import pack_chunk  # noqa: PLC0415
 
     return pack_chunk(entries, root, params, verify=verify)

@@ -1,4 +1,4 @@
-"""The KEY=VALUE words of ``im2rec pack``: the reference's eleven, and ours."""
+"""The KEY=VALUE parameters of ``im2rec pack``: the eleven of MXNet's tool, and ours."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from im2rec.errors import ParameterError
 from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS, MAX_PIXELS
 from im2rec.params import changed, check, param
 
-_NOT_OF_IMAGES = ("max_pixels", "unchanged", "label_width", "pack_label", "nsplit", "part")
+_KEPT_WITH_UNCHANGED = ("max_pixels", "unchanged", "label_width", "pack_label", "nsplit", "part")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackParams:
-    """What happens to each image and label on its way into the ``.rec``."""
+    """Parameters of packing: size, crop and encoding of the images, the labels to store, the part of the list.
+
+    Raises ParameterError for a value out of range and for parameters that exclude each other.
+    """
 
     resize: int = param(-1, doc="Length of the shorter edge in pixels; 0 and -1 keep the size.", low=-1, high=65535)
     max_side: int = param(-1, doc="Cap the longer edge at this many pixels; excludes resize.", low=-1, reference="ours")
@@ -25,7 +28,7 @@ class PackParams:
     quality: int = param(95, doc="JPEG quality.", low=0, high=100, reference="JPEG only; never taken for the PNG level")
     color: int = param(1, doc="1: three channels, 0: grey, -1: as stored.", choices=(-1, 0, 1))
     encoding: str = param(
-        ".jpg", doc="What the images are stored as.", choices=ENCODINGS, reference="as the reference, and .bmp"
+        ".jpg", doc="Format of the stored images.", choices=ENCODINGS, reference="as the reference, and .bmp"
     )
     inter_method: int = param(
         1,
@@ -44,7 +47,7 @@ class PackParams:
         low=1,
         reference="ours",
     )
-    unchanged: bool = param(False, doc="Store the files as they are; excludes the keys above, engine and png_level.")
+    unchanged: bool = param(False, doc="Store the files unchanged; excludes the keys above, engine and png_level.")
     label_width: int | None = param(
         None,
         doc="Labels on every line of the list; not set: any number.",
@@ -56,7 +59,7 @@ class PackParams:
     )
     nsplit: int = param(1, doc="Cut the list into this many parts, by bytes.", low=1)
     part: int = param(0, doc="The part to pack, from 0; the output gets .partNNN appended.", low=0)
-    engine: str = param("auto", doc="Who resizes and encodes.", choices=ENGINES, reference="ours")
+    engine: str = param("auto", doc="Library that resizes and encodes.", choices=ENGINES, reference="ours")
     png_level: int = param(3, doc="PNG compression.", low=0, high=9, reference="ours (the C++ tool: quality)")
 
     def __post_init__(self) -> None:
@@ -68,7 +71,7 @@ class PackParams:
         if self.max_side > 0 and self.resize > 0:
             raise ParameterError(f"max_side={self.max_side} excludes resize={self.resize}", hint="give one of the two")
         if self.unchanged:
-            keys = [field.name for field in dataclasses.fields(self) if field.name not in _NOT_OF_IMAGES]
+            keys = [field.name for field in dataclasses.fields(self) if field.name not in _KEPT_WITH_UNCHANGED]
             if given := changed(self, keys):
                 problem = f"unchanged=1 excludes {given[0]}={getattr(self, given[0])}"
                 raise ParameterError(problem, hint="stored as they are, images are neither decoded nor encoded")

@@ -1,6 +1,6 @@
-"""Counts of a run of pack: what a worker is given and gives back, the limit of bad images, and the final report.
+"""The results of packing: what a worker returns, bad images and their limit, counts, and the final report.
 
-No image library is needed for these, and none is imported.
+This module imports no image library: the parent process needs none, and importing one takes 0.1 s.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import dataclasses
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,11 @@ BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadab
 
 @dataclasses.dataclass(frozen=True)
 class BadImage:
-    """An image that is not in the ``.rec``: its line in the list, and why; *reason* is a stable word for counting."""
+    """An image that is left out of the ``.rec``: its line in the list, from 1, and why.
+
+    *reason* is one of a fixed set of phrases, for counting; *detail* is for reading. *id* and *path* are None when the
+    line itself cannot be read.
+    """
 
     line: int
     id: int | None
@@ -40,10 +45,13 @@ class BadImage:
 
 @dataclasses.dataclass
 class PackedChunk:
-    """What some lines of a list became: (id, frame) for each record, in list order, and what there is to report."""
+    """The result of packing some lines of a list, in list order: an (id, frame) pair for each record, and the report.
+
+    *lines* has one entry for each line: None for one that is packed. *bytes_in* is the size of the image files.
+    """
 
     frames: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
-    lines: list[BadImage | None] = dataclasses.field(default_factory=list)  # None for one that is packed
+    lines: list[BadImage | None] = dataclasses.field(default_factory=list)
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     bytes_in: int = 0
     seconds: float = 0.0
@@ -58,27 +66,27 @@ class PackedChunk:
 
 
 def bad_line(error: ListFormatError) -> BadImage:
-    """The row of the report for a line that cannot be read."""
+    """Return the entry of the report for a list line that cannot be read."""
     return BadImage(error.line or 0, None, None, BAD_LINE, error.problem)
 
 
 def as_error(bad: BadImage, list_path: str) -> Im2RecError:
-    """*bad* as the error that ends a run."""
+    """Return the error that ends a run at *bad* with ``--on-error fail``."""
     return ImageError(f"{list_path}, {bad}", reason=bad.reason, hint="--on-error skip packs the rest")
 
 
-DEFAULT = "10%"
-SHARE_FROM_LINES = 100  # of fewer lines a share says little
-ROOT_LINES = 10  # so many missing at the very start: the root is wrong
+DEFAULT_MAX_BAD = "10%"
+PERCENT_FROM_LINES = 100  # a percentage of fewer lines says little
+WRONG_ROOT_LINES = 10  # when the first images, as many as this, are all missing, the root is wrong
 
 
 class TooManyBadError(Im2RecError):
-    """More images are bad than the run was told to put up with."""
+    """More images are bad than ``max_bad`` allows, or all of the first ones are missing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BadLimit:
-    """The most bad images a run may have: *number* of them, or that many percent of the lines so far."""
+    """The limit of bad images in a run: *number* images, or with *percent* that share of the lines read so far."""
 
     number: float
     percent: bool
@@ -87,24 +95,29 @@ class BadLimit:
     def parse(cls, text: str) -> BadLimit:
         """Read ``"25"`` or ``"10%"``. Raises ParameterError."""
         word = text.strip()
+        percent = word.endswith("%")
         try:
-            limit = cls(float(word.removesuffix("%")) if word.endswith("%") else int(word), word.endswith("%"))
+            number = float(word.removesuffix("%")) if percent else int(word)
         except ValueError:
-            limit = cls(-1, percent=False)
-        # Written so that NaN is refused too.
-        if not limit.number >= 0 or (limit.percent and not limit.number <= 100):
-            raise ParameterError(f"--max-bad={text} must be a number of images, or a percentage such as {DEFAULT}")
-        return limit
+            number = math.nan
+        # NaN is outside any range, be it the mark of other text or read by float() from "nan%".
+        if not 0 <= number <= (100 if percent else math.inf):
+            problem = f"--max-bad={text} must be a number of images, or a percentage such as {DEFAULT_MAX_BAD}"
+            raise ParameterError(problem)
+        return cls(number, percent)
 
-    def passed(self, bad: int, lines: int) -> bool:
-        """Whether *bad* images among *lines* lines are too many."""
+    def is_exceeded(self, bad: int, lines: int) -> bool:
+        """True if *bad* images among *lines* lines are too many."""
         if self.percent:
-            return lines >= SHARE_FROM_LINES and 100 * bad > self.number * lines
+            return lines >= PERCENT_FROM_LINES and 100 * bad > self.number * lines
         return bad > self.number
 
 
 class BadCount:
-    """Bad images in list order, held against a limit line by line: the same line stops the run however it is cut."""
+    """Count of bad images, checked against a limit after each line.
+
+    Lines are added in list order, so that the same line ends the run whatever the number of workers.
+    """
 
     def __init__(self, limit: BadLimit) -> None:
         self.limit = limit
@@ -112,16 +125,16 @@ class BadCount:
         self._missing = 0
 
     def add(self, bad: BadImage | None) -> None:
-        """Count one line, None for one that is packed. Raises TooManyBadError."""
+        """Count one line; None for one that is packed. Raises TooManyBadError."""
         self.lines += 1
         if bad is None:
             return
         self.bad += 1
         self._missing += bad.reason == MISSING
-        if self.lines == self._missing == ROOT_LINES:
-            problem = f"the first {ROOT_LINES} images are all missing, {bad.path} for one"
+        if self.lines == self._missing == WRONG_ROOT_LINES:
+            problem = f"the first {WRONG_ROOT_LINES} images are all missing, {bad.path} for one"
             raise TooManyBadError(problem, hint="is ROOT the folder that the paths of the list start from?")
-        if self.limit.passed(self.bad, self.lines):
+        if self.limit.is_exceeded(self.bad, self.lines):
             shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
             problem = (
                 f"line {bad.line}: {self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
@@ -136,7 +149,10 @@ EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
 
 @dataclasses.dataclass
 class PackSummary:
-    """What :func:`pack` did."""
+    """The result of :func:`im2rec.packing.pack.pack`, as ``--json`` prints it.
+
+    *bad* counts the images that are left out by reason, *notes* the packed ones by remark. *seconds* is wall time.
+    """
 
     list_path: str
     images: int = 0
@@ -158,20 +174,24 @@ class PackSummary:
 
 
 class BadReport:
-    """``OUT.bad.jsonl``: a JSON object for each image left out, written aside; a clean run removes an old one."""
+    """``OUT.bad.jsonl``, with a JSON object for each image that is left out.
+
+    The file is written under a temporary name and renamed at the end of the ``with`` block. A run without bad images
+    writes none, and removes that of an earlier run.
+    """
 
     def __init__(self, out: Path) -> None:
         self.path = out.with_name(out.name + ".bad.jsonl")
         self._file: AtomicFile | None = None
 
     def add(self, bad: list[BadImage]) -> None:
-        """Append one line for each of *bad*."""
-        for row in bad:
+        """Append a line for each of *bad*. Raises OutputError."""
+        for image in bad:
             self._file = self._file or AtomicFile(self.path, force=True)
-            self._file.write(json.dumps(dataclasses.asdict(row)).encode() + b"\n")
+            self._file.write(json.dumps(dataclasses.asdict(image)).encode() + b"\n")
 
     def finish(self) -> None:
-        """Bring it to the disk, while the ``.rec`` can still be given up."""
+        """Flush the report to disk, so that a full disk is found before the ``.rec`` gets its name."""
         if self._file is not None:
             self._file.finish()
 
@@ -187,50 +207,53 @@ class BadReport:
 
 
 class PackCounter:
-    """Counts as the chunks come in, 8 bytes a record: what the summary and its warnings are made of."""
+    """Counts over all chunks of a run, for the summary and its warnings. Memory: 8 bytes a record.
+
+    With *fail*, :meth:`add` raises the first bad image; *max_bad* is the limit otherwise.
+    """
 
     def __init__(self, params: PackParams, list_path: str, *, fail: bool, max_bad: BadLimit) -> None:
         self.params = params
         self.fail = fail
-        self.count = BadCount(max_bad)
-        self.found = PackSummary(list_path)
+        self.totals = PackSummary(list_path)
         self.bad: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
-        self.ids = array.array("Q")
-        self.many_labels = 0
-        self.rounded: ListEntry | None = None
+        self._bad_count = BadCount(max_bad)
+        self._ids = array.array("Q")
+        self._many_labels = 0  # entries with several
+        self._rounded: ListEntry | None = None
 
-    def watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Pass *entries* on, looking at their labels."""
+    def check_labels(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Yield *entries* unchanged, and note labels that are dropped or rounded, for :meth:`warnings`."""
         for entry in entries:
             if isinstance(entry, ListEntry):
-                self.many_labels += len(entry.labels) > 1
-                if self.rounded is None and any(_rounds(label) for label in entry.labels):
-                    self.rounded = entry
+                self._many_labels += len(entry.labels) > 1
+                if self._rounded is None and any(_is_rounded(label) for label in entry.labels):
+                    self._rounded = entry
             yield entry
 
     def add(self, chunk: PackedChunk) -> None:
-        """Count *chunk*. Raises the first bad image where one is too many, TooManyBadError at the limit."""
-        found, bad = self.found, chunk.bad
+        """Count *chunk*. Raises ImageError for a bad image with *fail*, TooManyBadError beyond the limit."""
+        found, bad = self.totals, chunk.bad
         if bad and self.fail:
             raise as_error(bad[0], found.list_path)
         for line in chunk.lines:
-            self.count.add(line)
+            self._bad_count.add(line)
         found.first_bad = found.first_bad or next(iter(bad), None)
-        # As the workers found them: importing them here takes 0.1 s.
+        # The workers report their libraries: importing these in the parent takes 0.1 s.
         found.engine, found.jpeg_decoder = chunk.engine or found.engine, chunk.jpeg_decoder or found.jpeg_decoder
-        if not found.kernel.startswith("numba"):  # the last word of all workers, and of any that uses it
+        if not found.kernel.startswith("numba"):  # one worker that has loaded it is enough
             found.kernel = chunk.kernel
         found.images += len(chunk.frames)
         found.bytes_in += chunk.bytes_in
         found.bytes_out += sum(len(frame) for _, frame in chunk.frames)
-        self.bad.update(row.reason for row in bad)
+        self.bad.update(image.reason for image in bad)
         self.notes.update(chunk.notes)
-        self.ids.extend(id_ for id_, _ in chunk.frames)
+        self._ids.extend(id_ for id_, _ in chunk.frames)
 
-    def refuse_nothing(self) -> None:
-        """Raise InputError when not one image came through; an empty part of a list is fine."""
-        found = self.found
+    def check_any_packed(self) -> None:
+        """Raise InputError when no image was packed. One part of a list may be empty."""
+        found = self.totals
         if found.images or (not self.bad and self.params.nsplit > 1):
             return
         if found.first_bad is None:
@@ -239,36 +262,37 @@ class PackCounter:
         raise InputError(f"{found.list_path}: none of its images could be packed: {counted}; {found.first_bad}")
 
     def warnings(self) -> list[str]:
-        """One line for each thing that is probably not meant."""
-        found = []
-        if self.many_labels and not self.params.pack_label:
-            found.append(
-                f"{self.many_labels} images have several labels, only the first is stored; keep all with pack_label=1"
+        """Return a line for each thing in the list that is probably a mistake."""
+        warnings = []
+        if self._many_labels and not self.params.pack_label:
+            warnings.append(
+                f"{self._many_labels} images have several labels, only the first is stored; keep all with pack_label=1"
             )
-        if self.rounded is not None:
-            labels = ", ".join(f"{label:.17g}" for label in self.rounded.labels if _rounds(label))
-            found.append(f"line {self.rounded.line}: float32 cannot hold the label {labels}; it is rounded")
-        if self.ids:
-            ids = np.sort(np.frombuffer(self.ids, np.uint64))
-            doubled = ids[1:][ids[1:] == ids[:-1]]
-            if len(doubled):
-                lines = f"{len(doubled):,} lines repeat an id" if len(doubled) > 1 else "1 line repeats an id"
-                found.append(f"{lines}, {doubled[0]} for one; by key, the last is read")
-        return found
+        if self._rounded is not None:
+            labels = ", ".join(f"{label:.17g}" for label in self._rounded.labels if _is_rounded(label))
+            warnings.append(f"line {self._rounded.line}: float32 cannot hold the label {labels}; it is rounded")
+        if self._ids:
+            ids = np.sort(np.frombuffer(self._ids, np.uint64))
+            repeated = ids[1:][ids[1:] == ids[:-1]]
+            if len(repeated):
+                lines = f"{len(repeated):,} lines repeat an id" if len(repeated) > 1 else "1 line repeats an id"
+                warnings.append(f"{lines}, {repeated[0]} for one; by key, the last is read")
+        return warnings
 
     def summary(self, *, seconds: float, **more: object) -> PackSummary:
-        """Everything counted, as the caller gets it."""
+        """Return the summary of the run; *more* are fields that the counter does not fill."""
         return dataclasses.replace(
-            self.found,
+            self.totals,
             bad=dict(self.bad.most_common()),
             notes=dict(self.notes.most_common()),
             warnings=self.warnings(),
             seconds=round(seconds, 3),
-            images_per_s=round(self.found.images / max(seconds, 1e-9), 1),
+            images_per_s=round(self.totals.images / max(seconds, 1e-9), 1),
             **more,  # type: ignore[arg-type]
         )
 
 
-def _rounds(label: float) -> bool:
-    """Whether *label* is an integer that float32 would change."""
+def _is_rounded(label: float) -> bool:
+    """True if *label* is an integer that float32 cannot hold."""
+    # Compared first, as most labels are small and a conversion takes a hundred times as long.
     return abs(label) > EXACT_INTEGERS and label.is_integer() and float(float32(label)) != label

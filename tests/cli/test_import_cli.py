@@ -1,4 +1,4 @@
-"""``im2rec import`` as it is typed: what it prints, its exit codes, and MXNet's own examples on what it writes."""
+"""``im2rec import`` from the command line: output, exit codes, and MXNet's own examples with the files it writes."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def here(here: Path) -> Path:
     return here
 
 
-def said(text: str) -> str:
-    """*text* without what differs from run to run."""
+def without_numbers(text: str) -> str:
+    """*text* without the numbers and names that differ from run to run."""
     lines = []
     for line in text.splitlines():
         name = line.split()[0]
@@ -107,31 +107,33 @@ def test_bare_import_shows_the_sets_the_keys_and_an_example() -> None:
 def test_the_summary_is_a_table_and_the_next_command() -> None:
     code, out, err = typed("import cifar10 data/cifar --from cifar-10-python.tar.gz")
 
-    assert (0, TABLE, COUNTS) == (code, said(out), err)
+    assert (0, TABLE, COUNTS) == (code, without_numbers(out), err)
     assert max(map(len, out.splitlines())) <= 80
     assert 0 == im2rec(*shlex.split(out.splitlines()[-1].removeprefix("next: "))[1:]).code
 
 
 @pytest.mark.parametrize("source", [".", "cifar-10-python.tar.gz"])
-def test_the_examples_of_mxnets_manual_run_as_they_are_printed(source: str) -> None:
+def test_the_examples_of_mxnets_manual_run_unchanged(source: str) -> None:
     assert 0 == im2rec("import", "cifar10", "data/cifar", "--from", source).code
     # fmt: off
     with ImageRecordIter(path_imgrec="data/cifar/train.rec", data_shape="(3,28,28)", batch_size="100", mean_img="data/cifar/cifar10_mean.bin", rand_crop="True", rand_mirror="True", shuffle="False", preprocess_threads="4", prefetch_buffer="1") as it:  # noqa: E501
         (batch,) = list(it)
-    assert ((100, 3, 28, 28), (100,), 75) == (batch.data[0].shape, batch.label[0].shape, batch.pad)
+    assert (100, 3, 28, 28) == batch.data[0].shape
+    assert (100,) == batch.label[0].shape
+    assert 75 == batch.pad
     with ImageRecordIter(path_imgrec="data/cifar/train.rec", data_shape="(3,28,28)", path_imglist="data/cifar/image.lst", label_width="4", batch_size="25") as it:  # noqa: E501
         (batch,) = list(it)
     # fmt: on
-    places = [
+    labels = [
         [ROWS10[name][1][row], b, row, 0]
         for b, name in enumerate(list(ROWS10)[:5])
         for row in range(len(ROWS10[name][0]))
     ]
-    assert places == batch.label[0].tolist()
+    assert labels == batch.label[0].tolist()
     assert list(range(25)) == batch.index.tolist()
 
 
-def test_what_is_imported_is_read_pixel_by_pixel() -> None:
+def test_imported_records_have_the_pixels_of_the_source() -> None:
     assert 0 == im2rec("import", "cifar10", "c", "--from", ".").code
     assert 0 == im2rec("import", "mnist", "m", "--from", "raw").code
     with ImageRecordIter(path_imgrec="c/test.rec", data_shape="3,32,32", batch_size=4) as it:
@@ -142,7 +144,7 @@ def test_what_is_imported_is_read_pixel_by_pixel() -> None:
     assert [0, 1, 2, 3, 4] == batch.label[0].tolist()
 
 
-def test_keys_say_how_it_is_stored() -> None:
+def test_parameters_set_how_images_are_stored() -> None:
     assert 0 == typed("import cifar100 out --from cifar-100-python.tar.gz label=both encoding=jpg quality=80").code
     records = records_of(Path("out/train.rec"))
 
@@ -151,7 +153,7 @@ def test_keys_say_how_it_is_stored() -> None:
     assert "coarse_classes.txt" in names_in(Path("out"))
 
 
-def test_files_of_mnist_can_be_named_one_by_one() -> None:
+def test_the_files_of_mnist_can_be_named_individually() -> None:
     stems = ("raw/train-images-idx3", "raw/train-labels-idx1", "raw/t10k-images-idx3", "raw/t10k-labels-idx1")
     images, labels, test_images, test_labels = (f"{stem}-ubyte.gz" for stem in stems)
     assert 0 == im2rec("import", "mnist", "a", "--images", images, "--labels", labels).code
@@ -178,25 +180,29 @@ def test_json_is_one_object(here: Path) -> None:
     code, out, _ = typed("import cifar10 out --from . --json")
     data = json.loads(out)
 
-    assert (0, 1, 1, "import", "cifar10") == (code, out.count("\n"), *(data[k] for k in ("schema", "command", "name")))
-    assert ({"train": 25, "test": 4}, 10, False) == (data["images"], data["classes"], data["dry_run"])
+    assert 0 == code
+    assert 1 == out.count("\n")
+    assert (1, "import", "cifar10") == (data["schema"], data["command"], data["name"])
+    assert {"train": 25, "test": 4} == data["images"]
+    assert 10 == data["classes"]
+    assert not data["dry_run"]
     assert {Path(name).name for name in data["files"]} == set(names_in(here / "out"))
 
 
 @pytest.mark.usefixtures("progress_at_once")
-def test_progress_is_on_stderr_and_quiet_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_printed_on_stderr_and_not_with_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.datasets.importing._REPORT_EVERY", 10)
 
     assert "importing: 20 (69%)\n" in typed("import cifar10 a --from .").err
     assert COUNTS == typed("import cifar10 b --from . --quiet").err
 
 
-# Fetched.
+# Downloads.
 
 
 @pytest.fixture
 def published(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the server; what is fetched is copied out of it."""
+    """A folder with the file of a small CIFAR-10, which replaces the published one; its server is unreachable."""
     server = here / "server"
     write_files(server, {"small.tar.gz": (here / "cifar-10-python.tar.gz").read_bytes()})
     content = (server / "small.tar.gz").read_bytes()
@@ -215,8 +221,10 @@ def test_a_set_in_the_cache_is_imported_without_a_network(here: Path, published:
 
 
 @pytest.mark.usefixtures("published", "no_proxy")
-def test_a_network_that_is_not_there_is_one_line_and_code_4(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.datasets.download.MOST_FRUITLESS", 1)  # without the pauses
+def test_an_unreachable_network_is_an_error_of_one_line_with_exit_code_4(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("im2rec.datasets.download.MAX_FRUITLESS", 1)  # without the pauses
     code, out, err = typed("import cifar10 out --download --mirror http://127.0.0.1:9/x/")
 
     assert (4, "", 1) == (code, out, err.count("\n"))
@@ -225,11 +233,12 @@ def test_a_network_that_is_not_there_is_one_line_and_code_4(here: Path, monkeypa
 
 
 @pytest.mark.usefixtures("published")
-def test_an_output_that_is_there_is_refused_before_anything_is_fetched(here: Path) -> None:
+def test_an_existing_output_is_refused_before_any_download(here: Path) -> None:
     write_files(here / "out", {"train.rec": b"mine"})
     code, _, err = typed("import cifar10 out --download")
 
-    assert (1, f"im2rec: {Path('out/train.rec')}: exists already") == (code, err.partition(" (")[0])
+    assert 1 == code
+    assert f"im2rec: {Path('out/train.rec')}: exists already" == err.partition(" (")[0]
     assert not (here / "cache").exists()
 
 
@@ -288,7 +297,7 @@ ERRORS: dict[str, tuple[str, int, str]] = {
     "a wrong key": (
         "import mnist out --from raw encoding=.bmp",
         2,
-        "encoding=.bmp must be .png or .jpg (What the images are stored as.)",
+        "encoding=.bmp must be .png or .jpg (Format of the stored images.)",
     ),
     "a version of mnist": (
         "import mnist out --download version=binary",
@@ -356,7 +365,7 @@ def test_an_error_is_one_line_and_the_right_code(here: Path, case: str) -> None:
     assert before == names_in(here)
 
 
-def test_force_replaces_what_was_refused(here: Path) -> None:
+def test_force_replaces_the_files_that_were_refused(here: Path) -> None:
     line = "import mnist out --from raw --quiet"
     assert 0 == typed(line).code
     before = {name: (here / "out" / name).read_bytes() for name in names_in(here / "out")}
@@ -370,4 +379,5 @@ def test_force_replaces_what_was_refused(here: Path) -> None:
 
 def test_an_error_has_a_traceback_on_request() -> None:
     done = typed("import mnist out --from no --debug")
-    assert (4, True) == (done.code, "Traceback" in done.err)
+    assert 4 == done.code
+    assert "Traceback" in done.err

@@ -1,4 +1,4 @@
-"""``im2rec make-list`` as it is typed."""
+"""``im2rec make-list`` from the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("here")
 
 
 def photos(folder: Path, *names: str) -> Path:
-    """A folder ``photos`` of empty files: lists are made without opening one."""
+    """A folder ``photos`` with empty files: making a list opens none of them."""
     for name in names or [f"{kind}/{n}.jpg" for kind in ("cats", "dogs") for n in range(10)]:
         path = folder / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def photos(folder: Path, *names: str) -> Path:
     return folder / "photos"
 
 
-def test_the_first_users_line_works_as_it_stands(here: Path) -> None:
+def test_the_first_users_command_works(here: Path) -> None:
     photos(here)
     code, out, err = typed("make-list photos/ --shuffle --split 0.9")
 
@@ -39,11 +39,11 @@ def test_the_first_users_line_works_as_it_stands(here: Path) -> None:
 
 def test_the_sample_photos_become_lists(here: Path) -> None:
     code, out, _ = im2rec("make-list", SAMPLE_PHOTOS, "--json")
-    found = json.loads(out)
+    summary = json.loads(out)
 
     assert 0 == code
-    assert {"photos.lst": found["images"]} == found["lists"]
-    assert {"bark", "clouds", "dunes", "pebbles", "water/lake"} == set(found["classes"])
+    assert {"photos.lst": summary["images"]} == summary["lists"]
+    assert {"bark", "clouds", "dunes", "pebbles", "water/lake"} == set(summary["classes"])
     text = (here / "photos.lst").read_text(encoding="utf-8")
     assert "\tclouds/grey morning.jpg\n" in text
     assert "\twater/lake/brücke.jpg\n" in text
@@ -79,7 +79,7 @@ OPTIONS = [
 ]
 
 
-def test_options_decide_which_lists_are_written(here: Path) -> None:
+def test_options_determine_which_lists_are_written(here: Path) -> None:
     photos(here)
     for options, expected in OPTIONS:
         assert 0 == im2rec("make-list", "photos", "--force", *options).code
@@ -88,7 +88,7 @@ def test_options_decide_which_lists_are_written(here: Path) -> None:
             path.unlink()
 
 
-def test_a_seed_decides_the_order(here: Path) -> None:
+def test_the_seed_determines_the_order(here: Path) -> None:
     photos(here)
     texts = []
     for options in ([], ["--seed", "100"], ["--seed", "7"]):
@@ -99,7 +99,7 @@ def test_a_seed_decides_the_order(here: Path) -> None:
     assert 1 == len({tuple(sorted(text.splitlines())) for text in texts})
 
 
-def test_extensions_are_a_list_of_words(here: Path) -> None:
+def test_extensions_are_separated_by_commas(here: Path) -> None:
     photos(here, "a.JPG", "b.webp", "c.gif", "d.txt")
     code, out, _ = im2rec("make-list", "photos", "--exts", ".WebP, gif")
 
@@ -152,14 +152,14 @@ WRONG = {
 }
 
 
-def test_options_that_cannot_be_meant_are_exit_2(here: Path) -> None:
+def test_invalid_options_are_exit_2(here: Path) -> None:
     photos(here)
     for words, expected in WRONG.items():
         assert Ran(2, "", f"im2rec: {expected}\n") == im2rec("make-list", "photos", *words.split())
     assert ["photos"] == names_in(here)
 
 
-def test_many_lists_are_summed_up_in_one_line(here: Path) -> None:
+def test_many_lists_are_abbreviated_in_the_summary(here: Path) -> None:
     photos(here)
     _, out, _ = im2rec("make-list", "photos", "--chunks", "10")
 
@@ -167,10 +167,11 @@ def test_many_lists_are_summed_up_in_one_line(here: Path) -> None:
     assert 10 == len(list(here.glob("*.lst")))
 
 
-def test_a_prefix_that_names_no_file_is_no_internal_error(here: Path) -> None:
+def test_a_prefix_without_a_file_name_is_an_error_of_one_line(here: Path) -> None:
     photos(here)
     code, out, err = typed("make-list photos --prefix .")
 
     assert code in (1, 2)
-    assert ("", 1) == (out, err.count("\n"))
+    assert "" == out
+    assert 1 == err.count("\n")
     assert "internal error" not in err

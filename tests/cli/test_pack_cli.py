@@ -1,4 +1,4 @@
-"""``im2rec pack`` as it is typed."""
+"""``im2rec pack`` from the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = ["cats/1.jpg", "cats/2.jpg", "dogs/3.png"]
 
 @pytest.fixture(autouse=True)
 def here(here: Path) -> Path:
-    """A current directory with the first user's files: image.lst with four labels a line, and root."""
+    """A current directory with the first user's files: image.lst with four labels per line, and root."""
     write_images(here / "root", NAMES, height=300, width=400)
     write_list(here / "image.lst", NAMES, first_id=5, labels="1\t2\t3\t4")
     return here
@@ -28,7 +28,7 @@ def shapes(rec: str) -> list[tuple[int, ...]]:
 # The lines of the project's first user.
 
 
-def test_the_first_users_line_works_as_it_stands(here: Path) -> None:
+def test_the_first_users_command_works(here: Path) -> None:
     code, out, err = typed("pack image.lst root out.rec resize=256 label_width=4", "--workers", "1")
 
     warning = "warning: 3 images have several labels, only the first is stored; keep all with pack_label=1\n"
@@ -43,10 +43,11 @@ def test_the_first_users_line_works_as_it_stands(here: Path) -> None:
     ]
 
 
-def test_the_manuals_line_without_the_word_pack_and_its_inspection_agree(here: Path) -> None:
+def test_the_command_of_mxnets_manual_works_without_the_word_pack(here: Path) -> None:
     (here / "root").rename(here / "image_root_dir")
     code, _, err = typed("image.lst image_root_dir output.bin resize=256")
-    assert (0, 1) == (code, err.count("warning: "))
+    assert 0 == code
+    assert 1 == err.count("warning: ")
     assert ["image.lst", "image_root_dir", "output.bin", "output.idx"] == names_in(here)
 
     code, out, err = im2rec("inspect", "output.bin")
@@ -56,7 +57,7 @@ def test_the_manuals_line_without_the_word_pack_and_its_inspection_agree(here: P
     assert "output.idx: agrees; its keys are ids" in out
 
 
-def test_the_labels_of_the_manual_are_kept_on_request(here: Path) -> None:
+def test_the_labels_of_the_manual_are_all_kept_with_pack_label(here: Path) -> None:
     code, _, err = im2rec(
         *["pack", "image.lst", "root", "out.rec", "resize=16", "label_width=4", "pack_label=1", "--workers", "1"]
     )
@@ -65,7 +66,7 @@ def test_the_labels_of_the_manual_are_kept_on_request(here: Path) -> None:
     assert [[1, 2, 3, 4]] * 3 == [record.header.label.tolist() for record in records_of(here / "out.rec")]
 
 
-# Words.
+# Keys, values and options.
 
 WRONG = {
     "rezise=256": "unknown key 'rezise' (the nearest known key is 'resize')",
@@ -84,7 +85,7 @@ WRONG = {
 }
 
 
-def test_words_that_cannot_be_meant_are_exit_2(here: Path) -> None:
+def test_invalid_keys_and_values_are_exit_2(here: Path) -> None:
     for words, expected in WRONG.items():
         code, out, err = im2rec("pack", "image.lst", "root", "out.rec", *words.split())
         assert (2, "", 1) == (code, out, err.count("\n"))
@@ -92,45 +93,29 @@ def test_words_that_cannot_be_meant_are_exit_2(here: Path) -> None:
     assert ["image.lst", "root"] == names_in(here)
 
 
-def test_a_key_given_twice_with_one_value_is_fine() -> None:
+def test_a_key_may_be_given_twice_with_the_same_value() -> None:
     assert 0 == typed("pack image.lst root out.rec resize=16 resize=16 --workers 1").code
 
 
-def test_options_may_stand_anywhere_among_the_words() -> None:
-    assert (
-        0
-        == im2rec(
-            *[
-                "pack",
-                "--workers",
-                "1",
-                "image.lst",
-                "--quiet",
-                "root",
-                "out.rec",
-                "resize=-1",
-                "--json",
-                "encoding=.png",
-            ]
-        ).code
-    )
+def test_options_may_be_given_anywhere_among_the_arguments() -> None:
+    assert 0 == typed("pack --workers 1 image.lst --quiet root out.rec resize=-1 --json encoding=.png").code
     assert [(300, 400, 3), (301, 401, 3), (302, 402, 3)] == shapes("out.rec")
 
 
-# What it says.
+# Its output.
 
 
 def test_json_has_every_fact_of_the_summary(here: Path) -> None:
     (here / "root" / "cats" / "2.jpg").write_bytes(b"hello")
     code, out, err = typed("pack image.lst root out.rec unchanged=1 --workers 2 --json")
-    found = json.loads(out)
+    summary = json.loads(out)
 
     assert 3 == code
     assert 1 == err.count("\n")
     sizes = sum((here / "root" / name).stat().st_size for name in NAMES)
-    assert found.pop("seconds") >= 0
-    assert found.pop("images_per_s") > 0
-    first = found.pop("first_bad")
+    assert summary.pop("seconds") >= 0
+    assert summary.pop("images_per_s") > 0
+    first = summary.pop("first_bad")
     assert {
         "schema": 1,
         "command": "pack",
@@ -147,8 +132,8 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
         "files": ["out.rec", "out.idx"],
         "report": "out.rec.bad.jsonl",
         "dry_run": False,
-    } == {key: value for key, value in found.items() if key != "jpeg_decoder"}
-    assert found["jpeg_decoder"] in ("simplejpeg", "pillow")
+    } == {key: value for key, value in summary.items() if key != "jpeg_decoder"}
+    assert summary["jpeg_decoder"] in ("simplejpeg", "pillow")
     row = json.loads((here / "out.rec.bad.jsonl").read_text())
     assert {
         "line": 2,
@@ -178,7 +163,7 @@ def test_on_error_fail_is_exit_1_and_nothing_written(here: Path) -> None:
     assert ["image.lst", "root"] == names_in(here)
 
 
-def test_the_engine_that_worked_is_named() -> None:
+def test_the_summary_names_the_engine() -> None:
     _, out, _ = typed("pack image.lst root out.rec resize=16 engine=pillow --workers 1")
     assert "engine pillow, JPEGs decoded by " in out
 
@@ -186,11 +171,12 @@ def test_the_engine_that_worked_is_named() -> None:
     assert "stored unchanged" in out
 
 
-def test_a_dry_run_looks_for_the_files(here: Path) -> None:
+def test_a_dry_run_reports_missing_files_and_writes_nothing(here: Path) -> None:
     (here / "root" / "cats" / "2.jpg").unlink()
     code, out, err = typed("pack image.lst root out.rec resize=16 --dry-run")
 
-    assert (3, 1) == (code, err.count("\n"))
+    assert 3 == code
+    assert 1 == err.count("\n")
     assert "would pack 2 images of image.lst\n" in out
     assert "1 missing; first: line 2, cats/2.jpg" in out
     assert "  would write  out.rec, out.idx\n" in out
@@ -226,5 +212,5 @@ def test_the_list_is_never_the_output(here: Path) -> None:
         ("", False),
     ],
 )
-def test_workers_are_prepared_for_words_that_need_them(line: str, expected: bool) -> None:
+def test_workers_are_started_early_for_commands_that_need_them(line: str, expected: bool) -> None:
     assert expected is _needs_workers(line.split())

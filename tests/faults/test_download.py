@@ -1,4 +1,4 @@
-"""Fetching from servers of every kind: good ones, and those that break off, stall, lie or change their minds."""
+"""Downloads from servers that work, and from those that break off, stall, send false headers or other files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from helpers import message_of
 from image_helpers import im2rec, names_in, until
 
 from im2rec.datasets import download
-from im2rec.datasets.download import MOST_ANSWERS, FetchOptions, fetch, fetch_set, missing
+from im2rec.datasets.download import MAX_RESPONSES, FetchOptions, fetch, fetch_set, missing
 from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 from im2rec.errors import InputError, OutputError, ParameterError
 
@@ -32,21 +32,21 @@ Behaviour = Callable[["Handler"], None]
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as the server's behaviour says; every request is kept."""
+    """Responds by the server's ``behaviour`` and records every request."""
 
     server: Server
 
     def do_GET(self) -> None:
-        self.server.asked.append((self.path, self.headers["Range"]))
+        self.server.requests.append((self.path, self.headers["Range"]))
         with contextlib.suppress(ConnectionError):
             self.server.behaviour(self)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     @property
     def start(self) -> int:
-        """Where the range that is asked for starts."""
+        """The offset at which the requested range starts."""
         return int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
     def answer(self, code: int, body: bytes, **headers: object) -> None:
@@ -57,15 +57,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def part(self, content: bytes, *, most: int | None = None) -> None:
-        """The range of *content* that is asked for; the connection ends after *most* bytes of it."""
+    def part(self, content: bytes, *, max_bytes: int | None = None) -> None:
+        """Send the requested range of *content*; the connection ends after *max_bytes* bytes of it."""
         start = self.start
         if start >= len(content):
             self.answer(416, b"", Content_Range=f"bytes */{len(content)}")
             return
         length = len(content) - start
-        said = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
-        self.answer(206 if start else 200, content[start:][:most], Content_Length=length, **said)
+        content_range = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        self.answer(206 if start else 200, content[start:][:max_bytes], Content_Length=length, **content_range)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -76,7 +76,7 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(self, behaviour: Behaviour) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.behaviour = behaviour
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         self.stop = threading.Event()
 
     @property
@@ -85,7 +85,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     @property
     def ranges(self) -> list[str | None]:
-        return [asked for _, asked in self.asked]
+        return [range_ for _, range_ in self.requests]
 
 
 @contextlib.contextmanager
@@ -96,7 +96,7 @@ def serving(behaviour: Behaviour) -> Iterator[Server]:
         try:
             yield server
         finally:
-            server.stop.set()  # who stalls, ends
+            server.stop.set()  # ends a handler that stalls
             server.shutdown()
             thread.join()
 
@@ -106,61 +106,61 @@ def good(handler: Handler) -> None:
 
 
 def in_turn(*behaviours: Behaviour) -> Behaviour:
-    """Each of *behaviours* for one request, then the last."""
+    """Use each of *behaviours* for one request, then the last one."""
 
     def behave(handler: Handler) -> None:
-        behaviours[min(len(handler.server.asked), len(behaviours)) - 1](handler)
+        behaviours[min(len(handler.server.requests), len(behaviours)) - 1](handler)
 
     return behave
 
 
 def check(folder: Path) -> None:
-    """Only the right file is there."""
+    """Check that *folder* contains the right file and nothing else."""
     assert [FILE.name] == names_in(folder)
     assert CONTENT == (folder / FILE.name).read_bytes()
 
 
-# Servers that do what they should.
+# Servers that work.
 
 
-def test_a_file_is_fetched_once_and_then_found(tmp_path: Path) -> None:
+def test_a_file_is_downloaded_once_and_then_taken_from_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "cache"
     with serving(good) as server:
         for _ in range(2):
             assert folder / FILE.name == fetch(FILE, server.address.rstrip("/"), folder, QUICK)
-        assert [(f"/{FILE.name}", None)] == server.asked
+        assert [(f"/{FILE.name}", None)] == server.requests
     check(folder)
 
 
-def test_progress_counts_the_bytes_that_are_there(tmp_path: Path) -> None:
+def test_progress_counts_the_bytes_of_all_files(tmp_path: Path) -> None:
     files = (FILE, RemoteFile("other", 5, hashlib.md5(b"other").hexdigest()))
     contents = {f"/{FILE.name}": CONTENT, "/other": b"other"}
-    seen: list[tuple[int, float]] = []
+    calls: list[tuple[int, float]] = []
     with serving(lambda handler: handler.part(contents[handler.path])) as server:
         known = KnownSet("Some", server.address, files, {})
         assert [file.name for file in files] == [file.name for file in missing(known, tmp_path)]
-        paths = fetch_set(known, tmp_path, QUICK, progress=lambda *words: seen.append(words))
+        paths = fetch_set(known, tmp_path, QUICK, progress=lambda *now: calls.append(now))
 
     assert [tmp_path / file.name for file in files] == paths
     assert [] == missing(known, tmp_path)
-    assert sorted(seen) == seen
-    assert (300_005, 1.0) == seen[-1]
+    assert sorted(calls) == calls
+    assert (300_005, 1.0) == calls[-1]
 
 
-def test_a_mirror_is_asked_instead(tmp_path: Path) -> None:
+def test_a_mirror_replaces_the_published_address(tmp_path: Path) -> None:
     with serving(good) as server:
         known = KnownSet("Some", "http://127.0.0.1:9/", (FILE,), {})
         fetch_set(known, tmp_path, FetchOptions(mirror=f"{server.address}deep/er/"))
-        assert [(f"/deep/er/{FILE.name}", None)] == server.asked
+        assert [(f"/deep/er/{FILE.name}", None)] == server.requests
     with pytest.raises(ParameterError, match="--mirror file:///x: must start with http:// or https://"):
         FetchOptions(mirror="file:///x")
 
 
-# Going on.
+# Resuming.
 
 
 @pytest.mark.parametrize("there", [0, 1, 65_535, 65_536, 65_537, 150_000, len(CONTENT) - 1, len(CONTENT)])
-def test_it_goes_on_behind_what_is_there(tmp_path: Path, there: int) -> None:
+def test_a_download_resumes_after_the_bytes_that_are_there(tmp_path: Path, there: int) -> None:
     (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[:there])
     with serving(good) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -169,21 +169,21 @@ def test_it_goes_on_behind_what_is_there(tmp_path: Path, there: int) -> None:
 
 
 @pytest.mark.parametrize("each", [20_000, 65_536, 100_000, 299_999])
-def test_a_server_that_breaks_off_again_and_again_is_asked_again(tmp_path: Path, each: int) -> None:
-    with serving(lambda handler: handler.part(CONTENT, most=each)) as server:
+def test_a_server_that_breaks_off_repeatedly_gets_more_requests(tmp_path: Path, each: int) -> None:
+    with serving(lambda handler: handler.part(CONTENT, max_bytes=each)) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
         assert [None, *(f"bytes={at}-" for at in range(each, len(CONTENT), each))] == server.ranges
     check(tmp_path)
 
 
-def test_a_server_that_gives_little_at_a_time_is_not_asked_for_ever(tmp_path: Path) -> None:
-    with serving(lambda handler: handler.part(CONTENT, most=10)) as server:
-        said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
-        assert MOST_ANSWERS == len(server.asked)
+def test_a_server_that_sends_little_at_a_time_gets_a_limited_number_of_requests(tmp_path: Path) -> None:
+    with serving(lambda handler: handler.part(CONTENT, max_bytes=10)) as server:
+        message = message_of(fetch, FILE, server.address, tmp_path, QUICK)
+        assert MAX_RESPONSES == len(server.requests)
     assert (
         f"{server.address}{FILE.name}: cannot be fetched: the server ends after 200 of 300,000 bytes "
-        f"(try again, it goes on behind 200 bytes; {OR_ELSE}"
-    ) == said
+        f"(try again, it resumes after 200 bytes; {OR_ELSE}"
+    ) == message
     assert CONTENT[:200] == (tmp_path / f"{FILE.name}.part").read_bytes()
 
     with serving(good) as server:
@@ -193,22 +193,22 @@ def test_a_server_that_gives_little_at_a_time_is_not_asked_for_ever(tmp_path: Pa
 
 
 @pytest.mark.parametrize("there", [1, 70_000])
-def test_a_server_without_ranges_sends_all_of_it_again(tmp_path: Path, there: int) -> None:
+def test_a_server_without_ranges_sends_the_whole_file_again(tmp_path: Path, there: int) -> None:
     (tmp_path / f"{FILE.name}.part").write_bytes(b"?" * there)
     with serving(lambda handler: handler.answer(200, CONTENT)) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
-        assert 1 == len(server.asked)
+        assert 1 == len(server.requests)
     check(tmp_path)
 
 
-def test_another_range_than_was_asked_for_is_not_taken(tmp_path: Path) -> None:
+def test_another_range_than_the_one_requested_is_not_used(tmp_path: Path) -> None:
     def wrong(handler: Handler) -> None:
         handler.answer(206, CONTENT[7:], Content_Range=f"bytes 7-{len(CONTENT) - 1}/{len(CONTENT)}")
 
-    def unsaid(handler: Handler) -> None:
+    def without_range(handler: Handler) -> None:
         handler.answer(206, CONTENT)
 
-    for first in (wrong, unsaid):
+    for first in (wrong, without_range):
         (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[:1000])
         with serving(in_turn(first, good)) as server:
             fetch(FILE, server.address, tmp_path, QUICK)
@@ -217,7 +217,7 @@ def test_another_range_than_was_asked_for_is_not_taken(tmp_path: Path) -> None:
         (tmp_path / FILE.name).unlink()
 
 
-def test_a_piece_longer_than_the_servers_file_is_thrown_away(tmp_path: Path) -> None:
+def test_a_partial_download_longer_than_the_servers_file_is_deleted(tmp_path: Path) -> None:
     (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[:2000])
     with serving(in_turn(lambda handler: handler.part(b"short"), good)) as server:  # 416
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -226,7 +226,9 @@ def test_a_piece_longer_than_the_servers_file_is_thrown_away(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("there", [b"?" * 1000, b"?" * len(CONTENT), CONTENT + b"more"])
-def test_pieces_of_another_file_are_found_by_the_sum_and_all_is_fetched_anew(tmp_path: Path, there: bytes) -> None:
+def test_a_partial_download_of_another_file_is_found_by_the_sum_and_downloaded_again(
+    tmp_path: Path, there: bytes
+) -> None:
     (tmp_path / f"{FILE.name}.part").write_bytes(there)
     with serving(good) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -234,26 +236,26 @@ def test_pieces_of_another_file_are_found_by_the_sum_and_all_is_fetched_anew(tmp
     check(tmp_path)
 
 
-def test_a_damaged_file_in_the_cache_is_fetched_anew(tmp_path: Path) -> None:
+def test_a_damaged_file_in_the_cache_is_downloaded_again(tmp_path: Path) -> None:
     (tmp_path / FILE.name).write_bytes(b"?" + CONTENT[1:])
     with serving(good) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
     check(tmp_path)
 
 
-# Servers that do not.
+# Servers that fail.
 
 
-def test_a_wrong_file_is_told_by_both_sums_and_removed(tmp_path: Path) -> None:
+def test_a_wrong_file_is_reported_with_both_sums_and_removed(tmp_path: Path) -> None:
     other = CONTENT[::-1]
     with serving(lambda handler: handler.part(other)) as server:
-        said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
+        message = message_of(fetch, FILE, server.address, tmp_path, QUICK)
         assert [None] == server.ranges
     found = hashlib.md5(other).hexdigest()
     assert (
         f"{server.address}{FILE.name}: expected the MD5 sum {FILE.md5}, found {found} "
         f"(it was removed: try again, {OR_ELSE}"
-    ) == said
+    ) == message
     assert b"" == (tmp_path / f"{FILE.name}.part").read_bytes()
     with serving(good) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -261,7 +263,7 @@ def test_a_wrong_file_is_told_by_both_sums_and_removed(tmp_path: Path) -> None:
     check(tmp_path)
 
 
-def test_no_more_is_taken_than_the_file_has(tmp_path: Path) -> None:
+def test_no_more_bytes_are_read_than_the_file_has(tmp_path: Path) -> None:
     def endless(handler: Handler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -272,12 +274,12 @@ def test_no_more_is_taken_than_the_file_has(tmp_path: Path) -> None:
         assert "expected the MD5 sum" in message_of(fetch, FILE, server.address, tmp_path, QUICK)
 
 
-@pytest.mark.parametrize("said", [10, 10**12, None, "much", -5])
-def test_a_length_that_lies_does_no_harm(tmp_path: Path, said: object) -> None:
+@pytest.mark.parametrize("length", [10, 10**12, None, "much", -5])
+def test_a_false_content_length_does_no_harm(tmp_path: Path, length: object) -> None:
     def lying(handler: Handler) -> None:
         start = handler.start
         ranges = {"Content_Range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"} if start else {}
-        handler.answer(206 if start else 200, CONTENT[start:], Content_Length=said, **ranges)
+        handler.answer(206 if start else 200, CONTENT[start:], Content_Length=length, **ranges)
 
     with serving(in_turn(lying, good)) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
@@ -285,13 +287,13 @@ def test_a_length_that_lies_does_no_harm(tmp_path: Path, said: object) -> None:
 
 
 def stalling(handler: Handler) -> None:
-    """Some of the file, then nothing."""
+    """Send the first bytes of the file, then nothing."""
     handler.answer(200, CONTENT[:1000], Content_Length=len(CONTENT))
     handler.wfile.flush()
     handler.server.stop.wait(30)
 
 
-def test_a_server_that_stalls_is_left_with_what_it_gave_and_asked_again(tmp_path: Path) -> None:
+def test_a_download_from_a_server_that_stalls_is_resumed_by_another_request(tmp_path: Path) -> None:
     with serving(in_turn(stalling, good)) as server:
         fetch(FILE, server.address, tmp_path, FetchOptions(timeout_s=1.0, pause_s=0))
         assert [None, "bytes=1000-"] == server.ranges
@@ -300,42 +302,42 @@ def test_a_server_that_stalls_is_left_with_what_it_gave_and_asked_again(tmp_path
 
 def test_a_server_that_never_answers_is_an_error_in_time(tmp_path: Path) -> None:
     with serving(lambda handler: handler.server.stop.wait(30)) as server:
-        said = message_of(fetch, FILE, server.address, tmp_path, FetchOptions(timeout_s=0.1, pause_s=0))
-        until(lambda: 3 == len(server.asked), "a third request")  # its thread may come to read it later
-    assert f"{server.address}{FILE.name}: cannot be fetched: timed out (try again; {OR_ELSE}" == said
+        message = message_of(fetch, FILE, server.address, tmp_path, FetchOptions(timeout_s=0.1, pause_s=0))
+        until(lambda: 3 == len(server.requests), "a third request")  # its thread may come to read it later
+    assert f"{server.address}{FILE.name}: cannot be fetched: timed out (try again; {OR_ELSE}" == message
 
 
-def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_an_error_of_one_line(tmp_path: Path) -> None:
     with serving(good) as server:
         address = server.address
-    said = message_of(fetch, FILE, address, tmp_path, QUICK)
+    message = message_of(fetch, FILE, address, tmp_path, QUICK)
 
-    assert said.startswith(f"{address}{FILE.name}: cannot be fetched: ")
-    assert said.endswith(f" (try again; {OR_ELSE}")
-    assert "\n" not in said
+    assert message.startswith(f"{address}{FILE.name}: cannot be fetched: ")
+    assert message.endswith(f" (try again; {OR_ELSE}")
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(("code", "times"), [(404, 1), (403, 1), (500, 3), (503, 3), (429, 3)])
-def test_an_answer_without_a_file_is_told(tmp_path: Path, code: int, times: int) -> None:
+def test_a_response_without_a_file_is_reported_with_its_status(tmp_path: Path, code: int, times: int) -> None:
     with serving(lambda handler: handler.answer(code, b"<html>")) as server:
-        said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
-        assert times == len(server.asked)
-    assert said.startswith(f"{server.address}{FILE.name}: cannot be fetched: the server answers {code} ")
+        message = message_of(fetch, FILE, server.address, tmp_path, QUICK)
+        assert times == len(server.requests)
+    assert message.startswith(f"{server.address}{FILE.name}: cannot be fetched: the server answers {code} ")
 
 
 @pytest.mark.parametrize("code", [500, 503, 429, 408])
-def test_an_answer_that_may_pass_is_asked_for_again(tmp_path: Path, code: int) -> None:
+def test_a_request_with_a_temporary_failure_is_repeated(tmp_path: Path, code: int) -> None:
     with serving(in_turn(lambda handler: handler.answer(code, b""), good)) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
-        assert 2 == len(server.asked)
+        assert 2 == len(server.requests)
     check(tmp_path)
 
 
-def test_a_page_in_place_of_a_file_is_not_taken_for_its_start(tmp_path: Path) -> None:
+def test_a_web_page_in_place_of_a_file_is_not_kept_as_its_start(tmp_path: Path) -> None:
     page = b"<html>please log in</html>"
     with serving(lambda handler: handler.answer(200, page)) as server:
-        said = message_of(fetch, FILE, server.address, tmp_path, QUICK)
-    assert "the server ends after 26 of 300,000 bytes" in said
+        message = message_of(fetch, FILE, server.address, tmp_path, QUICK)
+    assert "the server ends after 26 of 300,000 bytes" in message
     with serving(good) as server:
         fetch(FILE, server.address, tmp_path, QUICK)
         assert ["bytes=26-", None] == server.ranges
@@ -345,13 +347,13 @@ def test_a_page_in_place_of_a_file_is_not_taken_for_its_start(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "line", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x" * 70_000]
 )
-def test_what_is_no_http_is_an_error_of_ours(tmp_path: Path, line: bytes) -> None:
+def test_a_response_that_is_not_http_is_an_input_error(tmp_path: Path, line: bytes) -> None:
     with serving(lambda handler: handler.wfile.write(line) and None) as server, pytest.raises(InputError) as caught:
         fetch(FILE, server.address, tmp_path, QUICK)
     assert "cannot be fetched: " in str(caught.value)
 
 
-def test_chunks_that_break_off_are_kept(tmp_path: Path) -> None:
+def test_bytes_of_an_interrupted_chunked_response_are_kept(tmp_path: Path) -> None:
     def chunked(handler: Handler) -> None:
         handler.protocol_version = "HTTP/1.1"
         handler.send_response(200)
@@ -365,7 +367,7 @@ def test_chunks_that_break_off_are_kept(tmp_path: Path) -> None:
     check(tmp_path)
 
 
-def test_a_redirection_is_followed_and_one_in_a_circle_ends(tmp_path: Path) -> None:
+def test_a_redirection_is_followed_and_an_endless_one_is_an_error(tmp_path: Path) -> None:
     def moved(handler: Handler) -> None:
         if handler.path == "/there":
             handler.part(CONTENT)
@@ -383,16 +385,16 @@ def test_a_redirection_is_followed_and_one_in_a_circle_ends(tmp_path: Path) -> N
 # The command.
 
 
-def test_the_command_goes_on_where_an_earlier_one_broke_off(
+def test_the_command_resumes_the_download_of_an_earlier_one(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = tarred(PYTHON10)
     file = RemoteFile("small.tar.gz", len(content), hashlib.md5(content).hexdigest())
     monkeypatch.setitem(SETS, "cifar10", KnownSet("CIFAR-10", "http://127.0.0.1:9/", (file,), {"train": 25, "test": 4}))
-    monkeypatch.setattr(download, "MOST_FRUITLESS", 1)
+    monkeypatch.setattr(download, "MAX_FRUITLESS", 1)
     words = ["import", "cifar10", tmp_path / "out", "--download", "--mirror"]
     with serving(
-        in_turn(lambda handler: handler.part(content, most=9000), lambda handler: handler.answer(500, b""))
+        in_turn(lambda handler: handler.part(content, max_bytes=9000), lambda handler: handler.answer(500, b""))
     ) as server:
         monkeypatch.setattr(download.time, "sleep", lambda _: None)
         broken = im2rec(*words, server.address)
@@ -400,14 +402,19 @@ def test_the_command_goes_on_where_an_earlier_one_broke_off(
         done = im2rec(*words, server.address)
         assert ["bytes=9000-"] == server.ranges
 
-    assert (4, 1, True) == (broken.code, broken.err.count("\n"), "it goes on behind 9,000 bytes" in broken.err)
-    assert (0, "", True) == (done.code, done.err, "  fetched    small.tar.gz\n" in done.out)
-    assert (["cifar10"], ["small.tar.gz"]) == (names_in(cache), names_in(cache / "cifar10"))
+    assert 4 == broken.code
+    assert 1 == broken.err.count("\n")
+    assert "it resumes after 9,000 bytes" in broken.err
+    assert 0 == done.code
+    assert "" == done.err
+    assert "  fetched    small.tar.gz\n" in done.out
+    assert ["cifar10"] == names_in(cache)
+    assert ["small.tar.gz"] == names_in(cache / "cifar10")
 
 
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("version", ["python", "binary"])
-def test_the_command_fetches_the_version_that_is_asked_for(
+def test_the_command_downloads_the_version_of_the_parameter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     contents = {"python.tar.gz": tarred(PYTHON10), "binary.tar.gz": tarred(BINARY10)}
@@ -416,11 +423,12 @@ def test_the_command_fetches_the_version_that_is_asked_for(
         known = KnownSet("CIFAR-10", server.address, (python,), {"train": 25, "test": 4}, (), (binary,))
         monkeypatch.setitem(SETS, "cifar10", known)
         done = [im2rec("import", "cifar10", tmp_path / n, "--download", "--json", f"version={version}") for n in "ab"]
-        assert [(f"/{version}.tar.gz", None)] == server.asked
+        assert [(f"/{version}.tar.gz", None)] == server.requests
 
     assert [(0, ""), (0, "")] == [(code, err) for code, _, err in done]
     first, second = (json.loads(out) for _, out, _ in done)
-    assert ([f"{version}.tar.gz"], []) == (first["fetched"], second["fetched"])
+    assert [f"{version}.tar.gz"] == first["fetched"]
+    assert [] == second["fetched"]
     assert {"python": "Python version", "binary": "binary version"}[version] == first["version"] == second["version"]
     assert [f"{version}.tar.gz"] == names_in(tmp_path / "cache" / "cifar10")
 
@@ -428,15 +436,17 @@ def test_the_command_fetches_the_version_that_is_asked_for(
 # The folder.
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_before_any_request(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     with serving(good) as server:
         with pytest.raises(OutputError, match="cannot be written: "):
             fetch(FILE, server.address, tmp_path / "f", QUICK)
-        assert [] == server.asked
+        assert [] == server.requests
 
 
-def test_a_full_disk_is_no_fault_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_output_error_and_the_request_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Path.open
 
     def full(self: Path, mode: str = "r", *words: object, **more: object) -> object:
@@ -448,10 +458,10 @@ def test_a_full_disk_is_no_fault_of_the_server(tmp_path: Path, monkeypatch: pyte
     with serving(good) as server:
         with pytest.raises(OutputError, match="cannot be written: no space left on device"):
             fetch(FILE, server.address, tmp_path, QUICK)
-        assert 1 == len(server.asked)
+        assert 1 == len(server.requests)
 
 
-def test_an_interrupt_keeps_what_has_come(tmp_path: Path) -> None:
+def test_an_interrupt_keeps_the_partial_download(tmp_path: Path) -> None:
     def interrupt(size: int) -> None:
         if size > 100_000:
             raise KeyboardInterrupt
@@ -466,9 +476,9 @@ def test_an_interrupt_keeps_what_has_come(tmp_path: Path) -> None:
     check(tmp_path)
 
 
-def test_pauses_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(download.time, "sleep", slept.append)
+def test_the_pause_before_a_repeated_request_is_half_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
     with serving(lambda handler: handler.answer(500, b"")) as server, pytest.raises(InputError):
         fetch(FILE, server.address, tmp_path)
-    assert [0.5, 0.5] == slept
+    assert [0.5, 0.5] == pauses

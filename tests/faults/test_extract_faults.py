@@ -1,4 +1,4 @@
-"""Extractions that are killed, interrupted, run out of disk, meet damage, or are led astray by planted links."""
+"""Extractions that are killed or interrupted, fill the disk, read damaged records, or find planted links."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from im2rec.extraction.writers import FolderWriter, Writer
 
 resource = pytest.importorskip("resource", reason="limits and kills as POSIX has them")
 
-GO_ON = "what is written so far stays; the same command goes on from there"
+RESUME_HINT = "the files written so far stay; the same command resumes the extraction"
 
 
 class StopHereError(Exception):
-    """Ends a run as an error of the surroundings would."""
+    """Ends a run as an error from outside would."""
 
 
 @pytest.fixture
@@ -42,11 +42,11 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stopped(rec: Path, out: Path, after: int, **options: Any) -> Path:
-    """``DIR.partial`` of an extraction that ended behind *after* records."""
-    seen = iter(range(after))
+    """``DIR.partial`` of an extraction that ended after *after* records."""
+    numbers = iter(range(after))
 
     def add(writer: Writer, sample: writers.Sample) -> None:
-        if next(seen, None) is None:
+        if next(numbers, None) is None:
             raise StopHereError
         real(writer, sample)
 
@@ -76,20 +76,21 @@ KILLED: dict[str, tuple[dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize("case", KILLED)
-def test_killed_at_any_step_the_next_run_gives_the_same_tree_and_nothing_half_is_ever_there(
+def test_after_a_kill_at_any_step_the_next_run_gives_the_same_tree_and_no_incomplete_folder_has_the_final_name(
     tmp_path: Path, case: str
 ) -> None:
     options, replace = KILLED[case]
     (tmp_path / "runs").mkdir()
     report = kill_everywhere(tmp_path / "runs", a_rec(tmp_path, many(20)), options, replace=replace)
 
-    assert ([], []) == (report["half"], report["wrong"])
+    assert [] == report["incomplete"]
+    assert [] == report["wrong"]
     assert report["kills"] > 20
-    assert report["went_on"] > 5
+    assert report["resumed"] > 5
 
 
 def limited(file_bytes: int, handler: str, rec: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    """Extract in a process that may write files of *file_bytes* only; beyond, SIGXFSZ is handled by *handler*."""
+    """Extract in a process whose files are limited to *file_bytes*; *handler* handles SIGXFSZ beyond the limit."""
     code = (
         "import signal, sys\n"
         f"signal.signal(signal.SIGXFSZ, signal.{handler})\n"
@@ -104,7 +105,7 @@ def limited(file_bytes: int, handler: str, rec: Path, out: Path) -> subprocess.C
     return subprocess.run(words, capture_output=True, text=True, preexec_fn=limit)
 
 
-def test_killed_inside_a_image_the_next_run_writes_it_whole(tmp_path: Path, out: Path) -> None:
+def test_after_a_kill_inside_an_image_the_next_run_writes_it_whole(tmp_path: Path, out: Path) -> None:
     rec = a_rec(tmp_path, [*many(25), plain(99, 1, image(99) + bytes(50_000)), *many(3)])
 
     assert -signal.SIGXFSZ == limited(20_000, "SIG_DFL", rec, out).returncode
@@ -113,12 +114,12 @@ def test_killed_inside_a_image_the_next_run_writes_it_whole(tmp_path: Path, out:
     assert whole(rec) == tree(out)
 
 
-def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out: Path) -> None:
+def test_a_full_disk_is_an_error_of_one_line_and_the_next_run_resumes(tmp_path: Path, out: Path) -> None:
     rec = a_rec(tmp_path, [*many(25), plain(99, 1, image(99) + bytes(50_000)), *many(3)])
     done = limited(20_000, "SIG_IGN", rec, out)
 
     at = tmp_path / "out.partial"
-    assert (1, "", f"im2rec: {at}: cannot be written: file too large ({GO_ON})\n") == (
+    assert (1, "", f"im2rec: {at}: cannot be written: file too large ({RESUME_HINT})\n") == (
         done.returncode,
         done.stdout,
         done.stderr,
@@ -127,20 +128,24 @@ def test_a_full_disk_is_one_line_and_what_is_written_counts(tmp_path: Path, out:
     assert whole(rec) == tree(out)
 
 
-def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path) -> None:
+def test_ctrl_c_prints_the_command_that_resumes_and_that_command_does(rec: Path, out: Path) -> None:
     code = (
         "import os, signal, sys\nfrom im2rec.extraction import writers\nwriters.BATCH_RECORDS = 10\n"
         "from im2rec.extraction.resumable_folder import ResumableFolder\nreal = ResumableFolder.save\n"
-        "def save(place, **words):\n"
-        "    real(place, **words)\n"
-        "    if place.done.records == 20: os.kill(os.getpid(), signal.SIGINT)\n"
+        "def save(folder, **words):\n"
+        "    real(folder, **words)\n"
+        "    if folder.progress.records == 20: os.kill(os.getpid(), signal.SIGINT)\n"
         "ResumableFolder.save = save\nfrom im2rec.cli import main\nmain(sys.argv[1:])"
     )
     words = ["extract", str(rec), str(out), "--quiet"]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
 
-    said = f"im2rec: interrupted; to go on: im2rec {' '.join(words)}"
-    assert (130, "", said) == (done.returncode, done.stdout, done.stderr.strip())  # click ends the line of the ^C first
+    message = f"im2rec: interrupted; to go on: im2rec {' '.join(words)}"
+    assert (130, "", message) == (
+        done.returncode,
+        done.stdout,
+        done.stderr.strip(),
+    )  # click ends the line of the ^C first
     assert not out.exists()
     assert 20 == extract(rec, out).resumed
     assert whole(rec) == tree(out)
@@ -149,7 +154,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(rec: Path, out: Path
 # The journal.
 
 
-def test_a_list_longer_than_the_journal_says_is_cut_before_it_goes_on(rec: Path, out: Path) -> None:
+def test_a_list_longer_than_the_journal_records_is_truncated_when_a_run_resumes(rec: Path, out: Path) -> None:
     partial = stopped(rec, out, 20)
     with (partial / "some.lst").open("ab") as stream:
         stream.write(b"20\t2\t2/20.png\n" * 100)
@@ -158,7 +163,7 @@ def test_a_list_longer_than_the_journal_says_is_cut_before_it_goes_on(rec: Path,
     assert whole(rec) == tree(out)
 
 
-def test_going_on_does_the_rest_alone_and_counts_all(tmp_path: Path, out: Path) -> None:
+def test_a_resumed_run_writes_only_the_rest_and_its_summary_counts_all(tmp_path: Path, out: Path) -> None:
     odd = [plain(100, 0, b"text"), *many(14), plain(101, 0, b"text")]
     rec = a_rec(tmp_path, odd)
     partial = stopped(rec, out, 12)
@@ -166,7 +171,8 @@ def test_going_on_does_the_rest_alone_and_counts_all(tmp_path: Path, out: Path) 
     old.write_bytes(b"not looked at again")
     summary = extract(rec, out)
 
-    assert (10, 16, 14, {"not an image": 2}) == (summary.resumed, summary.records, summary.images, summary.problems)
+    assert (10, 16, 14) == (summary.resumed, summary.records, summary.images)
+    assert {"not an image": 2} == summary.problems
     assert b"not looked at again" == (out / "0" / "100.bin").read_bytes()
     assert sum(len(data) for name, data in whole(rec).items() if name[0] in "012") == summary.bytes
 
@@ -182,20 +188,22 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("difference", OTHERS)
-def test_a_journal_of_other_options_is_refused_by_the_difference(rec: Path, out: Path, difference: str) -> None:
+def test_a_journal_of_other_options_is_refused_and_the_error_gives_the_difference(
+    rec: Path, out: Path, difference: str
+) -> None:
     partial = stopped(rec, out, 15, head=20)
     before = tree(partial)
 
     with pytest.raises(OutputError) as caught:
         extract(rec, out, ExtractOptions(**OTHERS[difference]))
-    assert f"{partial}: was begun with {difference} (remove it, or start anew with --force)" == str(caught.value)
+    assert f"{partial}: was begun with {difference} (remove it, or start again with --force)" == str(caught.value)
     assert before == tree(partial)
 
 
 def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path, rec: Path, out: Path) -> None:
     (tmp_path / "c.txt").write_text("a\nb\nc\n", encoding="utf-8")
     partial = stopped(rec, out, 15)
-    hint = "(remove it, or start anew with --force)"
+    hint = "(remove it, or start again with --force)"
     other = a_rec(tmp_path, many(30), "other.rec")
 
     messages = [message_of(extract, rec, out, ExtractOptions(classes=tmp_path / "c.txt"))]
@@ -214,7 +222,7 @@ def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path
     assert messages[3].endswith(f", not changed_at=2001-09-09T01:46:40+00:00 {hint}")
 
 
-def test_force_throws_a_foreign_journal_away_and_goes_on_with_its_own(rec: Path, out: Path) -> None:
+def test_force_removes_the_files_of_a_foreign_journal_and_resumes_its_own(rec: Path, out: Path) -> None:
     partial = stopped(rec, out, 15, head=20)
     (partial / "left over").mkdir()
     assert 10 == extract(rec, out, ExtractOptions(head=20), force=True, dry_run=True).resumed
@@ -251,15 +259,15 @@ def test_a_file_in_the_way_of_the_partial_folder_is_left_alone(rec: Path, out: P
     partial = out.with_name("out.partial")
     partial.write_bytes(b"mine")
 
-    assert f"{partial}: is in the way, and no folder (remove it)" == message_of(extract, rec, out, force=True)
+    assert f"{partial}: exists and is not a folder (remove it)" == message_of(extract, rec, out, force=True)
     assert b"mine" == partial.read_bytes()
 
 
-def test_a_list_that_lost_lines_since_is_not_gone_on_with(rec: Path, out: Path) -> None:
+def test_a_list_shorter_than_the_journal_records_is_refused(rec: Path, out: Path) -> None:
     partial = stopped(rec, out, 15)
     (partial / "some.lst").write_bytes(b"short")
 
-    expected = f"{partial / 'some.lst'}: is not the file that the journal tells of (remove {partial})"
+    expected = f"{partial / 'some.lst'}: is not the file that the journal describes (remove {partial})"
     assert expected == message_of(extract, rec, out)
 
 
@@ -277,20 +285,20 @@ def test_two_runs_at_once_do_not_write_into_each_other(rec: Path, out: Path) -> 
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_folder_that_gets_files_meanwhile_is_not_replaced(rec: Path, out: Path, force: bool) -> None:
+def test_a_folder_that_gets_files_during_the_run_is_not_replaced(rec: Path, out: Path, force: bool) -> None:
     def progress(_count: int, _share: float) -> None:
         out.mkdir(exist_ok=True)
         (out / "mine").touch()
 
     message = message_of(extract, rec, out, force=force, progress=progress)
-    assert f"{out}: cannot be written: directory not empty ({GO_ON})" == message
+    assert f"{out}: cannot be written: directory not empty ({RESUME_HINT})" == message
     assert {"mine": b""} == tree(out)
     (out / "mine").unlink()
     assert 30 == extract(rec, out).resumed
     assert whole(rec) == tree(out)
 
 
-def test_an_earlier_extraction_stands_again_when_the_new_one_cannot_take_its_place(
+def test_an_earlier_extraction_is_restored_when_the_new_one_cannot_be_renamed(
     rec: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(rec, out, ExtractOptions(head=1))
@@ -305,11 +313,9 @@ def test_an_earlier_extraction_stands_again_when_the_new_one_cannot_take_its_pla
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", rename)
         message = message_of(extract, rec, out, force=True)
-    assert f"{out}.partial: cannot be written: permission denied ({GO_ON})" == message
-    assert (before, ["out", "out.partial", "some.rec"]) == (
-        tree(out),
-        sorted(path.name for path in rec.parent.iterdir()),
-    )
+    assert f"{out}.partial: cannot be written: permission denied ({RESUME_HINT})" == message
+    assert before == tree(out)
+    assert ["out", "out.partial", "some.rec"] == sorted(path.name for path in rec.parent.iterdir())
     assert 30 == extract(rec, out, force=True).resumed
     assert whole(rec) == tree(out)
 
@@ -328,7 +334,7 @@ def planted_parent(partial: Path, outside: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [planted_folder, planted_parent])
-def test_a_planted_link_to_a_folder_leads_no_image_out(
+def test_no_image_is_written_through_a_planted_link_to_a_folder(
     tmp_path: Path, rec: Path, out: Path, plant: Callable[[Path, Path], None]
 ) -> None:
     outside = tmp_path / "outside"
@@ -341,7 +347,7 @@ def test_a_planted_link_to_a_folder_leads_no_image_out(
     assert {} == tree(outside)
 
 
-def test_a_planted_link_above_a_class_makes_no_folder_outside(tmp_path: Path, rec: Path, out: Path) -> None:
+def test_no_folder_is_made_through_a_planted_link_above_a_class(tmp_path: Path, rec: Path, out: Path) -> None:
     classes, outside = tmp_path / "c.txt", tmp_path / "outside"
     classes.write_text("a/b/c\nd\ne\n", encoding="utf-8")
     outside.mkdir()
@@ -384,7 +390,7 @@ def test_a_planted_link_in_place_of_the_list_is_refused(tmp_path: Path, rec: Pat
     (partial / "some.lst").symlink_to(victim)
     before = victim.read_bytes()
 
-    expected = f"{partial / 'some.lst'}: is not the file that the journal tells of (remove {partial})"
+    expected = f"{partial / 'some.lst'}: is not the file that the journal describes (remove {partial})"
     assert expected == message_of(extract, rec, out)
     assert before == victim.read_bytes()
 
@@ -394,7 +400,7 @@ def test_a_link_in_place_of_the_partial_folder_is_not_followed(tmp_path: Path, r
     outside.mkdir()
     out.with_name("out.partial").symlink_to(outside)
 
-    assert f"{out}.partial: is in the way, and no folder (remove it)" == message_of(extract, rec, out, force=True)
+    assert f"{out}.partial: exists and is not a folder (remove it)" == message_of(extract, rec, out, force=True)
 
 
 # Damage.
@@ -425,12 +431,13 @@ def test_damage_inside_a_record_ends_the_run_and_the_records_before_it_stay(tmp_
 
     with pytest.raises(CorruptRecordError) as caught:
         extract(rec, out)
-    assert (15, rec) == (caught.value.record, caught.value.path)
+    assert 15 == caught.value.record
+    assert rec == caught.value.path
     assert 10 == json.loads((tmp_path / "out.partial" / MARKER).read_text(encoding="utf-8"))["done"]["records"]
     assert not out.exists()
 
 
-def test_what_a_killed_run_of_tar_left_behind_is_written_over(rec: Path, out: Path) -> None:
+def test_a_shard_that_a_killed_run_left_is_overwritten(rec: Path, out: Path) -> None:
     def killed(options: ExtractOptions) -> ExtractSummary:
         def progress(count: int, _share: float) -> None:
             if count == 20:

@@ -1,4 +1,4 @@
-"""What comes from outside a run: other runs, devices, closed terminals, links, hostile files."""
+"""Faults from outside a run: other runs, pipes, closed terminals, links, hostile files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes her
 
 
 @pipes
-def test_force_replaces_files_and_nothing_else(tmp_path: Path) -> None:
+def test_force_does_not_replace_a_pipe(tmp_path: Path) -> None:
     listed, root = a_list_of_images(tmp_path)
     os.mkfifo(tmp_path / "o.rec")
     expected = f"im2rec: {tmp_path / 'o.rec'}: is a device or a pipe (name a file)\n"
@@ -34,9 +34,10 @@ def test_force_replaces_files_and_nothing_else(tmp_path: Path) -> None:
 @pipes
 def test_a_list_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     _, root = a_list_of_images(tmp_path)
-    os.mkfifo(tmp_path / "pipe.lst")
-    expected = f"im2rec: {tmp_path / 'pipe.lst'}: is no file: a list is read twice (save it to a file first)\n"
-    assert Ran(4, "", expected) == im2rec("pack", tmp_path / "pipe.lst", root, tmp_path / "o.rec")
+    pipe = tmp_path / "pipe.lst"
+    os.mkfifo(pipe)
+    expected = f"im2rec: {pipe}: is not a regular file: a list is read twice (save it to a file first)\n"
+    assert Ran(4, "", expected) == im2rec("pack", pipe, root, tmp_path / "o.rec")
 
 
 def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(tmp_path: Path) -> None:
@@ -48,15 +49,13 @@ def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(t
     expected = f"{tmp_path / 'o.rec'}: exists already (replace it with --force, or choose another name)"
     assert expected == message_of(second.close)
     assert ["o.idx", "o.rec"] == names_in(tmp_path)
-    assert (encode_record(b"first"), b"1\t0\n") == (
-        (tmp_path / "o.rec").read_bytes(),
-        (tmp_path / "o.idx").read_bytes(),
-    )
+    assert encode_record(b"first") == (tmp_path / "o.rec").read_bytes()
+    assert b"1\t0\n" == (tmp_path / "o.idx").read_bytes()
     with pytest.raises(OutputError, match="was discarded"):
         second.close()
 
 
-def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+def test_a_name_that_is_too_long_is_an_error_of_one_line(tmp_path: Path) -> None:
     listed, root = a_list_of_images(tmp_path)
     code, out, err = im2rec("pack", listed, root, tmp_path / ("o" * 300 + ".rec"), "unchanged=1")
 
@@ -65,11 +64,11 @@ def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
 
 
 @PROC
-def test_a_closed_terminal_ends_a_run_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_closed_terminal_ends_a_run_and_leaves_no_file(tmp_path: Path) -> None:
     listed, root = a_list_of_images(tmp_path, 40)
     (tmp_path / "out").mkdir()
     (root / "20.jpg").unlink()
-    with held_pipe(root / "20.jpg") as pipe:  # the run cannot end before
+    with held_pipe(root / "20.jpg") as pipe:  # the run waits for its content
         process = started("pack", listed, root, tmp_path / "out" / "o.rec", "resize=16", "--workers", "1")
         pipe.wait_for_reader()
         process.send_signal(signal.SIGHUP)
@@ -80,7 +79,9 @@ def test_a_closed_terminal_ends_a_run_and_leaves_nothing(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
-def test_a_real_folder_wins_over_a_link_to_it_and_a_folder_outside_is_followed_once(tmp_path: Path) -> None:
+def test_a_link_to_a_folder_below_the_root_is_left_out_and_one_to_a_folder_outside_is_followed_once(
+    tmp_path: Path,
+) -> None:
     for folder in ("root/real", "outside"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "1.jpg").write_bytes(b"")
@@ -90,12 +91,12 @@ def test_a_real_folder_wins_over_a_link_to_it_and_a_folder_outside_is_followed_o
     (tmp_path / "root" / "up").symlink_to(tmp_path / "root")
     walk = walk_folder(tmp_path / "root", ListOptions())
 
-    assert ["b/1.jpg", "real/1.jpg"] == [item.path for item in walk.items]
+    assert ["b/1.jpg", "real/1.jpg"] == [image.path for image in walk.images]
     assert {"linked folder walked already": 3} == dict(walk.left_out)
 
 
 @pytest.mark.parametrize("shift", [b"", b"\0"])
-def test_nested_heads_over_one_chain_are_each_looked_at_once(shift: bytes) -> None:
+def test_nested_part_heads_over_one_chain_are_each_read_once(shift: bytes) -> None:
     count = 400
     heads = b"".join(MAGIC + struct.pack("<I", 1 << 29 | 8 * (count - 1 - n)) for n in range(count))
     source = CountingSource(shift + heads + part(2, b"") * count)
@@ -105,7 +106,7 @@ def test_nested_heads_over_one_chain_are_each_looked_at_once(shift: bytes) -> No
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4, 7, 8])
-def test_bytes_lost_from_a_image_blame_that_image_and_no_other(lost: int) -> None:
+def test_bytes_lost_from_an_image_damage_that_record_and_no_other(lost: int) -> None:
     frames = [encode_record(image_payload(n, 1.0, bytes([n]) * (500 + n))) for n in range(4)]
     start = len(frames[0])
     data = frames[0] + frames[1][:100] + frames[1][100 + lost :] + frames[2] + frames[3]
@@ -117,20 +118,21 @@ def test_bytes_lost_from_a_image_blame_that_image_and_no_other(lost: int) -> Non
     assert [0, start + len(frames[1]) - lost, len(data) - len(frames[3])] == whole
 
 
-def test_records_behind_much_garbage_are_damage_and_no_other_kind_of_file(tmp_path: Path) -> None:
+def test_records_after_much_garbage_are_reported_as_damage_of_a_record_file(tmp_path: Path) -> None:
     (tmp_path / "a.rec").write_bytes(bytes(70_000) + encode_record(image_payload(1, 1.0, encoded(texture()))))
-    found = survey(tmp_path / "a.rec")
+    report = survey(tmp_path / "a.rec")
 
-    assert (1, [(0, 70_000)]) == (found.records, [(piece.start, piece.end) for piece in found.damage])
+    assert 1 == report.records
+    assert [(0, 70_000)] == [(piece.start, piece.end) for piece in report.damage]
     assert 5 == im2rec("inspect", tmp_path / "a.rec").code
 
 
-def test_an_index_that_is_named_wrong_is_told_before_the_survey(tmp_path: Path) -> None:
+def test_a_missing_index_is_an_error_before_the_survey_starts(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "a.rec", [image_payload(0)])
-    told: list[object] = []
+    calls: list[object] = []
     with pytest.raises(Exception, match="no such file"):
-        survey(path, index=tmp_path / "none.idx", progress=lambda *now: told.append(now))
-    assert [] == told
+        survey(path, index=tmp_path / "none.idx", progress=lambda *now: calls.append(now))
+    assert [] == calls
 
 
 def test_verify_finds_cut_images_that_are_stored_unchanged(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Packing when things break: killed workers, signals, full disks, inputs and outputs that cannot be used."""
+"""Packing with killed workers, signals, full disks, and inputs and outputs that cannot be used."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Packing:
         self.pipes = pipes
 
     def end(self) -> Ran:
-        """Let the images end, and wait for the run and for every process that it started."""
+        """Complete the images, and wait for the run and for every process that it started."""
         for pipe in self.pipes:
             pipe.release()
         ran = ended(self.process)
@@ -86,7 +86,7 @@ def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
 
 
 @PROC
-def test_a_worker_killed_inside_a_chunk_ends_the_run_and_the_images_it_held_are_named(tmp_path: Path) -> None:
+def test_a_worker_killed_inside_a_chunk_ends_the_run_and_the_error_names_its_images(tmp_path: Path) -> None:
     with packing(tmp_path) as run:
         os.kill(run.pipes[0].reader(), signal.SIGKILL)
         until(run.pipes[0].reader_is_gone, "the worker is still there")
@@ -116,7 +116,7 @@ def test_a_kill_9_leaves_no_worker_and_nothing_under_the_final_names(tmp_path: P
 SIGNALS = (
     [
         (signal.SIGINT, False, 130, "interrupted"),
-        (signal.SIGINT, True, 130, "interrupted"),  # as Ctrl-C does: to the whole group
+        (signal.SIGINT, True, 130, "interrupted"),  # to the whole group, as Ctrl-C
         (signal.SIGTERM, False, 143, "terminated"),
         (signal.SIGTERM, True, 143, "terminated"),
     ]
@@ -143,7 +143,7 @@ def test_a_signal_ends_the_run_with_its_code_one_line_and_no_file(
 
 @PROC
 @pytest.mark.parametrize("group", [False, True])
-def test_ctrl_c_while_workers_start_is_one_line_too(tmp_path: Path, *, group: bool) -> None:
+def test_ctrl_c_while_workers_start_prints_one_line(tmp_path: Path, *, group: bool) -> None:
     with packing(tmp_path, wait=False) as run:
         until(lambda: names_in(tmp_path / "out") and len(processes(run.process.pid)) > 2, "no worker starts")
         (os.killpg if group else os.kill)(run.process.pid, signal.SIGINT)
@@ -154,7 +154,7 @@ def test_ctrl_c_while_workers_start_is_one_line_too(tmp_path: Path, *, group: bo
     assert [] == names_in(tmp_path / "out")
 
 
-def test_an_interrupt_between_two_records_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupt_between_two_records_leaves_no_file(tmp_path: Path) -> None:
     def interrupt(images: int, _share: float) -> None:
         if images >= 2:
             raise KeyboardInterrupt
@@ -169,7 +169,7 @@ def test_an_interrupt_between_two_records_leaves_nothing(tmp_path: Path) -> None
 
 
 class FullDisk:
-    """A file on a disk that takes no byte more."""
+    """A file on a full disk: the method *fails* raises ENOSPC."""
 
     def __init__(self, file: Any, fails: str) -> None:
         self._file = file
@@ -184,7 +184,7 @@ class FullDisk:
 
 @pytest.mark.parametrize("fails", ["write", "flush"])
 @pytest.mark.parametrize("name", ["o.rec", "o.idx", "o.rec.bad.jsonl"])
-def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing(
+def test_a_full_disk_is_an_error_that_names_the_file_and_no_file_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
 ) -> None:
     real = AtomicFile.__init__
@@ -234,7 +234,8 @@ def test_a_clean_run_removes_the_report_of_the_run_before(tmp_path: Path) -> Non
 
     (root / "1.jpg").write_bytes(content)
     summary = pack(listed, root, tmp_path / "o.rec", options=PackOptions(workers=1, force=True))
-    assert (3, None) == (summary.images, summary.report)
+    assert 3 == summary.images
+    assert summary.report is None
     assert ["l.lst", "o.idx", "o.rec", "root"] == names_in(tmp_path)
 
 
@@ -291,7 +292,7 @@ def list_is_empty(folder: Path) -> tuple[Path, Path, str]:
     return listed, folder, f"{listed}: lists no images (make one with 'im2rec make-list')"
 
 
-def list_is_a_image(folder: Path) -> tuple[Path, Path, str]:
+def list_is_an_image(folder: Path) -> tuple[Path, Path, str]:
     listed = folder / "a.jpg"
     listed.write_bytes(encoded(texture()))
     return listed, folder, f"{listed}: none of its images could be packed: "
@@ -309,7 +310,7 @@ INPUTS: list[Break] = [
     list_missing,
     list_is_a_rec,
     list_is_empty,
-    list_is_a_image,
+    list_is_an_image,
     no_image_is_there,
 ]
 
@@ -347,7 +348,7 @@ def test_a_root_that_may_not_be_read_is_exit_4(tmp_path: Path, monkeypatch: pyte
     assert Ran(4, "", f"im2rec: {root}: cannot be read: permission denied (check the path)\n") == ran
 
 
-def test_an_empty_part_of_a_list_is_fine(tmp_path: Path) -> None:
+def test_an_empty_part_of_a_list_is_packed_to_an_empty_rec(tmp_path: Path) -> None:
     _, root = a_list_of_images(tmp_path)
     listed = write_list(tmp_path / "one.lst", ["0.jpg"])
     parts = [
@@ -389,7 +390,7 @@ def test_an_output_that_is_a_folder_is_exit_1(tmp_path: Path) -> None:
         assert Ran(1, "", expected) == im2rec("pack", listed, root, out, "--force")
 
 
-def test_an_output_without_a_name_is_no_internal_error(here: Path) -> None:
+def test_an_output_without_a_name_is_reported_as_a_folder(here: Path) -> None:
     listed, root = a_list_of_images(here)
     for out in (".", "..", "/"):
         ran = im2rec("pack", listed, root, out, "--force")
@@ -397,7 +398,7 @@ def test_an_output_without_a_name_is_no_internal_error(here: Path) -> None:
         assert "is a folder" in ran.err
 
 
-def test_what_cannot_be_created_is_exit_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_that_cannot_be_created_is_exit_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed, root = a_list_of_images(tmp_path)
     real = Path.open
 
@@ -413,7 +414,7 @@ def test_what_cannot_be_created_is_exit_1(tmp_path: Path, monkeypatch: pytest.Mo
     assert Ran(1, "", f"im2rec: {tmp_path / 'o.rec'}: {why}\n") == ran
 
 
-# What is only worth a warning.
+# Warnings.
 
 
 def warnings_of(folder: Path, text: str, **params: Any) -> list[str]:
@@ -423,14 +424,14 @@ def warnings_of(folder: Path, text: str, **params: Any) -> list[str]:
     return pack(folder / "w.lst", root, folder / "o.rec", PackParams(unchanged=True, **params), options).warnings
 
 
-def test_ids_that_stand_twice_are_warned_of_once(tmp_path: Path) -> None:
+def test_repeated_ids_give_one_warning(tmp_path: Path) -> None:
     (warning,) = warnings_of(tmp_path, "7\t1\t0.jpg\n8\t1\t1.jpg\n7\t1\t2.jpg\n7\t1\t2.jpg\n")
 
     assert "2 lines repeat an id, 7 for one; by key, the last is read" == warning
     assert [7, 8, 7, 7] == [record.header.id for record in records_of(tmp_path / "o.rec")]
 
 
-def test_labels_left_out_are_warned_of_once_and_not_with_pack_label(tmp_path: Path) -> None:
+def test_dropped_labels_give_one_warning_and_none_with_pack_label(tmp_path: Path) -> None:
     text = "7\t1\t2\t0.jpg\n8\t1\t1.jpg\n9\t1\t2\t3\t2.jpg\n"
 
     assert ["2 images have several labels, only the first is stored; keep all with pack_label=1"] == warnings_of(
@@ -439,20 +440,20 @@ def test_labels_left_out_are_warned_of_once_and_not_with_pack_label(tmp_path: Pa
     assert [] == warnings_of(tmp_path, text, pack_label=True)
 
 
-def test_an_integer_that_float32_cannot_hold_is_warned_of_with_its_line(tmp_path: Path) -> None:
+def test_an_integer_that_float32_cannot_hold_gives_a_warning_with_its_line(tmp_path: Path) -> None:
     text = "7\t16777216\t0.jpg\n8\t16777217\t1.jpg\n9\t33554433\t2.jpg\n"
 
     assert ["line 2: float32 cannot hold the label 16777217; it is rounded"] == warnings_of(tmp_path, text)
     assert [] == warnings_of(tmp_path, "7\t16777216\t0.jpg\n8\t16777218\t1.jpg\n9\t0.1\t2.jpg\n")
 
 
-def test_a_label_beyond_float32_or_no_number_is_stored_and_no_numpy_warning(tmp_path: Path) -> None:
+def test_infinite_and_nan_labels_are_stored_without_a_warning_of_numpy(tmp_path: Path) -> None:
     # Warnings are errors here.
     assert 1 == len(warnings_of(tmp_path, "7\t1e39\t0.jpg\n8\tinf\t1.jpg\n9\tnan\t2.jpg\n"))
     assert ["inf", "inf", "nan"] == [str(record.header.label) for record in records_of(tmp_path / "o.rec")]
 
 
-def test_the_report_can_be_read_by_a_script(tmp_path: Path) -> None:
+def test_the_report_has_one_json_object_per_bad_image(tmp_path: Path) -> None:
     listed, root = a_list_of_images(tmp_path, 2)
     (root / "1.jpg").write_bytes(b"")
     with listed.open("ab") as stream:

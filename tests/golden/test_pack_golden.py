@@ -1,4 +1,4 @@
-"""What is packed equals what MXNet's two tools packed from the same lists: their bytes as stored, else the pixels."""
+"""Packing the same lists gives the bytes of MXNet's two tools for images stored unchanged, and else their pixels."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def packed(folder: Path, name: str, **params: Any) -> tuple[Path, PackSummary]:
 
 
 def decoded(rec: Path) -> list[dict[str, Any]]:
-    """Each record in the words of the recorded JSON."""
-    found = []
+    """Each record with the keys of the recorded JSON."""
+    rows = []
     for record in records_of(rec):
         pixels = pixels_of(record.content)
-        found.append(
+        rows.append(
             {
                 "id": record.header.id,
                 "height": pixels.shape[0],
@@ -39,7 +39,7 @@ def decoded(rec: Path) -> list[dict[str, Any]]:
                 "pixels_rgb_order_sha256": pixels_sha256(record.content),
             }
         )
-    return found
+    return rows
 
 
 def recorded(name: str) -> list[dict[str, Any]]:
@@ -49,17 +49,17 @@ def recorded(name: str) -> list[dict[str, Any]]:
     ]
 
 
-def most_levels_off(theirs: Path, ours: Path) -> int:
+def max_level_difference(theirs: Path, ours: Path) -> int:
     """The largest difference of a sample between two files of the same images."""
-    most = 0
+    largest = 0
     for expected, found in zip(records_of(theirs), records_of(ours), strict=True):
         pixels = pixels_of(expected.content).astype(int), pixels_of(found.content).astype(int)
         assert pixels[0].shape == pixels[1].shape
-        most = max(most, abs(pixels[0] - pixels[1]).max())
-    return most
+        largest = max(largest, abs(pixels[0] - pixels[1]).max())
+    return largest
 
 
-# Stored as they are: every byte.
+# Stored unchanged: every byte.
 
 PYTHON_BYTES: dict[str, dict[str, Any]] = {"pass_through": {}, "multi_label_not_packed": {}}
 CPP_BYTES: dict[str, dict[str, Any]] = {
@@ -69,13 +69,13 @@ CPP_BYTES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_the_rec_has_the_very_bytes_of_the_references(tmp_path: Path) -> None:
+def test_the_rec_has_the_bytes_of_mxnets_tools(tmp_path: Path) -> None:
     for name, params in (PYTHON_BYTES | CPP_BYTES).items():
         rec, _ = packed(tmp_path, name, unchanged=True, **params)
         assert (name, golden_bytes(f"{name}.rec")) == (name, rec.read_bytes())
 
 
-def test_the_index_has_them_too(tmp_path: Path) -> None:
+def test_the_index_has_the_bytes_of_im2rec_py(tmp_path: Path) -> None:
     for name in PYTHON_BYTES:
         packed(tmp_path, name, unchanged=True)
         assert golden_bytes(f"{name}.idx") == (tmp_path / f"{name}.idx").read_bytes()
@@ -110,7 +110,7 @@ def test_the_lines_that_im2rec_py_skips_are_reported_and_three_more_are_read(tmp
         assert record.content == contents[record.header.id]
 
 
-def test_parts_hold_the_lines_of_the_cpp_tools_parts(tmp_path: Path) -> None:
+def test_parts_contain_the_lines_of_the_parts_of_the_cpp_tool(tmp_path: Path) -> None:
     expected = golden_json("cpp_nsplit")
     (tmp_path / "l.lst").write_text(expected["lst"], newline="")
     whole, _ = packed(tmp_path, "cpp_nsplit", unchanged=True)
@@ -143,7 +143,7 @@ def test_pixels_are_those_recorded_from_mxnet(tmp_path: Path, engine_name: str) 
         assert list(expected) == list(found)
         exact = set(expected) - ({100, 95, 94} if name == "png_color0" else set())  # colour PNGs to grey
         assert {id_: expected[id_] for id_ in exact} == {id_: found[id_] for id_ in exact}
-        assert most_levels_off(GOLDEN / f"{name}.rec", rec) <= 1
+        assert max_level_difference(GOLDEN / f"{name}.rec", rec) <= 1
 
 
 RESIZED: dict[str, dict[str, Any]] = {
@@ -152,14 +152,14 @@ RESIZED: dict[str, dict[str, Any]] = {
 }
 
 
-def test_resized_pixels_are_opencvs_bilinear_ones(tmp_path: Path) -> None:
+def test_resized_pixels_differ_from_mxnets_by_at_most_one_level(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     for name, params in RESIZED.items():
         rec, _ = packed(tmp_path, name, encoding=".png", engine="opencv", **params)
-        assert most_levels_off(GOLDEN / f"{name}.rec", rec) <= 1
+        assert max_level_difference(GOLDEN / f"{name}.rec", rec) <= 1
 
 
-def test_resized_shapes_are_the_references_with_either_engine(tmp_path: Path, engine_name: str) -> None:
+def test_resized_shapes_equal_mxnets_with_either_engine(tmp_path: Path, engine_name: str) -> None:
     def shapes(rows: list[dict[str, Any]]) -> list[list[int]]:
         return [[row[key] for key in ("id", "height", "width", "channels", "depth_bits")] for row in rows]
 
@@ -168,7 +168,7 @@ def test_resized_shapes_are_the_references_with_either_engine(tmp_path: Path, en
         assert shapes(recorded(name)) == shapes(decoded(rec))
 
 
-def test_jpegs_of_the_defaults_have_the_references_headers_sizes_and_sampling(tmp_path: Path, engine_name: str) -> None:
+def test_jpegs_packed_by_default_have_mxnets_headers_sizes_and_sampling(tmp_path: Path, engine_name: str) -> None:
     rec, _ = packed(tmp_path, "jpg_default", engine=engine_name)
     theirs = records_of(GOLDEN / "jpg_default.rec")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from image_helpers import encoded, names_in, records_of, texture, write_images
 
 from im2rec.format.listfile import ListEntry, read_list
@@ -18,8 +19,6 @@ from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list,
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
 from im2rec.storage.reader import RecordFile
-
-SEEDS = range(40)
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +55,16 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_any_number_of_workers_writes_the_same_bytes(mixed: tuple[Path, Path], tmp_path: Path, case: str) -> None:
-    one, two, seven = (packed(mixed, tmp_path / str(workers), workers, **CASES[case]) for workers in (1, 2, 7))
+    one, two, five = (packed(mixed, tmp_path / str(workers), workers, **CASES[case]) for workers in (1, 2, 5))
 
     assert {"o.rec", "o.idx", "o.rec.bad.jsonl"} == set(one)
-    assert one == two == seven
+    assert one == two == five
     bad = [json.loads(line)["line"] for line in one["o.rec.bad.jsonl"].splitlines()]
+    # Line 32 names a JPEG that is cut short, which storing it unchanged does not notice.
     assert ([4, 5, 18, 32, 55] if case == "resized" else [4, 5, 18, 55]) == bad
 
 
-def test_records_stand_in_the_order_of_their_lines_and_the_index_finds_them(
-    mixed: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_records_are_in_list_order_and_found_by_their_keys(mixed: tuple[Path, Path], tmp_path: Path) -> None:
     packed(mixed, tmp_path / "out", 1, resize=24)
     ids = [*range(50), 0]
 
@@ -97,75 +95,101 @@ def test_parts_joined_in_order_are_the_whole(mixed: tuple[Path, Path], tmp_path:
         assert [*range(50), 0] == keys
 
 
-def test_every_image_is_in_exactly_one_list_under_the_same_id(tmp_path: Path) -> None:
-    rng = random.Random(1)
-    for seed in range(8):
-        root = tmp_path / f"root{seed}"
-        for number in range(rng.randrange(1, 60)):
-            path = root / rng.choice(["", "a", "b/c", "日本", "with space"]) / f"{number}.jpg"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        out = tmp_path / f"out{seed}"
-        out.mkdir()
-        options = ListOptions(
-            shuffle=seed % 2 == 0, seed=seed, split=[(1,), (0.7,), (0.5, 0.3, 0.2)][seed % 3], stratify=seed % 4 < 2
-        )
-        summary = make_list(root, out / "l", options)
-        make_list(root, out / "walk")
-
-        def rows(path: Path) -> list[tuple[int, tuple[float, ...], str]]:
-            found = list(read_list(path.read_text(encoding="utf-8").splitlines()))
-            return [(e.id, e.labels, e.path) for e in found if isinstance(e, ListEntry)]
-
-        listed = [row for name in summary.lists for row in rows(Path(name))]
-        assert rows(out / "walk.lst") == sorted(listed)
-        assert sum(summary.lists.values()) == summary.images == len(listed)
+# Any shares that add up to 1, often the round ones that people type.
+CUTS = st.one_of(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 0.9, 1.0]), st.floats(0, 1))
+SHARES = st.lists(CUTS, max_size=2).map(
+    lambda cuts: tuple(end - start for start, end in itertools.pairwise([0.0, *sorted(cuts), 1.0]))
+)
 
 
-def shares_of(rng: random.Random) -> tuple[float, ...]:
-    cuts = sorted(rng.choice([0, 0.1, 0.25, 0.5, 0.7, 0.9, 1, rng.random()]) for _ in range(rng.randrange(1, 3)))
-    return tuple(b - a for a, b in itertools.pairwise([0, *cuts, 1]))
+def images_of(classes: int, *, min_size: int, max_size: int) -> st.SearchStrategy[list[FoundImage]]:
+    """Images of up to *classes* classes, in any order."""
+    labels = st.lists(st.integers(0, classes - 1), min_size=min_size, max_size=max_size)
+    return labels.map(lambda drawn: [FoundImage(label, str(number)) for number, label in enumerate(drawn)])
 
 
-def test_split_sizes_add_up_and_are_off_by_less_than_one() -> None:
-    rng = random.Random(5)
-    for _ in range(2000):
-        split, count = shares_of(rng), rng.choice([rng.randrange(30), rng.randrange(10**7)])
-        sizes = split_sizes(count, split)
-        assert count == sum(sizes)
-        for size, share in zip(sizes, split, strict=True):
-            assert abs(size - Fraction(share) * count) < 1 + 1e-5, (split, count)
-            assert size >= 0
-            assert share > 0 or size == 0
+def rows(path: Path) -> list[tuple[int, tuple[float, ...], str]]:
+    """Id, labels and path of every line of a list."""
+    entries = list(read_list(path.read_text(encoding="utf-8").splitlines()))
+    return [(entry.id, entry.labels, entry.path) for entry in entries if isinstance(entry, ListEntry)]
 
 
-def test_dividing_keeps_every_item_once_in_the_order_of_the_shuffled_walk() -> None:
-    for seed in SEEDS:
-        rng = random.Random(seed)
-        items = [FoundImage(rng.randrange(4), str(number)) for number in range(rng.randrange(5, 80))]
-        options = ListOptions(
-            shuffle=bool(seed % 2), seed=seed, split=shares_of(rng), stratify=bool(seed % 3), chunks=1 + seed % 3
-        )
-        lists = divide(items, options)
-        (walk,) = divide(items, ListOptions(shuffle=options.shuffle, seed=seed))
-        place = {id_: at for at, (id_, _) in enumerate(walk)}
+@given(
+    folders=st.lists(st.sampled_from(["", "a", "b/c", "日本", "with space"]), min_size=1, max_size=30),
+    options=st.builds(
+        ListOptions,
+        shuffle=st.booleans(),
+        seed=st.integers(0, 1000),
+        split=st.sampled_from([(1,), (0.7,), (0.5, 0.3, 0.2)]),
+        stratify=st.booleans(),
+    ),
+)
+@settings(max_examples=10)
+def test_every_image_is_in_exactly_one_list_under_the_same_id(
+    tmp_path_factory: pytest.TempPathFactory, folders: list[str], options: ListOptions
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("lists")
+    for number, folder in enumerate(folders):
+        path = tmp_path / "root" / folder / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    summary = make_list(tmp_path / "root", tmp_path / "l", options)
+    make_list(tmp_path / "root", tmp_path / "walk")
 
-        assert sorted(walk) == sorted(entry for part in lists for entry in part)
-        for part in lists:
-            assert part == sorted(part, key=lambda entry: place[entry[0]])
+    listed = [row for name in summary.lists for row in rows(Path(name))]
+    assert rows(tmp_path / "walk.lst") == sorted(listed)
+    assert len(folders) == sum(summary.lists.values()) == summary.images == len(listed)
 
 
-def test_stratified_parts_have_every_class_at_its_share() -> None:
-    for seed in SEEDS:
-        rng = random.Random(seed)
-        items = [FoundImage(rng.randrange(5), str(number)) for number in range(rng.randrange(10, 300))]
-        options = ListOptions(shuffle=True, seed=seed, split=(0.8, 0.1, 0.1), stratify=True)
-        whole = Counter(item.label for item in items)
+@given(count=st.one_of(st.integers(0, 30), st.integers(0, 10**7)), split=SHARES)
+@settings(max_examples=100)
+def test_split_sizes_add_up_and_are_off_by_less_than_one(count: int, split: tuple[float, ...]) -> None:
+    sizes = split_sizes(count, split)
 
-        for part, share in zip(divide(items, options), options.split, strict=True):
-            found = Counter(item.label for _, item in part)
-            for label, count in whole.items():
-                assert abs(found[label] - share * count) < 1, (seed, label)
+    assert count == sum(sizes)
+    for size, share in zip(sizes, split, strict=True):
+        assert abs(size - Fraction(share) * count) < 1 + 1e-5
+        assert size >= 0
+        assert share > 0 or size == 0
+
+
+@given(
+    images=images_of(4, min_size=5, max_size=60),
+    options=st.builds(
+        ListOptions,
+        shuffle=st.booleans(),
+        seed=st.integers(0, 1000),
+        split=SHARES,
+        stratify=st.booleans(),
+        chunks=st.integers(1, 3),
+    ),
+)
+@settings(max_examples=40)
+def test_dividing_keeps_every_image_once_in_the_order_of_the_shuffled_walk(
+    images: list[FoundImage], options: ListOptions
+) -> None:
+    lists = divide(images, options)
+    (walk,) = divide(images, ListOptions(shuffle=options.shuffle, seed=options.seed))
+    number = {id_: number for number, (id_, _) in enumerate(walk)}
+
+    assert sorted(walk) == sorted(entry for part in lists for entry in part)
+    for part in lists:
+        assert part == sorted(part, key=lambda entry: number[entry[0]])
+
+
+@given(images=images_of(12, min_size=1, max_size=80), seed=st.integers(0, 1000), split=SHARES)
+@settings(max_examples=40)
+def test_stratified_lists_have_every_class_and_the_whole_at_their_shares(
+    images: list[FoundImage], seed: int, split: tuple[float, ...]
+) -> None:
+    options = ListOptions(shuffle=True, seed=seed, split=split, stratify=True)
+    whole = Counter(image.label for image in images)
+
+    for part, share in zip(divide(images, options), options.split, strict=True):
+        counts = Counter(image.label for _, image in part)
+        assert all(abs(counts[label] - share * count) < 1 + 1e-5 for label, count in whole.items())
+        # However many classes there are, their roundings make up for each other.
+        assert abs(len(part) - share * len(images)) < 1 + 1e-5
 
 
 def test_packing_twice_gives_the_same_bytes_and_force_leaves_nothing_old(

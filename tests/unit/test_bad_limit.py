@@ -1,3 +1,7 @@
+"""The limit of bad images: how it is written, and the line at which it ends a run."""
+
+from __future__ import annotations
+
 import pytest
 from helpers import message_of
 
@@ -5,29 +9,29 @@ from im2rec.errors import ParameterError
 from im2rec.packing.report import MISSING, BadCount, BadImage, BadLimit, TooManyBadError
 
 
-def bad(line: int, reason: str = "cut short") -> BadImage:
+def bad_image(line: int, reason: str = "cut short") -> BadImage:
     return BadImage(line, line, f"{line}.jpg", reason, "the image data ends early")
 
 
-def stopped_at(limit: str, good: str) -> int | None:
-    """The line (from 1) at which a run with these good (``+``) and bad (``-``) lines stops."""
+def ended_at(limit: str, lines: str) -> int | None:
+    """The line (from 1) that ends a run with these good (``+``) and bad (``-``) lines; None for no line."""
     count = BadCount(BadLimit.parse(limit))
     try:
-        for line, sign in enumerate(good, 1):
-            count.add(None if sign == "+" else bad(line))
+        for line, sign in enumerate(lines, 1):
+            count.add(None if sign == "+" else bad_image(line))
     except TooManyBadError:
         return line
     return None
 
 
 @pytest.mark.parametrize(
-    ("limit", "good", "line"),
+    ("limit", "lines", "line"),
     [
         ("0", "+-", 2),
         ("2", "--+-", 4),
         ("2", "--+", None),
-        ("10%", "-" * 99, None),  # of less than a hundred lines a share says little
-        ("10%", "-" * 99 + "+", None),  # a good line never stops a run
+        ("10%", "-" * 99, None),  # a percentage counts from a hundred lines on
+        ("10%", "-" * 99 + "+", None),  # a good line never ends a run
         ("10%", "-" * 100, 100),
         ("10%", "-" * 10 + "+" * 90, None),
         ("10%", "-" * 10 + "+" * 90 + "-", 101),
@@ -37,11 +41,11 @@ def stopped_at(limit: str, good: str) -> int | None:
         ("100%", "-" * 500, None),
     ],
 )
-def test_a_run_stops_at_the_first_bad_line_beyond_the_limit(limit: str, good: str, line: int | None) -> None:
-    assert line == stopped_at(limit, good)
+def test_a_run_ends_at_the_first_bad_line_beyond_the_limit(limit: str, lines: str, line: int | None) -> None:
+    assert line == ended_at(limit, lines)
 
 
-@pytest.mark.parametrize("limit", ["", "x", "-1", "-1%", "101%", "nan%", "1.5", "%", "5 %%"])
+@pytest.mark.parametrize("limit", ["", "x", "inf", "inf%", "-1", "-1%", "101%", "nan%", "1.5", "%", "5 %%"])
 def test_a_limit_is_a_number_or_a_percentage(limit: str) -> None:
     expected = f"--max-bad={limit} must be a number of images, or a percentage such as 10%"
     with pytest.raises(ParameterError) as caught:
@@ -49,29 +53,36 @@ def test_a_limit_is_a_number_or_a_percentage(limit: str) -> None:
     assert expected == str(caught.value)
 
 
-def test_the_message_counts_and_names_the_one_that_was_too_many() -> None:
+def test_the_error_beyond_the_limit_gives_the_counts_and_names_the_last_bad_image() -> None:
     count = BadCount(BadLimit.parse("1"))
-    count.add(bad(1))
+    count.add(bad_image(1))
 
     expected = "line 2: 2 of 2 images are bad, more than --max-bad 1 allows; this one: 2.jpg: the image data ends early"
-    assert f"{expected} (raise --max-bad to go on)" == message_of(count.add, bad(2))
+    assert f"{expected} (raise --max-bad to go on)" == message_of(count.add, bad_image(2))
 
 
-def test_ten_missing_images_at_the_start_ask_for_the_root() -> None:
+def test_ten_missing_images_at_the_start_end_the_run_and_the_hint_asks_about_the_root() -> None:
     count = BadCount(BadLimit.parse("100%"))
     for line in range(1, 10):
-        count.add(bad(line, MISSING))
+        count.add(bad_image(line, MISSING))
 
     expected = (
         "the first 10 images are all missing, 10.jpg for one "
         "(is ROOT the folder that the paths of the list start from?)"
     )
-    assert expected == message_of(count.add, bad(10, MISSING))
+    assert expected == message_of(count.add, bad_image(10, MISSING))
 
 
-def test_one_good_image_among_the_first_ten_is_a_root() -> None:
+def test_one_good_image_among_the_first_ten_means_that_the_root_is_right() -> None:
     count = BadCount(BadLimit.parse("100%"))
     count.add(None)
     for line in range(2, 40):
-        count.add(bad(line, MISSING))
-    assert (39, 38) == (count.lines, count.bad)
+        count.add(bad_image(line, MISSING))
+    assert 39 == count.lines
+    assert 38 == count.bad
+
+
+@pytest.mark.parametrize("limit", ["0", " 25 ", "0%", "100%", "0.5%", "1000000000000"])
+def test_limits_at_the_ends_of_their_ranges_are_accepted(limit: str) -> None:
+    word = limit.strip()
+    assert BadLimit(float(word.removesuffix("%")), percent=word.endswith("%")) == BadLimit.parse(limit)

@@ -1,4 +1,4 @@
-"""One line to one record: sizes, crops, labels, what is stored, and how a bad image is told."""
+"""From one list line to one record: sizes, crops, EXIF, labels, the stored image, and reports of bad images."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from im2rec.format.irheader import decode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import decode_record
 from im2rec.hashing import hash64
+from im2rec.images.codec import NO_END
 from im2rec.images.engine import AREA, BICUBIC, BILINEAR, load_engine
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import load
+from im2rec.jpeg.loading import LoadResult, load
 from im2rec.packing import encode
 from im2rec.packing.encode import pack_chunk, store_image
 from im2rec.packing.params import PackParams
@@ -74,53 +75,53 @@ def test_a_shorter_edge_that_has_the_size_already_is_not_resampled(monkeypatch: 
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
-    """Width, height and interpolation of every resize."""
-    found: list[tuple[int, int, int]] = []
+def resizes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """Width, height and interpolation of every call of the engine's resize."""
+    calls: list[tuple[int, int, int]] = []
     engine = load_engine("pillow")
     real = engine.resize
 
     def resize(image: Any, width: int, height: int, inter_method: int) -> Any:
-        found.append((width, height, inter_method))
+        calls.append((width, height, inter_method))
         return real(image, width, height, inter_method)
 
     monkeypatch.setattr(engine, "resize", resize)
-    return found
+    return calls
 
 
-def test_interpolation_9_goes_by_both_edges_before_and_after(asked: list[tuple[int, int, int]]) -> None:
+def test_interpolation_9_depends_on_both_edges_before_and_after_the_resize(resizes: list[tuple[int, int, int]]) -> None:
     for resize in (10, 19, 21, 40):
         stored_size(37, 20, resize=resize, inter_method=9)
     stored_size(100, 99, resize=99, inter_method=9)  # no resize at all
     stored_size(99, 100, resize=98, inter_method=9)
 
-    assert [(18, 10, AREA), (35, 19, AREA), (38, 21, BICUBIC), (74, 40, BICUBIC), (98, 98, AREA)] == asked
+    assert [(18, 10, AREA), (35, 19, AREA), (38, 21, BICUBIC), (74, 40, BICUBIC), (98, 98, AREA)] == resizes
 
 
-def test_interpolation_9_looks_at_the_size_behind_the_crop(asked: list[tuple[int, int, int]]) -> None:
+def test_interpolation_9_depends_on_the_size_after_the_crop(resizes: list[tuple[int, int, int]]) -> None:
     stored_size(37, 20, resize=30, center_crop=True, inter_method=9)
     stored_size(60, 20, resize=21, inter_method=9)
 
-    assert [(30, 30, BICUBIC), (63, 21, BICUBIC)] == asked
+    assert [(30, 30, BICUBIC), (63, 21, BICUBIC)] == resizes
 
 
-def test_interpolation_10_is_drawn_from_the_id_alone(asked: list[tuple[int, int, int]]) -> None:
+def test_interpolation_10_is_drawn_from_the_id_alone(resizes: list[tuple[int, int, int]]) -> None:
     image, params = encoded(texture(20, 37), "PNG"), PackParams(resize=10, inter_method=10, **PNG)
     for _ in range(2):
         for id_ in range(50):
             store_image(image, id_, params)
-    drawn = [method for _, _, method in asked]
+    drawn = [method for _, _, method in resizes]
 
     assert [hash64(id_) % 5 for id_ in range(50)] * 2 == drawn
     assert {0, 1, 2, 3, 4} == set(drawn)
 
 
-def test_any_other_interpolation_is_what_was_asked_for(asked: list[tuple[int, int, int]]) -> None:
+def test_any_other_interpolation_is_passed_to_the_engine(resizes: list[tuple[int, int, int]]) -> None:
     for method in range(5):
         stored_size(37, 20, resize=10, inter_method=method)
     stored_size(37, 20, resize=10)
 
-    assert [*range(5), BILINEAR] == [method for _, _, method in asked]
+    assert [*range(5), BILINEAR] == [method for _, _, method in resizes]
 
 
 # What is stored.
@@ -130,11 +131,12 @@ def test_the_default_is_a_jpeg_of_quality_95_and_420() -> None:
     image = texture(40, 60)
     content, notes = store_image(encoded(image, "PNG"), 0, PackParams(engine="pillow"))
 
-    assert ([], encoded(image, "JPEG", quality=95, subsampling="4:2:0")) == (notes, content)
+    assert encoded(image, "JPEG", quality=95, subsampling="4:2:0") == content
+    assert [] == notes
     assert [(2, 2), (1, 1), (1, 1)] == sampling_of(content)
 
 
-def test_quality_sets_jpegs_only() -> None:
+def test_quality_changes_jpegs_only() -> None:
     image = encoded(texture(40, 60), "PNG")
 
     def size(**params: Any) -> int:
@@ -177,13 +179,13 @@ def test_channels_and_depth_come_out_as_the_reference_stores_them(engine: str) -
         "cmyk": encoded(Image.fromarray(texture()).convert("CMYK"), "JPEG"),
     }
 
-    found = {}
+    modes = {}
     for source, color, encoding in STORED:
         params = PackParams(color=color, encoding=encoding, engine=engine)
         content, _ = store_image(sources[source], 0, params)
         with Image.open(io.BytesIO(content)) as image:
-            found[source, color, encoding] = image.mode
-    assert STORED == found
+            modes[source, color, encoding] = image.mode
+    assert STORED == modes
 
 
 @pytest.mark.parametrize("engine", ["opencv", "pillow"])
@@ -202,7 +204,7 @@ def test_sixteen_bits_are_kept_in_a_png_clipped_in_a_jpeg_and_halved_for_colour(
     assert np.array_equal((deep >> 8)[:, :, None], stored(color=0, encoding=".png"))
 
 
-def test_unchanged_refuses_what_is_no_image_by_its_first_bytes() -> None:
+def test_unchanged_refuses_files_whose_first_bytes_are_not_those_of_an_image() -> None:
     for content, expected in {b"": "the file is empty", b"hello": "the file is not an image"}.items():
         with pytest.raises(ImageError) as caught:
             store_image(content, 0, PackParams(unchanged=True))
@@ -215,7 +217,7 @@ def sideways(kind: str = "JPEG", turn: int = 6) -> bytes:
     return encoded(texture(20, 30), kind, exif=exif)
 
 
-def test_orientation_is_applied_where_pixels_are_decoded_and_noted_where_it_is_not() -> None:
+def test_exif_orientation_is_applied_to_decoded_pixels_and_noted_where_it_is_not() -> None:
     noted = {}
     for color in (1, 0, -1):
         content, notes = store_image(sideways(), 0, PackParams(color=color, **PNG))
@@ -226,7 +228,7 @@ def test_orientation_is_applied_where_pixels_are_decoded_and_noted_where_it_is_n
     assert [] == store_image(sideways(turn=1), 0, PackParams(unchanged=True))[1]
 
 
-def test_orientation_that_is_not_applied_is_noted_for_pngs_too() -> None:
+def test_exif_orientation_of_a_png_is_applied_or_noted_too() -> None:
     image = sideways("PNG")
     assert (30, 20) == pixels_of(store_image(image, 0, PackParams(**PNG))[0]).shape[:2]
 
@@ -254,13 +256,13 @@ def packed(root: str, *entries: ListEntry | ListFormatError, **params: Any) -> P
 
 
 def headers(chunk: PackedChunk) -> list[tuple[int, float, int, int, list[float]]]:
-    """The stored fields, label vector last."""
-    found = []
+    """The fields of every image header, label vector last."""
+    rows = []
     for _, frame in chunk.frames:
         payload = decode_record(frame)
         labels = decode_image_record(payload).header.label
-        found.append((*struct.unpack_from("<IfQQ", payload), labels.tolist() if hasattr(labels, "tolist") else []))
-    return found
+        rows.append((*struct.unpack_from("<IfQQ", payload), labels.tolist() if hasattr(labels, "tolist") else []))
+    return rows
 
 
 LABELS = [ListEntry(1, 7, (3.0,), "a.png"), ListEntry(2, 2**64 - 1, (1.0, 2.5, -3.0), "b.png")]
@@ -270,7 +272,7 @@ def test_without_pack_label_the_first_label_is_stored(root: str) -> None:
     assert [(0, 3.0, 7, 0, []), (0, 1.0, 2**64 - 1, 0, [])] == headers(packed(root, *LABELS))
 
 
-def test_with_pack_label_all_are_and_the_field_holds_the_first_as_the_cpp_tool_has_it(root: str) -> None:
+def test_with_pack_label_all_labels_are_stored_and_the_header_holds_the_first_as_in_the_cpp_tool(root: str) -> None:
     assert [(0, 3.0, 7, 0, []), (3, 1.0, 2**64 - 1, 0, [1.0, 2.5, -3.0])] == headers(
         packed(root, *LABELS, pack_label=True)
     )
@@ -283,17 +285,20 @@ def test_a_chunk_keeps_the_order_of_its_lines_and_counts_bytes(root: str) -> Non
 
     assert [10, 9, 8, 7] == [id_ for id_, _ in chunk.frames]
     assert contents == [decode_image_record(decode_record(frame)).content for _, frame in chunk.frames]
-    assert (sum(map(len, contents)), [], Counter()) == (chunk.bytes_in, chunk.bad, chunk.notes)
+    assert sum(map(len, contents)) == chunk.bytes_in
+    assert [] == chunk.bad
+    assert Counter() == chunk.notes
 
 
 def test_an_absolute_path_ignores_the_root(root: str) -> None:
     chunk = packed("elsewhere", ListEntry(1, 7, (0.0,), str(Path(root) / "a.png")))
 
-    assert ([7], []) == ([id_ for id_, _ in chunk.frames], chunk.bad)
+    assert [7] == [id_ for id_, _ in chunk.frames]
+    assert [] == chunk.bad
 
 
 @POSIX
-def test_every_bad_line_and_image_is_told_in_its_place_and_the_rest_packed(root: str) -> None:
+def test_every_bad_line_and_image_is_reported_in_list_order_and_the_rest_is_packed(root: str) -> None:
     folder = Path(root)
     (folder / "empty.jpg").touch()
     (folder / "text.jpg").write_text("hello")
@@ -325,12 +330,40 @@ def test_every_bad_line_and_image_is_told_in_its_place_and_the_rest_packed(root:
     ] == chunk.bad
 
 
-def test_a_image_too_large_for_a_record_is_told_too(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_too_large_for_a_record_is_reported(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.errors.MAX_PAYLOAD", 100)
     chunk = packed(root, ListEntry(4, 7, (0.0,), "a.png"))
     size = 24 + (Path(root) / "a.png").stat().st_size
 
     assert [BadImage(4, 7, "a.png", "too large for a record", f"a payload of {size} bytes exceeds 100")] == chunk.bad
+
+
+def test_a_cut_jpeg_stored_unchanged_is_found_only_with_verify(root: str) -> None:
+    (Path(root) / "cut.jpg").write_bytes(encoded(texture(60, 60))[:-600])
+    entries = [ListEntry(1, 7, (0.0,), "cut.jpg"), ListEntry(2, 8, (0.0,), "a.png")]
+    params = PackParams(unchanged=True)
+
+    assert [7, 8] == [id_ for id_, _ in pack_chunk(entries, root, params).frames]
+    chunk = pack_chunk(entries, root, params, verify=True)
+    assert [8] == [id_ for id_, _ in chunk.frames]
+    assert [("cut.jpg", "cut short")] == [(bad.path, bad.reason) for bad in chunk.bad]
+
+
+def test_verify_notes_a_harmless_flaw_and_stores_the_file_unchanged(root: str) -> None:
+    content = encoded(texture(60, 60))[:-2]  # without its end marker
+    (Path(root) / "a.jpg").write_bytes(content)
+    entries = [ListEntry(1, 7, (0.0,), "a.jpg")]
+    chunk = pack_chunk(entries, root, PackParams(unchanged=True), verify=True)
+
+    assert [content] == [decode_image_record(decode_record(frame)).content for _, frame in chunk.frames]
+    assert {NO_END: 1} == dict(chunk.notes)
+
+
+def test_a_chunk_names_the_engine_unless_images_are_stored_unchanged(root: str) -> None:
+    entry = ListEntry(1, 7, (0.0,), "a.png")
+
+    assert "pillow" == packed(root, entry, unchanged=False, engine="pillow").engine
+    assert "" == packed(root, entry, unchanged=True).engine
 
 
 def test_notes_are_counted(root: str) -> None:
@@ -349,7 +382,7 @@ def test_a_bad_image_as_an_error_names_list_line_and_path() -> None:
     assert "l.lst, line 2: expected an integer as id, found 'x' (--on-error skip packs the rest)" == str(error)
 
 
-def test_what_is_no_error_of_ours_is_not_swallowed(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_that_is_not_ours_is_not_swallowed(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("our own mistake")
 
@@ -391,35 +424,62 @@ def test_the_compiled_decoder_changes_no_byte_and_no_note(
         (tmp_path / str(number)).write_bytes(any_file(rng, 24))
         entries.append(ListEntry(number, number, (0.0,), str(number)))
     params = PackParams(**KEPT_AS[kept])
-    asked: list[str] = []
+    calls: list[str] = []
     real = Kernel.decode_into
-    monkeypatch.setattr(Kernel, "decode_into", lambda *given, **more: (asked.append(""), real(*given, **more))[1])
+    monkeypatch.setattr(Kernel, "decode_into", lambda *given, **more: (calls.append(""), real(*given, **more))[1])
 
-    def packed(worth_loading: int) -> tuple[Any, ...]:
-        monkeypatch.setattr(encode, "_WORTH_LOADING", worth_loading)
+    def packed(kernel_after_images: int) -> tuple[Any, ...]:
+        monkeypatch.setattr(encode, "_KERNEL_AFTER_IMAGES", kernel_after_images)
         encode._loaded.cache_clear()
         chunk = pack_chunk(entries, str(tmp_path), params)
         return chunk.frames, chunk.lines, chunk.notes
 
-    without = packed(sys.maxsize)
-    assert [] == asked
-    assert packed(0) == without
-    assert (len(asked) >= 15) == (kept not in ("in grey", "as stored", "drafts"))
+    without_kernel = packed(sys.maxsize)
+    assert [] == calls
+    assert packed(0) == without_kernel
+    assert (len(calls) >= 15) == (kept not in ("in grey", "as stored", "drafts"))
     encode._loaded.cache_clear()
 
 
-def test_the_decoder_is_loaded_after_some_thousand_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jpeg_that_the_compiled_decoder_takes_is_not_decoded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    assert load().kernel is not None
+    monkeypatch.setattr(encode, "_KERNEL_AFTER_IMAGES", 0)
+    encode._loaded.cache_clear()
+    content = encoded(texture(60, 80))
+    expected = [store_image(content, 0, params)[0] for params in (PackParams(), PackParams(resize=30))]
+    monkeypatch.setattr(encode, "decode", None)
+
+    assert expected == [store_image(content, 0, params)[0] for params in (PackParams(), PackParams(resize=30))]
+    encode._loaded.cache_clear()
+
+
+def test_packing_never_compiles_the_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Compiling takes half a minute of every worker, which no run of pack makes up for.
+    options: list[dict[str, bool]] = []
+    monkeypatch.setattr(encode, "load", lambda **words: (options.append(words), LoadResult(None, "no kernel"))[1])
+    monkeypatch.setattr(encode, "_KERNEL_AFTER_IMAGES", 0)
+    encode._loaded.cache_clear()
+    store_image(encoded(texture()), 0, PackParams())
+    encode._loaded.cache_clear()
+
+    assert [{"may_compile": False}] == options
+
+
+def test_the_compiled_decoder_is_loaded_after_some_thousand_images_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("numba")
     assert load().kernel is not None
     (tmp_path / "a").write_bytes(encoded(texture(30, 40)))
     entries = [ListEntry(number, number, (0.0,), "a") for number in range(5)]
-    monkeypatch.setattr(encode, "_handled", itertools.count())
-    monkeypatch.setattr(encode, "_WORTH_LOADING", 8)
+    monkeypatch.setattr(encode, "_kernel_candidates", itertools.count())
+    monkeypatch.setattr(encode, "_KERNEL_AFTER_IMAGES", 9)
     encode._loaded.cache_clear()
 
-    said = [pack_chunk(entries, str(tmp_path), PackParams()).kernel for _ in range(2)]
-    assert "none: no worker has had 8 images that it might take" == said[0]
-    assert said[1].startswith("numba ")
+    first, second = (pack_chunk(entries, str(tmp_path), PackParams()).kernel for _ in range(2))
+    assert "none: no worker has had 9 images that it might take" == first
+    assert second.startswith("numba ")
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     encode._loaded.cache_clear()
     assert "none: IM2REC_KERNEL=0 turns it off" == pack_chunk(entries, str(tmp_path), PackParams()).kernel

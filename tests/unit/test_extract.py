@@ -1,15 +1,18 @@
-"""Extracting: which records, under which names, and that packing again gives the same file."""
+"""Extracting: the selected records, the names of the files, and that packing again gives the same file."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import itertools
 import json
 import math
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,7 +34,8 @@ from helpers import GOLDEN, golden_json, message_of, peak_bytes
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
-from im2rec.extraction.selection import ScannedFile, choose, label_text
+from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
+from im2rec.extraction.selection import ScannedFile, Selection, label_text, select_records
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, read_records
@@ -57,7 +61,8 @@ def test_images_are_files_of_their_label_and_id_and_a_list_names_them_in_file_or
     assert "7\t2\t2/7.png\n3\t0\t0/3.png\n11\t2\t2/11.png\n" == (out / "some.lst").read_text(encoding="utf-8")
     assert [".im2rec-extract.json", "0", "2", "some.lst"] == sorted(path.name for path in out.iterdir())
     assert (3, 3, 3, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
-    assert (sum(len(image(n)) for n in (7, 3, 11)), str(out / "some.lst")) == (summary.bytes, summary.list_file)
+    assert sum(len(image(n)) for n in (7, 3, 11)) == summary.bytes
+    assert str(out / "some.lst") == summary.list_file
     assert not out.with_name("out.partial").exists()
 
 
@@ -105,11 +110,13 @@ ROUND_TRIPS = {
 
 
 @pytest.mark.parametrize("case", ROUND_TRIPS)
-def test_what_is_extracted_packs_to_the_same_bytes(out: Path, case: str) -> None:
+def test_an_extraction_packs_to_the_same_bytes(out: Path, case: str) -> None:
     payloads, params = ROUND_TRIPS[case]
     summary = extracted(out, payloads)
 
-    assert ({}, {}, bool(params)) == (summary.problems, summary.changes, summary.vectors)
+    assert {} == summary.problems
+    assert {} == summary.changes
+    assert bool(params) == summary.vectors
     assert a_rec(out.parent, payloads, "same.rec").read_bytes() == packed_again(out, **params)
 
 
@@ -120,17 +127,17 @@ def test_files_of_mxnet_pack_to_the_same_bytes(out: Path, name: str) -> None:
     assert (GOLDEN / f"{name}.rec").read_bytes() == packed_again(out, name, pack_label=vectors)
 
 
-def test_ids_that_stand_there_twice_get_the_ordinal_behind_them(out: Path) -> None:
+def test_files_of_repeated_ids_have_the_ordinal_of_the_record_in_their_names(out: Path) -> None:
     extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2), plain(5, 1)])
     assert ["1/5-0.png", "1/5-3.png", "1/6.png", "2/5-2.png"] == names(out)
 
 
-def test_an_id_that_is_chosen_once_needs_no_ordinal(out: Path) -> None:
+def test_an_id_that_is_selected_once_needs_no_ordinal(out: Path) -> None:
     extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2)], labels=(1,))
     assert ["1/5.png", "1/6.png"] == names(out)
 
 
-# What does not come back.
+# Records that are not images, and headers that pack writes differently.
 
 
 def insightface() -> list[bytes]:
@@ -144,30 +151,36 @@ def test_header_and_identity_records_are_left_out_and_counted(out: Path) -> None
 
     assert ["0/1.png", "0/2.png", "0/3.png", "1/4.png", "1/5.png"] == names(out)
     assert (8, 5, 5, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
-    assert ({"without an image": 3}, {}, {}) == (summary.left_out, summary.problems, summary.changes)
+    assert {"without an image": 3} == summary.left_out
+    assert {} == summary.problems
+    assert {} == summary.changes
     assert not summary.vectors
 
 
-def test_content_that_is_no_image_is_written_but_not_listed(out: Path) -> None:
+def test_content_that_is_not_an_image_is_written_but_not_listed(out: Path) -> None:
     summary = extracted(out, [plain(1, 0), plain(2, 0, b"some text")])
 
     assert {"0/1.png": image(1), "0/2.bin": b"some text"} == images_in(out)
     assert "1\t0\t0/1.png\n" == (out / "some.lst").read_text(encoding="utf-8")
-    assert ({"not an image": 1}, 1, 2) == (summary.problems, summary.images, summary.pictures)
+    assert {"not an image": 1} == summary.problems
+    assert 1 == summary.images
+    assert 2 == summary.pictures
 
 
-def test_a_file_without_a_single_image_has_nothing_to_pack(out: Path) -> None:
+def test_a_file_without_a_single_image_gives_no_list_to_pack(out: Path) -> None:
     summary = extracted(out, [plain(2, 0, b"some text")])
 
-    assert (None, 0) == (summary.list_file, summary.images)
+    assert summary.list_file is None
+    assert 0 == summary.images
     assert ["0/2.bin"] == names(out)
 
 
-def test_records_that_hold_no_whole_header_are_left_out_as_problems(out: Path) -> None:
+def test_records_without_a_complete_header_are_left_out_as_problems(out: Path) -> None:
     summary = extracted(out, [b"", plain(1, 0), b"short", vector(2, [1, 2])[:30], b"\x09" * 23])
 
     assert {"too short for an image header": 3, "labels longer than the record": 1} == summary.problems
-    assert (["0/1.png"], {}) == (names(out), summary.left_out)
+    assert {} == summary.left_out
+    assert ["0/1.png"] == names(out)
 
 
 CHANGES = {
@@ -178,11 +191,12 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("why", CHANGES)
-def test_a_header_that_pack_writes_otherwise_is_told_and_its_labels_are_kept(out: Path, why: str) -> None:
+def test_a_header_that_pack_writes_differently_is_reported_and_its_labels_are_kept(out: Path, why: str) -> None:
     payloads = [CHANGES[why], plain(2, 0)]
     summary = extracted(out, payloads)
 
-    assert ({why: 1}, {}) == (summary.changes, summary.problems)
+    assert {why: 1} == summary.changes
+    assert {} == summary.problems
     again = packed_again(out, pack_label=summary.vectors)
     first, second = (read_back(data) for data in (a_rec(out.parent, payloads).read_bytes(), again))
     assert first == second
@@ -196,50 +210,85 @@ def read_back(rec: bytes) -> list[tuple[int, list[float], bytes]]:
 
 
 @pytest.mark.parametrize("bits", [0x7FC00001, 0xFFC00000, 0x7F800001, 0x80000000])
-def test_labels_whose_bits_no_text_gives_back_are_counted(out: Path, bits: int) -> None:
+def test_labels_with_bits_that_text_cannot_hold_are_counted(out: Path, bits: int) -> None:
     (inside,) = np.array([bits], "<u4").view("<f4")
     odd = vector(2, [1, 2, 3])[:32] + np.array([inside]).tobytes() + vector(2, [1, 2, 3])[36:]
 
     assert {"label of -0 or an odd NaN": 2} == extracted(out, [with_label_bits(1, bits), odd, plain(3)]).changes
 
 
-def test_an_id2_is_a_problem_as_nothing_keeps_it(out: Path) -> None:
+def test_a_vector_of_a_single_odd_label_is_counted_once_for_each_change(out: Path) -> None:
+    expected = {"vector of a single label": 1, "label of -0 or an odd NaN": 1}
+    assert expected == extracted(out, [vector(1, [-0.0]), plain(2)]).changes
+
+
+def test_a_vector_of_a_single_label_needs_no_pack_label(out: Path) -> None:
+    assert not extracted(out, [vector(1, [7])]).vectors
+
+
+def test_the_label_field_of_a_vector_of_a_single_label_is_not_counted_too(out: Path) -> None:
+    assert {"vector of a single label": 1} == extracted(out, [vector(1, [7], field=0)]).changes
+
+
+def test_a_selection_and_its_result_cannot_be_changed(tmp_path: Path) -> None:
+    with ScannedFile(a_rec(tmp_path, ONE_GROUP)) as file:
+        selected = select_records(file, ExtractOptions())
+    for frozen, name in ((selected, "images"), (Selection(), "head"), (ExtractOptions(), "to")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(frozen, name, 1)
+
+
+def test_shards_have_no_headers_and_so_no_changes_of_them(out: Path) -> None:
+    assert {} == extracted(out, [*CHANGES.values(), plain(2)], to="tar").changes
+
+
+def test_an_id2_is_a_problem_because_it_is_lost(out: Path) -> None:
     assert {"with an id2, which is not kept": 1} == extracted(out, [plain(1, 0, id2=9), plain(2, 0)]).problems
 
 
 # Which records.
 
 
-def test_head_takes_the_first_of_those_the_other_filters_leave(out: Path) -> None:
+def test_head_takes_the_first_images_that_pass_the_other_filters(out: Path) -> None:
     summary = extracted(out, [*insightface(), plain(9, 1), plain(10, 1)], labels=(1,), head=2)
 
     assert ["1/4.png", "1/5.png"] == names(out)
-    assert (7, {}) == (summary.pictures, summary.left_out)  # what stands behind is not looked for
+    assert 7 == summary.pictures
+    assert {} == summary.left_out  # only records up to the last selected one are reported
 
 
-def test_labels_choose_by_the_first_label_as_float32(out: Path) -> None:
+def test_head_reports_the_records_without_an_image_before_the_last_selected_one(out: Path) -> None:
+    assert {"without an image": 1} == extracted(out, insightface(), head=1).left_out
+
+
+def test_head_of_all_images_reports_the_records_after_the_last_one_too(out: Path) -> None:
+    assert {"without an image": 3} == extracted(out, insightface(), head=5).left_out
+
+
+def test_labels_are_compared_with_the_first_label_as_float32(out: Path) -> None:
     payloads = [plain(1, 0.1), vector(2, [0.1, 5]), vector(3, [5, 0.1]), plain(4, math.nan), plain(5, -0.0)]
     extracted(out, payloads, labels=(0.1, math.nan, 0))
 
     assert ["0.1/1.png", "0.1/2.png", "0/5.png", "nan/4.png"] == names(out)
 
 
-def test_keys_are_those_of_the_index_and_ids_without_one(tmp_path: Path) -> None:
+def test_keys_are_those_of_the_index_or_ids_without_an_index(tmp_path: Path) -> None:
     payloads = [plain(10 * n, 0) for n in range(4)]
     indexed = a_rec(tmp_path, payloads, "indexed.rec", index=True)
     bare = a_rec(tmp_path, payloads, "bare.rec")
 
     extract(indexed, tmp_path / "a", ExtractOptions(keys=(1, 3)))
     extract(bare, tmp_path / "b", ExtractOptions(keys=(30, 0)))
-    assert (["0/10.png", "0/30.png"], ["0/0.png", "0/30.png"]) == (names(tmp_path / "a"), names(tmp_path / "b"))
+    assert ["0/10.png", "0/30.png"] == names(tmp_path / "a")
+    assert ["0/0.png", "0/30.png"] == names(tmp_path / "b")
 
 
-def test_a_key_that_stands_there_twice_gives_both(out: Path) -> None:
+def test_a_key_that_occurs_twice_selects_both_records(out: Path) -> None:
     extracted(out, [plain(5, 1), plain(6, 1), plain(5, 2)], keys=(5,))
     assert ["1/5-0.png", "2/5-2.png"] == names(out)
 
 
-def test_an_index_in_another_order_than_the_file_names_the_same_records(tmp_path: Path) -> None:
+def test_an_index_in_another_order_than_the_file_selects_the_same_records(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, [plain(n, 0) for n in range(4)], index=True)
     index = rec.with_suffix(".idx")
     index.write_bytes(b"".join(reversed(index.read_bytes().splitlines(keepends=True))))
@@ -248,7 +297,7 @@ def test_an_index_in_another_order_than_the_file_names_the_same_records(tmp_path
     assert ["0/3.png"] == names(tmp_path / "out")
 
 
-def test_classes_of_few_images_are_left_out_by_all_images_they_have(out: Path) -> None:
+def test_min_images_counts_all_images_of_a_class_whatever_the_other_filters_select(out: Path) -> None:
     payloads = [plain(n, label) for n, label in enumerate([0, 1, 2, 0, 1, 0, -0.0])]
     extracted(out, [*payloads, vector(9, [2, 2], b"")], min_images=2, keys=(0, 1, 2))
 
@@ -258,13 +307,14 @@ def test_classes_of_few_images_are_left_out_by_all_images_they_have(out: Path) -
 REFUSED = {
     "no such key": ({"keys": (3, 99)}, "no record has the key 99 (keys run from 0 to 3)"),
     "a key beyond 64 bits": ({"keys": (2**64,)}, f"no record has the key {2**64} (keys run from 0 to 3)"),
+    "a key below 0": ({"keys": (-1,)}, "no record has the key -1 (keys run from 0 to 3)"),
     "no such label": ({"labels": (1, 7.5)}, "no image has the label 7.5 (run 'im2rec inspect' on it)"),
-    "too much asked": ({"labels": (1,), "keys": (2,)}, "none of its 4 images is chosen (choose by fewer options)"),
+    "nothing passes both": ({"labels": (1,), "keys": (2,)}, "none of its 4 images is chosen (choose by fewer options)"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_choice_that_finds_nothing_is_an_error_that_names_it(out: Path, case: str) -> None:
+def test_a_filter_that_selects_nothing_is_an_error_that_names_it(out: Path, case: str) -> None:
     options, message = REFUSED[case]
 
     with pytest.raises(InputError) as caught:
@@ -273,9 +323,15 @@ def test_a_choice_that_finds_nothing_is_an_error_that_names_it(out: Path, case: 
     assert not out.with_name("out.partial").exists()
 
 
-def test_a_file_that_holds_no_images_is_an_error(out: Path) -> None:
+def test_a_file_without_images_is_an_error(out: Path) -> None:
     message = message_of(extracted, out, [vector(0, [1, 2], b"")])
     assert f"{out.parent / 'some.rec'}: holds no images (run 'im2rec inspect' on it)" == message
+
+
+def test_a_file_that_is_not_a_rec_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "some.rec").write_bytes(b"some text")
+    expected = f"{tmp_path / 'some.rec'}: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)"
+    assert expected == message_of(extract, tmp_path / "some.rec", tmp_path / "out")
 
 
 def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Path) -> None:
@@ -285,6 +341,20 @@ def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Pa
     extract(rec, tmp_path / "all")
     message = message_of(extract, rec, tmp_path / "one", ExtractOptions(keys=(1,)))
     assert f"{tmp_path / 'some.idx'}: no record starts at byte 4 (it belongs to another file)" == message
+
+
+def test_an_empty_index_has_no_key(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, ONE_GROUP)
+    (tmp_path / "some.idx").touch()
+    message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
+    assert f"{rec}: no record has the key 1 (its index is empty)" == message
+
+
+def test_an_index_with_an_offset_beyond_the_last_record_is_refused(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, ONE_GROUP)
+    (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t999996\n")
+    message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
+    assert f"{tmp_path / 'some.idx'}: no record starts at byte 999996 (it belongs to another file)" == message
 
 
 BAD_OPTIONS = {
@@ -300,7 +370,7 @@ BAD_OPTIONS = {
 
 
 @pytest.mark.parametrize("message", BAD_OPTIONS)
-def test_options_are_held_against_what_they_may_be(message: str) -> None:
+def test_invalid_options_are_refused(message: str) -> None:
     with pytest.raises(ParameterError) as caught:
         ExtractOptions(**BAD_OPTIONS[message])
     assert message == str(caught.value)
@@ -330,19 +400,19 @@ UNFIT = {
     "\\tmp": "is an absolute path or names a drive",
     "C:": "is an absolute path or names a drive",
     "c:cats": "is an absolute path or names a drive",
-    "..": "leads out by '..'",
-    "cats/../../dogs": "leads out by '..'",
-    "cats\\..\\..\\dogs": "leads out by '..'",
+    "..": "leads out of the folder by '..'",
+    "cats/../../dogs": "leads out of the folder by '..'",
+    "cats\\..\\..\\dogs": "leads out of the folder by '..'",
     "cats\0": "holds a NUL",
-    "a\tb": "cannot stand in a list (a TAB, a line break, or a blank at its start)",
-    " cats": "cannot stand in a list (a TAB, a line break, or a blank at its start)",
+    "a\tb": "cannot be written in a list (a TAB, a line break, or a blank at its start)",
+    " cats": "cannot be written in a list (a TAB, a line break, or a blank at its start)",
     "some.lst": "is the name of a file that is written there",
     ".IM2REC-extract.json/x": "is the name of a file that is written there",
 }
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_a_class_that_leads_out_or_cannot_be_listed_is_refused(out: Path, name: str) -> None:
+def test_a_class_that_leads_out_of_the_folder_or_cannot_be_listed_is_refused(out: Path, name: str) -> None:
     classes = classes_file(out.parent, "fine", name)
     message = message_of(extracted, out, [plain(1, 0)], classes=classes)
 
@@ -351,13 +421,16 @@ def test_a_class_that_leads_out_or_cannot_be_listed_is_refused(out: Path, name: 
 
 
 @pytest.mark.parametrize(
-    "name", ["a<b", "ab:c", "NUL", "com1.jpg", "cats.", "cats /x", "a\\b", 'say "x"', "a*", "\x07"]
+    "name", ["a<b", "ab:c", "NUL", "com1.jpg", "LPT9", "com5", "cats.", "cats /x", "a\\b", 'say "x"', "a*", "\x07"]
 )
-def test_what_windows_takes_in_no_name_is_refused_there_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "" == writers._unfit(name, set())
+def test_a_name_that_is_invalid_on_windows_is_refused_on_windows_only(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "" == writers._folder_problem(name, set())
     monkeypatch.setattr(writers.os, "name", "nt")
-    assert "holds what Windows takes in no name" == writers._unfit(name, set())
-    assert ["", ""] == [writers._unfit(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
+    assert "is not a valid name on Windows" == writers._folder_problem(name, set())
+    assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
+    assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("com0", "lpt10")]
 
 
 @pytest.mark.parametrize(("label", "text"), [(2, "2"), (-1, "-1"), (0.5, "0.5"), (math.nan, "nan"), (math.inf, "inf")])
@@ -392,12 +465,20 @@ def test_a_sample_of_a_shard_is_its_image_its_class_and_all_its_labels(out: Path
         "000000003.cls": b"1",
     }
     assert list(expected.items()) == list(members(out / "some-000000.tar").items())
-    assert (1, 3, {"not an image": 1}, None) == (summary.shards, summary.images, summary.problems, summary.list_file)
+    assert 1 == summary.shards
+    assert 3 == summary.images
+    assert {"not an image": 1} == summary.problems
+    assert summary.list_file is None
     assert ["some-000000.tar"] == names(out)
     assert {"id": 2**40, "labels": [0.1, 3.0, 1e9]} == json.loads(expected["1099511627776.json"])
 
 
-def test_shards_are_what_tarfile_writes_and_say_nothing_of_time_or_owner(out: Path) -> None:
+def test_a_vector_of_a_single_label_has_its_labels_in_json_too(out: Path) -> None:
+    extracted(out, [vector(1, [7])], to="tar")
+    assert b'{"id": 1, "labels": [7.0]}' == members(out / "some-000000.tar")["000000001.json"]
+
+
+def test_shards_have_the_bytes_that_tarfile_writes_without_time_and_owner(out: Path) -> None:
     extracted(out, many(10), to="tar")
     data = (out / "some-000000.tar").read_bytes()
 
@@ -421,10 +502,8 @@ def test_shards_are_bounded_and_complete_and_the_same_each_time(tmp_path: Path) 
         summary = extract(rec, tmp_path / name, options)
 
     shards = sorted((tmp_path / "one").glob("*.tar"))
-    assert ([f"some-{n:06d}.tar" for n in range(len(shards))], summary.shards) == (
-        [s.name for s in shards],
-        len(shards),
-    )
+    assert [f"some-{n:06d}.tar" for n in range(len(shards))] == [shard.name for shard in shards]
+    assert len(shards) == summary.shards
     assert 3 < len(shards) < 20
     assert max(shard.stat().st_size for shard in shards) <= 50_000
     assert images_in(tmp_path / "one") == images_in(tmp_path / "two")
@@ -433,11 +512,11 @@ def test_shards_are_bounded_and_complete_and_the_same_each_time(tmp_path: Path) 
     ]
 
 
-def test_a_sample_that_fills_a_shard_to_the_last_byte_still_fits(tmp_path: Path) -> None:
+def test_a_sample_that_fills_a_shard_to_its_last_byte_is_added_to_it(tmp_path: Path) -> None:
     content = image(0) + bytes(8192 - len(image(0)))  # two such samples and the end of a tar take 20480 bytes
     rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(3)])
 
-    for name, shard_mb, sizes in (("fits", 0.02048, [20480] * 2), ("not", 0.020479, [20480] * 3)):
+    for name, shard_mb, sizes in (("fits", 0.02048, [20480] * 2), ("does not fit", 0.020479, [20480] * 3)):
         extract(rec, tmp_path / name, ExtractOptions(to="tar", shard_mb=shard_mb))
         assert sizes == [path.stat().st_size for path in sorted((tmp_path / name).glob("*.tar"))]
 
@@ -450,10 +529,10 @@ def test_a_sample_larger_than_a_shard_gets_its_own(tmp_path: Path) -> None:
     assert large == members(tmp_path / "out" / "some-000001.tar")["000000001.png"]
 
 
-# The folder that it ends in.
+# The output folder.
 
 
-def test_an_empty_folder_is_taken_over_and_the_name_may_be_a_link(tmp_path: Path) -> None:
+def test_an_empty_folder_is_replaced_and_may_be_named_by_a_link(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
@@ -463,7 +542,7 @@ def test_an_empty_folder_is_taken_over_and_the_name_may_be_a_link(tmp_path: Path
     assert (tmp_path / "link").is_symlink()
 
 
-def test_an_earlier_extraction_is_replaced_with_force_alone(tmp_path: Path) -> None:
+def test_an_earlier_extraction_is_replaced_only_with_force(tmp_path: Path) -> None:
     rec, out = a_rec(tmp_path, ONE_GROUP), tmp_path / "out"
     extract(rec, out)
     before = tree(out)
@@ -471,11 +550,9 @@ def test_an_earlier_extraction_is_replaced_with_force_alone(tmp_path: Path) -> N
     refused = message_of(extract, rec, out, ExtractOptions(head=1))
     assert before == tree(out)
     extract(rec, out, ExtractOptions(head=1), force=True)
-    assert (
-        f"{out}: exists already and is not empty (choose another folder, or replace it with --force)",
-        ["0/0.png"],
-        ["out", "some.rec"],
-    ) == (refused, names(out), sorted(path.name for path in tmp_path.iterdir()))
+    assert f"{out}: exists already and is not empty (choose another folder, or replace it with --force)" == refused
+    assert ["0/0.png"] == names(out)
+    assert ["out", "some.rec"] == sorted(path.name for path in tmp_path.iterdir())
 
 
 def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
@@ -500,7 +577,7 @@ def test_an_extraction_that_holds_the_input_is_not_replaced(tmp_path: Path) -> N
     assert f"{out}: holds {inside} and is not replaced (choose another folder)" == str(caught.value)
 
 
-def test_what_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_that_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     here = tmp_path / "here"
     here.mkdir()
@@ -520,22 +597,73 @@ def test_what_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypatch: pyt
     assert f"{here}: {no_mount} (name a new folder in it)" == message_of(extract, rec, here)
 
 
-def test_a_dry_run_tells_and_writes_nothing(out: Path) -> None:
+def test_a_dry_run_predicts_the_summary_and_writes_nothing(out: Path) -> None:
     rec = a_rec(out.parent, [*many(9), vector(20, [2, 3]), vector(21, [2, 3], b"")])
-    told = extract(rec, out, dry_run=True)
+    predicted = extract(rec, out, dry_run=True)
     assert ["some.rec"] == [path.name for path in out.parent.iterdir()]
 
     done = extract(rec, out)
     same = ("records", "pictures", "images", "classes", "left_out", "changes", "problems", "vectors", "list_file")
-    assert {name: getattr(done, name) for name in same} == {name: getattr(told, name) for name in same}
-    assert (True, False) == (told.dry_run, done.dry_run)
-    assert done.bytes <= told.bytes <= done.bytes + 4 * 2 + 3 * 10
+    assert {name: getattr(done, name) for name in same} == {name: getattr(predicted, name) for name in same}
+    assert predicted.dry_run
+    assert not done.dry_run
+    padding = sum(-len(image(n)) % 4 for n in (*range(9), 20))
+    assert done.bytes + 4 * 2 + padding == predicted.bytes  # with the two labels of the vector
+
+
+# Runs that are resumed; faults/test_extract_faults.py has those that are killed.
+
+
+class StopError(Exception):
+    """Ends a run from its progress function."""
+
+
+def test_after_each_batch_the_journal_and_the_list_on_disk_have_what_is_written(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "BATCH_RECORDS", 4)
+    partial = out.with_name("out.partial")
+    states = []
+
+    def progress(count: int, _share: float) -> None:
+        if count:
+            done = json.loads((partial / MARKER).read_text(encoding="utf-8"))["done"]
+            states.append((count, done["records"], done["list_bytes"] - (partial / "some.lst").stat().st_size))
+
+    extract(a_rec(out.parent, many(10)), out, progress=progress)
+    assert [(4, 4, 0), (8, 8, 0), (10, 10, 0)] == states
+
+
+@pytest.mark.parametrize(("to", "written"), [("folder", 8), ("tar", 4)])  # tar: the records of whole shards
+def test_a_run_that_fails_closes_its_file_and_the_next_one_resumes(
+    out: Path, monkeypatch: pytest.MonkeyPatch, to: str, written: int
+) -> None:
+    monkeypatch.setattr(writers, "BATCH_RECORDS", 4)
+    rec, options = a_rec(out.parent, many(20)), ExtractOptions(to=to, shard_mb=0.02 if to == "tar" else None)
+    opened: list[Any] = []
+    for name in ("create", "reopen"):
+        real = getattr(ResumableFolder, name)
+        monkeypatch.setattr(
+            ResumableFolder, name, lambda *words, real=real: (opened.append(real(*words)), opened[-1])[1]
+        )
+
+    def stop(count: int, _share: float) -> None:
+        if count == 8:
+            raise StopError
+
+    with pytest.raises(StopError):
+        extract(rec, out, options, progress=stop)
+    assert opened
+    assert all(file.closed for file in opened)
+    assert written == extract(rec, out, options).resumed
+    extract(rec, out.with_name("whole"), options)
+    assert tree(out.with_name("whole")) == tree(out)
 
 
 # Memory.
 
 
-def test_the_walk_takes_21_bytes_a_record_and_reading_no_more_than_a_batch(
+def test_scanned_headers_take_21_bytes_a_record_and_reading_takes_no_more_than_a_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("im2rec.extraction.writers.BATCH_RECORDS", 200)
@@ -545,9 +673,9 @@ def test_the_walk_takes_21_bytes_a_record_and_reading_no_more_than_a_batch(
     with ScannedFile(rec) as file:
         assert 21 * count == sum(a.nbytes for a in (file.keys, file.offsets, file.labels, file.states))
 
-        chosen = choose(file, ExtractOptions())
-        assert peak_bytes(lambda: [len(batch) for batch in read_samples(file, chosen, 0)]) < 1_500_000
-    assert peak_bytes(lambda: choose(ScannedFile(rec), ExtractOptions())) < 4_500_000
+        selected = select_records(file, ExtractOptions())
+        assert peak_bytes(lambda: [len(batch) for batch in read_samples(file, selected, 0)]) < 1_500_000
+    assert peak_bytes(lambda: select_records(ScannedFile(rec), ExtractOptions())) < 4_500_000
     for to in ("folder", "tar"):
         few, more = (
             peak_bytes(lambda: extract(rec, tmp_path / f"{to}{n}", ExtractOptions(to=to, head=n)))  # noqa: B023
@@ -561,30 +689,76 @@ def test_large_records_are_read_a_bounded_batch_at_a_time(tmp_path: Path) -> Non
     rec = a_rec(tmp_path, [plain(n, 0, content) for n in range(40)] + [plain(99, 0, bytes(2 * BATCH_BYTES))])
 
     with ScannedFile(rec) as file:
-        sizes = [len(batch) for batch in read_samples(file, choose(file, ExtractOptions()), 0)]
+        sizes = [len(batch) for batch in read_samples(file, select_records(file, ExtractOptions()), 0)]
     assert [9] * 4 + [4, 1] == sizes
     assert peak_bytes(lambda: extract(rec, tmp_path / "out", ExtractOptions(head=40))) < 4 * BATCH_BYTES
 
 
-def test_batches_together_are_the_chosen_records_from_any_start(
+def test_batches_together_are_the_selected_records_from_any_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("im2rec.extraction.writers.BATCH_RECORDS", 4)
     rec = a_rec(tmp_path, many(23))
 
     with ScannedFile(rec) as file:
-        chosen = choose(file, ExtractOptions(labels=(0, 2)))
-        for start in range(len(chosen.ordinals) + 1):
-            read = itertools.chain.from_iterable(read_samples(file, chosen, start))
+        selected = select_records(file, ExtractOptions(labels=(0, 2)))
+        for start in range(len(selected.ordinals) + 1):
+            read = itertools.chain.from_iterable(read_samples(file, selected, start))
             assert [n for n in range(23) if n % 3 != 1][start:] == [sample.ordinal for sample in read]
 
 
-def test_progress_grows_to_the_whole_and_counts_images(out: Path) -> None:
-    seen: list[tuple[int, float]] = []
-    extract(a_rec(out.parent, many(2500)), out, ExtractOptions(to="tar"), progress=lambda *pair: seen.append(pair))
+def test_the_journal_identifies_the_extraction_by_the_file_and_every_option(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path, many(10))
+    os.utime(rec, (0, 1_000_000_000))
+    classes = classes_file(tmp_path, "a", "b", "c")
+    identity = {
+        "rec": str(rec.resolve()),
+        "bytes": rec.stat().st_size,
+        "changed_at": "2001-09-09T01:46:40+00:00",
+        "to": "folder",
+        "head": None,
+        "keys": [],
+        "labels": [],
+        "min_images": None,
+        "classes": None,
+        "shard_mb": None,
+    }
+    for number, (options, changed) in enumerate(
+        [
+            ({}, {}),
+            ({"to": "tar"}, {"to": "tar", "shard_mb": 1000.0}),
+            ({"to": "tar", "shard_mb": 2.5}, {"to": "tar", "shard_mb": 2.5}),
+            ({"keys": (4, 2, 4), "labels": (2, 1.0), "head": 3}, {"keys": [2, 4], "labels": ["1", "2"], "head": 3}),
+            ({"classes": classes}, {"classes": hashlib.sha256(b"a\nb\nc").hexdigest()}),
+            ({"min_images": 2}, {"min_images": 2}),
+        ]
+    ):
+        extract(rec, tmp_path / str(number), ExtractOptions(**options))  # type: ignore[arg-type]
+        journal = json.loads((tmp_path / str(number) / MARKER).read_text(encoding="utf-8"))
+        assert {**identity, **changed} == journal["extraction"]  # type: ignore[dict-item]
 
-    assert ([0, 1000, 2000, 2500], 1.0) == (sorted({count for count, _ in seen}), seen[-1][1])
-    assert [share for _, share in seen] == sorted(share for _, share in seen)
+
+def test_the_summary_has_the_seconds_and_the_images_of_this_run_per_second(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([100.0, 102.5])
+    monkeypatch.setattr("im2rec.extraction.extract.time", SimpleNamespace(monotonic=lambda: next(times)))
+    summary = extracted(out, many(10))
+
+    assert 2.5 == summary.seconds
+    assert 4.0 == summary.images_per_s
+    assert 0 == summary.resumed
+
+
+def test_progress_grows_to_1_and_counts_images(out: Path) -> None:
+    calls: list[tuple[int, float]] = []
+    extract(a_rec(out.parent, many(2500)), out, ExtractOptions(to="tar"), progress=lambda *now: calls.append(now))
+
+    shares = [share for _, share in calls]
+    assert [0, 1000, 2000, 2500] == sorted({count for count, _ in calls})
+    assert sorted(shares) == shares
+    assert [0.46, 0.82, 1.0] == pytest.approx(shares[-3:])  # after the headers, which count for a tenth
+    assert 0.09 < shares[-4] <= 0.1
 
 
 def test_the_summary_is_plain_data(out: Path) -> None:
@@ -592,8 +766,9 @@ def test_the_summary_is_plain_data(out: Path) -> None:
     assert data == json.loads(json.dumps(data))
 
 
-def test_vectors_of_the_python_tool_come_out_too(out: Path) -> None:
+def test_label_vectors_written_by_im2rec_py_are_extracted(out: Path) -> None:
     summary = extract(GOLDEN / "multi_label_packed.rec", out)
 
-    assert (len(golden_json("multi_label_packed")["records"]), True) == (summary.images, summary.vectors)
+    assert len(golden_json("multi_label_packed")["records"]) == summary.images
+    assert summary.vectors
     assert {"label field that is not the first label": 2} == summary.changes  # one has 0 for its first label

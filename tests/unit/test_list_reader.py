@@ -1,4 +1,4 @@
-"""Lists as files: encodings, line ends, parts by bytes, line numbers, and what is no list at all."""
+"""Lists as files: encodings, line ends, parts by bytes, line numbers, and files that are not lists."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 
 from im2rec.errors import InputError
 from im2rec.format.listfile import ListEntry
+from im2rec.format.recordio import encode_record
+from im2rec.packing import list_reader
 from im2rec.packing.list_reader import ListLines
 
 
@@ -17,8 +19,8 @@ def read(path: Path, text: bytes, **options: int) -> list[tuple[int, int, str] |
     """(line, id, path) for each entry, the message for each error."""
     path.write_bytes(text)
     return [
-        (found.line, found.id, found.path) if isinstance(found, ListEntry) else str(found)
-        for found in ListLines(path, **options).entries()
+        (entry.line, entry.id, entry.path) if isinstance(entry, ListEntry) else str(entry)
+        for entry in ListLines(path, **options).entries()
     ]
 
 
@@ -31,18 +33,18 @@ READABLE = {
 }
 
 
-def test_line_ends_of_any_kind_and_a_byte_order_mark_are_fine(tmp_path: Path) -> None:
+def test_line_ends_of_any_kind_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
     for kind, text in READABLE.items():
         assert (kind, [(1, 1, "a.jpg"), (2, 2, "b.jpg")]) == (kind, read(tmp_path / "l.lst", text))
 
 
-def test_blank_lines_and_comments_are_no_images_but_count_as_lines(tmp_path: Path) -> None:
+def test_blank_lines_and_comments_are_skipped_but_count_as_lines(tmp_path: Path) -> None:
     text = b"# id label path\n\n1\t0\ta.jpg\n   \n\t\n # more\n2\t0\tb.jpg\n"
 
     assert [(3, 1, "a.jpg"), (7, 2, "b.jpg")] == read(tmp_path / "l.lst", text)
 
 
-def test_a_mark_inside_the_list_is_not_eaten(tmp_path: Path) -> None:
+def test_a_byte_order_mark_inside_the_list_is_not_removed(tmp_path: Path) -> None:
     text = b"1\t0\ta.jpg\n\xef\xbb\xbf2\t0\tb.jpg\n"
 
     assert [(1, 1, "a.jpg"), "line 2: expected an integer as id, found '\\ufeff2'"] == read(tmp_path / "l.lst", text)
@@ -72,7 +74,7 @@ def test_a_line_that_cannot_be_read_is_yielded_with_its_number(tmp_path: Path) -
     ] == read(tmp_path / "l.lst", text)
 
 
-def test_label_width_holds_every_line_to_its_number_of_labels(tmp_path: Path) -> None:
+def test_label_width_requires_that_number_of_labels_on_every_line(tmp_path: Path) -> None:
     text = b"1\t0\t5\ta.jpg\n2\t0\tb.jpg\n3 0 5 c d.jpg\n5\t1\t12.jpg\n"
 
     assert [
@@ -86,7 +88,7 @@ def test_label_width_holds_every_line_to_its_number_of_labels(tmp_path: Path) ->
 # Parts.
 
 
-def test_a_line_that_starts_at_a_border_belongs_to_the_part_before(tmp_path: Path) -> None:
+def test_a_line_that_starts_where_two_parts_meet_belongs_to_the_first_of_them(tmp_path: Path) -> None:
     # spec/im2rec.md 2.2: part r takes the lines that start in (r * step, (r + 1) * step], part 0 also the one at 0.
     text = b"".join(b"%d\t%d\ttop.png\n" % (n, n) for n in range(1, 6))
 
@@ -105,7 +107,11 @@ def test_lines_are_counted_by_line_ends_of_any_kind_in_the_parts_before(tmp_path
     assert [(5, 4, "d.jpg"), (6, 4, "d.jpg")] == read(tmp_path / "l.lst", text, nsplit=2, part=1)
 
 
-def test_parts_share_out_every_line_once_with_the_number_it_has(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block_bytes", [1, 2, 3, 1 << 20])  # the lines before a part are counted block by block
+def test_every_line_is_in_exactly_one_part_with_its_line_number_in_the_whole_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr(list_reader, "_COUNT_BYTES", block_bytes)
     for end, nsplit in itertools.product((b"\n", b"\r\n", b"\r"), (2, 3, 7, 60)):
         rng = random.Random(nsplit)
         lines = [b"%d\t0\t%s.jpg" % (n, b"x" * rng.randrange(30)) for n in range(40)]
@@ -118,15 +124,27 @@ def test_parts_share_out_every_line_once_with_the_number_it_has(tmp_path: Path) 
         assert whole == list(itertools.chain(*parts)), (end, nsplit)
 
 
-def test_the_share_read_grows_to_1(tmp_path: Path) -> None:
-    (tmp_path / "l.lst").write_bytes(b"1\t0\ta.jpg\n" * 4)
-    lines = ListLines(tmp_path / "l.lst")
-    shares = [lines.share_read(), *(lines.share_read() for _ in lines.entries())]
+@pytest.mark.parametrize(("part", "shares"), [(0, [0, 0.25, 0.5, 0.75, 1]), (1, [0, 0.5, 1])])
+def test_the_share_read_of_a_part_grows_to_1(tmp_path: Path, part: int, shares: list[float]) -> None:
+    (tmp_path / "l.lst").write_bytes(b"1\t0\ta.jpg\n" * 6)
+    lines = ListLines(tmp_path / "l.lst", nsplit=2, part=part)
 
-    assert [0, 0.25, 0.5, 0.75, 1] == shares
+    assert shares == [lines.share_read(), *(lines.share_read() for _ in lines.entries())]
 
 
-def test_a_list_that_goes_away_in_between_is_an_input_error(tmp_path: Path) -> None:
+def test_the_share_read_of_an_empty_part_is_0(tmp_path: Path) -> None:
+    (tmp_path / "l.lst").write_bytes(b"1\t0\ta.jpg\n")
+    assert 0 == ListLines(tmp_path / "l.lst", nsplit=2, part=1).share_read()
+
+
+def test_a_rec_in_place_of_a_list_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.rec").write_bytes(encode_record(b"payload"))
+    with pytest.raises(InputError) as caught:
+        ListLines(tmp_path / "a.rec")
+    assert f"{tmp_path / 'a.rec'}: is a RecordIO file, not a list (name the .lst first)" == str(caught.value)
+
+
+def test_a_list_that_is_deleted_before_it_is_read_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "l.lst").write_bytes(b"1\t0\ta.jpg\n")
     lines = ListLines(tmp_path / "l.lst")
     (tmp_path / "l.lst").unlink()

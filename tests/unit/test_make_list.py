@@ -37,7 +37,7 @@ def tree(root: Path, *names: str) -> Path:
 
 
 def walked(root: Path, **options: object) -> list[tuple[int, str]]:
-    return [(label, path) for label, path in walk_folder(root, ListOptions(**options)).items]  # type: ignore[arg-type]
+    return [(label, path) for label, path in walk_folder(root, ListOptions(**options)).images]  # type: ignore[arg-type]
 
 
 def entries(path: Path) -> list[ListEntry]:
@@ -69,11 +69,11 @@ def test_a_folder_takes_its_number_at_its_first_image_and_none_without(tmp_path:
     tree(tmp_path, "a/readme.txt", "b/c/1.jpg", "d/.hidden.jpg", "e/1.png")
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [FoundImage(0, "b/c/1.jpg"), FoundImage(1, "e/1.png")] == walk.items
+    assert [FoundImage(0, "b/c/1.jpg"), FoundImage(1, "e/1.png")] == walk.images
     assert ["b/c", "e"] == walk.classes
 
 
-def test_suffixes_count_in_any_case_and_with_or_without_their_dot(tmp_path: Path) -> None:
+def test_suffixes_match_in_any_case_and_may_be_given_with_or_without_their_dot(tmp_path: Path) -> None:
     tree(tmp_path, "a.jpg", "b.JPG", "c.JpEg", "d.png", "e.gif", "f.tar.jpg", "jpg", "g.jpgx", "h.webp")
 
     assert ["a.jpg", "b.JPG", "c.JpEg", "d.png", "f.tar.jpg"] == [path for _, path in walked(tmp_path)]
@@ -85,7 +85,7 @@ def test_hidden_files_and_folders_are_left_out_and_counted(tmp_path: Path) -> No
     tree(tmp_path, ".a.jpg", ".git/b.jpg", ".git/c.jpg", "d/.jpg", "d/e.jpg", "d/notes.txt")
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [FoundImage(0, "d/e.jpg")] == walk.items
+    assert [FoundImage(0, "d/e.jpg")] == walk.images
     assert {"hidden": 3, "other suffix": 1} == dict(walk.left_out)
 
 
@@ -93,7 +93,7 @@ def test_flat_takes_the_roots_own_files_with_label_0(tmp_path: Path) -> None:
     tree(tmp_path, "b.jpg", "a.jpg", "c/d.jpg")
     walk = walk_folder(tmp_path, ListOptions(flat=True))
 
-    assert [FoundImage(0, "a.jpg"), FoundImage(0, "b.jpg")] == walk.items
+    assert [FoundImage(0, "a.jpg"), FoundImage(0, "b.jpg")] == walk.images
     assert ["."] == walk.classes
 
 
@@ -113,7 +113,7 @@ def test_linked_folders_are_followed_once_and_loops_end(tmp_path: Path) -> None:
         FoundImage(1, "a/1.jpg"),
         FoundImage(2, "b/2.jpg"),
         FoundImage(3, "c/3.jpg"),
-    ] == walk.items
+    ] == walk.images
     assert {"linked folder walked already": 3} == dict(walk.left_out)
 
 
@@ -126,16 +126,16 @@ def test_a_broken_link_is_counted_and_hides_nothing_else(tmp_path: Path, target:
     tree(tmp_path, *(f"a/{name}" for name in names))
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [*names, *(f"a/{name}" for name in names)] == [item.path for item in walk.items]
+    assert [*names, *(f"a/{name}" for name in names)] == [item.path for item in walk.images]
     assert {"neither file nor folder": 1} == dict(walk.left_out)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="such names cannot be on Windows")
-def test_names_no_list_can_hold_are_reported(tmp_path: Path) -> None:
+def test_names_that_cannot_be_written_in_a_list_are_reported(tmp_path: Path) -> None:
     names = [" a.jpg", "a\tb.jpg", "a\nb.jpg", "a\rb.jpg", "new\nline/a.jpg"]
     walk = walk_folder(tree(tmp_path, "z.jpg", *names), ListOptions())
 
-    assert [FoundImage(0, "z.jpg")] == walk.items
+    assert [FoundImage(0, "z.jpg")] == walk.images
     assert {"name cannot stand in a list": 5} == dict(walk.left_out)
     assert sorted(
         f"{name!r}: name cannot stand in a list (a TAB, a line break, or a blank at an end); rename it"
@@ -154,7 +154,9 @@ def test_undecodable_names_keep_their_bytes(tmp_path: Path) -> None:
     assert b"caf\xe9\n" == (tmp_path / "l.classes.txt").read_bytes()
 
 
-def test_an_unreadable_folder_is_a_problem_not_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_is_reported_and_the_walk_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree(tmp_path, "a/1.jpg", "b/2.jpg")
     real = os.scandir
 
@@ -166,27 +168,27 @@ def test_an_unreadable_folder_is_a_problem_not_the_end(tmp_path: Path, monkeypat
     monkeypatch.setattr(module.os, "scandir", scandir)
     walk = walk_folder(tmp_path, ListOptions())
 
-    assert [FoundImage(0, "b/2.jpg")] == walk.items
+    assert [FoundImage(0, "b/2.jpg")] == walk.images
     assert ["'a': unreadable folder: permission denied"] == walk.problems
 
 
 def test_progress_counts_the_images_found(tmp_path: Path) -> None:
-    told: list[int] = []
-    make_list(tree(tmp_path / "r", "a.jpg", "b/1.jpg", "b/2.jpg"), tmp_path / "l", progress=told.append)
+    counts: list[int] = []
+    make_list(tree(tmp_path / "r", "a.jpg", "b/1.jpg", "b/2.jpg"), tmp_path / "l", progress=counts.append)
 
-    assert [1, 3] == told
+    assert [1, 3] == counts
 
 
 # Class numbers.
 
 
-def test_the_map_is_saved_one_folder_a_line(tmp_path: Path) -> None:
+def test_the_classes_file_has_one_folder_per_line(tmp_path: Path) -> None:
     make_list(tree(tmp_path / "r", "a.jpg", "b/1.jpg", "b/c d/2.jpg", "e/3.txt"), tmp_path / "l")
 
     assert b".\nb\nb/c d\n" == (tmp_path / "l.classes.txt").read_bytes()
 
 
-def test_a_given_map_fixes_the_numbers(tmp_path: Path) -> None:
+def test_a_given_classes_file_fixes_the_labels(tmp_path: Path) -> None:
     (tmp_path / "map").write_bytes("\ufeffz\r\nb\r\nnobody\r\na\r\n".encode())
     summary = make_list(
         tree(tmp_path / "r", "a/1.jpg", "b/1.jpg", "z/1.jpg"), tmp_path / "l", ListOptions(classes=tmp_path / "map")
@@ -198,7 +200,7 @@ def test_a_given_map_fixes_the_numbers(tmp_path: Path) -> None:
     assert ["1 of the 4 classes have no image, 'nobody' for one"] == summary.warnings
 
 
-def test_a_folder_that_is_not_in_the_map_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_in_the_classes_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "map").write_text("a\n")
     options = ListOptions(classes=tmp_path / "map")
 
@@ -208,7 +210,7 @@ def test_a_folder_that_is_not_in_the_map_is_an_error(tmp_path: Path) -> None:
     assert ["map", "r"] == names_in(tmp_path)
 
 
-def test_the_map_that_was_written_can_be_given_again(tmp_path: Path) -> None:
+def test_the_classes_file_that_was_written_can_be_given_again(tmp_path: Path) -> None:
     root = tree(tmp_path / "r", "b/1.jpg", "c/1.jpg")
     make_list(root, tmp_path / "l")
     tree(root, "a/1.jpg", "b/2.jpg")
@@ -220,17 +222,21 @@ def test_the_map_that_was_written_can_be_given_again(tmp_path: Path) -> None:
     ]
 
 
-WRONG_MAPS = {"a\nb\na\n": ", line 3: 'a' is on two lines", "a\n\nb\n": ", line 2: is empty", "": ", line 1: is empty"}
+WRONG_CLASSES = {
+    "a\nb\na\n": ", line 3: 'a' is on two lines",
+    "a\n\nb\n": ", line 2: is empty",
+    "": ", line 1: is empty",
+}
 
 
-def test_a_map_with_an_empty_or_doubled_line_is_an_error(tmp_path: Path) -> None:
+def test_a_classes_file_with_an_empty_or_repeated_line_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "map"
-    for text, expected in WRONG_MAPS.items():
+    for text, expected in WRONG_CLASSES.items():
         path.write_text(text)
         assert f"{path}{expected} (one folder a line, line 1 is label 0)" == message_of(read_classes, path)
 
 
-def test_a_missing_map_is_an_input_error(tmp_path: Path) -> None:
+def test_a_missing_classes_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="map: cannot be read: no such file or directory"):
         make_list(tree(tmp_path, "a.jpg"), tmp_path / "l", ListOptions(classes=tmp_path / "map"))
 
@@ -265,7 +271,7 @@ BAD_SHARES = {
 }
 
 
-def test_shares_that_cannot_be_meant_are_refused() -> None:
+def test_invalid_shares_are_refused() -> None:
     assert BAD_SHARES == {given: message_of(shares, given) for given in BAD_SHARES}
 
 
@@ -319,17 +325,38 @@ def test_chunks_are_cut_before_the_split() -> None:
     assert [[0, 1, 2], [3], [4, 5], [6]] == ids(divide(items("0" * 7), ListOptions(chunks=2, split=(0.7,))))
 
 
+def test_chunks_have_equal_lengths_but_for_the_last() -> None:
+    assert [[0, 1], [2, 3], [4]] == ids(divide(items("0" * 5), ListOptions(chunks=3)))
+    assert [[0], [1], [2]] == ids(divide(items("0" * 3), ListOptions(chunks=3)))
+
+
+@pytest.mark.parametrize(("chunks", "count", "size"), [(3, 4, 2), (4, 9, 3), (2, 1, 1)])
+def test_chunks_that_would_leave_a_list_empty_are_refused(chunks: int, count: int, size: int) -> None:
+    expected = f"--chunks={chunks} leaves lists empty: {count} images, {size} in a list"
+    assert expected == message_of(divide, items("0" * count), ListOptions(chunks=chunks))
+
+
 def test_stratifying_keeps_the_shares_inside_every_class() -> None:
     lists = divide(items("0000111122"), ListOptions(stratify=True, split=(0.5,)))
 
     assert [[0, 1, 4, 5, 8], [2, 3, 6, 7, 9]] == ids(lists)
-    both = divide(items("0011223301230123"), ListOptions(stratify=True, shuffle=True, split=(0.75,)))
+    shuffled = divide(items("0011223301230123"), ListOptions(stratify=True, shuffle=True, split=(0.75,)))
     assert [{0: 3, 1: 3, 2: 3, 3: 3}, {0: 1, 1: 1, 2: 1, 3: 1}] == [
-        {label: sum(item.label == label for _, item in part) for label in range(4)} for part in both
+        {label: sum(item.label == label for _, item in part) for label in range(4)} for part in shuffled
     ]
 
 
-def test_names_tell_chunk_and_part() -> None:
+def test_stratifying_many_small_classes_keeps_the_shares_of_the_whole() -> None:
+    def stratified(labels: str, *split: float) -> list[list[int]]:
+        return ids(divide(items(labels), ListOptions(stratify=True, split=split)))
+
+    # Rounded alone, each class of one image would be in the first list; the next class makes up for that.
+    assert [[0, 2], [1, 3]] == stratified("0123", 0.5, 0.5)
+    assert [[0, 2, 3, 4, 6], [1, 5]] == stratified("0123456", 0.7, 0.3)
+    assert [[0, 3, 4, 7], [1, 5], [2, 6]] == stratified("01234567", 0.5, 0.25, 0.25)
+
+
+def test_list_names_contain_chunk_and_part() -> None:
     def names(**options: object) -> list[str]:
         return [os.fspath(path) for path in list_names(Path("p"), ListOptions(**options))]  # type: ignore[arg-type]
 
@@ -344,7 +371,12 @@ def test_names_tell_chunk_and_part() -> None:
 BAD_OPTIONS: dict[str, dict[str, Any]] = {
     "--chunks=0 must be 1 or more": {"chunks": 0},
     "--exts names no suffix (for one: --exts jpg,png)": {"extensions": ("", " ", ".")},
+    "--split 0.4,0.4 adds up to 0.8, not to 1": {"split": (0.4, 0.4)},
 }
+
+
+def test_invalid_options_are_refused() -> None:
+    assert list(BAD_OPTIONS) == [message_of(ListOptions, **options) for options in BAD_OPTIONS.values()]
 
 
 # The files.
@@ -364,23 +396,58 @@ def test_a_root_named_by_dots_gets_the_name_it_has(tmp_path: Path, monkeypatch: 
     assert {"photos.lst": 1} == make_list(".", dry_run=True).lists
 
 
-def test_a_prefix_without_a_name_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_prefix_without_a_name_is_a_parameter_or_output_error(tmp_path: Path) -> None:
     tree(tmp_path, "a.jpg")
     for prefix in (".", "", "/"):
         with pytest.raises((ParameterError, OutputError)):
             make_list(tmp_path, prefix, dry_run=True)
 
 
-def test_a_summary_says_what_was_found(tmp_path: Path) -> None:
+def test_the_summary_counts_images_classes_and_what_was_left_out(tmp_path: Path) -> None:
     root = tree(tmp_path / "r", "a/1.jpg", "a/2.jpg", "b/1.jpg", "b/x.txt", ".h")
     summary = make_list(root, tmp_path / "l", ListOptions(split=(0.5,)))
 
-    assert (3, {"a": 2, "b": 1}) == (summary.images, summary.classes)
+    assert 3 == summary.images
+    assert {"a": 2, "b": 1} == summary.classes
     assert {"hidden": 1, "other suffix": 1} == summary.left_out
     assert [2, 1] == list(summary.lists.values())
     assert os.fspath(tmp_path / "l.classes.txt") == summary.classes_file
     mixed = f"{tmp_path / 'l_train.lst'} has images of 1 of the 2 classes; --shuffle or --stratify mixes them"
-    assert ([], [mixed], False) == (summary.problems, summary.warnings, summary.dry_run)
+    assert [] == summary.problems
+    assert [mixed] == summary.warnings
+    assert not summary.dry_run
+
+
+ORDERS: list[tuple[dict[str, Any], bool]] = [
+    ({"split": (0.5,)}, True),
+    ({"split": (0.5,), "shuffle": True}, False),
+    ({"split": (0.5,), "stratify": True}, False),
+    ({"split": (0.5,), "shuffle": True, "stratify": True}, False),
+    ({"chunks": 2}, False),
+    ({}, False),
+]
+
+
+@pytest.mark.parametrize(("options", "warned"), ORDERS)
+def test_only_a_split_in_walk_order_gives_the_warning_that_classes_are_missing(
+    tmp_path: Path, options: dict[str, Any], warned: bool
+) -> None:
+    # One image in each of two classes: every first list of two lacks a class.
+    root = tree(tmp_path / "r", "a/1.jpg", "b/1.jpg")
+    warnings = make_list(root, tmp_path / "l", ListOptions(**options)).warnings
+
+    assert warned == any("--shuffle or --stratify mixes them" in warning for warning in warnings)
+
+
+def test_a_split_in_walk_order_with_every_class_in_the_first_list_gives_no_warning(tmp_path: Path) -> None:
+    root = tree(tmp_path / "r", "a/1.jpg", "b/1.jpg", "b/2.jpg")
+    assert [] == make_list(root, tmp_path / "l", ListOptions(split=(0.7,))).warnings
+
+
+def test_a_root_that_is_a_file_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "f.jpg").touch()
+    expected = f"{tmp_path / 'f.jpg'}: is not a folder (name the folder that holds the images)"
+    assert expected == message_of(make_list, tmp_path / "f.jpg", tmp_path / "l")
 
 
 @pytest.mark.parametrize("name", ["l_test.lst", "l.classes.txt"])
@@ -410,15 +477,15 @@ def test_when_one_file_cannot_be_written_none_appears(tmp_path: Path, monkeypatc
 
 
 def test_files_get_their_names_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # So that what stands when a run is killed in between is the first of them.
+    # A run that is killed between two renames then leaves the first lists.
     renamed: list[str] = []
     real = AtomicFile.rename
     monkeypatch.setattr(AtomicFile, "rename", lambda file: (renamed.append(file.path.name), real(file))[1])
-    made = make_list(tree(tmp_path / "r", "a.jpg", "b.jpg"), tmp_path / "l", ListOptions(split=(0.5,)))
+    summary = make_list(tree(tmp_path / "r", "a.jpg", "b.jpg"), tmp_path / "l", ListOptions(split=(0.5,)))
 
     assert ["l_train.lst", "l_test.lst"] == renamed[:2]
     assert sorted(["r", *renamed]) == names_in(tmp_path)
-    assert made.images == 2
+    assert 2 == summary.images
 
 
 NO_IMAGES: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
@@ -448,17 +515,19 @@ def test_a_folder_without_images_is_an_error_that_says_what_to_do(tmp_path: Path
 
 def test_a_prefix_in_a_missing_folder_is_an_error_before_the_walk(tmp_path: Path) -> None:
     root = tree(tmp_path / "r", "a.jpg")
-    told: list[int] = []
+    counts: list[int] = []
 
     assert f"{tmp_path / 'no' / 'l.lst'}: the folder {tmp_path / 'no'} is missing (make it first)" == message_of(
-        make_list, root, tmp_path / "no" / "l", progress=told.append
+        make_list, root, tmp_path / "no" / "l", progress=counts.append
     )
-    assert [] == told
+    assert [] == counts
 
 
 def test_a_million_files_cost_less_than_a_kilobyte_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 20_000
-    monkeypatch.setattr(module, "_entries", lambda *_: ([f"n{number:08}_{number}.jpeg" for number in range(count)], []))
+    monkeypatch.setattr(
+        module, "_list_folder", lambda *_: ([f"n{number:08}_{number}.jpeg" for number in range(count)], [])
+    )
     tracemalloc.start()
     try:
         make_list(tmp_path, tmp_path / "l", ListOptions(shuffle=True, split=(0.9,), stratify=True))

@@ -1,0 +1,205 @@
+"""Counts over the chunks of a run, the warnings made of them, and the file of bad images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import message_of
+
+from im2rec.errors import ImageError, ListFormatError
+from im2rec.format.listfile import ListEntry
+from im2rec.packing.params import PackParams
+from im2rec.packing.report import BadImage, BadLimit, BadReport, PackCounter, PackedChunk, TooManyBadError, bad_line
+
+BAD = BadImage(2, 7, "a.jpg", "empty", "the file is empty")
+
+
+def a_counter(*, fail: bool = False, max_bad: str = "100%", **params: Any) -> PackCounter:
+    return PackCounter(PackParams(**params), "l.lst", fail=fail, max_bad=BadLimit.parse(max_bad))
+
+
+def a_chunk(*ids: int, bad: list[BadImage] | None = None, **fields: Any) -> PackedChunk:
+    """A chunk with a frame of 8 bytes for each of *ids*, then the *bad* images."""
+    lines: list[BadImage | None] = [*([None] * len(ids)), *(bad or [])]
+    return PackedChunk(frames=[(id_, bytes(8)) for id_ in ids], lines=lines, **fields)
+
+
+def test_the_summary_adds_up_all_chunks() -> None:
+    counter = a_counter()
+    counter.add(a_chunk(1, 2, bad=[BAD], bytes_in=10, engine="pillow", jpeg_decoder="simplejpeg"))
+    counter.add(a_chunk(3, bad=[BadImage(5, 9, "b.jpg", "missing", "no such file")], bytes_in=5))
+    counter.notes.update({"stray bytes": 1, "no end marker": 2})
+    summary = counter.summary(seconds=2.0004, workers=3)
+
+    assert 3 == summary.images
+    assert {"empty": 1, "missing": 1} == summary.bad
+    assert BAD == summary.first_bad
+    assert ["no end marker", "stray bytes"] == list(summary.notes)  # the most frequent first
+    assert 15 == summary.bytes_in
+    assert 3 * 8 == summary.bytes_out
+    assert 2.0 == summary.seconds
+    assert 1.5 == summary.images_per_s
+    assert 3 == summary.workers
+    assert "pillow" == summary.engine
+    assert "simplejpeg" == summary.jpeg_decoder
+
+
+def test_a_summary_of_nothing_is_that_of_one_worker_and_no_dry_run() -> None:
+    summary = a_counter().summary(seconds=1.0)
+
+    assert 1 == summary.workers
+    assert not summary.dry_run
+    assert 0 == summary.images
+    assert {} == summary.bad
+
+
+def test_a_run_that_took_no_time_on_the_clock_has_a_finite_speed() -> None:
+    counter = a_counter()
+    counter.add(a_chunk(1))
+    assert 1e9 == counter.summary(seconds=0.0).images_per_s
+
+
+def test_notes_of_chunks_are_added() -> None:
+    counter = a_counter()
+    for _ in range(2):
+        counter.add(a_chunk(1, notes={"stray bytes": 2}))
+    assert {"stray bytes": 4} == counter.summary(seconds=1.0).notes
+
+
+def test_the_kernel_is_named_if_any_worker_has_used_it_and_else_by_the_last_reason() -> None:
+    counter = a_counter()
+    for kernel, shown in (
+        ("none: first", "none: first"),
+        ("none: second", "none: second"),
+        ("numba 1.0", "numba 1.0"),
+        ("none: third", "numba 1.0"),
+    ):
+        counter.add(a_chunk(1, kernel=kernel))
+        assert shown == counter.totals.kernel
+
+
+def test_a_bad_image_ends_the_run_with_fail_and_is_counted_otherwise() -> None:
+    later = BadImage(3, 8, "b.jpg", "missing", "no such file")
+    with pytest.raises(ImageError) as caught:
+        a_counter(fail=True).add(a_chunk(1, bad=[BAD, later]))
+    assert "l.lst, line 2: a.jpg: the file is empty (--on-error skip packs the rest)" == str(caught.value)
+    assert "empty" == caught.value.reason
+
+    with pytest.raises(TooManyBadError):
+        a_counter(max_bad="0").add(a_chunk(1, bad=[BAD]))
+    a_counter(max_bad="1").add(a_chunk(1, bad=[BAD]))
+
+
+def test_a_line_that_cannot_be_read_has_no_id_and_no_path() -> None:
+    assert BadImage(4, None, None, "bad list line", "no label") == bad_line(ListFormatError("no label", line=4))
+    assert 0 == bad_line(ListFormatError("no label")).line
+
+
+def test_a_run_without_a_packed_image_is_an_error_that_counts_the_reasons() -> None:
+    counter = a_counter()
+    assert "l.lst: lists no images (make one with 'im2rec make-list')" == message_of(counter.check_any_packed)
+
+    missing = [BadImage(n, n, f"{n}.jpg", "missing", "no such file") for n in (3, 4)]
+    counter.add(a_chunk(bad=[BAD, *missing]))
+    assert (
+        "l.lst: none of its images could be packed: 2 missing, 1 empty; line 2: a.jpg: the file is empty"
+        == message_of(counter.check_any_packed)
+    )
+    counter.add(a_chunk(1))
+    counter.check_any_packed()
+
+
+def test_an_empty_part_is_no_error_but_one_with_only_bad_images_is() -> None:
+    counter = a_counter(nsplit=2)
+    counter.check_any_packed()
+
+    counter.add(a_chunk(bad=[BAD]))
+    assert "none of its images could be packed: 1 empty" in message_of(counter.check_any_packed)
+
+
+# Warnings.
+
+
+def warnings_for(entries: list[Any], **params: Any) -> list[str]:
+    counter = a_counter(**params)
+    assert entries == list(counter.check_labels(iter(entries)))
+    counter.add(a_chunk(*(entry.id for entry in entries if isinstance(entry, ListEntry))))
+    return counter.warnings()
+
+
+def entry(line: int, *labels: float, id_: int | None = None) -> ListEntry:
+    return ListEntry(line, line if id_ is None else id_, labels, f"{line}.jpg")
+
+
+def test_dropped_labels_are_counted_unless_they_are_packed() -> None:
+    entries = [entry(1, 3.0), entry(2, 3.0, 4.0), ListFormatError("bad", line=3), entry(4, 1.0, 2.0, 3.0)]
+
+    assert ["2 images have several labels, only the first is stored; keep all with pack_label=1"] == warnings_for(
+        entries
+    )
+    assert [] == warnings_for(entries, pack_label=True)
+    assert [] == warnings_for(entries[:1])
+
+
+def test_the_first_line_with_rounded_labels_is_named_with_each_of_them() -> None:
+    entries = [entry(1, 2.0**24), entry(2, 1.0, 2.0**24 + 1, -(2.0**24) - 1), entry(3, 2.0**24 + 3)]
+    expected = "line 2: float32 cannot hold the label 16777217, -16777217; it is rounded"
+
+    assert [expected] == warnings_for(entries, pack_label=True)
+
+
+@pytest.mark.parametrize("label", [2.0**24, 2.0**24 + 2, -(2.0**24), 0.1, 1e9 + 0.5, float("inf"), float("nan")])
+def test_integers_that_float32_holds_and_fractions_give_no_warning(label: float) -> None:
+    assert [] == warnings_for([entry(1, label)])
+
+
+def test_repeated_ids_are_counted_and_the_lowest_is_named() -> None:
+    def with_ids(*ids: int) -> list[str]:
+        return warnings_for([entry(line, 1.0, id_=id_) for line, id_ in enumerate(ids, 1)])
+
+    assert [] == with_ids(1, 2, 3)
+    assert ["1 line repeats an id, 7 for one; by key, the last is read"] == with_ids(7, 1, 7)
+    assert ["2 lines repeat an id, 7 for one; by key, the last is read"] == with_ids(7, 7, 7)
+    assert ["3 lines repeat an id, 7 for one; by key, the last is read"] == with_ids(2**64 - 1, 7, 7, 7, 2**64 - 1)
+
+
+# The file of bad images.
+
+
+def test_the_report_has_a_json_line_for_each_bad_image_and_appears_at_the_end(tmp_path: Path) -> None:
+    other = BadImage(3, None, None, "bad list line", "no label")
+    path = tmp_path / "o.rec.bad.jsonl"
+    with BadReport(tmp_path / "o.rec") as report:
+        report.add([BAD])
+        report.add([])
+        report.add([other])
+        report.finish()
+        assert not path.exists()
+
+    assert path == report.path
+    assert [vars(BAD), vars(other)] == [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
+
+
+def test_a_report_without_bad_images_removes_the_old_one_only_when_the_run_succeeds(tmp_path: Path) -> None:
+    path = tmp_path / "o.rec.bad.jsonl"
+    path.write_text("old")
+    report = BadReport(tmp_path / "o.rec")
+    report.finish()
+    report.__exit__(KeyError, KeyError(), None)
+    assert "old" == path.read_text()
+
+    with BadReport(tmp_path / "o.rec"):
+        pass
+    with BadReport(tmp_path / "o.rec"):
+        pass
+    assert not path.exists()
+
+
+def test_a_report_replaces_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "o.rec.bad.jsonl").write_text("old")
+    with BadReport(tmp_path / "o.rec") as report:
+        report.add([BAD])
+    assert [vars(BAD)] == [json.loads(line) for line in report.path.read_text().splitlines()]
