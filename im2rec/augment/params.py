@@ -1,4 +1,4 @@
-"""The augmentation parameters of the image iterators: what is done to an image, and which random numbers decide."""
+"""The augmentation parameters of the image iterators: order, geometry, colour, flip and normalisation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ NCHW, NHWC = "NCHW", "NHWC"
 LAYOUTS = (NCHW, NHWC)
 DTYPES = ("float32", "float16", "uint8", "int8")
 
-OFF = -1  # what MXNet takes for "not set" in its integer parameters
-_NO_LIMIT = 1e10
-_TURN = 360
+OFF = -1  # "not set" in MXNet's integer parameters
+_NO_LIMIT = 1e10  # MXNet's default of max_img_size
+_FULL_TURN = 360  # degrees
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentationParams:
-    """Crop, mirror, shuffle, colour and normalisation; the order they are applied in is that of this list's steps."""
+    """Crop, mirror, shuffle, colour and normalisation, and the seeds of everything random."""
 
     shuffle: bool = param(
         False, doc="A new order every epoch.", reference="differs: always of the whole data, with an index or without"
@@ -109,15 +109,18 @@ class AugmentationParams:
 
     @property
     def aspect_range(self) -> tuple[float, float]:
-        """The ratios to stretch by, from and to, computed in 32 bits as in the reference; (1, 1) is none."""
+        """The smallest and the largest ratio to stretch by; (1, 1) for none.
+
+        They are computed in 32 bits as in the reference, where 1 - 0.8 is 0.19999999.
+        """
         if self.min_aspect_ratio is None:
-            one, most = np.float32(1), np.float32(self.max_aspect_ratio)
-            return float(one - most), float(one + most)
+            one, deviation = np.float32(1), np.float32(self.max_aspect_ratio)
+            return float(one - deviation), float(one + deviation)
         return self.min_aspect_ratio, self.max_aspect_ratio
 
     @property
     def warps(self) -> bool:
-        """Whether images go through the affine step.
+        """True if images go through the affine step.
 
         Source: mxnet src/io/image_aug_default.cc, ``DefaultImageAugmenter::Process``.
         """
@@ -134,28 +137,28 @@ class AugmentationParams:
 
     @property
     def scales(self) -> bool:
-        """Whether images are scaled by a random factor."""
+        """True if images are scaled by a random factor."""
         return (self.min_random_scale, self.max_random_scale) != (1, 1)
 
     @property
-    def crops_sizes(self) -> bool:
-        """Whether squares of random side are cropped."""
+    def crops_squares(self) -> bool:
+        """True if squares of random side are cropped."""
         return (self.min_crop_size, self.max_crop_size) != (OFF, OFF)
 
     @property
-    def colors(self) -> bool:
-        """Whether colours change, which takes three channels."""
+    def changes_colors(self) -> bool:
+        """True if colours change, in images that have three channels."""
         jitter = max(self.brightness, self.contrast, self.saturation, self.pca_noise)
         return jitter > 0 or max(self.random_h, self.random_s, self.random_l) > 0
 
 
 def check_augmentation(params: AugmentationParams) -> None:
-    """Hold parameters against each other. Raises ParameterError naming them, their values and what is allowed."""
+    """Raise ParameterError for values that exclude each other, naming them and what is allowed."""
     if params.resize != OFF and params.resize < 1:
         raise ParameterError(f"resize={params.resize} must be -1 or 1 and more")
     if params.inter_method == NEAREST and params.warps:
         raise ParameterError("inter_method=0 must be 1 to 4, 9 or 10 with rotation, shear, scale or aspect")
-    if any(abs(angle) > _TURN for angle in params.rotate_list):
+    if any(abs(angle) > _FULL_TURN for angle in params.rotate_list):
         raise ParameterError(f"rotate_list={','.join(map(str, params.rotate_list))} must be degrees from -360 to 360")
     for name in ("std_r", "std_g", "std_b", "std_a"):
         if getattr(params, name) == 0:
@@ -168,7 +171,7 @@ def check_augmentation(params: AugmentationParams) -> None:
 
 def _check_crop_sizes(params: AugmentationParams) -> None:
     low, high = params.min_crop_size, params.max_crop_size
-    if params.crops_sizes and not 1 <= low <= high:
+    if params.crops_squares and not 1 <= low <= high:
         problem = f"min_crop_size={low} and max_crop_size={high} must be 1 or more, the first no larger"
         raise ParameterError(problem, hint="give both")
 
@@ -178,20 +181,20 @@ def _check_ranges(params: AugmentationParams) -> None:
         if not 0 < getattr(params, low) <= getattr(params, high):
             problem = f"{low}={getattr(params, low)} must be above 0 and no larger than {high}={getattr(params, high)}"
             raise ParameterError(problem)
-    least, most = params.aspect_range
-    if (params.warps or params.random_resized_crop) and not 0 < least <= most:
+    low_ratio, high_ratio = params.aspect_range
+    if (params.warps or params.random_resized_crop) and not 0 < low_ratio <= high_ratio:
         given = f"max_aspect_ratio={params.max_aspect_ratio}"
         if params.min_aspect_ratio is not None:
             given = f"min_aspect_ratio={params.min_aspect_ratio} and {given}"
-        raise ParameterError(f"{given} must give a range of ratios above 0, not {least:g} to {most:g}")
+        raise ParameterError(f"{given} must give a range of ratios above 0, not {low_ratio:g} to {high_ratio:g}")
 
 
 def _check_random_resized_crop(params: AugmentationParams) -> None:
     others = {
         "rand_crop=1": params.rand_crop,
-        "min_crop_size and max_crop_size": params.crops_sizes,
+        "min_crop_size and max_crop_size": params.crops_squares,
         "min_random_scale and max_random_scale": params.scales,
     }
-    for words, given in others.items():
-        if given:
-            raise ParameterError(f"random_resized_crop=1 excludes {words}", hint="leave one of the two out")
+    for names, is_set in others.items():
+        if is_set:
+            raise ParameterError(f"random_resized_crop=1 excludes {names}", hint="leave one of the two out")

@@ -220,7 +220,7 @@ class Loader:
             return error.reason
         if self._kernel is None:
             return "no kernel"
-        return self.augmenter.write_jpeg(self._kernel, jpeg.content, jpeg.size, plan, row)
+        return self.augmenter.decode_and_write(self._kernel, jpeg.content, jpeg.size, plan, row)
 
     def decoded(self, content: bytes, room: Room | None = None) -> tuple[Image, bool]:
         """The pixels, of as many channels as a batch has, and whether the file was cut short. Raises ImageError.
