@@ -47,10 +47,10 @@ class Prefetcher:
         """The compiled decoder that is used, or ``none: `` and the reason why there is none so far."""
         return self._decoding.kernel
 
-    def run(self, epoch: int, batch: int, splits: tuple[Delivery, ...]) -> Generator[FinishedBatch, None, None]:
-        """Batches from *batch* of *epoch* on, of which *splits* were delivered before, and the epochs after it."""
+    def run(self, epoch: int, batch: int, deliveries: tuple[Delivery, ...]) -> Generator[FinishedBatch, None, None]:
+        """Batches from *batch* of *epoch* on, of which *deliveries* were delivered before, and the epochs after it."""
         order = self.mxnet_order or self.order
-        jobs = self._jobs(order.requests(epoch, batch, splits))
+        jobs = self._jobs(order.requests(epoch, batch, deliveries))
         return ordered_map(self._decoding.pool, self._decoding.load, jobs, workers=self._workers, ahead=self._ahead)
 
     def _jobs(self, requests: Iterable[BatchRequest]) -> Iterator[tuple[BatchBuffer, list[BatchRequest]]]:
