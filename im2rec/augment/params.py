@@ -28,7 +28,8 @@ class AugmentationParams:
     )
     shuffle_scope: str | None = param(
         None,
-        doc="all: one order of the whole data, of which part r takes positions r, r+n, ...; part: each part in itself.",
+        doc="all: one order of the whole data, of which part r takes places r, r+n, ...;"
+        " part: an order within each part.",
         choices=("all", "part"),
         unset="all",
         reference="ours; part is what the reference does",
@@ -44,9 +45,7 @@ class AugmentationParams:
         0, doc="The order, and every draw for every image.", reference="differs: reaches the augmentation too"
     )
     seed_aug: int | None = param(
-        None,
-        doc="Takes the place of seed for the augmentation.",
-        reference="differs: every epoch and record has its own draws",
+        None, doc="Replaces seed for the augmentation.", reference="differs: every epoch and record has its own draws"
     )
     aug_seq: str = param(
         "aug_default", doc="The sequence of augmentations.", choices=("aug_default",), reference="as the reference"
@@ -57,7 +56,7 @@ class AugmentationParams:
         False, doc="Crop a random area and aspect, scaled to data_shape; excludes rand_crop, crop sizes and scales."
     )
     max_rotate_angle: int = param(
-        0, doc="Rotate by a random angle of up to so many degrees either way.", low=0, high=360
+        0, doc="Rotate by a random angle of up to this many degrees either way.", low=0, high=360
     )
     rotate: int = param(OFF, doc="Rotate by this many degrees, counter-clockwise; 0 and less: off.", high=360)
     rotate_list: tuple[int, ...] = param((), doc="Rotate by one of these degrees, picked at random: 0,90,180.")
@@ -78,18 +77,18 @@ class AugmentationParams:
     contrast: float = param(0.0, doc="Move away from the mean grey by a random factor in [1-v, 1+v].", low=0)
     saturation: float = param(0.0, doc="Move away from each pixel's grey by a random factor in [1-v, 1+v].", low=0)
     pca_noise: float = param(0.0, doc="Standard deviation of the three coefficients of PCA noise.", low=0)
-    random_h: int = param(0, doc="Shift the hue by up to so many half degrees.", low=0, high=180)
-    random_s: int = param(0, doc="Shift the saturation by up to so many of 255 levels.", low=0, high=255)
-    random_l: int = param(0, doc="Shift the lightness by up to so many of 255 levels.", low=0, high=255)
-    fill_value: int = param(255, doc="Level of the border that rotation and pad bring in; clipped to 0..255.")
+    random_h: int = param(0, doc="Shift the hue by up to this many half degrees.", low=0, high=180)
+    random_s: int = param(0, doc="Shift the saturation by up to this many of 255 levels.", low=0, high=255)
+    random_l: int = param(0, doc="Shift the lightness by up to this many of 255 levels.", low=0, high=255)
+    fill_value: int = param(255, doc="Level of the border that rotation and pad add; clipped to 0..255.")
     inter_method: int = param(
         1,
         doc="0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image.",
         choices=INTERPOLATIONS,
     )
-    pad: int = param(0, doc="Border of so many pixels on all sides.", low=0, high=65535)
+    pad: int = param(0, doc="Border of this many pixels on all sides.", low=0, high=65535)
     mirror: bool = param(False, doc="Flip every image left to right.")
-    rand_mirror: bool = param(False, doc="Flip every other image, at random.")
+    rand_mirror: bool = param(False, doc="Flip each image with probability 1/2.")
     mean_img: str = param(
         "",
         doc="File of a mean image to subtract, in place of mean_r, g, b, a; computed and written when missing.",
@@ -104,7 +103,7 @@ class AugmentationParams:
     std_b: float = param(1.0, doc="Divides the blue channel; not 0.")
     std_a: float = param(1.0, doc="Divides the alpha channel; not 0.")
     scale: float = param(1.0, doc="Multiplies every value.")
-    max_random_contrast: float = param(0.0, doc="Multiply what is left of the mean by a random factor in [1-v, 1+v].")
+    max_random_contrast: float = param(0.0, doc="After the mean, multiply by a random factor in [1-v, 1+v].")
     max_random_illumination: float = param(0.0, doc="Add a random number of levels in [-v, v].")
 
     @property

@@ -52,7 +52,7 @@ class OrderParams:
 _SHARED: dict[str, dict[str, Any]] = {
     "num_parts": {
         "default": 1,
-        "doc": "In how many parts the data is read, by as many processes.",
+        "doc": "Parts that the data is divided into, one for each process.",
         "low": 1,
         "high": MAX_PARTS,
     },
@@ -69,22 +69,22 @@ _SHARED: dict[str, dict[str, Any]] = {
     "last_batch": {
         "default": None,
         "doc": "The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch,"
-        " which starts behind them; keep: zeros; discard: no such batch.",
+        " which starts after them; keep: zeros; discard: no such batch.",
         "choices": (PAD, ROLL_OVER, KEEP, DISCARD),
         "unset": "by round_batch",
         "reference": "ours; roll_over is round_batch=1 of the reference",
     },
     "equal_batches": {
         "default": True,
-        "doc": "Parts that would end a batch earlier give another one, so that all give as many.",
+        "doc": "Parts that would end a batch earlier have one more, so that all have the same number.",
         "reference": "ours",
     },
     "prefetch_buffer": {
         "default": 4,
-        "doc": "Batches made ahead of the one asked for.",
+        "doc": "Batches made in advance.",
         "low": 1,
         "high": 1024,
-        "reference": "differs: there always 16",
+        "reference": "differs: always 16 there",
     },
     "ctx": {"default": None, "doc": "Has no effect here.", "choices": ("cpu", "gpu"), "reference": "no effect"},
 }
@@ -195,12 +195,12 @@ class BackendParams:
     prefetch_buffer: int = shared("prefetch_buffer")
     reuse_buffers: bool = param(
         False,
-        doc="Write a batch over an earlier one's arrays: they hold until the next is asked for.",
+        doc="Write a batch into an earlier one's arrays: they are valid until the next is requested.",
         reference="ours; the reference always does",
     )
     engine: str = param(
         "auto",
-        doc="What resizes and warps; reference: MXNet's own arithmetic, slow and exact.",
+        doc="Library that resizes and warps; reference: MXNet's own arithmetic, slow and exact.",
         choices=FEED_ENGINES,
         reference="ours",
     )
@@ -212,7 +212,7 @@ class BackendParams:
     )
     backend: str = param(
         AUTO,
-        doc="What decodes: threads or processes; auto: processes, if there are several and 1000 records and more, but"
+        doc="Decode in threads or processes; auto: processes, if there are several and 1000 records and more, but"
         " threads where the compiled decoder does all of it and images are large.",
         choices=(AUTO, THREADS, PROCESSES),
         reference="ours",

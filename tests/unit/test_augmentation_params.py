@@ -105,13 +105,13 @@ OUT_OF_RANGE = {
     "rotate_list=-361": "rotate_list=-361 must be degrees from -360 to 360",
     "resize=65536": "resize=65536 must be 65535 or less (First scale the shorter edge to this many pixels;"
     " -1: keep the size.)",
-    "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to so many half degrees.)",
-    "random_s=-1": "random_s=-1 must be 0 to 255 (Shift the saturation by up to so many of 255 levels.)",
+    "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to this many half degrees.)",
+    "random_s=-1": "random_s=-1 must be 0 to 255 (Shift the saturation by up to this many of 255 levels.)",
     "brightness=-0.1": "brightness=-0.1 must be 0 or more (Multiply by a random factor in [1-v, 1+v].)",
     "max_rotate_angle=-1": "max_rotate_angle=-1 must be 0 to 360"
-    " (Rotate by a random angle of up to so many degrees either way.)",
+    " (Rotate by a random angle of up to this many degrees either way.)",
     "max_rotate_angle=1.5": "max_rotate_angle=1.5 must be an integer",
-    "pad=-1": "pad=-1 must be 0 to 65535 (Border of so many pixels on all sides.)",
+    "pad=-1": "pad=-1 must be 0 to 65535 (Border of this many pixels on all sides.)",
     "max_img_size=0": "max_img_size=0.0 must be 1 or more (Cut the canvas of rotation and scale to this, both edges.)",
     "mirror=maybe": "mirror=maybe must be 0 or 1",
     "rand_mirorr=1": "unknown key 'rand_mirorr' (the nearest known key is 'rand_mirror')",

@@ -223,15 +223,16 @@ WRONG = {
     "label_width=0": "label_width=0 must be 1 or more (Labels of a record; auto: as many as the first one has."
     " Longer vectors give their first ones.)",
     "label_width=some": "label_width=some must be an integer",
-    "num_parts=0": "num_parts=0 must be 1 to 1048576 (In how many parts the data is read, by as many processes.)",
+    "num_parts=0": "num_parts=0 must be 1 to 1048576 (Parts that the data is divided into, one for each process.)",
     "part_index=1": "part_index=1 must be 0 with num_parts=1",
+    "part_index=2 num_parts=2": "part_index=2 must be 0 to 1 with num_parts=2",
     "part_index=4 num_parts=4": "part_index=4 must be 0 to 3 with num_parts=4",
     "part_index=-1": "part_index=-1 must be 0 or more (The part to read, from 0.)",
     "records=some": "records=some must be images or all (images: leave out records with labels and no image,"
     " as face sets have them; all: take every record.)",
     "round_batch=2": "round_batch=2 must be 0 or 1",
     "last_batch=wrap": "last_batch=wrap must be pad, roll_over, keep or discard (The last rows of the last batch."
-    " pad: the epoch's first images; roll_over: those of the next epoch, which starts behind them; keep: zeros;"
+    " pad: the epoch's first images; roll_over: those of the next epoch, which starts after them; keep: zeros;"
     " discard: no such batch.)",
     "round_batch=True last_batch=keep": "last_batch=keep must be pad or roll_over with round_batch=1"
     " (leave one of the two out)",
@@ -242,14 +243,14 @@ WRONG = {
     "layout=NHCW": "layout=NHCW must be NCHW or NHWC (Order of the axes of the data.)",
     "shuffle=yep": "shuffle=yep must be 0 or 1",
     "shuffle_scope=mine": "shuffle_scope=mine must be all or part (all: one order of the whole data, of which part r"
-    " takes positions r, r+n, ...; part: each part in itself.)",
+    " takes places r, r+n, ...; part: an order within each part.)",
     "shuffle_chunk_size=-1": "shuffle_chunk_size=-1 must be 0 or more (With shuffle: MiB read in one piece,"
     " in random order and mixed with others: for slow disks. 0: off.)",
     "seed=1.5": "seed=1.5 must be an integer",
     "aug_seq=aug": "aug_seq=aug must be aug_default (The sequence of augmentations.)",
     "resize=0": "resize=0 must be -1 or 1 and more",
     "resize=-2": "resize=-2 must be -1 or 1 and more",
-    "max_rotate_angle=-1": "max_rotate_angle=-1 must be 0 to 360 (Rotate by a random angle of up to so many degrees"
+    "max_rotate_angle=-1": "max_rotate_angle=-1 must be 0 to 360 (Rotate by a random angle of up to this many degrees"
     " either way.)",
     "rotate_list=0,361": "rotate_list=0,361 must be degrees from -360 to 360",
     "mean_r=nan": "mean_r=nan must be a number (Subtracted from the red channel, or the only one.)",
@@ -258,7 +259,7 @@ WRONG = {
     " 4 Lanczos, 9 by size, 10 drawn for each image.)",
     "inter_method=0 rotate=5": "inter_method=0 must be 1 to 4, 9 or 10 with rotation, shear, scale or aspect",
     "brightness=nan": "brightness=nan must be 0 or more (Multiply by a random factor in [1-v, 1+v].)",
-    "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to so many half degrees.)",
+    "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to this many half degrees.)",
     "std_g=0": "std_g=0 must not be 0: it divides",
     "max_crop_size=20": "min_crop_size=-1 and max_crop_size=20 must be 1 or more, the first no larger (give both)",
     "min_crop_size=20": "min_crop_size=20 and max_crop_size=-1 must be 1 or more, the first no larger (give both)",
@@ -273,8 +274,8 @@ WRONG = {
     "random_resized_crop=1 max_random_scale=2": "random_resized_crop=1 excludes min_random_scale and"
     " max_random_scale (leave one of the two out)",
     "preprocess_threads=0": "preprocess_threads=0 must be 1 to 1024 (Threads, or processes, that decode.)",
-    "prefetch_buffer=0": "prefetch_buffer=0 must be 1 to 1024 (Batches made ahead of the one asked for.)",
-    "engine=cuda": "engine=cuda must be auto, opencv, pillow or reference (What resizes and warps;"
+    "prefetch_buffer=0": "prefetch_buffer=0 must be 1 to 1024 (Batches made in advance.)",
+    "engine=cuda": "engine=cuda must be auto, opencv, pillow or reference (Library that resizes and warps;"
     " reference: MXNet's own arithmetic, slow and exact.)",
     "rng=numpy": "rng=numpy must be im2rec or mxnet (mxnet: the order, parts and random numbers of an MXNet run"
     " with one decode thread.)",
@@ -309,6 +310,13 @@ def test_a_value_of_the_wrong_type_is_refused() -> None:
         ({"path_imgrec": None}, "path_imgrec=None must be text"),
     ]
     assert [message for _, message in wrong] == [message_of(params, **given) for given, _ in wrong]
+
+
+@pytest.mark.parametrize("kind", [*GROUPS.values(), ImageRecordParams, OrderParams])
+def test_parameters_are_given_by_keyword_and_do_not_change(kind: type) -> None:
+    assert all(field.kw_only for field in dataclasses.fields(kind))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(kind.__new__(kind), dataclasses.fields(kind)[0].name, 1)
 
 
 def test_a_path_may_be_a_path_object(tmp_path: Path) -> None:
