@@ -187,6 +187,12 @@ def test_the_ratio_of_an_aspect_is_computed_in_32_bits() -> None:
     assert (tall, least * tall) == (warp.matrix[0, 0], warp.matrix[1, 1])
 
 
+def test_the_ratio_of_an_aspect_reaches_the_largest() -> None:
+    (warp, *_) = plan((20, 10), FixedDraws(unit=1), min_aspect_ratio=0.5, max_aspect_ratio=3)
+
+    assert (0.5, 1.5) == (warp.matrix[0, 0], warp.matrix[1, 1])
+
+
 def test_a_scale_that_leaves_no_image_is_an_error() -> None:
     assert "is 20 x 3 pixels, of which a scale of 0.3 leaves none" == message_of(
         plan, (20, 3), min_random_scale=0.3, max_random_scale=0.3
