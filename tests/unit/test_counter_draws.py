@@ -132,6 +132,7 @@ def test_the_smallest_and_the_largest_hash_are_normals_of_equal_size() -> None:
 def test_uniform_numbers_cover_low_to_high() -> None:
     values = [float(draws.uniform("scale", Float(0.5), Float(2))) for draws in MANY]
 
+    assert float(MANY[0].uniform("scale", Float(0.5), Float(2), 0)) == values[0]
     assert 0.5 <= min(values) < 0.51
     assert 1.99 < max(values) < 2
     assert {1.0} == {float(draws.uniform("ratio", Float(1), Float(1))) for draws in MANY[:50]}
