@@ -1,4 +1,4 @@
-"""What the tests of augmentation share: draws that are laid down, and an engine that only tells what it was asked."""
+"""Helpers of the augmentation tests: draws that return given numbers, and the reference engine."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ from im2rec.images.engine import Resampler, load_resampler
 
 Pixels = np.ndarray[Any, Any]
 
-EXACT: Resampler = load_resampler("reference")
+REFERENCE_ENGINE: Resampler = load_resampler("reference")
 
 
-class GivenDraws(Draws):
-    """Answers with the numbers given by name, and with *unit* where none is; remembers what was asked for, in order."""
+class FixedDraws(Draws):
+    """Draws that return the *given* number of each name, and for all other names *unit* of the range.
+
+    A given list has one number for each attempt. ``names`` lists the draws in order.
+    """
 
     def __init__(self, given: Mapping[str, Any] | None = None, *, unit: float = 0.5) -> None:
         self._given = dict(given or {})
         self._unit = unit
-        self.asked: list[str] = []
+        self.names: list[str] = []
 
-    def _answer(self, name: str, attempt: int) -> Any:
-        self.asked.append(name)
-        answer = self._given.get(name)
-        return answer[attempt] if isinstance(answer, list) else answer
+    def _number(self, name: str, attempt: int) -> Any:
+        self.names.append(name)
+        number = self._given.get(name)
+        return number[attempt] if isinstance(number, list) else number
 
     def unit(self, name: str, attempt: int = 0) -> Float:
-        answer = self._answer(name, attempt)
-        return Float(self._unit if answer is None else answer)
+        number = self._number(name, attempt)
+        return Float(self._unit if number is None else number)
 
     def integer(self, name: str, low: int, high: int, attempt: int = 0) -> int:
-        answer = self._answer(name, attempt)
-        return int(low + self._unit * (high - low) if answer is None else answer)
+        number = self._number(name, attempt)
+        return int(low + self._unit * (high - low) if number is None else number)
 
     def coin(self, name: str) -> bool:
-        return bool(self._answer(name, 0))
+        return bool(self._number(name, 0))
 
     def normals(self, names: tuple[str, ...], deviation: Float) -> tuple[Float, ...]:
-        return tuple(Float(self._answer(name, 0) or 0) * deviation for name in names)
+        return tuple(Float(self._number(name, 0) or 0) * deviation for name in names)

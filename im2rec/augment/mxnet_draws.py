@@ -1,7 +1,7 @@
-"""MXNet's random numbers: MT19937 and the distributions of libstdc++, the way its augmenter asks for them.
+"""MXNet's random numbers: MT19937 and the distributions of libstdc++, drawn as its augmenter draws them.
 
-For replaying an old training run, and for nothing else: the state is carried from draw to draw and from record to
-record, so the numbers depend on everything drawn before.
+They serve only to replay an old training run: the state is carried from draw to draw and from record to record, so each
+number depends on everything drawn before it, and records cannot be shared among workers.
 
 Source: the C++ standard, ``mersenne_twister_engine``; distributions as MXNet 1.9.1 was observed to draw them.
 """
@@ -16,8 +16,8 @@ import numpy as np
 from im2rec.augment.draws import Draws, Float
 
 _WORD = 2**32
-_MOST = _WORD - 1  # the largest word, and so the span of one
-_BLOCK_WORDS = 624  # what the generator makes at a time anyway
+_MAX_WORD = _WORD - 1
+_BLOCK_WORDS = 624  # taken from numpy at a time, as a call for each word is slow; MT19937 makes as many at a time
 _BELOW_ONE = np.nextafter(Float(1), Float(0))
 _ONE, _TWO = Float(1), Float(2)
 
@@ -25,16 +25,17 @@ T = TypeVar("T")
 
 
 class MersenneState(NamedTuple):
-    """Where a :class:`Mersenne` stands: numpy's state before its block of words, and how many of them are used."""
+    """The state of a :class:`Mersenne`: numpy's state before its block of words, and how many of them are used."""
 
     bits: Any
     used: int
 
 
 class Mersenne:
-    """``std::mt19937(seed)``: 32-bit words, seeded by one whole number, which is taken modulo 2**32.
+    """``std::mt19937(seed)``: a stream of 32-bit words, seeded by one whole number modulo 2**32.
 
-    Not the stream of Python's ``random.Random(seed)``, which seeds by an array. Pickles, as its :meth:`state`.
+    This is not the stream of Python's ``random.Random(seed)``, which seeds by an array. A generator can be pickled, and
+    continues from its :meth:`state`.
     """
 
     def __init__(self, seed: int) -> None:
@@ -42,8 +43,8 @@ class Mersenne:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Start again from *seed*; a third of the time that a new generator takes."""
-        # Seeding by a single number is what numpy calls legacy: only this front does it in public.
+        """Start the stream of *seed*, in a third of the time that a new generator takes."""
+        # np.random.MT19937(seed) would hash the seed first. Only the legacy RandomState takes the plain number, as C++.
         np.random.RandomState(self._bits).seed(seed % _WORD)
         self._refill()
 
@@ -53,11 +54,11 @@ class Mersenne:
         self._used = 0
 
     def state(self) -> MersenneState:
-        """Where the generator stands, for :meth:`restore`; 2.5 kB, and pickles."""
+        """Return the state for :meth:`restore`: 2.5 kB, and can be pickled."""
         return MersenneState(self._before, self._used)
 
     def restore(self, state: MersenneState) -> None:
-        """Go on from where :meth:`state` was asked."""
+        """Continue from a *state* that :meth:`state` returned."""
         self._bits.state = state.bits
         self._refill()
         self._used = state.used
@@ -70,7 +71,7 @@ class Mersenne:
         self.restore(state)
 
     def next32(self) -> int:
-        """The next word, 0 to 2**32 - 1."""
+        """Return the next word, 0 to 2**32 - 1."""
         if self._used == _BLOCK_WORDS:
             self._refill()
         word = self._words[self._used]
@@ -78,40 +79,41 @@ class Mersenne:
         return word
 
     def integer(self, low: int, high: int) -> int:
-        """A whole number from *low* to *high*, both included and less than 2**32 - 1 apart.
+        """Return a whole number from *low* to *high*, both included and less than 2**32 - 1 apart.
 
-        Words are refused until one divides evenly; a single word is used up even when *low* is *high*.
+        Words beyond the last full multiple of the range are rejected, so that all numbers are equally likely. One word
+        is consumed even if *low* is *high*.
 
         Source: libstdc++ ``uniform_int_distribution``, the branch for a range below that of the generator.
         """
         count = high - low + 1
-        share = _MOST // count
+        share = _MAX_WORD // count
         while (word := self.next32()) >= count * share:
             pass
         return low + word // share
 
     def shuffle(self, items: list[T]) -> None:
-        """Permute *items* in place; a million in under a second.
+        """Permute *items* in place; a million takes less than a second.
 
         Source: libstdc++ ``std::shuffle``, one draw an item: each in turn changes places with itself or an earlier one.
         """
-        for place in range(1, len(items)):
-            other = self.integer(0, place)
-            items[place], items[other] = items[other], items[place]
+        for last in range(1, len(items)):
+            other = self.integer(0, last)
+            items[last], items[other] = items[other], items[last]
 
 
 class MersenneDraws(Draws):
-    """Draws from one generator that runs on from value to value and from record to record.
+    """Draws from one generator that continues from value to value and from record to record.
 
-    The *name* and *attempt* of a value are ignored: what counts is the order of asking, and which values are asked at
-    all. *seed* is any whole number; MXNet's first decode worker has 111. ``generator`` carries the state.
+    The *name* and *attempt* of a value are ignored: only the order of the draws counts. *seed* is any whole number;
+    MXNet's first decode worker has 111. ``generator`` holds the state.
     """
 
     def __init__(self, seed: int) -> None:
         self.generator = Mersenne(seed)
 
     def unit(self, name: str, attempt: int = 0) -> Float:
-        """Uniform in [0, 1): one word. What rounds up to 1 becomes the float below.
+        """Draw a number uniform in [0, 1) from one word. What rounds up to 1 becomes the largest float below 1.
 
         Source: libstdc++ ``generate_canonical<float, 24>``.
         """
@@ -119,11 +121,11 @@ class MersenneDraws(Draws):
         return value if value < _ONE else _BELOW_ONE
 
     def integer(self, name: str, low: int, high: int, attempt: int = 0) -> int:
-        """A whole number from *low* to *high*, both included; see :meth:`Mersenne.integer`."""
+        """Draw a whole number from *low* to *high*, both included; see :meth:`Mersenne.integer`."""
         return self.generator.integer(low, high)
 
     def coin(self, name: str) -> bool:
-        """True in half of the cases: two words, the second of which counts most.
+        """Draw True or False from two words, of which the second is the more significant.
 
         Source: libstdc++ ``bernoulli_distribution(0.5)``, which draws a double.
         """
@@ -131,10 +133,10 @@ class MersenneDraws(Draws):
         return (low + float(high) * _WORD) / 2.0**64 < 0.5
 
     def normals(self, names: tuple[str, ...], deviation: Float) -> tuple[Float, ...]:
-        """One normal number for each of *names*, made two at a time; of an odd number the last one's twin is dropped.
+        """Draw a normal number for each of *names*: two at a time, and of an odd number the last one's twin is dropped.
 
-        The logarithm is rounded from 64 bits; MXNet takes that of the C library it runs on, which may differ in the
-        last bit.
+        The logarithm is computed in 64 bits and rounded to 32; MXNet uses that of the C library it runs on, which may
+        differ in the last bit.
 
         Source: libstdc++ ``normal_distribution<float>``, Marsaglia's polar method; the second coordinate comes first.
         """
@@ -142,10 +144,11 @@ class MersenneDraws(Draws):
         return tuple(Float(value * deviation) for pair in pairs for value in pair)[: len(names)]
 
     def _normal_pair(self) -> tuple[Float, Float]:
+        """Draw a pair from the unit circle without its centre, where the logarithm is infinite; reject other points."""
         while True:
             x, y = (_TWO * self.unit("") - _ONE for _ in range(2))
             square = x * x + y * y
             if 0 < square <= 1:
                 break
         factor = np.sqrt(Float(-2) * Float(math.log(square)) / square)
-        return Float(y * factor), Float(x * factor)
+        return Float(y * factor), Float(x * factor)  # libstdc++ returns y, and saves x for the next call

@@ -1,4 +1,4 @@
-"""The augmentation parameters of the image iterators: what is done to an image, and which random numbers decide."""
+"""The augmentation parameters of the image iterators: order, geometry, colour, flip and normalisation."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ NCHW, NHWC = "NCHW", "NHWC"
 LAYOUTS = (NCHW, NHWC)
 DTYPES = ("float32", "float16", "uint8", "int8")
 
-OFF = -1  # what MXNet takes for "not set" in its integer parameters
-_NO_LIMIT = 1e10
-_TURN = 360
+OFF = -1  # "not set" in MXNet's integer parameters
+_NO_LIMIT = 1e10  # MXNet's default of max_img_size
+_FULL_TURN = 360  # degrees
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentationParams:
-    """Crop, mirror, shuffle, colour and normalisation; the order they are applied in is that of this list's steps."""
+    """Crop, mirror, shuffle, colour and normalisation, and the seeds of everything random."""
 
     shuffle: bool = param(
         False, doc="A new order every epoch.", reference="differs: always of the whole data, with an index or without"
     )
     shuffle_scope: str | None = param(
         None,
-        doc="all: one order of the whole data, of which part r takes positions r, r+n, ...; part: each part in itself.",
+        doc="all: one order of the whole data, of which part r takes places r, r+n, ...;"
+        " part: an order within each part.",
         choices=("all", "part"),
         unset="all",
         reference="ours; part is what the reference does",
@@ -44,9 +45,7 @@ class AugmentationParams:
         0, doc="The order, and every draw for every image.", reference="differs: reaches the augmentation too"
     )
     seed_aug: int | None = param(
-        None,
-        doc="Takes the place of seed for the augmentation.",
-        reference="differs: every epoch and record has its own draws",
+        None, doc="Replaces seed for the augmentation.", reference="differs: every epoch and record has its own draws"
     )
     aug_seq: str = param(
         "aug_default", doc="The sequence of augmentations.", choices=("aug_default",), reference="as the reference"
@@ -57,7 +56,7 @@ class AugmentationParams:
         False, doc="Crop a random area and aspect, scaled to data_shape; excludes rand_crop, crop sizes and scales."
     )
     max_rotate_angle: int = param(
-        0, doc="Rotate by a random angle of up to so many degrees either way.", low=0, high=360
+        0, doc="Rotate by a random angle of up to this many degrees either way.", low=0, high=360
     )
     rotate: int = param(OFF, doc="Rotate by this many degrees, counter-clockwise; 0 and less: off.", high=360)
     rotate_list: tuple[int, ...] = param((), doc="Rotate by one of these degrees, picked at random: 0,90,180.")
@@ -78,18 +77,18 @@ class AugmentationParams:
     contrast: float = param(0.0, doc="Move away from the mean grey by a random factor in [1-v, 1+v].", low=0)
     saturation: float = param(0.0, doc="Move away from each pixel's grey by a random factor in [1-v, 1+v].", low=0)
     pca_noise: float = param(0.0, doc="Standard deviation of the three coefficients of PCA noise.", low=0)
-    random_h: int = param(0, doc="Shift the hue by up to so many half degrees.", low=0, high=180)
-    random_s: int = param(0, doc="Shift the saturation by up to so many of 255 levels.", low=0, high=255)
-    random_l: int = param(0, doc="Shift the lightness by up to so many of 255 levels.", low=0, high=255)
-    fill_value: int = param(255, doc="Level of the border that rotation and pad bring in; clipped to 0..255.")
+    random_h: int = param(0, doc="Shift the hue by up to this many half degrees.", low=0, high=180)
+    random_s: int = param(0, doc="Shift the saturation by up to this many of 255 levels.", low=0, high=255)
+    random_l: int = param(0, doc="Shift the lightness by up to this many of 255 levels.", low=0, high=255)
+    fill_value: int = param(255, doc="Level of the border that rotation and pad add; clipped to 0..255.")
     inter_method: int = param(
         1,
         doc="0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image.",
         choices=INTERPOLATIONS,
     )
-    pad: int = param(0, doc="Border of so many pixels on all sides.", low=0, high=65535)
+    pad: int = param(0, doc="Border of this many pixels on all sides.", low=0, high=65535)
     mirror: bool = param(False, doc="Flip every image left to right.")
-    rand_mirror: bool = param(False, doc="Flip every other image, at random.")
+    rand_mirror: bool = param(False, doc="Flip each image with probability 1/2.")
     mean_img: str = param(
         "",
         doc="File of a mean image to subtract, in place of mean_r, g, b, a; computed and written when missing.",
@@ -104,20 +103,23 @@ class AugmentationParams:
     std_b: float = param(1.0, doc="Divides the blue channel; not 0.")
     std_a: float = param(1.0, doc="Divides the alpha channel; not 0.")
     scale: float = param(1.0, doc="Multiplies every value.")
-    max_random_contrast: float = param(0.0, doc="Multiply what is left of the mean by a random factor in [1-v, 1+v].")
+    max_random_contrast: float = param(0.0, doc="After the mean, multiply by a random factor in [1-v, 1+v].")
     max_random_illumination: float = param(0.0, doc="Add a random number of levels in [-v, v].")
 
     @property
     def aspect_range(self) -> tuple[float, float]:
-        """The ratios to stretch by, from and to, computed in 32 bits as in the reference; (1, 1) is none."""
+        """The smallest and the largest ratio to stretch by; (1, 1) for none.
+
+        They are computed in 32 bits as in the reference, where 1 - 0.8 is 0.19999999.
+        """
         if self.min_aspect_ratio is None:
-            one, most = np.float32(1), np.float32(self.max_aspect_ratio)
-            return float(one - most), float(one + most)
+            one, deviation = np.float32(1), np.float32(self.max_aspect_ratio)
+            return float(one - deviation), float(one + deviation)
         return self.min_aspect_ratio, self.max_aspect_ratio
 
     @property
     def warps(self) -> bool:
-        """Whether images go through the affine step.
+        """True if images go through the affine step.
 
         Source: mxnet src/io/image_aug_default.cc, ``DefaultImageAugmenter::Process``.
         """
@@ -134,28 +136,28 @@ class AugmentationParams:
 
     @property
     def scales(self) -> bool:
-        """Whether images are scaled by a random factor."""
+        """True if images are scaled by a random factor."""
         return (self.min_random_scale, self.max_random_scale) != (1, 1)
 
     @property
-    def crops_sizes(self) -> bool:
-        """Whether squares of random side are cropped."""
+    def crops_squares(self) -> bool:
+        """True if squares of random side are cropped."""
         return (self.min_crop_size, self.max_crop_size) != (OFF, OFF)
 
     @property
-    def colors(self) -> bool:
-        """Whether colours change, which takes three channels."""
+    def changes_colors(self) -> bool:
+        """True if colours change, in images that have three channels."""
         jitter = max(self.brightness, self.contrast, self.saturation, self.pca_noise)
         return jitter > 0 or max(self.random_h, self.random_s, self.random_l) > 0
 
 
 def check_augmentation(params: AugmentationParams) -> None:
-    """Hold parameters against each other. Raises ParameterError naming them, their values and what is allowed."""
+    """Raise ParameterError for values that exclude each other, naming them and what is allowed."""
     if params.resize != OFF and params.resize < 1:
         raise ParameterError(f"resize={params.resize} must be -1 or 1 and more")
     if params.inter_method == NEAREST and params.warps:
         raise ParameterError("inter_method=0 must be 1 to 4, 9 or 10 with rotation, shear, scale or aspect")
-    if any(abs(angle) > _TURN for angle in params.rotate_list):
+    if any(abs(angle) > _FULL_TURN for angle in params.rotate_list):
         raise ParameterError(f"rotate_list={','.join(map(str, params.rotate_list))} must be degrees from -360 to 360")
     for name in ("std_r", "std_g", "std_b", "std_a"):
         if getattr(params, name) == 0:
@@ -168,7 +170,7 @@ def check_augmentation(params: AugmentationParams) -> None:
 
 def _check_crop_sizes(params: AugmentationParams) -> None:
     low, high = params.min_crop_size, params.max_crop_size
-    if params.crops_sizes and not 1 <= low <= high:
+    if params.crops_squares and not 1 <= low <= high:
         problem = f"min_crop_size={low} and max_crop_size={high} must be 1 or more, the first no larger"
         raise ParameterError(problem, hint="give both")
 
@@ -178,20 +180,20 @@ def _check_ranges(params: AugmentationParams) -> None:
         if not 0 < getattr(params, low) <= getattr(params, high):
             problem = f"{low}={getattr(params, low)} must be above 0 and no larger than {high}={getattr(params, high)}"
             raise ParameterError(problem)
-    least, most = params.aspect_range
-    if (params.warps or params.random_resized_crop) and not 0 < least <= most:
+    low_ratio, high_ratio = params.aspect_range
+    if (params.warps or params.random_resized_crop) and not 0 < low_ratio <= high_ratio:
         given = f"max_aspect_ratio={params.max_aspect_ratio}"
         if params.min_aspect_ratio is not None:
             given = f"min_aspect_ratio={params.min_aspect_ratio} and {given}"
-        raise ParameterError(f"{given} must give a range of ratios above 0, not {least:g} to {most:g}")
+        raise ParameterError(f"{given} must give a range of ratios above 0, not {low_ratio:g} to {high_ratio:g}")
 
 
 def _check_random_resized_crop(params: AugmentationParams) -> None:
     others = {
         "rand_crop=1": params.rand_crop,
-        "min_crop_size and max_crop_size": params.crops_sizes,
+        "min_crop_size and max_crop_size": params.crops_squares,
         "min_random_scale and max_random_scale": params.scales,
     }
-    for words, given in others.items():
-        if given:
-            raise ParameterError(f"random_resized_crop=1 excludes {words}", hint="leave one of the two out")
+    for names, is_set in others.items():
+        if is_set:
+            raise ParameterError(f"random_resized_crop=1 excludes {names}", hint="leave one of the two out")

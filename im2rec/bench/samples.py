@@ -102,7 +102,7 @@ class IteratorSample:
         try:
             pixels, _ = self._loader.decode(content)
             plan = self._plan(draws, pixels)
-            augmented = self._loader.augmenter.image(pixels, plan)
+            augmented = self._loader.augmenter.augment(pixels, plan)
         except ImageError:  # skipped, as the iterator does
             return None
         jpeg = self._loader.inspect_jpeg(content)
@@ -130,7 +130,7 @@ class IteratorSample:
     def augment(self, image: SampleImage) -> None:
         """Draw the random numbers of *image* and apply every step of its plan."""
         if image.jpeg is None:
-            self._loader.augmenter.image(image.pixels, self._plan(image.draws, image.pixels))
+            self._loader.augmenter.augment(image.pixels, self._plan(image.draws, image.pixels))
 
     def normalise(self, image: SampleImage) -> None:
         """Mirror and normalise *image* into the next row of the batch."""
@@ -163,7 +163,7 @@ class IteratorSample:
         augmenter = self._uint8_augmenter(engine)
 
         def augment(image: SampleImage) -> None:
-            augmenter.image(image.pixels, self._plan(image.draws, image.pixels))
+            augmenter.augment(image.pixels, self._plan(image.draws, image.pixels))
 
         return augment
 

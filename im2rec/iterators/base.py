@@ -224,7 +224,7 @@ class OrderedIterator(BatchIterator[T]):
         self._parts = order.params.num_parts
         # One entry for each number of parts that this epoch was read with: more than one if it was resumed with another
         # number. The last one is the current; its ``delivered`` is not kept up to date, self._delivered is.
-        self._splits: tuple[Delivery, ...] = (Delivery(self._parts, 0),)
+        self._deliveries: tuple[Delivery, ...] = (Delivery(self._parts, 0),)
 
     @property
     @abc.abstractmethod
@@ -248,7 +248,7 @@ class OrderedIterator(BatchIterator[T]):
         # Tools that print a traceback with its variables show iterators whose construction failed, too.
         params = getattr(self, "_params", None)
         fields = [f"{type(self).__name__} {getattr(params, self._source)!r}" if params else type(self).__name__]
-        if not hasattr(self, "_splits"):
+        if not hasattr(self, "_deliveries"):
             return f"<{', '.join([*fields, 'not open'])}>"
         shape = getattr(params, "data_shape", self.provide_data[0].shape[1:])  # MNISTIter has no such parameter
         fields += [f"{self.count} {self._unit}", f"data_shape={shape}", f"batch_size={self.batch_size}"]
@@ -259,7 +259,7 @@ class OrderedIterator(BatchIterator[T]):
 
     def _epoch(self, epoch: int) -> Epoch:
         """Return *epoch* without the records that the current one delivered in earlier numbers of parts."""
-        return self._order.epoch(epoch, self._splits if epoch == self.epoch else ())
+        return self._order.epoch(epoch, self._deliveries if epoch == self.epoch else ())
 
     def _count_batches(self, epoch: int) -> int:
         return self._epoch(epoch).batches
@@ -271,11 +271,11 @@ class OrderedIterator(BatchIterator[T]):
         ParameterError with ``rng=mxnet``.
         """
         self._fingerprint.check_can_save()
-        before, last = self._splits[:-1], self._splits[-1]
+        before, last = self._deliveries[:-1], self._deliveries[-1]
         epoch = self._epoch(self.epoch)
-        splits = (*before, Delivery(last.parts, self._delivered * self.batch_size))
-        delivered = self._order.count - epoch.sharing.count + epoch.sharing.delivered_in_all(splits[-1].delivered)
-        return state.save(self._fingerprint, self.epoch, splits, delivered)
+        deliveries = (*before, Delivery(last.num_parts, self._delivered * self.batch_size))
+        delivered = self._order.count - epoch.partition.count + epoch.partition.delivered(deliveries[-1].per_part)
+        return state.save(self._fingerprint, self.epoch, deliveries, delivered)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume where the state *saved* was taken.
@@ -286,14 +286,14 @@ class OrderedIterator(BatchIterator[T]):
         """
         self._check_open()
         self._fingerprint.check_can_save()
-        epoch, splits = state.load(saved, self._fingerprint, self._parts)
+        epoch, deliveries = state.load(saved, self._fingerprint, self._parts)
         self._close_stream()
         self._begin(epoch, 0)
-        self._splits = splits or (Delivery(self._parts, 0),)
+        self._deliveries = deliveries or (Delivery(self._parts, 0),)
         # The part that saved the state may have had more batches than this one.
-        self._delivered = min(math.ceil(self._splits[-1].delivered / self.batch_size), len(self))
+        self._delivered = min(math.ceil(self._deliveries[-1].per_part / self.batch_size), len(self))
         self._is_begun = self._delivered >= len(self)  # in the middle, the reset() of the next loop must not skip it
 
     def _begin(self, epoch: int, delivered: int) -> None:
         super()._begin(epoch, delivered)
-        self._splits = (Delivery(self._parts, 0),)
+        self._deliveries = (Delivery(self._parts, 0),)

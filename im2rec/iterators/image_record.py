@@ -28,7 +28,7 @@ from im2rec.pipeline.labels import labels_from_params
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mean_image import load_mean_image
 from im2rec.pipeline.params import KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordParams
-from im2rec.pipeline.permutation import mixing
+from im2rec.pipeline.permutation import blocks_per_batch
 from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
 
@@ -183,7 +183,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         if len(records.left_out):
             _LOG.info("left out, as they hold labels and no image: %d", len(records.left_out))
         if blocks := self._prefetcher.blocks:
-            drawn_from, ideal = mixing(blocks, params.batch_size)
+            drawn_from, ideal = blocks_per_batch(blocks, params.batch_size)
             _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", drawn_from, blocks, ideal)
 
     @property
@@ -207,7 +207,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         return order.batches(epoch) if order else super()._count_batches(epoch)
 
     def _open_stream(self, epoch: int, batch: int) -> Generator[FinishedBatch, None, None]:
-        return self._prefetcher.run(epoch, batch, self._splits)
+        return self._prefetcher.run(epoch, batch, self._deliveries)
 
     def _make_batch(self, item: FinishedBatch) -> DataBatch:
         buffer, pieces = item

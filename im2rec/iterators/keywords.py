@@ -27,7 +27,7 @@ class ImageRecordKeywords(TypedDict, total=False):
     label_width: int | str | None
     """Labels of a record; auto: as many as the first one has. Longer vectors give their first ones."""
     num_parts: int | str
-    """In how many parts the data is read, by as many processes."""
+    """Parts that the data is divided into, one for each process."""
     part_index: int | str
     """The part to read, from 0."""
     records: str
@@ -42,9 +42,9 @@ class ImageRecordKeywords(TypedDict, total=False):
     """1 means last_batch=pad, 0 means last_batch=keep."""
     last_batch: str | None
     """The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch, which starts
-    behind them; keep: zeros; discard: no such batch."""
+    after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
-    """Parts that would end a batch earlier give another one, so that all give as many."""
+    """Parts that would end a batch earlier have one more, so that all have the same number."""
     dtype: str | None
     """Type of the data. uint8: only flipped; int8: less the mean, rounded and clipped."""
     layout: str
@@ -52,7 +52,7 @@ class ImageRecordKeywords(TypedDict, total=False):
     shuffle: bool | int | str
     """A new order every epoch."""
     shuffle_scope: str | None
-    """all: one order of the whole data, of which part r takes positions r, r+n, ...; part: each part in itself."""
+    """all: one order of the whole data, of which part r takes places r, r+n, ...; part: an order within each part."""
     shuffle_chunk_size: int | str
     """With shuffle: MiB read in one piece, in random order and mixed with others: for slow disks. 0: off."""
     shuffle_chunk_seed: int | str
@@ -60,7 +60,7 @@ class ImageRecordKeywords(TypedDict, total=False):
     seed: int | str
     """The order, and every draw for every image."""
     seed_aug: int | str | None
-    """Takes the place of seed for the augmentation."""
+    """Replaces seed for the augmentation."""
     aug_seq: str
     """The sequence of augmentations."""
     resize: int | str
@@ -70,7 +70,7 @@ class ImageRecordKeywords(TypedDict, total=False):
     random_resized_crop: bool | int | str
     """Crop a random area and aspect, scaled to data_shape; excludes rand_crop, crop sizes and scales."""
     max_rotate_angle: int | str
-    """Rotate by a random angle of up to so many degrees either way."""
+    """Rotate by a random angle of up to this many degrees either way."""
     rotate: int | str
     """Rotate by this many degrees, counter-clockwise; 0 and less: off."""
     rotate_list: Sequence[int] | int | str
@@ -106,21 +106,21 @@ class ImageRecordKeywords(TypedDict, total=False):
     pca_noise: float | str
     """Standard deviation of the three coefficients of PCA noise."""
     random_h: int | str
-    """Shift the hue by up to so many half degrees."""
+    """Shift the hue by up to this many half degrees."""
     random_s: int | str
-    """Shift the saturation by up to so many of 255 levels."""
+    """Shift the saturation by up to this many of 255 levels."""
     random_l: int | str
-    """Shift the lightness by up to so many of 255 levels."""
+    """Shift the lightness by up to this many of 255 levels."""
     fill_value: int | str
-    """Level of the border that rotation and pad bring in; clipped to 0..255."""
+    """Level of the border that rotation and pad add; clipped to 0..255."""
     inter_method: int | str
     """0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image."""
     pad: int | str
-    """Border of so many pixels on all sides."""
+    """Border of this many pixels on all sides."""
     mirror: bool | int | str
     """Flip every image left to right."""
     rand_mirror: bool | int | str
-    """Flip every other image, at random."""
+    """Flip each image with probability 1/2."""
     mean_img: str | PathLike[str]
     """File of a mean image to subtract, in place of mean_r, g, b, a; computed and written when missing."""
     mean_r: float | str
@@ -142,21 +142,21 @@ class ImageRecordKeywords(TypedDict, total=False):
     scale: float | str
     """Multiplies every value."""
     max_random_contrast: float | str
-    """Multiply what is left of the mean by a random factor in [1-v, 1+v]."""
+    """After the mean, multiply by a random factor in [1-v, 1+v]."""
     max_random_illumination: float | str
     """Add a random number of levels in [-v, v]."""
     preprocess_threads: int | str
     """Threads, or processes, that decode."""
     prefetch_buffer: int | str
-    """Batches made ahead of the one asked for."""
+    """Batches made in advance."""
     reuse_buffers: bool | int | str
-    """Write a batch over an earlier one's arrays: they hold until the next is asked for."""
+    """Write a batch into an earlier one's arrays: they are valid until the next is requested."""
     engine: str
-    """What resizes and warps; reference: MXNet's own arithmetic, slow and exact."""
+    """Library that resizes and warps; reference: MXNet's own arithmetic, slow and exact."""
     rng: str
     """mxnet: the order, parts and random numbers of an MXNet run with one decode thread."""
     backend: str
-    """What decodes: threads or processes; auto: processes, if there are several and 1000 records and more, but threads
+    """Decode in threads or processes; auto: processes, if there are several and 1000 records and more, but threads
     where the compiled decoder does all of it and images are large."""
     ctx: str | None
     """Has no effect here."""
@@ -178,7 +178,7 @@ class MNISTKeywords(TypedDict, total=False):
     label: str | PathLike[str]
     """The IDX file of labels, gzipped or not."""
     num_parts: int | str
-    """In how many parts the data is read, by as many processes."""
+    """Parts that the data is divided into, one for each process."""
     part_index: int | str
     """The part to read, from 0."""
     data_name: str | PathLike[str]
@@ -191,9 +191,9 @@ class MNISTKeywords(TypedDict, total=False):
     """1 means last_batch=pad, 0 means last_batch=keep."""
     last_batch: str | None
     """The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch, which starts
-    behind them; keep: zeros; discard: no such batch."""
+    after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
-    """Parts that would end a batch earlier give another one, so that all give as many."""
+    """Parts that would end a batch earlier have one more, so that all have the same number."""
     dtype: str | None
     """Type of the data."""
     shuffle: bool | int | str
@@ -225,7 +225,7 @@ class CSVKeywords(TypedDict, total=False):
     label_shape: Sequence[int] | int | str
     """Shape of a label."""
     num_parts: int | str
-    """In how many parts the data is read, by as many processes."""
+    """Parts that the data is divided into, one for each process."""
     part_index: int | str
     """The part to read, from 0."""
     data_name: str | PathLike[str]
@@ -240,7 +240,7 @@ class CSVKeywords(TypedDict, total=False):
     """The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch, which starts
     after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
-    """Parts that would end a batch earlier give another one, so that all give as many."""
+    """Parts that would end a batch earlier have one more, so that all have the same number."""
     dtype: str | None
     """Type of data and labels. int32, int64: decimals are cut off."""
     prefetch_buffer: int | str
@@ -262,7 +262,7 @@ class LibSVMKeywords(TypedDict, total=False):
     label_shape: Sequence[int] | int | str
     """Columns of a sparse label, one number above 1."""
     num_parts: int | str
-    """In how many parts the data is read, by as many processes."""
+    """Parts that the data is divided into, one for each process."""
     part_index: int | str
     """The part to read, from 0."""
     data_name: str | PathLike[str]
@@ -277,7 +277,7 @@ class LibSVMKeywords(TypedDict, total=False):
     """The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch, which starts
     after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
-    """Parts that would end a batch earlier give another one, so that all give as many."""
+    """Parts that would end a batch earlier have one more, so that all have the same number."""
     dtype: str | None
     """Type of data and labels."""
     prefetch_buffer: int | str

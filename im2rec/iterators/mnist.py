@@ -153,7 +153,7 @@ class MNISTIter(OrderedIterator[BatchRequest]):
     def _open_stream(self, epoch: int, batch: int) -> Generator[BatchRequest, None, None]:
         if self._mxnet_order is not None:
             return _repeat(self._mxnet_order, self.batch_size, batch)
-        return self._order.requests(epoch, batch, self._splits)
+        return self._order.requests(epoch, batch, self._deliveries)
 
     def _make_batch(self, item: BatchRequest) -> DataBatch:
         records, filled = item.records, len(item.records)

@@ -112,7 +112,7 @@ class TextIterator(OrderedIterator[ReadBatch[T]]):
         return index
 
     def _open_stream(self, epoch: int, batch: int) -> Generator[ReadBatch[T], None, None]:
-        return _read_batches(self._order, (epoch, batch, self._splits), self._rows, self._labels)
+        return _read_batches(self._order, (epoch, batch, self._deliveries), self._rows, self._labels)
 
     def _release(self) -> None:
         for rows in (self._rows, self._labels):
@@ -127,7 +127,7 @@ def _open_rows(params: CSVParams | LibSVMParams, name: str, row_format: RowForma
 def _read_batches(
     order: Order, start: tuple[int, int, tuple[Delivery, ...]], data: TextRows[T], labels: TextRows[T] | None
 ) -> Generator[ReadBatch[T], None, None]:
-    """Read batch after batch from *start* on: epoch, batch, and the splits of that epoch."""
+    """Read batch after batch from *start* on: epoch, batch, and the deliveries of that epoch."""
     for request in order.requests(*start):
         yield _read_batch(request, data, labels)
 

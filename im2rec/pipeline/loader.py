@@ -186,7 +186,7 @@ class Loader:
             return error.reason
         if self._kernel is None:
             return "no kernel"
-        return self.augmenter.write_jpeg(self._kernel, jpeg.content, jpeg.size, plan, row)
+        return self.augmenter.decode_and_write(self._kernel, jpeg.content, jpeg.size, plan, row)
 
     # From record to row
 

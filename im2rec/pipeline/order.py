@@ -1,10 +1,14 @@
-"""Which record comes next: a pure function of (seed, epoch, part, place), with nothing to carry from batch to batch.
+"""The order of records in an epoch: a pure function of (seed, epoch, part, place), without a state between batches.
 
-An epoch is one *sequence* of all n records: file order, or a permutation of them. Parts share it out: a permutation of
-the whole in turns (part r takes places r, r + parts, ...), all else in runs that lie together. Shares differ by at most
-one record. A part cuts its share into batches.
+So any batch of any epoch can be computed alone: a run resumes without repeating anything, and neither the number of
+threads nor that of processes changes the order.
 
-An epoch that goes on with another number of parts shares out what is left: see :class:`Partition`.
+An epoch is one *sequence* of all n records: file order, or a permutation of them. It is divided among the parts
+(:class:`Partition`), and each part cuts its share into batches (:class:`Epoch`). The shares of parts differ by at most
+one record. A permutation of the whole is interleaved, part r taking places r, r + num_parts, ...: so any number of
+parts trains on the same global order. Otherwise each part takes one run of the sequence, which is read in long reads.
+
+An epoch that is resumed with another number of parts divides the rest of its sequence: see :class:`Delivery`.
 """
 
 from __future__ import annotations
@@ -21,17 +25,17 @@ from im2rec.pipeline.permutation import BlockOrder, Permutation, Positions
 
 T = TypeVar("T")
 Places = npt.NDArray[Any]
-_AT_ONCE = 4096  # places whose records are computed together: a batch of them would take a third as long
-_ORDER = 0x6F72646572  # "order": keeps the permutation's hashes apart from those of the draws
+_STRETCH = 4096  # records that are computed together; those of one batch alone would take a third of that time
+_ORDER = 0x6F72646572  # "order": keeps the hashes of the permutation apart from those of the draws
 
 
 class BatchRequest(NamedTuple):
     """A request for a batch: the record of each row, and the epoch whose random numbers the row gets.
 
-    *records* are numbers of records, as lists: a piece of a request is sent to another process, in few bytes. The last
-    *pad* rows of the batch are filler; of those, rows from ``len(records)`` on are zeros. *plans* are those of the
-    augmenter for rows whose random numbers were drawn already, and None for others. *first_row* is the row that a piece
-    begins at.
+    *records* and *epochs* are lists of numbers, as a piece of a request is sent to another process, in few bytes. The
+    last *pad* rows of the batch are filler; of those, rows from ``len(records)`` on are zeros. *plans* holds the
+    augmentation plans of rows whose random numbers were drawn already; it is None where none were. *first_row* is the
+    row of the batch at which a piece begins.
     """
 
     records: list[int]
@@ -41,7 +45,7 @@ class BatchRequest(NamedTuple):
     first_row: int = 0
 
     def cut(self, pieces: int) -> list[BatchRequest]:
-        """The same in so many *pieces* or fewer, of :func:`piece_size` rows; the last may have fewer."""
+        """Cut the request into at most *pieces* pieces of :func:`piece_size` rows; the last may have fewer rows."""
         size = piece_size(len(self.records), pieces)
         return [self._piece(slice(start, start + size)) for start in range(0, len(self.records), size)]
 
@@ -50,72 +54,88 @@ class BatchRequest(NamedTuple):
         return BatchRequest(self.records[rows], self.epochs[rows], self.pad, plans, self.first_row + rows.start)
 
 
-def piece_size(rows: int, pieces: int, least: int = 8) -> int:
-    """Rows of a piece when *rows* are cut into so many *pieces*; *least* or more."""
-    return max(least, -(-rows // pieces))
+def piece_size(rows: int, pieces: int, min_rows: int = 8) -> int:
+    """Rows of a piece if *rows* are cut into *pieces* pieces of *min_rows* or more."""
+    return max(min_rows, _ceil_div(rows, pieces))
 
 
 class Delivery(NamedTuple):
-    """That *parts* parts shared a sequence, and each has delivered its first *delivered* records (or all)."""
+    """The records that *num_parts* parts have delivered of an epoch: the first *per_part* of each, or all it has.
 
-    parts: int
-    delivered: int
+    An epoch that was resumed with other numbers of parts has several deliveries, oldest first. The parts of the first
+    divided the whole sequence, those of the second the rest of it, and so on. The last delivery is that of the present
+    parts.
+    """
+
+    num_parts: int
+    per_part: int
 
 
 class Partition:
-    """How a sequence of *count* places is shared by *parts* parts: in *turns*, or in runs."""
+    """A sequence of *count* places divided among *num_parts* parts, interleaved or in runs.
 
-    def __init__(self, count: int, parts: int, *, turns: bool) -> None:
+    Places 0 to 6 among three parts are 0 3 6, 1 4, 2 5 if *interleaved*, else 0 1, 2 3, 4 5 6.
+    """
+
+    def __init__(self, count: int, num_parts: int, *, interleaved: bool) -> None:
         self.count = count
-        self.parts = parts
-        self._turns = turns
+        self.num_parts = num_parts
+        self._is_interleaved = interleaved
 
     def bounds(self, part: int) -> tuple[int, int]:
-        """Where the run of *part* begins and ends."""
-        return self.count * part // self.parts, self.count * (part + 1) // self.parts
+        """Return the first place of the run of *part*, and the first place after it."""
+        return self.count * part // self.num_parts, self.count * (part + 1) // self.num_parts
 
     def part_of(self, places: Places) -> Places:
-        """The part whose run each of *places* is in."""
-        return ((places + 1) * self.parts - 1) // max(1, self.count)
+        """Return the part whose run contains each of *places*."""
+        # The inverse of bounds(): the largest part whose first place is not after the place.
+        return ((places + 1) * self.num_parts - 1) // self.count
 
     def length(self, part: int) -> int:
-        """How many places *part* has."""
-        if self._turns:
-            return max(0, -(-(self.count - part) // self.parts))
+        """Return the number of places of *part*."""
+        if self._is_interleaved:
+            return _ceil_div(self.count - part, self.num_parts)
         low, high = self.bounds(part)
         return high - low
 
-    def place(self, part: int, index: Places) -> Places:
-        """The places in the sequence of a part's own places *index*."""
-        return index * self.parts + part if self._turns else self.bounds(part)[0] + index
+    def places(self, part: int, indices: Places) -> Places:
+        """Return the places in the sequence of the records number *indices* of *part*, counted from 0."""
+        return indices * self.num_parts + part if self._is_interleaved else self.bounds(part)[0] + indices
 
-    def left(self, delivered: int) -> tuple[int, Callable[[Places], Places]]:
-        """What is left when every part has delivered its first *delivered*: how many, and where each of them is."""
-        if self._turns:
-            gone = min(self.count, delivered * self.parts)
-            return self.count - gone, lambda index: index + gone
-        bounds = [self.bounds(part) for part in range(self.parts)]
-        starts = np.array([min(low + delivered, high) for low, high in bounds])
+    def undelivered(self, per_part: int) -> tuple[int, Callable[[Places], Places]]:
+        """Return the rest of the sequence after every part has delivered its first *per_part* places.
+
+        That is the number of places left, and a function that maps 0, 1, ... of the rest to places of the sequence, in
+        the order of the sequence.
+        """
+        if self._is_interleaved:
+            # What the parts delivered is the start of the sequence, whatever their number.
+            delivered = min(self.count, per_part * self.num_parts)
+            return self.count - delivered, lambda indices: indices + delivered
+        bounds = [self.bounds(part) for part in range(self.num_parts)]
+        starts = np.array([min(low + per_part, high) for low, high in bounds])
         counts = np.array([high for _, high in bounds]) - starts
         ends = np.cumsum(counts)
 
-        def place(index: Places) -> Places:
-            run = np.searchsorted(ends, index, side="right")
-            places: Places = starts[run] + index - (ends - counts)[run]
-            return places
+        def places(indices: Places) -> Places:
+            run = np.searchsorted(ends, indices, side="right")
+            rest: Places = starts[run] + indices - (ends - counts)[run]
+            return rest
 
-        return int(ends[-1]), place
+        return int(ends[-1]), places
 
-    def delivered_in_all(self, delivered: int) -> int:
-        """How many places all parts together have delivered."""
-        return sum(min(delivered, self.length(part)) for part in range(self.parts))
+    def delivered(self, per_part: int) -> int:
+        """Return the number of places that all parts together have delivered, *per_part* each or all they have."""
+        return sum(min(per_part, self.length(part)) for part in range(self.num_parts))
 
 
 class Order:
     """The order of *count* records for one part, epoch by epoch.
 
-    *starts* are the first records of the blocks of ``shuffle_chunk_size``, and *count*; None shuffles freely. *numbers*
-    gives the numbers by which records at positions 0 .. *count*-1 are asked for; None asks for them by position.
+    *starts* holds the positions at which the blocks of ``shuffle_chunk_size`` start, and *count*; None shuffles freely.
+    *ordinals_of* maps positions to the ordinals that requests hold; with None they hold positions::
+
+        for request in Order(len(records), params, None, records.ordinals).requests(epoch=0, batch=0): ...
     """
 
     def __init__(
@@ -123,58 +143,68 @@ class Order:
         count: int,
         params: OrderParams,
         starts: Positions | None = None,
-        numbers: Callable[[Positions], Positions] | None = None,
+        ordinals_of: Callable[[Positions], Positions] | None = None,
     ) -> None:
         self.count = count
         self.params = params
         self._starts = starts
-        self._numbers = numbers
-        self._turns = params.shuffle and params.scope == "all"
-        self._kept: dict[tuple[int, int], Callable[[Places], Positions]] = {}
+        self._ordinals_of = ordinals_of
+        self._is_interleaved = params.shuffle and params.scope == "all"
+        self._sequences: dict[tuple[int, int], Callable[[Places], Positions]] = {}
 
-    def epoch(self, number: int, splits: tuple[Delivery, ...] = ()) -> Epoch:
-        """Epoch *number*, of which *splits* were delivered before; the last of them is in this number of parts."""
-        parts = splits[0].parts if splits else self.params.num_parts
-        count, chain = self.count, []
-        for split in splits[:-1]:
-            count, left = Partition(count, split.parts, turns=self._turns).left(split.delivered)
-            chain.append(left)
+    def epoch(self, number: int, deliveries: tuple[Delivery, ...] = ()) -> Epoch:
+        """Return epoch *number*, of which *deliveries* were delivered before.
+
+        The last delivery is that of the present parts. It does not shorten the epoch, only those before it do: so the
+        batches of the present parts keep their numbers.
+        """
+        first_parts = deliveries[0].num_parts if deliveries else self.params.num_parts
+        count, rests = self.count, []
+        for delivery in deliveries[:-1]:
+            partition = Partition(count, delivery.num_parts, interleaved=self._is_interleaved)
+            count, rest = partition.undelivered(delivery.per_part)
+            rests.append(rest)
 
         def sequence(epoch: int, places: Places) -> Positions:
-            for left in reversed(chain):
-                places = left(places)
-            kept = _kept(self._kept, (epoch, parts), lambda: self._sequence(epoch, parts))  # every batch asks for it
-            positions = kept(places)
-            return self._numbers(positions) if self._numbers else positions
+            for rest in reversed(rests):
+                places = rest(places)
+            whole = _cached(self._sequences, (epoch, first_parts), lambda: self._sequence(epoch, first_parts))
+            positions = whole(places)
+            return self._ordinals_of(positions) if self._ordinals_of else positions
 
-        return Epoch(number, Partition(count, self.params.num_parts, turns=self._turns), sequence, self.params)
+        partition = Partition(count, self.params.num_parts, interleaved=self._is_interleaved)
+        return Epoch(number, partition, sequence, self.params)
 
     def requests(
-        self, epoch: int, batch: int, splits: tuple[Delivery, ...] = ()
+        self, epoch: int, batch: int, deliveries: tuple[Delivery, ...] = ()
     ) -> Generator[BatchRequest, None, None]:
-        """The requests for the batches from *batch* of *epoch* on, of which *splits* were delivered; without end."""
-        current = self.epoch(epoch, splits)
+        """Yield the requests for the batches from *batch* of *epoch* on, and those of all epochs after it.
+
+        *deliveries* were delivered of *epoch* before. Ends only where no later epoch has a batch.
+        """
+        current = self.epoch(epoch, deliveries)
         while True:
             for number in range(batch, current.batches):
                 yield current.request(number)
             epoch, batch = epoch + 1, 0
             current = self.epoch(epoch)
-            if current.empty_for_ever:
+            if current.is_empty_forever:
                 return
 
-    def _sequence(self, epoch: int, parts: int) -> Callable[[Places], Positions]:
-        """All records in the order of *epoch*, when it began with so many *parts*."""
+    def _sequence(self, epoch: int, num_parts: int) -> Callable[[Places], Positions]:
+        """Return the function from places to positions of *epoch*, if it began with *num_parts* parts."""
         params = self.params
         if not params.shuffle:
             return lambda places: np.asarray(places, np.int64)
+        # Published, so it must stay: see test_the_order_of_a_shuffled_epoch_never_changes.
         key = hash64(params.seed, epoch, _ORDER)
         if params.scope == "all":
             return self._shuffled(0, self.count, key)
-        sharing = Partition(self.count, parts, turns=False)
-        return _in_runs(lambda part: self._shuffled(*sharing.bounds(part), absorb(key, part)), sharing)
+        partition = Partition(self.count, num_parts, interleaved=False)
+        return _joined(lambda part: self._shuffled(*partition.bounds(part), absorb(key, part)), partition)
 
     def _shuffled(self, low: int, high: int, key: int) -> Callable[[Places], Positions]:
-        """Records *low* .. *high*-1 shuffled, freely or by blocks."""
+        """Return an order of the positions *low* .. *high*-1, shuffled freely or by blocks."""
         if self._starts is None:
             free = Permutation(high - low, key)
             return lambda places: low + free(places)
@@ -182,49 +212,56 @@ class Order:
         return BlockOrder(np.concatenate([[low], inner, [high]]), absorb(key, self.params.shuffle_chunk_seed))
 
 
-def _in_runs(run: Callable[[int], Callable[[Places], Positions]], sharing: Partition) -> Callable[[Places], Positions]:
-    """One sequence of several runs, which lie behind each other as *sharing* says; each is made when it is needed."""
-    made: dict[int, Callable[[Places], Positions]] = {}
+def _joined(
+    make_run: Callable[[int], Callable[[Places], Positions]], partition: Partition
+) -> Callable[[Places], Positions]:
+    """Return one sequence of the runs of all parts in turn, each of which is made when a place of it is needed."""
+    runs: dict[int, Callable[[Places], Positions]] = {}
 
     def sequence(places: Places) -> Positions:
         places = np.asarray(places)
         positions = np.empty(len(places), np.int64)
-        part = sharing.part_of(places)
-        for number in np.unique(part).tolist():
-            if number not in made:
-                made[number] = run(number)
-            here = part == number
-            positions[here] = made[number](places[here] - sharing.bounds(number)[0])
+        parts = partition.part_of(places)
+        for part in np.unique(parts).tolist():
+            if part not in runs:
+                runs[part] = make_run(part)
+            here = parts == part
+            positions[here] = runs[part](places[here] - partition.bounds(part)[0])
         return positions
 
     return sequence
 
 
 class Epoch:
-    """The batches of one part in epoch *number*; *sequence* gives the records at places of an epoch."""
+    """The batches of one part in epoch *number*.
+
+    *partition* divides the epoch's sequence among the parts; *sequence* maps an epoch and places of its sequence to
+    records.
+    """
 
     def __init__(
-        self, number: int, sharing: Partition, sequence: Callable[[int, Places], Positions], params: OrderParams
+        self, number: int, partition: Partition, sequence: Callable[[int, Places], Positions], params: OrderParams
     ) -> None:
         self.number = number
-        self.sharing = sharing
+        self.partition = partition
         self._sequence = sequence
         self._params = params
-        self._length = sharing.length(params.part_index)
-        # Of all parts the first and the last have the most places and the fewest.
-        decide = (0, sharing.parts - 1) if params.equal_batches else (params.part_index,)
-        lengths = [sharing.length(part) for part in decide]
+        self._length = partition.length(params.part_index)
+        # Interleaved, the first part has the most places and the last the fewest; in runs it is the other way round.
+        deciding = (0, partition.num_parts - 1) if params.equal_batches else (params.part_index,)
+        lengths = [partition.length(part) for part in deciding]
         self._shortest, self._longest = min(lengths), max(lengths)
-        self._pieces: dict[tuple[int, int], Positions] = {}
+        self._stretches: dict[tuple[int, int], Positions] = {}
 
     @property
     def batches(self) -> int:
-        """How many batches the part gives."""
-        return batches_of(self.number, self._params, shortest=self._shortest, longest=self._longest)
+        """The number of batches of the part."""
+        return batch_count(self.number, self._params, shortest=self._shortest, longest=self._longest)
 
     @property
-    def empty_for_ever(self) -> bool:
-        """Whether neither this epoch nor any behind it has a batch, if it began with these parts."""
+    def is_empty_forever(self) -> bool:
+        """True if neither this epoch nor a later one has a batch, given these parts."""
+        # Epochs that roll over may have no batch of their own while the rows of several add up to one.
         return not self.batches and not (self._params.policy == ROLL_OVER and self._longest)
 
     def request(self, batch: int) -> BatchRequest:
@@ -232,69 +269,67 @@ class Epoch:
         size, length = self._params.batch_size, self._length
         if self._params.policy == ROLL_OVER:
             return self._rolled_over(batch)
-        index = np.arange(batch * size, (batch + 1) * size)
-        pad = int(np.count_nonzero(index >= length))
+        indices = np.arange(batch * size, (batch + 1) * size)
+        pad = int(np.count_nonzero(indices >= length))
         if pad and (self._params.policy == KEEP or length == 0):
-            index = index[: size - pad]
+            indices = indices[: size - pad]
         elif pad:
-            index[size - pad :] = (index[size - pad :] - length) % length
-        return BatchRequest(self._records(self.number, index).tolist(), [self.number] * len(index), pad)
+            indices[size - pad :] %= length
+        return BatchRequest(self._records(self.number, indices).tolist(), [self.number] * len(indices), pad)
 
     def _rolled_over(self, batch: int) -> BatchRequest:
-        """Return the request for batch number *batch* where epochs follow each other without a gap.
+        """Return the request for batch number *batch* where the epochs of a part are one stream cut into batches.
 
-        With equal_batches they are as long in every part: a shorter one repeats its first record at the end.
+        A batch belongs to the epoch of its first row. With equal_batches the epochs are equally long in every part: a
+        shorter part repeats its first record at the end.
         """
         size = self._params.batch_size
         if not self._length:
             return BatchRequest([], [], size)
-        first = (_ceil(self.number * self._longest, size) + batch) * size
-        epochs, index = np.divmod(np.arange(first, first + size), self._longest)
-        index %= self._length
-        positions = np.empty(size, np.int64)
+        # The first batch of an epoch starts at the first multiple of the batch size that is not before the epoch.
+        first = (_ceil_div(self.number * self._longest, size) + batch) * size
+        epochs, indices = np.divmod(np.arange(first, first + size), self._longest)
+        indices %= self._length
+        records = np.empty(size, np.int64)
         for epoch in np.unique(epochs):
-            positions[epochs == epoch] = self._records(int(epoch), index[epochs == epoch])
-        return BatchRequest(positions.tolist(), epochs.tolist(), int(np.count_nonzero(epochs > self.number)))
+            records[epochs == epoch] = self._records(int(epoch), indices[epochs == epoch])
+        return BatchRequest(records.tolist(), epochs.tolist(), int(np.count_nonzero(epochs > self.number)))
 
-    def _records(self, epoch: int, index: Places) -> Positions:
-        """The records at the part's own places *index*."""
-        positions = np.empty(len(index), np.int64)
-        piece = index // _AT_ONCE
-        for number in np.unique(piece).tolist():
-            here = piece == number
-            positions[here] = self._piece(epoch, number)[index[here] - number * _AT_ONCE]
-        return positions
+    def _records(self, epoch: int, indices: Places) -> Positions:
+        """Return the records number *indices* of the part in *epoch*."""
+        records = np.empty(len(indices), np.int64)
+        stretches = indices // _STRETCH
+        for number in np.unique(stretches).tolist():
+            here = stretches == number
+            records[here] = self._stretch(epoch, number)[indices[here] - number * _STRETCH]
+        return records
 
-    def _piece(self, epoch: int, number: int) -> Positions:
-        """The records at ``_AT_ONCE`` of the part's own places; the last two pieces are kept."""
+    def _stretch(self, epoch: int, number: int) -> Positions:
+        """Return the records of stretch *number* of the part: ``_STRETCH`` of them, or the rest."""
 
-        def piece() -> Positions:
-            own = np.arange(number * _AT_ONCE, min((number + 1) * _AT_ONCE, self._length))
-            return self._sequence(epoch, self.sharing.place(self._params.part_index, own))
+        def compute() -> Positions:
+            indices = np.arange(number * _STRETCH, min((number + 1) * _STRETCH, self._length))
+            return self._sequence(epoch, self.partition.places(self._params.part_index, indices))
 
-        return _kept(self._pieces, (epoch, number), piece)
-
-    def delivered(self, batches: int) -> int:
-        """How many of its places the part has delivered after so many *batches*."""
-        return min(batches * self._params.batch_size, self._length)
+        return _cached(self._stretches, (epoch, number), compute)
 
 
-def batches_of(epoch: int, params: OrderParams, *, shortest: int, longest: int) -> int:
-    """How many batches *epoch* has, of parts from *shortest* to *longest* records that give equally many."""
+def batch_count(epoch: int, params: OrderParams, *, shortest: int, longest: int) -> int:
+    """Return the number of batches of *epoch*, the same for all parts, which have *shortest* to *longest* records."""
     size = params.batch_size
     if params.policy == ROLL_OVER:
-        return _ceil((epoch + 1) * longest, size) - _ceil(epoch * longest, size)
-    return shortest // size if params.policy == DISCARD else _ceil(longest, size)
+        return _ceil_div((epoch + 1) * longest, size) - _ceil_div(epoch * longest, size)
+    return shortest // size if params.policy == DISCARD else _ceil_div(longest, size)
 
 
-def _kept(cache: dict[tuple[int, int], T], key: tuple[int, int], make: Callable[[], T]) -> T:
-    """What *make* gives for *key*; the last two are kept, as neighbours ask for the same."""
+def _cached(cache: dict[tuple[int, int], T], key: tuple[int, int], compute: Callable[[], T]) -> T:
+    """Return the value of *key*, computed once; *cache* holds the last two, as a batch may reach into the next one."""
     if key not in cache:
         for old in list(cache)[:-1]:
             del cache[old]
-        cache[key] = make()
+        cache[key] = compute()
     return cache[key]
 
 
-def _ceil(number: int, by: int) -> int:
-    return -(-number // by)
+def _ceil_div(number: int, divisor: int) -> int:
+    return -(-number // divisor)

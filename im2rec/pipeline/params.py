@@ -1,7 +1,7 @@
 """Parameters of ImageRecordIter, in the five groups of MXNet's manual, and those that all iterators share.
 
-Each is declared once, here or in :mod:`im2rec.augment.params`. A class of parameters lists those it shares with the
-other iterators among its own, in the order of its table::
+Each is declared once, here or in :mod:`im2rec.augment.params`. A class of parameters takes a shared one by name, at the
+place where its table is to list it::
 
     num_parts: int = shared("num_parts")
 """
@@ -18,8 +18,8 @@ from im2rec.params import check, param
 
 PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
 OURS, MXNET = "im2rec", "mxnet"
-MOST_PARTS = 1 << 20
-MOST_ROWS = (1 << 31) - 1
+MAX_PARTS = 1 << 20
+MAX_ROWS = (1 << 31) - 1
 _ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
 
 
@@ -27,8 +27,8 @@ _ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
 class OrderParams:
     """The parameters that decide which records a batch holds.
 
-    *policy* is for the last batch: PAD, ROLL_OVER, KEEP or DISCARD. *scope* is what one random order is of: ``all`` of
-    the data, or each ``part`` in itself.
+    *policy* applies to the last batch: PAD, ROLL_OVER, KEEP or DISCARD. *scope* is ``all`` for one random order of all
+    the data, or ``part`` for a random order within each part.
     """
 
     batch_size: int
@@ -44,7 +44,7 @@ class OrderParams:
 
     @classmethod
     def of(cls, params: Any) -> OrderParams:
-        """Take those that *params*, the parameters of an iterator, have, and the defaults of the others."""
+        """Take each field from *params*, the parameters of an iterator, if they have it; else its default."""
         names = (field.name for field in dataclasses.fields(cls))
         return cls(**{name: getattr(params, name) for name in names if hasattr(params, name)})
 
@@ -52,14 +52,14 @@ class OrderParams:
 _SHARED: dict[str, dict[str, Any]] = {
     "num_parts": {
         "default": 1,
-        "doc": "In how many parts the data is read, by as many processes.",
+        "doc": "Parts that the data is divided into, one for each process.",
         "low": 1,
-        "high": MOST_PARTS,
+        "high": MAX_PARTS,
     },
     "part_index": {"default": 0, "doc": "The part to read, from 0.", "low": 0},
     "data_name": {"default": "data", "doc": "Name in provide_data."},
     "label_name": {"default": "softmax_label", "doc": "Name in provide_label."},
-    "batch_size": {"doc": "Rows of a batch.", "low": 1, "high": MOST_ROWS},
+    "batch_size": {"doc": "Rows of a batch.", "low": 1, "high": MAX_ROWS},
     "round_batch": {
         "default": None,
         "doc": "1 means last_batch=pad, 0 means last_batch=keep.",
@@ -69,41 +69,45 @@ _SHARED: dict[str, dict[str, Any]] = {
     "last_batch": {
         "default": None,
         "doc": "The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch,"
-        " which starts behind them; keep: zeros; discard: no such batch.",
+        " which starts after them; keep: zeros; discard: no such batch.",
         "choices": (PAD, ROLL_OVER, KEEP, DISCARD),
         "unset": "by round_batch",
         "reference": "ours; roll_over is round_batch=1 of the reference",
     },
     "equal_batches": {
         "default": True,
-        "doc": "Parts that would end a batch earlier give another one, so that all give as many.",
+        "doc": "Parts that would end a batch earlier have one more, so that all have the same number.",
         "reference": "ours",
     },
     "prefetch_buffer": {
         "default": 4,
-        "doc": "Batches made ahead of the one asked for.",
+        "doc": "Batches made in advance.",
         "low": 1,
         "high": 1024,
-        "reference": "differs: there always 16",
+        "reference": "differs: always 16 there",
     },
     "ctx": {"default": None, "doc": "Has no effect here.", "choices": ("cpu", "gpu"), "reference": "no effect"},
 }
 
 
-def shared(name: str, **other: Any) -> Any:
-    """The parameter *name*; *other* is declared otherwise where it is taken."""
-    return param(**{**_SHARED[name], **other})
+def shared(name: str, **changes: Any) -> Any:
+    """Declare the shared parameter *name*, with *changes* to its default, bounds or documentation."""
+    return param(**{**_SHARED[name], **changes})
 
 
 def check_part(params: Any) -> None:
-    """Raise ParameterError for a part that is not one of them."""
+    """Raise ParameterError if ``part_index`` is not below ``num_parts``."""
     if params.part_index >= params.num_parts:
         allowed = f"0 to {params.num_parts - 1}" if params.num_parts > 1 else "0"
         raise ParameterError(f"part_index={params.part_index} must be {allowed} with num_parts={params.num_parts}")
 
 
 def policy_of(last_batch: str | None, round_batch: bool | None, default: str) -> str:
-    """What happens to the last batch, as both parameters say, or else *default*. Raises ParameterError."""
+    """Return the policy for the last batch that *last_batch* and *round_batch* give together, or else *default*.
+
+    ``round_batch`` is MXNet's, and has two policies for each of its values; ``last_batch`` names one of the four.
+    Raises ParameterError if they contradict each other.
+    """
     if round_batch is None:
         return last_batch or default
     allowed = _ROUND_BATCH[round_batch]
@@ -123,7 +127,7 @@ AUTO, THREADS, PROCESSES = "auto", "threads", "processes"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetParams:
-    """Which records, which part of them, and which labels."""
+    """The records, the part of them to read, and their labels."""
 
     path_imgrec: str = param(
         doc="The .rec; several joined by ';', a folder (its *.rec by name), or a pattern.",
@@ -161,7 +165,7 @@ class DatasetParams:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchParams:
-    """How images become batches."""
+    """The size, type and layout of batches, and the policy for the last one."""
 
     batch_size: int = shared("batch_size")
     round_batch: bool | None = shared("round_batch")
@@ -179,7 +183,7 @@ class BatchParams:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackendParams:
-    """How the work is done; none of these changes what a batch holds, but for engine and rng."""
+    """Threads, memory and libraries; only ``engine`` and ``rng`` change the contents of a batch."""
 
     preprocess_threads: int = param(
         4,
@@ -191,12 +195,12 @@ class BackendParams:
     prefetch_buffer: int = shared("prefetch_buffer")
     reuse_buffers: bool = param(
         False,
-        doc="Write a batch over an earlier one's arrays: they hold until the next is asked for.",
+        doc="Write a batch into an earlier one's arrays: they are valid until the next is requested.",
         reference="ours; the reference always does",
     )
     engine: str = param(
         "auto",
-        doc="What resizes and warps; reference: MXNet's own arithmetic, slow and exact.",
+        doc="Library that resizes and warps; reference: MXNet's own arithmetic, slow and exact.",
         choices=ITERATOR_ENGINES,
         reference="ours",
     )
@@ -208,7 +212,7 @@ class BackendParams:
     )
     backend: str = param(
         AUTO,
-        doc="What decodes: threads or processes; auto: processes, if there are several and 1000 records and more, but"
+        doc="Decode in threads or processes; auto: processes, if there are several and 1000 records and more, but"
         " threads where the compiled decoder does all of it and images are large.",
         choices=(AUTO, THREADS, PROCESSES),
         reference="ours",
@@ -257,21 +261,22 @@ class ImageRecordParams(AuxiliaryParams, BackendParams, AugmentationParams, Batc
 
     @property
     def data_dtype(self) -> str:
-        """The name of the type of the data."""
+        """The dtype of the data, by name."""
         return self.dtype or "float32"
 
     @property
     def policy(self) -> str:
-        """What happens to the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        """The policy for the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        # rng=mxnet replays the reference, whose round_batch=1 rolls over.
         return policy_of(self.last_batch, self.round_batch, ROLL_OVER if self.rng == MXNET else PAD)
 
     @property
     def scope(self) -> str:
-        """What one order is of: the whole data, or each part in itself."""
+        """The scope of one random order: ``all`` of the data, or each ``part`` on its own."""
         return self.shuffle_scope or "all"
 
 
-# The order of the manual, which is that of the tables.
+# In the order of MXNet's manual, which is also that of the tables in the documentation.
 GROUPS = {
     "Dataset": DatasetParams,
     "Batch": BatchParams,

@@ -54,14 +54,14 @@ class Prefetcher:
         """The compiled JPEG decoder that is used, or ``none: `` and the reason why there is none so far."""
         return self._decoding.kernel
 
-    def run(self, epoch: int, batch: int, splits: tuple[Delivery, ...]) -> Generator[FinishedBatch, None, None]:
-        """Yield the batches from *batch* of *epoch* on, of which *splits* were delivered before, and of later epochs.
+    def run(self, epoch: int, batch: int, deliveries: tuple[Delivery, ...]) -> Generator[FinishedBatch, None, None]:
+        """Yield the batches from *batch* of *epoch* on, without its earlier *deliveries*, and those of later epochs.
 
         Raises what is not the problem of one record (MemoryError, say) in the place of its batch. Closing the generator
         cancels what has not begun and does not wait for what has.
         """
         order = self.mxnet_order or self.order
-        jobs = self._jobs(order.requests(epoch, batch, splits))
+        jobs = self._jobs(order.requests(epoch, batch, deliveries))
         return ordered_map(self._decoding.pool, self._decoding.load, jobs, workers=self._workers, ahead=self._ahead)
 
     def _jobs(self, requests: Iterable[BatchRequest]) -> Iterator[tuple[BatchBuffer, list[BatchRequest]]]:

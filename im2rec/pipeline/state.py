@@ -1,4 +1,4 @@
-"""Where an iterator is in its epoch, to go on there: in another process, or with another number of parts."""
+"""Saving and loading the position of an iterator in its epoch, to resume in another process or with other parts."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.pipeline.order import Delivery
-from im2rec.pipeline.params import MOST_PARTS, MOST_ROWS, MXNET, OURS, ROLL_OVER
+from im2rec.pipeline.params import MAX_PARTS, MAX_ROWS, MXNET, OURS, ROLL_OVER
 
 VERSION = 1
-_MOST_EPOCHS = 1 << 31
-_NO_STATE = "the state is not one that state_dict() gave"
+_MAX_EPOCHS = 1 << 31
+_NOT_A_STATE = "the state is not one that state_dict() gave"
 _HINT = "make the iterator with the parameters and files of the one that gave the state"
 
-# What may differ for every iterator: who reads which part, names, and how the work is done.
+# Parameters that may differ for every iterator: the parts, names, and how the work is done.
 _FREE = (
     "num_parts",
     "part_index",
     "data_name",
     "label_name",
     "prefetch_buffer",
-    "round_batch",  # in last_batch
+    "round_batch",  # its meaning is in last_batch
     "ctx",
     "device_id",
 )
@@ -32,9 +32,10 @@ _FREE = (
 
 @dataclasses.dataclass(frozen=True)
 class Fingerprint:
-    """What decides the batches: parameters, the number of records, sizes of the files, checksums of what they name.
+    """Everything that decides the batches of an iterator, to compare it with that of a saved state.
 
-    *checksums* are by the name of the parameter; *source* is the one that names the records.
+    *source* is the parameter that names the record files, *records* and *file_sizes* (bytes) describe them. *checksums*
+    has one for each parameter that names another file, by name of the parameter.
     """
 
     source: str
@@ -44,83 +45,92 @@ class Fingerprint:
     checksums: dict[str, int]
 
     def digest(self) -> str:
-        """A checksum of all of it."""
+        """Return a checksum of all fields: 16 hexadecimal digits."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def check_can_save(self) -> None:
-        """Raise ParameterError where there is no state to save."""
+        """Raise ParameterError for an iterator that cannot be resumed: one with ``rng=mxnet``."""
         if self.parameters.get("rng") == MXNET:
             problem = f"rng={MXNET} has no state_dict: its numbers follow from all before"
             raise ParameterError(problem, hint=f"set rng={OURS}")
 
 
 def deciding(params: Any, free: Iterable[str]) -> dict[str, Any]:
-    """The parameters that decide what batches are, as JSON gives them back; not those that are *free* to differ."""
+    """Return the parameters that decide the batches, as JSON would load them, without those that are *free* to differ.
+
+    ``last_batch`` is the policy that follows from ``last_batch`` and ``round_batch`` together.
+    """
     left_out = {*_FREE, *free}
     values = {key: value for key, value in dataclasses.asdict(params).items() if key not in left_out}
     values = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     return values | {"last_batch": params.policy}
 
 
-def save(fingerprint: Fingerprint, epoch: int, splits: tuple[Delivery, ...], delivered: int) -> dict[str, Any]:
-    """The state as plain values, which any format keeps."""
+def save(fingerprint: Fingerprint, epoch: int, deliveries: tuple[Delivery, ...], delivered: int) -> dict[str, Any]:
+    """Return the state as plain values, which JSON, pickle and torch.save can all store.
+
+    *delivered* is the number of records that all parts have delivered of *epoch*; it is there for its readers alone.
+    """
     return {
         "version": VERSION,
         "seed": fingerprint.parameters.get("seed", 0),
         "epoch": epoch,
         "delivered": delivered,
-        "splits": [list(split) for split in splits],
+        "splits": [list(delivery) for delivery in deliveries],
         "digest": fingerprint.digest(),
         **dataclasses.asdict(fingerprint),
     }
 
 
 def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> tuple[int, tuple[Delivery, ...]]:
-    """The epoch, and what was delivered of it; the last split is in *num_parts* parts.
+    """Return the epoch and its deliveries; the last of them, if any, is one of *num_parts* parts.
 
     Raises ParameterError for a state of other parameters (naming them), InputError for one of other files.
     """
     if not isinstance(state, Mapping) or not isinstance(state.get("parameters", {}), Mapping):
-        raise ParameterError(_NO_STATE)
+        raise ParameterError(_NOT_A_STATE)
     if state.get("version") != VERSION:
         raise ParameterError(f"the state has version {state.get('version')}, this im2rec reads {VERSION}")
     _check_same(state, fingerprint)
     try:
         epoch = int(state["epoch"])
-        splits = tuple(Delivery(int(parts), int(delivered)) for parts, delivered in state["splits"])
+        deliveries = tuple(Delivery(int(parts), int(per_part)) for parts, per_part in state["splits"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise ParameterError(_NO_STATE) from None
-    most = fingerprint.records + MOST_ROWS  # the last batch may be longer than what is left
-    right = all(1 <= parts <= MOST_PARTS and 0 <= delivered <= most for parts, delivered in splits)
-    if not right or not 0 <= epoch <= _MOST_EPOCHS:
-        raise ParameterError(_NO_STATE)
-    if splits and splits[-1].parts != num_parts:
+        raise ParameterError(_NOT_A_STATE) from None
+    # The state may come from a file that anyone wrote: numbers out of bounds would fail deep in the order, or hang.
+    max_per_part = fingerprint.records + MAX_ROWS  # the last batch counts whole, and may be longer than what is left
+    is_valid = all(1 <= each.num_parts <= MAX_PARTS and 0 <= each.per_part <= max_per_part for each in deliveries)
+    if not is_valid or not 0 <= epoch <= _MAX_EPOCHS:
+        raise ParameterError(_NOT_A_STATE)
+    if deliveries and deliveries[-1].num_parts != num_parts:
         if fingerprint.parameters["last_batch"] == ROLL_OVER:
-            problem = f"num_parts={num_parts} must be {splits[-1].parts}, as in the state, with roll_over"
+            # Rows of each part rolled over into its next epoch; other parts cannot take them over.
+            problem = f"num_parts={num_parts} must be {deliveries[-1].num_parts}, as in the state, with roll_over"
             raise ParameterError(problem, hint=_HINT)
-        splits = (*splits, Delivery(num_parts, 0))
-    return epoch, splits
+        deliveries = (*deliveries, Delivery(num_parts, 0))
+    return epoch, deliveries
 
 
 def _check_same(state: Mapping[str, Any], fingerprint: Fingerprint) -> None:
+    """Raise ParameterError or InputError, naming the first difference of *state* from *fingerprint*."""
     if state.get("digest") == fingerprint.digest():
         return
     if "parameters" not in state:
-        raise ParameterError(_NO_STATE)
+        raise ParameterError(_NOT_A_STATE)
     theirs, ours = state["parameters"], fingerprint.parameters
     for name in sorted({*theirs, *ours}):
         if theirs.get(name) != ours.get(name):
             problem = f"{name}={ours.get(name)} must be {theirs.get(name)}, as in the state"
             raise ParameterError(problem, hint=_HINT)
-    for key, what in (("records", "records"), ("file_sizes", "bytes in its files")):
+    for key, unit in (("records", "records"), ("file_sizes", "bytes in its files")):
         if state.get(key) != getattr(fingerprint, key):
-            problem = f"{fingerprint.source} has {getattr(fingerprint, key)} {what}, the state is of {state.get(key)}"
+            problem = f"{fingerprint.source} has {getattr(fingerprint, key)} {unit}, the state is of {state.get(key)}"
             raise InputError(problem, hint=_HINT)
     checksums = state.get("checksums")
     if not isinstance(checksums, Mapping):
-        raise ParameterError(_NO_STATE)
+        raise ParameterError(_NOT_A_STATE)
     for name, checksum in fingerprint.checksums.items():
         if checksums.get(name) != checksum:
             raise InputError(f"{name} is not the one the state is of", hint=_HINT)
-    raise ParameterError(_NO_STATE)
+    raise ParameterError(_NOT_A_STATE)

@@ -107,4 +107,4 @@ class SheetFolder:
         labels = batch.label[0][row].reshape(-1).tolist()
         is_filler = row >= len(batch.data[0]) - (batch.pad or 0)
         lines = (f"id {batch.index[row]}" + (" (filler)" if is_filler else ""), f"label {labels_text(labels)}")
-        return Tile(fitted(loader_of(self._it).augmenter.shown(batch.data[0][row])), "", lines)
+        return Tile(fitted(loader_of(self._it).augmenter.row_to_image(batch.data[0][row])), "", lines)

@@ -27,7 +27,7 @@ class RecordedDraws(Draws):
 
     def __init__(self, draws: Draws) -> None:
         self._draws = draws
-        self.sequential = draws.sequential
+        self.is_sequential = draws.is_sequential
         self.values: dict[str, float] = {}
 
     def _record(self, name: str, attempt: int, value: Any) -> Any:
@@ -98,7 +98,7 @@ def replay(
         if not problem.row_is_valid:
             raise problem.error
     if not dry_run:
-        _write_png(loader.augmenter.shown(buffer.data[0]), out, force=force)
+        _write_png(loader.augmenter.row_to_image(buffer.data[0]), out, force=force)
     return ReplayedRecord(
         rec=str(location.file.path),
         record=location.record,
@@ -109,7 +109,7 @@ def replay(
         height=image.shape[0],
         width=image.shape[1],
         drawn=draws.values,
-        steps=[_format_step(step) for step in (*plan.steps, plan.finish)],
+        steps=[_format_step(step) for step in (*plan.steps, plan.normalization)],
         picture=str(out),
     )
 

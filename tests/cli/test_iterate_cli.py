@@ -435,7 +435,7 @@ def test_a_replayed_record_is_the_image_that_was_delivered(some: Path, tmp_path:
                     if 100 + record in batch.index
                 ]
                 with Image.open(tmp_path / f"epoch{epoch}_record{record}.png") as image:
-                    assert (loader_of(it).augmenter.shown(rows[0]) == np.asarray(image)).all()
+                    assert (loader_of(it).augmenter.row_to_image(rows[0]) == np.asarray(image)).all()
     assert 7 == len(names_in(tmp_path)) - 1  # six images and the index
 
 

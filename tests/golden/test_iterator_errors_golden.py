@@ -73,7 +73,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     21: (
         "num_parts 0",
         ParameterError,
-        "num_parts=0 must be 1 to 1048576 (In how many parts the data is read, by as many processes.)",
+        "num_parts=0 must be 1 to 1048576 (Parts that the data is divided into, one for each process.)",
     ),
     22: (
         "inter_method 7",
@@ -128,11 +128,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
             " (make or fetch the file again)"
         ),
     ),
-    37: (
-        "prefetch_buffer 0",
-        ParameterError,
-        "prefetch_buffer=0 must be 1 to 1024 (Batches made ahead of the one asked for.)",
-    ),
+    37: ("prefetch_buffer 0", ParameterError, "prefetch_buffer=0 must be 1 to 1024 (Batches made in advance.)"),
 }
 
 # By number in errors.json: the note there, the number of batches, and the messages that are logged.

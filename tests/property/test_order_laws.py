@@ -1,14 +1,14 @@
-"""Laws of the order: every record once an epoch, parts that make the whole, and an epoch that goes on elsewhere."""
+"""Laws of the order: every record once an epoch, parts that make the whole, and epochs that are resumed elsewhere."""
 
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from iterator_helpers import ORDERS, in_every_order, permutation_table
 
 from im2rec.pipeline.order import BatchRequest, Delivery, Epoch, Order, Partition
@@ -21,63 +21,110 @@ COUNTS = [0, 1, 2, 3, 7, 20, 33, 64, 100, 150]
 
 
 @pytest.fixture(autouse=True)
-def _few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("im2rec.pipeline.order._AT_ONCE", 7)  # as few, that many pieces meet in an epoch
+def _short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make an epoch of these few records one of many stretches."""
+    monkeypatch.setattr("im2rec.pipeline.order._STRETCH", 7)
 
 
-def test_what_is_kept_is_what_is_computed() -> None:
+def test_tables_of_permutations_equal_the_permutations() -> None:
     for count in (0, 1, 5, 64, 255, 256, 300):
         assert Permutation(count, count)(np.arange(count)).tolist() == permutation_table(count, count).tolist()
 
 
 class Data(NamedTuple):
-    """So many records, where their blocks start, and what was drawn to read them with."""
+    """Records, the first of each block, and the parameters to read them with."""
 
     count: int
     starts: np.ndarray | None
-    given: dict[str, Any]
+    params: dict[str, Any]
 
-    def epoch(self, number: int, part: int, splits: tuple[Delivery, ...] = (), **more: Any) -> Epoch:
-        """An epoch of one part, of which *splits* were delivered before."""
-        given = {"num_parts": splits[-1].parts, **self.given} if splits else self.given
-        return order(self.count, self.starts, **{**given, "part_index": part, **more}).epoch(number, splits)
+    @property
+    def batch_size(self) -> int:
+        return int(self.params["batch_size"])
+
+    def replaced(self, **params: Any) -> Data:
+        """These records, with other *params*."""
+        return self._replace(params={**self.params, **params})
+
+    def epoch(self, number: int, part: int, deliveries: tuple[Delivery, ...] = (), **params: Any) -> Epoch:
+        """An epoch of one part, of which *deliveries* were delivered before."""
+        num_parts = {"num_parts": deliveries[-1].num_parts} if deliveries else {}
+        params = {**num_parts, **self.params, "part_index": part, **params}
+        return order(self.count, self.starts, **params).epoch(number, deliveries)
 
 
-def order(count: int, starts: np.ndarray | None = None, **given: Any) -> Order:
-    params = ImageRecordParams(path_imgrec="x.rec", data_shape=(3, 8, 8), **given)
-    return Order(count, OrderParams.of(params), starts)
+class Case(NamedTuple):
+    """Sizes and numbers drawn for one example; *cuts* are places where blocks may start."""
 
+    count: int
+    cuts: set[int]
+    seed: int
+    batch_size: int
+    num_parts: int
+    part: int
+    epoch: int
 
-def cases(kind: str, how_many: int, **more: Any) -> Iterator[tuple[random.Random, Data]]:
-    """Random sizes, batches and seeds for an order of that *kind*."""
-    for seed in range(how_many):
-        rng = random.Random(f"{kind} {seed}")
-        count = rng.choice(COUNTS)
+    def data(self, kind: str, **params: Any) -> Data:
+        """Records to be read in an order of that *kind*."""
         starts = None
         if "shuffle_chunk_size" in ORDERS[kind]:
-            inner = rng.sample(range(1, count), min(rng.randrange(20), count - 1)) if count > 1 else []
-            starts = np.array([0, *sorted(inner), count])
-        yield rng, Data(count, starts, {**ORDERS[kind], "seed": seed, "batch_size": rng.randrange(1, 13), **more})
+            starts = np.array([0, *sorted(cut for cut in self.cuts if cut < self.count), self.count])
+        return Data(self.count, starts, {**ORDERS[kind], "seed": self.seed, "batch_size": self.batch_size, **params})
 
 
-def requests(epoch: Epoch, first: int = 0, end: int | None = None) -> list[BatchRequest]:
-    return [epoch.request(batch) for batch in range(first, epoch.batches if end is None else min(end, epoch.batches))]
+@st.composite
+def cases(draw: st.DrawFn, max_parts: int = 8) -> Case:
+    num_parts = draw(st.integers(1, max_parts))
+    return Case(
+        count=draw(st.sampled_from(COUNTS)),
+        cuts=draw(st.sets(st.integers(1, max(COUNTS)), max_size=19)),
+        seed=draw(st.integers(0, 11)),
+        batch_size=draw(st.integers(1, 12)),
+        num_parts=num_parts,
+        part=draw(st.integers(0, num_parts - 1)),
+        epoch=draw(st.integers(0, 2)),
+    )
 
 
-def records(data: Data, rows: list[BatchRequest]) -> list[int]:
-    """The records of *rows* without the filler."""
-    return [n for row in rows for n in row.records[: data.given["batch_size"] - row.pad]]
+class Resumed(NamedTuple):
+    """A case whose epoch is begun by some parts, resumed by others, and ended by a third number of them."""
+
+    case: Case
+    deliveries: tuple[Delivery, Delivery, Delivery]
 
 
-def shares(data: Data, number: int, parts: int) -> list[list[int]]:
+@st.composite
+def resumed_cases(draw: st.DrawFn) -> Resumed:
+    case = draw(cases())
+    enough = case.count // case.batch_size + 2
+    num_parts, batches = st.integers(1, 5), st.integers(0, enough - 1)
+    first, second = (Delivery(draw(num_parts), case.batch_size * draw(batches)) for _ in range(2))
+    return Resumed(case, (first, second, Delivery(draw(num_parts), case.batch_size * enough)))
+
+
+def order(count: int, starts: np.ndarray | None = None, **params: Any) -> Order:
+    read = ImageRecordParams(path_imgrec="x.rec", data_shape=(3, 8, 8), **params)
+    return Order(count, OrderParams.of(read), starts)
+
+
+def requests(epoch: Epoch, end: int | None = None) -> list[BatchRequest]:
+    """The requests for the batches of *epoch*, or for those before *end*."""
+    return [epoch.request(batch) for batch in range(epoch.batches if end is None else min(end, epoch.batches))]
+
+
+def values(batches: list[BatchRequest]) -> list[Any]:
+    """Everything that decides the rows of *batches*, as values that compare."""
+    return [(batch.records, batch.epochs, batch.pad) for batch in batches]
+
+
+def records(data: Data, batches: list[BatchRequest]) -> list[int]:
+    """The records of *batches* without the filler."""
+    return [record for batch in batches for record in batch.records[: data.batch_size - batch.pad]]
+
+
+def shares(data: Data, number: int, num_parts: int) -> list[list[int]]:
     """The records of each part in an epoch, in order."""
-    return [records(data, requests(data.epoch(number, part, num_parts=parts))) for part in range(parts)]
-
-
-def shown(rows: list[BatchRequest]) -> str:
-    """Batches as in "012 345 601(pad 2)"."""
-    texts = ("".join(map(str, row.records)) + (f"(pad {row.pad})" if row.pad else "") for row in rows)
-    return " ".join(texts)
+    return [records(data, requests(data.epoch(number, part, num_parts=num_parts))) for part in range(num_parts)]
 
 
 # One epoch, any parts
@@ -85,261 +132,199 @@ def shown(rows: list[BatchRequest]) -> str:
 
 @in_every_order
 @pytest.mark.parametrize("policy", ["pad", "keep"])
-def test_parts_are_disjoint_and_complete_and_differ_by_at_most_one_record(kind: str, policy: str) -> None:
-    for rng, data in cases(kind, 12, last_batch=policy):
-        of_parts = shares(data, rng.randrange(3), parts=rng.randrange(1, 9))
+@settings(max_examples=12)
+@given(case=cases())
+def test_parts_are_disjoint_and_complete_and_differ_by_at_most_one_record(kind: str, policy: str, case: Case) -> None:
+    of_parts = shares(case.data(kind, last_batch=policy), case.epoch, case.num_parts)
 
-        assert [*range(data.count)] == sorted(itertools.chain(*of_parts))
-        assert max(map(len, of_parts)) - min(map(len, of_parts)) <= 1
+    assert [*range(case.count)] == sorted(itertools.chain(*of_parts))
+    assert max(map(len, of_parts)) - min(map(len, of_parts)) <= 1
 
 
 @in_every_order
-def test_discarding_drops_only_what_makes_no_batch(kind: str) -> None:
-    for rng, data in cases(kind, 12, last_batch="discard"):
-        parts, number, size = rng.randrange(1, 9), rng.randrange(3), data.given["batch_size"]
-        of_parts = shares(data, number, parts)
-        whole = shares(data._replace(given={**data.given, "last_batch": "keep"}), number, parts)
+@settings(max_examples=12)
+@given(case=cases())
+def test_discarding_drops_only_records_that_do_not_fill_a_batch(kind: str, case: Case) -> None:
+    data, size = case.data(kind, last_batch="discard"), case.batch_size
+    of_parts = shares(data, case.epoch, case.num_parts)
+    whole = shares(data.replaced(last_batch="keep"), case.epoch, case.num_parts)
 
-        assert [share[: len(some)] for share, some in zip(whole, of_parts, strict=True)] == of_parts
-        assert [data.count // parts // size * size] * parts == [*map(len, of_parts)]
+    assert [share[: len(some)] for share, some in zip(whole, of_parts, strict=True)] == of_parts
+    assert [case.count // case.num_parts // size * size] * case.num_parts == [*map(len, of_parts)]
 
 
 @pytest.mark.parametrize("policy", ["pad", "keep", "discard"])
-def test_equal_batches_gives_every_part_as_many(policy: str) -> None:
-    for rng, data in cases("shuffled", 60, last_batch=policy):
-        parts, size = rng.randrange(1, 9), data.given["batch_size"]
-        least, most = data.count // parts, -(-data.count // parts)
+@settings(max_examples=40)
+@given(case=cases())
+def test_with_equal_batches_all_parts_have_the_same_number_of_batches(policy: str, case: Case) -> None:
+    data, num_parts, size = case.data("shuffled", last_batch=policy), case.num_parts, case.batch_size
+    fewest, most = case.count // num_parts, -(-case.count // num_parts)
 
-        equal = {data.epoch(1, part, num_parts=parts).batches for part in range(parts)}
-        assert {least // size if policy == "discard" else -(-most // size)} == equal
-        own = {data.epoch(1, part, num_parts=parts, equal_batches=False).batches for part in range(parts)}
-        assert own <= {*((least // size, most // size) if policy == "discard" else (-(-least // size), *equal))}
-
-
-def test_equal_batches_gives_every_part_as_many_that_roll_over_too() -> None:
-    data = Data(7, None, {"batch_size": 3, "last_batch": "roll_over", "num_parts": 2})
-
-    for number in range(9):
-        assert 1 == len({data.epoch(number, part).batches for part in range(2)})
+    equal = {data.epoch(1, part, num_parts=num_parts).batches for part in range(num_parts)}
+    assert {fewest // size if policy == "discard" else -(-most // size)} == equal
+    own = {data.epoch(1, part, num_parts=num_parts, equal_batches=False).batches for part in range(num_parts)}
+    assert own <= {*((fewest // size, most // size) if policy == "discard" else (-(-fewest // size), *equal))}
 
 
 @in_every_order
-def test_every_batch_has_all_its_rows_and_filler_is_the_first_records_of_the_part_again(kind: str) -> None:
-    for rng, data in cases(kind, 12, last_batch="pad"):
-        parts, number = rng.randrange(1, 9), rng.randrange(3)
-        part, size = rng.randrange(parts), data.given["batch_size"]
-        rows = requests(data.epoch(number, part, num_parts=parts))
-        share = shares(data, number, parts)[part]
+@settings(max_examples=12)
+@given(case=cases())
+def test_every_batch_is_full_and_its_filler_is_the_first_records_of_the_part(kind: str, case: Case) -> None:
+    data, size = case.data(kind, last_batch="pad"), case.batch_size
+    batches = requests(data.epoch(case.epoch, case.part, num_parts=case.num_parts))
+    share = shares(data, case.epoch, case.num_parts)[case.part]
 
-        if share:
-            flat = [n for row in rows for n in row.records]
-            assert len(rows) * size == len(flat)
-            assert [n for n, _ in zip(itertools.cycle(share), flat)] == flat
-        else:  # nothing to repeat: zeros
-            assert [(0, size)] * len(rows) == [(len(row.records), row.pad) for row in rows]
-        assert len(rows) * size - len(share) == sum(row.pad for row in rows)
-        assert {number} >= {epoch for row in rows for epoch in row.epochs}
-
-
-def test_kept_batches_have_no_rows_behind_the_last_record() -> None:
-    rows = requests(order(7, batch_size=3, last_batch="keep").epoch(4))
-
-    assert "012 345 6(pad 2)" == shown(rows)
-    assert [[4, 4, 4], [4, 4, 4], [4]] == [row.epochs for row in rows]
-
-
-def test_the_shorter_part_repeats_its_first_records_in_a_batch_of_its_own() -> None:
-    epochs = [Data(9, None, {"batch_size": 4, "num_parts": 2}).epoch(0, part) for part in range(2)]
-
-    assert ["0123 0123(pad 4)", "4567 8456(pad 3)"] == [shown(requests(epoch)) for epoch in epochs]
-
-
-def test_epochs_start_anew_unless_they_roll_over() -> None:
-    assert ["012 345 601(pad 2)"] * 2 == [shown(requests(order(7, batch_size=3).epoch(n))) for n in (0, 1)]
+    if share:
+        rows = [record for batch in batches for record in batch.records]
+        assert len(batches) * size == len(rows)
+        assert [record for record, _ in zip(itertools.cycle(share), rows)] == rows
+    else:  # nothing to repeat: zeros
+        assert [(0, size)] * len(batches) == [(len(batch.records), batch.pad) for batch in batches]
+    assert len(batches) * size - len(share) == sum(batch.pad for batch in batches)
+    assert {case.epoch} >= {epoch for batch in batches for epoch in batch.epochs}
 
 
 # What decides the order
 
 
-def test_shuffled_the_whole_has_one_order_whatever_the_number_of_parts() -> None:
-    for kind in ("shuffled", "by blocks"):
-        for rng, data in cases(kind, 12):
-            number = rng.randrange(3)
-            (whole,) = shares(data, number, 1)
-            for parts in (2, 3, 8):
-                assert [whole[part::parts] for part in range(parts)] == shares(data, number, parts)
+@pytest.mark.parametrize("kind", ["shuffled", "by blocks"])
+@settings(max_examples=12)
+@given(case=cases())
+def test_shuffled_the_whole_has_one_order_for_any_number_of_parts(kind: str, case: Case) -> None:
+    data = case.data(kind)
+    (whole,) = shares(data, case.epoch, 1)
+
+    for num_parts in (2, 3, 8):
+        assert [whole[part::num_parts] for part in range(num_parts)] == shares(data, case.epoch, num_parts)
 
 
-def test_parts_of_fixed_runs_keep_their_records_and_shuffle_them_anew() -> None:
-    for kind in ("each part shuffled", "by blocks in each part"):
-        data = next(data for _, data in cases(kind, 99) if data.count == 100)
-        first, second = shares(data, 0, 3), shares(data, 1, 3)
-        runs = [[*range(33)], [*range(33, 66)], [*range(66, 100)]]
+@pytest.mark.parametrize("kind", ["each part shuffled", "by blocks in each part"])
+@settings(max_examples=12)
+@given(case=cases())
+def test_parts_that_are_shuffled_on_their_own_keep_their_records_in_every_epoch(kind: str, case: Case) -> None:
+    data = case._replace(count=100).data(kind)
+    first, second = shares(data, 0, 3), shares(data, 1, 3)
 
-        assert runs == [*map(sorted, first)] == [*map(sorted, second)]
-        assert all(one != other for one, other in zip(first, second, strict=True))
-        assert [n - 33 for n in first[1]] != first[0]  # each part by a key of its own
-
-
-def test_seed_and_epoch_change_the_order_and_nothing_else_does() -> None:
-    data = Data(100, None, {"shuffle": True, "batch_size": 10})
-    (first,) = shares(data, 0, 1)
-
-    assert [*range(100)] != first
-    assert [first] == shares(data, 0, 1)
-    for other in ({"batch_size": 7}, {"last_batch": "keep"}, {"seed_aug": 5}, {"shuffle_chunk_seed": 5}):
-        assert [first] == shares(data._replace(given={**data.given, **other}), 0, 1)
-    others = [shares(data, 1, 1), shares(data._replace(given={**data.given, "seed": 1}), 0, 1)]
-    assert 3 == len({tuple(share) for (share,) in [[first], *others]})
-
-
-def test_the_seed_of_the_pieces_changes_an_order_by_blocks() -> None:
-    data = Data(100, np.arange(0, 101, 5), {**ORDERS["by blocks"], "batch_size": 10})
-    other = data._replace(given={**data.given, "shuffle_chunk_seed": 1})
-
-    assert shares(data, 0, 1) != shares(other, 0, 1)
-
-
-PUBLISHED: dict[str, Any] = {
-    "free": [[[5, 7, 0, 2, 1, 4, 8, 6, 3]], [[7, 3, 2, 8, 4, 6, 0, 1, 5]]],
-    "parts": [[3, 0, 1, 2], [8, 5, 4, 7, 6]],
-    "blocks": [[4, 5, 6, 3, 2, 0, 7, 1, 8]],
-}
-
-
-def test_the_orders_that_seeds_stand_for_stay_as_they_are() -> None:
-    given = {"batch_size": 4, "shuffle": True, "seed": 3, "num_parts": 2, "last_batch": "keep"}
-    data = Data(9, np.array([0, 2, 5, 9]), given)
-    free = data._replace(starts=None)
-
-    assert PUBLISHED == {
-        "free": [shares(free, number, 1) for number in (0, 1)],
-        "parts": shares(free._replace(given={**given, "shuffle_scope": "part"}), 0, 2),
-        "blocks": shares(data, 0, 1),
-    }
+    runs = [[*range(33)], [*range(33, 66)], [*range(66, 100)]]
+    assert runs == [*map(sorted, first)] == [*map(sorted, second)]
+    assert all(one != other for one, other in zip(first, second, strict=True))
+    assert [record - 33 for record in first[1]] != first[0]  # each part has a key of its own
 
 
 # Rolling over
 
 
-def test_rolled_over_epochs_are_those_of_the_reference() -> None:
-    seven = order(7, batch_size=3, last_batch="roll_over")
-    expected = ["012 345 601(pad 2)", "234 560(pad 1)", "123 456", "012 345 601(pad 2)"]
-
-    assert expected == [shown(requests(seven.epoch(number))) for number in range(4)]
-    assert [0, 1, 1] == seven.epoch(0).request(2).epochs
-
-
 @in_every_order
-def test_rolled_over_epochs_are_one_endless_stream_cut_into_batches(kind: str) -> None:
-    for rng, data in cases(kind, 12, last_batch="roll_over", equal_batches=False):
-        parts, epochs, size = rng.randrange(1, 5), 4, data.given["batch_size"]
-        part = rng.randrange(parts)
-        plain = data._replace(given={**data.given, "last_batch": "keep"})
-        rows = [requests(data.epoch(number, part, num_parts=parts)) for number in range(epochs)]
-        cut = [[*zip(row.epochs, row.records, strict=True)] for epoch in rows for row in epoch]
+@settings(max_examples=8)
+@given(case=cases(max_parts=4))
+def test_epochs_that_roll_over_are_one_endless_stream_cut_into_batches(kind: str, case: Case) -> None:
+    data, epochs = case.data(kind, last_batch="roll_over", equal_batches=False), 4
+    batches = [requests(data.epoch(number, case.part, num_parts=case.num_parts)) for number in range(epochs)]
+    cut = [[*zip(batch.epochs, batch.records, strict=True)] for epoch in batches for batch in epoch]
 
-        beyond = max((e for batch in cut for e, _ in batch), default=0)
-        stream = [(e, n) for e in range(beyond + 1) for n in shares(plain, e, parts)[part]]
-        assert stream[: len(cut) * size] == [*itertools.chain(*cut)]
-        assert {size} >= {*map(len, cut)}
-        for number, epoch in enumerate(rows):
-            assert [sum(e > number for e in row.epochs) for row in epoch] == [row.pad for row in epoch]
-            assert all(row.epochs[0] == number for row in epoch)  # a batch belongs to the epoch of its first row
-
-
-# Going on
-
-
-def delivered(data: Data, number: int, splits: tuple[Delivery, ...]) -> list[int]:
-    """What all parts deliver in the last of *splits* until they have as much as it says."""
-    *before, last = splits
-    so_far, batches = (*before, Delivery(last.parts, 0)), last.delivered // data.given["batch_size"]
-    each = [data.epoch(number, part, so_far, num_parts=last.parts) for part in range(last.parts)]
-    return [n for epoch in each for n in records(data, requests(epoch, end=batches))]
+    last = max((epoch for batch in cut for epoch, _ in batch), default=0)
+    plain = data.replaced(last_batch="keep")
+    stream = [
+        (epoch, record) for epoch in range(last + 1) for record in shares(plain, epoch, case.num_parts)[case.part]
+    ]
+    assert stream[: len(cut) * case.batch_size] == [*itertools.chain(*cut)]
+    assert {case.batch_size} >= {*map(len, cut)}
+    for number, epoch in enumerate(batches):
+        assert [sum(other > number for other in batch.epochs) for batch in epoch] == [batch.pad for batch in epoch]
+        assert all(batch.epochs[0] == number for batch in epoch)  # a batch belongs to the epoch of its first row
 
 
-def going_on(kind: str, how_many: int, **more: Any) -> Iterator[tuple[Data, int, tuple[Delivery, ...]]]:
-    """An epoch that is begun by so many parts, goes on in another number of them, and ends in a third."""
-    for rng, data in cases(kind, how_many, **more):
-        size, most = data.given["batch_size"], data.count // data.given["batch_size"] + 2
-        first, second = (Delivery(rng.randrange(1, 6), size * rng.randrange(most)) for _ in range(2))
-        yield data, rng.randrange(3), (first, second, Delivery(rng.randrange(1, 6), size * most))
+# Resuming
+
+
+def delivered(data: Data, number: int, deliveries: tuple[Delivery, ...]) -> list[int]:
+    """The records that all parts deliver of an epoch in the last of *deliveries*."""
+    *before, last = deliveries
+    begun, batches = (*before, Delivery(last.num_parts, 0)), last.per_part // data.batch_size
+    epochs = [data.epoch(number, part, begun, num_parts=last.num_parts) for part in range(last.num_parts)]
+    return [record for epoch in epochs for record in records(data, requests(epoch, end=batches))]
 
 
 @in_every_order
 @pytest.mark.parametrize("policy", ["pad", "keep"])
-def test_an_epoch_that_goes_on_in_other_parts_delivers_every_record_once(kind: str, policy: str) -> None:
-    for data, number, splits in going_on(kind, 12, last_batch=policy):
-        in_turn = [delivered(data, number, splits[: n + 1]) for n in range(3)]
+@settings(max_examples=12)
+@given(resumed=resumed_cases())
+def test_an_epoch_resumed_with_other_parts_delivers_every_record_once(kind: str, policy: str, resumed: Resumed) -> None:
+    (case, deliveries), data = resumed, resumed.case.data(kind, last_batch=policy)
+    in_turn = [delivered(data, case.epoch, deliveries[: number + 1]) for number in range(3)]
 
-        assert [*range(data.count)] == sorted(itertools.chain(*in_turn))
-        sharing = data.epoch(number, 0, splits[:1]).sharing
-        assert len(in_turn[0]) == sharing.delivered_in_all(splits[0].delivered)
-        assert data.count - len(in_turn[0]) == data.epoch(number, 0, (splits[0], Delivery(1, 0))).sharing.count
+    assert [*range(case.count)] == sorted(itertools.chain(*in_turn))
+    partition = data.epoch(case.epoch, 0, deliveries[:1]).partition
+    assert len(in_turn[0]) == partition.delivered(deliveries[0].per_part)
+    rest = data.epoch(case.epoch, 0, (deliveries[0], Delivery(1, 0))).partition
+    assert case.count - len(in_turn[0]) == rest.count
 
 
 @in_every_order
-def test_an_epoch_that_goes_on_discarding_delivers_nothing_twice(kind: str) -> None:
-    for data, number, splits in going_on(kind, 8, last_batch="discard"):
-        in_turn = [n for end in range(1, 4) for n in delivered(data, number, splits[:end])]
+@settings(max_examples=8)
+@given(resumed=resumed_cases())
+def test_a_resumed_epoch_that_discards_delivers_no_record_twice(kind: str, resumed: Resumed) -> None:
+    (case, deliveries), data = resumed, resumed.case.data(kind, last_batch="discard")
+    in_turn = [record for end in range(1, 4) for record in delivered(data, case.epoch, deliveries[:end])]
 
-        assert len({*in_turn}) == len(in_turn)
-        assert {*in_turn} <= {*range(data.count)}
+    assert len({*in_turn}) == len(in_turn)
+    assert {*in_turn} <= {*range(case.count)}
 
 
 @in_every_order
 @pytest.mark.parametrize("policy", ["pad", "keep", "discard", "roll_over"])
-def test_an_epoch_that_goes_on_in_the_same_parts_goes_on_batch_for_batch(kind: str, policy: str) -> None:
-    for data, number, (first, second, _) in going_on(kind, 8, last_batch=policy):
-        before = () if policy == "roll_over" else (first,)  # which goes on in the same parts only
-        for part in range(second.parts):
-            whole = data.epoch(number, part, (*before, Delivery(second.parts, 0)), num_parts=second.parts)
-            again = data.epoch(number, part, (*before, second), num_parts=second.parts)
-            assert same(requests(whole), requests(again))
-            if not before:
-                assert same(requests(whole), requests(data.epoch(number, part, num_parts=second.parts)))
+@settings(max_examples=8)
+@given(resumed=resumed_cases())
+def test_an_epoch_resumed_with_the_same_parts_has_the_same_batches(kind: str, policy: str, resumed: Resumed) -> None:
+    (case, (first, second, _)), data = resumed, resumed.case.data(kind, last_batch=policy)
+    before = () if policy == "roll_over" else (first,)  # which resumes with the same parts only
+
+    for part in range(second.num_parts):
+        begun = data.epoch(case.epoch, part, (*before, Delivery(second.num_parts, 0)), num_parts=second.num_parts)
+        again = data.epoch(case.epoch, part, (*before, second), num_parts=second.num_parts)
+        assert values(requests(begun)) == values(requests(again))
+        if not before:
+            plain = data.epoch(case.epoch, part, num_parts=second.num_parts)
+            assert values(requests(begun)) == values(requests(plain))
 
 
-def same(some: list[BatchRequest], other: list[BatchRequest]) -> bool:
-    def plain(rows: list[BatchRequest]) -> list[Any]:
-        return [(row.records, row.epochs, row.pad) for row in rows]
+@settings(max_examples=12)
+@given(resumed=resumed_cases())
+def test_the_rest_of_a_shuffled_whole_keeps_its_order(resumed: Resumed) -> None:
+    (case, (first, second, _)), data = resumed, resumed.case.data("shuffled")
+    (whole,) = shares(data, case.epoch, 1)
+    deliveries, num_parts = (first, Delivery(second.num_parts, 0)), second.num_parts
 
-    return plain(some) == plain(other)
-
-
-def test_what_is_left_of_a_shuffled_whole_keeps_its_order() -> None:
-    for data, number, (first, second, _) in going_on("shuffled", 12):
-        (whole,) = shares(data, number, 1)
-        rest = [
-            records(
-                data, requests(data.epoch(number, part, (first, Delivery(second.parts, 0)), num_parts=second.parts))
-            )
-            for part in range(second.parts)
-        ]
-
-        left = whole[first.parts * first.delivered :]
-        assert [left[part :: second.parts] for part in range(second.parts)] == rest
+    rest = whole[first.num_parts * first.per_part :]
+    assert [rest[part::num_parts] for part in range(num_parts)] == [
+        records(data, requests(data.epoch(case.epoch, part, deliveries, num_parts=num_parts)))
+        for part in range(num_parts)
+    ]
 
 
-def test_an_epoch_that_was_delivered_whole_has_no_batch_left_in_any_parts() -> None:
-    for kind in ORDERS:
-        for _, data in cases(kind, 4):
-            everything = Delivery(2, data.count + 12)
-            assert {0} == {data.epoch(0, part, (everything, Delivery(3, 0)), num_parts=3).batches for part in range(3)}
+@in_every_order
+@settings(max_examples=4)
+@given(case=cases())
+def test_an_epoch_that_was_delivered_whole_has_no_batch_left_for_any_parts(kind: str, case: Case) -> None:
+    data, deliveries = case.data(kind), (Delivery(2, case.count + 12), Delivery(3, 0))
+
+    assert {0} == {data.epoch(0, part, deliveries, num_parts=3).batches for part in range(3)}
 
 
-def taken(sharing: Partition, gone: int) -> set[int]:
-    """The places of the first *gone* of every part."""
-    indices = [np.arange(min(gone, sharing.length(part))) for part in range(sharing.parts)]
-    return {place for part, index in enumerate(indices) for place in sharing.place(part, index).tolist()}
+def first_places(partition: Partition, per_part: int) -> set[int]:
+    """The places of the first *per_part* of every part."""
+    indices = [np.arange(min(per_part, partition.length(part))) for part in range(partition.num_parts)]
+    return {place for part, index in enumerate(indices) for place in partition.places(part, index).tolist()}
 
 
-def test_a_sharing_of_what_is_left_counts_what_is_gone_in_every_part() -> None:
-    for count, parts, gone in itertools.product((0, 1, 5, 12), (1, 2, 5, 7), (0, 1, 2, 99)):
-        for turns in (True, False):
-            sharing = Partition(count, parts, turns=turns)
-            left, places = sharing.left(gone)
-            assert count == sum(sharing.length(part) for part in range(parts))
-            assert {*range(count)} - taken(sharing, gone) == {*places(np.arange(left)).tolist()}
-            assert count - left == sharing.delivered_in_all(gone)
+@settings(max_examples=100)
+@given(count=st.integers(0, 20), num_parts=st.integers(1, 7), per_part=st.integers(0, 25), interleaved=st.booleans())
+def test_delivered_and_undelivered_places_make_the_whole(
+    count: int, num_parts: int, per_part: int, *, interleaved: bool
+) -> None:
+    partition = Partition(count, num_parts, interleaved=interleaved)
+    left, rest = partition.undelivered(per_part)
+
+    assert count == sum(partition.length(part) for part in range(num_parts))
+    assert [*sorted({*range(count)} - first_places(partition, per_part))] == rest(np.arange(left)).tolist()
+    assert count - left == partition.delivered(per_part)

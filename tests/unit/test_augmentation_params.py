@@ -1,4 +1,4 @@
-"""The augmentation parameters: which exclude each other, which ranges are none, and what MXNet's defaults are."""
+"""The augmentation parameters: MXNet's defaults, values that exclude each other, and what they switch on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from im2rec.augment.params import AugmentationParams
 from im2rec.params import from_words, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
 
-# MXNet 1.9.1, the help of ImageRecordIter; rotate_list is none there and not listed.
+# MXNet 1.9.1, the help of ImageRecordIter, which does not list rotate_list.
 REFERENCE: dict[str, Any] = {
     "shuffle": False, "shuffle_chunk_size": 0, "shuffle_chunk_seed": 0, "seed": 0, "seed_aug": None,
     "aug_seq": "aug_default", "resize": -1, "rand_crop": False, "random_resized_crop": False, "max_rotate_angle": 0,
@@ -24,23 +24,23 @@ REFERENCE: dict[str, Any] = {
 OURS = {"shuffle_scope": None}
 
 
-def test_names_and_defaults_are_those_of_the_reference_and_one_is_ours() -> None:
+def test_names_and_defaults_are_those_of_mxnet_plus_shuffle_scope() -> None:
     params = AugmentationParams()
 
     assert REFERENCE | OURS == {name: getattr(params, name) for name in REFERENCE | OURS}
     assert set(REFERENCE | OURS) == {row.name for row in parameter_docs(AugmentationParams)}
 
 
-def given(words: str) -> ImageRecordParams:
-    """The parameters of an iterator with these KEY=VALUE words."""
+def read(words: str) -> ImageRecordParams:
+    """The parameters of an iterator with these KEY=VALUE *words*."""
     return from_words(ImageRecordParams, ["path_imgrec=a.rec", "data_shape=3,6,8", "batch_size=1", *words.split()])
 
 
-def refused(words: str) -> str:
-    return message_of(given, words)
+def error_of(words: str) -> str:
+    return message_of(read, words)
 
 
-TOGETHER = {
+EXCLUSIVE = {
     "random_resized_crop=1 rand_crop=1": "random_resized_crop=1 excludes rand_crop=1 (leave one of the two out)",
     "random_resized_crop=1 min_crop_size=5 max_crop_size=9": "random_resized_crop=1 excludes min_crop_size and"
     " max_crop_size (leave one of the two out)",
@@ -73,11 +73,27 @@ TOGETHER = {
 }
 
 
+# In the notation of --help; parameters that are not here take any value of their type.
+LIMITS = {
+    "shuffle_scope": "all or part", "shuffle_chunk_size": "0 or more", "aug_seq": "aug_default",
+    "resize": "65535 or less", "max_rotate_angle": "0 to 360", "rotate": "360 or less", "max_crop_size": "-1 or more",
+    "min_crop_size": "-1 or more", "max_random_scale": "0 or more", "min_random_scale": "0 or more",
+    "max_random_area": "0 or more", "min_random_area": "0 or more", "max_img_size": "1 or more",
+    "min_img_size": "0 or more", "brightness": "0 or more", "contrast": "0 or more", "saturation": "0 or more",
+    "pca_noise": "0 or more", "random_h": "0 to 180", "random_s": "0 to 255", "random_l": "0 to 255",
+    "inter_method": "0, 1, 2, 3, 4, 9 or 10", "pad": "0 to 65535",
+}  # fmt: skip
+
+
+def test_parameters_are_limited_to_what_means_something() -> None:
+    assert LIMITS == {row.name: row.allowed for row in parameter_docs(AugmentationParams) if row.allowed}
+
+
 def test_parameters_that_exclude_each_other_are_named_with_their_values() -> None:
-    assert TOGETHER == {words: refused(words) for words in TOGETHER}
+    assert EXCLUSIVE == {words: error_of(words) for words in EXCLUSIVE}
 
 
-ALONE = {
+OUT_OF_RANGE = {
     "resize=0": "resize=0 must be -1 or 1 and more",
     "resize=-2": "resize=-2 must be -1 or 1 and more",
     "std_g=0": "std_g=0 must not be 0: it divides",
@@ -85,13 +101,17 @@ ALONE = {
     "inter_method=5": "inter_method=5 must be 0, 1, 2, 3, 4, 9 or 10"
     " (0 nearest, 1 bilinear, 2 bicubic, 3 area, 4 Lanczos, 9 by size, 10 drawn for each image.)",
     "rotate_list=a": "rotate_list=a must be integers joined by commas",
-    "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to so many half degrees.)",
-    "random_s=-1": "random_s=-1 must be 0 to 255 (Shift the saturation by up to so many of 255 levels.)",
+    "rotate_list=0,361": "rotate_list=0,361 must be degrees from -360 to 360",
+    "rotate_list=-361": "rotate_list=-361 must be degrees from -360 to 360",
+    "resize=65536": "resize=65536 must be 65535 or less (First scale the shorter edge to this many pixels;"
+    " -1: keep the size.)",
+    "random_h=181": "random_h=181 must be 0 to 180 (Shift the hue by up to this many half degrees.)",
+    "random_s=-1": "random_s=-1 must be 0 to 255 (Shift the saturation by up to this many of 255 levels.)",
     "brightness=-0.1": "brightness=-0.1 must be 0 or more (Multiply by a random factor in [1-v, 1+v].)",
     "max_rotate_angle=-1": "max_rotate_angle=-1 must be 0 to 360"
-    " (Rotate by a random angle of up to so many degrees either way.)",
+    " (Rotate by a random angle of up to this many degrees either way.)",
     "max_rotate_angle=1.5": "max_rotate_angle=1.5 must be an integer",
-    "pad=-1": "pad=-1 must be 0 to 65535 (Border of so many pixels on all sides.)",
+    "pad=-1": "pad=-1 must be 0 to 65535 (Border of this many pixels on all sides.)",
     "max_img_size=0": "max_img_size=0.0 must be 1 or more (Cut the canvas of rotation and scale to this, both edges.)",
     "mirror=maybe": "mirror=maybe must be 0 or 1",
     "rand_mirorr=1": "unknown key 'rand_mirorr' (the nearest known key is 'rand_mirror')",
@@ -99,7 +119,7 @@ ALONE = {
 
 
 def test_values_out_of_range_are_refused_with_what_is_allowed() -> None:
-    assert ALONE == {words: refused(words) for words in ALONE}
+    assert OUT_OF_RANGE == {words: error_of(words) for words in OUT_OF_RANGE}
 
 
 NUMBERS = ["mean_r", "scale", "std_r", "max_random_contrast", "max_random_illumination", "max_random_scale"]
@@ -114,37 +134,49 @@ LIMITED = [
 ]
 
 
-def test_infinity_and_nan_are_no_numbers() -> None:
+def test_infinity_and_nan_are_error_of() -> None:
     for name in NUMBERS + LIMITED:
         for value in ("nan", "inf", "-inf"):
-            assert refused(f"{name}={value}").startswith(f"{name}={value} must be "), name
+            assert error_of(f"{name}={value}").startswith(f"{name}={value} must be "), name
 
 
-def test_what_goes_together_is_taken() -> None:
+def test_parameters_that_do_not_exclude_each_other_are_accepted() -> None:
     for words in (
         "random_resized_crop=1 min_random_area=0.08 min_aspect_ratio=0.75 max_aspect_ratio=1.3333 rotate=10",
         "min_crop_size=1 max_crop_size=1 rand_crop=1",
         "rotate=0 rotate_list= inter_method=0",
+        "rotate_list=-360,360 resize=1 rotate=360",
+        "resize=65535 fill_value=-1",
         "max_random_scale=2 min_random_scale=2 mirror=1 rand_mirror=1",
         "random_resized_crop=1 inter_method=0 max_aspect_ratio=0.25",
         "rotate_list=(0,90,180) inter_method=10 max_aspect_ratio=0.9",
         "seed=-200 seed_aug=-1 fill_value=300",
     ):
-        given(words)
+        read(words)
 
 
-def test_images_are_warped_for_what_the_reference_warps_them() -> None:
+def test_images_are_warped_by_the_parameters_for_which_the_reference_warps() -> None:
     for words in (
         "max_rotate_angle=1", "rotate=1", "rotate_list=0", "max_shear_ratio=0.1", "max_random_scale=2",
         "min_random_scale=0.5", "max_aspect_ratio=0.1", "min_aspect_ratio=0.5 max_aspect_ratio=0.5",
         "max_img_size=100", "min_img_size=1",
     ):  # fmt: skip
-        assert given(words).warps, words
+        assert read(words).warps, words
     for words in ("", "rotate=0", "rotate=-90", "max_aspect_ratio=0.1 random_resized_crop=1", "resize=9 pad=3"):
-        assert not given(words).warps, words
+        assert not read(words).warps, words
 
 
-def test_ratios_are_around_one_or_from_the_smaller_to_the_larger_given() -> None:
-    assert (1, 1) == given("").aspect_range
-    assert (0.75, 1.25) == given("max_aspect_ratio=0.25").aspect_range
-    assert (0.5, 2) == given("min_aspect_ratio=0.5 max_aspect_ratio=2").aspect_range
+def test_the_aspect_range_is_around_one_or_as_given() -> None:
+    assert (1, 1) == read("").aspect_range
+    assert (0.75, 1.25) == read("max_aspect_ratio=0.25").aspect_range
+    assert (0.5, 2) == read("min_aspect_ratio=0.5 max_aspect_ratio=2").aspect_range
+
+
+def test_colours_change_by_jitter_shifts_or_noise_of_any_size() -> None:
+    for words in (
+        "brightness=0.01", "contrast=0.01", "saturation=0.01", "pca_noise=0.01", "random_h=1", "random_s=1",
+        "random_l=1",
+    ):  # fmt: skip
+        assert read(words).changes_colors is True, words
+    for words in ("", "mirror=1 mean_r=5 scale=2", "max_random_contrast=0.5 max_random_illumination=9"):
+        assert read(words).changes_colors is False, words

@@ -1,4 +1,4 @@
-"""Changes of colour, by hand: jitter, shifts of hue, lightness and saturation, PCA noise, and how they are planned."""
+"""Changes of colour against values computed by hand: jitter, shifts, PCA noise, and how they are planned."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from augment_helpers import EXACT, GivenDraws, Pixels
+from augment_helpers import REFERENCE_ENGINE, FixedDraws, Pixels
 
 from im2rec.augment.color import Brightness, Colors, Contrast, PCANoise, Saturation, ShiftHLS
 from im2rec.augment.draws import Float
 from im2rec.augment.geometry import Step
 from im2rec.augment.params import AugmentationParams
 
-# Two pixels; grey as the reference weighs it is (4899 blue + 9617 green + 1868 red + 8192) >> 14: 26 and 207.
+# Two pixels, of which the reference computes the grey (4899 blue + 9617 green + 1868 red + 8192) >> 14: 26 and 207.
 IMAGE = np.array([[[100, 20, 10], [200, 210, 203]]], np.uint8)
 
 
 def applied(step: Step, image: Pixels = IMAGE) -> list[Any]:
     """The pixels of one row after *step*."""
-    pixels: list[Any] = step.apply(image, EXACT)[0].tolist()
+    pixels: list[Any] = step.apply(image, REFERENCE_ENGINE)[0].tolist()
     return pixels
 
 
-def planned(draws: GivenDraws, channels: int = 3, **params: Any) -> list[Step]:
+def plan(draws: FixedDraws, channels: int = 3, **params: Any) -> list[Step]:
     return Colors(AugmentationParams(**params), channels).plan(draws)
 
 
-def test_brightness_multiplies_and_clips_halves_to_the_even_level() -> None:
+def test_brightness_multiplies_clips_and_rounds_halves_to_even() -> None:
     assert [[150, 30, 15], [255, 255, 255]] == applied(Brightness(Float(1.5)))
     assert [[50, 10, 5], [100, 105, 102]] == applied(Brightness(Float(0.5)))  # 101.5 is 102
     assert [[0, 2, 2]] == applied(Brightness(Float(0.5)), np.array([[[1, 3, 5]]], np.uint8))  # of 0.5, 1.5, 2.5
@@ -52,12 +52,12 @@ def test_grey_is_weighed_as_in_the_reference_with_red_and_blue_exchanged() -> No
     assert [[29] * 3, [150] * 3, [76] * 3] == applied(Saturation(Float(0)), pure)
 
 
-def test_noise_is_added_and_what_is_behind_the_point_cut_off() -> None:
+def test_noise_is_added_and_then_truncated() -> None:
     assert [[100, 19, 10], [200, 209, 203]] == applied(PCANoise(Float(0.9), Float(-0.1), Float(0)))
     assert [[0, 120, 11], [100, 255, 204]] == applied(PCANoise(Float(-100), Float(100), Float(1.99)))
 
 
-def test_shifts_of_none_change_a_grey_not_at_all_and_lightness_adds() -> None:
+def test_shifts_of_zero_keep_greys_and_lightness_is_added() -> None:
     grey = np.array([[[9, 9, 9], [128, 128, 128], [250, 250, 250]]], np.uint8)
 
     assert grey[0].tolist() == applied(ShiftHLS(0, 0, 0), grey)
@@ -84,71 +84,87 @@ STEPS: list[Step] = [
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
-def test_alpha_stays_and_does_not_count(step: Step) -> None:
+def test_alpha_is_kept_and_does_not_affect_the_colours(step: Step) -> None:
     with_alpha = np.dstack([IMAGE, np.array([[7, 250]], np.uint8)])
-    found = step.apply(with_alpha, EXACT)
+    changed = step.apply(with_alpha, REFERENCE_ENGINE)
 
-    assert np.array_equal(step.apply(IMAGE, EXACT), found[:, :, :3])
-    assert [7, 250] == found[0, :, 3].tolist()
+    assert np.array_equal(step.apply(IMAGE, REFERENCE_ENGINE), changed[:, :, :3])
+    assert [7, 250] == changed[0, :, 3].tolist()
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: type(step).__name__)
-def test_a_step_gives_a_new_image_of_views_too(step: Step) -> None:
+def test_a_step_accepts_views_and_does_not_write_to_them(step: Step) -> None:
     whole = np.tile(IMAGE, (5, 4, 1))
     whole.flags.writeable = False
     view = whole[1:4, 1:6:2]
+    changed = step.apply(view, REFERENCE_ENGINE)
 
-    assert np.array_equal(step.apply(view.copy(), EXACT), step.apply(view, EXACT))
-    assert np.uint8 == step.apply(view, EXACT).dtype
+    assert np.array_equal(step.apply(view.copy(), REFERENCE_ENGINE), changed)
+    assert np.uint8 == changed.dtype
+    assert not np.shares_memory(whole, changed)
 
 
 # Planning.
 
 
-def test_nothing_is_drawn_when_nothing_is_on_or_there_are_no_colours() -> None:
-    draws = GivenDraws()
+def test_nothing_is_drawn_without_colour_parameters_or_for_grey_images() -> None:
+    draws = FixedDraws()
 
-    assert [] == planned(draws)
-    assert [] == planned(draws, 1, brightness=0.4, random_h=9, pca_noise=0.1)
-    assert [] == draws.asked
+    assert [] == plan(draws)
+    assert [] == plan(draws, 1, brightness=0.4, random_h=9, pca_noise=0.1)
+    assert [] == draws.names
 
 
-def test_one_jitter_draws_for_all_three_and_for_their_order() -> None:
-    draws = GivenDraws({"brightness": 0.75, "contrast": 0, "jitter_order_1": 1, "jitter_order_2": 2})
-    steps = planned(draws, brightness=0.4)
+def test_one_jitter_draws_all_three_and_their_order() -> None:
+    draws = FixedDraws({"brightness": 0.75, "contrast": 0, "jitter_order_1": 1, "jitter_order_2": 2})
+    steps = plan(draws, brightness=0.4)
 
     assert [Brightness(Float(1.2)), Contrast(Float(1)), Saturation(Float(1))] == steps
-    assert ["brightness", "contrast", "saturation", "jitter_order_1", "jitter_order_2"] == draws.asked
+    assert ["brightness", "contrast", "saturation", "jitter_order_1", "jitter_order_2"] == draws.names
 
 
 @pytest.mark.parametrize(
     ("first", "second", "order"),
     [(0, 0, "SBC"), (0, 1, "CSB"), (0, 2, "CBS"), (1, 0, "SCB"), (1, 1, "BSC"), (1, 2, "BCS")],
 )
-def test_each_jitter_in_turn_changes_places_with_an_earlier_one_or_itself(first: int, second: int, order: str) -> None:
-    steps = planned(GivenDraws({"jitter_order_1": first, "jitter_order_2": second}), contrast=0.4)
+def test_jitters_are_shuffled_as_by_std_shuffle(first: int, second: int, order: str) -> None:
+    steps = plan(FixedDraws({"jitter_order_1": first, "jitter_order_2": second}), contrast=0.4)
 
     assert order == "".join(type(step).__name__[0] for step in steps)
 
 
-def test_shifts_are_two_draws_each_cut_towards_none() -> None:
-    draws = GivenDraws({"hue_1": 1, "hue_2": 1, "lightness_1": 0, "lightness_2": 0, "saturation_shift_2": 0.75})
-    (step,) = planned(draws, random_h=10, random_s=9, random_l=30)
+def test_each_shift_is_two_draws_truncated_towards_zero() -> None:
+    draws = FixedDraws({"hue_1": 1, "hue_2": 1, "lightness_1": 0, "lightness_2": 0, "saturation_shift_2": 0.75})
+    (step,) = plan(draws, random_h=10, random_s=9, random_l=30)
 
     assert ShiftHLS(hue=10, lightness=-30, saturation=3) == step  # (0.5 + 3) / 5 * 18 - 9 is 3.6
     names = ["hue_1", "hue_2", "saturation_shift_1", "saturation_shift_2", "lightness_1", "lightness_2"]
-    assert names == draws.asked
+    assert names == draws.names
 
 
-def test_pca_noise_is_three_normal_numbers_along_the_axes_of_colour() -> None:
-    draws = GivenDraws({"pca_r": 1, "pca_g": 0, "pca_b": 0})
-    (step,) = planned(draws, pca_noise=0.1)
+def test_pca_noise_is_three_normal_numbers_along_the_principal_components() -> None:
+    draws = FixedDraws({"pca_r": 1, "pca_g": 0, "pca_b": 0})
+    (step,) = plan(draws, pca_noise=0.1)
 
-    assert np.allclose([-3.147355, -3.221117, -3.236646], step)  # 55.46 * 0.1 times the first axis
-    assert ["pca_r", "pca_g", "pca_b"] == draws.asked
+    assert np.allclose([-3.147355, -3.221117, -3.236646], step)  # 55.46 * 0.1 times the first component
+    assert ["pca_r", "pca_g", "pca_b"] == draws.names
 
 
-def test_jitter_comes_before_shifts_before_noise() -> None:
-    steps = planned(GivenDraws(), saturation=0.1, random_l=5, pca_noise=0.1)
+def test_each_normal_number_moves_colours_along_a_component_of_its_own() -> None:
+    # Eigenvector times eigenvalue, as written in mxnet src/io/image_aug_default.cc; rows R, G, B.
+    components = [
+        [55.46 * -0.5675, 4.794 * 0.7192, 1.148 * 0.4009],
+        [55.46 * -0.5808, 4.794 * -0.0045, 1.148 * -0.8140],
+        [55.46 * -0.5836, 4.794 * -0.6948, 1.148 * 0.4203],
+    ]
+    for number, name in enumerate(("pca_r", "pca_g", "pca_b")):
+        (step,) = plan(FixedDraws({name: 1}), pca_noise=1)
+        assert np.allclose([row[number] for row in components], step), name
+    (step,) = plan(FixedDraws({"pca_r": 1, "pca_g": 2, "pca_b": -3}), pca_noise=1)
+    assert np.allclose(np.array(components) @ [1, 2, -3], step)
+
+
+def test_steps_are_jitter_then_shifts_then_noise() -> None:
+    steps = plan(FixedDraws(), saturation=0.1, random_l=5, pca_noise=0.1)
 
     assert [ShiftHLS, PCANoise] == [type(step) for step in steps[3:]]

@@ -371,7 +371,7 @@ def test_iterators_count_the_images_that_the_decoder_could_decode(
     assert times == len(counts_at_begin)
 
 
-@pytest.mark.parametrize("code", [background._CODE, backends._CODE])
+@pytest.mark.parametrize("code", [background._CODE, backends._SERVE])
 def test_modules_in_the_current_directory_are_not_imported(tmp_path: Path, code: str) -> None:
     for name in ("click", "numpy", "im2rec"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current directory')")

@@ -1,7 +1,8 @@
-"""MXNet's random numbers: the recorded words, recorded images that only the right draws explain, and the laws."""
+"""MXNet's random numbers: recorded words, recorded images that only these draws explain, and distributions."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
 import random
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from im2rec.augment.draws import Float
+from im2rec.augment.draws import Draws, Float
 from im2rec.augment.mxnet_draws import Mersenne, MersenneDraws
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "iterators"
@@ -27,16 +28,16 @@ def recorded(case: str) -> Any:
         return arrays["data"][0]
 
 
-def with_words(words: list[int]) -> MersenneDraws:
-    """Draws from these words."""
+def draws_from(words: list[int]) -> MersenneDraws:
+    """Draws from these words of a generator."""
     draws = MersenneDraws(0)
     generator = draws.generator
     generator._words[: len(words)] = words
     return draws
 
 
-def words_used(draws: MersenneDraws) -> int:
-    return draws.generator._used
+def words_consumed(draws: MersenneDraws) -> int:
+    return draws.generator.state().used
 
 
 @pytest.mark.parametrize("seed", VECTORS)
@@ -68,7 +69,7 @@ def test_seeding_again_starts_again() -> None:
 
 
 @pytest.mark.parametrize("used", [0, 1, 623, 624, 625, 2000])
-def test_a_restored_or_pickled_generator_goes_on_where_it_stood(used: int) -> None:
+def test_a_restored_or_pickled_generator_continues_its_stream(used: int) -> None:
     generator = Mersenne(7)
     for _ in range(used):
         generator.next32()
@@ -85,29 +86,29 @@ def test_a_state_is_small() -> None:
     assert 3000 > len(pickle.dumps(Mersenne(7)))
 
 
-def test_an_integer_is_a_word_cut_to_its_range() -> None:
-    most = 2**32 - 1
-    draws = with_words([0, most // 3 - 1, most // 3, most - 1])
+def test_an_integer_is_the_word_divided_by_its_share() -> None:
+    largest = 2**32 - 1
+    draws = draws_from([0, largest // 3 - 1, largest // 3, largest - 1])
 
     assert [10, 10, 11, 12] == [draws.integer("crop_y", 10, 12) for _ in range(4)]
 
 
-def test_words_that_do_not_divide_evenly_are_refused() -> None:
+def test_words_beyond_the_last_full_multiple_are_rejected() -> None:
     share = (2**32 - 1) // 2
-    draws = with_words([2 * share, 2**32 - 1, share])
+    draws = draws_from([2 * share, 2**32 - 1, share])
 
     assert 1 == draws.integer("crop_y", 0, 1)
-    assert 3 == words_used(draws)
+    assert 3 == words_consumed(draws)
 
 
-def test_a_range_of_one_uses_a_word_all_the_same() -> None:
-    draws = with_words([5])
+def test_a_range_of_one_number_consumes_a_word() -> None:
+    draws = draws_from([5])
 
     assert 4 == draws.integer("crop_y", 4, 4)
-    assert 1 == words_used(draws)
+    assert 1 == words_consumed(draws)
 
 
-def test_integers_fall_everywhere_alike() -> None:
+def test_integers_are_uniform() -> None:
     draws = MersenneDraws(3)
     counts = Counter(draws.integer("crop_x", -2, 2) for _ in range(5000))
 
@@ -122,14 +123,24 @@ def test_a_shuffle_keeps_every_item_and_draws_one_word_for_each_but_the_first() 
     generator.shuffle(items)
 
     assert list(range(500)) == sorted(items) != items
-    assert 499 == generator._used
+    assert 499 == generator.state().used
     for few in ([], ["one"]):
         generator.shuffle(few)
-    assert 499 == generator._used
+    assert 499 == generator.state().used
+
+
+def test_shuffles_are_those_that_the_reference_recorded() -> None:
+    generator = Mersenne(111)
+    orders = [list(range(7)) for _ in range(3)]
+    for order in orders:
+        generator.shuffle(order)
+
+    # golden/iterators/shuffle_orders.json: seed 0 with an index, three epochs.
+    assert [[3, 4, 5, 2, 1, 6, 0], [5, 6, 0, 1, 3, 2, 4], [1, 5, 0, 4, 6, 3, 2]] == orders
 
 
 def test_a_unit_is_the_word_as_a_fraction_in_32_bits() -> None:
-    draws = with_words([0, 2**31, 3 * 2**30, 2**32 - 1])
+    draws = draws_from([0, 2**31, 3 * 2**30, 2**32 - 1])
     units = [draws.unit("shear") for _ in range(4)]
 
     assert [0.0, 0.5, 0.75, float(np.nextafter(Float(1), Float(0)))] == units  # the last would round to 1
@@ -145,11 +156,16 @@ def test_uniform_stays_in_32_bits() -> None:
     assert all(low <= value < high for value in values)
 
 
-def test_a_coin_takes_two_words_and_the_second_decides() -> None:
-    draws = with_words([2**32 - 1, 2**31 - 2, 0, 2**31])
+def test_a_coin_takes_two_words_of_which_the_second_decides() -> None:
+    draws = draws_from([2**32 - 1, 2**31 - 2, 0, 2**31])
 
     assert [True, False] == [draws.coin("mirror"), draws.coin("mirror")]
-    assert 4 == words_used(draws)
+    assert 4 == words_consumed(draws)
+
+
+@pytest.mark.parametrize("method", ["unit", "integer", "coin", "normals", "uniform"])
+def test_arguments_and_defaults_are_those_that_the_augmenter_relies_on(method: str) -> None:
+    assert inspect.signature(getattr(Draws, method)) == inspect.signature(getattr(MersenneDraws, method))
 
 
 def test_names_and_attempts_make_no_difference() -> None:
@@ -169,13 +185,13 @@ def test_normals_come_in_pairs_and_the_last_ones_twin_is_dropped() -> None:
     assert () == three.normals((), Float(1))
 
 
-def test_normals_refuse_points_outside_the_circle_and_its_centre() -> None:
+def test_normals_reject_points_outside_the_unit_circle_and_its_centre() -> None:
     half = 2**31  # is drawn as 0
-    draws = with_words([0, 0, half, half, half, 3 * 2**30])  # (-1, -1), (0, 0), (0, 0.5)
+    draws = draws_from([0, 0, half, half, half, 3 * 2**30])  # (-1, -1), (0, 0), (0, 0.5)
     second, first = 0.0, 0.5 * np.sqrt(-2 * np.log(0.25) / 0.25)
 
     assert pytest.approx((first, second)) == draws.normals(("pca_r", "pca_g"), Float(1))
-    assert 6 == words_used(draws)
+    assert 6 == words_consumed(draws)
 
 
 def test_normals_have_their_mean_and_deviation() -> None:
@@ -186,7 +202,7 @@ def test_normals_have_their_mean_and_deviation() -> None:
     assert pytest.approx([2, 2, 2], abs=0.1) == values.std(axis=0)
 
 
-def test_a_recorded_batch_is_cropped_and_mirrored_as_drawn() -> None:
+def test_a_recorded_batch_was_cropped_and_mirrored_by_these_draws() -> None:
     draws = MersenneDraws(MXNET_SEED)
     crops = []
     for image in recorded("identity_png"):
@@ -198,7 +214,7 @@ def test_a_recorded_batch_is_cropped_and_mirrored_as_drawn() -> None:
     assert np.array_equal(np.array(crops), recorded("replay_rand_crop_mirror"))
 
 
-def test_a_recorded_batch_has_the_contrast_and_illumination_drawn() -> None:
+def test_a_recorded_batch_has_the_contrast_and_illumination_of_these_draws() -> None:
     draws = MersenneDraws(MXNET_SEED)
     scale, deviation, mean = Float(0.5), Float(3), Float(10)
     batch = []
@@ -210,7 +226,7 @@ def test_a_recorded_batch_has_the_contrast_and_illumination_drawn() -> None:
     assert np.array_equal(np.array(batch), recorded("replay_contrast_illum"))
 
 
-def test_a_recorded_batch_has_the_noise_drawn() -> None:
+def test_a_recorded_batch_has_the_noise_of_these_draws() -> None:
     vectors = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
     vectors = (vectors * [55.46, 4.794, 1.148]).astype(Float)
     draws = MersenneDraws(MXNET_SEED)

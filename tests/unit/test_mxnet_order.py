@@ -1,17 +1,33 @@
-"""MXNet's order of records: every recorded order and part, and the rows and draws that were observed."""
+"""MXNet's order of records: every recorded order and part, observed rows and draws, and the requests of a run."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from image_helpers import encoded, texture
+from iterator_helpers import some_params
+from PIL import Image
 
-from im2rec.augment.mxnet_draws import Mersenne
-from im2rec.pipeline.mxnet_order import DrawChunk, MXNetEpochs, chunks_by_bytes, part_by_bytes, part_by_count
+from im2rec.augment.geometry import Size
+from im2rec.augment.mxnet_draws import Mersenne, MersenneDraws
+from im2rec.errors import BadRecordError, ImageError
+from im2rec.format.irheader import ImageRecord, IRHeader
+from im2rec.pipeline.mxnet_order import (
+    DrawChunk,
+    MXNetEpochs,
+    MXNetOrder,
+    chunks_by_bytes,
+    part_by_bytes,
+    part_by_count,
+)
+from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import KEEP, ROLL_OVER, OrderParams
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "iterators"
@@ -43,18 +59,18 @@ def epochs_of(
 
 
 def batches(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[list[list[int]]]:
-    """The ordinals of so many epochs, batch by batch."""
+    """The ordinals of the first *epochs* epochs, batch by batch."""
     order = epochs_of(records, **reading)
     return [[batch.records for batch in order.epoch()] for _ in range(epochs)]
 
 
 def orders(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[list[int]]:
-    """The ordinals of so many epochs, one record to a batch."""
+    """The ordinals of the first *epochs* epochs, one record to a batch."""
     options = {"batch_size": 1, "round_batch": False, **reading}
     return [[ordinal for (ordinal,) in epoch] for epoch in batches(records, epochs, **options)]
 
 
-def shown(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[str]:
+def rows_text(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[str]:
     """Every record with its row, as "3:0 4:1 | 2:0 1:1"; one text for each epoch."""
     order = epochs_of(records, **reading)
     return [
@@ -66,7 +82,7 @@ def shown(records: tuple[np.ndarray, int], epochs: int, **reading: Any) -> list[
     ]
 
 
-def test_every_recorded_shuffle_is_met() -> None:
+def test_every_recorded_shuffle_is_reproduced() -> None:
     cases = recorded("shuffle_orders")
     for case in cases:
         reading: dict[str, Any] = {"indexed": "no idx" not in case["how"], "shuffle": True, "seed": case["seed"]}
@@ -81,7 +97,7 @@ def test_every_recorded_shuffle_is_met() -> None:
     assert 28 == len(cases)
 
 
-def test_every_recorded_part_is_met() -> None:
+def test_every_recorded_part_is_reproduced() -> None:
     cases = recorded("partitions")
     for case in cases:
         for part_index, labels in enumerate(case["labels"]):
@@ -91,7 +107,7 @@ def test_every_recorded_part_is_met() -> None:
     assert 12 == len(cases)
 
 
-def test_every_recorded_order_of_pieces_is_met() -> None:
+def test_every_recorded_order_of_pieces_is_reproduced() -> None:
     chunks = recorded("chunk_shuffle")["chunks"]
     records = np.array(chunks["offsets"]), chunks["total_bytes"]
     for case in chunks["cases"]:
@@ -105,7 +121,7 @@ def test_every_recorded_order_of_pieces_is_met() -> None:
         assert case["labels"] == parts
 
 
-def test_the_recorded_order_inside_8_mib_is_met() -> None:
+def test_the_recorded_order_inside_8_mib_is_reproduced() -> None:
     window = recorded("chunk_shuffle")["window"]
     step = window["offsets"][1]
     records = np.arange(len(window["order"])) * step, window["total_bytes"]
@@ -113,8 +129,8 @@ def test_the_recorded_order_inside_8_mib_is_met() -> None:
     assert [window["order"]] == orders(records, 1, indexed=False, shuffle=True)
 
 
-# Observed on MXNet 1.9.1 with rand_crop, seed_aug and one decode thread: ordinal:row, where the row was read off the
-# crop, which the generator seeded with 111 + seed_aug + row explains. Seven records that fit into one chunk.
+# Observed on MXNet 1.9.1 with rand_crop, seed_aug and one decode thread: ordinal:row. The row was found from the crop,
+# which only the generator seeded with 111 + seed_aug + row explains. Seven records that fit into one chunk.
 OBSERVED = {
     "index": (
         {"indexed": True, "batch_size": 3},
@@ -169,10 +185,10 @@ OBSERVED = {
 def test_records_and_rows_are_those_observed(case: str) -> None:
     reading, epochs = OBSERVED[case]
 
-    assert epochs == shown(SMALL, len(epochs), **reading)
+    assert epochs == rows_text(SMALL, len(epochs), **reading)
 
 
-def test_chunks_that_begin_inside_a_batch_count_on_from_there() -> None:
+def test_chunks_that_begin_inside_a_batch_continue_its_row_numbers() -> None:
     expected = (
         "0:0 1:1 2:2 3:3 4:4 5:5 6:6 7:7 8:8 | 9:9 10:10 11:11 12:12 13:13 14:5 15:6 16:7 17:8"
         " | 18:9 19:10 20:11 21:12 22:13 23:14 24:15 25:16 26:8"
@@ -180,44 +196,44 @@ def test_chunks_that_begin_inside_a_batch_count_on_from_there() -> None:
     )
     reading = {"indexed": False, "batch_size": 9, "round_batch": False}
 
-    assert [expected] * 2 == shown((BIG[:-1], int(BIG[-1])), 2, **reading)
+    assert [expected] * 2 == rows_text((BIG[:-1], int(BIG[-1])), 2, **reading)
 
 
-def test_shuffled_pieces_are_chunks_too() -> None:
+def test_rows_of_reordered_pieces_are_numbered_chunk_by_chunk() -> None:
     reading = {"indexed": False, "batch_size": 9, "shuffle_chunk_size": 4, "round_batch": False}
-    plain, *_ = shown((BIG[:-1], int(BIG[-1])), 1, **reading)
-    mixed, *_ = shown((BIG[:-1], int(BIG[-1])), 1, **reading, shuffle=True)
+    plain, *_ = rows_text((BIG[:-1], int(BIG[-1])), 1, **reading)
+    mixed, *_ = rows_text((BIG[:-1], int(BIG[-1])), 1, **reading, shuffle=True)
 
     assert plain.startswith("12:0 13:1 14:2 15:3 16:4 17:5 36:6 37:7 38:8 | 39:9 18:1 19:2 20:3 21:4 22:5 0:6 1:7 2:8")
     assert mixed.startswith("15:12 16:13 17:14 14:11 13:10 12:9 36:9 39:12 38:11 | 37:10 21:12 22:13 18:9 19:10 20:11")
 
 
-def drawn(records: tuple[np.ndarray, int], **reading: Any) -> tuple[list[int], list[int]]:
-    """The ordinals of an epoch in the order in which their numbers are drawn, and in that in which they leave."""
-    order: list[int] = []
+def drawn_and_delivered(records: tuple[np.ndarray, int], **reading: Any) -> tuple[list[int], list[int]]:
+    """The ordinals of an epoch in the order of their draws, and in the order of delivery."""
+    drawn: list[int] = []
 
     def draw(chunk: DrawChunk) -> Sequence[int]:
-        order.extend(chunk.ordinals.tolist())
+        drawn.extend(chunk.ordinals.tolist())
         return chunk.ordinals.tolist()
 
-    left = []
+    delivered = []
     for batch in epochs_of(records, draw, **reading).epoch():
         assert batch.records == batch.plans
-        left += batch.records
-    return order, left
+        delivered += batch.records
+    return drawn, delivered
 
 
-def test_with_an_index_numbers_are_drawn_in_the_order_of_leaving() -> None:
-    order, left = drawn(SMALL, indexed=True, batch_size=3, shuffle=True)
+def test_with_an_index_numbers_are_drawn_in_the_order_of_delivery() -> None:
+    drawn, delivered = drawn_and_delivered(SMALL, indexed=True, batch_size=3, shuffle=True)
 
-    assert [3, 4, 5, 2, 1, 6, 0, 5, 6] == left == order
+    assert [3, 4, 5, 2, 1, 6, 0, 5, 6] == delivered == drawn
 
 
 def test_without_an_index_numbers_are_drawn_in_file_order_for_a_chunk_at_a_time() -> None:
-    order, left = drawn(SMALL, indexed=False, batch_size=3, shuffle=True)
+    drawn, delivered = drawn_and_delivered(SMALL, indexed=False, batch_size=3, shuffle=True)
 
-    assert [3, 4, 5, 2, 1, 6, 0, 5, 6] == left
-    assert [0, 1, 2, 3, 4, 5, 6] * 2 == order
+    assert [3, 4, 5, 2, 1, 6, 0, 5, 6] == delivered
+    assert [0, 1, 2, 3, 4, 5, 6] * 2 == drawn
 
 
 # Observed on MXNet 1.9.1 by rows for seed_aug, a record to a batch: where chunks begin.
@@ -286,14 +302,14 @@ def test_a_batch_may_take_several_passes() -> None:
     )
 
 
-def test_an_epoch_that_is_not_used_up_drops_its_pass() -> None:
+def test_an_epoch_that_is_not_consumed_drops_the_rest_of_its_pass() -> None:
     epochs = epochs_of(SMALL, indexed=False, batch_size=3)
     next(epochs.epoch())
 
     assert [0, 1, 2] == next(epochs.epoch()).records
 
 
-def test_a_wrapped_batch_ends_an_epoch_even_for_a_reader_that_stops_there() -> None:
+def test_a_batch_with_pad_ends_the_epoch_even_if_the_reader_stops_there() -> None:
     epochs = epochs_of(SMALL, indexed=False, batch_size=3)
     for batch in epochs.epoch():
         if batch.pad:
@@ -302,7 +318,7 @@ def test_a_wrapped_batch_ends_an_epoch_even_for_a_reader_that_stops_there() -> N
     assert [2, 3, 4] == next(epochs.epoch()).records
 
 
-def test_a_million_records_are_ordered_as_few_are() -> None:
+def test_a_million_records_are_shuffled_as_the_generator_shuffles_them() -> None:
     count = 1_000_000
     records = np.arange(count) * 108, count * 108
     epochs = epochs_of(records, indexed=True, batch_size=1000, shuffle=True, seed=4)
@@ -311,3 +327,123 @@ def test_a_million_records_are_ordered_as_few_are() -> None:
     expected = list(range(count))
     Mersenne(111 + 4).shuffle(expected)
     assert expected == ordinals
+
+
+# The requests of a run.
+
+JPEG_SIZES = [(30, 20), (10, 12), (24, 36), (9, 8), (40, 50)]
+
+
+def jpeg(width: int, height: int, orientation: int = 1) -> bytes:
+    exif = Image.Exif()
+    exif[274] = orientation
+    return encoded(texture(height, width), exif=exif)
+
+
+def a_run(
+    contents: Sequence[bytes | None], *, sizes: Sequence[int] | None = None, files: int = 1, **given: Any
+) -> MXNetOrder:
+    """The order of records with these *contents*, of *sizes* bytes each; a record of None cannot be read.
+
+    The plan of a record is its size and the next word of the generator. Images 8 pixels high are too small.
+    """
+
+    def plan(size: Size, draws: MersenneDraws) -> tuple[Size, int]:
+        if size.height == 8:
+            raise ImageError("is too small")
+        return size, draws.generator.next32()
+
+    def read(ordinal: int) -> ImageRecord | BadRecordError:
+        content = contents[ordinal]
+        return BadRecordError("cut short") if content is None else ImageRecord(IRHeader(0, 0.0, ordinal), content)
+
+    lengths = np.array_split(np.array(sizes if sizes is not None else [100] * len(contents)), files)
+    parts = [SimpleNamespace(offsets=np.cumsum(each) - each, size=int(each.sum())) for each in lengths]
+    params = some_params("x.rec", rng="mxnet", **given)
+    records: Any = SimpleNamespace(files=parts, read=read)
+    loader: Any = SimpleNamespace(augmenter=SimpleNamespace(plan=plan))
+    return MXNetOrder(records, loader, params, OrderParams.of(params))
+
+
+JPEGS = [jpeg(*size) for size in JPEG_SIZES]
+
+
+def first(order: MXNetOrder, count: int, epoch: int = 0, batch: int = 0) -> list[BatchRequest]:
+    return list(itertools.islice(order.requests(epoch, batch), count))
+
+
+def test_a_record_is_planned_by_its_size_and_the_generator_of_the_first_worker() -> None:
+    generator = Mersenne(111)
+    (batch,) = first(a_run(JPEGS, batch_size=5), 1)
+
+    assert [(size, generator.next32()) for size in JPEG_SIZES[:3]] == batch.plans[:3]
+    assert (JPEG_SIZES[4], generator.next32()) == batch.plans[4]
+
+
+def test_records_without_an_image_have_no_plan_and_take_no_numbers() -> None:
+    generator = Mersenne(111)
+    contents = [JPEGS[0], None, b"no image", JPEGS[3], JPEGS[4]]  # the fourth is too small
+    (batch,) = first(a_run(contents, batch_size=5), 1)
+
+    plans = [(JPEG_SIZES[0], generator.next32()), None, None, None, (JPEG_SIZES[4], generator.next32())]
+    assert plans == [*batch.plans]
+
+
+def test_seed_aug_seeds_the_generator_before_every_record() -> None:
+    (batch,) = first(a_run(JPEGS[:3], batch_size=3, seed_aug=7), 1)
+
+    assert [Mersenne(111 + 7 + row).next32() for row in range(3)] == [word for _, word in batch.plans]
+    (batch,) = first(a_run(JPEGS[:3], batch_size=3, seed_aug=0), 1)
+    assert [Mersenne(111 + row).next32() for row in range(3)] == [word for _, word in batch.plans]
+
+
+def test_a_turned_image_is_planned_as_it_is_seen_unless_it_has_four_channels() -> None:
+    for channels, size in ((1, (20, 30)), (3, (20, 30)), (4, (30, 20))):
+        (batch,) = first(a_run([jpeg(30, 20, 6)], batch_size=1, data_shape=(channels, 6, 8)), 1)
+        assert size == batch.plans[0][0]
+
+
+def test_requests_roll_over_keep_or_discard_the_last_batch() -> None:
+    def shares(**given: Any) -> list[tuple[list[int], int]]:
+        return [(batch.records, batch.pad) for batch in first(a_run(JPEGS, batch_size=3, **given), 4)]
+
+    assert [([0, 1, 2], 0), ([3, 4, 0], 1), ([1, 2, 3], 0), ([4, 0, 1], 2)] == shares()
+    assert [([0, 1, 2], 0), ([3, 4], 1)] * 2 == shares(last_batch="keep")
+    assert [([0, 1, 2], 0)] * 4 == shares(last_batch="discard")
+
+
+@pytest.mark.parametrize("policy", ["roll_over", "keep", "discard"])
+def test_requests_from_the_middle_are_those_of_a_whole_run(policy: str) -> None:
+    given: dict[str, Any] = {"batch_size": 2, "last_batch": policy, "shuffle": True}
+    order = a_run(JPEGS, **given)
+    counts = [order.batches(epoch) for epoch in range(3)]
+    whole = first(order, sum(counts))
+
+    assert ([3, 2, 3] if policy == "roll_over" else [2] * 3 if policy == "discard" else [3] * 3) == counts
+    starts = [(epoch, batch) for epoch, count in enumerate(counts) for batch in range(count)]
+    for skipped, (epoch, batch) in enumerate(starts):
+        assert whole[skipped:] == first(a_run(JPEGS, **given), len(whole) - skipped, epoch, batch)
+        assert {epoch} == {*whole[skipped].epochs}
+
+
+def test_parts_are_counted_by_records_with_an_index_and_by_bytes_without() -> None:
+    given: dict[str, Any] = {"sizes": [400, 100, 100, 100, 700], "batch_size": 1, "num_parts": 2, "last_batch": "keep"}
+
+    for index, expected in (("x.idx", [3, 2]), ("", [4, 1])):
+        parts = [a_run(JPEGS, path_imgidx=index, part_index=part, **given) for part in range(2)]
+        assert expected == [part.batches(0) for part in parts]
+        assert [*range(5)] == [batch.records[0] for part in parts for batch in first(part, part.batches(0))]
+
+
+def test_several_files_are_one_stream() -> None:
+    given: dict[str, Any] = {"sizes": [100, 300, 100, 100, 400], "batch_size": 1, "num_parts": 2, "part_index": 1}
+
+    for files in (1, 2, 3):
+        assert [3, 4] == [batch.records[0] for batch in first(a_run(JPEGS, files=files, **given), 2)]
+
+
+def test_an_empty_part_has_no_requests() -> None:
+    part = a_run(JPEGS, batch_size=1, num_parts=50, part_index=49)
+
+    assert 0 == part.batches(0)
+    assert [] == first(part, 1)

@@ -1,4 +1,4 @@
-"""Random orders that are never written down: every place once, no place favoured, and the same numbers for ever."""
+"""Permutations that are never written down: every number once, no place favoured, and published vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from im2rec.hashing import absorb, hash64, mix64, mix64_array
-from im2rec.pipeline.permutation import ROUNDS, WINDOW, BlockOrder, Permutation, mixing
+from im2rec.pipeline.permutation import ROUNDS, WINDOW, BlockOrder, Permutation, blocks_per_batch
 
 COUNTS = [0, 1, 2, 3, 5, 7, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1000, 1024, 4099]
 KEYS = [0, 2**64 - 1, hash64(5, 6)]
@@ -20,13 +20,13 @@ def permuted(count: int, key: int) -> list[int]:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_every_number_stands_at_exactly_one_place(count: int) -> None:
+def test_every_number_comes_exactly_once(count: int) -> None:
     for key in KEYS:
         assert [*range(count)] == sorted(permuted(count, key))
         assert count == len(Permutation(count, key))
 
 
-def test_the_published_vectors_hold() -> None:
+def test_orders_equal_the_published_vectors() -> None:
     assert [0] == permuted(1, 0)
     assert [2, 0, 3, 5, 6, 4, 1] == permuted(7, 0)
     assert [1, 6, 5, 0, 2, 4, 3] == permuted(7, 1)
@@ -38,7 +38,7 @@ def test_the_published_vectors_hold() -> None:
 
 
 def feistel(count: int, key: int, place: int) -> int:
-    """What the class docstring says, one place at a time in Python's own integers."""
+    """The network of the class docstring, for one place in Python's own integers."""
     half = max(4, ((count - 1).bit_length() + 1) // 2)
     mask = 2**half - 1
     while True:
@@ -51,13 +51,13 @@ def feistel(count: int, key: int, place: int) -> int:
 
 
 @pytest.mark.parametrize("count", [1, 9, 100, 1025, 10**15])
-def test_the_arrays_do_what_is_written_in_integers(count: int) -> None:
+def test_the_network_is_the_one_that_the_docstring_describes(count: int) -> None:
     places = np.unique(np.linspace(0, count - 1, 40).astype(np.int64))
     for key in KEYS:
         assert [feistel(count, key, place) for place in places.tolist()] == Permutation(count, key)(places).tolist()
 
 
-def test_mixing_an_array_is_mixing_each_of_its_numbers() -> None:
+def test_mix64_of_an_array_is_mix64_of_each_value() -> None:
     values = np.array([0, 1, 2**63, 2**64 - 1, *(hash64(n) for n in range(50))], np.uint64)
     before = values.copy()
 
@@ -65,19 +65,26 @@ def test_mixing_an_array_is_mixing_each_of_its_numbers() -> None:
     assert before.tolist() == values.tolist()
 
 
-def test_a_place_is_the_same_alone_and_among_others_and_the_places_asked_for_are_left_as_they_are() -> None:
-    order, places = Permutation(1000, 3), np.arange(1000)
-    whole = order(places)
+def test_a_place_does_not_depend_on_the_other_places() -> None:
+    order = Permutation(1000, 3)
+    whole = order(np.arange(1000))
 
-    assert whole.dtype == np.int64
-    assert [*range(1000)] == places.tolist()
     assert whole[[999, 5, 5]].tolist() == order(np.array([999, 5, 5])).tolist()
     assert whole[17] == order(np.array([17], np.uint32))[0]
     assert [] == order(np.array([], np.int64)).tolist()
 
 
+@pytest.mark.parametrize("count", [16, 1000])
+def test_the_numbers_are_int64_and_the_places_are_not_written_to(count: int) -> None:
+    places = np.arange(count)
+    numbers = Permutation(count, 3)(places)
+
+    assert np.int64 == numbers.dtype
+    assert [*range(count)] == places.tolist()
+
+
 def walked(count: int, key: int) -> list[int]:
-    """As ``permuted``, for many small ones fast: up to 256 share one network, and differ in what walks on."""
+    """The result of ``permuted``, faster: counts up to 256 share one network, and differ only in the walks."""
     network, order = permuted(256, key), []
     for place in range(count):
         value = network[place]
@@ -87,19 +94,19 @@ def walked(count: int, key: int) -> list[int]:
     return order
 
 
-def test_a_value_outside_goes_through_again_until_it_is_inside() -> None:
+def test_a_value_of_count_or_more_is_put_through_the_network_again() -> None:
     for count in (1, 2, 16, 99, 255):
         assert permuted(count, hash64(count)) == walked(count, hash64(count))
 
 
 def chi_square(counts: np.ndarray, expected: float) -> float:
-    """How many standard deviations the statistic is above or below what chance gives."""
+    """The chi-square statistic of *counts*, in standard deviations from its mean for uniform counts."""
     degrees = counts.size - 1
     return float((((counts - expected) ** 2 / expected).sum() - degrees) / (2 * degrees) ** 0.5)
 
 
 @pytest.mark.parametrize("count", [3, 6, 7, 10, 16, 17, 30])
-def test_every_number_is_as_often_at_every_place(count: int) -> None:
+def test_every_number_is_equally_likely_at_every_place(count: int) -> None:
     counts = np.zeros((count, count))
     for key in range(TRIALS):
         counts[np.arange(count), walked(count, hash64(0, key))] += 1
@@ -109,7 +116,7 @@ def test_every_number_is_as_often_at_every_place(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [4, 7, 16, 17])
-def test_every_number_follows_every_other_as_often(count: int) -> None:
+def test_every_number_is_equally_likely_after_every_other(count: int) -> None:
     pairs = np.zeros((count, count))
     for key in range(TRIALS):
         order = walked(count, hash64(1, key))
@@ -120,7 +127,7 @@ def test_every_number_follows_every_other_as_often(count: int) -> None:
     assert abs(chi_square(others, TRIALS / count)) < 4
 
 
-def test_all_orders_of_four_come_as_often() -> None:
+def test_all_orders_of_four_are_equally_likely() -> None:
     counts = dict.fromkeys(itertools.permutations(range(4)), 0)
     for key in range(TRIALS):
         counts[tuple(walked(4, hash64(2, key)))] += 1
@@ -141,8 +148,11 @@ def test_another_key_gives_an_unrelated_order() -> None:
 STARTS = np.array([0, 3, 4, 9, 12])
 
 
-def test_an_order_by_blocks_has_every_record_once_and_published_vectors() -> None:
+def test_an_order_by_blocks_equals_the_published_vector() -> None:
     assert [4, 7, 6, 2, 5, 11, 0, 8, 10, 9, 1, 3] == BlockOrder(STARTS, 5)(np.arange(12)).tolist()
+
+
+def test_an_order_by_blocks_has_every_record_once() -> None:
     for blocks in (1, 2, 7, 8, 9, 16, 17, 40):
         starts = np.concatenate([[0], np.cumsum(np.arange(blocks) % 5 + 1)])
         order = BlockOrder(starts + 100, hash64(blocks))
@@ -150,7 +160,7 @@ def test_an_order_by_blocks_has_every_record_once_and_published_vectors() -> Non
         assert [*range(100, 100 + starts[-1])] == sorted(order(np.arange(len(order))).tolist())
 
 
-def test_records_come_from_so_many_blocks_at_a_time() -> None:
+def test_each_window_mixes_the_records_of_eight_blocks() -> None:
     size, blocks = 10, 5 * WINDOW + 3
     records = BlockOrder(np.arange(0, size * blocks + 1, size), 1)(np.arange(size * blocks))
     windows = [set((window // size).tolist()) for window in np.array_split(records, [*range(80, 430, 80)])]
@@ -167,7 +177,7 @@ def test_another_key_gives_another_order_of_blocks_and_within_them() -> None:
     assert 5 == len(orders)
 
 
-def test_places_by_blocks_can_be_asked_for_one_by_one_and_in_any_order() -> None:
+def test_a_place_by_blocks_does_not_depend_on_the_other_places() -> None:
     order = BlockOrder(np.arange(0, 121, 4), 9)
     whole, places = order(np.arange(120)), np.random.default_rng(0).permutation(120)
 
@@ -175,15 +185,15 @@ def test_places_by_blocks_can_be_asked_for_one_by_one_and_in_any_order() -> None
     assert whole.tolist() == [int(order(np.array([place]))[0]) for place in range(120)]
 
 
-def test_no_records_are_an_order_too() -> None:
+def test_no_records_have_an_empty_order() -> None:
     assert 0 == len(BlockOrder(np.array([5, 5]), 1))
     assert [] == BlockOrder(np.array([5, 5]), 1)(np.array([], np.int64)).tolist()
 
 
-def test_the_score_of_mixing_is_how_many_blocks_a_batch_draws_from() -> None:
-    assert (1, 1) == mixing(1, 5)
-    assert pytest.approx((3, 3)) == mixing(3, 100)
-    here, full = mixing(40, 16)
+def test_blocks_per_batch_is_the_expected_number() -> None:
+    assert (1, 1) == blocks_per_batch(1, 5)
+    assert pytest.approx((3, 3)) == blocks_per_batch(3, 100)
+    here, full = blocks_per_batch(40, 16)
     rng = np.random.default_rng(1)
     drawn = [len(set(rng.integers(0, 8, 16).tolist())) for _ in range(2000)]
     assert pytest.approx(np.mean(drawn), abs=0.1) == here

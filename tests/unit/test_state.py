@@ -1,4 +1,4 @@
-"""Stopping in an epoch and going on: in the same parts batch for batch, in others record for record, nothing twice."""
+"""Saved states: resumed with the same parts batch for batch, with others record for record, and nothing twice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def rec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stopped(rec: Path, batches: int, epoch: int = 0, **given: Any) -> dict[str, Any]:
-    """The state after so many batches of an epoch."""
+    """The state after *batches* batches of *epoch*."""
     with iterator(rec, **given) as it:
         for _ in range(epoch):
             taken(it, 1)
@@ -61,14 +61,14 @@ def resumed(rec: Path, state: dict[str, Any], **given: Any) -> ImageRecordIter:
     return it
 
 
-def refused(rec: Path, state: Any, **given: Any) -> str:
-    """What is said when *state* is loaded."""
+def error_of(rec: Path, state: Any, **given: Any) -> str:
+    """The message of the error that loading *state* raises."""
     with iterator(rec, **given) as it:
         return message_of(it.load_state_dict, state)
 
 
 def parts(rec: Path, count: int, state: dict[str, Any] | None = None, **given: Any) -> list[ImageRecordIter]:
-    """An iterator for each of *count* parts, going on where *state* says."""
+    """An iterator for each of *count* parts, resumed from *state* if there is one."""
     its = [iterator(rec, num_parts=count, part_index=part, **given) for part in range(count)]
     for it in its:
         if state is not None:
@@ -76,30 +76,31 @@ def parts(rec: Path, count: int, state: dict[str, Any] | None = None, **given: A
     return its
 
 
-def plain(value: Any) -> bool:
-    """Whether *value* is made of what JSON knows, and of nothing that only looks so."""
+def is_plain(value: Any) -> bool:
+    """True if *value* consists of the types of JSON, and not of subclasses such as those of numpy."""
     if type(value) is dict:
-        return all(type(key) is str and plain(each) for key, each in value.items())
+        return all(type(key) is str and is_plain(each) for key, each in value.items())
     if type(value) is list:
-        return all(map(plain, value))
+        return all(map(is_plain, value))
     return value is None or type(value) in (int, float, str, bool)
 
 
-# What it is
+# Contents
 
 
 def test_a_state_is_plain_values(rec: Path, tmp_path: Path) -> None:
     given = {**RANDOM, "rotate_list": (0, 90), "mean_img": str(tmp_path / "mean.bin"), "batch_size": "4"}
     state = stopped(rec, 2, epoch=1, **given)
 
-    assert plain(state)
+    assert is_plain(state)
     assert state == json.loads(json.dumps(state))
-    assert (1, 5, 1, 8, COUNT, [rec.stat().st_size]) == tuple(
-        state[key] for key in ("version", "seed", "epoch", "delivered", "records", "file_sizes")
-    )
+    assert (1, 5, 1, 8) == (state["version"], state["seed"], state["epoch"], state["delivered"])
+    assert [[1, 8]] == state["splits"]
+    assert (COUNT, [rec.stat().st_size]) == (state["records"], state["file_sizes"])
+    assert 16 == len(state["digest"])
 
 
-def test_a_state_counts_what_all_parts_delivered_and_no_filler(rec: Path) -> None:
+def test_a_state_counts_what_all_parts_delivered_without_filler(rec: Path) -> None:
     delivered = [stopped(rec, batches)["delivered"] for batches in range(9)]
     assert [0, 3, 6, 9, 12, 15, 18, 21, 23] == delivered
     for part in range(4):  # three of six records, and one of five
@@ -107,7 +108,7 @@ def test_a_state_counts_what_all_parts_delivered_and_no_filler(rec: Path) -> Non
         assert [0, 12, 23] == delivered
 
 
-def test_a_state_does_not_count_what_was_only_made_ahead(rec: Path) -> None:
+def test_a_state_does_not_count_prefetched_batches(rec: Path) -> None:
     with iterator(rec, prefetch_buffer=7) as it:
         taken(it, 2)
         assert 6 == it.state_dict()["delivered"]
@@ -121,12 +122,12 @@ def test_taking_a_state_changes_nothing(rec: Path) -> None:
         assert digest([first, *(it.next() for _ in range(7))]) == digest(other)
 
 
-# In the same parts
+# With the same parts
 
 
 @in_every_order
 @pytest.mark.parametrize("policy", ["pad", "keep", "discard", "roll_over"])
-def test_after_any_batch_the_rest_and_what_follows_are_bit_equal(rec: Path, kind: str, policy: str) -> None:
+def test_after_any_batch_the_rest_and_the_next_epoch_are_bit_equal(rec: Path, kind: str, policy: str) -> None:
     given = {**RANDOM, **ORDERS[kind], "last_batch": policy, "num_parts": 2, "part_index": 1, "batch_size": 4}
     with iterator(rec, **given) as it:
         expected, states = [], [it.state_dict()]
@@ -143,7 +144,7 @@ def test_after_any_batch_the_rest_and_what_follows_are_bit_equal(rec: Path, kind
         assert expected[done:] == [pair for pair in rest if pair[0] < 2]
 
 
-def test_a_new_process_goes_on_bit_for_bit(rec: Path, tmp_path: Path) -> None:
+def test_a_new_process_resumes_bit_for_bit(rec: Path, tmp_path: Path) -> None:
     given = {**RANDOM, "shuffle": True}
     with iterator(rec, **given) as it:
         taken(it, 4)
@@ -164,7 +165,7 @@ def test_a_new_process_goes_on_bit_for_bit(rec: Path, tmp_path: Path) -> None:
     assert ("", expected) == (done.stderr, done.stdout.split())
 
 
-def test_the_iterator_itself_can_be_set_back_and_forth(rec: Path) -> None:
+def test_an_iterator_can_load_any_earlier_or_later_state(rec: Path) -> None:
     with iterator(rec, shuffle=True) as it:
         states, batches = [], []
         for _ in range(5):
@@ -176,7 +177,7 @@ def test_the_iterator_itself_can_be_set_back_and_forth(rec: Path) -> None:
             assert at * 3 + 3 == it.state_dict()["delivered"]
 
 
-def test_a_state_may_be_taken_and_gone_on_with_again_and_again(rec: Path) -> None:
+def test_an_epoch_can_be_resumed_after_every_batch(rec: Path) -> None:
     given = {**RANDOM, "shuffle": True}
     with iterator(rec, **given) as it:
         expected = [whole(batch) for batch in it]
@@ -189,7 +190,7 @@ def test_a_state_may_be_taken_and_gone_on_with_again_and_again(rec: Path) -> Non
     assert expected == batches
 
 
-def test_the_next_loop_goes_on_in_the_epoch_and_the_one_after_begins_the_next(rec: Path) -> None:
+def test_the_next_loop_resumes_the_epoch_and_the_one_after_starts_the_next(rec: Path) -> None:
     given = {**RANDOM, "shuffle": True}
     with iterator(rec, **given) as it:
         epochs = [[whole(batch) for batch in it] for _ in range(3)]
@@ -203,10 +204,10 @@ def test_the_next_loop_goes_on_in_the_epoch_and_the_one_after_begins_the_next(re
         assert 2 == it.epoch
     with resumed(rec, stopped(rec, 2, epoch=1, **given), **given) as it:
         assert epochs[1][2] == whole(it.next())
-        assert epochs[2] == [whole(batch) for batch in it]  # of the epoch gone on with, something was taken
+        assert epochs[2] == [whole(batch) for batch in it]  # a batch of the resumed epoch was taken
 
 
-def test_at_the_end_of_an_epoch_the_next_one_is_to_be_begun(rec: Path) -> None:
+def test_a_state_of_the_end_of_an_epoch_resumes_at_its_end(rec: Path) -> None:
     with iterator(rec, shuffle=True) as it:
         for _ in it:
             pass
@@ -220,7 +221,7 @@ def test_at_the_end_of_an_epoch_the_next_one_is_to_be_begun(rec: Path) -> None:
         assert 1 == it.epoch
 
 
-def test_what_was_delivered_is_not_read_again(rec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delivered_records_are_not_read_again(rec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     real = Records.read_many
     monkeypatch.setattr(Records, "read_many", lambda records, these: (read.extend(these), real(records, these))[1])
@@ -228,20 +229,20 @@ def test_what_was_delivered_is_not_read_again(rec: Path, monkeypatch: pytest.Mon
     given = {"batch_size": 1, "prefetch_buffer": 1, "last_batch": "keep"}
     for kind in ORDERS.values():
         with iterator(rec, **given, **kind) as it:
-            gone = {number for (number,) in numbers(taken(it, 15))}
+            delivered = {number for (number,) in numbers(taken(it, 15))}
             state = it.state_dict()
         for count in (1, 3):
             for it in parts(rec, count, state, **given, **kind):
                 read.clear()
                 taken(it, 1)
-                assert 1 <= len(read) <= 2  # the next batch is in the making
-                assert gone.isdisjoint(read)
+                assert 1 <= len(read) <= 2  # the next batch is prefetched
+                assert delivered.isdisjoint(read)
                 it.close()
             left = {number for batch in numbers(spread(parts(rec, count, state, **given, **kind))) for number in batch}
-            assert left == {*range(COUNT)} - gone
+            assert left == {*range(COUNT)} - delivered
 
 
-# In other parts
+# With other parts
 
 
 @in_every_order
@@ -264,23 +265,23 @@ def test_other_parts_deliver_the_rest_of_the_epoch_and_nothing_twice(
             it.close()
 
 
-def test_the_number_of_parts_may_change_again(rec: Path) -> None:
+def test_the_number_of_parts_may_change_repeatedly(rec: Path) -> None:
     given = {**RANDOM, "shuffle": True, "batch_size": 2}
     whole_epoch = seen(spread(parts(rec, 1, **given)))
-    found: dict[int, bytes] = {}
+    delivered: dict[int, bytes] = {}
     state = None
     for count, batches in ((3, 1), (2, 1), (2, 1), (4, 1), (1, 99)):
         its = parts(rec, count, state, **given)
         for it in its:
-            found |= seen(itertools.islice(it, batches))
+            delivered |= seen(itertools.islice(it, batches))
         state = its[0].state_dict()
-        assert len(found) == state["delivered"]
+        assert len(delivered) == state["delivered"]
         for it in its:
             it.close()
-    assert whole_epoch == found
+    assert whole_epoch == delivered
 
 
-def test_all_parts_that_go_on_give_as_many_batches(rec: Path) -> None:
+def test_all_parts_that_resume_have_equally_many_batches(rec: Path) -> None:
     state = stopped(rec, 3, shuffle=True)
     its = parts(rec, 4, state, shuffle=True)
 
@@ -291,7 +292,7 @@ def test_all_parts_that_go_on_give_as_many_batches(rec: Path) -> None:
         it.close()
 
 
-def test_the_epoch_behind_one_that_went_on_in_other_parts_is_as_any(rec: Path) -> None:
+def test_the_epoch_after_a_resumed_one_is_as_in_any_other_run(rec: Path) -> None:
     given = {**RANDOM, "shuffle": True}
     for count in (1, 2):
         its, others = parts(rec, count, stopped(rec, 2, num_parts=3, **given), **given), parts(rec, count, **given)
@@ -302,7 +303,7 @@ def test_the_epoch_behind_one_that_went_on_in_other_parts_is_as_any(rec: Path) -
                 assert other.state_dict() == it.state_dict()
 
 
-def test_the_end_of_an_epoch_is_its_end_in_any_parts(rec: Path) -> None:
+def test_the_end_of_an_epoch_is_its_end_in_any_number_of_parts(rec: Path) -> None:
     state = stopped(rec, 8)
     with resumed(rec, state, num_parts=3) as it, iterator(rec, num_parts=3) as other:
         assert (0, 0) == (it.epoch, len(it))
@@ -311,7 +312,7 @@ def test_the_end_of_an_epoch_is_its_end_in_any_parts(rec: Path) -> None:
         assert 1 == it.epoch
 
 
-def test_files_may_move_and_work_may_be_done_otherwise(rec: Path, tmp_path: Path) -> None:
+def test_files_may_move_and_backend_parameters_may_differ(rec: Path, tmp_path: Path) -> None:
     moved = write_rec(tmp_path / "moved.rec", payloads(COUNT), index=False)
     state, given = stopped(rec, 3, **RANDOM), {"preprocess_threads": 1, "prefetch_buffer": 1, "reuse_buffers": True}
     names = {"data_name": "x", "label_name": "y", "round_batch": True, "path_imgidx": str(rec.with_suffix(".idx"))}
@@ -320,18 +321,18 @@ def test_files_may_move_and_work_may_be_done_otherwise(rec: Path, tmp_path: Path
         assert digest(it) == digest(other)
 
 
-def test_bad_records_before_the_stop_are_behind_it(tmp_path: Path) -> None:
+def test_bad_records_before_the_stop_are_not_read_again(tmp_path: Path) -> None:
     path = with_bad(tmp_path, 1, 5, count=12)
     with iterator(path, on_error="skip") as it:
         taken(it, 1)
         state = it.state_dict()
-    assert 3 == state["delivered"]  # a bad record is as good as delivered: nobody will read it again
+    assert 3 == state["delivered"]  # a bad record counts as delivered, as it is not read again
     with resumed(path, state, on_error="skip") as it:
         assert [*range(3, 12)] == sorted({n for batch in numbers(it) for n in batch} | {5})
         assert [FIRST_ID + 5] == [error.id for error in it.skipped]
 
 
-# Refused
+# Errors
 
 
 OTHER: list[tuple[dict[str, Any], str]] = [
@@ -353,13 +354,13 @@ def test_other_parameters_are_refused_by_name(rec: Path) -> None:
     given = {**RANDOM, "engine": "pillow"}
     state = stopped(rec, 2, **given)
 
-    messages = [refused(rec, state, **{**given, **other}) for other, _ in OTHER]
+    messages = [error_of(rec, state, **{**given, **other}) for other, _ in OTHER]
     assert [f"{problem}, as in the state {HINT}" for _, problem in OTHER] == messages
     with iterator(rec, **{**given, "seed": 6}) as it, pytest.raises(ParameterError):
         it.load_state_dict(state)
 
 
-def test_a_state_that_is_refused_changes_nothing(rec: Path) -> None:
+def test_a_refused_state_changes_nothing(rec: Path) -> None:
     state = stopped(rec, 2, seed=6)
     with iterator(rec) as it, iterator(rec) as other:
         first = it.next()
@@ -367,7 +368,7 @@ def test_a_state_that_is_refused_changes_nothing(rec: Path) -> None:
         assert digest([first, *(it.next() for _ in range(7))]) == digest(other)
 
 
-def test_other_files_are_refused(rec: Path, tmp_path: Path) -> None:
+def test_other_files_are_error_of(rec: Path, tmp_path: Path) -> None:
     state = stopped(rec, 2)
     size = rec.stat().st_size
     fewer = a_rec(tmp_path, COUNT - 1, "fewer.rec")
@@ -376,51 +377,54 @@ def test_other_files_are_refused(rec: Path, tmp_path: Path) -> None:
     sizes = [half.stat().st_size for half in halves]
     assert size != other.stat().st_size
 
-    assert f"path_imgrec has 22 records, the state is of 23 {HINT}" == refused(fewer, state)
+    assert f"path_imgrec has 22 records, the state is of 23 {HINT}" == error_of(fewer, state)
     message = f"path_imgrec has [{other.stat().st_size}] bytes in its files, the state is of [{size}] {HINT}"
-    assert message == refused(other, state)
+    assert message == error_of(other, state)
     message = f"path_imgrec has {sizes} bytes in its files, the state is of [{size}] {HINT}"
-    assert message == refused(Path(f"{halves[0]};{halves[1]}"), state)
+    assert message == error_of(Path(f"{halves[0]};{halves[1]}"), state)
     with iterator(fewer) as it, pytest.raises(InputError):
         it.load_state_dict(state)
 
 
-def test_other_labels_are_refused(rec: Path, tmp_path: Path) -> None:
+def test_other_labels_are_error_of(rec: Path, tmp_path: Path) -> None:
     lists = [tmp_path / name for name in ("1.lst", "2.lst", "same.lst")]
     for path, label in zip(lists, (1, 2, 1), strict=True):
         path.write_text("".join(f"{FIRST_ID + n}\t{label}\t{path}\n" for n in range(COUNT)))
     state = stopped(rec, 2, path_imglist=str(lists[0]))
 
     message = f"path_imglist is not the one the state is of {HINT}"
-    assert [message] * 2 == [refused(rec, state, path_imglist=str(lists[1])), refused(rec, state)]
+    assert [message] * 2 == [error_of(rec, state, path_imglist=str(lists[1])), error_of(rec, state)]
     resumed(rec, state, path_imglist=str(lists[2])).close()
 
 
-def test_another_mean_image_is_refused(rec: Path, tmp_path: Path) -> None:
+def test_another_mean_image_is_error_of(rec: Path, tmp_path: Path) -> None:
     other, mean = a_rec(tmp_path, 3, "b.rec"), {"mean_img": str(tmp_path / "a.bin")}
     iterator(other, mean_img=str(tmp_path / "b.bin")).close()
     state = stopped(rec, 2, **mean)
 
     message = f"mean_img is not the one the state is of {HINT}"
-    assert [message] * 2 == [refused(rec, state, mean_img=str(tmp_path / "b.bin")), refused(rec, state)]
+    assert [message] * 2 == [error_of(rec, state, mean_img=str(tmp_path / "b.bin")), error_of(rec, state)]
     resumed(rec, state, **mean).close()
 
 
-def test_another_version_is_refused(rec: Path) -> None:
+def test_another_version_is_error_of(rec: Path) -> None:
     state = stopped(rec, 2)
 
-    assert "the state has version 9, this im2rec reads 1" == refused(rec, {**state, "version": 9})
-    assert "the state has version None, this im2rec reads 1" == refused(rec, {})
+    assert "the state has version 9, this im2rec reads 1" == error_of(rec, {**state, "version": 9})
+    assert "the state has version None, this im2rec reads 1" == error_of(rec, {})
 
 
-NOT_ONE = "the state is not one that state_dict() gave"
-RUBBISH: list[dict[str, Any]] = [
+NOT_A_STATE = "the state is not one that state_dict() gave"
+MALFORMED: list[dict[str, Any]] = [
     {"splits": None},
     {"splits": 5},
     {"splits": [5]},
     {"splits": [[1, 2, 3]]},
     {"splits": [["x", 0]]},
     {"splits": [[0, 0]]},
+    {"splits": [[2**20 + 1, 0]]},
+    {"splits": [[1, COUNT + 2**31]]},
+    {"epoch": 2**31 + 1},
     {"splits": [[1, -3]]},
     {"epoch": -1},
     {"epoch": "x"},
@@ -433,23 +437,45 @@ RUBBISH: list[dict[str, Any]] = [
 ]
 
 
-def test_rubbish_is_refused(rec: Path) -> None:
+def test_malformed_states_are_error_of(rec: Path) -> None:
     state = stopped(rec, 2)
 
-    assert [NOT_ONE] * len(RUBBISH) == [refused(rec, {**state, **rubbish}) for rubbish in RUBBISH]
-    assert NOT_ONE == refused(rec, {key: value for key, value in state.items() if key != "splits"})
+    assert [NOT_A_STATE] * len(MALFORMED) == [error_of(rec, {**state, **malformed}) for malformed in MALFORMED]
+    assert NOT_A_STATE == error_of(rec, {key: value for key, value in state.items() if key != "splits"})
+
+
+def test_the_largest_numbers_of_a_state_are_accepted(rec: Path) -> None:
+    state = stopped(rec, 2)
+    largest: list[tuple[dict[str, Any], int]] = [
+        ({"splits": [[2**20, 0], [1, 0]]}, 1),
+        ({"splits": [[1, COUNT + 2**31 - 1]]}, 1),
+        ({"splits": [[1, 0], [2, COUNT + 2**31 - 1]]}, 2),
+        ({"splits": []}, 1),
+    ]
+    for changes, num_parts in largest:
+        resumed(rec, {**state, **changes}, num_parts=num_parts).close()
+    with resumed(rec, {**state, "epoch": 2**31}) as it:
+        assert 2**31 == it.epoch
+
+
+def test_a_state_without_a_digest_is_compared_field_by_field(rec: Path) -> None:
+    state = {key: value for key, value in stopped(rec, 2).items() if key != "digest"}
+
+    assert NOT_A_STATE == error_of(rec, state)
+    assert NOT_A_STATE == error_of(rec, {**state, "checksums": 5})
+    assert NOT_A_STATE == error_of(rec, {key: value for key, value in state.items() if key != "parameters"})
 
 
 @pytest.mark.parametrize(
-    "rubbish", [None, [], "state", {"version": 1, "parameters": 5}, {"version": 1, "parameters": [1]}]
+    "malformed", [None, [], "state", {"version": 1, "parameters": 5}, {"version": 1, "parameters": [1]}]
 )
-def test_what_is_no_state_at_all_is_refused(rec: Path, rubbish: Any) -> None:
-    assert NOT_ONE == refused(rec, rubbish)
+def test_objects_that_are_not_states_are_error_of(rec: Path, malformed: Any) -> None:
+    assert NOT_A_STATE == error_of(rec, malformed)
 
 
-def test_epochs_that_roll_over_go_on_in_the_same_parts_only(rec: Path) -> None:
+def test_epochs_that_roll_over_resume_with_the_same_parts_only(rec: Path) -> None:
     state = stopped(rec, 2, last_batch="roll_over", num_parts=2)
 
     message = f"num_parts=3 must be 2, as in the state, with roll_over {HINT}"
-    assert message == refused(rec, state, last_batch="roll_over", num_parts=3)
+    assert message == error_of(rec, state, last_batch="roll_over", num_parts=3)
     resumed(rec, state, last_batch="roll_over", num_parts=2, part_index=1).close()
