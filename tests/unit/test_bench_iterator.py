@@ -151,7 +151,7 @@ def test_the_stages_run_the_code_of_the_iterator(tmp_path: Path, monkeypatch: py
         (Records, "read_many"),
         (Loader, "decode"),
         (Augmenter, "plan"),
-        (Augmenter, "image"),
+        (Augmenter, "augment"),
         (Augmenter, "write"),
         (Normalizer, "write"),
     ):

@@ -106,7 +106,7 @@ def test_problems_of_records_come_with_the_batch_by_row() -> None:
 def test_the_first_batch_is_cut_for_all_workers_and_later_ones_are_not() -> None:
     loader = StandInLoader()
     made = prefetcher(1000, loader, preprocess_threads=2, batch_size=32, prefetch_buffer=4)
-    batches(made, 1)
+    batches(made, 3)
 
     sizes = [len(piece) for piece in sorted(loader.pieces)]
     assert [16, 16] == sizes[:2]
