@@ -36,16 +36,18 @@ class AugmentationParams:
     )
     shuffle_chunk_size: int = param(
         0,
-        doc="With shuffle: MiB read in one piece, in random order and mixed with others: for slow disks. 0: off.",
+        doc="With shuffle: MiB read in one chunk, in random order and mixed with others: for slow disks. 0: off.",
         low=0,
         reference="differs: only with shuffle, and mixed beyond the piece",
     )
-    shuffle_chunk_seed: int = param(0, doc="Changes the order of the pieces.", reference="as the reference, own draws")
+    shuffle_chunk_seed: int = param(0, doc="Seed of the order of the chunks.", reference="as the reference, own draws")
     seed: int = param(
-        0, doc="The order, and every draw for every image.", reference="differs: reaches the augmentation too"
+        0, doc="Seed of the order and of all random numbers.", reference="differs: reaches the augmentation too"
     )
     seed_aug: int | None = param(
-        None, doc="Replaces seed for the augmentation.", reference="differs: every epoch and record has its own draws"
+        None,
+        doc="Seed of the augmentation, instead of seed.",
+        reference="differs: every epoch and record has its own draws",
     )
     aug_seq: str = param(
         "aug_default", doc="The sequence of augmentations.", choices=("aug_default",), reference="as the reference"

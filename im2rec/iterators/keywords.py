@@ -25,7 +25,7 @@ class ImageRecordKeywords(TypedDict, total=False):
     data_shape: Required[Sequence[int] | int | str]
     """Channels (1, 3 or 4), height and width of an image."""
     label_width: int | str | None
-    """Labels of a record; auto: as many as the first one has. Longer vectors give their first ones."""
+    """Labels per record; auto: as many as the first record has. Of longer vectors the first ones are used."""
     num_parts: int | str
     """Parts that the data is divided into, one for each process."""
     part_index: int | str
@@ -44,9 +44,9 @@ class ImageRecordKeywords(TypedDict, total=False):
     """The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch, which starts
     after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
-    """Parts that would end a batch earlier have one more, so that all have the same number."""
+    """Give shorter parts one more batch, so that all parts have equally many."""
     dtype: str | None
-    """Type of the data. uint8: only flipped; int8: less the mean, rounded and clipped."""
+    """Type of the data. uint8: mirrored, not normalised; int8: the mean subtracted, rounded and clipped."""
     layout: str
     """Order of the axes of the data."""
     shuffle: bool | int | str
@@ -54,13 +54,13 @@ class ImageRecordKeywords(TypedDict, total=False):
     shuffle_scope: str | None
     """all: one order of the whole data, of which part r takes places r, r+n, ...; part: an order within each part."""
     shuffle_chunk_size: int | str
-    """With shuffle: MiB read in one piece, in random order and mixed with others: for slow disks. 0: off."""
+    """With shuffle: MiB read in one chunk, in random order and mixed with others: for slow disks. 0: off."""
     shuffle_chunk_seed: int | str
-    """Changes the order of the pieces."""
+    """Seed of the order of the chunks."""
     seed: int | str
-    """The order, and every draw for every image."""
+    """Seed of the order and of all random numbers."""
     seed_aug: int | str | None
-    """Replaces seed for the augmentation."""
+    """Seed of the augmentation, instead of seed."""
     aug_seq: str
     """The sequence of augmentations."""
     resize: int | str
@@ -193,7 +193,7 @@ class MNISTKeywords(TypedDict, total=False):
     """The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch, which starts
     after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
-    """Parts that would end a batch earlier have one more, so that all have the same number."""
+    """Give shorter parts one more batch, so that all parts have equally many."""
     dtype: str | None
     """Type of the data."""
     shuffle: bool | int | str
@@ -240,7 +240,7 @@ class CSVKeywords(TypedDict, total=False):
     """The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch, which starts
     after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
-    """Parts that would end a batch earlier have one more, so that all have the same number."""
+    """Give shorter parts one more batch, so that all parts have equally many."""
     dtype: str | None
     """Type of data and labels. int32, int64: decimals are cut off."""
     prefetch_buffer: int | str
@@ -277,7 +277,7 @@ class LibSVMKeywords(TypedDict, total=False):
     """The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch, which starts
     after them; keep: zeros; discard: no such batch."""
     equal_batches: bool | int | str
-    """Parts that would end a batch earlier have one more, so that all have the same number."""
+    """Give shorter parts one more batch, so that all parts have equally many."""
     dtype: str | None
     """Type of data and labels."""
     prefetch_buffer: int | str

@@ -1,4 +1,4 @@
-"""Compile the decoder in a process of its own while a training program runs.
+"""Compile the decoder in a separate process while a training program runs.
 
     count_delivered(len(batch))  # starts the process once that is worth it; cheap, from any thread
 

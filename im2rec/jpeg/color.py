@@ -86,7 +86,7 @@ def value_row(rows, at, count, mean, factor, out, to, step):
 
     In float32, each operation rounded, as augment/normalize.py computes it.
     """
-    if step == 1:  # a loop of its own, which the compiler makes vector instructions of
+    if step == 1:  # a separate loop, which the compiler can vectorise
         for i in range(count):
             out[u64(to + i)] = (np.float32(rows[u64(at + i)]) - mean) * factor
     else:

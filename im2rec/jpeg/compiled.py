@@ -1,4 +1,4 @@
-"""How the functions of the decoder are compiled. The modules that import this one are imported by ``load`` alone.
+"""Compilation of the decoder's functions. The modules that import this one are imported by ``load`` alone.
 
 The decorators differ in what checks the indices of a function:
 

@@ -2,7 +2,7 @@
 
 It has two passes, down the columns and along the rows. Each pass is eight one-dimensional transforms of eight numbers
 in fixed point with 13 bits of fraction, 12 multiplications each by the algorithm of Loeffler, Ligtenberg and Moschytz.
-The first pass keeps two fractional bits for the second one. Each lane of a vector transforms a block of its own, so
+The first pass keeps two fractional bits for the second one. Each lane of a vector transforms another block, so
 that no step has to move numbers between lanes; the loops over lanes are the innermost ones for that reason.
 
 The result must equal that of libjpeg-turbo's SIMD code (jidctint-sse2.asm and its kin) bit for bit. That code adds

@@ -1,4 +1,4 @@
-"""How records become batches: parameters, order, records, labels, rows, memory, prefetching.
+"""From records to batches: parameters, order, records, labels, rows, memory, prefetching.
 
 1. ``order`` yields a ``BatchRequest`` for each batch: the records of its rows.
 2. ``prefetch`` leases a ``BatchBuffer`` for it from ``buffers``, where all memory of batches comes from, and cuts the

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from im2rec.errors import Im2RecError
 
 BatchArrays = tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.uint64]]  # data, label, ids
-_PAGE_BYTES = 4096  # each array starts on a page of its own
+_PAGE_BYTES = 4096  # each array starts on a new page
 _POLL_S, _MAX_POLLS = 0.01, 100  # waiting for a free slot: it comes free just after the work on it is done
 
 
@@ -96,7 +96,7 @@ class BatchBuffer:
 
     @classmethod
     def new(cls, layout: BatchLayout) -> BatchBuffer:
-        """Return a buffer over memory of its own, all zeros."""
+        """Return a buffer over new memory, all zeros."""
         return cls(layout, MemoryBlock(np.zeros(layout.size, np.uint8).data))
 
     @property

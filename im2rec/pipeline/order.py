@@ -261,7 +261,7 @@ class Epoch:
     @property
     def is_empty_forever(self) -> bool:
         """True if neither this epoch nor a later one has a batch, given these parts."""
-        # Epochs that roll over may have no batch of their own while the rows of several add up to one.
+        # Epochs that roll over may be shorter than a batch each while the rows of several add up to one.
         return not self.batches and not (self._params.policy == ROLL_OVER and self._longest)
 
     def request(self, batch: int) -> BatchRequest:

@@ -76,7 +76,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     },
     "equal_batches": {
         "default": True,
-        "doc": "Parts that would end a batch earlier have one more, so that all have the same number.",
+        "doc": "Give shorter parts one more batch, so that all parts have equally many.",
         "reference": "ours",
     },
     "prefetch_buffer": {
@@ -146,7 +146,7 @@ class DatasetParams:
     data_shape: tuple[int, ...] = param(doc="Channels (1, 3 or 4), height and width of an image.")
     label_width: int | None = param(
         None,
-        doc="Labels of a record; auto: as many as the first one has. Longer vectors give their first ones.",
+        doc="Labels per record; auto: as many as the first record has. Of longer vectors the first ones are used.",
         low=1,
         unset="auto",
         reference="differs: the default is 1 there, and other widths are errors",
@@ -173,7 +173,7 @@ class BatchParams:
     equal_batches: bool = shared("equal_batches")
     dtype: str | None = param(
         None,
-        doc="Type of the data. uint8: only flipped; int8: less the mean, rounded and clipped.",
+        doc="Type of the data. uint8: mirrored, not normalised; int8: the mean subtracted, rounded and clipped.",
         choices=DTYPES,
         unset="float32",
         reference="as the reference, and float16",

@@ -39,7 +39,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
         ParameterError,
         (
             "label_width=0 must be 1 or more"
-            " (Labels of a record; auto: as many as the first one has. Longer vectors give their first ones.)"
+            " (Labels per record; auto: as many as the first record has. Of longer vectors the first ones are used.)"
         ),
     ),
     8: ("below range", ParameterError, "preprocess_threads=0 must be 1 to 1024 (Threads, or processes, that decode.)"),
@@ -60,7 +60,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
         ParameterError,
         (
             "dtype=float99 must be float32, float16, uint8 or int8"
-            " (Type of the data. uint8: only flipped; int8: less the mean, rounded and clipped.)"
+            " (Type of the data. uint8: mirrored, not normalised; int8: the mean subtracted, rounded and clipped.)"
         ),
     ),
     17: ("bad ctx", ParameterError, "ctx=tpu must be cpu or gpu (Has no effect here.)"),

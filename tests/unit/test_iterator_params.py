@@ -220,8 +220,8 @@ WRONG = {
     "data_shape=2,28,28": "data_shape=2,28,28 must have 1, 3 or 4 channels, not 2",
     "data_shape=28,28,3": "data_shape=28,28,3 must have 1, 3 or 4 channels, not 28",
     "data_shape=3x28x28": "data_shape=3x28x28 must be integers joined by commas",
-    "label_width=0": "label_width=0 must be 1 or more (Labels of a record; auto: as many as the first one has."
-    " Longer vectors give their first ones.)",
+    "label_width=0": "label_width=0 must be 1 or more (Labels per record; auto: as many as the first record has."
+    " Of longer vectors the first ones are used.)",
     "label_width=some": "label_width=some must be an integer",
     "num_parts=0": "num_parts=0 must be 1 to 1048576 (Parts that the data is divided into, one for each process.)",
     "part_index=1": "part_index=1 must be 0 with num_parts=1",
@@ -239,7 +239,7 @@ WRONG = {
     "round_batch=0 last_batch=pad": "last_batch=pad must be keep or discard with round_batch=0"
     " (leave one of the two out)",
     "dtype=float64": "dtype=float64 must be float32, float16, uint8 or int8 (Type of the data."
-    " uint8: only flipped; int8: less the mean, rounded and clipped.)",
+    " uint8: mirrored, not normalised; int8: the mean subtracted, rounded and clipped.)",
     "layout=NHCW": "layout=NHCW must be NCHW or NHWC (Order of the axes of the data.)",
     "shuffle=yep": "shuffle=yep must be 0 or 1",
     "shuffle_scope=mine": "shuffle_scope=mine must be all or part (all: one order of the whole data, of which part r"
