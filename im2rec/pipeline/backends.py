@@ -141,9 +141,8 @@ class _DecodeProcess:
                 pass_fds=handles,
                 env={**_MALLOC_ENVIRONMENT, **os.environ},
             )
-        self._lock = (
-            threading.Lock()
-        )  # end() is called when a thread finds it dead and, at the same time perhaps, to shut down
+        # end() is called when a thread finds the process dead and, perhaps at the same time, to shut down.
+        self._lock = threading.Lock()
         with contextlib.ExitStack() as stack:
             stack.callback(self.end)  # if the loader cannot be pickled, say: the process would wait for it for ever
             with contextlib.suppress(OSError):  # load() reports a process that has ended already

@@ -244,7 +244,7 @@ WRONG = {
     "shuffle=yep": "shuffle=yep must be 0 or 1",
     "shuffle_scope=mine": "shuffle_scope=mine must be all or part (all: one order of the whole data, of which part r"
     " takes places r, r+n, ...; part: an order within each part.)",
-    "shuffle_chunk_size=-1": "shuffle_chunk_size=-1 must be 0 or more (With shuffle: MiB read in one piece,"
+    "shuffle_chunk_size=-1": "shuffle_chunk_size=-1 must be 0 or more (With shuffle: MiB read in one chunk,"
     " in random order and mixed with others: for slow disks. 0: off.)",
     "seed=1.5": "seed=1.5 must be an integer",
     "aug_seq=aug": "aug_seq=aug must be aug_default (The sequence of augmentations.)",
