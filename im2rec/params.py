@@ -163,7 +163,7 @@ def _convert(field: dataclasses.Field[Any], value: Any, kind: Any) -> Any:
     kind = _without_none(kind)
     try:
         converted = _READERS[typing.get_origin(kind) or kind](text)
-        # The word for None may also be one of the choices: then it is kept, so that the value counts as given.
+        # If the word for None is also one of the choices, it is kept as text, so that the value counts as given.
         return None if unset and kind is str and converted not in (field.metadata["choices"] or ()) else converted
     except (TypeError, ValueError, OverflowError):
         if unset:

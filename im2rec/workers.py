@@ -112,6 +112,7 @@ class _SpawnedWorker:
             self._send(work)
 
     def call(self, item: Any) -> tuple[bool, Any]:
+        """Send *item* and return the answer; see :meth:`Worker.call`."""
         self._send(item)
         return self._pipe.recv()  # type: ignore[no-any-return]
 
@@ -121,10 +122,12 @@ class _SpawnedWorker:
         self._pipe.send_bytes(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
 
     def exitcode(self) -> int | None:
+        """Return how the process ended, waiting for it a while; None if it has not."""
         self._process.join(_JOIN_S)
         return self._process.exitcode  # type: ignore[no-any-return]
 
     def end(self) -> None:
+        """Terminate the process, or kill it if that does not end it."""
         self._process.terminate()
         self._process.join(_JOIN_S)
         if self._process.exitcode is None:
@@ -151,13 +154,16 @@ class _ForkedWorker:
             _send(self._stream, work)
 
     def call(self, item: Any) -> tuple[bool, Any]:
+        """Send *item* and return the answer; see :meth:`Worker.call`."""
         _send(self._stream, item)
         return _receive(self._stream)  # type: ignore[no-any-return]
 
     def exitcode(self) -> int | None:
+        """Return how the process ended, as the server, whose child it is, reports it."""
         return self._server.exitcode(self._pid)
 
     def end(self) -> None:
+        """Kill the process."""
         self._server.exitcode(self._pid, kill=True)  # SIGKILL: a worker owns nothing that needs cleaning up
         with contextlib.suppress(OSError):
             self._stream.close()

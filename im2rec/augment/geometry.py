@@ -1,7 +1,7 @@
 """Changes of geometry: resize, warp, pad and crop, planned from the size of the image alone and then carried out.
 
 Planning draws the random numbers, in the order of the reference, and returns steps; a step can be applied to any image
-of that size at any time. So what was drawn can be shown, and repeated without the generator it came from. ``rand_crop``
+of that size at any time. So what was drawn can be shown, and applied again without a random generator. ``rand_crop``
 is drawn in :meth:`Geometry._rand_crop_or_center`.
 
 Source of the arithmetic: mxnet src/io/image_aug_default.cc, ``DefaultImageAugmenter::Process``.
@@ -68,7 +68,7 @@ class Resize(NamedTuple):
 class Warp(NamedTuple):
     """Move pixels by an affine *matrix*, float32 (2, 3), onto a canvas of *width* x *height* pixels.
 
-    The matrix maps old coordinates (x, y) to new ones. What comes from outside the image has the level *fill*.
+    The matrix maps old coordinates (x, y) to new ones. Pixels that come from outside the image get the level *fill*.
     """
 
     matrix: Matrix
@@ -146,7 +146,7 @@ class Geometry:
         """Plan the affine step: shear, rotation, scale and aspect in one matrix.
 
         All arithmetic is in 32-bit floats, so that the matrix has the bits of the reference; only sine and cosine are
-        computed in 64 and then rounded, as there.
+        computed in 64-bit floats and then rounded, as the reference does.
         """
         params, one, two = self._params, Float(1), Float(2)
         max_shear = Float(params.max_shear_ratio)
@@ -159,7 +159,7 @@ class Geometry:
             scale = draws.uniform("scale", Float(params.min_random_scale), Float(params.max_random_scale))
             ratio = draws.uniform("ratio", Float(params.aspect_range[0]), Float(params.aspect_range[1]))
         # Of these two factors x is stretched by the first and y by the second: they add up to 2 * scale, and the second
-        # is *ratio* times the first. A ratio above 1 so makes things taller and narrower, on the same canvas.
+        # is *ratio* times the first. A ratio above 1 thus makes things taller and narrower, on the same canvas.
         stretch_x = two * scale / (one + ratio)
         stretch_y = ratio * stretch_x
         low, high = Float(params.min_img_size), Float(params.max_img_size)
@@ -286,7 +286,7 @@ def _checked(old: Size, new: Size) -> Size:
 
 
 def _interpolation(params: AugmentationParams, old: Size, new: Size, draws: Draws, name: str) -> int:
-    """Return the interpolation from *old* to *new*: ``inter_method``, or for 9 by the sizes, or for 10 drawn."""
+    """Return the interpolation from *old* to *new*: ``inter_method``; 9 chooses by the sizes, 10 draws one."""
     if params.inter_method == AUTO:
         return auto_interpolation(old, new)
     if params.inter_method == RANDOM:

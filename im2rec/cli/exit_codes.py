@@ -35,7 +35,7 @@ class ExitCode(enum.IntEnum):
     """The exit codes of every command, as docs/promises.md lists them."""
 
     DONE = 0
-    FAILED = 1  # the output exists, no permission, disk full, or a mistake of ours
+    FAILED = 1  # the output exists, no permission, disk full, or a bug in im2rec
     WRONG_USAGE = 2
     PROBLEMS = 3  # done, but inputs were left out or problems found: `exit_code` in the module of the command
     BAD_INPUT = 4  # missing, unreadable, of the wrong kind, or without images
@@ -81,7 +81,7 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
 
     An error is printed as one line on stderr, after its traceback if *words* contain ``--debug``.
     """
-    warnings.filterwarnings("ignore", module="PIL")  # a damaged image is reported by a line of ours
+    warnings.filterwarnings("ignore", module="PIL")  # a damaged image is reported by our own message
     try:
         with _signals_raise():
             code = command(words)
@@ -112,7 +112,7 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
     if isinstance(error, OSError):
         # Errors of files are converted where files are opened. What is left is a full disk under stdout, or a lack of
         # something that workers need to start.
-        return code, f"the system refuses: {reason(error)} (make room, or try --workers 1)"
+        return code, f"operating system error: {reason(error)} (free some space, or try --workers 1)"
     if isinstance(error, MemoryError):
         return code, "there is not enough memory (lower batch_size, or prefetch_buffer)"
     first_line = str(error).partition("\n")[0]
@@ -153,7 +153,7 @@ def _usage_message(error: click.ClickException) -> str:
 
 def _print_error(message: str) -> None:
     # Names of files may hold line breaks and terminal codes: whatever is not printable is escaped.
-    shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in message)
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in message)
     with contextlib.suppress(OSError):
         sys.stderr.write(f"im2rec: {shown}\n")
         sys.stderr.flush()

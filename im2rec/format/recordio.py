@@ -166,7 +166,7 @@ def join_parts(source: Source, parts: list[Part]) -> bytes:
 def single_part_end(frame: bytes, *, confirmed: bool) -> int | None:
     """Return the end of the payload in *frame* if *frame* is exactly one whole part, as it nearly always is, else None.
 
-    A fast path: the payload is ``frame[HEAD_BYTES:end]``. None means that :func:`read_record` must decide.
+    A fast path: the payload is ``frame[HEAD_BYTES:end]``. None means that only :func:`read_record` can tell.
     *confirmed* means that an index names a record right after the frame. Otherwise the length word may be damaged and
     the frame contain other records, so it is searched for a magic, which takes as long as reading it.
     """
@@ -226,8 +226,8 @@ def _read_part_data(source: Source, part: Part) -> bytes:
 def _find_swallowed_record(data: bytes) -> int | None:
     """Return the first offset in *data* from which whole parts follow each other up to its end, or None.
 
-    Such parts are records that a damaged length word has swallowed. A single magic does not prove it: in files of a
-    writer that does not cut payloads it may be anywhere.
+    Such parts are records that a damaged length word covers. A single magic does not prove it: in files of a writer
+    that does not split payloads it may be anywhere.
     """
     # From the last magic to the first, so that one pass finds every offset from which parts lead to the end.
     ends = {len(data)}
@@ -285,6 +285,7 @@ class _StreamSource:
         self.size = stream.seek(0, 2)
 
     def read_at(self, offset: int, size: int) -> bytes:
+        """Return *size* bytes from *offset* on, fewer at the end of the stream. Moves the stream's position."""
         self.stream.seek(offset)
         return self.stream.read(size)
 

@@ -1,8 +1,9 @@
 """Decode images; identify their format, size and orientation from their first bytes.
 
 JPEGs are decoded by libjpeg-turbo straight into NumPy arrays, without the GIL (simplejpeg). All other formats, and
-JPEGs where simplejpeg is not installed or refuses a file, are decoded by Pillow. Pixels equal those that OpenCV's
-``imread`` gives ``im2rec.py``; docs/differences.md lists the exceptions.
+JPEGs where simplejpeg is not installed or refuses a file, are decoded by Pillow. Images are turned upright as
+their EXIF orientation says (:func:`~im2rec.images.jpeg.apply_orientation`). Pixels equal those that OpenCV's ``imread``
+gives ``im2rec.py``; docs/differences.md lists the exceptions.
 """
 
 from __future__ import annotations

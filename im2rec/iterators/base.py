@@ -6,9 +6,9 @@ which every ``for`` loop calls, does the same. While no batch of an epoch was re
 ``it.reset()`` before a loop, as programs for MXNet have it, begins one epoch and not two.
 
 Batches come from a generator, the *stream*, which continues from one epoch to the next, so that the first batches of an
-epoch are prefetched while the last ones of the epoch before are in use. The first ``next()`` makes it. Whatever leaves
-its order (a reset in the middle of an epoch, an interrupt, a loaded state) closes it, and the next ``next()`` makes
-another one, from the batch that is due.
+epoch are prefetched while the last ones of the epoch before are in use. The first ``next()`` opens it. A reset in the
+middle of an epoch, an interrupt or a loaded state closes it; the next ``next()`` then opens another one at the first
+batch that was not delivered.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
         try:
             item = next(self._stream)
         except BaseException:
-            # An interrupt, or a failure of no particular record. It ended the generator, and the batch is still due:
-            # the next call opens another stream at the same batch.
+            # An interrupt, or an error that is not about one record. It ended the generator, and the batch was not
+            # delivered: the next call opens another stream at the same batch.
             self._close_stream()
             raise
         self._delivered += 1
@@ -258,7 +258,7 @@ class OrderedIterator(BatchIterator[T]):
         return f"<{', '.join([*fields, 'closed'] if self._closed else fields)}>"
 
     def _epoch(self, epoch: int) -> Epoch:
-        """Return *epoch* without the records that the current one delivered in earlier numbers of parts."""
+        """Return *epoch* without the records that were delivered of the current one before ``num_parts`` changed."""
         return self._order.epoch(epoch, self._deliveries if epoch == self.epoch else ())
 
     def _count_batches(self, epoch: int) -> int:

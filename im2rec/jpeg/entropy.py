@@ -11,7 +11,7 @@ The bit buffer is a word of 64 bits, the next bit at the top. A refill leaves at
 take 2 x (12 + 15) = 54. So one refill serves two look-ups, which is faster than a refill for each.
 
 Source: ITU-T T.81, F.1.1.5 and F.1.2.3 (byte stuffing), F.2.2 (decoding), A.2.3 (order of the blocks), A.3.6
-(zigzag). As damage counts whatever libjpeg-turbo's jdhuff.c warns of, and a block with more than 64 coefficients.
+(zigzag). Damage is whatever libjpeg-turbo's jdhuff.c warns of, and a block with more than 64 coefficients.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ GOOD, NO_END, MARKER, BAD_CODE, LONG_BLOCK, CUT, LEFT_OVER, FAR_DC, LARGE = rang
 # of 256 bits, or two of 128. So coefficients are stored in groups of 16 blocks: coefficient 0 of all, coefficient 1 ...
 LANES = 16
 GROUP = 64 * LANES  # coefficients of a group
-# Coefficients of a block for which there are quanta: it ends once k is 63 or more, and the last step can take k from 62
-# to 62 + 31, the largest number of the step's 5 bits. So no file leads out of the table, and the loop needs no test.
+# Length of the table of quanta of a block. The loop ends once k is 63 or more, and its last step can take k from 62 to
+# 62 + 31, the largest step of 5 bits. So no file leads out of the table, and the loop needs no test of k.
 REACH = 64 + 32
 # Bytes after the data that may be read: a refill loads eight from the next byte on, which is up to eight past the last
-# one used. They hold anything; what was decoded from them is found by the count of bits after each MCU.
+# one used. Their content does not matter; what was decoded from them is found by the count of bits after each MCU.
 SPARE = 16
 MAX_COEFFICIENT = 16383  # after dequantisation; see idct.py
 # The sum of DC differences is compared with this after each row of MCUs, which adds less than 2^30 (16,376 blocks of 15
@@ -97,8 +97,8 @@ def _ff_bytes(word):
 def remove_stuffing(content, start, data):
     """Copy *content* from *start* up to the end marker to *data*, without stuffing.
 
-    Returns the number of bytes, or minus the status if another marker comes first, or none. Eight bytes are copied at a
-    time; those with a 0xFF among them are written whole too, and what follows the 0xFF is overwritten.
+    Returns the number of bytes; minus the status if another marker comes first or no end marker is found. Eight bytes
+    are copied at a time; those with a 0xFF among them are written whole too, and what follows the 0xFF is overwritten.
     """
     end = len(content)
     at, to = start, 0
@@ -132,11 +132,11 @@ def remove_stuffing(content, start, data):
 
 @PROVEN_BOUNDS
 def _refill(data, window, bits_left, at):
-    """Fill the bit buffer to 56 bits or more: window, bits_left, at.
+    """Fill the bit buffer to 56 bits or more; return window, bits_left, at.
 
     Without a loop or branch: eight bytes are loaded and put below the bits in the buffer, and *at* advances by the
-    bytes of which all bits fit. That adds a multiple of 8 to *bits_left*, up to 56 to 63, hence the ``|``. Bits of the
-    next byte that are in the buffer uncounted are loaded again by the next refill, at the same place.
+    bytes of which all bits fit. That adds a multiple of 8 to *bits_left*, which becomes 56 to 63, hence the ``|``. The
+    buffer then also has some bits of the next byte, which are not counted; the next refill loads them again.
     """
     return window | _load_eight_bytes(data, at) >> u64(bits_left), bits_left | 56, at + ((63 - bits_left) >> 3)
 
@@ -155,7 +155,7 @@ def _value(window, entry):
 
 @PROVEN_BOUNDS
 def _read_dc(data, tables, table, window, bits_left, at):
-    """Read a DC difference: window, bits_left, at, difference, status."""
+    """Read a DC difference; return window, bits_left, at, difference, status."""
     if at + 8 > len(data):
         return window, bits_left, at, i64(0), CUT
     window, bits_left, at = _refill(data, window, bits_left, at)
@@ -169,7 +169,7 @@ def _read_dc(data, tables, table, window, bits_left, at):
 
 @PROVEN_BOUNDS
 def _read_ac(data, tables, table, quanta, first_quantum, coefs, base, window, bits_left, at):
-    """Read the AC coefficients of a block, dequantised, into *coefs*: window, bits_left, at, large, status.
+    """Read the AC coefficients of a block, dequantised, into *coefs*; return window, bits_left, at, large, status.
 
     *base* is where *coefs* has the block's DC coefficient. *large* is the OR of all coefficients plus 16384, which lies
     in 0 to 32767 exactly if every one of them does, that is, if none is outside -16384 to 16383: one comparison for
@@ -212,7 +212,7 @@ def _read_ac(data, tables, table, quanta, first_quantum, coefs, base, window, bi
 
 @PROVEN_BOUNDS
 def _skip_ac(data, tables, table, window, bits_left, at):
-    """Read past the AC coefficients of a block, several codes at a look-up: window, bits_left, at, status."""
+    """Read past the AC coefficients of a block, several codes at a look-up; return window, bits_left, at, status."""
     k = i64(0)
     while k < 63:
         if at + 8 > len(data):

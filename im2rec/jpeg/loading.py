@@ -278,6 +278,7 @@ class _CodeStore:
         self._stores = is_stored
 
     def of(self, function: str) -> _FunctionCache:
+        """Return the cache of the function named *function*, as numba uses it."""
         return _FunctionCache(self, function)
 
     def read(self, name: str) -> bytes | None:

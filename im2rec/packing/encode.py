@@ -124,7 +124,7 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
         kind = sniff(content)
         if kind in (EMPTY, NOT_AN_IMAGE):
             raise ImageError(f"the file is {kind}", reason=kind)
-        return content, _notes("", turned=orientation(content) == 1)
+        return content, _notes("", is_upright=orientation(content) == 1)
     engine = load_engine(params.engine)
     image, notes = _resized_by_kernel(content, id_, params, engine), []
     if image is None:
@@ -150,7 +150,7 @@ def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Eng
     crop = (head.height - height) // 2, (head.width - width) // 2, height, width  # the square of center_square()
     new = stored_size(head.width, head.height, params)
     method = _interpolation((width, height), new, id_, params)
-    # The decoder scales while it decodes only by methods that give the engine's very pixels.
+    # The decoder scales while it decodes only by methods that give the same pixels as the engine.
     scales = new != (width, height) and method in _kernel_methods(engine.name)
     image = np.empty((*(new[::-1] if scales else (height, width)), 3), np.uint8)
     if kernel.decode_into(content, crop, image, inter_method=method if scales else None, planes=False):
@@ -162,7 +162,7 @@ _kernel_candidates = itertools.count()
 
 
 def _kernel_if_worthwhile() -> Kernel | None:
-    """Return the compiled decoder, or None for the first images of this process, which are too few to load it."""
+    """Return the compiled decoder; None for the first images of a process, as it takes many to make up for loading."""
     return _loaded().kernel if next(_kernel_candidates) >= _KERNEL_AFTER_IMAGES else None
 
 
@@ -184,7 +184,7 @@ def _describe_kernel(params: PackParams) -> str:
     if params.unchanged:
         return ""
     if not _loaded.cache_info().currsize:
-        return f"none: no worker has had {_KERNEL_AFTER_IMAGES} images that it might take"
+        return f"none: no worker has had {_KERNEL_AFTER_IMAGES} images that it supports"
     kernel, reason = _loaded()
     return kernel.name if kernel else f"none: {reason}"
 
@@ -196,7 +196,7 @@ def decode_image(content: bytes, params: PackParams) -> DecodedImage:
     """
     full, least = _draft_sizes(content, params)
     pixels, flaw = decode(content, params.color, at_least=least, max_pixels=params.max_pixels)
-    notes = _notes(flaw, turned=params.color != AS_STORED or orientation(content) == 1)
+    notes = _notes(flaw, is_upright=params.color != AS_STORED or orientation(content) == 1)
     size = pixels.shape[1], pixels.shape[0]
     return DecodedImage(pixels, full or size, [*notes, DRAFTED] if full and full != size else notes)
 
@@ -233,15 +233,15 @@ def _draft_sizes(content: bytes, params: PackParams) -> tuple[tuple[int, int] | 
     if not params.draft or sniff(content) != "JPEG":
         return None, None
     _, height, width, _ = image_info(content)
-    turned = is_transposed(content, params.color)
-    full = (height, width) if turned else (width, height)
+    transposed = is_transposed(content, params.color)
+    full = (height, width) if transposed else (width, height)
     least = stored_size(*full, params)
-    return full, (least[::-1] if turned else least)
+    return full, (least[::-1] if transposed else least)
 
 
-def _notes(flaw: str, *, turned: bool) -> list[str]:
-    """List the notes on one image; *turned* is True when the stored pixels are upright."""
-    return ([flaw] if flaw else []) + ([] if turned else [NOT_TURNED])
+def _notes(flaw: str, *, is_upright: bool) -> list[str]:
+    """List the notes on one image; *is_upright* is True when the stored pixels are."""
+    return ([flaw] if flaw else []) + ([] if is_upright else [NOT_TURNED])
 
 
 def _interpolation(old: tuple[int, int], new: tuple[int, int], id_: int, params: PackParams) -> int:

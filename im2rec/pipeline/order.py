@@ -32,9 +32,9 @@ _ORDER = 0x6F72646572  # "order": keeps the hashes of the permutation apart from
 class BatchRequest(NamedTuple):
     """A request for a batch: the record of each row, and the epoch whose random numbers the row gets.
 
-    *records* and *epochs* are lists of numbers, as a piece of a request is sent to another process, in few bytes. The
+    *records* and *epochs* are lists of int, which take few bytes when a piece of the request is sent to a process. The
     last *pad* rows of the batch are filler; of those, rows from ``len(records)`` on are zeros. *plans* holds the
-    augmentation plans of rows whose random numbers were drawn already; it is None where none were. *first_row* is the
+    augmentation plan of each row if ``rng=mxnet`` has drawn them already, else None. *first_row* is the
     row of the batch at which a piece begins.
     """
 
@@ -99,7 +99,7 @@ class Partition:
         return high - low
 
     def places(self, part: int, indices: Places) -> Places:
-        """Return the places in the sequence of the records number *indices* of *part*, counted from 0."""
+        """Return the places in the sequence of the elements *indices* of *part*, which are counted from 0."""
         return indices * self.num_parts + part if self._is_interleaved else self.bounds(part)[0] + indices
 
     def undelivered(self, per_part: int) -> tuple[int, Callable[[Places], Places]]:
@@ -155,7 +155,7 @@ class Order:
     def epoch(self, number: int, deliveries: tuple[Delivery, ...] = ()) -> Epoch:
         """Return epoch *number*, of which *deliveries* were delivered before.
 
-        The last delivery is that of the present parts. It does not shorten the epoch, only those before it do: so the
+        The last delivery is that of the present parts. Only the deliveries before it shorten the epoch, so that the
         batches of the present parts keep their numbers.
         """
         first_parts = deliveries[0].num_parts if deliveries else self.params.num_parts

@@ -21,7 +21,7 @@ from im2rec.pipeline.records import Records
 FinishedBatch = tuple[BatchBuffer, list[list[RowProblem]]]  # a batch, and the problems of its rows, piece by piece
 _MIB = 1 << 20
 _MIN_RECORDS_FOR_PROCESSES = 1000  # threads have read fewer before processes have started
-_MIN_PIXELS_PER_THREAD = 10_000  # of an image: writing fewer takes too little time beside what needs the GIL
+_MIN_PIXELS_PER_THREAD = 10_000  # of an image: with fewer, the work that needs the GIL takes too large a share
 
 
 class Prefetcher:
@@ -29,7 +29,7 @@ class Prefetcher:
 
     ::
 
-        for buffer, problems in prefetcher.run(epoch, batch, splits):
+        for buffer, problems in prefetcher.run(epoch, batch, deliveries):
             data, label, ids = prefetcher.buffers.deliver(buffer)
     """
 
@@ -57,8 +57,8 @@ class Prefetcher:
     def run(self, epoch: int, batch: int, deliveries: tuple[Delivery, ...]) -> Generator[FinishedBatch, None, None]:
         """Yield the batches from *batch* of *epoch* on, without its earlier *deliveries*, and those of later epochs.
 
-        Raises what is not the problem of one record (MemoryError, say) in the place of its batch. Closing the generator
-        cancels what has not begun and does not wait for what has.
+        An error that is not about one record (MemoryError, for example) is raised in place of its batch. Closing the
+        generator cancels the pieces that have not begun, and does not wait for those in work.
         """
         order = self.mxnet_order or self.order
         jobs = self._jobs(order.requests(epoch, batch, deliveries))
@@ -89,10 +89,10 @@ class Prefetcher:
 def choose_backend(params: ImageRecordParams, records: int, loader: Loader) -> str:
     """Return THREADS or PROCESSES for *params*; ``auto`` takes processes where several workers share many *records*.
 
-    But it takes threads where the compiled JPEG decoder does all of the work, which needs no GIL, and so much of it per
-    image that threads seldom wait for one another. Two threads then gave 1.15 times as many images of 224 x 224 as two
-    processes, and 0.85 times as many of 112 x 112; without the decoder 1.0 and 0.8 times as many, and with colours
-    changed 0.55 times as many.
+    It takes threads all the same where the compiled JPEG decoder, which does not hold the GIL, does all of the work,
+    and images are so large that threads seldom wait for one another. Two threads then gave 1.15 times as many images of
+    224 x 224 as two processes, and 0.85 times as many of 112 x 112; without the decoder 1.0 and 0.8 times as many, and
+    with colours changed 0.55 times as many.
     """
     if params.backend != AUTO:
         return params.backend

@@ -199,11 +199,11 @@ def grouped_by_size(items: Iterable[T], size: Callable[[T], int], enough: int) -
 def _read_infos(file: RecordFile, records: list[int]) -> Iterator[tuple[int, RecordInfo]]:
     """Yield *records* with header and size of each; damaged ones are skipped."""
     try:
-        yield from zip(records, list(file.heads(records)), strict=True)
+        yield from zip(records, list(file.record_infos(records)), strict=True)
     except CorruptRecordError:  # which ends the iteration: one by one, to get those after the damaged one
         for record in records:
             with contextlib.suppress(CorruptRecordError):
-                yield record, next(file.heads([record]))
+                yield record, next(file.record_infos([record]))
 
 
 def _damaged_record_error(error: CorruptRecordError, location: RecordLocation) -> BadRecordError:

@@ -74,7 +74,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     ``<path>.idx``), and without one the file is scanned; False always scans. The keys of a scanned file are the image
     ids, or the ordinals if any payload is too short for an image header. ``keys`` (uint64) and ``offsets`` (int64) are
     read-only arrays in file order, 16 bytes per record together. The length word of a record that ends where the index
-    has the next one is trusted; any other record is searched for records that a damaged length word has swallowed.
+    has the next one is trusted; any other record is searched for records that a damaged length word covers.
 
     Reads share no position, so one open file can be used by threads, by forked processes and, pickled, by others.
     Raises InputError for a file that is missing, empty or not a RecordIO file, IndexFormatError for an index that
@@ -187,7 +187,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     def _confirms_end(self, span: RecordSpan) -> bool:
         """True if the index has a record at the end of *span*; not after the last one, as later lines may be missing.
 
-        A scan confirms nothing: it found the next record by the length word of this one.
+        Without an index nothing confirms it: the scan found the next record by the length word of this one.
         """
         return self.index_path is not None and span.ordinal + 1 < len(self)
 
@@ -222,7 +222,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
                 records[span.ordinal] = self._image_record(span.ordinal, *payload)
         return [records[ordinal] for ordinal in requested]
 
-    def heads(self, ordinals: Iterable[int]) -> Iterator[RecordInfo]:
+    def record_infos(self, ordinals: Iterable[int]) -> Iterator[RecordInfo]:
         """Yield header fields and payload size of each record of *ordinals*, which must ascend; reads no contents.
 
         Raises CorruptRecordError for the first damaged record.
@@ -265,14 +265,14 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             self._check_end(start, parts[-1].end, stop)
             return join_parts(source, parts)
         except CorruptRecordError as error:
-            if source is not self._file:  # the record may go on after the bytes that were read
+            if source is not self._file:  # the record may be longer than the bytes that were read
                 return self._payload(span, self._file)
             raise self._located(error, ordinal) from None
 
     def _check_end(self, start: int, end: int, stop: int) -> None:
         """Raise CorruptRecordError unless the record ends at *stop*, or at a record that the index leaves out."""
         if end > stop:
-            problem = f"the record runs on to byte {end}, but another one starts at byte {stop}"
+            problem = f"the record extends to byte {end}, but another one starts at byte {stop}"
             raise CorruptRecordError(problem, offset=start + 4)
         if end < stop and not is_record_start(self._file, end):
             problem = f"the record ends at byte {end}, where neither another one starts nor the file ends"

@@ -478,7 +478,7 @@ def test_the_compiled_decoder_is_loaded_after_some_thousand_images_and_reported(
     encode._loaded.cache_clear()
 
     first, second = (pack_chunk(entries, str(tmp_path), PackParams()).kernel for _ in range(2))
-    assert "none: no worker has had 9 images that it might take" == first
+    assert "none: no worker has had 9 images that it supports" == first
     assert second.startswith("numba ")
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     encode._loaded.cache_clear()

@@ -362,18 +362,18 @@ def test_heads_hold_header_and_payload_size_without_reading_contents(
     expected[7] = RecordInfo(RawHeader(0, 1.0, int.from_bytes(MAGIC, "little"), 0), len(payloads[7]))
 
     with RecordFile(write_rec(tmp_path / "a.rec", payloads)) as file:
-        assert expected == list(file.heads(range(30)))
-        assert [expected[n] for n in (3, 7, 29)] == list(file.heads([3, 7, 29]))
-        assert [] == list(file.heads([]))
+        assert expected == list(file.record_infos(range(30)))
+        assert [expected[n] for n in (3, 7, 29)] == list(file.record_infos([3, 7, 29]))
+        assert [] == list(file.record_infos([]))
         with counted_reads(file, monkeypatch) as reads:
-            list(file.heads([0, 1, 2, 28, 29]))
+            list(file.record_infos([0, 1, 2, 28, 29]))
         assert sum(size for _, size in reads) < 3000
 
 
 def test_heads_of_many_neighbours_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     payloads = [image_payload(n, content=bytes(1000)) for n in range(1000)]
     with RecordFile(write_rec(tmp_path / "a.rec", payloads)) as file, counted_reads(file, monkeypatch) as reads:
-        assert [*range(1000)] == [head.header.id for head in file.heads(range(1000))]
+        assert [*range(1000)] == [head.header.id for head in file.record_infos(range(1000))]
         assert len(reads) <= 5
 
 
@@ -383,7 +383,7 @@ def test_the_first_damaged_head_is_raised_in_its_place(tmp_path: Path) -> None:
     at = bounds(payloads)[2]
 
     with RecordFile(path) as file:
-        heads = file.heads(range(4))
+        heads = file.record_infos(range(4))
         assert [0, 1] == [next(heads).header.id, next(heads).header.id]
         with pytest.raises(CorruptRecordError) as caught:
             next(heads)

@@ -167,8 +167,8 @@ def test_heads_are_the_header_fields_and_payload_sizes_in_the_requested_order(pa
             (RawHeader(0, 1.0, 10, 0), len(PAYLOADS[1])),
             (RawHeader(2, 0.0, 20, 0), len(PAYLOADS[2])),  # in three parts
             (RawHeader(0, 4.0, 2**64 - 1, 0), len(PAYLOADS[4])),
-        ] == list(rec.heads([0, 1, 2, 4]))
-        assert [] == list(rec.heads([]))
+        ] == list(rec.record_infos([0, 1, 2, 4]))
+        assert [] == list(rec.record_infos([]))
 
 
 def test_heads_of_neighbours_are_read_with_one_call_and_distant_ones_alone(
@@ -177,7 +177,7 @@ def test_heads_of_neighbours_are_read_with_one_call_and_distant_ones_alone(
     for size, expected in ((968, [(0, 5032), (20_000, 1032)]), (4968, [(n * 5000, 32) for n in (0, 2, 5, 20, 21)])):
         payloads = [image_payload(n, content=bytes(size)) for n in range(50)]
         with RecordFile(write_rec(tmp_path / "some.rec", payloads)) as rec, counted_reads(rec, monkeypatch) as reads:
-            assert [0, 2, 5, 20, 21] == [info.header.id for info in rec.heads([0, 2, 5, 20, 21])]
+            assert [0, 2, 5, 20, 21] == [info.header.id for info in rec.record_infos([0, 2, 5, 20, 21])]
             assert expected == reads
 
 
@@ -190,9 +190,9 @@ def test_a_damaged_record_is_an_error_of_heads_with_its_location(tmp_path: Path)
     with RecordFile(path) as rec:
         inspect = "(run 'im2rec inspect' on it)"
         expected = f"{path}, record 1, byte 40: expected the magic 0a 23 d7 ce, found 4a 50 45 47 {inspect}"
-        assert expected == message_of(lambda: list(rec.heads([0, 1])))
+        assert expected == message_of(lambda: list(rec.record_infos([0, 1])))
         expected = f"{path}, record 200, byte 8000: expected 24 bytes of image header, found 5 {inspect}"
-        assert expected == message_of(lambda: list(rec.heads([200])))
+        assert expected == message_of(lambda: list(rec.record_infos([200])))
 
 
 # Opening
@@ -448,7 +448,7 @@ def test_an_index_entry_inside_a_record_is_reported_with_both_records(tmp_path: 
     path.with_suffix(".idx").write_bytes(index_text(sorted([*offsets, offsets[100] + 12])))
 
     with RecordFile(path) as rec:
-        problem = f"the record runs on to byte {offsets[101]}, but another one starts at byte {offsets[100] + 12}"
+        problem = f"the record extends to byte {offsets[101]}, but another one starts at byte {offsets[100] + 12}"
         message = f"{path}, record 100, byte {offsets[100] + 4}: {problem} (run 'im2rec inspect' on it)"
         assert [message] * 2 == [message_of(rec.payload, 100), message_of(rec.read_many, [99, 100, 101])]
         problem = "expected the magic 0a 23 d7 ce, found 00 00 80 3f"
@@ -465,7 +465,7 @@ def test_an_index_entry_at_a_later_part_of_a_record_is_reported(tmp_path: Path) 
     path.with_suffix(".idx").write_bytes(index_text(sorted([*offsets, second_part])))
 
     with RecordFile(path) as rec:
-        problem = f"the record runs on to byte {offsets[101]}, but another one starts at byte {second_part}"
+        problem = f"the record extends to byte {offsets[101]}, but another one starts at byte {second_part}"
         message = f"{path}, record 100, byte {offsets[100] + 4}: {problem} (run 'im2rec inspect' on it)"
         assert message == message_of(rec.read_many, [100, 101])
         assert message == message_of(rec.payload, 100)
