@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from im2rec.bench.advice import DECODING, ENCODING, READING, RESIZING, WRITING, PackFigures, pack_advice
-from im2rec.bench.read_speed import DISK, FileSpan, PageCache, read_twice, source_of
+from im2rec.bench.read_speed import DISK, FileSpan, PageCache, ReadRates, read_twice, source_of
 from im2rec.bench.report import PackReport, ReadSpeed, Stage, ThreadCountResult, stages_with_shares
 from im2rec.bench.samples import PackSample, describe_images, jpeg_share, sample_list
 from im2rec.bench.timing import (
@@ -98,19 +98,24 @@ def bench_pack(
         seconds_each=seconds,
         opening_s=opening_s,
         first_s=statistics.median(pack_runs[counts[-1]].first_image_times),
-        read=ReadSpeed(
-            source=source,
-            in_memory_before=cached_share,
-            memory_in_order=read_rates.memory_bytes_per_s,
-            memory_shuffled=None,
-            disk_in_order=read_rates.disk_bytes_per_s,
-            disk_shuffled=None,
-        ),
+        read=_read_speed(read_rates, source, cached_share),
         stages=stages,
         threads=[ThreadCountResult(count, whole[count], None) for count in counts],
         peak_memory=None,  # most of it is that of the workers, which do not report theirs
         left_out=sum(sample.bad.values()),
         advice=pack_advice(figures),
+    )
+
+
+def _read_speed(rates: ReadRates, source: str, cached_share: float | None) -> ReadSpeed:
+    """Return what the report shows of reading; files of a list are read in its order, so nothing is shuffled."""
+    return ReadSpeed(
+        source=source,
+        in_memory_before=cached_share,
+        memory_in_order=rates.memory_bytes_per_s,
+        memory_shuffled=None,
+        disk_in_order=rates.disk_bytes_per_s,
+        disk_shuffled=None,
     )
 
 

@@ -17,8 +17,9 @@ from im2rec.jpeg.color import PLANES, color_row, grey_row, write_row
 from im2rec.jpeg.compiled import PIXEL_LOOP, PIXEL_LOOP_INLINE, i16, i64, u64
 from im2rec.jpeg.entropy import GOOD, GROUP, LANES, LARGE, STATE_SIZE, end_of_scan, read_row, remove_stuffing
 from im2rec.jpeg.idct import transform_groups
-from im2rec.jpeg.scale import fill_taps, is_row_used, scale_row
+from im2rec.jpeg.scale import is_row_used, scale_row
 from im2rec.jpeg.scaling import UNSCALED
+from im2rec.jpeg.taps import fill_taps
 from im2rec.jpeg.upsample import mirror_row, upsample_row
 
 # Indices of the numbers that describe an image; from TABLES on, the offsets of the DC and AC tables of each component.

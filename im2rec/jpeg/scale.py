@@ -31,41 +31,11 @@ from im2rec.jpeg.compiled import (
     u32,
     u64,
 )
-from im2rec.jpeg.scaling import AREA_LINEAR, AREA_MEAN, BLOCK_MEAN, CUBIC, EIGHT_TAPS, LINEAR, ONE_TAP, UNSCALED
-from im2rec.jpeg.taps import fill_axis
+from im2rec.jpeg.scaling import AREA_MEAN, BLOCK_MEAN, CUBIC, EIGHT_TAPS, ONE_TAP, UNSCALED
+from im2rec.jpeg.taps import clear, fill_taps, row_taps, rows_start
 
 _FRACTION_BITS = 22  # of a level weighted by a column and a row, 11 bits each
 _OPENCV_LANES = 8  # samples that OpenCV's vector code computes at a time
-
-
-@PIXEL_LOOP
-def _row_taps(scale):
-    """Offset of the taps of the rows; those of the columns are at 0."""
-    return 2 * scale[1] * scale[5]
-
-
-@PIXEL_LOOP
-def _rows_start(scale):
-    """Offset of the kept rows, after all taps."""
-    return 2 * scale[1] * (scale[4] + scale[5])
-
-
-@PIXEL_LOOP
-def _clear(floats, at, count):
-    for i in range(count):
-        floats[u64(at + i)] = f32(0)
-
-
-@PIXEL_LOOP
-def fill_taps(scale, numbers, floats):
-    """Write the taps of both axes; nothing if the size stays the same, as *scale* then gives the new size as 0."""
-    kind, count, old_height, old_width, height, width, is_mirrored = scale
-    fill_axis(kind, count, old_width, width, is_mirrored, numbers, floats, i64(0))
-    fill_axis(kind, count, old_height, height, i64(0), numbers, floats, _row_taps(scale))
-    if kind in (LINEAR, AREA_LINEAR):
-        _pair_weights(numbers, width)
-    if kind == AREA_MEAN:
-        _clear(floats, _rows_start(scale) + 3 * (old_width + width), 3 * width)
 
 
 @PIXEL_LOOP
@@ -73,7 +43,7 @@ def is_row_used(scale, y, done, numbers):
     """True if the old row *y* contributes to a new row from *done* on, the number of new rows written so far."""
     if scale[0] == UNSCALED:
         return True
-    return done < scale[4] and y >= numbers[u64(_row_taps(scale) + done)]
+    return done < scale[4] and y >= numbers[u64(row_taps(scale) + done)]
 
 
 # For one tap, and for two, a pixel is packed into the four bytes of a number: one load brings all its channels.
@@ -99,19 +69,6 @@ def _write_nearest(numbers, at, count, out, to, out_pitch):
 
 # Two taps. As OpenCV does, a level with 11 bits of fraction loses four bits, so that it fits 16 bits; the rows' weights
 # drop 16 more, and 2 bits are left to round.
-
-
-@PIXEL_LOOP
-def _pair_weights(numbers, count):
-    """Rewrite the taps of the columns as the position of the first pixel and both weights in one number.
-
-    The second pixel is always the next one, so that both are one load of eight bytes. At the edges, where both taps are
-    the same pixel, the first gets both weights and the next one 0, whatever memory is there.
-    """
-    for i in range(count):
-        first, share, rest = numbers[u64(i)], numbers[u64(2 * count + i)], numbers[u64(3 * count + i)]
-        is_single = numbers[u64(count + i)] == first
-        numbers[u64(count + i)] = i32(share + rest) if is_single else i32(share | rest << 16)
 
 
 @PIXEL_LOOP
@@ -273,7 +230,7 @@ def _write_cubic_tail(scale, done, numbers, rows_at, out, to, out_pitch):
     ones fill its vectors is counted in these.
     """
     height, width, is_mirrored = scale[4], scale[5], scale[6]
-    taps = _row_taps(scale) + done
+    taps = row_taps(scale) + done
     in_floats = 3 * width // _OPENCV_LANES * _OPENCV_LANES
     for c in range(3):
         for x in range((in_floats - c + 2) // 3, width):
@@ -295,7 +252,7 @@ def _scale_columns(scale, y, done, rows, at, pitch, halves, numbers, floats):
     The row's place in the ring buffer is its number modulo the taps, which are a power of 2.
     """
     kind, count, _, old_width, _, width, _ = scale
-    rows_at = _rows_start(scale)
+    rows_at = rows_start(scale)
     if kind in (CUBIC, EIGHT_TAPS):
         for c in range(3):
             for four in range(0, count, 4):
@@ -303,7 +260,7 @@ def _scale_columns(scale, y, done, rows, at, pitch, halves, numbers, floats):
                 to = rows_at + ((y & (count - 1)) * 3 + c) * width
                 _sum_four_taps(rows, at + c * pitch, numbers, taps, taps + count * width, width, to, four == 0)
     elif kind == BLOCK_MEAN:
-        is_first = y == numbers[u64(_row_taps(scale) + done)]
+        is_first = y == numbers[u64(row_taps(scale) + done)]
         for c in range(3):
             _add_row(rows, at + c * pitch, old_width, is_first, numbers, rows_at + c * old_width)
     elif kind == AREA_MEAN:
@@ -321,9 +278,9 @@ def _scale_columns(scale, y, done, rows, at, pitch, halves, numbers, floats):
 def _add_to_area_mean(scale, y, done, numbers, floats):
     """Add the old row *y* to the mean of areas of the new row *done*."""
     _, _, _, old_width, height, width, _ = scale
-    taps = _row_taps(scale) + done
+    taps = row_taps(scale) + done
     tap = 2 if y == numbers[u64(taps + 2 * height)] else 1 if y >= numbers[u64(taps + height)] else 0
-    row = _rows_start(scale) + 3 * old_width
+    row = rows_start(scale) + 3 * old_width
     _accumulate(floats, row, floats[u64(taps + (3 + tap) * height)], 3 * width, row + 3 * width)
 
 
@@ -331,9 +288,9 @@ def _add_to_area_mean(scale, y, done, numbers, floats):
 def _sum_rows(scale, done, numbers, floats, total):
     """Write the weighted sum of the four or eight kept rows of the new row *done* to the row at *total*, after them."""
     kind, count, _, _, height, width, _ = scale
-    taps = _row_taps(scale) + done
+    taps = row_taps(scale) + done
     for tap in range(count):
-        row = _rows_start(scale) + (numbers[u64(taps + tap * height)] & (count - 1)) * 3 * width
+        row = rows_start(scale) + (numbers[u64(taps + tap * height)] & (count - 1)) * 3 * width
         weight = numbers[u64(taps + (count + tap) * height)]
         if kind == CUBIC:
             share = f32(f32(weight) * f32(1 / (1 << _FRACTION_BITS)))
@@ -346,8 +303,8 @@ def _sum_rows(scale, done, numbers, floats, total):
 def _write_new_row(scale, done, halves, numbers, floats, out, to, out_pitch):
     """Write the levels of the new row *done* to *out*, channels *out_pitch* apart; its old rows have been taken in."""
     kind, count, old_height, old_width, height, width, _ = scale
-    rows_at = _rows_start(scale)
-    taps = _row_taps(scale) + done
+    rows_at = rows_start(scale)
+    taps = row_taps(scale) + done
     if kind in (CUBIC, EIGHT_TAPS):
         rows_at += 3 * count * width
         _sum_rows(scale, done, numbers, floats, rows_at)
@@ -364,7 +321,7 @@ def _write_new_row(scale, done, halves, numbers, floats, out, to, out_pitch):
         elif kind in (AREA_MEAN, CUBIC):
             _write_rounded(floats, rows_at + c * width, width, out, place)
             if kind == AREA_MEAN:
-                _clear(floats, rows_at + c * width, width)
+                clear(floats, rows_at + c * width, width)
         elif kind == EIGHT_TAPS:
             _write_sums(numbers, rows_at + c * width, width, out, place)
         else:
@@ -387,7 +344,7 @@ def scale_row(scale, y, done, rows, at, pitch, kind, halves, numbers, floats, ou
     """
     height, width = scale[4], scale[5]
     _scale_columns(scale, y, done, rows, at, pitch, halves, numbers, floats)
-    taps = _row_taps(scale)
+    taps = row_taps(scale)
     last_tap = (scale[1] - 1) * height
     while done < height and numbers[u64(taps + done)] <= y:
         if scale[0] == AREA_MEAN:

@@ -122,3 +122,47 @@ def fill_axis(kind, count, old, new, is_mirrored, numbers, floats, start):
                 numbers[u64(weights + new)] = _weight(fraction)
             elif kind == CUBIC:
                 _write_cubic_weights(fraction, numbers, weights, new)
+
+
+@PIXEL_LOOP
+def row_taps(scale):
+    """Offset of the taps of the rows; those of the columns are at 0."""
+    return 2 * scale[1] * scale[5]
+
+
+@PIXEL_LOOP
+def rows_start(scale):
+    """Offset of the kept rows, after all taps."""
+    return 2 * scale[1] * (scale[4] + scale[5])
+
+
+@PIXEL_LOOP
+def clear(floats, at, count):
+    """Set *count* numbers of *floats* from *at* on to 0."""
+    for i in range(count):
+        floats[u64(at + i)] = f32(0)
+
+
+@PIXEL_LOOP
+def _pair_weights(numbers, count):
+    """Rewrite the taps of the columns as the position of the first pixel and both weights in one number.
+
+    The second pixel is always the next one, so that both are one load of eight bytes. At the edges, where both taps are
+    the same pixel, the first gets both weights and the next one 0, whatever memory is there.
+    """
+    for i in range(count):
+        first, share, rest = numbers[u64(i)], numbers[u64(2 * count + i)], numbers[u64(3 * count + i)]
+        is_single = numbers[u64(count + i)] == first
+        numbers[u64(count + i)] = i32(share + rest) if is_single else i32(share | rest << 16)
+
+
+@PIXEL_LOOP
+def fill_taps(scale, numbers, floats):
+    """Write the taps of both axes; nothing if the size stays the same, as *scale* then gives the new size as 0."""
+    kind, count, old_height, old_width, height, width, is_mirrored = scale
+    fill_axis(kind, count, old_width, width, is_mirrored, numbers, floats, i64(0))
+    fill_axis(kind, count, old_height, height, i64(0), numbers, floats, row_taps(scale))
+    if kind in (LINEAR, AREA_LINEAR):
+        _pair_weights(numbers, width)
+    if kind == AREA_MEAN:
+        clear(floats, rows_start(scale) + 3 * (old_width + width), 3 * width)
