@@ -102,6 +102,11 @@ class _SpawnedWorker:
         import multiprocessing.resource_tracker  # noqa: PLC0415
 
         multiprocessing.resource_tracker.ensure_running()  # first: its start unblocks SIGINT in this thread
+        # A thread that finds the process dead asks for its exit code while another one ends all workers. If both wait
+        # for the process at once, the system tells only one of them that it has ended.
+        self._lock = threading.Lock()
+        self._exitcode: int | None = None
+        self._is_closed = False
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process: Any = context.Process(target=_spawned, args=(theirs,), daemon=True)
@@ -123,18 +128,26 @@ class _SpawnedWorker:
 
     def exitcode(self) -> int | None:
         """Return how the process ended, waiting for it a while; None if it has not."""
-        self._process.join(_JOIN_S)
-        return self._process.exitcode  # type: ignore[no-any-return]
+        with self._lock:
+            if not self._is_closed:
+                self._process.join(_JOIN_S)
+                self._exitcode = self._process.exitcode
+            return self._exitcode
 
     def end(self) -> None:
         """Terminate the process, or kill it if that does not end it."""
-        self._process.terminate()
-        self._process.join(_JOIN_S)
-        if self._process.exitcode is None:
-            self._process.kill()
-            self._process.join()
-        self._pipe.close()
-        self._process.close()
+        with self._lock:
+            if self._is_closed:
+                return
+            self._process.terminate()
+            self._process.join(_JOIN_S)
+            if self._process.exitcode is None:
+                self._process.kill()
+                self._process.join()
+            self._exitcode = self._process.exitcode
+            self._pipe.close()
+            self._process.close()
+            self._is_closed = True
 
 
 def _spawned(pipe: Any) -> None:

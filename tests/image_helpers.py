@@ -75,9 +75,10 @@ def command(*words: object, **options: Any) -> Ran:
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def started(*words: object) -> subprocess.Popen[bytes]:
-    """Start ``im2rec`` as the leader of a new process group, as a shell does."""
-    line = [sys.executable, "-m", "im2rec", *map(str, words)]
+def started(*words: object, before: str = "") -> subprocess.Popen[bytes]:
+    """Start ``im2rec`` as the leader of a new process group, as a shell does; the code *before* runs in it first."""
+    code = ["-c", f"{before}; from im2rec.cli import main; main()"] if before else ["-m", "im2rec"]
+    line = [sys.executable, *code, *map(str, words)]
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 

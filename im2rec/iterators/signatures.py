@@ -49,6 +49,6 @@ def _signature(kind: type[Any], types: dict[str, Any]) -> inspect.Signature:
 def _help_text(kind: type[Any]) -> str:
     lines = ["Open the files. Each value may be of its type or text: batch_size=100 or batch_size='100'.", ""]
     for row in parameter_docs(kind):
-        default = row.default if row.default == "required" else f"default {row.default}"
+        default = row.default if row.default in ("", "required") else f"default {row.default}"
         lines += [f"{row.name}: {', '.join(filter(None, (row.type, row.allowed, default)))}", f"    {row.doc}"]
     return "\n".join(lines)

@@ -65,15 +65,21 @@ class Packing:
 
 @contextlib.contextmanager
 def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
+    # Chunks of at most 4 lines, as the two images must be in different ones; and near each other, as no more than five
+    # chunks, which on a slow machine have a line each, are given out ahead of the one that is held.
+    fork_server = (
+        "from im2rec.workers import start_fork_server; start_fork_server()"  # as the command does: before numpy
+    )
+    small_chunks = f"{fork_server}; from im2rec.packing import pack; pack.MAX_CHUNK_LINES = 4"
     listed, root = a_list_of_images(folder, 120)
-    held = [root / "40.jpg", root / "80.jpg"]
+    held = [root / "40.jpg", root / "45.jpg"]
     for path in held:
         path.unlink()
     with contextlib.ExitStack() as stack:
         pipes = [stack.enter_context(held_pipe(path)) for path in held]
         out = folder / "out"
         out.mkdir()
-        process = started("pack", listed, root, out / "o.rec", "resize=16", "--workers", "2")
+        process = started("pack", listed, root, out / "o.rec", "resize=16", "--workers", "2", before=small_chunks)
         try:
             if wait:
                 for pipe in pipes:

@@ -17,7 +17,7 @@ from image_helpers import DEADLINE_S, POSIX, die_at_five, square, square_and_pid
 
 from im2rec import parallel
 from im2rec.parallel import WorkerDiedError, available_cpus, run_ordered
-from im2rec.workers import start_worker
+from im2rec.workers import _SpawnedWorker, start_worker
 
 
 def run(
@@ -188,3 +188,13 @@ def test_available_cpus_counts_all_where_the_affinity_is_unknown(monkeypatch: py
     for counted, expected in {6: 6, None: 1}.items():
         monkeypatch.setattr(parallel.os, "cpu_count", lambda counted=counted: counted)
         assert expected == available_cpus()
+
+
+def test_a_spawned_worker_may_be_ended_twice_and_still_reports_how_it_ended() -> None:
+    worker = _SpawnedWorker(os._exit)
+    with pytest.raises(EOFError):
+        worker.call(7)
+    worker.end()
+    worker.end()
+
+    assert 7 == worker.exitcode()
