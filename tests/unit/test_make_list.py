@@ -298,6 +298,30 @@ def test_sizes_go_by_largest_remainder_and_lose_nothing() -> None:
     assert SIZES == [(count, split, split_sizes(count, split)) for count, split, _ in SIZES]
 
 
+def test_a_share_that_gives_a_whole_number_gets_no_more_even_if_it_is_owed_some() -> None:
+    assert [1, 1, 0] == split_sizes(2, (0.5, 0.25, 0.25), owed=(0.9, -0.4, -0.5))
+
+
+def test_sizes_add_up_to_the_count_even_if_the_shares_do_not_quite_add_up_to_one() -> None:
+    # 3,000,000 x 0.5 / 1.0000004 is 1,499,999.4.
+    assert [1_499_999, 1_500_001] == split_sizes(3_000_000, (0.5, 0.5000004))
+
+
+def test_all_lists_are_on_the_disk_before_the_first_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    for name in ("finish", "rename"):
+        real = getattr(AtomicFile, name)
+        monkeypatch.setattr(AtomicFile, name, lambda self, name=name, real=real: (steps.append(name), real(self))[1])
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a.jpg").write_bytes(b"")
+    make_list(root, tmp_path / "out", ListOptions(split=(0.5, 0.5)))
+
+    count = steps.index("rename")
+    assert ["finish"] * count + ["rename"] * count == steps
+    assert count >= 2
+
+
 # Which image goes where.
 
 
