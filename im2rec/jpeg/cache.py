@@ -158,10 +158,19 @@ def expected_folder() -> Path:
     """The folder that :func:`writable_folder` would return, found without writing anything. Raises OutputError."""
     for folder in folders():
         with contextlib.suppress(OSError):  # as in has_code
-            there = next(path for path in (folder, *folder.parents) if path.exists())
+            there = next(path for path in (folder, *folder.parents) if _exists(path))
             if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
                 return folder
     raise OutputError(f"{', '.join(map(str, folders()))}: compiled code cannot be kept there", hint=_hint())
+
+
+def _exists(path: Path) -> bool:
+    """True if there is something at *path*. Raises OSError if that cannot be examined; exists() then returns False."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -233,7 +233,10 @@ def refuse_existing(paths: list[Path], *, force: bool) -> None:
                 raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
             if path.is_dir():
                 raise OutputError(f"{path}: is a folder", hint="name a file")
-            if not os.path.lexists(path):
+            # Not exists(), which from Python 3.14 on is False for a name that is too long or a folder that is closed.
+            try:
+                path.lstat()
+            except FileNotFoundError:
                 continue
             if not (path.is_file() or path.is_symlink()):
                 raise OutputError(f"{path}: is a device or a pipe", hint="name a file")
