@@ -35,7 +35,7 @@ from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
-from im2rec.extraction.selection import ScannedFile, Selection, label_text, select_records
+from im2rec.extraction.selection import ScannedFile, Selection, class_numbers, label_text, select_records
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, read_records
@@ -772,3 +772,11 @@ def test_label_vectors_written_by_im2rec_py_are_extracted(out: Path) -> None:
     assert len(golden_json("multi_label_packed")["records"]) == summary.images
     assert summary.vectors
     assert {"label field that is not the first label": 2} == summary.changes  # one has 0 for its first label
+
+
+def test_labels_of_one_class_have_one_number_however_near_the_labels_of_another_are() -> None:
+    tiny = np.array([1e-30, 2e-30, 0.0, -0.0, np.nan, -np.nan], np.float32)
+    first, second, zero, minus_zero, nan, other_nan = class_numbers(tiny).tolist()
+
+    assert 4 == len({first, second, zero, nan})
+    assert (zero, nan) == (minus_zero, other_nan)
