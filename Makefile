@@ -29,7 +29,7 @@ docs: .venv/ready
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find im2rec tests sample_data docs -name __pycache__ -type d -exec rm -rf {} +
 
 .venv/ready: pyproject.toml
