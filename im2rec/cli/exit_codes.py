@@ -94,9 +94,21 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
     except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the outermost handler
         if "--debug" in words:
             traceback.print_exc()
-        code, message = _exit_code_and_message(error, words)
+        code, message = _exit_code_and_message(_find_interrupt(error) or error, words)
         _print_error(message)
         return code
+
+
+def _find_interrupt(error: BaseException) -> BaseException | None:
+    """Return the interrupt that was being handled when *error* was raised, or None.
+
+    A library that is interrupted may fail to clean up, and its error then takes the place of the interrupt: zipfile,
+    for example, cannot close an archive while a member of it is open.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, (KeyboardInterrupt, TerminatedError)):
+        cause = cause.__context__
+    return cause
 
 
 def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[ExitCode, str]:

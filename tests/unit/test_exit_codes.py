@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -161,3 +163,16 @@ def test_outside_the_main_thread_commands_run_without_signal_handlers(capsys: py
 
     assert [4] == codes
     assert "im2rec: gone\n" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt(), 130), (TerminatedError(), 143)])
+def test_an_error_raised_while_an_interrupt_unwinds_does_not_hide_the_interrupt(
+    capsys: pytest.CaptureFixture[str], interrupt: BaseException, code: int
+) -> None:
+    def command(_words: list[str]) -> NoReturn:
+        with zipfile.ZipFile(io.BytesIO(), "w") as archive:
+            _member = archive.open("a", "w")  # open when the archive is closed, which raises ValueError
+            raise interrupt
+
+    word = "interrupted" if code == 130 else "terminated"
+    assert (code, f"im2rec: {word}; to go on: im2rec iterate\n") == code_and_stderr(capsys, command, "iterate")
