@@ -229,19 +229,30 @@ def refuse_existing(paths: list[Path], *, force: bool) -> None:
     """Raise OutputError for the first of *paths* that cannot become a file, or that is one already, unless *force*."""
     for path in paths:
         with writing(path):
+            exists = _exists(path)
             if not path.parent.is_dir():
                 raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
             if path.is_dir():
                 raise OutputError(f"{path}: is a folder", hint="name a file")
-            # Not exists(), which from Python 3.14 on is False for a name that is too long or a folder that is closed.
-            try:
-                path.lstat()
-            except FileNotFoundError:
+            if not exists:
                 continue
             if not (path.is_file() or path.is_symlink()):
                 raise OutputError(f"{path}: is a device or a pipe", hint="name a file")
             if not force:
                 raise OutputError(f"{path}: exists already", hint="replace it with --force, or choose another name")
+
+
+def _exists(path: Path) -> bool:
+    """True if there is something at *path*, a broken link included.
+
+    Raises OSError for a name that is too long and for a folder that may not be entered; from Python 3.14 on,
+    ``Path.exists()`` and ``Path.is_dir()`` return False for them.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def check_folder(path: PathLike) -> None:

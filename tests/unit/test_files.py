@@ -353,6 +353,12 @@ def test_a_name_that_is_too_long_is_an_output_error(tmp_path: Path) -> None:
     assert message_of(AtomicFile, path).startswith(f"{path}: cannot be written: file name too long (")
 
 
+def test_a_folder_whose_name_is_too_long_is_not_called_missing(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300) / "out.txt"
+
+    assert message_of(AtomicFile, path).startswith(f"{path}: cannot be written: file name too long (")
+
+
 def test_an_output_whose_folder_is_missing_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     path = tmp_path / "no" / "out.txt"
 
