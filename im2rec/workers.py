@@ -122,8 +122,8 @@ class _SpawnedWorker:
         return self._pipe.recv()  # type: ignore[no-any-return]
 
     def _send(self, item: Any) -> None:
-        # Not send(): when that fails, its traceback keeps a memoryview of a BytesIO that then cannot be closed, and
-        # from Python 3.13 on the garbage collector prints an error when it frees both together.
+        # Not Connection.send(): when that fails, its traceback keeps a memoryview of a BytesIO that then cannot be
+        # closed, and from Python 3.13 on the garbage collector prints an error when it frees both together.
         self._pipe.send_bytes(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
 
     def exitcode(self) -> int | None:
@@ -164,11 +164,11 @@ class _ForkedWorker:
             self._pid = server.fork(theirs)
             self._stream = ours.makefile("rwb")
         with contextlib.suppress(OSError):  # the process has died already: call() reports it
-            _send(self._stream, work)
+            send(self._stream, work)
 
     def call(self, item: Any) -> tuple[bool, Any]:
         """Send *item* and return the answer; see :meth:`Worker.call`."""
-        _send(self._stream, item)
+        send(self._stream, item)
         return _receive(self._stream)  # type: ignore[no-any-return]
 
     def exitcode(self) -> int | None:
@@ -182,7 +182,8 @@ class _ForkedWorker:
             self._stream.close()
 
 
-def _send(stream: Any, item: Any) -> None:
+def send(stream: Any, item: Any) -> None:
+    """Pickle *item* to the binary *stream* of another process, and flush it."""
     stream.write(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
     stream.flush()
 
@@ -305,7 +306,7 @@ def _exitcode(pid: int, exitcodes: dict[int, int], *, kill: bool) -> int:
 
 def _serve_pipe(pipe: socket.socket) -> None:
     with pipe.makefile("rwb") as stream:
-        _serve(lambda: _receive(stream), lambda answer: _send(stream, answer))
+        _serve(lambda: _receive(stream), lambda answer: send(stream, answer))
 
 
 def _run_in_child(function: Callable[..., None], *arguments: Any) -> NoReturn:

@@ -15,6 +15,8 @@ from helpers import Clock
 from iterator_helpers import Gate, a_rec, permutation_table
 
 from im2rec.bench import timing
+from im2rec.jpeg.kernel import Kernel
+from im2rec.jpeg.loading import load
 from im2rec.pipeline import order, permutation
 
 # The same examples in every run, on slow machines too, and no database of them in the checkout.
@@ -94,6 +96,14 @@ def compiled_at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, su
     pytest.importorskip("numba")
     folder = tmp_path_factory.mktemp("compiled")
     return folder, compile_at_once(folder, ["compile", "--json"])
+
+
+@pytest.fixture(scope="session")
+def kernel() -> Kernel:
+    """The compiled JPEG decoder."""
+    loaded = load()
+    assert loaded.kernel is not None, loaded.reason
+    return loaded.kernel
 
 
 @pytest.fixture

@@ -121,3 +121,8 @@ def differs(kernel: Kernel, rng: np.random.Generator, content: bytes) -> str:
         if not np.array_equal(right, scaled):
             return f"other pixels in {crop}, mirror={mirror}, scaled to {height} x {width} by {method}"
     return LEFT if isinstance(whole, str) else ""
+
+
+def segment(marker: int, data: bytes) -> bytes:
+    """A segment of a JPEG: marker, length, *data*."""
+    return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data

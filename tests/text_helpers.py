@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from iterator_helpers import index
 
 from im2rec.iterators.batch import DataBatch
 
@@ -40,12 +41,6 @@ def svm_file(path: Path, count: int, columns: int = 3) -> Path:
     """Write a LibSVM file: row r has the label r, and r + 1 in column r modulo *columns*."""
     path.write_bytes(b"".join(svm_line(row, [(row % columns, row + 1)]) for row in range(count)))
     return path
-
-
-def index(batch: DataBatch) -> list[int]:
-    """The numbers of the rows."""
-    assert batch.index is not None
-    return [*batch.index.tolist()]
 
 
 def epochs(it: Iterable[DataBatch], count: int) -> str:

@@ -16,13 +16,13 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Any
+from typing import Any
 
 from im2rec.errors import Im2RecError
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attach_buffers
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
-from im2rec.workers import interrupts_blocked, python_command
+from im2rec.workers import interrupts_blocked, python_command, send
 
 _SERVE = "from im2rec.pipeline.backends import serve; serve()"
 # By default glibc returns freed memory of this size to the system, and gets it again, cleared, for the next image:
@@ -165,7 +165,7 @@ class _DecodeProcess:
 
     def _send(self, item: Any) -> None:
         assert self._process.stdin is not None
-        _write(self._process.stdin, item)
+        send(self._process.stdin, item)
 
     def end(self) -> str:
         """End the process and return how it ended, "signal 9" say. Ending twice is allowed.
@@ -186,11 +186,6 @@ class _DecodeProcess:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _write(stream: IO[bytes], item: Any) -> None:
-    stream.write(pickle.dumps(item, pickle.HIGHEST_PROTOCOL))
-    stream.flush()
-
-
 def serve() -> None:
     """Run a decoding process: read the loader, then answer pieces until the parent closes the pipe or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -206,4 +201,4 @@ def serve() -> None:
                 answer: tuple[bool, Any] = True, (loader.load(buffers[slot], piece), loader.kernel)
             except Exception as error:  # noqa: BLE001 - carried to the consumer, which raises it
                 answer = False, error
-            _write(answers, answer)
+            send(answers, answer)

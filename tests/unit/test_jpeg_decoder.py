@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from jpeg_helpers import cropped, libjpeg, needs_libjpeg_turbo
+from jpeg_helpers import cropped, libjpeg, needs_libjpeg_turbo, segment
 
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import load
 from im2rec.jpeg.verdict import SOUND, verdict
 
 pytest.importorskip("numba")
@@ -17,13 +16,6 @@ pytestmark = needs_libjpeg_turbo
 Table = dict[int, str]  # the code of each symbol, as a string of bits
 EOB, ZRL = 0x00, 0xF0
 END = b"\xff\xd9"
-
-
-@pytest.fixture(scope="module")
-def kernel() -> Kernel:
-    loaded = load()
-    assert loaded.kernel is not None, loaded.reason
-    return loaded.kernel
 
 
 def huffman(symbols: Sequence[int], lengths: Sequence[int]) -> tuple[bytes, Table]:
@@ -34,10 +26,6 @@ def huffman(symbols: Sequence[int], lengths: Sequence[int]) -> tuple[bytes, Tabl
         codes[symbol] = f"{code:0{length}b}"
         code, last = code + 1, length
     return bytes(lengths.count(bits) for bits in range(1, 17)) + bytes(symbols), codes
-
-
-def segment(marker: int, data: bytes) -> bytes:
-    return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data
 
 
 def packed(bits: str) -> bytes:

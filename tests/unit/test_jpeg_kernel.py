@@ -23,7 +23,6 @@ from PIL import Image as PillowImage
 
 from im2rec.images.jpeg import CUT, TOO_LARGE
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import load
 
 pytest.importorskip("numba")
 decoder = pytest.importorskip("im2rec.jpeg.decoder")
@@ -40,13 +39,6 @@ def rotated() -> bytes:
     exif = PillowImage.Exif()
     exif[274] = 6
     return exif.tobytes()
-
-
-@pytest.fixture(scope="module")
-def kernel() -> Kernel:
-    loaded = load()
-    assert loaded.kernel is not None, loaded.reason
-    return loaded.kernel
 
 
 @pytest.mark.parametrize(("kind", "size"), list(itertools.product(SUBSAMPLINGS, SIZES)))

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from jpeg_helpers import drawn, encoded
+from jpeg_helpers import drawn, encoded, segment
 from PIL import Image as PillowImage
 
 from im2rec.jpeg.markers import Component, HuffmanSpec, read_header
@@ -15,10 +15,6 @@ PIXELS = drawn(np.random.default_rng(0), 40, 56)
 JPEG = encoded(PIXELS)
 SOF = JPEG.index(b"\xff\xc0")
 SOS = JPEG.index(b"\xff\xda")
-
-
-def segment(marker: int, data: bytes) -> bytes:
-    return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data
 
 
 def after_start(*segments: bytes) -> bytes:

@@ -13,7 +13,6 @@ from im2rec.images.choices import AREA, BICUBIC, BILINEAR, LANCZOS, NEAREST
 from im2rec.images.engine import load_engine
 from im2rec.images.reference import resized
 from im2rec.jpeg.kernel import Kernel
-from im2rec.jpeg.loading import load
 from im2rec.jpeg.scaling import METHODS, TAPS, kind_of, scratch_numbers, trial_images
 
 pytest.importorskip("numba")
@@ -27,13 +26,6 @@ EDGES = (
     *((30, 40, 45, 20), (30, 40, 15, 80), (30, 40, 31, 39), (40, 30, 30, 90), (51, 51, 51, 7), (50, 2, 32, 2)),
     *((300, 5, 7, 4), (5, 300, 4, 7), (260, 260, 3, 3), (3, 3, 260, 260), (2, 300, 3, 299), (300, 2, 299, 3)),
 )
-
-
-@pytest.fixture(scope="module")
-def kernel() -> Kernel:
-    loaded = load()
-    assert loaded.kernel is not None, loaded.reason
-    return loaded.kernel
 
 
 def any_sizes(rng: np.random.Generator) -> tuple[int, int, int, int]:

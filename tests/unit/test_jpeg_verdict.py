@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from image_helpers import encoded as as_file
-from jpeg_helpers import SIMPLEJPEG, Array, any_jpeg, drawn, encoded
+from jpeg_helpers import SIMPLEJPEG, Array, any_jpeg, drawn, encoded, segment
 
 from im2rec.errors import ImageError
 from im2rec.images import codec
@@ -26,10 +26,6 @@ LATE = len(JPEG) - 40
 
 def put(at: int, data: bytes) -> bytes:
     return JPEG[:at] + data + JPEG[at:]
-
-
-def segment(marker: int, data: bytes) -> bytes:
-    return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2, "big") + data
 
 
 @pytest.mark.parametrize(
