@@ -42,7 +42,11 @@ def _parse_shares(_ctx: click.Context, _param: click.Parameter, value: str) -> t
     metavar="SHARES",
     help="Split into train,test or train,val,test by these shares: 0.9 or 0.8,0.1,0.1.",
 )
-@click.option("--stratify", is_flag=True, help="Split every class by these shares, rounded so that as few as possible lack a training image.")
+@click.option(
+    "--stratify",
+    is_flag=True,
+    help="Split every class by these shares, rounded so that as few as possible lack a training image.",
+)
 @click.option("--flat", is_flag=True, help="List only the files directly in ROOT, all with label 0.")
 @click.option(
     "--exts",

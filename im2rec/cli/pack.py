@@ -57,7 +57,7 @@ class PackCommand(HelpCommand):
     default="10%",
     show_default=True,
     metavar="N|P%",
-    help="End the run when more images than this are bad; P% counts from 100 lines on.",
+    help="End the run when more images than this are bad; P% counts from 100 lines on, and 100% never ends it.",
 )
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @common_options(writes=True)

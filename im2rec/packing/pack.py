@@ -76,8 +76,9 @@ def pack(
 
     The bytes written are the same for any number of workers. A bad line or image is left out and reported in
     ``OUT.bad.jsonl``; with ``on_error="fail"`` the first one ends the run. The run also ends when more images are bad
-    than ``max_bad`` allows, or when the first ten are all missing. *progress* is called with the number of images
-    packed so far and the share of the list that has been read.
+    than ``max_bad`` allows, or when the first ten are all missing; with ``100%`` neither does, and the report stays
+    even when no image could be packed. *progress* is called with the number of images packed so far and the share of
+    the list that has been read.
     A dry run reads the list, checks that the image files exist, and writes nothing. Of images that are stored
     unchanged only the first bytes are checked, unless ``verify`` decodes them.
     Raises InputError when list or root cannot be used or no image could be packed, OutputError, ImageError with
@@ -124,7 +125,7 @@ def pack(
                 counter.add(chunk)
                 sizer.update(chunk)
                 report_progress(counter.totals.images, lines.share_read())
-            counter.check_any_packed()
+            counter.check_any_packed(report)
             report.finish()
     return counter.summary(
         workers=workers,
