@@ -70,6 +70,7 @@ def command(
         summary.sheet = str(sheet)
         if not options["dry_run"]:
             write_sheet(rec, sheet, force=options["force"])
+    console.warn(summary.warnings)
     console.result("inspect", summary, render(summary))
     return exit_code(summary)
 
@@ -139,7 +140,12 @@ def _classes(summary: Survey) -> str:
     if not classes.whole_numbers:
         return f"{counted(classes.count, 'distinct value')}, not all of them whole numbers"
     (rare, few), (common, many) = classes.smallest, classes.largest
-    return f"{classes.count:,}; rarest: label {rare:.0f} ({few:,}), most common: label {common:.0f} ({many:,})"
+    if classes.count == 1:
+        return f"1: {classes.rarest_name or f'label {rare:.0f}'}"
+    unused = f", {classes.unused:,} of them unused" if classes.unused else ""
+    rarest = f"rarest {classes.rarest_name or f'label {rare:.0f}'} ({few:,})"
+    most_common = f"most common {classes.most_common_name or f'label {common:.0f}'} ({many:,})"
+    return f"{classes.count:,}, labels {classes.lowest:.0f} to {classes.highest:.0f}{unused}; {rarest}, {most_common}"
 
 
 def _ids(summary: Survey) -> str:

@@ -24,13 +24,24 @@ class Spread:
 class ClassStatistics:
     """Statistics of the first labels of records with an image, taken as classes.
 
-    *smallest* and *largest* are (label, records) of the rarest class and of the most common one.
+    *smallest* and *largest* are (label, records) of the rarest class and of the most common one. *unused* counts the
+    whole numbers between *lowest* and *highest* that are no label; None if some labels are no whole numbers.
+    *class_images* has the number of images by label, as text: of all labels, or of the 500,000 lowest. *rarest_name*
+    and *most_common_name* are from *classes_file*, the class names beside the ``.rec``. Labels that are not finite do
+    not count.
     """
 
     count: int
     smallest: tuple[float, int]
     largest: tuple[float, int]
     whole_numbers: bool
+    lowest: float = 0.0
+    highest: float = 0.0
+    unused: int | None = None
+    class_images: dict[str, int] = dataclasses.field(default_factory=dict)
+    classes_file: str | None = None
+    rarest_name: str | None = None
+    most_common_name: str | None = None
 
 
 @dataclasses.dataclass
@@ -150,6 +161,7 @@ class Survey:
     detection: DetectionSet | None = None
     verification: Verification | None = None
     sheet: str | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 def spread(values: npt.ArrayLike) -> Spread:

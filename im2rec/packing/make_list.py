@@ -14,6 +14,7 @@ from typing import NamedTuple
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.packing.split import shares, split_sizes, stratified_sizes
+from im2rec.storage.classes import SUFFIX, classes_text
 from im2rec.storage.files import AtomicFile, PathLike, check_folder, read_classes, reason, refuse_existing
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
@@ -128,7 +129,7 @@ def make_list(
     if stem.name in ("", ".."):
         raise ParameterError(f"--prefix {os.fspath(prefix or root)!r} has no name to start file names with")
     names = list_names(stem, options)
-    classes_path = stem.with_name(stem.name + ".classes.txt")
+    classes_path = stem.with_name(stem.name + SUFFIX)
     refuse_existing(names, force=force)
     fixed_classes = read_classes(options.classes) if options.classes is not None else None
     walk = walk_folder(root, options, fixed_classes, progress)
@@ -138,11 +139,11 @@ def make_list(
         )
     lists = dict(zip(names, divide(walk.images, options), strict=True))
     files = [(name, list_text(entries)) for name, entries in lists.items()]
-    classes_text = "".join(f"{name}\n" for name in walk.classes).encode("utf-8", "surrogateescape")
+    classes_content = classes_text(walk.classes)
     # The file given by --classes may be the very one that would be written: that needs no --force.
-    if not (classes_path.is_file() and classes_path.read_bytes() == classes_text):
+    if not (classes_path.is_file() and classes_path.read_bytes() == classes_content):
         refuse_existing([classes_path], force=force)
-        files.append((classes_path, iter([classes_text])))
+        files.append((classes_path, iter([classes_content])))
     if not dry_run:
         _write(files, force=force)
     counts = Counter(image.label for image in walk.images)

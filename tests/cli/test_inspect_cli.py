@@ -41,7 +41,7 @@ def test_the_survey_of_a_golden_file_agrees_with_its_record() -> None:
     found = rows(out)
     assert "plain images" == found["kind"]
     assert "8 with 1 label" == found["labels"]
-    assert "3; rarest: label 2 (2), most common: label 1 (3)" == found["classes"]
+    assert "3, labels 0 to 2; rarest label 2 (2), most common label 1 (3)" == found["classes"]
     assert "93 to 100, all different" == found["ids"]
     assert "5 PNG, 3 JPEG" == found["content"]
     assert "8 looked at: 4 with 3 channels, 3 with 1 channel, 1 with 4 channels" == found["images"]
