@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from im2rec.errors import ParameterError
+from im2rec.extraction.class_folders import ClassFolders, find_class_folders
 from im2rec.extraction.resumable_folder import ExtractionProgress, ResumableFolder
 from im2rec.extraction.selection import (
     EMPTY,
@@ -30,15 +31,7 @@ from im2rec.extraction.selection import (
     label_text,
     select_records,
 )
-from im2rec.extraction.writers import (
-    MB,
-    FolderWriter,
-    ShardWriter,
-    Writer,
-    check_labels_have_folders,
-    class_folders,
-    read_samples,
-)
+from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, read_samples
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
@@ -60,8 +53,9 @@ _SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of
 class ExtractOptions(Selection):
     """Options of an extraction: the selection of images, and the form of the output.
 
-    *to* is ``folder`` or ``tar``. *classes* is the path of a ``.classes.txt``, which names the folder of each label.
-    *shard_mb* is the maximum size of a shard in MB, 1000 if None. Raises ParameterError.
+    *to* is ``folder`` or ``tar``. *classes* is the path of a ``.classes.txt``, which names the folder of each label;
+    None takes the one beside the ``.rec``, if there is one, and ``none`` the labels themselves. *shard_mb* is the
+    maximum size of a shard in MB, 1000 if None. Raises ParameterError.
     """
 
     to: str = FOLDER
@@ -88,6 +82,7 @@ class ExtractSummary:
     images. *left_out* counts records without an image, *problems* records that are not valid or not images, by reason,
     *changes* those that ``pack`` writes with the same labels in another header. *resumed* is the number of records that
     earlier runs have written. *bytes* is the size of the images; in a dry run it includes label vectors and padding.
+    *classes_file* is the path of the class names that name the folders, given or found beside the file.
     """
 
     rec: str
@@ -108,6 +103,8 @@ class ExtractSummary:
     seconds: float = 0.0
     images_per_s: float = 0.0
     dry_run: bool = False
+    classes_file: str | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 def extract(
@@ -131,19 +128,20 @@ def extract(
     """
     started = time.monotonic()
     options, stem, report = options or ExtractOptions(), Path(rec).stem, progress or (lambda _count, _share: None)
-    folders = None if options.classes is None else class_folders(options.classes, list_name(stem))
-    inputs = [name for name in (rec, options.classes) if name is not None]
-    partial = ResumableFolder(out, _identity(rec, options, folders), inputs=inputs, force=force)
+    folders = find_class_folders(rec, options.classes, list_name(stem)) if options.to == FOLDER else ClassFolders()
+    inputs = [name for name in (rec, folders.path) if name is not None]
+    partial = ResumableFolder(out, _identity(rec, options, folders.names), inputs=inputs, force=force)
     with ScannedFile(rec, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
         selected = select_records(file, options)
-        if options.classes is not None and folders is not None:
-            check_labels_have_folders(file.labels[selected.ordinals], folders, options.classes)
+        folders.check_labels(file.labels[selected.ordinals])
         if not dry_run:
             with partial:
-                _write(file, selected, _make_writer(partial, stem, options, folders), report)
+                _write(file, selected, _make_writer(partial, stem, options, folders.names), report)
         counts = _predict_counts(file, selected) if dry_run else partial.progress
         summary = _summary(file, selected, counts, options, Path(out))
     summary.resumed, summary.dry_run = partial.resumed, dry_run
+    summary.classes_file = os.fspath(folders.path) if folders.path and folders.names is not None else None
+    summary.warnings = folders.warnings
     summary.seconds = round(time.monotonic() - started, 3)
     summary.images_per_s = round((len(selected.ordinals) - partial.resumed) / max(summary.seconds, 1e-9), 1)
     return summary

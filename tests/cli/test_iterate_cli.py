@@ -23,6 +23,7 @@ from PIL import Image
 
 from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
 from im2rec.pipeline.params import ImageRecordParams
+from im2rec.runs.outputs import _class_names
 
 SMALL = ["some.rec", "--batch-size", "4", "-q"]
 PLAIN = """\
@@ -415,6 +416,38 @@ def test_a_sheet_of_each_batch_is_a_png_of_its_images(tmp_path: Path) -> None:
             sizes.add(sheet.size)
             assert 50 < len(np.unique(np.asarray(sheet)))  # textures, not grey boxes
     assert 1 == len(sizes)
+
+
+def test_sheets_have_the_class_names_beside_the_list_or_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(
+        "im2rec.runs.outputs.draw_sheet", lambda tiles, _title: lines.extend(tile.lines[1] for tile in tiles) or b""
+    )
+
+    def labels_of(*words: str) -> set[str]:
+        lines.clear()
+        assert 0 == im2rec("iterate", *SMALL, *words, "--sheet", "sheets", "--force").code
+        return set(lines)
+
+    numbers = labels_of()
+    Path("some.classes.txt").write_text("ant\n")
+    assert {"label 0 ant"} == labels_of() - numbers
+
+    rows = [f"{id_}\t1\tx.jpg\n" for id_ in range(100, 110)]
+    Path("other_train.lst").write_text("".join(rows))
+    Path("other.classes.txt").write_text("bee\ncat\n")
+    assert {"label 1 cat"} == labels_of("path_imglist=other_train.lst")
+
+
+def test_joined_files_with_different_class_names_have_none() -> None:
+    Path("again.rec").write_bytes(Path("some.rec").read_bytes())
+    Path("some.classes.txt").write_text("ant\n")
+    with ImageRecordIter(path_imgrec="some.rec;again.rec", data_shape=(3, 8, 8), batch_size=4) as it:
+        assert _class_names(it) is None
+        Path("again.classes.txt").write_text("ant\n")
+        names = _class_names(it)
+        assert names is not None
+        assert ["ant"] == names.names
 
 
 # --replay
