@@ -103,7 +103,13 @@ def odd_labels(block: RecordBlock, flags: npt.NDArray[np.uint32], images: Mask) 
     rows = np.flatnonzero(images & (flags > 0) & (flags <= FRONT_LABELS))
     if len(rows):
         vectors = np.ascontiguousarray(block.fronts[rows, LABELS_START:FRONT_BYTES]).view("<f4")
-        wrong = ~np.isfinite(vectors) & (np.arange(FRONT_LABELS) < flags[rows, None])
-        for row in np.flatnonzero(wrong.any(axis=1)).tolist():
-            odd[int(rows[row])] = float(vectors[row, wrong[row].argmax()])
+        vectors = np.where(np.arange(FRONT_LABELS) < flags[rows, None], vectors, np.float32(0))
+        odd.update(not_finite(rows, vectors))
     return odd
+
+
+def not_finite(rows: npt.NDArray[np.int64], vectors: Labels) -> dict[int, float]:
+    """Return, by number in *rows*, the first label that is not finite of each of *vectors* that has one."""
+    wrong = ~np.isfinite(vectors)
+    found = np.flatnonzero(wrong.any(axis=1)).tolist()
+    return {int(rows[number]): float(vectors[number, wrong[number].argmax()]) for number in found}

@@ -23,7 +23,7 @@ from im2rec.format.recordio import HEAD_BYTES, read_start
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
 from im2rec.inspection.image_sample import SAMPLE_SIZE, evenly_spaced, image_statistics
 from im2rec.inspection.kinds import DetectionCounts, are_detection_labels, insightface_set
-from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, odd_labels, unnamed_warning
+from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, not_finite, odd_labels, unnamed_warning
 from im2rec.inspection.report import (
     DETECTION,
     INSIGHTFACE,
@@ -84,6 +84,7 @@ def _kind_of_keys(keys: Keys, ids: Keys) -> str:
 
 
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
+_FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
 _NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
 
 
@@ -247,13 +248,12 @@ def _count_contents(
         rows = np.flatnonzero((flags == flag) & (lengths > 0))
         if start + SIGNATURE_BYTES > FRONT_BYTES:
             skipped = start - HEAD_BYTES
-            for row in rows.tolist():
-                front = read_start(file, block.offsets[row], skipped + SIGNATURE_BYTES)
-                counted[sniff(front[skipped:])] += 1
+            for some in np.array_split(rows, -(-len(rows) // _FRONTS_AT_ONCE)):
+                fronts = [read_start(file, block.offsets[row], skipped + SIGNATURE_BYTES) for row in some]
+                counted.update(sniff(front[skipped:]) for front in fronts)
                 if flag > FRONT_LABELS:
-                    vector = np.frombuffer(front, "<f4", int(flag), HEADER_BYTES)
-                    if not (finite := np.isfinite(vector)).all():
-                        odd[row] = float(vector[finite.argmin()])
+                    vectors = np.frombuffer(b"".join(front[HEADER_BYTES:skipped] for front in fronts), "<f4")
+                    odd.update(not_finite(some, vectors.reshape(len(some), -1)))
             continue
         long = rows[lengths[rows] >= SIGNATURE_BYTES]
         signatures = np.ascontiguousarray(block.fronts[long, start : start + SIGNATURE_BYTES])
