@@ -133,6 +133,12 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         """The compiled JPEG decoder in use, such as ``numba 0.68.1``, or ``none: `` and why there is none so far."""
         return self._prefetcher.kernel
 
+    @property
+    def part_count(self) -> int:
+        """Number of records that this part iterates over in an epoch."""
+        order = self._prefetcher.mxnet_order
+        return order.count if order else super().part_count
+
     def _complete_params(self, params: ImageRecordParams) -> ImageRecordParams:
         """Return *params* with the dtype of the class, and log those that have no effect."""
         if self._dtype is not None:

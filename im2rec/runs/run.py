@@ -53,7 +53,10 @@ class RunSummary:
     """Result of a run. *images* counts rows without filler; *peak_memory* is in bytes, None if unknown.
 
     *kernel* is the name of the compiled JPEG decoder, or the reason why there is none. *engine*, *kernel*, *threads*
-    and *backend* are empty for iterators that decode no images.
+    and *backend* are empty for iterators that decode no images. *records* counts those of all *num_parts* parts,
+    *part_records* those of an epoch of the part *part_index*. *seconds* is the time for all batches, *first_batch_s*
+    that for the first one, *opening_s* that before it; *images_per_s* is the rate after the first batch, None if there
+    is no second one.
     """
 
     kind: str
@@ -78,11 +81,12 @@ class RunSummary:
     peak_memory: int | None = None
     written: str = ""
     dry_run: bool = False
-
-    @property
-    def images_per_s(self) -> float:
-        """Images delivered per second."""
-        return self.images / self.seconds if self.seconds else 0.0
+    num_parts: int = 1
+    part_index: int = 0
+    part_records: int = 0
+    opening_s: float = 0.0
+    first_batch_s: float = 0.0
+    images_per_s: float | None = None
 
 
 def summary_of(it: OrderedIterator[Any]) -> RunSummary:
@@ -96,6 +100,9 @@ def summary_of(it: OrderedIterator[Any]) -> RunSummary:
         data_shape=list(description.shape[1:]),
         batch_size=it.batch_size,
         dtype=np.dtype(description.dtype).name,
+        num_parts=it.params.num_parts,
+        part_index=it.params.part_index,
+        part_records=it.part_count,
     )
     if isinstance(it, ImageRecordIter):
         summary.data_shape = list(it.params.shape)  # (channels, height, width) with every layout
@@ -139,7 +146,11 @@ def run(
     all_batches = hashlib.sha256()
     expected = epochs * len(it) if max_batches is None else min(max_batches, epochs * len(it))
     start = time.perf_counter()
+    first_images = 0
     for epoch, batch in _take(it, epochs, max_batches):
+        if not summary.batches:
+            summary.first_batch_s = time.perf_counter() - start
+            first_images = it.batch_size - (batch.pad or 0)
         all_batches.update(digest_of(batch))
         sink(epoch, batch)
         summary.epochs = epoch + 1
@@ -149,6 +160,8 @@ def run(
         if progress:
             progress(summary.images, min(1.0, summary.batches / max(1, expected)))
     summary.seconds = time.perf_counter() - start
+    if summary.batches > 1:  # the time of the first batch holds the start of threads and what compiles meanwhile
+        summary.images_per_s = (summary.images - first_images) / (summary.seconds - summary.first_batch_s)
     summary.digest = all_batches.hexdigest()[:16]
     if isinstance(it, ImageRecordIter):
         summary.kernel = it.kernel  # it may have been compiled meanwhile
