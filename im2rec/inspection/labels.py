@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
-from im2rec.inspection.report import ClassStatistics
+from im2rec.inspection.report import ClassStatistics, LabelCount
+from im2rec.schema import whole
 from im2rec.storage.classes import ClassNames
 from im2rec.storage.scan import FRONT_BYTES, RecordBlock
 
@@ -54,22 +55,24 @@ class LabelCounts:
 def class_statistics(labels: Labels, names: ClassNames | None) -> ClassStatistics:
     """Return the statistics of *labels*, all of them finite, with the *names* of the classes where there are some."""
     distinct, counts = np.unique(labels, return_counts=True)
-    rarest, commonest = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
-    lowest, highest = float(distinct[0]), float(distinct[-1])
-    whole = bool(np.all(np.floor(distinct) == distinct))
+    is_whole = bool(np.all(np.floor(distinct) == distinct))
+    lowest, highest = whole(float(distinct[0])), whole(float(distinct[-1]))
     listed = zip(distinct[:MAX_LISTED].tolist(), counts[:MAX_LISTED].tolist(), strict=True)
+
+    def count_of(number: int) -> LabelCount:
+        label = float(distinct[number])
+        return LabelCount(whole(label), int(counts[number]), names.name_of(label) if names else None)
+
     return ClassStatistics(
         count=len(distinct),
-        smallest=(float(distinct[rarest]), int(counts[rarest])),
-        largest=(float(distinct[commonest]), int(counts[commonest])),
-        whole_numbers=whole,
-        lowest=lowest,
-        highest=highest,
-        unused=int(highest) - int(lowest) + 1 - len(distinct) if whole else None,
-        class_images={label_text(label): count for label, count in listed},
+        rarest=count_of(int(counts.argmin())),
+        most_common=count_of(len(counts) - 1 - int(counts[::-1].argmax())),
+        whole_numbers=is_whole,
+        lowest_label=lowest,
+        highest_label=highest,
+        unused=int(highest) - int(lowest) + 1 - len(distinct) if is_whole else None,
+        images_by_label={label_text(label): count for label, count in listed},
         classes_file=str(names.path) if names else None,
-        rarest_name=names.name_of(float(distinct[rarest])) if names else None,
-        most_common_name=names.name_of(float(distinct[commonest])) if names else None,
     )
 
 
@@ -77,12 +80,12 @@ def unnamed_warning(classes: ClassStatistics | None, names: ClassNames | None) -
     """Return a warning if some of *classes* have no name in *names*; else an empty text."""
     if classes is None or names is None:
         return ""
-    if not classes.whole_numbers or classes.lowest < 0:
+    if not classes.whole_numbers or classes.lowest_label < 0:
         return f"{names.path}: names classes from 0 on, and some labels are no such numbers"
-    if classes.highest < len(names.names):
+    if classes.highest_label < len(names.names):
         return ""
     count = "1 class" if len(names.names) == 1 else f"{len(names.names):,} classes"
-    return f"{names.path}: names {count}, and the labels go up to {label_text(classes.highest)}: does it belong here?"
+    return f"{names.path}: names {count}, and the labels go up to {classes.highest_label}: does it belong here?"
 
 
 def label_text(label: float) -> str:

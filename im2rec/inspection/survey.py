@@ -58,7 +58,7 @@ def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | 
     except (IndexFormatError, InputError) as error:
         return IndexCheck(os.fspath(index), "wrong", str(error))
     if np.array_equal(offsets, starts):  # nearly always; the rest takes another 60 bytes per record
-        return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys, ids))
+        return IndexCheck(os.fspath(index), "agrees", key_kind=_kind_of_keys(keys, ids))
     wrong = offsets[~np.isin(offsets, starts)]
     missing = starts[~np.isin(starts, offsets)]
     problem = None
@@ -72,7 +72,7 @@ def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | 
         problem = f"{len(offsets) - len(starts)} records are in it twice"
     if problem:
         return IndexCheck(os.fspath(index), "wrong", problem)
-    return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys[np.argsort(offsets)], ids))
+    return IndexCheck(os.fspath(index), "agrees", key_kind=_kind_of_keys(keys[np.argsort(offsets)], ids))
 
 
 def _kind_of_keys(keys: Keys, ids: Keys) -> str:
@@ -176,18 +176,18 @@ class _SurveyBuilder:
         classes = self.label_counts.statistics(names) if images and kind != DETECTION else None
         warnings = [f"{unusable}; labels have no names" if unusable else "", unnamed_warning(classes, names)]
         return Survey(
-            path=os.fspath(file.path),
+            input=os.fspath(file.path),
             size=file.size,
             records=self.records,
-            kind=kind,
+            set_kind=kind,
             images=images,
             payload_bytes=spread(sizes) if self.records else None,
             split_records=self.split,
-            labels=dict(sorted(self.labels.items())),
-            classes=classes,
+            label_widths=dict(sorted(self.labels.items())),
+            class_statistics=classes,
             ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
             contents=dict(self.contents.most_common()),
-            pictures=statistics,
+            image_statistics=statistics,
             index=IndexCheck(None, "none"),
             damage=self.damage,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),

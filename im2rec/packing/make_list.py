@@ -14,6 +14,7 @@ from typing import NamedTuple
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.packing.split import shares, split_sizes, stratified_sizes
+from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, WARNINGS, described
 from im2rec.storage.classes import SUFFIX, classes_text
 from im2rec.storage.files import AtomicFile, PathLike, check_folder, read_classes, reason, refuse_existing
 
@@ -82,24 +83,24 @@ class WalkResult:
 
 @dataclasses.dataclass
 class ListSummary:
-    """The result of :func:`make_list`: images per list file and per class, and what was left out, by reason.
+    """The result of :func:`make_list`, as ``--json`` prints it."""
 
-    *left_out_suffixes* counts the files left out for their suffix by suffix, in lower case, the 100 most common ones;
-    files without a suffix have the key ``""``. *classes_without_train* are the classes of which a split has no image in
-    the first list, or with chunks in the first list of any chunk.
-    """
-
-    root: str
-    images: int
-    classes: dict[str, int]
-    left_out: dict[str, int]
-    problems: list[str]
-    warnings: list[str]
-    lists: dict[str, int]
-    classes_file: str
-    dry_run: bool
-    left_out_suffixes: dict[str, int] = dataclasses.field(default_factory=dict)
-    classes_without_train: list[str] = dataclasses.field(default_factory=list)
+    input: str = described("The folder ROOT, as it was given.")
+    images: int = described(IMAGES)
+    classes: int = described("Classes, that is folders with images, and those of `--classes`.")
+    class_images: dict[str, int] = described("Images of each class, by name, in order of the labels.")
+    left_out: dict[str, int] = described("Files or records that were left out, by reason.")
+    problems: list[str] = described("Problems, a sentence each.")
+    warnings: list[str] = described(WARNINGS)
+    lists: dict[str, int] = described("Images in each list, by path of the list.")
+    classes_file: str = described(CLASSES_FILE)
+    dry_run: bool = described(DRY_RUN)
+    left_out_suffixes: dict[str, int] = described(
+        "Files that were left out for their suffix, by suffix in lower case: the 100 most common ones.", factory=dict
+    )
+    classes_without_train: list[str] = described(
+        "Classes of which a split has no image in the first list, with chunks in that of any chunk.", factory=list
+    )
 
 
 def make_list(
@@ -149,9 +150,10 @@ def make_list(
     counts = Counter(image.label for image in walk.images)
     untrained = _classes_without_train(walk, options, list(lists.values()), counts)
     return ListSummary(
-        root=os.fspath(root),
+        input=os.fspath(root),
         images=len(walk.images),
-        classes={name: counts[label] for label, name in enumerate(walk.classes)},
+        classes=len(walk.classes),
+        class_images={name: counts[label] for label, name in enumerate(walk.classes)},
         left_out=dict(walk.left_out),
         problems=walk.problems,
         warnings=_warnings(walk, options, lists, counts, untrained),
