@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from im2rec.errors import BadRecordError, ImageError
-from im2rec.images.codec import image_info
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import Array, CSRArray, DataBatch
 from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
@@ -23,6 +21,7 @@ from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.parallel import Progress
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.pipeline.records import Records
+from im2rec.pipeline.sample import sampled_sizes
 from im2rec.schema import DRY_RUN, ENGINE, FILES, INPUT, KERNEL, PEAK_MEMORY, RATE, RECORDS, SECONDS, described
 
 
@@ -179,24 +178,8 @@ def default_shape(words: dict[str, Any]) -> str:
     """Return a data_shape for an iterator that was given none: square, the least side of 64 images, at most 224."""
     params = ImageRecordParams(**{"batch_size": 1, **words, "data_shape": (3, 1, 1)})
     with contextlib.closing(Records(params)) as records:
-        side = min([DEFAULT_SIDE, *_sides(records)])
+        side = min([DEFAULT_SIDE, *(min(size) for size in sampled_sizes(records, _SAMPLED_IMAGES))])
     return f"3,{side},{side}"
-
-
-def _sides(records: Records) -> Iterator[int]:
-    """Yield the shorter side of evenly spread images; unreadable ones are skipped."""
-    if not len(records):
-        return
-    positions = np.unique(np.linspace(0, len(records) - 1, _SAMPLED_IMAGES).astype(np.int64))
-    for ordinal in records.ordinals(positions).tolist():
-        record = records.read(ordinal)
-        if isinstance(record, BadRecordError):
-            continue
-        try:
-            _, height, width, _ = image_info(record.content)
-        except ImageError:
-            continue
-        yield min(height, width)
 
 
 def peak_memory() -> int | None:
