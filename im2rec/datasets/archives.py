@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from im2rec.errors import InputError
-from im2rec.storage.files import InputFile, PathLike, reading
+from im2rec.storage.files import InputFile, PathLike, open_binary, reading
 
 MAX_MEMBER_BYTES = 256 << 20  # the largest, CIFAR-100's training images, has 155 MB
 MAX_TAR_BYTES = 1 << 30
@@ -72,8 +72,7 @@ class _Member(tarfile.TarInfo):
 
 
 def _read_tar(path: PathLike, names: Collection[str]) -> dict[str, bytes]:
-    InputFile(path).close()  # raises InputError for a path that is not a readable file
-    with reading(path), Path(path).open("rb") as file:
+    with reading(path), open_binary(path) as file:
         try:
             with _open_tar(file) as tar:
                 return dict(_read_members(tar, names))
