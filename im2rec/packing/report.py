@@ -23,6 +23,7 @@ from im2rec.packing.params import PackParams
 from im2rec.storage.files import AtomicFile, writing
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
+OUTSIDE = "outside ROOT"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +153,8 @@ class PackSummary:
     """The result of :func:`im2rec.packing.pack.pack`, as ``--json`` prints it.
 
     *bad* counts the images that are left out by reason, *notes* the packed ones by remark. *seconds* is wall time.
+    *outside* counts the lines with a path that leads out of ROOT as it is written, *outside_line* is the first of them;
+    with ``outside="refuse"`` they are counted in *bad* instead.
     """
 
     list_path: str
@@ -171,6 +174,8 @@ class PackSummary:
     files: list[str] = dataclasses.field(default_factory=list)
     report: str | None = None
     dry_run: bool = False
+    outside: int = 0
+    outside_line: int | None = None
 
 
 class BadReport:

@@ -1,8 +1,9 @@
 """Local files: open for positional reads, read whole, or write to a temporary file and rename it when complete.
 
 Only this module converts the operating system's errors to ours, and only it opens input files: by :func:`open_regular`,
-which refuses pipes, devices and folders without waiting for them. It also reads the ``.classes.txt`` that ``make-list``
-writes with its lists: the folder of each label, one per line.
+which refuses pipes, devices and folders without waiting for them. It also converts between the text of a list and the
+names of files (:func:`file_name`), and reads the ``.classes.txt`` that ``make-list`` writes with its lists: the folder
+of each label, one per line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import errno
 import io
 import os
 import stat
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -28,6 +30,23 @@ _STEM_CHARACTERS = 50  # of the final name in a temporary one: 200 bytes in UTF-
 # O_BINARY: Windows would translate line ends. O_NONBLOCK: opening a pipe would wait for its writer; files do not mind.
 _READ_FLAGS = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY"))
 _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_NAMES_ARE_UTF8 = sys.getfilesystemencoding().lower() == "utf-8"  # always on Windows, where names are text
+
+
+def file_name(text: str) -> str:
+    """Return *text*, a path or a name in a list or a ``.classes.txt``, as Python spells that file name.
+
+    Such texts are UTF-8, with other bytes as surrogates. Except on Windows, a file name is bytes too, which Python
+    decodes by the locale: in one that is not UTF-8, the same bytes make another string. Python's functions turn the
+    result back into exactly these bytes, so that a list names the same files in every locale. (Python's own Big5 and
+    EUC-JP do not give back a few pairs of bytes, whichever way a name is read.)
+    """
+    return text if _NAMES_ARE_UTF8 else os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
+def name_text(name: str) -> str:
+    """Return the file name *name*, as Python spells it, as the text of a list: the reverse of :func:`file_name`."""
+    return name if _NAMES_ARE_UTF8 else os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def reason(error: OSError) -> str:
@@ -44,6 +63,9 @@ def reading(path: PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         raise _unreadable(path, error) from error
+    except UnicodeEncodeError as error:
+        problem = f"{os.fspath(path)!r}: a name that {error.encoding}, the encoding of the locale, cannot express"
+        raise InputError(problem, hint="set a UTF-8 locale") from error
 
 
 def _unreadable(path: PathLike, error: OSError) -> InputError:

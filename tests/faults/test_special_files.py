@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -85,3 +86,17 @@ def test_a_property_file_or_a_journal_that_is_a_pipe_is_not_waited_for(here: Pat
     os.mkfifo(here / "new.partial" / MARKER)
     expected = "im2rec: new.partial: holds no journal that can be read (remove it)\n"
     assert Ran(1, "", expected) == im2rec("extract", "x.rec", "new")
+
+
+def test_special_files_in_a_list_are_bad_lines_and_the_rest_is_packed(here: Path) -> None:
+    (here / "root" / "sub.jpg").mkdir()
+    os.mkfifo(here / "root" / "pipe.jpg")
+    (here / "root" / "large.jpg").touch()
+    os.truncate(here / "root" / "large.jpg", 60 << 30)
+    paths = ["0.jpg", "pipe.jpg", "/dev/zero", "sub.jpg", "large.jpg", "1.jpg"]
+    (here / "l.lst").write_text("".join(f"{n}\t0\t{path}\n" for n, path in enumerate(paths)))
+    for words in (" --dry-run", ""):
+        done = im2rec(*f"pack l.lst root o.rec unchanged=1 --workers 1 --json{words}".split())
+        summary = json.loads(done.out)
+        assert (3, 2) == (done.code, summary["images"])
+        assert {"unreadable": 3, "too large for a record": 1} == summary["bad"]

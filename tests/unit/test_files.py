@@ -23,6 +23,8 @@ from im2rec.storage.files import (
     AtomicFile,
     InputFile,
     check_folder,
+    file_name,
+    name_text,
     open_binary,
     open_text,
     read_classes,
@@ -231,6 +233,32 @@ def test_read_file_refuses_a_file_that_grows_beyond_the_limit(tmp_path: Path, mo
     monkeypatch.setattr(files, "open_regular", lambda path: (os.open(path, os.O_RDONLY), 10))
     with pytest.raises(OSError, match="has 1,000 bytes, more than 999"):
         read_file(path, 999)
+
+
+def test_text_and_names_of_files_are_the_same_in_a_utf_8_locale() -> None:
+    for text in ("größe", "日本", "\udcff"):
+        assert text == file_name(text) == name_text(text)
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("ascii", "gr\udcc3\udcb6\udcff"), ("iso-8859-1", "gr\xc3\xb6\xff")])
+def test_a_name_in_another_locale_has_the_bytes_of_the_text(
+    encoding: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_NAMES_ARE_UTF8", False)
+    monkeypatch.setattr(os, "fsdecode", lambda data: data.decode(encoding, "surrogateescape"))
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode(encoding, "surrogateescape"))
+    assert name == file_name("grö\udcff")
+    assert "grö\udcff" == name_text(name)
+
+
+def test_a_name_that_the_locale_cannot_express_is_an_input_error() -> None:
+    def encode() -> None:
+        with reading("ä"):
+            "ä".encode("ascii")
+
+    assert "'ä': a name that ascii, the encoding of the locale, cannot express (set a UTF-8 locale)" == (
+        message_of(encode)
+    )
 
 
 def test_read_file_returns_what_a_growing_file_has_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
