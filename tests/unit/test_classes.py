@@ -90,7 +90,7 @@ def test_a_copy_with_the_same_content_is_left_alone_and_another_one_needs_force(
     assert [] == copied(tmp_path)
 
     (tmp_path / "l.classes.txt").write_text("dog\n")
-    expected = f"{tmp_path / 'out.classes.txt'}: exists already (replace it with --force, or choose another name)"
+    expected = f"{tmp_path / 'out.classes.txt'}: exists already (replace it with force=True, or choose another name)"
     assert expected == message_of(copied, tmp_path)
     assert "cat\n" == (tmp_path / "out.classes.txt").read_text()
     assert ["out.classes.txt"] == copied(tmp_path, force=True)
