@@ -10,6 +10,7 @@ import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.images.sheet import number_text
 from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import LabelCount, Spread, Survey, Verification
 from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
@@ -132,7 +133,7 @@ def render(summary: Survey) -> str:
 
 def render_record(shown: RecordView) -> str:
     """Return one record as a line on its header and a line on its content."""
-    labels = " ".join(f"{label:g}" for label in shown.labels[:_MAX_LABELS])
+    labels = " ".join(map(number_text, shown.labels[:_MAX_LABELS]))
     more = f" and {len(shown.labels) - _MAX_LABELS} more" if len(shown.labels) > _MAX_LABELS else ""
     header = "" if shown.id is None else f", id {shown.id}, {'labels' if shown.flag else 'label'} {labels}{more}"
     pixels = (
@@ -160,7 +161,8 @@ def _classes(summary: Survey) -> str:
     if classes is None:
         return ""
     if not classes.whole_numbers:
-        return f"{counted(classes.count, 'distinct value')}, not all of them whole numbers"
+        extremes = f"{number_text(classes.lowest_label)} to {number_text(classes.highest_label)}"
+        return f"{counted(classes.count, 'distinct value')}, {extremes}, not all of them whole numbers"
     rarest, common = classes.rarest, classes.most_common
     if classes.count == 1:
         return f"1: {_class(rarest)}"

@@ -26,6 +26,7 @@ from im2rec.cli.console import (
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, option_words, other_values
 from im2rec.errors import BadRecordError, InputError, ParameterError
+from im2rec.images.sheet import number_text
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.params import ParameterDoc, parameter_docs
@@ -313,7 +314,7 @@ def render_replay(shown: ReplayedRecord) -> str:
     steps = [("steps" if number == 0 else "", step) for number, step in enumerate(shown.steps)]
     table_rows = [
         ("id", str(shown.id)),
-        ("label", " ".join(f"{label:g}" for label in shown.labels)),
+        ("label", " ".join(map(number_text, shown.labels))),
         ("stored", f"{shown.width} x {shown.height} pixels"),
         *drawn,
         *steps,

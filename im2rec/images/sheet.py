@@ -32,8 +32,13 @@ class Tile(NamedTuple):
 def labels_text(labels: Sequence[float], name: str | None = None) -> str:
     """Return the first three *labels* as text, with an ellipsis if there are more, and the *name* of a class."""
     if name:
-        return f"{labels[0]:g} {name}"
-    return " ".join(f"{label:g}" for label in labels[:_MAX_LABELS]) + (" ..." if len(labels) > _MAX_LABELS else "")
+        return f"{number_text(labels[0])} {name}"
+    return " ".join(map(number_text, labels[:_MAX_LABELS])) + (" ..." if len(labels) > _MAX_LABELS else "")
+
+
+def number_text(number: float) -> str:
+    """Return *number* in six digits, or in full if it is a whole number: a label above a million is not ``1e+06``."""
+    return f"{number:.0f}" if number == number // 1 else f"{number:g}"
 
 
 def fitted(pixels: Pixels) -> Image.Image:

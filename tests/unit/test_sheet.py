@@ -101,6 +101,8 @@ def test_id_and_labels_are_the_text_of_a_record() -> None:
 
 
 def test_three_labels_are_shown() -> None:
+    assert "1234567 -2000000 nan ..." == labels_text([1234567.0, -2e6, float("nan"), 0.0])
+    assert "inf 0.1 1.23457e+06" == labels_text([float("inf"), 0.1, 1234567.5])
     assert "3 cat" == labels_text([3.0], "cat")
     assert ["", "1", "1 2.5 3", "1 2.5 3 ..."] == [labels_text([1.0, 2.5, 3.0, 4.0][:count]) for count in (0, 1, 3, 4)]
 
