@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_helpers import tiff_file
 from image_helpers import encoded, texture
 from iterator_helpers import some_params
 from PIL import Image
@@ -401,6 +402,13 @@ def test_a_turned_image_is_planned_as_it_is_seen_unless_it_has_four_channels() -
     for channels, size in ((1, (20, 30)), (3, (20, 30)), (4, (30, 20))):
         (batch,) = first(a_run([jpeg(30, 20, 6)], batch_size=1, data_shape=(channels, 6, 8)), 1)
         assert size == batch.plans[0][0]
+
+
+def test_a_turned_tiff_is_planned_as_it_is_decoded_with_any_channels() -> None:
+    content = tiff_file(texture(20, 30), tags={274: [6]})
+    for channels in (1, 3, 4):
+        (batch,) = first(a_run([content], batch_size=1, data_shape=(channels, 6, 8)), 1)
+        assert (20, 30) == batch.plans[0][0]
 
 
 def test_requests_roll_over_keep_or_discard_the_last_batch() -> None:
