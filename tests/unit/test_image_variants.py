@@ -6,6 +6,7 @@ import struct
 from typing import Any
 
 import numpy as np
+import PIL
 import pytest
 from file_helpers import HEIGHT, WIDTH, bmp_file, deep_pixels, pnm_file, tiff_file
 from image_helpers import encoded, texture
@@ -67,6 +68,8 @@ VARIANTS: dict[str, bytes] = {
     "PPM, 16 bits": pnm_file(6, deep_pixels()),
     "PPM, up to 100": pnm_file(6, pixels() % 101, 100),
 }
+if tuple(map(int, PIL.__version__.split(".")[:2])) < (12, 0):
+    del VARIANTS["TIFF, YCbCr"]  # of which older Pillows find the data cut short
 
 
 def by_opencv(content: bytes, color: int) -> np.ndarray[Any, Any]:
@@ -200,6 +203,7 @@ def test_a_damaged_tiff_is_an_error_though_opencv_returns_its_pixels() -> None:
 
 @pytest.mark.parametrize("planes", [False, True])
 def test_a_tiff_whose_last_strip_is_cut_is_cut_short(planes: bool) -> None:
+    pytest.importorskip("cv2")  # without it, some of these are refused before
     for content in (tiff_file(deep_pixels(), planes=planes), tiff_file(pixels(4), extra=[2], planes=planes)):
         with pytest.raises(ImageError) as caught:
             decode(content[:-5])
