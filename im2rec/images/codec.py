@@ -24,7 +24,7 @@ from im2rec.images.bmp import bmp_view
 from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.jpeg import END_OF_IMAGE, FIRST_TRANSPOSED, UPRIGHT, apply_orientation, parse_orientation
 from im2rec.images.opening import cut_error, pillow_image
-from im2rec.images.pillow_pixels import as_stored, eight_bit
+from im2rec.images.pillow_pixels import as_stored, eight_bit, gamma_of
 from im2rec.images.tiff import CMYK, UNSUPPORTED, TiffHeader, read_header
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
@@ -205,7 +205,8 @@ def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | N
             image.draft("L" if color == GREY else None, at_least or image.size)
         if color == AS_STORED:
             return Decoded(as_stored(image))
-        return Decoded(apply_orientation(eight_bit(image, is_grey=color == GREY), _pillow_orientation(image)))
+        pixels = eight_bit(image, image.format or "", gamma_of(image), is_grey=color == GREY)
+        return Decoded(apply_orientation(pixels, _pillow_orientation(image)))
 
 
 def _differs_by_pillow(kind: str, content: bytes, color: int, tiff: TiffHeader | None) -> bool:

@@ -19,9 +19,11 @@ _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I")  # of grey; older Pillows o
 _JPEG_FORMATS = ("JPEG", "MPO")  # an MPO file is several JPEGs, of which the first is decoded
 
 
-def eight_bit(image: PillowImage.Image, *, is_grey: bool) -> Image:
-    """Pixels of *image* as uint8: one channel if *is_grey*, else three."""
-    kind, gamma = image.format or "", _gamma(image)  # read first, as converted images have neither
+def eight_bit(image: PillowImage.Image, kind: str, gamma: int, *, is_grey: bool) -> Image:
+    """Pixels of *image* as uint8: one channel if *is_grey*, else three.
+
+    *kind* is the format of its file, as Pillow names it, and *gamma* what :func:`gamma_of` returned for it.
+    """
     if image.mode in _SIXTEEN_BIT_MODES:
         image = PillowImage.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if "transparency" in image.info and image.mode == "P":
@@ -33,7 +35,7 @@ def eight_bit(image: PillowImage.Image, *, is_grey: bool) -> Image:
     return grey(np.asarray(image.convert("RGB")), kind, gamma)
 
 
-def _gamma(image: PillowImage.Image) -> int:
+def gamma_of(image: PillowImage.Image) -> int:
     """Gamma given in a PNG, in 100000ths; 0 if none is."""
     return SRGB_GAMMA if "srgb" in image.info else round(100_000 * image.info.get("gamma", 0))
 
