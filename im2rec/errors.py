@@ -113,7 +113,7 @@ def as_bytes(data: Any, name: str) -> bytes:
         view = memoryview(data)
     except TypeError:
         raise ParameterError(f"{name} must be bytes, not {type(data).__name__}") from None
-    if view.ndim != 1 or view.format not in ("B", "b", "c"):
+    if view.ndim != 1 or view.itemsize != 1:
         found = f"an array of shape {view.shape} and format {view.format!r}"
         raise ParameterError(f"{name} must be bytes, not {found}", hint="encode pixels first")
     return view.tobytes()

@@ -129,6 +129,7 @@ def decode(
     """Decode an image to a new uint8 array of shape (height, width, channels), in RGB order.
 
     ``pixels, flaw = im2rec.decode(Path("cat.jpg").read_bytes())`` gives the pixels as ImageRecordIter decodes them.
+    A bytearray, a memoryview or a flat array of uint8 is decoded as its bytes are.
 
     *color* selects the channels, as in ``im2rec.py``: 1 gives three and 0 gives one, both turned upright by the EXIF
     orientation. -1 keeps what is stored and does not turn it, except TIFFs: one or three channels, four with alpha, and

@@ -106,7 +106,9 @@ def not_an_image(content: bytes, reason: str) -> ImageError:
     name, remedy = refusal(content)
     if not name:
         return ImageError("holds no image that can be read", reason=reason)
-    return ImageError(f"is {name}: {remedy}", reason=name.split(" ", 1)[1] if " image" in name else reason)
+    if " image" in name:
+        return ImageError(f"is {name}: {remedy}", reason=name.split(" ", 1)[1])
+    return ImageError(f"holds no image but {name}: {remedy}", reason=reason)
 
 
 def _is_tga(content: bytes) -> bool:
@@ -125,7 +127,4 @@ def _text(start: bytes) -> tuple[str, str]:
     for beginning, named in _TEXTS.items():
         if text.startswith(beginning):
             return named
-    return ("a text file", _FETCH) if text and text.isascii() and not _CONTROLS.intersection(text) else ("", "")
-
-
-_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\v")
+    return "", ""

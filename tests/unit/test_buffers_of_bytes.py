@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ BUFFERS: dict[str, Callable[[bytes], Any]] = {
     "bytearray": bytearray,
     "memoryview": memoryview,
     "array": lambda data: np.frombuffer(data, np.uint8),
+    "C array": lambda data: (ctypes.c_ubyte * len(data)).from_buffer_copy(data),
     "every other byte": lambda data: np.frombuffer(data, np.uint8).repeat(2)[::2],
 }
 FUNCTIONS: dict[str, tuple[Callable[[Any], Any], bytes]] = {

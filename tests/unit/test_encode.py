@@ -207,11 +207,10 @@ def test_sixteen_bits_are_kept_in_a_png_and_scaled_and_noted_elsewhere(engine: s
 
 
 def test_unchanged_refuses_files_whose_first_bytes_are_not_those_of_an_image() -> None:
-    empty, text = "holds no image that can be read", "is a text file: fetch the image again"
-    for content, expected in {b"": (empty, "empty"), b"hello": (text, "not an image")}.items():
+    for content, reason in {b"": "empty", b"hello": "not an image"}.items():
         with pytest.raises(ImageError) as caught:
             store_image(content, 0, PackParams(unchanged=True))
-        assert expected == (str(caught.value), caught.value.reason)
+        assert ("holds no image that can be read", reason) == (str(caught.value), caught.value.reason)
 
 
 def sideways(kind: str = "JPEG", turn: int = 6) -> bytes:
@@ -326,7 +325,7 @@ def test_every_bad_line_and_image_is_reported_in_list_order_and_the_rest_is_pack
         BadImage(2, None, None, "bad list line", "expected an integer as id, found 'x'"),
         BadImage(3, 13, "gone.jpg", "missing", "no such file"),
         BadImage(4, 14, "empty.jpg", "empty", "holds no image that can be read"),
-        BadImage(5, 15, "text.jpg", "not an image", "is a text file: fetch the image again"),
+        BadImage(5, 15, "text.jpg", "not an image", "holds no image that can be read"),
         BadImage(6, 16, "cut.jpg", "cut short", chunk.bad[4].detail),  # in the words of the library
         BadImage(7, 17, "c", "unreadable", "is a directory"),
         BadImage(8, 18, "nul\0.jpg", "unreadable", "a zero byte in the name"),
