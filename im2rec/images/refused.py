@@ -113,18 +113,13 @@ def not_an_image(content: bytes, reason: str) -> ImageError:
 
 def _is_tga(content: bytes) -> bool:
     """True for the header of a TGA without a palette; files of its first version have no signature."""
-    kind = content[:3], content[3:8]
-    sizes, depth = content[12:16], content[16:17]
-    is_header = kind[0][1:] in (b"\x00\x02", b"\x00\x03", b"\x00\x0a", b"\x00\x0b") and not any(kind[1])
-    return is_header and depth in (b"\x08", b"\x10", b"\x18", b"\x20") and any(sizes[:2]) and any(sizes[2:])
+    has_kind = content[1:3] in (b"\x00\x02", b"\x00\x03", b"\x00\x0a", b"\x00\x0b") and not any(content[3:8])
+    has_size = any(content[12:14]) and any(content[14:16])
+    return has_kind and has_size and content[16:17] in (b"\x08", b"\x10", b"\x18", b"\x20")
 
 
 def _text(start: bytes) -> tuple[str, str]:
     """Return the kind of text that *start* is, and what to do; both empty for other bytes."""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(b"<") and b"<svg" in text:
-        return _TEXTS[b"<svg"]
-    for beginning, named in _TEXTS.items():
-        if text.startswith(beginning):
-            return named
-    return "", ""
+    named = next((named for beginning, named in _TEXTS.items() if text.startswith(beginning)), ("", ""))
+    return _TEXTS[b"<svg"] if text.startswith((b"<?xml", b"<!--")) and b"<svg" in text else named
