@@ -11,7 +11,7 @@ from im2rec.images.codec import AS_STORED, COLOR, Image
 from im2rec.images.engine import FRACTION_BITS, Matrix, source_coordinates, write_planes
 from im2rec.images.hls import MAX_HUE, MAX_LEVEL
 from im2rec.images.scratch import scratch
-from im2rec.images.tiff import TOO_DEEP
+from im2rec.images.tiff import UNSUPPORTED
 
 # The callers run in parallel processes and threads already, and OpenCV's own threads would compete with them.
 cv2.setNumThreads(1)
@@ -46,7 +46,7 @@ def decode(content: bytes, color: int) -> Image | None:
     if pixels is None:
         return None
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise ImageError(f"holds {pixels.dtype} numbers: convert it to 8 or 16 bits first", reason=TOO_DEEP)
+        raise ImageError(f"holds {pixels.dtype} numbers: convert it to 8 or 16 bits first", reason=UNSUPPORTED)
     channels = pixels.shape[2] if pixels.ndim > 2 else 1
     return cv2.cvtColor(pixels, _TO_RGB[channels]) if channels in _TO_RGB else pixels.reshape(*pixels.shape[:2], -1)
 

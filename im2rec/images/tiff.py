@@ -21,7 +21,7 @@ _TYPES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _REDUCED = 1  # bit of the subfile type: a thumbnail of another page
 _MAX_BITS = 16
 _MAX_TAGS = 0xFFFF
-TOO_DEEP, UNSUPPORTED = "floating-point, 32-bit or signed numbers", "unsupported TIFF"
+TOO_DEEP, UNSUPPORTED = "float or 32-bit image", "unsupported TIFF"
 
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIP_OFFSETS = 254, 256, 257, 258, 262, 273
 _SAMPLES, _STRIP_SIZES, _PLANAR, _SUB_PAGES, _SAMPLE_FORMAT, _DNG_VERSION = 277, 279, 284, 330, 339, 50706
