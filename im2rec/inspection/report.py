@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
+NO_HEADERS = "records without image headers"
 INSIGHTFACE, NO_IMAGES = "InsightFace, with header and identity records", "no images"
 
 
@@ -59,15 +60,21 @@ class ImageStatistics:
 
 @dataclasses.dataclass
 class IndexCheck:
-    """Comparison of an index with its ``.rec``: *state* is ``none``, ``agrees`` or ``wrong``.
+    """Comparison of an index with its ``.rec``.
 
-    *keys* describes what its keys are: ids, ordinals, or neither.
+    *state* is ``agrees``, ``partial`` (it lists only some of the records), ``wrong``, ``none`` (there is none) or ``not
+    compared``. *problem* says what is wrong. *keys* describes what its keys are: ids, ordinals, or neither. *listed*
+    counts the whole records that it lists, *unlisted* those that it leaves out, and *damaged* its offsets inside
+    damaged bytes; all are 0 for a wrong one.
     """
 
     path: str | None
     state: str
     problem: str | None = None
     keys: str | None = None
+    listed: int = 0
+    unlisted: int = 0
+    damaged: int = 0
 
 
 @dataclasses.dataclass
@@ -128,7 +135,10 @@ class Verification:
 
 @dataclasses.dataclass
 class Survey:
-    """Result of :func:`~im2rec.inspection.survey.survey` for one file."""
+    """Result of :func:`~im2rec.inspection.survey.survey` for one file.
+
+    *headerless* says what the payloads are if the records have no image headers; else it is None.
+    """
 
     path: str
     size: int
@@ -150,6 +160,7 @@ class Survey:
     detection: DetectionSet | None = None
     verification: Verification | None = None
     sheet: str | None = None
+    headerless: str | None = None
 
 
 def spread(values: npt.ArrayLike) -> Spread:

@@ -30,7 +30,7 @@ from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import AS_STORED, COLOR, image_info, is_transposed
 from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.order import BatchRequest, Delivery, batch_count
-from im2rec.pipeline.params import DISCARD, ROLL_OVER, ImageRecordParams, OrderParams
+from im2rec.pipeline.params import DISCARD, NO_INDEX, ROLL_OVER, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
 WORKER_SEED = 111  # of the first decode worker, and added to ``seed_aug``
@@ -263,7 +263,8 @@ class MXNetOrder:
         file_starts = np.cumsum([0, *(file.size for file in records.files)])
         offsets = [file.offsets + start for file, start in zip(records.files, file_starts, strict=False)]
         self._offsets, self._bytes = np.concatenate(offsets), int(file_starts[-1])
-        if params.path_imgidx:
+        self._is_indexed = params.path_imgidx not in ("", NO_INDEX)
+        if self._is_indexed:
             part = part_by_count(len(self._offsets), params.num_parts, params.part_index)
         else:
             part = part_by_bytes(self._offsets, self._bytes, params.num_parts, params.part_index)
@@ -277,8 +278,7 @@ class MXNetOrder:
     def requests(self, epoch: int, batch: int, _: tuple[Delivery, ...] = ()) -> Iterator[BatchRequest]:
         """Yield the requests for the batches from *batch* of *epoch* on, without end; records are ordinals."""
         draw = functools.partial(self._plans, MersenneDraws(WORKER_SEED))
-        indexed = bool(self._params.path_imgidx)
-        epochs = MXNetEpochs(self._offsets, self._bytes, self._order, draw, indexed=indexed)
+        epochs = MXNetEpochs(self._offsets, self._bytes, self._order, draw, indexed=self._is_indexed)
         number = 0
         while self._count:
             for index, request in enumerate(epochs.epoch()):
