@@ -16,7 +16,7 @@ import numpy as np
 from im2rec.errors import DAMAGED_RECORD, BadRecordError, CorruptRecordError, InputError, ParameterError
 from im2rec.format.irheader import ImageRecord, RawHeader
 from im2rec.format.recordio import HEAD_BYTES
-from im2rec.pipeline.params import IMAGES, NO_INDEX, ImageRecordParams
+from im2rec.pipeline.params import IMAGES, MXNET, NO_INDEX, ImageRecordParams
 from im2rec.pipeline.permutation import Positions
 from im2rec.storage.reader import RecordFile, RecordInfo, RecordSpan
 
@@ -65,6 +65,8 @@ class Records:
         for record in records.read_many(records.ordinals(np.arange(len(records))).tolist()):
             ...  # an ImageRecord, or a BadRecordError in the place of a damaged one
 
+    ``listed`` is None, or with ``rng=mxnet`` the ordinals of the records that the indexes list if there are others.
+
     Raises what opening a RecordFile raises, InputError where no file matches and for records without image headers, and
     ParameterError for a wrong number of indices. :meth:`close` closes the files.
     """
@@ -75,6 +77,7 @@ class Records:
             self.files = [stack.enter_context(_JoinedFile(path, index=index)) for path, index in pairs]
             for file in self.files:
                 file.check_headers()
+            self.listed = self._read_unlisted(stack) if params.rng == MXNET else None
             self._first = [0, *itertools.accumulate(map(len, self.files))]
             left_out = list(self._ordinals_without_image()) if params.records == IMAGES else []
             stack.pop_all()  # opened without an error: the files stay open until close()
@@ -82,6 +85,25 @@ class Records:
         # For each record left out the number of positions before it. Position p is ordinal p + k, where k of these
         # numbers are at most p.
         self._positions_before = self.left_out - np.arange(len(self.left_out))
+
+    def _read_unlisted(self, stack: contextlib.ExitStack) -> Positions | None:
+        """Scan the files whose indexes list only some records; return the ordinals of the listed ones, None if all are.
+
+        MXNet reads the others too: with an index each after the listed one before it, and without one in file order.
+
+        Source: dmlc-core src/io/indexed_recordio_split.cc, ``IndexedRecordIOSplitter::ReadIndexFile``.
+        """
+        if not any(file.unlisted for file in self.files):
+            return None
+        listed, first = [], 0
+        for number, file in enumerate(self.files):
+            if file.unlisted:
+                self.files[number] = stack.enter_context(_JoinedFile(file.path, index=False))
+                file.close()
+            whole = self.files[number]
+            listed.append(first + np.searchsorted(whole.offsets, file.offsets))
+            first += len(whole)
+        return np.concatenate(listed)
 
     def __len__(self) -> int:
         """Number of records that are iterated over."""

@@ -114,6 +114,21 @@ def test_path_imgidx_none_scans_the_files(tmp_path: Path) -> None:
     assert [0, 1, 2, 3, 10] == ids_of(some_records(both, path_imgidx=f"none;{paths[1].with_suffix('.idx')}"))
 
 
+def test_rng_mxnet_also_reads_the_records_that_the_indexes_leave_out(tmp_path: Path) -> None:
+    paths = [rec(tmp_path, "a.rec", range(4)), rec(tmp_path, "b.rec", range(10, 14))]
+    both = ";".join(map(str, paths))
+    whole = some_records(both, rng="mxnet")
+    assert whole.listed is None
+    whole.close()
+    offsets = bounds([image_payload(n, n, b"picture %d" % n) for n in range(10, 14)])
+    paths[1].with_suffix(".idx").write_bytes(index_text([offsets[1], offsets[3]]))
+
+    records = some_records(both, rng="mxnet")
+    assert records.listed is not None
+    assert [0, 1, 2, 3, 5, 7] == records.listed.tolist()
+    assert [0, 1, 2, 3, 10, 11, 12, 13] == ids_of(records)
+
+
 def test_records_of_labels_beside_gaps_of_the_index_are_left_out(tmp_path: Path) -> None:
     labels = encode_image_record(IRHeader(2, [1.0, 2.0], 0), b"")
     payloads = [labels, *[image_payload(n, n, bytes(1000)) for n in range(1, 9)], labels, image_payload(9)]
