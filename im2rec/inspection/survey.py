@@ -37,10 +37,12 @@ from im2rec.inspection.report import (
     ImageStatistics,
     IndexCheck,
     InsightFaceSet,
+    LabelCount,
     Survey,
     spread,
 )
 from im2rec.parallel import Progress
+from im2rec.schema import whole
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import headerless_kind
 from im2rec.storage.index import find_index, load_index
@@ -63,7 +65,7 @@ def compare_index(
     except (IndexFormatError, InputError) as error:
         return IndexCheck(name, "wrong", str(error))
     if np.array_equal(offsets, starts):  # nearly always; the rest takes another 60 bytes per record
-        return IndexCheck(name, "agrees", keys=_kind_of_keys(keys, ids), listed=len(starts))
+        return IndexCheck(name, "agrees", key_kind=_kind_of_keys(keys, ids), listed=len(starts))
     is_listed, is_start = np.isin(starts, offsets), np.isin(offsets, starts)
     others = offsets[~is_start]
     wrong = others[~_are_inside(others, damage)]
@@ -81,7 +83,7 @@ def compare_index(
     return IndexCheck(
         name,
         "agrees" if listed == len(starts) else "partial",
-        keys=_kind_of_keys(keys[is_start][right], ids[is_listed], np.flatnonzero(is_listed)) if listed else None,
+        key_kind=_kind_of_keys(keys[is_start][right], ids[is_listed], np.flatnonzero(is_listed)) if listed else None,
         listed=listed,
         unlisted=len(starts) - listed,
         damaged=len(others),
@@ -131,7 +133,7 @@ def survey(
             if progress:
                 progress(builder.records, builder.scanned / file.size)
         if not builder.records and not builder.damage:
-            raise InputError(f"{file.path}: holds no records")
+            raise InputError("holds no records", path=file.path)
         result = builder.survey(file, every=every)
         starts, ids = np.asarray(builder.offsets), np.asarray(builder.ids)
         del builder  # frees its other arrays, before the index needs as much memory
@@ -202,18 +204,18 @@ class _SurveyBuilder:
         sizes = np.asarray(self.sizes)
         faces = self._insightface_set(file, images, statistics) if kind == INSIGHTFACE else None
         return Survey(
-            path=os.fspath(file.path),
+            input=os.fspath(file.path),
             size=file.size,
             records=self.records,
-            kind=kind,
+            set_kind=kind,
             images=images,
             payload_bytes=spread(sizes) if self.records else None,
             split_records=self.split,
-            labels=dict(sorted(self.labels.items())),
-            classes=_classes(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
+            label_widths=dict(sorted(self.labels.items())),
+            class_statistics=_class_statistics(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
             ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
             contents=dict(self.contents.most_common()),
-            pictures=statistics,
+            image_statistics=statistics,
             index=IndexCheck(None, "none"),
             damage=self.damage,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
@@ -225,18 +227,18 @@ class _SurveyBuilder:
     def _without_headers(self, file: InputFile, payloads: str) -> Survey:
         """Return the survey of records without image headers, of which nothing but the sizes is known."""
         return Survey(
-            path=os.fspath(file.path),
+            input=os.fspath(file.path),
             size=file.size,
             records=self.records,
-            kind=f"{NO_HEADERS}: they hold {payloads}",
+            set_kind=f"{NO_HEADERS}: they hold {payloads}",
             images=0,
             payload_bytes=spread(np.asarray(self.sizes)),
             split_records=self.split,
-            labels={},
-            classes=None,
+            label_widths={},
+            class_statistics=None,
             ids=None,
             contents={payloads: self.records},
-            pictures=image_statistics(file, ()),
+            image_statistics=image_statistics(file, ()),
             index=IndexCheck(None, "none"),
             damage=self.damage,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
@@ -316,15 +318,15 @@ def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
-def _classes(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
+def _class_statistics(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
     if not len(labels):
         return None
     distinct, counts = np.unique(labels, return_counts=True)
     rarest, commonest = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
     return ClassStatistics(
         count=len(distinct),
-        smallest=(float(distinct[rarest]), int(counts[rarest])),
-        largest=(float(distinct[commonest]), int(counts[commonest])),
+        rarest=LabelCount(whole(float(distinct[rarest])), int(counts[rarest])),
+        most_common=LabelCount(whole(float(distinct[commonest])), int(counts[commonest])),
         whole_numbers=bool(np.all(np.floor(distinct) == distinct)),
     )
 

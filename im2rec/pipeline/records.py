@@ -207,8 +207,7 @@ def _read_record(location: RecordLocation) -> ImageRecord | BadRecordError:
     except CorruptRecordError as error:
         return _damaged_record_error(error, location)
     except InputError as error:  # of the disk or the network
-        problem = error.problem.removeprefix(f"{location.file.path}: ")
-        return location.fill_in(BadRecordError(problem, reason="unreadable", hint=error.hint))
+        return location.fill_in(BadRecordError(error.problem, reason="unreadable", hint=error.hint))
 
 
 def grouped_by_size(items: Iterable[T], size: Callable[[T], int], enough: int) -> Iterator[list[T]]:
@@ -266,12 +265,12 @@ def _expand(word: str) -> list[Path]:
     if os.path.isdir(word):  # noqa: PTH112 - False for a name that is too long, as below
         files = sorted(file for file in path.glob("*.rec") if file.is_file())
         if not files:
-            raise InputError(f"{path}: holds no *.rec", hint="name a .rec, or a folder of them")
+            raise InputError("holds no *.rec", path=path, hint="name a .rec, or a folder of them")
         return files
     if not os.path.exists(word) and glob.has_magic(word):  # noqa: PTH110
         matches = map(Path, glob.glob(word))  # noqa: PTH207 - the pattern may be absolute
         files = sorted(path for path in matches if path.suffix not in _OTHER_SUFFIXES)
         if not files:
-            raise InputError(f"{word}: no file has such a name", hint="check the pattern")
+            raise InputError("no file has such a name", path=word, hint="check the pattern")
         return files
     return [path]

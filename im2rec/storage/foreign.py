@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from collections.abc import Iterable
@@ -131,8 +130,8 @@ _MAX_LABELS = 1 << 16  # a larger flag may be the signature of an image
 
 def headerless_error(path: PathLike, kind: str) -> InputError:
     """Return the error of the file at *path* whose payloads are *kind*, without image headers."""
-    problem = f"{os.fspath(path)}: its records have no image headers: they hold {kind}"
-    return InputError(problem, hint="read them with payload() of im2rec.open()")
+    problem = f"its records have no image headers: they hold {kind}"
+    return InputError(problem, path=path, hint="read them with payload() of im2rec.open()")
 
 
 def headerless_kind(source: Source, offsets: Iterable[int]) -> str | None:

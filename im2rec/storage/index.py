@@ -15,7 +15,7 @@ import numpy.typing as npt
 from im2rec.errors import CorruptRecordError, IndexFormatError
 from im2rec.format.indexfile import Keys, Offsets, read_index
 from im2rec.format.recordio import FIRST, HEAD_BYTES, MAGIC, WHOLE, Source, parse_head, read_parts
-from im2rec.storage.files import INSPECT, InputFile, PathLike, reading, with_path
+from im2rec.storage.files import INSPECT, InputFile, PathLike, open_binary, reading, with_path
 from im2rec.storage.scan import lacks_line_ends, scan_file
 
 _PART_SUFFIX = re.compile(r"\.part\d{3,}")
@@ -47,7 +47,7 @@ def load_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
     IndexFormatError with path and line.
     """
     try:
-        with reading(path), Path(path).open("rb") as stream:
+        with reading(path), open_binary(path) as stream:
             if stream.read(len(MAGIC)) != MAGIC:
                 return read_index(stream, max_lines=rec_bytes // HEAD_BYTES)
     except IndexFormatError as error:

@@ -215,7 +215,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         hint = f"keys run from {self.keys.min()} to {self.keys.max()}"
         if self.unlisted:
             hint += f"; the index lists only some of the records, with {self._without_index} all are read"
-        raise InputError(f"{self.path}: no record has the key {key}", hint=hint)
+        raise InputError(f"no record has the key {key}", path=self.path, hint=hint)
 
     def payload(self, ordinal: int) -> bytes:
         """Return the payload of record *ordinal* with its image header. Raises CorruptRecordError, IndexError."""

@@ -249,13 +249,13 @@ def check_kind(file: InputFile) -> None:
     A RecordIO file has a magic in its first 64 KiB, or a whole record anywhere.
     """
     if file.size == 0:
-        raise InputError(f"{file.path}: is empty: it holds no records", hint="make or fetch it again")
+        raise InputError("is empty: it holds no records", path=file.path, hint="make or fetch it again")
     start = file.read_at(0, _KIND_BYTES)
     foreign = known_format(start)
     if foreign is None and MAGIC not in start and find_record(file, 0) is None:
         foreign = likely_format(start)
     if foreign is not None:
-        raise InputError(f"{file.path}: is not a RecordIO file: it is {foreign.kind}", hint=foreign.hint)
+        raise InputError(f"is not a RecordIO file: it is {foreign.kind}", path=file.path, hint=foreign.hint)
 
 
 def check_line_ends(file: InputFile, offset: int) -> None:
@@ -265,8 +265,8 @@ def check_line_ends(file: InputFile, offset: int) -> None:
     """
     before = max(0, offset - _LOST_BYTES)
     if MAGIC in file.read_at(before, offset - before + len(MAGIC) - 1) and lacks_line_ends(file):
-        problem = f"{file.path}: is a .rec that went through text mode, in which every line end 0D 0A became 0A"
-        raise InputError(problem, hint="fetch it again in binary mode")
+        problem = "is a .rec that went through text mode, in which every line end 0D 0A became 0A"
+        raise InputError(problem, path=file.path, hint="fetch it again in binary mode")
 
 
 def lacks_line_ends(file: InputFile) -> bool:

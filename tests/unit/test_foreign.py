@@ -173,7 +173,7 @@ def test_records_without_image_headers_are_named_and_their_payloads_are_read(kin
         found.images,
         found.problems,
         found.damage,
-        found.labels,
+        found.label_widths,
     )
     assert {kind: 3} == found.contents
 

@@ -264,7 +264,7 @@ def test_an_error_of_the_disk_is_one_of_the_record_that_was_read(
     records = some_records(path)
 
     def read(*_: object) -> None:
-        raise InputError(f"{path}: cannot be read: input/output error", hint="check the disk")
+        raise InputError("cannot be read: input/output error", path=path, hint="check the disk")
 
     monkeypatch.setattr(RecordFile, "read", read)
     (error,) = records.read_many([1])
