@@ -63,6 +63,7 @@ def compare_index(
     try:
         keys, offsets = load_index(index, Path(path).stat().st_size)
     except (IndexFormatError, InputError) as error:
+        error.path = None  # the report has it already
         return IndexCheck(name, "wrong", str(error))
     if np.array_equal(offsets, starts):  # nearly always; the rest takes another 60 bytes per record
         return IndexCheck(name, "agrees", key_kind=_kind_of_keys(keys, ids), listed=len(starts))

@@ -22,6 +22,7 @@ _MANGLED = "a .rec that went through text mode, in which"
 # The first match counts: pattern of the first bytes of a file, what the file is, and what to do.
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (rb"\r\n#\xd7\xce", f"{_MANGLED} every line end 0A became 0D 0A", _BINARY),
+    (rb"(\r|\n\r|\r\r\n)#\xd7\xce", f"{_MANGLED} every line end 0A was replaced", _BINARY),
     (rb"\n#(\xef\xbf\xbd|\xc3\x97|\?\?|W\x4e)", f"{_MANGLED} its bytes were converted as letters", _BINARY),
     (rb"CiPXz[g-j]", "base64 text, which encodes a .rec", "decode it first, with 'base64 -d'"),
     (rb"\xce\xd7#\n", "a RecordIO file in the byte order of another machine", "pack it again on this one"),
@@ -35,13 +36,14 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x04\x22\x4d\x18", "an LZ4 file", f"{_UNPACK}, with unlz4"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", f"{_UNPACK}, with 7z"),
     (rb"Rar!\x1a\x07", "a RAR archive", f"{_UNPACK}, with unrar"),
-    (rb"PK\x03\x04|PK\x05\x06", "a zip archive", f"{_UNPACK}, with unzip"),
+    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a zip archive", f"{_UNPACK}, with unzip"),
     (rb"(?s).{257}ustar", "a tar archive", f"{_UNPACK}, with tar"),
     (rb"\x80[\x02-\x05][\x5d\x7d\x28\x63\x58\x8a\x95(]", "a Python pickle, as InsightFace's verification sets are",
      "of those sets the train.rec is a .rec"),
     (rb"\x93NUMPY", "a NumPy array", _OTHER),
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file", _OTHER),
     (rb"(?s).{16}\xde\xc0\xef\xbe", "an LMDB database", _OTHER),
+    (rb"(?s).{4}ftyp", "an MP4 or HEIF file", _OTHER),
     (rb"PAR1", "a Parquet file", _OTHER),
     (rb"SQLite format 3\0", "an SQLite database", _OTHER),
     (rb"%PDF-", "a PDF document", _OTHER),

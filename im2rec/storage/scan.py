@@ -35,6 +35,7 @@ _WINDOW_BYTES = 1 << 18
 _DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only a front
 _BLOCK_RECORDS = 8192
 _KIND_BYTES = 1 << 16  # a magic in the first bytes of a file is enough to take it for a RecordIO file
+_BLANK_PROBES = 1024  # places at which a file that begins with zeros is looked at
 _LINE_ENDS_BYTES = 1 << 20
 _LOST_BYTES = 64  # at most, of one record in which every 0D 0A became 0A
 _unpack_head = struct.Struct("<II").unpack_from
@@ -252,10 +253,21 @@ def check_kind(file: InputFile) -> None:
         raise InputError("is empty: it holds no records", path=file.path, hint="make or fetch it again")
     start = file.read_at(0, _KIND_BYTES)
     foreign = known_format(start)
-    if foreign is None and MAGIC not in start and find_record(file, 0) is None:
+    if foreign is None and MAGIC not in start and (_is_blank(file, start) or find_record(file, 0) is None):
         foreign = likely_format(start)
     if foreign is not None:
         raise InputError(f"is not a RecordIO file: it is {foreign.kind}", path=file.path, hint=foreign.hint)
+
+
+def _is_blank(file: InputFile, start: bytes) -> bool:
+    """True if a large file, which begins with *start*, holds zeros wherever it is looked at: a download that failed.
+
+    To search all of a file of 30 GB for records would take a minute.
+    """
+    step = file.size // _BLANK_PROBES
+    if any(start) or step < _KIND_BYTES:
+        return False
+    return not any(any(file.read_at(at, _DENSE_BYTES)) for at in range(step, file.size, step))
 
 
 def check_line_ends(file: InputFile, offset: int) -> None:

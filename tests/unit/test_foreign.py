@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import lzma
+import os
 import pickle
 import random
 import struct
@@ -75,6 +76,8 @@ FILES: dict[str, tuple[bytes, str]] = {
     "UTF-16": ("text".encode("utf-16"), "a file of text (UTF-16)"),
     "zeros": (bytes(100_000), "a file of zeros"),
     "LF to CRLF": (REC.replace(b"\n", b"\r\n"), f"{TEXT_MODE} every line end 0A became 0D 0A"),
+    "LF to CR": (REC.replace(b"\n", b"\r"), f"{TEXT_MODE} every line end 0A was replaced"),
+    "CRLF twice": (REC.replace(b"\n", b"\r\r\n"), f"{TEXT_MODE} every line end 0A was replaced"),
     "read as UTF-8": (REC.decode(errors="replace").encode(), f"{TEXT_MODE} its bytes were converted as letters"),
     "read as Latin-1": (REC.decode("latin-1").encode(), f"{TEXT_MODE} its bytes were converted as letters"),
     "read as ASCII": (REC.decode("ascii", "replace").encode(errors="replace"), TEXT_MODE),
@@ -103,6 +106,14 @@ def test_records_after_a_damaged_start_are_found_whatever_the_start_looks_like(t
     for start in (bytes(100_000), b"text " * 20_000, b"\xff\xd8\xff\xe0" * 25_000):
         path.write_bytes(start + REC)
         assert 9 == survey(path).records
+
+
+@pytest.mark.skipif(os.name == "nt", reason="makes a sparse file of 30 GB")
+def test_a_large_file_of_zeros_is_named_without_reading_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "some.rec"
+    path.touch()
+    os.truncate(path, 30 << 30)
+    assert "it is a file of zeros (its download or copy is not complete: fetch it again)" in message_of(survey, path)
 
 
 def images_of(content: bytes) -> bytes:
