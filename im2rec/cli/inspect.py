@@ -122,6 +122,7 @@ def render(summary: Survey) -> str:
         ("classes", _classes(summary)),
         ("ids", _ids(summary)),
         ("content", ", ".join(f"{count:,} {kind}" for kind, count in summary.contents.items())),
+        ("reading", "by payload() of im2rec.open()" if summary.headerless else ""),
         *_images(summary),
         *_set(summary),
         ("index", _index(summary)),

@@ -231,7 +231,7 @@ class _SurveyBuilder:
             input=os.fspath(file.path),
             size=file.size,
             records=self.records,
-            set_kind=f"{NO_HEADERS}: they hold {payloads}",
+            set_kind=f"{NO_HEADERS}: their payloads are {payloads}",
             images=0,
             payload_bytes=spread(np.asarray(self.sizes)),
             split_records=self.split,

@@ -132,7 +132,7 @@ _MAX_LABELS = 1 << 16  # a larger flag may be the signature of an image
 
 def headerless_error(path: PathLike, kind: str) -> InputError:
     """Return the error of the file at *path* whose payloads are *kind*, without image headers."""
-    problem = f"its records have no image headers: they hold {kind}"
+    problem = f"its records have no image headers: their payloads are {kind}"
     return InputError(problem, path=path, hint="read them with payload() of im2rec.open()")
 
 
@@ -164,17 +164,17 @@ def kind_without_header(start: bytes, size: int) -> str | None:
     if has_room and flag < _MAX_LABELS:
         return None
     if (kind := _image_kind(start)) is not None:
-        return f"images ({kind})"
+        return kind
     is_likely_header = has_room or (size >= HEADER_BYTES and not any(start[16:HEADER_BYTES]))
     return _text_kind(start) or (None if is_likely_header else _binary_kind(start, size))
 
 
 def _binary_kind(start: bytes, size: int) -> str:
     if known := known_format(start):
-        return known.kind.partition(",")[0]
+        return known.kind.partition(",")[0].partition(" ")[2]  # without the article
     if _is_protobuf(start, size):
-        return "protobuf messages"
-    return f"fewer than {HEADER_BYTES} bytes" if size < HEADER_BYTES else "bytes of an unknown kind"
+        return "protobuf"
+    return f"fewer than {HEADER_BYTES} bytes" if size < HEADER_BYTES else "binary data"
 
 
 def _is_protobuf(start: bytes, size: int) -> bool:

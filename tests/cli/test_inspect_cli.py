@@ -170,4 +170,4 @@ def test_a_set_without_images_is_surveyed_with_exit_4() -> None:
     code, out, err = im2rec("inspect", GOLDEN / "plain.rec")
 
     assert (4, "") == (code, err)
-    assert "records without image headers: they hold text" == rows(out)["kind"]
+    assert "records without image headers: their payloads are text" == rows(out)["kind"]

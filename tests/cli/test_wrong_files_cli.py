@@ -45,10 +45,13 @@ def test_records_without_image_headers_are_named_with_exit_code_4(here: Path, ca
     assert 4 == code
     if "inspect" in case:
         assert out.startswith("some.rec: 3 records, 0 images, ")
-        assert "records without image headers: they hold JSON" in out
+        assert "records without image headers: their payloads are JSON" in out
+        assert "by payload() of im2rec.open()" in out
         assert not any(word in out for word in ("problem", "damage", "failed", "0 with"))
     else:
-        problem = "its records have no image headers: they hold JSON (read them with payload() of im2rec.open())"
+        problem = (
+            "its records have no image headers: their payloads are JSON (read them with payload() of im2rec.open())"
+        )
         assert ("", f"im2rec: some.rec: {problem}\n") == (out, err)
 
 

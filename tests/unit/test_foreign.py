@@ -151,15 +151,15 @@ def protobuf(content: bytes) -> bytes:
 
 
 PAYLOADS = {
-    "images (JPEG)": b"\xff\xd8\xff\xe0" + bytes(range(200)),
-    "images (PNG)": b"\x89PNG\r\n\x1a\n" + bytes(range(200)),
+    "JPEG": b"\xff\xd8\xff\xe0" + bytes(range(200)),
+    "PNG": b"\x89PNG\r\n\x1a\n" + bytes(range(200)),
     "JSON": b'{"label": 3, "path": "a.jpg", "box": [1, 2, 3]}',
     "text": "some text, longer than an image header: Grüße".encode(),
-    "a Python pickle": pickle.dumps({"label": 3, "content": bytes(100)}),
-    "a NumPy array": b"\x93NUMPY\1\0" + bytes(range(100)),
-    "protobuf messages": protobuf(bytes(range(256)) * 8),
+    "Python pickle": pickle.dumps({"label": 3, "content": bytes(100)}),
+    "NumPy array": b"\x93NUMPY\1\0" + bytes(range(100)),
+    "protobuf": protobuf(bytes(range(256)) * 8),
     "fewer than 24 bytes": b"\xee\xfe\xff",
-    "bytes of an unknown kind": bytes(range(254, 100, -1)),
+    "binary data": bytes(range(254, 100, -1)),
 }
 
 
@@ -168,9 +168,8 @@ def test_records_without_image_headers_are_named_and_their_payloads_are_read(kin
     payloads = [PAYLOADS[kind]] * 3
     path = write_rec(tmp_path / "some.rec", payloads)
 
-    expected = (
-        f"{path}: its records have no image headers: they hold {kind} (read them with payload() of im2rec.open())"
-    )
+    problem = f"its records have no image headers: their payloads are {kind}"
+    expected = f"{path}: {problem} (read them with payload() of im2rec.open())"
     assert expected == message_of(ScannedFile, path)
     with RecordFile(path) as rec:
         assert expected == message_of(rec.check_headers)
@@ -205,8 +204,8 @@ def test_a_payload_with_an_image_header_is_never_taken_for_another(case: str) ->
 
 
 def test_one_header_among_the_first_records_is_enough() -> None:
-    with_header, without = image_payload(1, content=bytes(200)), PAYLOADS["images (JPEG)"]
-    for place, expected in ((0, None), (15, None), (16, "images (JPEG)")):
+    with_header, without = image_payload(1, content=bytes(200)), PAYLOADS["JPEG"]
+    for place, expected in ((0, None), (15, None), (16, "JPEG")):
         payloads = [without] * 17
         payloads[place] = with_header
         offsets = itertools.accumulate([0, *(len(joined([payload])) for payload in payloads[:-1])])
@@ -214,7 +213,7 @@ def test_one_header_among_the_first_records_is_enough() -> None:
 
 
 def test_a_damaged_flag_is_no_missing_header() -> None:
-    payload = bytearray(image_payload(1, content=PAYLOADS["images (JPEG)"]))
+    payload = bytearray(image_payload(1, content=PAYLOADS["JPEG"]))
     for flag in (b"\x40\x00\x00\x00", b"\x00\x00\x40\x00", b"\xff\xff\xff\xff"):
         payload[:4] = flag
         assert kind_without_header(bytes(payload), len(payload)) is None

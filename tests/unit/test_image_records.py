@@ -142,7 +142,7 @@ def test_records_of_labels_beside_gaps_of_the_index_are_left_out(tmp_path: Path)
 def test_records_without_image_headers_are_refused(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "some.rec", [b"\xff\xd8\xff\xe0" + bytes(range(200))] * 3)
 
-    problem = f"{path}: its records have no image headers: they hold images (JPEG)"
+    problem = f"{path}: its records have no image headers: their payloads are JPEG"
     assert f"{problem} (read them with payload() of im2rec.open())" == message_of(some_records, path)
 
 
