@@ -70,17 +70,20 @@ class ClassesCopy:
     The constructor changes nothing on disk: it finds the names, and raises OutputError if the file exists with other
     content and *force* is False. The ``with`` block writes the file, under a temporary name until its end. ``files``
     has its path; it is empty if there are no names, or a file with the same content already. ``warnings`` has the
-    problem of names that cannot be used.
+    problem of names that cannot be used, or of a file beside *out* that is left although there are no names.
     """
 
     def __init__(self, list_path: PathLike, out: PathLike, *, force: bool) -> None:
         names, problem = class_names_beside(list_path)
+        path = classes_path(out)
         self.warnings = [f"{problem}; the class names are not copied"] if problem else []
+        if names is None and os.path.lexists(path):
+            self.warnings.append(f"{path}: is there already, and the list has no class names: does it fit this list?")
         self.files: list[Path] = []
         self._text = b""
         self._file: AtomicFile | None = None
         if names is not None:
-            path, self._text = classes_path(out), classes_text(names.names)
+            self._text = classes_text(names.names)
             if not _is_up_to_date(path, names.path, self._text):
                 refuse_existing([path], force=force)
                 self.files = [path]

@@ -112,6 +112,15 @@ def test_a_copy_is_discarded_when_the_pack_fails(tmp_path: Path) -> None:
     assert ["l.classes.txt"] == names_in(tmp_path)
 
 
+def test_names_of_an_earlier_list_beside_the_output_are_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "out.classes.txt"
+    path.write_text("cat\n")
+    copy = ClassesCopy(tmp_path / "l.lst", tmp_path / "out.rec", force=True)
+
+    warning = f"{path}: is there already, and the list has no class names: does it fit this list?"
+    assert ([], [warning]) == (copy.files, copy.warnings)
+
+
 def test_without_names_nothing_is_copied_and_unusable_ones_are_a_warning(tmp_path: Path) -> None:
     assert [] == copied(tmp_path)
 
