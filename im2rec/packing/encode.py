@@ -46,6 +46,7 @@ from im2rec.images.codec import (
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load
+from im2rec.packing.list_reader import describe_missing
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, BadImage, PackedChunk, bad_line
 from im2rec.storage.files import read_file, reason
@@ -106,7 +107,7 @@ def _read_image(root: str, path: str) -> bytes:
     try:
         return read_file(os.path.join(root, path))  # noqa: PTH118 - an absolute path stays one, at a third of Path's time
     except FileNotFoundError:
-        raise ImageError("no such file", reason=MISSING) from None
+        raise ImageError(describe_missing(path), reason=MISSING) from None
     except OSError as error:
         raise ImageError(reason(error), reason=UNREADABLE) from None
     except ValueError:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from im2rec.errors import ListFormatError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry
-from im2rec.packing.list_reader import Entry, ListLines
+from im2rec.packing.list_reader import Entry, ListLines, describe_missing
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import (
     DEFAULT_MAX_BAD,
@@ -97,7 +97,7 @@ def pack(
     report = BadReport(target)
     files = [target, index_to_write(target)]
     check_folder(root)
-    lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part)
+    lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
     for file in (*files, report.path):
         if file.exists() and file.samefile(list_path):
             raise OutputError(f"{file}: is the list itself", hint="choose another name for the output")
@@ -194,7 +194,7 @@ def _check_files_exist(entries: list[Entry], root: Path) -> PackedChunk:
             chunk.lines.append(None)
             chunk.bytes_in += path.stat().st_size
         else:
-            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, MISSING, "no such file"))
+            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, MISSING, describe_missing(entry.path)))
     return chunk
 
 
