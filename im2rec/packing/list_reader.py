@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from im2rec.errors import InputError, ListFormatError
+from im2rec.errors import ListFormatError
 from im2rec.format.listfile import ListEntry, read_list
-from im2rec.storage.files import PathLike, reading
+from im2rec.storage.files import PathLike, file_name
 from im2rec.storage.list_lines import line_count, list_lines, next_line, opened_list
 
 Entry = ListEntry | ListFormatError
@@ -42,10 +41,6 @@ class ListLines:
         self.label_width = label_width
         self._exists = None if root is None else functools.partial(_is_file_below, os.fspath(root))
         self._bytes_read = 0
-        with reading(path):
-            if not stat.S_ISREG(self.path.stat().st_mode) and not self.path.is_dir():
-                problem = f"{os.fspath(path)}: is not a regular file: a list is read twice"
-                raise InputError(problem, hint="save it to a file first")
         with opened_list(path) as stream:
             self.size = stream.seek(0, os.SEEK_END)
             step = -(-self.size // nsplit)
@@ -73,7 +68,7 @@ class ListLines:
 
 
 def _is_file_below(root: str, path: str) -> bool:
-    return os.path.isfile(os.path.join(root, path))  # noqa: PTH113, PTH118 - False for any name, at a third of the time
+    return os.path.isfile(os.path.join(root, file_name(path)))  # noqa: PTH113, PTH118 - False for any name, at a third of the time
 
 
 def describe_missing(path: str) -> str:

@@ -108,7 +108,7 @@ class ListLabels:
         except ListFormatError as error:
             raise with_path(error, path) from None
         if not len(ids):
-            raise InputError(f"{path}: lists no images", hint=_WRONG_LIST_HINT)
+            raise InputError("lists no images", path=path, hint=_WRONG_LIST_HINT)
         order = np.argsort(ids, kind="stable")
         ids, labels = ids[order], labels[order]
         is_last = np.append(np.diff(ids) != 0, True)
@@ -165,7 +165,7 @@ def _list_label_width(path: Path) -> int:
             error.hint = error.hint or "set label_width when the lines have no paths"
             raise with_path(error, path) from None
         return len(entry.labels)
-    raise InputError(f"{path}: lists no images", hint=_WRONG_LIST_HINT)
+    raise InputError("lists no images", path=path, hint=_WRONG_LIST_HINT)
 
 
 def _check_path(entry: ListEntry) -> None:
@@ -294,8 +294,8 @@ def _vectors_differ(records: Records, first: int, second: int) -> bool:
 
 
 def _raise_missing(records: Records, ordinal: int, info: RecordInfo, path: Path) -> NoReturn:
-    problem = f"{path}: has no line for id {info.header.id}, which is {_name(records, ordinal)}"
-    raise InputError(problem, hint="is it the list of this .rec?")
+    problem = f"has no line for id {info.header.id}, which is {_name(records, ordinal)}"
+    raise InputError(problem, path=path, hint="is it the list of this .rec?")
 
 
 def _raise_ambiguous(id_: int, list_labels: ListLabels) -> NoReturn:
@@ -311,13 +311,13 @@ def _raise_ambiguous(id_: int, list_labels: ListLabels) -> NoReturn:
         elif not np.array_equal(here, labels, equal_nan=True):
             problem = f"gives id {id_} another label than line {first}"
             raise with_path(ListFormatError(problem, line=number, hint="keep one line for each id"), path)
-    raise InputError(f"{path}: has changed since it was opened", hint="run it again")
+    raise InputError("has changed since it was opened", path=path, hint="run it again")
 
 
 def _raise_different(records: Records, first: int, second: int, info: RecordInfo, path: Path) -> NoReturn:
     both = f"{_name(records, first)} and {_name(records, second)}"
-    problem = f"{path}: gives {both} one label, as both have id {info.header.id}, but they are different records"
-    raise InputError(problem, hint="pack them again with an id each, or leave path_imglist out")
+    problem = f"gives {both} one label, as both have id {info.header.id}, but they are different records"
+    raise InputError(problem, path=path, hint="pack them again with an id each, or leave path_imglist out")
 
 
 def _name(records: Records, ordinal: int) -> str:

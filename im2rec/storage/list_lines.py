@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from im2rec.errors import Im2RecError, InputError, ListFormatError
 from im2rec.format.listfile import MAX_LINE_BYTES
 from im2rec.format.recordio import MAGIC
-from im2rec.storage.files import PathLike, reading, with_path
+from im2rec.storage.files import NotAFileError, PathLike, open_binary, reading, reason, with_path
 
 _BLOCK_BYTES = 1 << 20
 _KIND_BYTES = 4096  # of a file's start, which tell what it is
@@ -22,22 +20,28 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 @contextlib.contextmanager
 def opened_list(path: PathLike) -> Iterator[BinaryIO]:
     """Open the list *path*, for a ``with`` block. Raises InputError if it cannot be read, or is something else."""
-    with reading(path), Path(path).open("rb") as stream:
+    with reading(path), _open(path) as stream:
         _check_kind(path, stream.read(_KIND_BYTES))
         stream.seek(0)
         yield stream
 
 
+def _open(path: PathLike) -> BinaryIO:
+    try:
+        return open_binary(path)
+    except NotAFileError as error:
+        raise InputError(f"{reason(error)}: a list is read twice", path=path, hint="save it to a file first") from None
+
+
 def _check_kind(path: PathLike, start: bytes) -> None:
     """Raise InputError for a file that begins with *start* and is a ``.rec``, UTF-16, or no text at all."""
-    name = os.fspath(path)
     if start.startswith(MAGIC):
-        raise InputError(f"{name}: is a RecordIO file, not a list", hint="name the .lst first")
+        raise InputError("is a RecordIO file, not a list", path=path, hint="name the .lst first")
     even, odd = set(start[:512:2]), set(start[1:512:2])
     if start.startswith(_UTF16_MARKS) or (odd and (even == {0}) != (odd == {0})):  # ASCII: every second byte is zero
-        raise InputError(f"{name}: is UTF-16 text, as PowerShell's '>' writes it", hint="save it as UTF-8")
+        raise InputError("is UTF-16 text, as PowerShell's '>' writes it", path=path, hint="save it as UTF-8")
     if b"\0" in start:
-        raise InputError(f"{name}: is not a list: it contains zero bytes, which no text does", hint="name a .lst")
+        raise InputError("is not a list: it contains zero bytes, which no text does", path=path, hint="name a .lst")
 
 
 def list_lines(path: PathLike, stream: BinaryIO, *, end: int | None = None, first: int = 1) -> Iterator[bytes]:
