@@ -116,9 +116,12 @@ def open_regular(path: PathLike) -> tuple[int, int]:
     """
     try:
         handle = os.open(path, _READ_FLAGS)
-    except OSError:
+    except OSError as error:
         check_regular(os.stat(path))  # noqa: PTH116 - of a socket, and of a folder on Windows, the error says less
-        raise
+        if not isinstance(error, BlockingIOError):
+            raise
+        # A file with a lease, which Samba takes for its clients: without O_NONBLOCK, it is opened when that is over.
+        handle = os.open(path, _READ_FLAGS & ~getattr(os, "O_NONBLOCK", 0))
     try:
         status = os.fstat(handle)
         check_regular(status)

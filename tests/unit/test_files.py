@@ -214,6 +214,22 @@ def test_read_file_returns_all_bytes(tmp_path: Path) -> None:
         read_file(tmp_path / "missing")
 
 
+def test_a_file_with_a_lease_is_opened_when_that_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(b"abc")
+    open_, waits = os.open, []
+
+    def leased(path: Path, flags: int) -> int:
+        if flags & getattr(os, "O_NONBLOCK", 0) or not waits:
+            waits.append(path)
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return open_(path, flags)
+
+    monkeypatch.setattr(os, "open", leased)
+    assert b"abc" == read_file(path)
+    assert [path] == waits
+
+
 def test_read_file_refuses_a_file_above_the_limit_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "some.bin"
     path.write_bytes(bytes(1000))
