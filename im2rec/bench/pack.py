@@ -93,7 +93,7 @@ def bench_pack(
         input=str(list_path),
         root=str(root),
         records=listed.line_count,
-        pictures=describe_images(sample.contents, sample.sizes),
+        image_description=describe_images(sample.contents, sample.sizes),
         engine="" if sample.engine is None else sample.engine.name,
         jpeg_decoder=JPEG_DECODER,
         cpus=available_cpus(),
@@ -102,9 +102,9 @@ def bench_pack(
         first_s=statistics.median(pack_runs[counts[-1]].first_image_times),
         read=_read_speed(read_rates, source, cached_share),
         stages=stages,
-        threads=[ThreadCountResult(count, whole[count], None) for count in counts],
+        by_threads=[ThreadCountResult(count, whole[count], None) for count in counts],
         peak_memory=None,  # most of it is that of the workers, which do not report theirs
-        left_out=sum(sample.bad.values()),
+        without_result=sum(sample.bad.values()),
         advice=pack_advice(figures),
     )
 

@@ -90,7 +90,7 @@ def command(
     job = _PackBench(words) if is_list else _IteratorBench(words, options)
     if dry_run:
         planned = DryRunReport(job.input, job.count_records(), chosen.thread_counts, str(plot or ""))
-        counts = ", ".join(map(str, planned.threads))
+        counts = ", ".join(map(str, planned.thread_counts))
         head = f"would bench {counted(planned.records, 'record')} of {planned.input}"
         console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
         return ExitCode.DONE
@@ -110,7 +110,7 @@ def command(
 def exit_code(report: Report) -> ExitCode:
     """Return PROBLEMS (3) if records were skipped or a peer failed."""
     has_failed_peer = any(peer.rate is None for peer in report.peers)
-    return ExitCode.PROBLEMS if report.left_out or has_failed_peer else ExitCode.DONE
+    return ExitCode.PROBLEMS if report.without_result or has_failed_peer else ExitCode.DONE
 
 
 _MIN_SHOWN_SHARE = 0.01  # of the time that no stage accounts for: labels, and passing batches between threads
@@ -188,7 +188,7 @@ def _without(words: Iterable[str], keys: Iterable[str]) -> list[str]:
 
 
 def _best_threads(report: Report) -> int:
-    return best_threads({row.threads: row.whole.median for row in report.threads})
+    return best_threads({row.threads: row.whole.median for row in report.by_threads})
 
 
 def _thread_counts(words: str | None) -> tuple[int, ...] | None:
@@ -224,11 +224,11 @@ def _drop_repeated_messages() -> None:
 
 def plot_of(report: Report, unit: str) -> bytes:
     """Return the chart of *report* as a PNG file."""
-    lines = {"whole": {row.threads: row.whole for row in report.threads}}
-    decode = {row.threads: row.full_decode for row in report.threads if row.full_decode is not None}
+    lines = {"whole": {row.threads: row.whole for row in report.by_threads}}
+    decode = {row.threads: row.full_decode for row in report.by_threads if row.full_decode is not None}
     if decode:
         lines["full decode"] = decode
-    return draw_plot(lines, f"{Path(report.input).name}: {report.pictures}", f"{unit}s")
+    return draw_plot(lines, f"{Path(report.input).name}: {report.image_description}", f"{unit}s")
 
 
 _RATE_TITLES = f"{'images/s':>10}{'middle half of runs':>22}"  # as wide as _rate()
@@ -236,15 +236,15 @@ _RATE_TITLES = f"{'images/s':>10}{'middle half of runs':>22}"  # as wide as _rat
 
 def render(report: Report, job: _IteratorBench | _PackBench) -> str:
     """Return the report as tables of at most 80 columns, the advice, and the command to type next."""
-    head = f"{report.input}: {counted(report.records, 'image')} of {report.pictures}"
+    head = f"{report.input}: {counted(report.records, 'image')} of {report.image_description}"
     lines = [table(head, _rows(report, job.unit))]
     lines.append(f"  {f'alone, 1 {job.unit}':<17}{_RATE_TITLES}{'of time':>12}")
     lines += [f"    {stage.name:<14}{_rate(stage.rate)}   {stage.share:>9.0%}" for stage in report.stages]
     if (rest := 1 - sum(stage.share for stage in report.stages)) >= _MIN_SHOWN_SHARE:
         lines.append(f"    {'the rest':<14}{rest:>47.0%}")
-    has_full_decode = any(row.full_decode for row in report.threads)
+    has_full_decode = any(row.full_decode for row in report.by_threads)
     lines.append(f"  {f'together, {job.unit}s':<17}{_RATE_TITLES}" + "   full decode" * has_full_decode)
-    for row in report.threads:
+    for row in report.by_threads:
         share = ""
         if row.full_decode is not None:
             share = f"   {row.full_decode.median:>11,.0f}  {row.whole.median / row.full_decode.median:>4.0%} of it"
@@ -260,7 +260,7 @@ def _rate(rate: Rate) -> str:
 
 
 def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
-    most = counted(report.threads[-1].threads, unit)
+    most = counted(report.by_threads[-1].threads, unit)
     batches = engine = kernel = ""
     if isinstance(report, IteratorReport):
         shape = " x ".join(map(str, report.data_shape))
@@ -276,7 +276,7 @@ def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
         ("opening", f"{_time(report.opening_s)}; {first} {_time(report.first_s)} later"),
         ("reading", _reading(report.read)),
         ("memory", f"{human_size(report.peak_memory)} at most, with {most}" if report.peak_memory else ""),
-        ("skipped", f"{counted(report.left_out, 'record')} that gave no image" if report.left_out else ""),
+        ("skipped", f"{counted(report.without_result, 'record')} that gave no image" if report.without_result else ""),
         ("written", report.plot),
     ]
 
@@ -312,7 +312,10 @@ def _reading(read: ReadSpeed) -> str:
 def _peer_lines(report: Report) -> list[str]:
     if report.turns is None:
         return []
-    lines = [f"  in turns, {counted(report.threads[-1].threads, 'thread')}", f"    {'im2rec':<14}{_rate(report.turns)}"]
+    lines = [
+        f"  in turns, {counted(report.by_threads[-1].threads, 'thread')}",
+        f"    {'im2rec':<14}{_rate(report.turns)}",
+    ]
     for peer in report.peers:
         if peer.rate is not None:
             ratio = f"im2rec: {report.turns.median / peer.rate.median:.2f} x"

@@ -11,17 +11,18 @@ from im2rec.cli.console import Console, common_options, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.errors import Im2RecError
 from im2rec.jpeg import background
+from im2rec.schema import DRY_RUN, KERNEL, SECONDS, described
 
 
 @dataclasses.dataclass
 class CompileSummary:
     """The result of compiling the decoder; with *dry_run*, what would be done."""
 
-    kernel: str
-    compiled: bool  # by this run; False if it had been compiled before
-    seconds: float
-    cache: str
-    dry_run: bool
+    kernel: str = described(KERNEL)
+    compiled: bool = described("Whether it was compiled by this run; false if it had been before.")
+    seconds: float = described(SECONDS)
+    cache: str = described("The folder that keeps the compiled code.")
+    dry_run: bool = described(DRY_RUN)
 
 
 @click.command("compile")

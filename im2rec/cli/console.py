@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import math
 import shlex
 import sys
 import textwrap
@@ -21,13 +20,13 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from im2rec.params import parameter_docs
+from im2rec.schema import SCHEMA, as_json
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # click does not check that the path is readable: it would report wrong usage (2), opening the file reports BAD_INPUT.
 PATH: click.Path = click.Path(path_type=Path, readable=False)
-SCHEMA = 1  # of the --json objects; counts up when a key is removed or changes its meaning
 WIDTH = 80
 LINE_EVERY_S = 10.0
 _OPTIONS = {
@@ -51,7 +50,7 @@ class Console:
     def result(self, command: str, data: Any, text: str) -> None:
         """Print *text*, or with ``--json`` one object with *data*, a dataclass or a dict."""
         if self.as_json:
-            text = json.dumps({"schema": SCHEMA, "command": command, **_json_value(data)})
+            text = json.dumps({"schema": SCHEMA, "command": command, **as_json(data)})
         click.echo(text)
 
     def warn(self, lines: list[str]) -> None:
@@ -77,17 +76,6 @@ class Console:
                 yield update
         else:
             yield _progress_lines(what)
-
-
-def _json_value(value: Any) -> Any:
-    """Return *value* for JSON: dataclasses become objects, NaN and infinities strings such as ``nan``, ``inf``."""
-    if dataclasses.is_dataclass(value):
-        value = vars(value)
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_value(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_to_stderr(line: str) -> None:

@@ -66,21 +66,21 @@ def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, 
 
 def exit_code(summary: ExtractSummary) -> ExitCode:
     """Return PROBLEMS (3) if some records hold something that cannot be packed again."""
-    return ExitCode.PROBLEMS if summary.problems else ExitCode.DONE
+    return ExitCode.PROBLEMS if summary.problem_records else ExitCode.DONE
 
 
 def render(summary: ExtractSummary) -> str:
     """Return the summary as a table."""
     verb = "would extract" if summary.dry_run else "extracted"
-    some = f"{summary.images:,} of " if summary.images < summary.pictures else ""
-    head = f"{verb} {some}{counted(max(summary.images, summary.pictures), 'image')} of {summary.rec}"
+    some = f"{summary.images:,} of " if summary.images < summary.all_images else ""
+    head = f"{verb} {some}{counted(max(summary.images, summary.all_images), 'image')} of {summary.input}"
     table_rows = [
         ("resumed", f"after {counted(summary.resumed, 'record')} of an earlier run" if summary.resumed else ""),
         ("left out", ", ".join(f"{counted(count, 'record')} {why}" for why, count in summary.left_out.items())),
-        *[("problem", _problem(why, count, summary)) for why, count in summary.problems.items()],
+        *[("problem", _problem(why, count, summary)) for why, count in summary.problem_records.items()],
         ("packs as", _changes(summary)),
         ("classes", f"{summary.classes:,}"),
-        ("bytes", human_size(summary.bytes)),
+        ("bytes", human_size(summary.bytes_out)),
         ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s"),
         ("would write" if summary.dry_run else "written", _written(summary)),
     ]
@@ -108,9 +108,9 @@ def _written(summary: ExtractSummary) -> str:
 
 def _next(summary: ExtractSummary) -> list[str] | None:
     if summary.to == TAR:
-        return ["tar", "-tf", str(Path(summary.out, shard_name(Path(summary.rec).stem, 0)))]
+        return ["tar", "-tf", str(Path(summary.out, shard_name(Path(summary.input).stem, 0)))]
     if summary.list_file is None:
         return None
-    out = "again.rec" if Path(summary.rec).name == "out.rec" else "out.rec"
+    out = "again.rec" if Path(summary.input).name == "out.rec" else "out.rec"
     words = ["im2rec", "pack", summary.list_file, summary.out, out, "unchanged=1"]
     return words + (["pack_label=1"] if summary.vectors else [])

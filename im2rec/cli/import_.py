@@ -159,12 +159,12 @@ def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, MnistPair]:
 def render(summary: ImportSummary) -> str:
     """Return the summary as a table."""
     verb = "would import" if summary.dry_run else "imported"
-    head = f"{verb} {counted(sum(summary.images.values()), 'image')} of {summary.title}"
+    head = f"{verb} {counted(summary.images, 'image')} of {summary.title}"
     names = [Path(file).name for file in summary.files]
     table_rows = [
-        ("from", f"{summary.source}, {summary.version}" if summary.source else ""),
+        ("from", f"{summary.input}, {summary.version}" if summary.input else ""),
         ("would fetch" if summary.dry_run else "fetched", ", ".join(summary.fetched)),
-        ("images", ", ".join(f"{count:,} {split}" for split, count in summary.images.items())),
+        ("images", ", ".join(f"{count:,} {split}" for split, count in summary.splits.items())),
         ("classes", f"{summary.classes:,}" if summary.classes else ""),
         ("stored as", f"{summary.encoding}, engine {summary.engine}" if summary.engine else summary.encoding),
         ("bytes", human_size(summary.bytes_out) if summary.bytes_out else ""),

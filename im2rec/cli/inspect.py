@@ -12,7 +12,7 @@ from im2rec.cli.console import PATH, Console, common_options, counted, human_siz
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import Spread, Survey, Verification
-from im2rec.inspection.show import RecordView, first_records, records_by_key
+from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
 from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
 from im2rec.storage.files import refuse_existing
@@ -54,7 +54,7 @@ def command(
             raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, index) if key else []
-        console.result("inspect", {"path": str(rec), "records": views}, "\n".join(map(render_record, views)))
+        console.result("inspect", ShownRecords(str(rec), views), "\n".join(map(render_record, views)))
         return ExitCode.DONE
     sheet: Path | None = options["sheet"]
     if sheet is not None:
@@ -87,7 +87,7 @@ def exit_code(summary: Survey) -> ExitCode:
 def render(summary: Survey) -> str:
     """Return the survey as a table of at most 24 lines."""
     rows = [
-        ("kind", summary.kind),
+        ("kind", summary.set_kind),
         ("payloads", _payloads(summary)),
         ("labels", _labels(summary)),
         ("classes", _classes(summary)),
@@ -103,8 +103,8 @@ def render(summary: Survey) -> str:
     ]
     counts = f"{counted(summary.records, 'record')}, {counted(summary.images, 'image')}"
     is_whole = exit_code(summary) == ExitCode.DONE
-    next_command = ["im2rec", "inspect", summary.path, "--head", "3"] if is_whole else None
-    return table(f"{summary.path}: {counts}, {human_size(summary.size)}", rows, next_command)
+    next_command = ["im2rec", "inspect", summary.input, "--head", "3"] if is_whole else None
+    return table(f"{summary.input}: {counts}, {human_size(summary.size)}", rows, next_command)
 
 
 def render_record(shown: RecordView) -> str:
@@ -127,19 +127,20 @@ def _payloads(summary: Survey) -> str:
 
 
 def _labels(summary: Survey) -> str:
-    names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in summary.labels)
-    kinds = [f"{count:,} with {name}" for name, count in zip(names, summary.labels.values(), strict=True)]
+    names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in summary.label_widths)
+    kinds = [f"{count:,} with {name}" for name, count in zip(names, summary.label_widths.values(), strict=True)]
     return ", ".join(kinds[:4]) + (f", and {len(kinds) - 4} more widths" if len(kinds) > 4 else "")
 
 
 def _classes(summary: Survey) -> str:
-    classes = summary.classes
+    classes = summary.class_statistics
     if classes is None:
         return ""
     if not classes.whole_numbers:
         return f"{counted(classes.count, 'distinct value')}, not all of them whole numbers"
-    (rare, few), (common, many) = classes.smallest, classes.largest
-    return f"{classes.count:,}; rarest: label {rare:.0f} ({few:,}), most common: label {common:.0f} ({many:,})"
+    rarest, common = classes.rarest, classes.most_common
+    rare, most = f"{rarest.label} ({rarest.records:,})", f"{common.label} ({common.records:,})"
+    return f"{classes.count:,}; rarest: label {rare}, most common: label {most}"
 
 
 def _ids(summary: Survey) -> str:
@@ -151,15 +152,15 @@ def _ids(summary: Survey) -> str:
 
 
 def _images(summary: Survey) -> list[tuple[str, str]]:
-    images = summary.pictures
-    if images.width is None or images.height is None:
+    images = summary.image_statistics
+    if images.widths is None or images.heights is None:
         return []
-    channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in images.channels.items())
+    channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in images.by_channels.items())
     turns = ", ".join(f"{count:,} with orientation {turn}" for turn, count in images.orientations.items())
     return [
-        ("images", f"{images.looked_at:,} looked at: {channels}"),
-        ("width", _range(images.width, _number)),
-        ("height", _range(images.height, _number)),
+        ("images", f"{images.sampled:,} looked at: {channels}"),
+        ("width", _range(images.widths, _number)),
+        ("height", _range(images.heights, _number)),
         ("quality", f"{_range(images.jpeg_quality, _number)} (estimated)" if images.jpeg_quality else ""),
         ("EXIF", f"{turns}: not all readers turn them" if turns else ""),
     ]
@@ -194,7 +195,7 @@ def _index(summary: Survey) -> str:
         return "none beside it; not needed, but opening then scans the file"
     if index.state == "wrong":
         return f"{index.path}: WRONG: {index.problem}; without it the .rec is scanned"
-    return f"{index.path}: agrees; its keys are {index.keys}"
+    return f"{index.path}: agrees; its keys are {index.key_kind}"
 
 
 def _verified(verification: Verification | None) -> list[tuple[str, str]]:
@@ -222,7 +223,10 @@ def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
 
 def _damage(summary: Survey) -> list[tuple[str, str]]:
     rows = [
-        ("damaged", f"bytes {bad.start} to {bad.end}, after {counted(bad.record, 'whole record')}: {bad.problem}")
+        (
+            "damaged",
+            f"bytes {bad.start} to {bad.end}, after {counted(bad.records_before, 'whole record')}: {bad.problem}",
+        )
         for bad in summary.damage
     ]
     total = [("in all", f"{len(rows):,} damaged ranges, {human_size(summary.damaged_bytes)}")] if len(rows) > 1 else []

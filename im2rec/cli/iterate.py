@@ -143,7 +143,7 @@ def _run(
         with console.progress("iterating", share=True) as progress:
             summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
         outputs.finish(summary)
-    summary.written = ", ".join(outputs.names)
+    summary.files = outputs.names
     if not (len(it) if dry_run else summary.batches):
         console.warn([f"no batch: of the {it.count} records, this part has fewer than batch_size={it.batch_size}"])
     return summary
@@ -211,24 +211,25 @@ def render(summary: RunSummary) -> str:
     batches = f"{counted(summary.batches, 'batch', 'batches')} of {summary.batch_size} x {shape} {summary.dtype}"
     singular = {"threads": "thread", "processes": "process"}
     backend = f", {counted(summary.threads, singular[summary.backend], summary.backend)}" if summary.backend else ""
-    unit = "rows" if summary.kind in ("csv", "libsvm") else "images"
+    unit = "rows" if summary.iterator_kind in ("csv", "libsvm") else "images"
     rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} {unit}/s{backend}"
+    left_out = summary.without_image
     table_rows = [
         ("batches", "" if summary.dry_run else batches),
         (unit, "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
         ("time", "" if summary.dry_run else rate),
         ("digest", summary.digest),
-        ("left out", f"{counted(summary.left_out, 'record')} with labels and no image" if summary.left_out else ""),
+        ("left out", f"{counted(left_out, 'record')} with labels and no image" if left_out else ""),
         *_bad_rows("skipped", summary.skipped),
         *_bad_rows("cut short", summary.truncated),
         ("engine", summary.engine),
         ("kernel", summary.kernel),
         ("memory", f"{human_size(summary.peak_memory)} at most" if summary.peak_memory else ""),
-        ("would write" if summary.dry_run else "written", summary.written),
+        ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
     verb = "would iterate over" if summary.dry_run else "iterated over"
     epochs = f", {counted(summary.epochs, 'epoch')}" if summary.epochs else ""
-    head = f"{verb} {counted(summary.records, 'record')} of {summary.rec}{epochs}"
+    head = f"{verb} {counted(summary.records, 'record')} of {summary.input}{epochs}"
     return table(head, table_rows)
 
 
@@ -240,15 +241,15 @@ def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
 
 def render_replay(shown: ReplayedRecord, *, dry_run: bool) -> str:
     """Return one replayed record as a table: its random numbers and the steps that were applied."""
-    head = f"record {shown.record} of {shown.rec} in epoch {shown.epoch}"
+    head = f"record {shown.record} of {shown.input} in epoch {shown.epoch}"
     drawn = [(name, f"{value:.6g}") for name, value in shown.drawn.items()]
     steps = [("steps" if number == 0 else "", step) for number, step in enumerate(shown.steps)]
     table_rows = [
         ("id", str(shown.id)),
-        ("label", " ".join(f"{label:g}" for label in shown.label)),
+        ("label", " ".join(f"{label:g}" for label in shown.labels)),
         ("stored", f"{shown.width} x {shown.height} pixels"),
         *drawn,
         *steps,
-        ("would write" if dry_run else "written", shown.picture),
+        ("would write" if dry_run else "written", shown.image),
     ]
     return table(head, table_rows)

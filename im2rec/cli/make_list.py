@@ -78,12 +78,14 @@ def exit_code(summary: ListSummary) -> ExitCode:
 
 def render(summary: ListSummary) -> str:
     """Return the summary as a table."""
-    by_count = sorted(((count, name) for name, count in summary.classes.items() if count), key=lambda pair: pair[0])
+    by_count = sorted(
+        ((count, name) for name, count in summary.class_images.items() if count), key=lambda pair: pair[0]
+    )
     extremes = [f"{name} ({count:,})" for count, name in (by_count[0], by_count[-1])]
     left_out = [f"{count:,} {reason}" for reason, count in summary.left_out.items()]
     lists = [f"{name} ({count:,})" for name, count in summary.lists.items()]
     shown = [*lists[:4], f"and {len(lists) - 4} more"] if len(lists) > 5 else lists
-    head = f"{summary.root}: {counted(summary.images, 'image')} in {counted(len(summary.classes), 'class', 'classes')}"
+    head = f"{summary.input}: {counted(summary.images, 'image')} in {counted(summary.classes, 'class', 'classes')}"
     first = next(iter(summary.lists))
     rows = [
         ("smallest", extremes[0] if len(by_count) > 1 else ""),
@@ -92,4 +94,4 @@ def render(summary: ListSummary) -> str:
         ("would write" if summary.dry_run else "written", ", ".join([*shown, summary.classes_file])),
     ]
     packed = Path(first).with_suffix(".rec")
-    return table(head, rows, None if summary.dry_run else ["im2rec", "pack", first, summary.root, str(packed)])
+    return table(head, rows, None if summary.dry_run else ["im2rec", "pack", first, summary.input, str(packed)])

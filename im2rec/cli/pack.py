@@ -121,7 +121,7 @@ def render(summary: PackSummary) -> str:
         ("kernel", "" if summary.kernel.startswith("none") else summary.kernel),  # a few images need no kernel
         ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
-    head = f"{verb} {counted(summary.images, 'image')} of {summary.list_path}"
+    head = f"{verb} {counted(summary.images, 'image')} of {summary.input}"
     return table(head, table_rows, None if summary.dry_run else ["im2rec", "inspect", summary.files[0]])
 
 

@@ -111,8 +111,28 @@ def test_the_next_command_tries_more_threads_if_they_are_advised(monkeypatch: py
 
 
 def test_json_is_one_object_of_stable_keys() -> None:
-    common = {"schema", "command", "input", "records", "pictures", "engine", "jpeg_decoder", "cpus", "seconds_each"}
-    common |= {"opening_s", "first_s", "read", "stages", "threads", "peak_memory", "left_out", "advice", "turns"}
+    common = {
+        "schema",
+        "command",
+        "input",
+        "records",
+        "image_description",
+        "engine",
+        "jpeg_decoder",
+        "cpus",
+        "seconds_each",
+    }
+    common |= {
+        "opening_s",
+        "first_s",
+        "read",
+        "stages",
+        "by_threads",
+        "peak_memory",
+        "without_result",
+        "advice",
+        "turns",
+    }
     common |= {"peers", "plot"}
     rate = {"median", "low", "high", "repetitions"}
     for words, more in (
@@ -121,13 +141,13 @@ def test_json_is_one_object_of_stable_keys() -> None:
     ):
         done = im2rec("bench", *words, *QUICK, "--json")
         data = json.loads(done.out)
-        assert (0, 1, "bench", words[0]) == (done.code, data["schema"], data["command"], data["input"])
+        assert (0, 2, "bench", words[0]) == (done.code, data["schema"], data["command"], data["input"])
         assert common | more == data.keys()
         assert {"limit", "sentence", "keys", "threads"} == data["advice"].keys()
         assert all(
             {"name", "rate", "share"} == stage.keys() and rate == stage["rate"].keys() for stage in data["stages"]
         )
-        assert all({"threads", "whole", "full_decode"} == row.keys() for row in data["threads"])
+        assert all({"threads", "whole", "full_decode"} == row.keys() for row in data["by_threads"])
 
 
 def test_a_plot_is_written_and_replaced_only_with_force() -> None:

@@ -293,7 +293,7 @@ def test_json_is_one_line_with_an_object_that_has_a_schema(tmp_path: Path) -> No
         code, out, err = im2rec(*words, "--json")
         result = json.loads(out)
         assert (0, "") == (code, err)
-        assert (1, words[0]) == (result["schema"], result["command"])
+        assert (2, words[0]) == (result["schema"], result["command"])
         assert 1 == out.count("\n")
 
 
@@ -303,7 +303,7 @@ def test_json_of_nan_labels_is_valid_json() -> None:
 
     for options in ([], ["--head", "20"]):
         _, out, _ = im2rec("inspect", GOLDEN / "labels.rec", "--json", *options)
-        assert 1 == json.loads(out, parse_constant=refuse)["schema"]
+        assert 2 == json.loads(out, parse_constant=refuse)["schema"]
 
 
 def test_a_result_has_at_most_12_lines_of_80_columns_and_of_inspect_24(here: Path) -> None:

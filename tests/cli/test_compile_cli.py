@@ -69,7 +69,7 @@ def test_a_dry_run_prints_what_would_be_done(done: list[dict[str, bool]]) -> Non
 
 @pytest.mark.usefixtures("done")
 def test_json_holds_the_same_facts() -> None:
-    expected = {"schema": 1, "command": "compile", "kernel": "numba 1.2.3", "compiled": True, "seconds": 7}
+    expected = {"schema": 2, "command": "compile", "kernel": "numba 1.2.3", "compiled": True, "seconds": 7}
     assert {**expected, "cache": "cache", "dry_run": False} == json.loads(im2rec("compile", "--json").out)
 
 

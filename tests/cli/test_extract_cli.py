@@ -154,12 +154,12 @@ def test_json_is_one_object_with_every_count(tmp_path: Path) -> None:
     done = im2rec("extract", "some.rec", "out", "--json")
     data = json.loads(done.out)
 
-    assert (1, "extract", "some.rec", "out", "folder") == tuple(
-        data[key] for key in ("schema", "command", "rec", "out", "to")
+    assert (2, "extract", "some.rec", "out", "folder") == tuple(
+        data[key] for key in ("schema", "command", "input", "out", "to")
     )
-    assert (7, 4, 3, 2, 0) == tuple(data[key] for key in ("records", "pictures", "images", "classes", "resumed"))
+    assert (7, 4, 3, 2, 0) == tuple(data[key] for key in ("records", "all_images", "images", "classes", "resumed"))
     assert {"not an image": 1, "with an id2, which is not kept": 1, "too short for an image header": 1} == data[
-        "problems"
+        "problem_records"
     ]
     assert {"without an image": 2} == data["left_out"]
     assert data["vectors"]

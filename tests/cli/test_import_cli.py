@@ -182,8 +182,9 @@ def test_json_is_one_object(here: Path) -> None:
 
     assert 0 == code
     assert 1 == out.count("\n")
-    assert (1, "import", "cifar10") == (data["schema"], data["command"], data["name"])
-    assert {"train": 25, "test": 4} == data["images"]
+    assert (2, "import", "cifar10") == (data["schema"], data["command"], data["name"])
+    assert {"train": 25, "test": 4} == data["splits"]
+    assert 29 == data["images"]
     assert 10 == data["classes"]
     assert not data["dry_run"]
     assert {Path(name).name for name in data["files"]} == set(names_in(here / "out"))

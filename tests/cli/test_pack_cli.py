@@ -132,9 +132,9 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
     assert summary.pop("images_per_s") > 0
     first = summary.pop("first_bad")
     assert {
-        "schema": 1,
+        "schema": 2,
         "command": "pack",
-        "list_path": "image.lst",
+        "input": "image.lst",
         "images": 2,
         "bad": {"not an image": 1},
         "notes": {},

@@ -172,10 +172,10 @@ def test_a_resumed_run_writes_only_the_rest_and_its_summary_counts_all(tmp_path:
     summary = extract(rec, out)
 
     assert (10, 16, 14) == (summary.resumed, summary.records, summary.images)
-    assert {"not an image": 2} == summary.problems
+    assert {"not an image": 2} == summary.problem_records
     assert round((16 - 10) / max(summary.seconds, 1e-9), 1) == summary.images_per_s  # of this run alone
     assert b"not looked at again" == (out / "0" / "100.bin").read_bytes()
-    assert sum(len(data) for name, data in whole(rec).items() if name[0] in "012") == summary.bytes
+    assert sum(len(data) for name, data in whole(rec).items() if name[0] in "012") == summary.bytes_out
 
 
 OTHERS: dict[str, dict[str, Any]] = {

@@ -92,13 +92,13 @@ def test_a_result_is_text_or_one_json_object_with_a_schema(capsys: pytest.Captur
     assert line.isascii()
 
 
-def test_infinities_and_nan_are_written_as_json_that_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
+def test_infinities_and_nan_are_null_which_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is not JSON")
 
     line = printed(Console(as_json=True), Data(odd=(float("nan"), float("inf"), -float("inf"))), capsys)
 
-    assert ["nan", "inf", "-inf"] == json.loads(line, parse_constant=refuse)["odd"]
+    assert [None, None, None] == json.loads(line, parse_constant=refuse)["odd"]
 
 
 def test_each_warning_is_a_line_on_stderr_with_quiet_too(capsys: pytest.CaptureFixture[str]) -> None:

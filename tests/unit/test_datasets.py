@@ -676,7 +676,8 @@ def test_mnist_becomes_grey_images_with_exactly_its_pixels(tmp_path: Path) -> No
         assert expected == lines_of(out / f"{split}.lst")
         with RecordFile(out / f"{split}.rec") as rec:
             assert list(range(len(labels))) == list(rec.keys)
-    assert {"train": 12, "test": 5} == summary.images
+    assert {"train": 12, "test": 5} == summary.splits
+    assert 17 == summary.images
     assert 10 == summary.classes
 
 

@@ -162,7 +162,7 @@ def test_the_summary_counts_images_bytes_and_files(tmp_path: Path) -> None:
     assert (tmp_path / "o.rec").stat().st_size == summary.bytes_out
     assert [str(tmp_path / "o.rec"), str(tmp_path / "o.idx")] == summary.files
     assert summary.report is None
-    assert summary.list_path == str(tmp_path / "l.lst")
+    assert summary.input == str(tmp_path / "l.lst")
     assert 1 == summary.workers
     assert not summary.dry_run
 
