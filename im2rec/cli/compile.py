@@ -49,8 +49,13 @@ def command(console: Console, force: bool, dry_run: bool) -> ExitCode:
         raise Im2RecError(f"the decoder cannot be compiled: {error.problem}", hint=error.hint) from error
     seconds = round(time.perf_counter() - start, 3)
     summary = CompileSummary(done.name, done.compiled, seconds, str(done.folder), dry_run)
-    console.result("compile", summary, render(summary))
+    console.result("compile", summary, render(summary), next_command(summary))
     return ExitCode.DONE
+
+
+def next_command(_summary: CompileSummary) -> list[str]:
+    """Return the command that shows how fast it is."""
+    return ["im2rec", "bench"]
 
 
 def render(summary: CompileSummary) -> str:
@@ -64,4 +69,4 @@ def render(summary: CompileSummary) -> str:
         ("kernel", summary.kernel + ("" if summary.dry_run else took)),
         ("would keep" if summary.dry_run and summary.compiled else "kept", f"in {summary.cache}"),
     ]
-    return table(head, lines, None if summary.dry_run else ["im2rec", "bench"])
+    return table(head, lines)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, human_size, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import Spread, Survey, Verification
@@ -21,7 +21,7 @@ _MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at mo
 _MAX_LABELS = 8
 
 
-@click.command("inspect")
+@click.command("inspect", cls=HelpCommand)
 @click.argument("rec", type=PATH)
 @click.option("--idx", "index", type=PATH, help="The index to compare with REC [default: the one beside it].")
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records, and no summary.")
@@ -54,7 +54,9 @@ def command(
             raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, index) if key else []
-        console.result("inspect", ShownRecords(str(rec), views), "\n".join(map(render_record, views)))
+        console.result(
+            "inspect", ShownRecords(str(rec), views), "\n".join(map(render_record, views)), _verify(str(rec))
+        )
         return ExitCode.DONE
     sheet: Path | None = options["sheet"]
     if sheet is not None:
@@ -70,7 +72,7 @@ def command(
         summary.sheet = str(sheet)
         if not options["dry_run"]:
             write_sheet(rec, sheet, force=options["force"])
-    console.result("inspect", summary, render(summary))
+    console.result("inspect", summary, render(summary), next_command(summary))
     return exit_code(summary)
 
 
@@ -82,6 +84,28 @@ def exit_code(summary: Survey) -> ExitCode:
         return ExitCode.BAD_INPUT
     failed = summary.verification is not None and summary.verification.failures
     return ExitCode.PROBLEMS if failed or summary.problems or summary.index.state == "wrong" else ExitCode.DONE
+
+
+def next_command(summary: Survey) -> list[str] | None:
+    """Return the command that reads what is whole; if it is not known which records are bad, the one that lists them.
+
+    Of a file with nothing wrong it shows some records.
+    """
+    rec, verification = path_word(summary.input), summary.verification
+    whole_records = summary.damage[0].records_before if summary.damage else summary.records
+    if verification is not None and len(verification.failures) > _MAX_ROWS:
+        return [*_verify(rec), "--json"]
+    if summary.problems and verification is None:
+        return _verify(rec)
+    if not summary.images or exit_code(summary) == ExitCode.DONE:
+        return ["im2rec", "inspect", rec, "--head", str(min(3, whole_records))] if whole_records else None
+    without_index = ["path_imgidx=none"] if summary.index.state == "wrong" else []
+    has_bad_records = summary.damage or summary.problems or (verification and verification.failures)
+    return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if has_bad_records else [])]
+
+
+def _verify(rec: str) -> list[str]:
+    return ["im2rec", "inspect", path_word(rec), "--verify"]
 
 
 def render(summary: Survey) -> str:
@@ -102,9 +126,7 @@ def render(summary: Survey) -> str:
         ("sheet", summary.sheet or ""),
     ]
     counts = f"{counted(summary.records, 'record')}, {counted(summary.images, 'image')}"
-    is_whole = exit_code(summary) == ExitCode.DONE
-    next_command = ["im2rec", "inspect", summary.input, "--head", "3"] if is_whole else None
-    return table(f"{summary.input}: {counts}, {human_size(summary.size)}", rows, next_command)
+    return table(f"{summary.input}: {counts}, {human_size(summary.size)}", rows)
 
 
 def render_record(shown: RecordView) -> str:

@@ -16,6 +16,7 @@ from im2rec.cli.console import (
     human_size,
     key_completion,
     keys_table,
+    path_word,
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
@@ -85,13 +86,20 @@ def command(
     with console.progress("packing", share=True) as progress:
         summary = pack(list_path, root, out, params, PackOptions(**options), progress=progress)  # type: ignore[arg-type]
     console.warn(summary.warnings)
-    console.result("pack", summary, render(summary))
+    console.result("pack", summary, render(summary), next_command(summary))
     return exit_code(summary)
 
 
 def exit_code(summary: PackSummary) -> ExitCode:
     """Return PROBLEMS (3) if images were left out."""
     return ExitCode.PROBLEMS if summary.bad else ExitCode.DONE
+
+
+def next_command(summary: PackSummary) -> list[str]:
+    """Return the command that inspects the result; if images were left out, the one that shows the report of them."""
+    if summary.report:
+        return ["cat", path_word(summary.report)]
+    return ["im2rec", "inspect", path_word(summary.files[0])]
 
 
 def render(summary: PackSummary) -> str:
@@ -122,7 +130,7 @@ def render(summary: PackSummary) -> str:
         ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
     head = f"{verb} {counted(summary.images, 'image')} of {summary.input}"
-    return table(head, table_rows, None if summary.dry_run else ["im2rec", "inspect", summary.files[0]])
+    return table(head, table_rows)
 
 
 def _bytes(summary: PackSummary) -> str:

@@ -29,13 +29,13 @@ from im2rec.datasets.sets import (
     ImageBatch,
     ImportParams,
 )
-from im2rec.errors import InputError, OutputError
+from im2rec.errors import InputError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, IMAGES, RATE, SECONDS, WARNINGS, described
-from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
+from im2rec.storage.files import AtomicFile, PathLike, check_output_folder, refuse_existing, writing
 from im2rec.storage.writer import RecordWriter
 
 PNG_LEVEL = 3  # as `im2rec pack`
@@ -88,13 +88,8 @@ def output_files(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST)
 def check_output(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST), *, force: bool) -> None:
     """Raise OutputError if *out* cannot be made or, without *force*, contains a file that would be written."""
     out = Path(out)
-    with writing(out):
-        existing = next(folder for folder in (out, *out.parents) if os.path.lexists(folder))
-        if not existing.is_dir():
-            raise OutputError(f"{existing}: is not a folder", hint="name a folder to write to")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(f"{out}: cannot be written: permission denied", hint="name another folder")
-    if existing == out:
+    check_output_folder(out)
+    if out.is_dir():
         refuse_existing(output_files(name, out, splits), force=force)
 
 

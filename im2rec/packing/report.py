@@ -166,10 +166,8 @@ class PackSummary:
     files: list[str] = described(FILES, factory=list)
     report: str | None = described("Path of the report with an object for each image that was left out.", None)
     dry_run: bool = described(DRY_RUN, False)
-    outside: int = described(
-        "Lines with a path that leads out of ROOT as it is written; with --outside refuse, they are in `bad`.", 0
-    )
-    outside_line: int | None = described("Number of the first line with such a path.", None)
+    outside: int = described("Lines with a path that leads out of ROOT as it is written, and that were not refused.", 0)
+    outside_line: int | None = described("The first line with such a path.", None)
 
 
 class BadReport:

@@ -19,7 +19,7 @@ from im2rec.pipeline.loader import bad_image_error
 from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET
 from im2rec.pipeline.records import Records
-from im2rec.schema import INPUT, Number, described, whole
+from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
 from im2rec.storage.files import AtomicFile, writing
 
 
@@ -69,6 +69,7 @@ class ReplayedRecord:
     drawn: dict[str, float] = described("Random numbers by name.")
     steps: list[str] = described("Steps that were applied, in order.")
     image: str = described("Path of the image that was drawn.")
+    dry_run: bool = described(DRY_RUN, False)
 
 
 def replay(
@@ -109,6 +110,7 @@ def replay(
         drawn=draws.values,
         steps=[_format_step(step) for step in (*plan.steps, plan.normalization)],
         image=str(out),
+        dry_run=dry_run,
     )
 
 

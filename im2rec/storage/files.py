@@ -70,8 +70,8 @@ def reading(path: PathLike) -> Iterator[None]:
 
 def _unreadable(path: PathLike, error: OSError) -> InputError:
     if isinstance(error, NotAFileError):
-        return InputError(f"{os.fspath(path)}: {reason(error)}", hint="name a file")
-    return InputError(f"{os.fspath(path)}: cannot be read: {reason(error)}", hint="check the path")
+        return InputError(reason(error), path=path, hint="name a file")
+    return InputError(f"cannot be read: {reason(error)}", path=path, hint="check the path")
 
 
 @contextlib.contextmanager
@@ -85,7 +85,7 @@ def writing(path: PathLike) -> Iterator[None]:
 
 def _unwritable(path: PathLike, error: OSError) -> OutputError:
     hint = "no file exists under this name" if not os.path.lexists(path) else "the existing file is unchanged"
-    return OutputError(f"{os.fspath(path)}: cannot be written: {reason(error)}", hint=hint)
+    return OutputError(f"cannot be written: {reason(error)}", path=path, hint=hint)
 
 
 class NotAFileError(OSError):
@@ -195,7 +195,7 @@ class InputFile(Closeable):
         """Return *size* bytes from *offset* on; fewer only at the end of the file. Raises InputError."""
         handle = self._handle
         if handle is None:
-            raise InputError(f"{self.path}: is closed", hint="open it again")
+            raise InputError("is closed", path=self.path, hint="open it again")
         try:  # not `with reading`, which takes as long as the rest of this function
             data = self._pread(handle, size, offset)
             while len(data) < size and (more := self._pread(handle, size - len(data), offset + len(data))):
@@ -228,7 +228,7 @@ class InputFile(Closeable):
         self.__init__(state["path"])  # type: ignore[misc]
         if self.size != state["size"]:
             self.close()
-            raise InputError(f"{self.path}: had {state['size']} bytes and now has {self.size}", hint="open it again")
+            raise InputError(f"had {state['size']} bytes and now has {self.size}", path=self.path, hint="open it again")
 
 
 class AtomicFile:
@@ -314,15 +314,32 @@ def refuse_existing(paths: list[Path], *, force: bool) -> None:
         with writing(path):
             exists = _exists(path)
             if not path.parent.is_dir():
-                raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
+                raise OutputError(f"the folder {path.parent} is missing", path=path, hint="make it first")
+            refuse_unwritable(path.parent, path)
             if path.is_dir():
-                raise OutputError(f"{path}: is a folder", hint="name a file")
+                raise OutputError("is a folder", path=path, hint="name a file")
             if not exists:
                 continue
             if not (path.is_file() or path.is_symlink()):
-                raise OutputError(f"{path}: is a device or a pipe", hint="name a file")
+                raise OutputError("is a device or a pipe", path=path, hint="name a file")
             if not force:
-                raise OutputError(f"{path}: exists already", hint="replace it with --force, or choose another name")
+                hint = "replace it with force=True, or choose another name"
+                raise OutputError("exists already", path=path, hint=hint)
+
+
+def refuse_unwritable(folder: Path, path: Path) -> None:
+    """Raise OutputError for *path* unless this process may make files in *folder*, which exists."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def check_output_folder(folder: Path) -> None:
+    """Raise OutputError unless *folder* is a folder that may be written to, or can be made."""
+    with writing(folder):
+        existing = next(path for path in (folder, *folder.parents) if _exists(path))
+        if not existing.is_dir():
+            raise OutputError("is not a folder", path=existing, hint="name a folder to write to")
+    refuse_unwritable(existing, folder)
 
 
 def _exists(path: Path) -> bool:
@@ -343,7 +360,7 @@ def check_folder(path: PathLike) -> None:
     with reading(path):
         if not Path(path).is_dir():
             Path(path).stat()  # raises the better error when nothing is there
-            raise InputError(f"{os.fspath(path)}: is not a folder", hint="name the folder that holds the images")
+            raise InputError("is not a folder", path=path, hint="name the folder that holds the images")
         os.scandir(path).close()
 
 

@@ -132,6 +132,7 @@ def test_head_shows_the_first_records() -> None:
         "  content  PNG, 13 x 9, 3 channels, 90 B\n"
         "record 1 at byte 124, id 99, label 1\n"
         "  content  JPEG, 20 x 12, 3 channels, 845 B\n"
+        f"next: im2rec inspect {PASS_THROUGH} --verify\n"
     ) == out
 
 

@@ -57,7 +57,7 @@ def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(t
     second.write(b"second", key=2)
     first.close()
 
-    expected = f"{tmp_path / 'o.rec'}: exists already (replace it with --force, or choose another name)"
+    expected = f"{tmp_path / 'o.rec'}: exists already (replace it with force=True, or choose another name)"
     assert expected == message_of(second.close)
     assert ["o.idx", "o.rec"] == names_in(tmp_path)
     assert encode_record(b"first") == (tmp_path / "o.rec").read_bytes()

@@ -790,7 +790,7 @@ def test_a_failure_leaves_no_file_and_no_new_folder(tmp_path: Path, monkeypatch:
 def test_existing_files_need_force_and_stay_when_the_import_fails(tmp_path: Path) -> None:
     source = write_files(tmp_path / "in", PYTHON10)
     out = write_files(tmp_path / "out", {"classes.txt": b"mine"})
-    refusal = f"{out / 'classes.txt'}: exists already (replace it with --force, or choose another name)"
+    refusal = f"{out / 'classes.txt'}: exists already (replace it with force=True, or choose another name)"
     assert refusal == message_of(import_set, "cifar10", out, source)
     (source / "test_batch").write_bytes(b"damaged")
     with pytest.raises(InputError):

@@ -550,7 +550,7 @@ def test_an_earlier_extraction_is_replaced_only_with_force(tmp_path: Path) -> No
     refused = message_of(extract, rec, out, ExtractOptions(head=1))
     assert before == tree(out)
     extract(rec, out, ExtractOptions(head=1), force=True)
-    assert f"{out}: exists already and is not empty (choose another folder, or replace it with --force)" == refused
+    assert f"{out}: exists already and is not empty (choose another folder, or replace it with force=True)" == refused
     assert ["0/0.png"] == names(out)
     assert ["out", "some.rec"] == sorted(path.name for path in tmp_path.iterdir())
 

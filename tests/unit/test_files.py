@@ -403,7 +403,7 @@ def test_an_existing_file_is_replaced_by_force_only(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_bytes(b"old")
 
-    expected = f"{path}: exists already (replace it with --force, or choose another name)"
+    expected = f"{path}: exists already (replace it with force=True, or choose another name)"
     assert expected == message_of(AtomicFile, path)
     assert expected == message_of(refuse_existing, [tmp_path / "other", path], force=False)
 
@@ -432,7 +432,7 @@ def test_a_link_is_replaced_by_force_only_even_if_it_leads_nowhere(tmp_path: Pat
     path = tmp_path / "out.txt"
     path.symlink_to(tmp_path / "missing")
 
-    expected = f"{path}: exists already (replace it with --force, or choose another name)"
+    expected = f"{path}: exists already (replace it with force=True, or choose another name)"
     assert expected == message_of(AtomicFile, path)
     with AtomicFile(path, force=True) as file:
         file.write(b"new")

@@ -479,7 +479,7 @@ def test_an_existing_file_is_refused_and_nothing_is_written(tmp_path: Path, name
     root = tree(tmp_path / "r", "a.jpg", "b.jpg")
     (tmp_path / name).write_text("mine\n")
 
-    expected = f"{tmp_path / name}: exists already (replace it with --force, or choose another name)"
+    expected = f"{tmp_path / name}: exists already (replace it with force=True, or choose another name)"
     for dry_run in (False, True):
         assert expected == message_of(make_list, root, tmp_path / "l", ListOptions(split=(0.5,)), dry_run=dry_run)
     assert sorted([name, "r"]) == names_in(tmp_path)

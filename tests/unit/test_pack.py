@@ -341,7 +341,7 @@ def test_outputs_are_checked_before_any_image_is_read(tmp_path: Path, monkeypatc
     monkeypatch.setattr(module, "run_ordered", None)
     for name, options in itertools.product(("o.rec", "o.idx"), (PackOptions(), PackOptions(dry_run=True))):
         (tmp_path / name).write_bytes(b"mine")
-        expected = f"{tmp_path / name}: exists already (replace it with --force, or choose another name)"
+        expected = f"{tmp_path / name}: exists already (replace it with force=True, or choose another name)"
         assert expected == message_of(pack, listed, root, tmp_path / "o.rec", UNCHANGED, options)
         (tmp_path / name).unlink()
     assert f"{tmp_path}: is a folder (name a file)" == message_of(
