@@ -71,9 +71,9 @@ def _image_error(name: str, error: OSError | ValueError) -> ImageError:
         return ImageError(describe_missing(name), reason=MISSING)
     if isinstance(error, OSError):
         return ImageError(reason(error), reason=TOO_LARGE if error.errno == errno.EFBIG else UNREADABLE)
-    if "\0" in name:
-        return ImageError("a zero byte in the name", reason=UNREADABLE)
-    return ImageError("a name that the encoding of the locale cannot express", reason=UNREADABLE)
+    if isinstance(error, UnicodeEncodeError):
+        return ImageError(reason(error), reason=UNREADABLE)
+    return ImageError("a zero byte in the name" if "\0" in name else str(error), reason=UNREADABLE)
 
 
 def leads_outside(roots: tuple[str, ...], path: str, system: ModuleType = os.path) -> bool:
