@@ -25,7 +25,6 @@ from PIL import UnidentifiedImageError
 from im2rec.errors import ImageError
 from im2rec.images import jpeg
 from im2rec.images.bmp import bmp_view
-from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.grey import SRGB_GAMMA, grey
 from im2rec.images.jpeg import (
     END_OF_IMAGE,
@@ -36,6 +35,7 @@ from im2rec.images.jpeg import (
     apply_orientation,
     parse_orientation,
 )
+from im2rec.images.limits import canvas, check_jpeg, check_stored, in_bands, most_pixels
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 Room = Callable[[int], npt.NDArray[np.uint8]]  # allocates at least this number of bytes
@@ -153,7 +153,7 @@ def decode(
     color: int = COLOR,
     *,
     at_least: tuple[int, int] | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     cut_ok: bool = False,
     room: Room | None = None,
     verdict: Verdict | None = None,
@@ -174,7 +174,7 @@ def decode(
     checks a JPEG where simplejpeg is not installed; without either of them, Pillow overlooks damage.
 
     Raises ImageError, with *reason* ``CUT`` if the image data ends early, and ``TOO_LARGE`` if the header claims more
-    than *max_pixels*, as a few bytes can claim gigabytes.
+    than *max_pixels*, or without it an image that needs more than 1 GiB: a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """
@@ -194,16 +194,16 @@ def _decoded(
     content: bytes,
     color: int,
     at_least: tuple[int, int] | None,
-    max_pixels: int,
+    max_pixels: int | None,
     room: Room | None,
     verdict: Verdict | None,
 ) -> Decoded:
     flaw, kind = "", sniff(content)
-    if kind == "BMP" and color != GREY and (view := bmp_view(content, max_pixels)) is not None:
+    if kind == "BMP" and color != GREY and (view := bmp_view(content, most_pixels("BMP", max_pixels))) is not None:
         return Decoded(view if room else np.ascontiguousarray(view))
     if kind == "JPEG" and _simplejpeg:
         (_, height, width, channels), orientation = _jpeg_info_and_orientation(content)
-        _check_pixels((width, height), max_pixels)
+        check_jpeg(content, (width, height), at_least, max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
         buffer = room(height * width * (1 if is_grey else 3)) if room and at_least is None else None
         pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0), buffer)
@@ -211,7 +211,7 @@ def _decoded(
             return Decoded(pixels if color == AS_STORED else apply_orientation(pixels, orientation), flaw)
     elif kind == "JPEG" and verdict:
         info, _ = _jpeg_info_and_orientation(content)
-        _check_pixels((info.width, info.height), max_pixels)
+        check_jpeg(content, (info.width, info.height), at_least, max_pixels)
         flaw = verdict(content) or ""
         if flaw == CUT:
             raise _cut_error()
@@ -220,15 +220,22 @@ def _decoded(
     return _decoded_by_pillow(content, color, at_least, max_pixels)._replace(flaw=flaw)
 
 
-def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int) -> Decoded:
+def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int | None) -> Decoded:
     with _pillow_image(content) as image:
-        _check_pixels(image.size, max_pixels)
-        if image.format == "JPEG":
+        kind = image.format or ""
+        if kind == "JPEG":
+            check_jpeg(content, image.size, at_least, max_pixels)
             image.draft("L" if color == GREY else None, at_least or image.size)
+        else:
+            check_stored(kind, canvas(image), max_pixels)
         if color == AS_STORED:
-            pixels = _sixteen_bit_color(content) if image.format == "PNG" else None
-            return Decoded(_as_stored(image) if pixels is None else pixels)
-        return Decoded(apply_orientation(_eight_bit(image, color), _pillow_orientation(image)))
+            pixels = _sixteen_bit_color(content) if kind == "PNG" else None
+            return Decoded(in_bands(image, _as_stored) if pixels is None else pixels)
+        gamma = _gamma(image)  # read here, as parts of images have neither this nor a format
+        pixels = in_bands(image, lambda band: _eight_bit(band, color, kind, gamma))
+        turn = _pillow_orientation(image)
+        image.close()  # frees its memory before the image is turned
+    return Decoded(apply_orientation(pixels, turn))
 
 
 def orientation(content: bytes) -> int:
@@ -309,12 +316,6 @@ def _open(content: bytes) -> PillowImage.Image:
             PillowImage.MAX_IMAGE_PIXELS = limit
 
 
-def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
-    if size[0] * size[1] > max_pixels:
-        problem = f"{size[0]} x {size[1]} are more than max_pixels={max_pixels}"
-        raise ImageError(problem, reason=TOO_LARGE, hint="raise it for images you trust")
-
-
 def _sixteen_bit_color(content: bytes) -> Image | None:
     """Pixels of a 16-bit colour PNG as uint16 by OpenCV, as Pillow drops the low bytes.
 
@@ -333,9 +334,8 @@ def _sixteen_bit_color(content: bytes) -> Image | None:
     return np.ascontiguousarray(pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]])
 
 
-def _eight_bit(image: PillowImage.Image, color: int) -> Image:
-    """Pixels of *image* as uint8: one channel if *color* is ``GREY``, else three."""
-    kind, gamma = image.format or "", _gamma(image)  # read first, as converted images have neither
+def _eight_bit(image: PillowImage.Image, color: int, kind: str, gamma: int) -> Image:
+    """Pixels of *image*, of a file of format *kind*, as uint8: one channel if *color* is ``GREY``, else three."""
     if image.mode in _SIXTEEN_BIT_MODES:
         image = PillowImage.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
     if "transparency" in image.info and image.mode == "P":
