@@ -132,20 +132,20 @@ class Geometry:
 
         Raises ImageError for an image that is too small for them, or would become too large for memory.
         """
-        params = self._params
+        params, stored = self._params, size
         steps: list[Step] = []
         if params.resize != OFF:
-            new = self._checked(size, Size(*resized_short(*size, params.resize)))
+            new = self._checked(stored, Size(*resized_short(*size, params.resize)))
             steps.append(Resize(*new, _interpolation(params, size, new, draws, "resize_interpolation")))
             size = new
         if self.warps:
             warp = self._plan_warp(size, draws)
             steps.append(warp)
-            size = self._checked(size, Size(warp.width, warp.height), _WARPED)
+            size = self._checked(stored, Size(warp.width, warp.height), _WARPED)
         if params.pad:
             steps.append(Pad(params.pad, self._fill))
-            size = self._checked(size, Size(size.width + 2 * params.pad, size.height + 2 * params.pad))
-        return steps + self._plan_crop(size, draws)
+            size = self._checked(stored, Size(size.width + 2 * params.pad, size.height + 2 * params.pad))
+        return steps + self._plan_crop(stored, size, draws)
 
     def _plan_warp(self, size: Size, draws: Draws) -> Warp:
         """Plan the affine step: shear, rotation, scale and aspect in one matrix.
@@ -199,14 +199,14 @@ class Geometry:
             angle = params.rotate_list[draws.integer("rotate_list", 0, len(params.rotate_list) - 1)]
         return angle
 
-    def _plan_crop(self, size: Size, draws: Draws) -> list[Step]:
-        """Plan the one kind of crop that the parameters select."""
+    def _plan_crop(self, stored: Size, size: Size, draws: Draws) -> list[Step]:
+        """Plan the one kind of crop that the parameters select, for an image that was *stored* with another size."""
         if self._crops_areas:
             steps = self._plan_area_crop(size, draws)
-            return steps if steps is not None else self._plan_plain_crop(size, draws)
+            return steps if steps is not None else self._plan_plain_crop(stored, size, draws)
         if self._crops_squares:
             return self._plan_square_crop(size, draws)
-        return self._plan_plain_crop(size, draws)
+        return self._plan_plain_crop(stored, size, draws)
 
     def _plan_area_crop(self, size: Size, draws: Draws) -> list[Step] | None:
         """Plan a crop of random area and aspect; None if none of ten tries fits into the image.
@@ -247,7 +247,7 @@ class Geometry:
         method = _interpolation(self._params, Size(crop.width, crop.height), target, draws, "crop_interpolation")
         return [crop, Resize(*target, method)]
 
-    def _plan_plain_crop(self, size: Size, draws: Draws) -> list[Step]:
+    def _plan_plain_crop(self, stored: Size, size: Size, draws: Draws) -> list[Step]:
         """Plan a crop of the target's size; a smaller image is first scaled up, keeping its aspect.
 
         Height comes before width, as in the reference: an image that is too small both ways may be resized twice, and
@@ -261,11 +261,11 @@ class Geometry:
             scaled = Float(target.height) / Float(size.height) * Float(size.width)
             # In 32-bit floats the quotient can fall just below a whole number: 7 x 7 for 31 x 31 becomes 30 x 31. The
             # resize of the width below then makes up for the missing column, as in the reference.
-            size = self._checked(size, Size(int(scaled), target.height))
+            size = self._checked(stored, Size(int(scaled), target.height))
             steps.append(Resize(*size, method))
         if size.width < target.width:
             scaled = Float(target.width) / Float(size.width) * Float(size.height)
-            size = self._checked(size, Size(target.width, int(scaled)))
+            size = self._checked(stored, Size(target.width, int(scaled)))
             steps.append(Resize(*size, method))
         y, x = self._rand_crop_or_center(size, target, draws)
         return [*steps, Crop(y, x, target.height, target.width)]
@@ -281,10 +281,10 @@ class Geometry:
             return draws.integer("crop_y", 0, down), draws.integer("crop_x", 0, right)
         return down // 2, right // 2
 
-    def _checked(self, old: Size, new: Size, bytes_per_pixel: int = 0) -> Size:
-        """Return *new*. Raises ImageError if an image of size *old* is above the limit when it gets that size."""
+    def _checked(self, stored: Size, new: Size, bytes_per_pixel: int = 0) -> Size:
+        """Return *new*. Raises ImageError if an image of size *stored* is above the limit when it gets that size."""
         least = max(bytes_per_pixel, self._bytes_per_pixel)
-        check_scaled(old, new, self._params.max_pixels, bytes_per_pixel=least)
+        check_scaled(stored, new, self._params.max_pixels, bytes_per_pixel=least)
         return new
 
 

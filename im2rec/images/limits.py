@@ -68,11 +68,11 @@ def check_scaled(
 ) -> None:
     """Raise ImageError if an image of size *old*, (width, height), is above the limit when it is scaled to *new*.
 
-    *bytes_per_pixel* are those that are needed for each new pixel. An image that keeps its size is not checked again.
+    *bytes_per_pixel* are those that are needed for each new pixel.
     """
     pixels = new[0] * new[1]
     needed = DECODED * old[0] * old[1] + bytes_per_pixel * pixels
-    if new != old and (needed > MEMORY if max_pixels is None else pixels > max_pixels):
+    if needed > MEMORY if max_pixels is None else pixels > max_pixels:
         problem = f"is {old[0]} x {old[1]} pixels, {new[0]} x {new[1]} after resize"
         raise _too_large(problem, needed, pixels, max_pixels)
 

@@ -151,7 +151,8 @@ def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Eng
     crop = (head.height - height) // 2, (head.width - width) // 2, height, width  # the square of center_square()
     new = stored_size(head.width, head.height, params)
     try:
-        check_scaled((head.width, head.height), new, params.max_pixels)
+        if new != (width, height):
+            check_scaled((head.width, head.height), new, params.max_pixels)
     except ImageError:  # not raised: an image that is damaged too is reported as that
         return None
     method = _interpolation((width, height), new, id_, params)

@@ -345,6 +345,13 @@ def test_an_image_of_exactly_the_largest_size_is_allowed() -> None:
     assert message_of(plan, (10, 200), resize=20, max_pixels=7999).startswith(expected)
 
 
+def test_a_warp_counts_more_for_each_pixel_even_where_the_size_stays() -> None:
+    found = message_of(plan, (9000, 9000), rotate=10)
+
+    assert found.startswith("is 9000 x 9000 pixels, 9000 x 9000 after resize, and needs about 1.9 GB of memory")
+    assert plan((6000, 6000), rotate=10)
+
+
 def test_a_strip_that_a_crop_of_the_target_size_would_scale_up_is_refused() -> None:
     found = message_of(plan, (30000, 1), target=Size(224, 224))
 
