@@ -34,11 +34,21 @@ class ParameterError(Im2RecError, ValueError):
     """A parameter is unknown, missing, of the wrong type or out of range."""
 
 
-class InputError(Im2RecError):
+class FileError(Im2RecError):
+    """A file or folder cannot be used; *path* is None if there is none, or if the problem names several."""
+
+    _location_fields = (("", "path"),)
+
+    def __init__(self, problem: str, *, path: str | os.PathLike[str] | None = None, hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.path = path
+
+
+class InputError(FileError):
     """An input file or folder is missing, unreadable, of the wrong kind, or without images."""
 
 
-class OutputError(Im2RecError):
+class OutputError(FileError):
     """An output file or folder exists already, or cannot be written."""
 
 
@@ -73,9 +83,6 @@ class IdxFormatError(InputError):
 
     *path* is None until it is set by the function that opened the file.
     """
-
-    _location_fields = (("", "path"),)
-    path: str | os.PathLike[str] | None = None
 
 
 class ImageError(Im2RecError):

@@ -35,10 +35,12 @@ from im2rec.inspection.report import (
     ImageStatistics,
     IndexCheck,
     InsightFaceSet,
+    LabelCount,
     Survey,
     spread,
 )
 from im2rec.parallel import Progress
+from im2rec.schema import whole
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.index import find_index, load_index
 from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, scan_damaged
@@ -57,7 +59,7 @@ def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | 
     except (IndexFormatError, InputError) as error:
         return IndexCheck(os.fspath(index), "wrong", str(error))
     if np.array_equal(offsets, starts):  # nearly always; the rest takes another 60 bytes per record
-        return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys, ids))
+        return IndexCheck(os.fspath(index), "agrees", key_kind=_kind_of_keys(keys, ids))
     wrong = offsets[~np.isin(offsets, starts)]
     missing = starts[~np.isin(starts, offsets)]
     problem = None
@@ -71,7 +73,7 @@ def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | 
         problem = f"{len(offsets) - len(starts)} records are in it twice"
     if problem:
         return IndexCheck(os.fspath(index), "wrong", problem)
-    return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys[np.argsort(offsets)], ids))
+    return IndexCheck(os.fspath(index), "agrees", key_kind=_kind_of_keys(keys[np.argsort(offsets)], ids))
 
 
 def _kind_of_keys(keys: Keys, ids: Keys) -> str:
@@ -171,18 +173,18 @@ class _SurveyBuilder:
         sizes = np.asarray(self.sizes)
         faces = self._insightface_set(file, images, statistics) if kind == INSIGHTFACE else None
         return Survey(
-            path=os.fspath(file.path),
+            input=os.fspath(file.path),
             size=file.size,
             records=self.records,
-            kind=kind,
+            set_kind=kind,
             images=images,
             payload_bytes=spread(sizes) if self.records else None,
             split_records=self.split,
-            labels=dict(sorted(self.labels.items())),
-            classes=_classes(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
+            label_widths=dict(sorted(self.labels.items())),
+            class_statistics=_class_statistics(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
             ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
             contents=dict(self.contents.most_common()),
-            pictures=statistics,
+            image_statistics=statistics,
             index=IndexCheck(None, "none"),
             damage=self.damage,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
@@ -263,15 +265,15 @@ def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
-def _classes(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
+def _class_statistics(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
     if not len(labels):
         return None
     distinct, counts = np.unique(labels, return_counts=True)
     rarest, commonest = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
     return ClassStatistics(
         count=len(distinct),
-        smallest=(float(distinct[rarest]), int(counts[rarest])),
-        largest=(float(distinct[commonest]), int(counts[commonest])),
+        rarest=LabelCount(whole(float(distinct[rarest])), int(counts[rarest])),
+        most_common=LabelCount(whole(float(distinct[commonest])), int(counts[commonest])),
         whole_numbers=bool(np.all(np.floor(distinct) == distinct)),
     )
 

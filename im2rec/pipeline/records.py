@@ -174,8 +174,7 @@ def _read_record(location: RecordLocation) -> ImageRecord | BadRecordError:
     except CorruptRecordError as error:
         return _damaged_record_error(error, location)
     except InputError as error:  # of the disk or the network
-        problem = error.problem.removeprefix(f"{location.file.path}: ")
-        return location.fill_in(BadRecordError(problem, reason="unreadable", hint=error.hint))
+        return location.fill_in(BadRecordError(error.problem, reason="unreadable", hint=error.hint))
 
 
 def grouped_by_size(items: Iterable[T], size: Callable[[T], int], enough: int) -> Iterator[list[T]]:
