@@ -22,7 +22,7 @@ from im2rec.errors import ImageError, as_bytes
 from im2rec.images import bmp, jpeg, opening
 from im2rec.images.bmp import bmp_view
 from im2rec.images.jpeg import END_OF_IMAGE, FIRST_TRANSPOSED, UPRIGHT, apply_orientation, parse_orientation
-from im2rec.images.limits import canvas, check_jpeg, check_stored, in_bands, most_pixels
+from im2rec.images.limits import SIXTEEN_BITS, canvas, check_jpeg, check_stored, in_bands, most_pixels
 from im2rec.images.opening import cut_error, pillow_image
 from im2rec.images.pillow_pixels import as_stored, eight_bit, gamma_of
 from im2rec.images.tiff import CMYK, UNSUPPORTED, TiffHeader, read_header
@@ -234,7 +234,8 @@ def _decoded_by_opencv(content: bytes, color: int, max_pixels: int | None, tiff:
     if opencv is None or (color == AS_STORED and tiff is not None and tiff.is_separate and tiff.bits > 8):
         return None
     info = image_info(content)
-    check_stored(info.kind, (info.width, info.height), max_pixels)
+    is_deep = color == AS_STORED and (tiff is None or tiff.bits > 8)
+    check_stored(SIXTEEN_BITS if is_deep else info.kind, (info.width, info.height), max_pixels)
     if tiff is not None and tiff.end > len(content):
         raise cut_error()
     if info.kind in ("TIFF", "PNG"):

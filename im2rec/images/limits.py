@@ -27,7 +27,8 @@ MEMORY = 1 << 30  # bytes for one image, if max_pixels is not given
 # all modes, Pillow 13.0: JPEG 3 to 7.7 (progressive without chroma subsampling 10), PNG, TIFF, BMP, PPM and others 3
 # to 7.7, GIF 4.8, AVIF 10, WebP 16.1 (lossless 17.8), JPEG 2000 19.3 (in tiles of 512 pixels 7.7). None is below 8, as
 # what is made of the decoded image, such as an encoded one, takes about as much.
-BYTES_PER_PIXEL = {"AVIF": 10, "JPEG2000": 20, "WEBP": 18}
+SIXTEEN_BITS = "16 bits"  # as stored: two arrays of 2 bytes for each of 4 channels
+BYTES_PER_PIXEL = {"AVIF": 10, "JPEG2000": 20, "WEBP": 18, SIXTEEN_BITS: 16}
 _OTHER_FORMATS = 8
 DECODED, SCALED = 3, 8  # bytes for each pixel: of a decoded image, and of one that is scaled, and then encoded
 _TIFF_TILE_SIZE = (322, 323)  # tags of width and height

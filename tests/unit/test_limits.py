@@ -116,6 +116,16 @@ def test_a_header_within_the_limit_is_decoded_and_its_damage_found() -> None:
     assert "cut short" == reason_of(png(11_000, 11_000))
 
 
+def test_sixteen_bits_as_stored_count_twice() -> None:
+    pytest.importorskip("cv2")
+    content = bytearray(png(10_000, 10_000))
+    content[24] = 16
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+
+    assert TOO_LARGE == reason_of(bytes(content), color=AS_STORED)
+    assert "cut short" == reason_of(bytes(content))
+
+
 def test_the_limit_is_a_gibibyte_over_the_bytes_that_a_pixel_takes() -> None:
     assert [1 << 27, 1 << 27, (1 << 30) // 18] == [most_pixels(kind, None) for kind in ("JPEG", "unknown", "WEBP")]
     check_stored("PNG", (1 << 14, 1 << 13), None)
