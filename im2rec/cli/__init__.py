@@ -8,6 +8,8 @@ import os
 import re
 import sys
 
+from im2rec.library_output import SHOW_VARIABLE, hide_library_output
+
 _WORKER_MODULES = ("im2rec.packing.pack", "im2rec.packing.encode", "im2rec.images.opencv")  # that packing needs
 _INTERRUPTED = 130  # ExitCode.INTERRUPTED: the module of the exit codes may not be imported yet
 _PACK_COMMAND = re.compile(r"(pack|[^\n]*\.lst)\n", re.IGNORECASE)
@@ -20,6 +22,10 @@ def main(words: list[str] | None = None) -> None:
     Before anything else is imported, a worker process for packing is prepared: it takes longest to be ready.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # starting numpy's threads takes 0.08 s, and nothing uses them
+    if words is None:  # the process is ours, and does not belong to a program that calls this function
+        if "--debug" in sys.argv:
+            os.environ[SHOW_VARIABLE] = "1"
+        hide_library_output()
     try:
         if words is None and _needs_workers(sys.argv[1:]):
             from im2rec.workers import start_fork_server  # noqa: PLC0415

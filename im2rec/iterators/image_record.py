@@ -69,6 +69,7 @@ _MAY_DIFFER = (
     "reuse_buffers",
     "backend",
     "verbose",
+    "max_pixels",
 )
 
 
