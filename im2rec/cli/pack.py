@@ -60,6 +60,13 @@ class PackCommand(HelpCommand):
     metavar="N|P%",
     help="End the run when more images than this are bad; P% counts from 100 lines on.",
 )
+@click.option(
+    "--outside",
+    type=click.Choice(["allow", "refuse"]),
+    default="allow",
+    show_default=True,
+    help="Pack images that lie outside of ROOT (by absolute paths, '..' or links), or leave them out.",
+)
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @common_options(writes=True)
 def command(
@@ -103,6 +110,10 @@ def render(summary: PackSummary) -> str:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.bad.items())
         report = f"; all in {summary.report}" if summary.report else ""
         left_out = f"{reasons}; first: line {bad.line}, {bad.path or bad.detail}{report}"
+    outside = ""
+    if summary.outside:
+        what = f"{counted(summary.outside, 'path')} {'leads' if summary.outside == 1 else 'lead'} out of ROOT"
+        outside = f"{what}, line {summary.outside_line} first (--outside refuse omits them)"
     verb = "would pack" if summary.dry_run else "packed"
     engine = (
         f"engine {summary.engine}, JPEGs decoded by {summary.jpeg_decoder}" if summary.engine else "stored unchanged"
@@ -110,6 +121,7 @@ def render(summary: PackSummary) -> str:
     speed = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {counted(summary.workers, 'worker')}"
     table_rows = [
         ("left out", left_out),
+        ("outside", outside),
         ("noted", ", ".join(f"{count:,} {note}" for note, count in summary.notes.items())),
         ("bytes", _bytes(summary)),
         ("time", "" if summary.dry_run else speed),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from im2rec.errors import OutputError
-from im2rec.storage.files import PathLike, reason, refuse_unwritable
+from im2rec.storage.files import PathLike, read_file, reason, refuse_unwritable
 
 MARKER = ".im2rec-extract.json"  # the journal: only a folder that contains it is ever replaced
 
@@ -143,7 +143,7 @@ class ResumableFolder:
         if {entry.name for entry in self.path.iterdir()} <= {MARKER_TEMP}:  # killed before there was a journal
             return ExtractionProgress(), False
         try:
-            journal = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
+            journal = json.loads(read_file(self.path / MARKER))
             begun = dict(journal["extraction"])
             progress = ExtractionProgress(**{name: _check_count(n) for name, n in journal["done"].items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

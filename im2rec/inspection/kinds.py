@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.inspection.report import DetectionSet, ImageStatistics, InsightFaceSet, Spread
-from im2rec.storage.files import PathLike
+from im2rec.storage.files import PathLike, read_file
 
 PROPERTY_NAME = "property"
 
@@ -48,7 +48,7 @@ def insightface_set(
 def _check_property(path: Path, identities: int, statistics: ImageStatistics) -> tuple[str | None, str | None]:
     """The text of the property file next to the set, and its first disagreement with the set; None for either."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        text = read_file(path).decode("utf-8", "replace").strip()
     except OSError:
         return None, None
     try:

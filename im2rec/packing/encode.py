@@ -2,7 +2,7 @@
 
 For each line :func:`pack_chunk` takes these steps:
 
-1. :func:`_read_image` reads the image file.
+1. :class:`im2rec.packing.image_files.ImageFolder` reads the image file.
 2. :func:`store_image` returns the bytes to store: the file itself with ``unchanged``, otherwise the result of
    :func:`decode_image`, :func:`resize_image` (crop, then scale) and :func:`encode_image`. For an upright JPEG the
    compiled decoder does the first two at once, in :func:`_resized_by_kernel`, with the same pixels.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -46,9 +45,9 @@ from im2rec.images.codec import (
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load
+from im2rec.packing.image_files import ImageFolder
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, BadImage, PackedChunk, bad_line
-from im2rec.storage.files import read_file, reason
+from im2rec.packing.report import TOO_LARGE, BadImage, PackedChunk, bad_line
 
 # JPEGs that a process packs before it loads the compiled decoder: loading takes a third of a second, which some 1,500
 # further images make up for.
@@ -68,21 +67,27 @@ class DecodedImage(NamedTuple):
 
 
 def pack_chunk(
-    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
+    entries: Sequence[ListEntry | ListFormatError],
+    root: str,
+    params: PackParams,
+    *,
+    verify: bool = False,
+    limit: str = "",
 ) -> PackedChunk:
     """Read, decode, crop, resize, encode and frame the images of *entries*; paths start from the folder *root*.
 
     A bad line or image is reported in the chunk, never raised. With *verify*, images that are stored unchanged are
-    decoded too, to find damaged ones.
+    decoded too, to find damaged ones. *limit* is that of :class:`im2rec.packing.image_files.ImageFolder`.
     """
     started = time.perf_counter()
+    folder = ImageFolder(root, limit)
     chunk = PackedChunk(jpeg_decoder=JPEG_DECODER)
     for entry in entries:
         if isinstance(entry, ListFormatError):
             chunk.lines.append(bad_line(entry))
             continue
         try:
-            content = _read_image(root, entry.path)
+            content = folder.read(entry.path)
             chunk.bytes_in += len(content)
             stored, notes = store_image(content, entry.id, params)
             if verify and params.unchanged:
@@ -99,18 +104,6 @@ def pack_chunk(
     chunk.kernel = _describe_kernel(params)
     chunk.seconds = time.perf_counter() - started
     return chunk
-
-
-def _read_image(root: str, path: str) -> bytes:
-    """Return the bytes of the image file *path* below *root*. Raises ImageError."""
-    try:
-        return read_file(os.path.join(root, path))  # noqa: PTH118 - an absolute path stays one, at a third of Path's time
-    except FileNotFoundError:
-        raise ImageError("no such file", reason=MISSING) from None
-    except OSError as error:
-        raise ImageError(reason(error), reason=UNREADABLE) from None
-    except ValueError:
-        raise ImageError("a zero byte in the name", reason=UNREADABLE) from None
 
 
 def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, list[str]]:

@@ -15,7 +15,16 @@ from typing import NamedTuple
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.schema import DRY_RUN, IMAGES, WARNINGS, described
-from im2rec.storage.files import AtomicFile, PathLike, check_folder, read_classes, reason, refuse_existing
+from im2rec.storage.files import (
+    AtomicFile,
+    PathLike,
+    check_folder,
+    file_name,
+    name_text,
+    read_classes,
+    reason,
+    refuse_existing,
+)
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
 DEFAULT_SEED = 100  # that of im2rec.py, so that both make the same permutation
@@ -221,19 +230,20 @@ def _list_folder(
     """
     files, folders = [], []
     real_root = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
+    path = root / file_name(folder)
     try:
-        status = os.stat(root / folder)  # noqa: PTH116 - one call for both numbers
+        status = os.stat(path)  # noqa: PTH116 - one call for both numbers
         if (status.st_dev, status.st_ino) in visited:
             walk.left_out[LINKED_AGAIN] += 1
             return [], []
         visited.add((status.st_dev, status.st_ino))
-        with os.scandir(root / folder) as entries:
+        with os.scandir(path) as entries:
             for entry in entries:
                 kind = _entry_kind(entry, real_root)
                 if kind == FOLDER:
-                    folders.append(entry.name)
+                    folders.append(name_text(entry.name))
                 elif kind == FILE:
-                    files.append(entry.name)
+                    files.append(name_text(entry.name))
                 else:
                     walk.left_out[kind] += 1
     except OSError as error:

@@ -24,6 +24,7 @@ from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNE
 from im2rec.storage.files import AtomicFile, writing
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
+OUTSIDE = "outside ROOT"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +166,8 @@ class PackSummary:
     files: list[str] = described(FILES, factory=list)
     report: str | None = described("Path of the report with an object for each image that was left out.", None)
     dry_run: bool = described(DRY_RUN, False)
+    outside: int = described("Lines with a path that leads out of ROOT as it is written, and that were not refused.", 0)
+    outside_line: int | None = described("The first line with such a path.", None)
 
 
 class BadReport:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from im2rec.errors import CorruptRecordError, IndexFormatError
 from im2rec.format.indexfile import Keys, Offsets, read_index
 from im2rec.format.recordio import FIRST, HEAD_BYTES, Source, parse_head, read_parts
-from im2rec.storage.files import INSPECT, InputFile, PathLike, reading, with_path
+from im2rec.storage.files import INSPECT, InputFile, PathLike, open_binary, reading, with_path
 
 _PART_SUFFIX = re.compile(r"\.part\d{3,}")
 
@@ -26,7 +26,7 @@ def load_index(path: PathLike) -> tuple[Keys, Offsets]:
     Raises InputError, and IndexFormatError with path and line.
     """
     try:
-        with reading(path), Path(path).open("rb") as stream:
+        with reading(path), open_binary(path) as stream:
             return read_index(stream)
     except IndexFormatError as error:
         raise with_path(error, path) from None
