@@ -118,8 +118,8 @@ def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
     count = int(np.sum(images))
     if not len(ordinals):
         if count:
-            raise InputError(f"{rec.path}: none of its {count} images is chosen", hint="choose by fewer options")
-        raise InputError(f"{rec.path}: holds no images", hint=INSPECT)
+            raise InputError(f"none of its {count} images is chosen", path=rec.path, hint="choose by fewer options")
+        raise InputError("holds no images", path=rec.path, hint=INSPECT)
     left_out = {why: int(np.sum(matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
     return SelectedRecords(ordinals, _repeated(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
 
@@ -181,7 +181,7 @@ def _with_keys(rec: ScannedFile, selected: Sequence[int]) -> Mask:
     missing = [key for key in selected if key not in present]
     if missing:
         hint = f"keys run from {keys.min()} to {keys.max()}" if len(keys) else "its index is empty"
-        raise InputError(f"{rec.path}: no record has the key {missing[0]}", hint=hint)
+        raise InputError(f"no record has the key {missing[0]}", path=rec.path, hint=hint)
     mask = np.zeros(len(rec), np.bool_)
     mask[ordinals[matches]] = True
     return mask
@@ -211,7 +211,7 @@ def _with_labels(rec: ScannedFile, selected: Sequence[float], images: Mask) -> M
     numbers, selected_numbers = class_numbers(rec.labels), class_numbers(float32(selected))
     missing = np.flatnonzero(~np.isin(selected_numbers, numbers[images]))
     if len(missing):
-        raise InputError(f"{rec.path}: no image has the label {selected[missing[0]]:g}", hint=INSPECT)
+        raise InputError(f"no image has the label {selected[missing[0]]:g}", path=rec.path, hint=INSPECT)
     return np.isin(numbers, selected_numbers)
 
 

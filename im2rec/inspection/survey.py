@@ -108,7 +108,7 @@ def survey(
             if progress:
                 progress(builder.records, builder.scanned / file.size)
         if not builder.records and not builder.damage:
-            raise InputError(f"{file.path}: holds no records")
+            raise InputError("holds no records", path=file.path)
         result = builder.survey(file, every=every)
         starts, ids = np.asarray(builder.offsets), np.asarray(builder.ids)
         del builder  # frees its other arrays, before the index needs as much memory

@@ -254,9 +254,9 @@ class PackCounter:
         if found.images or (not self.bad and self.params.nsplit > 1):
             return
         if found.first_bad is None:
-            raise InputError(f"{found.input}: lists no images", hint="make one with 'im2rec make-list'")
+            raise InputError("lists no images", path=found.input, hint="make one with 'im2rec make-list'")
         counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
-        raise InputError(f"{found.input}: none of its images could be packed: {counted}; {found.first_bad}")
+        raise InputError(f"none of its images could be packed: {counted}; {found.first_bad}", path=found.input)
 
     def warnings(self) -> list[str]:
         """Return a line for each thing in the list that is probably a mistake."""
