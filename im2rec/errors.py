@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 
 class Im2RecError(Exception):
@@ -99,6 +100,23 @@ MAX_PAYLOAD = 2**29 - 1
 
 class RecordTooLargeError(Im2RecError):
     """A payload has more than ``MAX_PAYLOAD`` bytes, the most that a record can hold."""
+
+
+def as_bytes(data: Any, name: str) -> bytes:
+    """Return *data* as bytes: itself if it is bytes, a copy of a bytearray, a memoryview or a flat array of uint8.
+
+    *name* is what the message calls it: "an image". Raises ParameterError for everything else, an array of pixels too.
+    """
+    if isinstance(data, bytes):
+        return data
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise ParameterError(f"{name} must be bytes, not {type(data).__name__}") from None
+    if view.ndim != 1 or view.itemsize != 1:
+        found = f"an array of shape {view.shape} and format {view.format!r}"
+        raise ParameterError(f"{name} must be bytes, not {found}", hint="encode pixels first")
+    return view.tobytes()
 
 
 def check_payload(payload: bytes) -> None:

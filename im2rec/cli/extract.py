@@ -26,6 +26,7 @@ from im2rec.images.codec import NOT_AN_IMAGE
     metavar="K",
     help="Extract only this index key; may be repeated.",
 )
+@click.option("--no-idx", "index", flag_value=False, default=True, help="Use no index: the keys are the ids.")
 @click.option(
     "--label", "labels", type=float, multiple=True, metavar="L", help="Extract only this label; may be repeated."
 )

@@ -24,6 +24,7 @@ _MAX_LABELS = 8
 @click.command("inspect", cls=HelpCommand)
 @click.argument("rec", type=PATH)
 @click.option("--idx", "index", type=PATH, help="The index to compare with REC [default: the one beside it].")
+@click.option("--no-idx", is_flag=True, help="Use no index: nothing is compared, and keys are ids.")
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records, and no summary.")
 @click.option(
     "--key",
@@ -40,7 +41,7 @@ _MAX_LABELS = 8
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw 60 of the images on one sheet.")
 @common_options(writes=True)
 def command(
-    console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | None, **options: Any
+    console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | bool | None, **options: Any
 ) -> ExitCode:
     """Summarise a .rec and check that it is whole.
 
@@ -48,6 +49,10 @@ def command(
     Exit code 0: whole; 3: the index or the content of records is wrong; 4: no images; 5: damaged, with the damaged byte
     ranges listed.
     """
+    if options["no_idx"]:
+        if index is not None:
+            raise click.UsageError("--idx and --no-idx exclude each other")
+        index = False
     if head is not None or key:
         if ignored := [name for name in ("decode", "sheet", "every", "workers") if options[name]]:
             name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0])
@@ -65,7 +70,7 @@ def command(
         refuse_existing([sheet], force=options["force"])
     with console.progress("records", share=True) as progress:
         summary = survey(rec, index=index, every=options["every"], progress=progress)
-    if options["decode"]:
+    if options["decode"] and not summary.headerless:
         with console.progress("decoding", share=True) as progress:
             summary.verification = verify(rec, workers=options["workers"], progress=progress)
     if sheet is not None:
@@ -117,6 +122,7 @@ def render(summary: Survey) -> str:
         ("classes", _classes(summary)),
         ("ids", _ids(summary)),
         ("content", ", ".join(f"{count:,} {kind}" for kind, count in summary.contents.items())),
+        ("reading", "by payload() of im2rec.open()" if summary.headerless else ""),
         *_images(summary),
         *_set(summary),
         ("index", _index(summary)),
@@ -213,11 +219,16 @@ def _range(spread: Spread, show: Callable[[float], str]) -> str:
 
 def _index(summary: Survey) -> str:
     index = summary.index
+    if index.state == "not compared":
+        return "not compared, because of --no-idx"
     if index.path is None:
         return "none beside it; not needed, but opening then scans the file"
     if index.state == "wrong":
         return f"{index.path}: WRONG: {index.problem}; without it the .rec is scanned"
-    return f"{index.path}: agrees; its keys are {index.key_kind}"
+    found = f"lists {index.listed:,} of {summary.records:,} records" if index.unlisted else "agrees"
+    keys = f"; its keys are {index.key_kind}" if index.key_kind else ""
+    damaged = f"; {index.damaged:,} of its offsets in damaged bytes" if index.damaged else ""
+    return f"{index.path}: {found}{keys}{damaged}"
 
 
 def _verified(verification: Verification | None) -> list[tuple[str, str]]:

@@ -167,6 +167,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
         "labels": sorted({label_text(label) for label in options.labels}),
         "min_images": options.min_images,
         "classes": classes and hashlib.sha256(classes).hexdigest(),
+        **({} if options.index else {"index": False}),
         "shard_mb": (options.shard_mb or DEFAULT_SHARD_MB) if options.to == TAR else None,
     }
 

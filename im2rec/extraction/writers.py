@@ -38,6 +38,7 @@ EXTENSIONS = {
     "JPEG 2000": ".jp2",
     "AVIF": ".avif",
     "PPM": ".ppm",
+    "Sun raster": ".ras",
 }
 
 

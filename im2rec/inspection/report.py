@@ -10,6 +10,7 @@ import numpy.typing as npt
 from im2rec.schema import IMAGES, INPUT, Number, described, whole
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
+NO_HEADERS = "records without image headers"
 INSIGHTFACE, NO_IMAGES = "InsightFace, with header and identity records", "no images"
 
 
@@ -68,12 +69,15 @@ class ImageStatistics:
 
 @dataclasses.dataclass
 class IndexCheck:
-    """Comparison of an index with its ``.rec``."""
+    """Comparison of an index with its ``.rec``. The counts are 0 for a wrong index."""
 
     path: str | None = described("Path of the file that is meant.")
-    state: str = described("`none`, `agrees` or `wrong`.")
+    state: str = described("`none`, `agrees`, `partial` (lists only some records), `wrong`, or `not compared`.")
     problem: str | None = described("Problem in a sentence.", None)
     key_kind: str | None = described("Kind of the keys of the index: ids, ordinals, or neither.", None)
+    listed: int = described("Whole records that the index lists.", 0)
+    unlisted: int = described("Whole records that the index leaves out.", 0)
+    damaged: int = described("Offsets of the index inside damaged bytes.", 0)
 
 
 @dataclasses.dataclass
@@ -137,7 +141,7 @@ class Survey:
     size: int = described("Size of the `.rec` in bytes.")
     records: int = described("Whole records in the input.")
     set_kind: str = described(
-        f"Kind of the set: `{PLAIN}`, `{VECTORS}`, `{DETECTION}`, `{INSIGHTFACE}`, `{NO_IMAGES}`."
+        f"Kind of the set: `{PLAIN}`, `{VECTORS}`, `{DETECTION}`, `{INSIGHTFACE}`, `{NO_IMAGES}`, `{NO_HEADERS}`."
     )
     images: int = described(IMAGES)
     payload_bytes: Spread | None = described("Sizes of the payloads in bytes.")
@@ -155,6 +159,7 @@ class Survey:
     detection: DetectionSet | None = described("Facts on a detection set.", None)
     verification: Verification | None = described("Result of `--verify`.", None)
     sheet: str | None = described("Path of the contact sheet.", None)
+    headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)
 
 
 def spread(values: npt.ArrayLike) -> Spread:

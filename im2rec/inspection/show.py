@@ -12,6 +12,7 @@ from im2rec.format.recordio import HEAD_BYTES, read_record
 from im2rec.images.codec import image_info, sniff
 from im2rec.schema import INPUT, Number, described, whole
 from im2rec.storage.files import InputFile, PathLike, with_path
+from im2rec.storage.foreign import START_BYTES, kind_without_header
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import check_kind, scan
 
@@ -61,12 +62,19 @@ def first_records(path: PathLike, count: int) -> list[RecordView]:
     return views
 
 
-def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | None = None) -> list[RecordView]:
-    """Return the records with these index keys, in the order of *keys*.
+class _KeyedFile(RecordFile):
+    """A file of which ``inspect --key`` shows records."""
+
+    _without_index = "--no-idx"
+    _logs_unlisted = False
+
+
+def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | bool | None = None) -> list[RecordView]:
+    """Return the records with these index keys, in the order of *keys*; with *index* False the keys are the ids.
 
     Raises InputError, IndexFormatError, CorruptRecordError.
     """
-    with RecordFile(path, index=index) as rec:
+    with _KeyedFile(path, index=index) as rec:
         ordinals = [rec.ordinal_of(key) for key in keys]
         return [record_view(ordinal, int(rec.offsets[ordinal]), rec.payload(ordinal)) for ordinal in ordinals]
 
@@ -75,6 +83,9 @@ def record_view(ordinal: int, offset: int, payload: bytes) -> RecordView:
     """Return a view of *payload*, that of record *ordinal* at *offset*. Raises CorruptRecordError for wrong labels."""
     view = RecordView(ordinal, offset, len(payload), None, None, [], _NO_HEADER, len(payload), None, None, None)
     if len(payload) < HEADER_BYTES:
+        return view
+    if (kind := kind_without_header(payload[:START_BYTES], len(payload))) is not None:
+        view.content = f"{_NO_HEADER}, but {kind}"
         return view
     try:
         header, content = decode_image_record(payload)

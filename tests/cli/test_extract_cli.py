@@ -192,7 +192,7 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
     "no RecordIO": (
         ["text.rec", "new"],
         4,
-        "text.rec: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)",
+        "text.rec: is not a RecordIO file: it is a file of text (make or fetch it again)",
     ),
     "empty": (["empty.rec", "new"], 4, "empty.rec: is empty: it holds no records (make or fetch it again)"),
     "no images": (["bare.rec", "new"], 4, "bare.rec: holds no images (run 'im2rec inspect' on it)"),

@@ -86,7 +86,7 @@ def test_a_wrong_index_is_reported_with_exit_3(here: Path) -> None:
     code, out, _ = im2rec("inspect", rec)
 
     assert 3 == code
-    assert "WRONG: 1 of its 2 offsets are not the start of a record, byte 8 for example" in rows(out)["index"]
+    assert "WRONG: 1 of its 2 offsets is not the start of a record, byte 8 for example" in rows(out)["index"]
 
 
 def test_another_index_can_be_given(here: Path) -> None:
@@ -94,7 +94,10 @@ def test_another_index_can_be_given(here: Path) -> None:
     (here / "b.idx").write_bytes(index_text([0]))
 
     assert 0 == im2rec("inspect", "a.rec").code
-    assert 3 == im2rec("inspect", "a.rec", "--idx", "b.idx").code
+    code, out, _ = im2rec("inspect", "a.rec", "--idx", "b.idx")
+    assert (0, "b.idx: lists 1 of 3 records; its keys are ids") == (code, rows(out)["index"])
+    assert "not compared, because of --no-idx" == rows(im2rec("inspect", "a.rec", "--no-idx").out)["index"]
+    assert 2 == im2rec("inspect", "a.rec", "--no-idx", "--idx", "b.idx").code
     expected = "im2rec: c.idx: cannot be read: no such file or directory (check the path)\n"
     assert Ran(4, "", expected) == im2rec("inspect", "a.rec", "--idx", "c.idx")
 
@@ -167,4 +170,4 @@ def test_a_set_without_images_is_surveyed_with_exit_4() -> None:
     code, out, err = im2rec("inspect", GOLDEN / "plain.rec")
 
     assert (4, "") == (code, err)
-    assert "no images" == rows(out)["kind"]
+    assert "records without image headers: their payloads are text" == rows(out)["kind"]

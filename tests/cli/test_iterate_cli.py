@@ -580,7 +580,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "a REC that is not one": (
         ["text.rec"],
         4,
-        "text.rec: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)",
+        "text.rec: is not a RecordIO file: it is a file of text (make or fetch it again)",
     ),
     "a name that is too long": (["x" * 300], 4, f"{'x' * 300}: cannot be read: file name too long (check the path)"),
     "a list that is missing": (

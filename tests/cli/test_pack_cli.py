@@ -157,7 +157,7 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
         "id": 6,
         "path": "cats/2.jpg",
         "reason": "not an image",
-        "detail": "the file is not an image",
+        "detail": "holds no image that can be read",
     } == row
     assert first == row
 

@@ -39,7 +39,7 @@ from im2rec.extraction.selection import ScannedFile, Selection, class_numbers, l
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, read_records
-from im2rec.images import codec
+from im2rec.images import opening
 
 SUFFIXES = [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff", ".ppm", ".jp2"]
 ONE_GROUP = [plain(n, n % 2) for n in range(4)]
@@ -70,7 +70,7 @@ def test_the_suffix_is_that_of_the_content(out: Path) -> None:
     extracted(out, [plain(n, 0, image(n, suffix)) for n, suffix in enumerate(SUFFIXES)])
 
     assert sorted(f"0/{n}{suffix}" for n, suffix in enumerate(SUFFIXES)) == names(out)
-    assert {kind for _, _, kind in codec._SIGNATURES} == set(EXTENSIONS)
+    assert {kind for _, _, kind in opening._SIGNATURES} == set(EXTENSIONS)
 
 
 LABELS = [
@@ -330,7 +330,7 @@ def test_a_file_without_images_is_an_error(out: Path) -> None:
 
 def test_a_file_that_is_not_a_rec_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "some.rec").write_bytes(b"some text")
-    expected = f"{tmp_path / 'some.rec'}: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)"
+    expected = f"{tmp_path / 'some.rec'}: is not a RecordIO file: it is a file of text (make or fetch it again)"
     assert expected == message_of(extract, tmp_path / "some.rec", tmp_path / "out")
 
 
@@ -340,21 +340,23 @@ def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Pa
 
     extract(rec, tmp_path / "all")
     message = message_of(extract, rec, tmp_path / "one", ExtractOptions(keys=(1,)))
-    assert f"{tmp_path / 'some.idx'}: no record starts at byte 4 (it belongs to another file)" == message
+    hint = "it belongs to another file; with --no-idx the keys are the ids"
+    assert f"{tmp_path / 'some.idx'}: no record starts at byte 4 ({hint})" == message
 
 
 def test_an_empty_index_has_no_key(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     (tmp_path / "some.idx").touch()
     message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
-    assert f"{rec}: no record has the key 1 (its index is empty)" == message
+    assert f"{rec}: no record has the key 1 (its index is empty; with --no-idx the keys are the ids)" == message
 
 
 def test_an_index_with_an_offset_beyond_the_last_record_is_refused(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t999996\n")
     message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
-    assert f"{tmp_path / 'some.idx'}: no record starts at byte 999996 (it belongs to another file)" == message
+    hint = "it belongs to another file; with --no-idx the keys are the ids"
+    assert f"{tmp_path / 'some.idx'}: no record starts at byte 999996 ({hint})" == message
 
 
 BAD_OPTIONS = {

@@ -224,7 +224,7 @@ def test_an_index_that_agrees_is_reported_with_the_kind_of_its_keys(tmp_path: Pa
     expected = {(9, 8, 7): "ids", (0, 1, 2): "ordinals", (9, 1, 7): "neither ids nor ordinals (1 differ from the ids)"}
     for keys, kind in expected.items():
         found = survey(write_rec(tmp_path / "a.rec", records, keys=keys)).index
-        assert IndexCheck(str(tmp_path / "a.idx"), "agrees", key_kind=kind) == found
+        assert IndexCheck(str(tmp_path / "a.idx"), "agrees", key_kind=kind, listed=3) == found
 
 
 def test_an_index_in_another_order_than_the_file_agrees(tmp_path: Path) -> None:
@@ -238,12 +238,12 @@ def test_an_index_in_another_order_than_the_file_agrees(tmp_path: Path) -> None:
 
 def wrong_indices(step: int) -> dict[str, bytes]:
     return {
-        "1 of its 3 offsets are not the start of a record, byte 4 for example": index_text([0, 4, 2 * step]),
-        f"1 records are not in it, the one at byte {2 * step} for example": index_text([0, step]),
-        "1 records are in it twice": index_text([0, step, step, 2 * step]),
+        "1 of its 3 offsets is not the start of a record, byte 4 for example": index_text([0, 4, 2 * step]),
+        "1 record is in it twice": index_text([0, step, step, 2 * step]),
         "line 2: expected a key and an offset, found 'what'": b"0\t0\nwhat\n",
-        "3 records are not in it, the one at byte 0 for example": b"",
-        f"1 of its 4 offsets are not the start of a record, byte {3 * step} for example": index_text(
+        "lists no records": b"",
+        "has more lines than the .rec can hold records, which are at most": index_text([0] * 2000),
+        f"1 of its 4 offsets is not the start of a record, byte {3 * step} for example": index_text(
             range(0, 4 * step, step)
         ),
     }
@@ -255,8 +255,45 @@ def test_a_wrong_index_is_reported_with_what_is_wrong(tmp_path: Path) -> None:
     for expected, text in wrong_indices(step).items():
         (tmp_path / "a.idx").write_bytes(text)
         found = survey(rec).index
-        assert ("wrong", expected) == (found.state, str(found.problem).removeprefix(f"{tmp_path / 'a.idx'}, "))
+        problem = str(found.problem).removeprefix(f"{tmp_path / 'a.idx'}").lstrip(":, ")
+        assert ("wrong", expected) == (
+            found.state,
+            problem.partition(" at most")[0] + " at most" * (" at most" in problem),
+        )
         assert str(tmp_path / "a.idx") == found.path
+
+
+def test_an_index_of_some_records_is_partial_and_what_it_leaves_out_is_counted(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(id_, 0, JPEG) for id_ in (10, 11, 12, 13)])
+    step = rec.stat().st_size // 4
+    name = str(tmp_path / "a.idx")
+    for ordinals, keys, kind in (
+        ([0, 1], [10, 11], "ids"),
+        ([2, 3], [0, 1], "ordinals"),
+        ([2, 3], [2, 3], "ordinals"),
+        ([3, 1], [13, 11], "ids"),
+        ([0, 3], [7, 13], "neither ids nor ordinals (1 differ from the ids)"),
+    ):
+        (tmp_path / "a.idx").write_bytes(index_text([n * step for n in ordinals], keys))
+        assert IndexCheck(name, "partial", key_kind=kind, listed=2, unlisted=2) == survey(rec).index
+
+
+def test_offsets_inside_damaged_bytes_are_counted_and_not_called_wrong(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2, 3))
+    step = rec.stat().st_size // 4
+    data = bytearray(rec.read_bytes())
+    data[step : step + 4] = data[2 * step : 2 * step + 4] = b"gone"
+    rec.write_bytes(data)
+
+    name = str(tmp_path / "a.idx")
+    found = survey(rec)
+    assert [(step, 3 * step)] == [(damage.start, damage.end) for damage in found.damage]
+    assert IndexCheck(name, "agrees", key_kind="ids", listed=2, damaged=2) == found.index
+    (tmp_path / "a.idx").write_bytes(index_text([step, 2 * step, 3 * step], [1, 2, 3]))
+    assert IndexCheck(name, "partial", key_kind="ids", listed=1, unlisted=1, damaged=2) == survey(rec).index
+    for wrong in (4, 3 * step + 4):
+        (tmp_path / "a.idx").write_bytes(index_text([0, step, wrong]))
+        assert f"1 of its 3 offsets is not the start of a record, byte {wrong} for example" == survey(rec).index.problem
 
 
 def test_every_offset_of_an_index_is_compared(tmp_path: Path) -> None:
@@ -267,17 +304,18 @@ def test_every_offset_of_an_index_is_compared(tmp_path: Path) -> None:
     (tmp_path / "a.idx").write_bytes(index_text(offsets))
 
     assert (
-        f"1 of its 999 offsets are not the start of a record, byte {offsets[517]} for example"
+        f"1 of its 999 offsets is not the start of a record, byte {offsets[517]} for example"
         == survey(rec).index.problem
     )
 
 
 def test_a_given_index_is_compared_instead(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", payloads(0, 1), index=False)
-    (tmp_path / "other").write_bytes(b"0\t0\n")
+    (tmp_path / "other").write_bytes(b"0\t4\n")
 
     index = survey(rec, index=tmp_path / "other").index
     assert (str(tmp_path / "other"), "wrong") == (index.path, index.state)
+    assert IndexCheck(None, "not compared") == survey(rec, index=False).index
     assert message_of(survey, rec, index=tmp_path / "gone").startswith(f"{tmp_path / 'gone'}: cannot be read: no such")
 
 
@@ -327,7 +365,7 @@ def test_files_that_are_not_record_files_are_input_errors(tmp_path: Path) -> Non
     assert f"{tmp_path / 'empty'}: is empty: it holds no records (make or fetch it again)" == message_of(
         survey, tmp_path / "empty"
     )
-    assert f"{tmp_path / 'text'}: is not a RecordIO file: it starts with 68 65 6c 6c (name a .rec)" == message_of(
+    assert f"{tmp_path / 'text'}: is not a RecordIO file: it is a file of text (make or fetch it again)" == message_of(
         survey, tmp_path / "text"
     )
     assert message_of(survey, tmp_path).startswith(f"{tmp_path}: ")
