@@ -70,7 +70,10 @@ def bad_line(error: ListFormatError) -> BadImage:
 
 def as_error(bad: BadImage, list_path: str) -> Im2RecError:
     """Return the error that ends a run at *bad* with ``--on-error fail``."""
-    return ImageError(f"{list_path}, {bad}", reason=bad.reason, hint="--on-error skip packs the rest")
+    problem = f"{bad.path}: {bad.detail}" if bad.path else bad.detail
+    error = ImageError(problem, reason=bad.reason, hint="--on-error skip packs the rest")
+    error.path, error.line = list_path, bad.line
+    return error
 
 
 DEFAULT_MAX_BAD = "10%"
@@ -79,7 +82,10 @@ WRONG_ROOT_LINES = 10  # when the first images, as many as this, are all missing
 
 
 class TooManyBadError(Im2RecError):
-    """More images are bad than ``max_bad`` allows, or all of the first ones are missing."""
+    """More images are bad than ``max_bad`` allows, at *line* of the list, or all of the first ones are missing."""
+
+    _location_fields = (("line ", "line"),)
+    line: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,12 +140,11 @@ class BadCount:
             raise TooManyBadError(problem, hint="is ROOT the folder that the paths of the list start from?")
         if self.limit.is_exceeded(self.bad, self.lines):
             shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
-            problem = (
-                f"line {bad.line}: {self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
-            )
-            raise TooManyBadError(
-                f"{problem}; this one: {bad.path or 'the line'}: {bad.detail}", hint="raise --max-bad to go on"
-            )
+            problem = f"{self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
+            this = f"this one: {bad.path or 'the line'}: {bad.detail}"
+            error = TooManyBadError(f"{problem}; {this}", hint="raise --max-bad to go on")
+            error.line = bad.line
+            raise error
 
 
 EXACT_INTEGERS = 2**24  # float32 holds every integer up to here

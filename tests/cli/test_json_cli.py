@@ -110,6 +110,7 @@ def _files(here: Path) -> None:
     write_files(here, {"cifar-10-python.tar.gz": tarred(PYTHON10)})
     (here / "images.idx").write_bytes(idx_images(texture(8, 5, 1).reshape(2, 4, 5)))
     (here / "labels.idx").write_bytes(idx_labels(texture(1, 2, 1).reshape(2)))
+    (here / "bad.csv").write_text("1,x\n")
     (here / "rows.csv").write_text("1,2,3\n")
     (here / "rows.svm").write_text("1 0:2.5 2:1\n")
 
@@ -243,6 +244,9 @@ ERRORS: dict[str, tuple[object, ...]] = {
     "make-list photos --prefix photos/a/1": ("output", "photos/a/1.lst", None, None, None, 1),
     "inspect good.rec --sheet there.png": ("output", "there.png", None, None, None, 1),
     "pack l.lst gone o.rec": ("input", "gone", None, None, None, 4),
+    "pack bad.lst photos o.rec --on-error fail": ("image", "bad.lst", None, 2, None, 1),
+    "pack bad.lst photos o.rec --max-bad 0": ("failed", None, None, 2, None, 1),
+    "iterate bad.csv --kind csv data_shape=2": ("input", "bad.csv", None, 1, None, 4),
     "pack l.lst photos - ": ("usage", None, None, None, None, 2),
 }
 
