@@ -44,7 +44,7 @@ from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, described
-from im2rec.storage.files import PathLike, reading
+from im2rec.storage.files import PathLike, name_text, reading
 
 FOLDER, TAR = "folder", "tar"
 DEFAULT_SHARD_MB = 1000.0
@@ -158,7 +158,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
         status = Path(rec).stat()
     classes = None if folders is None else "\n".join(folders).encode("utf-8", "surrogateescape")
     return {
-        "rec": str(Path(rec).resolve()),
+        "rec": name_text(str(Path(rec).resolve())),
         "bytes": status.st_size,
         "changed_at": dt.datetime.fromtimestamp(status.st_mtime, dt.timezone.utc).isoformat(),
         "to": options.to,

@@ -25,7 +25,7 @@ class ImageRecordKeywords(TypedDict, total=False):
     data_shape: Required[Sequence[int] | int | str]
     """Channels (1, 3 or 4), height and width of an image."""
     label_width: int | str | None
-    """Labels per record; auto: as many as the first record has. Of longer vectors the first ones are used."""
+    """Labels per record; auto: as many as the first image has. Of longer vectors the first ones are used."""
     num_parts: int | str
     """Parts that the data is divided into, one for each process."""
     part_index: int | str

@@ -100,7 +100,7 @@ def pack(
     report = BadReport(target)
     files = [target, index_to_write(target)]
     check_folder(root)
-    lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part)
+    lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
     for file in (*files, report.path):
         if file.exists() and file.samefile(list_path):
             raise OutputError("is the list itself", path=file, hint="choose another name for the output")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from im2rec.errors import ParameterError
+from im2rec.format.listfile import MAX_LABELS
 from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS, MAX_PIXELS
 from im2rec.params import changed, check, param
 
@@ -52,6 +53,7 @@ class PackParams:
         None,
         doc="Labels on every line of the list; not set: any number.",
         low=1,
+        high=MAX_LABELS,
         reference="checked on every line (the C++ tool: 1 unless given)",
     )
     pack_label: bool = param(

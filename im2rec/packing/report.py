@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from im2rec.errors import Im2RecError, ImageError, InputError, ListFormatError, ParameterError
-from im2rec.format.irheader import float32
-from im2rec.format.listfile import ListEntry
-from im2rec.packing.list_reader import Entry
+from im2rec.format.listfile import InexactLabels, ListEntry, are_exact
+from im2rec.packing.list_reader import BACKSLASHES, Entry
 from im2rec.packing.params import PackParams
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNEL, RATE, SECONDS, WARNINGS, described
 from im2rec.storage.files import AtomicFile, writing
@@ -65,7 +64,7 @@ class PackedChunk:
 
 def bad_line(error: ListFormatError) -> BadImage:
     """Return the entry of the report for a list line that cannot be read."""
-    return BadImage(error.line or 0, None, None, BAD_LINE, error.problem)
+    return BadImage(error.line or 0, None, None, BAD_LINE, "; ".join(filter(None, (error.problem, error.hint))))
 
 
 def as_error(bad: BadImage, list_path: str) -> Im2RecError:
@@ -137,7 +136,8 @@ class BadCount:
         self._missing += bad.reason == MISSING
         if self.lines == self._missing == WRONG_ROOT_LINES:
             problem = f"the first {WRONG_ROOT_LINES} images are all missing, {bad.path} for one"
-            raise TooManyBadError(problem, hint="is ROOT the folder that the paths of the list start from?")
+            wrong_root = "is ROOT the folder that the paths of the list start from?"
+            raise TooManyBadError(problem, hint=BACKSLASHES if bad.detail.endswith(BACKSLASHES) else wrong_root)
         if self.limit.is_exceeded(self.bad, self.lines):
             shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
             problem = f"{self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
@@ -145,9 +145,6 @@ class BadCount:
             error = TooManyBadError(f"{problem}; {this}", hint="raise --max-bad to go on")
             error.line = bad.line
             raise error
-
-
-EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
 
 
 @dataclasses.dataclass
@@ -223,15 +220,17 @@ class PackCounter:
         self._bad_count = BadCount(max_bad)
         self._ids = array.array("Q")
         self._many_labels = 0  # entries with several
-        self._rounded: ListEntry | None = None
+        self._inexact = InexactLabels()
+        self._backslashes = 0  # missing images whose paths have some
 
     def check_labels(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Yield *entries* unchanged, and note labels that are dropped or rounded, for :meth:`warnings`."""
+        """Yield *entries* unchanged, and note labels that are dropped or stored inexactly, for :meth:`warnings`."""
         for entry in entries:
             if isinstance(entry, ListEntry):
                 self._many_labels += len(entry.labels) > 1
-                if self._rounded is None and any(_is_rounded(label) for label in entry.labels):
-                    self._rounded = entry
+                stored = entry.labels if self.params.pack_label else entry.labels[:1]
+                if not are_exact(stored):
+                    self._inexact.add(entry.line, stored)
             yield entry
 
     def add(self, chunk: PackedChunk) -> None:
@@ -250,6 +249,7 @@ class PackCounter:
         found.bytes_in += chunk.bytes_in
         found.bytes_out += sum(len(frame) for _, frame in chunk.frames)
         self.bad.update(image.reason for image in bad)
+        self._backslashes += sum(image.detail.endswith(BACKSLASHES) for image in bad)
         self.notes.update(chunk.notes)
         self._ids.extend(id_ for id_, _ in chunk.frames)
 
@@ -270,9 +270,10 @@ class PackCounter:
             warnings.append(
                 f"{self._many_labels} images have several labels, only the first is stored; keep all with pack_label=1"
             )
-        if self._rounded is not None:
-            labels = ", ".join(f"{label:.17g}" for label in self._rounded.labels if _is_rounded(label))
-            warnings.append(f"line {self._rounded.line}: float32 cannot hold the label {labels}; it is rounded")
+        warnings += self._inexact.warnings()
+        if self._backslashes:
+            images = f"{self._backslashes:,} missing images" if self._backslashes > 1 else "1 missing image"
+            warnings.append(f"paths of {images} have backslashes, which separate no folders here; write /")
         if self._ids:
             ids = np.sort(np.frombuffer(self._ids, np.uint64))
             repeated = ids[1:][ids[1:] == ids[:-1]]
@@ -292,9 +293,3 @@ class PackCounter:
             images_per_s=round(self.totals.images / max(seconds, 1e-9), 1),
             **more,  # type: ignore[arg-type]
         )
-
-
-def _is_rounded(label: float) -> bool:
-    """True if *label* is an integer that float32 cannot hold."""
-    # Compared first, as most labels are small and a conversion takes a hundred times as long.
-    return abs(label) > EXACT_INTEGERS and label.is_integer() and float(float32(label)) != label

@@ -241,7 +241,9 @@ class Loader:
         if header is None:
             return RowProblem(row, error, row_is_valid=False) if error else None
         buffer.ids[row] = header.id
-        is_valid = image is not None
+        if image is None and error is not None:  # before the label is looked at, which may be damaged as well
+            return RowProblem(row, self.records.locate(ordinal).fill_in(error, header.id), row_is_valid=False)
+        is_valid = True
         try:
             if self._labels.is_header_field and header.flag == 0:  # by far the most common
                 buffer.label[row] = header.label

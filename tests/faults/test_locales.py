@@ -117,7 +117,7 @@ def test_a_missing_file_is_missing_and_its_name_is_the_same_in_every_report(
 
 def test_an_extraction_goes_on_in_another_locale(tmp_path: Path, variables: dict[str, str]) -> None:
     content = encoded(texture(), "JPEG")
-    rec = write_rec(tmp_path / "x.rec", [image_payload(n, float(n), content) for n in range(2)])
+    rec = write_rec(tmp_path / "ü.rec", [image_payload(n, float(n), content) for n in range(2)])
     (tmp_path / "c.txt").write_text("größe\n日本\n", encoding="utf-8")
     words = ["extract", rec, tmp_path / "out", "--classes", tmp_path / "c.txt", "--json"]
     run({**os.environ, "PYTHONUTF8": "1"}, *words)
