@@ -121,7 +121,7 @@ def command(
         values["mean_img"] = ""  # otherwise the iterator would compute and write it when it is opened
     with console_logging(console), _hint_at_on_error(), KINDS[kind].iterator(**values) as it:
         if isinstance(it, ImageRecordIter) and not it.count:
-            raise InputError(f"{it.params.path_imgrec}: holds no images", hint="name another .rec")
+            raise InputError("holds no images", path=it.params.path_imgrec, hint="name another .rec")
         if replayed is not None:
             assert isinstance(it, ImageRecordIter)
             out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"

@@ -103,7 +103,7 @@ def pack(
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
     for file in (*files, report.path):
         if file.exists() and file.samefile(list_path):
-            raise OutputError(f"{file}: is the list itself", hint="choose another name for the output")
+            raise OutputError("is the list itself", path=file, hint="choose another name for the output")
     refuse_existing(files, force=options.force)
     max_bad = BadLimit.parse(options.max_bad)
     counter = PackCounter(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
