@@ -110,6 +110,18 @@ class Crop(NamedTuple):
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
 
 
+def crops_plainly(params: AugmentationParams) -> bool:
+    """True if images are cropped to their target without being scaled to it, but for those that are smaller."""
+    return params.resize == OFF and not (params.scales or params.crops_squares or _crops_areas(params))
+
+
+def _crops_areas(params: AugmentationParams) -> bool:
+    # With both ranges at 1 the reference draws nothing, and crops the centre.
+    return params.random_resized_crop and (
+        params.aspect_range != (1, 1) or (params.min_random_area, params.max_random_area) != (1, 1)
+    )
+
+
 class Geometry:
     """Plans resize, warp, pad and crop for images of any size. The last step leaves an image of size *target*."""
 
@@ -122,10 +134,7 @@ class Geometry:
         self.resizes_first = params.resize != OFF
         self.crops_first = not (params.warps or params.pad or self.resizes_first)
         self._fill = min(max(params.fill_value, 0), 255)
-        # With both ranges at 1 the reference draws nothing, and crops the centre.
-        self._crops_areas = params.random_resized_crop and (
-            params.aspect_range != (1, 1) or (params.min_random_area, params.max_random_area) != (1, 1)
-        )
+        self._crops_areas = _crops_areas(params)
 
     def plan(self, size: Size, draws: Draws) -> list[Step]:
         """Return the steps for an image of *size*, drawing what is random.

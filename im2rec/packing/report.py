@@ -109,6 +109,11 @@ class BadLimit:
             raise ParameterError(problem)
         return cls(number, percent)
 
+    @property
+    def allows_all(self) -> bool:
+        """True for ``100%``: no number of bad images ends the run."""
+        return self.percent and self.number == 100
+
     def is_exceeded(self, bad: int, lines: int) -> bool:
         """True if *bad* images among *lines* lines are too many."""
         if self.percent:
@@ -134,9 +139,9 @@ class BadCount:
             return
         self.bad += 1
         self._missing += bad.reason == MISSING
-        if self.lines == self._missing == WRONG_ROOT_LINES:
+        if self.lines == self._missing == WRONG_ROOT_LINES and not self.limit.allows_all:
             problem = f"the first {WRONG_ROOT_LINES} images are all missing, {bad.path} for one"
-            wrong_root = "is ROOT the folder that the paths of the list start from?"
+            wrong_root = "is ROOT the folder that the paths of the list start from? --max-bad 100% reads on"
             raise TooManyBadError(problem, hint=BACKSLASHES if bad.detail.endswith(BACKSLASHES) else wrong_root)
         if self.limit.is_exceeded(self.bad, self.lines):
             shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
@@ -175,8 +180,8 @@ class PackSummary:
 class BadReport:
     """``OUT.bad.jsonl``, with a JSON object for each image that is left out.
 
-    The file is written under a temporary name and renamed at the end of the ``with`` block. A run without bad images
-    writes none, and removes that of an earlier run.
+    The file is written under a temporary name and renamed at the end of the ``with`` block, or by :meth:`keep`. A run
+    without bad images writes none, and removes that of an earlier run.
     """
 
     def __init__(self, out: Path) -> None:
@@ -193,6 +198,12 @@ class BadReport:
         """Flush the report to disk, so that a full disk is found before the ``.rec`` gets its name."""
         if self._file is not None:
             self._file.finish()
+
+    def keep(self) -> None:
+        """Give the report its name now, so that it stays though the run fails. Raises OutputError."""
+        if self._file is not None:
+            self._file.finish()
+            self._file.rename()
 
     def __enter__(self) -> BadReport:
         return self
@@ -253,15 +264,23 @@ class PackCounter:
         self.notes.update(chunk.notes)
         self._ids.extend(id_ for id_, _ in chunk.frames)
 
-    def check_any_packed(self) -> None:
-        """Raise InputError when no image was packed. One part of a list may be empty."""
+    def check_any_packed(self, report: BadReport | None = None) -> None:
+        """Raise InputError when no image was packed. One part of a list may be empty.
+
+        Where any share of bad images is allowed, they are all listed in *report*, which stays.
+        """
         found = self.totals
         if found.images or (not self.bad and self.params.nsplit > 1):
             return
         if found.first_bad is None:
             raise InputError("lists no images", path=found.input, hint="make one with 'im2rec make-list'")
         counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
-        raise InputError(f"none of its images could be packed: {counted}; {found.first_bad}", path=found.input)
+        hint = ""
+        if report is not None and self._bad_count.limit.allows_all:
+            report.keep()
+            hint = f"all are in {report.path}"
+        problem = f"none of its images could be packed: {counted}; {found.first_bad}"
+        raise InputError(problem, path=found.input, hint=hint)
 
     def warnings(self) -> list[str]:
         """Return a line for each thing in the list that is probably a mistake."""

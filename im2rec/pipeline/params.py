@@ -145,7 +145,9 @@ class DatasetParams:
         doc="A .lst whose labels take the place of those in the records, by id.",
         reference="differs: every id and label is checked on opening",
     )
-    data_shape: tuple[int, ...] = param(doc="Channels (1, 3 or 4), height and width of an image.")
+    data_shape: tuple[int, ...] = param(
+        doc="Channels (1, 3 or 4), height and width that images are cropped to; only resize scales larger ones first."
+    )
     label_width: int | None = param(
         None,
         doc="Labels per record; auto: as many as the first image has. Of longer vectors the first ones are used.",
