@@ -20,6 +20,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from im2rec.cli.interrupts import note_work_done
+from im2rec.cli.streams import print_result
 from im2rec.params import parameter_docs
 
 P = ParamSpec("P")
@@ -52,7 +54,8 @@ class Console:
         """Print *text*, or with ``--json`` one object with *data*, a dataclass or a dict."""
         if self.as_json:
             text = json.dumps({"schema": SCHEMA, "command": command, **_json_value(data)})
-        click.echo(text)
+        note_work_done()
+        print_result(text)
 
     def warn(self, lines: list[str]) -> None:
         """Print each of *lines* as a warning on stderr, with ``--quiet`` too."""

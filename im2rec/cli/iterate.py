@@ -22,6 +22,7 @@ from im2rec.cli.console import (
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.interrupts import repeat_by
 from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, other_values
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.base import OrderedIterator
@@ -102,6 +103,7 @@ def command(
         option = "--sheet" if sheet is not None else "--replay"
         raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
+    repeat_by(outputs=[dump, sheet])
     values = iterator_values("iterate", words, options) if is_image_kind else other_values(KINDS[kind], words, options)
     mean_img = values.get("mean_img")
     if dry_run and mean_img and not Path(mean_img).exists():
