@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 
 class Im2RecError(Exception):
@@ -34,11 +35,21 @@ class ParameterError(Im2RecError, ValueError):
     """A parameter is unknown, missing, of the wrong type or out of range."""
 
 
-class InputError(Im2RecError):
+class FileError(Im2RecError):
+    """A file or folder cannot be used; *path* is None if there is none, or if the problem names several."""
+
+    _location_fields = (("", "path"),)
+
+    def __init__(self, problem: str, *, path: str | os.PathLike[str] | None = None, hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.path = path
+
+
+class InputError(FileError):
     """An input file or folder is missing, unreadable, of the wrong kind, or without images."""
 
 
-class OutputError(Im2RecError):
+class OutputError(FileError):
     """An output file or folder exists already, or cannot be written."""
 
 
@@ -74,9 +85,6 @@ class IdxFormatError(InputError):
     *path* is None until it is set by the function that opened the file.
     """
 
-    _location_fields = (("", "path"),)
-    path: str | os.PathLike[str] | None = None
-
 
 class ImageError(Im2RecError):
     """The bytes of one image cannot be decoded; *reason* is a short constant text by which errors are counted."""
@@ -92,6 +100,23 @@ MAX_PAYLOAD = 2**29 - 1
 
 class RecordTooLargeError(Im2RecError):
     """A payload has more than ``MAX_PAYLOAD`` bytes, the most that a record can hold."""
+
+
+def as_bytes(data: Any, name: str) -> bytes:
+    """Return *data* as bytes: itself if it is bytes, a copy of a bytearray, a memoryview or a flat array of uint8.
+
+    *name* is what the message calls it: "an image". Raises ParameterError for everything else, an array of pixels too.
+    """
+    if isinstance(data, bytes):
+        return data
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise ParameterError(f"{name} must be bytes, not {type(data).__name__}") from None
+    if view.ndim != 1 or view.itemsize != 1:
+        found = f"an array of shape {view.shape} and format {view.format!r}"
+        raise ParameterError(f"{name} must be bytes, not {found}", hint="encode pixels first")
+    return view.tobytes()
 
 
 def check_payload(payload: bytes) -> None:

@@ -27,11 +27,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from im2rec.errors import ParameterError
+from im2rec.schema import described
 
 T = TypeVar("T")
 
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("0", "false", "no", "off")
+NO_STREAMS = "standard input and output cannot be used here"  # the error for a path that is "-"
+NAME_A_FILE = "name a file; ./- is one of that name"
 
 
 def param(
@@ -60,12 +63,12 @@ def param(
 class ParameterDoc:
     """One row of the documentation's table of parameters, all fields as text."""
 
-    name: str
-    type: str
-    default: str
-    allowed: str
-    doc: str
-    reference: str
+    name: str = described("Name of the thing that the object is about.")
+    type: str = described("Type of the value.")
+    default: str = described("Value of a key that is not given.")
+    allowed: str = described("Values that are allowed.")
+    doc: str = described("Meaning of the key.")
+    reference: str = described("Comparison with MXNet's parameter of the same name.")
 
 
 def check(params: Any) -> None:
@@ -85,7 +88,8 @@ def from_words(kind: type[T], words: Iterable[str], *, options: Mapping[str, Any
 
     *options* holds values given by ``--name`` options; those that are None count as not given. Raises ParameterError
     for a word without ``=``, for an unknown key (its hint names the nearest known key), for a missing key, for a value
-    that is not allowed, and for a key that is given twice with different values, by two words or a word and an option.
+    that is not allowed or is ``-``, and for a key that is given twice with different values, by two words or a word and
+    an option.
     """
     given: dict[str, Any] = {name: value for name, value in (options or {}).items() if value is not None}
     for word in words:
@@ -96,7 +100,15 @@ def from_words(kind: type[T], words: Iterable[str], *, options: Mapping[str, Any
         if name in given and _convert_named(kind, name, given[name]) != _convert_named(kind, name, value):
             raise ParameterError(f"{name} is given twice: {given[name]} and {value}", hint="give it once")
         given[name] = value
+    for name, value in given.items():
+        refuse_stream(name, value)
     return from_mapping(kind, given)
+
+
+def refuse_stream(name: str, value: Any) -> None:
+    """Raise ParameterError if *value*, typed for *name*, is ``-``, which many programs take for standard input."""
+    if value == "-":
+        raise ParameterError(f"{name}=-: {NO_STREAMS}", hint=NAME_A_FILE)
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:

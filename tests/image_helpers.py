@@ -198,9 +198,18 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+# Code that makes a run read pipes as if they were files, which it refuses otherwise: for started(before=...).
+READ_PIPES = (
+    "from im2rec.storage import files; files._READ_FLAGS = files.os.O_RDONLY; files.check_regular = lambda status: None"
+)
+
+
 @contextlib.contextmanager
 def held_pipe(path: Path) -> Iterator[HeldPipe]:
-    """Make a named pipe at *path*: a worker that reads it as an image waits until :meth:`HeldPipe.release`."""
+    """Make a named pipe at *path*: a worker that reads it as an image waits until :meth:`HeldPipe.release`.
+
+    The run must have been started with ``READ_PIPES``.
+    """
     os.mkfifo(path)
     pipe = HeldPipe(path)
     try:

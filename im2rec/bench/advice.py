@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from im2rec.bench.read_speed import DISK, MEMORY, UNKNOWN
+from im2rec.schema import described
 
 READING, DECODING, AUGMENTING, NORMALISING = "reading", "decoding", "augmenting", "normalising"
 RESIZING, ENCODING, WRITING = "resizing", "encoding", "writing"
-# These are values of --json, which stay.
-TOO_FEW_THREADS, CONTENTION, BUSY_MACHINE = "too few threads", "handing over", "a busy machine"
+TOO_FEW_THREADS, CONTENTION, BUSY_MACHINE = "too few threads", "waiting threads", "other programs"
+LIMITS = (
+    *(READING, DECODING, AUGMENTING, NORMALISING, RESIZING, ENCODING, WRITING),
+    *(TOO_FEW_THREADS, CONTENTION, BUSY_MACHINE),
+)
 
 _MIN_GAIN = 0.3  # of the gain of perfect scaling: if the last threads brought this much, more are worth a try
 _MIN_EFFICIENCY = 0.7  # of the rate that the stages alone would allow: below it threads wait for one another
@@ -34,10 +38,10 @@ _SOURCES = {DISK: "the disk delivers", UNKNOWN: "the source, disk or memory, del
 class Advice:
     """The *limit* in a word or two, a *sentence* that explains it, and the *keys* and *threads* to try next."""
 
-    limit: str
-    sentence: str
-    keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    threads: int | None = None
+    limit: str = described(f"`{'`, `'.join(LIMITS)}`.")
+    sentence: str = described("The limit in a sentence, and what to try.")
+    keys: Mapping[str, str] = described("Keys to try, with their values.", factory=dict)
+    threads: int | None = described("Number of threads or workers to try; null if other ones are not advised.", None)
 
 
 class Tip(NamedTuple):

@@ -35,7 +35,7 @@ from im2rec.packing.list_reader import Entry
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
 from im2rec.parallel import Progress, available_cpus
-from im2rec.storage.files import PathLike, check_folder
+from im2rec.storage.files import PathLike, check_folder, file_name
 from im2rec.storage.writer import RecordWriter
 
 _WARM_UP = 0.3  # of a run: workers start, and pack adapts the size of the chunks that it gives them
@@ -75,7 +75,9 @@ def bench_pack(
         good = [
             entry for entry in listed.entries if isinstance(entry, ListEntry) and entry.line not in sample.bad_lines
         ]
-        spans = [FileSpan(Path(root, entry.path), 0, _WHOLE_FILE) for entry in good] if source == DISK else []
+        spans = (
+            [FileSpan(Path(root, file_name(entry.path)), 0, _WHOLE_FILE) for entry in good] if source == DISK else []
+        )
         runs = _stage_runs(sample, Path(folder))
         pack_runs = {}
         for count in counts:
@@ -91,7 +93,7 @@ def bench_pack(
         input=str(list_path),
         root=str(root),
         records=listed.line_count,
-        pictures=describe_images(sample.contents, sample.sizes),
+        image_description=describe_images(sample.contents, sample.sizes),
         engine="" if sample.engine is None else sample.engine.name,
         jpeg_decoder=JPEG_DECODER,
         cpus=available_cpus(),
@@ -100,9 +102,9 @@ def bench_pack(
         first_s=statistics.median(pack_runs[counts[-1]].first_image_times),
         read=_read_speed(read_rates, source, cached_share),
         stages=stages,
-        threads=[ThreadCountResult(count, whole[count], None) for count in counts],
+        by_threads=[ThreadCountResult(count, whole[count], None) for count in counts],
         peak_memory=None,  # most of it is that of the workers, which do not report theirs
-        left_out=sum(sample.bad.values()),
+        without_result=sum(sample.bad.values()),
         advice=pack_advice(figures),
     )
 
@@ -121,7 +123,7 @@ def _read_speed(rates: ReadRates, source: str, cached_share: float | None) -> Re
 
 def _cached_share(cache: PageCache, entries: Sequence[Entry], root: Path) -> float | None:
     """Return the share of the listed files whose first byte is cached; None if unknown."""
-    paths = [root / entry.path for entry in entries if isinstance(entry, ListEntry)]
+    paths = [root / file_name(entry.path) for entry in entries if isinstance(entry, ListEntry)]
     return cache.cached_share([FileSpan(path, 0, 1) for path in paths[:: len(paths) // 32 + 1] if path.is_file()])
 
 

@@ -11,116 +11,100 @@ from PIL import Image, ImageDraw, ImageFont
 from im2rec.bench.advice import Advice
 from im2rec.bench.timing import Rate
 from im2rec.images.sheet import Font, png_bytes
+from im2rec.schema import DRY_RUN, ENGINE, JPEG_DECODER, KERNEL, PEAK_MEMORY, described
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One stage alone on one thread; *share* is its part of the time that one image takes in all, from 0 to 1."""
+    """One stage alone on one thread."""
 
-    name: str
-    rate: Rate
-    share: float
+    name: str = described("Name of the thing that the object is about.")
+    rate: Rate = described("Images per second.")
+    share: float = described("Its part of the time that one image takes in all, from 0 to 1.")
 
 
 @dataclasses.dataclass(frozen=True)
 class ThreadCountResult:
-    """The *whole* with a number of threads (or worker processes), and full decoding alone with as many.
+    """The *whole* with a number of threads (or worker processes), and full decoding alone with as many."""
 
-    *full_decode* decodes all pixels of each image; it is None if it was not timed.
-    """
-
-    threads: int
-    whole: Rate
-    full_decode: Rate | None
+    threads: int = described("Threads or processes that worked.")
+    whole: Rate = described("Images per second of the whole.")
+    full_decode: Rate | None = described("Images per second of decoding all pixels alone; null if it was not timed.")
 
 
 @dataclasses.dataclass(frozen=True)
 class ReadSpeed:
-    """Bytes per second of reading alone on one thread; those from the disk are None if the cache could not be emptied.
+    """Bytes per second of reading alone on one thread; None from the disk if the cache could not be emptied."""
 
-    *source* is where the work itself read from: ``memory``, ``disk`` or ``unknown``. *in_memory_before* is the share of
-    the input that was cached before the run, from 0 to 1, None if unknown.
-    """
-
-    source: str
-    in_memory_before: float | None
-    memory_in_order: float
-    memory_shuffled: float | None
-    disk_in_order: float | None
-    disk_shuffled: float | None
+    source: str = described("Where the work itself read from: `memory`, `disk` or `unknown`.")
+    in_memory_before: float | None = described("Share of the input that was cached before the run; null if unknown.")
+    memory_in_order: float = described("Bytes per second from memory, in file order.")
+    memory_shuffled: float | None = described("Bytes per second from memory, shuffled.")
+    disk_in_order: float | None = described("Bytes per second from the disk, in file order.")
+    disk_shuffled: float | None = described("Bytes per second from the disk, shuffled.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
     """Another library on the same file, in turns with ours. If it failed, *rate* is None and *note* the reason."""
 
-    name: str
-    version: str
-    rate: Rate | None
-    note: str = ""
+    name: str = described("Name of the thing that the object is about.")
+    version: str = described("Version of the thing that the object is about.")
+    rate: Rate | None = described("Images per second; null if it failed.")
+    note: str = described("Remark, or the reason why it failed.", "")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """The results that both kinds of bench have. Times are in seconds, *peak_memory* in bytes, None if unknown.
+    """The results that both kinds of bench have. Times are in seconds, *peak_memory* in bytes, None if unknown."""
 
-    *turns* is our own rate with the most threads, measured in turns with the *peers*; None without peers.
-    """
-
-    input: str
-    records: int
-    pictures: str
-    engine: str
-    jpeg_decoder: str
-    cpus: int
-    seconds_each: float
-    opening_s: float
-    first_s: float
-    read: ReadSpeed
-    stages: list[Stage]
-    threads: list[ThreadCountResult]
-    peak_memory: int | None
-    left_out: int = 0
-    advice: Advice
-    turns: Rate | None = None
-    peers: list[Peer] = dataclasses.field(default_factory=list)
-    plot: str = ""
+    input: str = described("The `.rec` or the list, as it was given.")
+    records: int = described("Records of the input, or lines of the list.")
+    image_description: str = described("Typical size, kind and bytes of the images.")
+    engine: str = described(ENGINE)
+    jpeg_decoder: str = described(JPEG_DECODER)
+    cpus: int = described("CPUs that the process may use.")
+    seconds_each: float = described("Seconds for each measurement.")
+    opening_s: float = described("Seconds to open the `.rec` or to read the list.")
+    first_s: float = described("Seconds from there to the first batch or the first packed image.")
+    read: ReadSpeed = described("Reading alone.")
+    stages: list[Stage] = described("Each stage alone, on one thread.")
+    by_threads: list[ThreadCountResult] = described("The whole with each number of threads or workers.")
+    peak_memory: int | None = described(PEAK_MEMORY)
+    without_result: int = described("Records or lines that gave no image.", 0)
+    advice: Advice = described("What limits the speed, and what to try.")
+    turns: Rate | None = described("Our own rate in turns with the peers; null without peers.", None)
+    peers: list[Peer] = described("Other libraries on the same file.", factory=list)
+    plot: str = described("Path of the chart; empty if none is drawn.", "")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class IteratorReport(Report):
-    """The results of a bench of the iterator.
+    """The results of a bench of the iterator."""
 
-    *kernel* names the compiled JPEG decoder, or says why there is none. *declined* counts the sample images that it
-    left to the ordinary decoder, by reason.
-    """
-
-    data_shape: list[int]
-    batch_size: int
-    dtype: str
-    kernel: str
-    declined: dict[str, int]
+    data_shape: list[int] = described("Shape of an image or a row.")
+    batch_size: int = described("Rows in a batch.")
+    dtype: str = described("Type of the numbers in a batch.")
+    kernel: str = described(KERNEL)
+    declined: dict[str, int] = described("Sample images that the compiled decoder leaves to another one, by reason.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackReport(Report):
-    """The results of a bench of packing.
+    """The results of a bench of packing."""
 
-    *opening_s* is the time to read the list, *first_s* the time from there until the first image is packed.
-    """
-
-    root: str
+    root: str = described("The folder ROOT, as it was given.")
 
 
 @dataclasses.dataclass(frozen=True)
 class DryRunReport:
     """The plan of a dry run, which measures nothing."""
 
-    input: str
-    records: int
-    threads: list[int]
-    plot: str
-    dry_run: bool = True
+    input: str = described("The `.rec` or the list, as it was given.")
+    records: int = described("Records of the input, or lines of the list.")
+    thread_counts: list[int] = described("Numbers of threads or workers to time.")
+    plot: str = described("Path of the chart; empty if none is drawn.")
+    dry_run: bool = described(DRY_RUN, True)
 
 
 def stages_with_shares(rates: Mapping[str, Rate], whole: Rate | None) -> list[Stage]:

@@ -32,7 +32,7 @@ from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BAD_LINE
 from im2rec.pipeline.loader import UndecodedJpeg
-from im2rec.storage.files import PathLike, read_file, reason
+from im2rec.storage.files import PathLike, file_name, read_file, reason
 
 _MAX_IMAGES, _MAX_PIXEL_BYTES = 256, 64 << 20  # of a sample
 _MAX_BATCH_BYTES = 64 << 20  # of the batch whose rows the stages write
@@ -285,7 +285,7 @@ class PackSample:
         if isinstance(entry, ListFormatError):
             self.bad[BAD_LINE] += 1
             return None
-        path = self._root / entry.path
+        path = self._root / file_name(entry.path)
         try:
             content = read_file(path)
             if self.engine is None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from im2rec.errors import ParameterError
 from im2rec.images.engine import load_engine
 from im2rec.parallel import Progress, available_cpus
+from im2rec.schema import described
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -25,12 +26,12 @@ _CHUNKS_PER_THREAD = 16  # in one repetition: small enough that all threads end 
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """Images per second: the *median* of *repetitions*; the middle half of them lies between *low* and *high*."""
+    """Images per second in some *repetitions* of a measurement, half of which lie between *low* and *high*."""
 
-    median: float
-    low: float
-    high: float
-    repetitions: int
+    median: float = described("Median of the numbers.")
+    low: float = described("Lower quartile.")
+    high: float = described("Upper quartile.")
+    repetitions: int = described("Number of measurements.")
 
     @classmethod
     def of(cls, rates: Sequence[float]) -> Rate:

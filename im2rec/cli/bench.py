@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import shlex
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,15 +29,16 @@ from im2rec.cli.console import (
     counted,
     human_size,
     key_completion,
+    path_word,
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
-from im2rec.cli.iterator_options import console_logging, iterator_values
+from im2rec.cli.iterator_options import console_logging, iterator_values, option_words
 from im2rec.errors import ParameterError
 from im2rec.jpeg.loading import load
 from im2rec.packing.params import PackParams
 from im2rec.parallel import Progress
-from im2rec.params import from_words
+from im2rec.params import from_words, refuse_stream
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import AtomicFile, refuse_existing
@@ -90,7 +90,7 @@ def command(
     job = _PackBench(words) if is_list else _IteratorBench(words, options)
     if dry_run:
         planned = DryRunReport(job.input, job.count_records(), chosen.thread_counts, str(plot or ""))
-        counts = ", ".join(map(str, planned.threads))
+        counts = ", ".join(map(str, planned.thread_counts))
         head = f"would bench {counted(planned.records, 'record')} of {planned.input}"
         console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
         return ExitCode.DONE
@@ -103,14 +103,14 @@ def command(
         report = dataclasses.replace(report, plot=str(plot))
         with AtomicFile(plot, force=force) as file:
             file.write(plot_of(report, job.unit))
-    console.result("bench", report, render(report, job))
+    console.result("bench", report, render(report, job.unit), job.next_command(report))
     return exit_code(report)
 
 
 def exit_code(report: Report) -> ExitCode:
     """Return PROBLEMS (3) if records were skipped or a peer failed."""
     has_failed_peer = any(peer.rate is None for peer in report.peers)
-    return ExitCode.PROBLEMS if report.left_out or has_failed_peer else ExitCode.DONE
+    return ExitCode.PROBLEMS if report.without_result or has_failed_peer else ExitCode.DONE
 
 
 _MIN_SHOWN_SHARE = 0.01  # of the time that no stage accounts for: labels, and passing batches between threads
@@ -122,9 +122,8 @@ class _IteratorBench:
     unit = "thread"
 
     def __init__(self, words: tuple[str, ...], options: dict[str, Any]) -> None:
-        self._words = words
-        given = {f"--{name.replace('_', '-')}": str(value) for name, value in options.items() if value is not None}
-        self._options = [word for option in given.items() for word in option]
+        self._words = tuple(map(path_word, words))
+        self._options = option_words(options)
         self._values = iterator_values("bench", words, options)
         self.input: str = self._values["path_imgrec"]
 
@@ -138,7 +137,12 @@ class _IteratorBench:
         return bench_iterator(self._values, options, progress=progress)
 
     def next_command(self, report: Report) -> list[str]:
-        """Return the bench that tries what was advised; if nothing was, ``im2rec iterate`` with the best threads."""
+        """Return the bench that tries what was advised; if nothing was, ``im2rec iterate`` with the best threads.
+
+        If records gave no image, it is the command that lists them.
+        """
+        if report.without_result and Path(self.input).is_file():
+            return ["im2rec", "inspect", path_word(self.input), "--verify"]
         if (words := _words_to_try(report.advice, self._words, self._options)) is not None:
             return ["im2rec", "bench", *words]
         best = f"preprocess_threads={_best_threads(report)}"
@@ -153,8 +157,9 @@ class _PackBench:
     def __init__(self, words: tuple[str, ...]) -> None:
         if len(words) < 2 or "=" in words[1]:
             raise ParameterError("ROOT is missing", hint="im2rec bench LIST ROOT [KEY=VALUE]...")
-        self._words = words
+        self._words = tuple(map(path_word, words))
         self.input, self._root = words[:2]
+        refuse_stream("ROOT", self._root)
         self._params = from_words(PackParams, words[2:])
 
     def count_records(self) -> int:
@@ -188,7 +193,7 @@ def _without(words: Iterable[str], keys: Iterable[str]) -> list[str]:
 
 
 def _best_threads(report: Report) -> int:
-    return best_threads({row.threads: row.whole.median for row in report.threads})
+    return best_threads({row.threads: row.whole.median for row in report.by_threads})
 
 
 def _thread_counts(words: str | None) -> tuple[int, ...] | None:
@@ -224,34 +229,34 @@ def _drop_repeated_messages() -> None:
 
 def plot_of(report: Report, unit: str) -> bytes:
     """Return the chart of *report* as a PNG file."""
-    lines = {"whole": {row.threads: row.whole for row in report.threads}}
-    decode = {row.threads: row.full_decode for row in report.threads if row.full_decode is not None}
+    lines = {"whole": {row.threads: row.whole for row in report.by_threads}}
+    decode = {row.threads: row.full_decode for row in report.by_threads if row.full_decode is not None}
     if decode:
         lines["full decode"] = decode
-    return draw_plot(lines, f"{Path(report.input).name}: {report.pictures}", f"{unit}s")
+    return draw_plot(lines, f"{Path(report.input).name}: {report.image_description}", f"{unit}s")
 
 
 _RATE_TITLES = f"{'images/s':>10}{'middle half of runs':>22}"  # as wide as _rate()
 
 
-def render(report: Report, job: _IteratorBench | _PackBench) -> str:
-    """Return the report as tables of at most 80 columns, the advice, and the command to type next."""
-    head = f"{report.input}: {counted(report.records, 'image')} of {report.pictures}"
-    lines = [table(head, _rows(report, job.unit))]
-    lines.append(f"  {f'alone, 1 {job.unit}':<17}{_RATE_TITLES}{'of time':>12}")
+def render(report: Report, unit: str) -> str:
+    """Return the report as tables of at most 80 columns, and the advice; *unit* is ``thread`` or ``worker``."""
+    head = f"{report.input}: {counted(report.records, 'image')} of {report.image_description}"
+    lines = [table(head, _rows(report, unit))]
+    lines.append(f"  {f'alone, 1 {unit}':<17}{_RATE_TITLES}{'of time':>12}")
     lines += [f"    {stage.name:<14}{_rate(stage.rate)}   {stage.share:>9.0%}" for stage in report.stages]
     if (rest := 1 - sum(stage.share for stage in report.stages)) >= _MIN_SHOWN_SHARE:
         lines.append(f"    {'the rest':<14}{rest:>47.0%}")
-    has_full_decode = any(row.full_decode for row in report.threads)
-    lines.append(f"  {f'together, {job.unit}s':<17}{_RATE_TITLES}" + "   full decode" * has_full_decode)
-    for row in report.threads:
+    has_full_decode = any(row.full_decode for row in report.by_threads)
+    lines.append(f"  {f'together, {unit}s':<17}{_RATE_TITLES}" + "   full decode" * has_full_decode)
+    for row in report.by_threads:
         share = ""
         if row.full_decode is not None:
             share = f"   {row.full_decode.median:>11,.0f}  {row.whole.median / row.full_decode.median:>4.0%} of it"
         lines.append(f"    {row.threads:<14,}{_rate(row.whole)}{share}")
     lines += _peer_lines(report)
     sentence = textwrap.wrap(f"limit: {report.advice.sentence}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-    return "\n".join([*lines, *sentence, f"next: {shlex.join(job.next_command(report))}"])
+    return "\n".join([*lines, *sentence])
 
 
 def _rate(rate: Rate) -> str:
@@ -260,7 +265,7 @@ def _rate(rate: Rate) -> str:
 
 
 def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
-    most = counted(report.threads[-1].threads, unit)
+    most = counted(report.by_threads[-1].threads, unit)
     batches = engine = kernel = ""
     if isinstance(report, IteratorReport):
         shape = " x ".join(map(str, report.data_shape))
@@ -276,7 +281,7 @@ def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
         ("opening", f"{_time(report.opening_s)}; {first} {_time(report.first_s)} later"),
         ("reading", _reading(report.read)),
         ("memory", f"{human_size(report.peak_memory)} at most, with {most}" if report.peak_memory else ""),
-        ("skipped", f"{counted(report.left_out, 'record')} that gave no image" if report.left_out else ""),
+        ("skipped", f"{counted(report.without_result, 'record')} that gave no image" if report.without_result else ""),
         ("written", report.plot),
     ]
 
@@ -312,7 +317,10 @@ def _reading(read: ReadSpeed) -> str:
 def _peer_lines(report: Report) -> list[str]:
     if report.turns is None:
         return []
-    lines = [f"  in turns, {counted(report.threads[-1].threads, 'thread')}", f"    {'im2rec':<14}{_rate(report.turns)}"]
+    lines = [
+        f"  in turns, {counted(report.by_threads[-1].threads, 'thread')}",
+        f"    {'im2rec':<14}{_rate(report.turns)}",
+    ]
     for peer in report.peers:
         if peer.rate is not None:
             ratio = f"im2rec: {report.turns.median / peer.rate.median:.2f} x"

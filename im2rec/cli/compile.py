@@ -11,17 +11,18 @@ from im2rec.cli.console import Console, common_options, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.errors import Im2RecError
 from im2rec.jpeg import background
+from im2rec.schema import DRY_RUN, KERNEL, SECONDS, described
 
 
 @dataclasses.dataclass
 class CompileSummary:
     """The result of compiling the decoder; with *dry_run*, what would be done."""
 
-    kernel: str
-    compiled: bool  # by this run; False if it had been compiled before
-    seconds: float
-    cache: str
-    dry_run: bool
+    kernel: str = described(KERNEL)
+    compiled: bool = described("Whether it was compiled by this run; false if it had been before.")
+    seconds: float = described(SECONDS)
+    cache: str = described("The folder that keeps the compiled code.")
+    dry_run: bool = described(DRY_RUN)
 
 
 @click.command("compile")
@@ -48,8 +49,13 @@ def command(console: Console, force: bool, dry_run: bool) -> ExitCode:
         raise Im2RecError(f"the decoder cannot be compiled: {error.problem}", hint=error.hint) from error
     seconds = round(time.perf_counter() - start, 3)
     summary = CompileSummary(done.name, done.compiled, seconds, str(done.folder), dry_run)
-    console.result("compile", summary, render(summary))
+    console.result("compile", summary, render(summary), next_command(summary))
     return ExitCode.DONE
+
+
+def next_command(_summary: CompileSummary) -> list[str]:
+    """Return the command that shows how fast it is."""
+    return ["im2rec", "bench"]
 
 
 def render(summary: CompileSummary) -> str:
@@ -63,4 +69,4 @@ def render(summary: CompileSummary) -> str:
         ("kernel", summary.kernel + ("" if summary.dry_run else took)),
         ("would keep" if summary.dry_run and summary.compiled else "kept", f"in {summary.cache}"),
     ]
-    return table(head, lines, None if summary.dry_run else ["im2rec", "bench"])
+    return table(head, lines)

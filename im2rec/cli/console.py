@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import math
 import shlex
 import sys
 import textwrap
@@ -22,39 +21,71 @@ import click
 
 from im2rec.cli.interrupts import note_work_done
 from im2rec.cli.streams import print_result
-from im2rec.params import parameter_docs
+from im2rec.params import NAME_A_FILE, NO_STREAMS, parameter_docs
+from im2rec.schema import SCHEMA, as_json
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# click does not check that the path is readable: it would report wrong usage (2), opening the file reports BAD_INPUT.
-PATH: click.Path = click.Path(path_type=Path, readable=False)
-SCHEMA = 1  # of the --json objects; counts up when a key is removed or changes its meaning
+
+class NamedPath(click.Path):
+    """The path of a file or folder, as a Path; ``-`` is refused, which many programs take for their input or output."""
+
+    def __init__(self) -> None:
+        # click would report a path that is not readable as wrong usage (2); opening the file reports BAD_INPUT.
+        super().__init__(path_type=Path, readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return *value* as a Path. Raises BadParameter for ``-``."""
+        if value == "-":
+            self.fail(f"'-': {NO_STREAMS}; {NAME_A_FILE}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = NamedPath()
 WIDTH = 80
 LINE_EVERY_S = 10.0
+_ONLY_WARNINGS = 2  # -q twice
+_DRY_RUN = "--dry-run"
 _OPTIONS = {
     "json": click.option("--json", "as_json", is_flag=True, help="Print one JSON object for scripts."),
-    "quiet": click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
+    "quiet": click.option(
+        "-q", "--quiet", count=True, help="Show no progress and no next command; -qq: only warnings and errors."
+    ),
     "debug": click.option("--debug", is_flag=True, help="Show a traceback with every error."),
 }
 _WRITING = {
     "force": click.option("--force", is_flag=True, help="Replace existing files."),
-    "dry_run": click.option("--dry-run", is_flag=True, help="Show what would be done, and write nothing."),
+    "dry_run": click.option(_DRY_RUN, is_flag=True, help="Show what would be done, and write nothing."),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Console:
-    """Prints the result, the warnings and the progress of one run, as its common options say."""
+    """Prints the result, the warnings and the progress of one run, as its common options say.
+
+    *quiet* is the number of ``-q``: with one there is no progress and no next command, with two no result either.
+    *words* are those after ``im2rec`` on the command line.
+    """
 
     as_json: bool = False
-    quiet: bool = False
+    quiet: int = 0
+    words: tuple[str, ...] = ()
 
-    def result(self, command: str, data: Any, text: str) -> None:
-        """Print *text*, or with ``--json`` one object with *data*, a dataclass or a dict."""
-        if self.as_json:
-            text = json.dumps({"schema": SCHEMA, "command": command, **_json_value(data)})
+    def result(self, command: str, data: Any, text: str, next_words: list[str] | None = None) -> None:
+        """Print *text*, and as the command to type next *next_words*, after a dry run the same command without it.
+
+        With ``--json`` one object with *data*, a dataclass, is printed instead.
+        """
         note_work_done()
+        if getattr(data, "dry_run", False):
+            next_words = ["im2rec", *(word for word in self.words if word != _DRY_RUN)]
+        if self.as_json:
+            text = json.dumps({"schema": SCHEMA, "command": command, **as_json(data)}, allow_nan=False)
+        elif self.quiet >= _ONLY_WARNINGS:
+            return
+        elif next_words and not self.quiet:
+            text += f"\nnext: {shlex.join(next_words)}"
         print_result(text)
 
     def warn(self, lines: list[str]) -> None:
@@ -82,17 +113,6 @@ class Console:
             yield _progress_lines(what)
 
 
-def _json_value(value: Any) -> Any:
-    """Return *value* for JSON: dataclasses become objects, NaN and infinities strings such as ``nan``, ``inf``."""
-    if dataclasses.is_dataclass(value):
-        value = vars(value)
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_value(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def print_to_stderr(line: str) -> None:
     """Print *line* on stderr; a stderr that is closed does not stop the work."""
     with contextlib.suppress(OSError):
@@ -107,8 +127,9 @@ def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[...
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(function)
-        def wrapped(*, as_json: bool, quiet: bool, debug: bool, **rest: Any) -> R:  # noqa: ARG001 - read in exit_codes
-            return function(Console(as_json, quiet), **rest)
+        def wrapped(*, as_json: bool, quiet: int, debug: bool, **rest: Any) -> R:  # noqa: ARG001 - read in exit_codes
+            words = click.get_current_context().find_root().obj or ()
+            return function(Console(as_json, quiet, tuple(words)), **rest)
 
         for option in reversed([*(_WRITING.values() if writes else ()), *_OPTIONS.values()]):
             wrapped = option(wrapped)
@@ -143,11 +164,11 @@ def _progress_lines(what: str) -> Callable[..., None]:
     return update
 
 
-def table(head: str, rows: list[tuple[str, str]], next_command: list[str] | None = None) -> str:
-    """Return a headline, *rows* of name and value in two columns, and the command to type next; 80 columns wide.
+def table(head: str, rows: list[tuple[str, str]]) -> str:
+    """Return a headline and *rows* of name and value in two columns; 80 columns wide.
 
     Rows without a value are left out, and a row without a name continues the one above it. Long values are wrapped
-    inside the second column. Paths and the command are never broken, so that they can be copied.
+    inside the second column. Paths are never broken, so that they can be copied.
     """
     width = max((len(name) for name, value in rows if value), default=0) + 4
     lines = textwrap.wrap(head, WIDTH, break_long_words=False, break_on_hyphens=False)
@@ -155,8 +176,6 @@ def table(head: str, rows: list[tuple[str, str]], next_command: list[str] | None
         if value:
             wrapped = textwrap.wrap(value, WIDTH - width, break_long_words=False, break_on_hyphens=False)
             lines += [f"  {name}".ljust(width) + wrapped[0], *(" " * width + line for line in wrapped[1:])]
-    if next_command:
-        lines.append(f"next: {shlex.join(next_command)}")
     return "\n".join(lines)
 
 
@@ -175,6 +194,11 @@ def human_size(bytes_: float) -> str:
 def counted(number: int, what: str, many: str = "") -> str:
     """Return *number* with its noun: ``1 image``, ``1,234 images``; *many* is the plural if it is not with an s."""
     return f"{number:,} {what if number == 1 else many or what + 's'}"
+
+
+def path_word(path: str) -> str:
+    """Return *path* as a word for a command line, where a name that starts with ``-`` would be an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 _NOT_VALUES = ("not set", "none", "required")  # descriptions of a default that cannot be written after KEY=

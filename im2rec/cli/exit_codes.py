@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import click
 
+from im2rec.cli.error_object import print_error_object
 from im2rec.cli.interrupts import (
     INTERRUPTED,
     TERMINATED,
@@ -22,7 +23,7 @@ from im2rec.cli.interrupts import (
     drop_signals,
     find_interrupt,
     give_back_signals,
-    interrupt_line,
+    how_to_repeat,
     take_over_signals,
 )
 from im2rec.cli.streams import output_error
@@ -82,7 +83,8 @@ _CODE_OF_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
 def run(command: Callable[[list[str]], object], words: list[str]) -> int:
     """Run *command* on *words* and return the exit code: the one that it returns, or that of its error.
 
-    An error is printed as one line on stderr, after its traceback if *words* contain ``--debug``.
+    An error is printed as one line on stderr, after its traceback if *words* contain ``--debug``, and if they contain
+    ``--json`` as an object on stdout too.
     """
     warnings.filterwarnings("ignore", module="PIL")  # a damaged image is reported by our own message
     before = take_over_signals()
@@ -95,45 +97,51 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
         drop_signals()
         if "--debug" in words:
             traceback.print_exc()
-        reported = find_interrupt(error) or output_error(error)
-        if reported is None:  # the reader of the help (`| head`) has read enough
+        found = find_interrupt(error) or output_error(error)
+        if found is None:  # the reader of the help (`| head`) has read enough
             return ExitCode.DONE
-        code, message = _exit_code_and_message(reported, words)
-        _print_error(message)
+        code, message, hint = _exit_code_and_message(found, words)
+        if "--json" in words:
+            print_error_object(found, message, hint, code)
+        place = f"{found.location()}: " if isinstance(found, Im2RecError) and found.location() else ""
+        is_interrupt = code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
+        _print_error(f"{place}{message}" + (f"; {hint}" if is_interrupt else f" ({hint})" if hint else ""))
         return code
     finally:
         give_back_signals(before)
 
 
-def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[ExitCode, str]:
+def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[ExitCode, str, str]:
+    """Return the exit code, the problem and the hint of *error*."""
     code = next((code for kind, code in _CODE_OF_ERROR if isinstance(error, kind)), ExitCode.FAILED)
     if isinstance(error, BadRecordError) and error.reason == DAMAGED_RECORD:
         code = ExitCode.DAMAGED
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-        return code, interrupt_line(code.name.lower(), words)
+        return code, code.name.lower(), how_to_repeat(words)
     if isinstance(error, click.ClickException):
-        return code, _usage_message(error)
+        return code, *_usage_message(error)
     if isinstance(error, Im2RecError):
-        return code, str(error)
+        return code, error.problem, error.hint.replace("force=True", "--force")
     if isinstance(error, OSError):
         # Errors of files are converted where files are opened, those of stdout in im2rec.cli.streams. What is left is a
         # lack of something that workers need to start.
-        return code, f"operating system error: {reason(error)} (free some space, or try --workers 1)"
+        return code, f"operating system error: {reason(error)}", "free some space, or try --workers 1"
     if isinstance(error, MemoryError):
-        return code, "there is not enough memory (lower batch_size, or prefetch_buffer)"
+        return code, "there is not enough memory", "lower batch_size, or prefetch_buffer"
     first_line = str(error).partition("\n")[0]
-    return code, f"internal error: {type(error).__name__}: {first_line} (please report it, with the output of --debug)"
+    problem = f"internal error: {type(error).__name__}: {first_line}"
+    return code, problem, "please report it, with the output of --debug"
 
 
-def _usage_message(error: click.ClickException) -> str:
-    """Return click's message in our form: one line, lower case, with the command whose help explains it."""
+def _usage_message(error: click.ClickException) -> tuple[str, str]:
+    """Return click's message in our form, one line in lower case, and as a hint the help that explains it."""
     context = getattr(error, "ctx", None)
     if isinstance(error, click.NoSuchOption) and error.option_name in _IM2REC_PY_OPTIONS:
-        return f"no such option {error.option_name}; {_IM2REC_PY_OPTIONS[error.option_name]}"
+        return f"no such option {error.option_name}", _IM2REC_PY_OPTIONS[error.option_name]
     message = " ".join(error.format_message().split()).rstrip(".")
     if message[1:2].islower():  # a sentence, not a name in capitals
         message = message[:1].lower() + message[1:]
-    return f"{message} (see '{context.command_path} --help')" if context is not None else message
+    return message, f"see '{context.command_path} --help'" if context is not None else ""
 
 
 def _print_error(message: str) -> None:

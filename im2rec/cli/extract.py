@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, human_size, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
@@ -15,7 +15,7 @@ from im2rec.extraction.writers import shard_name
 from im2rec.images.codec import NOT_AN_IMAGE
 
 
-@click.command("extract")
+@click.command("extract", cls=HelpCommand)
 @click.argument("rec", type=PATH)
 @click.argument("out", metavar="DIR", type=PATH)
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Extract only the first N of the chosen images.")
@@ -27,6 +27,7 @@ from im2rec.images.codec import NOT_AN_IMAGE
     metavar="K",
     help="Extract only this index key; may be repeated.",
 )
+@click.option("--no-idx", "index", flag_value=False, default=True, help="Use no index: the keys are the ids.")
 @click.option(
     "--label", "labels", type=float, multiple=True, metavar="L", help="Extract only this label; may be repeated."
 )
@@ -62,31 +63,45 @@ def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, 
     repeat_by(resumes=not dry_run)
     with console.progress("extracting", share=True) as progress:
         summary = extract(rec, out, options, force=force, dry_run=dry_run, progress=progress)
-    console.result("extract", summary, render(summary))
+    console.result("extract", summary, render(summary), next_command(summary))
     return exit_code(summary)
 
 
 def exit_code(summary: ExtractSummary) -> ExitCode:
     """Return PROBLEMS (3) if some records hold something that cannot be packed again."""
-    return ExitCode.PROBLEMS if summary.problems else ExitCode.DONE
+    return ExitCode.PROBLEMS if summary.problem_records else ExitCode.DONE
+
+
+def next_command(summary: ExtractSummary) -> list[str]:
+    """Return the command that packs or lists the images; after problems, the one that shows where they are."""
+    rec, out = path_word(summary.input), path_word(summary.out)
+    if summary.problem_records:
+        return ["im2rec", "inspect", rec, "--verify"]
+    if summary.to == TAR and summary.shards:
+        return ["tar", "-tf", str(Path(summary.out, shard_name(Path(summary.input).stem, 0)))]
+    if summary.list_file is None:
+        return ["im2rec", "inspect", rec, "--head", "3"]
+    packed = "again.rec" if Path(summary.input).name == "out.rec" else "out.rec"
+    words = ["im2rec", "pack", path_word(summary.list_file), out, packed, "unchanged=1"]
+    return words + (["pack_label=1"] if summary.vectors else [])
 
 
 def render(summary: ExtractSummary) -> str:
     """Return the summary as a table."""
     verb = "would extract" if summary.dry_run else "extracted"
-    some = f"{summary.images:,} of " if summary.images < summary.pictures else ""
-    head = f"{verb} {some}{counted(max(summary.images, summary.pictures), 'image')} of {summary.rec}"
+    some = f"{summary.images:,} of " if summary.images < summary.all_images else ""
+    head = f"{verb} {some}{counted(max(summary.images, summary.all_images), 'image')} of {summary.input}"
     table_rows = [
         ("resumed", f"after {counted(summary.resumed, 'record')} of an earlier run" if summary.resumed else ""),
         ("left out", ", ".join(f"{counted(count, 'record')} {why}" for why, count in summary.left_out.items())),
-        *[("problem", _problem(why, count, summary)) for why, count in summary.problems.items()],
+        *[("problem", _problem(why, count, summary)) for why, count in summary.problem_records.items()],
         ("packs as", _changes(summary)),
         ("classes", f"{summary.classes:,}"),
-        ("bytes", human_size(summary.bytes)),
+        ("bytes", human_size(summary.bytes_out)),
         ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s"),
         ("would write" if summary.dry_run else "written", _written(summary)),
     ]
-    return table(head, table_rows, None if summary.dry_run else _next(summary))
+    return table(head, table_rows)
 
 
 def _problem(why: str, count: int, summary: ExtractSummary) -> str:
@@ -106,13 +121,3 @@ def _written(summary: ExtractSummary) -> str:
     if summary.list_file:
         return f"{folder}, with {summary.list_file}"
     return f"{folder}, with {counted(summary.shards, 'shard')}" if summary.shards else folder
-
-
-def _next(summary: ExtractSummary) -> list[str] | None:
-    if summary.to == TAR:
-        return ["tar", "-tf", str(Path(summary.out, shard_name(Path(summary.rec).stem, 0)))]
-    if summary.list_file is None:
-        return None
-    out = "again.rec" if Path(summary.rec).name == "out.rec" else "out.rec"
-    words = ["im2rec", "pack", summary.list_file, summary.out, out, "unchanged=1"]
-    return words + (["pack_label=1"] if summary.vectors else [])

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
+from im2rec.cli.console import HelpCommand
 from im2rec.cli.exit_codes import run
 from im2rec.cli.streams import prepare_streams
 
@@ -89,7 +90,7 @@ def _invoke(words: list[str]) -> Any:
         return group.main(words, prog_name=NAME, complete_var=COMPLETE)  # prints the answer and exits
     # group.main() would use click's exit codes, for a closed pipe too.
     try:
-        with group.make_context(NAME, list(words)) as context:
+        with group.make_context(NAME, list(words), obj=words) as context:
             return group.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -104,7 +105,7 @@ def main(words: list[str] | None = None) -> None:
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion")
+@click.command("completion", cls=HelpCommand)
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:

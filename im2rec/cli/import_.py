@@ -17,6 +17,7 @@ from im2rec.cli.console import (
     human_size,
     key_completion,
     keys_table,
+    path_word,
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
@@ -49,7 +50,11 @@ _MB = 1_000_000
 
 
 class ImportCommand(HelpCommand):
-    """A command whose help ends with tables of the sets and of the keys, and an example."""
+    """A command whose help ends with tables of the sets and of the keys, and an example; a SET alone shows it too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help and exit if *args* are empty or a SET."""
+        return super().parse_args(ctx, [] if len(args) == 1 and args[0] in SETS else args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sets, the keys with their defaults, and the example."""
@@ -123,7 +128,7 @@ def command(
         summary = import_set(name, out, files_or_folder, params, force=force, dry_run=dry_run, progress=progress)
     summary.fetched = to_fetch
     console.warn(summary.warnings)
-    console.result("import", summary, render(summary))
+    console.result("import", summary, render(summary), next_command(summary))
     return ExitCode.DONE
 
 
@@ -158,19 +163,24 @@ def _pairs(name: str, files: Mapping[str, Path | None]) -> dict[str, MnistPair]:
     return pairs
 
 
+def next_command(summary: ImportSummary) -> list[str]:
+    """Return the command that inspects the first of the files."""
+    return ["im2rec", "inspect", path_word(summary.files[0])]
+
+
 def render(summary: ImportSummary) -> str:
     """Return the summary as a table."""
     verb = "would import" if summary.dry_run else "imported"
-    head = f"{verb} {counted(sum(summary.images.values()), 'image')} of {summary.title}"
+    head = f"{verb} {counted(summary.images, 'image')} of {summary.title}"
     names = [Path(file).name for file in summary.files]
     table_rows = [
-        ("from", f"{summary.source}, {summary.version}" if summary.source else ""),
+        ("from", f"{summary.input}, {summary.version}" if summary.input else ""),
         ("would fetch" if summary.dry_run else "fetched", ", ".join(summary.fetched)),
-        ("images", ", ".join(f"{count:,} {split}" for split, count in summary.images.items())),
+        ("images", ", ".join(f"{count:,} {split}" for split, count in summary.splits.items())),
         ("classes", f"{summary.classes:,}" if summary.classes else ""),
         ("stored as", f"{summary.encoding}, engine {summary.engine}" if summary.engine else summary.encoding),
         ("bytes", human_size(summary.bytes_out) if summary.bytes_out else ""),
         ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s"),
         ("would write" if summary.dry_run else "written", f"{summary.out}{os.sep}: {', '.join(names)}"),
     ]
-    return table(head, table_rows, None if summary.dry_run else ["im2rec", "inspect", summary.files[0]])
+    return table(head, table_rows)

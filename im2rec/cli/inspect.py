@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, human_size, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import Spread, Survey, Verification
-from im2rec.inspection.show import RecordView, first_records, records_by_key
+from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
 from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
 from im2rec.storage.files import refuse_existing
@@ -21,9 +21,10 @@ _MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at mo
 _MAX_LABELS = 8
 
 
-@click.command("inspect")
+@click.command("inspect", cls=HelpCommand)
 @click.argument("rec", type=PATH)
 @click.option("--idx", "index", type=PATH, help="The index to compare with REC [default: the one beside it].")
+@click.option("--no-idx", is_flag=True, help="Use no index: nothing is compared, and keys are ids.")
 @click.option("--head", type=click.IntRange(min=1), metavar="N", help="Show the first N records, and no summary.")
 @click.option(
     "--key",
@@ -40,7 +41,7 @@ _MAX_LABELS = 8
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw 60 of the images on one sheet.")
 @common_options(writes=True)
 def command(
-    console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | None, **options: Any
+    console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | bool | None, **options: Any
 ) -> ExitCode:
     """Summarise a .rec and check that it is whole.
 
@@ -48,13 +49,19 @@ def command(
     Exit code 0: whole; 3: the index or the content of records is wrong; 4: no images; 5: damaged, with the damaged byte
     ranges listed.
     """
+    if options["no_idx"]:
+        if index is not None:
+            raise click.UsageError("--idx and --no-idx exclude each other")
+        index = False
     if head is not None or key:
         if ignored := [name for name in ("decode", "sheet", "every", "workers") if options[name]]:
             name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0])
             raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, index) if key else []
-        console.result("inspect", {"path": str(rec), "records": views}, "\n".join(map(render_record, views)))
+        console.result(
+            "inspect", ShownRecords(str(rec), views), "\n".join(map(render_record, views)), _verify(str(rec))
+        )
         return ExitCode.DONE
     sheet: Path | None = options["sheet"]
     if sheet is not None:
@@ -63,14 +70,14 @@ def command(
         refuse_existing([sheet], force=options["force"])
     with console.progress("records", share=True) as progress:
         summary = survey(rec, index=index, every=options["every"], progress=progress)
-    if options["decode"]:
+    if options["decode"] and not summary.headerless:
         with console.progress("decoding", share=True) as progress:
             summary.verification = verify(rec, workers=options["workers"], progress=progress)
     if sheet is not None:
         summary.sheet = str(sheet)
         if not options["dry_run"]:
             write_sheet(rec, sheet, force=options["force"])
-    console.result("inspect", summary, render(summary))
+    console.result("inspect", summary, render(summary), next_command(summary))
     return exit_code(summary)
 
 
@@ -84,15 +91,38 @@ def exit_code(summary: Survey) -> ExitCode:
     return ExitCode.PROBLEMS if failed or summary.problems or summary.index.state == "wrong" else ExitCode.DONE
 
 
+def next_command(summary: Survey) -> list[str] | None:
+    """Return the command that reads what is whole; if it is not known which records are bad, the one that lists them.
+
+    Of a file with nothing wrong it shows some records.
+    """
+    rec, verification = path_word(summary.input), summary.verification
+    whole_records = summary.damage[0].records_before if summary.damage else summary.records
+    if verification is not None and len(verification.failures) > _MAX_ROWS:
+        return [*_verify(rec), "--json"]
+    if summary.problems and verification is None:
+        return _verify(rec)
+    if not summary.images or exit_code(summary) == ExitCode.DONE:
+        return ["im2rec", "inspect", rec, "--head", str(min(3, whole_records))] if whole_records else None
+    without_index = ["path_imgidx=none"] if summary.index.state == "wrong" else []
+    has_bad_records = summary.damage or summary.problems or (verification and verification.failures)
+    return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if has_bad_records else [])]
+
+
+def _verify(rec: str) -> list[str]:
+    return ["im2rec", "inspect", path_word(rec), "--verify"]
+
+
 def render(summary: Survey) -> str:
     """Return the survey as a table of at most 24 lines."""
     rows = [
-        ("kind", summary.kind),
+        ("kind", summary.set_kind),
         ("payloads", _payloads(summary)),
         ("labels", _labels(summary)),
         ("classes", _classes(summary)),
         ("ids", _ids(summary)),
         ("content", ", ".join(f"{count:,} {kind}" for kind, count in summary.contents.items())),
+        ("reading", "by payload() of im2rec.open()" if summary.headerless else ""),
         *_images(summary),
         *_set(summary),
         ("index", _index(summary)),
@@ -102,9 +132,7 @@ def render(summary: Survey) -> str:
         ("sheet", summary.sheet or ""),
     ]
     counts = f"{counted(summary.records, 'record')}, {counted(summary.images, 'image')}"
-    is_whole = exit_code(summary) == ExitCode.DONE
-    next_command = ["im2rec", "inspect", summary.path, "--head", "3"] if is_whole else None
-    return table(f"{summary.path}: {counts}, {human_size(summary.size)}", rows, next_command)
+    return table(f"{summary.input}: {counts}, {human_size(summary.size)}", rows)
 
 
 def render_record(shown: RecordView) -> str:
@@ -127,19 +155,20 @@ def _payloads(summary: Survey) -> str:
 
 
 def _labels(summary: Survey) -> str:
-    names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in summary.labels)
-    kinds = [f"{count:,} with {name}" for name, count in zip(names, summary.labels.values(), strict=True)]
+    names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in summary.label_widths)
+    kinds = [f"{count:,} with {name}" for name, count in zip(names, summary.label_widths.values(), strict=True)]
     return ", ".join(kinds[:4]) + (f", and {len(kinds) - 4} more widths" if len(kinds) > 4 else "")
 
 
 def _classes(summary: Survey) -> str:
-    classes = summary.classes
+    classes = summary.class_statistics
     if classes is None:
         return ""
     if not classes.whole_numbers:
         return f"{counted(classes.count, 'distinct value')}, not all of them whole numbers"
-    (rare, few), (common, many) = classes.smallest, classes.largest
-    return f"{classes.count:,}; rarest: label {rare:.0f} ({few:,}), most common: label {common:.0f} ({many:,})"
+    rarest, common = classes.rarest, classes.most_common
+    rare, most = f"{rarest.label} ({rarest.records:,})", f"{common.label} ({common.records:,})"
+    return f"{classes.count:,}; rarest: label {rare}, most common: label {most}"
 
 
 def _ids(summary: Survey) -> str:
@@ -151,15 +180,15 @@ def _ids(summary: Survey) -> str:
 
 
 def _images(summary: Survey) -> list[tuple[str, str]]:
-    images = summary.pictures
-    if images.width is None or images.height is None:
+    images = summary.image_statistics
+    if images.widths is None or images.heights is None:
         return []
-    channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in images.channels.items())
+    channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in images.by_channels.items())
     turns = ", ".join(f"{count:,} with orientation {turn}" for turn, count in images.orientations.items())
     return [
-        ("images", f"{images.looked_at:,} looked at: {channels}"),
-        ("width", _range(images.width, _number)),
-        ("height", _range(images.height, _number)),
+        ("images", f"{images.sampled:,} looked at: {channels}"),
+        ("width", _range(images.widths, _number)),
+        ("height", _range(images.heights, _number)),
         ("quality", f"{_range(images.jpeg_quality, _number)} (estimated)" if images.jpeg_quality else ""),
         ("EXIF", f"{turns}: not all readers turn them" if turns else ""),
     ]
@@ -190,11 +219,16 @@ def _range(spread: Spread, show: Callable[[float], str]) -> str:
 
 def _index(summary: Survey) -> str:
     index = summary.index
+    if index.state == "not compared":
+        return "not compared, because of --no-idx"
     if index.path is None:
         return "none beside it; not needed, but opening then scans the file"
     if index.state == "wrong":
         return f"{index.path}: WRONG: {index.problem}; without it the .rec is scanned"
-    return f"{index.path}: agrees; its keys are {index.keys}"
+    found = f"lists {index.listed:,} of {summary.records:,} records" if index.unlisted else "agrees"
+    keys = f"; its keys are {index.key_kind}" if index.key_kind else ""
+    damaged = f"; {index.damaged:,} of its offsets in damaged bytes" if index.damaged else ""
+    return f"{index.path}: {found}{keys}{damaged}"
 
 
 def _verified(verification: Verification | None) -> list[tuple[str, str]]:
@@ -222,7 +256,10 @@ def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
 
 def _damage(summary: Survey) -> list[tuple[str, str]]:
     rows = [
-        ("damaged", f"bytes {bad.start} to {bad.end}, after {counted(bad.record, 'whole record')}: {bad.problem}")
+        (
+            "damaged",
+            f"bytes {bad.start} to {bad.end}, after {counted(bad.records_before, 'whole record')}: {bad.problem}",
+        )
         for bad in summary.damage
     ]
     total = [("in all", f"{len(rows):,} damaged ranges, {human_size(summary.damaged_bytes)}")] if len(rows) > 1 else []

@@ -142,21 +142,18 @@ def note_work_done() -> None:
     _run.is_done = True
 
 
-def interrupt_line(word: str, words: list[str]) -> str:
-    """Return the line to print after an interrupt, without the name of the program.
-
-    *word* is ``interrupted`` or ``terminated``, *words* are those of the command.
-    """
+def how_to_repeat(words: list[str]) -> str:
+    """Return what to do after an interrupt of the command *words*: the command that goes on or begins again."""
     import shlex  # noqa: PLC0415 - imports much, and is needed after an interrupt alone
 
     if _run.is_done:
-        return f"{word}; the work is done, and only its summary may be missing"
+        return "the work is done, and only its summary may be missing"
     if _run.resumes:
-        return f"{word}; to go on: {shlex.join(['im2rec', *words])}"
+        return f"to go on: {shlex.join(['im2rec', *words])}"
     if "--force" not in words and any(_is_taken(path) for path in _run.outputs):
         end = words.index("--") if "--" in words else len(words)
         words = [*words[:end], "--force", *words[end:]]
-    return f"{word}; to begin again: {shlex.join(['im2rec', *words])}"
+    return f"to begin again: {shlex.join(['im2rec', *words])}"
 
 
 def _is_taken(path: Path) -> bool:
@@ -176,5 +173,5 @@ def exit_at_start(interrupt: BaseException, words: list[str]) -> NoReturn:
         (INTERRUPTED, "interrupted") if isinstance(interrupt, KeyboardInterrupt) else (TERMINATED, "terminated")
     )
     with contextlib.suppress(AttributeError, OSError):  # closed or full
-        sys.stderr.write(f"im2rec: {interrupt_line(word, words)}\n")
+        sys.stderr.write(f"im2rec: {word}; {how_to_repeat(words)}\n")
     sys.exit(code)

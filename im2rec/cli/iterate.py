@@ -19,21 +19,32 @@ from im2rec.cli.console import (
     human_size,
     key_completion,
     keys_table,
+    path_word,
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, other_values
+from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, option_words, other_values
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.params import parameter_docs
+from im2rec.params import ParameterDoc, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.runs.outputs import MANIFEST, BatchFolder, SheetFolder, check_folder_free
 from im2rec.runs.replay import ReplayedRecord, replay
 from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
+from im2rec.schema import described
 
 _KEYS_INDENT = 26
+
+
+@dataclasses.dataclass
+class ListedParams:
+    """The keys of an iterator, as ``--list-params --json`` prints them."""
+
+    groups: dict[str, list[ParameterDoc]] = described("The keys in their groups, by name of the group.")
+
+
 _MAX_BAD_RECORDS = 3  # of a kind in the table; --json lists all
 
 
@@ -96,15 +107,17 @@ def command(
     """
     if list_params:
         groups = {name: parameter_docs(params) for name, params in KINDS[kind].groups.items()}
-        console.result("iterate", {"groups": groups}, params_help(KINDS[kind]))
+        console.result("iterate", ListedParams(groups), params_help(KINDS[kind]))
         return ExitCode.DONE
-    is_image_kind = KINDS[kind].params is ImageRecordParams
+    is_image_kind = _is_image_kind(kind)
     if not is_image_kind and (sheet is not None or replayed is not None):
         option = "--sheet" if sheet is not None else "--replay"
         raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
     repeat_by(outputs=[dump, sheet])
     values = iterator_values("iterate", words, options) if is_image_kind else other_values(KINDS[kind], words, options)
+    for folder in () if replayed is not None else filter(None, (dump, sheet)):
+        check_folder_free(folder, force=force)
     mean_img = values.get("mean_img")
     if dry_run and mean_img and not Path(mean_img).exists():
         values["mean_img"] = ""  # otherwise the iterator would compute and write it when it is opened
@@ -115,18 +128,39 @@ def command(
             assert isinstance(it, ImageRecordIter)
             out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"
             shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
-            console.result("iterate", shown, render_replay(shown, dry_run=dry_run))
+            console.result("iterate", shown, render_replay(shown), _replay_of_next_epoch(shown, words, options))
             return ExitCode.DONE
         outputs = _BatchOutputs(it, dump, sheet, force=force, dry_run=dry_run)
         outputs.names[:0] = [mean_img] if mean_img and not values["mean_img"] else []
         summary = _run(console, it, outputs, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
-    console.result("iterate", summary, render(summary))
+    console.result("iterate", summary, render(summary), next_command(summary, words, options))
     return exit_code(summary)
 
 
 def exit_code(summary: RunSummary) -> ExitCode:
     """Return PROBLEMS (3) if records were skipped, or decoded although they are cut short."""
     return ExitCode.PROBLEMS if summary.skipped or summary.truncated else ExitCode.DONE
+
+
+def next_command(summary: RunSummary, words: tuple[str, ...], options: dict[str, Any]) -> list[str]:
+    """Return the command that lists the bad records; if there are none, the one that finds what limits the speed.
+
+    For iterators over other files than a .rec, which ``bench`` does not time, it lists the keys.
+    """
+    if not _is_image_kind(summary.iterator_kind):
+        return ["im2rec", "iterate", "--kind", summary.iterator_kind, "--list-params"]
+    if (summary.skipped or summary.truncated) and Path(summary.input).is_file():
+        return ["im2rec", "inspect", path_word(summary.input), "--verify"]
+    return ["im2rec", "bench", *map(path_word, words), *option_words(options)]
+
+
+def _replay_of_next_epoch(shown: ReplayedRecord, words: tuple[str, ...], options: dict[str, Any]) -> list[str]:
+    replayed = f"epoch={shown.epoch + 1},record={shown.ordinal}"
+    return ["im2rec", "iterate", *map(path_word, words), *option_words(options), "--replay", replayed]
+
+
+def _is_image_kind(kind: str) -> bool:
+    return KINDS[kind].params is ImageRecordParams
 
 
 def _run(
@@ -145,7 +179,7 @@ def _run(
         with console.progress("iterating", share=True) as progress:
             summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
         outputs.finish(summary)
-    summary.written = ", ".join(outputs.names)
+    summary.files = outputs.names
     if not (len(it) if dry_run else summary.batches):
         console.warn([f"no batch: of the {it.count} records, this part has fewer than batch_size={it.batch_size}"])
     return summary
@@ -158,8 +192,6 @@ class _BatchOutputs:
         self, it: OrderedIterator[Any], dump: Path | None, sheet: Path | None, *, force: bool, dry_run: bool
     ) -> None:
         self._it = it
-        for folder in filter(None, (dump, sheet)):
-            check_folder_free(folder, force=force)
         self._dump = BatchFolder(dump) if dump and not dry_run else None
         self._sheet: SheetFolder | None = None
         if sheet is not None and not dry_run and isinstance(it, ImageRecordIter):
@@ -213,24 +245,25 @@ def render(summary: RunSummary) -> str:
     batches = f"{counted(summary.batches, 'batch', 'batches')} of {summary.batch_size} x {shape} {summary.dtype}"
     singular = {"threads": "thread", "processes": "process"}
     backend = f", {counted(summary.threads, singular[summary.backend], summary.backend)}" if summary.backend else ""
-    unit = "rows" if summary.kind in ("csv", "libsvm") else "images"
+    unit = "rows" if summary.iterator_kind in ("csv", "libsvm") else "images"
     rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} {unit}/s{backend}"
+    left_out = summary.without_image
     table_rows = [
         ("batches", "" if summary.dry_run else batches),
         (unit, "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
         ("time", "" if summary.dry_run else rate),
         ("digest", summary.digest),
-        ("left out", f"{counted(summary.left_out, 'record')} with labels and no image" if summary.left_out else ""),
+        ("left out", f"{counted(left_out, 'record')} with labels and no image" if left_out else ""),
         *_bad_rows("skipped", summary.skipped),
         *_bad_rows("cut short", summary.truncated),
         ("engine", summary.engine),
         ("kernel", summary.kernel),
         ("memory", f"{human_size(summary.peak_memory)} at most" if summary.peak_memory else ""),
-        ("would write" if summary.dry_run else "written", summary.written),
+        ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
     verb = "would iterate over" if summary.dry_run else "iterated over"
     epochs = f", {counted(summary.epochs, 'epoch')}" if summary.epochs else ""
-    head = f"{verb} {counted(summary.records, 'record')} of {summary.rec}{epochs}"
+    head = f"{verb} {counted(summary.records, 'record')} of {summary.input}{epochs}"
     return table(head, table_rows)
 
 
@@ -240,17 +273,17 @@ def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
     return [*rows, ("", f"and {more:,} more (--json lists all)")] if more > 0 else rows
 
 
-def render_replay(shown: ReplayedRecord, *, dry_run: bool) -> str:
+def render_replay(shown: ReplayedRecord) -> str:
     """Return one replayed record as a table: its random numbers and the steps that were applied."""
-    head = f"record {shown.record} of {shown.rec} in epoch {shown.epoch}"
+    head = f"record {shown.record} of {shown.input} in epoch {shown.epoch}"
     drawn = [(name, f"{value:.6g}") for name, value in shown.drawn.items()]
     steps = [("steps" if number == 0 else "", step) for number, step in enumerate(shown.steps)]
     table_rows = [
         ("id", str(shown.id)),
-        ("label", " ".join(f"{label:g}" for label in shown.label)),
+        ("label", " ".join(f"{label:g}" for label in shown.labels)),
         ("stored", f"{shown.width} x {shown.height} pixels"),
         *drawn,
         *steps,
-        ("would write" if dry_run else "written", shown.picture),
+        ("would write" if shown.dry_run else "written", shown.image),
     ]
     return table(head, table_rows)

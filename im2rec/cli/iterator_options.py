@@ -36,6 +36,12 @@ def iterator_values(command: str, words: tuple[str, ...], options: dict[str, Any
     return dataclasses.asdict(from_words(ImageRecordParams, keys, options=also))
 
 
+def option_words(options: dict[str, Any]) -> list[str]:
+    """Return the words of those *options* of iterate or bench that were given."""
+    given = {f"--{name.replace('_', '-')}": str(value) for name, value in options.items() if value is not None}
+    return [word for option in given.items() for word in option]
+
+
 def other_values(kind: IteratorKind, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     """Return all parameters of an iterator of *kind*, which reads other files than a .rec.
 

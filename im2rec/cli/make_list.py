@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, counted, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.packing.make_list import DEFAULT_EXTENSIONS, DEFAULT_SEED, PROBLEMS, ListOptions, ListSummary, make_list
 
@@ -19,7 +19,7 @@ def _parse_shares(_ctx: click.Context, _param: click.Parameter, value: str) -> t
         raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.8,0.1,0.1") from None
 
 
-@click.command("make-list")
+@click.command("make-list", cls=HelpCommand)
 @click.argument("root", type=PATH)
 @click.option("--prefix", type=PATH, help="Start of the output names [default: ROOT's name].")
 @click.option(
@@ -67,7 +67,7 @@ def command(
     with console.progress("images found", share=False) as progress:
         summary = make_list(root, prefix, options, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.problems + summary.warnings)
-    console.result("make-list", summary, render(summary))
+    console.result("make-list", summary, render(summary), next_command(summary))
     return exit_code(summary)
 
 
@@ -76,20 +76,27 @@ def exit_code(summary: ListSummary) -> ExitCode:
     return ExitCode.PROBLEMS if any(summary.left_out.get(reason) for reason in PROBLEMS) else ExitCode.DONE
 
 
+def next_command(summary: ListSummary) -> list[str]:
+    """Return the command that packs the first list with images."""
+    first = next(name for name, count in summary.lists.items() if count)
+    words = (first, summary.input, str(Path(first).with_suffix(".rec")))
+    return ["im2rec", "pack", *map(path_word, words)]
+
+
 def render(summary: ListSummary) -> str:
     """Return the summary as a table."""
-    by_count = sorted(((count, name) for name, count in summary.classes.items() if count), key=lambda pair: pair[0])
+    by_count = sorted(
+        ((count, name) for name, count in summary.class_images.items() if count), key=lambda pair: pair[0]
+    )
     extremes = [f"{name} ({count:,})" for count, name in (by_count[0], by_count[-1])]
     left_out = [f"{count:,} {reason}" for reason, count in summary.left_out.items()]
     lists = [f"{name} ({count:,})" for name, count in summary.lists.items()]
     shown = [*lists[:4], f"and {len(lists) - 4} more"] if len(lists) > 5 else lists
-    head = f"{summary.root}: {counted(summary.images, 'image')} in {counted(len(summary.classes), 'class', 'classes')}"
-    first = next(iter(summary.lists))
+    head = f"{summary.input}: {counted(summary.images, 'image')} in {counted(summary.classes, 'class', 'classes')}"
     rows = [
         ("smallest", extremes[0] if len(by_count) > 1 else ""),
         ("largest", extremes[1] if len(by_count) > 1 else ""),
         ("left out", ", ".join(left_out)),
         ("would write" if summary.dry_run else "written", ", ".join([*shown, summary.classes_file])),
     ]
-    packed = Path(first).with_suffix(".rec")
-    return table(head, rows, None if summary.dry_run else ["im2rec", "pack", first, summary.root, str(packed)])
+    return table(head, rows)

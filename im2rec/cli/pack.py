@@ -16,6 +16,7 @@ from im2rec.cli.console import (
     human_size,
     key_completion,
     keys_table,
+    path_word,
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
@@ -60,6 +61,13 @@ class PackCommand(HelpCommand):
     metavar="N|P%",
     help="End the run when more images than this are bad; P% counts from 100 lines on.",
 )
+@click.option(
+    "--outside",
+    type=click.Choice(["allow", "refuse"]),
+    default="allow",
+    show_default=True,
+    help="Pack images that lie outside of ROOT (by absolute paths, '..' or links), or leave them out.",
+)
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @common_options(writes=True)
 def command(
@@ -80,13 +88,20 @@ def command(
     with console.progress("packing", share=True) as progress:
         summary = pack(list_path, root, out, params, PackOptions(**options), progress=progress)  # type: ignore[arg-type]
     console.warn(summary.warnings)
-    console.result("pack", summary, render(summary))
+    console.result("pack", summary, render(summary), next_command(summary))
     return exit_code(summary)
 
 
 def exit_code(summary: PackSummary) -> ExitCode:
     """Return PROBLEMS (3) if images were left out."""
     return ExitCode.PROBLEMS if summary.bad else ExitCode.DONE
+
+
+def next_command(summary: PackSummary) -> list[str]:
+    """Return the command that inspects the result; if images were left out, the one that shows the report of them."""
+    if summary.report:
+        return ["cat", path_word(summary.report)]
+    return ["im2rec", "inspect", path_word(summary.files[0])]
 
 
 def render(summary: PackSummary) -> str:
@@ -97,6 +112,10 @@ def render(summary: PackSummary) -> str:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.bad.items())
         report = f"; all in {summary.report}" if summary.report else ""
         left_out = f"{reasons}; first: line {bad.line}, {bad.path or bad.detail}{report}"
+    outside = ""
+    if summary.outside:
+        what = f"{counted(summary.outside, 'path')} {'leads' if summary.outside == 1 else 'lead'} out of ROOT"
+        outside = f"{what}, line {summary.outside_line} first (--outside refuse omits them)"
     verb = "would pack" if summary.dry_run else "packed"
     engine = (
         f"engine {summary.engine}, JPEGs decoded by {summary.jpeg_decoder}" if summary.engine else "stored unchanged"
@@ -104,6 +123,7 @@ def render(summary: PackSummary) -> str:
     speed = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {counted(summary.workers, 'worker')}"
     table_rows = [
         ("left out", left_out),
+        ("outside", outside),
         ("noted", ", ".join(f"{count:,} {note}" for note, count in summary.notes.items())),
         ("bytes", _bytes(summary)),
         ("time", "" if summary.dry_run else speed),
@@ -111,8 +131,8 @@ def render(summary: PackSummary) -> str:
         ("kernel", "" if summary.kernel.startswith("none") else summary.kernel),  # a few images need no kernel
         ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
-    head = f"{verb} {counted(summary.images, 'image')} of {summary.list_path}"
-    return table(head, table_rows, None if summary.dry_run else ["im2rec", "inspect", summary.files[0]])
+    head = f"{verb} {counted(summary.images, 'image')} of {summary.input}"
+    return table(head, table_rows)
 
 
 def _bytes(summary: PackSummary) -> str:

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from im2rec.datasets.archives import load_pickle, read_members
+from im2rec.datasets.archives import read_members
+from im2rec.datasets.pickles import load_pickle
 from im2rec.datasets.sets import CIFAR10, CIFAR100, SETS, TEST, TRAIN, Bytes, Dataset, ImageBatch, check_labels
 from im2rec.errors import InputError
 from im2rec.storage.files import PathLike, reading

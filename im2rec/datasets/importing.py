@@ -29,12 +29,13 @@ from im2rec.datasets.sets import (
     ImageBatch,
     ImportParams,
 )
-from im2rec.errors import InputError, OutputError
+from im2rec.errors import InputError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
 from im2rec.parallel import Progress
-from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
+from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, IMAGES, RATE, SECONDS, WARNINGS, described
+from im2rec.storage.files import AtomicFile, PathLike, check_output_folder, refuse_existing, writing
 from im2rec.storage.writer import RecordWriter
 
 PNG_LEVEL = 3  # as `im2rec pack`
@@ -47,28 +48,25 @@ Source = PathLike | Mapping[str, MnistPair] | None
 
 @dataclasses.dataclass
 class ImportSummary:
-    """The result of :func:`import_set`, as ``--json`` prints it.
+    """The result of :func:`import_set`, as ``--json`` prints it."""
 
-    *images* is the number in each split, *classes* the number of classes, *bytes_out* the size of all ``.rec`` files.
-    *fetched* lists the files that were downloaded, or would be in a dry run.
-    """
-
-    name: str
-    title: str
-    out: str
-    version: str = ""
-    source: str = ""
-    images: dict[str, int] = dataclasses.field(default_factory=dict)
-    classes: int = 0
-    encoding: str = ""
-    engine: str = ""
-    bytes_out: int = 0
-    seconds: float = 0.0
-    images_per_s: float = 0.0
-    files: list[str] = dataclasses.field(default_factory=list)
-    fetched: list[str] = dataclasses.field(default_factory=list)
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    dry_run: bool = False
+    name: str = described("Name of the thing that the object is about.")
+    title: str = described("Name of the set in words.")
+    out: str = described("The folder that is written to.")
+    version: str = described("Version of the thing that the object is about.", "")
+    input: str = described("The folder or files that the set was read from; empty before a download.", "")
+    images: int = described(IMAGES, 0)
+    splits: dict[str, int] = described("Images of each split.", factory=dict)
+    classes: int = described("Classes of these images.", 0)
+    encoding: str = described("How images are stored: `.png` for example.", "")
+    engine: str = described(ENGINE, "")
+    bytes_out: int = described(BYTES_OUT, 0)
+    seconds: float = described(SECONDS, 0.0)
+    images_per_s: float = described(RATE, 0.0)
+    files: list[str] = described(FILES, factory=list)
+    fetched: list[str] = described("Files that were downloaded, or would be in a dry run.", factory=list)
+    warnings: list[str] = described(WARNINGS, factory=list)
+    dry_run: bool = described(DRY_RUN, False)
 
 
 class _SourceImage(NamedTuple):
@@ -90,13 +88,8 @@ def output_files(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST)
 def check_output(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST), *, force: bool) -> None:
     """Raise OutputError if *out* cannot be made or, without *force*, contains a file that would be written."""
     out = Path(out)
-    with writing(out):
-        existing = next(folder for folder in (out, *out.parents) if os.path.lexists(folder))
-        if not existing.is_dir():
-            raise OutputError(f"{existing}: is not a folder", hint="name a folder to write to")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(f"{out}: cannot be written: permission denied", hint="name another folder")
-    if existing == out:
+    check_output_folder(out)
+    if out.is_dir():
         refuse_existing(output_files(name, out, splits), force=force)
 
 
@@ -125,22 +118,24 @@ def import_set(
     check_output(name, out, splits, force=force)
     summary = ImportSummary(name, SETS[name].title, os.fspath(out), encoding=params.encoding, dry_run=dry_run)
     summary.files = [os.fspath(file) for file in output_files(name, out, splits)]
-    summary.images = {split: SETS[name].images[split] for split in splits}
+    summary.splits = {split: SETS[name].images[split] for split in splits}
+    summary.images = sum(summary.splits.values())
     if source is None:
         assert dry_run
         return summary
     dataset = read_set(name, source)
-    summary.source = ", ".join(_source_names(source))
+    summary.input = ", ".join(_source_names(source))
     summary.version, summary.classes = dataset.version, len(dataset.classes)
-    summary.warnings = list(_warnings(dataset, summary.images))
-    summary.images = dataset.images()
+    summary.warnings = list(_warnings(dataset, summary.splits))
+    summary.splits = dataset.images()
+    summary.images = sum(summary.splits.values())
     if not dry_run:
         engine = load_engine("auto")
         summary.engine = engine.name
         with _make_folder(out):
             summary.bytes_out = _write(name, out, dataset, params, engine, force=force, progress=progress)
     summary.seconds = round(time.monotonic() - started, 3)
-    written = 0 if dry_run else sum(summary.images.values())
+    written = 0 if dry_run else summary.images
     summary.images_per_s = round(written / max(summary.seconds, 1e-9), 1)
     return summary
 

@@ -43,6 +43,7 @@ from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
 from im2rec.parallel import Progress
+from im2rec.schema import BYTES_OUT, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, described
 from im2rec.storage.files import PathLike, reading
 
 FOLDER, TAR = "folder", "tar"
@@ -82,32 +83,26 @@ class ExtractOptions(Selection):
 
 @dataclasses.dataclass
 class ExtractSummary:
-    """The result of :func:`extract`, as ``--json`` prints it; the counts include the earlier runs that it resumed.
+    """The result of :func:`extract`, as ``--json`` prints it; the counts include the earlier runs that it resumed."""
 
-    *records* counts all records of the file, *pictures* all its images, *images* those that were extracted and are
-    images. *left_out* counts records without an image, *problems* records that are not valid or not images, by reason,
-    *changes* those that ``pack`` writes with the same labels in another header. *resumed* is the number of records that
-    earlier runs have written. *bytes* is the size of the images; in a dry run it includes label vectors and padding.
-    """
-
-    rec: str
-    out: str
-    to: str
-    records: int
-    pictures: int
-    images: int
-    classes: int
-    bytes: int
-    left_out: dict[str, int]
-    problems: dict[str, int]
-    changes: dict[str, int]
-    vectors: bool
-    list_file: str | None
-    shards: int
-    resumed: int = 0
-    seconds: float = 0.0
-    images_per_s: float = 0.0
-    dry_run: bool = False
+    input: str = described(INPUT)
+    out: str = described("The folder that is written to.")
+    to: str = described("`folder` or `tar`.")
+    records: int = described(RECORDS)
+    all_images: int = described("Images in the input, extracted or not.")
+    images: int = described("Images that were extracted, or would be.")
+    classes: int = described("Classes of these images.")
+    bytes_out: int = described(f"{BYTES_OUT} In a dry run it includes label vectors and padding.")
+    left_out: dict[str, int] = described("Files or records that were left out, by reason.")
+    problem_records: dict[str, int] = described("Records that are not valid or cannot be packed again, by problem.")
+    changes: dict[str, int] = described("Records that `pack` writes with the same labels in another header, by change.")
+    vectors: bool = described("Whether there are label vectors.")
+    list_file: str | None = described("Path of the list that packs the images again.")
+    shards: int = described("Tar files.")
+    resumed: int = described("Records that earlier runs have written.", 0)
+    seconds: float = described(SECONDS, 0.0)
+    images_per_s: float = described(RATE, 0.0)
+    dry_run: bool = described(DRY_RUN, False)
 
 
 def extract(
@@ -172,6 +167,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
         "labels": sorted({label_text(label) for label in options.labels}),
         "min_images": options.min_images,
         "classes": classes and hashlib.sha256(classes).hexdigest(),
+        **({} if options.index else {"index": False}),
         "shard_mb": (options.shard_mb or DEFAULT_SHARD_MB) if options.to == TAR else None,
     }
 
@@ -212,16 +208,16 @@ def _summary(
     damaged = {why: count for why, count in selected.left_out.items() if why != LEFT_OUT[EMPTY]}
     problems = {NOT_AN_IMAGE: done.not_images, WITH_ID2: counts[ID2], **damaged}
     return ExtractSummary(
-        rec=os.fspath(file.path),
+        input=os.fspath(file.path),
         out=str(out),
         to=to,
         records=len(file),
-        pictures=selected.images,
+        all_images=selected.images,
         images=images,
         classes=len(np.unique(class_numbers(file.labels[selected.ordinals]))),
-        bytes=done.bytes,
+        bytes_out=done.bytes,
         left_out={why: count for why, count in selected.left_out.items() if why == LEFT_OUT[EMPTY]},
-        problems={why: count for why, count in problems.items() if count},
+        problem_records={why: count for why, count in problems.items() if count},
         changes={why: counts[bit] for bit, why in CHANGES.items() if counts[bit] and to == FOLDER},
         vectors=counts[VECTOR] > 0,
         list_file=str(out / list_name(file.path.stem)) if to == FOLDER and images else None,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from im2rec.errors import OutputError
-from im2rec.storage.files import PathLike, reason
+from im2rec.storage.files import PathLike, read_file, reason, refuse_unwritable
 
 MARKER = ".im2rec-extract.json"  # the journal: only a folder that contains it is ever replaced
 
@@ -36,6 +36,7 @@ def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) ->
     """
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
+    refuse_unwritable(path.parent, path)
     if not os.path.lexists(path):
         return
     if not path.is_dir():
@@ -49,7 +50,7 @@ def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) ->
     earlier = (path / MARKER).is_file()
     if not force or not earlier:
         problem = f"{path}: exists already and is not empty"
-        raise OutputError(problem, hint=f"choose another folder{', or replace it with --force' if earlier else ''}")
+        raise OutputError(problem, hint=f"choose another folder{', or replace it with force=True' if earlier else ''}")
     for name in inputs:
         if Path(os.path.realpath(name)).is_relative_to(real):
             raise OutputError(f"{path}: holds {os.fspath(name)} and is not replaced", hint="choose another folder")
@@ -142,7 +143,7 @@ class ResumableFolder:
         if {entry.name for entry in self.path.iterdir()} <= {MARKER_TEMP}:  # killed before there was a journal
             return ExtractionProgress(), False
         try:
-            journal = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
+            journal = json.loads(read_file(self.path / MARKER))
             begun = dict(journal["extraction"])
             progress = ExtractionProgress(**{name: _check_count(n) for name, n in journal["done"].items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -151,7 +152,7 @@ class ResumableFolder:
             return progress, False
         if self.force:
             return ExtractionProgress(), True
-        raise OutputError(f"{self.path}: {self._difference(begun)}", hint="remove it, or start again with --force")
+        raise OutputError(f"{self.path}: {self._difference(begun)}", hint="remove it, or start again with force=True")
 
     def _difference(self, begun: dict[str, Any]) -> str:
         """Describe the first value in which the identity *begun* of the journal differs from that of this run."""

@@ -13,6 +13,7 @@ from im2rec.errors import IndexFormatError, InputError, ParameterError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels, float32
 from im2rec.storage.files import INSPECT, PathLike, with_path
+from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_kind
 from im2rec.storage.index import find_index, load_index
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import RecordBlock, check_kind, scan_file
@@ -21,6 +22,7 @@ from im2rec.storage.scan import RecordBlock, check_kind, scan_file
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
 NO_IMAGE = EMPTY | SHORT | LONG_LABELS
 LEFT_OUT = {EMPTY: "without an image", SHORT: SHORT_PAYLOAD, LONG_LABELS: BAD_LABELS}
+_WITHOUT_INDEX = "with --no-idx the keys are the ids"
 _NEGATIVE_ZERO, _PLAIN_NAN = np.uint32(0x80000000), np.uint32(0x7FC00000)
 
 Bits = npt.NDArray[np.uint8]
@@ -32,15 +34,16 @@ Ordinals = npt.NDArray[np.int64]
 class Selection:
     """Filters on the images of a file; an image is selected if it passes all of them.
 
-    *keys* are those of the index beside the file, or ids when there is no index. *labels* are compared with the first
-    label. *min_images* drops the classes that have fewer images in the whole file, whatever the other filters
-    select. *head* keeps the first images that pass the other filters. Raises ParameterError.
+    *keys* are those of the index beside the file; they are ids when there is no index, and if *index* is False.
+    *labels* are compared with the first label. *min_images* drops the classes that have fewer images in the whole file,
+    whatever the other filters select. *head* keeps the first images that pass the other filters. Raises ParameterError.
     """
 
     head: int | None = None
     keys: tuple[int, ...] = ()
     labels: tuple[float, ...] = ()
     min_images: int | None = None
+    index: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(map(float, self.labels)))
@@ -88,6 +91,8 @@ class ScannedFile(RecordFile):
             if self._progress:
                 self._progress(block.offsets[-1] / self.size)
         offsets, ids, self.labels, self.states = map(_concatenate, columns)
+        if (kind := headerless_kind(self._file, map(int, offsets[:FIRST_RECORDS]))) is not None:
+            raise headerless_error(self.path, kind)
         return ids, offsets
 
     def sizes(self, ordinals: Ordinals) -> npt.NDArray[np.int64]:
@@ -105,7 +110,7 @@ def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
     images = rec.states & NO_IMAGE == 0
     matching = np.ones(len(rec), np.bool_)
     if selection.keys:
-        matching &= _with_keys(rec, selection.keys)
+        matching &= _with_keys(rec, selection.keys, index=selection.index)
     if selection.labels:
         matching &= _with_labels(rec, selection.labels, images)
     selected = matching & images
@@ -118,8 +123,8 @@ def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
     count = int(np.sum(images))
     if not len(ordinals):
         if count:
-            raise InputError(f"{rec.path}: none of its {count} images is chosen", hint="choose by fewer options")
-        raise InputError(f"{rec.path}: holds no images", hint=INSPECT)
+            raise InputError(f"none of its {count} images is chosen", path=rec.path, hint="choose by fewer options")
+        raise InputError("holds no images", path=rec.path, hint=INSPECT)
     left_out = {why: int(np.sum(matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
     return SelectedRecords(ordinals, _repeated(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
 
@@ -173,15 +178,17 @@ def _concatenate(column: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return array
 
 
-def _with_keys(rec: ScannedFile, selected: Sequence[int]) -> Mask:
+def _with_keys(rec: ScannedFile, selected: Sequence[int], *, index: bool) -> Mask:
     """Return a mask of the records with one of the keys *selected*. Raises InputError for a key that is missing."""
-    keys, ordinals = _index_keys(rec)
+    keys, ordinals = _index_keys(rec) if index else (rec.keys, np.arange(len(rec)))
     matches = np.isin(keys, _as_keys(selected))
     present = set(np.unique(keys[matches]).tolist())
     missing = [key for key in selected if key not in present]
     if missing:
-        hint = f"keys run from {keys.min()} to {keys.max()}" if len(keys) else "its index is empty"
-        raise InputError(f"{rec.path}: no record has the key {missing[0]}", hint=hint)
+        hint = f"keys run from {keys.min()} to {keys.max()}" if len(keys) else f"its index is empty; {_WITHOUT_INDEX}"
+        if 0 < len(keys) < len(rec):
+            hint += f"; the index lists {len(keys)} of {len(rec)} records; {_WITHOUT_INDEX}"
+        raise InputError(f"no record has the key {missing[0]}", path=rec.path, hint=hint)
     mask = np.zeros(len(rec), np.bool_)
     mask[ordinals[matches]] = True
     return mask
@@ -197,12 +204,16 @@ def _index_keys(rec: ScannedFile) -> tuple[Keys, Ordinals]:
     index = find_index(rec.path)
     if index is None:
         return rec.keys, np.arange(len(rec))
-    keys, offsets = load_index(index)
+    try:
+        keys, offsets = load_index(index, rec.size)
+    except IndexFormatError as error:
+        error.hint = "; ".join(filter(None, (error.hint, _WITHOUT_INDEX)))
+        raise
     ordinals = np.searchsorted(rec.offsets, offsets)
     wrong = np.flatnonzero(rec.offsets[np.minimum(ordinals, len(rec) - 1)] != offsets)
     if len(wrong):
-        error = IndexFormatError(f"no record starts at byte {offsets[wrong[0]]}", hint="it belongs to another file")
-        raise with_path(error, index)
+        hint = f"it belongs to another file; {_WITHOUT_INDEX}"
+        raise with_path(IndexFormatError(f"no record starts at byte {offsets[wrong[0]]}", hint=hint), index)
     return keys, ordinals
 
 
@@ -211,7 +222,7 @@ def _with_labels(rec: ScannedFile, selected: Sequence[float], images: Mask) -> M
     numbers, selected_numbers = class_numbers(rec.labels), class_numbers(float32(selected))
     missing = np.flatnonzero(~np.isin(selected_numbers, numbers[images]))
     if len(missing):
-        raise InputError(f"{rec.path}: no image has the label {selected[missing[0]]:g}", hint=INSPECT)
+        raise InputError(f"no image has the label {selected[missing[0]]:g}", path=rec.path, hint=INSPECT)
     return np.isin(numbers, selected_numbers)
 
 

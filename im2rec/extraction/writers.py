@@ -23,7 +23,7 @@ from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, 
 from im2rec.format.irheader import ImageRecord, Labels
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.storage.files import Closeable, PathLike, read_classes, sync_and_close
+from im2rec.storage.files import Closeable, PathLike, file_name, name_text, read_classes, sync_and_close
 
 BATCH_RECORDS = 1000  # after a kill, at most one batch is written again
 BATCH_BYTES = 8 << 20  # of records in memory at once; a larger record is read alone
@@ -38,6 +38,7 @@ EXTENSIONS = {
     "JPEG 2000": ".jp2",
     "AVIF": ".avif",
     "PPM": ".ppm",
+    "Sun raster": ".ras",
 }
 
 
@@ -142,7 +143,7 @@ class FolderWriter(Writer):
         label = sample.labels[0]
         class_folder = label_text(label) if self.class_folders is None else self.class_folders[int(label)]
         path = f"{class_folder}/{sample.name()}{sample.extension}".removeprefix("/")
-        self.folder.write(path, sample.content)
+        self.folder.write(file_name(path), sample.content)
         if sample.is_image:
             line = list_line(sample.id, sample.labels, path).encode("utf-8", "surrogateescape")
             self.progress.list_bytes += len(line)
@@ -175,7 +176,7 @@ def class_folders(path: PathLike, list_name: str) -> list[str]:
     """
     folders = []
     for line, name in enumerate(read_classes(path), 1):
-        problem = _folder_problem(name, {MARKER, MARKER_TEMP, list_name})
+        problem = _folder_problem(name, {MARKER, MARKER_TEMP, name_text(list_name)})
         if problem:
             place = f"{os.fspath(path)}, line {line}"
             raise InputError(f"{place}: the class {name!r} {problem}", hint="name a folder inside DIR")

@@ -23,6 +23,8 @@ Offsets = npt.NDArray[np.int64]
 MAX_KEY = 2**64 - 1
 MAX_OFFSET = 2**63 - 1
 _BLOCK_BYTES = 64 << 10  # takes 0.5 MB of memory with its parsed numbers; larger blocks are hardly faster
+_MAX_LINE_BYTES = 64 << 10  # far above the 42 bytes of the longest line; more is a file of another kind
+_SPARE_LINES = 1000  # blank ones, and one for each block, which the count may include
 _DIGITS = b"0123456789"
 
 
@@ -31,15 +33,16 @@ def index_line(key: int, offset: int) -> bytes:
     return b"%d\t%d\n" % (key, offset)
 
 
-def read_index(stream: BinaryIO) -> tuple[Keys, Offsets]:
+def read_index(stream: BinaryIO, *, max_lines: int | None = None) -> tuple[Keys, Offsets]:
     """Read an index from the seekable binary *stream*; return its keys (uint64) and offsets (int64) in line order.
 
     As in MXNet's C++ reader, fields may be separated by any blanks, and blank lines are skipped. Raises
     IndexFormatError with the line number for any other line: fields that are not numbers, a missing or a third field,
-    a key above 2**64 - 1, a negative offset or one above 2**63 - 1.
+    a key above 2**64 - 1, a negative offset or one above 2**63 - 1. Raises it before anything is parsed for about a
+    thousand lines more than *max_lines*, and for a line of more than 64 KiB.
     """
     # Counted first, so that the two arrays are allocated once, at their final size.
-    lines = sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK_BYTES), b"")) + 1
+    lines = _count_lines(stream, max_lines)
     keys, offsets = np.empty(lines, np.uint64), np.empty(lines, np.int64)
     stream.seek(0)
     count, line = 0, 1
@@ -52,15 +55,39 @@ def read_index(stream: BinaryIO) -> tuple[Keys, Offsets]:
     return keys[:count], offsets[:count]
 
 
+def _count_lines(stream: BinaryIO, max_lines: int | None) -> int:
+    """Return an upper bound of the lines of *stream* that are not blank. Raises IndexFormatError as read_index() does.
+
+    Its first lines are parsed, so that a large file of another kind is refused at once.
+    """
+    stream.seek(0)
+    lines = 0
+    for block in _line_blocks(stream):
+        if not lines:
+            _parse_plain(block) or _parse_lines(block, 1)
+        lines += block.count(b"\n") - block.count(b"\n\n") - block.count(b"\n\r\n") + 1
+        if max_lines is not None and lines > max_lines + _SPARE_LINES:
+            raise IndexFormatError(f"has more lines than the .rec can hold records, which are at most {max_lines}")
+    return lines
+
+
 def _line_blocks(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the bytes of *stream* in blocks of whole lines; the last line of the file may lack its line feed."""
+    """Yield the bytes of *stream* in blocks of whole lines; the last line of the file may lack its line feed.
+
+    Raises IndexFormatError for a line of more than ``_MAX_LINE_BYTES``.
+    """
     unfinished: list[bytes] = []  # joined once, as appending to one bytes object would take quadratic time
+    unfinished_bytes, line = 0, 1
     while block := stream.read(_BLOCK_BYTES):
         lines, line_feed, rest = block.rpartition(b"\n")
         if line_feed:
             yield b"".join([*unfinished, lines, line_feed])
             unfinished.clear()
+            unfinished_bytes, line = 0, line + block.count(b"\n")
         unfinished.append(rest)
+        unfinished_bytes += len(rest)
+        if unfinished_bytes > _MAX_LINE_BYTES:
+            raise IndexFormatError(f"expected a key and an offset, found more than {_MAX_LINE_BYTES} bytes", line=line)
     if last := b"".join(unfinished):
         yield last
 

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import CorruptRecordError, ParameterError, check_payload
+from im2rec.errors import CorruptRecordError, ParameterError, as_bytes, check_payload
 
 SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"
 
@@ -85,10 +85,11 @@ def _check_length(payload_bytes: int) -> None:
 def decode_image_record(payload: bytes) -> ImageRecord:
     """Split *payload* into header, labels and content; a label vector is copied into a new, writable array.
 
-    Raises CorruptRecordError when the payload ends within its header or its labels.
+    Raises CorruptRecordError when the payload ends within its header or its labels, ParameterError if it is not bytes.
 
     Source: mxnet python/mxnet/recordio.py, ``unpack``.
     """
+    payload = as_bytes(payload, "a payload")
     return decode_image_record_at(payload, 0, len(payload))
 
 
@@ -112,11 +113,12 @@ def encode_image_record(header: IRHeader, content: bytes, *, label_field: float 
     A number as ``header.label`` is stored in the label field, with flag 0. A sequence or array of any shape, even of a
     single element, is stored as a label vector in C order, and *label_field* in the label field. An empty one is stored
     like the number 0. ``header.flag`` is ignored. Labels are converted to float32; those too large become infinity.
-    Raises ParameterError for an id outside 0 to 2**64 - 1 and for a label that is not a number, RecordTooLargeError for
-    a payload that no record can hold.
+    Raises ParameterError for an id outside 0 to 2**64 - 1, for a label that is not a number, and for *content* that is
+    not bytes, RecordTooLargeError for a payload that no record can hold.
 
     Source: mxnet python/mxnet/recordio.py, ``pack``; tools/im2rec.cc for *label_field*.
     """
+    content = as_bytes(content, "content")
     number, vector = _split_label(header.label, label_field)
     for name, value in (("id", header.id), ("id2", header.id2)):
         # type() first: isinstance() with an abstract class takes longer than the rest of this function.

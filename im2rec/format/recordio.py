@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
-from im2rec.errors import MAX_PAYLOAD, CorruptRecordError, ParameterError, check_payload
+from im2rec.errors import MAX_PAYLOAD, CorruptRecordError, as_bytes, check_payload
 
 MAGIC = b"\x0a\x23\xd7\xce"
 MAGIC_WORD = 0xCED7230A
@@ -65,12 +65,12 @@ def encode_record(payload: bytes) -> bytes:
     Returns magic, length word, payload and zero padding: always a multiple of 4 bytes.
     A payload that contains the magic at a 4-byte boundary is cut there and the magic itself
     is dropped, so that a reader can find the next record from any aligned offset.
-    Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes, ParameterError if *payload* is not ``bytes``.
+    Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes, ParameterError if *payload* is not bytes: a bytearray, a
+    memoryview and a flat array of uint8 are taken too, as wherever bytes are expected.
 
     Source: dmlc-core src/recordio.cc, ``RecordIOWriter::WriteRecord``.
     """
-    if not isinstance(payload, bytes):
-        raise ParameterError(f"a payload must be bytes, not {type(payload).__name__}")
+    payload = as_bytes(payload, "a payload")
     check_payload(payload)
     cuts = _aligned_magics(payload)
     if not cuts:
@@ -258,8 +258,9 @@ class BytesSource:
 def decode_record(frame: bytes, offset: int = 0) -> bytes:
     """Return the payload of the one record in *frame*; *offset*, the frame's in its file, is for error messages.
 
-    Raises CorruptRecordError if *frame* is not exactly one record.
+    Raises CorruptRecordError if *frame* is not exactly one record, ParameterError if it is not bytes.
     """
+    frame = as_bytes(frame, "a frame")
     payload, end = read_record(BytesSource(frame, offset), offset)
     if end != offset + len(frame):
         raise CorruptRecordError(f"expected the end of the record, found {offset + len(frame) - end} bytes", offset=end)

@@ -6,7 +6,7 @@ Source: Microsoft's BITMAPFILEHEADER and BITMAPINFOHEADER.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,3 +37,19 @@ def bmp_view(content: bytes, max_pixels: int) -> Image | None:
     stored = np.frombuffer(content, np.uint8, rows * stride, start).reshape(rows, stride)[:, : 3 * width]
     pixels = stored.reshape(rows, width, 3)[:, :, ::-1]
     return pixels[::-1] if height > 0 else pixels  # a negative height means from the top down
+
+
+class BmpHeader(NamedTuple):
+    """Size and bits per pixel in the header of a BMP."""
+
+    height: int
+    width: int
+    bits: int
+
+
+def read_header(content: bytes) -> BmpHeader | None:
+    """Return the header of the BMP *content*; None if it is cut short, or of the older layout of OS/2."""
+    if len(content) < _HEADER.size:
+        return None
+    _, _, _, _, info_bytes, width, height, _, bits, _ = _HEADER.unpack_from(content)
+    return BmpHeader(abs(height), width, bits) if info_bytes >= _MIN_INFO_BYTES and width > 0 and height else None

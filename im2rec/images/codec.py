@@ -11,31 +11,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import io
-import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 
-from im2rec.errors import ImageError
-from im2rec.images import jpeg
+from im2rec.errors import ImageError, as_bytes
+from im2rec.images import bmp, jpeg, opening
 from im2rec.images.bmp import bmp_view
 from im2rec.images.choices import MAX_PIXELS
-from im2rec.images.grey import SRGB_GAMMA, grey
-from im2rec.images.jpeg import (
-    END_OF_IMAGE,
-    FIRST_TRANSPOSED,
-    ORIENTATION_TAG,
-    ORIENTATIONS,
-    UPRIGHT,
-    apply_orientation,
-    parse_orientation,
-)
+from im2rec.images.jpeg import END_OF_IMAGE, FIRST_TRANSPOSED, UPRIGHT, apply_orientation, parse_orientation
+from im2rec.images.opening import cut_error, pillow_image
+from im2rec.images.pillow_pixels import as_stored, eight_bit, gamma_of
+from im2rec.images.tiff import CMYK, UNSUPPORTED, TiffHeader, read_header
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
 Room = Callable[[int], npt.NDArray[np.uint8]]  # allocates at least this number of bytes
@@ -47,32 +37,11 @@ _END_MARKERS = END_OF_IMAGE * (1 << 15)  # 64 KiB: fills up the longest segment 
 _FORMATS_WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
 _JPEG_CHANNELS = {"Gray": 1, "CMYK": 4, "YCCK": 4}  # three in all other colour spaces
 _PNG_IHDR_END, _PNG_COLOR_TYPES = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
-_OPEN_LOCK = threading.Lock()  # warning filters and Pillow's limit belong to the whole process
-NOT_AN_IMAGE, EMPTY = "not an image", "empty"
+NOT_AN_IMAGE, EMPTY, SIGNATURE_BYTES = opening.NOT_AN_IMAGE, opening.EMPTY, opening.SIGNATURE_BYTES
+sniff, check_kind = opening.sniff, opening.check_kind
 CUT, STRAY, NO_END, TOO_LARGE = jpeg.CUT, jpeg.STRAY, jpeg.NO_END, jpeg.TOO_LARGE
 
-_SIGNATURES = (
-    (b"\xff\xd8\xff", 0, "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
-    (b"BM", 0, "BMP"),
-    (b"GIF8", 0, "GIF"),
-    (b"WEBP", 8, "WebP"),
-    (b"II*\x00", 0, "TIFF"),
-    (b"MM\x00*", 0, "TIFF"),
-    (b"\x00\x00\x00\x0cjP  ", 0, "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
-    (b"ftypavif", 4, "AVIF"),
-    (b"P5", 0, "PPM"),
-    (b"P6", 0, "PPM"),
-)
-SIGNATURE_BYTES = 12  # the longest of them ends here
 _CACHED_JPEG_HEADERS = 1024  # of at most 2 kB each
-
-# Modes and formats as Pillow names them.
-_GREY_MODES = ("L", "1", "LA", "La")
-_ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-_SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I")  # of grey; older Pillows open such files as "I"
-_JPEG_FORMATS = ("JPEG", "MPO")  # an MPO file is several JPEGs, of which the first is decoded
 
 try:
     _simplejpeg: Any = importlib.import_module("simplejpeg")
@@ -97,16 +66,6 @@ class ImageInfo(NamedTuple):
     channels: int
 
 
-def sniff(content: bytes) -> str:
-    """Return the format whose signature *content* has (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
-    if not content:
-        return EMPTY
-    for signature, offset, kind in _SIGNATURES:
-        if content.startswith(signature, offset):
-            return kind
-    return NOT_AN_IMAGE
-
-
 def image_info(content: bytes) -> ImageInfo:
     """Return format, size and channels from the header; the first few kilobytes of a file are usually enough.
 
@@ -116,8 +75,17 @@ def image_info(content: bytes) -> ImageInfo:
     info = _jpeg_info(content) if kind == "JPEG" else None
     if info is not None:
         return info
-    with _pillow_image(content) as image:
-        return ImageInfo(kind, image.height, image.width, len(image.getbands()))
+    if kind == "TIFF":  # Pillow opens not all of them, and gives the turned size
+        tiff = read_header(content)
+        return ImageInfo(kind, tiff.height, tiff.width, tiff.samples)
+    try:
+        with pillow_image(content) as image:
+            return ImageInfo(kind, image.height, image.width, len(image.getbands()))
+    except ImageError:
+        header = bmp.read_header(content) if kind == "BMP" else None
+        if header is not None:  # with bit fields that only OpenCV reads
+            return ImageInfo(kind, header.height, header.width, 3)
+        raise
 
 
 def _jpeg_info(content: bytes) -> ImageInfo | None:
@@ -161,11 +129,13 @@ def decode(
     """Decode an image to a new uint8 array of shape (height, width, channels), in RGB order.
 
     ``pixels, flaw = im2rec.decode(Path("cat.jpg").read_bytes())`` gives the pixels as ImageRecordIter decodes them.
+    A bytearray, a memoryview or a flat array of uint8 is decoded as its bytes are.
 
     *color* selects the channels, as in ``im2rec.py``: 1 gives three and 0 gives one, both turned upright by the EXIF
-    orientation. -1 keeps what is stored and does not turn it: one or three channels, four with alpha, and uint16 for
-    16-bit PNGs (those in colour only if OpenCV is installed). Otherwise alpha is dropped, not blended, 16 bits become
-    8 by their high byte, and palettes become colours.
+    orientation. -1 keeps what is stored and does not turn it, except TIFFs: one or three channels, four with alpha, and
+    uint16 for images of 16 bits (those in colour only if OpenCV is installed). Otherwise alpha is dropped, not blended,
+    16 bits become 8 by their high byte, and palettes become colours. Images of more bits, or of floating-point numbers,
+    are refused.
 
     *at_least*, (width, height) before any orientation, allows decoding a JPEG at the smallest scale of libjpeg that is
     not below that size: several times faster, with slightly different pixels. *cut_ok* also accepts a JPEG whose data
@@ -178,6 +148,7 @@ def decode(
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """
+    content = as_bytes(content, "an image")
     try:
         return _decoded(content, color, at_least, max_pixels, room, verdict)
     except ImageError as error:
@@ -214,21 +185,81 @@ def _decoded(
         _check_pixels((info.width, info.height), max_pixels)
         flaw = verdict(content) or ""
         if flaw == CUT:
-            raise _cut_error()
+            raise cut_error()
         if flaw == NO_END:
             content += END_OF_IMAGE
+    tiff = check_kind(content)
+    if _differs_by_pillow(kind, content, color, tiff):
+        pixels = _decoded_by_opencv(content, color, max_pixels, tiff)
+        if pixels is not None:
+            return Decoded(pixels)
+        if tiff is not None and tiff.is_wrong_by_pillow:
+            problem = f"is a TIFF of {tiff.described}, which cannot be read here: convert it to plain RGB or grey first"
+            raise ImageError(problem, reason=UNSUPPORTED)
     return _decoded_by_pillow(content, color, at_least, max_pixels)._replace(flaw=flaw)
 
 
 def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int) -> Decoded:
-    with _pillow_image(content) as image:
+    with pillow_image(content) as image:
         _check_pixels(image.size, max_pixels)
         if image.format == "JPEG":
             image.draft("L" if color == GREY else None, at_least or image.size)
         if color == AS_STORED:
-            pixels = _sixteen_bit_color(content) if image.format == "PNG" else None
-            return Decoded(_as_stored(image) if pixels is None else pixels)
-        return Decoded(apply_orientation(_eight_bit(image, color), _pillow_orientation(image)))
+            return Decoded(as_stored(image))
+        pixels = eight_bit(image, image.format or "", gamma_of(image), is_grey=color == GREY)
+        return Decoded(apply_orientation(pixels, _pillow_orientation(image)))
+
+
+def _differs_by_pillow(kind: str, content: bytes, color: int, tiff: TiffHeader | None) -> bool:
+    """True for the variants of which Pillow gives other pixels than OpenCV, or none."""
+    if kind == "PNG":  # of 16-bit colours Pillow drops the low bytes
+        depth, color_type = content[24:26] if len(content) > _PNG_IHDR_END else (0, 0)
+        return color != COLOR and depth == 16 and color_type in _PNG_COLOR_TYPES
+    if kind == "BMP":
+        header = bmp.read_header(content)
+        return header is not None and header.bits in (16, 32)
+    return kind == "PPM" or (tiff is not None and not tiff.is_plain)
+
+
+def _decoded_by_opencv(content: bytes, color: int, max_pixels: int, tiff: TiffHeader | None) -> Image | None:
+    """Pixels by OpenCV; None if it is not installed or declines. Raises ImageError for a damaged file."""
+    opencv = _opencv()
+    # OpenCV returns uninitialised memory for 16 bits in separate planes as they are stored.
+    if opencv is None or (color == AS_STORED and tiff is not None and tiff.is_separate and tiff.bits > 8):
+        return None
+    info = image_info(content)
+    _check_pixels((info.width, info.height), max_pixels)
+    if tiff is not None and tiff.end > len(content):
+        raise cut_error()
+    if info.kind in ("TIFF", "PNG"):
+        _refuse_damaged(content)
+    if tiff is not None and tiff.photometric == CMYK and color == AS_STORED:
+        color = COLOR  # as no image has these four channels
+    pixels: Image | None = opencv.decode(content, color)
+    if pixels is None or tiff is not None:  # OpenCV turns TIFFs itself
+        return pixels
+    return apply_orientation(pixels, UPRIGHT if color == AS_STORED else orientation(content))
+
+
+def _refuse_damaged(content: bytes) -> None:
+    """Raise ImageError for damage that Pillow finds, as OpenCV may return pixels without a word."""
+    is_known = False
+    try:
+        with pillow_image(content) as image:
+            is_known = True
+            image.load()
+    except ImageError:
+        if is_known:
+            raise
+
+
+@functools.cache
+def _opencv() -> Any:
+    """Return the module of the OpenCV engine, imported when it is first needed; None if OpenCV is not installed."""
+    try:
+        return importlib.import_module("im2rec.images.opencv")
+    except ImportError:
+        return None
 
 
 def orientation(content: bytes) -> int:
@@ -236,21 +267,28 @@ def orientation(content: bytes) -> int:
     kind = sniff(content)
     if kind == "JPEG":
         return parse_orientation(jpeg.exif(content))
-    if kind in _FORMATS_WITH_EXIF:
-        with contextlib.suppress(ImageError), _pillow_image(content) as image:
-            return _pillow_orientation(image)
+    with contextlib.suppress(ImageError):
+        if kind == "TIFF":
+            return read_header(content).orientation
+        if kind in _FORMATS_WITH_EXIF:
+            with pillow_image(content) as image:
+                return _pillow_orientation(image)
     return UPRIGHT
+
+
+def is_turned(content: bytes, color: int = COLOR) -> bool:
+    """True if :func:`decode` applies the EXIF orientation with *color*: TIFFs are always turned, as OpenCV does."""
+    return color != AS_STORED or sniff(content) == "TIFF"
 
 
 def is_transposed(content: bytes, color: int = COLOR) -> bool:
     """True if :func:`decode` exchanges the width and height of an image because of its EXIF orientation."""
-    return color != AS_STORED and orientation(content) >= FIRST_TRANSPOSED
+    return is_turned(content, color) and orientation(content) >= FIRST_TRANSPOSED
 
 
 def _pillow_orientation(image: PillowImage.Image) -> int:
-    if image.format == "TIFF":  # its own tags are the EXIF data
-        value = image.getexif().get(ORIENTATION_TAG, UPRIGHT)
-        return value if value in ORIENTATIONS else UPRIGHT
+    if image.format == "TIFF":  # Pillow has turned it
+        return UPRIGHT
     return parse_orientation(image.info.get("exif", b""))
 
 
@@ -268,95 +306,11 @@ def _decode_jpeg(
         with contextlib.suppress(ValueError):
             return _simplejpeg.decode_jpeg(content + END_OF_IMAGE, space, **options), NO_END
     if "premature end" in problem.lower():
-        raise _cut_error()
+        raise cut_error()
     return None, STRAY if problem.startswith("Corrupt JPEG data") else ""
-
-
-def _cut_error() -> ImageError:
-    return ImageError("the image data ends early", reason=CUT)
-
-
-@contextlib.contextmanager
-def _pillow_image(content: bytes) -> Iterator[PillowImage.Image]:
-    """Open an image by Pillow; turn the errors of opening it and of the ``with`` block into ImageErrors."""
-    try:
-        with _open(content) as image:
-            yield image
-    except UnidentifiedImageError:
-        kind = sniff(content)
-        reason = kind if kind in (EMPTY, NOT_AN_IMAGE) else "does not decode"
-        raise ImageError("holds no image that can be read", reason=reason) from None
-    except ImageError:
-        raise
-    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise errors of any class for damaged bytes
-        is_cut = "truncated" in str(error)
-        if is_cut and sniff(content) == "JPEG":
-            raise _cut_error() from None
-        raise ImageError(f"does not decode: {error}", reason=CUT if is_cut else "does not decode") from None
-
-
-def _open(content: bytes) -> PillowImage.Image:
-    # Pillow warns about odd metadata, which changes no pixel. Its limit on the size of images is lifted, as ours is
-    # checked when an image is decoded, so that the header of a larger one can still be read.
-    with _OPEN_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # Read under the lock, as another thread in this function has lifted the limit until it leaves.
-        limit = PillowImage.MAX_IMAGE_PIXELS
-        try:
-            PillowImage.MAX_IMAGE_PIXELS = None
-            return PillowImage.open(io.BytesIO(content))
-        finally:
-            PillowImage.MAX_IMAGE_PIXELS = limit
 
 
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
         problem = f"{size[0]} x {size[1]} are more than max_pixels={max_pixels}"
         raise ImageError(problem, reason=TOO_LARGE, hint="raise it for images you trust")
-
-
-def _sixteen_bit_color(content: bytes) -> Image | None:
-    """Pixels of a 16-bit colour PNG as uint16 by OpenCV, as Pillow drops the low bytes.
-
-    None for any other PNG, and if OpenCV is not installed.
-    """
-    depth, color_type = content[24:26] if len(content) > _PNG_IHDR_END else (0, 0)
-    if depth != 16 or color_type not in _PNG_COLOR_TYPES:
-        return None
-    try:
-        cv2 = importlib.import_module("cv2")
-    except ImportError:
-        return None
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ImageError("does not decode")
-    return np.ascontiguousarray(pixels[:, :, [2, 1, 0, *range(3, pixels.shape[2])]])
-
-
-def _eight_bit(image: PillowImage.Image, color: int) -> Image:
-    """Pixels of *image* as uint8: one channel if *color* is ``GREY``, else three."""
-    kind, gamma = image.format or "", _gamma(image)  # read first, as converted images have neither
-    if image.mode in _SIXTEEN_BIT_MODES:
-        image = PillowImage.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if "transparency" in image.info and image.mode == "P":
-        image = image.convert("RGBA")  # straight to RGB, Pillow warns about alpha given as bytes
-    if color != GREY:
-        return np.asarray(image.convert("RGB"))
-    if image.mode in _GREY_MODES or kind in _JPEG_FORMATS:
-        return np.asarray(image.convert("L"))[:, :, None]
-    return grey(np.asarray(image.convert("RGB")), kind, gamma)
-
-
-def _gamma(image: PillowImage.Image) -> int:
-    """Gamma given in a PNG, in 100000ths; 0 if none is."""
-    return SRGB_GAMMA if "srgb" in image.info else round(100_000 * image.info.get("gamma", 0))
-
-
-def _as_stored(image: PillowImage.Image) -> Image:
-    """Pixels of *image* with its own number of channels and, if it is grey, its own depth."""
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return np.asarray(image).astype(np.uint16)[:, :, None]
-    if image.mode in ("L", "1"):
-        return np.asarray(image.convert("L"))[:, :, None]
-    has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
-    return np.asarray(image.convert("RGBA" if has_alpha else "RGB"))

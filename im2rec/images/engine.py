@@ -118,7 +118,7 @@ class Engine(Resampler, Protocol):
         """Encode *image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP file.
 
         *encoding* is ``.jpg``, ``.png`` or ``.bmp``. Only PNG keeps a fourth channel, which the others drop, and 16
-        bits, which the others clip to 255. Raises ImageError.
+        bits, of which the others take the high byte. Raises ImageError.
         """
 
 

@@ -131,9 +131,11 @@ def estimated_quality(content: bytes) -> int | None:
     The estimate is exact for the standard tables of libjpeg and its relatives, and fair for other tables.
     """
     for marker, data in segments(content):
-        if marker == _DQT and len(data) >= 65 and data[0] & 0x0F == 0:  # table 0 is that of luminance
-            is_16_bit = data[0] >> 4
+        if marker == _DQT and data and data[0] & 0x0F == 0:  # table 0 is that of luminance
+            is_16_bit = data[0] >> 4 == 1
             values = data[1 : 1 + 64 * (1 + is_16_bit)]
+            if len(values) < 64 * (1 + is_16_bit):  # cut short
+                continue
             return _nearest_quality(sum(values[1::2]) + 256 * sum(values[::2]) if is_16_bit else sum(values))
     return None
 

@@ -7,10 +7,11 @@ import numpy as np
 
 from im2rec.errors import ImageError
 from im2rec.images.choices import NEAREST
-from im2rec.images.codec import Image
+from im2rec.images.codec import AS_STORED, COLOR, Image
 from im2rec.images.engine import FRACTION_BITS, Matrix, source_coordinates, write_planes
 from im2rec.images.hls import MAX_HUE, MAX_LEVEL
 from im2rec.images.scratch import scratch
+from im2rec.images.tiff import UNSUPPORTED
 
 # The callers run in parallel processes and threads already, and OpenCV's own threads would compete with them.
 cv2.setNumThreads(1)
@@ -27,6 +28,27 @@ _WARPS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LINEAR
 _MAX_PIXEL, _FRACTION_MASK = (1 << 15) - 1, (1 << FRACTION_BITS) - 1
 _NO_FRACTIONS = np.empty((0, 0), np.uint16)
 _TO_BGR = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+_TO_RGB = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
+
+
+def decode(content: bytes, color: int) -> Image | None:
+    """Return the pixels that ``imread`` gives for *color*, in RGB order; None if OpenCV declines the file.
+
+    Only TIFFs are turned by their orientation. Raises ImageError for numbers that are neither uint8 nor uint16.
+    """
+    flags = cv2.IMREAD_UNCHANGED
+    if color != AS_STORED:
+        flags = (cv2.IMREAD_COLOR if color == COLOR else cv2.IMREAD_GRAYSCALE) | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        return None
+    if pixels is None:
+        return None
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"holds {pixels.dtype} numbers: convert it to 8 or 16 bits first", reason=UNSUPPORTED)
+    channels = pixels.shape[2] if pixels.ndim > 2 else 1
+    return cv2.cvtColor(pixels, _TO_RGB[channels]) if channels in _TO_RGB else pixels.reshape(*pixels.shape[:2], -1)
 
 
 class OpenCV:
@@ -92,7 +114,7 @@ class OpenCV:
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """Encode *image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP. Raises ImageError."""
         if image.dtype != np.uint8 and encoding != ".png":
-            image = np.minimum(image, 255).astype(np.uint8)  # OpenCV does the same, but with a warning
+            image = (image >> 8).astype(np.uint8)  # OpenCV itself would clip them to 255
         if image.shape[2] == 4 and encoding != ".png":
             image = np.ascontiguousarray(image[:, :, :3])
         if image.shape[2] > 1:

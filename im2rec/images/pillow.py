@@ -56,7 +56,7 @@ class Pillow:
     def encode(self, image: Image, encoding: str, *, quality: int, png_level: int) -> bytes:
         """Encode *image* as a JPEG (4:2:0, *quality* 0 to 100), PNG (*png_level* 0 to 9) or BMP. Raises ImageError."""
         if image.dtype != np.uint8 and encoding != ".png":
-            image = np.minimum(image, 255).astype(np.uint8)  # as the OpenCV engine does
+            image = (image >> 8).astype(np.uint8)
         if image.shape[2] == 4 and encoding != ".png":
             image = image[:, :, :3]
         image = _eight_bit_color(image)

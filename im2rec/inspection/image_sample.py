@@ -46,10 +46,10 @@ def image_statistics(source: Source, records: Iterable[tuple[int, int, int]]) ->
             qualities += [quality] if info.kind == "JPEG" and (quality := jpeg.estimated_quality(content)) else []
     del orientations[UPRIGHT]
     return ImageStatistics(
-        looked_at=len(widths) + unreadable,
-        width=spread(widths) if widths else None,
-        height=spread(heights) if heights else None,
-        channels=dict(channels.most_common()),
+        sampled=len(widths) + unreadable,
+        widths=spread(widths) if widths else None,
+        heights=spread(heights) if heights else None,
+        by_channels=dict(channels.most_common()),
         unreadable=unreadable,
         first_unreadable=first,
         jpeg_quality=spread(qualities) if qualities else None,

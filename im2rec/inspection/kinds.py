@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.inspection.report import DetectionSet, ImageStatistics, InsightFaceSet, Spread
-from im2rec.storage.files import PathLike
+from im2rec.storage.files import PathLike, read_file
 
 PROPERTY_NAME = "property"
 
@@ -48,7 +48,7 @@ def insightface_set(
 def _check_property(path: Path, identities: int, statistics: ImageStatistics) -> tuple[str | None, str | None]:
     """The text of the property file next to the set, and its first disagreement with the set; None for either."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        text = read_file(path).decode("utf-8", "replace").strip()
     except OSError:
         return None, None
     try:
@@ -57,14 +57,14 @@ def _check_property(path: Path, identities: int, statistics: ImageStatistics) ->
         return text[:40], f"{path}: expected classes,height,width, found {text[:40]!r}"
     if classes != identities:
         return text, f"{path}: says {classes:,} classes, the header record {identities:,}"
-    for edge, claimed, measured in (("high", height, statistics.height), ("wide", width, statistics.width)):
+    for edge, claimed, measured in (("high", height, statistics.heights), ("wide", width, statistics.widths)):
         if measured is not None and not measured.smallest == measured.largest == claimed:
             return text, f"{path}: says {claimed} pixels {edge}, the images have {_range(measured)}"
     return text, None
 
 
 def _range(sizes: Spread) -> str:
-    return f"{sizes.smallest:g}" if sizes.smallest == sizes.largest else f"{sizes.smallest:g} to {sizes.largest:g}"
+    return f"{sizes.smallest}" if sizes.smallest == sizes.largest else f"{sizes.smallest} to {sizes.largest}"
 
 
 def are_detection_labels(flags: npt.NDArray[np.uint32], vector: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

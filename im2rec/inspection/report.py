@@ -7,152 +7,162 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from im2rec.schema import IMAGES, INPUT, Number, described, whole
+
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
+NO_HEADERS = "records without image headers"
 INSIGHTFACE, NO_IMAGES = "InsightFace, with header and identity records", "no images"
 
 
 @dataclasses.dataclass
 class Spread:
-    """Smallest, median and largest of some numbers."""
+    """Smallest, median and largest of some whole numbers."""
 
-    smallest: float
-    median: float
-    largest: float
+    smallest: int = described("Smallest of the numbers.")
+    median: Number = described("Median of the numbers.")
+    largest: int = described("Largest of the numbers.")
+
+
+@dataclasses.dataclass
+class LabelCount:
+    """A label and the number of records that have it."""
+
+    label: Number = described("The label.")
+    records: int = described("Records that have the label.")
 
 
 @dataclasses.dataclass
 class ClassStatistics:
-    """Statistics of the first labels of records with an image, taken as classes.
+    """Statistics of the first labels of records with an image, taken as classes."""
 
-    *smallest* and *largest* are (label, records) of the rarest class and of the most common one.
-    """
-
-    count: int
-    smallest: tuple[float, int]
-    largest: tuple[float, int]
-    whole_numbers: bool
+    count: int = described("Distinct labels.")
+    rarest: LabelCount = described("The rarest label.")
+    most_common: LabelCount = described("The most common label.")
+    whole_numbers: bool = described("Whether all labels are whole numbers, as those of classes are.")
 
 
 @dataclasses.dataclass
 class IdStatistics:
-    """Statistics of the ids in the image headers; *duplicates* counts records whose id an earlier record has too."""
+    """Statistics of the ids in the image headers."""
 
-    lowest: int
-    highest: int
-    duplicates: int
-    first_duplicate: int | None
+    lowest: int = described("Lowest id.")
+    highest: int = described("Highest id.")
+    duplicates: int = described("Records whose id an earlier record has too.")
+    first_duplicate: int | None = described("Lowest id that several records have.")
 
 
 @dataclasses.dataclass
 class ImageStatistics:
-    """Sizes in pixels and channels from the headers of *looked_at* images, *unreadable* of which cannot be read."""
+    """Sizes in pixels and channels from the headers of some images, with `--all` of all images."""
 
-    looked_at: int
-    width: Spread | None
-    height: Spread | None
-    channels: dict[int, int]
-    unreadable: int
-    first_unreadable: str | None
-    jpeg_quality: Spread | None = None  # estimated from the quantisation tables
-    orientations: dict[int, int] = dataclasses.field(default_factory=dict)  # by EXIF orientation, without upright ones
+    sampled: int = described("Images whose headers were read.")
+    widths: Spread | None = described("Widths in pixels.")
+    heights: Spread | None = described("Heights in pixels.")
+    by_channels: dict[int, int] = described("Images by number of channels.")
+    unreadable: int = described("Images whose headers cannot be read.")
+    first_unreadable: str | None = described("The first of these, and why its header cannot be read.")
+    jpeg_quality: Spread | None = described("Qualities of JPEGs, estimated from their quantisation tables.", None)
+    orientations: dict[int, int] = described(
+        "Images by EXIF orientation, without those that are upright.", factory=dict
+    )
 
 
 @dataclasses.dataclass
 class IndexCheck:
-    """Comparison of an index with its ``.rec``: *state* is ``none``, ``agrees`` or ``wrong``.
+    """Comparison of an index with its ``.rec``. The counts are 0 for a wrong index."""
 
-    *keys* describes what its keys are: ids, ordinals, or neither.
-    """
-
-    path: str | None
-    state: str
-    problem: str | None = None
-    keys: str | None = None
+    path: str | None = described("Path of the file that is meant.")
+    state: str = described("`none`, `agrees`, `partial` (lists only some records), `wrong`, or `not compared`.")
+    problem: str | None = described("Problem in a sentence.", None)
+    key_kind: str | None = described("Kind of the keys of the index: ids, ordinals, or neither.", None)
+    listed: int = described("Whole records that the index lists.", 0)
+    unlisted: int = described("Whole records that the index leaves out.", 0)
+    damaged: int = described("Offsets of the index inside damaged bytes.", 0)
 
 
 @dataclasses.dataclass
 class DamagedRange:
-    """A range of bytes, *start* to *end*, without a whole record; *record* is the number of whole records before it."""
+    """A range of bytes without a whole record."""
 
-    start: int
-    end: int
-    record: int
-    problem: str
+    start: int = described("First damaged byte, from the start of the file.")
+    end: int = described("First byte after the damaged ones.")
+    records_before: int = described("Whole records before the damage.")
+    problem: str = described("Problem in a sentence.")
 
 
 @dataclasses.dataclass
 class InsightFaceSet:
-    """Claims of the header record of a face-recognition set, and three lines for an arcface configuration.
+    """Claims of the header record of a face-recognition set, and three lines for an arcface configuration."""
 
-    *sum* is the subtraction that explains the number of records; *property* is the text of the property file.
-    """
-
-    images: int
-    identities: int
-    sum: str
-    property: str | None
-    problems: list[str]
-    config: list[str]
+    images: int = described("Images.")
+    identities: int = described("Identities.")
+    sum: str = described("The subtraction that explains the number of records.")
+    property: str | None = described("Text of the property file.")
+    problems: list[str] = described("Problems, a sentence each.")
+    config: list[str] = described("Lines for the configuration of an arcface training.")
 
 
 @dataclasses.dataclass
 class DetectionSet:
-    """Layout of the label vectors of a detection set: numbers before the objects, numbers per object, and objects."""
+    """Layout of the label vectors of a detection set."""
 
-    header_widths: list[int]
-    object_widths: list[int]
-    objects: int
-    objects_per_image: Spread
+    header_widths: list[int] = described("Numbers before the objects: all values that occur.")
+    object_widths: list[int] = described("Numbers of an object: all values that occur.")
+    objects: int = described("Objects in all images.")
+    objects_per_image: Spread = described("Objects in an image.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A record whose image cannot be decoded; *id* is None if its header cannot be read either."""
+    """A record whose image cannot be decoded."""
 
-    record: int
-    offset: int
-    id: int | None
-    reason: str
-    detail: str
+    record: int = described("Ordinal of the record in its file, from 0.")
+    offset: int = described("First byte of the record, from the start of its file.")
+    id: int | None = described("Id in the image header; null if the header cannot be read.")
+    reason: str = described("Reason, one of a fixed set of phrases.")
+    detail: str = described("Reason in a sentence.")
 
 
 @dataclasses.dataclass
 class Verification:
-    """Result of decoding every image; *flaws* counts harmless flaws, *without* counts records without an image."""
+    """Result of decoding every image."""
 
-    decoded: int = 0
-    without: int = 0
-    failures: list[Failure] = dataclasses.field(default_factory=list)
-    flaws: dict[str, int] = dataclasses.field(default_factory=dict)
+    decoded: int = described("Images that were decoded.", 0)
+    without_image: int = described("Records with labels and no image.", 0)
+    failures: list[Failure] = described("Records whose image cannot be decoded.", factory=list)
+    flaws: dict[str, int] = described("Decoded images by harmless flaw.", factory=dict)
 
 
 @dataclasses.dataclass
 class Survey:
     """Result of :func:`~im2rec.inspection.survey.survey` for one file."""
 
-    path: str
-    size: int
-    records: int
-    kind: str
-    images: int
-    payload_bytes: Spread | None
-    split_records: int
-    labels: dict[int, int]
-    classes: ClassStatistics | None
-    ids: IdStatistics | None
-    contents: dict[str, int]
-    pictures: ImageStatistics
-    index: IndexCheck
-    damage: list[DamagedRange]
-    damaged_bytes: int
-    problems: list[str]
-    insightface: InsightFaceSet | None = None
-    detection: DetectionSet | None = None
-    verification: Verification | None = None
-    sheet: str | None = None
+    input: str = described(INPUT)
+    size: int = described("Size of the `.rec` in bytes.")
+    records: int = described("Whole records in the input.")
+    set_kind: str = described(
+        f"Kind of the set: `{PLAIN}`, `{VECTORS}`, `{DETECTION}`, `{INSIGHTFACE}`, `{NO_IMAGES}`, `{NO_HEADERS}`."
+    )
+    images: int = described(IMAGES)
+    payload_bytes: Spread | None = described("Sizes of the payloads in bytes.")
+    split_records: int = described("Records that are split in parts, because their payload contains the magic.")
+    label_widths: dict[int, int] = described("Records by length of their label vector; 0 is a single label.")
+    class_statistics: ClassStatistics | None = described("Statistics of the first labels, taken as classes.")
+    ids: IdStatistics | None = described("Statistics of the ids.")
+    contents: dict[str, int] = described("Records by kind of their content.")
+    image_statistics: ImageStatistics = described("Sizes and channels of the images.")
+    index: IndexCheck = described("Comparison with the index.")
+    damage: list[DamagedRange] = described("Damaged ranges of bytes.")
+    damaged_bytes: int = described("Bytes in all damaged ranges.")
+    problems: list[str] = described("Problems, a sentence each.")
+    insightface: InsightFaceSet | None = described("Facts on a face-recognition set.", None)
+    detection: DetectionSet | None = described("Facts on a detection set.", None)
+    verification: Verification | None = described("Result of `--verify`.", None)
+    sheet: str | None = described("Path of the contact sheet.", None)
+    headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)
 
 
 def spread(values: npt.ArrayLike) -> Spread:
-    """Return smallest, median and largest of *values*, which must not be empty."""
+    """Return smallest, median and largest of *values*, whole numbers, which must not be empty."""
     array = np.asarray(values)
-    return Spread(float(array.min()), float(np.median(array)), float(array.max()))
+    return Spread(int(array.min()), whole(float(np.median(array))), int(array.max()))

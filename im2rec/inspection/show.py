@@ -10,7 +10,9 @@ from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
 from im2rec.format.recordio import HEAD_BYTES, read_record
 from im2rec.images.codec import image_info, sniff
+from im2rec.schema import INPUT, Number, described, whole
 from im2rec.storage.files import InputFile, PathLike, with_path
+from im2rec.storage.foreign import START_BYTES, kind_without_header
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import check_kind, scan
 
@@ -19,19 +21,27 @@ _NO_HEADER = "no image header"
 
 @dataclasses.dataclass
 class RecordView:
-    """One record: its location, header and content, with sizes in pixels and bytes; None where there is no value."""
+    """One record: its location, header and content; None where there is no value."""
 
-    record: int
-    offset: int
-    bytes: int
-    id: int | None
-    flag: int | None
-    labels: list[float]
-    content: str
-    content_bytes: int
-    width: int | None
-    height: int | None
-    channels: int | None
+    record: int = described("Ordinal of the record in its file, from 0.")
+    offset: int = described("First byte of the record, from the start of its file.")
+    bytes: int = described("Size of the payload in bytes.")
+    id: int | None = described("Id in the image header; null if there is none.")
+    flag: int | None = described("Length of the label vector; 0 is a single label.")
+    labels: list[Number] = described("Labels of the record.")
+    content: str = described("Kind of the content.")
+    content_bytes: int = described("Size of the content in bytes.")
+    width: int | None = described("Width of the stored image in pixels.")
+    height: int | None = described("Height of the stored image in pixels.")
+    channels: int | None = described("Channels of the stored image.")
+
+
+@dataclasses.dataclass
+class ShownRecords:
+    """The records that ``--head`` or ``--key`` show."""
+
+    input: str = described(INPUT)
+    shown: list[RecordView] = described("The records that were asked for.")
 
 
 def first_records(path: PathLike, count: int) -> list[RecordView]:
@@ -52,12 +62,19 @@ def first_records(path: PathLike, count: int) -> list[RecordView]:
     return views
 
 
-def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | None = None) -> list[RecordView]:
-    """Return the records with these index keys, in the order of *keys*.
+class _KeyedFile(RecordFile):
+    """A file of which ``inspect --key`` shows records."""
+
+    _without_index = "--no-idx"
+    _logs_unlisted = False
+
+
+def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | bool | None = None) -> list[RecordView]:
+    """Return the records with these index keys, in the order of *keys*; with *index* False the keys are the ids.
 
     Raises InputError, IndexFormatError, CorruptRecordError.
     """
-    with RecordFile(path, index=index) as rec:
+    with _KeyedFile(path, index=index) as rec:
         ordinals = [rec.ordinal_of(key) for key in keys]
         return [record_view(ordinal, int(rec.offsets[ordinal]), rec.payload(ordinal)) for ordinal in ordinals]
 
@@ -67,13 +84,16 @@ def record_view(ordinal: int, offset: int, payload: bytes) -> RecordView:
     view = RecordView(ordinal, offset, len(payload), None, None, [], _NO_HEADER, len(payload), None, None, None)
     if len(payload) < HEADER_BYTES:
         return view
+    if (kind := kind_without_header(payload[:START_BYTES], len(payload))) is not None:
+        view.content = f"{_NO_HEADER}, but {kind}"
+        return view
     try:
         header, content = decode_image_record(payload)
     except CorruptRecordError as error:
         error.offset, error.record = offset + HEAD_BYTES, ordinal
         raise
     view.id, view.flag = header.id, header.flag
-    view.labels = [float(label) for label in header.label] if header.flag else [header.label]
+    view.labels = [whole(float(label)) for label in (header.label if header.flag else [header.label])]
     view.content, view.content_bytes = sniff(content), len(content)
     try:
         info = image_info(content)

@@ -10,6 +10,7 @@ import math
 import os
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from im2rec.inspection.kinds import DetectionCounts, are_detection_labels, insig
 from im2rec.inspection.report import (
     DETECTION,
     INSIGHTFACE,
+    NO_HEADERS,
     NO_IMAGES,
     PLAIN,
     VECTORS,
@@ -35,82 +37,111 @@ from im2rec.inspection.report import (
     ImageStatistics,
     IndexCheck,
     InsightFaceSet,
+    LabelCount,
     Survey,
     spread,
 )
 from im2rec.parallel import Progress
+from im2rec.schema import whole
 from im2rec.storage.files import InputFile, PathLike
+from im2rec.storage.foreign import headerless_kind
 from im2rec.storage.index import find_index, load_index
-from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, scan_damaged
+from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, check_line_ends, scan_damaged
 
 
-def compare_index(path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None) -> IndexCheck:
+def compare_index(
+    path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None, damage: Sequence[DamagedRange] = ()
+) -> IndexCheck:
     """Compare *index*, else the one next to *path*, with the records at offsets *starts* and their *ids*.
 
-    An index that cannot be read is reported as wrong, not raised.
+    An index that cannot be read is reported as wrong, not raised. Offsets inside *damage* are not called wrong.
     """
     index = Path(index) if index is not None else find_index(path)
     if index is None:
         return IndexCheck(None, "none")
+    name = os.fspath(index)
     try:
-        keys, offsets = load_index(index)
+        keys, offsets = load_index(index, Path(path).stat().st_size)
     except (IndexFormatError, InputError) as error:
-        return IndexCheck(os.fspath(index), "wrong", str(error))
+        error.path = None  # the report has it already
+        return IndexCheck(name, "wrong", str(error))
     if np.array_equal(offsets, starts):  # nearly always; the rest takes another 60 bytes per record
-        return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys, ids))
-    wrong = offsets[~np.isin(offsets, starts)]
-    missing = starts[~np.isin(starts, offsets)]
-    problem = None
+        return IndexCheck(name, "agrees", key_kind=_kind_of_keys(keys, ids), listed=len(starts))
+    is_listed, is_start = np.isin(starts, offsets), np.isin(offsets, starts)
+    others = offsets[~is_start]
+    wrong = others[~_are_inside(others, damage)]
+    doubled = len(offsets) - len(np.unique(offsets))
+    problem = None if len(offsets) else "lists no records"
     if len(wrong):
-        problem = (
-            f"{len(wrong)} of its {len(offsets)} offsets are not the start of a record, byte {wrong[0]} for example"
-        )
-    elif len(missing):
-        problem = f"{len(missing)} records are not in it, the one at byte {missing[0]} for example"
-    elif len(offsets) != len(starts):
-        problem = f"{len(offsets) - len(starts)} records are in it twice"
+        are = f"{len(wrong)} of its {len(offsets)} offsets {'is' if len(wrong) == 1 else 'are'}"
+        problem = f"{are} not the start of a record, byte {wrong[0]} for example"
+    elif doubled:
+        problem = f"{doubled} {'record is' if doubled == 1 else 'records are'} in it twice"
     if problem:
-        return IndexCheck(os.fspath(index), "wrong", problem)
-    return IndexCheck(os.fspath(index), "agrees", keys=_kind_of_keys(keys[np.argsort(offsets)], ids))
+        return IndexCheck(name, "wrong", problem)
+    listed = int(np.sum(is_listed))
+    right = np.argsort(offsets[is_start], kind="stable")
+    return IndexCheck(
+        name,
+        "agrees" if listed == len(starts) else "partial",
+        key_kind=_kind_of_keys(keys[is_start][right], ids[is_listed], np.flatnonzero(is_listed)) if listed else None,
+        listed=listed,
+        unlisted=len(starts) - listed,
+        damaged=len(others),
+    )
 
 
-def _kind_of_keys(keys: Keys, ids: Keys) -> str:
+def _are_inside(offsets: Offsets, damage: Sequence[DamagedRange]) -> npt.NDArray[np.bool_]:
+    """Return a mask of the *offsets* that are inside one of the ranges, which ascend."""
+    starts, ends = (np.array([-1, *edges], np.int64) for edges in ([d.start for d in damage], [d.end for d in damage]))
+    return np.asarray(offsets < ends[np.searchsorted(starts, offsets, side="right") - 1])
+
+
+def _kind_of_keys(keys: Keys, ids: Keys, ordinals: Offsets | None = None) -> str:
+    """Describe *keys* of the records with these *ids*; *ordinals* are theirs in the file if it has others as well."""
     if np.array_equal(keys, ids):
         return "ids"
-    if np.array_equal(keys, np.arange(len(keys))):
+    counts = np.arange(len(keys))
+    if np.array_equal(keys, counts) or (ordinals is not None and np.array_equal(keys, ordinals)):
         return "ordinals"
     return f"neither ids nor ordinals ({int(np.sum(keys != ids))} differ from the ids)"
 
 
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
 _NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
+_DAMAGE_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
 _LABELS_START = HEAD_BYTES + HEADER_BYTES  # from the start of a record
 
 
 def survey(
-    path: PathLike, *, index: PathLike | None = None, every: bool = False, progress: Progress | None = None
+    path: PathLike, *, index: PathLike | bool | None = None, every: bool = False, progress: Progress | None = None
 ) -> Survey:
-    """Survey the ``.rec`` at *path*, and compare it with its index: *index*, else the one next to it.
+    """Survey the ``.rec`` at *path* and compare it with *index*, else the one next to it; with none if it is False.
 
     *every* reads the header of every image instead of a sample. *progress* is called with the number of records so far
     and the share of the file that was scanned. Damage is listed, never raised. Raises InputError for a file that is
     missing, empty or not a RecordIO file, and for a given *index* that is missing.
     """
-    if index is not None:
+    if index is not None and not isinstance(index, bool):
         InputFile(index).close()  # raise for a wrong name before the long scan
     with InputFile(path) as file:
         check_kind(file)
         builder = _SurveyBuilder()
         for piece in scan_damaged(file):
             builder.add(file, piece)
+            if isinstance(piece, Damage) and len(builder.damage) <= _DAMAGE_TESTED:
+                check_line_ends(file, piece.start)
             if progress:
                 progress(builder.records, builder.scanned / file.size)
         if not builder.records and not builder.damage:
-            raise InputError(f"{file.path}: holds no records")
+            raise InputError("holds no records", path=file.path)
         result = builder.survey(file, every=every)
         starts, ids = np.asarray(builder.offsets), np.asarray(builder.ids)
         del builder  # frees its other arrays, before the index needs as much memory
-        result.index = compare_index(file.path, starts, ids, index)
+        if index is False:
+            result.index = IndexCheck(None, "not compared")
+        else:
+            result.index = compare_index(file.path, starts, ids, None if index is True else index, result.damage)
         return result
 
 
@@ -163,6 +194,9 @@ class _SurveyBuilder:
 
     def survey(self, file: InputFile, *, every: bool) -> Survey:
         """Return the survey, with no index compared yet."""
+        headerless = headerless_kind(file, self.offsets)
+        if headerless is not None:
+            return self._without_headers(file, headerless)
         images = self.records - self.shorts - self.bad_labels - self.contents[EMPTY] - self.contents[NOT_AN_IMAGE]
         kind = self._kind(images)
         ordinals = evenly_spaced(self.records, self.records if every else SAMPLE_SIZE)
@@ -171,24 +205,46 @@ class _SurveyBuilder:
         sizes = np.asarray(self.sizes)
         faces = self._insightface_set(file, images, statistics) if kind == INSIGHTFACE else None
         return Survey(
-            path=os.fspath(file.path),
+            input=os.fspath(file.path),
             size=file.size,
             records=self.records,
-            kind=kind,
+            set_kind=kind,
             images=images,
             payload_bytes=spread(sizes) if self.records else None,
             split_records=self.split,
-            labels=dict(sorted(self.labels.items())),
-            classes=_classes(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
+            label_widths=dict(sorted(self.labels.items())),
+            class_statistics=_class_statistics(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
             ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
             contents=dict(self.contents.most_common()),
-            pictures=statistics,
+            image_statistics=statistics,
             index=IndexCheck(None, "none"),
             damage=self.damage,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
             problems=self._problems(kind, statistics) + (faces.problems if faces else []),
             insightface=faces,
             detection=self.detection.summary() if kind == DETECTION else None,
+        )
+
+    def _without_headers(self, file: InputFile, payloads: str) -> Survey:
+        """Return the survey of records without image headers, of which nothing but the sizes is known."""
+        return Survey(
+            input=os.fspath(file.path),
+            size=file.size,
+            records=self.records,
+            set_kind=f"{NO_HEADERS}: their payloads are {payloads}",
+            images=0,
+            payload_bytes=spread(np.asarray(self.sizes)),
+            split_records=self.split,
+            label_widths={},
+            class_statistics=None,
+            ids=None,
+            contents={payloads: self.records},
+            image_statistics=image_statistics(file, ()),
+            index=IndexCheck(None, "none"),
+            damage=self.damage,
+            damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
+            problems=[],
+            headerless=payloads,
         )
 
     def _insightface_set(self, file: InputFile, images: int, statistics: ImageStatistics) -> InsightFaceSet:
@@ -263,15 +319,15 @@ def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
-def _classes(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
+def _class_statistics(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
     if not len(labels):
         return None
     distinct, counts = np.unique(labels, return_counts=True)
     rarest, commonest = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
     return ClassStatistics(
         count=len(distinct),
-        smallest=(float(distinct[rarest]), int(counts[rarest])),
-        largest=(float(distinct[commonest]), int(counts[commonest])),
+        rarest=LabelCount(whole(float(distinct[rarest])), int(counts[rarest])),
+        most_common=LabelCount(whole(float(distinct[commonest])), int(counts[commonest])),
         whole_numbers=bool(np.all(np.floor(distinct) == distinct)),
     )
 

@@ -39,11 +39,11 @@ def verify(
         with contextlib.closing(batches):
             for batch, last in batches:
                 result.decoded += batch.decoded
-                result.without += batch.without
+                result.without_image += batch.without_image
                 result.failures += batch.failures
                 flaws.update(batch.flaws)
                 if progress:
-                    progress(result.decoded + result.without + len(result.failures), last / file.size)
+                    progress(result.decoded + result.without_image + len(result.failures), last / file.size)
     result.flaws = dict(flaws.most_common())
     return result
 
@@ -79,7 +79,7 @@ def _decode_batch(path: Path, records: list[tuple[int, int]]) -> tuple[Verificat
                 batch.flaws[flaw] = batch.flaws.get(flaw, 0) + 1
         except ImageError as error:
             if error.reason == EMPTY:
-                batch.without += 1
+                batch.without_image += 1
             else:
                 batch.failures.append(Failure(ordinal, offset, id_, error.reason, error.problem))
         except CorruptRecordError as error:

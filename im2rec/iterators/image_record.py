@@ -110,6 +110,8 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         with contextlib.ExitStack() as stack:
             self._records = Records(self._params)
             stack.callback(self._records.close)
+            for unlisted in filter(None, (file.unlisted for file in self._records.files)):
+                _LOG.warning(unlisted)
             self._open()
             stack.pop_all()
 

@@ -19,7 +19,7 @@ class ImageRecordKeywords(TypedDict, total=False):
     path_imgrec: Required[str | PathLike[str]]
     """The .rec; several joined by ';', a folder (its *.rec by name), or a pattern."""
     path_imgidx: str | PathLike[str]
-    """The index; several joined by ';'. Not given: the one beside each .rec, or none."""
+    """The index; several joined by ';'. Not given: the one beside each .rec, if any. none: no index, a scan."""
     path_imglist: str | PathLike[str]
     """A .lst whose labels take the place of those in the records, by id."""
     data_shape: Required[Sequence[int] | int | str]

@@ -2,7 +2,7 @@
 
 For each line :func:`pack_chunk` takes these steps:
 
-1. :func:`_read_image` reads the image file.
+1. :class:`im2rec.packing.image_files.ImageFolder` reads the image file.
 2. :func:`store_image` returns the bytes to store: the file itself with ``unchanged``, otherwise the result of
    :func:`decode_image`, :func:`resize_image` (crop, then scale) and :func:`encode_image`. For an upright JPEG the
    compiled decoder does the first two at once, in :func:`_resized_by_kernel`, with the same pixels.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -31,29 +30,32 @@ from im2rec.format.recordio import encode_record
 from im2rec.hashing import hash64
 from im2rec.images.choices import AUTO, RANDOM
 from im2rec.images.codec import (
-    AS_STORED,
     COLOR,
-    EMPTY,
     JPEG_DECODER,
-    NOT_AN_IMAGE,
     Image,
+    check_kind,
     decode,
     image_info,
     is_transposed,
+    is_turned,
     orientation,
     sniff,
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
+from im2rec.images.frames import has_more_frames
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load
+from im2rec.packing.image_files import ImageFolder
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import MISSING, TOO_LARGE, UNREADABLE, BadImage, PackedChunk, bad_line
-from im2rec.storage.files import read_file, reason
+from im2rec.packing.report import TOO_LARGE, BadImage, PackedChunk, bad_line
 
 # JPEGs that a process packs before it loads the compiled decoder: loading takes a third of a second, which some 1,500
 # further images make up for.
 _KERNEL_AFTER_IMAGES = 4000
+TOO_LONG = "a side too long for a JPEG"
 NOT_TURNED, DRAFTED = "EXIF orientation not applied", "decoded at reduced scale"
+SCALED, MORE_FRAMES = "with 16 bits scaled to 8", "with more frames or pages, of which only the first is stored"
+_MAX_SIDES = {".jpg": 65_500}  # pixels; libjpeg refuses more, and the format itself ends at 65,535
 
 
 class DecodedImage(NamedTuple):
@@ -68,21 +70,27 @@ class DecodedImage(NamedTuple):
 
 
 def pack_chunk(
-    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool = False
+    entries: Sequence[ListEntry | ListFormatError],
+    root: str,
+    params: PackParams,
+    *,
+    verify: bool = False,
+    limit: str = "",
 ) -> PackedChunk:
     """Read, decode, crop, resize, encode and frame the images of *entries*; paths start from the folder *root*.
 
     A bad line or image is reported in the chunk, never raised. With *verify*, images that are stored unchanged are
-    decoded too, to find damaged ones.
+    decoded too, to find damaged ones. *limit* is that of :class:`im2rec.packing.image_files.ImageFolder`.
     """
     started = time.perf_counter()
+    folder = ImageFolder(root, limit)
     chunk = PackedChunk(jpeg_decoder=JPEG_DECODER)
     for entry in entries:
         if isinstance(entry, ListFormatError):
             chunk.lines.append(bad_line(entry))
             continue
         try:
-            content = _read_image(root, entry.path)
+            content = folder.read(entry.path)
             chunk.bytes_in += len(content)
             stored, notes = store_image(content, entry.id, params)
             if verify and params.unchanged:
@@ -101,18 +109,6 @@ def pack_chunk(
     return chunk
 
 
-def _read_image(root: str, path: str) -> bytes:
-    """Return the bytes of the image file *path* below *root*. Raises ImageError."""
-    try:
-        return read_file(os.path.join(root, path))  # noqa: PTH118 - an absolute path stays one, at a third of Path's time
-    except FileNotFoundError:
-        raise ImageError("no such file", reason=MISSING) from None
-    except OSError as error:
-        raise ImageError(reason(error), reason=UNREADABLE) from None
-    except ValueError:
-        raise ImageError("a zero byte in the name", reason=UNREADABLE) from None
-
-
 def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, list[str]]:
     """Return the encoded image to store for the image file *content*, and the notes for the report.
 
@@ -121,9 +117,7 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
     Source: mxnet tools/im2rec.py, ``image_encode``; tools/im2rec.cc for ``inter_method`` and the crop before it.
     """
     if params.unchanged:
-        kind = sniff(content)
-        if kind in (EMPTY, NOT_AN_IMAGE):
-            raise ImageError(f"the file is {kind}", reason=kind)
+        check_kind(content)
         return content, _notes("", is_upright=orientation(content) == 1)
     engine = load_engine(params.engine)
     image, notes = _resized_by_kernel(content, id_, params, engine), []
@@ -149,6 +143,7 @@ def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Eng
     width, height = (min(head.width, head.height),) * 2 if params.center_crop else (head.width, head.height)
     crop = (head.height - height) // 2, (head.width - width) // 2, height, width  # the square of center_square()
     new = stored_size(head.width, head.height, params)
+    _check_sides(new, params)
     method = _interpolation((width, height), new, id_, params)
     # The decoder scales while it decodes only by methods that give the same pixels as the engine.
     scales = new != (width, height) and method in _kernel_methods(engine.name)
@@ -196,7 +191,12 @@ def decode_image(content: bytes, params: PackParams) -> DecodedImage:
     """
     full, least = _draft_sizes(content, params)
     pixels, flaw = decode(content, params.color, at_least=least, max_pixels=params.max_pixels)
-    notes = _notes(flaw, is_upright=params.color != AS_STORED or orientation(content) == 1)
+    notes = _notes(flaw, is_upright=is_turned(content, params.color) or orientation(content) == 1)
+    if pixels.dtype != np.uint8 and params.encoding != ".png":
+        pixels = (pixels >> 8).astype(np.uint8)  # im2rec.py clips them to 255, which is white for nearly all
+        notes.append(SCALED)
+    if has_more_frames(content):
+        notes.append(MORE_FRAMES)
     size = pixels.shape[1], pixels.shape[0]
     return DecodedImage(pixels, full or size, [*notes, DRAFTED] if full and full != size else notes)
 
@@ -205,6 +205,7 @@ def resize_image(decoded: DecodedImage, id_: int, params: PackParams, engine: En
     """Crop and scale *decoded* to the pixels that are stored."""
     image = center_square(decoded.pixels) if params.center_crop else decoded.pixels
     old, new = (image.shape[1], image.shape[0]), stored_size(*decoded.full_size, params)
+    _check_sides(new, params)
     return engine.resize(image, *new, _interpolation(old, new, id_, params)) if new != old else image
 
 
@@ -222,6 +223,15 @@ def stored_size(width: int, height: int, params: PackParams) -> tuple[int, int]:
     if 0 < params.max_side < max(width, height):
         return resized_long(width, height, params.max_side)
     return width, height
+
+
+def _check_sides(size: tuple[int, int], params: PackParams) -> None:
+    """Raise ImageError if a side of *size*, (width, height), is longer than the encoding can store."""
+    limit = _MAX_SIDES.get(params.encoding, max(size))
+    if max(size) > limit:
+        pixels = f"{size[0]:,} x {size[1]:,} pixels"
+        problem = f"would be stored as {pixels}, but a JPEG has at most {limit:,} a side: use encoding=.png"
+        raise ImageError(problem, reason=TOO_LONG)
 
 
 def _draft_sizes(content: bytes, params: PackParams) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:

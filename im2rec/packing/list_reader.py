@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +10,7 @@ from typing import BinaryIO
 from im2rec.errors import InputError, ListFormatError
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.format.recordio import MAGIC
-from im2rec.storage.files import PathLike, reading
+from im2rec.storage.files import NotAFileError, PathLike, open_binary, reading, reason
 
 Entry = ListEntry | ListFormatError
 _COUNT_BYTES = 1 << 20
@@ -31,11 +30,7 @@ class ListLines:
         self.path = Path(path)
         self.label_width = label_width
         self._bytes_read = 0
-        with reading(path):
-            if not stat.S_ISREG(self.path.stat().st_mode) and not self.path.is_dir():
-                problem = f"{os.fspath(path)}: is not a regular file: a list is read twice"
-                raise InputError(problem, hint="save it to a file first")
-        with reading(path), self.path.open("rb") as stream:
+        with reading(path), self._open() as stream:
             self.size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
             if stream.read(4) == MAGIC:
@@ -46,6 +41,13 @@ class ListLines:
             stream.seek(0)
             self._first_line = 1 + _line_count(stream, self._begin)  # reports name the lines of the whole list
 
+    def _open(self) -> BinaryIO:
+        try:
+            return open_binary(self.path)
+        except NotAFileError as error:
+            problem = f"{self.path}: {reason(error)}: a list is read twice"
+            raise InputError(problem, hint="save it to a file first") from None
+
     def share_read(self) -> float:
         """Return the share of the part's bytes that have been read, from 0 to 1."""
         return self._bytes_read / max(1, self._end - self._begin)
@@ -55,7 +57,7 @@ class ListLines:
         return read_list(self._lines(), label_width=self.label_width, first=self._first_line)
 
     def _lines(self) -> Iterator[str]:
-        with reading(self.path), self.path.open("rb") as stream:
+        with reading(self.path), self._open() as stream:
             stream.seek(self._begin)
             while (start := stream.tell()) < self._end and (line := stream.readline()):
                 self._bytes_read = start + len(line) - self._begin

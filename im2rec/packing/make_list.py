@@ -14,7 +14,17 @@ from typing import NamedTuple
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
-from im2rec.storage.files import AtomicFile, PathLike, check_folder, read_classes, reason, refuse_existing
+from im2rec.schema import DRY_RUN, IMAGES, WARNINGS, described
+from im2rec.storage.files import (
+    AtomicFile,
+    PathLike,
+    check_folder,
+    file_name,
+    name_text,
+    read_classes,
+    reason,
+    refuse_existing,
+)
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
 DEFAULT_SEED = 100  # that of im2rec.py, so that both make the same permutation
@@ -78,17 +88,18 @@ class WalkResult:
 
 @dataclasses.dataclass
 class ListSummary:
-    """The result of :func:`make_list`: images per list file and per class, and what was left out, by reason."""
+    """The result of :func:`make_list`, as ``--json`` prints it."""
 
-    root: str
-    images: int
-    classes: dict[str, int]
-    left_out: dict[str, int]
-    problems: list[str]
-    warnings: list[str]
-    lists: dict[str, int]
-    classes_file: str
-    dry_run: bool
+    input: str = described("The folder ROOT, as it was given.")
+    images: int = described(IMAGES)
+    classes: int = described("Classes, that is folders with images, and those of `--classes`.")
+    class_images: dict[str, int] = described("Images of each class, by name, in order of the labels.")
+    left_out: dict[str, int] = described("Files or records that were left out, by reason.")
+    problems: list[str] = described("Problems, a sentence each.")
+    warnings: list[str] = described(WARNINGS)
+    lists: dict[str, int] = described("Images in each list, by path of the list.")
+    classes_file: str = described("Path of the file with the name of each class.")
+    dry_run: bool = described(DRY_RUN)
 
 
 def shares(split: Iterable[float]) -> tuple[float, ...]:
@@ -156,9 +167,10 @@ def make_list(
         _write(files, force=force)
     counts = Counter(image.label for image in walk.images)
     return ListSummary(
-        root=os.fspath(root),
+        input=os.fspath(root),
         images=len(walk.images),
-        classes={name: counts[label] for label, name in enumerate(walk.classes)},
+        classes=len(walk.classes),
+        class_images={name: counts[label] for label, name in enumerate(walk.classes)},
         left_out=dict(walk.left_out),
         problems=walk.problems,
         warnings=_warnings(walk, options, lists, counts),
@@ -218,19 +230,20 @@ def _list_folder(
     """
     files, folders = [], []
     real_root = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
+    path = root / file_name(folder)
     try:
-        status = os.stat(root / folder)  # noqa: PTH116 - one call for both numbers
+        status = os.stat(path)  # noqa: PTH116 - one call for both numbers
         if (status.st_dev, status.st_ino) in visited:
             walk.left_out[LINKED_AGAIN] += 1
             return [], []
         visited.add((status.st_dev, status.st_ino))
-        with os.scandir(root / folder) as entries:
+        with os.scandir(path) as entries:
             for entry in entries:
                 kind = _entry_kind(entry, real_root)
                 if kind == FOLDER:
-                    folders.append(entry.name)
+                    folders.append(name_text(entry.name))
                 elif kind == FILE:
-                    files.append(entry.name)
+                    files.append(name_text(entry.name))
                 else:
                     walk.left_out[kind] += 1
     except OSError as error:

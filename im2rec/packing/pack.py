@@ -15,13 +15,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from im2rec.errors import ListFormatError, OutputError, ParameterError
+from im2rec.errors import ImageError, ListFormatError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry
+from im2rec.packing.image_files import ALLOW, REFUSE, ImageFolder, OutsideCount, image_folder
 from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import (
     DEFAULT_MAX_BAD,
-    MISSING,
     BadImage,
     BadLimit,
     BadReport,
@@ -44,8 +44,8 @@ class PackOptions:
     """Options of a run that change no byte of a record.
 
     *workers* None is the number of CPUs that this process may use. *on_error* is ``skip`` or ``fail``, *max_bad* the
-    limit of bad images, a number or a percentage. *verify* decodes images that are stored unchanged, too.
-    Raises ParameterError.
+    limit of bad images, a number or a percentage. *verify* decodes images that are stored unchanged, too. *outside* is
+    ``allow``, or ``refuse``: images outside of the root, also by links, are then bad. Raises ParameterError.
     """
 
     workers: int | None = None
@@ -54,12 +54,15 @@ class PackOptions:
     verify: bool = False
     force: bool = False
     dry_run: bool = False
+    outside: str = ALLOW
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ParameterError(f"--workers={self.workers} must be 1 or more")
         if self.on_error not in ("skip", "fail"):
             raise ParameterError(f"--on-error={self.on_error} must be skip or fail")
+        if self.outside not in (ALLOW, REFUSE):
+            raise ParameterError(f"--outside={self.outside} must be {ALLOW} or {REFUSE}")
         BadLimit.parse(self.max_bad)
 
 
@@ -106,15 +109,19 @@ def pack(
     counter = PackCounter(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
     report_progress = progress or (lambda _images, _share: None)
     sizer = _ChunkSizer()
-    batches = _batches(counter.check_labels(lines.entries()), sizer)
+    folder, outside = image_folder(root, options.outside), OutsideCount(root)
+    entries = lines.entries() if options.outside == REFUSE else outside.check(lines.entries())
+    batches = _batches(counter.check_labels(entries), sizer)
     if options.dry_run:
         counter.totals.engine, counter.totals.jpeg_decoder = _library_names(params)
         for batch in batches:
-            counter.add(_check_files_exist(batch, Path(root)))
+            counter.add(_check_files_exist(batch, folder))
             report_progress(counter.totals.images, lines.share_read())
         counter.check_any_packed()
     else:
-        work = functools.partial(pack_in_worker, root=os.fspath(root), params=params, verify=options.verify)
+        work = functools.partial(
+            pack_in_worker, root=folder.root, params=params, verify=options.verify, limit=folder.limit
+        )
         # Reading files and framing them is too little work for processes: threads return records without a copy.
         processes = options.verify or not params.unchanged
         packed = contextlib.closing(run_ordered(work, batches, workers=workers, processes=processes, name=_describe))
@@ -132,6 +139,8 @@ def pack(
         files=[os.fspath(file) for file in files],
         report=os.fspath(report.path) if counter.bad and not options.dry_run else None,
         dry_run=options.dry_run,
+        outside=outside.count,
+        outside_line=outside.line,
     )
 
 
@@ -183,25 +192,27 @@ def _describe(entries: list[Entry]) -> str:
     return f"lines {entries[0].line} to {entries[-1].line} ({', '.join(paths)})"
 
 
-def _check_files_exist(entries: list[Entry], root: Path) -> PackedChunk:
+def _check_files_exist(entries: list[Entry], folder: ImageFolder) -> PackedChunk:
     """Return the chunk of a dry run: it reports unreadable lines and missing files, and its frames are empty."""
     chunk = PackedChunk()
     for entry in entries:
         if isinstance(entry, ListFormatError):
             chunk.lines.append(bad_line(entry))
-        elif (path := root / entry.path).is_file():
+            continue
+        try:
+            chunk.bytes_in += folder.size(entry.path)
+        except ImageError as error:
+            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, error.reason, error.problem))
+        else:
             chunk.frames.append((entry.id, b""))
             chunk.lines.append(None)
-            chunk.bytes_in += path.stat().st_size
-        else:
-            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, MISSING, "no such file"))
     return chunk
 
 
 def pack_in_worker(
-    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool
+    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool, limit: str = ""
 ) -> PackedChunk:
     """Call :func:`im2rec.packing.encode.pack_chunk`, imported in the worker only: the parent starts 0.1 s sooner."""
     from im2rec.packing.encode import pack_chunk  # noqa: PLC0415
 
-    return pack_chunk(entries, root, params, verify=verify)
+    return pack_chunk(entries, root, params, verify=verify, limit=limit)

@@ -20,24 +20,22 @@ from im2rec.format.irheader import float32
 from im2rec.format.listfile import ListEntry
 from im2rec.packing.list_reader import Entry
 from im2rec.packing.params import PackParams
+from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNEL, RATE, SECONDS, WARNINGS, described
 from im2rec.storage.files import AtomicFile, writing
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
+OUTSIDE = "outside ROOT"
 
 
 @dataclasses.dataclass(frozen=True)
 class BadImage:
-    """An image that is left out of the ``.rec``: its line in the list, from 1, and why.
+    """An image that is left out of the ``.rec``. *id* and *path* are None when the line itself cannot be read."""
 
-    *reason* is one of a fixed set of phrases, for counting; *detail* is for reading. *id* and *path* are None when the
-    line itself cannot be read.
-    """
-
-    line: int
-    id: int | None
-    path: str | None
-    reason: str
-    detail: str
+    line: int = described("Line of the list, from 1.")
+    id: int | None = described("Id of the line.")
+    path: str | None = described("Path of the file that is meant.")
+    reason: str = described("Reason, one of a fixed set of phrases.")
+    detail: str = described("Reason in a sentence.")
 
     def __str__(self) -> str:
         return f"line {self.line}: {f'{self.path}: ' if self.path else ''}{self.detail}"
@@ -149,28 +147,27 @@ EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
 
 @dataclasses.dataclass
 class PackSummary:
-    """The result of :func:`im2rec.packing.pack.pack`, as ``--json`` prints it.
+    """The result of :func:`im2rec.packing.pack.pack`, as ``--json`` prints it."""
 
-    *bad* counts the images that are left out by reason, *notes* the packed ones by remark. *seconds* is wall time.
-    """
-
-    list_path: str
-    images: int = 0
-    bad: dict[str, int] = dataclasses.field(default_factory=dict)
-    first_bad: BadImage | None = None
-    notes: dict[str, int] = dataclasses.field(default_factory=dict)
-    warnings: list[str] = dataclasses.field(default_factory=list)
-    bytes_in: int = 0
-    bytes_out: int = 0
-    seconds: float = 0.0
-    images_per_s: float = 0.0
-    workers: int = 1
-    engine: str = ""
-    jpeg_decoder: str = ""
-    kernel: str = ""
-    files: list[str] = dataclasses.field(default_factory=list)
-    report: str | None = None
-    dry_run: bool = False
+    input: str = described("The list, as it was given.")
+    images: int = described("Images that were packed, or would be.", 0)
+    bad: dict[str, int] = described("Images that were left out, by reason.", factory=dict)
+    first_bad: BadImage | None = described("The first image that was left out.", None)
+    notes: dict[str, int] = described("Packed images, by remark.", factory=dict)
+    warnings: list[str] = described(WARNINGS, factory=list)
+    bytes_in: int = described("Size of the image files in bytes.", 0)
+    bytes_out: int = described(BYTES_OUT, 0)
+    seconds: float = described(SECONDS, 0.0)
+    images_per_s: float = described(RATE, 0.0)
+    workers: int = described("Processes that worked.", 1)
+    engine: str = described(ENGINE, "")
+    jpeg_decoder: str = described(JPEG_DECODER, "")
+    kernel: str = described(KERNEL, "")
+    files: list[str] = described(FILES, factory=list)
+    report: str | None = described("Path of the report with an object for each image that was left out.", None)
+    dry_run: bool = described(DRY_RUN, False)
+    outside: int = described("Lines with a path that leads out of ROOT as it is written, and that were not refused.", 0)
+    outside_line: int | None = described("The first line with such a path.", None)
 
 
 class BadReport:
@@ -236,7 +233,7 @@ class PackCounter:
         """Count *chunk*. Raises ImageError for a bad image with *fail*, TooManyBadError beyond the limit."""
         found, bad = self.totals, chunk.bad
         if bad and self.fail:
-            raise as_error(bad[0], found.list_path)
+            raise as_error(bad[0], found.input)
         for line in chunk.lines:
             self._bad_count.add(line)
         found.first_bad = found.first_bad or next(iter(bad), None)
@@ -257,9 +254,9 @@ class PackCounter:
         if found.images or (not self.bad and self.params.nsplit > 1):
             return
         if found.first_bad is None:
-            raise InputError(f"{found.list_path}: lists no images", hint="make one with 'im2rec make-list'")
+            raise InputError(f"{found.input}: lists no images", hint="make one with 'im2rec make-list'")
         counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
-        raise InputError(f"{found.list_path}: none of its images could be packed: {counted}; {found.first_bad}")
+        raise InputError(f"{found.input}: none of its images could be packed: {counted}; {found.first_bad}")
 
     def warnings(self) -> list[str]:
         """Return a line for each thing in the list that is probably a mistake."""

@@ -16,7 +16,7 @@ from im2rec.format.irheader import IRHeader, RawHeader, float32
 from im2rec.format.listfile import ListEntry, is_number, parse_labels, parse_line
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.records import Records
-from im2rec.storage.files import reading, with_path
+from im2rec.storage.files import open_text, reading, with_path
 
 LabelVector = npt.NDArray[np.float32]
 _WRONG_LIST_HINT = "is it the right list?"
@@ -113,7 +113,7 @@ def _first_label_width(records: Records) -> int:
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    with reading(path), path.open(encoding="utf-8-sig", errors="surrogateescape", newline=None) as stream:
+    with reading(path), open_text(path) as stream:
         yield from enumerate(stream, 1)
 
 

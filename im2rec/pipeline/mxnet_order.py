@@ -30,7 +30,7 @@ from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import AS_STORED, COLOR, image_info, is_transposed
 from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.order import BatchRequest, Delivery, batch_count
-from im2rec.pipeline.params import DISCARD, ROLL_OVER, ImageRecordParams, OrderParams
+from im2rec.pipeline.params import DISCARD, NO_INDEX, ROLL_OVER, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
 WORKER_SEED = 111  # of the first decode worker, and added to ``seed_aug``
@@ -64,6 +64,9 @@ DrawFunction = Callable[[DrawChunk], Sequence[Any]]
 class MXNetEpochs:
     """The epochs of one part, in MXNet's order; *indexed* if ``path_imgidx`` was given.
 
+    *listed* holds the ordinals of the records that the index lists, if it lists only some; MXNet reads each together
+    with all that follow it up to the next.
+
     *offsets* holds the start of each record, in bytes from the start of the first file: several files count as one
     stream of *total_bytes*. Ordinals count the records of the stream. *draw* returns the plans of a chunk, one for each
     of its ``ordinals``; it is called for every chunk, in order.
@@ -73,9 +76,18 @@ class MXNetEpochs:
     """
 
     def __init__(
-        self, offsets: Ordinals, total_bytes: int, params: OrderParams, draw: DrawFunction, *, indexed: bool
+        self,
+        offsets: Ordinals,
+        total_bytes: int,
+        params: OrderParams,
+        draw: DrawFunction,
+        *,
+        indexed: bool,
+        listed: Ordinals | None = None,
     ) -> None:
-        self._passes = _IndexedPasses(offsets, params) if indexed else _StreamedPasses(offsets, total_bytes, params)
+        self._passes = (
+            _IndexedPasses(len(offsets), params, listed) if indexed else _StreamedPasses(offsets, total_bytes, params)
+        )
         self._batch_size = params.batch_size
         self._round_batch = params.policy == ROLL_OVER
         self._draw = draw
@@ -129,13 +141,17 @@ class MXNetEpochs:
 
 
 class _IndexedPasses:
-    """Passes over one part with an index: each is a permutation, and a chunk completes a batch.
+    """Passes over one part with an index: each is a permutation of its lines, and a chunk completes a batch.
+
+    A chunk has more records than a batch if the index lists only some of *count* records, those of *listed*.
 
     Source: dmlc-core src/io/indexed_recordio_split.cc, ``IndexedRecordIOSplitter::NextBatchEx``.
     """
 
-    def __init__(self, offsets: Ordinals, params: OrderParams) -> None:
-        self._part = part_by_count(len(offsets), params.num_parts, params.part_index)
+    def __init__(self, count: int, params: OrderParams, listed: Ordinals | None) -> None:
+        lines = count if listed is None else len(listed)
+        self._bounds = None if listed is None else np.append(listed, count)
+        self._part = part_by_count(lines, params.num_parts, params.part_index)
         self._batch_size = params.batch_size
         self._mersenne = Mersenne(_ORDER_SEED + params.seed) if params.shuffle else None
         self._order = np.empty(0, np.int64)
@@ -160,6 +176,8 @@ class _IndexedPasses:
             return None
         self._next += len(ordinals)
         self._missing = size - len(ordinals)
+        if self._bounds is not None:
+            ordinals = np.concatenate([np.arange(*self._bounds[line : line + 2]) for line in ordinals.tolist()])
         indices = np.arange(len(ordinals), dtype=np.int64)
         return DrawChunk(ordinals, filled + indices, indices)
 
@@ -216,6 +234,15 @@ def part_by_count(count: int, num_parts: int, part_index: int) -> range:
     return range(min(part_index * step, count), min((part_index + 1) * step, count))
 
 
+def part_by_index(count: int, listed: Ordinals | None, num_parts: int, part_index: int) -> range:
+    """Return the records of a part with an index that lists all of *count* records, or only those of *listed*."""
+    if listed is None:
+        return part_by_count(count, num_parts, part_index)
+    lines = part_by_count(len(listed), num_parts, part_index)
+    start, stop = np.append(listed, count)[[lines.start, lines.stop]].tolist()
+    return range(start, stop)
+
+
 def part_by_bytes(offsets: Ordinals, total_bytes: int, num_parts: int, part_index: int) -> range:
     """Return the records of a part without an index: those that start in its bytes; there may be none.
 
@@ -263,8 +290,9 @@ class MXNetOrder:
         file_starts = np.cumsum([0, *(file.size for file in records.files)])
         offsets = [file.offsets + start for file, start in zip(records.files, file_starts, strict=False)]
         self._offsets, self._bytes = np.concatenate(offsets), int(file_starts[-1])
-        if params.path_imgidx:
-            part = part_by_count(len(self._offsets), params.num_parts, params.part_index)
+        self._is_indexed = params.path_imgidx not in ("", NO_INDEX)
+        if self._is_indexed:
+            part = part_by_index(len(self._offsets), records.listed, params.num_parts, params.part_index)
         else:
             part = part_by_bytes(self._offsets, self._bytes, params.num_parts, params.part_index)
         self._count = len(part)
@@ -277,8 +305,9 @@ class MXNetOrder:
     def requests(self, epoch: int, batch: int, _: tuple[Delivery, ...] = ()) -> Iterator[BatchRequest]:
         """Yield the requests for the batches from *batch* of *epoch* on, without end; records are ordinals."""
         draw = functools.partial(self._plans, MersenneDraws(WORKER_SEED))
-        indexed = bool(self._params.path_imgidx)
-        epochs = MXNetEpochs(self._offsets, self._bytes, self._order, draw, indexed=indexed)
+        epochs = MXNetEpochs(
+            self._offsets, self._bytes, self._order, draw, indexed=self._is_indexed, listed=self._records.listed
+        )
         number = 0
         while self._count:
             for index, request in enumerate(epochs.epoch()):

@@ -121,6 +121,7 @@ def policy_of(last_batch: str | None, round_batch: bool | None, default: str) ->
 
 CHANNELS = (1, 3, 4)
 IMAGES, ALL = "images", "all"
+NO_INDEX = "none"  # as path_imgidx
 RAISE, SKIP, WARN = "raise", "skip", "warn"
 AUTO, THREADS, PROCESSES = "auto", "threads", "processes"
 
@@ -135,8 +136,8 @@ class DatasetParams:
     )
     path_imgidx: str = param(
         "",
-        doc="The index; several joined by ';'. Not given: the one beside each .rec, or none.",
-        reference="as the reference; looked for when not given; keys do not matter",
+        doc="The index; several joined by ';'. Not given: the one beside each .rec, if any. none: no index, a scan.",
+        reference="as the reference; looked for when not given, none is ours; keys do not matter",
     )
     path_imglist: str = param(
         "",

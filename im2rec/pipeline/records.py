@@ -16,7 +16,7 @@ import numpy as np
 from im2rec.errors import DAMAGED_RECORD, BadRecordError, CorruptRecordError, InputError, ParameterError
 from im2rec.format.irheader import ImageRecord, RawHeader
 from im2rec.format.recordio import HEAD_BYTES
-from im2rec.pipeline.params import IMAGES, ImageRecordParams
+from im2rec.pipeline.params import IMAGES, MXNET, NO_INDEX, ImageRecordParams
 from im2rec.pipeline.permutation import Positions
 from im2rec.storage.reader import RecordFile, RecordInfo, RecordSpan
 
@@ -49,6 +49,13 @@ class RecordLocation(NamedTuple):
         return error
 
 
+class _JoinedFile(RecordFile):
+    """One of the files that are joined; their user logs what their indexes do not list."""
+
+    _without_index = f"path_imgidx={NO_INDEX}"
+    _logs_unlisted = False
+
+
 class Records:
     """The records of ``path_imgrec``, by *ordinal* (over all joined files) or *position* (among those iterated over).
 
@@ -58,14 +65,19 @@ class Records:
         for record in records.read_many(records.ordinals(np.arange(len(records))).tolist()):
             ...  # an ImageRecord, or a BadRecordError in the place of a damaged one
 
-    Raises what opening a RecordFile raises, InputError where no file matches, and ParameterError for a wrong number of
-    indices. :meth:`close` closes the files.
+    ``listed`` is None, or with ``rng=mxnet`` the ordinals of the records that the indexes list if there are others.
+
+    Raises what opening a RecordFile raises, InputError where no file matches and for records without image headers, and
+    ParameterError for a wrong number of indices. :meth:`close` closes the files.
     """
 
     def __init__(self, params: ImageRecordParams) -> None:
         with contextlib.ExitStack() as stack:
             pairs = _files_and_indices(params.path_imgrec, params.path_imgidx)
-            self.files = [stack.enter_context(RecordFile(path, index=index)) for path, index in pairs]
+            self.files = [stack.enter_context(_JoinedFile(path, index=index)) for path, index in pairs]
+            for file in self.files:
+                file.check_headers()
+            self.listed = self._read_unlisted(stack) if params.rng == MXNET else None
             self._first = [0, *itertools.accumulate(map(len, self.files))]
             left_out = list(self._ordinals_without_image()) if params.records == IMAGES else []
             stack.pop_all()  # opened without an error: the files stay open until close()
@@ -73,6 +85,25 @@ class Records:
         # For each record left out the number of positions before it. Position p is ordinal p + k, where k of these
         # numbers are at most p.
         self._positions_before = self.left_out - np.arange(len(self.left_out))
+
+    def _read_unlisted(self, stack: contextlib.ExitStack) -> Positions | None:
+        """Scan the files whose indexes list only some records; return the ordinals of the listed ones, None if all are.
+
+        MXNet reads the others too: with an index each after the listed one before it, and without one in file order.
+
+        Source: dmlc-core src/io/indexed_recordio_split.cc, ``IndexedRecordIOSplitter::ReadIndexFile``.
+        """
+        if not any(file.unlisted for file in self.files):
+            return None
+        listed, first = [], 0
+        for number, file in enumerate(self.files):
+            if file.unlisted:
+                self.files[number] = stack.enter_context(_JoinedFile(file.path, index=False))
+                file.close()
+            whole = self.files[number]
+            listed.append(first + np.searchsorted(whole.offsets, file.offsets))
+            first += len(whole)
+        return np.concatenate(listed)
 
     def __len__(self) -> int:
         """Number of records that are iterated over."""
@@ -155,8 +186,10 @@ class Records:
             for start in range(0, len(file), _RECORDS_PER_BLOCK):
                 offsets = file.offsets[start : start + _RECORDS_PER_BLOCK + 1]
                 if start + _RECORDS_PER_BLOCK >= len(file):
-                    offsets = np.append(offsets, file.size)
-                short = (start + np.flatnonzero(np.diff(offsets) <= _LABELS_ONLY_BYTES)).tolist()
+                    offsets = np.append(offsets, file.end)
+                # Where the index has gaps, the distance to the next record is not the size of a record.
+                limit = file.size if file.has_gaps else _LABELS_ONLY_BYTES
+                short = (start + np.flatnonzero(np.diff(offsets) <= limit)).tolist()
                 for record, info in _read_infos(file, short):
                     if info.header.flag > 0 and info.size == info.header.content_start:
                         yield first + record
@@ -174,8 +207,7 @@ def _read_record(location: RecordLocation) -> ImageRecord | BadRecordError:
     except CorruptRecordError as error:
         return _damaged_record_error(error, location)
     except InputError as error:  # of the disk or the network
-        problem = error.problem.removeprefix(f"{location.file.path}: ")
-        return location.fill_in(BadRecordError(problem, reason="unreadable", hint=error.hint))
+        return location.fill_in(BadRecordError(error.problem, reason="unreadable", hint=error.hint))
 
 
 def grouped_by_size(items: Iterable[T], size: Callable[[T], int], enough: int) -> Iterator[list[T]]:
@@ -213,12 +245,14 @@ def _damaged_record_error(error: CorruptRecordError, location: RecordLocation) -
     return bad
 
 
-def _files_and_indices(path_imgrec: str, path_imgidx: str) -> list[tuple[Path, Path | None]]:
-    """Return each file and its index; None for one beside the file, if there is any."""
+def _files_and_indices(path_imgrec: str, path_imgidx: str) -> list[tuple[Path, Path | bool | None]]:
+    """Return each file and its index; None for one beside the file, if there is any, and False for none."""
     paths = [path for word in path_imgrec.split(_SEPARATOR) if word for path in _expand(word)]
     if not paths:
         raise ParameterError(f"path_imgrec={path_imgrec} must name a .rec")
-    indices = [Path(word) for word in path_imgidx.split(_SEPARATOR) if word]
+    indices = [False if word == NO_INDEX else Path(word) for word in path_imgidx.split(_SEPARATOR) if word]
+    if indices == [False]:
+        indices *= len(paths)
     if indices and len(indices) != len(paths):
         problem = f"path_imgidx={path_imgidx} names {len(indices)} files, path_imgrec {len(paths)}"
         raise ParameterError(problem, hint="give one index for each .rec, or leave path_imgidx out")
@@ -231,12 +265,12 @@ def _expand(word: str) -> list[Path]:
     if os.path.isdir(word):  # noqa: PTH112 - False for a name that is too long, as below
         files = sorted(file for file in path.glob("*.rec") if file.is_file())
         if not files:
-            raise InputError(f"{path}: holds no *.rec", hint="name a .rec, or a folder of them")
+            raise InputError("holds no *.rec", path=path, hint="name a .rec, or a folder of them")
         return files
     if not os.path.exists(word) and glob.has_magic(word):  # noqa: PTH110
         matches = map(Path, glob.glob(word))  # noqa: PTH207 - the pattern may be absolute
         files = sorted(path for path in matches if path.suffix not in _OTHER_SUFFIXES)
         if not files:
-            raise InputError(f"{word}: no file has such a name", hint="check the pattern")
+            raise InputError("no file has such a name", path=word, hint="check the pattern")
         return files
     return [path]

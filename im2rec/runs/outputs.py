@@ -18,7 +18,7 @@ from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
-from im2rec.storage.files import AtomicFile, writing
+from im2rec.storage.files import AtomicFile, check_output_folder, writing
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -26,12 +26,11 @@ _LIBRARIES = ("im2rec", "numpy", "pillow", "numba", "simplejpeg", "opencv-python
 
 
 def check_folder_free(folder: Path, *, force: bool) -> None:
-    """Raise OutputError if *folder* exists and is not a folder, or is not empty and *force* is not given."""
+    """Raise OutputError if *folder* cannot be written to, or is not empty and *force* is not given."""
+    check_output_folder(folder)
     with writing(folder):
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(f"{folder}: is not a folder", hint="name a new one")
         if not force and folder.is_dir() and any(folder.iterdir()):
-            raise OutputError(f"{folder}: is not empty", hint="name a new folder, or give --force")
+            raise OutputError("is not empty", path=folder, hint="name a new folder, or give force=True")
 
 
 class BatchFolder:

@@ -19,6 +19,7 @@ from im2rec.pipeline.loader import bad_image_error
 from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET
 from im2rec.pipeline.records import Records
+from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
 from im2rec.storage.files import AtomicFile, writing
 
 
@@ -55,22 +56,20 @@ class RecordedDraws(Draws):
 
 @dataclasses.dataclass(frozen=True)
 class ReplayedRecord:
-    """A record in an epoch: its location, stored size, random numbers and steps; *picture* is the path of the PNG.
+    """A record in an epoch: its location, stored size, random numbers and steps."""
 
-    *record* is the ordinal in *rec*, *ordinal* that over all joined files.
-    """
-
-    rec: str
-    record: int
-    ordinal: int
-    epoch: int
-    id: int
-    label: list[float]
-    height: int
-    width: int
-    drawn: dict[str, float]
-    steps: list[str]
-    picture: str
+    input: str = described(INPUT)
+    record: int = described("Ordinal of the record in its file, from 0.")
+    ordinal: int = described("Ordinal of the record over all joined files, from 0.")
+    epoch: int = described("The epoch, from 0.")
+    id: int = described("Id in the image header.")
+    labels: list[Number] = described("Labels of the record.")
+    height: int = described("Height of the stored image in pixels.")
+    width: int = described("Width of the stored image in pixels.")
+    drawn: dict[str, float] = described("Random numbers by name.")
+    steps: list[str] = described("Steps that were applied, in order.")
+    image: str = described("Path of the image that was drawn.")
+    dry_run: bool = described(DRY_RUN, False)
 
 
 def replay(
@@ -100,17 +99,18 @@ def replay(
     if not dry_run:
         _write_png(loader.augmenter.row_to_image(buffer.data[0]), out, force=force)
     return ReplayedRecord(
-        rec=str(location.file.path),
+        input=str(location.file.path),
         record=location.record,
         ordinal=ordinal,
         epoch=epoch,
         id=record.header.id,
-        label=buffer.label[0].reshape(-1).tolist(),
+        labels=[whole(label) for label in buffer.label[0].reshape(-1).tolist()],
         height=image.shape[0],
         width=image.shape[1],
         drawn=draws.values,
         steps=[_format_step(step) for step in (*plan.steps, plan.normalization)],
-        picture=str(out),
+        image=str(out),
+        dry_run=dry_run,
     )
 
 

@@ -23,6 +23,7 @@ from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.parallel import Progress
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.pipeline.records import Records
+from im2rec.schema import DRY_RUN, ENGINE, FILES, INPUT, KERNEL, PEAK_MEMORY, RECORDS, SECONDS, described
 
 
 class IteratorKind(NamedTuple):
@@ -50,34 +51,30 @@ KINDS = {
 
 @dataclasses.dataclass
 class RunSummary:
-    """Result of a run. *images* counts rows without filler; *peak_memory* is in bytes, None if unknown.
+    """Result of a run. *engine*, *kernel*, *threads* and *backend* are empty for iterators that decode no images."""
 
-    *kernel* is the name of the compiled JPEG decoder, or the reason why there is none. *engine*, *kernel*, *threads*
-    and *backend* are empty for iterators that decode no images.
-    """
-
-    kind: str
-    rec: str
-    records: int
-    data_shape: list[int]
-    batch_size: int
-    dtype: str
-    engine: str = ""
-    kernel: str = ""
-    threads: int = 0
-    backend: str = ""
-    epochs: int = 0
-    batches: int = 0
-    images: int = 0
-    pad: int = 0
-    seconds: float = 0.0
-    digest: str = ""
-    left_out: int = 0
-    skipped: list[str] = dataclasses.field(default_factory=list)
-    truncated: list[str] = dataclasses.field(default_factory=list)
-    peak_memory: int | None = None
-    written: str = ""
-    dry_run: bool = False
+    iterator_kind: str = described("The `--kind` of the iterator.")
+    input: str = described(INPUT)
+    records: int = described(RECORDS)
+    data_shape: list[int] = described("Shape of an image or a row.")
+    batch_size: int = described("Rows in a batch.")
+    dtype: str = described("Type of the numbers in a batch.")
+    engine: str = described(ENGINE, "")
+    kernel: str = described(KERNEL, "")
+    threads: int = described("Threads or processes that worked.", 0)
+    backend: str = described("`threads` or `processes`: what decoded the images.", "")
+    epochs: int = described("Epochs that were begun.", 0)
+    batches: int = described("Batches that were delivered.", 0)
+    images: int = described("Images or rows that were delivered, without filler.", 0)
+    pad: int = described("Rows of filler.", 0)
+    seconds: float = described(SECONDS, 0.0)
+    digest: str = described("Digest of all batches, to compare runs by.", "")
+    without_image: int = described("Records with labels and no image.", 0)
+    skipped: list[str] = described("Records that were skipped, a sentence each.", factory=list)
+    truncated: list[str] = described("Records with a JPEG that is cut short, a sentence each.", factory=list)
+    peak_memory: int | None = described(PEAK_MEMORY, None)
+    files: list[str] = described(FILES, factory=list)
+    dry_run: bool = described(DRY_RUN, False)
 
     @property
     def images_per_s(self) -> float:
@@ -90,8 +87,8 @@ def summary_of(it: OrderedIterator[Any]) -> RunSummary:
     (description,) = it.provide_data
     kind = next(name for name, kind in KINDS.items() if type(it) is kind.iterator)
     summary = RunSummary(
-        kind=kind,
-        rec=str(getattr(it.params, KINDS[kind].file)),
+        iterator_kind=kind,
+        input=str(getattr(it.params, KINDS[kind].file)),
         records=it.count,
         data_shape=list(description.shape[1:]),
         batch_size=it.batch_size,
@@ -101,7 +98,7 @@ def summary_of(it: OrderedIterator[Any]) -> RunSummary:
         summary.data_shape = list(it.params.shape)  # (channels, height, width) with every layout
         summary.engine, summary.threads, summary.backend = it.engine, it.params.preprocess_threads, it.backend
         summary.kernel = it.kernel
-        summary.left_out = len(loader_of(it).records.left_out)
+        summary.without_image = len(loader_of(it).records.left_out)
     return summary
 
 

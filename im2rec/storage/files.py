@@ -1,28 +1,52 @@
 """Local files: open for positional reads, read whole, or write to a temporary file and rename it when complete.
 
-Only this module converts the operating system's errors to ours. It also reads the ``.classes.txt`` that ``make-list``
-writes with its lists: the folder of each label, one per line.
+Only this module converts the operating system's errors to ours, and only it opens input files: by :func:`open_regular`,
+which refuses pipes, devices and folders without waiting for them. It also converts between the text of a list and the
+names of files (:func:`file_name`), and reads the ``.classes.txt`` that ``make-list`` writes with its lists: the folder
+of each label, one per line.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import stat
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TextIO, TypeVar
 
-from im2rec.errors import IdxFormatError, Im2RecError, InputError, OutputError
+from im2rec.errors import MAX_PAYLOAD, IdxFormatError, Im2RecError, InputError, OutputError
 
 PathLike = str | os.PathLike[str]
 INSPECT = "run 'im2rec inspect' on it"  # the hint of every error about a damaged .rec
 T = TypeVar("T")
 C = TypeVar("C", bound="Closeable")
 _STEM_CHARACTERS = 50  # of the final name in a temporary one: 200 bytes in UTF-8, and file systems allow 255 in all
-_READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # O_BINARY: Windows would translate line ends
+# O_BINARY: Windows would translate line ends. O_NONBLOCK: opening a pipe would wait for its writer; files do not mind.
+_READ_FLAGS = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY"))
+_SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_NAMES_ARE_UTF8 = sys.getfilesystemencoding().lower() == "utf-8"  # always on Windows, where names are text
+
+
+def file_name(text: str) -> str:
+    """Return *text*, a path or a name in a list or a ``.classes.txt``, as Python spells that file name.
+
+    Such texts are UTF-8, with other bytes as surrogates. Except on Windows, a file name is bytes too, which Python
+    decodes by the locale: in one that is not UTF-8, the same bytes make another string. Python's functions turn the
+    result back into exactly these bytes, so that a list names the same files in every locale. (Python's own Big5 and
+    EUC-JP do not give back a few pairs of bytes, whichever way a name is read.)
+    """
+    return text if _NAMES_ARE_UTF8 else os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
+def name_text(name: str) -> str:
+    """Return the file name *name*, as Python spells it, as the text of a list: the reverse of :func:`file_name`."""
+    return name if _NAMES_ARE_UTF8 else os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def reason(error: OSError) -> str:
@@ -39,10 +63,15 @@ def reading(path: PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         raise _unreadable(path, error) from error
+    except UnicodeEncodeError as error:
+        problem = f"{os.fspath(path)!r}: a name that {error.encoding}, the encoding of the locale, cannot express"
+        raise InputError(problem, hint="set a UTF-8 locale") from error
 
 
 def _unreadable(path: PathLike, error: OSError) -> InputError:
-    return InputError(f"{os.fspath(path)}: cannot be read: {reason(error)}", hint="check the path")
+    if isinstance(error, NotAFileError):
+        return InputError(reason(error), path=path, hint="name a file")
+    return InputError(f"cannot be read: {reason(error)}", path=path, hint="check the path")
 
 
 @contextlib.contextmanager
@@ -56,17 +85,71 @@ def writing(path: PathLike) -> Iterator[None]:
 
 def _unwritable(path: PathLike, error: OSError) -> OutputError:
     hint = "no file exists under this name" if not os.path.lexists(path) else "the existing file is unchanged"
-    return OutputError(f"{os.fspath(path)}: cannot be written: {reason(error)}", hint=hint)
+    return OutputError(f"cannot be written: {reason(error)}", path=path, hint=hint)
 
 
-def read_file(path: PathLike) -> bytes:
-    """Return all bytes of the file *path*; small files take half the time of ``open().read()``. Raises OSError."""
-    handle = os.open(path, _READ_FLAGS)
+class NotAFileError(OSError):
+    """A path names a pipe, a socket or a device where a file is expected."""
+
+
+def check_regular(status: os.stat_result) -> None:
+    """Raise NotAFileError, or IsADirectoryError, unless *status* is that of a regular file."""
+    if stat.S_ISREG(status.st_mode):
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    kind = _SPECIAL.get(stat.S_IFMT(status.st_mode), "something else")
+    raise NotAFileError(errno.EINVAL, f"is {kind}, not a regular file")
+
+
+def check_size(size: int, most: int) -> None:
+    """Raise an OSError with the number ``EFBIG`` when a file of *size* bytes has more than *most*."""
+    if size > most:
+        raise OSError(errno.EFBIG, f"has {size:,} bytes, more than {most:,}")
+
+
+def open_regular(path: PathLike) -> tuple[int, int]:
+    """Open the regular file *path* for reading; return its descriptor and its size in bytes.
+
+    A pipe, a socket, a device or a folder is refused, never waited for: NotAFileError, IsADirectoryError. Raises
+    OSError.
+    """
     try:
-        size = os.fstat(handle).st_size  # 0 for a pipe
+        handle = os.open(path, _READ_FLAGS)
+    except OSError:
+        check_regular(os.stat(path))  # noqa: PTH116 - of a socket, and of a folder on Windows, the error says less
+        raise
+    try:
+        status = os.fstat(handle)
+        check_regular(status)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle, status.st_size
+
+
+def open_binary(path: PathLike) -> BinaryIO:
+    """Open the regular file *path* as a stream of bytes. Raises OSError, for a pipe, a device or a folder too."""
+    return os.fdopen(open_regular(path)[0], "rb")
+
+
+def open_text(path: PathLike) -> TextIO:
+    """Open the regular file *path* as text: UTF-8, other bytes as surrogates, any line ends. Raises OSError."""
+    return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="surrogateescape")
+
+
+def read_file(path: PathLike, most: int = MAX_PAYLOAD) -> bytes:
+    """Return all bytes of the file *path*; small files take half the time of ``open().read()``.
+
+    Raises OSError, also for a pipe, a device or a folder, and with the number ``EFBIG`` for more than *most* bytes.
+    """
+    handle, size = open_regular(path)
+    try:
+        check_size(size, most)
         data = os.read(handle, size + 1)  # one byte more, so that a file that grows meanwhile is noticed
         while len(data) != size and (more := os.read(handle, 1 << 20)):
             data += more
+            check_size(len(data), most)
         return data
     finally:
         os.close(handle)
@@ -99,20 +182,17 @@ class InputFile(Closeable):
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
+        self._handle: int | None
         with reading(path):
-            mode = os.stat(path).st_mode  # noqa: PTH116 - before os.open(), which waits for the writer of a pipe
-            if not stat.S_ISREG(mode):
-                raise InputError(f"{os.fspath(path)}: is not a regular file", hint="name a file")
-            self._handle: int | None = os.open(path, _READ_FLAGS)
+            self._handle, self.size = open_regular(path)
         # Without os.pread (Windows) all reads share one position: seek and read must then be one step.
         self._lock = None if hasattr(os, "pread") else threading.Lock()
-        self.size = os.fstat(self._handle).st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return *size* bytes from *offset* on; fewer only at the end of the file. Raises InputError."""
         handle = self._handle
         if handle is None:
-            raise InputError(f"{self.path}: is closed", hint="open it again")
+            raise InputError("is closed", path=self.path, hint="open it again")
         try:  # not `with reading`, which takes as long as the rest of this function
             data = self._pread(handle, size, offset)
             while len(data) < size and (more := self._pread(handle, size - len(data), offset + len(data))):
@@ -145,7 +225,7 @@ class InputFile(Closeable):
         self.__init__(state["path"])  # type: ignore[misc]
         if self.size != state["size"]:
             self.close()
-            raise InputError(f"{self.path}: had {state['size']} bytes and now has {self.size}", hint="open it again")
+            raise InputError(f"had {state['size']} bytes and now has {self.size}", path=self.path, hint="open it again")
 
 
 class AtomicFile:
@@ -231,15 +311,32 @@ def refuse_existing(paths: list[Path], *, force: bool) -> None:
         with writing(path):
             exists = _exists(path)
             if not path.parent.is_dir():
-                raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
+                raise OutputError(f"the folder {path.parent} is missing", path=path, hint="make it first")
+            refuse_unwritable(path.parent, path)
             if path.is_dir():
-                raise OutputError(f"{path}: is a folder", hint="name a file")
+                raise OutputError("is a folder", path=path, hint="name a file")
             if not exists:
                 continue
             if not (path.is_file() or path.is_symlink()):
-                raise OutputError(f"{path}: is a device or a pipe", hint="name a file")
+                raise OutputError("is a device or a pipe", path=path, hint="name a file")
             if not force:
-                raise OutputError(f"{path}: exists already", hint="replace it with --force, or choose another name")
+                hint = "replace it with force=True, or choose another name"
+                raise OutputError("exists already", path=path, hint=hint)
+
+
+def refuse_unwritable(folder: Path, path: Path) -> None:
+    """Raise OutputError for *path* unless this process may make files in *folder*, which exists."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def check_output_folder(folder: Path) -> None:
+    """Raise OutputError unless *folder* is a folder that may be written to, or can be made."""
+    with writing(folder):
+        existing = next(path for path in (folder, *folder.parents) if _exists(path))
+        if not existing.is_dir():
+            raise OutputError("is not a folder", path=existing, hint="name a folder to write to")
+    refuse_unwritable(existing, folder)
 
 
 def _exists(path: Path) -> bool:
@@ -260,7 +357,7 @@ def check_folder(path: PathLike) -> None:
     with reading(path):
         if not Path(path).is_dir():
             Path(path).stat()  # raises the better error when nothing is there
-            raise InputError(f"{os.fspath(path)}: is not a folder", hint="name the folder that holds the images")
+            raise InputError("is not a folder", path=path, hint="name the folder that holds the images")
         os.scandir(path).close()
 
 
@@ -286,8 +383,8 @@ def read_classes(path: PathLike) -> list[str]:
     Raises InputError when the file cannot be read, and for an empty line or a folder that is on two lines.
     """
     with reading(path):
-        text = Path(path).read_text(encoding="utf-8-sig", errors="surrogateescape")
-    classes = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+        text = read_file(path).decode("utf-8-sig", "surrogateescape")
+    classes = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     seen: set[str] = set()
     for line, name in enumerate(classes, 1):
         if not name or name in seen:

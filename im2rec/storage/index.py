@@ -2,52 +2,82 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, IndexFormatError
 from im2rec.format.indexfile import Keys, Offsets, read_index
-from im2rec.format.recordio import FIRST, HEAD_BYTES, Source, parse_head, read_parts
-from im2rec.storage.files import INSPECT, InputFile, PathLike, reading, with_path
+from im2rec.format.recordio import FIRST, HEAD_BYTES, MAGIC, WHOLE, Source, parse_head, read_parts
+from im2rec.storage.files import INSPECT, InputFile, PathLike, open_binary, reading, with_path
+from im2rec.storage.scan import lacks_line_ends, scan_file
 
 _PART_SUFFIX = re.compile(r"\.part\d{3,}")
 
-_PROBES = 64  # offsets of an index whose part heads are read on opening
+_PROBES = 64  # evenly spread offsets of an index whose part heads are read on opening
+_WIDEST = 4  # further ones, at the largest distances from the next: where records may be left out
 _CHUNK_OFFSETS = 1 << 15  # offsets that are tested at once
+_WRONG = "the index belongs to another file, or one of the two is damaged"
 
 
-def load_index(path: PathLike) -> tuple[Keys, Offsets]:
+class CheckedIndex(NamedTuple):
+    """An index that belongs to its ``.rec``: keys (uint64) and offsets (int64) in file order.
+
+    *end* is the offset at which the last of its records ends. *unlisted* says which records were noticed that it does
+    not list; it is empty if there are none. *has_gaps* is True if some of them are between listed ones.
+    """
+
+    keys: Keys
+    offsets: Offsets
+    end: int
+    unlisted: str
+    has_gaps: bool
+
+
+def load_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
     """Read the index at *path*; return keys (uint64) and offsets (int64) in the order of its lines.
 
-    Raises InputError, and IndexFormatError with path and line.
+    *rec_bytes* is the size of its ``.rec``, which limits the number of its lines. Raises InputError, and
+    IndexFormatError with path and line.
     """
     try:
-        with reading(path), Path(path).open("rb") as stream:
-            return read_index(stream)
+        with reading(path), open_binary(path) as stream:
+            if stream.read(len(MAGIC)) != MAGIC:
+                return read_index(stream, max_lines=rec_bytes // HEAD_BYTES)
     except IndexFormatError as error:
         raise with_path(error, path) from None
+    raise with_path(IndexFormatError("is a .rec, not an index", hint="check the path"), path)
 
 
-def load_checked(file: InputFile, path: PathLike) -> tuple[Keys, Offsets]:
-    """Read the index at *path*, check that it belongs to *file*, and return keys and offsets in file order.
+def load_checked(file: InputFile, path: PathLike, without: str) -> CheckedIndex:
+    """Read the index at *path*, check that it belongs to *file*, and return it in file order.
 
+    *without* is what the caller may write to have the file scanned instead: it ends the hint of an IndexFormatError.
     Raises InputError, IndexFormatError and CorruptRecordError, each with the path of the file that is wrong.
     """
     try:
-        keys, offsets = load_index(path)
+        keys, offsets = load_index(path, file.size)
         if _first_offset_where(offsets, lambda chunk: chunk[1:] <= chunk[:-1]) is not None:
             order = np.argsort(offsets, kind="stable")
             keys, offsets = keys[order], offsets[order]
-        _check_index(file, offsets)
+        return CheckedIndex(keys, offsets, *_check_index(file, offsets))
     except IndexFormatError as error:
+        if lacks_line_ends(file):
+            with contextlib.suppress(CorruptRecordError):
+                _exhaust(scan_file(file))  # raises an InputError if it is the .rec that is wrong
+        error.hint = "; ".join(filter(None, (error.hint, f"with {without} the .rec is scanned instead")))
         raise with_path(error, path) from None
     except CorruptRecordError as error:
         raise with_path(error, file.path) from None
-    return keys, offsets
+
+
+_exhaust = deque[object](maxlen=0).extend
 
 
 def _first_offset_where(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]]) -> int | None:
@@ -62,56 +92,90 @@ def _first_offset_where(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[
     return None
 
 
-def _check_index(source: Source, offsets: Offsets) -> None:
+def _check_index(source: Source, offsets: Offsets) -> tuple[int, str, bool]:
     """Check that sorted *offsets* belong to *source*, by a few reads only; ``im2rec inspect`` checks every offset.
 
-    Raises IndexFormatError when they belong to another file, CorruptRecordError when the last record is cut.
+    Returns the last three fields of a :class:`CheckedIndex`. Raises IndexFormatError when they belong to another file,
+    CorruptRecordError when the last record is cut.
     """
-    wrong = "the index belongs to another file, or one of the two is damaged; run 'im2rec inspect' on the .rec"
     if not len(offsets):
-        raise IndexFormatError("lists no records, but the .rec has some", hint="remove it: the .rec is then scanned")
+        raise IndexFormatError("lists no records, but the .rec has some")
     if (doubled := _first_offset_where(offsets, lambda chunk: chunk[1:] == chunk[:-1])) is not None:
-        raise IndexFormatError(f"names byte {doubled} twice", hint=wrong)
-    if offsets[0] != 0:
-        raise IndexFormatError(f"its first record is at byte {offsets[0]}, not at 0", hint=wrong)
+        raise IndexFormatError(f"names byte {doubled} twice", hint=_WRONG)
     if (unaligned := _first_offset_where(offsets, lambda chunk: chunk % 4 != 0)) is not None:
-        raise IndexFormatError(f"byte {unaligned} is not at a multiple of 4", hint=wrong)
+        raise IndexFormatError(f"byte {unaligned} is not at a multiple of 4", hint=_WRONG)
     if offsets[-1] >= source.size:
         problem = f"names byte {offsets[-1]}, but the .rec has only {source.size} bytes"
         raise IndexFormatError(problem, hint="the .rec was cut short, or the index belongs to another file")
     last = len(offsets) - 1
-    for ordinal in sorted({round(step * last / (_PROBES - 1)) for step in range(_PROBES)} - {last}):
-        offset = int(offsets[ordinal])
-        if not is_record_start(source, offset):
-            raise IndexFormatError(
-                f"no record starts at byte {offset}, which it gives for record {ordinal}", hint=wrong
-            )
-    _check_end(source, int(offsets[-1]), last, wrong)
+    gaps = [_end_before_gap(source, offsets, ordinal) for ordinal in sorted(_probed_ordinals(offsets))]
+    end = _end_of_last(source, int(offsets[-1]), last)
+    first_gap = next((gap for gap in gaps if gap is not None), None)
+    left_out = [
+        f"those before byte {offsets[0]}" if offsets[0] and is_record_start(source, 0) else "",
+        f"some between others, first at byte {first_gap}" if first_gap is not None else "",
+        f"those from byte {end} on" if end < source.size else "",
+    ]
+    return end, ", ".join(filter(None, left_out)), first_gap is not None
 
 
-def _check_end(source: Source, offset: int, ordinal: int, wrong: str) -> None:
-    """Check that the file ends after the last record of the index, which starts at *offset*."""
+def _probed_ordinals(offsets: Offsets) -> set[int]:
+    """Return evenly spread ordinals, and those with the largest distances to the next record, without the last one.
+
+    Where an index leaves out a record the distance contains that record.
+    """
+    last = len(offsets) - 1
+    spread = {round(step * last / (_PROBES - 1)) for step in range(_PROBES)}
+    size = min(_CHUNK_OFFSETS, len(offsets) // _WIDEST + 1)
+    chunks = ((start, np.diff(offsets[start : start + size + 1])) for start in range(0, last, size))
+    widest = sorted((int(distances.max()), start + int(distances.argmax())) for start, distances in chunks)
+    return (spread | {ordinal for _, ordinal in widest[-_WIDEST:]}) - {last}
+
+
+def _end_before_gap(source: Source, offsets: Offsets, ordinal: int) -> int | None:
+    """Return the end of record *ordinal* if the index does not list the record that starts there, else None.
+
+    Raises IndexFormatError if no record starts where the index says.
+    """
+    offset, following = int(offsets[ordinal]), int(offsets[ordinal + 1])
+    head = source.read_at(offset, HEAD_BYTES)
+    if not _is_start(head, offset, source.size):
+        raise _no_record_at(offset, ordinal)
+    try:
+        part = parse_head(head, offset, source.size)
+        end = part.end if part.flag == WHOLE else read_parts(source, offset)[-1].end
+    except CorruptRecordError:
+        return None
+    return end if end < following and is_record_start(source, end) else None
+
+
+def _no_record_at(offset: int, ordinal: int) -> IndexFormatError:
+    return IndexFormatError(f"no record starts at byte {offset}, which it gives for record {ordinal}", hint=_WRONG)
+
+
+def _end_of_last(source: Source, offset: int, ordinal: int) -> int:
+    """Return the end of the last record of the index, which starts at *offset*: of the file, or of another record."""
     try:
         end = read_parts(source, offset)[-1].end
     except CorruptRecordError as error:
         if error.offset == offset and source.size - offset >= HEAD_BYTES:
-            raise IndexFormatError(
-                f"no record starts at byte {offset}, which it gives for record {ordinal}", hint=wrong
-            ) from None
+            raise _no_record_at(offset, ordinal) from None
         error.record = ordinal
         raise
-    if end == source.size:
-        return
-    if is_record_start(source, end):
-        raise IndexFormatError(f"ends at byte {end}, but another record of the .rec starts there", hint=wrong)
+    if end == source.size or is_record_start(source, end):
+        return end
     problem = f"expected the end of the file or another record, found {source.read_at(end, 4).hex(' ')}"
     raise CorruptRecordError(problem, offset=end, hint=INSPECT)
 
 
 def is_record_start(source: Source, offset: int) -> bool:
     """True if *offset* has the part head of a whole record or of a first part, even if the file is cut after it."""
+    return _is_start(source.read_at(offset, HEAD_BYTES), offset, source.size)
+
+
+def _is_start(head: bytes, offset: int, size: int) -> bool:
     try:
-        return parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size).flag <= FIRST
+        return parse_head(head, offset, size).flag <= FIRST
     except CorruptRecordError as error:
         # parse_head() reports a valid head whose data goes beyond the end of the file at the start of the data.
         return error.offset == offset + HEAD_BYTES

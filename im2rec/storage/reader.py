@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,9 +29,11 @@ from im2rec.format.recordio import (
     single_part_length,
 )
 from im2rec.storage.files import INSPECT, Closeable, InputFile, PathLike
+from im2rec.storage.foreign import FIRST_RECORDS, START_BYTES, headerless_error, headerless_kind, kind_without_header
 from im2rec.storage.index import is_record_start, load_checked, resolve_index
 from im2rec.storage.scan import check_kind, scanned_index
 
+_LOG = logging.getLogger(__name__)
 _COPIED_BYTES = 64 << 10  # the content of a longer record is read by a separate call, which saves copying it
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
 _MAX_READ_BYTES = 8 << 20  # read_many() reads at most this much in one call
@@ -40,7 +43,7 @@ _FRONT_BYTES = HEAD_BYTES + HEADER_BYTES
 
 
 class RecordSpan(NamedTuple):
-    """The byte range of one record, *start* to *stop*: up to the next record in the index, or the end of the file."""
+    """The byte range of one record, *start* to *stop*: up to the next one in the index; that of the last is exact."""
 
     ordinal: int
     start: int
@@ -76,19 +79,29 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     read-only arrays in file order, 16 bytes per record together. The length word of a record that ends where the index
     has the next one is trusted; any other record is searched for records that a damaged length word covers.
 
+    An index may list only some of the records; the others are then left out. If that is noticed when the file is
+    opened, ``unlisted`` says which, and it is logged as a warning; else ``unlisted`` is empty.
+
     Reads share no position, so one open file can be used by threads, by forked processes and, pickled, by others.
     Raises InputError for a file that is missing, empty or not a RecordIO file, IndexFormatError for an index that
     cannot be parsed or belongs to another file, CorruptRecordError for damage that a scan finds.
     """
 
+    _without_index = "index=False"  # what the caller may write to have the file scanned
+    _logs_unlisted = True
+
     def __init__(self, path: PathLike, *, index: PathLike | bool | None = None) -> None:
+        self.unlisted, self.has_gaps = "", False
         with contextlib.ExitStack() as stack:
             self._file = stack.enter_context(InputFile(path))
+            self._end = self._file.size  # of the last record
             self.index_path = resolve_index(path, index)
             self.keys, self.offsets = self._load()
             stack.pop_all()  # no error: the file stays open
         self.keys.flags.writeable = self.offsets.flags.writeable = False
         self._by_key: np.ndarray[Any, np.dtype[np.int64]] | None = None
+        if self.unlisted and self._logs_unlisted:
+            _LOG.warning(self.unlisted)
 
     @property
     def path(self) -> Path:
@@ -102,7 +115,17 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def _load(self) -> tuple[Keys, Offsets]:
         check_kind(self._file)
-        return scanned_index(self._file) if self.index_path is None else load_checked(self._file, self.index_path)
+        if self.index_path is None:
+            return scanned_index(self._file)
+        keys, offsets, self._end, unlisted, self.has_gaps = load_checked(
+            self._file, self.index_path, self._without_index
+        )
+        if unlisted:
+            self.unlisted = (
+                f"{self.index_path}: lists only some of the records of {self.path}; it leaves out {unlisted}"
+                f" (with {self._without_index} all are read)"
+            )
+        return keys, offsets
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
@@ -126,7 +149,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def span(self, ordinal: int) -> RecordSpan:
         """Return the byte range of the record at *ordinal*, from 0. Raises IndexError."""
-        stop = self.offsets[ordinal + 1] if ordinal + 1 < len(self) else self.size
+        stop = self.offsets[ordinal + 1] if ordinal + 1 < len(self) else self._end
         return RecordSpan(ordinal, int(self.offsets[ordinal]), int(stop))
 
     def spans(self, ordinals: Sequence[int]) -> list[RecordSpan]:
@@ -137,7 +160,12 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     def _bounds(self, ordinals: Offsets) -> tuple[Offsets, Offsets]:
         """Return the start and stop offsets of the spans of records *ordinals*."""
         last = ordinals == len(self) - 1
-        return self.offsets[ordinals], np.where(last, self.size, self.offsets[ordinals + ~last])
+        return self.offsets[ordinals], np.where(last, self._end, self.offsets[ordinals + ~last])
+
+    @property
+    def end(self) -> int:
+        """Offset at which the last record ends: the size of the file, unless the index does not list the last ones."""
+        return self._end
 
     def read(self, span: RecordSpan) -> ImageRecord:
         """Return the record of *span*, one of :meth:`spans`. Raises CorruptRecordError, InputError."""
@@ -161,6 +189,14 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         content = self._file.read_at(start + _FRONT_BYTES, length - HEADER_BYTES)
         return ImageRecord(IRHeader(*header), content) if len(content) == length - HEADER_BYTES else None
 
+    def check_headers(self) -> None:
+        """Raise InputError, which says what the payloads are, if the records have no image headers.
+
+        The first records decide; one with a header is enough.
+        """
+        if (kind := headerless_kind(self._file, map(int, self.offsets[:FIRST_RECORDS]))) is not None:
+            raise headerless_error(self.path, kind)
+
     def by_key(self, key: int) -> ImageRecord:
         """Return the record whose index key is *key*, the last one in the file if several have it.
 
@@ -177,7 +213,9 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             if after and self.keys[ordinal := int(self._by_key[after - 1])] == key:
                 return ordinal
         hint = f"keys run from {self.keys.min()} to {self.keys.max()}"
-        raise InputError(f"{self.path}: no record has the key {key}", hint=hint)
+        if self.unlisted:
+            hint += f"; the index lists only some of the records, with {self._without_index} all are read"
+        raise InputError(f"no record has the key {key}", path=self.path, hint=hint)
 
     def payload(self, ordinal: int) -> bytes:
         """Return the payload of record *ordinal* with its image header. Raises CorruptRecordError, IndexError."""
@@ -283,6 +321,9 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             return decode_image_record_at(data, start, stop)
         except CorruptRecordError as error:
             error.offset = int(self.offsets[ordinal]) + HEAD_BYTES
+            if (kind := kind_without_header(data[start : min(stop, start + START_BYTES)], stop - start)) is not None:
+                error.problem = f"has no image header: its payload is {kind}"
+                error.hint = "read it with payload()"
             raise self._located(error, ordinal) from None
 
     def _located(self, error: CorruptRecordError, ordinal: int) -> CorruptRecordError:

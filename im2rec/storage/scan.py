@@ -28,12 +28,16 @@ from im2rec.format.recordio import (
     read_start,
 )
 from im2rec.storage.files import INSPECT, InputFile, with_path
+from im2rec.storage.foreign import known_format, likely_format
 
 FRONT_BYTES = 64  # bytes of a record in a block: part head 8, image header 24, and the start of labels or content
 _WINDOW_BYTES = 1 << 18
 _DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only a front
 _BLOCK_RECORDS = 8192
 _KIND_BYTES = 1 << 16  # a magic in the first bytes of a file is enough to take it for a RecordIO file
+_BLANK_PROBES = 1024  # places at which a file that begins with zeros is looked at
+_LINE_ENDS_BYTES = 1 << 20
+_LOST_BYTES = 64  # at most, of one record in which every 0D 0A became 0A
 _unpack_head = struct.Struct("<II").unpack_from
 
 
@@ -76,11 +80,13 @@ def scan(source: Source) -> Iterator[RecordBlock]:
 def scan_file(file: InputFile) -> Iterator[RecordBlock]:
     """Yield all records of *file* in blocks, in file order.
 
-    Raises CorruptRecordError, with path, ordinal and hint, at the first damage.
+    Raises CorruptRecordError, with path, ordinal and hint, at the first damage; InputError if the damage shows that the
+    file went through text mode.
     """
     try:
         yield from scan(file)
     except CorruptRecordError as error:
+        check_line_ends(file, error.offset or 0)
         error.hint = error.hint or INSPECT
         raise with_path(error, file.path) from None
 
@@ -239,9 +245,47 @@ class _BlockBuilder:
 
 
 def check_kind(file: InputFile) -> None:
-    """Raise InputError for an empty file, and for one that is not a RecordIO file: it contains no record anywhere."""
+    """Raise InputError, which says what the file is, for an empty file and for one that is not a RecordIO file.
+
+    A RecordIO file has a magic in its first 64 KiB, or a whole record anywhere.
+    """
     if file.size == 0:
-        raise InputError(f"{file.path}: is empty: it holds no records", hint="make or fetch it again")
-    if MAGIC not in file.read_at(0, _KIND_BYTES) and find_record(file, 0) is None:
-        start = file.read_at(0, 4).hex(" ")
-        raise InputError(f"{file.path}: is not a RecordIO file: it starts with {start}", hint="name a .rec")
+        raise InputError("is empty: it holds no records", path=file.path, hint="make or fetch it again")
+    start = file.read_at(0, _KIND_BYTES)
+    foreign = known_format(start)
+    if foreign is None and MAGIC not in start and (_is_blank(file, start) or find_record(file, 0) is None):
+        foreign = likely_format(start)
+    if foreign is not None:
+        raise InputError(f"is not a RecordIO file: it is {foreign.kind}", path=file.path, hint=foreign.hint)
+
+
+def _is_blank(file: InputFile, start: bytes) -> bool:
+    """True if a large file, which begins with *start*, holds zeros wherever it is looked at: a download that failed.
+
+    To search all of a file of 30 GB for records would take a minute.
+    """
+    step = file.size // _BLANK_PROBES
+    if any(start) or step < _KIND_BYTES:
+        return False
+    return not any(any(file.read_at(at, _DENSE_BYTES)) for at in range(step, file.size, step))
+
+
+def check_line_ends(file: InputFile, offset: int) -> None:
+    """Raise InputError if the damage at *offset* is that of a file in which every 0D 0A became 0A.
+
+    Then the record before is a few bytes shorter than its length word says, and no 0D 0A is left.
+    """
+    before = max(0, offset - _LOST_BYTES)
+    if MAGIC in file.read_at(before, offset - before + len(MAGIC) - 1) and lacks_line_ends(file):
+        problem = "is a .rec that went through text mode, in which every line end 0D 0A became 0A"
+        raise InputError(problem, path=file.path, hint="fetch it again in binary mode")
+
+
+def lacks_line_ends(file: InputFile) -> bool:
+    """True if 0D 0A is missing where it should be: in the signature of a PNG, or in the first MiB of compressed images.
+
+    That MiB holds sixteen on average.
+    """
+    start = file.read_at(0, _LINE_ENDS_BYTES)
+    has_many = min(start.count(b"\r"), start.count(b"\n")) > _LINE_ENDS_BYTES // 1024
+    return b"\r\n" not in start and (has_many or b"\x89PNG\n\x1a\n" in start)

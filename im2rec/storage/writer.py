@@ -7,7 +7,7 @@ import numbers
 import os
 from pathlib import Path
 
-from im2rec.errors import OutputError, ParameterError
+from im2rec.errors import OutputError, ParameterError, as_bytes
 from im2rec.format.indexfile import MAX_KEY, index_line
 from im2rec.format.recordio import encode_record
 from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
@@ -56,6 +56,7 @@ class RecordWriter:
 
         Raises the same errors as :meth:`write`, except RecordTooLargeError.
         """
+        frame = as_bytes(frame, "a frame")
         if self._closed:
             raise OutputError(f"{self.path}: is closed", hint="open a new writer")
         if (type(key) is not int and not isinstance(key, numbers.Integral)) or not 0 <= key <= MAX_KEY:

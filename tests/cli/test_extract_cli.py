@@ -33,7 +33,7 @@ extracted 3 of 4 images of some.rec
   bytes     BYTES
   time      TIME
   written   out/, with out/some.lst
-next: im2rec pack out/some.lst out out.rec unchanged=1 pack_label=1
+next: im2rec inspect some.rec --verify
 """
 TARS = """\
 extracted 10 images of some.rec
@@ -48,6 +48,7 @@ would extract 2 of 10 images of some.rec
   classes      1
   bytes        BYTES
   would write  out/, with out/some.lst
+next: im2rec extract some.rec out --label 2 --head 2
 """
 
 
@@ -127,12 +128,12 @@ def test_the_next_command_does_not_name_the_file_itself(tmp_path: Path) -> None:
     assert im2rec("extract", "out.rec", "out").out.endswith("next: im2rec pack out/out.lst out again.rec unchanged=1\n")
 
 
-def test_no_next_command_is_printed_when_nothing_can_be_packed(tmp_path: Path) -> None:
+def test_the_next_command_names_the_bad_records_when_nothing_can_be_packed(tmp_path: Path) -> None:
     a_rec(tmp_path, [plain(1, 0, b"text")])
     done = im2rec("extract", "some.rec", "out")
 
     assert 3 == done.code
-    assert "  written  out/" == done.out.splitlines()[-1]
+    assert ["  written  out/", "next: im2rec inspect some.rec --verify"] == done.out.splitlines()[-2:]
 
 
 def test_the_classes_file_of_make_list_restores_the_folders(tmp_path: Path) -> None:
@@ -154,12 +155,12 @@ def test_json_is_one_object_with_every_count(tmp_path: Path) -> None:
     done = im2rec("extract", "some.rec", "out", "--json")
     data = json.loads(done.out)
 
-    assert (1, "extract", "some.rec", "out", "folder") == tuple(
-        data[key] for key in ("schema", "command", "rec", "out", "to")
+    assert (2, "extract", "some.rec", "out", "folder") == tuple(
+        data[key] for key in ("schema", "command", "input", "out", "to")
     )
-    assert (7, 4, 3, 2, 0) == tuple(data[key] for key in ("records", "pictures", "images", "classes", "resumed"))
+    assert (7, 4, 3, 2, 0) == tuple(data[key] for key in ("records", "all_images", "images", "classes", "resumed"))
     assert {"not an image": 1, "with an id2, which is not kept": 1, "too short for an image header": 1} == data[
-        "problems"
+        "problem_records"
     ]
     assert {"without an image": 2} == data["left_out"]
     assert data["vectors"]
@@ -187,11 +188,11 @@ def test_options_select_the_records(tmp_path: Path, words: list[str], ids: list[
 CUT_SHORT = "(the file was cut short; make or fetch it again)"
 ERRORS: dict[str, tuple[list[str], int, str]] = {
     "no rec": (["no.rec", "new"], 4, "no.rec: cannot be read: no such file or directory (check the path)"),
-    "a folder": (["full", "new"], 4, "full: is not a regular file (name a file)"),
+    "a folder": (["full", "new"], 4, "full: cannot be read: is a directory (check the path)"),
     "no RecordIO": (
         ["text.rec", "new"],
         4,
-        "text.rec: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)",
+        "text.rec: is not a RecordIO file: it is a file of text (make or fetch it again)",
     ),
     "empty": (["empty.rec", "new"], 4, "empty.rec: is empty: it holds no records (make or fetch it again)"),
     "no images": (["bare.rec", "new"], 4, "bare.rec: holds no images (run 'im2rec inspect' on it)"),
@@ -269,7 +270,7 @@ def test_an_insightface_set_is_extracted_without_its_header_records_and_with_exi
 
 
 def test_a_file_written_by_mxnet_is_extracted_and_packed_to_the_same_bytes(tmp_path: Path) -> None:
-    done = im2rec("extract", GOLDEN / "pass_through.rec", "out", "--quiet")
+    done = im2rec("extract", GOLDEN / "pass_through.rec", "out")
     words = shlex.split(done.out.splitlines()[-1].removeprefix("next: "))
 
     assert 0 == done.code

@@ -53,6 +53,7 @@ would import 17 images of MNIST
   stored as    .png
   would write  out/: train.rec, train.idx, train.lst, test.rec, test.idx,
                test.lst, classes.txt
+next: im2rec import mnist out --from raw
 """
 DRY_BINARY = """\
 would import 60,000 images of CIFAR-10
@@ -61,6 +62,7 @@ would import 60,000 images of CIFAR-10
   stored as    .png
   would write  out/: train.rec, train.idx, image.lst, test.rec, test.idx,
                test.lst, classes.txt
+next: im2rec import cifar10 out --download version=binary
 """
 DRY_DOWNLOAD = """\
 would import 70,000 images of MNIST
@@ -70,6 +72,7 @@ would import 70,000 images of MNIST
   stored as    .jpg
   would write  out/: train.rec, train.idx, train.lst, test.rec, test.idx,
                test.lst, classes.txt
+next: im2rec import mnist out --download encoding=.jpg
 """
 
 
@@ -182,8 +185,9 @@ def test_json_is_one_object(here: Path) -> None:
 
     assert 0 == code
     assert 1 == out.count("\n")
-    assert (1, "import", "cifar10") == (data["schema"], data["command"], data["name"])
-    assert {"train": 25, "test": 4} == data["images"]
+    assert (2, "import", "cifar10") == (data["schema"], data["command"], data["name"])
+    assert {"train": 25, "test": 4} == data["splits"]
+    assert 29 == data["images"]
     assert 10 == data["classes"]
     assert not data["dry_run"]
     assert {Path(name).name for name in data["files"]} == set(names_in(here / "out"))
@@ -255,7 +259,7 @@ ERRORS: dict[str, tuple[str, int, str]] = {
         2,
         "invalid value for 'SET': 'cifar' is not one of 'mnist', 'cifar10', 'cifar100' (see 'im2rec import --help')",
     ),
-    "no OUT_DIR": ("import mnist", 2, "missing argument 'OUT_DIR' (see 'im2rec import --help')"),
+    "no OUT_DIR": ("import mnist --download", 2, "missing argument 'OUT_DIR' (see 'im2rec import --help')"),
     "a key for OUT_DIR": (
         "import mnist quality=9 --from raw",
         2,

@@ -61,12 +61,12 @@ def test_the_survey_of_every_golden_file_fits_24_lines() -> None:
 def test_json_has_the_numbers_of_the_table() -> None:
     found = json.loads(im2rec("inspect", PASS_THROUGH, "--json").out)
 
-    assert (1, "inspect", 2972, 8, 8, "plain images") == tuple(
-        found[key] for key in ("schema", "command", "size", "records", "images", "kind")
+    assert (2, "inspect", 2972, 8, 8, "plain images") == tuple(
+        found[key] for key in ("schema", "command", "size", "records", "images", "set_kind")
     )
     assert {"PNG": 5, "JPEG": 3} == found["contents"]
     assert {"lowest": 93, "highest": 100, "duplicates": 0, "first_duplicate": None} == found["ids"]
-    assert {"smallest": 66.0, "median": 126.0, "largest": 869.0}.keys() == found["payload_bytes"].keys()
+    assert {"smallest": 114, "median": 142, "largest": 869} == found["payload_bytes"]
     assert ("agrees", [], 0) == (found["index"]["state"], found["damage"], found["damaged_bytes"])
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_index_is_reported_with_exit_3(here: Path) -> None:
     code, out, _ = im2rec("inspect", rec)
 
     assert 3 == code
-    assert "WRONG: 1 of its 2 offsets are not the start of a record, byte 8 for example" in rows(out)["index"]
+    assert "WRONG: 1 of its 2 offsets is not the start of a record, byte 8 for example" in rows(out)["index"]
 
 
 def test_another_index_can_be_given(here: Path) -> None:
@@ -94,7 +94,10 @@ def test_another_index_can_be_given(here: Path) -> None:
     (here / "b.idx").write_bytes(index_text([0]))
 
     assert 0 == im2rec("inspect", "a.rec").code
-    assert 3 == im2rec("inspect", "a.rec", "--idx", "b.idx").code
+    code, out, _ = im2rec("inspect", "a.rec", "--idx", "b.idx")
+    assert (0, "b.idx: lists 1 of 3 records; its keys are ids") == (code, rows(out)["index"])
+    assert "not compared, because of --no-idx" == rows(im2rec("inspect", "a.rec", "--no-idx").out)["index"]
+    assert 2 == im2rec("inspect", "a.rec", "--no-idx", "--idx", "b.idx").code
     expected = "im2rec: c.idx: cannot be read: no such file or directory (check the path)\n"
     assert Ran(4, "", expected) == im2rec("inspect", "a.rec", "--idx", "c.idx")
 
@@ -132,6 +135,7 @@ def test_head_shows_the_first_records() -> None:
         "  content  PNG, 13 x 9, 3 channels, 90 B\n"
         "record 1 at byte 124, id 99, label 1\n"
         "  content  JPEG, 20 x 12, 3 channels, 845 B\n"
+        f"next: im2rec inspect {PASS_THROUGH} --verify\n"
     ) == out
 
 
@@ -154,11 +158,11 @@ def test_label_vectors_are_shown_up_to_eight(here: Path) -> None:
 def test_single_records_can_be_printed_as_json() -> None:
     found = json.loads(im2rec("inspect", PASS_THROUGH, "--head", "1", "--json").out)
 
-    assert {"schema": 1, "command": "inspect", "path": str(PASS_THROUGH)} == {
-        key: found[key] for key in ("schema", "command", "path")
+    assert {"schema": 2, "command": "inspect", "input": str(PASS_THROUGH)} == {
+        key: found[key] for key in ("schema", "command", "input")
     }
-    (record,) = found["records"]
-    expected = {"record": 0, "offset": 0, "id": 100, "labels": [0.0], "content": "PNG", "width": 13, "height": 9}
+    (record,) = found["shown"]
+    expected = {"record": 0, "offset": 0, "id": 100, "labels": [0], "content": "PNG", "width": 13, "height": 9}
     assert expected == {key: record[key] for key in expected}
 
 
@@ -166,4 +170,4 @@ def test_a_set_without_images_is_surveyed_with_exit_4() -> None:
     code, out, err = im2rec("inspect", GOLDEN / "plain.rec")
 
     assert (4, "") == (code, err)
-    assert "no images" == rows(out)["kind"]
+    assert "records without image headers: their payloads are text" == rows(out)["kind"]

@@ -41,7 +41,9 @@ def as_json(*words: object) -> dict[str, Any]:
 def test_each_kind_is_run_and_summarised(kind: str, shape: list[int]) -> None:
     summary = as_json(*WORDS[kind], "--batch-size", "3", "--epochs", "2")
 
-    assert (kind, WORDS[kind][0], 7, shape) == tuple(summary[key] for key in ("kind", "rec", "records", "data_shape"))
+    assert (kind, WORDS[kind][0], 7, shape) == tuple(
+        summary[key] for key in ("iterator_kind", "input", "records", "data_shape")
+    )
     assert (2, 6, 14, 4) == tuple(summary[key] for key in ("epochs", "batches", "images", "pad"))
     assert ("float32", "", 0, "") == tuple(summary[key] for key in ("dtype", "engine", "threads", "backend"))
     assert summary["digest"] == as_json(*WORDS[kind], "batch_size=3", "--epochs", "2")["digest"]

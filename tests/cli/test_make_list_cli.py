@@ -43,7 +43,7 @@ def test_the_sample_photos_become_lists(here: Path) -> None:
 
     assert 0 == code
     assert {"photos.lst": summary["images"]} == summary["lists"]
-    assert {"bark", "clouds", "dunes", "pebbles", "water/lake"} == set(summary["classes"])
+    assert {"bark", "clouds", "dunes", "pebbles", "water/lake"} == set(summary["class_images"])
     text = (here / "photos.lst").read_text(encoding="utf-8")
     assert "\tclouds/grey morning.jpg\n" in text
     assert "\twater/lake/brücke.jpg\n" in text
@@ -54,11 +54,12 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
 
     mixed = "l_train.lst has images of 3 of the 5 classes; --shuffle or --stratify mixes them"
     assert {
-        "schema": 1,
+        "schema": 2,
         "command": "make-list",
-        "root": os.fspath(GOLDEN_IMAGES),
+        "input": os.fspath(GOLDEN_IMAGES),
         "images": 8,
-        "classes": {".": 1, "Dogs": 2, "cats": 2, "cats/inner": 1, "with space": 2},
+        "classes": 5,
+        "class_images": {".": 1, "Dogs": 2, "cats": 2, "cats/inner": 1, "with space": 2},
         "left_out": {"hidden": 1, "other suffix": 1},
         "problems": [],
         "warnings": [mixed],

@@ -105,6 +105,21 @@ def test_options_may_be_given_anywhere_among_the_arguments() -> None:
 # Its output.
 
 
+def test_images_outside_of_root_are_a_row_of_the_summary_and_two_facts_of_json(here: Path) -> None:
+    write_list(here / "out.lst", ["1.jpg", "../dogs/3.png", str(here / "root" / "dogs" / "3.png")])
+    row = "  outside  2 paths lead out of ROOT, line 2 first (--outside refuse omits them)"
+    words = "pack out.lst root/cats out.rec unchanged=1 --workers 1 --force"
+
+    assert row in typed(words).out.splitlines()
+    assert {"outside": 2, "outside_line": 2}.items() <= json.loads(typed(f"{words} --json").out).items()
+    write_list(here / "out.lst", ["1.jpg", "../dogs/3.png"])
+    assert "  outside  1 path leads out of ROOT, line 2 first" in typed(words).out
+    refused = typed(f"{words} --outside refuse")
+    assert 3 == refused.code
+    assert "1 outside ROOT; first: line 2, ../dogs/3.png; all in out.rec.bad.jsonl" in " ".join(refused.out.split())
+    assert "  outside" not in refused.out
+
+
 def test_json_has_every_fact_of_the_summary(here: Path) -> None:
     (here / "root" / "cats" / "2.jpg").write_bytes(b"hello")
     code, out, err = typed("pack image.lst root out.rec unchanged=1 --workers 2 --json")
@@ -117,9 +132,9 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
     assert summary.pop("images_per_s") > 0
     first = summary.pop("first_bad")
     assert {
-        "schema": 1,
+        "schema": 2,
         "command": "pack",
-        "list_path": "image.lst",
+        "input": "image.lst",
         "images": 2,
         "bad": {"not an image": 1},
         "notes": {},
@@ -132,6 +147,8 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
         "files": ["out.rec", "out.idx"],
         "report": "out.rec.bad.jsonl",
         "dry_run": False,
+        "outside": 0,
+        "outside_line": None,
     } == {key: value for key, value in summary.items() if key != "jpeg_decoder"}
     assert summary["jpeg_decoder"] in ("simplejpeg", "pillow")
     row = json.loads((here / "out.rec.bad.jsonl").read_text())
@@ -140,7 +157,7 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
         "id": 6,
         "path": "cats/2.jpg",
         "reason": "not an image",
-        "detail": "the file is not an image",
+        "detail": "holds no image that can be read",
     } == row
     assert first == row
 

@@ -172,10 +172,10 @@ def test_a_resumed_run_writes_only_the_rest_and_its_summary_counts_all(tmp_path:
     summary = extract(rec, out)
 
     assert (10, 16, 14) == (summary.resumed, summary.records, summary.images)
-    assert {"not an image": 2} == summary.problems
+    assert {"not an image": 2} == summary.problem_records
     assert round((16 - 10) / max(summary.seconds, 1e-9), 1) == summary.images_per_s  # of this run alone
     assert b"not looked at again" == (out / "0" / "100.bin").read_bytes()
-    assert sum(len(data) for name, data in whole(rec).items() if name[0] in "012") == summary.bytes
+    assert sum(len(data) for name, data in whole(rec).items() if name[0] in "012") == summary.bytes_out
 
 
 OTHERS: dict[str, dict[str, Any]] = {
@@ -197,14 +197,14 @@ def test_a_journal_of_other_options_is_refused_and_the_error_gives_the_differenc
 
     with pytest.raises(OutputError) as caught:
         extract(rec, out, ExtractOptions(**OTHERS[difference]))
-    assert f"{partial}: was begun with {difference} (remove it, or start again with --force)" == str(caught.value)
+    assert f"{partial}: was begun with {difference} (remove it, or start again with force=True)" == str(caught.value)
     assert before == tree(partial)
 
 
 def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path, rec: Path, out: Path) -> None:
     (tmp_path / "c.txt").write_text("a\nb\nc\n", encoding="utf-8")
     partial = stopped(rec, out, 15)
-    hint = "(remove it, or start again with --force)"
+    hint = "(remove it, or start again with force=True)"
     other = a_rec(tmp_path, many(30), "other.rec")
 
     messages = [message_of(extract, rec, out, ExtractOptions(classes=tmp_path / "c.txt"))]

@@ -116,6 +116,7 @@ def test_a_reader_that_has_read_enough_does_not_change_the_exit_code(tmp_path: P
     os.close(read)
     try:
         assert (5, "") == with_stdout(write, "inspect", cut_rec(tmp_path), *more)
+        assert 4 == with_stdout(write, "inspect", tmp_path / "no.rec", *more)[0]
         words = ("pack", listed, root, tmp_path / "o.rec", "unchanged=1", "--max-bad", "50%", "-q")
         assert (3, "") == with_stdout(write, *words, *more)
         for words in (("--help",), ("--version",), ("pack", "--help"), ("pack",), ("completion", "bash")):

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 from helpers import CountingSource, image_payload, message_of, part, write_rec
-from image_helpers import PROC, Ran, a_list_of_images, encoded, held_pipe, im2rec, names_in, started, texture
+from image_helpers import (
+    PROC,
+    READ_PIPES,
+    Ran,
+    a_list_of_images,
+    encoded,
+    held_pipe,
+    im2rec,
+    names_in,
+    started,
+    texture,
+)
 
 from im2rec.errors import OutputError
 from im2rec.format.recordio import MAGIC, encode_record, find_record
@@ -36,7 +47,7 @@ def test_a_list_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     _, root = a_list_of_images(tmp_path)
     pipe = tmp_path / "pipe.lst"
     os.mkfifo(pipe)
-    expected = f"im2rec: {pipe}: is not a regular file: a list is read twice (save it to a file first)\n"
+    expected = f"im2rec: {pipe}: is a pipe, not a regular file: a list is read twice (save it to a file first)\n"
     assert Ran(4, "", expected) == im2rec("pack", pipe, root, tmp_path / "o.rec")
 
 
@@ -46,7 +57,7 @@ def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(t
     second.write(b"second", key=2)
     first.close()
 
-    expected = f"{tmp_path / 'o.rec'}: exists already (replace it with --force, or choose another name)"
+    expected = f"{tmp_path / 'o.rec'}: exists already (replace it with force=True, or choose another name)"
     assert expected == message_of(second.close)
     assert ["o.idx", "o.rec"] == names_in(tmp_path)
     assert encode_record(b"first") == (tmp_path / "o.rec").read_bytes()
@@ -69,7 +80,9 @@ def test_a_closed_terminal_ends_a_run_and_leaves_no_file(tmp_path: Path) -> None
     (tmp_path / "out").mkdir()
     (root / "20.jpg").unlink()
     with held_pipe(root / "20.jpg") as pipe:  # the run waits for its content
-        process = started("pack", listed, root, tmp_path / "out" / "o.rec", "resize=16", "--workers", "1")
+        process = started(
+            "pack", listed, root, tmp_path / "out" / "o.rec", "resize=16", "--workers", "1", before=READ_PIPES
+        )
         pipe.wait_for_reader()
         process.send_signal(signal.SIGHUP)
         _, err = process.communicate()

@@ -16,6 +16,7 @@ from helpers import GOLDEN
 from image_helpers import (
     POSIX,
     PROC,
+    READ_PIPES,
     HeldPipe,
     Ran,
     a_list_of_images,
@@ -70,7 +71,7 @@ def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
     fork_server = (
         "from im2rec.workers import start_fork_server; start_fork_server()"  # as the command does: before numpy
     )
-    small_chunks = f"{fork_server}; from im2rec.packing import pack; pack.MAX_CHUNK_LINES = 4"
+    small_chunks = f"{READ_PIPES}; {fork_server}; from im2rec.packing import pack; pack.MAX_CHUNK_LINES = 4"
     listed, root = a_list_of_images(folder, 120)
     held = [root / "40.jpg", root / "45.jpg"]
     for path in held:
@@ -468,7 +469,7 @@ def test_the_report_has_one_json_object_per_bad_image(tmp_path: Path) -> None:
 
     rows = [json.loads(line) for line in (tmp_path / "o.rec.bad.jsonl").read_text(encoding="ascii").splitlines()]
     assert [
-        {"line": 2, "id": 1, "path": "1.jpg", "reason": "empty", "detail": "the file is empty"},
+        {"line": 2, "id": 1, "path": "1.jpg", "reason": "empty", "detail": "holds no image that can be read"},
         {
             "line": 4,
             "id": None,

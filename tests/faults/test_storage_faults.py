@@ -121,23 +121,27 @@ def test_a_file_longer_or_shorter_than_its_records_is_refused_on_opening(path: P
 
 # Wrong indexes
 
-FOREIGN = "the index belongs to another file, or one of the two is damaged; run 'im2rec inspect' on the .rec"
-CUT_OR_FOREIGN = "the .rec was cut short, or the index belongs to another file"
+SCANNED = "with index=False the .rec is scanned instead"
+FOREIGN = f"the index belongs to another file, or one of the two is damaged; {SCANNED}"
+CUT_OR_FOREIGN = f"the .rec was cut short, or the index belongs to another file; {SCANNED}"
 OFFSETS = [FRAME * n for n in range(10)]
 WRONG_INDEXES: dict[str, tuple[list[int], str]] = {
-    "no lines": ([], "lists no records, but the .rec has some (remove it: the .rec is then scanned)"),
+    "no lines": ([], f"lists no records, but the .rec has some ({SCANNED})"),
     "a line twice": ([*OFFSETS, 540], f"names byte 540 twice ({FOREIGN})"),
-    "no first record": (OFFSETS[1:], f"its first record is at byte 108, not at 0 ({FOREIGN})"),
     "an odd offset": ([*OFFSETS[:5], 541, *OFFSETS[6:]], f"byte 541 is not at a multiple of 4 ({FOREIGN})"),
     "behind the end": ([*OFFSETS, 1080], f"names byte 1080, but the .rec has only 1080 bytes ({CUT_OR_FOREIGN})"),
     "inside a record": (
         [*OFFSETS[:5], 544, *OFFSETS[6:]],
         f"no record starts at byte 544, which it gives for record 5 ({FOREIGN})",
     ),
-    "too few lines": (OFFSETS[:-1], f"ends at byte 972, but another record of the .rec starts there ({FOREIGN})"),
+    "the first inside a record": ([4], f"no record starts at byte 4, which it gives for record 0 ({FOREIGN})"),
     "another file's": (
         [112 * n for n in range(9)],
         f"no record starts at byte 112, which it gives for record 1 ({FOREIGN})",
+    ),
+    "more lines than records fit": (
+        [0] * 2000,
+        f"has more lines than the .rec can hold records, which are at most 135 ({SCANNED})",
     ),
 }
 
@@ -172,7 +176,22 @@ def test_a_wrong_line_of_an_index_is_reported_with_its_file(path: Path) -> None:
         b"0\t18446744073709551615\n": "line 1: the offset 18446744073709551615 is above 2^63 - 1",
     }.items():
         index.write_bytes(text)
-        assert f"{index}, {problem}" == message_of(RecordFile, path)
+        assert f"{index}, {problem} ({SCANNED})" == message_of(RecordFile, path)
+
+
+def test_a_rec_given_as_its_index_is_refused_before_it_is_read(path: Path) -> None:
+    problem = f"is a .rec, not an index (check the path; {SCANNED})"
+    assert f"{path}: {problem}" == message_of(RecordFile, path, index=path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="makes a sparse file of 30 GB")
+def test_a_large_file_that_is_no_index_is_refused_at_once(path: Path, tmp_path: Path) -> None:
+    for start in (b"", b"0\t0\n"):
+        index = tmp_path / "large.idx"
+        index.write_bytes(start)
+        os.truncate(index, 30 << 30)
+        problem = f"line {1 + len(start) // 4}: expected a key and an offset, found more than 65536 bytes ({SCANNED})"
+        assert f"{index}, {problem}" == message_of(RecordFile, path, index=index)
 
 
 # Pickled copies

@@ -226,15 +226,15 @@ def test_the_figures_of_a_report_are_consistent(tmp_path: Path) -> None:
         progress=lambda count, share: steps.append((count, share)),
     )
 
-    assert [1, 2] == [row.threads for row in report.threads]
+    assert [1, 2] == [row.threads for row in report.by_threads]
     assert sum(stage.share for stage in report.stages) <= 1.0001
     assert all(stage.rate.low <= stage.rate.median <= stage.rate.high for stage in report.stages)
-    assert all(row.full_decode and row.full_decode.repetitions >= 3 for row in report.threads)
+    assert all(row.full_decode and row.full_decode.repetitions >= 3 for row in report.by_threads)
     assert 0 < report.opening_s < 60
     assert 0 < report.first_s < 60
     assert 7 == report.records
-    assert 0 == report.left_out
-    assert "10 x 8, no JPEG" == report.pictures.rpartition(",")[0]
+    assert 0 == report.without_result
+    assert "10 x 8, no JPEG" == report.image_description.rpartition(",")[0]
     assert list(range(1, len(steps) + 1)) == [count for count, _ in steps]
     assert sorted(share for _, share in steps) == [share for _, share in steps]
     assert 0 < steps[0][1] < steps[-1][1] <= 1
@@ -274,7 +274,7 @@ def test_any_file_with_an_image_gives_a_complete_report(tmp_path: Path, case: st
     assert records == report.records
     assert report.advice.sentence
     assert all(stage.rate.median > 0 for stage in report.stages)
-    assert all(row.whole.median > 0 for row in report.threads)
+    assert all(row.whole.median > 0 for row in report.by_threads)
 
 
 def test_records_that_give_no_image_are_counted(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_records_that_give_no_image_are_counted(tmp_path: Path) -> None:
     report = benched(write_rec(tmp_path / "a.rec", payloads), seconds=0.01)
 
     assert 6 == report.records
-    assert 3 == report.left_out
+    assert 3 == report.without_result
 
 
 def test_files_that_give_no_image_or_no_batch_are_refused(tmp_path: Path) -> None:

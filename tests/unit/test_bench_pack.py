@@ -43,11 +43,11 @@ def test_every_stage_is_timed_and_no_file_is_left(tmp_path: Path, temporary: Pat
     assert [READING, DECODING, RESIZING, ENCODING, WRITING] == [stage.name for stage in report.stages]
     assert all(stage.rate.median > 0 for stage in report.stages)
     assert sum(stage.share for stage in report.stages) <= 1.0001
-    assert [1] == [row.threads for row in report.threads]
-    assert report.threads[0].whole.median > 0
+    assert [1] == [row.threads for row in report.by_threads]
+    assert report.by_threads[0].whole.median > 0
     assert 4 == report.records
-    assert 0 == report.left_out
-    assert re.fullmatch(r"3\d x 2\d, JPEG, .* kB", report.pictures)
+    assert 0 == report.without_result
+    assert re.fullmatch(r"3\d x 2\d, JPEG, .* kB", report.image_description)
     assert report.advice.sentence
     assert [] == names_in(temporary)
     assert ["l.lst", "root", "temporary"] == names_in(tmp_path)
@@ -63,7 +63,7 @@ def test_files_that_are_stored_unchanged_are_only_read_and_written(tmp_path: Pat
 def test_packing_is_timed_with_several_numbers_of_workers_and_leaves_no_process(tmp_path: Path) -> None:
     report = benched(tmp_path, 1, 2, resize=16, engine="pillow", draft=True, center_crop=True, inter_method=9)
 
-    assert [1, 2] == [row.threads for row in report.threads]
+    assert [1, 2] == [row.threads for row in report.by_threads]
     assert "pillow" == report.engine
     assert [] == multiprocessing.active_children()
 
@@ -74,7 +74,7 @@ def test_packing_is_timed_with_several_numbers_of_workers_and_leaves_no_process(
 def test_images_of_any_kind_and_encoding_are_timed(tmp_path: Path, keys: dict[str, Any]) -> None:
     report = benched(tmp_path, suffix=".png", **keys)
 
-    assert re.fullmatch(r"3\d x 2\d, no JPEG, .* kB", report.pictures)
+    assert re.fullmatch(r"3\d x 2\d, no JPEG, .* kB", report.image_description)
 
 
 def test_bad_lines_are_counted_and_the_rest_is_timed(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_bad_lines_are_counted_and_the_rest_is_timed(tmp_path: Path) -> None:
     report = bench_pack(listed, root, None, BenchOptions((1,), 0.03))
 
     assert 5 == report.records
-    assert 3 == report.left_out
+    assert 3 == report.without_result
 
 
 def test_a_list_without_a_readable_image_is_refused(tmp_path: Path) -> None:

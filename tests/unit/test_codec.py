@@ -17,7 +17,7 @@ from image_helpers import GOLDEN_IMAGES, deep_texture, encoded, texture
 from PIL import Image
 
 from im2rec.errors import ImageError
-from im2rec.images import codec
+from im2rec.images import codec, opening
 from im2rec.images.codec import AS_STORED, COLOR, GREY, ImageInfo, decode, image_info, is_transposed, orientation, sniff
 
 Pixels = np.ndarray[Any, Any]
@@ -723,7 +723,7 @@ def test_pillows_limit_is_restored_when_two_threads_open_images(monkeypatch: pyt
             pass
 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # while the other thread opens its image
-    monkeypatch.setattr(codec, "_OPEN_LOCK", OtherThreadLeaves())
+    monkeypatch.setattr(opening, "_OPEN_LOCK", OtherThreadLeaves())
     image_info(encoded(RGB, "PNG"))
 
     assert 1234567 == Image.MAX_IMAGE_PIXELS

@@ -11,7 +11,8 @@ import click
 import pytest
 
 from im2rec.cli import console as module
-from im2rec.cli.console import SCHEMA, Console, common_options, counted, human_size, table
+from im2rec.cli.console import Console, common_options, counted, human_size, table
+from im2rec.schema import SCHEMA
 
 SIZES = {
     0: "0 B",
@@ -37,14 +38,42 @@ def test_numbers_agree_with_their_nouns() -> None:
     assert ["1 class", "2 classes"] == [counted(n, "class", "classes") for n in (1, 2)]
 
 
-def test_a_table_has_two_columns_and_ends_with_the_next_command() -> None:
-    assert (
-        "packed 3 images of l.lst\n  bytes   1 kB in\n  images  engine pillow\nnext: im2rec inspect 'my photos.rec'"
-    ) == table(
-        "packed 3 images of l.lst",
-        [("bytes", "1 kB in"), ("left out", ""), ("images", "engine pillow")],
-        ["im2rec", "inspect", "my photos.rec"],
+def test_a_table_has_two_columns() -> None:
+    assert "packed 3 images of l.lst\n  bytes   1 kB in\n  images  engine pillow" == table(
+        "packed 3 images of l.lst", [("bytes", "1 kB in"), ("left out", ""), ("images", "engine pillow")]
     )
+
+
+NEXT = ["im2rec", "inspect", "my photos.rec"]
+# options -> what is printed on stdout
+PRINTED = {(): "text\nnext: im2rec inspect 'my photos.rec'\n", ("-q",): "text\n", ("-qq",): "", ("-q", "--quiet"): ""}
+
+
+@pytest.mark.parametrize("options", PRINTED)
+def test_the_next_command_ends_a_result_and_q_leaves_it_out_and_qq_the_result_too(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    @click.command("some")
+    @common_options(writes=False)
+    def some(console: Console) -> None:
+        console.result("some", Data(), "text", NEXT)
+        console.warn(["careful"])
+
+    some.main(options, standalone_mode=False)
+    assert (PRINTED[options], "warning: careful\n") == capsys.readouterr()
+    some.main([*options, "--json"], standalone_mode=False)
+    assert {"schema": SCHEMA, "command": "some", "images": 3} == {
+        key: value
+        for key, value in json.loads(capsys.readouterr().out).items()
+        if key in ("schema", "command", "images")
+    }
+
+
+def test_the_next_command_of_a_dry_run_is_the_same_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+    dry = dataclasses.make_dataclass("Dry", [("dry_run", bool)])(dry_run=True)
+    Console(words=("pack", "my list.lst", "--dry-run", "-x")).result("pack", dry, "text", NEXT)
+
+    assert "text\nnext: im2rec pack 'my list.lst' -x\n" == capsys.readouterr().out
 
 
 def test_a_long_value_is_wrapped_inside_its_column() -> None:
@@ -92,17 +121,17 @@ def test_a_result_is_text_or_one_json_object_with_a_schema(capsys: pytest.Captur
     assert line.isascii()
 
 
-def test_infinities_and_nan_are_written_as_json_that_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
+def test_infinities_and_nan_are_null_which_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is not JSON")
 
     line = printed(Console(as_json=True), Data(odd=(float("nan"), float("inf"), -float("inf"))), capsys)
 
-    assert ["nan", "inf", "-inf"] == json.loads(line, parse_constant=refuse)["odd"]
+    assert [None, None, None] == json.loads(line, parse_constant=refuse)["odd"]
 
 
 def test_each_warning_is_a_line_on_stderr_with_quiet_too(capsys: pytest.CaptureFixture[str]) -> None:
-    Console(quiet=True).warn(["one", "two"])
+    Console(quiet=1).warn(["one", "two"])
 
     assert ("", "warning: one\nwarning: two\n") == capsys.readouterr()
 
@@ -156,4 +185,4 @@ def test_commands_that_write_have_force_and_dry_run_besides_the_common_options(
         calls.append((console, rest))
 
     some.main(["--json", "-q", "--debug"], standalone_mode=False)
-    assert [(Console(as_json=True, quiet=True), dict.fromkeys(expected, False))] == calls
+    assert [(Console(as_json=True, quiet=1), dict.fromkeys(expected, False))] == calls

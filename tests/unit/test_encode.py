@@ -189,26 +189,28 @@ def test_channels_and_depth_come_out_as_the_reference_stores_them(engine: str) -
 
 
 @pytest.mark.parametrize("engine", ["opencv", "pillow"])
-def test_sixteen_bits_are_kept_in_a_png_clipped_in_a_jpeg_and_halved_for_colour(engine: str) -> None:
+def test_sixteen_bits_are_kept_in_a_png_and_scaled_and_noted_elsewhere(engine: str) -> None:
     if engine == "opencv":
         pytest.importorskip("cv2")
     deep = deep_texture()
     source = encoded(deep, "PNG")
 
     def stored(**params: Any) -> Any:
-        return pixels_of(store_image(source, 0, PackParams(engine=engine, **params))[0])
+        content, notes = store_image(source, 0, PackParams(engine=engine, **params))
+        assert (["with 16 bits scaled to 8"] if params == {"color": -1, "encoding": ".bmp"} else []) == notes
+        return pixels_of(content)
 
     assert np.array_equal(deep[:, :, None], stored(color=-1, encoding=".png"))
-    assert np.array_equal(np.minimum(deep, 255)[:, :, None], stored(color=-1, encoding=".bmp")[:, :, :1])
+    assert np.array_equal((deep >> 8)[:, :, None], stored(color=-1, encoding=".bmp")[:, :, :1])
     assert np.array_equal((deep >> 8)[:, :, None].repeat(3, axis=2), stored(color=1, encoding=".png"))
     assert np.array_equal((deep >> 8)[:, :, None], stored(color=0, encoding=".png"))
 
 
 def test_unchanged_refuses_files_whose_first_bytes_are_not_those_of_an_image() -> None:
-    for content, expected in {b"": "the file is empty", b"hello": "the file is not an image"}.items():
+    for content, reason in {b"": "empty", b"hello": "not an image"}.items():
         with pytest.raises(ImageError) as caught:
             store_image(content, 0, PackParams(unchanged=True))
-        assert (expected, expected.removeprefix("the file is ")) == (str(caught.value), caught.value.reason)
+        assert ("holds no image that can be read", reason) == (str(caught.value), caught.value.reason)
 
 
 def sideways(kind: str = "JPEG", turn: int = 6) -> bytes:
@@ -486,3 +488,39 @@ def test_the_compiled_decoder_is_loaded_after_some_thousand_images_and_reported(
     assert "none: IM2REC_KERNEL=0 turns it off" == pack_chunk(entries, str(tmp_path), PackParams()).kernel
     assert "" == pack_chunk(entries, str(tmp_path), PackParams(unchanged=True)).kernel
     encode._loaded.cache_clear()
+
+
+@pytest.mark.parametrize("engine", ["opencv", "pillow"])
+def test_a_side_that_no_jpeg_holds_is_named_with_the_encoding_that_does(engine: str) -> None:
+    if engine == "opencv":
+        pytest.importorskip("cv2")
+    flat = encoded(Image.new("L", (9000, 100)), "PNG")
+    expected = (
+        "would be stored as 72,000 x 800 pixels, but a JPEG has at most 65,500 a side: use encoding=.png",
+        "a side too long for a JPEG",
+    )
+    with pytest.raises(ImageError) as caught:
+        store_image(flat, 0, PackParams(color=0, resize=800, engine=engine))
+    assert expected == (str(caught.value), caught.value.reason)
+
+    row = encoded(Image.new("L", (65_501, 1)), "PNG")
+    with pytest.raises(ImageError, match=r"65,501 x 1 pixels"):
+        store_image(row, 0, PackParams(engine=engine))
+    assert (1, 65_501, 3) == pixels_of(store_image(row, 0, PackParams(encoding=".png", engine=engine))[0]).shape
+    longest = encoded(Image.new("L", (65_500, 1)), "PNG")
+    assert (1, 65_500, 3) == pixels_of(store_image(longest, 0, PackParams(engine=engine))[0]).shape
+
+
+def test_16_bits_are_scaled_to_the_pixels_that_color_1_stores() -> None:
+    source = encoded(deep_texture(), "PNG")
+    grey, notes = store_image(source, 0, PackParams(color=-1, engine="pillow", quality=90))
+    assert (
+        store_image(source, 0, PackParams(color=0, engine="pillow", quality=90))[0],
+        ["with 16 bits scaled to 8"],
+    ) == (grey, notes)
+
+
+def test_a_turned_tiff_is_not_noted_as_it_is_turned_with_every_color() -> None:
+    for color in (1, 0, -1):
+        content, notes = store_image(sideways("TIFF"), 0, PackParams(color=color, **PNG))
+        assert ((30, 20), []) == (pixels_of(content).shape[:2], notes)

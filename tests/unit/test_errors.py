@@ -13,6 +13,7 @@ from im2rec import errors
 from im2rec.errors import (
     BadRecordError,
     CorruptRecordError,
+    FileError,
     IdxFormatError,
     Im2RecError,
     ImageError,
@@ -29,6 +30,7 @@ from im2rec.errors import (
 ERROR_CLASSES = [
     BadRecordError,
     CorruptRecordError,
+    FileError,
     IdxFormatError,
     Im2RecError,
     ImageError,

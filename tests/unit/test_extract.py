@@ -39,7 +39,7 @@ from im2rec.extraction.selection import ScannedFile, Selection, class_numbers, l
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import MAGIC, read_records
-from im2rec.images import codec
+from im2rec.images import opening
 
 SUFFIXES = [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff", ".ppm", ".jp2"]
 ONE_GROUP = [plain(n, n % 2) for n in range(4)]
@@ -60,8 +60,8 @@ def test_images_are_files_of_their_label_and_id_and_a_list_names_them_in_file_or
     assert {"2/7.png": image(7), "0/3.png": image(3), "2/11.png": image(11)} == images_in(out)
     assert "7\t2\t2/7.png\n3\t0\t0/3.png\n11\t2\t2/11.png\n" == (out / "some.lst").read_text(encoding="utf-8")
     assert [".im2rec-extract.json", "0", "2", "some.lst"] == sorted(path.name for path in out.iterdir())
-    assert (3, 3, 3, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
-    assert sum(len(image(n)) for n in (7, 3, 11)) == summary.bytes
+    assert (3, 3, 3, 2) == (summary.records, summary.all_images, summary.images, summary.classes)
+    assert sum(len(image(n)) for n in (7, 3, 11)) == summary.bytes_out
     assert str(out / "some.lst") == summary.list_file
     assert not out.with_name("out.partial").exists()
 
@@ -70,7 +70,7 @@ def test_the_suffix_is_that_of_the_content(out: Path) -> None:
     extracted(out, [plain(n, 0, image(n, suffix)) for n, suffix in enumerate(SUFFIXES)])
 
     assert sorted(f"0/{n}{suffix}" for n, suffix in enumerate(SUFFIXES)) == names(out)
-    assert {kind for _, _, kind in codec._SIGNATURES} == set(EXTENSIONS)
+    assert {kind for _, _, kind in opening._SIGNATURES} == set(EXTENSIONS)
 
 
 LABELS = [
@@ -114,7 +114,7 @@ def test_an_extraction_packs_to_the_same_bytes(out: Path, case: str) -> None:
     payloads, params = ROUND_TRIPS[case]
     summary = extracted(out, payloads)
 
-    assert {} == summary.problems
+    assert {} == summary.problem_records
     assert {} == summary.changes
     assert bool(params) == summary.vectors
     assert a_rec(out.parent, payloads, "same.rec").read_bytes() == packed_again(out, **params)
@@ -150,9 +150,9 @@ def test_header_and_identity_records_are_left_out_and_counted(out: Path) -> None
     summary = extracted(out, insightface())
 
     assert ["0/1.png", "0/2.png", "0/3.png", "1/4.png", "1/5.png"] == names(out)
-    assert (8, 5, 5, 2) == (summary.records, summary.pictures, summary.images, summary.classes)
+    assert (8, 5, 5, 2) == (summary.records, summary.all_images, summary.images, summary.classes)
     assert {"without an image": 3} == summary.left_out
-    assert {} == summary.problems
+    assert {} == summary.problem_records
     assert {} == summary.changes
     assert not summary.vectors
 
@@ -162,9 +162,9 @@ def test_content_that_is_not_an_image_is_written_but_not_listed(out: Path) -> No
 
     assert {"0/1.png": image(1), "0/2.bin": b"some text"} == images_in(out)
     assert "1\t0\t0/1.png\n" == (out / "some.lst").read_text(encoding="utf-8")
-    assert {"not an image": 1} == summary.problems
+    assert {"not an image": 1} == summary.problem_records
     assert 1 == summary.images
-    assert 2 == summary.pictures
+    assert 2 == summary.all_images
 
 
 def test_a_file_without_a_single_image_gives_no_list_to_pack(out: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_file_without_a_single_image_gives_no_list_to_pack(out: Path) -> None:
 def test_records_without_a_complete_header_are_left_out_as_problems(out: Path) -> None:
     summary = extracted(out, [b"", plain(1, 0), b"short", vector(2, [1, 2])[:30], b"\x09" * 23])
 
-    assert {"too short for an image header": 3, "labels longer than the record": 1} == summary.problems
+    assert {"too short for an image header": 3, "labels longer than the record": 1} == summary.problem_records
     assert {} == summary.left_out
     assert ["0/1.png"] == names(out)
 
@@ -196,7 +196,7 @@ def test_a_header_that_pack_writes_differently_is_reported_and_its_labels_are_ke
     summary = extracted(out, payloads)
 
     assert {why: 1} == summary.changes
-    assert {} == summary.problems
+    assert {} == summary.problem_records
     again = packed_again(out, pack_label=summary.vectors)
     first, second = (read_back(data) for data in (a_rec(out.parent, payloads).read_bytes(), again))
     assert first == second
@@ -243,7 +243,7 @@ def test_shards_have_no_headers_and_so_no_changes_of_them(out: Path) -> None:
 
 
 def test_an_id2_is_a_problem_because_it_is_lost(out: Path) -> None:
-    assert {"with an id2, which is not kept": 1} == extracted(out, [plain(1, 0, id2=9), plain(2, 0)]).problems
+    assert {"with an id2, which is not kept": 1} == extracted(out, [plain(1, 0, id2=9), plain(2, 0)]).problem_records
 
 
 # Which records.
@@ -253,7 +253,7 @@ def test_head_takes_the_first_images_that_pass_the_other_filters(out: Path) -> N
     summary = extracted(out, [*insightface(), plain(9, 1), plain(10, 1)], labels=(1,), head=2)
 
     assert ["1/4.png", "1/5.png"] == names(out)
-    assert 7 == summary.pictures
+    assert 7 == summary.all_images
     assert {} == summary.left_out  # only records up to the last selected one are reported
 
 
@@ -330,7 +330,7 @@ def test_a_file_without_images_is_an_error(out: Path) -> None:
 
 def test_a_file_that_is_not_a_rec_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "some.rec").write_bytes(b"some text")
-    expected = f"{tmp_path / 'some.rec'}: is not a RecordIO file: it starts with 73 6f 6d 65 (name a .rec)"
+    expected = f"{tmp_path / 'some.rec'}: is not a RecordIO file: it is a file of text (make or fetch it again)"
     assert expected == message_of(extract, tmp_path / "some.rec", tmp_path / "out")
 
 
@@ -340,21 +340,23 @@ def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Pa
 
     extract(rec, tmp_path / "all")
     message = message_of(extract, rec, tmp_path / "one", ExtractOptions(keys=(1,)))
-    assert f"{tmp_path / 'some.idx'}: no record starts at byte 4 (it belongs to another file)" == message
+    hint = "it belongs to another file; with --no-idx the keys are the ids"
+    assert f"{tmp_path / 'some.idx'}: no record starts at byte 4 ({hint})" == message
 
 
 def test_an_empty_index_has_no_key(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     (tmp_path / "some.idx").touch()
     message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
-    assert f"{rec}: no record has the key 1 (its index is empty)" == message
+    assert f"{rec}: no record has the key 1 (its index is empty; with --no-idx the keys are the ids)" == message
 
 
 def test_an_index_with_an_offset_beyond_the_last_record_is_refused(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t999996\n")
     message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
-    assert f"{tmp_path / 'some.idx'}: no record starts at byte 999996 (it belongs to another file)" == message
+    hint = "it belongs to another file; with --no-idx the keys are the ids"
+    assert f"{tmp_path / 'some.idx'}: no record starts at byte 999996 ({hint})" == message
 
 
 BAD_OPTIONS = {
@@ -467,7 +469,7 @@ def test_a_sample_of_a_shard_is_its_image_its_class_and_all_its_labels(out: Path
     assert list(expected.items()) == list(members(out / "some-000000.tar").items())
     assert 1 == summary.shards
     assert 3 == summary.images
-    assert {"not an image": 1} == summary.problems
+    assert {"not an image": 1} == summary.problem_records
     assert summary.list_file is None
     assert ["some-000000.tar"] == names(out)
     assert {"id": 2**40, "labels": [0.1, 3.0, 1e9]} == json.loads(expected["1099511627776.json"])
@@ -550,7 +552,7 @@ def test_an_earlier_extraction_is_replaced_only_with_force(tmp_path: Path) -> No
     refused = message_of(extract, rec, out, ExtractOptions(head=1))
     assert before == tree(out)
     extract(rec, out, ExtractOptions(head=1), force=True)
-    assert f"{out}: exists already and is not empty (choose another folder, or replace it with --force)" == refused
+    assert f"{out}: exists already and is not empty (choose another folder, or replace it with force=True)" == refused
     assert ["0/0.png"] == names(out)
     assert ["out", "some.rec"] == sorted(path.name for path in tmp_path.iterdir())
 
@@ -603,12 +605,22 @@ def test_a_dry_run_predicts_the_summary_and_writes_nothing(out: Path) -> None:
     assert ["some.rec"] == [path.name for path in out.parent.iterdir()]
 
     done = extract(rec, out)
-    same = ("records", "pictures", "images", "classes", "left_out", "changes", "problems", "vectors", "list_file")
+    same = (
+        "records",
+        "all_images",
+        "images",
+        "classes",
+        "left_out",
+        "changes",
+        "problem_records",
+        "vectors",
+        "list_file",
+    )
     assert {name: getattr(done, name) for name in same} == {name: getattr(predicted, name) for name in same}
     assert predicted.dry_run
     assert not done.dry_run
     padding = sum(-len(image(n)) % 4 for n in (*range(9), 20))
-    assert done.bytes + 4 * 2 + padding == predicted.bytes  # with the two labels of the vector
+    assert done.bytes_out + 4 * 2 + padding == predicted.bytes_out  # with the two labels of the vector
 
 
 # Runs that are resumed; faults/test_extract_faults.py has those that are killed.

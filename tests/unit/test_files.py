@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import pickle
 import re
+import socket
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import message_of
 
 from im2rec.errors import InputError, OutputError
+from im2rec.storage import files
 from im2rec.storage.files import (
     AtomicFile,
     InputFile,
     check_folder,
+    file_name,
+    name_text,
+    open_binary,
+    open_text,
     read_classes,
     read_file,
     reading,
@@ -141,11 +149,45 @@ def test_an_input_file_that_is_missing_or_a_folder_is_an_error_with_its_path(tmp
 def test_a_pipe_is_refused_as_an_input_file(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    both_ends = os.open(path, os.O_RDWR)  # so that opening it to read does not wait for a writer
-    try:
-        assert f"{path}: is not a regular file (name a file)" == message_of(InputFile, path)
-    finally:
-        os.close(both_ends)
+    assert f"{path}: is a pipe, not a regular file (name a file)" == message_of(InputFile, path)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no sockets with names here")
+def test_a_socket_is_refused_as_an_input_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket may have a hundred characters
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        assert "socket: is a socket, not a regular file (name a file)" == message_of(InputFile, "socket")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no devices in folders here")
+@pytest.mark.parametrize("read", [read_file, open_binary, open_text, InputFile])
+def test_a_device_or_a_folder_is_refused_and_nothing_stays_open(
+    tmp_path: Path, read: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, closed = [], []
+    open_, close = os.open, os.close
+
+    def counted_open(*words: Any) -> int:
+        opened.append(open_(*words))
+        return opened[-1]
+
+    def counted_close(handle: int) -> None:
+        closed.append(handle)
+        close(handle)
+
+    monkeypatch.setattr(os, "open", counted_open)
+    monkeypatch.setattr(os, "close", counted_close)
+    messages = {
+        Path("/dev/zero"): "/dev/zero: is a device, not a regular file (name a file)",
+        tmp_path: f"{tmp_path}: cannot be read: is a directory (check the path)",
+    }
+    for path, message in messages.items():
+        with pytest.raises(InputError) as caught, reading(path):
+            read(path)
+        assert message == str(caught.value)
+    assert 2 == len(opened)
+    assert opened == closed
 
 
 def test_a_copy_that_is_refused_is_closed_while_its_error_is_handled(tmp_path: Path) -> None:
@@ -172,16 +214,51 @@ def test_read_file_returns_all_bytes(tmp_path: Path) -> None:
         read_file(tmp_path / "missing")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_read_file_reads_a_pipe_to_its_end(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    content = bytes(range(256)) * 1000
+def test_read_file_refuses_a_file_above_the_limit_without_reading_it(tmp_path: Path) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(bytes(1000))
+    assert bytes(1000) == read_file(path, 1000)
+    with pytest.raises(OSError, match="has 1,000 bytes, more than 999") as caught:
+        read_file(path, 999)
+    assert errno.EFBIG == caught.value.errno
 
-    with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(path.write_bytes, content)
-        assert content == read_file(path)
-        assert len(content) == writing.result()
+    os.truncate(path, 1 << 40)
+    with pytest.raises(OSError, match="has 1,099,511,627,776 bytes, more than 536,870,911"):
+        read_file(path)
+
+
+def test_read_file_refuses_a_file_that_grows_beyond_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(bytes(1000))
+    monkeypatch.setattr(files, "open_regular", lambda path: (os.open(path, os.O_RDONLY), 10))
+    with pytest.raises(OSError, match="has 1,000 bytes, more than 999"):
+        read_file(path, 999)
+
+
+def test_text_and_names_of_files_are_the_same_in_a_utf_8_locale() -> None:
+    for text in ("größe", "日本", "\udcff"):
+        assert text == file_name(text) == name_text(text)
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("ascii", "gr\udcc3\udcb6\udcff"), ("iso-8859-1", "gr\xc3\xb6\xff")])
+def test_a_name_in_another_locale_has_the_bytes_of_the_text(
+    encoding: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_NAMES_ARE_UTF8", False)
+    monkeypatch.setattr(os, "fsdecode", lambda data: data.decode(encoding, "surrogateescape"))
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode(encoding, "surrogateescape"))
+    assert name == file_name("grö\udcff")
+    assert "grö\udcff" == name_text(name)
+
+
+def test_a_name_that_the_locale_cannot_express_is_an_input_error() -> None:
+    def encode() -> None:
+        with reading("ä"):
+            "ä".encode("ascii")
+
+    assert "'ä': a name that ascii, the encoding of the locale, cannot express (set a UTF-8 locale)" == (
+        message_of(encode)
+    )
 
 
 def test_read_file_returns_what_a_growing_file_has_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,7 +387,7 @@ def test_an_existing_file_is_replaced_by_force_only(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_bytes(b"old")
 
-    expected = f"{path}: exists already (replace it with --force, or choose another name)"
+    expected = f"{path}: exists already (replace it with force=True, or choose another name)"
     assert expected == message_of(AtomicFile, path)
     assert expected == message_of(refuse_existing, [tmp_path / "other", path], force=False)
 
@@ -339,7 +416,7 @@ def test_a_link_is_replaced_by_force_only_even_if_it_leads_nowhere(tmp_path: Pat
     path = tmp_path / "out.txt"
     path.symlink_to(tmp_path / "missing")
 
-    expected = f"{path}: exists already (replace it with --force, or choose another name)"
+    expected = f"{path}: exists already (replace it with force=True, or choose another name)"
     assert expected == message_of(AtomicFile, path)
     with AtomicFile(path, force=True) as file:
         file.write(b"new")

@@ -100,6 +100,52 @@ def test_each_file_is_read_by_its_own_index(tmp_path: Path) -> None:
     assert [0, 1, 3, 10, 11, 12, 13] == ids_of(records)  # a record that its index leaves out is not there
 
 
+def test_path_imgidx_none_scans_the_files(tmp_path: Path) -> None:
+    paths = [rec(tmp_path, "a.rec", range(4)), rec(tmp_path, "b.rec", range(10, 14))]
+    for path in paths:
+        path.with_suffix(".idx").write_bytes(b"0\t0\n1\t4\n")
+
+    remedy = "with path_imgidx=none the .rec is scanned instead"
+    assert message_of(some_records, paths[0]).endswith(f" is damaged; {remedy})")
+    assert [0, 1, 2, 3] == ids_of(some_records(paths[0], path_imgidx="none"))
+    both = ";".join(map(str, paths))
+    assert [0, 1, 2, 3, 10, 11, 12, 13] == ids_of(some_records(both, path_imgidx="none"))
+    paths[1].with_suffix(".idx").write_bytes(b"0\t0\n")
+    assert [0, 1, 2, 3, 10] == ids_of(some_records(both, path_imgidx=f"none;{paths[1].with_suffix('.idx')}"))
+
+
+def test_rng_mxnet_also_reads_the_records_that_the_indexes_leave_out(tmp_path: Path) -> None:
+    paths = [rec(tmp_path, "a.rec", range(4)), rec(tmp_path, "b.rec", range(10, 14))]
+    both = ";".join(map(str, paths))
+    whole = some_records(both, rng="mxnet")
+    assert whole.listed is None
+    whole.close()
+    offsets = bounds([image_payload(n, n, b"picture %d" % n) for n in range(10, 14)])
+    paths[1].with_suffix(".idx").write_bytes(index_text([offsets[1], offsets[3]]))
+
+    records = some_records(both, rng="mxnet")
+    assert records.listed is not None
+    assert [0, 1, 2, 3, 5, 7] == records.listed.tolist()
+    assert [0, 1, 2, 3, 10, 11, 12, 13] == ids_of(records)
+
+
+def test_records_of_labels_beside_gaps_of_the_index_are_left_out(tmp_path: Path) -> None:
+    labels = encode_image_record(IRHeader(2, [1.0, 2.0], 0), b"")
+    payloads = [labels, *[image_payload(n, n, bytes(1000)) for n in range(1, 9)], labels, image_payload(9)]
+    offsets = bounds(payloads)
+    for listed, expected in (([0, 2, 4, 9], [2, 4]), ([1, 9], [1]), ([1, 2, 9], [1, 2])):
+        path = write_rec(tmp_path / "some.rec", payloads, index=False)
+        path.with_suffix(".idx").write_bytes(index_text([offsets[n] for n in listed]))
+        assert expected == ids_of(some_records(path))
+
+
+def test_records_without_image_headers_are_refused(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "some.rec", [b"\xff\xd8\xff\xe0" + bytes(range(200))] * 3)
+
+    problem = f"{path}: its records have no image headers: their payloads are JPEG"
+    assert f"{problem} (read them with payload() of im2rec.open())" == message_of(some_records, path)
+
+
 def test_a_wrong_number_of_indices_is_an_error(tmp_path: Path) -> None:
     path, hint = rec(tmp_path, "a.rec", range(2)), "(give one index for each .rec, or leave path_imgidx out)"
 
@@ -218,7 +264,7 @@ def test_an_error_of_the_disk_is_one_of_the_record_that_was_read(
     records = some_records(path)
 
     def read(*_: object) -> None:
-        raise InputError(f"{path}: cannot be read: input/output error", hint="check the disk")
+        raise InputError("cannot be read: input/output error", path=path, hint="check the disk")
 
     monkeypatch.setattr(RecordFile, "read", read)
     (error,) = records.read_many([1])

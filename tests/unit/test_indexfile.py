@@ -102,9 +102,27 @@ def test_blocks_of_any_size_read_the_same(block_bytes: int, monkeypatch: pytest.
         read(texts[1] + b"\n8\n")
 
 
-def test_a_line_of_many_megabytes_is_read_in_linear_time() -> None:
-    # Appending each block to the unfinished line would copy 20 GB here.
-    assert "line 1: the key 9" in message_of(read, b"9" * 50_000_000 + b"\t0\n")
+def test_a_line_longer_than_any_key_and_offset_is_refused_before_the_rest_is_read() -> None:
+    expected = "expected a key and an offset, found more than 65536 bytes"
+    for before, line in ((b"", 1), (b"1\t0\n\n", 3)):
+        stream = io.BytesIO(before + b"9" * 50_000_000 + b"\t0\n")
+        assert f"line {line}: {expected}" == message_of(read_index, stream)
+        assert stream.tell() < 200_000
+
+
+def test_a_file_of_another_kind_is_refused_by_its_first_line() -> None:
+    stream = io.BytesIO(b"what\n" * 10_000_000)
+    assert "line 1: expected a key and an offset, found 'what'" == message_of(read_index, stream)
+    assert stream.tell() < 200_000
+
+
+def test_more_lines_than_there_can_be_records_are_refused_before_they_are_parsed() -> None:
+    stream = io.BytesIO(LONG + b"what\n")
+    problem = "has more lines than the .rec can hold records, which are at most 5000"
+    assert problem == message_of(read_index, stream, max_lines=5000)
+    assert stream.tell() < 200_000
+    assert COUNT == len(read_index(io.BytesIO(LONG), max_lines=COUNT)[0])
+    assert COUNT == len(read_index(io.BytesIO(LONG.replace(b"\n", b"\r\n\n")), max_lines=COUNT)[0])
 
 
 COUNT = 150_000  # lines, in many blocks

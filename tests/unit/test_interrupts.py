@@ -14,7 +14,7 @@ import pytest
 from image_helpers import DEADLINE_S, POSIX
 
 from im2rec.cli.exit_codes import run
-from im2rec.cli.interrupts import exit_at_start, interrupt_line, note_work_done, repeat_by
+from im2rec.cli.interrupts import exit_at_start, how_to_repeat, note_work_done, repeat_by
 
 pytestmark = POSIX
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if os.name == "posix" else []
@@ -131,7 +131,7 @@ def after_writing(words: list[str], outputs: list[Path | None], made: list[Path]
     for path in made:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
-    return interrupt_line("interrupted", words).partition(": im2rec ")[2]
+    return how_to_repeat(words).partition(": im2rec ")[2]
 
 
 def test_a_command_that_begins_again_needs_force_where_the_interrupted_run_has_written(tmp_path: Path) -> None:

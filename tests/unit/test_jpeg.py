@@ -88,6 +88,12 @@ def test_without_a_whole_luminance_table_there_is_no_quality() -> None:
     table = segment(DQT, b"\0" + bytes(TABLES[80]))
     assert 80 == jpeg.estimated_quality(START + table)
     assert jpeg.estimated_quality(START + table[:-1]) is None
+    wide = segment(DQT, b"\x10" + struct.pack(">64H", *TABLES[80]))
+    assert 80 == jpeg.estimated_quality(START + wide)
+    for cut in (1, 2, 60, 127, 128, 129):
+        assert jpeg.estimated_quality(START + wide[:-cut]) is None
+    cut = segment(DQT, b"\x10" + struct.pack(">64H", *TABLES[80])[:100])  # in its own segment, with the next one whole
+    assert 80 == jpeg.estimated_quality(START + cut + table)
     assert jpeg.estimated_quality(file(segment(DQT, b""))) is None
 
 

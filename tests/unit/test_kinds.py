@@ -24,7 +24,7 @@ def test_a_face_set_is_summarised_by_a_subtraction_and_its_arcface_configuration
     (tmp_path / "property").write_text("2,16,16\n")
     found = survey(faces(tmp_path))
 
-    assert INSIGHTFACE == found.kind
+    assert INSIGHTFACE == found.set_kind
     assert 6 == found.images
     assert [] == found.problems
     assert found.insightface is not None
@@ -75,9 +75,9 @@ def boxes(*counts: int, header: tuple[float, ...] = (2, 5), width: int = 5) -> l
 def test_the_objects_of_a_detection_set_are_counted(tmp_path: Path) -> None:
     found = survey(write_rec(tmp_path / "a.rec", boxes(1, 4, 2)))
 
-    assert DETECTION == found.kind
+    assert DETECTION == found.set_kind
     assert DetectionSet([2], [5], 7, Spread(1, 2, 4)) == found.detection
-    assert found.classes is None
+    assert found.class_statistics is None
 
 
 def test_header_and_object_width_are_read_from_the_labels(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_header_and_object_width_are_read_from_the_labels(tmp_path: Path) -> Non
 def test_one_vector_that_is_not_detection_labels_makes_it_a_set_of_label_vectors(tmp_path: Path) -> None:
     payloads = [*boxes(1, 2), image_payload(9, [0.5, 0.25, 1.0], FACE)]
     found = survey(write_rec(tmp_path / "a.rec", payloads))
-    assert VECTORS == found.kind
+    assert VECTORS == found.set_kind
     assert found.detection is None
 
 
@@ -96,7 +96,7 @@ def test_jpeg_quality_and_exif_orientations_are_reported(tmp_path: Path) -> None
     sideways = Path(__file__).parents[2] / "sample_data" / "photos" / "dunes" / "sideways.jpg"
     contents = [encoded(texture(), quality=80), encoded(texture(), quality=95), sideways.read_bytes()]
     path = write_rec(tmp_path / "a.rec", [image_payload(n, 0.0, content) for n, content in enumerate(contents)])
-    images = survey(path).pictures
+    images = survey(path).image_statistics
 
     assert images.jpeg_quality is not None
     assert (80, 95) == (images.jpeg_quality.smallest, images.jpeg_quality.largest)

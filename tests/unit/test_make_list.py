@@ -196,7 +196,7 @@ def test_a_given_classes_file_fixes_the_labels(tmp_path: Path) -> None:
 
     assert b"0\t3\ta/1.jpg\n1\t1\tb/1.jpg\n2\t0\tz/1.jpg\n" == (tmp_path / "l.lst").read_bytes()
     assert b"z\nb\nnobody\na\n" == (tmp_path / "l.classes.txt").read_bytes()
-    assert {"z": 1, "b": 1, "nobody": 0, "a": 1} == summary.classes
+    assert {"z": 1, "b": 1, "nobody": 0, "a": 1} == summary.class_images
     assert ["1 of the 4 classes have no image, 'nobody' for one"] == summary.warnings
 
 
@@ -432,7 +432,7 @@ def test_the_summary_counts_images_classes_and_what_was_left_out(tmp_path: Path)
     summary = make_list(root, tmp_path / "l", ListOptions(split=(0.5,)))
 
     assert 3 == summary.images
-    assert {"a": 2, "b": 1} == summary.classes
+    assert {"a": 2, "b": 1} == summary.class_images
     assert {"hidden": 1, "other suffix": 1} == summary.left_out
     assert [2, 1] == list(summary.lists.values())
     assert os.fspath(tmp_path / "l.classes.txt") == summary.classes_file
@@ -479,7 +479,7 @@ def test_an_existing_file_is_refused_and_nothing_is_written(tmp_path: Path, name
     root = tree(tmp_path / "r", "a.jpg", "b.jpg")
     (tmp_path / name).write_text("mine\n")
 
-    expected = f"{tmp_path / name}: exists already (replace it with --force, or choose another name)"
+    expected = f"{tmp_path / name}: exists already (replace it with force=True, or choose another name)"
     for dry_run in (False, True):
         assert expected == message_of(make_list, root, tmp_path / "l", ListOptions(split=(0.5,)), dry_run=dry_run)
     assert sorted([name, "r"]) == names_in(tmp_path)

@@ -212,7 +212,7 @@ def test_files_of_another_kind_size_or_count_are_refused_by_name(folder: Path) -
 
 
 def test_files_without_images_and_devices_are_refused(folder: Path) -> None:
-    assert "/dev/null: is not a regular file (name a file)" == message_of(iterator, image="/dev/null")
+    assert "/dev/null: is a device, not a regular file (name a file)" == message_of(iterator, image="/dev/null")
     (folder / "train-images-idx3-ubyte").write_bytes(idx_images(PIXELS[:0]))
     (folder / "train-labels-idx1-ubyte").write_bytes(idx_labels(LABELS[:0]))
     assert "./train-images-idx3-ubyte: holds no images (name another file)" == message_of(iterator, last_batch="pad")

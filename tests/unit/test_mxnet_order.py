@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_helpers import tiff_file
 from image_helpers import encoded, texture
 from iterator_helpers import some_params
 from PIL import Image
@@ -341,7 +342,12 @@ def jpeg(width: int, height: int, orientation: int = 1) -> bytes:
 
 
 def a_run(
-    contents: Sequence[bytes | None], *, sizes: Sequence[int] | None = None, files: int = 1, **given: Any
+    contents: Sequence[bytes | None],
+    *,
+    sizes: Sequence[int] | None = None,
+    files: int = 1,
+    listed: np.ndarray | None = None,
+    **given: Any,
 ) -> MXNetOrder:
     """The order of records with these *contents*, of *sizes* bytes each; a record of None cannot be read.
 
@@ -360,7 +366,7 @@ def a_run(
     lengths = np.array_split(np.array(sizes if sizes is not None else [100] * len(contents)), files)
     parts = [SimpleNamespace(offsets=np.cumsum(each) - each, size=int(each.sum())) for each in lengths]
     params = some_params("x.rec", rng="mxnet", **given)
-    records: Any = SimpleNamespace(files=parts, read=read)
+    records: Any = SimpleNamespace(files=parts, read=read, listed=listed)
     loader: Any = SimpleNamespace(augmenter=SimpleNamespace(plan=plan))
     return MXNetOrder(records, loader, params, OrderParams.of(params))
 
@@ -403,6 +409,13 @@ def test_a_turned_image_is_planned_as_it_is_seen_unless_it_has_four_channels() -
         assert size == batch.plans[0][0]
 
 
+def test_a_turned_tiff_is_planned_as_it_is_decoded_with_any_channels() -> None:
+    content = tiff_file(texture(20, 30), tags={274: [6]})
+    for channels in (1, 3, 4):
+        (batch,) = first(a_run([content], batch_size=1, data_shape=(channels, 6, 8)), 1)
+        assert (20, 30) == batch.plans[0][0]
+
+
 def test_requests_roll_over_keep_or_discard_the_last_batch() -> None:
     def shares(**given: Any) -> list[tuple[list[int], int]]:
         return [(batch.records, batch.pad) for batch in first(a_run(JPEGS, batch_size=3, **given), 4)]
@@ -424,6 +437,20 @@ def test_requests_from_the_middle_are_those_of_a_whole_run(policy: str) -> None:
     for skipped, (epoch, batch) in enumerate(starts):
         assert whole[skipped:] == first(a_run(JPEGS, **given), len(whole) - skipped, epoch, batch)
         assert {epoch} == {*whole[skipped].epochs}
+
+
+def test_an_index_of_some_records_gives_all_from_the_first_on_by_its_lines() -> None:
+    # As MXNet 1.9.1 delivers a file of 6 records with an index of records 0, 2 and 5.
+    given: dict[str, Any] = {"path_imgidx": "x.idx", "listed": np.array([0, 2, 5]), "last_batch": "keep"}
+    six = [*JPEGS, JPEGS[0]]
+
+    shuffled = a_run(six, batch_size=2, shuffle=True, **given)
+    assert [[5, 2], [3, 4], [0, 1], [5, 0], [1, 2], [3, 4]] == [batch.records for batch in first(shuffled, 6)]
+    parts = [a_run(six, batch_size=1, num_parts=2, part_index=part, **given) for part in range(2)]
+    assert [5, 1] == [part.batches(0) for part in parts]
+    assert [0, 1, 2, 3, 4, 5] == [batch.records[0] for part in parts for batch in first(part, part.batches(0))]
+    without_the_first = a_run(six, path_imgidx="x.idx", listed=np.array([1, 4]), batch_size=5, last_batch="keep")
+    assert [[1, 2, 3, 4, 5]] * 2 == [batch.records for batch in first(without_the_first, 2)]
 
 
 def test_parts_are_counted_by_records_with_an_index_and_by_bytes_without() -> None:

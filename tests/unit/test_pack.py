@@ -31,6 +31,7 @@ BAD_OPTIONS: dict[str, dict[str, Any]] = {
     "--workers=0 must be 1 or more": {"workers": 0},
     "--workers=-3 must be 1 or more": {"workers": -3},
     "--on-error=stop must be skip or fail": {"on_error": "stop"},
+    "--outside=x must be allow or refuse": {"outside": "x"},
     "--max-bad=x must be a number of images, or a percentage such as 10%": {"max_bad": "x"},
 }
 
@@ -161,7 +162,7 @@ def test_the_summary_counts_images_bytes_and_files(tmp_path: Path) -> None:
     assert (tmp_path / "o.rec").stat().st_size == summary.bytes_out
     assert [str(tmp_path / "o.rec"), str(tmp_path / "o.idx")] == summary.files
     assert summary.report is None
-    assert summary.list_path == str(tmp_path / "l.lst")
+    assert summary.input == str(tmp_path / "l.lst")
     assert 1 == summary.workers
     assert not summary.dry_run
 
@@ -274,6 +275,36 @@ def test_on_error_fail_raises_the_first_bad_image_also_in_a_dry_run(tmp_path: Pa
     assert ["l.lst", "root"] == names_in(tmp_path)
 
 
+def a_list_with_images_outside(folder: Path) -> tuple[Path, Path]:
+    """Write images ``root/0.jpg`` to ``root/2.jpg`` and ``far/0.jpg``, and a list of five, two of them outside."""
+    _, root = a_list_of_images(folder)
+    (folder / "far").mkdir()
+    (folder / "far" / "0.jpg").write_bytes((root / "0.jpg").read_bytes())
+    paths = ["0.jpg", "../far/0.jpg", "1.jpg", f"{folder}/far/0.jpg", "x/../2.jpg"]
+    (root / "x").mkdir()
+    return write_list(folder / "outside.lst", paths), root
+
+
+def test_images_outside_of_the_root_are_packed_and_counted_with_the_first_line(tmp_path: Path) -> None:
+    listed, root = a_list_with_images_outside(tmp_path)
+    for dry_run in (True, False):
+        options = PackOptions(workers=1, dry_run=dry_run)
+        summary = pack(listed, root, tmp_path / "o.rec", UNCHANGED, options)
+        assert (5, {}, 2, 2) == (summary.images, summary.bad, summary.outside, summary.outside_line)
+
+
+@pytest.mark.parametrize("params", [UNCHANGED, PackParams(resize=8)])
+def test_images_outside_of_the_root_are_bad_on_request(tmp_path: Path, params: PackParams) -> None:
+    listed, root = a_list_with_images_outside(tmp_path)
+    for dry_run in (True, False):
+        options = PackOptions(workers=1, dry_run=dry_run, outside="refuse")
+        summary = pack(listed, root, tmp_path / "o.rec", params, options)
+        assert (3, {"outside ROOT": 2}, 0, None) == (
+            (summary.images, summary.bad, summary.outside, summary.outside_line)
+        )
+        assert "line 2: ../far/0.jpg: lies outside of ROOT" == str(summary.first_bad)
+
+
 def test_a_list_without_images_is_an_error_but_an_empty_part_is_packed(tmp_path: Path) -> None:
     _, root = a_list_of_images(tmp_path)
     empty = write_list(tmp_path / "empty.lst", [])
@@ -310,7 +341,7 @@ def test_outputs_are_checked_before_any_image_is_read(tmp_path: Path, monkeypatc
     monkeypatch.setattr(module, "run_ordered", None)
     for name, options in itertools.product(("o.rec", "o.idx"), (PackOptions(), PackOptions(dry_run=True))):
         (tmp_path / name).write_bytes(b"mine")
-        expected = f"{tmp_path / name}: exists already (replace it with --force, or choose another name)"
+        expected = f"{tmp_path / name}: exists already (replace it with force=True, or choose another name)"
         assert expected == message_of(pack, listed, root, tmp_path / "o.rec", UNCHANGED, options)
         (tmp_path / name).unlink()
     assert f"{tmp_path}: is a folder (name a file)" == message_of(

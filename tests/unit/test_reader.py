@@ -278,6 +278,66 @@ def test_records_that_the_index_leaves_out_are_skipped(path: Path) -> None:
         assert [30, 20, 2**64 - 1] == [header.id for header, _ in rec.read_many([0, 1, 2])]
 
 
+SUBSETS: dict[str, tuple[list[int], str]] = {
+    "the start": ([0, 1, 2], "those from byte {3} on"),
+    "the end": ([2, 3, 4], "those before byte {2}"),
+    "the middle": ([1, 2, 3], "those before byte {1}, those from byte {4} on"),
+    "gaps": ([0, 2, 4], "some between others, first at byte {1}"),
+    "every kind": ([1, 3], "those before byte {1}, some between others, first at byte {2}, those from byte {4} on"),
+    "one record": ([2], "those before byte {2}, those from byte {3} on"),
+}
+
+
+@pytest.mark.parametrize("case", SUBSETS)
+def test_an_index_of_some_records_is_taken_and_what_it_leaves_out_is_said(
+    case: str, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed, left_out = SUBSETS[case]
+    offsets, index = bounds(PAYLOADS), path.with_suffix(".idx")
+    index.write_bytes(index_text([offsets[n] for n in reversed(listed)], [KEYS[n] for n in reversed(listed)]))
+
+    with RecordFile(path) as rec:
+        assert [PAYLOADS[n] for n in listed] == [rec.payload(ordinal) for ordinal in range(len(listed))]
+        assert [KEYS[n] for n in listed] == rec.keys.tolist()
+        assert [offsets[n] for n in listed] == rec.offsets.tolist()
+        assert offsets[listed[-1] + 1] == rec.end == rec.span(len(listed) - 1).stop
+        assert [KEYS[n] for n in listed] == [rec.by_key(KEYS[n]).header.id for n in listed]
+        assert [len(PAYLOADS[n]) for n in listed] == [info.size for info in rec.record_infos(range(len(listed)))]
+        assert [KEYS[n] for n in listed] == [record.header.id for record in rec.read_many(range(len(listed)))]
+        said = f"{index}: lists only some of the records of {path}; it leaves out {left_out.format(*offsets)}"
+        assert f"{said} (with index=False all are read)" == rec.unlisted
+        assert [rec.unlisted] == caplog.messages
+        hint = "the index lists only some of the records, with index=False all are read"
+        assert hint in message_of(rec.by_key, 123_456)
+    with RecordFile(path, index=False) as rec:
+        assert (5, "") == (len(rec), rec.unlisted)
+
+
+def test_a_gap_in_a_long_index_is_noticed_by_its_distance(tmp_path: Path) -> None:
+    payloads = [image_payload(n, content=bytes(100 + n % 7)) for n in range(3000)]
+    path = write_rec(tmp_path / "some.rec", payloads, index=False)
+    offsets = bounds(payloads)[:-1]
+    for left_out in (1, 1234, 1777, 2998):
+        path.with_suffix(".idx").write_bytes(index_text([*offsets[:left_out], *offsets[left_out + 1 :]]))
+        with RecordFile(path) as rec:
+            assert f"some between others, first at byte {offsets[left_out]}" in rec.unlisted
+            assert payloads[left_out - 1] == rec.payload(left_out - 1)
+            assert payloads[left_out + 1] == rec.payload(left_out)
+
+
+def test_damage_before_and_after_the_listed_records_is_not_in_the_way(tmp_path: Path) -> None:
+    offsets = bounds(PAYLOADS)
+    data = bytearray(joined(PAYLOADS))
+    data[:4] = b"gone"
+    path = tmp_path / "some.rec"
+    path.write_bytes(data)
+    path.with_suffix(".idx").write_bytes(index_text(offsets[1:5]))
+
+    with RecordFile(path) as rec:
+        assert PAYLOADS[1:] == [rec.payload(ordinal) for ordinal in range(4)]
+        assert rec.unlisted == ""  # no record that could be read is left out
+
+
 def test_the_keys_of_a_scanned_file_are_the_ids(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "ids.rec", [image_payload(7), image_payload(2**64 - 1)], index=False)
     with RecordFile(path) as rec:
@@ -295,19 +355,19 @@ def test_a_payload_without_an_image_header_can_be_read_as_bytes_only(tmp_path: P
 
     with RecordFile(path) as rec:
         assert b"short" == rec.payload(1)
-        message = f"{path}, record 1, byte {rec.offsets[1] + 8}: expected 24 bytes of image header, found 5"
-        assert f"{message} (run 'im2rec inspect' on it)" == message_of(lambda: rec[1])
-        assert f"{message} (run 'im2rec inspect' on it)" == message_of(rec.read_many, [0, 1])
+        problem = "has no image header: its payload is text (read it with payload())"
+        message = f"{path}, record 1, byte {rec.offsets[1] + 8}: {problem}"
+        assert [message] * 2 == [message_of(lambda: rec[1]), message_of(rec.read_many, [0, 1])]
 
 
 NOT_RECORDIO = {
     b"": "is empty: it holds no records (make or fetch it again)",
-    b"\xff\xd8\xff\xe0 a JPEG": "is not a RecordIO file: it starts with ff d8 ff e0 (name a .rec)",
-    b"P": "is not a RecordIO file: it starts with 50 (name a .rec)",
+    b"\xff\xd8\xff\xe0 a JPEG": "is not a RecordIO file: it is an image (JPEG) (pack images with 'im2rec pack')",
+    b"\x01": "is not a RecordIO file: it is a file of an unknown kind, which starts with 01 (make or fetch it again)",
 }
 
 
-def test_a_file_that_is_not_recordio_is_refused_with_its_first_bytes(tmp_path: Path) -> None:
+def test_a_file_that_is_not_recordio_is_refused_with_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "some.rec"
     for content, problem in NOT_RECORDIO.items():
         path.write_bytes(content)

@@ -76,7 +76,7 @@ def test_a_new_name_and_an_empty_folder_can_be_replaced(tmp_path: Path) -> None:
 
 def test_an_extraction_can_be_replaced_with_force_unless_it_contains_an_input(tmp_path: Path) -> None:
     old = extraction(tmp_path / "old")
-    hint = "choose another folder, or replace it with --force"
+    hint = "choose another folder, or replace it with force=True"
     check_replaceable(old, [tmp_path / "a.rec", tmp_path / "older" / "b.rec"], force=True)
 
     assert f"{old}: exists already and is not empty ({hint})" == message_of(check_replaceable, old, [], force=False)
@@ -216,7 +216,7 @@ def test_another_identity_is_refused_by_its_first_difference_and_removed_with_fo
     partial = stopped(out, records=7)
     (partial / "sub").mkdir()
     (partial / "sub" / "b.bin").touch()
-    expected = f"{partial}: was begun with {difference} (remove it, or start again with --force)"
+    expected = f"{partial}: was begun with {difference} (remove it, or start again with force=True)"
     assert expected == message_of(a_folder, out, identity=identity)
 
     folder = a_folder(out, identity=identity, force=True)

@@ -13,7 +13,7 @@ from image_helpers import encoded, texture
 
 from im2rec.format.recordio import MAGIC, encode_record
 from im2rec.inspection.image_sample import evenly_spaced
-from im2rec.inspection.report import ClassStatistics, IdStatistics, IndexCheck, Spread
+from im2rec.inspection.report import ClassStatistics, IdStatistics, IndexCheck, LabelCount, Spread
 from im2rec.inspection.survey import survey
 from im2rec.storage.files import InputFile
 
@@ -43,7 +43,7 @@ KINDS = {
 
 def test_the_kind_of_a_set_is_recognised(tmp_path: Path) -> None:
     assert {kind: kind for kind in KINDS} == {
-        kind: survey(write_rec(tmp_path / f"{kind}.rec", payloads)).kind for kind, payloads in KINDS.items()
+        kind: survey(write_rec(tmp_path / f"{kind}.rec", payloads)).set_kind for kind, payloads in KINDS.items()
     }
 
 
@@ -52,7 +52,7 @@ def test_vectors_that_only_begin_like_detection_labels_are_plain_vectors(tmp_pat
         [[2, 5, 1, 1, 1, 1], [2, 5, 0, 1, 1, 1, 1, 9], [2, 4, 0, 1, 1, 1], [1, 5, 0, 0, 0, 0]]
     ):
         rec = write_rec(tmp_path / f"{number}.rec", payloads(label))
-        assert "label vectors" == survey(rec).kind, label
+        assert "label vectors" == survey(rec).set_kind, label
 
 
 def test_header_and_identity_records_of_an_insightface_set_are_not_problems(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_header_and_identity_records_of_an_insightface_set_are_not_problems(tmp_
     assert (6, 3) == (found.records, found.images)
     assert [] == found.problems
     assert {"JPEG": 3, "empty": 3} == found.contents
-    assert ClassStatistics(2, (1.0, 1), (0.0, 2), whole_numbers=True) == found.classes
+    assert ClassStatistics(2, LabelCount(1, 1), LabelCount(0, 2), whole_numbers=True) == found.class_statistics
 
 
 # Contents.
@@ -84,10 +84,10 @@ def test_contents_after_long_label_vectors_are_recognised(tmp_path: Path) -> Non
     labels = [list(range(width)) for width in (1, 5, 6, 7, 8, 100)]
     found = survey(write_rec(tmp_path / "a.rec", payloads(*labels)))
 
-    assert {1: 1, 5: 1, 6: 1, 7: 1, 8: 1, 100: 1} == found.labels
+    assert {1: 1, 5: 1, 6: 1, 7: 1, 8: 1, 100: 1} == found.label_widths
     assert {"JPEG": 6} == found.contents
-    assert 6 == found.pictures.looked_at
-    assert Spread(36, 36, 36) == found.pictures.width
+    assert 6 == found.image_statistics.sampled
+    assert Spread(36, 36, 36) == found.image_statistics.widths
 
 
 def test_classes_are_the_first_labels_of_records_with_an_image(tmp_path: Path) -> None:
@@ -95,11 +95,11 @@ def test_classes_are_the_first_labels_of_records_with_an_image(tmp_path: Path) -
     records = [*payloads(*labels), image_payload(9, 1000, b"")]
 
     assert (
-        ClassStatistics(3, (5.0, 1), (3.0, 3), whole_numbers=True)
-        == survey(write_rec(tmp_path / "a.rec", records)).classes
+        ClassStatistics(3, LabelCount(5, 1), LabelCount(3, 3), whole_numbers=True)
+        == survey(write_rec(tmp_path / "a.rec", records)).class_statistics
     )
     halves = survey(write_rec(tmp_path / "b.rec", payloads(0.5, 1, 1)))
-    assert ClassStatistics(2, (0.5, 1), (1.0, 2), whole_numbers=False) == halves.classes
+    assert ClassStatistics(2, LabelCount(0.5, 1), LabelCount(1, 2), whole_numbers=False) == halves.class_statistics
 
 
 def test_duplicate_ids_are_counted(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_split_records_are_counted_and_their_images_recognised(tmp_path: Path) -
 
     assert (3, 2) == (found.records, found.split_records)
     assert {"JPEG": 2, "PNG": 1} == found.contents
-    assert Spread(20, 36, 36) == found.pictures.width
-    assert {3: 2, 4: 1} == found.pictures.channels
+    assert Spread(20, 36, 36) == found.image_statistics.widths
+    assert {3: 2, 4: 1} == found.image_statistics.by_channels
 
 
 def test_records_too_short_for_their_header_or_labels_are_a_problem_not_damage(tmp_path: Path) -> None:
@@ -146,28 +146,30 @@ def test_records_too_short_for_their_header_or_labels_are_a_problem_not_damage(t
 def test_image_sizes_and_channels_come_from_their_headers(tmp_path: Path) -> None:
     sizes = [(10, 40, 3), (20, 30, 1), (90, 20, 4)]
     contents = [encoded(texture(h, w, c), "PNG") for h, w, c in sizes]
-    found = survey(write_rec(tmp_path / "a.rec", [image_payload(n, 0, c) for n, c in enumerate(contents)])).pictures
+    found = survey(
+        write_rec(tmp_path / "a.rec", [image_payload(n, 0, c) for n, c in enumerate(contents)])
+    ).image_statistics
 
-    assert 3 == found.looked_at
-    assert (Spread(20, 30, 40), Spread(10, 20, 90)) == (found.width, found.height)
-    assert {3: 1, 1: 1, 4: 1} == found.channels
+    assert 3 == found.sampled
+    assert (Spread(20, 30, 40), Spread(10, 20, 90)) == (found.widths, found.heights)
+    assert {3: 1, 1: 1, 4: 1} == found.by_channels
 
 
 def test_the_first_image_with_a_damaged_header_is_named_by_its_record(tmp_path: Path) -> None:
     records = [*payloads(0), image_payload(1, 0, JPEG[:30]), *payloads(0)]
-    found = survey(write_rec(tmp_path / "a.rec", records)).pictures
+    found = survey(write_rec(tmp_path / "a.rec", records)).image_statistics
 
-    assert (3, 1) == (found.looked_at, found.unreadable)
+    assert (3, 1) == (found.sampled, found.unreadable)
     assert str(found.first_unreadable).startswith("record 1, ")
 
 
 def test_an_image_header_after_180_kb_of_metadata_is_found(tmp_path: Path) -> None:
     segment = b"\xff\xe2" + (60_000).to_bytes(2, "big") + bytes(59_998)
     long = JPEG[:2] + segment * 3 + JPEG[2:]
-    found = survey(write_rec(tmp_path / "a.rec", [image_payload(0, 0, long)])).pictures
+    found = survey(write_rec(tmp_path / "a.rec", [image_payload(0, 0, long)])).image_statistics
 
     assert 0 == found.unreadable
-    assert Spread(36, 36, 36) == found.width
+    assert Spread(36, 36, 36) == found.widths
 
 
 def test_ordinals_are_evenly_spaced_from_the_first_to_the_last() -> None:
@@ -183,8 +185,8 @@ def test_ordinals_are_evenly_spaced_from_the_first_to_the_last() -> None:
 def test_the_headers_of_1000_images_or_of_all_are_read(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", payloads(*range(1003)))
 
-    assert (1003, 1000) == (survey(rec).images, survey(rec).pictures.looked_at)
-    assert 1003 == survey(rec, every=True).pictures.looked_at
+    assert (1003, 1000) == (survey(rec).images, survey(rec).image_statistics.sampled)
+    assert 1003 == survey(rec, every=True).image_statistics.sampled
 
 
 def test_no_payload_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +224,7 @@ def test_an_index_that_agrees_is_reported_with_the_kind_of_its_keys(tmp_path: Pa
     expected = {(9, 8, 7): "ids", (0, 1, 2): "ordinals", (9, 1, 7): "neither ids nor ordinals (1 differ from the ids)"}
     for keys, kind in expected.items():
         found = survey(write_rec(tmp_path / "a.rec", records, keys=keys)).index
-        assert IndexCheck(str(tmp_path / "a.idx"), "agrees", keys=kind) == found
+        assert IndexCheck(str(tmp_path / "a.idx"), "agrees", key_kind=kind, listed=3) == found
 
 
 def test_an_index_in_another_order_than_the_file_agrees(tmp_path: Path) -> None:
@@ -231,17 +233,17 @@ def test_an_index_in_another_order_than_the_file_agrees(tmp_path: Path) -> None:
     (tmp_path / "a.idx").write_bytes(b"".join(reversed(lines)))
 
     index = survey(rec).index
-    assert ("agrees", "ids") == (index.state, index.keys)
+    assert ("agrees", "ids") == (index.state, index.key_kind)
 
 
 def wrong_indices(step: int) -> dict[str, bytes]:
     return {
-        "1 of its 3 offsets are not the start of a record, byte 4 for example": index_text([0, 4, 2 * step]),
-        f"1 records are not in it, the one at byte {2 * step} for example": index_text([0, step]),
-        "1 records are in it twice": index_text([0, step, step, 2 * step]),
+        "1 of its 3 offsets is not the start of a record, byte 4 for example": index_text([0, 4, 2 * step]),
+        "1 record is in it twice": index_text([0, step, step, 2 * step]),
         "line 2: expected a key and an offset, found 'what'": b"0\t0\nwhat\n",
-        "3 records are not in it, the one at byte 0 for example": b"",
-        f"1 of its 4 offsets are not the start of a record, byte {3 * step} for example": index_text(
+        "lists no records": b"",
+        "has more lines than the .rec can hold records, which are at most": index_text([0] * 2000),
+        f"1 of its 4 offsets is not the start of a record, byte {3 * step} for example": index_text(
             range(0, 4 * step, step)
         ),
     }
@@ -253,8 +255,45 @@ def test_a_wrong_index_is_reported_with_what_is_wrong(tmp_path: Path) -> None:
     for expected, text in wrong_indices(step).items():
         (tmp_path / "a.idx").write_bytes(text)
         found = survey(rec).index
-        assert ("wrong", expected) == (found.state, str(found.problem).removeprefix(f"{tmp_path / 'a.idx'}, "))
+        problem = str(found.problem).removeprefix(f"{tmp_path / 'a.idx'}").lstrip(":, ")
+        assert ("wrong", expected) == (
+            found.state,
+            problem.partition(" at most")[0] + " at most" * (" at most" in problem),
+        )
         assert str(tmp_path / "a.idx") == found.path
+
+
+def test_an_index_of_some_records_is_partial_and_what_it_leaves_out_is_counted(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(id_, 0, JPEG) for id_ in (10, 11, 12, 13)])
+    step = rec.stat().st_size // 4
+    name = str(tmp_path / "a.idx")
+    for ordinals, keys, kind in (
+        ([0, 1], [10, 11], "ids"),
+        ([2, 3], [0, 1], "ordinals"),
+        ([2, 3], [2, 3], "ordinals"),
+        ([3, 1], [13, 11], "ids"),
+        ([0, 3], [7, 13], "neither ids nor ordinals (1 differ from the ids)"),
+    ):
+        (tmp_path / "a.idx").write_bytes(index_text([n * step for n in ordinals], keys))
+        assert IndexCheck(name, "partial", key_kind=kind, listed=2, unlisted=2) == survey(rec).index
+
+
+def test_offsets_inside_damaged_bytes_are_counted_and_not_called_wrong(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2, 3))
+    step = rec.stat().st_size // 4
+    data = bytearray(rec.read_bytes())
+    data[step : step + 4] = data[2 * step : 2 * step + 4] = b"gone"
+    rec.write_bytes(data)
+
+    name = str(tmp_path / "a.idx")
+    found = survey(rec)
+    assert [(step, 3 * step)] == [(damage.start, damage.end) for damage in found.damage]
+    assert IndexCheck(name, "agrees", key_kind="ids", listed=2, damaged=2) == found.index
+    (tmp_path / "a.idx").write_bytes(index_text([step, 2 * step, 3 * step], [1, 2, 3]))
+    assert IndexCheck(name, "partial", key_kind="ids", listed=1, unlisted=1, damaged=2) == survey(rec).index
+    for wrong in (4, 3 * step + 4):
+        (tmp_path / "a.idx").write_bytes(index_text([0, step, wrong]))
+        assert f"1 of its 3 offsets is not the start of a record, byte {wrong} for example" == survey(rec).index.problem
 
 
 def test_every_offset_of_an_index_is_compared(tmp_path: Path) -> None:
@@ -265,17 +304,18 @@ def test_every_offset_of_an_index_is_compared(tmp_path: Path) -> None:
     (tmp_path / "a.idx").write_bytes(index_text(offsets))
 
     assert (
-        f"1 of its 999 offsets are not the start of a record, byte {offsets[517]} for example"
+        f"1 of its 999 offsets is not the start of a record, byte {offsets[517]} for example"
         == survey(rec).index.problem
     )
 
 
 def test_a_given_index_is_compared_instead(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", payloads(0, 1), index=False)
-    (tmp_path / "other").write_bytes(b"0\t0\n")
+    (tmp_path / "other").write_bytes(b"0\t4\n")
 
     index = survey(rec, index=tmp_path / "other").index
     assert (str(tmp_path / "other"), "wrong") == (index.path, index.state)
+    assert IndexCheck(None, "not compared") == survey(rec, index=False).index
     assert message_of(survey, rec, index=tmp_path / "gone").startswith(f"{tmp_path / 'gone'}: cannot be read: no such")
 
 
@@ -291,7 +331,7 @@ def test_damage_is_listed_by_byte_range_and_the_survey_resumes_after_it(tmp_path
     found = survey(tmp_path / "a.rec")
 
     assert (4, 4) == (found.records, found.images)
-    assert [(size, 2 * size, 1), (4 * size, 5 * size, 3)] == [(d.start, d.end, d.record) for d in found.damage]
+    assert [(size, 2 * size, 1), (4 * size, 5 * size, 3)] == [(d.start, d.end, d.records_before) for d in found.damage]
     assert 2 * size == found.damaged_bytes
     assert IdStatistics(0, 5, 0, None) == found.ids
     assert all("magic" in piece.problem or "expected" in piece.problem for piece in found.damage)
@@ -302,7 +342,7 @@ def test_a_file_that_is_cut_short_is_damaged_to_its_end(tmp_path: Path) -> None:
     (tmp_path / "a.rec").write_bytes(whole[:-10])
     found = survey(tmp_path / "a.rec")
 
-    assert [(len(whole) // 2, len(whole) - 10, 1)] == [(d.start, d.end, d.record) for d in found.damage]
+    assert [(len(whole) // 2, len(whole) - 10, 1)] == [(d.start, d.end, d.records_before) for d in found.damage]
     assert 1 == found.records
 
 
@@ -325,7 +365,7 @@ def test_files_that_are_not_record_files_are_input_errors(tmp_path: Path) -> Non
     assert f"{tmp_path / 'empty'}: is empty: it holds no records (make or fetch it again)" == message_of(
         survey, tmp_path / "empty"
     )
-    assert f"{tmp_path / 'text'}: is not a RecordIO file: it starts with 68 65 6c 6c (name a .rec)" == message_of(
+    assert f"{tmp_path / 'text'}: is not a RecordIO file: it is a file of text (make or fetch it again)" == message_of(
         survey, tmp_path / "text"
     )
     assert message_of(survey, tmp_path).startswith(f"{tmp_path}: ")

@@ -27,7 +27,7 @@ def test_every_image_is_decoded_and_failures_are_listed_in_file_order(tmp_path: 
     failures = {1: (11, "cut short"), 2: (12, "not an image"), 3: (13, "cut short"), 7: (None, "no image header")}
     if SEES_NO_END:
         del failures[3]
-    assert (3 + SEES_NO_END, 1) == (found.decoded, found.without)
+    assert (3 + SEES_NO_END, 1) == (found.decoded, found.without_image)
     assert without_end == found.flaws
     assert list(failures.items()) == [(bad.record, (bad.id, bad.reason)) for bad in found.failures]
     assert all(bad.offset > 0 for bad in found.failures)

@@ -85,7 +85,7 @@ def test_a_discarded_writer_leaves_existing_files_unchanged(tmp_path: Path) -> N
 def test_an_existing_file_is_replaced_by_force_only(taken: str, tmp_path: Path) -> None:
     (tmp_path / taken).write_bytes(b"old")
 
-    message = f"{tmp_path / taken}: exists already (replace it with --force, or choose another name)"
+    message = f"{tmp_path / taken}: exists already (replace it with force=True, or choose another name)"
     assert message == message_of(RecordWriter, tmp_path / "out.rec")
     assert [taken] == names_in(tmp_path)
 
@@ -108,7 +108,7 @@ def test_a_file_that_appears_while_writing_is_kept_unless_forced(tmp_path: Path)
                 assert joined(PAYLOADS) == (tmp_path / "out.rec").read_bytes()
                 assert ["out.idx", "out.rec"] == names_in(tmp_path)
                 continue
-            message = f"{tmp_path / name}: exists already (replace it with --force, or choose another name)"
+            message = f"{tmp_path / name}: exists already (replace it with force=True, or choose another name)"
             assert message == message_of(writer.close)
             assert b"other" == (tmp_path / name).read_bytes()
             assert [name] == names_in(tmp_path)

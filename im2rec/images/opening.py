@@ -1,0 +1,112 @@
+"""Recognise images by their first bytes, and open them by Pillow."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from im2rec.errors import ImageError
+from im2rec.images.jpeg import CUT
+from im2rec.images.refused import not_an_image
+from im2rec.images.tiff import TiffHeader, check_storable, read_header
+
+NOT_AN_IMAGE, EMPTY, UNREAD = "not an image", "empty", "does not decode"
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", 0, "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
+    (b"BM", 0, "BMP"),
+    (b"GIF8", 0, "GIF"),
+    (b"WEBP", 8, "WebP"),
+    (b"II*\x00", 0, "TIFF"),
+    (b"MM\x00*", 0, "TIFF"),
+    (b"II+\x00", 0, "TIFF"),  # BigTIFF
+    (b"MM\x00+", 0, "TIFF"),
+    (b"\x00\x00\x00\x0cjP  ", 0, "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
+    (b"ftypavif", 4, "AVIF"),
+    (b"ftypavis", 4, "AVIF"),
+    (b"\x59\xa6\x6a\x95", 0, "Sun raster"),
+    *((b"P%d%c" % (digit, blank), 0, "PPM") for digit in range(1, 7) for blank in b"\n \r\t#"),
+)
+SIGNATURE_BYTES = 12  # the longest of them ends here
+_PILLOW_FORMATS = {"JPEG 2000": "JPEG2000", "Sun raster": "SUN"}  # where Pillow's name is another
+_PILLOW_MODULES = {"AVIF": "_avif", "WebP": "_webp"}  # which not every Pillow has
+_OPEN_LOCK = threading.Lock()  # warning filters and Pillow's limit belong to the whole process
+
+
+def sniff(content: bytes) -> str:
+    """Return the format whose signature *content* has (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
+    if not content:
+        return EMPTY
+    for signature, offset, kind in _SIGNATURES:
+        if content.startswith(signature, offset):
+            return kind
+    return NOT_AN_IMAGE
+
+
+def check_kind(content: bytes) -> TiffHeader | None:
+    """Raise ImageError if *content* is of a kind that :func:`decode` refuses; return the header if it is a TIFF."""
+    kind = sniff(content)
+    if kind in (EMPTY, NOT_AN_IMAGE):
+        raise not_an_image(content, kind)
+    tiff = read_header(content) if kind == "TIFF" else None
+    if tiff is not None:
+        check_storable(tiff)
+    return tiff
+
+
+def cut_error() -> ImageError:
+    """Return the error for image data that ends early."""
+    return ImageError("the image data ends early", reason=CUT)
+
+
+@contextlib.contextmanager
+def pillow_image(content: bytes) -> Iterator[PillowImage.Image]:
+    """Open an image by Pillow; turn the errors of opening it and of the ``with`` block into ImageErrors."""
+    kind = sniff(content)
+    check_kind(content)
+    if not _is_read_by_pillow(kind):
+        problem = f"is of the kind {kind}, which this Pillow cannot read: upgrade Pillow, or convert it to JPEG first"
+        raise ImageError(problem, reason=f"{kind} image")
+    try:
+        with _open(content, _PILLOW_FORMATS.get(kind, kind)) as image:
+            yield image
+    except UnidentifiedImageError:
+        raise ImageError("holds no image that can be read", reason=UNREAD) from None
+    except ImageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - Pillow's plugins raise errors of any class for damaged bytes
+        is_cut = "truncated" in str(error)
+        if is_cut and kind == "JPEG":
+            raise cut_error() from None
+        raise ImageError(f"does not decode: {error}", reason=CUT if is_cut else UNREAD) from None
+
+
+@functools.cache
+def _is_read_by_pillow(kind: str) -> bool:
+    """False if this Pillow was built without the library for *kind*."""
+    module = _PILLOW_MODULES.get(kind)
+    return module is None or importlib.util.find_spec(f"PIL.{module}") is not None
+
+
+def _open(content: bytes, format_: str) -> PillowImage.Image:
+    # Pillow warns about odd metadata, which changes no pixel. Its limit on the size of images is lifted, as ours is
+    # checked when an image is decoded, so that the header of a larger one can still be read.
+    with _OPEN_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # Read under the lock, as another thread in this function has lifted the limit until it leaves.
+        limit = PillowImage.MAX_IMAGE_PIXELS
+        try:
+            PillowImage.MAX_IMAGE_PIXELS = None
+            return PillowImage.open(io.BytesIO(content), formats=(format_,))  # no other plugin runs
+        finally:
+            PillowImage.MAX_IMAGE_PIXELS = limit

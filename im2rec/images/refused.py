@@ -1,0 +1,125 @@
+"""Names for content that is not taken as an image, and what to do with it.
+
+A kind of image is taken if both OpenCV and Pillow read it, so that every installation packs and reads the same files,
+as ``im2rec.py`` does. :func:`~im2rec.images.codec.sniff` recognises these kinds; whatever it does not recognise is
+refused by every command, with the name that is found here.
+"""
+
+from __future__ import annotations
+
+from im2rec.errors import ImageError
+
+TO_JPEG, TO_PNG, TO_8_BIT = "convert it to JPEG first", "convert it to PNG first", "convert it to 8 bits first"
+_EXTRACT, _EXPORT, _FETCH = "unpack it first", "export its images first", "fetch the image again"
+RAW = "a camera's raw image", "develop it to JPEG first"
+_VIDEO = "a video", "extract its frames first"
+_TEXT_BYTES = 1024  # looked at to tell what kind of text it is
+
+_HEIC_BRANDS = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1")
+# (offset, signature): what it is, and what to do.
+_SIGNATURES: dict[tuple[int, bytes], tuple[str, str]] = {
+    **{(4, b"ftyp" + brand.encode()): ("a HEIC image", TO_JPEG) for brand in _HEIC_BRANDS},
+    (4, b"ftypcrx "): RAW,
+    (4, b"ftyp"): _VIDEO,
+    (4, b"moov"): _VIDEO,
+    (4, b"mdat"): _VIDEO,
+    (8, b"AVI "): _VIDEO,
+    (0, b"\x1a\x45\xdf\xa3"): _VIDEO,
+    (0, b"\x00\x00\x01\xba"): _VIDEO,
+    (0, b"\xff\x0a"): ("a JPEG XL image", TO_JPEG),
+    (0, b"\x00\x00\x00\x0cJXL "): ("a JPEG XL image", TO_JPEG),
+    (0, b"%PDF"): ("a PDF document", _EXPORT),
+    (0, b"%!PS"): ("a PostScript document", _EXPORT),
+    (0, b"\xc5\xd0\xd3\xc6"): ("a PostScript document", _EXPORT),
+    (0, b"8BPS"): ("a Photoshop (PSD) image", TO_PNG),
+    (0, b"\x00\x00\x01\x00"): ("an ICO image", TO_PNG),
+    (0, b"\x00\x00\x02\x00"): ("a CUR image", TO_PNG),
+    (0, b"icns"): ("an ICNS image", TO_PNG),
+    (0, b"DDS "): ("a DDS image", TO_PNG),
+    (0, b"\x01\xda"): ("an SGI image", TO_PNG),
+    (0, b"qoif"): ("a QOI image", TO_PNG),
+    (0, b"\x0a\x05\x01"): ("a PCX image", TO_PNG),
+    (0, b"\x0a\x03\x01"): ("a PCX image", TO_PNG),
+    (0, b"P7"): ("a PAM image", TO_PNG),
+    (0, b"Pf"): ("a PFM image of floating-point numbers", TO_8_BIT),
+    (0, b"PF"): ("a PFM image of floating-point numbers", TO_8_BIT),
+    (0, b"#?R"): ("a Radiance HDR image of floating-point numbers", TO_8_BIT),
+    (0, b"\x76\x2f\x31\x01"): ("an OpenEXR image of floating-point numbers", TO_8_BIT),
+    (0, b"SIMPLE  ="): ("a FITS image", TO_8_BIT),
+    (128, b"DICM"): ("a DICOM image", TO_PNG),
+    (0, b"#define"): ("an XBM image", TO_PNG),
+    (0, b"/* XPM */"): ("an XPM image", TO_PNG),
+    (0, b"BLP"): ("a BLP image", TO_PNG),
+    (0, b"BPG\xfb"): ("a BPG image", TO_JPEG),
+    (0, b"\x8bJNG"): ("a JNG image", TO_JPEG),
+    (0, b"\x8aMNG"): ("an MNG animation", TO_PNG),
+    (0, b"\xd7\xcd\xc6\x9a"): ("a WMF image", TO_PNG),
+    (40, b" EMF"): ("an EMF image", TO_PNG),
+    (0, b"AT&TFORM"): ("a DjVu document", _EXPORT),
+    (0, b"IIRO"): RAW,
+    (0, b"IIRS"): RAW,
+    (0, b"MMOR"): RAW,
+    (0, b"IIU\x00"): RAW,
+    (0, b"FUJIFILMCCD-RAW"): RAW,
+    (0, b"FOVb"): RAW,
+    (0, b"\x00MRM"): RAW,
+    (0, b"\x93NUMPY"): ("a NumPy array", TO_PNG),
+    (0, b"\x89HDF"): ("an HDF5 file", _EXPORT),
+    (0, b"PK\x03\x04"): ("a ZIP archive", _EXTRACT),
+    (0, b"\x1f\x8b"): ("a gzip file", _EXTRACT),
+    (0, b"7z\xbc\xaf\x27\x1c"): ("a 7z archive", _EXTRACT),
+    (0, b"Rar!"): ("a RAR archive", _EXTRACT),
+    (257, b"ustar"): ("a tar archive", _EXTRACT),
+    (0, b"\x0a\x23\xd7\xce"): ("a RecordIO file", "'im2rec extract' writes its images"),
+}
+_TGA_FOOTER = b"TRUEVISION-XFILE.\x00"
+# Beginnings of text, in lower case.
+_TEXTS: dict[bytes, tuple[str, str]] = {
+    b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file with 'git lfs pull'"),
+    b"<svg": ("an SVG image", TO_PNG),
+    b"<!doctype svg": ("an SVG image", TO_PNG),
+    b"<!doctype html": ("an HTML page", _FETCH),
+    b"<html": ("an HTML page", _FETCH),
+    b"<?xml": ("an XML file", _FETCH),
+    b"{": ("a JSON file", _FETCH),
+    b"[": ("a JSON file", _FETCH),
+}
+
+
+def refusal(content: bytes) -> tuple[str, str]:
+    """Return what *content*, which is not an image that is taken, is, and what to do; both empty if unknown.
+
+    For a HEIC image these are "a HEIC image" and "convert it to JPEG first".
+    """
+    if content.endswith(_TGA_FOOTER) or _is_tga(content):
+        return "a TGA image", TO_PNG
+    for (offset, signature), named in _SIGNATURES.items():
+        if content.startswith(signature, offset):
+            return named
+    if content and not content.strip(b"\x00"):
+        return "a file of zero bytes", _FETCH
+    return _text(content[:_TEXT_BYTES])
+
+
+def not_an_image(content: bytes, reason: str) -> ImageError:
+    """Return the error for *content* that is not taken; its reason is "HEIC image" and the like, else *reason*."""
+    name, remedy = refusal(content)
+    if not name:
+        return ImageError("holds no image that can be read", reason=reason)
+    if " image" in name:
+        return ImageError(f"is {name}: {remedy}", reason=name.split(" ", 1)[1])
+    return ImageError(f"holds no image but {name}: {remedy}", reason=reason)
+
+
+def _is_tga(content: bytes) -> bool:
+    """True for the header of a TGA without a palette; files of its first version have no signature."""
+    has_kind = content[1:3] in (b"\x00\x02", b"\x00\x03", b"\x00\x0a", b"\x00\x0b") and not any(content[3:8])
+    has_size = any(content[12:14]) and any(content[14:16])
+    return has_kind and has_size and content[16:17] in (b"\x08", b"\x10", b"\x18", b"\x20")
+
+
+def _text(start: bytes) -> tuple[str, str]:
+    """Return the kind of text that *start* is, and what to do; both empty for other bytes."""
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    named = next((named for beginning, named in _TEXTS.items() if text.startswith(beginning)), ("", ""))
+    return _TEXTS[b"<svg"] if text.startswith((b"<?xml", b"<!--")) and b"<svg" in text else named

@@ -1,0 +1,106 @@
+"""The image files that a list names: their paths below ROOT, their bytes, and which of them lie outside ROOT.
+
+This module imports no image library, as the parent process of a dry run uses it too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from types import ModuleType
+from typing import NamedTuple
+
+from im2rec.errors import MAX_PAYLOAD, ImageError
+from im2rec.format.irheader import HEADER_BYTES
+from im2rec.format.listfile import ListEntry
+from im2rec.packing.list_reader import Entry
+from im2rec.packing.report import MISSING, OUTSIDE, TOO_LARGE, UNREADABLE
+from im2rec.storage.files import PathLike, check_regular, check_size, file_name, read_file, reason
+
+MAX_IMAGE_BYTES = MAX_PAYLOAD - HEADER_BYTES  # of an image file: a record holds no more, so a larger one is not read
+ALLOW, REFUSE = "allow", "refuse"
+
+
+class ImageFolder(NamedTuple):
+    """The folder *root* that the paths of a list start from.
+
+    *limit* is empty, or the folder that no image may lie outside of, links followed: the real path of *root*, with a
+    separator at its end.
+    """
+
+    root: str
+    limit: str = ""
+
+    def path(self, name: str) -> str:
+        """Return the path of the image *name* of a list. Raises ImageError for one outside of *limit*, and OSError.
+
+        As in im2rec.py, an absolute path stays one, and a path may lead out of the folder by ``..``.
+        """
+        path = os.path.join(self.root, file_name(name))  # noqa: PTH118 - in a third of Path's time
+        if self.limit and not os.path.normcase(os.path.realpath(path)).startswith(self.limit):
+            raise ImageError("lies outside of ROOT", reason=OUTSIDE)
+        return path
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of the image file *name*. Raises ImageError."""
+        try:
+            return read_file(self.path(name), MAX_IMAGE_BYTES)
+        except (OSError, ValueError) as error:
+            raise _image_error(name, error) from None
+
+    def size(self, name: str) -> int:
+        """Return the size of the image file *name* in bytes, without opening it. Raises ImageError as :meth:`read`."""
+        try:
+            status = os.stat(self.path(name))  # noqa: PTH116 - as above
+            check_regular(status)
+            check_size(status.st_size, MAX_IMAGE_BYTES)
+        except (OSError, ValueError) as error:
+            raise _image_error(name, error) from None
+        return status.st_size
+
+
+def image_folder(root: PathLike, outside: str) -> ImageFolder:
+    """Return the :class:`ImageFolder` of *root*; *outside* is ``allow`` or ``refuse``."""
+    limit = os.path.normcase(os.path.join(os.path.realpath(root), "")) if outside == REFUSE else ""  # noqa: PTH118
+    return ImageFolder(os.fspath(root), limit)
+
+
+def _image_error(name: str, error: OSError | ValueError) -> ImageError:
+    if isinstance(error, FileNotFoundError):
+        return ImageError("no such file", reason=MISSING)
+    if isinstance(error, OSError):
+        return ImageError(reason(error), reason=TOO_LARGE if error.errno == errno.EFBIG else UNREADABLE)
+    if "\0" in name:
+        return ImageError("a zero byte in the name", reason=UNREADABLE)
+    return ImageError("a name that the encoding of the locale cannot express", reason=UNREADABLE)
+
+
+def leads_outside(roots: tuple[str, ...], path: str, system: ModuleType = os.path) -> bool:
+    r"""True if *path* of a list leads out of all *roots*, by what is written alone: no link is followed.
+
+    *roots* are spellings of one folder: absolute, and each with a separator at its end. *system* is ``ntpath`` for the
+    rules of Windows, where ``C:\x`` and ``\\server\x`` are absolute paths.
+    """
+    if not (path.startswith(("/", "\\")) or ".." in path or path[1:2] == ":"):  # quick, as it is asked of every line
+        return False
+    full = system.normcase(system.normpath(system.join(roots[0], file_name(path))))
+    return not any(full.startswith(system.normcase(root)) for root in roots)
+
+
+class OutsideCount:
+    """Count of the list entries that lead out of *root* as they are written, with the *line* of the first one."""
+
+    def __init__(self, root: PathLike) -> None:
+        self.count = 0
+        self.line: int | None = None
+        paths = (os.path.abspath(root), os.path.realpath(root))  # noqa: PTH100
+        self._roots = tuple(os.path.join(path, "") for path in paths)  # noqa: PTH118
+
+    def check(self, entries: Iterator[Entry]) -> Iterator[Entry]:
+        """Yield *entries* unchanged, and count those that lead out."""
+        for entry in entries:
+            if isinstance(entry, ListEntry) and leads_outside(self._roots, entry.path):
+                self.count += 1
+                self.line = self.line or entry.line
+            yield entry

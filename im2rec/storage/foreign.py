@@ -1,0 +1,212 @@
+"""Name what is no image record: files of other formats given as a ``.rec``, and payloads without an image header."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from im2rec.errors import CorruptRecordError, InputError
+from im2rec.format.irheader import HEADER_BYTES
+from im2rec.format.recordio import MAGIC, Source, read_parts, read_start
+from im2rec.storage.files import PathLike
+
+_AGAIN = "make or fetch it again"
+_BINARY = "fetch it again in binary mode"
+_UNPACK = "unpack it first"
+_OTHER = "im2rec reads the RecordIO files of MXNet"
+_NO_DOWNLOAD = "the download failed: read the page, and fetch the file again"
+_MANGLED = "a .rec that went through text mode, in which"
+
+# The first match counts: pattern of the first bytes of a file, what the file is, and what to do.
+_SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
+    (rb"\r\n#\xd7\xce", f"{_MANGLED} every line end 0A became 0D 0A", _BINARY),
+    (rb"(\r|\n\r|\r\r\n)#\xd7\xce", f"{_MANGLED} every line end 0A was replaced", _BINARY),
+    (rb"\n#(\xef\xbf\xbd|\xc3\x97|\?\?|W\x4e)", f"{_MANGLED} its bytes were converted as letters", _BINARY),
+    (rb"CiPXz[g-j]", "base64 text, which encodes a .rec", "decode it first, with 'base64 -d'"),
+    (rb"\xce\xd7#\n", "a RecordIO file in the byte order of another machine", "pack it again on this one"),
+    (rb"version https://git-lfs", "a git-LFS pointer, not the file that it stands for", "run 'git lfs pull'"),
+    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)", "an HTML page", _NO_DOWNLOAD),
+    (rb"(\xef\xbb\xbf)?\s*<(\?xml|Error)", "an XML document", _NO_DOWNLOAD),
+    (rb"\x1f\x8b", "a gzip file", f"{_UNPACK}, with gunzip or tar"),
+    (rb"BZh[1-9]", "a bzip2 file", f"{_UNPACK}, with bunzip2 or tar"),
+    (rb"\xfd7zXZ\0", "an xz file", f"{_UNPACK}, with unxz or tar"),
+    (rb"\x28\xb5\x2f\xfd", "a Zstandard file", f"{_UNPACK}, with unzstd or tar"),
+    (rb"\x04\x22\x4d\x18", "an LZ4 file", f"{_UNPACK}, with unlz4"),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", f"{_UNPACK}, with 7z"),
+    (rb"Rar!\x1a\x07", "a RAR archive", f"{_UNPACK}, with unrar"),
+    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a zip archive", f"{_UNPACK}, with unzip"),
+    (rb"(?s).{257}ustar", "a tar archive", f"{_UNPACK}, with tar"),
+    (rb"\x80[\x02-\x05][\x5d\x7d\x28\x63\x58\x8a\x95(]", "a Python pickle, as InsightFace's verification sets are",
+     "of those sets the train.rec is a .rec"),
+    (rb"\x93NUMPY", "a NumPy array", _OTHER),
+    (rb"\x89HDF\r\n\x1a\n", "an HDF5 file", _OTHER),
+    (rb"(?s).{16}\xde\xc0\xef\xbe", "an LMDB database", _OTHER),
+    (rb"(?s).{4}ftyp", "an MP4 or HEIF file", _OTHER),
+    (rb"PAR1", "a Parquet file", _OTHER),
+    (rb"SQLite format 3\0", "an SQLite database", _OTHER),
+    (rb"%PDF-", "a PDF document", _OTHER),
+    (rb"\x7fELF", "a program", _OTHER),
+    (rb"\s*\d+[\t ]+\d+\s*(\n|\Z)", "an index (.idx)", "name the .rec beside it"),
+    (rb"\s*\d+\t([-+.\deE]+\t)+[^\t\n]*[^\t\n\d][^\t\n]*(\n|\Z)", "a list (.lst)",
+     "name the .rec, or make it with 'im2rec pack'"),
+)  # fmt: skip
+_TEXT = re.compile(rb"[^\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]*")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SHOWN = 4  # bytes of an unknown file in its error message
+
+_CRC32C = 0x82F63B78  # the polynomial, reversed
+_CRC_MASK = 0xA282EAD8
+
+
+class Foreign(NamedTuple):
+    """What a file is that is not a RecordIO file, and what to do about it."""
+
+    kind: str
+    hint: str
+
+
+def known_format(start: bytes) -> Foreign | None:
+    """Return what the file is that begins with the bytes *start*, if they prove that it is not a RecordIO file."""
+    if start.startswith(MAGIC):
+        return None
+    for pattern, kind, hint in _SIGNATURES:
+        if re.match(pattern, start):
+            return Foreign(kind, hint)
+    if len(start) >= 12 and struct.unpack_from("<I", start, 8)[0] == _masked_crc(start[:8]):
+        return Foreign("a TFRecord file of TensorFlow", _OTHER)
+    return None
+
+
+def likely_format(start: bytes) -> Foreign:
+    """Return what a file is in which no record was found, by its first bytes *start*."""
+    if (kind := _image_kind(start)) is not None:
+        return Foreign(f"an image ({kind})", "pack images with 'im2rec pack'")
+    if (kind := _text_kind(start)) is not None:
+        return Foreign(f"a file of {kind}", _AGAIN)
+    if not any(start):
+        return Foreign("a file of zeros", "its download or copy is not complete: fetch it again")
+    return Foreign(f"a file of an unknown kind, which starts with {start[:_SHOWN].hex(' ')}", _AGAIN)
+
+
+def _masked_crc(data: bytes) -> int:
+    """Return the checksum that TFRecord files store after the length of each record."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (_CRC32C if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    return (crc >> 15 | crc << 17 & 0xFFFFFFFF) + _CRC_MASK & 0xFFFFFFFF
+
+
+def _image_kind(start: bytes) -> str | None:
+    from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff  # noqa: PLC0415 - only here, as it imports Pillow
+
+    kind = sniff(start)
+    return None if kind in (EMPTY, NOT_AN_IMAGE) else kind
+
+
+def _text_kind(start: bytes) -> str | None:
+    """Return ``JSON`` or ``text`` if *start*, which may end within a character, is that; else None."""
+    if start.startswith(_UTF16):
+        return "text (UTF-16)"
+    if not start or not _TEXT.fullmatch(start):
+        return None
+    try:
+        text = start.decode()
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            return None
+        text = start[: error.start].decode()
+    return "JSON" if text.lstrip()[:1] in ("{", "[") else "text"
+
+
+# Payloads without an image header.
+
+FIRST_RECORDS = 16  # of a file: if none of them has an image header, its records have none
+START_BYTES = 4096  # of a payload, by which it is named
+_MAX_LABELS = 1 << 16  # a larger flag may be the signature of an image
+
+
+def headerless_error(path: PathLike, kind: str) -> InputError:
+    """Return the error of the file at *path* whose payloads are *kind*, without image headers."""
+    problem = f"its records have no image headers: their payloads are {kind}"
+    return InputError(problem, path=path, hint="read them with payload() of im2rec.open()")
+
+
+def headerless_kind(source: Source, offsets: Iterable[int]) -> str | None:
+    """Return what the payloads are if the first records, which start at *offsets*, have no image headers; else None.
+
+    One record with a possible header is enough for None. Damaged records do not count.
+    """
+    kinds: list[str] = []
+    for offset, _ in zip(offsets, range(FIRST_RECORDS), strict=False):
+        try:
+            size = sum(part.length for part in read_parts(source, offset))
+            kind = kind_without_header(read_start(source, offset, START_BYTES), size)
+        except CorruptRecordError:
+            continue
+        if kind is None:
+            return None
+        kinds.append(kind)
+    return max(kinds, key=kinds.count) if kinds else None
+
+
+def kind_without_header(start: bytes, size: int) -> str | None:
+    """Return what a payload of *size* bytes, which begins with *start*, holds instead of an image header.
+
+    None if it has an image header, and if it looks like one of which the flag is damaged.
+    """
+    flag = int.from_bytes(start[:4], "little")
+    has_room = size >= HEADER_BYTES + 4 * flag
+    if has_room and flag < _MAX_LABELS:
+        return None
+    if (kind := _image_kind(start)) is not None:
+        return kind
+    is_likely_header = has_room or (size >= HEADER_BYTES and not any(start[16:HEADER_BYTES]))
+    return _text_kind(start) or (None if is_likely_header else _binary_kind(start, size))
+
+
+def _binary_kind(start: bytes, size: int) -> str:
+    if known := known_format(start):
+        return known.kind.partition(",")[0].partition(" ")[2]  # without the article
+    if _is_protobuf(start, size):
+        return "protobuf"
+    return f"fewer than {HEADER_BYTES} bytes" if size < HEADER_BYTES else "binary data"
+
+
+def _is_protobuf(start: bytes, size: int) -> bool:
+    """True if a payload of *size* bytes, which begins with *start*, is a sequence of protobuf fields up to its end."""
+    at = 0
+    while at < min(len(start), size):
+        tag, at = _varint(start, at)
+        if at >= len(start) < size:
+            return True  # all fields were right as far as they are known
+        if not tag >> 3:
+            return False
+        if tag & 7 == 0:
+            _, at = _varint(start, at)
+        elif tag & 7 == 2:
+            length, at = _varint(start, at)
+            at += length
+        elif tag & 7 in (1, 5):
+            at += 8 if tag & 7 == 1 else 4
+        else:
+            return False
+        if at > size:
+            return False
+    return size > 0
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that starts at *at*, seven bits in each byte, and the position after it."""
+    number = shift = 0
+    while at < len(data) and shift < 70:
+        number |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 0x80:
+            break
+    return number, at
