@@ -24,6 +24,7 @@ from im2rec.cli.console import (
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.interrupts import repeat_by
 from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, option_words, other_values
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.images.sheet import number_text
@@ -115,6 +116,7 @@ def command(
         option = "--sheet" if sheet is not None else "--replay"
         raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
+    repeat_by(outputs=[dump, sheet])
     values = iterator_values("iterate", words, options) if is_image_kind else other_values(KINDS[kind], words, options)
     for folder in () if replayed is not None else filter(None, (dump, sheet)):
         check_folder_free(folder, force=force)

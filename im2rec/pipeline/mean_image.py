@@ -6,7 +6,6 @@ already normalised, flipped and cropped ones of one part.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import functools
 import logging
@@ -24,7 +23,7 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
 from im2rec.images.choices import BILINEAR, RANDOM
 from im2rec.images.engine import Resampler
-from im2rec.parallel import ordered_map
+from im2rec.parallel import WorkerThreads, ordered_map
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.loader import Loader
@@ -112,9 +111,9 @@ def _compute_mean(records: Records, labels: Labels, params: ImageRecordParams, e
     loader = Loader(records, labels, augmenter, plain)
     total, count = np.zeros(params.shape, np.int64), 0
     threads = params.preprocess_threads
-    with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-mean") as pool:
+    with WorkerThreads(threads, "im2rec-mean") as pool:
         work = functools.partial(_sum_images, loader, params)
-        summed = ordered_map(pool, work, _jobs(records), workers=threads, ahead=4 * threads)
+        summed = ordered_map(pool, work, _jobs(records), ahead=4 * threads)
         for _, pieces in summed:
             for image_sum, images in pieces:
                 total += image_sum
