@@ -7,9 +7,11 @@ loads neither NumPy nor an image library.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # importing typing takes longer than all else here, and Ctrl-C would print a traceback meanwhile
 if TYPE_CHECKING:
+    from typing import Any
+
     from im2rec.errors import BadRecordError as BadRecordError
     from im2rec.errors import CorruptRecordError as CorruptRecordError
     from im2rec.errors import IdxFormatError as IdxFormatError

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import itertools
 import os
+import queue
 import signal
 import threading
 import traceback
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from im2rec.errors import Im2RecError
-from im2rec.workers import Worker, start_worker
+from im2rec.workers import Worker, interrupts_blocked, start_worker
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -50,13 +53,13 @@ def run_ordered(
         yield from map(work, items)
         return
     with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        threads = stack.enter_context(WorkerThreads(workers, "im2rec-work"))
         if processes:
             worker_processes = _ProcessPool(work, name)
             stack.callback(worker_processes.end)
             work = worker_processes.call
         jobs = ((None, [item]) for item in items)
-        finished = ordered_map(pool, lambda _, item: work(item), jobs, workers=workers, ahead=3 * workers - 1)
+        finished = ordered_map(threads, lambda _, item: work(item), jobs, ahead=3 * workers - 1)
         yield from (results[0] for _, results in stack.enter_context(contextlib.closing(finished)))
 
 
@@ -117,23 +120,165 @@ def _describe_exit(exitcode: int | None) -> str:
     return f"exit code {exitcode}"
 
 
-_QUEUED_PER_WORKER = 2  # pieces that are in the pool at once: one in work, and one to start without a pause after it
+class ThreadsEndedError(Im2RecError):
+    """A piece of work was not done, because its threads were ended."""
+
+
+class WorkerThreads:
+    """Up to *count* threads that work on pieces of jobs, in the order in which they come.
+
+    They work until :meth:`shut_down`, or until the program ends: after its main thread has ended, other threads of the
+    program may go on and wait for results. (The threads of a ThreadPoolExecutor end with the main thread.) At the end
+    of the program the piece in work is finished, and no other begins.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._count, self._name = count, name
+        self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()  # None, which stays in it, ends all threads
+        self._threads: list[threading.Thread] = []
+        self._is_shut_down = False
+        self._lock = threading.RLock()  # no thread is started once it is shut down
+        self._owner_pid = os.getpid()
+        weakref.finalize(self, self._queue.put, None).atexit = False  # threads whose pool is dropped end as well
+        end_with_program(self)
+
+    def start(self, work: Callable[[J, P], R], job: J, pieces: list[P]) -> StartedJob[J, R]:
+        """Enqueue ``work(job, piece)`` for all *pieces* of *job*."""
+        started: StartedJob[J, R] = StartedJob(job, work, pieces)
+        for piece in started.pieces:
+            self._queue.put(piece)
+            if len(self._threads) < self._count:
+                self._start_thread()
+        if self._is_shut_down:  # asked last: another thread may shut down at any time
+            self._cancel_queued()
+        return started
+
+    def _start_thread(self) -> None:
+        name = f"{self._name}_{len(self._threads)}"
+        thread = threading.Thread(target=_work_on, args=(self._queue,), name=name, daemon=True)
+        # Ctrl-C reaches the main thread then, and never while it waits for the new one.
+        with self._lock, interrupts_blocked():
+            if not self._is_shut_down:
+                thread.start()
+                self._threads.append(thread)
+
+    def _cancel_queued(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                piece = self._queue.get_nowait()
+                if piece is not None:
+                    piece.cancel()
+        self._queue.put(None)
+
+    def shut_down(self, *, wait: bool) -> None:
+        """Cancel the pieces that have not begun and end the threads; *wait* for those in work. Twice is allowed."""
+        if os.getpid() != self._owner_pid:  # a forked child has no copy of the threads
+            return
+        with self._lock:
+            self._is_shut_down = True
+        self._cancel_queued()
+        for thread in self._threads if wait else ():
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def _end_with_program(self) -> None:
+        self.shut_down(wait=True)  # a thread that Python stops inside a C++ library would abort the program
+
+    def __enter__(self) -> WorkerThreads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shut_down(wait=True)
+
+
+def _work_on(pieces: queue.SimpleQueue[_Piece | None]) -> None:
+    while (piece := pieces.get()) is not None:
+        piece.run()
+        del piece  # it refers to the results of its job
+    pieces.put(None)  # for the next thread
+
+
+class _Piece:
+    """One piece of a job: run or cancelled once, whichever comes first, and then without reference to the job.
+
+    What comes of it is put to *outcomes*: its number, whether it succeeded, and the result or the error.
+    """
+
+    def __init__(self, outcomes: queue.SimpleQueue[tuple[int, bool, Any]], number: int, *call: Any) -> None:
+        self._outcomes = outcomes
+        self._number = number
+        self._call = [call]
+
+    def run(self) -> None:
+        """Run the piece, unless it was cancelled."""
+        try:
+            work, job, piece = self._call.pop()  # one step: no two threads get it
+        except IndexError:
+            return
+        # The traceback of an error keeps frames and their variables alive, this one's too: the job must not be among
+        # them, nor the error itself.
+        try:
+            result = work(job, piece)
+        except BaseException as error:  # noqa: BLE001 - raised at the consumer, where the result would be yielded
+            traceback.clear_frames(error.__traceback__)
+            self._outcomes.put((self._number, False, error))
+        else:
+            self._outcomes.put((self._number, True, result))
+        finally:
+            del work, job, piece
+
+    def cancel(self) -> None:
+        """Let whoever waits for the job have a ThreadsEndedError, if the piece has not begun."""
+        with contextlib.suppress(IndexError):
+            self._call.pop()
+            self._outcomes.put((self._number, False, ThreadsEndedError("the threads that work have been ended")))
+
+
+class StartedJob(Generic[J, R]):
+    """A job whose pieces are in work, or wait for it."""
+
+    def __init__(self, job: J, work: Callable[[J, P], R], pieces: list[P]) -> None:
+        self.job = job
+        self._outcomes: queue.SimpleQueue[tuple[int, bool, Any]] = queue.SimpleQueue()
+        self.pieces = [_Piece(self._outcomes, number, work, job, piece) for number, piece in enumerate(pieces)]
+
+    def results(self) -> list[R]:
+        """Wait for all pieces and return their results in order; raises the error of the first one that has one."""
+        results: list[Any] = [None] * len(self.pieces)
+        errors: dict[int, BaseException] = {}
+        for _ in self.pieces:
+            number, succeeded, outcome = self._outcomes.get()
+            if succeeded:
+                results[number] = outcome
+            else:
+                errors[number] = outcome
+            del outcome
+        try:
+            if errors:
+                raise errors[min(errors)]
+            return results
+        finally:
+            del self, errors  # see _Piece.run
+
+    def cancel(self) -> None:
+        """Cancel the pieces that have not begun."""
+        for piece in self.pieces:
+            piece.cancel()
 
 
 def ordered_map(
-    pool: Executor, work: Callable[[J, P], R], jobs: Iterable[tuple[J, list[P]]], *, workers: int, ahead: int
+    threads: WorkerThreads, work: Callable[[J, P], R], jobs: Iterable[tuple[J, list[P]]], *, ahead: int
 ) -> Generator[tuple[J, list[R]], None, None]:
     """Yield each job with the list of ``work(job, piece)`` for its pieces, in the order of *jobs*.
 
     While the consumer is busy with one job, at most *ahead* later jobs are in work or finished; *jobs* is read only as
-    they are started. An exception from *work* is raised where its job would have been yielded. Closing the generator
-    cancels the pieces that have not started. It does not wait for those in work: the garbage collector may close the
-    generator in one of the pool's own threads, which would then wait for itself. *pool* has *workers* threads; the
-    caller shuts it down.
+    they are started. An exception from *work* is raised where its job would have been yielded, ThreadsEndedError if
+    *threads* are shut down meanwhile. Closing the generator cancels the pieces that have not started. It does not wait
+    for those in work: the garbage collector may close the generator in one of the threads, which would then wait for
+    itself.
     """
-    submitter: _BoundedSubmitter[J, P, R] = _BoundedSubmitter(pool, work, _QUEUED_PER_WORKER * workers)
-    in_flight: deque[tuple[J, list[Future[R]]]] = deque()
-    started = map(submitter.start, jobs)
+    in_flight: deque[StartedJob[J, R]] = deque()
+    started = itertools.starmap(functools.partial(threads.start, work), jobs)
     try:
         while True:
             in_flight.extend(itertools.islice(started, 1 + ahead - len(in_flight)))
@@ -141,78 +286,46 @@ def ordered_map(
                 return
             yield _finished(in_flight)
     finally:
-        submitter.cancel()
-        for future in itertools.chain.from_iterable(futures for _, futures in in_flight):
-            future.cancel()
-        in_flight.clear()  # the traceback of an error keeps this frame alive, and must not keep the jobs with it
+        # The traceback of an error keeps this frame alive, and its variables must not keep jobs.
+        while in_flight:
+            in_flight.popleft().cancel()
 
 
-def _finished(in_flight: deque[tuple[J, list[Future[R]]]]) -> tuple[J, list[R]]:
+def _finished(in_flight: deque[StartedJob[J, R]]) -> tuple[J, list[R]]:
     """Wait for the oldest job, remove it and return it with its results; on an error it stays."""
-    results = [future.result() for future in in_flight[0][1]]
-    return in_flight.popleft()[0], results
+    results = in_flight[0].results()
+    return in_flight.popleft().job, results
 
 
-class _BoundedSubmitter(Generic[J, P, R]):
-    """Submits pieces in first-in, first-out order, with at most *max_submitted* of them in the pool at once.
+class _EndsWithProgram(Protocol):
+    def _end_with_program(self) -> None: ...
 
-    When a program ends, Python lets every pool finish the pieces in its queue before it exits. This class keeps that
-    queue short; the pieces that wait here are cancelled instead.
+
+_open: weakref.WeakSet[_EndsWithProgram] = weakref.WeakSet()
+_program_ends = threading.Event()
+
+
+def end_with_program(owner: _EndsWithProgram) -> None:
+    """Call ``_end_with_program()`` of *owner* when the program ends, after all threads that keep it from ending."""
+    _open.add(owner)
+
+
+def _end_program() -> None:
+    _program_ends.set()
+    for owner in list(_open):
+        owner._end_with_program()  # noqa: SLF001 - not for users of the classes
+
+
+atexit.register(_end_program)
+
+
+def stay_if_program_ends() -> None:
+    """Do not return if the program ends and the calling thread is a daemon, which Python stops wherever it is.
+
+    For a thread that would raise an error only because what it uses was shut down by then.
     """
-
-    def __init__(self, pool: Executor, work: Callable[[J, P], R], max_submitted: int) -> None:
-        self._pool = pool
-        self._work = work
-        self._max_submitted = max_submitted
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[Future[R], J, P]] = deque()
-        self._submitted = 0
-
-    def start(self, job_and_pieces: tuple[J, list[P]]) -> tuple[J, list[Future[R]]]:
-        """Enqueue all pieces of a job; return the job with a future for each piece."""
-        job, pieces = job_and_pieces
-        futures: list[Future[R]] = [Future() for _ in pieces]
-        with self._lock:
-            self._waiting.extend(zip(futures, itertools.repeat(job), pieces))
-        for _ in pieces:
-            self._submit()
-        return job, futures
-
-    def _submit(self) -> None:
-        """Submit the piece that has waited longest, unless *max_submitted* pieces are in the pool already."""
-        with self._lock:
-            if self._submitted >= self._max_submitted or not self._waiting:
-                return
-            self._submitted += 1
-            oldest = [self._waiting.popleft()]
-        try:
-            self._pool.submit(self._run, oldest)
-        except RuntimeError:  # the pool was shut down, or the interpreter is exiting
-            oldest[0][0].cancel()
-            self.cancel()
-
-    def _run(self, container: list[tuple[Future[R], J, P]]) -> None:
-        """Run the one piece in *container*, which is a list only so that it can be emptied."""
-        # The traceback of an error keeps the pool's frames and their arguments alive: the job must not be among them.
-        future, job, piece = container.pop()
-        try:
-            if future.set_running_or_notify_cancel():
-                future.set_result(self._work(job, piece))
-        except BaseException as error:  # noqa: BLE001 - raised at the consumer, where the result would be yielded
-            traceback.clear_frames(error.__traceback__)
-            future.set_exception(error)
-        finally:
-            del future, job, piece
-            with self._lock:
-                self._submitted -= 1
-            self._submit()
-
-    def cancel(self) -> None:
-        """Cancel the pieces that have not been submitted to the pool."""
-        with self._lock:
-            waiting, self._waiting = self._waiting, deque()
-        for future, _, _ in waiting:
-            future.cancel()
+    if _program_ends.is_set() and threading.current_thread().daemon:
+        threading.Event().wait()
 
 
 def pieces_per_job(workers: int, ahead: int) -> int:

@@ -85,7 +85,8 @@ def _type_in_words(hint: Any) -> tuple[str, type[Any] | None]:
         return _TYPES[hint], None
     item, holds = _type_in_words(typing.get_args(hint)[-1])
     container = "list" if typing.get_origin(hint) is list else "object"
-    return f"{container} of {item}s", holds
+    noun, _, rest = item.partition(" ")
+    return f"{container} of {noun}s {rest}".rstrip(), holds
 
 
 def as_json(value: Any) -> Any:

@@ -23,7 +23,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-_JOIN_S = 5.0  # a process that has not ended this long after terminate() is killed
+from im2rec.library_output import hide_library_output
+
+_JOIN_S = 5.0  # a process that has closed its pipe has ended by then
 _REQUEST_BYTES = 64  # more than any request or answer of the fork server
 _THREADED_MODULE = "numpy"  # its BLAS library starts threads that threading.active_count() does not count
 
@@ -53,7 +55,7 @@ class Worker(Protocol):
         """Return the exit code of the ended process, minus the signal number if a signal ended it; None if unknown."""
 
     def end(self) -> None:
-        """Terminate the process, even in the middle of an item. Calling it twice is allowed."""
+        """Kill the process, even in the middle of an item. Calling it twice is allowed."""
 
 
 def start_worker(work: Work) -> Worker:
@@ -62,8 +64,8 @@ def start_worker(work: Work) -> Worker:
 
 
 @contextlib.contextmanager
-def interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in this thread during the block; a process started inside inherits the mask and keeps it.
+def interrupts_blocked(*more: int) -> Iterator[None]:
+    """Block SIGINT and *more* in this thread during the block; a process started inside inherits the mask and keeps it.
 
     Ctrl-C reaches every process of the terminal's group, and children would die with a traceback while the parent
     still shuts down in order. Does nothing on Windows, where threads have no signal mask.
@@ -71,18 +73,33 @@ def interrupts_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *more})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _leave_signals_to_parent() -> None:
+    """Ignore Ctrl-C, and let SIGTERM and SIGHUP end this process unless they are ignored.
+
+    Ctrl-C reaches the whole group; the parent ends its workers. Handlers of the parent are replaced: a forked process
+    inherits them.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ending = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+    for number in ending:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
+
+
 def _serve(receive: Callable[[], Any], send: Callable[[Any], object]) -> None:
     """Receive the work, then send one answer for each item until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _leave_signals_to_parent()
     warnings.filterwarnings("ignore", module="PIL")  # a damaged image is in the report, Pillow's warning adds nothing
+    hide_library_output()
     with contextlib.suppress(EOFError, OSError):
         work = receive()
         while True:
@@ -135,15 +152,12 @@ class _SpawnedWorker:
             return self._exitcode
 
     def end(self) -> None:
-        """Terminate the process, or kill it if that does not end it."""
+        """Kill the process."""
         with self._lock:
             if self._is_closed:
                 return
-            self._process.terminate()
-            self._process.join(_JOIN_S)
-            if self._process.exitcode is None:
-                self._process.kill()
-                self._process.join()
+            self._process.kill()  # it owns nothing that needs cleaning up, and it may ignore SIGTERM
+            self._process.join()
             self._exitcode = self._process.exitcode
             self._pipe.close()
             self._process.close()
@@ -205,7 +219,8 @@ class _ForkServer:
     def __init__(self, modules: tuple[str, ...]) -> None:
         self._lock = threading.Lock()
         self._requests, theirs = socket.socketpair()
-        with theirs, interrupts_blocked():
+        # Until the child has handlers of its own, it would run those of the program.
+        with theirs, interrupts_blocked(signal.SIGTERM, signal.SIGHUP):
             self._pid = os.fork()
             if not self._pid:
                 self._requests.close()
@@ -260,7 +275,7 @@ def _fork_workers(requests: socket.socket, modules: tuple[str, ...]) -> None:
 
     A ``fork`` request carries the worker's end of its pipe as a file descriptor, the others the worker's process id.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _leave_signals_to_parent()
     gc.disable()
     for module in modules:
         with contextlib.suppress(ImportError):  # a worker that needs the module raises the error again

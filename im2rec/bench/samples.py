@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -86,7 +85,7 @@ class IteratorSample:
         self._loader.load_kernel_if_due()
         self.images = list(_limited(self._sampled(), lambda image: image.pixels.nbytes, seconds))
         if not self.images:
-            raise InputError(f"{it.params.path_imgrec}: no image decodes", hint="run 'im2rec inspect --verify' on it")
+            raise InputError("no image decodes", path=it.params.path_imgrec, hint="run 'im2rec inspect --verify' on it")
 
     def _sampled(self) -> Iterator[SampleImage | None]:
         """Yield the sample images in random order; None in place of one that cannot be decoded."""
@@ -232,7 +231,7 @@ def sample_list(path: PathLike, params: PackParams, root: PathLike | None = None
     lines = ListLines(path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
     listed = evenly_sampled(lines.entries())
     if not listed.entries:
-        raise InputError(f"{os.fspath(path)}: lists no images", hint="make one with 'im2rec make-list'")
+        raise InputError("lists no images", path=path, hint="make one with 'im2rec make-list'")
     return listed
 
 

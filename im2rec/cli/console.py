@@ -19,6 +19,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from im2rec.cli.interrupts import note_work_done
+from im2rec.cli.streams import print_result
 from im2rec.params import NAME_A_FILE, NO_STREAMS, parameter_docs
 from im2rec.schema import SCHEMA, as_json
 
@@ -50,7 +52,7 @@ _OPTIONS = {
     "quiet": click.option(
         "-q", "--quiet", count=True, help="Show no progress and no next command; -qq: only warnings and errors."
     ),
-    "debug": click.option("--debug", is_flag=True, help="Show a traceback with every error."),
+    "debug": click.option("--debug", is_flag=True, help="Show a traceback with every error, and what libraries print."),
 }
 _WRITING = {
     "force": click.option("--force", is_flag=True, help="Replace existing files."),
@@ -75,14 +77,16 @@ class Console:
 
         With ``--json`` one object with *data*, a dataclass, is printed instead.
         """
+        note_work_done()
         if getattr(data, "dry_run", False):
             next_words = ["im2rec", *(word for word in self.words if word != _DRY_RUN)]
         if self.as_json:
-            click.echo(json.dumps({"schema": SCHEMA, "command": command, **as_json(data)}, allow_nan=False))
-        elif self.quiet < _ONLY_WARNINGS:
-            click.echo(text)
-            if next_words and not self.quiet:
-                click.echo(f"next: {shlex.join(next_words)}")
+            text = json.dumps({"schema": SCHEMA, "command": command, **as_json(data)}, allow_nan=False)
+        elif self.quiet >= _ONLY_WARNINGS:
+            return
+        elif next_words and not self.quiet:
+            text += f"\nnext: {shlex.join(next_words)}"
+        print_result(text)
 
     def warn(self, lines: list[str]) -> None:
         """Print each of *lines* as a warning on stderr, with ``--quiet`` too."""

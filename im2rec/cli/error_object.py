@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
 import sys
 
+from im2rec.cli.streams import discard_output
 from im2rec.errors import BadRecordError, Im2RecError, ImageError, OutputError, RecordTooLargeError
 from im2rec.schema import SCHEMA, as_json, described
 
@@ -74,6 +74,8 @@ def print_error_object(error: BaseException, message: str, hint: str, code: int)
         hint=hint or None,
         exit=code,
     )
-    with contextlib.suppress(OSError):
+    try:
         sys.stdout.write(json.dumps({"schema": SCHEMA, **as_json(ErrorResult(shown))}) + "\n")
         sys.stdout.flush()
+    except OSError:
+        discard_output()

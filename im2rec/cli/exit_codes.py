@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import os
-import shlex
-import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from typing import NoReturn
+from collections.abc import Callable
 
 import click
 
 from im2rec.cli.error_object import print_error_object
+from im2rec.cli.interrupts import (
+    INTERRUPTED,
+    TERMINATED,
+    TerminatedError,
+    drop_signals,
+    find_interrupt,
+    give_back_signals,
+    how_to_repeat,
+    take_over_signals,
+)
+from im2rec.cli.streams import output_error
 from im2rec.errors import (
     DAMAGED_RECORD,
     BadRecordError,
@@ -41,8 +48,8 @@ class ExitCode(enum.IntEnum):
     PROBLEMS = 3  # done, but inputs were left out or problems found: `exit_code` in the module of the command
     BAD_INPUT = 4  # missing, unreadable, of the wrong kind, or without images
     DAMAGED = 5  # of a .rec; takes precedence over PROBLEMS
-    INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-    TERMINATED = 143  # 128 + SIGTERM
+    INTERRUPTED = INTERRUPTED
+    TERMINATED = TERMINATED
 
 
 # Options of MXNet's im2rec.py, typed from habit, and what to write here; keys of pack are written KEY=VALUE.
@@ -58,10 +65,6 @@ _IM2REC_PY_OPTIONS = {
     "--no-shuffle": "lists are shuffled only with --shuffle",
     "--list": "write im2rec make-list ROOT --prefix PREFIX",
 }
-
-
-class TerminatedError(BaseException):
-    """SIGTERM or SIGHUP: raised wherever the main thread is, so that everything open is cleaned up on the way out."""
 
 
 # The first class that fits counts; all other errors are FAILED.
@@ -85,19 +88,19 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
     ``--json`` as an object on stdout too.
     """
     warnings.filterwarnings("ignore", module="PIL")  # a damaged image is reported by our own message
+    before = take_over_signals()
     try:
-        with _signals_raise():
-            code = command(words)
-            sys.stdout.flush()
-            return code if isinstance(code, int) else ExitCode.DONE
-    except BrokenPipeError:
-        # The reader (`| head`) has read enough. Without this, Python complains once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
+        code = command(words)
+        sys.stdout.flush()
+        drop_signals()
+        return code if isinstance(code, int) else ExitCode.DONE
     except (Exception, KeyboardInterrupt, TerminatedError) as error:  # noqa: BLE001 - the outermost handler
+        drop_signals()
         if "--debug" in words:
             traceback.print_exc()
-        found = _find_interrupt(error) or error
+        found = find_interrupt(error) or output_error(error)
+        if found is None:  # the reader of the help (`| head`) has read enough
+            return ExitCode.DONE
         code, message, hint = _exit_code_and_message(found, words)
         if "--json" in words:
             print_error_object(found, message, hint, code)
@@ -105,18 +108,8 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
         is_interrupt = code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED)
         _print_error(f"{place}{message}" + (f"; {hint}" if is_interrupt else f" ({hint})" if hint else ""))
         return code
-
-
-def _find_interrupt(error: BaseException) -> BaseException | None:
-    """Return the interrupt that was being handled when *error* was raised, or None.
-
-    A library that is interrupted may fail to clean up, and its error then takes the place of the interrupt: zipfile,
-    for example, cannot close an archive while a member of it is open.
-    """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, (KeyboardInterrupt, TerminatedError)):
-        cause = cause.__context__
-    return cause
+    finally:
+        give_back_signals(before)
 
 
 def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[ExitCode, str, str]:
@@ -125,14 +118,14 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
     if isinstance(error, BadRecordError) and error.reason == DAMAGED_RECORD:
         code = ExitCode.DAMAGED
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-        return code, code.name.lower(), f"to go on: {shlex.join(['im2rec', *words])}"
+        return code, code.name.lower(), how_to_repeat(words)
     if isinstance(error, click.ClickException):
         return code, *_usage_message(error)
     if isinstance(error, Im2RecError):
         return code, error.problem, error.hint.replace("force=True", "--force")
     if isinstance(error, OSError):
-        # Errors of files are converted where files are opened. What is left is a full disk under stdout, or a lack of
-        # something that workers need to start.
+        # Errors of files are converted where files are opened, those of stdout in im2rec.cli.streams. What is left is a
+        # lack of something that workers need to start.
         return code, f"operating system error: {reason(error)}", "free some space, or try --workers 1"
     if isinstance(error, MemoryError):
         problem, hint = "there is not enough memory", "lower batch_size, or prefetch_buffer"
@@ -145,27 +138,6 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
         problem = f"internal error: {type(error).__name__}: {first_line}"
         hint = "please report it, with the output of --debug"
     return code, problem, hint
-
-
-@contextlib.contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise TerminatedError inside the block; outside the main thread nothing changes."""
-
-    def terminate(_number: int, _frame: object) -> NoReturn:
-        raise TerminatedError
-
-    # SIGHUP is sent when a terminal is closed; Windows has none.
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    try:
-        previous = [signal.signal(number, terminate) for number in numbers]
-    except ValueError:  # only the main thread may set handlers
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
 
 
 def _usage_message(error: click.ClickException) -> tuple[str, str]:

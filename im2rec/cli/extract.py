@@ -9,6 +9,7 @@ import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.interrupts import repeat_by
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.writers import shard_name
 from im2rec.images.codec import NOT_AN_IMAGE
@@ -64,6 +65,7 @@ def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, 
       im2rec extract train.rec train/ --classes train.classes.txt
     """
     options = ExtractOptions(**words)  # type: ignore[arg-type]
+    repeat_by(resumes=not dry_run)
     with console.progress("extracting", share=True) as progress:
         summary = extract(rec, out, options, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)

@@ -10,13 +10,14 @@ import importlib
 import os
 import shlex
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 import click
 from click.shell_completion import get_completion_class
 
 from im2rec.cli.console import HelpCommand
 from im2rec.cli.exit_codes import run
+from im2rec.cli.streams import prepare_streams
 
 # name -> module of the command, and the first line of its help: `im2rec --help` imports none of the modules.
 COMMANDS = {
@@ -106,17 +107,9 @@ def _invoke(words: list[str]) -> Any:
         return done.exit_code
 
 
-def _open_devnull() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - lives as long as the program
-
-
 def main(words: list[str] | None = None) -> None:
     """Run the command line on *words*, by default the arguments of the program, and exit with its code."""
-    sys.stdout, sys.stderr = (stream or _open_devnull() for stream in (sys.stdout, sys.stderr))  # None after `>&-`
-    # File names that the terminal's encoding cannot show are escaped; Python would raise UnicodeEncodeError.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
     sys.exit(run(_invoke, sys.argv[1:] if words is None else words))
 
 

@@ -21,8 +21,9 @@ from im2rec.cli.console import (
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.interrupts import repeat_by
 from im2rec.datasets.download import FetchOptions, fetch_set, missing
-from im2rec.datasets.importing import ImportSummary, check_output, import_set
+from im2rec.datasets.importing import ImportSummary, check_output, import_set, output_files
 from im2rec.datasets.mnist import MnistPair
 from im2rec.datasets.sets import (
     BINARY,
@@ -101,6 +102,7 @@ def command(
     if "=" in str(out) and str(out).partition("=")[0] in {key.name for key in parameter_docs(Cifar100Params)}:
         raise click.UsageError(f"OUT_DIR is missing before {out}", click.get_current_context())
     params = from_words(_PARAMS[name], keys)
+    repeat_by(outputs=output_files(name, out))
     pairs = _pairs(name, files)
     if (source is not None) + download + bool(pairs) != 1:
         file_options = ", --images and --labels" if name == MNIST else ""

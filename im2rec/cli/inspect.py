@@ -39,6 +39,12 @@ _MAX_LABELS = 8
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes for --verify [default: all CPUs]."
 )
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Decode no image of more than N pixels [default: none that needs more than 1 GiB].",
+)
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw 60 of the images on one sheet.")
 @common_options(writes=True)
 def command(
@@ -55,8 +61,8 @@ def command(
             raise click.UsageError("--idx and --no-idx exclude each other")
         index = False
     if head is not None or key:
-        if ignored := [name for name in ("decode", "sheet", "every", "workers") if options[name]]:
-            name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0])
+        if ignored := [name for name in ("decode", "sheet", "every", "workers", "max_pixels") if options[name]]:
+            name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0]).replace("_", "-")
             raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, index) if key else []
@@ -73,11 +79,12 @@ def command(
         summary = survey(rec, index=index, every=options["every"], progress=progress)
     if options["decode"] and not summary.headerless:
         with console.progress("decoding", share=True) as progress:
-            summary.verification = verify(rec, workers=options["workers"], progress=progress)
+            limits = {"workers": options["workers"], "max_pixels": options["max_pixels"]}
+            summary.verification = verify(rec, **limits, progress=progress)
     if sheet is not None:
         summary.sheet = str(sheet)
         if not options["dry_run"]:
-            write_sheet(rec, sheet, force=options["force"])
+            write_sheet(rec, sheet, force=options["force"], max_pixels=options["max_pixels"])
     console.warn(summary.warnings)
     console.result("inspect", summary, render(summary), next_command(summary))
     return exit_code(summary)

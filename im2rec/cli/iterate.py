@@ -24,6 +24,7 @@ from im2rec.cli.console import (
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.interrupts import repeat_by
 from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, option_words, other_values
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.images.sheet import number_text
@@ -115,6 +116,7 @@ def command(
         option = "--sheet" if sheet is not None else "--replay"
         raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
+    repeat_by(outputs=[dump, sheet])
     values = iterator_values("iterate", words, options) if is_image_kind else other_values(KINDS[kind], words, options)
     for folder in () if replayed is not None else filter(None, (dump, sheet)):
         check_folder_free(folder, force=force)
@@ -125,7 +127,7 @@ def command(
     with console_logging(console), _hint_at_on_error(), KINDS[kind].iterator(**values) as it:
         opening_s = time.perf_counter() - start
         if isinstance(it, ImageRecordIter) and not it.count:
-            raise InputError(f"{it.params.path_imgrec}: holds no images", hint="name another .rec")
+            raise InputError("holds no images", path=it.params.path_imgrec, hint="name another .rec")
         if replayed is not None:
             assert isinstance(it, ImageRecordIter)
             out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"

@@ -20,6 +20,7 @@ from im2rec.cli.console import (
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.interrupts import repeat_by
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words, parameter_docs
 
@@ -81,6 +82,7 @@ def command(
         if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in parameter_docs(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
+    repeat_by(outputs=[out])
     from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - it imports numpy, which the help does not need
 
     with console.progress("packing", share=True) as progress:

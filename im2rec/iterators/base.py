@@ -9,18 +9,24 @@ Batches come from a generator, the *stream*, which continues from one epoch to t
 epoch are prefetched while the last ones of the epoch before are in use. The first ``next()`` opens it. A reset in the
 middle of an epoch, an interrupt or a loaded state closes it; the next ``next()`` then opens another one at the first
 batch that was not delivered.
+
+Threads may share an iterator: a lock lets one at a time take a batch, so each batch is delivered once. ``close()`` does
+not wait for the lock before it stops what another thread waits for in ``next()``.
 """
 
 from __future__ import annotations
 
 import abc
+import contextlib
 import math
 import os
+import threading
 from collections.abc import Generator, Mapping
 from typing import Any, Generic, TypeVar
 
 from im2rec.errors import Im2RecError
 from im2rec.iterators.batch import Array, DataBatch, DataDesc
+from im2rec.parallel import end_with_program, stay_if_program_ends
 from im2rec.params import from_mapping
 from im2rec.pipeline import state
 from im2rec.pipeline.order import Delivery, Epoch, Order
@@ -28,6 +34,7 @@ from im2rec.storage.files import Closeable
 
 Self = TypeVar("Self", bound="BatchIterator[Any]")
 T = TypeVar("T")
+_EXIT_S = 5.0  # a program that ends does not wait longer for a daemon thread in next()
 
 
 class BatchIterator(Closeable, abc.ABC, Generic[T]):
@@ -36,6 +43,10 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
     ``iter()`` and :meth:`reset` begin the next epoch, unless no batch of the current one was requested. At the end of
     an epoch :meth:`next` raises StopIteration until one of them is called. The error of a batch is raised in place of
     that batch; the next call returns the batch after it.
+
+    Several threads may take batches of an epoch: each batch is delivered once. ``for`` loops in several threads share
+    an epoch, if they begin while it lasts. :meth:`close` may be called from any thread; one that waits in :meth:`next`
+    then gets Im2RecError.
 
     Source of the method names: mxnet python/mxnet/io/io.py, ``MXDataIter``.
     """
@@ -49,8 +60,14 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
         self._stream: Generator[T, None, None] | None = None
         self._current: DataBatch | None = None
         self._repeats_current = False
+        # Reentrant, as a signal handler or a finalizer may call any method while next() is at work in the same thread.
+        self._lock = threading.RLock()
+        self._is_taking = False  # True while a batch is taken, under the lock
+        self._loops_in: threading.Thread | None = None  # the last thread that began a for loop
         self._closed = False
+        self._is_released = False
         self._owner_pid = os.getpid()
+        end_with_program(self)
 
     @abc.abstractmethod
     def _count_batches(self, epoch: int) -> int:
@@ -69,6 +86,9 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
     def _make_batch(self, item: T) -> DataBatch:
         """Return the batch of an *item* of the stream. Raises the error of a batch that could not be read."""
 
+    def _stop(self) -> None:
+        """Let a thread that waits for an item of the stream have an error soon; called from any thread by close()."""
+
     @abc.abstractmethod
     def _release(self) -> None:
         """Close files, threads and processes; called once."""
@@ -85,12 +105,27 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
 
     def __len__(self) -> int:
         """Return the number of batches in the current epoch, which may differ from epoch to epoch."""
+        with self._locked():
+            return self._count()
+
+    def _locked(self) -> contextlib.AbstractContextManager[object]:
+        # In a forked child another thread may have held the lock for ever; there is no such thread in the child.
+        return self._lock if os.getpid() == self._owner_pid else contextlib.nullcontext()
+
+    def _count(self) -> int:
         if self._length is None:
             self._length = self._count_batches(self.epoch)
         return self._length
 
     def __iter__(self: Self) -> Self:
-        self.reset()
+        self._check_open()
+        with self._lock:
+            thread, other = threading.current_thread(), self._loops_in
+            in_epoch = self._is_begun and self._delivered < self._count()
+            if in_epoch and other is not None and other is not thread and other.is_alive():
+                return self  # two loops share the epoch: neither takes the rest of it from the other
+            self.reset()
+            self._loops_in = thread
         return self
 
     def __next__(self) -> DataBatch:
@@ -102,10 +137,39 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
         Raises StopIteration at the end of the epoch, the error of a batch that has one, and Im2RecError after
         :meth:`close`.
         """
+        self._check_open()  # before the lock, which no thread of a forked child can release
+        try:
+            with self._lock:
+                return self._take()
+        except BaseException:
+            stay_if_program_ends()
+            raise
+
+    def _take(self) -> DataBatch:
         self._check_open()
+        if self._is_taking:
+            raise Im2RecError(
+                "next() was called from a signal handler while next() is at work", hint="set a flag there"
+            )
+        self._is_taking = True
+        try:
+            batch = self._next_batch()
+        except Exception as error:
+            if self._closed and not isinstance(error, StopIteration):
+                raise _closed_error() from None
+            raise
+        else:
+            self._check_open()  # it may have been closed meanwhile
+            return batch
+        finally:
+            self._is_taking = False
+            if self._closed:  # meanwhile, by a signal handler or in another thread
+                self.close()
+
+    def _next_batch(self) -> DataBatch:
         if self._repeats_current and self._current is not None:
             return self._current
-        if self._delivered >= len(self):
+        if self._delivered >= self._count():
             self._is_begun = True  # otherwise reset() would never leave an epoch without batches
             raise StopIteration
         if self._stream is None:
@@ -133,11 +197,13 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
     def reset(self) -> None:
         """Begin the next epoch, unless no batch of the current one was requested."""
         self._check_open()
-        if not self._is_begun:
-            return
-        if self._delivered < len(self):
-            self._close_stream()  # at the end of an epoch, the stream is at the next one already
-        self._begin(self.epoch + 1, 0)
+        with self._lock:
+            self._check_open()
+            if not self._is_begun:
+                return
+            if self._delivered < self._count():
+                self._close_stream()  # at the end of an epoch, the stream is at the next one already
+            self._begin(self.epoch + 1, 0)
 
     def _begin(self, epoch: int, delivered: int) -> None:
         self.epoch, self._delivered, self._length = epoch, delivered, None
@@ -188,21 +254,44 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Im2RecError("the iterator is closed", hint="make a new one")
+            raise _closed_error()
         if os.getpid() != self._owner_pid:  # a forked child has no copy of the threads: next() would wait forever
             raise Im2RecError("the iterator was made in another process", hint="make one in each")
 
     def close(self) -> None:
-        """Stop all threads and close the files. Closing twice is allowed; next() afterwards raises Im2RecError."""
-        if not self._closed and os.getpid() == self._owner_pid:  # in a forked child, all of it belongs to the parent
+        """Stop all threads and close the files, from any thread. Closing twice is allowed.
+
+        Every next() afterwards raises Im2RecError, and so does one that waits in another thread.
+        """
+        if os.getpid() != self._owner_pid:  # in a forked child, all of it belongs to the parent
+            return
+        if not self._closed:
             self._closed = True
+            self._stop()
+        with self._lock:
+            if self._is_taking or self._is_released:  # taking: in this very thread, and next() closes at its end
+                return
+            self._is_released = True
             try:
                 self._close_stream()
-            finally:  # ValueError, if another thread is in next() right now
+            finally:
                 self._release()
+
+    def _end_with_program(self) -> None:
+        """Wait until a daemon thread has left next(), and let none enter it again.
+
+        Python stops such a thread wherever it is, and inside a C++ library that would abort the program.
+        """
+        if os.getpid() == self._owner_pid:
+            self._stop()
+            self._lock.acquire(timeout=_EXIT_S)
 
     def __getstate__(self) -> Any:
         raise TypeError(f"{type(self).__name__} cannot be pickled: make one in each process, or use state_dict()")
+
+
+def _closed_error() -> Im2RecError:
+    return Im2RecError("the iterator is closed", hint="make a new one")
 
 
 P = TypeVar("P")
@@ -276,11 +365,12 @@ class OrderedIterator(BatchIterator[T]):
         ParameterError with ``rng=mxnet``.
         """
         self._fingerprint.check_can_save()
-        before, last = self._deliveries[:-1], self._deliveries[-1]
-        epoch = self._epoch(self.epoch)
-        deliveries = (*before, Delivery(last.num_parts, self._delivered * self.batch_size))
-        delivered = self._order.count - epoch.partition.count + epoch.partition.delivered(deliveries[-1].per_part)
-        return state.save(self._fingerprint, self.epoch, deliveries, delivered)
+        with self._locked():
+            before, last = self._deliveries[:-1], self._deliveries[-1]
+            epoch = self._epoch(self.epoch)
+            deliveries = (*before, Delivery(last.num_parts, self._delivered * self.batch_size))
+            delivered = self._order.count - epoch.partition.count + epoch.partition.delivered(deliveries[-1].per_part)
+            return state.save(self._fingerprint, self.epoch, deliveries, delivered)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume where the state *saved* was taken.
@@ -292,12 +382,14 @@ class OrderedIterator(BatchIterator[T]):
         self._check_open()
         self._fingerprint.check_can_save()
         epoch, deliveries = state.load(saved, self._fingerprint, self._parts)
-        self._close_stream()
-        self._begin(epoch, 0)
-        self._deliveries = deliveries or (Delivery(self._parts, 0),)
-        # The part that saved the state may have had more batches than this one.
-        self._delivered = min(math.ceil(self._deliveries[-1].per_part / self.batch_size), len(self))
-        self._is_begun = self._delivered >= len(self)  # in the middle, the reset() of the next loop must not skip it
+        with self._lock:
+            self._check_open()
+            self._close_stream()
+            self._begin(epoch, 0)
+            self._deliveries = deliveries or (Delivery(self._parts, 0),)
+            # The part that saved the state may have had more batches than this one.
+            self._delivered = min(math.ceil(self._deliveries[-1].per_part / self.batch_size), self._count())
+            self._is_begun = self._delivered >= self._count()  # in the middle, the next loop must not skip the rest
 
     def _begin(self, epoch: int, delivered: int) -> None:
         super()._begin(epoch, delivered)

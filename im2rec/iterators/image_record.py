@@ -70,6 +70,7 @@ _MAY_DIFFER = (
     "reuse_buffers",
     "backend",
     "verbose",
+    "max_pixels",
 )
 
 
@@ -167,6 +168,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         # For programs that never call close(): the threads end when the iterator is freed. They are not waited for, as
         # one of them may be the thread that frees it.
         self._finalizer = weakref.finalize(self, self._prefetcher.shut_down, wait=False)
+        self._finalizer.atexit = False  # see end_with_program()
         super().__init__(self._prefetcher.order, self._fingerprint_of(mean))
         if params.verbose:
             self._log_opened()
@@ -250,6 +252,9 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         if len(listed) == 1:
             outcome = "decoded as far as it goes" if problem.row_is_valid else "skipped"
             _LOG.warning("%s: %s; further ones are only counted", problem.error, outcome)
+
+    def _stop(self) -> None:
+        self._prefetcher.shut_down(wait=False)
 
     def _release(self) -> None:
         self._finalizer.detach()

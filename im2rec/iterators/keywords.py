@@ -65,6 +65,9 @@ class ImageRecordKeywords(TypedDict, total=False):
     """The sequence of augmentations."""
     resize: int | str
     """First scale the shorter edge to this many pixels; -1: keep the size."""
+    max_pixels: int | str | None
+    """An image of more pixels, as stored or after resize, is bad; auto: one that needs more than 1 GiB of memory, as
+    its header says."""
     rand_crop: bool | int | str
     """Crop at a random place instead of the centre."""
     random_resized_crop: bool | int | str

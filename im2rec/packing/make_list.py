@@ -145,7 +145,7 @@ def make_list(
     walk = walk_folder(root, options, fixed_classes, progress)
     if not walk.images:
         raise InputError(
-            f"{root}: holds no images ({', '.join(options.extensions)})", hint=_hint_for_no_images(walk, options)
+            f"holds no images ({', '.join(options.extensions)})", path=root, hint=_hint_for_no_images(walk, options)
         )
     lists = dict(zip(names, divide(walk.images, options), strict=True))
     files = [(name, list_text(entries)) for name, entries in lists.items()]
@@ -205,7 +205,9 @@ def walk_folder(
                 walk.left_out[UNLISTABLE] += 1
                 walk.problems.append(f"{path!r}: {UNLISTABLE} (a TAB, a line break, or a blank at an end); rename it")
             elif fixed_classes is not None and class_ not in labels:
-                raise InputError(f"{options.classes}: has no line for the folder {class_!r}", hint="add it at the end")
+                raise InputError(
+                    f"has no line for the folder {class_!r}", path=options.classes, hint="add it at the end"
+                )
             else:
                 walk.images.append(FoundImage(labels.setdefault(class_, len(labels)), path))
         if progress:

@@ -104,7 +104,7 @@ def pack(
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
     for file in (*files, report.path, classes_path(out)):
         if file.exists() and file.samefile(list_path):
-            raise OutputError(f"{file}: is the list itself", hint="choose another name for the output")
+            raise OutputError("is the list itself", path=file, hint="choose another name for the output")
     refuse_existing(files, force=options.force)
     classes = ClassesCopy(list_path, out, force=options.force)
     max_bad = BadLimit.parse(options.max_bad)

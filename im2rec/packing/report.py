@@ -69,7 +69,10 @@ def bad_line(error: ListFormatError) -> BadImage:
 
 def as_error(bad: BadImage, list_path: str) -> Im2RecError:
     """Return the error that ends a run at *bad* with ``--on-error fail``."""
-    return ImageError(f"{list_path}, {bad}", reason=bad.reason, hint="--on-error skip packs the rest")
+    problem = f"{bad.path}: {bad.detail}" if bad.path else bad.detail
+    error = ImageError(problem, reason=bad.reason, hint="--on-error skip packs the rest")
+    error.path, error.line = list_path, bad.line
+    return error
 
 
 DEFAULT_MAX_BAD = "10%"
@@ -78,7 +81,10 @@ WRONG_ROOT_LINES = 10  # when the first images, as many as this, are all missing
 
 
 class TooManyBadError(Im2RecError):
-    """More images are bad than ``max_bad`` allows, or all of the first ones are missing."""
+    """More images are bad than ``max_bad`` allows, at *line* of the list, or all of the first ones are missing."""
+
+    _location_fields = (("line ", "line"),)
+    line: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,12 +145,11 @@ class BadCount:
             raise TooManyBadError(problem, hint=BACKSLASHES if bad.detail.endswith(BACKSLASHES) else wrong_root)
         if self.limit.is_exceeded(self.bad, self.lines):
             shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
-            problem = (
-                f"line {bad.line}: {self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
-            )
-            raise TooManyBadError(
-                f"{problem}; this one: {bad.path or 'the line'}: {bad.detail}", hint="raise --max-bad to go on"
-            )
+            problem = f"{self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
+            this = f"this one: {bad.path or 'the line'}: {bad.detail}"
+            error = TooManyBadError(f"{problem}; {this}", hint="raise --max-bad to go on")
+            error.line = bad.line
+            raise error
 
 
 @dataclasses.dataclass
@@ -268,13 +273,14 @@ class PackCounter:
         if found.images or (not self.bad and self.params.nsplit > 1):
             return
         if found.first_bad is None:
-            raise InputError(f"{found.input}: lists no images", hint="make one with 'im2rec make-list'")
+            raise InputError("lists no images", path=found.input, hint="make one with 'im2rec make-list'")
         counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
         hint = ""
         if report is not None and self._bad_count.limit.allows_all:
             report.keep()
             hint = f"all are in {report.path}"
-        raise InputError(f"{found.input}: none of its images could be packed: {counted}; {found.first_bad}", hint=hint)
+        problem = f"none of its images could be packed: {counted}; {found.first_bad}"
+        raise InputError(problem, path=found.input, hint=hint)
 
     def warnings(self) -> list[str]:
         """Return a line for each thing in the list that is probably a mistake."""

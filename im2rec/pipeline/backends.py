@@ -7,7 +7,6 @@ processes do not. The processes are new Pythons, not forks of this one: a progra
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import logging
 import os
@@ -19,6 +18,8 @@ import threading
 from typing import Any
 
 from im2rec.errors import Im2RecError
+from im2rec.library_output import hide_library_output
+from im2rec.parallel import WorkerThreads, end_with_program
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attach_buffers
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
@@ -29,7 +30,7 @@ _SERVE = "from im2rec.pipeline.backends import serve; serve()"
 # faces of 112 x 112 took 5 % longer.
 _KEPT_BYTES = 256 << 20  # larger than any image but a few
 _MALLOC_ENVIRONMENT = dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(_KEPT_BYTES))
-_TERMINATE_TIMEOUT_S = 5.0  # a process that has not ended this long after SIGTERM is killed
+_EXIT_S = 1.0  # a process that has closed its pipe has ended by then
 _MAX_NAMED_RECORDS = 3  # in the error of a process that died
 
 
@@ -40,7 +41,7 @@ class ThreadBackend:
         self._loader = loader
         self.load = loader.load
         self.buffers = MemoryPool(layout, ahead + 3)  # those ahead, the one in work, the one delivered, and a spare
-        self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-decode")
+        self.threads = WorkerThreads(count, "im2rec-decode")
 
     @property
     def kernel(self) -> str:
@@ -50,7 +51,7 @@ class ThreadBackend:
 
     def shut_down(self, *, wait: bool) -> None:
         """Cancel the pieces that have not begun and end the threads; *wait* for those that have."""
-        self.pool.shutdown(wait=wait, cancel_futures=True)
+        self.threads.shut_down(wait=wait)
 
 
 class ProcessBackend:
@@ -69,9 +70,12 @@ class ProcessBackend:
         # would keep its memory until the garbage collector runs.
         self.buffers = SharedBuffers(layout, ahead + 5, self._busy_threads.__len__)
         self._local = threading.local()
-        self._lock = threading.Lock()  # of _processes: threads start processes while another shuts down
+        # Threads start processes while another shuts down; reentrant for a signal handler that closes the iterator.
+        self._lock = threading.RLock()
         self._processes: list[_DecodeProcess] | None = []  # None after shut_down()
-        self.pool: concurrent.futures.Executor = concurrent.futures.ThreadPoolExecutor(count, "im2rec-decode")
+        self.threads = WorkerThreads(count, "im2rec-decode")
+        self._owner_pid = os.getpid()
+        end_with_program(self)
 
     def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
         """Load *piece* into *buffer* in the process of the calling thread; see :meth:`Loader.load`.
@@ -95,7 +99,7 @@ class ProcessBackend:
             records = ", ".join(map(str, piece.records[:_MAX_NAMED_RECORDS]))
             more = len(piece.records) - _MAX_NAMED_RECORDS
             raise Im2RecError(
-                f"a decoding process died ({process.end()}) while it held records {records}"
+                f"a decoding process died ({process.end(patience_s=_EXIT_S)}) while it held records {records}"
                 + (f" and {more} more" if more > 0 else ""),
                 hint="out of memory, or a crash in an image library",
             ) from None
@@ -116,13 +120,19 @@ class ProcessBackend:
 
     def shut_down(self, *, wait: bool) -> None:
         """Cancel the pieces that have not begun, and end the processes and threads. Shutting down twice is allowed."""
-        self.pool.shutdown(wait=False, cancel_futures=True)  # first: a free thread would begin the next piece
+        if os.getpid() != self._owner_pid:  # in a forked child, all of it belongs to the parent
+            return
+        self.threads.shut_down(wait=False)  # first: a free thread would begin the next piece
         with self._lock:
             processes, self._processes = self._processes or [], None  # from here on no thread starts another
         for process in processes:
             process.end()
-        self.pool.shutdown(wait=wait)  # after the processes: a thread that still waits for one gets an end of file
-        self.buffers.close()  # after the lock was held: a process that starts inherits the handle
+        self.threads.shut_down(wait=wait)  # after the processes: a thread that still waits for one gets an end of file
+        with self._lock:  # a process that starts inherits the handle, and two threads may shut down at once
+            self.buffers.close()
+
+    def _end_with_program(self) -> None:
+        self.shut_down(wait=True)
 
 
 DecodeBackend = ThreadBackend | ProcessBackend
@@ -167,32 +177,34 @@ class _DecodeProcess:
         assert self._process.stdin is not None
         send(self._process.stdin, item)
 
-    def end(self) -> str:
-        """End the process and return how it ended, "signal 9" say. Ending twice is allowed.
+    def end(self, *, patience_s: float = 0.0) -> str:
+        """Kill the process and return how it ended, "signal 9" say. Ending twice is allowed.
 
-        A piece in work is finished before: closing a pipe waits for the thread that is reading from it.
+        It owns nothing that needs cleaning up, and it may ignore SIGTERM. One that seems to be dead by itself may have
+        *patience_s* to exit.
         """
         with self._lock:
+            try:
+                self._process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # first: closing a pipe waits for the thread that is reading from it
             for stream in (self._process.stdin, self._process.stdout):
                 assert stream is not None
                 with contextlib.suppress(OSError):  # closing sends what is left in the buffer
                     stream.close()
-            self._process.terminate()
-            try:
-                code = self._process.wait(_TERMINATE_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                code = self._process.wait()
+            code = self._process.wait()
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def serve() -> None:
     """Run a decoding process: read the loader, then answer pieces until the parent closes the pipe or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    hide_library_output()
     logging.disable()  # the parent has logged it when it made the loader
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a library that prints must not write between the answers
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    # UnpicklingError: the parent was killed while it was sending.
+    with contextlib.suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):
         loader, handle, layout, count = pickle.load(requests)  # noqa: S301 - from the process that started this one
         buffers = attach_buffers(handle, layout, count)
         while True:

@@ -180,10 +180,12 @@ class SharedBuffers:
         for number in range(_MAX_POLLS):
             if number == _MAX_POLLS // 2:
                 gc.collect()  # an error and the frames of its traceback may form a cycle that holds a buffer
-            while not (free := self._free_slots()) and self._busy():
+            while not (free := self._free_slots()) and self._busy() and self.handle != "":
                 time.sleep(_POLL_S)  # polled: a slot comes free without a callback, see MemoryBlock
             if free:
                 return BatchBuffer(self.layout, free[0])
+            if self.handle == "":
+                raise Im2RecError("the memory for batches is closed")
             time.sleep(_POLL_S)
         raise Im2RecError("all memory for batches is in use", hint="let go of batches and errors, or keep copies")
 
@@ -203,7 +205,7 @@ class SharedBuffers:
         """Close the handle. Closing twice is allowed. The memory itself is unmapped with the last array over it."""
         if isinstance(self.handle, int):
             os.close(self.handle)
-            self.handle = ""  # its number may be that of another file by now
+        self.handle = ""  # its number may be that of another file by now
 
 
 class ReusedBuffers:

@@ -6,7 +6,6 @@ already normalised, flipped and cropped ones of one part.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import functools
 import logging
@@ -24,7 +23,7 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
 from im2rec.images.choices import BILINEAR, RANDOM
 from im2rec.images.engine import Resampler
-from im2rec.parallel import ordered_map
+from im2rec.parallel import WorkerThreads, ordered_map
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.loader import Loader
@@ -78,11 +77,11 @@ def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams,
     try:
         mean = np.asarray(decode_single(data).array, np.float32)
     except InputError as error:
-        raise InputError(f"{path}: {error.problem}", hint=error.hint) from None
+        raise InputError(error.problem, path=path, hint=error.hint) from None
     if mean.shape != params.shape:
         shapes = [",".join(map(str, shape)) for shape in (mean.shape, params.shape)]
         hint = "remove the file to have it made again"
-        raise InputError(f"{path}: its mean image is {shapes[0]}, data_shape is {shapes[1]}", hint=hint)
+        raise InputError(f"its mean image is {shapes[0]}, data_shape is {shapes[1]}", path=path, hint=hint)
     return mean
 
 
@@ -112,15 +111,15 @@ def _compute_mean(records: Records, labels: Labels, params: ImageRecordParams, e
     loader = Loader(records, labels, augmenter, plain)
     total, count = np.zeros(params.shape, np.int64), 0
     threads = params.preprocess_threads
-    with concurrent.futures.ThreadPoolExecutor(threads, "im2rec-mean") as pool:
+    with WorkerThreads(threads, "im2rec-mean") as pool:
         work = functools.partial(_sum_images, loader, params)
-        summed = ordered_map(pool, work, _jobs(records), workers=threads, ahead=4 * threads)
+        summed = ordered_map(pool, work, _jobs(records), ahead=4 * threads)
         for _, pieces in summed:
             for image_sum, images in pieces:
                 total += image_sum
                 count += images
     if not count:
-        raise InputError(f"{params.path_imgrec}: holds no image to make {params.mean_img} of")
+        raise InputError(f"holds no image to make {params.mean_img} of", path=params.path_imgrec)
     return total.astype(np.float32) * np.float32(1 / count)
 
 

@@ -62,7 +62,7 @@ class Prefetcher:
         """
         order = self.mxnet_order or self.order
         jobs = self._jobs(order.requests(epoch, batch, deliveries))
-        return ordered_map(self._decoding.pool, self._decoding.load, jobs, workers=self._workers, ahead=self._ahead)
+        return ordered_map(self._decoding.threads, self._decoding.load, jobs, ahead=self._ahead)
 
     def _jobs(self, requests: Iterable[BatchRequest]) -> Iterator[tuple[BatchBuffer, list[BatchRequest]]]:
         pieces = self._workers  # the consumer waits for the first batch: all workers share it

@@ -801,8 +801,8 @@ def test_an_interrupted_run_prints_one_line_and_leaves_no_incomplete_file(
     endless.send_signal(getattr(signal, number))
     done = ended(endless)
 
-    again = f"im2rec iterate some.rec --batch-size 4 -q --epochs 1000000 --dump {tmp_path / 'out'}"
-    assert Ran(code, "", f"im2rec: {word}; to go on: {again}\n") == done
+    again = f"im2rec iterate some.rec --batch-size 4 -q --epochs 1000000 --dump {tmp_path / 'out'} --force"
+    assert Ran(code, "", f"im2rec: {word}; to begin again: {again}\n") == done
     assert [] == [name for name in names_in(tmp_path / "out") if SCRATCH.fullmatch(name) or name == "manifest.json"]
     for path in (tmp_path / "out").iterdir():
         with np.load(path) as dumped:

@@ -75,7 +75,7 @@ WRONG = {
     "=3": "unknown key ''",
     "resize": "'resize' is not KEY=VALUE (write resize=VALUE)",
     "resize 256": "'resize' is not KEY=VALUE (write resize=VALUE)",
-    "blah": "'blah' is not KEY=VALUE (keys are ",
+    "blah": "'blah' is not KEY=VALUE (write KEY=VALUE, as in resize=VALUE)",
     "resize=256 resize=224": "resize is given twice: 256 and 224 (give it once)",
     "resize=big": "resize=big must be an integer",
     "resize=-5": "resize=-5 must be -1 to 65535 (",

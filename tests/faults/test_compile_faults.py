@@ -103,4 +103,4 @@ def test_the_command_can_be_interrupted_while_it_waits(tmp_path: Path, number: s
         other.kill()
 
     word = "interrupted" if number == signal.SIGINT else "terminated"
-    assert (128 + number, "", f"im2rec: {word}; to go on: im2rec compile\n") == (waits.returncode, out, err)
+    assert (128 + number, "", f"im2rec: {word}; to begin again: im2rec compile\n") == (waits.returncode, out, err)

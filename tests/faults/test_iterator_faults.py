@@ -320,7 +320,7 @@ def test_a_disk_error_is_an_error_of_the_record_that_was_read(tmp_path: Path, mo
 
         def read_at(offset: int, size: int) -> bytes:
             if offset <= bounds(payloads(10))[5] < offset + size:
-                raise InputError(f"{rec}: cannot be read: input/output error")
+                raise InputError("cannot be read: input/output error", path=rec)
             return real(offset, size)
 
         with monkeypatch.context() as patch:

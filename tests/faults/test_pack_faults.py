@@ -142,7 +142,7 @@ def test_a_signal_ends_the_run_with_its_code_one_line_and_no_file(
         ran = run.end()
 
     words = [tmp_path / "l.lst", tmp_path / "root", tmp_path / "out" / "o.rec", "resize=16", "--workers", "2"]
-    line = f"im2rec: {word}; to go on: im2rec pack {' '.join(map(str, words))}"
+    line = f"im2rec: {word}; to begin again: im2rec pack {' '.join(map(str, words))}"
     assert (code, "", [line]) == (ran.code, ran.out, ran.err.split("\n")[-2:-1])
     assert line == ran.err.strip()
     assert [] == names_in(tmp_path / "out")

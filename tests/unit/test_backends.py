@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import pytest
 from image_helpers import DEADLINE_S, POSIX
 
 from im2rec.errors import BadRecordError, Im2RecError
+from im2rec.parallel import ThreadsEndedError
 from im2rec.pipeline import backends
 from im2rec.pipeline.backends import ProcessBackend, ThreadBackend, serve
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, SharedBuffers
@@ -51,20 +51,15 @@ class StandInLoader:
         self.kernel = f"numba {images}"
 
 
-def pieces_done(futures: list[Future[Any]]) -> list[bool]:
-    """True for each that was computed, False for each that was cancelled."""
-    return [not future.cancelled() and future.exception(DEADLINE_S) is None for future in futures]
-
-
 # Threads
 
 
 def test_threads_write_into_memory_of_this_process() -> None:
     backend = ThreadBackend(StandInLoader(), LAYOUT, 2, AHEAD)  # type: ignore[arg-type]
     buffer = backend.buffers.lease()
-    found = backend.pool.submit(backend.load, buffer, PIECE).result(DEADLINE_S)
+    found = backend.threads.start(backend.load, buffer, [PIECE]).results()
 
-    assert [PROBLEM] == found
+    assert [[PROBLEM]] == found
     assert [[5, 5], [6, 6]] == buffer.data[:2].tolist()
     backend.shut_down(wait=True)
 
@@ -90,14 +85,17 @@ def test_threads_load_the_compiled_decoder_before_they_name_it() -> None:
 def test_shutting_down_ends_the_threads_and_cancels_what_has_not_begun(kind: Any) -> None:
     backend = kind(StandInLoader(), LAYOUT, 1, AHEAD)
     begun, may_end = threading.Event(), threading.Event()
-    futures = [backend.pool.submit(lambda: (begun.set(), may_end.wait(DEADLINE_S))), backend.pool.submit(int)]
+    started = backend.threads.start(lambda *_: (begun.set(), may_end.wait(DEADLINE_S)), None, [1])
+    waiting = backend.threads.start(lambda *_: None, None, [2])
     assert begun.wait(DEADLINE_S)
     backend.shut_down(wait=False)  # or the next line would not be reached
     may_end.set()
     backend.shut_down(wait=True)
 
-    assert [True, False] == pieces_done(futures)
-    assert not any(thread.is_alive() for thread in backend.pool._threads)
+    assert [(None, True)] == started.results()
+    with pytest.raises(ThreadsEndedError):
+        waiting.results()
+    assert not any(thread.is_alive() for thread in backend.threads._threads)
 
 
 # A process for each thread
@@ -124,7 +122,7 @@ class StandInProcess:
             raise self.death
         return [PROBLEM], self.answers.pop(0) if self.answers else "none: reported"
 
-    def end(self) -> str:
+    def end(self, *, patience_s: float = 0.0) -> str:
         self.ends += 1
         return "signal 9"
 
@@ -243,13 +241,13 @@ def outcome(backend: ProcessBackend, buffer: BatchBuffer) -> str:
 
 
 class StandInPopen:
-    """A started program whose output was written before; *hangs* when it does not end by SIGTERM."""
+    """A started program whose output was written before; *runs* until it is killed."""
 
     made: StandInPopen
     stdout_bytes = b""
     is_gone = False
-    hangs = False
-    code = -15
+    runs = True
+    code = -9
 
     def __init__(self, words: list[str], **options: Any) -> None:
         self.words, self.options = words, options
@@ -257,16 +255,15 @@ class StandInPopen:
         self.calls: list[str] = []
         type(self).made = self
 
-    def terminate(self) -> None:
-        self.calls.append("terminate")
-
     def kill(self) -> None:
+        assert not self.stdin.closed  # closing a pipe waits for the thread that uses it
         self.calls.append("kill")
+        self.runs = False
 
     def wait(self, timeout: float | None = None) -> int:
-        if timeout is not None and self.hangs:
+        if self.runs:
+            assert timeout is not None
             raise subprocess.TimeoutExpired(self.words, timeout)
-        self.calls.append("wait")
         return self.code
 
 
@@ -362,31 +359,24 @@ def test_an_error_in_a_process_is_raised_here(popen: type[StandInPopen], shared:
         process.load(0, PIECE)
 
 
-@pytest.mark.parametrize(("code", "described"), [(-15, "signal 15"), (0, "exit code 0"), (1, "exit code 1")])
+@pytest.mark.parametrize(("code", "described"), [(-9, "signal 9"), (0, "exit code 0"), (1, "exit code 1")])
 def test_ending_a_process_closes_its_pipes_and_describes_its_end(
     popen: type[StandInPopen], shared: SharedBuffers, code: int, described: str
 ) -> None:
-    popen.code = code
+    popen.code, popen.runs = code, code < 0
     process = backends._DecodeProcess("a loader", shared)  # type: ignore[arg-type]
 
-    assert [described, described] == [process.end(), process.end()]
+    assert described == process.end()
     assert popen.made.stdin.closed
     assert popen.made.stdout.closed
-    assert ["terminate", "wait"] * 2 == popen.made.calls
-
-
-def test_a_process_that_does_not_end_is_killed(popen: type[StandInPopen], shared: SharedBuffers) -> None:
-    popen.hangs, popen.code = True, -9
-    process = backends._DecodeProcess("a loader", shared)  # type: ignore[arg-type]
-
-    assert "signal 9" == process.end()
-    assert ["terminate", "kill", "wait"] == popen.made.calls
+    assert (["kill"] if code < 0 else []) == popen.made.calls
+    assert described == process.end()
 
 
 def test_a_process_that_is_gone_before_it_has_the_loader_is_reported_with_its_first_piece(
     popen: type[StandInPopen], shared: SharedBuffers
 ) -> None:
-    popen.is_gone, popen.code = True, 1
+    popen.is_gone, popen.runs, popen.code = True, False, 1
     process = backends._DecodeProcess("a loader", shared)  # type: ignore[arg-type]
 
     with pytest.raises(BrokenPipeError):
@@ -398,7 +388,7 @@ def test_a_process_whose_loader_cannot_be_pickled_is_ended(popen: type[StandInPo
     with pytest.raises((AttributeError, pickle.PicklingError)):
         backends._DecodeProcess(lambda: None, shared)  # type: ignore[arg-type]
 
-    assert ["terminate", "wait"] == popen.made.calls
+    assert ["kill"] == popen.made.calls
 
 
 # The end of the pipe in the process
@@ -464,6 +454,16 @@ def test_a_process_answers_with_the_error_of_a_piece_and_goes_on(served: Any) ->
     assert [False, True] == [is_done, is_next_done]
     assert isinstance(error, MemoryError)
     assert "no room" == str(error)
+
+
+@POSIX
+def test_a_process_ends_quietly_when_its_parent_is_killed_while_it_sends(
+    monkeypatch: pytest.MonkeyPatch, served: Any
+) -> None:
+    real = pickle.dumps
+    monkeypatch.setattr(pickle, "dumps", lambda item: real(item)[: -1 if isinstance(item, tuple) else None])
+
+    assert [] == served()
 
 
 @POSIX

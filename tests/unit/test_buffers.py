@@ -250,6 +250,14 @@ def test_a_buffer_whose_batch_was_copied_is_free_at_once() -> None:
     pool.close()
 
 
+def test_waiting_for_a_slot_ends_when_the_memory_is_closed(naps: list[float]) -> None:
+    pool = SharedBuffers(LAYOUT, 1, lambda: len(naps) < 3 or (pool.close(), True)[1])
+    _held = pool.lease()
+
+    with pytest.raises(Im2RecError, match=r"^the memory for batches is closed$"):
+        pool.lease()
+
+
 def test_shared_memory_without_a_free_slot_is_an_error_when_no_thread_works_on_it(
     naps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,8 @@ import click
 import pytest
 from image_helpers import POSIX
 
-from im2rec import cli
-from im2rec.cli.exit_codes import ExitCode, TerminatedError, run
+from im2rec.cli.exit_codes import ExitCode, run
+from im2rec.cli.interrupts import TerminatedError
 from im2rec.errors import (
     CorruptRecordError,
     ImageError,
@@ -64,7 +64,6 @@ def test_the_exit_codes_are_those_that_are_promised() -> None:
     promise = page.partition("**Exit codes.**")[2].partition("\n* ")[0]
 
     assert [code.value for code in ExitCode] == [int(number) for number in re.findall(r"\b\d+\b", promise)]
-    assert ExitCode.INTERRUPTED == cli._INTERRUPTED  # written out there, where nothing is imported yet
 
 
 def test_every_error_of_ours_has_its_code_and_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,10 +78,10 @@ def test_the_code_that_a_command_returns_is_the_exit_code_and_anything_else_is_0
         assert (code, "") == code_and_stderr(capsys, lambda _, returned=returned: returned)
 
 
-def test_an_interrupt_is_130_with_the_command_that_resumes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_is_130_with_the_command_that_begins_again(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["pack", "my list.lst", "root", "o.rec"]
 
-    expected = "im2rec: interrupted; to go on: im2rec pack 'my list.lst' root o.rec\n"
+    expected = "im2rec: interrupted; to begin again: im2rec pack 'my list.lst' root o.rec\n"
     assert (130, expected) == code_and_stderr(capsys, raising(KeyboardInterrupt()), *words)
     assert (130, expected) == code_and_stderr(capsys, raising(click.Abort()), *words)
 
@@ -100,7 +99,7 @@ def test_sigterm_is_143_after_cleaning_up_and_the_handler_is_restored(capsys: py
         finally:
             cleaned_up = True
 
-    assert (143, "im2rec: terminated; to go on: im2rec pack\n") == code_and_stderr(capsys, command, "pack")
+    assert (143, "im2rec: terminated; to begin again: im2rec pack\n") == code_and_stderr(capsys, command, "pack")
     assert cleaned_up
     assert before == signal.getsignal(signal.SIGTERM)
 
@@ -180,4 +179,4 @@ def test_an_error_raised_while_an_interrupt_unwinds_does_not_hide_the_interrupt(
             raise interrupt
 
     word = "interrupted" if code == 130 else "terminated"
-    assert (code, f"im2rec: {word}; to go on: im2rec iterate\n") == code_and_stderr(capsys, command, "iterate")
+    assert (code, f"im2rec: {word}; to begin again: im2rec iterate\n") == code_and_stderr(capsys, command, "iterate")

@@ -49,7 +49,7 @@ OF_MXNET = {
 OURS = {
     "Dataset": ["records"],
     "Batch": ["last_batch", "equal_batches", "layout"],
-    "Augmentation": ["shuffle_scope"],
+    "Augmentation": ["shuffle_scope", "max_pixels"],
     "Backend": ["reuse_buffers", "backend", "engine", "rng"],
     "Auxiliary": ["on_error", "on_truncated"],
 }
@@ -127,6 +127,7 @@ DEFAULTS = {
     "layout": ("NCHW", "NCHW or NHWC"),
     "shuffle_scope": ("all", "all or part"),
     "seed_aug": ("not set", ""),
+    "max_pixels": ("auto", "1 or more"),
     "rotate_list": ("none", ""),
     "resize": ("-1", "65535 or less"),
     "fill_value": ("255", ""),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ import pytest
 from image_helpers import DEADLINE_S, POSIX, die_at_five, square, square_and_pid, square_but_not_five
 
 from im2rec import parallel
-from im2rec.parallel import WorkerDiedError, available_cpus, run_ordered
+from im2rec.parallel import ThreadsEndedError, WorkerDiedError, WorkerThreads, available_cpus, ordered_map, run_ordered
 from im2rec.workers import _SpawnedWorker, start_worker
 
 
@@ -100,7 +103,7 @@ def test_closing_cancels_items_not_started_and_waits_for_those_in_work(monkeypat
     started: list[int] = []
     finished: list[int] = []
     shutting_down = threading.Event()
-    real = parallel.ThreadPoolExecutor.shutdown
+    real = parallel.WorkerThreads.shut_down
 
     def shutdown(self: Any, **how: bool) -> None:
         shutting_down.set()
@@ -112,7 +115,7 @@ def test_closing_cancels_items_not_started_and_waits_for_those_in_work(monkeypat
         finished.append(number)
         return number
 
-    monkeypatch.setattr(parallel.ThreadPoolExecutor, "shutdown", shutdown)
+    monkeypatch.setattr(parallel.WorkerThreads, "shut_down", shutdown)
     answers = run(work, range(1000))
     assert 0 == next(answers)
     answers.close()
@@ -198,3 +201,74 @@ def test_a_spawned_worker_may_be_ended_twice_and_still_reports_how_it_ended() ->
     worker.end()
 
     assert 7 == worker.exitcode()
+
+
+@POSIX
+def test_ctrl_c_is_for_the_main_thread_and_never_for_a_worker() -> None:
+    with WorkerThreads(1, "some") as threads:
+        (blocked,) = threads.start(lambda *_: signal.pthread_sigmask(signal.SIG_BLOCK, []), None, [0]).results()
+
+    assert signal.SIGINT in blocked
+    assert signal.SIGTERM not in blocked
+
+
+def test_the_error_of_the_first_piece_that_has_one_is_raised_after_all_have_ended() -> None:
+    ended: list[int] = []
+
+    def work(_: None, number: int) -> None:
+        ended.append(number)
+        if number:
+            raise ValueError(number)
+
+    with WorkerThreads(1, "some") as threads, pytest.raises(ValueError, match=r"^1$"):
+        threads.start(work, None, [0, 1, 2, 3]).results()
+    assert [0, 1, 2, 3] == ended
+
+
+def test_threads_that_are_shut_down_cancel_what_is_started_later() -> None:
+    threads = WorkerThreads(2, "some")
+    threads.shut_down(wait=True)
+    threads.shut_down(wait=True)
+
+    with pytest.raises(ThreadsEndedError, match=r"^the threads that work have been ended$"):
+        threads.start(lambda *_: None, None, [1]).results()
+    assert [] == threads._threads
+
+
+def test_threads_end_with_the_object_that_has_them() -> None:
+    threads = WorkerThreads(2, "some")
+    threads.start(lambda *_: None, None, [1, 2]).results()
+    running = [*threads._threads]
+    del threads
+    gc.collect()
+
+    for thread in running:
+        thread.join(DEADLINE_S)
+    assert 2 == len(running)
+    assert not any(thread.is_alive() for thread in running)
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_an_error_that_is_kept_keeps_no_job(bad: int) -> None:
+    class Job:
+        """What a batch's buffer is."""
+
+    jobs = [Job() for _ in range(4)]
+    alive = [weakref.ref(job) for job in jobs]
+
+    def work(_job: Job, number: int) -> None:
+        if number == bad:
+            raise ValueError(number)
+
+    kept = []
+    with WorkerThreads(1, "some") as threads:
+        try:
+            collections.deque(
+                ordered_map(threads, work, ((jobs.pop(), [number]) for number in range(4)), ahead=2), maxlen=0
+            )
+        except ValueError as error:
+            kept.append(error)
+    jobs.clear()
+
+    assert 1 == len(kept)
+    assert [None] * 4 == [reference() for reference in alive]
