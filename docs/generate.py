@@ -1,4 +1,4 @@
-"""Generate docs/commands.md, docs/parameters.md and im2rec/iterators/keywords.py from the commands and parameters.
+"""Generate the pages on commands, parameters and JSON, and im2rec/iterators/keywords.py, from the code itself.
 
 python docs/generate.py           write the files that are out of date
 python docs/generate.py --check   write nothing; exit with 1 and their names if any file is out of date
@@ -7,6 +7,7 @@ python docs/generate.py --check   write nothing; exit with 1 and their names if 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 import textwrap
 import types
@@ -16,13 +17,26 @@ from typing import Any
 
 import click
 
+from im2rec.bench.report import DryRunReport, IteratorReport, PackReport
+from im2rec.cli.compile import CompileSummary
+from im2rec.cli.error_object import KINDS, ErrorObject, ErrorResult
 from im2rec.cli.group import COMMANDS, group
+from im2rec.cli.iterate import ListedParams
+from im2rec.datasets.importing import ImportSummary
 from im2rec.datasets.sets import Cifar100Params
+from im2rec.extraction.extract import ExtractSummary
+from im2rec.inspection.report import Survey
+from im2rec.inspection.show import RecordView, ShownRecords
 from im2rec.iterators.mnist import MNISTParams
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
+from im2rec.packing.make_list import ListSummary
 from im2rec.packing.params import PackParams
+from im2rec.packing.report import PackSummary
 from im2rec.params import parameter_docs
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
+from im2rec.runs.replay import ReplayedRecord
+from im2rec.runs.run import RunSummary
+from im2rec.schema import SCHEMA, Key, as_json, keys_of
 
 ROOT = Path(__file__).parents[1]
 TABLES = (
@@ -36,6 +50,41 @@ TABLES = (
 
 KEYWORDS = {"ImageRecord": ImageRecordParams, "MNIST": MNISTParams, "CSV": CSVParams, "LibSVM": LibSVMParams}
 ACCEPTED_TYPES = {int: "int | str", float: "float | str", bool: "bool | int | str", tuple: "Sequence[int] | int | str"}
+
+# The objects of --json: what is typed, and the dataclass of the result.
+RESULTS: dict[str, type[Any]] = {
+    "im2rec make-list": ListSummary,
+    "im2rec pack": PackSummary,
+    "im2rec inspect": Survey,
+    "im2rec inspect --head, --key": ShownRecords,
+    "im2rec iterate": RunSummary,
+    "im2rec iterate --replay": ReplayedRecord,
+    "im2rec iterate --list-params": ListedParams,
+    "im2rec bench": IteratorReport,
+    "im2rec bench LIST ROOT": PackReport,
+    "im2rec bench --dry-run": DryRunReport,
+    "im2rec extract": ExtractSummary,
+    "im2rec import": ImportSummary,
+    "im2rec compile": CompileSummary,
+}
+JSON_INTRODUCTION = f"""\
+# JSON
+
+Generated from the declarations of the results by `make docs`.
+
+With `--json` a command prints one object on a line of stdout, with `-q` and `-qq` too. It has `schema`, which is
+{SCHEMA}, `command`, the name of the command, and the keys of the tables below. Within a schema number keys are added,
+never taken or changed.
+
+* Every key is always there. It is null where there is no value and the type says "or null".
+* A key has the same type in all objects: a count, a size or a place is an integer; a number may have a decimal point;
+  an "object of integers" has names that depend on the data, such as reasons, and integers as values.
+* A number that JSON has no word for, NaN or an infinity, is null.
+* `input` is the input of the command, and `records`, `images` and `damage` mean the same in all commands.
+
+Not of this schema: the manifest of `iterate --dump`, which has a number of its own, and `OUT.bad.jsonl` of `pack`,
+each line of which is a [BadImage](#badimage).
+"""
 
 
 def commands_page() -> str:
@@ -59,6 +108,53 @@ def parameters_page() -> str:
         for row in parameter_docs(kind):
             page.append(f"| `{row.name}` | {row.type} | {row.default} | {row.allowed} | {row.doc} | {row.reference} |")
     return "\n".join(page) + "\n"
+
+
+def json_page() -> str:
+    """Return the page with the keys of all objects that ``--json`` prints."""
+    shown = RecordView(0, 0, 869, 100, 0, [3], "JPEG", 845, 20, 12, 3)
+    example = {"schema": SCHEMA, "command": "inspect", **as_json(ShownRecords("train.rec", [shown]))}
+    failed = ErrorResult(ErrorObject("input", "is a folder", "photos", None, None, None, "name a file", 4))
+    page = [JSON_INTRODUCTION, "`im2rec inspect train.rec --head 1 --json` prints, here on several lines:", ""]
+    page += ["```json", json.dumps(example, indent=2), "```"]
+    for title, kind in RESULTS.items():
+        page += ["", f"## {title}", "", *_keys_table(kind)]
+    page += [
+        "",
+        "## Errors",
+        "",
+        "A command that fails prints an object with `schema` and `error`, beside the line on stderr:",
+        "",
+    ]
+    page += ["```json", json.dumps({"schema": SCHEMA, **as_json(failed)}, indent=2), "```"]
+    page += ["", *_keys_table(ErrorObject), "", "| kind | meaning |", "|---|---|"]
+    page += [f"| `{kind}` | {meaning} |" for kind, meaning in KINDS.items()]
+    page += ["", "## Objects"]
+    for name, kind in sorted(_inner_objects().items()):
+        page += ["", f"### {name}", "", *_keys_table(kind)]
+    return "\n".join(page) + "\n"
+
+
+def _keys_table(kind: type[Any]) -> list[str]:
+    rows = [f"| `{key.name}` | {_json_type(key)} | {key.meaning} |" for key in keys_of(kind)]
+    return ["| key | type | meaning |", "|---|---|---|", *rows]
+
+
+def _json_type(key: Key) -> str:
+    before, noun, _ = key.type_name.rpartition("object")
+    name = f"{before}[{key.holds.__name__}](#{key.holds.__name__.lower()})" if key.holds and noun else key.type_name
+    return f"{name} or null" if key.is_optional else name
+
+
+def _inner_objects() -> dict[str, type[Any]]:
+    """Return the dataclasses of all objects inside the results, by name."""
+    pending, inner = list(RESULTS.values()), {}
+    while pending:
+        for key in keys_of(pending.pop()):
+            if key.holds is not None and key.holds.__name__ not in inner:
+                inner[key.holds.__name__] = key.holds
+                pending.append(key.holds)
+    return inner
 
 
 def keywords_module() -> str:
@@ -101,6 +197,7 @@ def accepted_type(field: dataclasses.Field[Any], hint: Any) -> str:
 PAGES = {
     "docs/commands.md": commands_page,
     "docs/parameters.md": parameters_page,
+    "docs/json.md": json_page,
     "im2rec/iterators/keywords.py": keywords_module,
 }
 

@@ -87,7 +87,14 @@ class IdxFormatError(InputError):
 
 
 class ImageError(Im2RecError):
-    """The bytes of one image cannot be decoded; *reason* is a short constant text by which errors are counted."""
+    """The bytes of one image cannot be decoded; *reason* is a short constant text by which errors are counted.
+
+    *path* and *line* locate the list line that names the image, where packing ends at it; they are None elsewhere.
+    """
+
+    _location_fields = (("", "path"), ("line ", "line"))
+    path: str | os.PathLike[str] | None = None
+    line: int | None = None
 
     def __init__(self, problem: str, *, reason: str = "does not decode", hint: str = "") -> None:
         super().__init__(problem, hint=hint)

@@ -162,7 +162,7 @@ def _check_known(kind: type[Any], name: str) -> None:
 def _usage_hint(kind: type[Any], word: str) -> str:
     known = [field.name for field in dataclasses.fields(kind)]
     near = difflib.get_close_matches(word, known, n=1)
-    return f"write {near[0]}=VALUE" if near else f"keys are {', '.join(known)}"
+    return f"write {near[0]}=VALUE" if near else f"write KEY=VALUE, as in {known[0]}=VALUE"
 
 
 def _convert(field: dataclasses.Field[Any], value: Any, kind: Any) -> Any:

@@ -30,11 +30,12 @@ WARNINGS = "Warnings, a sentence each."
 FILES = "Files and folders that were written, or would be."
 BYTES_OUT = "Size of the output in bytes."
 SECONDS = "Wall time in seconds."
-RATE = "Images per second."
+RATE = "Images per second; of `iterate` after the first batch, and null without a second one."
 ENGINE = "Library that resizes and encodes; empty if none was needed."
 JPEG_DECODER = "Library that decodes JPEGs; empty if none was needed."
 KERNEL = "Name of the compiled JPEG decoder, or the reason why there is none."
 PEAK_MEMORY = "Peak memory in bytes; null if unknown."
+CLASSES_FILE = "Path of the file with the name of each class."
 DRY_RUN = "Whether nothing was written, as `--dry-run` was given."
 
 
@@ -84,7 +85,8 @@ def _type_in_words(hint: Any) -> tuple[str, type[Any] | None]:
         return _TYPES[hint], None
     item, holds = _type_in_words(typing.get_args(hint)[-1])
     container = "list" if typing.get_origin(hint) is list else "object"
-    return f"{container} of {item}s", holds
+    noun, _, rest = item.partition(" ")
+    return f"{container} of {noun}s {rest}".rstrip(), holds
 
 
 def as_json(value: Any) -> Any:

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from im2rec.library_output import hide_library_output
+
 _JOIN_S = 5.0  # a process that has closed its pipe has ended by then
 _REQUEST_BYTES = 64  # more than any request or answer of the fork server
 _THREADED_MODULE = "numpy"  # its BLAS library starts threads that threading.active_count() does not count
@@ -97,6 +99,7 @@ def _serve(receive: Callable[[], Any], send: Callable[[Any], object]) -> None:
     """Receive the work, then send one answer for each item until the other end closes."""
     _leave_signals_to_parent()
     warnings.filterwarnings("ignore", module="PIL")  # a damaged image is in the report, Pillow's warning adds nothing
+    hide_library_output()
     with contextlib.suppress(EOFError, OSError):
         work = receive()
         while True:

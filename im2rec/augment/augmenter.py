@@ -49,7 +49,7 @@ class Augmenter:
     ) -> None:
         channels, height, width = data_shape
         self._engine = engine
-        self._geometry = Geometry(params, Size(width, height))
+        self._geometry = Geometry(params, Size(width, height), engine.name)
         self._colors = Colors(params, channels)
         self._is_planar = layout == NCHW
         self._kernel_interpolations: frozenset[int] | None = None

@@ -18,13 +18,17 @@ import numpy.typing as npt
 from im2rec.augment.draws import Draws, Float
 from im2rec.augment.params import OFF, AugmentationParams
 from im2rec.errors import ImageError
-from im2rec.images.choices import AUTO, LANCZOS, MAX_PIXELS, NEAREST, RANDOM
-from im2rec.images.codec import TOO_LARGE, Image
+from im2rec.images.choices import AUTO, LANCZOS, NEAREST, RANDOM
+from im2rec.images.codec import Image
 from im2rec.images.engine import Resampler, auto_interpolation, padded, resized_short
+from im2rec.images.limits import SCALED, check_scaled
 
 Matrix = npt.NDArray[np.float32]
 MAX_CROP_TRIES = 10
 TOO_SMALL = "too small"
+# Bytes for each pixel of a new image, by engine, and in a warp, which computes the coordinates of each pixel. Source:
+# measured as those of images/limits.py, with images of 3000 x 3000 pixels.
+_BYTES_PER_PIXEL, _WARPED = {"reference": 60}, 20
 
 
 class Size(NamedTuple):
@@ -106,41 +110,51 @@ class Crop(NamedTuple):
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
 
 
+def crops_plainly(params: AugmentationParams) -> bool:
+    """True if images are cropped to their target without being scaled to it, but for those that are smaller."""
+    return params.resize == OFF and not (params.scales or params.crops_squares or _crops_areas(params))
+
+
+def _crops_areas(params: AugmentationParams) -> bool:
+    # With both ranges at 1 the reference draws nothing, and crops the centre.
+    return params.random_resized_crop and (
+        params.aspect_range != (1, 1) or (params.min_random_area, params.max_random_area) != (1, 1)
+    )
+
+
 class Geometry:
     """Plans resize, warp, pad and crop for images of any size. The last step leaves an image of size *target*."""
 
-    def __init__(self, params: AugmentationParams, target: Size) -> None:
+    def __init__(self, params: AugmentationParams, target: Size, engine: str = "") -> None:
         self._params = params
+        self._bytes_per_pixel = _BYTES_PER_PIXEL.get(engine, SCALED)
         self._target = target
         self.warps = params.warps
         self._crops_squares = params.crops_squares
         self.resizes_first = params.resize != OFF
         self.crops_first = not (params.warps or params.pad or self.resizes_first)
         self._fill = min(max(params.fill_value, 0), 255)
-        # With both ranges at 1 the reference draws nothing, and crops the centre.
-        self._crops_areas = params.random_resized_crop and (
-            params.aspect_range != (1, 1) or (params.min_random_area, params.max_random_area) != (1, 1)
-        )
+        self._crops_areas = _crops_areas(params)
 
     def plan(self, size: Size, draws: Draws) -> list[Step]:
         """Return the steps for an image of *size*, drawing what is random.
 
         Raises ImageError for an image that is too small for them, or would become too large for memory.
         """
-        params = self._params
+        params, stored = self._params, size
         steps: list[Step] = []
         if params.resize != OFF:
-            new = _checked(size, Size(*resized_short(*size, params.resize)))
+            new = self._checked(stored, Size(*resized_short(*size, params.resize)))
             steps.append(Resize(*new, _interpolation(params, size, new, draws, "resize_interpolation")))
             size = new
         if self.warps:
             warp = self._plan_warp(size, draws)
             steps.append(warp)
-            size = _checked(size, Size(warp.width, warp.height))
+            size = self._checked(stored, Size(warp.width, warp.height), _WARPED)
         if params.pad:
             steps.append(Pad(params.pad, self._fill))
-            size = _checked(size, Size(size.width + 2 * params.pad, size.height + 2 * params.pad))
-        return steps + self._plan_crop(size, draws)
+            size = self._checked(stored, Size(size.width + 2 * params.pad, size.height + 2 * params.pad))
+        return steps + self._plan_crop(stored, size, draws)
 
     def _plan_warp(self, size: Size, draws: Draws) -> Warp:
         """Plan the affine step: shear, rotation, scale and aspect in one matrix.
@@ -194,14 +208,14 @@ class Geometry:
             angle = params.rotate_list[draws.integer("rotate_list", 0, len(params.rotate_list) - 1)]
         return angle
 
-    def _plan_crop(self, size: Size, draws: Draws) -> list[Step]:
-        """Plan the one kind of crop that the parameters select."""
+    def _plan_crop(self, stored: Size, size: Size, draws: Draws) -> list[Step]:
+        """Plan the one kind of crop that the parameters select, for an image that was *stored* with another size."""
         if self._crops_areas:
             steps = self._plan_area_crop(size, draws)
-            return steps if steps is not None else self._plan_plain_crop(size, draws)
+            return steps if steps is not None else self._plan_plain_crop(stored, size, draws)
         if self._crops_squares:
             return self._plan_square_crop(size, draws)
-        return self._plan_plain_crop(size, draws)
+        return self._plan_plain_crop(stored, size, draws)
 
     def _plan_area_crop(self, size: Size, draws: Draws) -> list[Step] | None:
         """Plan a crop of random area and aspect; None if none of ten tries fits into the image.
@@ -242,7 +256,7 @@ class Geometry:
         method = _interpolation(self._params, Size(crop.width, crop.height), target, draws, "crop_interpolation")
         return [crop, Resize(*target, method)]
 
-    def _plan_plain_crop(self, size: Size, draws: Draws) -> list[Step]:
+    def _plan_plain_crop(self, stored: Size, size: Size, draws: Draws) -> list[Step]:
         """Plan a crop of the target's size; a smaller image is first scaled up, keeping its aspect.
 
         Height comes before width, as in the reference: an image that is too small both ways may be resized twice, and
@@ -256,11 +270,11 @@ class Geometry:
             scaled = Float(target.height) / Float(size.height) * Float(size.width)
             # In 32-bit floats the quotient can fall just below a whole number: 7 x 7 for 31 x 31 becomes 30 x 31. The
             # resize of the width below then makes up for the missing column, as in the reference.
-            size = Size(int(scaled), target.height)
+            size = self._checked(stored, Size(int(scaled), target.height))
             steps.append(Resize(*size, method))
         if size.width < target.width:
             scaled = Float(target.width) / Float(size.width) * Float(size.height)
-            size = Size(target.width, int(scaled))
+            size = self._checked(stored, Size(target.width, int(scaled)))
             steps.append(Resize(*size, method))
         y, x = self._rand_crop_or_center(size, target, draws)
         return [*steps, Crop(y, x, target.height, target.width)]
@@ -276,13 +290,11 @@ class Geometry:
             return draws.integer("crop_y", 0, down), draws.integer("crop_x", 0, right)
         return down // 2, right // 2
 
-
-def _checked(old: Size, new: Size) -> Size:
-    """Return *new*. Raises ImageError if an image of that size would not fit into memory."""
-    if new.width * new.height > MAX_PIXELS:
-        problem = f"is {old.width} x {old.height} pixels, and would become {new.width} x {new.height}"
-        raise ImageError(problem, reason=TOO_LARGE)
-    return new
+    def _checked(self, stored: Size, new: Size, bytes_per_pixel: int = 0) -> Size:
+        """Return *new*. Raises ImageError if an image of size *stored* is above the limit when it gets that size."""
+        least = max(bytes_per_pixel, self._bytes_per_pixel)
+        check_scaled(stored, new, self._params.max_pixels, bytes_per_pixel=least)
+        return new
 
 
 def _interpolation(params: AugmentationParams, old: Size, new: Size, draws: Draws, name: str) -> int:

@@ -146,7 +146,7 @@ class _BenchedIterator:
             return it
         it.close()
         if not it.count:
-            raise InputError(f"{it.params.path_imgrec}: holds no images", hint=INSPECT)
+            raise InputError("holds no images", path=it.params.path_imgrec, hint=INSPECT)
         raise ParameterError(f"batch_size={it.batch_size} leaves no whole batch", hint="lower it, or leave discard out")
 
     def run(self, threads: int) -> TimedRun:

@@ -61,7 +61,7 @@ def bench_pack(
     seconds = options.seconds_each(len(counts) + (3 if params.unchanged else 6))
     check_folder(root)
     start = now()
-    listed = sample_list(list_path, params)
+    listed = sample_list(list_path, params, root)
     opening_s = now() - start
     with PageCache() as cache, tempfile.TemporaryDirectory(prefix="im2rec-bench-") as folder:
         cached_share = _cached_share(cache, listed.entries, Path(root))

@@ -30,6 +30,7 @@ _OURS = "im2rec"
 _ROUNDS = 5
 _ANSWER_TIMEOUT_S = 120.0  # beyond the time that is measured: the import of MXNet alone takes seconds
 _EXIT_TIMEOUT_S = 5.0
+_MODULES = {"mxnet": "mxnet", "dali": "nvidia.dali"}  # to be found by the interpreter of each peer
 _SCRIPT = Path(__file__).with_name("peer_script.py")
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "OPENBLAS_NUM_THREADS")  # of another Python, and a limit that we set
 _MXNET_PREFETCH = 16
@@ -56,12 +57,15 @@ class PeerError(Im2RecError):
 
 
 def check_peers(pythons: Mapping[str, str]) -> None:
-    """Raise ParameterError for an unknown peer, InputError for an interpreter that cannot be run."""
+    """Raise ParameterError for an unknown peer, InputError for an interpreter that cannot be run or lacks the peer."""
     for name, python in pythons.items():
         if name not in PEER_SETTINGS:
             raise ParameterError(f"--against {name}={python} must name {' or '.join(PEER_SETTINGS)}")
         if shutil.which(python) is None:
-            raise InputError(f"{python}: is not a program that can be run", hint=f"name the Python that has {name}")
+            raise InputError("is not a program that can be run", path=python, hint=f"name the Python that has {name}")
+        look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({_MODULES[name]!r}) is None)"
+        if subprocess.run([python, "-c", look], stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode:
+            raise InputError(f"has no {name}", path=python, hint=f"name the Python that has {name}")
 
 
 def run_with_peers(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +27,7 @@ from im2rec.images.engine import Engine, Resampler, load_engine, load_resampler
 from im2rec.images.scratch import scratch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.packing.encode import DecodedImage, decode_image, encode_image, resize_image
-from im2rec.packing.list_reader import Entry, ListLines
+from im2rec.packing.list_reader import BACKSLASHES, Entry, ListLines, describe_missing
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BAD_LINE
 from im2rec.pipeline.loader import UndecodedJpeg
@@ -86,7 +85,7 @@ class IteratorSample:
         self._loader.load_kernel_if_due()
         self.images = list(_limited(self._sampled(), lambda image: image.pixels.nbytes, seconds))
         if not self.images:
-            raise InputError(f"{it.params.path_imgrec}: no image decodes", hint="run 'im2rec inspect --verify' on it")
+            raise InputError("no image decodes", path=it.params.path_imgrec, hint="run 'im2rec inspect --verify' on it")
 
     def _sampled(self) -> Iterator[SampleImage | None]:
         """Yield the sample images in random order; None in place of one that cannot be decoded."""
@@ -224,12 +223,15 @@ class ListSample(NamedTuple):
     entries: list[Entry]
 
 
-def sample_list(path: PathLike, params: PackParams) -> ListSample:
-    """Read the list *path* and keep a sample of it. Raises InputError if it cannot be read or has no lines."""
-    lines = ListLines(path, label_width=params.label_width, nsplit=params.nsplit, part=params.part)
+def sample_list(path: PathLike, params: PackParams, root: PathLike | None = None) -> ListSample:
+    """Read the list *path* of files below *root*, and keep a sample of it.
+
+    Raises InputError if it cannot be read or has no lines.
+    """
+    lines = ListLines(path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
     listed = evenly_sampled(lines.entries())
     if not listed.entries:
-        raise InputError(f"{os.fspath(path)}: lists no images", hint="make one with 'im2rec make-list'")
+        raise InputError("lists no images", path=path, hint="make one with 'im2rec make-list'")
     return listed
 
 
@@ -279,7 +281,9 @@ class PackSample:
         self.seconds_each = (now() - start) / max(1, len(self.images))
         if not self.images:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
-            raise InputError(f"none of the images below {root} could be packed: {counted}", hint="check ROOT")
+            details = [describe_missing(entry.path) for entry in lines if isinstance(entry, ListEntry)]
+            hint = BACKSLASHES if any(detail.endswith(BACKSLASHES) for detail in details) else "check ROOT"
+            raise InputError(f"none of the images below {root} could be packed: {counted}", hint=hint)
 
     def _sample_image(self, entry: Entry) -> PackSampleImage | None:
         if isinstance(entry, ListFormatError):

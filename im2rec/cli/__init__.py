@@ -24,6 +24,12 @@ def main(words: list[str] | None = None) -> None:
         _fill_standard_descriptors()
         # Starting numpy's threads takes 0.08 s, and nothing uses them.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        if words is None:  # the process is ours, and does not belong to a program that calls this function
+            from im2rec.library_output import SHOW_VARIABLE, hide_library_output  # noqa: PLC0415
+
+            if "--debug" in given:
+                os.environ[SHOW_VARIABLE] = "1"
+            hide_library_output()
         if words is None and _needs_workers(given):
             from im2rec.workers import start_fork_server  # noqa: PLC0415
 

@@ -52,7 +52,7 @@ _OPTIONS = {
     "quiet": click.option(
         "-q", "--quiet", count=True, help="Show no progress and no next command; -qq: only warnings and errors."
     ),
-    "debug": click.option("--debug", is_flag=True, help="Show a traceback with every error."),
+    "debug": click.option("--debug", is_flag=True, help="Show a traceback with every error, and what libraries print."),
 }
 _WRITING = {
     "force": click.option("--force", is_flag=True, help="Replace existing files."),

@@ -76,6 +76,7 @@ _CODE_OF_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (ParameterError, ExitCode.WRONG_USAGE),
     (InputError, ExitCode.BAD_INPUT),
     (LineError, ExitCode.BAD_INPUT),
+    (UnicodeEncodeError, ExitCode.BAD_INPUT),
     (CorruptRecordError, ExitCode.DAMAGED),
 )
 
@@ -127,10 +128,16 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
         # lack of something that workers need to start.
         return code, f"operating system error: {reason(error)}", "free some space, or try --workers 1"
     if isinstance(error, MemoryError):
-        return code, "there is not enough memory", "lower batch_size, or prefetch_buffer"
-    first_line = str(error).partition("\n")[0]
-    problem = f"internal error: {type(error).__name__}: {first_line}"
-    return code, problem, "please report it, with the output of --debug"
+        problem, hint = "there is not enough memory", "lower batch_size, or prefetch_buffer"
+    elif isinstance(
+        error, UnicodeEncodeError
+    ):  # of a path among the words, which Python does not always decode rightly
+        problem, hint = f"{error.object}: {reason(error)}", "set a UTF-8 locale"
+    else:
+        first_line = str(error).partition("\n")[0]
+        problem = f"internal error: {type(error).__name__}: {first_line}"
+        hint = "please report it, with the output of --debug"
+    return code, problem, hint
 
 
 def _usage_message(error: click.ClickException) -> tuple[str, str]:

@@ -39,7 +39,11 @@ from im2rec.images.codec import NOT_AN_IMAGE
     show_default=True,
     help="Write files in folders, or WebDataset shards.",
 )
-@click.option("--classes", type=PATH, help="Name the folders after the classes in this .classes.txt.")
+@click.option(
+    "--classes",
+    type=PATH,
+    help="Name the folders after the classes in this .classes.txt [default: the one beside REC]; none: by label.",
+)
 @click.option(
     "--shard-size",
     "shard_mb",
@@ -51,9 +55,10 @@ from im2rec.images.codec import NOT_AN_IMAGE
 def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, **words: object) -> ExitCode:
     """Write the images of a .rec to files or tar shards.
 
-    Writes the images of REC, byte for byte as they are stored, to the new folder DIR: files <label>/<id>.jpg with a
-    list that packs them again, or tar shards. The folder is named DIR.partial until it is complete; after an
-    interruption, the same command resumes there. Exit code 3: some records hold something that cannot be packed again.
+    Writes the images of REC, byte for byte as they are stored, to the new folder DIR: files <class>/<id>.jpg, with a
+    list that packs them again, or tar shards. A class is named by the .classes.txt beside REC, else by its label. The
+    folder is named DIR.partial until it is complete; after an interruption, the same command resumes there. Exit code
+    3: some records hold something that cannot be packed again.
 
     \b
     Example:
@@ -63,6 +68,7 @@ def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, 
     repeat_by(resumes=not dry_run)
     with console.progress("extracting", share=True) as progress:
         summary = extract(rec, out, options, force=force, dry_run=dry_run, progress=progress)
+    console.warn(summary.warnings)
     console.result("extract", summary, render(summary), next_command(summary))
     return exit_code(summary)
 
@@ -96,7 +102,7 @@ def render(summary: ExtractSummary) -> str:
         ("left out", ", ".join(f"{counted(count, 'record')} {why}" for why, count in summary.left_out.items())),
         *[("problem", _problem(why, count, summary)) for why, count in summary.problem_records.items()],
         ("packs as", _changes(summary)),
-        ("classes", f"{summary.classes:,}"),
+        ("classes", f"{summary.classes:,}" + (f", named by {summary.classes_file}" if summary.classes_file else "")),
         ("bytes", human_size(summary.bytes_out)),
         ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s"),
         ("would write" if summary.dry_run else "written", _written(summary)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -33,6 +34,7 @@ COMMANDS = {
 
 
 NAME = "im2rec"
+_LIST_SUFFIXES = (".txt", ".tsv", ".csv", ".list")  # that lists have instead of .lst
 COMPLETE = "_IM2REC_COMPLETE"
 
 
@@ -61,17 +63,26 @@ class LazyGroup(click.Group):
         if name not in COMMANDS and name.lower().endswith(".lst"):
             return "pack", self.get_command(ctx, "pack"), args
         if name not in COMMANDS and not name.startswith("-"):
-            nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
-            ctx.fail(
-                f"no command {name!r}; "
-                + (f"did you mean {nearest[0]!r}?" if nearest else f"commands: {', '.join(COMMANDS)}")
-            )
+            ctx.fail(f"no command {name!r}; {_remedy(args)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
+
+
+def _remedy(words: list[str]) -> str:
+    """Return in words the command that *words*, which do not begin with one, probably mean."""
+    name = words[0]
+    if os.path.isdir(name):  # noqa: PTH112 - False for a name that no file can have, as below
+        return f"for a folder of images: {shlex.join([NAME, 'make-list', name])}"
+    if name.lower().endswith(".rec"):
+        return f"for a .rec: {shlex.join([NAME, 'inspect', name])}"
+    if os.path.isfile(name) or name.lower().endswith(_LIST_SUFFIXES):  # noqa: PTH113
+        return f"for a list: {shlex.join([NAME, 'pack', *words])}"
+    nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
+    return f"did you mean {nearest[0]!r}?" if nearest else f"commands: {', '.join(COMMANDS)}"
 
 
 # The version comes from the package itself, as its metadata may be missing or those of an old install; imported by

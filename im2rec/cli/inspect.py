@@ -10,8 +10,9 @@ import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.images.sheet import number_text
 from im2rec.inspection.image_sample import write_sheet
-from im2rec.inspection.report import Spread, Survey, Verification
+from im2rec.inspection.report import LabelCount, Spread, Survey, Verification
 from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
 from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
@@ -38,6 +39,12 @@ _MAX_LABELS = 8
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes for --verify [default: all CPUs]."
 )
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Decode no image of more than N pixels [default: none that needs more than 1 GiB].",
+)
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw 60 of the images on one sheet.")
 @common_options(writes=True)
 def command(
@@ -54,8 +61,8 @@ def command(
             raise click.UsageError("--idx and --no-idx exclude each other")
         index = False
     if head is not None or key:
-        if ignored := [name for name in ("decode", "sheet", "every", "workers") if options[name]]:
-            name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0])
+        if ignored := [name for name in ("decode", "sheet", "every", "workers", "max_pixels") if options[name]]:
+            name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0]).replace("_", "-")
             raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
         views = first_records(rec, head) if head is not None else []
         views += records_by_key(rec, key, index) if key else []
@@ -72,11 +79,13 @@ def command(
         summary = survey(rec, index=index, every=options["every"], progress=progress)
     if options["decode"] and not summary.headerless:
         with console.progress("decoding", share=True) as progress:
-            summary.verification = verify(rec, workers=options["workers"], progress=progress)
+            limits = {"workers": options["workers"], "max_pixels": options["max_pixels"]}
+            summary.verification = verify(rec, **limits, progress=progress)
     if sheet is not None:
         summary.sheet = str(sheet)
         if not options["dry_run"]:
-            write_sheet(rec, sheet, force=options["force"])
+            write_sheet(rec, sheet, force=options["force"], max_pixels=options["max_pixels"])
+    console.warn(summary.warnings)
     console.result("inspect", summary, render(summary), next_command(summary))
     return exit_code(summary)
 
@@ -137,7 +146,7 @@ def render(summary: Survey) -> str:
 
 def render_record(shown: RecordView) -> str:
     """Return one record as a line on its header and a line on its content."""
-    labels = " ".join(f"{label:g}" for label in shown.labels[:_MAX_LABELS])
+    labels = " ".join(map(number_text, shown.labels[:_MAX_LABELS]))
     more = f" and {len(shown.labels) - _MAX_LABELS} more" if len(shown.labels) > _MAX_LABELS else ""
     header = "" if shown.id is None else f", id {shown.id}, {'labels' if shown.flag else 'label'} {labels}{more}"
     pixels = (
@@ -165,10 +174,19 @@ def _classes(summary: Survey) -> str:
     if classes is None:
         return ""
     if not classes.whole_numbers:
-        return f"{counted(classes.count, 'distinct value')}, not all of them whole numbers"
+        extremes = f"{number_text(classes.lowest_label)} to {number_text(classes.highest_label)}"
+        return f"{counted(classes.count, 'distinct value')}, {extremes}, not all of them whole numbers"
     rarest, common = classes.rarest, classes.most_common
-    rare, most = f"{rarest.label} ({rarest.records:,})", f"{common.label} ({common.records:,})"
-    return f"{classes.count:,}; rarest: label {rare}, most common: label {most}"
+    if classes.count == 1:
+        return f"1: {_class(rarest)}"
+    unused = f", {classes.unused:,} of them unused" if classes.unused else ""
+    labels = f"labels {classes.lowest_label} to {classes.highest_label}{unused}"
+    extremes = f"rarest {_class(rarest)} ({rarest.records:,}), most common {_class(common)} ({common.records:,})"
+    return f"{classes.count:,}, {labels}; {extremes}"
+
+
+def _class(count: LabelCount) -> str:
+    return f"label {count.label}" if count.name is None else count.name
 
 
 def _ids(summary: Survey) -> str:

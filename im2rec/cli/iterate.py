@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, option_words, other_values
 from im2rec.errors import BadRecordError, InputError, ParameterError
+from im2rec.images.sheet import number_text
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.params import ParameterDoc, parameter_docs
@@ -121,9 +123,11 @@ def command(
     mean_img = values.get("mean_img")
     if dry_run and mean_img and not Path(mean_img).exists():
         values["mean_img"] = ""  # otherwise the iterator would compute and write it when it is opened
+    start = time.perf_counter()
     with console_logging(console), _hint_at_on_error(), KINDS[kind].iterator(**values) as it:
+        opening_s = time.perf_counter() - start
         if isinstance(it, ImageRecordIter) and not it.count:
-            raise InputError(f"{it.params.path_imgrec}: holds no images", hint="name another .rec")
+            raise InputError("holds no images", path=it.params.path_imgrec, hint="name another .rec")
         if replayed is not None:
             assert isinstance(it, ImageRecordIter)
             out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"
@@ -133,6 +137,7 @@ def command(
         outputs = _BatchOutputs(it, dump, sheet, force=force, dry_run=dry_run)
         outputs.names[:0] = [mean_img] if mean_img and not values["mean_img"] else []
         summary = _run(console, it, outputs, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
+        summary.opening_s = opening_s
     console.result("iterate", summary, render(summary), next_command(summary, words, options))
     return exit_code(summary)
 
@@ -246,12 +251,12 @@ def render(summary: RunSummary) -> str:
     singular = {"threads": "thread", "processes": "process"}
     backend = f", {counted(summary.threads, singular[summary.backend], summary.backend)}" if summary.backend else ""
     unit = "rows" if summary.iterator_kind in ("csv", "libsvm") else "images"
-    rate = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} {unit}/s{backend}"
     left_out = summary.without_image
     table_rows = [
         ("batches", "" if summary.dry_run else batches),
-        (unit, "" if summary.dry_run else f"{summary.images:,}, and {summary.pad:,} of filler"),
-        ("time", "" if summary.dry_run else rate),
+        (unit, "" if summary.dry_run else f"{summary.images:,}{_of_all(summary)}, and {summary.pad:,} of filler"),
+        ("opening", _opening(summary)),
+        ("time", _rate(summary, unit) + backend if summary.batches else ""),
         ("digest", summary.digest),
         ("left out", f"{counted(left_out, 'record')} with labels and no image" if left_out else ""),
         *_bad_rows("skipped", summary.skipped),
@@ -263,8 +268,39 @@ def render(summary: RunSummary) -> str:
     ]
     verb = "would iterate over" if summary.dry_run else "iterated over"
     epochs = f", {counted(summary.epochs, 'epoch')}" if summary.epochs else ""
-    head = f"{verb} {counted(summary.records, 'record')} of {summary.input}{epochs}"
-    return table(head, table_rows)
+    return table(f"{verb} {_records_read(summary)} of {summary.input}{epochs}", table_rows)
+
+
+def _records_read(summary: RunSummary) -> str:
+    """Return the number of records that were read, of how many, and of which part."""
+    records = counted(summary.part_records, "record")
+    if not summary.dry_run and summary.epochs <= 1 and summary.images < summary.part_records:
+        records = f"{summary.images:,} of the {records}"
+    return records + (f" of part {summary.part_index} of {summary.num_parts}" if summary.num_parts > 1 else "")
+
+
+def _of_all(summary: RunSummary) -> str:
+    """Return of how many records the images are, where these are the records of several epochs."""
+    due = summary.epochs * summary.part_records
+    return f" of {due:,} records" if summary.epochs > 1 and summary.images < due else ""
+
+
+def _rate(summary: RunSummary, unit: str) -> str:
+    """Return the time and the rate after the first batch."""
+    if summary.images_per_s is None:
+        return "no second batch, so no rate"
+    return f"{_time(summary.seconds - summary.first_batch_s)} after that, {summary.images_per_s:,.0f} {unit}/s"
+
+
+def _opening(summary: RunSummary) -> str:
+    """Return the time that opening and the first batch took, as ``bench`` shows it."""
+    if not summary.batches:
+        return ""
+    return f"{_time(summary.opening_s)}; the first batch {_time(summary.first_batch_s)} later"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
 
 
 def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
@@ -280,7 +316,7 @@ def render_replay(shown: ReplayedRecord) -> str:
     steps = [("steps" if number == 0 else "", step) for number, step in enumerate(shown.steps)]
     table_rows = [
         ("id", str(shown.id)),
-        ("label", " ".join(f"{label:g}" for label in shown.labels)),
+        ("label", " ".join(map(number_text, shown.labels))),
         ("stored", f"{shown.width} x {shown.height} pixels"),
         *drawn,
         *steps,

@@ -8,7 +8,16 @@ import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, path_word, table
 from im2rec.cli.exit_codes import ExitCode
-from im2rec.packing.make_list import DEFAULT_EXTENSIONS, DEFAULT_SEED, PROBLEMS, ListOptions, ListSummary, make_list
+from im2rec.packing.make_list import (
+    DEFAULT_EXTENSIONS,
+    DEFAULT_SEED,
+    OTHER_SUFFIX,
+    PROBLEMS,
+    ListOptions,
+    ListSummary,
+    counted_suffixes,
+    make_list,
+)
 
 
 def _parse_shares(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
@@ -33,7 +42,11 @@ def _parse_shares(_ctx: click.Context, _param: click.Parameter, value: str) -> t
     metavar="SHARES",
     help="Split into train,test or train,val,test by these shares: 0.9 or 0.8,0.1,0.1.",
 )
-@click.option("--stratify", is_flag=True, help="Split every class by these shares.")
+@click.option(
+    "--stratify",
+    is_flag=True,
+    help="Split every class by these shares, rounded so that as few as possible lack a training image.",
+)
 @click.option("--flat", is_flag=True, help="List only the files directly in ROOT, all with label 0.")
 @click.option(
     "--exts",
@@ -89,14 +102,18 @@ def render(summary: ListSummary) -> str:
         ((count, name) for name, count in summary.class_images.items() if count), key=lambda pair: pair[0]
     )
     extremes = [f"{name} ({count:,})" for count, name in (by_count[0], by_count[-1])]
-    left_out = [f"{count:,} {reason}" for reason, count in summary.left_out.items()]
+    suffixes = counted_suffixes(summary.left_out_suffixes)
+    left_out = [
+        f"{count:,} {reason}" + (f": {suffixes}; list them with --exts" if reason == OTHER_SUFFIX else "")
+        for reason, count in summary.left_out.items()
+    ]
     lists = [f"{name} ({count:,})" for name, count in summary.lists.items()]
     shown = [*lists[:4], f"and {len(lists) - 4} more"] if len(lists) > 5 else lists
     head = f"{summary.input}: {counted(summary.images, 'image')} in {counted(summary.classes, 'class', 'classes')}"
     rows = [
         ("smallest", extremes[0] if len(by_count) > 1 else ""),
         ("largest", extremes[1] if len(by_count) > 1 else ""),
-        ("left out", ", ".join(left_out)),
+        ("left out", "; ".join(left_out)),
         ("would write" if summary.dry_run else "written", ", ".join([*shown, summary.classes_file])),
     ]
     return table(head, rows)

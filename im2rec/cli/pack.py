@@ -59,7 +59,7 @@ class PackCommand(HelpCommand):
     default="10%",
     show_default=True,
     metavar="N|P%",
-    help="End the run when more images than this are bad; P% counts from 100 lines on.",
+    help="End the run when more images than this are bad; P% counts from 100 lines on, and 100% never ends it.",
 )
 @click.option(
     "--outside",

@@ -77,7 +77,7 @@ def _read_tar(path: PathLike, names: Collection[str]) -> dict[str, bytes]:
             with _open_tar(file) as tar:
                 return dict(_read_members(tar, names))
         except InputError as error:
-            raise InputError(f"{os.fspath(path)}: {error.problem}", hint=error.hint) from None
+            raise InputError(error.problem, path=path, hint=error.hint) from None
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ def read_cifar(name: str, source: PathLike) -> Dataset:
         problem = f"{os.fspath(source)}: holds no {SETS[name].title}: no {' or '.join(v.files[0] for v in versions)}"
         raise InputError(problem, hint=f"name its folder, or its archive {versions[0].archive}")
     if missing:
-        raise InputError(f"{os.fspath(location)}: lacks {', '.join(missing)}", hint=_MAKE_AGAIN)
+        raise InputError(f"lacks {', '.join(missing)}", path=location, hint=_MAKE_AGAIN)
     classes = _class_names(name, version, contents, location)
     sizes = [len(names) for names in classes]
     splits: dict[str, list[ImageBatch]] = {}
@@ -115,7 +115,7 @@ def _class_names(name: str, version: Version, contents: dict[str, bytes], locati
         return [list(SETS[name].classes)]
     for file in version.names:
         if file not in contents:
-            raise InputError(f"{os.fspath(location)}: lacks {file}", hint=_MAKE_AGAIN)
+            raise InputError(f"lacks {file}", path=location, hint=_MAKE_AGAIN)
     if version.title == BINARY:
         lists = [contents[file].decode("utf-8", "replace").split() for file in version.names]
     else:

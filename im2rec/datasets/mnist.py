@@ -35,7 +35,7 @@ def find_mnist(folder: PathLike) -> dict[str, MnistPair]:
         for path, kind in zip(paths, _KINDS, strict=True):
             if path is None:
                 name = f"{stem}-{kind.format('-')}"
-                raise InputError(f"{os.fspath(folder)}: holds no {name}, nor {name}.gz", hint="name it with --images")
+                raise InputError(f"holds no {name}, nor {name}.gz", path=folder, hint="name it with --images")
         pairs[split] = MnistPair(*filter(None, paths))
     return pairs
 

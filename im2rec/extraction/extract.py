@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from im2rec.errors import ParameterError
+from im2rec.extraction.class_folders import ClassFolders, find_class_folders
 from im2rec.extraction.resumable_folder import ExtractionProgress, ResumableFolder
 from im2rec.extraction.selection import (
     EMPTY,
@@ -30,21 +31,13 @@ from im2rec.extraction.selection import (
     label_text,
     select_records,
 )
-from im2rec.extraction.writers import (
-    MB,
-    FolderWriter,
-    ShardWriter,
-    Writer,
-    check_labels_have_folders,
-    class_folders,
-    read_samples,
-)
+from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, read_samples
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
 from im2rec.parallel import Progress
-from im2rec.schema import BYTES_OUT, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, described
-from im2rec.storage.files import PathLike, reading
+from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
+from im2rec.storage.files import PathLike, name_text, reading
 
 FOLDER, TAR = "folder", "tar"
 DEFAULT_SHARD_MB = 1000.0
@@ -61,8 +54,9 @@ _SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of
 class ExtractOptions(Selection):
     """Options of an extraction: the selection of images, and the form of the output.
 
-    *to* is ``folder`` or ``tar``. *classes* is the path of a ``.classes.txt``, which names the folder of each label.
-    *shard_mb* is the maximum size of a shard in MB, 1000 if None. Raises ParameterError.
+    *to* is ``folder`` or ``tar``. *classes* is the path of a ``.classes.txt``, which names the folder of each label;
+    None takes the one beside the ``.rec``, if there is one, and ``none`` the labels themselves. *shard_mb* is the
+    maximum size of a shard in MB, 1000 if None. Raises ParameterError.
     """
 
     to: str = FOLDER
@@ -103,6 +97,8 @@ class ExtractSummary:
     seconds: float = described(SECONDS, 0.0)
     images_per_s: float = described(RATE, 0.0)
     dry_run: bool = described(DRY_RUN, False)
+    classes_file: str | None = described(CLASSES_FILE, None)
+    warnings: list[str] = described(WARNINGS, factory=list)
 
 
 def extract(
@@ -126,19 +122,20 @@ def extract(
     """
     started = time.monotonic()
     options, stem, report = options or ExtractOptions(), Path(rec).stem, progress or (lambda _count, _share: None)
-    folders = None if options.classes is None else class_folders(options.classes, list_name(stem))
-    inputs = [name for name in (rec, options.classes) if name is not None]
-    partial = ResumableFolder(out, _identity(rec, options, folders), inputs=inputs, force=force)
+    folders = find_class_folders(rec, options.classes, list_name(stem)) if options.to == FOLDER else ClassFolders()
+    inputs = [name for name in (rec, folders.path) if name is not None]
+    partial = ResumableFolder(out, _identity(rec, options, folders.names), inputs=inputs, force=force)
     with ScannedFile(rec, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
         selected = select_records(file, options)
-        if options.classes is not None and folders is not None:
-            check_labels_have_folders(file.labels[selected.ordinals], folders, options.classes)
+        folders.check_labels(file.labels[selected.ordinals])
         if not dry_run:
             with partial:
-                _write(file, selected, _make_writer(partial, stem, options, folders), report)
+                _write(file, selected, _make_writer(partial, stem, options, folders.names), report)
         counts = _predict_counts(file, selected) if dry_run else partial.progress
         summary = _summary(file, selected, counts, options, Path(out))
     summary.resumed, summary.dry_run = partial.resumed, dry_run
+    summary.classes_file = os.fspath(folders.path) if folders.path and folders.names is not None else None
+    summary.warnings = folders.warnings
     summary.seconds = round(time.monotonic() - started, 3)
     summary.images_per_s = round((len(selected.ordinals) - partial.resumed) / max(summary.seconds, 1e-9), 1)
     return summary
@@ -158,7 +155,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
         status = Path(rec).stat()
     classes = None if folders is None else "\n".join(folders).encode("utf-8", "surrogateescape")
     return {
-        "rec": str(Path(rec).resolve()),
+        "rec": name_text(str(Path(rec).resolve())),
         "bytes": status.st_size,
         "changed_at": dt.datetime.fromtimestamp(status.st_mtime, dt.timezone.utc).isoformat(),
         "to": options.to,

@@ -35,12 +35,12 @@ def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) ->
     With *force* an earlier extraction is allowed too, if it contains none of the files *inputs*.
     """
     if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} is missing", hint="make it first")
+        raise OutputError(f"the folder {path.parent} is missing", path=path, hint="make it first")
     refuse_unwritable(path.parent, path)
     if not os.path.lexists(path):
         return
     if not path.is_dir():
-        raise OutputError(f"{path}: is a file", hint="name a folder")
+        raise OutputError("is a file", path=path, hint="name a folder")
     real = Path(os.path.realpath(path))
     if Path.cwd().is_relative_to(real) or os.path.ismount(path):
         problem = f"{path}: is a mount point or the folder you are in, which cannot be replaced by a finished one"
@@ -53,7 +53,7 @@ def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) ->
         raise OutputError(problem, hint=f"choose another folder{', or replace it with force=True' if earlier else ''}")
     for name in inputs:
         if Path(os.path.realpath(name)).is_relative_to(real):
-            raise OutputError(f"{path}: holds {os.fspath(name)} and is not replaced", hint="choose another folder")
+            raise OutputError(f"holds {os.fspath(name)} and is not replaced", path=path, hint="choose another folder")
 
 
 def replace_folder(finished: Path, path: Path, *, force: bool) -> None:
@@ -139,7 +139,7 @@ class ResumableFolder:
         if not os.path.lexists(self.path):
             return ExtractionProgress(), False
         if self.path.is_symlink() or not self.path.is_dir():
-            raise OutputError(f"{self.path}: exists and is not a folder", hint="remove it")
+            raise OutputError("exists and is not a folder", path=self.path, hint="remove it")
         if {entry.name for entry in self.path.iterdir()} <= {MARKER_TEMP}:  # killed before there was a journal
             return ExtractionProgress(), False
         try:
@@ -147,12 +147,12 @@ class ResumableFolder:
             begun = dict(journal["extraction"])
             progress = ExtractionProgress(**{name: _check_count(n) for name, n in journal["done"].items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise OutputError(f"{self.path}: holds no journal that can be read", hint="remove it") from None
+            raise OutputError("holds no journal that can be read", path=self.path, hint="remove it") from None
         if begun == self.identity:
             return progress, False
         if self.force:
             return ExtractionProgress(), True
-        raise OutputError(f"{self.path}: {self._difference(begun)}", hint="remove it, or start again with force=True")
+        raise OutputError(self._difference(begun), path=self.path, hint="remove it, or start again with force=True")
 
     def _difference(self, begun: dict[str, Any]) -> str:
         """Describe the first value in which the identity *begun* of the journal differs from that of this run."""
@@ -189,7 +189,7 @@ class ResumableFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             hint = "wait for it, or choose another folder"
-            raise OutputError(f"{self.path}: another im2rec is writing it", hint=hint) from None
+            raise OutputError("another im2rec is writing it", path=self.path, hint=hint) from None
         except OSError:  # some network file systems have no locks
             self._unlock()
 
@@ -213,7 +213,7 @@ class ResumableFolder:
             yield
         except OSError as error:
             path = error.filename if isinstance(error.filename, str) else self.path
-            raise OutputError(f"{path}: cannot be written: {reason(error)}", hint=hint) from error
+            raise OutputError(f"cannot be written: {reason(error)}", path=path, hint=hint) from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write the file *name*; one that a killed run left is replaced. Raises OutputError."""
@@ -254,7 +254,7 @@ class ResumableFolder:
             with contextlib.suppress(FileExistsError):
                 path.mkdir()
             if not path.resolve().is_relative_to(self._root):
-                raise OutputError(f"{path}: is a link that leads out of {self.path}", hint="remove it")
+                raise OutputError(f"is a link that leads out of {self.path}", path=path, hint="remove it")
             if len(self._checked_folders) >= _FOLDERS_KEPT:
                 self._checked_folders.clear()
             self._checked_folders.add(name)

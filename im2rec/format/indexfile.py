@@ -24,7 +24,6 @@ MAX_KEY = 2**64 - 1
 MAX_OFFSET = 2**63 - 1
 _BLOCK_BYTES = 64 << 10  # takes 0.5 MB of memory with its parsed numbers; larger blocks are hardly faster
 _MAX_LINE_BYTES = 64 << 10  # far above the 42 bytes of the longest line; more is a file of another kind
-_SPARE_LINES = 1000  # blank ones, and one for each block, which the count may include
 _DIGITS = b"0123456789"
 
 
@@ -38,8 +37,8 @@ def read_index(stream: BinaryIO, *, max_lines: int | None = None) -> tuple[Keys,
 
     As in MXNet's C++ reader, fields may be separated by any blanks, and blank lines are skipped. Raises
     IndexFormatError with the line number for any other line: fields that are not numbers, a missing or a third field,
-    a key above 2**64 - 1, a negative offset or one above 2**63 - 1. Raises it before anything is parsed for about a
-    thousand lines more than *max_lines*, and for a line of more than 64 KiB.
+    a key above 2**64 - 1, a negative offset or one above 2**63 - 1. Raises it before anything is parsed for more than
+    *max_lines* lines that are not blank, and for a line of more than 64 KiB.
     """
     # Counted first, so that the two arrays are allocated once, at their final size.
     lines = _count_lines(stream, max_lines)
@@ -61,33 +60,53 @@ def _count_lines(stream: BinaryIO, max_lines: int | None) -> int:
     Its first lines are parsed, so that a large file of another kind is refused at once.
     """
     stream.seek(0)
+    if (first := next(_line_blocks(stream), None)) is not None:
+        _parse_plain(first) or _parse_lines(first, 1)
+    stream.seek(0)
+    lines, unfinished = 1, 0
+    while block := stream.read(_BLOCK_BYTES):
+        line_feeds = block.count(b"\n")
+        unfinished = len(block) - block.rfind(b"\n") - 1 if line_feeds else unfinished + len(block)
+        lines += line_feeds
+        if unfinished > _MAX_LINE_BYTES:
+            raise _long_line(lines)
+        if max_lines is not None and lines > max_lines + 1:  # the last line may be empty
+            _refuse_more_lines(stream, max_lines)
+            return max_lines  # the others are blank
+    return lines
+
+
+def _refuse_more_lines(stream: BinaryIO, max_lines: int) -> None:
+    """Raise IndexFormatError if *stream*, which is read to its end, has more than *max_lines* that are not blank."""
+    stream.seek(0)
     lines = 0
     for block in _line_blocks(stream):
-        if not lines:
-            _parse_plain(block) or _parse_lines(block, 1)
-        lines += block.count(b"\n") - block.count(b"\n\n") - block.count(b"\n\r\n") + 1
-        if max_lines is not None and lines > max_lines + _SPARE_LINES:
+        lines += sum(bool(line.strip()) for line in block.split(b"\n"))
+        if lines > max_lines:
             raise IndexFormatError(f"has more lines than the .rec can hold records, which are at most {max_lines}")
-    return lines
+
+
+def _long_line(line: int | None) -> IndexFormatError:
+    return IndexFormatError(f"expected a key and an offset, found more than {_MAX_LINE_BYTES} bytes", line=line)
 
 
 def _line_blocks(stream: BinaryIO) -> Iterator[bytes]:
     """Yield the bytes of *stream* in blocks of whole lines; the last line of the file may lack its line feed.
 
-    Raises IndexFormatError for a line of more than ``_MAX_LINE_BYTES``.
+    Raises IndexFormatError for a line of more than ``_MAX_LINE_BYTES``, with its number if it is the first.
     """
     unfinished: list[bytes] = []  # joined once, as appending to one bytes object would take quadratic time
-    unfinished_bytes, line = 0, 1
+    unfinished_bytes, line = 0, 1 if stream.tell() == 0 else None
     while block := stream.read(_BLOCK_BYTES):
         lines, line_feed, rest = block.rpartition(b"\n")
         if line_feed:
             yield b"".join([*unfinished, lines, line_feed])
             unfinished.clear()
-            unfinished_bytes, line = 0, line + block.count(b"\n")
+            unfinished_bytes, line = 0, None
         unfinished.append(rest)
         unfinished_bytes += len(rest)
         if unfinished_bytes > _MAX_LINE_BYTES:
-            raise IndexFormatError(f"expected a key and an offset, found more than {_MAX_LINE_BYTES} bytes", line=line)
+            raise _long_line(line)
     if last := b"".join(unfinished):
         yield last
 

@@ -1,7 +1,8 @@
 """List files (``.lst``): one line per image, ``id TAB label [TAB label ...] TAB path``.
 
-Reading accepts what either of MXNet's two tools accepts: a line with fewer than two TABs is split at any blanks, blanks
-around fields are stripped, a run of TABs is one separator, and blank lines and lines that start with ``#`` are skipped.
+Reading accepts what either of MXNet's two tools accepts: a line with fewer than two TABs is split at any blanks, so are
+the fields before the path, blanks around fields and TABs at the end of a line are stripped, and blank lines and lines
+that start with ``#`` are skipped. An empty field between TABs is a missing value, and its line is wrong.
 
 Source: mxnet tools/im2rec.py, ``read_list`` and ``write_list``; tools/im2rec.cc for lists split at blanks.
 """
@@ -9,8 +10,10 @@ Source: mxnet tools/im2rec.py, ``read_list`` and ``write_list``; tools/im2rec.cc
 from __future__ import annotations
 
 import itertools
+import math
 import re
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from im2rec.errors import ListFormatError
@@ -18,7 +21,15 @@ from im2rec.errors import ListFormatError
 BLANKS = " \t\r\n\v\f"  # str.strip() alone would also remove no-break and ideographic spaces from names
 MAX_ID = 2**64 - 1
 UNLISTABLE = "\t\n\r"  # characters that end a field or a line
+MAX_LABELS = (
+    2**20
+)  # the most that label_width can ask for: a mask of 1024 x 1024 pixels has as many, and 4 MiB a record
+MAX_LINE_BYTES = 32 << 20  # MAX_LABELS labels of 24 characters, which float64 needs at most, and a path are no longer
 _BLANK_RUN = re.compile(f"[{BLANKS}]+")
+_FIELDS_HINT = "write TABs: id TAB label TAB path"
+_FOREIGN_SEPARATORS = {",": "commas", ";": "semicolons"}
+EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
+_float32 = struct.Struct("<f")
 
 
 class ListEntry(NamedTuple):
@@ -54,45 +65,97 @@ def is_listable(path: str) -> bool:
 
 
 def read_list(
-    lines: Iterable[str], *, label_width: int | None = None, first: int = 1
+    lines: Iterable[str], *, label_width: int | None = None, first: int = 1, exists: Callable[[str], bool] | None = None
 ) -> Iterator[ListEntry | ListFormatError]:
     """Yield a ListEntry for each image in *lines*, and a ListFormatError, not raised, for each line that is wrong.
 
     *label_width* is the number of labels that every line must have; None accepts any number from 1. *first* is the
-    number of the first line.
+    number of the first line. *exists* is as for :func:`parse_line`.
     """
     for number, line in enumerate(lines, first):
-        text = line.strip(BLANKS)
-        if not text or text.startswith("#"):
+        if not is_entry(line):
             continue
         try:
-            yield parse_line(text, number, label_width=label_width)
+            yield parse_line(line, number, label_width=label_width, exists=exists)
         except ListFormatError as error:
             yield error
 
 
-def parse_line(line: str, number: int, *, label_width: int | None = None) -> ListEntry:
-    """Parse *line*, which is line *number* of its file. Raises ListFormatError, also for another *label_width*."""
-    fields = [stripped for field in line.split("\t") if (stripped := field.strip(BLANKS))]
-    if len(fields) < 3:
-        fields = _split_at_blanks(line, label_width)
-    if len(fields) < 3:
-        raise ListFormatError(f"expected id, labels and path, found {len(fields)} field(s)", line=number)
-    labels = tuple(_parse_label(field, number) for field in fields[1:-1])
+def is_entry(line: str) -> bool:
+    """False for a blank line and a comment."""
+    text = line.strip(BLANKS)
+    return bool(text) and text[0] != "#"
+
+
+def parse_line(
+    line: str, number: int, *, label_width: int | None = None, exists: Callable[[str], bool] | None = None
+) -> ListEntry:
+    """Parse *line*, which is line *number* of its file. Raises ListFormatError, also for another *label_width*.
+
+    A line that is split at blanks and starts with several numbers is ambiguous: numbers after the first label are
+    labels too, or the start of the path. *label_width* decides it. Without one the C++ tool takes a single label;
+    *exists* is called with the path that this leaves, and if it returns True, so does this function. Otherwise all
+    numbers before the last field are labels.
+    """
+    fields = line.rstrip(BLANKS).split("\t") if "\t" in line else []
+    try:
+        id_, labels, path = int(fields[0]), tuple(map(float, fields[1:-1])), fields[-1].strip(BLANKS)
+        is_usual = bool(labels) and 0 <= id_ <= MAX_ID
+    except (ValueError, IndexError):  # a field is empty or holds several numbers; a line without TABs
+        is_usual = False
+    if not is_usual:
+        id_, labels, path = _parse_unusual(line, number, label_width, exists)
     if label_width is not None and len(labels) != label_width:
         raise ListFormatError(f"expected label_width={label_width} labels, found {len(labels)}", line=number)
-    return ListEntry(number, _parse_id(fields[0], number), labels, fields[-1])
+    return ListEntry(number, id_, labels, path)
 
 
-def _split_at_blanks(line: str, label_width: int | None) -> list[str]:
-    """Split a line without TABs into id, labels and path; the path is the rest of the line and may contain blanks.
+def _parse_unusual(
+    line: str, number: int, label_width: int | None, exists: Callable[[str], bool] | None
+) -> tuple[int, tuple[float, ...], str]:
+    """Return id, labels and path of a line with blanks for TABs. Raises ListFormatError."""
+    fields = _split_at_tabs(line, number)
+    if len(fields) > 2:
+        words, path = _BLANK_RUN.split("\t".join(fields[:-1])), fields[-1]
+    else:
+        *words, path = _split_at_blanks(line, label_width, exists)
+    if len(words) < 2 or not words[0].isdecimal():
+        _check_separator(line, number)
+    if len(words) < 2:
+        raise ListFormatError(f"expected id, labels and path, found {len(words) + 1} field(s)", line=number)
+    labels = tuple([_parse_label(word, number) for word in words[1:]])
+    return _parse_id(words[0], number), labels, path
 
-    Without *label_width*, every number after the id is a label; the last field is always the path.
+
+def _split_at_tabs(line: str, number: int) -> list[str]:
+    """Return the fields of *line* without blanks around them. Raises ListFormatError if one is empty."""
+    if "\t" not in line:
+        return [line.strip(BLANKS)]
+    fields = [field.strip(BLANKS) for field in line.rstrip(BLANKS).split("\t")]
+    if "" in fields:
+        problem = f"column {fields.index('') + 1} is empty"
+        raise ListFormatError(problem, line=number, hint="fill in the value; a single TAB separates two columns")
+    return fields
+
+
+def _check_separator(line: str, number: int) -> None:
+    """Raise ListFormatError if *line*, which does not start with an id, is one of a CSV file."""
+    for separator, name in _FOREIGN_SEPARATORS.items():
+        first, *others = line.strip(BLANKS).split(separator)
+        if len(others) > 1 and not any(blank in first.strip(BLANKS) for blank in BLANKS):
+            raise ListFormatError(f"the fields are separated by {name}", line=number, hint=_FIELDS_HINT)
+
+
+def _split_at_blanks(line: str, label_width: int | None, exists: Callable[[str], bool] | None) -> list[str]:
+    """Split a line with fewer than two TABs into id, labels and path, the rest of the line, which may contain blanks.
+
+    Source: mxnet tools/im2rec.cc, whose ``label_width`` is 1 if not given.
     """
     text = line.strip(BLANKS)
     if label_width is None:
-        labels = list(itertools.takewhile(is_number, _BLANK_RUN.split(text)[1:-1]))
-        label_width = max(1, len(labels))
+        label_width = max(1, sum(1 for _ in itertools.takewhile(is_number, _BLANK_RUN.split(text)[1:-1])))
+        if label_width > 1 and exists is not None and exists(_BLANK_RUN.split(text, 2)[2]):
+            label_width = 1
     return _BLANK_RUN.split(text, label_width + 1)
 
 
@@ -109,7 +172,9 @@ def _parse_label(field: str, number: int) -> float:
     try:
         return float(field)
     except ValueError:
-        raise ListFormatError(f"expected a number as label, found {field[:40]!r}", line=number) from None
+        hint = "TABs separate labels, a point decimals" if "," in field else ""
+        problem = f"expected a number as label, found {field[:40]!r}"
+        raise ListFormatError(problem, line=number, hint=hint) from None
 
 
 def _parse_id(field: str, number: int) -> int:
@@ -125,17 +190,97 @@ def _parse_id(field: str, number: int) -> int:
 def parse_labels(line: str, number: int, width: int) -> tuple[int, list[float]] | None:
     """Return the id and the first *width* labels of line *number*, or None for a blank line or a comment.
 
-    The rest of the line, usually the path, is ignored: this is how MXNet's iterators read the list of ``path_imglist``.
-    Raises ListFormatError for a wrong id or label, and for a line with fewer labels.
+    The rest of the line, usually the path, is ignored and may be missing: this is how MXNet's iterators read the list
+    of ``path_imglist``. Raises ListFormatError for a wrong id or label, for a line with fewer labels, and for an empty
+    column anywhere.
     """
-    fields = _BLANK_RUN.split(line.strip(BLANKS), width + 1)[: width + 1]
-    if fields[0] == "" or fields[0].startswith("#"):
-        return None
-    id_ = _parse_id(fields[0], number)
-    if len(fields) <= width:
-        raise ListFormatError(f"expected label_width={width} labels, found {len(fields) - 1} (id {id_})", line=number)
+    text = line.rstrip(BLANKS)
+    fields = text.split("\t") if "\t" in line else _BLANK_RUN.split(text.lstrip(BLANKS), width + 1)
     try:
-        labels = [_parse_label(field, number) for field in fields[1:]]
+        id_, labels = int(fields[0]), list(map(float, fields[1:-1]))
+        if len(labels) >= width and 0 <= id_ <= MAX_ID:
+            return id_, labels[:width]
+    except ValueError:  # as in parse_line()
+        pass
+    return _parse_unusual_labels(line, number, width) if is_entry(line) else None
+
+
+def _parse_unusual_labels(line: str, number: int, width: int) -> tuple[int, list[float]]:
+    """Return the id and the first *width* labels of a line without a path, or with blanks for TABs."""
+    *front, last = _split_at_tabs(line, number)
+    if len(front) < 2:
+        words = _BLANK_RUN.split(line.strip(BLANKS), width + 1)
+    else:
+        words = _BLANK_RUN.split(last)
+        if not all(map(is_number, words)):  # a path, which may begin with numbers
+            words = [last]
+        words = [*_BLANK_RUN.split("\t".join(front)), *words]
+    if not words[0].isdecimal():
+        _check_separator(line, number)
+    id_ = _parse_id(words[0], number)
+    if len(words) <= width:
+        raise ListFormatError(f"expected label_width={width} labels, found {len(words) - 1} (id {id_})", line=number)
+    try:
+        return id_, [_parse_label(word, number) for word in words[1 : width + 1]]
     except ListFormatError as error:
-        raise ListFormatError(f"{error.problem} (id {id_})", line=number) from None
-    return id_, labels
+        raise ListFormatError(f"{error.problem} (id {id_})", line=number, hint=error.hint) from None
+
+
+class InexactLabels:
+    """Counts the lines of a list with labels that float32, the type of labels in records and batches, does not keep.
+
+    ::
+
+        inexact = InexactLabels()
+        inexact.add(7, [16777217.0])
+        inexact.warnings()  # ["labels of 1 line are rounded, ..."]
+    """
+
+    def __init__(self) -> None:
+        self._not_finite, self._rounded = 0, 0
+        self._first_not_finite = self._first_rounded = (0, 0.0)  # line and label
+
+    def add(self, line: int, labels: Iterable[float]) -> None:
+        """Count line number *line* if any of its *labels* is not finite or rounded; whole numbers only are rounded."""
+        pairs = [(label, _stored(label)) for label in labels]
+        not_finite = next((label for label, stored in pairs if not math.isfinite(stored)), None)
+        rounded = next((a for a, stored in pairs if a != stored and math.isfinite(stored) and a.is_integer()), None)
+        if not_finite is not None:
+            self._not_finite += 1
+            self._first_not_finite = self._first_not_finite if self._not_finite > 1 else (line, not_finite)
+        if rounded is not None:
+            self._rounded += 1
+            self._first_rounded = self._first_rounded if self._rounded > 1 else (line, rounded)
+
+    def warnings(self) -> list[str]:
+        """Return a line for labels that are not finite, and one for those that are rounded, if there are any."""
+        warnings = []
+        if self._not_finite:
+            line, label = self._first_not_finite
+            what = "nan, infinite or beyond float32"
+            warnings.append(f"labels of {_lines(self._not_finite)} are {what}, first {label:g} in line {line}")
+        if self._rounded:
+            line, label = self._first_rounded
+            first = f"first {label:.17g} in line {line}, which becomes {_stored(label):.17g}"
+            warnings.append(
+                f"labels of {_lines(self._rounded)} are rounded, as float32 holds whole numbers up to 2^24; {first}"
+            )
+        return warnings
+
+
+def are_exact(labels: Sequence[float]) -> bool:
+    """True if float32 certainly keeps *labels* as far as InexactLabels looks; a quick test, for nearly all lines."""
+    return sum(map(abs, labels)) <= EXACT_INTEGERS  # False for NaN, which makes the sum NaN
+
+
+def _stored(label: float) -> float:
+    """Return *label* as float32 stores it."""
+    try:
+        (stored,) = _float32.unpack(_float32.pack(label))
+    except OverflowError:
+        return math.copysign(math.inf, label)
+    return float(stored)
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} lines" if count > 1 else "1 line"

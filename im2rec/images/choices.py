@@ -9,4 +9,3 @@ NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS = range(5)
 AUTO, RANDOM = 9, 10
 INTERPOLATIONS = (NEAREST, BILINEAR, BICUBIC, AREA, LANCZOS, AUTO, RANDOM)
 ENCODINGS = (".jpg", ".png", ".bmp")
-MAX_PIXELS = 178_956_970  # per image: half a gigabyte in RGB, and where Pillow raises an error too

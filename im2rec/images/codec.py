@@ -21,8 +21,8 @@ from PIL import Image as PillowImage
 from im2rec.errors import ImageError, as_bytes
 from im2rec.images import bmp, jpeg, opening
 from im2rec.images.bmp import bmp_view
-from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.jpeg import END_OF_IMAGE, FIRST_TRANSPOSED, UPRIGHT, apply_orientation, parse_orientation
+from im2rec.images.limits import SIXTEEN_BITS, canvas, check_jpeg, check_stored, in_bands, most_pixels
 from im2rec.images.opening import cut_error, pillow_image
 from im2rec.images.pillow_pixels import as_stored, eight_bit, gamma_of
 from im2rec.images.tiff import CMYK, UNSUPPORTED, TiffHeader, read_header
@@ -121,7 +121,7 @@ def decode(
     color: int = COLOR,
     *,
     at_least: tuple[int, int] | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     cut_ok: bool = False,
     room: Room | None = None,
     verdict: Verdict | None = None,
@@ -144,7 +144,7 @@ def decode(
     checks a JPEG where simplejpeg is not installed; without either of them, Pillow overlooks damage.
 
     Raises ImageError, with *reason* ``CUT`` if the image data ends early, and ``TOO_LARGE`` if the header claims more
-    than *max_pixels*, as a few bytes can claim gigabytes.
+    than *max_pixels*, or without it an image that needs more than 1 GiB: a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """
@@ -165,16 +165,16 @@ def _decoded(
     content: bytes,
     color: int,
     at_least: tuple[int, int] | None,
-    max_pixels: int,
+    max_pixels: int | None,
     room: Room | None,
     verdict: Verdict | None,
 ) -> Decoded:
     flaw, kind = "", sniff(content)
-    if kind == "BMP" and color != GREY and (view := bmp_view(content, max_pixels)) is not None:
+    if kind == "BMP" and color != GREY and (view := bmp_view(content, most_pixels("BMP", max_pixels))) is not None:
         return Decoded(view if room else np.ascontiguousarray(view))
     if kind == "JPEG" and _simplejpeg:
         (_, height, width, channels), orientation = _jpeg_info_and_orientation(content)
-        _check_pixels((width, height), max_pixels)
+        check_jpeg(content, (width, height), at_least, max_pixels)
         is_grey = color == GREY or (color == AS_STORED and channels == 1)
         buffer = room(height * width * (1 if is_grey else 3)) if room and at_least is None else None
         pixels, flaw = _decode_jpeg(content, "GRAY" if is_grey else "RGB", at_least or (0, 0), buffer)
@@ -182,7 +182,7 @@ def _decoded(
             return Decoded(pixels if color == AS_STORED else apply_orientation(pixels, orientation), flaw)
     elif kind == "JPEG" and verdict:
         info, _ = _jpeg_info_and_orientation(content)
-        _check_pixels((info.width, info.height), max_pixels)
+        check_jpeg(content, (info.width, info.height), at_least, max_pixels)
         flaw = verdict(content) or ""
         if flaw == CUT:
             raise cut_error()
@@ -199,15 +199,21 @@ def _decoded(
     return _decoded_by_pillow(content, color, at_least, max_pixels)._replace(flaw=flaw)
 
 
-def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int) -> Decoded:
+def _decoded_by_pillow(content: bytes, color: int, at_least: tuple[int, int] | None, max_pixels: int | None) -> Decoded:
     with pillow_image(content) as image:
-        _check_pixels(image.size, max_pixels)
-        if image.format == "JPEG":
+        kind = image.format or ""
+        if kind == "JPEG":
+            check_jpeg(content, image.size, at_least, max_pixels)
             image.draft("L" if color == GREY else None, at_least or image.size)
+        else:
+            check_stored(kind, canvas(image), max_pixels)
         if color == AS_STORED:
-            return Decoded(as_stored(image))
-        pixels = eight_bit(image, image.format or "", gamma_of(image), is_grey=color == GREY)
-        return Decoded(apply_orientation(pixels, _pillow_orientation(image)))
+            return Decoded(in_bands(image, as_stored))
+        gamma = gamma_of(image)  # read here, as parts of images have neither this nor a format
+        pixels = in_bands(image, lambda band: eight_bit(band, kind, gamma, is_grey=color == GREY))
+        turn = _pillow_orientation(image)
+        image.close()  # frees its memory before the image is turned
+    return Decoded(apply_orientation(pixels, turn))
 
 
 def _differs_by_pillow(kind: str, content: bytes, color: int, tiff: TiffHeader | None) -> bool:
@@ -221,18 +227,19 @@ def _differs_by_pillow(kind: str, content: bytes, color: int, tiff: TiffHeader |
     return kind == "PPM" or (tiff is not None and not tiff.is_plain)
 
 
-def _decoded_by_opencv(content: bytes, color: int, max_pixels: int, tiff: TiffHeader | None) -> Image | None:
+def _decoded_by_opencv(content: bytes, color: int, max_pixels: int | None, tiff: TiffHeader | None) -> Image | None:
     """Pixels by OpenCV; None if it is not installed or declines. Raises ImageError for a damaged file."""
     opencv = _opencv()
     # OpenCV returns uninitialised memory for 16 bits in separate planes as they are stored.
     if opencv is None or (color == AS_STORED and tiff is not None and tiff.is_separate and tiff.bits > 8):
         return None
     info = image_info(content)
-    _check_pixels((info.width, info.height), max_pixels)
+    is_deep = color == AS_STORED and (tiff is None or tiff.bits > 8)
+    check_stored(SIXTEEN_BITS if is_deep else info.kind, (info.width, info.height), max_pixels)
     if tiff is not None and tiff.end > len(content):
         raise cut_error()
     if info.kind in ("TIFF", "PNG"):
-        _refuse_damaged(content)
+        _refuse_damaged(content, max_pixels)
     if tiff is not None and tiff.photometric == CMYK and color == AS_STORED:
         color = COLOR  # as no image has these four channels
     pixels: Image | None = opencv.decode(content, color)
@@ -241,12 +248,13 @@ def _decoded_by_opencv(content: bytes, color: int, max_pixels: int, tiff: TiffHe
     return apply_orientation(pixels, UPRIGHT if color == AS_STORED else orientation(content))
 
 
-def _refuse_damaged(content: bytes) -> None:
-    """Raise ImageError for damage that Pillow finds, as OpenCV may return pixels without a word."""
+def _refuse_damaged(content: bytes, max_pixels: int | None) -> None:
+    """Raise ImageError for damage that Pillow finds, as OpenCV may return pixels without a word, and for huge tiles."""
     is_known = False
     try:
         with pillow_image(content) as image:
             is_known = True
+            check_stored(image.format or "", canvas(image), max_pixels)
             image.load()
     except ImageError:
         if is_known:
@@ -308,9 +316,3 @@ def _decode_jpeg(
     if "premature end" in problem.lower():
         raise cut_error()
     return None, STRAY if problem.startswith("Corrupt JPEG data") else ""
-
-
-def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
-    if size[0] * size[1] > max_pixels:
-        problem = f"{size[0]} x {size[1]} are more than max_pixels={max_pixels}"
-        raise ImageError(problem, reason=TOO_LARGE, hint="raise it for images you trust")

@@ -27,6 +27,7 @@ ORIENTATION_TAG = 274
 ORIENTATIONS = range(1, 9)
 
 _DQT, _SOS = 0xDB, 0xDA
+_BASELINE = (0xC0, 0xC1)  # SOF0 and SOF1
 _NOT_A_MARKER = -1  # yielded in place of a marker where a segment is followed by other bytes
 _START_OF_SCAN = b"\xff\xda"
 _MAX_HEADER_BYTES = 2048  # longer headers are not cached; one without EXIF data has 600 bytes
@@ -123,6 +124,11 @@ def is_upright(content: bytes) -> bool:
 def _header_orientation(header: bytes) -> int | None:
     """EXIF orientation in *header*; None if it is not well formed, so that the whole file is needed."""
     return parse_orientation(exif(header)) if is_well_formed(header) else None
+
+
+def is_baseline(content: bytes) -> bool:
+    """True if a JPEG is decoded row by row. Of a progressive one all coefficients are in memory at once."""
+    return any(marker in _BASELINE for marker, _, _ in _walk(content))
 
 
 def estimated_quality(content: bytes) -> int | None:

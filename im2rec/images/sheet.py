@@ -29,9 +29,16 @@ class Tile(NamedTuple):
     lines: tuple[str, str]
 
 
-def labels_text(labels: Sequence[float]) -> str:
-    """Return the first three *labels* as text, with an ellipsis if there are more."""
-    return " ".join(f"{label:g}" for label in labels[:_MAX_LABELS]) + (" ..." if len(labels) > _MAX_LABELS else "")
+def labels_text(labels: Sequence[float], name: str | None = None) -> str:
+    """Return the first three *labels* as text, with an ellipsis if there are more, and the *name* of a class."""
+    if name:
+        return f"{number_text(labels[0])} {name}"
+    return " ".join(map(number_text, labels[:_MAX_LABELS])) + (" ..." if len(labels) > _MAX_LABELS else "")
+
+
+def number_text(number: float) -> str:
+    """Return *number* in six digits, or in full if it is a whole number: a label above a million is not ``1e+06``."""
+    return f"{number:.0f}" if number == number // 1 else f"{number:g}"
 
 
 def fitted(pixels: Pixels) -> Image.Image:
@@ -80,6 +87,7 @@ def png_bytes(image: Image.Image) -> bytes:
 
 def _draw_centred(draw: ImageDraw.ImageDraw, text: str, left: int, upper: int, font: Font, color: str) -> None:
     """Draw *text* in the middle of a cell's width, shortened to fit it."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)  # bytes of a name that are no UTF-8
     while font.getlength(text) > CELL:
         text = text.removesuffix("…")[:-1] + "…"
     draw.text((left + (CELL - font.getlength(text)) / 2, upper), text, color, font)

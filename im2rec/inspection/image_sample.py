@@ -14,6 +14,7 @@ from im2rec.images.codec import COLOR, EMPTY, NOT_AN_IMAGE, ImageInfo, decode, i
 from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, labels_text
 from im2rec.inspection.report import ImageStatistics, spread
+from im2rec.storage.classes import ClassNames, class_names_beside
 from im2rec.storage.files import AtomicFile, InputFile, PathLike
 from im2rec.storage.scan import check_kind, whole_records
 
@@ -83,38 +84,45 @@ def evenly_spaced(count: int, limit: int = SAMPLE_SIZE) -> list[int]:
     return [step * (count - 1) // (limit - 1) for step in range(limit)]
 
 
-def write_sheet(path: PathLike, out: PathLike, *, force: bool = False) -> None:
+def write_sheet(path: PathLike, out: PathLike, *, force: bool = False, max_pixels: int | None = None) -> None:
     """Draw a contact sheet of the ``.rec`` at *path*, damaged or not, to the PNG file *out*.
 
-    It shows up to 60 images, with id and labels below each. Raises InputError, and OutputError if *out* exists and
-    *force* is False.
+    It shows up to 60 images, with id, labels and the name of the class below each, if names are beside the file;
+    *max_pixels* limits their size, as in :func:`~im2rec.images.codec.decode`. Raises InputError, and OutputError if
+    *out* exists and *force* is False.
     """
     with InputFile(path) as file:
         check_kind(file)
         offsets = array.array("q", whole_records(file))
         chosen = evenly_spaced(len(offsets), SHEET_IMAGES)
-        tiles = [tile for ordinal in chosen if (tile := _read_tile(file, offsets[ordinal]))]
+        names, _ = class_names_beside(path)
+        tiles = [tile for ordinal in chosen if (tile := _read_tile(file, offsets[ordinal], names, max_pixels))]
         title = f"{file.path.name}: {len(tiles):,} of {len(offsets):,} records, evenly spread"
     with AtomicFile(out, force=force) as sheet:
         sheet.write(draw_sheet(tiles, title))
 
 
-def _read_tile(file: InputFile, offset: int) -> Tile | None:
+def _read_tile(file: InputFile, offset: int, names: ClassNames | None, max_pixels: int | None) -> Tile | None:
     """The tile of the record at *offset*; None if it holds no image or is damaged."""
     try:
         record = decode_image_record(read_record(file, offset)[0])
     except CorruptRecordError:
         return None
-    return make_tile(record) if record.content else None
+    return make_tile(record, names, max_pixels) if record.content else None
 
 
-def make_tile(record: ImageRecord) -> Tile:
-    """Return the tile of *record*: its decoded image, or the reason why it cannot be decoded."""
+def make_tile(record: ImageRecord, names: ClassNames | None = None, max_pixels: int | None = None) -> Tile:
+    """Return the tile of *record*: its decoded image, or the reason why it cannot be decoded.
+
+    *names* are those of the classes. *max_pixels* limits the size of the image, as in
+    :func:`~im2rec.images.codec.decode`.
+    """
     header, content = record
     labels = [header.label] if header.flag == 0 else list(header.label)
-    lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels)}")
+    name = names.name_of(labels[0]) if names and len(labels) == 1 else None
+    lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels, name)}")
     try:
-        pixels = decode(content, COLOR, at_least=(CELL, CELL)).pixels
+        pixels = decode(content, COLOR, at_least=(CELL, CELL), max_pixels=max_pixels).pixels
     except ImageError as error:
         return Tile(None, error.reason, lines)
     return Tile(fitted(pixels), "", lines)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.schema import IMAGES, INPUT, Number, described, whole
+from im2rec.schema import CLASSES_FILE, IMAGES, INPUT, WARNINGS, Number, described, whole
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
 NO_HEADERS = "records without image headers"
@@ -29,6 +29,7 @@ class LabelCount:
 
     label: Number = described("The label.")
     records: int = described("Records that have the label.")
+    name: str | None = described("Name of the class; null if no class names are beside the file.", None)
 
 
 @dataclasses.dataclass
@@ -39,6 +40,16 @@ class ClassStatistics:
     rarest: LabelCount = described("The rarest label.")
     most_common: LabelCount = described("The most common label.")
     whole_numbers: bool = described("Whether all labels are whole numbers, as those of classes are.")
+    lowest_label: Number = described("Lowest label.", 0)
+    highest_label: Number = described("Highest label.", 0)
+    unused: int | None = described(
+        "Whole numbers from the lowest to the highest label that no image has; null if labels are no whole numbers.",
+        None,
+    )
+    images_by_label: dict[str, int] = described(
+        "Images by label, for all labels or for the 500,000 lowest ones.", factory=dict
+    )
+    classes_file: str | None = described(CLASSES_FILE, None)
 
 
 @dataclasses.dataclass
@@ -159,6 +170,7 @@ class Survey:
     detection: DetectionSet | None = described("Facts on a detection set.", None)
     verification: Verification | None = described("Result of `--verify`.", None)
     sheet: str | None = described("Path of the contact sheet.", None)
+    warnings: list[str] = described(WARNINGS, factory=list)
     headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)
 
 

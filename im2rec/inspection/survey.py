@@ -24,6 +24,7 @@ from im2rec.format.recordio import HEAD_BYTES, read_start
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
 from im2rec.inspection.image_sample import SAMPLE_SIZE, evenly_spaced, image_statistics
 from im2rec.inspection.kinds import DetectionCounts, are_detection_labels, insightface_set
+from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, not_finite, odd_labels, unnamed_warning
 from im2rec.inspection.report import (
     DETECTION,
     INSIGHTFACE,
@@ -31,18 +32,16 @@ from im2rec.inspection.report import (
     NO_IMAGES,
     PLAIN,
     VECTORS,
-    ClassStatistics,
     DamagedRange,
     IdStatistics,
     ImageStatistics,
     IndexCheck,
     InsightFaceSet,
-    LabelCount,
     Survey,
     spread,
 )
 from im2rec.parallel import Progress
-from im2rec.schema import whole
+from im2rec.storage.classes import class_names_beside
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import headerless_kind
 from im2rec.storage.index import find_index, load_index
@@ -108,9 +107,9 @@ def _kind_of_keys(keys: Keys, ids: Keys, ordinals: Offsets | None = None) -> str
 
 
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
+_FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
 _NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
 _DAMAGE_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
-_LABELS_START = HEAD_BYTES + HEADER_BYTES  # from the start of a record
 
 
 def survey(
@@ -151,7 +150,7 @@ class _SurveyBuilder:
     def __init__(self) -> None:
         self.records = self.scanned = self.split = self.shorts = self.bad_labels = 0
         self.labels: Counter[int] = Counter()
-        self.first_labels = array("f")
+        self.label_counts = LabelCounts()
         self.contents: Counter[str] = Counter()
         self.damage: list[DamagedRange] = []
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
@@ -181,9 +180,10 @@ class _SurveyBuilder:
         objects = vector & are_detection_labels(flags, header["vector"])
         self.detection.add(flags[objects], header["vector"][objects])
         self.labelled_empty += int(np.sum(vector & (lengths == 0)))
-        labels = np.where(flags > 0, header["vector"][:, 0], header["label"])
-        self.first_labels.frombytes(labels[fits & (lengths > 0)].astype(np.float32).tobytes())
-        self.contents.update(_count_contents(file, piece, flags, np.where(fits, lengths, -1)))
+        labels, images = np.where(flags > 0, header["vector"][:, 0], header["label"]), fits & (lengths > 0)
+        odd = odd_labels(piece, flags, images)
+        self.contents.update(_count_contents(file, piece, flags, np.where(fits, lengths, -1), odd))
+        self.label_counts.add(labels[images], {self.records + row: label for row, label in odd.items()})
         self.offsets.extend(piece.offsets)
         self.ids.frombytes(header["id"].astype(np.uint64).tobytes())
         self.sizes.extend(piece.sizes)
@@ -204,6 +204,9 @@ class _SurveyBuilder:
         statistics = image_statistics(file, chosen)
         sizes = np.asarray(self.sizes)
         faces = self._insightface_set(file, images, statistics) if kind == INSIGHTFACE else None
+        names, unusable = class_names_beside(file.path)
+        classes = self.label_counts.statistics(names) if images and kind != DETECTION else None
+        warnings = [f"{unusable}; labels have no names" if unusable else "", unnamed_warning(classes, names)]
         return Survey(
             input=os.fspath(file.path),
             size=file.size,
@@ -213,7 +216,7 @@ class _SurveyBuilder:
             payload_bytes=spread(sizes) if self.records else None,
             split_records=self.split,
             label_widths=dict(sorted(self.labels.items())),
-            class_statistics=_class_statistics(np.asarray(self.first_labels)) if images and kind != DETECTION else None,
+            class_statistics=classes,
             ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
             contents=dict(self.contents.most_common()),
             image_statistics=statistics,
@@ -223,6 +226,7 @@ class _SurveyBuilder:
             problems=self._problems(kind, statistics) + (faces.problems if faces else []),
             insightface=faces,
             detection=self.detection.summary() if kind == DETECTION else None,
+            warnings=[line for line in warnings if line],
         )
 
     def _without_headers(self, file: InputFile, payloads: str) -> Survey:
@@ -276,22 +280,34 @@ class _SurveyBuilder:
             problems.append(
                 f"{statistics.unreadable} images with unreadable headers; first: {statistics.first_unreadable}"
             )
-        return problems
+        return problems + self.label_counts.problems()
 
 
 def _count_contents(
-    file: InputFile, block: RecordBlock, flags: npt.NDArray[np.uint32], lengths: npt.NDArray[np.int64]
+    file: InputFile,
+    block: RecordBlock,
+    flags: npt.NDArray[np.uint32],
+    lengths: npt.NDArray[np.int64],
+    odd: dict[int, float],
 ) -> Counter[str]:
-    """Count the contents of a block by their first bytes; *lengths* is -1 for records too short to have any."""
+    """Count the contents of a block by their first bytes; *lengths* is -1 for records too short to have any.
+
+    Label vectors that are too long for the first bytes of a record are read here; *odd* gets, by row, their first label
+    that is not finite.
+    """
     counted: Counter[str] = Counter()
     counted[EMPTY] += int(np.sum(lengths == 0))
     for flag in np.unique(flags[lengths > 0]):
-        start = _LABELS_START + 4 * int(flag)
+        start = LABELS_START + 4 * int(flag)
         rows = np.flatnonzero((flags == flag) & (lengths > 0))
         if start + SIGNATURE_BYTES > FRONT_BYTES:
             skipped = start - HEAD_BYTES
-            fronts = (read_start(file, block.offsets[row], skipped + SIGNATURE_BYTES) for row in rows)
-            counted.update(sniff(front[skipped:]) for front in fronts)
+            for some in np.array_split(rows, -(-len(rows) // _FRONTS_AT_ONCE)):
+                fronts = [read_start(file, block.offsets[row], skipped + SIGNATURE_BYTES) for row in some]
+                counted.update(sniff(front[skipped:]) for front in fronts)
+                if flag > FRONT_LABELS:
+                    vectors = np.frombuffer(b"".join(front[HEADER_BYTES:skipped] for front in fronts), "<f4")
+                    odd.update(not_finite(some, vectors.reshape(len(some), -1)))
             continue
         long = rows[lengths[rows] >= SIGNATURE_BYTES]
         signatures = np.ascontiguousarray(block.fronts[long, start : start + SIGNATURE_BYTES])
@@ -317,19 +333,6 @@ def _describe_damage(damage: Damage, size: int) -> str:
 def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
     distinct, counts = np.unique(values, return_counts=True)
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
-
-
-def _class_statistics(labels: npt.NDArray[np.float32]) -> ClassStatistics | None:
-    if not len(labels):
-        return None
-    distinct, counts = np.unique(labels, return_counts=True)
-    rarest, commonest = int(counts.argmin()), len(counts) - 1 - int(counts[::-1].argmax())
-    return ClassStatistics(
-        count=len(distinct),
-        rarest=LabelCount(whole(float(distinct[rarest])), int(counts[rarest])),
-        most_common=LabelCount(whole(float(distinct[commonest])), int(counts[commonest])),
-        whole_numbers=bool(np.all(np.floor(distinct) == distinct)),
-    )
 
 
 def _ids(ids: Keys) -> IdStatistics:

@@ -23,15 +23,21 @@ NO_HEADER = "no image header"
 
 
 def verify(
-    path: PathLike, *, workers: int | None = None, progress: Callable[[int, float], None] | None = None
+    path: PathLike,
+    *,
+    workers: int | None = None,
+    max_pixels: int | None = None,
+    progress: Callable[[int, float], None] | None = None,
 ) -> Verification:
     """Decode the image of every whole record of the file at *path*, in *workers* processes (default: all CPUs).
 
-    Failures are listed in file order. *progress* is called with the number of records done and the share of the file
-    up to the last of them. Damaged records are skipped, as the survey lists them. Raises InputError, WorkerDiedError.
+    Failures are listed in file order; an image above the limit of *max_pixels*, as in
+    :func:`~im2rec.images.codec.decode`, is one. *progress* is called with the number of records done and the share of
+    the file up to the last of them. Damaged records are skipped, as the survey lists them. Raises InputError,
+    WorkerDiedError.
     """
     result, flaws = Verification(), Counter[str]()
-    work = functools.partial(_decode_batch, Path(path))
+    work = functools.partial(_decode_batch, Path(path), max_pixels)
     count = available_cpus() if workers is None else workers
     with InputFile(path) as file:
         records = enumerate(whole_records(file))  # the ordinals that the survey counts
@@ -64,7 +70,7 @@ def _open(path: Path) -> InputFile:
     return InputFile(path)
 
 
-def _decode_batch(path: Path, records: list[tuple[int, int]]) -> tuple[Verification, int]:
+def _decode_batch(path: Path, max_pixels: int | None, records: list[tuple[int, int]]) -> tuple[Verification, int]:
     """Decode the images of *records*, (ordinal, offset) each; return the counts, and the offset of the last record."""
     file, batch = _open(path), Verification()
     for ordinal, offset in records:
@@ -75,13 +81,13 @@ def _decode_batch(path: Path, records: list[tuple[int, int]]) -> tuple[Verificat
                 raise ImageError(f"a payload of {len(payload)} bytes", reason=NO_HEADER)  # noqa: TRY301 - reported below
             header, content = decode_image_record(payload)
             id_ = header.id
-            if flaw := decode(content).flaw:
+            if flaw := decode(content, max_pixels=max_pixels).flaw:
                 batch.flaws[flaw] = batch.flaws.get(flaw, 0) + 1
         except ImageError as error:
             if error.reason == EMPTY:
                 batch.without_image += 1
             else:
-                batch.failures.append(Failure(ordinal, offset, id_, error.reason, error.problem))
+                batch.failures.append(Failure(ordinal, offset, id_, error.reason, str(error)))
         except CorruptRecordError as error:
             batch.failures.append(Failure(ordinal, offset, id_, "damaged record", error.problem))
         else:

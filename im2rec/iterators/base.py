@@ -325,6 +325,11 @@ class OrderedIterator(BatchIterator[T]):
         """Number of records that all parts together iterate over."""
         return self._order.count
 
+    @property
+    def part_count(self) -> int:
+        """Number of records that this part iterates over in an epoch."""
+        return self._order.epoch(0).partition.length(self._order.params.part_index)
+
     @classmethod
     def _read_params(cls, kind: type[P], args: tuple[object, ...], values: Mapping[str, Any]) -> P:
         """Return the *values* as a *kind*. Raises ParameterError, and TypeError if there are positional *args*."""

@@ -31,6 +31,7 @@ from im2rec.pipeline.params import KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordPar
 from im2rec.pipeline.permutation import blocks_per_batch
 from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
+from im2rec.pipeline.sample import crop_warning
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -69,6 +70,7 @@ _MAY_DIFFER = (
     "reuse_buffers",
     "backend",
     "verbose",
+    "max_pixels",
 )
 
 
@@ -135,6 +137,12 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         """The compiled JPEG decoder in use, such as ``numba 0.68.1``, or ``none: `` and why there is none so far."""
         return self._prefetcher.kernel
 
+    @property
+    def part_count(self) -> int:
+        """Number of records that this part iterates over in an epoch."""
+        order = self._prefetcher.mxnet_order
+        return order.count if order else super().part_count
+
     def _complete_params(self, params: ImageRecordParams) -> ImageRecordParams:
         """Return *params* with the dtype of the class, and log those that have no effect."""
         if self._dtype is not None:
@@ -147,6 +155,8 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
 
     def _open(self) -> None:
         params, records = self._params, self._records
+        if warning := crop_warning(records, params):
+            _LOG.warning(warning)
         self._engine = load_resampler(params.engine)
         self._labels = labels_from_params(records, params)
         mean = load_mean_image(records, self._labels, params, self._engine)

@@ -23,9 +23,9 @@ class ImageRecordKeywords(TypedDict, total=False):
     path_imglist: str | PathLike[str]
     """A .lst whose labels take the place of those in the records, by id."""
     data_shape: Required[Sequence[int] | int | str]
-    """Channels (1, 3 or 4), height and width of an image."""
+    """Channels (1, 3 or 4), height and width that images are cropped to; only resize scales larger ones first."""
     label_width: int | str | None
-    """Labels per record; auto: as many as the first record has. Of longer vectors the first ones are used."""
+    """Labels per record; auto: as many as the first image has. Of longer vectors the first ones are used."""
     num_parts: int | str
     """Parts that the data is divided into, one for each process."""
     part_index: int | str
@@ -65,6 +65,9 @@ class ImageRecordKeywords(TypedDict, total=False):
     """The sequence of augmentations."""
     resize: int | str
     """First scale the shorter edge to this many pixels; -1: keep the size."""
+    max_pixels: int | str | None
+    """An image of more pixels, as stored or after resize, is bad; auto: one that needs more than 1 GiB of memory, as
+    its header says."""
     rand_crop: bool | int | str
     """Crop at a random place instead of the centre."""
     random_resized_crop: bool | int | str

@@ -121,7 +121,7 @@ class MNISTIter(OrderedIterator[BatchRequest]):
             problem = f"{self._params.image} holds {images} images, {self._params.label} {labels} labels"
             raise InputError(problem, hint="name two files of one set")
         if not images:
-            raise InputError(f"{self._params.image}: holds no images", hint="name another file")
+            raise InputError("holds no images", path=self._params.image, hint="name another file")
 
     def _fingerprint_of(self) -> state.Fingerprint:
         checksums = {"image": zlib.crc32(self._images.data), "label": zlib.crc32(self._labels.data)}

@@ -43,6 +43,7 @@ from im2rec.images.codec import (
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.images.frames import has_more_frames
+from im2rec.images.limits import check_scaled, most_pixels
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load
 from im2rec.packing.image_files import ImageFolder
@@ -97,7 +98,7 @@ def pack_chunk(
                 notes = [*notes, *filter(None, [decode(content, max_pixels=params.max_pixels).flaw])]
             chunk.frames.append((entry.id, encode_record(_encode_payload(entry, stored, params))))
         except ImageError as error:
-            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, error.reason, error.problem))
+            chunk.lines.append(BadImage(entry.line, entry.id, entry.path, error.reason, str(error)))
         except RecordTooLargeError as error:
             chunk.lines.append(BadImage(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
         else:
@@ -130,13 +131,13 @@ def store_image(content: bytes, id_: int, params: PackParams) -> tuple[bytes, li
 def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Engine) -> Image | None:
     """Decode, crop and scale the JPEG *content* by the compiled decoder: uint8 (height, width, 3), R G B.
 
-    None when the decoder is not loaded or does not support this file: it is damaged, not upright, larger than
-    ``max_pixels``, or an uncommon kind of JPEG. The pixels equal those of :func:`decode_image` and
+    None when the decoder is not loaded or does not support this file: it is damaged, not upright, too large, or an
+    uncommon kind of JPEG. The pixels equal those of :func:`decode_image` and
     :func:`resize_image`.
     """
     if params.color != COLOR or params.draft:
         return None
-    head = Kernel.checked_header(content, params.max_pixels)
+    head = Kernel.checked_header(content, most_pixels("JPEG", params.max_pixels))
     kernel = None if head.reason else _kernel_if_worthwhile()
     if kernel is None:
         return None
@@ -144,6 +145,11 @@ def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Eng
     crop = (head.height - height) // 2, (head.width - width) // 2, height, width  # the square of center_square()
     new = stored_size(head.width, head.height, params)
     _check_sides(new, params)
+    try:
+        if new != (width, height):
+            check_scaled((head.width, head.height), new, params.max_pixels)
+    except ImageError:  # not raised: an image that is damaged too is reported as that
+        return None
     method = _interpolation((width, height), new, id_, params)
     # The decoder scales while it decodes only by methods that give the same pixels as the engine.
     scales = new != (width, height) and method in _kernel_methods(engine.name)
@@ -202,11 +208,14 @@ def decode_image(content: bytes, params: PackParams) -> DecodedImage:
 
 
 def resize_image(decoded: DecodedImage, id_: int, params: PackParams, engine: Engine) -> Image:
-    """Crop and scale *decoded* to the pixels that are stored."""
+    """Crop and scale *decoded* to the pixels that are stored. Raises ImageError."""
     image = center_square(decoded.pixels) if params.center_crop else decoded.pixels
     old, new = (image.shape[1], image.shape[0]), stored_size(*decoded.full_size, params)
     _check_sides(new, params)
-    return engine.resize(image, *new, _interpolation(old, new, id_, params)) if new != old else image
+    if new == old:
+        return image
+    check_scaled(decoded.full_size, new, params.max_pixels)
+    return engine.resize(image, *new, _interpolation(old, new, id_, params))
 
 
 def encode_image(image: Image, params: PackParams, engine: Engine) -> bytes:

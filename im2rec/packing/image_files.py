@@ -14,7 +14,7 @@ from typing import NamedTuple
 from im2rec.errors import MAX_PAYLOAD, ImageError
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.listfile import ListEntry
-from im2rec.packing.list_reader import Entry
+from im2rec.packing.list_reader import Entry, describe_missing
 from im2rec.packing.report import MISSING, OUTSIDE, TOO_LARGE, UNREADABLE
 from im2rec.storage.files import PathLike, check_regular, check_size, file_name, read_file, reason
 
@@ -68,12 +68,12 @@ def image_folder(root: PathLike, outside: str) -> ImageFolder:
 
 def _image_error(name: str, error: OSError | ValueError) -> ImageError:
     if isinstance(error, FileNotFoundError):
-        return ImageError("no such file", reason=MISSING)
+        return ImageError(describe_missing(name), reason=MISSING)
     if isinstance(error, OSError):
         return ImageError(reason(error), reason=TOO_LARGE if error.errno == errno.EFBIG else UNREADABLE)
-    if "\0" in name:
-        return ImageError("a zero byte in the name", reason=UNREADABLE)
-    return ImageError("a name that the encoding of the locale cannot express", reason=UNREADABLE)
+    if isinstance(error, UnicodeEncodeError):
+        return ImageError(reason(error), reason=UNREADABLE)
+    return ImageError("a zero byte in the name" if "\0" in name else str(error), reason=UNREADABLE)
 
 
 def leads_outside(roots: tuple[str, ...], path: str, system: ModuleType = os.path) -> bool:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
-from im2rec.schema import DRY_RUN, IMAGES, WARNINGS, described
+from im2rec.packing.split import shares, split_sizes, stratified_sizes
+from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, WARNINGS, described
+from im2rec.storage.classes import SUFFIX, classes_text
 from im2rec.storage.files import (
     AtomicFile,
     PathLike,
@@ -34,7 +35,8 @@ LINKED_AGAIN, UNREADABLE, BROKEN = "linked folder walked already", "unreadable f
 FILE, FOLDER = "file", "folder"
 PROBLEMS = (UNLISTABLE, UNREADABLE)
 _LINES_AT_ONCE = 4096  # of a list, in memory
-_DIGITS = 6  # of the images in a share; what is smaller is an error of floating point
+_MAX_NAMES = 10  # of classes in a warning; --json has all
+_MAX_SUFFIXES, _MAX_SHOWN_SUFFIXES = 100, 5  # a folder may have as many suffixes as files
 
 
 class FoundImage(NamedTuple):
@@ -77,12 +79,14 @@ class ListOptions:
 class WalkResult:
     """The content of a folder: images in walk order, classes in order of their labels, and counts of what is left out.
 
-    *left_out* counts files and folders by reason; *problems* has one line for each that the user should see.
+    *left_out* counts files and folders by reason, *suffixes* those of other suffixes by suffix, in lower case;
+    *problems* has one line for each that the user should see.
     """
 
     images: list[FoundImage] = dataclasses.field(default_factory=list)
     classes: list[str] = dataclasses.field(default_factory=list)
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
+    suffixes: Counter[str] = dataclasses.field(default_factory=Counter)
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -98,27 +102,14 @@ class ListSummary:
     problems: list[str] = described("Problems, a sentence each.")
     warnings: list[str] = described(WARNINGS)
     lists: dict[str, int] = described("Images in each list, by path of the list.")
-    classes_file: str = described("Path of the file with the name of each class.")
+    classes_file: str = described(CLASSES_FILE)
     dry_run: bool = described(DRY_RUN)
-
-
-def shares(split: Iterable[float]) -> tuple[float, ...]:
-    """Return *split* as one to three shares that add up to 1; a single share below 1 is completed by the rest.
-
-    Raises ParameterError for shares that do not add up to 1, lie outside 0 to 1, or are more than three.
-    """
-    given = tuple(split)
-    shown = ",".join(f"{share:g}" for share in given)
-    if not 1 <= len(given) <= 3:
-        raise ParameterError(f"--split {shown} has {len(given)} values", hint="give one to three, as in 0.8,0.1,0.1")
-    # Not "any share < 0 or share > 1", which is False for NaN.
-    if not all(0 <= share <= 1 for share in given):
-        raise ParameterError(f"--split {shown} must hold shares from 0 to 1")
-    if len(given) == 1:
-        return given if given[0] == 1 else (given[0], 1 - given[0])
-    if not math.isclose(sum(given), 1, abs_tol=1e-6):
-        raise ParameterError(f"--split {shown} adds up to {sum(given):g}, not to 1")
-    return given
+    left_out_suffixes: dict[str, int] = described(
+        "Files that were left out for their suffix, by suffix in lower case: the 100 most common ones.", factory=dict
+    )
+    classes_without_train: list[str] = described(
+        "Classes of which a split has no image in the first list, with chunks in that of any chunk.", factory=list
+    )
 
 
 def make_list(
@@ -148,24 +139,25 @@ def make_list(
     if stem.name in ("", ".."):
         raise ParameterError(f"--prefix {os.fspath(prefix or root)!r} has no name to start file names with")
     names = list_names(stem, options)
-    classes_path = stem.with_name(stem.name + ".classes.txt")
+    classes_path = stem.with_name(stem.name + SUFFIX)
     refuse_existing(names, force=force)
     fixed_classes = read_classes(options.classes) if options.classes is not None else None
     walk = walk_folder(root, options, fixed_classes, progress)
     if not walk.images:
         raise InputError(
-            f"{root}: holds no images ({', '.join(options.extensions)})", hint=_hint_for_no_images(walk, options)
+            f"holds no images ({', '.join(options.extensions)})", path=root, hint=_hint_for_no_images(walk, options)
         )
     lists = dict(zip(names, divide(walk.images, options), strict=True))
     files = [(name, list_text(entries)) for name, entries in lists.items()]
-    classes_text = "".join(f"{name}\n" for name in walk.classes).encode("utf-8", "surrogateescape")
+    classes_content = classes_text(walk.classes)
     # The file given by --classes may be the very one that would be written: that needs no --force.
-    if not (classes_path.is_file() and classes_path.read_bytes() == classes_text):
+    if not (classes_path.is_file() and classes_path.read_bytes() == classes_content):
         refuse_existing([classes_path], force=force)
-        files.append((classes_path, iter([classes_text])))
+        files.append((classes_path, iter([classes_content])))
     if not dry_run:
         _write(files, force=force)
     counts = Counter(image.label for image in walk.images)
+    untrained = _classes_without_train(walk, options, list(lists.values()), counts)
     return ListSummary(
         input=os.fspath(root),
         images=len(walk.images),
@@ -173,10 +165,12 @@ def make_list(
         class_images={name: counts[label] for label, name in enumerate(walk.classes)},
         left_out=dict(walk.left_out),
         problems=walk.problems,
-        warnings=_warnings(walk, options, lists, counts),
+        warnings=_warnings(walk, options, lists, counts, untrained),
         lists={os.fspath(name): len(entries) for name, entries in lists.items()},
         classes_file=os.fspath(classes_path),
         dry_run=dry_run,
+        left_out_suffixes=dict(walk.suffixes.most_common(_MAX_SUFFIXES)),
+        classes_without_train=untrained,
     )
 
 
@@ -206,11 +200,14 @@ def walk_folder(
             path = f"{folder}/{name}" if folder else name
             if not name.lower().endswith(options.extensions) or name.lower() in options.extensions:
                 walk.left_out[OTHER_SUFFIX] += 1
+                walk.suffixes[os.path.splitext(name)[1].lower()] += 1  # noqa: PTH122 - a tenth of the time of Path
             elif not is_listable(path):
                 walk.left_out[UNLISTABLE] += 1
                 walk.problems.append(f"{path!r}: {UNLISTABLE} (a TAB, a line break, or a blank at an end); rename it")
             elif fixed_classes is not None and class_ not in labels:
-                raise InputError(f"{options.classes}: has no line for the folder {class_!r}", hint="add it at the end")
+                raise InputError(
+                    f"has no line for the folder {class_!r}", path=options.classes, hint="add it at the end"
+                )
             else:
                 walk.images.append(FoundImage(labels.setdefault(class_, len(labels)), path))
         if progress:
@@ -300,14 +297,14 @@ def _split(entries: list[tuple[int, FoundImage]], options: ListOptions) -> list[
     for entry in entries:
         groups.setdefault(entry[1].label, []).append(entry)
     part_of: dict[int, int] = {}
-    # What rounding has taken from each list so far: without it, many classes of one image would all go to the first.
-    owed = [0.0] * len(options.split)
-    for group in groups.values():
-        sizes = split_sizes(len(group), options.split, owed)
-        owed = [due + len(group) * share - size for due, share, size in zip(owed, options.split, sizes, strict=True)]
-        for number, part in enumerate(_cut(group, sizes)):
+    sizes = stratified_sizes(list(map(len, groups.values())), options.split)
+    for group, group_sizes in zip(groups.values(), sizes, strict=True):
+        for number, part in enumerate(_cut(group, group_sizes)):
             part_of.update((id_, number) for id_, _ in part)
-    return [[entry for entry in entries if part_of[entry[0]] == number] for number in range(len(options.split))]
+    parts: list[list[tuple[int, FoundImage]]] = [[] for _ in options.split]
+    for entry in entries:
+        parts[part_of[entry[0]]].append(entry)
+    return parts
 
 
 def _cut(entries: list[tuple[int, FoundImage]], sizes: list[int]) -> Iterator[list[tuple[int, FoundImage]]]:
@@ -316,23 +313,6 @@ def _cut(entries: list[tuple[int, FoundImage]], sizes: list[int]) -> Iterator[li
     for size in sizes:
         yield entries[start : start + size]
         start += size
-
-
-def split_sizes(count: int, split: tuple[float, ...], owed: Sequence[float] = (0.0, 0.0, 0.0)) -> list[int]:
-    """Divide *count* by the shares *split*: sizes are rounded down or up, by largest remainder, and add up to *count*.
-
-    *owed*, what earlier roundings took from each share, is added to the remainders. Of equal remainders the one of
-    the earlier share is rounded up.
-    """
-    # 0.7 has no exact binary form: without rounding, 0.7 of 10 would be 6 with a remainder of 0.999...
-    exact = [round(count * share / sum(split), _DIGITS) for share in split]
-    sizes = [math.floor(value) for value in exact]
-    remainders = [round(value - size + debt, _DIGITS) for value, size, debt in zip(exact, sizes, owed, strict=False)]
-    # A share that gives a whole number never gets one more: a share of 0 stays empty.
-    fractional = [part for part in range(len(split)) if exact[part] > sizes[part]]
-    for part in sorted(fractional, key=lambda part: -remainders[part])[: count - sum(sizes)]:
-        sizes[part] += 1
-    return sizes
 
 
 def list_text(entries: list[tuple[int, FoundImage]]) -> Iterator[bytes]:
@@ -357,19 +337,39 @@ def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
             file.rename()
 
 
+def _classes_without_train(
+    walk: WalkResult, options: ListOptions, lists: list[list[tuple[int, FoundImage]]], counts: Counter[int]
+) -> list[str]:
+    """Return the classes with images of which none is in the first list of a chunk; without a split, none."""
+    if len(options.split) == 1 or not options.split[0]:
+        return []
+    train = {image.label for entries in lists[:: len(options.split)] for _, image in entries}
+    return [name for label, name in enumerate(walk.classes) if counts[label] and label not in train]
+
+
 def _warnings(
-    walk: WalkResult, options: ListOptions, lists: dict[Path, list[tuple[int, FoundImage]]], counts: Counter[int]
+    walk: WalkResult,
+    options: ListOptions,
+    lists: dict[Path, list[tuple[int, FoundImage]]],
+    counts: Counter[int],
+    untrained: list[str],
 ) -> list[str]:
     warnings = [f"{name} is empty" for name, entries in lists.items() if not entries]
     missing = [name for label, name in enumerate(walk.classes) if not counts[label]]
     if missing:
         warnings.append(f"{len(missing)} of the {len(walk.classes)} classes have no image, {missing[0]!r} for one")
-    name, entries = next(iter(lists.items()))
-    labels = {image.label for _, image in entries}
-    in_walk_order = len(options.split) > 1 and not (options.shuffle or options.stratify)
-    if in_walk_order and len(labels) < len(counts):
+    if not untrained:
+        return warnings
+    name = next(iter(lists))
+    if options.shuffle or options.stratify:
+        some = " and other chunks" if options.chunks > 1 else ""
+        more = f" and {len(untrained) - _MAX_NAMES:,} more" if len(untrained) > _MAX_NAMES else ""
+        shown = ", ".join(map(repr, untrained[:_MAX_NAMES]))
+        warnings.append(f"{name}{some}: no image of {len(untrained):,} of {len(counts):,} classes: {shown}{more}")
+    else:
         warnings.append(
-            f"{name} has images of {len(labels)} of the {len(counts)} classes; --shuffle or --stratify mixes them"
+            f"{name} has images of {len(counts) - len(untrained)} of the {len(counts)} classes;"
+            " --shuffle or --stratify mixes them"
         )
     return warnings
 
@@ -377,7 +377,14 @@ def _warnings(
 def _hint_for_no_images(walk: WalkResult, options: ListOptions) -> str:
     if walk.problems:
         return walk.problems[0]
-    other = walk.left_out[OTHER_SUFFIX]
-    if other:
-        return f"{other} files have other suffixes; name them with --exts"
+    if walk.suffixes:
+        return f"other suffixes: {counted_suffixes(walk.suffixes)}; list them with --exts"
     return "without --flat sub-folders are searched too" if options.flat else "is it the right folder?"
+
+
+def counted_suffixes(suffixes: Mapping[str, int]) -> str:
+    """Return ``.heic (12), .txt (1)`` for counts by suffix, the most common first, and the number of further ones."""
+    by_count = sorted(suffixes.items(), key=lambda item: -item[1])
+    shown = [f"{suffix or 'no suffix'} ({count:,})" for suffix, count in by_count[:_MAX_SHOWN_SUFFIXES]]
+    more = len(by_count) - _MAX_SHOWN_SUFFIXES
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")

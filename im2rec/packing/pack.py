@@ -31,6 +31,7 @@ from im2rec.packing.report import (
     bad_line,
 )
 from im2rec.parallel import Progress, available_cpus, run_ordered
+from im2rec.storage.classes import ClassesCopy, classes_path
 from im2rec.storage.files import PathLike, check_folder, refuse_existing
 from im2rec.storage.index import index_to_write
 from im2rec.storage.writer import RecordWriter
@@ -77,14 +78,14 @@ def pack(
 ) -> PackSummary:
     """Pack the images that the list *list_path* names, found below the folder *root*, into *out* and its index.
 
-    The bytes written are the same for any number of workers. A bad line or image is left out and reported in
-    ``OUT.bad.jsonl``; with ``on_error="fail"`` the first one ends the run. The run also ends when more images are bad
-    than ``max_bad`` allows, or when the first ten are all missing. *progress* is called with the number of images
-    packed so far and the share of the list that has been read.
-    A dry run reads the list, checks that the image files exist, and writes nothing. Of images that are stored
-    unchanged only the first bytes are checked, unless ``verify`` decodes them.
-    Raises InputError when list or root cannot be used or no image could be packed, OutputError, ImageError with
-    ``on_error="fail"``, TooManyBadError, WorkerDiedError::
+    The class names beside the list are copied beside *out*. The bytes written are the same for any number of workers. A
+    bad line or image is left out and reported in ``OUT.bad.jsonl``; with ``on_error="fail"`` the first one ends the
+    run. The run also ends when more images are bad than ``max_bad`` allows, or when the first ten are all missing; with
+    ``100%`` neither does, and the report stays even when no image could be packed. *progress* is called with the number
+    of images packed so far and the share of the list that has been read. A dry run reads the list, checks that the
+    image files exist, and writes nothing. Of images that are stored unchanged only the first bytes are checked, unless
+    ``verify`` decodes them. Raises InputError when list or root cannot be used or no image could be packed,
+    OutputError, ImageError with ``on_error="fail"``, TooManyBadError, WorkerDiedError::
 
         pack("train.lst", "photos", "train.rec", PackParams(resize=256, quality=90))
 
@@ -100,11 +101,12 @@ def pack(
     report = BadReport(target)
     files = [target, index_to_write(target)]
     check_folder(root)
-    lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part)
-    for file in (*files, report.path):
+    lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
+    for file in (*files, report.path, classes_path(out)):
         if file.exists() and file.samefile(list_path):
-            raise OutputError(f"{file}: is the list itself", hint="choose another name for the output")
+            raise OutputError("is the list itself", path=file, hint="choose another name for the output")
     refuse_existing(files, force=options.force)
+    classes = ClassesCopy(list_path, out, force=options.force)
     max_bad = BadLimit.parse(options.max_bad)
     counter = PackCounter(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
     report_progress = progress or (lambda _images, _share: None)
@@ -125,23 +127,25 @@ def pack(
         # Reading files and framing them is too little work for processes: threads return records without a copy.
         processes = options.verify or not params.unchanged
         packed = contextlib.closing(run_ordered(work, batches, workers=workers, processes=processes, name=_describe))
-        with packed as chunks, report, RecordWriter(target, force=options.force) as writer:
+        with packed as chunks, report, classes, RecordWriter(target, force=options.force) as writer:
             for chunk in chunks:
                 _write(chunk, writer, report)
                 counter.add(chunk)
                 sizer.update(chunk)
                 report_progress(counter.totals.images, lines.share_read())
-            counter.check_any_packed()
+            counter.check_any_packed(report)
             report.finish()
-    return counter.summary(
+    summary = counter.summary(
         workers=workers,
         seconds=time.monotonic() - started,
-        files=[os.fspath(file) for file in files],
+        files=[os.fspath(file) for file in (*files, *classes.files)],
         report=os.fspath(report.path) if counter.bad and not options.dry_run else None,
         dry_run=options.dry_run,
         outside=outside.count,
         outside_line=outside.line,
     )
+    summary.warnings += classes.warnings
+    return summary
 
 
 def _library_names(params: PackParams) -> tuple[str, str]:

@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from im2rec.errors import Im2RecError, ImageError, InputError, ListFormatError, ParameterError
-from im2rec.format.irheader import float32
-from im2rec.format.listfile import ListEntry
-from im2rec.packing.list_reader import Entry
+from im2rec.format.listfile import InexactLabels, ListEntry, are_exact
+from im2rec.packing.list_reader import BACKSLASHES, Entry
 from im2rec.packing.params import PackParams
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNEL, RATE, SECONDS, WARNINGS, described
 from im2rec.storage.files import AtomicFile, writing
@@ -65,12 +64,15 @@ class PackedChunk:
 
 def bad_line(error: ListFormatError) -> BadImage:
     """Return the entry of the report for a list line that cannot be read."""
-    return BadImage(error.line or 0, None, None, BAD_LINE, error.problem)
+    return BadImage(error.line or 0, None, None, BAD_LINE, "; ".join(filter(None, (error.problem, error.hint))))
 
 
 def as_error(bad: BadImage, list_path: str) -> Im2RecError:
     """Return the error that ends a run at *bad* with ``--on-error fail``."""
-    return ImageError(f"{list_path}, {bad}", reason=bad.reason, hint="--on-error skip packs the rest")
+    problem = f"{bad.path}: {bad.detail}" if bad.path else bad.detail
+    error = ImageError(problem, reason=bad.reason, hint="--on-error skip packs the rest")
+    error.path, error.line = list_path, bad.line
+    return error
 
 
 DEFAULT_MAX_BAD = "10%"
@@ -79,7 +81,10 @@ WRONG_ROOT_LINES = 10  # when the first images, as many as this, are all missing
 
 
 class TooManyBadError(Im2RecError):
-    """More images are bad than ``max_bad`` allows, or all of the first ones are missing."""
+    """More images are bad than ``max_bad`` allows, at *line* of the list, or all of the first ones are missing."""
+
+    _location_fields = (("line ", "line"),)
+    line: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +108,11 @@ class BadLimit:
             problem = f"--max-bad={text} must be a number of images, or a percentage such as {DEFAULT_MAX_BAD}"
             raise ParameterError(problem)
         return cls(number, percent)
+
+    @property
+    def allows_all(self) -> bool:
+        """True for ``100%``: no number of bad images ends the run."""
+        return self.percent and self.number == 100
 
     def is_exceeded(self, bad: int, lines: int) -> bool:
         """True if *bad* images among *lines* lines are too many."""
@@ -129,20 +139,17 @@ class BadCount:
             return
         self.bad += 1
         self._missing += bad.reason == MISSING
-        if self.lines == self._missing == WRONG_ROOT_LINES:
+        if self.lines == self._missing == WRONG_ROOT_LINES and not self.limit.allows_all:
             problem = f"the first {WRONG_ROOT_LINES} images are all missing, {bad.path} for one"
-            raise TooManyBadError(problem, hint="is ROOT the folder that the paths of the list start from?")
+            wrong_root = "is ROOT the folder that the paths of the list start from? --max-bad 100% reads on"
+            raise TooManyBadError(problem, hint=BACKSLASHES if bad.detail.endswith(BACKSLASHES) else wrong_root)
         if self.limit.is_exceeded(self.bad, self.lines):
             shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
-            problem = (
-                f"line {bad.line}: {self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
-            )
-            raise TooManyBadError(
-                f"{problem}; this one: {bad.path or 'the line'}: {bad.detail}", hint="raise --max-bad to go on"
-            )
-
-
-EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
+            problem = f"{self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
+            this = f"this one: {bad.path or 'the line'}: {bad.detail}"
+            error = TooManyBadError(f"{problem}; {this}", hint="raise --max-bad to go on")
+            error.line = bad.line
+            raise error
 
 
 @dataclasses.dataclass
@@ -173,8 +180,8 @@ class PackSummary:
 class BadReport:
     """``OUT.bad.jsonl``, with a JSON object for each image that is left out.
 
-    The file is written under a temporary name and renamed at the end of the ``with`` block. A run without bad images
-    writes none, and removes that of an earlier run.
+    The file is written under a temporary name and renamed at the end of the ``with`` block, or by :meth:`keep`. A run
+    without bad images writes none, and removes that of an earlier run.
     """
 
     def __init__(self, out: Path) -> None:
@@ -191,6 +198,12 @@ class BadReport:
         """Flush the report to disk, so that a full disk is found before the ``.rec`` gets its name."""
         if self._file is not None:
             self._file.finish()
+
+    def keep(self) -> None:
+        """Give the report its name now, so that it stays though the run fails. Raises OutputError."""
+        if self._file is not None:
+            self._file.finish()
+            self._file.rename()
 
     def __enter__(self) -> BadReport:
         return self
@@ -218,15 +231,17 @@ class PackCounter:
         self._bad_count = BadCount(max_bad)
         self._ids = array.array("Q")
         self._many_labels = 0  # entries with several
-        self._rounded: ListEntry | None = None
+        self._inexact = InexactLabels()
+        self._backslashes = 0  # missing images whose paths have some
 
     def check_labels(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Yield *entries* unchanged, and note labels that are dropped or rounded, for :meth:`warnings`."""
+        """Yield *entries* unchanged, and note labels that are dropped or stored inexactly, for :meth:`warnings`."""
         for entry in entries:
             if isinstance(entry, ListEntry):
                 self._many_labels += len(entry.labels) > 1
-                if self._rounded is None and any(_is_rounded(label) for label in entry.labels):
-                    self._rounded = entry
+                stored = entry.labels if self.params.pack_label else entry.labels[:1]
+                if not are_exact(stored):
+                    self._inexact.add(entry.line, stored)
             yield entry
 
     def add(self, chunk: PackedChunk) -> None:
@@ -245,18 +260,27 @@ class PackCounter:
         found.bytes_in += chunk.bytes_in
         found.bytes_out += sum(len(frame) for _, frame in chunk.frames)
         self.bad.update(image.reason for image in bad)
+        self._backslashes += sum(image.detail.endswith(BACKSLASHES) for image in bad)
         self.notes.update(chunk.notes)
         self._ids.extend(id_ for id_, _ in chunk.frames)
 
-    def check_any_packed(self) -> None:
-        """Raise InputError when no image was packed. One part of a list may be empty."""
+    def check_any_packed(self, report: BadReport | None = None) -> None:
+        """Raise InputError when no image was packed. One part of a list may be empty.
+
+        Where any share of bad images is allowed, they are all listed in *report*, which stays.
+        """
         found = self.totals
         if found.images or (not self.bad and self.params.nsplit > 1):
             return
         if found.first_bad is None:
-            raise InputError(f"{found.input}: lists no images", hint="make one with 'im2rec make-list'")
+            raise InputError("lists no images", path=found.input, hint="make one with 'im2rec make-list'")
         counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
-        raise InputError(f"{found.input}: none of its images could be packed: {counted}; {found.first_bad}")
+        hint = ""
+        if report is not None and self._bad_count.limit.allows_all:
+            report.keep()
+            hint = f"all are in {report.path}"
+        problem = f"none of its images could be packed: {counted}; {found.first_bad}"
+        raise InputError(problem, path=found.input, hint=hint)
 
     def warnings(self) -> list[str]:
         """Return a line for each thing in the list that is probably a mistake."""
@@ -265,9 +289,10 @@ class PackCounter:
             warnings.append(
                 f"{self._many_labels} images have several labels, only the first is stored; keep all with pack_label=1"
             )
-        if self._rounded is not None:
-            labels = ", ".join(f"{label:.17g}" for label in self._rounded.labels if _is_rounded(label))
-            warnings.append(f"line {self._rounded.line}: float32 cannot hold the label {labels}; it is rounded")
+        warnings += self._inexact.warnings()
+        if self._backslashes:
+            images = f"{self._backslashes:,} missing images" if self._backslashes > 1 else "1 missing image"
+            warnings.append(f"paths of {images} have backslashes, which separate no folders here; write /")
         if self._ids:
             ids = np.sort(np.frombuffer(self._ids, np.uint64))
             repeated = ids[1:][ids[1:] == ids[:-1]]
@@ -287,9 +312,3 @@ class PackCounter:
             images_per_s=round(self.totals.images / max(seconds, 1e-9), 1),
             **more,  # type: ignore[arg-type]
         )
-
-
-def _is_rounded(label: float) -> bool:
-    """True if *label* is an integer that float32 cannot hold."""
-    # Compared first, as most labels are small and a conversion takes a hundred times as long.
-    return abs(label) > EXACT_INTEGERS and label.is_integer() and float(float32(label)) != label

@@ -18,6 +18,7 @@ import threading
 from typing import Any
 
 from im2rec.errors import Im2RecError
+from im2rec.library_output import hide_library_output
 from im2rec.parallel import WorkerThreads, end_with_program
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attach_buffers
 from im2rec.pipeline.loader import Loader, RowProblem
@@ -198,6 +199,7 @@ class _DecodeProcess:
 def serve() -> None:
     """Run a decoding process: read the loader, then answer pieces until the parent closes the pipe or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    hide_library_output()
     logging.disable()  # the parent has logged it when it made the loader
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # a library that prints must not write between the answers

@@ -16,8 +16,8 @@ from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.hashing import hash64
-from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
+from im2rec.images.limits import most_pixels
 from im2rec.images.scratch import Arena
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load, unavailable_reason
@@ -89,6 +89,7 @@ class Loader:
         self._labels = labels
         self.augmenter = augmenter
         self._channels = params.shape[0]
+        self._max_pixels, self._most_jpeg_pixels = params.max_pixels, most_pixels("JPEG", params.max_pixels)
         self._seed = params.seed if params.seed_aug is None else params.seed_aug
         self._accepts_truncated = params.on_truncated == WARN
         self._kernel: Kernel | None = None
@@ -172,7 +173,7 @@ class Loader:
         """Return *content* for the compiled JPEG decoder if its head permits that, else the reason why not."""
         if self._kernel is None:
             return "no kernel"
-        head = self._kernel.checked_header(content, MAX_PIXELS)
+        head = self._kernel.checked_header(content, self._most_jpeg_pixels)
         return head.reason or UndecodedJpeg(content, Size(head.width, head.height))
 
     def decode_into_row(self, jpeg: UndecodedJpeg, drawn: AugmentationPlan | Draws, row: RowArray) -> str:
@@ -198,7 +199,12 @@ class Loader:
         """
         verdict = None if self._kernel is None else self._kernel.verdict
         pixels, flaw = decode(
-            content, _COLORS[self._channels], cut_ok=self._accepts_truncated, room=room, verdict=verdict
+            content,
+            _COLORS[self._channels],
+            max_pixels=self._max_pixels,
+            cut_ok=self._accepts_truncated,
+            room=room,
+            verdict=verdict,
         )
         if pixels.shape[2] != self._channels:
             problem = f"has {pixels.shape[2]} channels, data_shape asks for {self._channels}"
@@ -241,7 +247,9 @@ class Loader:
         if header is None:
             return RowProblem(row, error, row_is_valid=False) if error else None
         buffer.ids[row] = header.id
-        is_valid = image is not None
+        if image is None and error is not None:  # before the label is looked at, which may be damaged as well
+            return RowProblem(row, self.records.locate(ordinal).fill_in(error, header.id), row_is_valid=False)
+        is_valid = True
         try:
             if self._labels.is_header_field and header.flag == 0:  # by far the most common
                 buffer.label[row] = header.label

@@ -77,11 +77,11 @@ def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams,
     try:
         mean = np.asarray(decode_single(data).array, np.float32)
     except InputError as error:
-        raise InputError(f"{path}: {error.problem}", hint=error.hint) from None
+        raise InputError(error.problem, path=path, hint=error.hint) from None
     if mean.shape != params.shape:
         shapes = [",".join(map(str, shape)) for shape in (mean.shape, params.shape)]
         hint = "remove the file to have it made again"
-        raise InputError(f"{path}: its mean image is {shapes[0]}, data_shape is {shapes[1]}", hint=hint)
+        raise InputError(f"its mean image is {shapes[0]}, data_shape is {shapes[1]}", path=path, hint=hint)
     return mean
 
 
@@ -119,7 +119,7 @@ def _compute_mean(records: Records, labels: Labels, params: ImageRecordParams, e
                 total += image_sum
                 count += images
     if not count:
-        raise InputError(f"{params.path_imgrec}: holds no image to make {params.mean_img} of")
+        raise InputError(f"holds no image to make {params.mean_img} of", path=params.path_imgrec)
     return total.astype(np.float32) * np.float32(1 / count)
 
 

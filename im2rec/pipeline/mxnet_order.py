@@ -295,12 +295,12 @@ class MXNetOrder:
             part = part_by_index(len(self._offsets), records.listed, params.num_parts, params.part_index)
         else:
             part = part_by_bytes(self._offsets, self._bytes, params.num_parts, params.part_index)
-        self._count = len(part)
+        self.count = len(part)  # records of the part
         self._order = order
 
     def batches(self, epoch: int) -> int:
         """Return the number of batches of *epoch*."""
-        return batch_count(epoch, self._order, shortest=self._count, longest=self._count)
+        return batch_count(epoch, self._order, shortest=self.count, longest=self.count)
 
     def requests(self, epoch: int, batch: int, _: tuple[Delivery, ...] = ()) -> Iterator[BatchRequest]:
         """Yield the requests for the batches from *batch* of *epoch* on, without end; records are ordinals."""
@@ -309,7 +309,7 @@ class MXNetOrder:
             self._offsets, self._bytes, self._order, draw, indexed=self._is_indexed, listed=self._records.listed
         )
         number = 0
-        while self._count:
+        while self.count:
             for index, request in enumerate(epochs.epoch()):
                 missing = self._order.batch_size - len(request.records)
                 if (number, index) < (epoch, batch) or (missing and self._order.policy == DISCARD):

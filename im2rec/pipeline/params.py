@@ -13,6 +13,7 @@ from typing import Any
 
 from im2rec.augment.params import DTYPES, LAYOUTS, NCHW, AugmentationParams, check_augmentation
 from im2rec.errors import ParameterError
+from im2rec.format.listfile import MAX_LABELS
 from im2rec.images.choices import ITERATOR_ENGINES
 from im2rec.params import check, param
 
@@ -144,11 +145,14 @@ class DatasetParams:
         doc="A .lst whose labels take the place of those in the records, by id.",
         reference="differs: every id and label is checked on opening",
     )
-    data_shape: tuple[int, ...] = param(doc="Channels (1, 3 or 4), height and width of an image.")
+    data_shape: tuple[int, ...] = param(
+        doc="Channels (1, 3 or 4), height and width that images are cropped to; only resize scales larger ones first."
+    )
     label_width: int | None = param(
         None,
-        doc="Labels per record; auto: as many as the first record has. Of longer vectors the first ones are used.",
+        doc="Labels per record; auto: as many as the first image has. Of longer vectors the first ones are used.",
         low=1,
+        high=MAX_LABELS,
         unset="auto",
         reference="differs: the default is 1 there, and other widths are errors",
     )

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from im2rec.errors import DAMAGED_RECORD, BadRecordError, CorruptRecordError, InputError, ParameterError
-from im2rec.format.irheader import ImageRecord, RawHeader
+from im2rec.format.irheader import ImageRecord
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.pipeline.params import IMAGES, MXNET, NO_INDEX, ImageRecordParams
 from im2rec.pipeline.permutation import Positions
@@ -149,11 +149,11 @@ class Records:
         for number in numbers.tolist():
             yield RecordLocation(self.files[number], next(spans[number]))
 
-    def headers(self) -> Iterator[tuple[int, RawHeader]]:
-        """Yield ordinal and header of every record that is iterated over, in order; damaged ones are skipped."""
+    def infos(self) -> Iterator[tuple[int, RecordInfo]]:
+        """Yield ordinal and info of every record that is iterated over, in order; damaged ones are skipped."""
         for _, number, records in self._runs_in_files():
             for record, info in _read_infos(self.files[number], records.tolist()):
-                yield self._first[number] + record, info.header
+                yield self._first[number] + record, info
 
     def block_starts(self, block_bytes: int) -> Positions:
         """Return the first position in each block of *block_bytes* of the files, and after them ``len(self)``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import logging
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -18,8 +19,10 @@ from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
+from im2rec.storage.classes import ClassNames, class_names_beside
 from im2rec.storage.files import AtomicFile, check_output_folder, writing
 
+_LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 SCHEMA = 1
 _LIBRARIES = ("im2rec", "numpy", "pillow", "numba", "simplejpeg", "opencv-python-headless", "opencv-python")
@@ -87,6 +90,7 @@ class SheetFolder:
         self._it = it
         self._force = force
         self._count = 0
+        self._names = _class_names(it)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for earlier in folder.glob("sheet_*.png") if force else ():
@@ -104,6 +108,17 @@ class SheetFolder:
         assert batch.label is not None
         assert batch.index is not None
         labels = batch.label[0][row].reshape(-1).tolist()
+        name = self._names.name_of(labels[0]) if self._names and len(labels) == 1 else None
         is_filler = row >= len(batch.data[0]) - (batch.pad or 0)
-        lines = (f"id {batch.index[row]}" + (" (filler)" if is_filler else ""), f"label {labels_text(labels)}")
+        lines = (f"id {batch.index[row]}" + (" (filler)" if is_filler else ""), f"label {labels_text(labels, name)}")
         return Tile(fitted(loader_of(self._it).augmenter.row_to_image(batch.data[0][row])), "", lines)
+
+
+def _class_names(it: ImageRecordIter) -> ClassNames | None:
+    """Return the class names beside the list that the labels are from, else beside the files, if all have the same."""
+    files = [file.path for file in loader_of(it).records.files]
+    found = [class_names_beside(path) for path in ([it.params.path_imglist] if it.params.path_imglist else files)]
+    for problem in dict.fromkeys(problem for _, problem in found if problem):
+        _LOG.warning("%s; labels have no names", problem)
+    first = found[0][0]
+    return first if all(first and names and names.names == first.names for names, _ in found) else None

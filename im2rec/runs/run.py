@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from im2rec.errors import BadRecordError, ImageError
-from im2rec.images.codec import image_info
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import Array, CSRArray, DataBatch
 from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
@@ -23,7 +21,8 @@ from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.parallel import Progress
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.pipeline.records import Records
-from im2rec.schema import DRY_RUN, ENGINE, FILES, INPUT, KERNEL, PEAK_MEMORY, RECORDS, SECONDS, described
+from im2rec.pipeline.sample import sampled_sizes
+from im2rec.schema import DRY_RUN, ENGINE, FILES, INPUT, KERNEL, PEAK_MEMORY, RATE, RECORDS, SECONDS, described
 
 
 class IteratorKind(NamedTuple):
@@ -75,11 +74,12 @@ class RunSummary:
     peak_memory: int | None = described(PEAK_MEMORY, None)
     files: list[str] = described(FILES, factory=list)
     dry_run: bool = described(DRY_RUN, False)
-
-    @property
-    def images_per_s(self) -> float:
-        """Images delivered per second."""
-        return self.images / self.seconds if self.seconds else 0.0
+    num_parts: int = described("Parts that the data is divided into.", 1)
+    part_index: int = described("The part that was read, from 0.", 0)
+    part_records: int = described("Records of an epoch of this part.", 0)
+    opening_s: float = described("Seconds before the iterator was open.", 0.0)
+    first_batch_s: float = described("Seconds from there to the first batch.", 0.0)
+    images_per_s: float | None = described(RATE, None)
 
 
 def summary_of(it: OrderedIterator[Any]) -> RunSummary:
@@ -93,6 +93,9 @@ def summary_of(it: OrderedIterator[Any]) -> RunSummary:
         data_shape=list(description.shape[1:]),
         batch_size=it.batch_size,
         dtype=np.dtype(description.dtype).name,
+        num_parts=it.params.num_parts,
+        part_index=it.params.part_index,
+        part_records=it.part_count,
     )
     if isinstance(it, ImageRecordIter):
         summary.data_shape = list(it.params.shape)  # (channels, height, width) with every layout
@@ -136,7 +139,11 @@ def run(
     all_batches = hashlib.sha256()
     expected = epochs * len(it) if max_batches is None else min(max_batches, epochs * len(it))
     start = time.perf_counter()
+    first_images = 0
     for epoch, batch in _take(it, epochs, max_batches):
+        if not summary.batches:
+            summary.first_batch_s = time.perf_counter() - start
+            first_images = it.batch_size - (batch.pad or 0)
         all_batches.update(digest_of(batch))
         sink(epoch, batch)
         summary.epochs = epoch + 1
@@ -146,6 +153,8 @@ def run(
         if progress:
             progress(summary.images, min(1.0, summary.batches / max(1, expected)))
     summary.seconds = time.perf_counter() - start
+    if summary.batches > 1:  # the time of the first batch holds the start of threads and what compiles meanwhile
+        summary.images_per_s = (summary.images - first_images) / (summary.seconds - summary.first_batch_s)
     summary.digest = all_batches.hexdigest()[:16]
     if isinstance(it, ImageRecordIter):
         summary.kernel = it.kernel  # it may have been compiled meanwhile
@@ -169,24 +178,8 @@ def default_shape(words: dict[str, Any]) -> str:
     """Return a data_shape for an iterator that was given none: square, the least side of 64 images, at most 224."""
     params = ImageRecordParams(**{"batch_size": 1, **words, "data_shape": (3, 1, 1)})
     with contextlib.closing(Records(params)) as records:
-        side = min([DEFAULT_SIDE, *_sides(records)])
+        side = min([DEFAULT_SIDE, *(min(size) for size in sampled_sizes(records, _SAMPLED_IMAGES))])
     return f"3,{side},{side}"
-
-
-def _sides(records: Records) -> Iterator[int]:
-    """Yield the shorter side of evenly spread images; unreadable ones are skipped."""
-    if not len(records):
-        return
-    positions = np.unique(np.linspace(0, len(records) - 1, _SAMPLED_IMAGES).astype(np.int64))
-    for ordinal in records.ordinals(positions).tolist():
-        record = records.read(ordinal)
-        if isinstance(record, BadRecordError):
-            continue
-        try:
-            _, height, width, _ = image_info(record.content)
-        except ImageError:
-            continue
-        yield min(height, width)
 
 
 def peak_memory() -> int | None:

@@ -49,26 +49,25 @@ def name_text(name: str) -> str:
     return name if _NAMES_ARE_UTF8 else os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
-def reason(error: OSError) -> str:
+def reason(error: OSError | UnicodeEncodeError) -> str:
     """Return the operating system's message in lower case, without error number and path."""
+    if isinstance(error, UnicodeEncodeError):  # of a path that Python decoded otherwise, or that a program gave
+        return f"{error.encoding}, the encoding of the locale, lacks a character of its name"
     return (error.strerror or str(error)).lower()
 
 
 @contextlib.contextmanager
 def reading(path: PathLike) -> Iterator[None]:
-    """Turn an OSError of the block into an InputError that names *path*."""
+    """Turn an OSError of the block, or a path that cannot be encoded, into an InputError that names *path*."""
     if "\0" in os.fspath(path):
         raise InputError(f"{os.fspath(path)!r}: a path cannot contain a zero byte", hint="check the path")
     try:
         yield
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
         raise _unreadable(path, error) from error
-    except UnicodeEncodeError as error:
-        problem = f"{os.fspath(path)!r}: a name that {error.encoding}, the encoding of the locale, cannot express"
-        raise InputError(problem, hint="set a UTF-8 locale") from error
 
 
-def _unreadable(path: PathLike, error: OSError) -> InputError:
+def _unreadable(path: PathLike, error: OSError | UnicodeEncodeError) -> InputError:
     if isinstance(error, NotAFileError):
         return InputError(reason(error), path=path, hint="name a file")
     return InputError(f"cannot be read: {reason(error)}", path=path, hint="check the path")
@@ -76,14 +75,14 @@ def _unreadable(path: PathLike, error: OSError) -> InputError:
 
 @contextlib.contextmanager
 def writing(path: PathLike) -> Iterator[None]:
-    """Turn an OSError of the block into an OutputError that names *path*."""
+    """Turn an OSError of the block, or a path that cannot be encoded, into an OutputError that names *path*."""
     try:
         yield
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:
         raise _unwritable(path, error) from error
 
 
-def _unwritable(path: PathLike, error: OSError) -> OutputError:
+def _unwritable(path: PathLike, error: OSError | UnicodeEncodeError) -> OutputError:
     hint = "no file exists under this name" if not os.path.lexists(path) else "the existing file is unchanged"
     return OutputError(f"cannot be written: {reason(error)}", path=path, hint=hint)
 
@@ -116,9 +115,12 @@ def open_regular(path: PathLike) -> tuple[int, int]:
     """
     try:
         handle = os.open(path, _READ_FLAGS)
-    except OSError:
+    except OSError as error:
         check_regular(os.stat(path))  # noqa: PTH116 - of a socket, and of a folder on Windows, the error says less
-        raise
+        if not isinstance(error, BlockingIOError):
+            raise
+        # A file with a lease, which Samba takes for its clients: without O_NONBLOCK, it is opened when that is over.
+        handle = os.open(path, _READ_FLAGS & ~getattr(os, "O_NONBLOCK", 0))
     try:
         status = os.fstat(handle)
         check_regular(status)

@@ -58,7 +58,7 @@ class RecordWriter:
         """
         frame = as_bytes(frame, "a frame")
         if self._closed:
-            raise OutputError(f"{self.path}: is closed", hint="open a new writer")
+            raise OutputError("is closed", path=self.path, hint="open a new writer")
         if (type(key) is not int and not isinstance(key, numbers.Integral)) or not 0 <= key <= MAX_KEY:
             raise ParameterError(f"key={key} must be an integer from 0 to {MAX_KEY}")
         offset = self.offset
@@ -81,7 +81,9 @@ class RecordWriter:
         Raises OutputError, also when an earlier write has failed: then neither file exists.
         """
         if self._failed:
-            raise OutputError(f"{self.path}: was discarded when a write failed", hint="no file exists under this name")
+            raise OutputError(
+                "was discarded when a write failed", path=self.path, hint="no file exists under this name"
+            )
         if self._closed:
             return
         self._closed = self._failed = True  # failed until both files have their names

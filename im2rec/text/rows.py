@@ -153,7 +153,7 @@ class TextRows(Generic[T]):
         file = self._files[block.file]
         text = file.read_at(block.offset, block.size)
         if zlib.crc32(text) != block.checksum:
-            raise InputError(f"{file.path}: was changed while it was open", hint="make a new iterator")
+            raise InputError("was changed while it was open", path=file.path, hint="make a new iterator")
         return text
 
     def _block(self, number: int) -> _TextBlock:
@@ -218,7 +218,7 @@ def _files_of(word: str) -> list[Path]:
             return [path]
         files = sorted(file for file in path.iterdir() if not file.name.startswith(".") and file.is_file())
     if not files:
-        raise InputError(f"{path}: holds no files", hint="name a file, or a folder of them")
+        raise InputError("holds no files", path=path, hint="name a file, or a folder of them")
     return files
 
 
@@ -232,7 +232,7 @@ def _line_blocks(file: InputFile) -> Iterator[tuple[int, bytes]]:
         size = min(limit, file.size - offset)
         text = file.read_at(offset, size)
         if len(text) < size:
-            raise InputError(f"{file.path}: was cut short while it was read", hint="try again")
+            raise InputError("was cut short while it was read", path=file.path, hint="try again")
         end = len(text) if offset + size == file.size else _last_line_end(text)
         if not end:  # no whole line: read more at once
             if limit >= MAX_LINE_BYTES:
@@ -250,9 +250,9 @@ def _text_start(file: InputFile) -> int:
     """Return the offset of the text, which a byte order mark may precede. Raises InputError for gzip and UTF-16."""
     head = file.read_at(0, len(_BOM))
     if head.startswith(_GZIP):
-        raise InputError(f"{file.path}: is a gzip file", hint="unpack it with gunzip: rows are read in any order")
+        raise InputError("is a gzip file", path=file.path, hint="unpack it with gunzip: rows are read in any order")
     if head.startswith(_UTF16):
-        raise InputError(f"{file.path}: is UTF-16 text", hint="save it as UTF-8")
+        raise InputError("is UTF-16 text", path=file.path, hint="save it as UTF-8")
     return len(_BOM) if head == _BOM else 0
 
 

@@ -184,8 +184,17 @@ def test_skipped_records_are_reported_once_and_give_exit_code_3() -> None:
 
 
 @POSIX
+def test_a_peer_that_is_missing_is_refused_before_the_work() -> None:
+    refused = Ran(4, "", f"im2rec: {sys.executable}: has no mxnet (name the Python that has mxnet)\n")
+
+    assert refused == im2rec("bench", "a.rec", *QUICK, "--against", f"mxnet={sys.executable}")
+
+
+@POSIX
 def test_a_peer_that_does_not_run_is_reported_and_gives_exit_code_3() -> None:
-    done = im2rec("bench", "a.rec", *QUICK, "--against", f"mxnet={sys.executable}")
+    Path("python").write_text(f'#!/bin/sh\n[ "$1" = -c ] || exec {sys.executable} "$@"\n')  # claims to have mxnet
+    Path("python").chmod(0o755)
+    done = im2rec("bench", "a.rec", *QUICK, "--against", f"mxnet={Path.cwd() / 'python'}")
 
     assert 3 == done.code
     assert "  in turns, 1 thread" in done.out

@@ -147,9 +147,17 @@ def test_the_installed_script_completes_commands(tmp_path: Path) -> None:
 
 # Wrong usage: exit 2.
 
+FOLDER = str(Path(__file__).parent)
 USAGE: dict[str, tuple[list[str], str]] = {
     "a command that does not exist": (["inspct"], "no command 'inspct'; did you mean 'inspect'? (see 'im2rec --help')"),
     "a command that is like no other": (["xyzzy"], f"no command 'xyzzy'; commands: {', '.join(COMMANDS)}"),
+    "a list of another name": (
+        ["my train.TXT", "root", "o.rec", "resize=8"],
+        "no command 'my train.TXT'; for a list: im2rec pack 'my train.TXT' root o.rec resize=8 (see 'im2rec --help')",
+    ),
+    "a .rec": (["a.rec", "b"], "no command 'a.rec'; for a .rec: im2rec inspect a.rec (see 'im2rec --help')"),
+    "a folder": ([FOLDER, "b"], f"no command {FOLDER!r}; for a folder of images: im2rec make-list {FOLDER} (see"),
+    "a file of any name": ([__file__], f"no command {__file__!r}; for a list: im2rec pack {__file__} (see"),
     "an option that does not exist": (["inspect", "a.rec", "--hed", "3"], "no such option"),
     "an option that is not a number": (["inspect", "a.rec", "--head", "three"], "invalid value for '--head'"),
     "an option out of range": (["inspect", "a.rec", "--head", "0"], "invalid value for '--head'"),

@@ -41,13 +41,56 @@ def test_the_survey_of_a_golden_file_agrees_with_its_record() -> None:
     found = rows(out)
     assert "plain images" == found["kind"]
     assert "8 with 1 label" == found["labels"]
-    assert "3; rarest: label 2 (2), most common: label 1 (3)" == found["classes"]
+    assert "3, labels 0 to 2; rarest label 2 (2), most common label 1 (3)" == found["classes"]
     assert "93 to 100, all different" == found["ids"]
     assert "5 PNG, 3 JPEG" == found["content"]
     assert "8 looked at: 4 with 3 channels, 3 with 1 channel, 1 with 4 channels" == found["images"]
     assert "7 to 24, median 14" == found["width"]
     assert "6 to 20, median 11" == found["height"]
     assert found["index"].endswith("pass_through.idx: agrees; its keys are ids")
+
+
+RANGES: dict[str, list[float]] = {
+    "1: label 7": [7, 7],
+    "2, labels 0 to 1; rarest label 1 (1), most common label 0 (2)": [0, 0, 1],
+    "3, labels 1 to 5, 2 of them unused; rarest label 4 (1), most common label 1 (2)": [1, 1, 4, 5],
+    "2, labels 1 to 1000000, 999,998 of them unused; rarest label 1000000 (1), most common label 1 (2)": [
+        1,
+        1000000,
+        1,
+    ],
+    "2, labels -1 to 1, 1 of them unused; rarest label -1 (1), most common label 1 (1)": [-1, 1],
+    "3 distinct values, 0.1 to 2, not all of them whole numbers": [0.1, 0.5, 2],
+}
+
+
+def test_the_classes_are_shown_with_their_range_and_gaps(here: Path) -> None:
+    for expected, labels in RANGES.items():
+        write_rec(here / "a.rec", [image_payload(n, label, encoded(texture())) for n, label in enumerate(labels)])
+        assert expected == rows(im2rec("inspect", "a.rec").out)["classes"]
+
+
+def test_labels_that_are_not_finite_are_a_problem_and_exit_code_3(here: Path) -> None:
+    write_rec(
+        here / "a.rec", [image_payload(n, label, encoded(texture())) for n, label in enumerate([1, float("nan")])]
+    )
+    code, out, _ = im2rec("inspect", "a.rec")
+
+    assert (3, "1 record has a label that is not a finite number; first: record 1, nan") == (code, rows(out)["problem"])
+
+
+def test_class_names_take_the_place_of_label_numbers_and_misfits_are_warnings(here: Path) -> None:
+    write_rec(here / "a.rec", [image_payload(n, label, encoded(texture())) for n, label in enumerate([1, 2, 2])])
+    (here / "a.classes.txt").write_text("ant\nbee\ncat\n")
+    code, out, err = im2rec("inspect", "a.rec", "-q")
+    assert (0, "") == (code, err)
+    assert "2, labels 1 to 2; rarest bee (1), most common cat (2)" == rows(out)["classes"]
+
+    (here / "a.classes.txt").write_text("ant\nbee\n")
+    code, out, err = im2rec("inspect", "a.rec", "-q")
+    warning = "a.classes.txt: names 2 classes, and the labels go up to 2: does it belong here?"
+    assert (0, f"warning: {warning}\n") == (code, err)
+    assert "2, labels 1 to 2; rarest bee (1), most common label 2 (2)" == rows(out)["classes"]
 
 
 def test_the_survey_of_every_golden_file_fits_24_lines() -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,16 @@ from PIL import Image
 
 from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
 from im2rec.pipeline.params import ImageRecordParams
+from im2rec.runs.outputs import _class_names
+from im2rec.runs.run import run
 
 SMALL = ["some.rec", "--batch-size", "4", "-q"]
 PLAIN = """\
 iterated over 10 records of some.rec, 1 epoch
   batches  3 batches of 4 x 3 x 8 x 8 float32
   images   10, and 2 of filler
-  time     SECONDS s, RATE images/s, 4 threads
+  opening  SECONDS s; the first batch SECONDS s later
+  time     SECONDS s after that, RATE images/s, 4 threads
   digest   DIGEST
   engine   ENGINE
   kernel   KERNEL
@@ -38,8 +42,9 @@ iterated over 10 records of some.rec, 1 epoch
 SKIPPED = """\
 iterated over 10 records of some.rec, 2 epochs
   batches    6 batches of 4 x 3 x 8 x 8 float32
-  images     12, and 12 of filler
-  time       SECONDS s, RATE images/s, 4 threads
+  images     12 of 20 records, and 12 of filler
+  opening    SECONDS s; the first batch SECONDS s later
+  time       SECONDS s after that, RATE images/s, 4 threads
   digest     DIGEST
   skipped    some.rec, record 2, id 102, byte 688: holds no image that can be
              read
@@ -73,7 +78,8 @@ def some(here: Path) -> Path:
 def masked(text: str) -> str:
     """Return *text* with words in place of what differs from run to run and from machine to machine."""
     for pattern, word in (
-        (r"[\d.,]+ s, [\d.,]+ images", "SECONDS s, RATE images"),
+        (r"[\d.,]+ s after that, [\d.,]+ images", "SECONDS s after that, RATE images"),
+        (r"[\d.,]+ s; the first batch [\d.,]+ s later", "SECONDS s; the first batch SECONDS s later"),
         (r"\b[0-9a-f]{16}\b", "DIGEST"),
         (r"(engine +)\w+", r"\1ENGINE"),
         (r"(kernel +).+", r"\1KERNEL"),
@@ -108,9 +114,10 @@ def test_the_summary_is_a_table_on_stdout_and_the_opened_file_is_logged_on_stder
 def test_json_is_one_object_with_the_content_of_the_table() -> None:
     data = as_json(*SMALL)
 
-    assert {"seconds", "digest", "engine", "kernel", "peak_memory"} <= set(data)
+    times = ("seconds", "opening_s", "first_batch_s", "images_per_s")
+    assert all(data[name] > 0 for name in times)
     assert re.fullmatch(r"numba [\d.]+|none: .+", data["kernel"])
-    varying = ("seconds", "digest", "engine", "kernel", "peak_memory")
+    varying = (*times, "digest", "engine", "kernel", "peak_memory")
     assert {
         "schema": 2,
         "command": "iterate",
@@ -131,7 +138,59 @@ def test_json_is_one_object_with_the_content_of_the_table() -> None:
         "truncated": [],
         "files": [],
         "dry_run": False,
+        "num_parts": 1,
+        "part_index": 0,
+        "part_records": 10,
     } == {key: value for key, value in data.items() if key not in varying}
+
+
+# By words: the start of the first line, and records in all, of the part, and images.
+READ: dict[str, tuple[str, tuple[int, int, int]]] = {
+    "": ("iterated over 10 records of some.rec, 1 epoch", (10, 10, 10)),
+    "--epochs 2": ("iterated over 10 records of some.rec, 2 epochs", (10, 10, 20)),
+    "--max-batches 2": ("iterated over 8 of the 10 records of some.rec, 1 epoch", (10, 10, 8)),
+    "last_batch=discard": ("iterated over 8 of the 10 records of some.rec, 1 epoch", (10, 10, 8)),
+    "--epochs 2 --max-batches 4": ("iterated over 10 records of some.rec, 2 epochs", (10, 10, 14)),
+    "num_parts=3 part_index=1": ("iterated over 3 records of part 1 of 3 of some.rec, 1 epoch", (10, 3, 3)),
+    "num_parts=3 part_index=2": ("iterated over 4 records of part 2 of 3 of some.rec, 1 epoch", (10, 4, 4)),
+    "num_parts=2 --max-batches 1": ("iterated over 4 of the 5 records of part 0 of 2 of some.rec, 1 epoch", (10, 5, 4)),
+    "num_parts=3 shuffle=1": ("iterated over 4 records of part 0 of 3 of some.rec, 1 epoch", (10, 4, 4)),
+    "num_parts=20 part_index=1 --max-batches 1": (
+        "iterated over 1 record of part 1 of 20 of some.rec, 1 epoch",
+        (10, 1, 1),
+    ),
+    "num_parts=2 --dry-run": ("would iterate over 5 records of part 0 of 2 of some.rec", (10, 5, 0)),
+}
+
+
+@pytest.mark.parametrize("words", READ)
+def test_the_result_says_how_many_records_of_which_part_were_read(words: str) -> None:
+    out = im2rec("iterate", *SMALL, *words.split()).out
+    data = as_json(*SMALL, *words.split())
+
+    assert READ[words] == (out.splitlines()[0], (data["records"], data["part_records"], data["images"]))
+
+
+def test_a_part_of_the_reference_has_its_own_number_of_records() -> None:
+    data = as_json(*SMALL, "rng=mxnet", "num_parts=3", "part_index=2", "path_imgidx=some.idx")
+
+    assert (2, 2) == (data["part_records"], data["images"])  # of 10, the parts have 4, 4 and 2
+
+
+def test_the_rate_is_that_after_the_first_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([10.0, 14.0, 15.0])  # the start, the first batch, the end
+    monkeypatch.setattr("im2rec.runs.run.time", SimpleNamespace(perf_counter=lambda: next(times)))
+    with ImageRecordIter(path_imgrec="some.rec", data_shape=(3, 8, 8), batch_size=4) as it:
+        summary = run(it, epochs=1, max_batches=None, sink=lambda _epoch, _batch: None)
+
+    assert (5.0, 4.0, 6.0) == (summary.seconds, summary.first_batch_s, summary.images_per_s)
+
+
+def test_without_a_second_batch_there_is_no_rate() -> None:
+    words = [*SMALL, "--max-batches", "1"]
+
+    assert as_json(*words)["images_per_s"] is None
+    assert "  time     no second batch, so no rate, 4 threads\n" in im2rec("iterate", *words).out
 
 
 def test_the_digest_depends_on_what_is_delivered_and_on_nothing_else() -> None:
@@ -418,6 +477,38 @@ def test_a_sheet_of_each_batch_is_a_png_of_its_images(tmp_path: Path) -> None:
             sizes.add(sheet.size)
             assert 50 < len(np.unique(np.asarray(sheet)))  # textures, not grey boxes
     assert 1 == len(sizes)
+
+
+def test_sheets_have_the_class_names_beside_the_list_or_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(
+        "im2rec.runs.outputs.draw_sheet", lambda tiles, _title: lines.extend(tile.lines[1] for tile in tiles) or b""
+    )
+
+    def labels_of(*words: str) -> set[str]:
+        lines.clear()
+        assert 0 == im2rec("iterate", *SMALL, *words, "--sheet", "sheets", "--force").code
+        return set(lines)
+
+    numbers = labels_of()
+    Path("some.classes.txt").write_text("ant\n")
+    assert {"label 0 ant"} == labels_of() - numbers
+
+    rows = [f"{id_}\t1\tx.jpg\n" for id_ in range(100, 110)]
+    Path("other_train.lst").write_text("".join(rows))
+    Path("other.classes.txt").write_text("bee\ncat\n")
+    assert {"label 1 cat"} == labels_of("path_imglist=other_train.lst")
+
+
+def test_joined_files_with_different_class_names_have_none() -> None:
+    Path("again.rec").write_bytes(Path("some.rec").read_bytes())
+    Path("some.classes.txt").write_text("ant\n")
+    with ImageRecordIter(path_imgrec="some.rec;again.rec", data_shape=(3, 8, 8), batch_size=4) as it:
+        assert _class_names(it) is None
+        Path("again.classes.txt").write_text("ant\n")
+        names = _class_names(it)
+        assert names is not None
+        assert ["ant"] == names.names
 
 
 # --replay

@@ -66,6 +66,8 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
         "lists": {"l_train.lst": 4, "l_val.lst": 2, "l_test.lst": 2},
         "classes_file": "l.classes.txt",
         "dry_run": False,
+        "left_out_suffixes": {".txt": 1},
+        "classes_without_train": ["cats/inner", "with space"],
     } == json.loads(out)
     assert ["l.classes.txt", "l_test.lst", "l_train.lst", "l_val.lst"] == names_in(here)
 
@@ -106,7 +108,16 @@ def test_extensions_are_separated_by_commas(here: Path) -> None:
 
     assert 0 == code
     assert ["0\t0\tb.webp", "1\t0\tc.gif"] == (here / "photos.lst").read_text().splitlines()
-    assert "  left out  2 other suffix\n" in out
+    assert "  left out  2 other suffix: .jpg (1), .txt (1); list them with --exts\n" in out
+
+
+def test_left_out_suffixes_are_counted_in_any_case_the_most_common_first(here: Path) -> None:
+    photos(here, "a.jpg", "b.heic", "c.HEIC", "README", *(f"x.{number}" for number in range(9)))
+    _, out, err = im2rec("make-list", "photos")
+
+    shown = "12 other suffix: .heic (2), no suffix (1), .0 (1), .1 (1), .2 (1) and 6 more; list them with --exts"
+    assert "" == err
+    assert f"  left out  {shown}" in " ".join(out.split()).replace("left out ", "  left out  ")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="such names cannot be on Windows")

@@ -75,7 +75,7 @@ WRONG = {
     "=3": "unknown key ''",
     "resize": "'resize' is not KEY=VALUE (write resize=VALUE)",
     "resize 256": "'resize' is not KEY=VALUE (write resize=VALUE)",
-    "blah": "'blah' is not KEY=VALUE (keys are ",
+    "blah": "'blah' is not KEY=VALUE (write KEY=VALUE, as in resize=VALUE)",
     "resize=256 resize=224": "resize is given twice: 256 and 224 (give it once)",
     "resize=big": "resize=big must be an integer",
     "resize=-5": "resize=-5 must be -1 to 65535 (",
@@ -231,3 +231,58 @@ def test_the_list_is_never_the_output(here: Path) -> None:
 )
 def test_workers_are_started_early_for_commands_that_need_them(line: str, expected: bool) -> None:
     assert expected is _needs_workers(line.split())
+
+
+# Class names.
+
+
+def test_the_class_names_beside_the_list_are_copied_beside_the_output(here: Path) -> None:
+    (here / "image.classes.txt").write_text("cats\ndogs\n")
+    words = "pack image.lst root out.rec resize=16 -q"
+    code, out, _ = typed(f"{words} --dry-run")
+    assert (0, True) == (code, out.splitlines()[-1].endswith("out.rec, out.idx, out.classes.txt"))
+    assert ["image.classes.txt", "image.lst", "root"] == names_in(here)
+
+    code, out, _ = im2rec(*words.split(), "--json")
+    assert (0, ["out.rec", "out.idx", "out.classes.txt"]) == (code, json.loads(out)["files"])
+    assert "cats\ndogs\n" == (here / "out.classes.txt").read_text()
+    _, out, _ = im2rec(*words.split(), "--force", "--json")
+    assert ["out.rec", "out.idx"] == json.loads(out)["files"]
+
+
+def test_other_class_names_beside_the_output_need_force(here: Path) -> None:
+    (here / "image.classes.txt").write_text("cats\ndogs\n")
+    (here / "out.classes.txt").write_text("mine\n")
+    expected = "im2rec: out.classes.txt: exists already (replace it with --force, or choose another name)\n"
+    assert Ran(1, "", expected) == typed("pack image.lst root out.rec resize=16 -q")
+    assert "mine\n" == (here / "out.classes.txt").read_text()
+    assert not (here / "out.rec").exists()
+
+    assert 0 == typed("pack image.lst root out.rec resize=16 -q --force").code
+    assert "cats\ndogs\n" == (here / "out.classes.txt").read_text()
+
+
+def test_all_parts_of_a_pack_share_the_class_names(here: Path) -> None:
+    (here / "image.classes.txt").write_text("cats\ndogs\n")
+    for part in (0, 1):
+        assert 0 == typed(f"pack image.lst root out.rec resize=16 nsplit=2 part={part} -q").code
+
+    assert [f"out.rec.part00{part}{end}" for part in (0, 1) for end in ("", ".idx")] == [
+        name for name in names_in(here) if "part" in name
+    ]
+    assert "out.classes.txt" in names_in(here)
+
+
+def test_the_class_names_are_never_written_over_the_list(here: Path) -> None:
+    (here / "image.lst").rename(here / "out.classes.txt")
+    code, _, err = typed("pack out.classes.txt root out.rec resize=16 -q --force")
+
+    assert (1, "im2rec: out.classes.txt: is the list itself (choose another name for the output)\n") == (code, err)
+
+
+def test_a_pack_that_fails_leaves_no_class_names(here: Path) -> None:
+    (here / "image.classes.txt").write_text("cats\ndogs\n")
+    (here / "root" / "cats" / "1.jpg").write_bytes(b"text")
+
+    assert 1 == typed("pack image.lst root out.rec resize=16 -q --on-error fail").code
+    assert ["image.classes.txt", "image.lst", "root"] == names_in(here)

@@ -201,6 +201,18 @@ def test_a_journal_of_other_options_is_refused_and_the_error_gives_the_differenc
     assert before == tree(partial)
 
 
+def test_a_run_with_class_names_found_beside_the_file_resumes_only_with_the_same_names(rec: Path, out: Path) -> None:
+    found = rec.with_suffix(".classes.txt")
+    found.write_text("a\nb\nc\n", encoding="utf-8")
+    partial = stopped(rec, out, 15)
+    found.write_text("a\nb\nd\n", encoding="utf-8")
+    assert message_of(extract, rec, out).startswith(f"{partial}: was begun with classes=")
+
+    found.write_text("a\nb\nc\n", encoding="utf-8")
+    assert 10 == extract(rec, out).resumed
+    assert {"a", "b", "c"} == {path.name for path in out.iterdir() if path.is_dir()}
+
+
 def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path, rec: Path, out: Path) -> None:
     (tmp_path / "c.txt").write_text("a\nb\nc\n", encoding="utf-8")
     partial = stopped(rec, out, 15)

@@ -106,7 +106,8 @@ def test_a_bad_record_is_an_error_in_place_of_its_batch(tmp_path: Path, case: st
 def test_a_record_of_too_few_labels_is_an_error_in_place_of_its_batch(tmp_path: Path, threads: int) -> None:
     records = [image_payload(FIRST_ID + n, 1.0 if n == 5 else [1.0, 2.0], image(n)) for n in range(10)]
     rec = a_rec(tmp_path, records)
-    problem = "has 1 label, label_width=2 needs more (set label_width=1)"
+    hint = "give the labels by path_imglist; label_width=1 drops labels of other records"
+    problem = f"has 1 label, label_width=2 needs more ({hint})"
 
     with in_fours(rec, preprocess_threads=threads) as it:
         assert [run_of(0, 3), f"{place(rec, 5)}: {problem}", run_of(8, 9)] == epoch(it)
@@ -319,7 +320,7 @@ def test_a_disk_error_is_an_error_of_the_record_that_was_read(tmp_path: Path, mo
 
         def read_at(offset: int, size: int) -> bytes:
             if offset <= bounds(payloads(10))[5] < offset + size:
-                raise InputError(f"{rec}: cannot be read: input/output error")
+                raise InputError("cannot be read: input/output error", path=rec)
             return real(offset, size)
 
         with monkeypatch.context() as patch:

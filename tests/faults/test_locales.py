@@ -99,17 +99,16 @@ def test_a_missing_file_is_missing_and_its_name_is_the_same_in_every_report(
 ) -> None:
     root = tmp_path / "root"
     images_below(root)
-    (tmp_path / "l.lst").write_bytes("0\t0\té/ä 1.jpg\n1\t0\té/ö.jpg\n2\t0\t日\0本.jpg\n3\t0\t../ö.jpg\n".encode())
+    (tmp_path / "l.lst").write_bytes("0\t0\té/ä 1.jpg\n1\t0\té/ö.jpg\n2\t0\t../ö.jpg\n".encode())
     words = ["pack", tmp_path / "l.lst", root, tmp_path / "o.rec", "unchanged=1", "--workers", "1"]
     expected = [
         {"line": 2, "id": 1, "path": "é/ö.jpg", "reason": "missing", "detail": "no such file"},
-        {"line": 3, "id": 2, "path": "日\0本.jpg", "reason": "unreadable", "detail": "a zero byte in the name"},
-        {"line": 4, "id": 3, "path": "../ö.jpg", "reason": "missing", "detail": "no such file"},
+        {"line": 3, "id": 2, "path": "../ö.jpg", "reason": "missing", "detail": "no such file"},
     ]
     for dry_run in (["--dry-run"], []):
         summary = json.loads(run(variables, *words, "--json", *dry_run))
         assert expected[0] == summary["first_bad"]
-        assert (1, 4) == (summary["outside"], summary["outside_line"])
+        assert (1, 3) == (summary["outside"], summary["outside_line"])
     lines = (tmp_path / "o.rec.bad.jsonl").read_text(encoding="ascii").splitlines()
     assert expected == [json.loads(line) for line in lines]
     run(variables, *words, "--force")  # the table is printed, whatever the terminal can show
@@ -117,7 +116,7 @@ def test_a_missing_file_is_missing_and_its_name_is_the_same_in_every_report(
 
 def test_an_extraction_goes_on_in_another_locale(tmp_path: Path, variables: dict[str, str]) -> None:
     content = encoded(texture(), "JPEG")
-    rec = write_rec(tmp_path / "x.rec", [image_payload(n, float(n), content) for n in range(2)])
+    rec = write_rec(tmp_path / "ü.rec", [image_payload(n, float(n), content) for n in range(2)])
     (tmp_path / "c.txt").write_text("größe\n日本\n", encoding="utf-8")
     words = ["extract", rec, tmp_path / "out", "--classes", tmp_path / "c.txt", "--json"]
     run({**os.environ, "PYTHONUTF8": "1"}, *words)

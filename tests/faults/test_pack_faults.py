@@ -302,7 +302,7 @@ def list_is_empty(folder: Path) -> tuple[Path, Path, str]:
 def list_is_an_image(folder: Path) -> tuple[Path, Path, str]:
     listed = folder / "a.jpg"
     listed.write_bytes(encoded(texture()))
-    return listed, folder, f"{listed}: none of its images could be packed: "
+    return listed, folder, f"{listed}: is not a list: it contains zero bytes, which no text does (name a .lst)"
 
 
 def no_image_is_there(folder: Path) -> tuple[Path, Path, str]:
@@ -447,16 +447,22 @@ def test_dropped_labels_give_one_warning_and_none_with_pack_label(tmp_path: Path
     assert [] == warnings_of(tmp_path, text, pack_label=True)
 
 
-def test_an_integer_that_float32_cannot_hold_gives_a_warning_with_its_line(tmp_path: Path) -> None:
+ROUNDED = "are rounded, as float32 holds whole numbers up to 2^24"
+NOT_FINITE = "are nan, infinite or beyond float32"
+
+
+def test_integers_that_float32_cannot_hold_give_a_warning_with_their_number_and_first_line(tmp_path: Path) -> None:
     text = "7\t16777216\t0.jpg\n8\t16777217\t1.jpg\n9\t33554433\t2.jpg\n"
 
-    assert ["line 2: float32 cannot hold the label 16777217; it is rounded"] == warnings_of(tmp_path, text)
+    first = "first 16777217 in line 2, which becomes 16777216"
+    assert [f"labels of 2 lines {ROUNDED}; {first}"] == warnings_of(tmp_path, text)
     assert [] == warnings_of(tmp_path, "7\t16777216\t0.jpg\n8\t16777218\t1.jpg\n9\t0.1\t2.jpg\n")
 
 
 def test_infinite_and_nan_labels_are_stored_without_a_warning_of_numpy(tmp_path: Path) -> None:
     # Warnings are errors here.
-    assert 1 == len(warnings_of(tmp_path, "7\t1e39\t0.jpg\n8\tinf\t1.jpg\n9\tnan\t2.jpg\n"))
+    text = "7\t1e39\t0.jpg\n8\tinf\t1.jpg\n9\tnan\t2.jpg\n"
+    assert [f"labels of 3 lines {NOT_FINITE}, first 1e+39 in line 1"] == warnings_of(tmp_path, text)
     assert ["inf", "inf", "nan"] == [str(record.header.label) for record in records_of(tmp_path / "o.rec")]
 
 

@@ -38,8 +38,8 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
         "below range",
         ParameterError,
         (
-            "label_width=0 must be 1 or more"
-            " (Labels per record; auto: as many as the first record has. Of longer vectors the first ones are used.)"
+            "label_width=0 must be 1 to 1048576"
+            " (Labels per record; auto: as many as the first image has. Of longer vectors the first ones are used.)"
         ),
     ),
     8: ("below range", ParameterError, "preprocess_threads=0 must be 1 to 1024 (Threads, or processes, that decode.)"),
@@ -67,7 +67,10 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
     18: (
         "label_width 2 on scalar labels",
         BadRecordError,
-        "data/pos7.rec, record 0, id 0, byte 0: has 1 label, label_width=2 needs more (set label_width=1)",
+        (
+            "data/pos7.rec, record 0, id 0, byte 0: has 1 label, label_width=2 needs more"
+            " (im2rec pack stores all labels of a line with pack_label=1; or give the list as path_imglist)"
+        ),
     ),
     20: ("part_index too large", ParameterError, "part_index=2 must be 0 to 1 with num_parts=2"),
     21: (

@@ -32,7 +32,7 @@ DETECTION = [
 # Tested in test_mnist_golden.py and test_csv_libsvm_golden.py.
 TESTED_ELSEWHERE = [name for name, case in CASES.items() if case["iterator"] in ("MNISTIter", "CSVIter", "LibSVMIter")]
 # Ours differ on purpose and entirely; each has its own test below.
-DIFFERENT = ["imglist_too_wide", "mean_img_created_with_scale"]
+DIFFERENT = ["imglist_dup", "imglist_too_wide", "mean_img_created_with_scale"]
 RUN = [
     name
     for name, case in CASES.items()
@@ -219,6 +219,11 @@ def test_a_label_width_above_the_labels_of_a_line_is_an_error_not_the_path_as_a_
     assert "data/ids5_w3.lst, line 1: expected a number as label, found 'p3.png' (id 3)" == message_of(
         iterator_of, "imglist_too_wide"
     )
+
+
+def test_a_list_with_two_labels_for_one_id_is_an_error_where_mxnet_takes_the_last_line() -> None:
+    problem = "data/ids5_dup.lst, line 8: gives id 10 another label than line 7 (keep one line for each id)"
+    assert problem == message_of(iterator_of, "imglist_dup")
 
 
 def test_a_mean_image_is_computed_from_images_that_are_not_normalised() -> None:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from image_helpers import encoded, names_in, records_of, texture, write_images
 
 from im2rec.format.listfile import ListEntry, read_list
-from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list, split_sizes
+from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
+from im2rec.packing.split import split_sizes, stratified_sizes
 from im2rec.storage.reader import RecordFile
 
 
@@ -151,6 +152,20 @@ def test_split_sizes_add_up_and_are_off_by_less_than_one(count: int, split: tupl
         assert abs(size - Fraction(share) * count) < 1 + 1e-5
         assert size >= 0
         assert share > 0 or size == 0
+
+
+@given(counts=st.lists(st.integers(0, 30), min_size=1, max_size=30), split=SHARES)
+@settings(max_examples=200)
+def test_stratified_sizes_are_rounded_down_or_up_and_give_the_total_sizes(
+    counts: list[int], split: tuple[float, ...]
+) -> None:
+    sizes = stratified_sizes(counts, split)
+
+    assert counts == list(map(sum, sizes))
+    assert split_sizes(sum(counts), split) == [sum(row[part] for row in sizes) for part in range(len(split))]
+    for count, row in zip(counts, sizes, strict=True):
+        for share, size in zip(split, row, strict=True):
+            assert abs(size - Fraction(share) * count) < 1 + 1e-5
 
 
 @given(

@@ -14,7 +14,8 @@ import im2rec
 ROOT = Path(im2rec.__file__).parent
 # Lowest layer first. A group imports from itself and from groups in the lines before its own.
 LAYERS = (
-    ("errors", "hashing", "schema", "workers"),
+    ("errors", "hashing", "library_output", "schema"),
+    ("workers",),
     ("folders", "params", "parallel", "format", "images"),
     ("storage", "jpeg"),
     ("augment",),

@@ -21,10 +21,10 @@ REFERENCE: dict[str, Any] = {
     "mirror": False, "rand_mirror": False, "mean_img": "", "mean_r": 0, "mean_g": 0, "mean_b": 0, "mean_a": 0,
     "std_r": 1, "std_g": 1, "std_b": 1, "std_a": 1, "scale": 1, "max_random_contrast": 0, "max_random_illumination": 0,
 }  # fmt: skip
-OURS = {"shuffle_scope": None}
+OURS = {"shuffle_scope": None, "max_pixels": None}
 
 
-def test_names_and_defaults_are_those_of_mxnet_plus_shuffle_scope() -> None:
+def test_names_and_defaults_are_those_of_mxnet_plus_ours() -> None:
     params = AugmentationParams()
 
     assert REFERENCE | OURS == {name: getattr(params, name) for name in REFERENCE | OURS}
@@ -76,6 +76,7 @@ EXCLUSIVE = {
 # In the notation of --help; parameters that are not here take any value of their type.
 LIMITS = {
     "shuffle_scope": "all or part", "shuffle_chunk_size": "0 or more", "aug_seq": "aug_default",
+    "max_pixels": "1 or more",
     "resize": "65535 or less", "max_rotate_angle": "0 to 360", "rotate": "360 or less", "max_crop_size": "-1 or more",
     "min_crop_size": "-1 or more", "max_random_scale": "0 or more", "min_random_scale": "0 or more",
     "max_random_area": "0 or more", "min_random_area": "0 or more", "max_img_size": "1 or more",

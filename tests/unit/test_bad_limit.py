@@ -62,19 +62,29 @@ def test_the_error_beyond_the_limit_gives_the_counts_and_names_the_last_bad_imag
 
 
 def test_ten_missing_images_at_the_start_end_the_run_and_the_hint_asks_about_the_root() -> None:
-    count = BadCount(BadLimit.parse("100%"))
-    for line in range(1, 10):
+    for limit in ("10%", "99%", "1000"):
+        count = BadCount(BadLimit.parse(limit))
+        for line in range(1, 10):
+            count.add(bad_image(line, MISSING))
+
+        expected = (
+            "the first 10 images are all missing, 10.jpg for one "
+            "(is ROOT the folder that the paths of the list start from? --max-bad 100% reads on)"
+        )
+        assert expected == message_of(count.add, bad_image(10, MISSING))
+
+
+@pytest.mark.parametrize("limit", ["100%", "100.0%"])
+def test_a_limit_of_all_images_ends_no_run_not_even_one_whose_first_images_are_missing(limit: str) -> None:
+    count = BadCount(BadLimit.parse(limit))
+    for line in range(1, 500):
         count.add(bad_image(line, MISSING))
 
-    expected = (
-        "the first 10 images are all missing, 10.jpg for one "
-        "(is ROOT the folder that the paths of the list start from?)"
-    )
-    assert expected == message_of(count.add, bad_image(10, MISSING))
+    assert 499 == count.lines == count.bad
 
 
 def test_one_good_image_among_the_first_ten_means_that_the_root_is_right() -> None:
-    count = BadCount(BadLimit.parse("100%"))
+    count = BadCount(BadLimit.parse("99%"))
     count.add(None)
     for line in range(2, 40):
         count.add(bad_image(line, MISSING))

@@ -11,7 +11,21 @@ import numpy as np
 import pytest
 from helpers import image_payload, joined, write_rec
 from image_helpers import encoded, texture
-from iterator_helpers import FIRST_ID, bad_message, ids, image, index, iterator, labels, numbers, taken, whole, with_bad
+from iterator_helpers import (
+    FIRST_ID,
+    NO_IMAGE,
+    TEXT,
+    bad_message,
+    ids,
+    image,
+    index,
+    iterator,
+    labels,
+    numbers,
+    taken,
+    whole,
+    with_bad,
+)
 
 import im2rec
 from im2rec.errors import BadRecordError
@@ -100,6 +114,18 @@ def test_on_truncated_raise_makes_cut_images_errors(cut: Path) -> None:
         assert [] == it.truncated
 
 
+def test_the_labels_of_a_record_without_an_image_are_not_looked_at(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = [encode_image_record(IRHeader(0, [1, 2, 3], 0), TEXT), encode_image_record(IRHeader(0, 1.0, 1), TEXT)]
+    path = write_rec(tmp_path / "a.rec", [*bad, *(encode_image_record(IRHeader(0, [4, 5], 2), image(0)),) * 2])
+
+    with iterator(path, on_error="skip") as it:
+        assert [[4, 5], [4, 5], [4, 5]] == labels(it.next())
+        assert [NO_IMAGE, NO_IMAGE] == [error.problem for error in it.skipped]
+    assert 1 == len(caplog.messages)
+
+
 def test_a_record_with_too_few_labels_is_an_error_or_is_skipped(tmp_path: Path) -> None:
     payloads = [encode_image_record(IRHeader(0, label, n), image(n)) for n, label in enumerate([[1, 2], 3.0, [4, 5]])]
     path = write_rec(tmp_path / "a.rec", payloads)
@@ -107,7 +133,8 @@ def test_a_record_with_too_few_labels_is_an_error_or_is_skipped(tmp_path: Path) 
     with iterator(path) as it, pytest.raises(BadRecordError) as caught:
         it.next()
     where = f"{path}, record 1, id 1, byte {caught.value.offset}"
-    assert f"{where}: has 1 label, label_width=2 needs more (set label_width=1)" == str(caught.value)
+    hint = "give the labels by path_imglist; label_width=1 drops labels of other records"
+    assert f"{where}: has 1 label, label_width=2 needs more ({hint})" == str(caught.value)
     with iterator(path, on_error="skip") as it:
         assert [[1, 2], [4, 5], [1, 2]] == labels(it.next())
 

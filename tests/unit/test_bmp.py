@@ -100,7 +100,7 @@ def test_headers_that_contradict_themselves_or_the_file_give_no_view() -> None:
         assert bmp_view(other, MAX_PIXELS) is None
     assert bmp_view(content, 30) is not None
     assert bmp_view(content, 29) is None
-    assert message_of(decode, content, max_pixels=29).startswith("5 x 6 are more than max_pixels=29")
+    assert message_of(decode, content, max_pixels=29).startswith("is 5 x 6 pixels, more than max_pixels=29")
     with pytest.raises(ImageError) as caught:
         decode(content[:-20])
     assert "cut short" == caught.value.reason

@@ -578,7 +578,10 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(kind: str) -> None:
     with pytest.raises(ImageError) as caught:
         decode(content, max_pixels=pixels - 1)
 
-    expected = f"{RGB.shape[1]} x {RGB.shape[0]} are more than max_pixels={pixels - 1} (raise it for images you trust)"
+    expected = (
+        f"is {RGB.shape[1]} x {RGB.shape[0]} pixels, more than max_pixels={pixels - 1}"
+        f" (raise max_pixels to {pixels} for images you trust)"
+    )
     assert "too many pixels" == caught.value.reason
     assert expected == str(caught.value)
     assert RGB.shape == decode(content, max_pixels=pixels).pixels.shape

@@ -128,6 +128,11 @@ def test_any_other_error_is_1_with_one_line(capsys: pytest.CaptureFixture[str]) 
     assert (1, memory) == code_and_stderr(capsys, raising(MemoryError("Unable to allocate 7 TiB")))
 
 
+def test_a_word_that_the_locale_cannot_express_is_an_input_error(capsys: pytest.CaptureFixture[str]) -> None:
+    expected = "im2rec: ä.rec: ascii, the encoding of the locale, lacks a character of its name (set a UTF-8 locale)\n"
+    assert (4, expected) == code_and_stderr(capsys, raising(UnicodeEncodeError("ascii", "ä.rec", 0, 1, "out of range")))
+
+
 def test_the_traceback_is_printed_with_debug_only(capsys: pytest.CaptureFixture[str]) -> None:
     for error in (InputError("gone"), ZeroDivisionError("ours"), click.UsageError("wrong")):
         _, plain = code_and_stderr(capsys, raising(error), "inspect")

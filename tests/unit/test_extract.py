@@ -435,6 +435,52 @@ def test_a_name_that_is_invalid_on_windows_is_refused_on_windows_only(
     assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("com0", "lpt10")]
 
 
+def test_the_class_names_beside_the_file_give_the_folders_unless_others_or_none_are_given(tmp_path: Path) -> None:
+    found = classes_file(tmp_path, "cats", "dogs")
+    given = tmp_path / "given.txt"
+    given.write_text("a\nb\n")
+    for out, classes, folders, file in (
+        ("1", None, ["cats/0.png", "dogs/1.png"], str(found)),
+        ("2", given, ["a/0.png", "b/1.png"], str(given)),
+        ("3", "none", ["0/0.png", "1/1.png"], None),
+    ):
+        summary = extracted(tmp_path / out, [plain(0, 0), plain(1, 1)], classes=classes)
+        assert folders == names(tmp_path / out)
+        assert (file, []) == (summary.classes_file, summary.warnings)
+
+
+UNFIT_BESIDE: dict[tuple[str, ...], str] = {
+    ("cats",): ": has no line for the label 1",
+    ("cats", "../dogs"): ", line 2: the class '../dogs' leads out of the folder by '..'",
+    ("cats", "cats"): ", line 2: 'cats' is on two lines",
+    ("some.lst", "dogs"): ", line 1: the class 'some.lst' is the name of a file that is written there",
+}
+
+
+@pytest.mark.parametrize("lines", UNFIT_BESIDE)
+def test_class_names_beside_the_file_that_do_not_fit_are_a_warning(out: Path, lines: tuple[str, ...]) -> None:
+    found = classes_file(out.parent, *lines)
+    summary = extracted(out, [plain(0, 0), plain(1, 1)])
+
+    assert ["0/0.png", "1/1.png"] == names(out)
+    assert [f"{found}{UNFIT_BESIDE[lines]}; the folders are named by label"] == summary.warnings
+    assert summary.classes_file is None
+
+
+def test_only_the_labels_of_the_chosen_images_need_a_name(out: Path) -> None:
+    classes_file(out.parent, "cats")
+    summary = extracted(out, [plain(0, 0), plain(1, 1)], head=1)
+
+    assert ["cats/0.png"] == names(out)
+    assert [] == summary.warnings
+
+
+def test_shards_need_no_class_names(out: Path) -> None:
+    classes_file(out.parent, "cats", "cats")
+
+    assert [] == extracted(out, [plain(0, 0)], to="tar").warnings
+
+
 @pytest.mark.parametrize(("label", "text"), [(2, "2"), (-1, "-1"), (0.5, "0.5"), (math.nan, "nan"), (math.inf, "inf")])
 def test_a_label_without_a_line_is_an_error_that_names_it(out: Path, label: float, text: str) -> None:
     classes = classes_file(out.parent, "cats", "dogs")
@@ -722,7 +768,7 @@ def test_batches_together_are_the_selected_records_from_any_start(
 def test_the_journal_identifies_the_extraction_by_the_file_and_every_option(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, many(10))
     os.utime(rec, (0, 1_000_000_000))
-    classes = classes_file(tmp_path, "a", "b", "c")
+    classes = classes_file(tmp_path, "a", "b", "c").rename(tmp_path / "c.txt")
     identity = {
         "rec": str(rec.resolve()),
         "bytes": rec.stat().st_size,

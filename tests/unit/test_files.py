@@ -214,6 +214,22 @@ def test_read_file_returns_all_bytes(tmp_path: Path) -> None:
         read_file(tmp_path / "missing")
 
 
+def test_a_file_with_a_lease_is_opened_when_that_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "some.bin"
+    path.write_bytes(b"abc")
+    open_, waits = os.open, []
+
+    def leased(path: Path, flags: int) -> int:
+        if flags & getattr(os, "O_NONBLOCK", 0) or not waits:
+            waits.append(path)
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return open_(path, flags)
+
+    monkeypatch.setattr(os, "open", leased)
+    assert b"abc" == read_file(path)
+    assert [path] == waits
+
+
 def test_read_file_refuses_a_file_above_the_limit_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "some.bin"
     path.write_bytes(bytes(1000))
@@ -251,14 +267,16 @@ def test_a_name_in_another_locale_has_the_bytes_of_the_text(
     assert "grö\udcff" == name_text(name)
 
 
-def test_a_name_that_the_locale_cannot_express_is_an_input_error() -> None:
+@pytest.mark.parametrize(("context", "what"), [(reading, "read"), (writing, "written")])
+def test_a_name_that_the_locale_cannot_express_is_an_error_of_one_line(
+    context: Callable[[str], contextlib.AbstractContextManager[None]], what: str
+) -> None:
     def encode() -> None:
-        with reading("ä"):
+        with context("ä"):
             "ä".encode("ascii")
 
-    assert "'ä': a name that ascii, the encoding of the locale, cannot express (set a UTF-8 locale)" == (
-        message_of(encode)
-    )
+    expected = f"ä: cannot be {what}: ascii, the encoding of the locale, lacks a character of its name ("
+    assert message_of(encode).startswith(expected)
 
 
 def test_read_file_returns_what_a_growing_file_has_gained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from image_helpers import texture
 from im2rec.augment.geometry import Crop, Geometry, Pad, Resize, Size, Step, Warp
 from im2rec.augment.params import AugmentationParams
 from im2rec.errors import ImageError
-from im2rec.images.choices import MAX_PIXELS
 from im2rec.images.codec import TOO_LARGE
 
 TARGET = Size(8, 6)
@@ -333,15 +332,27 @@ def test_every_plan_ends_in_an_image_of_the_target_size() -> None:
 
 @pytest.mark.parametrize("words", [{"pad": 60000}, {"resize": 60000}, {"min_img_size": 1e5}, {"max_random_scale": 1e6}])
 def test_an_image_that_would_not_fit_into_memory_is_refused_while_planning(words: dict[str, Any]) -> None:
-    with pytest.raises(ImageError, match=r"^is 10 x 20 pixels, and would become \d+ x \d+$") as caught:
+    with pytest.raises(ImageError, match=r"^is 10 x 20 pixels, \d+ x \d+ after resize, and needs") as caught:
         plan((10, 20), FixedDraws({"scale": 0.9}), **words)
     assert TOO_LARGE == caught.value.reason
 
 
 def test_an_image_of_exactly_the_largest_size_is_allowed() -> None:
-    height = MAX_PIXELS // 2
-
-    assert Resize(2, height, 1) == plan((2, height), resize=2)[0]
-    assert f"is 2 x {height + 1} pixels, and would become 2 x {height + 1}" == message_of(
-        plan, (2, height + 1), resize=2
+    assert Resize(20, 400, 1) == plan((10, 200), resize=20, max_pixels=8000)[0]
+    expected = (
+        "is 10 x 200 pixels, 20 x 400 after resize, more than max_pixels=7999 (raise max_pixels to 8000 for images you"
     )
+    assert message_of(plan, (10, 200), resize=20, max_pixels=7999).startswith(expected)
+
+
+def test_a_warp_counts_more_for_each_pixel_even_where_the_size_stays() -> None:
+    found = message_of(plan, (9000, 9000), rotate=10)
+
+    assert found.startswith("is 9000 x 9000 pixels, 9000 x 9000 after resize, and needs about 1.9 GB of memory")
+    assert plan((6000, 6000), rotate=10)
+
+
+def test_a_strip_that_a_crop_of_the_target_size_would_scale_up_is_refused() -> None:
+    found = message_of(plan, (30000, 1), target=Size(224, 224))
+
+    assert found.startswith("is 30000 x 1 pixels, 6720000 x 224 after resize, and needs about 12.0 GB of memory")

@@ -126,7 +126,7 @@ def test_a_name_that_the_locale_cannot_express_has_no_zero_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("im2rec.packing.image_files.file_name", lambda name: name.encode("ascii"))
-    expected = "unreadable", "a name that the encoding of the locale cannot express"
+    expected = "unreadable", "ascii, the encoding of the locale, lacks a character of its name"
     assert expected == refusal(ImageFolder(str(tmp_path)), "ä.jpg")
 
 

@@ -27,12 +27,12 @@ def rec(folder: Path, name: str, ids: range | list[int], *, index: bool = True) 
 
 def ids_of(records: Records) -> list[int]:
     """The id of every record that is iterated over, the same from its header and from the whole record."""
-    with_ordinals = list(records.headers())
+    with_ordinals = list(records.infos())
     ordinals = records.ordinals(np.arange(len(records))).tolist()
     assert ordinals == [ordinal for ordinal, _ in with_ordinals]
     read = [records.read(ordinal) for ordinal in ordinals]
     assert all(isinstance(record, ImageRecord) for record in read)
-    ids = [header.id for _, header in with_ordinals]
+    ids = [info.header.id for _, info in with_ordinals]
     assert ids == [record.header.id for record in read if isinstance(record, ImageRecord)]
     records.close()
     return ids
@@ -490,7 +490,7 @@ def test_headers_skip_a_damaged_record_and_go_on_after_it(tmp_path: Path) -> Non
     payloads = [image_payload(0), image_payload(1), b"short", image_payload(3)]
     records = some_records(write_rec(tmp_path / "a.rec", payloads), records="all")
 
-    assert [(0, 0), (1, 1), (3, 3)] == [(ordinal, header.id) for ordinal, header in records.headers()]
+    assert [(0, 0), (1, 1), (3, 3)] == [(ordinal, info.header.id) for ordinal, info in records.infos()]
     records.close()
 
 

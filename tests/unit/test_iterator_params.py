@@ -49,7 +49,7 @@ OF_MXNET = {
 OURS = {
     "Dataset": ["records"],
     "Batch": ["last_batch", "equal_batches", "layout"],
-    "Augmentation": ["shuffle_scope"],
+    "Augmentation": ["shuffle_scope", "max_pixels"],
     "Backend": ["reuse_buffers", "backend", "engine", "rng"],
     "Auxiliary": ["on_error", "on_truncated"],
 }
@@ -113,7 +113,7 @@ def test_dataset_and_batch_parameters_are_required_and_the_rest_optional() -> No
 DEFAULTS = {
     "path_imgidx": ("", ""),
     "path_imglist": ("", ""),
-    "label_width": ("auto", "1 or more"),
+    "label_width": ("auto", "1 to 1048576"),
     "num_parts": ("1", "1 to 1048576"),
     "part_index": ("0", "0 or more"),
     "records": ("images", "images or all"),
@@ -127,6 +127,7 @@ DEFAULTS = {
     "layout": ("NCHW", "NCHW or NHWC"),
     "shuffle_scope": ("all", "all or part"),
     "seed_aug": ("not set", ""),
+    "max_pixels": ("auto", "1 or more"),
     "rotate_list": ("none", ""),
     "resize": ("-1", "65535 or less"),
     "fill_value": ("255", ""),
@@ -220,8 +221,11 @@ WRONG = {
     "data_shape=2,28,28": "data_shape=2,28,28 must have 1, 3 or 4 channels, not 2",
     "data_shape=28,28,3": "data_shape=28,28,3 must have 1, 3 or 4 channels, not 28",
     "data_shape=3x28x28": "data_shape=3x28x28 must be integers joined by commas",
-    "label_width=0": "label_width=0 must be 1 or more (Labels per record; auto: as many as the first record has."
-    " Of longer vectors the first ones are used.)",
+    **{
+        f"label_width={width}": f"label_width={width} must be 1 to 1048576 (Labels per record; auto: as many as the"
+        " first image has. Of longer vectors the first ones are used.)"
+        for width in (0, 1_048_577, 10**9, 2**64)
+    },
     "label_width=some": "label_width=some must be an integer",
     "num_parts=0": "num_parts=0 must be 1 to 1048576 (Parts that the data is divided into, one for each process.)",
     "part_index=1": "part_index=1 must be 0 with num_parts=1",

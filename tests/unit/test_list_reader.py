@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
+from helpers import message_of, peak_bytes
 
 from im2rec.errors import InputError
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
-from im2rec.packing import list_reader
-from im2rec.packing.list_reader import ListLines
+from im2rec.packing.list_reader import ListLines, describe_missing
+from im2rec.storage import list_lines
 
 
-def read(path: Path, text: bytes, **options: int) -> list[tuple[int, int, str] | str]:
+def read(path: Path, text: bytes, **options: Any) -> list[tuple[int, int, str] | str]:
     """(line, id, path) for each entry, the message for each error."""
     path.write_bytes(text)
     return [
@@ -111,11 +114,11 @@ def test_lines_are_counted_by_line_ends_of_any_kind_in_the_parts_before(tmp_path
 def test_every_line_is_in_exactly_one_part_with_its_line_number_in_the_whole_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_bytes: int
 ) -> None:
-    monkeypatch.setattr(list_reader, "_COUNT_BYTES", block_bytes)
+    monkeypatch.setattr(list_lines, "_BLOCK_BYTES", block_bytes)
     for end, nsplit in itertools.product((b"\n", b"\r\n", b"\r"), (2, 3, 7, 60)):
         rng = random.Random(nsplit)
         lines = [b"%d\t0\t%s.jpg" % (n, b"x" * rng.randrange(30)) for n in range(40)]
-        lines[7:7] = [b"", b"# comment", b"bad"]
+        lines[7:7] = [b"", b"# comment", b"bad", b"\r"]
         text = end.join(lines)
 
         whole = read(tmp_path / "l.lst", text)
@@ -142,6 +145,66 @@ def test_a_rec_in_place_of_a_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         ListLines(tmp_path / "a.rec")
     assert f"{tmp_path / 'a.rec'}: is a RecordIO file, not a list (name the .lst first)" == str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_list_in_utf_16_is_named_as_that(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "l.lst"
+    path.write_bytes("0\t0\tsub/a.jpg\r\n".encode(encoding))
+    problem = f"{path}: is UTF-16 text, as PowerShell's '>' writes it (save it as UTF-8)"
+
+    assert encoding == "utf-32" or problem == message_of(ListLines, path)
+    assert message_of(ListLines, path).endswith(("(save it as UTF-8)", "(name a .lst)"))
+
+
+def test_a_file_with_zero_bytes_is_not_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "l.lst"
+    tar = b"images/a.jpg".ljust(100, b"\0") + b"0000644\0".ljust(412, b"\0")
+    for content in (bytes(1), bytes(5000), b"PK\x03\x04\x14\0\0\0\x08\0", tar, b"1\t0\ta.jpg\n" * 100 + bytes(9)):
+        path.write_bytes(content)
+        problem = f"{path}: is not a list: it contains zero bytes, which no text does (name a .lst)"
+        assert problem == message_of(ListLines, path)
+
+
+def test_a_line_that_is_too_long_ends_the_list_before_all_of_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_lines, "MAX_LINE_BYTES", 4 << 20)
+    path = tmp_path / "l.lst"
+    path.write_bytes(b"1\t0\ta.jpg\n" + b"x" * (30 << 20))
+    entries = ListLines(path).entries()
+
+    assert 1 == next(entries).line
+    problem = f"{path}, line 2: the line is longer than 4 MiB (is it a list?)"
+    assert peak_bytes(lambda: problem == message_of(next, entries)) < 20 << 20
+    assert f"{path}: a line is longer than 4 MiB (is it a list?)" == message_of(ListLines, path, nsplit=2, part=1)
+
+
+def test_a_line_of_the_longest_label_vector_is_read(tmp_path: Path) -> None:
+    labels = "\t".join(["0.12345678901234567890"] * 2**20)
+    (tmp_path / "l.lst").write_text(f"1\t{labels}\ta.jpg\n2\t0\tb.jpg\n")
+
+    first, second = ListLines(tmp_path / "l.lst").entries()
+    assert isinstance(first, ListEntry)
+    assert (2**20, "a.jpg", 2) == (len(first.labels), first.path, second.line)
+
+
+def test_a_line_without_tabs_is_read_in_the_way_whose_file_exists_below_the_root(tmp_path: Path) -> None:
+    text = b"0 1 2 cats.jpg\n1 5 6 dogs.jpg\n2 7 8\tcats.jpg\n"
+    for name in ("cats.jpg", "2 cats.jpg", "dogs.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "6 dogs.jpg").mkdir()
+
+    assert [(1, 0, "2 cats.jpg"), (2, 1, "dogs.jpg"), (3, 2, "cats.jpg")] == read(
+        tmp_path / "l.lst", text, root=tmp_path
+    )
+    assert [(1, 0, "cats.jpg"), (2, 1, "dogs.jpg"), (3, 2, "cats.jpg")] == read(tmp_path / "l.lst", text)
+
+
+@pytest.mark.skipif(os.sep != "/", reason="backslashes separate folders")
+def test_backslashes_explain_a_missing_file() -> None:
+    assert "no such file" == describe_missing("sub/a.jpg")
+    assert "no such file: its backslashes separate no folders here; write /" == describe_missing(r"sub\a.jpg")
 
 
 def test_a_list_that_is_deleted_before_it_is_read_is_an_input_error(tmp_path: Path) -> None:

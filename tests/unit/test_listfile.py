@@ -20,7 +20,10 @@ READABLE = {
     "5\t1\t2.5\t-3\ta.jpg": (5, (1.0, 2.5, -3.0), "a.jpg"),
     "5\t1\twith space/im 1.png": (5, (1.0,), "with space/im 1.png"),
     " 5 \t 1 \t a b.jpg \r\n": (5, (1.0,), "a b.jpg"),
-    "5\t\t1\t\t\ta.jpg\t": (5, (1.0,), "a.jpg"),
+    "5\t1\ta.jpg\t \t": (5, (1.0,), "a.jpg"),
+    "5\t0 1  1 0\ta.jpg": (5, (0.0, 1.0, 1.0, 0.0), "a.jpg"),
+    "5\t0 1\t2\t3 4\ta b.jpg": (5, (0.0, 1.0, 2.0, 3.0, 4.0), "a b.jpg"),
+    "5 0\t1\ta.jpg": (5, (0.0, 1.0), "a.jpg"),
     "5\t1\t12.jpg": (5, (1.0,), "12.jpg"),
     "5\t1\t12": (5, (1.0,), "12"),
     "0\t1\ta.jpg": (0, (1.0,), "a.jpg"),
@@ -54,7 +57,7 @@ def test_the_ten_lines_of_the_manual_are_read() -> None:
 1080682\t650\tn11807979_571.JPEG
 972457\t 28 \tn07723039_1627.JPEG
 7534    11      n01630670_4486.JPEG
-1191261\t\t249   \t\tn12407079_5106.JPEG
+1191261\t249   \t n12407079_5106.JPEG
 """
 
     entries = list(read_list(text.splitlines(keepends=True)))
@@ -87,6 +90,8 @@ def test_label_width_separates_labels_from_the_path_of_a_line_without_tabs() -> 
     assert (5, (1.0, 2.0, 3.0, 4.0), "a b.jpg") == labels_and_path("5 1 2 3 4 a b.jpg", 4)
 
 
+EMPTY = "(fill in the value; a single TAB separates two columns)"
+CSV = "(write TABs: id TAB label TAB path)"
 UNREADABLE = {
     "x\t1\ta.jpg": "expected an integer as id, found 'x'",
     "5.0\t1\ta.jpg": "expected an integer as id, found '5.0'",
@@ -99,6 +104,19 @@ UNREADABLE = {
     "5\t0x10\ta.jpg": "expected a number as label, found '0x10'",
     "5\t" + "y" * 99 + "\ta.jpg": f"expected a number as label, found '{'y' * 40}'",
     "5\t1": "expected id, labels and path, found 2 field(s)",
+    "\t5\t1\ta.jpg": f"column 1 is empty {EMPTY}",
+    " \t5\t1\ta.jpg": f"column 1 is empty {EMPTY}",
+    "5\t\ta.jpg": f"column 2 is empty {EMPTY}",
+    "5\t\t1\ta.jpg": f"column 2 is empty {EMPTY}",
+    "5\t1\t\ta.jpg": f"column 3 is empty {EMPTY}",
+    "5\t1\t \t3\ta.jpg": f"column 3 is empty {EMPTY}",
+    "5 1\t\ta.jpg": f"column 2 is empty {EMPTY}",
+    "5\t2\t5\t0\t0.1\t\t0.3\t0.4\ta.jpg": f"column 6 is empty {EMPTY}",
+    "5\t1,2\ta.jpg": "expected a number as label, found '1,2' (TABs separate labels, a point decimals)",
+    "0,1,sub/a.jpg": f"the fields are separated by commas {CSV}",
+    "0, 1, sub/a.jpg": f"the fields are separated by commas {CSV}",
+    '"0","1","a b.jpg"': f"the fields are separated by commas {CSV}",
+    "id;label;path": f"the fields are separated by semicolons {CSV}",
     "5 a.jpg": "expected id, labels and path, found 2 field(s)",
     "a.jpg": "expected id, labels and path, found 1 field(s)",
 }
@@ -170,7 +188,52 @@ def test_the_first_labels_of_a_line_are_read_and_the_rest_is_ignored() -> None:
     for line in ("7\t1\t2.5\tpath", " 7 1  2.5 no number \r\n", "7 1 2.5"):
         assert (7, [1.0, 2.5]) == parse_labels(line, 1, 2)
         assert (7, [1.0]) == parse_labels(line, 1, 1)
-        assert (7, []) == parse_labels(line, 1, 0)
+
+
+def test_several_labels_in_one_field_are_read_as_by_parse_line() -> None:
+    for line in ("7\t0 1 1  0\tpath", "7\t0 1\t1 0\t5 path", "7 0\t1 1 0\tpath"):
+        labels = parse_line(line, 1).labels
+        assert (7, list(labels)) == parse_labels(line, 1, 4)
+        assert (7, list(labels[:2])) == parse_labels(line, 1, 2)
+
+
+def test_numbers_at_the_start_of_a_path_are_no_labels() -> None:
+    message = "line 5: expected a number as label, found '2 cats.jpg' (id 7)"
+    assert message == message_of(parse_labels, "7\t1\t2 cats.jpg", 5, 2)
+
+
+def test_an_empty_column_is_refused_whatever_the_number_of_labels() -> None:
+    for line, column in (("\t7\t1\tp", 1), ("7\t\t6\tp", 2), ("7\t1\t\t3\tp", 3), ("7\t1\t2\t \tp", 4), ("7\t\tp", 2)):
+        for width in (1, 2, 3):
+            assert f"line 5: column {column} is empty {EMPTY}" == message_of(parse_labels, line, 5, width)
+
+
+def test_a_csv_file_is_named_as_what_it_is() -> None:
+    for line, name in (("0,1,a.jpg", "commas"), ("0; 1; a.jpg", "semicolons")):
+        assert f"line 5: the fields are separated by {name} {CSV}" == message_of(parse_labels, line, 5, 1)
+
+
+def test_a_path_may_contain_commas() -> None:
+    assert (5, (1.0,), "a,b,c.jpg") == labels_and_path("5 1 a,b,c.jpg")
+    assert (5, (1.0,), "a;b;c.jpg") == labels_and_path("5\t1\ta;b;c.jpg")
+
+
+def test_numbers_at_the_start_of_a_path_without_tabs_belong_to_it_if_the_file_exists() -> None:
+    asked: list[str] = []
+
+    def path_of(line: str, *files: str, width: int | None = None) -> tuple[int, str]:
+        entry = parse_line(line, 1, label_width=width, exists=lambda path: asked.append(path) or path in files)
+        return len(entry.labels), entry.path
+
+    assert (1, "2 cats.jpg") == path_of("0 1 2 cats.jpg", "2 cats.jpg", "cats.jpg")
+    assert (2, "cats.jpg") == path_of("0 1 2 cats.jpg", "cats.jpg")
+    assert (1, "2 3 my cats.jpg") == path_of("0\t1 2 3 my cats.jpg\n", "2 3 my cats.jpg")
+    assert ["2 cats.jpg"] * 2 + ["2 3 my cats.jpg"] == asked
+    # Nothing is asked where there is nothing to decide.
+    assert (1, "cats.jpg") == path_of("0 1 cats.jpg", "cats.jpg")
+    assert (2, "cats.jpg") == path_of("0 1 2 cats.jpg", "2 cats.jpg", width=2)
+    assert (2, "cats.jpg") == path_of("0\t1 2\tcats.jpg", "2\tcats.jpg")
+    assert 3 == len(asked)
 
 
 def test_blank_lines_and_comments_have_no_labels() -> None:

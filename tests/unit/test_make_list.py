@@ -14,17 +14,8 @@ from image_helpers import names_in
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.packing import make_list as module
-from im2rec.packing.make_list import (
-    FoundImage,
-    ListOptions,
-    divide,
-    list_names,
-    make_list,
-    read_classes,
-    shares,
-    split_sizes,
-    walk_folder,
-)
+from im2rec.packing.make_list import FoundImage, ListOptions, divide, list_names, make_list, read_classes, walk_folder
+from im2rec.packing.split import shares, split_sizes, stratified_sizes
 from im2rec.storage.files import AtomicFile
 
 
@@ -87,6 +78,7 @@ def test_hidden_files_and_folders_are_left_out_and_counted(tmp_path: Path) -> No
 
     assert [FoundImage(0, "d/e.jpg")] == walk.images
     assert {"hidden": 3, "other suffix": 1} == dict(walk.left_out)
+    assert {".txt": 1} == dict(walk.suffixes)
 
 
 def test_flat_takes_the_roots_own_files_with_label_0(tmp_path: Path) -> None:
@@ -298,10 +290,6 @@ def test_sizes_go_by_largest_remainder_and_lose_nothing() -> None:
     assert SIZES == [(count, split, split_sizes(count, split)) for count, split, _ in SIZES]
 
 
-def test_a_share_that_gives_a_whole_number_gets_no_more_even_if_it_is_owed_some() -> None:
-    assert [1, 1, 0] == split_sizes(2, (0.5, 0.25, 0.25), owed=(0.9, -0.4, -0.5))
-
-
 def test_sizes_add_up_to_the_count_even_if_the_shares_do_not_quite_add_up_to_one() -> None:
     # 3,000,000 x 0.5 / 1.0000004 is 1,499,999.4.
     assert [1_499_999, 1_500_001] == split_sizes(3_000_000, (0.5, 0.5000004))
@@ -374,10 +362,88 @@ def test_stratifying_many_small_classes_keeps_the_shares_of_the_whole() -> None:
     def stratified(labels: str, *split: float) -> list[list[int]]:
         return ids(divide(items(labels), ListOptions(stratify=True, split=split)))
 
-    # Rounded alone, each class of one image would be in the first list; the next class makes up for that.
-    assert [[0, 2], [1, 3]] == stratified("0123", 0.5, 0.5)
-    assert [[0, 2, 3, 4, 6], [1, 5]] == stratified("0123456", 0.7, 0.3)
-    assert [[0, 3, 4, 7], [1, 5], [2, 6]] == stratified("01234567", 0.5, 0.25, 0.25)
+    # Rounded alone, each class of one image would be in the first list.
+    assert [[0, 1], [2, 3]] == stratified("0123", 0.5, 0.5)
+    assert [[0, 1, 2, 3, 4], [5, 6]] == stratified("0123456", 0.7, 0.3)
+    assert [[0, 1, 2, 3], [4, 5], [6, 7]] == stratified("01234567", 0.5, 0.25, 0.25)
+
+
+STRATIFIED = [
+    # A class of one image is in train while larger classes can give: 9.6, 8.8 and 0.8 of 19 images.
+    ([12, 11, 1], (0.8, 0.2), [[9, 3], [9, 2], [1, 0]]),
+    ([1, 12, 11], (0.8, 0.2), [[1, 0], [9, 3], [9, 2]]),
+    # 0.3 of one image comes before 0.6 of a class that has images in train without it.
+    ([2] * 3 + [1], (0.3, 0.7), [[1, 1], [1, 1], [0, 2], [0, 1]]),
+    ([12, 1, 1], (0.3, 0.7), [[3, 9], [1, 0], [0, 1]]),
+    # Halves of odd classes: the earlier classes give theirs to train, those of one image before all others.
+    ([3, 5, 1, 1], (0.5, 0.5), [[1, 2], [2, 3], [1, 0], [1, 0]]),
+    ([3, 5, 7, 9], (0.5, 0.5), [[2, 1], [3, 2], [3, 4], [4, 5]]),
+    ([1, 2, 3], (0.8, 0.1, 0.1), [[1, 0, 0], [2, 0, 0], [2, 1, 0]]),
+    ([100_001, 1, 1, 1], (0.9, 0.1), [[90_001, 10_000], [1, 0], [1, 0], [1, 0]]),
+    ([100_000, 1, 1, 1], (0.9, 0.1), [[90_000, 10_000], [1, 0], [1, 0], [1, 0]]),
+    ([5, 0, 3], (1.0, 0.0), [[5, 0], [0, 0], [3, 0]]),
+    ([5, 1], (0.0, 0.5, 0.5), [[0, 3, 2], [0, 0, 1]]),
+    # Each class that gives the first list one more gains as much; only a class of 3 leaves the third list its images.
+    ([6, 6, 3, 3], (1 / 2, 1 / 3, 1 / 6), [[3, 2, 1], [3, 2, 1], [2, 1, 0], [1, 1, 1]]),
+]
+
+
+def test_every_class_has_its_share_rounded_down_or_up_and_as_many_as_possible_are_in_train() -> None:
+    assert STRATIFIED == [(counts, split, stratified_sizes(counts, split)) for counts, split, _ in STRATIFIED]
+
+
+def test_a_thousand_classes_of_one_image_fill_the_lists_in_turn() -> None:
+    sizes = stratified_sizes([1] * 1000, (0.8, 0.1, 0.1))
+
+    assert [800, 100, 100] == [sum(column) for column in zip(*sizes, strict=True)]
+    assert [[1, 0, 0]] * 800 == sizes[:800]
+
+
+def test_totals_that_no_rounding_of_the_classes_gives_lose_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Thirds as 0.3333333 give such totals, from ten million classes on.
+    monkeypatch.setattr("im2rec.packing.split.split_sizes", lambda *_: [3, 2, 1])
+
+    assert [[1, 1, 1], [1, 1, 1]] == stratified_sizes([3, 3], (0.3333333, 0.3333333, 0.3333334))
+
+
+def test_stratifying_a_shuffled_list_depends_on_its_seed_alone() -> None:
+    def trained(seed: int) -> list[int]:
+        options = ListOptions(stratify=True, shuffle=True, seed=seed, split=(0.5,))
+        return [item.label for _, item in divide(items("0123456789"), options)[0]]
+
+    assert trained(1) == trained(1) != trained(2)
+    assert 5 == len(trained(2))
+
+
+def test_stratifying_splits_every_chunk() -> None:
+    lists = divide(items("0001112220001112"), ListOptions(stratify=True, chunks=2, split=(0.5,)))
+
+    assert [[0, 1, 3, 6], [2, 4, 5, 7], [8, 9, 10, 12], [11, 13, 14, 15]] == ids(lists)
+
+
+def test_classes_without_a_training_image_are_named(tmp_path: Path) -> None:
+    root = tree(tmp_path / "r", *(f"{kind}/1.jpg" for kind in "abcde"))
+    options = ListOptions(stratify=True, split=(0.6,))
+    summary = make_list(root, tmp_path / "l", options)
+
+    assert ["d", "e"] == summary.classes_without_train
+    assert [f"{tmp_path / 'l_train.lst'}: no image of 2 of 5 classes: 'd', 'e'"] == summary.warnings
+
+
+def test_the_warning_about_many_classes_without_a_training_image_is_one_line(tmp_path: Path) -> None:
+    root = tree(tmp_path / "r", *(f"{number:02}/1.jpg" for number in range(40)))
+    summary = make_list(root, tmp_path / "l", ListOptions(shuffle=True, split=(0.5,), chunks=2))
+
+    names = ", ".join(map(repr, summary.classes_without_train[:10]))
+    train = tmp_path / "l_0_train.lst"
+    assert 20 == len(summary.classes_without_train)
+    assert [f"{train} and other chunks: no image of 20 of 40 classes: {names} and 10 more"] == summary.warnings
+
+
+def test_a_class_with_an_image_in_the_training_list_of_any_chunk_is_not_named(tmp_path: Path) -> None:
+    root = tree(tmp_path / "r", "a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg")
+
+    assert [] == make_list(root, tmp_path / "l", ListOptions(split=(0.5,), chunks=2)).warnings
 
 
 def test_list_names_contain_chunk_and_part() -> None:
@@ -517,14 +583,10 @@ NO_IMAGES: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
     (
         ("a.gif", "b.txt"),
         {},
-        "holds no images (.jpg, .jpeg, .png) (2 files have other suffixes; name them with --exts)",
+        "holds no images (.jpg, .jpeg, .png) (other suffixes: .gif (1), .txt (1); list them with --exts)",
     ),
     (("a/b.jpg",), {"flat": True}, "holds no images (.jpg, .jpeg, .png) (without --flat sub-folders are searched too)"),
-    (
-        ("a.jpg",),
-        {"extensions": ["gif"]},
-        "holds no images (.gif) (1 files have other suffixes; name them with --exts)",
-    ),
+    (("a.jpg",), {"extensions": ["gif"]}, "holds no images (.gif) (other suffixes: .jpg (1); list them with --exts)"),
 ]
 
 

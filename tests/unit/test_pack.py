@@ -215,6 +215,18 @@ def test_bad_images_are_left_out_and_listed_in_the_report(tmp_path: Path) -> Non
     assert (2, "1.jpg", "not an image") == (row["line"], row["path"], row["reason"])
 
 
+def test_with_max_bad_100_percent_every_line_is_read_and_reported_though_all_are_bad(tmp_path: Path) -> None:
+    listed = write_list(tmp_path / "l.lst", [f"{number}.jpg" for number in range(150)])
+    (tmp_path / "149.jpg").write_bytes(b"text")
+    options, report = PackOptions(workers=1, max_bad="100%"), tmp_path / "o.rec.bad.jsonl"
+    message = message_of(pack, listed, tmp_path, tmp_path / "o.rec", UNCHANGED, options)
+
+    reasons = "149 missing, 1 not an image; line 1: 0.jpg: no such file"
+    assert f"{listed}: none of its images could be packed: {reasons} (all are in {report})" == message
+    assert list(range(1, 151)) == [json.loads(line)["line"] for line in report.read_text().splitlines()]
+    assert ["149.jpg", "l.lst", "o.rec.bad.jsonl"] == names_in(tmp_path)
+
+
 def test_no_rec_appears_when_the_report_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(report: BadReport) -> None:
         raise OutputError(f"{report.path}: cannot be written: no space left on device")

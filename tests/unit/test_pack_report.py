@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from helpers import message_of
 
 from im2rec.errors import ImageError, ListFormatError
 from im2rec.format.listfile import ListEntry
+from im2rec.packing.list_reader import BACKSLASHES
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BadImage, BadLimit, BadReport, PackCounter, PackedChunk, TooManyBadError, bad_line
 
@@ -144,16 +146,56 @@ def test_dropped_labels_are_counted_unless_they_are_packed() -> None:
     assert [] == warnings_for(entries[:1])
 
 
-def test_the_first_line_with_rounded_labels_is_named_with_each_of_them() -> None:
-    entries = [entry(1, 2.0**24), entry(2, 1.0, 2.0**24 + 1, -(2.0**24) - 1), entry(3, 2.0**24 + 3)]
-    expected = "line 2: float32 cannot hold the label 16777217, -16777217; it is rounded"
-
-    assert [expected] == warnings_for(entries, pack_label=True)
+ROUNDED = "are rounded, as float32 holds whole numbers up to 2^24"
 
 
-@pytest.mark.parametrize("label", [2.0**24, 2.0**24 + 2, -(2.0**24), 0.1, 1e9 + 0.5, float("inf"), float("nan")])
+def test_lines_with_labels_that_are_rounded_or_not_finite_are_counted_and_the_first_of_each_is_named() -> None:
+    entries = [
+        entry(1, 2.0**24),
+        entry(2, 1.0, -(2.0**24) - 1, 2.0**24 + 1),
+        entry(3, 2.0**24 + 3),
+        entry(4, 1.0, -1e39),
+        entry(5, math.nan, math.inf, 2.0**25 + 1),
+    ]
+
+    assert [
+        "labels of 2 lines are nan, infinite or beyond float32, first -1e+39 in line 4",
+        f"labels of 3 lines {ROUNDED}; first -16777217 in line 2, which becomes -16777216",
+    ] == warnings_for(entries, pack_label=True)
+
+
+def test_labels_that_are_not_stored_give_no_warning_of_their_values() -> None:
+    (warning,) = warnings_for([entry(1, 1.0, math.nan, 2.0**24 + 1)])
+    assert warning.startswith("1 images have several labels")
+
+
+@pytest.mark.parametrize("label", [2.0**24, 2.0**24 + 2, -(2.0**24), 0.1, 1e9 + 0.5, 3.4028234663852886e38])
 def test_integers_that_float32_holds_and_fractions_give_no_warning(label: float) -> None:
     assert [] == warnings_for([entry(1, label)])
+
+
+def test_the_hint_of_a_bad_line_is_part_of_its_detail() -> None:
+    error = ListFormatError("column 2 is empty", line=4, hint="fill in the value")
+    assert "line 4: column 2 is empty; fill in the value" == str(bad_line(error))
+
+
+def test_backslashes_are_named_when_the_first_images_are_all_missing() -> None:
+    bad = [BadImage(n, n, f"sub\\{n}.jpg", "missing", f"no such file: {BACKSLASHES}") for n in range(1, 11)]
+    problem = r"the first 10 images are all missing, sub\10.jpg for one"
+    assert f"{problem} ({BACKSLASHES})" == message_of(a_counter().add, a_chunk(bad=bad))
+
+
+def test_missing_images_with_backslashes_in_their_paths_are_counted() -> None:
+    def warnings_of(count: int) -> list[str]:
+        counter = a_counter()
+        missing = BadImage(1, 1, r"sub\a.jpg", "missing", f"no such file: {BACKSLASHES}")
+        counter.add(a_chunk(1, bad=[*[missing] * count, BadImage(9, 9, "b.jpg", "missing", "no such file")]))
+        return counter.warnings()
+
+    what = "have backslashes, which separate no folders here; write /"
+    assert [] == warnings_of(0)
+    assert [f"paths of 1 missing image {what}"] == warnings_of(1)
+    assert [f"paths of 2 missing images {what}"] == warnings_of(2)
 
 
 def test_repeated_ids_are_counted_and_the_lowest_is_named() -> None:

@@ -101,7 +101,7 @@ REFUSED = {
     "quality=101": "quality=101 must be 100 or less (JPEG quality.)",
     "bach_size=3": "unknown key 'bach_size' (the nearest known key is 'batch_size')",
     "batchsize": "'batchsize' is not KEY=VALUE (write batch_size=VALUE)",
-    "zzz": "'zzz' is not KEY=VALUE (keys are batch_size, data_shape, rand_crop, ratio, encoding, label_width, quality)",
+    "zzz": "'zzz' is not KEY=VALUE (write KEY=VALUE, as in batch_size=VALUE)",
 }
 
 

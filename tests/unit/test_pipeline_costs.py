@@ -85,11 +85,11 @@ def test_a_head_that_images_share_is_parsed_once(photos: Path, monkeypatch: pyte
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     parsed: list[int] = []
     real = simplejpeg.decode_jpeg_header
-    monkeypatch.setattr(
-        simplejpeg, "decode_jpeg_header", lambda head, **more: (parsed.append(len(head)), real(head, **more))[1]
-    )
 
     with crops(photos) as it:
+        monkeypatch.setattr(
+            simplejpeg, "decode_jpeg_header", lambda head, **more: (parsed.append(len(head)), real(head, **more))[1]
+        )
         assert 16 == len(set(it.next().index.tolist()))
     assert len(parsed) <= 1
     assert sum(parsed) < 1000

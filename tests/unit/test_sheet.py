@@ -13,7 +13,8 @@ from PIL import Image
 
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.images.sheet import Tile, draw_sheet, fitted, labels_text
-from im2rec.inspection.image_sample import make_tile
+from im2rec.inspection.image_sample import make_tile, write_sheet
+from im2rec.storage.classes import ClassNames
 
 Pixels = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int]  # left, top, right, bottom
@@ -91,10 +92,18 @@ def test_a_large_image_is_smoothed() -> None:
 
 def test_id_and_labels_are_the_text_of_a_record() -> None:
     assert ("id 7", "label 2") == make_tile(record(encoded(texture()))).lines
+    names = ClassNames(Path("a.classes.txt"), ["ant", "bee", "cat"])
+    assert ("id 7", "label 2 cat") == make_tile(record(encoded(texture())), names).lines
+    assert ("id 7", "label 2 cat") == make_tile(record(encoded(texture()), [2.0]), names).lines
+    assert ("id 7", "label 3") == make_tile(record(encoded(texture()), 3.0), names).lines
+    assert ("id 7", "labels 2 1") == make_tile(record(encoded(texture()), [2.0, 1.0]), names).lines
     assert ("id 9", "labels 1 0.5 -3 ...") == make_tile(record(encoded(texture()), [1.0, 0.5, -3.0, 4.0], 9)).lines
 
 
 def test_three_labels_are_shown() -> None:
+    assert "1234567 -2000000 nan ..." == labels_text([1234567.0, -2e6, float("nan"), 0.0])
+    assert "inf 0.1 1.23457e+06" == labels_text([float("inf"), 0.1, 1234567.5])
+    assert "3 cat" == labels_text([3.0], "cat")
     assert ["", "1", "1 2.5 3", "1 2.5 3 ..."] == [labels_text([1.0, 2.5, 3.0, 4.0][:count]) for count in (0, 1, 3, 4)]
 
 
@@ -121,6 +130,25 @@ def test_cells_are_in_rows_of_ten_from_left_to_right() -> None:
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (10, 10, 1), (11, 10, 2), (21, 10, 3)])
 def test_a_sheet_is_as_large_as_its_cells_need(count: int, columns: int, rows: int) -> None:
     assert (32 + 166 * rows, 8 + 136 * columns, 3) == drawn([tile_of((0, 0, 0))] * count).shape
+
+
+def test_bytes_of_a_name_that_are_no_text_are_drawn_as_question_marks() -> None:
+    odd, expected = (drawn([tile_of(WHITE, lines=("id 1", text))]) for text in ("label 1 caf\udce9\n", "label 1 caf??"))
+
+    assert np.array_equal(expected, odd)
+
+
+def test_the_sheet_of_a_file_has_the_names_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "im2rec.inspection.image_sample.draw_sheet",
+        lambda tiles, _title: lines.extend(tile.lines for tile in tiles) or b"",
+    )
+    write_rec(tmp_path / "a_val.rec", [image_payload(0, 1, encoded(texture())), image_payload(1, 0, b"x")])
+    (tmp_path / "a.classes.txt").write_text("cat\ndog\n")
+    write_sheet(tmp_path / "a_val.rec", tmp_path / "a.png")
+
+    assert [("id 0", "label 1 dog"), ("id 1", "label 0 cat")] == lines
 
 
 def test_a_sheet_without_tiles_has_its_title_alone() -> None:

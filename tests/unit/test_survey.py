@@ -61,7 +61,18 @@ def test_header_and_identity_records_of_an_insightface_set_are_not_problems(tmp_
     assert (6, 3) == (found.records, found.images)
     assert [] == found.problems
     assert {"JPEG": 3, "empty": 3} == found.contents
-    assert ClassStatistics(2, LabelCount(1, 1), LabelCount(0, 2), whole_numbers=True) == found.class_statistics
+    assert (
+        ClassStatistics(
+            2,
+            LabelCount(1, 1),
+            LabelCount(0, 2),
+            whole_numbers=True,
+            highest_label=1,
+            unused=0,
+            images_by_label={"0": 2, "1": 1},
+        )
+        == found.class_statistics
+    )
 
 
 # Contents.
@@ -95,11 +106,130 @@ def test_classes_are_the_first_labels_of_records_with_an_image(tmp_path: Path) -
     records = [*payloads(*labels), image_payload(9, 1000, b"")]
 
     assert (
-        ClassStatistics(3, LabelCount(5, 1), LabelCount(3, 3), whole_numbers=True)
+        ClassStatistics(
+            3,
+            LabelCount(5, 1),
+            LabelCount(3, 3),
+            whole_numbers=True,
+            lowest_label=3,
+            highest_label=7,
+            unused=2,
+            images_by_label={"3": 3, "5": 1, "7": 2},
+        )
         == survey(write_rec(tmp_path / "a.rec", records)).class_statistics
     )
-    halves = survey(write_rec(tmp_path / "b.rec", payloads(0.5, 1, 1)))
-    assert ClassStatistics(2, LabelCount(0.5, 1), LabelCount(1, 2), whole_numbers=False) == halves.class_statistics
+    halves = survey(write_rec(tmp_path / "b.rec", payloads(0.1, 1, 1))).class_statistics
+    assert halves is not None
+    assert (2, False, None, {"0.1": 1, "1": 2}) == (
+        halves.count,
+        halves.whole_numbers,
+        halves.unused,
+        halves.images_by_label,
+    )
+
+
+def test_the_lowest_labels_are_listed_where_there_are_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.inspection.labels.MAX_LISTED", 3)
+    classes = survey(write_rec(tmp_path / "a.rec", payloads(9, 2, 5, 2, 1, 7))).class_statistics
+
+    assert classes is not None
+    assert {"1": 1, "2": 2, "5": 1} == classes.images_by_label
+    assert (5, 9, 4) == (classes.count, classes.highest_label, classes.unused)
+
+
+def test_labels_as_large_as_float32_holds_are_listed_in_full(tmp_path: Path) -> None:
+    classes = survey(write_rec(tmp_path / "a.rec", payloads(2.0**30, 3.0e38, -5))).class_statistics
+
+    assert classes is not None
+    assert ["-5", "1073741824", str(int(np.float32(3e38)))] == list(classes.images_by_label)
+
+
+NAN, INF = float("nan"), float("inf")
+LONG = [0.0] * 30
+NOT_FINITE: dict[str, tuple[list[Any], str]] = {
+    "1 record has a label that is not a finite number; first: record 1, nan": ([1, NAN, 2], "1 2"),
+    "2 records have a label that is not a finite number; first: record 0, inf": ([INF, 3, -INF], "3"),
+    "1 record has a label that is not a finite number; first: record 2, -inf": ([[1, 2], [1, 2], [1, -INF]], "1"),
+    "2 records have a label that is not a finite number; first: record 0, nan": ([[1, NAN], NAN, 4], "1 4"),
+    # The eighth label is the last one in the first bytes of a record; behind it, a longer vector is read.
+    "1 record has a label that is not a finite number; first: record 0, inf": ([[*LONG[:7], INF], LONG[:8]], "0"),
+    "2 records have a label that is not a finite number; first: record 1, nan": (
+        [LONG, [*LONG, NAN], [INF, *LONG]],
+        "0",
+    ),
+}
+
+
+def test_labels_that_are_not_finite_are_a_problem_and_no_classes(tmp_path: Path) -> None:
+    for problem, (labels, expected) in NOT_FINITE.items():
+        found = survey(write_rec(tmp_path / "a.rec", payloads(*labels)))
+        assert [problem] == found.problems
+        assert found.class_statistics is not None
+        assert expected.split() == list(found.class_statistics.images_by_label), problem
+
+
+def test_labels_none_of_which_is_finite_are_no_classes(tmp_path: Path) -> None:
+    found = survey(write_rec(tmp_path / "a.rec", payloads(NAN, NAN)))
+
+    assert found.class_statistics is None
+    assert 1 == len(found.problems)
+
+
+def test_bytes_after_short_vectors_and_labels_of_records_without_an_image_are_no_labels(tmp_path: Path) -> None:
+    content = np.full(20, NAN, "<f4").tobytes()  # right after the labels
+    records = [image_payload(0, [1, 2], content), image_payload(1, [NAN], b""), image_payload(2, NAN, b"")]
+    found = survey(write_rec(tmp_path / "a.rec", [*records, *payloads(1)]))
+
+    assert not [line for line in found.problems if "finite" in line]
+
+
+def test_the_first_record_with_such_a_label_is_counted_over_all_blocks(tmp_path: Path) -> None:
+    labels = [0.0] * 20_000
+    labels[17_000] = labels[19_000] = NAN
+    found = survey(write_rec(tmp_path / "a.rec", payloads(*labels, content=PNG[:40])))
+
+    assert "2 records have a label that is not a finite number; first: record 17000, nan" in found.problems
+
+
+# Class names.
+
+
+def test_class_names_beside_the_file_name_the_rarest_and_the_most_common_class(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "photos_train.rec", payloads(0, 1, 1))
+    (tmp_path / "photos.classes.txt").write_text("cat\ndog\n")
+    found = survey(rec)
+
+    assert found.class_statistics is not None
+    assert str(tmp_path / "photos.classes.txt") == found.class_statistics.classes_file
+    assert ("cat", "dog") == (found.class_statistics.rarest.name, found.class_statistics.most_common.name)
+    assert [] == found.warnings
+
+
+UNFIT: dict[str, tuple[list[float], str]] = {
+    "cat\ndog\n": ([0, 2], "names 2 classes, and the labels go up to 2: does it belong here?"),
+    "cat\n": ([1, 1], "names 1 class, and the labels go up to 1: does it belong here?"),
+    "cat\ndog\nemu\n": ([0, 0.5], "names classes from 0 on, and some labels are no such numbers"),
+    "a\nb\n": ([-1, 0], "names classes from 0 on, and some labels are no such numbers"),
+}
+
+
+def test_class_names_that_do_not_fit_the_labels_are_a_warning(tmp_path: Path) -> None:
+    names = tmp_path / "a.classes.txt"
+    for text, (labels, warning) in UNFIT.items():
+        names.write_text(text)
+        found = survey(write_rec(tmp_path / "a.rec", payloads(*labels)))
+        assert [f"{names}: {warning}"] == found.warnings
+        assert [] == found.problems
+
+
+def test_class_names_that_cannot_be_read_are_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "a.classes.txt").write_text("cat\n\n")
+    found = survey(write_rec(tmp_path / "a.rec", payloads(0)))
+
+    problem = f"{tmp_path / 'a.classes.txt'}, line 2: is empty (one folder a line, line 1 is label 0)"
+    assert [f"{problem}; labels have no names"] == found.warnings
+    assert found.class_statistics is not None
+    assert found.class_statistics.classes_file is None
 
 
 def test_duplicate_ids_are_counted(tmp_path: Path) -> None:

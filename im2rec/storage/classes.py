@@ -1,0 +1,115 @@
+"""Class names beside a list or a ``.rec``: ``NAME.classes.txt``, or that of the prefix that the name starts with."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from im2rec.errors import InputError
+from im2rec.storage.files import AtomicFile, PathLike, read_classes, refuse_existing
+
+SUFFIX = ".classes.txt"
+_PART = re.compile(r"\.part\d{3,}$")  # of a pack with nsplit
+_SPLIT, _CHUNK = re.compile(r"_(train|val|test)$"), re.compile(r"_\d+$")  # as make-list appends them to its prefix
+
+
+class ClassNames(NamedTuple):
+    """The names in the file *path*, in order of their labels."""
+
+    path: Path
+    names: list[str]
+
+    def name_of(self, label: float) -> str | None:
+        """Return the name of the class *label*; None for a label without a line, and for one that is no number."""
+        if not 0 <= label < len(self.names) or label != int(label):
+            return None
+        return self.names[int(label)]
+
+
+def classes_path(path: PathLike) -> Path:
+    """Return the path of the class names of the list or ``.rec`` at *path* itself: ``NAME.classes.txt``."""
+    path = Path(path)
+    return path.with_name(_stem(path) + SUFFIX)
+
+
+def find_classes(path: PathLike) -> Path | None:
+    """Return the path of the class names beside the list or ``.rec`` at *path*; None if there are none.
+
+    For ``photos_0_train.lst`` these are ``photos_0_train.classes.txt``, else ``photos_0.classes.txt``, else
+    ``photos.classes.txt``, the file that ``make-list`` writes.
+    """
+    path = Path(path)
+    whole = _stem(path)
+    unsplit = _SPLIT.sub("", whole)
+    for stem in dict.fromkeys((whole, unsplit, _CHUNK.sub("", unsplit))):
+        found = path.with_name(stem + SUFFIX)
+        if stem and os.path.lexists(found):
+            return found
+    return None
+
+
+def class_names_beside(path: PathLike) -> tuple[ClassNames | None, str]:
+    """Return the class names beside the list or ``.rec`` at *path*, and the problem of a file that is no use.
+
+    The names are None, and the problem is empty, where there is nothing to return.
+    """
+    found = find_classes(path)
+    if found is None:
+        return None, ""
+    try:
+        return ClassNames(found, read_classes(found)), ""
+    except InputError as error:
+        return None, str(error)
+
+
+class ClassesCopy:
+    """A copy, ``OUT.classes.txt``, of the class names beside a list, for the ``.rec`` *out* that is packed from it.
+
+    The constructor changes nothing on disk: it finds the names, and raises OutputError if the file exists with other
+    content and *force* is False. The ``with`` block writes the file, under a temporary name until its end. ``files``
+    has its path; it is empty if there are no names, or a file with the same content already. ``warnings`` has the
+    problem of names that cannot be used, or of a file beside *out* that is left although there are no names.
+    """
+
+    def __init__(self, list_path: PathLike, out: PathLike, *, force: bool) -> None:
+        names, problem = class_names_beside(list_path)
+        path = classes_path(out)
+        self.warnings = [f"{problem}; the class names are not copied"] if problem else []
+        if names is None and os.path.lexists(path):
+            self.warnings.append(f"{path}: is there already, and the list has no class names: does it fit this list?")
+        self.files: list[Path] = []
+        self._text = b""
+        self._file: AtomicFile | None = None
+        if names is not None:
+            self._text = classes_text(names.names)
+            if not _is_up_to_date(path, names.path, self._text):
+                refuse_existing([path], force=force)
+                self.files = [path]
+
+    def __enter__(self) -> ClassesCopy:
+        for path in self.files:
+            self._file = AtomicFile(path, force=True)  # another part of the same pack may have written it meanwhile
+            self._file.write(self._text)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._file is not None:
+            self._file.__exit__(kind, None, None)
+
+
+def classes_text(names: list[str]) -> bytes:
+    """Return the content of a ``.classes.txt``: a name on each line."""
+    return "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+
+
+def _is_up_to_date(path: Path, source: Path, text: bytes) -> bool:
+    """True if there is nothing to copy to *path*: it is *source* itself, or holds *text* already."""
+    if not path.is_file():
+        return False
+    return path.samefile(source) or (path.stat().st_size == len(text) and path.read_bytes() == text)
+
+
+def _stem(path: Path) -> str:
+    return os.path.splitext(_PART.sub("", path.name))[0]  # noqa: PTH122 - Path("").stem and of "a." differ by version
