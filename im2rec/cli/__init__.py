@@ -25,15 +25,11 @@ def main(words: list[str] | None = None) -> None:
         # Starting numpy's threads takes 0.08 s, and nothing uses them.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         if words is None:  # the process is ours, and does not belong to a program that calls this function
-            from im2rec.library_output import SHOW_VARIABLE, hide_library_output  # noqa: PLC0415
+            _hide_library_output(show="--debug" in given)
+            if _needs_workers(given):
+                from im2rec.workers import start_fork_server  # noqa: PLC0415
 
-            if "--debug" in given:
-                os.environ[SHOW_VARIABLE] = "1"
-            hide_library_output()
-        if words is None and _needs_workers(given):
-            from im2rec.workers import start_fork_server  # noqa: PLC0415
-
-            start_fork_server(*_WORKER_MODULES)
+                start_fork_server(*_WORKER_MODULES)
         import atexit  # noqa: PLC0415
         import gc  # noqa: PLC0415
 
@@ -56,6 +52,15 @@ def _fill_standard_descriptors() -> None:
         os.set_inheritable(opened, True)
         opened = os.open(os.devnull, os.O_RDWR)
     os.close(opened)
+
+
+def _hide_library_output(*, show: bool) -> None:
+    """Discard what libraries print on descriptor 2, here and in workers, unless *show*."""
+    from im2rec.library_output import SHOW_VARIABLE, hide_library_output  # noqa: PLC0415 - as in _needs_workers()
+
+    if show:
+        os.environ[SHOW_VARIABLE] = "1"
+    hide_library_output()
 
 
 def _needs_workers(words: list[str]) -> bool:
