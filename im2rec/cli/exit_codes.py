@@ -26,7 +26,7 @@ from im2rec.cli.interrupts import (
     how_to_repeat,
     take_over_signals,
 )
-from im2rec.cli.streams import output_error
+from im2rec.cli.streams import discard_messages_if_broken, output_error
 from im2rec.errors import (
     DAMAGED_RECORD,
     BadRecordError,
@@ -109,6 +109,7 @@ def run(command: Callable[[list[str]], object], words: list[str]) -> int:
         _print_error(f"{place}{message}" + (f"; {hint}" if is_interrupt else f" ({hint})" if hint else ""))
         return code
     finally:
+        discard_messages_if_broken()
         give_back_signals(before)
 
 

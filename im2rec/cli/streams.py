@@ -65,5 +65,17 @@ def _unwritable(error: OSError, hint: str) -> OutputError:
 
 def discard_output() -> None:
     """Discard what is still to be printed: Python would fail once more when it flushes at exit, with exit code 120."""
+    _discard(sys.stdout)
+
+
+def discard_messages_if_broken() -> None:
+    """Do the same for standard error, if it cannot be written: messages that nobody can see change no exit code."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: Any) -> None:
     with contextlib.suppress(AttributeError, OSError):  # a stream that is no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

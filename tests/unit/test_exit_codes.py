@@ -150,7 +150,7 @@ def test_unprintable_characters_of_file_names_are_escaped(capsys: pytest.Capture
 
 def test_a_closed_stderr_does_not_change_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     class ClosedStream:
-        def write(self, _text: str) -> NoReturn:
+        def write(self, *_text: str) -> NoReturn:
             raise BrokenPipeError
 
         flush = write
