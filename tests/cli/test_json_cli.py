@@ -274,7 +274,10 @@ def test_an_error_is_an_object_on_stdout_beside_its_line_on_stderr(here: Path, l
 
 
 FAILURES: dict[str, tuple[BaseException, dict[str, object]]] = {
-    "interrupt": (KeyboardInterrupt(), {"kind": "interrupted", "hint": "to go on: im2rec pack --json", "exit": 130}),
+    "interrupt": (
+        KeyboardInterrupt(),
+        {"kind": "interrupted", "hint": "to begin again: im2rec pack --json", "exit": 130},
+    ),
     "internal": (RuntimeError("odd"), {"kind": "internal", "message": "internal error: RuntimeError: odd", "exit": 1}),
     "system": (OSError(28, "No space left on device"), {"kind": "system", "exit": 1}),
     "output": (

@@ -74,7 +74,7 @@ def test_a_program_that_uses_the_library_keeps_its_descriptors(noisy: Path) -> N
 
 
 def test_commands_and_their_workers_show_their_own_lines_alone(noisy: Path) -> None:
-    words = ("--data-shape", "3,16,16", "on_error=skip", "-q")
+    words = ("--data-shape", "3,24,24", "on_error=skip", "-q")
     runs = {
         "verify": command("inspect", noisy, "--verify", "--workers", 2, "-q"),
         "sheet": command("inspect", noisy, "--sheet", noisy.with_name("sheet.png"), "-q"),

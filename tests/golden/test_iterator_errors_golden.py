@@ -19,7 +19,14 @@ OTHER_ITERATORS = {"ImageDetRecordIter": 3, "MNISTIter": 3, "CSVIter": 2}
 
 # By number in errors.json: the note there, the class and the line of our error.
 RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
-    0: ("no data_shape", ParameterError, "data_shape is missing (Channels (1, 3 or 4), height and width of an image.)"),
+    0: (
+        "no data_shape",
+        ParameterError,
+        (
+            "data_shape is missing"
+            " (Channels (1, 3 or 4), height and width that images are cropped to; only resize scales larger ones first.)"
+        ),
+    ),
     1: ("no batch_size", ParameterError, "batch_size is missing (Rows of a batch.)"),
     2: (
         "no path_imgrec",

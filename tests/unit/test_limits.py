@@ -179,8 +179,8 @@ def test_a_draft_counts_the_size_that_is_decoded_but_only_of_baseline_jpegs() ->
 def test_a_tile_of_a_sheet_names_the_reason_and_max_pixels_lets_the_image_in() -> None:
     record = ImageRecord(IRHeader(0, 1.0, 7), encoded(texture(), "PNG"))
 
-    assert TOO_LARGE == make_tile(record, 24 * 36 - 1).reason
-    assert "" == make_tile(record, 24 * 36).reason
+    assert TOO_LARGE == make_tile(record, max_pixels=24 * 36 - 1).reason
+    assert "" == make_tile(record, max_pixels=24 * 36).reason
 
 
 def iterator(folder: Path, content: bytes, **words: Any) -> ImageRecordIter:
