@@ -23,8 +23,8 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
         "no data_shape",
         ParameterError,
         (
-            "data_shape is missing"
-            " (Channels (1, 3 or 4), height and width that images are cropped to; only resize scales larger ones first.)"
+            "data_shape is missing (Channels (1, 3 or 4), height and width that images are cropped to;"
+            " only resize scales larger ones first.)"
         ),
     ),
     1: ("no batch_size", ParameterError, "batch_size is missing (Rows of a batch.)"),
