@@ -123,7 +123,8 @@ def json_page() -> str:
         "",
         "## Errors",
         "",
-        "A command that fails prints an object with `schema` and `error`, beside the line on stderr:",
+        "A command that fails prints an object with `schema` and `error`, beside the line on stderr. `im2rec inspect photos",
+        "--json`, where `photos` is a folder, prints:",
         "",
     ]
     page += ["```json", json.dumps({"schema": SCHEMA, **as_json(failed)}, indent=2), "```"]

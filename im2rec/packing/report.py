@@ -163,7 +163,7 @@ class PackSummary:
     notes: dict[str, int] = described("Packed images, by remark.", factory=dict)
     warnings: list[str] = described(WARNINGS, factory=list)
     bytes_in: int = described("Size of the image files in bytes.", 0)
-    bytes_out: int = described(BYTES_OUT, 0)
+    bytes_out: int = described(f"{BYTES_OUT} 0 in a dry run.", 0)
     seconds: float = described(SECONDS, 0.0)
     images_per_s: float = described(RATE, 0.0)
     workers: int = described("Processes that worked.", 1)
@@ -286,9 +286,8 @@ class PackCounter:
         """Return a line for each thing in the list that is probably a mistake."""
         warnings = []
         if self._many_labels and not self.params.pack_label:
-            warnings.append(
-                f"{self._many_labels} images have several labels, only the first is stored; keep all with pack_label=1"
-            )
+            images = f"{self._many_labels:,} images have" if self._many_labels > 1 else "1 image has"
+            warnings.append(f"{images} several labels, only the first is stored; keep all with pack_label=1")
         warnings += self._inexact.warnings()
         if self._backslashes:
             images = f"{self._backslashes:,} missing images" if self._backslashes > 1 else "1 missing image"
