@@ -32,7 +32,12 @@ class Im2RecError(Exception):
 
 
 class ParameterError(Im2RecError, ValueError):
-    """A parameter is unknown, missing, of the wrong type or out of range."""
+    """A parameter is unknown, missing, of the wrong type or out of range.
+
+    *unknown* is the name of a parameter that does not exist, else None.
+    """
+
+    unknown: str | None = None
 
 
 class FileError(Im2RecError):
