@@ -65,7 +65,7 @@ def _remedy(error: click.NoSuchOption, context: click.Context) -> str:
         if named is not None:
             return f"options stand after the command: im2rec {named} ... {option}"
     key = option.lstrip("-").replace("-", "_")
-    if key in _keys(context) and (command.name != "pack" or option not in _IM2REC_PY_OPTIONS["pack"]):
+    if _takes(context, key) and (command.name != "pack" or option not in _IM2REC_PY_OPTIONS["pack"]):
         return f"write {key}=VALUE at the end"
     for owner, remedies in _IM2REC_PY_OPTIONS.items():
         if option in remedies:
@@ -74,8 +74,8 @@ def _remedy(error: click.NoSuchOption, context: click.Context) -> str:
     return f"did you mean {error.possibilities[0]}?" if error.possibilities else ""
 
 
-def _keys(context: click.Context) -> set[str]:
-    """Return the names of the KEY=VALUE that the command of *context* takes, as they complete in a shell."""
-    parameters = [parameter for parameter in context.command.params if isinstance(parameter, click.Argument)]
-    items = [item for parameter in parameters if parameter.nargs < 0 for item in parameter.shell_complete(context, "")]
-    return {item.value.removesuffix("=") for item in items}
+def _takes(context: click.Context, key: str) -> bool:
+    """True if the command of *context* takes KEY=VALUE of this name: then it completes to that in a shell."""
+    arguments = [parameter for parameter in context.command.params if isinstance(parameter, click.Argument)]
+    items = [item for argument in arguments if argument.nargs < 0 for item in argument.shell_complete(context, key)]
+    return f"{key}=" in {item.value for item in items}

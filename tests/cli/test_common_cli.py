@@ -512,11 +512,18 @@ def test_a_shell_completes_commands_options_and_keys() -> None:
         line = {"_IM2REC_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
         code, out, err = command(env={**os.environ, **line})
         assert (0, "") == (code, err)
-        return [line.partition(",")[2] for line in out.splitlines()]
+        return [line.removeprefix("plain,") for line in out.splitlines()]
 
     assert "make-list" in completions("im2rec", "mak")
     assert "--workers" in completions("im2rec", "pack", "--wo")
     assert ["resize="] == completions("im2rec", "pack", "a.lst", "root", "o.rec", "res")
+    for name in ("iterate", "bench"):  # REC is a file, whatever follows it a key or a further path
+        assert ["file,"] == completions("im2rec", name, "")
+        assert ["file,pho"] == completions("im2rec", name, "pho")
+        assert ["rand_crop="] == completions("im2rec", name, "a.rec", "rand_c")
+        assert "shuffle=" in completions("im2rec", name, "a.rec", "")
+        assert ["file,roo"] == completions("im2rec", name, "a.lst", "roo")
+    assert ["image="] == completions("im2rec", "iterate", "--kind", "mnist", "a", "im")
 
 
 @pytest.mark.parametrize("words", [["--head", "2", "--verify"], ["--key", "1", "--sheet", "a.png"]])
