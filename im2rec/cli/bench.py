@@ -80,7 +80,7 @@ def command(
     if dry_run:
         planned = DryRunReport(job.input, job.count_records(), chosen.thread_counts, str(plot or ""))
         counts = ", ".join(map(str, planned.thread_counts))
-        head = f"would bench {counted(planned.records, 'record')} of {planned.input}"
+        head = f"would bench {counted(planned.records, 'line' if is_list else 'record')} of {planned.input}"
         console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
         return ExitCode.DONE
     if not is_list:

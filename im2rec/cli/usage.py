@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 # Options of MXNet's im2rec.py, typed from habit, and what to write here; keys of pack are written KEY=VALUE.
@@ -35,6 +37,7 @@ _PLAIN = {
     "is not a valid float range": "is not a number",
     "is not a valid float": "is not a number",
 }
+_LOWER_BOUND = re.compile(r"is not in the range x>=(\d+)")
 
 
 def usage_message(error: click.ClickException) -> tuple[str, str]:
@@ -46,6 +49,7 @@ def usage_message(error: click.ClickException) -> tuple[str, str]:
     message = " ".join(error.format_message().split()).rstrip(".")
     for words, plain in _PLAIN.items():
         message = message.replace(words, plain)
+    message = _LOWER_BOUND.sub(r"must be \1 or more", message)
     if message[1:2].islower():  # a sentence, not a name in capitals
         message = message[:1].lower() + message[1:]
     return message, see_help

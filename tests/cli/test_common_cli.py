@@ -476,6 +476,7 @@ MIXED_UP = {
     "-q pack a.lst root o.rec": "no such option -q (options stand after the command: im2rec pack ... -q)",
     "--list --recursive prefix root": "no such option --list (write im2rec make-list ROOT --prefix PREFIX)",
     "inspect a.rec --head x": "invalid value for '--head': 'x' is not a whole number (see 'im2rec inspect --help')",
+    "inspect a.rec --head 0": "invalid value for '--head': 0 must be 1 or more (see 'im2rec inspect --help')",
     "extract a.rec new --label cat": (
         "invalid value for '--label': 'cat' is not a number (see 'im2rec extract --help')"
     ),

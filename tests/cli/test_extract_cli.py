@@ -224,7 +224,7 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
     "no number": (
         ["some.rec", "new", "--head", "0"],
         2,
-        "invalid value for '--head': 0 is not in the range x>=1 (see 'im2rec extract --help')",
+        "invalid value for '--head': 0 must be 1 or more (see 'im2rec extract --help')",
     ),
 }
 
