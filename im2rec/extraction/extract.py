@@ -38,6 +38,7 @@ from im2rec.images.codec import NOT_AN_IMAGE
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
 from im2rec.storage.files import PathLike, name_text, reading
+from im2rec.storage.opening import open_rec
 
 FOLDER, TAR = "folder", "tar"
 DEFAULT_SHARD_MB = 1000.0
@@ -151,7 +152,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
 
     Only a run with the same identity resumes an unfinished folder.
     """
-    with reading(rec):
+    with open_rec(rec), reading(rec):
         status = Path(rec).stat()
     classes = None if folders is None else "\n".join(folders).encode("utf-8", "surrogateescape")
     return {

@@ -45,6 +45,7 @@ from im2rec.storage.classes import class_names_beside
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import headerless_kind
 from im2rec.storage.index import find_index, load_index
+from im2rec.storage.opening import open_rec
 from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, check_line_ends, scan_damaged
 
 
@@ -123,7 +124,7 @@ def survey(
     """
     if index is not None and not isinstance(index, bool):
         InputFile(index).close()  # raise for a wrong name before the long scan
-    with InputFile(path) as file:
+    with open_rec(path) as file:
         check_kind(file)
         builder = _SurveyBuilder()
         for piece in scan_damaged(file):
