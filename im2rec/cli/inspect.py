@@ -260,7 +260,7 @@ def _verified(verification: Verification | None) -> list[tuple[str, str]]:
         )
     ]
     failures = [
-        ("failed", f"record {bad.record}, id {bad.id}, byte {bad.offset}: {bad.reason}")
+        ("failed", f"record {bad.record}{'' if bad.id is None else f', id {bad.id}'}, byte {bad.offset}: {bad.reason}")
         for bad in verification.failures
     ]
     return rows + _shortened(failures, "failures")

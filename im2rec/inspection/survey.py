@@ -203,7 +203,7 @@ class _SurveyBuilder:
         ordinals = evenly_spaced(self.records, self.records if every else SAMPLE_SIZE)
         chosen = ((n, self.offsets[n], self.flags[n]) for n in ordinals if self.flags[n] != _NO_CONTENT)
         statistics = image_statistics(file, chosen)
-        sizes = np.asarray(self.sizes)
+        sizes, has_header = np.asarray(self.sizes), np.asarray(self.flags) != _NO_CONTENT
         faces = self._insightface_set(file, images, statistics) if kind == INSIGHTFACE else None
         names, unusable = class_names_beside(file.path)
         classes = self.label_counts.statistics(names) if images and kind != DETECTION else None
@@ -218,7 +218,7 @@ class _SurveyBuilder:
             split_records=self.split,
             label_widths=dict(sorted(self.labels.items())),
             class_statistics=classes,
-            ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
+            ids=_ids(np.asarray(self.ids)[has_header]) if has_header.any() else None,
             contents=dict(self.contents.most_common()),
             image_statistics=statistics,
             index=IndexCheck(None, "none"),
