@@ -65,10 +65,10 @@ def command(
             name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0]).replace("_", "-")
             raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
         views = first_records(rec, head) if head is not None else []
-        views += records_by_key(rec, key, index) if key else []
-        console.result(
-            "inspect", ShownRecords(str(rec), views), "\n".join(map(render_record, views)), _verify(str(rec))
-        )
+        found = records_by_key(rec, key, index) if key else ShownRecords(str(rec), [])
+        found.shown[:0] = views
+        console.warn(found.warnings)
+        console.result("inspect", found, "\n".join(map(render_record, found.shown)), _verify(str(rec)))
         return ExitCode.DONE
     sheet: Path | None = options["sheet"]
     if sheet is not None:
@@ -260,7 +260,7 @@ def _verified(verification: Verification | None) -> list[tuple[str, str]]:
         )
     ]
     failures = [
-        ("failed", f"record {bad.record}, id {bad.id}, byte {bad.offset}: {bad.reason}")
+        ("failed", f"record {bad.record}{'' if bad.id is None else f', id {bad.id}'}, byte {bad.offset}: {bad.reason}")
         for bad in verification.failures
     ]
     return rows + _shortened(failures, "failures")

@@ -240,7 +240,7 @@ def _hint_at_on_error() -> Iterator[None]:
     try:
         yield
     except BadRecordError as error:
-        error.hint = error.hint or "on_error=skip skips and counts such records"
+        error.hint = "; ".join(filter(None, (error.hint, "on_error=skip skips and counts such records")))
         raise
 
 

@@ -32,12 +32,13 @@ from im2rec.extraction.selection import (
     select_records,
 )
 from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, read_samples
-from im2rec.format.irheader import HEADER_BYTES
+from im2rec.format.irheader import HEADER_BYTES, not_finite_problem
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
 from im2rec.storage.files import PathLike, name_text, reading
+from im2rec.storage.opening import open_rec
 
 FOLDER, TAR = "folder", "tar"
 DEFAULT_SHARD_MB = 1000.0
@@ -135,7 +136,7 @@ def extract(
         summary = _summary(file, selected, counts, options, Path(out))
     summary.resumed, summary.dry_run = partial.resumed, dry_run
     summary.classes_file = os.fspath(folders.path) if folders.path and folders.names is not None else None
-    summary.warnings = folders.warnings
+    summary.warnings = [*folders.warnings, *summary.warnings]
     summary.seconds = round(time.monotonic() - started, 3)
     summary.images_per_s = round((len(selected.ordinals) - partial.resumed) / max(summary.seconds, 1e-9), 1)
     return summary
@@ -151,7 +152,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
 
     Only a run with the same identity resumes an unfinished folder.
     """
-    with reading(rec):
+    with open_rec(rec), reading(rec):
         status = Path(rec).stat()
     classes = None if folders is None else "\n".join(folders).encode("utf-8", "surrogateescape")
     return {
@@ -219,4 +220,14 @@ def _summary(
         vectors=counts[VECTOR] > 0,
         list_file=str(out / list_name(file.path.stem)) if to == FOLDER and images else None,
         shards=done.shards,
+        warnings=_label_warnings(file, selected),
     )
+
+
+def _label_warnings(file: ScannedFile, selected: SelectedRecords) -> list[str]:
+    """Return a line on the first labels that are not finite numbers, if there are any."""
+    labels = file.labels[selected.ordinals]
+    odd = np.flatnonzero(~np.isfinite(labels))
+    if not len(odd):
+        return []
+    return [f"{file.path}: {not_finite_problem(len(odd), int(selected.ordinals[odd[0]]), float(labels[odd[0]]))}"]

@@ -132,8 +132,7 @@ def _parse_lines(block: bytes, first_line: int) -> tuple[list[int], list[int]]:
         if not fields:
             continue
         if len(fields) != 2 or any(field.strip(_DIGITS) for field in fields):
-            shown = text.decode("ascii", "backslashreplace").strip()[:40]
-            raise IndexFormatError(f"expected a key and an offset, found {shown!r}", line=line)
+            raise IndexFormatError(f"expected a key and an offset, found {_shown(text.strip())}", line=line)
         key, offset = map(_parse_number, fields)
         if key > MAX_KEY:
             raise IndexFormatError(f"the key {key} is above 2^64 - 1", line=line)
@@ -142,6 +141,12 @@ def _parse_lines(block: bytes, first_line: int) -> tuple[list[int], list[int]]:
         keys.append(key)
         offsets.append(offset)
     return keys, offsets
+
+
+def _shown(text: bytes) -> str:
+    """Return the start of *text* in quotes, at most 40 characters of it; bytes that are no text take four each."""
+    start = text[:40]
+    return repr(start if start.decode("latin-1").isprintable() and start.isascii() else text[:10])[1:]  # without the b
 
 
 def _parse_number(field: bytes) -> int:

@@ -129,6 +129,12 @@ def encode_image_record(header: IRHeader, content: bytes, *, label_field: float 
     return payload
 
 
+def not_finite_problem(count: int, record: int, label: float) -> str:
+    """Return a line on *count* records with a label that is not finite, the first of them number *record*."""
+    records = "1 record has" if count == 1 else f"{count:,} records have"
+    return f"{records} a label that is not a finite number; first: record {record}, {label:g}"
+
+
 def float32(values: Any) -> Labels:
     """Convert a number, or nested sequences of numbers, to a new float32 array; values too large become infinity.
 

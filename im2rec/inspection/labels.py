@@ -7,7 +7,7 @@ from array import array
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.format.irheader import HEADER_BYTES
+from im2rec.format.irheader import HEADER_BYTES, not_finite_problem
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.inspection.report import ClassStatistics, LabelCount
 from im2rec.schema import whole
@@ -47,9 +47,7 @@ class LabelCounts:
         """Return a line on the labels that are not finite, if there are any."""
         if not self._not_finite:
             return []
-        records = "1 record has" if self._not_finite == 1 else f"{self._not_finite:,} records have"
-        ordinal, label = self._first_not_finite
-        return [f"{records} a label that is not a finite number; first: record {ordinal}, {label:g}"]
+        return [not_finite_problem(self._not_finite, *self._first_not_finite)]
 
 
 def class_statistics(labels: Labels, names: ClassNames | None) -> ClassStatistics:

@@ -6,13 +6,16 @@ import dataclasses
 import itertools
 from collections.abc import Iterable
 
+import numpy as np
+
 from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
 from im2rec.format.recordio import HEAD_BYTES, read_record
 from im2rec.images.codec import image_info, sniff
-from im2rec.schema import INPUT, Number, described, whole
-from im2rec.storage.files import InputFile, PathLike, with_path
+from im2rec.schema import INPUT, WARNINGS, Number, described, whole
+from im2rec.storage.files import INSPECT, PathLike, with_path
 from im2rec.storage.foreign import START_BYTES, kind_without_header
+from im2rec.storage.opening import open_rec
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import check_kind, scan
 
@@ -42,6 +45,7 @@ class ShownRecords:
 
     input: str = described(INPUT)
     shown: list[RecordView] = described("The records that were asked for.")
+    warnings: list[str] = described(WARNINGS, factory=list)
 
 
 def first_records(path: PathLike, count: int) -> list[RecordView]:
@@ -51,13 +55,14 @@ def first_records(path: PathLike, count: int) -> list[RecordView]:
     """
     views: list[RecordView] = []
     try:
-        with InputFile(path) as file:
+        with open_rec(path) as file:
             check_kind(file)
             offsets = (offset for block in scan(file) for offset in block.offsets)
             for ordinal, offset in enumerate(itertools.islice(offsets, count)):
                 views.append(record_view(ordinal, offset, read_record(file, offset)[0]))
     except CorruptRecordError as error:
         error.record = len(views)
+        error.hint = error.hint or (f"--head {len(views)} shows what is before it" if views else INSPECT)
         raise with_path(error, path) from None
     return views
 
@@ -69,14 +74,21 @@ class _KeyedFile(RecordFile):
     _logs_unlisted = False
 
 
-def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | bool | None = None) -> list[RecordView]:
+def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | bool | None = None) -> ShownRecords:
     """Return the records with these index keys, in the order of *keys*; with *index* False the keys are the ids.
+
+    Of several with one key it is the last, as in RecordFile, and a warning says so.
 
     Raises InputError, IndexFormatError, CorruptRecordError.
     """
     with _KeyedFile(path, index=index) as rec:
-        ordinals = [rec.ordinal_of(key) for key in keys]
-        return [record_view(ordinal, int(rec.offsets[ordinal]), rec.payload(ordinal)) for ordinal in ordinals]
+        result = ShownRecords(str(path), [])
+        for key in keys:
+            ordinal = rec.ordinal_of(key)
+            result.shown.append(record_view(ordinal, int(rec.offsets[ordinal]), rec.payload(ordinal)))
+            if (count := int(np.sum(rec.keys == np.uint64(key)))) > 1:
+                result.warnings.append(f"{path}: {count:,} records have the key {key}; the last of them is shown")
+        return result
 
 
 def record_view(ordinal: int, offset: int, payload: bytes) -> RecordView:

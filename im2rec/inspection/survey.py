@@ -45,6 +45,7 @@ from im2rec.storage.classes import class_names_beside
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import headerless_kind
 from im2rec.storage.index import find_index, load_index
+from im2rec.storage.opening import open_rec
 from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, check_line_ends, scan_damaged
 
 
@@ -123,7 +124,7 @@ def survey(
     """
     if index is not None and not isinstance(index, bool):
         InputFile(index).close()  # raise for a wrong name before the long scan
-    with InputFile(path) as file:
+    with open_rec(path) as file:
         check_kind(file)
         builder = _SurveyBuilder()
         for piece in scan_damaged(file):
@@ -202,7 +203,7 @@ class _SurveyBuilder:
         ordinals = evenly_spaced(self.records, self.records if every else SAMPLE_SIZE)
         chosen = ((n, self.offsets[n], self.flags[n]) for n in ordinals if self.flags[n] != _NO_CONTENT)
         statistics = image_statistics(file, chosen)
-        sizes = np.asarray(self.sizes)
+        sizes, has_header = np.asarray(self.sizes), np.asarray(self.flags) != _NO_CONTENT
         faces = self._insightface_set(file, images, statistics) if kind == INSIGHTFACE else None
         names, unusable = class_names_beside(file.path)
         classes = self.label_counts.statistics(names) if images and kind != DETECTION else None
@@ -217,7 +218,7 @@ class _SurveyBuilder:
             split_records=self.split,
             label_widths=dict(sorted(self.labels.items())),
             class_statistics=classes,
-            ids=_ids(np.asarray(self.ids)[sizes >= HEADER_BYTES]) if self.records > self.shorts else None,
+            ids=_ids(np.asarray(self.ids)[has_header]) if has_header.any() else None,
             contents=dict(self.contents.most_common()),
             image_statistics=statistics,
             index=IndexCheck(None, "none"),

@@ -23,7 +23,7 @@ from im2rec.iterators.signatures import shows_parameters
 from im2rec.jpeg import background
 from im2rec.params import changed
 from im2rec.pipeline import state
-from im2rec.pipeline.buffers import label_shape
+from im2rec.pipeline.buffers import BatchBuffer, label_shape
 from im2rec.pipeline.labels import labels_from_params
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mean_image import load_mean_image
@@ -109,6 +109,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         self.skipped: list[BadRecordError] = []
         self.truncated: list[BadRecordError] = []
         self._seen_bad: set[tuple[str, int | None]] = set()
+        self._may_warn_of_labels = not self._params.path_imglist  # reading a list warns of its labels
         with contextlib.ExitStack() as stack:
             self._records = Records(self._params)
             stack.callback(self._records.close)
@@ -236,10 +237,24 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
             self._report(problem)
         if bad:
             drop_bad_rows(buffer, [problem.row for problem in bad], zeros=policy == KEEP)
+        if self._may_warn_of_labels:
+            self._check_labels(buffer)
         if self._loader.can_use_kernel:
             background.count_delivered(self.batch_size)  # after some thousand images it compiles the decoder
         data, label, ids = self._prefetcher.buffers.deliver(buffer)
         return DataBatch([data], [label], buffer.pad, ids)
+
+    def _check_labels(self, buffer: BatchBuffer) -> None:
+        """Warn of the first record with a label that is not a finite number."""
+        rows = buffer.label.reshape(len(buffer.label), -1)
+        odd = np.argwhere(~np.isfinite(rows))
+        if not len(odd):
+            return
+        self._may_warn_of_labels = False
+        row, column = odd[0]
+        problem = f"has the label {rows[row, column]:g}, which is not a finite number"
+        found = f"{self._params.path_imgrec}: the record with id {buffer.ids[row]} {problem}"
+        _LOG.warning("%s; others are not named ('im2rec inspect' counts them)", found)
 
     def _report(self, problem: RowProblem) -> None:
         """List a problem, unless it was met in an earlier epoch, and log the first one of each list."""

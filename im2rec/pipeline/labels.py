@@ -34,6 +34,8 @@ from im2rec.storage.reader import RecordInfo
 LabelVector = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.uint64]
 _WRONG_LIST_HINT = "is it the right list?"
+_NO_PATHS_HINT = "set label_width when the lines have no paths"
+_COLUMNS_HINT = "a line is id TAB label TAB path, with numbers for classes"
 _LINES_PER_BLOCK = 65_536  # bounds the Python floats alive at once: they take 8 times as much memory as float32
 _HEADERS_PER_BLOCK = 16_384
 _MAX_OTHERS = 100  # whole records without an image that are read to find the first with one
@@ -164,7 +166,7 @@ def _list_label_width(path: Path) -> int:
             _check_path(entry)
         except ListFormatError as error:
             if error.hint in ("", LINE_HINT):
-                error.hint = "set label_width when the lines have no paths"
+                error.hint = _COLUMNS_HINT if line.count("\t") > 1 else _NO_PATHS_HINT
             raise with_path(error, path) from None
         return len(entry.labels)
     raise InputError("lists no images", path=path, hint=_WRONG_LIST_HINT)
@@ -172,7 +174,7 @@ def _list_label_width(path: Path) -> int:
 
 def _check_path(entry: ListEntry) -> None:
     if is_number(entry.path):
-        raise ListFormatError(f"expected a path at the end, found {entry.path!r}", line=entry.line)
+        raise ListFormatError(f"expected a path at the end, found {entry.path!r}", line=entry.line, hint=_NO_PATHS_HINT)
 
 
 def _read_list(path: Path, width: int) -> tuple[npt.NDArray[np.uint64], LabelVector]:

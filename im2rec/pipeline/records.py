@@ -254,7 +254,8 @@ def _files_and_indices(path_imgrec: str, path_imgidx: str) -> list[tuple[Path, P
     if indices == [False]:
         indices *= len(paths)
     if indices and len(indices) != len(paths):
-        problem = f"path_imgidx={path_imgidx} names {len(indices)} files, path_imgrec {len(paths)}"
+        count = "1 file" if len(indices) == 1 else f"{len(indices)} files"
+        problem = f"path_imgidx={path_imgidx} names {count}, path_imgrec {len(paths)}"
         raise ParameterError(problem, hint="give one index for each .rec, or leave path_imgidx out")
     return list(zip(paths, indices, strict=True)) if indices else [(path, None) for path in paths]
 

@@ -392,7 +392,8 @@ def read_classes(path: PathLike) -> list[str]:
     seen: set[str] = set()
     for line, name in enumerate(classes, 1):
         if not name or name in seen:
-            what = f"{name!r} is on two lines" if name else "is empty"
+            shown = repr(name).replace("\\udc", "\\x")  # a byte that is not UTF-8
+            what = f"{shown} is on two lines" if name else "is empty"
             raise InputError(what, path=path, line=line, hint="one folder a line, line 1 is label 0")
         seen.add(name)
     return classes

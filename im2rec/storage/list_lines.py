@@ -36,7 +36,7 @@ def _open(path: PathLike) -> BinaryIO:
 def _check_kind(path: PathLike, start: bytes) -> None:
     """Raise InputError for a file that begins with *start* and is a ``.rec``, UTF-16, or no text at all."""
     if start.startswith(MAGIC):
-        raise InputError("is a RecordIO file, not a list", path=path, hint="name the .lst first")
+        raise InputError("is a RecordIO file, not a list", path=path, hint="name the .lst instead")
     even, odd = set(start[:512:2]), set(start[1:512:2])
     if start.startswith(_UTF16_MARKS) or (odd and (even == {0}) != (odd == {0})):  # ASCII: every second byte is zero
         raise InputError("is UTF-16 text, as PowerShell's '>' writes it", path=path, hint="save it as UTF-8")

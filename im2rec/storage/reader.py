@@ -28,9 +28,10 @@ from im2rec.format.recordio import (
     single_part_end,
     single_part_length,
 )
-from im2rec.storage.files import INSPECT, Closeable, InputFile, PathLike
+from im2rec.storage.files import INSPECT, Closeable, PathLike
 from im2rec.storage.foreign import FIRST_RECORDS, START_BYTES, headerless_error, headerless_kind, kind_without_header
 from im2rec.storage.index import is_record_start, load_checked, resolve_index
+from im2rec.storage.opening import open_rec
 from im2rec.storage.scan import check_kind, scanned_index
 
 _LOG = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     def __init__(self, path: PathLike, *, index: PathLike | bool | None = None) -> None:
         self.unlisted, self.has_gaps = "", False
         with contextlib.ExitStack() as stack:
-            self._file = stack.enter_context(InputFile(path))
+            self._file = stack.enter_context(open_rec(path))
             self._end = self._file.size  # of the last record
             self.index_path = resolve_index(path, index)
             self.keys, self.offsets = self._load()

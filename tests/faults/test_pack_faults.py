@@ -291,7 +291,7 @@ def list_missing(folder: Path) -> tuple[Path, Path, str]:
 
 def list_is_a_rec(folder: Path) -> tuple[Path, Path, str]:
     listed = GOLDEN / "plain.rec"
-    return listed, folder, f"{listed}: is a RecordIO file, not a list (name the .lst first)"
+    return listed, folder, f"{listed}: is a RecordIO file, not a list (name the .lst instead)"
 
 
 def list_is_empty(folder: Path) -> tuple[Path, Path, str]:

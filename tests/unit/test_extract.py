@@ -183,6 +183,13 @@ def test_records_without_a_complete_header_are_left_out_as_problems(out: Path) -
     assert ["0/1.png"] == names(out)
 
 
+def test_labels_that_are_no_finite_numbers_are_warned_of(out: Path) -> None:
+    summary = extracted(out, [plain(1, 0), vector(2, [math.nan, 1]), plain(3, math.inf)])
+
+    problem = "2 records have a label that is not a finite number; first: record 1, nan"
+    assert [f"{out.parent / 'some.rec'}: {problem}"] == summary.warnings
+
+
 CHANGES = {
     "vector of a single label": vector(1, [7]),
     "label field that is not the first label": vector(1, [7, 8], field=0),

@@ -11,7 +11,9 @@ import lzma
 import os
 import pickle
 import random
+import shutil
 import struct
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -99,6 +101,17 @@ def test_a_file_of_another_format_is_named_with_what_to_do(case: str, tmp_path: 
     assert "name a .rec" not in message.replace("name the .rec", "")
     with pytest.raises(InputError):
         RecordFile(path)
+
+
+@pytest.mark.parametrize("case", ["gzip", "bzip2", "xz"])
+def test_the_command_that_unpacks_a_file_needs_no_suffix(case: str, tmp_path: Path) -> None:
+    path, new = tmp_path / "old.rec", tmp_path / "new.rec"
+    path.write_bytes(FILES[case][0])
+    command = message_of(survey, path).split("'")[1]
+    if shutil.which(command.split()[0]) is None:
+        pytest.skip("is not installed")
+    subprocess.run(command.replace("OLD", path.name).replace("NEW.rec", new.name), shell=True, cwd=tmp_path, check=True)
+    assert REC == new.read_bytes()
 
 
 def test_records_after_a_damaged_start_are_found_whatever_the_start_looks_like(tmp_path: Path) -> None:

@@ -70,6 +70,20 @@ def test_a_batch_holds_images_labels_ids_and_pad(rec: Path) -> None:
         assert batch.provide_label is None
 
 
+@pytest.mark.parametrize("labels", [[0, float("nan"), 2, float("inf")], [[0, 1], [1, float("nan")], [1, 2], [3, 4]]])
+def test_a_stored_label_that_is_no_finite_number_is_warned_of_once(
+    tmp_path: Path, labels: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [image_payload(10 + n, label, encoded(texture())) for n, label in enumerate(labels)]
+    rec = write_rec(tmp_path / "a.rec", records)
+    with ImageRecordIter(path_imgrec=rec, data_shape=SHAPE, batch_size=2) as it:
+        for _ in range(2):
+            list(it)
+
+    (message,) = (message for message in caplog.messages if "label" in message)
+    assert message.startswith(f"{rec}: the record with id 11 has the label nan, which is not a finite number; ")
+
+
 def test_ids_have_64_bits(tmp_path: Path) -> None:
     many = [2**33 + 1, 2**64 - 1, 2**53 + 1]
     path = write_rec(tmp_path / "a.rec", [image_payload(id_, content=image(0)) for id_ in many])

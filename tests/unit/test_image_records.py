@@ -151,7 +151,7 @@ def test_a_wrong_number_of_indices_is_an_error(tmp_path: Path) -> None:
 
     problem = f"path_imgidx=x.idx;y.idx names 2 files, path_imgrec 1 {hint}"
     assert problem == message_of(some_records, path, path_imgidx="x.idx;y.idx")
-    problem = f"path_imgidx=x.idx names 1 files, path_imgrec 2 {hint}"
+    problem = f"path_imgidx=x.idx names 1 file, path_imgrec 2 {hint}"
     assert problem == message_of(some_records, f"{path};{path}", path_imgidx="x.idx")
 
 

@@ -83,6 +83,12 @@ def test_an_index_cut_inside_its_last_line_is_reported_unless_a_number_remains()
     assert "line 1: expected a key and an offset, found '1'" == message_of(read, b"1")
 
 
+def test_bytes_that_are_not_text_are_shown_in_few_columns() -> None:
+    shown = "".join(f"\\x{byte:02x}" for byte in range(0xF0, 0xFA))
+    assert f"line 1: expected a key and an offset, found '{shown}'" == message_of(read, bytes(range(0xF0, 0x100)) * 9)
+    assert f"line 1: expected a key and an offset, found '{'x' * 40}'" == message_of(read, b"x" * 99)
+
+
 def test_bytes_that_are_not_text_are_an_index_format_error() -> None:
     with pytest.raises(IndexFormatError, match=r"^line 2: expected a key and an offset, found .*xff"):
         read(b"1\t0\n\xff\xd8\t1\n")

@@ -144,7 +144,7 @@ def test_a_rec_in_place_of_a_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.rec").write_bytes(encode_record(b"payload"))
     with pytest.raises(InputError) as caught:
         ListLines(tmp_path / "a.rec")
-    assert f"{tmp_path / 'a.rec'}: is a RecordIO file, not a list (name the .lst first)" == str(caught.value)
+    assert f"{tmp_path / 'a.rec'}: is a RecordIO file, not a list (name the .lst instead)" == str(caught.value)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])

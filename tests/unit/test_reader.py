@@ -16,7 +16,7 @@ import im2rec
 from im2rec.errors import InputError
 from im2rec.format.irheader import ImageRecord, IRHeader, RawHeader, encode_image_record
 from im2rec.format.recordio import FIRST, LAST, MAGIC, MIDDLE, WHOLE, BytesSource, encode_record
-from im2rec.storage import reader
+from im2rec.storage import files, reader
 from im2rec.storage.index import is_record_start
 from im2rec.storage.reader import RecordFile
 
@@ -201,13 +201,13 @@ def test_a_damaged_record_is_an_error_of_heads_with_its_location(tmp_path: Path)
 def test_opening_by_an_index_reads_a_few_heads_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     path = write_rec(tmp_path / "some.rec", [image_payload(n, content=bytes(100)) for n in range(3000)])
-    real = reader.InputFile.read_at
+    real = files.InputFile.read_at
 
-    def read_at(file: reader.InputFile, offset: int, size: int) -> bytes:
+    def read_at(file: files.InputFile, offset: int, size: int) -> bytes:
         sizes.append(size)
         return real(file, offset, size)
 
-    monkeypatch.setattr(reader.InputFile, "read_at", read_at)
+    monkeypatch.setattr(files.InputFile, "read_at", read_at)
     with RecordFile(path) as rec:
         assert 3000 == len(rec)
     assert len(sizes) <= 70
@@ -391,8 +391,8 @@ def test_the_repr_shows_path_and_number_of_records(path: Path) -> None:
 
 def test_a_file_whose_index_is_refused_is_closed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[Path] = []
-    real = reader.InputFile.close
-    monkeypatch.setattr(reader.InputFile, "close", lambda file: (closed.append(file.path), real(file))[1])
+    real = files.InputFile.close
+    monkeypatch.setattr(files.InputFile, "close", lambda file: (closed.append(file.path), real(file))[1])
     path.with_suffix(".idx").write_bytes(b"x\n")
 
     message_of(RecordFile, path)

@@ -76,6 +76,7 @@ def test_damage_before_a_requested_record_is_an_error_with_record_and_byte(tmp_p
     with pytest.raises(CorruptRecordError) as caught:
         first_records(tmp_path / "a.rec", 3)
     assert str(caught.value).startswith(f"{tmp_path / 'a.rec'}, record 1, byte {len(frames[0])}: ")
+    assert str(caught.value).endswith(" (--head 1 shows what is before it)")
 
 
 def test_labels_longer_than_the_record_are_an_error_with_record_and_byte(tmp_path: Path) -> None:
@@ -88,13 +89,20 @@ def test_labels_longer_than_the_record_are_an_error_with_record_and_byte(tmp_pat
 def test_records_are_found_by_key_in_the_order_of_the_keys(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10, 20)], keys=[30, 10, 20])
 
-    assert [(2, 20), (0, 30)] == [(view.record, view.id) for view in records_by_key(rec, [20, 30])]
+    assert [(2, 20), (0, 30)] == [(view.record, view.id) for view in records_by_key(rec, [20, 30]).shown]
 
 
 def test_without_an_index_ids_are_keys(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10)], index=False)
 
-    assert [1] == [view.record for view in records_by_key(rec, [10])]
+    assert [1] == [view.record for view in records_by_key(rec, [10]).shown]
+
+
+def test_of_several_records_with_a_key_the_last_is_shown_and_their_number_said(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "a.rec", [image_payload(id_, n) for n, id_ in enumerate([7, 8, 7])])
+    found = records_by_key(path, [8, 7], index=False)
+    assert [1, 2] == [view.record for view in found.shown]
+    assert [f"{path}: 2 records have the key 7; the last of them is shown"] == found.warnings
 
 
 def test_a_missing_key_is_an_error_with_the_range_of_keys(tmp_path: Path) -> None:
@@ -107,5 +115,5 @@ def test_keys_are_looked_up_in_the_given_index(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(n, n, JPEG) for n in (30, 10)])
     (tmp_path / "by_id.idx").write_bytes(b"30\t0\n10\t%d\n" % (rec.stat().st_size // 2))
 
-    assert [0] == [view.record for view in records_by_key(rec, [30], tmp_path / "by_id.idx")]
+    assert [0] == [view.record for view in records_by_key(rec, [30], tmp_path / "by_id.idx").shown]
     assert f"{rec}: no record has the key 30 (keys run from 0 to 1)" == message_of(records_by_key, rec, [30])

@@ -270,6 +270,11 @@ def test_records_too_short_for_their_header_or_labels_are_a_problem_not_damage(t
     assert ["2 records: too short for an image header", "1 record: labels longer than the record"] == found.problems
 
 
+def test_ids_are_those_of_records_with_a_header_that_fits(tmp_path: Path) -> None:
+    found = survey(write_rec(tmp_path / "a.rec", [JPEG, *payloads(1, 1), JPEG]))
+    assert IdStatistics(0, 1, 0, None) == found.ids
+
+
 # Images.
 
 

@@ -77,6 +77,11 @@ def test_the_command_lists_failures_and_exits_with_3(tmp_path: Path) -> None:
     assert "  failed    record 1, id 11, byte " in out
 
 
+def test_a_failed_record_without_a_header_has_no_id(tmp_path: Path) -> None:
+    path = write_rec(tmp_path / "a.rec", [image_payload(3, 1.0, JPEG), b"short"])
+    assert "  failed    record 1, byte " in im2rec("inspect", path, "--verify", "--workers", "1").out
+
+
 def test_a_whole_file_passes(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "a.rec", [image_payload(n, 1.0, JPEG) for n in range(3)])
     code, out, _ = im2rec("inspect", path, "--verify", "--workers", "1")
