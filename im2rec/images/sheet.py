@@ -19,7 +19,7 @@ MARGIN = 8  # pixels between cells and around the sheet
 _BACKGROUND, _TEXT, _FRAME, _ERROR = "#ffffff", "#202020", "#d8d8d8", "#c02020"
 _FONT_PIXELS = 12
 _MAX_LABELS = 3  # shown of a label vector
-_SPELT = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ı": "i"}
+_SPELT = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
