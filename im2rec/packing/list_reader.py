@@ -15,6 +15,9 @@ from im2rec.storage.list_lines import line_count, list_lines, next_line, opened_
 Entry = ListEntry | ListFormatError
 NO_SUCH_FILE = "no such file"
 BACKSLASHES = "its backslashes separate no folders here; write /"
+QUOTES = "its quotes belong to the name; leave them out"
+NOT_UTF8 = "its letters are not UTF-8; save the list as UTF-8"
+ABOVE_ROOT = "its path starts in the folder above ROOT; name that as ROOT"
 
 
 class ListLines:
@@ -71,6 +74,20 @@ def _is_file_below(root: str, path: str) -> bool:
     return os.path.isfile(os.path.join(root, file_name(path)))  # noqa: PTH113, PTH118 - False for any name, at a third of the time
 
 
-def describe_missing(path: str) -> str:
-    """Return in words that the image file *path* of a list is missing, and why if its backslashes explain it."""
-    return f"{NO_SUCH_FILE}: {BACKSLASHES}" if "\\" in path and os.sep == "/" else NO_SUCH_FILE
+def describe_missing(path: str, root: PathLike | None = None) -> str:
+    """Return in words that the image file *path* of a list is missing below *root*, and why if that can be seen."""
+    why = why_missing(path, root)
+    return f"{NO_SUCH_FILE}: {why}" if why else NO_SUCH_FILE
+
+
+def why_missing(path: str, root: PathLike | None = None) -> str:
+    """Return why no file of the name *path* of a list is found below *root*, with what to do; empty if unknown."""
+    if "\\" in path and os.sep == "/":
+        return BACKSLASHES
+    if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"":
+        return QUOTES
+    if any("\udc80" <= letter <= "\udcff" for letter in path):  # bytes, as "surrogateescape" reads them
+        return NOT_UTF8
+    if root is not None and _is_file_below(str(Path(root, os.pardir)), path):
+        return ABOVE_ROOT
+    return ""

@@ -146,7 +146,8 @@ class BadCount:
         if self.lines == self._missing == WRONG_ROOT_LINES and not self.limit.allows_all:
             problem = f"the first {WRONG_ROOT_LINES} images are all missing, {bad.path} for one"
             wrong_root = "is ROOT the folder that the paths of the list start from? --max-bad 100% reads on"
-            raise TooManyBadError(problem, hint=BACKSLASHES if bad.detail.endswith(BACKSLASHES) else wrong_root)
+            why = bad.detail.partition(": ")[2]  # as describe_missing() writes it
+            raise TooManyBadError(problem, hint=why or wrong_root)
         if self.limit.is_exceeded(self.bad, self.lines):
             shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
             are = "are" if self.bad > 1 else "is"
