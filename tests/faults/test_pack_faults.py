@@ -475,7 +475,7 @@ def test_the_report_has_one_json_object_per_bad_image(tmp_path: Path) -> None:
 
     rows = [json.loads(line) for line in (tmp_path / "o.rec.bad.jsonl").read_text(encoding="ascii").splitlines()]
     assert [
-        {"line": 2, "id": 1, "path": "1.jpg", "reason": "empty", "detail": "holds no image that can be read"},
+        {"line": 2, "id": 1, "path": "1.jpg", "reason": "empty", "detail": "is empty: fetch it again"},
         {
             "line": 4,
             "id": None,
