@@ -383,13 +383,14 @@ def _hint_for_no_images(walk: WalkResult, options: ListOptions) -> str:
     if walk.problems:
         return walk.problems[0]
     if walk.suffixes:
-        return f"other suffixes: {counted_suffixes(walk.suffixes)}; list them with --exts"
+        return f"other suffixes: {counted_suffixes(walk.suffixes)}"
     return "without --flat sub-folders are searched too" if options.flat else "is it the right folder?"
 
 
 def counted_suffixes(suffixes: Mapping[str, int]) -> str:
-    """Return ``.heic (12), .txt (1)`` for counts by suffix, the most common first, and the number of further ones."""
+    """Return ``.gif (12), .txt (1) and 2 more; list them with --exts`` for counts by suffix, the most common first."""
     by_count = sorted(suffixes.items(), key=lambda item: -item[1])
     shown = [f"{suffix or 'no suffix'} ({count:,})" for suffix, count in by_count[:_MAX_SHOWN_SUFFIXES]]
     more = len(by_count) - _MAX_SHOWN_SUFFIXES
-    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+    advice = "list them with --exts" + (" (convert HEIC to JPEG first)" if {".heic", ".heif"} & suffixes.keys() else "")
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "") + f"; {advice}"
