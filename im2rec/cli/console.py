@@ -27,6 +27,8 @@ from im2rec.schema import SCHEMA, as_json
 P = ParamSpec("P")
 R = TypeVar("R")
 
+NO_PATH = "a path cannot be empty, as from a variable that is not set; '.' is the current folder"
+
 
 class NamedPath(click.Path):
     """The path of a file or folder, as a Path; ``-`` is refused, which many programs take for their input or output."""
@@ -36,7 +38,9 @@ class NamedPath(click.Path):
         super().__init__(path_type=Path, readable=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return *value* as a Path. Raises BadParameter for ``-``."""
+        """Return *value* as a Path. Raises BadParameter for ``-`` and for no text."""
+        if value == "":  # the current folder, to Path
+            self.fail(NO_PATH, param, ctx)
         if value == "-":
             self.fail(f"'-': {NO_STREAMS}; {NAME_A_FILE}", param, ctx)
         return super().convert(value, param, ctx)
