@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ NO_SUCH_FILE = "no such file"
 BACKSLASHES = "its backslashes separate no folders here; write /"
 QUOTES = "its quotes belong to the name; leave them out"
 NOT_UTF8 = "its letters are not UTF-8; save the list as UTF-8"
+OTHER_FORM = "its file has the accents of the name in another form; make the list anew"  # NFC or NFD, as macOS
 ABOVE_ROOT = "its path starts in the folder above ROOT; name that as ROOT"
 
 
@@ -88,6 +90,17 @@ def why_missing(path: str, root: PathLike | None = None) -> str:
         return QUOTES
     if any("\udc80" <= letter <= "\udcff" for letter in path):  # bytes, as "surrogateescape" reads them
         return NOT_UTF8
-    if root is not None and _is_file_below(str(Path(root, os.pardir)), path):
+    return "" if root is None else _why_not_below(os.fspath(root), path)
+
+
+def _why_not_below(root: str, path: str) -> str:
+    """Return why *path* is missing below *root*, as far as other names that exist can tell; these are few looks."""
+    if _is_file_below(str(Path(root, os.pardir)), path):
         return ABOVE_ROOT
+    stem, dot, suffix = path.rpartition(".")
+    for other in (f"{stem}{dot}{suffix.swapcase()}", path.lower()):
+        if _is_file_below(root, other):
+            return f"its file is {other}; upper and lower case differ here"
+    if any(_is_file_below(root, unicodedata.normalize(form, path)) for form in ("NFC", "NFD")):
+        return OTHER_FORM
     return ""

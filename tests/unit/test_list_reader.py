@@ -215,6 +215,19 @@ def test_quotes_and_letters_in_another_encoding_explain_a_missing_file() -> None
     assert ["no such file"] * 3 == list(map(describe_missing, ('"', "a's", "café.jpg")))
 
 
+def test_a_file_in_another_case_or_form_explains_a_missing_one(tmp_path: Path) -> None:
+    for name in ("a.JPG", "img.jpg", "\u00e9.jpg", "o\u0308.jpg"):
+        (tmp_path / name).touch()
+    if (tmp_path / "A.jpg").exists() or (tmp_path / "e\u0301.jpg").exists():
+        pytest.skip("this file system knows neither case nor form")
+
+    case = "no such file: its file is {}; upper and lower case differ here"
+    form = "no such file: its file has the accents of the name in another form; make the list anew"
+    expected = {"a.jpg": case.format("a.JPG"), "IMG.JPG": case.format("img.jpg"), "b.jpg": "no such file"}
+    expected |= {"e\u0301.jpg": form, "\u00f6.jpg": form, "a": "no such file"}
+    assert expected == {name: describe_missing(name, tmp_path) for name in expected}
+
+
 def test_a_path_that_starts_above_the_root_explains_a_missing_file(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "photos" / "cat").mkdir(parents=True)
     (tmp_path / "photos" / "cat" / "a.jpg").touch()
