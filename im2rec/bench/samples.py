@@ -27,7 +27,7 @@ from im2rec.images.engine import Engine, Resampler, load_engine, load_resampler
 from im2rec.images.scratch import scratch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.packing.encode import DecodedImage, decode_image, encode_image, resize_image
-from im2rec.packing.list_reader import BACKSLASHES, Entry, ListLines, describe_missing
+from im2rec.packing.list_reader import Entry, ListLines, why_missing
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BAD_LINE
 from im2rec.pipeline.loader import UndecodedJpeg
@@ -281,8 +281,8 @@ class PackSample:
         self.seconds_each = (now() - start) / max(1, len(self.images))
         if not self.images:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
-            details = [describe_missing(entry.path) for entry in lines if isinstance(entry, ListEntry)]
-            hint = BACKSLASHES if any(detail.endswith(BACKSLASHES) for detail in details) else "check ROOT"
+            reasons = ((entry.path, why_missing(entry.path, root)) for entry in lines if isinstance(entry, ListEntry))
+            hint = next((f"{path}: {why}" for path, why in reasons if why), "check ROOT")
             raise InputError(f"none of the images below {root} could be packed: {counted}", hint=hint)
 
     def _sample_image(self, entry: Entry) -> PackSampleImage | None:

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import re
 import shlex
 import sys
 import textwrap
@@ -29,6 +30,8 @@ from im2rec.schema import SCHEMA, as_json
 P = ParamSpec("P")
 R = TypeVar("R")
 
+NO_PATH = "a path cannot be empty, as from a variable that is not set; '.' is the current folder"
+
 
 class NamedPath(click.Path):
     """The path of a file or folder, as a Path; ``-`` is refused, which many programs take for their input or output."""
@@ -38,7 +41,9 @@ class NamedPath(click.Path):
         super().__init__(path_type=Path, readable=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return *value* as a Path. Raises BadParameter for ``-``."""
+        """Return *value* as a Path. Raises BadParameter for ``-`` and for no text."""
+        if value == "":  # the current folder, to Path
+            self.fail(NO_PATH, param, ctx)
         if value == "-":
             self.fail(f"'-': {NO_STREAMS}; {NAME_A_FILE}", param, ctx)
         return super().convert(value, param, ctx)
@@ -46,6 +51,8 @@ class NamedPath(click.Path):
 
 PATH = NamedPath()
 WIDTH = 80
+_OF_PATHS = ("written", "would write")  # rows whose values are paths, joined by commas
+_KEPT_BLANK = "\0"  # in place of a blank at which no line is broken
 LINE_EVERY_S = 10.0
 _ONLY_WARNINGS = 2  # -q twice
 _DRY_RUN = "--dry-run"
@@ -188,15 +195,17 @@ def table(head: str, rows: list[tuple[str, str]]) -> str:
     """Return a headline and *rows* of name and value in two columns; 80 columns wide.
 
     Rows without a value are left out, and a row without a name continues the one above it. Long values are wrapped
-    inside the second column. Paths are never broken, so that they can be copied.
+    inside the second column. Paths are never broken, so that they can be copied; where rows hold nothing else, not even
+    at a blank in them.
     """
     width = max((len(name) for name, value in rows if value), default=0) + 4
     lines = textwrap.wrap(head, WIDTH, break_long_words=False, break_on_hyphens=False)
     for name, value in rows:
         if value:
-            wrapped = textwrap.wrap(value, WIDTH - width, break_long_words=False, break_on_hyphens=False)
+            text = re.sub("(?<!,) ", _KEPT_BLANK, value) if name in _OF_PATHS else value
+            wrapped = textwrap.wrap(text, WIDTH - width, break_long_words=False, break_on_hyphens=False)
             lines += [f"  {name}".ljust(width) + wrapped[0], *(" " * width + line for line in wrapped[1:])]
-    return "\n".join(lines)
+    return "\n".join(lines).replace(_KEPT_BLANK, " ")
 
 
 def human_size(bytes_: float) -> str:

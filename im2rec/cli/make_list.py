@@ -104,7 +104,7 @@ def render(summary: ListSummary) -> str:
     extremes = [f"{name} ({count:,})" for count, name in (by_count[0], by_count[-1])]
     suffixes = counted_suffixes(summary.left_out_suffixes)
     left_out = [
-        f"{count:,} {reason}" + (f": {suffixes}; list them with --exts" if reason == OTHER_SUFFIX else "")
+        f"{count:,} {reason}" + (f": {suffixes}" if reason == OTHER_SUFFIX else "")
         for reason, count in summary.left_out.items()
     ]
     lists = [f"{name} ({count:,})" for name, count in summary.lists.items()]

@@ -103,6 +103,8 @@ def refusal(content: bytes) -> tuple[str, str]:
 
 def not_an_image(content: bytes, reason: str) -> ImageError:
     """Return the error for *content* that is not taken; its reason is "HEIC image" and the like, else *reason*."""
+    if not content:
+        return ImageError("is empty: fetch it again", reason=reason)
     name, remedy = refusal(content)
     if not name:
         return ImageError("holds no image that can be read", reason=reason)

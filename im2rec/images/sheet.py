@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ MARGIN = 8  # pixels between cells and around the sheet
 _BACKGROUND, _TEXT, _FRAME, _ERROR = "#ffffff", "#202020", "#d8d8d8", "#c02020"
 _FONT_PIXELS = 12
 _MAX_LABELS = 3  # shown of a label vector
+_SPELT = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -60,6 +62,7 @@ def draw_sheet(tiles: Sequence[Tile], title: str) -> bytes:
     rows = -(-len(tiles) // columns)
     column_step, row_step = CELL + MARGIN, CELL + TEXT_HEIGHT + MARGIN
     font = ImageFont.load_default(_FONT_PIXELS)
+    title = drawable(title)
     top = MARGIN + 2 * _FONT_PIXELS
     width = max(MARGIN + columns * column_step, round(font.getlength(title)) + 2 * MARGIN)
     sheet = Image.new("RGB", (width, top + rows * row_step), _BACKGROUND)
@@ -85,9 +88,22 @@ def png_bytes(image: Image.Image) -> bytes:
     return encoded.getvalue()
 
 
+def drawable(text: str) -> str:
+    """Return *text* as Pillow's own font can draw it, which has ASCII alone: without accents, the rest as ``?``."""
+    return "".join(map(_drawable_letter, unicodedata.normalize("NFC", text)))
+
+
+def _drawable_letter(letter: str) -> str:
+    if letter.isascii():
+        return letter if letter.isprintable() else "?"
+    base = unicodedata.normalize("NFKD", letter)
+    plain = "".join(part for part in base if not unicodedata.combining(part))
+    return _SPELT.get(letter, plain if plain.isascii() and plain.isprintable() else "?")
+
+
 def _draw_centred(draw: ImageDraw.ImageDraw, text: str, left: int, upper: int, font: Font, color: str) -> None:
     """Draw *text* in the middle of a cell's width, shortened to fit it."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)  # bytes of a name that are no UTF-8
+    text = drawable(text)
     while font.getlength(text) > CELL:
         text = text.removesuffix("…")[:-1] + "…"
     draw.text((left + (CELL - font.getlength(text)) / 2, upper), text, color, font)

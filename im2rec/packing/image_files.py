@@ -47,7 +47,7 @@ class ImageFolder(NamedTuple):
         try:
             return read_file(self.path(name), MAX_IMAGE_BYTES)
         except (OSError, ValueError) as error:
-            raise _image_error(name, error) from None
+            raise _image_error(name, self.root, error) from None
 
     def size(self, name: str) -> int:
         """Return the size of the image file *name* in bytes, without opening it. Raises ImageError as :meth:`read`."""
@@ -56,7 +56,7 @@ class ImageFolder(NamedTuple):
             check_regular(status)
             check_size(status.st_size, MAX_IMAGE_BYTES)
         except (OSError, ValueError) as error:
-            raise _image_error(name, error) from None
+            raise _image_error(name, self.root, error) from None
         return status.st_size
 
 
@@ -66,9 +66,9 @@ def image_folder(root: PathLike, outside: str) -> ImageFolder:
     return ImageFolder(os.fspath(root), limit)
 
 
-def _image_error(name: str, error: OSError | ValueError) -> ImageError:
+def _image_error(name: str, root: str, error: OSError | ValueError) -> ImageError:
     if isinstance(error, FileNotFoundError):
-        return ImageError(describe_missing(name), reason=MISSING)
+        return ImageError(describe_missing(name, root), reason=MISSING)
     if isinstance(error, OSError):
         return ImageError(reason(error), reason=TOO_LARGE if error.errno == errno.EFBIG else UNREADABLE)
     if isinstance(error, UnicodeEncodeError):

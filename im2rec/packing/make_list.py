@@ -50,9 +50,9 @@ class FoundImage(NamedTuple):
 class ListOptions:
     """Options of :func:`make_list`.
 
-    *split* holds one to three shares, *extensions* the suffixes of images, in any case, with or without their dot.
-    *stratify* splits each class by the shares, *flat* ignores sub-folders, *classes* is the path of a file that fixes
-    the labels, one folder per line, and *chunks* is the number of lists of about equal length.
+    *split* holds one to three shares, *extensions* the suffixes of images, in any case: ``jpg``, ``.jpg``
+    or ``*.jpg``. *stratify* splits each class by the shares, *flat* ignores sub-folders, *classes* is the path of a
+    file that fixes the labels, one folder per line, and *chunks* is the number of lists of about equal length.
     Raises ParameterError.
     """
 
@@ -67,7 +67,7 @@ class ListOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "split", shares(self.split))
-        suffixes = (f".{word.strip().lstrip('.').lower()}" for word in self.extensions if word.strip(" ."))
+        suffixes = (f".{word.strip().lstrip('*.').lower()}" for word in self.extensions if word.strip(" *."))
         object.__setattr__(self, "extensions", tuple(suffixes))
         if not self.extensions:
             raise ParameterError("--exts names no suffix", hint="for one: --exts jpg,png")
@@ -357,7 +357,12 @@ def _warnings(
     warnings = [f"{name} is empty" for name, entries in lists.items() if not entries]
     missing = [name for label, name in enumerate(walk.classes) if not counts[label]]
     if missing:
-        warnings.append(f"{len(missing)} of the {len(walk.classes)} classes have no image, {missing[0]!r} for one")
+        have = "have" if len(missing) > 1 else "has"
+        warnings.append(f"{len(missing)} of the {len(walk.classes)} classes {have} no image, {missing[0]!r} for one")
+    if options.stratify and len(options.split) == 1:
+        warnings.append("--stratify has no effect without --split")
+    if options.seed != DEFAULT_SEED and not options.shuffle:
+        warnings.append("--seed has no effect without --shuffle")
     if not untrained:
         return warnings
     name = next(iter(lists))
@@ -378,13 +383,14 @@ def _hint_for_no_images(walk: WalkResult, options: ListOptions) -> str:
     if walk.problems:
         return walk.problems[0]
     if walk.suffixes:
-        return f"other suffixes: {counted_suffixes(walk.suffixes)}; list them with --exts"
+        return f"other suffixes: {counted_suffixes(walk.suffixes)}"
     return "without --flat sub-folders are searched too" if options.flat else "is it the right folder?"
 
 
 def counted_suffixes(suffixes: Mapping[str, int]) -> str:
-    """Return ``.heic (12), .txt (1)`` for counts by suffix, the most common first, and the number of further ones."""
+    """Return ``.gif (12), .txt (1) and 2 more; list them with --exts`` for counts by suffix, the most common first."""
     by_count = sorted(suffixes.items(), key=lambda item: -item[1])
     shown = [f"{suffix or 'no suffix'} ({count:,})" for suffix, count in by_count[:_MAX_SHOWN_SUFFIXES]]
     more = len(by_count) - _MAX_SHOWN_SUFFIXES
-    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+    advice = "list them with --exts" + (" (convert HEIC to JPEG first)" if {".heic", ".heif"} & suffixes.keys() else "")
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "") + f"; {advice}"

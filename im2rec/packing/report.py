@@ -81,9 +81,13 @@ WRONG_ROOT_LINES = 10  # when the first images, as many as this, are all missing
 
 
 class TooManyBadError(Im2RecError):
-    """More images are bad than ``max_bad`` allows, at *line* of the list, or all of the first ones are missing."""
+    """More images are bad than ``max_bad`` allows, at *line* of the list, or all of the first ones are missing.
 
-    _location_fields = (("line ", "line"),)
+    *path* is that of the list, or None until it is set by the function that has it.
+    """
+
+    _location_fields = (("", "path"), ("line ", "line"))
+    path: str | None = None
     line: int | None = None
 
 
@@ -142,10 +146,12 @@ class BadCount:
         if self.lines == self._missing == WRONG_ROOT_LINES and not self.limit.allows_all:
             problem = f"the first {WRONG_ROOT_LINES} images are all missing, {bad.path} for one"
             wrong_root = "is ROOT the folder that the paths of the list start from? --max-bad 100% reads on"
-            raise TooManyBadError(problem, hint=BACKSLASHES if bad.detail.endswith(BACKSLASHES) else wrong_root)
+            why = bad.detail.partition(": ")[2]  # as describe_missing() writes it
+            raise TooManyBadError(problem, hint=why or wrong_root)
         if self.limit.is_exceeded(self.bad, self.lines):
             shown = f"{self.limit.number:g}%" if self.limit.percent else f"{self.limit.number:g}"
-            problem = f"{self.bad:,} of {self.lines:,} images are bad, more than --max-bad {shown} allows"
+            are = "are" if self.bad > 1 else "is"
+            problem = f"{self.bad:,} of {self.lines:,} images {are} bad, more than --max-bad {shown} allows"
             this = f"this one: {bad.path or 'the line'}: {bad.detail}"
             error = TooManyBadError(f"{problem}; {this}", hint="raise --max-bad to go on")
             error.line = bad.line
@@ -249,8 +255,12 @@ class PackCounter:
         found, bad = self.totals, chunk.bad
         if bad and self.fail:
             raise as_error(bad[0], found.input)
-        for line in chunk.lines:
-            self._bad_count.add(line)
+        try:
+            for line in chunk.lines:
+                self._bad_count.add(line)
+        except TooManyBadError as error:
+            error.path = found.input
+            raise
         found.first_bad = found.first_bad or next(iter(bad), None)
         # The workers report their libraries: importing these in the parent takes 0.1 s.
         found.engine, found.jpeg_decoder = chunk.engine or found.engine, chunk.jpeg_decoder or found.jpeg_decoder

@@ -296,7 +296,8 @@ def _check_shape(shape: tuple[int, ...]) -> None:
     if len(shape) != 3 or min(shape) < 1:
         raise ParameterError(f"data_shape={text} must be channels, height and width, each 1 or more")
     if shape[0] not in CHANNELS:
-        raise ParameterError(f"data_shape={text} must have 1, 3 or 4 channels, not {shape[0]}")
+        hint = f"channels come first: {shape[2]},{shape[0]},{shape[1]}" if shape[2] in CHANNELS else ""
+        raise ParameterError(f"data_shape={text} must have 1, 3 or 4 channels, not {shape[0]}", hint=hint)
 
 
 def _check_last_batch(params: ImageRecordParams) -> None:

@@ -48,8 +48,8 @@ iterated over 10 records of some.rec, 2 epochs
   digest     DIGEST
   skipped    some.rec, record 2, id 102, byte 688: holds no image that can be
              read
-             some.rec, record 5, id 105, byte 1428: holds no image that can be
-             read
+             some.rec, record 5, id 105, byte 1428: the image is empty: fetch it
+             again
              some.rec, record 7, id 107, byte 1804: holds no image that can be
              read
              and 1 more (--json lists all)

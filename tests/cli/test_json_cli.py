@@ -249,7 +249,7 @@ ERRORS: dict[str, tuple[object, ...]] = {
     "inspect good.rec --sheet there.png": ("output", "there.png", None, None, None, 1),
     "pack l.lst gone o.rec": ("input", "gone", None, None, None, 4),
     "pack bad.lst photos o.rec --on-error fail": ("image", "bad.lst", None, 2, None, 1),
-    "pack bad.lst photos o.rec --max-bad 0": ("failed", None, None, 2, None, 1),
+    "pack bad.lst photos o.rec --max-bad 0": ("failed", "bad.lst", None, 2, None, 1),
     "iterate bad.csv --kind csv data_shape=2": ("input", "bad.csv", None, 1, None, 4),
     "pack l.lst photos - ": ("usage", None, None, None, None, 2),
 }
@@ -324,6 +324,17 @@ def test_a_name_that_is_a_dash_is_refused_with_a_sentence(line: str) -> None:
     assert (2, "", 1) == (code, out, err.count("\n"))
     assert "standard input and output cannot be used here" in err
     assert "name a file; ./- is one of that name" in err
+
+
+EMPTY = ["make-list ''", "pack '' photos o.rec", "extract good.rec ''", "iterate good.rec --dump ''", "inspect ''"]
+
+
+@pytest.mark.parametrize("line", EMPTY)
+def test_an_empty_name_is_refused_and_is_not_the_current_folder(line: str) -> None:
+    code, out, err = im2rec(*shlex.split(line))
+
+    assert (2, "", 1) == (code, out, err.count("\n"))
+    assert "a path cannot be empty, as from a variable that is not set; '.' is the current folder" in err
 
 
 REFUSED = {

@@ -73,7 +73,7 @@ def run_of(first: int, last: int) -> list[int]:
 PAIRS = [image_payload(FIRST_ID + n, [n, n]) for n in range(5)]
 BAD: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "text": (image_payload(105, 5.0, TEXT), {}, NO_IMAGE),
-    "nothing": (image_payload(105, 5.0, b""), {}, NO_IMAGE),
+    "nothing": (image_payload(105, 5.0, b""), {}, "the image is empty: fetch it again"),
     "a cut PNG": (image_payload(105, 5.0, image(0)[:-40]), {}, "the image does not decode: image file is truncated"),
     "a cut JPEG": (image_payload(105, 5.0, CUT), {"on_truncated": "raise"}, ENDS_EARLY),
     "an image that is too small": (
@@ -236,7 +236,7 @@ def test_a_record_that_is_skipped_in_every_epoch_is_listed_once(tmp_path: Path, 
         epochs = [epoch(it), epoch(it)]
 
         assert [[run_of(1, 3), [104, 106, 107], run_of(8, 9)]] * 2 == epochs
-        expected = [f"{place(rec, ordinal)}: {NO_IMAGE}" for ordinal in (0, 5)]
+        expected = [f"{place(rec, 0)}: {NO_IMAGE}", f"{place(rec, 5)}: the image is empty: fetch it again"]
         assert expected == [str(error) for error in it.skipped]
         assert ["not an image", "empty"] == [error.reason for error in it.skipped]
         assert [] == it.truncated

@@ -475,7 +475,7 @@ def test_the_report_has_one_json_object_per_bad_image(tmp_path: Path) -> None:
 
     rows = [json.loads(line) for line in (tmp_path / "o.rec.bad.jsonl").read_text(encoding="ascii").splitlines()]
     assert [
-        {"line": 2, "id": 1, "path": "1.jpg", "reason": "empty", "detail": "holds no image that can be read"},
+        {"line": 2, "id": 1, "path": "1.jpg", "reason": "empty", "detail": "is empty: fetch it again"},
         {
             "line": 4,
             "id": None,
@@ -483,6 +483,12 @@ def test_the_report_has_one_json_object_per_bad_image(tmp_path: Path) -> None:
             "reason": "bad list line",
             "detail": "expected a number as label, found 'a'",
         },
-        {"line": 5, "id": 9, "path": "日本\udcff.jpg", "reason": "missing", "detail": "no such file"},
+        {
+            "line": 5,
+            "id": 9,
+            "path": "日本\udcff.jpg",
+            "reason": "missing",
+            "detail": "no such file: its letters are not UTF-8; save the list as UTF-8",
+        },
     ] == rows
     assert {"empty": 1, "bad list line": 1, "missing": 1} == summary.bad

@@ -74,6 +74,16 @@ def test_ten_missing_images_at_the_start_end_the_run_and_the_hint_asks_about_the
         assert expected == message_of(count.add, bad_image(10, MISSING))
 
 
+def test_ten_missing_images_at_the_start_give_the_reason_of_the_tenth_if_it_has_one() -> None:
+    count = BadCount(BadLimit.parse("10%"))
+    bad = BadImage(1, 1, "a.jpg", MISSING, "no such file: it is asleep")
+    for _ in range(9):
+        count.add(bad)
+
+    expected = "the first 10 images are all missing, a.jpg for one (it is asleep)"
+    assert expected == message_of(count.add, bad)
+
+
 @pytest.mark.parametrize("limit", ["100%", "100.0%"])
 def test_a_limit_of_all_images_ends_no_run_not_even_one_whose_first_images_are_missing(limit: str) -> None:
     count = BadCount(BadLimit.parse(limit))

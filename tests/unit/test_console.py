@@ -76,6 +76,15 @@ def test_the_next_command_of_a_dry_run_is_the_same_without_it(capsys: pytest.Cap
     assert "text\nnext: im2rec pack 'my list.lst' -x\n" == capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["written", "would write"])
+def test_a_path_is_not_broken_at_its_blanks(name: str) -> None:
+    paths = [f"my photos {number}/a b.lst ({number})" for number in range(8)]
+    lines = table("head", [(name, ", ".join(paths))]).splitlines()
+
+    assert 80 >= max(map(len, lines))
+    assert all(any(path in line for line in lines) for path in paths)
+
+
 def test_a_long_value_is_wrapped_inside_its_column() -> None:
     lines = table("head", [("name", "word " * 40), ("other", "x")]).splitlines()
 

@@ -207,10 +207,14 @@ def test_sixteen_bits_are_kept_in_a_png_and_scaled_and_noted_elsewhere(engine: s
 
 
 def test_unchanged_refuses_files_whose_first_bytes_are_not_those_of_an_image() -> None:
-    for content, reason in {b"": "empty", b"hello": "not an image"}.items():
+    problems = {
+        b"": ("is empty: fetch it again", "empty"),
+        b"hello": ("holds no image that can be read", "not an image"),
+    }
+    for content, expected in problems.items():
         with pytest.raises(ImageError) as caught:
             store_image(content, 0, PackParams(unchanged=True))
-        assert ("holds no image that can be read", reason) == (str(caught.value), caught.value.reason)
+        assert expected == (str(caught.value), caught.value.reason)
 
 
 def sideways(kind: str = "JPEG", turn: int = 6) -> bytes:
@@ -324,7 +328,7 @@ def test_every_bad_line_and_image_is_reported_in_list_order_and_the_rest_is_pack
     assert [
         BadImage(2, None, None, "bad list line", "expected an integer as id, found 'x'"),
         BadImage(3, 13, "gone.jpg", "missing", "no such file"),
-        BadImage(4, 14, "empty.jpg", "empty", "holds no image that can be read"),
+        BadImage(4, 14, "empty.jpg", "empty", "is empty: fetch it again"),
         BadImage(5, 15, "text.jpg", "not an image", "holds no image that can be read"),
         BadImage(6, 16, "cut.jpg", "cut short", chunk.bad[4].detail),  # in the words of the library
         BadImage(7, 17, "c", "unreadable", "is a directory"),

@@ -219,7 +219,7 @@ WRONG = {
     "data_shape=3,0,28": "data_shape=3,0,28 must be channels, height and width, each 1 or more",
     "data_shape=3,28,-1": "data_shape=3,28,-1 must be channels, height and width, each 1 or more",
     "data_shape=2,28,28": "data_shape=2,28,28 must have 1, 3 or 4 channels, not 2",
-    "data_shape=28,28,3": "data_shape=28,28,3 must have 1, 3 or 4 channels, not 28",
+    "data_shape=28,30,3": "data_shape=28,30,3 must have 1, 3 or 4 channels, not 28 (channels come first: 3,28,30)",
     "data_shape=3x28x28": "data_shape=3x28x28 must be integers joined by commas",
     **{
         f"label_width={width}": f"label_width={width} must be 1 to 1048576 (Labels per record; auto: as many as the"

@@ -64,11 +64,11 @@ def test_a_folder_takes_its_number_at_its_first_image_and_none_without(tmp_path:
     assert ["b/c", "e"] == walk.classes
 
 
-def test_suffixes_match_in_any_case_and_may_be_given_with_or_without_their_dot(tmp_path: Path) -> None:
+def test_suffixes_match_in_any_case_and_may_be_given_with_or_without_their_dot_and_star(tmp_path: Path) -> None:
     tree(tmp_path, "a.jpg", "b.JPG", "c.JpEg", "d.png", "e.gif", "f.tar.jpg", "jpg", "g.jpgx", "h.webp")
 
     assert ["a.jpg", "b.JPG", "c.JpEg", "d.png", "f.tar.jpg"] == [path for _, path in walked(tmp_path)]
-    for words in [("gif", "webp"), (".GIF", ".WebP"), (" gif", "webp "), ("", "gif", "webp", ".")]:
+    for words in [("gif", "webp"), (".GIF", ".WebP"), ("*.gif", "*.WEBP"), (" gif", "webp "), ("", "gif", "webp", ".")]:
         assert ["e.gif", "h.webp"] == [path for _, path in walked(tmp_path, extensions=words)]
 
 
@@ -189,7 +189,7 @@ def test_a_given_classes_file_fixes_the_labels(tmp_path: Path) -> None:
     assert b"0\t3\ta/1.jpg\n1\t1\tb/1.jpg\n2\t0\tz/1.jpg\n" == (tmp_path / "l.lst").read_bytes()
     assert b"z\nb\nnobody\na\n" == (tmp_path / "l.classes.txt").read_bytes()
     assert {"z": 1, "b": 1, "nobody": 0, "a": 1} == summary.class_images
-    assert ["1 of the 4 classes have no image, 'nobody' for one"] == summary.warnings
+    assert ["1 of the 4 classes has no image, 'nobody' for one"] == summary.warnings
 
 
 def test_a_folder_that_is_not_in_the_classes_file_is_an_error(tmp_path: Path) -> None:
@@ -506,6 +506,22 @@ def test_the_summary_counts_images_classes_and_what_was_left_out(tmp_path: Path)
     assert [] == summary.problems
     assert [mixed] == summary.warnings
     assert not summary.dry_run
+
+
+@pytest.mark.parametrize(
+    ("options", "warnings"),
+    [
+        ({"stratify": True}, ["--stratify has no effect without --split"]),
+        ({"seed": 3}, ["--seed has no effect without --shuffle"]),
+        ({"seed": 3, "shuffle": True}, []),
+        ({"stratify": True, "split": (0.5,)}, []),
+    ],
+)
+def test_an_option_that_another_one_needs_gives_a_warning(
+    tmp_path: Path, options: dict[str, Any], warnings: list[str]
+) -> None:
+    root = tree(tmp_path / "r", "a/1.jpg", "a/2.jpg")
+    assert warnings == make_list(root, tmp_path / "l", ListOptions(**options)).warnings
 
 
 ORDERS: list[tuple[dict[str, Any], bool]] = [

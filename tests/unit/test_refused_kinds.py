@@ -55,7 +55,7 @@ NAMED = {
     b"\x93NUMPY\x01": "holds no image but a NumPy array: convert it to PNG first",
     b"RIFF\x00\x00\x00\x00WAVE": "holds no image that can be read",
     b"\x80\x81\x82": "holds no image that can be read",
-    b"": "holds no image that can be read",
+    b"": "is empty: fetch it again",
 }
 
 

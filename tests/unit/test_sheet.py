@@ -12,7 +12,7 @@ from image_helpers import encoded, im2rec, pixels_of, texture
 from PIL import Image
 
 from im2rec.format.irheader import ImageRecord, IRHeader
-from im2rec.images.sheet import Tile, draw_sheet, fitted, labels_text
+from im2rec.images.sheet import Tile, draw_sheet, drawable, fitted, labels_text
 from im2rec.inspection.image_sample import make_tile, write_sheet
 from im2rec.storage.classes import ClassNames
 
@@ -136,6 +136,23 @@ def test_bytes_of_a_name_that_are_no_text_are_drawn_as_question_marks() -> None:
     odd, expected = (drawn([tile_of(WHITE, lines=("id 1", text))]) for text in ("label 1 caf\udce9\n", "label 1 caf??"))
 
     assert np.array_equal(expected, odd)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Vögel & Fische", "Vogel & Fische"),
+        ("Vo\u0308gel", "Vogel"),  # as macOS writes file names
+        ("Straße Œuf Łódź", "Strasse OEuf Lodz"),
+        ("猫 한 ひ", "? ? ?"),
+        ("caf\udce9\n", "caf??"),
+        ("a…", "a..."),
+    ],
+)
+def test_letters_that_the_font_lacks_are_drawn_as_their_nearest_or_a_question_mark(text: str, shown: str) -> None:
+    assert shown == drawable(text)
+    assert np.array_equal(drawn([], shown), drawn([], text))
+    assert np.array_equal(drawn([tile_of(WHITE, lines=("", shown))]), drawn([tile_of(WHITE, lines=("", text))]))
 
 
 def test_the_sheet_of_a_file_has_the_names_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
