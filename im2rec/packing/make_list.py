@@ -7,7 +7,7 @@ import dataclasses
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -307,7 +307,7 @@ def _split(entries: list[tuple[int, FoundImage]], options: ListOptions) -> list[
     return parts
 
 
-def _cut(entries: list[tuple[int, FoundImage]], sizes: list[int]) -> Iterator[list[tuple[int, FoundImage]]]:
+def _cut(entries: list[tuple[int, FoundImage]], sizes: Sequence[int]) -> Iterator[list[tuple[int, FoundImage]]]:
     """Yield consecutive slices of *entries* with these sizes."""
     start = 0
     for size in sizes:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 
 from im2rec.errors import ParameterError
 
 _DIGITS = 6  # of the images in a share; what is smaller is an error of floating point
 _TRAIN = 0  # the number of the share that training images come from
+# Moves of equal loss: the loss, the order of the first, a serial number, and the orders of the others. Orders rise, and
+# are numbers of classes: negative ones where the last class moves first. The heap never holds more than one of a group.
+_Moves = tuple[float, int, int, Iterator[int]]
 _FIRST_IMAGE = 8.0  # outweighs the remainders on any path of moves: no class lacks a training image for a fraction
 
 
@@ -45,22 +50,28 @@ def split_sizes(count: int, split: Sequence[float]) -> list[int]:
     return sizes
 
 
-def stratified_sizes(counts: Sequence[int], split: Sequence[float]) -> list[list[int]]:
+def stratified_sizes(counts: Sequence[int], split: Sequence[float]) -> list[tuple[int, ...]]:
     """Divide each of *counts*, the sizes of the classes, by the shares *split*; the totals are as without classes.
 
-    The result has a list of sizes for each class. Every size is rounded down or up, the sizes of a class add up to its
+    The result has the sizes for each class. Every size is rounded down or up, the sizes of a class add up to its
     count, and those of a list to what :func:`split_sizes` gives for all images together. Among all such roundings it
     is one in which as many classes as possible have an image in the first list, and then one that rounds up the largest
     remainders; of equal ones those of an earlier list and of an earlier class.
     """
-    exact = [_exact_sizes(count, split) for count in counts]
-    sizes = [[math.floor(value) for value in row] for row in exact]
-    rounding = _Rounding(list(map(_gains, exact)))
-    rounding.round_up([count - sum(row) for count, row in zip(counts, sizes, strict=True)])
-    floors = [sum(column) for column in zip(*sizes, strict=True)]
+    exact = {count: _exact_sizes(count, split) for count in set(counts)}
+    floors = {count: tuple(math.floor(value) for value in row) for count, row in exact.items()}
+    gains = {count: _gains(row) for count, row in exact.items()}
+    first = {count: frozenset(_largest(gains[count])[: count - sum(row)]) for count, row in floors.items()}
+    rounding = _Rounding(counts, gains, first)
+    sums = [sum(column) for column in zip(*(floors[count] for count in counts), strict=True)]
     totals = split_sizes(sum(counts), split)
-    rounding.balance([total - floor for total, floor in zip(totals, floors, strict=True)])
-    return [[size + (part in up) for part, size in enumerate(row)] for row, up in zip(sizes, rounding.up, strict=True)]
+    rounding.balance([total - floor for total, floor in zip(totals, sums, strict=True)])
+
+    @functools.cache
+    def sizes(count: int, up: frozenset[int]) -> tuple[int, ...]:
+        return tuple(size + (part in up) for part, size in enumerate(floors[count]))
+
+    return list(map(sizes, counts, rounding.up))
 
 
 def _exact_sizes(count: int, split: Sequence[float]) -> list[float]:
@@ -86,32 +97,44 @@ def _largest(gains: dict[int, float]) -> list[int]:
     return sorted(gains, key=lambda part: (-gains[part], part))
 
 
+@functools.cache
+def _moved(up: frozenset[int], start: int, end: int) -> frozenset[int]:
+    return up ^ {start, end}
+
+
 class _Rounding:
     """The parts in which each class is rounded up, *up*, with the largest gains that the sizes of the lists allow.
 
-    Each class is first rounded up where it gains most. Then, while a list is too long, one class moves its image from
+    Each class is *first* rounded up where it gains most. Then, while a list is too long, one class moves its image from
     there to a list that is too short, directly or by a second class and the third list, at the least loss of gains:
     the successive shortest paths of a minimum cost flow, which end at the best of all roundings.
+
+    Classes of one size share *gains* and *first*, which are given by size, and what is made of them: a set may have as
+    many classes as images.
     """
 
-    def __init__(self, gains: list[dict[int, float]]) -> None:
-        self.gains = gains
-        self.up: list[set[int]] = [set() for _ in gains]
-        self._moves: dict[tuple[int, int], list[tuple[float, int, int]]] = {}
-
-    def round_up(self, numbers: Sequence[int]) -> None:
-        """Round each class up in as many parts as *numbers* tell, those of its largest gains."""
-        self.up = [set(_largest(gains)[:number]) for gains, number in zip(self.gains, numbers, strict=True)]
+    def __init__(
+        self, counts: Sequence[int], gains: dict[int, dict[int, float]], first: dict[int, frozenset[int]]
+    ) -> None:
+        self._counts, self._gains, self._first = counts, gains, first
+        self.up = [first[count] for count in counts]
+        self._moves: dict[tuple[int, int], list[_Moves]] = {}
+        self._serial = itertools.count()
 
     def balance(self, wanted: Sequence[int]) -> None:
         """Move images between the parts until *wanted* classes are rounded up in each."""
         parts = range(len(wanted))
-        self._moves = {pair: [] for pair in itertools.permutations(parts, 2)}
-        for number in range(len(self.gains)):
-            self._add_moves(number)
         excess = [-number for number in wanted]
         for part in itertools.chain.from_iterable(self.up):
             excess[part] += 1
+        # A path begins with the one or ends with the other; a list that is too short never becomes too long.
+        pairs = itertools.permutations(parts, 2)
+        self._moves = {(start, end): [] for start, end in pairs if excess[start] > 0 or excess[end] < 0}
+        numbers: dict[int, list[int]] = {}
+        for number, count in enumerate(self._counts):
+            numbers.setdefault(count, []).append(number)
+        for count, same in numbers.items():
+            self._add_moves(count, self._first[count], same)
         while max(excess) > 0:
             paths = [
                 path
@@ -139,23 +162,30 @@ class _Rounding:
     def _least_loss(self, start: int, end: int) -> float | None:
         """Return the least loss of one class that moves its image from *start* to *end*; None if no class can."""
         moves = self._moves[start, end]
-        while moves and not self._can_move(moves[0][2], start, end):
-            heapq.heappop(moves)
+        while moves and not _can_move(self.up[abs(moves[0][1])], start, end):
+            loss, _, _, orders = heapq.heappop(moves)
+            self._push_moves((start, end), loss, orders)
         return moves[0][0] if moves else None
-
-    def _can_move(self, number: int, start: int, end: int) -> bool:
-        return start in self.up[number] and end not in self.up[number]
 
     def _move(self, start: int, end: int) -> None:
         """Move the image of the class with the least loss; :meth:`_least_loss` has brought it to the front."""
-        number = self._moves[start, end][0][2]
-        self.up[number] ^= {start, end}
-        self._add_moves(number)
+        number = abs(self._moves[start, end][0][1])
+        self.up[number] = _moved(self.up[number], start, end)
+        self._add_moves(self._counts[number], self.up[number], [number])
 
-    def _add_moves(self, number: int) -> None:
-        gains = self.gains[number]
-        for start, end in itertools.permutations(gains, 2):
-            if self._can_move(number, start, end):
+    def _add_moves(self, count: int, up: frozenset[int], numbers: list[int]) -> None:
+        """Add the moves of classes of size *count*, by rising *numbers*, that are all rounded up in the parts *up*."""
+        gains = self._gains[count]
+        for start, end in self._moves:
+            if start in gains and end in gains and _can_move(up, start, end):
                 loss = round(gains[start] - gains[end], _DIGITS)
-                order = -number if start < end else number
-                heapq.heappush(self._moves[start, end], (loss, order, number))
+                orders = map(operator.neg, reversed(numbers)) if start < end else iter(numbers)
+                self._push_moves((start, end), loss, orders)
+
+    def _push_moves(self, pair: tuple[int, int], loss: float, orders: Iterator[int]) -> None:
+        if (order := next(orders, None)) is not None:
+            heapq.heappush(self._moves[pair], (loss, order, next(self._serial), orders))
+
+
+def _can_move(up: frozenset[int], start: int, end: int) -> bool:
+    return start in up and end not in up

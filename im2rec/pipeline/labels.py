@@ -36,7 +36,7 @@ Ids = npt.NDArray[np.uint64]
 _WRONG_LIST_HINT = "is it the right list?"
 _NO_PATHS_HINT = "set label_width when the lines have no paths"
 _COLUMNS_HINT = "a line is id TAB label TAB path, with numbers for classes"
-_LINES_PER_BLOCK = 65_536  # bounds the Python floats alive at once: they take 8 times as much memory as float32
+_LINES_PER_BLOCK = 65_536  # bounds the Python numbers alive at once: they take 4 to 8 times as much memory as numpy's
 _HEADERS_PER_BLOCK = 16_384
 _MAX_OTHERS = 100  # whole records without an image that are read to find the first with one
 _LOG = logging.getLogger(__name__)
@@ -177,10 +177,10 @@ def _check_path(entry: ListEntry) -> None:
         raise ListFormatError(f"expected a path at the end, found {entry.path!r}", line=entry.line, hint=_NO_PATHS_HINT)
 
 
-def _read_list(path: Path, width: int) -> tuple[npt.NDArray[np.uint64], LabelVector]:
+def _read_list(path: Path, width: int) -> tuple[Ids, LabelVector]:
     """Return ids (lines,) and labels (lines, width), in the order of the lines; warn of labels that are not kept."""
+    blocks: list[tuple[Ids, LabelVector]] = []
     ids: list[int] = []
-    blocks: list[LabelVector] = []
     numbers: list[int] = []
     rows: list[list[float]] = []
     inexact = InexactLabels()
@@ -189,7 +189,8 @@ def _read_list(path: Path, width: int) -> tuple[npt.NDArray[np.uint64], LabelVec
         block = np.array(rows, np.float64).reshape(len(rows), width)
         for row in np.flatnonzero(~(np.abs(block) <= EXACT_INTEGERS).all(axis=1)).tolist():  # NaN is not below either
             inexact.add(numbers[row], rows[row])
-        blocks.append(float32(block))
+        blocks.append((np.array(ids, np.uint64), float32(block)))
+        ids.clear()
         rows.clear()
         numbers.clear()
 
@@ -203,7 +204,8 @@ def _read_list(path: Path, width: int) -> tuple[npt.NDArray[np.uint64], LabelVec
     end_block()
     for warning in inexact.warnings():
         _LOG.warning("%s: %s", path, warning)
-    return np.array(ids, np.uint64), np.concatenate(blocks)
+    all_ids, all_labels = zip(*blocks, strict=True)
+    return np.concatenate(all_ids), np.concatenate(all_labels)
 
 
 def _ids_with_two_labels(ids: Ids, labels: LabelVector, is_last: npt.NDArray[np.bool_]) -> Ids:

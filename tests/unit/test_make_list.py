@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import message_of
+from helpers import message_of, peak_bytes
 from image_helpers import names_in
 
 from im2rec.errors import InputError, OutputError, ParameterError
@@ -389,21 +389,30 @@ STRATIFIED = [
 
 
 def test_every_class_has_its_share_rounded_down_or_up_and_as_many_as_possible_are_in_train() -> None:
-    assert STRATIFIED == [(counts, split, stratified_sizes(counts, split)) for counts, split, _ in STRATIFIED]
+    assert STRATIFIED == [
+        (counts, split, list(map(list, stratified_sizes(counts, split)))) for counts, split, _ in STRATIFIED
+    ]
 
 
 def test_a_thousand_classes_of_one_image_fill_the_lists_in_turn() -> None:
     sizes = stratified_sizes([1] * 1000, (0.8, 0.1, 0.1))
 
     assert [800, 100, 100] == [sum(column) for column in zip(*sizes, strict=True)]
-    assert [[1, 0, 0]] * 800 == sizes[:800]
+    assert [(1, 0, 0)] * 800 == sizes[:800]
+
+
+def test_classes_of_one_size_share_what_their_sizes_come_from() -> None:
+    # Over 1,100 bytes for each class before: a folder may have a hundred thousand of them.
+    counts = [2] * 10_000
+
+    assert peak_bytes(lambda: stratified_sizes(counts, (0.8, 0.1, 0.1))) < 300 * len(counts)
 
 
 def test_totals_that_no_rounding_of_the_classes_gives_lose_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
     # Thirds as 0.3333333 give such totals, from ten million classes on.
     monkeypatch.setattr("im2rec.packing.split.split_sizes", lambda *_: [3, 2, 1])
 
-    assert [[1, 1, 1], [1, 1, 1]] == stratified_sizes([3, 3], (0.3333333, 0.3333333, 0.3333334))
+    assert [(1, 1, 1), (1, 1, 1)] == stratified_sizes([3, 3], (0.3333333, 0.3333333, 0.3333334))
 
 
 def test_stratifying_a_shuffled_list_depends_on_its_seed_alone() -> None:
