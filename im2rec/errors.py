@@ -36,13 +36,27 @@ class ParameterError(Im2RecError, ValueError):
 
 
 class FileError(Im2RecError):
-    """A file or folder cannot be used; *path* is None if there is none, or if the problem names several."""
+    """A file or folder cannot be used.
 
-    _location_fields = (("", "path"),)
+    *path* is None if there is none, or if the problem names several. *line*, from 1, and *offset*, in bytes from the
+    start of the file, are None where the file as a whole is meant.
+    """
 
-    def __init__(self, problem: str, *, path: str | os.PathLike[str] | None = None, hint: str = "") -> None:
+    _location_fields = (("", "path"), ("line ", "line"), ("byte ", "offset"))
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        line: int | None = None,
+        offset: int | None = None,
+        hint: str = "",
+    ) -> None:
         super().__init__(problem, hint=hint)
         self.path = path
+        self.line = line
+        self.offset = offset
 
 
 class InputError(FileError):

@@ -283,7 +283,7 @@ class PackSample:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
             details = [describe_missing(entry.path) for entry in lines if isinstance(entry, ListEntry)]
             hint = BACKSLASHES if any(detail.endswith(BACKSLASHES) for detail in details) else "check ROOT"
-            raise InputError(f"none of the images below {root} could be packed: {counted}", hint=hint)
+            raise InputError(f"none of the images below it could be packed: {counted}", path=root, hint=hint)
 
     def _sample_image(self, entry: Entry) -> PackSampleImage | None:
         if isinstance(entry, ListFormatError):

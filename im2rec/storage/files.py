@@ -391,6 +391,6 @@ def read_classes(path: PathLike) -> list[str]:
     for line, name in enumerate(classes, 1):
         if not name or name in seen:
             what = f"{name!r} is on two lines" if name else "is empty"
-            raise InputError(f"{os.fspath(path)}, line {line}: {what}", hint="one folder a line, line 1 is label 0")
+            raise InputError(what, path=path, line=line, hint="one folder a line, line 1 is label 0")
         seen.add(name)
     return classes
