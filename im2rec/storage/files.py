@@ -2,8 +2,7 @@
 
 Only this module converts the operating system's errors to ours, and only it opens input files: by :func:`open_regular`,
 which refuses pipes, devices and folders without waiting for them. It also converts between the text of a list and the
-names of files (:func:`file_name`), and reads the ``.classes.txt`` that ``make-list`` writes with its lists: the folder
-of each label, one per line.
+names of files (:func:`file_name`).
 """
 
 from __future__ import annotations
@@ -377,20 +376,3 @@ def read_parsed(path: PathLike, parse: Callable[[bytes], T]) -> T:
         return parse(content)
     except IdxFormatError as error:
         raise with_path(error, Path(path)) from None
-
-
-def read_classes(path: PathLike) -> list[str]:
-    """Return the folder names in a ``.classes.txt``, in order of their labels.
-
-    Raises InputError when the file cannot be read, and for an empty line or a folder that is on two lines.
-    """
-    with reading(path):
-        text = read_file(path).decode("utf-8-sig", "surrogateescape")
-    classes = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
-    seen: set[str] = set()
-    for line, name in enumerate(classes, 1):
-        if not name or name in seen:
-            what = f"{name!r} is on two lines" if name else "is empty"
-            raise InputError(what, path=path, line=line, hint="one folder a line, line 1 is label 0")
-        seen.add(name)
-    return classes

@@ -27,7 +27,6 @@ from im2rec.storage.files import (
     name_text,
     open_binary,
     open_text,
-    read_classes,
     read_file,
     reading,
     refuse_existing,
@@ -292,25 +291,6 @@ def test_read_file_returns_what_a_growing_file_has_gained(tmp_path: Path, monkey
 
     monkeypatch.setattr(os, "fstat", fstat)
     assert b"first and second" == read_file(path)
-
-
-def test_the_folders_of_a_classes_file_are_listed_in_its_order(tmp_path: Path) -> None:
-    path = tmp_path / "train.classes.txt"
-    for text in ("dogs\ncats\nbig birds\n", "dogs\ncats\nbig birds", "\ufeffdogs\r\ncats\r\nbig birds\r\n"):
-        path.write_bytes(text.encode())
-        assert ["dogs", "cats", "big birds"] == read_classes(path)
-
-
-def test_a_classes_file_with_an_empty_or_a_doubled_line_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "train.classes.txt"
-    for text, problem in {
-        "": "line 1: is empty",
-        "a\n\nb\n": "line 2: is empty",
-        "a\nb\na\n": "line 3: 'a' is on two lines",
-    }.items():
-        path.write_text(text)
-        expected = f"{path}, {problem} (one folder a line, line 1 is label 0)"
-        assert expected == message_of(read_classes, path)
 
 
 def test_an_error_of_the_system_while_reading_is_an_input_error() -> None:
