@@ -21,9 +21,7 @@ from im2rec.errors import ListFormatError
 BLANKS = " \t\r\n\v\f"  # str.strip() alone would also remove no-break and ideographic spaces from names
 MAX_ID = 2**64 - 1
 UNLISTABLE = "\t\n\r"  # characters that end a field or a line
-MAX_LABELS = (
-    2**20
-)  # the most that label_width can ask for: a mask of 1024 x 1024 pixels has as many, and 4 MiB a record
+MAX_LABELS = 2**20  # of label_width: a mask of 1024 x 1024 pixels has as many, and 4 MiB a record
 MAX_LINE_BYTES = 32 << 20  # MAX_LABELS labels of 24 characters, which float64 needs at most, and a path are no longer
 _BLANK_RUN = re.compile(f"[{BLANKS}]+")
 _FIELDS_HINT = "write TABs: id TAB label TAB path"

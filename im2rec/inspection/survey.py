@@ -47,6 +47,11 @@ from im2rec.storage.foreign import headerless_kind
 from im2rec.storage.index import find_index, load_index
 from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, check_line_ends, scan_damaged
 
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
+_FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
+_NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
+_DAMAGE_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
+
 
 def compare_index(
     path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None, damage: Sequence[DamagedRange] = ()
@@ -104,12 +109,6 @@ def _kind_of_keys(keys: Keys, ids: Keys, ordinals: Offsets | None = None) -> str
     if np.array_equal(keys, counts) or (ordinals is not None and np.array_equal(keys, ordinals)):
         return "ordinals"
     return f"neither ids nor ordinals ({int(np.sum(keys != ids))} differ from the ids)"
-
-
-_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
-_FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
-_NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
-_DAMAGE_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
 
 
 def survey(

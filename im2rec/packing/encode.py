@@ -42,8 +42,8 @@ from im2rec.images.codec import (
     sniff,
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
-from im2rec.images.frames import has_more_frames
 from im2rec.images.limits import check_scaled, most_pixels
+from im2rec.images.opening import has_more_frames
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load
 from im2rec.packing.image_files import ImageFolder

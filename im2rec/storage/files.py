@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import stat
 import sys
@@ -17,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 from im2rec.errors import MAX_PAYLOAD, IdxFormatError, Im2RecError, InputError, OutputError
 
@@ -132,11 +131,6 @@ def open_regular(path: PathLike) -> tuple[int, int]:
 def open_binary(path: PathLike) -> BinaryIO:
     """Open the regular file *path* as a stream of bytes. Raises OSError, for a pipe, a device or a folder too."""
     return os.fdopen(open_regular(path)[0], "rb")
-
-
-def open_text(path: PathLike) -> TextIO:
-    """Open the regular file *path* as text: UTF-8, other bytes as surrogates, any line ends. Raises OSError."""
-    return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="surrogateescape")
 
 
 def read_file(path: PathLike, most: int = MAX_PAYLOAD) -> bytes:

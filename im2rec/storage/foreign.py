@@ -61,7 +61,7 @@ _CRC_MASK = 0xA282EAD8
 
 
 class Foreign(NamedTuple):
-    """What a file is that is not a RecordIO file, and what to do about it."""
+    """The kind of a file that is not a RecordIO file, with its article, and the next step."""
 
     kind: str
     hint: str

@@ -26,7 +26,6 @@ from im2rec.storage.files import (
     file_name,
     name_text,
     open_binary,
-    open_text,
     read_file,
     reading,
     refuse_existing,
@@ -160,7 +159,7 @@ def test_a_socket_is_refused_as_an_input_file(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no devices in folders here")
-@pytest.mark.parametrize("read", [read_file, open_binary, open_text, InputFile])
+@pytest.mark.parametrize("read", [read_file, open_binary, InputFile])
 def test_a_device_or_a_folder_is_refused_and_nothing_stays_open(
     tmp_path: Path, read: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
