@@ -1,4 +1,7 @@
-"""The package's exceptions: each message is one line with the problem, its location and the next step."""
+"""The package's exceptions: each message is one line with the problem, its location and the next step.
+
+Also two functions that modules of every layer need: :func:`counted` and :func:`as_bytes`.
+"""
 
 from __future__ import annotations
 
@@ -121,6 +124,14 @@ MAX_PAYLOAD = 2**29 - 1
 
 class RecordTooLargeError(Im2RecError):
     """A payload has more than ``MAX_PAYLOAD`` bytes, the most that a record can hold."""
+
+
+def counted(number: int, what: str, many: str = "") -> str:
+    """Return *number* with its noun, for messages: ``1 image``, ``1,234 images``.
+
+    *many* is the plural if it is not with an s; both may go on, as in ``counted(n, "image has", "images have")``.
+    """
+    return f"{number:,} {what if number == 1 else many or what + 's'}"
 
 
 def as_bytes(data: Any, name: str) -> bytes:

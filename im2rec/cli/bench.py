@@ -26,7 +26,6 @@ from im2rec.cli.console import (
     Console,
     HelpCommand,
     common_options,
-    counted,
     human_size,
     key_completion,
     path_word,
@@ -34,7 +33,7 @@ from im2rec.cli.console import (
 )
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.iterator_options import console_logging, iterator_values, option_words
-from im2rec.errors import ParameterError
+from im2rec.errors import ParameterError, counted
 from im2rec.jpeg.loading import load
 from im2rec.packing.params import PackParams
 from im2rec.parallel import Progress

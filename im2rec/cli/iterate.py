@@ -16,7 +16,6 @@ from im2rec.cli.console import (
     Console,
     HelpCommand,
     common_options,
-    counted,
     human_size,
     key_completion,
     keys_table,
@@ -26,7 +25,7 @@ from im2rec.cli.console import (
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, option_words, other_values
-from im2rec.errors import BadRecordError, InputError, ParameterError
+from im2rec.errors import BadRecordError, InputError, ParameterError, counted
 from im2rec.images.sheet import number_text
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from im2rec.errors import ListFormatError
+from im2rec.errors import ListFormatError, counted
 
 BLANKS = " \t\r\n\v\f"  # str.strip() alone would also remove no-break and ideographic spaces from names
 MAX_ID = 2**64 - 1
@@ -256,13 +256,12 @@ class InexactLabels:
         if self._not_finite:
             line, label = self._first_not_finite
             what = "nan, infinite or beyond float32"
-            warnings.append(f"labels of {_lines(self._not_finite)} are {what}, first {label:g} in line {line}")
+            warnings.append(f"labels of {counted(self._not_finite, 'line')} are {what}, first {label:g} in line {line}")
         if self._rounded:
             line, label = self._first_rounded
             first = f"first {label:.17g} in line {line}, which becomes {_stored(label):.17g}"
-            warnings.append(
-                f"labels of {_lines(self._rounded)} are rounded, as float32 holds whole numbers up to 2^24; {first}"
-            )
+            what = "rounded, as float32 holds whole numbers up to 2^24"
+            warnings.append(f"labels of {counted(self._rounded, 'line')} are {what}; {first}")
         return warnings
 
 
@@ -278,7 +277,3 @@ def _stored(label: float) -> float:
     except OverflowError:
         return math.copysign(math.inf, label)
     return float(stored)
-
-
-def _lines(count: int) -> str:
-    return f"{count:,} lines" if count > 1 else "1 line"

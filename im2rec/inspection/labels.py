@@ -7,6 +7,7 @@ from array import array
 import numpy as np
 import numpy.typing as npt
 
+from im2rec.errors import counted
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.inspection.report import ClassStatistics, LabelCount
@@ -47,7 +48,7 @@ class LabelCounts:
         """Return a line on the labels that are not finite, if there are any."""
         if not self._not_finite:
             return []
-        records = "1 record has" if self._not_finite == 1 else f"{self._not_finite:,} records have"
+        records = counted(self._not_finite, "record has", "records have")
         ordinal, label = self._first_not_finite
         return [f"{records} a label that is not a finite number; first: record {ordinal}, {label:g}"]
 
@@ -84,7 +85,7 @@ def unnamed_warning(classes: ClassStatistics | None, names: ClassNames | None) -
         return f"{names.path}: names classes from 0 on, and some labels are no such numbers"
     if classes.highest_label < len(names.names):
         return ""
-    count = "1 class" if len(names.names) == 1 else f"{len(names.names):,} classes"
+    count = counted(len(names.names), "class", "classes")
     return f"{names.path}: names {count}, and the labels go up to {classes.highest_label}: does it belong here?"
 
 
