@@ -1,4 +1,7 @@
-"""The package's exceptions: each message is one line with the problem, its location and the next step."""
+"""The package's exceptions: each message is one line with the problem, its location and the next step.
+
+Also two functions that modules of every layer need: :func:`counted` and :func:`as_bytes`.
+"""
 
 from __future__ import annotations
 
@@ -41,19 +44,27 @@ class ParameterError(Im2RecError, ValueError):
 
 
 class FileError(Im2RecError):
-    """A file or folder cannot be used; *path* is None if there is none, or if the problem names several.
+    """A file or folder cannot be used.
 
-    *line*, from 1, is None unless one line of the file is meant.
+    *path* is None if there is none, or if the problem names several. *line*, from 1, and *offset*, in bytes from the
+    start of the file, are None where the file as a whole is meant.
     """
 
-    _location_fields = (("", "path"), ("line ", "line"))
+    _location_fields = (("", "path"), ("line ", "line"), ("byte ", "offset"))
 
     def __init__(
-        self, problem: str, *, path: str | os.PathLike[str] | None = None, line: int | None = None, hint: str = ""
+        self,
+        problem: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        line: int | None = None,
+        offset: int | None = None,
+        hint: str = "",
     ) -> None:
         super().__init__(problem, hint=hint)
         self.path = path
         self.line = line
+        self.offset = offset
 
 
 class InputError(FileError):
@@ -118,6 +129,14 @@ MAX_PAYLOAD = 2**29 - 1
 
 class RecordTooLargeError(Im2RecError):
     """A payload has more than ``MAX_PAYLOAD`` bytes, the most that a record can hold."""
+
+
+def counted(number: int, what: str, many: str = "") -> str:
+    """Return *number* with its noun, for messages: ``1 image``, ``1,234 images``.
+
+    *many* is the plural if it is not with an s; both may go on, as in ``counted(n, "image has", "images have")``.
+    """
+    return f"{number:,} {what if number == 1 else many or what + 's'}"
 
 
 def as_bytes(data: Any, name: str) -> bytes:

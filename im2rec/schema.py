@@ -1,4 +1,4 @@
-"""What ``--json`` prints: every key is a field of a dataclass, declared once with its meaning by :func:`described`.
+"""The keys of ``--json``: each is a field of a dataclass, declared once with its meaning by :func:`described`.
 
 The values, and the documentation of them in ``docs/json.md``, are derived from these declarations::
 

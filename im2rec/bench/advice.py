@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from im2rec.bench.read_speed import DISK, MEMORY, UNKNOWN
+from im2rec.errors import counted
 from im2rec.schema import described
 
 READING, DECODING, AUGMENTING, NORMALISING = "reading", "decoding", "augmenting", "normalising"
@@ -155,7 +156,7 @@ def _did_last_threads_help(rates: Mapping[int, float]) -> bool:
 
 def _more_advice(whole: Mapping[int, float], cpus: int, unit: str, longest: str) -> Advice:
     n = max(whole)
-    sentence = f"only {n} {unit}{'s' if n > 1 else ''} for {cpus} CPUs (most of the work is {longest})"
+    sentence = f"only {counted(n, unit)} for {cpus} CPUs (most of the work is {longest})"
     setting = f"preprocess_threads={cpus}" if unit == "thread" else f"--workers {cpus}"
     return dataclasses.replace(_advice(TOO_FEW_THREADS, sentence, [Tip(f"more {unit}s: {setting}")]), threads=cpus)
 
@@ -281,7 +282,7 @@ def _pack_advice(figures: PackFigures) -> Advice:
     if _are_more_worth_trying(figures.whole, figures.cpus):
         return _more_advice(figures.whole, figures.cpus, "worker", limit)
     share = times[limit] / sum(times.values())
-    workers = f"{n} worker{'s' if n > 1 else ''}{_per_cpu(n, figures.cpus)}"
+    workers = f"{counted(n, 'worker')}{_per_cpu(n, figures.cpus)}"
     return _advice(limit, f"{limit} takes {share:.0%} of the work of {workers}", _pack_tips(figures, limit, share))
 
 

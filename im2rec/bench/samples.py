@@ -283,7 +283,7 @@ class PackSample:
             counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
             reasons = ((entry.path, why_missing(entry.path, root)) for entry in lines if isinstance(entry, ListEntry))
             hint = next((f"{path}: {why}" for path, why in reasons if why), "check ROOT")
-            raise InputError(f"none of the images below {root} could be packed: {counted}", hint=hint)
+            raise InputError(f"none of the images below it could be packed: {counted}", path=root, hint=hint)
 
     def _sample_image(self, entry: Entry) -> PackSampleImage | None:
         if isinstance(entry, ListFormatError):

@@ -220,11 +220,6 @@ def human_size(bytes_: float) -> str:
     return f"{terabytes:.3g} TB" if terabytes < 999.5 else f"{terabytes:,.0f} TB"
 
 
-def counted(number: int, what: str, many: str = "") -> str:
-    """Return *number* with its noun: ``1 image``, ``1,234 images``; *many* is the plural if it is not with an s."""
-    return f"{number:,} {what if number == 1 else many or what + 's'}"
-
-
 def path_word(path: str) -> str:
     """Return *path* as a word for a command line, where a name that starts with ``-`` would be an option."""
     return f"./{path}" if path.startswith("-") else path

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
+from im2rec.errors import counted
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.writers import shard_name
 from im2rec.images.codec import NOT_AN_IMAGE

@@ -13,7 +13,6 @@ from im2rec.cli.console import (
     Console,
     HelpCommand,
     common_options,
-    counted,
     human_size,
     key_completion,
     keys_table,
@@ -38,7 +37,7 @@ from im2rec.datasets.sets import (
     ImportParams,
     KnownSet,
 )
-from im2rec.errors import ParameterError
+from im2rec.errors import ParameterError, counted
 from im2rec.folders import VARIABLE, cache_folder
 from im2rec.params import from_words, parameter_docs
 

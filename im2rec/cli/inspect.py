@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.errors import counted
 from im2rec.images.sheet import number_text
 from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import LabelCount, Spread, Survey, Verification

@@ -11,17 +11,7 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import (
-    PATH,
-    Console,
-    HelpCommand,
-    common_options,
-    counted,
-    human_size,
-    keys_table,
-    path_word,
-    table,
-)
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, keys_table, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.cli.iterator_options import (
@@ -32,7 +22,7 @@ from im2rec.cli.iterator_options import (
     option_words,
     other_values,
 )
-from im2rec.errors import BadRecordError, InputError, ParameterError
+from im2rec.errors import BadRecordError, InputError, ParameterError, counted
 from im2rec.images.sheet import number_text
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter

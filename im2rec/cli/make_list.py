@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, counted, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.errors import counted
 from im2rec.packing.make_list import (
     DEFAULT_EXTENSIONS,
     DEFAULT_SEED,

@@ -12,7 +12,6 @@ from im2rec.cli.console import (
     Console,
     HelpCommand,
     common_options,
-    counted,
     human_size,
     key_completion,
     keys_table,
@@ -21,6 +20,7 @@ from im2rec.cli.console import (
 )
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
+from im2rec.errors import counted
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words, parameter_docs
 
@@ -114,7 +114,7 @@ def render(summary: PackSummary) -> str:
         left_out = f"{reasons}; first: line {bad.line}, {bad.path or bad.detail}{report}"
     outside = ""
     if summary.outside:
-        what = f"{counted(summary.outside, 'path')} {'leads' if summary.outside == 1 else 'lead'} out of ROOT"
+        what = f"{counted(summary.outside, 'path leads', 'paths lead')} out of ROOT"
         outside = f"{what}, line {summary.outside_line} first (--outside refuse omits them)"
     verb = "would pack" if summary.dry_run else "packed"
     engine = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tarfile
 import zlib
 from collections.abc import Collection, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from im2rec.errors import InputError
-from im2rec.storage.files import InputFile, PathLike, open_binary, reading
+from im2rec.storage.files import InputFile, PathLike, open_binary, reading, with_path
 
 MAX_MEMBER_BYTES = 256 << 20  # the largest, CIFAR-100's training images, has 155 MB
 MAX_TAR_BYTES = 1 << 30
@@ -45,15 +44,15 @@ def read_members(source: PathLike, names: Collection[str]) -> dict[str, bytes]:
 
 def _read_file(path: Path) -> bytes:
     with InputFile(path) as file:
-        _check_size(os.fspath(path), file.size)
+        _check_size(file.size, path=path)
         return file.read_at(0, file.size)
 
 
-def _check_size(name: str, size: int) -> None:
-    """Raise InputError for a size in bytes that no file of a set has."""
+def _check_size(size: int, *, path: Path | None = None, member: str = "") -> None:
+    """Raise InputError for a size in bytes that no file of a set has: of *path*, or of the *member* of a tar file."""
     if not 0 <= size <= MAX_MEMBER_BYTES:  # with a negative size, tarfile would loop for ever
-        problem = f"{name}: claims {size:,} bytes, which no file of this set has"
-        raise InputError(problem, hint="is it the right file?")
+        problem = f"{member}{': ' if member else ''}claims {size:,} bytes, which no file of this set has"
+        raise InputError(problem, path=path, hint="is it the right file?")
 
 
 class _Member(tarfile.TarInfo):
@@ -65,7 +64,7 @@ class _Member(tarfile.TarInfo):
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         """Process the header as tarfile does. Raises InputError for a size that no file or header of a set has."""
-        _check_size(self.name, self.size)
+        _check_size(self.size, member=self.name)
         if self.type in _HEADERS and self.size > _MAX_HEADER_BYTES:
             raise InputError(f"holds a header of {self.size:,} bytes", hint=_MAKE_AGAIN)
         return super()._proc_member(tar)  # type: ignore[misc, no-any-return]
@@ -77,7 +76,7 @@ def _read_tar(path: PathLike, names: Collection[str]) -> dict[str, bytes]:
             with _open_tar(file) as tar:
                 return dict(_read_members(tar, names))
         except InputError as error:
-            raise InputError(error.problem, path=path, hint=error.hint) from None
+            raise with_path(error, path) from None
 
 
 @contextlib.contextmanager
@@ -98,7 +97,7 @@ def _read_members(tar: tarfile.TarFile, names: Collection[str]) -> Iterator[tupl
     """Yield name and content of each file in *names*, in the order of the tar: to seek back would inflate it again."""
     total, seen = 0, set()
     for number, member in enumerate(tar):
-        _check_size(member.name, member.size)
+        _check_size(member.size, member=member.name)
         total += member.size
         if number >= MAX_MEMBERS or total > MAX_TAR_BYTES:
             raise InputError("holds more than any archive of this set", hint="is it the right file?")

@@ -13,8 +13,8 @@ Source: https://www.cs.toronto.edu/~kriz/cifar.html.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from im2rec.datasets.archives import read_members
 from im2rec.datasets.pickles import load_pickle
 from im2rec.datasets.sets import CIFAR10, CIFAR100, SETS, TEST, TRAIN, Bytes, Dataset, ImageBatch, check_labels
 from im2rec.errors import InputError
-from im2rec.storage.files import PathLike, reading
+from im2rec.storage.files import PathLike, reading, with_path
 
 SIDE, CHANNELS = 32, 3
 PIXELS = CHANNELS * SIDE * SIDE
@@ -91,10 +91,11 @@ def read_cifar(name: str, source: PathLike) -> Dataset:
     sizes = [len(names) for names in classes]
     splits: dict[str, list[ImageBatch]] = {}
     for split, files in ((TRAIN, version.train), (TEST, (version.test,))):
-        # pop() frees each file once its pixels are read.
-        splits[split] = [
-            _read_file(version, contents.pop(file), sizes, f"{os.fspath(location)}, {file}") for file in files
-        ]
+        splits[split] = []
+        for file in files:
+            with _member(location, file):
+                # pop() frees each file once its pixels are read.
+                splits[split].append(_read_file(version, contents.pop(file), sizes))
     return Dataset(version.title, splits, *classes)
 
 
@@ -108,6 +109,17 @@ def _locate(source: PathLike, versions: Sequence[Version]) -> Path:
     return source
 
 
+@contextlib.contextmanager
+def _member(location: Path, name: str) -> Iterator[None]:
+    """Complete the InputErrors of the block, which are about the file *name* in the folder or archive *location*."""
+    try:
+        yield
+    except InputError as error:
+        if location.is_dir():
+            raise with_path(error, location / name) from None
+        raise InputError(f"{name}: {error.problem}", path=location, hint=error.hint) from None
+
+
 def _class_names(name: str, version: Version, contents: dict[str, bytes], location: Path) -> list[list[str]]:
     """Return the class names, and for CIFAR-100 also those of the coarse classes. Raises InputError."""
     expected = [10] if name == CIFAR10 else [100, _COARSE_CLASSES]
@@ -116,17 +128,17 @@ def _class_names(name: str, version: Version, contents: dict[str, bytes], locati
     for file in version.names:
         if file not in contents:
             raise InputError(f"lacks {file}", path=location, hint=_MAKE_AGAIN)
-    if version.title == BINARY:
-        lists = [contents[file].decode("utf-8", "replace").split() for file in version.names]
-    else:
-        where = f"{os.fspath(location)}, {version.names[0]}"
-        keys = ["label_names"] if name == CIFAR10 else ["fine_label_names", "coarse_label_names"]
-        fields = _dictionary(contents[version.names[0]], where)
-        lists = [[_text(word) for word in _field(fields, key, list, where)] for key in keys]
-    for names, count in zip(lists, expected, strict=True):
-        if len(names) != count or len(set(names)) != count or not all(name.isprintable() and name for name in names):
-            problem = f"{os.fspath(location)}, {version.names[0]}: expected {count} different class names"
-            raise InputError(problem, hint=_MAKE_AGAIN)
+    with _member(location, version.names[0]):
+        if version.title == BINARY:
+            lists = [contents[file].decode("utf-8", "replace").split() for file in version.names]
+        else:
+            keys = ["label_names"] if name == CIFAR10 else ["fine_label_names", "coarse_label_names"]
+            fields = _dictionary(contents[version.names[0]])
+            lists = [[_text(word) for word in _field(fields, key, list)] for key in keys]
+        for names, count in zip(lists, expected, strict=True):
+            are_names = all(name.isprintable() and name for name in names)
+            if len(names) != count or len(set(names)) != count or not are_names:
+                raise InputError(f"expected {count} different class names", hint=_MAKE_AGAIN)
     return lists
 
 
@@ -137,56 +149,53 @@ def _text(word: object) -> str:
     return word if isinstance(word, str) else ""
 
 
-def _read_file(version: Version, content: bytes, sizes: list[int], where: str) -> ImageBatch:
+def _read_file(version: Version, content: bytes, sizes: list[int]) -> ImageBatch:
     """Return the images of one file; *sizes* are the numbers of classes and, for CIFAR-100, of coarse classes."""
-    rows, labels = (_read_binary if version.title == BINARY else _read_pickle)(content, len(sizes), where)
+    rows, labels = (_read_binary if version.title == BINARY else _read_pickle)(content, len(sizes))
     for column, size in enumerate(sizes):
-        check_labels(labels[:, column], size, where)
+        check_labels(labels[:, column], size)
     return ImageBatch(rows.reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 2, 3, 1), labels)
 
 
-def _read_binary(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:
+def _read_binary(content: bytes, width: int) -> tuple[Bytes, Bytes]:
     """Return pixels (count, 3072) and labels (count, *width*) of a file of the binary version. Raises InputError."""
     size = width + PIXELS
     if not content or len(content) % size:
-        problem = f"{where}: expected records of {size} bytes, found {len(content)} bytes"
+        problem = f"expected records of {size} bytes, found {len(content)} bytes"
         raise InputError(problem, hint=f"the file was cut short; {_MAKE_AGAIN}")
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
     return records[:, width:], records[:, width - 1 :: -1]  # reversed: the fine label first
 
 
-def _read_pickle(content: bytes, width: int, where: str) -> tuple[Bytes, Bytes]:
+def _read_pickle(content: bytes, width: int) -> tuple[Bytes, Bytes]:
     """Return pixels (count, 3072) and labels (count, *width*) of a file of the Python version. Raises InputError."""
-    fields = _dictionary(content, where)
-    rows = _field(fields, "data", np.ndarray, where)
+    fields = _dictionary(content)
+    rows = _field(fields, "data", np.ndarray)
     if rows.ndim != 2 or rows.shape[1] != PIXELS or not len(rows):
-        problem = f"{where}: expected data of count x {PIXELS}, found {' x '.join(map(str, rows.shape))}"
+        problem = f"expected data of count x {PIXELS}, found {' x '.join(map(str, rows.shape))}"
         raise InputError(problem, hint=_MAKE_AGAIN)
     columns = []
     for key in ["labels"] if width == 1 else ["fine_labels", "coarse_labels"]:
-        column = _field(fields, key, list, where)
+        column = _field(fields, key, list)
         if len(column) != len(rows) or not all(type(label) is int and 0 <= label < 256 for label in column):
-            problem = f"{where}: expected {len(rows)} {key} of 0 to 255, one for each image"
+            problem = f"expected {len(rows)} {key} of 0 to 255, one for each image"
             raise InputError(problem, hint=_MAKE_AGAIN)
         columns.append(column)
     return rows, np.array(columns, np.uint8).T
 
 
-def _dictionary(content: bytes, where: str) -> dict[str, Any]:
-    """Load the pickle *content*, which must be a dictionary. Raises InputError, which names *where*."""
-    try:
-        value = load_pickle(content)
-    except InputError as error:
-        raise InputError(f"{where}: {error.problem}", hint=error.hint) from None
+def _dictionary(content: bytes) -> dict[str, Any]:
+    """Load the pickle *content*, which must be a dictionary. Raises InputError."""
+    value = load_pickle(content)
     if not isinstance(value, dict):
-        raise InputError(f"{where}: expected a dictionary, found a {type(value).__name__}", hint=_MAKE_AGAIN)
+        raise InputError(f"expected a dictionary, found a {type(value).__name__}", hint=_MAKE_AGAIN)
     return {_text(key): item for key, item in value.items()}
 
 
-def _field(fields: dict[str, Any], key: str, kind: type, where: str) -> Any:
-    """Return the value of *key*. Raises InputError, which names *where*, when it is missing or not a *kind*."""
+def _field(fields: dict[str, Any], key: str, kind: type) -> Any:
+    """Return the value of *key*. Raises InputError when it is missing or not a *kind*."""
     value = fields.get(key)
     if not isinstance(value, kind):
         found = "none" if value is None else f"a {type(value).__name__}"
-        raise InputError(f"{where}: expected {key}, a {kind.__name__}, found {found}", hint=_MAKE_AGAIN)
+        raise InputError(f"expected {key}, a {kind.__name__}, found {found}", hint=_MAKE_AGAIN)
     return value

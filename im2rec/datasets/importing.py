@@ -152,9 +152,8 @@ def read_set(name: str, source: PathLike | Mapping[str, MnistPair]) -> Dataset:
         dataset = read_cifar(name, source)
     for split, count in dataset.images().items():
         if not count:
-            raise InputError(
-                f"{', '.join(_source_names(source))}: holds no {split} images", hint="is it the right one?"
-            )
+            path = source[split].images if isinstance(source, Mapping) else source
+            raise InputError(f"holds no {split} images", path=path, hint="is it the right one?")
     return dataset
 
 

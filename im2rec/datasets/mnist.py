@@ -10,7 +10,7 @@ from typing import NamedTuple
 from im2rec.datasets.sets import MNIST, SETS, TEST, TRAIN, Dataset, ImageBatch, check_labels
 from im2rec.errors import InputError
 from im2rec.format.mnistfile import read_images, read_labels
-from im2rec.storage.files import PathLike, check_folder, read_parsed
+from im2rec.storage.files import PathLike, check_folder, read_parsed, with_path
 
 _STEMS = {TRAIN: "train", TEST: "t10k"}
 _KINDS = ("images{}idx3-ubyte", "labels{}idx1-ubyte")
@@ -50,9 +50,14 @@ def read_mnist(pairs: Mapping[str, MnistPair]) -> Dataset:
     for split, pair in pairs.items():
         images, labels = read_parsed(pair.images, read_images), read_parsed(pair.labels, read_labels)
         if len(images) != len(labels):
-            problem = f"expected {len(images)} labels, one for each image of {os.fspath(pair.images)}"
-            raise InputError(f"{problem}, found {len(labels)}", path=pair.labels)
-        check_labels(labels, len(digits), os.fspath(pair.labels), "digit")
+            problem = (
+                f"expected {len(images)} labels, one for each image of {os.fspath(pair.images)}, found {len(labels)}"
+            )
+            raise InputError(problem, path=pair.labels)
+        try:
+            check_labels(labels, len(digits), "digit")
+        except InputError as error:
+            raise with_path(error, pair.labels) from None
         splits[split] = [ImageBatch(images[..., None], labels[:, None])]
     return Dataset("IDX files", splits, digits)
 

@@ -100,12 +100,12 @@ class Dataset:
         return {split: sum(len(batch.labels) for batch in batches) for split, batches in self.splits.items()}
 
 
-def check_labels(labels: Bytes, classes: int, where: str, what: str = "label") -> None:
-    """Raise InputError, which names *where*, if one of *labels* (count,) is not below *classes*."""
+def check_labels(labels: Bytes, classes: int, what: str = "label") -> None:
+    """Raise InputError, without a path, if one of *labels* (count,) is not below *classes*."""
     wrong = np.flatnonzero(labels >= classes)
     if len(wrong):
         row = int(wrong[0])
-        raise InputError(f"{where}, row {row}: expected a {what} of 0 to {classes - 1}, found {labels[row]}")
+        raise InputError(f"expected a {what} of 0 to {classes - 1} in row {row}, found {labels[row]}")
 
 
 FINE, COARSE, BOTH = "fine", "coarse", "both"

@@ -28,11 +28,10 @@ from im2rec.extraction.selection import (
     SelectedRecords,
     Selection,
     class_numbers,
-    label_text,
     select_records,
 )
 from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, read_samples
-from im2rec.format.irheader import HEADER_BYTES, not_finite_problem
+from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.codec import NOT_AN_IMAGE
 from im2rec.parallel import Progress

@@ -238,14 +238,3 @@ def _repeated(ids: Keys) -> Mask:
     ordered = np.sort(ids)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     return np.isin(ids, np.unique(repeated)) if len(repeated) else np.zeros(len(ids), np.bool_)
-
-
-def short_float(label: float) -> float:
-    """Return the number with the fewest digits that float32 rounds to *label*: 0.1 for 0.10000000149011612."""
-    # Integers are written in full: the shortest digits for 2**70, 1.1805916e+21, are those of another integer.
-    return label if label.is_integer() else float(str(np.float32(label)))
-
-
-def label_text(label: float) -> str:
-    """Return *label* as text for names and lists: ``12``, ``0.1``, ``nan``, ``-inf``."""
-    return str(int(label)) if label.is_integer() else str(short_float(label))

@@ -19,11 +19,12 @@ import numpy as np
 
 from im2rec.errors import InputError
 from im2rec.extraction.resumable_folder import MARKER, MARKER_TEMP, ExtractionProgress, ResumableFolder
-from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, label_text, lost_as_text, short_float
-from im2rec.format.irheader import ImageRecord, Labels
+from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, lost_as_text
+from im2rec.format.irheader import ImageRecord, Labels, label_text, short_float
 from im2rec.format.listfile import is_listable, list_line
 from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.storage.files import Closeable, PathLike, file_name, name_text, read_classes, sync_and_close
+from im2rec.storage.classes import read_classes
+from im2rec.storage.files import Closeable, PathLike, file_name, name_text, sync_and_close
 
 BATCH_RECORDS = 1000  # after a kill, at most one batch is written again
 BATCH_BYTES = 8 << 20  # of records in memory at once; a larger record is read alone

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import CorruptRecordError, ParameterError, as_bytes, check_payload
+from im2rec.errors import CorruptRecordError, ParameterError, as_bytes, check_payload, counted
 
 SHORT_PAYLOAD, BAD_LABELS = "too short for an image header", "labels longer than the record"
 
@@ -131,7 +131,7 @@ def encode_image_record(header: IRHeader, content: bytes, *, label_field: float 
 
 def not_finite_problem(count: int, record: int, label: float) -> str:
     """Return a line on *count* records with a label that is not finite, the first of them number *record*."""
-    records = "1 record has" if count == 1 else f"{count:,} records have"
+    records = counted(count, "record has", "records have")
     return f"{records} a label that is not a finite number; first: record {record}, {label:g}"
 
 
@@ -171,3 +171,14 @@ def _split_label(label: Any, label_field: float) -> tuple[float, bytes]:
     if isinstance(label, numbers.Number):
         return float(labels), b""
     return (float(float32(label_field)) if labels.size else 0.0), labels.tobytes()
+
+
+def short_float(label: float) -> float:
+    """Return the number with the fewest digits that float32 rounds to *label*: 0.1 for 0.10000000149011612."""
+    # Integers are written in full: the shortest digits for 2**70, 1.1805916e+21, are those of another integer.
+    return label if label.is_integer() else float(str(np.float32(label)))
+
+
+def label_text(label: float) -> str:
+    """Return *label* as text for names and lists: ``12``, ``0.1``, ``nan``, ``-inf``."""
+    return str(int(label)) if label.is_integer() else str(short_float(label))

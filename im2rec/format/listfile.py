@@ -16,14 +16,12 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from im2rec.errors import ListFormatError
+from im2rec.errors import ListFormatError, counted
 
 BLANKS = " \t\r\n\v\f"  # str.strip() alone would also remove no-break and ideographic spaces from names
 MAX_ID = 2**64 - 1
 UNLISTABLE = "\t\n\r"  # characters that end a field or a line
-MAX_LABELS = (
-    2**20
-)  # the most that label_width can ask for: a mask of 1024 x 1024 pixels has as many, and 4 MiB a record
+MAX_LABELS = 2**20  # of label_width: a mask of 1024 x 1024 pixels has as many, and 4 MiB a record
 MAX_LINE_BYTES = 32 << 20  # MAX_LABELS labels of 24 characters, which float64 needs at most, and a path are no longer
 _BLANK_RUN = re.compile(f"[{BLANKS}]+")
 LINE_HINT = "write id TAB label TAB path"
@@ -260,13 +258,12 @@ class InexactLabels:
         if self._not_finite:
             line, label = self._first_not_finite
             what = "nan, infinite or beyond float32"
-            warnings.append(f"labels of {_lines(self._not_finite)} are {what}, first {label:g} in line {line}")
+            warnings.append(f"labels of {counted(self._not_finite, 'line')} are {what}, first {label:g} in line {line}")
         if self._rounded:
             line, label = self._first_rounded
             first = f"first {label:.17g} in line {line}, which becomes {_stored(label):.17g}"
-            warnings.append(
-                f"labels of {_lines(self._rounded)} are rounded, as float32 holds whole numbers up to 2^24; {first}"
-            )
+            what = "rounded, as float32 holds whole numbers up to 2^24"
+            warnings.append(f"labels of {counted(self._rounded, 'line')} are {what}; {first}")
         return warnings
 
 
@@ -282,7 +279,3 @@ def _stored(label: float) -> float:
     except OverflowError:
         return math.copysign(math.inf, label)
     return float(stored)
-
-
-def _lines(count: int) -> str:
-    return f"{count:,} lines" if count > 1 else "1 line"

@@ -69,8 +69,7 @@ def decode_arrays(data: bytes) -> list[NamedArray]:
     """
     fields = _Fields(data)
     if (magic := fields.number("<Q", "the number of an array file")) != _FILE_MAGIC:
-        problem = f"byte 0: expected the number {_FILE_MAGIC:#x} of an array file, found {magic:#x}"
-        raise InputError(problem, hint=_MAKE_AGAIN)
+        raise fields.error(0, f"expected the number {_FILE_MAGIC:#x} of an array file, found {magic:#x}")
     fields.number("<Q", "a reserved number")
     arrays = [_decode_array(fields) for _ in range(fields.count("arrays", _MIN_ARRAY_BYTES))]
     start = fields.offset
@@ -109,7 +108,7 @@ class _Fields:
 
     def error(self, offset: int, problem: str, hint: str = _MAKE_AGAIN) -> InputError:
         """Return an InputError for a *problem* at *offset*; the caller raises it."""
-        return InputError(f"byte {offset}: {problem}", hint=hint)
+        return InputError(problem, offset=offset, hint=hint)
 
     def take(self, length: int, what: str) -> bytes:
         """Return the next *length* bytes; *what* names them in the error message."""

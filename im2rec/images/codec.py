@@ -22,9 +22,9 @@ from im2rec.errors import ImageError, as_bytes
 from im2rec.images import bmp, jpeg, opening
 from im2rec.images.bmp import bmp_view
 from im2rec.images.jpeg import END_OF_IMAGE, FIRST_TRANSPOSED, UPRIGHT, apply_orientation, parse_orientation
-from im2rec.images.limits import SIXTEEN_BITS, canvas, check_jpeg, check_stored, in_bands, most_pixels
+from im2rec.images.limits import SIXTEEN_BITS, check_jpeg, check_stored, most_pixels
 from im2rec.images.opening import cut_error, pillow_image
-from im2rec.images.pillow_pixels import as_stored, eight_bit, gamma_of
+from im2rec.images.pillow_pixels import as_stored, canvas, eight_bit, gamma_of, in_bands
 from im2rec.images.tiff import CMYK, UNSUPPORTED, TiffHeader, read_header
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1

@@ -8,17 +8,8 @@ of pixels of its canvas and of what it is scaled to. An image that needs more th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-from PIL import Image as PillowImage
-
 from im2rec.errors import ImageError
 from im2rec.images.jpeg import TOO_LARGE, is_baseline
-
-Image = npt.NDArray[Any]
 
 MEMORY = 1 << 30  # bytes for one image, if max_pixels is not given
 
@@ -31,8 +22,6 @@ SIXTEEN_BITS = "16 bits"  # as stored: two arrays of 2 bytes for each of 4 chann
 BYTES_PER_PIXEL = {"AVIF": 10, "JPEG2000": 20, "WEBP": 18, SIXTEEN_BITS: 16}
 _OTHER_FORMATS = 8
 DECODED, SCALED = 3, 8  # bytes for each pixel: of a decoded image, and of one that is scaled, and then encoded
-_TIFF_TILE_SIZE = (322, 323)  # tags of width and height
-_BAND_PIXELS = 1 << 20
 
 
 def most_pixels(kind: str, max_pixels: int | None) -> int:
@@ -85,31 +74,3 @@ def _too_large(problem: str, needed: int, pixels: int, max_pixels: int | None) -
         problem = f"{problem}, more than max_pixels={max_pixels}"
     hint = f"raise max_pixels to {pixels} for images you trust"
     return ImageError(problem, reason=TOO_LARGE, hint=hint)
-
-
-def canvas(image: PillowImage.Image) -> tuple[int, int]:
-    """Width and height of all that is decoded for *image*; a tile of a TIFF may be larger than the image."""
-    tags = getattr(image, "tag_v2", {})
-    width, height = (tags.get(tag, 0) for tag in _TIFF_TILE_SIZE)
-    return max(image.width, width), max(image.height, height)
-
-
-def in_bands(image: PillowImage.Image, convert: Callable[[PillowImage.Image], Image]) -> Image:
-    """Return what *convert* makes of *image*, made band by band if that is large.
-
-    Pillow copies an image several times while it is converted and becomes an array.
-    """
-    size = image.size
-    if size[0] * size[1] <= _BAND_PIXELS:
-        return convert(image)
-    axis = int(size[1] >= size[0])  # bands across the longer edge, so that none is large
-    step = max(1, _BAND_PIXELS // size[1 - axis])
-    pixels: Image | None = None
-    for start in range(0, size[axis], step):
-        end = min(start + step, size[axis])
-        band = convert(image.crop((0, start, size[0], end) if axis else (start, 0, end, size[1])))
-        if pixels is None:
-            pixels = np.empty((size[1], size[0], band.shape[2]), band.dtype)
-        pixels[(slice(start, end), slice(None))[:: 1 if axis else -1]] = band
-    assert pixels is not None
-    return pixels

@@ -1,4 +1,7 @@
-"""Recognise images by their first bytes, and open them by Pillow."""
+"""Recognise images by their first bytes, open them by Pillow, and find frames and pages after the first.
+
+Further frames are found without decoding any.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import importlib.util
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
@@ -40,6 +43,7 @@ _SIGNATURES = (
 SIGNATURE_BYTES = 12  # the longest of them ends here
 _PILLOW_FORMATS = {"JPEG 2000": "JPEG2000", "Sun raster": "SUN"}  # where Pillow's name is another
 _PILLOW_MODULES = {"AVIF": "_avif", "WebP": "_webp"}  # which not every Pillow has
+_VP8X_FLAGS, _ANIMATION = 20, 0x02  # offset of the flags in a WebP file, and the flag of an animation
 _OPEN_LOCK = threading.Lock()  # warning filters and Pillow's limit belong to the whole process
 
 
@@ -110,3 +114,37 @@ def _open(content: bytes, format_: str) -> PillowImage.Image:
             return PillowImage.open(io.BytesIO(content), formats=(format_,))  # no other plugin runs
         finally:
             PillowImage.MAX_IMAGE_PIXELS = limit
+
+
+def has_more_frames(content: bytes) -> bool:
+    """True if an image that decodes has frames or pages after the first; thumbnails do not count."""
+    find = _FINDERS.get(sniff(content))
+    if find is not None:
+        with contextlib.suppress(ImageError):
+            return find(content)
+    return False
+
+
+def _in_gif(content: bytes) -> bool:
+    with pillow_image(content) as image:
+        return bool(getattr(image, "is_animated", False))  # looks for the start of the second frame
+
+
+def _in_png(content: bytes) -> bool:
+    at = content.find(b"acTL", 0, max(0, content.find(b"IDAT")))
+    return at >= 0 and int.from_bytes(content[at + 4 : at + 8], "big") > 1
+
+
+def _in_webp(content: bytes) -> bool:
+    if content[12:16] != b"VP8X" or not content[_VP8X_FLAGS] & _ANIMATION:
+        return False
+    return content.find(b"ANMF", content.find(b"ANMF") + 4) > 0
+
+
+_FINDERS: dict[str, Callable[[bytes], bool]] = {
+    "GIF": _in_gif,
+    "PNG": _in_png,
+    "WebP": _in_webp,
+    "TIFF": lambda content: read_header(content).has_more_pages,
+    "AVIF": lambda content: content.startswith(b"ftypavis", 4),
+}

@@ -7,10 +7,13 @@ refused by every command, with the name that is found here.
 
 from __future__ import annotations
 
+import re
+
 from im2rec.errors import ImageError
 
 TO_JPEG, TO_PNG, TO_8_BIT = "convert it to JPEG first", "convert it to PNG first", "convert it to 8 bits first"
-_EXTRACT, _EXPORT, _FETCH = "unpack it first", "export its images first", "fetch the image again"
+_UNPACK, _EXPORT, _FETCH = "unpack it first", "export its images first", "fetch the image again"
+_PAGE = "read why the download failed, and fetch it again"
 RAW = "a camera's raw image", "develop it to JPEG first"
 _VIDEO = "a video", "extract its frames first"
 _TEXT_BYTES = 1024  # looked at to tell what kind of text it is
@@ -65,22 +68,28 @@ _SIGNATURES: dict[tuple[int, bytes], tuple[str, str]] = {
     (0, b"\x00MRM"): RAW,
     (0, b"\x93NUMPY"): ("a NumPy array", TO_PNG),
     (0, b"\x89HDF"): ("an HDF5 file", _EXPORT),
-    (0, b"PK\x03\x04"): ("a ZIP archive", _EXTRACT),
-    (0, b"\x1f\x8b"): ("a gzip file", _EXTRACT),
-    (0, b"7z\xbc\xaf\x27\x1c"): ("a 7z archive", _EXTRACT),
-    (0, b"Rar!"): ("a RAR archive", _EXTRACT),
-    (257, b"ustar"): ("a tar archive", _EXTRACT),
     (0, b"\x0a\x23\xd7\xce"): ("a RecordIO file", "'im2rec extract' writes its images"),
 }
+# Files that are given as images and as a .rec: pattern of the first bytes, what they are, and what to do.
+OTHER_FILES: tuple[tuple[bytes, str, str], ...] = (
+    (rb"version https://git-lfs", "a git-LFS pointer", "run 'git lfs pull'"),
+    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)", "an HTML page", _PAGE),
+    (rb"(\xef\xbb\xbf)?\s*<(\?xml|Error)", "an XML document", _PAGE),
+    (rb"\x1f\x8b", "a gzip file", f"{_UNPACK}, with 'gunzip < OLD > NEW' or tar"),
+    (rb"BZh[1-9]", "a bzip2 file", f"{_UNPACK}, with 'bunzip2 < OLD > NEW' or tar"),
+    (rb"\xfd7zXZ\0", "an xz file", f"{_UNPACK}, with 'unxz < OLD > NEW' or tar"),
+    (rb"\x28\xb5\x2f\xfd", "a Zstandard file", f"{_UNPACK}, with 'unzstd < OLD > NEW' or tar"),
+    (rb"\x04\x22\x4d\x18", "an LZ4 file", f"{_UNPACK}, with 'unlz4 < OLD > NEW'"),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", f"{_UNPACK}, with 7z"),
+    (rb"Rar!\x1a\x07", "a RAR archive", f"{_UNPACK}, with unrar"),
+    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a zip archive", f"{_UNPACK}, with unzip"),
+    (rb"(?s).{257}ustar", "a tar archive", f"{_UNPACK}, with tar"),
+)
 _TGA_FOOTER = b"TRUEVISION-XFILE.\x00"
 # Beginnings of text, in lower case.
 _TEXTS: dict[bytes, tuple[str, str]] = {
-    b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file with 'git lfs pull'"),
     b"<svg": ("an SVG image", TO_PNG),
     b"<!doctype svg": ("an SVG image", TO_PNG),
-    b"<!doctype html": ("an HTML page", _FETCH),
-    b"<html": ("an HTML page", _FETCH),
-    b"<?xml": ("an XML file", _FETCH),
     b"{": ("a JSON file", _FETCH),
     b"[": ("a JSON file", _FETCH),
 }
@@ -98,7 +107,8 @@ def refusal(content: bytes) -> tuple[str, str]:
             return named
     if content and not content.strip(b"\x00"):
         return "a file of zero bytes", _FETCH
-    return _text(content[:_TEXT_BYTES])
+    others = ((name, remedy) for pattern, name, remedy in OTHER_FILES if re.match(pattern, content))
+    return _text(content[:_TEXT_BYTES]) or next(others, ("", ""))
 
 
 def not_an_image(content: bytes, reason: str) -> ImageError:
@@ -120,8 +130,9 @@ def _is_tga(content: bytes) -> bool:
     return has_kind and has_size and content[16:17] in (b"\x08", b"\x10", b"\x18", b"\x20")
 
 
-def _text(start: bytes) -> tuple[str, str]:
-    """Return the kind of text that *start* is, and what to do; both empty for other bytes."""
+def _text(start: bytes) -> tuple[str, str] | None:
+    """Return the kind of text that *start* is, an SVG image or JSON, and what to do; None for other bytes."""
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    named = next((named for beginning, named in _TEXTS.items() if text.startswith(beginning)), ("", ""))
-    return _TEXTS[b"<svg"] if text.startswith((b"<?xml", b"<!--")) and b"<svg" in text else named
+    if text.startswith((b"<?xml", b"<!--")) and b"<svg" in text:
+        return _TEXTS[b"<svg"]
+    return next((named for beginning, named in _TEXTS.items() if text.startswith(beginning)), None)

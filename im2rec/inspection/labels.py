@@ -7,7 +7,8 @@ from array import array
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.format.irheader import HEADER_BYTES, not_finite_problem
+from im2rec.errors import counted
+from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.format.recordio import HEAD_BYTES
 from im2rec.inspection.report import ClassStatistics, LabelCount
 from im2rec.schema import whole
@@ -82,13 +83,8 @@ def unnamed_warning(classes: ClassStatistics | None, names: ClassNames | None) -
         return f"{names.path}: names classes from 0 on, and some labels are no such numbers"
     if classes.highest_label < len(names.names):
         return ""
-    count = "1 class" if len(names.names) == 1 else f"{len(names.names):,} classes"
+    count = counted(len(names.names), "class", "classes")
     return f"{names.path}: names {count}, and the labels go up to {classes.highest_label}: does it belong here?"
-
-
-def label_text(label: float) -> str:
-    """Return the float32 *label* as text in the fewest digits: ``12``, ``0.1``, ``nan``."""
-    return str(int(label)) if label.is_integer() else str(np.float32(label))
 
 
 def odd_labels(block: RecordBlock, flags: npt.NDArray[np.uint32], images: Mask) -> dict[int, float]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import IndexFormatError, InputError
+from im2rec.errors import IndexFormatError, InputError, counted
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import HEAD_BYTES, read_start
@@ -48,6 +48,11 @@ from im2rec.storage.index import find_index, load_index
 from im2rec.storage.opening import open_rec
 from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, check_line_ends, scan_damaged
 
+_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
+_FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
+_NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
+_DAMAGE_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
+
 
 def compare_index(
     path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None, damage: Sequence[DamagedRange] = ()
@@ -76,7 +81,7 @@ def compare_index(
         are = f"{len(wrong)} of its {len(offsets)} offsets {'is' if len(wrong) == 1 else 'are'}"
         problem = f"{are} not the start of a record, byte {wrong[0]} for example"
     elif doubled:
-        problem = f"{doubled} {'record is' if doubled == 1 else 'records are'} in it twice"
+        problem = f"{counted(doubled, 'record is', 'records are')} in it twice"
     if problem:
         return IndexCheck(name, "wrong", problem)
     listed = int(np.sum(is_listed))
@@ -105,12 +110,6 @@ def _kind_of_keys(keys: Keys, ids: Keys, ordinals: Offsets | None = None) -> str
     if np.array_equal(keys, counts) or (ordinals is not None and np.array_equal(keys, ordinals)):
         return "ordinals"
     return f"neither ids nor ordinals ({int(np.sum(keys != ids))} differ from the ids)"
-
-
-_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
-_FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
-_NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
-_DAMAGE_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
 
 
 def survey(
@@ -271,16 +270,15 @@ class _SurveyBuilder:
         problems = []
         for count, problem in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
             if count:
-                problems.append(f"{_records(count)}: {problem}")
+                problems.append(f"{counted(count, 'record')}: {problem}")
         empty = self.contents[EMPTY] - (self.labelled_empty if kind == INSIGHTFACE else 0)
         if empty:
-            problems.append(f"{_records(empty)} without an image")
+            problems.append(f"{counted(empty, 'record')} without an image")
         if self.contents[NOT_AN_IMAGE]:
-            problems.append(f"{_records(self.contents[NOT_AN_IMAGE])} with content that is not an image")
+            problems.append(f"{counted(self.contents[NOT_AN_IMAGE], 'record')} with content that is not an image")
         if statistics.unreadable:
-            problems.append(
-                f"{statistics.unreadable} images with unreadable headers; first: {statistics.first_unreadable}"
-            )
+            first = f"first: {statistics.first_unreadable}"
+            problems.append(f"{counted(statistics.unreadable, 'image')} with unreadable headers; {first}")
         return problems + self.label_counts.problems()
 
 
@@ -296,8 +294,8 @@ def _count_contents(
     Label vectors that are too long for the first bytes of a record are read here; *odd* gets, by row, their first label
     that is not finite.
     """
-    counted: Counter[str] = Counter()
-    counted[EMPTY] += int(np.sum(lengths == 0))
+    found: Counter[str] = Counter()
+    found[EMPTY] += int(np.sum(lengths == 0))
     for flag in np.unique(flags[lengths > 0]):
         start = LABELS_START + 4 * int(flag)
         rows = np.flatnonzero((flags == flag) & (lengths > 0))
@@ -305,7 +303,7 @@ def _count_contents(
             skipped = start - HEAD_BYTES
             for some in np.array_split(rows, -(-len(rows) // _FRONTS_AT_ONCE)):
                 fronts = [read_start(file, block.offsets[row], skipped + SIGNATURE_BYTES) for row in some]
-                counted.update(sniff(front[skipped:]) for front in fronts)
+                found.update(sniff(front[skipped:]) for front in fronts)
                 if flag > FRONT_LABELS:
                     vectors = np.frombuffer(b"".join(front[HEADER_BYTES:skipped] for front in fronts), "<f4")
                     odd.update(not_finite(some, vectors.reshape(len(some), -1)))
@@ -316,14 +314,10 @@ def _count_contents(
         hashes = signatures[:, :8].copy().view("<u8") * _HASH_FACTOR + signatures[:, 8:].copy().view("<u4")
         _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
         for row, count in zip(first, counts, strict=True):
-            counted[sniff(signatures[row].tobytes())] += int(count)
+            found[sniff(signatures[row].tobytes())] += int(count)
         for row in rows[lengths[rows] < SIGNATURE_BYTES]:
-            counted[sniff(block.fronts[row, start : start + int(lengths[row])].tobytes())] += 1
-    return +counted
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count:,} records"
+            found[sniff(block.fronts[row, start : start + int(lengths[row])].tobytes())] += 1
+    return +found
 
 
 def _describe_damage(damage: Damage, size: int) -> str:

@@ -118,8 +118,8 @@ class MNISTIter(OrderedIterator[BatchRequest]):
     def _check_counts(self) -> None:
         images, labels = len(self._images), len(self._labels)
         if images != labels:
-            problem = f"{self._params.image} holds {images} images, {self._params.label} {labels} labels"
-            raise InputError(problem, hint="name two files of one set")
+            problem = f"holds {labels} labels, and {self._params.image} {images} images"
+            raise InputError(problem, path=self._params.label, hint="name two files of one set")
         if not images:
             raise InputError("holds no images", path=self._params.image, hint="name another file")
 

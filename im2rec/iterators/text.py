@@ -72,9 +72,9 @@ class TextIterator(OrderedIterator[ReadBatch[T]]):
     def _check_counts(self, name: str, label_name: str) -> None:
         assert self._labels is not None
         if len(self._rows) != len(self._labels):
-            params = self.params
-            problem = f"{getattr(params, name)} holds {len(self._rows)} rows, {getattr(params, label_name)}"
-            raise InputError(f"{problem} {len(self._labels)} labels", hint="give one line of labels for each row")
+            path, labels_path = getattr(self.params, name), getattr(self.params, label_name)
+            problem = f"holds {len(self._labels)} labels, and {path} {len(self._rows)} rows"
+            raise InputError(problem, path=labels_path, hint="give one line of labels for each row")
 
     def _fingerprint_of(self, name: str, label_name: str) -> state.Fingerprint:
         checksums = {name: self._rows.checksum, label_name: self._labels.checksum if self._labels else 0}

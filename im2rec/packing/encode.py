@@ -42,11 +42,12 @@ from im2rec.images.codec import (
     sniff,
 )
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
-from im2rec.images.frames import has_more_frames
 from im2rec.images.limits import check_scaled, most_pixels
+from im2rec.images.opening import has_more_frames
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load
 from im2rec.packing.image_files import ImageFolder
+from im2rec.packing.list_reader import Entry
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import TOO_LARGE, BadImage, PackedChunk, bad_line
 
@@ -71,20 +72,14 @@ class DecodedImage(NamedTuple):
 
 
 def pack_chunk(
-    entries: Sequence[ListEntry | ListFormatError],
-    root: str,
-    params: PackParams,
-    *,
-    verify: bool = False,
-    limit: str = "",
+    entries: Sequence[Entry], folder: ImageFolder, params: PackParams, *, verify: bool = False
 ) -> PackedChunk:
-    """Read, decode, crop, resize, encode and frame the images of *entries*; paths start from the folder *root*.
+    """Read, decode, crop, resize, encode and frame the images of *entries*, which are in *folder*.
 
     A bad line or image is reported in the chunk, never raised. With *verify*, images that are stored unchanged are
-    decoded too, to find damaged ones. *limit* is that of :class:`im2rec.packing.image_files.ImageFolder`.
+    decoded too, to find damaged ones.
     """
     started = time.perf_counter()
-    folder = ImageFolder(root, limit)
     chunk = PackedChunk(jpeg_decoder=JPEG_DECODER)
     for entry in entries:
         if isinstance(entry, ListFormatError):

@@ -94,17 +94,11 @@ def pack(
     started = time.monotonic()
     params, options = params or PackParams(), options or PackOptions()
     workers = options.workers or available_cpus()
-    if Path(out).suffix == ".idx":
-        raise ParameterError(f"{os.fspath(out)}: is the name of an index", hint="name the .rec")
-    refuse_existing([Path(out)], force=True)  # a folder: "dir/" has no name to derive the other names from
-    target = part_path(Path(out), params)
-    report = BadReport(target)
-    files = [target, index_to_write(target)]
+    target = _target(out, params)
+    report, files = BadReport(target), [target, index_to_write(target)]
     check_folder(root)
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
-    for file in (*files, report.path, classes_path(out)):
-        if file.exists() and file.samefile(list_path):
-            raise OutputError("is the list itself", path=file, hint="choose another name for the output")
+    _refuse_list([*files, report.path, classes_path(out)], list_path)
     refuse_existing(files, force=options.force)
     classes = ClassesCopy(list_path, out, force=options.force)
     max_bad = BadLimit.parse(options.max_bad)
@@ -121,9 +115,7 @@ def pack(
             report_progress(counter.totals.images, lines.share_read())
         counter.check_any_packed()
     else:
-        work = functools.partial(
-            pack_in_worker, root=folder.root, params=params, verify=options.verify, limit=folder.limit
-        )
+        work = functools.partial(pack_in_worker, folder=folder, params=params, verify=options.verify)
         # Reading files and framing them is too little work for processes: threads return records without a copy.
         processes = options.verify or not params.unchanged
         packed = contextlib.closing(run_ordered(work, batches, workers=workers, processes=processes, name=_describe))
@@ -146,6 +138,21 @@ def pack(
     )
     summary.warnings += classes.warnings
     return summary
+
+
+def _target(out: PathLike, params: PackParams) -> Path:
+    """Return the path of the ``.rec`` to write. Raises ParameterError or OutputError for a name that cannot be one."""
+    if Path(out).suffix == ".idx":
+        raise ParameterError(f"{os.fspath(out)}: is the name of an index", hint="name the .rec")
+    refuse_existing([Path(out)], force=True)  # a folder: "dir/" has no name to derive the other names from
+    return part_path(Path(out), params)
+
+
+def _refuse_list(outputs: list[Path], list_path: PathLike) -> None:
+    """Raise OutputError if one of *outputs* is the list."""
+    for path in outputs:
+        if path.exists() and path.samefile(list_path):
+            raise OutputError("is the list itself", path=path, hint="choose another name for the output")
 
 
 def _library_names(params: PackParams) -> tuple[str, str]:
@@ -213,10 +220,8 @@ def _check_files_exist(entries: list[Entry], folder: ImageFolder) -> PackedChunk
     return chunk
 
 
-def pack_in_worker(
-    entries: Sequence[ListEntry | ListFormatError], root: str, params: PackParams, *, verify: bool, limit: str = ""
-) -> PackedChunk:
+def pack_in_worker(entries: Sequence[Entry], folder: ImageFolder, params: PackParams, *, verify: bool) -> PackedChunk:
     """Call :func:`im2rec.packing.encode.pack_chunk`, imported in the worker only: the parent starts 0.1 s sooner."""
     from im2rec.packing.encode import pack_chunk  # noqa: PLC0415
 
-    return pack_chunk(entries, root, params, verify=verify, limit=limit)
+    return pack_chunk(entries, folder, params, verify=verify)

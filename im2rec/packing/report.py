@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from im2rec.errors import Im2RecError, ImageError, InputError, ListFormatError, ParameterError
+from im2rec.errors import Im2RecError, ImageError, InputError, ListFormatError, ParameterError, counted
 from im2rec.format.listfile import InexactLabels, ListEntry, are_exact
 from im2rec.packing.list_reader import BACKSLASHES, Entry
 from im2rec.packing.params import PackParams
@@ -284,30 +284,30 @@ class PackCounter:
             return
         if found.first_bad is None:
             raise InputError("lists no images", path=found.input, hint="make one with 'im2rec make-list'")
-        counted = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
+        reasons = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
         hint = ""
         if report is not None and self._bad_count.limit.allows_all:
             report.keep()
             hint = f"all are in {report.path}"
-        problem = f"none of its images could be packed: {counted}; {found.first_bad}"
+        problem = f"none of its images could be packed: {reasons}; {found.first_bad}"
         raise InputError(problem, path=found.input, hint=hint)
 
     def warnings(self) -> list[str]:
         """Return a line for each thing in the list that is probably a mistake."""
         warnings = []
         if self._many_labels and not self.params.pack_label:
-            images = "1 image has" if self._many_labels == 1 else f"{self._many_labels:,} images have"
+            images = counted(self._many_labels, "image has", "images have")
             warnings.append(f"{images} several labels, only the first is stored; keep all with pack_label=1")
         warnings += self._inexact.warnings()
         if self._backslashes:
-            images = f"{self._backslashes:,} missing images" if self._backslashes > 1 else "1 missing image"
+            images = counted(self._backslashes, "missing image")
             warnings.append(f"paths of {images} have backslashes, which separate no folders here; write /")
         if self._ids:
             ids = np.sort(np.frombuffer(self._ids, np.uint64))
             repeated = ids[1:][ids[1:] == ids[:-1]]
             if len(repeated):
-                lines = f"{len(repeated):,} lines repeat an id" if len(repeated) > 1 else "1 line repeats an id"
-                warnings.append(f"{lines}, {repeated[0]} for one; by key, the last is read")
+                lines = counted(len(repeated), "line repeats", "lines repeat")
+                warnings.append(f"{lines} an id, {repeated[0]} for one; by key, the last is read")
         return warnings
 
     def summary(self, *, seconds: float, **more: object) -> PackSummary:

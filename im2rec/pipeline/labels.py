@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import BadRecordError, InputError, ListFormatError
+from im2rec.errors import BadRecordError, InputError, ListFormatError, counted
 from im2rec.format.irheader import ImageRecord, IRHeader, float32
 from im2rec.format.listfile import (
     EXACT_INTEGERS,
@@ -76,7 +76,7 @@ class HeaderLabels:
         labels = np.atleast_1d(np.asarray(header.label, np.float32))
         count = len(labels)
         if count < self.width:
-            problem = f"has {count} label{'s' * (count != 1)}, label_width={self.width} needs more"
+            problem = f"has {counted(count, 'label')}, label_width={self.width} needs more"
             hint = "im2rec pack stores all labels of a line with pack_label=1; or give the list as path_imglist"
             if not self._is_given:
                 hint = f"give the labels by path_imglist; label_width={count} drops labels of other records"

@@ -30,7 +30,7 @@ from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.pipeline.records import Records
-from im2rec.storage.files import AtomicFile, read_file, reading, refuse_existing
+from im2rec.storage.files import AtomicFile, read_file, reading, refuse_existing, with_path
 
 NAME = "mean_img"  # of the array in the file, as MXNet writes it
 _TURNED_OFF = (
@@ -77,7 +77,7 @@ def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams,
     try:
         mean = np.asarray(decode_single(data).array, np.float32)
     except InputError as error:
-        raise InputError(error.problem, path=path, hint=error.hint) from None
+        raise with_path(error, path) from None
     if mean.shape != params.shape:
         shapes = [",".join(map(str, shape)) for shape in (mean.shape, params.shape)]
         hint = "remove the file to have it made again"

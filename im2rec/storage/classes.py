@@ -1,4 +1,7 @@
-"""Class names beside a list or a ``.rec``: ``NAME.classes.txt``, or that of the prefix that the name starts with."""
+"""Class names beside a list or a ``.rec``: ``NAME.classes.txt``, or that of the prefix that the name starts with.
+
+``make-list`` writes the file with its lists: the folder of each label, one per line.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from im2rec.errors import InputError
-from im2rec.storage.files import AtomicFile, PathLike, read_classes, refuse_existing
+from im2rec.storage.files import AtomicFile, PathLike, read_file, reading, refuse_existing
 
 SUFFIX = ".classes.txt"
 _PART = re.compile(r"\.part\d{3,}$")  # of a pack with nsplit
@@ -97,6 +100,24 @@ class ClassesCopy:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._file is not None:
             self._file.__exit__(kind, None, None)
+
+
+def read_classes(path: PathLike) -> list[str]:
+    """Return the folder names in a ``.classes.txt``, in order of their labels.
+
+    Raises InputError when the file cannot be read, and for an empty line or a folder that is on two lines.
+    """
+    with reading(path):
+        text = read_file(path).decode("utf-8-sig", "surrogateescape")
+    classes = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    seen: set[str] = set()
+    for line, name in enumerate(classes, 1):
+        if not name or name in seen:
+            shown = repr(name).replace("\\udc", "\\x")  # a byte that is not UTF-8
+            what = f"{shown} is on two lines" if name else "is empty"
+            raise InputError(what, path=path, line=line, hint="one folder a line, line 1 is label 0")
+        seen.add(name)
+    return classes
 
 
 def classes_text(names: list[str]) -> bytes:

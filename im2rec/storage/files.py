@@ -2,15 +2,13 @@
 
 Only this module converts the operating system's errors to ours, and only it opens input files: by :func:`open_regular`,
 which refuses pipes, devices and folders without waiting for them. It also converts between the text of a list and the
-names of files (:func:`file_name`), and reads the ``.classes.txt`` that ``make-list`` writes with its lists: the folder
-of each label, one per line.
+names of files (:func:`file_name`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import stat
 import sys
@@ -18,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 from im2rec.errors import MAX_PAYLOAD, IdxFormatError, Im2RecError, InputError, OutputError
 
@@ -135,11 +133,6 @@ def open_regular(path: PathLike) -> tuple[int, int]:
 def open_binary(path: PathLike) -> BinaryIO:
     """Open the regular file *path* as a stream of bytes. Raises OSError, for a pipe, a device or a folder too."""
     return os.fdopen(open_regular(path)[0], "rb")
-
-
-def open_text(path: PathLike) -> TextIO:
-    """Open the regular file *path* as text: UTF-8, other bytes as surrogates, any line ends. Raises OSError."""
-    return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="surrogateescape")
 
 
 def read_file(path: PathLike, most: int = MAX_PAYLOAD) -> bytes:
@@ -379,21 +372,3 @@ def read_parsed(path: PathLike, parse: Callable[[bytes], T]) -> T:
         return parse(content)
     except IdxFormatError as error:
         raise with_path(error, Path(path)) from None
-
-
-def read_classes(path: PathLike) -> list[str]:
-    """Return the folder names in a ``.classes.txt``, in order of their labels.
-
-    Raises InputError when the file cannot be read, and for an empty line or a folder that is on two lines.
-    """
-    with reading(path):
-        text = read_file(path).decode("utf-8-sig", "surrogateescape")
-    classes = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
-    seen: set[str] = set()
-    for line, name in enumerate(classes, 1):
-        if not name or name in seen:
-            shown = repr(name).replace("\\udc", "\\x")  # a byte that is not UTF-8
-            what = f"{shown} is on two lines" if name else "is empty"
-            raise InputError(what, path=path, line=line, hint="one folder a line, line 1 is label 0")
-        seen.add(name)
-    return classes

@@ -10,13 +10,12 @@ from typing import NamedTuple
 from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import MAGIC, Source, read_parts, read_start
+from im2rec.images.refused import OTHER_FILES
 from im2rec.storage.files import PathLike
 
 _AGAIN = "make or fetch it again"
 _BINARY = "fetch it again in binary mode"
-_UNPACK = "unpack it first"
 _OTHER = "im2rec reads the RecordIO files of MXNet"
-_NO_DOWNLOAD = "the download failed: read the page, and fetch the file again"
 _MANGLED = "a .rec that went through text mode, in which"
 
 # The first match counts: pattern of the first bytes of a file, what the file is, and what to do.
@@ -26,18 +25,7 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (rb"\n#(\xef\xbf\xbd|\xc3\x97|\?\?|W\x4e)", f"{_MANGLED} its bytes were converted as letters", _BINARY),
     (rb"CiPXz[g-j]", "base64 text, which encodes a .rec", "decode it first, with 'base64 -d < OLD > NEW.rec'"),
     (rb"\xce\xd7#\n", "a RecordIO file in the byte order of another machine", "pack it again on this one"),
-    (rb"version https://git-lfs", "a git-LFS pointer, not the file that it stands for", "run 'git lfs pull'"),
-    (rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)", "an HTML page", _NO_DOWNLOAD),
-    (rb"(\xef\xbb\xbf)?\s*<(\?xml|Error)", "an XML document", _NO_DOWNLOAD),
-    (rb"\x1f\x8b", "a gzip file", f"{_UNPACK}, with 'gunzip < OLD > NEW.rec' or tar"),
-    (rb"BZh[1-9]", "a bzip2 file", f"{_UNPACK}, with 'bunzip2 < OLD > NEW.rec' or tar"),
-    (rb"\xfd7zXZ\0", "an xz file", f"{_UNPACK}, with 'unxz < OLD > NEW.rec' or tar"),
-    (rb"\x28\xb5\x2f\xfd", "a Zstandard file", f"{_UNPACK}, with 'unzstd < OLD > NEW.rec' or tar"),
-    (rb"\x04\x22\x4d\x18", "an LZ4 file", f"{_UNPACK}, with 'unlz4 < OLD > NEW.rec'"),
-    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", f"{_UNPACK}, with 7z"),
-    (rb"Rar!\x1a\x07", "a RAR archive", f"{_UNPACK}, with unrar"),
-    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a zip archive", f"{_UNPACK}, with unzip"),
-    (rb"(?s).{257}ustar", "a tar archive", f"{_UNPACK}, with tar"),
+    *OTHER_FILES,
     (rb"\x80[\x02-\x05][\x5d\x7d\x28\x63\x58\x8a\x95(]", "a Python pickle, as InsightFace's verification sets are",
      "of those sets the train.rec is a .rec"),
     (rb"\x93NUMPY", "a NumPy array", _OTHER),
@@ -61,7 +49,7 @@ _CRC_MASK = 0xA282EAD8
 
 
 class Foreign(NamedTuple):
-    """What a file is that is not a RecordIO file, and what to do about it."""
+    """The kind of a file that is not a RecordIO file, with its article, and the next step."""
 
     kind: str
     hint: str

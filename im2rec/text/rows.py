@@ -113,8 +113,8 @@ class TextRows(Generic[T]):
 
     def _check_rows(self) -> None:
         if not len(self):
-            names = ", ".join(os.fspath(file.path) for file in self._files)
-            raise InputError(f"{names}: holds no row", hint="name a file of numbers")
+            paths = ", ".join(os.fspath(file.path) for file in self._files)
+            raise InputError("holds no row", path=paths, hint="name a file of numbers")
 
     def read(self, numbers: npt.NDArray[Any]) -> list[T]:
         """Return the rows *numbers*, in pieces. Raises the TextFormatError of the first wrong one, and InputError."""

@@ -216,7 +216,7 @@ ERRORS = {
     "a root of nothing": (
         ["l.lst", "."],
         4,
-        "none of the images below . could be packed: 3 no such file or directory (check ROOT)",
+        ".: none of the images below it could be packed: 3 no such file or directory (check ROOT)",
     ),
     "a key of packing": (["a.rec", "quality=3"], 2, "unknown key 'quality'"),
     "an unknown key": (["l.lst", "root", "resze=3"], 2, "unknown key 'resze' (the nearest known key is 'resize')"),

@@ -346,7 +346,7 @@ ERRORS: dict[str, tuple[str, int, str]] = {
     "hostile": (
         "import cifar10 out --from hostile",
         4,
-        f"hostile, data_batch_1: the pickle names {os.system.__module__}.system, {NOT_READ}",
+        f"hostile/data_batch_1: the pickle names {os.system.__module__}.system, {NOT_READ}",
     ),
     "damaged": (
         "import mnist out --from damaged",

@@ -252,6 +252,7 @@ ERRORS: dict[str, tuple[object, ...]] = {
     "pack bad.lst photos o.rec --max-bad 0": ("failed", "bad.lst", None, 2, None, 1),
     "iterate bad.csv --kind csv data_shape=2": ("input", "bad.csv", None, 1, None, 4),
     "pack l.lst photos - ": ("usage", None, None, None, None, 2),
+    "iterate good.rec data_shape=3,8,8 mean_img=bad.csv": ("input", "bad.csv", None, None, 0, 4),
 }
 
 
@@ -271,7 +272,7 @@ def test_an_error_is_an_object_on_stdout_beside_its_line_on_stderr(here: Path, l
     assert_has_keys(found, ErrorResult, line)
     names = ("kind", "path", "record", "line", "byte", "exit")
     expected = dict(zip(names, ERRORS[line], strict=True))
-    expected["byte"] = error["byte"] if expected["byte"] else None
+    expected["byte"] = error["byte"] if expected["byte"] is not None else None
     assert expected == {name: error[name] for name in names}
     assert error["message"] in done.err
     assert error["hint"] is None or f"({error['hint']})" in done.err

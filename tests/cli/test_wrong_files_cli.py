@@ -28,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("case", COMMANDS)
 def test_a_file_of_another_format_is_one_line_and_exit_code_4(here: Path, case: str) -> None:
-    problem = "it is a git-LFS pointer, not the file that it stands for (run 'git lfs pull')"
+    problem = "it is a git-LFS pointer (run 'git lfs pull')"
     (here / "some.rec").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     assert Ran(4, "", f"im2rec: some.rec: is not a RecordIO file: {problem}\n") == im2rec(*COMMANDS[case])
     (here / "some.rec").write_bytes(joined(IMAGES).replace(b"\n", b"\r\n"))

@@ -134,7 +134,7 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
         "empty mean file",
         InputError,
         (
-            "record_golden.py: byte 0: expected the number 0x112 of an array file, found 0x622f7273752f2123"
+            "record_golden.py, byte 0: expected the number 0x112 of an array file, found 0x622f7273752f2123"
             " (make or fetch the file again)"
         ),
     ),

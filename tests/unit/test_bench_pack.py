@@ -95,7 +95,7 @@ def test_a_list_without_a_readable_image_is_refused(tmp_path: Path) -> None:
         (root / name).unlink()
     with pytest.raises(InputError) as caught:
         bench_pack(listed, root, None, BenchOptions((1,), 0.03))
-    message = f"none of the images below {root} could be packed: 2 no such file or directory (check ROOT)"
+    message = f"{root}: none of the images below it could be packed: 2 no such file or directory (check ROOT)"
     assert message == str(caught.value)
 
     listed.write_text("# nothing\n")

@@ -9,7 +9,7 @@ import pytest
 from helpers import message_of
 from image_helpers import names_in
 
-from im2rec.storage.classes import ClassesCopy, ClassNames, class_names_beside, classes_path, find_classes
+from im2rec.storage.classes import ClassesCopy, ClassNames, class_names_beside, classes_path, find_classes, read_classes
 
 # By the name of a list or a .rec: the names that are tried, the first one first.
 TRIED = {
@@ -128,3 +128,22 @@ def test_without_names_nothing_is_copied_and_unusable_ones_are_a_warning(tmp_pat
     copy = ClassesCopy(tmp_path / "l.lst", tmp_path / "out.rec", force=False)
     problem = f"{tmp_path / 'l.classes.txt'}, line 2: is empty (one folder a line, line 1 is label 0)"
     assert ([], [f"{problem}; the class names are not copied"]) == (copy.files, copy.warnings)
+
+
+def test_the_folders_of_a_classes_file_are_listed_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "train.classes.txt"
+    for text in ("dogs\ncats\nbig birds\n", "dogs\ncats\nbig birds", "\ufeffdogs\r\ncats\r\nbig birds\r\n"):
+        path.write_bytes(text.encode())
+        assert ["dogs", "cats", "big birds"] == read_classes(path)
+
+
+def test_a_classes_file_with_an_empty_or_a_doubled_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "train.classes.txt"
+    for text, problem in {
+        "": "line 1: is empty",
+        "a\n\nb\n": "line 2: is empty",
+        "a\nb\na\n": "line 3: 'a' is on two lines",
+    }.items():
+        path.write_text(text)
+        expected = f"{path}, {problem} (one folder a line, line 1 is label 0)"
+        assert expected == message_of(read_classes, path)

@@ -11,7 +11,8 @@ import click
 import pytest
 
 from im2rec.cli import console as module
-from im2rec.cli.console import Console, common_options, counted, human_size, table
+from im2rec.cli.console import Console, common_options, human_size, table
+from im2rec.errors import counted
 from im2rec.schema import SCHEMA
 
 SIZES = {

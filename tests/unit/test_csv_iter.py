@@ -217,7 +217,7 @@ def test_a_bad_label_names_its_own_file(seven: Path) -> None:
 @pytest.mark.parametrize("count", [6, 8])
 def test_another_number_of_labels_than_rows_is_an_error(seven: Path, count: int) -> None:
     own = csv_file(seven.with_name("labels.csv"), [[5]] * count)
-    assert f"{seven} holds 7 rows, {own} {count} labels (give one line of labels for each row)" == message_of(
+    assert f"{own}: holds {count} labels, and {seven} 7 rows (give one line of labels for each row)" == message_of(
         iterator, seven, label_csv=own
     )
 

@@ -27,6 +27,7 @@ from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load
 from im2rec.packing import encode
 from im2rec.packing.encode import pack_chunk, store_image
+from im2rec.packing.image_files import ImageFolder
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BadImage, PackedChunk, as_error
 
@@ -258,7 +259,7 @@ def root(tmp_path: Path) -> str:
 
 
 def packed(root: str, *entries: ListEntry | ListFormatError, **params: Any) -> PackedChunk:
-    return pack_chunk(entries, root, PackParams(**({"unchanged": True} | params)))
+    return pack_chunk(entries, ImageFolder(root), PackParams(**({"unchanged": True} | params)))
 
 
 def headers(chunk: PackedChunk) -> list[tuple[int, float, int, int, list[float]]]:
@@ -349,8 +350,8 @@ def test_a_cut_jpeg_stored_unchanged_is_found_only_with_verify(root: str) -> Non
     entries = [ListEntry(1, 7, (0.0,), "cut.jpg"), ListEntry(2, 8, (0.0,), "a.png")]
     params = PackParams(unchanged=True)
 
-    assert [7, 8] == [id_ for id_, _ in pack_chunk(entries, root, params).frames]
-    chunk = pack_chunk(entries, root, params, verify=True)
+    assert [7, 8] == [id_ for id_, _ in pack_chunk(entries, ImageFolder(root), params).frames]
+    chunk = pack_chunk(entries, ImageFolder(root), params, verify=True)
     assert [8] == [id_ for id_, _ in chunk.frames]
     assert [("cut.jpg", "cut short")] == [(bad.path, bad.reason) for bad in chunk.bad]
 
@@ -360,7 +361,7 @@ def test_verify_notes_a_harmless_flaw_and_stores_the_file_unchanged(root: str) -
     content = encoded(texture(60, 60))[:-2]  # without its end marker
     (Path(root) / "a.jpg").write_bytes(content)
     entries = [ListEntry(1, 7, (0.0,), "a.jpg")]
-    chunk = pack_chunk(entries, root, PackParams(unchanged=True), verify=True)
+    chunk = pack_chunk(entries, ImageFolder(root), PackParams(unchanged=True), verify=True)
 
     assert [content] == [decode_image_record(decode_record(frame)).content for _, frame in chunk.frames]
     assert {NO_END: 1} == dict(chunk.notes)
@@ -438,7 +439,7 @@ def test_the_compiled_decoder_changes_no_byte_and_no_note(
     def packed(kernel_after_images: int) -> tuple[Any, ...]:
         monkeypatch.setattr(encode, "_KERNEL_AFTER_IMAGES", kernel_after_images)
         encode._loaded.cache_clear()
-        chunk = pack_chunk(entries, str(tmp_path), params)
+        chunk = pack_chunk(entries, ImageFolder(str(tmp_path)), params)
         return chunk.frames, chunk.lines, chunk.notes
 
     without_kernel = packed(sys.maxsize)
@@ -484,13 +485,13 @@ def test_the_compiled_decoder_is_loaded_after_some_thousand_images_and_reported(
     monkeypatch.setattr(encode, "_KERNEL_AFTER_IMAGES", 9)
     encode._loaded.cache_clear()
 
-    first, second = (pack_chunk(entries, str(tmp_path), PackParams()).kernel for _ in range(2))
+    first, second = (pack_chunk(entries, ImageFolder(str(tmp_path)), PackParams()).kernel for _ in range(2))
     assert "none: no worker has had 9 images that it supports" == first
     assert second.startswith("numba ")
     monkeypatch.setenv("IM2REC_KERNEL", "0")
     encode._loaded.cache_clear()
-    assert "none: IM2REC_KERNEL=0 turns it off" == pack_chunk(entries, str(tmp_path), PackParams()).kernel
-    assert "" == pack_chunk(entries, str(tmp_path), PackParams(unchanged=True)).kernel
+    assert "none: IM2REC_KERNEL=0 turns it off" == pack_chunk(entries, ImageFolder(str(tmp_path)), PackParams()).kernel
+    assert "" == pack_chunk(entries, ImageFolder(str(tmp_path)), PackParams(unchanged=True)).kernel
     encode._loaded.cache_clear()
 
 

@@ -35,9 +35,9 @@ from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
-from im2rec.extraction.selection import ScannedFile, Selection, class_numbers, label_text, select_records
+from im2rec.extraction.selection import ScannedFile, Selection, class_numbers, select_records
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
-from im2rec.format.irheader import decode_image_record
+from im2rec.format.irheader import decode_image_record, label_text
 from im2rec.format.recordio import MAGIC, read_records
 from im2rec.images import opening
 

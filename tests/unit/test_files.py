@@ -26,8 +26,6 @@ from im2rec.storage.files import (
     file_name,
     name_text,
     open_binary,
-    open_text,
-    read_classes,
     read_file,
     reading,
     refuse_existing,
@@ -161,7 +159,7 @@ def test_a_socket_is_refused_as_an_input_file(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no devices in folders here")
-@pytest.mark.parametrize("read", [read_file, open_binary, open_text, InputFile])
+@pytest.mark.parametrize("read", [read_file, open_binary, InputFile])
 def test_a_device_or_a_folder_is_refused_and_nothing_stays_open(
     tmp_path: Path, read: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,27 +290,6 @@ def test_read_file_returns_what_a_growing_file_has_gained(tmp_path: Path, monkey
 
     monkeypatch.setattr(os, "fstat", fstat)
     assert b"first and second" == read_file(path)
-
-
-def test_the_folders_of_a_classes_file_are_listed_in_its_order(tmp_path: Path) -> None:
-    path = tmp_path / "train.classes.txt"
-    for text in ("dogs\ncats\nbig birds\n", "dogs\ncats\nbig birds", "\ufeffdogs\r\ncats\r\nbig birds\r\n"):
-        path.write_bytes(text.encode())
-        assert ["dogs", "cats", "big birds"] == read_classes(path)
-
-
-def test_a_classes_file_with_an_empty_or_a_doubled_line_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "train.classes.txt"
-    for text, problem in {
-        "": "line 1: is empty",
-        "a\n\nb\n": "line 2: is empty",
-        "a\nb\na\n": "line 3: 'a' is on two lines",
-        "caf\xe9\ncaf\xe9\n": "line 2: 'caf\\xe9' is on two lines",
-        "\x1b[31m\n\x1b[31m\n": "line 2: '\\x1b[31m' is on two lines",
-    }.items():
-        path.write_bytes(text.encode("latin-1"))
-        expected = f"{path}, {problem} (one folder a line, line 1 is label 0)"
-        assert expected == message_of(read_classes, path)
 
 
 def test_an_error_of_the_system_while_reading_is_an_input_error() -> None:

@@ -11,7 +11,7 @@ from file_helpers import tiff_file
 from image_helpers import encoded, im2rec, texture, write_list
 from PIL import Image
 
-from im2rec.images.frames import has_more_frames
+from im2rec.images.opening import has_more_frames
 from im2rec.packing.encode import store_image
 from im2rec.packing.params import PackParams
 

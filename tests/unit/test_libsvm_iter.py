@@ -157,7 +157,7 @@ def test_comments_blanks_and_line_ends_make_no_difference(four: Path) -> None:
 @pytest.mark.parametrize("count", [6, 8])
 def test_another_number_of_labels_than_rows_is_an_error(seven: Path, count: int) -> None:
     own = svm_file(seven.with_name("own.svm"), count)
-    assert f"{seven} holds 7 rows, {own} {count} labels (give one line of labels for each row)" == message_of(
+    assert f"{own}: holds {count} labels, and {seven} 7 rows (give one line of labels for each row)" == message_of(
         iterator, seven, label_libsvm=own, label_shape=(3,)
     )
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
-from im2rec.images import codec, limits
+from im2rec.images import codec, pillow_pixels
 from im2rec.images.codec import AS_STORED, COLOR, GREY, decode
 from im2rec.images.jpeg import TOO_LARGE
 from im2rec.images.limits import check_scaled, check_stored, most_pixels
@@ -237,7 +237,7 @@ def test_a_large_image_is_converted_in_bands_to_the_same_pixels(
     whole = decode(content, color).pixels
     bands: list[tuple[int, int]] = []
     crop = Image.Image.crop
-    monkeypatch.setattr(limits, "_BAND_PIXELS", 100)
+    monkeypatch.setattr(pillow_pixels, "_BAND_PIXELS", 100)
     monkeypatch.setattr(Image.Image, "crop", lambda image, box: bands.append(box) or crop(image, box))
     found = decode(content, color).pixels
 
@@ -254,7 +254,7 @@ def test_bands_keep_transparency_palette_orientation_and_gamma(monkeypatch: pyte
     contents += [encoded(texture(), kind, exif=exif) for kind in ("PNG", "TIFF", "JPEG")]
     monkeypatch.setattr(codec, "_simplejpeg", None)
     whole = [decode(content, color).pixels for content in contents for color in (COLOR, GREY, AS_STORED)]
-    monkeypatch.setattr(limits, "_BAND_PIXELS", 100)
+    monkeypatch.setattr(pillow_pixels, "_BAND_PIXELS", 100)
     found = [decode(content, color).pixels for content in contents for color in (COLOR, GREY, AS_STORED)]
 
     assert all(map(np.array_equal, whole, found))

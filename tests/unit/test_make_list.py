@@ -14,8 +14,9 @@ from image_helpers import names_in
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.packing import make_list as module
-from im2rec.packing.make_list import FoundImage, ListOptions, divide, list_names, make_list, read_classes, walk_folder
+from im2rec.packing.make_list import FoundImage, ListOptions, divide, list_names, make_list, walk_folder
 from im2rec.packing.split import shares, split_sizes, stratified_sizes
+from im2rec.storage.classes import read_classes
 from im2rec.storage.files import AtomicFile
 
 

@@ -152,10 +152,10 @@ def test_uint8_batches_neither_subtract_nor_write_a_mean_image(rec: Path, tmp_pa
 ONE = NamedArray("mean_img", np.ones((3, 8, 8), np.float32))
 AGAIN = "(make or fetch the file again)"
 NO_MEAN = {
-    encode_arrays([ONE, ONE]): "expected one array, found 2 (keep one: mx.nd.save(path, [array]))",
-    b"eight by": f"byte 0: expected the number 0x112 of an array file, found {int.from_bytes(b'eight by', 'little'):#x}"
-    f" {AGAIN}",
-    b"": f"byte 0: expected the number of an array file of 8 bytes, found 0 {AGAIN}",
+    encode_arrays([ONE, ONE]): ": expected one array, found 2 (keep one: mx.nd.save(path, [array]))",
+    b"eight by": ", byte 0: expected the number 0x112 of an array file, "
+    f"found {int.from_bytes(b'eight by', 'little'):#x} {AGAIN}",
+    b"": f", byte 0: expected the number of an array file of 8 bytes, found 0 {AGAIN}",
 }
 
 
@@ -173,7 +173,7 @@ def test_a_file_without_one_array_is_an_error_and_is_not_written(rec: Path, tmp_
     path = tmp_path / "mean.bin"
     for data, problem in NO_MEAN.items():
         path.write_bytes(data)
-        assert f"{path}: {problem}" == message_of(iterator, rec, mean_img=str(path))
+        assert f"{path}{problem}" == message_of(iterator, rec, mean_img=str(path))
         assert data == path.read_bytes()
 
 

@@ -201,7 +201,7 @@ def test_files_of_another_kind_size_or_count_are_refused_by_name(folder: Path) -
     assert str(folder) in message_of(iterator, image=str(folder))
 
     labels.write_bytes(idx_labels(LABELS[:-1]))
-    counts = "./train-images-idx3-ubyte holds 23 images, ./train-labels-idx1-ubyte 22 labels"
+    counts = "./train-labels-idx1-ubyte: holds 22 labels, and ./train-images-idx3-ubyte 23 images"
     assert f"{counts} (name two files of one set)" == message_of(iterator)
     for size in (0, 3, 10, 16, 100):
         images.write_bytes(idx_images(PIXELS)[:size])

@@ -18,6 +18,7 @@ from im2rec.images import opening
 from im2rec.images.codec import check_kind, decode, image_info, sniff
 
 HEIC = b"\x00\x00\x00\x18ftypheic" + bytes(40)
+PAGE = "read why the download failed, and fetch it again"
 NAMED = {
     HEIC: "is a HEIC image: convert it to JPEG first",
     b"\x00\x00\x00\x18ftypmif1" + bytes(40): "is a HEIC image: convert it to JPEG first",
@@ -27,13 +28,11 @@ NAMED = {
     b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg width='1'>": "is an SVG image: convert it to PNG first",
     b"\xef\xbb\xbf  <SVG>": "is an SVG image: convert it to PNG first",
     b"<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN'>": "is an SVG image: convert it to PNG first",
-    b"\n<!DOCTYPE html><html><svg/>": "holds no image but an HTML page: fetch the image again",
-    b"<?xml version='1.0'?><Error/>": "holds no image but an XML file: fetch the image again",
+    b"\n<!DOCTYPE html><html><svg/>": f"holds no image but an HTML page: {PAGE}",
+    b"<?xml version='1.0'?><Error/>": f"holds no image but an XML document: {PAGE}",
     b'{"error": 404}': "holds no image but a JSON file: fetch the image again",
     b"Not found\n": "holds no image that can be read",
-    b"version https://git-lfs.github.com/spec/v1\n": (
-        "holds no image but a pointer of Git LFS: fetch the file with 'git lfs pull'"
-    ),
+    b"version https://git-lfs.github.com/spec/v1\n": "holds no image but a git-LFS pointer: run 'git lfs pull'",
     bytes(5000): "holds no image but a file of zero bytes: fetch the image again",
     b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(40): "has a damaged or cut TIFF header",
     b"\x00\x00\x00\x18ftypcrx \x00": "is a camera's raw image: develop it to JPEG first",
@@ -48,9 +47,9 @@ NAMED = {
     b"#?RADIANCE\n": "is a Radiance HDR image of floating-point numbers: convert it to 8 bits first",
     b"\x76\x2f\x31\x01\x02": "is an OpenEXR image of floating-point numbers: convert it to 8 bits first",
     b"P7\nWIDTH 3\n": "is a PAM image: convert it to PNG first",
-    b"PK\x03\x04": "holds no image but a ZIP archive: unpack it first",
-    b"\x1f\x8b\x08": "holds no image but a gzip file: unpack it first",
-    bytes(257) + b"ustar": "holds no image but a tar archive: unpack it first",
+    b"PK\x03\x04": "holds no image but a zip archive: unpack it first, with unzip",
+    b"\x1f\x8b\x08": "holds no image but a gzip file: unpack it first, with gunzip or tar",
+    bytes(257) + b"ustar": "holds no image but a tar archive: unpack it first, with tar",
     b"\x0a\x23\xd7\xce": "holds no image but a RecordIO file: 'im2rec extract' writes its images",
     b"\x93NUMPY\x01": "holds no image but a NumPy array: convert it to PNG first",
     b"RIFF\x00\x00\x00\x00WAVE": "holds no image that can be read",

@@ -87,7 +87,7 @@ def test_contents_are_counted_by_their_first_bytes(tmp_path: Path) -> None:
     assert [
         "1 record without an image",
         "1 record with content that is not an image",
-        "1 images with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
+        "1 image with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
     ] == found.problems
 
 
