@@ -104,13 +104,24 @@ def _raise_again(unraisable: Any) -> None:
     if not isinstance(unraisable.exc_value, (KeyboardInterrupt, TerminatedError)):
         sys.__unraisablehook__(unraisable)
         return
-    import _thread  # noqa: PLC0415 - rarely needed
-    import threading  # noqa: PLC0415
+    import threading  # noqa: PLC0415 - rarely needed
 
     number = signal.SIGINT if isinstance(unraisable.exc_value, KeyboardInterrupt) else signal.SIGTERM
-    again = threading.Timer(_RETRY_S, _thread.interrupt_main, [number])
+    again = threading.Timer(_RETRY_S, _send_again, [number])
     again.daemon = True
     again.start()
+
+
+def _send_again(number: int) -> None:
+    """Send the signal *number* to the main thread, so that it also ends a wait for a lock or for input."""
+    if sys.platform == "win32":
+        import _thread  # noqa: PLC0415
+
+        _thread.interrupt_main(number)
+    else:
+        import threading  # noqa: PLC0415
+
+        signal.pthread_kill(threading.main_thread().ident, number)
 
 
 def find_interrupt(error: BaseException) -> BaseException | None:
