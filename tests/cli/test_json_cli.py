@@ -86,6 +86,11 @@ RUNS = {
 LINES = [(title, line) for title, lines in RUNS.items() for line in lines]
 
 
+def skip_without_compiler(line: str) -> None:
+    if line.startswith("compile"):
+        pytest.importorskip("numba")
+
+
 @pytest.fixture(autouse=True)
 def _files(here: Path) -> None:
     """Good and bad input for every command in the current folder."""
@@ -158,6 +163,7 @@ def assert_has_keys(value: dict[str, Any], kind: type[Any], where: str) -> None:
 
 @pytest.mark.parametrize(("title", "line"), LINES, ids=[line for _, line in LINES])
 def test_an_object_has_the_keys_and_types_of_its_declaration(title: str, line: str) -> None:
+    skip_without_compiler(line)
     words = shlex.split(line)
     done = im2rec(*words, "--json", "-qq")
     found = parsed(done.out)
@@ -191,6 +197,7 @@ WITHOUT_NEXT = ("iterate --list-params", "iterate --list-params --kind csv")
 
 @pytest.mark.parametrize("line", [line for _, line in LINES if line not in WITHOUT_NEXT])
 def test_every_result_ends_with_a_command_that_can_be_typed(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_without_compiler(line)
     done = im2rec(*shlex.split(line))
     last = done.out.splitlines()[-1]
 
