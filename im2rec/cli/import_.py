@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -37,7 +38,7 @@ from im2rec.datasets.sets import (
     ImportParams,
     KnownSet,
 )
-from im2rec.errors import ParameterError, counted
+from im2rec.errors import OutputError, ParameterError, counted
 from im2rec.folders import VARIABLE, cache_folder
 from im2rec.params import from_words, parameter_docs
 
@@ -119,7 +120,7 @@ def command(
         folder = cache_folder() / name
         to_fetch = [file.name for file in missing(known, folder)]
         if not dry_run:
-            with console.progress("MB fetched", share=True) as progress:
+            with console.progress("MB fetched", share=True) as progress, _cache_named():
                 fetch_set(known, folder, options, progress=lambda count, share: progress(count // _MB, share))
         if not (dry_run and to_fetch):
             files_or_folder = folder if name == MNIST else folder / known.files[0].name
@@ -129,6 +130,16 @@ def command(
     console.warn(summary.warnings)
     console.result("import", summary, render(summary), next_command(summary))
     return ExitCode.DONE
+
+
+@contextlib.contextmanager
+def _cache_named() -> Iterator[None]:
+    """Name the variable of the cache in an OutputError of the block, as nobody typed that folder."""
+    try:
+        yield
+    except OutputError as error:
+        error.hint = f"set {VARIABLE} to a folder with room that you may write to"
+        raise
 
 
 def _set_to_fetch(name: str, params: ImportParams, *, download: bool) -> KnownSet:

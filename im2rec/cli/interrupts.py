@@ -114,13 +114,22 @@ def _raise_again(unraisable: Any) -> None:
     if not isinstance(unraisable.exc_value, (KeyboardInterrupt, TerminatedError)):
         sys.__unraisablehook__(unraisable)
         return
-    import _thread  # noqa: PLC0415 - rarely needed
-    import threading  # noqa: PLC0415
+    import threading  # noqa: PLC0415 - rarely needed
 
     number = signal.SIGINT if isinstance(unraisable.exc_value, KeyboardInterrupt) else signal.SIGTERM
-    again = threading.Timer(_RETRY_S, _thread.interrupt_main, [number])
+    again = threading.Timer(_RETRY_S, _send_again, [number, threading.get_ident()])
     again.daemon = True
     again.start()
+
+
+def _send_again(number: int, thread: int) -> None:
+    """Send the signal *number* to *thread*, the main one, so that it also ends a wait for a lock or for input."""
+    if sys.platform == "win32":
+        import _thread  # noqa: PLC0415
+
+        _thread.interrupt_main(number)
+    else:
+        signal.pthread_kill(thread, number)
 
 
 def find_interrupt(error: BaseException) -> BaseException | None:

@@ -237,6 +237,16 @@ def test_an_unreachable_network_is_an_error_of_one_line_with_exit_code_4(
 
 
 @pytest.mark.usefixtures("published")
+def test_a_cache_that_cannot_be_written_is_replaced_by_its_variable(here: Path) -> None:
+    (here / "cache").write_bytes(b"no folder")
+    code, out, err = typed("import cifar10 out --download")
+
+    assert (1, "", 1) == (code, out, err.count("\n"))
+    assert err.startswith(f"im2rec: {here / 'cache' / 'cifar10' / 'small.tar.gz'}: cannot be written: ")
+    assert err.endswith(" (set IM2REC_CACHE to a folder with room that you may write to)\n")
+
+
+@pytest.mark.usefixtures("published")
 def test_an_existing_output_is_refused_before_any_download(here: Path) -> None:
     write_files(here / "out", {"train.rec": b"mine"})
     code, _, err = typed("import cifar10 out --download")

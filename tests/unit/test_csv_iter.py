@@ -305,7 +305,7 @@ def test_files_are_closed_when_the_constructor_fails(seven: Path) -> None:
             iterator(seven, label_csv=other)
         with pytest.raises(InputError):
             iterator(f"{seven};{seven.with_name('none.csv')}")
-    assert {seven, other} == set(closed)
+    assert {seven, other} <= set(closed)  # the collector may close what an earlier test left
 
 
 def test_a_changed_batch_does_not_change_the_next(seven: Path) -> None:

@@ -7,15 +7,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from image_helpers import DEADLINE_S, POSIX
 
+from im2rec.cli import exit_codes
 from im2rec.cli.console import Console
-from im2rec.cli.exit_codes import run
 from im2rec.cli.interrupts import exit_at_start, how_to_repeat, note_work_done, repeat_by
 
 pytestmark = POSIX
@@ -25,11 +25,17 @@ ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if os.name == "posix" el
 @pytest.fixture(autouse=True)
 def _handlers_are_restored() -> Iterator[None]:
     before = [signal.getsignal(number) for number in ENDING]
-    hook = sys.unraisablehook
     yield
     for number, handler in zip(ENDING, before, strict=True):
         signal.signal(number, handler)
+
+
+def run(command: Callable[[list[str]], Any], words: list[str]) -> int:
+    """Exit code of *command*, after which the hook of finalizers is the one of before."""
+    hook = sys.unraisablehook
+    code = exit_codes.run(command, words)
     assert sys.unraisablehook is hook
+    return code
 
 
 def interrupted(number: int, *words: str, **how: Any) -> tuple[int, str]:
@@ -90,11 +96,17 @@ def test_an_interrupt_in_a_finalizer_ends_the_command_all_the_same(capsys: pytes
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGINT)
 
+    ended = threading.Event()
+    deadline = threading.Timer(DEADLINE_S, ended.set)
+
     def command(_words: list[str]) -> None:
         Interrupted()
-        threading.Event().wait(DEADLINE_S)
+        ended.wait()
 
+    deadline.start()
     assert 130 == run(command, ["bench"])
+    deadline.cancel()
+    assert not ended.is_set()  # the interrupt did not wait for the end of the wait
     assert "im2rec: interrupted; to begin again: im2rec bench\n" == capsys.readouterr().err
 
 

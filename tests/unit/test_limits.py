@@ -170,7 +170,11 @@ def test_pack_takes_a_strip_of_which_less_is_left() -> None:
 def test_a_draft_counts_the_size_that_is_decoded_but_only_of_baseline_jpegs() -> None:
     small = {"at_least": (128, 128)}
 
-    assert reason_of(jpeg(30_000, 30_000), **small) in ("cut short", "does not decode")
+    baseline = jpeg(30_000, 30_000)
+    if codec._simplejpeg is None:  # Pillow alone takes it for a sound file
+        assert (3750, 3750, 3) == decode(baseline, **small).pixels.shape
+    else:
+        assert reason_of(baseline, **small) in ("cut short", "does not decode")
     assert TOO_LARGE == reason_of(jpeg(30_000, 30_000), at_least=(20_000, 20_000))
     assert TOO_LARGE == reason_of(jpeg(30_000, 30_000, progressive=True), **small)
     assert TOO_LARGE == reason_of(jpeg(30_000, 30_000), **small, max_pixels=1 << 28)
