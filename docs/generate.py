@@ -124,6 +124,7 @@ def json_page() -> str:
         "## Errors",
         "",
         "A command that fails prints an object with `schema` and `error`, beside the line on stderr:",
+        "`im2rec inspect photos --json` for a folder, here on several lines.",
         "",
     ]
     page += ["```json", json.dumps({"schema": SCHEMA, **as_json(failed)}, indent=2), "```"]

@@ -32,17 +32,28 @@ class Im2RecError(Exception):
 
 
 class ParameterError(Im2RecError, ValueError):
-    """A parameter is unknown, missing, of the wrong type or out of range."""
+    """A parameter is unknown, missing, of the wrong type or out of range.
+
+    *unknown* is the name of a parameter that does not exist, else None.
+    """
+
+    unknown: str | None = None
 
 
 class FileError(Im2RecError):
-    """A file or folder cannot be used; *path* is None if there is none, or if the problem names several."""
+    """A file or folder cannot be used; *path* is None if there is none, or if the problem names several.
 
-    _location_fields = (("", "path"),)
+    *line*, from 1, is None unless one line of the file is meant.
+    """
 
-    def __init__(self, problem: str, *, path: str | os.PathLike[str] | None = None, hint: str = "") -> None:
+    _location_fields = (("", "path"), ("line ", "line"))
+
+    def __init__(
+        self, problem: str, *, path: str | os.PathLike[str] | None = None, line: int | None = None, hint: str = ""
+    ) -> None:
         super().__init__(problem, hint=hint)
         self.path = path
+        self.line = line
 
 
 class InputError(FileError):

@@ -156,7 +156,9 @@ def _check_known(kind: type[Any], name: str) -> None:
     if name in known:
         return
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    raise ParameterError(f"unknown key {name!r}", hint=f"the nearest known key is {near[0]!r}")
+    error = ParameterError(f"unknown key {name!r}", hint=f"the nearest known key is {near[0]!r}")
+    error.unknown = name
+    raise error
 
 
 def _usage_hint(kind: type[Any], word: str) -> str:

@@ -20,20 +20,9 @@ from im2rec.bench.read_speed import MOSTLY_CACHED
 from im2rec.bench.report import DryRunReport, IteratorReport, PackReport, ReadSpeed, Report, draw_plot
 from im2rec.bench.samples import sample_list
 from im2rec.bench.timing import BenchOptions, Rate, doubling_counts
-from im2rec.cli.console import (
-    PATH,
-    WIDTH,
-    Console,
-    HelpCommand,
-    common_options,
-    counted,
-    human_size,
-    key_completion,
-    path_word,
-    table,
-)
+from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options, counted, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
-from im2rec.cli.iterator_options import console_logging, iterator_values, option_words
+from im2rec.cli.iterator_options import complete_words, console_logging, iterator_values, option_words
 from im2rec.errors import ParameterError
 from im2rec.jpeg.loading import load
 from im2rec.packing.params import PackParams
@@ -45,7 +34,7 @@ from im2rec.storage.files import AtomicFile, refuse_existing
 
 
 @click.command("bench", cls=HelpCommand)
-@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=key_completion(ImageRecordParams))
+@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=complete_words)
 @click.option("--batch-size", type=int, metavar="N", help="Rows in a batch [default: 100].")
 @click.option("--data-shape", metavar="C,H,W", help="Shape of an image [default: 3 and its shorter side, at most 224].")
 @click.option("--threads", metavar="N,...", help="Numbers of threads to time [default: 1,2,4 ... up to all CPUs].")
@@ -91,7 +80,7 @@ def command(
     if dry_run:
         planned = DryRunReport(job.input, job.count_records(), chosen.thread_counts, str(plot or ""))
         counts = ", ".join(map(str, planned.thread_counts))
-        head = f"would bench {counted(planned.records, 'record')} of {planned.input}"
+        head = f"would bench {counted(planned.records, 'line' if is_list else 'record')} of {planned.input}"
         console.result("bench", planned, table(head, [(f"{job.unit}s", counts), ("would write", planned.plot)]))
         return ExitCode.DONE
     if not is_list:

@@ -22,6 +22,8 @@ import click
 
 from im2rec.cli.interrupts import note_work_done, raise_if_lost
 from im2rec.cli.streams import print_result
+from im2rec.cli.usage import option_for_key
+from im2rec.errors import ParameterError
 from im2rec.params import NAME_A_FILE, NO_STREAMS, parameter_docs
 from im2rec.schema import SCHEMA, as_json
 
@@ -147,8 +149,14 @@ def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[...
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         @functools.wraps(function)
         def wrapped(*, as_json: bool, quiet: int, debug: bool, **rest: Any) -> R:  # noqa: ARG001 - read in exit_codes
-            words = click.get_current_context().find_root().obj or ()
-            return function(Console(as_json, quiet, tuple(words)), **rest)
+            context = click.get_current_context()
+            words = context.find_root().obj or ()
+            try:
+                return function(Console(as_json, quiet, tuple(words)), **rest)
+            except ParameterError as error:
+                if error.unknown and (option := option_for_key(error.unknown, context.command)):
+                    error.hint = f"it is an option: {option}"
+                raise
 
         for option in reversed([*(_WRITING.values() if writes else ()), *_OPTIONS.values()]):
             wrapped = option(wrapped)

@@ -27,6 +27,7 @@ from im2rec.cli.interrupts import (
     take_over_signals,
 )
 from im2rec.cli.streams import discard_messages_if_broken, output_error
+from im2rec.cli.usage import usage_message
 from im2rec.errors import (
     DAMAGED_RECORD,
     BadRecordError,
@@ -50,21 +51,6 @@ class ExitCode(enum.IntEnum):
     DAMAGED = 5  # of a .rec; takes precedence over PROBLEMS
     INTERRUPTED = INTERRUPTED
     TERMINATED = TERMINATED
-
-
-# Options of MXNet's im2rec.py, typed from habit, and what to write here; keys of pack are written KEY=VALUE.
-_IM2REC_PY_OPTIONS = {
-    f"--{key.replace('_', '-')}": f"write {key}=VALUE after OUT"
-    for key in ("resize", "center_crop", "quality", "color", "encoding", "inter_method", "pack_label", "label_width")
-} | {
-    "--pass-through": "write unchanged=1 after OUT",
-    "--num-thread": "write --workers N",
-    "--train-ratio": "write --split TRAIN,TEST",
-    "--test-ratio": "write --split TRAIN,TEST",
-    "--recursive": "folders are walked unless --flat is given",
-    "--no-shuffle": "lists are shuffled only with --shuffle",
-    "--list": "write im2rec make-list ROOT --prefix PREFIX",
-}
 
 
 # The first class that fits counts; all other errors are FAILED.
@@ -121,7 +107,7 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
         return code, code.name.lower(), how_to_repeat(words)
     if isinstance(error, click.ClickException):
-        return code, *_usage_message(error)
+        return code, *usage_message(error)
     if isinstance(error, Im2RecError):
         return code, error.problem, error.hint.replace("force=True", "--force")
     if isinstance(error, OSError):
@@ -139,17 +125,6 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
         problem = f"internal error: {type(error).__name__}: {first_line}"
         hint = "please report it, with the output of --debug"
     return code, problem, hint
-
-
-def _usage_message(error: click.ClickException) -> tuple[str, str]:
-    """Return click's message in our form, one line in lower case, and as a hint the help that explains it."""
-    context = getattr(error, "ctx", None)
-    if isinstance(error, click.NoSuchOption) and error.option_name in _IM2REC_PY_OPTIONS:
-        return f"no such option {error.option_name}", _IM2REC_PY_OPTIONS[error.option_name]
-    message = " ".join(error.format_message().split()).rstrip(".")
-    if message[1:2].islower():  # a sentence, not a name in capitals
-        message = message[:1].lower() + message[1:]
-    return message, f"see '{context.command_path} --help'" if context is not None else ""
 
 
 def _print_error(message: str) -> None:

@@ -75,14 +75,25 @@ class LazyGroup(click.Group):
 def _remedy(words: list[str]) -> str:
     """Return in words the command that *words*, which do not begin with one, probably mean."""
     name = words[0]
-    if os.path.isdir(name):  # noqa: PTH112 - False for a name that no file can have, as below
-        return f"for a folder of images: {shlex.join([NAME, 'make-list', name])}"
-    if name.lower().endswith(".rec"):
-        return f"for a .rec: {shlex.join([NAME, 'inspect', name])}"
-    if os.path.isfile(name) or name.lower().endswith(_LIST_SUFFIXES):  # noqa: PTH113
-        return f"for a list: {shlex.join([NAME, 'pack', *words])}"
-    nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
-    return f"did you mean {nearest[0]!r}?" if nearest else f"commands: {', '.join(COMMANDS)}"
+    if name in ("help", "version"):
+        return f"write {shlex.join([NAME, *(word for word in words[1:2] if word in COMMANDS), f'--{name}'])}"
+    # The functions of os.path return False for a name that no file can have. im2rec.py takes a prefix where there is a
+    # list here, and makes the list with --list.
+    root = next((word for word in words[1:] if os.path.isdir(word)), "ROOT")  # noqa: PTH112
+    if "--list" in words:
+        what, meant = "a folder of images", ["make-list", root, "--prefix", name]
+    elif os.path.isfile(f"{name}.lst"):  # noqa: PTH113
+        what, meant = "a list", ["pack", f"{name}.lst", root, f"{name}.rec"]
+    elif os.path.isdir(name):  # noqa: PTH112
+        what, meant = "a folder of images", ["make-list", name]
+    elif name.lower().endswith(".rec"):
+        what, meant = "a .rec", ["inspect", name]
+    elif os.path.isfile(name) or name.lower().endswith(_LIST_SUFFIXES):  # noqa: PTH113
+        what, meant = "a list", ["pack", *words]
+    else:
+        nearest = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.4)
+        return f"did you mean {nearest[0]!r}?" if nearest else f"commands: {', '.join(COMMANDS)}"
+    return f"for {what}: {shlex.join([NAME, *meant])}"
 
 
 # The version comes from the package itself, as its metadata may be missing or those of an old install; imported by

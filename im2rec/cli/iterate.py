@@ -18,14 +18,20 @@ from im2rec.cli.console import (
     common_options,
     counted,
     human_size,
-    key_completion,
     keys_table,
     path_word,
     table,
 )
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.cli.iterator_options import DEFAULT_BATCH_SIZE, console_logging, iterator_values, option_words, other_values
+from im2rec.cli.iterator_options import (
+    DEFAULT_BATCH_SIZE,
+    complete_words,
+    console_logging,
+    iterator_values,
+    option_words,
+    other_values,
+)
 from im2rec.errors import BadRecordError, InputError, ParameterError
 from im2rec.images.sheet import number_text
 from im2rec.iterators.base import OrderedIterator
@@ -51,7 +57,7 @@ _MAX_BAD_RECORDS = 3  # of a kind in the table; --json lists all
 
 
 @click.command("iterate", cls=HelpCommand)
-@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=key_completion(ImageRecordParams))
+@click.argument("words", metavar="REC [KEY=VALUE]...", nargs=-1, shell_complete=complete_words)
 @click.option("--batch-size", type=int, metavar="N", help=f"Rows in a batch [default: {DEFAULT_BATCH_SIZE}].")
 @click.option("--data-shape", metavar="C,H,W", help="Shape of an image [default: 3 and its shorter side, at most 224].")
 @click.option(

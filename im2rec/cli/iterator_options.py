@@ -9,13 +9,24 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from im2rec.cli.console import Console, print_to_stderr
+import click
+from click.shell_completion import CompletionItem
+
+from im2rec.cli.console import Console, key_completion, print_to_stderr
 from im2rec.errors import ParameterError
 from im2rec.params import from_words, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
-from im2rec.runs.run import IteratorKind, default_shape
+from im2rec.runs.run import KINDS, IteratorKind, default_shape
 
 DEFAULT_BATCH_SIZE = 100
+
+
+def complete_words(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a word of REC [KEY=VALUE]... in a shell: to the keys of the iterator of --kind, else to a file."""
+    kind = KINDS[ctx.params.get("kind") or "image"]
+    is_first = not ctx.params.get(param.name or "")
+    keys = [] if is_first and not incomplete else key_completion(kind.params)(ctx, param, incomplete)
+    return [CompletionItem(key) for key in keys] or [CompletionItem(incomplete, type="file")]
 
 
 def iterator_values(command: str, words: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:

@@ -83,8 +83,8 @@ def read_cifar(name: str, source: PathLike) -> Dataset:
     version = max(versions, key=lambda version: sum(file in contents for file in version.files))
     missing = [file for file in version.files if file not in contents]
     if len(missing) == len(version.files):
-        problem = f"{os.fspath(source)}: holds no {SETS[name].title}: no {' or '.join(v.files[0] for v in versions)}"
-        raise InputError(problem, hint=f"name its folder, or its archive {versions[0].archive}")
+        problem = f"holds no {SETS[name].title}: no {' or '.join(v.files[0] for v in versions)}"
+        raise InputError(problem, path=source, hint=f"name its folder, or its archive {versions[0].archive}")
     if missing:
         raise InputError(f"lacks {', '.join(missing)}", path=location, hint=_MAKE_AGAIN)
     classes = _class_names(name, version, contents, location)

@@ -50,8 +50,8 @@ def read_mnist(pairs: Mapping[str, MnistPair]) -> Dataset:
     for split, pair in pairs.items():
         images, labels = read_parsed(pair.images, read_images), read_parsed(pair.labels, read_labels)
         if len(images) != len(labels):
-            problem = f"{os.fspath(pair.labels)}: expected {len(images)} labels, one for each image of "
-            raise InputError(f"{problem}{os.fspath(pair.images)}, found {len(labels)}")
+            problem = f"expected {len(images)} labels, one for each image of {os.fspath(pair.images)}"
+            raise InputError(f"{problem}, found {len(labels)}", path=pair.labels)
         check_labels(labels, len(digits), os.fspath(pair.labels), "digit")
         splits[split] = [ImageBatch(images[..., None], labels[:, None])]
     return Dataset("IDX files", splits, digits)

@@ -40,7 +40,7 @@ class ClassFolders:
     def drop_names(self, error: InputError) -> None:
         """Name the folders by label, because of *error* in the file that was found."""
         self.names = None
-        self.warnings.append(f"{error.problem}; the folders are named by label")
+        self.warnings.append(f"{error.location()}: {error.problem}; the folders are named by label")
 
 
 def find_class_folders(rec: PathLike, classes: PathLike | None, list_name: str) -> ClassFolders:

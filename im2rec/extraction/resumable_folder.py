@@ -43,14 +43,14 @@ def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) ->
         raise OutputError("is a file", path=path, hint="name a folder")
     real = Path(os.path.realpath(path))
     if Path.cwd().is_relative_to(real) or os.path.ismount(path):
-        problem = f"{path}: is a mount point or the folder you are in, which cannot be replaced by a finished one"
-        raise OutputError(problem, hint="name a new folder in it")
+        problem = "is a mount point or the folder you are in, which cannot be replaced by a finished one"
+        raise OutputError(problem, path=path, hint="name a new folder in it")
     if not any(path.iterdir()):
         return
     earlier = (path / MARKER).is_file()
     if not force or not earlier:
-        problem = f"{path}: exists already and is not empty"
-        raise OutputError(problem, hint=f"choose another folder{', or replace it with force=True' if earlier else ''}")
+        hint = f"choose another folder{', or replace it with force=True' if earlier else ''}"
+        raise OutputError("exists already and is not empty", path=path, hint=hint)
     for name in inputs:
         if Path(os.path.realpath(name)).is_relative_to(real):
             raise OutputError(f"holds {os.fspath(name)} and is not replaced", path=path, hint="choose another folder")
@@ -241,8 +241,8 @@ class ResumableFolder:
         path = self.path / name
         with self.writing():
             if path.is_symlink() or not path.is_file() or path.stat().st_size < size:
-                problem = f"{path}: is not the file that the journal describes"
-                raise OutputError(problem, hint=f"remove {self.path}")
+                problem = "is not the file that the journal describes"
+                raise OutputError(problem, path=path, hint=f"remove {self.path}")
             os.truncate(path, size)
             return path.open("ab")
 

@@ -178,8 +178,7 @@ def class_folders(path: PathLike, list_name: str) -> list[str]:
     for line, name in enumerate(read_classes(path), 1):
         problem = _folder_problem(name, {MARKER, MARKER_TEMP, name_text(list_name)})
         if problem:
-            place = f"{os.fspath(path)}, line {line}"
-            raise InputError(f"{place}: the class {name!r} {problem}", hint="name a folder inside DIR")
+            raise InputError(f"the class {name!r} {problem}", path=path, line=line, hint="name a folder inside DIR")
         folders.append("/".join(part for part in name.split("/") if part not in ("", ".")))
     return folders
 
@@ -212,8 +211,8 @@ def check_labels_have_folders(labels: Labels, folders: Sequence[str], path: Path
     """Raise InputError for the first of *labels* that has no line in the ``.classes.txt`` at *path*."""
     for label in np.unique(labels).tolist():
         if not (label.is_integer() and 0 <= label < len(folders)):
-            problem = f"{os.fspath(path)}: has no line for the label {label_text(label)}"
-            raise InputError(problem, hint=f"it holds {len(folders)}; line 1 is label 0")
+            problem = f"has no line for the label {label_text(label)}"
+            raise InputError(problem, path=path, hint=f"it holds {len(folders)}; line 1 is label 0")
 
 
 KEY_DIGITS = 9  # with leading zeros, keys sort like the ids, up to a billion

@@ -26,6 +26,7 @@ MAX_LABELS = (
 )  # the most that label_width can ask for: a mask of 1024 x 1024 pixels has as many, and 4 MiB a record
 MAX_LINE_BYTES = 32 << 20  # MAX_LABELS labels of 24 characters, which float64 needs at most, and a path are no longer
 _BLANK_RUN = re.compile(f"[{BLANKS}]+")
+LINE_HINT = "write id TAB label TAB path"
 _FIELDS_HINT = "write TABs: id TAB label TAB path"
 _FOREIGN_SEPARATORS = {",": "commas", ";": "semicolons"}
 EXACT_INTEGERS = 2**24  # float32 holds every integer up to here
@@ -122,7 +123,8 @@ def _parse_unusual(
     if len(words) < 2 or not words[0].isdecimal():
         _check_separator(line, number)
     if len(words) < 2:
-        raise ListFormatError(f"expected id, labels and path, found {len(words) + 1} field(s)", line=number)
+        found = "1 field" if not words else "2 fields"
+        raise ListFormatError(f"expected id, labels and path, found {found}", line=number, hint=LINE_HINT)
     labels = tuple([_parse_label(word, number) for word in words[1:]])
     return _parse_id(words[0], number), labels, path
 

@@ -169,7 +169,7 @@ class PackSummary:
     notes: dict[str, int] = described("Packed images, by remark.", factory=dict)
     warnings: list[str] = described(WARNINGS, factory=list)
     bytes_in: int = described("Size of the image files in bytes.", 0)
-    bytes_out: int = described(BYTES_OUT, 0)
+    bytes_out: int = described(f"{BYTES_OUT} 0 in a dry run.", 0)
     seconds: float = described(SECONDS, 0.0)
     images_per_s: float = described(RATE, 0.0)
     workers: int = described("Processes that worked.", 1)
@@ -296,7 +296,7 @@ class PackCounter:
         """Return a line for each thing in the list that is probably a mistake."""
         warnings = []
         if self._many_labels and not self.params.pack_label:
-            images = "1 image has" if self._many_labels == 1 else f"{self._many_labels} images have"
+            images = "1 image has" if self._many_labels == 1 else f"{self._many_labels:,} images have"
             warnings.append(f"{images} several labels, only the first is stored; keep all with pack_label=1")
         warnings += self._inexact.warnings()
         if self._backslashes:

@@ -16,6 +16,7 @@ from im2rec.errors import BadRecordError, InputError, ListFormatError
 from im2rec.format.irheader import ImageRecord, IRHeader, float32
 from im2rec.format.listfile import (
     EXACT_INTEGERS,
+    LINE_HINT,
     InexactLabels,
     ListEntry,
     is_entry,
@@ -162,7 +163,8 @@ def _list_label_width(path: Path) -> int:
             entry = parse_line(line, number)
             _check_path(entry)
         except ListFormatError as error:
-            error.hint = error.hint or "set label_width when the lines have no paths"
+            if error.hint in ("", LINE_HINT):
+                error.hint = "set label_width when the lines have no paths"
             raise with_path(error, path) from None
         return len(entry.labels)
     raise InputError("lists no images", path=path, hint=_WRONG_LIST_HINT)

@@ -70,6 +70,8 @@ def reading(path: PathLike) -> Iterator[None]:
 def _unreadable(path: PathLike, error: OSError | UnicodeEncodeError) -> InputError:
     if isinstance(error, NotAFileError):
         return InputError(reason(error), path=path, hint="name a file")
+    if isinstance(error, IsADirectoryError):  # the system's own words say "directory"
+        return InputError("is a folder", path=path, hint="name a file")
     return InputError(f"cannot be read: {reason(error)}", path=path, hint="check the path")
 
 
@@ -391,6 +393,6 @@ def read_classes(path: PathLike) -> list[str]:
     for line, name in enumerate(classes, 1):
         if not name or name in seen:
             what = f"{name!r} is on two lines" if name else "is empty"
-            raise InputError(f"{os.fspath(path)}, line {line}: {what}", hint="one folder a line, line 1 is label 0")
+            raise InputError(what, path=path, line=line, hint="one folder a line, line 1 is label 0")
         seen.add(name)
     return classes

@@ -169,7 +169,7 @@ def test_a_dry_run_measures_and_writes_nothing() -> None:
     again = "next: im2rec bench a.rec --plot p.png --threads 1,3\n"
     planned = f"would bench 7 records of a.rec\n  threads      1, 3\n  would write  p.png\n{again}"
     assert Ran(0, planned, "") == im2rec("bench", "a.rec", "--plot", "p.png", "--threads", "1,3", "--dry-run")
-    planned = "would bench 3 records of l.lst\n  workers  2\nnext: im2rec bench l.lst root --threads 2\n"
+    planned = "would bench 3 lines of l.lst\n  workers  2\nnext: im2rec bench l.lst root --threads 2\n"
     assert Ran(0, planned, "") == im2rec("bench", "l.lst", "root", "--threads", "2", "--dry-run")
     assert before == names_in(Path())
 

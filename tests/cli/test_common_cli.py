@@ -455,17 +455,76 @@ def test_options_of_mxnets_im2rec_py_are_answered_with_ours(word: str, advice: s
     assert Ran(2, "", expected) == im2rec("pack", "a.lst", "root", "o.rec", word, "256")
 
 
+# words -> what is wrong with them, and what to write
+MIXED_UP = {
+    "iterate a.rec --rand-crop 1": "no such option --rand-crop (write rand_crop=VALUE at the end)",
+    "iterate a.rec --resize 256": "no such option --resize (write resize=VALUE at the end)",
+    "bench a.rec --shuffle": "no such option --shuffle (write shuffle=VALUE at the end)",
+    "import mnist out --encoding .jpg": "no such option --encoding (write encoding=VALUE at the end)",
+    "pack a.lst root o.rec --max-side 9": "no such option --max-side (write max_side=VALUE at the end)",
+    "pack a.lst root o.rec --recursive": (
+        "no such option --recursive (with im2rec make-list, folders are walked unless --flat is given)"
+    ),
+    "make-list root --resize 256": "no such option --resize (with im2rec pack, write resize=VALUE after OUT)",
+    "pack a.lst root o.rec workers=4": "unknown key 'workers' (it is an option: --workers)",
+    "pack a.lst root o.rec on_error=skip": "unknown key 'on_error' (it is an option: --on-error)",
+    "iterate a.rec epochs=3": "unknown key 'epochs' (it is an option: --epochs)",
+    "pack a.lst root o.rec --forse": "no such option --forse (did you mean --force?)",
+    "inspect a.rec --hed 3": "no such option --hed (did you mean --head?)",
+    "inspect a.rec -x": "no such option -x (see 'im2rec inspect --help')",
+    "--json inspect a.rec": "no such option --json (options stand after the command: im2rec inspect ... --json)",
+    "-q pack a.lst root o.rec": "no such option -q (options stand after the command: im2rec pack ... -q)",
+    "--list --recursive prefix root": "no such option --list (write im2rec make-list ROOT --prefix PREFIX)",
+    "inspect a.rec --head x": "invalid value for '--head': 'x' is not a whole number (see 'im2rec inspect --help')",
+    "inspect a.rec --head 0": "invalid value for '--head': 0 must be 1 or more (see 'im2rec inspect --help')",
+    "extract a.rec new --label cat": (
+        "invalid value for '--label': 'cat' is not a number (see 'im2rec extract --help')"
+    ),
+}
+
+
+@pytest.mark.parametrize("line", MIXED_UP)
+def test_options_and_keys_that_are_mixed_up_are_answered_with_the_right_ones(line: str) -> None:
+    code, _, err = im2rec(*line.split())
+    assert (2, f"im2rec: {MIXED_UP[line]}\n") == (code, err)
+
+
+def test_words_of_im2rec_py_and_of_other_programs_are_answered_with_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("mine.lst").touch()
+    expected = {
+        "new photos --list --recursive": "for a folder of images: im2rec make-list photos --prefix new",
+        "mine photos --resize 480": "for a list: im2rec pack mine.lst photos mine.rec",
+        "help": "write im2rec --help",
+        "help pack": "write im2rec pack --help",
+        "version": "write im2rec --version",
+    }
+    for line, remedy in expected.items():
+        words = line.split()
+        assert Ran(2, "", f"im2rec: no command {words[0]!r}; {remedy} (see 'im2rec --help')\n") == im2rec(*words)
+
+
 @POSIX
 def test_a_shell_completes_commands_options_and_keys() -> None:
     def completions(*words: str) -> list[str]:
         line = {"_IM2REC_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
         code, out, err = command(env={**os.environ, **line})
         assert (0, "") == (code, err)
-        return [line.partition(",")[2] for line in out.splitlines()]
+        return [line.removeprefix("plain,") for line in out.splitlines()]
 
     assert "make-list" in completions("im2rec", "mak")
     assert "--workers" in completions("im2rec", "pack", "--wo")
     assert ["resize="] == completions("im2rec", "pack", "a.lst", "root", "o.rec", "res")
+    for name in ("iterate", "bench"):  # REC is a file, whatever follows it a key or a further path
+        assert ["file,"] == completions("im2rec", name, "")
+        assert ["file,pho"] == completions("im2rec", name, "pho")
+        assert ["rand_crop="] == completions("im2rec", name, "a.rec", "rand_c")
+        assert "shuffle=" in completions("im2rec", name, "a.rec", "")
+        assert ["file,roo"] == completions("im2rec", name, "a.lst", "roo")
+    assert ["image="] == completions("im2rec", "iterate", "--kind", "mnist", "a", "im")
 
 
 @pytest.mark.parametrize("words", [["--head", "2", "--verify"], ["--key", "1", "--sheet", "a.png"]])

@@ -188,7 +188,7 @@ def test_options_select_the_records(tmp_path: Path, words: list[str], ids: list[
 CUT_SHORT = "(the file was cut short; make or fetch it again)"
 ERRORS: dict[str, tuple[list[str], int, str]] = {
     "no rec": (["no.rec", "new"], 4, "no.rec: cannot be read: no such file or directory (check the path)"),
-    "a folder": (["full", "new"], 4, "full: cannot be read: is a directory (check the path)"),
+    "a folder": (["full", "new"], 4, "full: is a folder (name a file)"),
     "no RecordIO": (
         ["text.rec", "new"],
         4,
@@ -224,7 +224,7 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
     "no number": (
         ["some.rec", "new", "--head", "0"],
         2,
-        "invalid value for '--head': 0 is not in the range x>=1 (see 'im2rec extract --help')",
+        "invalid value for '--head': 0 must be 1 or more (see 'im2rec extract --help')",
     ),
 }
 

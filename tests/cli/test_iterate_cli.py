@@ -655,7 +655,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "an epoch count of 0": (
         ["some.rec", "--epochs", "0"],
         2,
-        "invalid value for '--epochs': 0 is not in the range x>=1 (see 'im2rec iterate --help')",
+        "invalid value for '--epochs': 0 must be 1 or more (see 'im2rec iterate --help')",
     ),
     "an unknown kind": (
         ["some.rec", "--kind", "float"],

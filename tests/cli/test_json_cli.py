@@ -235,6 +235,10 @@ def test_the_next_command_goes_to_the_root_of_a_problem(line: str) -> None:
 # command line -> kind, path, record, line, byte, exit code
 ERRORS: dict[str, tuple[object, ...]] = {
     "inspect gone.rec": ("input", "gone.rec", None, None, None, 4),
+    "inspect photos": ("input", "photos", None, None, None, 4),
+    "extract good.rec photos": ("output", "photos", None, None, None, 1),
+    "extract good.rec new --classes twice.txt": ("input", "twice.txt", None, 2, None, 4),
+    "make-list photos --prefix new --classes twice.txt": ("input", "twice.txt", None, 2, None, 4),
     "inspect good.rec --hed": ("usage", None, None, None, None, 2),
     "inspct": ("usage", None, None, None, None, 2),
     "iterate good.rec batch=3": ("usage", None, None, None, None, 2),
@@ -254,6 +258,7 @@ ERRORS: dict[str, tuple[object, ...]] = {
 @pytest.mark.parametrize("line", ERRORS)
 def test_an_error_is_an_object_on_stdout_beside_its_line_on_stderr(here: Path, line: str) -> None:
     (here / "there.png").touch()
+    (here / "twice.txt").write_text("a\na\n")
     (here / "photos" / "a" / "1.lst").touch()
     plain = im2rec(*shlex.split(line))
     done = im2rec(*shlex.split(line), "--json")

@@ -340,7 +340,7 @@ def test_an_input_that_cannot_be_used_is_exit_4_and_nothing_is_written(tmp_path:
 def test_a_folder_for_a_list_is_exit_4(tmp_path: Path) -> None:
     ran = im2rec("pack", tmp_path, tmp_path, tmp_path / "o.rec")
 
-    assert Ran(4, "", f"im2rec: {tmp_path}: cannot be read: is a directory (check the path)\n") == ran
+    assert Ran(4, "", f"im2rec: {tmp_path}: is a folder (name a file)\n") == ran
 
 
 def test_a_root_that_may_not_be_read_is_exit_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

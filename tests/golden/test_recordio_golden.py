@@ -275,7 +275,7 @@ def test_a_list_with_unusual_lines_is_read_as_mxnet_read_it() -> None:
         "line 8: column 3 is empty (fill in the value; a single TAB separates two columns)",
         "line 9: expected a number as label, found 'a'",
         "line 13: expected an integer as id, found '11.0'",
-        "line 14: expected id, labels and path, found 2 field(s)",
+        "line 14: expected id, labels and path, found 2 fields (write id TAB label TAB path)",
     ] == [str(error) for error in items if isinstance(error, ListFormatError)]
 
 

@@ -180,7 +180,7 @@ def test_a_device_or_a_folder_is_refused_and_nothing_stays_open(
     monkeypatch.setattr(os, "close", counted_close)
     messages = {
         Path("/dev/zero"): "/dev/zero: is a device, not a regular file (name a file)",
-        tmp_path: f"{tmp_path}: cannot be read: is a directory (check the path)",
+        tmp_path: f"{tmp_path}: is a folder (name a file)",
     }
     for path, message in messages.items():
         with pytest.raises(InputError) as caught, reading(path):

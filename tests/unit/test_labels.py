@@ -406,7 +406,7 @@ def test_the_first_line_of_a_list_decides_the_width(tmp_path: Path) -> None:
 
     message = f"{path}, line 2: expected label_width=2 labels, found 1 (id 7)"
     assert message == message_of(labels_from_list, tmp_path, "10\t1\t2\ta\n7\t1\n")
-    message = f"{path}, line 3: expected id, labels and path, found 2 field(s) {hint}"
+    message = f"{path}, line 3: expected id, labels and path, found 2 fields {hint}"
     assert message == message_of(labels_from_list, tmp_path, "\n# none\n10\t1\n")
     message = f"{path}, line 1: expected a number as label, found 'cat' {hint}"
     assert message == message_of(labels_from_list, tmp_path, "10\tcat\ta.jpg\n")

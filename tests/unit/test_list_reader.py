@@ -73,7 +73,7 @@ def test_a_line_that_cannot_be_read_is_yielded_with_its_number(tmp_path: Path) -
         "line 2: expected a number as label, found 'a'",
         (3, 3, "c.jpg"),
         "line 4: the id -4 is not in 0 to 2^64 - 1",
-        "line 5: expected id, labels and path, found 2 field(s)",
+        "line 5: expected id, labels and path, found 2 fields (write id TAB label TAB path)",
     ] == read(tmp_path / "l.lst", text)
 
 

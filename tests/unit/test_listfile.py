@@ -103,7 +103,7 @@ UNREADABLE = {
     "5\t1\tcat\ta.jpg": "expected a number as label, found 'cat'",
     "5\t0x10\ta.jpg": "expected a number as label, found '0x10'",
     "5\t" + "y" * 99 + "\ta.jpg": f"expected a number as label, found '{'y' * 40}'",
-    "5\t1": "expected id, labels and path, found 2 field(s)",
+    "5\t1": "expected id, labels and path, found 2 fields (write id TAB label TAB path)",
     "\t5\t1\ta.jpg": f"column 1 is empty {EMPTY}",
     " \t5\t1\ta.jpg": f"column 1 is empty {EMPTY}",
     "5\t\ta.jpg": f"column 2 is empty {EMPTY}",
@@ -117,8 +117,8 @@ UNREADABLE = {
     "0, 1, sub/a.jpg": f"the fields are separated by commas {CSV}",
     '"0","1","a b.jpg"': f"the fields are separated by commas {CSV}",
     "id;label;path": f"the fields are separated by semicolons {CSV}",
-    "5 a.jpg": "expected id, labels and path, found 2 field(s)",
-    "a.jpg": "expected id, labels and path, found 1 field(s)",
+    "5 a.jpg": "expected id, labels and path, found 2 fields (write id TAB label TAB path)",
+    "a.jpg": "expected id, labels and path, found 1 field (write id TAB label TAB path)",
 }
 
 
@@ -143,7 +143,7 @@ def test_blank_lines_and_comments_are_skipped_but_counted_as_lines() -> None:
     first, error, last = read_list(lines)
 
     assert ListEntry(4, 5, (1.0,), "a.jpg") == first
-    assert "line 5: expected id, labels and path, found 1 field(s)" == str(error)
+    assert "line 5: expected id, labels and path, found 1 field (write id TAB label TAB path)" == str(error)
     assert ListEntry(7, 6, (1.0,), "b") == last
 
 

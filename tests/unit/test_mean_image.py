@@ -188,7 +188,7 @@ def test_a_mean_image_that_cannot_be_written_is_an_error_before_any_record_is_re
 
 
 def test_a_mean_image_that_cannot_be_read_is_an_error(rec: Path, tmp_path: Path) -> None:
-    message = f"{tmp_path}: cannot be read: is a directory (check the path)"
+    message = f"{tmp_path}: is a folder (name a file)"
     assert message == message_of(iterator, rec, mean_img=str(tmp_path))
 
 
