@@ -1,7 +1,7 @@
 """Keep forked children from writing into the output files of their parent.
 
-A child of ``os.fork()`` has a copy of what a buffered file holds back. When the child drops the file or ends, Python writes
-that copy through the descriptor both share, and the bytes are in the parent's file twice.
+A child of ``os.fork()`` has a copy of what a buffered file holds back. When the child drops the file or ends, Python
+writes that copy through the descriptor both share, and the bytes are in the parent's file twice.
 """
 
 from __future__ import annotations
