@@ -29,11 +29,11 @@ def hide_library_output() -> None:
     import faulthandler  # noqa: PLC0415 - imported only here: every command starts with this module
 
     stream.flush()
-    os.dup2(nowhere, _STDERR)
-    os.close(nowhere)
     # closefd=False: the descriptor lives as long as the process, and so do handlers of logging that hold the stream.
     sys.stderr = open(  # noqa: SIM115
         shown, "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False
     )
+    os.dup2(nowhere, _STDERR)  # only now: an interrupt before would print its line on the stream that has just gone
+    os.close(nowhere)
     if faulthandler.is_enabled():
         faulthandler.enable(sys.stderr)

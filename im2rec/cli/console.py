@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from im2rec.cli.interrupts import note_work_done
+from im2rec.cli.interrupts import note_work_done, raise_if_lost
 from im2rec.cli.streams import print_result
 from im2rec.params import NAME_A_FILE, NO_STREAMS, parameter_docs
 from im2rec.schema import SCHEMA, as_json
@@ -78,6 +78,7 @@ class Console:
         With ``--json`` one object with *data*, a dataclass, is printed instead.
         """
         note_work_done()
+        raise_if_lost()
         if getattr(data, "dry_run", False):
             next_words = ["im2rec", *(word for word in self.words if word != _DRY_RUN)]
         if self.as_json:
@@ -102,15 +103,26 @@ class Console:
     def progress(self, what: str, *, share: bool) -> Iterator[Callable[..., None]]:
         """Give a function that shows progress: call it with the count so far and, with *share*, the share done.
 
-        It shows a bar on a terminal, prints a line every ten seconds elsewhere, and does nothing with ``--quiet``.
+        It shows a bar on a terminal, prints a line every ten seconds elsewhere, and shows nothing with ``--quiet``. The
+        function raises a signal that a library has caught, so that the run ends all the same.
         """
-        if self.quiet:
-            yield lambda *_: None
-        elif sys.stderr.isatty():
-            with _progress_bar(what, share=share) as update:
-                yield update
-        else:
-            yield _progress_lines(what)
+        with contextlib.ExitStack() as stack:
+            if self.quiet:
+                update = _no_progress
+            elif sys.stderr.isatty():
+                update = stack.enter_context(_progress_bar(what, share=share))
+            else:
+                update = _progress_lines(what)
+
+            def progress(*counts: float) -> None:
+                raise_if_lost()
+                update(*counts)
+
+            yield progress
+
+
+def _no_progress(*_: float) -> None:
+    pass
 
 
 def print_to_stderr(line: str) -> None:

@@ -99,6 +99,16 @@ def _raise(number: int, _frame: object) -> None:
     raise CtrlCError if number == signal.SIGINT else TerminatedError
 
 
+def raise_if_lost() -> None:
+    """Raise the signal again that came earlier in this run.
+
+    Libraries have handlers that catch every exception, also at their import, and the signal may have been raised in
+    one. Commands call this as they go on.
+    """
+    if _run.received is not None:
+        _raise(_run.received, None)
+
+
 def _raise_again(unraisable: Any) -> None:
     """Raise an interrupt a little later, if it came in a finalizer or a callback, where Python prints and drops it."""
     if not isinstance(unraisable.exc_value, (KeyboardInterrupt, TerminatedError)):

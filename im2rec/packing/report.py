@@ -286,9 +286,8 @@ class PackCounter:
         """Return a line for each thing in the list that is probably a mistake."""
         warnings = []
         if self._many_labels and not self.params.pack_label:
-            warnings.append(
-                f"{self._many_labels} images have several labels, only the first is stored; keep all with pack_label=1"
-            )
+            images = "1 image has" if self._many_labels == 1 else f"{self._many_labels} images have"
+            warnings.append(f"{images} several labels, only the first is stored; keep all with pack_label=1")
         warnings += self._inexact.warnings()
         if self._backslashes:
             images = f"{self._backslashes:,} missing images" if self._backslashes > 1 else "1 missing image"

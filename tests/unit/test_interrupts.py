@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from image_helpers import DEADLINE_S, POSIX
 
+from im2rec.cli.console import Console
 from im2rec.cli.exit_codes import run
 from im2rec.cli.interrupts import exit_at_start, how_to_repeat, note_work_done, repeat_by
 
@@ -47,6 +49,28 @@ def test_a_signal_that_is_ignored_stays_ignored(number: int, capsys: pytest.Capt
     assert 0 == interrupted(number, "pack")[0]
     assert "" == capsys.readouterr().err
     assert signal.SIG_IGN is signal.getsignal(number)
+
+
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("quiet", [0, 1])
+def test_a_signal_that_a_library_catches_ends_the_command_at_its_next_step(
+    number: int, quiet: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    steps = []
+
+    def command(_words: list[str]) -> None:
+        with Console(quiet=quiet).progress("packing", share=False) as progress:
+            progress(1)
+            with contextlib.suppress(BaseException):
+                signal.raise_signal(number)
+            steps.append(1)
+            progress(2)
+            steps.append(2)
+
+    assert (130 if number == signal.SIGINT else 143) == run(command, ["pack"])
+    assert [1] == steps
+    assert capsys.readouterr().err.endswith("; to begin again: im2rec pack\n")
 
 
 @pytest.mark.parametrize("number", ENDING)

@@ -166,7 +166,7 @@ def test_lines_with_labels_that_are_rounded_or_not_finite_are_counted_and_the_fi
 
 def test_labels_that_are_not_stored_give_no_warning_of_their_values() -> None:
     (warning,) = warnings_for([entry(1, 1.0, math.nan, 2.0**24 + 1)])
-    assert warning.startswith("1 images have several labels")
+    assert warning.startswith("1 image has several labels")
 
 
 @pytest.mark.parametrize("label", [2.0**24, 2.0**24 + 2, -(2.0**24), 0.1, 1e9 + 0.5, 3.4028234663852886e38])
