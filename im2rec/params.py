@@ -182,7 +182,10 @@ def _convert(field: dataclasses.Field[Any], value: Any, kind: Any) -> Any:
     except (TypeError, ValueError, OverflowError):
         if unset:
             return None
-        raise ParameterError(f"{field.name}={value} must be {_type_name(kind)}") from None
+        choices = field.metadata["choices"] is not None
+        allowed = _allowed_text(field) if choices else _type_name(kind)
+        hint = str(field.metadata["doc"]) if choices or kind is str else ""  # "text" alone does not say which
+        raise ParameterError(f"{field.name}={value} must be {allowed}", hint=hint) from None
 
 
 def _is_optional(kind: Any) -> bool:

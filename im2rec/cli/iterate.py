@@ -181,8 +181,6 @@ def _run(
             summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
         outputs.finish(summary)
     summary.files = outputs.names
-    if not (len(it) if dry_run else summary.batches):
-        console.warn([f"no batch: of the {it.count} records, this part has fewer than batch_size={it.batch_size}"])
     return summary
 
 

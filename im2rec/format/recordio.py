@@ -13,13 +13,14 @@ Source: dmlc-core include/dmlc/recordio.h, src/recordio.cc.
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
-from im2rec.errors import MAX_PAYLOAD, CorruptRecordError, as_bytes, check_payload
+from im2rec.errors import MAX_PAYLOAD, CorruptRecordError, ParameterError, as_bytes, check_payload
 
 MAGIC = b"\x0a\x23\xd7\xce"
 MAGIC_WORD = 0xCED7230A
@@ -270,7 +271,7 @@ def decode_record(frame: bytes, offset: int = 0) -> bytes:
 def read_records(stream: BinaryIO) -> Iterator[bytes]:
     """Yield the payload of every record of *stream*, a seekable binary file, from its start and in file order.
 
-    Raises CorruptRecordError at the first damage, after all records before it.
+    Raises CorruptRecordError at the first damage, after all records before it, and ParameterError for anything else.
     """
     source, offset = _StreamSource(stream), 0
     while offset < source.size:
@@ -282,6 +283,9 @@ class _StreamSource:
     """A :class:`Source` over a seekable binary stream."""
 
     def __init__(self, stream: BinaryIO) -> None:
+        if isinstance(stream, io.TextIOBase) or not hasattr(stream, "seek"):
+            kind = "a text file" if isinstance(stream, io.TextIOBase) else type(stream).__name__
+            raise ParameterError(f"a stream must be a binary file, not {kind}", hint="open the path with 'rb'")
         self.stream = stream
         self.size = stream.seek(0, 2)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import logging
 import math
 import os
 import threading
@@ -29,11 +30,12 @@ from im2rec.iterators.batch import Array, DataBatch, DataDesc
 from im2rec.parallel import end_with_program, stay_if_program_ends
 from im2rec.params import from_mapping
 from im2rec.pipeline import state
-from im2rec.pipeline.order import Delivery, Epoch, Order
+from im2rec.pipeline.order import NO_BATCH, Delivery, Epoch, Order
 from im2rec.storage.files import Closeable
 
 Self = TypeVar("Self", bound="BatchIterator[Any]")
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 _EXIT_S = 5.0  # a program that ends does not wait longer for a daemon thread in next()
 
 
@@ -314,6 +316,8 @@ class OrderedIterator(BatchIterator[T]):
         # One entry for each number of parts that this epoch was read with: more than one if it was resumed with another
         # number. The last one is the current; its ``delivered`` is not kept up to date, self._delivered is.
         self._deliveries: tuple[Delivery, ...] = (Delivery(self._parts, 0),)
+        if order.count and not self._count_batches(0):
+            _LOG.warning(NO_BATCH, order.count, self.batch_size)
 
     @property
     @abc.abstractmethod

@@ -25,6 +25,8 @@ from im2rec.pipeline.permutation import BlockOrder, Permutation, Positions
 
 T = TypeVar("T")
 Places = npt.NDArray[Any]
+# Logged on opening: a loop over no batches would end at once, without a word.
+NO_BATCH = "no batch: of the %d records, this part has fewer than batch_size=%d (lower it, or set last_batch=pad)"
 _STRETCH = 4096  # records that are computed together; those of one batch alone would take a third of that time
 _ORDER = 0x6F72646572  # "order": keeps the hashes of the permutation apart from those of the draws
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from im2rec.errors import MAX_PAYLOAD, IdxFormatError, Im2RecError, InputError, OutputError
+from im2rec.storage.forks import write_in_this_process_only
 
 PathLike = str | os.PathLike[str]
 INSPECT = "run 'im2rec inspect' on it"  # the hint of every error about a damaged .rec
@@ -249,6 +250,7 @@ class AtomicFile:
         self._remover = weakref.finalize(self, _remove, self.temporary_path, os.getpid())
         with writing(path):
             self._file = self.temporary_path.open("xb", buffering=1 << 20)
+        write_in_this_process_only(self._file)
 
     def write(self, data: bytes) -> None:
         """Append *data*. Raises OutputError, for example when the disk is full."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import numbers
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from im2rec.errors import CorruptRecordError, InputError
+from im2rec.errors import CorruptRecordError, InputError, ParameterError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, decode_image_record_at, parse_header
 from im2rec.format.recordio import (
@@ -207,6 +208,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def ordinal_of(self, key: int) -> int:
         """Return the ordinal of the record that :meth:`by_key` returns. Raises InputError when none has *key*."""
+        if not isinstance(key, numbers.Real):
+            raise ParameterError(f"key={key!r} must be an integer")
         if self._by_key is None:
             self._by_key = np.argsort(self.keys, kind="stable")
         if 0 <= key < 2**64:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import numbers
 import os
+import weakref
 from pathlib import Path
 
 from im2rec.errors import OutputError, ParameterError, as_bytes
@@ -12,6 +14,8 @@ from im2rec.format.indexfile import MAX_KEY, index_line
 from im2rec.format.recordio import encode_record
 from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.index import index_to_write
+
+_LOG = logging.getLogger(__name__)
 
 
 class RecordWriter:
@@ -24,8 +28,8 @@ class RecordWriter:
 
     Both are written under temporary names in the same folder. ``close()`` removes an old index, then renames the
     ``.rec``, then the ``.idx``: a kill in between leaves at worst a ``.rec`` without index, never one with the index of
-    another file. After an exception in the block, or ``discard()``, nothing is left. Use a writer in one thread only;
-    it cannot be pickled.
+    another file. After an exception in the block, or ``discard()``, nothing is left, nor of a writer that is never
+    closed, which a warning says. Use a writer in one thread and one process only; it cannot be pickled.
 
     Raises OutputError when one of the files exists, unless *force*, and when one cannot be written.
     """
@@ -42,6 +46,8 @@ class RecordWriter:
             self._index = AtomicFile(self.index_path, force=force)
             stack.pop_all()  # no error: both files stay open
         self._closed = self._failed = False
+        self._owner_pid = os.getpid()
+        self._reminder = weakref.finalize(self, _warn_of_unclosed, self.path, self._owner_pid)
 
     def write(self, payload: bytes, *, key: int) -> int:
         """Append *payload* as one record with index key *key*, 0 to 2**64 - 1, and return its offset in bytes.
@@ -59,6 +65,7 @@ class RecordWriter:
         frame = as_bytes(frame, "a frame")
         if self._closed:
             raise OutputError("is closed", path=self.path, hint="open a new writer")
+        self._check_owner()
         if (type(key) is not int and not isinstance(key, numbers.Integral)) or not 0 <= key <= MAX_KEY:
             raise ParameterError(f"key={key} must be an integer from 0 to {MAX_KEY}")
         offset = self.offset
@@ -86,6 +93,7 @@ class RecordWriter:
             )
         if self._closed:
             return
+        self._check_owner()
         self._closed = self._failed = True  # failed until both files have their names
         try:
             self._rec.finish()
@@ -102,8 +110,13 @@ class RecordWriter:
     def discard(self) -> None:
         """Remove the temporary files; existing files under the final names stay. Calling it twice is allowed."""
         self._closed = True
+        self._reminder.detach()
         self._rec.discard()
         self._index.discard()
+
+    def _check_owner(self) -> None:
+        if os.getpid() != self._owner_pid:  # a forked child, whose file is its parent's
+            raise OutputError("belongs to another process", path=self.path, hint="write and close it in that one")
 
     def __enter__(self) -> RecordWriter:
         return self
@@ -116,3 +129,8 @@ class RecordWriter:
 
     def __reduce__(self) -> str:
         raise TypeError(f"a RecordWriter ({os.fspath(self.path)}) cannot be pickled: it belongs to one process")
+
+
+def _warn_of_unclosed(path: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        _LOG.warning("%s: was never closed: nothing is written (use it in a with block, or call close())", path)

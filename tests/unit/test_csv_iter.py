@@ -348,3 +348,14 @@ def test_the_defaults_are_those_of_mxnet() -> None:
         params.label_csv, params.label_shape, params.num_parts, params.part_index, params.round_batch, params.dtype,
         params.prefetch_buffer, params.ctx, params.data_name, params.label_name,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [{"batch_size": 8}, {"batch_size": 4, "num_parts": 2}])
+def test_an_iterator_without_a_batch_says_so(
+    seven: Path, given: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    with iterator(seven, last_batch="discard", **given) as it:
+        assert [] == list(it)
+
+    fewer = f"of the 7 records, this part has fewer than batch_size={given['batch_size']}"
+    assert [f"no batch: {fewer} (lower it, or set last_batch=pad)"] == caplog.messages

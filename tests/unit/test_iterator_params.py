@@ -191,13 +191,18 @@ def test_a_value_may_be_text_wherever_a_number_is_meant() -> None:
 # Errors
 
 
+def doc_of(name: str) -> str:
+    (doc,) = [row.doc for kind in GROUPS.values() for row in parameter_docs(kind) if row.name == name]
+    return doc
+
+
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_required_parameter_that_is_missing_is_named_with_its_help(name: str) -> None:
-    (row,) = [row for kind in GROUPS.values() for row in parameter_docs(kind) if row.name == name]
+    doc = doc_of(name)
     given = {key: value for key, value in REQUIRED.items() if key != name}
 
-    assert f"{name} is missing ({row.doc})" == message_of(from_mapping, ImageRecordParams, given)
-    assert f"{name} is missing ({row.doc})" == message_of(ImageRecordIter, **given)
+    assert f"{name} is missing ({doc})" == message_of(from_mapping, ImageRecordParams, given)
+    assert f"{name} is missing ({doc})" == message_of(ImageRecordIter, **given)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
@@ -311,7 +316,9 @@ def test_a_value_of_the_wrong_type_is_refused() -> None:
         ({"data_shape": 28}, "data_shape=28 must be channels, height and width, each 1 or more"),
         ({"rand_crop": None}, "rand_crop=None must be 0 or 1"),
         ({"mean_r": [1]}, "mean_r=[1] must be a number"),
-        ({"path_imgrec": None}, "path_imgrec=None must be text"),
+        ({"on_truncated": True}, f"on_truncated=True must be warn or raise ({doc_of('on_truncated')})"),
+        ({"path_imgrec": ["a.rec", "b.rec"]}, f"path_imgrec=['a.rec', 'b.rec'] must be text ({doc_of('path_imgrec')})"),
+        ({"inter_method": "area"}, f"inter_method=area must be 0, 1, 2, 3, 4, 9 or 10 ({doc_of('inter_method')})"),
     ]
     assert [message for _, message in wrong] == [message_of(params, **given) for given, _ in wrong]
 

@@ -116,7 +116,7 @@ NOT_CONVERTED: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": float("inf")}, "batch_size=inf must be an integer"),
     ({"batch_size": [1]}, "batch_size=[1] must be an integer"),
     ({"batch_size": 1, "data_shape": 5.5}, "data_shape=5.5 must be integers joined by commas"),
-    ({"batch_size": 1, "encoding": 5}, "encoding=5 must be text"),
+    ({"batch_size": 1, "encoding": 5}, "encoding=5 must be .jpg, .png or .bmp (Format of the image.)"),
     ({"batch_size": 1, "rand_crop": None}, "rand_crop=None must be 0 or 1"),
     ({"batch_size": 1, "ratio": [0.5]}, "ratio=[0.5] must be a number"),
 ]

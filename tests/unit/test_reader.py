@@ -65,6 +65,7 @@ def test_of_several_records_with_one_key_the_last_is_found(path: Path) -> None:
         for key in (0, -1, 2**64, 31):
             message = f"{path}: no record has the key {key} (keys run from 10 to 18446744073709551615)"
             assert message == message_of(rec.by_key, key)
+        assert "key='30' must be an integer" == message_of(rec.by_key, "30")
 
 
 def test_the_smallest_key_is_found(tmp_path: Path) -> None:

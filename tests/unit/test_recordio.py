@@ -230,6 +230,14 @@ def test_a_stream_is_read_from_its_start_whatever_its_position() -> None:
     assert [b"one", b"two"] == list(read_records(stream))
 
 
+def test_a_stream_that_is_no_binary_file_is_refused() -> None:
+    wrong = {"str": "train.rec", "bytes": joined([b"one"]), "a text file": io.StringIO("text")}
+
+    for kind, stream in wrong.items():
+        message = f"a stream must be a binary file, not {kind} (open the path with 'rb')"
+        assert message == message_of(next, read_records(stream))  # type: ignore[arg-type]
+
+
 def test_a_bytes_source_holds_only_its_range_of_the_file() -> None:
     source = BytesSource(b"abcdef", base=100, size=1000)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -216,4 +218,39 @@ def test_nothing_is_left_when_the_index_cannot_be_created(tmp_path: Path, monkey
     assert f"{tmp_path / 'out.idx'}: cannot be written: no space left on device" in message_of(
         RecordWriter, tmp_path / "out.rec"
     )
+    assert [] == names_in(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("child", ["writer.close()", "writer.write(b'lost', key=2)", "del writer", "pass"])
+def test_a_forked_child_leaves_the_file_of_its_parent_as_it_is(tmp_path: Path, child: str) -> None:
+    program = f"""
+import os, sys, im2rec
+with im2rec.RecordWriter("out.rec") as writer:
+    writer.write(b"before", key=1)
+    if not (pid := os.fork()):
+        try:
+            {child}
+        except im2rec.OutputError as error:
+            print(error)
+        sys.exit()  # unlike os._exit(), writes what files hold back
+    os.waitpid(pid, 0)
+    writer.write(b"after", key=3)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    refusal = "out.rec: belongs to another process (write and close it in that one)\n"
+    assert (refusal if "writer." in child else "", "") == (done.stdout, done.stderr)
+    assert ["out.idx", "out.rec"] == names_in(tmp_path)
+    assert joined([b"before", b"after"]) == (tmp_path / "out.rec").read_bytes()
+    assert index_text(bounds([b"before", b"after"])[:-1], [1, 3]) == (tmp_path / "out.idx").read_bytes()
+
+
+@pytest.mark.parametrize("end", ["pass", "del writer", "raise SystemExit(0)"])
+def test_a_writer_that_is_never_closed_is_said_to_have_written_nothing(tmp_path: Path, end: str) -> None:
+    program = f"import im2rec; writer = im2rec.RecordWriter('out.rec'); writer.write(b'lost', key=1); {end}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    expected = "out.rec: was never closed: nothing is written (use it in a with block, or call close())\n"
+    assert expected == done.stderr
     assert [] == names_in(tmp_path)
