@@ -151,7 +151,7 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
     "labels of another set": (
         ["images.idx", "--kind", "mnist", "label=short.idx"],
         4,
-        "images.idx holds 7 images, short.idx 6 labels (name two files of one set)",
+        "short.idx: holds 6 labels, and images.idx 7 images (name two files of one set)",
     ),
     "a file that is not IDX": (
         ["rows.csv", "--kind", "mnist", "label=labels.idx"],

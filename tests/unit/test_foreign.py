@@ -110,7 +110,7 @@ def test_the_command_that_unpacks_a_file_needs_no_suffix(case: str, tmp_path: Pa
     command = message_of(survey, path).split("'")[1]
     if shutil.which(command.split()[0]) is None:
         pytest.skip("is not installed")
-    subprocess.run(command.replace("OLD", path.name).replace("NEW.rec", new.name), shell=True, cwd=tmp_path, check=True)
+    subprocess.run(command.replace("OLD", path.name).replace("NEW", new.name), shell=True, cwd=tmp_path, check=True)
     assert REC == new.read_bytes()
 
 

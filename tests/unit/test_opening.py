@@ -11,7 +11,7 @@ from image_helpers import encoded, im2rec, texture
 import im2rec as package
 
 SEVERAL = "name one .rec, such as a.rec; the iterators take several, joined by ';' or as a pattern"
-NO_FILE, FOLDER = "no such file or directory", "is a directory"
+NO_FILE, FOLDER = "cannot be read: no such file or directory", "is a folder"
 NAMES = {
     "a": (NO_FILE, "did you mean a.rec?"),
     "a.rec;b.rec": (NO_FILE, SEVERAL),
@@ -21,7 +21,7 @@ NAMES = {
     "c*.rec": (NO_FILE, "check the path"),
     "c;d": (NO_FILE, "check the path"),
     "folder": (FOLDER, f"name a file in it, such as {Path('folder', 'd.rec')}"),
-    "empty": (FOLDER, "check the path"),
+    "empty": (FOLDER, "name a file"),
 }
 
 
@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_without_a_file_is_an_error_with_what_was_meant(name: str) -> None:
-    expected = "{}: cannot be read: {} ({})".format(name, *NAMES[name])
+    expected = "{}: {} ({})".format(name, *NAMES[name])
     assert expected == message_of(package.open, name)
     for words in (["inspect", name], ["inspect", name, "--head", "1"], ["extract", name, "out"]):
         code, out, err = im2rec(*words)

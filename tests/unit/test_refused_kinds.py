@@ -48,7 +48,7 @@ NAMED = {
     b"\x76\x2f\x31\x01\x02": "is an OpenEXR image of floating-point numbers: convert it to 8 bits first",
     b"P7\nWIDTH 3\n": "is a PAM image: convert it to PNG first",
     b"PK\x03\x04": "holds no image but a zip archive: unpack it first, with unzip",
-    b"\x1f\x8b\x08": "holds no image but a gzip file: unpack it first, with gunzip or tar",
+    b"\x1f\x8b\x08": "holds no image but a gzip file: unpack it first, with 'gunzip < OLD > NEW' or tar",
     bytes(257) + b"ustar": "holds no image but a tar archive: unpack it first, with tar",
     b"\x0a\x23\xd7\xce": "holds no image but a RecordIO file: 'im2rec extract' writes its images",
     b"\x93NUMPY\x01": "holds no image but a NumPy array: convert it to PNG first",
