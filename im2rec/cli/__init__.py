@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from im2rec.cli.interrupts import TerminatedError, exit_at_start, take_over_signals
+from im2rec.cli.interrupts import TerminatedError, exit_at_start, ignore_signals, take_over_signals
 
 _WORKER_MODULES = ("im2rec.packing.pack", "im2rec.packing.encode", "im2rec.images.opencv")  # that packing needs
 _PACK_COMMAND = r"(pack|[^\n]*\.lst)\n"
@@ -21,6 +21,9 @@ def main(words: list[str] | None = None) -> None:
     given = sys.argv[1:] if words is None else words
     try:
         take_over_signals()
+        import atexit  # noqa: PLC0415 - only now are the signals taken over
+
+        atexit.register(ignore_signals)
         _fill_standard_descriptors()
         # Starting numpy's threads takes 0.08 s, and nothing uses them.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -30,7 +33,6 @@ def main(words: list[str] | None = None) -> None:
                 from im2rec.workers import start_fork_server  # noqa: PLC0415
 
                 start_fork_server(*_WORKER_MODULES)
-        import atexit  # noqa: PLC0415
         import gc  # noqa: PLC0415
 
         from im2rec.cli.group import main as run  # noqa: PLC0415
@@ -65,7 +67,7 @@ def _hide_library_output(*, show: bool) -> None:
 
 def _needs_workers(words: list[str]) -> bool:
     """Guess from *words* whether worker processes will be needed; a wrong guess costs time and nothing else."""
-    import re  # noqa: PLC0415 - only now are the signals taken over
+    import re  # noqa: PLC0415 - as atexit
 
     line = "\n".join([*words, ""])
     return bool(re.match(_PACK_COMMAND, line, re.IGNORECASE)) and not re.search(_WITHOUT_WORKERS, line)

@@ -82,6 +82,16 @@ def drop_signals() -> None:
     _run.is_over = True
 
 
+def ignore_signals() -> None:
+    """Ignore the signals until the process has ended.
+
+    Python restores their default action while it ends, and one of them would then replace the exit code.
+    """
+    for number in _NUMBERS:
+        if signal.getsignal(number) is _raise:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def give_back_signals(before: dict[int, Any]) -> None:
     """Restore the handlers that :func:`take_over_signals` returned."""
     for number, handler in before.items():

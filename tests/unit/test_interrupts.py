@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -108,6 +109,18 @@ def test_an_interrupt_in_a_finalizer_ends_the_command_all_the_same(capsys: pytes
     deadline.cancel()
     assert not ended.is_set()  # the interrupt did not wait for the end of the wait
     assert "im2rec: interrupted; to begin again: im2rec bench\n" == capsys.readouterr().err
+
+
+def test_signals_are_ignored_while_the_process_ends() -> None:
+    code = """
+import atexit, signal
+from im2rec.cli import main
+# Functions are called last to first. Only an ignored signal stays so when Python then gives up its handlers.
+atexit.register(lambda: print(signal.getsignal(signal.SIGINT).name, signal.getsignal(signal.SIGTERM).name))
+main(["--version"])
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ["SIG_IGN SIG_IGN"] == ended.stdout.splitlines()[1:]
 
 
 def test_any_other_error_in_a_finalizer_is_printed_as_python_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
