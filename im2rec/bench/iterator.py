@@ -39,7 +39,7 @@ from im2rec.bench.timing import (
     timed_repetitions,
     timed_run,
 )
-from im2rec.errors import InputError, ParameterError
+from im2rec.errors import ParameterError
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
@@ -48,7 +48,6 @@ from im2rec.pipeline.loader import MIN_IMAGES_TO_LOAD
 from im2rec.pipeline.params import KEEP, PROCESSES
 from im2rec.pipeline.prefetch import choose_backend
 from im2rec.runs.run import peak_memory
-from im2rec.storage.files import INSPECT
 
 _WHOLE, _FULL_DECODE = "whole", "full decode"
 _MAX_WARM_UP = 3.0  # times a run: batches that take longer are so slow that new memory makes no difference
@@ -138,15 +137,13 @@ class _BenchedIterator:
         load_resampler(values.get("engine", "auto"))  # the time to import it is not a part of opening
 
     def open(self, threads: int) -> ImageRecordIter:
-        """Open the iterator. Raises InputError if it has no records, ParameterError if it gives no batches."""
+        """Open the iterator. Raises ParameterError if it gives no batches."""
         start = now()
         it = ImageRecordIter(**{**self.values, "preprocess_threads": threads})
         self.opening_times.append(now() - start)
-        if it.count and len(it):
+        if len(it):
             return it
         it.close()
-        if not it.count:
-            raise InputError("holds no images", path=it.params.path_imgrec, hint=INSPECT)
         raise ParameterError(f"batch_size={it.batch_size} leaves no whole batch", hint="lower it, or leave discard out")
 
     def run(self, threads: int) -> TimedRun:

@@ -86,6 +86,7 @@ def command(
         summary.sheet = str(sheet)
         if not options["dry_run"]:
             write_sheet(rec, sheet, force=options["force"], max_pixels=options["max_pixels"])
+    summary.dry_run = options["dry_run"]
     console.warn(summary.warnings)
     console.result("inspect", summary, render(summary), next_command(summary))
     return exit_code(summary)
@@ -139,7 +140,7 @@ def render(summary: Survey) -> str:
         *_shortened([("problem", problem) for problem in summary.problems], "problems"),
         *_verified(summary.verification),
         *_damage(summary),
-        ("sheet", summary.sheet or ""),
+        ("would write" if summary.dry_run else "sheet", summary.sheet or ""),
     ]
     counts = f"{counted(summary.records, 'record')}, {counted(summary.images, 'image')}"
     return table(f"{summary.input}: {counts}, {human_size(summary.size)}", rows)

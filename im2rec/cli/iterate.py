@@ -22,13 +22,13 @@ from im2rec.cli.iterator_options import (
     option_words,
     other_values,
 )
-from im2rec.errors import BadRecordError, InputError, ParameterError, counted
+from im2rec.errors import BadRecordError, ParameterError, counted
 from im2rec.images.sheet import number_text
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.params import ParameterDoc, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
-from im2rec.runs.outputs import MANIFEST, BatchFolder, SheetFolder, check_folder_free
+from im2rec.runs.outputs import BatchFolder, SheetFolder, check_folder_free
 from im2rec.runs.replay import ReplayedRecord, replay
 from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
 from im2rec.schema import described
@@ -122,8 +122,6 @@ def command(
     start = time.perf_counter()
     with console_logging(console), _hint_at_on_error(), KINDS[kind].iterator(**values) as it:
         opening_s = time.perf_counter() - start
-        if isinstance(it, ImageRecordIter) and not it.count:
-            raise InputError("holds no images", path=it.params.path_imgrec, hint="name another .rec")
         if replayed is not None:
             assert isinstance(it, ImageRecordIter)
             out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"
@@ -195,8 +193,7 @@ class _BatchOutputs:
         self._sheet: SheetFolder | None = None
         if sheet is not None and not dry_run and isinstance(it, ImageRecordIter):
             self._sheet = SheetFolder(sheet, it, force=force)
-        names = [f"{dump / MANIFEST} and its batches" if dump else "", f"{sheet} (sheets)" if sheet else ""]
-        self.names = [name for name in names if name]
+        self.names = [str(folder) for folder in (dump, sheet) if folder is not None]
 
     def add(self, epoch: int, batch: Any) -> None:
         """Write *batch* to each folder."""

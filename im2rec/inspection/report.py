@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.schema import CLASSES_FILE, IMAGES, INPUT, WARNINGS, Number, described, whole
+from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, INPUT, WARNINGS, Number, described, whole
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
 NO_HEADERS = "records without image headers"
@@ -172,6 +172,7 @@ class Survey:
     sheet: str | None = described("Path of the contact sheet.", None)
     warnings: list[str] = described(WARNINGS, factory=list)
     headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)
+    dry_run: bool = described(DRY_RUN, False)
 
 
 def spread(values: npt.ArrayLike) -> Spread:

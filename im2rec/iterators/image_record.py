@@ -15,7 +15,7 @@ import numpy as np
 from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.normalize import Plane
 from im2rec.augment.params import NCHW
-from im2rec.errors import BadRecordError
+from im2rec.errors import BadRecordError, InputError
 from im2rec.images.engine import load_resampler
 from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
@@ -32,6 +32,7 @@ from im2rec.pipeline.permutation import blocks_per_batch
 from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
 from im2rec.pipeline.sample import crop_warning
+from im2rec.storage.files import INSPECT
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -94,8 +95,9 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
     so any number of threads, processes or parts gives the same. ``skipped`` and ``truncated`` are lists of
     BadRecordError: the records that were left out (``on_error=skip``), and the JPEGs that end early, each once.
 
-    The constructor raises ParameterError, InputError or CorruptRecordError. :meth:`next` raises BadRecordError (with
-    path, record, id and offset) in place of a batch that contains a bad record; the next call returns the batch after.
+    The constructor raises ParameterError, InputError (also for files without an image) or CorruptRecordError.
+    :meth:`next` raises BadRecordError (with path, record, id and offset) in place of a batch with a bad record; the
+    next call returns the batch after.
 
     Source: mxnet src/io/iter_image_recordio_2.cc. ``__init__`` and docs/parameters.md list the parameters,
     docs/differences.md all that differs on purpose.
@@ -113,6 +115,8 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         with contextlib.ExitStack() as stack:
             self._records = Records(self._params)
             stack.callback(self._records.close)
+            if not len(self._records):
+                raise InputError("holds no images", path=self._params.path_imgrec, hint=INSPECT)
             for unlisted in filter(None, (file.unlisted for file in self._records.files)):
                 _LOG.warning(unlisted)
             self._open()

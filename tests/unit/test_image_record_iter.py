@@ -386,11 +386,9 @@ def test_a_resumed_epoch_may_have_batches_where_a_full_one_has_none(tmp_path: Pa
         assert 1 == len(list(it))
 
 
-def test_a_file_without_images_has_no_batches(tmp_path: Path) -> None:
+def test_a_file_without_images_is_refused_as_a_loop_over_it_would_do_nothing(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "a.rec", [encode_image_record(IRHeader(0, [4, 6], 0), b"")] * 3)
-    for shuffle in (False, True):
-        with iterator(path, shuffle=shuffle, shuffle_chunk_size=int(shuffle)) as it:
-            assert [0, []] == [len(it), list(it)]
+    assert f"{path}: holds no images (run 'im2rec inspect' on it)" == message_of(iterator, path)
 
 
 # What changes nothing, and what does
