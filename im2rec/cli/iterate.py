@@ -24,8 +24,8 @@ from im2rec.cli.iterator_options import (
 )
 from im2rec.errors import BadRecordError, ParameterError, counted
 from im2rec.images.sheet import number_text
-from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.iterators.ordered import OrderedIterator
 from im2rec.params import ParameterDoc, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.runs.outputs import BatchFolder, SheetFolder, check_folder_free

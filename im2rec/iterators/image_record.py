@@ -17,8 +17,8 @@ from im2rec.augment.normalize import Plane
 from im2rec.augment.params import NCHW
 from im2rec.errors import BadRecordError, InputError
 from im2rec.images.engine import load_resampler
-from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
+from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.signatures import shows_parameters
 from im2rec.jpeg import background
 from im2rec.params import changed

@@ -13,8 +13,8 @@ import numpy as np
 from im2rec.augment.mxnet_draws import Mersenne
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.mnistfile import read_images, read_labels
-from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch, DataDesc
+from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.signatures import shows_parameters
 from im2rec.params import check, param
 from im2rec.pipeline import state

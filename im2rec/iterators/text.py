@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import Im2RecError, InputError
-from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import CSRArray, DataBatch, DataDesc
+from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.signatures import shows_parameters
 from im2rec.iterators.text_params import CSVParams, LibSVMParams, ignored_parameters
 from im2rec.pipeline import state

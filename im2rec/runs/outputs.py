@@ -15,9 +15,9 @@ import numpy as np
 
 from im2rec.errors import OutputError
 from im2rec.images.sheet import Tile, draw_sheet, fitted, labels_text
-from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
+from im2rec.iterators.ordered import OrderedIterator
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
 from im2rec.storage.classes import ClassNames, class_names_beside
 from im2rec.storage.files import AtomicFile, check_output_folder, writing

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from im2rec.iterators.base import OrderedIterator
 from im2rec.iterators.batch import Array, CSRArray, DataBatch
 from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
 from im2rec.iterators.mnist import MNISTIter, MNISTParams
+from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.text import CSVIter, LibSVMIter
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.parallel import Progress
