@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 from typing import Any, Protocol
 
 import numpy as np
@@ -139,6 +140,18 @@ def load_engine(name: str) -> Engine:
         raise ParameterError(f"engine=opencv needs OpenCV: {error}", hint=hint) from None
     engine: Engine = module.ENGINE
     return engine
+
+
+def opencv_problem() -> str:
+    """Return a line if OpenCV is installed and cannot be imported, so that ``auto`` is Pillow; else an empty text."""
+    if importlib.util.find_spec("cv2") is None:
+        return ""
+    try:
+        importlib.import_module("cv2")
+    except ImportError as error:  # libGL is missing, for example
+        reason = str(error).partition("\n")[0]
+        return f"OpenCV is installed but cannot be imported: {reason}; Pillow is used, whose pixels differ a little"
+    return ""
 
 
 def load_resampler(name: str) -> Resampler:

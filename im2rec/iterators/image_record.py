@@ -16,7 +16,7 @@ from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.normalize import Plane
 from im2rec.augment.params import NCHW
 from im2rec.errors import BadRecordError, InputError
-from im2rec.images.engine import load_resampler
+from im2rec.images.engine import load_resampler, opencv_problem
 from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.signatures import shows_parameters
@@ -27,7 +27,7 @@ from im2rec.pipeline.buffers import BatchBuffer, label_shape
 from im2rec.pipeline.labels import labels_from_params
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mean_image import load_mean_image
-from im2rec.pipeline.params import KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordParams
+from im2rec.pipeline.params import AUTO, KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordParams
 from im2rec.pipeline.permutation import blocks_per_batch
 from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
@@ -163,6 +163,8 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         if warning := crop_warning(records, params):
             _LOG.warning(warning)
         self._engine = load_resampler(params.engine)
+        if params.engine == AUTO and self.engine == "pillow" and (problem := opencv_problem()):
+            _LOG.warning(problem)
         self._labels = labels_from_params(records, params)
         mean = load_mean_image(records, self._labels, params, self._engine)
         augmenter = Augmenter(

@@ -299,6 +299,10 @@ class PackCounter:
             images = counted(self._many_labels, "image has", "images have")
             warnings.append(f"{images} several labels, only the first is stored; keep all with pack_label=1")
         warnings += self._inexact.warnings()
+        if self.params.engine == "auto" and self.totals.engine == "pillow":
+            from im2rec.images.engine import opencv_problem  # noqa: PLC0415 - takes 0.1 s, and is rarely needed
+
+            warnings += filter(None, [opencv_problem()])
         if self._backslashes:
             images = counted(self._backslashes, "missing image")
             warnings.append(f"paths of {images} have backslashes, which separate no folders here; write /")
