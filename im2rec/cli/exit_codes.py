@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import sys
 import traceback
 import warnings
@@ -110,21 +111,21 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
         return code, *usage_message(error)
     if isinstance(error, Im2RecError):
         return code, error.problem, error.hint.replace("force=True", "--force")
+    return code, *_other_problem(error)
+
+
+def _other_problem(error: BaseException) -> tuple[str, str]:
+    """Return the problem and the hint of an error that is not ours."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return "there is not enough memory", "lower batch_size, or prefetch_buffer"
     if isinstance(error, OSError):
         # Errors of files are converted where files are opened, those of stdout in im2rec.cli.streams. What is left is a
         # lack of something that workers need to start.
-        return code, f"operating system error: {reason(error)}", "free some space, or try --workers 1"
-    if isinstance(error, MemoryError):
-        problem, hint = "there is not enough memory", "lower batch_size, or prefetch_buffer"
-    elif isinstance(
-        error, UnicodeEncodeError
-    ):  # of a path among the words, which Python does not always decode rightly
-        problem, hint = f"{error.object}: {reason(error)}", "set a UTF-8 locale"
-    else:
-        first_line = str(error).partition("\n")[0]
-        problem = f"internal error: {type(error).__name__}: {first_line}"
-        hint = "please report it, with the output of --debug"
-    return code, problem, hint
+        return f"operating system error: {reason(error)}", "free some space, or try --workers 1"
+    if isinstance(error, UnicodeEncodeError):  # of a path among the words, which Python does not always decode rightly
+        return f"{error.object}: {reason(error)}", "set a UTF-8 locale"
+    first_line = str(error).partition("\n")[0]
+    return f"internal error: {type(error).__name__}: {first_line}", "please report it, with the output of --debug"
 
 
 def _print_error(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -126,6 +127,7 @@ def test_any_other_error_is_1_with_one_line(capsys: pytest.CaptureFixture[str]) 
     assert 1 == code_and_stderr(capsys, raising(ZeroDivisionError()))[0]
     memory = "im2rec: there is not enough memory (lower batch_size, or prefetch_buffer)\n"
     assert (1, memory) == code_and_stderr(capsys, raising(MemoryError("Unable to allocate 7 TiB")))
+    assert (1, memory) == code_and_stderr(capsys, raising(OSError(errno.ENOMEM, "Cannot allocate memory")))
 
 
 def test_a_word_that_the_locale_cannot_express_is_an_input_error(capsys: pytest.CaptureFixture[str]) -> None:
