@@ -20,6 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from im2rec.cli.exit_codes import MEANINGS
 from im2rec.cli.interrupts import note_work_done, raise_if_lost
 from im2rec.cli.streams import print_result
 from im2rec.cli.usage import option_for_key
@@ -103,6 +104,11 @@ class Console:
         for line in lines:
             print_to_stderr(f"warning: {line}")
 
+    def warn_without_result(self, code: Any) -> None:
+        """Print the meaning of the exit code *code*, if ``-qq`` leaves out the result that explains it."""
+        if self.quiet >= _ONLY_WARNINGS and not self.as_json and code in MEANINGS:
+            self.warn([f"{MEANINGS[code]} (with one -q the result says more)"])
+
     def info(self, line: str) -> None:
         """Print *line* on stderr, unless ``--quiet``."""
         if not self.quiet:
@@ -152,11 +158,13 @@ def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[...
             context = click.get_current_context()
             words = context.find_root().obj or ()
             try:
-                return function(Console(as_json, quiet, tuple(words)), **rest)
+                code = function(console := Console(as_json, quiet, tuple(words)), **rest)
             except ParameterError as error:
                 if error.unknown and (option := option_for_key(error.unknown, context.command)):
                     error.hint = f"it is an option: {option}"
                 raise
+            console.warn_without_result(code)
+            return code
 
         for option in reversed([*(_WRITING.values() if writes else ()), *_OPTIONS.values()]):
             wrapped = option(wrapped)

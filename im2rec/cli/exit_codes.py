@@ -54,6 +54,13 @@ class ExitCode(enum.IntEnum):
     TERMINATED = TERMINATED
 
 
+# Of codes that a command returns with its result.
+MEANINGS = {
+    ExitCode.PROBLEMS: "inputs were left out, or problems were found",
+    ExitCode.BAD_INPUT: "there are no images",
+    ExitCode.DAMAGED: "the .rec is damaged",
+}
+
 # The first class that fits counts; all other errors are FAILED.
 _CODE_OF_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (KeyboardInterrupt, ExitCode.INTERRUPTED),

@@ -12,6 +12,7 @@ import pytest
 
 from im2rec.cli import console as module
 from im2rec.cli.console import Console, common_options, human_size, table
+from im2rec.cli.exit_codes import ExitCode
 from im2rec.errors import counted
 from im2rec.schema import SCHEMA
 
@@ -68,6 +69,29 @@ def test_the_next_command_ends_a_result_and_q_leaves_it_out_and_qq_the_result_to
         for key, value in json.loads(capsys.readouterr().out).items()
         if key in ("schema", "command", "images")
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "warning"),
+    [
+        ("-qq", ExitCode.PROBLEMS, "inputs were left out, or problems were found (with one -q the result says more)"),
+        ("-qq", ExitCode.DAMAGED, "the .rec is damaged (with one -q the result says more)"),
+        ("-qq", ExitCode.DONE, ""),
+        ("-q", ExitCode.PROBLEMS, ""),
+        ("-qq --json", ExitCode.PROBLEMS, ""),
+    ],
+)
+def test_qq_warns_where_the_result_that_it_leaves_out_is_not_all_well(
+    capsys: pytest.CaptureFixture[str], options: str, code: ExitCode, warning: str
+) -> None:
+    @click.command("some")
+    @common_options(writes=False)
+    def some(console: Console) -> ExitCode:
+        console.result("some", Data(), "text", NEXT)
+        return code
+
+    assert code == some.main(options.split(), standalone_mode=False)
+    assert (f"warning: {warning}\n" if warning else "") == capsys.readouterr().err
 
 
 def test_the_next_command_of_a_dry_run_is_the_same_without_it(capsys: pytest.CaptureFixture[str]) -> None:
