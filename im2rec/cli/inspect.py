@@ -105,7 +105,7 @@ def exit_code(summary: Survey) -> ExitCode:
 def next_command(summary: Survey) -> list[str] | None:
     """Return the command that reads what is whole; if it is not known which records are bad, the one that lists them.
 
-    Of a file with nothing wrong it shows some records.
+    Of a file with nothing wrong, and of a damaged one, which an iterator refuses to open, it shows some records.
     """
     rec, verification = path_word(summary.input), summary.verification
     whole_records = summary.damage[0].records_before if summary.damage else summary.records
@@ -113,10 +113,11 @@ def next_command(summary: Survey) -> list[str] | None:
         return [*_verify(rec), "--json"]
     if summary.problems and verification is None:
         return _verify(rec)
-    if not summary.images or exit_code(summary) == ExitCode.DONE:
-        return ["im2rec", "inspect", rec, "--head", str(min(3, whole_records))] if whole_records else None
+    if not summary.images or exit_code(summary) in (ExitCode.DONE, ExitCode.DAMAGED):
+        head = ["im2rec", "inspect", rec, "--head", str(min(3, whole_records))]
+        return head if whole_records else _verify(rec) if summary.images and verification is None else None
     without_index = ["path_imgidx=none"] if summary.index.state == "wrong" else []
-    has_bad_records = summary.damage or summary.problems or (verification and verification.failures)
+    has_bad_records = summary.problems or (verification and verification.failures)
     return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if has_bad_records else [])]
 
 
