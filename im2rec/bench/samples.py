@@ -22,9 +22,10 @@ from im2rec.errors import ImageError, InputError, ListFormatError
 from im2rec.format.irheader import ImageRecord, IRHeader, encode_image_record
 from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
-from im2rec.images.codec import Image, image_info, sniff
+from im2rec.images.codec import Image, image_info
 from im2rec.images.engine import Engine, Resampler, load_engine, load_resampler
 from im2rec.images.scratch import scratch
+from im2rec.images.signatures import sniff
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.packing.encode import DecodedImage, decode_image, encode_image, resize_image
 from im2rec.packing.list_reader import Entry, ListLines, why_missing

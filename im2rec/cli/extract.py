@@ -13,7 +13,7 @@ from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.writers import shard_name
-from im2rec.images.codec import NOT_AN_IMAGE
+from im2rec.images.signatures import NOT_AN_IMAGE
 
 
 @click.command("extract", cls=HelpCommand)

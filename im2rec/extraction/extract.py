@@ -33,7 +33,7 @@ from im2rec.extraction.selection import (
 from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, read_samples
 from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.format.recordio import HEAD_BYTES
-from im2rec.images.codec import NOT_AN_IMAGE
+from im2rec.images.signatures import NOT_AN_IMAGE
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
 from im2rec.storage.files import PathLike, name_text, reading

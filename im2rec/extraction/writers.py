@@ -22,7 +22,7 @@ from im2rec.extraction.resumable_folder import MARKER, MARKER_TEMP, ExtractionPr
 from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, lost_as_text
 from im2rec.format.irheader import ImageRecord, Labels, label_text, short_float
 from im2rec.format.listfile import is_listable, list_line
-from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff
+from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.storage.classes import read_classes
 from im2rec.storage.files import Closeable, PathLike, file_name, name_text, sync_and_close
 

@@ -19,12 +19,13 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from im2rec.errors import ImageError, as_bytes
-from im2rec.images import bmp, jpeg, opening
+from im2rec.images import bmp, jpeg
 from im2rec.images.bmp import bmp_view
 from im2rec.images.jpeg import END_OF_IMAGE, FIRST_TRANSPOSED, UPRIGHT, apply_orientation, parse_orientation
 from im2rec.images.limits import SIXTEEN_BITS, check_jpeg, check_stored, most_pixels
-from im2rec.images.opening import cut_error, pillow_image
+from im2rec.images.opening import check_kind, cut_error, pillow_image
 from im2rec.images.pillow_pixels import as_stored, canvas, eight_bit, gamma_of, in_bands
+from im2rec.images.signatures import sniff
 from im2rec.images.tiff import CMYK, UNSUPPORTED, TiffHeader, read_header
 
 Image = npt.NDArray[Any]  # uint8 (height, width, channels), RGB order; uint16 only with color=-1
@@ -37,8 +38,6 @@ _END_MARKERS = END_OF_IMAGE * (1 << 15)  # 64 KiB: fills up the longest segment 
 _FORMATS_WITH_EXIF = ("JPEG", "PNG", "WebP", "TIFF")
 _JPEG_CHANNELS = {"Gray": 1, "CMYK": 4, "YCCK": 4}  # three in all other colour spaces
 _PNG_IHDR_END, _PNG_COLOR_TYPES = 33, (2, 4, 6)  # RGB, grey with alpha, RGBA
-NOT_AN_IMAGE, EMPTY, SIGNATURE_BYTES = opening.NOT_AN_IMAGE, opening.EMPTY, opening.SIGNATURE_BYTES
-sniff, check_kind = opening.sniff, opening.check_kind
 CUT, STRAY, NO_END, TOO_LARGE = jpeg.CUT, jpeg.STRAY, jpeg.NO_END, jpeg.TOO_LARGE
 
 _CACHED_JPEG_HEADERS = 1024  # of at most 2 kB each

@@ -1,7 +1,4 @@
-"""Recognise images by their first bytes, open them by Pillow, and find frames and pages after the first.
-
-Further frames are found without decoding any.
-"""
+"""Open images by Pillow, and find frames and pages after the first, without decoding any."""
 
 from __future__ import annotations
 
@@ -18,43 +15,14 @@ from PIL import UnidentifiedImageError
 
 from im2rec.errors import ImageError
 from im2rec.images.jpeg import CUT
-from im2rec.images.refused import not_an_image
+from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, not_an_image, sniff
 from im2rec.images.tiff import TiffHeader, check_storable, read_header
 
-NOT_AN_IMAGE, EMPTY, UNREAD = "not an image", "empty", "does not decode"
-
-_SIGNATURES = (
-    (b"\xff\xd8\xff", 0, "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
-    (b"BM", 0, "BMP"),
-    (b"GIF8", 0, "GIF"),
-    (b"WEBP", 8, "WebP"),
-    (b"II*\x00", 0, "TIFF"),
-    (b"MM\x00*", 0, "TIFF"),
-    (b"II+\x00", 0, "TIFF"),  # BigTIFF
-    (b"MM\x00+", 0, "TIFF"),
-    (b"\x00\x00\x00\x0cjP  ", 0, "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
-    (b"ftypavif", 4, "AVIF"),
-    (b"ftypavis", 4, "AVIF"),
-    (b"\x59\xa6\x6a\x95", 0, "Sun raster"),
-    *((b"P%d%c" % (digit, blank), 0, "PPM") for digit in range(1, 7) for blank in b"\n \r\t#"),
-)
-SIGNATURE_BYTES = 12  # the longest of them ends here
+UNREAD = "does not decode"
 _PILLOW_FORMATS = {"JPEG 2000": "JPEG2000", "Sun raster": "SUN"}  # where Pillow's name is another
 _PILLOW_MODULES = {"AVIF": "_avif", "WebP": "_webp"}  # which not every Pillow has
 _VP8X_FLAGS, _ANIMATION = 20, 0x02  # offset of the flags in a WebP file, and the flag of an animation
 _OPEN_LOCK = threading.Lock()  # warning filters and Pillow's limit belong to the whole process
-
-
-def sniff(content: bytes) -> str:
-    """Return the format whose signature *content* has (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
-    if not content:
-        return EMPTY
-    for signature, offset, kind in _SIGNATURES:
-        if content.startswith(signature, offset):
-            return kind
-    return NOT_AN_IMAGE
 
 
 def check_kind(content: bytes) -> TiffHeader | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from im2rec.errors import ImageError
 from im2rec.images.jpeg import ORIENTATION_TAG, ORIENTATIONS, UPRIGHT
-from im2rec.images.refused import RAW
+from im2rec.images.signatures import RAW
 
 GREY_0_IS_WHITE, GREY, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5  # photometric interpretations
 UNSIGNED, SIGNED, FLOAT, UNTYPED, COMPLEX, COMPLEX_FLOAT = range(1, 7)  # sample formats

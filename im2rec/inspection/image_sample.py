@@ -10,9 +10,10 @@ from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, decode_image_record
 from im2rec.format.recordio import Source, read_record, read_start
 from im2rec.images import jpeg
-from im2rec.images.codec import COLOR, EMPTY, NOT_AN_IMAGE, ImageInfo, decode, image_info, orientation, sniff
+from im2rec.images.codec import COLOR, ImageInfo, decode, image_info, orientation
 from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, labels_text
+from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.inspection.report import ImageStatistics, spread
 from im2rec.storage.classes import ClassNames, class_names_beside
 from im2rec.storage.files import AtomicFile, InputFile, PathLike

@@ -11,7 +11,8 @@ import numpy as np
 from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
 from im2rec.format.recordio import HEAD_BYTES, read_record
-from im2rec.images.codec import image_info, sniff
+from im2rec.images.codec import image_info
+from im2rec.images.signatures import sniff
 from im2rec.schema import INPUT, WARNINGS, Number, described, whole
 from im2rec.storage.files import INSPECT, PathLike, with_path
 from im2rec.storage.foreign import START_BYTES, kind_without_header

@@ -21,7 +21,7 @@ from im2rec.errors import IndexFormatError, InputError, counted
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import HEAD_BYTES, read_start
-from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
+from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
 from im2rec.inspection.image_sample import SAMPLE_SIZE, evenly_spaced, image_statistics
 from im2rec.inspection.kinds import DetectionCounts, are_detection_labels, insightface_set
 from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, not_finite, odd_labels, unnamed_warning

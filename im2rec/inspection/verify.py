@@ -12,7 +12,8 @@ from pathlib import Path
 from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
 from im2rec.format.recordio import read_record
-from im2rec.images.codec import EMPTY, decode
+from im2rec.images.codec import decode
+from im2rec.images.signatures import EMPTY
 from im2rec.inspection.report import Failure, Verification
 from im2rec.parallel import available_cpus, run_ordered
 from im2rec.storage.files import InputFile, PathLike

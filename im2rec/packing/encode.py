@@ -29,21 +29,11 @@ from im2rec.format.listfile import ListEntry
 from im2rec.format.recordio import encode_record
 from im2rec.hashing import hash64
 from im2rec.images.choices import AUTO, RANDOM
-from im2rec.images.codec import (
-    COLOR,
-    JPEG_DECODER,
-    Image,
-    check_kind,
-    decode,
-    image_info,
-    is_transposed,
-    is_turned,
-    orientation,
-    sniff,
-)
+from im2rec.images.codec import COLOR, JPEG_DECODER, Image, decode, image_info, is_transposed, is_turned, orientation
 from im2rec.images.engine import Engine, auto_interpolation, center_square, load_engine, resized_long, resized_short
 from im2rec.images.limits import check_scaled, most_pixels
-from im2rec.images.opening import has_more_frames
+from im2rec.images.opening import check_kind, has_more_frames
+from im2rec.images.signatures import sniff
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import LoadResult, load
 from im2rec.packing.image_files import ImageFolder

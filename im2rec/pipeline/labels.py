@@ -24,7 +24,7 @@ from im2rec.format.listfile import (
     parse_labels,
     parse_line,
 )
-from im2rec.images.opening import NOT_AN_IMAGE, sniff
+from im2rec.images.signatures import NOT_AN_IMAGE, sniff
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import with_path

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import MAGIC, Source, read_parts, read_start
-from im2rec.images.refused import OTHER_FILES
+from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, OTHER_FILES, sniff
 from im2rec.storage.files import PathLike
 
 _AGAIN = "make or fetch it again"
@@ -90,8 +90,6 @@ def _masked_crc(data: bytes) -> int:
 
 
 def _image_kind(start: bytes) -> str | None:
-    from im2rec.images.codec import EMPTY, NOT_AN_IMAGE, sniff  # noqa: PLC0415 - only here, as it imports Pillow
-
     kind = sniff(start)
     return None if kind in (EMPTY, NOT_AN_IMAGE) else kind
 

@@ -113,6 +113,14 @@ def test_help_and_version_import_no_large_library(words: list[str]) -> None:
     assert (0, "heavy: []\n") == (done.returncode, done.stderr)
 
 
+@pytest.mark.parametrize("module", ["im2rec.storage.reader", "im2rec.extraction.extract"])
+def test_reading_and_extracting_records_import_no_image_library(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{'PIL', 'cv2', 'simplejpeg'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+
+    assert (0, "[]\n") == (done.returncode, done.stdout)
+
+
 # Ways to start it.
 
 

@@ -18,7 +18,8 @@ from PIL import Image
 
 from im2rec.errors import ImageError
 from im2rec.images import codec, opening
-from im2rec.images.codec import AS_STORED, COLOR, GREY, ImageInfo, decode, image_info, is_transposed, orientation, sniff
+from im2rec.images.codec import AS_STORED, COLOR, GREY, ImageInfo, decode, image_info, is_transposed, orientation
+from im2rec.images.signatures import sniff
 
 Pixels = np.ndarray[Any, Any]
 

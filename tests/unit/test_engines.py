@@ -18,7 +18,6 @@ from PIL import Image
 
 from im2rec.errors import ImageError
 from im2rec.images import engine as module
-from im2rec.images.codec import sniff
 from im2rec.images.engine import (
     AREA,
     BICUBIC,
@@ -34,6 +33,7 @@ from im2rec.images.engine import (
     resized_short,
     write_planes,
 )
+from im2rec.images.signatures import sniff
 
 
 @pytest.fixture

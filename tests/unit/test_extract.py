@@ -39,7 +39,7 @@ from im2rec.extraction.selection import ScannedFile, Selection, class_numbers, s
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.irheader import decode_image_record, label_text
 from im2rec.format.recordio import MAGIC, read_records
-from im2rec.images import opening
+from im2rec.images import signatures
 
 SUFFIXES = [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff", ".ppm", ".jp2"]
 ONE_GROUP = [plain(n, n % 2) for n in range(4)]
@@ -70,7 +70,7 @@ def test_the_suffix_is_that_of_the_content(out: Path) -> None:
     extracted(out, [plain(n, 0, image(n, suffix)) for n, suffix in enumerate(SUFFIXES)])
 
     assert sorted(f"0/{n}{suffix}" for n, suffix in enumerate(SUFFIXES)) == names(out)
-    assert {kind for _, _, kind in opening._SIGNATURES} == set(EXTENSIONS)
+    assert {kind for _, _, kind in signatures._TAKEN} == set(EXTENSIONS)
 
 
 LABELS = [

@@ -15,7 +15,9 @@ from PIL import Image
 
 from im2rec.errors import ImageError
 from im2rec.images import opening
-from im2rec.images.codec import check_kind, decode, image_info, sniff
+from im2rec.images.codec import decode, image_info
+from im2rec.images.opening import check_kind
+from im2rec.images.signatures import sniff
 
 HEIC = b"\x00\x00\x00\x18ftypheic" + bytes(40)
 PAGE = "read why the download failed, and fetch it again"

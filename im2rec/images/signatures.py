@@ -1,8 +1,8 @@
-"""Names for content that is not taken as an image, and what to do with it.
+"""The kinds of images that are taken, by their first bytes; names for all other content, and what to do with it.
 
 A kind of image is taken if both OpenCV and Pillow read it, so that every installation packs and reads the same files,
-as ``im2rec.py`` does. :func:`~im2rec.images.codec.sniff` recognises these kinds; whatever it does not recognise is
-refused by every command, with the name that is found here.
+as ``im2rec.py`` does. :func:`sniff` recognises these kinds; whatever it does not recognise is refused by every command,
+with the name that is found here. This module imports no image library.
 """
 
 from __future__ import annotations
@@ -10,6 +10,27 @@ from __future__ import annotations
 import re
 
 from im2rec.errors import ImageError
+
+NOT_AN_IMAGE, EMPTY = "not an image", "empty"
+
+_TAKEN = (
+    (b"\xff\xd8\xff", 0, "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
+    (b"BM", 0, "BMP"),
+    (b"GIF8", 0, "GIF"),
+    (b"WEBP", 8, "WebP"),
+    (b"II*\x00", 0, "TIFF"),
+    (b"MM\x00*", 0, "TIFF"),
+    (b"II+\x00", 0, "TIFF"),  # BigTIFF
+    (b"MM\x00+", 0, "TIFF"),
+    (b"\x00\x00\x00\x0cjP  ", 0, "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
+    (b"ftypavif", 4, "AVIF"),
+    (b"ftypavis", 4, "AVIF"),
+    (b"\x59\xa6\x6a\x95", 0, "Sun raster"),
+    *((b"P%d%c" % (digit, blank), 0, "PPM") for digit in range(1, 7) for blank in b"\n \r\t#"),
+)
+SIGNATURE_BYTES = 12  # the longest of them ends here
 
 TO_JPEG, TO_PNG, TO_8_BIT = "convert it to JPEG first", "convert it to PNG first", "convert it to 8 bits first"
 _UNPACK, _EXPORT, _FETCH = "unpack it first", "export its images first", "fetch the image again"
@@ -20,7 +41,7 @@ _TEXT_BYTES = 1024  # looked at to tell what kind of text it is
 
 _HEIC_BRANDS = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1")
 # (offset, signature): what it is, and what to do.
-_SIGNATURES: dict[tuple[int, bytes], tuple[str, str]] = {
+_REFUSED: dict[tuple[int, bytes], tuple[str, str]] = {
     **{(4, b"ftyp" + brand.encode()): ("a HEIC image", TO_JPEG) for brand in _HEIC_BRANDS},
     (4, b"ftypcrx "): RAW,
     (4, b"ftyp"): _VIDEO,
@@ -95,6 +116,16 @@ _TEXTS: dict[bytes, tuple[str, str]] = {
 }
 
 
+def sniff(content: bytes) -> str:
+    """Return the format whose signature *content* has (``JPEG``, ``PNG``, ...), else ``NOT_AN_IMAGE`` or ``EMPTY``."""
+    if not content:
+        return EMPTY
+    for signature, offset, kind in _TAKEN:
+        if content.startswith(signature, offset):
+            return kind
+    return NOT_AN_IMAGE
+
+
 def refusal(content: bytes) -> tuple[str, str]:
     """Return what *content*, which is not an image that is taken, is, and what to do; both empty if unknown.
 
@@ -102,7 +133,7 @@ def refusal(content: bytes) -> tuple[str, str]:
     """
     if content.endswith(_TGA_FOOTER) or _is_tga(content):
         return "a TGA image", TO_PNG
-    for (offset, signature), named in _SIGNATURES.items():
+    for (offset, signature), named in _REFUSED.items():
         if content.startswith(signature, offset):
             return named
     if content and not content.strip(b"\x00"):
