@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from im2rec.errors import ParameterError
-from im2rec.images.choices import INTERPOLATIONS, NEAREST
+from im2rec.images.choices import INTERPOLATIONS, MAX_PIXELS, NEAREST
 from im2rec.params import param
 
 NCHW, NHWC = "NCHW", "NHWC"
@@ -53,14 +53,7 @@ class AugmentationParams:
         "aug_default", doc="The sequence of augmentations.", choices=("aug_default",), reference="as the reference"
     )
     resize: int = param(OFF, doc="First scale the shorter edge to this many pixels; -1: keep the size.", high=65535)
-    max_pixels: int | None = param(
-        None,
-        doc="An image of more pixels, as stored or after resize, is bad; auto: one that needs more than 1 GiB of"
-        " memory, as its header says.",
-        low=1,
-        unset="auto",
-        reference="ours",
-    )
+    max_pixels: int | None = param(**MAX_PIXELS)
     rand_crop: bool = param(False, doc="Crop at a random place instead of the centre.")
     random_resized_crop: bool = param(
         False, doc="Crop a random area and aspect, scaled to data_shape; excludes rand_crop, crop sizes and scales."

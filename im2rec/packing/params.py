@@ -6,7 +6,7 @@ import dataclasses
 
 from im2rec.errors import ParameterError
 from im2rec.format.listfile import MAX_LABELS
-from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS
+from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS, MAX_PIXELS
 from im2rec.params import changed, check, param
 
 _KEPT_WITH_UNCHANGED = ("max_pixels", "unchanged", "label_width", "pack_label", "nsplit", "part")
@@ -42,14 +42,7 @@ class PackParams:
         doc="Decode large JPEGs at the smallest scale that is no smaller than what is stored: faster, other pixels.",
         reference="ours",
     )
-    max_pixels: int | None = param(
-        None,
-        doc="An image of more pixels, as stored or after resize, is bad; auto: one that needs more than 1 GiB of"
-        " memory, as its header says.",
-        low=1,
-        unset="auto",
-        reference="ours",
-    )
+    max_pixels: int | None = param(**MAX_PIXELS)
     unchanged: bool = param(False, doc="Store the files unchanged; excludes the keys above, engine and png_level.")
     label_width: int | None = param(
         None,
