@@ -9,22 +9,18 @@ Source: torchdata 0.6, ``torchdata.datapipes.iter.WebDataset``.
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from pathlib import PureWindowsPath
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from im2rec.errors import InputError
-from im2rec.extraction.resumable_folder import MARKER, MARKER_TEMP, ExtractionProgress, ResumableFolder
+from im2rec.extraction.resumable_folder import ExtractionProgress, ResumableFolder
 from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, lost_as_text
-from im2rec.format.irheader import ImageRecord, Labels, label_text, short_float
-from im2rec.format.listfile import is_listable, list_line
+from im2rec.format.irheader import ImageRecord, label_text, short_float
+from im2rec.format.listfile import list_line
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.storage.classes import read_classes
-from im2rec.storage.files import Closeable, PathLike, file_name, name_text, sync_and_close
+from im2rec.storage.files import Closeable, file_name, sync_and_close
 
 BATCH_RECORDS = 1000  # after a kill, at most one batch is written again
 BATCH_BYTES = 8 << 20  # of records in memory at once; a larger record is read alone
@@ -124,10 +120,6 @@ def _make_sample(ordinal: int, record: ImageRecord, repeats_id: bool) -> Sample:
     return Sample(ordinal, header.id, repeats_id, labels, is_vector, loses_bits, content, sniff(content))
 
 
-_WINDOWS_FORBIDDEN = frozenset('<>:"|?*\\').union(map(chr, range(32)))
-_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-
-
 class FolderWriter(Writer):
     """A writer of files ``<label>/<id>.<ext>``, and of the list *list_name* of all images, in file order.
 
@@ -167,53 +159,6 @@ class FolderWriter(Writer):
         """Close the list. Closing twice is allowed."""
         with self.folder.writing():
             self._list.close()
-
-
-def class_folders(path: PathLike, list_name: str) -> list[str]:
-    """Return the folders that a ``.classes.txt`` names, in order of their labels; ``""`` for ``.``.
-
-    Raises InputError for a name that leads out of the folder of the extraction, cannot be written in a list, is that
-    of the list *list_name* or of the journal, or is not valid on Windows there.
-    """
-    folders = []
-    for line, name in enumerate(read_classes(path), 1):
-        problem = _folder_problem(name, {MARKER, MARKER_TEMP, name_text(list_name)})
-        if problem:
-            raise InputError(f"the class {name!r} {problem}", path=path, line=line, hint="name a folder inside DIR")
-        folders.append("/".join(part for part in name.split("/") if part not in ("", ".")))
-    return folders
-
-
-def _folder_problem(name: str, taken: set[str]) -> str:
-    """Return the reason why *name* cannot be a folder of images, or ``""``; *taken* are names of other files."""
-    # Parsed by the rules of Windows on every system: an extraction may be copied there.
-    windows = PureWindowsPath(name)
-    first = windows.parts[0].casefold() if windows.parts else ""
-    problems = {
-        "is an absolute path or names a drive": bool(windows.anchor),
-        "leads out of the folder by '..'": ".." in windows.parts,
-        "holds a NUL": "\0" in name,
-        "cannot be written in a list (a TAB, a line break, or a blank at its start)": not is_listable(f"{name}/0"),
-        "is the name of a file that is written there": first in {other.casefold() for other in taken},
-        "is not a valid name on Windows": os.name == "nt" and not all(map(_is_valid_on_windows, name.split("/"))),
-    }
-    return next((problem for problem, applies in problems.items() if applies), "")
-
-
-def _is_valid_on_windows(part: str) -> bool:
-    """True if Windows allows *part* as the name of a folder."""
-    if part in ("", "."):
-        return True
-    device = part.partition(".")[0].rstrip(" ").lower() in _WINDOWS_DEVICES
-    return not device and not _WINDOWS_FORBIDDEN.intersection(part) and not part.endswith((" ", "."))
-
-
-def check_labels_have_folders(labels: Labels, folders: Sequence[str], path: PathLike) -> None:
-    """Raise InputError for the first of *labels* that has no line in the ``.classes.txt`` at *path*."""
-    for label in np.unique(labels).tolist():
-        if not (label.is_integer() and 0 <= label < len(folders)):
-            problem = f"has no line for the label {label_text(label)}"
-            raise InputError(problem, path=path, hint=f"it holds {len(folders)}; line 1 is label 0")
 
 
 KEY_DIGITS = 9  # with leading zeros, keys sort like the ids, up to a billion

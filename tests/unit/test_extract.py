@@ -32,7 +32,7 @@ from extract_helpers import (
 from helpers import GOLDEN, golden_json, message_of, peak_bytes
 
 from im2rec.errors import InputError, OutputError, ParameterError
-from im2rec.extraction import writers
+from im2rec.extraction import class_folders, writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
 from im2rec.extraction.selection import ScannedFile, Selection, class_numbers, select_records
@@ -435,11 +435,11 @@ def test_a_class_that_leads_out_of_the_folder_or_cannot_be_listed_is_refused(out
 def test_a_name_that_is_invalid_on_windows_is_refused_on_windows_only(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "" == writers._folder_problem(name, set())
-    monkeypatch.setattr(writers.os, "name", "nt")
-    assert "is not a valid name on Windows" == writers._folder_problem(name, set())
-    assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
-    assert ["", ""] == [writers._folder_problem(fine, set()) for fine in ("com0", "lpt10")]
+    assert "" == class_folders._folder_problem(name, set())
+    monkeypatch.setattr(class_folders.os, "name", "nt")
+    assert "is not a valid name on Windows" == class_folders._folder_problem(name, set())
+    assert ["", ""] == [class_folders._folder_problem(fine, set()) for fine in ("cats/dogs", "./console.d/x")]
+    assert ["", ""] == [class_folders._folder_problem(fine, set()) for fine in ("com0", "lpt10")]
 
 
 def test_the_class_names_beside_the_file_give_the_folders_unless_others_or_none_are_given(tmp_path: Path) -> None:
