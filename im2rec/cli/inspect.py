@@ -110,12 +110,12 @@ def next_command(summary: Survey) -> list[str] | None:
     rec, verification = path_word(summary.input), summary.verification
     whole_records = summary.damage[0].records_before if summary.damage else summary.records
     if verification is not None and len(verification.failures) > _MAX_ROWS:
-        return [*_verify(rec), "--json"]
+        return [*_verify(summary.input), "--json"]
     if summary.problems and verification is None:
-        return _verify(rec)
+        return _verify(summary.input)
     if not summary.images or exit_code(summary) in (ExitCode.DONE, ExitCode.DAMAGED):
         head = ["im2rec", "inspect", rec, "--head", str(min(3, whole_records))]
-        return head if whole_records else _verify(rec) if summary.images and verification is None else None
+        return head if whole_records else _verify(summary.input) if summary.images and verification is None else None
     without_index = ["path_imgidx=none"] if summary.index.state == "wrong" else []
     has_bad_records = summary.problems or (verification and verification.failures)
     return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if has_bad_records else [])]
