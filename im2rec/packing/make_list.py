@@ -182,10 +182,11 @@ def walk_folder(
     walk = WalkResult()
     labels = {name: label for label, name in enumerate(fixed_classes or [])}
     visited: set[tuple[int, int]] = set()
+    real_root = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
     pending = [""]
     while pending:
         folder = pending.pop()
-        files, folders = _list_folder(root, folder, visited, walk)
+        files, folders = _list_folder(root / file_name(folder), folder, real_root, visited, walk)
         class_ = "." if options.flat else folder or "."
         for name in files:
             path = f"{folder}/{name}" if folder else name
@@ -210,15 +211,14 @@ def walk_folder(
 
 
 def _list_folder(
-    root: Path, folder: str, visited: set[tuple[int, int]], walk: WalkResult
+    path: Path, folder: str, real_root: str, visited: set[tuple[int, int]], walk: WalkResult
 ) -> tuple[list[str], list[str]]:
-    """Return the sorted names of the files and of the sub-folders of *folder*; count in *walk* what is left out.
+    """Return the sorted names of the files and of the sub-folders at *path*; count in *walk* what is left out.
 
-    *visited* holds device and inode of every folder walked so far.
+    *folder* is its name in messages, *real_root* as for :func:`_entry_kind`. *visited* holds device and inode of every
+    folder walked so far.
     """
     files, folders = [], []
-    real_root = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
-    path = root / file_name(folder)
     try:
         status = os.stat(path)  # noqa: PTH116 - one call for both numbers
         if (status.st_dev, status.st_ino) in visited:
