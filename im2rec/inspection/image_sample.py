@@ -15,7 +15,7 @@ from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, labels_text
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.inspection.report import ImageStatistics, spread
-from im2rec.storage.classes import ClassNames, class_names_beside
+from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import AtomicFile, InputFile, PathLike
 from im2rec.storage.scan import check_kind, whole_records
 
@@ -120,7 +120,7 @@ def make_tile(record: ImageRecord, names: ClassNames | None = None, max_pixels: 
     """
     header, content = record
     labels = [header.label] if header.flag == 0 else list(header.label)
-    name = names.name_of(labels[0]) if names and len(labels) == 1 else None
+    name = class_name(names, labels)
     lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels, name)}")
     try:
         pixels = decode(content, COLOR, at_least=(CELL, CELL), max_pixels=max_pixels).pixels

@@ -19,7 +19,7 @@ from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
-from im2rec.storage.classes import ClassNames, class_names_beside
+from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import AtomicFile, check_output_folder, writing
 
 _LOG = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class SheetFolder:
         assert batch.label is not None
         assert batch.index is not None
         labels = batch.label[0][row].reshape(-1).tolist()
-        name = self._names.name_of(labels[0]) if self._names and len(labels) == 1 else None
+        name = class_name(self._names, labels)
         is_filler = row >= len(batch.data[0]) - (batch.pad or 0)
         lines = (f"id {batch.index[row]}" + (" (filler)" if is_filler else ""), f"label {labels_text(labels, name)}")
         return Tile(fitted(loader_of(self._it).augmenter.row_to_image(batch.data[0][row])), "", lines)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,11 @@ class ClassNames(NamedTuple):
         if not 0 <= label < len(self.names) or label != int(label):
             return None
         return self.names[int(label)]
+
+
+def class_name(names: ClassNames | None, labels: Sequence[float]) -> str | None:
+    """Return the name of the class of a record with these *labels*; None for a vector of several, and without names."""
+    return names.name_of(labels[0]) if names is not None and len(labels) == 1 else None
 
 
 def classes_path(path: PathLike) -> Path:
