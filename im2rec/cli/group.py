@@ -1,7 +1,4 @@
-"""The command group ``im2rec``: imports the module of a command only when the command is run.
-
-``im2rec completion`` is short and defined here.
-"""
+"""The command group ``im2rec``: imports the module of a command only when the command is run."""
 
 from __future__ import annotations
 
@@ -13,9 +10,7 @@ import sys
 from typing import Any
 
 import click
-from click.shell_completion import get_completion_class
 
-from im2rec.cli.console import HelpCommand
 from im2rec.cli.exit_codes import run
 from im2rec.cli.streams import prepare_streams
 
@@ -29,7 +24,7 @@ COMMANDS = {
     "extract": ("im2rec.cli.extract", "Write the images of a .rec to files or tar shards."),
     "import": ("im2rec.cli.import_", "Convert MNIST or CIFAR to .rec files."),
     "compile": ("im2rec.cli.compile", "Compile the JPEG decoder ahead of its first use."),
-    "completion": ("im2rec.cli.group", "Print the code that completes commands in a shell."),
+    "completion": ("im2rec.cli.completion", "Print the code that completes commands in a shell."),
 }
 
 
@@ -122,24 +117,3 @@ def main(words: list[str] | None = None) -> None:
     """Run the command line on *words*, by default the arguments of the program, and exit with its code."""
     prepare_streams()
     sys.exit(run(_invoke, sys.argv[1:] if words is None else words))
-
-
-SHELLS = ("bash", "zsh", "fish")
-
-
-@click.command("completion", cls=HelpCommand)
-@click.argument("shell", type=click.Choice(SHELLS))
-@click.pass_context
-def command(ctx: click.Context, shell: str) -> None:
-    """Print the code that completes commands in a shell.
-
-    It completes commands, options and the keys of KEY=VALUE. Put the line of the
-    example into ~/.bashrc to have it in every session.
-
-    \b
-    Example, for bash:
-      eval "$(im2rec completion bash)"
-    """
-    completion = get_completion_class(shell)
-    assert completion is not None
-    click.echo(completion(ctx.find_root().command, {}, NAME, COMPLETE).source())
