@@ -25,8 +25,8 @@ from PIL import Image
 
 from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, extract
+from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import IRHeader, encode_image_record
-from im2rec.format.recordio import MAGIC
 from im2rec.packing.pack import pack
 from im2rec.packing.params import PackParams
 

@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 import pytest
 
 from im2rec.errors import CorruptRecordError, Im2RecError
+from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import IRHeader, encode_image_record
-from im2rec.format.recordio import MAGIC, BytesSource, encode_record, read_records
+from im2rec.format.recordio import BytesSource, encode_record, read_records
 from im2rec.storage.reader import RecordFile
 
 GOLDEN = Path(__file__).parent / "golden" / "recordio"

@@ -65,12 +65,13 @@ def command(
         if ignored := [name for name in ("decode", "sheet", "every", "workers", "max_pixels") if options[name]]:
             name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0]).replace("_", "-")
             raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
-        views = first_records(rec, head) if head is not None else []
         found = records_by_key(rec, key, index) if key else ShownRecords(str(rec), [])
-        found.shown[:0] = views
+        if head is not None:
+            first = first_records(rec, head)
+            found.shown[:0], found.warnings[:0], found.damaged = first.shown, first.warnings, first.damaged
         console.warn(found.warnings)
         console.result("inspect", found, "\n".join(map(render_record, found.shown)), _verify(str(rec)))
-        return ExitCode.DONE
+        return ExitCode.DAMAGED if found.damaged else ExitCode.DONE
     sheet: Path | None = options["sheet"]
     if sheet is not None:
         if sheet.suffix.lower() != ".png":

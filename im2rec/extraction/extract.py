@@ -31,13 +31,15 @@ from im2rec.extraction.selection import (
     select_records,
 )
 from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, read_samples
+from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
-from im2rec.format.recordio import HEAD_BYTES
 from im2rec.images.signatures import NOT_AN_IMAGE
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
+from im2rec.storage.damaged_range import DamagedRange, damaged_ranges
 from im2rec.storage.files import PathLike, name_text, reading
 from im2rec.storage.opening import open_rec
+from im2rec.storage.reader import KEEP
 
 FOLDER, TAR = "folder", "tar"
 DEFAULT_SHARD_MB = 1000.0
@@ -99,6 +101,10 @@ class ExtractSummary:
     dry_run: bool = described(DRY_RUN, False)
     classes_file: str | None = described(CLASSES_FILE, None)
     warnings: list[str] = described(WARNINGS, factory=list)
+    damage: list[DamagedRange] = described("Damaged ranges of bytes; the records in them are lost.", factory=list)
+    doubtful: int = described(
+        "Records that end at damage and that nothing proves to be whole; `records` counts them.", 0
+    )
 
 
 def extract(
@@ -125,7 +131,8 @@ def extract(
     folders = find_class_folders(rec, options.classes, list_name(stem)) if options.to == FOLDER else ClassFolders()
     inputs = [name for name in (rec, folders.path) if name is not None]
     partial = ResumableFolder(out, _identity(rec, options, folders.names), inputs=inputs, force=force)
-    with ScannedFile(rec, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
+    scan_options: dict[str, Any] = {"index": options.index, "doubtful": options.doubtful}
+    with ScannedFile(rec, **scan_options, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
         selected = select_records(file, options)
         folders.check_labels(file.labels[selected.ordinals])
         if not dry_run:
@@ -165,6 +172,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
         "min_images": options.min_images,
         "classes": classes and hashlib.sha256(classes).hexdigest(),
         **({} if options.index else {"index": False}),
+        **({} if options.doubtful == KEEP else {"doubtful": options.doubtful}),
         "shard_mb": (options.shard_mb or DEFAULT_SHARD_MB) if options.to == TAR else None,
     }
 
@@ -191,7 +199,7 @@ def _write(file: ScannedFile, selected: SelectedRecords, writer: Writer, report:
 def _predict_counts(file: ScannedFile, selected: SelectedRecords) -> ExtractionProgress:
     """Return the counts that the headers alone give, for a dry run; the bytes include label vectors and padding."""
     count = len(selected.ordinals)
-    size = int(np.sum(file.sizes(selected.ordinals))) - count * (HEAD_BYTES + HEADER_BYTES)
+    size = int(np.sum(file.frame_sizes(selected.ordinals))) - count * (HEAD_BYTES + HEADER_BYTES)
     return ExtractionProgress(count, bytes=size)
 
 
@@ -220,6 +228,8 @@ def _summary(
         list_file=str(out / list_name(file.path.stem)) if to == FOLDER and images else None,
         shards=done.shards,
         warnings=_label_warnings(file, selected),
+        damage=damaged_ranges(file.damage, file.size),
+        doubtful=len(file.doubtful),
     )
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import IndexFormatError, InputError, ParameterError
-from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.indexfile import Keys
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels, float32
 from im2rec.storage.files import INSPECT, PathLike, with_path
 from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_kind
 from im2rec.storage.index import find_index, load_index
-from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import RecordBlock, check_kind, scan_file
+from im2rec.storage.reader import KEEP, SKIP, RecordFile
+from im2rec.storage.record_map import RecordMap, ScannedRecords, listed_offsets, map_of_scan, scan_all
+from im2rec.storage.scan import RecordBlock
 
 # Facts that a header gives about its record, one bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
@@ -36,7 +37,8 @@ class Selection:
 
     *keys* are those of the index beside the file; they are ids when there is no index, and if *index* is False.
     *labels* are compared with the first label. *min_images* drops the classes that have fewer images in the whole file,
-    whatever the other filters select. *head* keeps the first images that pass the other filters. Raises ParameterError.
+    whatever the other filters select. *head* keeps the first images that pass the other filters. *doubtful* ``drop``
+    leaves out records that end at damage and that nothing proves to be whole. Raises ParameterError.
     """
 
     head: int | None = None
@@ -44,6 +46,7 @@ class Selection:
     labels: tuple[float, ...] = ()
     min_images: int | None = None
     index: bool = True
+    doubtful: str = KEEP
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(map(float, self.labels)))
@@ -66,39 +69,63 @@ class SelectedRecords:
     left_out: dict[str, int]
 
 
-class ScannedFile(RecordFile):
-    """A ``.rec`` with all its headers in memory, read without its index: 21 bytes a record.
+class _ScannedHeaders(ScannedRecords):
+    """What a scan collects for a :class:`ScannedFile`."""
 
-    ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8) the bits of ``VECTOR`` to
-    ``LONG_LABELS``. *progress* is called with the share of the file that has been read. Raises InputError,
-    CorruptRecordError.
+    def __init__(self, report: Callable[[int], None]) -> None:
+        super().__init__()
+        self._report = report
+        self.labels: list[Labels] = []
+        self.states: list[Bits] = []
+
+    def add(self, block: RecordBlock) -> None:
+        """Take the next records."""
+        super().add(block)
+        labels, states = _parse_block(block)
+        self.labels.append(labels)
+        self.states.append(states)
+        self._report(block.offsets[-1])
+
+
+class ScannedFile(RecordFile):
+    """A ``.rec`` with all its headers in memory, read by a scan: 21 bytes a record. Its records are those that are whole.
+
+    The ordinals are those of a scan. ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8) the
+    bits of ``VECTOR`` to ``LONG_LABELS``. *index* True is the one beside the file, of which only the scan takes notice.
+    *progress* is called with the share of the file that has been read. Raises InputError.
     """
 
     labels: Labels
     states: Bits
 
-    def __init__(self, path: PathLike, *, progress: Callable[[float], None] | None = None) -> None:
-        self._progress = progress
-        super().__init__(path, index=False)
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        index: bool = True,
+        doubtful: str = KEEP,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self._progress, self._uses_index = progress, index
+        super().__init__(path, index=False, damaged=SKIP, doubtful=doubtful)
         self._progress = None
 
-    def _load(self) -> tuple[Keys, Offsets]:
-        check_kind(self._file)
-        columns: tuple[list[Any], ...] = ([], [], [], [])
-        for block in scan_file(self._file):
-            for column, values in zip(columns, _parse_block(block), strict=True):
-                column.append(values)
+    def _load(self) -> RecordMap:
+        def report(offset: int) -> None:
             if self._progress:
-                self._progress(block.offsets[-1] / self.size)
-        offsets, ids, self.labels, self.states = map(_concatenate, columns)
-        if (kind := headerless_kind(self._file, map(int, offsets[:FIRST_RECORDS]))) is not None:
-            raise headerless_error(self.path, kind)
-        return ids, offsets
+                self._progress(offset / self.size)
 
-    def sizes(self, ordinals: Ordinals) -> npt.NDArray[np.int64]:
-        """Return the size in bytes of the frame of each record."""
-        starts, stops = self._bounds(ordinals)
-        return np.asarray(stops - starts)
+        listed = listed_offsets(self._file, find_index(self._file.path) if self._uses_index else None)
+        scanned = scan_all(
+            self._file, lambda: _ScannedHeaders(report), listed=listed, careful=True, drop_doubtful=self._drops_doubtful
+        )
+        if not scanned.records:
+            raise InputError("holds no whole records", path=self._file.path, hint=INSPECT)
+        found = map_of_scan(self._file, scanned, skip=True)
+        self.labels, self.states = _concatenate(scanned.labels), _concatenate(scanned.states)
+        if (kind := headerless_kind(self._file, map(int, found.offsets[:FIRST_RECORDS]))) is not None:
+            raise headerless_error(self._file.path, kind)
+        return found._replace(keys=scanned.found().ids)
 
 
 def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
@@ -144,8 +171,8 @@ def lost_as_text(labels: npt.NDArray[np.uint32]) -> Mask:
     return np.asarray((labels == _NEGATIVE_ZERO) | (nan & (labels != _PLAIN_NAN)))
 
 
-def _parse_block(block: RecordBlock) -> tuple[Offsets, Keys, Labels, Bits]:
-    """Return offsets, ids, first labels and states of a block of records."""
+def _parse_block(block: RecordBlock) -> tuple[Labels, Bits]:
+    """Return first labels and states of a block of records."""
     sizes, headers = np.array(block.sizes, np.int64), block.headers
     flags = headers["flag"]
     label_field, first = headers["label"].view("<u4"), headers["vector"][:, 0].view("<u4")
@@ -168,7 +195,7 @@ def _parse_block(block: RecordBlock) -> tuple[Offsets, Keys, Labels, Bits]:
     short = sizes < HEADER_BYTES
     states[short] = SHORT
     labels[short] = _PLAIN_NAN
-    return np.array(block.offsets, np.int64), headers["id"].astype(np.uint64), labels.view(np.float32), states
+    return labels.view(np.float32), states
 
 
 def _concatenate(column: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:

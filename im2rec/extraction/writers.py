@@ -107,7 +107,7 @@ def read_samples(rec: ScannedFile, selected: SelectedRecords, start: int) -> Ite
 
 def _fit_batch(rec: ScannedFile, ordinals: Ordinals) -> Ordinals:
     """Return as many of *ordinals* as fit in ``BATCH_BYTES`` together, at least one."""
-    fitting = int(np.searchsorted(np.cumsum(rec.sizes(ordinals)), BATCH_BYTES, side="right"))
+    fitting = int(np.searchsorted(np.cumsum(rec.frame_sizes(ordinals)), BATCH_BYTES, side="right"))
     return ordinals[: max(1, fitting)]
 
 

@@ -1,4 +1,4 @@
-"""RecordIO framing: encode payloads as frames, decode frames, and find the next record after damage.
+"""RecordIO framing: encode payloads as frames, and decode frames.
 
 A record is stored as one *part*, or as several parts if its payload contains the magic at a 4-byte boundary::
 
@@ -20,18 +20,24 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
-from im2rec.errors import MAX_PAYLOAD, CorruptRecordError, ParameterError, as_bytes, check_payload
-
-MAGIC = b"\x0a\x23\xd7\xce"
-MAGIC_WORD = 0xCED7230A
-HEAD_BYTES = 8  # part head: magic and length word
-WHOLE, FIRST, MIDDLE, LAST = range(4)
-FLAG_SHIFT = 29
-LENGTH_MASK = MAX_PAYLOAD
+from im2rec.errors import CorruptRecordError, ParameterError, as_bytes, check_payload
+from im2rec.format.heads import (
+    FIRST,
+    FLAG_SHIFT,
+    HEAD_BYTES,
+    LAST,
+    LENGTH_MASK,
+    MAGIC,
+    MAGIC_WORD,
+    MIDDLE,
+    HeadTable,
+    Offsets,
+    aligned_magics,
+)
 
 _HEAD = struct.Struct("<II")
-# find_record() reads windows of these sizes, each twice the one before: the next record is near in most files.
-_FIRST_WINDOW_BYTES, _MAX_WINDOW_BYTES = 1 << 12, 1 << 20
+_HEADS_READ_BYTES = 64 << 10  # of the parts of a record at once, after its first ones
+_FIRST_PARTS = 4
 _SMALL_BYTES = 4096  # below this size bytes.find() is faster than setting up a numpy array
 _CUT_SHORT = "the file was cut short; make or fetch it again"
 
@@ -73,7 +79,7 @@ def encode_record(payload: bytes) -> bytes:
     """
     payload = as_bytes(payload, "a payload")
     check_payload(payload)
-    cuts = _aligned_magics(payload)
+    cuts = _cuts(payload)
     if not cuts:
         return b"".join((_HEAD.pack(MAGIC_WORD, len(payload)), payload, bytes(-len(payload) % 4)))
     frame: list[bytes] = []
@@ -84,7 +90,7 @@ def encode_record(payload: bytes) -> bytes:
     return b"".join(frame)
 
 
-def _aligned_magics(payload: bytes) -> list[int]:
+def _cuts(payload: bytes) -> list[int]:
     """Return the offsets, multiples of 4, at which *payload* contains the magic."""
     if len(payload) < _SMALL_BYTES and MAGIC not in payload:
         return []
@@ -114,21 +120,37 @@ def parse_head(head: bytes, offset: int, size: int) -> Part:
     return part
 
 
-def read_parts(source: Source, offset: int) -> list[Part]:
-    """Return the parts of the record that starts at *offset*; only the part heads are read.
+class Extent(NamedTuple):
+    """Extent of a record: the offset at which it ends, the bytes of its payload, and the number of its parts."""
+
+    end: int
+    size: int
+    parts: int
+
+
+def measure(source: Source, offset: int) -> Extent:
+    """Return the extent of the record that starts at *offset*; only the part heads are read, in bounded memory.
 
     Raises CorruptRecordError for a wrong part head, a record that begins with a middle or last part, one that another
     record or the end of the file interrupts, and a part before the last whose length is not a multiple of 4.
     """
-    return list(_iter_parts(source, offset))
+    size = parts = 0
+    for part in iter_parts(source, offset):
+        size += part.length + len(MAGIC)
+        parts += 1
+    return Extent(part.end, size - len(MAGIC), parts)
 
 
-def _iter_parts(source: Source, offset: int) -> Iterator[Part]:
-    """Yield what :func:`read_parts` returns, reading each head only when it is needed."""
+def iter_parts(source: Source, offset: int) -> Iterator[Part]:
+    """Yield the parts of the record that starts at *offset*, reading each head only when it is needed.
+
+    Raises the errors of :func:`measure`, after the parts before the damage.
+    """
     part = parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size)
     if part.flag in (MIDDLE, LAST):
         raise CorruptRecordError(f"expected the start of a record, found a part with flag {part.flag}", offset=offset)
     yield part
+    heads, base, count = b"", 0, 0
     while part.flag in (FIRST, MIDDLE):
         # Writers cut at aligned magics only, so the data before a cut is never padded.
         if part.length % 4:
@@ -138,7 +160,13 @@ def _iter_parts(source: Source, offset: int) -> Iterator[Part]:
         if next_offset == source.size:
             problem = "expected another part of the record, found the end of the file"
             raise CorruptRecordError(problem, offset=next_offset, hint=_CUT_SHORT)
-        part = parse_head(source.read_at(next_offset, HEAD_BYTES), next_offset, source.size)
+        at, count = next_offset - base, count + 1
+        if at + HEAD_BYTES > len(heads):
+            # A record of many parts has them close together: then a call for each would take most of the time.
+            nearby = count > _FIRST_PARTS and part.length < _SMALL_BYTES
+            heads = source.read_at(next_offset, _HEADS_READ_BYTES if nearby else HEAD_BYTES)
+            base, at = next_offset, 0
+        part = parse_head(heads[at : at + HEAD_BYTES], next_offset, source.size)
         if part.flag not in (MIDDLE, LAST):
             problem = f"expected a middle or last part of the record at byte {offset}, found a new record"
             raise CorruptRecordError(problem, offset=next_offset)
@@ -148,20 +176,54 @@ def _iter_parts(source: Source, offset: int) -> Iterator[Part]:
 def read_record(source: Source, offset: int) -> tuple[bytes, int]:
     """Return the payload of the record at *offset*, and the offset at which the record ends.
 
-    Raises CorruptRecordError for everything that :func:`read_parts` refuses, for a part whose data contains whole
-    records up to its end, which means that its length word is damaged, and for padding that is not zero: every writer
-    pads with zeros, and other bytes are the only sign of a length that became smaller by one to three.
+    Raises CorruptRecordError for everything that :func:`measure` refuses, for a part whose data contains the head of
+    another one, which means that its length word or its data is damaged, and for padding that is not zero: every
+    writer pads with zeros, and other bytes are the only sign of a length that became smaller by one to three.
     """
-    parts = read_parts(source, offset)
-    return join_parts(source, parts), parts[-1].end
+    extent = measure(source, offset)
+    return read_payload(source, offset, extent), extent.end
 
 
-def join_parts(source: Source, parts: list[Part]) -> bytes:
-    """Read *parts* and join their data to the payload, with the magic that was dropped at each cut.
+def read_payload(source: Source, offset: int, extent: Extent) -> bytes:
+    """Return the payload of the record at *offset*, whose *extent* is known. Raises what :func:`read_record` raises."""
+    frame = source.read_at(offset, extent.end - offset)
+    if len(frame) < extent.end - offset:
+        problem = f"expected {extent.end - offset} bytes of a record, found {len(frame)}"
+        raise CorruptRecordError(problem, offset=offset, hint="the file was cut while open")
+    heads = aligned_magics(frame) if extent.parts > 1 or _may_contain_magic(frame) else np.zeros(1, np.int64)
+    other = _other_head(frame, offset, extent.parts, heads)
+    if other is not None:
+        problem = f"its length word says that it ends at byte {extent.end}, but another part starts at byte {other}"
+        raise CorruptRecordError(problem, offset=offset + 4)
+    padded = HEAD_BYTES + extent.size + (HEAD_BYTES - len(MAGIC)) * (extent.parts - 1)
+    if any(frame[padded:]):
+        problem = f"expected zero padding, found {frame[padded:].hex(' ')}"
+        raise CorruptRecordError(problem, offset=offset + padded, hint="the length word may be damaged")
+    if extent.parts == 1:
+        return frame[HEAD_BYTES:padded]
+    # The payload is the frame without its first head and without the length word of each later one, since the magic of
+    # such a head stands for the one that was cut out.
+    words = np.frombuffer(frame, "<u4")
+    stays = np.ones(len(words), np.bool_)
+    stays[0] = False
+    stays[heads // 4 + 1] = False
+    return words[stays].tobytes()[: extent.size]
 
-    Raises CorruptRecordError for data that :func:`read_record` refuses.
+
+def _other_head(frame: bytes, offset: int, parts: int, heads: Offsets) -> int | None:
+    """Return the offset of a part head that is in the data of *frame*, which has magics at *heads*; None without one.
+
+    *frame* is at *offset* of its file and has so many *parts*. In files of a program that cuts no payloads a magic may
+    be anywhere, so one in a record of a single part must be the head of a part that is there up to its end.
     """
-    return MAGIC.join([_read_part_data(source, part) for part in parts])
+    if len(heads) == parts:
+        return None
+    if parts > 1:
+        starts = (part.start - HEAD_BYTES - offset for part in iter_parts(BytesSource(frame, offset), offset))
+        return offset + int(np.setdiff1d(heads, np.fromiter(starts, np.int64))[0])
+    table = HeadTable(frame, 0, offset, offset + len(frame))
+    others = table.offsets[table.is_intact & (table.offsets > offset)]
+    return int(others[0]) if len(others) else None
 
 
 def single_part_end(frame: bytes, *, confirmed: bool) -> int | None:
@@ -197,49 +259,15 @@ def _may_contain_magic(frame: bytes) -> bool:
 def read_start(source: Source, offset: int, size: int) -> bytes:
     """Return the first *size* bytes of the payload of the record at *offset*, all of a shorter one; reads no more.
 
-    Raises CorruptRecordError for everything that :func:`read_parts` refuses.
+    Raises CorruptRecordError for everything that :func:`measure` refuses in the parts that are read.
     """
-    parts = read_parts(source, offset)
-    start = source.read_at(parts[0].start, min(parts[0].length, size))
-    for part in parts[1:]:
+    start = b""
+    for part in iter_parts(source, offset):
+        start += MAGIC if part.flag in (MIDDLE, LAST) else b""
+        start += source.read_at(part.start, min(part.length, size))
         if len(start) >= size:
             break
-        start += MAGIC + source.read_at(part.start, min(part.length, size))
     return start[:size]
-
-
-def _read_part_data(source: Source, part: Part) -> bytes:
-    data = source.read_at(part.start, part.end - part.start)
-    if len(data) < part.end - part.start:
-        problem = f"expected {part.end - part.start} bytes of data and padding, found {len(data)}"
-        raise CorruptRecordError(problem, offset=part.start, hint="the file was cut while open")
-    swallowed = _find_swallowed_record(data)
-    if swallowed is not None:
-        other = part.start + swallowed
-        problem = f"the length word says {part.length} bytes, but another record starts at byte {other}"
-        raise CorruptRecordError(problem, offset=part.start - 4)
-    if any(data[part.length :]):
-        problem = f"expected zero padding, found {data[part.length :].hex(' ')}"
-        raise CorruptRecordError(problem, offset=part.start + part.length, hint="the length word may be damaged")
-    return data[: part.length]
-
-
-def _find_swallowed_record(data: bytes) -> int | None:
-    """Return the first offset in *data* from which whole parts follow each other up to its end, or None.
-
-    Such parts are records that a damaged length word covers. A single magic does not prove it: in files of a writer
-    that does not split payloads it may be anywhere.
-    """
-    # From the last magic to the first, so that one pass finds every offset from which parts lead to the end.
-    ends = {len(data)}
-    for offset in reversed(_aligned_magics(data)):
-        try:
-            if parse_head(data[offset : offset + HEAD_BYTES], offset, len(data)).end in ends:
-                ends.add(offset)
-        except CorruptRecordError:  # noqa: PERF203 - aligned magics are rare, those without a valid head rarer
-            continue
-    first = min(ends)
-    return first if first < len(data) else None
 
 
 class BytesSource:
@@ -293,45 +321,3 @@ class _StreamSource:
         """Return *size* bytes from *offset* on, fewer at the end of the stream. Moves the stream's position."""
         self.stream.seek(offset)
         return self.stream.read(size)
-
-
-def find_record(source: Source, offset: int) -> int | None:
-    """Return the first offset from *offset* on at which a whole record starts, or None; to resume after damage.
-
-    A record counts as whole if all its parts are there and the file ends after them or another magic follows. At an
-    offset that is not a multiple of 4, which means that bytes were lost or added before it, a second whole record must
-    follow in the same way, because an image may contain the bytes of one record by chance.
-
-    Source: ours; MXNet cannot resume after damage.
-    """
-    window_bytes = _FIRST_WINDOW_BYTES
-    # Parts that do not lead to the end of a record. Remembered, as many magics may lead to the same part.
-    dead_ends: set[int] = set()
-    while len(window := source.read_at(offset, window_bytes)) >= len(MAGIC):
-        window_bytes = min(2 * window_bytes, _MAX_WINDOW_BYTES)
-        at = window.find(MAGIC)
-        while at >= 0:
-            if _is_whole_record(source, offset + at, dead_ends, following=1 if (offset + at) % 4 else 0):
-                return offset + at
-            at = window.find(MAGIC, at + 1)
-        offset += len(window) - 3  # so that a magic across the border of two windows is found
-    return None
-
-
-def _is_whole_record(source: Source, offset: int, dead_ends: set[int], *, following: int) -> bool:
-    """True if a whole record starts at *offset*, and after it *following* more and a magic, or the end of the file."""
-    starts = []
-    try:
-        for part in _iter_parts(source, offset):
-            if part.start in dead_ends:
-                raise CorruptRecordError("no whole record")  # noqa: TRY301 - handled as any part that is not valid
-            starts.append(part.start)
-    except CorruptRecordError:
-        dead_ends.update(starts)
-        return False
-    end = part.end
-    if end == source.size:
-        return True
-    if following:
-        return _is_whole_record(source, end, dead_ends, following=following - 1)
-    return source.read_at(end, 4) == MAGIC

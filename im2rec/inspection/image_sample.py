@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 from collections import Counter
 from collections.abc import Iterable
 
@@ -17,7 +16,9 @@ from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.inspection.report import ImageStatistics, spread
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import AtomicFile, InputFile, PathLike
-from im2rec.storage.scan import check_kind, whole_records
+from im2rec.storage.foreign import check_kind
+from im2rec.storage.index import find_index
+from im2rec.storage.record_map import whole_offsets
 
 SAMPLE_SIZE = 1000  # images whose headers are read
 SHEET_IMAGES = 60  # six rows of ten: more would be too small to recognise
@@ -94,7 +95,7 @@ def write_sheet(path: PathLike, out: PathLike, *, force: bool = False, max_pixel
     """
     with InputFile(path) as file:
         check_kind(file)
-        offsets = array.array("q", whole_records(file))
+        offsets = whole_offsets(file, find_index(path)).tolist()
         chosen = evenly_spaced(len(offsets), SHEET_IMAGES)
         names, _ = class_names_beside(path)
         tiles = [tile for ordinal in chosen if (tile := _read_tile(file, offsets[ordinal], names, max_pixels))]

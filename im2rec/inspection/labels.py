@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import counted
+from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
-from im2rec.format.recordio import HEAD_BYTES
 from im2rec.inspection.report import ClassStatistics, LabelCount
 from im2rec.schema import whole
 from im2rec.storage.classes import ClassNames

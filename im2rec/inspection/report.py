@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, INPUT, WARNINGS, Number, described, whole
+from im2rec.storage.damaged_range import DamagedRange
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
 NO_HEADERS = "records without image headers"
@@ -88,17 +89,7 @@ class IndexCheck:
     key_kind: str | None = described("Kind of the keys of the index: ids, ordinals, or neither.", None)
     listed: int = described("Whole records that the index lists.", 0)
     unlisted: int = described("Whole records that the index leaves out.", 0)
-    damaged: int = described("Offsets of the index inside damaged bytes.", 0)
-
-
-@dataclasses.dataclass
-class DamagedRange:
-    """A range of bytes without a whole record."""
-
-    start: int = described("First damaged byte, from the start of the file.")
-    end: int = described("First byte after the damaged ones.")
-    records_before: int = described("Whole records before the damage.")
-    problem: str = described("Problem in a sentence.")
+    damaged: int = described("Records that the index lists and that are not in the file any more.", 0)
 
 
 @dataclasses.dataclass
@@ -171,6 +162,10 @@ class Survey:
     verification: Verification | None = described("Result of `--verify`.", None)
     sheet: str | None = described("Path of the contact sheet.", None)
     warnings: list[str] = described(WARNINGS, factory=list)
+    doubtful: int = described(
+        "Records that end at damage and that nothing proves to be whole; `records` counts them.", 0
+    )
+    lost: int | None = described("Records that the index lists and that are lost; null if no index tells.", None)
     headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)
     dry_run: bool = described(DRY_RUN, False)
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Iterable
 
 import numpy as np
 
 from im2rec.errors import CorruptRecordError, ImageError
+from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
-from im2rec.format.recordio import HEAD_BYTES, read_record
+from im2rec.format.recordio import read_record
 from im2rec.images.codec import image_info
 from im2rec.images.signatures import sniff
 from im2rec.schema import INPUT, WARNINGS, Number, described, whole
-from im2rec.storage.files import INSPECT, PathLike, with_path
-from im2rec.storage.foreign import START_BYTES, kind_without_header
+from im2rec.storage.files import InputFile, PathLike, with_path
+from im2rec.storage.foreign import START_BYTES, check_kind, kind_without_header
 from im2rec.storage.opening import open_rec
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import check_kind, scan
+from im2rec.storage.scan import Damage, scan_damaged
 
 _NO_HEADER = "no image header"
 
@@ -47,25 +47,40 @@ class ShownRecords:
     input: str = described(INPUT)
     shown: list[RecordView] = described("The records that were asked for.")
     warnings: list[str] = described(WARNINGS, factory=list)
+    damaged: bool = described("Whether damage was met on the way.", False)
 
 
-def first_records(path: PathLike, count: int) -> list[RecordView]:
-    """Return the first *count* records of the file, without using an index.
+def first_records(path: PathLike, count: int) -> ShownRecords:
+    """Return the first *count* whole records of the file, without using an index, and a warning for damage before them.
 
-    Raises InputError, and CorruptRecordError for damage before the last of them.
+    No more of the file is scanned than is needed. Raises InputError.
     """
-    views: list[RecordView] = []
+    result = ShownRecords(str(path), [])
+    with open_rec(path) as file:
+        check_kind(file)
+        ordinal = 0
+        for item in scan_damaged(file):
+            if isinstance(item, Damage):
+                where = f"{path}: bytes {item.start} to {item.end} are damaged"
+                result.warnings.append(f"{where}: {item.error.problem}")
+                result.damaged = True
+                continue
+            for offset in item.offsets[: count - len(result.shown)]:
+                _show(file, ordinal, offset, result)
+                ordinal += 1
+            if len(result.shown) == count:
+                break
+    return result
+
+
+def _show(file: InputFile, ordinal: int, offset: int, result: ShownRecords) -> None:
+    """Add the record at *offset* to *result*, or a warning if reading all of it shows that it is damaged."""
     try:
-        with open_rec(path) as file:
-            check_kind(file)
-            offsets = (offset for block in scan(file) for offset in block.offsets)
-            for ordinal, offset in enumerate(itertools.islice(offsets, count)):
-                views.append(record_view(ordinal, offset, read_record(file, offset)[0]))
+        result.shown.append(record_view(ordinal, offset, read_record(file, offset)[0]))
     except CorruptRecordError as error:
-        error.record = len(views)
-        error.hint = error.hint or (f"--head {len(views)} shows what is before it" if views else INSPECT)
-        raise with_path(error, path) from None
-    return views
+        error.record = ordinal
+        result.warnings.append(str(with_path(error, file.path)))
+        result.damaged = True
 
 
 class _KeyedFile(RecordFile):

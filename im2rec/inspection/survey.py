@@ -11,16 +11,16 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import IndexFormatError, InputError, counted
+from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
-from im2rec.format.recordio import HEAD_BYTES, read_start
+from im2rec.format.recordio import read_start
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
 from im2rec.inspection.image_sample import SAMPLE_SIZE, evenly_spaced, image_statistics
 from im2rec.inspection.kinds import DetectionCounts, are_detection_labels, insightface_set
@@ -32,7 +32,6 @@ from im2rec.inspection.report import (
     NO_IMAGES,
     PLAIN,
     VECTORS,
-    DamagedRange,
     IdStatistics,
     ImageStatistics,
     IndexCheck,
@@ -42,64 +41,60 @@ from im2rec.inspection.report import (
 )
 from im2rec.parallel import Progress
 from im2rec.storage.classes import class_names_beside
+from im2rec.storage.damaged_range import DamagedRange, damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
-from im2rec.storage.foreign import headerless_kind
-from im2rec.storage.index import find_index, load_index
+from im2rec.storage.foreign import check_kind, headerless_kind
+from im2rec.storage.index import load_index, resolve_index
+from im2rec.storage.index_match import FoundRecords, match_index
 from im2rec.storage.opening import open_rec
-from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, check_kind, check_line_ends, scan_damaged
+from im2rec.storage.record_map import listed_offsets, scan_all
+from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock
 
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
 _FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
 _NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
-_DAMAGE_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
 
 
 def compare_index(
-    path: PathLike, starts: Offsets, ids: Keys, index: PathLike | None, damage: Sequence[DamagedRange] = ()
+    file: InputFile, found: FoundRecords, index: PathLike | None, damage: Sequence[DamagedRange] = ()
 ) -> IndexCheck:
-    """Compare *index*, else the one next to *path*, with the records at offsets *starts* and their *ids*.
+    """Compare *index* with the records that a scan of *file* has *found*, and with its *damage*.
 
-    An index that cannot be read is reported as wrong, not raised. Offsets inside *damage* are not called wrong.
+    An index that cannot be read is reported as wrong, not raised. In a damaged file its lines may mean records that are
+    lost, or elsewhere now: an index is not called wrong for that.
     """
-    index = Path(index) if index is not None else find_index(path)
     if index is None:
         return IndexCheck(None, "none")
-    name = os.fspath(index)
+    name, starts, ids = os.fspath(index), found.offsets, found.ids
     try:
-        keys, offsets = load_index(index, Path(path).stat().st_size)
+        keys, offsets = load_index(index, file.size)
     except (IndexFormatError, InputError) as error:
         error.path = None  # the report has it already
         return IndexCheck(name, "wrong", str(error))
     if np.array_equal(offsets, starts):  # nearly always; the rest takes another 60 bytes per record
         return IndexCheck(name, "agrees", key_kind=_kind_of_keys(keys, ids), listed=len(starts))
-    is_listed, is_start = np.isin(starts, offsets), np.isin(offsets, starts)
-    others = offsets[~is_start]
-    wrong = others[~_are_inside(others, damage)]
+    order = np.argsort(offsets, kind="stable")
+    keys, offsets = keys[order], offsets[order]
+    wrong = offsets[~np.isin(offsets, starts)]
     doubled = len(offsets) - len(np.unique(offsets))
-    problem = None if len(offsets) else "lists no records"
-    if len(wrong):
+    match = match_index(keys, offsets, found) if len(offsets) and not doubled else None
+    # Without any damage, offsets after the end of the file are those of records that were cut off.
+    if match is None or not (match.belongs and (damage or not len(wrong) or wrong[0] >= file.size)):
         are = f"{len(wrong)} of its {len(offsets)} offsets {'is' if len(wrong) == 1 else 'are'}"
-        problem = f"{are} not the start of a record, byte {wrong[0]} for example"
-    elif doubled:
-        problem = f"{counted(doubled, 'record is', 'records are')} in it twice"
-    if problem:
+        problem = f"{are} not the start of a record, byte {wrong[0]} for example" if len(wrong) else "lists no records"
+        problem = f"{counted(doubled, 'record is', 'records are')} in it twice" if doubled else problem
         return IndexCheck(name, "wrong", problem)
-    listed = int(np.sum(is_listed))
-    right = np.argsort(offsets[is_start], kind="stable")
+    rows = np.flatnonzero(match.lines >= 0)
+    unlisted = len(starts) - len(rows) - len(match.extra)
+    by_line = rows[np.argsort(match.lines[rows], kind="stable")]
     return IndexCheck(
         name,
-        "agrees" if listed == len(starts) else "partial",
-        key_kind=_kind_of_keys(keys[is_start][right], ids[is_listed], np.flatnonzero(is_listed)) if listed else None,
-        listed=listed,
-        unlisted=len(starts) - listed,
-        damaged=len(others),
+        "partial" if unlisted else "agrees",
+        key_kind=_kind_of_keys(keys[match.lines[by_line]], ids[by_line], by_line) if len(rows) else None,
+        listed=len(rows),
+        unlisted=unlisted,
+        damaged=len(offsets) - len(rows),
     )
-
-
-def _are_inside(offsets: Offsets, damage: Sequence[DamagedRange]) -> npt.NDArray[np.bool_]:
-    """Return a mask of the *offsets* that are inside one of the ranges, which ascend."""
-    starts, ends = (np.array([-1, *edges], np.int64) for edges in ([d.start for d in damage], [d.end for d in damage]))
-    return np.asarray(offsets < ends[np.searchsorted(starts, offsets, side="right") - 1])
 
 
 def _kind_of_keys(keys: Keys, ids: Keys, ordinals: Offsets | None = None) -> str:
@@ -125,45 +120,46 @@ def survey(
         InputFile(index).close()  # raise for a wrong name before the long scan
     with open_rec(path) as file:
         check_kind(file)
-        builder = _SurveyBuilder()
-        for piece in scan_damaged(file):
-            builder.add(file, piece)
-            if isinstance(piece, Damage) and len(builder.damage) <= _DAMAGE_TESTED:
-                check_line_ends(file, piece.start)
-            if progress:
-                progress(builder.records, builder.scanned / file.size)
+        index_path = resolve_index(path, index)
+        listed = listed_offsets(file, index_path)
+        builder = scan_all(file, lambda: _SurveyBuilder(file, progress), listed=listed, careful=True)
         if not builder.records and not builder.damage:
             raise InputError("holds no records", path=file.path)
         result = builder.survey(file, every=every)
-        starts, ids = np.asarray(builder.offsets), np.asarray(builder.ids)
-        del builder  # frees its other arrays, before the index needs as much memory
+        found = builder.found()
+        del builder, listed  # frees their other arrays, before the index needs as much memory
         if index is False:
             result.index = IndexCheck(None, "not compared")
         else:
-            result.index = compare_index(file.path, starts, ids, None if index is True else index, result.damage)
+            result.index = compare_index(file, found, index_path, result.damage)
+            if result.index.state in ("agrees", "partial"):
+                result.lost = result.index.damaged
+            if result.lost and not result.damage:
+                problem = f"the file ends here, but the index lists {counted(result.lost, 'more record')}"
+                result.damage.append(DamagedRange(file.size, file.size, result.records, problem))
         return result
 
 
 class _SurveyBuilder:
     """Counts, and 32 bytes per record in growing arrays, collected while a file is scanned."""
 
-    def __init__(self) -> None:
-        self.records = self.scanned = self.split = self.shorts = self.bad_labels = 0
+    def __init__(self, file: InputFile, progress: Progress | None = None) -> None:
+        self._file, self._progress = file, progress
+        self.records = self.shorts = self.bad_labels = 0
+        self._parts: dict[int, int] = {}
         self.labels: Counter[int] = Counter()
         self.label_counts = LabelCounts()
         self.contents: Counter[str] = Counter()
-        self.damage: list[DamagedRange] = []
+        self.damage: list[Damage] = []
+        self.doubtful = 0
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
         self.vectors = self.labelled_empty = 0
         self.detection = DetectionCounts()
         self.header_labels: tuple[float, float] | None = None  # of record 0, if it has labels but no image
 
-    def add(self, file: InputFile, piece: RecordBlock | Damage) -> None:
-        """Add a block of records, or a damaged range."""
-        if isinstance(piece, Damage):
-            self.damage.append(DamagedRange(piece.start, piece.end, self.records, _describe_damage(piece, file.size)))
-            self.scanned = piece.end
-            return
+    def add(self, piece: RecordBlock) -> None:
+        """Add a block of records."""
+        file = self._file
         sizes = np.array(piece.sizes, np.int64)
         header = piece.headers
         has_header = sizes >= HEADER_BYTES
@@ -188,9 +184,19 @@ class _SurveyBuilder:
         self.ids.frombytes(header["id"].astype(np.uint64).tobytes())
         self.sizes.extend(piece.sizes)
         self.flags.frombytes(np.where(fits, flags, _NO_CONTENT).astype(np.uint32).tobytes())
-        self.split += len(piece.split)
+        self._parts.update({self.records + row: parts for row, parts in piece.split.items()})
         self.records += len(sizes)
-        self.scanned = piece.offsets[-1] + piece.sizes[-1]
+        self.doubtful += len(piece.doubtful)
+        if self._progress:
+            self._progress(self.records, (piece.offsets[-1] + piece.sizes[-1]) / file.size)
+
+    def found(self) -> FoundRecords:
+        """Return offset, end and id of all records."""
+        offsets, sizes = np.asarray(self.offsets), np.asarray(self.sizes)
+        ends = offsets + HEAD_BYTES + (sizes + 3 & -4)
+        for row, parts in self._parts.items():
+            ends[row] += 4 * (parts - 1)
+        return FoundRecords(offsets, ends, np.asarray(self.ids))
 
     def survey(self, file: InputFile, *, every: bool) -> Survey:
         """Return the survey, with no index compared yet."""
@@ -214,14 +220,15 @@ class _SurveyBuilder:
             set_kind=kind,
             images=images,
             payload_bytes=spread(sizes) if self.records else None,
-            split_records=self.split,
+            split_records=len(self._parts),
             label_widths=dict(sorted(self.labels.items())),
             class_statistics=classes,
             ids=_ids(np.asarray(self.ids)[has_header]) if has_header.any() else None,
             contents=dict(self.contents.most_common()),
             image_statistics=statistics,
             index=IndexCheck(None, "none"),
-            damage=self.damage,
+            damage=damaged_ranges(self.damage, file.size),
+            doubtful=self.doubtful,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
             problems=self._problems(kind, statistics) + (faces.problems if faces else []),
             insightface=faces,
@@ -238,14 +245,15 @@ class _SurveyBuilder:
             set_kind=f"{NO_HEADERS}: their payloads are {payloads}",
             images=0,
             payload_bytes=spread(np.asarray(self.sizes)),
-            split_records=self.split,
+            split_records=len(self._parts),
             label_widths={},
             class_statistics=None,
             ids=None,
             contents={payloads: self.records},
             image_statistics=image_statistics(file, ()),
             index=IndexCheck(None, "none"),
-            damage=self.damage,
+            damage=damaged_ranges(self.damage, file.size),
+            doubtful=self.doubtful,
             damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
             problems=[],
             headerless=payloads,
@@ -318,11 +326,6 @@ def _count_contents(
         for row in rows[lengths[rows] < SIGNATURE_BYTES]:
             found[sniff(block.fronts[row, start : start + int(lengths[row])].tobytes())] += 1
     return +found
-
-
-def _describe_damage(damage: Damage, size: int) -> str:
-    shift = (damage.end - damage.start) % 4 if damage.end < size else 0
-    return damage.error.problem + (f"; records after it are {shift} bytes off the 4-byte grid" if shift else "")
 
 
 def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:

@@ -17,7 +17,8 @@ from im2rec.images.signatures import EMPTY
 from im2rec.inspection.report import Failure, Verification
 from im2rec.parallel import available_cpus, run_ordered
 from im2rec.storage.files import InputFile, PathLike
-from im2rec.storage.scan import whole_records
+from im2rec.storage.index import find_index
+from im2rec.storage.record_map import whole_offsets
 
 BATCH_BYTES = 1 << 20  # of the file per task of a worker: about 10 ms of decoding
 NO_HEADER = "no image header"
@@ -41,7 +42,7 @@ def verify(
     work = functools.partial(_decode_batch, Path(path), max_pixels)
     count = available_cpus() if workers is None else workers
     with InputFile(path) as file:
-        records = enumerate(whole_records(file))  # the ordinals that the survey counts
+        records = enumerate(whole_offsets(file, find_index(path)).tolist())  # the ordinals that the survey counts
         batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_describe_batch)
         with contextlib.closing(batches):
             for batch, last in batches:

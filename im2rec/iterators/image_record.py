@@ -27,7 +27,7 @@ from im2rec.pipeline.buffers import BatchBuffer, label_shape
 from im2rec.pipeline.labels import labels_from_params
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mean_image import load_mean_image
-from im2rec.pipeline.params import AUTO, KEEP, MXNET, RAISE, ROLL_OVER, ImageRecordParams
+from im2rec.pipeline.params import AUTO, KEEP, MXNET, RAISE, ROLL_OVER, SKIP, ImageRecordParams
 from im2rec.pipeline.permutation import blocks_per_batch
 from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
@@ -121,6 +121,10 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
                 _LOG.warning(unlisted)
             self._open()
             stack.pop_all()
+        if self._params.on_error == SKIP:
+            self.skipped += self._records.lost_errors()
+            if self.skipped:
+                _LOG.warning("%s: skipped; further ones are only counted", self.skipped[0])
 
     @property
     def params(self) -> ImageRecordParams:
@@ -200,8 +204,8 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         names = ", ".join(str(file.path) for file in records.files)
         workers = f"{params.preprocess_threads} {self.backend}"
         _LOG.info("%s: %d records, %s, engine %s", names, len(records), workers, self.engine)
-        if len(records.left_out):
-            _LOG.info("left out, as they hold labels and no image: %d", len(records.left_out))
+        if records.without_image:
+            _LOG.info("left out, as they hold labels and no image: %d", records.without_image)
         if blocks := self._prefetcher.blocks:
             drawn_from, ideal = blocks_per_batch(blocks, params.batch_size)
             _LOG.info("a batch draws from %.0f of %d blocks; a full shuffle from %.0f", drawn_from, blocks, ideal)

@@ -18,6 +18,7 @@ from im2rec.images.choices import ITERATOR_ENGINES
 from im2rec.params import check, param
 
 PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
+DROP = "drop"
 OURS, MXNET = "im2rec", "mxnet"
 MAX_PARTS = 1 << 20
 MAX_ROWS = (1 << 31) - 1
@@ -163,6 +164,12 @@ class DatasetParams:
         doc="images: leave out records with labels and no image, as face sets have them; all: take every record.",
         choices=(IMAGES, ALL),
         reference="ours; all is what the reference does",
+    )
+    doubtful: str = param(
+        KEEP,
+        doc="Records that end at damage and that nothing proves to be whole. keep: take them; drop: they count as lost.",
+        choices=(KEEP, DROP),
+        reference="ours; the reference ends at damage",
     )
     data_name: str = shared("data_name")
     label_name: str = shared("label_name")

@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from im2rec.errors import DAMAGED_RECORD, BadRecordError, CorruptRecordError, InputError, ParameterError
+from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import ImageRecord
-from im2rec.format.recordio import HEAD_BYTES
-from im2rec.pipeline.params import IMAGES, MXNET, NO_INDEX, ImageRecordParams
+from im2rec.pipeline.params import IMAGES, MXNET, NO_INDEX, SKIP, ImageRecordParams
 from im2rec.pipeline.permutation import Positions
 from im2rec.storage.reader import RecordFile, RecordInfo, RecordSpan
 
@@ -74,14 +74,16 @@ class Records:
     def __init__(self, params: ImageRecordParams) -> None:
         with contextlib.ExitStack() as stack:
             pairs = _files_and_indices(params.path_imgrec, params.path_imgidx)
-            self.files = [stack.enter_context(_JoinedFile(path, index=index)) for path, index in pairs]
+            damage = {"damaged": params.on_error, "doubtful": params.doubtful}
+            self.files = [stack.enter_context(_JoinedFile(path, index=index, **damage)) for path, index in pairs]
             for file in self.files:
                 file.check_headers()
             self.listed = self._read_unlisted(stack) if params.rng == MXNET else None
-            self._first = [0, *itertools.accumulate(map(len, self.files))]
-            left_out = list(self._ordinals_without_image()) if params.records == IMAGES else []
+            self._first = [0, *itertools.accumulate(file.total for file in self.files)]
+            without_image = list(self._ordinals_without_image()) if params.records == IMAGES else []
             stack.pop_all()  # opened without an error: the files stay open until close()
-        self.left_out = np.array(left_out, np.int64)
+        self.without_image = len(without_image)
+        self.left_out = np.union1d(self._lost() if params.on_error == SKIP else [], without_image).astype(np.int64)
         # For each record left out the number of positions before it. Position p is ordinal p + k, where k of these
         # numbers are at most p.
         self._positions_before = self.left_out - np.arange(len(self.left_out))
@@ -104,6 +106,22 @@ class Records:
             listed.append(first + np.searchsorted(whole.offsets, file.offsets))
             first += len(whole)
         return np.concatenate(listed)
+
+    def _lost(self) -> Positions:
+        """Return the ordinals of the records that are lost in damaged bytes."""
+        return np.concatenate([first + file.lost for first, file in zip(self._first, self.files, strict=False)])
+
+    def lost_errors(self) -> Iterator[BadRecordError]:
+        """Yield an error for each record that is lost: by the index, or where there is none for each damaged range."""
+        for file in self.files:
+            if len(file.lost):
+                for ordinal in file.lost.tolist():
+                    yield _lost_error(RecordLocation(file, file.span(ordinal)))
+            elif file.index_path is None:
+                for item in file.damage:
+                    error = BadRecordError(item.error.problem, reason=DAMAGED_RECORD, hint=item.error.hint)
+                    error.path, error.record, error.offset = file.path, item.error.record, item.start
+                    yield error
 
     def __len__(self) -> int:
         """Number of records that are iterated over."""
@@ -183,14 +201,12 @@ class Records:
     def _ordinals_without_image(self) -> Iterator[int]:
         """Yield the ordinals of records that hold a label vector and nothing after it."""
         for first, file in zip(self._first, self.files, strict=False):
-            for start in range(0, len(file), _RECORDS_PER_BLOCK):
-                offsets = file.offsets[start : start + _RECORDS_PER_BLOCK + 1]
-                if start + _RECORDS_PER_BLOCK >= len(file):
-                    offsets = np.append(offsets, file.end)
+            for start in range(0, file.total, _RECORDS_PER_BLOCK):
+                records = np.arange(start, min(start + _RECORDS_PER_BLOCK, file.total))
                 # Where the index has gaps, the distance to the next record is not the size of a record.
                 limit = file.size if file.has_gaps else _LABELS_ONLY_BYTES
-                short = (start + np.flatnonzero(np.diff(offsets) <= limit)).tolist()
-                for record, info in _read_infos(file, short):
+                short = records[file.frame_sizes(records) <= limit]
+                for record, info in _read_infos(file, np.setdiff1d(short, file.lost).tolist()):
                     if info.header.flag > 0 and info.size == info.header.content_start:
                         yield first + record
 
@@ -226,6 +242,13 @@ def grouped_by_size(items: Iterable[T], size: Callable[[T], int], enough: int) -
             group.clear()
             total = 0
     yield group
+
+
+def _lost_error(location: RecordLocation) -> BadRecordError:
+    """Return the error of a record that is lost."""
+    error = _read_record(location)
+    assert isinstance(error, BadRecordError)
+    return error
 
 
 def _read_infos(file: RecordFile, records: list[int]) -> Iterator[tuple[int, RecordInfo]]:

@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from im2rec.errors import CorruptRecordError, InputError
+from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import HEADER_BYTES
-from im2rec.format.recordio import MAGIC, Source, read_parts, read_start
+from im2rec.format.recordio import Source, measure, read_start
+from im2rec.format.resync import RecordFinder
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, OTHER_FILES, sniff
-from im2rec.storage.files import PathLike
+from im2rec.storage.files import InputFile, PathLike
 
 _AGAIN = "make or fetch it again"
 _BINARY = "fetch it again in binary mode"
@@ -43,6 +45,11 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
 _TEXT = re.compile(rb"[^\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]*")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 4  # bytes of an unknown file in its error message
+
+_KIND_BYTES = 1 << 16  # a magic in the first bytes of a file is enough to take it for a RecordIO file
+_BLANK_PROBES, _BLANK_BYTES = 1024, 4096  # places at which a file that begins with zeros is looked at
+_LINE_ENDS_BYTES = 1 << 20
+_LOST_BYTES = 64  # at most, of one record in which every 0D 0A became 0A
 
 _CRC32C = 0x82F63B78  # the polynomial, reversed
 _CRC_MASK = 0xA282EAD8
@@ -130,7 +137,7 @@ def headerless_kind(source: Source, offsets: Iterable[int]) -> str | None:
     kinds: list[str] = []
     for offset, _ in zip(offsets, range(FIRST_RECORDS), strict=False):
         try:
-            size = sum(part.length for part in read_parts(source, offset))
+            size = measure(source, offset).size
             kind = kind_without_header(read_start(source, offset, START_BYTES), size)
         except CorruptRecordError:
             continue
@@ -196,3 +203,54 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if data[at - 1] < 0x80:
             break
     return number, at
+
+
+def check_kind(file: InputFile) -> None:
+    """Raise InputError, which says what the file is, for an empty file and for one that is not a RecordIO file.
+
+    A RecordIO file has a magic in its first 64 KiB, or a whole record anywhere.
+    """
+    if file.size == 0:
+        raise InputError("is empty: it holds no records", path=file.path, hint="make or fetch it again")
+    start = file.read_at(0, _KIND_BYTES)
+    foreign = known_format(start)
+    if (
+        foreign is None
+        and MAGIC not in start
+        and (_is_blank(file, start) or RecordFinder(file).first(0, file.size, 0) is None)
+    ):
+        foreign = likely_format(start)
+    if foreign is not None:
+        raise InputError(f"is not a RecordIO file: it is {foreign.kind}", path=file.path, hint=foreign.hint)
+
+
+def _is_blank(file: InputFile, start: bytes) -> bool:
+    """True if a large file, which begins with *start*, holds zeros wherever it is looked at: a download that failed.
+
+    To search all of a file of 30 GB for records would take a minute.
+    """
+    step = file.size // _BLANK_PROBES
+    if any(start) or step < _KIND_BYTES:
+        return False
+    return not any(any(file.read_at(at, _BLANK_BYTES)) for at in range(step, file.size, step))
+
+
+def check_line_ends(file: InputFile, offset: int) -> None:
+    """Raise InputError if the damage at *offset* is that of a file in which every 0D 0A became 0A.
+
+    Then the record before is a few bytes shorter than its length word says, and no 0D 0A is left.
+    """
+    before = max(0, offset - _LOST_BYTES)
+    if MAGIC in file.read_at(before, offset - before + len(MAGIC) - 1) and lacks_line_ends(file):
+        problem = "is a .rec that went through text mode, in which every line end 0D 0A became 0A"
+        raise InputError(problem, path=file.path, hint="fetch it again in binary mode")
+
+
+def lacks_line_ends(file: InputFile) -> bool:
+    """True if 0D 0A is missing where it should be: in the signature of a PNG, or in the first MiB of compressed images.
+
+    That MiB holds sixteen on average.
+    """
+    start = file.read_at(0, _LINE_ENDS_BYTES)
+    has_many = min(start.count(b"\r"), start.count(b"\n")) > _LINE_ENDS_BYTES // 1024
+    return b"\r\n" not in start and (has_many or b"\x89PNG\n\x1a\n" in start)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,28 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, IndexFormatError
+from im2rec.format.heads import FIRST, HEAD_BYTES, MAGIC, WHOLE
 from im2rec.format.indexfile import Keys, Offsets, read_index
-from im2rec.format.recordio import FIRST, HEAD_BYTES, MAGIC, WHOLE, Source, parse_head, read_parts
-from im2rec.storage.files import INSPECT, InputFile, PathLike, open_binary, reading, with_path
-from im2rec.storage.scan import lacks_line_ends, scan_file
+from im2rec.format.recordio import Source, measure, parse_head
+from im2rec.storage.files import INSPECT, PathLike, open_binary, reading, with_path
 
 _PART_SUFFIX = re.compile(r"\.part\d{3,}")
 
 _PROBES = 64  # evenly spread offsets of an index whose part heads are read on opening
 _WIDEST = 4  # further ones, at the largest distances from the next: where records may be left out
 _CHUNK_OFFSETS = 1 << 15  # offsets that are tested at once
+_MAX_LINES_LOST = 1_000_000
 _WRONG = "the index belongs to another file, or one of the two is damaged"
 
 
 class CheckedIndex(NamedTuple):
-    """An index that belongs to its ``.rec``: keys (uint64) and offsets (int64) in file order.
+    """Facts on an index that belongs to its ``.rec``.
 
     *end* is the offset at which the last of its records ends. *unlisted* says which records were noticed that it does
     not list; it is empty if there are none. *has_gaps* is True if some of them are between listed ones.
     """
 
-    keys: Keys
-    offsets: Offsets
     end: int
     unlisted: str
     has_gaps: bool
@@ -43,41 +40,35 @@ class CheckedIndex(NamedTuple):
 def load_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
     """Read the index at *path*; return keys (uint64) and offsets (int64) in the order of its lines.
 
-    *rec_bytes* is the size of its ``.rec``, which limits the number of its lines. Raises InputError, and
-    IndexFormatError with path and line.
+    *rec_bytes* is the size of its ``.rec``, which limits the number of its lines, as a file that was cut short may have
+    had a million records more. Raises InputError, and IndexFormatError with path and line.
     """
     try:
         with reading(path), open_binary(path) as stream:
             if stream.read(len(MAGIC)) != MAGIC:
-                return read_index(stream, max_lines=rec_bytes // HEAD_BYTES)
+                return read_index(stream, max_lines=max(rec_bytes // HEAD_BYTES, _MAX_LINES_LOST))
     except IndexFormatError as error:
         raise with_path(error, path) from None
     raise with_path(IndexFormatError("is a .rec, not an index", hint="check the path"), path)
 
 
-def load_checked(file: InputFile, path: PathLike, without: str) -> CheckedIndex:
-    """Read the index at *path*, check that it belongs to *file*, and return it in file order.
+def sorted_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
+    """Read the index at *path* of a ``.rec`` of *rec_bytes*; return keys (uint64) and offsets (int64) in file order.
 
-    *without* is what the caller may write to have the file scanned instead: it ends the hint of an IndexFormatError.
-    Raises InputError, IndexFormatError and CorruptRecordError, each with the path of the file that is wrong.
+    Raises what :func:`load_index` raises, and IndexFormatError for an index that lists no records, one of them twice,
+    or an offset at which no writer puts a record.
     """
-    try:
-        keys, offsets = load_index(path, file.size)
-        if _first_offset_where(offsets, lambda chunk: chunk[1:] <= chunk[:-1]) is not None:
-            order = np.argsort(offsets, kind="stable")
-            keys, offsets = keys[order], offsets[order]
-        return CheckedIndex(keys, offsets, *_check_index(file, offsets))
-    except IndexFormatError as error:
-        if lacks_line_ends(file):
-            with contextlib.suppress(CorruptRecordError):
-                _exhaust(scan_file(file))  # raises an InputError if it is the .rec that is wrong
-        error.hint = "; ".join(filter(None, (error.hint, f"with {without} the .rec is scanned instead")))
-        raise with_path(error, path) from None
-    except CorruptRecordError as error:
-        raise with_path(error, file.path) from None
-
-
-_exhaust = deque[object](maxlen=0).extend
+    keys, offsets = load_index(path, rec_bytes)
+    if _first_offset_where(offsets, lambda chunk: chunk[1:] <= chunk[:-1]) is not None:
+        order = np.argsort(offsets, kind="stable")
+        keys, offsets = keys[order], offsets[order]
+    if not len(offsets):
+        raise IndexFormatError("lists no records, but the .rec has some")
+    if (doubled := _first_offset_where(offsets, lambda chunk: chunk[1:] == chunk[:-1])) is not None:
+        raise IndexFormatError(f"names byte {doubled} twice", hint=_WRONG)
+    if (unaligned := _first_offset_where(offsets, lambda chunk: chunk % 4 != 0)) is not None:
+        raise IndexFormatError(f"byte {unaligned} is not at a multiple of 4", hint=_WRONG)
+    return keys, offsets
 
 
 def _first_offset_where(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]]) -> int | None:
@@ -92,18 +83,11 @@ def _first_offset_where(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[
     return None
 
 
-def _check_index(source: Source, offsets: Offsets) -> tuple[int, str, bool]:
-    """Check that sorted *offsets* belong to *source*, by a few reads only; ``im2rec inspect`` checks every offset.
+def check_index(source: Source, offsets: Offsets) -> CheckedIndex:
+    """Check that *offsets* of :func:`sorted_index` belong to *source*, by a few reads only.
 
-    Returns the last three fields of a :class:`CheckedIndex`. Raises IndexFormatError when they belong to another file,
-    CorruptRecordError when the last record is cut.
+    Raises IndexFormatError when no record starts at one of them, CorruptRecordError when the last record is cut.
     """
-    if not len(offsets):
-        raise IndexFormatError("lists no records, but the .rec has some")
-    if (doubled := _first_offset_where(offsets, lambda chunk: chunk[1:] == chunk[:-1])) is not None:
-        raise IndexFormatError(f"names byte {doubled} twice", hint=_WRONG)
-    if (unaligned := _first_offset_where(offsets, lambda chunk: chunk % 4 != 0)) is not None:
-        raise IndexFormatError(f"byte {unaligned} is not at a multiple of 4", hint=_WRONG)
     if offsets[-1] >= source.size:
         problem = f"names byte {offsets[-1]}, but the .rec has only {source.size} bytes"
         raise IndexFormatError(problem, hint="the .rec was cut short, or the index belongs to another file")
@@ -116,7 +100,13 @@ def _check_index(source: Source, offsets: Offsets) -> tuple[int, str, bool]:
         f"some between others, first at byte {first_gap}" if first_gap is not None else "",
         f"those from byte {end} on" if end < source.size else "",
     ]
-    return end, ", ".join(filter(None, left_out)), first_gap is not None
+    return CheckedIndex(end, ", ".join(filter(None, left_out)), first_gap is not None)
+
+
+def belongs(source: Source, offsets: Offsets) -> bool:
+    """True if records start at most of some of the *offsets* of :func:`sorted_index`: the index is that of *source*."""
+    probed = [int(offsets[ordinal]) for ordinal in {*_probed_ordinals(offsets), len(offsets) - 1}]
+    return 2 * sum(is_record_start(source, offset) for offset in probed) > len(probed)
 
 
 def _probed_ordinals(offsets: Offsets) -> set[int]:
@@ -140,26 +130,27 @@ def _end_before_gap(source: Source, offsets: Offsets, ordinal: int) -> int | Non
     offset, following = int(offsets[ordinal]), int(offsets[ordinal + 1])
     head = source.read_at(offset, HEAD_BYTES)
     if not _is_start(head, offset, source.size):
-        raise _no_record_at(offset, ordinal)
+        raise no_record_at(offset, ordinal)
     try:
         part = parse_head(head, offset, source.size)
-        end = part.end if part.flag == WHOLE else read_parts(source, offset)[-1].end
+        end = part.end if part.flag == WHOLE else measure(source, offset).end
     except CorruptRecordError:
         return None
     return end if end < following and is_record_start(source, end) else None
 
 
-def _no_record_at(offset: int, ordinal: int) -> IndexFormatError:
+def no_record_at(offset: int, ordinal: int) -> IndexFormatError:
+    """Return the error of an index that has record *ordinal* at *offset*, where none starts."""
     return IndexFormatError(f"no record starts at byte {offset}, which it gives for record {ordinal}", hint=_WRONG)
 
 
 def _end_of_last(source: Source, offset: int, ordinal: int) -> int:
     """Return the end of the last record of the index, which starts at *offset*: of the file, or of another record."""
     try:
-        end = read_parts(source, offset)[-1].end
+        end = measure(source, offset).end
     except CorruptRecordError as error:
         if error.offset == offset and source.size - offset >= HEAD_BYTES:
-            raise _no_record_at(offset, ordinal) from None
+            raise no_record_at(offset, ordinal) from None
         error.record = ordinal
         raise
     if end == source.size or is_record_start(source, end):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from im2rec.errors import Im2RecError, InputError, ListFormatError
+from im2rec.format.heads import MAGIC
 from im2rec.format.listfile import MAX_LINE_BYTES
-from im2rec.format.recordio import MAGIC
 from im2rec.storage.files import NotAFileError, PathLike, open_binary, reading, reason, with_path
 
 _BLOCK_BYTES = 64 << 10  # takes 0.5 MB of memory as short lines; larger blocks are no faster

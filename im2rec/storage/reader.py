@@ -14,26 +14,34 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from im2rec.errors import CorruptRecordError, InputError, ParameterError
-from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.heads import HEAD_BYTES, WHOLE
+from im2rec.format.indexfile import Offsets
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, decode_image_record_at, parse_header
 from im2rec.format.recordio import (
-    HEAD_BYTES,
-    MAGIC,
-    WHOLE,
     BytesSource,
     Source,
-    join_parts,
+    measure,
     parse_head,
-    read_parts,
+    read_payload,
     read_start,
     single_part_end,
     single_part_length,
 )
 from im2rec.storage.files import INSPECT, Closeable, PathLike
-from im2rec.storage.foreign import FIRST_RECORDS, START_BYTES, headerless_error, headerless_kind, kind_without_header
-from im2rec.storage.index import is_record_start, load_checked, resolve_index
+from im2rec.storage.foreign import (
+    FIRST_RECORDS,
+    START_BYTES,
+    check_kind,
+    headerless_error,
+    headerless_kind,
+    kind_without_header,
+)
+from im2rec.storage.index import is_record_start, resolve_index
 from im2rec.storage.opening import open_rec
-from im2rec.storage.scan import check_kind, scanned_index
+from im2rec.storage.record_map import RecordMap, map_by_index, map_by_scan
+
+RAISE, SKIP = "raise", "skip"  # what to do about records that are lost
+KEEP, DROP = "keep", "drop"  # and about doubtful ones
 
 _LOG = logging.getLogger(__name__)
 _COPIED_BYTES = 64 << 10  # the content of a longer record is read by a separate call, which saves copying it
@@ -84,23 +92,35 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     An index may list only some of the records; the others are then left out. If that is noticed when the file is
     opened, ``unlisted`` says which, and it is logged as a warning; else ``unlisted`` is empty.
 
+    A damaged file opens all the same. With *damaged* ``raise``, reading a record that is lost raises CorruptRecordError;
+    with ``skip``, iteration leaves it out and ``len()`` does not count it. With an index, its lines are the ordinals,
+    lost records included, so that all others keep theirs, wherever they are in the file now. Without one, a damaged
+    range takes one ordinal with ``raise``, and none with ``skip``. ``total`` is the number of ordinals, ``lost`` and
+    ``doubtful`` (int64 arrays) are those that cannot be read, and those of records that end at damage and that nothing
+    proves to be whole; *doubtful* ``drop`` counts these as lost. ``damage`` lists the damaged ranges. With ``raise`` and an
+    index few bytes are read to find them; ``skip`` scans the file, and reads all of it if it looks damaged.
+
     Reads share no position, so one open file can be used by threads, by forked processes and, pickled, by others.
     Raises InputError for a file that is missing, empty or not a RecordIO file, IndexFormatError for an index that
-    cannot be parsed or belongs to another file, CorruptRecordError for damage that a scan finds.
+    cannot be parsed or belongs to another file, ParameterError.
     """
 
     _without_index = "index=False"  # what the caller may write to have the file scanned
     _logs_unlisted = True
 
-    def __init__(self, path: PathLike, *, index: PathLike | bool | None = None) -> None:
-        self.unlisted, self.has_gaps = "", False
+    def __init__(
+        self, path: PathLike, *, index: PathLike | bool | None = None, damaged: str = RAISE, doubtful: str = KEEP
+    ) -> None:
+        for name, value, choices in (("damaged", damaged, (RAISE, SKIP)), ("doubtful", doubtful, (KEEP, DROP))):
+            if value not in choices:
+                raise ParameterError(f"{name}={value!r} must be {' or '.join(choices)}")
+        self.damaged, self._drops_doubtful = damaged, doubtful == DROP
         with contextlib.ExitStack() as stack:
             self._file = stack.enter_context(open_rec(path))
-            self._end = self._file.size  # of the last record
             self.index_path = resolve_index(path, index)
-            self.keys, self.offsets = self._load()
+            check_kind(self._file)
+            self._take(self._load())
             stack.pop_all()  # no error: the file stays open
-        self.keys.flags.writeable = self.offsets.flags.writeable = False
         self._by_key: np.ndarray[Any, np.dtype[np.int64]] | None = None
         if self.unlisted and self._logs_unlisted:
             _LOG.warning(self.unlisted)
@@ -115,26 +135,45 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         """Size of the file in bytes."""
         return self._file.size
 
-    def _load(self) -> tuple[Keys, Offsets]:
-        check_kind(self._file)
+    def _load(self) -> RecordMap:
         if self.index_path is None:
-            return scanned_index(self._file)
-        keys, offsets, self._end, unlisted, self.has_gaps = load_checked(
-            self._file, self.index_path, self._without_index
+            return map_by_scan(self._file, skip=self.damaged == SKIP, drop_doubtful=self._drops_doubtful)
+        return map_by_index(
+            self._file,
+            self.index_path,
+            self._without_index,
+            skip=self.damaged == SKIP,
+            drop_doubtful=self._drops_doubtful,
         )
-        if unlisted:
+
+    def _take(self, found: RecordMap) -> None:
+        self.keys, self.offsets, self._end, self._stops = found.keys, found.offsets, found.end, found.stops
+        self.lost, self.doubtful, self.damage = found.lost, found.doubtful, list(found.damage)
+        self.has_gaps, self.unlisted = found.has_gaps, ""
+        self.keys.flags.writeable = self.offsets.flags.writeable = False
+        if found.unlisted:
             self.unlisted = (
-                f"{self.index_path}: lists only some of the records of {self.path}; it leaves out {unlisted}"
+                f"{self.index_path}: lists only some of the records of {self.path}; it leaves out {found.unlisted}"
                 f" (with {self._without_index} all are read)"
             )
-        return keys, offsets
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
         self.keys.flags.writeable = self.offsets.flags.writeable = False  # numpy does not pickle the flag
 
-    def __len__(self) -> int:
+    @property
+    def total(self) -> int:
+        """Number of ordinals, those of lost records included."""
         return len(self.offsets)
+
+    @property
+    def ordinals(self) -> Offsets:
+        """Ordinals (int64) that ``len()`` counts and iteration gives: all, or with ``skip`` those that are not lost."""
+        every = np.arange(self.total)
+        return every if self.damaged == RAISE else np.setdiff1d(every, self.lost)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - (len(self.lost) if self.damaged == SKIP else 0)
 
     @overload
     def __getitem__(self, ordinal: int) -> ImageRecord: ...
@@ -142,16 +181,26 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     def __getitem__(self, ordinal: slice) -> list[ImageRecord]: ...
     def __getitem__(self, ordinal: int | slice) -> ImageRecord | list[ImageRecord]:
         if isinstance(ordinal, slice):
-            return self.read_many(range(len(self))[ordinal])
+            chosen = range(self.total)[ordinal]
+            if self.damaged == SKIP and len(self.lost):
+                return self.read_many([number for number in chosen if not self._is_lost(number)])
+            return self.read_many(chosen)
         return self.read(self.span(self._ordinal(ordinal)))
 
     def __iter__(self) -> Iterator[ImageRecord]:
-        for ordinal in range(len(self)):
-            yield self[ordinal]
+        for ordinal in range(self.total):
+            if self.damaged == RAISE or not self._is_lost(ordinal):
+                yield self[ordinal]
+
+    def _is_lost(self, ordinal: int) -> bool:
+        row = int(np.searchsorted(self.lost, ordinal))
+        return row < len(self.lost) and bool(self.lost[row] == ordinal)
 
     def span(self, ordinal: int) -> RecordSpan:
         """Return the byte range of the record at *ordinal*, from 0. Raises IndexError."""
-        stop = self.offsets[ordinal + 1] if ordinal + 1 < len(self) else self._end
+        if self._stops is not None:
+            return RecordSpan(ordinal, int(self.offsets[ordinal]), int(self._stops[ordinal]))
+        stop = self.offsets[ordinal + 1] if ordinal + 1 < self.total else self._end
         return RecordSpan(ordinal, int(self.offsets[ordinal]), int(stop))
 
     def spans(self, ordinals: Sequence[int]) -> list[RecordSpan]:
@@ -161,8 +210,15 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def _bounds(self, ordinals: Offsets) -> tuple[Offsets, Offsets]:
         """Return the start and stop offsets of the spans of records *ordinals*."""
-        last = ordinals == len(self) - 1
+        if self._stops is not None:
+            return self.offsets[ordinals], self._stops[ordinals]
+        last = ordinals == self.total - 1
         return self.offsets[ordinals], np.where(last, self._end, self.offsets[ordinals + ~last])
+
+    def frame_sizes(self, ordinals: Offsets) -> Offsets:
+        """Return the size in bytes (int64) of the frame of each record."""
+        starts, stops = self._bounds(ordinals)
+        return np.asarray(stops - starts)
 
     @property
     def end(self) -> int:
@@ -171,9 +227,23 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def read(self, span: RecordSpan) -> ImageRecord:
         """Return the record of *span*, one of :meth:`spans`. Raises CorruptRecordError, InputError."""
+        if len(self.lost):
+            self._refuse_lost(span.ordinal)
         uncopied = span.nbytes > _COPIED_BYTES and self._confirms_end(span)
         record = self._read_uncopied(span) if uncopied else None
         return record or self._image_record(span.ordinal, *self._read_frame(span))
+
+    def _refuse_lost(self, ordinal: int) -> None:
+        """Raise CorruptRecordError if the record at *ordinal* is lost."""
+        if not self._is_lost(ordinal):
+            return
+        offset = int(self.offsets[ordinal])
+        place = next((item for item in self.damage if item.start <= offset < item.end), None)
+        if place is None:
+            raise self._located(CorruptRecordError("is lost: no such record is in the file", offset=offset), ordinal)
+        problem = f"is lost in the damaged bytes {place.start} to {place.end}: {place.error.problem}"
+        hint = place.error.hint if place.error.hint != INSPECT else ""
+        raise self._located(CorruptRecordError(problem, offset=place.error.offset, hint=hint), ordinal)
 
     def _read_uncopied(self, span: RecordSpan) -> ImageRecord | None:
         """Return the record of *span*, its content read by a separate call instead of copied out of the frame.
@@ -223,7 +293,9 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def payload(self, ordinal: int) -> bytes:
         """Return the payload of record *ordinal* with its image header. Raises CorruptRecordError, IndexError."""
-        data, start, stop = self._read_frame(self.span(self._ordinal(ordinal)))
+        number = self._ordinal(ordinal)
+        self._refuse_lost(number)
+        data, start, stop = self._read_frame(self.span(number))
         return data[start:stop]
 
     def _confirms_end(self, span: RecordSpan) -> bool:
@@ -231,7 +303,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
         Without an index nothing confirms it: the scan found the next record by the length word of this one.
         """
-        return self.index_path is not None and span.ordinal + 1 < len(self)
+        return self._stops is None and self.index_path is not None and span.ordinal + 1 < self.total
 
     def _read_frame(self, span: RecordSpan) -> tuple[bytes, int, int]:
         """Return bytes that contain the payload of the record, and its start and end in them."""
@@ -253,7 +325,12 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         """
         requested = [self._ordinal(ordinal) for ordinal in ordinals]
         records: dict[int, ImageRecord] = {}
-        for run in _group_nearby(self.spans(sorted(set(requested))), gap=_GAP_BYTES, max_bytes=_MAX_READ_BYTES):
+        spans = self.spans(sorted(set(requested)))
+        if self._stops is not None:
+            for span in spans:
+                self._refuse_lost(span.ordinal)
+            spans.sort(key=lambda span: span.start)
+        for run in _group_nearby(spans, gap=_GAP_BYTES, max_bytes=_MAX_READ_BYTES):
             base, end = run[0].start, run[-1].stop
             if end - base > _MAX_READ_BYTES:
                 records |= {span.ordinal: self.read(span) for span in run}
@@ -285,9 +362,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             part = parse_head(source.read_at(offset, HEAD_BYTES), offset, self.size)
             if part.flag == WHOLE:
                 return RecordInfo(parse_header(source.read_at(part.start, min(part.length, HEADER_BYTES))), part.length)
-            parts = read_parts(self._file, offset)
-            size = sum(part.length for part in parts) + len(MAGIC) * (len(parts) - 1)
-            return RecordInfo(parse_header(read_start(self._file, offset, HEADER_BYTES)), size)
+            extent = measure(self._file, offset)
+            return RecordInfo(parse_header(read_start(self._file, offset, HEADER_BYTES)), extent.size)
         except CorruptRecordError as error:
             error.offset = offset if error.offset is None else error.offset
             raise self._located(error, ordinal) from None
@@ -295,17 +371,17 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     def _ordinal(self, ordinal: int) -> int:
         """Return *ordinal* as an int from 0; negative ones count from the end. Raises IndexError, TypeError."""
         number = operator.index(ordinal)
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"record {number} is not in {self.path}, which has {len(self)}")
-        return number % len(self)
+        if not -self.total <= number < self.total:
+            raise IndexError(f"record {number} is not in {self.path}, which has {self.total}")
+        return number % self.total
 
     def _payload(self, span: RecordSpan, source: Source) -> bytes:
         """Return the payload of the record of *span* after all checks; *source* is the file, or a part of it."""
         ordinal, start, stop = span
         try:
-            parts = read_parts(source, start)
-            self._check_end(start, parts[-1].end, stop)
-            return join_parts(source, parts)
+            extent = measure(source, start)
+            self._check_end(start, extent.end, stop)
+            return read_payload(source, start, extent)
         except CorruptRecordError as error:
             if source is not self._file:  # the record may be longer than the bytes that were read
                 return self._payload(span, self._file)
@@ -351,7 +427,7 @@ def _group_nearby(spans: Iterable[RecordSpan], *, gap: int, max_bytes: int) -> I
     """
     run: list[RecordSpan] = []
     for span in spans:
-        if run and (span.start - run[-1].stop > gap or span.stop - run[0].start > max_bytes):
+        if run and (not -1 < span.start - run[-1].stop <= gap or span.stop - run[0].start > max_bytes):
             yield run
             run = []
         run.append(span)

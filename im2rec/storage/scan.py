@@ -1,7 +1,10 @@
-"""Scan a ``.rec`` without an index: find every record by its part head, at more than a million records per second.
+"""Scan a ``.rec``: find every whole record by its part heads, damaged files included, and the damaged ranges between.
 
 Runs of small records are read in large windows. Of a large record only its first bytes are read, so that a scan of
-large images reads little of the file.
+large images reads little of the file. A *thorough* scan reads every byte, since only the data of a record shows that it
+contains other records: that its length word is damaged, or that bytes of the file were moved.
+
+Source: ours; MXNet stops at the first damage.
 """
 
 from __future__ import annotations
@@ -13,31 +16,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import CorruptRecordError, InputError
-from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.irheader import HEADER_BYTES, HEADER_FIELDS
-from im2rec.format.recordio import (
-    FLAG_SHIFT,
-    HEAD_BYTES,
-    MAGIC,
-    MAGIC_WORD,
-    Source,
-    find_record,
-    parse_head,
-    read_parts,
-    read_start,
-)
-from im2rec.storage.files import INSPECT, InputFile, with_path
-from im2rec.storage.foreign import known_format, likely_format
+from im2rec.errors import CorruptRecordError
+from im2rec.format.heads import FLAG_SHIFT, HEAD_BYTES, MAGIC_WORD, Offsets
+from im2rec.format.irheader import HEADER_BYTES, HEADER_FIELDS, parse_header
+from im2rec.format.recordio import Extent, Source, measure, read_start
+from im2rec.format.resync import RecordFinder, starts_record
+from im2rec.images.endings import ENDING_BYTES, has_its_end
+from im2rec.images.endings import FRONT_BYTES as IMAGE_FRONT_BYTES
 
 FRONT_BYTES = 64  # bytes of a record in a block: part head 8, image header 24, and the start of labels or content
 _WINDOW_BYTES = 1 << 18
 _DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only a front
 _BLOCK_RECORDS = 8192
-_KIND_BYTES = 1 << 16  # a magic in the first bytes of a file is enough to take it for a RecordIO file
-_BLANK_PROBES = 1024  # places at which a file that begins with zeros is looked at
-_LINE_ENDS_BYTES = 1 << 20
-_LOST_BYTES = 64  # at most, of one record in which every 0D 0A became 0A
+_ZEROS = (b"", b"\0", b"\0\0", b"\0\0\0")
 _unpack_head = struct.Struct("<II").unpack_from
 
 
@@ -47,19 +38,28 @@ class RecordBlock(NamedTuple):
     *fronts* is uint8 (records, ``FRONT_BYTES``), the first bytes of each record on disk. In a row for a short record
     they are followed by bytes of the next one, at the end of the file by zeros. A record of several parts has its
     payload joined after the first part head, followed by zeros. *split* maps the row of each such record to its number
-    of parts.
+    of parts. *doubtful* are the rows of records that nothing proves to be whole.
     """
 
     offsets: list[int]
     sizes: list[int]
     fronts: npt.NDArray[np.uint8]
     split: dict[int, int]
+    doubtful: set[int]
 
     @property
     def headers(self) -> npt.NDArray[np.void]:
         """The image header of each record, with dtype ``HEADER_FIELDS``; meaningless for payloads below 24 bytes."""
         fields = self.fronts[:, HEAD_BYTES : HEAD_BYTES + HEADER_FIELDS.itemsize]
         return np.ascontiguousarray(fields).view(HEADER_FIELDS)[:, 0]
+
+    @property
+    def ends(self) -> Offsets:
+        """The offset (int64) at which each record ends."""
+        ends = np.array(self.offsets, np.int64) + HEAD_BYTES + (np.array(self.sizes, np.int64) + 3 & -4)
+        for row, parts in self.split.items():
+            ends[row] += 4 * (parts - 1)  # each further head has 8 bytes, 4 of which are the magic that was cut out
+        return ends
 
 
 class Damage(NamedTuple):
@@ -70,222 +70,347 @@ class Damage(NamedTuple):
     error: CorruptRecordError
 
 
-def scan(source: Source) -> Iterator[RecordBlock]:
-    """Yield all records in blocks, in file order. Raises CorruptRecordError, with the ordinal, at the first damage."""
-    damage = yield from _walk(source, 0, 0)
-    if damage is not None:
-        raise damage[1]
+def scan_damaged(
+    source: Source, *, listed: Offsets | None = None, thorough: bool = False, drop_doubtful: bool = False
+) -> Iterator[RecordBlock | Damage]:
+    """Yield, in file order, all whole records in blocks and a Damage for each byte range between them.
 
+    A record is whole if its parts are complete, its padding is zero, and something proves that it ends where its length
+    word says: the head of the next record, the end of the file, an index, or the end of its image. One without proof
+    ends at damage; it is *doubtful*, and left out if *drop_doubtful* is true. *listed* are the ascending offsets of an
+    index, which may belong to the file as it was before the damage.
 
-def scan_file(file: InputFile) -> Iterator[RecordBlock]:
-    """Yield all records of *file* in blocks, in file order.
-
-    Raises CorruptRecordError, with path, ordinal and hint, at the first damage; InputError if the damage shows that the
-    file went through text mode.
+    A *thorough* scan reads every byte, and so finds records in the data of others. If the file shows other damage too,
+    these may be at any byte offset, and nothing tells whether the outer record or those in it are the true ones: all
+    are doubtful then. So records may lie in one another; offsets ascend all the same.
     """
-    try:
-        yield from scan(file)
-    except CorruptRecordError as error:
-        check_line_ends(file, error.offset or 0)
-        error.hint = error.hint or INSPECT
-        raise with_path(error, file.path) from None
+    search_data = thorough and any(isinstance(item, Damage) for item in scan_damaged(source, listed=listed))
+    scanner = _Scanner(source, listed, thorough=thorough, search_data=search_data, drop_doubtful=drop_doubtful)
+    return scanner.items()
 
 
-def scanned_index(file: InputFile) -> tuple[Keys, Offsets]:
-    """Scan *file* and return keys (uint64) and offsets (int64) of all records.
+class _Trouble(NamedTuple):
+    """Damage that a scan has met: where it begins, the error that describes it, and where the next record starts."""
 
-    The keys are the image ids, or the ordinals if any payload is too short for an image header. Raises
-    CorruptRecordError at the first damage, as :func:`scan_file` does.
-    """
-    keys, offsets, all_have_headers = [np.empty(0, np.uint64)], [np.empty(0, np.int64)], True
-    for block in scan_file(file):
-        keys.append(block.headers["id"].astype(np.uint64))
-        offsets.append(np.array(block.offsets, np.int64))
-        all_have_headers = all_have_headers and min(block.sizes) >= HEADER_BYTES
-    all_offsets = np.concatenate(offsets)
-    return (np.concatenate(keys) if all_have_headers else np.arange(len(all_offsets), dtype=np.uint64)), all_offsets
+    start: int
+    error: CorruptRecordError
+    resume: int
 
 
-def scan_damaged(source: Source) -> Iterator[RecordBlock | Damage]:
-    """Yield, in file order, all whole records in blocks and a Damage for each byte range between them."""
-    start, ordinal = 0, 0
-    while True:
-        walk = _walk(source, start, ordinal)
-        while True:  # a for loop would lose the value that _walk() returns
-            try:
-                block = next(walk)
-            except StopIteration as stop:
-                damage = stop.value
-                break
-            ordinal += len(block.offsets)
-            yield block
-        if damage is None:
-            return
-        damage_start, error = damage
-        start = find_record(source, damage_start + 1) or source.size
-        yield Damage(damage_start, start, error)
+class _Scanner:
+    def __init__(
+        self, source: Source, listed: Offsets | None, *, thorough: bool, search_data: bool, drop_doubtful: bool
+    ) -> None:
+        self._source, self._size, self._listed = source, source.size, listed
+        self._thorough, self._search_data, self._drop_doubtful = thorough, search_data, drop_doubtful
+        self._finder, self._builder = RecordFinder(source), _BlockBuilder()
+        self._records = 0  # in the blocks that were yielded
+        self._window, self._base = b"", 0
+        self._suspect: int | None = None  # offset of a record that may be the damaged part of the one before it
 
+    def items(self) -> Iterator[RecordBlock | Damage]:
+        """Yield blocks and damage."""
+        start = 0
+        damage: Damage | None = None
+        while True:
+            run = self._run(start)
+            trouble: _Trouble | None = None
+            while True:  # a for loop would lose the value that _run() returns
+                try:
+                    block = next(run)
+                except StopIteration as stop:
+                    trouble = stop.value
+                    break
+                if damage is not None:
+                    yield damage
+                    damage = None
+                yield self._counted(block)
+            last = self._builder.take()
+            if damage is not None and (last is not None or trouble is None or trouble.start > damage.end):
+                yield damage
+                damage = None
+            if last is not None:
+                yield self._counted(last)
+            if trouble is None:
+                return
+            trouble.error.record = self._records
+            if damage is None:
+                damage = Damage(trouble.start, trouble.resume, trouble.error)
+            else:  # two ranges that touch are one
+                damage = damage._replace(end=trouble.resume)
+            start = trouble.resume
 
-def whole_records(source: Source) -> Iterator[int]:
-    """Yield the offset of every whole record, skipping damage."""
-    for item in scan_damaged(source):
-        if isinstance(item, RecordBlock):
-            yield from item.offsets
+    def _counted(self, block: RecordBlock) -> RecordBlock:
+        self._records += len(block.offsets)
+        return block
 
+    def _run(self, start: int) -> Generator[RecordBlock, None, _Trouble | None]:
+        """Yield blocks of the records from offset *start* on, up to the first trouble, which is returned.
 
-def _walk(
-    source: Source, start: int, ordinal: int
-) -> Generator[RecordBlock, None, tuple[int, CorruptRecordError] | None]:
-    """Yield blocks of the records from offset *start* on, of which the first has number *ordinal*.
-
-    Returns None at the end of the file, else the offset at which damage begins, and the error that describes it.
-    """
-    offset, size, builder = start, source.size, _BlockBuilder()
-    window, base, window_bytes = b"", offset, _WINDOW_BYTES
-    while offset < size:
-        at = offset - base
-        if at + FRONT_BYTES > len(window) and base + len(window) < size:
-            window, base, at = source.read_at(offset, window_bytes), offset, 0
-        front = window[at : at + FRONT_BYTES]
-        magic, word = _unpack_head(front) if len(front) >= HEAD_BYTES else (0, 0)
-        end = offset + HEAD_BYTES + (word + 3 & -4)
-        # Inline, as nearly all records are a single whole part: read_parts() would take several times as long.
-        if magic == MAGIC_WORD and word >> FLAG_SHIFT == 0 and end <= size:
-            if len(builder.offsets) >= _BLOCK_RECORDS:
-                ordinal += len(builder.offsets)
-                yield builder.block()
-                builder = _BlockBuilder()
-            builder.add(offset, word, front)
-            window_bytes = _WINDOW_BYTES if word <= _DENSE_BYTES else FRONT_BYTES
+        The last records stay in the builder. Returns None at the end of the file.
+        """
+        size, builder, thorough = self._size, self._builder, self._thorough
+        offset, padding, window_bytes = start, 0, _WINDOW_BYTES
+        while offset < size:
+            at = offset - self._base
+            if at < 0 or at + FRONT_BYTES > len(self._window):
+                at = self._read_window(offset, window_bytes)
+            if padding and self._window[at - padding : at] != _ZEROS[padding]:
+                return self._bad_padding(offset, padding)
+            front = self._window[at : at + FRONT_BYTES]
+            magic, word = _unpack_head(front) if len(front) >= HEAD_BYTES else (0, 0)
+            end = offset + HEAD_BYTES + (word + 3 & -4)
+            # Inline, as nearly all records are a single whole part: measure() would take several times as long.
+            if magic == MAGIC_WORD and word >> FLAG_SHIFT == 0 and end <= size:
+                trouble = self._examine(offset, Extent(end, word, 1)) if thorough else None
+                if len(builder.offsets) > _BLOCK_RECORDS and (block := builder.take(keep_last=True)) is not None:
+                    yield block
+                if trouble is None:
+                    builder.add(offset, word, front)
+                padding, window_bytes = -word & 3, _WINDOW_BYTES if word <= _DENSE_BYTES else FRONT_BYTES
+            else:
+                trouble, extent = self._add_split(offset)
+                padding, end = -extent.size & 3, extent.end
+            if trouble is None:
+                builder.end = end
+                if self._search_data or offset == self._suspect:
+                    trouble = self._doubt(offset, end)
+            if trouble is not None:
+                return trouble
             offset = end
-            continue
+        is_good = not padding or self._source.read_at(size - padding, padding) == _ZEROS[padding]
+        return None if is_good else self._bad_padding(size, padding)
+
+    def _read_window(self, offset: int, size: int) -> int:
+        """Read *size* bytes from *offset* on, after the padding before it, if they are not read yet; return its place."""
+        if not self._base <= offset < self._base + len(self._window) or self._base + len(self._window) < self._size:
+            self._base = max(0, offset - 4)
+            self._window = self._source.read_at(self._base, size + 4)
+        return offset - self._base
+
+    def _add_split(self, offset: int) -> tuple[_Trouble | None, Extent]:
+        """Add the record at *offset*, which may have several parts; return its trouble, if any, and its extent."""
         try:
-            offset = builder.add_split(source, offset)
+            extent = measure(self._source, offset)
         except CorruptRecordError as error:
-            offset, error = _locate_damage(source, builder, offset, error)
-            error.record = ordinal + len(builder.offsets)
-            if builder.offsets:
-                yield builder.block()
-            return offset, error
-    if builder.offsets:
-        yield builder.block()
-    return None
+            return self._resolve(offset, error), Extent(offset, 0, 0)
+        trouble = self._examine(offset, extent) if self._thorough else None
+        if trouble is None:
+            self._builder.add_split(self._source, offset, extent)
+        return trouble, extent
 
+    def _bad_padding(self, end: int, padding: int) -> _Trouble:
+        """Return the trouble of the last record, which ends at *end* with *padding* bytes that are not zero."""
+        start, _ = self._builder.drop_last()
+        found = self._source.read_at(end - padding, padding)
+        error = CorruptRecordError(
+            f"expected zero padding, found {found.hex(' ')}",
+            offset=end - padding,
+            hint="the length word may be damaged",
+        )
+        if end == self._size or starts_record(self._source, end):
+            return _Trouble(start, error, end)
+        return _Trouble(start, error, self._next_start(start + 4, start))
 
-def _locate_damage(
-    source: Source, builder: _BlockBuilder, offset: int, error: CorruptRecordError
-) -> tuple[int, CorruptRecordError]:
-    """Return the offset at which the damage noticed at *offset* begins, and the error that describes it.
+    def _examine(self, offset: int, extent: Extent) -> _Trouble | None:
+        """Return the trouble of the record at *offset* if its data contains the head of a part, else None."""
+        other = self._finder.first_other_head(offset, extent)
+        if other is None:
+            return None
+        problem = f"its length word says that it ends at byte {extent.end}, but another part starts inside it"
+        inside = self._finder.first(offset + 4, extent.end, offset)
+        return _Trouble(
+            offset, CorruptRecordError(problem, offset=offset + 4), extent.end if inside is None else inside
+        )
 
-    Usually these are *offset* and *error*. But if another record starts inside the last one before *offset*, then that
-    one is damaged: its length word is wrong, or bytes were lost from it. It is dropped from *builder*, and the record
-    inside it is whole.
-    """
-    if builder.offsets and _is_not_a_part(source, offset):
-        last = builder.offsets[-1]
-        inside = find_record(source, last + 4)
-        # At another distance than a multiple of 4, these may be bytes of an image; but then they end inside it.
-        if inside is not None and inside < offset and (inside % 4 == last % 4 or _record_end(source, inside) > offset):
-            length = builder.drop()
-            problem = f"the length word says {length} bytes, but another record starts at byte {inside}"
-            return last, CorruptRecordError(problem, offset=last + 4)
-    return offset, error
+    def _doubt(self, offset: int, end: int) -> _Trouble | None:
+        """Mark the record at *offset*, which was added last, as doubtful if its data may be something else.
 
+        Either it contains what looks like records off the grid, which are added too, or its first part may be a middle
+        part of the record before it, with a damaged flag. Returns the trouble if doubtful records are dropped.
+        """
+        builder = self._builder
+        problem = ""
+        if offset == self._suspect and not self._has_header(offset, builder.sizes[builder.last]):
+            problem = "may be a part of the record before it"
+        if self._search_data:
+            inside = list(self._finder.inside(offset + HEAD_BYTES, end, offset))
+            if inside:
+                problem = f"its data contains what looks like records, from byte {inside[0][0]} on"
+            if not self._drop_doubtful:
+                for start, extent in inside:
+                    builder.add_inner(self._source, start, extent)
+        if not problem:
+            return None
+        if self._drop_doubtful:
+            builder.drop_last()
+            return _Trouble(offset, CorruptRecordError(problem, offset=offset), end)
+        builder.doubtful.add(builder.last)
+        return None
 
-def _record_end(source: Source, offset: int) -> int:
-    return read_parts(source, offset)[-1].end
+    def _has_header(self, offset: int, size: int) -> bool:
+        """True if the payload of *size* bytes of the record at *offset* starts with what may be an image header."""
+        start = read_start(self._source, offset, HEADER_BYTES)
+        if len(start) < HEADER_BYTES:
+            return False
+        header = parse_header(start)
+        return header.content_start <= size and header.id2 == 0
 
+    def _resolve(self, offset: int, error: CorruptRecordError) -> _Trouble:
+        """Return the trouble at *offset*, at which no whole record starts, and decide on the record that ends there.
 
-def _is_not_a_part(source: Source, offset: int) -> bool:
-    """True if *offset* has no magic, or too few bytes for a part head."""
-    try:
-        parse_head(source.read_at(offset, HEAD_BYTES), offset, source.size)
-    except CorruptRecordError as error:
-        return error.offset == offset
-    return False
+        That one is dropped if it is proved to be wrong, and counted as doubtful if nothing proves that it is whole.
+        """
+        finder, builder = self._finder, self._builder
+        has_last = bool(builder.offsets) and builder.end == offset
+        last = builder.offsets[builder.last] if has_last else offset
+        is_start = starts_record(self._source, offset)
+        if has_last and not is_start:
+            inside = finder.first_on_grid(last + 4, offset, last)
+            if inside is None:
+                inside = finder.first_crossing(last + 4, offset, last)
+            if inside is not None:
+                _, size = builder.drop_last()
+                problem = f"the length word says {size} bytes, but another record starts at byte {inside}"
+                error = CorruptRecordError(problem, offset=last + 4)
+                return _Trouble(last, error, self._next_start(last + 4, last))
+        resume = self._next_start(offset + 1, last)
+        if has_last and not is_start:
+            proof = self._proof(last, offset, resume)
+            if proof is None and not self._drop_doubtful:
+                builder.doubtful.add(builder.last)
+            elif not proof:
+                _, size = builder.drop_last()
+                why = (
+                    "and the index has it elsewhere"
+                    if proof is False
+                    else "and nothing proves that the record is whole"
+                )
+                problem = f"the length word says {size} bytes, but no record starts at byte {offset}, {why}"
+                return _Trouble(last, CorruptRecordError(problem, offset=last + 4), resume)
+        if is_start and error.offset == resume:
+            # A first part that another record follows: the flag of either may be the damaged one.
+            self._suspect = resume
+        return _Trouble(offset, error, resume)
+
+    def _next_start(self, begin: int, grid: int) -> int:
+        found = self._finder.first(begin, self._size, grid)
+        return self._size if found is None else found
+
+    def _proof(self, start: int, end: int, resume: int) -> bool | None:
+        """Return True if the record from *start* to *end* is proved to be whole, False if it is not, None for neither.
+
+        After it there is damage, and the next record starts at *resume*. An index proves it only if that record is at
+        its offset as well: otherwise bytes were lost or added, perhaps in this record.
+        """
+        following = self._following(start) if self._is_listed(start) else None
+        if following == end and (resume == self._size or self._is_listed(resume)):
+            return True
+        if self._leads_to(end, resume):
+            return True
+        if self._has_its_end(start):
+            return True
+        return False if following is not None and following != end else None
+
+    def _leads_to(self, offset: int, resume: int) -> bool:
+        """True if *offset* has a head with a damaged magic: its length word leads to the next record, at *resume*."""
+        head = self._source.read_at(offset, HEAD_BYTES)
+        word = _unpack_head(head)[1] if len(head) == HEAD_BYTES else 0
+        is_whole = word >> FLAG_SHIFT == 0 and word > 0
+        return is_whole and resume < self._size and offset + HEAD_BYTES + (word + 3 & -4) == resume
+
+    def _is_listed(self, offset: int) -> bool:
+        row = 0 if self._listed is None else int(np.searchsorted(self._listed, offset))
+        return self._listed is not None and row < len(self._listed) and self._listed[row] == offset
+
+    def _following(self, offset: int) -> int | None:
+        """Return the offset that the index has after *offset*; None after the last one."""
+        assert self._listed is not None
+        row = int(np.searchsorted(self._listed, offset, side="right"))
+        return int(self._listed[row]) if row < len(self._listed) else None
+
+    def _has_its_end(self, offset: int) -> bool:
+        """True if the content of the record at *offset* is an image that ends as its kind does."""
+        extent = measure(self._source, offset)
+        header = read_start(self._source, offset, HEADER_BYTES)
+        if len(header) < HEADER_BYTES:
+            return False
+        start = parse_header(header).content_start
+        front = read_start(self._source, offset, min(start, extent.size) + IMAGE_FRONT_BYTES)[start:]
+        size = extent.size - start
+        if size < IMAGE_FRONT_BYTES:
+            return False
+        tail_at = extent.end - (-extent.size & 3) - ENDING_BYTES
+        return has_its_end(front, self._source.read_at(tail_at, ENDING_BYTES), size)
 
 
 class _BlockBuilder:
-    """Collects the records of one block."""
+    """Collects the records of one block. ``last`` is the row of the last record that is in no other one."""
 
     def __init__(self) -> None:
+        self.end = self.last = 0  # offset after the last record, and its row
+        self._clear()
+
+    def _clear(self) -> None:
         self.offsets: list[int] = []
         self.sizes: list[int] = []
         self.fronts: list[bytes] = []
         self.split: dict[int, int] = {}
+        self.doubtful: set[int] = set()
 
     def add(self, offset: int, size: int, front: bytes) -> None:
         """Add a record of *size* payload bytes; *front* are its first ``FRONT_BYTES`` bytes, or all up to the end."""
+        self.last = len(self.offsets)
         self.offsets.append(offset)
         self.sizes.append(size)
         self.fronts.append(front)
 
-    def add_split(self, source: Source, offset: int) -> int:
-        """Add the record at *offset*, which may have several parts; return its end. Raises CorruptRecordError."""
-        parts = read_parts(source, offset)
+    def add_split(self, source: Source, offset: int, extent: Extent) -> None:
+        """Add the record at *offset*, which may have several parts."""
         front = source.read_at(offset, HEAD_BYTES) + read_start(source, offset, FRONT_BYTES - HEAD_BYTES)
-        self.split[len(self.offsets)] = len(parts)
-        self.add(offset, sum(part.length for part in parts) + 4 * (len(parts) - 1), front)
-        return parts[-1].end
+        if extent.parts > 1:
+            self.split[len(self.offsets)] = extent.parts
+        self.add(offset, extent.size, front)
 
-    def drop(self) -> int:
-        """Remove the last record and return its payload size."""
-        self.offsets.pop()
-        self.fronts.pop()
-        self.split.pop(len(self.offsets), None)
-        return self.sizes.pop()
+    def add_inner(self, source: Source, offset: int, extent: Extent) -> None:
+        """Add a record in the data of the last one; it is doubtful. One with wrong padding is left out."""
+        padding = -extent.size & 3
+        if source.read_at(extent.end - padding, padding) == _ZEROS[padding]:
+            outer = self.last
+            self.doubtful.add(len(self.offsets))
+            self.add_split(source, offset, extent)
+            self.last = outer
 
-    def block(self) -> RecordBlock:
-        """Return the collected records."""
-        joined = b"".join(self.fronts)
-        if len(joined) != FRONT_BYTES * len(self.fronts):  # some front is shorter: at the end of the file, or split
-            joined = b"".join(front.ljust(FRONT_BYTES, b"\0") for front in self.fronts)
-        fronts = np.frombuffer(joined, np.uint8).reshape(-1, FRONT_BYTES)
-        return RecordBlock(self.offsets, self.sizes, fronts, self.split)
+    def drop_last(self) -> tuple[int, int]:
+        """Remove the last record, and those in it; return its offset and its payload size."""
+        row = self.last
+        dropped = self.offsets[row], self.sizes[row]
+        for column in (self.offsets, self.sizes, self.fronts):
+            del column[row:]
+        self.split = {key: parts for key, parts in self.split.items() if key < row}
+        self.doubtful = {key for key in self.doubtful if key < row}
+        return dropped
 
-
-def check_kind(file: InputFile) -> None:
-    """Raise InputError, which says what the file is, for an empty file and for one that is not a RecordIO file.
-
-    A RecordIO file has a magic in its first 64 KiB, or a whole record anywhere.
-    """
-    if file.size == 0:
-        raise InputError("is empty: it holds no records", path=file.path, hint="make or fetch it again")
-    start = file.read_at(0, _KIND_BYTES)
-    foreign = known_format(start)
-    if foreign is None and MAGIC not in start and (_is_blank(file, start) or find_record(file, 0) is None):
-        foreign = likely_format(start)
-    if foreign is not None:
-        raise InputError(f"is not a RecordIO file: it is {foreign.kind}", path=file.path, hint=foreign.hint)
-
-
-def _is_blank(file: InputFile, start: bytes) -> bool:
-    """True if a large file, which begins with *start*, holds zeros wherever it is looked at: a download that failed.
-
-    To search all of a file of 30 GB for records would take a minute.
-    """
-    step = file.size // _BLANK_PROBES
-    if any(start) or step < _KIND_BYTES:
-        return False
-    return not any(any(file.read_at(at, _DENSE_BYTES)) for at in range(step, file.size, step))
-
-
-def check_line_ends(file: InputFile, offset: int) -> None:
-    """Raise InputError if the damage at *offset* is that of a file in which every 0D 0A became 0A.
-
-    Then the record before is a few bytes shorter than its length word says, and no 0D 0A is left.
-    """
-    before = max(0, offset - _LOST_BYTES)
-    if MAGIC in file.read_at(before, offset - before + len(MAGIC) - 1) and lacks_line_ends(file):
-        problem = "is a .rec that went through text mode, in which every line end 0D 0A became 0A"
-        raise InputError(problem, path=file.path, hint="fetch it again in binary mode")
-
-
-def lacks_line_ends(file: InputFile) -> bool:
-    """True if 0D 0A is missing where it should be: in the signature of a PNG, or in the first MiB of compressed images.
-
-    That MiB holds sixteen on average.
-    """
-    start = file.read_at(0, _LINE_ENDS_BYTES)
-    has_many = min(start.count(b"\r"), start.count(b"\n")) > _LINE_ENDS_BYTES // 1024
-    return b"\r\n" not in start and (has_many or b"\x89PNG\n\x1a\n" in start)
+    def take(self, *, keep_last: bool = False) -> RecordBlock | None:
+        """Return the collected records and forget them, all but the last one if *keep_last*; None if there are none."""
+        count = self.last if keep_last else len(self.offsets)
+        if not count:
+            return None
+        rest = self.offsets[count:], self.sizes[count:], self.fronts[count:]
+        split = {row - count: parts for row, parts in self.split.items() if row >= count}
+        doubtful = {row - count for row in self.doubtful if row >= count}
+        fronts = self.fronts[:count]
+        joined = b"".join(fronts)
+        if len(joined) != FRONT_BYTES * count:  # some front is shorter: at the end of the file, or split
+            joined = b"".join(front.ljust(FRONT_BYTES, b"\0") for front in fronts)
+        block = RecordBlock(
+            self.offsets[:count],
+            self.sizes[:count],
+            np.frombuffer(joined, np.uint8).reshape(-1, FRONT_BYTES),
+            {row: parts for row, parts in self.split.items() if row < count},
+            {row for row in self.doubtful if row < count},
+        )
+        self._clear()
+        self.offsets, self.sizes, self.fronts = rest
+        self.split, self.doubtful, self.last = split, doubtful, 0
+        return block

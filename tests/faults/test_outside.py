@@ -23,7 +23,8 @@ from image_helpers import (
 )
 
 from im2rec.errors import OutputError
-from im2rec.format.recordio import MAGIC, encode_record, find_record
+from im2rec.format.heads import MAGIC
+from im2rec.format.recordio import encode_record, find_record
 from im2rec.inspection.survey import survey
 from im2rec.packing.make_list import ListOptions, walk_folder
 from im2rec.storage.scan import Damage, scan_damaged

@@ -36,8 +36,9 @@ from image_helpers import names_in
 
 from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, OutputError
 from im2rec.format import recordio
+from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import decode_image_record
-from im2rec.format.recordio import MAGIC, BytesSource, decode_record, find_record, read_records
+from im2rec.format.recordio import BytesSource, decode_record, find_record, read_records
 from im2rec.storage.files import AtomicFile
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import scan_damaged

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, ListFormatError
+from im2rec.format.heads import MAGIC
 from im2rec.format.indexfile import index_line, read_index
 from im2rec.format.irheader import HEADER_BYTES, IRHeader, decode_image_record, encode_image_record
 from im2rec.format.listfile import ListEntry, is_listable, list_line, read_list
 from im2rec.format.recordio import (
-    MAGIC,
     BytesSource,
     decode_record,
     encode_record,

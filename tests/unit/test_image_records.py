@@ -11,8 +11,8 @@ from helpers import bounds, counted_reads, image_payload, index_text, joined, me
 from iterator_helpers import some_records
 
 from im2rec.errors import BadRecordError, CorruptRecordError, InputError
+from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, encode_image_record
-from im2rec.format.recordio import MAGIC
 from im2rec.pipeline import records as records_module
 from im2rec.pipeline.records import Records, grouped_by_size
 from im2rec.storage.reader import RecordFile, RecordInfo

@@ -21,7 +21,7 @@ import im2rec.pipeline.loader
 from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.geometry import Size
 from im2rec.errors import ImageError
-from im2rec.format.recordio import MAGIC
+from im2rec.format.heads import MAGIC
 from im2rec.images import codec
 from im2rec.images.scratch import Arena
 from im2rec.iterators.image_record import ImageRecordIter, loader_of

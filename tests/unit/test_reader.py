@@ -14,8 +14,9 @@ from helpers import bounds, counted_reads, image_payload, index_text, joined, me
 
 import im2rec
 from im2rec.errors import InputError
+from im2rec.format.heads import FIRST, LAST, MAGIC, MIDDLE, WHOLE
 from im2rec.format.irheader import ImageRecord, IRHeader, RawHeader, encode_image_record
-from im2rec.format.recordio import FIRST, LAST, MAGIC, MIDDLE, WHOLE, BytesSource, encode_record
+from im2rec.format.recordio import BytesSource, encode_record
 from im2rec.storage import files, reader
 from im2rec.storage.index import is_record_start
 from im2rec.storage.reader import RecordFile

@@ -10,13 +10,9 @@ from helpers import CountingSource, bounds, joined, message_of, part
 
 from im2rec.errors import CorruptRecordError, RecordTooLargeError
 from im2rec.format import recordio
+from im2rec.format.heads import FIRST, LAST, MAGIC, MIDDLE, WHOLE
 from im2rec.format.recordio import (
-    FIRST,
-    LAST,
-    MAGIC,
     MAX_PAYLOAD,
-    MIDDLE,
-    WHOLE,
     BytesSource,
     Part,
     decode_record,

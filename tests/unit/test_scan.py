@@ -10,8 +10,9 @@ import pytest
 from helpers import CountingSource, bounds, image_payload, joined, message_of, part
 
 from im2rec.errors import CorruptRecordError
+from im2rec.format.heads import FIRST, MAGIC, WHOLE
 from im2rec.format.irheader import IRHeader, encode_image_record
-from im2rec.format.recordio import FIRST, MAGIC, WHOLE, BytesSource, encode_record
+from im2rec.format.recordio import BytesSource, encode_record
 from im2rec.storage.files import InputFile
 from im2rec.storage.scan import (
     FRONT_BYTES,

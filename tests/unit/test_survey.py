@@ -11,7 +11,8 @@ import pytest
 from helpers import image_payload, index_text, message_of, peak_bytes, write_rec
 from image_helpers import encoded, texture
 
-from im2rec.format.recordio import MAGIC, encode_record
+from im2rec.format.heads import MAGIC
+from im2rec.format.recordio import encode_record
 from im2rec.inspection.image_sample import evenly_spaced
 from im2rec.inspection.report import ClassStatistics, IdStatistics, IndexCheck, LabelCount, Spread
 from im2rec.inspection.survey import survey

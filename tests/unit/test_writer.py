@@ -17,7 +17,8 @@ from image_helpers import names_in
 
 import im2rec
 from im2rec.errors import OutputError, ParameterError, RecordTooLargeError
-from im2rec.format.recordio import MAGIC, encode_record
+from im2rec.format.heads import MAGIC
+from im2rec.format.recordio import encode_record
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.writer import RecordWriter
 

@@ -1,0 +1,28 @@
+"""Ends of encoded images: whether the last bytes are those with which a file of its kind ends.
+
+Source: ITU-T T.81 section B.1.1.3 (EOI), PNG specification section 11.2.5 (IEND), BITMAPFILEHEADER (bfSize), RIFF in
+Google's WebP container specification.
+"""
+
+from __future__ import annotations
+
+_PNG_END = b"IEND\xaeB`\x82"
+ENDING_BYTES = max(len(_PNG_END), 2)  # at the end of an image
+FRONT_BYTES = 12  # at its start
+
+
+def has_its_end(front: bytes, tail: bytes, size: int) -> bool:
+    """True if an image of *size* bytes, which begins with *front* and ends with *tail*, has the end of its own format.
+
+    False for one without it, and for kinds that have no such end. *front* are its first ``FRONT_BYTES`` bytes at least,
+    *tail* its last ``ENDING_BYTES``.
+    """
+    if front.startswith(b"\xff\xd8\xff"):
+        return tail.endswith(b"\xff\xd9")
+    if front.startswith(b"\x89PNG\r\n\x1a\n"):
+        return tail.endswith(_PNG_END)
+    if front.startswith(b"BM"):
+        return int.from_bytes(front[2:6], "little") == size
+    if front.startswith(b"RIFF") and front[8:12] == b"WEBP":
+        return int.from_bytes(front[4:8], "little") + 8 == size
+    return False

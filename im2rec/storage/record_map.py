@@ -1,0 +1,260 @@
+"""Where the records of a ``.rec`` are, by its index or by a scan, damaged files included."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, counted
+from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.irheader import HEADER_BYTES
+from im2rec.format.recordio import Extent
+from im2rec.format.resync import RecordFinder
+from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
+from im2rec.storage.foreign import check_line_ends, lacks_line_ends
+from im2rec.storage.index import belongs, check_index, no_record_at, sorted_index
+from im2rec.storage.index_match import FoundRecords, match_index
+from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
+
+NO_KEY = 2**64 - 1  # of a place without a record
+_READ_WHOLE_BYTES = 1 << 30  # of a file without an index that shows no damage, its largest records up to this in all
+_LINE_ENDS_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
+_NOTHING = np.empty(0, np.int64)
+
+
+class RecordMap(NamedTuple):
+    """Where the records are: ``keys`` (uint64) and ``offsets`` (int64), one for each ordinal.
+
+    *stops* (int64) is the offset at which each record ends. It is None where each ends at the next offset, as in files
+    without damage; *end* is that of the last. *lost* and *doubtful* (int64) are ordinals; those lost have no record at
+    their offset. *damage* are the damaged ranges that were found. *unlisted* says which records the index does not list;
+    *has_gaps* is True if some of them are between listed ones.
+    """
+
+    keys: Keys
+    offsets: Offsets
+    end: int
+    stops: Offsets | None = None
+    lost: Offsets = _NOTHING
+    doubtful: Offsets = _NOTHING
+    damage: tuple[Damage, ...] = ()
+    unlisted: str = ""
+    has_gaps: bool = False
+
+
+class Collector(Protocol):
+    """Takes the results of a scan."""
+
+    damage: list[Damage]
+
+    def add(self, block: RecordBlock) -> None:
+        """Take the next records."""
+
+    def found(self) -> FoundRecords:
+        """Return all records."""
+
+
+C = TypeVar("C", bound=Collector)
+
+
+class ScannedRecords:
+    """Offsets, ends, ids and sizes of the records of a scan; subclasses may collect more."""
+
+    def __init__(self) -> None:
+        self.damage: list[Damage] = []
+        self.doubtful: list[int] = []
+        self.records = 0
+        self.all_have_headers = True
+        self._offsets, self._ends, self._ids = [_NOTHING], [_NOTHING], [np.empty(0, np.uint64)]
+
+    def add(self, block: RecordBlock) -> None:
+        """Take the next records."""
+        self.doubtful += [self.records + row for row in sorted(block.doubtful)]
+        self.records += len(block.offsets)
+        self.all_have_headers = self.all_have_headers and min(block.sizes) >= HEADER_BYTES
+        self._offsets.append(np.array(block.offsets, np.int64))
+        self._ends.append(block.ends)
+        self._ids.append(block.headers["id"].astype(np.uint64))
+
+    def found(self) -> FoundRecords:
+        """Return all records."""
+        return FoundRecords(*map(np.concatenate, (self._offsets, self._ends, self._ids)))  # type: ignore[arg-type]
+
+
+def scan_all(
+    file: InputFile,
+    new: Callable[[], C],
+    *,
+    listed: Offsets | None = None,
+    careful: bool = False,
+    drop_doubtful: bool = False,
+) -> C:
+    """Scan *file*, and return what ``new()`` has collected of it; parameters as in :func:`~im2rec.storage.scan.scan_damaged`.
+
+    The part heads are read first. If they show damage, or are not where *listed* says, every byte is read. If *careful*,
+    so are the bytes of a file without *listed*, or of the largest records if there are more than 1 GiB: a record that
+    covers others because of a damaged length word is larger than they are.
+
+    Raises InputError for a file that went through text mode.
+    """
+    thorough = careful and listed is None and file.size <= _READ_WHOLE_BYTES
+    while True:
+        collected = new()
+        for item in scan_damaged(file, listed=listed, thorough=thorough, drop_doubtful=drop_doubtful):
+            if isinstance(item, RecordBlock):
+                collected.add(item)
+                continue
+            if not thorough:
+                break
+            if len(collected.damage) < _LINE_ENDS_TESTED:
+                check_line_ends(file, item.start)
+            collected.damage.append(item)
+        else:
+            if thorough or not _is_suspect(file, collected.found(), listed, careful=careful):
+                return collected
+        thorough = True
+
+
+def _is_suspect(file: InputFile, found: FoundRecords, listed: Offsets | None, *, careful: bool) -> bool:
+    """True if a file without visible damage is damaged all the same: by an index, or as a record covers others."""
+    if listed is not None:
+        # An index of which most lines are wrong belongs to another file, which the caller will see.
+        return bool(0.5 <= np.mean(np.isin(listed, found.offsets)) < 1)
+    if not careful:
+        return False
+    sizes, finder = found.ends - found.offsets, RecordFinder(file)
+    largest = np.argsort(sizes, kind="stable")[::-1]
+    chosen = np.sort(largest[np.cumsum(sizes[largest]) <= _READ_WHOLE_BYTES])
+    for offset, end in zip(found.offsets[chosen].tolist(), found.ends[chosen].tolist(), strict=True):
+        if finder.first_other_head(offset, Extent(end, 0, 1)) is not None:
+            return True
+    return False
+
+
+def listed_offsets(file: InputFile, index: PathLike | None) -> Offsets | None:
+    """Return the ascending offsets (int64) of *index* for a scan of *file*; None if it cannot be used or is another's."""
+    if index is None:
+        return None
+    try:
+        _, offsets = sorted_index(index, file.size)
+    except (IndexFormatError, InputError):
+        return None
+    return offsets if belongs(file, offsets) else None
+
+
+def whole_offsets(file: InputFile, index: PathLike | None) -> Offsets:
+    """Return the offsets (int64) of all whole records of *file*, in file order; damage is skipped."""
+    return scan_all(file, ScannedRecords, listed=listed_offsets(file, index), careful=True).found().offsets
+
+
+def map_by_scan(file: InputFile, *, skip: bool, drop_doubtful: bool) -> RecordMap:
+    """Return where the records of *file* are, without an index; keys are ids, or ordinals if any has no image header.
+
+    Unless *skip*, each damaged range takes the place of one record. Raises InputError, CorruptRecordError.
+    """
+    scanned = scan_all(file, ScannedRecords, careful=skip, drop_doubtful=drop_doubtful)
+    return map_of_scan(file, scanned, skip=skip)
+
+
+def map_of_scan(file: InputFile, scanned: ScannedRecords, *, skip: bool) -> RecordMap:
+    """Return the map of the records of a scan; parameters as in :func:`map_by_scan`."""
+    offsets, ends, ids = scanned.found()
+    keys = ids if scanned.all_have_headers else np.arange(len(offsets), dtype=np.uint64)
+    damage, doubtful = tuple(scanned.damage), np.array(scanned.doubtful, np.int64)
+    _complete_errors(file, damage)
+    if not damage:
+        return RecordMap(keys, offsets, file.size)
+    lost = _NOTHING
+    if not skip:
+        places = np.array([item.start for item in damage], np.int64)
+        at = np.searchsorted(offsets, places)
+        lost = at + np.arange(len(at))
+        offsets = np.insert(offsets, at, places)
+        ends = np.insert(ends, at, [item.end for item in damage])
+        keys = (
+            np.insert(keys, at, np.uint64(NO_KEY))
+            if scanned.all_have_headers
+            else np.arange(len(offsets), dtype=np.uint64)
+        )
+        doubtful = doubtful + np.searchsorted(at, doubtful, side="right")
+    return RecordMap(keys, offsets, file.size, ends, lost, doubtful, damage)
+
+
+def map_by_index(file: InputFile, path: PathLike, without: str, *, skip: bool, drop_doubtful: bool) -> RecordMap:
+    """Return where the records of *file* are, by the index at *path*: its lines are the ordinals, in file order.
+
+    A few part heads are read; if one is not where the index has it, or if *skip*, the file is scanned, and each line gets
+    the record that it meant, wherever that is now. *without* is what the caller may write to have the index left out: it
+    ends the hint of an IndexFormatError.
+
+    Raises InputError, and IndexFormatError for an index that cannot be parsed or belongs to another file.
+    """
+    try:
+        keys, offsets = sorted_index(path, file.size)
+        problem: IndexFormatError | None = None
+        if not skip:
+            try:
+                checked = check_index(file, offsets)
+                return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
+            except CorruptRecordError:
+                pass
+            except IndexFormatError as error:
+                problem = error
+        return _matched(file, keys, offsets, problem, drop_doubtful=drop_doubtful)
+    except IndexFormatError as error:
+        if lacks_line_ends(file):
+            with contextlib.suppress(CorruptRecordError):
+                scan_all(file, ScannedRecords)  # raises an InputError if it is the .rec that is wrong
+        error.hint = "; ".join(filter(None, (error.hint, f"with {without} the .rec is scanned instead")))
+        raise with_path(error, path) from None
+
+
+def _matched(
+    file: InputFile, keys: Keys, offsets: Offsets, problem: IndexFormatError | None, *, drop_doubtful: bool
+) -> RecordMap:
+    scanned = scan_all(file, ScannedRecords, listed=offsets, drop_doubtful=drop_doubtful)
+    found = scanned.found()
+    missing = np.flatnonzero(~np.isin(offsets, found.offsets))
+    if not len(missing) and not scanned.damage and problem is None:
+        checked = check_index(file, offsets)
+        return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
+    match = match_index(keys, offsets, found)
+    is_cut = len(missing) > 0 and bool((offsets[missing] >= file.size).all())
+    damage = scanned.damage
+    if is_cut and not damage:
+        cut = f"the file ends here, but the index lists {counted(len(missing), 'more record')}"
+        damage = [Damage(file.size, file.size, CorruptRecordError(cut, offset=file.size, hint="fetch it again"))]
+    if not damage or not match.belongs:
+        at = int(missing[0]) if len(missing) else 0
+        raise problem or no_record_at(int(offsets[at]), at)
+    _complete_errors(file, damage)
+    rows = np.flatnonzero(match.lines >= 0)
+    places = np.concatenate([match.lines[rows], len(offsets) + np.arange(len(match.extra))])
+    rows = np.concatenate([rows, match.extra])
+    all_offsets = np.concatenate([offsets, found.offsets[match.extra]])
+    stops = np.append(all_offsets[1:], file.size)
+    all_offsets[places], stops[places] = found.offsets[rows], found.ends[rows]
+    is_doubtful = np.zeros(len(found.offsets), np.bool_)
+    is_doubtful[scanned.doubtful] = True
+    left_out = len(found.offsets) - len(rows)
+    return RecordMap(
+        np.concatenate([keys, found.ids[match.extra]]),
+        all_offsets,
+        file.size,
+        stops,
+        lost=np.setdiff1d(np.arange(len(offsets)), match.lines),
+        doubtful=np.sort(places[is_doubtful[rows]]),
+        damage=tuple(damage),
+        unlisted=counted(left_out, "whole record") if left_out else "",
+        has_gaps=match.has_gaps,
+    )
+
+
+def _complete_errors(file: InputFile, damage: Iterable[Damage]) -> None:
+    """Set path and hint of the errors of *damage*."""
+    for item in damage:
+        with_path(item.error, file.path)
+        item.error.hint = item.error.hint or INSPECT
