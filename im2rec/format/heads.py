@@ -22,6 +22,8 @@ Offsets = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 _BEYOND = 2**62  # an offset after all others: the head that follows the last one at hand is not known
 _NOTHING = np.empty(0, np.int64)
+# Of the image header after a part head: its bytes, the word at which id2 starts, and the most labels that are likely.
+_HEADER_BYTES, _ID2_WORD, _MAX_LABELS = 24, 6, 1 << 20
 
 
 def aligned_magics(data: bytes, shift: int = 0) -> Offsets:
@@ -31,6 +33,19 @@ def aligned_magics(data: bytes, shift: int = 0) -> Offsets:
         return _NOTHING
     words = np.frombuffer(data, "<u4", count, shift)
     return np.flatnonzero(words[:-1] == MAGIC_WORD) * 4 + shift
+
+
+def image_record_heads(data: bytes) -> Offsets:
+    """Return the positions in *data*, at multiples of 4 bytes, of heads of image records, by the zeros in their header.
+
+    Their length words may be damaged. Eight zeros (``id2``), which follow a magic at its distance, are no coincidence.
+    """
+    at = aligned_magics(data)
+    words = np.frombuffer(data, "<u4", len(data) // 4)
+    rows = at[at + (HEAD_BYTES + _HEADER_BYTES) <= 4 * len(words)] // 4
+    is_start = words[rows + 1] >> FLAG_SHIFT <= FIRST
+    has_zeros = (words[rows + _ID2_WORD] == 0) & (words[rows + _ID2_WORD + 1] == 0)
+    return np.asarray(rows[is_start & has_zeros & (words[rows + 2] <= _MAX_LABELS)] * 4)
 
 
 class HeadTable:
@@ -47,6 +62,8 @@ class HeadTable:
         words = np.frombuffer(data, "<u4", max(0, len(data) - shift) // 4, shift)[at // 4 + 1]
         flags, lengths = words >> FLAG_SHIFT, (words & LENGTH_MASK).astype(np.int64)
         ends = at + (base + HEAD_BYTES) + (lengths + 3 & -4)
+        # A head with a wrong length still shows that a record started there.
+        self._all_starts = at[flags <= FIRST] + base
         valid = (flags <= LAST) & (ends <= size) & ((lengths & 3 == 0) | (flags == WHOLE) | (flags == LAST))
         self.offsets, self.flags, self.ends = at[valid] + base, flags[valid], ends[valid]
         self._is_complete = base + len(data) >= size  # no head follows the last one
@@ -59,8 +76,8 @@ class HeadTable:
     def record_starts(self) -> tuple[Offsets, Mask, Mask]:
         """Return the offsets (int64) at which records start whose parts are all there and intact, and two masks.
 
-        The first mask is True where the end of the file, or the start of another record, follows the record; the second
-        where *data* does not show all of the record.
+        The first mask is True where another head confirms that of the record, one of its own parts or of the record after
+        it, or the end of the file does; the second where *data* does not show all of the record.
         """
         flags, count = self.flags, len(self)
         is_joined = self.ends == self._following
@@ -72,6 +89,6 @@ class HeadTable:
         is_unsure = (last == count - 1) & (not self._is_complete)
         is_complete = np.where(flags == WHOLE, True, flags[last] == LAST) & self.is_intact[last]
         rows = np.flatnonzero((flags <= FIRST) & (is_complete | (is_unsure & (flags == FIRST))))
-        last = last[rows]
-        is_followed = is_joined[last] & np.append(flags[1:] <= FIRST, True)[last]
+        ends = self.ends[last[rows]]
+        is_followed = (ends == self._size) | np.isin(ends, self._all_starts) | (last[rows] > rows)
         return self.offsets[rows], is_followed, is_unsure[rows]

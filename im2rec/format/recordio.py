@@ -33,6 +33,7 @@ from im2rec.format.heads import (
     HeadTable,
     Offsets,
     aligned_magics,
+    image_record_heads,
 )
 
 _HEAD = struct.Struct("<II")
@@ -214,7 +215,8 @@ def _other_head(frame: bytes, offset: int, parts: int, heads: Offsets) -> int | 
     """Return the offset of a part head that is in the data of *frame*, which has magics at *heads*; None without one.
 
     *frame* is at *offset* of its file and has so many *parts*. In files of a program that cuts no payloads a magic may
-    be anywhere, so one in a record of a single part must be the head of a part that is there up to its end.
+    be anywhere, so one in a record of a single part must be the head of a part that is there up to its end, or of an image
+    record.
     """
     if len(heads) == parts:
         return None
@@ -222,8 +224,8 @@ def _other_head(frame: bytes, offset: int, parts: int, heads: Offsets) -> int | 
         starts = (part.start - HEAD_BYTES - offset for part in iter_parts(BytesSource(frame, offset), offset))
         return offset + int(np.setdiff1d(heads, np.fromiter(starts, np.int64))[0])
     table = HeadTable(frame, 0, offset, offset + len(frame))
-    others = table.offsets[table.is_intact & (table.offsets > offset)]
-    return int(others[0]) if len(others) else None
+    others = [*table.offsets[table.is_intact], *(image_record_heads(frame) + offset)]
+    return min((int(other) for other in others if other > offset), default=None)
 
 
 def single_part_end(frame: bytes, *, confirmed: bool) -> int | None:

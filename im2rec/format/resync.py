@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from im2rec.errors import CorruptRecordError
-from im2rec.format.heads import HEAD_BYTES, MAGIC, HeadTable, aligned_magics
+from im2rec.format.heads import FIRST, HEAD_BYTES, MAGIC, HeadTable, aligned_magics, image_record_heads
 from im2rec.format.recordio import Extent, Source, measure
 
 # Windows are read with these sizes, each twice the one before: the next record is near in most files.
@@ -20,12 +20,9 @@ _GRIDS = 4  # a record may start at any byte, and its parts are then at multiple
 
 
 def starts_record(source: Source, offset: int) -> bool:
-    """True if *offset* has the head of a whole record or of a first part, even if its length word is damaged.
-
-    A length word whose flag does not exist is damaged; the magic before it shows that something started there.
-    """
+    """True if *offset* has the head of a whole record or of a first part, even if its length is damaged."""
     head = source.read_at(offset, HEAD_BYTES)
-    return len(head) == HEAD_BYTES and head.startswith(MAGIC) and head[7] >> 5 not in (2, 3)
+    return len(head) == HEAD_BYTES and head.startswith(MAGIC) and head[7] >> 5 <= FIRST
 
 
 def follows_record(source: Source, end: int) -> bool:
@@ -38,7 +35,8 @@ class RecordFinder:
 
     A record is *on the grid* if it starts at a multiple of 4 bytes from another one. There, a head whose parts are all
     present and contain no other head is a record, as writers leave no magic in their data. Off the grid, data may
-    contain the bytes of a record by chance: there the head of another record, or the end of the file, must follow it.
+    contain the bytes of a record by chance: there it must have several parts, or the head of another record or the end
+    of the file must follow it.
     """
 
     def __init__(self, source: Source) -> None:
@@ -95,7 +93,7 @@ class RecordFinder:
         """Return the offset of a part head in the data of the record at *offset*, or None.
 
         In files of a program that cuts no payloads a magic may be anywhere in the data of a single part. There it must
-        be the head of a part that is there up to its end.
+        be the head of a part that is there up to its end, or of an image record.
         """
         if extent.parts > 1:
             return None if self._magics.count(offset, extent.end) == extent.parts else offset
@@ -103,10 +101,15 @@ class RecordFinder:
         while (magic := self._magics.first(begin, extent.end)) is not None:
             window = self._source.read_at(magic, min(extent.end - magic, _MAX_WINDOW_BYTES))
             table = HeadTable(window, 0, magic, extent.end)
-            if table.is_intact.any():
-                return int(table.offsets[table.is_intact][0])
+            heads = [*table.offsets[table.is_intact][:1], *(image_record_heads(window)[:1] + magic)]
+            if heads:
+                return int(min(heads))
             begin = magic + max(4, len(window) - HEAD_BYTES & -4)
         return None
+
+    def has_other_heads(self, offset: int, stop: int, parts: int) -> bool:
+        """True if there are more magics between *offset* and *stop*, on the grid of *offset*, than *parts*."""
+        return self._magics.count(offset, stop) > parts
 
     def _starts(self, begin: int, stop: int, grid: int, *, off_grid: bool | None) -> Iterator[int]:
         """Yield the offsets from *begin* on and before *stop* at which records start; *off_grid* None is both kinds."""
@@ -123,14 +126,14 @@ class RecordFinder:
             begin = self._end
 
     def _is_record(self, row: int, *, needs_follower: bool) -> bool:
-        """True if a record starts at *row* of the window; *needs_follower*: and the head of another one follows it."""
+        """True if a record starts at *row* of the window; *needs_follower*: and the head of another part follows it."""
         if not self._is_unsure[row]:
             return self._is_followed[row] or not needs_follower
         try:
-            end = measure(self._source, self._offsets[row]).end
+            extent = measure(self._source, self._offsets[row])
         except CorruptRecordError:
             return False
-        return not needs_follower or follows_record(self._source, end)
+        return not needs_follower or extent.parts > 1 or follows_record(self._source, extent.end)
 
     def _read_window(self, begin: int) -> bool:
         """Read the window from *begin* on and find the records that start in it; False at the end of the file."""

@@ -9,6 +9,8 @@ Source: ours; MXNet stops at the first damage.
 
 from __future__ import annotations
 
+import contextlib
+import operator
 import struct
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
@@ -17,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError
-from im2rec.format.heads import FLAG_SHIFT, HEAD_BYTES, MAGIC_WORD, Offsets
+from im2rec.format.heads import FLAG_SHIFT, HEAD_BYTES, LAST, LENGTH_MASK, MAGIC, MAGIC_WORD, MIDDLE, Offsets
 from im2rec.format.irheader import HEADER_BYTES, HEADER_FIELDS, parse_header
-from im2rec.format.recordio import Extent, Source, measure, read_start
+from im2rec.format.recordio import Extent, Source, iter_parts, measure, read_start
 from im2rec.format.resync import RecordFinder, starts_record
 from im2rec.images.endings import ENDING_BYTES, has_its_end
 from im2rec.images.endings import FRONT_BYTES as IMAGE_FRONT_BYTES
@@ -61,6 +63,21 @@ class RecordBlock(NamedTuple):
             ends[row] += 4 * (parts - 1)  # each further head has 8 bytes, 4 of which are the magic that was cut out
         return ends
 
+    def without_doubtful(self) -> Iterator[RecordBlock | Damage]:
+        """Yield the records that are not doubtful, and a damage in the place of each one that is."""
+        first, ends = 0, self.ends
+        for row in sorted(self.doubtful):
+            yield from self._rows(first, row)
+            error = CorruptRecordError("nothing proves that the record is whole", offset=self.offsets[row])
+            yield Damage(self.offsets[row], int(ends[row]), error)
+            first = row + 1
+        yield from self._rows(first, len(self.offsets))
+
+    def _rows(self, start: int, stop: int) -> Iterator[RecordBlock]:
+        if start < stop:
+            split = {row - start: parts for row, parts in self.split.items() if start <= row < stop}
+            yield RecordBlock(self.offsets[start:stop], self.sizes[start:stop], self.fronts[start:stop], split, set())
+
 
 class Damage(NamedTuple):
     """A byte range of a file, *start* to *end*, without a whole record; *error* describes the damage."""
@@ -85,8 +102,31 @@ def scan_damaged(
     are doubtful then. So records may lie in one another; offsets ascend all the same.
     """
     search_data = thorough and any(isinstance(item, Damage) for item in scan_damaged(source, listed=listed))
-    scanner = _Scanner(source, listed, thorough=thorough, search_data=search_data, drop_doubtful=drop_doubtful)
-    return scanner.items()
+    items = _Scanner(source, listed, thorough=thorough, search_data=search_data).items()
+    return _without_doubtful(items) if drop_doubtful else items
+
+
+def _without_doubtful(items: Iterator[RecordBlock | Damage]) -> Iterator[RecordBlock | Damage]:
+    """Yield *items* with damage in the place of doubtful records; two ranges that touch are one."""
+    damage: Damage | None = None
+    ordinal = 0
+    for item in items:
+        for piece in [item] if isinstance(item, Damage) else item.without_doubtful():
+            if isinstance(piece, Damage):
+                piece.error.record = ordinal
+                if damage is not None and piece.start <= damage.end:
+                    damage = damage._replace(end=max(damage.end, piece.end))
+                    continue
+            if damage is not None:
+                yield damage
+            damage = None
+            if isinstance(piece, Damage):
+                damage = piece
+            else:
+                ordinal += len(piece.offsets)
+                yield piece
+    if damage is not None:
+        yield damage
 
 
 class _Trouble(NamedTuple):
@@ -98,11 +138,9 @@ class _Trouble(NamedTuple):
 
 
 class _Scanner:
-    def __init__(
-        self, source: Source, listed: Offsets | None, *, thorough: bool, search_data: bool, drop_doubtful: bool
-    ) -> None:
+    def __init__(self, source: Source, listed: Offsets | None, *, thorough: bool, search_data: bool) -> None:
         self._source, self._size, self._listed = source, source.size, listed
-        self._thorough, self._search_data, self._drop_doubtful = thorough, search_data, drop_doubtful
+        self._thorough, self._search_data = thorough, search_data
         self._finder, self._builder = RecordFinder(source), _BlockBuilder()
         self._records = 0  # in the blocks that were yielded
         self._window, self._base = b"", 0
@@ -174,7 +212,7 @@ class _Scanner:
             if trouble is None:
                 builder.end = end
                 if self._search_data or offset == self._suspect:
-                    trouble = self._doubt(offset, end)
+                    self._doubt(offset, end)
             if trouble is not None:
                 return trouble
             offset = end
@@ -194,7 +232,8 @@ class _Scanner:
             extent = measure(self._source, offset)
         except CorruptRecordError as error:
             return self._resolve(offset, error), Extent(offset, 0, 0)
-        trouble = self._examine(offset, extent) if self._thorough else None
+        # Of the parts of a record every byte is read, in a scan of the heads too: such records are rare.
+        trouble = self._examine(offset, extent) if self._thorough or extent.parts > 1 else None
         if trouble is None:
             self._builder.add_split(self._source, offset, extent)
         return trouble, extent
@@ -223,30 +262,18 @@ class _Scanner:
             offset, CorruptRecordError(problem, offset=offset + 4), extent.end if inside is None else inside
         )
 
-    def _doubt(self, offset: int, end: int) -> _Trouble | None:
+    def _doubt(self, offset: int, end: int) -> None:
         """Mark the record at *offset*, which was added last, as doubtful if its data may be something else.
 
         Either it contains what looks like records off the grid, which are added too, or its first part may be a middle
-        part of the record before it, with a damaged flag. Returns the trouble if doubtful records are dropped.
+        part of the record before it, with a damaged flag.
         """
         builder = self._builder
-        problem = ""
         if offset == self._suspect and not self._has_header(offset, builder.sizes[builder.last]):
-            problem = "may be a part of the record before it"
+            builder.doubtful.add(builder.last)
         if self._search_data:
-            inside = list(self._finder.inside(offset + HEAD_BYTES, end, offset))
-            if inside:
-                problem = f"its data contains what looks like records, from byte {inside[0][0]} on"
-            if not self._drop_doubtful:
-                for start, extent in inside:
-                    builder.add_inner(self._source, start, extent)
-        if not problem:
-            return None
-        if self._drop_doubtful:
-            builder.drop_last()
-            return _Trouble(offset, CorruptRecordError(problem, offset=offset), end)
-        builder.doubtful.add(builder.last)
-        return None
+            for start, extent in self._finder.inside(offset + HEAD_BYTES, end, offset):
+                builder.add_inner(self._source, start, extent)
 
     def _has_header(self, offset: int, size: int) -> bool:
         """True if the payload of *size* bytes of the record at *offset* starts with what may be an image header."""
@@ -277,21 +304,26 @@ class _Scanner:
         resume = self._next_start(offset + 1, last)
         if has_last and not is_start:
             proof = self._proof(last, offset, resume)
-            if proof is None and not self._drop_doubtful:
+            if proof is None:
                 builder.doubtful.add(builder.last)
             elif not proof:
                 _, size = builder.drop_last()
-                why = (
-                    "and the index has it elsewhere"
-                    if proof is False
-                    else "and nothing proves that the record is whole"
-                )
-                problem = f"the length word says {size} bytes, but no record starts at byte {offset}, {why}"
+                problem = f"the length word says {size} bytes, and the index has the next record elsewhere"
                 return _Trouble(last, CorruptRecordError(problem, offset=last + 4), resume)
-        if is_start and error.offset == resume:
-            # A first part that another record follows: the flag of either may be the damaged one.
+        if is_start and error.offset == resume and not self._is_explained(offset, resume):
             self._suspect = resume
         return _Trouble(offset, error, resume)
+
+    def _is_explained(self, offset: int, resume: int) -> bool:
+        """True if the parts from *offset* on, which the record at *resume* interrupts, contain another head.
+
+        Then one of their lengths is damaged. Otherwise it may be the flag of that record, if it is their last part.
+        """
+        parts = 0
+        with contextlib.suppress(CorruptRecordError):
+            for _ in iter_parts(self._source, offset):
+                parts += 1
+        return self._finder.has_other_heads(offset, resume, parts)
 
     def _next_start(self, begin: int, grid: int) -> int:
         found = self._finder.first(begin, self._size, grid)
@@ -300,24 +332,29 @@ class _Scanner:
     def _proof(self, start: int, end: int, resume: int) -> bool | None:
         """Return True if the record from *start* to *end* is proved to be whole, False if it is not, None for neither.
 
-        After it there is damage, and the next record starts at *resume*. An index proves it only if that record is at
-        its offset as well: otherwise bytes were lost or added, perhaps in this record.
+        After it there is damage, and the next record starts at *resume*. That an index has another record at *end* proves
+        the length word alone, and not that no byte was lost or added before it.
         """
-        following = self._following(start) if self._is_listed(start) else None
-        if following == end and (resume == self._size or self._is_listed(resume)):
+        if self._leads_to_record(end, resume) or self._has_its_end(start):
             return True
-        if self._leads_to(end, resume):
-            return True
-        if self._has_its_end(start):
-            return True
-        return False if following is not None and following != end else None
+        # An index is of the file before the damage: it knows where the record ended if the records on both sides are
+        # where it has them.
+        before = self._builder.offsets[self._builder.last - 1] if self._builder.last else start
+        in_place = self._is_listed(before) and self._following(before) == start and self._is_listed(resume)
+        return False if in_place and self._following(start) != end else None
 
-    def _leads_to(self, offset: int, resume: int) -> bool:
-        """True if *offset* has a head with a damaged magic: its length word leads to the next record, at *resume*."""
+    def _leads_to_record(self, offset: int, resume: int) -> bool:
+        """True if *offset* has a head with a damaged magic or flag: its length leads to another record, at *resume*.
+
+        Of the magic half must be left, since bytes that were added may stand before any length word.
+        """
         head = self._source.read_at(offset, HEAD_BYTES)
-        word = _unpack_head(head)[1] if len(head) == HEAD_BYTES else 0
-        is_whole = word >> FLAG_SHIFT == 0 and word > 0
-        return is_whole and resume < self._size and offset + HEAD_BYTES + (word + 3 & -4) == resume
+        if len(head) < HEAD_BYTES or sum(map(operator.eq, head, MAGIC)) < len(MAGIC) // 2:
+            return False
+        word = _unpack_head(head)[1]
+        end = offset + HEAD_BYTES + ((word & LENGTH_MASK) + 3 & -4)
+        may_start = word >> FLAG_SHIFT not in (MIDDLE, LAST)
+        return may_start and end < self._size and (end == resume or self._is_listed(end))
 
     def _is_listed(self, offset: int) -> bool:
         row = 0 if self._listed is None else int(np.searchsorted(self._listed, offset))
@@ -337,11 +374,10 @@ class _Scanner:
             return False
         start = parse_header(header).content_start
         front = read_start(self._source, offset, min(start, extent.size) + IMAGE_FRONT_BYTES)[start:]
-        size = extent.size - start
-        if size < IMAGE_FRONT_BYTES:
+        if extent.size - start < IMAGE_FRONT_BYTES:
             return False
         tail_at = extent.end - (-extent.size & 3) - ENDING_BYTES
-        return has_its_end(front, self._source.read_at(tail_at, ENDING_BYTES), size)
+        return has_its_end(front, self._source.read_at(tail_at, ENDING_BYTES))
 
 
 class _BlockBuilder:
@@ -373,11 +409,11 @@ class _BlockBuilder:
         self.add(offset, extent.size, front)
 
     def add_inner(self, source: Source, offset: int, extent: Extent) -> None:
-        """Add a record in the data of the last one; it is doubtful. One with wrong padding is left out."""
+        """Add a record in the data of the last one: both are doubtful. One with wrong padding is left out."""
         padding = -extent.size & 3
         if source.read_at(extent.end - padding, padding) == _ZEROS[padding]:
             outer = self.last
-            self.doubtful.add(len(self.offsets))
+            self.doubtful |= {outer, len(self.offsets)}
             self.add_split(source, offset, extent)
             self.last = outer
 
