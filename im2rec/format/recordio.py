@@ -39,6 +39,8 @@ from im2rec.format.heads import (
 _HEAD = struct.Struct("<II")
 _HEADS_READ_BYTES = 64 << 10  # of the parts of a record at once, after its first ones
 _FIRST_PARTS = 4
+_FEW_PARTS = 1000
+_NO_HEADS = np.empty(0, np.int64)
 _SMALL_BYTES = 4096  # below this size bytes.find() is faster than setting up a numpy array
 _CUT_SHORT = "the file was cut short; make or fetch it again"
 
@@ -187,45 +189,48 @@ def read_record(source: Source, offset: int) -> tuple[bytes, int]:
 
 def read_payload(source: Source, offset: int, extent: Extent) -> bytes:
     """Return the payload of the record at *offset*, whose *extent* is known. Raises what :func:`read_record` raises."""
-    frame = source.read_at(offset, extent.end - offset)
-    if len(frame) < extent.end - offset:
-        problem = f"expected {extent.end - offset} bytes of a record, found {len(frame)}"
-        raise CorruptRecordError(problem, offset=offset, hint="the file was cut while open")
-    heads = aligned_magics(frame) if extent.parts > 1 or _may_contain_magic(frame) else np.zeros(1, np.int64)
-    other = _other_head(frame, offset, extent.parts, heads)
+    start = offset + HEAD_BYTES
+    data = source.read_at(start, extent.end - start)  # without the first head: then one part is not copied
+    if len(data) < extent.end - start:
+        problem = f"expected {extent.end - start} bytes of data and padding, found {len(data)}"
+        raise CorruptRecordError(problem, offset=start, hint="the file was cut while open")
+    heads = aligned_magics(data) if extent.parts > 1 or _may_contain_magic(data) else _NO_HEADS
+    other = _other_head(source, data, start, extent, heads)
     if other is not None:
         problem = f"its length word says that it ends at byte {extent.end}, but another part starts at byte {other}"
         raise CorruptRecordError(problem, offset=offset + 4)
-    padded = HEAD_BYTES + extent.size + (HEAD_BYTES - len(MAGIC)) * (extent.parts - 1)
-    if any(frame[padded:]):
-        problem = f"expected zero padding, found {frame[padded:].hex(' ')}"
-        raise CorruptRecordError(problem, offset=offset + padded, hint="the length word may be damaged")
+    padded = extent.size + (HEAD_BYTES - len(MAGIC)) * (extent.parts - 1)
+    if any(data[padded:]):
+        problem = f"expected zero padding, found {data[padded:].hex(' ')}"
+        raise CorruptRecordError(problem, offset=start + padded, hint="the length word may be damaged")
     if extent.parts == 1:
-        return frame[HEAD_BYTES:padded]
-    # The payload is the frame without its first head and without the length word of each later one, since the magic of
-    # such a head stands for the one that was cut out.
-    words = np.frombuffer(frame, "<u4")
+        return data[:padded]
+    # The payload is the data of all parts without the length words between, since the magic of a head stands for the
+    # one that was cut out.
+    if extent.parts <= _FEW_PARTS:
+        view, bounds = memoryview(data), [0, *(edge for at in heads.tolist() for edge in (at + 4, at + 8)), padded]
+        return b"".join(view[first:last] for first, last in zip(bounds[::2], bounds[1::2], strict=True))
+    words = np.frombuffer(data, "<u4")
     stays = np.ones(len(words), np.bool_)
-    stays[0] = False
     stays[heads // 4 + 1] = False
-    return words[stays].tobytes()[: extent.size]
+    return words[stays].view(np.uint8)[: extent.size].tobytes()
 
 
-def _other_head(frame: bytes, offset: int, parts: int, heads: Offsets) -> int | None:
-    """Return the offset of a part head that is in the data of *frame*, which has magics at *heads*; None without one.
+def _other_head(source: Source, data: bytes, start: int, extent: Extent, heads: Offsets) -> int | None:
+    """Return the offset of a part head in *data*, from *start* on, that is not one of the record; None without one.
 
-    *frame* is at *offset* of its file and has so many *parts*. In files of a program that cuts no payloads a magic may
-    be anywhere, so one in a record of a single part must be the head of a part that is there up to its end, or of an image
+    *data* has magics at *heads*, and is that of a record of this *extent*, after its first head. In files of a program
+    that cuts no payloads a magic may be anywhere, so one in a record of a single part must be the head of a part that is there up to its end, or of an image
     record.
     """
-    if len(heads) == parts:
+    if len(heads) == extent.parts - 1:
         return None
-    if parts > 1:
-        starts = (part.start - HEAD_BYTES - offset for part in iter_parts(BytesSource(frame, offset), offset))
-        return offset + int(np.setdiff1d(heads, np.fromiter(starts, np.int64))[0])
-    table = HeadTable(frame, 0, offset, offset + len(frame))
-    others = [*table.offsets[table.is_intact], *(image_record_heads(frame) + offset)]
-    return min((int(other) for other in others if other > offset), default=None)
+    if extent.parts > 1:
+        own = np.fromiter((part.start - HEAD_BYTES for part in iter_parts(source, start - HEAD_BYTES)), np.int64)
+        return int(np.setdiff1d(heads + start, own)[0])
+    table = HeadTable(data, 0, start, extent.end)
+    others = [*table.offsets[table.is_intact], *(image_record_heads(data) + start)]
+    return int(min(others)) if others else None
 
 
 def single_part_end(frame: bytes, *, confirmed: bool) -> int | None:
@@ -236,7 +241,7 @@ def single_part_end(frame: bytes, *, confirmed: bool) -> int | None:
     the frame contain other records, so it is searched for a magic, which takes as long as reading it.
     """
     length = single_part_length(frame, len(frame))
-    if length is None or (not confirmed and _may_contain_magic(frame)):
+    if length is None or (not confirmed and _may_contain_magic(frame, HEAD_BYTES)):
         return None
     end = HEAD_BYTES + length
     return end if end == len(frame) or not any(frame[end:]) else None
@@ -251,11 +256,11 @@ def single_part_length(head: bytes, frame_bytes: int) -> int | None:
     return length if magic == MAGIC_WORD and HEAD_BYTES + length + 3 & -4 == frame_bytes else None
 
 
-def _may_contain_magic(frame: bytes) -> bool:
-    """True if *frame*, of a multiple of 4 bytes, has an aligned magic after its head; in a small one, any magic."""
-    if len(frame) <= _SMALL_BYTES:
-        return frame.find(MAGIC, HEAD_BYTES) >= 0
-    return bool((np.frombuffer(frame, "<u4", offset=HEAD_BYTES) == MAGIC_WORD).any())
+def _may_contain_magic(data: bytes, start: int = 0) -> bool:
+    """True if *data*, of a multiple of 4 bytes, has a magic at a multiple of 4 from *start*; in short data, any magic."""
+    if len(data) <= _SMALL_BYTES:
+        return data.find(MAGIC, start) >= 0
+    return bool((np.frombuffer(data, "<u4", offset=start) == MAGIC_WORD).any())
 
 
 def read_start(source: Source, offset: int, size: int) -> bytes:

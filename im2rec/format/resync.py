@@ -71,12 +71,15 @@ class RecordFinder:
         return None
 
     def inside(self, begin: int, stop: int, grid: int) -> Iterator[tuple[int, Extent]]:
-        """Yield offset and extent of the records off the grid between *begin* and *stop*."""
+        """Yield offset and extent of the records off the grid between *begin* and *stop*.
+
+        The last one of a chain, which no other follows, may have a damaged length, and so contain others too.
+        """
         for start in self._starts(begin, stop, grid, off_grid=True):
             if start >= begin:
                 for offset, extent in self._chain(start, stop):
-                    begin = extent.end
-                    if begin <= stop:
+                    begin = extent.end if follows_record(self._source, extent.end) else offset + HEAD_BYTES
+                    if extent.end <= stop:
                         yield offset, extent
 
     def _chain(self, start: int, stop: int) -> Iterator[tuple[int, Extent]]:

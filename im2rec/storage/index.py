@@ -105,7 +105,8 @@ def check_index(source: Source, offsets: Offsets) -> CheckedIndex:
 
 def belongs(source: Source, offsets: Offsets) -> bool:
     """True if records start at most of some of the *offsets* of :func:`sorted_index`: the index is that of *source*."""
-    probed = [int(offsets[ordinal]) for ordinal in {*_probed_ordinals(offsets), len(offsets) - 1}]
+    offsets = offsets[: np.searchsorted(offsets, source.size)]  # of a file that was cut, the others are beyond its end
+    probed = [int(offsets[ordinal]) for ordinal in _probed_ordinals(offsets)] if len(offsets) > 1 else offsets.tolist()
     return 2 * sum(is_record_start(source, offset) for offset in probed) > len(probed)
 
 

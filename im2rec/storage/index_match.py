@@ -6,7 +6,7 @@ other offsets now; their ids and sizes show which line each of them belongs to.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +31,9 @@ class Match(NamedTuple):
     """Result of matching an index with records.
 
     *lines* (int64) is the line of each record, -1 for one that belongs to none. *extra* are the rows of the records that
-    belong to none although the index lists all records around them: copies, or records whose line cannot be told.
+    belong to none although the index lists all records around them: copies, or records whose line nothing shows.
     *has_gaps* is True if the index leaves out records between others. *belongs* is False if so few lines have a record
-    that the index must be that of another file.
+    of the right size that the index must be that of another file.
     """
 
     lines: Offsets
@@ -44,106 +44,113 @@ class Match(NamedTuple):
 
 def match_index(keys: Keys, offsets: Offsets, found: FoundRecords) -> Match:
     """Return the line of each of the *found* records in an index with these *keys* and ascending *offsets*."""
-    matcher = _Matcher(keys, offsets, found)
-    matcher.by_offset()
-    if matcher.keys_are_ids():
-        matcher.by_id()
-    matcher.by_distance()
-    return matcher.result()
+    return _Matcher(keys, offsets, found).match()
+
+
+def keys_are_ids(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
+    """True if the keys of the index are the ids of the records, as far as the *found* ones show."""
+    if not len(found.offsets):
+        return False
+    lines = np.minimum(np.searchsorted(offsets, found.offsets), len(offsets) - 1)
+    in_place = offsets[lines] == found.offsets
+    agreeing = _share(keys[lines[in_place]] == found.ids[in_place])
+    if agreeing > 0.5:
+        return True
+    if _share(np.isin(found.ids, keys)) < 0.9:
+        return False
+    # Records were moved, or the keys are ordinals and the ids the same numbers in another order.
+    is_counted = np.array_equal(keys, np.arange(len(keys), dtype=np.uint64))
+    return not is_counted or agreeing > 0.1 or _share(found.ids[1:] > found.ids[:-1]) > 0.5
+
+
+def _share(mask: npt.NDArray[Any]) -> float:
+    return float(np.mean(mask)) if len(mask) else 0.0
 
 
 class _Matcher:
     def __init__(self, keys: Keys, offsets: Offsets, found: FoundRecords) -> None:
         self._keys, self._offsets, self._found = keys, offsets, found
         self._lines = np.full(len(found.offsets), _NONE, np.int64)
-        self._is_taken = np.zeros(len(offsets), np.bool_)
+        self._is_free = np.ones(len(offsets), np.bool_)  # lines without a record
+        self._is_copy = np.zeros(len(found.offsets), np.bool_)  # records whose line has another record with their id
+        self._sizes = found.ends - found.offsets
         # Bytes from each line to the next; -1 for the last, of which they are not known.
         self._gaps = np.append(np.diff(offsets), _NONE)
+        self._by_id = keys_are_ids(keys, offsets, found)
+        lines = self._lines_at(0)
+        here = (self._offsets[lines] == found.offsets) & (self._gaps[lines] != _NONE)
+        self._is_complete = _share(self._gaps[lines[here]] == self._sizes[here]) >= 0.5 if here.any() else True
 
-    def by_offset(self) -> None:
-        """Give each record at the offset of a line that line."""
-        self._assign_at(0)
-
-    def _assign_at(self, distance: int) -> int:
-        """Give each record without a line the one that is *distance* bytes before it, if free; return how many got one."""
-        free = np.flatnonzero(self._lines == _NONE)
-        places = self._found.offsets[free] - distance
-        lines = np.minimum(np.searchsorted(self._offsets, places), len(self._offsets) - 1)
-        fits = (self._offsets[lines] == places) & ~self._is_taken[lines]
-        if distance:  # a record that is longer than the place of the line is another one
-            gaps, sizes = self._gaps[lines], (self._found.ends - self._found.offsets)[free]
-            fits &= (gaps == _NONE) | (sizes <= gaps)
-        self._lines[free[fits]] = lines[fits]
-        self._is_taken[lines[fits]] = True
-        return int(np.sum(fits))
-
-    def keys_are_ids(self) -> bool:
-        """True if most keys of the lines that have a record are the id of that record."""
-        matched = self._lines != _NONE
-        if not matched.any():
-            return bool(np.mean(np.isin(self._found.ids, self._keys)) > 0.5) and len(np.unique(self._keys)) > 1
-        agree = self._keys[self._lines[matched]] == self._found.ids[matched]
-        if np.mean(agree) > 0.5:
-            return True
-        # Of records of one size, all may be at the offset of a line and none at its own.
-        return bool(np.mean(np.isin(self._found.ids, self._keys)) > 0.9) and not np.array_equal(
-            self._keys, np.arange(len(self._keys), dtype=np.uint64)
-        )
-
-    def by_id(self) -> None:
-        """Give each record whose id one line only has as key that line, whatever its offset is."""
-        keys, first, counts = np.unique(self._keys, return_index=True, return_counts=True)
-        rows = np.minimum(np.searchsorted(keys, self._found.ids), len(keys) - 1)
-        has_line = (keys[rows] == self._found.ids) & (counts[rows] == 1)
-        lines = np.where(has_line, first[rows], _NONE)
-        # Of copies the one at the offset of the line has it, or else the first.
-        agrees = has_line & (self._lines == lines)
-        undecided = np.flatnonzero(has_line & ~agrees)
-        undecided = undecided[~np.isin(lines[undecided], lines[agrees])]
-        _, unique = np.unique(lines[undecided], return_index=True)
-        chosen = undecided[unique]
-        # Whoever is at the offset of such a line, with an id of another one, is not the record of the line.
-        displaced = np.flatnonzero((self._lines != _NONE) & ~agrees & has_line)
-        self._lines[displaced] = _NONE
-        losers = np.flatnonzero(np.isin(self._lines, lines[chosen]))
-        self._lines[losers] = _NONE
-        self._lines[chosen] = lines[chosen]
-        self._is_taken[:] = False
-        self._is_taken[self._lines[self._lines != _NONE]] = True
-
-    def by_distance(self) -> None:
-        """Give the records that were moved by the same number of bytes their lines."""
+    def match(self) -> Match:
+        if self._by_id:
+            self._match_ids()
+        self._match_distance(0)
         for _ in range(_ROUNDS):
             distance = self._next_distance()
-            if distance is None or not self._assign_at(distance):
-                return
+            if distance is None or not self._match_distance(distance):
+                break
+        return self._result()
+
+    def _lines_at(self, distance: int) -> Offsets:
+        """Return for each record the line that is nearest to *distance* bytes before it, from above."""
+        return np.minimum(np.searchsorted(self._offsets, self._found.offsets - distance), len(self._offsets) - 1)
+
+    def _fits(self, sizes: Offsets, lines: Offsets) -> Mask:
+        """Return a mask of the records whose *sizes* are those that the index gives for *lines*."""
+        gaps = self._gaps[lines]
+        return np.asarray((gaps == _NONE) | (gaps == sizes) | ((gaps > sizes) if not self._is_complete else False))
+
+    def _give(self, rows: Offsets, lines: Offsets) -> None:
+        self._lines[rows] = lines
+        self._is_free[lines] = False
+
+    def _match_ids(self) -> None:
+        """Give each line whose key no other has the record with that id: of copies the one at its offset, or the first."""
+        keys, first, counts = np.unique(self._keys, return_index=True, return_counts=True)
+        at = np.minimum(np.searchsorted(keys, self._found.ids), len(keys) - 1)
+        rows = np.flatnonzero((keys[at] == self._found.ids) & (counts[at] == 1))
+        lines = first[at[rows]]
+        moved = self._found.offsets[rows] != self._offsets[lines]
+        order = np.lexsort((rows, moved, lines))
+        _, chosen = np.unique(lines[order], return_index=True)
+        self._give(rows[order[chosen]], lines[order[chosen]])
+        self._is_copy[rows] = self._lines[rows] == _NONE
+
+    def _match_distance(self, distance: int) -> int:
+        """Give each record without a line the one that is *distance* bytes before it; return how many have got one."""
+        lines = self._lines_at(distance)
+        fits = (self._lines == _NONE) & ~self._is_copy & self._is_free[lines]
+        fits &= (self._offsets[lines] == self._found.offsets - distance) & self._fits(self._sizes, lines)
+        if self._by_id:  # a record with another key's id belongs there; an id that is no key may be damaged
+            fits &= (self._keys[lines] == self._found.ids) | ((distance == 0) & ~np.isin(self._found.ids, self._keys))
+        self._give(np.flatnonzero(fits), lines[fits])
+        return int(np.sum(fits))
 
     def _next_distance(self) -> int | None:
-        """Return by how many bytes some of the records without a line were moved, or None if nothing tells."""
-        free, lines = np.flatnonzero(self._lines == _NONE), np.flatnonzero(~self._is_taken)
-        if not len(free) or not len(lines):
+        """Return by how many bytes some of the records without a line were moved, or None if nothing shows it."""
+        rows, lines = np.flatnonzero((self._lines == _NONE) & ~self._is_copy), np.flatnonzero(self._is_free)
+        if not len(rows) or not len(lines):
             return None
-        sizes = self._found.ends - self._found.offsets
-        for length in range(min(_PATTERN, len(free), len(lines)), 0, -1):
-            for row in free[:: max(1, len(free) // _ROUNDS)].tolist():
-                pattern = sizes[row : row + length]
-                if len(pattern) < length or (length > 1 and np.any(self._lines[row : row + length] != _NONE)):
-                    continue
-                fits = ~self._is_taken[lines]
-                for number, size in enumerate(pattern.tolist()):
-                    at = np.minimum(lines + number, len(self._gaps) - 1)
-                    fits &= (lines + number < len(self._gaps)) & ((self._gaps[at] == size) | (self._gaps[at] == _NONE))
+        for length in range(min(_PATTERN, len(rows), len(lines)), 0, -1):
+            for row in rows[:: max(1, len(rows) // _ROUNDS)].tolist():
+                there = lines[lines + length <= len(self._gaps)]
+                fits = np.full(len(there), row + length <= len(self._lines))
+                for number in range(length if row + length <= len(self._lines) else 0):
+                    fits &= self._fits(self._sizes[row + number], there + number) & self._is_free[there + number]
+                    fits &= self._lines[row + number] == _NONE
+                    if self._by_id:
+                        fits &= self._keys[there + number] == self._found.ids[row + number]
                 if fits.any():
-                    return int(self._found.offsets[row] - self._offsets[lines[fits][0]])
+                    return int(self._found.offsets[row] - self._offsets[there[fits][0]])
         return None
 
-    def result(self) -> Match:
-        """Return the match."""
+    def _result(self) -> Match:
         lines, offsets, ends = self._lines, self._found.offsets, self._found.ends
         without = lines == _NONE
-        belongs = 2 * int(np.sum(~without)) >= min(len(self._offsets), len(lines))
-        if not without.any():
-            return Match(lines, np.empty(0, np.int64), has_gaps=False, belongs=belongs)
+        right = int(np.sum(self._fits(self._sizes[~without], lines[~without])))
+        belongs = right > 0 and 2 * right >= min(len(self._offsets), len(lines))
+        if not without.any() or self._is_complete:
+            return Match(lines, np.flatnonzero(without), has_gaps=False, belongs=belongs)
         # Chains are records that follow each other directly. One without a line is left out on purpose if the records
         # around it in its chain have lines, and are at the distance that their lines have.
         joined = ends[:-1] == offsets[1:]
@@ -151,13 +158,13 @@ class _Matcher:
         rows = np.arange(len(lines))
         before = np.maximum.accumulate(np.where(without, _NONE, rows))
         after = np.minimum.accumulate(np.where(without, len(lines), rows)[::-1])[::-1]
-        breaks = np.concatenate([[0], np.cumsum(~joined)])  # equal numbers: the same chain
+        chains = np.concatenate([[0], np.cumsum(~joined)])  # equal numbers: the same chain
         last = len(lines) - 1
-        has_before = (before >= 0) & (breaks[np.maximum(before, 0)] == breaks)
-        has_after = (after <= last) & (breaks[np.minimum(after, last)] == breaks)
-        left, right = distance[np.maximum(before, 0)], distance[np.minimum(after, last)]
-        is_gap = without & has_before & has_after & (left == right)
-        at_start = without & ~has_before & has_after & (right == 0) & (offsets < self._offsets[0])
+        has_before = (before >= 0) & (chains[np.maximum(before, 0)] == chains)
+        has_after = (after <= last) & (chains[np.minimum(after, last)] == chains)
+        left, right_ = distance[np.maximum(before, 0)], distance[np.minimum(after, last)]
+        is_gap = without & has_before & has_after & (left == right_)
+        at_start = without & ~has_before & has_after & (right_ == 0) & (offsets < self._offsets[0])
         at_end = without & has_before & ~has_after & (left == 0) & (offsets > self._offsets[-1])
         extra = np.flatnonzero(without & ~is_gap & ~at_start & ~at_end)
         return Match(lines, extra, has_gaps=bool(is_gap.any()), belongs=belongs)

@@ -189,8 +189,13 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def __iter__(self) -> Iterator[ImageRecord]:
         for ordinal in range(self.total):
-            if self.damaged == RAISE or not self._is_lost(ordinal):
+            if self.damaged == RAISE:
                 yield self[ordinal]
+            elif not self._is_lost(ordinal):
+                # Of a file without an index that is larger than what a scan reads whole, reading a record may show more.
+                with contextlib.suppress(CorruptRecordError):
+                    record = self[ordinal]
+                    yield record
 
     def _is_lost(self, ordinal: int) -> bool:
         row = int(np.searchsorted(self.lost, ordinal))
@@ -286,7 +291,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             after = int(np.searchsorted(self.keys, np.uint64(key), side="right", sorter=self._by_key))
             if after and self.keys[ordinal := int(self._by_key[after - 1])] == key:
                 return ordinal
-        hint = f"keys run from {self.keys.min()} to {self.keys.max()}"
+        keys = np.delete(self.keys, self.lost) if self.index_path is None and len(self.lost) else self.keys
+        hint = f"keys run from {keys.min()} to {keys.max()}" if len(keys) else "no record is whole"
         if self.unlisted:
             hint += f"; the index lists only some of the records, with {self._without_index} all are read"
         raise InputError(f"no record has the key {key}", path=self.path, hint=hint)

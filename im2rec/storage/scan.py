@@ -22,7 +22,7 @@ from im2rec.errors import CorruptRecordError
 from im2rec.format.heads import FLAG_SHIFT, HEAD_BYTES, LAST, LENGTH_MASK, MAGIC, MAGIC_WORD, MIDDLE, Offsets
 from im2rec.format.irheader import HEADER_BYTES, HEADER_FIELDS, parse_header
 from im2rec.format.recordio import Extent, Source, iter_parts, measure, read_start
-from im2rec.format.resync import RecordFinder, starts_record
+from im2rec.format.resync import RecordFinder, follows_record, starts_record
 from im2rec.images.endings import ENDING_BYTES, has_its_end
 from im2rec.images.endings import FRONT_BYTES as IMAGE_FRONT_BYTES
 
@@ -305,7 +305,7 @@ class _Scanner:
         if has_last and not is_start:
             proof = self._proof(last, offset, resume)
             if proof is None:
-                builder.doubtful.add(builder.last)
+                builder.doubt_last()
             elif not proof:
                 _, size = builder.drop_last()
                 problem = f"the length word says {size} bytes, and the index has the next record elsewhere"
@@ -393,10 +393,12 @@ class _BlockBuilder:
         self.fronts: list[bytes] = []
         self.split: dict[int, int] = {}
         self.doubtful: set[int] = set()
+        self._followed: set[int] = set()  # rows of records in the last one that the head of another follows
 
     def add(self, offset: int, size: int, front: bytes) -> None:
         """Add a record of *size* payload bytes; *front* are its first ``FRONT_BYTES`` bytes, or all up to the end."""
         self.last = len(self.offsets)
+        self._followed = set()
         self.offsets.append(offset)
         self.sizes.append(size)
         self.fronts.append(front)
@@ -411,11 +413,19 @@ class _BlockBuilder:
     def add_inner(self, source: Source, offset: int, extent: Extent) -> None:
         """Add a record in the data of the last one: both are doubtful. One with wrong padding is left out."""
         padding = -extent.size & 3
-        if source.read_at(extent.end - padding, padding) == _ZEROS[padding]:
-            outer = self.last
-            self.doubtful |= {outer, len(self.offsets)}
-            self.add_split(source, offset, extent)
-            self.last = outer
+        if source.read_at(extent.end - padding, padding) != _ZEROS[padding]:
+            return
+        outer, row, followed = self.last, len(self.offsets), self._followed
+        self.add_split(source, offset, extent)
+        self.last, self._followed = outer, followed
+        self.doubtful |= {outer, row}
+        if follows_record(source, extent.end):
+            followed.add(row)
+
+    def doubt_last(self) -> None:
+        """Mark the last record as doubtful, and no longer those in it that the head of another record follows."""
+        self.doubtful.add(self.last)
+        self.doubtful -= self._followed
 
     def drop_last(self) -> tuple[int, int]:
         """Remove the last record, and those in it; return its offset and its payload size."""
@@ -434,7 +444,7 @@ class _BlockBuilder:
             return None
         rest = self.offsets[count:], self.sizes[count:], self.fronts[count:]
         split = {row - count: parts for row, parts in self.split.items() if row >= count}
-        doubtful = {row - count for row in self.doubtful if row >= count}
+        doubtful, followed = ({row - count for row in rows if row >= count} for rows in (self.doubtful, self._followed))
         fronts = self.fronts[:count]
         joined = b"".join(fronts)
         if len(joined) != FRONT_BYTES * count:  # some front is shorter: at the end of the file, or split
@@ -448,5 +458,5 @@ class _BlockBuilder:
         )
         self._clear()
         self.offsets, self.sizes, self.fronts = rest
-        self.split, self.doubtful, self.last = split, doubtful, 0
+        self.split, self.doubtful, self._followed, self.last = split, doubtful, followed, 0
         return block
