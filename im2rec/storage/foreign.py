@@ -49,6 +49,7 @@ _SHOWN = 4  # bytes of an unknown file in its error message
 _KIND_BYTES = 1 << 16  # a magic in the first bytes of a file is enough to take it for a RecordIO file
 _BLANK_PROBES, _BLANK_BYTES = 1024, 4096  # places at which a file that begins with zeros is looked at
 _LINE_ENDS_BYTES = 1 << 20
+_EXPECTED_LINE_ENDS = 12  # so many by chance, and none there, is a sign
 _LOST_BYTES = 64  # at most, of one record in which every 0D 0A became 0A
 
 _CRC32C = 0x82F63B78  # the polynomial, reversed
@@ -252,5 +253,5 @@ def lacks_line_ends(file: InputFile) -> bool:
     That MiB holds sixteen on average.
     """
     start = file.read_at(0, _LINE_ENDS_BYTES)
-    has_many = min(start.count(b"\r"), start.count(b"\n")) > _LINE_ENDS_BYTES // 1024
+    has_many = start.count(b"\r") * start.count(b"\n") > _EXPECTED_LINE_ENDS * len(start)
     return b"\r\n" not in start and (has_many or b"\x89PNG\n\x1a\n" in start)

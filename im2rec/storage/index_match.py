@@ -6,6 +6,7 @@ other offsets now; their ids and sizes show which line each of them belongs to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,9 +43,12 @@ class Match(NamedTuple):
     belongs: bool
 
 
-def match_index(keys: Keys, offsets: Offsets, found: FoundRecords) -> Match:
-    """Return the line of each of the *found* records in an index with these *keys* and ascending *offsets*."""
-    return _Matcher(keys, offsets, found).match()
+def match_index(keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Sequence[int] = ()) -> Match:
+    """Return the line of each of the *found* records in an index with these *keys* and ascending *offsets*.
+
+    *doubtful* are the rows of records of which another copy is preferred.
+    """
+    return _Matcher(keys, offsets, found, doubtful).match()
 
 
 def keys_are_ids(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
@@ -60,7 +64,7 @@ def keys_are_ids(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
         return False
     # Records were moved, or the keys are ordinals and the ids the same numbers in another order.
     is_counted = np.array_equal(keys, np.arange(len(keys), dtype=np.uint64))
-    return not is_counted or agreeing > 0.1 or _share(found.ids[1:] > found.ids[:-1]) > 0.5
+    return not is_counted or agreeing > 0.1 or _share(np.diff(found.ids) == 1) > 0.5
 
 
 def _share(mask: npt.NDArray[Any]) -> float:
@@ -68,8 +72,9 @@ def _share(mask: npt.NDArray[Any]) -> float:
 
 
 class _Matcher:
-    def __init__(self, keys: Keys, offsets: Offsets, found: FoundRecords) -> None:
+    def __init__(self, keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Sequence[int] = ()) -> None:
         self._keys, self._offsets, self._found = keys, offsets, found
+        self._is_doubtful = np.isin(np.arange(len(found.offsets)), np.array(doubtful, np.int64))
         self._lines = np.full(len(found.offsets), _NONE, np.int64)
         self._is_free = np.ones(len(offsets), np.bool_)  # lines without a record
         self._is_copy = np.zeros(len(found.offsets), np.bool_)  # records whose line has another record with their id
@@ -77,9 +82,7 @@ class _Matcher:
         # Bytes from each line to the next; -1 for the last, of which they are not known.
         self._gaps = np.append(np.diff(offsets), _NONE)
         self._by_id = keys_are_ids(keys, offsets, found)
-        lines = self._lines_at(0)
-        here = (self._offsets[lines] == found.offsets) & (self._gaps[lines] != _NONE)
-        self._is_complete = _share(self._gaps[lines[here]] == self._sizes[here]) >= 0.5 if here.any() else True
+        self._is_complete = self._lists_all()
 
     def match(self) -> Match:
         if self._by_id:
@@ -89,7 +92,19 @@ class _Matcher:
             distance = self._next_distance()
             if distance is None or not self._match_distance(distance):
                 break
+        self._match_last()
         return self._result()
+
+    def _lists_all(self) -> bool:
+        """True unless the index leaves out more records between others, in places without damage, than it lists there."""
+        lines = self._lines_at(0)
+        rows = np.flatnonzero(self._offsets[lines] == self._found.offsets)
+        if len(rows) < 2:
+            return True
+        # Pairs of lines that follow each other, whose records are in one chain of records without gaps.
+        chains = np.concatenate([[0], np.cumsum(self._found.ends[:-1] != self._found.offsets[1:])])
+        pairs = (np.diff(lines[rows]) == 1) & (np.diff(chains[rows]) == 0)
+        return bool(2 * np.sum(np.diff(rows)[pairs] == 1) >= np.sum(pairs))
 
     def _lines_at(self, distance: int) -> Offsets:
         """Return for each record the line that is nearest to *distance* bytes before it, from above."""
@@ -98,7 +113,7 @@ class _Matcher:
     def _fits(self, sizes: Offsets, lines: Offsets) -> Mask:
         """Return a mask of the records whose *sizes* are those that the index gives for *lines*."""
         gaps = self._gaps[lines]
-        return np.asarray((gaps == _NONE) | (gaps == sizes) | ((gaps > sizes) if not self._is_complete else False))
+        return np.asarray((gaps == sizes) | ((gaps > sizes) if not self._is_complete else False))
 
     def _give(self, rows: Offsets, lines: Offsets) -> None:
         self._lines[rows] = lines
@@ -111,7 +126,7 @@ class _Matcher:
         rows = np.flatnonzero((keys[at] == self._found.ids) & (counts[at] == 1))
         lines = first[at[rows]]
         moved = self._found.offsets[rows] != self._offsets[lines]
-        order = np.lexsort((rows, moved, lines))
+        order = np.lexsort((rows, moved, self._is_doubtful[rows], lines))
         _, chosen = np.unique(lines[order], return_index=True)
         self._give(rows[order[chosen]], lines[order[chosen]])
         self._is_copy[rows] = self._lines[rows] == _NONE
@@ -125,6 +140,18 @@ class _Matcher:
             fits &= (self._keys[lines] == self._found.ids) | ((distance == 0) & ~np.isin(self._found.ids, self._keys))
         self._give(np.flatnonzero(fits), lines[fits])
         return int(np.sum(fits))
+
+    def _match_last(self) -> None:
+        """Give the last line, whose record may have any size, the record that follows the one of the line before it."""
+        last = len(self._offsets) - 1
+        if not self._is_free[last]:
+            return
+        before = np.flatnonzero(self._lines == last - 1)
+        row = int(before[0]) + 1 if len(before) else 0
+        is_next = row < len(self._lines) and (row == 0 or self._found.ends[row - 1] == self._found.offsets[row])
+        if is_next and (len(before) or last == 0) and self._lines[row] == _NONE and not self._is_copy[row]:
+            if not self._by_id or self._keys[last] == self._found.ids[row] or self._found.ids[row] not in self._keys:
+                self._give(np.array([row]), np.array([last]))
 
     def _next_distance(self) -> int | None:
         """Return by how many bytes some of the records without a line were moved, or None if nothing shows it."""
@@ -147,7 +174,8 @@ class _Matcher:
     def _result(self) -> Match:
         lines, offsets, ends = self._lines, self._found.offsets, self._found.ends
         without = lines == _NONE
-        right = int(np.sum(self._fits(self._sizes[~without], lines[~without])))
+        last = len(self._offsets) - 1
+        right = int(np.sum(self._fits(self._sizes[~without], lines[~without]) | (lines[~without] == last)))
         belongs = right > 0 and 2 * right >= min(len(self._offsets), len(lines))
         if not without.any() or self._is_complete:
             return Match(lines, np.flatnonzero(without), has_gaps=False, belongs=belongs)
@@ -159,10 +187,10 @@ class _Matcher:
         before = np.maximum.accumulate(np.where(without, _NONE, rows))
         after = np.minimum.accumulate(np.where(without, len(lines), rows)[::-1])[::-1]
         chains = np.concatenate([[0], np.cumsum(~joined)])  # equal numbers: the same chain
-        last = len(lines) - 1
+        end = len(lines) - 1
         has_before = (before >= 0) & (chains[np.maximum(before, 0)] == chains)
-        has_after = (after <= last) & (chains[np.minimum(after, last)] == chains)
-        left, right_ = distance[np.maximum(before, 0)], distance[np.minimum(after, last)]
+        has_after = (after <= end) & (chains[np.minimum(after, end)] == chains)
+        left, right_ = distance[np.maximum(before, 0)], distance[np.minimum(after, end)]
         is_gap = without & has_before & has_after & (left == right_)
         at_start = without & ~has_before & has_after & (right_ == 0) & (offsets < self._offsets[0])
         at_end = without & has_before & ~has_after & (left == 0) & (offsets > self._offsets[-1])

@@ -17,7 +17,7 @@ from im2rec.format.resync import RecordFinder
 from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
 from im2rec.storage.foreign import check_line_ends, lacks_line_ends
 from im2rec.storage.index import belongs, check_index, no_record_at, sorted_index
-from im2rec.storage.index_match import FoundRecords, match_index
+from im2rec.storage.index_match import FoundRecords, keys_are_ids, match_index
 from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 
 NO_KEY = 2**64 - 1  # of a place without a record
@@ -122,10 +122,10 @@ def scan_all(
 def _is_suspect(file: InputFile, found: FoundRecords, listed: Offsets | None, *, careful: bool) -> bool:
     """True if a file without visible damage is damaged all the same: by an index, or as a record covers others."""
     if listed is not None:
-        # An index of which most lines are wrong belongs to another file, which the caller will see.
-        return _first_missing(listed, found.offsets) is not None and bool(
-            2 * np.isin(listed, found.offsets).sum() > len(listed)
-        )
+        # An index of which nearly all lines are wrong belongs to another file, which the caller will see.
+        if _first_missing(listed, found.offsets) is None:
+            return False
+        return bool(10 * np.isin(listed, found.offsets).sum() > len(listed))
     if not careful:
         return False
     sizes, finder = found.ends - found.offsets, RecordFinder(file)
@@ -224,8 +224,9 @@ def _matched(
     if missing is None and not damage and problem is None and _ids_agree(keys, offsets, found):
         checked = check_index(file, offsets)
         return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
-    match = match_index(keys, offsets, found)
-    if not match.belongs and (not damage or len(found.offsets)):
+    match = match_index(keys, offsets, found, scanned.doubtful)
+    matched = int(np.sum(match.lines >= 0))
+    if not (2 * matched >= min(len(offsets), len(found.offsets)) if damage else match.belongs):
         raise problem or no_record_at(int(offsets[missing or 0]), missing or 0)
     lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
     if len(lost) and not damage:
@@ -262,10 +263,9 @@ def _first_missing(offsets: Offsets, found: Offsets) -> int | None:
 
 
 def _ids_agree(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
-    """True unless most keys are the ids of the records at their offsets, but not all: then records were moved."""
+    """True unless the keys are ids, but not all of them those of the records at their offsets: then these were moved."""
     lines = np.flatnonzero(np.isin(found.offsets, offsets)) if len(found.offsets) != len(offsets) else slice(None)
-    agreeing = int(np.sum(keys == found.ids[lines]))
-    return agreeing == len(keys) or 2 * agreeing < len(keys)
+    return np.array_equal(keys, found.ids[lines]) or not keys_are_ids(keys, offsets, found)
 
 
 def _missing_records(file: InputFile, lost: Offsets, lines: Offsets, found: FoundRecords) -> Damage:

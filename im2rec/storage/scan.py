@@ -273,7 +273,8 @@ class _Scanner:
             builder.doubtful.add(builder.last)
         if self._search_data:
             for start, extent in self._finder.inside(offset + HEAD_BYTES, end, offset):
-                builder.add_inner(self._source, start, extent)
+                if self._finder.first_other_head(start, extent) is None:
+                    builder.add_inner(self._source, start, extent)
 
     def _has_header(self, offset: int, size: int) -> bool:
         """True if the payload of *size* bytes of the record at *offset* starts with what may be an image header."""
