@@ -79,7 +79,7 @@ def compare_index(
     doubled = len(offsets) - len(np.unique(offsets))
     match = match_index(keys, offsets, found) if len(offsets) and not doubled else None
     # Without any damage, offsets after the end of the file are those of records that were cut off.
-    if match is None or not (match.belongs and (damage or not len(wrong) or wrong[0] >= file.size)):
+    if match is None or not (match.fits and (damage or not len(wrong) or wrong[0] >= file.size)):
         are = f"{len(wrong)} of its {len(offsets)} offsets {'is' if len(wrong) == 1 else 'are'}"
         problem = f"{are} not the start of a record, byte {wrong[0]} for example" if len(wrong) else "lists no records"
         problem = f"{counted(doubled, 'record is', 'records are')} in it twice" if doubled else problem

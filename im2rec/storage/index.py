@@ -55,8 +55,7 @@ def load_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
 def sorted_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
     """Read the index at *path* of a ``.rec`` of *rec_bytes*; return keys (uint64) and offsets (int64) in file order.
 
-    Raises what :func:`load_index` raises, and IndexFormatError for an index that lists no records, one of them twice,
-    or an offset at which no writer puts a record.
+    Raises what :func:`load_index` raises, and IndexFormatError for an index that lists no records, or one of them twice.
     """
     keys, offsets = load_index(path, rec_bytes)
     if _first_offset_where(offsets, lambda chunk: chunk[1:] <= chunk[:-1]) is not None:
@@ -66,8 +65,6 @@ def sorted_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
         raise IndexFormatError("lists no records, but the .rec has some")
     if (doubled := _first_offset_where(offsets, lambda chunk: chunk[1:] == chunk[:-1])) is not None:
         raise IndexFormatError(f"names byte {doubled} twice", hint=_WRONG)
-    if (unaligned := _first_offset_where(offsets, lambda chunk: chunk % 4 != 0)) is not None:
-        raise IndexFormatError(f"byte {unaligned} is not at a multiple of 4", hint=_WRONG)
     return keys, offsets
 
 
@@ -86,8 +83,12 @@ def _first_offset_where(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[
 def check_index(source: Source, offsets: Offsets) -> CheckedIndex:
     """Check that *offsets* of :func:`sorted_index` belong to *source*, by a few reads only.
 
-    Raises IndexFormatError when no record starts at one of them, CorruptRecordError when the last record is cut.
+    Raises IndexFormatError when no record starts at one of them, CorruptRecordError when the last record is cut. Only in
+    a file in which bytes were lost or added a record may start at another offset than a multiple of 4.
     """
+    unaligned = _first_offset_where(offsets, lambda chunk: chunk % 4 != 0)
+    if unaligned is not None and not is_record_start(source, unaligned):
+        raise IndexFormatError(f"byte {unaligned} is not at a multiple of 4", hint=_WRONG)
     if offsets[-1] >= source.size:
         problem = f"names byte {offsets[-1]}, but the .rec has only {source.size} bytes"
         raise IndexFormatError(problem, hint="the .rec was cut short, or the index belongs to another file")

@@ -33,14 +33,14 @@ class Match(NamedTuple):
 
     *lines* (int64) is the line of each record, -1 for one that belongs to none. *extra* are the rows of the records that
     belong to none although the index lists all records around them: copies, or records whose line nothing shows.
-    *has_gaps* is True if the index leaves out records between others. *belongs* is False if so few lines have a record
-    of the right size that the index must be that of another file.
+    *has_gaps* is True if the index leaves out records between others. *fits* is True if all lines that have a record
+    have one of the size that the index gives: it was made for these records, wherever they are now.
     """
 
     lines: Offsets
     extra: Offsets
     has_gaps: bool
-    belongs: bool
+    fits: bool
 
 
 def match_index(keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Sequence[int] = ()) -> Match:
@@ -60,10 +60,10 @@ def keys_are_ids(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
     agreeing = _share(keys[lines[in_place]] == found.ids[in_place])
     if agreeing > 0.5:
         return True
-    if _share(np.isin(found.ids, keys)) < 0.9:
-        return False
     # Records were moved, or the keys are ordinals and the ids the same numbers in another order.
     is_counted = np.array_equal(keys, np.arange(len(keys), dtype=np.uint64))
+    if _share(np.isin(found.ids, keys)) < (0.9 if is_counted else 0.5):
+        return False
     return not is_counted or agreeing > 0.1 or _share(np.diff(found.ids) == 1) > 0.5
 
 
@@ -176,9 +176,9 @@ class _Matcher:
         without = lines == _NONE
         last = len(self._offsets) - 1
         right = int(np.sum(self._fits(self._sizes[~without], lines[~without]) | (lines[~without] == last)))
-        belongs = right > 0 and 2 * right >= min(len(self._offsets), len(lines))
+        fits = 0 < right == int(np.sum(~without))
         if not without.any() or self._is_complete:
-            return Match(lines, np.flatnonzero(without), has_gaps=False, belongs=belongs)
+            return Match(lines, np.flatnonzero(without), has_gaps=False, fits=fits)
         # Chains are records that follow each other directly. One without a line is left out on purpose if the records
         # around it in its chain have lines, and are at the distance that their lines have.
         joined = ends[:-1] == offsets[1:]
@@ -195,4 +195,4 @@ class _Matcher:
         at_start = without & ~has_before & has_after & (right_ == 0) & (offsets < self._offsets[0])
         at_end = without & has_before & ~has_after & (left == 0) & (offsets > self._offsets[-1])
         extra = np.flatnonzero(without & ~is_gap & ~at_start & ~at_end)
-        return Match(lines, extra, has_gaps=bool(is_gap.any()), belongs=belongs)
+        return Match(lines, extra, has_gaps=bool(is_gap.any()), fits=fits)

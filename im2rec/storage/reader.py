@@ -309,6 +309,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
         Without an index nothing confirms it: the scan found the next record by the length word of this one.
         """
+        if self.damaged == SKIP:  # the scan has compared them with each other, or with the index
+            return True
         return self._stops is None and self.index_path is not None and span.ordinal + 1 < self.total
 
     def _read_frame(self, span: RecordSpan) -> tuple[bytes, int, int]:

@@ -225,8 +225,9 @@ def _matched(
         checked = check_index(file, offsets)
         return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
     match = match_index(keys, offsets, found, scanned.doubtful)
+    # In a file without damage no record can have another size than the index gives for it.
     matched = int(np.sum(match.lines >= 0))
-    if not (2 * matched >= min(len(offsets), len(found.offsets)) if damage else match.belongs):
+    if 2 * matched < min(len(offsets), len(found.offsets)) or not (damage or match.fits):
         raise problem or no_record_at(int(offsets[missing or 0]), missing or 0)
     lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
     if len(lost) and not damage:

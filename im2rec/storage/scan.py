@@ -10,6 +10,7 @@ Source: ours; MXNet stops at the first damage.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import operator
 import struct
 from collections.abc import Generator, Iterator
@@ -30,6 +31,7 @@ FRONT_BYTES = 64  # bytes of a record in a block: part head 8, image header 24, 
 _WINDOW_BYTES = 1 << 18
 _DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only a front
 _BLOCK_RECORDS = 8192
+_MAX_INSIDE = 100_000  # records in the data of one other, which bounds the memory for data made to contain many
 _ZEROS = (b"", b"\0", b"\0\0", b"\0\0\0")
 _unpack_head = struct.Struct("<II").unpack_from
 
@@ -272,7 +274,8 @@ class _Scanner:
         if offset == self._suspect and not self._has_header(offset, builder.sizes[builder.last]):
             builder.doubtful.add(builder.last)
         if self._search_data:
-            for start, extent in self._finder.inside(offset + HEAD_BYTES, end, offset):
+            inside = self._finder.inside(offset + HEAD_BYTES, end, offset)
+            for start, extent in itertools.islice(inside, _MAX_INSIDE):
                 if self._finder.first_other_head(start, extent) is None:
                     builder.add_inner(self._source, start, extent)
 
@@ -369,10 +372,10 @@ class _Scanner:
 
     def _has_its_end(self, offset: int) -> bool:
         """True if the content of the record at *offset* is an image that ends as its kind does."""
+        if self._builder.sizes[self._builder.last] < HEADER_BYTES + IMAGE_FRONT_BYTES:
+            return False
         extent = measure(self._source, offset)
         header = read_start(self._source, offset, HEADER_BYTES)
-        if len(header) < HEADER_BYTES:
-            return False
         start = parse_header(header).content_start
         front = read_start(self._source, offset, min(start, extent.size) + IMAGE_FRONT_BYTES)[start:]
         if extent.size - start < IMAGE_FRONT_BYTES:
