@@ -23,6 +23,7 @@ from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 NO_KEY = 2**64 - 1  # of a place without a record
 _READ_WHOLE_BYTES = 1 << 30  # of a file without an index that shows no damage, its largest records up to this in all
 _LINE_ENDS_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
+_FEW_RECORDS = 4
 _NOTHING = np.empty(0, np.int64)
 
 
@@ -125,6 +126,7 @@ def _is_suspect(file: InputFile, found: FoundRecords, listed: Offsets | None, *,
         # An index of which nearly all lines are wrong belongs to another file, which the caller will see.
         if _first_missing(listed, found.offsets) is None:
             return False
+        listed = listed[: np.searchsorted(listed, file.size)]
         return bool(10 * np.isin(listed, found.offsets).sum() > len(listed))
     if not careful:
         return False
@@ -225,9 +227,10 @@ def _matched(
         checked = check_index(file, offsets)
         return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
     match = match_index(keys, offsets, found, scanned.doubtful)
-    # In a file without damage no record can have another size than the index gives for it.
-    matched = int(np.sum(match.lines >= 0))
-    if 2 * matched < min(len(offsets), len(found.offsets)) or not (damage or match.fits):
+    # In a file without damage no record can have another size than the index gives for it. Of a damaged file a few
+    # records may be left, none of which shows its line.
+    few = min(len(offsets), len(found.offsets)) // 2 if len(found.offsets) >= _FEW_RECORDS else 0
+    if int(np.sum(match.lines >= 0)) < few or not (damage or match.fits):
         raise problem or no_record_at(int(offsets[missing or 0]), missing or 0)
     lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
     if len(lost) and not damage:
