@@ -97,6 +97,10 @@ class IndexFormatError(LineError):
     """An ``.idx`` file cannot be parsed, or does not belong to its ``.rec`` file."""
 
 
+class DigestFormatError(LineError):
+    """A digest of a ``.rec`` cannot be parsed; *line* is None where the file as a whole is wrong."""
+
+
 class TextFormatError(LineError):
     """A line of a CSV or LibSVM file is not a row of numbers of the expected width."""
 

@@ -13,6 +13,7 @@ from im2rec import errors
 from im2rec.errors import (
     BadRecordError,
     CorruptRecordError,
+    DigestFormatError,
     FileError,
     IdxFormatError,
     Im2RecError,
@@ -30,6 +31,7 @@ from im2rec.errors import (
 ERROR_CLASSES = [
     BadRecordError,
     CorruptRecordError,
+    DigestFormatError,
     FileError,
     IdxFormatError,
     Im2RecError,

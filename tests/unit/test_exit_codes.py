@@ -20,6 +20,7 @@ from im2rec.cli.exit_codes import ExitCode, run
 from im2rec.cli.interrupts import TerminatedError
 from im2rec.errors import (
     CorruptRecordError,
+    DigestFormatError,
     ImageError,
     IndexFormatError,
     InputError,
@@ -56,6 +57,7 @@ ERRORS = [
     (InputError("no.rec: cannot be read"), 4, "no.rec: cannot be read"),
     (ListFormatError("expected an id", line=7), 4, "line 7: expected an id"),
     (IndexFormatError("names byte 4 twice", line=2), 4, "line 2: names byte 4 twice"),
+    (DigestFormatError("it is no digest", line=1), 4, "line 1: it is no digest"),
     (CorruptRecordError("expected 8 bytes, found 3", offset=88), 5, "byte 88: expected 8 bytes, found 3"),
 ]
 
