@@ -37,6 +37,7 @@ from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.runs.replay import ReplayedRecord
 from im2rec.runs.run import RunSummary
 from im2rec.schema import SCHEMA, Key, as_json, keys_of
+from im2rec.storage.digest import DigestSummary
 
 ROOT = Path(__file__).parents[1]
 TABLES = (
@@ -65,6 +66,7 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec bench --dry-run": DryRunReport,
     "im2rec extract": ExtractSummary,
     "im2rec import": ImportSummary,
+    "im2rec digest": DigestSummary,
     "im2rec compile": CompileSummary,
 }
 JSON_INTRODUCTION = f"""\

@@ -20,6 +20,7 @@ from im2rec.cli.error_object import KINDS, ErrorResult
 from im2rec.cli.exit_codes import run
 from im2rec.errors import CorruptRecordError, OutputError
 from im2rec.schema import SCHEMA, keys_of
+from im2rec.storage.digest import write_digest
 
 pytestmark = pytest.mark.usefixtures("ticking")
 
@@ -81,6 +82,7 @@ RUNS = {
         "extract good.rec dry --dry-run --head 1",
     ],
     "im2rec import": ["import mnist digits --from raw", "import cifar10 c --download --dry-run"],
+    "im2rec digest": ["digest good.rec", "digest 'my bad.rec' --out 'a digest'", "digest good.rec --dry-run"],
     "im2rec compile": ["compile --dry-run"],
 }
 LINES = [(title, line) for title, lines in RUNS.items() for line in lines]
@@ -111,6 +113,11 @@ def _files(here: Path, cache: Path) -> None:
     write_rec(here / "faces.rec", [*faces, image_payload(4, [1, 4], b"")])
     data = (here / "good.rec").read_bytes()
     (here / "damaged.rec").write_bytes(data + b"\xff" * 8)
+    for name in ("hashed.rec", "changed.rec", "foreign.rec"):
+        write_rec(here / name, good)
+        write_digest(here / name)
+    (here / "changed.rec").write_bytes(data[:-1] + b"x")
+    (here / "foreign.rec.digest").write_bytes(b"no digest")
     write_files(here / "raw", MNIST_FILES)
     for folder in (here, cache / "cifar10"):
         write_files(folder, {"cifar-10-python.tar.gz": tarred(PYTHON10)})
@@ -254,6 +261,8 @@ ERRORS: dict[str, tuple[object, ...]] = {
     "iterate 'my bad.rec' data_shape=3,8,8": ("image", "my bad.rec", 3, None, 2892, 1),
     "iterate damaged.rec data_shape=3,8,8": ("damaged", "damaged.rec", 3, None, 2892, 5),
     "make-list photos --prefix photos/a/1": ("output", "photos/a/1.lst", None, None, None, 1),
+    "digest gone.rec": ("input", "gone.rec", None, None, None, 4),
+    "digest hashed.rec": ("output", "hashed.rec.digest", None, None, None, 1),
     "inspect good.rec --sheet there.png": ("output", "there.png", None, None, None, 1),
     "pack l.lst gone o.rec": ("input", "gone", None, None, None, 4),
     "pack bad.lst photos o.rec --on-error fail": ("image", "bad.lst", None, 2, None, 1),
@@ -320,6 +329,7 @@ def test_whatever_ends_a_command_is_an_object(capsys: pytest.CaptureFixture[str]
 DASHES = [
     *("make-list -", "make-list photos --prefix -", "pack - photos o.rec", "pack l.lst - o.rec", "pack l.lst photos -"),
     *("inspect -", "inspect good.rec --sheet -", "inspect good.rec --idx -", "extract - out", "extract good.rec -"),
+    *("digest -", "digest good.rec --out -"),
     *("extract good.rec out --classes -", "import mnist - --from raw", "import mnist out --from -", "iterate -"),
     *("iterate path_imgrec=-", "iterate good.rec path_imglist=-", "iterate good.rec --dump -", "iterate - --kind csv"),
     *("bench -", "bench l.lst -", "bench good.rec --plot -"),
@@ -350,6 +360,7 @@ REFUSED = {
     "make-list photos --prefix closed/l": "closed/l.lst",
     "pack l.lst photos closed/o.rec": "closed/o.rec",
     "inspect good.rec --sheet closed/s.png": "closed/s.png",
+    "digest good.rec --out closed/d": "closed/d",
     "iterate good.rec --dump closed/new/dump": "closed/new/dump",
     "iterate good.rec --sheet closed": "closed",
     "iterate good.rec mean_img=closed/mean.bin": "closed/mean.bin",

@@ -26,6 +26,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_the_digest_of_a_file_of_another_format_is_refused_too(here: Path) -> None:
+    (here / "some.rec").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    problem = "is not a RecordIO file: it is a git-LFS pointer (run 'git lfs pull')"
+    assert Ran(4, "", f"im2rec: some.rec: {problem}\n") == im2rec("digest", "some.rec")
+
+
 @pytest.mark.parametrize("case", COMMANDS)
 def test_a_file_of_another_format_is_one_line_and_exit_code_4(here: Path, case: str) -> None:
     problem = "it is a git-LFS pointer (run 'git lfs pull')"
