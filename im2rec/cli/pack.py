@@ -69,6 +69,7 @@ class PackCommand(HelpCommand):
     help="Pack images that lie outside of ROOT (by absolute paths, '..' or links), or leave them out.",
 )
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
+@click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
 @common_options(writes=True)
 def command(
     console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object

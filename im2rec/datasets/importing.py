@@ -35,6 +35,7 @@ from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, IMAGES, RATE, SECONDS, WARNINGS, described
+from im2rec.storage.digest import digest_path
 from im2rec.storage.files import AtomicFile, PathLike, check_output_folder, refuse_existing, writing
 from im2rec.storage.writer import RecordWriter
 
@@ -86,11 +87,15 @@ def output_files(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST)
 
 
 def check_output(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST), *, force: bool) -> None:
-    """Raise OutputError if *out* cannot be made or, without *force*, contains a file that would be written."""
+    """Raise OutputError if *out* cannot be made or, without *force*, contains a file that would be written or removed.
+
+    Old digests would be removed.
+    """
     out = Path(out)
     check_output_folder(out)
     if out.is_dir():
-        refuse_existing(output_files(name, out, splits), force=force)
+        digests = [digest_path(out / f"{split}.rec") for split in splits]
+        refuse_existing([*output_files(name, out, splits), *digests], force=force)
 
 
 def import_set(

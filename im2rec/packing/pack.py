@@ -32,6 +32,7 @@ from im2rec.packing.report import (
 )
 from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.storage.classes import ClassesCopy, classes_path
+from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder, refuse_existing
 from im2rec.storage.index import index_to_write
 from im2rec.storage.writer import RecordWriter
@@ -46,7 +47,8 @@ class PackOptions:
 
     *workers* None is the number of CPUs that this process may use. *on_error* is ``skip`` or ``fail``, *max_bad* the
     limit of bad images, a number or a percentage. *verify* decodes images that are stored unchanged, too. *outside* is
-    ``allow``, or ``refuse``: images outside of the root, also by links, are then bad. Raises ParameterError.
+    ``allow``, or ``refuse``: images outside of the root, also by links, are then bad. *digest* writes the digest of the
+    ``.rec`` beside it. Raises ParameterError.
     """
 
     workers: int | None = None
@@ -56,6 +58,7 @@ class PackOptions:
     force: bool = False
     dry_run: bool = False
     outside: str = ALLOW
+    digest: bool = False
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -95,11 +98,12 @@ def pack(
     params, options = params or PackParams(), options or PackOptions()
     workers = options.workers or available_cpus()
     target = _target(out, params)
-    report, files = BadReport(target), [target, index_to_write(target)]
+    report, files, digest = BadReport(target), [target, index_to_write(target)], digest_path(target)
     check_folder(root)
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
-    _refuse_list([*files, report.path, classes_path(out)], list_path)
-    refuse_existing(files, force=options.force)
+    _refuse_list([*files, digest, report.path, classes_path(out)], list_path)
+    refuse_existing([*files, digest], force=options.force)  # an old digest is removed in any case
+    files += [digest] if options.digest else []
     classes = ClassesCopy(list_path, out, force=options.force)
     max_bad = BadLimit.parse(options.max_bad)
     counter = PackCounter(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
@@ -119,7 +123,8 @@ def pack(
         # Reading files and framing them is too little work for processes: threads return records without a copy.
         processes = options.verify or not params.unchanged
         packed = contextlib.closing(run_ordered(work, batches, workers=workers, processes=processes, name=_describe))
-        with packed as chunks, report, classes, RecordWriter(target, force=options.force) as writer:
+        made = functools.partial(RecordWriter, target, force=options.force, digest=options.digest)
+        with packed as chunks, report, classes, made() as writer:
             for chunk in chunks:
                 _write(chunk, writer, report)
                 counter.add(chunk)

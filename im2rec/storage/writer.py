@@ -1,4 +1,4 @@
-"""Write a ``.rec`` file together with its ``.idx``."""
+"""Write a ``.rec`` file together with its ``.idx``, and if asked for with its digest."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import weakref
 from pathlib import Path
 
 from im2rec.errors import OutputError, ParameterError, as_bytes
+from im2rec.format.digestfile import encode_digest
 from im2rec.format.indexfile import MAX_KEY, index_line
 from im2rec.format.recordio import encode_record
+from im2rec.storage.digest import Hasher, digest_path
 from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.index import index_to_write
 
@@ -19,32 +21,37 @@ _LOG = logging.getLogger(__name__)
 
 
 class RecordWriter:
-    """Appends records to a new ``.rec`` and its index; both files appear under their names on :meth:`close`.
+    """Appends records to a new ``.rec`` and its index; all files appear under their names on :meth:`close`.
 
     ::
 
         with im2rec.RecordWriter("out.rec") as writer:
             writer.write(payload, key=7)
 
-    Both are written under temporary names in the same folder. ``close()`` removes an old index, then renames the
-    ``.rec``, then the ``.idx``: a kill in between leaves at worst a ``.rec`` without index, never one with the index of
-    another file. After an exception in the block, or ``discard()``, nothing is left, nor of a writer that is never
-    closed, which a warning says. Use a writer in one thread and one process only; it cannot be pickled.
+    With *digest* the digest ``out.rec.digest`` is the third file, hashed in threads as the records are written. All are
+    written under temporary names in the same folder. ``close()`` removes an old digest and an old index, then renames
+    the ``.rec``, the ``.idx`` and the digest: a kill in between leaves at worst a ``.rec`` without them, never one with
+    those of another file. After an exception in the block, or ``discard()``, nothing is left, nor of a writer that is
+    never closed, which a warning says. Use a writer in one thread and one process only; it cannot be pickled.
 
-    Raises OutputError when one of the files exists, unless *force*, and when one cannot be written.
+    Raises OutputError when one of the files exists, unless *force*, and when one cannot be written. An old digest
+    counts without *digest* too, as it is that of another file.
     """
 
-    def __init__(self, path: PathLike, *, force: bool = False) -> None:
+    def __init__(self, path: PathLike, *, force: bool = False, digest: bool = False) -> None:
         self.path = Path(path)
         self._force = force
-        refuse_existing([self.path], force=force)
-        self.index_path = index_to_write(path)
+        refuse_existing([self.path], force=force)  # before other names are made of one that may have none, as "."
+        self.index_path, self.digest_path = index_to_write(path), digest_path(path)
+        refuse_existing([self.digest_path], force=force)
         self.offset = 0  # of the next record: counted, as tell() would be a system call for each record
         self.records = 0
         with contextlib.ExitStack() as stack:
             self._rec = stack.enter_context(AtomicFile(self.path, force=force))
-            self._index = AtomicFile(self.index_path, force=force)
-            stack.pop_all()  # no error: both files stay open
+            self._index = stack.enter_context(AtomicFile(self.index_path, force=force))
+            self._digest = AtomicFile(self.digest_path, force=force) if digest else None
+            self._hasher = Hasher() if digest else None
+            stack.pop_all()  # no error: the files stay open
         self._closed = self._failed = False
         self._owner_pid = os.getpid()
         self._reminder = weakref.finalize(self, _warn_of_unclosed, self.path, self._owner_pid)
@@ -74,6 +81,8 @@ class RecordWriter:
         try:
             self._rec.write(frame)
             self._index.write(index_line(key, offset))
+            if self._hasher is not None:
+                self._hasher.update(frame)
             self._failed = False
         finally:
             if self._failed:
@@ -83,9 +92,9 @@ class RecordWriter:
         return offset
 
     def close(self) -> None:
-        """Write both files to the disk and give them their final names. Calling it twice is allowed.
+        """Write the files to the disk and give them their final names. Calling it twice is allowed.
 
-        Raises OutputError, also when an earlier write has failed: then neither file exists.
+        Raises OutputError, also when an earlier write has failed: then none of the files exists.
         """
         if self._failed:
             raise OutputError(
@@ -94,15 +103,22 @@ class RecordWriter:
         if self._closed:
             return
         self._check_owner()
-        self._closed = self._failed = True  # failed until both files have their names
+        self._closed = self._failed = True  # failed until all files have their names
         try:
             self._rec.finish()
             self._index.finish()
-            refuse_existing([self.path, self.index_path], force=self._force)  # written by another program meanwhile
-            with writing(self.index_path):
-                self.index_path.unlink(missing_ok=True)
+            if self._digest is not None and self._hasher is not None:
+                self._digest.write(encode_digest(self._hasher.finish(self.records)))
+                self._digest.finish()
+            paths = [self.path, self.index_path, self.digest_path]
+            refuse_existing(paths, force=self._force)  # written by another program meanwhile
+            for old in (self.digest_path, self.index_path):
+                with writing(old):
+                    old.unlink(missing_ok=True)
             self._rec.rename()
             self._index.rename()
+            if self._digest is not None:
+                self._digest.rename()
             self._failed = False
         finally:
             self.discard()
@@ -113,6 +129,10 @@ class RecordWriter:
         self._reminder.detach()
         self._rec.discard()
         self._index.discard()
+        if self._digest is not None:
+            self._digest.discard()
+        if self._hasher is not None:
+            self._hasher.close()
 
     def _check_owner(self) -> None:
         if os.getpid() != self._owner_pid:  # a forked child, whose file is its parent's

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers import bounds, image_payload, joined, write_rec
-from image_helpers import Ran, encoded, im2rec, names_in, texture
+from image_helpers import Ran, a_list_of_images, encoded, im2rec, names_in, texture
 
 from im2rec.storage.digest import load_digest
 
@@ -60,3 +60,40 @@ def test_a_dry_run_writes_nothing_and_an_existing_digest_needs_force(here: Path)
     expected = "im2rec: a.rec.digest: exists already (replace it with --force, or choose another name)\n"
     assert Ran(1, "", expected) == im2rec("digest", "a.rec")
     assert 0 == im2rec("digest", "a.rec", "--force").code
+
+
+# pack --digest.
+
+
+def test_pack_writes_the_digest_of_what_it_packs(here: Path) -> None:
+    listed, root = a_list_of_images(here, 5)
+    code, out, _ = im2rec("pack", listed, root, "o.rec", "--digest")
+    assert 0 == code
+    assert "  written  o.rec, o.idx, o.rec.digest\n" in out
+    assert 0 == im2rec("digest", "o.rec", "--out", "again").code
+    assert (here / "again").read_bytes() == (here / "o.rec.digest").read_bytes()
+
+
+def test_pack_removes_the_digest_of_the_file_that_it_replaces(here: Path) -> None:
+    listed, root = a_list_of_images(here, 3)
+    assert 0 == im2rec("pack", listed, root, "o.rec", "--digest").code
+    (here / "o.rec").unlink()
+    (here / "o.idx").unlink()
+    for words in ((), ("--dry-run",)):
+        code, out, err = im2rec("pack", listed, root, "o.rec", *words)
+        assert (1, "") == (code, out)
+        assert "im2rec: o.rec.digest: exists already" in err
+
+    code, out, _ = im2rec("pack", listed, root, "o.rec", "--force")
+    assert 0 == code
+    assert "  written  o.rec, o.idx\n" in out
+    assert not (here / "o.rec.digest").exists()
+
+
+def test_a_list_with_the_name_of_the_digest_is_not_replaced(here: Path) -> None:
+    listed, root = a_list_of_images(here, 3)
+    listed = listed.rename(here / "o.rec.digest")
+    code, _, err = im2rec("pack", listed, root, "o.rec", "--force")
+
+    assert (1, True) == (code, listed.exists())
+    assert "is the list itself" in err

@@ -43,6 +43,7 @@ RUNS = {
         "pack l.lst photos o.rec",
         "pack bad.lst photos 'o bad.rec' unchanged=1",
         "pack l.lst photos p.rec --dry-run",
+        "pack l.lst photos d.rec --digest",
     ],
     "im2rec inspect": [
         *(

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import io
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -342,6 +343,43 @@ def test_a_kill_between_the_renames_never_leaves_the_index_of_another_file(
     assert {f"out.{name[-3:]}": files[name] for name in left} == found
     with RecordFile(path) as rec:  # readable in every state, by index or by scan
         assert [b"new!"] if "new rec" in left else [b"old", b"older"] == [rec.payload(n) for n in range(len(rec))]
+
+
+@pytest.mark.parametrize("digest", [False, True])
+def test_a_kill_before_any_change_of_names_never_leaves_the_index_or_digest_of_another_file(
+    *, digest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, left = ("out.rec", "out.idx", "out.rec.digest"), []
+    real_unlink, real_replace = Path.unlink, Path.replace
+    for step in range(1, 9):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        with RecordWriter(folder / "out.rec", digest=True) as writer:
+            writer.write(b"old", key=1)
+        old = {name: (folder / name).read_bytes() for name in names}
+        writer = RecordWriter(folder / "out.rec", force=True, digest=digest)
+        writer.write(b"newer", key=7)
+        changes = itertools.count(1)
+
+        def change(real: Any, *args: Any, changes: Any = changes, step: int = step, **options: Any) -> Any:
+            if next(changes) == step:
+                raise Killed
+            return real(*args, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", lambda *args, **options: change(real_unlink, *args, **options))
+            patch.setattr(Path, "replace", lambda *args: change(real_replace, *args))
+            patch.setattr(AtomicFile, "discard", lambda _: None)
+            with contextlib.suppress(Killed):
+                writer.close()
+        found = {name: (folder / name).read_bytes() for name in names_in(folder) if not name.endswith(".tmp")}
+        is_old = found["out.rec"] == old["out.rec"]
+        assert all(is_old == (data == old[name]) for name, data in found.items())
+        left.append(("old " if is_old else "new ") + " ".join(name.rpartition(".")[2] for name in sorted(found)))
+
+    ends = ["new idx rec", "new idx rec digest"] if digest else ["new idx rec"] * 2
+    assert ["old idx rec digest", "old idx rec", "old rec", "new rec", *ends] == left[:6]
+    assert {left[5]} == set(left[5:])
 
 
 def test_a_rename_that_fails_is_an_error_and_leaves_no_temporary_file(

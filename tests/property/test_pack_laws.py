@@ -19,6 +19,7 @@ from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
 from im2rec.packing.split import split_sizes, stratified_sizes
+from im2rec.storage.digest import digest_path, write_digest
 from im2rec.storage.reader import RecordFile
 
 
@@ -63,6 +64,19 @@ def test_any_number_of_workers_writes_the_same_bytes(mixed: tuple[Path, Path], t
     bad = [json.loads(line)["line"] for line in one["o.rec.bad.jsonl"].splitlines()]
     # Line 32 names a JPEG that is cut short, which storing it unchanged does not notice.
     assert ([4, 5, 18, 32, 55] if case == "resized" else [4, 5, 18, 55]) == bad
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_digest_that_pack_writes_is_that_of_the_file_for_any_number_of_workers(
+    mixed: tuple[Path, Path], tmp_path: Path, case: str
+) -> None:
+    for workers in (1, 2, 5):
+        out = tmp_path / f"{workers}.rec"
+        summary = pack(*mixed, out, PackParams(**CASES[case]), PackOptions(workers=workers, digest=True))
+        write_digest(out, tmp_path / "again", force=True)
+
+        assert str(digest_path(out)) == summary.files[2]
+        assert (tmp_path / "again").read_bytes() == digest_path(out).read_bytes()
 
 
 def test_records_are_in_list_order_and_found_by_their_keys(mixed: tuple[Path, Path], tmp_path: Path) -> None:

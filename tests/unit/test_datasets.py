@@ -803,6 +803,16 @@ def test_existing_files_need_force_and_stay_when_the_import_fails(tmp_path: Path
     assert NAMES10 == (out / "classes.txt").read_text(encoding="utf-8").split()
 
 
+def test_an_old_digest_needs_force_and_is_removed_then(tmp_path: Path) -> None:
+    source = write_files(tmp_path / "in", PYTHON10)
+    out = write_files(tmp_path / "out", {"test.rec.digest": b"of another file"})
+    refusal = f"{out / 'test.rec.digest'}: exists already (replace it with force=True, or choose another name)"
+    assert refusal == message_of(import_set, "cifar10", out, source)
+    assert refusal == message_of(import_set, "cifar10", out, None, dry_run=True)
+    import_set("cifar10", out, source, force=True)
+    assert not (out / "test.rec.digest").exists()
+
+
 def test_an_output_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     for out in (tmp_path / "f", tmp_path / "f" / "inner"):

@@ -7,6 +7,7 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import im2rec
 from im2rec.errors import OutputError, ParameterError, RecordTooLargeError
 from im2rec.format.heads import MAGIC
 from im2rec.format.recordio import encode_record
+from im2rec.storage.digest import load_digest, write_digest
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.writer import RecordWriter
 
@@ -70,6 +72,53 @@ def test_nothing_is_left_after_an_exception_in_the_block(tmp_path: Path) -> None
 
     assert [] == names_in(tmp_path)
     assert f"{tmp_path / 'out.rec'}: is closed (open a new writer)" == message_of(writer.write, b"x", key=1)
+
+
+def test_a_digest_of_what_is_written_appears_with_the_other_files(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "out.rec", digest=True) as writer:
+        write_all(writer)
+        assert all(name.endswith(".tmp") for name in names_in(tmp_path))
+
+    assert ["out.idx", "out.rec", "out.rec.digest"] == names_in(tmp_path)
+    write_digest(tmp_path / "out.rec", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "out.rec.digest").read_bytes()
+    assert tmp_path / "out.rec.digest" == writer.digest_path
+
+
+@pytest.mark.parametrize("digest", [False, True])
+def test_an_old_digest_is_refused_and_with_force_removed_or_replaced(tmp_path: Path, *, digest: bool) -> None:
+    (tmp_path / "out.rec.digest").write_bytes(b"old")
+    message = f"{tmp_path / 'out.rec.digest'}: exists already (replace it with force=True, or choose another name)"
+    assert message == message_of(RecordWriter, tmp_path / "out.rec", digest=digest)
+
+    writer = RecordWriter(tmp_path / "out.rec", force=True, digest=digest)
+    write_all(writer)
+    assert b"old" == (tmp_path / "out.rec.digest").read_bytes()
+    writer.discard()
+    assert ["out.rec.digest"] == names_in(tmp_path)
+
+    with RecordWriter(tmp_path / "out.rec", force=True, digest=digest) as writer:
+        write_all(writer)
+    assert ["out.idx", "out.rec", *(["out.rec.digest"] if digest else [])] == names_in(tmp_path)
+    if digest:
+        assert 5 == load_digest(tmp_path / "out.rec.digest").records
+
+
+def test_a_digest_that_appears_while_writing_is_kept(tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path / "out.rec")
+    (tmp_path / "out.rec.digest").write_bytes(b"other")
+
+    assert "out.rec.digest: exists already" in message_of(writer.close)
+    assert ["out.rec.digest"] == names_in(tmp_path)
+
+
+def test_the_threads_of_a_digest_end_with_the_writer(tmp_path: Path) -> None:
+    for end in (RecordWriter.close, RecordWriter.discard):
+        writer = RecordWriter(tmp_path / "out.rec", force=True, digest=True)
+        writer.write(bytes(2 << 20), key=1)
+        assert 2 == sum(thread.name.startswith("im2rec-digest") for thread in threading.enumerate())
+        end(writer)
+        assert not any(thread.name.startswith("im2rec-digest") for thread in threading.enumerate())
 
 
 def test_a_discarded_writer_leaves_existing_files_unchanged(tmp_path: Path) -> None:
