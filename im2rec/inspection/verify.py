@@ -44,7 +44,8 @@ def verify(
     with InputFile(path) as file:
         records = enumerate(whole_offsets(file, find_index(path)).tolist())  # the ordinals that the survey counts
         batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_describe_batch)
-        with contextlib.closing(batches):
+        with contextlib.closing(batches), contextlib.ExitStack() as stack:
+            stack.callback(_open.cache_clear)  # one worker is this process, where the path may mean another file later
             for batch, last in batches:
                 result.decoded += batch.decoded
                 result.without_image += batch.without_image

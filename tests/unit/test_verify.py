@@ -40,6 +40,16 @@ def test_the_result_does_not_depend_on_the_size_of_a_task(tmp_path: Path, monkey
     assert whole == verify(path, workers=1)
 
 
+def test_a_file_that_takes_the_place_of_another_is_read_itself(tmp_path: Path) -> None:
+    path = damaged_set(tmp_path)
+    first = verify(path, workers=1)
+    path.rename(tmp_path / "earlier.rec")
+    write_rec(path, [image_payload(7, 1.0, JPEG)])
+
+    assert first.failures
+    assert (1, []) == ((found := verify(path, workers=1)).decoded, found.failures)
+
+
 def test_damaged_frames_are_skipped_and_listed_by_the_survey(tmp_path: Path) -> None:
     path = damaged_set(tmp_path)
     data = bytearray(path.read_bytes())
