@@ -12,6 +12,16 @@ from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.errors import counted
 from im2rec.images.sheet import number_text
+from im2rec.inspection.digest_check import (
+    AGREES,
+    CHANGED,
+    NONE,
+    OTHER_FILE,
+    WRONG,
+    ChangedRange,
+    DigestCheck,
+    check_digest,
+)
 from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import LabelCount, Spread, Survey, Verification
 from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
@@ -36,7 +46,12 @@ _MAX_LABELS = 8
     help="Show the record with this index key, and no summary; may be repeated.",
 )
 @click.option("--all", "every", is_flag=True, help="Read the size and channels of every image, not only of 1000.")
-@click.option("--verify", "decode", is_flag=True, help="Decode every image, and list those that fail.")
+@click.option(
+    "--verify",
+    "decode",
+    is_flag=True,
+    help="Decode every image, and compare all bytes with REC.digest, if it is there.",
+)
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes for --verify [default: all CPUs]."
 )
@@ -79,10 +94,8 @@ def command(
         refuse_existing([sheet], force=options["force"])
     with console.progress("records", share=True) as progress:
         summary = survey(rec, index=index, every=options["every"], progress=progress)
-    if options["decode"] and not summary.headerless:
-        with console.progress("decoding", share=True) as progress:
-            limits = {"workers": options["workers"], "max_pixels": options["max_pixels"]}
-            summary.verification = verify(rec, **limits, progress=progress)
+    if options["decode"]:
+        _verify_all(console, rec, summary, index, workers=options["workers"], max_pixels=options["max_pixels"])
     if sheet is not None:
         summary.sheet = str(sheet)
         if not options["dry_run"]:
@@ -93,14 +106,25 @@ def command(
     return exit_code(summary)
 
 
+def _verify_all(console: Console, rec: Path, summary: Survey, index: Path | bool | None, **limits: int | None) -> None:
+    """Decode every image, compare all bytes with the digest, and add both results to *summary*."""
+    if not summary.headerless:
+        with console.progress("decoding", share=True) as progress:
+            summary.verification = verify(rec, **limits, progress=progress)
+    with console.progress("blocks compared", share=True) as progress:
+        summary.digest_check = check_digest(rec, index=index, progress=progress)
+
+
 def exit_code(summary: Survey) -> ExitCode:
-    """Return DAMAGED (5) before BAD_INPUT (4: no images) before PROBLEMS (3: a wrong index, or wrong content)."""
-    if summary.damage:
+    """Return DAMAGED (5) before BAD_INPUT (4: no images) before PROBLEMS (3: wrong index, digest or content)."""
+    digest_state = summary.digest_check.state if summary.digest_check is not None else NONE
+    if summary.damage or digest_state == CHANGED:
         return ExitCode.DAMAGED
     if not summary.images:
         return ExitCode.BAD_INPUT
     failed = summary.verification is not None and summary.verification.failures
-    return ExitCode.PROBLEMS if failed or summary.problems or summary.index.state == "wrong" else ExitCode.DONE
+    misfits = summary.index.state == "wrong" or digest_state in (OTHER_FILE, WRONG)
+    return ExitCode.PROBLEMS if failed or summary.problems or misfits else ExitCode.DONE
 
 
 def next_command(summary: Survey) -> list[str] | None:
@@ -141,6 +165,7 @@ def render(summary: Survey) -> str:
         ("index", _index(summary)),
         *_shortened([("problem", problem) for problem in summary.problems], "problems"),
         *_verified(summary.verification),
+        *_digest(summary.digest_check),
         *_damage(summary),
         ("would write" if summary.dry_run else "sheet", summary.sheet or ""),
     ]
@@ -268,6 +293,32 @@ def _verified(verification: Verification | None) -> list[tuple[str, str]]:
         for bad in verification.failures
     ]
     return rows + _shortened(failures, "failures")
+
+
+def _digest(check: DigestCheck | None) -> list[tuple[str, str]]:
+    if check is None:
+        return []
+    if check.state == NONE:
+        return [("digest", "none: --verify finds what does not decode, not changed pixels")]
+    was_damaged = ", of a file that was damaged already" if check.damaged_bytes else ""
+    changed = "CHANGED"
+    if check.changed:
+        changed += f", {human_size(check.changed_bytes)} in {counted(len(check.changed), 'range')}"
+    found = {AGREES: "every byte agrees", CHANGED: changed}.get(check.state, "WRONG")
+    problem = f": {check.problem}" if check.problem else ""
+    problem += f"; {counted(check.moved_blocks, 'block')} moved" if check.moved_blocks else ""
+    ranges = [("changed", f"bytes {part.start} to {part.end}: {_records_in(part)}") for part in check.changed]
+    return [("digest", f"{check.path}{was_damaged}: {found}{problem}"), *_shortened(ranges, "changed ranges")]
+
+
+def _records_in(part: ChangedRange) -> str:
+    if not part.records:
+        return "no whole record"
+    ids = ", ".join(map(str, part.first_ids[:_MAX_ROWS])) + (", ..." if part.records > _MAX_ROWS else "")
+    of_ids = f", id {ids}" if part.first_ids else ""
+    if part.records == 1:
+        return f"record {part.first_record}{of_ids}"
+    return f"records {part.first_record} to {part.last_record}{of_ids}"
 
 
 def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:

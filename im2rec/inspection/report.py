@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from im2rec.inspection.digest_check import DigestCheck
 from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, INPUT, WARNINGS, Number, described, whole
 from im2rec.storage.damaged_range import DamagedRange
 
@@ -160,6 +161,7 @@ class Survey:
     insightface: InsightFaceSet | None = described("Facts on a face-recognition set.", None)
     detection: DetectionSet | None = described("Facts on a detection set.", None)
     verification: Verification | None = described("Result of `--verify`.", None)
+    digest_check: DigestCheck | None = described("Comparison with the digest, by `--verify`.", None)
     sheet: str | None = described("Path of the contact sheet.", None)
     warnings: list[str] = described(WARNINGS, factory=list)
     doubtful: int = described(

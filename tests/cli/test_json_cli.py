@@ -52,6 +52,7 @@ RUNS = {
             "inspect 'my bad.rec' --verify",
             "inspect empty.rec",
         ),
+        *("inspect hashed.rec --verify", "inspect changed.rec --verify", "inspect foreign.rec --verify"),
         *("inspect wrong.rec", "inspect damaged.rec", "inspect many.rec --verify", "inspect faces.rec"),
         *("inspect boxes.rec", f"inspect {shlex.quote(str(GOLDEN / 'labels.rec'))}"),
     ],
