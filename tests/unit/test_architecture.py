@@ -19,7 +19,7 @@ LAYERS = (
     ("folders", "params", "parallel", "format", "images"),
     ("storage", "jpeg"),
     ("augment",),
-    ("text", "pipeline", "packing", "inspection", "extraction", "datasets"),
+    ("text", "pipeline", "packing", "inspection", "extraction", "recovery", "datasets"),
     ("iterators",),
     ("runs",),
     ("bench",),
