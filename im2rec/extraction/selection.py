@@ -88,10 +88,10 @@ class _ScannedHeaders(ScannedRecords):
 
 
 class ScannedFile(RecordFile):
-    """A ``.rec`` with all its headers in memory, read by a scan: 21 bytes a record. Its records are those that are whole.
+    """A ``.rec`` with the headers of all its whole records in memory: 21 bytes a record.
 
-    The ordinals are those of a scan. ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8) the
-    bits of ``VECTOR`` to ``LONG_LABELS``. *index* True is the one beside the file, of which only the scan takes notice.
+    The ordinals are those of a scan. ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8)
+    the bits of ``VECTOR`` to ``LONG_LABELS``. *index* True is the one beside the file, which only helps the scan.
     *progress* is called with the share of the file that has been read. Raises InputError.
     """
 

@@ -76,8 +76,8 @@ class HeadTable:
     def record_starts(self) -> tuple[Offsets, Mask, Mask]:
         """Return the offsets (int64) at which records start whose parts are all there and intact, and two masks.
 
-        The first mask is True where another head confirms that of the record, one of its own parts or of the record after
-        it, or the end of the file does; the second where *data* does not show all of the record.
+        The first mask is True where the head of another part confirms that of the record, or the end of the file does;
+        the second where *data* does not show all of the record.
         """
         flags, count = self.flags, len(self)
         is_joined = self.ends == self._following

@@ -220,8 +220,8 @@ def _other_head(source: Source, data: bytes, start: int, extent: Extent, heads: 
     """Return the offset of a part head in *data*, from *start* on, that is not one of the record; None without one.
 
     *data* has magics at *heads*, and is that of a record of this *extent*, after its first head. In files of a program
-    that cuts no payloads a magic may be anywhere, so one in a record of a single part must be the head of a part that is there up to its end, or of an image
-    record.
+    that cuts no payloads a magic may be anywhere, so one in a record of a single part must be the head of a part that
+    is there up to its end, or of an image record.
     """
     if len(heads) == extent.parts - 1:
         return None
@@ -257,7 +257,7 @@ def single_part_length(head: bytes, frame_bytes: int) -> int | None:
 
 
 def _may_contain_magic(data: bytes, start: int = 0) -> bool:
-    """True if *data*, of a multiple of 4 bytes, has a magic at a multiple of 4 from *start*; in short data, any magic."""
+    """True if *data*, of a multiple of 4 bytes, has an aligned magic from *start* on; in short data, any magic."""
     if len(data) <= _SMALL_BYTES:
         return data.find(MAGIC, start) >= 0
     return bool((np.frombuffer(data, "<u4", offset=start) == MAGIC_WORD).any())

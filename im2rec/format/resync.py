@@ -83,7 +83,7 @@ class RecordFinder:
                         yield offset, extent
 
     def _chain(self, start: int, stop: int) -> Iterator[tuple[int, Extent]]:
-        """Yield offset and extent of the record at *start*, and of those that follow it directly, starting before *stop*."""
+        """Yield offset and extent of the record at *start*, and of those that follow it directly before *stop*."""
         while start < stop:
             try:
                 extent = measure(self._source, start)

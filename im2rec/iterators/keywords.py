@@ -33,7 +33,7 @@ class ImageRecordKeywords(TypedDict, total=False):
     records: str
     """images: leave out records with labels and no image, as face sets have them; all: take every record."""
     doubtful: str
-    """Records that end at damage and that nothing proves to be whole. keep: take them; drop: they count as lost."""
+    """Records that end at damage and that nothing proves whole. keep: take them; drop: they count as lost."""
     data_name: str | PathLike[str]
     """Name in provide_data."""
     label_name: str | PathLike[str]

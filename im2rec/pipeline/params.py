@@ -167,7 +167,7 @@ class DatasetParams:
     )
     doubtful: str = param(
         KEEP,
-        doc="Records that end at damage and that nothing proves to be whole. keep: take them; drop: they count as lost.",
+        doc="Records that end at damage and that nothing proves whole. keep: take them; drop: they count as lost.",
         choices=(KEEP, DROP),
         reference="ours; the reference ends at damage",
     )

@@ -55,7 +55,7 @@ def load_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
 def sorted_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
     """Read the index at *path* of a ``.rec`` of *rec_bytes*; return keys (uint64) and offsets (int64) in file order.
 
-    Raises what :func:`load_index` raises, and IndexFormatError for an index that lists no records, or one of them twice.
+    Raises what :func:`load_index` raises, and IndexFormatError for an index that lists no records, or one twice.
     """
     keys, offsets = load_index(path, rec_bytes)
     if _first_offset_where(offsets, lambda chunk: chunk[1:] <= chunk[:-1]) is not None:
@@ -83,8 +83,8 @@ def _first_offset_where(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[
 def check_index(source: Source, offsets: Offsets) -> CheckedIndex:
     """Check that *offsets* of :func:`sorted_index` belong to *source*, by a few reads only.
 
-    Raises IndexFormatError when no record starts at one of them, CorruptRecordError when the last record is cut. Only in
-    a file in which bytes were lost or added a record may start at another offset than a multiple of 4.
+    Raises IndexFormatError when no record starts at one of them, CorruptRecordError when the last record is cut. Only
+    in a file in which bytes were lost or added a record may start at another offset than a multiple of 4.
     """
     unaligned = _first_offset_where(offsets, lambda chunk: chunk % 4 != 0)
     if unaligned is not None and not is_record_start(source, unaligned):

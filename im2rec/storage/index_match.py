@@ -31,8 +31,8 @@ class FoundRecords(NamedTuple):
 class Match(NamedTuple):
     """Result of matching an index with records.
 
-    *lines* (int64) is the line of each record, -1 for one that belongs to none. *extra* are the rows of the records that
-    belong to none although the index lists all records around them: copies, or records whose line nothing shows.
+    *lines* (int64) is the line of each record, -1 for one that belongs to none. *extra* are the rows of the records
+    that belong to none although the index lists all records around them: copies, or records whose line nothing shows.
     *has_gaps* is True if the index leaves out records between others. *fits* is True if all lines that have a record
     have one of the size that the index gives: it was made for these records, wherever they are now.
     """
@@ -96,7 +96,7 @@ class _Matcher:
         return self._result()
 
     def _lists_all(self) -> bool:
-        """True unless the index leaves out more records between others, in places without damage, than it lists there."""
+        """True unless the index leaves out records in most places without damage."""
         lines = self._lines_at(0)
         rows = np.flatnonzero(self._offsets[lines] == self._found.offsets)
         if len(rows) < 2:
@@ -120,7 +120,7 @@ class _Matcher:
         self._is_free[lines] = False
 
     def _match_ids(self) -> None:
-        """Give each line whose key no other has the record with that id: of copies the one at its offset, or the first."""
+        """Give each line with a key of its own the record of that id: of copies the one at its offset, or the first."""
         keys, first, counts = np.unique(self._keys, return_index=True, return_counts=True)
         at = np.minimum(np.searchsorted(keys, self._found.ids), len(keys) - 1)
         rows = np.flatnonzero((keys[at] == self._found.ids) & (counts[at] == 1))
@@ -149,9 +149,11 @@ class _Matcher:
         before = np.flatnonzero(self._lines == last - 1)
         row = int(before[0]) + 1 if len(before) else 0
         is_next = row < len(self._lines) and (row == 0 or self._found.ends[row - 1] == self._found.offsets[row])
-        if is_next and (len(before) or last == 0) and self._lines[row] == _NONE and not self._is_copy[row]:
-            if not self._by_id or self._keys[last] == self._found.ids[row] or self._found.ids[row] not in self._keys:
-                self._give(np.array([row]), np.array([last]))
+        if not is_next or not (len(before) or last == 0) or self._lines[row] != _NONE or self._is_copy[row]:
+            return
+        id_ = self._found.ids[row]
+        if not self._by_id or self._keys[last] == id_ or id_ not in self._keys:
+            self._give(np.array([row]), np.array([last]))
 
     def _next_distance(self) -> int | None:
         """Return by how many bytes some of the records without a line were moved, or None if nothing shows it."""

@@ -92,13 +92,14 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     An index may list only some of the records; the others are then left out. If that is noticed when the file is
     opened, ``unlisted`` says which, and it is logged as a warning; else ``unlisted`` is empty.
 
-    A damaged file opens all the same. With *damaged* ``raise``, reading a record that is lost raises CorruptRecordError;
-    with ``skip``, iteration leaves it out and ``len()`` does not count it. With an index, its lines are the ordinals,
-    lost records included, so that all others keep theirs, wherever they are in the file now. Without one, a damaged
-    range takes one ordinal with ``raise``, and none with ``skip``. ``total`` is the number of ordinals, ``lost`` and
-    ``doubtful`` (int64 arrays) are those that cannot be read, and those of records that end at damage and that nothing
-    proves to be whole; *doubtful* ``drop`` counts these as lost. ``damage`` lists the damaged ranges. With ``raise`` and an
-    index few bytes are read to find them; ``skip`` scans the file, and reads all of it if it looks damaged.
+    A damaged file opens all the same. With *damaged* ``raise``, reading a lost record raises CorruptRecordError; with
+    ``skip``, iteration leaves it out and ``len()`` does not count it. With an index, its lines are the ordinals, lost
+    records included, so that all others keep theirs, wherever they are in the file now; a sampler then draws from
+    ``ordinals``. Without an index, a damaged range takes one ordinal with ``raise``, and none with ``skip``. ``total``
+    is the number of ordinals; ``lost`` and ``doubtful`` (int64 arrays) are those that cannot be read, and those of
+    records that end at damage and that nothing proves to be whole. *doubtful* ``drop`` counts these as lost. ``damage``
+    lists the damaged ranges. With ``raise`` and an index few bytes are read to find damage; ``skip`` scans the file,
+    and reads all of it if it looks damaged.
 
     Reads share no position, so one open file can be used by threads, by forked processes and, pickled, by others.
     Raises InputError for a file that is missing, empty or not a RecordIO file, IndexFormatError for an index that
@@ -192,7 +193,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             if self.damaged == RAISE:
                 yield self[ordinal]
             elif not self._is_lost(ordinal):
-                # Of a file without an index that is larger than what a scan reads whole, reading a record may show more.
+                # Of a large file without an index, of which a scan does not read all, reading may show more.
                 with contextlib.suppress(CorruptRecordError):
                     record = self[ordinal]
                     yield record

@@ -32,8 +32,8 @@ class RecordMap(NamedTuple):
 
     *stops* (int64) is the offset at which each record ends. It is None where each ends at the next offset, as in files
     without damage; *end* is that of the last. *lost* and *doubtful* (int64) are ordinals; those lost have no record at
-    their offset. *damage* are the damaged ranges that were found. *unlisted* says which records the index does not list;
-    *has_gaps* is True if some of them are between listed ones.
+    their offset. *damage* are the damaged ranges that were found. *unlisted* says which records the index does not
+    list; *has_gaps* is True if some of them are between listed ones.
     """
 
     keys: Keys
@@ -94,11 +94,12 @@ def scan_all(
     careful: bool = False,
     drop_doubtful: bool = False,
 ) -> C:
-    """Scan *file*, and return what ``new()`` has collected of it; parameters as in :func:`~im2rec.storage.scan.scan_damaged`.
+    """Scan *file*, and return what ``new()`` has collected of it.
 
-    The part heads are read first. If they show damage, or are not where *listed* says, every byte is read. If *careful*,
-    so are the bytes of a file without *listed*, or of the largest records if there are more than 1 GiB: a record that
-    covers others because of a damaged length word is larger than they are.
+    *listed* and *drop_doubtful* are those of :func:`~im2rec.storage.scan.scan_damaged`. The part heads are read first.
+    If they show damage, or are not where *listed* says, every byte is read. If *careful*, so are the bytes of a file
+    without *listed*, or of its largest records if there are more than 1 GiB: a record that covers others because of a
+    damaged length word is larger than they are.
 
     Raises InputError for a file that went through text mode.
     """
@@ -140,7 +141,7 @@ def _is_suspect(file: InputFile, found: FoundRecords, listed: Offsets | None, *,
 
 
 def listed_offsets(file: InputFile, index: PathLike | None) -> Offsets | None:
-    """Return the ascending offsets (int64) of *index* for a scan of *file*; None if it cannot be used or is another's."""
+    """Return the ascending offsets (int64) of *index* for a scan of *file*; None if it cannot be used for that."""
     if index is None:
         return None
     try:
@@ -191,9 +192,9 @@ def map_of_scan(file: InputFile, scanned: ScannedRecords, *, skip: bool) -> Reco
 def map_by_index(file: InputFile, path: PathLike, without: str, *, skip: bool, drop_doubtful: bool) -> RecordMap:
     """Return where the records of *file* are, by the index at *path*: its lines are the ordinals, in file order.
 
-    A few part heads are read; if one is not where the index has it, or if *skip*, the file is scanned, and each line gets
-    the record that it meant, wherever that is now. *without* is what the caller may write to have the index left out: it
-    ends the hint of an IndexFormatError.
+    A few part heads are read; if one is not where the index has it, or if *skip*, the file is scanned, and each line
+    gets the record that it meant, wherever that is now. *without* is what the caller may write to have the index left
+    out: it ends the hint of an IndexFormatError.
 
     Raises InputError, and IndexFormatError for an index that cannot be parsed or belongs to another file.
     """
@@ -267,7 +268,7 @@ def _first_missing(offsets: Offsets, found: Offsets) -> int | None:
 
 
 def _ids_agree(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
-    """True unless the keys are ids, but not all of them those of the records at their offsets: then these were moved."""
+    """True unless the keys are ids and some of them not those of the records at their offsets, which were moved."""
     lines = np.flatnonzero(np.isin(found.offsets, offsets)) if len(found.offsets) != len(offsets) else slice(None)
     return np.array_equal(keys, found.ids[lines]) or not keys_are_ids(keys, offsets, found)
 

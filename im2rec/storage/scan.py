@@ -222,7 +222,7 @@ class _Scanner:
         return None if is_good else self._bad_padding(size, padding)
 
     def _read_window(self, offset: int, size: int) -> int:
-        """Read *size* bytes from *offset* on, after the padding before it, if they are not read yet; return its place."""
+        """Read *size* bytes from *offset* on, and the padding before it, unless they are read; return its place."""
         if not self._base <= offset < self._base + len(self._window) or self._base + len(self._window) < self._size:
             self._base = max(0, offset - 4)
             self._window = self._source.read_at(self._base, size + 4)
@@ -336,8 +336,8 @@ class _Scanner:
     def _proof(self, start: int, end: int, resume: int) -> bool | None:
         """Return True if the record from *start* to *end* is proved to be whole, False if it is not, None for neither.
 
-        After it there is damage, and the next record starts at *resume*. That an index has another record at *end* proves
-        the length word alone, and not that no byte was lost or added before it.
+        After it there is damage, and the next record starts at *resume*. That an index has another record at *end*
+        proves the length word alone, and not that no byte was lost or added before it.
         """
         if self._leads_to_record(end, resume) or self._has_its_end(start):
             return True
