@@ -142,14 +142,22 @@ class _Matcher:
         return int(np.sum(fits))
 
     def _match_last(self) -> None:
-        """Give the last line, whose record may have any size, the record that follows the one of the line before it."""
-        last = len(self._offsets) - 1
-        if not self._is_free[last]:
+        """Give the last line, whose record may have any size, the record that follows the one of the line before it.
+
+        If that one is lost, it is the record at the offset of the last line, or else the last one in the file.
+        """
+        last, rows = len(self._offsets) - 1, len(self._lines)
+        if not self._is_free[last] or not rows:
             return
         before = np.flatnonzero(self._lines == last - 1)
-        row = int(before[0]) + 1 if len(before) else 0
-        is_next = row < len(self._lines) and (row == 0 or self._found.ends[row - 1] == self._found.offsets[row])
-        if not is_next or not (len(before) or last == 0) or self._lines[row] != _NONE or self._is_copy[row]:
+        here = np.flatnonzero(self._found.offsets == self._offsets[last])
+        if len(before):
+            row = int(before[0]) + 1
+            is_next = row < rows and self._found.ends[row - 1] == self._found.offsets[row]
+        else:
+            row = int(here[0]) if len(here) else rows - 1
+            is_next = len(here) > 0 or bool(self._lines.max() >= 0)
+        if not is_next or self._lines[row] != _NONE or self._is_copy[row]:
             return
         id_ = self._found.ids[row]
         if not self._by_id or self._keys[last] == id_ or id_ not in self._keys:

@@ -124,11 +124,8 @@ def scan_all(
 def _is_suspect(file: InputFile, found: FoundRecords, listed: Offsets | None, *, careful: bool) -> bool:
     """True if a file without visible damage is damaged all the same: by an index, or as a record covers others."""
     if listed is not None:
-        # An index of which nearly all lines are wrong belongs to another file, which the caller will see.
-        if _first_missing(listed, found.offsets) is None:
-            return False
-        listed = listed[: np.searchsorted(listed, file.size)]
-        return bool(10 * np.isin(listed, found.offsets).sum() > len(listed))
+        # That an index belongs to another file the caller will see: then hardly any record starts where it says.
+        return _first_missing(listed, found.offsets) is not None and belongs(file, listed)
     if not careful:
         return False
     sizes, finder = found.ends - found.offsets, RecordFinder(file)
