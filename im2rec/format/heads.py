@@ -67,7 +67,7 @@ class HeadTable:
         valid = (flags <= LAST) & (ends <= size) & ((lengths & 3 == 0) | (flags == WHOLE) | (flags == LAST))
         self.offsets, self.flags, self.ends = at[valid] + base, flags[valid], ends[valid]
         self._is_complete = base + len(data) >= size  # no head follows the last one
-        self._following = np.append(self.offsets[1:], size if self._is_complete else _BEYOND)
+        self._following = np.append(self.offsets[1:], _BEYOND)
         self.is_intact = self.ends <= self._following
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from im2rec.format.indexfile import Keys, Offsets
 
 Mask = npt.NDArray[np.bool_]
 _NONE = -1
+_CHUNK = 1 << 15  # lines that are compared at once
 _PATTERN = 4  # sizes of consecutive records by which lines are recognised
 _ROUNDS = 64  # of looking for another distance by which records were moved: there is one for each damage at most
 
@@ -48,7 +49,51 @@ def match_index(keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Seq
 
     *doubtful* are the rows of records of which another copy is preferred.
     """
-    return _Matcher(keys, offsets, found, doubtful).match()
+    by_id = keys_are_ids(keys, offsets, found)
+    start, tail = _in_place(keys, offsets, found, by_id=by_id)
+    row_stop, line_stop = len(found.offsets) - tail, len(offsets) - tail
+    rows = slice(start, row_stop)
+    between = FoundRecords(found.offsets[rows], found.ends[rows], found.ids[rows])
+    after = int(offsets[line_stop]) if tail else None
+    matcher = _Matcher(keys[start:line_stop], offsets[start:line_stop], between, by_id=by_id, after=after)
+    match = matcher.match([row - start for row in doubtful if start <= row < row_stop])
+    lines = np.arange(len(found.offsets))
+    lines[start:row_stop] = np.where(match.lines == _NONE, _NONE, match.lines + start)
+    lines[row_stop:] += line_stop - row_stop
+    is_right = match.fits or (start + tail > 0 and not np.any(match.lines != _NONE))
+    return Match(lines, match.extra + start, has_gaps=match.has_gaps, fits=is_right)
+
+
+def _in_place(keys: Keys, offsets: Offsets, found: FoundRecords, *, by_id: bool) -> tuple[int, int]:
+    """Return how many of the first records, and of the last, are where the index has them, with their size and id.
+
+    The others are few in most damaged files, and matching takes some 200 bytes for each.
+    """
+    count = min(len(offsets), len(found.offsets))
+
+    def is_in_place(lines: slice, rows: slice, following: Offsets) -> Mask:
+        good = (offsets[lines] == found.offsets[rows]) & (found.ends[rows][: len(following)] == following)
+        return np.asarray(good & (keys[lines] == found.ids[rows])) if by_id else good
+
+    start = 0
+    while start < count - 1:
+        chunk = slice(start, min(start + _CHUNK, count - 1))
+        good = is_in_place(chunk, chunk, offsets[chunk.start + 1 : chunk.stop + 1])
+        start += len(good) if good.all() else int(good.argmin())
+        if not good.all():
+            break
+    # From the end, record by record: the last one, whose size the index does not have, goes with the one before it.
+    tail = 0
+    while tail < count - 1 - start:
+        size = min(_CHUNK, count - 1 - start - tail)
+        lines = slice(len(offsets) - 1 - tail - size, len(offsets) - 1 - tail)
+        rows = slice(len(found.offsets) - 1 - tail - size, len(found.offsets) - 1 - tail)
+        good = is_in_place(lines, rows, offsets[lines.start + 1 : lines.stop + 1])[::-1]
+        tail += len(good) if good.all() else int(good.argmin())
+        if not good.all():
+            break
+    last_is_in_place = tail > 0 and (not by_id or keys[-1] == found.ids[-1])
+    return start, tail + 1 if last_is_in_place else 0
 
 
 def keys_are_ids(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
@@ -72,22 +117,27 @@ def _share(mask: npt.NDArray[Any]) -> float:
 
 
 class _Matcher:
-    def __init__(self, keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Sequence[int] = ()) -> None:
+    """Matches all lines and records that it is given; *after* is the offset after the last line, None if unknown."""
+
+    def __init__(self, keys: Keys, offsets: Offsets, found: FoundRecords, *, by_id: bool, after: int | None) -> None:
         self._keys, self._offsets, self._found = keys, offsets, found
-        self._is_doubtful = np.isin(np.arange(len(found.offsets)), np.array(doubtful, np.int64))
         self._lines = np.full(len(found.offsets), _NONE, np.int64)
         self._is_free = np.ones(len(offsets), np.bool_)  # lines without a record
         self._is_copy = np.zeros(len(found.offsets), np.bool_)  # records whose line has another record with their id
         self._sizes = found.ends - found.offsets
-        # Bytes from each line to the next; -1 for the last, of which they are not known.
-        self._gaps = np.append(np.diff(offsets), _NONE)
-        self._by_id = keys_are_ids(keys, offsets, found)
+        # Bytes from each line to the next; -1 for the last, if they are not known.
+        self._gaps = np.append(np.diff(offsets), _NONE if after is None else after - offsets[-1:])
+        self._by_id = by_id
         self._is_complete = self._lists_all()
 
-    def match(self) -> Match:
+    def match(self, doubtful: Sequence[int]) -> Match:
+        """Return the match; where a line has several copies, it gets none of the rows *doubtful* if it can."""
+        if not len(self._offsets) or not len(self._lines):
+            return Match(self._lines, np.flatnonzero(self._lines == _NONE), has_gaps=False, fits=False)
         if self._by_id:
-            self._match_ids()
+            self._match_ids(np.isin(np.arange(len(self._lines)), np.array(doubtful, np.int64)))
         self._match_distance(0)
+        self._match_last(only_next=True)
         for _ in range(_ROUNDS):
             distance = self._next_distance()
             if distance is None or not self._match_distance(distance):
@@ -119,14 +169,14 @@ class _Matcher:
         self._lines[rows] = lines
         self._is_free[lines] = False
 
-    def _match_ids(self) -> None:
+    def _match_ids(self, is_doubtful: Mask) -> None:
         """Give each line with a key of its own the record of that id: of copies the one at its offset, or the first."""
         keys, first, counts = np.unique(self._keys, return_index=True, return_counts=True)
         at = np.minimum(np.searchsorted(keys, self._found.ids), len(keys) - 1)
         rows = np.flatnonzero((keys[at] == self._found.ids) & (counts[at] == 1))
         lines = first[at[rows]]
         moved = self._found.offsets[rows] != self._offsets[lines]
-        order = np.lexsort((rows, moved, self._is_doubtful[rows], lines))
+        order = np.lexsort((rows, moved, is_doubtful[rows], lines))
         _, chosen = np.unique(lines[order], return_index=True)
         self._give(rows[order[chosen]], lines[order[chosen]])
         self._is_copy[rows] = self._lines[rows] == _NONE
@@ -141,13 +191,13 @@ class _Matcher:
         self._give(np.flatnonzero(fits), lines[fits])
         return int(np.sum(fits))
 
-    def _match_last(self) -> None:
+    def _match_last(self, *, only_next: bool = False) -> None:
         """Give the last line, whose record may have any size, the record that follows the one of the line before it.
 
-        If that one is lost, it is the record at the offset of the last line, or else the last one in the file.
+        If that one is lost, and not *only_next*, it is the record at the offset of the last line, or else the last one.
         """
         last, rows = len(self._offsets) - 1, len(self._lines)
-        if not self._is_free[last] or not rows:
+        if not self._is_free[last] or self._gaps[last] != _NONE:
             return
         before = np.flatnonzero(self._lines == last - 1)
         here = np.flatnonzero(self._found.offsets == self._offsets[last])
@@ -156,7 +206,7 @@ class _Matcher:
             is_next = row < rows and self._found.ends[row - 1] == self._found.offsets[row]
         else:
             row = int(here[0]) if len(here) else rows - 1
-            is_next = len(here) > 0 or bool(self._lines.max() >= 0)
+            is_next = not only_next and (len(here) > 0 or bool(self._lines.max() >= 0))
         if not is_next or self._lines[row] != _NONE or self._is_copy[row]:
             return
         id_ = self._found.ids[row]
@@ -185,7 +235,8 @@ class _Matcher:
         lines, offsets, ends = self._lines, self._found.offsets, self._found.ends
         without = lines == _NONE
         last = len(self._offsets) - 1
-        right = int(np.sum(self._fits(self._sizes[~without], lines[~without]) | (lines[~without] == last)))
+        is_open = (lines[~without] == last) & (self._gaps[last] == _NONE)
+        right = int(np.sum(self._fits(self._sizes[~without], lines[~without]) | is_open))
         fits = 0 < right == int(np.sum(~without))
         if not without.any() or self._is_complete:
             return Match(lines, np.flatnonzero(without), has_gaps=False, fits=fits)

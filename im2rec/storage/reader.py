@@ -38,7 +38,7 @@ from im2rec.storage.foreign import (
 )
 from im2rec.storage.index import is_record_start, resolve_index
 from im2rec.storage.opening import open_rec
-from im2rec.storage.record_map import RecordMap, map_by_index, map_by_scan
+from im2rec.storage.record_map import READ_WHOLE_BYTES, RecordMap, map_by_index, map_by_scan
 
 RAISE, SKIP = "raise", "skip"  # what to do about records that are lost
 KEEP, DROP = "keep", "drop"  # and about doubtful ones
@@ -310,8 +310,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
         Without an index nothing confirms it: the scan found the next record by the length word of this one.
         """
-        if self.damaged == SKIP:  # the scan has compared them with each other, or with the index
-            return True
+        if self.damaged == SKIP and (self.index_path is not None or self.size <= READ_WHOLE_BYTES):
+            return True  # the scan has compared them with each other, or with the index
         return self._stops is None and self.index_path is not None and span.ordinal + 1 < self.total
 
     def _read_frame(self, span: RecordSpan) -> tuple[bytes, int, int]:

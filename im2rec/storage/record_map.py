@@ -21,7 +21,7 @@ from im2rec.storage.index_match import FoundRecords, keys_are_ids, match_index
 from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 
 NO_KEY = 2**64 - 1  # of a place without a record
-_READ_WHOLE_BYTES = 1 << 30  # of a file without an index that shows no damage, its largest records up to this in all
+READ_WHOLE_BYTES = 1 << 30  # of a file without an index that shows no damage, its largest records up to this in all
 _LINE_ENDS_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
 _FEW_RECORDS = 4
 _NOTHING = np.empty(0, np.int64)
@@ -103,7 +103,7 @@ def scan_all(
 
     Raises InputError for a file that went through text mode.
     """
-    thorough = careful and listed is None and file.size <= _READ_WHOLE_BYTES
+    thorough = careful and listed is None and file.size <= READ_WHOLE_BYTES
     while True:
         collected = new()
         for item in scan_damaged(file, listed=listed, thorough=thorough, drop_doubtful=drop_doubtful):
@@ -130,7 +130,7 @@ def _is_suspect(file: InputFile, found: FoundRecords, listed: Offsets | None, *,
         return False
     sizes, finder = found.ends - found.offsets, RecordFinder(file)
     largest = np.argsort(sizes, kind="stable")[::-1]
-    chosen = np.sort(largest[np.cumsum(sizes[largest]) <= _READ_WHOLE_BYTES])
+    chosen = np.sort(largest[np.cumsum(sizes[largest]) <= READ_WHOLE_BYTES])
     for offset, end in zip(found.offsets[chosen].tolist(), found.ends[chosen].tolist(), strict=True):
         if finder.first_other_head(offset, Extent(end, 0, 1)) is not None:
             return True
