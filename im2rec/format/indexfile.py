@@ -32,6 +32,11 @@ def index_line(key: int, offset: int) -> bytes:
     return b"%d\t%d\n" % (key, offset)
 
 
+def index_lines(keys: Keys, offsets: Offsets) -> bytes:
+    """Return the index lines of many records: their *keys*, and the *offsets* in bytes at which they start."""
+    return b"".join(map(b"%d\t%d\n".__mod__, zip(keys.tolist(), offsets.tolist(), strict=True)))
+
+
 def read_index(stream: BinaryIO, *, max_lines: int | None = None) -> tuple[Keys, Offsets]:
     """Read an index from the seekable binary *stream*; return its keys (uint64) and offsets (int64) in line order.
 
@@ -43,15 +48,25 @@ def read_index(stream: BinaryIO, *, max_lines: int | None = None) -> tuple[Keys,
     # Counted first, so that the two arrays are allocated once, at their final size.
     lines = _count_lines(stream, max_lines)
     keys, offsets = np.empty(lines, np.uint64), np.empty(lines, np.int64)
-    stream.seek(0)
-    count, line = 0, 1
-    for block in _line_blocks(stream):
-        block_keys, block_offsets = _parse_plain(block) or _parse_lines(block, line)
+    count = 0
+    for block_keys, block_offsets in index_blocks(stream):
         keys[count : count + len(block_keys)] = block_keys
         offsets[count : count + len(block_keys)] = block_offsets
         count += len(block_keys)
-        line += block.count(b"\n")
     return keys[:count], offsets[:count]
+
+
+def index_blocks(stream: BinaryIO) -> Iterator[tuple[Keys, Offsets]]:
+    """Yield keys (uint64) and offsets (int64) of *stream* in blocks of some thousand lines, in line order.
+
+    *stream* is a seekable binary stream. Accepts and raises what :func:`read_index` does, without a limit of lines.
+    """
+    stream.seek(0)
+    line = 1
+    for block in _line_blocks(stream):
+        keys, offsets = _parse_plain(block) or _parse_lines(block, line)
+        yield np.asarray(keys, np.uint64), np.asarray(offsets, np.int64)
+        line += block.count(b"\n")
 
 
 def _count_lines(stream: BinaryIO, max_lines: int | None) -> int:

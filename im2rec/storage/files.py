@@ -259,6 +259,12 @@ class AtomicFile:
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
+    def reopen(self) -> InputFile:
+        """Open what has been written so far for reading. Raises OutputError, InputError."""
+        with writing(self.path):
+            self._file.flush()
+        return InputFile(self.temporary_path)
+
     def finish(self) -> None:
         """Write all data to the disk and close the file; must come before ``rename()``. Calling it twice is allowed."""
         if self._file.closed:

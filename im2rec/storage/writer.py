@@ -7,17 +7,48 @@ import logging
 import numbers
 import os
 import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from im2rec.errors import OutputError, ParameterError, as_bytes
 from im2rec.format.digestfile import encode_digest
-from im2rec.format.indexfile import MAX_KEY, index_line
+from im2rec.format.indexfile import MAX_KEY, Keys, Offsets, index_blocks, index_line, index_lines
 from im2rec.format.recordio import encode_record
 from im2rec.storage.digest import Hasher, digest_path
-from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
+from im2rec.storage.files import AtomicFile, InputFile, PathLike, open_binary, reading, refuse_existing, writing
 from im2rec.storage.index import index_to_write
 
 _LOG = logging.getLogger(__name__)
+
+
+class IndexWriter(AtomicFile):
+    """An index that is written line by line or in blocks, and can be read while it is written."""
+
+    def add(self, keys: Keys, offsets: Offsets) -> None:
+        """Append the lines of many records: their *keys* (uint64) and *offsets* (int64). Raises OutputError."""
+        self.write(index_lines(keys, offsets))
+
+    def blocks(self) -> Iterator[tuple[Keys, Offsets]]:
+        """Yield keys and offsets of all lines so far, in blocks of some thousand. Raises OutputError, InputError."""
+        with writing(self.path):
+            self._file.flush()
+        with reading(self.temporary_path), open_binary(self.temporary_path) as stream:
+            yield from index_blocks(stream)
+
+    def numbered(self) -> IndexWriter:
+        """Return a writer of the lines so far, with their numbers from 0 as keys; this one is discarded.
+
+        For a writer that learns late that the records have no ids. Raises OutputError, InputError.
+        """
+        other = IndexWriter(self.path, force=self.force)
+        count = 0
+        for _, offsets in self.blocks():
+            other.add(np.arange(count, count + len(offsets), dtype=np.uint64), offsets)
+            count += len(offsets)
+        self.discard()
+        return other
 
 
 class RecordWriter:
@@ -48,7 +79,8 @@ class RecordWriter:
         self.records = 0
         with contextlib.ExitStack() as stack:
             self._rec = stack.enter_context(AtomicFile(self.path, force=force))
-            self._index = stack.enter_context(AtomicFile(self.index_path, force=force))
+            self._index = IndexWriter(self.index_path, force=force)
+            stack.push(self._index)
             self._digest = AtomicFile(self.digest_path, force=force) if digest else None
             self._hasher = Hasher() if digest else None
             stack.pop_all()  # no error: the files stay open
@@ -70,9 +102,7 @@ class RecordWriter:
         Raises the same errors as :meth:`write`, except RecordTooLargeError.
         """
         frame = as_bytes(frame, "a frame")
-        if self._closed:
-            raise OutputError("is closed", path=self.path, hint="open a new writer")
-        self._check_owner()
+        self._check_open()
         if (type(key) is not int and not isinstance(key, numbers.Integral)) or not 0 <= key <= MAX_KEY:
             raise ParameterError(f"key={key} must be an integer from 0 to {MAX_KEY}")
         offset = self.offset
@@ -90,6 +120,59 @@ class RecordWriter:
         self.offset += len(frame)
         self.records += 1
         return offset
+
+    def write_frames(self, pieces: Iterable[bytes], keys: Keys, sizes: Offsets) -> None:
+        """Append the frames of many records at once, as they are.
+
+        The *pieces*, of any lengths, joined are the frames. *keys* (uint64) and *sizes* (int64, in bytes) are those of
+        each record. Raises OutputError when writing fails, and ParameterError when the pieces have another size than
+        all frames together; the writer is then discarded, as it is after an error in *pieces*.
+        """
+        self._check_open()
+        ends = self.offset + np.cumsum(sizes, dtype=np.int64)
+        self._failed = True
+        try:
+            written = 0
+            for piece in pieces:
+                self._rec.write(piece)
+                if self._hasher is not None:
+                    self._hasher.update(piece)
+                written += len(piece)
+            if self.offset + written != ends[-1]:
+                raise ParameterError(f"the frames have {ends[-1] - self.offset} bytes, and the pieces {written}")
+            self._index.add(keys, ends - sizes)
+            self._failed = False
+        finally:
+            if self._failed:
+                self.discard()
+        self.offset += written
+        self.records += len(keys)
+
+    def written(self) -> InputFile:
+        """Open the records so far for reading. Raises OutputError, InputError."""
+        self._check_open()
+        return self._rec.reopen()
+
+    def index_blocks(self) -> Iterator[tuple[Keys, Offsets]]:
+        """Yield keys (uint64) and offsets (int64) of the records so far, in blocks of some thousand."""
+        self._check_open()
+        yield from self._index.blocks()
+
+    def number_keys(self) -> None:
+        """Replace the keys of all records so far by their ordinals. After an OutputError the writer is discarded."""
+        self._check_open()
+        self._failed = True
+        try:
+            self._index = self._index.numbered()
+            self._failed = False
+        finally:
+            if self._failed:
+                self.discard()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise OutputError("is closed", path=self.path, hint="open a new writer")
+        self._check_owner()
 
     def close(self) -> None:
         """Write the files to the disk and give them their final names. Calling it twice is allowed.

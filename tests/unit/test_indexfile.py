@@ -10,7 +10,7 @@ from helpers import index_text, message_of, peak_bytes
 
 from im2rec.errors import IndexFormatError
 from im2rec.format import indexfile
-from im2rec.format.indexfile import index_line, read_index
+from im2rec.format.indexfile import index_blocks, index_line, index_lines, read_index
 
 
 def read(text: bytes) -> tuple[list[int], list[int]]:
@@ -21,6 +21,23 @@ def read(text: bytes) -> tuple[list[int], list[int]]:
 def test_a_line_is_key_tab_offset() -> None:
     assert b"7\t1024\n" == index_line(7, 1024)
     assert b"18446744073709551615\t9223372036854775804\n" == index_line(np.uint64(2**64 - 1), np.int64(2**63 - 4))
+
+
+def test_many_lines_are_those_of_each_record() -> None:
+    keys, offsets = np.array([7, 2**64 - 1], np.uint64), np.array([0, 2**63 - 4], np.int64)
+    assert index_line(7, 0) + index_line(2**64 - 1, 2**63 - 4) == index_lines(keys, offsets)
+    assert b"" == index_lines(keys[:0], offsets[:0])
+
+
+def test_blocks_are_all_lines_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = index_text(range(0, 4000, 8)) + b" 5 7\n"
+    monkeypatch.setattr(indexfile, "_BLOCK_BYTES", 1000)
+    blocks = list(index_blocks(io.BytesIO(text)))
+
+    assert len(blocks) > 3
+    keys, offsets = read(text)
+    assert (keys, offsets) == tuple([int(n) for block in blocks for n in block[column]] for column in (0, 1))
+    assert {(np.dtype(np.uint64), np.dtype(np.int64))} == {(keys.dtype, offsets.dtype) for keys, offsets in blocks}
 
 
 def test_keys_keep_the_order_of_the_lines_and_their_duplicates() -> None:

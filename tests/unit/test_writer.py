@@ -56,6 +56,61 @@ def test_the_index_is_written_where_a_reader_looks_for_it(tmp_path: Path) -> Non
             assert tmp_path / index == rec.index_path
 
 
+def test_many_frames_are_appended_as_they_are_in_pieces_of_any_lengths(tmp_path: Path) -> None:
+    data = joined(PAYLOADS)
+    sizes = np.diff(bounds(PAYLOADS))
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        writer.write(b"one", key=1)
+        writer.write_frames([data[:5], b"", data[5:40], data[40:]], np.array(KEYS, np.uint64), sizes)
+        assert 12 == writer.write(b"two", key=2) - len(data)
+
+    assert joined([b"one", *PAYLOADS, b"two"]) == (tmp_path / "out.rec").read_bytes()
+    offsets = bounds([b"one", *PAYLOADS, b"two"])[:-1]
+    assert index_text(offsets, [1, *KEYS, 2]) == (tmp_path / "out.idx").read_bytes()
+
+
+def test_frames_of_another_size_than_was_said_discard_the_writer(tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path / "out.rec")
+    with pytest.raises(ParameterError, match="the frames have 24 bytes, and the pieces 12"):
+        writer.write_frames([joined([b"one"])], np.array([1, 2], np.uint64), np.array([12, 12]))
+    assert [] == names_in(tmp_path)
+
+
+def test_an_error_in_the_pieces_discards_the_writer(tmp_path: Path) -> None:
+    def pieces() -> Any:
+        yield b"half"
+        raise OutputError("stop")
+
+    writer = RecordWriter(tmp_path / "out.rec")
+    with pytest.raises(OutputError, match="stop"):
+        writer.write_frames(pieces(), np.array([1], np.uint64), np.array([12]))
+    with pytest.raises(OutputError, match="was discarded"):
+        writer.close()
+    assert [] == names_in(tmp_path)
+
+
+def test_records_and_index_can_be_read_while_they_are_written(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        write_all(writer)
+        with writer.written() as file:
+            assert joined(PAYLOADS) == file.read_at(0, file.size)
+        ((keys, offsets),) = writer.index_blocks()
+        assert (KEYS, bounds(PAYLOADS)[:-1]) == (keys.tolist(), offsets.tolist())
+        writer.write(b"more", key=4)
+    with RecordFile(tmp_path / "out.rec") as rec:
+        assert [*KEYS, 4] == rec.keys.tolist()
+
+
+def test_keys_can_become_ordinals_at_the_end(tmp_path: Path) -> None:
+    with RecordWriter(tmp_path / "out.rec") as writer:
+        write_all(writer)
+        writer.number_keys()
+        writer.write(b"more", key=5)
+
+    assert index_text(bounds([*PAYLOADS, b"more"])[:-1]) == (tmp_path / "out.idx").read_bytes()
+    assert ["out.idx", "out.rec"] == names_in(tmp_path)
+
+
 def test_an_encoded_frame_is_appended_unchanged(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "out.rec") as writer:
         assert [0, 12] == [writer.write_frame(encode_record(payload), key=3) for payload in (b"one", MAGIC)]
