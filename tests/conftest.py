@@ -13,11 +13,13 @@ import pytest
 from compile_helpers import compile_at_once
 from helpers import Clock
 from iterator_helpers import Gate, a_rec, permutation_table
+from recovery_helpers import BadDisk
 
 from im2rec.bench import timing
 from im2rec.jpeg.kernel import Kernel
 from im2rec.jpeg.loading import load
 from im2rec.pipeline import order, permutation
+from im2rec.storage.files import InputFile
 
 # The same examples in every run, on slow machines too, and no database of them in the checkout.
 hypothesis.settings.register_profile(
@@ -110,6 +112,18 @@ def kernel() -> Kernel:
 def compiled(compiled_at_once: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path) -> Path:
     """A folder with the compiled decoder that the test may change."""
     return Path(shutil.copytree(compiled_at_once[0], tmp_path / "compiled"))
+
+
+@pytest.fixture
+def bad_disk(monkeypatch: pytest.MonkeyPatch) -> BadDisk:
+    """A disk of which some byte ranges cannot be read: all files are on it."""
+    disk = BadDisk(InputFile._pread)
+
+    def pread(file: InputFile, handle: int, size: int, offset: int) -> bytes:
+        return disk.pread(file, handle, size, offset)
+
+    monkeypatch.setattr(InputFile, "_pread", pread)
+    return disk
 
 
 # The library's environment.

@@ -17,13 +17,16 @@ class DamagedRange:
     end: int = described("First byte after the damaged ones.")
     records_before: int = described("Whole records before the damage.")
     problem: str = described("Problem in a sentence.")
+    lost: int | None = described("Records that were lost here, by `recover`; null if nothing tells.", None)
+    lost_keys: list[int] = described("Ids or keys of the records that were lost here, as far as known.", factory=list)
 
 
 def damaged_ranges(damage: Iterable[Damage], size: int) -> list[DamagedRange]:
     """Return the ranges of *damage*, which a scan has found in a file of *size* bytes."""
-    return [DamagedRange(item.start, item.end, item.error.record or 0, _describe(item, size)) for item in damage]
+    return [DamagedRange(item.start, item.end, item.error.record or 0, describe(item, size)) for item in damage]
 
 
-def _describe(damage: Damage, size: int) -> str:
+def describe(damage: Damage, size: int) -> str:
+    """Return in a sentence what is wrong in a damaged range of a file of *size* bytes."""
     shift = (damage.end - damage.start) % 4 if damage.end < size else 0
     return damage.error.problem + (f"; records after it are {shift} bytes off the 4-byte grid" if shift else "")

@@ -83,6 +83,11 @@ RUNS = {
         ),
         "extract good.rec dry --dry-run --head 1",
     ],
+    "im2rec recover": [
+        "recover damaged.rec 'out put.rec' --report r.json",
+        "recover good.rec o.rec --doubtful drop",
+        "recover damaged.rec o.rec --no-idx --list l.lst --dry-run",
+    ],
     "im2rec import": ["import mnist digits --from raw", "import cifar10 c --download --dry-run"],
     "im2rec digest": ["digest good.rec", "digest 'my bad.rec' --out 'a digest'", "digest good.rec --dry-run"],
     "im2rec compile": ["compile --dry-run"],

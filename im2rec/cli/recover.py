@@ -1,0 +1,141 @@
+"""The command ``im2rec recover``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.interrupts import repeat_by
+from im2rec.errors import counted
+from im2rec.recovery.recover import DROP, KEEP, RecoverOptions, recover
+from im2rec.recovery.report import RecoverSummary
+from im2rec.storage.damaged_range import DamagedRange
+from im2rec.storage.index import index_to_write
+
+_FEW_RANGES = 2  # the whole table has a dozen lines
+_MAX_KEYS = 8
+
+
+@click.command("recover", cls=HelpCommand)
+@click.argument("rec", metavar="IN", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--idx", "index", type=PATH, help="The old index of IN [default: the one beside it].")
+@click.option("--no-idx", is_flag=True, help="Use no old index: it is not known then which records are lost.")
+@click.option(
+    "--list", "list_file", type=PATH, metavar="LST", help="Name lost ids by the list that IN was packed from."
+)
+@click.option("--report", type=PATH, metavar="FILE", help="Write all damaged ranges, with what was lost, as JSON.")
+@click.option(
+    "--doubtful",
+    type=click.Choice([KEEP, DROP]),
+    default=KEEP,
+    show_default=True,
+    help="Keep records that end at damage, or leave them out.",
+)
+@common_options(writes=True)
+def command(
+    console: Console,
+    rec: Path,
+    out: Path,
+    index: Path | None,
+    no_idx: bool,
+    list_file: Path | None,
+    report: Path | None,
+    doubtful: str,
+    force: bool,
+    dry_run: bool,
+) -> ExitCode:
+    """Copy all that is whole in a damaged .rec to a new one.
+
+    Copies every whole record of IN, byte for byte, to OUT, with a new index of the true ids, and lists the damaged byte
+    ranges. With the old index of IN, or its list, the lost records are named. Bytes that the disk cannot read are
+    damage, too. Exit code 0: IN is whole; 3: it is damaged, and no record is lost; 5: records are lost or doubtful, or
+    nothing tells whether any are.
+
+    \b
+    Example:
+      im2rec recover train.rec saved.rec --report lost.json
+    """
+    if no_idx and index is not None:
+        raise click.UsageError("--idx and --no-idx exclude each other")
+    options = RecoverOptions(index=False if no_idx else index, list=list_file, report=report, doubtful=doubtful)
+    if not dry_run:
+        repeat_by(outputs=[out, index_to_write(out), report])
+    with console.progress("records", share=True) as progress:
+        summary = recover(rec, out, options, force=force, dry_run=dry_run, progress=progress)
+    console.warn(summary.warnings)
+    console.result("recover", summary, render(summary), next_command(summary))
+    return exit_code(summary)
+
+
+def exit_code(summary: RecoverSummary) -> ExitCode:
+    """Return DAMAGED (5) if records are lost or doubtful, or may be; PROBLEMS (3) for damage that cost no record."""
+    is_unknown = summary.lost is None and summary.damage
+    if summary.lost or summary.doubtful or is_unknown:
+        return ExitCode.DAMAGED
+    return ExitCode.PROBLEMS if summary.damage else ExitCode.DONE
+
+
+def next_command(summary: RecoverSummary) -> list[str]:
+    """Return the command that shows what is in the new file."""
+    return ["im2rec", "inspect", path_word(summary.out)]
+
+
+def render(summary: RecoverSummary) -> str:
+    """Return the summary as a table of a dozen lines."""
+    verb = "would write" if summary.dry_run else "wrote"
+    of = f" of {summary.listed:,}" if summary.listed is not None and summary.damage else ""
+    head = f"{verb} {summary.written:,}{of} records of {summary.input}"
+    is_whole = exit_code(summary) == ExitCode.DONE
+    rows = [
+        ("whole", "all: the file is not damaged" if is_whole else f"{summary.whole:,}{_doubtful(summary)}"),
+        ("lost", _lost(summary)),
+        *_damage(summary),
+        ("unreadable", f"{human_size(summary.unreadable_bytes)} on the disk" if summary.unreadable_bytes else ""),
+        ("repeated", f"{counted(summary.duplicates, 'record')}, kept" if summary.duplicates else ""),
+        ("bytes", f"{human_size(summary.bytes_out)}, in {summary.seconds:.1f} s"),
+        ("would write" if summary.dry_run else "written", ", ".join(_written(summary))),
+    ]
+    return table(head, rows)
+
+
+def _doubtful(summary: RecoverSummary) -> str:
+    if not summary.doubtful:
+        return ""
+    kept = "left out" if summary.written < summary.records else "kept (--doubtful drop leaves them out)"
+    return f"; {summary.doubtful:,} doubtful, which end at damage: {kept}"
+
+
+def _lost(summary: RecoverSummary) -> str:
+    if summary.lost is None:
+        return "unknown: there is no old index, and no --list, to tell" if summary.damage else ""
+    if not summary.lost:
+        return "none" if summary.damage else ""
+    keys = [key for piece in summary.damage for key in piece.lost_keys] + summary.unplaced_keys
+    return f"{summary.lost:,} of {summary.listed:,}" + (f": {summary.lost_kind} {_some(keys)}" if keys else "")
+
+
+def _some(keys: list[int]) -> str:
+    more = f" and {len(keys) - _MAX_KEYS:,} more" if len(keys) > _MAX_KEYS else ""
+    return ", ".join(map(str, keys[:_MAX_KEYS])) + more
+
+
+def _damage(summary: RecoverSummary) -> list[tuple[str, str]]:
+    found = summary.damage
+    if len(found) <= _FEW_RANGES:
+        return [("damaged", _range(piece)) for piece in found]
+    everywhere = f"{summary.report} lists them" if summary.report else "--report FILE, or --json, lists them"
+    total = f"{len(found):,} damaged ranges, {human_size(summary.damaged_bytes)}; {everywhere}"
+    return [("damaged", _range(found[0])), ("in all", total)]
+
+
+def _range(piece: DamagedRange) -> str:
+    lost = f"; {piece.lost:,} lost" if piece.lost else ""
+    return f"bytes {piece.start} to {piece.end}, after {counted(piece.records_before, 'record')}: {piece.problem}{lost}"
+
+
+def _written(summary: RecoverSummary) -> list[str]:
+    return [name for name in (summary.out, summary.index_out, summary.report) if name]
