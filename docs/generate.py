@@ -34,7 +34,7 @@ from im2rec.packing.params import PackParams
 from im2rec.packing.report import PackSummary
 from im2rec.params import parameter_docs
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
-from im2rec.recovery.report import RecoverSummary
+from im2rec.recovery.report import IndexSummary, RecoverSummary
 from im2rec.runs.replay import ReplayedRecord
 from im2rec.runs.run import RunSummary
 from im2rec.schema import SCHEMA, Key, as_json, keys_of
@@ -67,6 +67,7 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec bench --dry-run": DryRunReport,
     "im2rec extract": ExtractSummary,
     "im2rec recover": RecoverSummary,
+    "im2rec index": IndexSummary,
     "im2rec import": ImportSummary,
     "im2rec digest": DigestSummary,
     "im2rec compile": CompileSummary,

@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": ("im2rec.cli.bench", "Time every stage and find what limits the speed."),
     "extract": ("im2rec.cli.extract", "Write the images of a .rec to files or tar shards."),
     "recover": ("im2rec.cli.recover", "Copy all that is whole in a damaged .rec to a new one."),
+    "index": ("im2rec.cli.index", "Write the index of a .rec anew."),
     "import": ("im2rec.cli.import_", "Convert MNIST or CIFAR to .rec files."),
     "digest": ("im2rec.cli.digest", "Write the hashes by which damage to a .rec is found."),
     "compile": ("im2rec.cli.compile", "Compile the JPEG decoder ahead of its first use."),

@@ -1,1 +1,1 @@
-"""Everything that is whole in a damaged ``.rec``, copied to a new one."""
+"""Everything that is whole in a damaged ``.rec``, copied to a new one; and indexes made anew."""

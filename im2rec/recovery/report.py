@@ -49,6 +49,25 @@ class RecoverSummary:
         return self.records - self.doubtful
 
 
+@dataclasses.dataclass
+class IndexSummary:
+    """The result of :func:`~im2rec.recovery.reindex.write_index`, as ``--json`` prints it."""
+
+    input: str = described(INPUT)
+    out: str = described("The index that is written.")
+    records: int = described(RECORDS)
+    listed: int = described("Records in the index.")
+    left_out: dict[str, int] = described("Records that are not in the index, by reason.")
+    doubtful: int = described(_DOUBTFUL)
+    key_kind: str = described(_KEY_KIND)
+    bytes_out: int = described(BYTES_OUT)
+    damage: list[DamagedRange] = described("Damaged ranges of bytes.")
+    damaged_bytes: int = described("Bytes in all damaged ranges.")
+    seconds: float = described(SECONDS, 0.0)
+    dry_run: bool = described(DRY_RUN, False)
+    warnings: list[str] = described(WARNINGS, factory=list)
+
+
 def write_report(file: AtomicFile, summary: RecoverSummary) -> None:
     """Write *summary* to *file* as the object that ``--json`` prints, indented. Raises OutputError."""
     encoder = json.JSONEncoder(indent=1, allow_nan=False)

@@ -88,6 +88,7 @@ RUNS = {
         "recover good.rec o.rec --doubtful drop",
         "recover damaged.rec o.rec --no-idx --list l.lst --dry-run",
     ],
+    "im2rec index": ["index good.rec --force", "index damaged.rec", "index faces.rec --for dali --dry-run"],
     "im2rec import": ["import mnist digits --from raw", "import cifar10 c --download --dry-run"],
     "im2rec digest": ["digest good.rec", "digest 'my bad.rec' --out 'a digest'", "digest good.rec --dry-run"],
     "im2rec compile": ["compile --dry-run"],
