@@ -32,6 +32,7 @@ _WINDOW_BYTES = 1 << 18
 _DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only a front
 _BLOCK_RECORDS = 8192
 _MAX_INSIDE = 100_000  # records in the data of one other, which bounds the memory for data made to contain many
+_BLOCK_BYTES = 64 << 20  # of the file, where all of it is read: what copies a block meanwhile need not wait for long
 _ZEROS = (b"", b"\0", b"\0\0", b"\0\0\0")
 _unpack_head = struct.Struct("<II").unpack_from
 
@@ -191,6 +192,8 @@ class _Scanner:
         """
         size, builder, thorough = self._size, self._builder, self._thorough
         offset, padding, window_bytes = start, 0, _WINDOW_BYTES
+        block_bytes = _BLOCK_BYTES if thorough else size
+        limit = start + block_bytes  # of the block
         while offset < size:
             at = offset - self._base
             if at < 0 or at + FRONT_BYTES > len(self._window):
@@ -203,8 +206,10 @@ class _Scanner:
             # Inline, as nearly all records are a single whole part: measure() would take several times as long.
             if magic == MAGIC_WORD and word >> FLAG_SHIFT == 0 and end <= size:
                 trouble = self._examine(offset, Extent(end, word, 1)) if thorough else None
-                if len(builder.offsets) > _BLOCK_RECORDS and (block := builder.take(keep_last=True)) is not None:
-                    yield block
+                if offset > limit or len(builder.offsets) > _BLOCK_RECORDS:
+                    limit = offset + block_bytes
+                    if (block := builder.take(keep_last=True)) is not None:
+                        yield block
                 if trouble is None:
                     builder.add(offset, word, front)
                 padding, window_bytes = -word & 3, _WINDOW_BYTES if word <= _DENSE_BYTES else FRONT_BYTES

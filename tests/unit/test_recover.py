@@ -23,6 +23,7 @@ from im2rec.recovery import copying
 from im2rec.recovery import recover as module
 from im2rec.recovery.recover import RecoverOptions, recover
 from im2rec.recovery.report import RecoverSummary
+from im2rec.storage import scan
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 
@@ -55,7 +56,7 @@ def losses(summary: RecoverSummary) -> list[tuple[int | None, list[int]]]:
 def marked_doubtful(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
     """Have the scan call the records *numbers* doubtful, by their places in the file."""
 
-    def scan(*words: Any, **options: Any) -> Iterator[RecordBlock | Damage]:
+    def marked(*words: Any, **options: Any) -> Iterator[RecordBlock | Damage]:
         before = 0
         for item in scan_damaged(*words, **options):
             if isinstance(item, RecordBlock):
@@ -65,7 +66,7 @@ def marked_doubtful(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
             else:
                 yield item
 
-    monkeypatch.setattr(module, "scan_damaged", scan)
+    monkeypatch.setattr(module, "scan_damaged", marked)
 
 
 # Whole files.
@@ -529,3 +530,14 @@ def test_an_interrupt_between_blocks_leaves_nothing_and_ends_the_copying(
     assert ["a.idx", "a.rec"] == names_in(tmp_path)
     with pytest.raises(ThreadsEndedError):
         copiers[0].take(next(iter(scan_damaged(BytesSource(joined(payloads))))))
+
+
+def test_progress_does_not_wait_for_thousands_of_long_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_BLOCK_BYTES", 50_000)
+    rec = write_rec(tmp_path / "a.rec", [jpeg_payload(number, 10_000) for number in range(60)])
+    shares: list[float] = []
+    recover(rec, tmp_path / "o.rec", progress=lambda _records, share: shares.append(share))
+
+    assert rec.read_bytes() == (tmp_path / "o.rec").read_bytes()
+    assert len(shares) > 8
+    assert sorted(shares) == shares
