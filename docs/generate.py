@@ -34,6 +34,7 @@ from im2rec.packing.params import PackParams
 from im2rec.packing.report import PackSummary
 from im2rec.params import parameter_docs
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
+from im2rec.recovery.repair import RepairSummary
 from im2rec.recovery.report import IndexSummary, RecoverSummary
 from im2rec.runs.replay import ReplayedRecord
 from im2rec.runs.run import RunSummary
@@ -67,6 +68,7 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec bench --dry-run": DryRunReport,
     "im2rec extract": ExtractSummary,
     "im2rec recover": RecoverSummary,
+    "im2rec recover --repair-from": RepairSummary,
     "im2rec index": IndexSummary,
     "im2rec import": ImportSummary,
     "im2rec digest": DigestSummary,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
 from im2rec.recovery.recover import DROP, KEEP, RecoverOptions, recover
+from im2rec.recovery.repair import ByteRange, RepairSummary, repair_with_index
 from im2rec.recovery.report import RecoverSummary
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.index import index_to_write
@@ -35,35 +37,37 @@ _MAX_KEYS = 8
     show_default=True,
     help="Keep records that end at damage, or leave them out.",
 )
+@click.option(
+    "--repair-from",
+    "other",
+    type=PATH,
+    metavar="OTHER",
+    help="Take what is wrong in IN, by the digest beside it, from this second copy: OUT is the file as it was.",
+)
 @common_options(writes=True)
 def command(
-    console: Console,
-    rec: Path,
-    out: Path,
-    index: Path | None,
-    no_idx: bool,
-    list_file: Path | None,
-    report: Path | None,
-    doubtful: str,
-    force: bool,
-    dry_run: bool,
+    console: Console, rec: Path, out: Path, other: Path | None, force: bool, dry_run: bool, **words: Any
 ) -> ExitCode:
     """Copy all that is whole in a damaged .rec to a new one.
 
     Copies every whole record of IN, byte for byte, to OUT, with a new index of the true ids, and lists the damaged byte
     ranges. With the old index of IN, or its list, the lost records are named. Bytes that the disk cannot read are
     damage, too. Exit code 0: IN is whole; 3: it is damaged, and no record is lost; 5: records are lost or doubtful, or
-    nothing tells whether any are.
+    nothing tells whether any are. With a digest and a second copy, --repair-from restores the file itself.
 
     \b
     Example:
       im2rec recover train.rec saved.rec --report lost.json
     """
-    if no_idx and index is not None:
-        raise click.UsageError("--idx and --no-idx exclude each other")
-    options = RecoverOptions(index=False if no_idx else index, list=list_file, report=report, doubtful=doubtful)
+    report = words["report"]
     if not dry_run:
         repeat_by(outputs=[out, index_to_write(out), report])
+    if other is not None:
+        return _repair(console, rec, other, out, words, force=force, dry_run=dry_run)
+    if words["no_idx"] and words["index"] is not None:
+        raise click.UsageError("--idx and --no-idx exclude each other")
+    index = False if words["no_idx"] else words["index"]
+    options = RecoverOptions(index=index, list=words["list_file"], report=report, doubtful=words["doubtful"])
     with console.progress("records", share=True) as progress:
         summary = recover(rec, out, options, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
@@ -71,16 +75,39 @@ def command(
     return exit_code(summary)
 
 
-def exit_code(summary: RecoverSummary) -> ExitCode:
-    """Return DAMAGED (5) if records are lost or doubtful, or may be; PROBLEMS (3) for damage that cost no record."""
+def _repair(
+    console: Console, rec: Path, other: Path, out: Path, words: dict[str, Any], *, force: bool, dry_run: bool
+) -> ExitCode:
+    """Repair *rec* from *other*. Raises UsageError if *words* have options of a recovery without a second copy."""
+    given = {"idx": words["index"], "no-idx": words["no_idx"], "list": words["list_file"], "report": words["report"]}
+    given["doubtful"] = words["doubtful"] != KEEP
+    if ignored := [name for name, value in given.items() if value]:
+        raise click.UsageError(f"--repair-from restores the file as it was; --{ignored[0]} is for what is whole in IN")
+    with console.progress("blocks", share=True) as progress:
+        summary = repair_with_index(rec, other, out, force=force, dry_run=dry_run, progress=progress)
+    console.result("recover", summary, render_repair(summary), next_command(summary))
+    return exit_code(summary)
+
+
+def exit_code(summary: RecoverSummary | RepairSummary) -> ExitCode:
+    """Return DAMAGED (5) if records are lost or doubtful, or may be; PROBLEMS (3) for damage that cost no record.
+
+    Of a repair: DAMAGED if blocks are right in neither copy, PROBLEMS if all that were wrong are right now.
+    """
+    if isinstance(summary, RepairSummary):
+        if summary.bad_blocks:
+            return ExitCode.DAMAGED
+        return ExitCode.PROBLEMS if summary.repaired_blocks else ExitCode.DONE
     is_unknown = summary.lost is None and summary.damage
     if summary.lost or summary.doubtful or is_unknown:
         return ExitCode.DAMAGED
     return ExitCode.PROBLEMS if summary.damage else ExitCode.DONE
 
 
-def next_command(summary: RecoverSummary) -> list[str]:
-    """Return the command that shows what is in the new file."""
+def next_command(summary: RecoverSummary | RepairSummary) -> list[str]:
+    """Return the command that shows what is in the new file; after a repair by its digest."""
+    if isinstance(summary, RepairSummary):
+        return ["im2rec", "inspect", path_word(summary.files[0]), "--verify"]
     return ["im2rec", "inspect", path_word(summary.out)]
 
 
@@ -100,6 +127,28 @@ def render(summary: RecoverSummary) -> str:
         ("would write" if summary.dry_run else "written", ", ".join(_written(summary))),
     ]
     return table(head, rows)
+
+
+def render_repair(summary: RepairSummary) -> str:
+    """Return the result of a repair as a table."""
+    verb = "would write" if summary.dry_run else "wrote"
+    state = "as it was" if not summary.bad_blocks else "with damage that neither copy can repair"
+    repaired = counted(summary.repaired_blocks, "block")
+    rows = [
+        ("blocks", f"{summary.good_blocks:,} of {summary.blocks:,} are right in {summary.input}"),
+        ("repaired", f"{repaired}{_bytes(summary.repaired_ranges)}" if summary.repaired_blocks else ""),
+        ("bad", f"{counted(summary.bad_blocks, 'block')}{_bytes(summary.bad_ranges)}" if summary.bad_blocks else ""),
+        ("digest", summary.digest),
+        ("bytes", f"{human_size(summary.size)}, in {summary.seconds:.1f} s"),
+        ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
+    ]
+    return table(f"{verb} {summary.input} {state}", rows)
+
+
+def _bytes(ranges: list[ByteRange]) -> str:
+    shown = ", ".join(f"{piece.start} to {piece.end}" for piece in ranges[:_FEW_RANGES])
+    more = f" and {len(ranges) - _FEW_RANGES:,} more ranges" if len(ranges) > _FEW_RANGES else ""
+    return f": bytes {shown}{more}"
 
 
 def _doubtful(summary: RecoverSummary) -> str:

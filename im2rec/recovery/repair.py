@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from im2rec.errors import InputError
+from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.digestfile import FileDigest, encode_digest
 from im2rec.parallel import Progress
+from im2rec.recovery.reindex import write_index
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, INPUT, SECONDS, described
 from im2rec.storage.digest import digest_path, find_digest, load_digest, refuse_same_file
 from im2rec.storage.files import AtomicFile, InputFile, PathLike, refuse_existing, writing
-from im2rec.storage.index import index_to_write
+from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.opening import open_rec
 
 _SECTOR_BYTES = 4096  # read at once around places that a disk cannot read
@@ -97,6 +98,31 @@ def repair(
         else:
             result.bytes_out = _write(blocks, wanted, outputs, force=force)
     result.seconds = round(time.monotonic() - started, 3)
+    return result
+
+
+def repair_with_index(
+    rec: PathLike,
+    other: PathLike,
+    out: PathLike,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> RepairSummary:
+    """Do what :func:`repair` does, and write the index of *out*, of all that is whole there.
+
+    The index is not written if no record of *out* is whole. Raises OutputError also where it would replace the index of
+    one of the copies.
+    """
+    index = index_to_write(out)
+    for path in filter(None, (find_index(rec), find_index(other))):
+        refuse_same_file(index, path)
+    result = repair(rec, other, out, force=force, dry_run=dry_run, progress=progress)
+    with contextlib.suppress(CorruptRecordError, InputError):
+        if not dry_run:
+            write_index(out, index)
+        result.files.append(os.fspath(index))
     return result
 
 

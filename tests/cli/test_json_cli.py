@@ -88,6 +88,11 @@ RUNS = {
         "recover good.rec o.rec --doubtful drop",
         "recover damaged.rec o.rec --no-idx --list l.lst --dry-run",
     ],
+    "im2rec recover --repair-from": [
+        "recover hashed.rec o.rec --repair-from damaged.rec",
+        "recover changed.rec o.rec --repair-from hashed.rec --dry-run",
+        "recover changed.rec 'o 2.rec' --repair-from changed.rec",
+    ],
     "im2rec index": ["index good.rec --force", "index damaged.rec", "index faces.rec --for dali --dry-run"],
     "im2rec import": ["import mnist digits --from raw", "import cifar10 c --download --dry-run"],
     "im2rec digest": ["digest good.rec", "digest 'my bad.rec' --out 'a digest'", "digest good.rec --dry-run"],

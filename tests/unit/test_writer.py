@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import re
@@ -359,3 +360,12 @@ def test_a_writer_that_is_never_closed_is_said_to_have_written_nothing(tmp_path:
     expected = "out.rec: was never closed: nothing is written (use it in a with block, or call close())\n"
     assert expected == done.stderr
     assert [] == names_in(tmp_path)
+
+
+def test_the_digest_covers_frames_that_are_appended_at_once(tmp_path: Path) -> None:
+    data = joined(PAYLOADS)
+    with RecordWriter(tmp_path / "out.rec", digest=True) as writer:
+        writer.write_frames([data[:9], data[9:]], np.array(KEYS, np.uint64), np.diff(bounds(PAYLOADS)))
+
+    digest = load_digest(tmp_path / "out.rec.digest")
+    assert (hashlib.sha256(data).digest(), len(PAYLOADS), len(data)) == (digest.sha256, digest.records, digest.size)
