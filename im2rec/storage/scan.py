@@ -32,7 +32,7 @@ _WINDOW_BYTES = 1 << 18
 _DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only a front
 _BLOCK_RECORDS = 8192
 _MAX_INSIDE = 100_000  # records in the data of one other, which bounds the memory for data made to contain many
-_BLOCK_BYTES = 64 << 20  # of the file, where all of it is read: what copies a block meanwhile need not wait for long
+_BLOCK_BYTES = 64 << 20  # of the file, so that what copies the records meanwhile need not wait for long
 _ZEROS = (b"", b"\0", b"\0\0", b"\0\0\0")
 _unpack_head = struct.Struct("<II").unpack_from
 
@@ -132,6 +132,19 @@ def _without_doubtful(items: Iterator[RecordBlock | Damage]) -> Iterator[RecordB
         yield damage
 
 
+def heads_agree(source: Source, listed: Offsets) -> bool:
+    """True if the part heads of *source* show no damage, and are those of the records of an index: *listed*, ascending.
+
+    Then each record ends where its length word and the index say, and no thorough scan can find another.
+    """
+    row = 0
+    for item in scan_damaged(source, listed=listed):
+        if isinstance(item, Damage) or not np.array_equal(item.offsets, listed[row : row + len(item.offsets)]):
+            return False
+        row += len(item.offsets)
+    return row == len(listed)
+
+
 class _Trouble(NamedTuple):
     """Damage that a scan has met: where it begins, the error that describes it, and where the next record starts."""
 
@@ -192,8 +205,7 @@ class _Scanner:
         """
         size, builder, thorough = self._size, self._builder, self._thorough
         offset, padding, window_bytes = start, 0, _WINDOW_BYTES
-        block_bytes = _BLOCK_BYTES if thorough else size
-        limit = start + block_bytes  # of the block
+        limit = start + _BLOCK_BYTES
         while offset < size:
             at = offset - self._base
             if at < 0 or at + FRONT_BYTES > len(self._window):
@@ -207,7 +219,7 @@ class _Scanner:
             if magic == MAGIC_WORD and word >> FLAG_SHIFT == 0 and end <= size:
                 trouble = self._examine(offset, Extent(end, word, 1)) if thorough else None
                 if offset > limit or len(builder.offsets) > _BLOCK_RECORDS:
-                    limit = offset + block_bytes
+                    limit = offset + _BLOCK_BYTES
                     if (block := builder.take(keep_last=True)) is not None:
                         yield block
                 if trouble is None:
