@@ -18,8 +18,9 @@ import pytest
 from im2rec.errors import CorruptRecordError, Im2RecError
 from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import IRHeader, encode_image_record
-from im2rec.format.recordio import BytesSource, encode_record, read_records
+from im2rec.format.recordio import BytesSource, Source, encode_record, read_records
 from im2rec.storage.reader import RecordFile
+from im2rec.storage.scan import RecordBlock, scan_damaged
 
 GOLDEN = Path(__file__).parent / "golden" / "recordio"
 GOLDEN_RECS = sorted(path.stem for path in GOLDEN.glob("*.rec"))
@@ -67,6 +68,15 @@ def write_rec(path: Path, payloads: Sequence[bytes], *, keys: Iterable[int] | No
     if index:
         path.with_suffix(".idx").write_bytes(index_text(bounds(payloads)[:-1], keys))
     return path
+
+
+def scanned_blocks(source: Source) -> list[RecordBlock]:
+    """Return the blocks of a scan of *source*, which has no damage and no doubtful records."""
+    items = list(scan_damaged(source))
+    blocks = [item for item in items if isinstance(item, RecordBlock)]
+    assert items == blocks
+    assert not any(block.doubtful for block in blocks)
+    return blocks
 
 
 def read_until_damage(stream: BinaryIO) -> tuple[list[bytes], CorruptRecordError | None]:

@@ -24,7 +24,8 @@ from image_helpers import (
 
 from im2rec.errors import OutputError
 from im2rec.format.heads import MAGIC
-from im2rec.format.recordio import encode_record, find_record
+from im2rec.format.recordio import encode_record
+from im2rec.format.resync import RecordFinder
 from im2rec.inspection.survey import survey
 from im2rec.packing.make_list import ListOptions, walk_folder
 from im2rec.storage.scan import Damage, scan_damaged
@@ -115,7 +116,7 @@ def test_nested_part_heads_over_one_chain_are_each_read_once(shift: bytes) -> No
     heads = b"".join(MAGIC + struct.pack("<I", 1 << 29 | 8 * (count - 1 - n)) for n in range(count))
     source = CountingSource(shift + heads + part(2, b"") * count)
 
-    assert find_record(source, 0) is None
+    assert RecordFinder(source).first(0, source.size, 0) is None
     assert len(source.reads) < 10 * count
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 from helpers import (
+    CountingSource,
     bounds,
     digests,
     image_payload,
@@ -36,10 +37,12 @@ from helpers import (
 from image_helpers import names_in
 
 from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, OutputError
-from im2rec.format import recordio
 from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import decode_image_record
-from im2rec.format.recordio import BytesSource, decode_record, find_record, read_records
+from im2rec.format.recordio import BytesSource, decode_record, read_record, read_records
+from im2rec.format.resync import RecordFinder
+from im2rec.inspection.survey import survey
+from im2rec.storage import index as index_module
 from im2rec.storage.files import AtomicFile
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import scan_damaged
@@ -61,12 +64,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("index", [None, False], ids=["index", "scan"])
-def test_a_file_cut_while_open_is_an_error_at_the_cut(path: Path, index: bool | None) -> None:
+def test_a_file_cut_while_open_is_an_error_with_the_bytes_that_are_left(path: Path, index: bool | None) -> None:
     with RecordFile(path, index=index) as rec:
         os.truncate(path, 5 * FRAME + 50)
 
         assert PAYLOADS[:5] == [rec.payload(ordinal) for ordinal in range(5)]
-        in_data = f"{path}, record 5, byte 548: expected 100 bytes of data and padding, found 42 {CUT_OPEN}"
+        in_data = f"{path}, record 5, byte 540: expected 108 bytes of a record, found 50 {CUT_OPEN}"
         assert in_data == message_of(rec.payload, 5)
         assert in_data == message_of(rec.read_many, range(10))
         gone = f"{path}, record 6, byte 648: expected 8 bytes of part head, found 0 {CUT_SHORT}"
@@ -76,16 +79,16 @@ def test_a_file_cut_while_open_is_an_error_at_the_cut(path: Path, index: bool | 
         assert in_head == message_of(lambda: rec[5])
 
 
-def test_a_large_record_cut_while_open_is_an_error_at_its_data(tmp_path: Path) -> None:
+def test_a_large_record_cut_while_open_is_an_error_with_the_bytes_that_are_left(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "some.rec", [image_payload(1, content=b"x" * 3_000_000)])
 
     with RecordFile(path) as rec:
         os.truncate(path, 1000)
         with pytest.raises(
-            CorruptRecordError, match=r"record 0, byte 8: expected 3000024 bytes .*, found 992"
+            CorruptRecordError, match=r"record 0, byte 0: expected 3000032 bytes of a record, found 1000 \(the file was"
         ) as caught:
             rec.payload(0)
-    assert (path, 0, 8) == (caught.value.path, caught.value.record, caught.value.offset)
+    assert (path, 0, 0) == (caught.value.path, caught.value.record, caught.value.offset)
 
 
 def test_bytes_changed_while_open_are_an_error_at_their_offset(path: Path) -> None:
@@ -99,26 +102,41 @@ def test_bytes_changed_while_open_are_an_error_at_their_offset(path: Path) -> No
         assert PAYLOADS[4] == rec.payload(4)
 
 
-TAILS = {
-    3: "byte 1080: expected the end of the file or another record, found 00 00 00",
-    8: "byte 1080: expected the end of the file or another record, found 00 00 00 00",
-    -1: "record 9, byte 980: expected 100 bytes of data and padding, found 99",
-    -99: "record 9, byte 980: expected 100 bytes of data and padding, found 1",
+TAILS = {  # by the bytes more or less: the damaged range, and its error
+    3: (1080, 1083, f"record 10, byte 1080: expected 8 bytes of part head, found 3 {CUT_SHORT}"),
+    8: (
+        1080,
+        1088,
+        "record 10, byte 1080: expected the magic 0a 23 d7 ce, found 00 00 00 00 (run 'im2rec inspect' on it)",
+    ),
+    -1: (972, 1079, f"record 9, byte 980: expected 100 bytes of data and padding, found 99 {CUT_SHORT}"),
+    -99: (972, 981, f"record 9, byte 980: expected 100 bytes of data and padding, found 1 {CUT_SHORT}"),
 }
 
 
-def test_a_file_longer_or_shorter_than_its_records_is_refused_on_opening(path: Path) -> None:
-    scanned = {
-        3: "record 10, byte 1080: expected 8 bytes of part head, found 3",
-        8: "record 10, byte 1080: expected the magic 0a 23 d7 ce, found 00 00 00 00",
-    }
+@pytest.mark.parametrize("change", TAILS)
+@pytest.mark.parametrize("index", [None, False], ids=["index", "scan"])
+def test_a_file_longer_or_shorter_than_its_records_opens_and_fails_where_it_is_damaged(
+    change: int, index: bool | None, path: Path
+) -> None:
     data = path.read_bytes()
-    for change, problem in TAILS.items():
-        path.write_bytes(data + bytes(change) if change > 0 else data[:change])
-        for index, expected in ((True, problem), (False, scanned.get(change, problem))):
-            message = message_of(RecordFile, path, index=index)
-            assert f"{path}, {expected}" == message.partition(" (")[0]
-            assert message.endswith((CUT_SHORT, "(run 'im2rec inspect' on it)"))
+    path.write_bytes(data + bytes(change) if change > 0 else data[:change])
+    start, end, error = TAILS[change]
+    whole = start // FRAME
+    place, problem = error.split(": ", 1)
+
+    with RecordFile(path, index=index) as rec:
+        assert [(start, end, f"{path}, {error}")] == [(item.start, item.end, str(item.error)) for item in rec.damage]
+        assert PAYLOADS[:whole] == [rec.payload(ordinal) for ordinal in range(whole)]
+        # By the index nothing is lost with the bytes that are too many; a scan cannot tell, so they take a place.
+        lost = [] if change > 0 and index is None else [whole]
+        assert lost == rec.lost.tolist()
+        assert whole + len(lost) == len(rec) == rec.total
+        for ordinal in lost:
+            message = f"{path}, {place}: is lost in the damaged bytes {start} to {end}: {problem}"
+            assert message == message_of(rec.payload, ordinal)
+    with RecordFile(path, index=index, damaged="skip") as rec:
+        assert whole == len(rec) == len(list(rec))
 
 
 # Wrong indexes
@@ -131,7 +149,10 @@ WRONG_INDEXES: dict[str, tuple[list[int], str]] = {
     "no lines": ([], f"lists no records, but the .rec has some ({SCANNED})"),
     "a line twice": ([*OFFSETS, 540], f"names byte 540 twice ({FOREIGN})"),
     "an odd offset": ([*OFFSETS[:5], 541, *OFFSETS[6:]], f"byte 541 is not at a multiple of 4 ({FOREIGN})"),
-    "behind the end": ([*OFFSETS, 1080], f"names byte 1080, but the .rec has only 1080 bytes ({CUT_OR_FOREIGN})"),
+    "behind the end": (
+        [*OFFSETS[:4], 436, 3000, 4000, 5000, 6000, 7000],
+        f"names byte 7000, but the .rec has only 1080 bytes ({CUT_OR_FOREIGN})",
+    ),
     "inside a record": (
         [*OFFSETS[:5], 544, *OFFSETS[6:]],
         f"no record starts at byte 544, which it gives for record 5 ({FOREIGN})",
@@ -140,10 +161,6 @@ WRONG_INDEXES: dict[str, tuple[list[int], str]] = {
     "another file's": (
         [112 * n for n in range(9)],
         f"no record starts at byte 112, which it gives for record 1 ({FOREIGN})",
-    ),
-    "more lines than records fit": (
-        [0] * 2000,
-        f"has more lines than the .rec can hold records, which are at most 135 ({SCANNED})",
     ),
 }
 
@@ -159,6 +176,31 @@ def test_a_wrong_index_is_refused_with_the_reason(case: str, path: Path) -> None
     assert f"{index}: {problem}" == str(caught.value)
     with RecordFile(path, index=False) as rec:
         assert 10 == len(rec)
+
+
+def test_an_index_of_a_million_lines_more_than_the_rec_can_hold_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_MAX_LINES_LOST", 1500)  # in place of a million, which take a second
+    index = path.with_suffix(".idx")
+    index.write_bytes(index_text(range(0, 4 * 1500, 4)))
+    assert "names byte 5996" in message_of(RecordFile, path)
+
+    index.write_bytes(index_text(range(0, 4 * 1501, 4)))
+    problem = "has more lines than the .rec can hold records, which are at most 1500"
+    assert f"{index}: {problem} ({SCANNED})" == message_of(RecordFile, path)
+
+
+@pytest.mark.parametrize("damaged", ["raise", "skip"])
+def test_lines_behind_the_end_of_the_file_are_records_that_were_cut_off(damaged: str, path: Path) -> None:
+    path.with_suffix(".idx").write_bytes(index_text([*OFFSETS, 1080, 1188]))
+
+    with RecordFile(path, damaged=damaged) as rec:
+        assert [10, 11] == rec.lost.tolist()
+        assert (12, 12 if damaged == "raise" else 10) == (rec.total, len(rec))
+        assert PAYLOADS == [rec.payload(ordinal) for ordinal in range(10)]
+        problem = "the file ends here, but the index lists 2 more records"
+        assert [(1080, 1080, problem)] == [(item.start, item.end, item.error.problem) for item in rec.damage]
 
 
 def test_an_index_that_names_a_later_part_is_refused(tmp_path: Path) -> None:
@@ -482,11 +524,14 @@ HOSTILE: dict[str, Callable[[Path], Any]] = {
     "stream": lambda _: list(read_records(io.BytesIO(LONGEST))),
     "frame": lambda _: decode_record(LONGEST),
     "scan": lambda _: list(scan_damaged(BytesSource(joined([b"one"]) + LONGEST))),
-    "search": lambda _: find_record(BytesSource(LONGEST * 100), 0),
+    "search": lambda _: RecordFinder(BytesSource(LONGEST * 100)).first(0, 1200, 0),
     "later part": lambda _: decode_record(part(1, b"aaaa") + MAGIC + struct.pack("<I", 3 << 29 | 2**29 - 1)),
     "labels": lambda _: decode_image_record(struct.pack("<IfQQ", 2**32 - 1, 0, 1, 0) + b"abcd"),
-    "opened by scan": lambda folder: RecordFile(folder / "hostile.rec", index=False),
-    "opened by index": lambda folder: RecordFile(folder / "hostile.rec"),
+    "opened by scan": lambda folder: RecordFile(folder / "hostile.rec", index=False)[1],
+    "opened by index": lambda folder: RecordFile(folder / "hostile.rec")[1],
+    "opened to skip": lambda folder: len(RecordFile(folder / "hostile.rec", damaged="skip")),
+    "thorough scan": lambda _: list(scan_damaged(BytesSource(joined([b"one"]) + LONGEST * 50), thorough=True)),
+    "survey": lambda folder: survey(folder / "hostile.rec"),
     "labels of a file": lambda folder: RecordFile(folder / "labels.rec")[0],
 }
 
@@ -505,17 +550,14 @@ def test_a_length_of_half_a_gigabyte_allocates_nothing(tmp_path: Path) -> None:
 
     for name, work in HOSTILE.items():
         assert peak_bytes(functools.partial(attempt, name, work)) < 2_000_000, name
-    assert set(HOSTILE) - {"scan", "search"} == set(messages)  # these two skip the damage
+    assert set(HOSTILE) - {"scan", "search", "opened to skip", "thorough scan", "survey"} == set(messages)
     assert all(re.search(r"expected (536870912 bytes|4294967295 labels)", message) for message in messages.values())
 
 
-def test_an_image_full_of_part_heads_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_full_of_part_heads_is_searched_once() -> None:
     # Any of these magics may start records that the length word has swallowed, up to the end of the payload. Following
     # the parts from each of them separately would take hours for an image of a megabyte.
-    parsed: list[int] = []
-    real = recordio.parse_head
-    monkeypatch.setattr(recordio, "parse_head", lambda *args: (parsed.append(args[1]), real(*args))[1])
-    payload = (MAGIC + bytes(4)) * 300 + b"the end!"
-
-    assert payload == decode_record(part(0, payload))  # as a writer stores it that does not cut payloads
-    assert len(parsed) < 1000
+    for count in (300, 600):
+        source = CountingSource(part(0, (MAGIC + bytes(4)) * count + b"the end!"))
+        assert "another part starts at byte 8" in message_of(read_record, source, 0)
+        assert len(source.reads) < 5

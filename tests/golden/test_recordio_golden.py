@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import GOLDEN, GOLDEN_RECS, golden_bytes, golden_json, read_until_damage
+from helpers import GOLDEN, GOLDEN_RECS, golden_bytes, golden_json, read_until_damage, scanned_blocks
 
 from im2rec.errors import CorruptRecordError, IndexFormatError, ListFormatError
 from im2rec.format.irheader import IRHeader, decode_image_record, encode_image_record, parse_header
 from im2rec.format.listfile import ListEntry, read_list
-from im2rec.format.recordio import BytesSource, encode_record, read_parts, read_record, read_records
+from im2rec.format.recordio import BytesSource, encode_record, iter_parts, read_record, read_records
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Damage, RecordBlock, scan, scan_damaged
+from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 IMAGE_RECS = [name for name in GOLDEN_RECS if "header" in golden_json(name)["records"][0]]
@@ -34,7 +34,7 @@ def test_all_golden_files_are_present() -> None:
 
 def framing(source: BytesSource, ordinal: int, offset: int) -> dict[str, Any]:
     """Return the framing of one record, with the keys of the recorded JSON."""
-    parts = read_parts(source, offset)
+    parts = iter_parts(source, offset)
     payload, end = read_record(source, offset)
     return {
         "ordinal": ordinal,
@@ -102,7 +102,7 @@ def test_a_scan_finds_the_records_and_ids_of_every_golden_file() -> None:
         ids = [record["header"]["id"] if name in IMAGE_RECS else record["ordinal"] for record in expected]
         payloads = list(read_records(io.BytesIO(golden_bytes(f"{name}.rec"))))
         with RecordFile(GOLDEN / f"{name}.rec", index=False) as rec:
-            (block,) = scan(rec._file)
+            (block,) = scanned_blocks(rec._file)
             assert (name, [record["offset"] for record in expected]) == (name, rec.offsets.tolist())
             assert (name, ids) == (name, rec.keys.tolist())
             assert payloads == [rec.payload(ordinal) for ordinal in range(len(rec))]
@@ -234,13 +234,17 @@ def test_a_damaged_file_gives_its_whole_records_then_an_error(name: str, tmp_pat
 
     path = tmp_path / "damaged.rec"
     path.write_bytes(data)
-    with pytest.raises(CorruptRecordError) as caught, RecordFile(path) as rec:
-        rec.payload(0)  # wrong padding is found when the record is read, all other damage on opening
-    assert f"{path}, record {len(whole)}, byte {offset}: {problem}" == str(caught.value).partition(" (")[0]
+    with RecordFile(path) as rec:  # which opens, and fails in the place of the damage
+        assert whole == [rec.payload(ordinal) for ordinal in range(len(whole))]
+        with pytest.raises(CorruptRecordError) as caught:
+            rec.payload(len(whole))
+        assert [len(whole)] == rec.lost.tolist()
+        lost = f"is lost in the damaged bytes {rec.damage[0].start} to {rec.damage[0].end}: {problem}"
+    assert f"{path}, record {len(whole)}, byte {offset}: {lost}" == str(caught.value).partition(" (")[0]
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("name", sorted(set(ENDS) - {"nonzero_padding"}))  # a scan reads part heads only
+@pytest.mark.parametrize("name", ENDS)
 def test_a_scan_of_a_damaged_file_resumes_after_the_damage(name: str) -> None:
     before, offset, problem, after = ENDS[name]
     source = BytesSource(bytes.fromhex(DAMAGED[name]["file_hex"]))

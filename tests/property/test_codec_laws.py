@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import bounds, image_payload, index_text, joined, read_until_damage, write_rec
+from helpers import bounds, image_payload, index_text, joined, read_until_damage, scanned_blocks, write_rec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,13 +25,14 @@ from im2rec.format.recordio import (
     BytesSource,
     decode_record,
     encode_record,
-    find_record,
-    read_parts,
+    iter_parts,
+    measure,
     read_record,
     read_records,
 )
+from im2rec.format.resync import RecordFinder
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Damage, RecordBlock, scan, scan_damaged
+from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 LAW = settings(max_examples=30)  # most laws test every offset of an example; all of them take a second
@@ -131,7 +132,7 @@ def test_aligned_magics_of_a_file_are_at_the_starts_of_parts_only(payloads: list
 
     offsets = [at for at in range(0, len(data), 4) if data[at : at + 4] == MAGIC]
 
-    assert offsets == [part.start - 8 for at in record_starts(data) for part in read_parts(BytesSource(data), at)]
+    assert offsets == [part.start - 8 for at in record_starts(data) for part in iter_parts(BytesSource(data), at)]
 
 
 @LAW
@@ -140,7 +141,7 @@ def test_parts_are_disjoint_and_cover_the_file(payloads: list[bytes]) -> None:
     data = joined(payloads)
     covered = 0
     for start in record_starts(data):
-        for part in read_parts(BytesSource(data), start):
+        for part in iter_parts(BytesSource(data), start):
             assert covered == part.start - 8
             assert 0 <= part.end - part.start - part.length < 4
             covered = part.end
@@ -162,7 +163,7 @@ def test_a_scan_finds_the_records_that_reading_finds(small: list[bytes], large: 
     payloads = small + large + more
     data = joined(payloads)
 
-    blocks = list(scan(BytesSource(data)))
+    blocks = scanned_blocks(BytesSource(data))
 
     assert list(map(len, payloads)) == [size for block in blocks for size in block.sizes]
     assert list(record_starts(data)) == [offset for block in blocks for offset in block.offsets]
@@ -190,17 +191,17 @@ def test_a_file_cut_at_any_byte_gives_its_whole_records_then_an_error_at_the_cut
             continue
         assert error is not None
         assert ends[whole] <= error.offset <= cut
-        with pytest.raises(CorruptRecordError) as caught:
-            list(scan(BytesSource(data[:cut])))
-        assert (error.offset, error.problem) == (caught.value.offset, caught.value.problem)
-        assert whole == caught.value.record
+        *blocks, damage = scan_damaged(BytesSource(data[:cut]))
+        assert ends[:whole] == [offset for block in blocks for offset in block.offsets]
+        assert (error.offset, error.problem) == (damage.error.offset, damage.error.problem)
+        assert (ends[whole], cut, whole) == (damage.start, damage.end, damage.error.record)
 
 
 @LAW
 @given(payloads=FILES_WITH_RECORDS, flip=st.sampled_from([1 << bit for bit in range(8)]) | st.integers(1, 255))
 def test_a_changed_byte_in_any_head_is_an_error_or_gives_another_valid_file(payloads: list[bytes], flip: int) -> None:
     data, ends = joined(payloads), bounds(payloads)
-    heads = [part.start - 8 for start in ends[:-1] for part in read_parts(BytesSource(data), start)]
+    heads = [part.start - 8 for start in ends[:-1] for part in iter_parts(BytesSource(data), start)]
     for at in (head + byte for head in heads for byte in range(8)):
         changed = bytearray(data)
         changed[at] ^= flip
@@ -269,7 +270,7 @@ def test_records_and_damages_cover_a_damaged_file_without_gaps(
             continue
         for offset in item.offsets:
             assert covered == offset
-            covered = read_parts(BytesSource(data), offset)[-1].end
+            covered = measure(BytesSource(data), offset).end
     assert len(data) == covered
 
 
@@ -289,7 +290,7 @@ def test_after_a_damaged_head_the_next_whole_record_is_found(payloads: list[byte
         data = joined(payloads)
         data = data[:head] + replacement + data[head + 8 :]
 
-        offset = find_record(BytesSource(data), head)
+        offset = RecordFinder(BytesSource(data)).first(head, len(data), 0)
 
         # Neither a later part of the damaged record nor a magic in its data may be taken for a record.
         assert following + len(replacement) - 8 == offset

@@ -22,12 +22,14 @@ import numpy as np
 import pytest
 from helpers import image_payload, joined, message_of, write_rec
 
-from im2rec.errors import CorruptRecordError, InputError
+from im2rec.errors import InputError
 from im2rec.extraction.selection import ScannedFile
+from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import IRHeader, encode_image_record
-from im2rec.format.recordio import BytesSource
+from im2rec.format.recordio import BytesSource, encode_record
 from im2rec.inspection.survey import survey
-from im2rec.storage.foreign import headerless_kind, kind_without_header
+from im2rec.storage.files import InputFile
+from im2rec.storage.foreign import check_kind, headerless_kind, kind_without_header
 from im2rec.storage.reader import RecordFile
 
 RECORDS = [image_payload(n, content=b"\xff\xd8\xff\xe0 an image\n %d" % n) for n in range(9)]
@@ -150,9 +152,33 @@ def test_a_file_that_lost_a_byte_elsewhere_is_damaged(tmp_path: Path) -> None:
     path, data = tmp_path / "some.rec", images_of(b"\xff\xd8\xff")
     path.write_bytes(data[:50_000] + data[50_001:])
 
-    with pytest.raises(CorruptRecordError):
-        RecordFile(path)
+    for index in (None, False):
+        with RecordFile(path, index=index) as rec:
+            assert ([1], 40) == (rec.lost.tolist(), len(rec))
+            assert [0, *range(2, 40)] == [rec[n].header.id for n in range(40) if n != 1]
     assert 1 == len(survey(path).damage)
+
+
+def check(path: Path) -> None:
+    with InputFile(path) as file:
+        check_kind(file)
+
+
+def test_a_file_with_a_magic_in_its_first_64_kib_or_a_record_anywhere_is_recordio(tmp_path: Path) -> None:
+    path, one = tmp_path / "some.rec", encode_record(b"one")
+    for data in (one, one[:5], MAGIC, b"x" * 65_532 + MAGIC, b"x" * 100_000 + one, b"x" * 100_001 + one):
+        path.write_bytes(data)
+        check(path)
+
+
+def test_other_files_are_refused_with_their_first_four_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "some.rec"
+    for data, start in ((b"\x01\x02\x03\x04\x05", "01 02 03 04"), (b"\x01", "01"), (b"\x01" * 70_000, "01 01 01 01")):
+        path.write_bytes(data)
+        problem = f"it is a file of an unknown kind, which starts with {start} (make or fetch it again)"
+        assert f"{path}: is not a RecordIO file: {problem}" == message_of(check, path)
+    path.write_bytes(b"")
+    assert f"{path}: is empty: it holds no records (make or fetch it again)" == message_of(check, path)
 
 
 # Payloads without image headers

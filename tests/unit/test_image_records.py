@@ -494,12 +494,17 @@ def test_headers_skip_a_damaged_record_and_go_on_after_it(tmp_path: Path) -> Non
     records.close()
 
 
-def test_a_file_cut_in_its_last_record_is_an_error_on_opening(tmp_path: Path) -> None:
+def test_a_file_cut_in_its_last_record_opens_and_has_an_error_in_its_place(tmp_path: Path) -> None:
     path = rec(tmp_path, "a.rec", range(3))
     path.write_bytes(path.read_bytes()[:-8])
 
-    message = message_of(some_records, path)
-    assert message.startswith(f"{path}, record 2, byte ")
+    records = some_records(path)
+    first, second, third = records.read_many(range(len(records)))
+    assert [0, 1] == [first.header.id, second.header.id]
+    assert isinstance(third, BadRecordError)
+    problem = "is lost in the damaged bytes 88 to 124: expected 36 bytes of data and padding, found 28"
+    assert f"{path}, record 2, byte 96: {problem}" == str(third).partition(" (")[0]
+    records.close()
 
 
 # Blocks

@@ -1,4 +1,4 @@
-"""RecordIO framing: the bytes of a record, refused frames, and the search for the next record after damage."""
+"""RecordIO framing: the bytes of a record, its extent and parts, and refused frames."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import io
 import struct
 
 import pytest
-from helpers import CountingSource, bounds, joined, message_of, part
+from helpers import CountingSource, joined, message_of, part
 
-from im2rec.errors import CorruptRecordError, RecordTooLargeError
+from im2rec.errors import MAX_PAYLOAD, CorruptRecordError, RecordTooLargeError
 from im2rec.format import recordio
 from im2rec.format.heads import FIRST, LAST, MAGIC, MIDDLE, WHOLE
 from im2rec.format.recordio import (
-    MAX_PAYLOAD,
     BytesSource,
+    Extent,
     Part,
     decode_record,
     encode_record,
-    find_record,
+    iter_parts,
+    measure,
     parse_head,
-    read_parts,
+    read_payload,
     read_record,
     read_records,
     read_start,
@@ -55,13 +56,13 @@ def test_payloads_are_framed_as_mxnet_frames_them() -> None:
 def test_an_aligned_magic_right_after_a_partial_one_is_found() -> None:
     payload = b"abcd" + b"e" + MAGIC[:3] + MAGIC + b"tail"
 
-    assert [Part(FIRST, 8, 8), Part(LAST, 24, 4)] == read_parts(BytesSource(encode_record(payload)), 0)
+    assert [Part(FIRST, 8, 8), Part(LAST, 24, 4)] == list(iter_parts(BytesSource(encode_record(payload)), 0))
 
 
 def test_payloads_are_cut_at_aligned_magics_only() -> None:
     payload = b"abcde" + MAGIC + b"fgh" + MAGIC
 
-    assert [Part(FIRST, 8, 12), Part(LAST, 28, 0)] == read_parts(BytesSource(encode_record(payload)), 0)
+    assert [Part(FIRST, 8, 12), Part(LAST, 28, 0)] == list(iter_parts(BytesSource(encode_record(payload)), 0))
     assert payload == decode_record(encode_record(payload))
 
 
@@ -126,20 +127,44 @@ def test_parts_that_do_not_form_a_record_are_reported_at_the_wrong_byte(case: st
     assert len(before) + offset == caught.value.offset
 
 
-def test_a_file_cut_while_it_is_open_is_reported_at_the_data() -> None:
+def test_a_file_cut_while_it_is_open_is_reported_with_the_bytes_that_are_left() -> None:
     frame = encode_record(b"abcdefgh")
     source = BytesSource(frame[:-3], base=100, size=100 + len(frame))
 
-    message = "byte 108: expected 8 bytes of data and padding, found 5 (the file was cut while open)"
+    message = "byte 100: expected 16 bytes of a record, found 13 (the file was cut while open)"
     assert message == message_of(read_record, source, 100)
 
 
-def test_a_length_word_that_covers_other_records_is_reported_with_the_first_of_them() -> None:
-    others = joined([b"one", b"four"])
+COVERED = {  # by the length word of the frame: the offset of the first part that it covers
+    "records up to its end": (part(WHOLE, b"payload!" + joined([b"one", b"four"])), 16),
+    "records in its middle": (part(WHOLE, b"payload!" + joined([b"one", b"four"]) + b"tail"), 16),
+    "a record of several parts": (part(WHOLE, b"payload!" + encode_record(b"ab" * 4 + MAGIC)), 16),
+    "a later part": (part(WHOLE, b"payload!" + part(LAST, b"abcd")), 16),
+    "a record after a magic by chance": (part(WHOLE, MAGIC + b"\xff" * 4 + encode_record(b"one")), 16),
+    "a record in a large payload": (part(WHOLE, b"x" * 8000 + encode_record(b"one") + b"x" * 5), 8008),
+    "a record in a middle part": (
+        part(FIRST, b"") + part(MIDDLE, b"abcd" + encode_record(b"one")) + part(LAST, b""),
+        20,
+    ),
+    "a record in a last part": (part(FIRST, b"") + part(LAST, b"abcd" + encode_record(b"one") + b"x"), 20),
+}
 
-    message = "byte 4: the length word says 32 bytes, but another record starts at byte 16"
-    assert message == message_of(decode_record, part(WHOLE, b"payload!" + others))
-    assert b"payload!" + others + b"tail" == decode_record(part(WHOLE, b"payload!" + others + b"tail"))
+
+@pytest.mark.parametrize("case", COVERED)
+def test_a_length_word_that_covers_other_parts_is_reported_with_the_first_of_them(case: str) -> None:
+    frame, inside = COVERED[case]
+    end = 100 + len(frame)
+
+    problem = f"its length word says that it ends at byte {end}, but another part starts at byte {100 + inside}"
+    assert f"byte 104: {problem}" == message_of(decode_record, frame, 100)
+
+
+def test_a_magic_that_starts_no_part_is_data_in_a_single_part_and_damage_in_several() -> None:
+    # Other programs cut no payloads; theirs have one part. Whoever wrote several parts has cut at every magic.
+    for inside in (MAGIC, MAGIC + b"tail", MAGIC + b"\xff" * 4, b"a" * 8000 + MAGIC + b"\xff\0\0\0abc"):
+        assert b"abcd" + inside == decode_record(part(WHOLE, b"abcd" + inside))
+    frame = part(FIRST, b"abcd" + MAGIC + b"tail") + part(LAST, b"")
+    assert "another part starts at byte 12" in message_of(decode_record, frame)
 
 
 def test_padding_that_is_not_zero_is_an_error_at_its_byte() -> None:
@@ -156,13 +181,53 @@ def test_bytes_after_the_record_of_a_frame_are_an_error() -> None:
         decode_record(frame + b"xyz", offset=12)
 
 
-def test_read_parts_reads_part_heads_only() -> None:
+def test_padding_of_a_record_of_several_parts_is_checked_too() -> None:
+    frame = part(FIRST, b"abcd") + part(LAST, b"e", padding=b"\0\0\7")
+
+    message = "byte 21: expected zero padding, found 00 00 07 (the length word may be damaged)"
+    assert message == message_of(decode_record, frame)
+
+
+def test_only_part_heads_are_read_to_measure_a_record() -> None:
     source = CountingSource(encode_record(b"a" * 4000 + MAGIC + b"b" * 4000))
 
-    parts = read_parts(source, 0)
-
-    assert [Part(FIRST, 8, 4000), Part(LAST, 4016, 4000)] == parts
+    assert [Part(FIRST, 8, 4000), Part(LAST, 4016, 4000)] == list(iter_parts(source, 0))
     assert [(0, 8), (4008, 8)] == source.reads
+    assert Extent(8016, 8004, 2) == measure(source, 0)
+
+
+def test_the_extent_of_a_record_is_its_end_its_payload_and_its_parts() -> None:
+    for payload, parts in ((b"", 1), (b"abcde", 1), (MAGIC, 2), (b"abcd" + MAGIC * 3 + b"x", 4)):
+        frame = encode_record(payload)
+        source = BytesSource(frame + encode_record(b"next"), base=40)
+        assert Extent(40 + len(frame), len(payload), parts) == measure(source, 40)
+        assert payload == read_payload(source, 40, measure(source, 40))
+
+
+def test_a_head_is_read_when_its_part_is_asked_for() -> None:
+    source = CountingSource(part(FIRST, b"") + part(MIDDLE, b"") + b"GARBAGE!")
+    parts = iter_parts(source, 0)
+
+    assert [Part(FIRST, 8, 0), Part(MIDDLE, 16, 0)] == [next(parts), next(parts)]
+    assert [(0, 8), (8, 8)] == source.reads
+    assert message_of(next, parts).startswith("byte 16: expected the magic")
+
+
+@pytest.mark.parametrize("count", [10, 20_000])
+def test_the_heads_of_many_small_parts_are_read_together(count: int) -> None:
+    payload = MAGIC * (count - 1)
+    source = CountingSource(encode_record(payload))
+
+    assert Extent(8 * count, len(payload), count) == measure(source, 0)
+    assert len(source.reads) <= 6 + 8 * count // (64 << 10)
+    assert payload == read_record(source, 0)[0]
+
+
+def test_many_large_parts_are_measured_without_reading_their_data() -> None:
+    source = CountingSource(encode_record((b"a" * 5000 + MAGIC) * 50))
+
+    assert 51 == measure(source, 0).parts
+    assert [(5008 * n, 8) for n in range(51)] == source.reads
 
 
 def test_the_start_of_a_record_is_read_without_the_rest() -> None:
@@ -250,78 +315,4 @@ def test_offsets_above_4_gigabytes_are_read() -> None:
     source = BytesSource(encode_record(b"ab" + MAGIC) + encode_record(MAGIC + b"far"), base=far)
 
     assert (b"ab" + MAGIC, far + 16) == read_record(source, far)
-    assert far + 16 == find_record(source, far + 4)
     assert (MAGIC + b"far", far + 36) == read_record(source, far + 16)
-
-
-PAYLOADS = [b"one", b"two" + MAGIC, MAGIC + b"three", b"four"]
-ONE, TWO, THREE, FOUR, END = bounds(PAYLOADS)
-
-
-def test_the_next_record_is_found_from_any_byte() -> None:
-    source = BytesSource(joined(PAYLOADS))
-
-    starts = range(END + 4)
-    expected = [next((offset for offset in (ONE, TWO, THREE, FOUR) if offset >= start), None) for start in starts]
-    assert expected == [find_record(source, start) for start in starts]
-
-
-def test_a_later_part_is_not_taken_for_a_record() -> None:
-    frame = encode_record(b"abcd" + MAGIC + b"efgh" + MAGIC + b"ijkl")
-
-    assert len(frame) == find_record(BytesSource(frame + encode_record(b"next")), 4)
-
-
-def test_a_record_is_found_after_bytes_that_were_lost_or_added() -> None:
-    for shift in (1, 2, 3):
-        data = joined([b"first"]) + b"x" * shift + joined([b"second", b"third", b"fourth", b"fifth"])
-        assert 16 + shift == find_record(BytesSource(data), 4)
-
-
-def test_an_aligned_record_is_found_even_if_the_next_one_is_damaged() -> None:
-    data = b"GARBAGE!" + joined([b"one", b"second"])[:-1]
-
-    assert 8 == find_record(BytesSource(data), 0)
-
-
-def test_off_the_grid_two_whole_records_and_a_magic_are_enough() -> None:
-    data = b"x" + joined([b"one", b"two", b"three"])[:-1]
-
-    assert 1 == find_record(BytesSource(data), 0)
-    assert find_record(BytesSource(data), 2) is None  # the second one is followed by a damaged record
-
-
-def test_parts_that_lead_nowhere_are_followed_once_however_many_heads_lead_to_them() -> None:
-    # A first part whose data are heads of first parts with the same end, then 200 middle parts without a last one.
-    heads = b"".join(MAGIC + struct.pack("<I", FIRST << 29 | 8 * (49 - n)) for n in range(50))
-    source = CountingSource(part(FIRST, heads) + part(MIDDLE, b"") * 200)
-
-    assert find_record(source, 0) is None
-    assert len(source.reads) < 1000  # without memory more than 10,000
-
-
-def test_a_frame_inside_an_image_is_not_taken_for_a_record_of_the_file() -> None:
-    # Not at a multiple of 4, so no writer cuts there: a frame, then two, then one followed by a magic.
-    for inside in (joined([b"thumbnail"]), joined([b"thumb", b"nail"]), joined([b"thumbnail"]) + MAGIC):
-        image = b"p" + inside + b"icture"
-        data = joined([image, b"second", b"third"])
-        assert bounds([image])[1] == find_record(BytesSource(data), 4)
-
-
-def test_a_record_followed_by_garbage_is_not_taken_for_the_next_record() -> None:
-    data = b"GARBAGE!" + joined([b"left over"]) + b"GARBAGE!" + joined([b"one"])
-
-    assert 36 == find_record(BytesSource(data), 0)
-
-
-def test_a_record_is_found_across_the_border_of_two_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recordio, "_FIRST_WINDOW_BYTES", 64)
-    monkeypatch.setattr(recordio, "_MAX_WINDOW_BYTES", 64)
-    for garbage in range(40, 80):
-        source = BytesSource(b"g" * garbage + joined([b"one", b"two", b"three"]))
-        assert garbage == find_record(source, 0)
-
-
-def test_a_search_ends_where_a_file_was_cut_while_open() -> None:
-    assert find_record(BytesSource(b"x" * 100, size=10**9), 0) is None
-    assert find_record(BytesSource(MAGIC, size=10**9), 0) is None

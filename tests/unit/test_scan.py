@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
-import numpy as np
 import pytest
-from helpers import CountingSource, bounds, image_payload, joined, message_of, part
+from helpers import CountingSource, bounds, image_payload, joined, part, scanned_blocks
 
-from im2rec.errors import CorruptRecordError
 from im2rec.format.heads import FIRST, MAGIC, WHOLE
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import BytesSource, encode_record
-from im2rec.storage.files import InputFile
-from im2rec.storage.scan import (
-    FRONT_BYTES,
-    Damage,
-    RecordBlock,
-    check_kind,
-    scan,
-    scan_damaged,
-    scan_file,
-    scanned_index,
-    whole_records,
-)
+from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, scan_damaged
 
 
 def scanned(data: bytes) -> list[object]:
@@ -39,7 +25,7 @@ def test_a_block_has_offsets_sizes_first_bytes_and_part_counts() -> None:
     payloads = [b"one", MAGIC + b"two" + bytes(100), image_payload(7, content=b"pict") + MAGIC * 3]
     data = joined(payloads)
 
-    (block,) = scan(BytesSource(data))
+    (block,) = scanned_blocks(BytesSource(data))
 
     assert bounds(payloads)[:-1] == block.offsets
     assert list(map(len, payloads)) == block.sizes
@@ -52,7 +38,7 @@ def test_a_block_has_offsets_sizes_first_bytes_and_part_counts() -> None:
 
 
 def test_an_empty_record_at_the_end_has_one_part() -> None:
-    (block,) = scan(BytesSource(joined([b"one", b""])))
+    (block,) = scanned_blocks(BytesSource(joined([b"one", b""])))
 
     assert [0, 12] == block.offsets
     assert {} == block.split
@@ -61,7 +47,7 @@ def test_an_empty_record_at_the_end_has_one_part() -> None:
 def test_a_block_has_the_image_header_of_each_record() -> None:
     payloads = [image_payload(7, 1.5), encode_image_record(IRHeader(0, [2, 3, 4], 8, 9), MAGIC)]
 
-    (block,) = scan(BytesSource(joined(payloads)))
+    (block,) = scanned_blocks(BytesSource(joined(payloads)))
 
     assert [0, 3] == block.headers["flag"].tolist()
     assert [1.5, 0.0] == block.headers["label"].tolist()
@@ -71,20 +57,20 @@ def test_a_block_has_the_image_header_of_each_record() -> None:
 
 
 def test_the_first_bytes_of_the_last_record_end_with_zeros() -> None:
-    (block,) = scan(BytesSource(joined([b"a" * 100, b"end"])))
+    (block,) = scanned_blocks(BytesSource(joined([b"a" * 100, b"end"])))
 
     assert (encode_record(b"end") + bytes(52)) == block.fronts[1].tobytes()
 
 
 def test_a_file_without_records_has_no_blocks() -> None:
-    assert [] == list(scan(BytesSource(b"")))
-    assert [] == list(scan_damaged(BytesSource(b"")))
+    assert [] == scanned_blocks(BytesSource(b""))
+    assert [] == list(scan_damaged(BytesSource(b""), thorough=True))
 
 
 def test_many_records_come_in_blocks_of_bounded_size() -> None:
     payloads = [b"x" * (n % 5) for n in range(20_000)]
 
-    blocks = list(scan(BytesSource(joined(payloads))))
+    blocks = scanned_blocks(BytesSource(joined(payloads)))
 
     assert [8192, 8192, 3616] == [len(block.offsets) for block in blocks]
     assert bounds(payloads)[:-1] == [offset for block in blocks for offset in block.offsets]
@@ -95,32 +81,34 @@ def test_records_up_to_4096_bytes_are_read_in_windows_and_of_larger_ones_the_sta
     small = CountingSource(joined([b"x" * 4096] * 100))
     large = CountingSource(joined([b"x" * 4097] * 100))
 
-    list(scan(small))
-    list(scan(large))
+    scanned_blocks(small)
+    scanned_blocks(large)
 
-    assert [(0, 2**18), (64 * 4104, 2**18)] == small.reads
-    assert [(0, 2**18), *((n * 4108, 64) for n in range(64, 100))] == large.reads
+    # The 4 bytes before a record end with the padding of the one before.
+    assert [(0, 2**18 + 4), (64 * 4104 - 4, 2**18 + 4)] == small.reads
+    padding = (100 * 4108 - 3, 3)  # of the last record
+    assert [(0, 2**18 + 4), *((n * 4108 - 4, 68) for n in range(64, 100)), padding] == large.reads
 
 
 def test_records_of_mixed_sizes_are_all_found() -> None:
     rng = random.Random(5)
     payloads = [rng.randbytes(rng.choice([0, 3, 24, 100, 4095, 4097, 300_000])) for _ in range(150)]
 
-    blocks = list(scan(BytesSource(joined(payloads))))
+    blocks = scanned_blocks(BytesSource(joined(payloads)))
 
     assert bounds(payloads)[:-1] == [offset for block in blocks for offset in block.offsets]
     assert list(map(len, payloads)) == [size for block in blocks for size in block.sizes]
 
 
-def test_a_scan_raises_the_first_damage_after_all_records_before_it() -> None:
+def test_damage_comes_after_all_records_before_it() -> None:
     data = joined([b"x"] * 10_000)
-    blocks = scan(BytesSource(data + b"GARBAGE!" + data))
 
-    assert 8192 == len(next(blocks).offsets)
-    assert 1808 == len(next(blocks).offsets)
-    with pytest.raises(CorruptRecordError) as caught:
-        next(blocks)
-    assert "record 10000, byte 120000: expected the magic 0a 23 d7 ce, found 47 41 52 42" == str(caught.value)
+    *blocks, damage, more, rest = scan_damaged(BytesSource(data + b"GARBAGE!" + data))
+
+    assert [8192, 1808] == [len(block.offsets) for block in blocks if isinstance(block, RecordBlock)]
+    assert isinstance(damage, Damage)
+    assert "record 10000, byte 120000: expected the magic 0a 23 d7 ce, found 47 41 52 42" == str(damage.error)
+    assert [8192, 1808] == [len(block.offsets) for block in (more, rest) if isinstance(block, RecordBlock)]
 
 
 ONE, TWO = encode_record(b"one"), encode_record(b"second!!")
@@ -163,8 +151,6 @@ def test_a_length_that_became_larger_is_the_damage_and_not_the_record_it_ends_in
     problem = f"the length word says {20 + added} bytes, but another record starts at byte 56"
 
     assert [0, (28, 56, f"record 1, byte 32: {problem}"), 56, 84] == scanned(bytes(data))
-    with pytest.raises(CorruptRecordError, match=f"^record 1, byte 32: {problem}$"):
-        list(scan(BytesSource(bytes(data))))
 
 
 def test_bytes_lost_from_a_record_are_its_damage_and_not_that_of_the_next() -> None:
@@ -207,54 +193,3 @@ def test_damages_and_records_cover_the_file_without_gaps() -> None:
             assert covered == item.offsets[0]
             covered = item.offsets[-1] + 8 + (item.sizes[-1] + 3 & -4)
     assert len(data) == covered
-
-
-def test_whole_records_skips_damage() -> None:
-    assert [0, 20, 32] == list(whole_records(BytesSource(ONE + b"GARBAGE!" + ONE + TWO)))
-
-
-# Whole files
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "some.rec"
-
-
-def check(path: Path) -> None:
-    with InputFile(path) as file:
-        check_kind(file)
-
-
-def test_a_file_with_a_record_or_a_magic_in_its_first_64_kib_is_recordio(path: Path) -> None:
-    for data in (ONE, ONE[:5], MAGIC, b"x" * 65_532 + MAGIC, b"x" * 100_000 + ONE):
-        path.write_bytes(data)
-        check(path)
-
-
-def test_other_files_are_refused_with_their_first_four_bytes(path: Path) -> None:
-    for data, start in ((b"\x01\x02\x03\x04\x05", "01 02 03 04"), (b"\x01", "01"), (b"\x01" * 70_000, "01 01 01 01")):
-        path.write_bytes(data)
-        problem = f"it is a file of an unknown kind, which starts with {start} (make or fetch it again)"
-        assert f"{path}: is not a RecordIO file: {problem}" == message_of(check, path)
-    path.write_bytes(b"")
-    assert f"{path}: is empty: it holds no records (make or fetch it again)" == message_of(check, path)
-
-
-def test_the_error_of_a_file_has_path_ordinal_and_what_to_do(path: Path) -> None:
-    path.write_bytes(ONE + b"GARBAGE!")
-    with InputFile(path) as file:
-        expected = f"{path}, record 1, byte 12: {MAGIC_IS} 47 41 52 42 (run 'im2rec inspect' on it)"
-        assert expected == message_of(lambda: list(scan_file(file)))
-        assert expected == message_of(scanned_index, file)
-
-
-def test_the_keys_of_a_scan_are_ids_or_all_ordinals(path: Path) -> None:
-    with_ids = [image_payload(n % 7, content=b"") for n in range(9000)]
-    for payloads, keys in ((with_ids, [n % 7 for n in range(9000)]), ([b"short", *with_ids], [*range(9001)])):
-        path.write_bytes(joined(payloads))
-        with InputFile(path) as file:
-            found, offsets = scanned_index(file)
-        assert keys == found.tolist()
-        assert bounds(payloads)[:-1] == offsets.tolist()
-        assert (np.uint64, np.int64) == (found.dtype, offsets.dtype)

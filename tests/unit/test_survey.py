@@ -16,6 +16,7 @@ from im2rec.format.recordio import encode_record
 from im2rec.inspection.image_sample import evenly_spaced
 from im2rec.inspection.report import ClassStatistics, IdStatistics, IndexCheck, LabelCount, Spread
 from im2rec.inspection.survey import survey
+from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import InputFile
 
 MAGIC_LABEL = float(np.frombuffer(MAGIC, "<f4")[0])
@@ -378,14 +379,15 @@ def wrong_indices(step: int) -> dict[str, bytes]:
         "1 record is in it twice": index_text([0, step, step, 2 * step]),
         "line 2: expected a key and an offset, found 'what'": b"0\t0\nwhat\n",
         "lists no records": b"",
-        "has more lines than the .rec can hold records, which are at most": index_text([0] * 2000),
-        f"1 of its 4 offsets is not the start of a record, byte {3 * step} for example": index_text(
-            range(0, 4 * step, step)
+        "has more lines than the .rec can hold records, which are at most": index_text(range(0, 4 * 2000, 4)),
+        f"1 of its 4 offsets is not the start of a record, byte {2 * step + 4} for example": index_text(
+            [0, step, 2 * step, 2 * step + 4]
         ),
     }
 
 
-def test_a_wrong_index_is_reported_with_what_is_wrong(tmp_path: Path) -> None:
+def test_a_wrong_index_is_reported_with_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.storage.index._MAX_LINES_LOST", 1999)  # in place of a million, which take a second
     rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2))
     step = rec.stat().st_size // 3
     for expected, text in wrong_indices(step).items():
@@ -397,6 +399,40 @@ def test_a_wrong_index_is_reported_with_what_is_wrong(tmp_path: Path) -> None:
             problem.partition(" at most")[0] + " at most" * (" at most" in problem),
         )
         assert str(tmp_path / "a.idx") == found.path
+
+
+def test_a_record_that_the_index_lists_after_the_end_of_the_file_is_lost_and_the_index_is_not_blamed(
+    tmp_path: Path,
+) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2, 3))
+    step = rec.stat().st_size // 4
+    rec.write_bytes(rec.read_bytes()[: 3 * step])
+
+    found = survey(rec)
+
+    assert IndexCheck(str(tmp_path / "a.idx"), "agrees", key_kind="ids", listed=3, damaged=1) == found.index
+    problem = "the file ends here, but the index lists 1 more record"
+    assert [DamagedRange(3 * step, 3 * step, 3, problem)] == found.damage
+    assert (1, 3, 0) == (found.lost, found.records, found.doubtful)
+
+
+def test_without_an_index_nothing_says_how_many_records_are_lost(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2, 3))
+    rec.write_bytes(rec.read_bytes()[:-4])
+
+    assert 1 == survey(rec).lost
+    found = survey(rec, index=False)
+    assert (None, 3, 1) == (found.lost, found.records, len(found.damage))
+
+
+def test_records_that_end_at_damage_without_proof_are_counted_as_doubtful_too(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, 0, b"no image, no end") for n in range(4)], index=False)
+    data = rec.read_bytes()
+    third = 2 * len(data) // 4
+    for damage, doubtful in ((b"\xff" * 8, 1), (b"\xff", 0)):  # the length word of a damaged head may lead on
+        rec.write_bytes(data[:third] + damage + data[third + len(damage) :])
+        found = survey(rec)
+        assert (3, doubtful) == (found.records, found.doubtful)
 
 
 def test_an_index_of_some_records_is_partial_and_what_it_leaves_out_is_counted(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from image_helpers import encoded, im2rec, texture
 
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.inspection import verify as verify_module
-from im2rec.inspection.report import Failure
+from im2rec.inspection.report import Verification
+from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
 
 JPEG = encoded(texture(), quality=90)
@@ -62,7 +63,7 @@ def test_damaged_frames_are_skipped_and_listed_by_the_survey(tmp_path: Path) -> 
     assert "\n  damaged " in out
 
 
-def test_padding_other_than_zeros_is_a_damaged_record(tmp_path: Path) -> None:
+def test_a_record_with_padding_other_than_zeros_is_damage_that_the_survey_lists(tmp_path: Path) -> None:
     path = write_rec(
         tmp_path / "a.rec", [image_payload(0, 1.0, encoded(texture(), "PNG") + b"x" * n) for n in range(4)]
     )
@@ -73,8 +74,9 @@ def test_padding_other_than_zeros_is_a_damaged_record(tmp_path: Path) -> None:
     data[end] = 7
     path.write_bytes(data)
 
-    (failure,) = verify(path, workers=1).failures
-    assert Failure(at, offset, None, "damaged record", "expected zero padding, found 07") == failure
+    assert Verification(decoded=3) == verify(path, workers=1)
+    (damage,) = survey(path).damage
+    assert (offset, end + 1, "expected zero padding, found 07") == (damage.start, damage.end, damage.problem)
 
 
 def test_the_command_lists_failures_and_exits_with_3(tmp_path: Path) -> None:
