@@ -419,34 +419,66 @@ def test_a_link_in_place_of_the_partial_folder_is_not_followed(tmp_path: Path, r
 # Damage.
 
 
-def test_damage_among_the_headers_is_found_before_anything_is_written(rec: Path, out: Path) -> None:
-    data = bytearray(rec.read_bytes())
-    at = bounds(many(30))[12]
-    data[at] ^= 1
-    rec.write_bytes(data)
-
-    with pytest.raises(CorruptRecordError) as caught:
-        extract(rec, out)
-    expected = (
-        f"{rec}, record 12, byte {at}: expected the magic 0a 23 d7 ce, found 0b 23 d7 ce (run 'im2rec inspect' on it)"
-    )
-    assert expected == str(caught.value)
-    assert ["some.rec"] == [path.name for path in rec.parent.iterdir()]
-
-
-def test_damage_inside_a_record_ends_the_run_and_the_records_before_it_stay(tmp_path: Path, out: Path) -> None:
-    payloads = [*many(15), plain(15, 0, image(15) + b"x"), *many(5)]
+def test_what_is_whole_is_written_and_the_damaged_ranges_are_named(tmp_path: Path, out: Path) -> None:
+    payloads = many(30)
     rec = a_rec(tmp_path, payloads)
-    data = bytearray(rec.read_bytes())
-    padding = bounds(payloads)[16] - 1
-    data[padding] = 9
+    data, at = bytearray(rec.read_bytes()), bounds(payloads)
+    data[at[12]] ^= 1
+    data[at[20] + 4] += 40  # this length now covers the head of the next record
     rec.write_bytes(data)
 
+    summary = extract(rec, out)
+
+    magic = "expected the magic 0a 23 d7 ce, found 0b 23 d7 ce"
+    assert [(at[12], at[13], 12, magic), (at[20], at[21], 19)] == [
+        (at[12], at[13], summary.damage[0].records_before, summary.damage[0].problem),
+        (summary.damage[1].start, summary.damage[1].end, summary.damage[1].records_before),
+    ]
+    assert (28, 28, 0) == (summary.records, summary.images, summary.doubtful)
+    rest = a_rec(tmp_path, [payload for n, payload in enumerate(payloads) if n not in (12, 20)], name="rest.rec")
+    extract(rest, tmp_path / "rest")
+    expected, found = tree(tmp_path / "rest"), tree(out)
+    assert expected.pop(MARKER) != found.pop(MARKER)  # the names of the files are in it
+    assert expected.pop("rest.lst") == found.pop("some.lst")
+    assert expected == found
+
+
+def test_a_doubtful_record_is_written_and_counted_or_left_out_on_request(tmp_path: Path, out: Path) -> None:
+    payloads = many(9)
+    rec = a_rec(tmp_path, payloads)
+    data, at = bytearray(rec.read_bytes()), bounds(payloads)
+    data[at[5] - 8 : at[5] + 8] = b"\xff" * 16  # the end of an image, and the head after it
+    rec.write_bytes(data)
+
+    kept = extract(rec, out)
+    dropped = extract(rec, tmp_path / "dropped", ExtractOptions(doubtful="drop"))
+
+    assert (8, 1, [(at[5], at[6])]) == (kept.images, kept.doubtful, [(item.start, item.end) for item in kept.damage])
+    assert (7, 0) == (dropped.images, dropped.doubtful)
+    assert [(at[4], at[6])] == [(item.start, item.end) for item in dropped.damage]
+
+
+def test_a_file_without_a_whole_record_is_refused_before_anything_is_written(tmp_path: Path, out: Path) -> None:
+    rec = a_rec(tmp_path, many(1))
+    rec.write_bytes(rec.read_bytes()[:-4])
+
+    assert f"{rec}: holds no whole records (run 'im2rec inspect' on it)" == message_of(extract, rec, out)
+    assert ["some.rec"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_record_that_changes_during_the_run_ends_it_and_the_records_before_it_stay(rec: Path, out: Path) -> None:
+    def progress(count: int, _share: float) -> None:
+        if count == 10:
+            with rec.open("r+b") as file:
+                file.seek(bounds(many(30))[15])
+                file.write(b"JPEG")
+
     with pytest.raises(CorruptRecordError) as caught:
-        extract(rec, out)
+        extract(rec, out, progress=progress)
     assert 15 == caught.value.record
     assert rec == caught.value.path
-    assert 10 == json.loads((tmp_path / "out.partial" / MARKER).read_text(encoding="utf-8"))["done"]["records"]
+    done = json.loads((rec.with_name("out.partial") / MARKER).read_text(encoding="utf-8"))["done"]["records"]
+    assert 10 == done
     assert not out.exists()
 
 

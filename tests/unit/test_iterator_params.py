@@ -47,7 +47,7 @@ OF_MXNET = {
     "Auxiliary": "verbose=False",
 }
 OURS = {
-    "Dataset": ["records"],
+    "Dataset": ["records", "doubtful"],
     "Batch": ["last_batch", "equal_batches", "layout"],
     "Augmentation": ["shuffle_scope", "max_pixels"],
     "Backend": ["reuse_buffers", "backend", "engine", "rng"],
