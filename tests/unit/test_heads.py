@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import bounds, joined, part
 
-from im2rec.format.heads import FIRST, LAST, MAGIC, MIDDLE, WHOLE, HeadTable, aligned_magics
+from im2rec.format.heads import FIRST, LAST, MAGIC, MIDDLE, WHOLE, HeadTable, aligned_magics, image_record_heads
 from im2rec.format.recordio import encode_record
 
 
@@ -129,6 +129,36 @@ def test_the_last_part_at_hand_is_intact_as_far_as_is_known() -> None:
     assert [False, True] == table_of(head(WHOLE, 100) + head(WHOLE, 4), size=1000).is_intact.tolist()
 
 
+# Heads of image records
+
+
+def image_head(flag: int = WHOLE, labels: int = 0, id2: int = 0, length: int = 2**29 - 1) -> bytes:
+    return head(flag, length) + struct.pack("<IfQQ", labels, 1.5, 7, id2)
+
+
+def test_heads_of_image_records_are_known_by_their_header_whatever_their_length() -> None:
+    data = b"abcd" + image_head() + b"x" * 8 + image_head(FIRST, 1 << 20, length=0)
+
+    assert [4, 44] == image_record_heads(data).tolist()
+    for cut in range(1, 32):
+        assert [4] == image_record_heads(data[:-cut]).tolist()
+    assert [] == image_record_heads(b"x" + data).tolist()
+    assert [] == image_record_heads(b"").tolist() == image_record_heads(MAGIC + b"1234").tolist()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(image_head(flag) for flag in (MIDDLE, LAST, 4, 7)),
+        *(image_head(id2=id2) for id2 in (1, 1 << 31, 1 << 32, 1 << 63)),
+        *(image_head(labels=labels) for labels in ((1 << 20) + 1, 2**32 - 1)),
+        b"JPEG" + image_head()[4:],
+    ],
+)
+def test_a_magic_before_anything_else_is_no_head_of_an_image_record(wrong: bytes) -> None:
+    assert [] == image_record_heads(b"abcd" + wrong + b"tail").tolist()
+
+
 # Starts of records
 
 
@@ -142,7 +172,7 @@ def test_every_record_of_a_file_starts_and_is_followed() -> None:
 WHOLE_RECORD, SPLIT = encode_record(b"whole"), encode_record(b"abcd" + MAGIC + b"x")
 CHAINS: dict[str, tuple[bytes, list[Start]]] = {
     "a record before garbage": (WHOLE_RECORD + b"GARBAGE!", [Start(0, False, False)]),
-    "a split record before garbage": (SPLIT + b"GARBAGE!", [Start(0, False, False)]),
+    "a split record before garbage": (SPLIT + b"GARBAGE!", [Start(0, True, False)]),
     "a record before a later part": (WHOLE_RECORD + part(LAST, b""), [Start(0, False, False)]),
     "a record before a first part": (
         WHOLE_RECORD + part(FIRST, b"") + SPLIT,
@@ -167,6 +197,10 @@ CHAINS: dict[str, tuple[bytes, list[Start]]] = {
         [Start(24, True, False)],
     ),
     "two first parts": (part(FIRST, b"") + SPLIT, [Start(8, True, False)]),
+    "a record before a head whose part is cut": (WHOLE_RECORD + head(WHOLE, 100), [Start(0, True, False)]),
+    "a record before a first part with padding": (WHOLE_RECORD + head(FIRST, 3) + b"abc\0", [Start(0, True, False)]),
+    "a record before a later part that is cut": (WHOLE_RECORD + head(LAST, 100), [Start(0, False, False)]),
+    "a record before a wrong flag": (WHOLE_RECORD + head(4, 0), [Start(0, False, False)]),
     "many parts": (encode_record(MAGIC * 9), [Start(0, True, False)]),
 }
 
@@ -182,9 +216,9 @@ def test_records_start_where_all_their_parts_are_there_and_intact(case: str) -> 
     ("data", "expected"),
     [
         (WHOLE_RECORD, [Start(0, False, True)]),
-        (WHOLE_RECORD + SPLIT, [Start(0, True, False), Start(16, False, True)]),
+        (WHOLE_RECORD + SPLIT, [Start(0, True, False), Start(16, True, True)]),
         (part(FIRST, b"abcd"), [Start(0, False, True)]),
-        (part(FIRST, b"") + part(MIDDLE, b"") * 2, [Start(0, False, True)]),
+        (part(FIRST, b"") + part(MIDDLE, b"") * 2, [Start(0, True, True)]),
         (head(WHOLE, 900) + b"abcd", [Start(0, False, True)]),
         (part(LAST, b""), []),
         (WHOLE_RECORD + b"GARBAGE!", [Start(0, False, True)]),

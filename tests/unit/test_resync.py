@@ -57,6 +57,18 @@ def test_off_the_grid_the_head_of_another_record_or_the_end_of_the_file_must_fol
     assert 13 == find_record(BytesSource(garbage), 2, grid=1)  # on the grid no other head is needed
 
 
+def test_off_the_grid_a_head_whose_length_is_wrong_is_a_head_all_the_same() -> None:
+    for length, expected in ((2**29 - 1, 1), (7 << 29, None)):
+        data = b"x" + encode_record(b"one") + MAGIC + struct.pack("<I", length) + b"GARBAGE!"
+        assert expected == find_record(BytesSource(data), 0)
+
+
+def test_off_the_grid_the_heads_of_several_parts_prove_each_other() -> None:
+    data = b"x" + encode_record(b"abcd" + MAGIC + b"x") + b"GARBAGE!"
+
+    assert 1 == find_record(BytesSource(data), 0)
+
+
 def test_off_the_grid_no_later_part_proves_a_record() -> None:
     for flag, expected in ((WHOLE, 1), (FIRST, 1), (MIDDLE, None), (LAST, None)):
         data = b"x" + encode_record(b"one") + part(flag, b"") + b"GARBAGE!"
@@ -112,7 +124,7 @@ def test_a_single_frame_inside_an_image_is_not_taken_for_a_record_of_the_file() 
         (joined([b"thumbnail"]) + MAGIC, 52),
         (joined([b"thumb", b"nail"]), 9),
     ):
-        image = b"p" + inside.ljust(37, b".") + b"icture"
+        image = b"p" + inside.ljust(37, b"\xff") + b"icture"
         data = joined([image, b"second", b"third"])
         assert found == find_record(BytesSource(data), 4)
 
@@ -168,7 +180,7 @@ def test_a_search_ends_where_a_file_was_cut_while_open() -> None:
 
 
 def test_a_record_starts_where_the_head_of_a_first_or_only_part_is() -> None:
-    for flag, expected in ((WHOLE, True), (FIRST, True), (MIDDLE, False), (LAST, False), (4, True), (7, True)):
+    for flag, expected in ((WHOLE, True), (FIRST, True), (MIDDLE, False), (LAST, False), (4, False), (7, False)):
         source = BytesSource(b"before!!" + part(flag, b"abcd"))
         assert expected == starts_record(source, 8)
         assert not starts_record(source, 4)
@@ -284,6 +296,52 @@ NO_HEAD = {
 @pytest.mark.parametrize("front", [0, 16_000, 3_000_000])
 def test_a_magic_that_starts_no_part_is_no_head(case: str, front: int) -> None:
     assert other_head(b"x" * front + NO_HEAD[case]) is None
+
+
+IMAGE_HEAD = struct.pack("<IfQQ", 0, 1.0, 5, 0)
+WRONG_LENGTH = MAGIC + struct.pack("<I", 2**29 - 1)
+
+
+def test_the_head_of_an_image_record_is_found_even_if_its_length_is_wrong() -> None:
+    for front in (0, 20_000, 3_000_000):
+        assert 8 + front == other_head(b"x" * front + WRONG_LENGTH + IMAGE_HEAD)
+    labels = struct.pack("<IfQQ", 1 << 20, 1.0, 5, 0)
+    assert 12 == other_head(b"abcd" + WRONG_LENGTH + labels)
+    first = MAGIC + struct.pack("<I", 2**30 - 1)
+    assert 12 == other_head(b"abcd" + first + IMAGE_HEAD + b"more")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        WRONG_LENGTH + IMAGE_HEAD[:-4],
+        WRONG_LENGTH + IMAGE_HEAD[:-1] + b"\1",
+        WRONG_LENGTH + struct.pack("<IfQQ", 0, 1.0, 5, 1),
+        WRONG_LENGTH + struct.pack("<IfQQ", (1 << 20) + 1, 1.0, 5, 0),
+        MAGIC + b"\xff\xff\xff\x7f" + IMAGE_HEAD,
+        b"x" + WRONG_LENGTH + IMAGE_HEAD,
+    ],
+    ids=["cut", "id2 not zero", "id2 of 1", "too many labels", "a later part", "off the grid"],
+)
+def test_a_magic_before_what_is_no_image_header_is_no_head(inside: bytes) -> None:
+    assert other_head(b"abcd" + inside) is None
+
+
+def test_the_first_of_several_heads_is_found() -> None:
+    one, image = encode_record(b"one"), WRONG_LENGTH + IMAGE_HEAD
+    assert 8 == other_head(one + image) == other_head(image + one)
+    assert 12 == other_head(b"abcd" + image + b"x" * 100 + one)
+
+
+def test_more_magics_than_parts_are_other_heads() -> None:
+    data = joined([b"one", b"two", b"abcd" + MAGIC])
+    finder = RecordFinder(BytesSource(data))
+
+    assert [True, True, True, False, False] == [
+        finder.has_other_heads(0, len(data), parts) for parts in (0, 2, 3, 4, 5)
+    ]
+    assert not finder.has_other_heads(0, 24, 2)
+    assert finder.has_other_heads(0, 40, 2)
 
 
 def test_a_head_in_the_data_of_a_record_is_found_after_much_that_is_none() -> None:

@@ -266,11 +266,10 @@ def test_a_doubtful_record_is_part_of_the_damage_if_it_is_dropped(case: str) -> 
 
 
 def test_the_error_of_a_dropped_record_says_that_nothing_proves_it() -> None:
-    frame = encode_record(b"any bytes")
-    why = "and nothing proves that the record is whole"
-    problem = f"the length word says 9 bytes, but no record starts at byte {12 + len(frame)}, {why}"
+    *_, damage, _ = scan_damaged(BytesSource(ONE + encode_record(b"any bytes") + GARBAGE + TWO), drop_doubtful=True)
 
-    assert [problem] == found_in(ONE + frame + GARBAGE + TWO, drop_doubtful=True).problems
+    assert isinstance(damage, Damage)
+    assert "record 1, byte 12: nothing proves that the record is whole" == str(damage.error)
 
 
 PLAIN = encode_record(image_payload(1, content=b"RGB" * 30))
@@ -462,9 +461,7 @@ def test_an_index_shows_which_length_became_smaller() -> None:
     assert [at[1]] == found_in(bytes(data)).doubtful
     found = found_in(bytes(data), listed=listed)
     assert ([at[0], at[2], at[3]], [], [(at[1], at[2])]) == found[:3]
-    end = at[1] + 48
-    problem = f"the length word says 40 bytes, but no record starts at byte {end}, and the index has it elsewhere"
-    assert [problem] == found.problems
+    assert ["the length word says 40 bytes, and the index has the next record elsewhere"] == found.problems
 
 
 def test_an_index_of_another_file_loses_no_record() -> None:
