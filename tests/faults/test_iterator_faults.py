@@ -298,9 +298,9 @@ def test_a_file_cut_while_it_is_open_is_an_error_in_place_of_every_later_batch(t
         first, second, third, fourth = epoch(it)
 
     assert run_of(0, 3) == first
-    size = starts[6] - starts[5]
-    cut = f"expected {size} bytes of a record, found 20 (the file was cut while open)"
-    assert f"{rec}, record 5, byte {starts[5]}: {cut}" == second
+    size = starts[6] - starts[5] - 8
+    cut = f"expected {size} bytes of data and padding, found 12 (the file was cut while open)"
+    assert f"{rec}, record 5, byte {starts[5] + 8}: {cut}" == second
     gone = "expected 8 bytes of part head, found 0 (the file was cut short; make or fetch it again)"
     assert [f"{rec}, record {n}, byte {starts[n]}: {gone}" for n in (8, 12)] == [third, fourth]
 

@@ -64,12 +64,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("index", [None, False], ids=["index", "scan"])
-def test_a_file_cut_while_open_is_an_error_with_the_bytes_that_are_left(path: Path, index: bool | None) -> None:
+def test_a_file_cut_while_open_is_an_error_at_the_cut(path: Path, index: bool | None) -> None:
     with RecordFile(path, index=index) as rec:
         os.truncate(path, 5 * FRAME + 50)
 
         assert PAYLOADS[:5] == [rec.payload(ordinal) for ordinal in range(5)]
-        in_data = f"{path}, record 5, byte 540: expected 108 bytes of a record, found 50 {CUT_OPEN}"
+        in_data = f"{path}, record 5, byte 548: expected 100 bytes of data and padding, found 42 {CUT_OPEN}"
         assert in_data == message_of(rec.payload, 5)
         assert in_data == message_of(rec.read_many, range(10))
         gone = f"{path}, record 6, byte 648: expected 8 bytes of part head, found 0 {CUT_SHORT}"
@@ -79,16 +79,16 @@ def test_a_file_cut_while_open_is_an_error_with_the_bytes_that_are_left(path: Pa
         assert in_head == message_of(lambda: rec[5])
 
 
-def test_a_large_record_cut_while_open_is_an_error_with_the_bytes_that_are_left(tmp_path: Path) -> None:
+def test_a_large_record_cut_while_open_is_an_error_at_its_data(tmp_path: Path) -> None:
     path = write_rec(tmp_path / "some.rec", [image_payload(1, content=b"x" * 3_000_000)])
 
     with RecordFile(path) as rec:
         os.truncate(path, 1000)
         with pytest.raises(
-            CorruptRecordError, match=r"record 0, byte 0: expected 3000032 bytes of a record, found 1000 \(the file was"
+            CorruptRecordError, match=r"record 0, byte 8: expected 3000024 bytes .*, found 992"
         ) as caught:
             rec.payload(0)
-    assert (path, 0, 0) == (caught.value.path, caught.value.record, caught.value.offset)
+    assert (path, 0, 8) == (caught.value.path, caught.value.record, caught.value.offset)
 
 
 def test_bytes_changed_while_open_are_an_error_at_their_offset(path: Path) -> None:

@@ -127,11 +127,11 @@ def test_parts_that_do_not_form_a_record_are_reported_at_the_wrong_byte(case: st
     assert len(before) + offset == caught.value.offset
 
 
-def test_a_file_cut_while_it_is_open_is_reported_with_the_bytes_that_are_left() -> None:
+def test_a_file_cut_while_it_is_open_is_reported_at_the_data() -> None:
     frame = encode_record(b"abcdefgh")
     source = BytesSource(frame[:-3], base=100, size=100 + len(frame))
 
-    message = "byte 100: expected 16 bytes of a record, found 13 (the file was cut while open)"
+    message = "byte 108: expected 8 bytes of data and padding, found 5 (the file was cut while open)"
     assert message == message_of(read_record, source, 100)
 
 
