@@ -100,6 +100,13 @@ def test_the_end_of_a_part_may_be_beyond_the_bytes_at_hand_but_not_beyond_the_fi
     assert 0 == len(table_of(data, base=40, size=147))
 
 
+def test_a_part_may_have_up_to_half_a_gigabyte() -> None:
+    data = head(LAST, 2**29 - 1)
+
+    assert [2**29 + 8] == table_of(data, size=2**29 + 8).ends.tolist()
+    assert 0 == len(table_of(data, size=2**29 + 7))
+
+
 def test_heads_off_the_grid_are_those_of_their_shift() -> None:
     data = encode_record(b"on") + b"x" + encode_record(b"off") + encode_record(b"off")
 

@@ -86,7 +86,7 @@ def test_each_record_has_its_line_wherever_it_is(case: str, kind: str) -> None:
     match = matched(of(ordinals, gaps), KEYS[kind])
 
     assert ordinals == match.lines.tolist()
-    assert ([], False, True) == (match.extra.tolist(), match.has_gaps, match.belongs)
+    assert ([], False, True) == (match.extra.tolist(), match.has_gaps, match.fits)
     assert np.int64 == match.lines.dtype
 
 
@@ -95,7 +95,7 @@ def test_records_in_any_order_have_the_lines_of_their_ids() -> None:
         ordinals = random.Random(seed).sample(range(COUNT), COUNT - seed % 3)
         match = matched(of(ordinals))
         assert ordinals == match.lines.tolist()
-        assert match.belongs
+        assert match.fits
 
 
 def test_copies_belong_to_no_line() -> None:
@@ -190,29 +190,37 @@ def test_records_between_the_listed_ones_are_gaps_and_not_extra() -> None:
     match = matched(of([*range(10)]), [IDS[n] for n in listed], [OFFSETS[n] for n in listed])
 
     assert [0, -1, 1, -1, 2, -1, 3, -1, 4, -1] == match.lines.tolist()
-    assert ([], True, True) == (match.extra.tolist(), match.has_gaps, match.belongs)
+    assert ([], True, True) == (match.extra.tolist(), match.has_gaps, match.fits)
 
 
 # Indexes of other files
 
 
-def test_an_index_of_another_file_does_not_belong() -> None:
+@pytest.mark.parametrize("kind", KEYS)
+def test_an_index_fits_if_its_records_have_the_sizes_that_it_gives(kind: str) -> None:
+    for ordinals in ([0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [3], [9, 8, 7, 0, 1]):
+        if kind == "ids" or ordinals[-1] != 1:
+            assert matched(of(ordinals), KEYS[kind]).fits
+
+
+def test_an_index_with_one_wrong_offset_does_not_fit() -> None:
+    for change in (4, -4):
+        offsets = [at + change * (n == 4) for n, at in enumerate(OFFSETS[:-1])]
+        assert not matched(of([*range(10)]), IDS, offsets).fits
+
+
+def test_an_index_of_another_file_does_not_fit() -> None:
     found = of([*range(10)])
     others = [20 + 52 * n for n in range(COUNT)]
-    for keys in ([n + 500 for n in range(COUNT)], [4] * COUNT):
-        assert not matched(found, keys, others).belongs
+    for keys in (IDS, [n + 500 for n in range(COUNT)], [4] * COUNT):
+        match = matched(found, keys, others)
+        assert not (match.fits and sum(line >= 0 for line in match.lines.tolist()) > 2)
 
 
-def test_an_index_of_which_half_of_the_records_are_there_belongs() -> None:
-    assert matched(of([0, 1, 2, 3, 4])).belongs
-    assert matched(of([5, 6, 7, 8, 9])).belongs
-    assert matched(of([3])).belongs
-
-
-def test_an_index_and_no_records_match_nothing() -> None:
+def test_an_index_and_no_records_do_not_fit() -> None:
     match = matched(Rec([], []).found())
 
-    assert ([], [], False) == (match.lines.tolist(), match.extra.tolist(), match.belongs)
+    assert ([], [], False) == (match.lines.tolist(), match.extra.tolist(), match.fits)
 
 
 # Kinds of keys
@@ -237,7 +245,8 @@ def test_keys_are_ids_if_the_same_numbers_are_in_a_file_whose_records_moved() ->
 
     assert kind_of(IDS, moved)
     assert not kind_of([n + 500 for n in IDS], moved)
-    assert not kind_of([*IDS[:5], 90, 91, 92, 93, 94], moved)
+    assert kind_of([*IDS[:5], 90, 91, 92, 93, 94], moved)
+    assert not kind_of([*IDS[:4], 90, 91, 92, 93, 94, 95], moved)
 
 
 def test_keys_that_count_are_ordinals_unless_the_ids_count_too() -> None:
