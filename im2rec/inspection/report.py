@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from im2rec.inspection.digest_check import DigestCheck
 from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, INPUT, WARNINGS, Number, described, whole
-from im2rec.storage.damaged_range import DamagedRange
+from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DamagedRange
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
 NO_HEADERS = "records without image headers"
@@ -155,8 +155,8 @@ class Survey:
     contents: dict[str, int] = described("Records by kind of their content.")
     image_statistics: ImageStatistics = described("Sizes and channels of the images.")
     index: IndexCheck = described("Comparison with the index.")
-    damage: list[DamagedRange] = described("Damaged ranges of bytes.")
-    damaged_bytes: int = described("Bytes in all damaged ranges.")
+    damage: list[DamagedRange] = described(DAMAGE)
+    damaged_bytes: int = described(DAMAGED_BYTES)
     problems: list[str] = described("Problems, a sentence each.")
     insightface: InsightFaceSet | None = described("Facts on a face-recognition set.", None)
     detection: DetectionSet | None = described("Facts on a detection set.", None)
@@ -168,6 +168,7 @@ class Survey:
         "Records that end at damage and that nothing proves to be whole; `records` counts them.", 0
     )
     lost: int | None = described("Records that the index lists and that are lost; null if no index tells.", None)
+    damaged_ranges: int = described(DAMAGED_RANGES, 0)
     headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)
     dry_run: bool = described(DRY_RUN, False)
 

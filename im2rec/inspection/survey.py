@@ -41,14 +41,14 @@ from im2rec.inspection.report import (
 )
 from im2rec.parallel import Progress
 from im2rec.storage.classes import class_names_beside
-from im2rec.storage.damaged_range import DamagedRange, damaged_ranges
+from im2rec.storage.damaged_range import DamagedRange, DamageLog, damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, headerless_kind
 from im2rec.storage.index import load_index, resolve_index
 from im2rec.storage.index_match import FoundRecords, match_index
 from im2rec.storage.opening import open_rec
 from im2rec.storage.record_map import listed_offsets, scan_all
-from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock
+from im2rec.storage.scan import FRONT_BYTES, RecordBlock
 
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
 _FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
@@ -137,6 +137,7 @@ def survey(
             if result.lost and not result.damage:
                 problem = f"the file ends here, but the index lists {counted(result.lost, 'more record')}"
                 result.damage.append(DamagedRange(file.size, file.size, result.records, problem))
+                result.damaged_ranges = 1
         return result
 
 
@@ -150,7 +151,7 @@ class _SurveyBuilder:
         self.labels: Counter[int] = Counter()
         self.label_counts = LabelCounts()
         self.contents: Counter[str] = Counter()
-        self.damage: list[Damage] = []
+        self.damage = DamageLog()
         self.doubtful = 0
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
         self.vectors = self.labelled_empty = 0
@@ -228,8 +229,9 @@ class _SurveyBuilder:
             image_statistics=statistics,
             index=IndexCheck(None, "none"),
             damage=damaged_ranges(self.damage, file.size),
+            damaged_ranges=len(self.damage),
+            damaged_bytes=self.damage.nbytes,
             doubtful=self.doubtful,
-            damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
             problems=self._problems(kind, statistics) + (faces.problems if faces else []),
             insightface=faces,
             detection=self.detection.summary() if kind == DETECTION else None,
@@ -253,8 +255,9 @@ class _SurveyBuilder:
             image_statistics=image_statistics(file, ()),
             index=IndexCheck(None, "none"),
             damage=damaged_ranges(self.damage, file.size),
+            damaged_ranges=len(self.damage),
+            damaged_bytes=self.damage.nbytes,
             doubtful=self.doubtful,
-            damaged_bytes=sum(piece.end - piece.start for piece in self.damage),
             problems=[],
             headerless=payloads,
         )

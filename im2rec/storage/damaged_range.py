@@ -1,12 +1,65 @@
-"""Damaged ranges of a ``.rec`` as the results of commands give them."""
+"""Damaged ranges of a ``.rec``: the log of a scan, which counts them all, and as the results of commands give them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
+from im2rec.errors import counted
+from im2rec.format.indexfile import Offsets
 from im2rec.schema import described
 from im2rec.storage.scan import Damage
+
+MAX_LISTED = 10_000  # a hostile file of some megabytes has a million ranges, and each takes a kilobyte
+MAX_NAMED = 3  # in a table or in warnings
+DAMAGE = f"Damaged ranges of bytes, the first {MAX_LISTED:,} of them; the records in them are lost."
+DAMAGED_RANGES = "Number of all damaged ranges."
+DAMAGED_BYTES = "Bytes in all damaged ranges."
+
+
+class DamageLog:
+    """The damaged ranges of a scan, in file order: all are counted, the first ``MAX_LISTED`` are in the list *listed*.
+
+    ``len()`` is the number of all, *nbytes* the bytes in them. Further ones take 16 bytes each.
+    """
+
+    def __init__(self, ranges: Iterable[Damage] = ()) -> None:
+        self.listed: list[Damage] = []
+        self._starts, self._ends = array("q"), array("q")
+        for item in ranges:
+            self.append(item)
+
+    def append(self, item: Damage) -> None:
+        """Add the next range."""
+        if len(self.listed) < MAX_LISTED:
+            self.listed.append(item)
+        self._starts.append(item.start)
+        self._ends.append(item.end)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[Damage]:
+        """Iterate over those that are listed."""
+        return iter(self.listed)
+
+    @property
+    def starts(self) -> Offsets:
+        """The first byte of every range (int64)."""
+        return np.array(self._starts, np.int64)
+
+    @property
+    def ends(self) -> Offsets:
+        """The first byte after every range (int64)."""
+        return np.array(self._ends, np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in all ranges."""
+        return int(np.sum(self.ends - self.starts))
 
 
 @dataclasses.dataclass
@@ -30,3 +83,16 @@ def describe(damage: Damage, size: int) -> str:
     """Return in a sentence what is wrong in a damaged range of a file of *size* bytes."""
     shift = (damage.end - damage.start) % 4 if damage.end < size else 0
     return damage.error.problem + (f"; records after it are {shift} bytes off the 4-byte grid" if shift else "")
+
+
+def named_ranges(ranges: Sequence[DamagedRange], count: int) -> list[str]:
+    """Return a sentence on each of the first *ranges*, and one on how many more of *count* there are."""
+    named = [_named(bad) for bad in ranges[:MAX_NAMED]]
+    more = count - len(named)
+    return [*named, f"and {counted(more, 'more damaged range')}"] if more > 0 else named
+
+
+def _named(bad: DamagedRange) -> str:
+    if bad.start == bad.end:
+        return f"byte {bad.start}, after {counted(bad.records_before, 'whole record')}: {bad.problem}"
+    return f"bytes {bad.start} to {bad.end}, after {counted(bad.records_before, 'whole record')}: {bad.problem}"

@@ -98,8 +98,9 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     ``ordinals``. Without an index, a damaged range takes one ordinal with ``raise``, and none with ``skip``. ``total``
     is the number of ordinals; ``lost`` and ``doubtful`` (int64 arrays) are those that cannot be read, and those of
     records that end at damage and that nothing proves to be whole. *doubtful* ``drop`` counts these as lost. ``damage``
-    lists the damaged ranges. With ``raise`` and an index few bytes are read to find damage; ``skip`` scans the file,
-    and reads all of it if it looks damaged.
+    lists the damaged ranges, the first 10,000 if there are more; ``damaged_ranges`` counts them, and ``damaged_bytes``
+    is their size. With ``raise`` and an index few bytes are read to find damage; ``skip`` scans the file, and
+    reads all of it if it looks damaged.
 
     Reads share no position, so one open file can be used by threads, by forked processes and, pickled, by others.
     Raises InputError for a file that is missing, empty or not a RecordIO file, IndexFormatError for an index that
@@ -149,7 +150,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def _take(self, found: RecordMap) -> None:
         self.keys, self.offsets, self._end, self._stops = found.keys, found.offsets, found.end, found.stops
-        self.lost, self.doubtful, self.damage = found.lost, found.doubtful, list(found.damage)
+        self.lost, self.doubtful, self.damage = found.lost, found.doubtful, found.damage.listed
+        self.damaged_ranges, self.damaged_bytes = len(found.damage), found.damage.nbytes
         self.has_gaps, self.unlisted = found.has_gaps, ""
         self.keys.flags.writeable = self.offsets.flags.writeable = False
         if found.unlisted:

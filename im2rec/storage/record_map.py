@@ -14,6 +14,7 @@ from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import Extent
 from im2rec.format.resync import RecordFinder
+from im2rec.storage.damaged_range import DamageLog
 from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
 from im2rec.storage.foreign import check_line_ends, lacks_line_ends
 from im2rec.storage.index import belongs, check_index, no_record_at, sorted_index
@@ -42,7 +43,7 @@ class RecordMap(NamedTuple):
     stops: Offsets | None = None
     lost: Offsets = _NOTHING
     doubtful: Offsets = _NOTHING
-    damage: tuple[Damage, ...] = ()
+    damage: DamageLog = DamageLog()  # noqa: RUF012
     unlisted: str = ""
     has_gaps: bool = False
 
@@ -50,7 +51,7 @@ class RecordMap(NamedTuple):
 class Collector(Protocol):
     """Takes the results of a scan."""
 
-    damage: list[Damage]
+    damage: DamageLog
 
     def add(self, block: RecordBlock) -> None:
         """Take the next records."""
@@ -66,7 +67,7 @@ class ScannedRecords:
     """Offsets, ends, ids and sizes of the records of a scan; subclasses may collect more."""
 
     def __init__(self) -> None:
-        self.damage: list[Damage] = []
+        self.damage = DamageLog()
         self.doubtful: list[int] = []
         self.records = 0
         self.all_have_headers = True
@@ -166,17 +167,17 @@ def map_of_scan(file: InputFile, scanned: ScannedRecords, *, skip: bool) -> Reco
     """Return the map of the records of a scan; parameters as in :func:`map_by_scan`."""
     offsets, ends, ids = scanned.found()
     keys = ids if scanned.all_have_headers else np.arange(len(offsets), dtype=np.uint64)
-    damage, doubtful = tuple(scanned.damage), np.array(scanned.doubtful, np.int64)
+    damage, doubtful = scanned.damage, np.array(scanned.doubtful, np.int64)
     _complete_errors(file, damage)
     if not damage:
         return RecordMap(keys, offsets, file.size)
     lost = _NOTHING
     if not skip:
-        places = np.array([item.start for item in damage], np.int64)
+        places = damage.starts
         at = np.searchsorted(offsets, places)
         lost = at + np.arange(len(at))
         offsets = np.insert(offsets, at, places)
-        ends = np.insert(ends, at, [item.end for item in damage])
+        ends = np.insert(ends, at, damage.ends)
         keys = (
             np.insert(keys, at, np.uint64(NO_KEY))
             if scanned.all_have_headers
@@ -232,7 +233,7 @@ def _matched(
         raise problem or no_record_at(int(offsets[missing or 0]), missing or 0)
     lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
     if len(lost) and not damage:
-        damage = [_missing_records(file, lost, match.lines, found)]
+        damage.append(_missing_records(file, lost, match.lines, found))
     _complete_errors(file, damage)
     rows = np.flatnonzero(match.lines >= 0)
     places = np.concatenate([match.lines[rows], len(offsets) + np.arange(len(match.extra))])
@@ -250,7 +251,7 @@ def _matched(
         stops,
         lost=lost,
         doubtful=np.sort(places[is_doubtful[rows]]),
-        damage=tuple(damage),
+        damage=damage,
         unlisted=counted(left_out, "whole record") if left_out else "",
         has_gaps=match.has_gaps,
     )
