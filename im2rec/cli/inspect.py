@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.errors import counted
 from im2rec.images.sheet import number_text
@@ -31,6 +32,21 @@ from im2rec.storage.files import refuse_existing
 
 _MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
 _MAX_LABELS = 8
+_MAX_LINES = 24  # with the next command
+# Rows that are left out if there are too many, the first ones first; --json has all.
+_EXPENDABLE = (
+    "arcface",
+    "EXIF",
+    "quality",
+    "header",
+    "payloads",
+    "height",
+    "width",
+    "objects",
+    "ids",
+    "property",
+    "images",
+)
 
 
 @click.command("inspect", cls=HelpCommand)
@@ -69,24 +85,16 @@ def command(
     """Summarise a .rec and check that it is whole.
 
     Reads the headers and the first bytes of all records of REC: labels, ids, kinds and sizes of images, and the index.
-    Exit code 0: whole; 3: the index or the content of records is wrong; 4: no images; 5: damaged, with the damaged byte
-    ranges listed.
+    Exit code 0: whole; 3: the index or the content of records is wrong; 4: no images; 5: damaged, with the numbers of
+    whole, doubtful and lost records, and the damaged byte ranges. A doubtful record ends at damage, and nothing proves
+    that it is whole.
     """
     if options["no_idx"]:
         if index is not None:
             raise click.UsageError("--idx and --no-idx exclude each other")
         index = False
     if head is not None or key:
-        if ignored := [name for name in ("decode", "sheet", "every", "workers", "max_pixels") if options[name]]:
-            name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0]).replace("_", "-")
-            raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
-        found = records_by_key(rec, key, index) if key else ShownRecords(str(rec), [])
-        if head is not None:
-            first = first_records(rec, head)
-            found.shown[:0], found.warnings[:0], found.damaged = first.shown, first.warnings, first.damaged
-        console.warn(found.warnings)
-        console.result("inspect", found, "\n".join(map(render_record, found.shown)), _verify(str(rec)))
-        return ExitCode.DAMAGED if found.damaged else ExitCode.DONE
+        return _show_records(console, rec, head, key, index, options)
     sheet: Path | None = options["sheet"]
     if sheet is not None:
         if sheet.suffix.lower() != ".png":
@@ -99,7 +107,7 @@ def command(
     if sheet is not None:
         summary.sheet = str(sheet)
         if not options["dry_run"]:
-            write_sheet(rec, sheet, force=options["force"], max_pixels=options["max_pixels"])
+            write_sheet(rec, sheet, index=index, force=options["force"], max_pixels=options["max_pixels"])
     summary.dry_run = options["dry_run"]
     console.warn(summary.warnings)
     console.result("inspect", summary, render(summary), next_command(summary))
@@ -110,9 +118,35 @@ def _verify_all(console: Console, rec: Path, summary: Survey, index: Path | bool
     """Decode every image, compare all bytes with the digest, and add both results to *summary*."""
     if not summary.headerless:
         with console.progress("decoding", share=True) as progress:
-            summary.verification = verify(rec, **limits, progress=progress)
+            summary.verification = verify(rec, index=index, **limits, progress=progress)
     with console.progress("blocks compared", share=True) as progress:
         summary.digest_check = check_digest(rec, index=index, progress=progress)
+
+
+def _show_records(
+    console: Console,
+    rec: Path,
+    head: int | None,
+    keys: tuple[int, ...],
+    index: Path | bool | None,
+    options: dict[str, Any],
+) -> ExitCode:
+    """Show single records, as ``--head`` and ``--key`` say; return DAMAGED (5) if damage was met on the way."""
+    if ignored := [name for name in ("decode", "sheet", "every", "workers", "max_pixels") if options[name]]:
+        name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0]).replace("_", "-")
+        raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
+    found = ShownRecords(str(rec), [])
+    if head is not None:
+        found = first_records(rec, head, index)
+    if keys:
+        by_key = records_by_key(rec, keys, index)
+        found.shown += by_key.shown
+        found.warnings = list(dict.fromkeys([*found.warnings, *by_key.warnings]))
+        found.damaged = found.damaged or by_key.damaged
+    console.warn(found.warnings)
+    following = recover_words(str(rec)) if found.damaged else _verify(str(rec))
+    console.result("inspect", found, "\n".join(map(render_record, found.shown)), following)
+    return ExitCode.DAMAGED if found.damaged else ExitCode.DONE
 
 
 def exit_code(summary: Survey) -> ExitCode:
@@ -128,19 +162,19 @@ def exit_code(summary: Survey) -> ExitCode:
 
 
 def next_command(summary: Survey) -> list[str] | None:
-    """Return the command that reads what is whole; if it is not known which records are bad, the one that lists them.
+    """Return the command that saves or reads what is whole; if it is not known which records are bad, the one for that.
 
-    Of a file with nothing wrong, and of a damaged one, which an iterator refuses to open, it shows some records.
+    Of a file with nothing wrong, or whose bytes differ from its digest alone, it shows some records.
     """
     rec, verification = path_word(summary.input), summary.verification
-    whole_records = summary.damage[0].records_before if summary.damage else summary.records
+    if summary.damage:
+        return recover_words(summary.input) if summary.records else None
     if verification is not None and len(verification.failures) > _MAX_ROWS:
         return [*_verify(summary.input), "--json"]
     if summary.problems and verification is None:
         return _verify(summary.input)
     if not summary.images or exit_code(summary) in (ExitCode.DONE, ExitCode.DAMAGED):
-        head = ["im2rec", "inspect", rec, "--head", str(min(3, whole_records))]
-        return head if whole_records else _verify(summary.input) if summary.images and verification is None else None
+        return ["im2rec", "inspect", rec, "--head", str(min(3, summary.records))]
     without_index = ["path_imgidx=none"] if summary.index.state == "wrong" else []
     has_bad_records = summary.problems or (verification and verification.failures)
     return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if has_bad_records else [])]
@@ -151,8 +185,9 @@ def _verify(rec: str) -> list[str]:
 
 
 def render(summary: Survey) -> str:
-    """Return the survey as a table of at most 24 lines."""
+    """Return the survey as a table of at most 23 lines, which leaves one for the next command."""
     rows = [
+        *_damage(summary),
         ("kind", summary.set_kind),
         ("payloads", _payloads(summary)),
         ("labels", _labels(summary)),
@@ -166,11 +201,17 @@ def render(summary: Survey) -> str:
         *_shortened([("problem", problem) for problem in summary.problems], "problems"),
         *_verified(summary.verification),
         *_digest(summary.digest_check),
-        *_damage(summary),
         ("would write" if summary.dry_run else "sheet", summary.sheet or ""),
     ]
     counts = f"{counted(summary.records, 'record')}, {counted(summary.images, 'image')}"
-    return table(f"{summary.input}: {counts}, {human_size(summary.size)}", rows)
+    head = f"{summary.input}: {counts}, {human_size(summary.size)}"
+    text = table(head, rows)
+    for name in _EXPENDABLE:
+        if len(text.splitlines()) < _MAX_LINES:
+            break
+        rows = [row for row in rows if row[0] != name]
+        text = table(head, rows)
+    return text
 
 
 def render_record(shown: RecordView) -> str:
@@ -274,8 +315,12 @@ def _index(summary: Survey) -> str:
         return f"{index.path}: WRONG: {index.problem}; without it the .rec is scanned"
     found = f"lists {index.listed:,} of {summary.records:,} records" if index.unlisted else "agrees"
     keys = f"; its keys are {index.key_kind}" if index.key_kind else ""
-    damaged = f"; {index.damaged:,} of its offsets in damaged bytes" if index.damaged else ""
-    return f"{index.path}: {found}{keys}{damaged}"
+    lost = (
+        f"; {counted(index.damaged, 'record')} of it {'is' if index.damaged == 1 else 'are'} lost"
+        if index.damaged
+        else ""
+    )
+    return f"{index.path}: {found}{keys}{lost}"
 
 
 def _verified(verification: Verification | None) -> list[tuple[str, str]]:
@@ -328,12 +373,12 @@ def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
 
 
 def _damage(summary: Survey) -> list[tuple[str, str]]:
-    rows = [
-        (
-            "damaged",
-            f"bytes {bad.start} to {bad.end}, after {counted(bad.records_before, 'whole record')}: {bad.problem}",
-        )
-        for bad in summary.damage
-    ]
-    total = [("in all", f"{len(rows):,} damaged ranges, {human_size(summary.damaged_bytes)}")] if len(rows) > 1 else []
-    return _shortened(rows, "ranges") + total
+    """Return rows on how much of a damaged file is whole, doubtful and lost, and where the damage is."""
+    if not summary.damage:
+        return []
+    if summary.lost is None:
+        lost = f"lost: unknown {'as the index is wrong' if summary.index.state == 'wrong' else 'without an index'}"
+    else:
+        lost = f"{summary.lost:,} lost of {summary.index.listed + summary.index.damaged:,} in the index"
+    whole = f"{counted(summary.records - summary.doubtful, 'whole record')}, {summary.doubtful:,} doubtful, {lost}"
+    return [("damaged", whole), *range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes)]

@@ -17,7 +17,7 @@ from im2rec.inspection.report import ImageStatistics, spread
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import AtomicFile, InputFile, PathLike
 from im2rec.storage.foreign import check_kind
-from im2rec.storage.index import find_index
+from im2rec.storage.index import resolve_index
 from im2rec.storage.record_map import whole_offsets
 
 SAMPLE_SIZE = 1000  # images whose headers are read
@@ -86,16 +86,23 @@ def evenly_spaced(count: int, limit: int = SAMPLE_SIZE) -> list[int]:
     return [step * (count - 1) // (limit - 1) for step in range(limit)]
 
 
-def write_sheet(path: PathLike, out: PathLike, *, force: bool = False, max_pixels: int | None = None) -> None:
+def write_sheet(
+    path: PathLike,
+    out: PathLike,
+    *,
+    index: PathLike | bool | None = None,
+    force: bool = False,
+    max_pixels: int | None = None,
+) -> None:
     """Draw a contact sheet of the ``.rec`` at *path*, damaged or not, to the PNG file *out*.
 
-    It shows up to 60 images, with id, labels and the name of the class below each, if names are beside the file;
-    *max_pixels* limits their size, as in :func:`~im2rec.images.codec.decode`. Raises InputError, and OutputError if
-    *out* exists and *force* is False.
+    It shows up to 60 images of the records that a survey with *index* counts, with id, labels and the name of the class
+    below each, if names are beside the file; *max_pixels* limits their size, as in
+    :func:`~im2rec.images.codec.decode`. Raises InputError, and OutputError if *out* exists and *force* is False.
     """
     with InputFile(path) as file:
         check_kind(file)
-        offsets = whole_offsets(file, find_index(path)).tolist()
+        offsets = whole_offsets(file, resolve_index(path, index)).tolist()
         chosen = evenly_spaced(len(offsets), SHEET_IMAGES)
         names, _ = class_names_beside(path)
         tiles = [tile for ordinal in chosen if (tile := _read_tile(file, offsets[ordinal], names, max_pixels))]

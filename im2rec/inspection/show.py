@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from im2rec.errors import CorruptRecordError, ImageError
+from im2rec.errors import CorruptRecordError, ImageError, InputError
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, decode_image_record
 from im2rec.format.recordio import read_record
 from im2rec.images.codec import image_info
 from im2rec.images.signatures import sniff
 from im2rec.schema import INPUT, WARNINGS, Number, described, whole
+from im2rec.storage.damaged_range import DamageLog, damaged_ranges, named_ranges
 from im2rec.storage.files import InputFile, PathLike, with_path
 from im2rec.storage.foreign import START_BYTES, check_kind, kind_without_header
+from im2rec.storage.index import resolve_index
 from im2rec.storage.opening import open_rec
-from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Damage, scan_damaged
+from im2rec.storage.reader import SKIP, RecordFile
+from im2rec.storage.record_map import listed_offsets
+from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 
 _NO_HEADER = "no image header"
 
@@ -50,27 +54,46 @@ class ShownRecords:
     damaged: bool = described("Whether damage was met on the way.", False)
 
 
-def first_records(path: PathLike, count: int) -> ShownRecords:
-    """Return the first *count* whole records of the file, without using an index, and a warning for damage before them.
+def first_records(path: PathLike, count: int, index: PathLike | bool | None = None) -> ShownRecords:
+    """Return the first *count* whole records of the file, and warnings that name the damage before the last of them.
 
-    No more of the file is scanned than is needed. Raises InputError.
+    No more of a whole file is read than is needed, and no index. If damage is met, every byte up to the last of the
+    records is read, with *index* as in :func:`~im2rec.inspection.survey.survey`: these are the records that it counts.
+    Raises InputError.
     """
-    result = ShownRecords(str(path), [])
     with open_rec(path) as file:
         check_kind(file)
-        ordinal = 0
-        for item in scan_damaged(file):
-            if isinstance(item, Damage):
-                where = f"{path}: bytes {item.start} to {item.end} are damaged"
-                result.warnings.append(f"{where}: {item.error.problem}")
-                result.damaged = True
-                continue
-            for offset in item.offsets[: count - len(result.shown)]:
+        result = _first_records(file, scan_damaged(file), count)
+        if result.damaged:
+            listed = listed_offsets(file, resolve_index(path, index))
+            result = _first_records(file, scan_damaged(file, listed=listed, thorough=True), count)
+    result.input = str(path)
+    return result
+
+
+def _first_records(file: InputFile, items: Iterable[RecordBlock | Damage], count: int) -> ShownRecords:
+    """Return the first *count* of the records of a scan."""
+    result, damage, ordinal = ShownRecords("", []), DamageLog(), 0
+    for item in items:
+        if isinstance(item, Damage):
+            damage.append(item)
+            continue
+        for offset in item.offsets:
+            if len(result.shown) < count:
                 _show(file, ordinal, offset, result)
                 ordinal += 1
-            if len(result.shown) == count:
-                break
+        if len(result.shown) == count:
+            break
+    _name_damage(file, damage.listed, len(damage), result)
     return result
+
+
+def _name_damage(file: InputFile | RecordFile, damage: Iterable[Damage], count: int, result: ShownRecords) -> None:
+    """Add warnings that name the first of *count* ranges of *damage* to *result*."""
+    if count:
+        ranges = damaged_ranges(damage, file.size)
+        result.warnings += [f"{file.path}: damaged: {line}" for line in named_ranges(ranges, count)]
+        result.damaged = True
 
 
 def _show(file: InputFile, ordinal: int, offset: int, result: ShownRecords) -> None:
@@ -93,18 +116,47 @@ class _KeyedFile(RecordFile):
 def records_by_key(path: PathLike, keys: Iterable[int], index: PathLike | bool | None = None) -> ShownRecords:
     """Return the records with these index keys, in the order of *keys*; with *index* False the keys are the ids.
 
-    Of several with one key it is the last, as in RecordFile, and a warning says so.
+    Of several with one key it is the last, as in RecordFile, and a warning says so. In a damaged file warnings name the
+    damage, and the keys of records that are lost; the others are shown.
 
-    Raises InputError, IndexFormatError, CorruptRecordError.
+    Raises InputError, IndexFormatError, and CorruptRecordError if none of the records can be shown.
     """
-    with _KeyedFile(path, index=index) as rec:
-        result = ShownRecords(str(path), [])
-        for key in keys:
+    wanted = list(keys)
+    if resolve_index(path, index) is not None:  # else only a full scan tells ordinals, and that no record has a key
+        with _KeyedFile(path, index=index) as rec, contextlib.suppress(CorruptRecordError):
+            if not rec.damage:
+                return _records_by_key(rec, wanted)
+    with _KeyedFile(path, index=index, damaged=SKIP) as rec:
+        return _records_by_key(rec, wanted)
+
+
+def _records_by_key(rec: RecordFile, keys: Sequence[int]) -> ShownRecords:
+    """Return the records of *rec* with these *keys*. With ``damaged="raise"`` errors are raised, else warnings."""
+    result = ShownRecords(str(rec.path), [])
+    _name_damage(rec, rec.damage, rec.damaged_ranges, result)
+    problem: CorruptRecordError | None = None
+    for key in keys:
+        try:
             ordinal = rec.ordinal_of(key)
             result.shown.append(record_view(ordinal, int(rec.offsets[ordinal]), rec.payload(ordinal)))
+        except CorruptRecordError as error:
+            problem = error
+        except InputError as error:
+            if not rec.damage or rec.index_path is not None:
+                raise
+            problem = CorruptRecordError(f"{error.problem}: its record may be lost in damaged bytes")
+        else:
             if (count := int(np.sum(rec.keys == np.uint64(key)))) > 1:
-                result.warnings.append(f"{path}: {count:,} records have the key {key}; the last of them is shown")
-        return result
+                result.warnings.append(f"{rec.path}: {count:,} records have the key {key}; the last of them is shown")
+            continue
+        problem.path = rec.path
+        if rec.damaged != SKIP:
+            raise problem
+        result.warnings.append(f"key {key}: {problem}")
+        result.damaged = True
+    if problem is not None and not result.shown:
+        raise problem
+    return result
 
 
 def record_view(ordinal: int, offset: int, payload: bytes) -> RecordView:

@@ -17,7 +17,7 @@ from im2rec.images.signatures import EMPTY
 from im2rec.inspection.report import Failure, Verification
 from im2rec.parallel import available_cpus, run_ordered
 from im2rec.storage.files import InputFile, PathLike
-from im2rec.storage.index import find_index
+from im2rec.storage.index import resolve_index
 from im2rec.storage.record_map import whole_offsets
 
 BATCH_BYTES = 1 << 20  # of the file per task of a worker: about 10 ms of decoding
@@ -27,6 +27,7 @@ NO_HEADER = "no image header"
 def verify(
     path: PathLike,
     *,
+    index: PathLike | bool | None = None,
     workers: int | None = None,
     max_pixels: int | None = None,
     progress: Callable[[int, float], None] | None = None,
@@ -35,14 +36,14 @@ def verify(
 
     Failures are listed in file order; an image above the limit of *max_pixels*, as in
     :func:`~im2rec.images.codec.decode`, is one. *progress* is called with the number of records done and the share of
-    the file up to the last of them. Damaged records are skipped, as the survey lists them. Raises InputError,
-    WorkerDiedError.
+    the file up to the last of them. The records, and their ordinals, are those that a survey with *index* counts.
+    Raises InputError, WorkerDiedError.
     """
     result, flaws = Verification(), Counter[str]()
     work = functools.partial(_decode_batch, Path(path), max_pixels)
     count = available_cpus() if workers is None else workers
     with InputFile(path) as file:
-        records = enumerate(whole_offsets(file, find_index(path)).tolist())  # the ordinals that the survey counts
+        records = enumerate(map(int, whole_offsets(file, resolve_index(path, index))))
         batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_describe_batch)
         with contextlib.closing(batches), contextlib.ExitStack() as stack:
             stack.callback(_open.cache_clear)  # one worker is this process, where the path may mean another file later

@@ -68,7 +68,7 @@ class DamagedRange:
 
     start: int = described("First damaged byte, from the start of the file.")
     end: int = described("First byte after the damaged ones.")
-    records_before: int = described("Whole records before the damage.")
+    records_before: int = described("Records before the damage.")
     problem: str = described("Problem in a sentence.")
     lost: int | None = described("Records that were lost here, by `recover`; null if nothing tells.", None)
     lost_keys: list[int] = described("Ids or keys of the records that were lost here, as far as known.", factory=list)
@@ -93,6 +93,5 @@ def named_ranges(ranges: Sequence[DamagedRange], count: int) -> list[str]:
 
 
 def _named(bad: DamagedRange) -> str:
-    if bad.start == bad.end:
-        return f"byte {bad.start}, after {counted(bad.records_before, 'whole record')}: {bad.problem}"
-    return f"bytes {bad.start} to {bad.end}, after {counted(bad.records_before, 'whole record')}: {bad.problem}"
+    where = f"byte {bad.start}" if bad.start == bad.end else f"bytes {bad.start} to {bad.end}"
+    return f"{where}, after {counted(bad.records_before, 'record')}: {bad.problem}"

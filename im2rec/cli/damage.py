@@ -1,0 +1,32 @@
+"""Damage of a ``.rec`` in the results of commands: rows of a table, and the command that saves the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from im2rec.cli.console import human_size, path_word
+from im2rec.errors import counted
+from im2rec.storage.damaged_range import DamagedRange, named_ranges
+
+
+def recover_words(rec: str) -> list[str]:
+    """Return the command that saves all whole records of the damaged file *rec*."""
+    path = Path(rec)
+    return ["im2rec", "recover", path_word(rec), path_word(str(path.with_name(f"{path.stem}_recovered.rec")))]
+
+
+def range_rows(
+    ranges: Sequence[DamagedRange], count: int, nbytes: int, *, brief: bool = False
+) -> list[tuple[str, str]]:
+    """Return rows on *count* damaged ranges of *nbytes* in all, of which the first are in *ranges*.
+
+    They continue the row before them. If *brief*, the problem of each range is left out.
+    """
+    if not count:
+        return []
+    lines = named_ranges(ranges, count)
+    if brief:
+        lines = [line.partition(": ")[0] for line in lines]
+    total = f"{counted(count, 'damaged range')}, {human_size(nbytes)} in all:"
+    return [("", line) for line in (total, *lines)]
