@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.writers import shard_name
 from im2rec.images.signatures import NOT_AN_IMAGE
+from im2rec.storage.reader import DROP, KEEP
 
 
 @click.command("extract", cls=HelpCommand)
@@ -52,14 +54,22 @@ from im2rec.images.signatures import NOT_AN_IMAGE
     metavar="MB",
     help=f"Largest size of a shard [default: {DEFAULT_SHARD_MB:g}].",
 )
+@click.option(
+    "--doubtful",
+    type=click.Choice([KEEP, DROP]),
+    default=KEEP,
+    show_default=True,
+    help="Keep or leave out records that end at damage and that nothing proves to be whole.",
+)
 @common_options(writes=True)
 def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, **words: object) -> ExitCode:
     """Write the images of a .rec to files or tar shards.
 
     Writes the images of REC, byte for byte as they are stored, to the new folder DIR: files <class>/<id>.jpg, with a
     list that packs them again, or tar shards. A class is named by the .classes.txt beside REC, else by its label. The
-    folder is named DIR.partial until it is complete; after an interruption, the same command resumes there. Exit code
-    3: some records hold something that cannot be packed again.
+    folder is named DIR.partial until it is complete; after an interruption, the same command resumes there. Of a
+    damaged REC all whole records are written. Exit code 3: some records hold something that cannot be packed again; 5:
+    REC is damaged.
 
     \b
     Example:
@@ -75,13 +85,20 @@ def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, 
 
 
 def exit_code(summary: ExtractSummary) -> ExitCode:
-    """Return PROBLEMS (3) if some records hold something that cannot be packed again."""
+    """Return DAMAGED (5), or PROBLEMS (3) if some records hold something that cannot be packed again."""
+    if summary.damaged_ranges or summary.damaged_records:
+        return ExitCode.DAMAGED
     return ExitCode.PROBLEMS if summary.problem_records else ExitCode.DONE
 
 
 def next_command(summary: ExtractSummary) -> list[str]:
-    """Return the command that packs or lists the images; after problems, the one that shows where they are."""
+    """Return the command that packs or lists the images; after problems, the one that shows where they are.
+
+    Of a damaged file it is the one that saves all whole records.
+    """
     rec, out = path_word(summary.input), path_word(summary.out)
+    if exit_code(summary) == ExitCode.DAMAGED:
+        return recover_words(summary.input)
     if summary.problem_records:
         return ["im2rec", "inspect", rec, "--verify"]
     if summary.to == TAR and summary.shards:
@@ -99,6 +116,7 @@ def render(summary: ExtractSummary) -> str:
     some = f"{summary.images:,} of " if summary.images < summary.all_images else ""
     head = f"{verb} {some}{counted(max(summary.images, summary.all_images), 'image')} of {summary.input}"
     table_rows = [
+        *_damage(summary),
         ("resumed", f"after {counted(summary.resumed, 'record')} of an earlier run" if summary.resumed else ""),
         ("left out", ", ".join(f"{counted(count, 'record')} {why}" for why, count in summary.left_out.items())),
         *[("problem", _problem(why, count, summary)) for why, count in summary.problem_records.items()],
@@ -109,6 +127,29 @@ def render(summary: ExtractSummary) -> str:
         ("would write" if summary.dry_run else "written", _written(summary)),
     ]
     return table(head, table_rows)
+
+
+def _damage(summary: ExtractSummary) -> list[tuple[str, str]]:
+    """Return rows on the damage of the file: what is lost, and the damaged ranges."""
+    unread = summary.damaged_records
+    rows = [
+        (
+            "damaged",
+            f"{counted(unread, 'image')} left out, as reading all of the record showed damage" if unread else "",
+        )
+    ]
+    if summary.damaged_ranges:
+        lost = (
+            "how many records are lost is unknown without an index"
+            if summary.lost is None
+            else f"{counted(summary.lost, 'record')} lost"
+        )
+        rows = [("damaged", "; ".join(filter(None, (lost, rows[0][1]))))]
+        rows += range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes, brief=True)
+    doubtful = (
+        f"{counted(summary.doubtful, 'record')}, kept; --doubtful drop leaves out such" if summary.doubtful else ""
+    )
+    return [*rows, ("doubtful", doubtful)]
 
 
 def _problem(why: str, count: int, summary: ExtractSummary) -> str:

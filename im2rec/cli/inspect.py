@@ -11,7 +11,7 @@ import click
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
 from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
-from im2rec.errors import counted
+from im2rec.errors import CorruptRecordError, counted
 from im2rec.images.sheet import number_text
 from im2rec.inspection.digest_check import (
     AGREES,
@@ -139,7 +139,12 @@ def _show_records(
     if head is not None:
         found = first_records(rec, head, index)
     if keys:
-        by_key = records_by_key(rec, keys, index)
+        try:
+            by_key = records_by_key(rec, keys, index)
+        except CorruptRecordError as error:
+            if not found.shown:
+                raise
+            by_key = ShownRecords(str(rec), [], [str(error)], damaged=True)
         found.shown += by_key.shown
         found.warnings = list(dict.fromkeys([*found.warnings, *by_key.warnings]))
         found.damaged = found.damaged or by_key.damaged

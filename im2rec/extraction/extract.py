@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from im2rec.errors import ParameterError
+from im2rec.errors import IndexFormatError, InputError, ParameterError, counted
 from im2rec.extraction.class_folders import ClassFolders, find_class_folders
 from im2rec.extraction.resumable_folder import ExtractionProgress, ResumableFolder
 from im2rec.extraction.selection import (
@@ -28,6 +28,7 @@ from im2rec.extraction.selection import (
     SelectedRecords,
     Selection,
     class_numbers,
+    index_lines,
     select_records,
 )
 from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, read_samples
@@ -36,7 +37,7 @@ from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.images.signatures import NOT_AN_IMAGE
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
-from im2rec.storage.damaged_range import DamagedRange, damaged_ranges
+from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, MAX_NAMED, DamagedRange, damaged_ranges
 from im2rec.storage.files import PathLike, name_text, reading
 from im2rec.storage.opening import open_rec
 from im2rec.storage.reader import KEEP
@@ -101,7 +102,13 @@ class ExtractSummary:
     dry_run: bool = described(DRY_RUN, False)
     classes_file: str | None = described(CLASSES_FILE, None)
     warnings: list[str] = described(WARNINGS, factory=list)
-    damage: list[DamagedRange] = described("Damaged ranges of bytes; the records in them are lost.", factory=list)
+    damage: list[DamagedRange] = described(DAMAGE, factory=list)
+    damaged_ranges: int = described(DAMAGED_RANGES, 0)
+    damaged_bytes: int = described(DAMAGED_BYTES, 0)
+    damaged_records: int = described(
+        "Images that were left out, as only reading all of the record showed that it is damaged.", 0
+    )
+    lost: int | None = described("Records that the index lists and that are lost; null if no index tells.", None)
     doubtful: int = described(
         "Records that end at damage and that nothing proves to be whole; `records` counts them.", 0
     )
@@ -121,8 +128,9 @@ def extract(
     The files are written to ``<out>.partial``, which is renamed at the end. After a kill the same call resumes there
     and gives the same files. Memory: some 30 bytes a record, and a batch of some megabytes. *progress* is called with
     the number of images written so far and the share of the work that is done. A dry run reads the headers and writes
-    nothing. Raises InputError when *rec* or the classes cannot be used or no image is selected, CorruptRecordError for
-    damage, OutputError when *out* is not empty (*force* replaces an earlier extraction) or cannot be written::
+    nothing. Of a damaged file all whole records are extracted, and the damage is in the summary. Raises InputError when
+    *rec* or the classes cannot be used or no image is selected, CorruptRecordError when all that could be selected is
+    lost, OutputError when *out* is not empty (*force* replaces an earlier extraction) or cannot be written::
 
         extract("train.rec", "train", ExtractOptions(labels=(3, 7)))
     """
@@ -188,7 +196,10 @@ def _write(file: ScannedFile, selected: SelectedRecords, writer: Writer, report:
     with writer:
         for batch in read_samples(file, selected, writer.progress.records):
             for sample in batch:
-                writer.add(sample)
+                if sample is None:
+                    writer.leave_out()
+                else:
+                    writer.add(sample)
             writer.save_progress()
             written = writer.progress.records
             report(written, _SCAN_SHARE + (1 - _SCAN_SHARE) * written / len(selected.ordinals))
@@ -206,12 +217,12 @@ def _predict_counts(file: ScannedFile, selected: SelectedRecords) -> ExtractionP
 def _summary(
     file: ScannedFile, selected: SelectedRecords, done: ExtractionProgress, options: ExtractOptions, out: Path
 ) -> ExtractSummary:
-    to, images = options.to, done.records - done.not_images
+    to, images = options.to, done.records - done.not_images - done.damaged
     states = file.states[selected.ordinals]
     counts = {bit: int(np.sum(states & bit > 0)) for bit in (ID2, VECTOR, *CHANGES)}
     counts[LABEL_BITS] += done.lost_bits
-    damaged = {why: count for why, count in selected.left_out.items() if why != LEFT_OUT[EMPTY]}
-    problems = {NOT_AN_IMAGE: done.not_images, WITH_ID2: counts[ID2], **damaged}
+    unusable = {why: count for why, count in selected.left_out.items() if why != LEFT_OUT[EMPTY]}
+    problems = {NOT_AN_IMAGE: done.not_images, WITH_ID2: counts[ID2], **unusable}
     return ExtractSummary(
         input=os.fspath(file.path),
         out=str(out),
@@ -227,10 +238,31 @@ def _summary(
         vectors=counts[VECTOR] > 0,
         list_file=str(out / list_name(file.path.stem)) if to == FOLDER and images else None,
         shards=done.shards,
-        warnings=_label_warnings(file, selected),
+        warnings=[*_lost_keys(file, selected), *_label_warnings(file, selected)],
         damage=damaged_ranges(file.damage, file.size),
+        damaged_ranges=file.damaged_ranges,
+        damaged_bytes=file.damaged_bytes,
+        damaged_records=done.damaged,
         doubtful=len(file.doubtful),
+        lost=_count_lost(file, options),
     )
+
+
+def _count_lost(file: ScannedFile, options: ExtractOptions) -> int | None:
+    """Return how many records the index lists that are lost; None if there is no index that can be used."""
+    try:
+        lines = index_lines(file, index=options.index)
+    except (IndexFormatError, InputError):
+        return None
+    return len(lines.lost) if lines.are_listed else None
+
+
+def _lost_keys(file: ScannedFile, selected: SelectedRecords) -> list[str]:
+    """Return a line on each of the first keys that were asked for and whose records are lost."""
+    keys = selected.lost_keys
+    lines = [f"{file.path}: no record has the key {key}: it is lost in damaged bytes" for key in keys[:MAX_NAMED]]
+    more = len(keys) - len(lines)
+    return [*lines, f"{file.path}: {counted(more, 'more key')} of lost records"] if more > 0 else lines
 
 
 def _label_warnings(file: ScannedFile, selected: SelectedRecords) -> list[str]:

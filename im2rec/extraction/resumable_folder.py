@@ -91,7 +91,7 @@ class ExtractionProgress:
     """Counts of the records, shards and bytes that are written so far, as the journal stores them.
 
     *list_bytes* is the size of the list, *bytes* that of all images. *not_images* counts contents that are not images,
-    *lost_bits* label vectors with a value that no text gives back.
+    *lost_bits* label vectors with a value that no text gives back, *damaged* records that were left out.
     """
 
     records: int = 0
@@ -100,6 +100,7 @@ class ExtractionProgress:
     bytes: int = 0
     not_images: int = 0
     lost_bits: int = 0
+    damaged: int = 0
 
 
 class ResumableFolder:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import IndexFormatError, InputError, ParameterError
-from im2rec.format.indexfile import Keys
+from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, ParameterError
+from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels, float32
+from im2rec.storage.damaged_range import cut_off
 from im2rec.storage.files import INSPECT, PathLike, with_path
 from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_kind
-from im2rec.storage.index import find_index, load_index
+from im2rec.storage.index import find_index, load_index, sorted_index
+from im2rec.storage.index_match import FoundRecords, match_index
 from im2rec.storage.reader import KEEP, SKIP, RecordFile
 from im2rec.storage.record_map import RecordMap, ScannedRecords, listed_offsets, map_of_scan, scan_all
 from im2rec.storage.scan import RecordBlock
@@ -60,13 +62,15 @@ class SelectedRecords:
     """The result of a selection: the *ordinals* of the records, in file order.
 
     *repeats_id* is True for a record if another selected one has the same id. *images* counts the images of the whole
-    file, *left_out* the records without an image that pass the filters, by the reasons of ``LEFT_OUT``.
+    file, *left_out* the records without an image that pass the filters, by the reasons of ``LEFT_OUT``. *lost_keys* are
+    keys that were asked for and whose records are lost in damaged bytes.
     """
 
     ordinals: Ordinals
     repeats_id: Mask
     images: int
     left_out: dict[str, int]
+    lost_keys: list[int] = dataclasses.field(default_factory=list)
 
 
 class _ScannedHeaders(ScannedRecords):
@@ -92,7 +96,7 @@ class ScannedFile(RecordFile):
 
     The ordinals are those of a scan. ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8)
     the bits of ``VECTOR`` to ``LONG_LABELS``. *index* True is the one beside the file, which only helps the scan.
-    *progress* is called with the share of the file that has been read. Raises InputError.
+    *progress* is called with the share of the file that has been read. Raises InputError, CorruptRecordError.
     """
 
     labels: Labels
@@ -119,8 +123,14 @@ class ScannedFile(RecordFile):
         scanned = scan_all(
             self._file, lambda: _ScannedHeaders(report), listed=listed, careful=True, drop_doubtful=self._drops_doubtful
         )
+        if scanned.damage and not scanned.records:
+            problem = CorruptRecordError("holds no whole records", offset=int(scanned.damage.starts[0]), hint=INSPECT)
+            raise with_path(problem, self._file.path)
         if not scanned.records:
-            raise InputError("holds no whole records", path=self._file.path, hint=INSPECT)
+            raise InputError("holds no records", path=self._file.path)
+        missing = 0 if listed is None else int(np.sum(listed >= self.size))
+        if missing and not scanned.damage:
+            scanned.damage.append(cut_off(self.size, scanned.records, missing))
         found = map_of_scan(self._file, scanned, skip=True)
         self.labels, self.states = _concatenate(scanned.labels), _concatenate(scanned.states)
         if (kind := headerless_kind(self._file, map(int, found.offsets[:FIRST_RECORDS]))) is not None:
@@ -131,13 +141,17 @@ class ScannedFile(RecordFile):
 def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
     """Return the images of *rec* that pass the filters of *selection*.
 
-    Raises InputError when there are none or the file lacks a key or label of the filters, IndexFormatError when the
-    index belongs to another file.
+    Raises InputError when there are none or the file lacks a key or label of the filters, CorruptRecordError when the
+    records of all keys are lost, IndexFormatError when the index belongs to another file.
     """
-    images = rec.states & NO_IMAGE == 0
+    images, lost_keys = rec.states & NO_IMAGE == 0, list[int]()
     matching = np.ones(len(rec), np.bool_)
     if selection.keys:
-        matching &= _with_keys(rec, selection.keys, index=selection.index)
+        mask, lost_keys = _with_keys(rec, selection.keys, index_lines(rec, index=selection.index))
+        matching &= mask
+        if lost_keys and not mask.any():
+            problem = f"no record has the key {lost_keys[0]}: it is lost in damaged bytes"
+            raise with_path(CorruptRecordError(problem, hint=INSPECT), rec.path)
     if selection.labels:
         matching &= _with_labels(rec, selection.labels, images)
     selected = matching & images
@@ -153,7 +167,8 @@ def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
             raise InputError(f"none of its {count} images is chosen", path=rec.path, hint="choose by fewer options")
         raise InputError("holds no images", path=rec.path, hint=INSPECT)
     left_out = {why: int(np.sum(matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
-    return SelectedRecords(ordinals, _repeated(rec.keys[ordinals]), count, {why: n for why, n in left_out.items() if n})
+    left_out = {why: n for why, n in left_out.items() if n}
+    return SelectedRecords(ordinals, _repeated(rec.keys[ordinals]), count, left_out, lost_keys)
 
 
 def class_numbers(labels: Labels) -> npt.NDArray[np.uint32]:
@@ -205,20 +220,25 @@ def _concatenate(column: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return array
 
 
-def _with_keys(rec: ScannedFile, selected: Sequence[int], *, index: bool) -> Mask:
-    """Return a mask of the records with one of the keys *selected*. Raises InputError for a key that is missing."""
-    keys, ordinals = _index_keys(rec) if index else (rec.keys, np.arange(len(rec)))
+def _with_keys(rec: ScannedFile, selected: Sequence[int], lines: IndexLines) -> tuple[Mask, list[int]]:
+    """Return a mask of the records with one of the keys *selected*, and those keys whose records are lost.
+
+    Raises InputError for a key that is missing.
+    """
+    keys = lines.keys
     matches = np.isin(keys, _as_keys(selected))
     present = set(np.unique(keys[matches]).tolist())
     missing = [key for key in selected if key not in present]
-    if missing:
+    # Without an index nobody knows which records there were.
+    lost = missing if rec.damage and not lines.are_listed else [k for k in missing if k in set(lines.lost.tolist())]
+    if unknown := [key for key in missing if key not in lost]:
         hint = f"keys run from {keys.min()} to {keys.max()}" if len(keys) else f"its index is empty; {_WITHOUT_INDEX}"
         if 0 < len(keys) < len(rec):
             hint += f"; the index lists {len(keys)} of {len(rec)} records; {_WITHOUT_INDEX}"
-        raise InputError(f"no record has the key {missing[0]}", path=rec.path, hint=hint)
+        raise InputError(f"no record has the key {unknown[0]}", path=rec.path, hint=hint)
     mask = np.zeros(len(rec), np.bool_)
-    mask[ordinals[matches]] = True
-    return mask
+    mask[lines.ordinals[matches]] = True
+    return mask, lost
 
 
 def _as_keys(numbers: Sequence[int]) -> Keys:
@@ -226,22 +246,56 @@ def _as_keys(numbers: Sequence[int]) -> Keys:
     return np.array([key for key in numbers if 0 <= key < 2**64], np.uint64)
 
 
-def _index_keys(rec: ScannedFile) -> tuple[Keys, Ordinals]:
-    """Return the keys of the index beside *rec* and the ordinals of their records; ids when there is no index."""
-    index = find_index(rec.path)
-    if index is None:
-        return rec.keys, np.arange(len(rec))
+class IndexLines(NamedTuple):
+    """Lines of an index: *keys* (uint64) and *ordinals* (int64) of records, and the keys of those that are *lost*.
+
+    *are_listed* is False if there is no index: the keys are ids then.
+    """
+
+    keys: Keys
+    ordinals: Ordinals
+    lost: Keys
+    are_listed: bool
+
+
+def index_lines(rec: ScannedFile, *, index: bool = True) -> IndexLines:
+    """Return the lines of the index beside *rec*; the ids of its records if there is none or *index* is False.
+
+    Raises IndexFormatError for an index that cannot be parsed or belongs to another file.
+    """
+    path = find_index(rec.path) if index else None
+    if path is None:
+        return IndexLines(rec.keys, np.arange(len(rec)), np.empty(0, np.uint64), are_listed=False)
     try:
-        keys, offsets = load_index(index, rec.size)
+        keys, offsets = load_index(path, rec.size)
+        if rec.damage:
+            return _matched_lines(rec, *sorted_index(path, rec.size))
     except IndexFormatError as error:
         error.hint = "; ".join(filter(None, (error.hint, _WITHOUT_INDEX)))
-        raise
+        raise with_path(error, path) from None
     ordinals = np.searchsorted(rec.offsets, offsets)
     wrong = np.flatnonzero(rec.offsets[np.minimum(ordinals, len(rec) - 1)] != offsets)
     if len(wrong):
-        hint = f"it belongs to another file; {_WITHOUT_INDEX}"
-        raise with_path(IndexFormatError(f"no record starts at byte {offsets[wrong[0]]}", hint=hint), index)
-    return keys, ordinals
+        raise with_path(_other_index(int(offsets[wrong[0]])), path)
+    return IndexLines(keys, ordinals, np.empty(0, np.uint64), are_listed=True)
+
+
+def _matched_lines(rec: ScannedFile, keys: Keys, offsets: Offsets) -> IndexLines:
+    """Return the lines of an index of *rec* as it was before the damage, with the records that they mean."""
+    ordinals = np.arange(len(rec))
+    match = match_index(keys, offsets, FoundRecords(rec.offsets, rec.offsets + rec.frame_sizes(ordinals), rec.keys))
+    if not match.belongs:
+        missing = offsets[~np.isin(offsets, rec.offsets)]
+        raise _other_index(int(missing[0]))
+    rows = np.flatnonzero(match.lines >= 0)
+    lost = np.delete(keys, match.lines[rows])
+    # As in RecordFile, the key of a record that belongs to no line is its id.
+    all_keys = np.concatenate([keys[match.lines[rows]], rec.keys[match.extra]])
+    return IndexLines(all_keys, np.concatenate([rows, match.extra]), lost, are_listed=True)
+
+
+def _other_index(offset: int) -> IndexFormatError:
+    return IndexFormatError(f"no record starts at byte {offset}", hint=f"it belongs to another file; {_WITHOUT_INDEX}")
 
 
 def _with_labels(rec: ScannedFile, selected: Sequence[float], images: Mask) -> Mask:

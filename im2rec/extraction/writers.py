@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from im2rec.errors import CorruptRecordError
 from im2rec.extraction.resumable_folder import ExtractionProgress, ResumableFolder
 from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, lost_as_text
 from im2rec.format.irheader import ImageRecord, label_text, short_float
@@ -89,6 +90,11 @@ class Writer(Closeable):
         self.progress.not_images += not sample.is_image
         self.progress.lost_bits += sample.loses_bits
 
+    def leave_out(self) -> None:
+        """Count a selected record that is damaged."""
+        self.progress.records += 1
+        self.progress.damaged += 1
+
     def save_progress(self) -> None:
         """Save the counts in the journal, if a later run can resume here. Raises OutputError."""
 
@@ -96,13 +102,28 @@ class Writer(Closeable):
         """Write to disk what is still open. Raises OutputError."""
 
 
-def read_samples(rec: ScannedFile, selected: SelectedRecords, start: int) -> Iterator[list[Sample]]:
-    """Yield the selected images from number *start* on, a bounded batch at a time. Raises CorruptRecordError."""
+def read_samples(rec: ScannedFile, selected: SelectedRecords, start: int) -> Iterator[list[Sample | None]]:
+    """Yield the selected images from number *start* on, a bounded batch at a time; None in place of a damaged one."""
     while start < len(selected.ordinals):
         ordinals = _fit_batch(rec, selected.ordinals[start : start + BATCH_RECORDS]).tolist()
         repeats_id = selected.repeats_id[start : start + len(ordinals)].tolist()
-        yield list(map(_make_sample, ordinals, rec.read_many(ordinals), repeats_id))
+        yield list(map(_make_sample, ordinals, _read_whole(rec, ordinals), repeats_id))
         start += len(ordinals)
+
+
+def _read_whole(rec: ScannedFile, ordinals: list[int]) -> list[ImageRecord | None]:
+    """Return the records at *ordinals*; None for one of which only reading all of it shows that it is damaged."""
+    try:
+        return list(rec.read_many(ordinals))
+    except CorruptRecordError:
+        return [_read_if_whole(rec, ordinal) for ordinal in ordinals]
+
+
+def _read_if_whole(rec: ScannedFile, ordinal: int) -> ImageRecord | None:
+    try:
+        return rec[ordinal]
+    except CorruptRecordError:
+        return None
 
 
 def _fit_batch(rec: ScannedFile, ordinals: Ordinals) -> Ordinals:
@@ -111,7 +132,9 @@ def _fit_batch(rec: ScannedFile, ordinals: Ordinals) -> Ordinals:
     return ordinals[: max(1, fitting)]
 
 
-def _make_sample(ordinal: int, record: ImageRecord, repeats_id: bool) -> Sample:
+def _make_sample(ordinal: int, record: ImageRecord | None, repeats_id: bool) -> Sample | None:
+    if record is None:
+        return None
     header, content = record
     is_vector = header.flag > 0
     labels = tuple(map(short_float, header.label.tolist() if is_vector else [header.label]))

@@ -41,7 +41,7 @@ from im2rec.inspection.report import (
 )
 from im2rec.parallel import Progress
 from im2rec.storage.classes import class_names_beside
-from im2rec.storage.damaged_range import DamagedRange, DamageLog, damaged_ranges
+from im2rec.storage.damaged_range import DamagedRange, DamageLog, cut_off, damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, headerless_kind
 from im2rec.storage.index import load_index, resolve_index
@@ -135,8 +135,7 @@ def survey(
             if result.index.state in ("agrees", "partial"):
                 result.lost = result.index.damaged
             if result.lost and not result.damage:
-                problem = f"the file ends here, but the index lists {counted(result.lost, 'more record')}"
-                result.damage.append(DamagedRange(file.size, file.size, result.records, problem))
+                result.damage = damaged_ranges([cut_off(file.size, result.records, result.lost)], file.size)
                 result.damaged_ranges = 1
         return result
 
