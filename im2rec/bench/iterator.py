@@ -42,12 +42,13 @@ from im2rec.bench.timing import (
 from im2rec.errors import ParameterError
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
-from im2rec.iterators.image_record import ImageRecordIter, loader_of
+from im2rec.iterators.image_record import ImageRecordIter, loader_of, lost_count
 from im2rec.parallel import Progress, available_cpus
 from im2rec.pipeline.loader import MIN_IMAGES_TO_LOAD
 from im2rec.pipeline.params import KEEP, PROCESSES
 from im2rec.pipeline.prefetch import choose_backend
-from im2rec.runs.run import peak_memory
+from im2rec.pipeline.records import DamageCounts
+from im2rec.runs.run import damaged_records, peak_memory
 
 _WHOLE, _FULL_DECODE = "whole", "full decode"
 _MAX_WARM_UP = 3.0  # times a run: batches that take longer are so slow that new memory makes no difference
@@ -113,6 +114,8 @@ def bench_iterator(
         by_threads=[ThreadCountResult(count, whole[count], full_decode[count]) for count in counts],
         peak_memory=memory,
         without_result=benched.skipped,
+        damaged_records=benched.damaged_records,
+        **benched.damage._asdict(),
         advice=advice,
         data_shape=list(params.shape),
         batch_size=params.batch_size,
@@ -126,14 +129,16 @@ class _BenchedIterator:
     """Opens the iterator of *values* for each run: one that stayed open would prefetch while other runs are timed.
 
     *opening_times* holds the seconds that each opening took, *first_batch_times* those from there to the first batch,
-    by number of threads, and *skipped* the most records that were skipped in one run.
+    by number of threads, and *skipped* the most records that were skipped in one run. Records that are lost are not
+    among them, but in *damage*; *damaged_records* turned out to be damaged.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
         self.opening_times: list[float] = []
         self.first_batch_times: dict[int, list[float]] = collections.defaultdict(list)
-        self.skipped = 0
+        self.skipped = self.damaged_records = 0
+        self.damage = DamageCounts(0, 0, None, 0)
         load_resampler(values.get("engine", "auto"))  # the time to import it is not a part of opening
 
     def open(self, threads: int) -> ImageRecordIter:
@@ -159,7 +164,9 @@ class _BenchedIterator:
                 # Threads make small batches at the same time, one each: so several are delivered at once.
                 batches = -(-_MIN_IMAGES_PER_THREAD * threads // it.batch_size)
                 rates = timed_repetitions(lambda: sum(take_batch(it) for _ in range(batches)), seconds)
-                self.skipped = max(self.skipped, len(it.skipped))
+                self.skipped = max(self.skipped, len(it.skipped) - lost_count(it))
+                self.damaged_records = max(self.damaged_records, damaged_records(it))
+                self.damage = loader_of(it).records.damage()
             return rates
 
         return run

@@ -12,6 +12,7 @@ from im2rec.bench.advice import Advice
 from im2rec.bench.timing import Rate
 from im2rec.images.sheet import Font, drawable, png_bytes
 from im2rec.schema import DRY_RUN, ENGINE, JPEG_DECODER, KERNEL, PEAK_MEMORY, described
+from im2rec.storage.damaged_range import DAMAGED_BYTES, DAMAGED_RANGES, DAMAGED_RECORDS, DOUBTFUL, LOST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +88,11 @@ class IteratorReport(Report):
     dtype: str = described("Type of the numbers in a batch.")
     kernel: str = described(KERNEL)
     declined: dict[str, int] = described("Sample images that the compiled decoder leaves to another one, by reason.")
+    damaged_ranges: int = described(DAMAGED_RANGES, 0)
+    damaged_bytes: int = described(DAMAGED_BYTES, 0)
+    lost: int | None = described(LOST, None)
+    doubtful: int = described(DOUBTFUL, 0)
+    damaged_records: int = described(DAMAGED_RECORDS, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

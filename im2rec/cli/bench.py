@@ -21,6 +21,7 @@ from im2rec.bench.report import DryRunReport, IteratorReport, PackReport, ReadSp
 from im2rec.bench.samples import sample_list
 from im2rec.bench.timing import BenchOptions, Rate, doubling_counts
 from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.iterator_options import complete_words, console_logging, iterator_values, option_words
 from im2rec.errors import ParameterError, counted
@@ -64,7 +65,7 @@ def command(
     Times reading, decoding, augmenting and normalising alone, then the whole ImageRecordIter, on REC and this machine,
     and prints what limits the speed and what to try. KEY=VALUE are the parameters of the iterator. `im2rec bench LIST
     ROOT [KEY=VALUE]...`, with a LIST that ends in .lst, does the same for packing. Exit code 3: records were skipped,
-    or a library of --against failed.
+    or a library of --against failed; 5: REC is damaged.
 
     \b
     Example:
@@ -97,7 +98,9 @@ def command(
 
 
 def exit_code(report: Report) -> ExitCode:
-    """Return PROBLEMS (3) if records were skipped or a peer failed."""
+    """Return DAMAGED (5), or PROBLEMS (3) if records were skipped or a peer failed."""
+    if isinstance(report, IteratorReport) and (report.damaged_ranges or report.damaged_records):
+        return ExitCode.DAMAGED
     has_failed_peer = any(peer.rate is None for peer in report.peers)
     return ExitCode.PROBLEMS if report.without_result or has_failed_peer else ExitCode.DONE
 
@@ -128,8 +131,10 @@ class _IteratorBench:
     def next_command(self, report: Report) -> list[str]:
         """Return the bench that tries what was advised; if nothing was, ``im2rec iterate`` with the best threads.
 
-        If records gave no image, it is the command that lists them.
+        If records gave no image, it is the command that lists them; of a damaged file the one that saves the others.
         """
+        if exit_code(report) == ExitCode.DAMAGED and Path(self.input).is_file():
+            return recover_words(self.input)
         if report.without_result and Path(self.input).is_file():
             return ["im2rec", "inspect", path_word(self.input), "--verify"]
         if (words := _words_to_try(report.advice, self._words, self._options)) is not None:
@@ -255,11 +260,12 @@ def _rate(rate: Rate) -> str:
 
 def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
     most = counted(report.by_threads[-1].threads, unit)
-    batches = engine = kernel = ""
+    batches = engine = kernel = damaged = ""
     if isinstance(report, IteratorReport):
         shape = " x ".join(map(str, report.data_shape))
         batches = f"{report.batch_size} x {shape} {report.dtype}"
         kernel = _kernel(report)
+        _, damaged = damage_row(report)
     if report.engine:
         engine = f"{report.engine}, JPEGs decoded by {report.jpeg_decoder}"
     first = "the first batch" if isinstance(report, IteratorReport) else f"packing with {most}: the first image"
@@ -270,6 +276,7 @@ def _rows(report: Report, unit: str) -> list[tuple[str, str]]:
         ("opening", f"{_time(report.opening_s)}; {first} {_time(report.first_s)} later"),
         ("reading", _reading(report.read)),
         ("memory", f"{human_size(report.peak_memory)} at most, with {most}" if report.peak_memory else ""),
+        ("damaged", damaged),
         ("skipped", f"{counted(report.without_result, 'record')} that gave no image" if report.without_result else ""),
         ("written", report.plot),
     ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from im2rec.bench.report import IteratorReport
 from im2rec.cli.console import human_size, path_word
 from im2rec.errors import counted
+from im2rec.runs.run import RunSummary
 from im2rec.storage.damaged_range import DamagedRange, named_ranges
 
 
@@ -30,3 +32,15 @@ def range_rows(
         lines = [line.partition(": ")[0] for line in lines]
     total = f"{counted(count, 'damaged range')}, {human_size(nbytes)} in all:"
     return [("", line) for line in (total, *lines)]
+
+
+def damage_row(result: RunSummary | IteratorReport) -> tuple[str, str]:
+    """Return a row on how much of a file is damaged and lost that an iterator went over."""
+    ranges = f"{counted(result.damaged_ranges, 'range')} of {human_size(result.damaged_bytes)} in all"
+    parts = [
+        ranges if result.damaged_ranges else "",
+        f"{counted(result.lost, 'record')} lost" if result.lost is not None and result.damaged_ranges else "",
+        f"{counted(result.damaged_records, 'record')} damaged inside" if result.damaged_records else "",
+        f"{result.doubtful:,} doubtful, kept (not with doubtful=drop)" if result.doubtful else "",
+    ]
+    return "damaged", ", ".join(filter(None, parts))

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, keys_table, path_word, table
+from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.cli.iterator_options import (
@@ -27,11 +28,12 @@ from im2rec.images.sheet import number_text
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.params import ParameterDoc, parameter_docs
-from im2rec.pipeline.params import ImageRecordParams
+from im2rec.pipeline.params import SKIP, ImageRecordParams
 from im2rec.runs.outputs import BatchFolder, SheetFolder, check_folder_free
 from im2rec.runs.replay import ReplayedRecord, replay
 from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
 from im2rec.schema import described
+from im2rec.storage.files import INSPECT
 
 _KEYS_INDENT = 26
 
@@ -97,7 +99,7 @@ def command(
     Takes all batches of REC as a training loop would, and prints what was delivered and a digest of it. KEY=VALUE are
     the parameters of MXNet's ImageRecordIter; --list-params lists them, and with --kind those of another iterator.
     REC may be left out if path_imgrec= is given; with --kind mnist, csv or libsvm it is an IDX, CSV or LibSVM file.
-    Exit code 3: images were skipped or cut short.
+    Exit code 3: images were skipped or cut short; 5: REC is damaged. With on_error=skip all whole records are taken.
 
     \b
     Example:
@@ -120,7 +122,8 @@ def command(
     if dry_run and mean_img and not Path(mean_img).exists():
         values["mean_img"] = ""  # otherwise the iterator would compute and write it when it is opened
     start = time.perf_counter()
-    with console_logging(console), _hint_at_on_error(), KINDS[kind].iterator(**values) as it:
+    may_skip = values.get("on_error") != SKIP
+    with console_logging(console), _hint_at_on_error(may_skip=may_skip), KINDS[kind].iterator(**values) as it:
         opening_s = time.perf_counter() - start
         if replayed is not None:
             assert isinstance(it, ImageRecordIter)
@@ -137,17 +140,22 @@ def command(
 
 
 def exit_code(summary: RunSummary) -> ExitCode:
-    """Return PROBLEMS (3) if records were skipped, or decoded although they are cut short."""
+    """Return DAMAGED (5) before PROBLEMS (3): records were skipped, or decoded although they are cut short."""
+    if summary.damaged_ranges or summary.damaged_records:
+        return ExitCode.DAMAGED
     return ExitCode.PROBLEMS if summary.skipped or summary.truncated else ExitCode.DONE
 
 
 def next_command(summary: RunSummary, words: tuple[str, ...], options: dict[str, Any]) -> list[str]:
     """Return the command that lists the bad records; if there are none, the one that finds what limits the speed.
 
+    Of a damaged file it is the one that saves all whole records.
     For iterators over other files than a .rec, which ``bench`` does not time, it lists the keys.
     """
     if not _is_image_kind(summary.iterator_kind):
         return ["im2rec", "iterate", "--kind", summary.iterator_kind, "--list-params"]
+    if exit_code(summary) == ExitCode.DAMAGED and Path(summary.input).is_file():
+        return recover_words(summary.input)
     if (summary.skipped or summary.truncated) and Path(summary.input).is_file():
         return ["im2rec", "inspect", path_word(summary.input), "--verify"]
     return ["im2rec", "bench", *map(path_word, words), *option_words(options)]
@@ -220,12 +228,13 @@ def _epoch_and_record(words: str) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _hint_at_on_error() -> Iterator[None]:
-    """Add to the error of a bad record that ``on_error=skip`` skips it."""
+def _hint_at_on_error(*, may_skip: bool) -> Iterator[None]:
+    """Add to the error of a bad record that ``on_error=skip`` skips it, if *may_skip*."""
     try:
         yield
     except BadRecordError as error:
-        error.hint = "; ".join(filter(None, (error.hint, "on_error=skip skips and counts such records")))
+        skips = "on_error=skip skips and counts such records" if may_skip else ""
+        error.hint = "; ".join(filter(None, (error.hint, skips)))
         raise
 
 
@@ -250,6 +259,7 @@ def render(summary: RunSummary) -> str:
         ("time", _rate(summary, unit) + backend if summary.batches else ""),
         ("digest", summary.digest),
         ("left out", f"{counted(left_out, 'record')} with labels and no image" if left_out else ""),
+        damage_row(summary),
         *_bad_rows("skipped", summary.skipped),
         *_bad_rows("cut short", summary.truncated),
         ("engine", summary.engine),
@@ -295,7 +305,8 @@ def _time(seconds: float) -> str:
 
 
 def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
-    rows = [(name if number == 0 else "", error) for number, error in enumerate(errors[:_MAX_BAD_RECORDS])]
+    shown = [error.removesuffix(f" ({INSPECT})") for error in errors[:_MAX_BAD_RECORDS]]
+    rows = [(name if number == 0 else "", error) for number, error in enumerate(shown)]
     more = len(errors) - _MAX_BAD_RECORDS
     return [*rows, ("", f"and {more:,} more (--json lists all)")] if more > 0 else rows
 

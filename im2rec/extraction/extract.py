@@ -37,7 +37,17 @@ from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.images.signatures import NOT_AN_IMAGE
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
-from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, MAX_NAMED, DamagedRange, damaged_ranges
+from im2rec.storage.damaged_range import (
+    DAMAGE,
+    DAMAGED_BYTES,
+    DAMAGED_RANGES,
+    DAMAGED_RECORDS,
+    DOUBTFUL,
+    LOST,
+    MAX_NAMED,
+    DamagedRange,
+    damaged_ranges,
+)
 from im2rec.storage.files import PathLike, name_text, reading
 from im2rec.storage.opening import open_rec
 from im2rec.storage.reader import KEEP
@@ -105,13 +115,9 @@ class ExtractSummary:
     damage: list[DamagedRange] = described(DAMAGE, factory=list)
     damaged_ranges: int = described(DAMAGED_RANGES, 0)
     damaged_bytes: int = described(DAMAGED_BYTES, 0)
-    damaged_records: int = described(
-        "Images that were left out, as only reading all of the record showed that it is damaged.", 0
-    )
-    lost: int | None = described("Records that the index lists and that are lost; null if no index tells.", None)
-    doubtful: int = described(
-        "Records that end at damage and that nothing proves to be whole; `records` counts them.", 0
-    )
+    damaged_records: int = described(DAMAGED_RECORDS, 0)
+    lost: int | None = described(LOST, None)
+    doubtful: int = described(DOUBTFUL, 0)
 
 
 def extract(

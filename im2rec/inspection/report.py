@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from im2rec.inspection.digest_check import DigestCheck
 from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, INPUT, WARNINGS, Number, described, whole
-from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DamagedRange
+from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DOUBTFUL, LOST, DamagedRange
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
 NO_HEADERS = "records without image headers"
@@ -164,10 +164,8 @@ class Survey:
     digest_check: DigestCheck | None = described("Comparison with the digest, by `--verify`.", None)
     sheet: str | None = described("Path of the contact sheet.", None)
     warnings: list[str] = described(WARNINGS, factory=list)
-    doubtful: int = described(
-        "Records that end at damage and that nothing proves to be whole; `records` counts them.", 0
-    )
-    lost: int | None = described("Records that the index lists and that are lost; null if no index tells.", None)
+    doubtful: int = described(DOUBTFUL, 0)
+    lost: int | None = described(LOST, None)
     damaged_ranges: int = described(DAMAGED_RANGES, 0)
     headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)
     dry_run: bool = described(DRY_RUN, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import weakref
 import zlib
@@ -32,6 +33,7 @@ from im2rec.pipeline.permutation import blocks_per_batch
 from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
 from im2rec.pipeline.records import Records
 from im2rec.pipeline.sample import crop_warning
+from im2rec.storage.damaged_range import MAX_LISTED
 from im2rec.storage.files import INSPECT
 
 if TYPE_CHECKING:
@@ -93,7 +95,9 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
 
     The pixels and labels of a record are a pure function of (seed, epoch, ordinal of the record in the joined files),
     so any number of threads, processes or parts gives the same. ``skipped`` and ``truncated`` are lists of
-    BadRecordError: the records that were left out (``on_error=skip``), and the JPEGs that end early, each once.
+    BadRecordError: the records that were left out (``on_error=skip``), and the JPEGs that end early, each once. Of a
+    damaged file ``skipped`` has from the start the records that are lost, by its index, or without one the damaged
+    ranges; the first 10,000 of either.
 
     The constructor raises ParameterError, InputError (also for files without an image) or CorruptRecordError.
     :meth:`next` raises BadRecordError (with path, record, id and offset) in place of a batch with a bad record; the
@@ -110,6 +114,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         self._params = self._complete_params(self._read_params(ImageRecordParams, args, params))
         self.skipped: list[BadRecordError] = []
         self.truncated: list[BadRecordError] = []
+        self._lost_count = 0
         self._seen_bad: set[tuple[str, int | None]] = set()
         self._may_warn_of_labels = not self._params.path_imglist  # reading a list warns of its labels
         with contextlib.ExitStack() as stack:
@@ -122,7 +127,10 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
             self._open()
             stack.pop_all()
         if self._params.on_error == SKIP:
-            self.skipped += self._records.lost_errors()
+            self.skipped += itertools.islice(self._records.lost_errors(), MAX_LISTED)
+            # With rng=mxnet the lost records come up in the order too, and are not listed again.
+            self._seen_bad.update((str(error.path), error.record) for error in self.skipped if error.record is not None)
+            self._lost_count = len(self.skipped)
             if self.skipped:
                 _LOG.warning("%s: skipped; further ones are only counted", self.skipped[0])
 
@@ -302,3 +310,8 @@ class ImageRecordInt8Iter(ImageRecordIter):
 def loader_of(it: ImageRecordIter) -> Loader:
     """Return the loader of *it*, with its records and augmenter; ``bench`` and ``runs`` time and show its work."""
     return it._loader  # noqa: SLF001 - private to users, not to the package
+
+
+def lost_count(it: ImageRecordIter) -> int:
+    """Return how many errors at the start of ``it.skipped`` are those of lost records or damaged ranges."""
+    return it._lost_count  # noqa: SLF001 - as above

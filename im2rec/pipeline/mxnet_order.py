@@ -289,7 +289,9 @@ class MXNetOrder:
         self._params = params
         file_starts = np.cumsum([0, *(file.size for file in records.files)])
         offsets = [file.offsets + start for file, start in zip(records.files, file_starts, strict=False)]
-        self._offsets, self._bytes = np.concatenate(offsets), int(file_starts[-1])
+        # In a damaged file records may be elsewhere than their index has them. MXNet has no order for that, but the
+        # parts must have each record once all the same, for which the offsets must ascend.
+        self._offsets, self._bytes = np.maximum.accumulate(np.concatenate(offsets)), int(file_starts[-1])
         self._is_indexed = params.path_imgidx not in ("", NO_INDEX)
         if self._is_indexed:
             part = part_by_index(len(self._offsets), records.listed, params.num_parts, params.part_index)

@@ -13,11 +13,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from im2rec.errors import DAMAGED_RECORD, BadRecordError, CorruptRecordError, InputError, ParameterError
+from im2rec.errors import DAMAGED_RECORD, BadRecordError, CorruptRecordError, InputError, ParameterError, counted
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import ImageRecord
 from im2rec.pipeline.params import IMAGES, MXNET, NO_INDEX, SKIP, ImageRecordParams
 from im2rec.pipeline.permutation import Positions
+from im2rec.storage.files import PathLike
 from im2rec.storage.reader import RecordFile, RecordInfo, RecordSpan
 
 T = TypeVar("T")
@@ -49,6 +50,18 @@ class RecordLocation(NamedTuple):
         return error
 
 
+class DamageCounts(NamedTuple):
+    """How much of the joined files is damaged, as far as opening them has shown; the fields of results of commands.
+
+    *lost* is the number of records that the indexes list and that are lost; None if no file has an index.
+    """
+
+    damaged_ranges: int
+    damaged_bytes: int
+    lost: int | None
+    doubtful: int
+
+
 class _JoinedFile(RecordFile):
     """One of the files that are joined; their user logs what their indexes do not list."""
 
@@ -74,8 +87,8 @@ class Records:
     def __init__(self, params: ImageRecordParams) -> None:
         with contextlib.ExitStack() as stack:
             pairs = _files_and_indices(params.path_imgrec, params.path_imgidx)
-            damage = {"damaged": params.on_error, "doubtful": params.doubtful}
-            self.files = [stack.enter_context(_JoinedFile(path, index=index, **damage)) for path, index in pairs]
+            self._damage_options = {"damaged": params.on_error, "doubtful": params.doubtful}
+            self.files = [stack.enter_context(self._open(path, index)) for path, index in pairs]
             for file in self.files:
                 file.check_headers()
             self.listed = self._read_unlisted(stack) if params.rng == MXNET else None
@@ -87,6 +100,9 @@ class Records:
         # For each record left out the number of positions before it. Position p is ordinal p + k, where k of these
         # numbers are at most p.
         self._positions_before = self.left_out - np.arange(len(self.left_out))
+
+    def _open(self, path: Path, index: PathLike | bool | None) -> RecordFile:
+        return _JoinedFile(path, index=index, **self._damage_options)
 
     def _read_unlisted(self, stack: contextlib.ExitStack) -> Positions | None:
         """Scan the files whose indexes list only some records; return the ordinals of the listed ones, None if all are.
@@ -100,27 +116,44 @@ class Records:
         listed, first = [], 0
         for number, file in enumerate(self.files):
             if file.unlisted:
-                self.files[number] = stack.enter_context(_JoinedFile(file.path, index=False))
+                self.files[number] = stack.enter_context(self._open(file.path, index=False))
                 file.close()
             whole = self.files[number]
-            listed.append(first + np.searchsorted(whole.offsets, file.offsets))
-            first += len(whole)
+            offsets = file.offsets[np.isin(file.offsets, whole.offsets)]  # in a damaged file some may be lost
+            listed.append(first + np.searchsorted(whole.offsets, offsets))
+            first += whole.total
         return np.concatenate(listed)
 
     def _lost(self) -> Positions:
         """Return the ordinals of the records that are lost in damaged bytes."""
         return np.concatenate([first + file.lost for first, file in zip(self._first, self.files, strict=False)])
 
+    def damage(self) -> DamageCounts:
+        """Return how much of the files is damaged."""
+        indexed = [file for file in self.files if file.index_path is not None]
+        return DamageCounts(
+            sum(file.damaged_ranges for file in self.files),
+            sum(file.damaged_bytes for file in self.files),
+            sum(len(file.lost) for file in indexed) if indexed else None,
+            sum(len(file.doubtful) for file in self.files),
+        )
+
     def lost_errors(self) -> Iterator[BadRecordError]:
-        """Yield an error for each record that is lost: by the index, or where there is none for each damaged range."""
+        """Yield an error for each record that is lost, by the index; of a file without one for each damaged range.
+
+        The latter has the range's first byte and no ordinal, as nobody knows how many records it held.
+        """
         for file in self.files:
-            if len(file.lost):
+            if file.index_path is not None:
                 for ordinal in file.lost.tolist():
                     yield _lost_error(RecordLocation(file, file.span(ordinal)))
-            elif file.index_path is None:
+            else:
                 for item in file.damage:
-                    error = BadRecordError(item.error.problem, reason=DAMAGED_RECORD, hint=item.error.hint)
-                    error.path, error.record, error.offset = file.path, item.error.record, item.start
+                    where = f"damaged up to byte {item.end}, after {counted(item.error.record or 0, 'record')}"
+                    error = BadRecordError(
+                        f"{where}: {item.error.problem}", reason=DAMAGED_RECORD, hint=item.error.hint
+                    )
+                    error.path, error.offset = file.path, item.start
                     yield error
 
     def __len__(self) -> int:

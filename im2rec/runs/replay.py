@@ -119,7 +119,7 @@ def _check(it: ImageRecordIter, records: Records, ordinal: int) -> None:
         raise ParameterError("--replay needs rng=im2rec: with rng=mxnet a record's numbers follow from all before it")
     if not 0 <= ordinal < records.total:
         raise ParameterError(f"--replay record={ordinal} must be 0 to {records.total - 1}")
-    if ordinal in records.left_out:
+    if ordinal in records.left_out and not isinstance(records.read(ordinal), BadRecordError):
         raise ParameterError(f"--replay record={ordinal} holds labels and no image", hint="set records=all")
 
 

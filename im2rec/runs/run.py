@@ -12,8 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from im2rec.errors import DAMAGED_RECORD
 from im2rec.iterators.batch import Array, CSRArray, DataBatch
-from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
+from im2rec.iterators.image_record import (
+    ImageRecordInt8Iter,
+    ImageRecordIter,
+    ImageRecordUInt8Iter,
+    loader_of,
+    lost_count,
+)
 from im2rec.iterators.mnist import MNISTIter, MNISTParams
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.text import CSVIter, LibSVMIter
@@ -23,6 +30,7 @@ from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.pipeline.records import Records
 from im2rec.pipeline.sample import sampled_sizes
 from im2rec.schema import DRY_RUN, ENGINE, FILES, INPUT, KERNEL, PEAK_MEMORY, RATE, RECORDS, SECONDS, described
+from im2rec.storage.damaged_range import DAMAGED_BYTES, DAMAGED_RANGES, DAMAGED_RECORDS, DOUBTFUL, LOST
 
 
 class IteratorKind(NamedTuple):
@@ -80,6 +88,11 @@ class RunSummary:
     opening_s: float = described("Seconds before the iterator was open.", 0.0)
     first_batch_s: float = described("Seconds from there to the first batch.", 0.0)
     images_per_s: float | None = described(RATE, None)
+    damaged_ranges: int = described(DAMAGED_RANGES, 0)
+    damaged_bytes: int = described(DAMAGED_BYTES, 0)
+    lost: int | None = described(LOST, None)
+    doubtful: int = described(DOUBTFUL, 0)
+    damaged_records: int = described(DAMAGED_RECORDS, 0)
 
 
 def summary_of(it: OrderedIterator[Any]) -> RunSummary:
@@ -101,7 +114,9 @@ def summary_of(it: OrderedIterator[Any]) -> RunSummary:
         summary.data_shape = list(it.params.shape)  # (channels, height, width) with every layout
         summary.engine, summary.threads, summary.backend = it.engine, it.params.preprocess_threads, it.backend
         summary.kernel = it.kernel
-        summary.without_image = len(loader_of(it).records.left_out)
+        records = loader_of(it).records
+        summary.without_image = records.without_image
+        summary = dataclasses.replace(summary, **records.damage()._asdict())
     return summary
 
 
@@ -160,8 +175,14 @@ def run(
         summary.kernel = it.kernel  # it may have been compiled meanwhile
         summary.skipped = [str(error) for error in it.skipped]
         summary.truncated = [str(error) for error in it.truncated]
+        summary.damaged_records = damaged_records(it)
     summary.peak_memory = peak_memory()
     return summary
+
+
+def damaged_records(it: ImageRecordIter) -> int:
+    """Return how many records *it* has skipped that turned out to be damaged when they were read."""
+    return sum(error.reason == DAMAGED_RECORD for error in it.skipped[lost_count(it) :])
 
 
 def _take(it: OrderedIterator[Any], epochs: int, max_batches: int | None) -> Iterator[tuple[int, DataBatch]]:

@@ -18,6 +18,9 @@ MAX_NAMED = 3  # in a table or in warnings
 DAMAGE = f"Damaged ranges of bytes, the first {MAX_LISTED:,} of them; the records in them are lost."
 DAMAGED_RANGES = "Number of all damaged ranges."
 DAMAGED_BYTES = "Bytes in all damaged ranges."
+DAMAGED_RECORDS = "Records that were left out, as only reading all of them showed that they are damaged."
+LOST = "Records that the index lists and that are lost; null if no index tells."
+DOUBTFUL = "Records that end at damage and that nothing proves to be whole; they count as records."
 
 
 class DamageLog:
