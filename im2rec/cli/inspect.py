@@ -144,14 +144,14 @@ def _show_records(
         except CorruptRecordError as error:
             if not found.shown:
                 raise
-            by_key = ShownRecords(str(rec), [], [str(error)], damaged=True)
+            by_key = ShownRecords(str(rec), [], [str(error)], met_damage=True)
         found.shown += by_key.shown
         found.warnings = list(dict.fromkeys([*found.warnings, *by_key.warnings]))
-        found.damaged = found.damaged or by_key.damaged
+        found.met_damage = found.met_damage or by_key.met_damage
     console.warn(found.warnings)
-    following = recover_words(str(rec)) if found.damaged else _verify(str(rec))
+    following = recover_words(str(rec)) if found.met_damage else _verify(str(rec))
     console.result("inspect", found, "\n".join(map(render_record, found.shown)), following)
-    return ExitCode.DAMAGED if found.damaged else ExitCode.DONE
+    return ExitCode.DAMAGED if found.met_damage else ExitCode.DONE
 
 
 def exit_code(summary: Survey) -> ExitCode:

@@ -158,7 +158,9 @@ class ResumableFolder:
     def _difference(self, begun: dict[str, Any]) -> str:
         """Describe the first value in which the identity *begun* of the journal differs from that of this run."""
         names = [*self.identity, *begun]
-        name = next(name for name in names if begun.get(name) != self.identity.get(name))
+        name = next((name for name in names if begun.get(name) != self.identity.get(name)), None)
+        if name is None:  # a name with the value None is missing
+            return "was begun by another version of im2rec"
         return f"was begun with {name}={begun.get(name)}, not {name}={self.identity.get(name)}"
 
     def __enter__(self) -> ResumableFolder:

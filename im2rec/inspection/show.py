@@ -51,7 +51,7 @@ class ShownRecords:
     input: str = described(INPUT)
     shown: list[RecordView] = described("The records that were asked for.")
     warnings: list[str] = described(WARNINGS, factory=list)
-    damaged: bool = described("Whether damage was met on the way.", False)
+    met_damage: bool = described("Whether damage was met on the way.", False)
 
 
 def first_records(path: PathLike, count: int, index: PathLike | bool | None = None) -> ShownRecords:
@@ -64,7 +64,7 @@ def first_records(path: PathLike, count: int, index: PathLike | bool | None = No
     with open_rec(path) as file:
         check_kind(file)
         result = _first_records(file, scan_damaged(file), count)
-        if result.damaged:
+        if result.met_damage:
             listed = listed_offsets(file, resolve_index(path, index))
             result = _first_records(file, scan_damaged(file, listed=listed, thorough=True), count)
     result.input = str(path)
@@ -93,7 +93,7 @@ def _name_damage(file: InputFile | RecordFile, damage: Iterable[Damage], count: 
     if count:
         ranges = damaged_ranges(damage, file.size)
         result.warnings += [f"{file.path}: damaged: {line}" for line in named_ranges(ranges, count)]
-        result.damaged = True
+        result.met_damage = True
 
 
 def _show(file: InputFile, ordinal: int, offset: int, result: ShownRecords) -> None:
@@ -103,7 +103,7 @@ def _show(file: InputFile, ordinal: int, offset: int, result: ShownRecords) -> N
     except CorruptRecordError as error:
         error.record = ordinal
         result.warnings.append(str(with_path(error, file.path)))
-        result.damaged = True
+        result.met_damage = True
 
 
 class _KeyedFile(RecordFile):
@@ -153,7 +153,7 @@ def _records_by_key(rec: RecordFile, keys: Sequence[int]) -> ShownRecords:
         if rec.damaged != SKIP:
             raise problem
         result.warnings.append(f"key {key}: {problem}")
-        result.damaged = True
+        result.met_damage = True
     if problem is not None and not result.shown:
         raise problem
     return result

@@ -133,9 +133,10 @@ def test_json_is_one_object_of_stable_keys() -> None:
         "turns",
     }
     common |= {"peers", "plot"}
+    damage = ("damaged_ranges", "damaged_bytes", "damaged_records", "lost", "doubtful")
     rate = {"median", "low", "high", "repetitions"}
     for words, more in (
-        (["a.rec"], {"data_shape", "batch_size", "dtype", "kernel", "declined"}),
+        (["a.rec"], {"data_shape", "batch_size", "dtype", "kernel", "declined", *damage}),
         (["l.lst", "root"], {"root"}),
     ):
         done = im2rec("bench", *words, *QUICK, "--json")

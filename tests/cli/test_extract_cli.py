@@ -196,11 +196,7 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
     ),
     "empty": (["empty.rec", "new"], 4, "empty.rec: is empty: it holds no records (make or fetch it again)"),
     "no images": (["bare.rec", "new"], 4, "bare.rec: holds no images (run 'im2rec inspect' on it)"),
-    "damaged": (
-        ["cut.rec", "new"],
-        5,
-        f"cut.rec, record 4, byte 792: expected 188 bytes of data and padding, found 182 {CUT_SHORT}",
-    ),
+    "damaged": (["cut.rec", "new"], 5, "cut.rec, byte 0: holds no whole records (run 'im2rec inspect' on it)"),
     "not empty": (["some.rec", "full"], 1, "full: exists already and is not empty (choose another folder)"),
     "a file": (["some.rec", "text.rec"], 1, "text.rec: is a file (name a folder)"),
     "no parent": (["some.rec", "no/new"], 1, "no/new: the folder no is missing (make it first)"),
@@ -233,7 +229,7 @@ ERRORS: dict[str, tuple[list[str], int, str]] = {
 def test_an_error_is_one_line_and_the_right_code(tmp_path: Path, case: str) -> None:
     rec = a_rec(tmp_path, many(5))
     a_rec(tmp_path, [vector(0, [1, 2], b"")], "bare.rec")
-    (tmp_path / "cut.rec").write_bytes(rec.read_bytes()[:-6])
+    (tmp_path / "cut.rec").write_bytes(rec.read_bytes()[:50])
     (tmp_path / "text.rec").write_bytes(b"some text")
     (tmp_path / "empty.rec").touch()
     (tmp_path / "hostile.txt").write_text("a\n../b\n", encoding="utf-8")

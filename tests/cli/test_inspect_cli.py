@@ -145,7 +145,7 @@ def test_another_index_can_be_given(here: Path) -> None:
     assert Ran(4, "", expected) == im2rec("inspect", "a.rec", "--idx", "c.idx")
 
 
-def test_damage_is_reported_by_byte_range_with_exit_5_and_whole_records_are_surveyed(here: Path) -> None:
+def test_damage_is_reported_first_with_exit_5_and_whole_records_are_surveyed(here: Path) -> None:
     frames = [encode_record(payload) for payload in images(6)]
     starts = [sum(map(len, frames[:n])) for n in range(7)]
     frames[2] = b"\xff" * len(frames[2])
@@ -154,19 +154,32 @@ def test_damage_is_reported_by_byte_range_with_exit_5_and_whole_records_are_surv
 
     assert (5, "") == (code, err)
     assert out.startswith("a.rec: 5 records, 5 images, ")
-    assert rows(out)["damaged"].startswith(f"bytes {starts[2]} to {starts[3]}, after 2 whole records: ")
+    assert "damaged" == next(iter(rows(out)))
+    assert rows(out)["damaged"].startswith(
+        "5 whole records, 0 doubtful, lost: unknown without an index 1 damaged range, "
+    )
+    assert f"in all: bytes {starts[2]} to {starts[3]}, after 2 records: expected the magic" in rows(out)["damaged"]
 
 
-def test_many_damaged_ranges_are_summarised_on_screen_and_all_listed_in_json(here: Path) -> None:
-    frames = [encode_record(payload) for payload in images(41)]
-    frames[1::2] = [frame[:4] + b"\xff" * 4 + frame[8:] for frame in frames[1::2]]  # the length words
+def test_rows_that_matter_less_are_left_out_where_there_are_too_many(here: Path) -> None:
+    payloads = [
+        image_payload(
+            n, n % 3, encoded(texture(seed=n), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0")
+        )
+        for n in range(30)
+    ]
+    frames = [encode_record(payload) for payload in [*payloads, *(image_payload(9, 1, b"text") for _ in range(9))]]
+    frames[1:20:2] = [b"bad!" + frame[4:] for frame in frames[1:20:2]]
+    write_rec(here / "a.rec", [*payloads, *(image_payload(9, 1, b"text") for _ in range(9))])
     (here / "a.rec").write_bytes(b"".join(frames))
-    code, out, _ = im2rec("inspect", "a.rec")
+    code, out, _ = im2rec("inspect", "a.rec", "--verify", "--workers", "1", "--sheet", "s.png")
 
     assert 5 == code
     assert len(out.splitlines()) <= 24
-    assert "20 damaged ranges, " in rows(out)["in all"]
-    assert 20 == len(json.loads(im2rec("inspect", "a.rec", "--json").out)["damage"])
+    assert {"damaged", "kind", "labels", "content", "index", "problem", "decoded", "failed", "sheet"} <= rows(
+        out
+    ).keys()
+    assert "EXIF" not in rows(out)
 
 
 def test_head_shows_the_first_records() -> None:

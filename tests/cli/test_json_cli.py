@@ -239,7 +239,7 @@ def test_every_result_ends_with_a_command_that_can_be_typed(line: str, monkeypat
 NEXT = {
     "inspect good.rec": "im2rec inspect good.rec --head 3",
     "inspect wrong.rec": "im2rec iterate wrong.rec path_imgidx=none",
-    "inspect damaged.rec": "im2rec inspect damaged.rec --head 3",
+    "inspect damaged.rec": "im2rec recover damaged.rec damaged_recovered.rec",
     "inspect 'my bad.rec'": "im2rec inspect 'my bad.rec' --verify",
     "inspect 'my bad.rec' --verify": "im2rec iterate 'my bad.rec' on_error=skip",
     "inspect many.rec --verify": "im2rec inspect many.rec --verify --json",
