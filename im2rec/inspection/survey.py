@@ -77,20 +77,26 @@ def compare_index(
     keys, offsets = keys[order], offsets[order]
     wrong = offsets[~np.isin(offsets, starts)]
     doubled = len(offsets) - len(np.unique(offsets))
-    match = match_index(keys, offsets, found) if len(offsets) and not doubled else None
+    rows = lines = None
+    if len(offsets) and not doubled and not damage and not len(wrong):
+        rows, lines = np.searchsorted(starts, offsets), np.arange(len(offsets))
     # Without any damage, offsets after the end of the file are those of records that were cut off.
-    if match is None or not (match.fits and (damage or not len(wrong) or wrong[0] >= file.size)):
+    elif len(offsets) and not doubled and (damage or wrong[0] >= file.size):
+        match = match_index(keys, offsets, found)
+        if match.fits:
+            rows = np.flatnonzero(match.lines >= 0)
+            rows = rows[np.argsort(match.lines[rows], kind="stable")]
+            lines = match.lines[rows]
+    if rows is None or lines is None:
         are = f"{len(wrong)} of its {len(offsets)} offsets {'is' if len(wrong) == 1 else 'are'}"
         problem = f"{are} not the start of a record, byte {wrong[0]} for example" if len(wrong) else "lists no records"
         problem = f"{counted(doubled, 'record is', 'records are')} in it twice" if doubled else problem
         return IndexCheck(name, "wrong", problem)
-    rows = np.flatnonzero(match.lines >= 0)
-    unlisted = len(starts) - len(rows) - len(match.extra)
-    by_line = rows[np.argsort(match.lines[rows], kind="stable")]
+    unlisted = len(starts) - len(rows)
     return IndexCheck(
         name,
         "partial" if unlisted else "agrees",
-        key_kind=_kind_of_keys(keys[match.lines[by_line]], ids[by_line], by_line) if len(rows) else None,
+        key_kind=_kind_of_keys(keys[lines], ids[rows], rows) if len(rows) else None,
         listed=len(rows),
         unlisted=unlisted,
         damaged=len(offsets) - len(rows),
