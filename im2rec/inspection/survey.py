@@ -88,10 +88,7 @@ def compare_index(
             rows = rows[np.argsort(match.lines[rows], kind="stable")]
             lines = match.lines[rows]
     if rows is None or lines is None:
-        are = f"{len(wrong)} of its {len(offsets)} offsets {'is' if len(wrong) == 1 else 'are'}"
-        problem = f"{are} not the start of a record, byte {wrong[0]} for example" if len(wrong) else "lists no records"
-        problem = f"{counted(doubled, 'record is', 'records are')} in it twice" if doubled else problem
-        return IndexCheck(name, "wrong", problem)
+        return IndexCheck(name, "wrong", _wrong_index(offsets, _outside(wrong, damage), doubled))
     unlisted = len(starts) - len(rows)
     return IndexCheck(
         name,
@@ -101,6 +98,26 @@ def compare_index(
         unlisted=unlisted,
         damaged=len(offsets) - len(rows),
     )
+
+
+def _outside(offsets: Offsets, damage: Sequence[DamagedRange]) -> Offsets:
+    """Return those of *offsets* that are not in damaged bytes, for which no index is blamed."""
+    if not damage:
+        return offsets
+    rows = np.searchsorted([bad.start for bad in damage], offsets, side="right") - 1
+    return offsets[(rows < 0) | (offsets >= np.array([bad.end for bad in damage])[rows])]
+
+
+def _wrong_index(offsets: Offsets, wrong: Offsets, doubled: int) -> str:
+    """Return what is wrong with an index of these *offsets*, of which *wrong* are those of no record."""
+    if doubled:
+        return f"{counted(doubled, 'record is', 'records are')} in it twice"
+    if not len(offsets):
+        return "lists no records"
+    if not len(wrong):
+        return "most of its lines are those of no record in the file"
+    are = f"{len(wrong)} of its {len(offsets)} offsets {'is' if len(wrong) == 1 else 'are'}"
+    return f"{are} not the start of a record, byte {wrong[0]} for example"
 
 
 def _kind_of_keys(keys: Keys, ids: Keys, ordinals: Offsets | None = None) -> str:
