@@ -46,6 +46,9 @@ _EXPENDABLE = (
     "ids",
     "property",
     "images",
+    "classes",
+    "content",
+    "labels",
 )
 
 

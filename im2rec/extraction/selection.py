@@ -16,9 +16,9 @@ from im2rec.storage.damaged_range import cut_off
 from im2rec.storage.files import INSPECT, PathLike, with_path
 from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_kind
 from im2rec.storage.index import find_index, load_index, sorted_index
-from im2rec.storage.index_match import FoundRecords, match_index
+from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.reader import KEEP, SKIP, RecordFile
-from im2rec.storage.record_map import RecordMap, ScannedRecords, listed_offsets, map_of_scan, scan_all
+from im2rec.storage.record_map import RecordMap, ScannedRecords, listed_offsets, map_of_scan, match_lines, scan_all
 from im2rec.storage.scan import RecordBlock
 
 # Facts that a header gives about its record, one bit each.
@@ -283,8 +283,9 @@ def index_lines(rec: ScannedFile, *, index: bool = True) -> IndexLines:
 def _matched_lines(rec: ScannedFile, keys: Keys, offsets: Offsets) -> IndexLines:
     """Return the lines of an index of *rec* as it was before the damage, with the records that they mean."""
     ordinals = np.arange(len(rec))
-    match = match_index(keys, offsets, FoundRecords(rec.offsets, rec.offsets + rec.frame_sizes(ordinals), rec.keys))
-    if not match.belongs:
+    found = FoundRecords(rec.offsets, rec.offsets + rec.frame_sizes(ordinals), rec.keys)
+    match = match_lines(keys, offsets, found, rec.doubtful.tolist(), is_damaged=True)
+    if match is None:
         missing = offsets[~np.isin(offsets, rec.offsets)]
         raise _other_index(int(missing[0]))
     rows = np.flatnonzero(match.lines >= 0)

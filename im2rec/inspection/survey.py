@@ -45,9 +45,9 @@ from im2rec.storage.damaged_range import DamagedRange, DamageLog, cut_off, damag
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, headerless_kind
 from im2rec.storage.index import load_index, resolve_index
-from im2rec.storage.index_match import FoundRecords, match_index
+from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.opening import open_rec
-from im2rec.storage.record_map import listed_offsets, scan_all
+from im2rec.storage.record_map import listed_offsets, match_lines, scan_all
 from im2rec.storage.scan import FRONT_BYTES, RecordBlock
 
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
@@ -56,9 +56,15 @@ _NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for
 
 
 def compare_index(
-    file: InputFile, found: FoundRecords, index: PathLike | None, damage: Sequence[DamagedRange] = ()
+    file: InputFile,
+    found: FoundRecords,
+    index: PathLike | None,
+    damage: Sequence[DamagedRange] = (),
+    doubtful: Sequence[int] = (),
 ) -> IndexCheck:
     """Compare *index* with the records that a scan of *file* has *found*, and with its *damage*.
+
+    *doubtful* are ordinals of records.
 
     An index that cannot be read is reported as wrong, not raised. In a damaged file its lines may mean records that are
     lost, or elsewhere now: an index is not called wrong for that.
@@ -82,8 +88,8 @@ def compare_index(
         rows, lines = np.searchsorted(starts, offsets), np.arange(len(offsets))
     # Without any damage, offsets after the end of the file are those of records that were cut off.
     elif len(offsets) and not doubled and (damage or wrong[0] >= file.size):
-        match = match_index(keys, offsets, found)
-        if match.fits:
+        match = match_lines(keys, offsets, found, doubtful, is_damaged=len(damage) > 0)
+        if match is not None:
             rows = np.flatnonzero(match.lines >= 0)
             rows = rows[np.argsort(match.lines[rows], kind="stable")]
             lines = match.lines[rows]
@@ -149,12 +155,12 @@ def survey(
         if not builder.records and not builder.damage:
             raise InputError("holds no records", path=file.path)
         result = builder.survey(file, every=every)
-        found = builder.found()
+        found, doubtful = builder.found(), builder.doubtful
         del builder, listed  # frees their other arrays, before the index needs as much memory
         if index is False:
             result.index = IndexCheck(None, "not compared")
         else:
-            result.index = compare_index(file, found, index_path, result.damage)
+            result.index = compare_index(file, found, index_path, result.damage, doubtful)
             if result.index.state in ("agrees", "partial"):
                 result.lost = result.index.damaged
             if result.lost and not result.damage:
@@ -174,7 +180,7 @@ class _SurveyBuilder:
         self.label_counts = LabelCounts()
         self.contents: Counter[str] = Counter()
         self.damage = DamageLog()
-        self.doubtful = 0
+        self.doubtful: list[int] = []
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
         self.vectors = self.labelled_empty = 0
         self.detection = DetectionCounts()
@@ -208,8 +214,8 @@ class _SurveyBuilder:
         self.sizes.extend(piece.sizes)
         self.flags.frombytes(np.where(fits, flags, _NO_CONTENT).astype(np.uint32).tobytes())
         self._parts.update({self.records + row: parts for row, parts in piece.split.items()})
+        self.doubtful += [self.records + row for row in sorted(piece.doubtful)]
         self.records += len(sizes)
-        self.doubtful += len(piece.doubtful)
         if self._progress:
             self._progress(self.records, (piece.offsets[-1] + piece.sizes[-1]) / file.size)
 
@@ -253,7 +259,7 @@ class _SurveyBuilder:
             damage=damaged_ranges(self.damage, file.size),
             damaged_ranges=len(self.damage),
             damaged_bytes=self.damage.nbytes,
-            doubtful=self.doubtful,
+            doubtful=len(self.doubtful),
             problems=self._problems(kind, statistics) + (faces.problems if faces else []),
             insightface=faces,
             detection=self.detection.summary() if kind == DETECTION else None,
@@ -279,7 +285,7 @@ class _SurveyBuilder:
             damage=damaged_ranges(self.damage, file.size),
             damaged_ranges=len(self.damage),
             damaged_bytes=self.damage.nbytes,
-            doubtful=self.doubtful,
+            doubtful=len(self.doubtful),
             problems=[],
             headerless=payloads,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from im2rec.storage.damaged_range import DamageLog
 from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
 from im2rec.storage.foreign import check_line_ends, lacks_line_ends
 from im2rec.storage.index import belongs, check_index, no_record_at, sorted_index
-from im2rec.storage.index_match import FoundRecords, keys_are_ids, match_index
+from im2rec.storage.index_match import FoundRecords, Match, keys_are_ids, match_index
 from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 
 NO_KEY = 2**64 - 1  # of a place without a record
@@ -43,7 +43,7 @@ class RecordMap(NamedTuple):
     stops: Offsets | None = None
     lost: Offsets = _NOTHING
     doubtful: Offsets = _NOTHING
-    damage: DamageLog = DamageLog()  # noqa: RUF012
+    damage: DamageLog = DamageLog()
     unlisted: str = ""
     has_gaps: bool = False
 
@@ -225,11 +225,8 @@ def _matched(
     if missing is None and not damage and problem is None and _ids_agree(keys, offsets, found):
         checked = check_index(file, offsets)
         return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
-    match = match_index(keys, offsets, found, scanned.doubtful)
-    # In a file without damage no record can have another size than the index gives for it. Of a damaged file a few
-    # records may be left, none of which shows its line.
-    few = min(len(offsets), len(found.offsets)) // 2 if len(found.offsets) >= _FEW_RECORDS else 0
-    if int(np.sum(match.lines >= 0)) < few or not (damage or match.fits):
+    match = match_lines(keys, offsets, found, scanned.doubtful, is_damaged=len(damage) > 0)
+    if match is None:
         raise problem or no_record_at(int(offsets[missing or 0]), missing or 0)
     lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
     if len(lost) and not damage:
@@ -255,6 +252,20 @@ def _matched(
         unlisted=counted(left_out, "whole record") if left_out else "",
         has_gaps=match.has_gaps,
     )
+
+
+def match_lines(
+    keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Sequence[int], *, is_damaged: bool
+) -> Match | None:
+    """Return which records an index with *keys* and ascending *offsets* means; None if it belongs to another file.
+
+    *found* are the records of the file, *doubtful* rows of them; *is_damaged* is True if the scan has found damage.
+    """
+    match = match_index(keys, offsets, found, doubtful)
+    # In a file without damage no record can have another size than the index gives for it. Of a damaged file a few
+    # records may be left, none of which shows its line.
+    few = min(len(offsets), len(found.offsets)) // 2 if len(found.offsets) >= _FEW_RECORDS else 0
+    return match if int(np.sum(match.lines >= 0)) >= few and (is_damaged or match.fits) else None
 
 
 def _first_missing(offsets: Offsets, found: Offsets) -> int | None:
