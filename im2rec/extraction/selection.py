@@ -128,9 +128,10 @@ class ScannedFile(RecordFile):
             raise with_path(problem, self._file.path)
         if not scanned.records:
             raise InputError("holds no records", path=self._file.path)
-        missing = 0 if listed is None else int(np.sum(listed >= self.size))
-        if missing and not scanned.damage:
-            scanned.damage.append(cut_off(self.size, scanned.records, missing))
+        if listed is not None and not scanned.damage:
+            missing = int(np.sum(listed >= self.size))
+            if missing and np.array_equal(listed[:-missing], scanned.found().offsets):
+                scanned.damage.append(cut_off(self.size, scanned.records, missing))
         found = map_of_scan(self._file, scanned, skip=True)
         self.labels, self.states = _concatenate(scanned.labels), _concatenate(scanned.states)
         if (kind := headerless_kind(self._file, map(int, found.offsets[:FIRST_RECORDS]))) is not None:

@@ -42,7 +42,6 @@ def verify(
     result, flaws = Verification(), Counter[str]()
     work = functools.partial(_decode_batch, Path(path), max_pixels)
     count = available_cpus() if workers is None else workers
-    _open.cache_clear()  # of a file that had this name before
     with InputFile(path) as file:
         records = enumerate(map(int, whole_offsets(file, resolve_index(path, index))))
         batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_describe_batch)
