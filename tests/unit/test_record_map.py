@@ -145,7 +145,7 @@ def test_of_a_large_file_the_largest_records_are_read(path: Path, monkeypatch: p
     others = [at for n, at in enumerate(AT[:-1]) if n != 3]
 
     for limit, expected in ((AT[8] - AT[3], others), (AT[8] - AT[3] - 1, [*AT[:4], *AT[8:-1]])):
-        monkeypatch.setattr(record_map, "_READ_WHOLE_BYTES", limit)
+        monkeypatch.setattr(record_map, "READ_WHOLE_BYTES", limit)
         assert expected == scanned(path, careful=True)[0]
 
 
