@@ -25,7 +25,7 @@ from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.foreign import check_kind, check_line_ends
 from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.opening import open_rec
-from im2rec.storage.scan import Damage, RecordBlock, heads_agree, scan_damaged
+from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 KEEP, DROP = "keep", "drop"
@@ -167,12 +167,11 @@ class _Run:
         index, drops = self.index, self.options.doubtful == DROP
         copier = Copier(self.file, out, index, drop_doubtful=drops)
         listed = index.offsets if index is not None else None
-        thorough = listed is None or not heads_agree(self.file, listed)
         tested = 0
 
         def pieces() -> Iterator[tuple[None, list[RecordBlock | Damage]]]:
             nonlocal tested
-            for piece in scan_damaged(self.file, listed=listed, thorough=thorough):
+            for piece in scan_damaged(self.file, listed=listed, thorough=True):
                 if isinstance(piece, Damage) and tested < _DAMAGE_TESTED:
                     tested += 1
                     check_line_ends(self.file, piece.start + HEAD_BYTES)  # the record there may be shorter than it says

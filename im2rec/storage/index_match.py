@@ -16,6 +16,7 @@ from im2rec.format.indexfile import Keys, Offsets
 
 Mask = npt.NDArray[np.bool_]
 _NONE = -1
+_NO_ROWS = np.empty(0, np.int64)
 _CHUNK = 1 << 15  # lines that are compared at once
 _PATTERN = 4  # sizes of consecutive records by which lines are recognised
 _ROUNDS = 64  # of looking for another distance by which records were moved: there is one for each damage at most
@@ -34,8 +35,8 @@ class Match(NamedTuple):
 
     *lines* (int64) is the line of each record, -1 for one that belongs to none. *extra* are the rows of the records
     that belong to none although the index lists all records around them: copies, or records whose line nothing shows.
-    *has_gaps* is True if the index leaves out records between others. *fits* is True if all lines that have a record
-    have one of the size that the index gives: it was made for these records, wherever they are now.
+    *has_gaps* is True if the index leaves out records between others. *fits* is True if nearly all lines that have
+    a record have one of the size that the index gives: it was made for these records, wherever they are now.
     """
 
     lines: Offsets
@@ -51,12 +52,14 @@ def match_index(keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Seq
     """
     by_id = keys_are_ids(keys, offsets, found)
     start, tail = _in_place(keys, offsets, found, by_id=by_id)
+    if len(doubtful):  # another copy may be better
+        start, tail = min(start, *doubtful), min(tail, len(found.offsets) - 1 - max(doubtful))
     row_stop, line_stop = len(found.offsets) - tail, len(offsets) - tail
     rows = slice(start, row_stop)
     between = FoundRecords(found.offsets[rows], found.ends[rows], found.ids[rows])
     after = int(offsets[line_stop]) if tail else None
     matcher = _Matcher(keys[start:line_stop], offsets[start:line_stop], between, by_id=by_id, after=after)
-    match = matcher.match([row - start for row in doubtful if start <= row < row_stop])
+    match = matcher.match([row - start for row in doubtful if start <= row < row_stop], is_known=start + tail > 0)
     lines = np.arange(len(found.offsets))
     lines[start:row_stop] = np.where(match.lines == _NONE, _NONE, match.lines + start)
     lines[row_stop:] += line_stop - row_stop
@@ -116,6 +119,12 @@ def _share(mask: npt.NDArray[Any]) -> float:
     return float(np.mean(mask)) if len(mask) else 0.0
 
 
+def _mostly(fitting: Mask) -> bool:
+    """True if at most a tenth of the lines, or one, does not fit, and never two in a row: those have a wrong offset."""
+    odd = np.flatnonzero(~fitting)
+    return len(odd) <= max(1, len(fitting) // 10) and not bool(np.any(np.diff(odd) == 1)) and len(fitting) > len(odd)
+
+
 class _Matcher:
     """Matches all lines and records that it is given; *after* is the offset after the last line, None if unknown."""
 
@@ -130,8 +139,11 @@ class _Matcher:
         self._by_id = by_id
         self._is_complete = self._lists_all()
 
-    def match(self, doubtful: Sequence[int]) -> Match:
-        """Return the match; where a line has several copies, it gets none of the rows *doubtful* if it can."""
+    def match(self, doubtful: Sequence[int], *, is_known: bool) -> Match:
+        """Return the match; where a line has several copies, it gets none of the rows *doubtful* if it can.
+
+        *is_known* is True if other records show that the index is that of the file.
+        """
         if not len(self._offsets) or not len(self._lines):
             return Match(self._lines, np.flatnonzero(self._lines == _NONE), has_gaps=False, fits=False)
         if self._by_id:
@@ -142,7 +154,7 @@ class _Matcher:
             distance = self._next_distance()
             if distance is None or not self._match_distance(distance):
                 break
-        self._match_last()
+        self._match_last(is_known=is_known)
         return self._result()
 
     def _lists_all(self) -> bool:
@@ -191,27 +203,26 @@ class _Matcher:
         self._give(np.flatnonzero(fits), lines[fits])
         return int(np.sum(fits))
 
-    def _match_last(self, *, only_next: bool = False) -> None:
+    def _match_last(self, *, only_next: bool = False, is_known: bool = False) -> None:
         """Give the last line, whose record may have any size, the record that follows the one of the line before it.
 
-        If that one is lost, and not *only_next*, it is the record at the offset of the last line, or else the last one.
+        If there is none, and not *only_next*, it is the record at the offset of the last line, or else the last one.
         """
-        last, rows = len(self._offsets) - 1, len(self._lines)
+        last, count = len(self._offsets) - 1, len(self._lines)
         if not self._is_free[last] or self._gaps[last] != _NONE:
             return
-        before = np.flatnonzero(self._lines == last - 1)
-        here = np.flatnonzero(self._found.offsets == self._offsets[last])
-        if len(before):
-            row = int(before[0]) + 1
-            is_next = row < rows and self._found.ends[row - 1] == self._found.offsets[row]
-        else:
-            row = int(here[0]) if len(here) else rows - 1
-            is_next = not only_next and (len(here) > 0 or bool(self._lines.max() >= 0))
-        if not is_next or self._lines[row] != _NONE or self._is_copy[row]:
-            return
-        id_ = self._found.ids[row]
-        if not self._by_id or self._keys[last] == id_ or id_ not in self._keys:
-            self._give(np.array([row]), np.array([last]))
+        before = np.flatnonzero(self._lines == last - 1) if last else _NO_ROWS
+        after = before[before < count - 1] + 1
+        rows = after[self._found.ends[after - 1] == self._found.offsets[after]].tolist()
+        if not only_next:
+            rows += np.flatnonzero(self._found.offsets == self._offsets[last]).tolist()
+            rows += [count - 1] if is_known or bool(self._lines.max() >= 0) else []
+        for row in rows:
+            id_ = self._found.ids[row]
+            is_free = self._lines[row] == _NONE and not self._is_copy[row]
+            if is_free and (not self._by_id or self._keys[last] == id_ or id_ not in self._keys):
+                self._give(np.array([row]), np.array([last]))
+                return
 
     def _next_distance(self) -> int | None:
         """Return by how many bytes some of the records without a line were moved, or None if nothing shows it."""
@@ -234,26 +245,25 @@ class _Matcher:
     def _result(self) -> Match:
         lines, offsets, ends = self._lines, self._found.offsets, self._found.ends
         without = lines == _NONE
-        last = len(self._offsets) - 1
-        is_open = (lines[~without] == last) & (self._gaps[last] == _NONE)
-        right = int(np.sum(self._fits(self._sizes[~without], lines[~without]) | is_open))
-        fits = 0 < right == int(np.sum(~without))
-        if not without.any() or self._is_complete:
-            return Match(lines, np.flatnonzero(without), has_gaps=False, fits=fits)
+        given, last = lines[~without], len(self._offsets) - 1
+        has_size = self._fits(self._sizes[~without], given)
+        is_open = (given == last) & (self._gaps[last] == _NONE)
+        in_place = offsets[~without] == self._offsets[given]
+        order = np.argsort(given)
+        fits = _mostly(has_size[order] | is_open[order]) and bool(np.any((has_size & ~is_open) | in_place))
         # Chains are records that follow each other directly. One without a line is left out on purpose if the records
         # around it in its chain have lines, and are at the distance that their lines have.
-        joined = ends[:-1] == offsets[1:]
         distance = np.where(without, 0, offsets - self._offsets[lines])
-        rows = np.arange(len(lines))
+        rows, end = np.arange(len(lines)), len(lines) - 1
         before = np.maximum.accumulate(np.where(without, _NONE, rows))
         after = np.minimum.accumulate(np.where(without, len(lines), rows)[::-1])[::-1]
-        chains = np.concatenate([[0], np.cumsum(~joined)])  # equal numbers: the same chain
-        end = len(lines) - 1
+        chains = np.concatenate([[0], np.cumsum(ends[:-1] != offsets[1:])])  # equal numbers: the same chain
         has_before = (before >= 0) & (chains[np.maximum(before, 0)] == chains)
         has_after = (after <= end) & (chains[np.minimum(after, end)] == chains)
-        left, right_ = distance[np.maximum(before, 0)], distance[np.minimum(after, end)]
-        is_gap = without & has_before & has_after & (left == right_)
-        at_start = without & ~has_before & has_after & (right_ == 0) & (offsets < self._offsets[0])
+        left, right = distance[np.maximum(before, 0)], distance[np.minimum(after, end)]
+        is_gap = without & has_before & has_after & (left == right) & (not self._is_complete)
         at_end = without & has_before & ~has_after & (left == 0) & (offsets > self._offsets[-1])
-        extra = np.flatnonzero(without & ~is_gap & ~at_start & ~at_end)
+        at_start = without & ~has_before & has_after & (right == 0) & (offsets < self._offsets[0])
+        left_out = is_gap | at_start | (at_end & (not self._is_complete))
+        extra = np.flatnonzero(without & (self._is_copy | ~left_out))
         return Match(lines, extra, has_gaps=bool(is_gap.any()), fits=fits)

@@ -265,7 +265,20 @@ def match_lines(
     # In a file without damage no record can have another size than the index gives for it. Of a damaged file a few
     # records may be left, none of which shows its line.
     few = min(len(offsets), len(found.offsets)) // 2 if len(found.offsets) >= _FEW_RECORDS else 0
-    return match if int(np.sum(match.lines >= 0)) >= few and (is_damaged or match.fits) else None
+    if int(np.sum(match.lines >= 0)) < few or not (is_damaged or match.fits):
+        return None
+    return None if _names_inside(offsets, match.lines, found, doubtful) else match
+
+
+def _names_inside(offsets: Offsets, lines: Offsets, found: FoundRecords, doubtful: Sequence[int]) -> bool:
+    """True if a line without a record has an offset inside a whole record that is where its own line says."""
+    lost = np.setdiff1d(np.arange(len(offsets)), lines)
+    if not len(lost) or not len(lines):
+        return False
+    rows = np.searchsorted(found.offsets, offsets[lost], side="right") - 1
+    in_place = (rows >= 0) & (lines[rows] >= 0) & ~np.isin(rows, np.array(doubtful, np.int64))
+    in_place &= offsets[lines[rows]] == found.offsets[rows]
+    return bool(np.any(in_place & (offsets[lost] < found.ends[rows])))
 
 
 def _first_missing(offsets: Offsets, found: Offsets) -> int | None:

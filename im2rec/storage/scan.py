@@ -132,19 +132,6 @@ def _without_doubtful(items: Iterator[RecordBlock | Damage]) -> Iterator[RecordB
         yield damage
 
 
-def heads_agree(source: Source, listed: Offsets) -> bool:
-    """True if the part heads of *source* show no damage, and are those of the records of an index: *listed*, ascending.
-
-    Then each record ends where its length word and the index say, and no thorough scan can find another.
-    """
-    row = 0
-    for item in scan_damaged(source, listed=listed):
-        if isinstance(item, Damage) or not np.array_equal(item.offsets, listed[row : row + len(item.offsets)]):
-            return False
-        row += len(item.offsets)
-    return row == len(listed)
-
-
 class _Trouble(NamedTuple):
     """Damage that a scan has met: where it begins, the error that describes it, and where the next record starts."""
 

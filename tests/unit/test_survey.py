@@ -463,9 +463,8 @@ def test_offsets_inside_damaged_bytes_are_counted_and_not_called_wrong(tmp_path:
     assert IndexCheck(name, "agrees", key_kind="ids", listed=2, damaged=2) == found.index
     (tmp_path / "a.idx").write_bytes(index_text([step, 2 * step, 3 * step], [1, 2, 3]))
     assert IndexCheck(name, "partial", key_kind="ids", listed=1, unlisted=1, damaged=2) == survey(rec).index
-    for wrong in (4, 3 * step + 4):
-        (tmp_path / "a.idx").write_bytes(index_text([0, step, wrong]))
-        assert f"1 of its 3 offsets is not the start of a record, byte {wrong} for example" == survey(rec).index.problem
+    (tmp_path / "a.idx").write_bytes(index_text([0, 4, step]))
+    assert "1 of its 3 offsets is not the start of a record, byte 4 for example" == survey(rec).index.problem
 
 
 def test_every_offset_of_an_index_is_compared(tmp_path: Path) -> None:
