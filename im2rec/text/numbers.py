@@ -20,7 +20,8 @@ Array = npt.NDArray[Any]
 _INTEGER_BYTES = b"0123456789+-"
 NUMBER_BYTES = _INTEGER_BYTES + b".eE" + b"nafityNAFITY"  # all bytes that numbers consist of
 
-_NUMBER = re.compile(rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
+# Not [0-9]+\.?[0-9]*, which tries all ways to divide the digits of a wrong token: 8 MiB of them would take for ever.
+_NUMBER = re.compile(rb"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|nan|inf|infinity)", re.IGNORECASE)
 _MAX_EXACT = 2**53  # float64 holds every integer up to this one
 _MAX_EXACT_BYTES = 16  # parse_integers() gives the reason
 _MAX_INT64_BYTES = 18  # every integer of this length fits into int64

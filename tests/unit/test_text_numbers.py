@@ -212,3 +212,9 @@ def test_canonical_lines_have_one_spelling_whatever_blanks_and_line_ends_were_th
     assert b"1 2\n" == canonical_lines(b"1 \t 2", separators=b",")
     assert b"1,2,\n" == canonical_lines(b"1,2,,", separators=b",")
     assert [b"", b"", b"\n"] == [canonical_lines(text, separators=b",") for text in (b"", b" \n\t\r", b",")]
+
+
+@pytest.mark.parametrize("token", [b"1" * 10**6 + b"x", b"." + b"1" * 10**6 + b".", b"1." + b"1" * 10**6 + b"e"])
+def test_a_long_token_that_is_no_number_is_refused_in_linear_time(token: bytes) -> None:
+    assert not is_number(token)  # in quadratic time, an hour
+    assert is_number(token[: 10**6])
