@@ -42,7 +42,8 @@ _NO_MARKER_LEFT = "no marker left"
 _WITHOUT_DATA = (0x01, *range(0xD0, 0xD8))  # markers that begin no segment: TEM, RST0 to RST7
 _STANDARD_TABLES = (0x00, 0x01, 0x10, 0x11)
 _IGNORED_AFTER_SCAN = (0xDC, *range(0xE0, 0xF0), 0xFE)  # DNL, APP0 to APP15, COM
-_MARKER, _STUFFED = re.compile(rb"\xff+[\x01-\xfe]"), re.compile(rb"\xff+\0")
+# Both take time by the length of the data; \xff+ alone would begin anew at each byte of a long run of 0xFF.
+_MARKER, _STUFFED = re.compile(rb"\xff[\x01-\xfe]"), re.compile(rb"(?<!\xff)\xff+\0")
 _LONGEST_CODE = 16
 _FAST_BYTES = 512  # for each block of an MCU; with fewer left in the file, the slow loop reads it (BUFSIZE of jdhuff.c)
 _FAST_LOW, _FAST_FILL = 16, 6  # with 16 bits or fewer in its buffer, the fast loop fetches six bytes
@@ -70,10 +71,21 @@ def _first_warning(content: bytes) -> str | None:
     head, start = read_header(content)
     if head.reason:
         return _warning_in_segments(content, 2, SOS)
-    end = _MARKER.search(content, start)
+    end = _find_marker(content, start)
     if end is None:
         return _NO_MARKER_LEFT
-    return _warning_in_segments(content, end.start(), EOI, _warning_in_scan(content, start, end.start(), head))
+    return _warning_in_segments(content, end[0], EOI, _warning_in_scan(content, start, end[0], head))
+
+
+def _find_marker(content: bytes, at: int) -> tuple[int, int] | None:
+    """The offset of the first marker from *at* on, with its fill bytes, and that of its code; None if there is none."""
+    found = _MARKER.search(content, at)
+    if found is None:
+        return None
+    start = found.start()
+    while start > at and content[start - 1] == 0xFF:
+        start -= 1
+    return start, found.end() - 1
 
 
 def _warning_in_segments(content: bytes, at: int, last: int, warning: str = SOUND) -> str | None:
@@ -84,11 +96,11 @@ def _warning_in_segments(content: bytes, at: int, last: int, warning: str = SOUN
     """
     parsed = ParsedSegments(frame=b"" if last == SOS else b"already read")
     while True:
-        mark = _MARKER.search(content, at)
+        mark = _find_marker(content, at)
         if mark is None:
             return UNKNOWN if last == SOS else warning or _NO_MARKER_LEFT
-        warning = warning or (STRAY if mark.start() > at else SOUND)
-        marker, at = content[mark.end() - 1], mark.end()
+        warning = warning or (STRAY if mark[0] > at else SOUND)
+        marker, at = content[mark[1]], mark[1] + 1
         if marker in _WITHOUT_DATA:
             continue
         if marker == EOI:

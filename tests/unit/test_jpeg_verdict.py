@@ -250,6 +250,15 @@ def test_other_formats_are_decoded_without_a_verdict() -> None:
     assert np.array_equal(PIXELS, decode(as_file(PIXELS, "PNG"), verdict=lambda _: pytest.fail("asked")).pixels)
 
 
+@pytest.mark.parametrize("at", [2, SCAN])
+def test_long_runs_of_fill_bytes_take_linear_time(at: int) -> None:
+    run = b"\xff" * 10**6  # in quadratic time, an hour
+    for end in (b"", b"\0", b"\1", b"\xd9"):
+        verdict(JPEG[:at] + run + end + JPEG[at:])
+        verdict(JPEG[:at] + run + end)
+    assert SOUND == verdict(JPEG[:-2] + run + END)
+
+
 def test_the_kernel_has_a_verdict_for_files_that_it_refuses() -> None:
     pytest.importorskip("numba")
     kernel = load().kernel
