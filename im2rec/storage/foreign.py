@@ -39,7 +39,8 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (rb"%PDF-", "a PDF document", _OTHER),
     (rb"\x7fELF", "a program", _OTHER),
     (rb"\s*\d+[\t ]+\d+\s*(\n|\Z)", "an index (.idx)", "name the .rec beside it"),
-    (rb"\s*\d+\t([-+.\deE]+\t)+[^\t\n]*[^\t\n\d][^\t\n]*(\n|\Z)", "a list (.lst)",
+    # Whether the path has a character that is no digit is looked at ahead: [^\t\n]* twice would take quadratic time.
+    (rb"\s*\d+\t([-+.\deE]+\t)+(?=[^\t\n]*[^\t\n\d])[^\t\n]*(\n|\Z)", "a list (.lst)",
      "name the .rec, or make it with 'im2rec pack'"),
 )  # fmt: skip
 _TEXT = re.compile(rb"[^\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]*")

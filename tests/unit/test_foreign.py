@@ -29,7 +29,7 @@ from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import BytesSource, encode_record
 from im2rec.inspection.survey import survey
 from im2rec.storage.files import InputFile
-from im2rec.storage.foreign import check_kind, headerless_kind, kind_without_header
+from im2rec.storage.foreign import check_kind, headerless_kind, kind_without_header, known_format
 from im2rec.storage.reader import RecordFile
 
 RECORDS = [image_payload(n, content=b"\xff\xd8\xff\xe0 an image\n %d" % n) for n in range(9)]
@@ -264,3 +264,15 @@ def test_damaged_records_do_not_count() -> None:
     data[:4] = data[frame : frame + 4] = b"gone"
     assert "JSON" == headerless_kind(BytesSource(bytes(data)), [0, frame, 2 * frame])
     assert headerless_kind(BytesSource(bytes(data)), [0, frame]) is None
+
+
+@pytest.mark.parametrize(
+    "start", [b"1\t1\t" + b"-" * 10**6 + b"\t", b"1\t" + b"1\t" * 10**5, b"\t" * 10**6, b"9" * 10**6]
+)
+def test_the_start_of_an_odd_text_is_looked_at_in_linear_time(start: bytes) -> None:
+    known_format(start)  # in quadratic time, an hour
+
+
+def test_a_path_of_digits_makes_no_list() -> None:
+    kinds = {path: known_format(b"1\t2\t" + path + b"\n") for path in (b"1.jpg", b"12", b"a", b"1a1")}
+    assert [b"1.jpg", b"a", b"1a1"] == [path for path, kind in kinds.items() if kind is not None]
