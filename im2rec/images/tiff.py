@@ -27,6 +27,7 @@ _SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIP_OFFSETS = 254, 256, 257, 
 _SAMPLES, _STRIP_SIZES, _PLANAR, _SUB_PAGES, _SAMPLE_FORMAT, _DNG_VERSION = 277, 279, 284, 330, 339, 50706
 _TAGS = {_SUBFILE, _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIP_OFFSETS, ORIENTATION_TAG}
 _TAGS |= {_SAMPLES, _STRIP_SIZES, _PLANAR, _SUB_PAGES, _SAMPLE_FORMAT, _DNG_VERSION}
+_STRIPS = (_STRIP_OFFSETS, _STRIP_SIZES)
 Tags = dict[int, tuple[int, ...]]
 
 
@@ -135,7 +136,10 @@ class _Reader:
         return struct.unpack_from(self.order + format_, self.content, at)
 
     def directory(self, at: int) -> tuple[Tags, int]:
-        """Return the tags at *at* that are used here, and the offset of the next directory, 0 after the last."""
+        """Return the tags at *at* that are used here, and the offset of the next directory, 0 after the last.
+
+        Of a tag with several values the first is returned, of those of strips all.
+        """
         tags: Tags = {}
         (count,) = self._unpack(self.count, at)
         if count > _MAX_TAGS:  # only a damaged BigTIFF has more
@@ -144,14 +148,18 @@ class _Reader:
         entry_bytes, value_bytes = (20, 8) if self.is_big else (12, 4)
         end = start + entry_bytes * count
         (next_,) = self._unpack(self.offset, end)  # first, as it fails for a count beyond the file
+        entries = {}  # by tag, as a damaged file may have the same one, of as many values as it has bytes, many times
         for entry in range(start, end, entry_bytes):
             tag, type_, length = self._unpack(f"HH{self.offset}", entry)
-            if tag not in _TAGS or type_ not in _TYPES:
-                continue
-            values, place = f"{length}{_TYPES[type_]}", entry + 4 + value_bytes
-            if struct.calcsize(f"<{values}") > value_bytes:
-                (place,) = self._unpack(self.offset, place)
-            tags[tag] = self._unpack(values, place)
+            if tag in _TAGS and type_ in _TYPES:
+                entries[tag] = _TYPES[type_], length, entry + 4 + value_bytes
+        for tag, (letter, length, place) in entries.items():
+            size = length * struct.calcsize(f"<{letter}")
+            if size > value_bytes:
+                (place,) = self._unpack(self.offset, place)  # noqa: PLW2901 - they are elsewhere
+            if place + size > len(self.content):
+                raise struct.error
+            tags[tag] = self._unpack(f"{length if tag in _STRIPS else min(1, length)}{letter}", place)
         return tags, next_
 
     def is_page(self, at: int) -> bool:

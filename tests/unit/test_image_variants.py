@@ -15,6 +15,7 @@ from PIL import Image
 from im2rec.errors import ImageError
 from im2rec.images import codec
 from im2rec.images.codec import AS_STORED, COLOR, GREY, decode, image_info, is_transposed, orientation
+from im2rec.images.tiff import read_header
 
 
 def pixels(channels: int = 3) -> np.ndarray[Any, Any]:
@@ -256,3 +257,19 @@ def test_damaged_headers_of_a_tiff_are_image_errors() -> None:
                 image_info(content.tobytes()[: rng.integers(8, 301)])
             except ImageError as error:
                 assert "does not decode" == error.reason  # noqa: PT017 - many do not fail
+
+
+def test_a_tag_that_is_repeated_is_read_once() -> None:
+    count = 60_000  # entries, each of which names all the bytes of the file: in quadratic time, hours
+    entry = struct.pack("<HHII", 273, 3, 6 * count - 8, 8)
+    with pytest.raises(ImageError, match="damaged or cut TIFF header"):
+        read_header(b"II*\0" + struct.pack("<IH", 8, count) + entry * count + bytes(4))
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_tag_of_values_beyond_the_end_of_the_file_is_damage(big: bool) -> None:
+    content = tiff_file(pixels(), big=big)
+    at = content.index(struct.pack("<HH", 258, 3)) + 4
+    for length in (10**6, 2**32 - 1):
+        with pytest.raises(ImageError, match="damaged or cut TIFF header"):
+            read_header(content[:at] + length.to_bytes(4, "little") + content[at + 4 :])
