@@ -147,9 +147,10 @@ class ResumableFolder:
             journal = json.loads(read_file(self.path / MARKER))
             begun = dict(journal["extraction"])
             progress = ExtractionProgress(**{name: _check_count(n) for name, n in journal["done"].items()})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # RecursionError: of lists in lists; OverflowError: of Infinity, which json reads.
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             raise OutputError("holds no journal that can be read", path=self.path, hint="remove it") from None
-        if begun == self.identity:
+        if _without_none(begun) == _without_none(self.identity):  # None is what a name that is missing means
             return progress, False
         if self.force:
             return ExtractionProgress(), True
@@ -275,6 +276,10 @@ class ResumableFolder:
         self.save(complete=True)
         with self.writing():
             replace_folder(self.path, self.out, force=self.force)
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _check_count(value: Any) -> int:

@@ -253,13 +253,22 @@ def test_the_journal_of_another_extraction_is_removed_last(out: Path, monkeypatc
     assert ["a.bin", "zzz"] == sorted(removed[:-1])
 
 
+def test_a_journal_with_a_further_name_without_a_value_is_one_of_the_same_extraction(out: Path) -> None:
+    partial = stopped(out, records=1)
+    (partial / MARKER).write_text(json.dumps({"extraction": {**IDENTITY, "more": None}, "done": {"records": 1}}))
+
+    assert 1 == a_folder(out).resumed
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_a_folder_without_a_readable_journal_is_refused(out: Path, force: bool) -> None:
     partial = out.with_name("out.partial")
     partial.mkdir()
     (partial / "mine").touch()
     expected = f"{partial}: holds no journal that can be read (remove it)"
-    for content in ("", "[]", "{}", '{"extraction": {}, "done": {"records": -1}}', '{"extraction": 1, "done": {}}'):
+    counts = ("-1", "Infinity", "NaN", "null", "[" * 10**5)
+    contents = [f'{{"extraction": {{}}, "done": {{"records": {count}}}}}' for count in counts]
+    for content in ("", "[]", "{}", *contents, '{"extraction": 1, "done": {}}'):
         (partial / MARKER).write_text(content)
         assert expected == message_of(a_folder, out, force=force)
     (partial / MARKER).write_text(json.dumps({"extraction": IDENTITY, "done": {"records": 0}}))
