@@ -224,3 +224,15 @@ def test_a_single_choice_is_shown_alone() -> None:
             check(self)
 
     assert "kind=b must be a (A kind.)" == message_of(from_words, One, ["kind=b"])
+
+
+def test_the_types_of_a_group_are_looked_up_once_however_many_words_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Other(Some):
+        """A group that is used nowhere else."""
+
+    looked_up: list[type] = []
+    real = typing.get_type_hints
+    monkeypatch.setattr(typing, "get_type_hints", lambda kind: (looked_up.append(kind), real(kind))[1])
+    assert Other(batch_size=2) == from_words(Other, ["batch_size=2"] * 1000)
+    assert [Other] == looked_up
