@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test test-without-kernel check bench docs clean
+.PHONY: demo test test-without-kernel fuzz check bench docs clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh sample_data/demo.sh
@@ -16,6 +16,11 @@ test-without-kernel: .venv/ready
 		tests/unit/test_codec.py tests/unit/test_loader.py tests/unit/test_engines.py tests/unit/test_image_record*.py \
 		tests/unit/test_state.py tests/unit/test_mean_image.py tests/unit/test_bad_records.py \
 		tests/faults/test_iterator_faults.py tests/cli/test_iterate_cli.py
+
+# Every parser on mutated inputs, SECONDS for all together; TARGET=frames is one alone, SEED=1 repeats a run.
+SECONDS ?= 60
+fuzz: .venv/ready
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED)) $(if $(OWN),--own)
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
