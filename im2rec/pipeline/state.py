@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from im2rec.errors import InputError, ParameterError
+from im2rec.errors import Im2RecError, InputError, ParameterError
 from im2rec.pipeline.order import Delivery
 from im2rec.pipeline.params import MAX_PARTS, MAX_ROWS, MXNET, OURS, ROLL_OVER
 
@@ -90,9 +90,14 @@ def load(state: Mapping[str, Any], fingerprint: Fingerprint, num_parts: int) -> 
     """
     if not isinstance(state, Mapping) or not isinstance(state.get("parameters", {}), Mapping):
         raise ParameterError(_NOT_A_STATE)
-    if state.get("version") != VERSION:
-        raise ParameterError(f"the state has version {state.get('version')}, this im2rec reads {VERSION}")
-    _check_same(state, fingerprint)
+    try:
+        if state.get("version") != VERSION:
+            raise ParameterError(f"the state has version {state.get('version')}, this im2rec reads {VERSION}")
+        _check_same(state, fingerprint)
+    except Im2RecError:
+        raise
+    except (TypeError, ValueError, RecursionError):  # names of several types; arrays, which are not just equal; lists
+        raise ParameterError(_NOT_A_STATE) from None  # in lists in lists, which have no text
     try:
         epoch = int(state["epoch"])
         deliveries = tuple(Delivery(int(parts), int(per_part)) for parts, per_part in state["splits"])

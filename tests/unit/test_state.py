@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import message_of, write_rec
 from iterator_helpers import (
@@ -463,6 +464,15 @@ def test_a_state_without_a_digest_is_compared_field_by_field(rec: Path) -> None:
 
     assert NOT_A_STATE == error_of(rec, state)
     assert NOT_A_STATE == error_of(rec, {**state, "checksums": 5})
+    nested: list[Any] = []
+    for _ in range(10**5):
+        nested = [nested]
+    for value in (nested, np.arange(2)):  # pickle and torch.save keep both
+        for key in ("version", "digest", "records", "file_sizes"):
+            assert NOT_A_STATE == error_of(rec, {**state, "digest": "another", key: value})
+        parameters = {**state["parameters"], "seed": value}
+        assert NOT_A_STATE == error_of(rec, {**state, "digest": "another", "parameters": parameters})
+    assert NOT_A_STATE == error_of(rec, {**state, "digest": "another", "parameters": {**state["parameters"], 3: 4}})
     assert NOT_A_STATE == error_of(rec, {key: value for key, value in state.items() if key != "parameters"})
 
 
