@@ -15,7 +15,9 @@ from im2rec.storage.files import InputFile, PathLike, open_binary, reading, with
 MAX_MEMBER_BYTES = 256 << 20  # the largest, CIFAR-100's training images, has 155 MB
 MAX_TAR_BYTES = 1 << 30
 MAX_MEMBERS = 1000
-_MAX_HEADER_BYTES = 1 << 16  # of headers with long names and the like, which tarfile reads into memory whole
+# Of headers with long names and the like: of one, and of all. tarfile searches them by patterns that take time by the
+# square of their size (CVE-2024-6232), 4 s for 64 KiB of digits.
+_MAX_HEADER_BYTES, _MAX_HEADERS_BYTES = 1 << 13, 1 << 20
 _HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -55,6 +57,10 @@ def _check_size(size: int, *, path: Path | None = None, member: str = "") -> Non
         raise InputError(problem, path=path, hint="is it the right file?")
 
 
+class _Tar(tarfile.TarFile):
+    header_bytes = 0  # of the headers read so far, without those that every member has
+
+
 class _Member(tarfile.TarInfo):
     """A member of a tar file; its size is checked before tarfile reads that many bytes.
 
@@ -65,8 +71,13 @@ class _Member(tarfile.TarInfo):
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         """Process the header as tarfile does. Raises InputError for a size that no file or header of a set has."""
         _check_size(self.size, member=self.name)
-        if self.type in _HEADERS and self.size > _MAX_HEADER_BYTES:
-            raise InputError(f"holds a header of {self.size:,} bytes", hint=_MAKE_AGAIN)
+        if self.type in _HEADERS:
+            if self.size > _MAX_HEADER_BYTES:
+                raise InputError(f"holds a header of {self.size:,} bytes", hint=_MAKE_AGAIN)
+            assert isinstance(tar, _Tar)
+            tar.header_bytes += self.size
+            if tar.header_bytes > _MAX_HEADERS_BYTES:
+                raise InputError(f"holds headers of more than {_MAX_HEADERS_BYTES:,} bytes", hint=_MAKE_AGAIN)
         return super()._proc_member(tar)  # type: ignore[misc, no-any-return]
 
 
@@ -85,7 +96,7 @@ def _open_tar(file: BinaryIO) -> Iterator[tarfile.TarFile]:
     compressed = file.read(2) == _GZIP
     file.seek(0)
     try:
-        with tarfile.open(fileobj=file, mode="r:gz" if compressed else "r:", tarinfo=_Member) as tar:
+        with _Tar.open(fileobj=file, mode="r:gz" if compressed else "r:", tarinfo=_Member) as tar:
             yield tar
     # tarfile reads nested headers by recursion (RecursionError), and the numbers in them by int() (ValueError).
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, RecursionError) as error:

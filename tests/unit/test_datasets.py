@@ -621,6 +621,11 @@ BOMBS = {
     "a size below zero": (claiming("x", -1024), "claims -1,024 bytes, which no file of this set has"),
     "a header": (claiming("x", 200 << 20, tarfile.XHDTYPE), "a header of 209,715,200 bytes"),
     "a long name": (claiming("x", 1 << 20, tarfile.GNUTYPE_LONGNAME), "a header of 1,048,576 bytes"),
+    "a header of digits": (claiming("x", 9000, tarfile.XHDTYPE)[:512] + b"1" * 9216, "a header of 9,000 bytes"),
+    "many headers": (
+        (claiming("x", 8192, tarfile.XHDTYPE)[:512] + b"1" * 8192 + claiming("y", 0)[:512]) * 200,
+        "holds headers of more than 1,048,576 bytes",
+    ),
     "many members": (b"".join(claiming(str(n), 0)[:512] for n in range(1001)), "holds more than any archive"),
     "only zeros": (bytes(30_000_000), "no CIFAR-10"),
 }
