@@ -28,6 +28,7 @@ ORIENTATIONS = range(1, 9)
 
 _DQT, _SOS = 0xDB, 0xDA
 _BASELINE = (0xC0, 0xC1)  # SOF0 and SOF1
+_SEQUENTIAL = (*_BASELINE, 0xC3, 0xC9)  # and the lossless and the arithmetic one
 _NOT_A_MARKER = -1  # yielded in place of a marker where a segment is followed by other bytes
 _START_OF_SCAN = b"\xff\xda"
 _MAX_HEADER_BYTES = 2048  # longer headers are not cached; one without EXIF data has 600 bytes
@@ -129,6 +130,20 @@ def _header_orientation(header: bytes) -> int | None:
 def is_baseline(content: bytes) -> bool:
     """True if a JPEG is decoded row by row. Of a progressive one all coefficients are in memory at once."""
     return any(marker in _BASELINE for marker, _, _ in _walk(content))
+
+
+def scan_count(content: bytes) -> int:
+    """Return the number of scans that libjpeg decodes of a JPEG: 1 where the first has all components, as in most.
+
+    Each of them may be a few bytes that it takes as long to decode as the whole image.
+    """
+    components = 256  # if there is no frame header, all scans count
+    for marker, start, _ in _walk(content):
+        if marker in _SEQUENTIAL:
+            components = int.from_bytes(content[start + 5 : start + 6], "big")
+        if marker == _SOS and 0 < components <= int.from_bytes(content[start + 4 : start + 5], "big"):
+            return 1
+    return content.count(_START_OF_SCAN)
 
 
 def estimated_quality(content: bytes) -> int | None:

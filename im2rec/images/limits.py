@@ -9,7 +9,7 @@ of pixels of its canvas and of what it is scaled to. An image that needs more th
 from __future__ import annotations
 
 from im2rec.errors import ImageError
-from im2rec.images.jpeg import TOO_LARGE, is_baseline
+from im2rec.images.jpeg import TOO_LARGE, is_baseline, scan_count
 
 MEMORY = 1 << 30  # bytes for one image, if max_pixels is not given
 
@@ -21,6 +21,8 @@ MEMORY = 1 << 30  # bytes for one image, if max_pixels is not given
 SIXTEEN_BITS = "16 bits"  # as stored: two arrays of 2 bytes for each of 4 channels
 BYTES_PER_PIXEL = {"AVIF": 10, "JPEG2000": 20, "WEBP": 18, SIXTEEN_BITS: 16}
 _OTHER_FORMATS = 8
+MAX_SCANS = 500  # of a JPEG, as where libjpeg-turbo is fuzzed; encoders write 10, and optimisers up to 100
+TOO_MANY_SCANS = "too many scans"
 DECODED, SCALED = 3, 8  # bytes for each pixel: of a decoded image, and of one that is scaled, and then encoded
 
 
@@ -41,10 +43,13 @@ def check_stored(kind: str, size: tuple[int, int], max_pixels: int | None) -> No
 
 
 def check_jpeg(content: bytes, size: tuple[int, int], at_least: tuple[int, int] | None, max_pixels: int | None) -> None:
-    """Raise ImageError if a JPEG of *size* is above the limit.
+    """Raise ImageError if a JPEG of *size* is above the limit, or has more than ``MAX_SCANS`` scans.
 
     With *at_least*, as in :func:`~im2rec.images.codec.decode`, a baseline one takes the memory of its reduced scale.
     """
+    if (scans := scan_count(content)) > MAX_SCANS:
+        problem = f"has {scans} scans, more than {MAX_SCANS}: decoding it would take {scans} times as long"
+        raise ImageError(problem, reason=TOO_MANY_SCANS, hint="no encoder writes as many")
     if at_least and max_pixels is None and is_baseline(content):
         scale = min(8, size[0] // max(1, at_least[0]), size[1] // max(1, at_least[1]))
         scale = 1 << max(1, scale).bit_length() - 1  # the power of two that is no larger: Pillow knows only those

@@ -17,8 +17,8 @@ from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.images import codec, pillow_pixels
 from im2rec.images.codec import AS_STORED, COLOR, GREY, decode
-from im2rec.images.jpeg import TOO_LARGE
-from im2rec.images.limits import check_scaled, check_stored, most_pixels
+from im2rec.images.jpeg import TOO_LARGE, scan_count
+from im2rec.images.limits import MAX_SCANS, check_scaled, check_stored, most_pixels
 from im2rec.inspection.image_sample import make_tile
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.packing.encode import store_image
@@ -262,3 +262,31 @@ def test_bands_keep_transparency_palette_orientation_and_gamma(monkeypatch: pyte
     found = [decode(content, color).pixels for content in contents for color in (COLOR, GREY, AS_STORED)]
 
     assert all(map(np.array_equal, whole, found))
+
+
+def repeated(content: bytes, times: int) -> bytes:
+    """A JPEG with its last scan *times* more."""
+    return content[:-2] + content[content.rindex(b"\xff\xda") : -2] * times + content[-2:]
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    progressive = encoded(pixels, progressive=True)
+    scans = scan_count(progressive)
+
+    assert 10 == scans
+    assert pixels.shape == decode(repeated(progressive, MAX_SCANS - scans)).pixels.shape
+    for options in ({}, {"max_pixels": 10**6}, {"at_least": (20, 20)}, {"cut_ok": True}):
+        assert "too many scans" == reason_of(repeated(progressive, MAX_SCANS - scans + 1), **options)
+    assert "has 100010 scans, more than 500: decoding it would take 100010 times as long" in message_of(
+        decode, repeated(progressive, 10**5)
+    )
+
+
+def test_only_scans_that_are_decoded_count() -> None:
+    one = encoded(np.zeros((8, 8, 3), np.uint8))
+    assert 1 == scan_count(one) == scan_count(repeated(one, 1000)) == scan_count(encoded(np.zeros((8, 8), np.uint8)))
+    at = one.index(b"\xff\xda")
+    first = one[:at] + b"\xff\xda\0\x08\1\1\0\0\x3f\0"  # of one component of three: others follow
+    assert 1001 == scan_count(first + first[at:] * 1000)
+    assert 0 == scan_count(one[:at]) == scan_count(b"") == scan_count(b"\xff\xd8\xff")
