@@ -18,6 +18,8 @@ GREY_0_IS_WHITE, GREY, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5  # photometric interpr
 UNSIGNED, SIGNED, FLOAT, UNTYPED, COMPLEX, COMPLEX_FLOAT = range(1, 7)  # sample formats
 _SEPARATE = 2  # planar configuration
 _TYPES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_MOST_SHARED = 4  # times that all bytes of a file may be named as values; Pillow before 13 copies those of every tag
 _REDUCED = 1  # bit of the subfile type: a thumbnail of another page
 _MAX_BITS = 16
 _MAX_TAGS = 0xFFFF
@@ -148,11 +150,18 @@ class _Reader:
         entry_bytes, value_bytes = (20, 8) if self.is_big else (12, 4)
         end = start + entry_bytes * count
         (next_,) = self._unpack(self.offset, end)  # first, as it fails for a count beyond the file
-        entries = {}  # by tag, as a damaged file may have the same one, of as many values as it has bytes, many times
+        total, entries = (
+            0,
+            {},
+        )  # by tag, as a damaged file may have the same one, of as many values as it has bytes, many times
         for entry in range(start, end, entry_bytes):
             tag, type_, length = self._unpack(f"HH{self.offset}", entry)
+            size = length * _VALUE_BYTES.get(type_, 0)
+            total += size if size > value_bytes else 0
             if tag in _TAGS and type_ in _TYPES:
                 entries[tag] = _TYPES[type_], length, entry + 4 + value_bytes
+        if total > _MOST_SHARED * len(self.content):
+            raise struct.error
         for tag, (letter, length, place) in entries.items():
             size = length * struct.calcsize(f"<{letter}")
             if size > value_bytes:

@@ -266,6 +266,27 @@ def test_a_tag_that_is_repeated_is_read_once() -> None:
         read_header(b"II*\0" + struct.pack("<IH", 8, count) + entry * count + bytes(4))
 
 
+def test_a_tiff_whose_tags_share_their_bytes_is_damaged() -> None:
+    def with_tags(count: int) -> bytes:
+        whole = tiff_file(pixels())
+        return whole[:8] + _directory(whole, count) + whole[8:]
+
+    def _directory(whole: bytes, count: int) -> bytes:
+        old, size = struct.unpack_from("<H", whole, 8)[0], 2 + 12 * count + 4
+        more = b"".join(struct.pack("<HHII", 60_000 + tag, 7, len(whole), 8) for tag in range(count - old))
+        entries = bytearray(whole[10 : 10 + 12 * old])
+        for at in range(0, len(entries), 12):
+            tag, type_, length, value = struct.unpack_from("<HHII", entries, at)
+            if tag == 273 or length * {3: 2, 4: 4}[type_] > 4:  # the strips, and what else is elsewhere
+                struct.pack_into("<I", entries, at + 8, value + size)
+        return struct.pack("<H", count) + bytes(entries) + more + bytes(4)
+
+    old = struct.unpack_from("<H", tiff_file(pixels()), 8)[0]
+    assert read_header(tiff_file(pixels()))[:5] == read_header(with_tags(old + 3))[:5]
+    with pytest.raises(ImageError, match="damaged or cut TIFF header"):
+        read_header(with_tags(old + 200))
+
+
 @pytest.mark.parametrize("big", [False, True])
 def test_a_tag_of_values_beyond_the_end_of_the_file_is_damage(big: bool) -> None:
     content = tiff_file(pixels(), big=big)
