@@ -31,6 +31,7 @@ _ADOBE_BYTES, _JFIF_BYTES = 12, 14  # libjpeg ignores shorter ones: APP14_DATA_L
 _MAX_CODES = 256
 _MAX_DC_BITS = 15  # of a DC difference; libjpeg refuses tables with more
 _MAX_CACHED_HEADERS = 512  # most have 600 bytes
+_MAX_CACHED_BYTES = 1 << 13
 _RGB_IDS = (82, 71, 66)  # "R", "G", "B"
 
 DAMAGED, RESTARTS, SAMPLING = "damaged head", "restart markers", "sampling factors"
@@ -115,13 +116,19 @@ def _read_long_header(content: bytes) -> tuple[JpegHeader, int]:
         if not (_APP0 < number <= _APP_LAST and number != _APP14) and number != _COM:
             parts.append(content[at:end])
         if number == SOS:
-            return _cached_header(b"".join(parts)), end
+            head = b"".join(parts)
+            # Of hostile images, each of megabytes of tables, those that are kept would fill the memory.
+            return (_cached_header if len(head) <= _MAX_CACHED_BYTES else _header_of)(head), end
         at = end
     return JpegHeader(DAMAGED), len(content)
 
 
 @functools.lru_cache(maxsize=_MAX_CACHED_HEADERS)
 def _cached_header(head: bytes) -> JpegHeader:
+    return _header_of(head)
+
+
+def _header_of(head: bytes) -> JpegHeader:
     try:
         return _parse_header(head)
     except RefusedError as refusal:

@@ -308,3 +308,13 @@ def test_a_long_header_that_is_cut_is_damaged_and_has_no_data(end: int) -> None:
 
 def test_a_long_header_with_stray_bytes_is_damaged() -> None:
     assert "damaged head" == reason_of(LONG, b"\0")
+
+
+def test_a_header_of_many_tables_is_read_and_not_kept_in_memory() -> None:
+    content = encoded(drawn(np.random.default_rng(0), 20, 20))
+    table = segment(0xDB, bytes(1) + bytes([9] * 64))
+    headers = [read_header(content[:2] + table * count + content[2:])[0] for count in (20, 20, 500, 500)]
+
+    assert [""] * 4 == [header.reason for header in headers]
+    assert headers[0] is headers[1]
+    assert headers[2] is not headers[3]
