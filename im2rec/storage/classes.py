@@ -15,6 +15,7 @@ from im2rec.errors import InputError
 from im2rec.storage.files import AtomicFile, PathLike, read_file, reading, refuse_existing
 
 SUFFIX = ".classes.txt"
+_SHOWN = 200  # characters of a name in a message; a file of another kind may be one line
 _PART = re.compile(r"\.part\d{3,}$")  # of a pack with nsplit
 _SPLIT, _CHUNK = re.compile(r"_(train|val|test)$"), re.compile(r"_\d+$")  # as make-list appends them to its prefix
 
@@ -119,7 +120,7 @@ def read_classes(path: PathLike) -> list[str]:
     seen: set[str] = set()
     for line, name in enumerate(classes, 1):
         if not name or name in seen:
-            shown = repr(name).replace("\\udc", "\\x")  # a byte that is not UTF-8
+            shown = repr(name[:_SHOWN]).replace("\\udc", "\\x")  # a byte that is not UTF-8
             what = f"{shown} is on two lines" if name else "is empty"
             raise InputError(what, path=path, line=line, hint="one folder a line, line 1 is label 0")
         seen.add(name)

@@ -145,6 +145,7 @@ def test_a_classes_file_with_an_empty_or_a_doubled_line_is_refused(tmp_path: Pat
         "a\nb\na\n": "line 3: 'a' is on two lines",
         "caf\xe9\ncaf\xe9\n": "line 2: 'caf\\xe9' is on two lines",
         "\x1b[31m\n\x1b[31m\n": "line 2: '\\x1b[31m' is on two lines",
+        f"{'a' * 999}\n" * 2: f"line 2: '{'a' * 200}' is on two lines",
     }.items():
         path.write_bytes(text.encode("latin-1"))
         expected = f"{path}, {problem} (one folder a line, line 1 is label 0)"
