@@ -19,8 +19,9 @@ from im2rec.errors import CorruptRecordError, Im2RecError
 from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import BytesSource, Source, encode_record, read_records
+from im2rec.storage.blocks import RecordBlock
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import RecordBlock, scan_damaged
+from im2rec.storage.scan import scan_damaged
 
 GOLDEN = Path(__file__).parent / "golden" / "recordio"
 GOLDEN_RECS = sorted(path.stem for path in GOLDEN.glob("*.rec"))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, ParameterError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels, float32
+from im2rec.storage.blocks import RecordBlock
 from im2rec.storage.damaged_range import cut_off
 from im2rec.storage.files import INSPECT, PathLike, with_path
 from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_kind
@@ -19,7 +20,6 @@ from im2rec.storage.index import find_index, load_index, sorted_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.reader import KEEP, SKIP, RecordFile
 from im2rec.storage.record_map import RecordMap, ScannedRecords, listed_offsets, map_of_scan, match_lines, scan_all
-from im2rec.storage.scan import RecordBlock
 
 # Facts that a header gives about its record, one bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))

@@ -12,8 +12,8 @@ from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.inspection.report import ClassStatistics, LabelCount
 from im2rec.schema import whole
+from im2rec.storage.blocks import FRONT_BYTES, RecordBlock
 from im2rec.storage.classes import ClassNames
-from im2rec.storage.scan import FRONT_BYTES, RecordBlock
 
 MAX_LISTED = 500_000  # classes in the object of --json: twice those of the largest face sets in use
 LABELS_START = HEAD_BYTES + HEADER_BYTES  # from the start of a record

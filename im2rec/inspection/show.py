@@ -15,6 +15,7 @@ from im2rec.format.recordio import read_record
 from im2rec.images.codec import image_info
 from im2rec.images.signatures import sniff
 from im2rec.schema import INPUT, WARNINGS, Number, described, whole
+from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.damaged_range import DamageLog, damaged_ranges, named_ranges
 from im2rec.storage.files import InputFile, PathLike, with_path
 from im2rec.storage.foreign import START_BYTES, check_kind, kind_without_header
@@ -22,7 +23,7 @@ from im2rec.storage.index import resolve_index
 from im2rec.storage.opening import open_rec
 from im2rec.storage.reader import SKIP, RecordFile
 from im2rec.storage.record_map import listed_offsets
-from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
+from im2rec.storage.scan import scan_damaged
 
 _NO_HEADER = "no image header"
 

@@ -40,6 +40,7 @@ from im2rec.inspection.report import (
     spread,
 )
 from im2rec.parallel import Progress
+from im2rec.storage.blocks import FRONT_BYTES, RecordBlock
 from im2rec.storage.classes import class_names_beside
 from im2rec.storage.damaged_range import DamagedRange, DamageLog, cut_off, damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
@@ -48,7 +49,6 @@ from im2rec.storage.index import load_index, resolve_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.opening import open_rec
 from im2rec.storage.record_map import listed_offsets, match_lines, scan_all
-from im2rec.storage.scan import FRONT_BYTES, RecordBlock
 
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
 _FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory

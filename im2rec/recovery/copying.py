@@ -16,8 +16,8 @@ from im2rec.parallel import ThreadsEndedError
 from im2rec.recovery.duplicates import Fingerprints, sample_words
 from im2rec.recovery.losses import Gap, OldIndex
 from im2rec.recovery.salvage import SalvagingFile
+from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.damaged_range import DamagedRange, describe
-from im2rec.storage.scan import Damage, RecordBlock
 
 _RUN_BYTES = 8 << 20  # read and written at once
 

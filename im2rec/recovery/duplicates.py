@@ -16,7 +16,7 @@ import numpy.typing as npt
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.indexfile import Offsets
 from im2rec.hashing import Words, absorb_array
-from im2rec.storage.scan import FRONT_BYTES
+from im2rec.storage.blocks import FRONT_BYTES
 
 _WORD_BYTES = 8
 _READ_BYTES = 8 << 20

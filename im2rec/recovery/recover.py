@@ -21,11 +21,12 @@ from im2rec.recovery.duplicates import count_repeats
 from im2rec.recovery.losses import IDS, Losses, OldIndex, find_old_index, list_ids, losses_by_ids
 from im2rec.recovery.report import RecoverSummary, write_report
 from im2rec.recovery.salvage import SalvagingFile
+from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.foreign import check_kind, check_line_ends
 from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.opening import open_rec
-from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
+from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 KEEP, DROP = "keep", "drop"

@@ -17,13 +17,13 @@ from im2rec.format.indexfile import Keys, Offsets, index_lines
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.parallel import Progress
 from im2rec.recovery.report import IndexSummary
+from im2rec.storage.blocks import RecordBlock
 from im2rec.storage.damaged_range import damaged_ranges
 from im2rec.storage.files import AtomicFile, InputFile, PathLike, refuse_existing, writing
 from im2rec.storage.foreign import check_kind, check_line_ends
 from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.opening import open_rec
 from im2rec.storage.record_map import ScannedRecords, scan_all
-from im2rec.storage.scan import RecordBlock
 
 BY_ID, BY_ORDINAL = "id", "ordinal"
 DALI = "dali"

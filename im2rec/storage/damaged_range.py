@@ -11,7 +11,7 @@ import numpy as np
 from im2rec.errors import CorruptRecordError, counted
 from im2rec.format.indexfile import Offsets
 from im2rec.schema import described
-from im2rec.storage.scan import Damage
+from im2rec.storage.blocks import Damage
 
 MAX_LISTED = 10_000  # a hostile file of some megabytes has a million ranges, and each takes a kilobyte
 MAX_NAMED = 3  # in a table or in warnings

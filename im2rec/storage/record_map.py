@@ -14,12 +14,13 @@ from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import Extent
 from im2rec.format.resync import RecordFinder
+from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.damaged_range import DamageLog
 from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
 from im2rec.storage.foreign import check_line_ends, lacks_line_ends
 from im2rec.storage.index import belongs, check_index, no_record_at, sorted_index
 from im2rec.storage.index_match import FoundRecords, Match, keys_are_ids, match_index
-from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
+from im2rec.storage.scan import scan_damaged
 
 NO_KEY = 2**64 - 1  # of a place without a record
 READ_WHOLE_BYTES = 1 << 30  # of a file without an index that shows no damage, its largest records up to this in all

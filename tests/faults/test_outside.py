@@ -28,7 +28,8 @@ from im2rec.format.recordio import encode_record
 from im2rec.format.resync import RecordFinder
 from im2rec.inspection.survey import survey
 from im2rec.packing.make_list import ListOptions, walk_folder
-from im2rec.storage.scan import Damage, scan_damaged
+from im2rec.storage.blocks import Damage
+from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

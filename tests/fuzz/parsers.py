@@ -54,11 +54,12 @@ from im2rec.jpeg.verdict import verdict
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words
 from im2rec.pipeline.params import ImageRecordParams
+from im2rec.storage.blocks import Damage
 from im2rec.storage.classes import read_classes
 from im2rec.storage.foreign import kind_without_header, known_format, likely_format
 from im2rec.storage.list_lines import list_lines, opened_list
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Damage, scan_damaged
+from im2rec.storage.scan import scan_damaged
 from im2rec.text.formats import CSVRows, LibSVMRows
 from im2rec.text.rows import TextRows
 

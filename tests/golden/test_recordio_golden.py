@@ -16,8 +16,9 @@ from im2rec.errors import CorruptRecordError, IndexFormatError, ListFormatError
 from im2rec.format.irheader import IRHeader, decode_image_record, encode_image_record, parse_header
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.format.recordio import BytesSource, encode_record, iter_parts, read_record, read_records
+from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
+from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 IMAGE_RECS = [name for name in GOLDEN_RECS if "header" in golden_json(name)["records"][0]]

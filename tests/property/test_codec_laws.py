@@ -31,8 +31,9 @@ from im2rec.format.recordio import (
     read_records,
 )
 from im2rec.format.resync import RecordFinder
+from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
+from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 LAW = settings(max_examples=30)  # most laws test every offset of an example; all of them take a second

@@ -24,8 +24,9 @@ from im2rec.recovery import recover as module
 from im2rec.recovery.recover import RecoverOptions, recover
 from im2rec.recovery.report import RecoverSummary
 from im2rec.storage import scan
+from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.reader import RecordFile
-from im2rec.storage.scan import Damage, RecordBlock, scan_damaged
+from im2rec.storage.scan import scan_damaged
 
 JUNK = b"\x55" * 40
 HOLE = bytes(64)

@@ -13,7 +13,8 @@ from helpers import CountingSource, bounds, image_payload, joined, part, scanned
 from im2rec.format.heads import FIRST, LAST, MAGIC, WHOLE
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import BytesSource, encode_record
-from im2rec.storage.scan import FRONT_BYTES, Damage, RecordBlock, scan_damaged
+from im2rec.storage.blocks import FRONT_BYTES, Damage, RecordBlock
+from im2rec.storage.scan import scan_damaged
 
 
 def scanned(data: bytes) -> list[object]:
