@@ -39,6 +39,7 @@ from im2rec.format.heads import (
 _HEAD = struct.Struct("<II")
 _HEADS_READ_BYTES = 64 << 10  # of the parts of a record at once, after its first ones
 _FIRST_PARTS = 4
+_PARTS_READ_BYTES = 1 << 20  # of a record of very many parts at once
 _FEW_PARTS = 1000
 _NO_HEADS = np.empty(0, np.int64)
 _SMALL_BYTES = 4096  # below this size bytes.find() is faster than setting up a numpy array
@@ -141,7 +142,26 @@ def measure(source: Source, offset: int) -> Extent:
     for part in iter_parts(source, offset):
         size += part.length + len(MAGIC)
         parts += 1
+        if parts == _FEW_PARTS and part.flag == MIDDLE:
+            return _measure_many(source, offset, part.end, size, parts)
     return Extent(part.end, size - len(MAGIC), parts)
+
+
+def _measure_many(source: Source, offset: int, end: int, size: int, parts: int) -> Extent:
+    """Return the extent of a record at *offset*, of which so many *parts*, up to *end*, are known: many at a time.
+
+    *size* are their bytes, a magic after each of them included.
+    """
+    while True:
+        table = HeadTable(source.read_at(end, _PARTS_READ_BYTES), 0, end, source.size)
+        count, data, after = table.middle_parts() if len(table) and table.offsets[0] == end else (0, 0, 0)
+        if count:
+            end, size, parts = after, size + data + len(MAGIC) * count, parts + count
+            continue
+        part = _next_part(source.read_at(end, HEAD_BYTES), offset, end, source.size)
+        end, size, parts = part.end, size + part.length + len(MAGIC), parts + 1
+        if part.flag == LAST:
+            return Extent(end, size - len(MAGIC), parts)
 
 
 def iter_parts(source: Source, offset: int) -> Iterator[Part]:
@@ -159,21 +179,27 @@ def iter_parts(source: Source, offset: int) -> Iterator[Part]:
         if part.length % 4:
             problem = f"expected a multiple of 4 bytes before a cut, found {part.length}"
             raise CorruptRecordError(problem, offset=part.start - 4)
-        next_offset = part.end
-        if next_offset == source.size:
-            problem = "expected another part of the record, found the end of the file"
-            raise CorruptRecordError(problem, offset=next_offset, hint=_CUT_SHORT)
-        at, count = next_offset - base, count + 1
+        start, count = part.end, count + 1
+        at = start - base
         if at + HEAD_BYTES > len(heads):
             # A record of many parts has them close together: then a call for each would take most of the time.
             nearby = count > _FIRST_PARTS and part.length < _SMALL_BYTES
-            heads = source.read_at(next_offset, _HEADS_READ_BYTES if nearby else HEAD_BYTES)
-            base, at = next_offset, 0
-        part = parse_head(heads[at : at + HEAD_BYTES], next_offset, source.size)
-        if part.flag not in (MIDDLE, LAST):
-            problem = f"expected a middle or last part of the record at byte {offset}, found a new record"
-            raise CorruptRecordError(problem, offset=next_offset)
+            heads = source.read_at(start, _HEADS_READ_BYTES if nearby else HEAD_BYTES)
+            base, at = start, 0
+        part = _next_part(heads[at : at + HEAD_BYTES], offset, start, source.size)
         yield part
+
+
+def _next_part(head: bytes, offset: int, start: int, size: int) -> Part:
+    """Return the part with *head* at *start* of the record at *offset*. Raises CorruptRecordError."""
+    if start == size:
+        problem = "expected another part of the record, found the end of the file"
+        raise CorruptRecordError(problem, offset=start, hint=_CUT_SHORT)
+    part = parse_head(head, start, size)
+    if part.flag not in (MIDDLE, LAST):
+        problem = f"expected a middle or last part of the record at byte {offset}, found a new record"
+        raise CorruptRecordError(problem, offset=start)
+    return part
 
 
 def read_record(source: Source, offset: int) -> tuple[bytes, int]:

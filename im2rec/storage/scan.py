@@ -232,7 +232,7 @@ class _Scanner:
                 _, size = builder.drop_last()
                 problem = f"the length word says {size} bytes, and the index has the next record elsewhere"
                 return _Trouble(last, CorruptRecordError(problem, offset=last + 4), resume)
-        if is_start and error.offset == resume and not self._is_explained(offset, resume):
+        if is_start and error.offset == resume < self._size and not self._is_explained(offset, resume):
             self._suspect = resume
         return _Trouble(offset, error, resume)
 
