@@ -35,12 +35,14 @@ class Match(NamedTuple):
 
     *lines* (int64) is the line of each record, -1 for one that belongs to none. *extra* are the rows of the records
     that belong to none although the index lists all records around them: copies, or records whose line nothing shows.
+    *odd* are the rows of those that have a line and another size than the index gives.
     *has_gaps* is True if the index leaves out records between others. *fits* is True if nearly all lines that have
     a record have one of the size that the index gives: it was made for these records, wherever they are now.
     """
 
     lines: Offsets
     extra: Offsets
+    odd: Offsets
     has_gaps: bool
     fits: bool
 
@@ -59,12 +61,13 @@ def match_index(keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Seq
     between = FoundRecords(found.offsets[rows], found.ends[rows], found.ids[rows])
     after = int(offsets[line_stop]) if tail else None
     matcher = _Matcher(keys[start:line_stop], offsets[start:line_stop], between, by_id=by_id, after=after)
+    for outside in (keys[:start], keys[line_stop:]) if by_id else ():
+        matcher.note_keys_in_place(outside)
     match = matcher.match([row - start for row in doubtful if start <= row < row_stop], is_known=start + tail > 0)
     lines = np.arange(len(found.offsets))
     lines[start:row_stop] = np.where(match.lines == _NONE, _NONE, match.lines + start)
     lines[row_stop:] += line_stop - row_stop
-    is_right = match.fits or (start + tail > 0 and not np.any(match.lines != _NONE))
-    return Match(lines, match.extra + start, has_gaps=match.has_gaps, fits=is_right)
+    return Match(lines, match.extra + start, match.odd + start, has_gaps=match.has_gaps, fits=match.fits)
 
 
 def _in_place(keys: Keys, offsets: Offsets, found: FoundRecords, *, by_id: bool) -> tuple[int, int]:
@@ -108,6 +111,11 @@ def keys_are_ids(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
     agreeing = _share(keys[lines[in_place]] == found.ids[in_place])
     if agreeing > 0.5:
         return True
+    gaps = np.diff(offsets)
+    known = in_place & (lines < len(gaps))
+    has_size = gaps[lines[known]] == (found.ends - found.offsets)[known]
+    if _share(has_size) > 0.5 and len(gaps) and np.any(gaps != gaps[0]):
+        return False  # these records were not moved, and their ids are not the keys
     # Records were moved, or the keys are ordinals and the ids the same numbers in another order.
     is_counted = np.array_equal(keys, np.arange(len(keys), dtype=np.uint64))
     if _share(np.isin(found.ids, keys)) < (0.9 if is_counted else 0.5):
@@ -122,7 +130,7 @@ def _share(mask: npt.NDArray[Any]) -> float:
 def _mostly(fitting: Mask) -> bool:
     """True if at most a tenth of the lines, or one, does not fit, and never two in a row: those have a wrong offset."""
     odd = np.flatnonzero(~fitting)
-    return len(odd) <= max(1, len(fitting) // 10) and not bool(np.any(np.diff(odd) == 1)) and len(fitting) > len(odd)
+    return len(odd) <= max(1, len(fitting) // 10) and not bool(np.any(np.diff(odd) == 1))
 
 
 class _Matcher:
@@ -137,6 +145,7 @@ class _Matcher:
         # Bytes from each line to the next; -1 for the last, if they are not known.
         self._gaps = np.append(np.diff(offsets), _NONE if after is None else after - offsets[-1:])
         self._by_id = by_id
+        self._is_unique = np.ones(len(offsets), np.bool_)  # lines with a key that no line in place has
         self._is_complete = self._lists_all()
 
     def match(self, doubtful: Sequence[int], *, is_known: bool) -> Match:
@@ -145,7 +154,8 @@ class _Matcher:
         *is_known* is True if other records show that the index is that of the file.
         """
         if not len(self._offsets) or not len(self._lines):
-            return Match(self._lines, np.flatnonzero(self._lines == _NONE), has_gaps=False, fits=False)
+            rows = np.arange(len(self._lines))
+            return Match(self._lines, rows, _NO_ROWS, has_gaps=False, fits=is_known)
         if self._by_id:
             self._match_ids(np.isin(np.arange(len(self._lines)), np.array(doubtful, np.int64)))
         self._match_distance(0)
@@ -155,7 +165,14 @@ class _Matcher:
             if distance is None or not self._match_distance(distance):
                 break
         self._match_last(is_known=is_known)
-        return self._result()
+        return self._result(is_known=is_known)
+
+    def note_keys_in_place(self, keys: Keys) -> None:
+        """Note the *keys* of lines whose records are in place: these ids tell nothing about the other lines."""
+        for start in range(0, len(keys), _CHUNK):
+            chunk = keys[start : start + _CHUNK]
+            self._is_unique &= ~np.isin(self._keys, chunk)
+            self._is_copy |= np.isin(self._found.ids, chunk) & ~np.isin(self._found.ids, self._keys)
 
     def _lists_all(self) -> bool:
         """True unless the index leaves out records in most places without damage."""
@@ -185,7 +202,7 @@ class _Matcher:
         """Give each line with a key of its own the record of that id: of copies the one at its offset, or the first."""
         keys, first, counts = np.unique(self._keys, return_index=True, return_counts=True)
         at = np.minimum(np.searchsorted(keys, self._found.ids), len(keys) - 1)
-        rows = np.flatnonzero((keys[at] == self._found.ids) & (counts[at] == 1))
+        rows = np.flatnonzero((keys[at] == self._found.ids) & (counts[at] == 1) & self._is_unique[first[at]])
         lines = first[at[rows]]
         moved = self._found.offsets[rows] != self._offsets[lines]
         order = np.lexsort((rows, moved, is_doubtful[rows], lines))
@@ -242,7 +259,7 @@ class _Matcher:
                     return int(self._found.offsets[row] - self._offsets[there[fits][0]])
         return None
 
-    def _result(self) -> Match:
+    def _result(self, *, is_known: bool) -> Match:
         lines, offsets, ends = self._lines, self._found.offsets, self._found.ends
         without = lines == _NONE
         given, last = lines[~without], len(self._offsets) - 1
@@ -250,7 +267,8 @@ class _Matcher:
         is_open = (given == last) & (self._gaps[last] == _NONE)
         in_place = offsets[~without] == self._offsets[given]
         order = np.argsort(given)
-        fits = _mostly(has_size[order] | is_open[order]) and bool(np.any((has_size & ~is_open) | in_place))
+        is_known = is_known or bool(np.any((has_size & ~is_open) | in_place))
+        fits = is_known and _mostly(has_size[order] | is_open[order])
         # Chains are records that follow each other directly. One without a line is left out on purpose if the records
         # around it in its chain have lines, and are at the distance that their lines have.
         distance = np.where(without, 0, offsets - self._offsets[lines])
@@ -266,4 +284,5 @@ class _Matcher:
         at_start = without & ~has_before & has_after & (right == 0) & (offsets < self._offsets[0])
         left_out = is_gap | at_start | (at_end & (not self._is_complete))
         extra = np.flatnonzero(without & (self._is_copy | ~left_out))
-        return Match(lines, extra, has_gaps=bool(is_gap.any()), fits=fits)
+        odd = np.flatnonzero(~without)[~has_size & ~is_open]
+        return Match(lines, extra, odd, has_gaps=bool(is_gap.any()), fits=fits)

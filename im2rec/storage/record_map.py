@@ -241,6 +241,7 @@ def _matched(
     all_offsets[places], stops[places] = found.offsets[rows], found.ends[rows]
     is_doubtful = np.zeros(len(found.offsets), np.bool_)
     is_doubtful[scanned.doubtful] = True
+    is_doubtful[match.odd] = True
     left_out = len(found.offsets) - len(rows)
     return RecordMap(
         np.concatenate([keys, found.ids[match.extra]]),

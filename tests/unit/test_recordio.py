@@ -219,7 +219,7 @@ def test_the_heads_of_many_small_parts_are_read_together(count: int) -> None:
     source = CountingSource(encode_record(payload))
 
     assert Extent(8 * count, len(payload), count) == measure(source, 0)
-    assert len(source.reads) <= 6 + 8 * count // (64 << 10)
+    assert len(source.reads) <= 8 + 8 * count // (64 << 10)
     assert payload == read_record(source, 0)[0]
 
 
