@@ -76,13 +76,13 @@ class HeadTable:
     def middle_parts(self) -> tuple[int, int, int]:
         """Return how many middle parts follow each other from the first row on, their bytes of data, and their end.
 
-        None of them is the last part that *data* shows. The end is the offset of the next part; 0 without any.
+        None of them is the last part that *data* shows. The end is the offset of the next part.
         """
         is_middle = (self.flags == MIDDLE) & (self.ends == self._following)
         count = len(self) if is_middle.all() else int(is_middle.argmin())
         count = min(count, len(self) - 1)
         if count <= 0:
-            return 0, 0, 0
+            return 0, 0, int(self.offsets[0])
         end = int(self.ends[count - 1])
         return count, end - int(self.offsets[0]) - HEAD_BYTES * count, end
 

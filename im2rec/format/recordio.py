@@ -152,16 +152,21 @@ def _measure_many(source: Source, offset: int, end: int, size: int, parts: int) 
 
     *size* are their bytes, a magic after each of them included.
     """
+    single = 0  # parts to read one by one, where few follow each other closely
     while True:
-        table = HeadTable(source.read_at(end, _PARTS_READ_BYTES), 0, end, source.size)
-        count, data, after = table.middle_parts() if len(table) and table.offsets[0] == end else (0, 0, 0)
-        if count:
+        if not single:
+            window = source.read_at(end, min(_PARTS_READ_BYTES, source.size - end))
+            table = HeadTable(window, 0, end, source.size)
+            count, data, after = table.middle_parts() if len(table) and table.offsets[0] == end else (0, 0, end)
             end, size, parts = after, size + data + len(MAGIC) * count, parts + count
-            continue
+            single = 1 if count > _FEW_PARTS else _FEW_PARTS
         part = _next_part(source.read_at(end, HEAD_BYTES), offset, end, source.size)
-        end, size, parts = part.end, size + part.length + len(MAGIC), parts + 1
+        end, size, parts, single = part.end, size + part.length + len(MAGIC), parts + 1, single - 1
         if part.flag == LAST:
             return Extent(end, size - len(MAGIC), parts)
+        if part.length % 4:
+            problem = f"expected a multiple of 4 bytes before a cut, found {part.length}"
+            raise CorruptRecordError(problem, offset=part.start - 4)
 
 
 def iter_parts(source: Source, offset: int) -> Iterator[Part]:

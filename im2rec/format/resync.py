@@ -52,7 +52,8 @@ class RecordFinder:
     def first(self, begin: int, stop: int, grid: int) -> int | None:
         """Return the first offset from *begin* on and before *stop* at which a record starts, or None.
 
-        *grid* is the offset of a record, or of any other place on the grid.
+        *grid* is the offset of a record, or of any other place on the grid. Multiples of 4 bytes from the start of the
+        file are on the grid as well: records there may have stayed where bytes before and after them moved.
         """
         return next(self._starts(begin, stop, grid, off_grid=None), None)
 
@@ -124,7 +125,8 @@ class RecordFinder:
                 if offset >= stop:
                     return
                 is_off = (offset - grid) % _GRIDS != 0
-                if off_grid in (None, is_off) and self._is_record(row, needs_follower=is_off):
+                needs_follower = is_off and (off_grid is not None or offset % _GRIDS != 0)
+                if off_grid in (None, is_off) and self._is_record(row, needs_follower=needs_follower):
                     yield offset
             begin = self._end
 

@@ -15,6 +15,7 @@ from im2rec.format.recordio import Extent, Source, read_start
 from im2rec.format.resync import follows_record
 
 FRONT_BYTES = 64  # bytes of a record in a block: part head 8, image header 24, and the start of labels or content
+UNPROVED = "nothing proves that the record is whole"
 ZEROS = (b"", b"\0", b"\0\0", b"\0\0\0")  # padding of 0 to 3 bytes
 
 
@@ -52,7 +53,7 @@ class RecordBlock(NamedTuple):
         first, ends = 0, self.ends
         for row in sorted(self.doubtful):
             yield from self._rows(first, row)
-            error = CorruptRecordError("nothing proves that the record is whole", offset=self.offsets[row])
+            error = CorruptRecordError(UNPROVED, offset=self.offsets[row])
             yield Damage(self.offsets[row], int(ends[row]), error)
             first = row + 1
         yield from self._rows(first, len(self.offsets))
@@ -72,7 +73,7 @@ class Damage(NamedTuple):
 
 
 class BlockBuilder:
-    """Collects the records of one block. ``last`` is the row of the last record that is in no other one."""
+    """Collects the records of one block. ``last`` is the row of the last record that lies in no other record."""
 
     def __init__(self) -> None:
         self.end = self.last = 0  # offset after the last record, and its row
@@ -84,7 +85,7 @@ class BlockBuilder:
         self.fronts: list[bytes] = []
         self.split: dict[int, int] = {}
         self.doubtful: set[int] = set()
-        self._followed: set[int] = set()  # rows of records in the last one that the head of another follows
+        self._followed: set[int] = set()  # rows of records in the data of the last one that another head follows
 
     def add(self, offset: int, size: int, front: bytes) -> None:
         """Add a record of *size* payload bytes; *front* are its first ``FRONT_BYTES`` bytes, or all up to the end."""

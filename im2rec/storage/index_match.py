@@ -35,7 +35,7 @@ class Match(NamedTuple):
 
     *lines* (int64) is the line of each record, -1 for one that belongs to none. *extra* are the rows of the records
     that belong to none although the index lists all records around them: copies, or records whose line nothing shows.
-    *odd* are the rows of those that have a line and another size than the index gives.
+    *odd* are the rows of those that are at the offset of a line, or have it, with another size than the index gives.
     *has_gaps* is True if the index leaves out records between others. *fits* is True if nearly all lines that have
     a record have one of the size that the index gives: it was made for these records, wherever they are now.
     """
@@ -284,5 +284,7 @@ class _Matcher:
         at_start = without & ~has_before & has_after & (right == 0) & (offsets < self._offsets[0])
         left_out = is_gap | at_start | (at_end & (not self._is_complete))
         extra = np.flatnonzero(without & (self._is_copy | ~left_out))
-        odd = np.flatnonzero(~without)[~has_size & ~is_open]
+        # Also a record at the offset of a line that has no record, as it has another size.
+        at_line = np.isin(offsets, self._offsets[self._is_free]) & without & self._is_complete
+        odd = np.union1d(np.flatnonzero(~without)[~has_size & ~is_open], np.flatnonzero(at_line & ~self._is_copy))
         return Match(lines, extra, odd, has_gaps=bool(is_gap.any()), fits=fits)

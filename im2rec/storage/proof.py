@@ -1,4 +1,4 @@
-"""What proves that a record in front of damage is whole, or that it is not."""
+"""Proofs that a record in front of damage is whole, or that it is not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Proofs:
         self._source, self._listed = source, listed
 
     def is_whole(self, start: int, end: int, before: int | None, resume: int) -> bool | None:
-        """Return True if the record from *start* to *end* is proved to be whole, False if it is not, None for neither.
+        """Return True if the record from *start* to *end* is proved to be whole, False if the contrary is; else None.
 
         After it there is damage, and the next record starts at *resume*; the one directly before it, if there is one,
         starts at *before*. That an index has another record at *end* proves the length word alone, and not that no byte
@@ -46,7 +46,7 @@ class Proofs:
     def _leads_to_record(self, offset: int, resume: int) -> bool:
         """True if *offset* has a head with a damaged magic or flag: its length leads to another record, at *resume*.
 
-        Of the magic half must be left, since bytes that were added may stand before any length word.
+        At least half of the magic must be intact, since bytes that were added may stand before any length word.
         """
         head = self._source.read_at(offset, HEAD_BYTES)
         if len(head) < HEAD_BYTES or sum(map(operator.eq, head, MAGIC)) < len(MAGIC) // 2:

@@ -39,30 +39,18 @@ from im2rec.storage.foreign import (
 from im2rec.storage.index import is_record_start, resolve_index
 from im2rec.storage.opening import open_rec
 from im2rec.storage.record_map import READ_WHOLE_BYTES, RecordMap, map_by_index, map_by_scan
+from im2rec.storage.spans import RecordSpan, group_nearby
 
 RAISE, SKIP = "raise", "skip"  # what to do about records that are lost
 KEEP, DROP = "keep", "drop"  # and about doubtful ones
 
 _LOG = logging.getLogger(__name__)
 _COPIED_BYTES = 64 << 10  # the content of a longer record is read by a separate call, which saves copying it
-_SINGLE_READ_BYTES = 1 << 20  # a longer record is read part by part
+_SINGLE_READ_BYTES = 1 << 20  # a longer record is read without its frame, which saves copying it
 _MAX_READ_BYTES = 8 << 20  # read_many() reads at most this much in one call
 _GAP_BYTES = 64 << 10  # reading this many bytes that are not needed takes no longer than another call
 _HEAD_GAP_BYTES, _MAX_HEADS_READ_BYTES = 4096, 256 << 10  # the same two limits where only headers are read
 _FRONT_BYTES = HEAD_BYTES + HEADER_BYTES
-
-
-class RecordSpan(NamedTuple):
-    """The byte range of one record, *start* to *stop*: up to the next one in the index; that of the last is exact."""
-
-    ordinal: int
-    start: int
-    stop: int
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in the span."""
-        return self.stop - self.start
 
 
 class RecordInfo(NamedTuple):
@@ -195,7 +183,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             if self.damaged == RAISE:
                 yield self[ordinal]
             elif not self._is_lost(ordinal):
-                # Of a large file without an index, of which a scan does not read all, reading may show more.
+                # A scan does not read all of a large file without an index. Reading may then show damage.
                 with contextlib.suppress(CorruptRecordError):
                     record = self[ordinal]
                     yield record
@@ -247,11 +235,15 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             return
         offset = int(self.offsets[ordinal])
         place = next((item for item in self.damage if item.start <= offset < item.end), None)
-        if place is None:
-            raise self._located(CorruptRecordError("is lost: no such record is in the file", offset=offset), ordinal)
-        problem = f"is lost in the damaged bytes {place.start} to {place.end}: {place.error.problem}"
-        hint = place.error.hint if place.error.hint != INSPECT else ""
-        raise self._located(CorruptRecordError(problem, offset=place.error.offset, hint=hint), ordinal)
+        if place is not None:
+            problem = f"is lost in the damaged bytes {place.start} to {place.end}: {place.error.problem}"
+        elif offset >= self.size:
+            problem = f"is lost: the file ends at byte {self.size}"
+        else:
+            problem = "is lost: no such record is in the file"
+        if place is not None and place.start == offset:
+            offset = place.error.offset if place.error.offset is not None else offset
+        raise self._located(CorruptRecordError(problem, offset=offset), ordinal)
 
     def _read_uncopied(self, span: RecordSpan) -> ImageRecord | None:
         """Return the record of *span*, its content read by a separate call instead of copied out of the frame.
@@ -313,7 +305,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         Without an index nothing confirms it: the scan found the next record by the length word of this one.
         """
         if self.damaged == SKIP and (self.index_path is not None or self.size <= READ_WHOLE_BYTES):
-            return True  # the scan has compared them with each other, or with the index
+            return True  # the scan has checked the ends of all records
         return self._stops is None and self.index_path is not None and span.ordinal + 1 < self.total
 
     def _read_frame(self, span: RecordSpan) -> tuple[bytes, int, int]:
@@ -341,7 +333,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             for span in spans:
                 self._refuse_lost(span.ordinal)
             spans.sort(key=lambda span: span.start)
-        for run in _group_nearby(spans, gap=_GAP_BYTES, max_bytes=_MAX_READ_BYTES):
+        for run in group_nearby(spans, gap=_GAP_BYTES, max_bytes=_MAX_READ_BYTES):
             base, end = run[0].start, run[-1].stop
             if end - base > _MAX_READ_BYTES:
                 records |= {span.ordinal: self.read(span) for span in run}
@@ -362,7 +354,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         fronts = (
             RecordSpan(ordinal, start, start + _FRONT_BYTES) for ordinal, start in zip(requested, starts, strict=True)
         )
-        for run in _group_nearby(fronts, gap=_HEAD_GAP_BYTES, max_bytes=_MAX_HEADS_READ_BYTES):
+        for run in group_nearby(fronts, gap=_HEAD_GAP_BYTES, max_bytes=_MAX_HEADS_READ_BYTES):
             start, stop = run[0].start, run[-1].stop
             source = BytesSource(self._file.read_at(start, stop - start), start, self.size)
             for ordinal, offset, _ in run:
@@ -429,21 +421,6 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def __repr__(self) -> str:
         return f"<RecordFile {os.fspath(self.path)!r}, {len(self)} records>"
-
-
-def _group_nearby(spans: Iterable[RecordSpan], *, gap: int, max_bytes: int) -> Iterator[list[RecordSpan]]:
-    """Group ascending *spans* for one read each: at most *gap* bytes between neighbours, *max_bytes* from end to end.
-
-    A single span may be longer than *max_bytes*.
-    """
-    run: list[RecordSpan] = []
-    for span in spans:
-        if run and (not -1 < span.start - run[-1].stop <= gap or span.stop - run[0].start > max_bytes):
-            yield run
-            run = []
-        run.append(span)
-    if run:
-        yield run
 
 
 def _with_bounds(payload: bytes) -> tuple[bytes, int, int]:

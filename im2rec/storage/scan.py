@@ -19,14 +19,14 @@ from im2rec.errors import CorruptRecordError
 from im2rec.format.heads import FLAG_SHIFT, HEAD_BYTES, MAGIC_WORD, Offsets
 from im2rec.format.recordio import Extent, Source, iter_parts, measure
 from im2rec.format.resync import RecordFinder, starts_record
-from im2rec.storage.blocks import FRONT_BYTES, ZEROS, BlockBuilder, Damage, RecordBlock
+from im2rec.storage.blocks import FRONT_BYTES, UNPROVED, ZEROS, BlockBuilder, Damage, RecordBlock
 from im2rec.storage.proof import Proofs
 
 _WINDOW_BYTES = 1 << 18
-_DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only a front
+_DENSE_BYTES = 4096  # after a payload of at most this size a window is read, after a larger one only the next front
 _BLOCK_RECORDS = 8192
-_MAX_INSIDE = 100_000  # records in the data of one other, which bounds the memory for data made to contain many
-_BLOCK_BYTES = 64 << 20  # of the file, so that what copies the records meanwhile need not wait for long
+_MAX_INSIDE = 100_000  # listed of those in the data of one record: it bounds the memory for data made to contain many
+_BLOCK_BYTES = 64 << 20  # of the file in a block, so that a copy of it can begin soon
 _unpack_head = struct.Struct("<II").unpack_from
 
 
@@ -36,9 +36,10 @@ def scan_damaged(
     """Yield, in file order, all whole records in blocks and a Damage for each byte range between them.
 
     A record is whole if its parts are complete, its padding is zero, and something proves that it ends where its length
-    word says: the head of the next record, the end of the file, an index, or the end of its image. One without proof
-    ends at damage; it is *doubtful*, and left out if *drop_doubtful* is true. *listed* are the ascending offsets of an
-    index, which may belong to the file as it was before the damage.
+    word says: the head of the next record, even one with a damaged magic or flag, the end of the file, or the end of
+    its image. One without proof ends at damage; it is *doubtful*, and left out if *drop_doubtful* is true. *listed* are
+    the ascending offsets of an index, which may belong to the file as it was before the damage: it can prove that a
+    length is wrong.
 
     A *thorough* scan reads every byte, and so finds records in the data of others. If the file shows other damage too,
     these may be at any byte offset, and nothing tells whether the outer record or those in it are the true ones: all
@@ -58,7 +59,8 @@ def _without_doubtful(items: Iterator[RecordBlock | Damage]) -> Iterator[RecordB
             if isinstance(piece, Damage):
                 piece.error.record = ordinal
                 if damage is not None and piece.start <= damage.end:
-                    damage = damage._replace(end=max(damage.end, piece.end))
+                    error = piece.error if damage.error.problem == UNPROVED else damage.error
+                    damage = Damage(damage.start, max(damage.end, piece.end), error)
                     continue
             if damage is not None:
                 yield damage
@@ -73,7 +75,10 @@ def _without_doubtful(items: Iterator[RecordBlock | Damage]) -> Iterator[RecordB
 
 
 class _Trouble(NamedTuple):
-    """Damage that a scan has met: where it begins, the error that describes it, and where the next record starts."""
+    """Damage that a scan has met: where it begins, the error that describes it, and where the next record starts.
+
+    It becomes a Damage when the records before it are out.
+    """
 
     start: int
     error: CorruptRecordError
@@ -183,7 +188,8 @@ class _Scanner:
         other = self._finder.first_other_head(offset, extent)
         if other is None:
             return None
-        problem = f"its length word says that it ends at byte {extent.end}, but another part starts inside it"
+        where = f"at byte {other}" if extent.parts == 1 else "inside it"
+        problem = f"its length word says that it ends at byte {extent.end}, but another part starts {where}"
         inside = self._finder.first(offset + 4, extent.end, offset)
         return _Trouble(
             offset, CorruptRecordError(problem, offset=offset + 4), extent.end if inside is None else inside
@@ -237,9 +243,9 @@ class _Scanner:
         return _Trouble(offset, error, resume)
 
     def _is_explained(self, offset: int, resume: int) -> bool:
-        """True if the parts from *offset* on, which the record at *resume* interrupts, contain another head.
+        """True if the parts from *offset* on, up to the record at *resume*, contain another part head.
 
-        Then one of their lengths is damaged. Otherwise it may be the flag of that record, if it is their last part.
+        Then one of their lengths is damaged. Otherwise the flag of that record may be, if it is their last part.
         """
         parts = 0
         with contextlib.suppress(CorruptRecordError):

@@ -266,11 +266,12 @@ def test_a_doubtful_record_is_part_of_the_damage_if_it_is_dropped(case: str) -> 
     assert [(start if is_doubtful else end, end + 8)] == found.damage
 
 
-def test_the_error_of_a_dropped_record_says_that_nothing_proves_it() -> None:
+def test_a_dropped_record_joins_the_damage_after_it_which_has_the_error() -> None:
     *_, damage, _ = scan_damaged(BytesSource(ONE + encode_record(b"any bytes") + GARBAGE + TWO), drop_doubtful=True)
 
     assert isinstance(damage, Damage)
-    assert "record 1, byte 12: nothing proves that the record is whole" == str(damage.error)
+    assert len(ONE) == damage.start
+    assert "record 1, byte 32: expected the magic 0a 23 d7 ce, found ff ff ff ff" == str(damage.error)
 
 
 PLAIN = encode_record(image_payload(1, content=b"RGB" * 30))
@@ -340,7 +341,7 @@ def test_a_length_that_covers_whole_records_is_seen_by_a_thorough_scan() -> None
     assert [at[0], at[1], at[3]] == found_in(bytes(data)).offsets  # only the data of the record shows it
     found = found_in(bytes(data), thorough=True)
     assert ([at[0], at[2], at[3]], [], [(at[1], at[2])]) == found[:3]
-    problem = f"its length word says that it ends at byte {at[3]}, but another part starts inside it"
+    problem = f"its length word says that it ends at byte {at[3]}, but another part starts at byte 60"
     assert [problem] == found.problems
 
 
