@@ -36,7 +36,8 @@ class RecordFinder:
     A record is *on the grid* if it starts at a multiple of 4 bytes from another one. There, a head whose parts are all
     present and contain no other head is a record, as writers leave no magic in their data. Off the grid, data may
     contain the bytes of a record by chance: there it must have several parts, or the head of another record or the end
-    of the file must follow it.
+    of the file must follow it. None of that is needed at multiples of 4 bytes from the start of the file, where records
+    stay when only those around them are moved.
     """
 
     def __init__(self, source: Source) -> None:
@@ -52,8 +53,7 @@ class RecordFinder:
     def first(self, begin: int, stop: int, grid: int) -> int | None:
         """Return the first offset from *begin* on and before *stop* at which a record starts, or None.
 
-        *grid* is the offset of a record, or of any other place on the grid. Multiples of 4 bytes from the start of the
-        file are on the grid as well: records there may have stayed where bytes before and after them moved.
+        *grid* is the offset of a record, or of any other place on the grid.
         """
         return next(self._starts(begin, stop, grid, off_grid=None), None)
 
@@ -125,7 +125,7 @@ class RecordFinder:
                 if offset >= stop:
                     return
                 is_off = (offset - grid) % _GRIDS != 0
-                needs_follower = is_off and (off_grid is not None or offset % _GRIDS != 0)
+                needs_follower = is_off and offset % _GRIDS != 0
                 if off_grid in (None, is_off) and self._is_record(row, needs_follower=needs_follower):
                     yield offset
             begin = self._end
