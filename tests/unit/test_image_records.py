@@ -103,7 +103,7 @@ def test_each_file_is_read_by_its_own_index(tmp_path: Path) -> None:
 def test_path_imgidx_none_scans_the_files(tmp_path: Path) -> None:
     paths = [rec(tmp_path, "a.rec", range(4)), rec(tmp_path, "b.rec", range(10, 14))]
     for path in paths:
-        path.with_suffix(".idx").write_bytes(b"0\t0\n1\t4\n")
+        path.with_suffix(".idx").write_bytes(b"0\t0\n1\t4\n2\t8\n")
 
     remedy = "with path_imgidx=none the .rec is scanned instead"
     assert message_of(some_records, paths[0]).endswith(f" is damaged; {remedy})")

@@ -149,7 +149,7 @@ def test_the_constructor_writes_nothing_and_the_block_makes_folder_and_journal(o
         text = (out.with_name("out.partial") / MARKER).read_text(encoding="utf-8")
     journal = json.loads(text)
     assert json.dumps(journal, indent=1) + "\n" == text
-    zeros = dict.fromkeys(("records", "shards", "list_bytes", "bytes", "not_images", "lost_bits"), 0)
+    zeros = dict.fromkeys(("records", "shards", "list_bytes", "bytes", "not_images", "lost_bits", "damaged"), 0)
     assert {"extraction": IDENTITY, "done": zeros, "complete": False} == journal
     assert [MARKER] == [path.name for path in folder.path.iterdir()]
 

@@ -66,7 +66,7 @@ def test_damage_after_the_requested_records_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.rec").write_bytes(b"".join(frames) + b"\xff" * 8)
 
     found = first_records(tmp_path / "a.rec", 3)
-    assert (3, [], False) == (len(found.shown), found.warnings, found.damaged)
+    assert (3, [], False) == (len(found.shown), found.warnings, found.met_damage)
 
 
 def test_damage_before_a_requested_record_is_a_warning_and_the_records_after_it_are_shown(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_damage_before_a_requested_record_is_a_warning_and_the_records_after_it_
 
     assert [(0, 0, 0), (1, 2 * step, 2)] == [(view.record, view.offset, view.id) for view in found.shown]
     problem = "expected the magic 0a 23 d7 ce, found ff ff ff ff"
-    assert [f"{rec}: bytes {step} to {2 * step} are damaged: {problem}"] == found.warnings
-    assert found.damaged
+    assert [f"{rec}: damaged: bytes {step} to {2 * step}, after 1 record: {problem}"] == found.warnings
+    assert found.met_damage
 
 
 def test_damage_up_to_the_end_is_a_warning_and_what_there_is_is_shown(tmp_path: Path) -> None:
@@ -89,8 +89,9 @@ def test_damage_up_to_the_end_is_a_warning_and_what_there_is_is_shown(tmp_path: 
     found = first_records(rec, 5)
 
     assert [0, 1] == [view.record for view in found.shown]
-    assert [f"{rec}: bytes 80 to 116 are damaged: expected 32 bytes of data and padding, found 28"] == found.warnings
-    assert found.damaged
+    problem = "expected 32 bytes of data and padding, found 28"
+    assert [f"{rec}: damaged: bytes 80 to 116, after 2 records: {problem}"] == found.warnings
+    assert found.met_damage
 
 
 def test_labels_longer_than_the_record_are_a_warning_with_record_and_byte(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_labels_longer_than_the_record_are_a_warning_with_record_and_byte(tmp_pa
     assert [(0, 0), (2, 2)] == [(view.record, view.id) for view in found.shown]
     problem = f"{rec}, record 1, byte {40 + 8}: expected 3 labels after the header, found 2"
     assert [problem] == [warning.partition(" (")[0] for warning in found.warnings]
-    assert found.damaged
+    assert found.met_damage
 
 
 def test_records_are_found_by_key_in_the_order_of_the_keys(tmp_path: Path) -> None:
