@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,8 @@ import pytest
 from extract_helpers import a_rec, image, kill_everywhere, many, plain, tree
 from helpers import bounds, joined, message_of
 
-from im2rec.errors import CorruptRecordError, OutputError
+from im2rec.cli.extract import exit_code
+from im2rec.errors import OutputError
 from im2rec.extraction import writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.resumable_folder import MARKER
@@ -462,24 +462,24 @@ def test_a_file_without_a_whole_record_is_refused_before_anything_is_written(tmp
     rec = a_rec(tmp_path, many(1))
     rec.write_bytes(rec.read_bytes()[:-4])
 
-    assert f"{rec}: holds no whole records (run 'im2rec inspect' on it)" == message_of(extract, rec, out)
+    assert f"{rec}, byte 0: holds no whole records (run 'im2rec inspect' on it)" == message_of(extract, rec, out)
     assert ["some.rec"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_a_record_that_changes_during_the_run_ends_it_and_the_records_before_it_stay(rec: Path, out: Path) -> None:
+def test_a_record_that_changes_during_the_run_is_left_out_and_counted(rec: Path, out: Path) -> None:
     def progress(count: int, _share: float) -> None:
         if count == 10:
             with rec.open("r+b") as file:
                 file.seek(bounds(many(30))[15])
                 file.write(b"JPEG")
 
-    with pytest.raises(CorruptRecordError) as caught:
-        extract(rec, out, progress=progress)
-    assert 15 == caught.value.record
-    assert rec == caught.value.path
-    done = json.loads((rec.with_name("out.partial") / MARKER).read_text(encoding="utf-8"))["done"]["records"]
-    assert 10 == done
-    assert not out.exists()
+    all_images = set(whole(rec))
+    summary = extract(rec, out, progress=progress)
+
+    assert (1, 29) == (summary.damaged_records, summary.images)
+    assert 5 == exit_code(summary)
+    (left_out,) = all_images - set(tree(out))
+    assert 15 == int(Path(left_out).stem)
 
 
 def test_a_shard_that_a_killed_run_left_is_overwritten(rec: Path, out: Path) -> None:
