@@ -165,7 +165,7 @@ def exit_code(summary: Survey) -> ExitCode:
     if not summary.images:
         return ExitCode.BAD_INPUT
     failed = summary.verification is not None and summary.verification.failures
-    misfits = summary.index.state == "wrong" or digest_state in (OTHER_FILE, WRONG)
+    misfits = summary.index.state == "wrong" or summary.index.moved or digest_state in (OTHER_FILE, WRONG)
     return ExitCode.PROBLEMS if failed or summary.problems or misfits else ExitCode.DONE
 
 
@@ -183,6 +183,8 @@ def next_command(summary: Survey) -> list[str] | None:
         return _verify(summary.input)
     if not summary.images or exit_code(summary) in (ExitCode.DONE, ExitCode.DAMAGED):
         return ["im2rec", "inspect", rec, "--head", str(min(3, summary.records))]
+    if summary.index.moved and summary.index.path is not None:
+        return ["im2rec", "index", rec, "--out", path_word(summary.index.path), "--force"]
     without_index = ["path_imgidx=none"] if summary.index.state == "wrong" else []
     has_bad_records = summary.problems or (verification and verification.failures)
     return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if has_bad_records else [])]
@@ -323,12 +325,13 @@ def _index(summary: Survey) -> str:
         return f"{index.path}: WRONG: {index.problem}; without it the .rec is scanned"
     found = f"lists {index.listed:,} of {summary.records:,} records" if index.unlisted else "agrees"
     keys = f"; its keys are {index.key_kind}" if index.key_kind else ""
-    lost = (
-        f"; {counted(index.damaged, 'record')} of it {'is' if index.damaged == 1 else 'are'} lost"
-        if index.damaged
-        else ""
-    )
-    return f"{index.path}: {found}{keys}{lost}"
+    lost = f"; {_of_it(index.damaged)} lost" if index.damaged else ""
+    moved = f"; {_of_it(index.moved)} elsewhere in the file now" if index.moved else ""
+    return f"{index.path}: {found}{keys}{lost}{moved}"
+
+
+def _of_it(count: int) -> str:
+    return f"{counted(count, 'record')} of it {'is' if count == 1 else 'are'}"
 
 
 def _verified(verification: Verification | None) -> list[tuple[str, str]]:

@@ -91,6 +91,7 @@ class IndexCheck:
     listed: int = described("Whole records that the index lists.", 0)
     unlisted: int = described("Whole records that the index leaves out.", 0)
     damaged: int = described("Records that the index lists and that are not in the file any more.", 0)
+    moved: int = described("Records that the index lists and that start at another byte of the file now.", 0)
 
 
 @dataclasses.dataclass

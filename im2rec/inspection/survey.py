@@ -10,19 +10,19 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import IndexFormatError, InputError, counted
+from im2rec.errors import InputError, counted
 from im2rec.format.heads import HEAD_BYTES
-from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.indexfile import Keys
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import read_start
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
 from im2rec.inspection.image_sample import SAMPLE_SIZE, evenly_spaced, image_statistics
+from im2rec.inspection.index_check import compare_index
 from im2rec.inspection.kinds import DetectionCounts, are_detection_labels, insightface_set
 from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, not_finite, odd_labels, unnamed_warning
 from im2rec.inspection.report import (
@@ -42,98 +42,17 @@ from im2rec.inspection.report import (
 from im2rec.parallel import Progress
 from im2rec.storage.blocks import FRONT_BYTES, RecordBlock
 from im2rec.storage.classes import class_names_beside
-from im2rec.storage.damaged_range import DamagedRange, DamageLog, cut_off, damaged_ranges
+from im2rec.storage.damaged_range import DamageLog, damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, headerless_kind
-from im2rec.storage.index import load_index, resolve_index
+from im2rec.storage.index import resolve_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.opening import open_rec
-from im2rec.storage.record_map import listed_offsets, match_lines, scan_all
+from im2rec.storage.record_map import listed_offsets, scan_all
 
 _HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
 _FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
 _NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
-
-
-def compare_index(
-    file: InputFile,
-    found: FoundRecords,
-    index: PathLike | None,
-    damage: Sequence[DamagedRange] = (),
-    doubtful: Sequence[int] = (),
-) -> IndexCheck:
-    """Compare *index* with the records that a scan of *file* has *found*, and with its *damage*.
-
-    *doubtful* are ordinals of records.
-
-    An index that cannot be read is reported as wrong, not raised. In a damaged file its lines may mean records that are
-    lost, or elsewhere now: an index is not called wrong for that.
-    """
-    if index is None:
-        return IndexCheck(None, "none")
-    name, starts, ids = os.fspath(index), found.offsets, found.ids
-    try:
-        keys, offsets = load_index(index, file.size)
-    except (IndexFormatError, InputError) as error:
-        error.path = None  # the report has it already
-        return IndexCheck(name, "wrong", str(error))
-    if np.array_equal(offsets, starts):  # nearly always; the rest takes another 60 bytes per record
-        return IndexCheck(name, "agrees", key_kind=_kind_of_keys(keys, ids), listed=len(starts))
-    order = np.argsort(offsets, kind="stable")
-    keys, offsets = keys[order], offsets[order]
-    wrong = offsets[~np.isin(offsets, starts)]
-    doubled = len(offsets) - len(np.unique(offsets))
-    rows = lines = None
-    if len(offsets) and not doubled and not damage and not len(wrong):
-        rows, lines = np.searchsorted(starts, offsets), np.arange(len(offsets))
-    # Without any damage, offsets after the end of the file are those of records that were cut off.
-    elif len(offsets) and not doubled and (damage or wrong[0] >= file.size):
-        match = match_lines(keys, offsets, found, doubtful, is_damaged=len(damage) > 0)
-        if match is not None:
-            rows = np.flatnonzero(match.lines >= 0)
-            rows = rows[np.argsort(match.lines[rows], kind="stable")]
-            lines = match.lines[rows]
-    if rows is None or lines is None:
-        return IndexCheck(name, "wrong", _wrong_index(offsets, _outside(wrong, damage), doubled))
-    unlisted = len(starts) - len(rows)
-    return IndexCheck(
-        name,
-        "partial" if unlisted else "agrees",
-        key_kind=_kind_of_keys(keys[lines], ids[rows], rows) if len(rows) else None,
-        listed=len(rows),
-        unlisted=unlisted,
-        damaged=len(offsets) - len(rows),
-    )
-
-
-def _outside(offsets: Offsets, damage: Sequence[DamagedRange]) -> Offsets:
-    """Return those of *offsets* that are not in damaged bytes, for which no index is blamed."""
-    if not damage:
-        return offsets
-    rows = np.searchsorted([bad.start for bad in damage], offsets, side="right") - 1
-    return offsets[(rows < 0) | (offsets >= np.array([bad.end for bad in damage])[rows])]
-
-
-def _wrong_index(offsets: Offsets, wrong: Offsets, doubled: int) -> str:
-    """Return what is wrong with an index of these *offsets*, of which *wrong* are those of no record."""
-    if doubled:
-        return f"{counted(doubled, 'record is', 'records are')} in it twice"
-    if not len(offsets):
-        return "lists no records"
-    if not len(wrong):
-        return "most of its lines are those of no record in the file"
-    are = f"{len(wrong)} of its {len(offsets)} offsets {'is' if len(wrong) == 1 else 'are'}"
-    return f"{are} not the start of a record, byte {wrong[0]} for example"
-
-
-def _kind_of_keys(keys: Keys, ids: Keys, ordinals: Offsets | None = None) -> str:
-    """Describe *keys* of the records with these *ids*; *ordinals* are theirs in the file if it has others as well."""
-    if np.array_equal(keys, ids):
-        return "ids"
-    counts = np.arange(len(keys))
-    if np.array_equal(keys, counts) or (ordinals is not None and np.array_equal(keys, ordinals)):
-        return "ordinals"
-    return f"neither ids nor ordinals ({int(np.sum(keys != ids))} differ from the ids)"
 
 
 def survey(
@@ -160,12 +79,11 @@ def survey(
         if index is False:
             result.index = IndexCheck(None, "not compared")
         else:
-            result.index = compare_index(file, found, index_path, result.damage, doubtful)
+            result.index, missing = compare_index(file, found, index_path, result.damage, doubtful)
             if result.index.state in ("agrees", "partial"):
                 result.lost = result.index.damaged
-            if result.lost and not result.damage:
-                result.damage = damaged_ranges([cut_off(file.size, result.records, result.lost)], file.size)
-                result.damaged_ranges = 1
+            if missing is not None:
+                result.damage, result.damaged_ranges = damaged_ranges([missing], file.size), 1
         return result
 
 

@@ -223,7 +223,7 @@ def _matched(
     scanned = scan_all(file, ScannedRecords, listed=offsets, drop_doubtful=drop_doubtful)
     found, damage = scanned.found(), scanned.damage
     missing = _first_missing(offsets, found.offsets)
-    if missing is None and not damage and problem is None and _ids_agree(keys, offsets, found):
+    if missing is None and not damage and problem is None and ids_agree(keys, offsets, found):
         checked = check_index(file, offsets)
         return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
     match = match_lines(keys, offsets, found, scanned.doubtful, is_damaged=len(damage) > 0)
@@ -231,7 +231,7 @@ def _matched(
         raise problem or no_record_at(int(offsets[missing or 0]), missing or 0)
     lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
     if len(lost) and not damage:
-        damage.append(_missing_records(file, lost, match.lines, found))
+        damage.append(missing_records(file, lost, match.lines, found))
     _complete_errors(file, damage)
     rows = np.flatnonzero(match.lines >= 0)
     places = np.concatenate([match.lines[rows], len(offsets) + np.arange(len(match.extra))])
@@ -291,19 +291,21 @@ def _first_missing(offsets: Offsets, found: Offsets) -> int | None:
     return int(missing[0]) if len(missing) else None
 
 
-def _ids_agree(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
+def ids_agree(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
     """True unless the keys are ids and some of them not those of the records at their offsets, which were moved."""
     lines = np.flatnonzero(np.isin(found.offsets, offsets)) if len(found.offsets) != len(offsets) else slice(None)
     return np.array_equal(keys, found.ids[lines]) or not keys_are_ids(keys, offsets, found)
 
 
-def _missing_records(file: InputFile, lost: Offsets, lines: Offsets, found: FoundRecords) -> Damage:
+def missing_records(file: InputFile, lost: Offsets, lines: Offsets, found: FoundRecords) -> Damage:
     """Return the damage, of no bytes, where the records of the *lost* lines are missing in a file that looks whole."""
-    before = found.ends[lines == lost[0] - 1]
-    at = int(before[0]) if len(before) else 0
+    before = np.flatnonzero(lines == lost[0] - 1) if lost[0] else _NOTHING
+    at = int(found.ends[before[0]]) if len(before) else 0
     where = "the file ends" if at == file.size else "the file goes on"
     problem = f"{where} here, but the index lists {counted(len(lost), 'more record')}"
-    return Damage(at, at, CorruptRecordError(problem, offset=at, hint="fetch it again"))
+    error = CorruptRecordError(problem, offset=at, hint="fetch it again")
+    error.record = int(before[0]) + 1 if len(before) else 0
+    return Damage(at, at, error)
 
 
 def _complete_errors(file: InputFile, damage: Iterable[Damage]) -> None:

@@ -125,11 +125,24 @@ def test_a_file_needs_no_index(here: Path) -> None:
 
 def test_a_wrong_index_is_reported_with_exit_3(here: Path) -> None:
     rec = write_rec(here / "a.rec", images(3))
-    (here / "a.idx").write_bytes(index_text([0, 8]))
+    (here / "a.idx").write_bytes(index_text([0, 4, 8, 12]))
     code, out, _ = im2rec("inspect", rec)
 
     assert 3 == code
-    assert "WRONG: 1 of its 2 offsets is not the start of a record, byte 8 for example" in rows(out)["index"]
+    assert "WRONG: 3 of its 4 offsets are not the start of a record, byte 4 for example" in rows(out)["index"]
+
+
+def test_records_that_are_elsewhere_are_a_problem_of_which_the_next_command_is_a_new_index(here: Path) -> None:
+    payloads = images(6)
+    rec = write_rec(here / "a.rec", payloads)
+    write_rec(here / "b.rec", [*payloads[:2], payloads[3], payloads[2], *payloads[4:]], index=False).replace(rec)
+    code, out, _ = im2rec("inspect", "a.rec")
+
+    assert 3 == code
+    assert "a.idx: agrees; its keys are ids; 2 records of it are elsewhere in the file now" == rows(out)["index"]
+    assert "next: im2rec index a.rec --out a.idx --force" == out.splitlines()[-1]
+    assert 0 == im2rec("index", "a.rec", "--out", "a.idx", "--force").code
+    assert 0 == im2rec("inspect", "a.rec").code
 
 
 def test_another_index_can_be_given(here: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from helpers import image_payload, index_text, message_of, peak_bytes, write_rec
 from image_helpers import encoded, texture
 
+import im2rec
 from im2rec.format.heads import MAGIC
 from im2rec.format.recordio import encode_record
 from im2rec.inspection.image_sample import evenly_spaced
@@ -414,6 +415,34 @@ def test_a_record_that_the_index_lists_after_the_end_of_the_file_is_lost_and_the
     problem = "the file ends here, but the index lists 1 more record"
     assert [DamagedRange(3 * step, 3 * step, 3, problem)] == found.damage
     assert (1, 3, 0) == (found.lost, found.records, found.doubtful)
+
+
+@pytest.mark.parametrize("removed", [0, 2, 4])
+def test_records_removed_from_a_file_that_looks_whole_are_lost_where_they_were(tmp_path: Path, removed: int) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, 0, JPEG + bytes(4 * n)) for n in range(6)])
+    data, offsets = rec.read_bytes(), im2rec.open(rec).offsets.tolist()
+    start, end = offsets[removed], [*offsets, len(data)][removed + 2]
+    rec.write_bytes(data[:start] + data[end:])
+
+    found = survey(rec)
+
+    moved = 4 - removed
+    assert IndexCheck(str(tmp_path / "a.idx"), "agrees", None, "ids", 4, damaged=2, moved=moved) == found.index
+    where = "ends" if removed == 4 else "goes on"
+    problem = f"the file {where} here, but the index lists 2 more records"
+    assert [DamagedRange(start, start, removed, problem)] == found.damage
+    assert (2, 1, 4) == (found.lost, found.damaged_ranges, found.records)
+    with im2rec.open(rec, damaged="skip") as opened:  # the same rule
+        assert [removed, removed + 1] == opened.lost.tolist()
+
+
+def test_records_of_one_size_that_were_swapped_are_elsewhere(tmp_path: Path) -> None:
+    ids = [15, 13, 18, 14, 16, 12]
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, 0, JPEG) for n in ids], keys=ids)
+    ids[1:3] = ids[2], ids[1]
+    write_rec(tmp_path / "b.rec", [image_payload(n, 0, JPEG) for n in ids], index=False).replace(rec)
+
+    assert IndexCheck(str(tmp_path / "a.idx"), "agrees", None, "ids", 6, moved=2) == survey(rec).index
 
 
 def test_without_an_index_nothing_says_how_many_records_are_lost(tmp_path: Path) -> None:
