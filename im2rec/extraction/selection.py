@@ -12,14 +12,23 @@ import numpy.typing as npt
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, ParameterError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels, float32
-from im2rec.storage.blocks import RecordBlock
-from im2rec.storage.damaged_range import cut_off
-from im2rec.storage.files import INSPECT, PathLike, with_path
+from im2rec.storage.blocks import Damage, RecordBlock
+from im2rec.storage.damaged_range import DamageLog
+from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
 from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_kind
-from im2rec.storage.index import find_index, load_index, sorted_index
+from im2rec.storage.index import find_index, sorted_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.reader import KEEP, SKIP, RecordFile
-from im2rec.storage.record_map import RecordMap, ScannedRecords, listed_offsets, map_of_scan, match_lines, scan_all
+from im2rec.storage.record_map import (
+    RecordMap,
+    ScannedRecords,
+    ids_agree,
+    listed_offsets,
+    map_of_scan,
+    match_lines,
+    missing_records,
+    scan_all,
+)
 
 # Facts that a header gives about its record, one bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
@@ -119,7 +128,8 @@ class ScannedFile(RecordFile):
             if self._progress:
                 self._progress(offset / self.size)
 
-        listed = listed_offsets(self._file, find_index(self._file.path) if self._uses_index else None)
+        index = find_index(self._file.path) if self._uses_index else None
+        listed = listed_offsets(self._file, index)
         scanned = scan_all(
             self._file, lambda: _ScannedHeaders(report), listed=listed, careful=True, drop_doubtful=self._drops_doubtful
         )
@@ -128,15 +138,28 @@ class ScannedFile(RecordFile):
             raise with_path(problem, self._file.path)
         if not scanned.records:
             raise InputError("holds no records", path=self._file.path)
-        if listed is not None and not scanned.damage:
-            missing = int(np.sum(listed >= self.size))
-            if missing and np.array_equal(listed[:-missing], scanned.found().offsets):
-                scanned.damage.append(cut_off(self.size, scanned.records, missing))
+        if index is not None and not scanned.damage:
+            scanned.damage = DamageLog(_missing(self._file, index, scanned.found()))
         found = map_of_scan(self._file, scanned, skip=True)
         self.labels, self.states = _concatenate(scanned.labels), _concatenate(scanned.states)
         if (kind := headerless_kind(self._file, map(int, found.offsets[:FIRST_RECORDS]))) is not None:
             raise headerless_error(self._file.path, kind)
         return found._replace(keys=scanned.found().ids)
+
+
+def _missing(file: InputFile, index: PathLike, found: FoundRecords) -> list[Damage]:
+    """Return where records are missing that *index* lists, in a file that looks whole; nothing if it is of no use."""
+    try:
+        keys, offsets = sorted_index(index, file.size)
+    except (IndexFormatError, InputError):
+        return []
+    if np.isin(offsets, found.offsets).all():
+        return []
+    match = match_lines(keys, offsets, found, (), is_damaged=False)
+    if match is None:
+        return []
+    lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
+    return [missing_records(file, lost, match.lines, found)] if len(lost) else []
 
 
 def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
@@ -233,7 +256,7 @@ def _with_keys(rec: ScannedFile, selected: Sequence[int], lines: IndexLines) -> 
     # Without an index nobody knows which records there were.
     lost = missing if rec.damage and not lines.are_listed else [k for k in missing if k in set(lines.lost.tolist())]
     if unknown := [key for key in missing if key not in lost]:
-        hint = f"keys run from {keys.min()} to {keys.max()}" if len(keys) else f"its index is empty; {_WITHOUT_INDEX}"
+        hint = f"keys run from {keys.min()} to {keys.max()}"
         if 0 < len(keys) < len(rec):
             hint += f"; the index lists {len(keys)} of {len(rec)} records; {_WITHOUT_INDEX}"
         raise InputError(f"no record has the key {unknown[0]}", path=rec.path, hint=hint)
@@ -268,27 +291,23 @@ def index_lines(rec: ScannedFile, *, index: bool = True) -> IndexLines:
     if path is None:
         return IndexLines(rec.keys, np.arange(len(rec)), np.empty(0, np.uint64), are_listed=False)
     try:
-        keys, offsets = load_index(path, rec.size)
-        if rec.damage:
-            return _matched_lines(rec, *sorted_index(path, rec.size))
+        return _lines_of(rec, *sorted_index(path, rec.size))
     except IndexFormatError as error:
         error.hint = "; ".join(filter(None, (error.hint, _WITHOUT_INDEX)))
         raise with_path(error, path) from None
-    ordinals = np.searchsorted(rec.offsets, offsets)
-    wrong = np.flatnonzero(rec.offsets[np.minimum(ordinals, len(rec) - 1)] != offsets)
-    if len(wrong):
-        raise with_path(_other_index(int(offsets[wrong[0]])), path)
-    return IndexLines(keys, ordinals, np.empty(0, np.uint64), are_listed=True)
 
 
-def _matched_lines(rec: ScannedFile, keys: Keys, offsets: Offsets) -> IndexLines:
-    """Return the lines of an index of *rec* as it was before the damage, with the records that they mean."""
+def _lines_of(rec: ScannedFile, keys: Keys, offsets: Offsets) -> IndexLines:
+    """Return the lines of an index of *rec* as it was before any damage, with the records that they mean."""
     ordinals = np.arange(len(rec))
     found = FoundRecords(rec.offsets, rec.offsets + rec.frame_sizes(ordinals), rec.keys)
-    match = match_lines(keys, offsets, found, rec.doubtful.tolist(), is_damaged=True)
+    is_damaged = len(rec.damage) > 0
+    is_in_place = np.isin(offsets, rec.offsets)
+    if not is_damaged and is_in_place.all() and ids_agree(keys, offsets, found):
+        return IndexLines(keys, np.searchsorted(rec.offsets, offsets), np.empty(0, np.uint64), are_listed=True)
+    match = match_lines(keys, offsets, found, rec.doubtful.tolist(), is_damaged=is_damaged)
     if match is None:
-        missing = offsets[~np.isin(offsets, rec.offsets)]
-        raise _other_index(int(missing[0]))
+        raise _other_index(int(offsets[~is_in_place][0]))
     rows = np.flatnonzero(match.lines >= 0)
     lost = np.delete(keys, match.lines[rows])
     # As in RecordFile, the key of a record that belongs to no line is its id.
@@ -297,7 +316,7 @@ def _matched_lines(rec: ScannedFile, keys: Keys, offsets: Offsets) -> IndexLines
 
 
 def _other_index(offset: int) -> IndexFormatError:
-    return IndexFormatError(f"no record starts at byte {offset}", hint=f"it belongs to another file; {_WITHOUT_INDEX}")
+    return IndexFormatError(f"no record starts at byte {offset}", hint="it belongs to another file")
 
 
 def _with_labels(rec: ScannedFile, selected: Sequence[float], images: Mask) -> Mask:

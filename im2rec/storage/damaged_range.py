@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from im2rec.errors import CorruptRecordError, counted
+from im2rec.errors import counted
 from im2rec.format.indexfile import Offsets
 from im2rec.schema import described
 from im2rec.storage.blocks import Damage
@@ -63,17 +63,6 @@ class DamageLog:
     def nbytes(self) -> int:
         """Bytes in all ranges."""
         return int(np.sum(self.ends - self.starts))
-
-
-def cut_off(size: int, records: int, missing: int) -> Damage:
-    """Return the damage of a file of *size* bytes and *records* whose index lists *missing* more after its end.
-
-    Only the index shows that it was cut, as it was cut between two records.
-    """
-    problem = f"the file ends here, but the index lists {counted(missing, 'more record')}"
-    error = CorruptRecordError(problem, offset=size, hint="fetch it again")
-    error.record = records
-    return Damage(size, size, error)
 
 
 @dataclasses.dataclass

@@ -29,7 +29,7 @@ from extract_helpers import (
     with_label_bits,
     with_magics,
 )
-from helpers import GOLDEN, golden_json, message_of, peak_bytes
+from helpers import GOLDEN, golden_json, image_payload, joined, message_of, peak_bytes, write_rec
 
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import class_folders, writers
@@ -344,7 +344,7 @@ def test_a_file_that_is_not_a_rec_is_an_input_error(tmp_path: Path) -> None:
 
 def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
-    (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t4\n")
+    (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t4\n2\t8\n3\t12\n4\t16\n")
 
     extract(rec, tmp_path / "all")
     message = message_of(extract, rec, tmp_path / "one", ExtractOptions(keys=(1,)))
@@ -352,16 +352,17 @@ def test_an_index_of_another_file_is_refused_only_when_it_is_needed(tmp_path: Pa
     assert f"{tmp_path / 'some.idx'}: no record starts at byte 4 ({hint})" == message
 
 
-def test_an_empty_index_has_no_key(tmp_path: Path) -> None:
+def test_an_empty_index_is_refused_for_keys(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
     (tmp_path / "some.idx").touch()
     message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
-    assert f"{rec}: no record has the key 1 (its index is empty; with --no-idx the keys are the ids)" == message
+    hint = "with --no-idx the keys are the ids"
+    assert f"{tmp_path / 'some.idx'}: lists no records, but the .rec has some ({hint})" == message
 
 
 def test_an_index_with_an_offset_beyond_the_last_record_is_refused(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, ONE_GROUP)
-    (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t999996\n")
+    (tmp_path / "some.idx").write_bytes(b"0\t0\n1\t999996\n9\t999999996\n")
     message = message_of(extract, rec, tmp_path / "out", ExtractOptions(keys=(1,)))
     hint = "it belongs to another file; with --no-idx the keys are the ids"
     assert f"{tmp_path / 'some.idx'}: no record starts at byte 999996 ({hint})" == message
@@ -846,3 +847,27 @@ def test_labels_of_one_class_have_one_number_however_near_the_labels_of_another_
 
     assert 4 == len({first, second, zero, nan})
     assert (zero, nan) == (minus_zero, other_nan)
+
+
+def test_records_missing_from_a_file_that_looks_whole_are_lost_and_keys_mean_the_others(tmp_path: Path) -> None:
+    payloads = [image_payload(n, 1, image() + bytes(4 * n)) for n in range(6)]
+    rec = write_rec(tmp_path / "some.rec", payloads)
+    rec.write_bytes(joined(payloads[:2] + payloads[3:]))
+
+    summary = extract(rec, tmp_path / "all")
+    assert (5, 1, 1) == (summary.images, summary.lost, summary.damaged_ranges)
+    assert "the file goes on here, but the index lists 1 more record" == summary.damage[0].problem
+    assert 2 == summary.damage[0].records_before
+    extract(rec, tmp_path / "one", ExtractOptions(keys=(4,)))
+    assert payloads[4].endswith((tmp_path / "one" / "1" / "4.png").read_bytes())
+    assert "the key 2: it is lost" in message_of(extract, rec, tmp_path / "none", ExtractOptions(keys=(2,)))
+
+
+def test_swapped_records_are_found_by_their_keys_and_none_is_lost(tmp_path: Path) -> None:
+    payloads = [image_payload(n, 1, image() + bytes([n, 0, 0, 0])) for n in range(6)]
+    rec = write_rec(tmp_path / "some.rec", payloads)
+    rec.write_bytes(joined([payloads[1], payloads[0], *payloads[2:]]))
+
+    summary = extract(rec, tmp_path / "one", ExtractOptions(keys=(1,)))
+    assert (0, 0) == (summary.lost, summary.damaged_ranges)
+    assert payloads[1].endswith((tmp_path / "one" / "1" / "1.png").read_bytes())
