@@ -14,7 +14,7 @@ from im2rec.errors import counted
 from im2rec.recovery.recover import DROP, KEEP, RecoverOptions, recover
 from im2rec.recovery.repair import ByteRange, RepairSummary, repair_with_index
 from im2rec.recovery.report import RecoverSummary
-from im2rec.storage.damaged_range import DamagedRange
+from im2rec.storage.damaged_range import DamagedRange, named_range
 from im2rec.storage.index import index_to_write
 
 _FEW_RANGES = 2  # the whole table has a dozen lines
@@ -52,8 +52,9 @@ def command(
 
     Copies every whole record of IN, byte for byte, to OUT, with a new index of the true ids, and lists the damaged byte
     ranges. With the old index of IN, or its list, the lost records are named. Bytes that the disk cannot read are
-    damage, too. Exit code 0: IN is whole; 3: it is damaged, and no record is lost; 5: records are lost or doubtful, or
-    nothing tells whether any are. With a digest and a second copy, --repair-from restores the file itself.
+    damage, too. Exit code 0: IN is whole; 3: no record is lost, but IN is damaged, or its records are not where its
+    index says; 5: records are lost or doubtful, or nothing tells whether any are. With a digest and a second copy,
+    --repair-from restores the file itself.
 
     \b
     Example:
@@ -92,6 +93,7 @@ def _repair(
 def exit_code(summary: RecoverSummary | RepairSummary) -> ExitCode:
     """Return DAMAGED (5) if records are lost or doubtful, or may be; PROBLEMS (3) for damage that cost no record.
 
+    PROBLEMS, too, if records of a whole file are not where its old index says.
     Of a repair: DAMAGED if blocks are right in neither copy, PROBLEMS if all that were wrong are right now.
     """
     if isinstance(summary, RepairSummary):
@@ -101,7 +103,7 @@ def exit_code(summary: RecoverSummary | RepairSummary) -> ExitCode:
     is_unknown = summary.lost is None and summary.damage
     if summary.lost or summary.doubtful or is_unknown:
         return ExitCode.DAMAGED
-    return ExitCode.PROBLEMS if summary.damage else ExitCode.DONE
+    return ExitCode.PROBLEMS if summary.damage or summary.moved else ExitCode.DONE
 
 
 def next_command(summary: RecoverSummary | RepairSummary) -> list[str]:
@@ -114,14 +116,18 @@ def next_command(summary: RecoverSummary | RepairSummary) -> list[str]:
 def render(summary: RecoverSummary) -> str:
     """Return the summary as a table of a dozen lines."""
     verb = "would write" if summary.dry_run else "wrote"
-    of = f" of {summary.listed:,}" if summary.listed is not None and summary.damage else ""
+    # With copies, or records that no line names, "of" would be wrong.
+    are_some = summary.damage and summary.lost is not None and summary.records + summary.lost == summary.listed
+    of = f" of {summary.listed:,}" if are_some else ""
     head = f"{verb} {summary.written:,}{of} records of {summary.input}"
-    is_whole = exit_code(summary) == ExitCode.DONE
+    is_whole = not summary.damage and not summary.lost
+    moved = f"some records are not where {summary.old_index} says; the new index is right"
     rows = [
         ("whole", "all: the file is not damaged" if is_whole else f"{summary.whole:,}{_doubtful(summary)}"),
         ("lost", _lost(summary)),
         *_damage(summary),
         ("unreadable", f"{human_size(summary.unreadable_bytes)} on the disk" if summary.unreadable_bytes else ""),
+        ("moved", moved if summary.moved and not summary.damage else ""),
         ("repeated", f"{counted(summary.duplicates, 'record')}, kept" if summary.duplicates else ""),
         ("bytes", f"{human_size(summary.bytes_out)}, in {summary.seconds:.1f} s"),
         ("would write" if summary.dry_run else "written", ", ".join(_written(summary))),
@@ -164,7 +170,8 @@ def _lost(summary: RecoverSummary) -> str:
     if not summary.lost:
         return "none" if summary.damage else ""
     keys = [key for piece in summary.damage for key in piece.lost_keys] + summary.unplaced_keys
-    return f"{summary.lost:,} of {summary.listed:,}" + (f": {summary.lost_kind} {_some(keys)}" if keys else "")
+    kind = str(summary.lost_kind).removesuffix("s") if len(keys) == 1 else summary.lost_kind
+    return f"{summary.lost:,} of {summary.listed:,}" + (f": {kind} {_some(keys)}" if keys else "")
 
 
 def _some(keys: list[int]) -> str:
@@ -182,8 +189,7 @@ def _damage(summary: RecoverSummary) -> list[tuple[str, str]]:
 
 
 def _range(piece: DamagedRange) -> str:
-    lost = f"; {piece.lost:,} lost" if piece.lost else ""
-    return f"bytes {piece.start} to {piece.end}, after {counted(piece.records_before, 'record')}: {piece.problem}{lost}"
+    return named_range(piece) + (f"; {piece.lost:,} lost" if piece.lost else "")
 
 
 def _written(summary: RecoverSummary) -> list[str]:

@@ -307,7 +307,7 @@ def _lines_of(rec: ScannedFile, keys: Keys, offsets: Offsets) -> IndexLines:
         return IndexLines(keys, np.searchsorted(rec.offsets, offsets), np.empty(0, np.uint64), are_listed=True)
     match = match_lines(keys, offsets, found, rec.doubtful.tolist(), is_damaged=is_damaged)
     if match is None:
-        raise _other_index(int(offsets[~is_in_place][0]))
+        raise _other_index(int(offsets[int(is_in_place.argmin())]))
     rows = np.flatnonzero(match.lines >= 0)
     lost = np.delete(keys, match.lines[rows])
     # As in RecordFile, the key of a record that belongs to no line is its id.

@@ -37,7 +37,9 @@ class Gap(NamedTuple):
 class Losses(NamedTuple):
     """Lost records: how many of how many, and their numbers, of the kind ``ids`` or ``keys``, by damaged range.
 
-    *kind* is None if no numbers are known; *placed* then only counts.
+    *kind* is None if no numbers are known; *placed* then only counts. *moved* records are at another offset than the
+    index has. *first* is the line of the first lost record if the one before it is where the index has it, and *at* the
+    offset there; None if that is not known.
     """
 
     lost: int
@@ -45,6 +47,9 @@ class Losses(NamedTuple):
     kind: str | None
     placed: list[list[int]]
     unplaced: list[int]
+    moved: int = 0
+    first: int | None = None
+    at: int | None = None
 
 
 class OldIndex:
@@ -59,6 +64,7 @@ class OldIndex:
         self.found: list[tuple[int, int]] = []  # ranges of lines, ascending
         self.unlisted = 0  # records that start where no line says so
         self._samples: list[tuple[int, int]] = []  # line, and the id of the record there
+        self._pairs = self._steps = 0  # neighbours, and those of which the ids are n and n + 1
 
     def _load(self) -> tuple[Keys, Offsets]:
         return sorted_index(self.path, _NO_LIMIT)
@@ -73,6 +79,9 @@ class OldIndex:
         lines = np.searchsorted(self.offsets, offsets)
         hits = np.flatnonzero(self.offsets[np.minimum(lines, len(self.offsets) - 1)] == offsets)
         self.unlisted += len(offsets) - len(hits)
+        if ids is not None:
+            self._pairs += len(ids) - 1
+            self._steps += int(np.sum(ids[1:] == ids[:-1] + np.uint64(1)))
         if not len(hits):
             return
         lines = lines[hits]
@@ -102,11 +111,13 @@ class OldIndex:
         matched = len(offsets) - len(missing)
         contradicted = int(np.sum((lost_at < 0) & (offsets[missing] < size)))
         fits = matched > 0 and matched >= contradicted
-        del offsets
         if ids is not None and self._are_ids(keys):
-            losses = losses_by_ids(keys, ids(), gaps, (missing, lost_at))
+            found = ids()
+            losses = losses_by_ids(keys, found, gaps, (missing, lost_at))
             if losses is not None:
-                return losses
+                moved = len(missing) - len(_not_in(keys[missing], found))
+                return self._with_place(losses, moved, _not_in(keys, found), offsets)
+        del offsets
         if fits:
             return self._by_offset(keys, missing, lost_at, len(damage))
         if not _are_ordinals(keys):
@@ -114,13 +125,25 @@ class OldIndex:
         # Bytes were lost or added near the start of the file. Only the number of records can be compared.
         return Losses(max(0, len(missing) - self.unlisted), len(keys), None, [[] for _ in damage], [])
 
+    def _with_place(self, losses: Losses, moved: int, lost: Offsets, offsets: Offsets) -> Losses:
+        """Return *losses* with the number of *moved* records, and with the place of the first of the *lost* lines."""
+        first = int(lost[0]) if len(lost) else None
+        if first and not any(start <= first - 1 < stop for start, stop in self.found):
+            first = None
+        return losses._replace(moved=moved, first=first, at=None if first is None else int(offsets[first]))
+
     def _are_ids(self, keys: Keys) -> bool:
         """True if *keys* may be ids: they are no ordinals, or are the ids of many records as well.
 
-        Not of most, since records of equal sizes fit the lines of others behind lost ones.
+        Not of most, since records of equal sizes fit the lines of others behind lost ones. If hardly any record is
+        where the index has it, the ids of most of them must be those of their neighbours and one more.
         """
+        if not _are_ordinals(keys):
+            return True
+        if len(self._samples) < _AGREEING:
+            return 2 * self._steps > self._pairs
         agreeing = sum(int(keys[line]) == id_ for line, id_ in self._samples)
-        return not _are_ordinals(keys) or _AGREEING * agreeing > len(self._samples)
+        return _AGREEING * agreeing > len(self._samples)
 
     def _by_offset(self, keys: Keys, missing: Offsets, lost_at: Offsets, ranges: int) -> Losses:
         """Return what is lost where keys are not ids: the lines at whose offsets nothing was found.

@@ -22,6 +22,7 @@ from im2rec.recovery.losses import IDS, Losses, OldIndex, find_old_index, list_i
 from im2rec.recovery.report import RecoverSummary, write_report
 from im2rec.recovery.salvage import SalvagingFile
 from im2rec.storage.blocks import Damage, RecordBlock
+from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.foreign import check_kind, check_line_ends
 from im2rec.storage.index import find_index, index_to_write
@@ -201,11 +202,8 @@ class _Run:
             return both
 
         losses = self._losses(copier, found if copier.all_have_headers else None)
-        for piece, numbers in zip(copier.damage, losses.placed if losses else (), strict=bool(losses)):
-            piece.lost_keys = numbers
-            piece.lost = len(numbers) if losses and losses.kind else None
-        if copier.damage and copier.damage[-1].start == self.file.size and copier.damage[-1].lost == 0:
-            copier.damage.pop()  # the file is shorter because of records that were lost elsewhere
+        if losses:
+            self._place(losses, copier.damage)
         for piece in copier.damage:
             if (unreadable := self.file.unreadable_within(piece.start, piece.end)) is not None:
                 piece.problem = f"the disk cannot read bytes {unreadable[0]} to {unreadable[1]}"
@@ -221,6 +219,7 @@ class _Run:
             listed=losses.listed if losses else None,
             lost_kind=losses.kind if losses else None,
             unplaced_keys=losses.unplaced if losses else [],
+            moved=losses.moved if losses else 0,
             duplicates=None,
             key_kind="ids" if copier.all_have_headers else "ordinals",
             bytes_out=out.offset,
@@ -233,6 +232,18 @@ class _Run:
             seconds=round(time.monotonic() - self._started, 3),
             warnings=self.warnings,
         )
+
+    def _place(self, losses: Losses, damage: list[DamagedRange]) -> None:
+        """Note in *damage* what was lost in each range; add one, of no bytes, for records that were simply removed."""
+        for piece, numbers in zip(damage, losses.placed, strict=True):
+            piece.lost_keys = numbers
+            piece.lost = len(numbers) if losses.kind else None
+        if damage and damage[-1].start == self.file.size and damage[-1].lost == 0:
+            damage.pop()  # the file is shorter because of records that were lost elsewhere
+        if losses.lost and not damage and losses.first is not None and losses.at is not None:
+            problem = f"the file goes on here, but the index lists {counted(losses.lost, 'more record')}"
+            damage.append(DamagedRange(losses.at, losses.at, losses.first, problem, losses.lost, list(losses.unplaced)))
+            losses.unplaced.clear()
 
     def _add_cut(self, copier: Copier) -> None:
         """Add an empty damaged range at the end of a file that was cut between two records, as the index tells."""

@@ -85,16 +85,19 @@ def damaged_ranges(damage: Iterable[Damage], size: int) -> list[DamagedRange]:
 def describe(damage: Damage, size: int) -> str:
     """Return in a sentence what is wrong in a damaged range of a file of *size* bytes."""
     shift = (damage.end - damage.start) % 4 if damage.end < size else 0
-    return damage.error.problem + (f"; records after it are {shift} bytes off the 4-byte grid" if shift else "")
+    return damage.error.problem + (
+        f"; records after it are {counted(shift, 'byte')} off the 4-byte grid" if shift else ""
+    )
 
 
 def named_ranges(ranges: Sequence[DamagedRange], count: int) -> list[str]:
     """Return a sentence on each of the first *ranges*, and one on how many more of *count* there are."""
-    named = [_named(bad) for bad in ranges[:MAX_NAMED]]
+    named = [named_range(bad) for bad in ranges[:MAX_NAMED]]
     more = count - len(named)
     return [*named, f"and {counted(more, 'more damaged range')}"] if more > 0 else named
 
 
-def _named(bad: DamagedRange) -> str:
+def named_range(bad: DamagedRange) -> str:
+    """Return in a sentence where the damage *bad* is, and what is wrong there."""
     where = f"byte {bad.start}" if bad.start == bad.end else f"bytes {bad.start} to {bad.end}"
     return f"{where}, after {counted(bad.records_before, 'record')}: {bad.problem}"

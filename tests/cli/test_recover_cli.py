@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -111,13 +112,33 @@ A_RANGE = DamagedRange(100, 200, 5, "expected the magic 0a 23 d7 ce, found 00 00
         (3, {"damage": [A_RANGE]}),
         (5, {"damage": [A_RANGE], "lost": None}),
         (5, {"damage": [A_RANGE], "lost": 1}),
+        (3, {"moved": 2}),
         (5, {"lost": 1}),
+        (5, {"lost": 1, "moved": 2}),
         (5, {"damage": [A_RANGE], "doubtful": 1}),
         (5, {"damage": [A_RANGE], "doubtful": 1, "written": 99}),
     ],
 )
 def test_the_exit_code_follows_from_what_is_lost_doubtful_and_damaged(code: int, changed: dict[str, object]) -> None:
     assert code == exit_code(a_summary(**changed))
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [
+        ("wrote 99 of 100 records of a.rec", {"damage": [A_RANGE], "records": 99, "written": 99, "lost": 1}),
+        ("wrote 120 records of a.rec", {"damage": [A_RANGE], "records": 120, "written": 120, "duplicates": 20}),
+        ("lost 1 of 100: id 7", {"damage": [A_RANGE], "lost": 1, "unplaced_keys": [7]}),
+        ("lost 2 of 100: ids 7, 9", {"damage": [A_RANGE], "lost": 2, "unplaced_keys": [7, 9]}),
+        (
+            "damaged byte 100, after 5 records: expected",
+            {"damage": [dataclasses.replace(A_RANGE, end=100, problem="expected")]},
+        ),
+        ("moved some records are not where a.idx says; the new index is right", {"moved": 2, "old_index": "a.idx"}),
+    ],
+)
+def test_the_table_says_what_is_right_for_each_kind_of_damage(line: str, changed: dict[str, object]) -> None:
+    assert line in [" ".join(row.split()) for row in render(a_summary(**changed)).splitlines()]
 
 
 def test_the_table_has_a_dozen_lines_of_80_columns_however_bad_it_is() -> None:

@@ -156,10 +156,17 @@ def test_the_end_of_a_cut_file_is_lost_with_the_ids_that_were_there(tmp_path: Pa
     assert [(5, some_ids()[15:])] == losses(summary)
 
 
-def test_records_that_are_lost_without_a_trace_are_named_without_a_place(tmp_path: Path) -> None:
-    summary = recover(damaged_rec(tmp_path / "a.rec", without(4)), tmp_path / "o.rec")
+@pytest.mark.parametrize("gone", [(0,), (4, 5), (18,)])
+def test_records_that_were_removed_without_a_trace_are_lost_where_they_were(
+    tmp_path: Path, gone: tuple[int, ...]
+) -> None:
+    summary = recover(damaged_rec(tmp_path / "a.rec", without(*gone)), tmp_path / "o.rec")
 
-    assert (1, [], some_ids()[4:5]) == (summary.lost, summary.damage, summary.unplaced_keys)
+    ids, at = [some_ids()[number] for number in gone], starts()[gone[0]]
+    assert (len(gone), [], [(len(gone), ids)]) == (summary.lost, summary.unplaced_keys, losses(summary))
+    place = summary.damage[0]
+    assert (at, at, gone[0]) == (place.start, place.end, place.records_before)
+    assert place.problem.startswith("the file goes on here, but the index lists ")
 
 
 def test_a_file_that_was_cut_between_records_is_damaged_at_its_end(tmp_path: Path) -> None:
@@ -175,7 +182,8 @@ def test_swapped_blocks_are_all_there(tmp_path: Path) -> None:
     summary = recover(damaged_rec(tmp_path / "a.rec", [*range(10, 20), *range(10)]), tmp_path / "o.rec")
 
     assert_holds(tmp_path / "o.rec", [*range(10, 20), *range(10)])
-    assert (0, 0) == (summary.lost, summary.duplicates)
+    assert (0, 0, []) == (summary.lost, summary.duplicates, summary.damage)
+    assert summary.moved > 0
 
 
 def test_doubled_records_are_kept_and_counted(tmp_path: Path) -> None:
@@ -266,6 +274,15 @@ def test_an_index_of_ordinals_counts_what_is_lost_where_bytes_were_lost(tmp_path
     summary = recover(rec, tmp_path / "o.rec")
 
     assert (2, 20, None, [(None, [])]) == (summary.lost, summary.listed, summary.lost_kind, losses(summary))
+
+
+def test_ids_that_count_from_0_are_ids_where_the_start_of_the_file_was_lost(tmp_path: Path) -> None:
+    payloads = [jpeg_payload(number, 300 + 4 * number) for number in range(20)]
+    rec = write_rec(tmp_path / "a.rec", payloads)
+    rec.write_bytes(joined(payloads)[1001:])
+    summary = recover(rec, tmp_path / "o.rec")
+
+    assert (3, "ids", [(3, [0, 1, 2])]) == (summary.lost, summary.lost_kind, losses(summary))
 
 
 def test_the_list_names_what_an_index_of_ordinals_only_counts(tmp_path: Path) -> None:

@@ -552,7 +552,7 @@ def test_records_off_the_4_byte_grid_are_reported_as_such(tmp_path: Path) -> Non
     found = survey(tmp_path / "a.rec")
 
     assert (3, 1) == (found.records, found.damaged_bytes)
-    assert found.damage[0].problem.endswith("; records after it are 1 bytes off the 4-byte grid")
+    assert found.damage[0].problem.endswith("; records after it are 1 byte off the 4-byte grid")
 
 
 def test_files_that_are_not_record_files_are_input_errors(tmp_path: Path) -> None:
