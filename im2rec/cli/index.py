@@ -31,7 +31,7 @@ _FEW_RANGES = 2  # the whole table has a dozen lines
     "--for",
     "reader",
     type=click.Choice([DALI]),
-    help="Leave out records without an image, as the header of InsightFace's sets; the default name is X.dali.idx.",
+    help="Leave out records without an image, such as those of InsightFace's sets; the default name is X.dali.idx.",
 )
 @common_options(writes=True)
 def command(

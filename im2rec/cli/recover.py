@@ -42,7 +42,7 @@ _MAX_KEYS = 8
     "other",
     type=PATH,
     metavar="OTHER",
-    help="Take what is wrong in IN, by the digest beside it, from this second copy: OUT is the file as it was.",
+    help="Restore the whole file: take all that has changed in IN, by its digest, from this second copy.",
 )
 @common_options(writes=True)
 def command(

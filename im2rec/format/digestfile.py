@@ -29,13 +29,13 @@ from im2rec.errors import DigestFormatError, counted
 
 BLOCK_BYTES = 8 << 20
 MIN_BLOCK_BYTES = 4096  # of a digest that is read; what reads blocks holds several of them in memory
-MAX_DIGEST_BYTES = 64 << 20  # a million blocks: 8.8 TB
+MAX_DIGEST_BYTES = 64 << 20  # enough for a million blocks, which are 8.8 TB
 HASH_BYTES = 32
 _FIRST_LINE = b"im2rec digest 1"
 _NAMES = ("size", "records", "damaged", "block")
 _FIRST_BLOCK_LINE = len(_NAMES) + 3  # counted from 1, as in messages
 _MAX_NUMBER = 2**63 - 1
-_RECORD_BYTES = 8  # at least
+_RECORD_BYTES = 8  # the least that a record takes in a file
 _DIGITS, _HEX_DIGITS = b"0123456789", b"0123456789abcdef"
 
 

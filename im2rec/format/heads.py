@@ -20,9 +20,10 @@ LENGTH_MASK = 2**29 - 1
 
 Offsets = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-_BEYOND = 2**62  # an offset after all others: the head that follows the last one at hand is not known
+_BEYOND = 2**62  # an offset after all others, for the head after the last one in *data*, which is not known
 _NOTHING = np.empty(0, np.int64)
-# Of the image header after a part head: its bytes, the word at which id2 starts, and the most labels that are likely.
+# The image header after a part head: its size in bytes, the word of the record at which its id2 starts, and the largest
+# number of labels that is taken for likely.
 _HEADER_BYTES, _ID2_WORD, _MAX_LABELS = 24, 6, 1 << 20
 
 
@@ -38,7 +39,7 @@ def aligned_magics(data: bytes, shift: int = 0) -> Offsets:
 def image_record_heads(data: bytes) -> Offsets:
     """Return the positions in *data*, at multiples of 4 bytes, of heads of image records, by the zeros in their header.
 
-    Their length words may be damaged. Eight zeros (``id2``), which follow a magic at its distance, are no coincidence.
+    Their length words may be damaged. Eight zero bytes where ``id2`` is after a magic are no coincidence.
     """
     at = aligned_magics(data)
     words = np.frombuffer(data, "<u4", len(data) // 4)

@@ -31,7 +31,7 @@ def follows_record(source: Source, end: int) -> bool:
 
 
 class RecordFinder:
-    """Finds records anywhere in *source*. Any range may be asked for; ascending ones are read once.
+    """Finds records anywhere in *source*, in any order of ranges; bytes are read once where the ranges ascend.
 
     A record is *on the grid* if it starts at a multiple of 4 bytes from another one. There, a head whose parts are all
     present and contain no other head is a record, as writers leave no magic in their data. Off the grid, data may
@@ -116,7 +116,10 @@ class RecordFinder:
         return self._magics.count(offset, stop) > parts
 
     def _starts(self, begin: int, stop: int, grid: int, *, off_grid: bool | None) -> Iterator[int]:
-        """Yield the offsets from *begin* on and before *stop* at which records start; *off_grid* None is both kinds."""
+        """Yield the offsets from *begin* on and before *stop* at which records start.
+
+        *off_grid* chooses those off the grid (True), those on it (False), or both (None).
+        """
         while begin < stop:
             if not self._base <= begin < self._end and not self._read_window(begin):
                 return
@@ -131,7 +134,7 @@ class RecordFinder:
             begin = self._end
 
     def _is_record(self, row: int, *, needs_follower: bool) -> bool:
-        """True if a record starts at *row* of the window; *needs_follower*: and the head of another part follows it."""
+        """True if a record starts at *row* of the window and, if *needs_follower*, another part head follows it."""
         if not self._is_unsure[row]:
             return self._is_followed[row] or not needs_follower
         try:

@@ -19,7 +19,7 @@ from im2rec.recovery.salvage import SalvagingFile
 from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.damaged_range import DamagedRange, describe
 
-_RUN_BYTES = 8 << 20  # read and written at once
+_RUN_BYTES = 8 << 20  # the most that is read and written at once
 
 
 class Output(Protocol):
@@ -46,7 +46,7 @@ class Nowhere:
 class Copier:
     """Copies the records of blocks to *out*, and keeps what is known of them and of the damage between them.
 
-    *index*, if there is one, is told the offsets of all records. With *drop_doubtful* doubtful records are left out.
+    *index*, if there is one, receives the offsets of all records. With *drop_doubtful* doubtful records are left out.
     """
 
     def __init__(self, file: SalvagingFile, out: Output, index: OldIndex | None, *, drop_doubtful: bool) -> None:
@@ -110,7 +110,8 @@ class Copier:
         if self._is_stopped:
             raise ThreadsEndedError("the copy was ended")
         start, end = batch.start(first), batch.end(stop - 1)
-        is_long = end - start > _RUN_BYTES  # a single record, which is read twice, as it may turn out to be unreadable
+        # A single record may be longer. It is read twice: before it is written, all of it must have proved readable.
+        is_long = end - start > _RUN_BYTES
         data = b""
         for data in self._pieces(start, end):  # noqa: B007 - a single piece, unless it is long
             pass

@@ -21,9 +21,9 @@ from im2rec.storage.index import belongs, resolve_index, sorted_index
 from im2rec.storage.list_lines import list_lines, opened_list
 
 IDS, KEYS = "ids", "keys"
-_NO_LIMIT = 2**62  # bytes: a file that was cut has fewer records than the lines of its index
-_SAMPLES = 16  # of each block of records, by which the keys of an index are compared with ids
-_AGREEING = 10  # an index has ids as keys if more than one sample in so many agrees
+_NO_LIMIT = 2**62  # bytes, in place of the size of the file: one that was cut has fewer records than its index
+_SAMPLES = 16  # records of each block whose ids are compared with the keys of the index
+_AGREEING = 10  # the keys of an index are ids if more than one in so many of these samples agrees
 _CHUNK = 1 << 15
 
 

@@ -31,8 +31,8 @@ from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter
 
 KEEP, DROP = "keep", "drop"
-_LINE_BYTES = 24  # of an index, about
-_DAMAGE_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
+_LINE_BYTES = 24  # about the size of a line of an index
+_DAMAGE_TESTED = 8  # the first damaged ranges are searched for the effects of text mode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +181,7 @@ class _Run:
 
         # A thread copies what the scan has found, while it looks for more.
         with WorkerThreads(1, "im2rec-copy") as threads, contextlib.ExitStack() as stack:
-            stack.callback(copier.stop)  # after an interrupt, the thread does not copy all that was found
+            stack.callback(copier.stop)  # or else, after an interrupt, the thread would first copy all that was found
             for _, (end,) in ordered_map(threads, lambda _, piece: copier.take(piece), pieces(), ahead=1):
                 self.progress(copier.records, min(1.0, end / self.file.size))
         if not out.records:

@@ -28,7 +28,7 @@ from im2rec.storage.record_map import ScannedRecords, scan_all
 BY_ID, BY_ORDINAL = "id", "ordinal"
 DALI = "dali"
 NO_IMAGE = "with labels and no image"
-_LINES = 1 << 13  # that are written at once
+_LINES = 1 << 13  # are written at once
 
 
 def write_index(

@@ -24,8 +24,8 @@ from im2rec.storage.files import AtomicFile, InputFile, PathLike, refuse_existin
 from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.opening import open_rec
 
-_SECTOR_BYTES = 4096  # read at once around places that a disk cannot read
-_MAX_RUNS = 8  # of sectors that differ between the copies: 256 combinations, of 10 ms each
+_SECTOR_BYTES = 4096  # around places that a disk cannot read, so much is read at once
+_MAX_RUNS = 8  # runs of sectors that differ between the copies: 256 combinations, and hashing each takes 10 ms
 
 
 @dataclasses.dataclass
@@ -150,7 +150,7 @@ def _write(blocks: Iterator[bytes], digest: FileDigest, outputs: list[Path], *, 
         copy.finish()
         written.finish()
         refuse_existing(outputs, force=force)  # written by another program meanwhile
-        for old in (digest_target, index):  # so that a kill leaves no file with those of another
+        for old in (digest_target, index):  # so that after a kill no file is beside the digest or index of another
             with writing(old):
                 old.unlink(missing_ok=True)
         written.rename()

@@ -9,7 +9,7 @@ from im2rec.schema import BYTES_OUT, DRY_RUN, INPUT, RECORDS, SCHEMA, SECONDS, W
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import AtomicFile
 
-_DOUBTFUL = "Records that end at damage, which nothing proves to be whole."
+_DOUBTFUL = "Records that end at damage and that nothing proves to be whole."
 _KEY_KIND = "`ids` or `ordinals`: the keys of the new index."
 
 
@@ -27,7 +27,7 @@ class RecoverSummary:
     lost: int | None = described("Records that are lost; null if neither an index nor a list tells.")
     listed: int | None = described("Records that the index or the list names; null without one.")
     lost_kind: str | None = described("`ids` or `keys`: the numbers by which lost records are named; null if none are.")
-    unplaced_keys: list[int] = described("Those of lost records of which it is not known where they were.")
+    unplaced_keys: list[int] = described("The same numbers, of lost records whose place in the file is not known.")
     duplicates: int | None = described("Records that repeat an earlier one; null in a dry run, which does not compare.")
     key_kind: str = described(_KEY_KIND)
     bytes_out: int = described(BYTES_OUT)

@@ -9,8 +9,8 @@ import threading
 from im2rec.errors import InputError
 from im2rec.storage.files import InputFile, PathLike
 
-_SECTOR_BYTES = 4096  # what disks and file systems read at least; smaller pieces give nothing more
-# Numbers of errors that mean that some bytes cannot be read, but others may be: of sectors, and of checksums.
+_SECTOR_BYTES = 4096  # disks and file systems read no less; smaller pieces would give nothing more
+# Errors after which other bytes of the file may still be readable: of bad sectors, and of wrong checksums.
 _LOST = {
     getattr(errno, name)
     for name in ("EIO", "ENODATA", "EBADMSG", "EUCLEAN", "EREMOTEIO", "EILSEQ")

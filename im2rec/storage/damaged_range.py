@@ -13,12 +13,12 @@ from im2rec.format.indexfile import Offsets
 from im2rec.schema import described
 from im2rec.storage.blocks import Damage
 
-MAX_LISTED = 10_000  # a hostile file of some megabytes has a million ranges, and each takes a kilobyte
-MAX_NAMED = 3  # in a table or in warnings
+MAX_LISTED = 10_000  # a hostile file of some megabytes may have a million ranges, and each takes a kilobyte
+MAX_NAMED = 3  # in a table, and in warnings; the rest is counted
 DAMAGE = f"Damaged ranges of bytes, the first {MAX_LISTED:,} of them; the records in them are lost."
 DAMAGED_RANGES = "Number of all damaged ranges."
 DAMAGED_BYTES = "Bytes in all damaged ranges."
-DAMAGED_RECORDS = "Records that were left out, as only reading all of them showed that they are damaged."
+DAMAGED_RECORDS = "Records that were left out because reading them whole showed that they are damaged."
 LOST = "Records that the index lists and that are lost; null if no index tells."
 DOUBTFUL = "Records that end at damage and that nothing proves to be whole; they count as records."
 

@@ -40,10 +40,10 @@ from im2rec.storage.opening import open_rec
 from im2rec.storage.record_map import ScannedRecords, listed_offsets, scan_all
 
 SUFFIX = ".digest"
-_PIECE_BYTES = 1 << 20  # hashed at once, and read at once: far longer than what handing it to a thread takes
-_AHEAD_BYTES = 16 << 20  # that wait for each thread
-_WARM_BYTES = 16 << 20  # hashed ahead of a read of the scan
-_MAX_THREADS = 8  # that compare blocks: no disk delivers as much as more of them hash
+_PIECE_BYTES = 1 << 20  # read and hashed at once: hashing so much takes far longer than handing it to a thread
+_AHEAD_BYTES = 16 << 20  # the most that waits for each thread
+_WARM_BYTES = 16 << 20  # so much is hashed ahead of the scan, which then finds it in memory
+_MAX_THREADS = 8  # compare blocks; more would hash faster than any disk delivers
 
 
 def digest_path(path: PathLike) -> Path:
@@ -81,7 +81,7 @@ class Hasher(Closeable):
         self._waiting_bytes = 0
         # A pool of one thread for each, as pieces must be hashed in order.
         self._threads = [WorkerThreads(1, "im2rec-digest") for _ in (self._whole, self._blocks)]
-        self._jobs: deque[tuple[StartedJob[Any, None], int]] = deque()  # with the size of the piece
+        self._jobs: deque[tuple[StartedJob[Any, None], int]] = deque()  # each with the size of its piece
         self._unhashed = 0  # bytes in them
 
     def update(self, data: bytes) -> None:

@@ -17,9 +17,9 @@ from im2rec.format.indexfile import Keys, Offsets
 Mask = npt.NDArray[np.bool_]
 _NONE = -1
 _NO_ROWS = np.empty(0, np.int64)
-_CHUNK = 1 << 15  # lines that are compared at once
-_PATTERN = 4  # sizes of consecutive records by which lines are recognised
-_ROUNDS = 64  # of looking for another distance by which records were moved: there is one for each damage at most
+_CHUNK = 1 << 15  # lines are compared at once
+_PATTERN = 4  # so many consecutive records of the sizes that an index gives show which lines they are
+_ROUNDS = 64  # the most distances, by which records were moved, that are tried: each damage makes one at most
 
 
 class FoundRecords(NamedTuple):
@@ -73,7 +73,7 @@ def match_index(keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Seq
 def _in_place(keys: Keys, offsets: Offsets, found: FoundRecords, *, by_id: bool) -> tuple[int, int]:
     """Return how many of the first records, and of the last, are where the index has them, with their size and id.
 
-    The others are few in most damaged files, and matching takes some 200 bytes for each.
+    In most damaged files few others are left, and matching takes some 200 bytes of memory for each of them.
     """
     count = min(len(offsets), len(found.offsets))
 
@@ -88,7 +88,8 @@ def _in_place(keys: Keys, offsets: Offsets, found: FoundRecords, *, by_id: bool)
         start += len(good) if good.all() else int(good.argmin())
         if not good.all():
             break
-    # From the end, record by record: the last one, whose size the index does not have, goes with the one before it.
+    # Backwards from the end. The index does not know the size of the last record, which is in place if the one before
+    # it is.
     tail = 0
     while tail < count - 1 - start:
         size = min(_CHUNK, count - 1 - start - tail)

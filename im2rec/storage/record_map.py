@@ -22,9 +22,11 @@ from im2rec.storage.index import belongs, check_index, no_record_at, sorted_inde
 from im2rec.storage.index_match import FoundRecords, Match, keys_are_ids, match_index
 from im2rec.storage.scan import scan_damaged
 
-NO_KEY = 2**64 - 1  # of a place without a record
-READ_WHOLE_BYTES = 1 << 30  # of a file without an index that shows no damage, its largest records up to this in all
-_LINE_ENDS_TESTED = 8  # damaged ranges that are looked at for the effects of text mode
+NO_KEY = 2**64 - 1  # the key of an ordinal without a record
+READ_WHOLE_BYTES = (
+    1 << 30
+)  # without an index, so much of a file whose heads show no damage is read: the largest records
+_LINE_ENDS_TESTED = 8  # the first damaged ranges are searched for the effects of text mode
 _FEW_RECORDS = 4
 _NOTHING = np.empty(0, np.int64)
 
@@ -124,9 +126,9 @@ def scan_all(
 
 
 def _is_suspect(file: InputFile, found: FoundRecords, listed: Offsets | None, *, careful: bool) -> bool:
-    """True if a file without visible damage is damaged all the same: by an index, or as a record covers others."""
+    """True if a file is damaged although its heads do not show it: an index does, or a record that covers others."""
     if listed is not None:
-        # That an index belongs to another file the caller will see: then hardly any record starts where it says.
+        # If the index belongs to another file, hardly any record starts where it says; the caller decides on that.
         return _first_missing(listed, found.offsets) is not None and belongs(file, listed)
     if not careful:
         return False
@@ -264,8 +266,8 @@ def match_lines(
     *found* are the records of the file, *doubtful* rows of them; *is_damaged* is True if the scan has found damage.
     """
     match = match_index(keys, offsets, found, doubtful)
-    # In a file without damage no record can have another size than the index gives for it. Of a damaged file a few
-    # records may be left, none of which shows its line.
+    # In a file without damage every record has the size that the index gives for it. In a damaged file it may be that
+    # only a few records are left, and that none of them shows which line it is.
     few = min(len(offsets), len(found.offsets)) // 2 if len(found.offsets) >= _FEW_RECORDS else 0
     if int(np.sum(match.lines >= 0)) < few or not (is_damaged or match.fits):
         return None
