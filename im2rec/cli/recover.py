@@ -148,7 +148,7 @@ def render_repair(summary: RepairSummary) -> str:
         ("bytes", f"{human_size(summary.size)}, in {summary.seconds:.1f} s"),
         ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
-    return table(f"{verb} {summary.input} {state}", rows)
+    return table(f"{verb} {summary.files[0]}: {summary.input} {state}", rows)
 
 
 def _bytes(ranges: list[ByteRange]) -> str:
@@ -160,8 +160,8 @@ def _bytes(ranges: list[ByteRange]) -> str:
 def _doubtful(summary: RecoverSummary) -> str:
     if not summary.doubtful:
         return ""
-    kept = "left out" if summary.written < summary.records else "kept (--doubtful drop leaves them out)"
-    return f"; {summary.doubtful:,} doubtful, which end at damage: {kept}"
+    kept = "left out" if summary.written < summary.records else "kept (--doubtful drop leaves such out)"
+    return f"; {summary.doubtful:,} doubtful, ending at damage: {kept}"
 
 
 def _lost(summary: RecoverSummary) -> str:

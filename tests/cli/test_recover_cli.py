@@ -148,12 +148,12 @@ def test_the_table_has_a_dozen_lines_of_80_columns_however_bad_it_is() -> None:
 
     assert len(text.splitlines()) <= 13  # with its `next:` two more than usual: everything is wrong at once
     assert max(map(len, text.splitlines())) <= 80
-    assert "12,345 doubtful, which end at damage: left out" in text
+    assert "12,345 doubtful, ending at damage: left out" in text
     assert "17 records, kept" in text
     assert "8.19 kB on the disk" in text
     assert "--report FILE, or --json, lists them" in text
     worst.written = worst.records
-    assert "--doubtful drop leaves them out" in " ".join(render(worst).split())
+    assert "--doubtful drop leaves such out" in " ".join(render(worst).split())
 
 
 def test_an_existing_file_is_an_error_of_one_line_and_a_file_of_another_kind_too(here: Path) -> None:

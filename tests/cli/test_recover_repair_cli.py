@@ -14,7 +14,7 @@ from im2rec.storage.digest import write_digest
 pytestmark = pytest.mark.usefixtures("here")
 
 REPAIRED = """\
-wrote a.rec as it was
+wrote o.rec: a.rec as it was
   blocks    0 of 1 are right in a.rec
   repaired  1 block: bytes 0 to 6800
   digest    a.rec.digest
@@ -61,7 +61,7 @@ def test_blocks_that_are_wrong_in_both_copies_are_named_with_exit_code_5(here: P
     done = typed("recover a.rec o.rec --repair-from b.rec")
 
     assert 5 == done.code
-    assert "wrote a.rec with damage that neither copy can repair" in done.out
+    assert ": a.rec with damage that neither copy can repair" in done.out
     assert "  bad      1 block: bytes 0 to 6800\n" in done.out
     assert 19 == (here / "o.idx").read_bytes().count(b"\n")
 
