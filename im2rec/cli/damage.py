@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
-from im2rec.bench.report import IteratorReport
 from im2rec.cli.console import human_size, path_word
 from im2rec.errors import counted
-from im2rec.runs.run import RunSummary
 from im2rec.storage.damaged_range import DamagedRange, named_ranges
+
+
+class IteratedDamage(Protocol):
+    """The fields of the results of ``iterate`` and ``bench`` that say what was damaged; their modules import much."""
+
+    @property
+    def damaged_ranges(self) -> int: ...
+    @property
+    def damaged_bytes(self) -> int: ...
+    @property
+    def damaged_records(self) -> int: ...
+    @property
+    def lost(self) -> int | None: ...
+    @property
+    def doubtful(self) -> int: ...
 
 
 def recover_words(rec: str) -> list[str]:
@@ -34,7 +48,7 @@ def range_rows(
     return [("", line) for line in (total, *lines)]
 
 
-def damage_row(result: RunSummary | IteratorReport) -> tuple[str, str]:
+def damage_row(result: IteratedDamage) -> tuple[str, str]:
     """Return a row on how much of a file is damaged and lost that an iterator went over."""
     ranges = f"{counted(result.damaged_ranges, 'range')} of {human_size(result.damaged_bytes)} in all"
     parts = [

@@ -5,7 +5,7 @@ Source: ours; MXNet cannot resume after damage.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,13 +42,13 @@ class RecordFinder:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self.magics = Magics(source)
         # The records that start from _base on and before _end, in the window that was read last.
         self._base = self._end = 0
         self._window_bytes = _FIRST_WINDOW_BYTES
         self._offsets: list[int] = []
         self._is_followed: list[bool] = []
         self._is_unsure: list[bool] = []
-        self._magics = _Magics(source)
 
     def first(self, begin: int, stop: int, grid: int) -> int | None:
         """Return the first offset from *begin* on and before *stop* at which a record starts, or None.
@@ -100,9 +100,9 @@ class RecordFinder:
         be the head of a part that is there up to its end, or of an image record.
         """
         if extent.parts > 1:
-            return None if self._magics.count(offset, extent.end) == extent.parts else offset
+            return None if self.magics.count(offset, extent.end) == extent.parts else offset
         begin = offset + HEAD_BYTES
-        while (magic := self._magics.first(begin, extent.end)) is not None:
+        while (magic := self.magics.first(begin, extent.end)) is not None:
             window = self._source.read_at(magic, min(extent.end - magic, _MAX_WINDOW_BYTES))
             table = HeadTable(window, 0, magic, extent.end)
             heads = [*table.offsets[table.is_intact][:1], *(image_record_heads(window)[:1] + magic)]
@@ -113,7 +113,7 @@ class RecordFinder:
 
     def has_other_heads(self, offset: int, stop: int, parts: int) -> bool:
         """True if there are more magics between *offset* and *stop*, on the grid of *offset*, than *parts*."""
-        return self._magics.count(offset, stop) > parts
+        return self.magics.count(offset, stop) > parts
 
     def _starts(self, begin: int, stop: int, grid: int, *, off_grid: bool | None) -> Iterator[int]:
         """Yield the offsets from *begin* on and before *stop* at which records start.
@@ -160,7 +160,7 @@ class RecordFinder:
         return True
 
 
-class _Magics:
+class Magics:
     """The magics on one grid of a source, found in large windows: nearly all bytes of a file pass here."""
 
     def __init__(self, source: Source) -> None:
@@ -168,6 +168,7 @@ class _Magics:
         self._base = self._end = 0  # those from _base on and before _end are known
         self._window_bytes = _FIRST_WINDOW_BYTES
         self._offsets = np.empty(0, np.int64)
+        self._listed: list[int] = []
 
     def first(self, begin: int, stop: int) -> int | None:
         """Return the first offset from *begin* on and before *stop* of a magic on the grid of *begin*, or None."""
@@ -178,6 +179,17 @@ class _Magics:
                 return found if found < stop else None
             begin = self._end
         return None
+
+    def is_between(self, offset: int, stop: int) -> bool:
+        """True if there is a magic after *offset* and before *stop* on the grid of *offset*."""
+        if self._base <= offset < self._end and (offset - self._base) % _GRIDS == 0:
+            # Nearly every record of a file is looked at here: a list is faster than an array.
+            row = bisect_right(self._listed, offset)
+            if row < len(self._listed):
+                return self._listed[row] < stop
+            if stop <= self._end:
+                return False
+        return self.first(offset + 4, stop) is not None
 
     def count(self, begin: int, stop: int) -> int:
         """Return the number of magics from *begin* on and before *stop* on the grid of *begin*."""
@@ -199,5 +211,6 @@ class _Magics:
         if len(window) < HEAD_BYTES:
             return False
         self._offsets = aligned_magics(window) + begin
+        self._listed = self._offsets.tolist()
         self._base, self._end = begin, begin + (len(window) - 4 & -4)
         return True

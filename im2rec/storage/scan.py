@@ -125,6 +125,7 @@ class _Scanner:
         size, builder, thorough, window_bytes = self._size, self._builder, self._thorough, _WINDOW_BYTES
         stop = min(size, offset + _BLOCK_BYTES)
         trouble: _Trouble | None = None
+        has_magic = self._finder.magics.is_between
         while offset < stop and len(builder.offsets) <= _BLOCK_RECORDS:
             at = offset - self._base
             if at < 0 or at + FRONT_BYTES > len(self._window):
@@ -136,8 +137,10 @@ class _Scanner:
             end = offset + HEAD_BYTES + (word + 3 & -4)
             # Inline, as nearly all records are a single whole part: measure() would take several times as long.
             if magic == MAGIC_WORD and word >> FLAG_SHIFT == 0 and end <= size:
-                if thorough and (trouble := self._examine(offset, Extent(end, word, 1))) is not None:
-                    break
+                if thorough and has_magic(offset, end):
+                    trouble = self._examine(offset, Extent(end, word, 1))
+                    if trouble is not None:
+                        break
                 builder.add(offset, word, front)
                 self._padding, window_bytes = -word & 3, _WINDOW_BYTES if word <= _DENSE_BYTES else FRONT_BYTES
             else:
