@@ -103,7 +103,7 @@ def exit_code(summary: RecoverSummary | RepairSummary) -> ExitCode:
     is_unknown = summary.lost is None and summary.damage
     if summary.lost or summary.doubtful or is_unknown:
         return ExitCode.DAMAGED
-    return ExitCode.PROBLEMS if summary.damage or summary.moved else ExitCode.DONE
+    return ExitCode.PROBLEMS if summary.damage or summary.index_is_outdated else ExitCode.DONE
 
 
 def next_command(summary: RecoverSummary | RepairSummary) -> list[str]:
@@ -127,7 +127,7 @@ def render(summary: RecoverSummary) -> str:
         ("lost", _lost(summary)),
         *_damage(summary),
         ("unreadable", f"{human_size(summary.unreadable_bytes)} on the disk" if summary.unreadable_bytes else ""),
-        ("moved", moved if summary.moved and not summary.damage else ""),
+        ("moved", moved if summary.index_is_outdated and not summary.damage else ""),
         ("repeated", f"{counted(summary.duplicates, 'record')}, kept" if summary.duplicates else ""),
         ("bytes", f"{human_size(summary.bytes_out)}, in {summary.seconds:.1f} s"),
         ("would write" if summary.dry_run else "written", ", ".join(_written(summary))),

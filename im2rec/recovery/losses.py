@@ -25,6 +25,7 @@ _NO_LIMIT = 2**62  # bytes, in place of the size of the file: one that was cut h
 _SAMPLES = 16  # records of each block whose ids are compared with the keys of the index
 _AGREEING = 10  # the keys of an index are ids if more than one in so many of these samples agrees
 _CHUNK = 1 << 15
+_MODULUS = 1 << 64
 
 
 class Gap(NamedTuple):
@@ -37,9 +38,9 @@ class Gap(NamedTuple):
 class Losses(NamedTuple):
     """Lost records: how many of how many, and their numbers, of the kind ``ids`` or ``keys``, by damaged range.
 
-    *kind* is None if no numbers are known; *placed* then only counts. *moved* records are at another offset than the
-    index has. *first* is the line of the first lost record if the one before it is where the index has it, and *at* the
-    offset there; None if that is not known.
+    *kind* is None if no numbers are known; *placed* then only counts. *moved* is True if the ids show records at other
+    offsets than those of the index. *first* is the line of the first lost record if the one before it is where the
+    index has it, and *at* the offset there; None if that is not known.
     """
 
     lost: int
@@ -47,7 +48,7 @@ class Losses(NamedTuple):
     kind: str | None
     placed: list[list[int]]
     unplaced: list[int]
-    moved: int = 0
+    moved: bool = False
     first: int | None = None
     at: int | None = None
 
@@ -64,6 +65,7 @@ class OldIndex:
         self.found: list[tuple[int, int]] = []  # ranges of lines, ascending
         self.unlisted = 0  # records that start where no line says so
         self._samples: list[tuple[int, int]] = []  # line, and the id of the record there
+        self._checksum = 0  # of lines and the ids of the records at their offsets
         self._pairs = self._steps = 0  # neighbours, and those of which the ids are n and n + 1
 
     def _load(self) -> tuple[Keys, Offsets]:
@@ -86,6 +88,7 @@ class OldIndex:
             return
         lines = lines[hits]
         if ids is not None:
+            self._checksum = (self._checksum + _weighted(lines, ids[hits])) % _MODULUS
             self._samples += zip(lines[:_SAMPLES].tolist(), ids[hits[:_SAMPLES]].tolist(), strict=True)
         for first, stop in _runs(lines):
             start = int(lines[first])
@@ -115,8 +118,8 @@ class OldIndex:
             found = ids()
             losses = losses_by_ids(keys, found, gaps, (missing, lost_at))
             if losses is not None:
-                moved = len(missing) - len(_not_in(keys[missing], found))
-                return self._with_place(losses, moved, _not_in(keys, found), offsets)
+                moved = len(_not_in(keys[missing], found)) < len(missing) or self._checksum != self._checksum_of(keys)
+                return self._with_place(losses, _not_in(keys, found), offsets)._replace(moved=moved)
         del offsets
         if fits:
             return self._by_offset(keys, missing, lost_at, len(damage))
@@ -125,12 +128,16 @@ class OldIndex:
         # Bytes were lost or added near the start of the file. Only the number of records can be compared.
         return Losses(max(0, len(missing) - self.unlisted), len(keys), None, [[] for _ in damage], [])
 
-    def _with_place(self, losses: Losses, moved: int, lost: Offsets, offsets: Offsets) -> Losses:
-        """Return *losses* with the number of *moved* records, and with the place of the first of the *lost* lines."""
+    def _checksum_of(self, keys: Keys) -> int:
+        """Return the sum that ``add`` makes if the ids of all records at the offsets of lines are their *keys*."""
+        return sum(_weighted(np.arange(start, stop), keys[start:stop]) for start, stop in self.found) % _MODULUS
+
+    def _with_place(self, losses: Losses, lost: Offsets, offsets: Offsets) -> Losses:
+        """Return *losses* with the place of the first of the *lost* lines."""
         first = int(lost[0]) if len(lost) else None
         if first and not any(start <= first - 1 < stop for start, stop in self.found):
             first = None
-        return losses._replace(moved=moved, first=first, at=None if first is None else int(offsets[first]))
+        return losses._replace(first=first, at=None if first is None else int(offsets[first]))
 
     def _are_ids(self, keys: Keys) -> bool:
         """True if *keys* may be ids: they are no ordinals, or are the ids of many records as well.
@@ -234,6 +241,11 @@ def _not_in(values: Keys, sorted_: Keys) -> Offsets:
         at = np.minimum(np.searchsorted(sorted_, chunk), len(sorted_) - 1)
         places.append(start + np.flatnonzero(sorted_[at] != chunk))
     return np.concatenate(places)
+
+
+def _weighted(lines: Offsets, ids: Keys) -> int:
+    """Return the sum of the products of line numbers, from 1, and ids: another one if two ids change places."""
+    return int(np.sum((lines + 1).astype(np.uint64) * ids))
 
 
 def _are_ordinals(keys: Keys) -> bool:

@@ -219,7 +219,7 @@ class _Run:
             listed=losses.listed if losses else None,
             lost_kind=losses.kind if losses else None,
             unplaced_keys=losses.unplaced if losses else [],
-            moved=losses.moved if losses else 0,
+            index_is_outdated=losses.moved if losses else False,
             duplicates=None,
             key_kind="ids" if copier.all_have_headers else "ordinals",
             bytes_out=out.offset,

@@ -40,7 +40,7 @@ class RecoverSummary:
     list_file: str | None = described("Path of the list that lost ids were looked up in.", None)
     report: str | None = described("Path of the report.", None)
     seconds: float = described(SECONDS, 0.0)
-    moved: int = described("Lines of the old index at whose byte no record starts now, although it is not lost.", 0)
+    index_is_outdated: bool = described("True if the ids show records at other bytes than the old index has.", False)
     dry_run: bool = described(DRY_RUN, False)
     warnings: list[str] = described(WARNINGS, factory=list)
 

@@ -112,9 +112,9 @@ A_RANGE = DamagedRange(100, 200, 5, "expected the magic 0a 23 d7 ce, found 00 00
         (3, {"damage": [A_RANGE]}),
         (5, {"damage": [A_RANGE], "lost": None}),
         (5, {"damage": [A_RANGE], "lost": 1}),
-        (3, {"moved": 2}),
+        (3, {"index_is_outdated": True}),
         (5, {"lost": 1}),
-        (5, {"lost": 1, "moved": 2}),
+        (5, {"lost": 1, "index_is_outdated": True}),
         (5, {"damage": [A_RANGE], "doubtful": 1}),
         (5, {"damage": [A_RANGE], "doubtful": 1, "written": 99}),
     ],
@@ -134,7 +134,10 @@ def test_the_exit_code_follows_from_what_is_lost_doubtful_and_damaged(code: int,
             "damaged byte 100, after 5 records: expected",
             {"damage": [dataclasses.replace(A_RANGE, end=100, problem="expected")]},
         ),
-        ("moved some records are not where a.idx says; the new index is right", {"moved": 2, "old_index": "a.idx"}),
+        (
+            "moved some records are not where a.idx says; the new index is right",
+            {"index_is_outdated": True, "old_index": "a.idx"},
+        ),
     ],
 )
 def test_the_table_says_what_is_right_for_each_kind_of_damage(line: str, changed: dict[str, object]) -> None:

@@ -183,7 +183,13 @@ def test_swapped_blocks_are_all_there(tmp_path: Path) -> None:
 
     assert_holds(tmp_path / "o.rec", [*range(10, 20), *range(10)])
     assert (0, 0, []) == (summary.lost, summary.duplicates, summary.damage)
-    assert summary.moved > 0
+    assert summary.index_is_outdated
+
+
+def test_two_records_of_one_size_that_changed_places_are_moved(tmp_path: Path) -> None:
+    summary = recover(damaged_rec(tmp_path / "a.rec", [*range(17), 18, 17, 19]), tmp_path / "o.rec")
+    assert (0, [], True) == (summary.lost, summary.damage, summary.index_is_outdated)
+    assert not recover(damaged_rec(tmp_path / "b.rec", [*range(20)]), tmp_path / "p.rec").index_is_outdated
 
 
 def test_doubled_records_are_kept_and_counted(tmp_path: Path) -> None:
