@@ -15,15 +15,24 @@ class IteratedDamage(Protocol):
     """The fields of the results of ``iterate`` and ``bench`` that say what was damaged; their modules import much."""
 
     @property
-    def damaged_ranges(self) -> int: ...
+    def damaged_ranges(self) -> int:
+        """Damaged ranges of bytes."""
+
     @property
-    def damaged_bytes(self) -> int: ...
+    def damaged_bytes(self) -> int:
+        """Bytes in all damaged ranges."""
+
     @property
-    def damaged_records(self) -> int: ...
+    def damaged_records(self) -> int:
+        """Records that reading has shown to be damaged."""
+
     @property
-    def lost(self) -> int | None: ...
+    def lost(self) -> int | None:
+        """Records that the index lists and that are lost; None if no index tells."""
+
     @property
-    def doubtful(self) -> int: ...
+    def doubtful(self) -> int:
+        """Records that end at damage and that nothing proves to be whole."""
 
 
 def recover_words(rec: str) -> list[str]:

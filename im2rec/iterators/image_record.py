@@ -16,7 +16,7 @@ import numpy as np
 from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.normalize import Plane
 from im2rec.augment.params import NCHW
-from im2rec.errors import BadRecordError, InputError
+from im2rec.errors import BadRecordError, CorruptRecordError, InputError
 from im2rec.images.engine import load_resampler, opencv_problem
 from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.ordered import OrderedIterator
@@ -121,7 +121,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
             self._records = Records(self._params)
             stack.callback(self._records.close)
             if not len(self._records):
-                raise InputError("holds no images", path=self._params.path_imgrec, hint=INSPECT)
+                raise self._nothing_to_read()
             for unlisted in filter(None, (file.unlisted for file in self._records.files)):
                 _LOG.warning(unlisted)
             self._open()
@@ -133,6 +133,15 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
             self._lost_count = len(self.skipped)
             if self.skipped:
                 _LOG.warning("%s: skipped; further ones are only counted", self.skipped[0])
+
+    def _nothing_to_read(self) -> InputError | CorruptRecordError:
+        """Return the error of data without a record to iterate over."""
+        damaged = next((file for file in self._records.files if file.damaged_ranges), None)
+        if damaged is None:
+            return InputError("holds no images", path=self._params.path_imgrec, hint=INSPECT)
+        error = CorruptRecordError("holds no whole images", offset=damaged.damage[0].start, hint=INSPECT)
+        error.path = damaged.path
+        return error
 
     @property
     def params(self) -> ImageRecordParams:

@@ -372,3 +372,17 @@ def test_a_resumed_extraction_of_a_damaged_file_gives_the_same_files(monkeypatch
         assert 5 == im2rec(*words).code
         assert expected == tree(Path("out"))
         Path("out").rename(f"resumed {stop}")
+
+
+def test_a_file_without_a_whole_record_is_damaged_for_every_command() -> None:
+    write(PAYLOADS[0].join([b"damaged!", b""]) + bytes(8) + WHOLE[: START[1] - 4], index=False)
+
+    for words in (
+        ("inspect", "a.rec"),
+        ("iterate", "a.rec", *SHAPE, "on_error=skip"),
+        ("extract", "a.rec", "out"),
+        ("recover", "a.rec", "out.rec"),
+        ("index", "a.rec"),
+    ):
+        assert 5 == im2rec(*words).code, words
+    assert ["a.rec"] == sorted(map(str, Path().iterdir()))
