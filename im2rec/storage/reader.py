@@ -235,7 +235,9 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             return
         offset = int(self.offsets[ordinal])
         place = next((item for item in self.damage if item.start <= offset < item.end), None)
+        hint = ""
         if place is not None:
+            hint = place.error.hint if place.error.hint != INSPECT else ""
             problem = f"is lost in the damaged bytes {place.start} to {place.end}: {place.error.problem}"
         elif offset >= self.size:
             problem = f"is lost: the file ends at byte {self.size}"
@@ -243,7 +245,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             problem = "is lost: no such record is in the file"
         if place is not None and place.start == offset:
             offset = place.error.offset if place.error.offset is not None else offset
-        raise self._located(CorruptRecordError(problem, offset=offset), ordinal)
+        raise self._located(CorruptRecordError(problem, offset=offset, hint=hint), ordinal)
 
     def _read_uncopied(self, span: RecordSpan) -> ImageRecord | None:
         """Return the record of *span*, its content read by a separate call instead of copied out of the frame.

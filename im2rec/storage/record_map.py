@@ -294,9 +294,20 @@ def _first_missing(offsets: Offsets, found: Offsets) -> int | None:
 
 
 def ids_agree(keys: Keys, offsets: Offsets, found: FoundRecords) -> bool:
-    """True unless the keys are ids and some of them not those of the records at their offsets, which were moved."""
+    """True unless the keys are ids and some of them not those of the records at their offsets, which were moved.
+
+    Then every key is the id of a record, and each line has one of its size. Keys that count the lines may be ordinals,
+    and the ids the same numbers in another order: of these most must be the ids.
+    """
     lines = np.flatnonzero(np.isin(found.offsets, offsets)) if len(found.offsets) != len(offsets) else slice(None)
-    return np.array_equal(keys, found.ids[lines]) or not keys_are_ids(keys, offsets, found)
+    agreeing = keys == found.ids[lines]
+    if agreeing.all() or not np.isin(keys, found.ids).all():
+        return True
+    is_counted = np.array_equal(keys, np.arange(len(keys), dtype=np.uint64))
+    if (is_counted and 2 * int(np.sum(agreeing)) <= len(keys)) or not keys_are_ids(keys, offsets, found):
+        return True
+    match = match_index(keys, offsets, found)
+    return not match.fits or len(match.odd) > 0 or len(np.unique(match.lines[match.lines >= 0])) < len(offsets)
 
 
 def missing_records(file: InputFile, lost: Offsets, lines: Offsets, found: FoundRecords) -> Damage:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import bounds, digests, image_payload, index_text, message_of, send_digests, write_rec
+from helpers import bounds, digests, image_payload, index_text, joined, message_of, send_digests, write_rec
 
 import im2rec
 from im2rec.errors import CorruptRecordError, InputError, ParameterError
@@ -458,3 +459,26 @@ def test_closing_a_damaged_file_twice_is_allowed_and_reading_it_then_is_not(tmp_
     rec.close()
     with pytest.raises(InputError):
         rec.payload(1)
+
+
+def test_a_whole_file_is_the_same_whether_damage_is_raised_or_skipped_whatever_its_ids_and_keys(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    for _ in range(150):
+        count = rng.randint(1, 14)
+        ids = rng.choice(
+            [
+                rng.sample(range(count), count),
+                [rng.randrange(count) for _ in range(count)],
+                [n + rng.randint(0, 2) for n in range(count)],
+            ]
+        )
+        keys = rng.choice([[*range(count)], ids, [*range(1, count + 1)]])
+        data = [image_payload(id_, 1.0, bytes([n]) * (3 * n + rng.randint(1, 3))) for n, id_ in enumerate(ids)]
+        rec = tmp_path / "a.rec"
+        rec.write_bytes(joined(data))
+        rec.with_suffix(".idx").write_bytes(index_text(bounds(data)[:-1], keys))
+
+        with RecordFile(rec) as plain, RecordFile(rec, damaged="skip") as skipping:
+            assert keys == skipping.keys.tolist()
+            assert [record.content for record in plain] == [record.content for record in skipping], (ids, keys)
+            assert 0 == len(skipping.lost)
