@@ -85,6 +85,7 @@ TARGETS = {
             parsers.ERRORS_OF_FILES,
             fields.of_pair,
             (seeds.MAGIC, b"\t", b"\n"),
+            constant=48 * _MIB,  # the first 10,000 damaged ranges are kept, each with its error
         ),
         Target("index", seeds.indexes, parsers.index, (IndexFormatError,), number_fields, _NUMBERS),
         Target("header", seeds.payloads, parsers.header, (CorruptRecordError,), fields.of_header),
