@@ -117,7 +117,9 @@ class OldIndex:
         if ids is not None and self._are_ids(keys):
             found = ids()
             losses = losses_by_ids(keys, found, gaps, (missing, lost_at))
-            if losses is not None:
+            # Where all is in place, ids that are no keys are those of records with a key of another kind.
+            is_in_place = not (len(missing) or self.unlisted or damage)
+            if losses is not None and not (losses.lost and is_in_place):
                 moved = len(_not_in(keys[missing], found)) < len(missing) or self._checksum != self._checksum_of(keys)
                 return self._with_place(losses, _not_in(keys, found), offsets)._replace(moved=moved)
         del offsets

@@ -192,6 +192,13 @@ def test_two_records_of_one_size_that_changed_places_are_moved(tmp_path: Path) -
     assert not recover(damaged_rec(tmp_path / "b.rec", [*range(20)]), tmp_path / "p.rec").index_is_outdated
 
 
+def test_ids_that_repeat_in_a_whole_file_with_an_index_of_ordinals_are_no_losses(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [jpeg_payload(number) for number in (0, 1, 2, 3, 4, 0, 1, 2)])
+    summary = recover(rec, tmp_path / "o.rec")
+
+    assert (0, [], False) == (summary.lost, summary.damage, summary.index_is_outdated)
+
+
 def test_doubled_records_are_kept_and_counted(tmp_path: Path) -> None:
     rec = damaged_rec(tmp_path / "a.rec", [*range(20), *range(15, 20), 19])
     summary = recover(rec, tmp_path / "o.rec")

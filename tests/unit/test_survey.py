@@ -445,6 +445,16 @@ def test_records_of_one_size_that_were_swapped_are_elsewhere(tmp_path: Path) -> 
     assert IndexCheck(str(tmp_path / "a.idx"), "agrees", None, "ids", 6, moved=2) == survey(rec).index
 
 
+def test_ids_that_repeat_are_no_records_that_are_elsewhere(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(n, 0, JPEG) for n in (0, 1, 2, 3, 4, 0, 1, 2)])
+
+    found = survey(rec)
+    assert ("agrees", 8, 0, 0) == (found.index.state, found.index.listed, found.index.damaged, found.index.moved)
+    assert [] == found.damage
+    with im2rec.open(rec, damaged="skip") as opened:
+        assert [] == opened.lost.tolist()
+
+
 def test_without_an_index_nothing_says_how_many_records_are_lost(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", payloads(0, 1, 2, 3))
     rec.write_bytes(rec.read_bytes()[:-4])
