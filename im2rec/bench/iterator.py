@@ -6,8 +6,8 @@ import collections
 import dataclasses
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from im2rec.augment.geometry import Resize, Warp
 from im2rec.bench.advice import (
@@ -39,13 +39,13 @@ from im2rec.bench.timing import (
     timed_repetitions,
     timed_run,
 )
-from im2rec.errors import ParameterError
+from im2rec.errors import BadRecordError, ParameterError
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter, loader_of, lost_count
 from im2rec.parallel import Progress, available_cpus
 from im2rec.pipeline.loader import MIN_IMAGES_TO_LOAD
-from im2rec.pipeline.params import KEEP, PROCESSES
+from im2rec.pipeline.params import KEEP, PROCESSES, SKIP
 from im2rec.pipeline.prefetch import choose_backend
 from im2rec.pipeline.records import DamageCounts
 from im2rec.runs.run import damaged_records, peak_memory
@@ -55,6 +55,7 @@ _MAX_WARM_UP = 3.0  # times a run: batches that take longer are so slow that new
 _CROP_MARGIN = 8 / 7  # of a stored side over the crop that is taken from it: 256 for 224 is the usual choice
 _BMP_HEADER_BYTES = 54
 _MIN_IMAGES_PER_THREAD = 4  # in one timed step
+T = TypeVar("T")
 
 
 def bench_iterator(
@@ -62,16 +63,17 @@ def bench_iterator(
 ) -> IteratorReport:
     """Time the ImageRecordIter with the parameters *values* on the file that they name, stage by stage and whole.
 
-    Records that give no image are skipped and counted. Raises the errors of ImageRecordIter, and InputError if no
-    record gives an image.
+    The iterator is opened as *values* say, which is what opening takes. From the first record that gives no image on,
+    such records are skipped and counted. Raises the errors of ImageRecordIter, and InputError if no record gives an
+    image.
     """
     options = options or BenchOptions()
     counts = options.thread_counts
     seconds = options.seconds_each(3 * len(counts) + 6)
     steps = ProgressSteps(2 + ROUNDS * (2 * len(counts) + 2), progress)
-    benched = _BenchedIterator({**values, "verbose": False, "on_error": "skip"})
+    benched = _BenchedIterator({**values, "verbose": False})
     # First, while no sample adds to the memory of this process.
-    reading, memory = _measure_reading_and_memory(benched, counts[-1], seconds)
+    reading, memory = benched.with_bad_records(lambda: _measure_reading_and_memory(benched, counts[-1], seconds))
     steps.advance()
     with benched.open(1) as it:
         params = it.params
@@ -128,13 +130,16 @@ def bench_iterator(
 class _BenchedIterator:
     """Opens the iterator of *values* for each run: one that stayed open would prefetch while other runs are timed.
 
-    *opening_times* holds the seconds that each opening took, *first_batch_times* those from there to the first batch,
-    by number of threads, and *skipped* the most records that were skipped in one run. Records that are lost are not
-    among them, but in *damage*; *damaged_records* turned out to be damaged.
+    It is opened with ``on_error`` as given until a record gives no image, and with ``on_error=skip`` from then on,
+    which reads all part heads of a file. *opening_times* holds the seconds that each opening as given took,
+    *first_batch_times* those from there to the first batch, by number of threads, and *skipped* the most records that
+    were skipped in one run. Records that are lost are not among them, but in *damage*; *damaged_records* turned out to
+    be damaged.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
+        self._skip: dict[str, str] = {}
         self.opening_times: list[float] = []
         self.first_batch_times: dict[int, list[float]] = collections.defaultdict(list)
         self.skipped = self.damaged_records = 0
@@ -143,9 +148,14 @@ class _BenchedIterator:
 
     def open(self, threads: int) -> ImageRecordIter:
         """Open the iterator. Raises ParameterError if it gives no batches."""
-        start = now()
-        it = ImageRecordIter(**{**self.values, "preprocess_threads": threads})
-        self.opening_times.append(now() - start)
+        try:
+            start = now()
+            it = ImageRecordIter(**{**self.values, **self._skip, "preprocess_threads": threads})
+            if not self._skip or not self.opening_times:
+                self.opening_times.append(now() - start)
+        except BadRecordError:  # the mean image is made as it is opened
+            self._begin_to_skip()
+            return self.open(threads)
         if len(it):
             return it
         it.close()
@@ -153,23 +163,36 @@ class _BenchedIterator:
 
     def run(self, threads: int) -> TimedRun:
         """Return a timed run that takes batches from an iterator with *threads*."""
+        return lambda seconds: self.with_bad_records(lambda: self._run(threads, seconds))
 
-        def run(seconds: float) -> list[float]:
-            with self.open(threads) as it:
-                start = now()
-                take_batch(it)
-                self.first_batch_times[threads].append(now() - start)
-                # The memory of a prefetched batch is new, and slow, until the batch has been delivered once.
-                _warm_up(it, start + _MAX_WARM_UP * seconds)
-                # Threads make small batches at the same time, one each: so several are delivered at once.
-                batches = -(-_MIN_IMAGES_PER_THREAD * threads // it.batch_size)
-                rates = timed_repetitions(lambda: sum(take_batch(it) for _ in range(batches)), seconds)
-                self.skipped = max(self.skipped, len(it.skipped) - lost_count(it))
-                self.damaged_records = max(self.damaged_records, damaged_records(it))
-                self.damage = loader_of(it).records.damage()
-            return rates
+    def with_bad_records(self, work: Callable[[], T]) -> T:
+        """Return what *work* returns, which takes batches; if a record gives no image, at the second attempt."""
+        try:
+            return work()
+        except BadRecordError:
+            self._begin_to_skip()
+            return work()
 
-        return run
+    def _begin_to_skip(self) -> None:
+        """Open with ``on_error=skip`` from now on. Raises the error that is being handled if that is so already."""
+        if self._skip or self.values.get("on_error") == SKIP:
+            raise  # noqa: PLE0704 - called while an error is handled
+        self._skip = {"on_error": SKIP}
+
+    def _run(self, threads: int, seconds: float) -> list[float]:
+        with self.open(threads) as it:
+            start = now()
+            take_batch(it)
+            self.first_batch_times[threads].append(now() - start)
+            # The memory of a prefetched batch is new, and slow, until the batch has been delivered once.
+            _warm_up(it, start + _MAX_WARM_UP * seconds)
+            # Threads make small batches at the same time, one each: so several are delivered at once.
+            batches = -(-_MIN_IMAGES_PER_THREAD * threads // it.batch_size)
+            rates = timed_repetitions(lambda: sum(take_batch(it) for _ in range(batches)), seconds)
+            self.skipped = max(self.skipped, len(it.skipped) - lost_count(it))
+            self.damaged_records = max(self.damaged_records, damaged_records(it))
+            self.damage = loader_of(it).records.damage()
+        return rates
 
 
 def _timed_runs(

@@ -354,3 +354,26 @@ def test_options_out_of_range_are_refused(given: dict[str, Any], message: str) -
     with pytest.raises(ParameterError) as caught:
         BenchOptions(**given)
     assert message == str(caught.value)
+
+
+@pytest.mark.parametrize("mean", [{}, {"mean_img": "mean.bin"}])
+def test_bad_records_are_skipped_from_the_first_one_on_and_a_file_without_any_is_opened_as_given(
+    here: Path, monkeypatch: pytest.MonkeyPatch, mean: dict[str, str]
+) -> None:
+    opened: list[str] = []
+
+    def noted(**given: Any) -> ImageRecordIter:
+        opened.append(given.get("on_error", "as given"))
+        return ImageRecordIter(**given)
+
+    monkeypatch.setattr(iterator_bench, "ImageRecordIter", noted)
+    good = a_rec(here, 7, "a.rec")
+    assert 0 == benched(good).without_result
+    assert {"as given"} == set(opened)
+    opened.clear()
+    assert 0 == benched(good, on_error="skip").without_result
+    assert {"skip"} == set(opened)
+    opened.clear()
+    bad = write_rec(here / "b.rec", [image_payload(n, 1, b"text" if n == 2 else image(n)) for n in range(7)])
+    assert 1 == benched(bad, **mean).without_result
+    assert ("as given", {"skip"}) == (opened[0], set(opened[1:]))
