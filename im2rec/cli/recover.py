@@ -107,10 +107,13 @@ def exit_code(summary: RecoverSummary | RepairSummary) -> ExitCode:
 
 
 def next_command(summary: RecoverSummary | RepairSummary) -> list[str]:
-    """Return the command that shows what is in the new file; after a repair by its digest."""
+    """Return the command that checks what is in the new file: of a damaged one every image, after a repair every byte.
+
+    The content of a whole record may have been overwritten, which no head shows.
+    """
     if isinstance(summary, RepairSummary):
         return ["im2rec", "inspect", path_word(summary.files[0]), "--verify"]
-    return ["im2rec", "inspect", path_word(summary.out)]
+    return ["im2rec", "inspect", path_word(summary.out), *(["--verify"] if summary.damage else [])]
 
 
 def render(summary: RecoverSummary) -> str:

@@ -33,7 +33,7 @@ wrote 18 of 20 records of a.rec
   damaged  bytes 1020 to 1060, after 3 records: PROBLEM; 2 lost
   bytes    6.12 kB, in TIME
   written  o.rec, o.idx, lost.json
-next: im2rec inspect o.rec
+next: im2rec inspect o.rec --verify
 """
 UNKNOWN = """\
 would write 18 records of a.rec
