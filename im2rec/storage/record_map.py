@@ -97,17 +97,18 @@ def scan_all(
     listed: Offsets | None = None,
     careful: bool = False,
     drop_doubtful: bool = False,
+    thorough: bool = False,
 ) -> C:
     """Scan *file*, and return what ``new()`` has collected of it.
 
     *listed* and *drop_doubtful* are those of :func:`~im2rec.storage.scan.scan_damaged`. The part heads are read first.
-    If they show damage, or are not where *listed* says, every byte is read. If *careful*, so are the bytes of a file
-    without *listed*, or of its largest records if there are more than 1 GiB: a record that covers others because of a
-    damaged length word is larger than they are.
+    If they show damage, or are not where *listed* says, or if *thorough*, every byte is read. If *careful*, so are the
+    bytes of a file without *listed*, or of its largest records if there are more than 1 GiB: a record that covers
+    others because of a damaged length word is larger than they are.
 
     Raises InputError for a file that went through text mode.
     """
-    thorough = careful and listed is None and file.size <= READ_WHOLE_BYTES
+    thorough = thorough or (careful and listed is None and file.size <= READ_WHOLE_BYTES)
     while True:
         collected = new()
         for item in scan_damaged(file, listed=listed, thorough=thorough, drop_doubtful=drop_doubtful):
@@ -229,6 +230,11 @@ def _matched(
         checked = check_index(file, offsets)
         return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
     match = match_lines(keys, offsets, found, scanned.doubtful, is_damaged=len(damage) > 0)
+    if match is not None and not damage and len(match.odd):
+        # The size of some record is wrong, although no head is: it may cover others.
+        scanned = scan_all(file, ScannedRecords, listed=offsets, drop_doubtful=drop_doubtful, thorough=True)
+        found, damage = scanned.found(), scanned.damage
+        match = match_lines(keys, offsets, found, scanned.doubtful, is_damaged=len(damage) > 0)
     if match is None:
         raise problem or no_record_at(int(offsets[missing or 0]), missing or 0)
     lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
