@@ -46,6 +46,12 @@ class Match(NamedTuple):
     has_gaps: bool
     fits: bool
 
+    def without_odd(self) -> Match:
+        """Return the match without the *odd* records, which belong to no line then and are not extra."""
+        lines = self.lines.copy()
+        lines[self.odd] = _NONE
+        return self._replace(lines=lines, extra=np.setdiff1d(self.extra, self.odd), odd=_NO_ROWS)
+
 
 def match_index(keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Sequence[int] = ()) -> Match:
     """Return the line of each of the *found* records in an index with these *keys* and ascending *offsets*.

@@ -237,6 +237,8 @@ def _matched(
         match = match_lines(keys, offsets, found, scanned.doubtful, is_damaged=len(damage) > 0)
     if match is None:
         raise problem or no_record_at(int(offsets[missing or 0]), missing or 0)
+    if drop_doubtful and len(match.odd):
+        match = match.without_odd()
     lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
     if len(lost) and not damage:
         damage.append(missing_records(file, lost, match.lines, found))
