@@ -241,6 +241,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             problem = f"is lost in the damaged bytes {place.start} to {place.end}: {place.error.problem}"
         elif offset >= self.size:
             problem = f"is lost: the file ends at byte {self.size}"
+        elif self.damaged_ranges > len(self.damage):
+            problem = "is lost in damaged bytes"  # of a range that is counted only
         else:
             problem = "is lost: no such record is in the file"
         if place is not None and place.start == offset:

@@ -482,3 +482,14 @@ def test_a_whole_file_is_the_same_whether_damage_is_raised_or_skipped_whatever_i
             assert keys == skipping.keys.tolist()
             assert [record.content for record in plain] == [record.content for record in skipping], (ids, keys)
             assert 0 == len(skipping.lost)
+
+
+def test_a_lost_record_in_a_range_that_is_only_counted_is_said_to_be_in_damaged_bytes(tmp_path: Path) -> None:
+    rec = tmp_path / "a.rec"
+    rec.write_bytes((joined([bytes(30)]) + b"bad!") * 10_050 + joined([bytes(30)]))
+
+    with RecordFile(rec) as opened:
+        assert (10_050, 10_000) == (opened.damaged_ranges, len(opened.damage))
+        lost = 2 * 10_050 - 1
+        message = f"{rec}, record {lost}, byte {44 * 10_050 - 4}: is lost in damaged bytes (run 'im2rec inspect' on it)"
+        assert message == message_of(lambda: opened[lost])
