@@ -12,6 +12,7 @@ from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
 from im2rec.recovery.reindex import BY_ID, BY_ORDINAL, DALI, write_index
 from im2rec.recovery.report import IndexSummary
+from im2rec.storage.damaged_range import named_range
 from im2rec.storage.index import find_index
 
 _FEW_RANGES = 2  # the whole table has a dozen lines
@@ -88,9 +89,6 @@ def render(summary: IndexSummary) -> str:
 
 def _damage(summary: IndexSummary) -> list[tuple[str, str]]:
     found = summary.damage
-    rows = [
-        ("damaged", f"bytes {bad.start} to {bad.end}, after {counted(bad.records_before, 'record')}: {bad.problem}")
-        for bad in found[: _FEW_RANGES if len(found) <= _FEW_RANGES else 1]
-    ]
-    total = f"{len(found):,} damaged ranges, {human_size(summary.damaged_bytes)}; --json lists them"
+    rows = [("damaged", named_range(bad)) for bad in found[: _FEW_RANGES if len(found) <= _FEW_RANGES else 1]]
+    total = f"{summary.damaged_ranges:,} damaged ranges, {human_size(summary.damaged_bytes)}; --json lists them"
     return [*rows, ("in all", total if len(found) > _FEW_RANGES else "")]

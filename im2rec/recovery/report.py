@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 from im2rec.schema import BYTES_OUT, DRY_RUN, INPUT, RECORDS, SCHEMA, SECONDS, WARNINGS, as_json, described
-from im2rec.storage.damaged_range import DamagedRange
+from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DamagedRange
 from im2rec.storage.files import AtomicFile
 
 _DOUBTFUL = "Records that end at damage and that nothing proves to be whole."
@@ -62,8 +62,9 @@ class IndexSummary:
     doubtful: int = described(_DOUBTFUL)
     key_kind: str = described(_KEY_KIND)
     bytes_out: int = described(BYTES_OUT)
-    damage: list[DamagedRange] = described("Damaged ranges of bytes.")
-    damaged_bytes: int = described("Bytes in all damaged ranges.")
+    damage: list[DamagedRange] = described(DAMAGE)
+    damaged_ranges: int = described(DAMAGED_RANGES)
+    damaged_bytes: int = described(DAMAGED_BYTES)
     seconds: float = described(SECONDS, 0.0)
     dry_run: bool = described(DRY_RUN, False)
     warnings: list[str] = described(WARNINGS, factory=list)

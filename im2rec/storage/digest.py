@@ -219,7 +219,7 @@ def make_digest(path: PathLike, *, block_bytes: int = BLOCK_BYTES, progress: Pro
     with Hasher(block_bytes) as hasher, _HashingFile(path, hasher, report) as hashing:
         scan_all(hashing, new, listed=listed, careful=True)
         hashing.hash_to(hashing.size)
-        return hasher.finish(scanned.records, sum(item.end - item.start for item in scanned.damage))
+        return hasher.finish(scanned.records, scanned.damage.nbytes)
 
 
 def find_blocks(file: InputFile, digest: FileDigest, *, progress: Progress | None = None) -> Iterator[int | None]:

@@ -12,7 +12,9 @@ from image_helpers import names_in
 from recovery_helpers import damaged_rec, some_ids, some_payloads, starts, whole_file
 
 from im2rec.errors import CorruptRecordError, InputError, OutputError, ParameterError
+from im2rec.format.recordio import encode_record
 from im2rec.recovery.reindex import write_index
+from im2rec.storage.digest import make_digest
 from im2rec.storage.index import find_index
 
 JUNK = b"\x55" * 40
@@ -142,3 +144,14 @@ def test_many_blocks_are_numbered_through(tmp_path: Path) -> None:
     write_index(write_rec(tmp_path / "a.rec", payloads, index=False))
 
     assert index_text(bounds(payloads)[:-1]) == (tmp_path / "a.idx").read_bytes()
+
+
+def test_damage_is_counted_in_full_where_only_the_first_ranges_are_listed(tmp_path: Path) -> None:
+    rec = tmp_path / "a.rec"
+    rec.write_bytes((encode_record(bytes(30)) + b"bad!") * 10_050)
+
+    summary = write_index(rec, dry_run=True)
+
+    assert 10_000 == len(summary.damage)
+    assert (10_050, 4 * 10_050) == (summary.damaged_ranges, summary.damaged_bytes)
+    assert 4 * 10_050 == make_digest(rec).damaged_bytes
