@@ -14,10 +14,9 @@ import numpy as np
 from im2rec.errors import IndexFormatError, InputError, ListFormatError
 from im2rec.format.indexfile import MAX_OFFSET, Keys, Offsets
 from im2rec.format.listfile import parse_labels
-from im2rec.format.recordio import Source
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import PathLike, with_path
-from im2rec.storage.index import belongs, resolve_index, sorted_index
+from im2rec.storage.index import resolve_index, sorted_index
 from im2rec.storage.list_lines import list_lines, opened_list
 
 IDS, KEYS = "ids", "keys"
@@ -70,11 +69,6 @@ class OldIndex:
 
     def _load(self) -> tuple[Keys, Offsets]:
         return sorted_index(self.path, _NO_LIMIT)
-
-    def belongs(self, source: Source) -> bool:
-        """True if records start at most of the offsets, as far as *source* reaches: the index is that of the file."""
-        within = self.offsets[: int(np.searchsorted(self.offsets, source.size))]
-        return bool(len(within)) and belongs(source, within)
 
     def add(self, offsets: Offsets, ids: Keys | None) -> None:
         """Note the *offsets* of records that were found, which ascend, and their *ids*, if they have any."""

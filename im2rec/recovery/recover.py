@@ -25,12 +25,12 @@ from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import AtomicFile, PathLike, refuse_existing, writing
 from im2rec.storage.foreign import check_kind, check_line_ends
-from im2rec.storage.index import find_index, index_to_write
+from im2rec.storage.index import belongs, find_index, index_to_write
 from im2rec.storage.opening import open_rec
+from im2rec.storage.reader import DROP, KEEP
 from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter
 
-KEEP, DROP = "keep", "drop"
 _LINE_BYTES = 24  # about the size of a line of an index
 _DAMAGE_TESTED = 8  # the first damaged ranges are searched for the effects of text mode
 
@@ -251,7 +251,7 @@ class _Run:
         if self.index is None or (copier.damage and copier.damage[-1].end == size):
             return
         more = len(self.index.offsets) - int(np.searchsorted(self.index.offsets, size))
-        if more and self.index.belongs(self.file):
+        if more and belongs(self.file, self.index.offsets):
             copier.add_damage(size, size, f"the file ends here, but the index lists {counted(more, 'more record')}")
 
     def _losses(self, copier: Copier, found: Callable[[], Keys] | None) -> Losses | None:

@@ -138,7 +138,7 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
 
     def _take(self, found: RecordMap) -> None:
         self.keys, self.offsets, self._end, self._stops = found.keys, found.offsets, found.end, found.stops
-        self.lost, self.doubtful, self.damage = found.lost, found.doubtful, found.damage.listed
+        self.lost, self.doubtful, self.damage = found.lost, found.doubtful, list(found.damage)
         self.damaged_ranges, self.damaged_bytes = len(found.damage), found.damage.nbytes
         self.has_gaps, self.unlisted = found.has_gaps, ""
         self.keys.flags.writeable = self.offsets.flags.writeable = False

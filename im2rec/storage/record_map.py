@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -23,9 +22,8 @@ from im2rec.storage.index_match import FoundRecords, Match, keys_are_ids, match_
 from im2rec.storage.scan import scan_damaged
 
 NO_KEY = 2**64 - 1  # the key of an ordinal without a record
-READ_WHOLE_BYTES = (
-    1 << 30
-)  # without an index, so much of a file whose heads show no damage is read: the largest records
+# So much of a file without an index is read if its heads show no damage: its largest records.
+READ_WHOLE_BYTES = 1 << 30
 _LINE_ENDS_TESTED = 8  # the first damaged ranges are searched for the effects of text mode
 _FEW_RECORDS = 4
 _NOTHING = np.empty(0, np.int64)
@@ -121,18 +119,19 @@ def scan_all(
                 check_line_ends(file, item.start + HEAD_BYTES)
             collected.damage.append(item)
         else:
-            if thorough or not _is_suspect(file, collected.found(), listed, careful=careful):
+            if thorough or not _is_suspect(file, collected, listed, careful=careful):
                 return collected
         thorough = True
 
 
-def _is_suspect(file: InputFile, found: FoundRecords, listed: Offsets | None, *, careful: bool) -> bool:
+def _is_suspect(file: InputFile, collected: Collector, listed: Offsets | None, *, careful: bool) -> bool:
     """True if a file is damaged although its heads do not show it: an index does, or a record that covers others."""
+    if listed is None and not careful:
+        return False
+    found = collected.found()
     if listed is not None:
         # If the index belongs to another file, hardly any record starts where it says; the caller decides on that.
         return _first_missing(listed, found.offsets) is not None and belongs(file, listed)
-    if not careful:
-        return False
     sizes, finder = found.ends - found.offsets, RecordFinder(file)
     largest = np.argsort(sizes, kind="stable")[::-1]
     chosen = np.sort(largest[np.cumsum(sizes[largest]) <= READ_WHOLE_BYTES])
@@ -161,7 +160,7 @@ def whole_offsets(file: InputFile, index: PathLike | None) -> Offsets:
 def map_by_scan(file: InputFile, *, skip: bool, drop_doubtful: bool) -> RecordMap:
     """Return where the records of *file* are, without an index; keys are ids, or ordinals if any has no image header.
 
-    Unless *skip*, each damaged range takes the place of one record. Raises InputError, CorruptRecordError.
+    Unless *skip*, each damaged range takes the place of one record. Raises InputError.
     """
     scanned = scan_all(file, ScannedRecords, careful=skip, drop_doubtful=drop_doubtful)
     return map_of_scan(file, scanned, skip=skip)
@@ -214,8 +213,7 @@ def map_by_index(file: InputFile, path: PathLike, without: str, *, skip: bool, d
         return _matched(file, keys, offsets, problem, drop_doubtful=drop_doubtful)
     except IndexFormatError as error:
         if lacks_line_ends(file):
-            with contextlib.suppress(CorruptRecordError):
-                scan_all(file, ScannedRecords)  # raises an InputError if it is the .rec that is wrong
+            scan_all(file, ScannedRecords)  # raises an InputError if it is the .rec that is wrong
         error.hint = "; ".join(filter(None, (error.hint, f"with {without} the .rec is scanned instead")))
         raise with_path(error, path) from None
 
