@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk_helpers import fill_disk
 from helpers import GOLDEN
 from image_helpers import (
     POSIX,
@@ -36,7 +37,6 @@ from image_helpers import (
 from im2rec.errors import ImageError
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
-from im2rec.storage.files import AtomicFile
 
 SERIAL = PackOptions(workers=1)
 
@@ -175,33 +175,12 @@ def test_an_interrupt_between_two_records_leaves_no_file(tmp_path: Path) -> None
 # A disk that is full.
 
 
-class FullDisk:
-    """A file on a full disk: the method *fails* raises ENOSPC."""
-
-    def __init__(self, file: Any, fails: str) -> None:
-        self._file = file
-        self._fails = fails
-
-    def __getattr__(self, name: str) -> Any:
-        return self._full if name == self._fails else getattr(self._file, name)
-
-    def _full(self, *_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-
 @pytest.mark.parametrize("fails", ["write", "flush"])
 @pytest.mark.parametrize("name", ["o.rec", "o.idx", "o.rec.bad.jsonl"])
 def test_a_full_disk_is_an_error_that_names_the_file_and_no_file_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
 ) -> None:
-    real = AtomicFile.__init__
-
-    def init(self: AtomicFile, *args: Any, **options: Any) -> None:
-        real(self, *args, **options)
-        if self.path.name == name:
-            self._file = FullDisk(self._file, fails)  # type: ignore[assignment]
-
-    monkeypatch.setattr(AtomicFile, "__init__", init)
+    fill_disk(monkeypatch, name, fails)
     listed, root = a_list_of_images(tmp_path)
     (root / "1.jpg").unlink()
     ran = im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1")

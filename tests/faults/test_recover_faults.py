@@ -10,9 +10,9 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from full_disk_helpers import fill_disk
 from helpers import peak_bytes
 from image_helpers import POSIX, Ran, im2rec, names_in
 from recovery_helpers import damaged_rec, frame
@@ -20,7 +20,6 @@ from recovery_helpers import damaged_rec, frame
 from im2rec.errors import Im2RecError
 from im2rec.format.recordio import MAGIC
 from im2rec.recovery.recover import RecoverOptions, recover
-from im2rec.storage.files import AtomicFile
 
 JUNK = b"\x55" * 40
 # Sends the signal {number} at the second write to the file {name}.
@@ -71,33 +70,12 @@ def test_a_run_that_is_ended_in_the_middle_leaves_every_name_as_it_was(tmp_path:
     assert before == {name: (tmp_path / name).read_bytes() for name in before}
 
 
-class FullDisk:
-    """A file on a full disk: the method *fails* raises ENOSPC."""
-
-    def __init__(self, file: Any, fails: str) -> None:
-        self._file = file
-        self._fails = fails
-
-    def __getattr__(self, name: str) -> Any:
-        return self._full if name == self._fails else getattr(self._file, name)
-
-    def _full(self, *_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-
 @pytest.mark.parametrize("fails", ["write", "flush"])
 @pytest.mark.parametrize("name", ["o.rec", "o.idx", "r.json"])
 def test_a_full_disk_is_an_error_that_names_the_file_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
 ) -> None:
-    real = AtomicFile.__init__
-
-    def init(self: AtomicFile, *args: Any, **options: Any) -> None:
-        real(self, *args, **options)
-        if self.path.name == name:
-            self._file = FullDisk(self._file, fails)  # type: ignore[assignment]
-
-    monkeypatch.setattr(AtomicFile, "__init__", init)
+    fill_disk(monkeypatch, name, fails)
     rec = damaged_rec(tmp_path / "a.rec", [0, 1, JUNK, *range(3, 20)])
     ran = im2rec("recover", rec, tmp_path / "o.rec", "--report", tmp_path / "r.json")
 
