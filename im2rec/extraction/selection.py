@@ -22,7 +22,6 @@ from im2rec.storage.reader import KEEP, SKIP, RecordFile
 from im2rec.storage.record_map import (
     RecordMap,
     ScannedRecords,
-    ids_agree,
     listed_offsets,
     map_of_scan,
     match_lines,
@@ -302,12 +301,9 @@ def _lines_of(rec: ScannedFile, keys: Keys, offsets: Offsets) -> IndexLines:
     ordinals = np.arange(len(rec))
     found = FoundRecords(rec.offsets, rec.offsets + rec.frame_sizes(ordinals), rec.keys)
     is_damaged = len(rec.damage) > 0
-    is_in_place = np.isin(offsets, rec.offsets)
-    if not is_damaged and is_in_place.all() and ids_agree(keys, offsets, found):
-        return IndexLines(keys, np.searchsorted(rec.offsets, offsets), np.empty(0, np.uint64), are_listed=True)
     match = match_lines(keys, offsets, found, rec.doubtful.tolist(), is_damaged=is_damaged)
     if match is None:
-        raise _other_index(int(offsets[int(is_in_place.argmin())]))
+        raise _other_index(int(offsets[int(np.isin(offsets, rec.offsets).argmin())]))
     rows = np.flatnonzero(match.lines >= 0)
     lost = np.delete(keys, match.lines[rows])
     # As in RecordFile, the key of a record that belongs to no line is its id.

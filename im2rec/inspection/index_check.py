@@ -46,12 +46,13 @@ def compare_index(
     keys, offsets = keys[order], offsets[order]
     wrong = offsets[~np.isin(offsets, starts)]
     doubled = len(offsets) - len(np.unique(offsets))
-    of_rows = None if doubled or not len(offsets) else _lines(keys, offsets, found, doubtful, is_damaged=bool(damage))
-    if of_rows is None:
+    is_possible = len(offsets) > 0 and not doubled
+    match = match_lines(keys, offsets, found, doubtful, is_damaged=bool(damage)) if is_possible else None
+    if match is None:
         return IndexCheck(name, "wrong", _wrong_index(offsets, _outside(wrong, damage), doubled)), None
-    rows = np.flatnonzero(of_rows >= 0)
-    rows = rows[np.argsort(of_rows[rows], kind="stable")]
-    lines = of_rows[rows]
+    rows = np.flatnonzero(match.lines >= 0)
+    rows = rows[np.argsort(match.lines[rows], kind="stable")]
+    lines = match.lines[rows]
     lost = np.setdiff1d(np.arange(len(offsets)), lines)
     unlisted = len(starts) - len(rows)
     check = IndexCheck(
@@ -63,19 +64,7 @@ def compare_index(
         damaged=len(lost),
         moved=int(np.sum(offsets[lines] != starts[rows])),
     )
-    return check, missing_records(file, lost, of_rows, found) if len(lost) and not damage else None
-
-
-def _lines(
-    keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Sequence[int], *, is_damaged: bool
-) -> Offsets | None:
-    """Return the line of each record, -1 for one that belongs to none; None for the index of another file."""
-    if not is_damaged and np.isin(offsets, found.offsets).all() and ids_agree(keys, offsets, found):
-        lines = np.full(len(found.offsets), -1)
-        lines[np.searchsorted(found.offsets, offsets)] = np.arange(len(offsets))
-        return lines
-    match = match_lines(keys, offsets, found, doubtful, is_damaged=is_damaged)
-    return match.lines if match is not None else None
+    return check, missing_records(file, lost, match.lines, found) if len(lost) and not damage else None
 
 
 def _outside(offsets: Offsets, damage: Sequence[DamagedRange]) -> Offsets:
