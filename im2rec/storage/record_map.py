@@ -228,8 +228,8 @@ def _matched(
         checked = check_index(file, offsets)
         return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
     match = match_lines(keys, offsets, found, scanned.doubtful, is_damaged=len(damage) > 0)
-    if match is not None and not damage and len(match.odd):
-        # The size of some record is wrong, although no head is: it may cover others.
+    if match is not None and not damage and (len(match.odd) or np.sum(match.lines >= 0) < len(offsets)):
+        # Records are missing, or one has a wrong size, although no head is damaged: a record may cover others.
         scanned = scan_all(file, ScannedRecords, listed=offsets, drop_doubtful=drop_doubtful, thorough=True)
         found, damage = scanned.found(), scanned.damage
         match = match_lines(keys, offsets, found, scanned.doubtful, is_damaged=len(damage) > 0)

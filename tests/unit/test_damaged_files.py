@@ -493,3 +493,14 @@ def test_a_lost_record_in_a_range_that_is_only_counted_is_said_to_be_in_damaged_
         lost = 2 * 10_050 - 1
         message = f"{rec}, record {lost}, byte {44 * 10_050 - 4}: is lost in damaged bytes (run 'im2rec inspect' on it)"
         assert message == message_of(lambda: opened[lost])
+
+
+def test_a_length_that_covers_others_is_seen_where_all_records_after_it_were_moved(tmp_path: Path) -> None:
+    def change(data: bytes) -> bytes:
+        head = MAGIC + (AT[7] - AT[3] - 8).to_bytes(4, "little")
+        return data[AT[1] : AT[3]] + head + data[AT[3] + 8 :]
+
+    with RecordFile(damaged_file(tmp_path, change, keys=[*range(COUNT)]), damaged="skip") as rec:
+        assert [0, 3] == rec.lost.tolist()
+        assert [n for n in range(COUNT) if n not in (0, 3)] == rec.ordinals.tolist()
+        assert [PAYLOADS[n] for n in rec.ordinals.tolist()] == [rec.payload(n) for n in rec.ordinals.tolist()]
