@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from im2rec.storage.files import AtomicFile
+from im2rec.storage.output import AtomicFile
 
 
 class FullDisk:

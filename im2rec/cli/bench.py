@@ -31,7 +31,7 @@ from im2rec.parallel import Progress
 from im2rec.params import from_words, refuse_stream
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.records import Records
-from im2rec.storage.files import AtomicFile, refuse_existing
+from im2rec.storage.output import AtomicFile, refuse_existing
 
 
 @click.command("bench", cls=HelpCommand)

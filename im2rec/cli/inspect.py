@@ -28,7 +28,7 @@ from im2rec.inspection.report import LabelCount, Spread, Survey, Verification
 from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
 from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
-from im2rec.storage.files import refuse_existing
+from im2rec.storage.output import refuse_existing
 
 _MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
 _MAX_LABELS = 8

@@ -19,7 +19,8 @@ from typing import BinaryIO, NoReturn
 
 from im2rec.datasets.sets import KnownSet, RemoteFile
 from im2rec.errors import InputError, ParameterError
-from im2rec.storage.files import reason, writing
+from im2rec.storage.files import reason
+from im2rec.storage.output import writing
 
 MAX_FRUITLESS = 3  # responses in a row without a new byte
 MAX_RESPONSES = 20

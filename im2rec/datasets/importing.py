@@ -36,7 +36,8 @@ from im2rec.images.engine import Engine, load_engine
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, IMAGES, RATE, SECONDS, WARNINGS, described
 from im2rec.storage.digest import digest_path
-from im2rec.storage.files import AtomicFile, PathLike, check_output_folder, refuse_existing, writing
+from im2rec.storage.files import PathLike
+from im2rec.storage.output import AtomicFile, check_output_folder, refuse_existing, writing
 from im2rec.storage.writer import RecordWriter
 
 PNG_LEVEL = 3  # as `im2rec pack`

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from im2rec.errors import OutputError
-from im2rec.storage.files import PathLike, read_file, reason, refuse_unwritable
+from im2rec.storage.files import PathLike, read_file, reason
+from im2rec.storage.output import refuse_unwritable
 
 MARKER = ".im2rec-extract.json"  # the journal: only a folder that contains it is ever replaced
 

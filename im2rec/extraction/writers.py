@@ -21,7 +21,8 @@ from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, 
 from im2rec.format.irheader import ImageRecord, label_text, short_float
 from im2rec.format.listfile import list_line
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.storage.files import Closeable, file_name, sync_and_close
+from im2rec.storage.files import Closeable, file_name
+from im2rec.storage.output import sync_and_close
 
 BATCH_RECORDS = 1000  # after a kill, at most one batch is written again
 BATCH_BYTES = 8 << 20  # of records in memory at once; a larger record is read alone

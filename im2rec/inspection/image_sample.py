@@ -15,9 +15,10 @@ from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, labels_text
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.inspection.report import ImageStatistics, spread
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
-from im2rec.storage.files import AtomicFile, InputFile, PathLike
+from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind
 from im2rec.storage.index import resolve_index
+from im2rec.storage.output import AtomicFile
 from im2rec.storage.record_map import whole_offsets
 
 SAMPLE_SIZE = 1000  # images whose headers are read

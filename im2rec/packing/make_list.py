@@ -16,7 +16,8 @@ from im2rec.format.listfile import is_listable, list_line
 from im2rec.packing.split import shares, split_sizes, stratified_sizes
 from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, WARNINGS, described
 from im2rec.storage.classes import SUFFIX, classes_text, read_classes
-from im2rec.storage.files import AtomicFile, PathLike, check_folder, file_name, name_text, reason, refuse_existing
+from im2rec.storage.files import PathLike, check_folder, file_name, name_text, reason
+from im2rec.storage.output import AtomicFile, refuse_existing
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
 DEFAULT_SEED = 100  # that of im2rec.py, so that both make the same permutation

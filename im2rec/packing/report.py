@@ -20,7 +20,7 @@ from im2rec.format.listfile import InexactLabels, ListEntry, are_exact
 from im2rec.packing.list_reader import BACKSLASHES, Entry
 from im2rec.packing.params import PackParams
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNEL, RATE, SECONDS, WARNINGS, described
-from im2rec.storage.files import AtomicFile, writing
+from im2rec.storage.output import AtomicFile, writing
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
 OUTSIDE = "outside ROOT"

@@ -30,7 +30,8 @@ from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.pipeline.records import Records
-from im2rec.storage.files import AtomicFile, read_file, reading, refuse_existing, with_path
+from im2rec.storage.files import read_file, reading, with_path
+from im2rec.storage.output import AtomicFile, refuse_existing
 
 NAME = "mean_img"  # of the array in the file, as MXNet writes it
 _TURNED_OFF = (

@@ -19,10 +19,11 @@ from im2rec.parallel import Progress
 from im2rec.recovery.report import IndexSummary
 from im2rec.storage.blocks import RecordBlock
 from im2rec.storage.damaged_range import damaged_ranges
-from im2rec.storage.files import AtomicFile, InputFile, PathLike, refuse_existing, writing
+from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, check_line_ends
 from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.opening import open_rec
+from im2rec.storage.output import AtomicFile, refuse_existing, writing
 from im2rec.storage.record_map import ScannedRecords, scan_all
 
 BY_ID, BY_ORDINAL = "id", "ordinal"

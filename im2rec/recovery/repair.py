@@ -20,9 +20,10 @@ from im2rec.parallel import Progress
 from im2rec.recovery.reindex import write_index
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, INPUT, SECONDS, described
 from im2rec.storage.digest import digest_path, find_digest, load_digest, refuse_same_file
-from im2rec.storage.files import AtomicFile, InputFile, PathLike, refuse_existing, writing
+from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.opening import open_rec
+from im2rec.storage.output import AtomicFile, refuse_existing, writing
 
 _SECTOR_BYTES = 4096  # around places that a disk cannot read, so much is read at once
 _MAX_RUNS = 8  # runs of sectors that differ between the copies: 256 combinations, and hashing each takes 10 ms

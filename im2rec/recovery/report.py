@@ -7,7 +7,7 @@ import json
 
 from im2rec.schema import BYTES_OUT, DRY_RUN, INPUT, RECORDS, SCHEMA, SECONDS, WARNINGS, as_json, described
 from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DamagedRange
-from im2rec.storage.files import AtomicFile
+from im2rec.storage.output import AtomicFile
 
 _DOUBTFUL = "Records that end at damage and that nothing proves to be whole."
 _KEY_KIND = "`ids` or `ordinals`: the keys of the new index."

@@ -20,7 +20,7 @@ from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
-from im2rec.storage.files import AtomicFile, check_output_folder, writing
+from im2rec.storage.output import AtomicFile, check_output_folder, writing
 
 _LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"

@@ -20,7 +20,7 @@ from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET
 from im2rec.pipeline.records import Records
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
-from im2rec.storage.files import AtomicFile, writing
+from im2rec.storage.output import AtomicFile, writing
 
 
 class RecordedDraws(Draws):

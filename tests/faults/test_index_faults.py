@@ -19,7 +19,7 @@ from im2rec.recovery.reindex import write_index
 # Sends SIGINT at the first write to an index.
 AT_WRITE = """
 import os, signal, sys
-from im2rec.storage.files import AtomicFile
+from im2rec.storage.output import AtomicFile
 real = AtomicFile.write
 def write(file, data):
     real(file, data)

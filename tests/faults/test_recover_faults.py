@@ -27,7 +27,7 @@ AT_WRITE = """
 import os, signal, sys
 from im2rec.recovery import copying
 copying._RUN_BYTES = 1000
-from im2rec.storage.files import AtomicFile
+from im2rec.storage.output import AtomicFile
 real, count = AtomicFile.write, 0
 def write(file, data):
     global count

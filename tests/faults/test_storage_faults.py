@@ -43,7 +43,7 @@ from im2rec.format.recordio import BytesSource, decode_record, read_record, read
 from im2rec.format.resync import RecordFinder
 from im2rec.inspection.survey import survey
 from im2rec.storage import index as index_module
-from im2rec.storage.files import AtomicFile
+from im2rec.storage.output import AtomicFile
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import scan_damaged
 from im2rec.storage.writer import RecordWriter

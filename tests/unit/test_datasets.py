@@ -48,7 +48,7 @@ from im2rec.datasets.pickles import load_pickle
 from im2rec.datasets.sets import Cifar100Params, Dataset, ImportParams
 from im2rec.errors import IdxFormatError, InputError, OutputError, ParameterError
 from im2rec.format.listfile import read_list
-from im2rec.storage.files import AtomicFile
+from im2rec.storage.output import AtomicFile
 from im2rec.storage.reader import RecordFile
 
 AGAIN = " (make or fetch it again)"

@@ -17,7 +17,7 @@ from im2rec.packing import make_list as module
 from im2rec.packing.make_list import FoundImage, ListOptions, divide, list_names, make_list, walk_folder
 from im2rec.packing.split import shares, split_sizes, stratified_sizes
 from im2rec.storage.classes import read_classes
-from im2rec.storage.files import AtomicFile
+from im2rec.storage.output import AtomicFile
 
 
 def tree(root: Path, *names: str) -> Path:
