@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
+import re
 import sys
 import traceback
 import warnings
@@ -117,7 +118,7 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
     if isinstance(error, click.ClickException):
         return code, *usage_message(error)
     if isinstance(error, Im2RecError):
-        return code, error.problem, error.hint.replace("force=True", "--force")
+        return code, error.problem, re.sub(r"\b(force|restart|resume)=True", r"--\1", error.hint)
     return code, *_other_problem(error)
 
 

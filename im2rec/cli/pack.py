@@ -70,6 +70,8 @@ class PackCommand(HelpCommand):
 )
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
+@click.option("--restart", is_flag=True, help="Begin again; else a pack that was cut short is gone on with.")
+@click.option("--resume", is_flag=True, help="Go on with a pack that was cut short, or fail if there is none.")
 @common_options(writes=True)
 def command(
     console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object
@@ -77,13 +79,14 @@ def command(
     """Pack the images of a list into a .rec and its index.
 
     LIST holds lines of id, label and path below the folder ROOT. Writes the records to OUT and the index beside it.
-    Bad images are left out and reported in OUT.bad.jsonl. Exit code 3: images were left out.
+    Bad images are left out and reported in OUT.bad.jsonl. A pack that was cut short, by whatever, goes on when the same
+    words are typed again. Exit code 3: images were left out.
     """
     for name, value in (("ROOT", root), ("OUT", out)):
         if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in parameter_docs(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
-    repeat_by(outputs=[out])
+    repeat_by(resumes=not options["dry_run"])
     from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - it imports numpy, which the help does not need
 
     with console.progress("packing", share=True) as progress:
@@ -122,7 +125,9 @@ def render(summary: PackSummary) -> str:
         f"engine {summary.engine}, JPEGs decoded by {summary.jpeg_decoder}" if summary.engine else "stored unchanged"
     )
     speed = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {counted(summary.workers, 'worker')}"
+    went_on = f"after {counted(summary.resumed, 'image')} of an earlier run, at line {summary.resumed_line} of the list"
     table_rows = [
+        ("went on", went_on if summary.resumed_line else ""),
         ("left out", left_out),
         ("outside", outside),
         ("noted", ", ".join(f"{count:,} {note}" for note, count in summary.notes.items())),

@@ -14,7 +14,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from im2rec.errors import ListFormatError, counted
 
@@ -251,6 +251,16 @@ class InexactLabels:
         if rounded is not None:
             self._rounded += 1
             self._first_rounded = self._first_rounded if self._rounded > 1 else (line, rounded)
+
+    def state(self) -> list[Any]:
+        """Return the counts as JSON values, for :meth:`restore`."""
+        return [self._not_finite, *self._first_not_finite, self._rounded, *self._first_rounded]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go on from the counts *state*."""
+        self._not_finite, *first_not_finite, self._rounded, line, label = state
+        self._first_not_finite = first_not_finite[0], first_not_finite[1]
+        self._first_rounded = line, label
 
     def warnings(self) -> list[str]:
         """Return a line for labels that are not finite, and one for those that are rounded, if there are any."""

@@ -15,13 +15,17 @@ turned, and the note ``NOT_TURNED`` counts those that are not upright.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import itertools
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import PIL
+from PIL import features
 
 from im2rec.errors import ImageError, ListFormatError, RecordTooLargeError
 from im2rec.format.irheader import IRHeader, encode_image_record
@@ -91,6 +95,7 @@ def pack_chunk(
             chunk.lines.append(None)
     chunk.engine = "" if params.unchanged else load_engine(params.engine).name
     chunk.kernel = _describe_kernel(params)
+    chunk.libraries = libraries(chunk.engine) if chunk.engine or verify else {}
     chunk.seconds = time.perf_counter() - started
     return chunk
 
@@ -142,6 +147,17 @@ def _resized_by_kernel(content: bytes, id_: int, params: PackParams, engine: Eng
     if kernel.decode_into(content, crop, image, inter_method=method if scales else None, planes=False):
         return None
     return image if image.shape[1::-1] == new else engine.resize(image, *new, method)
+
+
+@functools.cache
+def libraries(engine: str) -> dict[str, str]:
+    """Return the versions of the libraries that could change a byte of what is packed with *engine*, by name."""
+    turbo = features.version("libjpeg_turbo") or features.version("jpg")
+    found = {"engine": engine, "pillow": f"{PIL.__version__} (JPEG {turbo})", "jpeg_decoder": JPEG_DECODER}
+    for name in ("cv2", "simplejpeg"):  # OpenCV decodes rare kinds with every engine
+        with contextlib.suppress(ImportError):
+            found[name] = str(getattr(importlib.import_module(name), "__version__", "of unknown version"))
+    return found
 
 
 _kernel_candidates = itertools.count()

@@ -1,4 +1,4 @@
-"""The image files that a list names: their paths below ROOT, their bytes, and which of them lie outside ROOT.
+"""The image files that a list names: their paths below ROOT, their bytes, and which lie outside ROOT.
 
 This module imports no image library, as the parent process of a dry run uses it too.
 """
@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from types import ModuleType
 from typing import NamedTuple
 
 from im2rec.errors import MAX_PAYLOAD, ImageError
 from im2rec.format.irheader import HEADER_BYTES
-from im2rec.format.listfile import ListEntry
-from im2rec.packing.list_reader import Entry, describe_missing
+from im2rec.packing.list_reader import describe_missing
 from im2rec.packing.report import MISSING, OUTSIDE, TOO_LARGE, UNREADABLE
 from im2rec.storage.files import PathLike, check_regular, check_size, file_name, read_file, reason
 
@@ -74,33 +71,3 @@ def _image_error(name: str, root: str, error: OSError | ValueError) -> ImageErro
     if isinstance(error, UnicodeEncodeError):
         return ImageError(reason(error), reason=UNREADABLE)
     return ImageError("a zero byte in the name" if "\0" in name else str(error), reason=UNREADABLE)
-
-
-def leads_outside(roots: tuple[str, ...], path: str, system: ModuleType = os.path) -> bool:
-    r"""True if *path* of a list leads out of all *roots*, by what is written alone: no link is followed.
-
-    *roots* are spellings of one folder: absolute, and each with a separator at its end. *system* is ``ntpath`` for the
-    rules of Windows, where ``C:\x`` and ``\\server\x`` are absolute paths.
-    """
-    if not (path.startswith(("/", "\\")) or ".." in path or path[1:2] == ":"):  # quick, as it is asked of every line
-        return False
-    full = system.normcase(system.normpath(system.join(roots[0], file_name(path))))
-    return not any(full.startswith(system.normcase(root)) for root in roots)
-
-
-class OutsideCount:
-    """Count of the list entries that lead out of *root* as they are written, with the *line* of the first one."""
-
-    def __init__(self, root: PathLike) -> None:
-        self.count = 0
-        self.line: int | None = None
-        paths = (os.path.abspath(root), os.path.realpath(root))  # noqa: PTH100
-        self._roots = tuple(os.path.join(path, "") for path in paths)  # noqa: PTH118
-
-    def check(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Yield *entries* unchanged, and count those that lead out."""
-        for entry in entries:
-            if isinstance(entry, ListEntry) and leads_outside(self._roots, entry.path):
-                self.count += 1
-                self.line = self.line or entry.line
-            yield entry

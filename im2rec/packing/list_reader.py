@@ -7,11 +7,12 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from im2rec.errors import ListFormatError
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.storage.files import PathLike, file_name
-from im2rec.storage.list_lines import line_count, list_lines, next_line, opened_list
+from im2rec.storage.list_lines import line_count, list_lines, mark_bytes, next_line, opened_list
 
 Entry = ListEntry | ListFormatError
 NO_SUCH_FILE = "no such file"
@@ -22,11 +23,19 @@ OTHER_FORM = "its file has the accents of the name in another form; make the lis
 ABOVE_ROOT = "its path starts in the folder above ROOT; name that as ROOT"
 
 
+class ListPosition(NamedTuple):
+    """A place in a list: the offset of a line in bytes, and the number of that line, from 1."""
+
+    offset: int
+    line: int
+
+
 class ListLines:
     """The lines of a list file, or of part *part* of *nsplit*: those that start in that share of the file's bytes.
 
     *label_width* is the number of labels that each line must have, None for any number. *root* is the folder that the
     paths start from: a line such as ``0 1 2 cats.jpg`` can be read in two ways, and the one whose file exists counts.
+    ``position`` is that behind the lines read so far, and may be set to one that an earlier run has reached.
     Raises InputError when the file cannot be read, is a pipe or another special file, or is no list::
 
         for entry in ListLines("train.lst").entries():
@@ -45,30 +54,33 @@ class ListLines:
         self.path = Path(path)
         self.label_width = label_width
         self._exists = None if root is None else functools.partial(_is_file_below, os.fspath(root))
-        self._bytes_read = 0
         with opened_list(path) as stream:
             self.size = stream.seek(0, os.SEEK_END)
             step = -(-self.size // nsplit)
             self._begin = next_line(path, stream, step * part)
             self._end = next_line(path, stream, step * (part + 1))
-            self._first_line = 1 + line_count(stream, self._begin)  # reports name the lines of the whole list
+            # Reports name the lines of the whole list.
+            self.position = ListPosition(self._begin or mark_bytes(stream), 1 + line_count(stream, self._begin))
 
     def share_read(self) -> float:
         """Return the share of the part's bytes that have been read, from 0 to 1."""
-        return self._bytes_read / max(1, self._end - self._begin)
+        return (self.position.offset - self._begin) / max(1, self._end - self._begin)
 
     def entries(self) -> Iterator[Entry]:
         """Yield an entry, or a ListFormatError, for each line that is neither blank nor a comment.
 
         Raises InputError when the file cannot be read any more, ListFormatError for a line that is too long.
         """
-        return read_list(self._lines(), label_width=self.label_width, first=self._first_line, exists=self._exists)
+        first = self.position.line
+        return read_list(self._lines(), label_width=self.label_width, first=first, exists=self._exists)
 
     def _lines(self) -> Iterator[str]:
         with opened_list(self.path) as stream:
-            stream.seek(self._begin)
-            for line in list_lines(self.path, stream, end=self._end, first=self._first_line):
-                self._bytes_read += len(line)
+            offset, number = self.position
+            stream.seek(offset)
+            for line in list_lines(self.path, stream, end=self._end, first=number):
+                offset, number = offset + len(line), number + 1
+                self.position = ListPosition(offset, number)
                 yield line.decode("utf-8", "surrogateescape")
 
 

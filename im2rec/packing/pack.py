@@ -6,37 +6,44 @@ The work on the images of a batch is in :func:`im2rec.packing.encode.pack_chunk`
 
 from __future__ import annotations
 
+import array
 import contextlib
 import dataclasses
 import functools
 import itertools
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from im2rec.errors import ImageError, ListFormatError, OutputError, ParameterError
+from im2rec.format.indexfile import Keys
 from im2rec.format.listfile import ListEntry
-from im2rec.packing.image_files import ALLOW, REFUSE, ImageFolder, OutsideCount, image_folder
-from im2rec.packing.list_reader import Entry, ListLines
+from im2rec.packing.identity import identity
+from im2rec.packing.image_files import ALLOW, REFUSE, ImageFolder, image_folder
+from im2rec.packing.list_reader import Entry, ListLines, ListPosition
+from im2rec.packing.outside import OutsideCount
+from im2rec.packing.pack_output import PackOutput
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import (
     DEFAULT_MAX_BAD,
     BadImage,
     BadLimit,
-    BadReport,
     PackCounter,
     PackedChunk,
     PackSummary,
     bad_line,
+    report_path,
 )
 from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.storage.classes import ClassesCopy, classes_path
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder
-from im2rec.storage.index import index_to_write
+from im2rec.storage.index import index_keys, index_to_write
 from im2rec.storage.output import refuse_existing
-from im2rec.storage.writer import RecordWriter
 
 CHUNK_S = 0.02  # work in a chunk for one worker; to send it and get the result takes 0.2 ms
 MAX_CHUNK_LINES = 64
@@ -49,7 +56,8 @@ class PackOptions:
     *workers* None is the number of CPUs that this process may use. *on_error* is ``skip`` or ``fail``, *max_bad* the
     limit of bad images, a number or a percentage. *verify* decodes images that are stored unchanged, too. *outside* is
     ``allow``, or ``refuse``: images outside of the root, also by links, are then bad. *digest* writes the digest of the
-    ``.rec`` beside it. Raises ParameterError.
+    ``.rec`` beside it. *restart* removes what an interrupted pack has left, *resume* insists on going on from it.
+    Raises ParameterError.
     """
 
     workers: int | None = None
@@ -60,8 +68,12 @@ class PackOptions:
     dry_run: bool = False
     outside: str = ALLOW
     digest: bool = False
+    restart: bool = False
+    resume: bool = False
 
     def __post_init__(self) -> None:
+        if self.restart and self.resume:
+            raise ParameterError("--restart and --resume exclude each other", hint="give one of the two")
         if self.workers is not None and self.workers < 1:
             raise ParameterError(f"--workers={self.workers} must be 1 or more")
         if self.on_error not in ("skip", "fail"):
@@ -82,14 +94,15 @@ def pack(
 ) -> PackSummary:
     """Pack the images that the list *list_path* names, found below the folder *root*, into *out* and its index.
 
-    The class names beside the list are copied beside *out*. The bytes written are the same for any number of workers. A
-    bad line or image is left out and reported in ``OUT.bad.jsonl``; with ``on_error="fail"`` the first one ends the
-    run. The run also ends when more images are bad than ``max_bad`` allows, or when the first ten are all missing; with
-    ``100%`` neither does, and the report stays even when no image could be packed. *progress* is called with the number
-    of images packed so far and the share of the list that has been read. A dry run reads the list, checks that the
-    image files exist, and writes nothing. Of images that are stored unchanged only the first bytes are checked, unless
-    ``verify`` decodes them. Raises InputError when list or root cannot be used or no image could be packed,
-    OutputError, ImageError with ``on_error="fail"``, TooManyBadError, WorkerDiedError::
+    A pack of the same list and parameters that was cut short, by whatever, is gone on with: see
+    :mod:`im2rec.packing.pack_output`. The bytes written are the same for any number of workers. The class names beside
+    the list are copied beside *out*. A bad line or image is left out and reported in ``OUT.bad.jsonl``; with
+    ``on_error="fail"`` the first one ends the run. The run also ends when more images are bad than ``max_bad`` allows,
+    or when the first ten are all missing; with ``100%`` neither does, and the report stays even when no image could be
+    packed. *progress* is called with the number of images packed so far and the share of the list that has been read. A
+    dry run reads the list, checks that the image files exist, and writes nothing. Of images that are stored unchanged
+    only the first bytes are checked, unless ``verify`` decodes them. Raises InputError when list or root cannot be used
+    or no image could be packed, OutputError, ImageError with ``on_error="fail"``, TooManyBadError, WorkerDiedError::
 
         pack("train.lst", "photos", "train.rec", PackParams(resize=256, quality=90))
 
@@ -97,47 +110,40 @@ def pack(
     """
     started = time.monotonic()
     params, options = params or PackParams(), options or PackOptions()
-    workers = options.workers or available_cpus()
     target = _target(out, params)
-    report, files, digest = BadReport(target), [target, index_to_write(target)], digest_path(target)
+    files, digest = [target, index_to_write(target)], digest_path(target)
     check_folder(root)
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
-    _refuse_list([*files, digest, report.path, classes_path(out)], list_path)
-    refuse_existing([*files, digest], force=options.force)  # an old digest is removed in any case
+    _refuse_list([*files, digest, report_path(target), classes_path(out)], list_path)
     files += [digest] if options.digest else []
     classes = ClassesCopy(list_path, out, force=options.force)
-    max_bad = BadLimit.parse(options.max_bad)
-    counter = PackCounter(params, os.fspath(list_path), fail=options.on_error == "fail", max_bad=max_bad)
-    report_progress = progress or (lambda _images, _share: None)
-    sizer = _ChunkSizer()
-    folder, outside = image_folder(root, options.outside), OutsideCount(root)
-    entries = lines.entries() if options.outside == REFUSE else outside.check(lines.entries())
-    batches = _batches(counter.check_labels(entries), sizer)
+    outside = OutsideCount(root, counts=options.outside != REFUSE)
+    fail, max_bad = options.on_error == "fail", BadLimit.parse(options.max_bad)
+    counter = PackCounter(params, os.fspath(list_path), fail=fail, max_bad=max_bad, outside=outside)
+    run = _Run(
+        lines=lines,
+        folder=image_folder(root, options.outside),
+        params=params,
+        options=options,
+        counter=counter,
+        report_progress=progress or (lambda _images, _share: None),
+    )
     if options.dry_run:
-        counter.totals.engine, counter.totals.jpeg_decoder = _library_names(params)
-        for batch in batches:
-            counter.add(_check_files_exist(batch, folder))
-            report_progress(counter.totals.images, lines.share_read())
-        counter.check_any_packed()
+        refuse_existing([*files[:2], digest], force=options.force)  # an old digest is removed in any case
+        ids = run.dry()
     else:
-        work = functools.partial(pack_in_worker, folder=folder, params=params, verify=options.verify)
-        # Reading files and framing them is too little work for processes: threads return records without a copy.
-        processes = options.verify or not params.unchanged
-        packed = contextlib.closing(run_ordered(work, batches, workers=workers, processes=processes, name=_describe))
-        made = functools.partial(RecordWriter, target, force=options.force, digest=options.digest)
-        with packed as chunks, report, classes, made() as writer:
-            for chunk in chunks:
-                _write(chunk, writer, report)
-                counter.add(chunk)
-                sizer.update(chunk)
-                report_progress(counter.totals.images, lines.share_read())
-            counter.check_any_packed(report)
-            report.finish()
+        found = identity(list_path, root, params, outside=options.outside, verify=options.verify)
+        output = PackOutput(
+            target, found, force=options.force, digest=options.digest, restart=options.restart, resume=options.resume
+        )
+        run.write(output, classes)
+        ids = index_keys(files[1])
     summary = counter.summary(
-        workers=workers,
+        ids,
+        workers=run.workers,
         seconds=time.monotonic() - started,
         files=[os.fspath(file) for file in (*files, *classes.files)],
-        report=os.fspath(report.path) if counter.bad and not options.dry_run else None,
+        report=os.fspath(report_path(target)) if counter.bad and not options.dry_run else None,
         dry_run=options.dry_run,
         outside=outside.count,
         outside_line=outside.line,
@@ -169,12 +175,6 @@ def _library_names(params: PackParams) -> tuple[str, str]:
     return "" if params.unchanged else load_engine(params.engine).name, JPEG_DECODER
 
 
-def _write(chunk: PackedChunk, writer: RecordWriter, report: BadReport) -> None:
-    for key, frame in chunk.frames:
-        writer.write_frame(frame, key=key)
-    report.add(chunk.bad)
-
-
 def part_path(out: Path, params: PackParams) -> Path:
     """Return the path that a part is packed into: *out* itself when there is one part, else ``OUT.part000`` etc.
 
@@ -198,9 +198,69 @@ class _ChunkSizer:
         self.lines = max(1, min(fitting, 2 * self.lines, MAX_CHUNK_LINES))
 
 
-def _batches(entries: Iterator[Entry], sizer: _ChunkSizer) -> Iterator[list[Entry]]:
-    while batch := list(itertools.islice(entries, sizer.lines)):
-        yield batch
+@dataclasses.dataclass
+class _Run:
+    """One run of :func:`pack`: it reads the list, has its images packed, counts, and hands the result to the output."""
+
+    lines: ListLines
+    folder: ImageFolder
+    params: PackParams
+    options: PackOptions
+    counter: PackCounter
+    report_progress: Progress
+
+    def __post_init__(self) -> None:
+        self.workers = self.options.workers or available_cpus()
+        self._sizer = _ChunkSizer()
+        self._in_work: deque[tuple[list[Entry], ListPosition]] = deque()  # batches, and the place behind each
+
+    def dry(self) -> Keys:
+        """Read the list, look for the image files, and return the ids."""
+        self.counter.totals.engine, self.counter.totals.jpeg_decoder = _library_names(self.params)
+        ids = array.array("Q")
+        for batch in self._batches():
+            chunk = _check_files_exist(batch, self.folder)
+            self._count(chunk)
+            ids.extend(id_ for id_, _ in chunk.frames)
+        self.counter.check_any_packed()
+        return np.array(ids, np.uint64)
+
+    def write(self, output: PackOutput, classes: ClassesCopy) -> None:
+        """Pack the list into *output*, from the place on that an earlier run has reached."""
+        with output:
+            if output.counts is not None and output.position is not None:
+                self.counter.restore(output.counts)
+                self.lines.position = output.position
+                self.counter.totals.resumed_line = output.position.line
+            if not output.is_complete:
+                self._pack(output)
+            classes.write()
+            output.complete(self.lines.position, self.counter.state())
+
+    def _pack(self, output: PackOutput) -> None:
+        work = functools.partial(pack_in_worker, folder=self.folder, params=self.params, verify=self.options.verify)
+        # Reading files and framing them is too little work for processes: threads return records without a copy.
+        processes = self.options.verify or not self.params.unchanged
+        packed = run_ordered(work, self._batches(), workers=self.workers, processes=processes, name=_describe)
+        with contextlib.closing(packed) as chunks:
+            for chunk in chunks:
+                position = self._count(chunk)
+                output.add(chunk, position, self.counter.state())
+                self._sizer.update(chunk)
+        self.counter.check_any_packed(output.keep_report)
+
+    def _batches(self) -> Iterator[list[Entry]]:
+        entries = self.lines.entries()
+        while batch := list(itertools.islice(entries, self._sizer.lines)):
+            self._in_work.append((batch, self.lines.position))
+            yield batch
+
+    def _count(self, chunk: PackedChunk) -> ListPosition:
+        """Count *chunk*, the result of the oldest batch in work; return the place in the list behind it."""
+        batch, position = self._in_work.popleft()
+        self.counter.add(chunk, batch)
+        self.report_progress(self.counter.totals.images, self.lines.share_read())
+        return position
 
 
 def _describe(entries: list[Entry]) -> str:

@@ -5,22 +5,21 @@ This module imports no image library: the parent process needs none, and importi
 
 from __future__ import annotations
 
-import array
 import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from im2rec.errors import Im2RecError, ImageError, InputError, ListFormatError, ParameterError, counted
+from im2rec.format.indexfile import Keys
 from im2rec.format.listfile import InexactLabels, ListEntry, are_exact
 from im2rec.packing.list_reader import BACKSLASHES, Entry
+from im2rec.packing.outside import OutsideCount
 from im2rec.packing.params import PackParams
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNEL, RATE, SECONDS, WARNINGS, described
-from im2rec.storage.output import AtomicFile, writing
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
 OUTSIDE = "outside ROOT"
@@ -44,7 +43,8 @@ class BadImage:
 class PackedChunk:
     """The result of packing some lines of a list, in list order: an (id, frame) pair for each record, and the report.
 
-    *lines* has one entry for each line: None for one that is packed. *bytes_in* is the size of the image files.
+    *lines* has one entry for each line: None for one that is packed. *bytes_in* is the size of the image files,
+    *libraries* the versions of those that could change a byte of the records, by name.
     """
 
     frames: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
@@ -55,6 +55,7 @@ class PackedChunk:
     engine: str = ""
     jpeg_decoder: str = ""
     kernel: str = ""
+    libraries: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def bad(self) -> list[BadImage]:
@@ -75,6 +76,8 @@ def as_error(bad: BadImage, list_path: str) -> Im2RecError:
     return error
 
 
+# Of PackSummary, those that the counter fills.
+_TOTALS = ("images", "bytes_in", "bytes_out", "engine", "jpeg_decoder", "kernel")
 DEFAULT_MAX_BAD = "10%"
 PERCENT_FROM_LINES = 100  # a percentage of fewer lines says little
 WRONG_ROOT_LINES = 10  # when the first images, as many as this, are all missing, the root is wrong
@@ -136,6 +139,14 @@ class BadCount:
         self.lines = self.bad = 0
         self._missing = 0
 
+    def state(self) -> list[int]:
+        """Return the counts, for :meth:`restore`."""
+        return [self.lines, self.bad, self._missing]
+
+    def restore(self, state: list[int]) -> None:
+        """Go on from the counts *state*."""
+        self.lines, self.bad, self._missing = state
+
     def add(self, bad: BadImage | None) -> None:
         """Count one line; None for one that is packed. Raises TooManyBadError."""
         self.lines += 1
@@ -163,7 +174,9 @@ class PackSummary:
     """The result of :func:`im2rec.packing.pack.pack`, as ``--json`` prints it."""
 
     input: str = described("The list, as it was given.")
-    images: int = described("Images that were packed, or would be.", 0)
+    images: int = described("Images that were packed, or would be, those of an earlier run included.", 0)
+    resumed: int = described("Images that an interrupted run had packed, behind which this one went on.", 0)
+    resumed_line: int | None = described("The line of the list from which on this run read, if it went on.", None)
     bad: dict[str, int] = described("Images that were left out, by reason.", factory=dict)
     first_bad: BadImage | None = described("The first image that was left out.", None)
     notes: dict[str, int] = described("Packed images, by remark.", factory=dict)
@@ -183,75 +196,81 @@ class PackSummary:
     outside_line: int | None = described("The first line with such a path.", None)
 
 
-class BadReport:
-    """``OUT.bad.jsonl``, with a JSON object for each image that is left out.
+def report_path(out: Path) -> Path:
+    """Return the path of ``OUT.bad.jsonl``, with a JSON object for each image that is left out of *out*."""
+    return out.with_name(out.name + ".bad.jsonl")
 
-    The file is written under a temporary name and renamed at the end of the ``with`` block, or by :meth:`keep`. A run
-    without bad images writes none, and removes that of an earlier run.
-    """
 
-    def __init__(self, out: Path) -> None:
-        self.path = out.with_name(out.name + ".bad.jsonl")
-        self._file: AtomicFile | None = None
-
-    def add(self, bad: list[BadImage]) -> None:
-        """Append a line for each of *bad*. Raises OutputError."""
-        for image in bad:
-            self._file = self._file or AtomicFile(self.path, force=True)
-            self._file.write(json.dumps(dataclasses.asdict(image)).encode() + b"\n")
-
-    def finish(self) -> None:
-        """Flush the report to disk, so that a full disk is found before the ``.rec`` gets its name."""
-        if self._file is not None:
-            self._file.finish()
-
-    def keep(self) -> None:
-        """Give the report its name now, so that it stays though the run fails. Raises OutputError."""
-        if self._file is not None:
-            self._file.finish()
-            self._file.rename()
-
-    def __enter__(self) -> BadReport:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._file is not None:
-            self._file.__exit__(kind, None, None)
-        elif kind is None:
-            with writing(self.path):
-                self.path.unlink(missing_ok=True)
+def report_lines(bad: Iterable[BadImage]) -> bytes:
+    """Return the lines of the report for *bad*."""
+    return b"".join(json.dumps(dataclasses.asdict(image)).encode() + b"\n" for image in bad)
 
 
 class PackCounter:
-    """Counts over all chunks of a run, for the summary and its warnings. Memory: 8 bytes a record.
+    """Counts over all chunks of a run, for the summary and its warnings.
 
-    With *fail*, :meth:`add` raises the first bad image; *max_bad* is the limit otherwise.
+    With *fail*, :meth:`add` raises the first bad image; *max_bad* is the limit otherwise. *outside* counts paths that
+    lead out of the root. ``state()`` has all counts as
+    JSON values, and ``restore()`` takes over those of an earlier run.
     """
 
-    def __init__(self, params: PackParams, list_path: str, *, fail: bool, max_bad: BadLimit) -> None:
+    def __init__(
+        self, params: PackParams, list_path: str, *, fail: bool, max_bad: BadLimit, outside: OutsideCount
+    ) -> None:
         self.params = params
         self.fail = fail
         self.totals = PackSummary(list_path)
         self.bad: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self._bad_count = BadCount(max_bad)
-        self._ids = array.array("Q")
         self._many_labels = 0  # entries with several
         self._inexact = InexactLabels()
+        self._outside = outside
         self._backslashes = 0  # missing images whose paths have some
 
-    def check_labels(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Yield *entries* unchanged, and note labels that are dropped or stored inexactly, for :meth:`warnings`."""
+    def state(self) -> dict[str, Any]:
+        """Return all counts, as JSON values."""
+        found = self.totals
+        return {
+            "totals": {name: getattr(found, name) for name in _TOTALS},
+            "first_bad": dataclasses.asdict(found.first_bad) if found.first_bad else None,
+            "bad": dict(self.bad),
+            "notes": dict(self.notes),
+            "lines": self._bad_count.state(),
+            "many_labels": self._many_labels,
+            "inexact": self._inexact.state(),
+            "backslashes": self._backslashes,
+            "outside": [self._outside.count, self._outside.line],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from the counts *state*."""
+        self.totals = dataclasses.replace(
+            self.totals,
+            **state["totals"],
+            first_bad=BadImage(**state["first_bad"]) if state["first_bad"] else None,
+            resumed=state["totals"]["images"],
+        )
+        self.bad, self.notes = Counter(state["bad"]), Counter(state["notes"])
+        self._bad_count.restore(state["lines"])
+        self._many_labels, self._backslashes = state["many_labels"], state["backslashes"]
+        self._inexact.restore(state["inexact"])
+        self._outside.count, self._outside.line = state["outside"]
+
+    def _count_labels(self, entries: Sequence[Entry]) -> None:
+        """Count labels that are dropped or stored inexactly, for :meth:`warnings`."""
         for entry in entries:
             if isinstance(entry, ListEntry):
                 self._many_labels += len(entry.labels) > 1
                 stored = entry.labels if self.params.pack_label else entry.labels[:1]
                 if not are_exact(stored):
                     self._inexact.add(entry.line, stored)
-            yield entry
 
-    def add(self, chunk: PackedChunk) -> None:
-        """Count *chunk*. Raises ImageError for a bad image with *fail*, TooManyBadError beyond the limit."""
+    def add(self, chunk: PackedChunk, entries: Sequence[Entry]) -> None:
+        """Count *chunk*, the result of *entries*.
+
+        Raises ImageError for a bad image with *fail*, TooManyBadError beyond the limit.
+        """
         found, bad = self.totals, chunk.bad
         if bad and self.fail:
             raise as_error(bad[0], found.input)
@@ -272,12 +291,13 @@ class PackCounter:
         self.bad.update(image.reason for image in bad)
         self._backslashes += sum(image.detail.endswith(BACKSLASHES) for image in bad)
         self.notes.update(chunk.notes)
-        self._ids.extend(id_ for id_, _ in chunk.frames)
+        self._count_labels(entries)
+        self._outside.add(entries)
 
-    def check_any_packed(self, report: BadReport | None = None) -> None:
+    def check_any_packed(self, keep_report: Callable[[], Path] | None = None) -> None:
         """Raise InputError when no image was packed. One part of a list may be empty.
 
-        Where any share of bad images is allowed, they are all listed in *report*, which stays.
+        Where any share of bad images is allowed, *keep_report* gives the report of them its name, and returns it.
         """
         found = self.totals
         if found.images or (not self.bad and self.params.nsplit > 1):
@@ -286,14 +306,13 @@ class PackCounter:
             raise InputError("lists no images", path=found.input, hint="make one with 'im2rec make-list'")
         reasons = ", ".join(f"{count} {what}" for what, count in self.bad.most_common())
         hint = ""
-        if report is not None and self._bad_count.limit.allows_all:
-            report.keep()
-            hint = f"all are in {report.path}"
+        if keep_report is not None and self._bad_count.limit.allows_all:
+            hint = f"all are in {keep_report()}"
         problem = f"none of its images could be packed: {reasons}; {found.first_bad}"
         raise InputError(problem, path=found.input, hint=hint)
 
-    def warnings(self) -> list[str]:
-        """Return a line for each thing in the list that is probably a mistake."""
+    def warnings(self, ids: Keys) -> list[str]:
+        """Return a line for each thing in the list that is probably a mistake. Sorts *ids*, those that are packed."""
         warnings = []
         if self._many_labels and not self.params.pack_label:
             images = counted(self._many_labels, "image has", "images have")
@@ -306,22 +325,21 @@ class PackCounter:
         if self._backslashes:
             images = counted(self._backslashes, "missing image")
             warnings.append(f"paths of {images} have backslashes, which separate no folders here; write /")
-        if self._ids:
-            ids = np.sort(np.frombuffer(self._ids, np.uint64))
-            repeated = ids[1:][ids[1:] == ids[:-1]]
-            if len(repeated):
-                lines = counted(len(repeated), "line repeats", "lines repeat")
-                warnings.append(f"{lines} an id, {repeated[0]} for one; by key, the last is read")
+        ids.sort()
+        repeated = ids[1:][ids[1:] == ids[:-1]]
+        if len(repeated):
+            lines = counted(len(repeated), "line repeats", "lines repeat")
+            warnings.append(f"{lines} an id, {repeated[0]} for one; by key, the last is read")
         return warnings
 
-    def summary(self, *, seconds: float, **more: object) -> PackSummary:
-        """Return the summary of the run; *more* are fields that the counter does not fill."""
+    def summary(self, ids: Keys, *, seconds: float, **more: object) -> PackSummary:
+        """Return the summary of the run that packed *ids*; *more* are fields that the counter does not fill."""
         return dataclasses.replace(
             self.totals,
             bad=dict(self.bad.most_common()),
             notes=dict(self.notes.most_common()),
-            warnings=self.warnings(),
+            warnings=self.warnings(ids),
             seconds=round(seconds, 3),
-            images_per_s=round(self.totals.images / max(seconds, 1e-9), 1),
+            images_per_s=round((self.totals.images - self.totals.resumed) / max(seconds, 1e-9), 1),
             **more,  # type: ignore[arg-type]
         )

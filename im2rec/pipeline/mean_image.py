@@ -70,7 +70,7 @@ def load_mean_image(records: Records, labels: Labels, params: ImageRecordParams,
         refuse_existing([path], force=True)  # a folder that is missing is reported now, not after all the work
         _LOG.info("computing the mean image of %d records: %s", len(records), path)
         mean = _compute_mean(records, labels, params, engine)
-        with AtomicFile(path, force=True) as file:  # force: another process may have written it meanwhile
+        with AtomicFile(path, force=True, wait=True) as file:  # another process may make the same one
             file.write(encode_arrays([NamedArray(NAME, mean)]))
         return mean
     with reading(path):

@@ -79,9 +79,9 @@ class ClassesCopy:
     """A copy, ``OUT.classes.txt``, of the class names beside a list, for the ``.rec`` *out* that is packed from it.
 
     The constructor changes nothing on disk: it finds the names, and raises OutputError if the file exists with other
-    content and *force* is False. The ``with`` block writes the file, under a temporary name until its end. ``files``
-    has its path; it is empty if there are no names, or a file with the same content already. ``warnings`` has the
-    problem of names that cannot be used, or of a file beside *out* that is left although there are no names.
+    content and *force* is False. ``files`` has its path; it is empty if there are no names, or a file with the same
+    content already. ``warnings`` has the problem of names that cannot be used, or of a file beside *out* that is left
+    although there are no names.
     """
 
     def __init__(self, list_path: PathLike, out: PathLike, *, force: bool) -> None:
@@ -92,22 +92,18 @@ class ClassesCopy:
             self.warnings.append(f"{path}: is there already, and the list has no class names: does it fit this list?")
         self.files: list[Path] = []
         self._text = b""
-        self._file: AtomicFile | None = None
         if names is not None:
             self._text = classes_text(names.names)
             if not _is_up_to_date(path, names.path, self._text):
                 refuse_existing([path], force=force)
                 self.files = [path]
 
-    def __enter__(self) -> ClassesCopy:
+    def write(self) -> None:
+        """Write the file, if there is one to write. Raises OutputError."""
         for path in self.files:
-            self._file = AtomicFile(path, force=True)  # another part of the same pack may have written it meanwhile
-            self._file.write(self._text)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._file is not None:
-            self._file.__exit__(kind, None, None)
+            # Another part of the same pack may be writing it, or have written it meanwhile: the same names.
+            with AtomicFile(path, force=True, wait=True) as file:
+                file.write(self._text)
 
 
 def read_classes(path: PathLike) -> list[str]:

@@ -112,6 +112,51 @@ class Hasher(Closeable):
             threads.shut_down(wait=True)
 
 
+class FollowingHasher:
+    """A hasher of the file of *output*, which has content already: a thread reads it, behind what is being written.
+
+    It has the methods of :class:`Hasher`; :meth:`update` only counts.
+    """
+
+    def __init__(self, output: AtomicFile) -> None:
+        self._output = output
+        self._hasher = Hasher()
+        self._file = output.reopen()
+        self._threads = WorkerThreads(1, "im2rec-follow")
+        self._jobs: list[StartedJob[int, None]] = []
+        self._behind = self._sent = 0
+        self._advance()
+
+    def update(self, piece: bytes) -> None:
+        """Note that *piece* was written to the file."""
+        self._behind += len(piece)
+        if self._behind >= BLOCK_BYTES:
+            self._advance()
+
+    def finish(self, records: int) -> FileDigest:
+        """Return the digest of the whole file, of *records*. Raises OutputError, InputError."""
+        self._advance()
+        for job in self._jobs:
+            job.results()
+        return self._hasher.finish(records)
+
+    def _advance(self) -> None:
+        """Have all hashed that is in the file by now."""
+        end = self._output.flush()
+        self._jobs.append(self._threads.start(self._hash, end, [self._sent]))
+        self._sent, self._behind = end, 0
+
+    def _hash(self, end: int, start: int) -> None:
+        for offset in range(start, end, _PIECE_BYTES):
+            self._hasher.update(self._file.read_at(offset, min(_PIECE_BYTES, end - offset)))
+
+    def close(self) -> None:
+        """End the threads. Calling it twice is allowed."""
+        self._threads.shut_down(wait=True)
+        self._file.close()
+        self._hasher.close()
+
+
 class _WholeHash:
     """The SHA-256 of everything."""
 

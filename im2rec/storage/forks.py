@@ -9,13 +9,18 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from typing import BinaryIO
-
-_FILES: weakref.WeakSet[BinaryIO] = weakref.WeakSet()
+from typing import Protocol
 
 
-def write_in_this_process_only(file: BinaryIO) -> None:
-    """Let whatever a forked child writes to *file*, which is open, go nowhere."""
+class _Open(Protocol):
+    def fileno(self) -> int: ...
+
+
+_FILES: weakref.WeakSet[_Open] = weakref.WeakSet()
+
+
+def write_in_this_process_only(file: _Open) -> None:
+    """Let whatever a forked child writes to *file*, which is open, go nowhere; the child has no share in its lock."""
     _FILES.add(file)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, IndexFormatError
 from im2rec.format.heads import FIRST, HEAD_BYTES, MAGIC, WHOLE
-from im2rec.format.indexfile import Keys, Offsets, read_index
+from im2rec.format.indexfile import Keys, Offsets, index_blocks, read_index
 from im2rec.format.recordio import Source, measure, parse_head
 from im2rec.storage.files import INSPECT, PathLike, open_binary, reading, with_path
 
@@ -66,6 +66,12 @@ def sorted_index(path: PathLike, rec_bytes: int) -> tuple[Keys, Offsets]:
     if (doubled := _first_offset_where(offsets, lambda chunk: chunk[1:] == chunk[:-1])) is not None:
         raise IndexFormatError(f"names byte {doubled} twice", hint=_WRONG)
     return keys, offsets
+
+
+def index_keys(path: PathLike) -> Keys:
+    """Return the keys (uint64) of an index that im2rec has written, in the order of its lines. Raises InputError."""
+    with reading(path), open_binary(path) as stream:
+        return np.concatenate([np.empty(0, np.uint64), *(keys for keys, _ in index_blocks(stream))])
 
 
 def _first_offset_where(offsets: Offsets, test: Callable[[Offsets], npt.NDArray[np.bool_]]) -> int | None:

@@ -50,8 +50,8 @@ def list_lines(path: PathLike, stream: BinaryIO, *, end: int | None = None, firs
     A byte order mark at the start of the file is left out. *first* is the number of the first line, for errors.
     Raises ListFormatError for a line of more than ``MAX_LINE_BYTES`` bytes.
     """
-    if stream.tell() == 0 and stream.read(len(_UTF8_MARK)) != _UTF8_MARK:
-        stream.seek(0)
+    if stream.tell() == 0:
+        stream.seek(mark_bytes(stream))
     begun: list[bytes] = []  # the blocks of a line whose end has not been read
     begun_bytes = 0
     while block := _read(stream, _BLOCK_BYTES, end):
@@ -67,6 +67,12 @@ def list_lines(path: PathLike, stream: BinaryIO, *, end: int | None = None, firs
         if begun_bytes > MAX_LINE_BYTES:
             raise _too_long(path, first)
     yield from b"".join(begun).splitlines(keepends=True)
+
+
+def mark_bytes(stream: BinaryIO) -> int:
+    """Return the number of bytes of the byte order mark at the start of *stream*: 3, or 0 if there is none."""
+    stream.seek(0)
+    return len(_UTF8_MARK) if stream.read(len(_UTF8_MARK)) == _UTF8_MARK else 0
 
 
 def _read(stream: BinaryIO, size: int, end: int | None) -> bytes:

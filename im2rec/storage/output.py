@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import io
 import os
+import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from im2rec.errors import OutputError
+from im2rec.storage import disk
 from im2rec.storage.files import InputFile, PathLike, exists, reason
 from im2rec.storage.forks import write_in_this_process_only
 
-_STEM_CHARACTERS = 50  # of the final name in a temporary one: 200 bytes in UTF-8, and file systems allow 255 in all
+_MAX_NAME_BYTES = 255  # of a file, in most file systems
+_STEM_CHARACTERS = 50  # of a name that is too long with a suffix: 200 bytes in UTF-8
+_BUFFER_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -32,7 +38,7 @@ def _unwritable(path: PathLike, error: OSError | UnicodeEncodeError) -> OutputEr
 
 
 class AtomicFile:
-    """A file that is written under a temporary name in the folder of *path*, so that *path* is never half written.
+    """A file that is written under a temporary name beside *path*, so that *path* is never half written.
 
     ::
 
@@ -41,20 +47,34 @@ class AtomicFile:
 
     The file is renamed to *path* after the block, and removed after an exception. The steps can be called one by one:
     ``finish()`` writes to the disk, ``rename()`` gives the file its final name, ``discard()`` removes it unless it was
-    renamed. Raises OutputError when *path* exists, unless *force*, and when it cannot be written.
+    renamed, ``keep()`` leaves it there.
+
+    The temporary name is always that of :func:`partial_path`, and the file is locked: another process that is to write
+    *path* is refused, or with *wait* waits, and what a killed process left is written over. *locked* is False where
+    another file has the lock for this one. *size* is the number of bytes to keep of what is there.
+
+    Raises OutputError when *path* exists, unless *force*, when another process is writing it, and when it cannot be
+    written.
     """
 
-    def __init__(self, path: PathLike, *, force: bool = False) -> None:
+    def __init__(
+        self, path: PathLike, *, force: bool = False, wait: bool = False, locked: bool = True, size: int = 0
+    ) -> None:
         self.path = Path(path)
         self.force = force
         refuse_existing([self.path], force=force)
-        # The process id shows the owner of a file that was left by a kill -9.
-        name = f"{self.path.name[:_STEM_CHARACTERS]}.{os.getpid()}-{os.urandom(3).hex()}.tmp"
-        self.temporary_path = self.path.with_name(name)
-        # Removes the file also when an interrupt arrives before this object is assigned, or when it is never closed.
-        self._remover = weakref.finalize(self, _remove, self.temporary_path, os.getpid())
+        self.temporary_path = partial_path(self.path)
+        self.raw = open_output(self.temporary_path, self.path, locked=locked, wait=wait)
+        # Removes the file also when it is never closed.
+        self._remover = weakref.finalize(self, _remove, self.raw, self.temporary_path, os.getpid())
         with writing(path):
-            self._file = self.temporary_path.open("xb", buffering=1 << 20)
+            found = self.raw.seek(0, os.SEEK_END)
+            disk.truncate(self.raw, min(size, found))
+        if found < size:
+            self.keep()
+            problem = f"has {found:,} bytes, and its journal says {size:,}"
+            raise OutputError(problem, path=self.temporary_path, hint="begin again with restart=True")
+        self._file: BinaryIO = io.BufferedWriter(self.raw, _BUFFER_BYTES)  # type: ignore[type-var]
         write_in_this_process_only(self._file)
 
     def write(self, data: bytes) -> None:
@@ -64,31 +84,53 @@ class AtomicFile:
         except OSError as error:
             raise _unwritable(self.path, error) from error
 
-    def reopen(self) -> InputFile:
-        """Open what has been written so far for reading. Raises OutputError, InputError."""
+    def flush(self) -> int:
+        """Give all data to the system, which keeps it if this process is killed; return the size of the file.
+
+        Raises OutputError.
+        """
         with writing(self.path):
             self._file.flush()
+            return self.raw.tell()
+
+    def sync(self) -> None:
+        """Return when the data given to the system is on the disk. Raises OutputError."""
+        with writing(self.path):
+            disk.sync(self.raw)
+
+    def reopen(self) -> InputFile:
+        """Open what has been written so far for reading. Raises OutputError, InputError."""
+        self.flush()
         return InputFile(self.temporary_path)
 
     def finish(self) -> None:
-        """Write all data to the disk and close the file; must come before ``rename()``. Calling it twice is allowed."""
-        if self._file.closed:
-            return
-        with writing(self.path):
-            sync_and_close(self._file)
+        """Write all data to the disk, which must come before ``rename()``. Twice is allowed. Raises OutputError."""
+        if not self._file.closed:
+            self.flush()
+            self.sync()
 
     def rename(self) -> None:
         """Give the finished file its final name. Raises OutputError, also if a file of that name has appeared since."""
-        refuse_existing([self.path], force=self.force)
-        with writing(self.path):
-            self.temporary_path.replace(self.path)
+        self.close_to_rename()
+        give_name(self.path, force=self.force)
+        self.keep()
+
+    def close_to_rename(self) -> None:
+        """Close the file on Windows, where an open one has a fixed name; elsewhere it stays locked until then."""
+        if sys.platform == "win32":
+            self._file.close()
+
+    def keep(self) -> None:
+        """Close the file and leave it under the name it has."""
         self._remover.detach()
+        with contextlib.suppress(OSError):  # on a full disk, close() flushes once more and fails
+            self._file.close() if hasattr(self, "_file") else self.raw.close()
 
     def discard(self) -> None:
         """Remove the temporary file, if it is still there. Calling it twice is allowed."""
-        with contextlib.suppress(OSError):  # on a full disk, close() flushes once more and fails
-            self._file.close()
         self._remover()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> AtomicFile:
         return self
@@ -98,8 +140,121 @@ class AtomicFile:
             if kind is None:
                 self.finish()
                 self.rename()
+                disk.sync_folder(self.path.parent)
         finally:
             self.discard()
+
+
+def partial_path(path: Path) -> Path:
+    """Return the name under which the file *path* is written: its own with a suffix, shortened if it is too long."""
+    return name_beside(path, ".im2rec-partial")
+
+
+def publish(paths: Sequence[Path], *, old: Sequence[Path], force: bool, files: Sequence[AtomicFile] = ()) -> None:
+    """Give the temporary files of *paths* their names: first that of the ``.rec``, then those of its companions.
+
+    The *old* companions are removed before, so that at any moment, also after a kill or a power failure, the ``.rec``
+    stands with its own companions or without any. Files that have their names already are passed over, so that a run
+    that was killed in between can be finished by a second call. *files* are those of *paths* that are open.
+
+    Raises OutputError, which says what stands under the names.
+    """
+    rec, *companions = paths
+    folder = rec.parent
+    has_begun = False
+    try:
+        for file in files:
+            file.close_to_rename()
+        if partial_path(rec).exists():
+            refuse_existing([*paths, *old], force=force)  # written by another program meanwhile
+            has_begun = True
+            for path in old:
+                with writing(path):
+                    disk.remove(path)
+            disk.sync_folder(folder)
+            give_name(rec, force=force)
+            disk.sync_folder(folder)
+        for path in companions:
+            if partial_path(path).exists():
+                _give_companion_name(path, rec, force=force)
+        disk.sync_folder(folder)
+    except OutputError as error:
+        if has_begun or not partial_path(rec).exists():
+            error.hint = _what_stands(rec, companions)
+        raise
+    for file in files:
+        file.keep()
+
+
+def _give_companion_name(path: Path, rec: Path, *, force: bool) -> None:
+    try:
+        give_name(path, force=force)
+    except OutputError:
+        # Another program has made a file of this name: it must not stand beside our .rec.
+        if exists(path) and exists(partial_path(path)) and not path.samefile(partial_path(path)) and not force:
+            with contextlib.suppress(OSError):
+                disk.rename_new(rec, partial_path(rec))
+        raise
+
+
+def _what_stands(rec: Path, companions: Sequence[Path]) -> str:
+    """Return in words which of the output files exist, after a rename has failed."""
+    if not exists(rec):
+        return "no file exists under this name"
+    missing = [path.name for path in companions if not exists(path)]
+    which = "the old one" if exists(partial_path(rec)) else "complete"
+    if missing:
+        return f"{rec} is {which}, and {' and '.join(missing)} missing beside it; 'im2rec index' makes an index"
+    return f"{rec} and its index are {'the old ones' if which == 'the old one' else 'complete'}"
+
+
+def name_beside(path: Path, suffix: str) -> Path:
+    """Return the name of *path* with *suffix*, shortened if a file system has no names that long."""
+    name = path.name
+    if len(os.fsencode(name + suffix)) > _MAX_NAME_BYTES:
+        digest = hashlib.blake2b(os.fsencode(name), digest_size=4).hexdigest()
+        name = f"{name[:_STEM_CHARACTERS]}.{digest}"
+    return path.with_name(name + suffix)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove what a killed process left of the output *path*, if anything. Raises OutputError if one is writing it."""
+    temporary = partial_path(path)
+    with writing(path):
+        if exists(temporary):
+            remove_locked(open_output(temporary, path, locked=True), temporary)
+
+
+def remove_locked(stream: disk.OutputStream, path: Path) -> None:
+    """Remove the file *path*, which *stream* is, and end its lock."""
+    if sys.platform == "win32":  # where an open file cannot be removed
+        stream.close()
+    # Elsewhere while it is locked: behind the end of the lock the name may be that of another process's file.
+    with contextlib.suppress(OSError):
+        disk.remove(path)
+    stream.close()
+
+
+def open_output(temporary: Path, path: Path, *, locked: bool, wait: bool = False) -> disk.OutputStream:
+    """Open the output *temporary* of *path*. Raises OutputError, also while another process has it locked."""
+    with writing(path):
+        try:
+            return disk.open_output(temporary, locked=locked, wait=wait)
+        except BlockingIOError:
+            hint = "wait for it, or choose another name"
+            raise OutputError("another im2rec is writing it", path=path, hint=hint) from None
+
+
+def give_name(path: Path, *, force: bool) -> None:
+    """Rename the temporary file of *path* to *path*, in one step; without *force* never in place of another file.
+
+    Raises OutputError.
+    """
+    with writing(path):
+        try:
+            (disk.replace if force else disk.rename_new)(partial_path(path), path)
+        except FileExistsError:
+            raise exists_already(path) from None
 
 
 def sync_and_close(file: BinaryIO) -> None:
@@ -109,10 +264,9 @@ def sync_and_close(file: BinaryIO) -> None:
     file.close()
 
 
-def _remove(path: Path, owner: int) -> None:
+def _remove(stream: disk.OutputStream, path: Path, owner: int) -> None:
     if os.getpid() == owner:  # a forked child has a copy of the AtomicFile, whose file its parent still writes
-        with contextlib.suppress(OSError):
-            path.unlink()
+        remove_locked(stream, path)
 
 
 def refuse_existing(paths: list[Path], *, force: bool) -> None:
@@ -130,8 +284,12 @@ def refuse_existing(paths: list[Path], *, force: bool) -> None:
             if not (path.is_file() or path.is_symlink()):
                 raise OutputError("is a device or a pipe", path=path, hint="name a file")
             if not force:
-                hint = "replace it with force=True, or choose another name"
-                raise OutputError("exists already", path=path, hint=hint)
+                raise exists_already(path)
+
+
+def exists_already(path: Path) -> OutputError:
+    """Return the error that the output *path* is there already."""
+    return OutputError("exists already", path=path, hint="replace it with force=True, or choose another name")
 
 
 def refuse_unwritable(folder: Path, path: Path) -> None:

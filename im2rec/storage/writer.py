@@ -7,7 +7,7 @@ import logging
 import numbers
 import os
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,14 @@ from im2rec.errors import OutputError, ParameterError, as_bytes
 from im2rec.format.digestfile import encode_digest
 from im2rec.format.indexfile import MAX_KEY, Keys, Offsets, index_blocks, index_line, index_lines
 from im2rec.format.recordio import encode_record
-from im2rec.storage.digest import Hasher, digest_path
+from im2rec.storage import disk
+from im2rec.storage.digest import FollowingHasher, Hasher, digest_path
 from im2rec.storage.files import InputFile, PathLike, open_binary, reading
 from im2rec.storage.index import index_to_write
-from im2rec.storage.output import AtomicFile, refuse_existing, writing
+from im2rec.storage.journal import Journal
+from im2rec.storage.output import AtomicFile, publish, refuse_existing, remove_leftover, writing
 
+_LINES = 1 << 13  # of an index, written at once
 _LOG = logging.getLogger(__name__)
 
 
@@ -38,18 +41,17 @@ class IndexWriter(AtomicFile):
         with reading(self.temporary_path), open_binary(self.temporary_path) as stream:
             yield from index_blocks(stream)
 
-    def numbered(self) -> IndexWriter:
-        """Return a writer of the lines so far, with their numbers from 0 as keys; this one is discarded.
+    def number(self) -> None:
+        """Replace the keys of all lines so far by their numbers from 0, for records that turn out to have no ids.
 
-        For a writer that learns late that the records have no ids. Raises OutputError, InputError.
+        Takes 8 bytes of memory a line. Raises OutputError, InputError.
         """
-        other = IndexWriter(self.path, force=self.force)
-        count = 0
-        for _, offsets in self.blocks():
-            other.add(np.arange(count, count + len(offsets), dtype=np.uint64), offsets)
-            count += len(offsets)
-        self.discard()
-        return other
+        offsets = np.concatenate([np.empty(0, np.int64), *(offsets for _, offsets in self.blocks())])
+        with writing(self.path):
+            disk.truncate(self.raw, 0)
+        for start in range(0, len(offsets), _LINES):
+            piece = offsets[start : start + _LINES]
+            self.add(np.arange(start, start + len(piece), dtype=np.uint64), piece)
 
 
 class RecordWriter:
@@ -61,32 +63,53 @@ class RecordWriter:
             writer.write(payload, key=7)
 
     With *digest* the digest ``out.rec.digest`` is the third file, hashed in threads as the records are written. All are
-    written under temporary names in the same folder. ``close()`` removes an old digest and an old index, then renames
-    the ``.rec``, the ``.idx`` and the digest: a kill in between leaves at worst a ``.rec`` without them, never one with
-    those of another file. After an exception in the block, or ``discard()``, nothing is left, nor of a writer that is
-    never closed, which a warning says. Use a writer in one thread and one process only; it cannot be pickled.
+    written under temporary names in the same folder, and a journal beside them (:mod:`im2rec.storage.journal`) is
+    locked: a second writer of the same file is refused, and what a killed process left is written over. ``close()``
+    removes an old digest and an old index, then renames the ``.rec``, the ``.idx`` and the digest: a kill in between
+    leaves at worst a ``.rec`` without them, never one with those of another file. After an exception in the block, or
+    ``discard()``, nothing is left, nor of a writer that is never closed, which a warning says. Use a writer in one
+    thread and one process only; it cannot be pickled.
 
-    Raises OutputError when one of the files exists, unless *force*, and when one cannot be written. An old digest
-    counts without *digest* too, as it is that of another file.
+    *journal*, with the *sizes* of the partial files by name and the number of *records* in them, is given by a run that
+    can go on: the journal is its own then, which it closes.
+
+    Raises OutputError when one of the files exists, unless *force*, when another process is writing them, when a run
+    that is unfinished has left records beside it, and when one cannot be written. An old digest counts without *digest*
+    too, as it is that of another file.
     """
 
-    def __init__(self, path: PathLike, *, force: bool = False, digest: bool = False) -> None:
+    def __init__(
+        self,
+        path: PathLike,
+        *,
+        force: bool = False,
+        digest: bool = False,
+        journal: Journal | None = None,
+        sizes: Mapping[str, int] | None = None,
+        records: int = 0,
+    ) -> None:
         self.path = Path(path)
         self._force = force
         refuse_existing([self.path], force=force)  # before other names are made of one that may have none, as "."
         self.index_path, self.digest_path = index_to_write(path), digest_path(path)
         refuse_existing([self.digest_path], force=force)
-        self.offset = 0  # of the next record: counted, as tell() would be a system call for each record
-        self.records = 0
+        sizes = sizes or {}
+        self.offset = sizes.get(self.path.name, 0)  # of the next record: counted, as tell() would be a system call
+        self.records = records
         with contextlib.ExitStack() as stack:
-            self._rec = stack.enter_context(AtomicFile(self.path, force=force))
-            self._index = IndexWriter(self.index_path, force=force)
-            stack.push(self._index)
+            self._owner_pid = os.getpid()
+            own = _own_journal(self.path) if journal is None else None
+            self._remove_journal = weakref.finalize(self, _remove_own, own, self._owner_pid)
+            stack.callback(self._remove_journal)
+            self._rec = AtomicFile(self.path, force=force, locked=False, size=self.offset)
+            stack.callback(self._rec.keep if records else self._rec.discard)
+            self._index = IndexWriter(self.index_path, force=force, size=sizes.get(self.index_path.name, 0))
+            stack.callback(self._index.keep if records else self._index.discard)
+            remove_leftover(self.digest_path)
             self._digest = AtomicFile(self.digest_path, force=force) if digest else None
-            self._hasher = Hasher() if digest else None
+            self._hasher = (FollowingHasher(self._rec) if records else Hasher()) if digest else None
             stack.pop_all()  # no error: the files stay open
         self._closed = self._failed = False
-        self._owner_pid = os.getpid()
         self._reminder = weakref.finalize(self, _warn_of_unclosed, self.path, self._owner_pid)
 
     def write(self, payload: bytes, *, key: int) -> int:
@@ -164,7 +187,7 @@ class RecordWriter:
         self._check_open()
         self._failed = True
         try:
-            self._index = self._index.numbered()
+            self._index.number()
             self._failed = False
         finally:
             if self._failed:
@@ -186,37 +209,52 @@ class RecordWriter:
             )
         if self._closed:
             return
-        self._check_owner()
-        self._closed = self._failed = True  # failed until all files have their names
         try:
-            self._rec.finish()
-            self._index.finish()
-            if self._digest is not None and self._hasher is not None:
-                self._digest.write(encode_digest(self._hasher.finish(self.records)))
-                self._digest.finish()
-            paths = [self.path, self.index_path, self.digest_path]
-            refuse_existing(paths, force=self._force)  # written by another program meanwhile
-            for old in (self.digest_path, self.index_path):
-                with writing(old):
-                    old.unlink(missing_ok=True)
-            self._rec.rename()
-            self._index.rename()
-            if self._digest is not None:
-                self._digest.rename()
-            self._failed = False
+            self.finish()
+            self.publish()
         finally:
             self.discard()
 
+    def finish(self) -> None:
+        """Write all files to the disk, under their temporary names; then only :meth:`publish` is left to do.
+
+        Raises OutputError.
+        """
+        self._check_open()
+        self._closed = self._failed = True  # failed until all files have their names
+        self._rec.finish()
+        self._index.finish()
+        if self._digest is not None and self._hasher is not None:
+            self._digest.write(encode_digest(self._hasher.finish(self.records)))
+            self._digest.finish()
+
+    def publish(self) -> None:
+        """Give the finished files their names. Raises OutputError, which says what stands under the names then."""
+        files = self.output_files()
+        publish([file.path for file in files], old=[self.digest_path, self.index_path], force=self._force, files=files)
+        self._failed = False
+
+    def growing_files(self) -> list[AtomicFile]:
+        """Return the ``.rec`` and the index."""
+        return [self._rec, self._index]
+
+    def output_files(self) -> list[AtomicFile]:
+        """Return all files, the ``.rec`` first."""
+        return [file for file in (self._rec, self._index, self._digest) if file is not None]
+
     def discard(self) -> None:
         """Remove the temporary files; existing files under the final names stay. Calling it twice is allowed."""
+        self.leave(AtomicFile.discard)
+        self._remove_journal()
+
+    def leave(self, how: Callable[[AtomicFile], None]) -> None:
+        """Close the files, and leave them as *how* does: ``AtomicFile.keep`` or ``AtomicFile.discard``."""
         self._closed = True
         self._reminder.detach()
-        self._rec.discard()
-        self._index.discard()
-        if self._digest is not None:
-            self._digest.discard()
         if self._hasher is not None:
             self._hasher.close()
+        for file in self.output_files():
+            how(file)
 
     def _check_owner(self) -> None:
         if os.getpid() != self._owner_pid:  # a forked child, whose file is its parent's
@@ -233,6 +271,21 @@ class RecordWriter:
 
     def __reduce__(self) -> str:
         raise TypeError(f"a RecordWriter ({os.fspath(self.path)}) cannot be pickled: it belongs to one process")
+
+
+def _own_journal(path: Path) -> Journal:
+    """Return a journal that is only the lock of *path*. Raises OutputError if an unfinished run has left records."""
+    journal = Journal(path)
+    if journal.synced or journal.latest or journal.is_unreadable:
+        journal.close()
+        hint = "finish it by its own command, or remove its journal"
+        raise OutputError("an unfinished run has left records beside it", path=journal.journal_path, hint=hint)
+    return journal
+
+
+def _remove_own(journal: Journal | None, owner: int) -> None:
+    if journal is not None and os.getpid() == owner:
+        journal.remove()
 
 
 def _warn_of_unclosed(path: Path, owner: int) -> None:

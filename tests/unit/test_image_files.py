@@ -12,7 +12,8 @@ import pytest
 
 from im2rec.errors import ImageError, ListFormatError
 from im2rec.format.listfile import ListEntry
-from im2rec.packing.image_files import ImageFolder, OutsideCount, image_folder, leads_outside
+from im2rec.packing.image_files import ImageFolder, image_folder
+from im2rec.packing.outside import OutsideCount, leads_outside
 
 POSIX = {
     "a.jpg": False,

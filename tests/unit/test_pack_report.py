@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import message_of
 
 from im2rec.errors import ImageError, ListFormatError
 from im2rec.format.listfile import ListEntry
 from im2rec.packing.list_reader import BACKSLASHES
+from im2rec.packing.outside import OutsideCount
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import BadImage, BadLimit, BadReport, PackCounter, PackedChunk, TooManyBadError, bad_line
+from im2rec.packing.report import BadImage, BadLimit, PackCounter, PackedChunk, TooManyBadError, bad_line, report_lines
 
+NO_IDS = np.empty(0, np.uint64)
 BAD = BadImage(2, 7, "a.jpg", "empty", "the file is empty")
 
 
 def a_counter(*, fail: bool = False, max_bad: str = "100%", **params: Any) -> PackCounter:
-    return PackCounter(PackParams(**params), "l.lst", fail=fail, max_bad=BadLimit.parse(max_bad))
+    outside = OutsideCount("photos")
+    return PackCounter(PackParams(**params), "l.lst", fail=fail, max_bad=BadLimit.parse(max_bad), outside=outside)
 
 
 def a_chunk(*ids: int, bad: list[BadImage] | None = None, **fields: Any) -> PackedChunk:
@@ -31,10 +34,10 @@ def a_chunk(*ids: int, bad: list[BadImage] | None = None, **fields: Any) -> Pack
 
 def test_the_summary_adds_up_all_chunks() -> None:
     counter = a_counter()
-    counter.add(a_chunk(1, 2, bad=[BAD], bytes_in=10, engine="pillow", jpeg_decoder="simplejpeg"))
-    counter.add(a_chunk(3, bad=[BadImage(5, 9, "b.jpg", "missing", "no such file")], bytes_in=5))
+    counter.add(a_chunk(1, 2, bad=[BAD], bytes_in=10, engine="pillow", jpeg_decoder="simplejpeg"), [])
+    counter.add(a_chunk(3, bad=[BadImage(5, 9, "b.jpg", "missing", "no such file")], bytes_in=5), [])
     counter.notes.update({"stray bytes": 1, "no end marker": 2})
-    summary = counter.summary(seconds=2.0004, workers=3)
+    summary = counter.summary(NO_IDS, seconds=2.0004, workers=3)
 
     assert 3 == summary.images
     assert {"empty": 1, "missing": 1} == summary.bad
@@ -50,7 +53,7 @@ def test_the_summary_adds_up_all_chunks() -> None:
 
 
 def test_a_summary_of_nothing_is_that_of_one_worker_and_no_dry_run() -> None:
-    summary = a_counter().summary(seconds=1.0)
+    summary = a_counter().summary(NO_IDS, seconds=1.0)
 
     assert 1 == summary.workers
     assert not summary.dry_run
@@ -60,15 +63,15 @@ def test_a_summary_of_nothing_is_that_of_one_worker_and_no_dry_run() -> None:
 
 def test_a_run_that_took_no_time_on_the_clock_has_a_finite_speed() -> None:
     counter = a_counter()
-    counter.add(a_chunk(1))
-    assert 1e9 == counter.summary(seconds=0.0).images_per_s
+    counter.add(a_chunk(1), [])
+    assert 1e9 == counter.summary(NO_IDS, seconds=0.0).images_per_s
 
 
 def test_notes_of_chunks_are_added() -> None:
     counter = a_counter()
     for _ in range(2):
-        counter.add(a_chunk(1, notes={"stray bytes": 2}))
-    assert {"stray bytes": 4} == counter.summary(seconds=1.0).notes
+        counter.add(a_chunk(1, notes={"stray bytes": 2}), [])
+    assert {"stray bytes": 4} == counter.summary(NO_IDS, seconds=1.0).notes
 
 
 def test_the_kernel_is_named_if_any_worker_has_used_it_and_else_by_the_last_reason() -> None:
@@ -79,7 +82,7 @@ def test_the_kernel_is_named_if_any_worker_has_used_it_and_else_by_the_last_reas
         ("numba 1.0", "numba 1.0"),
         ("none: third", "numba 1.0"),
     ):
-        counter.add(a_chunk(1, kernel=kernel))
+        counter.add(a_chunk(1, kernel=kernel), [])
         assert shown == counter.totals.kernel
 
 
@@ -105,12 +108,12 @@ def test_a_run_without_a_packed_image_is_an_error_that_counts_the_reasons() -> N
     assert "l.lst: lists no images (make one with 'im2rec make-list')" == message_of(counter.check_any_packed)
 
     missing = [BadImage(n, n, f"{n}.jpg", "missing", "no such file") for n in (3, 4)]
-    counter.add(a_chunk(bad=[BAD, *missing]))
+    counter.add(a_chunk(bad=[BAD, *missing]), [])
     assert (
         "l.lst: none of its images could be packed: 2 missing, 1 empty; line 2: a.jpg: the file is empty"
         == message_of(counter.check_any_packed)
     )
-    counter.add(a_chunk(1))
+    counter.add(a_chunk(1), [])
     counter.check_any_packed()
 
 
@@ -118,7 +121,7 @@ def test_an_empty_part_is_no_error_but_one_with_only_bad_images_is() -> None:
     counter = a_counter(nsplit=2)
     counter.check_any_packed()
 
-    counter.add(a_chunk(bad=[BAD]))
+    counter.add(a_chunk(bad=[BAD]), [])
     assert "none of its images could be packed: 1 empty" in message_of(counter.check_any_packed)
 
 
@@ -127,9 +130,9 @@ def test_an_empty_part_is_no_error_but_one_with_only_bad_images_is() -> None:
 
 def warnings_for(entries: list[Any], **params: Any) -> list[str]:
     counter = a_counter(**params)
-    assert entries == list(counter.check_labels(iter(entries)))
-    counter.add(a_chunk(*(entry.id for entry in entries if isinstance(entry, ListEntry))))
-    return counter.warnings()
+    ids = [entry.id for entry in entries if isinstance(entry, ListEntry)]
+    counter.add(a_chunk(*ids), entries)
+    return counter.warnings(np.array(ids, np.uint64))
 
 
 def entry(line: int, *labels: float, id_: int | None = None) -> ListEntry:
@@ -189,8 +192,8 @@ def test_missing_images_with_backslashes_in_their_paths_are_counted() -> None:
     def warnings_of(count: int) -> list[str]:
         counter = a_counter()
         missing = BadImage(1, 1, r"sub\a.jpg", "missing", f"no such file: {BACKSLASHES}")
-        counter.add(a_chunk(1, bad=[*[missing] * count, BadImage(9, 9, "b.jpg", "missing", "no such file")]))
-        return counter.warnings()
+        counter.add(a_chunk(1, bad=[*[missing] * count, BadImage(9, 9, "b.jpg", "missing", "no such file")]), [])
+        return counter.warnings(NO_IDS)
 
     what = "have backslashes, which separate no folders here; write /"
     assert [] == warnings_of(0)
@@ -208,40 +211,28 @@ def test_repeated_ids_are_counted_and_the_lowest_is_named() -> None:
     assert ["3 lines repeat an id, 7 for one; by key, the last is read"] == with_ids(2**64 - 1, 7, 7, 7, 2**64 - 1)
 
 
-# The file of bad images.
+# The report of bad images, and counts that a later run goes on from.
 
 
-def test_the_report_has_a_json_line_for_each_bad_image_and_appears_at_the_end(tmp_path: Path) -> None:
+def test_the_report_has_a_json_line_for_each_bad_image() -> None:
     other = BadImage(3, None, None, "bad list line", "no label")
-    path = tmp_path / "o.rec.bad.jsonl"
-    with BadReport(tmp_path / "o.rec") as report:
-        report.add([BAD])
-        report.add([])
-        report.add([other])
-        report.finish()
-        assert not path.exists()
-
-    assert path == report.path
-    assert [vars(BAD), vars(other)] == [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
+    lines = report_lines([BAD, other]).decode("ascii").splitlines()
+    assert [vars(BAD), vars(other)] == [json.loads(line) for line in lines]
+    assert b"" == report_lines([])
 
 
-def test_a_report_without_bad_images_removes_the_old_one_only_when_the_run_succeeds(tmp_path: Path) -> None:
-    path = tmp_path / "o.rec.bad.jsonl"
-    path.write_text("old")
-    report = BadReport(tmp_path / "o.rec")
-    report.finish()
-    report.__exit__(KeyError, KeyError(), None)
-    assert "old" == path.read_text()
-
-    with BadReport(tmp_path / "o.rec"):
-        pass
-    with BadReport(tmp_path / "o.rec"):
-        pass
-    assert not path.exists()
-
-
-def test_a_report_replaces_the_old_one(tmp_path: Path) -> None:
-    (tmp_path / "o.rec.bad.jsonl").write_text("old")
-    with BadReport(tmp_path / "o.rec") as report:
-        report.add([BAD])
-    assert [vars(BAD)] == [json.loads(line) for line in report.path.read_text().splitlines()]
+def test_a_counter_that_is_restored_goes_on_as_if_it_had_counted_all() -> None:
+    entries = [entry(1, 3.0, 4.0), entry(2, 16777217.0), entry(3, float("nan")), ListEntry(4, 4, [1.0], "../4.jpg")]
+    chunks = [(a_chunk(1, 2), entries[:2]), (a_chunk(3, bad=[BAD]), entries[2:3]), (a_chunk(4), entries[3:])]
+    whole = a_counter(max_bad="60%")
+    first = a_counter(max_bad="60%")
+    for chunk, lines in chunks:
+        whole.add(chunk, lines)
+    for chunk, lines in chunks[:2]:
+        first.add(chunk, lines)
+    then = a_counter(max_bad="60%")
+    then.restore(json.loads(json.dumps(first.state())))
+    then.add(*chunks[2])
+    assert json.dumps(whole.state()) == json.dumps(then.state())
+    assert whole.warnings(NO_IDS) == then.warnings(NO_IDS)
+    assert 3 == then.totals.resumed

@@ -1,0 +1,257 @@
+"""The files that a pack writes, and what stays of them for a later run when it is cut short.
+
+The ``.rec``, its index and the report of bad images grow together. After every chunk of lines they and the counts of
+the run describe the same lines of the list; such a state is saved in the journal (:mod:`im2rec.storage.checkpoints`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from im2rec.errors import Im2RecError, OutputError, counted
+from im2rec.format.digestfile import encode_digest
+from im2rec.packing.identity import differences
+from im2rec.packing.list_reader import ListPosition
+from im2rec.packing.report import PackedChunk, report_lines, report_path
+from im2rec.storage import disk
+from im2rec.storage.checkpoints import Checkpoints, last_state
+from im2rec.storage.digest import digest_path, make_digest
+from im2rec.storage.index import index_to_write
+from im2rec.storage.journal import Journal, State
+from im2rec.storage.output import (
+    AtomicFile,
+    give_name,
+    partial_path,
+    publish,
+    refuse_existing,
+    remove_leftover,
+    writing,
+)
+from im2rec.storage.writer import RecordWriter
+
+_RESTART = "begin again with restart=True"
+
+
+class PackOutput:
+    """The output *target* of a pack that is described by *identity* (:func:`im2rec.packing.identity.identity`).
+
+    The constructor locks it, and finds out whether an earlier run with the same identity was cut short: ``counts`` and
+    ``position`` are those that it had reached then, else None. With *restart* what such a run has left is removed, with
+    *resume* there must be such a run. ``is_complete`` is True if only the files' names were missing::
+
+        with PackOutput(Path("out.rec"), identity) as output:
+            output.add(chunk, position, counts)
+            output.complete()
+
+    If the block ends by an error, the records of all chunks stay for a later run. Raises OutputError, for a run of
+    another identity too, of which nothing is removed.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        identity: Mapping[str, Any],
+        *,
+        force: bool = False,
+        digest: bool = False,
+        restart: bool = False,
+        resume: bool = False,
+    ) -> None:
+        self.target, self.identity, self.force = target, dict(identity), force
+        self._paths = [target, index_to_write(target)]
+        self._digest_path, self._report_path = digest_path(target), report_path(target)
+        self._has_digest = digest
+        self._writer: RecordWriter | None = None
+        self._report: AtomicFile | None = None
+        self._checkpoints: Checkpoints | None = None
+        self._is_consistent = True  # False while a chunk is being written
+        self._libraries: dict[str, str] = {}
+        self._progress: dict[str, Any] = {}
+        self._journal = Journal(target)
+        try:
+            self._state = self._earlier(restart=restart, resume=resume)
+            if not self.is_complete:
+                refuse_existing([*self._paths, self._digest_path], force=force)  # a digest is removed in any case
+        except BaseException:
+            if self._journal.synced or self._journal.latest or self._journal.is_unreadable:
+                self._journal.close()
+            else:
+                self._journal.remove()
+            raise
+
+    def _earlier(self, *, restart: bool, resume: bool) -> State | None:
+        state = None if restart else last_state(self._journal)
+        if self._journal.is_unreadable and not restart:
+            problem = "is the journal of an unfinished pack, and cannot be read"
+            raise OutputError(problem, path=self._journal.journal_path, hint=_RESTART)
+        if state is None or not state.progress.get("records"):
+            if resume:
+                problem = "no unfinished pack of it is there to go on from"
+                raise OutputError(problem, path=self.target, hint="leave out resume=True")
+            for path in (*self._paths, self._digest_path, self._report_path):
+                remove_leftover(path)
+            self._journal.clear()
+            return None
+        self._refuse_other(state.progress["identity"], self.identity)
+        return state
+
+    def _refuse_other(self, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Raise OutputError if a value of *now* differs from that of the unfinished pack."""
+        if (difference := next(differences(begun, now), None)) is not None:
+            problem = f"an unfinished pack of it was begun with {difference}"
+            raise OutputError(problem, path=self.target, hint=f"give the same words, or {_RESTART}")
+
+    @property
+    def counts(self) -> dict[str, Any] | None:
+        """The counts of an earlier run, or None."""
+        return self._state.progress["counts"] if self._state else None
+
+    @property
+    def position(self) -> ListPosition | None:
+        """The place in the list that an earlier run had reached, or None."""
+        return ListPosition(*self._state.progress["position"]) if self._state else None
+
+    @property
+    def is_complete(self) -> bool:
+        """True if an earlier run had written everything, and was cut short before all files had their names."""
+        return self._state is not None and self._state.progress["complete"]
+
+    def __enter__(self) -> PackOutput:
+        if self._state is None:
+            self._open()
+        return self
+
+    def _open(self) -> None:
+        """Open the files, cut to what the state describes."""
+        state = self._state or State(0, {}, {"records": 0})
+        self._writer = RecordWriter(
+            self.target,
+            force=self.force,
+            digest=self._has_digest,
+            journal=self._journal,
+            sizes=state.sizes,
+            records=state.progress["records"],
+        )
+        self._checkpoints = Checkpoints(self._journal, self._state)
+        for file in self._writer.growing_files():
+            self._checkpoints.add(file)
+        if self._report_path.name in state.sizes:
+            self._open_report(state.sizes[self._report_path.name])
+
+    def _open_report(self, size: int = 0) -> AtomicFile:
+        assert self._checkpoints is not None
+        self._report = AtomicFile(self._report_path, force=True, locked=False, size=size)
+        self._checkpoints.add(self._report)
+        return self._report
+
+    def add(self, chunk: PackedChunk, position: ListPosition, counts: Mapping[str, Any]) -> None:
+        """Write the records and the bad images of *chunk*; the list is packed up to *position* then, with *counts*.
+
+        Raises OutputError, also if the libraries of the workers are not those of the unfinished pack.
+        """
+        if self._writer is None:
+            assert self._state is not None
+            self._refuse_other(self._state.progress["libraries"], chunk.libraries)
+            self._open()
+        assert self._writer is not None
+        assert self._checkpoints is not None
+        self._is_consistent = False
+        for key, frame in chunk.frames:
+            self._writer.write_frame(frame, key=key)
+        if bad := chunk.bad:
+            (self._report or self._open_report()).write(report_lines(bad))
+        self._libraries = chunk.libraries
+        self._progress = self._progress_at(position, counts)
+        self._is_consistent = True
+        self._checkpoints.offer(self._progress)
+
+    def _progress_at(
+        self, position: ListPosition, counts: Mapping[str, Any], *, complete: bool = False
+    ) -> dict[str, Any]:
+        assert self._writer is not None
+        return {
+            "identity": self.identity,
+            "libraries": self._libraries,
+            "position": position,
+            "records": self._writer.records,
+            "counts": counts,
+            "has_digest": self._has_digest,
+            "complete": complete,
+        }
+
+    def complete(self, position: ListPosition, counts: Mapping[str, Any]) -> None:
+        """Write all files to the disk and give them their names. Raises OutputError."""
+        files: list[AtomicFile] = []
+        has_digest = self._has_digest
+        if self.is_complete:
+            assert self._state is not None
+            has_digest = self._state.progress["has_digest"]
+            has_report = self._report_path.name in self._state.sizes
+        else:
+            if self._writer is None:
+                self._open()
+            assert self._writer is not None
+            assert self._checkpoints is not None
+            self._writer.finish()
+            self._progress = self._progress_at(position, counts, complete=True)
+            self._is_consistent = False  # what follows is finished by the next run, and no other state
+            self._checkpoints.finish(self._progress)
+            files = self._writer.output_files()
+            has_report = self._report is not None
+        paths = [*self._paths, *([self._digest_path] if has_digest else [])]
+        publish(paths, old=[self._digest_path, self._paths[1]], force=self.force, files=files)
+        self._publish_report(has_report=has_report)
+        if self._has_digest and not has_digest:  # of the complete state of a run without --digest
+            with AtomicFile(self._digest_path, force=True) as file:
+                file.write(encode_digest(make_digest(self.target)))
+        self._journal.remove()
+
+    def keep_report(self) -> Path:
+        """Give the report its name although no image could be packed, and return its path. Raises OutputError."""
+        self._is_consistent = False  # there is no state without the report
+        if self._report is not None:
+            self._report.finish()
+            self._publish_report(has_report=True)
+        return self._report_path
+
+    def _publish_report(self, *, has_report: bool) -> None:
+        """Give the report its name, or remove that of an earlier run."""
+        if self._report is not None:
+            self._report.rename()
+        elif has_report and partial_path(self._report_path).exists():
+            give_name(self._report_path, force=True)
+        elif not has_report:
+            with writing(self._report_path):
+                disk.remove(self._report_path)
+        disk.sync_folder(self.target.parent)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if kind is None:
+            self._leave(AtomicFile.keep)
+            return
+        if self._is_consistent and self._checkpoints is not None and self._progress:
+            with contextlib.suppress(Im2RecError):  # on a full disk; the state before it stays
+                self._checkpoints.save(self._progress)
+        saved = self._checkpoints.saved if self._checkpoints is not None else None
+        kept = saved or (self._state.progress if self._state else {})
+        if not kept.get("records"):
+            self._leave(AtomicFile.discard)
+            self._journal.remove()
+            return
+        self._leave(AtomicFile.keep)
+        self._journal.close()
+        if isinstance(error, Im2RecError):
+            images = counted(kept["records"], "image so far is kept", "images so far are kept")
+            error.hint = "; ".join(filter(None, (error.hint, f"{images}, and the same command goes on")))
+
+    def _leave(self, how: Callable[[AtomicFile], None]) -> None:
+        """Close all files, and leave them as *how* does."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+        if self._writer is not None:
+            self._writer.leave(how)
+        if self._report is not None:
+            how(self._report)

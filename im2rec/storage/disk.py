@@ -1,0 +1,212 @@
+"""All changes of output files on the disk: create, write, synchronise, rename and remove.
+
+Every output file of im2rec passes through these functions, so that a test can record the steps of a run and replay what
+a power failure may leave of them. They raise OSError, which :mod:`im2rec.storage.files` turns into errors of im2rec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import stat
+import sys
+import threading
+import time
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# O_NOFOLLOW: a link that someone has placed under the name is not followed. O_BINARY: Windows translates line ends.
+_FLAGS = (
+    os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
+)
+_LOCKED_BYTE = 0x7FFFFFFE  # on Windows, where a lock is on bytes and keeps others from reading them
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK}  # of file systems without links
+_RETRY_S = 0.1  # on Windows, where a process cannot wait for a lock
+_WORD = 8  # bytes that a sum adds as one number
+SUM_MASK = (1 << 64) - 1
+
+
+class OutputStream(io.FileIO):
+    """An output file without a buffer. ``total`` is the sum of the bytes that :meth:`write` has written.
+
+    See :func:`sum_bytes`.
+    """
+
+    def __init__(self, handle: int) -> None:
+        super().__init__(handle, "r+b")
+        self.total = 0
+        self._lock = threading.Lock()  # seek and write are one step
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Write *data*, or the first bytes of it, at the current position; return how many."""
+        offset = self.tell()
+        written = super().write(data)
+        self.total = (self.total + sum_bytes(memoryview(data)[:written], offset)) & SUM_MASK
+        return written
+
+    def write_at(self, data: bytes, offset: int) -> None:
+        """Write all of *data* at *offset*; threads may do so at once."""
+        with self._lock:
+            self.seek(offset)
+            while data:
+                data = data[super().write(data) :]
+
+
+def sum_bytes(data: bytes | memoryview, offset: int) -> int:
+    """Return the sum, modulo 2^64, of *data* at *offset* of a file as little-endian numbers of 8 bytes.
+
+    The sums of neighbouring stretches of a file add up to the sum of all. Zeros in place of bytes that never reached
+    the disk change it. It is computed at the speed of the memory, ten times as fast as a CRC.
+    """
+    import numpy as np  # noqa: PLC0415 - 0.1 s that the help of commands need not wait for
+
+    data = memoryview(data).cast("B")
+    lead = min(-offset % _WORD, len(data))
+    words = (len(data) - lead) // _WORD
+    total = int.from_bytes(data[:lead], "little") << 8 * (offset % _WORD)
+    if words:
+        total += int(np.frombuffer(data, "<u8", words, lead).sum(dtype=np.uint64))
+    return (total + int.from_bytes(data[lead + _WORD * words :], "little")) & SUM_MASK
+
+
+def open_output(path: Path, *, locked: bool, wait: bool = False) -> OutputStream:
+    """Open the file *path* for reading and writing, with what is in it; it is made if it is missing.
+
+    With *locked* it is locked until it is closed or the process ends, however it ends; a file system without locks
+    locks nothing. Raises BlockingIOError if another process, or another stream of this one, has the lock, unless *wait*
+    lets this one wait for it. Raises OSError for a link and for anything but a regular file.
+    """
+    while True:
+        stream = OutputStream(os.open(path, _FLAGS, 0o666))
+        try:
+            if locked:
+                _lock(stream.fileno(), wait=wait)
+            if _is_at(stream.fileno(), path):
+                return stream
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()  # it was renamed or removed meanwhile by the process that had the lock
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """True if the open file *handle* is the one that *path* names, and has no other name.
+
+    A second name is the final one, which a rename by :func:`rename_new` had given it when the process was killed: what
+    is written must not change that file, so the first name is removed.
+    """
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EEXIST, "is no regular file", os.fspath(path))
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    if not os.path.samestat(found, status):
+        return False
+    if status.st_nlink > 1:
+        path.unlink()
+        return False
+    return True
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int, *, wait: bool) -> None:
+        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
+        while not _is_locked(handle):
+            if not wait:
+                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+            time.sleep(_RETRY_S)
+        os.lseek(handle, 0, os.SEEK_SET)
+
+    def _is_locked(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+
+    def _lock(handle: int, *, wait: bool) -> None:
+        # flock, not lockf: a lock of lockf ends when the process closes any other stream of the file.
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno == errno.EINTR:
+                raise
+            # Some network file systems have no locks: two processes that write the same file are not noticed there.
+
+
+def start_writing_back(stream: OutputStream, start: int, end: int) -> None:
+    """Let the system begin to write the bytes from *start* to *end* to the disk: a later :func:`sync` is short then."""
+    if hasattr(os, "posix_fadvise") and end > start:
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(stream.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
+
+
+def sync(stream: OutputStream) -> None:
+    """Return when all bytes written to *stream* are on the disk."""
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS, where fsync() leaves them in the cache of the drive
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(stream.fileno(), fcntl.F_FULLFSYNC)
+            return
+    os.fsync(stream.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names of all files in *folder* are on the disk, where the system can do that."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):  # some file systems have no such call
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def truncate(stream: OutputStream, size: int) -> None:
+    """Cut the file to *size* bytes and let the next byte be written behind them."""
+    stream.truncate(size)
+    stream.seek(size)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename *source* to *target*, in one step, in place of a file of that name."""
+    source.replace(target)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename *source* to *target*, never in place of another file: raises FileExistsError if there is one."""
+    if sys.platform == "win32":
+        source.rename(target)
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        if not target.is_file() or not source.samefile(target):  # of the same file, an earlier run was killed just here
+            raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target)) from None
+        source.rename(target)
+        return
+    source.unlink()
+
+
+def remove(path: Path) -> None:
+    """Remove the file *path*, if it is there."""
+    path.unlink(missing_ok=True)
