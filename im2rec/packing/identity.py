@@ -37,8 +37,15 @@ def identity(list_path: PathLike, root: PathLike, params: PackParams, *, outside
         **keys,
         "outside": outside,
         "verify": verify,
-        "im2rec": metadata.version("im2rec"),
+        "im2rec": _version(),
     }
+
+
+def _version() -> str:
+    try:
+        return metadata.version("im2rec")
+    except metadata.PackageNotFoundError:  # run from its source
+        return "not installed"
 
 
 def list_digest(path: PathLike) -> str:

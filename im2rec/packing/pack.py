@@ -42,7 +42,7 @@ from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.storage.classes import ClassesCopy, classes_path
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder
-from im2rec.storage.index import index_keys, index_to_write
+from im2rec.storage.index import index_to_write
 from im2rec.storage.output import refuse_existing
 
 CHUNK_S = 0.02  # work in a chunk for one worker; to send it and get the result takes 0.2 ms
@@ -136,8 +136,7 @@ def pack(
         output = PackOutput(
             target, found, force=options.force, digest=options.digest, restart=options.restart, resume=options.resume
         )
-        run.write(output, classes)
-        ids = index_keys(files[1])
+        ids = run.write(output, classes)
     summary = counter.summary(
         ids,
         workers=run.workers,
@@ -225,8 +224,8 @@ class _Run:
         self.counter.check_any_packed()
         return np.array(ids, np.uint64)
 
-    def write(self, output: PackOutput, classes: ClassesCopy) -> None:
-        """Pack the list into *output*, from the place on that an earlier run has reached."""
+    def write(self, output: PackOutput, classes: ClassesCopy) -> Keys:
+        """Pack the list into *output*, from the place on that an earlier run has reached, and return the ids."""
         with output:
             if output.counts is not None and output.position is not None:
                 self.counter.restore(output.counts)
@@ -235,7 +234,7 @@ class _Run:
             if not output.is_complete:
                 self._pack(output)
             classes.write()
-            output.complete(self.lines.position, self.counter.state())
+            return output.complete(self.lines.position, self.counter.state())
 
     def _pack(self, output: PackOutput) -> None:
         work = functools.partial(pack_in_worker, folder=self.folder, params=self.params, verify=self.options.verify)

@@ -13,13 +13,14 @@ from typing import Any
 
 from im2rec.errors import Im2RecError, OutputError, counted
 from im2rec.format.digestfile import encode_digest
+from im2rec.format.indexfile import Keys
 from im2rec.packing.identity import differences
 from im2rec.packing.list_reader import ListPosition
 from im2rec.packing.report import PackedChunk, report_lines, report_path
 from im2rec.storage import disk
 from im2rec.storage.checkpoints import Checkpoints, last_state
 from im2rec.storage.digest import digest_path, make_digest
-from im2rec.storage.index import index_to_write
+from im2rec.storage.index import index_keys, index_to_write
 from im2rec.storage.journal import Journal, State
 from im2rec.storage.output import (
     AtomicFile,
@@ -91,9 +92,9 @@ class PackOutput:
             if resume:
                 problem = "no unfinished pack of it is there to go on from"
                 raise OutputError(problem, path=self.target, hint="leave out resume=True")
+            self._journal.clear()  # first, as it describes what is removed
             for path in (*self._paths, self._digest_path, self._report_path):
                 remove_leftover(path)
-            self._journal.clear()
             return None
         self._refuse_other(state.progress["identity"], self.identity)
         return state
@@ -182,8 +183,8 @@ class PackOutput:
             "complete": complete,
         }
 
-    def complete(self, position: ListPosition, counts: Mapping[str, Any]) -> None:
-        """Write all files to the disk and give them their names. Raises OutputError."""
+    def complete(self, position: ListPosition, counts: Mapping[str, Any]) -> Keys:
+        """Write all files to the disk and give them their names; return the keys of the index. Raises OutputError."""
         files: list[AtomicFile] = []
         has_digest = self._has_digest
         if self.is_complete:
@@ -201,13 +202,17 @@ class PackOutput:
             self._checkpoints.finish(self._progress)
             files = self._writer.output_files()
             has_report = self._report is not None
+        index = self._paths[1]
+        # Read before the end: what takes time behind the last rename could be interrupted, with nothing left to do.
+        keys = index_keys(partial_path(index) if partial_path(index).exists() else index)
         paths = [*self._paths, *([self._digest_path] if has_digest else [])]
-        publish(paths, old=[self._digest_path, self._paths[1]], force=self.force, files=files)
+        publish(paths, old=[self._digest_path, index], force=self.force, files=files)
         self._publish_report(has_report=has_report)
         if self._has_digest and not has_digest:  # of the complete state of a run without --digest
             with AtomicFile(self._digest_path, force=True) as file:
                 file.write(encode_digest(make_digest(self.target)))
         self._journal.remove()
+        return keys
 
     def keep_report(self) -> Path:
         """Give the report its name although no image could be packed, and return its path. Raises OutputError."""

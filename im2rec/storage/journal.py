@@ -87,11 +87,14 @@ class Journal:
                 return None
         except ValueError:
             return None
-        fields = json.loads(body)
-        if fields.pop("version", None) != VERSION:
-            problem = "is the journal of an unfinished run of another version of im2rec"
-            raise OutputError(problem, path=self.journal_path, hint="finish it with that one, or remove this file")
-        return State(**fields)
+        try:
+            fields = json.loads(body)
+            if fields.pop("version") == VERSION:
+                return _checked(State(**fields))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            pass
+        problem = "is the journal of an unfinished run of another version of im2rec"
+        raise OutputError(problem, path=self.journal_path, hint="finish it with that one, or remove this file")
 
     def save(self, state: State, *, synced: bool) -> None:
         """Write *state*; if it is *synced*, to the disk itself. May be called in a thread. Raises OutputError."""
@@ -126,6 +129,19 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _checked(state: State) -> State:
+    """Return *state*, which was read from a file. Raises ValueError, TypeError, AttributeError."""
+    numbers = [state.number, *state.sizes.values(), *state.sums.values()]
+    names = [*state.sizes, *state.sums]
+    if not all(type(number) is int and number >= 0 for number in numbers) or any(
+        Path(name).name != name for name in names
+    ):
+        raise ValueError
+    if not isinstance(state.progress, dict):
+        raise TypeError
+    return state
 
 
 def journal_path(path: Path) -> Path:
