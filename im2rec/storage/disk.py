@@ -1,8 +1,10 @@
 """All changes of output files on the disk: create, write, synchronise, rename and remove.
 
 Every output file of im2rec passes through these functions, so that a test can record the steps of a run and replay what
-a power failure may leave of them. They raise OSError, which :mod:`im2rec.storage.files` turns into errors of im2rec.
+a power failure may leave of them. They raise OSError, which :mod:`im2rec.storage.output` turns into errors of im2rec.
 """
+
+# ruff: noqa: PTH104, PTH105, PTH108 - functions of os, which that test can replace
 
 from __future__ import annotations
 
@@ -111,7 +113,7 @@ def _is_at(handle: int, path: Path) -> bool:
     if not os.path.samestat(found, status):
         return False
     if status.st_nlink > 1:
-        path.unlink()
+        os.unlink(path)
         return False
     return True
 
@@ -184,13 +186,13 @@ def truncate(stream: OutputStream, size: int) -> None:
 
 def replace(source: Path, target: Path) -> None:
     """Rename *source* to *target*, in one step, in place of a file of that name."""
-    source.replace(target)
+    os.replace(source, target)
 
 
 def rename_new(source: Path, target: Path) -> None:
     """Rename *source* to *target*, never in place of another file: raises FileExistsError if there is one."""
     if sys.platform == "win32":
-        source.rename(target)
+        os.rename(source, target)
         return
     try:
         os.link(source, target, follow_symlinks=False)
@@ -202,11 +204,12 @@ def rename_new(source: Path, target: Path) -> None:
             raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target)) from None
-        source.rename(target)
+        os.rename(source, target)
         return
-    source.unlink()
+    os.unlink(source)
 
 
 def remove(path: Path) -> None:
     """Remove the file *path*, if it is there."""
-    path.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

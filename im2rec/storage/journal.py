@@ -11,6 +11,7 @@ bytes are there.
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,7 +113,9 @@ class Journal:
     def clear(self) -> None:
         """Forget all states. Raises OutputError."""
         with writing(self.path):
-            disk.truncate(self._stream, 0)
+            if self._stream.seek(0, os.SEEK_END):
+                disk.truncate(self._stream, 0)
+                disk.sync(self._stream)  # else the old states could be back after a power failure, beside new files
         self.synced, self.latest, self.is_unreadable = [], None, False
 
     def remove(self) -> None:

@@ -62,11 +62,16 @@ class AtomicFile:
     ) -> None:
         self.path = Path(path)
         self.force = force
-        refuse_existing([self.path], force=force)
         self.temporary_path = partial_path(self.path)
+        # What a killed process left is removed, although the output itself exists and this one is refused.
+        with writing(path):
+            is_left = exists(self.temporary_path)
+        refuse_existing([self.path], force=force or is_left)
         self.raw = open_output(self.temporary_path, self.path, locked=locked, wait=wait)
         # Removes the file also when it is never closed.
         self._remover = weakref.finalize(self, _remove, self.raw, self.temporary_path, os.getpid())
+        if is_left and not size:
+            self._refuse_existing()
         with writing(path):
             found = self.raw.seek(0, os.SEEK_END)
             disk.truncate(self.raw, min(size, found))
@@ -76,6 +81,13 @@ class AtomicFile:
             raise OutputError(problem, path=self.temporary_path, hint="begin again with restart=True")
         self._file: BinaryIO = io.BufferedWriter(self.raw, _BUFFER_BYTES)  # type: ignore[type-var]
         write_in_this_process_only(self._file)
+
+    def _refuse_existing(self) -> None:
+        try:
+            refuse_existing([self.path], force=self.force)
+        except OutputError:
+            self._remover()
+            raise
 
     def write(self, data: bytes) -> None:
         """Append *data*. Raises OutputError, for example when the disk is full."""

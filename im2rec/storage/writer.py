@@ -90,9 +90,8 @@ class RecordWriter:
     ) -> None:
         self.path = Path(path)
         self._force = force
-        refuse_existing([self.path], force=force)  # before other names are made of one that may have none, as "."
+        refuse_existing([self.path], force=True)  # before other names are made of one that may have none, as "."
         self.index_path, self.digest_path = index_to_write(path), digest_path(path)
-        refuse_existing([self.digest_path], force=force)
         sizes = sizes or {}
         self.offset = sizes.get(self.path.name, 0)  # of the next record: counted, as tell() would be a system call
         self.records = records
@@ -101,11 +100,15 @@ class RecordWriter:
             own = _own_journal(self.path) if journal is None else None
             self._remove_journal = weakref.finalize(self, _remove_own, own, self._owner_pid)
             stack.callback(self._remove_journal)
+            remove_leftover(self.digest_path)
+            if own is not None:  # else the run has removed what an earlier one left, unless it goes on
+                remove_leftover(self.path)
+                remove_leftover(self.index_path)
+                refuse_existing([self.path, self.index_path, self.digest_path], force=force)
             self._rec = AtomicFile(self.path, force=force, locked=False, size=self.offset)
             stack.callback(self._rec.keep if records else self._rec.discard)
             self._index = IndexWriter(self.index_path, force=force, size=sizes.get(self.index_path.name, 0))
             stack.callback(self._index.keep if records else self._index.discard)
-            remove_leftover(self.digest_path)
             self._digest = AtomicFile(self.digest_path, force=force) if digest else None
             self._hasher = (FollowingHasher(self._rec) if records else Hasher()) if digest else None
             stack.pop_all()  # no error: the files stay open
