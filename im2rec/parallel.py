@@ -150,7 +150,7 @@ class WorkerThreads:
             if len(self._threads) < self._count:
                 self._start_thread()
         if self._is_shut_down:  # asked last: another thread may shut down at any time
-            self._cancel_queued()
+            _cancel_queued(self._queue)
         return started
 
     def _start_thread(self) -> None:
@@ -159,16 +159,9 @@ class WorkerThreads:
         # Ctrl-C reaches the main thread then, and never while it waits for the new one.
         with self._lock, interrupts_blocked():
             if not self._is_shut_down:
+                _running[thread] = self._queue
                 thread.start()
                 self._threads.append(thread)
-
-    def _cancel_queued(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                piece = self._queue.get_nowait()
-                if piece is not None:
-                    piece.cancel()
-        self._queue.put(None)
 
     def shut_down(self, *, wait: bool) -> None:
         """Cancel the pieces that have not begun and end the threads; *wait* for those in work. Twice is allowed."""
@@ -176,13 +169,13 @@ class WorkerThreads:
             return
         with self._lock:
             self._is_shut_down = True
-        self._cancel_queued()
+        _cancel_queued(self._queue)
         for thread in self._threads if wait else ():
             if thread is not threading.current_thread():
                 thread.join()
 
     def _end_with_program(self) -> None:
-        self.shut_down(wait=True)  # a thread that Python stops inside a C++ library would abort the program
+        self.shut_down(wait=True)
 
     def __enter__(self) -> WorkerThreads:
         return self
@@ -191,11 +184,28 @@ class WorkerThreads:
         self.shut_down(wait=True)
 
 
+# Threads of all WorkerThreads that have not ended, those of dropped ones too, and the queue that each reads.
+_running: dict[threading.Thread, queue.SimpleQueue[_Piece | None]] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_running.clear)  # a forked child has none of them
+
+
 def _work_on(pieces: queue.SimpleQueue[_Piece | None]) -> None:
     while (piece := pieces.get()) is not None:
         piece.run()
         del piece  # it refers to the results of its job
     pieces.put(None)  # for the next thread
+    _running.pop(threading.current_thread(), None)
+
+
+def _cancel_queued(pieces: queue.SimpleQueue[_Piece | None]) -> None:
+    """Cancel the *pieces* that have not begun, and end the threads that take them."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            piece = pieces.get_nowait()
+            if piece is not None:
+                piece.cancel()
+    pieces.put(None)
 
 
 class _Piece:
@@ -314,6 +324,11 @@ def _end_program() -> None:
     _program_ends.set()
     for owner in list(_open):
         owner._end_with_program()  # noqa: SLF001 - not for users of the classes
+    # A thread that Python stops inside a C++ library would abort the program, also if its WorkerThreads was dropped.
+    for thread, pieces in list(_running.items()):
+        _cancel_queued(pieces)
+        if thread.is_alive():  # no other can be joined
+            thread.join()
 
 
 atexit.register(_end_program)

@@ -248,6 +248,43 @@ def test_threads_end_with_the_object_that_has_them() -> None:
     assert not any(thread.is_alive() for thread in running)
 
 
+DROPPED_AT_EXIT = """if True:
+    import atexit, gc, threading
+    finished = []
+    atexit.register(lambda: print(finished))  # the last of all, as what is registered first is called last
+    from im2rec.parallel import WorkerThreads
+    begun, joined, join = threading.Event(), threading.Event(), threading.Thread.join
+    def work(_, number):
+        begun.set()
+        joined.wait()
+        finished.append(number)
+    def note(thread, *timeout):
+        joined.set()
+        join(thread, *timeout)
+    threads = WorkerThreads(1, "some")
+    threads.start(work, None, [1, 2])
+    begun.wait()
+    del threads
+    gc.collect()
+    threading.Thread.join = note
+"""
+
+
+def test_the_end_of_the_program_waits_for_a_thread_whose_owner_was_dropped_and_begins_no_piece() -> None:
+    done = subprocess.run([sys.executable, "-c", DROPPED_AT_EXIT], capture_output=True, timeout=DEADLINE_S, text=True)
+
+    assert (0, "[1]\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+def test_threads_that_have_ended_are_forgotten() -> None:
+    with WorkerThreads(2, "some") as threads:
+        threads.start(lambda *_: None, None, [1, 2]).results()
+        running = set(threads._threads)
+        assert running <= set(parallel._running)
+
+    assert set() == running & set(parallel._running)
+
+
 @pytest.mark.parametrize("bad", [0, 1])
 def test_an_error_that_is_kept_keeps_no_job(bad: int) -> None:
     class Job:
