@@ -14,6 +14,7 @@ import gc
 import importlib
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
@@ -45,10 +46,11 @@ def python_command(code: str) -> list[str]:
 class Worker(Protocol):
     """A process that applies one function, its *work*, to the items it receives."""
 
-    def call(self, item: Any) -> tuple[bool, Any]:
+    def call(self, item: Any, timeout_s: float | None = None) -> tuple[bool, Any]:
         """Return ``(True, work(item))``, or ``(False, exception)`` when it raised an exception.
 
-        Raises EOFError or OSError when the process has ended.
+        Raises EOFError or OSError when the process has ended, TimeoutError when its answer has not begun after
+        *timeout_s*. The worker is then of no use but for :meth:`end`.
         """
 
     def exitcode(self) -> int | None:
@@ -60,7 +62,10 @@ class Worker(Protocol):
 
 def start_worker(work: Work) -> Worker:
     """Start a process for *work*, which is pickled. Raises OSError when the system cannot start another process."""
-    return _ForkedWorker(_servers[-1], work) if _servers else _SpawnedWorker(work)
+    for server in _servers[-1:]:
+        with contextlib.suppress(_ServerEndedError):  # a program that has threads by now cannot fork another server
+            return _ForkedWorker(server, work)
+    return _SpawnedWorker(work)
 
 
 @contextlib.contextmanager
@@ -133,9 +138,11 @@ class _SpawnedWorker:
         with contextlib.suppress(OSError):  # the process has died already: call() reports it
             self._send(work)
 
-    def call(self, item: Any) -> tuple[bool, Any]:
+    def call(self, item: Any, timeout_s: float | None = None) -> tuple[bool, Any]:
         """Send *item* and return the answer; see :meth:`Worker.call`."""
         self._send(item)
+        if timeout_s is not None and not self._pipe.poll(timeout_s):
+            raise TimeoutError
         return self._pipe.recv()  # type: ignore[no-any-return]
 
     def _send(self, item: Any) -> None:
@@ -165,7 +172,18 @@ class _SpawnedWorker:
 
 
 def _spawned(pipe: Any) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _serve(pipe.recv, pipe.send)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has died, even in the middle of an item."""
+    import multiprocessing  # noqa: PLC0415 - imported already in a spawned process
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 class _ForkedWorker:
@@ -177,12 +195,15 @@ class _ForkedWorker:
         with ours, theirs:
             self._pid = server.fork(theirs)
             self._stream = ours.makefile("rwb")
+            self._handle = ours.fileno()  # stays open until the stream is closed
         with contextlib.suppress(OSError):  # the process has died already: call() reports it
             send(self._stream, work)
 
-    def call(self, item: Any) -> tuple[bool, Any]:
+    def call(self, item: Any, timeout_s: float | None = None) -> tuple[bool, Any]:
         """Send *item* and return the answer; see :meth:`Worker.call`."""
         send(self._stream, item)
+        if timeout_s is not None and not self._wait(timeout_s):
+            raise TimeoutError
         return _receive(self._stream)  # type: ignore[no-any-return]
 
     def exitcode(self) -> int | None:
@@ -191,9 +212,20 @@ class _ForkedWorker:
 
     def end(self) -> None:
         """Kill the process."""
-        self._server.exitcode(self._pid, kill=True)  # SIGKILL: a worker owns nothing that needs cleaning up
+        if self._stream.closed:  # ended before: another process may have the id by now
+            return
+        # SIGKILL: a worker owns nothing that needs cleaning up. The server has ended if it does not answer.
+        if self._server.exitcode(self._pid, kill=True) is None and not self._wait(0) & select.POLLHUP:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)  # it is alive: its end of the pipe is open
         with contextlib.suppress(OSError):
             self._stream.close()
+
+    def _wait(self, timeout_s: float) -> int:
+        """Wait for an answer or the end of the process; return the events of ``poll()``, 0 after *timeout_s*."""
+        poll = select.poll()
+        poll.register(self._handle, select.POLLIN)
+        return next((events for _, events in poll.poll(1000 * timeout_s)), 0)
 
 
 def send(stream: Any, item: Any) -> None:
@@ -207,6 +239,10 @@ def _receive(stream: Any) -> Any:
         return pickle.load(stream)  # noqa: S301 - written by our own process
     except pickle.UnpicklingError as error:  # the process died while it was writing
         raise EOFError from error
+
+
+class _ServerEndedError(OSError):
+    """The fork server has ended."""
 
 
 class _ForkServer:
@@ -230,11 +266,11 @@ class _ForkServer:
     def fork(self, pipe: socket.socket) -> int:
         """Fork a worker that serves the other end of *pipe*, and return its process id.
 
-        Raises OSError when the system cannot start another process, or when the server has ended.
+        Raises OSError when the system cannot start another process, _ServerEndedError when the server has ended.
         """
         pid = self._request(b"fork", [pipe.fileno()])
         if pid is None:
-            raise OSError("the process that starts workers has ended")
+            raise _ServerEndedError("the process that starts workers has ended")
         if pid < 0:
             raise OSError(-pid, os.strerror(-pid))
         return pid
@@ -271,9 +307,10 @@ def start_fork_server(*modules: str) -> None:
 
 
 def _fork_workers(requests: socket.socket, modules: tuple[str, ...]) -> None:
-    """Serve ``fork``, ``wait`` and ``kill`` requests until the program closes its end of *requests*.
+    """Serve ``fork``, ``wait`` and ``kill`` requests until the program closes its end of *requests*, or dies.
 
-    A ``fork`` request carries the worker's end of its pipe as a file descriptor, the others the worker's process id.
+    All workers are killed then, which may be in the middle of an item. A ``fork`` request carries the worker's end of
+    its pipe as a file descriptor, the others the worker's process id.
     """
     _leave_signals_to_parent()
     gc.disable()
@@ -284,18 +321,23 @@ def _fork_workers(requests: socket.socket, modules: tuple[str, ...]) -> None:
     # all their objects, and so copy the memory pages that the workers share.
     gc.freeze()
     gc.enable()
-    exitcodes: dict[int, int] = {}
+    exitcodes: dict[int, int | None] = {}  # None: not asked for yet
     while True:
         request, handles, *_ = socket.recv_fds(requests, _REQUEST_BYTES, 1)
         if not request:
-            return
+            break
         if handles:
             with socket.socket(fileno=handles[0]) as pipe:
                 answer = _fork(pipe, requests)
+            if answer > 0:
+                exitcodes[answer] = None
         else:
             word, pid = request.split()
             answer = _exitcode(int(pid), exitcodes, kill=word == b"kill")
         requests.send(b"%d" % answer)
+    for worker, exitcode in exitcodes.items():
+        if exitcode is None:
+            os.kill(worker, signal.SIGKILL)
 
 
 def _fork(pipe: socket.socket, requests: socket.socket) -> int:
@@ -310,13 +352,14 @@ def _fork(pipe: socket.socket, requests: socket.socket) -> int:
     return pid
 
 
-def _exitcode(pid: int, exitcodes: dict[int, int], *, kill: bool) -> int:
+def _exitcode(pid: int, exitcodes: dict[int, int | None], *, kill: bool) -> int:
     """Wait for worker *pid* and return its exit code, remembered in *exitcodes*."""
-    if pid not in exitcodes:  # the system gives the id to no other process before waitpid() has returned it
+    exitcode = exitcodes[pid]
+    if exitcode is None:  # the system gives the id to no other process before waitpid() has returned it
         if kill:
             os.kill(pid, signal.SIGKILL)
-        exitcodes[pid] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return exitcodes[pid]
+        exitcodes[pid] = exitcode = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return exitcode
 
 
 def _serve_pipe(pipe: socket.socket) -> None:

@@ -16,6 +16,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -296,6 +297,13 @@ def die_at_five(number: int) -> int:
     if number == 5:
         os.kill(os.getpid(), signal.SIGKILL)
     return number * number
+
+
+def block(path: str | None) -> None:
+    """Make the file *path*, if it is one, and work on it for ever."""
+    if path is not None:
+        Path(path).touch()
+    threading.Event().wait()
 
 
 def die_while_answering(number: int) -> bytes:

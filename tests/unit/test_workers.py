@@ -22,7 +22,7 @@ from im2rec import workers
 from im2rec.workers import start_worker
 workers.start_fork_server("image_helpers", "no_such_module")
 from im2rec.parallel import WorkerDiedError, run_ordered
-from image_helpers import die_at_five, square, square_and_pid, square_but_not_five
+from image_helpers import block, die_at_five, square, square_and_pid, square_but_not_five
 def run(work, items):
     return run_ordered(work, items, workers=2, processes=True, name="item {}".format)
 server = workers._servers[0]._pid
@@ -99,18 +99,48 @@ def test_the_signal_or_exit_code_that_ended_a_forked_worker_is_reported() -> Non
     assert f"{died}\n7 7\n" == output_of(code)
 
 
-def test_workers_outlive_the_fork_server_but_starting_another_is_an_error() -> None:
+def test_workers_outlive_the_fork_server_and_others_are_spawned() -> None:
     code = """
     worker = start_worker(square)
     os.kill(server, signal.SIGKILL)
     print(worker.call(3), worker.exitcode())
     worker.end()
-    try:
-        start_worker(square)
-    except OSError as error:
-        print(error)
+    other = start_worker(square)
+    print(type(other).__name__, other.call(4))
+    other.end()
     """
-    assert "(True, 9) None\nthe process that starts workers has ended\n" == output_of(code)
+    assert "(True, 9) None\n_SpawnedWorker (True, 16)\n" == output_of(code)
+
+
+def test_a_worker_is_killed_in_the_middle_of_an_item_without_the_fork_server_too() -> None:
+    code = """
+    worker = start_worker(block)
+    os.kill(server, signal.SIGKILL)
+    try:
+        worker.call(None, 0)
+    except TimeoutError:
+        worker.end()
+        worker.end()
+        print(worker._pid)
+    """
+    pid = output_of(code).strip()
+    until(lambda: not is_running(pid), "the end of the worker")
+
+
+@pytest.mark.parametrize("kind", ["workers._SpawnedWorker", "start_worker"])
+def test_an_answer_that_does_not_come_in_time_is_an_error_and_the_worker_can_be_ended(kind: str) -> None:
+    code = f"""
+    worker = {kind}(block)
+    try:
+        worker.call(None, 0)
+    except TimeoutError:
+        worker.end()
+        print(worker.exitcode())
+    worker = {kind}(square)
+    print(worker.call(7, {DEADLINE_S}))
+    worker.end()
+    """
+    assert "-9\n(True, 49)\n" == output_of(code)
 
 
 def test_killing_the_program_ends_its_fork_server_and_workers() -> None:
@@ -122,6 +152,22 @@ def test_killing_the_program_ends_its_fork_server_and_workers() -> None:
     with start_program(code) as process:
         assert process.stdout is not None
         pids = process.stdout.readline().split()
+        assert [True, True] == [is_running(pid) for pid in pids]
+        process.kill()
+    until(lambda: not any(is_running(pid) for pid in pids), "the end of server and worker")
+
+
+@pytest.mark.parametrize(("kind", "pid"), [("workers._SpawnedWorker", "_process.pid"), ("start_worker", "_pid")])
+def test_killing_the_program_ends_a_worker_that_would_work_for_ever(tmp_path: Path, kind: str, pid: str) -> None:
+    code = f"""
+    worker = {kind}(block)
+    print(worker.{pid}, server, flush=True)
+    worker.call({str(tmp_path / "begun")!r})
+    """
+    with start_program(code) as process:
+        assert process.stdout is not None
+        pids = process.stdout.readline().split()
+        until((tmp_path / "begun").exists, "the work begins")
         assert [True, True] == [is_running(pid) for pid in pids]
         process.kill()
     until(lambda: not any(is_running(pid) for pid in pids), "the end of server and worker")
