@@ -8,7 +8,6 @@ import functools
 import itertools
 import os
 import queue
-import signal
 import threading
 import traceback
 import weakref
@@ -17,7 +16,8 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 from im2rec.errors import Im2RecError
-from im2rec.workers import Worker, interrupts_blocked, start_worker
+from im2rec.process_pool import ProcessPool, Retry
+from im2rec.workers import interrupts_blocked
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -28,10 +28,6 @@ R = TypeVar("R")
 Progress = Callable[[int, float], None]  # takes the number of finished items and the finished share of the work, 0 to 1
 
 
-class WorkerDiedError(Im2RecError):
-    """A worker process died before it returned its result: killed, out of memory, or crashed inside a library."""
-
-
 def available_cpus() -> int:
     """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -40,84 +36,34 @@ def available_cpus() -> int:
 
 
 def run_ordered(
-    work: Callable[[S], T], items: Iterable[S], *, workers: int, processes: bool, name: Callable[[S], str]
+    work: Callable[[S], T],
+    items: Iterable[S],
+    *,
+    workers: int,
+    processes: bool,
+    name: Callable[[S], str],
+    retry: Retry[S, T] | None = None,
 ) -> Generator[T, None, None]:
     """Yield ``work(item)`` for every item, in the order of *items*, computed by *workers* processes or threads.
 
-    With one worker the calling thread computes everything. *items* is read lazily, at most three items per worker
-    ahead of the consumer. An exception from *work* is raised where its result would have been yielded. Closing the
-    generator ends the processes. *name* describes an item in the WorkerDiedError that is raised when the process that
-    works on it dies.
+    One worker that is no process is the calling thread. *items* is read lazily, at most three items per worker ahead of
+    the consumer. An exception from *work* is raised where its result would have been yielded. Closing the generator
+    ends the processes. *name* describes an item in the ItemKilledError that is raised when the process that works on it
+    dies. With *retry* the item is tried again in a new process instead, part by part. Raises WorkerDiedError when no
+    process can be started.
     """
-    if workers == 1:
+    if workers == 1 and not processes:
         yield from map(work, items)
         return
     with contextlib.ExitStack() as stack:
         threads = stack.enter_context(WorkerThreads(workers, "im2rec-work"))
         if processes:
-            worker_processes = _ProcessPool(work, name)
-            stack.callback(worker_processes.end)
-            work = worker_processes.call
+            pool = ProcessPool(work, name, retry)
+            stack.callback(pool.end)
+            work = pool.call
         jobs = ((None, [item]) for item in items)
         finished = ordered_map(threads, lambda _, item: work(item), jobs, ahead=3 * workers - 1)
         yield from (results[0] for _, results in stack.enter_context(contextlib.closing(finished)))
-
-
-class _ProcessPool(Generic[S, T]):
-    """One worker process for each thread that calls :meth:`call`.
-
-    When a process dies, even in the middle of an answer, the one thread that waits for it reaches the end of its pipe,
-    and the item it worked on is known. (A ProcessPoolExecutor reads all answers from one pipe. A process that dies
-    while writing leaves half an answer in it, and the run would wait for the rest for ever.)
-    """
-
-    def __init__(self, work: Callable[[S], T], name: Callable[[S], str]) -> None:
-        self._work = work
-        self._name = name
-        self._thread_local = threading.local()
-        self._lock = threading.Lock()
-        self._workers: list[Worker] | None = []  # None after end()
-
-    def call(self, item: S) -> T:
-        """Return ``work(item)``, computed in the calling thread's process; the first call of a thread starts it.
-
-        Raises any exception of *work*, and WorkerDiedError when the process dies or the pool has ended.
-        """
-        worker = self._worker()
-        try:
-            succeeded, answer = worker.call(item)
-        except (EOFError, OSError):
-            raise WorkerDiedError(
-                f"a worker process died ({_describe_exit(worker.exitcode())}) while working on {self._name(item)}",
-                hint="out of memory, or a crash in an image library",
-            ) from None
-        if not succeeded:
-            raise answer
-        return answer  # type: ignore[no-any-return]
-
-    def _worker(self) -> Worker:
-        """Return the calling thread's worker process, started on first use."""
-        if not hasattr(self._thread_local, "worker"):
-            with self._lock:
-                if self._workers is None:
-                    raise WorkerDiedError("the worker processes have been ended")
-                self._thread_local.worker = start_worker(self._work)
-                self._workers.append(self._thread_local.worker)
-        return self._thread_local.worker  # type: ignore[no-any-return]
-
-    def end(self) -> None:
-        """End all processes; a call that waits for one of them raises WorkerDiedError. Calling it twice is allowed."""
-        with self._lock:
-            workers, self._workers = self._workers or [], None
-        for worker in workers:
-            worker.end()
-
-
-def _describe_exit(exitcode: int | None) -> str:
-    if exitcode is not None and exitcode < 0:
-        with contextlib.suppress(ValueError):
-            return f"by {signal.Signals(-exitcode).name}"
-    return f"exit code {exitcode}"
 
 
 class ThreadsEndedError(Im2RecError):

@@ -68,6 +68,12 @@ class PackCommand(HelpCommand):
     show_default=True,
     help="Pack images that lie outside of ROOT (by absolute paths, '..' or links), or leave them out.",
 )
+@click.option(
+    "--image-timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Leave an image out that a worker has been busy with for longer than this [default: no limit].",
+)
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
 @click.option("--restart", is_flag=True, help="Begin again; else a pack that was cut short is gone on with.")
@@ -90,7 +96,8 @@ def command(
     from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - it imports numpy, which the help does not need
 
     with console.progress("packing", share=True) as progress:
-        summary = pack(list_path, root, out, params, PackOptions(**options), progress=progress)  # type: ignore[arg-type]
+        made = PackOptions(**options, isolated=True)  # type: ignore[arg-type]
+        summary = pack(list_path, root, out, params, made, progress=progress)
     console.warn(summary.warnings)
     console.result("pack", summary, render(summary), next_command(summary))
     return exit_code(summary)

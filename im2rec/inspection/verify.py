@@ -44,7 +44,7 @@ def verify(
     count = available_cpus() if workers is None else workers
     with InputFile(path) as file:
         records = enumerate(map(int, whole_offsets(file, resolve_index(path, index))))
-        batches = run_ordered(work, _batches(records), workers=count, processes=True, name=_describe_batch)
+        batches = run_ordered(work, _batches(records), workers=count, processes=count > 1, name=_describe_batch)
         with contextlib.closing(batches), contextlib.ExitStack() as stack:
             stack.callback(_open.cache_clear)  # one worker is this process, where the path may mean another file later
             for batch, last in batches:

@@ -36,6 +36,7 @@ from im2rec.packing.report import (
     PackedChunk,
     PackSummary,
     bad_line,
+    line_by_line,
     report_path,
 )
 from im2rec.parallel import Progress, available_cpus, run_ordered
@@ -47,6 +48,7 @@ from im2rec.storage.output import refuse_existing
 
 CHUNK_S = 0.02  # work in a chunk for one worker; to send it and get the result takes 0.2 ms
 MAX_CHUNK_LINES = 64
+MAX_TIMEOUT_S = 86_400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,9 @@ class PackOptions:
     limit of bad images, a number or a percentage. *verify* decodes images that are stored unchanged, too. *outside* is
     ``allow``, or ``refuse``: images outside of the root, also by links, are then bad. *digest* writes the digest of the
     ``.rec`` beside it. *restart* removes what an interrupted pack has left, *resume* insists on going on from it.
-    Raises ParameterError.
+    *isolated* makes a single worker a process, too, which an image may crash without ending the program.
+    *image_timeout* is the time in seconds after which the work on an image is ended and the image is bad; it makes
+    every worker a process. Raises ParameterError.
     """
 
     workers: int | None = None
@@ -70,6 +74,8 @@ class PackOptions:
     digest: bool = False
     restart: bool = False
     resume: bool = False
+    isolated: bool = False
+    image_timeout: float | None = None
 
     def __post_init__(self) -> None:
         if self.restart and self.resume:
@@ -80,6 +86,11 @@ class PackOptions:
             raise ParameterError(f"--on-error={self.on_error} must be skip or fail")
         if self.outside not in (ALLOW, REFUSE):
             raise ParameterError(f"--outside={self.outside} must be {ALLOW} or {REFUSE}")
+        if self.image_timeout is not None and not 0 < self.image_timeout <= MAX_TIMEOUT_S:
+            problem = (
+                f"--image-timeout={self.image_timeout:g} must be more than 0 and at most {MAX_TIMEOUT_S:,} seconds"
+            )
+            raise ParameterError(problem)
         BadLimit.parse(self.max_bad)
 
 
@@ -97,12 +108,14 @@ def pack(
     A pack of the same list and parameters that was cut short, by whatever, is gone on with: see
     :mod:`im2rec.packing.pack_output`. The bytes written are the same for any number of workers. The class names beside
     the list are copied beside *out*. A bad line or image is left out and reported in ``OUT.bad.jsonl``; with
-    ``on_error="fail"`` the first one ends the run. The run also ends when more images are bad than ``max_bad`` allows,
-    or when the first ten are all missing; with ``100%`` neither does, and the report stays even when no image could be
-    packed. *progress* is called with the number of images packed so far and the share of the list that has been read. A
-    dry run reads the list, checks that the image files exist, and writes nothing. Of images that are stored unchanged
-    only the first bytes are checked, unless ``verify`` decodes them. Raises InputError when list or root cannot be used
-    or no image could be packed, OutputError, ImageError with ``on_error="fail"``, TooManyBadError, WorkerDiedError::
+    ``on_error="fail"`` the first one ends the run. Lines whose worker process dies are tried once more, one by one,
+    each in a new process; a line that kills that one too is bad. The run also ends when more images are bad than
+    ``max_bad`` allows, or when the first ten are all missing; with ``100%`` neither does, and the report stays even
+    when no image could be packed. *progress* is called with the number of images packed so far and the share of the
+    list that has been read. A dry run reads the list, checks that the image files exist, and writes nothing. Of images
+    that are stored unchanged only the first bytes are checked, unless ``verify`` decodes them. Raises InputError when
+    list or root cannot be used or no image could be packed, OutputError, ImageError with ``on_error="fail"``,
+    TooManyBadError, WorkerDiedError when no process lives::
 
         pack("train.lst", "photos", "train.rec", PackParams(resize=256, quality=90))
 
@@ -238,15 +251,24 @@ class _Run:
 
     def _pack(self, output: PackOutput) -> None:
         work = functools.partial(pack_in_worker, folder=self.folder, params=self.params, verify=self.options.verify)
-        # Reading files and framing them is too little work for processes: threads return records without a copy.
-        processes = self.options.verify or not self.params.unchanged
-        packed = run_ordered(work, self._batches(), workers=self.workers, processes=processes, name=_describe)
+        processes, retry = self._uses_processes(), line_by_line(self.options.image_timeout)
+        packed = run_ordered(
+            work, self._batches(), workers=self.workers, processes=processes, name=_describe, retry=retry
+        )
         with contextlib.closing(packed) as chunks:
             for chunk in chunks:
                 position = self._count(chunk)
                 output.add(chunk, position, self.counter.state())
                 self._sizer.update(chunk)
         self.counter.check_any_packed(output.keep_report)
+
+    def _uses_processes(self) -> bool:
+        """Return True if the workers are processes, and not threads or, for one, the calling thread."""
+        if self.options.image_timeout is not None:
+            return True  # nothing else can be killed
+        # Reading files and framing them is too little work for processes: threads return records without a copy.
+        works_hard = self.options.verify or not self.params.unchanged
+        return works_hard and (self.workers > 1 or self.options.isolated)
 
     def _batches(self) -> Iterator[list[Entry]]:
         entries = self.lines.entries()

@@ -19,10 +19,11 @@ from im2rec.format.listfile import InexactLabels, ListEntry, are_exact
 from im2rec.packing.list_reader import BACKSLASHES, Entry
 from im2rec.packing.outside import OutsideCount
 from im2rec.packing.params import PackParams
+from im2rec.process_pool import ItemKilledError, Retry
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNEL, RATE, SECONDS, WARNINGS, described
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
-OUTSIDE = "outside ROOT"
+OUTSIDE, KILLED, TOO_SLOW = "outside ROOT", "killed its process", "took too long"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,34 @@ class PackedChunk:
     def bad(self) -> list[BadImage]:
         """The lines that are not packed, in list order."""
         return [line for line in self.lines if line is not None]
+
+
+def line_by_line(timeout_s: float | None) -> Retry[list[Entry], PackedChunk]:
+    """Return how lines whose process died are tried again: each alone. One that kills its process again is bad.
+
+    With *timeout_s* so is a line that takes longer than that.
+    """
+    return Retry(lambda entries: [[entry] for entry in entries], _killed_line, _joined, [], timeout_s)
+
+
+def _killed_line(entries: list[Entry], error: ItemKilledError) -> PackedChunk:
+    """Return the chunk of a single line whose process died."""
+    (entry,) = entries
+    id_, path = (entry.id, entry.path) if isinstance(entry, ListEntry) else (None, None)
+    bad = BadImage(entry.line or 0, id_, path, TOO_SLOW if error.timed_out else KILLED, error.detail)
+    return PackedChunk(lines=[bad])
+
+
+def _joined(nothing: PackedChunk, chunks: list[PackedChunk]) -> PackedChunk:
+    """Return one chunk of all lines of *chunks*; *nothing*, the chunk of no line, names the libraries of the worker."""
+    return dataclasses.replace(
+        nothing,
+        frames=[frame for chunk in chunks for frame in chunk.frames],
+        lines=[line for chunk in chunks for line in chunk.lines],
+        notes=sum((chunk.notes for chunk in chunks), Counter()),
+        bytes_in=sum(chunk.bytes_in for chunk in chunks),
+        seconds=sum(chunk.seconds for chunk in chunks),
+    )
 
 
 def bad_line(error: ListFormatError) -> BadImage:

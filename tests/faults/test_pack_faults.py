@@ -93,20 +93,6 @@ def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
 
 
 @PROC
-def test_a_worker_killed_inside_a_chunk_ends_the_run_and_the_error_names_its_images(tmp_path: Path) -> None:
-    with packing(tmp_path) as run:
-        os.kill(run.pipes[0].reader(), signal.SIGKILL)
-        until(run.pipes[0].reader_is_gone, "the worker is still there")
-        code, out, err = run.end()
-
-    assert (1, "") == (code, out)
-    assert err.startswith("im2rec: a worker process died")
-    assert "40.jpg" in err
-    assert 1 == err.count("\n")
-    assert [] == names_in(tmp_path / "out")
-
-
-@PROC
 def test_a_kill_9_leaves_no_worker_and_nothing_under_the_final_names(tmp_path: Path) -> None:
     with packing(tmp_path) as run:
         run.process.kill()

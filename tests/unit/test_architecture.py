@@ -16,6 +16,7 @@ ROOT = Path(im2rec.__file__).parent
 LAYERS = (
     ("errors", "hashing", "library_output", "schema"),
     ("workers",),
+    ("process_pool",),
     ("folders", "params", "parallel", "format", "images"),
     ("storage", "jpeg"),
     ("augment",),

@@ -29,7 +29,7 @@ from im2rec.errors import (
     ParameterError,
     RecordTooLargeError,
 )
-from im2rec.parallel import WorkerDiedError
+from im2rec.process_pool import WorkerDiedError
 
 
 def raising(error: BaseException) -> Any:

@@ -19,7 +19,8 @@ import pytest
 from image_helpers import DEADLINE_S, POSIX, die_at_five, square, square_and_pid, square_but_not_five
 
 from im2rec import parallel
-from im2rec.parallel import ThreadsEndedError, WorkerDiedError, WorkerThreads, available_cpus, ordered_map, run_ordered
+from im2rec.parallel import ThreadsEndedError, WorkerThreads, available_cpus, ordered_map, run_ordered
+from im2rec.process_pool import WorkerDiedError
 from im2rec.workers import _SpawnedWorker, start_worker
 
 
@@ -34,10 +35,12 @@ def test_results_come_in_the_order_of_the_items(workers: int, processes: bool) -
     assert [n * n for n in range(60)] == list(run(square, range(60), workers=workers, processes=processes))
 
 
-def test_one_worker_is_the_calling_thread() -> None:
+def test_one_worker_is_the_calling_thread_or_a_process() -> None:
     here = threading.get_ident()
 
-    assert [here] == list(run(lambda _: threading.get_ident(), [0], workers=1, processes=True))
+    assert [here] == list(run(lambda _: threading.get_ident(), [0], workers=1))
+    ((_, pid),) = run(square_and_pid, [0], workers=1, processes=True)
+    assert os.getpid() != pid
 
 
 def test_work_runs_in_other_processes_which_end_with_it() -> None:
@@ -140,7 +143,8 @@ def test_the_death_of_a_process_is_an_error_that_names_its_item() -> None:
 def test_the_death_of_a_process_while_it_sends_a_long_answer_is_the_same_error() -> None:
     # In a separate program: a failure would hang, and would keep pytest from ending.
     code = """if True:
-        from im2rec.parallel import WorkerDiedError, run_ordered
+        from im2rec.parallel import run_ordered
+        from im2rec.process_pool import WorkerDiedError
         from image_helpers import die_while_answering
         try:
             for _ in run_ordered(die_while_answering, range(40), workers=2, processes=True, name="item {}".format): pass

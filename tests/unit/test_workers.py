@@ -21,7 +21,8 @@ import os, signal, sys
 from im2rec import workers
 from im2rec.workers import start_worker
 workers.start_fork_server("image_helpers", "no_such_module")
-from im2rec.parallel import WorkerDiedError, run_ordered
+from im2rec.parallel import run_ordered
+from im2rec.process_pool import WorkerDiedError
 from image_helpers import block, die_at_five, square, square_and_pid, square_but_not_five
 def run(work, items):
     return run_ordered(work, items, workers=2, processes=True, name="item {}".format)
