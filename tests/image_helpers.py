@@ -36,6 +36,8 @@ CONSOLE_SCRIPT = Path(sys.executable).with_name("im2rec.exe" if os.name == "nt" 
 DEADLINE_S = 60.0  # of a poll: long enough for a loaded machine, but a hanging test still ends
 PROC = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and named pipes are POSIX")
+# Beside o.rec, of a pack that was cut short after its first record.
+KEPT = ["o.idx.im2rec-partial", "o.rec.im2rec-journal", "o.rec.im2rec-partial"]
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".bmp": "BMP", ".gif": "GIF", ".webp": "WEBP"}
 
 
@@ -197,6 +199,11 @@ def sampling_of(jpeg: bytes) -> list[tuple[int, int]]:
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def left_in(folder: Path) -> list[str]:
+    """The names of temporary files and journals of outputs."""
+    return [name for name in names_in(folder) if ".im2rec-" in name]
 
 
 # Code that makes a run read pipes as if they were files, which it refuses otherwise: for started(before=...).

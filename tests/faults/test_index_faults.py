@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from image_helpers import POSIX, im2rec
+from image_helpers import POSIX, im2rec, left_in
 from recovery_helpers import damaged_rec, frame
 
 from im2rec.errors import Im2RecError
@@ -62,4 +62,4 @@ def test_any_bytes_behind_a_record_give_an_index_or_an_error_of_ours(tmp_path: P
     with contextlib.suppress(Im2RecError):
         summary = write_index(tmp_path / "a.rec", reader=rng.choice((None, "dali")))
         assert summary.listed == Path(summary.out).read_bytes().count(b"\n")
-    assert not list(tmp_path.glob("*.tmp"))
+    assert [] == left_in(tmp_path)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import message_of
-from image_helpers import names_in
+from image_helpers import a_list_of_images, names_in
 
+from im2rec.errors import ImageError
+from im2rec.packing.pack import PackOptions, pack
+from im2rec.packing.params import PackParams
+from im2rec.storage import disk
 from im2rec.storage.classes import ClassesCopy, ClassNames, class_names_beside, classes_path, find_classes, read_classes
+from im2rec.storage.output import AtomicFile
 
 # By the name of a list or a .rec: the names that are tried, the first one first.
 TRIED = {
@@ -71,8 +79,9 @@ def test_a_broken_link_is_a_problem(tmp_path: Path) -> None:
 
 
 def copied(folder: Path, out: str = "out.rec", *, force: bool = False) -> list[str]:
-    with ClassesCopy(folder / "l_train.lst", folder / out, force=force) as copy:
-        return [path.name for path in copy.files]
+    copy = ClassesCopy(folder / "l_train.lst", folder / out, force=force)
+    copy.write()
+    return [path.name for path in copy.files]
 
 
 def test_names_are_copied_beside_the_output_under_its_stem(tmp_path: Path) -> None:
@@ -104,12 +113,41 @@ def test_names_that_are_beside_the_output_already_are_not_written_again(tmp_path
     assert b"cat\r\n" == (tmp_path / "l_train.classes.txt").read_bytes()
 
 
-def test_a_copy_is_discarded_when_the_pack_fails(tmp_path: Path) -> None:
+def test_names_are_copied_only_when_all_images_are_packed(tmp_path: Path) -> None:
+    listed, root = a_list_of_images(tmp_path, 1)
     (tmp_path / "l.classes.txt").write_text("cat\n")
-    with pytest.raises(KeyboardInterrupt), ClassesCopy(tmp_path / "l.lst", tmp_path / "out.rec", force=False):
-        raise KeyboardInterrupt
+    content = (root / "0.jpg").read_bytes()
+    (root / "0.jpg").unlink()
+    with pytest.raises(ImageError):
+        pack(listed, root, tmp_path / "out.rec", PackParams(unchanged=True), PackOptions(workers=1, on_error="fail"))
+    assert ["l.classes.txt", "l.lst", "root"] == names_in(tmp_path)
 
-    assert ["l.classes.txt"] == names_in(tmp_path)
+    (root / "0.jpg").write_bytes(content)
+    pack(listed, root, tmp_path / "out.rec", PackParams(unchanged=True), PackOptions(workers=1))
+    assert ["l.classes.txt", "l.lst", "out.classes.txt", "out.idx", "out.rec", "root"] == names_in(tmp_path)
+
+
+def test_a_copy_that_another_part_of_the_pack_is_writing_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "l.classes.txt").write_text("cat\n")
+    copy = ClassesCopy(tmp_path / "l.lst", tmp_path / "out.rec.part001", force=False)
+    other = AtomicFile(tmp_path / "out.classes.txt", force=True)
+    comes, real = threading.Event(), disk.open_output
+
+    def open_output(path: Path, **options: Any) -> disk.OutputStream:
+        comes.set()
+        return real(path, **options)
+
+    monkeypatch.setattr(disk, "open_output", open_output)
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(copy.write)
+        assert comes.wait(60)
+        with other:
+            other.write(b"cat\n")
+        written.result()
+    assert ["l.classes.txt", "out.classes.txt"] == names_in(tmp_path)
+    assert b"cat\n" == (tmp_path / "out.classes.txt").read_bytes()
 
 
 def test_names_of_an_earlier_list_beside_the_output_are_a_warning(tmp_path: Path) -> None:

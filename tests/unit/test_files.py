@@ -18,7 +18,7 @@ import pytest
 from helpers import message_of
 
 from im2rec.errors import InputError, OutputError
-from im2rec.storage import files
+from im2rec.storage import disk, files
 from im2rec.storage.files import InputFile, check_folder, file_name, name_text, open_binary, read_file, reading
 from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.output import AtomicFile, refuse_existing, writing
@@ -308,22 +308,25 @@ def test_an_atomic_file_appears_when_it_is_complete(tmp_path: Path) -> None:
         file.write(b"one ")
         file.write(b"two")
         assert not path.exists()
-        assert [file.temporary_path] == list(tmp_path.iterdir())
-        assert re.fullmatch(rf"out\.txt\.{os.getpid()}-[0-9a-f]{{6}}\.tmp", file.temporary_path.name)
+        assert [file.temporary_path] == list(tmp_path.iterdir()) == [tmp_path / "out.txt.im2rec-partial"]
 
     assert [path] == list(tmp_path.iterdir())
     assert b"one two" == path.read_bytes()
 
 
-def test_an_atomic_file_is_on_the_disk_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_atomic_file_is_on_the_disk_before_it_is_renamed_and_its_name_after_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "out.txt"
-    synced: list[tuple[int, bool]] = []
-    monkeypatch.setattr(os, "fsync", lambda handle: synced.append((os.fstat(handle).st_size, path.exists())))
+    synced: list[tuple[int | Path, bool]] = []
+    monkeypatch.setattr(disk, "sync", lambda stream: synced.append((os.fstat(stream.fileno()).st_size, path.exists())))
+    monkeypatch.setattr(disk, "sync_folder", lambda folder: synced.append((folder, path.exists())))
 
     with AtomicFile(path) as file:
         file.write(b"content")
 
-    assert [(7, False)] == synced
+    assert (7, False) == synced[0]
+    assert {(tmp_path, True)} == set(synced[1:])
 
 
 def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,15 +14,17 @@ from typing import Any
 import pytest
 from full_disk_helpers import fill_disk
 from helpers import message_of
-from image_helpers import a_list_of_images, names_in, records_of, write_list
+from image_helpers import KEPT, a_list_of_images, names_in, records_of, write_list
 
 from im2rec.errors import ImageError, ListFormatError
 from im2rec.format.listfile import ListEntry
 from im2rec.packing import pack as module
-from im2rec.packing.list_reader import Entry
+from im2rec.packing.image_files import image_folder
+from im2rec.packing.list_reader import Entry, ListLines
+from im2rec.packing.outside import OutsideCount
 from im2rec.packing.pack import PackOptions, pack, part_path
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import PackedChunk, PackSummary
+from im2rec.packing.report import BadLimit, PackCounter, PackedChunk, PackSummary
 
 UNCHANGED = PackParams(unchanged=True)
 
@@ -93,20 +96,19 @@ def test_a_chunk_that_took_no_time_on_the_clock_counts_as_a_fast_one() -> None:
     assert [1, 2] == sizes_after(chunk(1, 0.0))
 
 
-def test_lines_are_taken_as_they_are_needed_and_the_last_batch_may_be_short() -> None:
-    taken: list[int] = []
-
-    def lines() -> Iterator[ListEntry]:
-        for line in range(1, 6):
-            taken.append(line)
-            yield ListEntry(line, 0, (0.0,), f"{line}.jpg")
-
-    sizer = module._ChunkSizer()
-    batches = module._batches(lines(), sizer)
+def test_lines_are_taken_as_they_are_needed_and_the_last_batch_may_be_short(tmp_path: Path) -> None:
+    lines = ListLines(write_list(tmp_path / "l.lst", [f"{number}.jpg" for number in range(5)]))  # of 10 bytes
+    folder = image_folder(tmp_path, "allow")
+    counter = PackCounter(UNCHANGED, "l.lst", fail=False, max_bad=BadLimit.parse("0"), outside=OutsideCount(tmp_path))
+    run = module._Run(lines, folder, UNCHANGED, PackOptions(workers=1), counter, lambda *_: None)
+    batches = run._batches()
     assert [1] == [entry.line for entry in next(batches)]
-    assert [1] == taken
-    sizer.lines = 3
+    assert (10, 2) == lines.position
+    run._sizer.lines = 3
     assert [[2, 3, 4], [5]] == [[entry.line for entry in batch] for batch in batches]
+    # A later run goes on behind a batch, and not behind the last one that was taken.
+    frames = [[(0, b"")], [(0, b"")] * 3, [(0, b"")]]
+    assert [(10, 2), (40, 5), (50, 6)] == [run._count(PackedChunk(frames=some)) for some in frames]
 
 
 def test_a_batch_is_named_by_its_lines_and_paths() -> None:
@@ -276,12 +278,20 @@ def test_a_dry_run_names_the_engine_and_the_jpeg_decoder_of_a_real_run(tmp_path:
 def test_on_error_fail_raises_the_first_bad_image_also_in_a_dry_run(tmp_path: Path) -> None:
     listed, root = a_list_of_images(tmp_path)
     (root / "1.jpg").unlink()
-    for dry_run in (False, True):
+    for dry_run, kept in ((True, ""), (False, "; 1 image so far is kept, and the same command goes on")):
         options = PackOptions(workers=1, on_error="fail", dry_run=dry_run)
-        with pytest.raises(
-            ImageError, match=r"l\.lst, line 2: 1\.jpg: no such file \(--on-error skip packs the rest\)$"
-        ):
+        expected = f"{listed}, line 2: 1.jpg: no such file (--on-error skip packs the rest{kept})"
+        with pytest.raises(ImageError, match=f"^{re.escape(expected)}$"):
             pack(listed, root, tmp_path / "o.rec", UNCHANGED, options)
+        assert sorted(["l.lst", "root", *(KEPT if kept else [])]) == names_in(tmp_path)
+
+
+def test_on_error_fail_leaves_nothing_if_the_first_image_is_bad(tmp_path: Path) -> None:
+    listed, root = a_list_of_images(tmp_path)
+    (root / "0.jpg").unlink()
+    expected = f"{listed}, line 1: 0.jpg: no such file (--on-error skip packs the rest)"
+    options = PackOptions(workers=1, on_error="fail")
+    assert expected == message_of(pack, listed, root, tmp_path / "o.rec", UNCHANGED, options)
     assert ["l.lst", "root"] == names_in(tmp_path)
 
 

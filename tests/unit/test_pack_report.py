@@ -89,13 +89,13 @@ def test_the_kernel_is_named_if_any_worker_has_used_it_and_else_by_the_last_reas
 def test_a_bad_image_ends_the_run_with_fail_and_is_counted_otherwise() -> None:
     later = BadImage(3, 8, "b.jpg", "missing", "no such file")
     with pytest.raises(ImageError) as caught:
-        a_counter(fail=True).add(a_chunk(1, bad=[BAD, later]))
+        a_counter(fail=True).add(a_chunk(1, bad=[BAD, later]), [])
     assert "l.lst, line 2: a.jpg: the file is empty (--on-error skip packs the rest)" == str(caught.value)
     assert "empty" == caught.value.reason
 
     with pytest.raises(TooManyBadError, match=r"^l\.lst, line 2: 1 of 2 images is bad, more than --max-bad 0 allows"):
-        a_counter(max_bad="0").add(a_chunk(1, bad=[BAD]))
-    a_counter(max_bad="1").add(a_chunk(1, bad=[BAD]))
+        a_counter(max_bad="0").add(a_chunk(1, bad=[BAD]), [])
+    a_counter(max_bad="1").add(a_chunk(1, bad=[BAD]), [])
 
 
 def test_a_line_that_cannot_be_read_has_no_id_and_no_path() -> None:
@@ -185,7 +185,7 @@ def test_the_hint_of_a_bad_line_is_part_of_its_detail() -> None:
 def test_backslashes_are_named_when_the_first_images_are_all_missing() -> None:
     bad = [BadImage(n, n, f"sub\\{n}.jpg", "missing", f"no such file: {BACKSLASHES}") for n in range(1, 11)]
     problem = r"l.lst: the first 10 images are all missing, sub\10.jpg for one"
-    assert f"{problem} ({BACKSLASHES})" == message_of(a_counter(max_bad="10%").add, a_chunk(bad=bad))
+    assert f"{problem} ({BACKSLASHES})" == message_of(a_counter(max_bad="10%").add, a_chunk(bad=bad), [])
 
 
 def test_missing_images_with_backslashes_in_their_paths_are_counted() -> None:

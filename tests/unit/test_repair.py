@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import image_payload, joined, message_of
-from image_helpers import names_in
+from image_helpers import left_in, names_in
 
 from im2rec.errors import InputError, OutputError
 from im2rec.format.digestfile import MIN_BLOCK_BYTES, encode_digest
@@ -233,7 +233,7 @@ def test_a_run_that_is_interrupted_or_fails_leaves_the_old_files(tmp_path: Path,
     with pytest.raises(OutputError, match="no space left on device"):
         repaired(tmp_path, flipped(5), DATA)
     assert [b"old"] * 3 == [(tmp_path / name).read_bytes() for name in ("out.rec", "out.idx", "out.rec.digest")]
-    assert not [name for name in names_in(tmp_path) if name.endswith(".tmp")]
+    assert [] == left_in(tmp_path)
 
 
 def test_progress_is_the_number_of_blocks_and_their_share(tmp_path: Path) -> None:

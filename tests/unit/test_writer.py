@@ -21,12 +21,14 @@ import im2rec
 from im2rec.errors import OutputError, ParameterError, RecordTooLargeError
 from im2rec.format.heads import MAGIC
 from im2rec.format.recordio import encode_record
+from im2rec.storage import disk
 from im2rec.storage.digest import load_digest, write_digest
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.writer import RecordWriter
 
 PAYLOADS = [b"one", b"", b"two" + MAGIC, MAGIC * 2, image_payload(5)]
 KEYS = [30, 10, 20, 10, 2**64 - 1]
+TEMPORARY = ["out.idx.im2rec-partial", "out.rec.im2rec-journal", "out.rec.im2rec-partial"]
 
 
 def write_all(writer: RecordWriter) -> list[int]:
@@ -37,8 +39,7 @@ def test_both_files_appear_when_the_writer_is_closed(tmp_path: Path) -> None:
     with im2rec.RecordWriter(tmp_path / "out.rec") as writer:
         assert bounds(PAYLOADS)[:-1] == write_all(writer)
         assert (5, bounds(PAYLOADS)[-1]) == (writer.records, writer.offset)
-        pid = os.getpid()
-        assert all(re.fullmatch(rf"out\.(rec|idx)\.{pid}-[0-9a-f]{{6}}\.tmp", name) for name in names_in(tmp_path))
+        assert TEMPORARY == names_in(tmp_path)
 
     assert ["out.idx", "out.rec"] == names_in(tmp_path)
     assert joined(PAYLOADS) == (tmp_path / "out.rec").read_bytes()
@@ -133,7 +134,7 @@ def test_nothing_is_left_after_an_exception_in_the_block(tmp_path: Path) -> None
 def test_a_digest_of_what_is_written_appears_with_the_other_files(tmp_path: Path) -> None:
     with RecordWriter(tmp_path / "out.rec", digest=True) as writer:
         write_all(writer)
-        assert all(name.endswith(".tmp") for name in names_in(tmp_path))
+        assert sorted([*TEMPORARY, "out.rec.digest.im2rec-partial"]) == names_in(tmp_path)
 
     assert ["out.idx", "out.rec", "out.rec.digest"] == names_in(tmp_path)
     write_digest(tmp_path / "out.rec", tmp_path / "again")
@@ -312,14 +313,14 @@ def test_an_output_whose_folder_is_missing_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_when_the_index_cannot_be_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.open
+    real = disk.open_output
 
-    def refuse_index(path: Path, *args: Any, **options: Any) -> Any:
+    def refuse_index(path: Path, **options: Any) -> Any:
         if ".idx." in path.name:
             raise OSError(28, "No space left on device")
-        return real(path, *args, **options)
+        return real(path, **options)
 
-    monkeypatch.setattr(Path, "open", refuse_index)
+    monkeypatch.setattr(disk, "open_output", refuse_index)
 
     assert f"{tmp_path / 'out.idx'}: cannot be written: no space left on device" in message_of(
         RecordWriter, tmp_path / "out.rec"
