@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from full_disk_helpers import fill_disk
 from helpers import peak_bytes
-from image_helpers import POSIX, Ran, im2rec, names_in
+from image_helpers import KEPT, POSIX, Ran, im2rec, left_in, names_in
 from recovery_helpers import damaged_rec, frame
 
 from im2rec.errors import Im2RecError
@@ -62,12 +62,16 @@ def test_a_run_that_is_ended_in_the_middle_leaves_every_name_as_it_was(tmp_path:
 
     if number == "SIGKILL":
         assert -signal.SIGKILL == done.returncode
-        assert 2 == len(set(names_in(tmp_path)) - set(before))  # temporary files, with the number of the process
+        assert KEPT == left_in(tmp_path)
+        assert sorted([*before, *KEPT]) == names_in(tmp_path)
     else:
         assert {"SIGINT": 130, "SIGTERM": 143}[number] == done.returncode
         assert f"to begin again: im2rec {' '.join(map(str, words))}\n" in done.stderr
         assert set(names_in(tmp_path)) == set(before)
     assert before == {name: (tmp_path / name).read_bytes() for name in before}
+    assert 5 == im2rec(*words).code  # and what a killed run left does not stop the next one, nor stays
+    assert sorted(before) == names_in(tmp_path)
+    assert b"".join(map(frame, [0, 1, *range(3, 20)])) == (tmp_path / "o.rec").read_bytes()
 
 
 @pytest.mark.parametrize("fails", ["write", "flush"])
@@ -126,7 +130,7 @@ def test_any_bytes_and_any_index_and_list_give_a_result_or_an_error_of_ours(tmp_
     lists = (None, tmp_path / "a.lst")
     with contextlib.suppress(Im2RecError):
         recover(rec, tmp_path / "o.rec", RecoverOptions(list=rng.choice(lists)), force=True)
-    assert not list(tmp_path.glob("*.tmp"))
+    assert [] == left_in(tmp_path)
 
 
 def test_claims_of_enormous_lengths_take_no_memory(tmp_path: Path) -> None:

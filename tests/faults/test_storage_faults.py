@@ -34,7 +34,7 @@ from helpers import (
     send_digests,
     write_rec,
 )
-from image_helpers import names_in
+from image_helpers import left_in, names_in
 
 from im2rec.errors import CorruptRecordError, Im2RecError, IndexFormatError, OutputError
 from im2rec.format.heads import MAGIC
@@ -42,6 +42,7 @@ from im2rec.format.irheader import decode_image_record
 from im2rec.format.recordio import BytesSource, decode_record, read_record, read_records
 from im2rec.format.resync import RecordFinder
 from im2rec.inspection.survey import survey
+from im2rec.storage import disk
 from im2rec.storage import index as index_module
 from im2rec.storage.output import AtomicFile
 from im2rec.storage.reader import RecordFile
@@ -324,75 +325,83 @@ def test_a_killed_writer_leaves_nothing_under_the_final_names(old: bool, tmp_pat
         assert b"written" == child.stdout.readline().strip()
         child.kill()
 
-    left = [name for name in names_in(tmp_path) if not name.endswith(".tmp")]
-    temporary = [name for name in names_in(tmp_path) if name.endswith(".tmp")]
-    assert (["out.idx", "out.rec"] if old else []) == left
-    assert [f"out.idx.{child.pid}", f"out.rec.{child.pid}"] == [name.rpartition("-")[0] for name in temporary]
+    temporary = ["out.idx.im2rec-partial", "out.rec.im2rec-journal", "out.rec.im2rec-partial"]
+    assert sorted([*temporary, *(["out.idx", "out.rec"] if old else [])]) == names_in(tmp_path)
     if old:
         with RecordFile(path) as rec:
             assert b"old" == rec.payload(0)
     with RecordWriter(path, force=old) as writer:
         writer.write(b"new", key=1)
     with RecordFile(path) as rec:
-        assert b"new" == rec.payload(0)
+        assert [b"new"] == [rec.payload(ordinal) for ordinal in range(len(rec))]
+    assert ["out.idx", "out.rec"] == names_in(tmp_path)  # what the killed one left was taken over
+
+
+def published_in(folder: Path) -> list[str]:
+    return [name for name in names_in(folder) if name not in left_in(folder)]
 
 
 class Killed(BaseException):
-    """Raised in place of a kill; the cleanup that would follow an exception is disabled."""
+    """Raised in place of a kill."""
+
+
+def close_killed_at(step: int, writer: RecordWriter) -> None:
+    """Close *writer* up to change *step* of a name on the disk, from 1 on, as if its process were killed then."""
+    changes = itertools.count(1)
+    _, _, (journal, _), _ = writer._remove_journal.peek()
+
+    def change(real: Callable[..., None], *paths: Path) -> None:
+        if next(changes) >= step:  # a dead process does not tidy up either
+            raise Killed
+        real(*paths)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("remove", "replace", "rename_new"):
+            patch.setattr(disk, name, functools.partial(change, getattr(disk, name)))
+        with contextlib.suppress(Killed):
+            writer.close()
+    # The end of a process ends its locks, and leaves all files as they are.
+    writer.leave(AtomicFile.keep)
+    writer._remove_journal.detach()
+    journal.close()
 
 
 @pytest.mark.parametrize(
     ("step", "left"),
     [
-        ("unlink", ["old rec", "old idx"]),
-        ("first rename", ["old rec"]),
-        ("second rename", ["new rec"]),
-        ("after", ["new rec", "new idx"]),
+        (2, ["old rec", "old idx"]),  # at the removal of the old index
+        (3, ["old rec"]),
+        (4, ["new rec"]),  # between the renames
+        (5, ["new rec", "new idx"]),  # at the removal of the journal
     ],
 )
 def test_a_kill_between_the_renames_never_leaves_the_index_of_another_file(
-    step: str, left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int, left: list[str], tmp_path: Path
 ) -> None:
     path = write_rec(tmp_path / "out.rec", [b"old", b"older"])
     old, new = (path.read_bytes(), path.with_suffix(".idx").read_bytes()), (joined([b"new!"]), b"7\t0\n")
     writer = RecordWriter(path, force=True)
     writer.write(b"new!", key=7)
-    real_unlink, real_rename, renames = Path.unlink, AtomicFile.rename, []
-
-    def unlink(target: Path, **options: Any) -> None:
-        if step == "unlink" and target == writer.index_path:
-            raise Killed
-        real_unlink(target, **options)
-
-    def rename(file: AtomicFile) -> None:
-        renames.append(file)
-        if step == ("first rename", "second rename")[len(renames) - 1]:
-            raise Killed
-        real_rename(file)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", unlink)
-        patch.setattr(AtomicFile, "rename", rename)
-        patch.setattr(AtomicFile, "discard", lambda _: None)
-        if step == "after":
-            writer.close()
-        else:
-            with pytest.raises(Killed):
-                writer.close()
+    close_killed_at(step, writer)
 
     files = {"old rec": old[0], "old idx": old[1], "new rec": new[0], "new idx": new[1]}
-    found = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path) if not name.endswith(".tmp")}
+    assert "out.rec.im2rec-journal" in names_in(tmp_path)
+    found = {name: (tmp_path / name).read_bytes() for name in published_in(tmp_path)}
     assert {f"out.{name[-3:]}": files[name] for name in left} == found
     with RecordFile(path) as rec:  # readable in every state, by index or by scan
-        assert [b"new!"] if "new rec" in left else [b"old", b"older"] == [rec.payload(n) for n in range(len(rec))]
+        expected = [b"new!"] if "new rec" in left else [b"old", b"older"]
+        assert expected == [rec.payload(n) for n in range(len(rec))]
+    with RecordWriter(path, force=True) as later:
+        later.write(b"later", key=9)
+    assert ["out.idx", "out.rec"] == names_in(tmp_path)
+    assert (joined([b"later"]), b"9\t0\n") == (path.read_bytes(), path.with_suffix(".idx").read_bytes())
 
 
 @pytest.mark.parametrize("digest", [False, True])
 def test_a_kill_before_any_change_of_names_never_leaves_the_index_or_digest_of_another_file(
-    *, digest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    *, digest: bool, tmp_path: Path
 ) -> None:
     names, left = ("out.rec", "out.idx", "out.rec.digest"), []
-    real_unlink, real_replace = Path.unlink, Path.replace
     for step in range(1, 9):
         folder = tmp_path / str(step)
         folder.mkdir()
@@ -401,20 +410,8 @@ def test_a_kill_before_any_change_of_names_never_leaves_the_index_or_digest_of_a
         old = {name: (folder / name).read_bytes() for name in names}
         writer = RecordWriter(folder / "out.rec", force=True, digest=digest)
         writer.write(b"newer", key=7)
-        changes = itertools.count(1)
-
-        def change(real: Any, *args: Any, changes: Any = changes, step: int = step, **options: Any) -> Any:
-            if next(changes) == step:
-                raise Killed
-            return real(*args, **options)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "unlink", lambda *args, **options: change(real_unlink, *args, **options))
-            patch.setattr(Path, "replace", lambda *args: change(real_replace, *args))
-            patch.setattr(AtomicFile, "discard", lambda _: None)
-            with contextlib.suppress(Killed):
-                writer.close()
-        found = {name: (folder / name).read_bytes() for name in names_in(folder) if not name.endswith(".tmp")}
+        close_killed_at(step, writer)
+        found = {name: (folder / name).read_bytes() for name in published_in(folder)}
         is_old = found["out.rec"] == old["out.rec"]
         assert all(is_old == (data == old[name]) for name, data in found.items())
         left.append(("old " if is_old else "new ") + " ".join(name.rpartition(".")[2] for name in sorted(found)))
@@ -424,22 +421,29 @@ def test_a_kill_before_any_change_of_names_never_leaves_the_index_or_digest_of_a
     assert {left[5]} == set(left[5:])
 
 
-def test_a_rename_that_fails_is_an_error_and_leaves_no_temporary_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "which"), [("out.rec", "the old one"), ("out.idx", "complete")])
+def test_a_rename_that_fails_is_an_error_that_says_what_is_there_and_leaves_no_temporary_file(
+    name: str, which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_rec(tmp_path / "out.rec", [b"old"])
     writer = RecordWriter(path, force=True)
     writer.write(b"new", key=7)
+    real = disk.replace
 
-    def replace(*_: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+    def replace(source: Path, target: Path) -> None:
+        if target.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        real(source, target)
 
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(disk, "replace", replace)
     message = message_of(writer.close)
 
-    assert f"{path}: cannot be written: permission denied (the existing file is unchanged)" == message
+    assert message.startswith(
+        f"{tmp_path / name}: cannot be written: permission denied ({path} is {which}, and out.idx "
+    )
+    assert "missing beside it; 'im2rec index' makes" in message
     assert ["out.rec"] == names_in(tmp_path)  # the old index was removed before, so that it never has a new .rec
-    assert joined([b"old"]) == path.read_bytes()
+    assert joined([b"old" if name == "out.rec" else b"new"]) == path.read_bytes()
 
 
 # Full disks
