@@ -29,6 +29,7 @@ from PIL import Image
 from im2rec.cli.group import main
 from im2rec.format.irheader import ImageRecord, decode_image_record
 from im2rec.format.recordio import read_records
+from im2rec.storage.journal import journal_path
 
 GOLDEN_IMAGES = Path(__file__).parent / "golden" / "recordio" / "images"
 SAMPLE_PHOTOS = Path(__file__).parent.parent / "sample_data" / "photos"
@@ -210,6 +211,20 @@ def left_in(folder: Path) -> list[str]:
 READ_PIPES = (
     "from im2rec.storage import files; files._READ_FLAGS = files.os.O_RDONLY; files.check_regular = lambda status: None"
 )
+# Code that makes a pack save its first state with its first records, however fast they come: for wait_for_state().
+SAVE_AT_ONCE = "from im2rec.storage import checkpoints; checkpoints.SAVE_S = 0"
+
+
+def wait_for_state(rec: Path) -> None:
+    """Return when the pack of *rec*, started with ``SAVE_AT_ONCE``, has saved a state from which another can go on."""
+    journal = journal_path(rec)
+    until(lambda: _latest_state(journal), f"{journal} has a state")
+
+
+def _latest_state(journal: Path) -> bytes:
+    with contextlib.suppress(FileNotFoundError):
+        return journal.read_bytes()[2 << 16 :]  # behind the places of two synchronised states
+    return b""
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from image_helpers import Ran, im2rec, names_in, pixels_of, records_of, typed, write_images, write_list
+from image_helpers import KEPT, Ran, im2rec, names_in, pixels_of, records_of, typed, write_images, write_list
 
 from im2rec.cli import _needs_workers
 
@@ -136,6 +136,8 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
         "command": "pack",
         "input": "image.lst",
         "images": 2,
+        "resumed": 0,
+        "resumed_line": None,
         "bad": {"not an image": 1},
         "notes": {},
         "warnings": ["3 images have several labels, only the first is stored; keep all with pack_label=1"],
@@ -172,12 +174,13 @@ def test_a_bad_image_is_left_out_reported_and_exit_3(here: Path) -> None:
     assert [5, 7] == [record.header.id for record in records_of(here / "out.rec")]
 
 
-def test_on_error_fail_is_exit_1_and_nothing_written(here: Path) -> None:
+def test_on_error_fail_is_exit_1_and_no_rec_appears(here: Path) -> None:
     (here / "root" / "cats" / "2.jpg").unlink()
-    ran = typed("pack image.lst root out.rec --on-error fail --workers 1")
+    ran = typed("pack image.lst root o.rec --on-error fail --workers 1")
 
-    assert Ran(1, "", "im2rec: image.lst, line 2: cats/2.jpg: no such file (--on-error skip packs the rest)\n") == ran
-    assert ["image.lst", "root"] == names_in(here)
+    hint = "--on-error skip packs the rest; 1 image so far is kept, and the same command goes on"
+    assert Ran(1, "", f"im2rec: image.lst, line 2: cats/2.jpg: no such file ({hint})\n") == ran
+    assert ["image.lst", *KEPT, "root"] == names_in(here)
 
 
 def test_the_summary_names_the_engine() -> None:

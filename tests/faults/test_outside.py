@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import struct
@@ -10,19 +11,23 @@ from pathlib import Path
 import pytest
 from helpers import CountingSource, image_payload, message_of, part, write_rec
 from image_helpers import (
+    KEPT,
     PROC,
     READ_PIPES,
+    SAVE_AT_ONCE,
     Ran,
     a_list_of_images,
     encoded,
     held_pipe,
     im2rec,
+    left_in,
     names_in,
+    records_of,
     started,
     texture,
+    wait_for_state,
 )
 
-from im2rec.errors import OutputError
 from im2rec.format.heads import MAGIC
 from im2rec.format.recordio import encode_record
 from im2rec.format.resync import RecordFinder
@@ -55,18 +60,31 @@ def test_a_list_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_the_second_of_two_writers_is_refused_and_touches_nothing_of_the_first(tmp_path: Path) -> None:
-    first, second = RecordWriter(tmp_path / "o.rec"), RecordWriter(tmp_path / "o.rec")
+    first = RecordWriter(tmp_path / "o.rec")
     first.write(b"first", key=1)
-    second.write(b"second", key=2)
+    expected = f"{tmp_path / 'o.rec'}: another im2rec is writing it (wait for it, or choose another name)"
+    for force in (False, True):
+        assert expected == message_of(RecordWriter, tmp_path / "o.rec", force=force)
+    assert KEPT == names_in(tmp_path)
     first.close()
 
-    expected = f"{tmp_path / 'o.rec'}: exists already (replace it with force=True, or choose another name)"
-    assert expected == message_of(second.close)
     assert ["o.idx", "o.rec"] == names_in(tmp_path)
     assert encode_record(b"first") == (tmp_path / "o.rec").read_bytes()
     assert b"1\t0\n" == (tmp_path / "o.idx").read_bytes()
-    with pytest.raises(OutputError, match="was discarded"):
-        second.close()
+    with RecordWriter(tmp_path / "o.rec", force=True) as second:
+        second.write(b"second", key=2)
+    assert encode_record(b"second") == (tmp_path / "o.rec").read_bytes()
+
+
+def test_the_second_of_two_packs_is_refused_before_it_reads_anything(tmp_path: Path) -> None:
+    listed, root = a_list_of_images(tmp_path)
+    expected = f"im2rec: {tmp_path / 'o.rec'}: another im2rec is writing it (wait for it, or choose another name)\n"
+    with RecordWriter(tmp_path / "o.rec"):
+        for more in ([], ["--force"], ["--restart"], ["--resume"]):
+            assert Ran(1, "", expected) == im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1", *more)
+        assert KEPT == left_in(tmp_path)
+    assert 0 == im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1", "--force").code
+    assert [] == left_in(tmp_path)
 
 
 def test_a_name_that_is_too_long_is_an_error_of_one_line(tmp_path: Path) -> None:
@@ -78,20 +96,25 @@ def test_a_name_that_is_too_long_is_an_error_of_one_line(tmp_path: Path) -> None
 
 
 @PROC
-def test_a_closed_terminal_ends_a_run_and_leaves_no_file(tmp_path: Path) -> None:
+def test_a_closed_terminal_ends_a_run_and_the_same_words_go_on(tmp_path: Path) -> None:
     listed, root = a_list_of_images(tmp_path, 40)
     (tmp_path / "out").mkdir()
     (root / "20.jpg").unlink()
     with held_pipe(root / "20.jpg") as pipe:  # the run waits for its content
-        process = started(
-            "pack", listed, root, tmp_path / "out" / "o.rec", "resize=16", "--workers", "1", before=READ_PIPES
-        )
+        words = ("pack", listed, root, tmp_path / "out" / "o.rec", "resize=16", "--workers", "1")
+        process = started(*words, before=f"{READ_PIPES}; {SAVE_AT_ONCE}")
         pipe.wait_for_reader()
+        wait_for_state(tmp_path / "out" / "o.rec")
         process.send_signal(signal.SIGHUP)
         _, err = process.communicate()
 
     assert 143 == process.returncode, err
-    assert [] == names_in(tmp_path / "out")
+    assert KEPT == names_in(tmp_path / "out")
+    (root / "20.jpg").unlink()
+    (root / "20.jpg").write_bytes(encoded(texture()))
+    code, out, _ = im2rec(*words, "--json")
+    assert (0, 40, True) == (code, json.loads(out)["images"], json.loads(out)["resumed"] > 0)
+    assert [*range(40)] == [record.header.id for record in records_of(tmp_path / "out" / "o.rec")]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")

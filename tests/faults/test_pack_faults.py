@@ -15,9 +15,11 @@ import pytest
 from full_disk_helpers import fill_disk
 from helpers import GOLDEN
 from image_helpers import (
+    KEPT,
     POSIX,
     PROC,
     READ_PIPES,
+    SAVE_AT_ONCE,
     HeldPipe,
     Ran,
     a_list_of_images,
@@ -31,12 +33,14 @@ from image_helpers import (
     started,
     texture,
     until,
+    wait_for_state,
     write_list,
 )
 
 from im2rec.errors import ImageError
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
+from im2rec.storage import disk
 
 SERIAL = PackOptions(workers=1)
 
@@ -60,6 +64,20 @@ class Packing:
         self.wait_for_group()
         return ran
 
+    def goes_on(self) -> None:
+        """Check that the same words, with the images in place of the pipes, end with the bytes of a whole run."""
+        for seed, pipe in enumerate(self.pipes):
+            pipe.path.unlink()
+            pipe.path.write_bytes(encoded(texture(seed=seed)))
+        listed, root, out = self.folder / "l.lst", self.folder / "root", self.folder / "out"
+        summary = pack(listed, root, out / "o.rec", PackParams(resize=16), SERIAL)
+        assert 1 <= summary.resumed <= 40
+        assert 120 == summary.images
+        pack(listed, root, self.folder / "whole.rec", PackParams(resize=16), SERIAL)
+        assert ["o.idx", "o.rec"] == names_in(out)
+        for suffix in (".rec", ".idx"):
+            assert (self.folder / f"whole{suffix}").read_bytes() == (out / f"o{suffix}").read_bytes()
+
     def wait_for_group(self) -> None:
         until(lambda: not processes(self.process.pid), "a process outlives the run")
 
@@ -71,7 +89,8 @@ def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
     fork_server = (
         "from im2rec.workers import start_fork_server; start_fork_server()"  # as the command does: before numpy
     )
-    small_chunks = f"{READ_PIPES}; {fork_server}; from im2rec.packing import pack; pack.MAX_CHUNK_LINES = 4"
+    small_chunks = f"from im2rec.packing import pack; pack.MAX_CHUNK_LINES = 4; {SAVE_AT_ONCE}"
+    before = f"{READ_PIPES}; {fork_server}; {small_chunks}"
     listed, root = a_list_of_images(folder, 120)
     held = [root / "40.jpg", root / "45.jpg"]
     for path in held:
@@ -80,11 +99,12 @@ def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
         pipes = [stack.enter_context(held_pipe(path)) for path in held]
         out = folder / "out"
         out.mkdir()
-        process = started("pack", listed, root, out / "o.rec", "resize=16", "--workers", "2", before=small_chunks)
+        process = started("pack", listed, root, out / "o.rec", "resize=16", "--workers", "2", before=before)
         try:
             if wait:
                 for pipe in pipes:
                     pipe.wait_for_reader()
+                wait_for_state(out / "o.rec")
             yield Packing(folder, process, pipes)
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -93,7 +113,7 @@ def packing(folder: Path, *, wait: bool = True) -> Iterator[Packing]:
 
 
 @PROC
-def test_a_kill_9_leaves_no_worker_and_nothing_under_the_final_names(tmp_path: Path) -> None:
+def test_a_kill_9_leaves_no_worker_and_nothing_under_the_final_names_and_the_same_words_go_on(tmp_path: Path) -> None:
     with packing(tmp_path) as run:
         run.process.kill()
         run.process.wait()
@@ -101,9 +121,8 @@ def test_a_kill_9_leaves_no_worker_and_nothing_under_the_final_names(tmp_path: P
             pipe.release()
         run.wait_for_group()
 
-    left = names_in(tmp_path / "out")
-    assert {".tmp"} == {Path(name).suffix for name in left}
-    assert {"o.rec", "o.idx"} == {name.rpartition(".")[0].rpartition(".")[0] for name in left}
+    assert KEPT == names_in(tmp_path / "out")
+    run.goes_on()
 
 
 SIGNALS = (
@@ -120,7 +139,7 @@ SIGNALS = (
 
 @PROC
 @pytest.mark.parametrize(("number", "group", "code", "word"), SIGNALS)
-def test_a_signal_ends_the_run_with_its_code_one_line_and_no_file(
+def test_a_signal_ends_the_run_with_its_code_and_one_line_and_the_same_words_go_on(
     tmp_path: Path, number: int, code: int, word: str, *, group: bool
 ) -> None:
     with packing(tmp_path) as run:
@@ -128,10 +147,11 @@ def test_a_signal_ends_the_run_with_its_code_one_line_and_no_file(
         ran = run.end()
 
     words = [tmp_path / "l.lst", tmp_path / "root", tmp_path / "out" / "o.rec", "resize=16", "--workers", "2"]
-    line = f"im2rec: {word}; to begin again: im2rec pack {' '.join(map(str, words))}"
+    line = f"im2rec: {word}; to go on: im2rec pack {' '.join(map(str, words))}"
     assert (code, "", [line]) == (ran.code, ran.out, ran.err.split("\n")[-2:-1])
     assert line == ran.err.strip()
-    assert [] == names_in(tmp_path / "out")
+    assert KEPT == names_in(tmp_path / "out")
+    run.goes_on()
 
 
 @PROC
@@ -144,15 +164,29 @@ def test_ctrl_c_while_workers_start_prints_one_line(tmp_path: Path, *, group: bo
 
     assert 130 == ran.code
     assert 1 == ran.err.strip().count("\n") + 1, ran.err
-    assert [] == names_in(tmp_path / "out")
+    assert names_in(tmp_path / "out") in ([], KEPT)  # by whether a record was packed by then
 
 
-def test_an_interrupt_between_two_records_leaves_no_file(tmp_path: Path) -> None:
+def test_an_interrupt_between_two_records_keeps_the_first_and_the_same_words_go_on(tmp_path: Path) -> None:
     def interrupt(images: int, _share: float) -> None:
         if images >= 2:
             raise KeyboardInterrupt
 
     listed, root = a_list_of_images(tmp_path, 30)
+    with pytest.raises(KeyboardInterrupt):
+        pack(listed, root, tmp_path / "o.rec", PackParams(unchanged=True), SERIAL, progress=interrupt)
+    assert ["l.lst", *KEPT, "root"] == names_in(tmp_path)
+
+    assert 1 == pack(listed, root, tmp_path / "o.rec", PackParams(unchanged=True), SERIAL).resumed
+    assert ["l.lst", "o.idx", "o.rec", "root"] == names_in(tmp_path)
+    assert [*range(30)] == [record.header.id for record in records_of(tmp_path / "o.rec")]
+
+
+def test_an_interrupt_before_the_first_record_leaves_no_file(tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    listed, root = a_list_of_images(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         pack(listed, root, tmp_path / "o.rec", PackParams(unchanged=True), SERIAL, progress=interrupt)
     assert ["l.lst", "root"] == names_in(tmp_path)
@@ -191,10 +225,10 @@ def test_a_failed_run_with_force_leaves_the_old_files_as_they_are(tmp_path: Path
     listed, root = a_list_of_images(tmp_path)
     (root / "1.jpg").unlink()
 
-    with pytest.raises(ImageError, match=r"l\.lst, line 2: 1\.jpg: no such file \(--on-error skip packs the rest\)$"):
+    with pytest.raises(ImageError, match=r"l\.lst, line 2: 1\.jpg: no such file \(--on-error skip packs the rest; 1 "):
         pack(listed, root, tmp_path / "o.rec", PackParams(), PackOptions(workers=1, on_error="fail", force=True))
     assert old == {name: (tmp_path / name).read_bytes() for name in old}
-    assert sorted([*old, "l.lst", "root"]) == names_in(tmp_path)
+    assert sorted([*old, *KEPT, "l.lst", "root"]) == names_in(tmp_path)
 
 
 def test_a_clean_run_removes_the_report_of_the_run_before(tmp_path: Path) -> None:
@@ -227,7 +261,7 @@ def test_on_error_fail_stops_at_the_first_in_list_order(tmp_path: Path) -> None:
             progress=lambda images, _: done.append(images),
         )
     assert max(done, default=0) <= 11
-    assert ["l.lst", "root"] == names_in(tmp_path)
+    assert ["l.lst", *KEPT, "root"] == names_in(tmp_path)
 
 
 # Inputs that cannot be used: exit 4.
@@ -372,18 +406,16 @@ def test_an_output_without_a_name_is_reported_as_a_folder(here: Path) -> None:
 
 def test_an_output_that_cannot_be_created_is_exit_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed, root = a_list_of_images(tmp_path)
-    real = Path.open
 
-    def refuse(self: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
-        if "x" in mode:
-            raise PermissionError(13, "Permission denied", str(self))
-        return real(self, mode, *args, **options)
+    def refuse(path: Path, **_: object) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refuse)
+        patch.setattr(disk, "open_output", refuse)
         ran = im2rec("pack", listed, root, tmp_path / "o.rec", "unchanged=1")
     why = "cannot be written: permission denied (no file exists under this name)"
     assert Ran(1, "", f"im2rec: {tmp_path / 'o.rec'}: {why}\n") == ran
+    assert ["l.lst", "root"] == names_in(tmp_path)
 
 
 # Warnings.
