@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from image_helpers import (
     ended,
     held_pipe,
     im2rec,
+    left_in,
     names_in,
     processes,
     records_of,
@@ -40,9 +42,10 @@ from image_helpers import (
 from im2rec.errors import ImageError
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
-from im2rec.storage import disk
+from im2rec.storage import checkpoints, disk
 
 SERIAL = PackOptions(workers=1)
+REPORT_KEPT = "o.rec.bad.jsonl.im2rec-partial"
 
 
 # Processes that are killed. An image that is a named pipe keeps the worker that reads it inside its chunk.
@@ -208,6 +211,36 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_no_file_is_left(
     why = "cannot be written: no space left on device (no file exists under this name)"
     assert Ran(1, "", f"im2rec: {tmp_path / name}: {why}\n") == ran
     assert ["l.lst", "root"] == names_in(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["o.rec", "o.idx", "o.rec.bad.jsonl"])
+def test_a_disk_that_fills_up_keeps_the_records_so_far_and_the_same_words_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    listed, root = a_list_of_images(tmp_path, 30)
+    bad = (5, 11, 28)
+    for number in bad:
+        (root / f"{number}.jpg").unlink()
+    words = ("pack", listed, root, tmp_path / "o.rec", "unchanged=1", "--workers", "1", "--max-bad", "3")
+    assert 3 == im2rec("pack", listed, root, tmp_path / "whole.rec", *words[4:]).code
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "SAVE_S", 0)  # the first chunk is saved, however fast the others follow
+        fill_disk(patch, name, "write", before=1 if name == "o.rec.bad.jsonl" else 10)
+        ran = im2rec(*words)
+
+    assert (1, "") == (ran.code, ran.out)
+    why = "cannot be written: no space left on device (no file exists under this name; "
+    assert re.fullmatch(
+        rf"im2rec: {re.escape(f'{tmp_path / name}: {why}')}\d+ images? so far (is|are) kept,"
+        r" and the same command goes on\)\n",
+        ran.err,
+    )
+    kept = KEPT if REPORT_KEPT not in names_in(tmp_path) else [*KEPT, REPORT_KEPT]
+    assert sorted(kept) == left_in(tmp_path)
+    assert 3 == im2rec(*words).code
+    assert [] == left_in(tmp_path)
+    for suffix in (".rec", ".idx", ".rec.bad.jsonl"):
+        assert (tmp_path / f"whole{suffix}").read_bytes() == (tmp_path / f"o{suffix}").read_bytes()
 
 
 # Runs that fail leave what was there.
