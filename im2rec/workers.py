@@ -363,7 +363,8 @@ def _exitcode(pid: int, exitcodes: dict[int, int | None], *, kill: bool) -> int:
 
 
 def _serve_pipe(pipe: socket.socket) -> None:
-    with pipe.makefile("rwb") as stream:
+    # OSError: the parent has been killed, and the end of the block would send what is left of an answer.
+    with contextlib.suppress(OSError), pipe.makefile("rwb") as stream:
         _serve(lambda: _receive(stream), lambda answer: send(stream, answer))
 
 

@@ -129,7 +129,7 @@ def _other_problem(error: BaseException) -> tuple[str, str]:
     if isinstance(error, OSError):
         # Errors of files are converted where files are opened, those of stdout in im2rec.cli.streams. What is left is a
         # lack of something that workers need to start.
-        return f"operating system error: {reason(error)}", "free some space, or try --workers 1"
+        return f"operating system error: {reason(error)}", "free some memory, or try fewer --workers"
     if isinstance(error, UnicodeEncodeError):  # of a path among the words, which Python does not always decode rightly
         return f"{error.object}: {reason(error)}", "set a UTF-8 locale"
     first_line = str(error).partition("\n")[0]
