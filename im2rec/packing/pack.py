@@ -28,6 +28,7 @@ from im2rec.packing.list_reader import Entry, ListLines, ListPosition
 from im2rec.packing.outside import OutsideCount
 from im2rec.packing.pack_output import PackOutput
 from im2rec.packing.params import PackParams
+from im2rec.packing.part_file import part_file_path
 from im2rec.packing.report import (
     DEFAULT_MAX_BAD,
     BadImage,
@@ -127,8 +128,9 @@ def pack(
     files, digest = [target, index_to_write(target)], digest_path(target)
     check_folder(root)
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
-    _refuse_list([*files, digest, report_path(target), classes_path(out)], list_path)
-    files += [digest] if options.digest else []
+    part_files = [part_file_path(target)] if params.nsplit > 1 else []
+    _refuse_list([*files, digest, *part_files, report_path(target), classes_path(out)], list_path)
+    files += [*([digest] if options.digest else []), *part_files]
     classes = ClassesCopy(list_path, out, force=options.force)
     outside = OutsideCount(root, counts=options.outside != REFUSE)
     fail, max_bad = options.on_error == "fail", BadLimit.parse(options.max_bad)
@@ -142,7 +144,7 @@ def pack(
         report_progress=progress or (lambda _images, _share: None),
     )
     if options.dry_run:
-        refuse_existing([*files[:2], digest], force=options.force)  # an old digest is removed in any case
+        refuse_existing([*files, digest], force=options.force)  # an old digest is removed in any case
         ids = run.dry()
     else:
         found = identity(list_path, root, params, outside=options.outside, verify=options.verify)

@@ -16,6 +16,7 @@ from im2rec.format.digestfile import encode_digest
 from im2rec.format.indexfile import Keys
 from im2rec.packing.identity import differences
 from im2rec.packing.list_reader import ListPosition
+from im2rec.packing.part_file import part_file_path, write_part_file
 from im2rec.packing.report import PackedChunk, report_lines, report_path
 from im2rec.storage import disk
 from im2rec.storage.checkpoints import Checkpoints, last_state
@@ -64,6 +65,9 @@ class PackOutput:
         self.target, self.identity, self.force = target, dict(identity), force
         self._paths = [target, index_to_write(target)]
         self._digest_path, self._report_path = digest_path(target), report_path(target)
+        self._nsplit = self.identity.get("nsplit", 1)
+        # What describes an old .rec: removed in any case, before the new one gets its name.
+        self._old = [self._digest_path, *([part_file_path(target)] if self._nsplit > 1 else [])]
         self._has_digest = digest
         self._writer: RecordWriter | None = None
         self._report: AtomicFile | None = None
@@ -75,7 +79,7 @@ class PackOutput:
         try:
             self._state = self._earlier(restart=restart, resume=resume)
             if not self.is_complete:
-                refuse_existing([*self._paths, self._digest_path], force=force)  # a digest is removed in any case
+                refuse_existing([*self._paths, *self._old], force=force)
         except BaseException:
             if self._journal.synced or self._journal.latest or self._journal.is_unreadable:
                 self._journal.close()
@@ -88,7 +92,7 @@ class PackOutput:
         if self._journal.is_unreadable and not restart:
             problem = "is the journal of an unfinished pack, and cannot be read"
             raise OutputError(problem, path=self._journal.journal_path, hint=_RESTART)
-        if state is None or not state.progress.get("records"):
+        if state is None or not _is_worth_keeping(state.progress):
             if resume:
                 problem = "no unfinished pack of it is there to go on from"
                 raise OutputError(problem, path=self.target, hint="leave out resume=True")
@@ -136,6 +140,7 @@ class PackOutput:
             sizes=state.sizes,
             records=state.progress["records"],
         )
+        self._libraries = state.progress.get("libraries", {})
         self._checkpoints = Checkpoints(self._journal, self._state)
         for file in self._writer.growing_files():
             self._checkpoints.add(file)
@@ -206,13 +211,27 @@ class PackOutput:
         # Read before the end: what takes time behind the last rename could be interrupted, with nothing left to do.
         keys = index_keys(partial_path(index) if partial_path(index).exists() else index)
         paths = [*self._paths, *([self._digest_path] if has_digest else [])]
-        publish(paths, old=[self._digest_path, index], force=self.force, files=files)
+        publish(paths, old=[*self._old, index], force=self.force, files=files)
         self._publish_report(has_report=has_report)
         if self._has_digest and not has_digest:  # of the complete state of a run without --digest
             with AtomicFile(self._digest_path, force=True) as file:
                 file.write(encode_digest(make_digest(self.target)))
+        if self._nsplit > 1:
+            self._write_part_file()
         self._journal.remove()
         return keys
+
+    def _write_part_file(self) -> None:
+        progress = self._state.progress if self._state is not None and self.is_complete else self._progress
+        same_in_all = {name: value for name, value in self.identity.items() if name not in ("nsplit", "part")}
+        write_part_file(
+            self.target,
+            {**same_in_all, "libraries": progress["libraries"]},
+            nsplit=self._nsplit,
+            part=self.identity.get("part", 0),
+            records=progress["records"],
+            bad=progress["counts"]["bad"],
+        )
 
     def keep_report(self) -> Path:
         """Give the report its name although no image could be packed, and return its path. Raises OutputError."""
@@ -242,7 +261,7 @@ class PackOutput:
                 self._checkpoints.save(self._progress)
         saved = self._checkpoints.saved if self._checkpoints is not None else None
         kept = saved or (self._state.progress if self._state else {})
-        if not kept.get("records"):
+        if not _is_worth_keeping(kept):
             self._leave(AtomicFile.discard)
             self._journal.remove()
             return
@@ -260,3 +279,8 @@ class PackOutput:
             self._writer.leave(how)
         if self._report is not None:
             how(self._report)
+
+
+def _is_worth_keeping(progress: Mapping[str, Any]) -> bool:
+    """True if there is something to go on from: records, or the files of a part without any that lack their names."""
+    return bool(progress.get("records") or progress.get("complete"))

@@ -270,7 +270,7 @@ def test_all_parts_of_a_pack_share_the_class_names(here: Path) -> None:
     for part in (0, 1):
         assert 0 == typed(f"pack image.lst root out.rec resize=16 nsplit=2 part={part} -q").code
 
-    assert [f"out.rec.part00{part}{end}" for part in (0, 1) for end in ("", ".idx")] == [
+    assert [f"out.rec.part00{part}{end}" for part in (0, 1) for end in ("", ".idx", ".json")] == [
         name for name in names_in(here) if "part" in name
     ]
     assert "out.classes.txt" in names_in(here)

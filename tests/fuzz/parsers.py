@@ -52,6 +52,7 @@ from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.jpeg.loading import load
 from im2rec.jpeg.verdict import verdict
 from im2rec.packing.params import PackParams
+from im2rec.packing.part_file import encode_part_file, read_part_file
 from im2rec.params import from_words
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.storage.blocks import Damage
@@ -244,7 +245,7 @@ def words(data: bytes) -> None:
     each(ParameterError, *(functools.partial(from_words, kind, given) for kind in kinds))
 
 
-# States and journals.
+# States, journals and part files.
 
 
 @functools.cache
@@ -281,6 +282,11 @@ def journals(data: bytes) -> None:
     partial.mkdir(exist_ok=True)
     (partial / MARKER).write_bytes(data)
     each(OutputError, *(functools.partial(ResumableFolder, folder() / "out", JOURNAL, force=f) for f in (False, True)))
+
+
+def parts(data: bytes) -> None:
+    info = read_part_file(file_of(data, "a.rec.part000.json"))
+    assert info == read_part_file(file_of(encode_part_file(info), "b.rec.part000.json"))
 
 
 # Files of sets and arrays.

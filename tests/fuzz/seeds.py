@@ -21,6 +21,7 @@ from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import list_line
 from im2rec.format.ndarrayfile import NamedArray, encode_arrays
 from im2rec.format.recordio import MAGIC, encode_record
+from im2rec.packing.part_file import PartInfo, encode_part_file
 
 PICKLE_TOKENS = (b"(", b".", b"R", b"b", b"cnumpy\ndtype\n", b"cos\nsystem\n", b"\x85", b"t", b"}", b"]", b"u", b"e")
 
@@ -201,6 +202,14 @@ def journals(identity: dict[str, Any]) -> list[bytes]:
         json.dumps({"extraction": begun, "done": done, "complete": False}, indent=1).encode()
         for begun in (identity, {**identity, "rec": "other.rec"})
     ]
+
+
+def part_files() -> list[bytes]:
+    """Part files of a part with bad images, and of an empty one."""
+    identity = {"list": "ab" * 32, "root": "photos", "resize": 256, "max_pixels": None, "draft": False}
+    some = PartInfo(4, 2, 12, {"missing": 1}, 4711, 99, "0f" * 32, 118, identity)
+    empty = PartInfo(1000, 999, 0, {}, 0, 0, "0f" * 32, 0, {"libraries": {"numpy": "2.0"}})
+    return [encode_part_file(info) for info in (some, empty)]
 
 
 def class_files() -> list[bytes]:

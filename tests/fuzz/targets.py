@@ -118,6 +118,7 @@ TARGETS = {
             400,
             **_IS_JSON,
         ),
+        Target("parts", seeds.part_files, parsers.parts, (InputError,), number_fields, _JSON, 400, **_IS_JSON),
         Target("arrays", seeds.arrays, parsers.arrays, (InputError,), fields.of_arrays),
         Target("digests", seeds.digests, parse_digest, (DigestFormatError,), number_fields, _NUMBERS, **_IS_DIGEST),
         # gzip makes up to 1,032 bytes of one.
