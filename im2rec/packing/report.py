@@ -324,12 +324,12 @@ class PackCounter:
         self._outside.add(entries)
 
     def check_any_packed(self, keep_report: Callable[[], Path] | None = None) -> None:
-        """Raise InputError when no image was packed. One part of a list may be empty.
+        """Raise InputError when no image was packed. One part of a list may be empty, or hold bad images alone.
 
         Where any share of bad images is allowed, *keep_report* gives the report of them its name, and returns it.
         """
         found = self.totals
-        if found.images or (not self.bad and self.params.nsplit > 1):
+        if found.images or self.params.nsplit > 1:
             return
         if found.first_bad is None:
             raise InputError("lists no images", path=found.input, hint="make one with 'im2rec make-list'")
