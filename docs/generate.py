@@ -29,6 +29,7 @@ from im2rec.inspection.report import Survey
 from im2rec.inspection.show import RecordView, ShownRecords
 from im2rec.iterators.mnist import MNISTParams
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
+from im2rec.packing.join import JoinSummary
 from im2rec.packing.make_list import ListSummary
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import PackSummary
@@ -58,6 +59,7 @@ ACCEPTED_TYPES = {int: "int | str", float: "float | str", bool: "bool | int | st
 RESULTS: dict[str, type[Any]] = {
     "im2rec make-list": ListSummary,
     "im2rec pack": PackSummary,
+    "im2rec join": JoinSummary,
     "im2rec inspect": Survey,
     "im2rec inspect --head, --key": ShownRecords,
     "im2rec iterate": RunSummary,

@@ -99,7 +99,7 @@ def command(
         made = PackOptions(**options, isolated=True)  # type: ignore[arg-type]
         summary = pack(list_path, root, out, params, made, progress=progress)
     console.warn(summary.warnings)
-    console.result("pack", summary, render(summary), next_command(summary))
+    console.result("pack", summary, render(summary), next_command(summary, is_part=params.nsplit > 1))
     return exit_code(summary)
 
 
@@ -108,11 +108,19 @@ def exit_code(summary: PackSummary) -> ExitCode:
     return ExitCode.PROBLEMS if summary.bad else ExitCode.DONE
 
 
-def next_command(summary: PackSummary) -> list[str]:
-    """Return the command that inspects the result; if images were left out, the one that shows the report of them."""
+def next_command(summary: PackSummary, *, is_part: bool) -> list[str]:
+    """Return the command that inspects the result, or joins it with the other parts.
+
+    If images were left out, the one that shows the report of them.
+    """
+    rec = summary.files[0]
     if summary.report:
         return ["cat", path_word(summary.report)]
-    return ["im2rec", "inspect", path_word(summary.files[0])]
+    if is_part:
+        from im2rec.packing.part_set import pattern_of_parts  # noqa: PLC0415 - as in command()
+
+        return ["im2rec", "join", path_word(pattern_of_parts(rec)), path_word(rec.rpartition(".")[0])]
+    return ["im2rec", "inspect", path_word(rec)]
 
 
 def render(summary: PackSummary) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import importlib.util
 import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dataset_helpers import MNIST_FILES, PYTHON10, idx_images, idx_labels, tarred, write_files
 from helpers import GOLDEN, image_payload, index_text, write_rec
-from image_helpers import encoded, im2rec, texture, write_images
+from image_helpers import a_list_of_images, encoded, im2rec, texture, write_images
+from part_helpers import packed_parts
 
 from im2rec.cli.error_object import KINDS, ErrorResult
 from im2rec.cli.exit_codes import run
@@ -44,6 +46,11 @@ RUNS = {
         "pack bad.lst photos 'o bad.rec' unchanged=1",
         "pack l.lst photos p.rec --dry-run",
         "pack l.lst photos d.rec --digest",
+    ],
+    "im2rec join": [
+        "join p.rec.part000 p.rec.part001 o.rec",
+        "join 'p bad.rec.part*' 'o bad.rec'",
+        "join 'p.rec.part*' o.rec --digest --dry-run",
     ],
     "im2rec inspect": [
         *(
@@ -106,13 +113,26 @@ def skip_without_compiler(line: str) -> None:
         pytest.importorskip("numba")
 
 
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the parts of two packs, one of them with bad images."""
+    listed, root = a_list_of_images(tmp_path_factory.mktemp("images"), 3)
+    folder = tmp_path_factory.mktemp("parts")
+    packed_parts(listed, root, folder / "p.rec", 2)
+    (root / "1.jpg").unlink()
+    packed_parts(listed, root, folder / "p bad.rec", 2)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _files(here: Path, cache: Path) -> None:
+def _files(here: Path, cache: Path, parts: Path) -> None:
     """Good and bad input for every command in the current folder, and a downloaded set in the cache."""
     for folder in ("photos", "my photos"):
         write_images(here / folder, ["a/1.jpg", "b b/2.jpg", "b b/3.jpg"])
     (here / "l.lst").write_text("0\t0\ta/1.jpg\n1\t1\tb b/2.jpg\n2\t1\tb b/3.jpg\n")
     (here / "bad.lst").write_text("0\t0\ta/1.jpg\n1\t1\tgone.jpg\n")
+    for file in parts.iterdir():
+        shutil.copy(file, here)
     image = encoded(texture())
     good = [image_payload(n, n, image) for n in range(3)]
     write_rec(here / "good.rec", good, keys=range(3))
@@ -248,6 +268,9 @@ NEXT = {
     "iterate good.rec": "im2rec bench good.rec",
     "pack bad.lst photos o.rec": "cat o.rec.bad.jsonl",
     "pack l.lst photos -- -o.rec": "im2rec inspect ./-o.rec",
+    "pack l.lst photos q.rec nsplit=2 part=1": "im2rec join 'q.rec.part*' q.rec",
+    "join 'p.rec.part*' o.rec": "im2rec inspect o.rec",
+    "join 'p bad.rec.part*' o.rec": "cat o.rec.bad.jsonl",
     "extract many.rec out": "im2rec inspect many.rec --verify",
     "make-list photos --split 0,1": "im2rec pack photos_test.lst photos photos_test.rec",
 }
@@ -282,6 +305,8 @@ ERRORS: dict[str, tuple[object, ...]] = {
     "pack bad.lst photos o.rec --max-bad 0": ("failed", "bad.lst", None, 2, None, 1),
     "iterate bad.csv --kind csv data_shape=2": ("input", "bad.csv", None, 1, None, 4),
     "pack l.lst photos - ": ("usage", None, None, None, None, 2),
+    "join p.rec.part000 o.rec": ("input", None, None, None, None, 4),
+    "join cut.rec.part000 o.rec": ("damaged", "cut.rec.part000", None, None, 4, 5),
     "iterate good.rec data_shape=3,8,8 mean_img=bad.csv": ("input", "bad.csv", None, None, 0, 4),
 }
 
@@ -290,6 +315,9 @@ ERRORS: dict[str, tuple[object, ...]] = {
 def test_an_error_is_an_object_on_stdout_beside_its_line_on_stderr(here: Path, line: str) -> None:
     (here / "there.png").touch()
     (here / "twice.txt").write_text("a\na\n")
+    for suffix in ("", ".idx", ".json"):
+        data = (here / f"p.rec.part000{suffix}").read_bytes().replace(b'"nsplit": 2', b'"nsplit": 1')
+        (here / f"cut.rec.part000{suffix}").write_bytes(data if suffix else data[:4])
     (here / "photos" / "a" / "1.lst").touch()
     plain = im2rec(*shlex.split(line))
     done = im2rec(*shlex.split(line), "--json")

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_helpers import encoded, names_in, records_of, texture, write_images
+from part_helpers import contents, packed_parts
 
 from im2rec.format.listfile import ListEntry, read_list
+from im2rec.packing.join import join
 from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
@@ -92,22 +94,13 @@ def test_records_are_in_list_order_and_found_by_their_keys(mixed: tuple[Path, Pa
         assert 5 == rec.by_key(0).header.label
 
 
-def test_parts_joined_in_order_are_the_whole(mixed: tuple[Path, Path], tmp_path: Path) -> None:
-    whole = packed(mixed, tmp_path / "whole", 1, resize=24)
+def test_joined_parts_are_the_whole(mixed: tuple[Path, Path], tmp_path: Path) -> None:
+    pack(*mixed, tmp_path / "whole.rec", PackParams(resize=24), PackOptions(workers=1))
     for nsplit in (2, 3, 7):
-        parts, reports, keys = b"", 0, []
-        for part in range(nsplit):
-            out = tmp_path / f"{nsplit}-{part}"
-            files = packed(mixed, out, 1, resize=24, nsplit=nsplit, part=part)
-            name = f"o.rec.part{part:03}"
-            assert {name, f"{name}.idx"} == set(files) - {f"{name}.bad.jsonl"}
-            parts += files[name]
-            reports += files.get(f"{name}.bad.jsonl", b"").count(b"\n")
-            with RecordFile(out / name) as rec:
-                keys += rec.keys.tolist()
-        assert whole["o.rec"] == parts
-        assert whole["o.rec.bad.jsonl"].count(b"\n") == reports
-        assert [*range(50), 0] == keys
+        out = tmp_path / f"{nsplit}.rec"
+        join(packed_parts(*mixed, out, nsplit, resize=24), out)
+
+        assert contents(tmp_path / "whole.rec") == contents(out)
 
 
 # Any shares that add up to 1, often the round ones that people type.
