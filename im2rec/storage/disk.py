@@ -197,7 +197,7 @@ def rename_new(source: Path, target: Path) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:
-        if not target.is_file() or not source.samefile(target):  # of the same file, an earlier run was killed just here
+        if not _is_same_file(source, target):  # an earlier run was killed just here
             raise
     except OSError as error:
         if error.errno not in _NO_LINKS:
@@ -206,7 +206,21 @@ def rename_new(source: Path, target: Path) -> None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target)) from None
         os.rename(source, target)
         return
-    os.unlink(source)
+    sync_folder(target.parent)  # some file systems keep one change of a folder, and not the one before it
+    remove(source)  # which a second process may have done by now, by finish_rename()
+
+
+def finish_rename(source: Path, target: Path) -> None:
+    """Remove the name *source* of the file *target*: a :func:`rename_new` that was killed half way has left both."""
+    if _is_same_file(source, target):
+        remove(source)
+
+
+def _is_same_file(source: Path, target: Path) -> bool:
+    try:
+        return os.path.samestat(source.lstat(), target.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def remove(path: Path) -> None:

@@ -165,59 +165,67 @@ def partial_path(path: Path) -> Path:
 def publish(paths: Sequence[Path], *, old: Sequence[Path], force: bool, files: Sequence[AtomicFile] = ()) -> None:
     """Give the temporary files of *paths* their names: first that of the ``.rec``, then those of its companions.
 
-    The *old* companions are removed before, so that at any moment, also after a kill or a power failure, the ``.rec``
-    stands with its own companions or without any. Files that have their names already are passed over, so that a run
-    that was killed in between can be finished by a second call. *files* are those of *paths* that are open.
+    With *force* the *old* companions are removed before, so that at any moment, also after a kill or a power failure,
+    the ``.rec`` stands with its own companions or without any. Files that have their names already are passed over, so
+    that a run that was killed in between can be finished by a second call. *files* are those of *paths* that are open.
 
-    Raises OutputError, which says what stands under the names.
+    Raises OutputError, which says what stands under the names. Where another program has made one of the files
+    meanwhile, none of ours has its name then.
     """
     rec, *companions = paths
-    folder = rec.parent
-    has_begun = False
+    for file in files:
+        file.close_to_rename()
+    for path in paths:
+        with writing(path):
+            disk.finish_rename(partial_path(path), path)
+    if partial_path(rec).exists():
+        refuse_existing([*paths, *old], force=force)  # made by another program meanwhile
     try:
-        for file in files:
-            file.close_to_rename()
         if partial_path(rec).exists():
-            refuse_existing([*paths, *old], force=force)  # written by another program meanwhile
-            has_begun = True
-            for path in old:
-                with writing(path):
-                    disk.remove(path)
-            disk.sync_folder(folder)
-            give_name(rec, force=force)
-            disk.sync_folder(folder)
+            _give_rec_name(rec, old if force else [], force=force)
         for path in companions:
             if partial_path(path).exists():
-                _give_companion_name(path, rec, force=force)
-        disk.sync_folder(folder)
+                give_name(path, force=force)
     except OutputError as error:
-        if has_begun or not partial_path(rec).exists():
+        if not force and exists(Path(error.path or rec)):  # another program has made it: it must not stand beside ours
+            _take_names_back(paths)
+        else:
             error.hint = _what_stands(rec, companions)
         raise
+    disk.sync_folder(rec.parent)
     for file in files:
         file.keep()
 
 
-def _give_companion_name(path: Path, rec: Path, *, force: bool) -> None:
-    try:
-        give_name(path, force=force)
-    except OutputError:
-        # Another program has made a file of this name: it must not stand beside our .rec.
-        if exists(path) and exists(partial_path(path)) and not path.samefile(partial_path(path)) and not force:
+def _give_rec_name(rec: Path, old: Sequence[Path], *, force: bool) -> None:
+    """Remove the *old* companions, then rename the ``.rec``, and have it on the disk before its companions."""
+    for path in old:
+        with writing(path):
+            disk.remove(path)
+    disk.sync_folder(rec.parent)
+    give_name(rec, force=force)
+    disk.sync_folder(rec.parent)
+
+
+def _take_names_back(paths: Sequence[Path]) -> None:
+    """Rename those of *paths* that have their names to their temporary ones, the ``.rec`` last."""
+    for path in reversed(paths):
+        if not exists(partial_path(path)):
             with contextlib.suppress(OSError):
-                disk.rename_new(rec, partial_path(rec))
-        raise
+                disk.rename_new(path, partial_path(path))
 
 
 def _what_stands(rec: Path, companions: Sequence[Path]) -> str:
     """Return in words which of the output files exist, after a rename has failed."""
     if not exists(rec):
-        return "no file exists under this name"
-    missing = [path.name for path in companions if not exists(path)]
-    which = "the old one" if exists(partial_path(rec)) else "complete"
-    if missing:
-        return f"{rec} is {which}, and {' and '.join(missing)} missing beside it; 'im2rec index' makes an index"
-    return f"{rec} and its index are {'the old ones' if which == 'the old one' else 'complete'}"
+        return f"no file exists under the name {rec}"
+    is_old = exists(partial_path(rec))
+    missing = [path for path in companions if not exists(path)]
+    if not missing:
+        return f"{rec} and its index are {'the old ones' if is_old else 'complete'}"
+    names = f"{' and '.join(path.name for path in missing)} {'are' if len(missing) > 1 else 'is'} missing beside it"
+    command = "index" if companions[0] in missing else "digest"
+    return f"{rec} is {'the old one' if is_old else 'complete'}, and {names}; 'im2rec {command}' makes one"
 
 
 def name_beside(path: Path, suffix: str) -> Path:
