@@ -7,6 +7,7 @@ failure: a thread writes all data to the disk, then the state, while the run goe
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -18,9 +19,10 @@ from im2rec.storage.journal import Journal, State
 from im2rec.storage.output import AtomicFile, partial_path, writing
 
 SAVE_S = 0.1  # between two states, unless saving one takes more than 1/100 of that
+MAX_SAVE_S = 1.0
 SYNC_S = 1.0  # between two synchronised ones, likewise
 MAX_SYNC_S = 30.0
-COST = 100  # an interval is at least as many times as long as what ends it takes
+COST = 100  # an interval is at least as many times as long as what ends it takes, up to the longest
 _PIECE_BYTES = 1 << 20
 
 
@@ -42,7 +44,7 @@ class Checkpoints:
         self._sizes: dict[str, int] = dict(resumed.sizes) if resumed else {}
         self._threads = WorkerThreads(1, "im2rec-sync")
         self._syncing: StartedJob[State, float] | None = None
-        self._synced: list[float] = []  # the seconds that the last one took, when it is done
+        self._is_synced = threading.Event()  # set when the thread is done, be it by an error
         self._totals: dict[str, int] = {}
         self._named: set[str] = set()  # the files whose names are on the disk
         self.saved: Mapping[str, Any] | None = None  # the progress of the last state that was saved
@@ -53,24 +55,35 @@ class Checkpoints:
         self._files[file.path.name] = file
 
     def offer(self, progress: Mapping[str, Any]) -> None:
-        """Save a state with *progress* if it is time. Raises OutputError."""
-        if time.monotonic() >= self._due:
-            self.save(progress)
+        """Save a state with *progress* if it is time. Raises OutputError, also for an earlier one in the thread."""
+        if time.monotonic() < self._due:
+            return
+        self._take_synced(wait=False)
+        state, totals = self._save(progress)
+        if self._syncing is None and time.monotonic() >= self._sync_due:
+            self._totals = totals
+            self._is_synced.clear()
+            self._syncing = self._threads.start(self._sync, state, [None])
 
     def save(self, progress: Mapping[str, Any]) -> None:
-        """Save a state with *progress*. Raises OutputError."""
-        started = time.monotonic()
+        """Save a state with *progress* that outlives this process: the last one of a run that is cut short.
+
+        It is never synchronised: after an error of the disk the system may say of lost data that it is there.
+        Raises OutputError.
+        """
+        self._save(progress)
+
+    def _save(self, progress: Mapping[str, Any]) -> tuple[State, dict[str, int]]:
+        """Save a state that is not synchronised; return it, and the sums of all that this run has written."""
         if self.saved is None and not self._number:
             self._begin()
-        self._take_synced(wait=False)
+        started = time.monotonic()
         state, totals = self._state(progress)
         self._journal.save(state, synced=False)
         self.saved = progress
         ended = time.monotonic()
-        self._due = ended + max(SAVE_S, COST * (ended - started))
-        if self._syncing is None and ended >= self._sync_due:
-            self._totals = totals
-            self._syncing = self._threads.start(self._sync, state, [None])
+        self._due = ended + min(max(SAVE_S, COST * (ended - started)), MAX_SAVE_S)
+        return state, totals
 
     def _begin(self) -> None:
         """Synchronise the state that nothing is written, so that from now on a synchronised one is always there."""
@@ -100,22 +113,23 @@ class Checkpoints:
     def _sync(self, state: State, _: None) -> float:
         """Write all data of *state* to the disk, then the state itself; return the seconds it took."""
         started = time.monotonic()
-        for name in state.sizes:
-            self._files[name].sync()
-        if set(state.sizes) - self._named:
-            disk.sync_folder(self._journal.path.parent)
-            self._named = set(state.sizes)
-        self._journal.save(State(state.number + 1, state.sizes, state.progress), synced=True)
-        seconds = time.monotonic() - started
-        self._synced.append(seconds)
-        return seconds
+        try:
+            for name in state.sizes:
+                self._files[name].sync()
+            if set(state.sizes) - self._named:
+                disk.sync_folder(self._journal.path.parent)
+                self._named = set(state.sizes)
+            self._journal.save(State(state.number + 1, state.sizes, state.progress), synced=True)
+        finally:
+            self._is_synced.set()
+        return time.monotonic() - started
 
     def _take_synced(self, *, wait: bool) -> None:
         """Let states build on the last synchronised one from now on, if it is on the disk. Raises OutputError."""
-        if self._syncing is None or not (wait or self._synced):
+        if self._syncing is None or not (wait or self._is_synced.is_set()):
             return
-        seconds = self._syncing.results()[0]
-        self._syncing, self._synced = None, []
+        syncing, self._syncing = self._syncing, None  # an error is raised once
+        seconds = syncing.results()[0]
         self._number += 1
         self._base = self._totals
         self._sync_due = time.monotonic() + min(max(SYNC_S, COST * seconds), MAX_SYNC_S)

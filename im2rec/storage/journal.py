@@ -78,13 +78,13 @@ class Journal:
         self.synced = sorted(filter(None, found[:_LATEST]), key=lambda state: -state.number)
         self.latest = found[_LATEST]
         # A single place without a state is one whose first write was cut: no state had been synchronised by then.
-        self.is_unreadable = sum(bool(place.strip(b"\0")) for place in places) > 1 and not any(found)
+        self.is_unreadable = sum(bool(place.strip(b"\0")) for place in places) > 1 and not self.synced
 
     def _decoded(self, place: bytes) -> State | None:
         """Return the state in a *place*; None if there is none or if the write of it was cut. Raises OutputError."""
         crc, _, body = place.partition(b"\n")[0].partition(b" ")
         try:
-            if int(crc, 16) != zlib.crc32(body):
+            if not body or int(crc, 16) != zlib.crc32(body):
                 return None
         except ValueError:
             return None
