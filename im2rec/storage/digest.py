@@ -138,6 +138,7 @@ class FollowingHasher:
         self._advance()
         for job in self._jobs:
             job.results()
+        self._file.close()  # Windows renames no file that is open
         return self._hasher.finish(records)
 
     def _advance(self) -> None:

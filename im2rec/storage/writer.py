@@ -71,7 +71,7 @@ class RecordWriter:
     thread and one process only; it cannot be pickled.
 
     *journal*, with the *sizes* of the partial files by name and the number of *records* in them, is given by a run that
-    can go on: the journal is its own then, which it closes.
+    can go on: the journal is its own then, which it closes, and after a failing write it calls :meth:`leave`.
 
     Raises OutputError when one of the files exists, unless *force*, when another process is writing them, when a run
     that is unfinished has left records beside it, and when one cannot be written. An old digest counts without *digest*
@@ -90,6 +90,7 @@ class RecordWriter:
     ) -> None:
         self.path = Path(path)
         self._force = force
+        self._is_resumable = journal is not None
         refuse_existing([self.path], force=True)  # before other names are made of one that may have none, as "."
         self.index_path, self.digest_path = index_to_write(path), digest_path(path)
         sizes = sizes or {}
@@ -143,7 +144,7 @@ class RecordWriter:
             self._failed = False
         finally:
             if self._failed:
-                self.discard()
+                self._give_up()
         self.offset += len(frame)
         self.records += 1
         return offset
@@ -171,7 +172,7 @@ class RecordWriter:
             self._failed = False
         finally:
             if self._failed:
-                self.discard()
+                self._give_up()
         self.offset += written
         self.records += len(keys)
 
@@ -194,7 +195,7 @@ class RecordWriter:
             self._failed = False
         finally:
             if self._failed:
-                self.discard()
+                self._give_up()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -249,6 +250,13 @@ class RecordWriter:
         """Remove the temporary files; existing files under the final names stay. Calling it twice is allowed."""
         self.leave(AtomicFile.discard)
         self._remove_journal()
+
+    def _give_up(self) -> None:
+        """Discard the writer after an error, or close it and let the run that can go on decide what stays."""
+        if self._is_resumable:
+            self._closed = True
+        else:
+            self.discard()
 
     def leave(self, how: Callable[[AtomicFile], None]) -> None:
         """Close the files, and leave them as *how* does: ``AtomicFile.keep`` or ``AtomicFile.discard``."""
