@@ -17,7 +17,7 @@ from im2rec.format.indexfile import Keys
 from im2rec.packing.identity import differences
 from im2rec.packing.list_reader import ListPosition
 from im2rec.packing.part_file import part_file_path, write_part_file
-from im2rec.packing.report import PackedChunk, report_lines, report_path
+from im2rec.packing.report import PackedChunk, first_in_report, report_lines, report_path
 from im2rec.storage import disk
 from im2rec.storage.checkpoints import Checkpoints, last_state
 from im2rec.storage.digest import digest_path, make_digest
@@ -35,6 +35,7 @@ from im2rec.storage.output import (
 from im2rec.storage.writer import RecordWriter
 
 _RESTART = "begin again with restart=True"
+_PROGRESS = {"identity", "libraries", "position", "records", "counts", "has_digest", "complete"}  # in every state
 
 
 class PackOutput:
@@ -92,16 +93,33 @@ class PackOutput:
         if self._journal.is_unreadable and not restart:
             problem = "is the journal of an unfinished pack, and cannot be read"
             raise OutputError(problem, path=self._journal.journal_path, hint=_RESTART)
+        if state is not None and state.progress and not state.progress.keys() >= _PROGRESS:
+            hint = "finish it by its own command, or remove this file"
+            raise OutputError("is not the journal of a pack", path=self._journal.journal_path, hint=hint)
         if state is None or not _is_worth_keeping(state.progress):
             if resume:
                 problem = "no unfinished pack of it is there to go on from"
                 raise OutputError(problem, path=self.target, hint="leave out resume=True")
+            if restart:  # what is there stays if this run cannot begin
+                refuse_existing([*self._paths, self._digest_path], force=self.force)
             self._journal.clear()  # first, as it describes what is removed
             for path in (*self._paths, self._digest_path, self._report_path):
                 remove_leftover(path)
             return None
         self._refuse_other(state.progress["identity"], self.identity)
+        self._check_files(state)
         return state
+
+    def _check_files(self, state: State) -> None:
+        """Raise OutputError if a file is not there as *state* says, under its final name if all were complete."""
+        complete = state.progress["complete"]
+        for name, size in state.sizes.items():
+            path = self.target.with_name(name)
+            found = path if complete and not partial_path(path).exists() else partial_path(path)
+            found_size = found.stat().st_size if found.is_file() else 0
+            if found_size < size or (complete and found_size > size):
+                problem = f"has {found_size:,} bytes, and the journal of an unfinished pack says {size:,}"
+                raise OutputError(problem, path=found, hint=_RESTART)
 
     def _refuse_other(self, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise OutputError if a value of *now* differs from that of the unfinished pack."""
@@ -112,7 +130,16 @@ class PackOutput:
     @property
     def counts(self) -> dict[str, Any] | None:
         """The counts of an earlier run, or None."""
-        return self._state.progress["counts"] if self._state else None
+        if self._state is None:
+            return None
+        return {**self._state.progress["counts"], "first_bad": self._first_bad()}
+
+    def _first_bad(self) -> dict[str, Any] | None:
+        """Return the first bad image of an earlier run, which its report has: it may be too long for a journal."""
+        if self._state is None or self._report_path.name not in self._state.sizes:
+            return None
+        partial = partial_path(self._report_path)
+        return first_in_report(partial if partial.exists() else self._report_path)
 
     @property
     def position(self) -> ListPosition | None:
@@ -126,7 +153,12 @@ class PackOutput:
 
     def __enter__(self) -> PackOutput:
         if self._state is None:
-            self._open()
+            try:
+                self._open()
+            except BaseException:
+                self._leave(AtomicFile.discard)
+                self._journal.remove()
+                raise
         return self
 
     def _open(self) -> None:

@@ -21,6 +21,7 @@ from im2rec.packing.outside import OutsideCount
 from im2rec.packing.params import PackParams
 from im2rec.process_pool import ItemKilledError, Retry
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNEL, RATE, SECONDS, WARNINGS, described
+from im2rec.storage.files import open_binary, reading
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
 OUTSIDE, KILLED, TOO_SLOW = "outside ROOT", "killed its process", "took too long"
@@ -235,12 +236,17 @@ def report_lines(bad: Iterable[BadImage]) -> bytes:
     return b"".join(json.dumps(dataclasses.asdict(image)).encode() + b"\n" for image in bad)
 
 
+def first_in_report(path: Path) -> dict[str, Any]:
+    """Return the first object of the report *path*, a bad image. Raises InputError."""
+    with reading(path), open_binary(path) as stream:
+        return json.loads(stream.readline())  # type: ignore[no-any-return]
+
+
 class PackCounter:
     """Counts over all chunks of a run, for the summary and its warnings.
 
     With *fail*, :meth:`add` raises the first bad image; *max_bad* is the limit otherwise. *outside* counts paths that
-    lead out of the root. ``state()`` has all counts as
-    JSON values, and ``restore()`` takes over those of an earlier run.
+    lead out of the root. ``state()`` has all counts as JSON values; ``restore()`` takes over those of an earlier run.
     """
 
     def __init__(
@@ -258,11 +264,9 @@ class PackCounter:
         self._backslashes = 0  # missing images whose paths have some
 
     def state(self) -> dict[str, Any]:
-        """Return all counts, as JSON values."""
-        found = self.totals
+        """Return all counts as JSON values; the first bad image is the first line of the report."""
         return {
-            "totals": {name: getattr(found, name) for name in _TOTALS},
-            "first_bad": dataclasses.asdict(found.first_bad) if found.first_bad else None,
+            "totals": {name: getattr(self.totals, name) for name in _TOTALS},
             "bad": dict(self.bad),
             "notes": dict(self.notes),
             "lines": self._bad_count.state(),
@@ -273,11 +277,11 @@ class PackCounter:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from the counts *state*."""
+        """Go on from the counts *state*, with the first bad image, if there is one, as ``first_bad``."""
         self.totals = dataclasses.replace(
             self.totals,
             **state["totals"],
-            first_bad=BadImage(**state["first_bad"]) if state["first_bad"] else None,
+            first_bad=BadImage(**state["first_bad"]) if state.get("first_bad") else None,
             resumed=state["totals"]["images"],
         )
         self.bad, self.notes = Counter(state["bad"]), Counter(state["notes"])

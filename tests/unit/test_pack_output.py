@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from im2rec.packing import pack as module
 from im2rec.packing.params import PackParams
 from im2rec.storage import disk
 from im2rec.storage.digest import FollowingHasher, load_digest
-from im2rec.storage.journal import Journal
+from im2rec.storage.journal import Journal, State
 from im2rec.storage.output import AtomicFile
 from im2rec.storage.writer import RecordWriter
 
@@ -269,6 +270,32 @@ def test_nothing_is_left_of_a_pack_without_a_record(tmp_path: Path) -> None:
     assert [] == names_in(case.out)
 
 
+def test_nothing_is_left_when_a_file_cannot_be_made(case: PackCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = disk.open_output
+
+    def open_output(path: Path, **options: Any) -> Any:
+        if path.name == "o.idx.im2rec-partial":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "open_output", open_output)
+        assert f"{case.out / 'o.idx'}: cannot be written: no space left on device" in case.message()
+    assert [] == names_in(case.out)
+    case.pack()
+
+
+def test_a_long_path_in_the_first_bad_line_does_not_end_the_pack(tmp_path: Path) -> None:
+    case = a_case(tmp_path)
+    listed = case.listed.read_text()
+    case.listed.write_text(f"90\t1\t{'x' * 300_000}\n{listed}91\t1\tgone.jpg\n")
+    case.stop(4)
+    summary = case.pack()
+    assert case.undisturbed() == (files_in(case.out), without_times(summary))
+    assert summary.first_bad is not None
+    assert summary.first_bad.path == "x" * 300_000
+
+
 # The digest.
 
 
@@ -441,6 +468,29 @@ def test_a_complete_pack_gets_the_digest_that_only_the_next_words_ask_for(
     assert case.undisturbed(digest=True)[0] == files_in(case.out)
 
 
+@posix
+@pytest.mark.parametrize("content", [None, b"another file"])
+def test_a_complete_pack_whose_rec_was_replaced_or_removed_meanwhile_is_refused(
+    case: PackCase, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    with monkeypatch.context() as patch:
+        Steps(patch, 2)
+        with pytest.raises(StoppedError):
+            case.pack()
+    rec = case.out / "o.rec"
+    size = rec.stat().st_size
+    rec.unlink()
+    if content is not None:
+        rec.write_bytes(content)
+    before = files_in(case.out)
+    problem = f"has {len(content or b'')} bytes, and the journal of an unfinished pack says {size:,}"
+    for force in (False, True):
+        assert f"{rec}: {problem} (begin again with restart=True)" == case.message(force=force)
+        assert before == files_in(case.out)
+    assert 0 == case.pack(force=True, restart=True).resumed
+    assert case.undisturbed()[0] == files_in(case.out)
+
+
 # Other words.
 
 
@@ -539,6 +589,15 @@ def test_a_restart_begins_again_and_removes_what_was_left(tmp_path: Path, monkey
     assert case.undisturbed() == (files_in(case.out), without_times(summary))
 
 
+def test_a_restart_that_cannot_begin_removes_nothing(case: PackCase) -> None:
+    (case.out / "o.rec").write_bytes(b"old")
+    case.stop(5, force=True)
+    before = files_in(case.out)
+    assert "o.rec: exists already" in case.message(restart=True)
+    assert before == files_in(case.out)
+    assert 4 == case.pack(force=True).resumed
+
+
 def test_resume_insists_on_an_unfinished_pack(case: PackCase) -> None:
     rec = case.out / "o.rec"
     expected = f"{rec}: no unfinished pack of it is there to go on from (leave out resume=True)"
@@ -601,6 +660,47 @@ def test_a_journal_that_cannot_be_read_is_refused_until_a_restart(case: PackCase
         assert before == files_in(case.out)
     assert 0 == case.pack(restart=True).resumed
     assert case.undisturbed()[0] == files_in(case.out)
+
+
+@pytest.mark.parametrize("name", ["o.rec", "o.idx", "o.rec.bad.jsonl"])
+@pytest.mark.parametrize("removed", [False, True])
+def test_files_that_are_shorter_than_the_synchronised_state_says_are_refused(
+    tmp_path: Path, name: str, *, removed: bool
+) -> None:
+    case = an_odd_case(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.ClassesCopy, "write", _stop)
+        with pytest.raises(StoppedError):
+            case.pack()
+    with Journal(case.out / "o.rec") as journal:
+        assert journal.latest is not None
+        state = journal.latest
+        journal.clear()
+        journal.save(State(1, state.sizes, state.progress), synced=True)
+    path = case.out / f"{name}.im2rec-partial"
+    path.write_bytes(path.read_bytes()[:3])
+    if removed:
+        path.unlink()
+    before = files_in(case.out)
+    problem = f"has {0 if removed else 3} bytes, and the journal of an unfinished pack says {state.sizes[name]:,}"
+    assert f"{path}: {problem} (begin again with restart=True)" == case.message()
+    assert before == files_in(case.out)
+    case.pack(restart=True)
+    assert case.undisturbed()[0] == files_in(case.out)
+
+
+@pytest.mark.parametrize("progress", [{"kind": "join"}, {"records": 5}, {"records": 5, "identity": {}}])
+def test_the_journal_of_another_command_is_refused_and_nothing_is_changed(
+    case: PackCase, progress: dict[str, Any]
+) -> None:
+    with Journal(case.out / "o.rec") as journal:
+        journal.save(State(1, {"o.rec": 3}, progress), synced=True)
+    (case.out / "o.rec.im2rec-partial").write_bytes(b"123")
+    before = files_in(case.out)
+    hint = "finish it by its own command, or remove this file"
+    for options in ({}, {"resume": True}):
+        assert f"{journal.journal_path}: is not the journal of a pack ({hint})" == case.message(**options)
+        assert before == files_in(case.out)
 
 
 def test_names_that_are_no_text_are_kept_in_the_journal(tmp_path: Path) -> None:
