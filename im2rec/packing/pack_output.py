@@ -101,7 +101,7 @@ class PackOutput:
                 problem = "no unfinished pack of it is there to go on from"
                 raise OutputError(problem, path=self.target, hint="leave out resume=True")
             if restart:  # what is there stays if this run cannot begin
-                refuse_existing([*self._paths, self._digest_path], force=self.force)
+                refuse_existing([*self._paths, *self._old], force=self.force)
             self._journal.clear()  # first, as it describes what is removed
             for path in (*self._paths, self._digest_path, self._report_path):
                 remove_leftover(path)
