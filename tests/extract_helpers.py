@@ -144,7 +144,7 @@ def _report(folder: Path, rec: Path, options: ExtractOptions, *, replace: bool) 
         incomplete += [step] if tree(out) not in (earlier, expected, {}) else []
         if tree(out) != expected:
             resumed += extract(rec, out, options, force=replace).resumed > 0
-        wrong += [step] if tree(out) != expected or (out.parent / "out.partial").exists() else []
+        wrong += [step] if tree(out) != expected or (out.parent / "out.im2rec-partial").exists() else []
     raise AssertionError
 
 

@@ -61,15 +61,18 @@ from im2rec.storage.reader import DROP, KEEP
     show_default=True,
     help="Keep or leave out records that end at damage and that nothing proves to be whole.",
 )
+@click.option("--restart", is_flag=True, help="Begin again, without what an interrupted run has left.")
 @common_options(writes=True)
-def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, **words: object) -> ExitCode:
+def command(
+    console: Console, rec: Path, out: Path, force: bool, dry_run: bool, restart: bool, **words: object
+) -> ExitCode:
     """Write the images of a .rec to files or tar shards.
 
     Writes the images of REC, byte for byte as they are stored, to the new folder DIR: files <class>/<id>.jpg, with a
     list that packs them again, or tar shards. A class is named by the .classes.txt beside REC, else by its label. The
-    folder is named DIR.partial until it is complete; after an interruption, the same command resumes there. Of a
-    damaged REC all whole records are written. Exit code 3: some records hold something that cannot be packed again; 5:
-    REC is damaged.
+    folder is named DIR.im2rec-partial until it is complete; after an interruption, the same command resumes there. Of
+    a damaged REC all whole records are written. Exit code 3: some records hold something that cannot be packed again;
+    5: REC is damaged.
 
     \b
     Example:
@@ -78,7 +81,7 @@ def command(console: Console, rec: Path, out: Path, force: bool, dry_run: bool, 
     options = ExtractOptions(**words)  # type: ignore[arg-type]
     repeat_by(resumes=not dry_run)
     with console.progress("extracting", share=True) as progress:
-        summary = extract(rec, out, options, force=force, dry_run=dry_run, progress=progress)
+        summary = extract(rec, out, options, force=force, restart=restart, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("extract", summary, render(summary), next_command(summary))
     return exit_code(summary)

@@ -159,8 +159,8 @@ def find_interrupt(error: BaseException) -> BaseException | None:
 def repeat_by(*, resumes: bool = False, outputs: Iterable[Path | None] = ()) -> None:
     """Note how the running command is repeated after an interrupt; a command calls it before it writes anything.
 
-    *resumes*: the same words go on where the interrupted run ended. Otherwise they begin again; if one of the *outputs*
-    that are not there yet is there by then, they need ``--force``.
+    *resumes*: the same words, without ``--restart``, go on where the interrupted run ended. Otherwise they begin again;
+    if one of the *outputs* that are not there yet is there by then, they need ``--force``.
     """
     _run.resumes = resumes
     _run.outputs = [path for path in outputs if path is not None and not _is_taken(path)]
@@ -177,10 +177,11 @@ def how_to_repeat(words: list[str]) -> str:
 
     if _run.is_done:
         return "the work is done, and only its summary may be missing"
+    end = words.index("--") if "--" in words else len(words)
     if _run.resumes:
-        return f"to go on: {shlex.join(['im2rec', *words])}"
+        options = [word for word in words[:end] if word != "--restart"]  # which would throw away what is written
+        return f"to go on: {shlex.join(['im2rec', *options, *words[end:]])}"
     if "--force" not in words and any(_is_taken(path) for path in _run.outputs):
-        end = words.index("--") if "--" in words else len(words)
         words = [*words[:end], "--force", *words[end:]]
     return f"to begin again: {shlex.join(['im2rec', *words])}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
@@ -126,17 +127,19 @@ def extract(
     options: ExtractOptions | None = None,
     *,
     force: bool = False,
+    restart: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> ExtractSummary:
     """Write the images of *rec* that *options* select to the new folder *out*, byte for byte as they are stored.
 
-    The files are written to ``<out>.partial``, which is renamed at the end. After a kill the same call resumes there
-    and gives the same files. Memory: some 30 bytes a record, and a batch of some megabytes. *progress* is called with
-    the number of images written so far and the share of the work that is done. A dry run reads the headers and writes
-    nothing. Of a damaged file all whole records are extracted, and the damage is in the summary. Raises InputError when
-    *rec* or the classes cannot be used or no image is selected, CorruptRecordError when all that could be selected is
-    lost, OutputError when *out* is not empty (*force* replaces an earlier extraction) or cannot be written::
+    The files are written to ``<out>.im2rec-partial``, which is renamed at the end. After a kill the same call resumes
+    there and gives the same files; *restart* removes what is there and begins again. Memory: some 30 bytes a record,
+    and a batch of some megabytes. *progress* is called with the number of images written so far and the share of the
+    work that is done. A dry run reads the headers and writes nothing. Of a damaged file all whole records are
+    extracted, and the damage is in the summary. Raises InputError when *rec* or the classes cannot be used or no image
+    is selected, CorruptRecordError when all that could be selected is lost, OutputError when *out* is not empty
+    (*force* replaces an earlier extraction), is being written by another run, or cannot be written::
 
         extract("train.rec", "train", ExtractOptions(labels=(3, 7)))
     """
@@ -144,14 +147,17 @@ def extract(
     options, stem, report = options or ExtractOptions(), Path(rec).stem, progress or (lambda _count, _share: None)
     folders = find_class_folders(rec, options.classes, list_name(stem)) if options.to == FOLDER else ClassFolders()
     inputs = [name for name in (rec, folders.path) if name is not None]
-    partial = ResumableFolder(out, _identity(rec, options, folders.names), inputs=inputs, force=force)
+    partial = ResumableFolder(out, _identity(rec, options, folders.names), inputs=inputs, force=force, restart=restart)
     scan_options: dict[str, Any] = {"index": options.index, "doubtful": options.doubtful}
-    with ScannedFile(rec, **scan_options, progress=lambda share: report(0, share * _SCAN_SHARE)) as file:
+    with contextlib.ExitStack() as stack:
+        if not dry_run:
+            stack.enter_context(partial)  # before the scan, so that a second run is refused at its start
+        scanned = ScannedFile(rec, **scan_options, progress=lambda share: report(0, share * _SCAN_SHARE))
+        file = stack.enter_context(scanned)
         selected = select_records(file, options)
         folders.check_labels(file.labels[selected.ordinals])
         if not dry_run:
-            with partial:
-                _write(file, selected, _make_writer(partial, stem, options, folders.names), report)
+            _write(file, selected, _make_writer(partial, stem, options, folders.names), report)
         counts = _predict_counts(file, selected) if dry_run else partial.progress
         summary = _summary(file, selected, counts, options, Path(out))
     summary.resumed, summary.dry_run = partial.resumed, dry_run

@@ -1,4 +1,4 @@
-"""An output folder that is filled as ``DIR.partial``, can be resumed after a kill, and is renamed when complete.
+"""An output folder that is filled as ``DIR.im2rec-partial`` and can be resumed after a kill.
 
 A journal in the folder records the identity of the extraction and its progress; in the finished folder it remains as
 the mark of an extraction. The journal is valid after a kill of the process; after a power failure the last images that
@@ -12,79 +12,19 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from im2rec.errors import OutputError
-from im2rec.storage.files import PathLike, read_file, reason
-from im2rec.storage.output import refuse_unwritable
+from im2rec.storage.files import PathLike, read_file
+from im2rec.storage.output_folder import NOT_EMPTY, AsideFolder
 
 MARKER = ".im2rec-extract.json"  # the journal: only a folder that contains it is ever replaced
-
-
-def destination(out: PathLike) -> Path:
-    """Return the folder that *out* means: the target of a link, the full path of ``.`` or ``sub/..``, else *out*."""
-    path = Path(out)
-    return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
-
-
-def check_replaceable(path: Path, inputs: Sequence[PathLike], *, force: bool) -> None:
-    """Raise OutputError unless the extraction can be renamed to *path*: it must not exist, or be an empty folder.
-
-    With *force* an earlier extraction is allowed too, if it contains none of the files *inputs*.
-    """
-    if not path.parent.is_dir():
-        raise OutputError(f"the folder {path.parent} is missing", path=path, hint="make it first")
-    refuse_unwritable(path.parent, path)
-    if not os.path.lexists(path):
-        return
-    if not path.is_dir():
-        raise OutputError("is a file", path=path, hint="name a folder")
-    real = Path(os.path.realpath(path))
-    if Path.cwd().is_relative_to(real) or os.path.ismount(path):
-        problem = "is a mount point or the folder you are in, which cannot be replaced by a finished one"
-        raise OutputError(problem, path=path, hint="name a new folder in it")
-    if not any(path.iterdir()):
-        return
-    earlier = (path / MARKER).is_file()
-    if not force or not earlier:
-        hint = f"choose another folder{', or replace it with force=True' if earlier else ''}"
-        raise OutputError("exists already and is not empty", path=path, hint=hint)
-    for name in inputs:
-        if Path(os.path.realpath(name)).is_relative_to(real):
-            raise OutputError(f"holds {os.fspath(name)} and is not replaced", path=path, hint="choose another folder")
-
-
-def replace_folder(finished: Path, path: Path, *, force: bool) -> None:
-    """Rename the folder *finished* to *path*; with *force* remove an earlier extraction that has this name.
-
-    After a kill between the two renames the earlier extraction is beside *path*, with a name that ends in ``.tmp``.
-    Raises OSError.
-    """
-    earlier = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
-    if force and (path / MARKER).is_file():
-        path.rename(earlier)
-    elif path.is_dir():
-        path.rmdir()
-    try:
-        finished.rename(path)
-    finally:
-        if not os.path.lexists(path):
-            with contextlib.suppress(OSError):  # there may be no earlier one
-                earlier.rename(path)
-    shutil.rmtree(earlier, ignore_errors=True)  # what cannot be removed is no reason to fail: the new one is complete
-
-
-try:
-    import fcntl
-except ImportError:  # Windows, where an open file keeps its folder from being renamed
-    fcntl = None  # type: ignore[assignment]
-
 MARKER_TEMP = MARKER + ".tmp"
 _FOLDERS_KEPT = 4096  # names of checked folders in memory: images of a class are often consecutive
 _RESUME_HINT = "the files written so far stay; the same command resumes the extraction"
+_RESTART_HINT = "begin again with restart=True"
 
 
 @dataclasses.dataclass
@@ -104,13 +44,13 @@ class ExtractionProgress:
     damaged: int = 0
 
 
-class ResumableFolder:
-    """The folder ``DIR.partial``, which :meth:`complete` renames to *out*; ``progress`` counts what it contains.
+class ResumableFolder(AsideFolder):
+    """The folder ``DIR.im2rec-partial`` of an extraction; ``progress`` counts what it contains.
 
-    *identity* (JSON values by name) identifies the extraction: the journal of another one is refused, or removed with
-    *force*. *inputs* are files that must not be in a folder that is replaced. ``resumed`` is the number of records
-    that earlier runs have written. The constructor changes nothing on disk; the ``with`` block makes and locks the
-    folder::
+    *identity* (JSON values by name) identifies the extraction: the journal of another one is refused. *restart* removes
+    what earlier runs have left, of this or of another extraction. *inputs* are files that must not be in a folder that
+    is replaced. ``resumed`` is the number of records that earlier runs have written. The constructor changes nothing on
+    disk; the ``with`` block makes and locks the folder, and removes it at its end if no record was written::
 
         with ResumableFolder("train", {"rec": "train.rec"}) as folder:
             folder.write("3/17.jpg", content)
@@ -122,40 +62,43 @@ class ResumableFolder:
     """
 
     def __init__(
-        self, out: PathLike, identity: Mapping[str, Any], *, inputs: Sequence[PathLike] = (), force: bool = False
+        self,
+        out: PathLike,
+        identity: Mapping[str, Any],
+        *,
+        inputs: Sequence[PathLike] = (),
+        force: bool = False,
+        restart: bool = False,
     ) -> None:
-        self.out = destination(out)
-        self.path = Path(f"{self.out}.partial")
+        super().__init__(out, _find_refusal, marker=MARKER, inputs=inputs, force=force)
         self.identity = json.loads(json.dumps(identity))
-        self.force = force
-        with self.writing(hint="check who may read and write there"):
-            check_replaceable(self.out, inputs, force=force)
-            self.progress, self._is_foreign = self._read_journal()
-        self.resumed = self.progress.records
+        self._restarts = restart
+        with self.writing(self._hint):
+            self.progress = self._read_journal()
+        self.resumed = self._saved = self.progress.records
         self._root = self.path
         self._checked_folders: set[str] = set()
-        self._lock: int | None = None
 
-    def _read_journal(self) -> tuple[ExtractionProgress, bool]:
-        """Return the progress of an earlier run, and True if that was another extraction, to be removed by *force*."""
-        if not os.path.lexists(self.path):
-            return ExtractionProgress(), False
-        if self.path.is_symlink() or not self.path.is_dir():
-            raise OutputError("exists and is not a folder", path=self.path, hint="remove it")
+    def _read_journal(self) -> ExtractionProgress:
+        """Return the progress of an earlier run of the same extraction. Raises OutputError for that of another one."""
+        if not self.path.is_dir():
+            return ExtractionProgress()
+        is_extraction = (self.path / MARKER).is_file()
         if {entry.name for entry in self.path.iterdir()} <= {MARKER_TEMP}:  # killed before there was a journal
-            return ExtractionProgress(), False
+            return ExtractionProgress()
+        if self._restarts and is_extraction:
+            return ExtractionProgress()
+        hint = "remove it" + (f", or {_RESTART_HINT}" if is_extraction else "")
         try:
             journal = json.loads(read_file(self.path / MARKER))
             begun = dict(journal["extraction"])
             progress = ExtractionProgress(**{name: _check_count(n) for name, n in journal["done"].items()})
         # RecursionError: of lists in lists; OverflowError: of Infinity, which json reads.
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-            raise OutputError("holds no journal that can be read", path=self.path, hint="remove it") from None
-        if _without_none(begun) == _without_none(self.identity):  # None is what a name that is missing means
-            return progress, False
-        if self.force:
-            return ExtractionProgress(), True
-        raise OutputError(self._difference(begun), path=self.path, hint="remove it, or start again with force=True")
+            raise OutputError("holds no journal that can be read", path=self.path, hint=hint) from None
+        if _without_none(begun) != _without_none(self.identity):  # None is what a name that is missing means
+            raise OutputError(self._difference(begun), path=self.path, hint=hint)
+        return progress
 
     def _difference(self, begun: dict[str, Any]) -> str:
         """Describe the first value in which the identity *begun* of the journal differs from that of this run."""
@@ -168,57 +111,32 @@ class ResumableFolder:
     def __enter__(self) -> ResumableFolder:
         """Make and lock the folder, and read the journal or write the first one. Raises OutputError."""
         with contextlib.ExitStack() as stack:
-            stack.callback(self._unlock)
+            super().__enter__()
+            stack.push(self)
             with self.writing():
-                self.path.mkdir(exist_ok=True)
-                self._lock_folder()
                 self._root = self.path.resolve()
-                if self._is_foreign:
-                    self._clear()
                 # Read again under the lock: another run may have written since the constructor did.
-                self.progress, _ = self._read_journal()
+                self.progress = self._read_journal()
+                self._saved = self.progress.records
+                if self._restarts:
+                    self.clear()
+                    self._restarts = False
             self.resumed = self.progress.records
             self.save()
             stack.pop_all()  # the folder stays locked until __exit__
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._unlock()
-
-    def _lock_folder(self) -> None:
-        """Lock the folder until this process ends or :meth:`_unlock`. Raises OutputError if another run has it."""
-        if fcntl is None:
-            return
-        self._lock = os.open(self.path, os.O_RDONLY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            hint = "wait for it, or choose another folder"
-            raise OutputError("another im2rec is writing it", path=self.path, hint=hint) from None
-        except OSError:  # some network file systems have no locks
-            self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def _clear(self) -> None:
-        """Remove the files of another extraction; the journal last, as it identifies them after a kill."""
-        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == MARKER):
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+        """Unlock the folder; remove it if there is nothing in it that a later run can resume."""
+        if not self._saved:
+            self.remove()
+        super().__exit__()
 
     @contextlib.contextmanager
     def writing(self, hint: str = _RESUME_HINT) -> Iterator[None]:
         """Raise an OSError of the ``with`` block as an OutputError with *hint*."""
-        try:
+        with super().writing(hint):
             yield
-        except OSError as error:
-            path = error.filename if isinstance(error.filename, str) else self.path
-            raise OutputError(f"cannot be written: {reason(error)}", path=path, hint=hint) from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write the file *name*; one that a killed run left is replaced. Raises OutputError."""
@@ -271,12 +189,18 @@ class ResumableFolder:
         self.write(MARKER_TEMP, json.dumps(journal, indent=1).encode() + b"\n")
         with self.writing():
             (self.path / MARKER_TEMP).replace(self.path / MARKER)
+        self._saved = self.progress.records
 
     def complete(self) -> None:
         """Rename the folder to its final name. Raises OutputError."""
         self.save(complete=True)
         with self.writing():
-            replace_folder(self.path, self.out, force=self.force)
+            self.publish()
+
+
+def _find_refusal(folder: Path) -> str:
+    """Return the reason why *folder* is not to be replaced, or ``""`` for an earlier extraction."""
+    return "" if (folder / MARKER).is_file() else NOT_EMPTY
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

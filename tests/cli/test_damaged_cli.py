@@ -368,7 +368,7 @@ def test_a_resumed_extraction_of_a_damaged_file_gives_the_same_files(monkeypatch
 
             patch.setattr(writers, "_make_sample", interrupted)
             assert 130 == im2rec(*words).code
-        assert Path("out.partial").is_dir()
+        assert Path("out.im2rec-partial").is_dir()
         assert 5 == im2rec(*words).code
         assert expected == tree(Path("out"))
         Path("out").rename(f"resumed {stop}")

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from extract_helpers import a_rec, image, images_in, many, plain, tree, vector, with_magics
 from helpers import GOLDEN
-from image_helpers import im2rec
+from image_helpers import im2rec, names_in
+
+from im2rec.extraction import writers
+from im2rec.extraction.writers import FolderWriter
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -273,3 +276,25 @@ def test_a_file_written_by_mxnet_is_extracted_and_packed_to_the_same_bytes(tmp_p
     assert 0 == im2rec(*words[1:], "--quiet").code
     assert (GOLDEN / "pass_through.rec").read_bytes() == (tmp_path / "out.rec").read_bytes()
     assert (GOLDEN / "pass_through.idx").read_bytes() == (tmp_path / "out.idx").read_bytes()
+
+
+def test_restart_begins_again_and_is_named_where_another_extraction_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    a_rec(tmp_path, many(12))
+    with monkeypatch.context() as patch:
+        patch.setattr(writers, "BATCH_RECORDS", 5)
+        patch.setattr(FolderWriter, "finish", interrupt)
+        assert 130 == im2rec("extract", "some.rec", "out", "-q").code
+    refused = im2rec("extract", "some.rec", "out", "--head", 3)
+
+    hint = "(remove it, or begin again with --restart)"
+    expected = f"im2rec: out.im2rec-partial: was begun with head=None, not head=3 {hint}\n"
+    assert (1, "", expected) == refused
+    done = im2rec("extract", "some.rec", "out", "--head", 3, "--restart", "--json")
+    assert (0, 3) == (json.loads(done.out)["resumed"], json.loads(done.out)["images"])
+    assert ["out", "some.rec"] == names_in(tmp_path)
+
+
+def interrupt(_writer: FolderWriter) -> None:
+    raise KeyboardInterrupt

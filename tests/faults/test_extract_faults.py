@@ -42,7 +42,7 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stopped(rec: Path, out: Path, after: int, **options: Any) -> Path:
-    """``DIR.partial`` of an extraction that ended after *after* records."""
+    """``DIR.im2rec-partial`` of an extraction that ended after *after* records."""
     numbers = iter(range(after))
 
     def add(writer: Writer, sample: writers.Sample) -> None:
@@ -56,7 +56,7 @@ def stopped(rec: Path, out: Path, after: int, **options: Any) -> Path:
         with pytest.raises(StopHereError):
             extract(rec, out, ExtractOptions(**options))
     assert not out.exists()
-    return out.with_name("out.partial")
+    return out.with_name("out.im2rec-partial")
 
 
 def whole(rec: Path, **options: Any) -> dict[str, bytes]:
@@ -109,7 +109,7 @@ def test_after_a_kill_inside_an_image_the_next_run_writes_it_whole(tmp_path: Pat
     rec = a_rec(tmp_path, [*many(25), plain(99, 1, image(99) + bytes(50_000)), *many(3)])
 
     assert -signal.SIGXFSZ == limited(20_000, "SIG_DFL", rec, out).returncode
-    assert 20_000 == (tmp_path / "out.partial" / "1" / "99.png").stat().st_size
+    assert 20_000 == (tmp_path / "out.im2rec-partial" / "1" / "99.png").stat().st_size
     assert 20 == extract(rec, out).resumed
     assert whole(rec) == tree(out)
 
@@ -118,7 +118,7 @@ def test_a_full_disk_is_an_error_of_one_line_and_the_next_run_resumes(tmp_path: 
     rec = a_rec(tmp_path, [*many(25), plain(99, 1, image(99) + bytes(50_000)), *many(3)])
     done = limited(20_000, "SIG_IGN", rec, out)
 
-    at = tmp_path / "out.partial"
+    at = tmp_path / "out.im2rec-partial"
     assert (1, "", f"im2rec: {at}: cannot be written: file too large ({RESUME_HINT})\n") == (
         done.returncode,
         done.stdout,
@@ -197,7 +197,7 @@ def test_a_journal_of_other_options_is_refused_and_the_error_gives_the_differenc
 
     with pytest.raises(OutputError) as caught:
         extract(rec, out, ExtractOptions(**OTHERS[difference]))
-    assert f"{partial}: was begun with {difference} (remove it, or start again with force=True)" == str(caught.value)
+    assert f"{partial}: was begun with {difference} (remove it, or begin again with restart=True)" == str(caught.value)
     assert before == tree(partial)
 
 
@@ -216,7 +216,7 @@ def test_a_run_with_class_names_found_beside_the_file_resumes_only_with_the_same
 def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path, rec: Path, out: Path) -> None:
     (tmp_path / "c.txt").write_text("a\nb\nc\n", encoding="utf-8")
     partial = stopped(rec, out, 15)
-    hint = "(remove it, or start again with force=True)"
+    hint = "(remove it, or begin again with restart=True)"
     other = a_rec(tmp_path, many(30), "other.rec")
 
     messages = [message_of(extract, rec, out, ExtractOptions(classes=tmp_path / "c.txt"))]
@@ -235,11 +235,15 @@ def test_a_journal_of_other_classes_or_of_another_file_is_refused(tmp_path: Path
     assert messages[3].endswith(f", not changed_at=2001-09-09T01:46:40+00:00 {hint}")
 
 
-def test_force_removes_the_files_of_a_foreign_journal_and_resumes_its_own(rec: Path, out: Path) -> None:
-    partial = stopped(rec, out, 15, head=20)
+@pytest.mark.parametrize("head", [20, None])
+def test_a_restart_removes_what_a_run_has_left_of_the_same_or_another_extraction(
+    rec: Path, out: Path, head: int | None
+) -> None:
+    partial = stopped(rec, out, 15, head=head)
     (partial / "left over").mkdir()
-    assert 10 == extract(rec, out, ExtractOptions(head=20), force=True, dry_run=True).resumed
-    assert 0 == extract(rec, out, force=True).resumed
+    assert 0 == extract(rec, out, restart=True, dry_run=True).resumed
+    assert (partial / "left over").is_dir()
+    assert 0 == extract(rec, out, restart=True).resumed
 
     assert whole(rec) == tree(out)
 
@@ -257,19 +261,20 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_a_folder_whose_journal_cannot_be_read_is_left_alone(rec: Path, out: Path, case: str) -> None:
-    partial = out.with_name("out.partial")
+    partial = out.with_name("out.im2rec-partial")
     (partial / "mine").mkdir(parents=True)
     if UNREADABLE[case] is not None:
         (partial / MARKER).write_bytes(UNREADABLE[case] or b"")
 
     for force in (False, True):
         message = message_of(extract, rec, out, force=force)
-        assert f"{partial}: holds no journal that can be read (remove it)" == message
+        hint = "remove it" if UNREADABLE[case] is None else "remove it, or begin again with restart=True"
+        assert f"{partial}: holds no journal that can be read ({hint})" == message
     assert (partial / "mine").is_dir()
 
 
 def test_a_file_in_the_way_of_the_partial_folder_is_left_alone(rec: Path, out: Path) -> None:
-    partial = out.with_name("out.partial")
+    partial = out.with_name("out.im2rec-partial")
     partial.write_bytes(b"mine")
 
     assert f"{partial}: exists and is not a folder (remove it)" == message_of(extract, rec, out, force=True)
@@ -288,12 +293,12 @@ def test_two_runs_at_once_do_not_write_into_each_other(rec: Path, out: Path) -> 
     messages: list[str] = []
 
     def progress(count: int, _share: float) -> None:
-        if count == 10:
+        if count == 10 or not messages:  # the first call comes from the scan, before anything is written
             messages.append(message_of(extract, rec, out))
 
     extract(rec, out, progress=progress)
-    busy = f"{out}.partial: another im2rec is writing it (wait for it, or choose another folder)"
-    assert [busy] == messages
+    busy = f"{out}.im2rec-partial: another im2rec is writing it (wait for it, or choose another folder)"
+    assert [busy] * 2 == messages
     assert whole(rec) == tree(out)
 
 
@@ -319,16 +324,16 @@ def test_an_earlier_extraction_is_restored_when_the_new_one_cannot_be_renamed(
     real = Path.rename
 
     def rename(path: Path, target: Path) -> Path:
-        if path.name == "out.partial":
+        if path.name == "out.im2rec-partial":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real(path, target)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", rename)
         message = message_of(extract, rec, out, force=True)
-    assert f"{out}.partial: cannot be written: permission denied ({RESUME_HINT})" == message
+    assert f"{out}.im2rec-partial: cannot be written: permission denied ({RESUME_HINT})" == message
     assert before == tree(out)
-    assert ["out", "out.partial", "some.rec"] == sorted(path.name for path in rec.parent.iterdir())
+    assert ["out", "out.im2rec-partial", "some.rec"] == sorted(path.name for path in rec.parent.iterdir())
     assert 30 == extract(rec, out, force=True).resumed
     assert whole(rec) == tree(out)
 
@@ -364,7 +369,8 @@ def test_no_folder_is_made_through_a_planted_link_above_a_class(tmp_path: Path, 
     classes, outside = tmp_path / "c.txt", tmp_path / "outside"
     classes.write_text("a/b/c\nd\ne\n", encoding="utf-8")
     outside.mkdir()
-    partial = stopped(rec, out, 0, classes=classes)
+    partial = stopped(rec, out, 10, classes=classes)
+    (partial / "a").rename(partial / "moved")
     (partial / "a").symlink_to(outside)
 
     expected = f"{partial / 'a'}: is a link that leads out of {partial} (remove it)"
@@ -411,9 +417,9 @@ def test_a_planted_link_in_place_of_the_list_is_refused(tmp_path: Path, rec: Pat
 def test_a_link_in_place_of_the_partial_folder_is_not_followed(tmp_path: Path, rec: Path, out: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    out.with_name("out.partial").symlink_to(outside)
+    out.with_name("out.im2rec-partial").symlink_to(outside)
 
-    assert f"{out}.partial: exists and is not a folder (remove it)" == message_of(extract, rec, out, force=True)
+    assert f"{out}.im2rec-partial: exists and is not a folder (remove it)" == message_of(extract, rec, out, force=True)
 
 
 # Damage.

@@ -120,7 +120,7 @@ def test_an_extraction_goes_on_in_another_locale(tmp_path: Path, variables: dict
     (tmp_path / "c.txt").write_text("größe\n日本\n", encoding="utf-8")
     words = ["extract", rec, tmp_path / "out", "--classes", tmp_path / "c.txt", "--json"]
     run({**os.environ, "PYTHONUTF8": "1"}, *words)
-    (tmp_path / "out").rename(tmp_path / "out.partial")  # as after a kill before the last rename
+    (tmp_path / "out").rename(tmp_path / "out.im2rec-partial")  # as after a kill before the last rename
 
     assert 2 == json.loads(run(variables, *words))["resumed"]
     assert {"größe", "日本"} < set(names_in(tmp_path / "out"))

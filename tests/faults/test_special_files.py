@@ -82,9 +82,9 @@ def test_a_property_file_or_a_journal_that_is_a_pipe_is_not_waited_for(here: Pat
     os.mkfifo(here / "property")
     assert 2 == survey(here / "x.rec").records
 
-    (here / "new.partial").mkdir()
-    os.mkfifo(here / "new.partial" / MARKER)
-    expected = "im2rec: new.partial: holds no journal that can be read (remove it)\n"
+    (here / "new.im2rec-partial").mkdir()
+    os.mkfifo(here / "new.im2rec-partial" / MARKER)
+    expected = "im2rec: new.im2rec-partial: holds no journal that can be read (remove it)\n"
     assert Ran(1, "", expected) == im2rec("extract", "x.rec", "new")
 
 

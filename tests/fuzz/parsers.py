@@ -278,7 +278,7 @@ JOURNAL = {"rec": "a.rec", "size": 4711, "layout": "id", "labels": [0, 1]}
 
 
 def journals(data: bytes) -> None:
-    partial = folder() / "out.partial"
+    partial = folder() / "out.im2rec-partial"
     partial.mkdir(exist_ok=True)
     (partial / MARKER).write_bytes(data)
     each(OutputError, *(functools.partial(ResumableFolder, folder() / "out", JOURNAL, force=f) for f in (False, True)))

@@ -64,7 +64,7 @@ def test_images_are_files_of_their_label_and_id_and_a_list_names_them_in_file_or
     assert (3, 3, 3, 2) == (summary.records, summary.all_images, summary.images, summary.classes)
     assert sum(len(image(n)) for n in (7, 3, 11)) == summary.bytes_out
     assert str(out / "some.lst") == summary.list_file
-    assert not out.with_name("out.partial").exists()
+    assert not out.with_name("out.im2rec-partial").exists()
 
 
 def test_the_suffix_is_that_of_the_content(out: Path) -> None:
@@ -328,7 +328,7 @@ def test_a_filter_that_selects_nothing_is_an_error_that_names_it(out: Path, case
     with pytest.raises(InputError) as caught:
         extracted(out, ONE_GROUP, **options)
     assert f"{out.parent / 'some.rec'}: {message}" == str(caught.value)
-    assert not out.with_name("out.partial").exists()
+    assert not out.with_name("out.im2rec-partial").exists()
 
 
 def test_a_file_without_images_is_an_error(out: Path) -> None:
@@ -689,7 +689,7 @@ def test_after_each_batch_the_journal_and_the_list_on_disk_have_what_is_written(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writers, "BATCH_RECORDS", 4)
-    partial = out.with_name("out.partial")
+    partial = out.with_name("out.im2rec-partial")
     states = []
 
     def progress(count: int, _share: float) -> None:

@@ -174,6 +174,15 @@ def test_the_line_says_whether_the_same_words_go_on_or_begin_again(capsys: pytes
         assert f"im2rec: interrupted; {expected}: im2rec extract a.rec\n" == capsys.readouterr().err
 
 
+def test_a_run_that_began_again_is_gone_on_with_and_not_begun_again_once_more() -> None:
+    repeat_by(resumes=True)
+    words = ["extract", "--restart", "a.rec", "--", "--restart"]  # the last one is the name of a folder
+
+    assert "to go on: im2rec extract a.rec -- --restart" == how_to_repeat(words)
+    repeat_by(resumes=False)
+    assert "to begin again: im2rec extract --restart a.rec -- --restart" == how_to_repeat(words)
+
+
 def after_writing(words: list[str], outputs: list[Path | None], made: list[Path]) -> str:
     """The line after an interrupt of a command that has written *made*."""
     repeat_by(outputs=outputs)
