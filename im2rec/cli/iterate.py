@@ -29,7 +29,7 @@ from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.params import ParameterDoc, parameter_docs
 from im2rec.pipeline.params import SKIP, ImageRecordParams
-from im2rec.runs.outputs import BatchFolder, SheetFolder, check_folder_free
+from im2rec.runs.outputs import BatchOutputs
 from im2rec.runs.replay import ReplayedRecord, replay
 from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
 from im2rec.schema import described
@@ -116,25 +116,30 @@ def command(
     epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
     repeat_by(outputs=[dump, sheet])
     values = iterator_values("iterate", words, options) if is_image_kind else other_values(KINDS[kind], words, options)
-    for folder in () if replayed is not None else filter(None, (dump, sheet)):
-        check_folder_free(folder, force=force)
-    mean_img = values.get("mean_img")
-    if dry_run and mean_img and not Path(mean_img).exists():
-        values["mean_img"] = ""  # otherwise the iterator would compute and write it when it is opened
-    start = time.perf_counter()
-    may_skip = values.get("on_error") != SKIP
-    with console_logging(console), _hint_at_on_error(may_skip=may_skip), KINDS[kind].iterator(**values) as it:
+    with contextlib.ExitStack() as stack:
+        outputs = None
+        if replayed is None:
+            outputs = BatchOutputs(dump, sheet, force=force)
+            if not dry_run:  # before the files are opened, so that a second run is refused at its start
+                stack.enter_context(outputs)
+        mean_img = values.get("mean_img")
+        if dry_run and mean_img and not Path(mean_img).exists():
+            values["mean_img"] = ""  # otherwise the iterator would compute and write it when it is opened
+        start = time.perf_counter()
+        stack.enter_context(console_logging(console))
+        stack.enter_context(_hint_at_on_error(may_skip=values.get("on_error") != SKIP))
+        it = stack.enter_context(KINDS[kind].iterator(**values))
         opening_s = time.perf_counter() - start
-        if replayed is not None:
+        if outputs is None:
             assert isinstance(it, ImageRecordIter)
             out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"
             shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
             console.result("iterate", shown, render_replay(shown), _replay_of_next_epoch(shown, words, options))
             return ExitCode.DONE
-        outputs = _BatchOutputs(it, dump, sheet, force=force, dry_run=dry_run)
-        outputs.names[:0] = [mean_img] if mean_img and not values["mean_img"] else []
         summary = _run(console, it, outputs, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
         summary.opening_s = opening_s
+        summary.files = [mean_img] if mean_img and not values["mean_img"] else []
+        summary.files += [str(folder) for folder in (dump, sheet) if folder is not None]
     console.result("iterate", summary, render(summary), next_command(summary, words, options))
     return exit_code(summary)
 
@@ -173,7 +178,7 @@ def _is_image_kind(kind: str) -> bool:
 def _run(
     console: Console,
     it: OrderedIterator[Any],
-    outputs: _BatchOutputs,
+    outputs: BatchOutputs,
     *,
     epochs: int,
     max_batches: int | None,
@@ -181,38 +186,12 @@ def _run(
 ) -> RunSummary:
     """Run *it* and return the summary; for a dry run, only what is known without running."""
     if dry_run:
-        summary = dataclasses.replace(summary_of(it), dry_run=True)
-    else:
-        with console.progress("iterating", share=True) as progress:
-            summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
-        outputs.finish(summary)
-    summary.files = outputs.names
+        return dataclasses.replace(summary_of(it), dry_run=True)
+    outputs.start(it)
+    with console.progress("iterating", share=True) as progress:
+        summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
+    outputs.finish(it, summary)
     return summary
-
-
-class _BatchOutputs:
-    """The folders that batches are written to: dumps, sheets, both or none; *names* lists them for the summary."""
-
-    def __init__(
-        self, it: OrderedIterator[Any], dump: Path | None, sheet: Path | None, *, force: bool, dry_run: bool
-    ) -> None:
-        self._it = it
-        self._dump = BatchFolder(dump) if dump and not dry_run else None
-        self._sheet: SheetFolder | None = None
-        if sheet is not None and not dry_run and isinstance(it, ImageRecordIter):
-            self._sheet = SheetFolder(sheet, it, force=force)
-        self.names = [str(folder) for folder in (dump, sheet) if folder is not None]
-
-    def add(self, epoch: int, batch: Any) -> None:
-        """Write *batch* to each folder."""
-        for folder in (self._dump, self._sheet):
-            if folder:
-                folder.add(epoch, batch)
-
-    def finish(self, summary: RunSummary) -> None:
-        """Write the manifest of the dump: without one, a dump is known to be incomplete."""
-        if self._dump:
-            self._dump.finish(self._it, summary)
 
 
 def _epoch_and_record(words: str) -> tuple[int, int]:

@@ -1,54 +1,162 @@
-"""Batches as files: one ``.npz`` each with a manifest of the run, or one contact sheet each."""
+"""Batches as files in folders: one ``.npz`` each with a manifest of the run, or one contact sheet each."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import io
+import itertools
 import json
 import logging
+import os
 import platform
+import re
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from im2rec.errors import OutputError
+from im2rec.errors import OutputError, ParameterError
 from im2rec.images.sheet import Tile, draw_sheet, fitted, labels_text
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
-from im2rec.storage.output import AtomicFile, check_output_folder, writing
+from im2rec.storage.files import read_file
+from im2rec.storage.output import sync_and_close
+from im2rec.storage.output_folder import AsideFolder, destination
 
 _LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 SCHEMA = 1
+_BATCH, _SHEET = re.compile(r"batch_\d{5,}\.npz"), re.compile(r"sheet_\d{5,}\.png")
+_OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")  # that file managers leave in a folder where one looks around
+_HINT = "nothing of this run is kept; the same command begins again"
 _LIBRARIES = ("im2rec", "numpy", "pillow", "numba", "simplejpeg", "opencv-python-headless", "opencv-python")
 
 
-def check_folder_free(folder: Path, *, force: bool) -> None:
-    """Raise OutputError if *folder* cannot be written to, or is not empty and *force* is not given."""
-    check_output_folder(folder)
-    with writing(folder):
-        if not force and folder.is_dir() and any(folder.iterdir()):
-            raise OutputError("is not empty", path=folder, hint="name a new folder, or give force=True")
+class BatchOutputs:
+    """The folders that the batches of a run are written to: arrays to *dump*, contact sheets to *sheet*.
+
+    Both may be one folder. Each is written aside, and replaces nothing, an empty folder, or with *force* an earlier one
+    of its kind. The ``with`` block locks the folders and removes what a killed run has left of them; they get their
+    names in :meth:`finish`, and without that nothing is left of them::
+
+        with BatchOutputs(Path("dumped"), None, force=False) as outputs, ImageRecordIter(...) as it:
+            outputs.start(it)
+            summary = run(it, epochs=1, max_batches=None, sink=outputs.add, progress=None)
+            outputs.finish(it, summary)
+
+    Raises OutputError, also for a folder that holds anything else; ParameterError for one folder in the other.
+    """
+
+    def __init__(self, dump: Path | None, sheet: Path | None, *, force: bool) -> None:
+        paths = {kind: destination(path) for kind, path in (("dump", dump), ("sheet", sheet)) if path is not None}
+        kinds: dict[Path, list[str]] = {}
+        for kind, path in paths.items():
+            kinds.setdefault(Path(os.path.realpath(path)), []).append(kind)
+        _check_apart(kinds)
+        self._folders: dict[str, AsideFolder] = {}
+        for names in kinds.values():
+            find_refusal = functools.partial(_find_refusal, kinds=names)
+            folder = AsideFolder(paths[names[0]], find_refusal, marker=MANIFEST, force=force, parents=True)
+            self._folders |= dict.fromkeys(names, folder)
+        self._dump = BatchFolder(self._folders["dump"]) if dump is not None else None
+        self._sheet: SheetFolder | None = None
+        self._resources = contextlib.ExitStack()
+
+    def __enter__(self) -> BatchOutputs:
+        with contextlib.ExitStack() as stack:
+            for folder in dict.fromkeys(self._folders.values()):
+                stack.enter_context(folder)
+                _clear(folder)
+                stack.callback(folder.remove)
+            self._resources = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+    def start(self, it: OrderedIterator[Any]) -> None:
+        """Prepare for the batches of *it*."""
+        if "sheet" in self._folders and isinstance(it, ImageRecordIter):
+            self._sheet = SheetFolder(self._folders["sheet"], it)
+
+    def add(self, epoch: int, batch: Any) -> None:
+        """Write *batch* to each folder. Raises OutputError."""
+        for folder in (self._dump, self._sheet):
+            if folder is not None:
+                folder.add(epoch, batch)
+
+    def finish(self, it: OrderedIterator[Any], summary: RunSummary) -> None:
+        """Write the manifest, and give the folders their names. Raises OutputError."""
+        if self._dump is not None:
+            self._dump.finish(it, summary)
+        for folder in dict.fromkeys(self._folders.values()):
+            with folder.writing(_HINT):
+                folder.publish()
+
+
+def _check_apart(paths: Iterable[Path]) -> None:
+    """Raise ParameterError if one of the full *paths* is in another one."""
+    for inner, outer in itertools.permutations(paths, 2):
+        if inner.is_relative_to(outer):
+            raise ParameterError(f"{inner} is a folder in {outer}, and both would be written", hint="choose another")
+
+
+def _find_refusal(folder: Path, kinds: Sequence[str]) -> str:
+    """Return the reason why *folder* is not to be replaced, or ``""`` if all that is in it is of an earlier run.
+
+    *kinds* are ``dump``, ``sheet`` or both. The batches of a dump are those that its manifest lists.
+    """
+    known = {*_OF_DESKTOPS, *(_files_of_dump(folder) if "dump" in kinds else ())}
+    for name in sorted(entry.name for entry in folder.iterdir()):
+        if name not in known and not ("sheet" in kinds and _SHEET.fullmatch(name)):
+            return f"holds {name}, which is not of an earlier {' or '.join(kinds)}, and is not replaced"
+    return ""
+
+
+def _files_of_dump(folder: Path) -> list[str]:
+    """Return the names of the manifest in *folder* and of the batches that it lists; none if it is no such manifest."""
+    try:
+        manifest = json.loads(read_file(folder / MANIFEST))
+        names = [str(batch["file"]) for batch in manifest["batches"]]
+        is_ours = {"schema", "parameters", "digest"} <= manifest.keys() and all(map(_BATCH.fullmatch, names))
+    # RecursionError: of lists in lists; AttributeError: of a list in place of the object.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+    return [MANIFEST, *names] if is_ours else []
+
+
+def _clear(folder: AsideFolder) -> None:
+    """Remove what a killed run has left in *folder*, which is locked. Raises OutputError if anything else is in it."""
+    with folder.writing(_HINT):
+        for entry in folder.path.iterdir():
+            if entry.name not in (MANIFEST, *_OF_DESKTOPS) and not (
+                _BATCH.fullmatch(entry.name) or _SHEET.fullmatch(entry.name)
+            ):
+                problem = f"holds {entry.name}, which no run of iterate has left"
+                raise OutputError(problem, path=folder.path, hint="remove it, or choose another folder")
+        folder.clear()
+
+
+def _write(folder: AsideFolder, name: str, content: bytes) -> None:
+    """Write the new file *name* to *folder*, and to the disk. Raises OutputError."""
+    with folder.writing(_HINT), (folder.path / name).open("xb") as file:
+        file.write(content)
+        sync_and_close(file)
 
 
 class BatchFolder:
-    """Writes the arrays of each batch (see :func:`arrays_of`) to ``batch_00000.npz``, ..., and a manifest at the end.
+    """Writes the arrays of each batch (see :func:`arrays_of`) to ``batch_00000.npz``, ..., and a manifest of them."""
 
-    Check *folder* with :func:`check_folder_free` first. Files of an earlier dump in it are deleted.
-    """
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: AsideFolder) -> None:
         self._folder = folder
         self._batches: list[dict[str, Any]] = []
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            for earlier in (folder / MANIFEST, *folder.glob("batch_*.npz")):
-                earlier.unlink(missing_ok=True)
 
     def add(self, epoch: int, batch: DataBatch) -> None:
         """Write the next batch. Raises OutputError."""
@@ -56,8 +164,7 @@ class BatchFolder:
         buffer = io.BytesIO()
         arrays: dict[str, Any] = arrays_of(batch)
         np.savez(buffer, **arrays)
-        with AtomicFile(self._folder / name, force=True) as file:
-            file.write(buffer.getvalue())
+        _write(self._folder, name, buffer.getvalue())
         self._batches.append({"file": name, "epoch": epoch, "pad": batch.pad, "sha256": digest_of(batch).hex()})
 
     def finish(self, it: OrderedIterator[Any], summary: RunSummary) -> None:
@@ -71,8 +178,7 @@ class BatchFolder:
             "digest": summary.digest,
             "batches": self._batches,
         }
-        with AtomicFile(self._folder / MANIFEST, force=True) as file:
-            file.write(json.dumps(manifest, indent=1).encode())
+        _write(self._folder, MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
 def versions() -> dict[str, str]:
@@ -85,23 +191,17 @@ def versions() -> dict[str, str]:
 class SheetFolder:
     """Writes a contact sheet of each batch to ``sheet_00000.png``, ...; filler rows are marked as such."""
 
-    def __init__(self, folder: Path, it: ImageRecordIter, *, force: bool) -> None:
+    def __init__(self, folder: AsideFolder, it: ImageRecordIter) -> None:
         self._folder = folder
         self._it = it
-        self._force = force
         self._count = 0
         self._names = _class_names(it)
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            for earlier in folder.glob("sheet_*.png") if force else ():
-                earlier.unlink(missing_ok=True)
 
     def add(self, epoch: int, batch: DataBatch) -> None:
-        """Write the sheet of the next batch. Raises OutputError if it exists and *force* is not given."""
-        out = self._folder / f"sheet_{self._count:05}.png"
+        """Write the sheet of the next batch. Raises OutputError."""
         title = f"batch {self._count} of {self._it.params.path_imgrec}, epoch {epoch}"
-        with AtomicFile(out, force=self._force) as file:
-            file.write(draw_sheet([self._tile(batch, row) for row in range(len(batch.data[0]))], title))
+        content = draw_sheet([self._tile(batch, row) for row in range(len(batch.data[0]))], title)
+        _write(self._folder, f"sheet_{self._count:05}.png", content)
         self._count += 1
 
     def _tile(self, batch: DataBatch, row: int) -> Tile:

@@ -403,7 +403,7 @@ REFUSED = {
     "inspect good.rec --sheet closed/s.png": "closed/s.png",
     "digest good.rec --out closed/d": "closed/d",
     "iterate good.rec --dump closed/new/dump": "closed/new/dump",
-    "iterate good.rec --sheet closed": "closed",
+    "iterate good.rec --sheet closed/new": "closed/new",
     "iterate good.rec mean_img=closed/mean.bin": "closed/mean.bin",
     "bench good.rec --plot closed/p.png": "closed/p.png",
     "extract good.rec closed/out": "closed/out",
