@@ -32,7 +32,7 @@ from im2rec.extraction.selection import (
     index_lines,
     select_records,
 )
-from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, read_samples
+from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, find_stranger, read_samples
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.images.signatures import NOT_AN_IMAGE
@@ -146,8 +146,9 @@ def extract(
     started = time.monotonic()
     options, stem, report = options or ExtractOptions(), Path(rec).stem, progress or (lambda _count, _share: None)
     folders = find_class_folders(rec, options.classes, list_name(stem)) if options.to == FOLDER else ClassFolders()
-    inputs = [name for name in (rec, folders.path) if name is not None]
-    partial = ResumableFolder(out, _identity(rec, options, folders.names), inputs=inputs, force=force, restart=restart)
+    partial = ResumableFolder(
+        out, _identity(rec, options, folders.names), find_stranger=find_stranger, force=force, restart=restart
+    )
     scan_options: dict[str, Any] = {"index": options.index, "doubtful": options.doubtful}
     with contextlib.ExitStack() as stack:
         if not dry_run:
@@ -183,6 +184,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
     classes = None if folders is None else "\n".join(folders).encode("utf-8", "surrogateescape")
     return {
         "rec": name_text(str(Path(rec).resolve())),
+        "stem": name_text(Path(rec).stem),  # of the list and of shards; that of a link may be another one
         "bytes": status.st_size,
         "changed_at": dt.datetime.fromtimestamp(status.st_mtime, dt.timezone.utc).isoformat(),
         "to": options.to,

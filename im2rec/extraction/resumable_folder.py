@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from im2rec.errors import OutputError
-from im2rec.storage.files import PathLike, read_file
+from im2rec.storage.files import PathLike, file_name, read_file
 from im2rec.storage.output_folder import NOT_EMPTY, AsideFolder
 
 MARKER = ".im2rec-extract.json"  # the journal: only a folder that contains it is ever replaced
@@ -48,9 +49,10 @@ class ResumableFolder(AsideFolder):
     """The folder ``DIR.im2rec-partial`` of an extraction; ``progress`` counts what it contains.
 
     *identity* (JSON values by name) identifies the extraction: the journal of another one is refused. *restart* removes
-    what earlier runs have left, of this or of another extraction. *inputs* are files that must not be in a folder that
-    is replaced. ``resumed`` is the number of records that earlier runs have written. The constructor changes nothing on
-    disk; the ``with`` block makes and locks the folder, and removes it at its end if no record was written::
+    what earlier runs have left, of this or of another extraction. *find_stranger* returns the path of something in a
+    finished extraction of ``<stem>.rec`` that was not extracted, or ``""``. ``resumed`` is the number of records that
+    earlier runs have written. The constructor changes nothing on disk; the ``with`` block makes and locks the folder,
+    and removes it at its end if no record was written::
 
         with ResumableFolder("train", {"rec": "train.rec"}) as folder:
             folder.write("3/17.jpg", content)
@@ -66,11 +68,12 @@ class ResumableFolder(AsideFolder):
         out: PathLike,
         identity: Mapping[str, Any],
         *,
-        inputs: Sequence[PathLike] = (),
+        find_stranger: Callable[[Path, str], str] = lambda _folder, _stem: "",
         force: bool = False,
         restart: bool = False,
     ) -> None:
-        super().__init__(out, _find_refusal, marker=MARKER, inputs=inputs, force=force)
+        find_refusal = functools.partial(_find_refusal, find_stranger=find_stranger)
+        super().__init__(out, find_refusal, marker=MARKER, force=force)
         self.identity = json.loads(json.dumps(identity))
         self._restarts = restart
         with self.writing(self._hint):
@@ -198,9 +201,14 @@ class ResumableFolder(AsideFolder):
             self.publish()
 
 
-def _find_refusal(folder: Path) -> str:
-    """Return the reason why *folder* is not to be replaced, or ``""`` for an earlier extraction."""
-    return "" if (folder / MARKER).is_file() else NOT_EMPTY
+def _find_refusal(folder: Path, find_stranger: Callable[[Path, str], str]) -> str:
+    """Return the reason why *folder* is not to be replaced, or ``""`` for an earlier extraction and nothing else."""
+    try:
+        stem = file_name(str(json.loads(read_file(folder / MARKER))["extraction"]["stem"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return NOT_EMPTY
+    stranger = find_stranger(folder, stem)
+    return f"holds {stranger}, which was not extracted, and is not replaced" if stranger else ""
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

@@ -9,20 +9,24 @@ Source: torchdata 0.6, ``torchdata.datapipes.iter.WebDataset``.
 from __future__ import annotations
 
 import json
+import os
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from im2rec.errors import CorruptRecordError
-from im2rec.extraction.resumable_folder import ExtractionProgress, ResumableFolder
+from im2rec.extraction.resumable_folder import MARKER, MARKER_TEMP, ExtractionProgress, ResumableFolder
 from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, lost_as_text
 from im2rec.format.irheader import ImageRecord, label_text, short_float
 from im2rec.format.listfile import list_line
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.storage.files import Closeable, file_name
 from im2rec.storage.output import sync_and_close
+from im2rec.storage.output_folder import OF_DESKTOPS
 
 BATCH_RECORDS = 1000  # after a kill, at most one batch is written again
 BATCH_BYTES = 8 << 20  # of records in memory at once; a larger record is read alone
@@ -71,6 +75,32 @@ class Sample(NamedTuple):
     def name(self, digits: int = 1) -> str:
         """Return the id in at least *digits* digits; an id that repeats is followed by the record's ordinal."""
         return f"{self.id:0{digits}d}" + (f"-{self.ordinal}" if self.repeats_id else "")
+
+
+_IMAGE = re.compile(r"\d+(-\d+)?(" + "|".join(map(re.escape, (*EXTENSIONS.values(), NO_EXTENSION))) + ")")
+
+
+def find_stranger(folder: Path, stem: str) -> str:
+    """Return the path in *folder* of something that no extraction of ``<stem>.rec`` has written there, or ``""``.
+
+    It is found by its name: all other files are the list, shards, or images, which are named by id. Raises OSError.
+    """
+    at_top = re.compile(rf"{re.escape(stem)}(\.lst|-\d{{6,}}\.tar)|{re.escape(MARKER)}|{re.escape(MARKER_TEMP)}")
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        with os.scandir(folder / below) as entries:
+            for entry in entries:
+                path = f"{below}/{entry.name}" if below else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                elif not entry.is_file(follow_symlinks=False) or not (
+                    _IMAGE.fullmatch(entry.name)
+                    or entry.name in OF_DESKTOPS
+                    or (not below and at_top.fullmatch(entry.name))
+                ):
+                    return path
+    return ""
 
 
 class Writer(Closeable):

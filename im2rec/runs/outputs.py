@@ -28,13 +28,12 @@ from im2rec.runs.run import RunSummary, arrays_of, digest_of
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import read_file
 from im2rec.storage.output import sync_and_close
-from im2rec.storage.output_folder import AsideFolder, destination
+from im2rec.storage.output_folder import OF_DESKTOPS, AsideFolder, destination
 
 _LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 SCHEMA = 1
 _BATCH, _SHEET = re.compile(r"batch_\d{5,}\.npz"), re.compile(r"sheet_\d{5,}\.png")
-_OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")  # that file managers leave in a folder where one looks around
 _HINT = "nothing of this run is kept; the same command begins again"
 _LIBRARIES = ("im2rec", "numpy", "pillow", "numba", "simplejpeg", "opencv-python-headless", "opencv-python")
 
@@ -113,7 +112,7 @@ def _find_refusal(folder: Path, kinds: Sequence[str]) -> str:
 
     *kinds* are ``dump``, ``sheet`` or both. The batches of a dump are those that its manifest lists.
     """
-    known = {*_OF_DESKTOPS, *(_files_of_dump(folder) if "dump" in kinds else ())}
+    known = {*OF_DESKTOPS, *(_files_of_dump(folder) if "dump" in kinds else ())}
     for name in sorted(entry.name for entry in folder.iterdir()):
         if name not in known and not ("sheet" in kinds and _SHEET.fullmatch(name)):
             return f"holds {name}, which is not of an earlier {' or '.join(kinds)}, and is not replaced"
@@ -136,7 +135,7 @@ def _clear(folder: AsideFolder) -> None:
     """Remove what a killed run has left in *folder*, which is locked. Raises OutputError if anything else is in it."""
     with folder.writing(_HINT):
         for entry in folder.path.iterdir():
-            if entry.name not in (MANIFEST, *_OF_DESKTOPS) and not (
+            if entry.name not in (MANIFEST, *OF_DESKTOPS) and not (
                 _BATCH.fullmatch(entry.name) or _SHEET.fullmatch(entry.name)
             ):
                 problem = f"holds {entry.name}, which no run of iterate has left"

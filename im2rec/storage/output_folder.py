@@ -13,7 +13,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from im2rec.errors import OutputError
@@ -26,6 +26,7 @@ except ImportError:  # Windows, where an open file keeps its folder from being r
     fcntl = None  # type: ignore[assignment]
 
 PARTIAL, EARLIER = ".im2rec-partial", ".im2rec-earlier"
+OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")  # that file managers leave in a folder where one looks around
 NOT_EMPTY = "exists already and is not empty"
 _OTHER_FOLDER = "choose another folder"
 # Returns the reason why a folder is not to be replaced, or "" if the command wrote all that is in it.
@@ -55,13 +56,11 @@ def make_folders(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def check_replaceable(
-    path: Path, find_refusal: FindRefusal, inputs: Sequence[PathLike] = (), *, force: bool, parents: bool = False
-) -> None:
+def check_replaceable(path: Path, find_refusal: FindRefusal, *, force: bool, parents: bool = False) -> None:
     """Raise OutputError unless a finished folder can be renamed to *path*: it must not exist, or be an empty folder.
 
-    With *force* a folder that *find_refusal* lets pass is allowed too, if it contains none of the files *inputs*. With
-    *parents* the folders above it may be missing.
+    With *force* a folder that *find_refusal* lets pass is allowed too. With *parents* the folders above it may be
+    missing.
     """
     if parents and not path.parent.is_dir():
         check_output_folder(path)
@@ -76,19 +75,12 @@ def check_replaceable(
     if Path.cwd().is_relative_to(os.path.realpath(path)) or os.path.ismount(path):
         problem = "is a mount point or the folder you are in, which cannot be replaced by a finished one"
         raise OutputError(problem, path=path, hint="name a new folder in it")
-    if any(path.iterdir()):
-        _check_contents(path, find_refusal, inputs, force=force)
-
-
-def _check_contents(path: Path, find_refusal: FindRefusal, inputs: Sequence[PathLike], *, force: bool) -> None:
-    """Raise OutputError unless the folder *path*, which is not empty, may be replaced."""
+    if not any(path.iterdir()):
+        return
     if refusal := find_refusal(path):
         raise OutputError(refusal, path=path, hint=_OTHER_FOLDER)
     if not force:
         raise OutputError(NOT_EMPTY, path=path, hint=f"{_OTHER_FOLDER}, or replace it with force=True")
-    for name in inputs:
-        if Path(os.path.realpath(name)).is_relative_to(os.path.realpath(path)):
-            raise OutputError(f"holds {os.fspath(name)} and is not replaced", path=path, hint=_OTHER_FOLDER)
 
 
 class AsideFolder:
@@ -96,31 +88,24 @@ class AsideFolder:
 
     *find_refusal* returns why a folder is not one that this command wrote, or ``""``; only such a folder is replaced,
     with *force*, or removed. *marker* names the file in it that shows this: it is removed last, so that a folder of
-    which a kill left a part is still recognised. *inputs* are files that must not be in a folder that is replaced. With
-    *parents* the folders above ``DIR`` are made. The constructor changes nothing on disk; the ``with`` block makes and
-    locks the folder, and leaves it in place unless it is published or removed. Raises OutputError.
+    which a kill left a part is still recognised. With *parents* the folders above ``DIR`` are made. The constructor
+    changes nothing on disk; the ``with`` block makes and locks the folder, and leaves it in place unless it is
+    published or removed. Raises OutputError.
     """
 
     _hint = "check who may read and write there"  # of an error before anything is written
 
     def __init__(
-        self,
-        out: PathLike,
-        find_refusal: FindRefusal,
-        *,
-        marker: str = "",
-        inputs: Sequence[PathLike] = (),
-        force: bool = False,
-        parents: bool = False,
+        self, out: PathLike, find_refusal: FindRefusal, *, marker: str = "", force: bool = False, parents: bool = False
     ) -> None:
         self.out = destination(out)
         self.path, self.earlier = Path(f"{self.out}{PARTIAL}"), Path(f"{self.out}{EARLIER}")
         self.force = force
-        self._find_refusal, self._marker, self._inputs = find_refusal, marker, inputs
+        self._find_refusal, self._marker = find_refusal, marker
         self._parents, self._is_published = parents, False
         self._resources = contextlib.ExitStack()
         with self.writing(self._hint):
-            check_replaceable(self.out, find_refusal, inputs, force=force, parents=parents)
+            check_replaceable(self.out, find_refusal, force=force, parents=parents)
             self._check_kind(self.path)
 
     def __enter__(self) -> AsideFolder:
@@ -132,7 +117,7 @@ class AsideFolder:
                 self._make_and_lock(stack)
                 self._settle_earlier()
                 # Again under the lock: another run may have finished since the constructor looked.
-                check_replaceable(self.out, self._find_refusal, self._inputs, force=self.force)
+                check_replaceable(self.out, self._find_refusal, force=self.force)
             self._resources = stack.pop_all()  # the folder stays locked until __exit__
         return self
 

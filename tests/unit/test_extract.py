@@ -624,14 +624,56 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     assert {"mine.txt": b""} == tree(out)
 
 
-def test_an_extraction_that_holds_the_input_is_not_replaced(tmp_path: Path) -> None:
-    rec, out = a_rec(tmp_path, ONE_GROUP), tmp_path / "out"
-    extract(rec, out)
-    inside = rec.rename(out / "some.rec")
+STRANGERS = {
+    "the input": "some.rec",
+    "another list": "mine.lst",
+    "an index": "some.idx",
+    "a file beside the images": "0/notes.txt",
+    "an image that is not named by an id": "0/0 (copy).png",
+    "a file of another kind": "0/0.txt",
+    "a shard in a folder": "0/some-000000.tar",
+    "a shard with a short number": "some-0.tar",
+}
 
-    with pytest.raises(OutputError) as caught:
-        extract(inside, out, force=True)
-    assert f"{out}: holds {inside} and is not replaced (choose another folder)" == str(caught.value)
+
+@pytest.mark.parametrize("case", STRANGERS)
+@pytest.mark.parametrize("to", ["folder", "tar"])
+def test_an_extraction_with_anything_else_in_it_is_never_replaced(tmp_path: Path, case: str, to: str) -> None:
+    rec, out, options = a_rec(tmp_path, many(3)), tmp_path / "out", ExtractOptions(to=to)
+    extract(rec, out, options)
+    (out / "0").mkdir(exist_ok=True)
+    (out / STRANGERS[case]).write_bytes(b"mine")
+    before = tree(out)
+
+    for force in (False, True):
+        expected = f"{out}: holds {STRANGERS[case]}, which was not extracted, and is not replaced"
+        assert f"{expected} (choose another folder)" == message_of(extract, rec, out, options, force=force)
+    assert before == tree(out)
+    (out / STRANGERS[case]).unlink()
+    (out / ".DS_Store").touch()  # as the file manager of macOS leaves it
+    extract(rec, out, options, force=True)
+    assert not (out / ".DS_Store").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right of their own on Windows")
+def test_an_extraction_with_a_link_in_it_is_not_replaced(tmp_path: Path) -> None:
+    rec, out = a_rec(tmp_path, many(3)), tmp_path / "out"
+    extract(rec, out)
+    (out / "0" / "0.png").rename(tmp_path / "0.png")
+    (out / "0" / "0.png").symlink_to(tmp_path / "0.png")
+
+    expected = f"{out}: holds 0/0.png, which was not extracted, and is not replaced (choose another folder)"
+    assert expected == message_of(extract, rec, out, force=True)
+
+
+def test_an_extraction_with_ids_that_repeat_and_contents_of_every_kind_is_replaced(tmp_path: Path) -> None:
+    contents = [image(0), b"text", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0", b"P6 1 1 255 "]
+    rec, out = a_rec(tmp_path, [plain(7, 0, content) for content in contents]), tmp_path / "out"
+    classes = classes_file(tmp_path, "a/b")
+
+    extract(rec, out, ExtractOptions(classes=classes))
+    assert len(contents) + 2 == len(tree(out))
+    assert 7 == extract(rec, out, ExtractOptions(classes=classes), force=True).records
 
 
 def test_a_path_that_cannot_become_a_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -780,6 +822,7 @@ def test_the_journal_identifies_the_extraction_by_the_file_and_every_option(tmp_
     classes = classes_file(tmp_path, "a", "b", "c").rename(tmp_path / "c.txt")
     identity = {
         "rec": str(rec.resolve()),
+        "stem": "some",
         "bytes": rec.stat().st_size,
         "changed_at": "2001-09-09T01:46:40+00:00",
         "to": "folder",

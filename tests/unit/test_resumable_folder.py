@@ -36,7 +36,7 @@ def stopped(out: Path, records: int = 1, **counts: int) -> Path:
 def extraction(path: Path) -> Path:
     """A finished extraction with a single file."""
     path.mkdir()
-    (path / MARKER).write_text("{}")
+    (path / MARKER).write_text(json.dumps({"extraction": {"stem": "a"}}))
     (path / "old").touch()
     return path
 
