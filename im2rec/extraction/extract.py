@@ -192,7 +192,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
         "keys": sorted(set(options.keys)),
         "labels": sorted({label_text(label) for label in options.labels}),
         "min_images": options.min_images,
-        "classes": classes and hashlib.sha256(classes).hexdigest(),
+        "classes": None if classes is None else hashlib.sha256(classes).hexdigest(),
         **({} if options.index else {"index": False}),
         **({} if options.doubtful == KEEP else {"doubtful": options.doubtful}),
         "shard_mb": (options.shard_mb or DEFAULT_SHARD_MB) if options.to == TAR else None,

@@ -666,6 +666,14 @@ def test_an_extraction_with_a_link_in_it_is_not_replaced(tmp_path: Path) -> None
     assert expected == message_of(extract, rec, out, force=True)
 
 
+def test_the_one_class_of_a_flat_set_is_the_folder_itself(tmp_path: Path) -> None:
+    rec, out = a_rec(tmp_path, [plain(n, 0, image(n)) for n in range(2)]), tmp_path / "out"
+    extract(rec, out, ExtractOptions(classes=classes_file(tmp_path, ".")))  # as make-list --flat writes it
+
+    assert {"0.png", "1.png", "some.lst"} == set(tree(out)) - {MARKER}
+    assert 2 == extract(rec, out, force=True).images
+
+
 def test_an_extraction_with_ids_that_repeat_and_contents_of_every_kind_is_replaced(tmp_path: Path) -> None:
     contents = [image(0), b"text", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0", b"P6 1 1 255 "]
     rec, out = a_rec(tmp_path, [plain(7, 0, content) for content in contents]), tmp_path / "out"
