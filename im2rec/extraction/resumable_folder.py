@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from im2rec.errors import OutputError
+from im2rec.storage import disk
 from im2rec.storage.files import PathLike, file_name, read_file
 from im2rec.storage.output_folder import NOT_EMPTY, AsideFolder
 
@@ -195,9 +196,10 @@ class ResumableFolder(AsideFolder):
         self._saved = self.progress.records
 
     def complete(self) -> None:
-        """Rename the folder to its final name. Raises OutputError."""
+        """Rename the folder to its final name, when all files in it are on the disk. Raises OutputError."""
         self.save(complete=True)
         with self.writing():
+            disk.sync_file_system(self.path)
             self.publish()
 
 

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from im2rec.errors import OutputError
+from im2rec.storage import disk
 from im2rec.storage.files import PathLike, reason
-from im2rec.storage.output import check_output_folder, refuse_unwritable, writing
+from im2rec.storage.output import check_output_folder, name_beside, refuse_unwritable, writing
 
 try:
     import fcntl
@@ -99,7 +100,10 @@ class AsideFolder:
         self, out: PathLike, find_refusal: FindRefusal, *, marker: str = "", force: bool = False, parents: bool = False
     ) -> None:
         self.out = destination(out)
-        self.path, self.earlier = Path(f"{self.out}{PARTIAL}"), Path(f"{self.out}{EARLIER}")
+        self.path, self.earlier = (
+            name_beside(self.out, suffix) if self.out.name else Path(f"{self.out}{suffix}")  # of "/", which is refused
+            for suffix in (PARTIAL, EARLIER)
+        )
         self.force = force
         self._find_refusal, self._marker = find_refusal, marker
         self._parents, self._is_published = parents, False
@@ -185,15 +189,18 @@ class AsideFolder:
                 stack.enter_context(_locked(self.out))
             elif self.out.is_dir():
                 self.out.rmdir()
+            disk.sync_folder(self.path)
             try:
                 if replaces:
                     self.out.rename(self.earlier)
+                    disk.sync_folder(self.out.parent)
                 self.path.rename(self.out)
                 self._is_published = True
             finally:
                 if replaces and not os.path.lexists(self.out):
                     with contextlib.suppress(OSError):
                         self.earlier.rename(self.out)
+            disk.sync_folder(self.out.parent)
             if replaces:
                 with contextlib.suppress(OSError):  # no reason to fail: the new one is complete
                     remove_folder(self.earlier, last=self._marker)

@@ -175,6 +175,34 @@ def test_the_earlier_folder_is_put_back_when_the_new_one_cannot_be_renamed(paren
     assert [MARK, "old"] == names_in(out)
 
 
+@pytest.mark.parametrize("replaces", [False, True])
+def test_the_names_are_on_the_disk_before_and_after_the_renames(
+    parent: Path, monkeypatch: pytest.MonkeyPatch, replaces: bool
+) -> None:
+    out, steps = parent / "out", []
+    if replaces:
+        written(out, "old")
+    rename, remove = Path.rename, remove_folder
+    monkeypatch.setattr("im2rec.storage.disk.sync_folder", lambda folder: steps.append(f"sync {folder.name}"))
+    monkeypatch.setattr(Path, "rename", lambda path, to: (steps.append(f"rename {path.name}"), rename(path, to))[1])
+    monkeypatch.setattr(
+        module, "remove_folder", lambda path, **words: (steps.append(f"remove {path.name}"), remove(path, **words))[1]
+    )
+    publish(out, force=replaces)
+
+    before, after = ["rename out", "sync in"], ["remove out.im2rec-earlier"]
+    expected = ["sync out.im2rec-partial", *before * replaces, "rename out.im2rec-partial", "sync in"]
+    assert [*expected, *after * replaces] == steps
+
+
+@posix
+def test_a_name_as_long_as_a_file_system_has_them_can_be_written(parent: Path) -> None:
+    out = parent / ("ä" * 127)
+    publish(out)
+    publish(out, force=True)
+    assert [out.name] == names_in(parent)
+
+
 class KilledError(BaseException):
     """Ends a run where a kill would."""
 

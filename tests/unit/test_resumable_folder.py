@@ -103,6 +103,14 @@ def test_completing_renames_the_folder_and_leaves_the_journal_in_it(out: Path) -
     assert 7 == journal["done"]["records"]
 
 
+def test_all_files_are_on_the_disk_before_the_folder_has_its_name(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr("im2rec.storage.disk.sync_file_system", lambda folder: synced.append((folder, out.exists())))
+    with a_folder(out) as folder:
+        folder.complete()
+        assert [(folder.path, False)] == synced
+
+
 def test_completing_replaces_an_extraction_only_with_force(out: Path) -> None:
     with a_folder(out) as folder:
         extraction(out)
