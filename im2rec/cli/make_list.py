@@ -8,6 +8,7 @@ import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
 from im2rec.packing.make_list import (
     DEFAULT_EXTENSIONS,
@@ -17,6 +18,8 @@ from im2rec.packing.make_list import (
     ListOptions,
     ListSummary,
     counted_suffixes,
+    find_stem,
+    list_names,
     make_list,
 )
 
@@ -78,6 +81,8 @@ def command(
       im2rec make-list photos/ --shuffle --split 0.9
     """
     options = ListOptions(extensions=tuple(exts.split(",")), **words)  # type: ignore[arg-type]
+    if not dry_run:
+        repeat_by(outputs=list_names(find_stem(root, prefix), options))
     with console.progress("images found", share=False) as progress:
         summary = make_list(root, prefix, options, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.problems + summary.warnings)

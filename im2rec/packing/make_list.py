@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 from im2rec.errors import InputError, ParameterError
 from im2rec.format.listfile import is_listable, list_line
+from im2rec.packing.list_files import SPLIT_NAMES, ListFiles
 from im2rec.packing.split import shares, split_sizes, stratified_sizes
 from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, WARNINGS, described
 from im2rec.storage.classes import SUFFIX, classes_text, read_classes
 from im2rec.storage.files import PathLike, check_folder, file_name, name_text, reason
-from im2rec.storage.output import AtomicFile, refuse_existing
+from im2rec.storage.output import EARLIER, JOURNAL, PARTIAL, refuse_existing
 
 DEFAULT_EXTENSIONS = ("jpg", "jpeg", "png")
 DEFAULT_SEED = 100  # that of im2rec.py, so that both make the same permutation
-SPLIT_NAMES = {1: ("",), 2: ("_train", "_test"), 3: ("_train", "_val", "_test")}
 HIDDEN, OTHER_SUFFIX, UNLISTABLE = "hidden", "other suffix", "name cannot stand in a list"
 LINKED_AGAIN, UNREADABLE, BROKEN = "linked folder walked already", "unreadable folder", "neither file nor folder"
 FILE, FOLDER = "file", "folder"
@@ -127,27 +127,25 @@ def make_list(
     options = options or ListOptions()
     root = Path(root)
     check_folder(root)
-    stem = Path(prefix) if prefix is not None else Path(root.resolve().name or "list")
-    if stem.name in ("", ".."):
-        raise ParameterError(f"--prefix {os.fspath(prefix or root)!r} has no name to start file names with")
+    stem = find_stem(root, prefix)
     names = list_names(stem, options)
     classes_path = stem.with_name(stem.name + SUFFIX)
     refuse_existing(names, force=force)
     fixed_classes = read_classes(options.classes) if options.classes is not None else None
-    walk = walk_folder(root, options, fixed_classes, progress)
-    if not walk.images:
-        raise InputError(
-            f"holds no images ({', '.join(options.extensions)})", path=root, hint=_hint_for_no_images(walk, options)
-        )
-    lists = dict(zip(names, divide(walk.images, options), strict=True))
-    files = [(name, list_text(entries)) for name, entries in lists.items()]
-    classes_content = classes_text(walk.classes)
-    # The file given by --classes may be the very one that would be written: that needs no --force.
-    if not (classes_path.is_file() and classes_path.read_bytes() == classes_content):
-        refuse_existing([classes_path], force=force)
-        files.append((classes_path, iter([classes_content])))
-    if not dry_run:
-        _write(files, force=force)
+    with contextlib.nullcontext() if dry_run else ListFiles(stem, names, force=force) as files:
+        walk = walk_folder(root, options, fixed_classes, progress)
+        if not walk.images:
+            raise InputError(
+                f"holds no images ({', '.join(options.extensions)})", path=root, hint=_hint_for_no_images(walk, options)
+            )
+        lists = dict(zip(names, divide(walk.images, options), strict=True))
+        classes_content = classes_text(walk.classes)
+        # The file given by --classes may be the very one that would be written: that needs no --force.
+        writes_classes = not (classes_path.is_file() and classes_path.read_bytes() == classes_content)
+        if writes_classes:
+            refuse_existing([classes_path], force=force)
+        if files is not None:
+            files.write(map(list_text, lists.values()), classes_content if writes_classes else None)
     counts = Counter(image.label for image in walk.images)
     untrained = _classes_without_train(walk, options, list(lists.values()), counts)
     return ListSummary(
@@ -166,6 +164,14 @@ def make_list(
     )
 
 
+def find_stem(root: PathLike, prefix: PathLike | None) -> Path:
+    """Return the start of the names of the files: *prefix*, or the name of the folder *root*. Raises ParameterError."""
+    stem = Path(prefix) if prefix is not None else Path(Path(root).resolve().name or "list")
+    if stem.name in ("", ".."):
+        raise ParameterError(f"--prefix {os.fspath(prefix or root)!r} has no name to start file names with")
+    return stem
+
+
 def walk_folder(
     root: Path,
     options: ListOptions,
@@ -175,8 +181,9 @@ def walk_folder(
     """Find the images below *root*: in each folder files first, then sub-folders, both in Python's string order.
 
     The label of a folder is its number in *fixed_classes*; without them, a folder gets the next label at its first
-    image. Hidden files and folders are left out. A link to a folder is followed once, and not at all when it leads to
-    a folder below *root*, so that a loop of links ends. Raises InputError for a folder that is not in *fixed_classes*.
+    image. Hidden files and folders are left out, and what unfinished runs of im2rec have written. A link to a folder is
+    followed once, and not at all when it leads to a folder below *root*, so that a loop of links ends. Raises
+    InputError for a folder that is not in *fixed_classes*.
 
     Source: mxnet tools/im2rec.py, ``list_image``.
     """
@@ -228,6 +235,8 @@ def _list_folder(
         visited.add((status.st_dev, status.st_ino))
         with os.scandir(path) as entries:
             for entry in entries:
+                if entry.name.endswith((PARTIAL, JOURNAL, EARLIER)):  # of runs that are unfinished, this one among them
+                    continue
                 kind = _entry_kind(entry, real_root)
                 if kind == FOLDER:
                     folders.append(name_text(entry.name))
@@ -312,21 +321,6 @@ def list_text(entries: list[tuple[int, FoundImage]]) -> Iterator[bytes]:
     for start in range(0, len(entries), _LINES_AT_ONCE):
         lines = (list_line(id_, (image.label,), image.path) for id_, image in entries[start : start + _LINES_AT_ONCE])
         yield "".join(lines).encode("utf-8", "surrogateescape")
-
-
-def _write(files: list[tuple[Path, Iterator[bytes]]], *, force: bool) -> None:
-    """Write all files under temporary names, then rename them, so that either all appear or none."""
-    with contextlib.ExitStack() as stack:
-        written: list[AtomicFile] = []
-        for path, blocks in files:
-            file = AtomicFile(path, force=force)
-            stack.callback(file.discard)
-            for block in blocks:
-                file.write(block)
-            file.finish()
-            written.append(file)
-        for file in written:
-            file.rename()
 
 
 def _classes_without_train(

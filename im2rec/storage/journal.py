@@ -20,7 +20,7 @@ from im2rec.errors import OutputError
 from im2rec.storage import disk
 from im2rec.storage.files import PathLike
 from im2rec.storage.forks import write_in_this_process_only
-from im2rec.storage.output import name_beside, open_output, remove_locked, writing
+from im2rec.storage.output import JOURNAL, name_beside, open_output, remove_locked, writing
 
 VERSION = 1
 _PLACE_BYTES = 1 << 16
@@ -149,4 +149,4 @@ def _checked(state: State) -> State:
 
 def journal_path(path: Path) -> Path:
     """Return the path of the journal of the output *path*."""
-    return name_beside(path, ".im2rec-journal")
+    return name_beside(path, JOURNAL)

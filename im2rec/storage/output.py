@@ -18,9 +18,11 @@ from im2rec.storage import disk
 from im2rec.storage.files import InputFile, PathLike, exists, reason
 from im2rec.storage.forks import write_in_this_process_only
 
+PARTIAL, JOURNAL, EARLIER = ".im2rec-partial", ".im2rec-journal", ".im2rec-earlier"  # ends of temporary names
 _MAX_NAME_BYTES = 255  # of a file, in most file systems
 _STEM_CHARACTERS = 50  # of a name that is too long with a suffix: 200 bytes in UTF-8
 _BUFFER_BYTES = 1 << 20
+_MAX_NAMED = 3  # files in a message
 
 
 @contextlib.contextmanager
@@ -132,6 +134,14 @@ class AtomicFile:
         if sys.platform == "win32":
             self._file.close()
 
+    def close(self) -> None:
+        """Close the finished file before it is renamed, which ends its lock: for outputs of very many files.
+
+        Raises OutputError.
+        """
+        with writing(self.path):
+            self._file.close()
+
     def keep(self) -> None:
         """Close the file and leave it under the name it has."""
         self._remover.detach()
@@ -159,7 +169,7 @@ class AtomicFile:
 
 def partial_path(path: Path) -> Path:
     """Return the name under which the file *path* is written: its own with a suffix, shortened if it is too long."""
-    return name_beside(path, ".im2rec-partial")
+    return name_beside(path, PARTIAL)
 
 
 def publish(paths: Sequence[Path], *, old: Sequence[Path], force: bool, files: Sequence[AtomicFile] = ()) -> None:
@@ -226,6 +236,57 @@ def _what_stands(rec: Path, companions: Sequence[Path]) -> str:
     names = f"{' and '.join(path.name for path in missing)} {'are' if len(missing) > 1 else 'is'} missing beside it"
     command = "index" if companions[0] in missing else "digest"
     return f"{rec} is {'the old one' if is_old else 'complete'}, and {names}; 'im2rec {command}' makes one"
+
+
+def publish_all(files: Sequence[AtomicFile], *, force: bool) -> None:
+    """Give the finished *files*, which belong together, their names, so that none is beside one of an earlier run.
+
+    With *force* the earlier ones are removed before, all but the first. Without it, none of the files has its name if
+    one cannot have it. An interrupt is raised when all have their names, which takes no time. Raises OutputError, which
+    says what stands under the names.
+    """
+    paths, named = [file.path for file in files], 0
+    refuse_existing(paths, force=force)  # written by another program meanwhile
+    try:
+        for path in paths[1:] if force else ():
+            with writing(path):
+                disk.remove(path)
+        for file in files:
+            file.rename()
+            named += 1
+    except OutputError as error:
+        if not force:
+            for path in paths[:named]:
+                with contextlib.suppress(OSError):
+                    disk.remove(path)
+            named = 0
+        error.hint = _which_stand(paths[:named], paths[named:])
+        raise
+    except BaseException:
+        for file in files[named:]:
+            with contextlib.suppress(OutputError):
+                file.rename()
+        raise
+    finally:
+        for folder in dict.fromkeys(path.parent for path in paths):
+            disk.sync_folder(folder)
+
+
+def _which_stand(named: Sequence[Path], others: Sequence[Path]) -> str:
+    """Return in words which of the output files are new, and which are old ones or missing."""
+    old = [os.fspath(path) for path in others if exists(path)]
+    missing = [os.fspath(path) for path in others if not exists(path)]
+    groups = {"new": list(map(os.fspath, named)), "old": old, "missing": missing}
+    if not named and not old:
+        return "none of the files exists under its name"
+    return "; ".join(
+        f"{_some(names)} {'is' if len(names) == 1 else 'are'} {how}" for how, names in groups.items() if names
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MAX_NAMED])
+    return shown + (f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else "")
 
 
 def name_beside(path: Path, suffix: str) -> Path:

@@ -19,14 +19,13 @@ from pathlib import Path
 from im2rec.errors import OutputError
 from im2rec.storage import disk
 from im2rec.storage.files import PathLike, reason
-from im2rec.storage.output import check_output_folder, name_beside, refuse_unwritable, writing
+from im2rec.storage.output import EARLIER, PARTIAL, check_output_folder, name_beside, refuse_unwritable, writing
 
 try:
     import fcntl
 except ImportError:  # Windows, where an open file keeps its folder from being renamed
     fcntl = None  # type: ignore[assignment]
 
-PARTIAL, EARLIER = ".im2rec-partial", ".im2rec-earlier"
 OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")  # that file managers leave in a folder where one looks around
 NOT_EMPTY = "exists already and is not empty"
 _OTHER_FOLDER = "choose another folder"

@@ -1,0 +1,71 @@
+"""The files that ``make-list`` writes: lists and class names, all of them or none."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from im2rec.errors import OutputError
+from im2rec.storage.classes import SUFFIX
+from im2rec.storage.output import PARTIAL, AtomicFile, publish_all, remove_leftover, writing
+
+SPLIT_NAMES = {1: ("",), 2: ("_train", "_test"), 3: ("_train", "_val", "_test")}
+_MAX_OPEN = 100  # lists at once: systems allow a process some hundred files
+
+
+class ListFiles:
+    """The lists *names* and the class names of the prefix *stem*, written under temporary names.
+
+    The prefix is locked from the start, by the temporary file of the class names, which are common to all its lists;
+    what a killed run of the same prefix has left is removed. The ``with`` block removes what is not published by
+    :meth:`write`. Raises OutputError, also while another run has the prefix.
+    """
+
+    def __init__(self, stem: Path, names: Sequence[Path], *, force: bool) -> None:
+        self._names, self._force = names, force
+        # Whether an existing file may be replaced depends on what is written.
+        self._classes = AtomicFile(stem.with_name(stem.name + SUFFIX), force=True)
+        try:
+            _remove_leftovers(stem)
+        except BaseException:
+            self._classes.discard()
+            raise
+
+    def write(self, texts: Iterable[Iterable[bytes]], classes: bytes | None) -> None:
+        """Write the lists with these *texts*, and the class names unless they are None. Raises OutputError."""
+        written: list[AtomicFile] = []
+        with contextlib.ExitStack() as stack:
+            for name, blocks in zip(self._names, texts, strict=True):
+                file = AtomicFile(name, force=self._force)
+                stack.callback(file.discard)
+                for block in blocks:
+                    file.write(block)
+                file.finish()
+                if len(self._names) > _MAX_OPEN:
+                    file.close()
+                written.append(file)
+            if classes is not None:
+                self._classes.write(classes)
+                self._classes.finish()
+                self._classes.force = self._force
+                written.append(self._classes)
+            publish_all(written, force=self._force)
+
+    def __enter__(self) -> ListFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._classes.discard()
+
+
+def _remove_leftovers(stem: Path) -> None:
+    """Remove what killed runs have left of lists of the prefix *stem*, which may be others than those of this run."""
+    parts = "|".join(sorted({part for parts in SPLIT_NAMES.values() for part in parts}))
+    one_of_them = re.compile(rf"({re.escape(stem.name)}(_\d+)?({parts})\.lst){re.escape(PARTIAL)}")
+    with writing(stem):
+        found = [match for match in map(one_of_them.fullmatch, (path.name for path in stem.parent.iterdir())) if match]
+    for match in found:
+        with contextlib.suppress(OutputError):  # another prefix may have lists of the same names
+            remove_leftover(stem.with_name(match[1]))
