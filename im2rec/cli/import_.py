@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -23,8 +23,9 @@ from im2rec.cli.console import (
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.datasets.download import FetchOptions, fetch_set, missing
-from im2rec.datasets.importing import ImportSummary, check_output, import_set, output_files
+from im2rec.datasets.importing import ImportSummary, Source, import_set
 from im2rec.datasets.mnist import MnistPair
+from im2rec.datasets.set_files import output_files
 from im2rec.datasets.sets import (
     BINARY,
     CIFAR10,
@@ -113,23 +114,40 @@ def command(
         raise ParameterError("--mirror is for --download", hint="add --download")
     known = _set_to_fetch(name, params, download=download)
     options = FetchOptions(mirror)
-    files_or_folder: Path | Mapping[str, MnistPair] | None = pairs or source
+    files_or_folder: Source | Callable[[], Source] = pairs or source
     to_fetch: list[str] = []
     if download:
-        check_output(name, out, force=force)  # before hundreds of megabytes are downloaded in vain
         folder = cache_folder() / name
         to_fetch = [file.name for file in missing(known, folder)]
-        if not dry_run:
-            with console.progress("MB fetched", share=True) as progress, _cache_named():
-                fetch_set(known, folder, options, progress=lambda count, share: progress(count // _MB, share))
-        if not (dry_run and to_fetch):
-            files_or_folder = folder if name == MNIST else folder / known.files[0].name
-    with console.progress("importing", share=True) as progress:
-        summary = import_set(name, out, files_or_folder, params, force=force, dry_run=dry_run, progress=progress)
+        fetched = folder if name == MNIST else folder / known.files[0].name
+        fetch = _fetcher(console, known, options, folder, fetched)
+        files_or_folder = fetch if not dry_run else None if to_fetch else fetched
+    with contextlib.ExitStack() as stack:
+        bars: list[Callable[..., None]] = []
+
+        def report(count: int, share: float) -> None:
+            if not bars:  # not before: that of the download is ended then
+                bars.append(stack.enter_context(console.progress("importing", share=True)))
+            bars[0](count, share)
+
+        summary = import_set(name, out, files_or_folder, params, force=force, dry_run=dry_run, progress=report)
     summary.fetched = to_fetch
     console.warn(summary.warnings)
     console.result("import", summary, render(summary), next_command(summary))
     return ExitCode.DONE
+
+
+def _fetcher(
+    console: Console, known: KnownSet, options: FetchOptions, folder: Path, fetched: Path
+) -> Callable[[], Path]:
+    """Return a function that downloads *known* to *folder*, as far as it is not there, and returns *fetched*."""
+
+    def fetch() -> Path:
+        with console.progress("MB fetched", share=True) as progress, _cache_named():
+            fetch_set(known, folder, options, progress=lambda count, share: progress(count // _MB, share))
+        return fetched
+
+    return fetch
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from im2rec.datasets.cifar import read_cifar
 from im2rec.datasets.mnist import MnistPair, find_mnist, read_mnist
+from im2rec.datasets.set_files import SetFiles, check_output, output_files
 from im2rec.datasets.sets import (
     BOTH,
     CIFAR10,
@@ -23,7 +24,6 @@ from im2rec.datasets.sets import (
     MNIST,
     SETS,
     TEST,
-    TRAIN,
     Cifar100Params,
     Dataset,
     ImageBatch,
@@ -35,14 +35,9 @@ from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, IMAGES, RATE, SECONDS, WARNINGS, described
-from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike
-from im2rec.storage.output import AtomicFile, check_output_folder, refuse_existing, writing
-from im2rec.storage.writer import RecordWriter
 
 PNG_LEVEL = 3  # as `im2rec pack`
-_LISTS = {(CIFAR10, TRAIN): "image.lst"}  # as MXNet's manual calls it
-_CLASSES, _COARSE_CLASSES = "classes.txt", "coarse_classes.txt"
 _REPORT_EVERY = 256
 # A folder or archive, or for MNIST the files of each split; None, in a dry run, when they are not downloaded yet.
 Source = PathLike | Mapping[str, MnistPair] | None
@@ -80,29 +75,10 @@ class _SourceImage(NamedTuple):
     row: int
 
 
-def output_files(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST)) -> list[Path]:
-    """Return the paths of all files that importing the set *name* writes to the folder *out*."""
-    names = [file for split in splits for file in (f"{split}.rec", f"{split}.idx", _list_name(name, split))]
-    names += [_CLASSES, *([_COARSE_CLASSES] if name == CIFAR100 else [])]
-    return [Path(out, file) for file in names]
-
-
-def check_output(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST), *, force: bool) -> None:
-    """Raise OutputError if *out* cannot be made or, without *force*, contains a file that would be written or removed.
-
-    Old digests would be removed.
-    """
-    out = Path(out)
-    check_output_folder(out)
-    if out.is_dir():
-        digests = [digest_path(out / f"{split}.rec") for split in splits]
-        refuse_existing([*output_files(name, out, splits), *digests], force=force)
-
-
 def import_set(
     name: str,
     out: PathLike,
-    source: Source,
+    source: Source | Callable[[], Source],
     params: ImportParams | None = None,
     *,
     force: bool = False,
@@ -111,9 +87,10 @@ def import_set(
 ) -> ImportSummary:
     """Write the set *name*, read from *source*, to the folder *out*, which is made if it is missing.
 
-    Ids and keys count from 0 in each split. No file has its final name before all files are written. A dry run reads
-    the source and writes nothing; only then may *source* be None. *progress* is called with the number of images
-    written so far and their share. Raises InputError for the source, OutputError::
+    Ids and keys count from 0 in each split. The files are locked before *source* is read, or called if it is a function
+    that fetches and returns the source. No file has its final name before all files are written. A dry run reads the
+    source and writes nothing; only then may *source* be None. *progress* is called with the number of images written so
+    far and their share. Raises InputError for the source, OutputError, also while another run writes to *out*::
 
         import_set("cifar10", "cifar", "cifar-10-python.tar.gz")
     """
@@ -126,20 +103,23 @@ def import_set(
     summary.files = [os.fspath(file) for file in output_files(name, out, splits)]
     summary.splits = {split: SETS[name].images[split] for split in splits}
     summary.images = sum(summary.splits.values())
-    if source is None:
-        assert dry_run
-        return summary
-    dataset = read_set(name, source)
-    summary.input = ", ".join(_source_names(source))
-    summary.version, summary.classes = dataset.version, len(dataset.classes)
-    summary.warnings = list(_warnings(dataset, summary.splits))
-    summary.splits = dataset.images()
-    summary.images = sum(summary.splits.values())
-    if not dry_run:
-        engine = load_engine("auto")
-        summary.engine = engine.name
-        with _make_folder(out):
-            summary.bytes_out = _write(name, out, dataset, params, engine, force=force, progress=progress)
+    with contextlib.nullcontext() if dry_run else SetFiles(name, out, splits, force=force) as files:
+        if callable(source):
+            source = source()
+            started = time.monotonic()
+        if source is None:
+            assert dry_run
+            return summary
+        dataset = read_set(name, source)
+        summary.input = ", ".join(_source_names(source))
+        summary.version, summary.classes = dataset.version, len(dataset.classes)
+        summary.warnings = list(_warnings(dataset, summary.splits))
+        summary.splits = dataset.images()
+        summary.images = sum(summary.splits.values())
+        if files is not None:
+            engine = load_engine("auto")
+            summary.engine = engine.name
+            summary.bytes_out = _write(name, files, dataset, params, engine, progress=progress)
     summary.seconds = round(time.monotonic() - started, 3)
     written = 0 if dry_run else summary.images
     summary.images_per_s = round(written / max(summary.seconds, 1e-9), 1)
@@ -175,58 +155,26 @@ def _warnings(dataset: Dataset, published: Mapping[str, int]) -> Iterator[str]:
             yield f"the {split} split holds {count:,} images, that of the published set {published[split]:,}"
 
 
-def _list_name(name: str, split: str) -> str:
-    return _LISTS.get((name, split), f"{split}.lst")
-
-
-@contextlib.contextmanager
-def _make_folder(out: Path) -> Iterator[None]:
-    """Make *out* and the folders above it; after the ``with`` block remove those that are new and still empty."""
-    with writing(out):
-        made = [folder for folder in (out, *out.parents) if not folder.exists()]
-        out.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # a folder with files in it stays
-            for folder in made:
-                folder.rmdir()
-
-
 def _write(
-    name: str,
-    out: Path,
-    dataset: Dataset,
-    params: ImportParams,
-    engine: Engine,
-    *,
-    force: bool,
-    progress: Progress | None,
+    name: str, files: SetFiles, dataset: Dataset, params: ImportParams, engine: Engine, *, progress: Progress | None
 ) -> int:
-    """Write all files under temporary names, then rename them; return the size of the ``.rec`` files in bytes."""
-    written, size, total = 0, 0, sum(dataset.images().values())
-    with contextlib.ExitStack() as stack:
-        texts = []
-        for split, batches in dataset.splits.items():
-            writer = stack.enter_context(RecordWriter(out / f"{split}.rec", force=force))
-            texts.append(stack.enter_context(AtomicFile(out / _list_name(name, split), force=force)))
-            for id_, image in enumerate(_images(batches)):
-                label = _label(image.labels, params)
-                content = engine.encode(image.pixels, params.encoding, quality=params.quality, png_level=PNG_LEVEL)
-                writer.write(encode_image_record(IRHeader(0, label, id_), content), key=id_)
-                labels = _list_labels(name, split, image, label)
-                texts[-1].write(list_line(id_, labels, f"{split}/{id_:05d}{params.encoding}").encode())
-                written += 1
-                if progress and written % _REPORT_EVERY == 0:
-                    progress(written, written / total)
-            size += writer.offset
-        for file, names in ((_CLASSES, dataset.classes), (_COARSE_CLASSES, dataset.coarse_classes)):
-            if names:
-                texts.append(stack.enter_context(AtomicFile(out / file, force=force)))
-                texts[-1].write("".join(f"{name}\n" for name in names).encode())
-        for text in texts:
-            text.finish()  # raises for a full disk, before any file has its final name
-    return size
+    """Write all files and publish them; return the size of the ``.rec`` files in bytes."""
+    written, total = 0, sum(dataset.images().values())
+    for split, batches in dataset.splits.items():
+        writer, listed = files.records[split], files.lists[split]
+        for id_, image in enumerate(_images(batches)):
+            label = _label(image.labels, params)
+            content = engine.encode(image.pixels, params.encoding, quality=params.quality, png_level=PNG_LEVEL)
+            writer.write(encode_image_record(IRHeader(0, label, id_), content), key=id_)
+            labels = _list_labels(name, split, image, label)
+            listed.write(list_line(id_, labels, f"{split}/{id_:05d}{params.encoding}").encode())
+            written += 1
+            if progress and written % _REPORT_EVERY == 0:
+                progress(written, written / total)
+    for file, names in zip(files.classes, (dataset.classes, dataset.coarse_classes), strict=False):
+        file.write("".join(f"{name}\n" for name in names).encode())
+    files.publish()
+    return sum(writer.offset for writer in files.records.values())
 
 
 def _images(batches: Iterable[ImageBatch]) -> Iterator[_SourceImage]:
