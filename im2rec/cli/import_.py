@@ -22,7 +22,7 @@ from im2rec.cli.console import (
 )
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.datasets.download import FetchOptions, fetch_set, missing
+from im2rec.datasets.download import WAIT, FetchOptions, fetch_set, missing
 from im2rec.datasets.importing import ImportSummary, Source, import_set
 from im2rec.datasets.mnist import MnistPair
 from im2rec.datasets.set_files import output_files
@@ -156,7 +156,8 @@ def _cache_named() -> Iterator[None]:
     try:
         yield
     except OutputError as error:
-        error.hint = f"set {VARIABLE} to a folder with room that you may write to"
+        if error.hint != WAIT:
+            error.hint = f"set {VARIABLE} to a folder with room that you may write to"
         raise
 
 

@@ -6,19 +6,22 @@ its MD5 sum is correct.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import http.client
 import re
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from im2rec.datasets.sets import KnownSet, RemoteFile
-from im2rec.errors import InputError, ParameterError
+from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.storage import disk
 from im2rec.storage.files import reason
 from im2rec.storage.output import writing
 
@@ -28,6 +31,7 @@ _BLOCK_BYTES = 1 << 16
 _RETRY_STATUSES = (408, 429)  # request timeout, too many requests: the only 4xx that may pass
 _RANGE_NOT_SATISFIABLE = 416
 _RANGE = re.compile(r"bytes (\d+)-")
+WAIT = "wait for it"
 _OTHER_SOURCES = "or name a server with --mirror, or files with --from"
 ByteProgress = Callable[[int], None]
 
@@ -89,17 +93,46 @@ def fetch(
 ) -> Path:
     """Download *file* from below *address* to *folder* and return its path; do nothing if it is there and correct.
 
-    The bytes are written to ``<name>.part``, which is kept when the connection breaks and resumed by the next call; it
-    is renamed when its MD5 sum is correct. Raises InputError when the file cannot be downloaded or its sum is wrong,
-    OutputError when the folder cannot be written.
+    The bytes are written to ``<name>.part``, which is locked, kept when the connection breaks, and resumed by the next
+    call; it is renamed when its MD5 sum is correct. Raises InputError when the file cannot be downloaded or its sum is
+    wrong, OutputError when the folder cannot be written or another process is downloading the file.
     """
     options = options or FetchOptions()
     target = folder / file.name
     with writing(target):
         folder.mkdir(parents=True, exist_ok=True)
-        if target.is_file() and md5_of(target) == file.md5:
+        if _is_file(target, file):
             return target
-    download = _Download(file, address.rstrip("/") + "/" + file.name, folder, options, progress)
+    part = target.with_name(f"{file.name}.part")
+    with _locked(part) as lock:
+        if not _is_file(target, file):  # it may have come before the lock
+            _download(_Download(file, address.rstrip("/") + "/" + file.name, part, options, progress))
+            if sys.platform == "win32":  # where an open file cannot be renamed
+                lock.close()
+            with writing(target):
+                disk.replace(part, target)
+        elif sys.platform != "win32":
+            disk.remove(part)
+    return target
+
+
+@contextlib.contextmanager
+def _locked(part: Path) -> Iterator[disk.OutputStream]:
+    with writing(part):
+        try:
+            stream = disk.open_output(part, locked=True)
+        except BlockingIOError:
+            raise OutputError("another im2rec is downloading it", path=part, hint=WAIT) from None
+    with contextlib.closing(stream):
+        yield stream
+
+
+def _is_file(path: Path, file: RemoteFile) -> bool:
+    return path.is_file() and md5_of(path) == file.md5
+
+
+def _download(download: _Download) -> None:
+    """Fill the partial download. Raises InputError if it is not the published file then."""
     download.fill()
     if not download.is_complete() and download.is_resumed:
         # The file on the server may have changed since the first part came: only one response can be a whole file.
@@ -108,11 +141,8 @@ def fetch(
     if not download.is_complete():
         found = md5_of(download.part)
         download.restart()
-        problem = f"{download.url}: expected the MD5 sum {file.md5}, found {found}"
+        problem = f"{download.url}: expected the MD5 sum {download.file.md5}, found {found}"
         raise InputError(problem, hint=f"it was removed: try again, {_OTHER_SOURCES}")
-    with writing(target):
-        download.part.replace(target)
-    return target
 
 
 def md5_of(path: Path) -> str:
@@ -136,15 +166,14 @@ class _Download:
     """
 
     def __init__(
-        self, file: RemoteFile, url: str, folder: Path, options: FetchOptions, progress: ByteProgress | None
+        self, file: RemoteFile, url: str, part: Path, options: FetchOptions, progress: ByteProgress | None
     ) -> None:
         self.file = file
         self.url = url
-        self.part = folder / f"{file.name}.part"
+        self.part = part
         self.options = options
         self.progress = progress
         with writing(self.part):
-            self.part.touch()
             self.size = self.part.stat().st_size
         self.is_resumed = self.size > 0
 

@@ -482,3 +482,33 @@ def test_the_pause_before_a_repeated_request_is_half_a_second(tmp_path: Path, mo
     with serving(lambda handler: handler.answer(500, b"")) as server, pytest.raises(InputError):
         fetch(FILE, server.address, tmp_path)
     assert [0.5, 0.5] == pauses
+
+
+# Two at once.
+
+
+def test_a_second_download_of_a_file_is_refused_and_writes_nothing_into_the_first(tmp_path: Path) -> None:
+    messages: list[str] = []
+
+    def progress(_size: int) -> None:
+        messages.append(message_of(fetch, FILE, server.address, tmp_path, QUICK))
+
+    with serving(good) as server:
+        path = fetch(FILE, server.address, tmp_path, QUICK, progress=progress)
+    assert {f"{path}.part: another im2rec is downloading it (wait for it)"} == set(messages)
+    assert CONTENT == path.read_bytes()
+    assert [FILE.name] == names_in(tmp_path)
+
+
+def test_a_file_that_comes_before_the_lock_is_not_downloaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = download.disk.open_output
+
+    def open_output(path: Path, *, locked: bool) -> download.disk.OutputStream:
+        (tmp_path / FILE.name).write_bytes(CONTENT)
+        return real(path, locked=locked)
+
+    monkeypatch.setattr(download.disk, "open_output", open_output)
+    assert CONTENT == fetch(FILE, "http://127.0.0.1:9/", tmp_path, QUICK).read_bytes()
+    assert FILE.name == names_in(tmp_path)[0]
