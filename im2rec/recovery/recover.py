@@ -133,20 +133,23 @@ class _Run:
 
     def write(self, outputs: list[Path], *, force: bool) -> RecoverSummary:
         """Write *outputs*, the ``.rec``, its index and perhaps the report, and return the summary."""
-        self._check_space()
         with contextlib.ExitStack() as stack:
+            # Before anything is read, so that a second run is refused at its start.
             writer = stack.enter_context(RecordWriter(self.out, force=force))
+            report = None
+            if len(outputs) > 2:
+                report = stack.enter_context(contextlib.closing(_Report(outputs[2], force=force)))
+            self._check_space()
             copier = self._copy_to(writer)
             repeats = _count_repeats(copier, writer)
             summary = self._summary(copier, writer, lambda: _written_ids(writer))
             summary.duplicates = repeats
             if not copier.all_have_headers:
                 writer.number_keys()
-            if len(outputs) > 2:
-                report = stack.enter_context(contextlib.closing(_Report(outputs[2], force=force)))
+            if report is not None:
                 report.write(summary)
             writer.close()
-            if len(outputs) > 2:
+            if report is not None:
                 report.rename()
         return summary
 

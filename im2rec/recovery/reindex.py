@@ -22,6 +22,7 @@ from im2rec.storage.damaged_range import damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, check_line_ends
 from im2rec.storage.index import find_index, index_to_write
+from im2rec.storage.journal import locked_beside
 from im2rec.storage.opening import open_rec
 from im2rec.storage.output import AtomicFile, refuse_existing, writing
 from im2rec.storage.record_map import ScannedRecords, scan_all
@@ -51,7 +52,7 @@ def write_index(
     and the share of the file that was scanned.
 
     Raises InputError for a file that cannot be read or is not a RecordIO file, CorruptRecordError when no record is
-    whole, OutputError when *out* exists, unless *force*, and when it cannot be written.
+    whole, OutputError when *out* exists, unless *force*, when another run is writing it, and when it cannot be written.
     """
     if keys not in (BY_ID, BY_ORDINAL) or reader not in (None, DALI):
         raise ParameterError(f"keys={keys!r} must be id or ordinal, and reader={reader!r} None or dali")
@@ -63,18 +64,21 @@ def write_index(
                 raise OutputError("is the .rec itself", path=path, hint="choose another name for the index")
         refuse_existing([path], force=force)
         check_kind(file)
-        found = _scanned(file, reader, progress or (lambda _records, _share: None))
-    offsets, _, ids = found.found()
-    is_listed = np.concatenate(found.is_listed)
-    by_id = keys == BY_ID and found.all_have_headers
-    numbers = ids if by_id else np.arange(len(offsets), dtype=np.uint64)
-    bytes_out = 0
-    with contextlib.ExitStack() as stack:
-        index = None if dry_run else stack.enter_context(AtomicFile(path, force=force))
-        for piece in _pieces(numbers[is_listed], offsets[is_listed]):
-            bytes_out += len(piece)
-            if index is not None:
-                index.write(piece)
+        with contextlib.ExitStack() as stack:
+            index = None
+            if not dry_run:  # before the scan, so that a second run is refused at its start
+                stack.enter_context(locked_beside(file.path, path))
+                index = stack.enter_context(AtomicFile(path, force=force))
+            found = _scanned(file, reader, progress or (lambda _records, _share: None))
+            offsets, _, ids = found.found()
+            is_listed = np.concatenate(found.is_listed)
+            by_id = keys == BY_ID and found.all_have_headers
+            numbers = ids if by_id else np.arange(len(offsets), dtype=np.uint64)
+            bytes_out = 0
+            for piece in _pieces(numbers[is_listed], offsets[is_listed]):
+                bytes_out += len(piece)
+                if index is not None:
+                    index.write(piece)
     left_out = found.records - int(np.sum(is_listed))
     return IndexSummary(
         input=os.fspath(file.path),

@@ -22,8 +22,9 @@ from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, INPUT, SECONDS, described
 from im2rec.storage.digest import digest_path, find_digest, load_digest, refuse_same_file
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.index import find_index, index_to_write
+from im2rec.storage.journal import lock_output
 from im2rec.storage.opening import open_rec
-from im2rec.storage.output import AtomicFile, refuse_existing, writing
+from im2rec.storage.output import AtomicFile, publish, refuse_existing, remove_leftover
 
 _SECTOR_BYTES = 4096  # around places that a disk cannot read, so much is read at once
 _MAX_RUNS = 8  # runs of sectors that differ between the copies: 256 combinations, and hashing each takes 10 ms
@@ -141,21 +142,19 @@ def _write(blocks: Iterator[bytes], digest: FileDigest, outputs: list[Path], *, 
     """
     target, digest_target, index = outputs
     with contextlib.ExitStack() as stack:
-        written = AtomicFile(target, force=force)
-        stack.callback(written.discard)
-        copy = AtomicFile(digest_target, force=force)
-        stack.callback(copy.discard)
+        stack.callback(lock_output(target).remove)
+        files = []
+        for path in (target, digest_target):
+            files.append(AtomicFile(path, force=force))
+            stack.callback(files[-1].discard)
+        remove_leftover(index)
         for data in blocks:
-            written.write(data)
-        copy.write(encode_digest(digest))
-        copy.finish()
-        written.finish()
+            files[0].write(data)
+        files[1].write(encode_digest(digest))
+        for file in files:
+            file.finish()
         refuse_existing(outputs, force=force)  # written by another program meanwhile
-        for old in (digest_target, index):  # so that after a kill no file is beside the digest or index of another
-            with writing(old):
-                old.unlink(missing_ok=True)
-        written.rename()
-        copy.rename()
+        publish([target, digest_target], old=[digest_target, index], force=force, files=files)
     return digest.size
 
 

@@ -26,6 +26,7 @@ from im2rec.schema import DRY_RUN, FILES, INPUT, SECONDS, WARNINGS, described
 from im2rec.storage.files import Closeable, InputFile, PathLike, read_file, reading, with_path
 from im2rec.storage.foreign import check_kind
 from im2rec.storage.index import find_index
+from im2rec.storage.journal import locked_beside
 from im2rec.storage.opening import open_rec
 from im2rec.storage.output import AtomicFile, refuse_existing, writing
 from im2rec.storage.record_map import ScannedRecords, listed_offsets, scan_all
@@ -324,7 +325,7 @@ def write_digest(
     """Write the digest of the ``.rec`` at *path*, damaged or not, to *out*, by default beside it.
 
     *progress* is that of :func:`make_digest`. Raises InputError for a file that is missing, empty or not a RecordIO
-    file, OutputError when *out* exists, unless *force*, or is *path* itself.
+    file, OutputError when *out* exists, unless *force*, or another run is writing it, or is *path* itself.
     """
     started = time.monotonic()
     target = digest_path(path) if out is None else Path(out)
@@ -338,8 +339,8 @@ def write_digest(
     )
     if dry_run:
         return summary
-    digest = make_digest(path, progress=progress)
-    with AtomicFile(target, force=force) as written:
+    with locked_beside(Path(path), target), AtomicFile(target, force=force) as written:
+        digest = make_digest(path, progress=progress)
         written.write(encode_digest(digest))
     summary.size, summary.blocks = digest.size, len(digest.blocks)
     summary.records, summary.damaged_bytes = digest.records, digest.damaged_bytes

@@ -10,9 +10,11 @@ bytes are there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,3 +152,30 @@ def _checked(state: State) -> State:
 def journal_path(path: Path) -> Path:
     """Return the path of the journal of the output *path*."""
     return name_beside(path, JOURNAL)
+
+
+def lock_output(path: PathLike) -> Journal:
+    """Return a journal that is only the lock of the ``.rec`` at *path* and of the files beside it.
+
+    Whoever writes one of them has it. Raises OutputError if another run is writing them, or an unfinished one has left
+    records, of which nothing may be written over.
+    """
+    journal = Journal(path)
+    if journal.synced or journal.latest or journal.is_unreadable:
+        journal.close()
+        hint = "finish it by its own command, or remove its journal"
+        raise OutputError("an unfinished run has left records beside it", path=journal.journal_path, hint=hint)
+    return journal
+
+
+@contextlib.contextmanager
+def locked_beside(path: Path, out: Path) -> Iterator[None]:
+    """Lock the ``.rec`` at *path* in the block if *out* is a file beside it: see :func:`lock_output`."""
+    with writing(out):
+        is_beside = out.parent.samefile(path.parent)
+    journal = lock_output(path) if is_beside else None
+    try:
+        yield
+    finally:
+        if journal is not None:
+            journal.remove()

