@@ -108,6 +108,7 @@ class PackOutput:
             return None
         self._refuse_other(state.progress["identity"], self.identity)
         self._check_files(state)
+        self._journal.sync()  # before the first change that builds on the state
         return state
 
     def _check_files(self, state: State) -> None:

@@ -86,12 +86,19 @@ def open_output(path: Path, *, locked: bool, wait: bool = False) -> OutputStream
     """
     while True:
         stream = OutputStream(os.open(path, _FLAGS, 0o666))
+        is_ours = False
         try:
             if locked:
                 _lock(stream.fileno(), wait=wait)
+                is_ours = True
             if _is_at(stream.fileno(), path):
                 return stream
-        except BaseException:
+        except OSError:
+            stream.close()
+            raise
+        except BaseException:  # Ctrl-C, which leaves nothing of what was just made
+            if is_ours and not os.fstat(stream.fileno()).st_size:
+                remove(path)
             stream.close()
             raise
         stream.close()  # it was renamed or removed meanwhile by the process that had the lock

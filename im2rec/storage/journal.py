@@ -112,6 +112,14 @@ class Journal:
             if synced:
                 disk.sync(self._stream)
 
+    def sync(self) -> None:
+        """Return when the states that were read are on the disk.
+
+        A run that was killed while it saved one may not have synchronised it. Raises OutputError.
+        """
+        with writing(self.path):
+            disk.sync(self._stream)
+
     def clear(self) -> None:
         """Forget all states. Raises OutputError."""
         with writing(self.path):

@@ -224,6 +224,21 @@ def test_a_file_with_a_second_name_is_left_to_that_one(tmp_path: Path) -> None:
     assert [b"finished", b"new"] == [(tmp_path / name).read_bytes() for name in ("final", "partial")]
 
 
+@pytest.mark.parametrize(("content", "left"), [(b"", []), (b"kept", ["a"])])
+def test_an_interrupt_leaves_no_file_that_was_just_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, left: list[str]
+) -> None:
+    def interrupt(*_: Any) -> bool:
+        raise KeyboardInterrupt
+
+    if content:
+        (tmp_path / "a").write_bytes(content)
+    monkeypatch.setattr(disk, "_is_at", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        disk.open_output(tmp_path / "a", locked=True)
+    assert left == names_in(tmp_path)
+
+
 @posix
 def test_links_folders_and_pipes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(b"mine")
