@@ -81,6 +81,7 @@ class AtomicFile:
             self.keep()
             problem = f"has {found:,} bytes, and its journal says {size:,}"
             raise OutputError(problem, path=self.temporary_path, hint="begin again with restart=True")
+        self.size = size  # with all that is still in the buffer
         self._file: BinaryIO = io.BufferedWriter(self.raw, _BUFFER_BYTES)  # type: ignore[type-var]
         write_in_this_process_only(self._file)
 
@@ -97,15 +98,18 @@ class AtomicFile:
             self._file.write(data)
         except OSError as error:
             raise _unwritable(self.path, error) from error
+        self.size += len(data)
 
     def flush(self) -> int:
         """Give all data to the system, which keeps it if this process is killed; return the size of the file.
 
-        Raises OutputError.
+        Raises OutputError, also if Ctrl-C has ended an earlier call in its middle: the buffer is then written twice.
         """
         with writing(self.path):
             self._file.flush()
-            return self.raw.tell()
+            if self.raw.tell() != self.size:
+                raise OutputError("has bytes that were written twice, after an interrupt", path=self.temporary_path)
+            return self.size
 
     def sync(self) -> None:
         """Return when the data given to the system is on the disk. Raises OutputError."""

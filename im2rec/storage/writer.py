@@ -49,6 +49,7 @@ class IndexWriter(AtomicFile):
         offsets = np.concatenate([np.empty(0, np.int64), *(offsets for _, offsets in self.blocks())])
         with writing(self.path):
             disk.truncate(self.raw, 0)
+        self.size = 0
         for start in range(0, len(offsets), _LINES):
             piece = offsets[start : start + _LINES]
             self.add(np.arange(start, start + len(piece), dtype=np.uint64), piece)
