@@ -91,7 +91,7 @@ def _some_operations(file: _File, rng: random.Random) -> bytes:
 
 
 def _some_sectors(file: _File, rng: random.Random) -> bytes:
-    """Each sector as it was at some moment; bytes that never reached the disk are zeros, or what was there before."""
+    """Each sector as it was at some moment; one that never reached the disk is zeros, or has what was there before."""
     versions = file.versions()
     size, sector, stale = len(rng.choice(versions[1:] or versions)), rng.choice(SECTORS), rng.random() < 0.5
     content = b""
@@ -99,7 +99,8 @@ def _some_sectors(file: _File, rng: random.Random) -> bytes:
         start, length = len(content), min(sector, size - len(content))
         piece = rng.choice(versions)[start : start + length]
         missing = length - len(piece)
-        content += piece + (rng.randbytes(missing) if stale else bytes(missing))
+        is_hole = not any(version[start : start + length].strip(b"\0") for version in versions)
+        content += piece + (rng.randbytes(missing) if stale and not is_hole else bytes(missing))
     return content
 
 
@@ -234,10 +235,10 @@ class Disk:
         """True if *name* is that of the same file after any loss."""
         return all(name not in dict(operation.changes) for operation in self._later_names)
 
-    def synced(self, name: str) -> bytes:
-        """Return the part of the data of *name* that no loss takes; empty if its name may be lost."""
+    def content(self, name: str) -> bytes:
+        """Return the content of *name* now; empty if there is no such file."""
         number = self.file(name)
-        return self._files[number].synced if number is not None and self.is_safe(name) else b""
+        return b"" if number is None else self._files[number].versions()[-1]
 
 
 @dataclass

@@ -8,7 +8,7 @@ import os
 import pathlib
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,10 @@ class Failure:
 
 
 class Recording:
-    """The ``history`` of *folder*, and the files elsewhere that were ``opened``; *failure* ends it, if there is one."""
+    """The ``history`` of *folder*; *failure* ends it, if there is one."""
 
     def __init__(self, folder: Path, history: History, failure: Failure | None) -> None:
         self.folder, self.history, self.failure = folder, history, failure
-        self.opened: set[str] = set()
         self._lock = threading.RLock()
         self._now = history.disk()
         self._numbers: dict[tuple[int, int], int] = {}  # by device and inode
@@ -138,13 +137,13 @@ def recorded(
 ) -> Iterator[Recording]:
     """Record what this process does in *folder* by functions of ``os`` and by *raw_files*, classes below ``FileIO``.
 
-    Nothing is really synced meanwhile, which takes time. *failure* ends what is recorded. With *earlier*, the folder is
-    as after that, and what was not synced there may still be lost.
+    Nothing waits for the disk meanwhile. *failure* ends what is recorded. With *earlier*, the folder is as after that,
+    and what was not synced there may still be lost.
     """
     history = History(earlier.before, list(earlier.operations)) if earlier else History(state_of(folder))
     recording = Recording(Path(os.path.realpath(folder)), history, failure)
     wrappers = _Wrappers(recording)
-    with pytest.MonkeyPatch.context() as patch:
+    with unsynced(lambda _: None), pytest.MonkeyPatch.context() as patch:
         for name in wrappers.names():
             if hasattr(os, name):
                 patch.setattr(os, name, getattr(wrappers, name)(getattr(os, name)))
@@ -153,10 +152,30 @@ def recorded(
         if hasattr(fcntl, "F_FULLFSYNC"):
             patch.setattr(fcntl, "fcntl", _fcntl(os.fsync, fcntl.fcntl))
         for raw in raw_files:
-            patch.setattr(raw, "write", wrappers.raw_write(raw.write))  # type: ignore[attr-defined]
-            patch.setattr(raw, "truncate", wrappers.raw_truncate(raw.truncate))  # type: ignore[attr-defined]
+            for name in ("write", "write_at", "truncate"):
+                if hasattr(raw, name):
+                    patch.setattr(raw, name, getattr(wrappers, f"raw_{name}")(getattr(raw, name)))
         yield recording
     recording.check()
+
+
+@contextlib.contextmanager
+def unsynced(see_opened: Callable[[str], None]) -> Iterator[None]:
+    """Let nothing in this process wait for a disk, and *see_opened* have the path of every file that is opened."""
+    real = os.open
+
+    def opened(path: Any, *rest: Any, **options: Any) -> int:
+        see_opened(os.fspath(path))
+        return real(path, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", opened)
+        for name in ("fsync", "fdatasync", "posix_fadvise"):
+            if hasattr(os, name):
+                patch.setattr(os, name, lambda *_: None)
+        if hasattr(fcntl, "F_FULLFSYNC"):
+            patch.setattr(fcntl, "fcntl", _fcntl(os.fsync, fcntl.fcntl))
+        yield
 
 
 def _fcntl(sync: Any, real: Any) -> Any:
@@ -186,9 +205,7 @@ class _Wrappers:
             with recording.step(is_here=changes, grows=True):
                 existed = changes and os.path.lexists(path)
                 handle: int = real(path, flags, *rest, **options)
-                if name is None:
-                    recording.opened.add(os.fspath(path))
-                elif changes:
+                if name is not None and changes:
                     recording.add_opened(name, handle, existed=existed, truncated=bool(flags & os.O_TRUNC))
             return handle
 
@@ -267,6 +284,14 @@ class _Wrappers:
             return count
 
         return write
+
+    def raw_write_at(self, real: Any) -> Any:
+        def write_at(stream: Any, data: Any, offset: int) -> None:
+            with self._recording.step(is_here=self._recording.file_of(stream.fileno()) is not None, grows=True):
+                real(stream, data, offset)
+                self._recording.add_written(stream.fileno(), data, len(data), offset)
+
+        return write_at
 
     def raw_truncate(self, real: Any) -> Any:
         def truncate(stream: Any, size: int | None = None) -> Any:

@@ -6,9 +6,9 @@ whole, and fit each other. Nothing here asks im2rec what is on the disk.
 
 from __future__ import annotations
 
-import contextlib
 import random
 import struct
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from faults.disk_model import (
     set_state,
     state_of,
 )
-from faults.disk_recorder import Failure, Recording, recorded
+from faults.disk_recorder import Failure, recorded, unsynced
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Job:
 
     *partial* and *journal* are the names of the temporary file of the ``.rec`` and of the journal, and *images* the
     paths of the images that the records are made of. *raw_files* are the classes below ``FileIO`` that it writes by.
+    *restart* does the same as *run*, but from the beginning. *forced* does that too, as the error of *run* asks for,
+    for a job that does not go on and is refused once a part of its files have their names.
     """
 
     run: Callable[[Path], object]
@@ -42,6 +44,8 @@ class Job:
     group: tuple[str, ...] = ("o.rec", "o.idx", "o.rec.digest")
     images: tuple[str, ...] = ()
     raw_files: tuple[type, ...] = ()
+    restart: Callable[[Path], object] | None = None
+    forced: Callable[[Path], object] | None = None
 
     @property
     def partial(self) -> str:
@@ -58,41 +62,38 @@ class Replay:
     def __init__(self, job: Job, folder: Path) -> None:
         self.job, self.folder = job, folder
         set_state(folder, job.before)
-        self.history = self.run().history
+        with recorded(folder, *job.raw_files) as recording:
+            job.run(folder)
+        self.history = recording.history
         self.expected = state_of(folder)
 
-    def run(self, failure: Failure | None = None, earlier: History | None = None) -> Recording:
-        """Run the job in the folder as it is now; *failure* may end it, *earlier* is what was done before."""
+    def run_on(self, earlier: History, failure: Failure | None, *, restart: bool = False) -> tuple[History, str]:
+        """Run the job after *earlier*, from the beginning with *restart*; return the history, and the error if any.
+
+        *failure* may end it, which is no error.
+        """
+        set_state(self.folder, earlier.disk().now())
+        run = self.job.restart if restart and self.job.restart else self.job.run
+        problem = ""
         with recorded(self.folder, *self.job.raw_files, failure=failure, earlier=earlier) as recording:
-            if failure is None:
-                self.job.run(self.folder)
-            else:
-                with contextlib.suppress(Exception, KeyboardInterrupt):
-                    self.job.run(self.folder)
-        return recording
+            try:
+                run(self.folder)
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a problem like any other
+                problem = "" if failure or state_of(self.folder) == self.expected else described(error)
+        return recording.history, problem
 
     def moments(self, history: History) -> Iterator[tuple[int, Disk, int]]:
-        """Yield for each moment the number of operations done, the disk, and the number of records that are safe."""
-        disk, safe = Disk(history.before), 0
-        yield 0, disk, safe
+        """Yield for each moment the number of operations done, the disk, and the number of records that are safe.
+
+        Safe are those that were written when the journal was synced for the last time but two. What it says now was
+        taken down after that, as at its start a run may only sync, once or twice, what an earlier one has taken down.
+        """
+        disk, safe = Disk(history.before), _SafeRecords(self.job)
+        yield 0, disk, 0
         for done, operation in enumerate(history.operations, 1):
             disk.apply(operation)
-            safe = self._safe_records(disk, operation, safe)
-            yield done, disk, safe
-
-    def _safe_records(self, disk: Disk, operation: Operation, before: int) -> int:
-        """Return the number of records that no power loss takes after *operation*, with *before* ahead of it.
-
-        These are the whole ones that were synced when the journal was.
-        """
-        journal = disk.file(self.job.journal)
-        if journal is None:  # not begun, or complete
-            return 0
-        if isinstance(operation, Truncate) and operation.file == journal:  # begun again
-            return 0
-        if not isinstance(operation, Sync) or operation.file != journal or not disk.is_safe(self.job.journal):
-            return before
-        return max(before, whole_records(disk.synced(self.job.partial)))
+            safe.follow(disk, operation)
+            yield done, disk, safe.records
 
     def problem_of(self, state: State) -> str:
         """Return the problem of the final names in *state*, as they are after a power loss; empty if there is none."""
@@ -121,14 +122,19 @@ class Replay:
         if state == self.expected:  # all was done
             return ""
         set_state(self.folder, state)
-        try:
-            recording = self.run()
-        except Exception as error:  # noqa: BLE001 - a problem like any other
-            is_done = state_of(self.folder) == self.expected  # "exists already", and nothing is left behind
-            return "" if is_done else f"{type(error).__name__}: {error}"
-        if again := recording.opened & set(self.job.images[:safe]):
+        opened: set[str] = set()
+        with unsynced(opened.add):
+            try:
+                self.job.run(self.folder)
+            except Exception as error:  # noqa: BLE001 - a problem like any other
+                problem = described(error)
+                if "exists already" in problem and self.job.forced:
+                    self.job.forced(self.folder)
+                    problem = ""
+        if again := opened & set(self.job.images[:safe]):
             return f"{len(again)} of {safe} images are read again"
-        return self.difference(state_of(self.folder))
+        difference = self.difference(state_of(self.folder))  # none: "exists already", and nothing is left behind
+        return "; ".join(filter(None, (problem, difference))) if difference else ""
 
     def difference(self, found: State) -> str:
         """Return in which file *found* is not as expected, or empty text."""
@@ -138,6 +144,34 @@ class Replay:
             return f"missing: {missing}"
         wrong = sorted(name for name in found if found[name] != self.expected[name])
         return f"other bytes: {wrong}" if wrong else ""
+
+
+class _SafeRecords:
+    """The number of *records* that no power loss takes, as it follows from the operations up to some moment."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.records = 0
+        self._written = [0, 0]  # at the syncs of the journal in this run
+
+    def follow(self, disk: Disk, operation: Operation) -> None:
+        """Bring the number up to date after *operation*, which has led to *disk*."""
+        journal, partial = disk.file(self._job.journal), disk.file(self._job.partial)
+        is_cut = isinstance(operation, Truncate)
+        if journal is None or (is_cut and operation.file == journal):  # complete, or begun again
+            self.records = 0
+            self._written = [0, 0]
+        elif is_cut and operation.file == partial:  # a run begins
+            self._written = [0, 0]
+        elif isinstance(operation, Sync) and operation.file == journal and disk.is_safe(self._job.journal):
+            self.records = max(self.records, self._written[-2])
+            self._written.append(whole_records(disk.content(self._job.partial)))
+
+
+def described(error: BaseException) -> str:
+    """Return kind, text and place of *error*."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def whole_records(data: bytes) -> int:
@@ -152,16 +186,20 @@ def whole_records(data: bytes) -> int:
     return records
 
 
-def problems_at_every_moment(replay: Replay, *, drawn: int = 6) -> list[str]:
-    """Return what goes wrong when the power fails at any moment, in *drawn* random ways beside the plain ones."""
+def problems_at_every_moment(replay: Replay, history: History | None = None, *, drawn: int = 6) -> list[str]:
+    """Return what goes wrong when the power fails at any moment, in *drawn* random ways beside the plain ones.
+
+    That is any moment of *history*, of the undisturbed run if it is None.
+    """
     rng = random.Random(1)
+    history = history or replay.history
     found, seen = [], set()
-    for done, disk, safe in replay.moments(replay.history):
+    for done, disk, safe in replay.moments(history):
         losses = [Loss(names, data) for names in disk.name_losses() for data in ("all data", "no data")]
         for loss in [*losses, *PLAIN_LOSSES, *(Loss.drawn(rng) for _ in range(drawn))]:
             state = disk.after(loss, rng)
             key = key_of(state), safe
             if key not in seen and (problem := replay.problem_from(state, safe)):
-                found.append(f"after {done} of {len(replay.history.operations)} operations, {loss}: {problem}")
+                found.append(f"after {done} of {len(history.operations)} operations, {loss}: {problem}")
             seen.add(key)
     return found

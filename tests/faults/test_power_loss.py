@@ -8,13 +8,23 @@ import os
 import random
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from faults.disk_model import FOLDER, Disk, History, Loss, Names, Sync, Write
+from faults.disk_model import FOLDER, Disk, History, Loss, Names, State, Sync, Write
 from faults.disk_recorder import recorded
+from faults.power_loss import ALL_STATES, MISSING, NO_IMAGE, NO_LINE, OK, Steps, old_files, pack_job, run_all
 from faults.power_loss_replay import Job, Replay, problems_at_every_moment
-from image_helpers import POSIX
+from helpers import image_payload, joined
+from image_helpers import POSIX, im2rec, write_images
+
+from im2rec.packing.pack import PackOptions
+from im2rec.packing.params import PackParams
+from im2rec.storage.disk import OutputStream
+from im2rec.storage.writer import RecordWriter
+
+SEED, CASES, CHUNK = 18, 30, 10
 
 pytestmark = POSIX  # elsewhere folders cannot be synced, nor does a lost name have a meaning
 
@@ -196,3 +206,93 @@ def test_a_writer_that_begins_again_in_place_of_going_on_is_caught(tmp_path: Pat
 
 def test_a_writer_whose_journal_is_ahead_of_its_data_is_caught(tmp_path: Path) -> None:
     assert any("other bytes: ['o.rec']" in line for line in journal_problems(tmp_path, "data"))
+
+
+# Packs.
+
+
+def a_replay(
+    tmp_path: Path, kinds: list[str], *, force: bool = False, digest: bool = True, steps: Steps = ALL_STATES
+) -> Replay:
+    """Return the undisturbed pack of images of these *kinds*; with *force* over an old one with all its files."""
+    inputs, out = tmp_path / "in", tmp_path / "out"
+    inputs.mkdir(exist_ok=True)
+    out.mkdir(exist_ok=True)
+    options = PackOptions(workers=1, max_bad="100%", digest=digest, force=force)
+    job = pack_job(inputs, kinds, PackParams(unchanged=True), options, steps=steps)
+    return Replay(replace(job, before=old_files(job)) if force else job, out)
+
+
+def test_a_pack_goes_on_to_the_same_bytes_after_a_power_loss_at_any_moment(tmp_path: Path) -> None:
+    assert [] == problems_at_every_moment(a_replay(tmp_path, [OK] * 7 + [MISSING, OK, NO_LINE] + [OK] * 6))
+
+
+def test_a_pack_over_an_old_one_leaves_no_mixed_pair_after_a_power_loss_at_any_moment(tmp_path: Path) -> None:
+    replay = a_replay(tmp_path, [OK, NO_IMAGE, *[OK] * 10], force=True, steps=Steps(save_s=2, sync_s=12))
+
+    assert [] == problems_at_every_moment(replay)
+
+
+def test_a_pack_that_began_again_never_goes_on_by_the_journal_from_before(tmp_path: Path) -> None:
+    often_synced = a_replay(tmp_path, [OK] * 12, digest=False, steps=Steps(chunk_lines=1))
+    moment = next(done for done, _, safe in often_synced.moments(often_synced.history) if safe >= 2)
+    replay = a_replay(tmp_path, [OK] * 12, digest=False, steps=Steps(save_s=8, sync_s=1000, buffer_bytes=300))
+
+    unfinished = History(often_synced.history.up_to(moment).disk().now())
+    history, problem = replay.run_on(unfinished, None, restart=True)
+
+    assert OK == problem
+    assert [] == problems_at_every_moment(replay, history)
+
+
+@pytest.mark.parametrize("first", range(0, CASES, CHUNK))
+def test_drawn_packs_go_on_after_several_kills_and_power_losses(first: int) -> None:
+    assert [] == run_all(SEED, range(first, first + CHUNK)).problems
+
+
+# The other commands that write: nothing goes on here, but no half file is seen, and nothing is left.
+
+
+THREE = joined(image_payload(key, 1.0, b"x" * 700) for key in range(3))
+# The words for a folder, its files before, and the names of a .rec and its companions among those that are written.
+COMMANDS: dict[str, tuple[str, State, tuple[str, ...]]] = {
+    "index": ("index {0}/o.rec", {"o.rec": THREE}, ("o.rec", "o.idx")),
+    "index --force": ("index {0}/o.rec --force", {"o.rec": THREE, "o.idx": b"0\t0\n"}, ("o.idx",)),
+    "digest": ("digest {0}/o.rec", {"o.rec": THREE}, ("o.rec", "o.rec.digest")),
+    "recover": ("recover {0}/in.rec {0}/o.rec", {"in.rec": THREE}, ("o.rec", "o.idx")),
+    "recover --force": ("recover {0}/in.rec {0}/o.rec --force", OLD | {"in.rec": THREE}, ("o.rec", "o.idx")),
+    "make-list": ("make-list {0}/../root --prefix {0}/l --split 0.5", {}, ("l_train.lst",)),
+    "make-list --force": (
+        "make-list {0}/../root --prefix {0}/l --split 0.5 --force",
+        dict.fromkeys(("l_train.lst", "l_test.lst", "l.classes.txt"), b"old"),
+        ("l_train.lst",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_other_commands_leave_whole_files_after_a_power_loss_at_any_moment(tmp_path: Path, name: str) -> None:
+    words, before, group = COMMANDS[name]
+    write_images(tmp_path / "root", ["a/0.jpg", "a/1.jpg", "b/2.jpg", "b/3.jpg"], height=4, width=4)
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def run(folder: Path, *more: str) -> None:
+        ran = im2rec(*words.format(folder).split(), "-qq", *more)
+        if ran.code not in {0, 3}:
+            raise RuntimeError(ran.err)
+
+    job = Job(run, before, group, raw_files=(OutputStream,), forced=lambda folder: run(folder, "--force"))
+
+    assert [] == problems_at_every_moment(Replay(job, out))
+
+
+def test_a_record_writer_leaves_whole_files_after_a_power_loss_at_any_moment(tmp_path: Path) -> None:
+    def run(folder: Path) -> None:
+        with RecordWriter(folder / "o.rec", digest=True, force=True) as writer:
+            for key in range(3):
+                writer.write(b"x" * (700 * key), key=key)
+
+    job = Job(run, OLD | {"o.rec.digest": b"old"}, raw_files=(OutputStream,))
+
+    assert [] == problems_at_every_moment(Replay(job, tmp_path))
