@@ -186,15 +186,19 @@ def whole_records(data: bytes) -> int:
     return records
 
 
-def problems_at_every_moment(replay: Replay, history: History | None = None, *, drawn: int = 6) -> list[str]:
+def problems_at_every_moment(
+    replay: Replay, history: History | None = None, *, first: int = 0, drawn: int = 6
+) -> list[str]:
     """Return what goes wrong when the power fails at any moment, in *drawn* random ways beside the plain ones.
 
-    That is any moment of *history*, of the undisturbed run if it is None.
+    That is any moment of *history*, of the undisturbed run if it is None, from the number *first* on.
     """
     rng = random.Random(1)
     history = history or replay.history
     found, seen = [], set()
     for done, disk, safe in replay.moments(history):
+        if done < first:
+            continue
         losses = [Loss(names, data) for names in disk.name_losses() for data in ("all data", "no data")]
         for loss in [*losses, *PLAIN_LOSSES, *(Loss.drawn(rng) for _ in range(drawn))]:
             state = disk.after(loss, rng)

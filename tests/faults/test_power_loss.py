@@ -245,6 +245,20 @@ def test_a_pack_that_began_again_never_goes_on_by_the_journal_from_before(tmp_pa
     assert [] == problems_at_every_moment(replay, history)
 
 
+def test_files_get_their_names_only_by_a_state_that_is_on_the_disk(tmp_path: Path) -> None:
+    replay = a_replay(tmp_path, [OK] * 3, digest=False)
+    disk, saved = Disk(replay.history.before), 0
+    for done, operation in enumerate(replay.history.operations, 1):
+        disk.apply(operation)
+        if isinstance(operation, Write) and operation.file == disk.file(replay.job.journal):
+            saved = done
+
+    history, problem = replay.run_on(replay.history.up_to(saved), None)  # killed before that was synced
+
+    assert OK == problem
+    assert [] == problems_at_every_moment(replay, history, first=saved)
+
+
 @pytest.mark.parametrize("first", range(0, CASES, CHUNK))
 def test_drawn_packs_go_on_after_several_kills_and_power_losses(first: int) -> None:
     assert [] == run_all(SEED, range(first, first + CHUNK)).problems
