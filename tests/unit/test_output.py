@@ -33,6 +33,15 @@ def test_a_file_is_written_beside_its_name_and_renamed(tmp_path: Path) -> None:
     assert b"text" == (tmp_path / "a.lst").read_bytes()
 
 
+def test_the_name_of_a_file_is_on_the_disk_when_its_block_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[list[str]] = []
+    monkeypatch.setattr(disk, "sync_folder", lambda folder: synced.append(names_in(folder)))
+    for force in (False, True):
+        with AtomicFile(tmp_path / "a", force=force) as file:
+            file.write(b"text")
+        assert ["a"] == synced[-1]
+
+
 def test_a_second_file_of_the_same_name_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "a"
     for force in (False, True):

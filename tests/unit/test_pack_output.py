@@ -31,6 +31,7 @@ from im2rec.errors import OutputError
 from im2rec.packing import encode
 from im2rec.packing import identity as identity_module
 from im2rec.packing import pack as module
+from im2rec.packing.pack_output import PackOutput
 from im2rec.packing.params import PackParams
 from im2rec.storage import disk
 from im2rec.storage.digest import FollowingHasher, load_digest
@@ -516,6 +517,21 @@ def test_a_complete_pack_whose_rec_was_replaced_or_removed_meanwhile_is_refused(
     assert case.undisturbed()[0] == files_in(case.out)
 
 
+@posix
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_part_without_records_that_ends_between_its_renames_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    case = a_case(tmp_path, 1, nsplit=2, part=1)
+    with monkeypatch.context() as patch:
+        Steps(patch, number)
+        with pytest.raises(StoppedError):
+            case.pack()
+    assert "o.rec.part001.im2rec-journal" in names_in(case.out)
+    case.pack()
+    assert case.undisturbed()[0] == files_in(case.out)
+
+
 # Other words.
 
 
@@ -612,6 +628,13 @@ def test_a_restart_begins_again_and_removes_what_was_left(tmp_path: Path, monkey
     summary = case.pack(restart=True)
     assert (0, None, 1) == (summary.resumed, summary.resumed_line, lines[0])
     assert case.undisturbed() == (files_in(case.out), without_times(summary))
+
+
+def test_a_restart_forgets_what_was_saved_before_it_writes(case: PackCase) -> None:
+    case.stop(5)
+    output = PackOutput(case.out / "o.rec", {}, restart=True)
+    assert {"o.rec.im2rec-journal": b""} == files_in(case.out)
+    output._journal.remove()
 
 
 def test_a_restart_that_cannot_begin_removes_nothing(case: PackCase) -> None:
