@@ -238,7 +238,7 @@ def _what_stands(rec: Path, companions: Sequence[Path]) -> str:
     if not missing:
         return f"{rec} and its index are {'the old ones' if is_old else 'complete'}"
     names = f"{' and '.join(path.name for path in missing)} {'are' if len(missing) > 1 else 'is'} missing beside it"
-    command = "index" if companions[0] in missing else "digest"
+    command = "digest" if all(path.suffix == ".digest" for path in missing) else "index"
     return f"{rec} is {'the old one' if is_old else 'complete'}, and {names}; 'im2rec {command}' makes one"
 
 

@@ -15,6 +15,7 @@ from im2rec.errors import InputError, OutputError
 from im2rec.format.digestfile import MIN_BLOCK_BYTES, encode_digest
 from im2rec.recovery import repair as repair_module
 from im2rec.recovery.repair import ByteRange, RepairSummary, repair
+from im2rec.storage import disk
 from im2rec.storage.digest import load_digest, make_digest
 from im2rec.storage.files import InputFile
 
@@ -241,3 +242,22 @@ def test_progress_is_the_number_of_blocks_and_their_share(tmp_path: Path) -> Non
     repaired(tmp_path, DATA, DATA, progress=lambda *done: seen.append(done))
 
     assert [(n + 1, (n + 1) / BLOCKS) for n in range(BLOCKS)] == seen
+
+
+def test_a_digest_that_cannot_have_its_name_is_named_with_the_command_that_makes_it(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    real = disk.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if target.name == "out.rec.digest":
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(disk, "replace", replace)
+    with pytest.raises(OutputError) as caught:
+        repaired(tmp_path, DATA, DATA)
+    out = tmp_path / "out.rec"
+    expected = f"{out} is complete, and out.rec.digest is missing beside it; 'im2rec digest' makes one"
+    assert f"{out}.digest: cannot be written: no space left on device ({expected})" == str(caught.value)
+    assert DATA == out.read_bytes()

@@ -87,10 +87,10 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 STAND = {
-    "train.rec": ("", "no file exists under this name"),
-    "train.idx": ("", "out/train.rec is complete, and train.idx missing beside it; 'im2rec index' makes an index"),
-    "test.rec": ("", "no file exists under this name; out/train.rec is complete"),
-    "image.lst": ("", "none of the files exists under its name; out/train.rec is complete; out/test.rec is complete"),
+    "train.rec": "no file exists under the name out/train.rec",
+    "train.idx": "out/train.rec is complete, and train.idx is missing beside it; 'im2rec index' makes one",
+    "test.rec": "no file exists under the name out/test.rec; out/train.rec is complete",
+    "image.lst": "none of the files exists under its name; out/train.rec is complete; out/test.rec is complete",
 }
 
 
@@ -101,7 +101,7 @@ def test_a_file_that_cannot_have_its_name_is_an_error_that_says_what_is_there(
     with monkeypatch.context() as patch:
         fail_at(patch, name)
         message = message_of(run)
-    hint = STAND[name][1].replace("out/", f"{OUT / 'x'}"[:-1])
+    hint = STAND[name].replace("out/", f"{OUT / 'x'}"[:-1])
     assert f"{OUT / name}: cannot be written: permission denied ({hint})" == message
     assert not [name for name in (names_in(OUT) if OUT.exists() else []) if "im2rec-" in name]
     run(force=True)
@@ -115,6 +115,6 @@ def test_with_force_no_list_of_an_earlier_run_is_beside_a_new_file(monkeypatch: 
     message = message_of(run, force=True)
 
     old = OUT / name
-    expected = f"{old} is the old one, and {name[:-3]}idx missing beside it; 'im2rec index' makes an index"
+    expected = f"{old} is the old one, and {name[:-3]}idx is missing beside it; 'im2rec index' makes one"
     assert message.startswith(f"{old}: cannot be written: permission denied ({expected}")
     assert [name for name in NAMES if name.endswith((".rec", ".idx")) and name != f"{old.stem}.idx"] == names_in(OUT)
