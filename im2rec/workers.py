@@ -322,22 +322,30 @@ def _fork_workers(requests: socket.socket, modules: tuple[str, ...]) -> None:
     gc.freeze()
     gc.enable()
     exitcodes: dict[int, int | None] = {}  # None: not asked for yet
-    while True:
-        request, handles, *_ = socket.recv_fds(requests, _REQUEST_BYTES, 1)
-        if not request:
-            break
-        if handles:
-            with socket.socket(fileno=handles[0]) as pipe:
-                answer = _fork(pipe, requests)
-            if answer > 0:
-                exitcodes[answer] = None
-        else:
-            word, pid = request.split()
-            answer = _exitcode(int(pid), exitcodes, kill=word == b"kill")
-        requests.send(b"%d" % answer)
+    # OSError: the program was killed while it waited for an answer.
+    with contextlib.suppress(OSError):
+        while _answer(requests, exitcodes):
+            pass
     for worker, exitcode in exitcodes.items():
         if exitcode is None:
             os.kill(worker, signal.SIGKILL)
+
+
+def _answer(requests: socket.socket, exitcodes: dict[int, int | None]) -> bool:
+    """Answer one request; return False when there are no more."""
+    request, handles, *_ = socket.recv_fds(requests, _REQUEST_BYTES, 1)
+    if not request:
+        return False
+    if handles:
+        with socket.socket(fileno=handles[0]) as pipe:
+            answer = _fork(pipe, requests)
+        if answer > 0:
+            exitcodes[answer] = None
+    else:
+        word, pid = request.split()
+        answer = _exitcode(int(pid), exitcodes, kill=word == b"kill")
+    requests.send(b"%d" % answer)
+    return True
 
 
 def _fork(pipe: socket.socket, requests: socket.socket) -> int:
