@@ -125,7 +125,7 @@ def _exit_code_and_message(error: BaseException, words: list[str]) -> tuple[Exit
 def _other_problem(error: BaseException) -> tuple[str, str]:
     """Return the problem and the hint of an error that is not ours."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-        return "there is not enough memory", "lower batch_size, or prefetch_buffer"
+        return "there is not enough memory", "lower batch_size, prefetch_buffer or --workers"
     if isinstance(error, OSError):
         # Errors of files are converted where files are opened, those of stdout in im2rec.cli.streams. What is left is a
         # lack of something that workers need to start.

@@ -248,8 +248,7 @@ class _Run:
                 self.counter.totals.resumed_line = output.position.line
             if not output.is_complete:
                 self._pack(output)
-            classes.write()
-            return output.complete(self.lines.position, self.counter.state())
+            return output.complete(self.lines.position, self.counter.state(), classes)
 
     def _pack(self, output: PackOutput) -> None:
         work = functools.partial(pack_in_worker, folder=self.folder, params=self.params, verify=self.options.verify)

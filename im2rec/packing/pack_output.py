@@ -20,6 +20,7 @@ from im2rec.packing.part_file import part_file_path, write_part_file
 from im2rec.packing.report import PackedChunk, first_in_report, report_lines, report_path
 from im2rec.storage import disk
 from im2rec.storage.checkpoints import Checkpoints, last_state
+from im2rec.storage.classes import ClassesCopy
 from im2rec.storage.digest import digest_path, make_digest
 from im2rec.storage.index import index_keys, index_to_write
 from im2rec.storage.journal import Journal, State
@@ -47,7 +48,7 @@ class PackOutput:
 
         with PackOutput(Path("out.rec"), identity) as output:
             output.add(chunk, position, counts)
-            output.complete()
+            output.complete(position, counts)
 
     If the block ends by an error, the records of all chunks stay for a later run. Raises OutputError, for a run of
     another identity too, of which nothing is removed.
@@ -221,8 +222,11 @@ class PackOutput:
             "complete": complete,
         }
 
-    def complete(self, position: ListPosition, counts: Mapping[str, Any]) -> Keys:
-        """Write all files to the disk and give them their names; return the keys of the index. Raises OutputError."""
+    def complete(self, position: ListPosition, counts: Mapping[str, Any], classes: ClassesCopy | None = None) -> Keys:
+        """Write all files to the disk, give them their names, write *classes*, and return the keys of the index.
+
+        Raises OutputError.
+        """
         files: list[AtomicFile] = []
         has_digest = self._has_digest
         if self.is_complete:
@@ -249,6 +253,8 @@ class PackOutput:
         if self._has_digest and not has_digest:  # of the complete state of a run without --digest
             with AtomicFile(self._digest_path, force=True) as file:
                 file.write(encode_digest(make_digest(self.target)))
+        if classes is not None:
+            classes.write()
         if self._nsplit > 1:
             self._write_part_file()
         self._journal.remove()

@@ -127,7 +127,7 @@ def test_any_other_error_is_1_with_one_line(capsys: pytest.CaptureFixture[str]) 
 
     assert (1, expected) == code_and_stderr(capsys, raising(ZeroDivisionError("first\nsecond")))
     assert 1 == code_and_stderr(capsys, raising(ZeroDivisionError()))[0]
-    memory = "im2rec: there is not enough memory (lower batch_size, or prefetch_buffer)\n"
+    memory = "im2rec: there is not enough memory (lower batch_size, prefetch_buffer or --workers)\n"
     assert (1, memory) == code_and_stderr(capsys, raising(MemoryError("Unable to allocate 7 TiB")))
     assert (1, memory) == code_and_stderr(capsys, raising(OSError(errno.ENOMEM, "Cannot allocate memory")))
 

@@ -174,7 +174,7 @@ def test_a_pack_that_was_stopped_behind_the_last_line_only_ends(
         with case.listed.open("a") as stream:
             stream.write(end)
         with monkeypatch.context() as patch:
-            patch.setattr(module.ClassesCopy, "write", _stop)
+            patch.setattr(module.PackOutput, "complete", _stop)
             with pytest.raises(StoppedError):
                 case.pack(force=True)
         with monkeypatch.context() as patch:
@@ -395,14 +395,14 @@ def test_a_file_that_appears_meanwhile_is_kept_and_the_pack_is_finished_when_it_
 def test_a_file_that_appears_at_the_end_is_kept_and_so_is_the_whole_pack(
     case: PackCase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = module.ClassesCopy.write
+    real = module.PackOutput.complete
 
-    def write(classes: Any) -> None:
-        real(classes)
+    def complete(*args: Any) -> Any:
         (case.out / "o.idx").write_bytes(b"other")
+        return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.ClassesCopy, "write", write)
+        patch.setattr(module.PackOutput, "complete", complete)
         message = case.message()
     hint = "8 images so far are kept, and the same command goes on"
     expected = "exists already (replace it with force=True, or choose another name"
@@ -717,7 +717,7 @@ def test_files_that_are_shorter_than_the_synchronised_state_says_are_refused(
 ) -> None:
     case = an_odd_case(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.ClassesCopy, "write", _stop)
+        patch.setattr(module.PackOutput, "complete", _stop)
         with pytest.raises(StoppedError):
             case.pack()
     with Journal(case.out / "o.rec") as journal:
