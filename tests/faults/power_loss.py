@@ -209,8 +209,8 @@ class Story:
         return history, "" if restart and "o.rec" in problem and "exists already" in problem else problem
 
     def _cut(self, history: History) -> History:
-        """Return *history* up to a drawn moment."""
-        moment = self._rng.randint(0, len(history.operations))
+        """Return *history* up to a drawn moment; the last third, where the files get their names, is less frequent."""
+        moment = self._rng.randint(0, len(history.operations) * self._rng.choice([2, 2, 3]) // 3)
         self.steps.append(f"killed after {moment} of {len(history.operations)} operations")
         return history.up_to(moment)
 
