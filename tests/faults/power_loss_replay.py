@@ -136,13 +136,17 @@ class Replay:
         difference = self.difference(state_of(self.folder))  # none: "exists already", and nothing is left behind
         return "; ".join(filter(None, (problem, difference))) if difference else ""
 
+    def missing(self, state: State) -> list[str]:
+        """Return the names of the files that *state* lacks, or has otherwise: none may be lost behind the end."""
+        return sorted(name for name in self.expected if state.get(name) != self.expected[name])
+
     def difference(self, found: State) -> str:
         """Return in which file *found* is not as expected, or empty text."""
         if left := sorted(found.keys() - self.expected.keys()):
             return f"left behind: {left}"
-        if missing := sorted(self.expected.keys() - found.keys()):
-            return f"missing: {missing}"
-        wrong = sorted(name for name in found if found[name] != self.expected[name])
+        if absent := sorted(self.expected.keys() - found.keys()):
+            return f"missing: {absent}"
+        wrong = self.missing(found)
         return f"other bytes: {wrong}" if wrong else ""
 
 
@@ -205,5 +209,7 @@ def problems_at_every_moment(
             key = key_of(state), safe
             if key not in seen and (problem := replay.problem_from(state, safe)):
                 found.append(f"after {done} of {len(history.operations)} operations, {loss}: {problem}")
+            elif done == len(history.operations) and (missing := replay.missing(state)):
+                found.append(f"at the end, {loss}: {missing} may be lost")
             seen.add(key)
     return found

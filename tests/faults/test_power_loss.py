@@ -115,6 +115,7 @@ def run_pair(folder: Path, leave_out: str = "") -> None:
         (folder / "o.rec.partial").replace(folder / "o.rec")
         step("sync the first rename", os.fsync, entries)
         (folder / "o.idx.partial").replace(folder / "o.idx")
+        step("sync the last rename", os.fsync, entries)
 
 
 @contextlib.contextmanager
@@ -141,6 +142,7 @@ def test_a_careful_writer_of_a_pair_has_no_problem(tmp_path: Path) -> None:
         ("unlink old", "o.idx is {'old'}, o.rec is {'new'}"),
         ("sync the unlink", "o.idx is {'old'}, o.rec is {'new'}"),
         ("sync the first rename", "o.idx is {'new'}, o.rec is {'old'}"),
+        ("sync the last rename", "at the end, Loss(names=0, data='all data'): ['o.idx'] may be lost"),
     ],
 )
 def test_a_writer_that_leaves_out_one_step_is_caught(tmp_path: Path, leave_out: str, problem: str) -> None:
