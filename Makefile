@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test test-without-kernel fuzz check bench docs clean
+.PHONY: demo test test-without-kernel fuzz torture check bench docs clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh sample_data/demo.sh
@@ -21,6 +21,10 @@ test-without-kernel: .venv/ready
 SECONDS ?= 60
 fuzz: .venv/ready
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS) $(if $(TARGET),--target $(TARGET)) $(if $(SEED),--seed $(SEED)) $(if $(OWN),--own)
+
+# Packs that are killed, and whose disk is full, gone on with; a quarter of an hour on two CPUs. SEED=2 is another one.
+torture: .venv/ready
+	$(BIN)/python tests/faults/torture.py --kills 300 --disks 50 --jobs 2 $(if $(SEED),--seed $(SEED))
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
