@@ -25,6 +25,7 @@ fuzz: .venv/ready
 # Packs that are killed, and whose disk is full, gone on with; a quarter of an hour on two CPUs. SEED=2 is another one.
 torture: .venv/ready
 	$(BIN)/python tests/faults/torture.py --kills 300 --disks 50 --jobs 2 $(if $(SEED),--seed $(SEED))
+	$(BIN)/python tests/bench/going_on.py
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
