@@ -146,8 +146,9 @@ def recorded(
     with unsynced(lambda _: None), pytest.MonkeyPatch.context() as patch:
         for name in wrappers.names():
             if hasattr(os, name):
-                patch.setattr(os, name, getattr(wrappers, name)(getattr(os, name)))
-                if hasattr(_PATHLIB, name):
+                real = getattr(os, name)
+                patch.setattr(os, name, getattr(wrappers, name)(real))
+                if getattr(_PATHLIB, name, None) is real:
                     patch.setattr(_PATHLIB, name, staticmethod(getattr(os, name)))
         if hasattr(fcntl, "F_FULLFSYNC"):
             patch.setattr(fcntl, "fcntl", _fcntl(os.fsync, fcntl.fcntl))
