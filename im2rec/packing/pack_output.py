@@ -17,9 +17,10 @@ from im2rec.format.indexfile import Keys
 from im2rec.packing.identity import differences
 from im2rec.packing.list_reader import ListPosition
 from im2rec.packing.part_file import part_file_path, write_part_file
-from im2rec.packing.report import PackedChunk, first_in_report, report_lines, report_path
+from im2rec.packing.partial_pack import PartialPack
+from im2rec.packing.report import PackedChunk, first_in_report, report_path
 from im2rec.storage import disk
-from im2rec.storage.checkpoints import Checkpoints, last_state
+from im2rec.storage.checkpoints import last_state
 from im2rec.storage.classes import ClassesCopy
 from im2rec.storage.digest import digest_path, make_digest
 from im2rec.storage.index import index_keys, index_to_write
@@ -33,7 +34,6 @@ from im2rec.storage.output import (
     remove_leftover,
     writing,
 )
-from im2rec.storage.writer import RecordWriter
 
 _RESTART = "begin again with restart=True"
 _PROGRESS = {"identity", "libraries", "position", "records", "counts", "has_digest", "complete"}  # in every state
@@ -71,10 +71,7 @@ class PackOutput:
         # What describes an old .rec: removed in any case, before the new one gets its name.
         self._old = [self._digest_path, *([part_file_path(target)] if self._nsplit > 1 else [])]
         self._has_digest = digest
-        self._writer: RecordWriter | None = None
-        self._report: AtomicFile | None = None
-        self._checkpoints: Checkpoints | None = None
-        self._is_consistent = True  # False while a chunk is being written
+        self._files: PartialPack | None = None
         self._libraries: dict[str, str] = {}
         self._progress: dict[str, Any] = {}
         self._journal = Journal(target)
@@ -158,65 +155,38 @@ class PackOutput:
             try:
                 self._open()
             except BaseException:
-                self._leave(AtomicFile.discard)
                 self._journal.remove()
                 raise
         return self
 
-    def _open(self) -> None:
-        """Open the files, cut to what the state describes."""
-        state = self._state or State(0, {}, {"records": 0})
-        self._writer = RecordWriter(
-            self.target,
-            force=self.force,
-            digest=self._has_digest,
-            journal=self._journal,
-            sizes=state.sizes,
-            records=state.progress["records"],
-        )
-        self._libraries = state.progress.get("libraries", {})
-        self._checkpoints = Checkpoints(self._journal, self._state)
-        for file in self._writer.growing_files():
-            self._checkpoints.add(file)
-        if self._report_path.name in state.sizes:
-            self._open_report(state.sizes[self._report_path.name])
-
-    def _open_report(self, size: int = 0) -> AtomicFile:
-        assert self._checkpoints is not None
-        self._report = AtomicFile(self._report_path, force=True, locked=False, size=size)
-        self._checkpoints.add(self._report)
-        return self._report
+    def _open(self) -> PartialPack:
+        """Open the files, cut to what the state describes. Raises OutputError."""
+        self._libraries = self._state.progress["libraries"] if self._state else {}
+        self._files = PartialPack(self.target, self._journal, self._state, force=self.force, digest=self._has_digest)
+        return self._files
 
     def add(self, chunk: PackedChunk, position: ListPosition, counts: Mapping[str, Any]) -> None:
         """Write the records and the bad images of *chunk*; the list is packed up to *position* then, with *counts*.
 
         Raises OutputError, also if the libraries of the workers are not those of the unfinished pack.
         """
-        if self._writer is None:
-            assert self._state is not None
+        if self._files is None and self._state is not None:
             self._refuse_other(self._state.progress["libraries"], chunk.libraries)
-            self._open()
-        assert self._writer is not None
-        assert self._checkpoints is not None
-        self._is_consistent = False
-        for key, frame in chunk.frames:
-            self._writer.write_frame(frame, key=key)
-        if bad := chunk.bad:
-            (self._report or self._open_report()).write(report_lines(bad))
+        files = self._files or self._open()
+        files.write(chunk)
         self._libraries = chunk.libraries
-        self._progress = self._progress_at(position, counts)
-        self._is_consistent = True
-        self._checkpoints.offer(self._progress)
+        self._progress = self._progress_at(files, position, counts)
+        files.is_consistent = True
+        files.checkpoints.offer(self._progress)
 
     def _progress_at(
-        self, position: ListPosition, counts: Mapping[str, Any], *, complete: bool = False
+        self, files: PartialPack, position: ListPosition, counts: Mapping[str, Any], *, complete: bool = False
     ) -> dict[str, Any]:
-        assert self._writer is not None
         return {
             "identity": self.identity,
             "libraries": self._libraries,
             "position": position,
-            "records": self._writer.records,
+            "records": files.writer.records,
             "counts": counts,
             "has_digest": self._has_digest,
             "complete": complete,
@@ -227,28 +197,20 @@ class PackOutput:
 
         Raises OutputError.
         """
-        files: list[AtomicFile] = []
-        has_digest = self._has_digest
-        if self.is_complete:
-            assert self._state is not None
-            has_digest = self._state.progress["has_digest"]
+        if self._state is not None and self.is_complete:
+            files, progress = None, self._state.progress
             has_report = self._report_path.name in self._state.sizes
         else:
-            if self._writer is None:
-                self._open()
-            assert self._writer is not None
-            assert self._checkpoints is not None
-            self._writer.finish()
-            self._progress = self._progress_at(position, counts, complete=True)
-            self._is_consistent = False  # what follows is finished by the next run, and no other state
-            self._checkpoints.finish(self._progress)
-            files = self._writer.output_files()
-            has_report = self._report is not None
+            files = self._files or self._open()
+            progress = self._finish(files, position, counts)
+            has_report = files.report is not None
+        has_digest = progress["has_digest"]
         index = self._paths[1]
         # Read before the end: what takes time behind the last rename could be interrupted, with nothing left to do.
         keys = index_keys(partial_path(index) if partial_path(index).exists() else index)
         paths = [*self._paths, *([self._digest_path] if has_digest else [])]
-        publish(paths, old=[*self._old, index], force=self.force, files=files)
+        open_files = files.writer.output_files() if files else []
+        publish(paths, old=[*self._old, index], force=self.force, files=open_files)
         self._publish_report(has_report=has_report)
         if self._has_digest and not has_digest:  # of the complete state of a run without --digest
             with AtomicFile(self._digest_path, force=True) as file:
@@ -256,12 +218,19 @@ class PackOutput:
         if classes is not None:
             classes.write()
         if self._nsplit > 1:
-            self._write_part_file()
+            self._write_part_file(progress)
         self._journal.remove()
         return keys
 
-    def _write_part_file(self) -> None:
-        progress = self._state.progress if self._state is not None and self.is_complete else self._progress
+    def _finish(self, files: PartialPack, position: ListPosition, counts: Mapping[str, Any]) -> dict[str, Any]:
+        """Write all *files* to the disk, then the state that they are complete; return its progress."""
+        files.writer.finish()
+        files.is_consistent = False  # what follows is finished by the next run, and no other state
+        self._progress = self._progress_at(files, position, counts, complete=True)
+        files.checkpoints.finish(self._progress)
+        return self._progress
+
+    def _write_part_file(self, progress: Mapping[str, Any]) -> None:
         same_in_all = {name: value for name, value in self.identity.items() if name not in ("nsplit", "part")}
         write_part_file(
             self.target,
@@ -274,16 +243,16 @@ class PackOutput:
 
     def keep_report(self) -> Path:
         """Give the report its name although no image could be packed, and return its path. Raises OutputError."""
-        self._is_consistent = False  # there is no state without the report
-        if self._report is not None:
-            self._report.finish()
+        if self._files is not None and self._files.report is not None:
+            self._files.is_consistent = False  # there is no state without the report
+            self._files.report.finish()
             self._publish_report(has_report=True)
         return self._report_path
 
     def _publish_report(self, *, has_report: bool) -> None:
         """Give the report its name, or remove that of an earlier run."""
-        if self._report is not None:
-            self._report.rename()
+        if self._files is not None and self._files.report is not None:
+            self._files.report.rename()
         elif has_report and partial_path(self._report_path).exists():
             give_name(self._report_path, force=True)
         elif not has_report:
@@ -295,11 +264,7 @@ class PackOutput:
         if kind is None:
             self._leave(AtomicFile.keep)
             return
-        if self._is_consistent and self._checkpoints is not None and self._progress:
-            with contextlib.suppress(Im2RecError):  # on a full disk; the state before it stays
-                self._checkpoints.save(self._progress)
-        saved = self._checkpoints.saved if self._checkpoints is not None else None
-        kept = saved or (self._state.progress if self._state else {})
+        kept = self._last_progress()
         if not _is_worth_keeping(kept):
             self._leave(AtomicFile.discard)
             self._journal.remove()
@@ -310,14 +275,19 @@ class PackOutput:
             images = counted(kept["records"], "image so far is kept", "images so far are kept")
             error.hint = "; ".join(filter(None, (error.hint, f"{images}, and the same command goes on")))
 
+    def _last_progress(self) -> Mapping[str, Any]:
+        """Save a last state, if the files are those of one; return the progress that the next run finds."""
+        found = self._state.progress if self._state else {}
+        if self._files is None:
+            return found
+        if self._files.is_consistent and self._progress:
+            with contextlib.suppress(Im2RecError):  # on a full disk; the state before it stays
+                self._files.checkpoints.save(self._progress)
+        return self._files.checkpoints.saved or found
+
     def _leave(self, how: Callable[[AtomicFile], None]) -> None:
-        """Close all files, and leave them as *how* does."""
-        if self._checkpoints is not None:
-            self._checkpoints.close()
-        if self._writer is not None:
-            self._writer.leave(how)
-        if self._report is not None:
-            how(self._report)
+        if self._files is not None:
+            self._files.leave(how)
 
 
 def _is_worth_keeping(progress: Mapping[str, Any]) -> bool:
