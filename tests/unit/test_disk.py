@@ -19,6 +19,8 @@ from image_helpers import names_in
 from im2rec.storage import disk
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+# Python 3.12 warns of a fork while there are other threads, such as those of the library that runs tests in parallel.
+multi_threaded = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows renames without links, and locks bytes")
 PAGE = 4096
 _OFFSETS = st.integers(0, 40) | st.integers(0, 1 << 63)
@@ -156,6 +158,7 @@ class Child:
 
 
 @forks
+@multi_threaded
 def test_a_lock_holds_for_other_processes_and_ends_with_a_killed_one(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with disk.open_output(path, locked=True):
