@@ -76,7 +76,7 @@ class PackCommand(HelpCommand):
 )
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
-@click.option("--restart", is_flag=True, help="Begin again; else a pack that was cut short is gone on with.")
+@click.option("--restart", is_flag=True, help="Throw away what a pack that was cut short has left, and begin again.")
 @click.option("--resume", is_flag=True, help="Go on with a pack that was cut short, or fail if there is none.")
 @common_options(writes=True)
 def command(

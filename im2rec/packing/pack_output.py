@@ -24,7 +24,7 @@ from im2rec.storage.checkpoints import last_state
 from im2rec.storage.classes import ClassesCopy
 from im2rec.storage.digest import digest_path, make_digest
 from im2rec.storage.index import index_keys, index_to_write
-from im2rec.storage.journal import Journal, State
+from im2rec.storage.journal import Journal, State, refuse_claimed
 from im2rec.storage.output import (
     AtomicFile,
     give_name,
@@ -98,8 +98,9 @@ class PackOutput:
             if resume:
                 problem = "no unfinished pack of it is there to go on from"
                 raise OutputError(problem, path=self.target, hint="leave out resume=True")
-            if restart:  # what is there stays if this run cannot begin
+            if restart:  # an output that is not to be replaced is no reason to remove what is there
                 refuse_existing([*self._paths, *self._old], force=self.force)
+            refuse_claimed(self._paths[1], self.target)
             self._journal.clear()  # first, as it describes what is removed
             for path in (*self._paths, self._digest_path, self._report_path):
                 remove_leftover(path)
@@ -210,7 +211,7 @@ class PackOutput:
         keys = index_keys(partial_path(index) if partial_path(index).exists() else index)
         paths = [*self._paths, *([self._digest_path] if has_digest else [])]
         open_files = files.writer.output_files() if files else []
-        publish(paths, old=[*self._old, index], force=self.force, files=open_files)
+        publish(paths, old=[*self._old, index], force=self.force, files=open_files, advise=False)
         self._publish_report(has_report=has_report)
         if self._has_digest and not has_digest:  # of the complete state of a run without --digest
             with AtomicFile(self._digest_path, force=True) as file:
@@ -271,7 +272,7 @@ class PackOutput:
             return
         self._leave(AtomicFile.keep)
         self._journal.close()
-        if isinstance(error, Im2RecError):
+        if isinstance(error, Im2RecError) and error.hint != _RESTART:
             images = counted(kept["records"], "image so far is kept", "images so far are kept")
             error.hint = "; ".join(filter(None, (error.hint, f"{images}, and the same command goes on")))
 

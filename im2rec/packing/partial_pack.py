@@ -8,7 +8,7 @@ from pathlib import Path
 from im2rec.packing.report import PackedChunk, report_lines, report_path
 from im2rec.storage.checkpoints import Checkpoints
 from im2rec.storage.journal import Journal, State
-from im2rec.storage.output import AtomicFile
+from im2rec.storage.output import AtomicFile, remove_leftover
 from im2rec.storage.writer import RecordWriter
 
 
@@ -33,6 +33,8 @@ class PartialPack:
                 self.checkpoints.add(file)
             if self._report_path.name in sizes:
                 self._open_report(sizes[self._report_path.name])
+            else:
+                remove_leftover(self._report_path)  # made behind the last state
         except BaseException:
             self.leave(AtomicFile.keep if state else AtomicFile.discard)
             raise

@@ -1,7 +1,8 @@
-"""All changes of output files on the disk: create, write, synchronise, rename and remove.
+"""Changes of output files on the disk: create, write, synchronise, rename and remove.
 
-Every output file of im2rec passes through these functions, so that a test can record the steps of a run and replay what
-a power failure may leave of them. They raise OSError, which :mod:`im2rec.storage.output` turns into errors of im2rec.
+Every file that is written beside its final name passes through these functions, so that a test can record the steps of
+a run and replay what a power failure may leave of them. (What is in a folder that is written aside does not.) They
+raise OSError, which :mod:`im2rec.storage.output` turns into errors of im2rec.
 """
 
 # ruff: noqa: PTH104, PTH105, PTH108 - functions of os, which that test can replace
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -29,7 +31,8 @@ _FLAGS = (
 )
 _LOCKED_BYTE = 0x7FFFFFFE  # on Windows, where a lock is on bytes and keeps others from reading them
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK}  # of file systems without links
-_RETRY_S = 0.1  # on Windows, where a process cannot wait for a lock
+WAIT_S = 10.0  # for the lock of a file that others write in no time
+_RETRY_S = 0.02
 _WORD = 8  # bytes that a sum adds as one number
 SUM_MASK = (1 << 64) - 1
 
@@ -77,13 +80,18 @@ def sum_bytes(data: bytes | memoryview, offset: int) -> int:
     return (total + int.from_bytes(data[lead + _WORD * words :], "little")) & SUM_MASK
 
 
-def open_output(path: Path, *, locked: bool, wait: bool = False) -> OutputStream:
+def open_output(path: Path, *, locked: bool, wait: bool = False, keep: bool = False) -> OutputStream:
     """Open the file *path* for reading and writing, with what is in it; it is made if it is missing.
 
     With *locked* it is locked until it is closed or the process ends, however it ends; a file system without locks
-    locks nothing. Raises BlockingIOError if another process, or another stream of this one, has the lock, unless *wait*
-    lets this one wait for it. Raises OSError for a link and for anything but a regular file.
+    locks nothing. Raises BlockingIOError if another process, or another stream of this one, has the lock; with *wait*
+    only when it has had it for ``WAIT_S`` seconds more. Raises OSError for a link and for anything but a regular file.
+
+    A file with a second name is left to that one, and another is made: the second name is the final one, if the process
+    was killed in the middle of :func:`rename_new`, and what is written must not change that file. With *keep*, where
+    the content is gone on with and has no final name yet, it is taken as it is: a backup may have linked it.
     """
+    is_new = False
     while True:
         stream = OutputStream(os.open(path, _FLAGS, 0o666))
         is_ours = False
@@ -92,7 +100,10 @@ def open_output(path: Path, *, locked: bool, wait: bool = False) -> OutputStream
                 _lock(stream.fileno(), wait=wait)
                 is_ours = True
             if _is_at(stream.fileno(), path):
-                return stream
+                if keep or is_new or os.fstat(stream.fileno()).st_nlink == 1:
+                    return stream
+                os.unlink(path)
+                is_new = True  # there are file systems on which every file has several links
         except OSError:
             stream.close()
             raise
@@ -105,56 +116,50 @@ def open_output(path: Path, *, locked: bool, wait: bool = False) -> OutputStream
 
 
 def _is_at(handle: int, path: Path) -> bool:
-    """True if the open file *handle* is the one that *path* names, and has no other name.
-
-    A second name is the final one, which a rename by :func:`rename_new` had given it when the process was killed: what
-    is written must not change that file, so the first name is removed.
-    """
+    """True if the open file *handle* is the one that *path* names."""
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EEXIST, "is no regular file", os.fspath(path))
     try:
-        found = path.lstat()
+        return os.path.samestat(path.lstat(), status)
     except FileNotFoundError:
         return False
-    if not os.path.samestat(found, status):
-        return False
-    if status.st_nlink > 1:
-        os.unlink(path)
-        return False
-    return True
+
+
+def _lock(handle: int, *, wait: bool) -> None:
+    end = time.monotonic() + (WAIT_S if wait else 0)
+    while not _is_locked(handle):
+        if time.monotonic() >= end:
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+        time.sleep(_RETRY_S)
 
 
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(handle: int, *, wait: bool) -> None:
-        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
-        while not _is_locked(handle):
-            if not wait:
-                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
-            time.sleep(_RETRY_S)
-        os.lseek(handle, 0, os.SEEK_SET)
-
     def _is_locked(handle: int) -> bool:
+        os.lseek(handle, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
+        finally:
+            os.lseek(handle, 0, os.SEEK_SET)
         return True
 
 else:
 
-    def _lock(handle: int, *, wait: bool) -> None:
+    def _is_locked(handle: int) -> bool:
         # flock, not lockf: a lock of lockf ends when the process closes any other stream of the file.
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise
+            return False
         except OSError as error:
             if error.errno == errno.EINTR:
                 raise
             # Some network file systems have no locks: two processes that write the same file are not noticed there.
+        return True
 
 
 def start_writing_back(stream: OutputStream, start: int, end: int) -> None:
@@ -164,7 +169,7 @@ def start_writing_back(stream: OutputStream, start: int, end: int) -> None:
             os.posix_fadvise(stream.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
 
 
-def sync(stream: OutputStream) -> None:
+def sync(stream: OutputStream | BinaryIO) -> None:
     """Return when all bytes written to *stream* are on the disk."""
     if hasattr(fcntl, "F_FULLFSYNC"):  # macOS, where fsync() leaves them in the cache of the drive
         with contextlib.suppress(OSError):

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from im2rec.errors import OutputError
 from im2rec.storage import disk
-from im2rec.storage.files import PathLike
+from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.forks import write_in_this_process_only
-from im2rec.storage.output import JOURNAL, name_beside, open_output, remove_locked, writing
+from im2rec.storage.output import JOURNAL, name_beside, open_output, partial_path, remove_locked, writing
 
 VERSION = 1
 _PLACE_BYTES = 1 << 16
@@ -61,7 +61,7 @@ class Journal:
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         self.journal_path = journal_path(self.path)
-        self._stream = open_output(self.journal_path, self.path, locked=True)
+        self._stream = open_output(self.journal_path, self.path, locked=True, keep=True)
         write_in_this_process_only(self._stream)
         self.synced: list[State] = []
         self.latest: State | None = None
@@ -76,28 +76,11 @@ class Journal:
             self._stream.seek(0)
             content = self._stream.read((_LATEST + 1) * _PLACE_BYTES) or b""
         places = [content[place * _PLACE_BYTES :][:_PLACE_BYTES] for place in range(_LATEST + 1)]
-        found = [self._decoded(place) for place in places]
+        found = [_decoded(place, self.journal_path) for place in places]
         self.synced = sorted(filter(None, found[:_LATEST]), key=lambda state: -state.number)
         self.latest = found[_LATEST]
         # A single place without a state is one whose first write was cut: no state had been synchronised by then.
         self.is_unreadable = sum(bool(place.strip(b"\0")) for place in places) > 1 and not self.synced
-
-    def _decoded(self, place: bytes) -> State | None:
-        """Return the state in a *place*; None if there is none or if the write of it was cut. Raises OutputError."""
-        crc, _, body = place.partition(b"\n")[0].partition(b" ")
-        try:
-            if not body or int(crc, 16) != zlib.crc32(body):
-                return None
-        except ValueError:
-            return None
-        try:
-            fields = json.loads(body)
-            if fields.pop("version") == VERSION:
-                return _checked(State(**fields))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            pass
-        problem = "is the journal of an unfinished run of another version of im2rec"
-        raise OutputError(problem, path=self.journal_path, hint="finish it with that one, or remove this file")
 
     def save(self, state: State, *, synced: bool) -> None:
         """Write *state*; if it is *synced*, to the disk itself. May be called in a thread. Raises OutputError."""
@@ -142,6 +125,47 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _decoded(place: bytes, path: Path) -> State | None:
+    """Return the state in a *place* of the journal at *path*; None if there is none or if the write of it was cut.
+
+    Raises OutputError for one of another version.
+    """
+    crc, _, body = place.partition(b"\n")[0].partition(b" ")
+    try:
+        if not body or int(crc, 16) != zlib.crc32(body):
+            return None
+    except ValueError:
+        return None
+    try:
+        fields = json.loads(body)
+        if fields.pop("version") == VERSION:
+            return _checked(State(**fields))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    problem = "is the journal of an unfinished run of another version of im2rec"
+    raise OutputError(problem, path=path, hint="finish it with that one, or remove this file")
+
+
+def refuse_claimed(path: Path, target: Path) -> None:
+    """Raise OutputError if an unfinished run of another output than *target* has left the partial file of *path*.
+
+    The index ``a.idx`` is that of ``a.rec`` and of ``a.bin``.
+    """
+    if not partial_path(path).exists():
+        return
+    for other in path.parent.glob(f"*{JOURNAL}"):
+        if other != journal_path(target) and path.name in _claimed_names(other):
+            hint = f"finish that run, or remove {other.name}"
+            raise OutputError("is of an unfinished run of another output", path=partial_path(path), hint=hint)
+
+
+def _claimed_names(path: Path) -> set[str]:
+    """Return the names of the files that the journal at *path* describes, without its lock. Raises OutputError."""
+    with InputFile(path) as file:
+        places = [file.read_at(place * _PLACE_BYTES, _PLACE_BYTES) for place in range(_LATEST + 1)]
+    return {name for place in places if (state := _decoded(place, path)) for name in state.sizes}
 
 
 def _checked(state: State) -> State:

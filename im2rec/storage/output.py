@@ -69,7 +69,7 @@ class AtomicFile:
         with writing(path):
             is_left = exists(self.temporary_path)
         refuse_existing([self.path], force=force or is_left)
-        self.raw = open_output(self.temporary_path, self.path, locked=locked, wait=wait)
+        self.raw = open_output(self.temporary_path, self.path, locked=locked, wait=wait, keep=size > 0)
         # Removes the file also when it is never closed.
         self._remover = weakref.finalize(self, _remove, self.raw, self.temporary_path, os.getpid())
         if is_left and not size:
@@ -176,12 +176,15 @@ def partial_path(path: Path) -> Path:
     return name_beside(path, PARTIAL)
 
 
-def publish(paths: Sequence[Path], *, old: Sequence[Path], force: bool, files: Sequence[AtomicFile] = ()) -> None:
+def publish(
+    paths: Sequence[Path], *, old: Sequence[Path], force: bool, files: Sequence[AtomicFile] = (), advise: bool = True
+) -> None:
     """Give the temporary files of *paths* their names: first that of the ``.rec``, then those of its companions.
 
     With *force* the *old* companions are removed before, so that at any moment, also after a kill or a power failure,
     the ``.rec`` stands with its own companions or without any. Files that have their names already are passed over, so
     that a run that was killed in between can be finished by a second call. *files* are those of *paths* that are open.
+    With *advise*, an error names the command that makes a companion that is missing; not so for a run that goes on.
 
     Raises OutputError, which says what stands under the names. Where another program has made one of the files
     meanwhile, none of ours has its name then.
@@ -204,7 +207,7 @@ def publish(paths: Sequence[Path], *, old: Sequence[Path], force: bool, files: S
         if not force and exists(Path(error.path or rec)):  # another program has made it: it must not stand beside ours
             _take_names_back(paths)
         else:
-            error.hint = _what_stands(rec, companions)
+            error.hint = _what_stands(rec, companions, advise=advise)
         raise
     disk.sync_folder(rec.parent)
     for file in files:
@@ -229,7 +232,7 @@ def _take_names_back(paths: Sequence[Path]) -> None:
                 disk.rename_new(path, partial_path(path))
 
 
-def _what_stands(rec: Path, companions: Sequence[Path]) -> str:
+def _what_stands(rec: Path, companions: Sequence[Path], *, advise: bool) -> str:
     """Return in words which of the output files exist, after a rename has failed."""
     if not exists(rec):
         return f"no file exists under the name {rec}"
@@ -239,7 +242,8 @@ def _what_stands(rec: Path, companions: Sequence[Path]) -> str:
         return f"{rec} and its index are {'the old ones' if is_old else 'complete'}"
     names = f"{' and '.join(path.name for path in missing)} {'are' if len(missing) > 1 else 'is'} missing beside it"
     command = "digest" if all(path.suffix == ".digest" for path in missing) else "index"
-    return f"{rec} is {'the old one' if is_old else 'complete'}, and {names}; 'im2rec {command}' makes one"
+    what = f"{rec} is {'the old one' if is_old else 'complete'}, and {names}"
+    return f"{what}; 'im2rec {command}' makes one" if advise else what
 
 
 def publish_all(files: Sequence[AtomicFile], *, force: bool) -> None:
@@ -307,7 +311,7 @@ def remove_leftover(path: Path) -> None:
     temporary = partial_path(path)
     with writing(path):
         if exists(temporary):
-            remove_locked(open_output(temporary, path, locked=True), temporary)
+            remove_locked(open_output(temporary, path, locked=True, keep=True), temporary)
 
 
 def remove_locked(stream: disk.OutputStream, path: Path) -> None:
@@ -320,11 +324,13 @@ def remove_locked(stream: disk.OutputStream, path: Path) -> None:
     stream.close()
 
 
-def open_output(temporary: Path, path: Path, *, locked: bool, wait: bool = False) -> disk.OutputStream:
+def open_output(
+    temporary: Path, path: Path, *, locked: bool, wait: bool = False, keep: bool = False
+) -> disk.OutputStream:
     """Open the output *temporary* of *path*. Raises OutputError, also while another process has it locked."""
     with writing(path):
         try:
-            return disk.open_output(temporary, locked=locked, wait=wait)
+            return disk.open_output(temporary, locked=locked, wait=wait, keep=keep)
         except BlockingIOError:
             hint = "wait for it, or choose another name"
             raise OutputError("another im2rec is writing it", path=path, hint=hint) from None
@@ -345,7 +351,7 @@ def give_name(path: Path, *, force: bool) -> None:
 def sync_and_close(file: BinaryIO) -> None:
     """Write all data of *file* to the disk, past the caches of Python and the system, and close it. Raises OSError."""
     file.flush()
-    os.fsync(file.fileno())
+    disk.sync(file)
     file.close()
 
 

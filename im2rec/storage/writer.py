@@ -20,7 +20,7 @@ from im2rec.storage import disk
 from im2rec.storage.digest import FollowingHasher, Hasher, digest_path
 from im2rec.storage.files import InputFile, PathLike, open_binary, reading
 from im2rec.storage.index import index_to_write
-from im2rec.storage.journal import Journal, lock_output
+from im2rec.storage.journal import Journal, lock_output, refuse_claimed
 from im2rec.storage.output import AtomicFile, publish, refuse_existing, remove_leftover, writing
 
 _LINES = 1 << 13  # of an index, written at once
@@ -104,6 +104,7 @@ class RecordWriter:
             stack.callback(self._remove_journal)
             remove_leftover(self.digest_path)
             if own is not None:  # else the run has removed what an earlier one left, unless it goes on
+                refuse_claimed(self.index_path, self.path)
                 remove_leftover(self.path)
                 remove_leftover(self.index_path)
                 refuse_existing([self.path, self.index_path, self.digest_path], force=force)

@@ -31,6 +31,7 @@ from im2rec.errors import OutputError
 from im2rec.packing import encode
 from im2rec.packing import identity as identity_module
 from im2rec.packing import pack as module
+from im2rec.packing.pack import PackOptions
 from im2rec.packing.pack_output import PackOutput
 from im2rec.packing.params import PackParams
 from im2rec.storage import disk
@@ -412,6 +413,37 @@ def test_a_file_that_appears_at_the_end_is_kept_and_so_is_the_whole_pack(
         lines = packed_lines(patch)
         assert 8 == case.pack(force=True).resumed
         assert [] == lines
+    assert case.undisturbed()[0] == files_in(case.out)
+
+
+def test_a_backup_that_links_the_files_of_an_unfinished_pack_changes_nothing(case: PackCase) -> None:
+    case.stop(4)
+    for name in LEFT:
+        os.link(case.out / name, case.root / name)
+    assert 3 == case.pack().resumed
+    assert case.undisturbed()[0] == files_in(case.out)
+
+
+def test_a_pack_of_another_output_does_not_take_the_index_of_an_unfinished_one(case: PackCase) -> None:
+    case.stop(4)
+    before = files_in(case.out)
+    other = dataclasses.replace(case)
+    for force in (False, True):
+        message = message_of(
+            module.pack, case.listed, case.root, case.out / "o.bin", UNCHANGED, PackOptions(force=force)
+        )
+        assert "o.idx.im2rec-partial: is of an unfinished run of another output" in message
+        with pytest.raises(OutputError, match="another output"):
+            RecordWriter(case.out / "o.bin", force=force)
+        assert before == files_in(case.out)
+    assert 3 == case.pack().resumed
+
+
+def test_a_report_that_no_state_counts_does_not_stay(case: PackCase) -> None:
+    """As after a kill behind the first bad image, which is good when the pack goes on."""
+    case.stop(4)
+    (case.out / REPORT_LEFT).write_bytes(b"half a line")
+    assert 3 == case.pack().resumed
     assert case.undisturbed()[0] == files_in(case.out)
 
 
