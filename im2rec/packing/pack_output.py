@@ -211,7 +211,8 @@ class PackOutput:
         keys = index_keys(partial_path(index) if partial_path(index).exists() else index)
         paths = [*self._paths, *([self._digest_path] if has_digest else [])]
         open_files = files.writer.output_files() if files else []
-        publish(paths, old=[*self._old, index], force=self.force, files=open_files, advise=False)
+        old = [*self._old, index, *([self._report_path] if self.force else [])]
+        publish(paths, old=old, force=self.force, files=open_files, advise=False)
         self._publish_report(has_report=has_report)
         if self._has_digest and not has_digest:  # of the complete state of a run without --digest
             with AtomicFile(self._digest_path, force=True) as file:

@@ -427,7 +427,6 @@ def test_a_backup_that_links_the_files_of_an_unfinished_pack_changes_nothing(cas
 def test_a_pack_of_another_output_does_not_take_the_index_of_an_unfinished_one(case: PackCase) -> None:
     case.stop(4)
     before = files_in(case.out)
-    other = dataclasses.replace(case)
     for force in (False, True):
         message = message_of(
             module.pack, case.listed, case.root, case.out / "o.bin", UNCHANGED, PackOptions(force=force)
