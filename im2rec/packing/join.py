@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from im2rec.errors import CorruptRecordError, InputError, LineError, ParameterError
+from im2rec.errors import CorruptRecordError, InputError, LineError, OutputError, ParameterError
 from im2rec.format.heads import FIRST, FLAG_SHIFT, HEAD_BYTES, LENGTH_MASK, MAGIC_WORD, WHOLE
 from im2rec.format.indexfile import Keys, Offsets, index_blocks
 from im2rec.packing.part_set import Part, check_files, part_of, read_parts, refuse_part_files
@@ -82,8 +82,10 @@ def join(
         why = "the reports beside them say why" if any(part.report for part in found) else "their list names no images"
         raise InputError("no part holds a record", hint=why)
     if not dry_run:
-        with _report_of(found, report) as report_file, RecordWriter(target, force=force, digest=digest) as writer:
-            _Copier(found, writer, report_file, progress or (lambda _records, _share: None)).copy()
+        # Its lock comes before the first change of any file, and is held until the last file has its name.
+        with contextlib.closing(_Output(target, found, force=force, digest=digest)) as output:
+            _Copier(found, output.writer, output.report, progress or (lambda _records, _share: None)).copy()
+            output.publish()
             classes.write()
     bad = sum((Counter(part.info.bad) for part in found), Counter[str]())
     return JoinSummary(
@@ -98,23 +100,6 @@ def join(
         warnings=other_names + classes.warnings,
         dry_run=dry_run,
     )
-
-
-@contextlib.contextmanager
-def _report_of(parts: Sequence[Part], path: Path) -> Iterator[AtomicFile | None]:
-    """Open the report *path*, which gets its name after the block; if no part has one, remove that of an earlier run.
-
-    Raises OutputError.
-    """
-    if any(part.report for part in parts):
-        with AtomicFile(path, force=True) as file:
-            yield file
-        return
-    remove_leftover(path)
-    yield None
-    with writing(path):
-        disk.remove(path)
-    disk.sync_folder(path.parent)
 
 
 def outputs_of(out: PathLike) -> list[Path]:
@@ -146,6 +131,50 @@ def _class_names(parts: Sequence[Part]) -> tuple[Path, list[str]]:
         if names is not None and others is not None and names.names != others.names:
             warnings.append(f"{path}: has other class names than {first}, which are copied")
     return beside[first], warnings
+
+
+class _Output:
+    """The ``.rec`` *target*, locked, with its index, perhaps its digest, and a report if one of *parts* has one.
+
+    Raises OutputError.
+    """
+
+    def __init__(self, target: Path, parts: Sequence[Part], *, force: bool, digest: bool) -> None:
+        self.writer = RecordWriter(target, force=force, digest=digest)
+        self.report: AtomicFile | None = None
+        self._report_path = report_path(target)
+        try:
+            if any(part.report for part in parts):
+                self.report = AtomicFile(self._report_path, force=True)
+            else:
+                remove_leftover(self._report_path)
+        except BaseException:
+            self.close()
+            raise
+
+    def publish(self) -> None:
+        """Write the files to the disk and give them their names. Raises OutputError.
+
+        The report of an earlier run is removed before the ``.rec`` has its name: it never stands beside the new one.
+        """
+        self.writer.finish()
+        with writing(self._report_path):
+            disk.remove(self._report_path)
+        self.writer.publish()
+        if self.report is not None:
+            try:
+                self.report.rename()
+            except OutputError as error:
+                rec = self.writer.path
+                error.hint = f"{rec} is complete, and its report is missing; join again with force=True to write it"
+                raise
+        disk.sync_folder(self._report_path.parent)
+
+    def close(self) -> None:
+        """Remove what has no name yet, and end the lock."""
+        if self.report is not None:
+            self.report.discard()
+        self.writer.discard()
 
 
 class _Copier:

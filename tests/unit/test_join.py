@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from helpers import message_of, peak_bytes
 from image_helpers import a_list_of_images, names_in, write_images, write_list
+from pack_helpers import PackCase, a_case, files_in, save_always
 from part_helpers import contents, move, packed_parts
 
 from im2rec.errors import CorruptRecordError, InputError, OutputError, ParameterError
@@ -18,6 +21,8 @@ from im2rec.packing.join import join
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
 from im2rec.packing.part_file import write_part_file
+from im2rec.storage import disk
+from im2rec.storage.journal import Journal
 from im2rec.storage.writer import RecordWriter
 
 SERIAL = PackOptions(workers=1)
@@ -162,18 +167,90 @@ def test_what_a_killed_join_left_is_taken_over(tmp_path: Path, parts: list[Path]
     assert sorted([*before, "o.rec", "o.idx"]) == names_in(tmp_path)
 
 
-def test_an_unfinished_pack_is_not_written_over(tmp_path: Path, parts: list[Path]) -> None:
-    def stop(images: float, _share: float) -> None:
-        if images > 1:
-            raise KeyboardInterrupt
+@pytest.fixture(params=["good", "bad"])
+def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackCase:
+    """A list with a bad image, and its parts in the folder above ``out``, which have a report if they are *bad*."""
+    save_always(monkeypatch)
+    found = a_case(tmp_path)
+    if request.param == "bad":
+        (found.root / "0.jpg").write_bytes(b"text")
+    packed_parts(found.listed, found.root, tmp_path / "o.rec", 2)
+    (found.root / "0.jpg").write_bytes(b"text")
+    return found
 
-    with pytest.raises(KeyboardInterrupt):
-        pack(tmp_path / "l.lst", tmp_path / "root", tmp_path / "o.rec", PackParams(resize=9), SERIAL, progress=stop)
-    before = names_in(tmp_path)
-    assert "o.rec.im2rec-journal" in before
-    with pytest.raises(OutputError, match="an unfinished run has left records beside it"):
-        join(parts, tmp_path / "o.rec")
-    assert before == names_in(tmp_path)
+
+def assert_unchanged_when_refused(case: PackCase, problem: str) -> None:
+    """Assert that a join onto the ``o.rec`` of *case* is refused by *problem*, and changes nothing beside it."""
+    before = files_in(case.out)
+    assert before["o.rec.bad.jsonl.im2rec-partial"]
+    for force in (False, True):
+        with pytest.raises(OutputError, match=problem):
+            join([case.out.parent / "o.rec.part*"], case.out / "o.rec", force=force)
+        assert before == files_in(case.out)
+
+
+def test_an_unfinished_pack_is_not_written_over(case: PackCase) -> None:
+    case.stop(5)
+    assert_unchanged_when_refused(case, "an unfinished run has left records beside it")
+
+
+def test_a_running_pack_is_not_written_over(case: PackCase) -> None:
+    (case.out / "o.rec.bad.jsonl.im2rec-partial").write_bytes(b"{}\n")
+    with Journal(case.out / "o.rec"):
+        assert_unchanged_when_refused(case, "another im2rec is writing it")
+
+
+# A join that fails at its end.
+
+
+@pytest.fixture
+def bad_parts(tmp_path: Path) -> list[Path]:
+    """Parts with reports and class names, and beside them all files of an older ``new.rec``."""
+    parts = packed_parts(*mixed_list(tmp_path), tmp_path / "o.rec", 3)
+    (tmp_path / "o.classes.txt").write_text("cat\ndog\n")
+    for name in ("new.rec", "new.idx", "new.rec.bad.jsonl", "new.classes.txt"):
+        (tmp_path / name).write_bytes(b"old")
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("name", "hint", "new"),
+    [
+        ("new.rec", "new.rec is the old one, and new.idx is missing beside it", []),
+        ("new.idx", "new.rec is complete, and new.idx is missing beside it", [".rec"]),
+        ("new.rec.bad.jsonl", "new.rec is complete, and its report is missing; join again", [".rec", ".idx"]),
+    ],
+)
+def test_an_old_report_is_never_beside_a_new_rec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad_parts: list[Path], name: str, hint: str, new: list[str]
+) -> None:
+    def replace(source: Path, target: Path) -> None:
+        if target.name == name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        source.replace(target)
+
+    monkeypatch.setattr(disk, "replace", replace)
+    message = message_of(join, bad_parts, tmp_path / "new.rec", force=True)
+    found = contents(tmp_path / "new.rec")
+
+    assert message.startswith(f"{tmp_path / name}: cannot be written: ")
+    assert hint in message
+    assert new == [suffix for suffix, content in found.items() if content != b"old"]
+    assert ".rec.bad.jsonl" not in found
+    assert b"old" == (tmp_path / "new.classes.txt").read_bytes()
+    assert not list(tmp_path.glob("*.im2rec-*"))
+
+
+def test_all_old_files_stay_if_the_new_ones_cannot_be_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad_parts: list[Path]
+) -> None:
+    def finish(writer: RecordWriter) -> None:
+        raise OutputError("cannot be written: the disk is full", path=writer.path)
+
+    monkeypatch.setattr(RecordWriter, "finish", finish)
+    before = files_in(tmp_path)
+    assert "the disk is full" in message_of(join, bad_parts, tmp_path / "new.rec", force=True)
+    assert before == files_in(tmp_path)
 
 
 # Class names.
