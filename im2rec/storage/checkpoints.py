@@ -51,7 +51,8 @@ class Checkpoints:
         self._due, self._sync_due = time.monotonic() + SAVE_S, time.monotonic() + SYNC_S
 
     def add(self, file: AtomicFile) -> None:
-        """Include *file* in the states from now on."""
+        """Include *file*, to which nothing has been written yet, in the states from now on."""
+        file.raw.total = 0
         self._files[file.path.name] = file
 
     def offer(self, progress: Mapping[str, Any]) -> None:
@@ -104,7 +105,7 @@ class Checkpoints:
         """Hand all data to the system; return the state after it, and the sums of all that this run has written."""
         sizes, totals = {}, {}
         for name, file in self._files.items():
-            sizes[name], totals[name] = file.flush(), file.raw.total
+            sizes[name], totals[name] = file.flush(), file.raw.total or 0
             disk.start_writing_back(file.raw, self._sizes.get(name, 0), sizes[name])
         self._sizes = sizes
         sums = {name: (total - self._base.get(name, 0)) & disk.SUM_MASK for name, total in totals.items()}

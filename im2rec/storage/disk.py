@@ -38,18 +38,21 @@ SUM_MASK = (1 << 64) - 1
 
 
 class OutputStream(io.FileIO):
-    """An output file without a buffer. ``total`` is the sum of the bytes that :meth:`write` has written.
+    """An output file without a buffer.
 
-    See :func:`sum_bytes`.
+    ``total`` is the sum (:func:`sum_bytes`) of what :meth:`write` has written since it was set to 0; None, and nothing
+    is summed, where nobody needs it.
     """
 
     def __init__(self, handle: int) -> None:
         super().__init__(handle, "r+b")
-        self.total = 0
+        self.total: int | None = None
         self._lock = threading.Lock()  # seek and write are one step
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         """Write *data*, or the first bytes of it, at the current position; return how many."""
+        if self.total is None:
+            return super().write(data)
         offset = self.tell()
         written = super().write(data)
         self.total = (self.total + sum_bytes(memoryview(data)[:written], offset)) & SUM_MASK

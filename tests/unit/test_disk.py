@@ -69,6 +69,7 @@ def test_a_stream_sums_what_it_writes(
     path = tmp_path_factory.getbasetemp() / "summed"
     with disk.open_output(path, locked=False) as stream:
         disk.truncate(stream, start)
+        stream.total = 0
         for piece in pieces:
             stream.write(piece)
         disk.truncate(stream, start)  # so that the next example starts from zeros
@@ -87,11 +88,20 @@ def test_a_stream_sums_the_bytes_that_the_system_took(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(disk, "OutputStream", Stream)
     with disk.open_output(tmp_path / "a", locked=False) as stream:
+        stream.total = 0
         assert [3, 2] == [stream.write(data) for data in (b"01234", memoryview(b"34"))]
         assert disk.sum_bytes(b"01234", 0) == stream.total
         stream.write_at(b"abcdefgh", 2)
 
     assert b"01abcdefgh" == (tmp_path / "a").read_bytes()
+
+
+def test_nothing_is_summed_where_nobody_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum imports numpy, for which make-list would wait."""
+    monkeypatch.delattr(disk, "sum_bytes")
+    with disk.open_output(tmp_path / "a", locked=False) as stream:
+        assert 5 == stream.write(b"01234")
+        assert stream.total is None
 
 
 def test_threads_write_at_their_places_at_once(tmp_path: Path) -> None:
