@@ -6,16 +6,15 @@ An unfinished pack is only gone on with, and parts of a pack are only joined, if
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
 from im2rec.packing.params import PackParams
-from im2rec.storage.files import PathLike, open_binary, reading
+from im2rec.storage.digest import hash_range
+from im2rec.storage.files import InputFile, PathLike
 
-_PIECE_BYTES = 1 << 20
 _NOT_GIVEN = "not given"
 
 
@@ -50,11 +49,8 @@ def _version() -> str:
 
 def list_digest(path: PathLike) -> str:
     """Return the SHA-256 of the list *path* in hexadecimal digits. Raises InputError."""
-    found = hashlib.sha256()
-    with reading(path), open_binary(path) as stream:
-        while piece := stream.read(_PIECE_BYTES):
-            found.update(piece)
-    return found.hexdigest()
+    with InputFile(path) as file:
+        return hash_range(file, 0, file.size).hex()
 
 
 def differences(begun: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

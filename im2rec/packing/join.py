@@ -218,8 +218,8 @@ class _Copier:
 
 def _copy_report(path: Path, report: AtomicFile) -> None:
     with InputFile(path) as file:
-        for offset in range(0, file.size, _PIECE_BYTES):
-            report.write(file.read_at(offset, min(_PIECE_BYTES, file.size - offset)))
+        for piece in file.pieces(0, file.size):
+            report.write(piece)
 
 
 def _indexed(part: Part) -> Iterator[tuple[Keys, Offsets, int]]:

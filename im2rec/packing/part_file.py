@@ -20,7 +20,6 @@ whether parts belong together, and sizes and a hash that tie it to its very file
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 
 from im2rec.errors import InputError
 from im2rec.packing.report import report_path
+from im2rec.storage.digest import hash_range
 from im2rec.storage.files import InputFile, PathLike, read_file, reading
 from im2rec.storage.index import index_to_write
 from im2rec.storage.output import AtomicFile
@@ -36,7 +36,6 @@ SUFFIX = ".json"
 SCHEMA = 1  # counts up when a key is removed or changes its meaning
 _MAX_BYTES = 1 << 20  # a part file has one kilobyte; an identity may hold long paths
 _MAX_COUNT = 2**63 - 1
-_PIECE_BYTES = 1 << 20
 _SHA256_DIGITS = 64
 _COUNTS = ("nsplit", "part", "records", "rec_bytes", "index_bytes", "report_bytes")
 _AGAIN = "pack the part again"
@@ -103,11 +102,8 @@ def size_of(path: PathLike) -> int:
 
 def size_and_hash(path: PathLike) -> tuple[int, str]:
     """Return the size of the file *path* in bytes, and its SHA-256 in hexadecimal digits. Raises InputError."""
-    found = hashlib.sha256()
     with InputFile(path) as file:
-        for offset in range(0, file.size, _PIECE_BYTES):
-            found.update(file.read_at(offset, min(_PIECE_BYTES, file.size - offset)))
-        return file.size, found.hexdigest()
+        return file.size, hash_range(file, 0, file.size).hex()
 
 
 def encode_part_file(info: PartInfo) -> bytes:

@@ -23,7 +23,6 @@ MAX_SAVE_S = 1.0
 SYNC_S = 1.0  # between two synchronised ones, likewise
 MAX_SYNC_S = 30.0
 COST = 100  # an interval is at least as many times as long as what ends it takes, up to the longest
-_PIECE_BYTES = 1 << 20
 
 
 class Checkpoints:
@@ -148,7 +147,8 @@ def last_state(journal: Journal) -> State | None:
     base = next((state for state in journal.synced if state.number == latest.number), None)
     if base is None or _sums(journal, base, latest) != latest.sums:
         return newest
-    return latest._replace(number=newest.number, sums=_sums(journal, newest, latest) or {})
+    sums = latest.sums if base is newest else _sums(journal, newest, latest)
+    return latest._replace(number=newest.number, sums=sums or {})
 
 
 def _is_later(state: State, other: State) -> bool:
@@ -160,15 +160,15 @@ def _sums(journal: Journal, base: State, state: State) -> dict[str, int] | None:
     sums = {}
     for name, size in state.sizes.items():
         path = journal.path.with_name(name)
-        start = base.sizes.get(name, 0)
+        offset = base.sizes.get(name, 0)
         total = 0
         with writing(path):
             partial = partial_path(path)
             if not partial.is_file() or partial.stat().st_size < size:
                 return None
         with InputFile(partial) as file:
-            for offset in range(start, size, _PIECE_BYTES):
-                piece = file.read_at(offset, min(_PIECE_BYTES, size - offset))
+            for piece in file.pieces(offset, size):
                 total = (total + disk.sum_bytes(piece, offset)) & disk.SUM_MASK
+                offset += len(piece)
         sums[name] = total
     return sums

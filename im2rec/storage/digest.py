@@ -149,8 +149,8 @@ class FollowingHasher:
         self._sent, self._behind = end, 0
 
     def _hash(self, end: int, start: int) -> None:
-        for offset in range(start, end, _PIECE_BYTES):
-            self._hasher.update(self._file.read_at(offset, min(_PIECE_BYTES, end - offset)))
+        for piece in self._file.pieces(start, end):
+            self._hasher.update(piece)
 
     def close(self) -> None:
         """End the threads. Calling it twice is allowed."""
@@ -291,8 +291,8 @@ def hash_range(file: InputFile, start: int, end: int) -> bytes:
     Raises InputError.
     """
     found = hashlib.sha256()
-    for offset in range(start, end, _PIECE_BYTES):
-        found.update(file.read_at(offset, min(_PIECE_BYTES, end - offset)))
+    for piece in file.pieces(start, end):
+        found.update(piece)
     return found.digest()
 
 

@@ -144,7 +144,7 @@ def test_bytes_before_the_synchronised_state_are_not_read_again(
 
 
 def test_the_sums_of_many_pieces_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PIECE_BYTES", 7)
+    monkeypatch.setattr("im2rec.storage.files._PIECE_BYTES", 7)
     with writing_in(tmp_path) as writer:
         writer.write(bytes(range(50)), 0)
         writer.sync()

@@ -339,7 +339,7 @@ def test_a_pack_with_a_digest_goes_on_and_one_without_too(case: PackCase, *, bef
 
 def test_the_digest_of_what_is_written_is_made_in_pieces(case: PackCase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.storage.digest.BLOCK_BYTES", 1000)
-    monkeypatch.setattr("im2rec.storage.digest._PIECE_BYTES", 77)
+    monkeypatch.setattr("im2rec.storage.files._PIECE_BYTES", 77)
     case.stop(6, digest=True)
     case.pack(digest=True)
     monkeypatch.undo()
