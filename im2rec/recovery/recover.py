@@ -21,6 +21,7 @@ from im2rec.recovery.duplicates import count_repeats
 from im2rec.recovery.losses import IDS, Losses, OldIndex, find_old_index, list_ids, losses_by_ids
 from im2rec.recovery.report import RecoverSummary, write_report
 from im2rec.recovery.salvage import SalvagingFile
+from im2rec.storage import disk
 from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import PathLike
@@ -286,7 +287,7 @@ class _Report:
         write_report(self._file, summary)
         self._file.finish()
         with writing(self._file.path):
-            self._file.path.unlink(missing_ok=True)
+            disk.remove(self._file.path)
 
     def rename(self) -> None:
         """Give the report its name. Raises OutputError."""

@@ -102,7 +102,8 @@ def open_output(path: Path, *, locked: bool, wait: bool = False, keep: bool = Fa
             if locked:
                 _lock(stream.fileno(), wait=wait)
                 is_ours = True
-            if _is_at(stream.fileno(), path):
+            _check_regular(stream, path)
+            if is_at(stream.fileno(), path):
                 if keep or is_new or os.fstat(stream.fileno()).st_nlink == 1:
                     return stream
                 os.unlink(path)
@@ -118,13 +119,15 @@ def open_output(path: Path, *, locked: bool, wait: bool = False, keep: bool = Fa
         stream.close()  # it was renamed or removed meanwhile by the process that had the lock
 
 
-def _is_at(handle: int, path: Path) -> bool:
-    """True if the open file *handle* is the one that *path* names."""
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
+def _check_regular(stream: OutputStream, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         raise OSError(errno.EEXIST, "is no regular file", os.fspath(path))
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """True if the open file or folder *handle* is the one that *path* names."""
     try:
-        return os.path.samestat(path.lstat(), status)
+        return os.path.samestat(path.lstat(), os.fstat(handle))
     except FileNotFoundError:
         return False
 

@@ -144,7 +144,7 @@ class AsideFolder:
             self.path.mkdir(exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # another run has renamed it meanwhile
                 lock = stack.enter_context(_locked(self.path))
-                if lock is None or _is_at(lock, self.path):
+                if lock is None or disk.is_at(lock, self.path):
                     stack.callback(self._remove_if_empty)
                     return
 
@@ -160,7 +160,7 @@ class AsideFolder:
         """
         self._check_kind(self.earlier)
         with contextlib.suppress(FileNotFoundError), _locked(self.earlier) as lock:
-            if lock is not None and not _is_at(lock, self.earlier):
+            if lock is not None and not disk.is_at(lock, self.earlier):
                 return  # the run that moved it has just removed it
             refusal = self._find_refusal(self.earlier) if any(self.earlier.iterdir()) else ""
             if refusal:
@@ -238,14 +238,6 @@ def _locked(folder: Path) -> Iterator[int | None]:
     finally:
         if handle >= 0:
             os.close(handle)
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    """True if the open folder *handle* still has the name *path*."""
-    try:
-        return os.path.samestat(os.fstat(handle), path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def remove_folder(folder: Path, *, last: str = "") -> None:

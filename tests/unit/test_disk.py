@@ -246,7 +246,7 @@ def test_an_interrupt_leaves_no_file_that_was_just_made(
 
     if content:
         (tmp_path / "a").write_bytes(content)
-    monkeypatch.setattr(disk, "_is_at", interrupt)
+    monkeypatch.setattr(disk, "is_at", interrupt)
     with pytest.raises(KeyboardInterrupt):
         disk.open_output(tmp_path / "a", locked=True)
     assert left == names_in(tmp_path)
