@@ -9,6 +9,7 @@ from pathlib import Path
 from im2rec.errors import OutputError
 
 VARIABLE = "IM2REC_CACHE"
+OFF = "off"
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -16,12 +17,14 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
 
     The first of these that is set: ``$IM2REC_CACHE``, ``$XDG_CACHE_HOME/im2rec`` (absolute paths only), on Windows
     ``%LOCALAPPDATA%\\im2rec``, else ``~/.cache/im2rec``. *environ* replaces ``os.environ``. Raises OutputError when
-    the user has no home folder.
+    the user has no home folder, and for ``IM2REC_CACHE=off``, by which nothing is kept.
 
     Source: XDG Base Directory Specification, which also demands that a relative path is ignored.
     """
     environ = os.environ if environ is None else environ
     if folder := environ.get(VARIABLE):
+        if folder.lower() == OFF:
+            raise OutputError(f"no cache folder: {VARIABLE} is {folder}", hint=f"set {VARIABLE} to a folder")
         return Path(folder)
     if (xdg := environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():
         return Path(xdg) / "im2rec"
@@ -31,3 +34,13 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
         return Path.home() / ".cache" / "im2rec"
     except RuntimeError:
         raise OutputError("no cache folder: the user has no home folder", hint=f"set {VARIABLE} to a folder") from None
+
+
+def usable_cache_folder() -> Path | None:
+    """Return the cache folder for what programs keep unasked; None if there is none, as with ``IM2REC_CACHE=off``."""
+    try:
+        folder = cache_folder()
+    except OutputError:
+        return None
+    # A home folder that is not absolute, as "~", does not exist: a folder of that name would be made wherever we are.
+    return folder if folder.is_absolute() or os.environ.get(VARIABLE) else None

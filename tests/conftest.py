@@ -48,6 +48,14 @@ def _children_meet_the_default_of_every_signal() -> Iterator[None]:
         signal.signal(number, signal.SIG_IGN)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give this run, and all it starts, a cache folder that no other program uses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IM2REC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Replace the clock of im2rec.bench by one that only the test advances, so that no test depends on real time."""

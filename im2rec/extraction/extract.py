@@ -156,7 +156,7 @@ def extract(
         scanned = ScannedFile(rec, **scan_options, progress=lambda share: report(0, share * _SCAN_SHARE))
         file = stack.enter_context(scanned)
         selected = select_records(file, options)
-        folders.check_labels(file.labels[selected.ordinals])
+        folders.check_labels(file.first_labels[selected.ordinals])
         if not dry_run:
             _write(file, selected, _make_writer(partial, stem, options, folders.names), report)
         counts = _predict_counts(file, selected) if dry_run else partial.progress
@@ -244,7 +244,7 @@ def _summary(
         records=len(file),
         all_images=selected.images,
         images=images,
-        classes=len(np.unique(class_numbers(file.labels[selected.ordinals]))),
+        classes=len(np.unique(class_numbers(file.first_labels[selected.ordinals]))),
         bytes_out=done.bytes,
         left_out={why: count for why, count in selected.left_out.items() if why == LEFT_OUT[EMPTY]},
         problem_records={why: count for why, count in problems.items() if count},
@@ -281,7 +281,7 @@ def _lost_keys(file: ScannedFile, selected: SelectedRecords) -> list[str]:
 
 def _label_warnings(file: ScannedFile, selected: SelectedRecords) -> list[str]:
     """Return a line on the first labels that are not finite numbers, if there are any."""
-    labels = file.labels[selected.ordinals]
+    labels = file.first_labels[selected.ordinals]
     odd = np.flatnonzero(~np.isfinite(labels))
     if not len(odd):
         return []

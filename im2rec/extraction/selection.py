@@ -19,6 +19,7 @@ from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_k
 from im2rec.storage.index import find_index, sorted_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.reader import KEEP, SKIP, RecordFile
+from im2rec.storage.record_keys import RecordKeys
 from im2rec.storage.record_map import (
     RecordMap,
     ScannedRecords,
@@ -102,12 +103,13 @@ class _ScannedHeaders(ScannedRecords):
 class ScannedFile(RecordFile):
     """A ``.rec`` with the headers of all its whole records in memory: 21 bytes a record.
 
-    The ordinals are those of a scan. ``keys`` are the ids, ``labels`` (float32) the first labels, ``states`` (uint8)
-    the bits of ``VECTOR`` to ``LONG_LABELS``. *index* True is the one beside the file, which only helps the scan.
+    The ordinals are those of a scan. ``keys`` are the ids, ``first_labels`` (float32) the first label of each record,
+    ``states`` (uint8) the bits of ``VECTOR`` to ``LONG_LABELS``. *index* True is the one beside the file, which only
+    helps the scan.
     *progress* is called with the share of the file that has been read. Raises InputError, CorruptRecordError.
     """
 
-    labels: Labels
+    first_labels: Labels
     states: Bits
 
     def __init__(
@@ -122,7 +124,10 @@ class ScannedFile(RecordFile):
         super().__init__(path, index=False, damaged=SKIP, doubtful=doubtful)
         self._progress = None
 
-    def _load(self) -> RecordMap:
+    def _find_sources(self) -> None:
+        """Nothing is cached, as the headers are to be read."""
+
+    def _make_map(self) -> RecordMap:
         def report(offset: int) -> None:
             if self._progress:
                 self._progress(offset / self.size)
@@ -140,10 +145,10 @@ class ScannedFile(RecordFile):
         if index is not None and not scanned.damage:
             scanned.damage = DamageLog(_missing(self._file, index, scanned.found()))
         found = map_of_scan(self._file, scanned, skip=True)
-        self.labels, self.states = _concatenate(scanned.labels), _concatenate(scanned.states)
+        self.first_labels, self.states = _concatenate(scanned.labels), _concatenate(scanned.states)
         if (kind := headerless_kind(self._file, map(int, found.offsets[:FIRST_RECORDS]))) is not None:
             raise headerless_error(self._file.path, kind)
-        return found._replace(keys=scanned.found().ids)
+        return found._replace(keys=RecordKeys(scanned.found().ids))
 
 
 def _missing(file: InputFile, index: PathLike, found: FoundRecords) -> list[Damage]:
@@ -179,7 +184,7 @@ def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
         matching &= _with_labels(rec, selection.labels, images)
     selected = matching & images
     if selection.min_images:
-        selected &= _in_large_classes(rec.labels, images, selection.min_images)
+        selected &= _in_large_classes(rec.first_labels, images, selection.min_images)
     ordinals = np.flatnonzero(selected)
     if selection.head and len(ordinals) > selection.head:
         ordinals = ordinals[: selection.head]
@@ -317,7 +322,7 @@ def _other_index(offset: int) -> IndexFormatError:
 
 def _with_labels(rec: ScannedFile, selected: Sequence[float], images: Mask) -> Mask:
     """Return a mask of the records with one of the labels *selected*. Raises InputError for one without an image."""
-    numbers, selected_numbers = class_numbers(rec.labels), class_numbers(float32(selected))
+    numbers, selected_numbers = class_numbers(rec.first_labels), class_numbers(float32(selected))
     missing = np.flatnonzero(~np.isin(selected_numbers, numbers[images]))
     if len(missing):
         raise InputError(f"no image has the label {selected[missing[0]]:g}", path=rec.path, hint=INSPECT)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from im2rec.errors import OutputError
-from im2rec.folders import VARIABLE, cache_folder
+from im2rec.folders import usable_cache_folder
 
 if sys.platform == "win32":
     import msvcrt
@@ -52,10 +52,8 @@ def folders() -> list[Path]:
     candidates = [package / "__pycache__"]
     if chosen := os.environ.get(NUMBA_VARIABLE):
         candidates.insert(0, Path(chosen) / own)
-    with contextlib.suppress(OutputError):  # there is no home folder
-        user = cache_folder()
-        if user.is_absolute() or os.environ.get(VARIABLE):  # a home that is not absolute, as "~", does not exist
-            candidates.append(user / own)
+    if (user := usable_cache_folder()) is not None:
+        candidates.append(user / own)
     return candidates
 
 

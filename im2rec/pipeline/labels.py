@@ -29,7 +29,7 @@ from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.records import Records
 from im2rec.storage.files import with_path
 from im2rec.storage.list_lines import list_lines, opened_list
-from im2rec.storage.reader import RecordInfo
+from im2rec.storage.record_info import RecordInfo
 
 LabelVector = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.uint64]

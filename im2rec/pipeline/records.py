@@ -19,7 +19,8 @@ from im2rec.format.irheader import ImageRecord
 from im2rec.pipeline.params import IMAGES, MXNET, NO_INDEX, SKIP, ImageRecordParams
 from im2rec.pipeline.permutation import Positions
 from im2rec.storage.files import PathLike
-from im2rec.storage.reader import RecordFile, RecordInfo
+from im2rec.storage.reader import RecordFile
+from im2rec.storage.record_info import RecordInfo
 from im2rec.storage.spans import RecordSpan
 
 T = TypeVar("T")

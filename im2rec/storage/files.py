@@ -184,6 +184,13 @@ class InputFile(Closeable):
             raise _unreadable(self.path, error) from error
         return data
 
+    def status(self) -> os.stat_result:
+        """Return the status of the open file. Raises InputError."""
+        if self._handle is None:
+            raise InputError("is closed", path=self.path, hint="open it again")
+        with reading(self.path):
+            return os.fstat(self._handle)
+
     def pieces(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from *start* to *end*, of fewer if the file ends before, in pieces of 1 MiB at most.
 

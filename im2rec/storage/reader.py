@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
+import math
 import numbers
 import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 
 from im2rec.errors import CorruptRecordError, InputError, ParameterError
-from im2rec.format.heads import HEAD_BYTES, WHOLE
-from im2rec.format.indexfile import Offsets
-from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, decode_image_record_at, parse_header
-from im2rec.format.recordio import (
-    BytesSource,
-    Source,
-    measure,
-    parse_head,
-    read_payload,
-    read_start,
-    single_part_end,
-    single_part_length,
-)
+from im2rec.format.heads import HEAD_BYTES
+from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, decode_image_record_at, parse_header
+from im2rec.format.recordio import BytesSource, Source, measure, read_payload, single_part_end, single_part_length
+from im2rec.storage.array_cache import Sources
 from im2rec.storage.files import INSPECT, Closeable, PathLike
 from im2rec.storage.foreign import (
     FIRST_RECORDS,
@@ -37,8 +31,11 @@ from im2rec.storage.foreign import (
     kind_without_header,
 )
 from im2rec.storage.index import is_record_start, resolve_index
+from im2rec.storage.map_cache import cached_map, sources_of
 from im2rec.storage.opening import open_rec
-from im2rec.storage.record_map import READ_WHOLE_BYTES, RecordMap, map_by_index, map_by_scan
+from im2rec.storage.record_info import FRONT_BYTES, RecordInfo, read_infos
+from im2rec.storage.record_labels import RecordLabels, cached_labels, read_labels
+from im2rec.storage.record_map import NO_KEY, READ_WHOLE_BYTES, RecordMap, map_by_index, map_by_scan
 from im2rec.storage.spans import RecordSpan, group_nearby
 
 RAISE, SKIP = "raise", "skip"  # what to do about records that are lost
@@ -49,15 +46,6 @@ _COPIED_BYTES = 64 << 10  # the content of a longer record is read by a separate
 _SINGLE_READ_BYTES = 1 << 20  # a longer record is read without its frame, which saves copying it
 _MAX_READ_BYTES = 8 << 20  # read_many() reads at most this much in one call
 _GAP_BYTES = 64 << 10  # reading this many bytes that are not needed takes no longer than another call
-_HEAD_GAP_BYTES, _MAX_HEADS_READ_BYTES = 4096, 256 << 10  # the same two limits where only headers are read
-_FRONT_BYTES = HEAD_BYTES + HEADER_BYTES
-
-
-class RecordInfo(NamedTuple):
-    """The header fields of a record, and the size of its payload in bytes."""
-
-    header: RawHeader
-    size: int
 
 
 class RecordFile(Closeable, Sequence[ImageRecord]):
@@ -74,8 +62,11 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     *index* is the path of the index. By default it is found beside *path* (``X.idx`` for ``X.rec``, else
     ``<path>.idx``), and without one the file is scanned; False always scans. The keys of a scanned file are the image
     ids, or the ordinals if any payload is too short for an image header. ``keys`` (uint64) and ``offsets`` (int64) are
-    read-only arrays in file order, 16 bytes per record together. The length word of a record that ends where the index
-    has the next one is trusted; any other record is searched for records that a damaged length word covers.
+    read-only arrays in file order. The length word of a record that ends where the index has the next one is trusted;
+    any other record is searched for records that a damaged length word covers.
+
+    What an index or a scan has given for a file of 1,000 records or more is kept in the user's cache, and so are
+    ``labels``. When the file is opened again, they are mapped into memory, which all processes share.
 
     An index may list only some of the records; the others are then left out. If that is noticed when the file is
     opened, ``unlisted`` says which, and it is logged as a warning; else ``unlisted`` is empty.
@@ -90,7 +81,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
     is their size. With ``raise`` and an index few bytes are read to find damage; ``skip`` scans the file, and
     reads all of it if it looks damaged.
 
-    Reads share no position, so one open file can be used by threads, by forked processes and, pickled, by others.
+    Reads share no position, so one open file can be used by threads, by forked processes and, pickled, by others. A
+    pickled copy opens the file again and reads the cache; without a cache it carries the arrays.
     Raises InputError for a file that is missing, empty or not a RecordIO file, IndexFormatError for an index that
     cannot be parsed or belongs to another file, ParameterError.
     """
@@ -109,9 +101,9 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
             self._file = stack.enter_context(open_rec(path))
             self.index_path = resolve_index(path, index)
             check_kind(self._file)
-            self._take(self._load())
+            self._sources = self._find_sources()
+            self._take(*cached_map(self._sources, self._make_map))
             stack.pop_all()  # no error: the file stays open
-        self._by_key: np.ndarray[Any, np.dtype[np.int64]] | None = None
         if self.unlisted and self._logs_unlisted:
             _LOG.warning(self.unlisted)
 
@@ -125,32 +117,73 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         """Size of the file in bytes."""
         return self._file.size
 
-    def _load(self) -> RecordMap:
-        if self.index_path is None:
-            return map_by_scan(self._file, skip=self.damaged == SKIP, drop_doubtful=self._drops_doubtful)
-        return map_by_index(
-            self._file,
-            self.index_path,
-            self._without_index,
-            skip=self.damaged == SKIP,
-            drop_doubtful=self._drops_doubtful,
-        )
+    def _find_sources(self) -> Sources | None:
+        """Return the sources of this map for the cache."""
+        return sources_of(self._file, self.index_path, f"damaged={self.damaged}")
 
-    def _take(self, found: RecordMap) -> None:
-        self.keys, self.offsets, self._end, self._stops = found.keys, found.offsets, found.end, found.stops
+    def _make_map(self) -> RecordMap:
+        skip, drop = self.damaged == SKIP, self._drops_doubtful
+        if self.index_path is None:
+            return map_by_scan(self._file, skip=skip, drop_doubtful=drop)
+        return map_by_index(self._file, self.index_path, self._without_index, skip=skip, drop_doubtful=drop)
+
+    def _take(self, found: RecordMap, is_cached: bool) -> None:
+        self._is_cached = is_cached
+        self._keys, self.offsets, self._end, self._stops = found.keys, found.offsets, found.end, found.stops
         self.lost, self.doubtful, self.damage = found.lost, found.doubtful, list(found.damage)
         self.damaged_ranges, self.damaged_bytes = len(found.damage), found.damage.nbytes
         self.has_gaps, self.unlisted = found.has_gaps, ""
-        self.keys.flags.writeable = self.offsets.flags.writeable = False
+        self.offsets.flags.writeable = False
         if found.unlisted:
             self.unlisted = (
                 f"{self.index_path}: lists only some of the records of {self.path}; it leaves out {found.unlisted}"
                 f" (with {self._without_index} all are read)"
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but what a copy finds in the cache, the arrays above all."""
+        state = {**self.__dict__}
+        state.pop("labels", None)
+        if self._is_cached:
+            del state["offsets"], state["_keys"]
+        return state
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
-        self.keys.flags.writeable = self.offsets.flags.writeable = False  # numpy does not pickle the flag
+        if self._is_cached:
+            now = self._find_sources()
+            if now is None or self._sources is None or not now.are(self._sources):
+                raise InputError("has changed since it was opened", path=self.path, hint="open it again")
+            found = cached_map(self._sources, self._make_map).map
+            self._keys, self.offsets = found.keys, found.offsets
+        self.offsets.flags.writeable = False  # numpy does not pickle the flag
+
+    @property
+    def keys(self) -> Keys:
+        """Keys of the records in the index (uint64), in file order; those that only count are made when first used."""
+        return self._keys.array
+
+    @functools.cached_property
+    def labels(self) -> RecordLabels:
+        """The labels of all records, from the cache; the first time, the headers of all records are read.
+
+        Raises InputError for records without image headers, CorruptRecordError for a damaged record, unless those are
+        skipped.
+        """
+        sources = self._find_sources()
+        return cached_labels(
+            None if sources is None else sources._replace(variant=f"labels, {sources.variant}"), self._read_labels
+        )
+
+    def _read_labels(self) -> RecordLabels:
+        self.check_headers()
+        return read_labels(self._file, self.spans, self._read_or_blank, range(self.total))
+
+    def _read_or_blank(self, ordinal: int) -> ImageRecord:
+        """Return the record at *ordinal*, or one without label and content for one that is to be skipped."""
+        if self.damaged == SKIP and self._is_lost(ordinal):
+            return ImageRecord(IRHeader(0, math.nan, NO_KEY), b" ")
+        return self[ordinal]
 
     @property
     def total(self) -> int:
@@ -255,14 +288,14 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         None for a record of several parts, with a label vector, or with anything wrong.
         """
         _, start, stop = span
-        front = self._file.read_at(start, _FRONT_BYTES)
+        front = self._file.read_at(start, FRONT_BYTES)
         length = single_part_length(front, span.nbytes)
         if length is None:
             return None
         header, end = parse_header(front[HEAD_BYTES:]), start + HEAD_BYTES + length
         if header.flag or (end < stop and any(self._file.read_at(end, stop - end))):
             return None
-        content = self._file.read_at(start + _FRONT_BYTES, length - HEADER_BYTES)
+        content = self._file.read_at(start + FRONT_BYTES, length - HEADER_BYTES)
         return ImageRecord(IRHeader(*header), content) if len(content) == length - HEADER_BYTES else None
 
     def check_headers(self) -> None:
@@ -284,12 +317,8 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         """Return the ordinal of the record that :meth:`by_key` returns. Raises InputError when none has *key*."""
         if not isinstance(key, numbers.Real):
             raise ParameterError(f"key={key!r} must be an integer")
-        if self._by_key is None:
-            self._by_key = np.argsort(self.keys, kind="stable")
-        if 0 <= key < 2**64:
-            after = int(np.searchsorted(self.keys, np.uint64(key), side="right", sorter=self._by_key))
-            if after and self.keys[ordinal := int(self._by_key[after - 1])] == key:
-                return ordinal
+        if (ordinal := self._keys.find_last(key)) is not None:
+            return ordinal
         keys = np.delete(self.keys, self.lost) if self.index_path is None and len(self.lost) else self.keys
         hint = f"keys run from {keys.min()} to {keys.max()}" if len(keys) else "no record is whole"
         if self.unlisted:
@@ -354,26 +383,10 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         Raises CorruptRecordError for the first damaged record.
         """
         requested = list(ordinals)
-        starts = self.offsets[requested].tolist()
-        fronts = (
-            RecordSpan(ordinal, start, start + _FRONT_BYTES) for ordinal, start in zip(requested, starts, strict=True)
-        )
-        for run in group_nearby(fronts, gap=_HEAD_GAP_BYTES, max_bytes=_MAX_HEADS_READ_BYTES):
-            start, stop = run[0].start, run[-1].stop
-            source = BytesSource(self._file.read_at(start, stop - start), start, self.size)
-            for ordinal, offset, _ in run:
-                yield self._record_info(source, ordinal, offset)
-
-    def _record_info(self, source: Source, ordinal: int, offset: int) -> RecordInfo:
-        try:
-            part = parse_head(source.read_at(offset, HEAD_BYTES), offset, self.size)
-            if part.flag == WHOLE:
-                return RecordInfo(parse_header(source.read_at(part.start, min(part.length, HEADER_BYTES))), part.length)
-            extent = measure(self._file, offset)
-            return RecordInfo(parse_header(read_start(self._file, offset, HEADER_BYTES)), extent.size)
-        except CorruptRecordError as error:
-            error.offset = offset if error.offset is None else error.offset
-            raise self._located(error, ordinal) from None
+        for ordinal, info in zip(requested, read_infos(self._file, self.offsets[requested].tolist()), strict=True):
+            if isinstance(info, CorruptRecordError):
+                raise self._located(info, ordinal) from None
+            yield info
 
     def _ordinal(self, ordinal: int) -> int:
         """Return *ordinal* as an int from 0; negative ones count from the end. Raises IndexError, TypeError."""

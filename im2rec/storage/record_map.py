@@ -19,6 +19,7 @@ from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
 from im2rec.storage.foreign import check_line_ends, lacks_line_ends
 from im2rec.storage.index import belongs, check_index, no_record_at, sorted_index
 from im2rec.storage.index_match import FoundRecords, Match, keys_are_ids, match_index
+from im2rec.storage.record_keys import RecordKeys
 from im2rec.storage.scan import scan_damaged
 
 NO_KEY = 2**64 - 1  # the key of an ordinal without a record
@@ -30,7 +31,7 @@ _NOTHING = np.empty(0, np.int64)
 
 
 class RecordMap(NamedTuple):
-    """Where the records are: ``keys`` (uint64) and ``offsets`` (int64), one for each ordinal.
+    """Where the records are: ``keys`` and ``offsets`` (int64), one for each ordinal.
 
     *stops* (int64) is the offset at which each record ends. It is None where each ends at the next offset, as in files
     without damage; *end* is that of the last. *lost* and *doubtful* (int64) are ordinals; those lost have no record at
@@ -38,7 +39,7 @@ class RecordMap(NamedTuple):
     list; *has_gaps* is True if some of them are between listed ones.
     """
 
-    keys: Keys
+    keys: RecordKeys
     offsets: Offsets
     end: int
     stops: Offsets | None = None
@@ -173,7 +174,7 @@ def map_of_scan(file: InputFile, scanned: ScannedRecords, *, skip: bool) -> Reco
     damage, doubtful = scanned.damage, np.array(scanned.doubtful, np.int64)
     _complete_errors(file, damage)
     if not damage:
-        return RecordMap(keys, offsets, file.size)
+        return RecordMap(RecordKeys(keys), offsets, file.size)
     lost = _NOTHING
     if not skip:
         places = damage.starts
@@ -187,7 +188,7 @@ def map_of_scan(file: InputFile, scanned: ScannedRecords, *, skip: bool) -> Reco
             else np.arange(len(offsets), dtype=np.uint64)
         )
         doubtful = doubtful + np.searchsorted(at, doubtful, side="right")
-    return RecordMap(keys, offsets, file.size, ends, lost, doubtful, damage)
+    return RecordMap(RecordKeys(keys), offsets, file.size, ends, lost, doubtful, damage)
 
 
 def map_by_index(file: InputFile, path: PathLike, without: str, *, skip: bool, drop_doubtful: bool) -> RecordMap:
@@ -205,7 +206,9 @@ def map_by_index(file: InputFile, path: PathLike, without: str, *, skip: bool, d
         if not skip:
             try:
                 checked = check_index(file, offsets)
-                return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
+                return RecordMap(
+                    RecordKeys(keys), offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps
+                )
             except CorruptRecordError:
                 pass
             except IndexFormatError as error:
@@ -226,7 +229,7 @@ def _matched(
     missing = _first_missing(offsets, found.offsets)
     if missing is None and not damage and problem is None and ids_agree(keys, offsets, found):
         checked = check_index(file, offsets)
-        return RecordMap(keys, offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
+        return RecordMap(RecordKeys(keys), offsets, checked.end, unlisted=checked.unlisted, has_gaps=checked.has_gaps)
     match = match_lines(keys, offsets, found, scanned.doubtful, is_damaged=len(damage) > 0)
     if match is not None and not damage and (len(match.odd) or np.sum(match.lines >= 0) < len(offsets)):
         # Records are missing, or one has a wrong size, although no head is damaged: a record may cover others.
@@ -252,7 +255,7 @@ def _matched(
     is_doubtful[match.odd] = True
     left_out = len(found.offsets) - len(rows)
     return RecordMap(
-        np.concatenate([keys, found.ids[match.extra]]),
+        RecordKeys(np.concatenate([keys, found.ids[match.extra]])),
         all_offsets,
         file.size,
         stops,

@@ -788,7 +788,7 @@ def test_scanned_headers_take_21_bytes_a_record_and_reading_takes_no_more_than_a
     rec = a_rec(tmp_path, [plain(n, n % 7, b"\xff\xd8\xff" + bytes(n % 50)) for n in range(count)])
 
     with ScannedFile(rec) as file:
-        assert 21 * count == sum(a.nbytes for a in (file.keys, file.offsets, file.labels, file.states))
+        assert 21 * count == sum(a.nbytes for a in (file.keys, file.offsets, file.first_labels, file.states))
 
         selected = select_records(file, ExtractOptions())
         assert peak_bytes(lambda: [len(batch) for batch in read_samples(file, selected, 0)]) < 1_500_000

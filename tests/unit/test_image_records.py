@@ -15,7 +15,8 @@ from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, IRHeader, RawHeader, encode_image_record
 from im2rec.pipeline import records as records_module
 from im2rec.pipeline.records import Records, grouped_by_size
-from im2rec.storage.reader import RecordFile, RecordInfo
+from im2rec.storage.reader import RecordFile
+from im2rec.storage.record_info import RecordInfo
 
 INSPECT = "(run 'im2rec inspect' on it)"
 

@@ -52,9 +52,9 @@ def test_the_keys_of_a_scan_are_ids_or_all_ordinals(path: Path) -> None:
         path.write_bytes(joined(payloads))
         with InputFile(path) as file:
             found = map_by_scan(file, skip=False, drop_doubtful=False)
-        assert keys == found.keys.tolist()
+        assert keys == found.keys.array.tolist()
         assert bounds(payloads)[:-1] == found.offsets.tolist()
-        assert (np.uint64, np.int64) == (found.keys.dtype, found.offsets.dtype)
+        assert (np.uint64, np.int64) == (found.keys.array.dtype, found.offsets.dtype)
         assert (path.stat().st_size, None) == (found.end, found.stops)
 
 
@@ -101,9 +101,9 @@ def test_a_damaged_range_takes_a_place_with_its_bounds_and_no_key(path: Path) ->
     assert AT[:-1] == found.offsets.tolist()
     assert found.stops is not None
     assert AT[1:] == found.stops.tolist()
-    assert [50 + n if n not in (4, 9) else NO_KEY for n in range(20)] == found.keys.tolist()
+    assert [50 + n if n not in (4, 9) else NO_KEY for n in range(20)] == found.keys.array.tolist()
     assert ([4, 9], [3, 8]) == (found.lost.tolist(), found.doubtful.tolist())
-    assert (np.uint64, np.int64, np.int64) == (found.keys.dtype, found.offsets.dtype, found.lost.dtype)
+    assert (np.uint64, np.int64, np.int64) == (found.keys.array.dtype, found.offsets.dtype, found.lost.dtype)
     skipped = by_scan(path, skip=True)
     assert [at for n, at in enumerate(AT[:-1]) if n not in (4, 9)] == skipped.offsets.tolist()
     assert ([], [3, 7]) == (skipped.lost.tolist(), skipped.doubtful.tolist())
@@ -112,8 +112,8 @@ def test_a_damaged_range_takes_a_place_with_its_bounds_and_no_key(path: Path) ->
 def test_keys_are_ordinals_of_places_if_a_record_has_no_image_header(path: Path) -> None:
     path.write_bytes(ONE + b"GARBAGE!" + ONE + TWO)
 
-    assert [0, 1, 2, 3] == by_scan(path, skip=False).keys.tolist()
-    assert [0, 1, 2] == by_scan(path, skip=True).keys.tolist()
+    assert [0, 1, 2, 3] == by_scan(path, skip=False).keys.array.tolist()
+    assert [0, 1, 2] == by_scan(path, skip=True).keys.array.tolist()
 
 
 def test_damage_in_front_and_at_the_end_takes_a_place_too(path: Path) -> None:
@@ -221,11 +221,11 @@ def test_a_good_index_maps_its_lines_without_stops(path: Path) -> None:
 
     for skip in (False, True):
         found = by_index(path, skip=skip)
-        assert (AT[:-1], list(range(50, 70)), AT[-1]) == (found.offsets.tolist(), found.keys.tolist(), found.end)
+        assert (AT[:-1], list(range(50, 70)), AT[-1]) == (found.offsets.tolist(), found.keys.array.tolist(), found.end)
         assert (None, [], "", False) == (found.stops, list(found.damage), found.unlisted, found.has_gaps)
         assert ([], []) == (found.lost.tolist(), found.doubtful.tolist())
         keys, offsets = sorted_index(path.with_suffix(".idx"), AT[-1])
-        assert (keys.tolist(), offsets.tolist()) == (found.keys.tolist(), found.offsets.tolist())
+        assert (keys.tolist(), offsets.tolist()) == (found.keys.array.tolist(), found.offsets.tolist())
 
 
 def test_records_that_an_index_leaves_out_are_said_whatever_the_mode(path: Path) -> None:

@@ -1,0 +1,284 @@
+"""Arrays that are kept in the user's cache folder between runs, and read as memory maps.
+
+An entry is a folder ``indexes/<key>`` in the cache folder. It holds one ``.npy`` for each array, and a header,
+``entry.json``: the version, the files that the arrays were made from, each with its size and time of change, and for
+each array its type, its length and a checksum. An entry is written under another name and renamed when it is complete.
+One that is torn or damaged, or made from files that have changed since, is not used, and made again.
+
+Many processes map the same arrays: the system holds them in memory once, however many processes are forked or spawned.
+Nothing here raises an error where the cache cannot be used, as all that it holds can be made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.folders import usable_cache_folder
+from im2rec.storage import disk
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_LOG = logging.getLogger(__name__)
+FOLDER = "indexes"
+VERSION = 1
+MIN_RECORDS = 1000  # of fewer records, an index and the headers are read in a few milliseconds
+_HEADER = "entry.json"
+_UNFINISHED = ".unfinished-"
+_MAX_UNFINISHED_S = 24 * 3600.0  # an older one is of a process that was killed
+_RECENT_NS = 2_000_000_000  # the coarsest clock of a file system in use, FAT, counts two seconds
+_TICK_NS = 100_000_000  # of a file changed so recently, a further change may leave all times as they are
+_SAMPLES, _SAMPLE_BYTES = 64, 16 << 10  # of an array that are summed; all of a smaller one
+
+
+class Stamp(NamedTuple):
+    """Size in bytes and times of a file, by which a change is noticed."""
+
+    size: int
+    modified_ns: int
+    status_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """Return the stamp of a file with this *status*."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def is_of(self, other: Stamp, *, strictly: bool) -> bool:
+        """True if both are of the same content.
+
+        Time of status and inode differ between copies of a file on several machines, so they are compared only
+        *strictly*: where the time of change is too recent to be that of the last change.
+        """
+        return self == other if strictly else self[:2] == other[:2]
+
+
+class Sources(NamedTuple):
+    """The files that an entry is made from, each with its stamp, and *variant*, which tells entries of them apart."""
+
+    variant: str
+    files: tuple[tuple[str, Stamp], ...]
+
+    @property
+    def key(self) -> str:
+        """Name of the entry: that of the first file, and a hash of all paths."""
+        text = "\0".join([self.variant, *(path for path, _ in self.files)])
+        name = "".join(char if char.isalnum() or char in "-_" else "_" for char in Path(self.files[0][0]).stem[:40])
+        return f"{name}-{hashlib.sha256(os.fsencode(text)).hexdigest()[:20]}"
+
+    def are(self, others: Sources, *, strictly: bool = False) -> bool:
+        """True if the *others* are the same files with the same content."""
+        return [path for path, _ in self.files] == [path for path, _ in others.files] and all(
+            stamp.is_of(other, strictly=strictly)
+            for (_, stamp), (_, other) in zip(self.files, others.files, strict=True)
+        )
+
+
+class Entry(NamedTuple):
+    """A loaded entry: *facts*, plain values as JSON has them, and read-only *arrays*, mapped from its *folder*."""
+
+    folder: Path
+    facts: dict[str, Any]
+    arrays: Arrays
+
+
+class Listed(NamedTuple):
+    """An entry as a listing shows it: what it was made from, and its size in bytes."""
+
+    folder: Path
+    variant: str
+    paths: list[Path]
+    records: int
+    nbytes: int
+    is_current: bool
+
+
+def stamp_of(path: str | os.PathLike[str]) -> Stamp | None:
+    """Return the stamp of the file *path*, None if there is none."""
+    try:
+        return Stamp.of(os.stat(path))  # noqa: PTH116 - Path() would take longer than the call
+    except OSError:
+        return None
+
+
+def load(sources: Sources) -> Entry | None:
+    """Return the entry made from *sources*, or None if there is no whole one."""
+    folder = _folder()
+    if folder is None:
+        return None
+    folder /= sources.key
+    try:
+        header = _read_header(folder)
+        if header["version"] != VERSION or not _is_made_from(header, sources):
+            return None
+        arrays = {name: _mapped(folder / f"{name}.npy", *facts) for name, facts in header["arrays"].items()}
+        return Entry(folder, dict(header["facts"]), arrays)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # noqa: BLE001 - a file with any content may lie there
+        _LOG.info("%s: is damaged, and is made again: %s", folder, error)
+        return None
+
+
+def _folder() -> Path | None:
+    cache = usable_cache_folder()
+    return None if cache is None else cache / FOLDER
+
+
+def _encode_header(header: Mapping[str, Any]) -> bytes:
+    """Return *header* as JSON, and in a second line its checksum."""
+    text = json.dumps(header).encode()
+    return text + b"\n%08x\n" % zlib.crc32(text)
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    """Return the header of the entry in *folder*. Raises OSError, ValueError for any other file."""
+    text, _, checksum = (folder / _HEADER).read_bytes().partition(b"\n")
+    if checksum != b"%08x\n" % zlib.crc32(text):
+        raise ValueError(f"{_HEADER} is damaged")
+    return dict(json.loads(text))
+
+
+def _sources(header: Mapping[str, Any]) -> Sources:
+    """Return the sources of an entry by its *header*. Raises KeyError, TypeError, ValueError for another file."""
+    return Sources(header["variant"], tuple((str(path), Stamp(*map(int, stamp))) for path, stamp in header["files"]))
+
+
+def _is_made_from(header: Mapping[str, Any], sources: Sources) -> bool:
+    made_from = _sources(header)
+    return made_from.variant == sources.variant and made_from.are(sources, strictly=header["is_strict"])
+
+
+def _mapped(path: Path, dtype: str, length: int, checksum: int) -> npt.NDArray[Any]:
+    """Return the array in the file *path* as a read-only memory map. Raises OSError, ValueError if it is another."""
+    # np.memmap takes a microsecond for each element that is read; a plain array over the same memory does not.
+    array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) if length else np.load(path)
+    if array.dtype.str != dtype or array.shape != (length,) or _checksum(array) != checksum:
+        raise ValueError(f"{path.name} is another array")
+    array.flags.writeable = False
+    return array
+
+
+def _checksum(array: npt.NDArray[Any]) -> int:
+    """Return a checksum of an array: of all bytes, or of blocks spread over a larger one, its first and last included.
+
+    Reading all of a large one would take longer than making it again takes for a small one.
+    """
+    data = np.ascontiguousarray(array).view(np.uint8).data
+    if len(data) <= _SAMPLES * _SAMPLE_BYTES:
+        return zlib.crc32(data)
+    checksum = 0
+    for number in range(_SAMPLES):
+        start = (len(data) - _SAMPLE_BYTES) * number // (_SAMPLES - 1)
+        checksum = zlib.crc32(data[start : start + _SAMPLE_BYTES], checksum)
+    return checksum
+
+
+def store(sources: Sources, records: int, facts: Mapping[str, Any], arrays: Arrays) -> Entry | None:
+    """Keep one-dimensional *arrays* made from *sources*, and return them mapped; None if they cannot be kept.
+
+    *records* is the number of records that they describe: few are not kept. Nothing is kept either if a file has
+    changed since its stamp was taken, or a tenth of a second before now. *facts* are values that JSON can store.
+    """
+    folder = _folder()
+    if folder is None or records < MIN_RECORDS:
+        return None
+    if any((now := stamp_of(path)) is None or not now.is_of(stamp, strictly=True) for path, stamp in sources.files):
+        return None
+    age_ns = time.time_ns() - max(stamp.modified_ns for _, stamp in sources.files)
+    if 0 <= age_ns < _TICK_NS:
+        return None
+    header = {
+        "version": VERSION,
+        "variant": sources.variant,
+        "records": records,
+        "files": [[path, list(stamp)] for path, stamp in sources.files],
+        "is_strict": age_ns < _RECENT_NS,
+        "arrays": {name: [array.dtype.str, len(array), _checksum(array)] for name, array in arrays.items()},
+        "facts": dict(facts),
+    }
+    unfinished = folder / f"{_UNFINISHED}{os.getpid()}-{os.urandom(4).hex()}"
+    try:
+        unfinished.mkdir(parents=True)
+        for name, array in arrays.items():
+            with (unfinished / f"{name}.npy").open("xb") as file:
+                np.save(file, array, allow_pickle=False)
+                disk.sync(file)
+        with (unfinished / _HEADER).open("xb") as file:
+            file.write(_encode_header(header))
+            disk.sync(file)
+        _rename(unfinished, folder / sources.key)
+    except OSError as error:
+        _LOG.info("%s: nothing is kept there: %s", folder, error)
+        return None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _remove_unused(folder)
+    return load(sources)
+
+
+def _rename(unfinished: Path, target: Path) -> None:
+    """Rename the folder *unfinished* to *target*, in place of an entry of that name. Raises OSError."""
+    old = unfinished.with_name(f"{unfinished.name}-old")
+    with contextlib.suppress(FileNotFoundError):
+        target.rename(old)  # whoever has mapped its arrays keeps them
+    try:
+        unfinished.rename(target)  # if another process made it meanwhile, this one fails, and that one is used
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove what killed processes have left, and entries of files that are gone."""
+    for entry in _folders(folder):
+        with contextlib.suppress(OSError):
+            if entry.name.startswith(_UNFINISHED):
+                if time.time() - entry.stat().st_mtime > _MAX_UNFINISHED_S:
+                    shutil.rmtree(entry, ignore_errors=True)
+                continue
+        listed = _listed(entry)
+        if listed is not None and not listed.paths[0].exists() and listed.paths[0].parent.is_dir():
+            remove(listed)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError:
+        return []
+
+
+def listed(folder: Path) -> Iterator[Listed]:
+    """Yield the entries in the cache folder *folder*, by name; whatever else lies there is left out."""
+    for entry in _folders(folder / FOLDER):
+        if not entry.name.startswith(_UNFINISHED) and (found := _listed(entry)) is not None:
+            yield found
+
+
+def _listed(folder: Path) -> Listed | None:
+    try:
+        header = _read_header(folder)
+        sources, records = _sources(header), int(header["records"])
+        nbytes = sum(path.stat().st_size for path in folder.iterdir())
+        now = tuple((path, stamp) for path, _ in sources.files if (stamp := stamp_of(path)) is not None)
+        is_current = header["version"] == VERSION and _is_made_from(header, sources._replace(files=now))
+        return Listed(folder, sources.variant, [Path(path) for path, _ in sources.files], records, nbytes, is_current)
+    except Exception:  # noqa: BLE001 - as in load()
+        return None
+
+
+def remove(entry: Listed) -> None:
+    """Remove *entry*. Processes that have mapped it keep its arrays, except on Windows, where they keep the entry."""
+    shutil.rmtree(entry.folder, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""Where the records of a ``.rec`` are, kept in the cache: an index is parsed, and a file without one scanned, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from im2rec.storage import array_cache
+from im2rec.storage.array_cache import Arrays, Entry, Sources, Stamp, stamp_of
+from im2rec.storage.files import InputFile
+from im2rec.storage.record_keys import RecordKeys
+from im2rec.storage.record_map import RecordMap
+
+_KEYS, _ORDER, _OFFSETS = "keys", "order", "offsets"
+
+
+class CachedMap(NamedTuple):
+    """A map, and whether its arrays are those of the cache."""
+
+    map: RecordMap
+    is_cached: bool
+
+
+def sources_of(file: InputFile, index: Path | None, variant: str) -> Sources | None:
+    """Return the sources of what is made from the open *file* and its *index*; None if they cannot be examined."""
+    files = [(os.path.abspath(file.path), Stamp.of(file.status()))]  # noqa: PTH100 - resolve() would follow links
+    if index is not None:
+        if (stamp := stamp_of(index)) is None:
+            return None
+        files.append((os.path.abspath(index), stamp))  # noqa: PTH100
+    return Sources(variant, tuple(files))
+
+
+def cached_map(sources: Sources | None, make: Callable[[], RecordMap]) -> CachedMap:
+    """Return the map of *sources* from the cache, or that of ``make()``, which is then kept.
+
+    The map of a file that is damaged is not kept.
+    """
+    if sources is not None and (entry := array_cache.load(sources)) is not None:
+        return CachedMap(_map_of(entry), is_cached=True)
+    made = make()
+    if sources is None or made.stops is not None or len(made.damage) or len(made.lost) or len(made.doubtful):
+        return CachedMap(made, is_cached=False)
+    if len(made.offsets) < array_cache.MIN_RECORDS:  # not worth the search for an order of the keys
+        return CachedMap(made, is_cached=False)
+    keys, order = made.keys.compact().stored
+    arrays: Arrays = {_OFFSETS: made.offsets}
+    facts = {"end": made.end, "unlisted": made.unlisted, "has_gaps": made.has_gaps}
+    if isinstance(keys, range):
+        facts["first_key"] = keys.start
+    else:
+        arrays[_KEYS] = keys
+        arrays |= {} if order is None else {_ORDER: order}
+    entry = array_cache.store(sources, len(made.offsets), facts, arrays)
+    return CachedMap(made, is_cached=False) if entry is None else CachedMap(_map_of(entry), is_cached=True)
+
+
+def _map_of(entry: Entry) -> RecordMap:
+    facts, arrays = entry.facts, entry.arrays
+    offsets = arrays[_OFFSETS]
+    first = facts.get("first_key")
+    keys = arrays[_KEYS] if first is None else range(first, first + len(offsets))
+    order = arrays.get(_ORDER)
+    return RecordMap(
+        RecordKeys(keys, order, ascend=order is None),
+        offsets,
+        facts["end"],
+        unlisted=facts["unlisted"],
+        has_gaps=facts["has_gaps"],
+    )
