@@ -40,7 +40,7 @@ _UNFINISHED = ".unfinished-"
 _MAX_UNFINISHED_S = 24 * 3600.0  # an older one is of a process that was killed
 _RECENT_NS = 2_000_000_000  # the coarsest clock of a file system in use, FAT, counts two seconds
 _TICK_NS = 100_000_000  # of a file changed so recently, a further change may leave all times as they are
-_SAMPLES, _SAMPLE_BYTES = 64, 16 << 10  # of an array that are summed; all of a smaller one
+_SAMPLES, _SAMPLE_BYTES = 64, 16 << 10  # of a file that are summed; all of a smaller one
 
 
 class Stamp(NamedTuple):
@@ -164,26 +164,28 @@ def _is_made_from(header: Mapping[str, Any], sources: Sources) -> bool:
 def _mapped(path: Path, dtype: str, length: int, checksum: int) -> npt.NDArray[Any]:
     """Return the array in the file *path* as a read-only memory map. Raises OSError, ValueError if it is another."""
     # np.memmap takes a microsecond for each element that is read; a plain array over the same memory does not.
-    array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) if length else np.load(path)
-    if array.dtype.str != dtype or array.shape != (length,) or _checksum(array) != checksum:
+    array = np.asarray(np.load(path, mmap_mode="r" if length else None, allow_pickle=False))
+    if array.dtype.str != dtype or array.shape != (length,) or _checksum(path) != checksum:
         raise ValueError(f"{path.name} is another array")
     array.flags.writeable = False
     return array
 
 
-def _checksum(array: npt.NDArray[Any]) -> int:
-    """Return a checksum of an array: of all bytes, or of blocks spread over a larger one, its first and last included.
+def _checksum(path: Path) -> int:
+    """Return a checksum of a file: of all bytes, or of blocks spread over a larger one, its first and last included.
 
-    Reading all of a large one would take longer than making it again takes for a small one.
+    Reading all of a large one would take longer than making it again takes for a small one. The blocks are not read
+    through the memory map, as each would then bring up to 2 MiB around it into the memory of the process.
     """
-    data = np.ascontiguousarray(array).view(np.uint8).data
-    if len(data) <= _SAMPLES * _SAMPLE_BYTES:
-        return zlib.crc32(data)
-    checksum = 0
-    for number in range(_SAMPLES):
-        start = (len(data) - _SAMPLE_BYTES) * number // (_SAMPLES - 1)
-        checksum = zlib.crc32(data[start : start + _SAMPLE_BYTES], checksum)
-    return checksum
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= _SAMPLES * _SAMPLE_BYTES:
+            return zlib.crc32(file.read())
+        checksum = 0
+        for number in range(_SAMPLES):
+            file.seek((size - _SAMPLE_BYTES) * number // (_SAMPLES - 1))
+            checksum = zlib.crc32(file.read(_SAMPLE_BYTES), checksum)
+        return checksum
 
 
 def store(sources: Sources, records: int, facts: Mapping[str, Any], arrays: Arrays) -> Entry | None:
@@ -200,13 +202,12 @@ def store(sources: Sources, records: int, facts: Mapping[str, Any], arrays: Arra
     age_ns = time.time_ns() - max(stamp.modified_ns for _, stamp in sources.files)
     if 0 <= age_ns < _TICK_NS:
         return None
-    header = {
+    header: dict[str, Any] = {
         "version": VERSION,
         "variant": sources.variant,
         "records": records,
         "files": [[path, list(stamp)] for path, stamp in sources.files],
         "is_strict": age_ns < _RECENT_NS,
-        "arrays": {name: [array.dtype.str, len(array), _checksum(array)] for name, array in arrays.items()},
         "facts": dict(facts),
     }
     unfinished = folder / f"{_UNFINISHED}{os.getpid()}-{os.urandom(4).hex()}"
@@ -216,6 +217,8 @@ def store(sources: Sources, records: int, facts: Mapping[str, Any], arrays: Arra
             with (unfinished / f"{name}.npy").open("xb") as file:
                 np.save(file, array, allow_pickle=False)
                 disk.sync(file)
+        checksums = {name: _checksum(unfinished / f"{name}.npy") for name in arrays}
+        header["arrays"] = {name: [array.dtype.str, len(array), checksums[name]] for name, array in arrays.items()}
         with (unfinished / _HEADER).open("xb") as file:
             file.write(_encode_header(header))
             disk.sync(file)
