@@ -53,7 +53,7 @@ def decode_bgr(content: bytes, flags: int) -> Image | None:
     if flags not in _FLAGS:
         raise ParameterError(f"iscolor={flags!r} must be -1, 0 or 1 without OpenCV", hint=_INSTALL)
     try:
-        pixels = decode(content, flags, cut_ok=True).pixels
+        pixels = np.require(decode(content, flags, cut_ok=True).pixels, requirements="W")
     except ImageError as error:
         if error.reason == TOO_LARGE:
             raise

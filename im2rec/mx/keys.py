@@ -38,7 +38,7 @@ class KeyedRecords:
         self._file, self._index_path, self._key_type = file, index_path, key_type
         self._rec: RecordFile | None = None
         self._lines: list[tuple[Any, int]] | None = None
-        self._offsets: dict[Any, int] | None = None
+        self.made: dict[Any, int] | None = None  # what offsets() has returned
         if file.size == 0 or key_type is not int:
             self._load_lines(None)
             return
@@ -50,8 +50,8 @@ class KeyedRecords:
     def _load_lines(self, refusal: IndexFormatError | None) -> None:
         """Read all lines; if most of them name no record, raise *refusal*, or an error of that."""
         self._lines = self._read_lines()
-        self._offsets = dict(self._lines)
-        offsets = np.unique(np.array([*self._offsets.values()], np.int64))
+        self.made = dict(self._lines)
+        offsets = np.unique(np.array([*self.made.values()], np.int64))
         if len(offsets) and not belongs(self._file, offsets):
             problem = "no records start where it says that they do"
             raise refusal or with_path(IndexFormatError(problem, hint="it is of another file"), self._index_path)
@@ -71,12 +71,12 @@ class KeyedRecords:
                     raise with_path(IndexFormatError(problem, line=number), self._index_path) from None
         return lines
 
-    def lines(self) -> list[tuple[Any, int]]:
-        """Return key and offset of each line of the index, in the order of the lines."""
-        if self._lines is not None:
-            return self._lines
-        keys, offsets = load_index(self._index_path, self._file.size)
-        return list(zip(keys.tolist(), offsets.tolist(), strict=True))
+    def offsets(self) -> dict[Any, int]:
+        """Return the offset of each key; the last of several lines with one key counts."""
+        if self.made is None:
+            keys, offsets = load_index(self._index_path, self._file.size)
+            self.made = dict(zip(keys.tolist(), offsets.tolist(), strict=True))
+        return self.made
 
     def keys(self) -> list[Any]:
         """Return the keys in the order of the lines; one that is there twice is returned twice."""
@@ -89,10 +89,10 @@ class KeyedRecords:
         """Return the place of the record with *key*, the last one in the index. Raises KeyError, TypeError."""
         hash(key)  # TypeError for a list and an array, which no dictionary has as a key either
         if self._rec is None:
-            assert self._offsets is not None
-            if key not in self._offsets:
+            offsets = self.offsets()
+            if key not in offsets:
                 raise self._missing(key)
-            return Place(self._offsets[key], None)
+            return Place(offsets[key], None)
         try:
             ordinal = self._rec.ordinal_of(key)  # type: ignore[arg-type]
         except (InputError, ParameterError):

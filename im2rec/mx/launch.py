@@ -8,6 +8,7 @@ Source: CPython's Modules/main.c and Lib/runpy.py, for what is in ``sys`` and in
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -99,8 +100,7 @@ def _make_importable(folder: str | None) -> None:
     if not is_safe and folder is not None:
         sys.path[0] = folder
     added = [FOLDER]
-    # A checkout in the current folder was in sys.path until now. Where it is installed, nothing else is to be added.
-    if PathFinder.find_spec("im2rec", sys.path) is None and not _is_found_by_a_hook():
+    if not _is_found():  # it is a checkout in the current folder, which was in sys.path until now
         added.append(_ROOT)
     first = 0 if is_safe else 1
     sys.path[first:] = [*added, *(path for path in sys.path[first:] if path not in added)]
@@ -108,10 +108,11 @@ def _make_importable(folder: str | None) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([*added, *(path for path in inherited if path and path not in added)])
 
 
-def _is_found_by_a_hook() -> bool:
-    """True if a finder that an installation has added, for an editable package, finds im2rec."""
-    others = (finder for finder in sys.meta_path if finder is not PathFinder)
-    return any(finder.find_spec("im2rec", None) is not None for finder in others)
+def _is_found() -> bool:
+    """True if a new process that has this ``sys.path`` and these finders imports this very im2rec."""
+    specs = (finder.find_spec("im2rec", None) for finder in sys.meta_path)
+    spec = next((spec for spec in specs if spec is not None), None)
+    return spec is not None and spec.origin == importlib.import_module("im2rec").__file__
 
 
 def _execute(module: ModuleType) -> None:

@@ -27,6 +27,7 @@ class RecordOutput:
         self.offset = 0  # of the next record
         self._owner_pid = os.getpid()
         self._closed = False
+        self.failed = False  # a write has failed, and the files are removed
         others = [] if index_path is None else [Path(index_path)]
         refuse_existing([self.path, *others], force=True)
         with contextlib.ExitStack() as stack:
@@ -66,6 +67,7 @@ class RecordOutput:
             is_written = True
         finally:
             if not is_written:  # half a record, or one without its line, must never have its name
+                self.failed = True
                 self._discard()
 
     def check_open(self) -> None:
@@ -76,7 +78,13 @@ class RecordOutput:
             raise OutputError("belongs to another process", path=self.path, hint="write and close it in that one")
 
     def close(self) -> None:
-        """Write the files to the disk and give them their names. Calling it twice is allowed. Raises OutputError."""
+        """Write the files to the disk and give them their names. Calling it twice is allowed.
+
+        Raises OutputError, also when an earlier write has failed.
+        """
+        if self.failed:
+            problem = "was discarded when a write failed"
+            raise OutputError(problem, path=self.path, hint="what was there before is unchanged")
         if self._closed or os.getpid() != self._owner_pid:
             self._closed = True
             return

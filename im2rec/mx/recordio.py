@@ -96,7 +96,7 @@ class MXRecordIO:
 
     def __del__(self) -> None:
         if self.__dict__.get("is_open"):
-            self.close()
+            _close_unless_failed(self)
 
     def __getstate__(self) -> dict[str, Any]:
         if self.is_open and self.writable:
@@ -112,9 +112,11 @@ class MXRecordIO:
     def reset(self) -> None:
         """Begin again at the first record; a closed reader is opened.
 
-        Raises ParameterError for a writer, of which MXNet would remove all records.
+        Raises ParameterError for a writer that has written records or is closed, of which MXNet removes all records.
         """
         if self.writable:
+            if self.is_open and not self._output.offset:
+                return
             self._refuse("start again: its records would be lost", "close it, and open a new one")
         self.close()
         self.open()
@@ -187,7 +189,7 @@ class MXIndexedRecordIO(MXRecordIO):
     @functools.cached_property
     def idx(self) -> dict[Any, int]:
         """The offset in bytes of each key."""
-        return dict(self._records.lines())
+        return self._records.offsets()
 
     def close(self) -> None:
         """Close both files; those of a writer get their names. Calling it twice is allowed. Raises OutputError."""
@@ -229,12 +231,14 @@ class MXIndexedRecordIO(MXRecordIO):
         if not self.is_open:
             self.open()
         own = self.__dict__.get("idx")
+        if own is not None and own is not self._records.made:  # the script has put its own in place of it
+            return Place(own[key], None)
         try:
             return self._records.find(key)
         except KeyError:
-            if own is not None and key in own:  # a key that the script has added
-                return Place(own[key], None)
-            raise
+            if own is None or key not in own:
+                raise
+            return Place(own[key], None)  # a key that the script has added
 
     def write_idx(self, idx: Any, buf: bytes) -> None:
         """Append the bytes *buf* as a record with the key ``key_type(idx)``.
@@ -268,6 +272,12 @@ def _opened(path: str) -> InputFile:
 def _close(reference: weakref.ref[MXRecordIO]) -> None:
     record = reference()
     if record is not None:
+        _close_unless_failed(record)
+
+
+def _close_unless_failed(record: MXRecordIO) -> None:
+    """Close *record*, but a writer whose error was raised already by the write that failed."""
+    if not (record.writable and record._output.failed):  # noqa: SLF001 - of this module
         record.close()
 
 
