@@ -48,15 +48,15 @@ def main() -> None:
 def _run_script(path: str, arguments: list[str]) -> None:
     """Run the file at *path*, or ``__main__.py`` in a folder or an archive, as ``python path`` does."""
     sys.argv[:] = [path, *arguments]
-    is_container = os.path.isdir(path) or zipfile.is_zipfile(path)  # noqa: PTH112 - as Python spells it in sys.path
-    _make_importable(path if is_container else os.path.dirname(os.path.realpath(path)))  # noqa: PTH120
+    file = os.path.abspath(path)  # noqa: PTH100 - links are not followed
+    is_container = os.path.isdir(file) or zipfile.is_zipfile(file)  # noqa: PTH112 - False for a path that cannot be
+    _make_importable(file if is_container else os.path.dirname(os.path.realpath(path)))  # noqa: PTH120 - as text
     if is_container:
-        spec = PathFinder.find_spec("__main__", [path])
+        spec = PathFinder.find_spec("__main__", [file])
         if spec is None:
-            _fail(f"can't find '__main__' module in {path!r}", 1)
+            _fail(f"can't find '__main__' module in {file!r}", 1)
         _execute(_main_module(spec))
         return
-    file = os.path.abspath(path)  # noqa: PTH100 - links are not followed
     loader = (SourcelessFileLoader if file.endswith(".pyc") else SourceFileLoader)("__main__", file)
     try:
         loader.get_data(file)
