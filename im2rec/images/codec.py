@@ -160,6 +160,11 @@ def decode(
         raise
 
 
+def to_uint8(pixels: Image) -> Image:
+    """Return *pixels* as uint8: of 16 bits as they are stored, the high byte; uint8 itself."""
+    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+
+
 def _decoded(
     content: bytes,
     color: int,

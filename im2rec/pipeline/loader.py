@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 
 from im2rec.augment.augmenter import AugmentationPlan, Augmenter
@@ -16,7 +15,7 @@ from im2rec.augment.geometry import Size
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, IRHeader
 from im2rec.hashing import hash64
-from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode
+from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, Room, decode, to_uint8
 from im2rec.images.limits import most_pixels
 from im2rec.images.scratch import Arena
 from im2rec.jpeg.kernel import Kernel
@@ -209,9 +208,7 @@ class Loader:
         if pixels.shape[2] != self._channels:
             problem = f"has {pixels.shape[2]} channels, data_shape asks for {self._channels}"
             raise ImageError(problem, reason="too few channels", hint="set data_shape=3,...")
-        if pixels.dtype != np.uint8:
-            pixels = (pixels >> 8).astype(np.uint8)
-        return pixels, flaw == CUT
+        return to_uint8(pixels), flaw == CUT
 
     def _decode_each(self, records: Iterable[ImageRecord | BadRecordError]) -> Iterator[LoadedImage]:
         """Yield *records* decoded. The pixels of one are valid until the next is taken.
@@ -234,7 +231,7 @@ class Loader:
             image, is_cut = self.decode(record.content, room)
         except ImageError as error:
             return LoadedImage(record.header, None, bad_image_error(error))
-        return LoadedImage(record.header, image, _truncation_error() if is_cut else None)
+        return LoadedImage(record.header, image, truncation_error() if is_cut else None)
 
     def _write_row(
         self, buffer: BatchBuffer, row: int, ordinal: int, drawn: AugmentationPlan | Draws, loaded: LoadedImage
@@ -277,10 +274,11 @@ class Loader:
             return None
         image, is_cut = self.decode(jpeg.content)
         self.augmenter.write(image, self._plan(Size.of(image), drawn), row)
-        return _truncation_error() if is_cut else None
+        return truncation_error() if is_cut else None
 
 
-def _truncation_error() -> BadRecordError:
+def truncation_error() -> BadRecordError:
+    """Return the error of a record whose image data is cut short, before its location is filled in."""
     return BadRecordError("the image data ends early", reason=CUT)
 
 

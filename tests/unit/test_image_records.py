@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -348,6 +349,28 @@ def test_only_records_of_labels_without_content_are_left_out(tmp_path: Path) -> 
 
     assert [2, 3] == records.left_out.tolist()
     assert [0, 1, 4] == ids_of(records)
+
+
+@pytest.mark.parametrize("files", ["face", "face;a;face", "a;face;face", "a"])
+def test_a_pickled_copy_leaves_out_the_same_records(tmp_path: Path, files: str) -> None:
+    face_set(tmp_path / "face.rec")
+    rec(tmp_path, "a.rec", [7, 8])
+    records = some_records(";".join(str(tmp_path / f"{name}.rec") for name in files.split(";")))
+
+    copy = pickle.loads(pickle.dumps(records))
+
+    assert records.left_out.tolist() == copy.left_out.tolist()
+    assert np.int64 == copy.left_out.dtype
+    assert ids_of(records) == ids_of(copy)  # which closes them
+
+
+def test_a_million_identity_records_take_no_space_in_a_pickle(tmp_path: Path) -> None:
+    records = some_records(face_set(tmp_path / "faces.rec"))
+    size = len(pickle.dumps(records))
+    records.left_out = np.append(0, np.arange(1_000_000) + 4)
+
+    assert len(pickle.dumps(records)) <= size
+    records.close()
 
 
 def test_a_file_of_labels_alone_has_no_record_to_iterate_over(tmp_path: Path) -> None:
