@@ -1,7 +1,6 @@
 """The README is run, and the reference pages are what the commands and parameters say."""
 
 import importlib.util
-import json
 import os
 import re
 import shlex
@@ -13,13 +12,13 @@ from types import ModuleType
 
 import click
 import pytest
+from page_helpers import BLOCK, check_examples
 
 import im2rec
 from im2rec.cli.group import COMMANDS, group
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(README)
 PYTHON_PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 
@@ -86,29 +85,8 @@ def test_every_command_of_the_readme_prints_what_the_readme_says(ran: Path) -> N
         assert without_numbers(printed) == without_numbers(done.stdout)
 
 
-# Runs each of the examples that come as a JSON list on stdin, with a new namespace; prints a list of what they print.
-RUN_EXAMPLES = """
-import contextlib, io, json, sys
-printed = []
-for example in json.load(sys.stdin):
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(example, {"__name__": "__main__"})
-    printed.append(out.getvalue())
-print(json.dumps(printed))
-"""
-
-
 def test_every_example_of_the_python_page_prints_what_the_page_says(tmp_path: Path) -> None:
-    blocks = BLOCK.findall(PYTHON_PAGE)
-    examples = [code for kind, code in blocks if kind == "python"]
-    assert ["python", "text"] * len(examples) == [kind for kind, _ in blocks]
-
-    command = [sys.executable, "-W", "error", "-c", RUN_EXAMPLES]
-    done = subprocess.run(command, cwd=tmp_path, input=json.dumps(examples), capture_output=True, text=True)
-
-    assert "" == done.stderr
-    for (_, expected), printed in zip(blocks[1::2], json.loads(done.stdout), strict=True):
-        assert expected == printed
+    check_examples(PYTHON_PAGE, tmp_path)
 
 
 def test_every_example_is_clean_for_strict_mypy(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ LAYERS = (
     ("augment",),
     ("text", "pipeline", "packing", "inspection", "extraction", "recovery", "datasets"),
     ("iterators",),
-    ("runs", "mx"),
+    ("runs", "mx", "torch"),
     ("bench",),
     ("cli",),
 )
