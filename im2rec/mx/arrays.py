@@ -72,14 +72,9 @@ class NDArray(np.ndarray[Any, Any]):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         out = options.pop("out", ())
         if ufunc in OPERATORS and method == "__call__" and not options:
-            strange = [value for value in inputs if not isinstance(value, np.ndarray) and not is_number(value)]
-            if any(hasattr(value, "__array_ufunc__") for value in strange):
-                return NotImplemented  # one that has operators of its own
-            if strange:
-                raise TypeError(f"{ufunc.__name__} of an NDArray and {type(strange[0]).__name__}")
-            # A plain array without axes is a number.
-            operands = [value if type(value) is NDArray or np.ndim(value) else plain(value)[()] for value in inputs]
-            result = operate(ufunc, [value if is_number(value) else plain(value) for value in operands])
+            if (operands := _operands(inputs, ufunc.__name__)) is None:
+                return NotImplemented
+            result = operate(ufunc, operands)
             if not out:
                 return wrapped(result, self._context)
             plain(out[0])[...] = converted(result, out[0].dtype)
@@ -330,6 +325,23 @@ def _unwrapped(value: Any) -> Any:
     if type(value) is dict:
         return {name: _unwrapped(item) for name, item in value.items()}
     return value
+
+
+def _operands(inputs: Sequence[Any], name: str) -> list[Any] | None:
+    """Return *inputs* as numbers and plain arrays; None if one of them has operators of its own.
+
+    Raises TypeError for what is neither: *name* is that of the operator.
+    """
+    operands = []
+    for value in inputs:
+        if not isinstance(value, np.ndarray) and not is_number(value):
+            if hasattr(value, "__array_ufunc__"):
+                return None
+            if not hasattr(value, "__array__"):  # which torch's tensors have
+                raise TypeError(f"{name} of an NDArray and {type(value).__name__}")
+        is_array = isinstance(value, NDArray) or np.ndim(value)  # a plain array without axes is a number
+        operands.append(plain(value) if is_array else plain(value)[()])
+    return operands
 
 
 def _index(key: Any) -> Any:

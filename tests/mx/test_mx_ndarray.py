@@ -176,6 +176,14 @@ def test_an_operand_with_operators_of_its_own_uses_these() -> None:
     assert "(2,)" == nd.ones(2) + Other()
 
 
+def test_an_operand_that_gives_an_array_is_taken_for_it() -> None:
+    class Tensor:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
+            return np.array([1, 2], np.float32)
+
+    assert [2, 3] == values(Tensor() + nd.ones(2))
+
+
 # Indexing.
 
 
