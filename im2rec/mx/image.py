@@ -33,7 +33,7 @@ from im2rec.images.jpeg import EXIF_PREFIX, UPRIGHT, apply_orientation, is_uprig
 from im2rec.images.signatures import sniff
 from im2rec.mx.arithmetic import converted
 from im2rec.mx.arrays import NDArray, plain, wrapped
-from im2rec.mx.missing import PURPOSE, missing
+from im2rec.mx.missing import missing
 from im2rec.storage.files import PathLike, read_file, reading, with_path
 
 __all__ = [
@@ -290,4 +290,4 @@ def __getattr__(name: str) -> NoReturn:
         reason = "random augmentation is done by mx.io.ImageRecordIter, or by torchvision.transforms"
     elif name in ("ImageIter", "ImageDetIter"):
         reason = "mx.io.ImageRecordIter reads .rec files, im2rec.torch.RecordDataset feeds torch's DataLoader"
-    raise missing("mx.image", name, __all__, reason or PURPOSE)
+    raise missing("mx.image", name, __all__, reason)

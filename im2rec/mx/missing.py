@@ -17,6 +17,6 @@ def missing(module: str, name: str, known: Iterable[str], reason: str = "") -> A
     if name.startswith("__"):
         return AttributeError(f"module {module!r} has no attribute {name!r}", name=name)
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = [] if reason else difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else f"; {module} has {', '.join(names)}"
     return AttributeError(f"{module} has no {name}: {reason or PURPOSE}{hint}", name=name)
