@@ -104,8 +104,9 @@ def _make_importable(folder: str | None) -> None:
         added.append(_ROOT)
     first = 0 if is_safe else 1
     sys.path[first:] = [*added, *(path for path in sys.path[first:] if path not in added)]
-    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    os.environ["PYTHONPATH"] = os.pathsep.join([*added, *(path for path in inherited if path and path not in added)])
+    inherited = os.environ.get("PYTHONPATH")
+    others = inherited.split(os.pathsep) if inherited else []
+    os.environ["PYTHONPATH"] = os.pathsep.join([*added, *(path for path in others if path not in added)])
 
 
 def _is_found() -> bool:

@@ -24,6 +24,7 @@ class SequentialReader:
         self._file = file
         self._offset = 0  # of the record that is next, or that was the last one
         self._ordinal: int | None = 0  # of that record; None where it is not known
+        self._is_counted = True  # from the start of the file: an index may leave records out
         self._is_read = self._is_damaged = False  # that record is the last one: the next call passes over it
         self._window, self._base = b"", 0
         self._lock = threading.Lock()
@@ -46,7 +47,7 @@ class SequentialReader:
     def seek(self, offset: int, ordinal: int | None, *, is_read: bool = False) -> None:
         """Make the record at *offset* the next one, or with *is_read* the one after it."""
         with self._lock:
-            self._offset, self._ordinal = offset, ordinal
+            self._offset, self._ordinal, self._is_counted = offset, ordinal, False
             self._is_read, self._is_damaged = is_read, False
 
     def skip(self, offset: int) -> None:
@@ -70,8 +71,7 @@ class SequentialReader:
                 error.path, error.record = self._file.path, self._ordinal
                 error.hint = error.hint or INSPECT
                 raise
-            self._offset, self._is_read = end, False
-            self._ordinal = None if self._ordinal is None else self._ordinal + 1
+            self._move(end)
             return payload
 
     def _pass_over(self) -> None:
@@ -80,9 +80,12 @@ class SequentialReader:
             start = RecordFinder(self).first(self._offset + 1, self.size, self._offset)
             self._offset, self._ordinal = self.size if start is None else start, None
         elif self._is_read:
-            self._offset = measure(self, self._offset).end
-            self._ordinal = None if self._ordinal is None else self._ordinal + 1
+            self._move(measure(self, self._offset).end)
         self._is_read = self._is_damaged = False
+
+    def _move(self, end: int) -> None:
+        self._offset = end
+        self._ordinal = self._ordinal + 1 if self._is_counted and self._ordinal is not None else None
 
     def _forget_lock(self) -> None:
         self._lock = threading.Lock()

@@ -247,6 +247,19 @@ def test_a_file_that_was_cut_gives_its_whole_records(tmp_path: Path) -> None:
     record.close()
 
 
+def test_a_record_behind_one_of_an_index_has_no_ordinal_as_the_index_may_leave_records_out(rec: Path) -> None:
+    data = bytearray(rec.read_bytes())
+    data[OFFSETS[3] + 8] ^= 1  # the head of its second part
+    rec.write_bytes(data)
+    rec.with_suffix(".idx").write_bytes(index_text([OFFSETS[0], OFFSETS[2], OFFSETS[4]], [7, 8, 9]))
+    record = opened(rec)
+
+    assert PAYLOADS[2] == record.read_idx(8)
+    assert message_of(record.read).startswith(f"{rec}, byte {OFFSETS[3] + 8}: expected the magic")
+    assert PAYLOADS[4] == record.read()
+    record.close()
+
+
 def test_damage_at_one_key_leaves_the_others(rec: Path) -> None:
     data = bytearray(rec.read_bytes())
     data[OFFSETS[1]] ^= 1
