@@ -61,7 +61,8 @@ def _run_script(path: str, arguments: list[str]) -> None:
     try:
         loader.get_data(file)
     except OSError as error:
-        _fail(f"can't open file {file!r}: [Errno {error.errno}] {error.strerror}", 2)
+        problem = f"can't open file {file!r}: [Errno {error.errno}] {error.strerror}"
+        _fail(problem, 2, program=sys.orig_argv[0])  # said by the interpreter, which knows itself by the word typed
     module = ModuleType("__main__")
     vars(module).update(__file__=file, __loader__=loader, __package__=None, __spec__=None, __cached__=None)
     _execute(module)
@@ -161,6 +162,6 @@ def _first_in_script(trace: TracebackType | None) -> TracebackType | None:
     return trace
 
 
-def _fail(problem: str, code: int) -> NoReturn:
-    sys.stderr.write(f"{sys.executable}: {problem}\n")
+def _fail(problem: str, code: int, program: str = "") -> NoReturn:
+    sys.stderr.write(f"{program or sys.executable}: {problem}\n")
     raise SystemExit(code)
