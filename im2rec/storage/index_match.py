@@ -52,6 +52,21 @@ class Match(NamedTuple):
         lines[self.odd] = _NONE
         return self._replace(lines=lines, extra=np.setdiff1d(self.extra, self.odd), odd=_NO_ROWS)
 
+    def with_records_in_place(self, keys: Keys, offsets: Offsets, found: FoundRecords) -> Match:
+        """Return the match where each record at the offset of a line has that line, if neither has another.
+
+        Such a record is *odd* already. In a file without damage, its size differs from that in the index because the
+        offset of the next line is wrong. A record with the id of another line is a copy of that line's.
+        """
+        rows = np.flatnonzero((self.lines == _NONE) & np.isin(found.offsets, offsets))
+        lines, ids = np.searchsorted(offsets, found.offsets[rows]), found.ids[rows]
+        is_free = ~np.isin(lines, self.lines)
+        if keys_are_ids(keys, offsets, found):
+            is_free &= (keys[lines] == ids) | ~np.isin(ids, keys)
+        taken, matched = rows[is_free], self.lines.copy()
+        matched[taken] = lines[is_free]
+        return self._replace(lines=matched, extra=np.setdiff1d(self.extra, taken), odd=np.union1d(self.odd, taken))
+
 
 def match_index(keys: Keys, offsets: Offsets, found: FoundRecords, doubtful: Sequence[int] = ()) -> Match:
     """Return the line of each of the *found* records in an index with these *keys* and ascending *offsets*.
@@ -230,7 +245,8 @@ class _Matcher:
     def _match_last(self, *, only_next: bool = False, is_known: bool = False) -> None:
         """Give the last line, whose record may have any size, the record that follows the one of the line before it.
 
-        If there is none, and not *only_next*, it is the record at the offset of the last line, or else the last one.
+        If there is none, and not *only_next*, it is the record at the offset of the last line, or else the last one,
+        unless that is at the offset of another line.
         """
         last, count = len(self._offsets) - 1, len(self._lines)
         if not self._is_free[last] or self._gaps[last] != _NONE:
@@ -240,7 +256,8 @@ class _Matcher:
         rows = after[self._found.ends[after - 1] == self._found.offsets[after]].tolist()
         if not only_next:
             rows += np.flatnonzero(self._found.offsets == self._offsets[last]).tolist()
-            rows += [count - 1] if is_known or bool(self._lines.max() >= 0) else []
+            has_own = self._found.offsets[-1] in self._offsets[:last][self._is_free[:last]]
+            rows += [count - 1] if not has_own and (is_known or bool(self._lines.max() >= 0)) else []
         for row in rows:
             id_ = self._found.ids[row]
             is_free = self._lines[row] == _NONE and not self._is_copy[row]

@@ -82,7 +82,9 @@ class ScannedRecords:
         self.all_have_headers = self.all_have_headers and min(block.sizes) >= HEADER_BYTES
         self._offsets.append(np.array(block.offsets, np.int64))
         self._ends.append(block.ends)
-        self._ids.append(block.headers["id"].astype(np.uint64))
+        # A payload that is too short for an image header has no id: those bytes are of the next record.
+        has_id = np.array(block.sizes) >= HEADER_BYTES
+        self._ids.append(np.where(has_id, block.headers["id"].astype(np.uint64), np.uint64(NO_KEY)))
 
     def found(self) -> FoundRecords:
         """Return all records."""
@@ -279,6 +281,8 @@ def match_lines(
         lines[np.searchsorted(found.offsets, offsets)] = np.arange(len(offsets))
         return Match(lines, _NOTHING, _NOTHING, has_gaps=False, fits=True)
     match = match_index(keys, offsets, found, doubtful)
+    if not is_damaged:
+        match = match.with_records_in_place(keys, offsets, found)
     # In a file without damage every record has the size that the index gives for it. In a damaged file it may be that
     # only a few records are left, and that none of them shows which line it is.
     few = min(len(offsets), len(found.offsets)) // 2 if len(found.offsets) >= _FEW_RECORDS else 0

@@ -12,6 +12,7 @@ from im2rec.format.recordio import encode_record
 from im2rec.storage import record_map
 from im2rec.storage.files import InputFile
 from im2rec.storage.index import sorted_index
+from im2rec.storage.reader import RecordFile
 from im2rec.storage.record_map import (
     NO_KEY,
     RecordMap,
@@ -252,3 +253,28 @@ def test_a_record_that_is_missing_from_a_file_without_damage_has_a_place_in_it(p
             assert (AT[gone], AT[gone]) == (damage.start, damage.end)
             assert f"{where} here, but the index lists 1 more record" == damage.error.problem
             assert path == damage.error.path
+
+
+@pytest.mark.parametrize(("line", "offset", "lost"), [(3, 772, [3]), (2, 60, []), (2, 772, []), (2, 40, [])])
+def test_a_line_with_a_wrong_offset_takes_no_record_from_another_line(
+    path: Path, line: int, offset: int, lost: list[int]
+) -> None:
+    """The last line of an index, in a file without damage; the size of the record before it is then odd."""
+    payloads = [bytes([number]) * 20 for number in range(3)]
+    lines = {0: 0, 1: 28, 2: 56, line: offset}
+    path.write_bytes(joined(payloads))
+    path.with_suffix(".idx").write_bytes(b"".join(b"%d\t%d\n" % pair for pair in lines.items()))
+
+    with RecordFile(path) as rec:
+        assert lost == rec.lost.tolist()
+        for key in {0, 1, 2} - {*lost}:
+            assert payloads[key] == rec.payload(rec.ordinal_of(key))
+
+
+def test_payloads_that_are_too_short_for_an_id_are_not_matched_by_bytes_of_the_next_ones(path: Path) -> None:
+    payloads = [b"", b"\xac\xe3\xb3\x00", b""]
+    path.write_bytes(joined(payloads))
+    path.with_suffix(".idx").write_bytes(b"0\t0\n1\t8\n2\t24\n")  # the last one starts at byte 20
+
+    with RecordFile(path) as rec:
+        assert payloads == [rec.payload(number) for number in range(3)]
