@@ -69,7 +69,19 @@ class _Refuser(MetaPathFinder):
         if not fullname.startswith(f"{_HERE}."):
             return None
         name = fullname[len(_HERE) + 1 :]
-        raise ModuleNotFoundError(missing(name), name=f"{_THERE}.{name}")
+        raise ModuleNotFoundError(_sentence(name), name=f"{_THERE}.{name}")
+
+
+def _sentence(name: str) -> str:
+    """Return the sentence of the module that lacks *name*, if it has one of its own, else that of :func:`missing`."""
+    parent, _, last = name.rpartition(".")
+    refuse = getattr(sys.modules.get(f"{_HERE}.{parent}"), "__getattr__", None)
+    if refuse is not None:
+        try:
+            refuse(last)
+        except AttributeError as error:
+            return str(error)
+    return missing(name)
 
 
 _FINDERS = _Forwarder(), _Refuser()

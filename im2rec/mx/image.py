@@ -28,7 +28,7 @@ import numpy as np
 from im2rec.errors import ImageError, ParameterError
 from im2rec.images.choices import AUTO, BICUBIC, BILINEAR, INTERPOLATIONS, RANDOM, REFERENCE
 from im2rec.images.codec import CUT, Image, decode, orientation
-from im2rec.images.engine import auto_interpolation, load_engine, load_resampler, resized_short
+from im2rec.images.engine import Engine, auto_interpolation, load_engine, load_resampler, resized_short
 from im2rec.images.jpeg import EXIF_PREFIX, UPRIGHT, apply_orientation, is_upright, segments
 from im2rec.images.signatures import sniff
 from im2rec.mx.arithmetic import converted
@@ -36,6 +36,7 @@ from im2rec.mx.arrays import NDArray, plain, wrapped
 from im2rec.mx.missing import missing
 from im2rec.storage.files import PathLike, read_file, reading, with_path
 
+__path__: list[str] = []  # so that `from mxnet.image import x` asks the finders, which say what is there
 __all__ = [
     "center_crop",
     "color_normalize",
@@ -151,11 +152,19 @@ def imresize(src: Any, w: int, h: int, interp: int = BILINEAR, out: NDArray | No
     if image.dtype == np.uint8:
         scaled = load_resampler(REFERENCE).resize(image, width, height, method)
     else:
-        scaled = load_engine("opencv").resize(image, width, height, method)
+        scaled = _opencv().resize(image, width, height, method)
     if out is None:
         return wrapped(scaled)
     out[:] = scaled
     return out
+
+
+def _opencv() -> Engine:
+    try:
+        return load_engine("opencv")
+    except ParameterError:
+        problem = "an image of float32 is resized by OpenCV, which cannot be imported"
+        raise ParameterError(problem, hint="resize it before it is float32, or install OpenCV") from None
 
 
 def _image(src: Any) -> Image:

@@ -31,6 +31,7 @@ from im2rec.mx.missing import missing
 from im2rec.parallel import StartedJob, WorkerThreads
 from im2rec.storage.files import Closeable
 
+__path__: list[str] = []  # so that `from mxnet.io import x` asks the finders, which say what is there
 __all__ = [
     "CSRArray",
     "CSVIter",
@@ -204,7 +205,7 @@ class PrefetchingIter(Closeable, DataIter):
             return False
         try:
             taken = self._begun.results()
-        except Exception:
+        except BaseException:  # the error of a batch, or an interrupt of the waiting
             self._begin()  # the next call gives the batch after it
             raise
         batches = [batch for batch in taken if batch is not None]

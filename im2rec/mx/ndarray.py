@@ -29,6 +29,7 @@ from im2rec.mx.missing import missing
 from im2rec.storage.files import PathLike, read_file, reading, with_path
 from im2rec.storage.output import AtomicFile
 
+__path__: list[str] = []  # so that `from mxnet.ndarray import x` asks the finders, which say what is there
 __all__ = [
     "NDArray",
     "arange",
@@ -120,7 +121,7 @@ def ones_like(data: Any) -> NDArray:
 
 
 def arange(
-    start: float, stop: float | None = None, step: float = 1, ctx: Context | None = None, dtype: Any = None
+    start: float, stop: float | None = None, step: float = 1, *, ctx: Context | None = None, dtype: Any = None
 ) -> NDArray:
     """Return the numbers from *start*, or from 0 if *stop* is not given, up to, not including, the other one."""
     first, last = (0, start) if stop is None else (start, stop)

@@ -228,6 +228,19 @@ def test_float32_is_scaled_by_opencv() -> None:
     assert np.allclose([*expected, 187.644135, 51.362793, 175.892838, 82.437103], scaled.reshape(-1), atol=1e-3)
 
 
+def test_float32_without_opencv_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_engine(name: str) -> None:
+        raise ParameterError(f"engine={name} needs OpenCV")
+
+    monkeypatch.setattr(image, "load_engine", no_engine)
+    with pytest.raises(ParameterError) as caught:
+        image.imresize(pixels(7, 9).astype("float32"), 2, 2)
+    assert (
+        "an image of float32 is resized by OpenCV, which cannot be imported"
+        " (resize it before it is float32, or install OpenCV)" == str(caught.value)
+    )
+
+
 def test_the_result_is_written_to_out() -> None:
     out = nd.zeros((3, 4, 3))
 
@@ -407,3 +420,11 @@ def test_a_name_that_is_not_there_says_what_to_use(name: str, reason: str) -> No
     with pytest.raises(AttributeError) as caught:
         getattr(image, name)
     assert str(caught.value).startswith(f"mx.image has no {name}: {reason}; ")
+
+
+def test_importing_a_name_that_is_not_there_says_what_to_use() -> None:
+    with pytest.raises(ImportError) as caught:
+        from im2rec.mx.image import RandomSizedCropAug  # noqa: F401, PLC0415
+    assert "mx.image has no RandomSizedCropAug: random augmentation is done by mx.io.ImageRecordIter" in str(
+        caught.value
+    )

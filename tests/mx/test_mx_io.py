@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from dataset_helpers import idx_images, idx_labels
-from iterator_helpers import SHAPE, centre, ids, iterator, numbers, with_bad
+from iterator_helpers import SHAPE, centre, ids, iterator, left, numbers, pixels, with_bad
 from text_helpers import csv_file, svm_file
 
 from im2rec.errors import BadRecordError, Im2RecError, ParameterError
 from im2rec.iterators import image_record
-from im2rec.mx import io
+from im2rec.mx import image, io, recordio
 from im2rec.mx import ndarray as nd
 from im2rec.mx.io import DataBatch, DataDesc, DataIter, PrefetchingIter
 from im2rec.mx.ndarray import NDArray
@@ -48,6 +48,39 @@ class Counting(DataIter):
 
     def getpad(self) -> int:
         return self.pad
+
+
+class Faces(DataIter):
+    """An iterator as face recognition programs derive it: records by key, mirrored, normalised and put into a batch."""
+
+    def __init__(self, path: Path, batch_size: int) -> None:
+        super().__init__(batch_size)
+        self.record = recordio.MXIndexedRecordIO(str(path.with_suffix(".idx")), str(path), "r")
+        self.provide_data = [("data", (batch_size, 3, 8, 10))]
+        self.provide_label = [("softmax_label", (batch_size,))]
+        self.place = 0
+
+    def reset(self) -> None:
+        self.place = 0
+
+    def next(self) -> DataBatch:
+        data, labels = nd.empty(self.provide_data[0][1]), nd.empty(self.provide_label[0][1])
+        rows = 0
+        for key in self.record.keys[self.place : self.place + self.batch_size]:
+            header, content = recordio.unpack(self.record.read_idx(key))
+            array = image.imdecode(content)
+            if key % 2:
+                array = nd.flip(data=array, axis=1)
+            array = array.astype("float32")
+            array -= 127.5
+            array *= 0.0078125
+            data[rows][:] = nd.transpose(array, axes=(2, 0, 1))
+            labels[rows][:] = header.label
+            rows += 1
+        if not rows:
+            raise StopIteration
+        self.place += rows
+        return DataBatch([data], [labels], self.batch_size - rows)
 
 
 def firsts(batches: Any) -> list[float]:
@@ -166,6 +199,22 @@ def test_a_derived_iterator_gives_batches_until_it_is_reset() -> None:
     assert [1.0, 2.0] == firsts(it)
 
 
+def test_a_face_iterator_fills_its_batches(rec: Path) -> None:
+    it = Faces(rec, 4)
+    for _ in range(2):
+        batches = list(it)
+        it.reset()
+
+    assert [0, 1] == [batch.pad for batch in batches]
+    assert [[0, 1, 2, 3], [4, 5, 6]] == [batch.label[0].asnumpy()[: 4 - batch.pad].tolist() for batch in batches]
+    straight, mirrored = batches[0].data[0][0].asnumpy(), batches[0].data[0][1].asnumpy()
+    keys = it.record.keys
+    for number, planes in enumerate((straight, mirrored)):
+        expected = (pixels(number).astype(np.float32) - np.float32(127.5)) * np.float32(0.0078125)
+        expected = expected[:, ::-1] if keys[number] % 2 else expected
+        assert np.array_equal(expected.transpose(2, 0, 1), planes)
+
+
 def test_the_base_class_alone_has_no_batches() -> None:
     it = DataIter(5)
 
@@ -238,6 +287,17 @@ def test_closing_ends_the_threads() -> None:
     for work in (it.next, it.reset):
         with pytest.raises(Im2RecError, match=r"the iterator is closed \(make a new one\)"):
             work()
+
+
+def test_an_iterator_that_is_dropped_ends_its_threads() -> None:
+    it = PrefetchingIter([Counting(2), Counting(2)])
+    it.next()
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("im2rec-joined")]
+    assert 2 == len(threads)
+    del it
+    gc.collect()
+
+    assert [] == left(threads)
 
 
 def test_before_the_first_batch_there_is_none_to_get() -> None:

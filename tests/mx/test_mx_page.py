@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import im2rec
 
@@ -28,3 +31,11 @@ def test_the_examples_print_what_follows_them(tmp_path: Path) -> None:
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120
         )
         assert ("", expected) == (done.stderr, done.stdout)
+
+
+@pytest.mark.parametrize("name", ["recordio", "nd", "image", "io", "gluon.data", "gluon.data.vision"])
+def test_every_name_is_on_the_page(name: str) -> None:
+    module = importlib.import_module(f"im2rec.mx.{name}")
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert [] == [known for known in module.__all__ if not re.search(rf"\b{known}\b", page)]
