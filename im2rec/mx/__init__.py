@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 
 from im2rec.mx import forwarding
+from im2rec.mx.missing import missing
 
 TYPE_CHECKING = False  # as in im2rec/__init__.py
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def __getattr__(name: str) -> Any:
     elif name in forwarding.MODULES or name in forwarding.ALIASES:
         value = importlib.import_module(f"im2rec.mx.{forwarding.ALIASES.get(name, name)}")
     else:
-        raise AttributeError(forwarding.missing(name))
+        raise missing("mx", name, __all__)
     globals()[name] = value
     return value
 

@@ -9,16 +9,12 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from im2rec.mx.missing import missing
+
 MODULES = ("base", "context", "gluon", "image", "io", "ndarray", "recordio")
 ALIASES = {"img": "image", "nd": "ndarray"}  # as attributes in MXNet; here importable as modules too
 
 _HERE, _THERE = "im2rec.mx", "mxnet"
-_CONTENTS = "recordio, image (img), ndarray (nd), io, gluon.data, cpu(), gpu()"
-
-
-def missing(name: str) -> str:
-    """Return the sentence on *name*, without the leading ``mxnet.``, which is in MXNet perhaps, and not here."""
-    return f"{_THERE}.{name} is not in {_HERE}, which reads and writes data and does not train; it has {_CONTENTS}"
 
 
 class _Forwarder(MetaPathFinder, Loader):
@@ -57,7 +53,7 @@ def _target(fullname: str) -> str | None:
 
 
 class _Refuser(MetaPathFinder):
-    """The last finder: raises the sentence of :func:`missing` for modules of MXNet that are not here.
+    """The last finder: raises the error of :func:`missing` for modules of MXNet that are not here.
 
     ``from mxnet import autograd`` asks for the attribute first, then imports the module. If that error had the full
     name of the module, Python would pass it over and say "cannot import name" only.
@@ -68,20 +64,19 @@ class _Refuser(MetaPathFinder):
     ) -> ModuleSpec | None:
         if not fullname.startswith(f"{_HERE}."):
             return None
-        name = fullname[len(_HERE) + 1 :]
-        raise ModuleNotFoundError(_sentence(name), name=f"{_THERE}.{name}")
+        package, _, name = fullname.rpartition(".")
+        raise ModuleNotFoundError(_sentence(package, name), name=_THERE + fullname[len(_HERE) :])
 
 
-def _sentence(name: str) -> str:
-    """Return the sentence of the module that lacks *name*, if it has one of its own, else that of :func:`missing`."""
-    parent, _, last = name.rpartition(".")
-    refuse = getattr(sys.modules.get(f"{_HERE}.{parent}"), "__getattr__", None)
+def _sentence(package: str, name: str) -> str:
+    """Return the sentence of *package* on *name*, which it lacks: that of its attributes, if it has one."""
+    refuse = getattr(sys.modules.get(package), "__getattr__", None)
     if refuse is not None:
         try:
-            refuse(last)
+            refuse(name)
         except AttributeError as error:
             return str(error)
-    return missing(name)
+    return str(missing(package[len("im2rec.") :], name, getattr(sys.modules.get(package), "__all__", ())))
 
 
 _FINDERS = _Forwarder(), _Refuser()
