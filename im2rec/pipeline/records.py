@@ -247,16 +247,16 @@ class Records:
                 yield start + int(here[0]), number, ordinals[here] - self._first[number]
 
     def _ordinals_without_image(self) -> Iterator[int]:
-        """Yield the ordinals of records that hold a label vector and nothing after it."""
         for first, file in zip(self._first, self.files, strict=False):
-            for start in range(0, file.total, _RECORDS_PER_BLOCK):
-                records = np.arange(start, min(start + _RECORDS_PER_BLOCK, file.total))
-                # Where the index has gaps, the distance to the next record is not the size of a record.
-                limit = file.size if file.has_gaps else _LABELS_ONLY_BYTES
-                short = records[file.frame_sizes(records) <= limit]
-                for record, info in _read_infos(file, np.setdiff1d(short, file.lost).tolist()):
-                    if info.header.flag > 0 and info.size == info.header.content_start:
-                        yield first + record
+            yield from (first + record for record in self._without_image(file))
+
+    def _without_image(self, file: RecordFile) -> Iterable[int]:
+        """Yield the ordinals in *file* of records that hold a label vector and nothing after it."""
+        for start in range(0, file.total, _RECORDS_PER_BLOCK):
+            short = short_records(file, np.arange(start, min(start + _RECORDS_PER_BLOCK, file.total)))
+            for record, info in _read_infos(file, np.setdiff1d(short, file.lost).tolist()):
+                if info.header.flag > 0 and info.size == info.header.content_start:
+                    yield record
 
     def close(self) -> None:
         """Close the files. Closing twice is allowed."""
@@ -314,6 +314,12 @@ def _damaged_record_error(error: CorruptRecordError, location: RecordLocation) -
     bad = location.fill_in(BadRecordError(error.problem, reason=DAMAGED_RECORD, hint=error.hint))
     bad.offset = error.offset if error.offset is not None else location.span.start + HEAD_BYTES
     return bad
+
+
+def short_records(file: RecordFile, records: Positions) -> Positions:
+    """Return those of *records* in *file* that are so short that they may hold labels alone."""
+    # Where the index has gaps, the distance to the next record is not the size of a record.
+    return records[file.frame_sizes(records) <= (file.size if file.has_gaps else _LABELS_ONLY_BYTES)]
 
 
 def _positions_before(left_out: Positions) -> Positions:

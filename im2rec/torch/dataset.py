@@ -7,7 +7,7 @@ import functools
 import logging
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -22,11 +22,11 @@ from im2rec.format.irheader import ImageRecord
 from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, decode, to_uint8
 from im2rec.pipeline.loader import bad_image_error, truncation_error
 from im2rec.pipeline.params import IMAGES, NO_INDEX, ImageRecordParams
-from im2rec.pipeline.records import Records
+from im2rec.pipeline.records import Records, short_records
 from im2rec.storage.classes import find_classes, read_classes
 from im2rec.storage.files import INSPECT, Closeable, PathLike
 from im2rec.storage.reader import RecordFile
-from im2rec.torch.labels import AUTO, StoredLabels, Target, target_of, targets_of, whole
+from im2rec.torch.labels import AUTO, StoredLabels, Target, depends_on_labels, target_of, targets_of, whole
 
 _LOG = logging.getLogger(__name__)
 _MAX_CLASSES = 1 << 24  # float32 does not tell larger whole numbers from their neighbours
@@ -49,9 +49,24 @@ _FORMS: dict[str | None, Callable[[Image], Any] | None] = {
 
 
 class _Files(Records):
-    """The records of a dataset; messages name its parameters."""
+    """The records of a dataset; messages name its parameters.
+
+    With *labels_first* the records without an image are found by the labels of all records, which the cache has, and
+    not by the headers of short records: the same ones, sooner where a set has many.
+    """
 
     _parameters = ("path", "index")
+
+    def __init__(self, params: ImageRecordParams, *, labels_first: bool) -> None:
+        self._labels_first = labels_first
+        super().__init__(params)
+
+    def _without_image(self, file: RecordFile) -> Iterable[int]:
+        if not self._labels_first:
+            return super()._without_image(file)
+        empty = file.labels.without_content
+        numbers: list[int] = short_records(file, empty[file.labels.flags[empty] > 0]).tolist()
+        return numbers
 
     def _open(self, path: Path, index: PathLike | bool | None) -> RecordFile:
         return RecordFile(path, index=index)
@@ -111,7 +126,7 @@ class RecordDataset(Dataset[Any], Closeable):
         self.transform, self.target_transform = transform, target_transform
         self.decode, self.color = decode, color
         self._given_classes = None if classes is None else _names(classes)
-        self._records = _Files(_params(self.root, index, records))
+        self._records = _Files(_params(self.root, index, records), labels_first=depends_on_labels(label))
         self._has_warned = False
         with contextlib.ExitStack() as stack:
             stack.callback(self.close)

@@ -116,6 +116,11 @@ def _elements(starts: npt.NDArray[np.int64], rows: Any) -> Any:
     return np.repeat(starts[rows] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
 
 
+def depends_on_labels(label: str | Target) -> bool:
+    """True if what *label* means depends on the labels of all images."""
+    return not callable(label) and label in (AUTO, FIRST)
+
+
 def target_of(label: str | Target, records: Records) -> Target:
     """Return the function that gives the label of an image from its header.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import pickle
@@ -254,12 +255,21 @@ def test_the_records_are_those_of_the_iterator(name: str, records: str) -> None:
     of_iterator = some_records(path, records=records)
     expected = [info.header.id for _, info in of_iterator.infos()]
     of_iterator.close()
-    ds = RecordDataset(path, label="id", decode=None, records=records)
+    for label in ("id", "first", "vector", "auto"):
+        ds = RecordDataset(path, label=label, decode=None, records=records)
+        assert expected == ds.ids.tolist()
+        assert len(ds) == 12 or records == "all"
+    assert expected == [RecordDataset(path, label="id", decode=None, records=records)[n][1] for n in range(len(ds))]
 
-    assert expected == [ds[n][1] for n in range(len(ds))]
-    assert expected == ds.ids.tolist() == ds.targets.tolist()
-    if records == "images":
-        assert 12 == len(ds)
+
+@pytest.mark.parametrize("label", ["id", "first"])
+def test_only_short_records_of_labels_alone_are_left_out(tmp_path: Path, label: str) -> None:
+    # As in ImageRecordIter: frames of up to 256 bytes, which are 56 labels, are looked at.
+    contents = {1: [1.0], 2: [1.0] * 56, 3: [1.0] * 57}
+    records = [encode_image_record(IRHeader(0, row, n), b"") for n, row in contents.items()]
+    path = write_rec(tmp_path / "a.rec", [*records, image_payload(4), image_payload(5, content=b"")])
+
+    assert [3, 4, 5] == RecordDataset(path, label=label).ids.tolist()
 
 
 # Labels
@@ -634,16 +644,25 @@ def test_subsets_and_samplers_of_torch_take_it(tmp_path: Path) -> None:
 # Copies
 
 
+def test_a_shallow_copy_may_have_another_transform(rec: Path) -> None:
+    ds = RecordDataset(rec)
+    other = copy.copy(ds)
+    other.target_transform = one_more
+
+    assert (3, 4) == (ds[3][1], other[3][1])
+    assert 4 == copy.deepcopy(other)[3][1]
+
+
 def test_a_pickled_copy_gives_the_same_items_and_labels() -> None:
     path = FACES / "relabel" / "train.rec"
     ds = RecordDataset(path, None, one_more)
     expected = [(image.tolist(), label) for image, label in ds.__getitems__(range(12))]
     assert (RUNS_OF_THREE, 4) == (ds.targets.tolist(), len(ds.classes))
 
-    copy = pickle.loads(pickle.dumps(ds))
-    assert expected == [(image.tolist(), label) for image, label in copy.__getitems__(range(12))]
-    assert (RUNS_OF_THREE, 4) == (copy.targets.tolist(), len(copy.classes))
-    assert repr(ds) == repr(copy)
+    again = pickle.loads(pickle.dumps(ds))
+    assert expected == [(image.tolist(), label) for image, label in again.__getitems__(range(12))]
+    assert (RUNS_OF_THREE, 4) == (again.targets.tolist(), len(again.classes))
+    assert repr(ds) == repr(again)
 
 
 @pytest.mark.usefixtures("cache")
@@ -661,8 +680,8 @@ def test_a_pickle_is_small_although_there_are_many_records(tmp_path: Path) -> No
 
     dumped = pickle.dumps(ds)
     assert len(dumped) < 5000
-    copy = pickle.loads(dumped)
-    assert (count, (b"x", 8)) == (len(copy), copy[17])
+    again = pickle.loads(dumped)
+    assert (count, (b"x", 8)) == (len(again), again[17])
 
 
 def test_a_pickled_copy_does_not_read_the_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -672,8 +691,8 @@ def test_a_pickled_copy_does_not_read_the_labels(tmp_path: Path, monkeypatch: py
         raise AssertionError(file)
 
     monkeypatch.setattr(RecordFile, "_read_labels", refuse)
-    copy = pickle.loads(dumped)
-    assert [1.0, 0.5] == [copy[n][1] for n in range(2)]
+    again = pickle.loads(dumped)
+    assert [1.0, 0.5] == [again[n][1] for n in range(2)]
 
 
 def test_two_epochs_of_the_iterator_and_the_dataset_show_the_same_pixels(rec: Path) -> None:
