@@ -321,6 +321,22 @@ def test_labels_behind_the_first_block_are_looked_at(tmp_path: Path, monkeypatch
         assert [int(row[0]) for row in np.asarray(ds.labels).reshape(12, -1)] == ds.targets.tolist()
 
 
+@pytest.mark.parametrize("block", [3, 1 << 20])
+def test_labels_of_joined_sets_are_those_of_their_images(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr("im2rec.torch.labels._BLOCK", block)
+    path = ";".join(str(FACES / name / "train.rec") for name in ("no_header_vector", "relabel", "face2rec2"))
+    ds = RecordDataset(path, label="vector", decode=None)
+    expected = [ds[n][1].tolist() for n in range(36)]
+
+    assert expected == [row.tolist() for row in ds.targets] == [row.tolist() for row in ds.labels]
+    assert {5, 1, 2} == set(map(len, expected))
+    alone = RecordDataset(FACES / "relabel" / "train.rec", label="vector")
+    assert [[label] for label in RUNS_OF_THREE] == alone.targets.tolist()
+    assert [*range(12), *range(1, 13), *range(1, 13)] == ds.ids.tolist()
+    first = RecordDataset(path, label="first", decode=None)
+    assert [first[n][1] for n in range(36)] == first.targets.tolist() == [int(row[0]) for row in expected]
+
+
 def test_other_vectors_are_float32_tensors_of_all_their_numbers(tmp_path: Path) -> None:
     path = labelled(tmp_path, [0, 1, 1, 0], [1, 0, 0, 0.5], [0, 0, 0, 0])
     found = labels_of(path)
