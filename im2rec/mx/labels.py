@@ -41,9 +41,6 @@ class LabelVector(np.ndarray[Any, np.dtype[np.float32]]):
     def __deepcopy__(self, memo: Any) -> Any:
         return np.array(self)
 
-    def __reduce__(self) -> Any:
-        return np.asarray(self).__reduce__()
-
     def __reduce_ex__(self, protocol: Any) -> Any:
         return np.asarray(self).__reduce_ex__(protocol)
 

@@ -33,10 +33,9 @@ class RecordOutput:
         with contextlib.ExitStack() as stack:
             self._journal = lock_output(self.path)
             stack.callback(self._journal.remove)
-            for other in (digest_path(path), *others):
+            for other in others:
                 refuse_claimed(other, self.path)
-                remove_leftover(other)
-            remove_leftover(self.path)
+            remove_leftover(digest_path(path))  # those of the files themselves are written over
             self._rec = AtomicFile(self.path, force=True, locked=False)
             stack.callback(self._rec.discard)
             self._index = AtomicFile(others[0], force=True) if others else None
@@ -85,8 +84,11 @@ class RecordOutput:
         if self.failed:
             problem = "was discarded when a write failed"
             raise OutputError(problem, path=self.path, hint="what was there before is unchanged")
-        if self._closed or os.getpid() != self._owner_pid:
-            self._closed = True
+        if self._closed:
+            return
+        if os.getpid() != self._owner_pid:  # what a forked child closes are its copies, which lead nowhere
+            self._close_files()
+            self._journal.close()
             return
         files = [file for file in (self._rec, self._index) if file is not None]
         try:
@@ -99,8 +101,11 @@ class RecordOutput:
 
     def _discard(self) -> None:
         """Close all files and remove those that have not got their names."""
+        self._close_files()
+        self._journal.remove()
+
+    def _close_files(self) -> None:
         self._closed = True
         for file in (self._rec, self._index):
             if file is not None:
                 file.discard()
-        self._journal.remove()

@@ -383,7 +383,7 @@ def test_all_else_of_a_label_vector_is_a_plain_float32_array() -> None:
         label.sum(),
         repr(label),
     )
-    assert (True, 3) == (label.flags.writeable, int(label[0]))
+    assert (True, 3, np.float32) == (label.flags.writeable, int(label[0]), type(np.add.reduce(label)))
 
 
 FIELDS = b"\1" + bytes(7) + b"\2" + bytes(7)

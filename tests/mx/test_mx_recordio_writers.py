@@ -19,7 +19,7 @@ from im2rec.format.heads import MAGIC
 from im2rec.mx.recordio import MXIndexedRecordIO, MXRecordIO
 from im2rec.storage.digest import write_digest
 from im2rec.storage.journal import Journal, State
-from im2rec.storage.output import AtomicFile
+from im2rec.storage.output import AtomicFile, partial_path
 
 OLD, NEW = [b"old"], [b"", b"one", MAGIC + b"two"]
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -29,8 +29,8 @@ def writer(folder: Path, **options: Any) -> MXIndexedRecordIO:
     return MXIndexedRecordIO(str(folder / "a.idx"), str(folder / "a.rec"), "w", **options)
 
 
-def run(script: str, folder: Path) -> int:
-    """Run *script* in *folder*, with a writer and the payloads, and return its exit code."""
+def run(script: str, folder: Path, *, says: str = "") -> int:
+    """Run *script* in *folder*, with a writer of the payloads, and return its exit code; its stderr ends in *says*."""
     before = f"""
 import multiprocessing, os, sys
 from im2rec.mx.recordio import MXIndexedRecordIO
@@ -38,7 +38,10 @@ record = MXIndexedRecordIO("a.idx", "a.rec", "w")
 for key, payload in enumerate({NEW!r}):
     record.write_idx(key, payload)
 """
-    return subprocess.run([sys.executable, "-W", "error", "-c", before + script], cwd=folder, timeout=60).returncode
+    command = [sys.executable, "-W", "error", "-c", before + script]
+    done = subprocess.run(command, cwd=folder, timeout=60, capture_output=True, text=True)
+    assert says == (done.stderr.splitlines() or [""])[-1]
+    return done.returncode
 
 
 def is_new(folder: Path) -> bool:
@@ -144,10 +147,16 @@ def test_a_writer_that_is_dropped_is_closed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "code"), [("", 0), ("raise SystemExit(3)", 3), ("1 / 0", 1), ("loop = [record]; loop.append(loop)", 0)]
+    ("end", "code", "says"),
+    [
+        ("", 0, ""),
+        ("raise SystemExit(3)", 3, ""),
+        ("1 / 0", 1, "ZeroDivisionError: division by zero"),
+        ("loop = [record]; loop.append(loop)", 0, ""),
+    ],
 )
-def test_a_script_that_ends_without_closing_leaves_its_files(end: str, code: int, folder: Path) -> None:
-    assert code == run(end, folder)
+def test_a_script_that_ends_without_closing_leaves_its_files(end: str, code: int, says: str, folder: Path) -> None:
+    assert code == run(end, folder, says=says)
     assert is_new(folder)
     assert ["a.idx", "a.rec"] == names_in(folder)
 
@@ -249,6 +258,16 @@ def test_what_an_unfinished_pack_has_left_is_not_written_over(tmp_path: Path) ->
         journal.save(State(1, {"a.rec": 12}, {}), synced=True)
 
     assert "an unfinished run has left records beside it" in message_of(writer, tmp_path)
+
+
+def test_an_index_that_an_unfinished_pack_of_another_file_is_writing_is_not_written_over(tmp_path: Path) -> None:
+    with Journal(tmp_path / "a.bin") as journal:
+        journal.save(State(1, {"a.bin": 12, "a.idx": 4}, {}), synced=True)
+    partial_path(tmp_path / "a.idx").write_bytes(b"0\t0\n")
+
+    assert "is of an unfinished run of another output" in message_of(writer, tmp_path)
+    assert b"0\t0\n" == partial_path(tmp_path / "a.idx").read_bytes()
+    assert ["a.bin.im2rec-journal", "a.idx.im2rec-partial"] == names_in(tmp_path)
 
 
 def test_after_a_write_that_fails_nothing_new_is_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
