@@ -172,6 +172,9 @@ def test_a_script_may_put_its_own_dictionary_in_place_of_idx(record: MXIndexedRe
     with pytest.raises(KeyError):
         record.read_idx(20)
 
+    record.reset()
+    assert (PAYLOADS[0], KEYS) == (record.read_idx(10), [*record.idx])
+
 
 # Errors.
 

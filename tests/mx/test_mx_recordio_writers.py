@@ -249,7 +249,11 @@ def test_a_second_writer_of_the_same_file_is_refused(tmp_path: Path) -> None:
     record = writer(tmp_path)
     assert "another im2rec is writing it" in message_of(writer, tmp_path)
     assert "another im2rec is writing it" in message_of(MXRecordIO, str(tmp_path / "a.rec"), "w")
+    assert "another im2rec is writing it" in message_of(
+        MXIndexedRecordIO, str(tmp_path / "a.idx"), str(tmp_path / "b.rec"), "w"
+    )
     record.close()
+    assert ["a.idx", "a.rec"] == names_in(tmp_path)
     assert "the folder" in message_of(writer, tmp_path / "missing")
 
 
