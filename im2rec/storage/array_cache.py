@@ -16,12 +16,13 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ from im2rec.folders import usable_cache_folder
 from im2rec.storage import disk
 
 Arrays = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 FOLDER = "indexes"
@@ -37,7 +39,9 @@ VERSION = 1
 MIN_RECORDS = 1000  # of fewer records, an index and the headers are read in a few milliseconds
 _HEADER = "entry.json"
 _UNFINISHED = ".unfinished-"
+_UNFINISHED_NAME = re.compile(rf"{re.escape(_UNFINISHED)}\d+-[0-9a-f]{{8}}")
 _MAX_UNFINISHED_S = 24 * 3600.0  # an older one is of a process that was killed
+_EXAMINED = 100  # entries that are examined for unused ones when another is kept, as there may be very many
 _RECENT_NS = 2_000_000_000  # the coarsest clock of a file system in use, FAT, counts two seconds
 _TICK_NS = 100_000_000  # of a file changed so recently, a further change may leave all times as they are
 _SAMPLES, _SAMPLE_BYTES = 64, 16 << 10  # of a file that are summed; all of a smaller one
@@ -105,6 +109,14 @@ class Listed(NamedTuple):
     is_current: bool
 
 
+class Unfinished(NamedTuple):
+    """An entry that is being written or removed, or *is_abandoned* by a process that was killed meanwhile."""
+
+    folder: Path
+    nbytes: int
+    is_abandoned: bool
+
+
 def stamp_of(path: str | os.PathLike[str]) -> Stamp | None:
     """Return the stamp of the file *path*, None if there is none."""
     try:
@@ -113,8 +125,8 @@ def stamp_of(path: str | os.PathLike[str]) -> Stamp | None:
         return None
 
 
-def load(sources: Sources) -> Entry | None:
-    """Return the entry made from *sources*, or None if there is no whole one."""
+def load(sources: Sources, convert: Callable[[Entry], T]) -> T | None:
+    """Return the entry made from *sources* as *convert* makes it, or None if there is no whole one."""
     folder = _folder()
     if folder is None:
         return None
@@ -124,7 +136,7 @@ def load(sources: Sources) -> Entry | None:
         if header["version"] != VERSION or not _is_made_from(header, sources):
             return None
         arrays = {name: _mapped(folder / f"{name}.npy", *facts) for name, facts in header["arrays"].items()}
-        return Entry(folder, dict(header["facts"]), arrays)
+        return convert(Entry(folder, dict(header["facts"]), arrays))
     except FileNotFoundError:
         return None
     except Exception as error:  # noqa: BLE001 - a file with any content may lie there
@@ -188,8 +200,10 @@ def _checksum(path: Path) -> int:
         return checksum
 
 
-def store(sources: Sources, records: int, facts: Mapping[str, Any], arrays: Arrays) -> Entry | None:
-    """Keep one-dimensional *arrays* made from *sources*, and return them mapped; None if they cannot be kept.
+def store(
+    sources: Sources, records: int, facts: Mapping[str, Any], arrays: Arrays, convert: Callable[[Entry], T]
+) -> T | None:
+    """Keep one-dimensional *arrays* made from *sources*, and return them as :func:`load` does; None if nothing is kept.
 
     *records* is the number of records that they describe: few are not kept. Nothing is kept either if a file has
     changed since its stamp was taken, or a tenth of a second before now. *facts* are values that JSON can store.
@@ -210,78 +224,118 @@ def store(sources: Sources, records: int, facts: Mapping[str, Any], arrays: Arra
         "is_strict": age_ns < _RECENT_NS,
         "facts": dict(facts),
     }
-    unfinished = folder / f"{_UNFINISHED}{os.getpid()}-{os.urandom(4).hex()}"
+    aside = _aside(folder)
     try:
-        unfinished.mkdir(parents=True)
+        aside.mkdir(parents=True)
         for name, array in arrays.items():
-            with (unfinished / f"{name}.npy").open("xb") as file:
+            with (aside / f"{name}.npy").open("xb") as file:
                 np.save(file, array, allow_pickle=False)
                 disk.sync(file)
-        checksums = {name: _checksum(unfinished / f"{name}.npy") for name in arrays}
+        checksums = {name: _checksum(aside / f"{name}.npy") for name in arrays}
         header["arrays"] = {name: [array.dtype.str, len(array), checksums[name]] for name, array in arrays.items()}
-        with (unfinished / _HEADER).open("xb") as file:
+        with (aside / _HEADER).open("xb") as file:
             file.write(_encode_header(header))
             disk.sync(file)
-        _rename(unfinished, folder / sources.key)
+        _rename(aside, folder / sources.key)
     except OSError as error:
         _LOG.info("%s: nothing is kept there: %s", folder, error)
-        return None
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
     _remove_unused(folder)
-    return load(sources)
+    return load(sources, convert)  # after an error, what another process may have kept meanwhile
 
 
-def _rename(unfinished: Path, target: Path) -> None:
-    """Rename the folder *unfinished* to *target*, in place of an entry of that name. Raises OSError."""
-    old = unfinished.with_name(f"{unfinished.name}-old")
+def _aside(folder: Path) -> Path:
+    """Return a new path for an entry that is being written or removed."""
+    return folder / f"{_UNFINISHED}{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _rename(aside: Path, target: Path) -> None:
+    """Rename the folder *aside* to *target*, in place of an entry of that name. Raises OSError."""
+    old = _aside(aside.parent)
     with contextlib.suppress(FileNotFoundError):
         target.rename(old)  # whoever has mapped its arrays keeps them
     try:
-        unfinished.rename(target)  # if another process made it meanwhile, this one fails, and that one is used
+        aside.rename(target)  # if another process made it meanwhile, this one fails, and that one is used
     finally:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def _remove_unused(folder: Path) -> None:
     """Remove what killed processes have left, and entries of files that are gone."""
-    for entry in _folders(folder):
+    entries = _folders(folder)
+    if len(entries) > _EXAMINED:  # others each time, so that all have their turn
+        start = int.from_bytes(os.urandom(4), "little") % len(entries)
+        entries = (entries[start:] + entries[:start])[:_EXAMINED]
+    for entry in entries:
         with contextlib.suppress(OSError):
             if entry.name.startswith(_UNFINISHED):
-                if time.time() - entry.stat().st_mtime > _MAX_UNFINISHED_S:
-                    shutil.rmtree(entry, ignore_errors=True)
-                continue
-        listed = _listed(entry)
-        if listed is not None and not listed.paths[0].exists() and listed.paths[0].parent.is_dir():
-            remove(listed)
+                if _is_abandoned(entry):
+                    shutil.rmtree(entry)
+            elif (found := _listed(entry)) is not None and _is_gone(found.paths[0]):
+                remove(found)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    return time.time() - folder.stat().st_mtime > _MAX_UNFINISHED_S
+
+
+def _is_gone(path: Path) -> bool:
+    """True if there is no file *path*, though its folder is there: a disk that is not mounted may come back."""
+    return not path.exists() and path.parent.is_dir()
 
 
 def _folders(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+        with os.scandir(folder) as found:
+            return sorted(Path(entry.path) for entry in found if entry.is_dir(follow_symlinks=False))
     except OSError:
         return []
 
 
-def listed(folder: Path) -> Iterator[Listed]:
-    """Yield the entries in the cache folder *folder*, by name; whatever else lies there is left out."""
-    for entry in _folders(folder / FOLDER):
-        if not entry.name.startswith(_UNFINISHED) and (found := _listed(entry)) is not None:
+def listed(cache: Path) -> Iterator[Listed]:
+    """Yield the entries in the folder *cache*, by name; whatever else lies there is left out."""
+    for folder in _folders(cache / FOLDER):
+        if not folder.name.startswith(_UNFINISHED) and (found := _listed(folder)) is not None:
             yield found
 
 
+def unfinished(cache: Path) -> Iterator[Unfinished]:
+    """Yield the unfinished entries in the folder *cache*, by name."""
+    for folder in _folders(cache / FOLDER):
+        if _UNFINISHED_NAME.fullmatch(folder.name):
+            with contextlib.suppress(OSError):
+                yield Unfinished(folder, _nbytes(folder), _is_abandoned(folder))
+
+
+def _nbytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
 def _listed(folder: Path) -> Listed | None:
+    """Return the entry in *folder*; None for a folder without a header, or with one that does not give its name."""
     try:
         header = _read_header(folder)
         sources, records = _sources(header), int(header["records"])
-        nbytes = sum(path.stat().st_size for path in folder.iterdir())
+        if folder.name != sources.key:
+            return None
         now = tuple((path, stamp) for path, _ in sources.files if (stamp := stamp_of(path)) is not None)
         is_current = header["version"] == VERSION and _is_made_from(header, sources._replace(files=now))
-        return Listed(folder, sources.variant, [Path(path) for path, _ in sources.files], records, nbytes, is_current)
+        paths = [Path(path) for path, _ in sources.files]
+        return Listed(folder, sources.variant, paths, records, _nbytes(folder), is_current)
     except Exception:  # noqa: BLE001 - as in load()
         return None
 
 
-def remove(entry: Listed) -> None:
-    """Remove *entry*. Processes that have mapped it keep its arrays, except on Windows, where they keep the entry."""
-    shutil.rmtree(entry.folder, ignore_errors=True)
+def remove(entry: Listed | Unfinished) -> None:
+    """Remove *entry*, if it is there still. Raises OSError.
+
+    Processes that have mapped its arrays keep them; on Windows, where they keep the files, PermissionError is raised.
+    It gets another name first, so that another process finds all of it or nothing.
+    """
+    folder = entry.folder
+    with contextlib.suppress(FileNotFoundError):
+        if isinstance(entry, Listed):
+            folder = _aside(folder.parent)
+            entry.folder.rename(folder)
+        shutil.rmtree(folder)

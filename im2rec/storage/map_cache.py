@@ -38,8 +38,8 @@ def cached_map(sources: Sources | None, make: Callable[[], RecordMap]) -> Cached
 
     The map of a file that is damaged is not kept.
     """
-    if sources is not None and (entry := array_cache.load(sources)) is not None:
-        return CachedMap(_map_of(entry), is_cached=True)
+    if sources is not None and (found := array_cache.load(sources, _map_of)) is not None:
+        return CachedMap(found, is_cached=True)
     made = make()
     if sources is None or made.stops is not None or len(made.damage) or len(made.lost) or len(made.doubtful):
         return CachedMap(made, is_cached=False)
@@ -53,8 +53,8 @@ def cached_map(sources: Sources | None, make: Callable[[], RecordMap]) -> Cached
     else:
         arrays[_KEYS] = keys
         arrays |= {} if order is None else {_ORDER: order}
-    entry = array_cache.store(sources, len(made.offsets), facts, arrays)
-    return CachedMap(made, is_cached=False) if entry is None else CachedMap(_map_of(entry), is_cached=True)
+    kept = array_cache.store(sources, len(made.offsets), facts, arrays, _map_of)
+    return CachedMap(made, is_cached=False) if kept is None else CachedMap(kept, is_cached=True)
 
 
 def _map_of(entry: Entry) -> RecordMap:

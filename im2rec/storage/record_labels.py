@@ -129,13 +129,12 @@ class RecordLabels(Sequence[Any]):
 
 def cached_labels(sources: Sources | None, make: Callable[[], RecordLabels]) -> RecordLabels:
     """Return the labels of the file of *sources* from the cache, or those of ``make()``, which are then kept."""
-    if sources is not None and (entry := array_cache.load(sources)) is not None:
-        return RecordLabels.from_entry(entry)
+    if sources is not None and (found := array_cache.load(sources, RecordLabels.from_entry)) is not None:
+        return found
     made = make()
     if sources is None or len(made) < array_cache.MIN_RECORDS:
         return made
-    stored = array_cache.store(sources, len(made), *made.stored())
-    return made if stored is None else RecordLabels.from_entry(stored)
+    return array_cache.store(sources, len(made), *made.stored(), RecordLabels.from_entry) or made
 
 
 class _Chunk(NamedTuple):

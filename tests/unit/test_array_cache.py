@@ -185,6 +185,20 @@ def test_an_entry_of_another_version_is_made_again(path: Path, made: Made, monke
     assert (0, 0) == made.take()
 
 
+def test_an_entry_with_other_facts_is_made_again(path: Path, cache: Path, made: Made) -> None:
+    first = contents(path)
+    made.take()
+    for file in (cache / "indexes").glob("*/entry.json"):
+        header = json.loads(file.read_bytes().partition(b"\n")[0])
+        header["facts"] = {"other": 1}
+        file.write_bytes(array_cache._encode_header(header))
+
+    assert first == contents(path)
+    assert (1, 1) == made.take()
+    assert first == contents(path)
+    assert (0, 0) == made.take()
+
+
 def test_an_entry_that_holds_pickled_objects_is_not_loaded(path: Path, cache: Path, made: Made) -> None:
     first = contents(path)
     made.take()
@@ -369,3 +383,103 @@ def test_whatever_else_lies_in_the_folder_is_neither_listed_nor_removed(path: Pa
 
     assert 2 == len(entries(cache))
     assert {"a.txt", "mine"} < {each.name for each in (cache / "indexes").iterdir()}
+
+
+def test_a_disk_that_is_full_keeps_nothing_and_harms_nothing(
+    path: Path, cache: Path, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(array_cache.disk, "sync", full)
+    first = contents(path)
+
+    assert first == contents(path)
+    assert (2, 2) == made.take()
+    assert [] == list((cache / "indexes").iterdir())
+
+
+def test_of_two_that_make_an_entry_at_once_the_later_uses_that_of_the_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that its arrays are not in the memory of that process alone, and its pickled copies are small."""
+    real = array_cache._rename
+
+    def rename(aside: Path, target: Path) -> None:
+        other = Path(shutil.copytree(aside, aside.with_name("of another process")))
+        real(other, target)
+        aside.rename(target)  # fails, as a folder of that name is there
+
+    monkeypatch.setattr(array_cache, "_rename", rename)
+    with RecordFile(path) as rec:
+        assert isinstance(rec.offsets.base, np.memmap)
+        assert len(pickle.dumps(rec)) < 2000
+
+
+def test_few_entries_are_examined_when_one_is_kept_however_many_there_are(
+    path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [path.with_name(f"{number}.rec") for number in range(6)]
+    for other in others:
+        shutil.copy(path, other)
+        age(other)
+        RecordFile(other).close()
+    for other in others:
+        other.unlink()
+    examined: list[Path] = []
+    real = array_cache._listed
+    monkeypatch.setattr(array_cache, "_listed", lambda folder: examined.append(folder) or real(folder))
+    monkeypatch.setattr(array_cache, "_EXAMINED", 3)
+    RecordFile(path).close()
+    assert 3 == len(examined)
+
+    for _ in range(200):  # others each time: by chance one is left out with a probability below 1e-20
+        array_cache._remove_unused(cache / "indexes")
+    assert [path] == [each.paths[0] for each in entries(cache)]
+
+
+def test_a_cache_folder_that_is_a_link_is_used(path: Path, cache: Path, made: Made) -> None:
+    (cache.parent / "disk").mkdir()
+    cache.symlink_to(cache.parent / "disk", target_is_directory=True)
+    contents(path)
+    contents(path)
+
+    assert (1, 1) == made.take()
+    assert 2 == len(entries(cache.parent / "disk")) == len(entries(cache))
+
+
+def test_a_copy_by_pickle_finds_a_relative_cache_folder_or_makes_the_arrays_again(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IM2REC_CACHE", "relative")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with RecordFile(path) as rec:
+        data = pickle.dumps(rec)
+    monkeypatch.chdir(tmp_path / "other")
+
+    with pickle.loads(data) as copy:
+        assert 7 + 17 == copy[17].header.id
+
+
+def test_an_entry_that_is_removed_while_another_process_keeps_it_is_found_whole_or_not_at_all(
+    path: Path, cache: Path
+) -> None:
+    first = contents(path)
+    done = threading.Event()
+
+    def remove_all() -> None:
+        while not done.is_set():
+            for each in entries(cache):
+                array_cache.remove(each)
+
+    remover = threading.Thread(target=remove_all)
+    remover.start()
+    try:
+        found = [contents(path) for _ in range(30)]
+    finally:
+        done.set()
+        remover.join()
+
+    assert [first] * 30 == found
+    assert [] == list(array_cache.unfinished(cache))
