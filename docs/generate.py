@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from im2rec.bench.report import DryRunReport, IteratorReport, PackReport
+from im2rec.cli.cache import CacheSummary
 from im2rec.cli.compile import CompileSummary
 from im2rec.cli.error_object import KINDS, ErrorObject, ErrorResult
 from im2rec.cli.group import COMMANDS, group
@@ -75,6 +76,7 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec import": ImportSummary,
     "im2rec digest": DigestSummary,
     "im2rec compile": CompileSummary,
+    "im2rec cache": CacheSummary,
 }
 JSON_INTRODUCTION = f"""\
 # JSON

@@ -64,10 +64,8 @@ _OPTIONS = {
     ),
     "debug": click.option("--debug", is_flag=True, help="Show a traceback with every error, and what libraries print."),
 }
-_WRITING = {
-    "force": click.option("--force", is_flag=True, help="Replace existing files."),
-    "dry_run": click.option(_DRY_RUN, is_flag=True, help="Show what would be done, and write nothing."),
-}
+dry_run_option = click.option(_DRY_RUN, is_flag=True, help="Show what would be done, and write nothing.")
+_WRITING = {"force": click.option("--force", is_flag=True, help="Replace existing files."), "dry_run": dry_run_option}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +212,11 @@ def table(head: str, rows: list[tuple[str, str]]) -> str:
             wrapped = textwrap.wrap(text, WIDTH - width, break_long_words=False, break_on_hyphens=False)
             lines += [f"  {name}".ljust(width) + wrapped[0], *(" " * width + line for line in wrapped[1:])]
     return "\n".join(lines).replace(_KEPT_BLANK, " ")
+
+
+def unbroken(text: str) -> str:
+    """Return *text* for a value of :func:`table`, which then breaks no line inside it."""
+    return text.replace(" ", _KEPT_BLANK)
 
 
 def human_size(bytes_: float) -> str:

@@ -28,6 +28,7 @@ COMMANDS = {
     "import": ("im2rec.cli.import_", "Convert MNIST or CIFAR to .rec files."),
     "digest": ("im2rec.cli.digest", "Write the hashes by which damage to a .rec is found."),
     "compile": ("im2rec.cli.compile", "Compile the JPEG decoder ahead of its first use."),
+    "cache": ("im2rec.cli.cache", "List what is kept between runs, or remove it."),
     "completion": ("im2rec.cli.completion", "Print the code that completes commands in a shell."),
 }
 

@@ -11,15 +11,16 @@ import dataclasses
 import hashlib
 import http.client
 import re
+import stat
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 
-from im2rec.datasets.sets import KnownSet, RemoteFile
+from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.storage import disk
 from im2rec.storage.files import reason
@@ -34,6 +35,7 @@ _RANGE = re.compile(r"bytes (\d+)-")
 WAIT = "wait for it"
 _OTHER_SOURCES = "or name a server with --mirror, or files with --from"
 ByteProgress = Callable[[int], None]
+_PART = ".part"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,7 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         if _is_file(target, file):
             return target
-    part = target.with_name(f"{file.name}.part")
+    part = target.with_name(f"{file.name}{_PART}")
     with _locked(part) as lock:
         if not _is_file(target, file):  # it may have come before the lock
             _download(_Download(file, address.rstrip("/") + "/" + file.name, part, options, progress))
@@ -114,6 +116,43 @@ def fetch(
         elif sys.platform != "win32":
             disk.remove(part)
     return target
+
+
+class KeptFile(NamedTuple):
+    """A file of the set *name* that an earlier download has left in the cache, and its size in bytes."""
+
+    name: str
+    path: Path
+    nbytes: int
+
+
+def kept_files(cache: Path) -> Iterator[KeptFile]:
+    """Yield the files of all sets in the folder *cache*, unfinished ones too; whatever else lies there is left out."""
+    for name, known in SETS.items():
+        folder = cache / name
+        if folder.is_symlink():  # to files that are kept elsewhere
+            continue
+        for file in dict.fromkeys((*known.files, *known.binary)):
+            for path in (folder / file.name, folder / f"{file.name}{_PART}"):
+                with contextlib.suppress(OSError):
+                    status = path.lstat()
+                    if stat.S_ISREG(status.st_mode) and (path.suffix == _PART or status.st_size == file.size):
+                        yield KeptFile(name, path, status.st_size)
+
+
+def remove_kept(file: KeptFile) -> None:
+    """Remove *file*, and its folder if it is empty then.
+
+    Raises OSError, for an unfinished file that another process is downloading BlockingIOError.
+    """
+    with contextlib.ExitStack() as stack:
+        if file.path.suffix == _PART:
+            lock = stack.enter_context(contextlib.closing(disk.open_output(file.path, locked=True)))
+            if sys.platform == "win32":  # where an open file cannot be removed
+                lock.close()
+        disk.remove(file.path)
+    with contextlib.suppress(OSError):
+        file.path.parent.rmdir()
 
 
 @contextlib.contextmanager

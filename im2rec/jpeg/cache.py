@@ -26,8 +26,10 @@ else:
 
 NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
 _PYTHON = f"{sys.implementation.cache_tag}{getattr(sys, 'abiflags', '')}"  # compiled code fits one version of Python
+_OWN = "im2rec-"
 _SUFFIX = ".kernel"
 _TEMPORARY_SUFFIX = ".tmp"
+_LOCK_SUFFIX = ".lock"
 _NEEDED_BYTES = 2 << 20  # must be free before anything is compiled; all files together have less than half of it
 _DIGEST_BYTES = 32
 _LOCK_RETRY_S = 0.1  # on Windows, where a process cannot wait for a lock
@@ -48,7 +50,7 @@ def folders() -> list[Path]:
     """
     package = Path(__file__).resolve().parent
     # Several installations share the first and the last, and must not replace each other's files.
-    own = f"im2rec-{hashlib.sha256(os.fsencode(package)).hexdigest()[:16]}"
+    own = f"{_OWN}{hashlib.sha256(os.fsencode(package)).hexdigest()[:16]}"
     candidates = [package / "__pycache__"]
     if chosen := os.environ.get(NUMBA_VARIABLE):
         candidates.insert(0, Path(chosen) / own)
@@ -133,6 +135,27 @@ def remove_old(folder: Path, sources: int) -> None:
                 path.unlink()
 
 
+def kept_files(cache: Path) -> Iterator[Path]:
+    """Yield the files of compiled code in the folder *cache*, those of all installations that share it."""
+    for folder in cache.glob(f"{_OWN}{'[0-9a-f]' * 16}"):
+        if not folder.is_symlink():
+            yield from (path for path in folder.glob(f"im2rec-*{_SUFFIX}") if path.is_file())
+
+
+def remove_kept(path: Path) -> None:
+    """Remove the file *path* of :func:`kept_files`, and after the last one its folder. Raises OSError."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        if all(_is_lock(other) for other in path.parent.iterdir()):
+            for lock in path.parent.iterdir():
+                lock.unlink()
+            path.parent.rmdir()
+
+
+def _is_lock(path: Path) -> bool:
+    return path.name.startswith("im2rec.") and path.suffix == _LOCK_SUFFIX
+
+
 def writable_folder() -> Path:
     """Create and return the first folder that has room for all files. Raises OutputError if none has."""
     problems = []
@@ -179,7 +202,7 @@ def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
     system without locks nothing is held: two processes then do the same work, and neither harms the other.
     """
     try:
-        handle = os.open(folder / f"im2rec.{_PYTHON}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(folder / f"im2rec.{_PYTHON}{_LOCK_SUFFIX}", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:
         yield False
         return

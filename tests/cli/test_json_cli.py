@@ -104,6 +104,7 @@ RUNS = {
     "im2rec import": ["import mnist digits --from raw", "import cifar10 c --download --dry-run"],
     "im2rec digest": ["digest good.rec", "digest 'my bad.rec' --out 'a digest'", "digest good.rec --dry-run"],
     "im2rec compile": ["compile --dry-run"],
+    "im2rec cache": ["cache", "cache --clear", "cache --clear --all --dry-run"],
 }
 LINES = [(title, line) for title, lines in RUNS.items() for line in lines]
 
@@ -154,6 +155,7 @@ def _files(here: Path, cache: Path, parts: Path) -> None:
     write_files(here / "raw", MNIST_FILES)
     for folder in (here, cache / "cifar10"):
         write_files(folder, {"cifar-10-python.tar.gz": tarred(PYTHON10)})
+    write_files(cache / "mnist", {"t10k-labels-idx1-ubyte.gz.part": b"half"})
     (here / "images.idx").write_bytes(idx_images(texture(8, 5, 1).reshape(2, 4, 5)))
     (here / "labels.idx").write_bytes(idx_labels(texture(1, 2, 1).reshape(2)))
     (here / "bad.csv").write_text("1,x\n")
