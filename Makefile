@@ -37,6 +37,7 @@ check: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python tests/bench/speed.py
+	$(BIN)/python tests/bench/open_index.py
 
 docs: .venv/ready
 	$(BIN)/python docs/generate.py
