@@ -30,17 +30,23 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
         return Path(xdg) / "im2rec"
     if os.name == "nt" and (local := environ.get("LOCALAPPDATA")):
         return Path(local) / "im2rec"
+    home = _home()
+    # One that is not absolute, as "~", does not exist: a folder of that name would be made wherever we are.
+    if home is None or not home.is_absolute():
+        raise OutputError("no cache folder: the user has no home folder", hint=f"set {VARIABLE} to a folder")
+    return home / ".cache" / "im2rec"
+
+
+def _home() -> Path | None:
     try:
-        return Path.home() / ".cache" / "im2rec"
+        return Path.home()
     except RuntimeError:
-        raise OutputError("no cache folder: the user has no home folder", hint=f"set {VARIABLE} to a folder") from None
+        return None
 
 
 def usable_cache_folder() -> Path | None:
     """Return the cache folder for what programs keep unasked; None if there is none, as with ``IM2REC_CACHE=off``."""
     try:
-        folder = cache_folder()
+        return cache_folder()
     except OutputError:
         return None
-    # A home folder that is not absolute, as "~", does not exist: a folder of that name would be made wherever we are.
-    return folder if folder.is_absolute() or os.environ.get(VARIABLE) else None

@@ -117,7 +117,7 @@ def command(
     files_or_folder: Source | Callable[[], Source] = pairs or source
     to_fetch: list[str] = []
     if download:
-        folder = cache_folder() / name
+        folder = _download_folder(name)
         to_fetch = [file.name for file in missing(known, folder)]
         fetched = folder if name == MNIST else folder / known.files[0].name
         fetch = _fetcher(console, known, options, folder, fetched)
@@ -135,6 +135,15 @@ def command(
     console.warn(summary.warnings)
     console.result("import", summary, render(summary), next_command(summary))
     return ExitCode.DONE
+
+
+def _download_folder(name: str) -> Path:
+    """Return the folder for the files of the set *name*. Raises OutputError if there is no cache folder."""
+    try:
+        return cache_folder() / name
+    except OutputError as error:
+        error.hint = f"set {VARIABLE} to a folder for the download, or name files with --from"
+        raise
 
 
 def _fetcher(

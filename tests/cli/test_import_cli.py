@@ -246,6 +246,15 @@ def test_a_cache_that_cannot_be_written_is_replaced_by_its_variable(here: Path) 
     assert err.endswith(" (set IM2REC_CACHE to a folder with room that you may write to)\n")
 
 
+@pytest.mark.parametrize("words", [[], ["--dry-run"]])
+def test_without_a_cache_nothing_is_downloaded(here: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.setenv("IM2REC_CACHE", "off")
+    hint = "(set IM2REC_CACHE to a folder for the download, or name files with --from)"
+    expected = f"im2rec: no cache folder: IM2REC_CACHE is off {hint}\n"
+    assert (1, "", expected) == im2rec("import", "cifar10", "out", "--download", *words)
+    assert not {"cache", "off", "out"} & set(names_in(here))
+
+
 @pytest.mark.usefixtures("published")
 def test_an_existing_output_is_refused_before_any_download(here: Path) -> None:
     write_files(here / "out", {"train.rec": b"mine"})

@@ -28,3 +28,11 @@ def test_a_user_without_a_home_folder_must_set_the_variable(monkeypatch: pytest.
     monkeypatch.setattr(Path, "home", nowhere)
     expected = "no cache folder: the user has no home folder (set IM2REC_CACHE to a folder)"
     assert expected == message_of(cache_folder, {})
+    monkeypatch.setattr(Path, "home", lambda: Path("~"))  # HOME=~ in a file that no shell reads
+    assert expected == message_of(cache_folder, {})
+
+
+@pytest.mark.parametrize("off", ["off", "OFF"])
+def test_off_is_no_folder(off: str) -> None:
+    expected = f"no cache folder: IM2REC_CACHE is {off} (set IM2REC_CACHE to a folder)"
+    assert expected == message_of(cache_folder, {"IM2REC_CACHE": off})
