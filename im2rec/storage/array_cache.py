@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.folders import usable_cache_folder
+from im2rec.folders import VARIABLE, usable_cache_folder
 from im2rec.storage import disk
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -226,7 +226,9 @@ def store(
     }
     aside = _aside(folder)
     try:
-        aside.mkdir(parents=True)
+        # Paths and labels are nobody else's business, unless someone has chosen the folder to share it.
+        folder.mkdir(mode=0o777 if os.environ.get(VARIABLE) else 0o700, parents=True, exist_ok=True)
+        aside.mkdir()
         for name, array in arrays.items():
             with (aside / f"{name}.npy").open("xb") as file:
                 np.save(file, array, allow_pickle=False)

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -483,3 +484,21 @@ def test_an_entry_that_is_removed_while_another_process_keeps_it_is_found_whole_
 
     assert [first] * 30 == found
     assert [] == list(array_cache.unfinished(cache))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_entries_in_the_home_folder_are_readable_by_the_user_alone(
+    path: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0o022)
+    try:
+        contents(path)
+        monkeypatch.delenv("IM2REC_CACHE")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+        contents(path)
+    finally:
+        os.umask(before)
+
+    folders = [cache / "indexes", tmp_path / "home" / "im2rec" / "indexes"]
+    assert [0o755, 0o700] == [stat.S_IMODE(folder.stat().st_mode) for folder in folders]
+    assert 2 == len(entries(folders[1].parent))
