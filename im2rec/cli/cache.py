@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -137,7 +138,7 @@ def _names(path: Path) -> set[str]:
 def _arrays(folder: Path) -> Iterator[_Found]:
     for each in array_cache.listed(folder):
         remove = functools.partial(array_cache.remove, each)
-        state = CURRENT if each.is_current else OUTDATED if each.paths[0].exists() else GONE
+        state = CURRENT if each.is_current else GONE if each.is_gone else OUTDATED
         kind = LABELS if each.variant.startswith(LABELS) else INDEX
         entry = CacheEntry(kind, str(each.paths[0]), state, each.records, str(each.folder), each.nbytes)
         yield _Found(entry, each.paths, remove)
@@ -152,8 +153,9 @@ def _other_files(folder: Path) -> Iterator[_Found]:
         entry = CacheEntry(DOWNLOAD, file.name, CURRENT, None, str(file.path), file.nbytes)
         yield _Found(entry, [], functools.partial(download.remove_kept, file))
     for path in compiled_code.kept_files(folder):
-        entry = CacheEntry(CODE, "", CURRENT, None, str(path), path.stat().st_size)
-        yield _Found(entry, [], functools.partial(compiled_code.remove_kept, path))
+        with contextlib.suppress(FileNotFoundError):  # another process has removed it meanwhile
+            entry = CacheEntry(CODE, "", CURRENT, None, str(path), path.stat().st_size)
+            yield _Found(entry, [], functools.partial(compiled_code.remove_kept, path))
 
 
 def _is_cleared(entry: CacheEntry, *, every: bool) -> bool:

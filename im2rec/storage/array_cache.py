@@ -99,7 +99,7 @@ class Entry(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """An entry as a listing shows it: what it was made from, and its size in bytes."""
+    """An entry for a listing: what it was made from, and its size in bytes; *is_gone* if there is no such ``.rec``."""
 
     folder: Path
     variant: str
@@ -107,6 +107,7 @@ class Listed(NamedTuple):
     records: int
     nbytes: int
     is_current: bool
+    is_gone: bool
 
 
 class Unfinished(NamedTuple):
@@ -274,7 +275,8 @@ def _remove_unused(folder: Path) -> None:
             if entry.name.startswith(_UNFINISHED):
                 if _is_abandoned(entry):
                     shutil.rmtree(entry)
-            elif (found := _listed(entry)) is not None and _is_gone(found.paths[0]):
+            # A disk that is not mounted may come back.
+            elif (found := _listed(entry)) is not None and found.is_gone and found.paths[0].parent.is_dir():
                 remove(found)
 
 
@@ -283,8 +285,13 @@ def _is_abandoned(folder: Path) -> bool:
 
 
 def _is_gone(path: Path) -> bool:
-    """True if there is no file *path*, though its folder is there: a disk that is not mounted may come back."""
-    return not path.exists() and path.parent.is_dir()
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # one that may not be examined
+        pass
+    return False
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -324,7 +331,7 @@ def _listed(folder: Path) -> Listed | None:
         now = tuple((path, stamp) for path, _ in sources.files if (stamp := stamp_of(path)) is not None)
         is_current = header["version"] == VERSION and _is_made_from(header, sources._replace(files=now))
         paths = [Path(path) for path, _ in sources.files]
-        return Listed(folder, sources.variant, paths, records, _nbytes(folder), is_current)
+        return Listed(folder, sources.variant, paths, records, _nbytes(folder), is_current, _is_gone(paths[0]))
     except Exception:  # noqa: BLE001 - as in load()
         return None
 

@@ -502,3 +502,12 @@ def test_entries_in_the_home_folder_are_readable_by_the_user_alone(
     folders = [cache / "indexes", tmp_path / "home" / "im2rec" / "indexes"]
     assert [0o755, 0o700] == [stat.S_IMODE(folder.stat().st_mode) for folder in folders]
     assert 2 == len(entries(folders[1].parent))
+
+
+def test_an_entry_of_a_file_that_may_not_be_examined_is_listed_and_kept(path: Path, cache: Path) -> None:
+    contents(path)
+    path = Path(path.rename(path.with_name("moved.rec")))
+    path.with_name("some.rec").symlink_to("some.rec")  # stat() fails for root too: too many levels of links
+    array_cache._remove_unused(cache / "indexes")
+
+    assert [(False, False)] * 2 == [(each.is_current, each.is_gone) for each in entries(cache)]
