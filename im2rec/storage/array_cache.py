@@ -79,7 +79,7 @@ class Sources(NamedTuple):
     def key(self) -> str:
         """Name of the entry: that of the first file, and a hash of all paths."""
         text = "\0".join([self.variant, *(path for path, _ in self.files)])
-        name = "".join(char if char.isalnum() or char in "-_" else "_" for char in Path(self.files[0][0]).stem[:40])
+        name = re.sub(r"[^A-Za-z0-9-]", "_", Path(self.files[0][0]).stem[:40])  # as any disk gives them back
         return f"{name}-{hashlib.sha256(os.fsencode(text)).hexdigest()[:20]}"
 
     def are(self, others: Sources, *, strictly: bool = False) -> bool:

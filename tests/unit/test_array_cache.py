@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import stat
 import subprocess
@@ -511,3 +512,14 @@ def test_an_entry_of_a_file_that_may_not_be_examined_is_listed_and_kept(path: Pa
     array_cache._remove_unused(cache / "indexes")
 
     assert [(False, False)] * 2 == [(each.is_current, each.is_gone) for each in entries(cache)]
+
+
+def test_a_name_of_any_characters_is_kept_under_one_of_a_few(path: Path, cache: Path, made: Made) -> None:
+    odd = path.with_name("Gr\u00f6\u00dfe 2 \u65e5\u672c.rec")
+    path.rename(odd)
+    contents(odd)
+    contents(odd)
+
+    assert (1, 1) == made.take()
+    assert all(re.fullmatch(r"Gr__e_2___-[0-9a-f]{20}", each.folder.name) for each in entries(cache))
+    assert {odd} == {each.paths[0] for each in entries(cache)}
