@@ -22,7 +22,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -231,14 +231,12 @@ def store(
         folder.mkdir(mode=0o777 if os.environ.get(VARIABLE) else 0o700, parents=True, exist_ok=True)
         aside.mkdir()
         for name, array in arrays.items():
-            with (aside / f"{name}.npy").open("xb") as file:
+            with _synced(aside / f"{name}.npy") as file:
                 np.save(file, array, allow_pickle=False)
-                disk.sync(file)
         checksums = {name: _checksum(aside / f"{name}.npy") for name in arrays}
         header["arrays"] = {name: [array.dtype.str, len(array), checksums[name]] for name, array in arrays.items()}
-        with (aside / _HEADER).open("xb") as file:
+        with _synced(aside / _HEADER) as file:
             file.write(_encode_header(header))
-            disk.sync(file)
         _rename(aside, folder / sources.key)
     except OSError as error:
         _LOG.info("%s: nothing is kept there: %s", folder, error)
@@ -246,6 +244,15 @@ def store(
         shutil.rmtree(aside, ignore_errors=True)
     _remove_unused(folder)
     return load(sources, convert)  # after an error, what another process may have kept meanwhile
+
+
+@contextlib.contextmanager
+def _synced(path: Path) -> Iterator[BinaryIO]:
+    """Give a new file *path* that is on the disk after the block."""
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        disk.sync(file)
 
 
 def _aside(folder: Path) -> Path:

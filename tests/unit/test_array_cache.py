@@ -523,3 +523,13 @@ def test_a_name_of_any_characters_is_kept_under_one_of_a_few(path: Path, cache: 
     assert (1, 1) == made.take()
     assert all(re.fullmatch(r"Gr__e_2___-[0-9a-f]{20}", each.folder.name) for each in entries(cache))
     assert {odd} == {each.paths[0] for each in entries(cache)}
+
+
+def test_all_bytes_of_an_entry_are_synced_before_it_gets_its_name(
+    path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(array_cache.disk, "sync", lambda file: synced.append(os.fstat(file.fileno()).st_size))
+    contents(path)
+
+    assert sorted(file.stat().st_size for file in (cache / "indexes").glob("*/*")) == sorted(synced)
