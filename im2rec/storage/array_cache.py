@@ -279,7 +279,7 @@ def _remove_unused(folder: Path) -> None:
         entries = (entries[start:] + entries[:start])[:_EXAMINED]
     for entry in entries:
         with contextlib.suppress(OSError):
-            if entry.name.startswith(_UNFINISHED):
+            if _UNFINISHED_NAME.fullmatch(entry.name):
                 if _is_abandoned(entry):
                     shutil.rmtree(entry)
             # A disk that is not mounted may come back.

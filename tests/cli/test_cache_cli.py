@@ -46,7 +46,12 @@ def full(here: Path, cache: Path) -> Path:
     Path("gone.rec").unlink()
     write_files(
         cache / "mnist",
-        {LABELS_FILE.name: bytes(LABELS_FILE.size), "train-images-idx3-ubyte.gz.part": b"half", "mine.txt": b"mine"},
+        {
+            LABELS_FILE.name: bytes(LABELS_FILE.size),
+            "train-images-idx3-ubyte.gz.part": b"half",
+            "mine.txt": b"mine",
+            "train-labels-idx1-ubyte.gz": b"mine, of another size",
+        },
     )
     write_files(
         cache / CODE_FOLDER, {"im2rec-f.cpython-313.abc.def.kernel": bytes(500), "im2rec.cpython-313.lock": b""}
@@ -55,6 +60,8 @@ def full(here: Path, cache: Path) -> Path:
         write_files(cache / "indexes" / name, {"offsets.npy": bytes(700)})
     os.utime(cache / "indexes" / ".unfinished-77-89abcdef", (OLD_S, OLD_S))
     write_files(cache / "photos", {"1.jpg": b"mine"})
+    write_files(cache / "indexes" / ".unfinished-mine", {"offsets.npy": b"mine"})
+    os.utime(cache / "indexes" / ".unfinished-mine", (OLD_S, OLD_S))
     write_files(cache / "indexes" / "mine", {"entry.json": b"{}", "offsets.npy": b"mine"})
     return cache
 
@@ -78,7 +85,14 @@ REC_ENTRIES = [
 ]
 OTHERS = [("code", "", "current"), ("download", "mnist", "current"), ("download", "mnist", "current")]
 KILLED, AT_WORK = ("unfinished", "", "killed"), ("unfinished", "", "at work")
-NOT_OURS = {"photos/1.jpg", "indexes/mine/entry.json", "indexes/mine/offsets.npy", "mnist/mine.txt"}
+NOT_OURS = {
+    "photos/1.jpg",
+    "indexes/mine/entry.json",
+    "indexes/mine/offsets.npy",
+    "indexes/.unfinished-mine/offsets.npy",
+    "mnist/mine.txt",
+    "mnist/train-labels-idx1-ubyte.gz",
+}
 
 
 def files_in(folder: Path) -> set[str]:
@@ -262,6 +276,17 @@ def test_links_to_other_folders_are_not_followed(here: Path, cache: Path) -> Non
 
     assert [("labels", "a.rec", "current")] == kinds(as_object("--clear", "--all")["entries"])
     assert before == files_in(mine)
+
+
+def test_a_folder_of_compiled_code_with_other_files_is_left(cache: Path) -> None:
+    ours, others = (
+        {"im2rec-f.cpython-313.abc.def.kernel": b"ours"},
+        {"im2rec.cpython-313.lock": b"", "mine.txt": b"mine"},
+    )
+    write_files(cache / CODE_FOLDER, ours | others)
+
+    assert [OTHERS[0]] == kinds(as_object("--clear", "--all")["entries"])
+    assert sorted(others) == names_in(cache / CODE_FOLDER)
 
 
 def test_a_copy_of_an_entry_under_another_name_is_not_removed(here: Path, cache: Path) -> None:
