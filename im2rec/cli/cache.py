@@ -115,19 +115,21 @@ def command(console: Console, recs: tuple[Path, ...], clear: bool, every: bool, 
 
 def _found(folder: Path, recs: Iterable[Path]) -> Iterator[_Found]:
     """Yield all that lies in the cache *folder*, or what is of one of the *recs*. Raises OutputError."""
-    try:
-        with os.scandir(folder):
-            pass
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OutputError(
-            f"cannot be read: {reason(error)}", path=folder, hint=f"set {VARIABLE} to a folder"
-        ) from error
+    for place in (folder, folder / array_cache.FOLDER):
+        _check_readable(place)
     wanted = set().union(*map(_names, recs))
     for each in (*_arrays(folder), *_other_files(folder)):
         if not wanted or any(wanted & _names(path) for path in each.paths):
             yield each
+
+
+def _check_readable(folder: Path) -> None:
+    try:
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder):
+            pass
+    except OSError as error:
+        hint = f"set {VARIABLE} to a folder"
+        raise OutputError(f"cannot be read: {reason(error)}", path=folder, hint=hint) from error
 
 
 def _names(path: Path) -> set[str]:
@@ -167,7 +169,7 @@ def _remove(chosen: list[_Found]) -> None:
     failures = [(each.entry.path, error) for each in chosen if (error := _failure(each)) is not None]
     if failures:
         path, error = failures[0]
-        others = f", and so {len(failures) - 1:,} others" if failures[1:] else ""
+        others = f", and so {counted(len(failures) - 1, 'other')}" if failures[1:] else ""
         hint = "see whether a program uses it, and whether the folder is yours"
         raise OutputError(f"cannot be removed: {reason(error)}{others}", path=path, hint=hint) from error
 

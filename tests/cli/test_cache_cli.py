@@ -231,12 +231,15 @@ def test_without_a_cache_nothing_is_kept(cache: Path, monkeypatch: pytest.Monkey
     assert (None, "no cache folder: IM2REC_CACHE is off", []) == (found["folder"], found["reason"], found["entries"])
 
 
-def test_a_cache_that_cannot_be_read_is_an_error(cache: Path) -> None:
-    cache.write_bytes(b"not a folder")
+@pytest.mark.parametrize("place", [".", "indexes"])
+def test_a_cache_that_cannot_be_read_is_an_error(cache: Path, place: str) -> None:
+    unreadable = cache / place
+    unreadable.parent.mkdir(exist_ok=True)
+    unreadable.write_bytes(b"not a folder")
     code, out, err = im2rec("cache", "--clear")
 
     assert (1, "", 1) == (code, out, err.count("\n"))
-    assert err.startswith(f"im2rec: {cache}: cannot be read: ")
+    assert err.startswith(f"im2rec: {unreadable}: cannot be read: ")
     assert err.endswith(" (set IM2REC_CACHE to a folder)\n")
 
 
@@ -255,7 +258,7 @@ def test_an_entry_that_cannot_be_removed_is_an_error_after_the_others(
 
     assert (1, "", 1) == (code, out, err.count("\n"))
     assert err.startswith(f"im2rec: {full / 'indexes'}")
-    assert ": cannot be removed: permission denied, and so 1 others (see whether" in err
+    assert ": cannot be removed: permission denied, and so 1 other (see whether" in err
     assert sorted([*REC_ENTRIES[:1], *REC_ENTRIES[3:4], *OTHERS, AT_WORK]) == kinds(as_object()["entries"])
 
 
