@@ -45,7 +45,7 @@ from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter, loader_of, lost_count
 from im2rec.parallel import Progress, available_cpus
 from im2rec.pipeline.loader import MIN_IMAGES_TO_LOAD
-from im2rec.pipeline.params import KEEP, PROCESSES, SKIP
+from im2rec.pipeline.params import EVEN, KEEP, PROCESSES, SKIP
 from im2rec.pipeline.prefetch import choose_backend
 from im2rec.pipeline.records import DamageCounts
 from im2rec.runs.run import damaged_records, peak_memory
@@ -266,7 +266,7 @@ def take_batch(it: ImageRecordIter) -> int:
     except StopIteration:
         it.reset()
         batch = it.next()
-    return it.batch_size - ((batch.pad or 0) if it.params.policy == KEEP else 0)
+    return it.batch_size - ((batch.pad or 0) if it.params.policy in (KEEP, EVEN) else 0)
 
 
 def _figures(

@@ -28,9 +28,9 @@ from im2rec.pipeline.buffers import BatchBuffer, label_shape
 from im2rec.pipeline.labels import labels_from_params
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mean_image import load_mean_image
-from im2rec.pipeline.params import AUTO, KEEP, MXNET, RAISE, ROLL_OVER, SKIP, ImageRecordParams
+from im2rec.pipeline.params import AUTO, EVEN, KEEP, MXNET, RAISE, ROLL_OVER, SKIP, ImageRecordParams
 from im2rec.pipeline.permutation import blocks_per_batch
-from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows
+from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows, replace_bad_rows
 from im2rec.pipeline.records import Records
 from im2rec.pipeline.sample import crop_warning
 from im2rec.storage.damaged_range import MAX_LISTED
@@ -262,8 +262,10 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
             raise new[0].error
         for problem in problems:
             self._report(problem)
-        if bad:
-            drop_bad_rows(buffer, [problem.row for problem in bad], zeros=policy == KEEP)
+        if bad and policy == EVEN and self._params.num_parts > 1:
+            replace_bad_rows(buffer, [problem.row for problem in bad])
+        elif bad:
+            drop_bad_rows(buffer, [problem.row for problem in bad], zeros=policy in (KEEP, EVEN))
         if self._may_warn_of_labels:
             self._check_labels(buffer)
         if self._loader.can_use_kernel:

@@ -44,7 +44,8 @@ class ImageRecordKeywords(TypedDict, total=False):
     """1 means last_batch=pad, 0 means last_batch=keep."""
     last_batch: str | None
     """The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch, which starts
-    after them; keep: zeros; discard: no such batch."""
+    after them; keep: zeros; even: zeros, once a part with an image less than others has one of the epoch's first;
+    discard: no such batch."""
     equal_batches: bool | int | str
     """Give shorter parts one more batch, so that all parts have equally many."""
     dtype: str | None
@@ -196,7 +197,8 @@ class MNISTKeywords(TypedDict, total=False):
     """1 means last_batch=pad, 0 means last_batch=keep."""
     last_batch: str | None
     """The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch, which starts
-    after them; keep: zeros; discard: no such batch."""
+    after them; keep: zeros; even: zeros, once a part with an image less than others has one of the epoch's first;
+    discard: no such batch."""
     equal_batches: bool | int | str
     """Give shorter parts one more batch, so that all parts have equally many."""
     dtype: str | None
@@ -243,7 +245,8 @@ class CSVKeywords(TypedDict, total=False):
     """1 means last_batch=pad, 0 means last_batch=keep."""
     last_batch: str | None
     """The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch, which starts
-    after them; keep: zeros; discard: no such batch."""
+    after them; keep: zeros; even: zeros, once a part with a row less than others has one of the epoch's first; discard:
+    no such batch."""
     equal_batches: bool | int | str
     """Give shorter parts one more batch, so that all parts have equally many."""
     dtype: str | None
@@ -280,7 +283,8 @@ class LibSVMKeywords(TypedDict, total=False):
     """1 means last_batch=pad, 0 means last_batch=keep."""
     last_batch: str | None
     """The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch, which starts
-    after them; keep: zeros; discard: no such batch."""
+    after them; keep: zeros; even: zeros, once a part with a row less than others has one of the epoch's first; discard:
+    no such batch."""
     equal_batches: bool | int | str
     """Give shorter parts one more batch, so that all parts have equally many."""
     dtype: str | None

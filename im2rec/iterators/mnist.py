@@ -67,7 +67,7 @@ class MNISTParams:
 
     @property
     def policy(self) -> str:
-        """Treatment of an incomplete last batch: PAD, ROLL_OVER, KEEP or DISCARD, the default, as in MXNet."""
+        """Treatment of an incomplete last batch: PAD, ROLL_OVER, KEEP, EVEN or DISCARD, the default, as in MXNet."""
         return policy_of(self.last_batch, self.round_batch, DISCARD)
 
 

@@ -15,7 +15,8 @@ _MAX_ROW_NUMBERS = 2**63 - 1  # the largest int64, the type of array indices
 _FILES = "a file, several joined by ';', or a folder (its files by name)"
 _LAST_ROWS = (
     "The last rows of the last batch. pad: the epoch's first rows; roll_over: those of the next epoch,"
-    " which starts after them; keep: zeros; discard: no such batch."
+    " which starts after them; keep: zeros; even: zeros, once a part with a row less than others has one of the epoch's"
+    " first; discard: no such batch."
 )
 _NO_PREFETCH = "Has no effect here: rows are read in blocks, not in batches."
 
@@ -29,7 +30,7 @@ class _TextParams:
 
     @property
     def policy(self) -> str:
-        """Treatment of an incomplete last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        """Treatment of an incomplete last batch: PAD, ROLL_OVER, KEEP, EVEN or DISCARD."""
         return policy_of(self.last_batch, self.round_batch, PAD)
 
     @property

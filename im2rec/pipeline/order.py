@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.hashing import absorb, hash64
-from im2rec.pipeline.params import DISCARD, KEEP, ROLL_OVER, OrderParams
+from im2rec.pipeline.params import DISCARD, EVEN, KEEP, ROLL_OVER, OrderParams
 from im2rec.pipeline.permutation import BlockOrder, Permutation, Positions
 
 T = TypeVar("T")
@@ -76,13 +76,16 @@ class Delivery(NamedTuple):
 class Partition:
     """A sequence of *count* places divided among *num_parts* parts, interleaved or in runs.
 
-    Places 0 to 6 among three parts are 0 3 6, 1 4, 2 5 if *interleaved*, else 0 1, 2 3, 4 5 6.
+    Places 0 to 6 among three parts are 0 3 6, 1 4, 2 5 if *interleaved*, else 0 1, 2 3, 4 5 6. If *even*, a part with a
+    place less than others has another one at its end: the first such part has place 0, the next place 1, and so on, as
+    in 0 3 6, 1 4 0, 2 5 1. Where there are more parts than places, it begins again with place 0.
     """
 
-    def __init__(self, count: int, num_parts: int, *, interleaved: bool) -> None:
+    def __init__(self, count: int, num_parts: int, *, interleaved: bool, even: bool = False) -> None:
         self.count = count
         self.num_parts = num_parts
         self._is_interleaved = interleaved
+        self._is_even = even
 
     def bounds(self, part: int) -> tuple[int, int]:
         """Return the first place of the run of *part*, and the first place after it."""
@@ -95,6 +98,10 @@ class Partition:
 
     def length(self, part: int) -> int:
         """Return the number of places of *part*."""
+        return _ceil_div(self.count, self.num_parts) if self._is_even else self._own_length(part)
+
+    def _own_length(self, part: int) -> int:
+        """Return the number of places that only *part* has."""
         if self._is_interleaved:
             return _ceil_div(self.count - part, self.num_parts)
         low, high = self.bounds(part)
@@ -102,7 +109,12 @@ class Partition:
 
     def places(self, part: int, indices: Places) -> Places:
         """Return the places in the sequence of the elements *indices* of *part*, which are counted from 0."""
-        return indices * self.num_parts + part if self._is_interleaved else self.bounds(part)[0] + indices
+        places = indices * self.num_parts + part if self._is_interleaved else self.bounds(part)[0] + indices
+        if self._is_even and (own := self._own_length(part)) < self.length(part):
+            whole = self.count - (self.length(part) - 1) * self.num_parts  # parts that have all their places
+            shorter = part - whole if self._is_interleaved else part * self.length(part) - self.bounds(part)[0]
+            places = np.where(indices < own, places, shorter % self.count)  # *shorter* such parts come before it
+        return places
 
     def undelivered(self, per_part: int) -> tuple[int, Callable[[Places], Places]]:
         """Return the rest of the sequence after every part has delivered its first *per_part* places.
@@ -128,7 +140,7 @@ class Partition:
 
     def delivered(self, per_part: int) -> int:
         """Return the number of places that all parts together have delivered, *per_part* each or all they have."""
-        return sum(min(per_part, self.length(part)) for part in range(self.num_parts))
+        return sum(min(per_part, self._own_length(part)) for part in range(self.num_parts))
 
 
 class Order:
@@ -174,7 +186,8 @@ class Order:
             positions = whole(places)
             return self._ordinals_of(positions) if self._ordinals_of else positions
 
-        partition = Partition(count, self.params.num_parts, interleaved=self._is_interleaved)
+        is_even = self.params.policy == EVEN
+        partition = Partition(count, self.params.num_parts, interleaved=self._is_interleaved, even=is_even)
         return Epoch(number, partition, sequence, self.params)
 
     def requests(
@@ -273,7 +286,7 @@ class Epoch:
             return self._rolled_over(batch)
         indices = np.arange(batch * size, (batch + 1) * size)
         pad = int(np.count_nonzero(indices >= length))
-        if pad and (self._params.policy == KEEP or length == 0):
+        if pad and (self._params.policy in (KEEP, EVEN) or length == 0):
             indices = indices[: size - pad]
         elif pad:
             indices[size - pad :] %= length

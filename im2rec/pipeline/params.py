@@ -17,20 +17,20 @@ from im2rec.format.listfile import MAX_LABELS
 from im2rec.images.choices import ITERATOR_ENGINES
 from im2rec.params import check, param
 
-PAD, ROLL_OVER, KEEP, DISCARD = "pad", "roll_over", "keep", "discard"
+PAD, ROLL_OVER, KEEP, EVEN, DISCARD = "pad", "roll_over", "keep", "even", "discard"
 DROP = "drop"
 OURS, MXNET = "im2rec", "mxnet"
 MAX_PARTS = 1 << 20
 MAX_ROWS = (1 << 31) - 1
-_ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, DISCARD)}
+_ROUND_BATCH = {True: (PAD, ROLL_OVER), False: (KEEP, EVEN, DISCARD)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OrderParams:
     """The parameters that decide which records a batch holds.
 
-    *policy* applies to the last batch: PAD, ROLL_OVER, KEEP or DISCARD. *scope* is ``all`` for one random order of all
-    the data, or ``part`` for a random order within each part.
+    *policy* applies to the last batch: PAD, ROLL_OVER, KEEP, EVEN or DISCARD. *scope* is ``all`` for one random order
+    of all the data, or ``part`` for a random order within each part.
     """
 
     batch_size: int
@@ -71,8 +71,9 @@ _SHARED: dict[str, dict[str, Any]] = {
     "last_batch": {
         "default": None,
         "doc": "The last rows of the last batch. pad: the epoch's first images; roll_over: those of the next epoch,"
-        " which starts after them; keep: zeros; discard: no such batch.",
-        "choices": (PAD, ROLL_OVER, KEEP, DISCARD),
+        " which starts after them; keep: zeros; even: zeros, once a part with an image less than others has one of the"
+        " epoch's first; discard: no such batch.",
+        "choices": (PAD, ROLL_OVER, KEEP, EVEN, DISCARD),
         "unset": "by round_batch",
         "reference": "ours; roll_over is round_batch=1 of the reference",
     },
@@ -107,14 +108,15 @@ def check_part(params: Any) -> None:
 def policy_of(last_batch: str | None, round_batch: bool | None, default: str) -> str:
     """Return the policy for the last batch that *last_batch* and *round_batch* give together, or else *default*.
 
-    ``round_batch`` is MXNet's, and has two policies for each of its values; ``last_batch`` names one of the four.
+    ``round_batch`` is MXNet's, and has several policies for each of its values; ``last_batch`` names one.
     Raises ParameterError if they contradict each other.
     """
     if round_batch is None:
         return last_batch or default
     allowed = _ROUND_BATCH[round_batch]
     if last_batch is not None and last_batch not in allowed:
-        problem = f"last_batch={last_batch} must be {' or '.join(allowed)} with round_batch={int(round_batch)}"
+        choices = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+        problem = f"last_batch={last_batch} must be {choices} with round_batch={int(round_batch)}"
         raise ParameterError(problem, hint="leave one of the two out")
     if last_batch is None:
         return default if round_batch and default in allowed else allowed[0]
@@ -278,7 +280,7 @@ class ImageRecordParams(AuxiliaryParams, BackendParams, AugmentationParams, Batc
 
     @property
     def policy(self) -> str:
-        """The policy for the last batch: PAD, ROLL_OVER, KEEP or DISCARD."""
+        """The policy for the last batch: PAD, ROLL_OVER, KEEP, EVEN or DISCARD."""
         # rng=mxnet replays the reference, whose round_batch=1 rolls over.
         return policy_of(self.last_batch, self.round_batch, ROLL_OVER if self.rng == MXNET else PAD)
 
@@ -308,5 +310,5 @@ def _check_shape(shape: tuple[int, ...]) -> None:
 
 
 def _check_last_batch(params: ImageRecordParams) -> None:
-    if params.policy == PAD and params.rng == MXNET:
-        raise ParameterError("last_batch=pad must be roll_over, keep or discard with rng=mxnet")
+    if params.policy in (PAD, EVEN) and params.rng == MXNET:
+        raise ParameterError(f"last_batch={params.policy} must be roll_over, keep or discard with rng=mxnet")

@@ -117,3 +117,16 @@ def drop_bad_rows(buffer: BatchBuffer, bad: list[int], *, zeros: bool) -> None:
         array[: len(good) + len(filler)] = array[good + filler]
         array[len(good) + len(filler) :] = 0
     buffer.pad += sum(row < own for row in bad)
+
+
+def replace_bad_rows(buffer: BatchBuffer, bad: list[int]) -> None:
+    """Repeat good rows in place of the *bad* ones, for batches that must be equally large in all parts.
+
+    ``pad`` stays as it is; if no row is good, all rows are zeros and count as filler.
+    """
+    own = len(buffer.ids) - buffer.pad
+    good = sorted({*range(own)} - {*bad})
+    if not good:
+        buffer.pad = len(buffer.ids)
+    for array in buffer.arrays:
+        array[bad] = array[[good[number % len(good)] for number in range(len(bad))]] if good else 0

@@ -169,6 +169,24 @@ def test_with_equal_batches_all_parts_have_the_same_number_of_batches(policy: st
 @in_every_order
 @settings(max_examples=12)
 @given(case=cases())
+def test_even_parts_extend_their_share_by_the_first_records_of_the_epoch(kind: str, case: Case) -> None:
+    data, num_parts = case.data(kind), case.num_parts
+    own = shares(data.replaced(last_batch="keep"), case.epoch, num_parts)
+    even = shares(data.replaced(last_batch="even"), case.epoch, num_parts)
+    rounds = itertools.zip_longest(*own) if ORDERS[kind] and "shuffle_scope" not in ORDERS[kind] else own
+    whole = [record for part in rounds for record in part if record is not None]
+
+    assert 1 >= len({*map(len, even)})
+    filler = [record for share, part in zip(own, even, strict=True) for record in part[len(share) :]]
+    assert own == [part[: len(share)] for share, part in zip(own, even, strict=True)]
+    assert [record for record, _ in zip(itertools.cycle(whole), filler)] == filler
+    assert 0 == (len(whole) + len(filler)) % num_parts
+    assert len(filler) < num_parts
+
+
+@in_every_order
+@settings(max_examples=12)
+@given(case=cases())
 def test_every_batch_is_full_and_its_filler_is_the_first_records_of_the_part(kind: str, case: Case) -> None:
     data, size = case.data(kind, last_batch="pad"), case.batch_size
     batches = requests(data.epoch(case.epoch, case.part, num_parts=case.num_parts))
@@ -272,7 +290,7 @@ def test_a_resumed_epoch_that_discards_delivers_no_record_twice(kind: str, resum
 
 
 @in_every_order
-@pytest.mark.parametrize("policy", ["pad", "keep", "discard", "roll_over"])
+@pytest.mark.parametrize("policy", ["pad", "keep", "even", "discard", "roll_over"])
 @settings(max_examples=8)
 @given(resumed=resumed_cases())
 def test_an_epoch_resumed_with_the_same_parts_has_the_same_batches(kind: str, policy: str, resumed: Resumed) -> None:
@@ -315,6 +333,17 @@ def first_places(partition: Partition, per_part: int) -> set[int]:
     """The places of the first *per_part* of every part."""
     indices = [np.arange(min(per_part, partition.length(part))) for part in range(partition.num_parts)]
     return {place for part, index in enumerate(indices) for place in partition.places(part, index).tolist()}
+
+
+@in_every_order
+@settings(max_examples=8)
+@given(resumed=resumed_cases())
+def test_an_epoch_resumed_by_even_parts_delivers_every_record(kind: str, resumed: Resumed) -> None:
+    (case, deliveries), data = resumed, resumed.case.data(kind, last_batch="even")
+    in_turn = [delivered(data, case.epoch, deliveries[: number + 1]) for number in range(3)]
+
+    assert {*range(case.count)} == {*itertools.chain(*in_turn)}
+    assert all(not len(records) % delivery.num_parts for records, delivery in zip(in_turn, deliveries, strict=True))
 
 
 @settings(max_examples=100)

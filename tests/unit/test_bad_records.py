@@ -63,13 +63,21 @@ def test_on_error_skip_leaves_bad_records_out_lists_each_once_and_warns_once(
     assert {"not an image"} == {error.reason for error in it.skipped}
 
 
-def test_last_batch_keep_has_zeros_in_the_place_of_skipped_records(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last_batch", ["keep", "even"])
+def test_one_part_has_zeros_in_the_place_of_skipped_records(tmp_path: Path, last_batch: str) -> None:
     path = with_bad(tmp_path, 1, 6)
-    with iterator(path, on_error="skip", last_batch="keep", reuse_buffers=True) as it:
+    with iterator(path, on_error="skip", last_batch=last_batch, reuse_buffers=True) as it:
         for _ in range(3):
             found = [(labels(batch), index(batch), batch.pad, batch.data[0][-1].any()) for batch in it]
             assert ([0, 2, 0], [100, 102, 0], 1, False) == found[0]
             assert ([0, 0, 0], [0, 0, 0], 3, False) == found[2]
+
+
+def test_several_even_parts_repeat_good_images_in_place_of_skipped_ones(tmp_path: Path) -> None:
+    with iterator(with_bad(tmp_path, 1, 6), on_error="skip", last_batch="even", num_parts=2) as it:
+        assert [([0, 0, 2], 0), ([0, 0, 0], 2)] == [(labels(batch), batch.pad) for batch in it]  # 0 1 2 and 0
+    with iterator(tmp_path / "some.rec", on_error="skip", last_batch="even", num_parts=2, part_index=1) as it:
+        assert [([3, 4, 5], 0), ([0, 0, 0], 3)] == [(labels(batch), batch.pad) for batch in it]  # 3 4 5 and 6
 
 
 def test_a_batch_of_bad_records_only_is_all_filler(tmp_path: Path) -> None:

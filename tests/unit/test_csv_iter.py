@@ -232,7 +232,7 @@ def test_another_number_of_labels_than_rows_is_an_error(seven: Path, count: int)
         ({"dtype": "uint8"}, "dtype=uint8 must be float32, float64, int32 or int64 (Type of data and labels."),
         ({"batch_size": 0}, "batch_size=0 must be 1 to 2147483647 (Rows of a batch.)"),
         ({"num_parts": 2, "part_index": 2}, "part_index=2 must be 0 to 1 with num_parts=2"),
-        ({"round_batch": 0, "last_batch": "pad"}, "last_batch=pad must be keep or discard with round_batch=0"),
+        ({"round_batch": 0, "last_batch": "pad"}, "last_batch=pad must be keep, even or discard with round_batch=0"),
         ({"data_csv": ";"}, "data_csv=; must name a file"),
         ({"label_csv": ""}, "label_csv= must name a file"),
         ({"shuffle": 1}, "unknown key 'shuffle' (the nearest known key is"),

@@ -21,6 +21,7 @@ from im2rec.iterators.image_record import ignored_parameters
 from im2rec.params import from_mapping, parameter_docs
 from im2rec.pipeline.params import (
     DISCARD,
+    EVEN,
     GROUPS,
     KEEP,
     PAD,
@@ -121,7 +122,7 @@ DEFAULTS = {
     "label_name": ("softmax_label", ""),
     "batch_size": ("required", "1 to 2147483647"),
     "round_batch": ("1", ""),
-    "last_batch": ("by round_batch", "pad, roll_over, keep or discard"),
+    "last_batch": ("by round_batch", "pad, roll_over, keep, even or discard"),
     "equal_batches": ("1", ""),
     "dtype": ("float32", "float32, float16, uint8 or int8"),
     "layout": ("NCHW", "NCHW or NHWC"),
@@ -240,12 +241,12 @@ WRONG = {
     "records=some": "records=some must be images or all (images: leave out records with labels and no image,"
     " as face sets have them; all: take every record.)",
     "round_batch=2": "round_batch=2 must be 0 or 1",
-    "last_batch=wrap": "last_batch=wrap must be pad, roll_over, keep or discard (The last rows of the last batch."
+    "last_batch=wrap": "last_batch=wrap must be pad, roll_over, keep, even or discard (The last rows of the last batch."
     " pad: the epoch's first images; roll_over: those of the next epoch, which starts after them; keep: zeros;"
-    " discard: no such batch.)",
+    " even: zeros, once a part with an image less than others has one of the epoch's first; discard: no such batch.)",
     "round_batch=True last_batch=keep": "last_batch=keep must be pad or roll_over with round_batch=1"
     " (leave one of the two out)",
-    "round_batch=0 last_batch=pad": "last_batch=pad must be keep or discard with round_batch=0"
+    "round_batch=0 last_batch=pad": "last_batch=pad must be keep, even or discard with round_batch=0"
     " (leave one of the two out)",
     "dtype=float64": "dtype=float64 must be float32, float16, uint8 or int8 (Type of the data."
     " uint8: mirrored, not normalised; int8: the mean subtracted, rounded and clipped.)",
@@ -288,6 +289,7 @@ WRONG = {
     " reference: MXNet's own arithmetic, slow and exact.)",
     "rng=numpy": "rng=numpy must be im2rec or mxnet (mxnet: the order, parts and random numbers of an MXNet run"
     " with one decode thread.)",
+    "rng=mxnet last_batch=even": "last_batch=even must be roll_over, keep or discard with rng=mxnet",
     "rng=mxnet last_batch=pad": "last_batch=pad must be roll_over, keep or discard with rng=mxnet",
     "ctx=tpu": "ctx=tpu must be cpu or gpu (Has no effect here.)",
     "device_id=first": "device_id=first must be an integer",
@@ -360,12 +362,11 @@ def test_the_last_batch_follows_from_round_batch_unless_it_is_named() -> None:
 
 @pytest.mark.parametrize("default", [PAD, ROLL_OVER, KEEP, DISCARD])
 def test_round_batch_fills_the_last_batch_or_not_and_last_batch_says_how(default: str) -> None:
-    for last_batch in (PAD, ROLL_OVER, KEEP, DISCARD):
+    for last_batch in (PAD, ROLL_OVER, KEEP, EVEN, DISCARD):
         fills = last_batch in (PAD, ROLL_OVER)
         assert last_batch == policy_of(last_batch, None, default) == policy_of(last_batch, fills, default)
-        message = (
-            f"last_batch={last_batch} must be {'keep or discard' if fills else 'pad or roll_over'} with round_batch="
-        )
+        allowed = "keep, even or discard" if fills else "pad or roll_over"
+        message = f"last_batch={last_batch} must be {allowed} with round_batch="
         with pytest.raises(ParameterError) as caught:
             policy_of(last_batch, not fills, default)
         assert f"{message}{int(not fills)} (leave one of the two out)" == str(caught.value)

@@ -195,7 +195,7 @@ def test_values_may_be_text(seven: Path) -> None:
 
 
 def test_round_batch_and_last_batch_must_not_contradict_each_other() -> None:
-    with pytest.raises(ParameterError, match="last_batch=pad must be keep or discard with round_batch=0"):
+    with pytest.raises(ParameterError, match="last_batch=pad must be keep, even or discard with round_batch=0"):
         LibSVMParams(data_libsvm="a", data_shape=(1,), batch_size=1, round_batch=0, last_batch="pad")
 
 

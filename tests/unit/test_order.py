@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from im2rec.pipeline.order import BatchRequest, Delivery, Order, Partition, batch_count, piece_size
-from im2rec.pipeline.params import DISCARD, KEEP, PAD, ROLL_OVER, OrderParams
+from im2rec.pipeline.params import DISCARD, EVEN, KEEP, PAD, ROLL_OVER, OrderParams
 
 
 def order(count: int, *, starts: Sequence[int] | None = None, **params: Any) -> Order:
@@ -68,7 +68,8 @@ def test_epochs_that_roll_over_are_those_of_the_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "counts"), [(PAD, [4, 4, 4]), (KEEP, [4, 4, 4]), (DISCARD, [2, 2, 2]), (ROLL_OVER, [4, 3, 3])]
+    ("policy", "counts"),
+    [(PAD, [4, 4, 4]), (KEEP, [4, 4, 4]), (EVEN, [4, 4, 4]), (DISCARD, [2, 2, 2]), (ROLL_OVER, [4, 3, 3])],
 )
 def test_batches_are_counted_by_the_longest_part_or_for_discard_by_the_shortest(policy: str, counts: list[int]) -> None:
     params = OrderParams(batch_size=3, policy=policy)
@@ -115,6 +116,33 @@ def test_equal_batches_count_the_longest_part_or_for_discard_the_shortest(*, shu
     assert [1, 1] == counts(DISCARD)
     assert [1, 2] == sorted(counts(KEEP, equal_batches=False))
     assert [0, 1] == sorted(counts(DISCARD, batch_size=5, equal_batches=False))
+
+
+def test_even_parts_have_equally_many_rows_the_missing_ones_from_the_start_of_the_sequence() -> None:
+    assert ["01 0(pad 1)", "23 1(pad 1)", "45 6(pad 1)"] == of_parts(7, 3, batch_size=2, policy=EVEN)
+    assert ["0123456"] == of_parts(7, 1, batch_size=7, policy=EVEN)
+    assert ["01", "23"] == of_parts(4, 2, batch_size=2, policy=EVEN)
+    first, *_ = whole = records(7, shuffle=True)
+    of_three = [[*whole[0::3]], [*whole[1::3], first], [*whole[2::3], whole[1]]]
+    shares = ["".join(map(str, share)) for share in of_three]
+    assert shares == of_parts(7, 3, batch_size=3, policy=EVEN, shuffle=True)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_even_parts_repeat_the_sequence_where_there_are_more_parts_than_records(*, shuffle: bool) -> None:
+    first, second = records(2, shuffle=shuffle)
+    shares = of_parts(2, 5, batch_size=2, policy=EVEN, shuffle=shuffle)
+
+    assert {f"{first}(pad 1)", f"{second}(pad 1)"} == {*shares}
+    assert 3 == shares.count(f"{first}(pad 1)")
+    assert ["", ""] == of_parts(0, 2, policy=EVEN, shuffle=shuffle)
+
+
+def test_the_rest_of_an_epoch_is_shared_out_evenly_as_well() -> None:
+    # Three parts delivered 0, 2 and 5 of 0 1, 2 3 4 and 5 6 7; two parts take 1 3 4 6 7, which are left.
+    rest = [order(8, num_parts=2, part_index=part, policy=EVEN) for part in range(2)]
+
+    assert ["131", "467"] == [batches(part, 0, (Delivery(3, 1), Delivery(2, 0))) for part in rest]
 
 
 def test_long_parts_are_shuffled_each_on_its_own() -> None:

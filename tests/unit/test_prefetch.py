@@ -16,7 +16,7 @@ from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool
 from im2rec.pipeline.loader import RowProblem
 from im2rec.pipeline.order import BatchRequest, Delivery
 from im2rec.pipeline.params import ImageRecordParams
-from im2rec.pipeline.prefetch import Prefetcher, choose_backend, drop_bad_rows
+from im2rec.pipeline.prefetch import Prefetcher, choose_backend, drop_bad_rows, replace_bad_rows
 
 ROW = (3, 2, 2)
 WHOLE_EPOCH = (Delivery(1, 0),)
@@ -268,4 +268,22 @@ def test_good_rows_move_up_over_bad_ones_and_filler_takes_their_place(
     assert ids == buffer.ids.tolist()
     assert new_pad == buffer.pad
     assert ids == buffer.label.tolist()
+    assert [[id_] * 12 for id_ in ids] == buffer.data.reshape(6, -1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("pad", "bad", "ids", "new_pad"),
+    [
+        (0, [1], [1, 1, 3, 4, 5, 6], 0),
+        (2, [0, 3], [2, 2, 3, 3, 5, 6], 2),  # 5 and 6 are filler, and not repeated
+        (2, [0, 1, 2], [4, 4, 4, 4, 5, 6], 2),
+        (0, [0, 1, 2, 3, 4, 5], [0] * 6, 6),
+    ],
+)
+def test_good_rows_are_repeated_in_place_of_bad_ones(pad: int, bad: list[int], ids: list[int], new_pad: int) -> None:
+    buffer = rows(6, pad)
+    replace_bad_rows(buffer, bad)
+
+    assert ids == buffer.ids.tolist() == buffer.label.tolist()
+    assert new_pad == buffer.pad
     assert [[id_] * 12 for id_ in ids] == buffer.data.reshape(6, -1).tolist()
