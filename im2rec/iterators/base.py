@@ -21,11 +21,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
-from im2rec.errors import Im2RecError
+from im2rec.errors import Im2RecError, ParameterError
 from im2rec.iterators.batch import Array, DataBatch, DataDesc
 from im2rec.parallel import end_with_program, stay_if_program_ends
+from im2rec.pipeline.order import ALL_BATCHES
 from im2rec.storage.files import Closeable
 
 Self = TypeVar("Self", bound="BatchIterator[Any]")
@@ -47,11 +48,15 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
     Source of the method names: mxnet python/mxnet/io/io.py, ``MXDataIter``.
     """
 
+    _for_data_loader = ""  # ends the errors that a DataLoader of PyTorch meets, with what to give it instead
+
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
         self.epoch = 0
         self._length: int | None = None  # batches of this epoch, None until they are first needed
-        self._delivered = 0  # batches of this epoch that were returned, or whose error was raised
+        self._stride = ALL_BATCHES
+        # The number of the next batch in its epoch, after those that were returned, or whose error was raised.
+        self._position = 0
         self._is_begun = False  # True once next() was called in this epoch: then reset() begins another one
         self._stream: Generator[T, None, None] | None = None
         self._current: DataBatch | None = None
@@ -102,7 +107,7 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
     def __len__(self) -> int:
         """Return the number of batches in the current epoch, which may differ from epoch to epoch."""
         with self._locked():
-            return self._count()
+            return len(range(self._stride.first, self._count(), self._stride.step))
 
     def _locked(self) -> contextlib.AbstractContextManager[object]:
         # In a forked child another thread may have held the lock for ever; there is no such thread in the child.
@@ -117,7 +122,7 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
         self._check_open()
         with self._lock:
             thread, other = threading.current_thread(), self._loops_in
-            in_epoch = self._is_begun and self._delivered < self._count()
+            in_epoch = self._is_begun and self._position < self._count()
             if in_epoch and other is not None and other is not thread and other.is_alive():
                 return self  # two loops share the epoch: neither takes the rest of it from the other
             self.reset()
@@ -165,11 +170,11 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
     def _next_batch(self) -> DataBatch:
         if self._repeats_current and self._current is not None:
             return self._current
-        if self._delivered >= self._count():
+        if self._position >= self._count():
             self._is_begun = True  # otherwise reset() would never leave an epoch without batches
             raise StopIteration
         if self._stream is None:
-            self._stream = self._open_stream(self.epoch, self._delivered)
+            self._stream = self._open_stream(self.epoch, self._position)
         self._is_begun = True
         try:
             item = next(self._stream)
@@ -178,14 +183,14 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
             # delivered: the next call opens another stream at the same batch.
             self._close_stream()
             raise
-        self._delivered += 1
+        self._position += self._stride.step
         try:
             self._current = self._make_batch(item)
         except Exception:
             raise  # the error of the batch, which counts as delivered
         except BaseException:
             # An interrupt: the item is lost and its batch is still due, so the next call has it made again.
-            self._delivered -= 1
+            self._position -= self._stride.step
             self._close_stream()
             raise
         return self._current
@@ -197,12 +202,29 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
             self._check_open()
             if not self._is_begun:
                 return
-            if self._delivered < self._count():
+            if self._position < self._count():
                 self._close_stream()  # at the end of an epoch, the stream is at the next one already
-            self._begin(self.epoch + 1, 0)
+            self._begin(self.epoch + 1)
 
-    def _begin(self, epoch: int, delivered: int) -> None:
-        self.epoch, self._delivered, self._length = epoch, delivered, None
+    def set_epoch(self, epoch: int) -> None:
+        """Continue with *epoch*, from its start, in place of the epoch that would be next.
+
+        Does nothing if no batch of *epoch* was requested and it is the current one. Raises ParameterError if *epoch* is
+        negative.
+        """
+        if epoch < 0:
+            raise ParameterError(f"epoch={epoch} must be 0 or more")
+        self._check_open()
+        with self._lock:
+            self._check_open()
+            if epoch == self.epoch and not self._is_begun:
+                return
+            if epoch != self.epoch + 1 or self._position < self._count():
+                self._close_stream()  # at the end of an epoch, the stream is at the next one already
+            self._begin(epoch)
+
+    def _begin(self, epoch: int) -> None:
+        self.epoch, self._position, self._length = epoch, self._stride.first, None
         self._is_begun = False
 
     def _close_stream(self) -> None:
@@ -282,8 +304,13 @@ class BatchIterator(Closeable, abc.ABC, Generic[T]):
             self._stop()
             self._lock.acquire(timeout=_EXIT_S)
 
+    def __getitem__(self, _: object) -> NoReturn:
+        # A DataLoader of PyTorch takes anything with a length for a data set with items.
+        raise TypeError(f"{type(self).__name__} has no items: loop over it{self._for_data_loader}")
+
     def __getstate__(self) -> Any:
-        raise TypeError(f"{type(self).__name__} cannot be pickled: make one in each process, or use state_dict()")
+        way = f"make one in each process, or use state_dict(){self._for_data_loader}"
+        raise TypeError(f"{type(self).__name__} cannot be pickled: {way}")
 
 
 def _closed_error() -> Im2RecError:

@@ -16,7 +16,7 @@ import numpy as np
 from im2rec.augment.augmenter import Augmenter
 from im2rec.augment.normalize import Plane
 from im2rec.augment.params import NCHW
-from im2rec.errors import BadRecordError, CorruptRecordError, InputError
+from im2rec.errors import BadRecordError, CorruptRecordError, InputError, ParameterError
 from im2rec.images.engine import load_resampler, opencv_problem
 from im2rec.iterators.batch import DataBatch, DataDesc
 from im2rec.iterators.ordered import OrderedIterator
@@ -28,6 +28,7 @@ from im2rec.pipeline.buffers import BatchBuffer, label_shape
 from im2rec.pipeline.labels import labels_from_params
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mean_image import load_mean_image
+from im2rec.pipeline.order import Stride
 from im2rec.pipeline.params import AUTO, EVEN, KEEP, MXNET, RAISE, ROLL_OVER, SKIP, ImageRecordParams
 from im2rec.pipeline.permutation import blocks_per_batch
 from im2rec.pipeline.prefetch import FinishedBatch, Prefetcher, drop_bad_rows, replace_bad_rows
@@ -107,6 +108,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
     docs/differences.md all that differs on purpose.
     """
 
+    _for_data_loader = "; give a DataLoader an im2rec.torch.RecordIterDataset"
     _dtype: str | None = None  # of a subclass whose dtype is fixed; None: the parameter decides
 
     @shows_parameters(ImageRecordParams)
@@ -248,7 +250,24 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         return order.batches(epoch) if order else super()._count_batches(epoch)
 
     def _open_stream(self, epoch: int, batch: int) -> Generator[FinishedBatch, None, None]:
-        return self._prefetcher.run(epoch, batch, self._deliveries)
+        return self._prefetcher.run(epoch, batch, self._deliveries, self._stride)
+
+    def take_turns(self, turn: int, turns: int) -> None:
+        """Deliver only one of every *turns* batches from now on, so that several iterators can share the batches.
+
+        The first is the one *turn* batches after the next one; in later epochs it is batch number *turn*. So *turns*
+        iterators, each with a *turn* of its own from 0, deliver each batch once: one batch each, in turn. Their
+        ``len()`` is the number of their own batches, and their states count all batches before their next one as
+        delivered. Raises ParameterError if *turn* is not below *turns*.
+        """
+        if not 0 <= turn < turns:
+            raise ParameterError(f"turn={turn} must be 0 to {turns - 1} with turns={turns}")
+        self._check_open()
+        with self._lock:
+            self._check_open()
+            self._close_stream()
+            self._position += turn
+            self._stride = Stride(turn, turns)
 
     def _make_batch(self, item: FinishedBatch) -> DataBatch:
         buffer, pieces = item

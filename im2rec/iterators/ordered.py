@@ -33,7 +33,7 @@ class OrderedIterator(BatchIterator[T]):
         self._fingerprint = fingerprint
         self._parts = order.params.num_parts
         # One entry for each number of parts that this epoch was read with: more than one if it was resumed with another
-        # number. The last one is the current; its ``delivered`` is not kept up to date, self._delivered is.
+        # number. The last one is the current; its ``per_part`` is not kept up to date, self._position is.
         self._deliveries: tuple[Delivery, ...] = (Delivery(self._parts, 0),)
         if order.count and not self._count_batches(0):
             _LOG.warning(NO_BATCH, order.count, self.batch_size)
@@ -71,7 +71,7 @@ class OrderedIterator(BatchIterator[T]):
         fields += [f"{self.count} {self._unit}", f"data_shape={shape}", f"batch_size={self.batch_size}"]
         if self._order.params.num_parts > 1:
             fields += [f"num_parts={self._order.params.num_parts}", f"part_index={self._order.params.part_index}"]
-        fields += [f"epoch {self.epoch}", f"{self._delivered} of {len(self)} batches delivered"]
+        fields += [f"epoch {self.epoch}", f"{self._position // self._stride.step} of {len(self)} batches delivered"]
         return f"<{', '.join([*fields, 'closed'] if self._closed else fields)}>"
 
     def _epoch(self, epoch: int) -> Epoch:
@@ -91,7 +91,7 @@ class OrderedIterator(BatchIterator[T]):
         with self._locked():
             before, last = self._deliveries[:-1], self._deliveries[-1]
             epoch = self._epoch(self.epoch)
-            deliveries = (*before, Delivery(last.num_parts, self._delivered * self.batch_size))
+            deliveries = (*before, Delivery(last.num_parts, self._position * self.batch_size))
             delivered = self._order.count - epoch.partition.count + epoch.partition.delivered(deliveries[-1].per_part)
             return state.save(self._fingerprint, self.epoch, deliveries, delivered)
 
@@ -108,12 +108,12 @@ class OrderedIterator(BatchIterator[T]):
         with self._lock:
             self._check_open()
             self._close_stream()
-            self._begin(epoch, 0)
+            self._begin(epoch)
             self._deliveries = deliveries or (Delivery(self._parts, 0),)
             # The part that saved the state may have had more batches than this one.
-            self._delivered = min(math.ceil(self._deliveries[-1].per_part / self.batch_size), self._count())
-            self._is_begun = self._delivered >= self._count()  # in the middle, the next loop must not skip the rest
+            self._position = min(math.ceil(self._deliveries[-1].per_part / self.batch_size), self._count())
+            self._is_begun = self._position >= self._count()  # in the middle, the next loop must not skip the rest
 
-    def _begin(self, epoch: int, delivered: int) -> None:
-        super()._begin(epoch, delivered)
+    def _begin(self, epoch: int) -> None:
+        super()._begin(epoch)
         self._deliveries = (Delivery(self._parts, 0),)

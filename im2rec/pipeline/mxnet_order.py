@@ -29,7 +29,7 @@ from im2rec.augment.mxnet_draws import Mersenne, MersenneDraws
 from im2rec.errors import BadRecordError, ImageError
 from im2rec.images.codec import AS_STORED, COLOR, image_info, is_transposed
 from im2rec.pipeline.loader import Loader
-from im2rec.pipeline.order import BatchRequest, Delivery, batch_count
+from im2rec.pipeline.order import ALL_BATCHES, BatchRequest, Delivery, Stride, batch_count
 from im2rec.pipeline.params import DISCARD, NO_INDEX, ROLL_OVER, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
@@ -304,20 +304,29 @@ class MXNetOrder:
         """Return the number of batches of *epoch*."""
         return batch_count(epoch, self._order, shortest=self.count, longest=self.count)
 
-    def requests(self, epoch: int, batch: int, _: tuple[Delivery, ...] = ()) -> Iterator[BatchRequest]:
-        """Yield the requests for the batches from *batch* of *epoch* on, without end; records are ordinals."""
+    def requests(
+        self, epoch: int, batch: int, _: tuple[Delivery, ...] = (), stride: Stride = ALL_BATCHES
+    ) -> Iterator[BatchRequest]:
+        """Yield the requests for the batches from *batch* of *epoch* on, by *stride*, without end, with ordinals."""
         draw = functools.partial(self._plans, MersenneDraws(WORKER_SEED))
         epochs = MXNetEpochs(
             self._offsets, self._bytes, self._order, draw, indexed=self._is_indexed, listed=self._records.listed
         )
         number = 0
         while self.count:
+            first = batch if number == epoch else stride.first
             for index, request in enumerate(epochs.epoch()):
                 missing = self._order.batch_size - len(request.records)
-                if (number, index) < (epoch, batch) or (missing and self._order.policy == DISCARD):
+                if (
+                    (number, index) < (epoch, first)
+                    or (index - first) % stride.step
+                    or (missing and self._order.policy == DISCARD)
+                ):
                     continue
                 yield request._replace(pad=request.pad + missing)
             number += 1
+            if stride.first >= self.batches(0):  # no epoch has more than the first
+                return
 
     def _plans(self, draws: MersenneDraws, chunk: DrawChunk) -> list[AugmentationPlan | None]:
         """Return the plan of each record of *chunk*, in the order of drawing."""

@@ -73,6 +73,19 @@ class Delivery(NamedTuple):
     per_part: int
 
 
+class Stride(NamedTuple):
+    """The batches of an epoch of one of *step* iterators that take turns: number *first*, and every *step*-th after it.
+
+    An epoch that is begun in the middle has another first batch.
+    """
+
+    first: int = 0
+    step: int = 1
+
+
+ALL_BATCHES = Stride()
+
+
 class Partition:
     """A sequence of *count* places divided among *num_parts* parts, interleaved or in runs.
 
@@ -191,19 +204,19 @@ class Order:
         return Epoch(number, partition, sequence, self.params)
 
     def requests(
-        self, epoch: int, batch: int, deliveries: tuple[Delivery, ...] = ()
+        self, epoch: int, batch: int, deliveries: tuple[Delivery, ...] = (), stride: Stride = ALL_BATCHES
     ) -> Generator[BatchRequest, None, None]:
-        """Yield the requests for the batches from *batch* of *epoch* on, and those of all epochs after it.
+        """Yield the requests for the batches from *batch* of *epoch* on, and those of all epochs after it, by *stride*.
 
         *deliveries* were delivered of *epoch* before. Ends only where no later epoch has a batch.
         """
         current = self.epoch(epoch, deliveries)
         while True:
-            for number in range(batch, current.batches):
+            for number in range(batch, current.batches, stride.step):
                 yield current.request(number)
-            epoch, batch = epoch + 1, 0
+            epoch, batch = epoch + 1, stride.first
             current = self.epoch(epoch)
-            if current.is_empty_forever:
+            if stride.first >= current.most_batches:
                 return
 
     def _sequence(self, epoch: int, num_parts: int) -> Callable[[Places], Positions]:
@@ -274,10 +287,10 @@ class Epoch:
         return batch_count(self.number, self._params, shortest=self._shortest, longest=self._longest)
 
     @property
-    def is_empty_forever(self) -> bool:
-        """True if neither this epoch nor a later one has a batch, given these parts."""
+    def most_batches(self) -> int:
+        """The largest number of batches of this epoch and those after it, given these parts."""
         # Epochs that roll over may be shorter than a batch each while the rows of several add up to one.
-        return not self.batches and not (self._params.policy == ROLL_OVER and self._longest)
+        return _ceil_div(self._longest, self._params.batch_size) if self._params.policy == ROLL_OVER else self.batches
 
     def request(self, batch: int) -> BatchRequest:
         """Return the request for batch number *batch*, counted from 0."""

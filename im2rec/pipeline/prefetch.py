@@ -14,7 +14,7 @@ from im2rec.pipeline.backends import DecodeBackend, ProcessBackend, ThreadBacken
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, BufferSource, ReusedBuffers
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.mxnet_order import MXNetOrder
-from im2rec.pipeline.order import BatchRequest, Delivery, Order
+from im2rec.pipeline.order import ALL_BATCHES, BatchRequest, Delivery, Order, Stride
 from im2rec.pipeline.params import AUTO, MXNET, PROCESSES, THREADS, ImageRecordParams, OrderParams
 from im2rec.pipeline.records import Records
 
@@ -54,14 +54,18 @@ class Prefetcher:
         """The compiled JPEG decoder that is used, or ``none: `` and the reason why there is none so far."""
         return self._decoding.kernel
 
-    def run(self, epoch: int, batch: int, deliveries: tuple[Delivery, ...]) -> Generator[FinishedBatch, None, None]:
+    def run(
+        self, epoch: int, batch: int, deliveries: tuple[Delivery, ...], stride: Stride = ALL_BATCHES
+    ) -> Generator[FinishedBatch, None, None]:
         """Yield the batches from *batch* of *epoch* on, without its earlier *deliveries*, and those of later epochs.
+
+        Only every ``stride.step``-th batch is made; see :meth:`Order.requests`.
 
         An error that is not about one record (MemoryError, for example) is raised in place of its batch. Closing the
         generator cancels the pieces that have not begun, and does not wait for those in work.
         """
         order = self.mxnet_order or self.order
-        jobs = self._jobs(order.requests(epoch, batch, deliveries))
+        jobs = self._jobs(order.requests(epoch, batch, deliveries, stride))
         return ordered_map(self._decoding.threads, self._decoding.load, jobs, ahead=self._ahead)
 
     def _jobs(self, requests: Iterable[BatchRequest]) -> Iterator[tuple[BatchBuffer, list[BatchRequest]]]:

@@ -531,7 +531,15 @@ def test_a_constructor_that_fails_leaves_no_threads_and_files(
 def test_an_iterator_cannot_be_pickled(rec: Path) -> None:
     with iterator(rec) as it, pytest.raises(TypeError) as caught:
         pickle.dumps(it)
-    assert "ImageRecordIter cannot be pickled: make one in each process, or use state_dict()" == str(caught.value)
+    way = "make one in each process, or use state_dict(); give a DataLoader an im2rec.torch.RecordIterDataset"
+    assert f"ImageRecordIter cannot be pickled: {way}" == str(caught.value)
+
+
+def test_an_iterator_has_no_items_and_names_what_a_data_loader_takes(rec: Path) -> None:
+    with iterator(rec) as it, pytest.raises(TypeError) as caught:
+        it[0]
+    way = "loop over it; give a DataLoader an im2rec.torch.RecordIterDataset"
+    assert f"ImageRecordIter has no items: {way}" == str(caught.value)
 
 
 def test_no_more_than_prefetch_buffer_batches_are_read_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from im2rec.pipeline.mxnet_order import (
     part_by_bytes,
     part_by_count,
 )
-from im2rec.pipeline.order import BatchRequest
+from im2rec.pipeline.order import ALL_BATCHES, BatchRequest, Stride
 from im2rec.pipeline.params import KEEP, ROLL_OVER, OrderParams
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "iterators"
@@ -374,8 +374,10 @@ def a_run(
 JPEGS = [jpeg(*size) for size in JPEG_SIZES]
 
 
-def first(order: MXNetOrder, count: int, epoch: int = 0, batch: int = 0) -> list[BatchRequest]:
-    return list(itertools.islice(order.requests(epoch, batch), count))
+def first(
+    order: MXNetOrder, count: int, epoch: int = 0, batch: int = 0, stride: Stride = ALL_BATCHES
+) -> list[BatchRequest]:
+    return list(itertools.islice(order.requests(epoch, batch, (), stride), count))
 
 
 def test_a_record_is_planned_by_its_size_and_the_generator_of_the_first_worker() -> None:
@@ -437,6 +439,17 @@ def test_requests_from_the_middle_are_those_of_a_whole_run(policy: str) -> None:
     for skipped, (epoch, batch) in enumerate(starts):
         assert whole[skipped:] == first(a_run(JPEGS, **given), len(whole) - skipped, epoch, batch)
         assert {epoch} == {*whole[skipped].epochs}
+
+
+@pytest.mark.parametrize("policy", ["roll_over", "keep", "discard"])
+def test_requests_by_a_stride_are_every_so_manieth_of_each_epoch(policy: str) -> None:
+    given: dict[str, Any] = {"batch_size": 2, "last_batch": policy, "shuffle": True}
+    counts = [a_run(JPEGS, **given).batches(epoch) for epoch in range(3)]
+    whole = iter(first(a_run(JPEGS, **given), sum(counts)))
+    odd = [request for count in counts for request in list(itertools.islice(whole, count))[1::2]]
+
+    assert odd == first(a_run(JPEGS, **given), len(odd), 0, 1, Stride(first=1, step=2))
+    assert [] == first(a_run(JPEGS, **given), 1, 0, 3, Stride(first=3, step=4))
 
 
 def test_an_index_of_some_records_gives_all_from_the_first_on_by_its_lines() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from im2rec.pipeline.order import BatchRequest, Delivery, Order, Partition, batch_count, piece_size
+from im2rec.pipeline.order import BatchRequest, Delivery, Order, Partition, Stride, batch_count, piece_size
 from im2rec.pipeline.params import DISCARD, EVEN, KEEP, PAD, ROLL_OVER, OrderParams
 
 
@@ -237,6 +237,21 @@ def test_requests_start_at_any_batch_of_any_epoch() -> None:
 
     assert [[3, 4, 5], [6, 0, 1], [0, 1, 2], [3, 4, 5]] == [request.records for request in requests]
     assert [2, 2, 3, 3] == [request.epochs[0] for request in requests]
+
+
+def test_requests_by_a_stride_are_every_so_manieth_of_each_epoch() -> None:
+    requests = list(itertools.islice(order(13).requests(4, 2, (), Stride(first=1, step=3)), 4))
+
+    assert [6, 3, 12, 3] == [request.records[0] for request in requests]
+    assert [4, 5, 5, 6] == [request.epochs[0] for request in requests]
+
+
+@pytest.mark.parametrize("policy", [PAD, KEEP, EVEN, DISCARD, ROLL_OVER])
+def test_requests_end_where_no_epoch_has_the_first_batch_of_the_stride(policy: str) -> None:
+    made = order(6, policy=policy)
+
+    assert [[3, 4, 5]] == [request.records for request in made.requests(0, 1, (), Stride(first=2, step=3))]
+    assert 9 == len(list(itertools.islice(made.requests(0, 1, (), Stride(first=1, step=3)), 9)))
 
 
 def test_an_epoch_is_resumed_with_other_parts_where_the_others_stopped() -> None:

@@ -14,7 +14,7 @@ from im2rec.errors import BadRecordError
 from im2rec.pipeline import prefetch
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool
 from im2rec.pipeline.loader import RowProblem
-from im2rec.pipeline.order import BatchRequest, Delivery
+from im2rec.pipeline.order import ALL_BATCHES, BatchRequest, Delivery
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.prefetch import Prefetcher, choose_backend, drop_bad_rows, replace_bad_rows
 
@@ -165,8 +165,8 @@ def test_the_order_of_mxnet_takes_the_place_of_ours(monkeypatch: pytest.MonkeyPa
         def __init__(self, *_: object) -> None:
             pass
 
-        def requests(self, epoch: int, batch: int, splits: object) -> Any:
-            assert (1, 2, WHOLE_EPOCH) == (epoch, batch, splits)
+        def requests(self, epoch: int, batch: int, splits: object, stride: object) -> Any:
+            assert (1, 2, WHOLE_EPOCH, ALL_BATCHES) == (epoch, batch, splits, stride)
             yield BatchRequest([9, 8], [1, 1], 2)
 
     monkeypatch.setattr(prefetch, "MXNetOrder", StandInOrder)
