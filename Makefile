@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test test-without-kernel fuzz torture check bench docs clean
+.PHONY: demo test test-without-kernel test-torch fuzz torture check bench docs clean
 
 demo: .venv/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh sample_data/demo.sh
@@ -19,6 +19,11 @@ test-without-kernel: .venv/ready
 		tests/unit/test_codec.py tests/unit/test_loader.py tests/unit/test_engines.py tests/unit/test_image_record*.py \
 		tests/unit/test_state.py tests/unit/test_mean_image.py tests/unit/test_bad_records.py \
 		tests/faults/test_iterator_faults.py tests/cli/test_iterate_cli.py
+
+# The datasets for PyTorch, with a real one in an environment of its own, which is made on first use.
+test-torch:
+	python=$$($(PYTHON) tests/pytorch/environment.py) && \
+		PYTHONPATH="$(CURDIR)" "$$python" -m pytest -n auto --dist loadfile tests/pytorch
 
 # Every parser on mutated inputs, SECONDS for all together; TARGET=frames is one alone, SEED=1 repeats a run.
 SECONDS ?= 60
