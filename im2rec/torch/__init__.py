@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from im2rec.torch.dataset import RecordDataset as RecordDataset
+    from im2rec.torch.iter_dataset import RecordIterDataset as RecordIterDataset
 
-_MODULES = {"RecordDataset": "im2rec.torch.dataset"}
+_MODULES = {"RecordDataset": "im2rec.torch.dataset", "RecordIterDataset": "im2rec.torch.iter_dataset"}
 
-__all__ = ["RecordDataset"]
+__all__ = ["RecordDataset", "RecordIterDataset"]
 
 _found = importlib.util.find_spec("torch")
 if _found is None or _found.origin is None:  # without an origin it is an empty folder of that name
