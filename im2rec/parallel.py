@@ -25,6 +25,8 @@ J = TypeVar("J")
 P = TypeVar("P")
 R = TypeVar("R")
 
+_MAX_FORK_WAIT_S = 10.0  # decoding a piece of a batch takes some milliseconds
+
 Progress = Callable[[int, float], None]  # takes the number of finished items and the finished share of the work, 0 to 1
 
 
@@ -128,6 +130,58 @@ class WorkerThreads:
 
     def __exit__(self, *_: object) -> None:
         self.shut_down(wait=True)
+
+
+class _Forks:
+    """Lets forks wait for the threads that are inside :func:`forks_wait`, and new ones wait for a fork.
+
+    A child of ``os.fork()`` has the locks of the C++ libraries as they are at that moment. One that another thread
+    holds is never released in the child, which then waits for ever when it calls the library: so hung, at times, the
+    workers of a DataLoader that were forked while an iterator decoded images ahead.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as in a forked child, where no thread of the parent is there to release the lock."""
+        self._condition = threading.Condition(threading.Lock())
+        self._inside = 0  # threads inside
+        self._forks = 0  # that are about to happen
+
+    def __enter__(self) -> None:
+        with self._condition:
+            while self._forks:
+                self._condition.wait()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._condition:
+            self._inside -= 1
+            self._condition.notify_all()
+
+    def begin(self) -> None:
+        """Wait until no thread is inside, though not for ever, and let none enter."""
+        with interrupts_blocked(), self._condition:  # Python would print an interrupt here, and forget it
+            self._forks += 1
+            self._condition.notify_all()
+            self._condition.wait_for(lambda: not self._inside, _MAX_FORK_WAIT_S)
+
+    def end(self) -> None:
+        """Let threads enter again."""
+        with self._condition:
+            self._forks -= 1
+            self._condition.notify_all()
+
+
+_forks = _Forks()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_forks.begin, after_in_parent=_forks.end, after_in_child=_forks.reset)
+
+
+def forks_wait() -> contextlib.AbstractContextManager[None]:
+    """Let a fork of this process wait until the block ends. For threads of ours that call into C++ libraries."""
+    return _forks
 
 
 # Threads of all WorkerThreads that have not ended, those of dropped ones too, and the queue that each reads.

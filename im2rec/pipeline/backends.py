@@ -19,7 +19,7 @@ from typing import Any
 
 from im2rec.errors import Im2RecError
 from im2rec.library_output import hide_library_output
-from im2rec.parallel import WorkerThreads, end_with_program
+from im2rec.parallel import WorkerThreads, end_with_program, forks_wait
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout, MemoryPool, SharedBuffers, attach_buffers
 from im2rec.pipeline.loader import Loader, RowProblem
 from im2rec.pipeline.order import BatchRequest
@@ -39,9 +39,13 @@ class ThreadBackend:
 
     def __init__(self, loader: Loader, layout: BatchLayout, count: int, ahead: int) -> None:
         self._loader = loader
-        self.load = loader.load
         self.buffers = MemoryPool(layout, ahead + 3)  # those ahead, the one in work, the one delivered, and a spare
         self.threads = WorkerThreads(count, "im2rec-decode")
+
+    def load(self, buffer: BatchBuffer, piece: BatchRequest) -> list[RowProblem]:
+        """Load *piece* into *buffer* in the calling thread; see :meth:`Loader.load`."""
+        with forks_wait():
+            return self._loader.load(buffer, piece)
 
     @property
     def kernel(self) -> str:

@@ -43,6 +43,7 @@ from iterator_helpers import (
     send_digest,
 )
 
+from im2rec import parallel
 from im2rec.errors import BadRecordError, Im2RecError, InputError
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.buffers import BatchBuffer, MemoryPool
@@ -702,10 +703,39 @@ def test_after_a_fork_the_parent_continues_and_the_child_may_make_its_own_iterat
 
 @forks
 @multi_threaded
+def test_a_fork_waits_for_threads_that_decode_and_they_for_the_fork(tmp_path: Path, gate: Gate) -> None:
+    """A thread may hold a lock of a C++ library, which would then be locked for ever in the child."""
+    steps: list[str] = []
+
+    def fork() -> None:
+        code = in_a_fork(lambda: None)
+        steps.append(f"forked, {code}")
+
+    with in_fours(a_rec(tmp_path, 40), prefetch_buffer=1, preprocess_threads=1) as it:
+        gate.shut()
+        taking = threading.Thread(target=lambda: steps.append(f"batch {it.next().index.tolist()}"))
+        taking.start()
+        assert gate.wait_until_begun(1)
+        forking = threading.Thread(target=fork)
+        forking.start()
+        until(lambda: parallel._forks._forks > 0, "the fork does not wait")
+        assert [] == steps
+        gate.open()
+        forking.join()
+        taking.join()
+        rest = [batch.index.tolist() for batch in it]
+
+    assert {"forked, 0", f"batch {run_of(0, 3)}"} == {*steps}
+    assert rest
+
+
+@forks
+@multi_threaded
 @pytest.mark.parametrize("method", ["close", "reset", "next"])
 def test_an_iterator_in_a_forked_child_raises_or_returns_and_never_hangs(
-    tmp_path: Path, gate: Gate, method: str
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
+    monkeypatch.setattr(parallel, "_MAX_FORK_WAIT_S", 0)  # the thread at the gate would be waited for
     with in_fours(a_rec(tmp_path, 40), prefetch_buffer=2, preprocess_threads=1) as it:
         it.next()
         assert gate.wait_until_done(3)

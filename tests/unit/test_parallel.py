@@ -313,3 +313,40 @@ def test_an_error_that_is_kept_keeps_no_job(bad: int) -> None:
 
     assert 1 == len(kept)
     assert [None] * 4 == [reference() for reference in alive]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_no_fork_happens_while_a_thread_is_inside_and_none_enters_while_one_waits() -> None:
+    steps: list[str] = []
+    inside, seen = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with parallel.forks_wait():
+            inside.set()
+            with parallel._forks._condition:
+                parallel._forks._condition.wait_for(lambda: parallel._forks._forks)  # until the fork waits
+            second.start()
+            seen.wait(DEADLINE_S)
+            steps.append("first is out")
+
+    def enter() -> None:
+        seen.set()
+        with parallel.forks_wait():
+            steps.append("second is in")
+
+    first, second = threading.Thread(target=hold), threading.Thread(target=enter)
+    first.start()
+    inside.wait(DEADLINE_S)
+    pid = os.fork()
+    if not pid:
+        with parallel.forks_wait():  # the child has no thread inside, and a lock of its own
+            os._exit(len(steps))
+    steps.append("forked")
+    first.join()
+    second.join()
+
+    assert 1 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert "first is out" == steps[0]
+    assert {"first is out", "forked", "second is in"} == {*steps}
+    assert (0, 0) == (parallel._forks._inside, parallel._forks._forks)
