@@ -9,6 +9,7 @@ import itertools
 import os
 import queue
 import threading
+import time
 import traceback
 import weakref
 from collections import deque
@@ -26,6 +27,7 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 _MAX_FORK_WAIT_S = 10.0  # decoding a piece of a batch takes some milliseconds
+_MAX_END_WAIT_S, _END_POLL_S = 1.0, 0.0002
 
 Progress = Callable[[int, float], None]  # takes the number of finished items and the finished share of the work, 0 to 1
 
@@ -87,7 +89,7 @@ class WorkerThreads:
         self._is_shut_down = False
         self._lock = threading.RLock()  # no thread is started once it is shut down
         self._owner_pid = os.getpid()
-        weakref.finalize(self, self._queue.put, None).atexit = False  # threads whose pool is dropped end as well
+        weakref.finalize(self, _end_threads, self._queue).atexit = False  # threads whose pool is dropped end as well
         end_with_program(self)
 
     def start(self, work: Callable[[J, P], R], job: J, pieces: list[P]) -> StartedJob[J, R]:
@@ -162,10 +164,12 @@ class _Forks:
 
     def begin(self) -> None:
         """Wait until no thread is inside, though not for ever, and let none enter."""
-        with interrupts_blocked(), self._condition:  # Python would print an interrupt here, and forget it
-            self._forks += 1
-            self._condition.notify_all()
-            self._condition.wait_for(lambda: not self._inside, _MAX_FORK_WAIT_S)
+        with interrupts_blocked():  # Python would print an interrupt here, and forget it
+            with self._condition:
+                self._forks += 1
+                self._condition.notify_all()
+                self._condition.wait_for(lambda: not self._inside, _MAX_FORK_WAIT_S)
+            _wait_for_ending_threads()
 
     def end(self) -> None:
         """Let threads enter again."""
@@ -186,6 +190,8 @@ def forks_wait() -> contextlib.AbstractContextManager[None]:
 
 # Threads of all WorkerThreads that have not ended, those of dropped ones too, and the queue that each reads.
 _running: dict[threading.Thread, queue.SimpleQueue[_Piece | None]] = {}
+_ended: weakref.WeakSet[queue.SimpleQueue[_Piece | None]] = weakref.WeakSet()  # those whose threads are to end
+_ending: deque[int] = deque(maxlen=64)  # native ids of the last threads that had no more to do
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_running.clear)  # a forked child has none of them
 
@@ -195,7 +201,28 @@ def _work_on(pieces: queue.SimpleQueue[_Piece | None]) -> None:
         piece.run()
         del piece  # it refers to the results of its job
     pieces.put(None)  # for the next thread
+    _ending.append(threading.get_native_id())
     _running.pop(threading.current_thread(), None)
+
+
+def _end_threads(pieces: queue.SimpleQueue[_Piece | None]) -> None:
+    """End the threads that take *pieces* when there is none left."""
+    _ended.add(pieces)
+    pieces.put(None)
+
+
+def _wait_for_ending_threads() -> None:
+    """Wait, though not for long, until threads that are to end have ended, at which C++ libraries lock as well."""
+    end = time.monotonic() + _MAX_END_WAIT_S
+    while _are_threads_ending() and time.monotonic() < end:
+        time.sleep(_END_POLL_S)  # nothing tells of the end of a native thread; join() does since Python 3.13
+
+
+def _are_threads_ending() -> bool:
+    while _ending and not os.path.exists(f"/proc/self/task/{_ending[0]}"):  # noqa: PTH110 - quicker than a Path
+        _ending.popleft()
+    others = [pieces for thread, pieces in list(_running.items()) if thread is not threading.current_thread()]
+    return bool(_ending) or any(pieces in _ended for pieces in others)
 
 
 def _cancel_queued(pieces: queue.SimpleQueue[_Piece | None]) -> None:
@@ -205,7 +232,7 @@ def _cancel_queued(pieces: queue.SimpleQueue[_Piece | None]) -> None:
             piece = pieces.get_nowait()
             if piece is not None:
                 piece.cancel()
-    pieces.put(None)
+    _end_threads(pieces)
 
 
 class _Piece:

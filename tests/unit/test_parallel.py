@@ -350,3 +350,17 @@ def test_no_fork_happens_while_a_thread_is_inside_and_none_enters_while_one_wait
     assert "first is out" == steps[0]
     assert {"first is out", "forked", "second is in"} == {*steps}
     assert (0, 0) == (parallel._forks._inside, parallel._forks._forks)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see threads")
+def test_a_fork_waits_for_threads_that_are_to_end() -> None:
+    """Libraries that keep data for each thread lock when one ends."""
+    for _ in range(20):
+        threads = WorkerThreads(4, "some")
+        threads.start(lambda *_: None, None, [*range(20)]).results()
+        ids = [thread.native_id for thread in threads._threads]
+        del threads
+        parallel._forks.begin()
+        left = [id_ for id_ in ids if Path(f"/proc/self/task/{id_}").exists()]
+        parallel._forks.end()
+        assert [] == left
