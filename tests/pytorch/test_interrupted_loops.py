@@ -43,7 +43,6 @@ def shared_memory() -> set[str]:
     ("method", "workers", "backend", "number"),
     [
         (None, 0, "processes", signal.SIGINT),
-        ("fork", 2, "threads", signal.SIGINT),
         ("fork", 2, "processes", signal.SIGINT),
         ("spawn", 2, "threads", signal.SIGINT),
         ("fork", 2, "processes", signal.SIGKILL),

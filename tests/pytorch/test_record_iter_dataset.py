@@ -29,7 +29,7 @@ WORKERS = [
     ("fork", 4, False),
     ("fork", 4, True),
     ("spawn", 2, False),
-    ("forkserver", 2, False),
+    ("forkserver", 2, True),
     ("spawn", 4, True),
 ]
 

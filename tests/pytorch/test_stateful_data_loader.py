@@ -68,7 +68,7 @@ def test_after_a_finished_loop_the_next_one_is_the_next_epoch(rec: Path, *, work
 def test_spawned_workers_resume(rec: Path) -> None:
     spawned: dict[str, Any] = {"multiprocessing_context": "spawn"}
     resumed = stateful(rec, 2, **spawned)
-    resumed.load_state_dict(stopped(rec, 2, 3, **spawned))
+    resumed.load_state_dict(stopped(rec, 2, 3))
 
     assert epochs(rec, 1)[0][3:] == numbers(resumed)
 
