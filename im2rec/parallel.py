@@ -174,13 +174,24 @@ class _Forks:
     def end(self) -> None:
         """Let threads enter again."""
         with self._condition:
-            self._forks -= 1
+            self._forks = max(0, self._forks - 1)  # registered once more while this fork waited: ended twice
             self._condition.notify_all()
 
 
 _forks = _Forks()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_forks.begin, after_in_parent=_forks.end, after_in_child=_forks.reset)
+
+
+def delay_forks() -> None:
+    """Let forks wait for the threads inside :func:`forks_wait` before they take the locks of modules imported so far.
+
+    Python calls what was registered last first, and some modules let a fork take their locks, which those threads may
+    need. So this is called again after such modules have been imported.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_forks.begin, after_in_parent=_forks.end, after_in_child=_forks.reset)
+
+
+delay_forks()
 
 
 def forks_wait() -> contextlib.AbstractContextManager[None]:

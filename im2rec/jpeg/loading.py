@@ -8,6 +8,7 @@ checks all indices (``NUMBA_BOUNDSCHECK``) is never stored: it is slow, and woul
 from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401 - see _delay_forks_while_loading
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 from im2rec.errors import Im2RecError
 from im2rec.jpeg import cache
 from im2rec.jpeg.kernel import Compiled, Kernel
+from im2rec.parallel import delay_forks
 
 OFF = "IM2REC_KERNEL"  # in the environment, 0
 NOT_YET = "it is not compiled yet; run 'im2rec compile'"
@@ -43,7 +45,13 @@ def _delay_forks_while_loading() -> None:
     above, and this is called again once numba, with all that it imports, has been imported.
     """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_LOADING.acquire, after_in_parent=_LOADING.release, after_in_child=_LOADING.release)
+        os.register_at_fork(before=_LOADING.acquire, after_in_parent=_let_load, after_in_child=_let_load)
+    delay_forks()  # the threads that a fork waits for may load the decoder
+
+
+def _let_load() -> None:
+    with contextlib.suppress(RuntimeError):  # registered while a fork waited, and so not acquired before it
+        _LOADING.release()
 
 
 _delay_forks_while_loading()

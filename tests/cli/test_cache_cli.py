@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,13 @@ def kept_rec(path: Path, records: int = 1000, *, labels: bool = True) -> Path:
     with RecordFile(path) as rec:
         assert not labels or len(rec.labels) == records
     return path
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Return a folder with a short path, so that the lines of a listing are not broken."""
+    with tempfile.TemporaryDirectory(dir="/tmp" if Path("/tmp").is_dir() else None) as folder:
+        yield Path(folder).resolve()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from compile_helpers import ONLY_FOLDER, ROOT, python
 
 import im2rec.jpeg.cache
 import im2rec.jpeg.loading
+from im2rec import parallel
 from im2rec.jpeg import loading
 from im2rec.jpeg.loading import LoadResult, load, sources_digest
 
@@ -164,12 +165,20 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs fork")
 def test_a_fork_waits_for_the_lock_of_loading_and_both_processes_release_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    hooks: dict[str, Callable[[], object]] = {}
-    monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.update(given))
+    """Called first is what is registered last: the wait for the threads that may load it."""
+    hooks: list[dict[str, Callable[[], object]]] = []
+    monkeypatch.setattr(os, "register_at_fork", lambda **given: hooks.append(given))
     loading._delay_forks_while_loading()
-    lock = loading._LOADING
+    lock, forks = loading._LOADING, parallel._forks
 
-    assert {"before": lock.acquire, "after_in_parent": lock.release, "after_in_child": lock.release} == hooks
+    assert [
+        {"before": lock.acquire, "after_in_parent": loading._let_load, "after_in_child": loading._let_load},
+        {"before": forks.begin, "after_in_parent": forks.end, "after_in_child": forks.reset},
+    ] == hooks
+    lock.acquire()
+    loading._let_load()
+    loading._let_load()  # as when it is registered once more while a fork waits
+    assert not lock._is_owned()  # type: ignore[attr-defined]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
