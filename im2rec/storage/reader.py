@@ -170,10 +170,11 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         Raises InputError for records without image headers, CorruptRecordError for a damaged record, unless those are
         skipped.
         """
-        sources = self._find_sources()
-        return cached_labels(
-            None if sources is None else sources._replace(variant=f"labels, {sources.variant}"), self._read_labels
-        )
+        # The sources at the time of opening: if a file has changed since, the entry found by them is still that of the
+        # map, and nothing is kept.
+        sources = self._sources
+        named = None if sources is None else sources._replace(variant=f"labels, {sources.variant}")
+        return cached_labels(named, self._read_labels)
 
     def _read_labels(self) -> RecordLabels:
         self.check_headers()

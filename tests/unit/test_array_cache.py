@@ -538,3 +538,16 @@ def test_all_bytes_of_an_entry_are_synced_before_it_gets_its_name(
     contents(path)
 
     assert sorted(file.stat().st_size for file in (cache / "indexes").glob("*/*")) == sorted(synced)
+
+
+def test_labels_that_are_read_after_an_index_has_changed_are_not_kept_for_it(path: Path) -> None:
+    index = path.with_suffix(".idx")
+    lines = index.read_bytes().splitlines(keepends=True)
+    with RecordFile(path) as rec:
+        index.write_bytes(b"".join(lines[5:]))
+        age(path, 2)
+        assert list(range(7, 7 + COUNT)) == rec.labels.ids.tolist()
+
+    for _ in range(2):
+        with RecordFile(path) as rec:
+            assert list(range(12, 7 + COUNT)) == rec.labels.ids.tolist()
