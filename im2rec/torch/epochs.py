@@ -9,8 +9,9 @@ table and take the same one, also where a loop before it ended so early that onl
 from __future__ import annotations
 
 import multiprocessing
+import operator
 import re
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -22,10 +23,12 @@ from im2rec.hashing import hash64
 MAX_WORKERS = 1024
 MAX_EPOCH = (1 << 31) - 2
 # The table has a row for each worker, by its id, and one for the process that made the data set. Its first column holds
-# the number of the epoch that comes after the one begun, and 32 bits of a hash that names the loop, 0 for none: in one
-# word, as workers of a loop begin it at the same moment and must not read one without the other. The second one holds
-# the number of the first worker process of the loop, and in the last row the number of states that were loaded.
-_WORD, _NUMBER = 0, 1
+# the epoch of the loop that was begun, plus 1, and 32 bits of a hash that names the loop, 0 for none: in one word, as
+# workers of a loop begin it at the same moment and must not read one without the other. The second one holds the number
+# of the first worker process of the loop, and in the last row the number of states that were loaded. The third one has
+# the epoch of the next loop, the largest of all rows: apart from the first, as it may be set while a loop begins, whose
+# other workers must not take it.
+_WORD, _NUMBER, _NEXT = 0, 1, 2
 _PARENT = -1
 _EPOCH_SHIFT = 32
 _LOOP_MASK = (1 << _EPOCH_SHIFT) - 1
@@ -35,7 +38,7 @@ class Epochs:
     """The table of the epochs that the processes have begun; copies of it in other processes share its memory."""
 
     def __init__(self) -> None:
-        self._table = torch.zeros((MAX_WORKERS + 1, 2), dtype=torch.int64).share_memory_()
+        self._table = torch.zeros((MAX_WORKERS + 1, 3), dtype=torch.int64).share_memory_()
         self._loops = 0  # that this process began as a worker
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -49,18 +52,18 @@ class Epochs:
     @property
     def next(self) -> int:
         """The epoch of the next loop."""
-        return int(self._rows[:, _WORD].max()) >> _EPOCH_SHIFT
+        return int(self._rows[:, _NEXT].max())
 
-    def set_next(self, epoch: int) -> None:
-        """Let the next loop of any process be *epoch*. Raises ParameterError if it is negative or too large."""
-        if not 0 <= epoch <= MAX_EPOCH:
-            raise ParameterError(f"epoch={epoch} must be 0 to {MAX_EPOCH}")
-        words = self._rows[:, _WORD]
-        words[:] = epoch << _EPOCH_SHIFT | words & _LOOP_MASK
+    def set_next(self, epoch: SupportsIndex) -> None:
+        """Let the next loop of any process be *epoch*; loops that were begun keep theirs.
 
-    def is_next(self, epoch: int) -> bool:
+        Raises ParameterError if it is no whole number, negative, or too large.
+        """
+        self._rows[:, _NEXT] = _checked(epoch)
+
+    def is_next(self, epoch: SupportsIndex) -> bool:
         """True if *epoch* is the next one, and if no process has begun it or a later one."""
-        return bool((self._rows[:, _WORD] >> _EPOCH_SHIFT == epoch).all())
+        return bool((self._rows[:, _NEXT] == _checked(epoch)).all())
 
     def begin(self, epoch: int | None = None) -> int:
         """Write down that this process begins a loop, and return its epoch: *epoch*, or the next one."""
@@ -69,29 +72,31 @@ class Epochs:
             epoch = self.next if epoch is None else epoch
             self.forget_workers()
             self._rows[_PARENT, _WORD] = (epoch + 1) << _EPOCH_SHIFT
+            self._rows[_PARENT, _NEXT] = epoch + 1
             return epoch
         if info.num_workers > MAX_WORKERS:
             raise ParameterError(f"num_workers={info.num_workers} must be {MAX_WORKERS} or less")
         self._loops += 1
         loop, first = _loop_hash(info.seed - info.id, self._loops), _process_number() - info.id
-        rows = self._rows.copy()
+        # Read before the words: a worker that has begun meanwhile has written its word first.
+        following, rows = self.next, self._rows.copy()
         # The seed alone does not name a loop: a program may seed its generator anew before each. Nor does the number of
         # the first process: between two workers of a loop another thread may have started a process.
         is_near = abs(rows[:, _NUMBER] - first) < info.num_workers
         is_this_loop = (rows[:, _WORD] & _LOOP_MASK == loop) & is_near
+        is_first = not is_this_loop.any()
         if epoch is not None:  # of a loaded state: other processes may have begun a later one before
-            self._lower(~is_this_loop, epoch)
-        elif is_this_loop.any():
-            epoch = int(rows[is_this_loop, _WORD].max() >> _EPOCH_SHIFT) - 1
+            others = ~is_this_loop
+            self._rows[others, _NEXT] = np.minimum(self._rows[others, _NEXT], epoch)
+        elif is_first:
+            epoch = following
         else:
-            epoch = int(rows[:, _WORD].max() >> _EPOCH_SHIFT)
+            epoch = int(rows[is_this_loop, _WORD].max() >> _EPOCH_SHIFT) - 1
         self._rows[info.id, _NUMBER] = first
         self._rows[info.id, _WORD] = (epoch + 1) << _EPOCH_SHIFT | loop
+        if is_first:  # the others leave it, as it may have been set since
+            self._rows[info.id, _NEXT] = epoch + 1
         return epoch
-
-    def _lower(self, which: Any, epoch: int) -> None:
-        words = self._rows[which, _WORD]
-        self._rows[which, _WORD] = np.minimum(words >> _EPOCH_SHIFT, epoch) << _EPOCH_SHIFT | words & _LOOP_MASK
 
     @property
     def were_begun_by_workers(self) -> bool:
@@ -110,6 +115,16 @@ class Epochs:
     def count_load(self) -> None:
         """Count a state that was loaded in the process that made the data set."""
         self._rows[_PARENT, _NUMBER] += 1
+
+
+def _checked(epoch: SupportsIndex) -> int:
+    try:
+        number = operator.index(epoch)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= MAX_EPOCH:
+        raise ParameterError(f"epoch={epoch!r} must be 0 to {MAX_EPOCH}")
+    return number
 
 
 def _loop_hash(seed: int, number: int) -> int:

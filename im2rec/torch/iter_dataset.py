@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from im2rec.errors import Im2RecError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
-from im2rec.pipeline.params import DISCARD, EVEN
+from im2rec.pipeline.params import DISCARD, EVEN, KEEP, MXNET
 from im2rec.storage.files import Closeable
 from im2rec.torch import states
 from im2rec.torch.epochs import Epochs
@@ -90,6 +90,10 @@ class RecordIterDataset(Closeable, IterableDataset[Batch]):
                 raise ParameterError(f"{name} is set by {_OURS[name]}", hint=f"give {_OURS[name]} alone")
         self.rank, self.world = rank_and_world(rank, world)
         self.drop_last = drop_last
+        replays = parameters.get("rng") == MXNET
+        if replays and self.world > 1 and not drop_last:
+            problem = f"rng={MXNET} has no batches of equal sizes for several ranks"
+            raise ParameterError(problem, hint="set drop_last=True")
         self._parameters = {
             **parameters,
             "path_imgrec": path,
@@ -97,7 +101,8 @@ class RecordIterDataset(Closeable, IterableDataset[Batch]):
             "data_shape": data_shape,
             "num_parts": self.world,
             "part_index": self.rank,
-            "last_batch": DISCARD if drop_last else EVEN,
+            # Both give the rows that are left of one rank; with rng=mxnet the first one is not there.
+            "last_batch": DISCARD if drop_last else KEEP if replays else EVEN,
         }
         self._epochs = Epochs()
         self._loaded: Mapping[str, Any] | None = None  # loaded in this process, for workers that are made later

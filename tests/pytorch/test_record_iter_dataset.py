@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import multiprocessing
 import pickle
 import re
 from collections.abc import Iterator
@@ -171,6 +172,27 @@ def test_workers_see_set_epoch(rec: Path, *, persistent: bool) -> None:
     assert second == numbers(of_workers)
 
 
+@pytest.mark.parametrize("epoch", [0, 1, 5])
+def test_an_epoch_that_is_set_while_workers_start_is_that_of_the_next_loop(rec: Path, epoch: int) -> None:
+    """As in programs that set it when the loop has begun."""
+    is_set = multiprocessing.get_context("fork").Event()
+
+    def start(worker: int) -> None:
+        if worker == 1:
+            is_set.wait(60)
+
+    expected = epochs(rec, 7)
+    ds = dataset(rec)
+    batches = iter(loader(ds, num_workers=2, multiprocessing_context="fork", worker_init_fn=start))
+    first = numbers([next(batches)])
+    ds.set_epoch(epoch)
+    is_set.set()
+
+    assert expected[0] == [*first, *numbers(batches)]
+    assert expected[epoch] == numbers(loader(ds, num_workers=2))
+    assert expected[epoch + 1] == numbers(ds)
+
+
 @pytest.mark.parametrize("persistent", [False, True])
 def test_workers_agree_on_the_epoch_after_loops_that_ended_early(rec: Path, *, persistent: bool) -> None:
     of_workers = loader(dataset(rec), num_workers=3, persistent_workers=persistent)
@@ -183,6 +205,22 @@ def test_workers_agree_on_the_epoch_after_loops_that_ended_early(rec: Path, *, p
 
     numbers_of_epochs = [expected.index(epoch) for epoch in found]  # each is one whole epoch
     assert sorted({*numbers_of_epochs}) == numbers_of_epochs
+
+
+@pytest.mark.parametrize("epoch", ["3", None, 1.5])
+def test_an_epoch_that_is_no_number_is_refused(rec: Path, epoch: Any) -> None:
+    assert f"epoch={epoch!r} must be 0 to 2147483646" == message_of(dataset(rec).set_epoch, epoch)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_of_an_old_run_of_mxnet_are_replayed(rec: Path, workers: int) -> None:
+    given = {"path_imgrec": rec, "batch_size": 3, "data_shape": SHAPE, "shuffle": True, "rng": "mxnet"}
+    with ImageRecordIter(**given, last_batch="keep") as it:
+        expected = [batch.label[0][: 3 - batch.pad].astype(int).tolist() for batch in it]
+
+    assert expected == numbers(loader(dataset(rec, seed=0, rng="mxnet"), num_workers=workers))
+    message = "rng=mxnet has no batches of equal sizes for several ranks (set drop_last=True)"
+    assert message == message_of(dataset, rec, rng="mxnet", rank=0, world=2)
 
 
 def test_epochs_differ_where_a_program_seeds_the_workers_anew(rec: Path) -> None:
