@@ -15,7 +15,7 @@ import click
 from im2rec.cli.console import PATH, Console, common_options, dry_run_option, human_size, path_word, table, unbroken
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.datasets import download
-from im2rec.errors import OutputError, ParameterError, counted
+from im2rec.errors import InputError, OutputError, ParameterError, counted
 from im2rec.folders import VARIABLE, cache_folder
 from im2rec.jpeg import cache as compiled_code
 from im2rec.schema import DRY_RUN, described
@@ -102,6 +102,9 @@ def command(console: Console, recs: tuple[Path, ...], clear: bool, every: bool, 
         )
         return ExitCode.DONE
     found = sorted(_found(folder, recs), key=lambda each: (-each.entry.bytes, each.entry.path))
+    for rec in recs:
+        if not rec.exists() and not any(_names(rec) & _names(path) for each in found for path in each.paths):
+            raise InputError("is not there, and nothing is kept of it", path=rec, hint="check the path")
     chosen = [each for each in found if not clear or _is_cleared(each.entry, every=every)]
     left = [each.entry for each in found if each not in chosen]
     entries = [each.entry for each in chosen]

@@ -180,6 +180,7 @@ def test_clear_says_what_it_has_removed_and_left(full: Path) -> None:
 
 
 def test_named_files_alone_are_listed_and_cleared(full: Path, here: Path) -> None:
+    (here / "never.rec").touch()
     listing = im2rec("cache", "a.rec").out
     gone, a_rec = as_object("--clear", "gone.rec"), as_object("--clear", str(here / "a.rec"), "never.rec")
 
@@ -228,7 +229,10 @@ def test_a_path_with_blanks_is_not_broken(tmp_path: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--clear"], ["--clear", "--all"], ["a.rec"]])
-def test_without_a_cache_nothing_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+def test_without_a_cache_nothing_is_kept(
+    here: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    (here / "a.rec").touch()
     of_rec = " of a.rec" if "a.rec" in words else ""
     done = im2rec("cache", *words)
     assert (0, f"nothing{of_rec} is kept in {cache}", "") == (done.code, " ".join(done.out.split()), done.err)
@@ -372,3 +376,15 @@ def test_a_run_that_writes_an_entry_at_the_same_time_is_not_disturbed(
 
     assert [("index", "a.rec", "current")] == kinds(as_object()["entries"])
     assert 1 == len(names_in(cache / "indexes"))
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_file_that_is_not_there_is_missing_unless_something_is_kept_of_it(here: Path) -> None:
+    kept_rec(here / "a.rec")
+    (here / "a.rec").unlink()
+
+    missing = im2rec("cache", "--clear", "b.rec", "a.rec")
+    assert 4 == missing.code
+    assert "b.rec: is not there, and nothing is kept of it (check the path)" in missing.err
+    assert 0 == im2rec("cache", "--clear", "a.rec").code
+    assert 4 == im2rec("cache", "a.rec").code
