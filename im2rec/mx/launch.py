@@ -49,7 +49,8 @@ def _run_script(path: str, arguments: list[str]) -> None:
     """Run the file at *path*, or ``__main__.py`` in a folder or an archive, as ``python path`` does."""
     sys.argv[:] = [path, *arguments]
     file = os.path.abspath(path)  # noqa: PTH100 - links are not followed
-    is_container = os.path.isdir(file) or zipfile.is_zipfile(file)  # noqa: PTH112 - False for a path that cannot be
+    # A pipe can be read only once: it is not opened to see if it is an archive.
+    is_container = os.path.isdir(file) or (os.path.isfile(file) and zipfile.is_zipfile(file))  # noqa: PTH112, PTH113
     _make_importable(file if is_container else os.path.dirname(os.path.realpath(path)))  # noqa: PTH120 - as text
     if is_container:
         spec = PathFinder.find_spec("__main__", [file])
@@ -59,13 +60,13 @@ def _run_script(path: str, arguments: list[str]) -> None:
         return
     loader = (SourcelessFileLoader if file.endswith(".pyc") else SourceFileLoader)("__main__", file)
     try:
-        loader.get_data(file)
+        content = loader.get_data(file)
     except OSError as error:
         problem = f"can't open file {file!r}: [Errno {error.errno}] {error.strerror}"
         _fail(problem, 2, program=sys.orig_argv[0])  # said by the interpreter, which knows itself by the word typed
     module = ModuleType("__main__")
     vars(module).update(__file__=file, __loader__=loader, __package__=None, __spec__=None, __cached__=None)
-    _execute(module)
+    _execute(module, content)
 
 
 def _run_module(name: str, arguments: list[str]) -> None:
@@ -75,7 +76,7 @@ def _run_module(name: str, arguments: list[str]) -> None:
     try:
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations is not None:
-            spec = importlib.util.find_spec(f"{name}.__main__")
+            spec = _found_main(name)
             if spec is None:
                 _fail(f"No module named {name}.__main__; {name!r} is a package and cannot be directly executed", 1)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
@@ -84,6 +85,17 @@ def _run_module(name: str, arguments: list[str]) -> None:
         _fail(f"No module named {name}", 1)
     sys.argv[0] = spec.origin or name
     _execute(_main_module(spec))
+
+
+def _found_main(package: str) -> ModuleSpec | None:
+    """Return the spec of the module that ``-m package`` runs, None if there is none."""
+    name = f"{package}.__main__"
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            return None
+        raise
 
 
 def _main_module(spec: ModuleSpec) -> ModuleType:
@@ -117,22 +129,25 @@ def _is_found() -> bool:
     return spec is not None and spec.origin == importlib.import_module("im2rec").__file__
 
 
-def _execute(module: ModuleType) -> None:
-    """Make *module* ``__main__`` and run its code; its errors leave this process as if Python had run it."""
+def _execute(module: ModuleType, content: bytes = b"") -> None:
+    """Make *module* ``__main__`` and run its code; its errors leave this process as if Python had run it.
+
+    *content* is that of the file of a script.
+    """
     sys.modules["__main__"] = module
     try:
-        exec(_code(module), vars(module))  # noqa: S102 - the script that the user names
+        exec(_code(module, content), vars(module))  # noqa: S102 - the script that the user names
     except BaseException:
         _hide_own_frames()
         raise
 
 
-def _code(module: ModuleType) -> CodeType:
+def _code(module: ModuleType, content: bytes) -> CodeType:
     loader: Any = module.__loader__
     name = module.__spec__.name if module.__spec__ is not None else "__main__"
     if module.__spec__ is None and isinstance(loader, SourceFileLoader):
         # Not get_code(), which would write a .pyc beside the script.
-        return loader.source_to_code(loader.get_data(loader.path), loader.path)
+        return loader.source_to_code(content, loader.path)
     code: CodeType | None = loader.get_code(name)
     if code is None:
         _fail(f"No code object available for {name}", 1)

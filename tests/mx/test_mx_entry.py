@@ -227,6 +227,29 @@ def test_what_cannot_be_run_is_named_as_by_python(words: tuple[str, ...], tmp_pa
     assert by_python.returncode == by_launcher.returncode != 0
 
 
+@pytest.mark.parametrize("script", ["import sys, mxnet; print(sys.argv[1:], __file__)", "1 / 0"])
+@pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="this system has no such file")
+def test_a_script_that_can_be_read_only_once_is_run(script: str, tmp_path: Path) -> None:
+    (tmp_path / "mxnet.py").touch()  # for Python itself
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([ROOT, str(tmp_path)]), "PYTHONIOENCODING": "utf-8"}
+    by_python, by_launcher = (
+        subprocess.run(
+            [sys.executable, *words, "/dev/stdin", "1"],
+            cwd=tmp_path,
+            env=variables,
+            input=script,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        for words in ((), RUN)
+    )
+
+    assert (by_python.returncode, by_python.stdout) == (by_launcher.returncode, by_launcher.stdout)
+    assert by_python.stderr.splitlines()[-1:] == by_launcher.stderr.splitlines()[-1:]
+    assert "" != by_launcher.stdout + by_launcher.stderr
+
+
 def test_options_that_are_none_and_no_words_show_the_usage(tmp_path: Path) -> None:
     ran = python(*RUN, "-x", "a.py", folder=tmp_path)
     assert (2, "") == (ran.returncode, ran.stdout)
