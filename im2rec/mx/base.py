@@ -5,6 +5,14 @@ Source: mxnet python/mxnet/base.py.
 
 from __future__ import annotations
 
-from im2rec.errors import Im2RecError as MXNetError
+from typing import NoReturn
 
+from im2rec.errors import Im2RecError as MXNetError
+from im2rec.mx.missing import missing
+
+__path__: list[str] = []  # so that `from mxnet.base import x` asks the finders, which say what is there
 __all__ = ["MXNetError"]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise missing("mx.base", name, __all__)

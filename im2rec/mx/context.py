@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 from im2rec.errors import ParameterError
+from im2rec.mx.missing import missing
 
+__path__: list[str] = []  # so that `from mxnet.context import x` asks the finders, which say what is there
+__all__ = ["Context", "cpu", "cpu_pinned", "current_context", "gpu", "num_gpus"]
 DEVICE_TYPES = {"cpu": 1, "gpu": 2, "cpu_pinned": 3, "cpu_shared": 5}  # the numbers in MXNet's array files
 _LOCAL = threading.local()  # holds the contexts of the with blocks that this thread is in, the innermost last
 
@@ -103,3 +106,7 @@ def context_of(ctx: Any) -> Context:
     if not isinstance(ctx, Context):
         raise ParameterError(f"ctx={ctx!r} must be a context", hint="mx.cpu() is one")
     return ctx
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise missing("mx.context", name, __all__)

@@ -20,6 +20,7 @@ import logging
 import operator
 import os
 import random
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -37,6 +38,7 @@ from im2rec.mx.missing import missing
 from im2rec.storage.files import PathLike, read_file, reading, with_path
 
 __path__: list[str] = []  # so that `from mxnet.image import x` asks the finders, which say what is there
+image = sys.modules[__name__]  # MXNet's module of this name within its package
 __all__ = [
     "center_crop",
     "color_normalize",

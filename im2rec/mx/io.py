@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -32,6 +33,7 @@ from im2rec.parallel import StartedJob, WorkerThreads
 from im2rec.storage.files import Closeable
 
 __path__: list[str] = []  # so that `from mxnet.io import x` asks the finders, which say what is there
+io = sys.modules[__name__]  # MXNet's module of this name within its package
 __all__ = [
     "CSRArray",
     "CSVIter",

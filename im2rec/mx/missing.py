@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 PURPOSE = "im2rec.mx reads and writes data, it does not train"
+_NEAR = 0.85  # of difflib: a letter too many, or two exchanged; names of MXNet itself are less near
 
 
 def missing(module: str, name: str, known: Iterable[str], reason: str = "") -> AttributeError:
@@ -17,6 +18,8 @@ def missing(module: str, name: str, known: Iterable[str], reason: str = "") -> A
     if name.startswith("__"):
         return AttributeError(f"module {module!r} has no attribute {name!r}", name=name)
     names = sorted(known)
-    near = [] if reason else difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; {module} has {', '.join(names)}"
-    return AttributeError(f"{module} has no {name}: {reason or PURPOSE}{hint}", name=name)
+    near = [] if reason else difflib.get_close_matches(name, names, n=1, cutoff=_NEAR)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return AttributeError(
+        f"{module} has no {name}: {reason or PURPOSE}; {hint}{module} has {', '.join(names)}", name=name
+    )

@@ -15,6 +15,7 @@ Source: mxnet python/mxnet/ndarray; measured on MXNet 1.9.1.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -30,6 +31,7 @@ from im2rec.storage.files import PathLike, read_file, reading, with_path
 from im2rec.storage.output import AtomicFile
 
 __path__: list[str] = []  # so that `from mxnet.ndarray import x` asks the finders, which say what is there
+ndarray = sys.modules[__name__]  # MXNet's module of this name within its package
 __all__ = [
     "NDArray",
     "arange",

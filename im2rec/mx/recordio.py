@@ -18,7 +18,7 @@ import struct
 import weakref
 from collections.abc import Callable
 from multiprocessing import util
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +28,14 @@ from im2rec.format.irheader import IRHeader, decode_image_record, encode_image_r
 from im2rec.mx.bgr import decode_bgr, encode_bgr
 from im2rec.mx.keys import KeyedRecords, Place
 from im2rec.mx.labels import LabelVector
+from im2rec.mx.missing import missing
 from im2rec.mx.output import RecordOutput
 from im2rec.mx.sequential import SequentialReader
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind
 from im2rec.storage.opening import open_rec
 
+__path__: list[str] = []  # so that `from mxnet.recordio import x` asks the finders, which say what is there
 __all__ = ["IRHeader", "MXIndexedRecordIO", "MXRecordIO", "pack", "pack_img", "struct", "unpack", "unpack_img"]
 
 _IR_FORMAT = "IfQQ"
@@ -343,3 +345,7 @@ def pack_img(header: IRHeader, img: npt.NDArray[Any], quality: int = 95, img_fmt
     of which all above 9 are 9, or with OpenCV any other that it knows. Raises ImageError, and what :func:`pack` raises.
     """
     return pack(header, encode_bgr(img, img_fmt, quality))
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise missing("mx.recordio", name, __all__)

@@ -101,6 +101,11 @@ import im2rec.mx, im2rec.mx.recordio, im2rec.errors
 assert mx is im2rec.mx is sys.modules["mxnet"]
 assert recordio is mx.recordio is im2rec.mx.recordio is sys.modules["mxnet.recordio"] is mxnet.recordio
 assert importlib.import_module("mxnet.recordio") is recordio and recordio.__spec__.name == "im2rec.mx.recordio"
+import mxnet.io.io, mxnet.image.image as images, mxnet.gluon.data.vision.datasets
+from mxnet.ndarray.ndarray import NDArray
+from mxnet.io import io
+assert io is mxnet.io.io is mx.io is im2rec.mx.io and io.__spec__.name == "im2rec.mx.io" and images is mx.image
+assert NDArray is mx.nd.NDArray is mx.nd.ndarray.NDArray and mx.gluon.data.vision.datasets is mx.gluon.data.vision
 assert mx.MXNetError is mxnet.base.MXNetError is im2rec.errors.Im2RecError
 assert pickle.loads(b"cmxnet.recordio\\nMXIndexedRecordIO\\n.") is recordio.MXIndexedRecordIO
 assert "1.8" < mx.__version__ and {"recordio", "nd", "cpu"} <= set(dir(mx)), dir(mx)
@@ -112,6 +117,13 @@ CONTENTS = (
     "Context, MXNetError, base, context, cpu, cpu_pinned, current_context, gluon, gpu, image, img, io, nd, ndarray,"
     " num_gpus, recordio"
 )
+VISION = "mx.gluon.data.vision"
+OTHERS = {
+    "base": "MXNetError",
+    "context": "Context, cpu, cpu_pinned, current_context, gpu, num_gpus",
+    "gluon.data.dataset": "ArrayDataset, Dataset, RecordFileDataset, SimpleDataset",
+    "recordio": "IRHeader, MXIndexedRecordIO, MXRecordIO, pack, pack_img, struct, unpack, unpack_img",
+}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +136,30 @@ CONTENTS = (
         ("import mxnet.optimizer", "ModuleNotFoundError", f"mx has no optimizer: {PURPOSE}; mx has {CONTENTS}"),
         ("import mxnet.symbol.op as op", "ModuleNotFoundError", f"mx has no symbol: {PURPOSE}; mx has {CONTENTS}"),
         ("from mxnet.gluon import nn", "ModuleNotFoundError", f"mx.gluon has no nn: {PURPOSE}; mx.gluon has data"),
-        ("import mxnet.images", "ModuleNotFoundError", f"mx has no images: {PURPOSE}; did you mean image?"),
+        (
+            "import mxnet.images",
+            "ModuleNotFoundError",
+            f"mx has no images: {PURPOSE}; did you mean image? mx has {CONTENTS}",
+        ),
+        ("import mxnet.random", "ModuleNotFoundError", f"mx has no random: {PURPOSE}; mx has {CONTENTS}"),
+        *[
+            (
+                f"from mxnet.{module} import nothing",
+                "ModuleNotFoundError",
+                f"mx.{module} has no nothing: {PURPOSE}; mx.{module} has {there}",
+            )
+            for module, there in OTHERS.items()
+        ],
+        (
+            "mx.context.nothing",
+            "AttributeError",
+            f"mx.context has no nothing: {PURPOSE}; mx.context has {OTHERS['context']}",
+        ),
+        (
+            "from mxnet.gluon.data.vision import transforms",
+            "ModuleNotFoundError",
+            f"{VISION} has no transforms: torchvision.transforms has the same ones; {VISION} has ImageRecordDataset",
+        ),
     ],
 )
 def test_a_name_that_is_not_there_is_refused_with_what_is(line: str, kind: str, found: str, tmp_path: Path) -> None:
@@ -248,6 +283,22 @@ def test_a_script_that_can_be_read_only_once_is_run(script: str, tmp_path: Path)
     assert (by_python.returncode, by_python.stdout) == (by_launcher.returncode, by_launcher.stdout)
     assert by_python.stderr.splitlines()[-1:] == by_launcher.stderr.splitlines()[-1:]
     assert "" != by_launcher.stdout + by_launcher.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("mxnet", 1, "No module named mxnet.__main__; 'mxnet' is a package and cannot be directly executed"),
+        ("mxnet.recordio", 0, ""),
+        ("mxnet.foo", 1, "Error while finding module specification for 'mxnet.foo' (ModuleNotFoundError: mx has no"),
+    ],
+)
+def test_modules_of_mxnet_are_run_or_refused_as_by_python(name: str, code: int, says: str, tmp_path: Path) -> None:
+    ran = python(*RUN, "-m", name, folder=tmp_path)
+
+    assert (code, "") == (ran.returncode, ran.stdout)
+    assert ran.stderr.startswith(f"{sys.executable}: {says}") if says else "" == ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_options_that_are_none_and_no_words_show_the_usage(tmp_path: Path) -> None:

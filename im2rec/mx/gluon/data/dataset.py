@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from im2rec.errors import ParameterError
 from im2rec.mx.arrays import NDArray
+from im2rec.mx.missing import missing
 from im2rec.storage.files import PathLike
 from im2rec.storage.reader import RecordFile
+
+__path__: list[str] = []  # so that `from mxnet.gluon.data.dataset import x` asks the finders, which say what is there
+__all__ = ["ArrayDataset", "Dataset", "RecordFileDataset", "SimpleDataset"]
 
 
 class Dataset:
@@ -159,3 +163,7 @@ class _Chosen(Dataset):
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise missing("mx.gluon.data.dataset", name, __all__)

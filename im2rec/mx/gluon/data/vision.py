@@ -6,6 +6,7 @@ Source: mxnet python/mxnet/gluon/data/vision/datasets.py.
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -17,6 +18,8 @@ from im2rec.mx.missing import missing
 from im2rec.pipeline.loader import bad_image_error
 from im2rec.storage.files import PathLike
 
+__path__: list[str] = []  # so that `from mxnet.gluon.data.vision import x` asks the finders, which say what is there
+datasets = sys.modules[__name__]  # MXNet's module of this name within its package
 __all__ = ["ImageRecordDataset"]
 
 
