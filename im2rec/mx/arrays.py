@@ -7,14 +7,16 @@ methods, and the functions of NumPy and torch, take an NDArray for the NumPy arr
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from im2rec.errors import ParameterError
 from im2rec.mx.arithmetic import OPERATORS, Array, converted, is_number, operate
 from im2rec.mx.context import Context, context_of, current_context
+from im2rec.mx.missing import missing
 from im2rec.mx.reshaping import inferred_shape
 
 Axes = int | Sequence[int] | None
@@ -66,6 +68,14 @@ class NDArray(np.ndarray[Any, Any]):
     def __array_finalize__(self, source: Any) -> None:
         context = getattr(source, "_context", None)
         self._context = current_context() if context is None else context
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):  # asked for by NumPy, torch and others, which need no sentence
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+        function = vars(np).get(name)
+        is_function = isinstance(function, np.ufunc | types.FunctionType) or hasattr(function, "__wrapped__")
+        known = {"dtype", "ndim", "shape", "size", *(known for known in vars(NDArray) if not known.startswith("_"))}
+        raise missing("NDArray", name, known, f"numpy.{name} takes an NDArray" if is_function else "")
 
     # NumPy's hooks.
 
@@ -262,6 +272,29 @@ class NDArray(np.ndarray[Any, Any]):
     def flatten(self, order: Any = "C") -> NDArray:
         """Return a copy of two axes: the first one, and all others in one. NumPy's gives one axis."""
         return self._copied(plain(self).reshape(len(self), -1))
+
+    def clip(self, a_min: float, a_max: float) -> NDArray:  # type: ignore[override]
+        """Return a copy with *a_min* for the values below it, and *a_max* for those above."""
+        values = plain(self)
+        low, high = np.float64(a_min), np.float64(a_max)
+        below, above = converted(low, self.dtype), converted(high, self.dtype)
+        return self._copied(np.where(values > high, above, np.where(values < low, below, values)))
+
+    def sort(self, axis: int | None = -1, is_ascend: Any = True) -> NDArray:  # type: ignore[override]
+        """Return a copy sorted along *axis*, of all values in a row for None; NumPy's sorts the array itself."""
+        values, order = self._sorted(axis, is_ascend)
+        return self._copied(np.take_along_axis(values, order, -1 if axis is None else axis))
+
+    def argsort(self, axis: int | None = -1, is_ascend: Any = True, dtype: Any = "float32") -> NDArray:  # type: ignore[override]
+        """Return the places of the values in the order of :meth:`sort`, as *dtype*. Raises ParameterError."""
+        return self._copied(converted(self._sorted(axis, is_ascend)[1], checked_dtype(dtype)))
+
+    def _sorted(self, axis: int | None, is_ascend: Any) -> tuple[Array, Array]:
+        """Return the values, in a row for None, and the indices that sort them; equal values keep their order."""
+        values, along = (plain(self).reshape(-1), -1) if axis is None else (plain(self), axis)
+        if not is_ascend:  # ~ reverses the order of integers of any type
+            return values, np.argsort(-values if values.dtype.kind == "f" else ~values, axis=along, kind="stable")
+        return values, np.argsort(values, axis=along, kind="stable")
 
     def _copied(self, view: Array) -> NDArray:
         return wrapped(np.array(view, order="C", ndmin=1), self._context)

@@ -35,7 +35,9 @@ ndarray = sys.modules[__name__]  # MXNet's module of this name within its packag
 __all__ = [
     "NDArray",
     "arange",
+    "argsort",
     "array",
+    "clip",
     "concat",
     "concatenate",
     "empty",
@@ -49,6 +51,7 @@ __all__ = [
     "reshape",
     "save",
     "slice_axis",
+    "sort",
     "squeeze",
     "stack",
     "swapaxes",
@@ -166,6 +169,21 @@ def expand_dims(data: Any, axis: int) -> NDArray:
 def squeeze(data: Any, axis: Axes = None) -> NDArray:
     """Return *data* without its axes of size 1, or without *axis*, one or several of these."""
     return _as_ndarray(data).squeeze(axis)
+
+
+def clip(data: Any, a_min: float, a_max: float) -> NDArray:
+    """Return *data* with *a_min* for the values below it, and *a_max* for those above."""
+    return _as_ndarray(data).clip(a_min, a_max)
+
+
+def sort(data: Any, axis: int | None = -1, is_ascend: Any = True) -> NDArray:
+    """Return *data* sorted along *axis*, all its values in a row for None."""
+    return _as_ndarray(data).sort(axis, is_ascend)
+
+
+def argsort(data: Any, axis: int | None = -1, is_ascend: Any = True, dtype: Any = "float32") -> NDArray:
+    """Return the places of the values of *data* in the order of :func:`sort`, as *dtype*. Raises ParameterError."""
+    return _as_ndarray(data).argsort(axis, is_ascend, dtype)
 
 
 def concat(*data: Any, dim: int = 1) -> NDArray:

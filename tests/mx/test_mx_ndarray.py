@@ -534,3 +534,72 @@ def test_a_name_that_is_not_there_says_why() -> None:
         nd.tranpose  # noqa: B018
     with pytest.raises(AttributeError, match=r"does not train; mx.nd has NDArray,"):
         nd.log  # noqa: B018 - not a wrong load
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("floor", "numpy.floor takes an NDArray"),
+        ("tile", "numpy.tile takes an NDArray"),
+        ("softmax", "im2rec.mx reads and writes data, it does not train"),
+        ("float64", "im2rec.mx reads and writes data, it does not train"),
+        ("clp", "im2rec.mx reads and writes data, it does not train; did you mean clip?"),
+    ],
+)
+def test_a_method_that_is_not_there_says_what_to_use(name: str, reason: str, table: NDArray) -> None:
+    assert not hasattr(table, name)
+    with pytest.raises(AttributeError) as caught:
+        getattr(table, name)
+    found = str(caught.value)
+    assert found.startswith(f"NDArray has no {name}: {reason}")
+    assert "NDArray has T, argmax," in found
+    assert ", dtype, " in found
+    assert ", _" not in found
+
+
+def test_names_that_libraries_ask_for_get_the_words_of_python(table: NDArray) -> None:
+    for name in ("__cuda_array_interface__", "_values"):
+        with pytest.raises(AttributeError, match=f"^'NDArray' object has no attribute '{name}'$"):
+            getattr(table, name)
+
+
+# Sorting and limits.
+
+
+def test_sort_gives_a_copy_as_mxnet() -> None:
+    mixed = nd.array([[3, 1, 2], [9, 7, 8]], dtype="int32")
+
+    assert [[1, 2, 3], [7, 8, 9]] == values(mixed.sort()) == values(nd.sort(mixed))
+    assert [[3, 2, 1], [9, 8, 7]] == values(mixed.sort(is_ascend=False))
+    assert [[9, 7, 8], [3, 1, 2]] == values(mixed.sort(axis=0, is_ascend=0)) == values(nd.sort(mixed, 0, 0))
+    assert [1, 2, 3, 7, 8, 9] == values(mixed.sort(axis=None))
+    assert [[3, 1, 2], [9, 7, 8]] == values(mixed)
+    assert (NDArray, np.int32) == (type(mixed.sort()), mixed.sort().dtype)
+    assert [250, 5, 0] == values(nd.array([5, 0, 250], dtype="uint8").sort(is_ascend=False))
+
+
+def test_argsort_gives_float32_and_equal_values_keep_their_order() -> None:
+    mixed = nd.array([[3, 1, 2], [9, 7, 8]], dtype="int32")
+
+    assert [[1, 2, 0], [1, 2, 0]] == values(mixed.argsort()) == values(nd.argsort(mixed))
+    assert [1, 2, 0, 4, 5, 3] == values(mixed.argsort(axis=None))
+    assert np.float32 == mixed.argsort().dtype
+    descending = mixed.argsort(axis=1, is_ascend=False, dtype="int32")
+    assert ([[0, 2, 1], [0, 2, 1]], np.int32) == (values(descending), descending.dtype)
+    equal = nd.array([1, 1, 0, 0, 1, 0, float("nan")])
+    assert [2, 3, 5, 0, 1, 4, 6] == values(equal.argsort())
+    assert [0, 1, 4, 2, 3, 5, 6] == values(equal.argsort(is_ascend=False))
+    with pytest.raises(ParameterError, match="dtype=text must be float32"):
+        equal.argsort(dtype="text")
+
+
+def test_clip_has_the_limits_of_mxnet_by_name_and_keeps_the_type() -> None:
+    mixed = nd.array([[3, 1, 2], [9, 7, 8]], dtype="int32")
+
+    assert [[3, 2, 2], [8, 7, 8]] == values(mixed.clip(a_min=2, a_max=8)) == values(nd.clip(mixed, 2, 8))
+    assert [[2, 1, 2], [2, 2, 2]] == values(nd.clip(data=mixed, a_min=1.5, a_max=2.5))
+    assert np.int32 == mixed.clip(2, 8).dtype
+    small = nd.array([1, 5, 250], dtype="uint8")
+    assert [1, 5, 250] == values(small.clip(-3, 300))
+    assert [2, 5, 200] == values(small.clip(2.7, 200.5))
+    assert [2, 5, 9] == np.clip(small, 2, 9).tolist()  # NumPy's own
