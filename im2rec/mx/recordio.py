@@ -40,6 +40,8 @@ __all__ = ["IRHeader", "MXIndexedRecordIO", "MXRecordIO", "pack", "pack_img", "s
 
 _IR_FORMAT = "IfQQ"
 _IR_SIZE = struct.calcsize(_IR_FORMAT)
+# The last writer of each file, by process too: a forked child has no share in the files of its parent.
+_WRITERS: weakref.WeakValueDictionary[tuple[int, str], MXRecordIO] = weakref.WeakValueDictionary()
 _RUNTIME = ("_file", "_reader", "_output", "_records", "fidx", "keys", "idx")  # what a pickled copy opens for itself
 
 
@@ -57,6 +59,7 @@ class MXRecordIO:
 
     The files of a writer have their names when it is closed: by :meth:`close`, when it is dropped, and at the end of
     the program. A process that is killed leaves the files that were there before. A writer cannot be pickled.
+    Another writer of the same file in this process closes it first.
 
     Raises InputError for a file that is missing or no RecordIO file, OutputError, and ParameterError, which is a
     ValueError, for another *flag*.
@@ -74,7 +77,7 @@ class MXRecordIO:
             raise ParameterError(f"flag={self.flag!r} must be 'r' or 'w'")
         self.writable = self.flag == "w"
         if self.writable:
-            self._output = RecordOutput(self.uri, self._index_path())
+            self._output = self._new_output()
             weakref.finalize(self, _close, weakref.ref(self))  # behind those of the output, and so called before them
             # Forked workers of multiprocessing end without the exit functions of Python.
             util.Finalize(self, _close, args=(weakref.ref(self),), exitpriority=0)
@@ -82,6 +85,19 @@ class MXRecordIO:
             self._file = _opened(self.uri)
             self._reader = SequentialReader(self._file)
         self.is_open = True
+
+    def _new_output(self) -> RecordOutput:
+        """Return new files, after closing the writers of this process that have the same ones open, as MXNet allows."""
+        index = self._index_path()
+        paths = [os.path.abspath(path) for path in (self.uri, index) if path is not None]  # noqa: PTH100 - as text
+        names = [(os.getpid(), os.path.normcase(path)) for path in paths]
+        for name in names:
+            earlier = _WRITERS.get(name)
+            if earlier is not None:
+                _close_unless_failed(earlier)
+        output = RecordOutput(self.uri, index)
+        _WRITERS.update((name, self) for name in names)
+        return output
 
     def _index_path(self) -> PathLike | None:
         return None

@@ -245,16 +245,75 @@ def test_a_writer_neither_reads_nor_writes_what_no_record_can_hold(tmp_path: Pat
     assert (b"", b"") == ((tmp_path / "a.rec").read_bytes(), (tmp_path / "a.idx").read_bytes())
 
 
-def test_a_second_writer_of_the_same_file_is_refused(tmp_path: Path) -> None:
+def test_a_second_writer_in_another_process_is_refused(folder: Path) -> None:
+    script = """
+code = "import sys; from im2rec.mx.recordio import MXIndexedRecordIO; MXIndexedRecordIO(*sys.argv[1:], 'w')"
+import subprocess
+for names in (("a.idx", "a.rec"), ("a.idx", "b.rec"), ("b.idx", "a.rec")):
+    ran = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True)
+    assert "another im2rec is writing it" in ran.stderr, ran.stderr
+"""
+    assert 0 == run(script, folder)
+    assert is_new(folder)
+    assert ["a.idx", "a.rec"] == names_in(folder)
+    assert "the folder" in message_of(writer, folder / "missing")
+
+
+@forks
+def test_a_second_writer_in_a_forked_child_is_refused(folder: Path) -> None:
+    script = """
+pid = os.fork()
+if not pid:
+    try:
+        MXIndexedRecordIO("a.idx", "a.rec", "w")
+    except Exception as error:
+        os._exit(7 if "another im2rec is writing it" in str(error) else 8)
+    os._exit(9)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+assert record.is_open and os.path.getsize("a.rec") == 12
+"""
+    assert 0 == run(script, folder)
+    assert is_new(folder)
+
+
+def test_a_second_writer_in_the_same_process_closes_the_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = writer(folder)
+    for key, payload in enumerate(NEW):
+        first.write_idx(key, payload)
+    monkeypatch.chdir(folder)
+    second = MXIndexedRecordIO("a.idx", "a.rec", "w")
+    assert is_new(folder)  # until the second one is closed
+    assert "is closed" in message_of(first.write, b"more")
+    first.close()
+    second.write_idx(5, b"five")
+    second.close()
+
+    assert joined([b"five"]) == (folder / "a.rec").read_bytes()
+    assert b"5\t0\n" == (folder / "a.idx").read_bytes()
+    assert ["a.idx", "a.rec"] == names_in(folder)
+
+
+def test_a_writer_of_the_index_of_another_one_closes_it(folder: Path) -> None:
+    first = writer(folder)
+    for key, payload in enumerate(NEW):
+        first.write_idx(key, payload)
+    second = MXIndexedRecordIO(str(folder / "a.idx"), str(folder / "b.rec"), "w")
+    assert is_new(folder)
+    second.close()
+
+    assert ["a.idx", "a.rec", "b.rec"] == names_in(folder)
+
+
+def test_open_of_an_open_writer_begins_again(tmp_path: Path) -> None:
     record = writer(tmp_path)
-    assert "another im2rec is writing it" in message_of(writer, tmp_path)
-    assert "another im2rec is writing it" in message_of(MXRecordIO, str(tmp_path / "a.rec"), "w")
-    assert "another im2rec is writing it" in message_of(
-        MXIndexedRecordIO, str(tmp_path / "a.idx"), str(tmp_path / "b.rec"), "w"
-    )
+    record.write_idx(1, b"one")
+    record.open()
+    assert ([], {}) == (record.keys, record.idx)
+    record.write_idx(2, b"two")
     record.close()
-    assert ["a.idx", "a.rec"] == names_in(tmp_path)
-    assert "the folder" in message_of(writer, tmp_path / "missing")
+
+    assert joined([b"two"]) == (tmp_path / "a.rec").read_bytes()
+    assert b"2\t0\n" == (tmp_path / "a.idx").read_bytes()
 
 
 def test_what_an_unfinished_pack_has_left_is_not_written_over(tmp_path: Path) -> None:
