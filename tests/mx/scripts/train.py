@@ -33,7 +33,9 @@ def main():
     everyone = [None] * world
     distributed.all_gather_object(everyone, (rank, len(sampler), seen.hexdigest()))
     if rank == 0:
-        print(*everyone, sep="\n")
+        print(*everyone, sep="\n", flush=True)
+    distributed.barrier()  # no process ends while another still needs its threads
+    del model, optimizer, loss
     distributed.destroy_process_group()
 
 
