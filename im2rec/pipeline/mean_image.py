@@ -23,7 +23,7 @@ from im2rec.errors import InputError, ParameterError
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
 from im2rec.images.choices import BILINEAR, RANDOM
 from im2rec.images.engine import Resampler
-from im2rec.parallel import WorkerThreads, ordered_map
+from im2rec.parallel import WorkerThreads, forks_wait, ordered_map
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
 from im2rec.pipeline.labels import Labels
 from im2rec.pipeline.loader import Loader
@@ -137,7 +137,9 @@ def _sum_images(
     """Return the sum and number of the images of *ordinals*. Raises BadRecordError unless ``on_error=skip``."""
     rows = len(ordinals)
     buffer = BatchBuffer.new(BatchLayout((rows, *params.shape), "uint8", loader.label_width))
-    bad = [problem for problem in loader.load(buffer, BatchRequest(ordinals, [0] * rows)) if not problem.row_is_valid]
+    with forks_wait():
+        problems = loader.load(buffer, BatchRequest(ordinals, [0] * rows))
+    bad = [problem for problem in problems if not problem.row_is_valid]
     if bad and params.on_error == RAISE:
         raise bad[0].error
     is_good = np.ones(rows, bool)

@@ -12,10 +12,11 @@ from helpers import message_of
 from image_helpers import POSIX
 from iterator_helpers import SHAPE, a_rec, bad_message, centre, iterator, some_params, with_bad
 
-from im2rec import ImageRecordUInt8Iter
+from im2rec import ImageRecordUInt8Iter, parallel
 from im2rec.augment.params import OFF
 from im2rec.format.ndarrayfile import NamedArray, decode_single, encode_arrays
 from im2rec.images.choices import BILINEAR, RANDOM
+from im2rec.pipeline.loader import Loader
 from im2rec.pipeline.mean_image import without_randomness
 from im2rec.pipeline.records import Records
 
@@ -217,3 +218,19 @@ def test_a_missing_mean_image_is_not_computed_with_rng_mxnet(rec: Path, tmp_path
     iterator(rec, mean_img=str(path)).close()
     with iterator(rec, mean_img=str(path)) as it, iterator(rec, mean_img=str(path), rng="mxnet") as other:
         assert it.next().data[0].tolist() == other.next().data[0].tolist()
+
+
+def test_a_fork_waits_while_images_are_decoded_for_the_mean(
+    rec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside: list[int] = []
+    load = Loader.load
+
+    def watched(loader: Loader, *given: Any) -> Any:
+        inside.append(parallel._forks._inside)
+        return load(loader, *given)
+
+    monkeypatch.setattr(Loader, "load", watched)
+    iterator(rec, mean_img=str(tmp_path / "mean.bin")).close()
+
+    assert [1] == inside
