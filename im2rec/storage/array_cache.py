@@ -202,12 +202,13 @@ def _checksum(path: Path) -> int:
 
 
 def store(
-    sources: Sources, records: int, facts: Mapping[str, Any], arrays: Arrays, convert: Callable[[Entry], T]
+    sources: Sources, records: int, content: Callable[[], tuple[dict[str, Any], Arrays]], convert: Callable[[Entry], T]
 ) -> T | None:
-    """Keep one-dimensional *arrays* made from *sources*, and return them as :func:`load` does; None if nothing is kept.
+    """Keep what was made from *sources*, and return it as :func:`load` does; None if nothing is kept.
 
-    *records* is the number of records that they describe: few are not kept. Nothing is kept either if a file has
-    changed since its stamp was taken, or a tenth of a second before now. *facts* are values that JSON can store.
+    *content* returns it: facts, which are values that JSON can store, and one-dimensional arrays. It is only called if
+    they can be kept. *records* is the number of records that they describe: few are not kept. Nothing is kept either if
+    a file has changed since its stamp was taken, or a tenth of a second before now.
     """
     folder = _folder()
     if folder is None or records < MIN_RECORDS:
@@ -217,13 +218,14 @@ def store(
     age_ns = time.time_ns() - max(stamp.modified_ns for _, stamp in sources.files)
     if 0 <= age_ns < _TICK_NS:
         return None
+    facts, arrays = content()
     header: dict[str, Any] = {
         "version": VERSION,
         "variant": sources.variant,
         "records": records,
         "files": [[path, list(stamp)] for path, stamp in sources.files],
         "is_strict": age_ns < _RECENT_NS,
-        "facts": dict(facts),
+        "facts": facts,
     }
     aside = _aside(folder)
     try:

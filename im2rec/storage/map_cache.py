@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from im2rec.storage import array_cache
 from im2rec.storage.array_cache import Arrays, Entry, Sources, Stamp, stamp_of
@@ -43,18 +43,21 @@ def cached_map(sources: Sources | None, make: Callable[[], RecordMap]) -> Cached
     made = make()
     if sources is None or made.stops is not None or len(made.damage) or len(made.lost) or len(made.doubtful):
         return CachedMap(made, is_cached=False)
-    if len(made.offsets) < array_cache.MIN_RECORDS:  # not worth the search for an order of the keys
-        return CachedMap(made, is_cached=False)
-    keys, order = made.keys.compact().stored
+    kept = array_cache.store(sources, len(made.offsets), lambda: _content(made), _map_of)
+    return CachedMap(made, is_cached=False) if kept is None else CachedMap(kept, is_cached=True)
+
+
+def _content(made: RecordMap) -> tuple[dict[str, Any], Arrays]:
+    """Return the facts and arrays that are kept of a map."""
     arrays: Arrays = {_OFFSETS: made.offsets}
-    facts = {"end": made.end, "unlisted": made.unlisted, "has_gaps": made.has_gaps}
+    facts: dict[str, Any] = {"end": made.end, "unlisted": made.unlisted, "has_gaps": made.has_gaps}
+    keys, order = made.keys.compact().stored
     if isinstance(keys, range):
         facts["first_key"] = keys.start
     else:
         arrays[_KEYS] = keys
         arrays |= {} if order is None else {_ORDER: order}
-    kept = array_cache.store(sources, len(made.offsets), facts, arrays, _map_of)
-    return CachedMap(made, is_cached=False) if kept is None else CachedMap(kept, is_cached=True)
+    return facts, arrays
 
 
 def _map_of(entry: Entry) -> RecordMap:

@@ -14,9 +14,9 @@ from im2rec.format.irheader import HEADER_BYTES, ImageRecord, Labels
 from im2rec.storage import array_cache
 from im2rec.storage.array_cache import Arrays, Entry, Sources
 from im2rec.storage.files import InputFile
-from im2rec.storage.record_info import GAP_BYTES, MAX_READ_BYTES
+from im2rec.storage.record_info import read_fronts
 from im2rec.storage.record_keys import RecordKeys
-from im2rec.storage.spans import RecordSpan, group_nearby
+from im2rec.storage.spans import RecordSpan
 
 Flags = npt.NDArray[np.uint32]
 
@@ -132,9 +132,9 @@ def cached_labels(sources: Sources | None, make: Callable[[], RecordLabels]) -> 
     if sources is not None and (found := array_cache.load(sources, RecordLabels.from_entry)) is not None:
         return found
     made = make()
-    if sources is None or len(made) < array_cache.MIN_RECORDS:
+    if sources is None:
         return made
-    return array_cache.store(sources, len(made), *made.stored(), RecordLabels.from_entry) or made
+    return array_cache.store(sources, len(made), made.stored, RecordLabels.from_entry) or made
 
 
 class _Chunk(NamedTuple):
@@ -174,7 +174,9 @@ _COLUMN_TYPES = (np.uint64, np.uint32, np.float32, np.bool_)
 
 
 def _read_chunk(file: InputFile, spans: list[RecordSpan], read: Callable[[int], ImageRecord]) -> _Chunk:
-    fronts = np.frombuffer(b"".join(_read_fronts(file, spans)), _FRONT)
+    nbytes = _FRONT.itemsize
+    starts = (RecordSpan(ordinal, start, min(start + nbytes, stop)) for ordinal, start, stop in spans)
+    fronts = np.frombuffer(b"".join(front.ljust(nbytes, b"\0") for front in read_fronts(file, starts)), _FRONT)
     sizes = np.array([span.nbytes for span in spans], np.int64)
     flags, lengths = fronts["flag"].copy(), (fronts["word"] & LENGTH_MASK).astype(np.int64)
     content_starts = HEADER_BYTES + 4 * flags.astype(np.int64)
@@ -196,15 +198,3 @@ def _read_chunk(file: InputFile, spans: list[RecordSpan], read: Callable[[int], 
         for row, (front, flag) in enumerate(zip(fronts, flags.tolist(), strict=True))
     ]
     return _Chunk(ids, flags, np.concatenate(labels).astype(np.float32), is_empty)
-
-
-def _read_fronts(file: InputFile, spans: list[RecordSpan]) -> list[bytes]:
-    """Return the first bytes of each record, those of a short one followed by zeros."""
-    fronts: list[bytes] = []
-    nbytes = _FRONT.itemsize
-    heads = (RecordSpan(ordinal, start, min(start + nbytes, stop)) for ordinal, start, stop in spans)
-    for run in group_nearby(heads, gap=GAP_BYTES, max_bytes=MAX_READ_BYTES):
-        base, end = run[0].start, run[-1].stop
-        window = file.read_at(base, end - base)
-        fronts += [window[start - base : stop - base].ljust(nbytes, b"\0") for _, start, stop in run]
-    return fronts

@@ -22,6 +22,7 @@ from helpers import image_payload, index_text, joined, message_of, write_rec
 from im2rec.storage import array_cache, reader
 from im2rec.storage.array_cache import Listed, listed
 from im2rec.storage.reader import RecordFile
+from im2rec.storage.record_keys import RecordKeys
 
 COUNT = 1200
 PAYLOADS = [image_payload(n + 7, label=float(n % 5), content=b"x" * (n % 7)) for n in range(COUNT)]
@@ -551,3 +552,11 @@ def test_labels_that_are_read_after_an_index_has_changed_are_not_kept_for_it(pat
     for _ in range(2):
         with RecordFile(path) as rec:
             assert list(range(12, 7 + COUNT)) == rec.labels.ids.tolist()
+
+
+def test_without_the_cache_nothing_is_worked_out_for_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether keys count takes a pass over all of them, and their order a sort."""
+    monkeypatch.setattr(RecordKeys, "compact", lambda _: pytest.fail("the keys were examined"))
+    monkeypatch.setenv("IM2REC_CACHE", "off")
+
+    assert COUNT == len(contents(path)[0])
