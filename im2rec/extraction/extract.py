@@ -17,27 +17,14 @@ import numpy as np
 from im2rec.errors import IndexFormatError, InputError, ParameterError, counted
 from im2rec.extraction.class_folders import ClassFolders, find_class_folders
 from im2rec.extraction.resumable_folder import ExtractionProgress, ResumableFolder
-from im2rec.extraction.selection import (
-    EMPTY,
-    ID2,
-    LABEL_BITS,
-    LABEL_FIELD,
-    LEFT_OUT,
-    ONE_LABEL,
-    VECTOR,
-    ScannedFile,
-    SelectedRecords,
-    Selection,
-    class_numbers,
-    index_lines,
-    select_records,
-)
 from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, find_stranger, read_samples
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.images.signatures import NOT_AN_IMAGE
 from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
+from im2rec.selection.filters import SelectedRecords, Selection, class_numbers, index_lines, select_records
+from im2rec.selection.headers import EMPTY, ID2, LABEL_BITS, LABEL_FIELD, LEFT_OUT, ONE_LABEL, VECTOR, ScannedFile
 from im2rec.storage.damaged_range import (
     DAMAGE,
     DAMAGED_BYTES,

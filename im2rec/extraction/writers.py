@@ -20,10 +20,11 @@ import numpy as np
 
 from im2rec.errors import CorruptRecordError
 from im2rec.extraction.resumable_folder import MARKER, MARKER_TEMP, ExtractionProgress, ResumableFolder
-from im2rec.extraction.selection import Ordinals, ScannedFile, SelectedRecords, lost_as_text
 from im2rec.format.irheader import ImageRecord, label_text, short_float
 from im2rec.format.listfile import list_line
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
+from im2rec.selection.filters import Ordinals, SelectedRecords
+from im2rec.selection.headers import ScannedFile, lost_as_text
 from im2rec.storage.files import Closeable, file_name
 from im2rec.storage.output import sync_and_close
 from im2rec.storage.output_folder import OF_DESKTOPS

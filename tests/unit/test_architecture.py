@@ -19,7 +19,7 @@ LAYERS = (
     ("process_pool",),
     ("folders", "params", "parallel", "format", "images"),
     ("storage", "jpeg"),
-    ("augment",),
+    ("augment", "selection"),
     ("text", "pipeline", "packing", "inspection", "extraction", "recovery", "datasets"),
     ("iterators",),
     ("runs", "mx", "torch"),

@@ -35,12 +35,13 @@ from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import class_folders, writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
-from im2rec.extraction.selection import ScannedFile, Selection, class_numbers, select_records
 from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
 from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import decode_image_record, label_text
 from im2rec.format.recordio import read_records
 from im2rec.images import signatures
+from im2rec.selection.filters import Selection, class_numbers, select_records
+from im2rec.selection.headers import ScannedFile
 
 SUFFIXES = [".jpg", ".png", ".bmp", ".gif", ".webp", ".tiff", ".ppm", ".jp2"]
 ONE_GROUP = [plain(n, n % 2) for n in range(4)]

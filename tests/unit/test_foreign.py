@@ -23,11 +23,11 @@ import pytest
 from helpers import image_payload, joined, message_of, write_rec
 
 from im2rec.errors import InputError
-from im2rec.extraction.selection import ScannedFile
 from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import BytesSource, encode_record
 from im2rec.inspection.survey import survey
+from im2rec.selection.headers import ScannedFile
 from im2rec.storage.files import InputFile
 from im2rec.storage.foreign import check_kind, headerless_kind, kind_without_header, known_format
 from im2rec.storage.reader import RecordFile

@@ -1,44 +1,25 @@
-"""Select records of a ``.rec``: read all headers once, then filter by key, label and size of the class."""
+"""Select records of a ``.rec`` by key, label and size of the class."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, ParameterError
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels, float32
-from im2rec.storage.blocks import Damage, RecordBlock
-from im2rec.storage.damaged_range import DamageLog
-from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
-from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_kind
+from im2rec.format.irheader import Labels, float32
+from im2rec.selection.headers import LEFT_OUT, NO_IMAGE, Mask, ScannedFile
+from im2rec.storage.files import INSPECT, with_path
 from im2rec.storage.index import find_index, sorted_index
 from im2rec.storage.index_match import FoundRecords
-from im2rec.storage.reader import KEEP, SKIP, RecordFile
-from im2rec.storage.record_keys import RecordKeys
-from im2rec.storage.record_map import (
-    RecordMap,
-    ScannedRecords,
-    listed_offsets,
-    map_of_scan,
-    match_lines,
-    missing_records,
-    scan_all,
-)
+from im2rec.storage.reader import KEEP
+from im2rec.storage.record_map import match_lines
 
-# Facts that a header gives about its record, one bit each.
-VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
-NO_IMAGE = EMPTY | SHORT | LONG_LABELS
-LEFT_OUT = {EMPTY: "without an image", SHORT: SHORT_PAYLOAD, LONG_LABELS: BAD_LABELS}
 _WITHOUT_INDEX = "with --no-idx the keys are the ids"
-_NEGATIVE_ZERO, _PLAIN_NAN = np.uint32(0x80000000), np.uint32(0x7FC00000)
-
-Bits = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 Ordinals = npt.NDArray[np.int64]
 
 
@@ -82,90 +63,6 @@ class SelectedRecords:
     lost_keys: list[int] = dataclasses.field(default_factory=list)
 
 
-class _ScannedHeaders(ScannedRecords):
-    """What a scan collects for a :class:`ScannedFile`."""
-
-    def __init__(self, report: Callable[[int], None]) -> None:
-        super().__init__()
-        self._report = report
-        self.labels: list[Labels] = []
-        self.states: list[Bits] = []
-
-    def add(self, block: RecordBlock) -> None:
-        """Take the next records."""
-        super().add(block)
-        labels, states = _parse_block(block)
-        self.labels.append(labels)
-        self.states.append(states)
-        self._report(block.offsets[-1])
-
-
-class ScannedFile(RecordFile):
-    """A ``.rec`` with the headers of all its whole records in memory: 21 bytes a record.
-
-    The ordinals are those of a scan. ``keys`` are the ids, ``first_labels`` (float32) the first label of each record,
-    ``states`` (uint8) the bits of ``VECTOR`` to ``LONG_LABELS``. *index* True is the one beside the file, which only
-    helps the scan.
-    *progress* is called with the share of the file that has been read. Raises InputError, CorruptRecordError.
-    """
-
-    first_labels: Labels
-    states: Bits
-
-    def __init__(
-        self,
-        path: PathLike,
-        *,
-        index: bool = True,
-        doubtful: str = KEEP,
-        progress: Callable[[float], None] | None = None,
-    ) -> None:
-        self._progress, self._uses_index = progress, index
-        super().__init__(path, index=False, damaged=SKIP, doubtful=doubtful)
-        self._progress = None
-
-    def _find_sources(self) -> None:
-        """Nothing is cached, as the headers are to be read."""
-
-    def _make_map(self) -> RecordMap:
-        def report(offset: int) -> None:
-            if self._progress:
-                self._progress(offset / self.size)
-
-        index = find_index(self._file.path) if self._uses_index else None
-        listed = listed_offsets(self._file, index)
-        scanned = scan_all(
-            self._file, lambda: _ScannedHeaders(report), listed=listed, careful=True, drop_doubtful=self._drops_doubtful
-        )
-        if scanned.damage and not scanned.records:
-            problem = CorruptRecordError("holds no whole records", offset=int(scanned.damage.starts[0]), hint=INSPECT)
-            raise with_path(problem, self._file.path)
-        if not scanned.records:
-            raise InputError("holds no records", path=self._file.path)
-        if index is not None and not scanned.damage:
-            scanned.damage = DamageLog(_missing(self._file, index, scanned.found()))
-        found = map_of_scan(self._file, scanned, skip=True)
-        self.first_labels, self.states = _concatenate(scanned.labels), _concatenate(scanned.states)
-        if (kind := headerless_kind(self._file, map(int, found.offsets[:FIRST_RECORDS]))) is not None:
-            raise headerless_error(self._file.path, kind)
-        return found._replace(keys=RecordKeys(scanned.found().ids))
-
-
-def _missing(file: InputFile, index: PathLike, found: FoundRecords) -> list[Damage]:
-    """Return where records are missing that *index* lists, in a file that looks whole; nothing if it is of no use."""
-    try:
-        keys, offsets = sorted_index(index, file.size)
-    except (IndexFormatError, InputError):
-        return []
-    if np.isin(offsets, found.offsets).all():
-        return []
-    match = match_lines(keys, offsets, found, (), is_damaged=False)
-    if match is None:
-        return []
-    lost = np.setdiff1d(np.arange(len(offsets)), match.lines)
-    return [missing_records(file, lost, match.lines, found)] if len(lost) else []
-
-
 def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
     """Return the images of *rec* that pass the filters of *selection*.
 
@@ -203,49 +100,6 @@ def class_numbers(labels: Labels) -> npt.NDArray[np.uint32]:
     """Return a number for each label that is equal for labels of one class: 0 and -0 are one, and so are all NaNs."""
     with np.errstate(invalid="ignore"):
         return np.where(np.isnan(labels), np.float32(np.nan), labels + np.float32(0)).view(np.uint32)
-
-
-def lost_as_text(labels: npt.NDArray[np.uint32]) -> Mask:
-    """Return a mask of the labels with bits that a list cannot hold: -0, and NaNs other than the usual one.
-
-    *labels* are the bits of float32 values.
-    """
-    nan = np.isnan(labels.view(np.float32))
-    return np.asarray((labels == _NEGATIVE_ZERO) | (nan & (labels != _PLAIN_NAN)))
-
-
-def _parse_block(block: RecordBlock) -> tuple[Labels, Bits]:
-    """Return first labels and states of a block of records."""
-    sizes, headers = np.array(block.sizes, np.int64), block.headers
-    flags = headers["flag"]
-    label_field, first = headers["label"].view("<u4"), headers["vector"][:, 0].view("<u4")
-    labels = np.where(flags > 0, first, label_field).astype(np.uint32)
-    content = sizes - HEADER_BYTES - 4 * flags.astype(np.int64)
-    facts = {
-        VECTOR: flags > 1,
-        ONE_LABEL: flags == 1,
-        LABEL_FIELD: (flags > 1) & (label_field != first),
-        LABEL_BITS: (flags <= 1)
-        & lost_as_text(labels),  # vectors are checked when they are read: here only the first label is known
-        ID2: headers["id2"] != 0,
-        EMPTY: content == 0,
-        LONG_LABELS: content < 0,
-    }
-    states = np.zeros(len(sizes), np.uint8)
-    for bit, fact in facts.items():
-        states[fact] |= bit
-    # The fields of these are bytes that follow the record.
-    short = sizes < HEADER_BYTES
-    states[short] = SHORT
-    labels[short] = _PLAIN_NAN
-    return labels.view(np.float32), states
-
-
-def _concatenate(column: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Join the arrays of *column* and clear it, so that only one column at a time is in memory twice."""
-    array = np.concatenate(column)
-    column.clear()
-    return array
 
 
 def _with_keys(rec: ScannedFile, selected: Sequence[int], lines: IndexLines) -> tuple[Mask, list[int]]:
