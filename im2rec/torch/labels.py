@@ -12,6 +12,7 @@ import torch
 from im2rec.errors import ParameterError
 from im2rec.format.irheader import IRHeader
 from im2rec.pipeline.records import Records
+from im2rec.storage.identities import range_records
 from im2rec.storage.record_labels import RecordLabels
 
 AUTO, FIRST, VECTOR, ID = "auto", "first", "vector", "id"
@@ -19,7 +20,6 @@ CHOICES = (AUTO, FIRST, VECTOR, ID)
 Target = Callable[[IRHeader], Any]  # gives the label of an image from its header
 Labels = npt.NDArray[np.float32]
 
-_HEADER_ID, _HEADER_FLAG = 0, 2  # of the header record of an InsightFace set, which has no content
 _BLOCK = 1 << 20  # records handled at once, which bounds the memory for what is computed of them
 _MAX_WHOLE = 2.0**63  # numbers from here on do not fit in 64 bits
 
@@ -77,11 +77,7 @@ class StoredLabels:
 
         It may be anywhere in the file. Source: insightface recognition/arcface_torch/dataset.py, ``MXFaceDataset``.
         """
-        for table in self._tables:
-            empty = table.without_content
-            if np.any((table.ids[empty] == _HEADER_ID) & (table.flags[empty] == _HEADER_FLAG)):
-                return True
-        return False
+        return any(range_records(table, table.ids).is_header.any() for table in self._tables)
 
     @property
     def are_whole(self) -> bool:
