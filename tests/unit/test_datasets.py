@@ -526,9 +526,9 @@ def test_a_text_is_converted_once_and_an_index_may_be_as_large_as_the_file() -> 
 
 
 def test_a_pickle_of_more_values_than_any_set_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickles._Dispatch, "left", 5)
+    monkeypatch.setattr(pickles, "MAX_OPCODES", 5)
     assert [None] * 2 == load_pickle(b"(NNl.")
-    expected = "the pickle holds more values than any of this set (is it the right file?)"
+    expected = "the pickle holds more values than any set of images (is it the right file?)"
     assert expected == message_of(load_pickle, b"(NNNl.")
 
 
