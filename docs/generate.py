@@ -12,6 +12,7 @@ import sys
 import textwrap
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,19 @@ def commands_page() -> str:
         assert command is not None
         context = click.Context(command, info_name=name, parent=root, terminal_width=80)
         page += ["", f"## im2rec {name}", "", "```text", command.get_help(context).rstrip(), "```"]
+        for inner, subcommand in _subcommands(command, context):
+            below = click.Context(subcommand, info_name=inner, parent=context, terminal_width=80)
+            page += ["", f"### im2rec {name} {inner}", "", "```text", subcommand.get_help(below).rstrip(), "```"]
     return "\n".join(page) + "\n"
+
+
+def _subcommands(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
+    """Yield the names and commands of a group; of any other command none."""
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            subcommand = command.get_command(context, name)
+            assert subcommand is not None
+            yield name, subcommand
 
 
 def parameters_page() -> str:

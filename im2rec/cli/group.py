@@ -26,6 +26,7 @@ COMMANDS = {
     "recover": ("im2rec.cli.recover", "Copy all that is whole in a damaged .rec to a new one."),
     "index": ("im2rec.cli.index", "Write the index of a .rec anew."),
     "import": ("im2rec.cli.import_", "Convert MNIST or CIFAR to .rec files."),
+    "bin": ("im2rec.cli.bin", "Read and write verification files: pairs of faces."),
     "digest": ("im2rec.cli.digest", "Write the hashes by which damage to a .rec is found."),
     "compile": ("im2rec.cli.compile", "Compile the JPEG decoder ahead of its first use."),
     "cache": ("im2rec.cli.cache", "List what is kept between runs, or remove it."),
