@@ -118,6 +118,12 @@ class PickleContent:
         self.at += size
         return data
 
+    def skip(self, size: int) -> None:
+        """Pass over the next *size* bytes without reading them."""
+        if size > self.size - self.at:
+            raise EOFError
+        self.at += size
+
     def readline(self) -> bytes:
         """Return the bytes up to the next line feed, which is included."""
         pieces: list[bytes] = []

@@ -36,6 +36,7 @@ from im2rec.errors import (
     TextFormatError,
 )
 from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
+from im2rec.format.binfile import decode_bin
 from im2rec.format.indexfile import read_index
 from im2rec.format.irheader import decode_image_record, parse_header
 from im2rec.format.listfile import parse_labels, parse_line, read_list
@@ -298,6 +299,14 @@ def arrays(data: bytes) -> None:
 
 def idx(data: bytes) -> None:
     each(IdxFormatError, lambda: read_images(data), lambda: read_labels(data))
+
+
+def bins(data: bytes) -> None:
+    source = BytesSource(data)
+    found = decode_bin(source)
+    assert len(found.contents) == 2 * len(found.same) > 0
+    for content in found.contents[:100]:
+        assert len(content) == len(content if isinstance(content, bytes) else content.read(source)) > 0
 
 
 def tars(data: bytes) -> None:

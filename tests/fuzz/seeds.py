@@ -1,4 +1,4 @@
-"""Small valid inputs for each parser, all made by our own code."""
+"""Small valid inputs for each parser, all made by our own code, or golden."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import struct
 from typing import Any
 
 import numpy as np
+from bin_helpers import ACCEPTED, BINS
 from dataset_helpers import COARSE, FINE, NAMES10, gzipped, idx_images, idx_labels, python2_pickle, tarred
 from file_helpers import bmp_file, pnm_file, tiff_file
 from helpers import image_payload, index_text, part
@@ -140,6 +141,11 @@ def pickles() -> list[bytes]:
     names = {b"label_names": [b"a", b"b"], "n": 10000, "x": (1.5, None, True, -(2**70)), "u": "\u00e9"}
     ours = [python2_pickle(batch), python2_pickle({"label_names": ["cat", "dog"], "num": 10000})]
     return [*ours, *(pickle.dumps(value, protocol) for value in (batch, names) for protocol in (0, 2, 3, 4, 5))]
+
+
+def bins() -> list[bytes]:
+    """Verification files in every published form, of six pairs."""
+    return [(BINS / name).read_bytes() for name in ACCEPTED if "102" not in name]
 
 
 def _batches(names: list[str], keys: list[str]) -> dict[str, bytes]:

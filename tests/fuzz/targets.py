@@ -124,6 +124,7 @@ TARGETS = {
         # gzip makes up to 1,032 bytes of one.
         Target("idx", seeds.idx_files, parsers.idx, (IdxFormatError,), fields.of_idx, factor=4 * 1032),
         Target("pickles", seeds.pickles, load_pickle, (InputError,), fields.of_pickle, seeds.PICKLE_TOKENS, 400),
+        Target("bins", seeds.bins, parsers.bins, (InputError,), fields.of_pickle, seeds.PICKLE_TOKENS, 100),
         Target(
             "tars", seeds.tars, parsers.tars, (InputError,), fields.of_tar, factor=4 * 1032, mend=fields.with_checksums
         ),
