@@ -20,7 +20,7 @@ LAYERS = (
     ("folders", "params", "parallel", "format", "images"),
     ("storage", "jpeg"),
     ("augment", "selection"),
-    ("text", "pipeline", "packing", "inspection", "extraction", "recovery", "datasets"),
+    ("text", "pipeline", "packing", "inspection", "extraction", "recovery", "datasets", "verification"),
     ("iterators",),
     ("runs", "mx", "torch"),
     ("bench",),
