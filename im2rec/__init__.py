@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from im2rec.iterators.text import LibSVMIter as LibSVMIter
     from im2rec.storage.reader import RecordFile as RecordFile
     from im2rec.storage.writer import RecordWriter as RecordWriter
+    from im2rec.verification.bin_file import Pair as Pair
+    from im2rec.verification.bin_file import PairFile as PairFile
+    from im2rec.verification.bin_file import open_bin as open_bin
 
     open = RecordFile  # noqa: A001 - im2rec.open reads like the builtin; assigned, as mypy takes no other import for exported
 
@@ -72,6 +75,7 @@ _NAMES_BY_MODULE = {
     "im2rec.iterators.mnist": ("MNISTIter",),
     "im2rec.storage.reader": ("RecordFile",),
     "im2rec.storage.writer": ("RecordWriter",),
+    "im2rec.verification.bin_file": ("Pair", "PairFile", "open_bin"),
 }
 _PUBLIC = {name: (module, name) for module, names in _NAMES_BY_MODULE.items() for name in names}
 _PUBLIC["open"] = ("im2rec.storage.reader", "RecordFile")

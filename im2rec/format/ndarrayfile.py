@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from im2rec.errors import InputError, ParameterError
 
-_FILE_MAGIC = 0x112
+FILE_MAGIC = 0x112
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _DENSE = 0
 _CPU = (1, 0)  # device type and id
@@ -68,8 +68,8 @@ def decode_arrays(data: bytes) -> list[NamedArray]:
     arrays, and arrays without elements.
     """
     fields = _Fields(data)
-    if (magic := fields.number("<Q", "the number of an array file")) != _FILE_MAGIC:
-        raise fields.error(0, f"expected the number {_FILE_MAGIC:#x} of an array file, found {magic:#x}")
+    if (magic := fields.number("<Q", "the number of an array file")) != FILE_MAGIC:
+        raise fields.error(0, f"expected the number {FILE_MAGIC:#x} of an array file, found {magic:#x}")
     fields.number("<Q", "a reserved number")
     arrays = [_decode_array(fields) for _ in range(fields.count("arrays", _MIN_ARRAY_BYTES))]
     start = fields.offset
@@ -89,7 +89,7 @@ def encode_arrays(arrays: Sequence[NamedArray]) -> bytes:
     names = [name.encode() for name, _ in arrays if name is not None]
     if len(names) not in (0, len(arrays)):
         raise ParameterError(f"{len(names)} of {len(arrays)} arrays have a name: give one to all, or to none")
-    fields = [struct.pack("<QQQ", _FILE_MAGIC, 0, len(arrays)), *(_encode_array(array) for _, array in arrays)]
+    fields = [struct.pack("<QQQ", FILE_MAGIC, 0, len(arrays)), *(_encode_array(array) for _, array in arrays)]
     fields += [struct.pack("<Q", len(names)), *(struct.pack("<Q", len(name)) + name for name in names)]
     return b"".join(fields)
 
