@@ -43,6 +43,8 @@ from im2rec.runs.replay import ReplayedRecord
 from im2rec.runs.run import RunSummary
 from im2rec.schema import SCHEMA, Key, as_json, keys_of
 from im2rec.storage.digest import DigestSummary
+from im2rec.verification.check import BinCheck
+from im2rec.verification.listing import BinListing
 
 ROOT = Path(__file__).parents[1]
 TABLES = (
@@ -75,6 +77,8 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec recover --repair-from": RepairSummary,
     "im2rec index": IndexSummary,
     "im2rec import": ImportSummary,
+    "im2rec bin list": BinListing,
+    "im2rec bin verify": BinCheck,
     "im2rec digest": DigestSummary,
     "im2rec compile": CompileSummary,
     "im2rec cache": CacheSummary,

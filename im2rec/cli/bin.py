@@ -9,7 +9,10 @@ import shlex
 import click
 
 # name -> module of the command, and the first line of its help; a module is imported when its command is run.
-SUBCOMMANDS: dict[str, tuple[str, str]] = {}
+SUBCOMMANDS = {
+    "list": ("im2rec.cli.bin_list", "Show what a verification file holds."),
+    "verify": ("im2rec.cli.bin_verify", "Decode every image of a verification file, and check its pairs."),
+}
 
 
 class SubcommandGroup(click.Group):

@@ -67,7 +67,7 @@ def _remedy(error: click.NoSuchOption, context: click.Context) -> str:
     if isinstance(command, click.Group):
         named = next((word for word in context.obj or () if word in command.list_commands(context)), None)
         if named is not None:
-            return f"options stand after the command: im2rec {named} ... {option}"
+            return f"options stand after the command: {context.command_path} {named} ... {option}"
     key = option.lstrip("-").replace("-", "_")
     if _takes(context, key) and (command.name != "pack" or option not in _IM2REC_PY_OPTIONS["pack"]):
         return f"write {key}=VALUE at the end"

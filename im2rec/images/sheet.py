@@ -56,8 +56,11 @@ def fitted(pixels: Pixels) -> Image.Image:
     return image.resize((size[0], size[1]), method)
 
 
-def draw_sheet(tiles: Sequence[Tile], title: str) -> bytes:
-    """Draw *tiles* row by row, below a line with *title*; return a PNG file."""
+def draw_sheet(tiles: Sequence[Tile | None], title: str, *, together: int = 1) -> bytes:
+    """Draw *tiles* row by row, below a line with *title*; return a PNG file.
+
+    None leaves a cell empty. Of so many cells as *together* says, which divides ten, the gaps are narrow.
+    """
     columns = max(1, min(COLUMNS, len(tiles)))
     rows = -(-len(tiles) // columns)
     column_step, row_step = CELL + MARGIN, CELL + TEXT_HEIGHT + MARGIN
@@ -69,7 +72,10 @@ def draw_sheet(tiles: Sequence[Tile], title: str) -> bytes:
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN), title, _TEXT, font)
     for number, tile in enumerate(tiles):
+        if tile is None:
+            continue
         left, upper = MARGIN + number % columns * column_step, top + number // columns * row_step
+        left -= number % together * (MARGIN - 1)
         frame = _ERROR if tile.image is None else _FRAME
         draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=frame)
         if tile.image is None:

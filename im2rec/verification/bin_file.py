@@ -17,6 +17,7 @@ from im2rec.errors import InputError
 from im2rec.format.binfile import BinContent, decode_bin
 from im2rec.format.heads import MAGIC
 from im2rec.format.ndarrayfile import FILE_MAGIC
+from im2rec.format.pickled_bytes import Stored
 from im2rec.storage.files import Closeable, InputFile, PathLike, with_path
 from im2rec.storage.foreign import known_format, likely_format
 
@@ -97,13 +98,7 @@ class PairFile(Sequence[Pair], Closeable):
 
         Raises InputError if the file has changed since it was opened.
         """
-        content = self.found.contents[image]
-        if isinstance(content, bytes):
-            return content
-        try:
-            return content.read(self._file)
-        except (EOFError, ValueError):
-            raise InputError("was changed while it was open", path=self.path, hint="open it again") from None
+        return read_content(self._file, self.found.contents[image])
 
     def close(self) -> None:
         """Close the file. Calling it twice is allowed; images cannot be read afterwards."""
@@ -129,6 +124,16 @@ def open_bin(path: PathLike) -> PairFile:
     Raises InputError for whatever is no verification file, and says what was found instead.
     """
     return PairFile(path)
+
+
+def read_content(file: InputFile, content: bytes | Stored) -> bytes:
+    """Return the bytes of an image that was found in *file*. Raises InputError if the file has changed since."""
+    if isinstance(content, bytes):
+        return content
+    try:
+        return content.read(file)
+    except (EOFError, ValueError):
+        raise InputError("was changed while it was open", path=file.path, hint="open it again") from None
 
 
 def _refuse_other(file: InputFile) -> None:

@@ -1,0 +1,79 @@
+"""The command ``im2rec bin verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table
+from im2rec.cli.exit_codes import ExitCode
+from im2rec.errors import counted
+from im2rec.verification.check import BinCheck, named_reasons, verify_bin
+
+_MAX_FAILURES = 3
+_MAX_SIZES = 3
+
+
+@click.command("verify", cls=HelpCommand)
+@click.argument("file", metavar="FILE", type=PATH)
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes that decode [default: all CPUs]."
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Decode no image of more than N pixels [default: none that needs more than 1 GiB].",
+)
+@common_options(writes=False)
+def command(console: Console, file: Path, workers: int | None, max_pixels: int | None) -> ExitCode:
+    """Decode every image of a verification file, and check its pairs.
+
+    Looked for is what published evaluation makes trouble with: images of different sizes or that are not square, fewer
+    than ten pairs, a number of pairs that ten does not divide, folds without pairs of both kinds, pairs that are there
+    twice. Exit code 3: there are problems, or images that cannot be decoded; 4: FILE is no verification file. Pairs are
+    numbered from 0, as in im2rec.open_bin(FILE)[0].
+
+    \b
+    Example:
+      im2rec bin verify lfw.bin
+    """
+    with console.progress("images decoded", share=True) as progress:
+        check = verify_bin(file, workers=workers, max_pixels=max_pixels, progress=progress)
+    console.result("bin verify", check, render(check), next_command(check))
+    return exit_code(check)
+
+
+def exit_code(check: BinCheck) -> ExitCode:
+    """Return PROBLEMS (3) if there are problems, or images that cannot be decoded."""
+    return ExitCode.PROBLEMS if check.problems or check.failures else ExitCode.DONE
+
+
+def next_command(check: BinCheck) -> list[str]:
+    """Return the command that shows the content of the file; where images fail, the one that has all numbers."""
+    name = path_word(check.input)
+    if len(check.failures) > _MAX_FAILURES:
+        return ["im2rec", "bin", "verify", name, "--json"]
+    return ["im2rec", "bin", "list", name]
+
+
+def render(check: BinCheck) -> str:
+    """Return the result as a table."""
+    sizes = list(check.sizes)[:_MAX_SIZES]
+    rest = len(check.sizes) - len(sizes)
+    sizes_text = ", ".join(sizes) + (f" and {counted(rest, 'more size')}" if rest else "")
+    decoded = f"{check.decoded:,} of {check.images:,}" + (f": {sizes_text}" if sizes else "")
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in named_reasons(check.failures).items())
+    shown = check.failures[:_MAX_FAILURES]
+    rows = [
+        ("decoded", decoded),
+        ("failed", reasons),
+        *(("", f"pair {each.pair:,}, {each.side} image: {each.detail}") for each in shown),
+        ("flaws", ", ".join(f"{count:,} {flaw}" for flaw, count in check.flaws.items())),
+        *(("problem" if not number else "", each.text) for number, each in enumerate(check.problems)),
+    ]
+    found = len(check.problems) + bool(check.failures)
+    return table(
+        f"{check.input}: {counted(check.pairs, 'pair')}, {counted(found, 'problem') if found else 'sound'}", rows
+    )
