@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table, unbroken
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.errors import counted
 from im2rec.verification.listing import BinListing, FoldCount, list_bin
@@ -51,12 +51,11 @@ def render(listing: BinListing) -> str:
         "all different" if listing.distinct_images == listing.images else f"{listing.distinct_images:,} different"
     )
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in listing.kinds.items())
-    sizes = [human_size(size) for size in (listing.smallest, listing.median, listing.largest)]
+    sizes = [unbroken(human_size(size)) for size in (listing.smallest, listing.median, listing.largest)]
     rows = [
         *_fold_rows(listing.folds),
         ("images", f"{listing.images:,}, {different}: {kinds}"),
-        ("pixels", _sizes(listing)),
-        ("bytes", f"{sizes[0]} to {sizes[2]} an image, median {sizes[1]}"),
+        ("", f"{_sizes(listing)}; {sizes[0]} to {sizes[2]}, median {sizes[1]}"),
         ("doubles", _doubles(listing)),
         ("written", _written(listing)),
         ("would write" if listing.dry_run else "sheet", listing.sheet or ""),
@@ -67,15 +66,11 @@ def render(listing: BinListing) -> str:
 def _fold_rows(folds: list[FoldCount]) -> list[tuple[str, str]]:
     if not all(fold.pairs for fold in folds):
         return [("folds", "fewer than ten pairs: published evaluation has no folds of them")]
-    sizes = sorted({fold.pairs for fold in folds})
-    pairs = f"ten of {' or '.join(f'{size:,}' for size in sizes)} pairs"
     if len({(fold.same, fold.different) for fold in folds}) == 1:
-        return [("folds", f"{pairs}, {folds[0].same:,} same and {folds[0].different:,} different in each")]
-    same, different = (
-        ", ".join(f"{number:,}" for number in numbers)
-        for numbers in ([fold.same for fold in folds], [fold.different for fold in folds])
-    )
-    return [("folds", f"{pairs}, in which are"), ("", f"same: {same}"), ("", f"different: {different}")]
+        return [("folds", f"ten of {folds[0].pairs:,} pairs, {folds[0].same:,} of them same in each")]
+    kinds = {"same": [fold.same for fold in folds], "different": [fold.different for fold in folds]}
+    rows = [f"{name} {', '.join(f'{number:,}' for number in numbers)}" for name, numbers in kinds.items()]
+    return [("folds", rows[0]), ("", rows[1])]
 
 
 def _sizes(listing: BinListing) -> str:

@@ -13,6 +13,7 @@ from im2rec.verification.check import BinCheck, named_reasons, verify_bin
 
 _MAX_FAILURES = 3
 _MAX_SIZES = 3
+_LINES = 12  # of the table
 
 
 @click.command("verify", cls=HelpCommand)
@@ -53,7 +54,7 @@ def exit_code(check: BinCheck) -> ExitCode:
 def next_command(check: BinCheck) -> list[str]:
     """Return the command that shows the content of the file; where images fail, the one that has all numbers."""
     name = path_word(check.input)
-    if len(check.failures) > _MAX_FAILURES:
+    if len(check.failures) > 1:
         return ["im2rec", "bin", "verify", name, "--json"]
     return ["im2rec", "bin", "list", name]
 
@@ -65,15 +66,22 @@ def render(check: BinCheck) -> str:
     sizes_text = ", ".join(sizes) + (f" and {counted(rest, 'more size')}" if rest else "")
     decoded = f"{check.decoded:,} of {check.images:,}" + (f": {sizes_text}" if sizes else "")
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in named_reasons(check.failures).items())
-    shown = check.failures[:_MAX_FAILURES]
-    rows = [
+    first_rows = [
         ("decoded", decoded),
-        ("failed", reasons),
-        *(("", f"pair {each.pair:,}, {each.side} image: {each.detail}") for each in shown),
         ("flaws", ", ".join(f"{count:,} {flaw}" for flaw, count in check.flaws.items())),
-        *(("problem" if not number else "", each.text) for number, each in enumerate(check.problems)),
+        ("failed", reasons),
     ]
+    failures = [f"pair {each.pair:,}, {each.side} image: {each.detail}" for each in check.failures[:_MAX_FAILURES]]
     found = len(check.problems) + bool(check.failures)
-    return table(
-        f"{check.input}: {counted(check.pairs, 'pair')}, {counted(found, 'problem') if found else 'sound'}", rows
-    )
+    head = f"{check.input}: {counted(check.pairs, 'pair')}, {counted(found, 'problem') if found else 'sound'}"
+    # Failures first, then problems are left out until the table is short enough.
+    for left_out in range(len(failures) + len(check.problems) + 1):
+        texts = failures[: max(0, len(failures) - left_out)]
+        problems = check.problems[: min(len(check.problems), len(failures) + len(check.problems) - left_out)]
+        rest = len(check.problems) - len(problems)
+        rows = [("problem" if not number else "", each.text) for number, each in enumerate(problems)]
+        rows += [("", f"and {counted(rest, 'more', 'more')}: --json has all")] if rest else []
+        text = table(head, [*first_rows, *(("", each) for each in texts), *rows])
+        if text.count("\n") < _LINES:
+            break
+    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ def tile_of(
     return Tile(Image.new("RGB", size, color), "", lines)
 
 
-def drawn(tiles: list[Tile], title: str = "") -> Pixels:
+def drawn(tiles: Sequence[Tile | None], title: str = "", together: int = 1) -> Pixels:
     """The sheet, (height, width, 3)."""
-    return pixels_of(draw_sheet(tiles, title))
+    return pixels_of(draw_sheet(tiles, title, together=together))
 
 
 def is_color(sheet: Pixels, color: tuple[int, int, int]) -> Pixels:
@@ -49,6 +50,17 @@ def box(mask: Pixels) -> Box:
     """Left, top, right and bottom of the pixels in *mask*, right and bottom excluded."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def test_a_cell_of_none_is_empty_and_cells_that_belong_together_have_narrow_gaps() -> None:
+    red, blue = tile_of(RED), tile_of((0, 0, 255))
+    apart, together = drawn([red, blue, None, red]), drawn([red, blue, None, red], together=2)
+
+    assert apart.shape == together.shape
+    assert (144, 32, 272, 160) == box(is_color(apart, (0, 0, 255)))
+    assert (137, 32, 265, 160) == box(is_color(together, (0, 0, 255)))
+    assert (together[32:160, 280:408] == 255).all()
+    assert (409, 32, 537, 160) == box(np.pad(is_color(together[:, 300:], RED), ((0, 0), (300, 0))))
 
 
 # What a cell shows.
