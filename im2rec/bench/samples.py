@@ -28,11 +28,12 @@ from im2rec.images.scratch import scratch
 from im2rec.images.signatures import sniff
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.packing.encode import DecodedImage, decode_image, encode_image, resize_image
-from im2rec.packing.list_reader import Entry, ListLines, why_missing
+from im2rec.packing.list_reader import Entry, ListLines
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BAD_LINE
 from im2rec.pipeline.loader import UndecodedJpeg
 from im2rec.storage.files import PathLike, file_name, read_file, reason
+from im2rec.storage.missing_files import why_missing
 
 _MAX_IMAGES, _MAX_PIXEL_BYTES = 256, 64 << 20  # of a sample
 _MAX_BATCH_BYTES = 64 << 20  # of the batch whose rows the stages write

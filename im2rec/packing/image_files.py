@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from im2rec.errors import MAX_PAYLOAD, ImageError
 from im2rec.format.irheader import HEADER_BYTES
-from im2rec.packing.list_reader import describe_missing
 from im2rec.packing.report import MISSING, OUTSIDE, TOO_LARGE, UNREADABLE
 from im2rec.storage.files import PathLike, check_regular, check_size, file_name, read_file, reason
+from im2rec.storage.missing_files import describe_missing
 
 MAX_IMAGE_BYTES = MAX_PAYLOAD - HEADER_BYTES  # of an image file: a record holds no more, so a larger one is not read
 ALLOW, REFUSE = "allow", "refuse"

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import functools
 import os
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from im2rec.errors import ListFormatError
 from im2rec.format.listfile import ListEntry, read_list
-from im2rec.storage.files import PathLike, file_name
+from im2rec.storage.files import PathLike
 from im2rec.storage.list_lines import line_count, list_lines, mark_bytes, next_line, opened_list
+from im2rec.storage.missing_files import is_file_below
 
 Entry = ListEntry | ListFormatError
-NO_SUCH_FILE = "no such file"
-BACKSLASHES = "its backslashes separate no folders here; write /"
-QUOTES = "its quotes belong to the name; leave them out"
-NOT_UTF8 = "its letters are not UTF-8; save the list as UTF-8"
-OTHER_FORM = "its file has the accents of the name in another form; make the list anew"  # NFC or NFD, as macOS
-ABOVE_ROOT = "its path starts in the folder above ROOT; name that as ROOT"
 
 
 class ListPosition(NamedTuple):
@@ -53,7 +47,7 @@ class ListLines:
     ) -> None:
         self.path = Path(path)
         self.label_width = label_width
-        self._exists = None if root is None else functools.partial(_is_file_below, os.fspath(root))
+        self._exists = None if root is None else functools.partial(is_file_below, os.fspath(root))
         with opened_list(path) as stream:
             self.size = stream.seek(0, os.SEEK_END)
             step = -(-self.size // nsplit)
@@ -82,37 +76,3 @@ class ListLines:
                 offset, number = offset + len(line), number + 1
                 self.position = ListPosition(offset, number)
                 yield line.decode("utf-8", "surrogateescape")
-
-
-def _is_file_below(root: str, path: str) -> bool:
-    return os.path.isfile(os.path.join(root, file_name(path)))  # noqa: PTH113, PTH118 - False for any name, at a third of the time
-
-
-def describe_missing(path: str, root: PathLike | None = None) -> str:
-    """Return in words that the image file *path* of a list is missing below *root*, and why if that can be seen."""
-    why = why_missing(path, root)
-    return f"{NO_SUCH_FILE}: {why}" if why else NO_SUCH_FILE
-
-
-def why_missing(path: str, root: PathLike | None = None) -> str:
-    """Return why no file of the name *path* of a list is found below *root*, with what to do; empty if unknown."""
-    if "\\" in path and os.sep == "/":
-        return BACKSLASHES
-    if len(path) > 1 and path[0] == path[-1] and path[0] in "'\"":
-        return QUOTES
-    if any("\udc80" <= letter <= "\udcff" for letter in path):  # bytes, as "surrogateescape" reads them
-        return NOT_UTF8
-    return "" if root is None else _why_not_below(os.fspath(root), path)
-
-
-def _why_not_below(root: str, path: str) -> str:
-    """Return why *path* is missing below *root*, as far as other names that exist can tell; these are few looks."""
-    if _is_file_below(str(Path(root, os.pardir)), path):
-        return ABOVE_ROOT
-    stem, dot, suffix = path.rpartition(".")
-    for other in (f"{stem}{dot}{suffix.swapcase()}", path.lower()):
-        if _is_file_below(root, other):
-            return f"its file is {other}; upper and lower case differ here"
-    if any(_is_file_below(root, unicodedata.normalize(form, path)) for form in ("NFC", "NFD")):
-        return OTHER_FORM
-    return ""

@@ -12,10 +12,10 @@ from helpers import message_of
 
 from im2rec.errors import ImageError, ListFormatError
 from im2rec.format.listfile import ListEntry
-from im2rec.packing.list_reader import BACKSLASHES
 from im2rec.packing.outside import OutsideCount
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import BadImage, BadLimit, PackCounter, PackedChunk, TooManyBadError, bad_line, report_lines
+from im2rec.storage.missing_files import BACKSLASHES
 
 NO_IDS = np.empty(0, np.uint64)
 BAD = BadImage(2, 7, "a.jpg", "empty", "the file is empty")
