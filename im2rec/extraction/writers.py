@@ -22,7 +22,7 @@ from im2rec.errors import CorruptRecordError
 from im2rec.extraction.resumable_folder import MARKER, MARKER_TEMP, ExtractionProgress, ResumableFolder
 from im2rec.format.irheader import ImageRecord, label_text, short_float
 from im2rec.format.listfile import list_line
-from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
+from im2rec.images.signatures import EMPTY, EXTENSIONS, NO_EXTENSION, NOT_AN_IMAGE, sniff
 from im2rec.selection.filters import Ordinals, SelectedRecords
 from im2rec.selection.headers import ScannedFile, lost_as_text
 from im2rec.storage.files import Closeable, file_name
@@ -31,19 +31,6 @@ from im2rec.storage.output_folder import OF_DESKTOPS
 
 BATCH_RECORDS = 1000  # after a kill, at most one batch is written again
 BATCH_BYTES = 8 << 20  # of records in memory at once; a larger record is read alone
-NO_EXTENSION = ".bin"
-EXTENSIONS = {
-    "JPEG": ".jpg",
-    "PNG": ".png",
-    "BMP": ".bmp",
-    "GIF": ".gif",
-    "WebP": ".webp",
-    "TIFF": ".tiff",
-    "JPEG 2000": ".jp2",
-    "AVIF": ".avif",
-    "PPM": ".ppm",
-    "Sun raster": ".ras",
-}
 
 
 class Sample(NamedTuple):

@@ -31,6 +31,19 @@ _TAKEN = (
     *((b"P%d%c" % (digit, blank), 0, "PPM") for digit in range(1, 7) for blank in b"\n \r\t#"),
 )
 SIGNATURE_BYTES = 12  # the longest of them ends here
+NO_EXTENSION = ".bin"  # of a file whose content has none of these signatures
+EXTENSIONS = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "BMP": ".bmp",
+    "GIF": ".gif",
+    "WebP": ".webp",
+    "TIFF": ".tiff",
+    "JPEG 2000": ".jp2",
+    "AVIF": ".avif",
+    "PPM": ".ppm",
+    "Sun raster": ".ras",
+}
 
 TO_JPEG, TO_PNG, TO_8_BIT = "convert it to JPEG first", "convert it to PNG first", "convert it to 8 bits first"
 _UNPACK, _EXPORT, _FETCH = "unpack it first", "export its images first", "fetch the image again"

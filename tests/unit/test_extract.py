@@ -35,7 +35,7 @@ from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.extraction import class_folders, writers
 from im2rec.extraction.extract import ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
-from im2rec.extraction.writers import BATCH_BYTES, EXTENSIONS, read_samples
+from im2rec.extraction.writers import BATCH_BYTES, read_samples
 from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import decode_image_record, label_text
 from im2rec.format.recordio import read_records
@@ -72,7 +72,7 @@ def test_the_suffix_is_that_of_the_content(out: Path) -> None:
     extracted(out, [plain(n, 0, image(n, suffix)) for n, suffix in enumerate(SUFFIXES)])
 
     assert sorted(f"0/{n}{suffix}" for n, suffix in enumerate(SUFFIXES)) == names(out)
-    assert {kind for _, _, kind in signatures._TAKEN} == set(EXTENSIONS)
+    assert {kind for _, _, kind in signatures._TAKEN} == set(signatures.EXTENSIONS)
 
 
 LABELS = [
