@@ -11,6 +11,7 @@ import click
 # name -> module of the command, and the first line of its help; a module is imported when its command is run.
 SUBCOMMANDS = {
     "list": ("im2rec.cli.bin_list", "Show what a verification file holds."),
+    "make": ("im2rec.cli.bin_make", "Make a verification file from a list of pairs."),
     "verify": ("im2rec.cli.bin_verify", "Decode every image of a verification file, and check its pairs."),
 }
 
