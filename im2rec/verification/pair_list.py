@@ -15,10 +15,11 @@ from im2rec.images.codec import image_info
 from im2rec.images.signatures import NOT_AN_IMAGE, not_an_image, sniff
 from im2rec.storage.files import PathLike, file_name, read_file, reason, with_path
 from im2rec.storage.list_lines import list_lines, opened_list
-from im2rec.storage.missing_files import describe_missing
+from im2rec.storage.missing_files import NO_SUCH_FILE, why_missing
 
 MISSING, UNREADABLE = "missing", "unreadable"
 _DIGEST_BYTES = 16
+_ROOT = "is ROOT the folder that the paths start from?"
 
 
 class PairedImage(NamedTuple):
@@ -88,8 +89,10 @@ def _read_image(name: str, suffixes: tuple[str, ...], root: str) -> PairedImage 
             return ImageError(f"{name}{suffix}: cannot be read: {reason(error)}", reason=UNREADABLE)
         except ImageError as error:
             return ImageError(f"{name}{suffix}: {error}", reason=error.reason)
-    others = f", nor with {' or '.join(suffixes[1:])}" if suffixes[1:] else ""
-    return ImageError(f"{name}{suffixes[0]}: {describe_missing(name + suffixes[0], root)}{others}", reason=MISSING)
+    name, others = name + suffixes[0], f", nor with {' or '.join(suffixes[1:])}" if suffixes[1:] else ""
+    why = why_missing(name, root)
+    problem = f"{name}: {NO_SUCH_FILE}{others}" + (f": {why}" if why else "")
+    return ImageError(problem, reason=MISSING, hint="" if why else _ROOT)
 
 
 def _checked(path: str, name: str, content: bytes) -> PairedImage:
@@ -108,6 +111,6 @@ def content_digest(content: bytes) -> bytes:
 def _refusal(path: PathLike, image: ListedImage, error: ImageError, all_: list[ImageError]) -> InputError:
     counts = Counter(each.reason for each in all_)
     in_all = ", ".join(f"{count:,} {why}" for why, count in counts.most_common())
-    hint = "is ROOT the folder that the paths start from?" if set(counts) == {MISSING} else "nothing was written"
+    hint = error.hint if set(counts) == {MISSING} else ""
     problem = error.problem + (f"; in all: {in_all}" if len(all_) > 1 else "")
-    return InputError(problem, path=Path(path), line=image.line, hint=hint)
+    return InputError(problem, path=Path(path), line=image.line, hint=hint or "nothing was written")
