@@ -12,6 +12,7 @@ import click
 SUBCOMMANDS = {
     "list": ("im2rec.cli.bin_list", "Show what a verification file holds."),
     "make": ("im2rec.cli.bin_make", "Make a verification file from a list of pairs."),
+    "extract": ("im2rec.cli.bin_extract", "Write the images of a verification file to a folder."),
     "verify": ("im2rec.cli.bin_verify", "Decode every image of a verification file, and check its pairs."),
 }
 
