@@ -19,7 +19,7 @@ from im2rec.storage import disk
 from im2rec.storage.files import PathLike, read_file
 from im2rec.storage.output_folder import NOT_EMPTY, OF_DESKTOPS, AsideFolder, destination
 from im2rec.verification.bin_file import PairFile, open_bin
-from im2rec.verification.pair_list import content_digest
+from im2rec.verification.doubles import content_digest
 
 LIST_NAME = "pairs.txt"
 MARKER = ".im2rec-bin-extract.json"  # only a folder with this file in it is ever replaced

@@ -15,7 +15,8 @@ from im2rec.format.binfile import encode_bin
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, SECONDS, WARNINGS, described
 from im2rec.storage.files import PathLike, check_folder, read_file, reading
 from im2rec.storage.output import AtomicFile, refuse_existing
-from im2rec.verification.pair_list import PairedImage, content_digest, read_images, read_pair_list
+from im2rec.verification.doubles import content_digest
+from im2rec.verification.pair_list import PairedImage, read_images, read_pair_list
 from im2rec.verification.pair_warnings import size_text, warnings_of
 
 Progress = Callable[[int, float], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from im2rec.images.signatures import NOT_AN_IMAGE, not_an_image, sniff
 from im2rec.storage.files import PathLike, file_name, read_file, reason, with_path
 from im2rec.storage.list_lines import list_lines, opened_list
 from im2rec.storage.missing_files import NO_SUCH_FILE, why_missing
+from im2rec.verification.doubles import content_digest
 
 MISSING, UNREADABLE = "missing", "unreadable"
-_DIGEST_BYTES = 16
 _ROOT = "is ROOT the folder that the paths start from?"
 
 
@@ -101,11 +100,6 @@ def _checked(path: str, name: str, content: bytes) -> PairedImage:
         raise not_an_image(content, NOT_AN_IMAGE)
     info = image_info(content)
     return PairedImage(path, name, info.kind, info.height, info.width, len(content), content_digest(content))
-
-
-def content_digest(content: bytes) -> bytes:
-    """Return the 16 bytes by which equal contents are found."""
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
 def _refusal(path: PathLike, image: ListedImage, error: ImageError, all_: list[ImageError]) -> InputError:

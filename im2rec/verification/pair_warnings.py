@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from im2rec.errors import counted
 from im2rec.format.pairlist import ListedPair, PairList
+from im2rec.verification.doubles import find_doubles
 from im2rec.verification.folds import FOLDS, fold_bounds
 from im2rec.verification.pair_list import PairedImage
 
@@ -58,25 +59,16 @@ def _of_images(places: Sequence[_Place]) -> Iterator[str]:
 
 def _of_pairs(pairs: Sequence[ListedPair], images: Sequence[PairedImage]) -> Iterator[str]:
     """Yield what is unusual in pairs. Images are the same if their contents are."""
-    with_itself: list[ListedPair] = []
-    again: list[tuple[ListedPair, ListedPair]] = []
-    contrary: list[tuple[ListedPair, ListedPair]] = []
-    seen: dict[frozenset[bytes], ListedPair] = {}
-    for pair, first, second in zip(pairs, images[::2], images[1::2], strict=True):
-        key = frozenset((first.digest, second.digest))
-        if len(key) == 1:
-            with_itself.append(pair)
-        earlier = seen.setdefault(key, pair)
-        if earlier is not pair:
-            (again if earlier.same == pair.same else contrary).append((pair, earlier))
-    if with_itself:
-        pair_is = counted(len(with_itself), "pair is of an image and itself", "pairs are of an image and itself")
-        yield f"{pair_is}, first in line {with_itself[0].first.line}"
-    for doubles, how in ((again, "again"), (contrary, "again with the other answer")):
-        if doubles:
-            pair, earlier = doubles[0]
+    doubles = find_doubles([image.digest for image in images], [pair.same for pair in pairs])
+    if doubles.with_itself:
+        number = len(doubles.with_itself)
+        pair_is = counted(number, "pair is of an image and itself", "pairs are of an image and itself")
+        yield f"{pair_is}, first in line {pairs[doubles.with_itself[0]].first.line}"
+    for repeats, how in ((doubles.again, "again"), (doubles.contrary, "again with the other answer")):
+        if repeats:
+            pair, earlier = (pairs[number] for number in repeats[0])
             lines = f"line {pair.first.line}, which repeats line {earlier.first.line}"
-            yield f"{counted(len(doubles), 'pair is', 'pairs are')} there {how}, first in {lines}"
+            yield f"{counted(len(repeats), 'pair is', 'pairs are')} there {how}, first in {lines}"
 
 
 def _of_folds(pairs: Sequence[ListedPair]) -> Iterator[str]:
