@@ -1,8 +1,4 @@
-"""What published evaluation makes trouble with in a verification file: each problem once, with its first place.
-
-Source: insightface recognition/arcface_torch/eval/verification.py: ``load_bin`` scales images whose width is not that
-of the network by their shorter edge and expects a square afterwards; ``evaluate`` judges ten folds.
-"""
+"""Decode all images of a verification file, and find what published evaluation makes trouble with."""
 
 from __future__ import annotations
 
@@ -16,12 +12,10 @@ from im2rec.errors import counted
 from im2rec.schema import INPUT, described
 from im2rec.storage.files import PathLike
 from im2rec.verification.bin_file import PairFile
-from im2rec.verification.doubles import Doubles, find_doubles
-from im2rec.verification.folds import FOLDS
-from im2rec.verification.image_facts import ImageFacts, Progress, read_facts
-from im2rec.verification.listing import count_folds, count_sizes, size_text
+from im2rec.verification.image_facts import Progress, read_facts
+from im2rec.verification.listing import count_sizes
+from im2rec.verification.problems import BinProblem, Words, fold_problems, image_problems, pair_problems
 
-USUAL_KINDS = ("JPEG", "PNG")  # that every published reader takes
 _SIDES = ("first", "second")
 
 
@@ -34,19 +28,6 @@ class BinFailure:
     side: str = described("`first` or `second`: which image of the pair it is.")
     reason: str = described("Reason, one of a fixed set of phrases.")
     detail: str = described("Reason in a sentence.")
-
-
-@dataclasses.dataclass(frozen=True)
-class BinProblem:
-    """Something that published evaluation makes trouble with."""
-
-    kind: str = described(
-        "`kinds`, `sizes`, `not square`, `with itself`, `repeated`, `contrary`, `few pairs`, `uneven folds`, "
-        "`one-sided folds` or `trailing bytes`."
-    )
-    count: int = described("Number of images, pairs, folds or bytes.")
-    first: int | None = described("Number of the first image, pair or fold, from 0; null if there is none.")
-    text: str = described("The problem in a sentence.")
 
 
 @dataclasses.dataclass
@@ -80,16 +61,22 @@ def verify_bin(
         for number, each in enumerate(facts)
         if each.reason
     ]
-    doubles = find_doubles([each.digest for each in facts], found.same)
+    decoded = {number: each for number, each in enumerate(facts) if not each.reason}
+    problems = [
+        *image_problems(decoded, _WORDS),
+        *pair_problems([each.digest for each in facts], found.same, _WORDS),
+        *fold_problems(found.same, _WORDS),
+        *_of_end(found.trailing),
+    ]
     return BinCheck(
         input=os.fspath(path),
         pairs=len(found.same),
         images=len(facts),
-        decoded=len(facts) - len(failures),
+        decoded=len(decoded),
         failures=failures,
         flaws=dict(Counter(each.flaw for each in facts if each.flaw).most_common()),
         sizes=dict(count_sizes(facts).most_common()),
-        problems=[*_of_images(facts), *_of_pairs(doubles), *_of_folds(found.same), *_of_end(found.trailing)],
+        problems=problems,
     )
 
 
@@ -98,64 +85,9 @@ def image_words(image: int) -> str:
     return f"pair {image // 2:,}, {_SIDES[image % 2]} image"
 
 
-def _of_images(facts: Sequence[ImageFacts]) -> Iterator[BinProblem]:
-    decoded = [(number, each) for number, each in enumerate(facts) if not each.reason]
-    unusual = [(number, each) for number, each in decoded if each.kind not in USUAL_KINDS]
-    if unusual:
-        number, first = unusual[0]
-        are = counted(len(unusual), "image is", "images are")
-        text = f"{are} neither JPEG nor PNG, first {image_words(number)} ({first.kind}): not all readers take them"
-        yield BinProblem("kinds", len(unusual), number, text)
-    if not decoded:
-        return
-    sizes = count_sizes(facts)
-    ((usual, _),) = sizes.most_common(1)
-    others = [(number, each) for number, each in decoded if size_text(each.width, each.height) != usual]
-    if others:
-        text = f"images have {len(sizes):,} sizes, mostly {usual}; {counted(len(others), 'differs', 'differ')}"
-        text += f", first {_sized(*others[0])}: published readers scale them, and align nothing"
-        yield BinProblem("sizes", len(others), others[0][0], text)
-    oblong = [(number, each) for number, each in decoded if each.width != each.height]
-    if oblong:
-        are = counted(len(oblong), "image is", "images are")
-        text = f"{are} not square, first {_sized(*oblong[0])}: published readers expect squares"
-        yield BinProblem("not square", len(oblong), oblong[0][0], text)
-
-
-def _sized(number: int, image: ImageFacts) -> str:
-    return f"{image_words(number)} ({size_text(image.width, image.height)})"
-
-
-def _of_pairs(doubles: Doubles) -> Iterator[BinProblem]:
-    if alone := doubles.with_itself:
-        are = counted(len(alone), "pair is of an image and itself", "pairs are of an image and itself")
-        yield BinProblem("with itself", len(alone), alone[0], f"{are}, first pair {alone[0]:,}")
-    for kind, repeated, how in (
-        ("repeated", doubles.again, "again"),
-        ("contrary", doubles.contrary, "again with the other answer"),
-    ):
-        if repeated:
-            pair, earlier = repeated[0]
-            text = f"{counted(len(repeated), 'pair is', 'pairs are')} there {how}, first pair {pair:,}"
-            yield BinProblem(kind, len(repeated), pair, f"{text}, which repeats pair {earlier:,}")
-
-
-def _of_folds(same: Sequence[bool]) -> Iterator[BinProblem]:
-    if len(same) < FOLDS:
-        are = counted(len(same), "pair is", "pairs are")
-        yield BinProblem("few pairs", len(same), None, f"{are} too few for the ten folds of published evaluation")
-        return
-    if rest := len(same) % FOLDS:
-        larger = "the first fold has" if rest == 1 else f"the first {rest} folds have"
-        text = f"ten does not divide {len(same):,} pairs: {larger} one more"
-        yield BinProblem("uneven folds", rest, 0, text)
-    lacking = [(number, fold) for number, fold in enumerate(count_folds(same)) if not (fold.same and fold.different)]
-    if lacking:
-        number, fold = lacking[0]
-        are = counted(len(lacking), "of the ten folds lacks", "of the ten folds lack")
-        none = "none different" if fold.same else "none the same"
-        text = f"{are} one kind of pairs, first fold {number} (pairs {fold.first:,} to {fold.first + fold.pairs - 1:,})"
-        yield BinProblem("one-sided folds", len(lacking), number, f"{text}, with {none}: their order decides")
+_WORDS = Words(
+    image_words, lambda pair: f"pair {pair:,}", lambda fold, first, last: f"fold {fold} (pairs {first:,} to {last:,})"
+)
 
 
 def _of_end(trailing: int) -> Iterator[BinProblem]:

@@ -19,6 +19,7 @@ from im2rec.verification.bin_file import PairFile
 from im2rec.verification.doubles import find_doubles
 from im2rec.verification.folds import fold_bounds
 from im2rec.verification.image_facts import ImageFacts, Progress, read_facts
+from im2rec.verification.problems import size_text
 
 _SHEET_ROWS = 3  # of pairs of each kind
 
@@ -106,11 +107,6 @@ def list_bin(
             with AtomicFile(sheet, force=force) as file:
                 file.write(_drawn(pairs, facts))
         return _listing(pairs, facts, path, None if sheet is None else os.fspath(sheet), dry_run=dry_run)
-
-
-def size_text(width: int, height: int) -> str:
-    """Return a size in pixels as it is written everywhere: ``112 x 112``."""
-    return f"{width} x {height}"
 
 
 def count_folds(same: Sequence[bool]) -> list[FoldCount]:

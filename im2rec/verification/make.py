@@ -17,7 +17,8 @@ from im2rec.storage.files import PathLike, check_folder, read_file, reading
 from im2rec.storage.output import AtomicFile, refuse_existing
 from im2rec.verification.doubles import content_digest
 from im2rec.verification.pair_list import PairedImage, read_images, read_pair_list
-from im2rec.verification.pair_warnings import size_text, warnings_of
+from im2rec.verification.pair_warnings import warnings_of
+from im2rec.verification.problems import size_text
 
 Progress = Callable[[int, float], None]
 
@@ -98,7 +99,7 @@ def make_bin(
         different=len(same) - sum(same),
         images=len(distinct),
         kinds=dict(Counter(image.kind for image in distinct).most_common()),
-        sizes=dict(Counter(map(size_text, distinct)).most_common()),
+        sizes=dict(Counter(size_text(image.width, image.height) for image in distinct).most_common()),
         bytes_in=sum(image.nbytes for image in images),
         bytes_out=bytes_out,
         warnings=warnings_of(listed, images),

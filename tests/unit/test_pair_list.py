@@ -148,9 +148,9 @@ def test_sizes_that_differ_and_images_that_are_not_square_are_warned_of(tmp_path
     path, root = paired(tmp_path)
     (root / "003.jpg").write_bytes(face(1, 20))
     (root / "007.jpg").write_bytes(encoded(texture(16, 12, seed=2)))
-    differ = "images have 3 sizes, mostly 16 x 16; 2 differ, first in line 2, 003.jpg (20 x 20)"
-    scaled = "published readers scale them, and nothing here aligns them"
-    oblong = "1 image is not square, first in line 4, 007.jpg (12 x 16): published readers expect squares"
+    differ = "images have 3 sizes, mostly 16 x 16; 2 differ, first line 2, 003.jpg (20 x 20)"
+    scaled = "published readers scale them, and align nothing"
+    oblong = "1 image is not square, first line 4, 007.jpg (12 x 16): published readers expect squares"
 
     assert [f"{differ}: {scaled}", oblong] == warned(path, root)
 
@@ -161,7 +161,7 @@ def test_kinds_of_images_that_not_all_readers_take_are_warned_of(tmp_path: Path)
     (root / "004.jpg").write_bytes(face(4, kind="BMP"))
     (root / "005.jpg").write_bytes(face(5, kind="WEBP"))
 
-    first = "first in line 3, 004.jpg (BMP): not all readers take them"
+    first = "first line 3, 004.jpg (BMP): not all readers take them"
     assert [f"2 images are neither JPEG nor PNG, {first}"] == warned(path, root)
 
 
@@ -173,9 +173,9 @@ def test_doubles_are_warned_of_by_content(tmp_path: Path) -> None:
     pairs[6] = (names[1], "copy.jpg", 0)
     pairs[7] = (names[1], names[0], 1)
     expected = [
-        "1 pair is of an image and itself, first in line 5",
-        "1 pair is there again, first in line 7, which repeats line 1",
-        "1 pair is there again with the other answer, first in line 8, which repeats line 1",
+        "1 pair is of an image and itself, first line 5",
+        "1 pair is there again, first line 7, which repeats line 1",
+        "1 pair is there again with the other answer, first line 8, which repeats line 1",
     ]
 
     assert expected == warned(labels_list(tmp_path / "p.txt", pairs), tmp_path)
@@ -184,12 +184,12 @@ def test_doubles_are_warned_of_by_content(tmp_path: Path) -> None:
 def test_folds_without_both_kinds_are_warned_of(tmp_path: Path) -> None:
     names = faces(tmp_path, 46)
     pairs = [(names[2 * n], names[2 * n + 1], n >= 3 and n % 2) for n in range(23)]
-    folds = "1 of the ten folds lacks one kind of pairs, first that of lines 1 to 3 (none same): the order of the list"
+    folds = "1 of the ten folds lacks one kind of pairs, first that of lines 1 to 3, with none the same"
     divide = "ten does not divide 23 pairs: the first 3 folds have one more"
 
-    assert [divide, f"{folds} makes the folds"] == warned(labels_list(tmp_path / "p.txt", pairs), tmp_path)
-    one = "10 of the ten folds lack one kind of pairs, first that of line 1 (none same): the order of the list"
-    assert [f"{one} makes the folds"] == warned(labels_list(tmp_path / "p.txt", pairs[:10]), tmp_path)
+    assert [divide, f"{folds}: their order decides"] == warned(labels_list(tmp_path / "p.txt", pairs), tmp_path)
+    one = "10 of the ten folds lack one kind of pairs, first that of line 1, with none the same"
+    assert [f"{one}: their order decides"] == warned(labels_list(tmp_path / "p.txt", pairs[:10]), tmp_path)
     few = "9 pairs are too few for the ten folds of published evaluation"
     assert [few] == warned(labels_list(tmp_path / "p.txt", pairs[:9]), tmp_path)
 
