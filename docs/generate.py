@@ -44,7 +44,9 @@ from im2rec.runs.run import RunSummary
 from im2rec.schema import SCHEMA, Key, as_json, keys_of
 from im2rec.storage.digest import DigestSummary
 from im2rec.verification.check import BinCheck
+from im2rec.verification.extract import BinExtractSummary
 from im2rec.verification.listing import BinListing
+from im2rec.verification.make import BinMakeSummary
 
 ROOT = Path(__file__).parents[1]
 TABLES = (
@@ -78,6 +80,8 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec index": IndexSummary,
     "im2rec import": ImportSummary,
     "im2rec bin list": BinListing,
+    "im2rec bin make": BinMakeSummary,
+    "im2rec bin extract": BinExtractSummary,
     "im2rec bin verify": BinCheck,
     "im2rec digest": DigestSummary,
     "im2rec compile": CompileSummary,

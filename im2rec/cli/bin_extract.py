@@ -58,7 +58,7 @@ def render(summary: BinExtractSummary) -> str:
     files = f"{kinds} {'file' if summary.images == 1 else 'files'}"
     rows = [
         ("pairs", f"{summary.same:,} same, {summary.different:,} different"),
-        ("images", f"{files} for {2 * summary.pairs:,} images of pairs" if summary.repeated else files),
+        ("images", f"{files} for {2 * summary.pairs:,} images of pairs" if summary.reused else files),
         ("bytes", human_size(summary.bytes_out)),
         ("list", summary.pair_list),
         ("time", "" if summary.dry_run else f"{summary.seconds:.1f} s"),

@@ -38,7 +38,7 @@ class BinExtractSummary:
     same: int = described("Pairs of one person.")
     different: int = described("Pairs of two persons.")
     images: int = described("Image files that were written, or would be: one for each content.")
-    repeated: int = described("Images with the content of an earlier one, which have no file of their own.")
+    reused: int = described("Images with the content of an earlier one, which have no file of their own.")
     kinds: dict[str, int] = described("Image files by format.")
     damaged: int = described("Image files of which the header cannot be read; `im2rec bin make` refuses them.")
     first_damaged: str | None = described("The first of them.")
@@ -95,7 +95,7 @@ def extract_bin(
         same=same,
         different=len(pairs) - same,
         images=sum(names.kinds.values()),
-        repeated=2 * len(pairs) - sum(names.kinds.values()),
+        reused=2 * len(pairs) - sum(names.kinds.values()),
         kinds=dict(names.kinds.most_common()),
         damaged=len(names.damaged),
         first_damaged=names.damaged[0] if names.damaged else None,

@@ -139,7 +139,7 @@ def test_json_has_all_that_the_table_has() -> None:
         made[key] for key in ("command", "pairs", "same", "form", "sizes")
     )
     done = json.loads(typed("bin extract o.bin d --json").out)
-    assert ("bin extract", 20, 40, 0) == tuple(done[key] for key in ("command", "pairs", "images", "repeated"))
+    assert ("bin extract", 20, 40, 0) == tuple(done[key] for key in ("command", "pairs", "images", "reused"))
 
 
 @pytest.mark.usefixtures("listed")

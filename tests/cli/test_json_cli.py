@@ -21,6 +21,7 @@ from part_helpers import packed_parts
 from im2rec.cli.error_object import KINDS, ErrorResult
 from im2rec.cli.exit_codes import run
 from im2rec.errors import CorruptRecordError, OutputError
+from im2rec.format.binfile import encode_bin
 from im2rec.schema import SCHEMA, keys_of
 from im2rec.storage.digest import write_digest
 
@@ -105,6 +106,14 @@ RUNS = {
     "im2rec digest": ["digest good.rec", "digest 'my bad.rec' --out 'a digest'", "digest good.rec --dry-run"],
     "im2rec compile": ["compile --dry-run"],
     "im2rec cache": ["cache", "cache --clear", "cache --clear --all --dry-run"],
+    "im2rec bin list": ["bin list lfw.bin --sheet s.png", "bin list 'my bad.bin'"],
+    "im2rec bin make": ["bin make pairs.txt photos 'o ut.bin'", "bin make pairs.txt photos o.bin --dry-run"],
+    "im2rec bin extract": [
+        "bin extract lfw.bin 'out put'",
+        "bin extract 'my bad.bin' bad",
+        "bin extract lfw.bin d --dry-run",
+    ],
+    "im2rec bin verify": ["bin verify lfw.bin", "bin verify 'my bad.bin'"],
 }
 LINES = [(title, line) for title, lines in RUNS.items() for line in lines]
 
@@ -160,6 +169,9 @@ def _files(here: Path, cache: Path, parts: Path) -> None:
     (here / "labels.idx").write_bytes(idx_labels(texture(1, 2, 1).reshape(2)))
     (here / "bad.csv").write_text("1,x\n")
     (here / "rows.csv").write_text("1,2,3\n")
+    (here / "pairs.txt").write_text("a/1.jpg\tb b/2.jpg\t0\nb b/2.jpg\tb b/3.jpg\t1\n")
+    (here / "lfw.bin").write_bytes(b"".join(encode_bin([image] * 4, [True, False])))
+    (here / "my bad.bin").write_bytes(b"".join(encode_bin([image, image[:60], image, b"text"], [True, False])))
     (here / "rows.svm").write_text("1 0:2.5 2:1\n")
 
 
@@ -212,7 +224,8 @@ def test_an_object_has_the_keys_and_types_of_its_declaration(title: str, line: s
     found = parsed(done.out)
 
     assert done.code in (0, 3, 4, 5), done.err
-    assert (SCHEMA, words[0]) == (found.pop("schema"), found.pop("command"))
+    name = " ".join(words[: 2 if words[0] == "bin" else 1])
+    assert (SCHEMA, name) == (found.pop("schema"), found.pop("command"))
     assert_has_keys(found, generator.RESULTS[title], line)
 
 
@@ -274,6 +287,8 @@ NEXT = {
     "join 'p.rec.part*' o.rec": "im2rec inspect o.rec",
     "join 'p bad.rec.part*' o.rec": "cat o.rec.bad.jsonl",
     "extract many.rec out": "im2rec inspect many.rec --verify",
+    "bin make pairs.txt photos -- -o.bin": "im2rec bin list ./-o.bin",
+    "bin extract 'my bad.bin' d": "im2rec bin verify 'my bad.bin'",
     "make-list photos --split 0,1": "im2rec pack photos_test.lst photos photos_test.rec",
 }
 
@@ -307,6 +322,9 @@ ERRORS: dict[str, tuple[object, ...]] = {
     "pack bad.lst photos o.rec --max-bad 0": ("failed", "bad.lst", None, 2, None, 1),
     "iterate bad.csv --kind csv data_shape=2": ("input", "bad.csv", None, 1, None, 4),
     "pack l.lst photos - ": ("usage", None, None, None, None, 2),
+    "bin make rows.csv photos o.bin": ("input", "rows.csv", None, 1, None, 4),
+    "bin make pairs.txt photos/a o.bin": ("input", "pairs.txt", None, 1, None, 4),
+    "bin extract good.rec d": ("input", "good.rec", None, None, None, 4),
     "join p.rec.part000 o.rec": ("input", None, None, None, None, 4),
     "join cut.rec.part000 o.rec": ("damaged", "cut.rec.part000", None, None, 4, 5),
     "iterate good.rec data_shape=3,8,8 mean_img=bad.csv": ("input", "bad.csv", None, None, 0, 4),

@@ -45,7 +45,7 @@ def test_the_golden_file_is_written_as_images_and_a_list(tmp_path: Path) -> None
     assert LIST == (folder / LIST_NAME).read_text()
     assert EXPECTED["pictures"][:11] == sha256s((folder / name).read_bytes() for name in NAMES[:11])
     assert {"file": GOLDEN_BIN.name, "pairs": 6} == json.loads((folder / MARKER).read_text())
-    assert (6, 3, 3, 11, 1) == (summary.pairs, summary.same, summary.different, summary.images, summary.repeated)
+    assert (6, 3, 3, 11, 1) == (summary.pairs, summary.same, summary.different, summary.images, summary.reused)
     assert ({"JPEG": 11}, 0, []) == (summary.kinds, summary.damaged, summary.warnings)
     assert [] == left_in(tmp_path)
 
@@ -76,7 +76,7 @@ def test_contents_that_are_no_images_are_written_and_counted(tmp_path: Path) -> 
     contents = [face(1), b"text", face(2)[:20], face(3), b"text", face(4)]
     summary = extract_bin(a_bin(tmp_path / "o.bin", contents, [True, False, True]), tmp_path / "d")
 
-    assert (2, "000000_2.bin", 5, 1) == (summary.damaged, summary.first_damaged, summary.images, summary.repeated)
+    assert (2, "000000_2.bin", 5, 1) == (summary.damaged, summary.first_damaged, summary.images, summary.reused)
     written = "2 files hold no images that can be read, first 000000_2.bin; they are written as they are stored"
     assert [written] == summary.warnings
     assert (b"text", face(2)[:20]) == (
