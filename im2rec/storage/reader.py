@@ -333,6 +333,10 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         data, start, stop = self._read_frame(self.span(number))
         return data[start:stop]
 
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """Return *size* bytes of the file from *offset* on, fewer only at its end, as they are. Raises InputError."""
+        return self._file.read_at(offset, size)
+
     def _confirms_end(self, span: RecordSpan) -> bool:
         """True if the index has a record at the end of *span*; not after the last one, as later lines may be missing.
 

@@ -20,7 +20,7 @@ LAYERS = (
     ("folders", "params", "parallel", "format", "images"),
     ("storage", "jpeg"),
     ("augment", "selection"),
-    ("text", "pipeline", "packing", "inspection", "extraction", "recovery", "datasets", "verification"),
+    ("text", "pipeline", "packing", "inspection", "extraction", "recovery", "datasets", "verification", "rewriting"),
     ("iterators",),
     ("runs", "mx", "torch"),
     ("bench",),

@@ -1,0 +1,229 @@
+"""Copy records of one file to another: chosen ones, in any order, with other keys, ids and labels if asked for.
+
+Contents are never changed. The frame of nearly every record is copied as it is, neighbours with one read, and a new id
+or label is written in its place in the copy. A record is decoded and framed anew if it has several parts, as one with
+the magic in its payload has, or if a new id or label would be a magic.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.errors import InputError
+from im2rec.format.heads import FLAG_SHIFT, HEAD_BYTES, LENGTH_MASK, MAGIC_WORD, WHOLE
+from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.irheader import HEADER_BYTES, Labels
+from im2rec.format.recordio import encode_record
+from im2rec.storage.reader import RecordFile
+from im2rec.storage.writer import RecordWriter
+
+_BATCH_BYTES = 8 << 20  # of frames that are read and written at once, unless a single one is longer
+_WINDOW_BYTES = 16 << 20  # read at once, bytes between the frames included
+_GAP_BYTES = 16 << 10  # reading this many bytes that are not needed takes no longer than another call
+_SLICE = 1 << 16  # records whose places are looked up at once
+# Of an image record, in 32-bit words of its frame.
+_FLAG, _LABEL, _ID, _VECTOR = (word + HEAD_BYTES // 4 for word in (0, 1, 2, 6))
+_Words = npt.NDArray[np.uint32]
+
+
+@dataclasses.dataclass(frozen=True)
+class NewHeaders:
+    """What changes in the headers of records that are copied; None leaves the field as it is.
+
+    *ids* (uint64) has a new id for each record. *labels* (float32) has a new label: the number in the header with flag
+    0, else the first of the vector; the label field too where it repeats that one, as the C++ tool writes it.
+    """
+
+    ids: Keys | None = None
+    labels: Labels | None = None
+
+    def __bool__(self) -> bool:
+        return self.ids is not None or self.labels is not None
+
+    def part(self, rows: slice) -> NewHeaders:
+        """Return the changes of the records of *rows*."""
+        ids = None if self.ids is None else self.ids[rows]
+        return NewHeaders(ids, None if self.labels is None else self.labels[rows])
+
+
+def copy_records(
+    rec: RecordFile,
+    ordinals: Offsets,
+    writer: RecordWriter,
+    keys: Keys,
+    headers: NewHeaders | None = None,
+    *,
+    report: Callable[[int], None] | None = None,
+) -> None:
+    """Append the records of *rec* at *ordinals* (int64, in any order) to *writer*, with index keys *keys* (uint64).
+
+    All arrays, those of *headers* too, have an element for each record. *report* is called with the number of records
+    that are copied so far. Records in file order are copied in pieces of 8 MiB; memory is some times that, or the size
+    of the largest record, whatever their number. Raises CorruptRecordError for a record that is damaged, and with new
+    headers for one that has no image header, InputError, OutputError. The caller then discards the writer.
+    """
+    headers = headers or NewHeaders()
+    for start in range(0, len(ordinals), _SLICE):
+        numbers = ordinals[start : start + _SLICE]
+        sizes = rec.frame_sizes(numbers)
+        for first, stop in _batches(sizes):
+            rows = slice(start + first, start + stop)
+            chosen = _Batch(rec, numbers[first:stop], sizes[first:stop], headers.part(rows))
+            pieces = list(chosen.pieces())
+            writer.write_frames(pieces, keys[rows], chosen.sizes)
+            if report is not None:
+                report(rows.stop)
+
+
+def _batches(sizes: Offsets) -> Iterator[tuple[int, int]]:
+    """Yield first and stop row of consecutive rows whose *sizes* are at most 8 MiB together, or of a single row."""
+    ends = np.cumsum(sizes)
+    row = 0
+    while row < len(sizes):
+        before = int(ends[row - 1]) if row else 0
+        after = max(row + 1, int(np.searchsorted(ends, before + _BATCH_BYTES, side="right")))
+        yield row, after
+        row = after
+
+
+class _Frames(NamedTuple):
+    """Frames in *words*, the 32-bit words of a piece of a file: the word at which each begins, and its number of words.
+
+    *is_plain* is True for a frame of a single part, whose copy is the record.
+    """
+
+    words: _Words
+    heads: Offsets
+    counts: Offsets
+    is_plain: npt.NDArray[np.bool_]
+
+
+class _Batch:
+    """The records of *rec* at *ordinals*, with frames of *sizes* bytes, which are those of the copies at the end."""
+
+    def __init__(self, rec: RecordFile, ordinals: Offsets, sizes: Offsets, headers: NewHeaders) -> None:
+        self._rec, self._ordinals, self._headers = rec, ordinals, headers
+        self._starts = rec.offsets[ordinals]
+        self._stops = self._starts + sizes
+        self.sizes = sizes.copy()
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the frames of all records, in pieces of any length. Raises CorruptRecordError, InputError."""
+        for first, stop in self._windows():
+            yield from self._copied(first, stop)
+
+    def _windows(self) -> Iterator[tuple[int, int]]:
+        """Yield first and stop row of the records that are read with one call."""
+        gaps = self._starts[1:] - self._stops[:-1]
+        is_odd = (self.sizes < HEAD_BYTES) | (self.sizes % 4 != 0)  # no frames, where the index is wrong
+        is_border = (gaps < 0) | (gaps > _GAP_BYTES) | (gaps % 4 != 0) | is_odd[1:] | is_odd[:-1]
+        borders = [0, *(np.flatnonzero(is_border) + 1).tolist(), len(self.sizes)]
+        for start, stop in itertools.pairwise(borders):
+            row = start
+            while row < stop:
+                limit = self._starts[row] + _WINDOW_BYTES
+                after = row + max(1, int(np.searchsorted(self._stops[row:stop], limit, side="right")))
+                yield row, after
+                row = after
+
+    def _copied(self, first: int, stop: int) -> Iterator[bytes]:
+        """Yield the frames of the rows *first* to *stop*, which are near each other."""
+        base, end = int(self._starts[first]), int(self._stops[stop - 1])
+        if end - base < HEAD_BYTES or (end - base) % 4:
+            yield self._framed(first)
+            return
+        data = self._rec.bytes_at(base, end - base)
+        if len(data) < end - base:
+            raise InputError("became shorter while it was read", path=self._rec.path, hint="run it again")
+        frames = self._frames(data, base, first, stop)
+        if self._headers:
+            frames = self._changed(frames, first)
+            data = frames.words.tobytes()
+        follows = frames.is_plain[1:] & frames.is_plain[:-1] & (frames.heads[1:] == (frames.heads + frames.counts)[:-1])
+        borders = [0, *(np.flatnonzero(~follows) + 1).tolist(), stop - first]
+        for row, after in itertools.pairwise(borders):
+            if not frames.is_plain[row]:
+                yield self._framed(first + row)
+            elif after - row == stop - first:
+                yield data
+            else:
+                last = after - 1
+                yield data[4 * int(frames.heads[row]) : 4 * int(frames.heads[last] + frames.counts[last])]
+
+    def _frames(self, data: bytes, base: int, first: int, stop: int) -> _Frames:
+        """Find out which of the frames of the rows *first* to *stop* in *data*, from offset *base* on, are plain.
+
+        A plain one has a head that fits its size, padding of zeros, and no magic but that of its head.
+        """
+        words = np.frombuffer(data, "<u4")
+        heads, counts = (self._starts[first:stop] - base) // 4, self.sizes[first:stop] // 4
+        lengths = (words[heads + 1] & LENGTH_MASK).astype(np.int64)
+        is_plain = (words[heads] == MAGIC_WORD) & (words[heads + 1] >> FLAG_SHIFT == WHOLE)
+        is_plain &= HEAD_BYTES // 4 + (lengths + 3) // 4 == counts
+        used = (lengths % 4).astype(np.uint32)  # bytes of the last word
+        is_plain &= (used == 0) | (words[heads + counts - 1] >> (8 * used) == 0)
+        magics = np.flatnonzero(words == MAGIC_WORD)
+        if len(magics) != stop - first:
+            others = np.setdiff1d(magics, heads, assume_unique=True)
+            rows = np.searchsorted(heads, others, side="right") - 1
+            is_plain[rows[others < (heads + counts)[rows]]] = False
+        return _Frames(words, heads, counts, is_plain)
+
+    def _changed(self, frames: _Frames, first: int) -> _Frames:
+        """Return a copy of *frames*, of the rows from *first* on, with the new ids and labels.
+
+        Those that cannot be changed in place are not plain in it.
+        """
+        words, heads, is_plain = frames.words.copy(), frames.heads, frames.is_plain.copy()
+        lengths = frames.words[heads + 1] & LENGTH_MASK
+        flags = frames.words[np.minimum(heads + _FLAG, len(words) - 1)]
+        is_plain &= (lengths >= HEADER_BYTES) & (lengths.astype(np.int64) >= HEADER_BYTES + 4 * flags.astype(np.int64))
+        headers = self._headers.part(slice(first, first + len(heads)))
+        new_ids = None if headers.ids is None else headers.ids.astype("<u8").view("<u4").reshape(-1, 2)
+        labels = None if headers.labels is None else headers.labels.astype("<f4").view("<u4")
+        if new_ids is not None:
+            is_plain &= ~np.any(new_ids == MAGIC_WORD, axis=1)
+        if labels is not None:
+            is_plain &= labels != MAGIC_WORD
+        rows = np.flatnonzero(is_plain)
+        at = heads[rows]
+        if new_ids is not None:
+            words[at + _ID], words[at + _ID + 1] = new_ids[rows].T
+        if labels is not None:
+            has_vector = flags[rows] > 0
+            places = at + np.where(has_vector, _VECTOR, _LABEL)
+            repeats = has_vector & (words[places] == words[at + _LABEL]) & (words[places] != 0)
+            words[at[repeats] + _LABEL] = labels[rows[repeats]]
+            words[places] = labels[rows]
+        return frames._replace(words=words, is_plain=is_plain)
+
+    def _framed(self, row: int) -> bytes:
+        """Return the frame of the record of *row*, made anew of its payload. Raises CorruptRecordError."""
+        frame = encode_record(self._payload(row))
+        self.sizes[row] = len(frame)
+        return frame
+
+    def _payload(self, row: int) -> bytes:
+        """Return the payload of the record of *row* with its new id and label, after all checks of a reader."""
+        ordinal = int(self._ordinals[row])
+        payload = self._rec.payload(ordinal)
+        if not self._headers:
+            return payload
+        flag = self._rec[ordinal].header.flag  # read once more, as it is rare: this checks the header and the labels
+        changed = bytearray(payload)
+        if self._headers.ids is not None:
+            struct.pack_into("<Q", changed, 8, int(self._headers.ids[row]))
+        if self._headers.labels is not None:
+            label = struct.pack("<f", self._headers.labels[row])
+            if flag and payload[4:8] == payload[24:28] != bytes(4):
+                changed[4:8] = label
+            start = HEADER_BYTES if flag else 4
+            changed[start : start + 4] = label
+        return bytes(changed)
