@@ -11,7 +11,6 @@ import dataclasses
 import itertools
 import struct
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import HEADER_BYTES, Labels
 from im2rec.format.recordio import encode_record
 from im2rec.storage.reader import RecordFile
+from im2rec.storage.spans import RecordSpan, group_nearby
 from im2rec.storage.writer import RecordWriter
 
 _BATCH_BYTES = 8 << 20  # of frames that are read and written at once, unless a single one is longer
@@ -93,18 +93,6 @@ def _batches(sizes: Offsets) -> Iterator[tuple[int, int]]:
         row = after
 
 
-class _Frames(NamedTuple):
-    """Frames in *words*, the 32-bit words of a piece of a file: the word at which each begins, and its number of words.
-
-    *is_plain* is True for a frame of a single part, whose copy is the record.
-    """
-
-    words: _Words
-    heads: Offsets
-    counts: Offsets
-    is_plain: npt.NDArray[np.bool_]
-
-
 class _Batch:
     """The records of *rec* at *ordinals*, with frames of *sizes* bytes, which are those of the copies at the end."""
 
@@ -116,93 +104,43 @@ class _Batch:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the frames of all records, in pieces of any length. Raises CorruptRecordError, InputError."""
-        for first, stop in self._windows():
-            yield from self._copied(first, stop)
-
-    def _windows(self) -> Iterator[tuple[int, int]]:
-        """Yield first and stop row of the records that are read with one call."""
-        gaps = self._starts[1:] - self._stops[:-1]
-        is_odd = (self.sizes < HEAD_BYTES) | (self.sizes % 4 != 0)  # no frames, where the index is wrong
-        is_border = (gaps < 0) | (gaps > _GAP_BYTES) | (gaps % 4 != 0) | is_odd[1:] | is_odd[:-1]
-        borders = [0, *(np.flatnonzero(is_border) + 1).tolist(), len(self.sizes)]
-        for start, stop in itertools.pairwise(borders):
-            row = start
-            while row < stop:
-                limit = self._starts[row] + _WINDOW_BYTES
-                after = row + max(1, int(np.searchsorted(self._stops[row:stop], limit, side="right")))
-                yield row, after
-                row = after
-
-    def _copied(self, first: int, stop: int) -> Iterator[bytes]:
-        """Yield the frames of the rows *first* to *stop*, which are near each other."""
-        base, end = int(self._starts[first]), int(self._stops[stop - 1])
-        if end - base < HEAD_BYTES or (end - base) % 4:
-            yield self._framed(first)
+        rows = len(self.sizes)
+        if np.any((self.sizes < HEAD_BYTES) | (self.sizes % 4 != 0)):  # no frames: the index is wrong
+            yield from map(self._framed, range(rows))
             return
-        data = self._rec.bytes_at(base, end - base)
-        if len(data) < end - base:
-            raise InputError("became shorter while it was read", path=self._rec.path, hint="run it again")
-        frames = self._frames(data, base, first, stop)
+        data = self._read()
+        frames = _Frames(data, self.sizes)
         if self._headers:
-            frames = self._changed(frames, first)
-            data = frames.words.tobytes()
-        follows = frames.is_plain[1:] & frames.is_plain[:-1] & (frames.heads[1:] == (frames.heads + frames.counts)[:-1])
-        borders = [0, *(np.flatnonzero(~follows) + 1).tolist(), stop - first]
-        for row, after in itertools.pairwise(borders):
-            if not frames.is_plain[row]:
-                yield self._framed(first + row)
-            elif after - row == stop - first:
+            data = frames.change(self._headers)
+        if frames.is_plain.all():
+            yield data
+            return
+        ends = np.cumsum(self.sizes)
+        is_border = ~(frames.is_plain[1:] & frames.is_plain[:-1])
+        for row, after in itertools.pairwise([0, *(np.flatnonzero(is_border) + 1).tolist(), rows]):
+            if frames.is_plain[row]:
+                yield data[4 * int(frames.heads[row]) : int(ends[after - 1])]
+            else:
+                yield self._framed(row)
+
+    def _read(self) -> bytes:
+        """Return all frames, one after another. Raises InputError."""
+        gaps = self._starts[1:] - self._stops[:-1]
+        runs = np.flatnonzero(gaps != 0) + 1
+        starts, stops = self._starts[[0, *runs]].tolist(), self._stops[[*(runs - 1), -1]].tolist()
+        return b"".join(self._pieces(list(map(RecordSpan, range(len(starts)), starts, stops))))
+
+    def _pieces(self, spans: list[RecordSpan]) -> Iterator[bytes]:
+        """Yield the bytes of *spans*; those near each other are read with one call, in ascending order."""
+        for near in group_nearby(spans, gap=_GAP_BYTES, max_bytes=_WINDOW_BYTES):
+            base, end = near[0].start, near[-1].stop
+            data = self._rec.bytes_at(base, end - base)
+            if len(data) < end - base:
+                raise InputError("became shorter while it was read", path=self._rec.path, hint="run it again")
+            if len(near) == 1:
                 yield data
             else:
-                last = after - 1
-                yield data[4 * int(frames.heads[row]) : 4 * int(frames.heads[last] + frames.counts[last])]
-
-    def _frames(self, data: bytes, base: int, first: int, stop: int) -> _Frames:
-        """Find out which of the frames of the rows *first* to *stop* in *data*, from offset *base* on, are plain.
-
-        A plain one has a head that fits its size, padding of zeros, and no magic but that of its head.
-        """
-        words = np.frombuffer(data, "<u4")
-        heads, counts = (self._starts[first:stop] - base) // 4, self.sizes[first:stop] // 4
-        lengths = (words[heads + 1] & LENGTH_MASK).astype(np.int64)
-        is_plain = (words[heads] == MAGIC_WORD) & (words[heads + 1] >> FLAG_SHIFT == WHOLE)
-        is_plain &= HEAD_BYTES // 4 + (lengths + 3) // 4 == counts
-        used = (lengths % 4).astype(np.uint32)  # bytes of the last word
-        is_plain &= (used == 0) | (words[heads + counts - 1] >> (8 * used) == 0)
-        magics = np.flatnonzero(words == MAGIC_WORD)
-        if len(magics) != stop - first:
-            others = np.setdiff1d(magics, heads, assume_unique=True)
-            rows = np.searchsorted(heads, others, side="right") - 1
-            is_plain[rows[others < (heads + counts)[rows]]] = False
-        return _Frames(words, heads, counts, is_plain)
-
-    def _changed(self, frames: _Frames, first: int) -> _Frames:
-        """Return a copy of *frames*, of the rows from *first* on, with the new ids and labels.
-
-        Those that cannot be changed in place are not plain in it.
-        """
-        words, heads, is_plain = frames.words.copy(), frames.heads, frames.is_plain.copy()
-        lengths = frames.words[heads + 1] & LENGTH_MASK
-        flags = frames.words[np.minimum(heads + _FLAG, len(words) - 1)]
-        is_plain &= (lengths >= HEADER_BYTES) & (lengths.astype(np.int64) >= HEADER_BYTES + 4 * flags.astype(np.int64))
-        headers = self._headers.part(slice(first, first + len(heads)))
-        new_ids = None if headers.ids is None else headers.ids.astype("<u8").view("<u4").reshape(-1, 2)
-        labels = None if headers.labels is None else headers.labels.astype("<f4").view("<u4")
-        if new_ids is not None:
-            is_plain &= ~np.any(new_ids == MAGIC_WORD, axis=1)
-        if labels is not None:
-            is_plain &= labels != MAGIC_WORD
-        rows = np.flatnonzero(is_plain)
-        at = heads[rows]
-        if new_ids is not None:
-            words[at + _ID], words[at + _ID + 1] = new_ids[rows].T
-        if labels is not None:
-            has_vector = flags[rows] > 0
-            places = at + np.where(has_vector, _VECTOR, _LABEL)
-            repeats = has_vector & (words[places] == words[at + _LABEL]) & (words[places] != 0)
-            words[at[repeats] + _LABEL] = labels[rows[repeats]]
-            words[places] = labels[rows]
-        return frames._replace(words=words, is_plain=is_plain)
+                yield from [data[start - base : stop - base] for _, start, stop in near]
 
     def _framed(self, row: int) -> bytes:
         """Return the frame of the record of *row*, made anew of its payload. Raises CorruptRecordError."""
@@ -227,3 +165,49 @@ class _Batch:
             start = HEADER_BYTES if flag else 4
             changed[start : start + 4] = label
         return bytes(changed)
+
+
+class _Frames:
+    """The frames in *data*, of *sizes* bytes each.
+
+    *heads* are their first words. *is_plain* is True for a frame that is the record: its head is that of a single part
+    and fits the size, its padding is zero, and it holds no magic but that of the head.
+    """
+
+    def __init__(self, data: bytes, sizes: Offsets) -> None:
+        self.words: _Words = np.frombuffer(data, "<u4")
+        ends = np.cumsum(sizes) // 4
+        self.heads: Offsets = ends - sizes // 4
+        self._lengths = (self.words[self.heads + 1] & LENGTH_MASK).astype(np.int64)
+        is_plain = (self.words[self.heads] == MAGIC_WORD) & (self.words[self.heads + 1] >> FLAG_SHIFT == WHOLE)
+        is_plain &= HEAD_BYTES + (self._lengths + 3 & -4) == sizes
+        used = (self._lengths % 4).astype(np.uint32)  # bytes of the last word
+        is_plain &= (used == 0) | (self.words[ends - 1] >> (8 * used) == 0)
+        magics = np.flatnonzero(self.words == MAGIC_WORD)
+        if len(magics) != len(sizes):
+            others = np.setdiff1d(magics, self.heads, assume_unique=True)
+            is_plain[np.searchsorted(self.heads, others, side="right") - 1] = False
+        self.is_plain = np.asarray(is_plain)
+
+    def change(self, headers: NewHeaders) -> bytes:
+        """Return a copy with the new *headers*; frames that cannot be changed in their place are not plain any more."""
+        words, heads = self.words.copy(), self.heads
+        flags = words[np.minimum(heads + _FLAG, len(words) - 1)].astype(np.int64)
+        self.is_plain &= (self._lengths >= HEADER_BYTES) & (self._lengths >= HEADER_BYTES + 4 * flags)
+        ids = None if headers.ids is None else headers.ids.astype("<u8").view("<u4").reshape(-1, 2)
+        labels = None if headers.labels is None else headers.labels.astype("<f4").view("<u4")
+        if ids is not None:
+            self.is_plain &= ~np.any(ids == MAGIC_WORD, axis=1)
+        if labels is not None:
+            self.is_plain &= labels != MAGIC_WORD
+        rows = np.flatnonzero(self.is_plain)
+        at = heads[rows]
+        if ids is not None:
+            words[at + _ID], words[at + _ID + 1] = ids[rows].T
+        if labels is not None:
+            has_vector = flags[rows] > 0
+            places = at + np.where(has_vector, _VECTOR, _LABEL)
+            repeats = has_vector & (words[places] == words[at + _LABEL]) & (words[places] != 0)
+            words[at[repeats] + _LABEL] = labels[rows[repeats]]
+            words[places] = labels[rows]
+        return words.tobytes()
