@@ -169,6 +169,7 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
     with open_rec(rec), reading(rec):
         status = Path(rec).stat()
     classes = None if folders is None else "\n".join(folders).encode("utf-8", "surrogateescape")
+    key_lists = {"listed": options.listed, "dropped": options.dropped}
     return {
         "rec": name_text(str(Path(rec).resolve())),
         "stem": name_text(Path(rec).stem),  # of the list and of shards; that of a link may be another one
@@ -179,6 +180,8 @@ def _identity(rec: PathLike, options: ExtractOptions, folders: list[str] | None)
         "keys": sorted(set(options.keys)),
         "labels": sorted({label_text(label) for label in options.labels}),
         "min_images": options.min_images,
+        **{name: getattr(options, name) for name in ("ids", "label_ranges", "max_images") if getattr(options, name)},
+        **{name: hashlib.sha256(keys.tobytes()).hexdigest() for name, keys in key_lists.items() if keys is not None},
         "classes": None if classes is None else hashlib.sha256(classes).hexdigest(),
         **({} if options.index else {"index": False}),
         **({} if options.doubtful == KEEP else {"doubtful": options.doubtful}),

@@ -1,4 +1,4 @@
-"""Select records of a ``.rec`` by key, label and size of the class."""
+"""Select records of a ``.rec`` by key, id, label, size of the class, and lists of keys."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ from im2rec.storage.record_map import match_lines
 
 _WITHOUT_INDEX = "with --no-idx the keys are the ids"
 Ordinals = npt.NDArray[np.int64]
+NO_KEYS: Keys = np.empty(0, np.uint64)
+# Why images do not pass.
+BY_KEY, BY_ID, BY_LABEL, BY_HEAD = "with another key", "with another id", "with another label", "after the first ones"
+NOT_LISTED, DROPPED = "not in the list", "in the list of those to drop"
+IN_SMALL_CLASSES, IN_LARGE_CLASSES = "in smaller classes", "in larger classes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +33,12 @@ class Selection:
     """Filters on the images of a file; an image is selected if it passes all of them.
 
     *keys* are those of the index beside the file; they are ids when there is no index, and if *index* is False.
-    *labels* are compared with the first label. *min_images* drops the classes that have fewer images in the whole file,
-    whatever the other filters select. *head* keeps the first images that pass the other filters. *doubtful* ``drop``
-    leaves out records that end at damage and that nothing proves to be whole. Raises ParameterError.
+    *labels* are compared with the first label, and *label_ranges* are ranges of it, both ends included; a record passes
+    if one of either fits. *ids* are those in the image headers. *listed* are keys too, of which some may be missing in
+    the file, and records with one of the keys *dropped* do not pass. *min_images* drops the classes that have fewer
+    images in the whole file, and *max_images* those that have more, whatever the other filters select; only images with
+    *dropped* keys do not count. *head* keeps the first images that pass the other filters. *doubtful* ``drop`` leaves
+    out records that end at damage and that nothing proves to be whole. Raises ParameterError.
     """
 
     head: int | None = None
@@ -39,12 +47,23 @@ class Selection:
     min_images: int | None = None
     index: bool = True
     doubtful: str = KEEP
+    ids: tuple[int, ...] = ()
+    label_ranges: tuple[tuple[float, float], ...] = ()
+    max_images: int | None = None
+    listed: Keys | None = dataclasses.field(default=None, compare=False)
+    dropped: Keys | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(map(float, self.labels)))
-        for name, value in (("head", self.head), ("min_images", self.min_images)):
+        for name in ("head", "min_images", "max_images"):
+            value = getattr(self, name)
             if value is not None and value < 1:
                 raise ParameterError(f"{name}={value} must be 1 or more")
+        if self.min_images and self.max_images and self.min_images > self.max_images:
+            raise ParameterError(f"min_images={self.min_images} is more than max_images={self.max_images}")
+        for low, high in self.label_ranges:
+            if not low <= high:
+                raise ParameterError(f"the labels {low:g}-{high:g} are no range")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +72,9 @@ class SelectedRecords:
 
     *repeats_id* is True for a record if another selected one has the same id. *images* counts the images of the whole
     file, *left_out* the records without an image that pass the filters, by the reasons of ``LEFT_OUT``. *lost_keys* are
-    keys that were asked for and whose records are lost in damaged bytes.
+    keys that were asked for and whose records are lost in damaged bytes. *failed* counts the images that do not pass,
+    by the first filter that they fail. *missing_listed* and *missing_dropped* (uint64) are the keys of lists that no
+    image has.
     """
 
     ordinals: Ordinals
@@ -61,39 +82,106 @@ class SelectedRecords:
     images: int
     left_out: dict[str, int]
     lost_keys: list[int] = dataclasses.field(default_factory=list)
+    failed: dict[str, int] = dataclasses.field(default_factory=dict)
+    missing_listed: Keys = dataclasses.field(default_factory=lambda: NO_KEYS)
+    missing_dropped: Keys = dataclasses.field(default_factory=lambda: NO_KEYS)
 
 
-def select_records(rec: ScannedFile, selection: Selection) -> SelectedRecords:
-    """Return the images of *rec* that pass the filters of *selection*.
+def select_records(rec: ScannedFile, selection: Selection, lines: IndexLines | None = None) -> SelectedRecords:
+    """Return the images of *rec* that pass the filters of *selection*; *lines* are those of its index, if known.
 
-    Raises InputError when there are none or the file lacks a key or label of the filters, CorruptRecordError when the
-    records of all keys are lost, IndexFormatError when the index belongs to another file.
+    Raises InputError when there are none or the file lacks a key, id or label of the filters, CorruptRecordError when
+    the records of all keys are lost, IndexFormatError when the index belongs to another file.
     """
-    images, lost_keys = rec.states & NO_IMAGE == 0, list[int]()
-    matching = np.ones(len(rec), np.bool_)
-    if selection.keys:
-        mask, lost_keys = _with_keys(rec, selection.keys, index_lines(rec, index=selection.index))
-        matching &= mask
-        if lost_keys and not mask.any():
-            problem = f"no record has the key {lost_keys[0]}: it is lost in damaged bytes"
-            raise with_path(CorruptRecordError(problem, hint=INSPECT), rec.path)
-    if selection.labels:
-        matching &= _with_labels(rec, selection.labels, images)
-    selected = matching & images
-    if selection.min_images:
-        selected &= _in_large_classes(rec.first_labels, images, selection.min_images)
-    ordinals = np.flatnonzero(selected)
+    left = _Filtered(rec)
+    if selection.keys or selection.listed is not None or selection.dropped is not None:
+        lines = lines or index_lines(rec, index=selection.index)
+        left.by_keys(selection, lines)
+    if selection.ids:
+        left.keep(_with_ids(rec, selection.ids, left.images), BY_ID)
+    if selection.labels or selection.label_ranges:
+        left.keep(_with_labels(rec, selection, left.images), BY_LABEL)
+    left.by_class_size(selection)
+    ordinals = np.flatnonzero(left.selected)
     if selection.head and len(ordinals) > selection.head:
+        # Records after the last image of --head are not reported.
+        left.keep(np.arange(len(rec)) <= int(ordinals[selection.head - 1]), BY_HEAD)
         ordinals = ordinals[: selection.head]
-        matching[int(ordinals[-1]) + 1 :] = False  # records after the last image of --head are not reported
-    count = int(np.sum(images))
+    count = int(np.sum(left.images))
     if not len(ordinals):
         if count:
             raise InputError(f"none of its {count} images is chosen", path=rec.path, hint="choose by fewer options")
         raise InputError("holds no images", path=rec.path, hint=INSPECT)
-    left_out = {why: int(np.sum(matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
-    left_out = {why: n for why, n in left_out.items() if n}
-    return SelectedRecords(ordinals, _repeated(rec.keys[ordinals]), count, left_out, lost_keys)
+    left_out = {why: int(np.sum(left.matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
+    return SelectedRecords(
+        ordinals,
+        _repeated(rec.keys[ordinals]),
+        count,
+        {why: n for why, n in left_out.items() if n},
+        left.lost_keys,
+        left.failed,
+        left.missing_listed,
+        left.missing_dropped,
+    )
+
+
+class _Filtered:
+    """What is left of the records of a file: ``matching`` are those of all kinds, ``selected`` the images.
+
+    ``failed`` counts the images that have not passed, by the filter.
+    """
+
+    def __init__(self, rec: ScannedFile) -> None:
+        self._rec = rec
+        self.images: Mask = rec.states & NO_IMAGE == 0
+        self._counting = self.images  # for the sizes of classes
+        self.matching, self.selected = np.ones(len(rec), np.bool_), self.images.copy()
+        self.failed: dict[str, int] = {}
+        self.lost_keys: list[int] = []
+        self.missing_listed = self.missing_dropped = NO_KEYS
+
+    def keep(self, mask: Mask, why: str, *, reported: bool = True) -> None:
+        """Leave out the records that are not in *mask*; those without an image stay if they are not *reported*."""
+        before = int(np.sum(self.selected))
+        self.selected &= mask
+        if reported:
+            self.matching &= mask
+        if failed := before - int(np.sum(self.selected)):
+            self.failed[why] = failed
+
+    def by_keys(self, selection: Selection, lines: IndexLines) -> None:
+        """Choose by keys and lists of keys. Raises what :func:`select_records` does."""
+        if selection.keys:
+            mask, self.lost_keys = _with_keys(self._rec, selection.keys, lines)
+            if self.lost_keys and not mask.any():
+                problem = f"no record has the key {self.lost_keys[0]}: it is lost in damaged bytes"
+                raise with_path(CorruptRecordError(problem, hint=INSPECT), self._rec.path)
+            self.keep(mask, BY_KEY)
+        if selection.listed is not None:
+            mask, self.missing_listed = self._among(selection.listed, lines)
+            self.keep(mask, NOT_LISTED)
+        if selection.dropped is not None:
+            mask, self.missing_dropped = self._among(selection.dropped, lines)
+            self._counting = self.images & ~mask
+            self.keep(~mask, DROPPED)
+
+    def _among(self, wanted: Keys, lines: IndexLines) -> tuple[Mask, Keys]:
+        """Return a mask of the records with one of the keys *wanted*, and those keys that no image has."""
+        mask = np.zeros(len(self._rec), np.bool_)
+        mask[lines.ordinals[np.isin(lines.keys, wanted)]] = True
+        return mask, np.setdiff1d(wanted, lines.keys[self.images[lines.ordinals]])
+
+    def by_class_size(self, selection: Selection) -> None:
+        """Leave out the images of classes that have too few or too many."""
+        least, most = selection.min_images, selection.max_images
+        if not least and not most:
+            return
+        numbers = class_numbers(self._rec.first_labels)
+        distinct, counts = np.unique(numbers[self._counting], return_counts=True)
+        if least:
+            self.keep(np.isin(numbers, distinct[counts >= least]), IN_SMALL_CLASSES, reported=False)
+        if most:
+            self.keep(np.isin(numbers, distinct[counts <= most]), IN_LARGE_CLASSES, reported=False)
 
 
 def class_numbers(labels: Labels) -> npt.NDArray[np.uint32]:
@@ -174,20 +262,36 @@ def _other_index(offset: int) -> IndexFormatError:
     return IndexFormatError(f"no record starts at byte {offset}", hint="it belongs to another file")
 
 
-def _with_labels(rec: ScannedFile, selected: Sequence[float], images: Mask) -> Mask:
-    """Return a mask of the records with one of the labels *selected*. Raises InputError for one without an image."""
-    numbers, selected_numbers = class_numbers(rec.first_labels), class_numbers(float32(selected))
+def record_keys(rec: ScannedFile, lines: IndexLines) -> Keys:
+    """Return the key of each record of *rec* (uint64) by *lines*; the id of one without a line."""
+    keys = rec.keys.copy()
+    keys[lines.ordinals] = lines.keys
+    return keys
+
+
+def _with_ids(rec: ScannedFile, selected: Sequence[int], images: Mask) -> Mask:
+    """Return a mask of the records with one of the ids *selected*. Raises InputError for one without an image."""
+    mask = np.isin(rec.keys, _as_keys(selected))
+    present = set(rec.keys[mask & images].tolist())
+    for id_ in selected:
+        if id_ not in present:
+            raise InputError(f"no image has the id {id_}", path=rec.path, hint=INSPECT)
+    return np.asarray(mask)
+
+
+def _with_labels(rec: ScannedFile, selection: Selection, images: Mask) -> Mask:
+    """Return a mask of the records with a label of *selection*. Raises InputError for one without an image."""
+    numbers, selected_numbers = class_numbers(rec.first_labels), class_numbers(float32(selection.labels))
     missing = np.flatnonzero(~np.isin(selected_numbers, numbers[images]))
     if len(missing):
-        raise InputError(f"no image has the label {selected[missing[0]]:g}", path=rec.path, hint=INSPECT)
-    return np.isin(numbers, selected_numbers)
-
-
-def _in_large_classes(labels: Labels, images: Mask, min_images: int) -> Mask:
-    """Return a mask of the records in classes of at least *min_images* images."""
-    numbers = class_numbers(labels)
-    distinct, counts = np.unique(numbers[images], return_counts=True)
-    return np.isin(numbers, distinct[counts >= min_images])
+        raise InputError(f"no image has the label {selection.labels[missing[0]]:g}", path=rec.path, hint=INSPECT)
+    mask = np.isin(numbers, selected_numbers)
+    for low, high in selection.label_ranges:
+        is_inside = (rec.first_labels >= low) & (rec.first_labels <= high)
+        if not np.any(is_inside & images):
+            raise InputError(f"no image has a label from {low:g} to {high:g}", path=rec.path, hint=INSPECT)
+        mask |= is_inside
+    return np.asarray(mask)
 
 
 def _repeated(ids: Keys) -> Mask:
