@@ -39,6 +39,7 @@ from im2rec.params import parameter_docs
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.recovery.repair import RepairSummary
 from im2rec.recovery.report import IndexSummary, RecoverSummary
+from im2rec.rewriting.select_report import SelectSummary
 from im2rec.runs.replay import ReplayedRecord
 from im2rec.runs.run import RunSummary
 from im2rec.schema import SCHEMA, Key, as_json, keys_of
@@ -75,6 +76,7 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec bench LIST ROOT": PackReport,
     "im2rec bench --dry-run": DryRunReport,
     "im2rec extract": ExtractSummary,
+    "im2rec select": SelectSummary,
     "im2rec recover": RecoverSummary,
     "im2rec recover --repair-from": RepairSummary,
     "im2rec index": IndexSummary,

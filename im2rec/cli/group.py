@@ -23,6 +23,7 @@ COMMANDS = {
     "iterate": ("im2rec.cli.iterate", "Run an iterator: dump or time its batches."),
     "bench": ("im2rec.cli.bench", "Time every stage and find what limits the speed."),
     "extract": ("im2rec.cli.extract", "Write the images of a .rec to files or tar shards."),
+    "select": ("im2rec.cli.select", "Write some records of a .rec to a new one."),
     "recover": ("im2rec.cli.recover", "Copy all that is whole in a damaged .rec to a new one."),
     "index": ("im2rec.cli.index", "Write the index of a .rec anew."),
     "import": ("im2rec.cli.import_", "Convert MNIST or CIFAR to .rec files."),

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy.typing as npt
+
 _LINES = 1 << 13  # are formatted at once
 
 
-def map_lines(names: Sequence[str], *columns: Sequence[Any]) -> Iterator[bytes]:
+def map_lines(names: Sequence[str], *columns: Sequence[Any] | npt.NDArray[Any]) -> Iterator[bytes]:
     """Yield a table in pieces of some thousand lines: the *names* of the columns, then their values.
 
     The *columns* are of equal length: arrays or sequences of whole numbers, or of texts without TABs and line breaks.

@@ -87,13 +87,18 @@ class SelectedRecords:
     missing_dropped: Keys = dataclasses.field(default_factory=lambda: NO_KEYS)
 
 
-def select_records(rec: ScannedFile, selection: Selection, lines: IndexLines | None = None) -> SelectedRecords:
+def select_records(
+    rec: ScannedFile, selection: Selection, lines: IndexLines | None = None, unreported: Ordinals | None = None
+) -> SelectedRecords:
     """Return the images of *rec* that pass the filters of *selection*; *lines* are those of its index, if known.
 
-    Raises InputError when there are none or the file lacks a key, id or label of the filters, CorruptRecordError when
-    the records of all keys are lost, IndexFormatError when the index belongs to another file.
+    Records without an image at the ordinals *unreported* are not counted as left out. Raises InputError when
+    there are none or the file lacks a key, id or label of the filters, CorruptRecordError when the records of all keys
+    are lost, IndexFormatError when the index belongs to another file.
     """
     left = _Filtered(rec)
+    if unreported is not None:
+        left.matching[unreported] = False
     if selection.keys or selection.listed is not None or selection.dropped is not None:
         lines = lines or index_lines(rec, index=selection.index)
         left.by_keys(selection, lines)

@@ -17,7 +17,7 @@ from im2rec.errors import InputError, counted
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.insightface import HEADER_KEY, RANGE_LABELS
 from im2rec.format.irheader import Labels, label_text
-from im2rec.storage.files import INSPECT
+from im2rec.storage.files import INSPECT, PathLike
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.record_labels import RecordLabels
 
@@ -132,11 +132,19 @@ def classes_of(rec: RecordFile, images: Offsets) -> Classes:
     Raises InputError for a label that is no class: negative, or no whole number.
     """
     first = rec.labels.first[images]
+    return as_classes(first, images, rec.path)
+
+
+def as_classes(first_labels: Labels, ordinals: Offsets, path: PathLike) -> Classes:
+    """Return *first_labels*, those of the records at *ordinals* of *path*, as classes (int64).
+
+    Raises InputError for a label that is no class: negative, or no whole number.
+    """
     with np.errstate(invalid="ignore"):
-        is_wrong = ~((first >= 0) & (first == np.floor(first)) & (first < 2.0**53))
+        is_wrong = ~((first_labels >= 0) & (first_labels == np.floor(first_labels)) & (first_labels < 2.0**53))
     if is_wrong.any():
         row = int(is_wrong.argmax())
         others = counted(int(is_wrong.sum()), "record has a label", "records have a label")
-        problem = f"{others} that is no class; first: record {images[row]}, {first[row]:g}"
-        raise InputError(problem, path=rec.path, hint="classes are whole numbers from 0 on")
-    return first.astype(np.int64)
+        problem = f"{others} that is no class; first: record {ordinals[row]}, {first_labels[row]:g}"
+        raise InputError(problem, path=path, hint="classes are whole numbers from 0 on")
+    return first_labels.astype(np.int64)

@@ -1,0 +1,104 @@
+"""What a face-recognition set has besides images, of an existing file and for a new one: ranges and ``property``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from im2rec.errors import ImageError, InputError
+from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.insightface import HEADER_KEY, PROPERTY_NAME, RANGE_LABELS, parse_property, property_text
+from im2rec.format.irheader import Labels
+from im2rec.images.codec import image_info
+from im2rec.selection.filters import class_numbers
+from im2rec.selection.headers import EMPTY, VECTOR, ScannedFile
+from im2rec.storage.files import read_file, reading
+from im2rec.storage.output import refuse_existing
+
+_MOST_BYTES = 1 << 16  # of a property file
+
+
+@dataclasses.dataclass(frozen=True)
+class RangeOrdinals:
+    """The records of a file with ranges of keys: their *ordinals* (int64), and whether one is the header record."""
+
+    ordinals: Offsets
+    has_header: bool
+
+
+def find_range_records(rec: ScannedFile, keys: Keys) -> RangeOrdinals:
+    """Return the records of *rec* with two labels and no content; *keys* (uint64) are those of all records."""
+    empty = np.flatnonzero((rec.states & (EMPTY | VECTOR)) == (EMPTY | VECTOR))
+    at_0 = empty[keys[empty] == HEADER_KEY].tolist()
+    if not any(rec[ordinal].header.flag == RANGE_LABELS for ordinal in at_0):
+        return RangeOrdinals(np.empty(0, np.int64), has_header=False)
+    return RangeOrdinals(empty, has_header=True)
+
+
+def grouped(ordinals: Offsets, labels: Labels) -> tuple[Offsets, bool]:
+    """Return *ordinals* so that the records of each class follow one another, and whether that changed their order.
+
+    *labels* has the class of each. Where classes are in runs already, the order stays; else it is that of the labels.
+    """
+    numbers = class_numbers(labels)
+    runs = int(np.sum(numbers[1:] != numbers[:-1])) + 1
+    if runs == len(np.unique(numbers)):
+        return ordinals, False
+    return np.asarray(ordinals[np.argsort(labels, kind="stable")]), True
+
+
+@dataclasses.dataclass
+class NewProperty:
+    """The property file of a new set: its *path* and *text*, or None and no text for a set without one."""
+
+    path: Path | None = None
+    text: bytes = b""
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+def property_beside(
+    rec: ScannedFile, target: Path, last_class: float, image: int, *, has_header: bool, force: bool
+) -> NewProperty:
+    """Return the property file for *target*, a set made of *rec* whose largest class is *last_class*.
+
+    Its height and width are those of the file beside *rec*, else those of the image at the ordinal *image*. A set
+    without a header record gets one only if *rec* has one. Raises OutputError if one is there already, unless *force*.
+    """
+    path, source = target.with_name(PROPERTY_NAME), rec.path.with_name(PROPERTY_NAME)
+    found = NewProperty()
+    size = _size_in(source, found)
+    if size is None and has_header:
+        size = _size_of(rec, image, found)
+    if size is None or not (last_class >= 0 and last_class.is_integer()):
+        return found
+    if path.exists() and source.exists() and path.samefile(source):
+        found.warnings.append(f"{path}: is that of {rec.path}, and stays: write the new set to a folder of its own")
+        return found
+    refuse_existing([path], force=force)
+    found.path, found.text = path, property_text(int(last_class) + 1, *size)
+    return found
+
+
+def _size_in(path: Path, found: NewProperty) -> tuple[int, int] | None:
+    """Return height and width in the property file *path*; None if there is none that can be read."""
+    if not path.is_file():
+        return None
+    try:
+        with reading(path):
+            content = parse_property(read_file(path, _MOST_BYTES))
+    except InputError as error:
+        error.path = path
+        found.warnings.append(f"{error}; it is not used")
+        return None
+    return content.height, content.width
+
+
+def _size_of(rec: ScannedFile, image: int, found: NewProperty) -> tuple[int, int] | None:
+    try:
+        info = image_info(rec[image].content)
+    except ImageError as error:
+        found.warnings.append(f"{rec.path}: record {image}: {error}; no property file is written")
+        return None
+    return info.height, info.width

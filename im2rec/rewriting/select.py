@@ -1,0 +1,82 @@
+"""Select records of a ``.rec`` to a new one: contents byte for byte, new index, header record and class names."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from im2rec.errors import ParameterError
+from im2rec.parallel import Progress
+from im2rec.rewriting.output import NewSet
+from im2rec.rewriting.select_report import SelectSummary
+from im2rec.rewriting.selected_set import SelectedSet, SelectOptions, companions_of, files_of
+from im2rec.selection.headers import ScannedFile
+from im2rec.storage.classes import find_classes
+from im2rec.storage.files import PathLike
+from im2rec.storage.index import find_index
+from im2rec.storage.output import refuse_existing
+
+_SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of the work
+
+
+def select(
+    rec: PathLike,
+    out: PathLike,
+    options: SelectOptions | None = None,
+    *,
+    force: bool = False,
+    digest: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> SelectSummary:
+    """Write the images of *rec* that *options* select to the new file *out*, its index, and the class names.
+
+    The payloads stay as they are, but for labels and ids that *options* change. Tables beside *out* lead back from new
+    labels and keys to the old ones. A set with a header record gets a new one, with identity records and the
+    ``property`` file; its images are grouped by class then. Of a damaged file all whole records are selected, and the
+    damage is in the summary. Memory: some 60 bytes a record, and a few pieces of some megabytes. *progress* is called
+    with the number of records written so far and the share of the work that is done. A dry run reads the headers and
+    writes nothing.
+
+    Raises InputError when *rec* cannot be used or no image is selected, IndexFormatError, CorruptRecordError,
+    ParameterError, and OutputError when a file exists, unless *force*, or cannot be written::
+
+        select("train.rec", "small/train.rec", SelectOptions(min_images=5, relabel=True))
+    """
+    started = time.monotonic()
+    options, report = options or SelectOptions(), progress or (lambda _count, _share: None)
+    source, target = Path(rec), Path(out)
+    _refuse_input(source, target)
+    refuse_existing([*files_of(target), *companions_of(target)], force=force)
+    with ScannedFile(
+        rec, index=options.index, doubtful=options.doubtful, progress=lambda share: report(0, share * _SCAN_SHARE)
+    ) as file:
+        run = SelectedSet(file, target, options)
+        run.preparecompanions_of(force=force)
+        files = run.planned_files(digest=digest)
+        if not dry_run:
+            with contextlib.closing(NewSet(target, run.companions, force=force, digest=digest)) as output:
+                run.write(output, lambda done, share: report(done, _SCAN_SHARE + (1 - _SCAN_SHARE) * share))
+                files = output.publish()
+        summary = run.summary()
+    summary.files, summary.dry_run = list(map(os.fspath, files)), dry_run
+    summary.seconds = round(time.monotonic() - started, 3)
+    return summary
+
+
+def outputs_of(out: PathLike) -> list[Path]:
+    """Return the paths that *out* and the files beside it may have."""
+    return [*files_of(Path(out)), *companions_of(Path(out))]
+
+
+def _refuse_input(source: Path, target: Path) -> None:
+    """Raise ParameterError if *target*, or a file that is written beside it, is *source* or a file beside that."""
+    refuse_existing([target], force=True)  # a folder: "dir/" has no name to derive the other names from
+    if target.suffix == ".idx":
+        raise ParameterError(f"{target}: is the name of an index", hint="name the .rec")
+    used = [path for path in (source, find_index(source), find_classes(source)) if path is not None and path.exists()]
+    for written in outputs_of(target):
+        if written.exists() and any(path.samefile(written) for path in used):
+            raise ParameterError(f"{written}: belongs to the input {source}", hint="choose another name for the output")

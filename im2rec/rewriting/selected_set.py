@@ -1,0 +1,299 @@
+"""The records that a selection takes, in their order, with their new keys and labels, and the files beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from im2rec.errors import ParameterError, counted
+from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.insightface import HEADER_KEY, check_exact, range_frames, range_payload
+from im2rec.format.irheader import Labels, label_text
+from im2rec.format.listfile import EXACT_INTEGERS
+from im2rec.format.mapfile import map_lines
+from im2rec.format.recordio import encode_record
+from im2rec.rewriting.copying import NewHeaders, copy_records
+from im2rec.rewriting.face_parts import find_range_records, grouped, property_beside
+from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, NewSet, beside
+from im2rec.rewriting.select_report import SelectSummary
+from im2rec.selection.draws import SampleSize, parse_sample, sampled, shuffled, some_of_each_class
+from im2rec.selection.filters import SelectedRecords, Selection, class_numbers, index_lines, record_keys, select_records
+from im2rec.selection.headers import EMPTY, LEFT_OUT, NO_IMAGE, ONE_LABEL, VECTOR, ScannedFile
+from im2rec.storage.classes import class_names_beside, classes_path, classes_text
+from im2rec.storage.damaged_range import MAX_NAMED, damaged_ranges
+from im2rec.storage.digest import digest_path
+from im2rec.storage.identities import as_classes
+from im2rec.storage.index import index_to_write
+
+_RANGE_RECORDS = 1 << 13  # header and identity records that are written at once
+NOT_DRAWN, OVER_PER_CLASS = "not in the sample", "beyond those kept of each class"
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectOptions(Selection):
+    """Options of a selection: the filters of :class:`~im2rec.selection.filters.Selection`, and the form of the output.
+
+    *per_class* keeps at most so many images of each class, and *sample* so many of all, as ``5000``, or a share, as
+    ``10%``; both are drawn by *seed*, after the filters and in this order. *shuffle* writes the records in the order
+    that *seed* gives. *relabel* gives the classes new labels from 0 on, in the order of the old ones; *renumber* gives
+    the images new keys and ids. *header* writes a header record and identity records, or none; None writes them if the
+    file has them, but not shuffled. Raises ParameterError.
+    """
+
+    per_class: int | None = None
+    sample: str | None = None
+    shuffle: bool = False
+    seed: int = 0
+    relabel: bool = False
+    renumber: bool = False
+    header: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_class is not None and self.per_class < 1:
+            raise ParameterError(f"per_class={self.per_class} must be 1 or more")
+        if self.header and self.shuffle:
+            problem = "--header and --shuffle contradict each other: with a header record the images are by class"
+            raise ParameterError(problem, hint="leave one of them out")
+        self.sample_size()
+
+    def sample_size(self) -> SampleSize | None:
+        """Return the size of the sample, if there is one. Raises ParameterError."""
+        return None if self.sample is None else parse_sample(self.sample)
+
+
+def files_of(target: Path) -> list[Path]:
+    """Return the paths of the ``.rec``, its index and its digest: an old digest is removed in any case."""
+    return [target, index_to_write(target), digest_path(target)]
+
+
+def companions_of(target: Path) -> list[Path]:
+    """Return the paths of the tables to the old labels and keys, and of the class names."""
+    return [beside(target, LABELS_MAP), beside(target, KEYS_MAP), classes_path(target)]
+
+
+class SelectedSet:
+    """A selection of records of *file* for *target*. Raises the errors of ``select()``."""
+
+    def __init__(self, file: ScannedFile, target: Path, options: SelectOptions) -> None:
+        self._file, self._target, self._options = file, target, options
+        self._lines = index_lines(file, index=options.index)
+        all_keys = record_keys(file, self._lines)
+        self._ranges = find_range_records(file, all_keys)
+        self._selected = select_records(file, options, self._lines, unreported=self._ranges.ordinals)
+        self._failed = dict(self._selected.failed)
+        self._header = self._ranges.has_header and not options.shuffle if options.header is None else options.header
+        ordinals = self._drawn(self._selected)
+        if self._header:
+            as_classes(file.first_labels[ordinals], ordinals, file.path)  # raises the error
+        self._old_labels = np.unique(file.first_labels[ordinals] + np.float32(0))  # -0 and 0 are one
+        self._classes = len(self._old_labels)
+        if self._header:
+            check_exact(len(ordinals), self._classes)
+        self.ordinals, self._is_sorted = ordinals, False
+        if options.shuffle:
+            self.ordinals = shuffled(ordinals, options.seed)
+        elif self._header:
+            self.ordinals, self._is_sorted = grouped(ordinals, file.first_labels[ordinals])
+        self._old_keys = all_keys[self.ordinals]
+        self._had_key_0 = bool(np.any(all_keys == HEADER_KEY))
+        self._keys = self._new_keys(all_keys)
+        self._labels = self._new_labels()
+        self.companions: list[Path] = []
+        self._property = self._class_names = b""
+        self._warnings: list[str] = []
+        self._bytes_out = 0
+
+    def _drawn(self, selected: SelectedRecords) -> Offsets:
+        """Return the ordinals of *selected* that are drawn, in file order."""
+        ordinals, seed = selected.ordinals, self._options.seed
+        if self._options.per_class is not None:
+            labels = self._file.first_labels[ordinals]
+            ordinals = self._counted(
+                some_of_each_class(ordinals, labels, self._options.per_class, seed), ordinals, OVER_PER_CLASS
+            )
+        if (size := self._options.sample_size()) is not None:
+            ordinals = self._counted(sampled(ordinals, size, seed), ordinals, NOT_DRAWN)
+        return ordinals
+
+    def _counted(self, kept: Offsets, of: Offsets, why: str) -> Offsets:
+        if len(kept) < len(of):
+            self._failed[why] = len(of) - len(kept)
+        return kept
+
+    def _new_keys(self, all_keys: Keys) -> Keys:
+        """Return the keys of the records in their order; the old ones where nothing asks for others."""
+        count = len(self.ordinals)
+        if self._header:
+            return np.arange(1, count + 1, dtype=np.uint64)
+        counts_from_0 = self._options.renumber or self._ranges.has_header
+        if not counts_from_0:
+            images = np.delete(all_keys, self._ranges.ordinals)
+            counts_from_0 = bool(np.array_equal(images, np.arange(len(images))))
+            counts_from_0 = counts_from_0 or len(np.unique(self._old_keys)) < count
+        return np.arange(count, dtype=np.uint64) if counts_from_0 else self._old_keys
+
+    def _new_labels(self) -> Labels | None:
+        """Return the new labels of the records in their order; None if all keep theirs. Raises ParameterError."""
+        if not self._options.relabel or np.array_equal(self._old_labels, np.arange(self._classes)):
+            return None
+        if self._classes > EXACT_INTEGERS:
+            problem = f"{self._classes:,} classes are more than the labels that float32 holds: {EXACT_INTEGERS:,}"
+            raise ParameterError(problem, hint="select fewer classes")
+        labels = self._file.first_labels[self.ordinals]
+        return np.searchsorted(self._old_labels, labels).astype(np.float32)
+
+    def preparecompanions_of(self, *, force: bool) -> None:
+        """Find out which files are written beside the output. Raises OutputError if one may not be."""
+        self._class_names = self._make_class_names()
+        last = float(self._classes - 1 if self._labels is not None else self._old_labels[-1])
+        first_image = int(self.ordinals[0])
+        found = property_beside(self._file, self._target, last, first_image, has_header=self._header, force=force)
+        self._property = found.text
+        self._warnings += found.warnings
+        self.companions = companions_of(self._target)
+        if found.path is not None:
+            self.companions.append(found.path)
+
+    def _make_class_names(self) -> bytes:
+        """Return the class names for the output; nothing without names that fit, which a warning says."""
+        names, problem = class_names_beside(self._file.path)
+        if names is None:
+            self._warnings += [f"{problem}; the class names are not copied"] if problem else []
+            return b""
+        if self._labels is None:
+            return classes_text(names.names)
+        kept = [names.name_of(float(label)) for label in self._old_labels.tolist()]
+        if None in kept:
+            label = self._old_labels[kept.index(None)]
+            self._warnings.append(f"{names.path}: has no name for the label {label:g}; the class names are not copied")
+            return b""
+        return classes_text([name for name in kept if name is not None])
+
+    @property
+    def _changes_keys(self) -> bool:
+        return self._keys is not self._old_keys and not np.array_equal(self._keys, self._old_keys)
+
+    def planned_files(self, *, digest: bool) -> list[Path]:
+        """Return the paths of the files that are written."""
+        rec, index, digest_file = files_of(self._target)
+        contents = (self._labels is not None, self._changes_keys, self._class_names, self._property)
+        written = [path for path, content in zip(self.companions, contents, strict=False) if content]
+        return [rec, index, *([digest_file] if digest else []), *written]
+
+    def write(self, output: NewSet, report: Callable[[int, float], None]) -> None:
+        """Write all records and the files beside them. Raises CorruptRecordError, InputError, OutputError."""
+        count = len(self.ordinals)
+        headers = NewHeaders(self._keys if self._options.renumber else None, self._labels)
+        copy_records(
+            self._file,
+            self.ordinals,
+            output.writer,
+            self._keys,
+            headers,
+            report=lambda done: report(done, done / count),
+        )
+        if self._header:
+            self._write_ranges(output)
+        self._bytes_out = output.writer.offset
+        planned = self.planned_files(digest=False)
+        labels_map, keys_map, names = companions_of(self._target)
+        if labels_map in planned:
+            old_labels = list(map(label_text, self._old_labels.tolist()))
+            _write_all(output, labels_map, map_lines(("label", "old_label"), range(self._classes), old_labels))
+        if keys_map in planned:
+            _write_all(output, keys_map, map_lines(("key", "old_key"), self._keys, self._old_keys))
+        if self._class_names:
+            _write_all(output, names, [self._class_names])
+        if self._property:
+            _write_all(output, self.companions[-1], [self._property])
+
+    def _first_keys(self) -> Keys:
+        """Return the key of the first image of each class, of records that are grouped by class."""
+        labels = self._file.first_labels[self.ordinals]
+        return self._keys[np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))]
+
+    def _write_ranges(self, output: NewSet) -> None:
+        frames = range_frames(self._first_keys().tolist(), len(self.ordinals), self._classes)
+        while batch := list(itertools.islice(frames, _RANGE_RECORDS)):
+            pieces, keys = [frame for _, frame in batch], np.array([key for key, _ in batch], np.uint64)
+            output.writer.write_frames(pieces, keys, np.array(list(map(len, pieces)), np.int64))
+
+    def summary(self) -> SelectSummary:
+        """Return the counts of the selection."""
+        file, selected = self._file, self._selected
+        without_image = selected.left_out.get(LEFT_OUT[EMPTY], 0)
+        return SelectSummary(
+            input=os.fspath(file.path),
+            out=os.fspath(self._target),
+            records=len(file),
+            all_images=selected.images,
+            images=len(self.ordinals),
+            all_classes=len(np.unique(class_numbers(file.first_labels[file.states & NO_IMAGE == 0]))),
+            classes=self._classes,
+            header=self._header,
+            had_header=self._ranges.has_header,
+            is_sorted=self._is_sorted,
+            relabelled=self._labels is not None,
+            new_keys=self._changes_keys,
+            not_selected=self._failed,
+            left_out={LEFT_OUT[EMPTY]: without_image} if without_image else {},
+            problem_records={why: count for why, count in selected.left_out.items() if why != LEFT_OUT[EMPTY]},
+            range_records=len(self._ranges.ordinals),
+            missing_keys=len(selected.missing_listed) + len(selected.missing_dropped),
+            bytes_out=self._bytes_out or self._expected_bytes(),
+            warnings=[*self._key_warnings(), *self._warnings, *self._reader_warnings()],
+            damage=damaged_ranges(file.damage, file.size),
+            damaged_ranges=file.damaged_ranges,
+            damaged_bytes=file.damaged_bytes,
+            lost=len(self._lines.lost) if self._lines.are_listed else None,
+            doubtful=len(file.doubtful),
+        )
+
+    def _expected_bytes(self) -> int:
+        """Return the size of the output, if no new id or label makes a frame longer, which is very rare."""
+        frame_bytes = len(encode_record(range_payload(0, 0, 0)))
+        ranges = frame_bytes * (1 + self._classes) if self._header else 0
+        return int(np.sum(self._file.frame_sizes(self.ordinals))) + ranges
+
+    def _key_warnings(self) -> Iterator[str]:
+        """Yield lines on keys that were asked for and that no image has."""
+        path, selected = self._file.path, self._selected
+        for key in selected.lost_keys[:MAX_NAMED]:
+            yield f"{path}: no record has the key {key}: it is lost in damaged bytes"
+        if (more := len(selected.lost_keys) - MAX_NAMED) > 0:
+            yield f"{path}: {counted(more, 'more key')} of lost records"
+        for option, keys in (("list", selected.missing_listed), ("drop", selected.missing_dropped)):
+            if len(keys):
+                yield f"{path}: no image has {counted(len(keys), 'key')} of the --{option}; first: {keys[0]}"
+
+    def _reader_warnings(self) -> Iterator[str]:
+        """Yield what readers of the new set may stumble over."""
+        has_key_0 = self._header or bool(np.any(self._keys == HEADER_KEY))
+        if self._had_key_0 and not has_key_0:
+            yield (
+                "no record of the output has the key 0, which published readers of face sets look for first"
+                " (--renumber gives keys from 0)"
+            )
+        row = int(np.argmax(self._keys == HEADER_KEY))
+        if not self._header and has_key_0 and self._file.states[self.ordinals[row]] & (VECTOR | ONE_LABEL):
+            yield (
+                "the record of key 0 has a label vector, so some published readers of face sets take it for a header"
+                " and find no images (--header writes one)"
+            )
+        if self._header and self._labels is None and self._old_labels[-1] != self._classes - 1:
+            yield (
+                f"the labels of its {self._classes:,} classes go up to {self._old_labels[-1]:g}: trainers need as many"
+                " outputs (--relabel closes the gaps)"
+            )
+
+
+def _write_all(output: NewSet, path: Path, pieces: Iterable[bytes]) -> None:
+    file = output.open(path)
+    for piece in pieces:
+        file.write(piece)
