@@ -1,0 +1,173 @@
+"""``select`` that is ended in the middle, on a full disk, in a read-only folder, and with hostile input."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from full_disk_helpers import fill_disk
+from helpers import image_payload, index_text, joined, write_rec
+from image_helpers import POSIX, Ran, command, im2rec, names_in
+
+from im2rec.format.recordio import encode_record
+
+# Sends a signal at a write to a file, or when a file gets its name.
+AT_STEP = """
+import os, signal, sys
+from im2rec.rewriting import copying
+copying._BATCH_BYTES = 100
+from im2rec.storage import output
+from im2rec.storage.output import AtomicFile
+name, number = sys.argv[1], getattr(signal, sys.argv[2])
+def ending(real):
+    def step(first, *rest, **named):
+        done = real(first, *rest, **named)
+        if getattr(first, "path", first).name == name: os.kill(os.getpid(), number)
+        return done
+    return step
+if sys.argv[3] == "write": AtomicFile.write = ending(AtomicFile.write)
+else: output.give_name = ending(output.give_name)
+from im2rec.cli import main
+main(sys.argv[4:])
+"""
+WRITTEN = ["o.classes.txt", "o.idx", "o.keys.tsv", "o.labels.tsv", "o.rec"]
+
+
+def a_set(folder: Path) -> Path:
+    folder.mkdir()
+    rec = write_rec(folder / "a.rec", [image_payload(row, float(row % 4), b"%d" % row) for row in range(20)])
+    rec.with_name("a.classes.txt").write_text("a\nb\nc\nd\n")
+    return rec
+
+
+def words_for(rec: Path, folder: Path) -> list[str]:
+    return ["select", str(rec), str(folder / "o.rec"), "--label", "1-3", "--relabel", "--force", "-q"]
+
+
+def stopped(step: tuple[str, str, str], words: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", AT_STEP, *step, *words], capture_output=True, text=True, check=False)
+
+
+@POSIX
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
+def test_a_run_that_is_ended_while_it_writes_leaves_every_name_as_it_was(
+    tmp_path: Path, number: str, name: str
+) -> None:
+    rec, out = a_set(tmp_path / "in"), tmp_path / "out"
+    out.mkdir()
+    before = {old: b"the old " + old.encode() for old in WRITTEN}
+    for old, data in before.items():
+        (out / old).write_bytes(data)
+    done = stopped((name, number, "write"), words_for(rec, out))
+
+    assert (-signal.SIGKILL if number == "SIGKILL" else 143) == done.returncode
+    assert before == {old: (out / old).read_bytes() for old in before}
+    if number == "SIGTERM":
+        assert f"to begin again: im2rec {shlex.join(words_for(rec, out))}\n" in done.stderr
+        assert sorted(before) == names_in(out)
+    assert 0 == im2rec(*words_for(rec, out)).code  # and what a killed run left does not stop the next one, nor stays
+    assert WRITTEN == names_in(out)
+
+
+@POSIX
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_run_that_is_killed_while_files_get_their_names_leaves_no_file_beside_one_of_another_run(
+    tmp_path: Path, name: str
+) -> None:
+    rec, out, whole = a_set(tmp_path / "in"), tmp_path / "out", tmp_path / "whole"
+    out.mkdir()
+    whole.mkdir()
+    im2rec(*words_for(rec, whole))
+    for old in WRITTEN:
+        (out / old).write_bytes(b"the old one")
+    done = stopped((name, "SIGKILL", "name"), words_for(rec, out))
+
+    assert -signal.SIGKILL == done.returncode
+    for new in set(WRITTEN) & set(names_in(out)):
+        assert (whole / new).read_bytes() == (out / new).read_bytes()
+    assert 0 == im2rec(*words_for(rec, out)).code
+    assert {new: (whole / new).read_bytes() for new in WRITTEN} == {
+        path.name: path.read_bytes() for path in out.iterdir()
+    }
+
+
+@pytest.mark.parametrize("fails", ["write", "flush"])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_full_disk_is_an_error_that_names_the_file_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
+) -> None:
+    fill_disk(monkeypatch, name, fails)
+    rec, out = a_set(tmp_path / "in"), tmp_path / "out"
+    out.mkdir()
+    ran = im2rec(*words_for(rec, out))
+
+    why = "cannot be written: no space left on device (no file exists under this name)"
+    assert Ran(1, "", f"im2rec: {out / name}: {why}\n") == ran
+    assert [] == names_in(out)
+
+
+def test_a_read_only_folder_is_an_error_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rec = a_set(tmp_path / "in")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    done = im2rec("select", rec, tmp_path / "o.rec")
+
+    assert Ran(1, "", f"im2rec: {tmp_path / 'o.rec'}: cannot be written: permission denied") == done._replace(
+        err=done.err.partition(" (")[0]
+    )
+
+
+def hostile(rng: random.Random) -> bytes:
+    payloads = [image_payload(row, rng.choice([1.0, [2.0, 3.0], -1.0]), rng.randbytes(9)) for row in range(5)]
+    data = bytearray(joined(payloads))
+    for _ in range(rng.randint(0, 4)):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(data[: rng.choice([len(data), rng.randrange(len(data))])])
+
+
+OPTIONS = [
+    "",
+    "--relabel",
+    "--header --relabel",
+    "--renumber --shuffle",
+    "--sample 50% --min-images 2",
+    "--no-idx --key 2",
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_bytes_and_any_index_give_a_result_or_an_error_of_ours(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    (tmp_path / "a.rec").write_bytes(hostile(rng))
+    if rng.random() < 0.7:
+        offsets = [0, *(4 * rng.randrange(60) for _ in range(4))]
+        (tmp_path / "a.idx").write_bytes(index_text(sorted(set(offsets))))
+    out = tmp_path / "o.rec"
+    done = im2rec("select", tmp_path / "a.rec", out, *OPTIONS[seed % len(OPTIONS)].split(), "-q")
+
+    assert done.code in (0, 3, 4, 5), done
+    assert out.exists() == bool(done.out)
+    if out.exists():
+        assert done.code == 5 or not done.err.startswith("im2rec:")
+        assert '"state": "agrees"' in im2rec("inspect", out, "--json").out
+    else:
+        assert 1 == len(done.err.splitlines())
+        assert {"a.rec", "a.idx"} >= set(names_in(tmp_path))
+
+
+def test_a_frame_that_claims_an_enormous_length_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.rec"
+    frame = encode_record(image_payload(0, 1.0, b"image"))
+    path.write_bytes(frame + b"\x0a\x23\xd7\xce\xff\xff\xff\x1f" + frame)
+
+    done = command("select", path, tmp_path / "o.rec")
+    assert 5 == done.code
+    assert frame == (tmp_path / "o.rec").read_bytes()[: len(frame)]
