@@ -91,6 +91,12 @@ RUNS = {
         ),
         "extract good.rec dry --dry-run --head 1",
     ],
+    "im2rec select": [
+        "select good.rec 'out put.rec' --sample 50% --relabel",
+        "select 'my bad.rec' bad.rec --renumber",
+        "select faces.rec f.rec --header --dry-run",
+        "select damaged.rec d.rec",
+    ],
     "im2rec recover": [
         "recover damaged.rec 'out put.rec' --report r.json",
         "recover good.rec o.rec --doubtful drop",
@@ -289,6 +295,8 @@ NEXT = {
     "extract many.rec out": "im2rec inspect many.rec --verify",
     "bin make pairs.txt photos -- -o.bin": "im2rec bin list ./-o.bin",
     "bin extract 'my bad.bin' d": "im2rec bin verify 'my bad.bin'",
+    "select good.rec o.rec": "im2rec inspect o.rec",
+    "select damaged.rec o.rec": "im2rec recover damaged.rec damaged_recovered.rec",
     "make-list photos --split 0,1": "im2rec pack photos_test.lst photos photos_test.rec",
 }
 
@@ -304,6 +312,8 @@ def test_the_next_command_goes_to_the_root_of_a_problem(line: str) -> None:
 ERRORS: dict[str, tuple[object, ...]] = {
     "inspect gone.rec": ("input", "gone.rec", None, None, None, 4),
     "inspect photos": ("input", "photos", None, None, None, 4),
+    "select good.rec photos": ("output", "photos", None, None, None, 1),
+    "select good.rec o.rec --drop bad.csv": ("input", "bad.csv", None, 1, None, 4),
     "extract good.rec photos": ("output", "photos", None, None, None, 1),
     "extract good.rec new --classes twice.txt": ("input", "twice.txt", None, 2, None, 4),
     "make-list photos --prefix new --classes twice.txt": ("input", "twice.txt", None, 2, None, 4),
