@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from im2rec.torch.dataset import RecordDataset as RecordDataset
     from im2rec.torch.iter_dataset import RecordIterDataset as RecordIterDataset
+    from im2rec.torch.pair_dataset import PairDataset as PairDataset
 
-_MODULES = {"RecordDataset": "im2rec.torch.dataset", "RecordIterDataset": "im2rec.torch.iter_dataset"}
+_MODULES = {
+    "PairDataset": "im2rec.torch.pair_dataset",
+    "RecordDataset": "im2rec.torch.dataset",
+    "RecordIterDataset": "im2rec.torch.iter_dataset",
+}
 
-__all__ = ["RecordDataset", "RecordIterDataset"]
+__all__ = ["PairDataset", "RecordDataset", "RecordIterDataset"]
 
 _found = importlib.util.find_spec("torch")
 if _found is None or _found.origin is None:  # without an origin it is an empty folder of that name

@@ -13,39 +13,22 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from PIL import Image as PillowImage
 from torch.utils.data import Dataset
 
 from im2rec.errors import BadRecordError, ImageError, InputError, ParameterError
 from im2rec.format.irheader import ImageRecord
-from im2rec.images.codec import AS_STORED, COLOR, CUT, GREY, Image, decode, to_uint8
+from im2rec.images.codec import COLOR, Image
 from im2rec.pipeline.loader import bad_image_error, truncation_error
 from im2rec.pipeline.params import IMAGES, NO_INDEX, ImageRecordParams
 from im2rec.pipeline.records import Records, short_records
 from im2rec.storage.classes import find_classes, read_classes
 from im2rec.storage.files import INSPECT, Closeable, PathLike
 from im2rec.storage.reader import RecordFile
+from im2rec.torch.forms import FORMS, check_options, own_pixels
 from im2rec.torch.labels import AUTO, StoredLabels, Target, depends_on_labels, target_of, targets_of, whole
 
 _LOG = logging.getLogger(__name__)
 _MAX_CLASSES = 1 << 24  # float32 does not tell larger whole numbers from their neighbours
-
-
-def _tensor(pixels: Image) -> torch.Tensor:
-    return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-def _pil(pixels: Image) -> PillowImage.Image:
-    return PillowImage.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-
-
-_FORMS: dict[str | None, Callable[[Image], Any] | None] = {
-    "tensor": _tensor,
-    "array": lambda pixels: pixels,
-    "pil": _pil,
-    None: None,
-}
 
 
 class _Files(Records):
@@ -119,9 +102,7 @@ class RecordDataset(Dataset[Any], Closeable):
         color: int = COLOR,
         classes: PathLike | Sequence[str] | None = None,
     ) -> None:
-        for name, value, choices in (("decode", decode, tuple(_FORMS)), ("color", color, (COLOR, GREY, AS_STORED))):
-            if value not in choices:
-                raise ParameterError(f"{name}={value!r} must be {' or '.join(map(repr, choices))}")
+        check_options(decode, color)
         self.root = os.fspath(path)
         self.transform, self.target_transform = transform, target_transform
         self.decode, self.color = decode, color
@@ -166,7 +147,7 @@ class RecordDataset(Dataset[Any], Closeable):
         if isinstance(record, BadRecordError):
             raise record
         header, content = record
-        form = _FORMS[self.decode]
+        form = FORMS[self.decode]
         image = content if form is None else form(self._pixels(ordinal, record))
         label = self._target(header)
         if self.transform is not None:
@@ -178,14 +159,14 @@ class RecordDataset(Dataset[Any], Closeable):
     def _pixels(self, ordinal: int, record: ImageRecord) -> Image:
         """Return the pixels of *record*, uint8 (height, width, channels), as an array of their own that is writable."""
         try:
-            pixels, flaw = decode(record.content, self.color, cut_ok=True)
+            pixels, is_cut = own_pixels(record.content, self.color)
         except ImageError as error:
             raise self._records.locate(ordinal).fill_in(bad_image_error(error), record.header.id) from None
-        if flaw == CUT and not self._has_warned:
+        if is_cut and not self._has_warned:
             self._has_warned = True
             cut = self._records.locate(ordinal).fill_in(truncation_error(), record.header.id)
             _LOG.warning("%s: decoded as far as it goes; further ones are not named", cut)
-        return np.require(to_uint8(pixels), requirements=("C", "W"))
+        return pixels
 
     # All labels, from the headers: no image is decoded, and no content read.
 

@@ -87,11 +87,15 @@ class PairFile(Sequence[Pair], Closeable):
         """Return the pair at *index*, or those of a slice as a list. Raises IndexError, TypeError, InputError."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
+        number = self.number(index)
+        return Pair(self.content(2 * number), self.content(2 * number + 1), self.found.same[number])
+
+    def number(self, index: SupportsIndex) -> int:
+        """Return the number, from 0, of the pair at *index*; negative ones count from the end. Raises IndexError."""
         number, count = operator.index(index), len(self)
         if not -count <= number < count:
             raise IndexError(f"pair {number} is not in {os.fspath(self.path)}, which has {count}")
-        number %= count
-        return Pair(self.content(2 * number), self.content(2 * number + 1), self.found.same[number])
+        return number % count
 
     def content(self, image: int) -> bytes:
         """Return the encoded image with this number, from 0: pair i has the images 2i and 2i + 1.
