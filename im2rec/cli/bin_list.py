@@ -81,7 +81,7 @@ def _sizes(listing: BinListing) -> str:
     if rest := len(listing.sizes) - len(shown):
         words += f" and {counted(rest, 'more size')}"
     if listing.unreadable:
-        first = listing.first_unreadable or 0
+        first = listing.first_unreadable_image or 0
         are = counted(listing.unreadable, "header is", "headers are")
         words += f"{'; ' if words else ''}{are} not readable, first of image {first:,} (pair {first // 2:,})"
     return words
@@ -102,7 +102,7 @@ def _doubles(listing: BinListing) -> str:
 
 
 def _written(listing: BinListing) -> str:
-    written = listing.written
+    written = listing.written_as
     words = [human_size(listing.bytes), f"protocol {written.protocol}", f"images as {' and '.join(written.images_as)}"]
     words.append(f"answers as {written.same_as}")
     words += [f"in a {written.container}"] if written.container != "tuple" else []

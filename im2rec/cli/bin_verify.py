@@ -48,13 +48,13 @@ def command(console: Console, file: Path, workers: int | None, max_pixels: int |
 
 def exit_code(check: BinCheck) -> ExitCode:
     """Return PROBLEMS (3) if there are problems, or images that cannot be decoded."""
-    return ExitCode.PROBLEMS if check.problems or check.failures else ExitCode.DONE
+    return ExitCode.PROBLEMS if check.findings or check.undecodable else ExitCode.DONE
 
 
 def next_command(check: BinCheck) -> list[str]:
     """Return the command that shows the content of the file; where images fail, the one that has all numbers."""
     name = path_word(check.input)
-    if len(check.failures) > 1:
+    if len(check.undecodable) > 1:
         return ["im2rec", "bin", "verify", name, "--json"]
     return ["im2rec", "bin", "list", name]
 
@@ -65,20 +65,20 @@ def render(check: BinCheck) -> str:
     rest = len(check.sizes) - len(sizes)
     sizes_text = ", ".join(sizes) + (f" and {counted(rest, 'more size')}" if rest else "")
     decoded = f"{check.decoded:,} of {check.images:,}" + (f": {sizes_text}" if sizes else "")
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in named_reasons(check.failures).items())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in named_reasons(check.undecodable).items())
     first_rows = [
         ("decoded", decoded),
         ("flaws", ", ".join(f"{count:,} {flaw}" for flaw, count in check.flaws.items())),
         ("failed", reasons),
     ]
-    failures = [f"pair {each.pair:,}, {each.side} image: {each.detail}" for each in check.failures[:_MAX_FAILURES]]
-    found = len(check.problems) + bool(check.failures)
+    failures = [f"pair {each.pair:,}, {each.side} image: {each.detail}" for each in check.undecodable[:_MAX_FAILURES]]
+    found = len(check.findings) + bool(check.undecodable)
     head = f"{check.input}: {counted(check.pairs, 'pair')}, {counted(found, 'problem') if found else 'sound'}"
     # Failures first, then problems are left out until the table is short enough.
-    for left_out in range(len(failures) + len(check.problems) + 1):
+    for left_out in range(len(failures) + len(check.findings) + 1):
         texts = failures[: max(0, len(failures) - left_out)]
-        problems = check.problems[: min(len(check.problems), len(failures) + len(check.problems) - left_out)]
-        rest = len(check.problems) - len(problems)
+        problems = check.findings[: min(len(check.findings), len(failures) + len(check.findings) - left_out)]
+        rest = len(check.findings) - len(problems)
         rows = [("problem" if not number else "", each.text) for number, each in enumerate(problems)]
         rows += [("", f"and {counted(rest, 'more', 'more')}: --json has all")] if rest else []
         text = table(head, [*first_rows, *(("", each) for each in texts), *rows])

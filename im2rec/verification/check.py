@@ -23,7 +23,7 @@ _SIDES = ("first", "second")
 class BinFailure:
     """An image that cannot be decoded."""
 
-    image: int = described("Number of the image, from 0: pair i has the images 2i and 2i + 1.")
+    number: int = described("Number of the image, from 0: pair i has the images 2i and 2i + 1.")
     pair: int = described("Number of its pair, from 0.")
     side: str = described("`first` or `second`: which image of the pair it is.")
     reason: str = described("Reason, one of a fixed set of phrases.")
@@ -38,10 +38,10 @@ class BinCheck:
     pairs: int = described("Pairs.")
     images: int = described("Images: two for each pair.")
     decoded: int = described("Images that were decoded; one that is used several times counts each time.")
-    failures: list[BinFailure] = described("Images that cannot be decoded.")
+    undecodable: list[BinFailure] = described("Images that cannot be decoded.")
     flaws: dict[str, int] = described("Decoded images by harmless flaw.")
     sizes: dict[str, int] = described("Decoded images by size in pixels, as in `112 x 112`: width, then height.")
-    problems: list[BinProblem] = described("What published evaluation makes trouble with.")
+    findings: list[BinProblem] = described("What published evaluation makes trouble with.")
 
 
 def verify_bin(
@@ -73,10 +73,10 @@ def verify_bin(
         pairs=len(found.same),
         images=len(facts),
         decoded=len(decoded),
-        failures=failures,
+        undecodable=failures,
         flaws=dict(Counter(each.flaw for each in facts if each.flaw).most_common()),
         sizes=dict(count_sizes(facts).most_common()),
-        problems=problems,
+        findings=problems,
     )
 
 

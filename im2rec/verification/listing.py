@@ -72,7 +72,7 @@ class BinListing:
     kinds: dict[str, int] = described("Images by format.")
     sizes: dict[str, int] = described("Images by size in pixels in the header, as in `112 x 112`: width, then height.")
     unreadable: int = described("Images whose header cannot be read.")
-    first_unreadable: int | None = described(
+    first_unreadable_image: int | None = described(
         "Number of the first of these, from 0: pair i has the images 2i and 2i + 1."
     )
     smallest: int = described("Bytes of the smallest image.")
@@ -80,7 +80,7 @@ class BinListing:
     largest: int = described("Bytes of the largest image.")
     with_itself: list[int] = described("Pairs of an image and itself, by number from 0.")
     repeated: list[RepeatedPair] = described("Pairs of the same two images as an earlier one.")
-    written: BinWritten = described("How the file was written.")
+    written_as: BinWritten = described("How the file was written.")
     sheet: str | None = described("Path of the sheet of pairs that was drawn, or would be.")
     dry_run: bool = described(DRY_RUN)
 
@@ -143,13 +143,13 @@ def _listing(
         kinds=dict(Counter(each.kind for each in facts).most_common()),
         sizes=dict(count_sizes(facts).most_common()),
         unreadable=len(unreadable),
-        first_unreadable=unreadable[0] if unreadable else None,
+        first_unreadable_image=unreadable[0] if unreadable else None,
         smallest=min(sizes),
         median=whole(float(statistics.median(sizes))),
         largest=max(sizes),
         with_itself=doubles.with_itself,
         repeated=sorted(repeated, key=lambda each: each.pair),
-        written=BinWritten(
+        written_as=BinWritten(
             found.protocol,
             found.container,
             found.images_as,

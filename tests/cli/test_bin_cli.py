@@ -67,7 +67,7 @@ def test_every_published_form_is_listed_and_verified(name: str) -> None:
     listed = json.loads(out)
     assert ("bin list", ACCEPTED[name]["pairs"]) == (listed["command"], listed["pairs"])
     code, out, err = im2rec("bin", "verify", BINS / name, "--json")
-    assert (3, "", []) == (code, err, json.loads(out)["failures"])  # too few pairs
+    assert (3, "", []) == (code, err, json.loads(out)["undecodable"])  # too few pairs
 
 
 @pytest.mark.parametrize("words", [["list"], ["verify"], ["list", "--sheet", "sheet.png"]])
@@ -116,7 +116,7 @@ def test_images_that_cannot_be_decoded_are_named_and_exit_code_3(here: Path) -> 
     assert out.endswith("next: im2rec bin verify a.bin --json\n")
     found = json.loads(im2rec("bin", "verify", "a.bin", "--json").out)
     assert [(1, "second"), (5, "first"), (10, "second"), (11, "first")] == [
-        (each["pair"], each["side"]) for each in found["failures"]
+        (each["pair"], each["side"]) for each in found["undecodable"]
     ]
 
 

@@ -39,7 +39,7 @@ def checked(folder: Path, contents: list[bytes], same: list[bool] | None = None)
 
 
 def texts(check: BinCheck) -> list[str]:
-    return [problem.text for problem in check.problems]
+    return [problem.text for problem in check.findings]
 
 
 # Listing.
@@ -57,8 +57,8 @@ def test_every_published_form_is_counted_alike(name: str) -> None:
         listing.median,
         listing.largest,
     )
-    assert {ACCEPTED[name]["bins"]: 12 * times} == listing.written.images_as
-    assert set(ACCEPTED[name]["globals"]) == set(listing.written.names)
+    assert {ACCEPTED[name]["bins"]: 12 * times} == listing.written_as.images_as
+    assert set(ACCEPTED[name]["globals"]) == set(listing.written_as.names)
 
 
 def test_each_fold_is_counted_as_kfold_cuts_the_pairs(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_images_of_any_kind_and_size_are_counted(tmp_path: Path) -> None:
 
     assert {"PNG": 3, "JPEG": 3, "BMP": 1, "not an image": 1} == listing.kinds
     assert {"30 x 20": 3, "40 x 40": 2, "8 x 8": 1} == listing.sizes
-    assert (2, 6) == (listing.unreadable, listing.first_unreadable)
+    assert (2, 6) == (listing.unreadable, listing.first_unreadable_image)
 
 
 def test_doubles_are_found_by_content() -> None:
@@ -148,7 +148,7 @@ def test_a_sound_file_has_no_problems(tmp_path: Path) -> None:
     check = checked(tmp_path, faces(40))
 
     assert (20, 40, 40, [], [], {}) == (
-        check.pairs, check.images, check.decoded, check.failures, check.problems, check.flaws)  # fmt: skip
+        check.pairs, check.images, check.decoded, check.undecodable, check.findings, check.flaws)  # fmt: skip
     assert {"24 x 24": 40} == check.sizes
 
 
@@ -160,9 +160,9 @@ def test_images_that_cannot_be_decoded_are_named_by_pair_and_side_with_any_numbe
     contents[7], contents[150] = b"no image", contents[150][:-40]
     check = verify_bin(written(tmp_path, contents), workers=workers)
 
-    assert [(7, 3, "second"), (150, 75, "first")] == [(each.image, each.pair, each.side) for each in check.failures]
-    assert "not an image" == check.failures[0].reason
-    assert (198, []) == (check.decoded, check.problems)
+    assert [(7, 3, "second"), (150, 75, "first")] == [(each.number, each.pair, each.side) for each in check.undecodable]
+    assert "not an image" == check.undecodable[0].reason
+    assert (198, []) == (check.decoded, check.findings)
 
 
 def test_an_image_that_is_used_often_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ def test_sizes_that_differ_are_one_problem_and_oblong_images_another(tmp_path: P
         f"images have 3 sizes, mostly 24 x 24; 3 differ, first pair 2, second image (30 x 30): {scaled}",
         "1 image is not square, first pair 4, second image (20 x 24): published readers expect squares",
     ]
-    assert [("sizes", 3, 5), ("not square", 1, 9)] == [(each.kind, each.count, each.first) for each in check.problems]
+    assert [("sizes", 3, 5), ("not square", 1, 9)] == [(each.kind, each.count, each.first) for each in check.findings]
 
 
 def test_kinds_that_not_all_readers_take_are_a_problem(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_numbers_of_pairs_and_folds_that_evaluation_makes_trouble_with_are_probl
     ]
     check = checked(tmp_path, faces(26), [True] + [False] * 12)
     assert [("uneven folds", 3, 0), ("one-sided folds", 9, 1)] == [
-        (each.kind, each.count, each.first) for each in check.problems
+        (each.kind, each.count, each.first) for each in check.findings
     ]
 
 
@@ -242,8 +242,8 @@ def test_harmless_flaws_are_counted(tmp_path: Path) -> None:
 def test_an_image_above_the_limit_is_a_failure(tmp_path: Path) -> None:
     check = verify_bin(written(tmp_path, [*faces(1, 50, 50), *faces(39)]), max_pixels=1000)
 
-    assert [(0, 0, "first")] == [(each.image, each.pair, each.side) for each in check.failures]
+    assert [(0, 0, "first")] == [(each.number, each.pair, each.side) for each in check.undecodable]
 
 
 def test_the_golden_file_of_ours_has_too_few_pairs_and_nothing_else() -> None:
-    assert ["few pairs"] == [each.kind for each in verify_bin(OURS).problems]
+    assert ["few pairs"] == [each.kind for each in verify_bin(OURS).findings]
