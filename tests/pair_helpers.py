@@ -17,7 +17,7 @@ FACE_ROOT = FACES / "pictures"
 
 
 def expected_pairs() -> dict[str, Any]:
-    """What the golden files hold: ``pictures``, the SHA-256 of each image, ``issame``, and the files by name."""
+    """The content of the golden files: ``pictures``, the SHA-256 of each image, ``issame``, and the files by name."""
     expected: dict[str, Any] = json.loads((FACES / "bins" / "expected.json").read_text(encoding="utf-8"))
     return expected
 

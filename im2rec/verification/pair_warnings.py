@@ -1,4 +1,4 @@
-"""What published evaluation makes trouble with in a list of pairs, each with its number and first line."""
+"""Warnings of what published evaluation makes trouble with in a list of pairs, each with its number and first line."""
 
 from __future__ import annotations
 

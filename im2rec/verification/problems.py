@@ -1,4 +1,4 @@
-"""What published evaluation makes trouble with, in a verification file or a list of pairs: each problem once.
+"""Problems that published evaluation has with a verification file or a list of pairs: each of them once.
 
 Source: insightface recognition/arcface_torch/eval/verification.py: ``load_bin`` scales images whose width is not that
 of the network by their shorter edge and expects a square afterwards; ``evaluate`` judges ten folds.
@@ -49,9 +49,9 @@ class Sized(Protocol):
 
 
 class Words(NamedTuple):
-    """How problems name places: functions of the number of an image or a pair, or of those of a fold and its pairs.
+    """The names of places in problems: functions of the number of an image, and of a pair.
 
-    *fold* is given the number of a fold, of its first pair and of its last one.
+    *fold* is a function of three numbers: that of a fold, of its first pair and of its last one.
     """
 
     image: Callable[[int], str]

@@ -42,6 +42,7 @@ from im2rec.format.irheader import decode_image_record, parse_header
 from im2rec.format.listfile import parse_labels, parse_line, read_list
 from im2rec.format.mnistfile import read_images, read_labels
 from im2rec.format.ndarrayfile import decode_arrays, decode_single
+from im2rec.format.pairlist import FORMS
 from im2rec.format.recordio import BytesSource, decode_record, measure, read_records, read_start
 from im2rec.images import jpeg
 from im2rec.images.codec import AS_STORED, GREY, decode, image_info, is_transposed, orientation
@@ -64,6 +65,7 @@ from im2rec.storage.reader import RecordFile
 from im2rec.storage.scan import scan_damaged
 from im2rec.text.formats import CSVRows, LibSVMRows
 from im2rec.text.rows import TextRows
+from im2rec.verification.pair_list import read_pair_list
 
 MAX_PIXELS = 1 << 16  # of images: whatever is larger is refused, so that memory is bounded by the size of the input
 _MAX_READS = 64  # of a source, for each byte of it: a scan that is not linear has more
@@ -211,6 +213,11 @@ def lines(data: bytes) -> None:
         works += [functools.partial(parse_labels, text, number, width) for width in (1, 3)]
         works.append(functools.partial(parse_line, text, number, exists=lambda path: len(path) % 2 == 0))
     each(ListFormatError, *works)
+
+
+def pair_lists(data: bytes) -> None:
+    path = file_of(data, "pairs.txt")
+    each((InputError, ListFormatError), *(functools.partial(read_pair_list, path, form) for form in (None, *FORMS)))
 
 
 def csv(data: bytes) -> None:

@@ -15,6 +15,7 @@ from dataset_helpers import COARSE, FINE, NAMES10, gzipped, idx_images, idx_labe
 from file_helpers import bmp_file, pnm_file, tiff_file
 from helpers import image_payload, index_text, part
 from image_helpers import encoded, texture
+from pair_helpers import GOLDEN_LISTS
 from PIL import Image, features
 
 from im2rec.format.digestfile import FileDigest, count_blocks, encode_digest
@@ -100,6 +101,11 @@ def lists() -> list[bytes]:
         b"# comment\r\n1 2 3 a b.jpg\r\n\r\n7\t1\tx.jpg\r",
         b"1\t2\t3\t4\tb.jpg\n5 0 c\n",
     ]
+
+
+def pair_lists() -> list[bytes]:
+    """Lists of pairs in every form."""
+    return [*(path.read_bytes() for path in GOLDEN_LISTS), b'path1,path2,same\r\n"a ""b"".jpg","c, d.jpg",true\r\n']
 
 
 def arrays() -> list[bytes]:

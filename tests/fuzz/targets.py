@@ -57,6 +57,7 @@ class Target(NamedTuple):
 
 
 _NUMBERS = (b"nan", b"inf", b"1e999", b"\xff", b"\0", b"\t", b",", b":", b"#", b"\r", b"\n", b"\r\n", b"\xef\xbb\xbf")
+_OF_LISTS = (InputError, ListFormatError)
 _JSON = (b"{", b"}", b"[", b"]", b"[[", b":", b",", b"null", b"true", b"NaN", b"-Infinity", b'"a"', b"[" * 2000, b"{}")
 _EXIF = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
 _KEYS = tuple(f"{name}=".encode() for name in ("data_shape", "rotate_list", "max_pixels", "last_batch", "dtype", "rng"))
@@ -89,7 +90,8 @@ TARGETS = {
         ),
         Target("index", seeds.indexes, parsers.index, (IndexFormatError,), number_fields, _NUMBERS),
         Target("header", seeds.payloads, parsers.header, (CorruptRecordError,), fields.of_header),
-        Target("list", seeds.lists, parsers.lines, (InputError, ListFormatError), number_fields, _NUMBERS, 400),
+        Target("list", seeds.lists, parsers.lines, _OF_LISTS, number_fields, _NUMBERS, 400),
+        Target("pair lists", seeds.pair_lists, parsers.pair_lists, _OF_LISTS, number_fields, _NUMBERS, 400),
         Target("csv", seeds.rows_of_csv, parsers.csv, (InputError, TextFormatError), number_fields, _NUMBERS, 400),
         Target(
             "libsvm", seeds.rows_of_libsvm, parsers.libsvm, (InputError, TextFormatError), number_fields, _NUMBERS, 400
