@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
 from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.inspect_sets import note_rows, number, range_text, set_rows
 from im2rec.errors import CorruptRecordError, counted
 from im2rec.images.sheet import number_text
 from im2rec.inspection.digest_check import (
@@ -24,7 +24,7 @@ from im2rec.inspection.digest_check import (
     check_digest,
 )
 from im2rec.inspection.image_sample import write_sheet
-from im2rec.inspection.report import LabelCount, Spread, Survey, Verification
+from im2rec.inspection.report import LabelCount, Survey, Verification
 from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
 from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
@@ -35,13 +35,13 @@ _MAX_LABELS = 8
 _MAX_LINES = 24  # with the next command
 # Rows that are left out if there are too many, the first ones first; --json has all.
 _EXPENDABLE = (
-    "arcface",
     "EXIF",
     "quality",
-    "header",
     "payloads",
+    "arcface",
     "height",
     "width",
+    "header",
     "objects",
     "ids",
     "property",
@@ -180,7 +180,9 @@ def next_command(summary: Survey) -> list[str] | None:
     if verification is not None and len(verification.failures) > _MAX_ROWS:
         return [*_verify(summary.input), "--json"]
     if summary.problems and verification is None:
-        return _verify(summary.input)
+        is_of_set = summary.insightface is not None and summary.problems == summary.insightface.problems
+        in_detail = is_of_set and summary.profile is None
+        return ["im2rec", "inspect", rec, "--profile", "insightface"] if in_detail else _verify(summary.input)
     if not summary.images or exit_code(summary) in (ExitCode.DONE, ExitCode.DAMAGED):
         return ["im2rec", "inspect", rec, "--head", str(min(3, summary.records))]
     if summary.index.moved and summary.index.path is not None:
@@ -201,14 +203,15 @@ def render(summary: Survey) -> str:
         ("kind", summary.set_kind),
         ("payloads", _payloads(summary)),
         ("labels", _labels(summary)),
-        ("classes", _classes(summary)),
+        ("classes", "" if summary.insightface else _classes(summary)),
         ("ids", _ids(summary)),
         ("content", ", ".join(f"{count:,} {kind}" for kind, count in summary.contents.items())),
         ("reading", "by payload() of im2rec.open()" if summary.headerless else ""),
         *_images(summary),
-        *_set(summary),
+        *set_rows(summary),
         ("index", _index(summary)),
         *_shortened([("problem", problem) for problem in summary.problems], "problems"),
+        *note_rows(summary),
         *_verified(summary.verification),
         *_digest(summary.digest_check),
         ("would write" if summary.dry_run else "sheet", summary.sheet or ""),
@@ -240,7 +243,7 @@ def _payloads(summary: Survey) -> str:
     if summary.payload_bytes is None:
         return ""
     split = f"; {counted(summary.split_records, 'record')} split in parts" if summary.split_records else ""
-    return _range(summary.payload_bytes, human_size) + split
+    return range_text(summary.payload_bytes, human_size) + split
 
 
 def _labels(summary: Survey) -> str:
@@ -285,34 +288,11 @@ def _images(summary: Survey) -> list[tuple[str, str]]:
     turns = ", ".join(f"{count:,} with orientation {turn}" for turn, count in images.orientations.items())
     return [
         ("images", f"{images.sampled:,} looked at: {channels}"),
-        ("width", _range(images.widths, _number)),
-        ("height", _range(images.heights, _number)),
-        ("quality", f"{_range(images.jpeg_quality, _number)} (estimated)" if images.jpeg_quality else ""),
+        ("width", range_text(images.widths, number)),
+        ("height", range_text(images.heights, number)),
+        ("quality", f"{range_text(images.jpeg_quality, number)} (estimated)" if images.jpeg_quality else ""),
         ("EXIF", f"{turns}: not all readers turn them" if turns else ""),
     ]
-
-
-def _set(summary: Survey) -> list[tuple[str, str]]:
-    if summary.insightface is not None:
-        faces = summary.insightface
-        agrees = f"agrees: {faces.property}" if faces.property and not faces.problems else faces.property or ""
-        return [("faces", faces.sum), ("property", agrees), *[("arcface", line) for line in faces.config]]
-    if summary.detection is not None:
-        boxes = summary.detection
-        widths = ", ".join(map(str, boxes.object_widths))
-        objects = f"{boxes.objects:,} of {widths} numbers each; {_range(boxes.objects_per_image, _number)} per image"
-        return [("objects", objects), ("header", f"{', '.join(map(str, boxes.header_widths))} numbers before them")]
-    return []
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"
-
-
-def _range(spread: Spread, show: Callable[[float], str]) -> str:
-    if spread.smallest == spread.largest:
-        return f"all {show(spread.smallest)}"
-    return f"{show(spread.smallest)} to {show(spread.largest)}, median {show(spread.median)}"
 
 
 def _index(summary: Survey) -> str:

@@ -13,7 +13,8 @@ from im2rec.images.codec import COLOR, ImageInfo, decode, image_info, orientatio
 from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, labels_text
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.inspection.report import ImageStatistics, spread
+from im2rec.inspection.report import ImageStatistics
+from im2rec.inspection.spread import spread
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind

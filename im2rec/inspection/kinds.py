@@ -1,70 +1,15 @@
-"""Checks particular to InsightFace's face-recognition sets, and to detection sets."""
+"""Label vectors of detection sets."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.inspection.report import DetectionSet, ImageStatistics, InsightFaceSet, Spread
-from im2rec.storage.files import PathLike, read_file
-
-PROPERTY_NAME = "property"
-
-
-def insightface_set(
-    path: PathLike, first: tuple[float, float], counts: Counter[str], statistics: ImageStatistics
-) -> InsightFaceSet:
-    """Compare the header record and the property file of the set at *path* with what was counted.
-
-    *first* contains the first two labels of record 0: the key of the first identity record, and that of the last one
-    plus 1. *counts* has ``records``, ``images`` and ``identities``. Disagreements become problems, one line each.
-
-    Source: insightface recognition/arcface_mxnet and arcface_torch/dataset.py, ``MXFaceDataset``.
-    """
-    images, identities = int(first[0]) - 1, int(first[1]) - int(first[0])
-    problems = [
-        f"the header record says {claimed:,} {name}, there are {counts[name]:,}"
-        for name, claimed in (("images", images), ("identities", identities))
-        if claimed != counts[name]
-    ]
-    text, problem = _check_property(Path(path).parent / PROPERTY_NAME, identities, statistics)
-    folder = os.fspath(Path(path).parent)
-    return InsightFaceSet(
-        images=images,
-        identities=identities,
-        sum=f"{counts['records']:,} records - 1 header - {counts['identities']:,} identities"
-        f" = {counts['records'] - 1 - counts['identities']:,} images",
-        property=text,
-        problems=problems + ([problem] if problem else []),
-        config=[f'config.rec = "{folder}"', f"config.num_classes = {identities}", f"config.num_image = {images}"],
-    )
-
-
-def _check_property(path: Path, identities: int, statistics: ImageStatistics) -> tuple[str | None, str | None]:
-    """The text of the property file next to the set, and its first disagreement with the set; None for either."""
-    try:
-        text = read_file(path).decode("utf-8", "replace").strip()
-    except OSError:
-        return None, None
-    try:
-        classes, height, width = (int(word) for word in text.split(","))
-    except ValueError:
-        return text[:40], f"{path}: expected classes,height,width, found {text[:40]!r}"
-    if classes != identities:
-        return text, f"{path}: says {classes:,} classes, the header record {identities:,}"
-    for edge, claimed, measured in (("high", height, statistics.heights), ("wide", width, statistics.widths)):
-        if measured is not None and not measured.smallest == measured.largest == claimed:
-            return text, f"{path}: says {claimed} pixels {edge}, the images have {_range(measured)}"
-    return text, None
-
-
-def _range(sizes: Spread) -> str:
-    return f"{sizes.smallest}" if sizes.smallest == sizes.largest else f"{sizes.smallest} to {sizes.largest}"
+from im2rec.inspection.report import DetectionSet
+from im2rec.inspection.spread import Spread
 
 
 def are_detection_labels(flags: npt.NDArray[np.uint32], vector: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -38,6 +38,11 @@ class LabelCounts:
             self._first_not_finite = min(odd.items())
         self._not_finite += len(odd)
 
+    @property
+    def first_labels(self) -> Labels:
+        """The first label of each image (float32), in file order."""
+        return np.asarray(self._first_labels)
+
     def statistics(self, names: ClassNames | None) -> ClassStatistics | None:
         """Return the statistics of the finite labels as classes; None if there are none."""
         labels = np.asarray(self._first_labels)

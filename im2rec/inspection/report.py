@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-import numpy.typing as npt
-
 from im2rec.inspection.digest_check import DigestCheck
-from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, INPUT, WARNINGS, Number, described, whole
+from im2rec.inspection.face_report import InsightFaceSet, ProfileCheck
+from im2rec.inspection.spread import Spread
+from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, INPUT, WARNINGS, Number, described
 from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DOUBTFUL, LOST, DamagedRange
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
 NO_HEADERS = "records without image headers"
 INSIGHTFACE, NO_IMAGES = "InsightFace, with header and identity records", "no images"
-
-
-@dataclasses.dataclass
-class Spread:
-    """Smallest, median and largest of some whole numbers."""
-
-    smallest: int = described("Smallest of the numbers.")
-    median: Number = described("Median of the numbers.")
-    largest: int = described("Largest of the numbers.")
+HEADERLESS_FACES, HEADER_LOST = "InsightFace, without header record", "InsightFace, its header record lost"
 
 
 @dataclasses.dataclass
@@ -95,18 +86,6 @@ class IndexCheck:
 
 
 @dataclasses.dataclass
-class InsightFaceSet:
-    """Claims of the header record of a face-recognition set, and three lines for an arcface configuration."""
-
-    images: int = described("Images.")
-    identities: int = described("Identities.")
-    sum: str = described("The subtraction that explains the number of records.")
-    property: str | None = described("Text of the property file.")
-    problems: list[str] = described("Problems, a sentence each.")
-    config: list[str] = described("Lines for the configuration of an arcface training.")
-
-
-@dataclasses.dataclass
 class DetectionSet:
     """Layout of the label vectors of a detection set."""
 
@@ -145,7 +124,8 @@ class Survey:
     size: int = described("Size of the `.rec` in bytes.")
     records: int = described("Whole records in the input.")
     set_kind: str = described(
-        f"Kind of the set: `{PLAIN}`, `{VECTORS}`, `{DETECTION}`, `{INSIGHTFACE}`, `{NO_IMAGES}`, `{NO_HEADERS}`."
+        f"Kind of the set: `{PLAIN}`, `{VECTORS}`, `{DETECTION}`, `{INSIGHTFACE}`, `{HEADERLESS_FACES}`,"
+        f" `{HEADER_LOST}`, `{NO_IMAGES}`, `{NO_HEADERS}`."
     )
     images: int = described(IMAGES)
     payload_bytes: Spread | None = described("Sizes of the payloads in bytes.")
@@ -161,6 +141,7 @@ class Survey:
     problems: list[str] = described("Problems, a sentence each.")
     insightface: InsightFaceSet | None = described("Facts on a face-recognition set.", None)
     detection: DetectionSet | None = described("Facts on a detection set.", None)
+    profile: ProfileCheck | None = described("Result of `--profile`.", None)
     verification: Verification | None = described("Result of `--verify`.", None)
     digest_check: DigestCheck | None = described("Comparison with the digest, by `--verify`.", None)
     sheet: str | None = described("Path of the contact sheet.", None)
@@ -170,9 +151,3 @@ class Survey:
     damaged_ranges: int = described(DAMAGED_RANGES, 0)
     headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)
     dry_run: bool = described(DRY_RUN, False)
-
-
-def spread(values: npt.ArrayLike) -> Spread:
-    """Return smallest, median and largest of *values*, whole numbers, which must not be empty."""
-    array = np.asarray(values)
-    return Spread(int(array.min()), whole(float(np.median(array))), int(array.max()))

@@ -6,7 +6,6 @@ records found.
 
 from __future__ import annotations
 
-import math
 import os
 from array import array
 from collections import Counter
@@ -18,16 +17,17 @@ import numpy.typing as npt
 from im2rec.errors import InputError, counted
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.indexfile import Keys
+from im2rec.format.insightface import RANGE_LABELS
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import read_start
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
+from im2rec.inspection.face_sets import FaceInput, face_kind, face_set, read_property, reader_warning
 from im2rec.inspection.image_sample import SAMPLE_SIZE, evenly_spaced, image_statistics
-from im2rec.inspection.index_check import compare_index
-from im2rec.inspection.kinds import DetectionCounts, are_detection_labels, insightface_set
+from im2rec.inspection.index_check import Compared, compare_index
+from im2rec.inspection.kinds import DetectionCounts, are_detection_labels
 from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, not_finite, odd_labels, unnamed_warning
 from im2rec.inspection.report import (
     DETECTION,
-    INSIGHTFACE,
     NO_HEADERS,
     NO_IMAGES,
     PLAIN,
@@ -35,10 +35,10 @@ from im2rec.inspection.report import (
     IdStatistics,
     ImageStatistics,
     IndexCheck,
-    InsightFaceSet,
     Survey,
-    spread,
 )
+from im2rec.inspection.set_records import ImagesByKey, SetRecords, are_classes, keys_of_set
+from im2rec.inspection.spread import spread
 from im2rec.parallel import Progress
 from im2rec.storage.blocks import FRONT_BYTES, RecordBlock
 from im2rec.storage.classes import class_names_beside
@@ -74,17 +74,44 @@ def survey(
         if not builder.records and not builder.damage:
             raise InputError("holds no records", path=file.path)
         result = builder.survey(file, every=every)
-        found, doubtful = builder.found(), builder.doubtful
+        found, doubtful, records = builder.found(), builder.doubtful, builder.set_records()
         del builder, listed  # frees their other arrays, before the index needs as much memory
-        if index is False:
-            result.index = IndexCheck(None, "not compared")
-        else:
-            result.index, missing = compare_index(file, found, index_path, result.damage, doubtful)
-            if result.index.state in ("agrees", "partial"):
-                result.lost = result.index.damaged
-            if missing is not None:
-                result.damage, result.damaged_ranges = damaged_ranges([missing], file.size), 1
+        compared = Compared(IndexCheck(None, "not compared"))
+        if index is not False:
+            compared = compare_index(file, found, index_path, result.damage, doubtful)
+            if compared.check.state in ("agrees", "partial"):
+                result.lost = compared.check.damaged
+            if compared.missing is not None:
+                result.damage, result.damaged_ranges = damaged_ranges([compared.missing], file.size), 1
+        result.index = compared.check
+        if result.images:
+            _add_faces(result, records, found.ids, compared)
+        empty = result.contents.get(EMPTY, 0) - (len(records.range_ordinals) if result.insightface else 0)
+        if empty:
+            result.problems.insert(0, f"{counted(empty, 'record')} without an image")
         return result
+
+
+def _add_faces(result: Survey, records: SetRecords, ids: Keys, compared: Compared) -> None:
+    """Add to *result* what there is to say of a face-recognition set, if it is one."""
+    keys, beside = keys_of_set(records, ids, compared.keys), read_property(result.input)
+    kind = face_kind(
+        records.ranges(keys),
+        has_classes=result.set_kind != DETECTION and bool(are_classes(records.labels).all()),
+        has_property=beside is not None and beside.numbers is not None,
+        header_lost=compared.header_lost,
+    )
+    if not kind.kind:
+        return
+    result.set_kind = kind.kind
+    images = ImagesByKey(records, keys)
+    is_damaged = bool(result.damage or result.doubtful)
+    known = FaceInput(
+        result.input, records, keys, compared.keys, images, kind, beside, result.image_statistics, is_damaged
+    )
+    result.insightface = face_set(known)
+    result.problems += result.insightface.problems
+    result.warnings += [warning] if (warning := reader_warning(known)) else []
 
 
 class _SurveyBuilder:
@@ -100,9 +127,10 @@ class _SurveyBuilder:
         self.damage = DamageLog()
         self.doubtful: list[int] = []
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
-        self.vectors = self.labelled_empty = 0
+        self.vectors = 0
         self.detection = DetectionCounts()
-        self.header_labels: tuple[float, float] | None = None  # of record 0, if it has labels but no image
+        # Of the records with two labels and no content: header and identity records of face-recognition sets.
+        self._range_ordinals, self._range_labels = [np.empty(0, np.int64)], [np.empty((0, RANGE_LABELS), np.float32)]
 
     def add(self, piece: RecordBlock) -> None:
         """Add a block of records."""
@@ -113,8 +141,10 @@ class _SurveyBuilder:
         flags = np.where(has_header, header["flag"], 0).astype(np.uint32)
         lengths = sizes - HEADER_BYTES - 4 * flags.astype(np.int64)
         fits = has_header & (lengths >= 0)
-        if self.records == 0 and fits[0] and lengths[0] == 0 and flags[0] >= 2:
-            self.header_labels = float(header["vector"][0, 0]), float(header["vector"][0, 1])
+        ranges = np.flatnonzero(fits & (lengths == 0) & (flags == RANGE_LABELS))
+        if len(ranges):
+            self._range_ordinals.append(self.records + ranges)
+            self._range_labels.append(header["vector"][ranges])
         self.shorts += int(np.sum(~has_header))
         self.bad_labels += int(np.sum(has_header & ~fits))
         self.labels.update(_counts(flags[fits]))
@@ -122,7 +152,6 @@ class _SurveyBuilder:
         self.vectors += int(np.sum(vector))
         objects = vector & are_detection_labels(flags, header["vector"])
         self.detection.add(flags[objects], header["vector"][objects])
-        self.labelled_empty += int(np.sum(vector & (lengths == 0)))
         labels, images = np.where(flags > 0, header["vector"][:, 0], header["label"]), fits & (lengths > 0)
         odd = odd_labels(piece, flags, images)
         self.contents.update(_count_contents(file, piece, flags, np.where(fits, lengths, -1), odd))
@@ -145,6 +174,14 @@ class _SurveyBuilder:
             ends[row] += 4 * (parts - 1)
         return FoundRecords(offsets, ends, np.asarray(self.ids))
 
+    def set_records(self) -> SetRecords:
+        """Return what is known of the records as those of a face-recognition set."""
+        flags, sizes = np.asarray(self.flags), np.asarray(self.sizes)
+        fits = flags != _NO_CONTENT
+        is_image = fits & (sizes > HEADER_BYTES + 4 * np.where(fits, flags, 0).astype(np.int64))
+        ranges = np.concatenate(self._range_ordinals), np.concatenate(self._range_labels)
+        return SetRecords(is_image, self.label_counts.first_labels, flags, *ranges)
+
     def survey(self, file: InputFile, *, every: bool) -> Survey:
         """Return the survey, with no index compared yet."""
         headerless = headerless_kind(file, self.offsets)
@@ -156,7 +193,6 @@ class _SurveyBuilder:
         chosen = ((n, self.offsets[n], self.flags[n]) for n in ordinals if self.flags[n] != _NO_CONTENT)
         statistics = image_statistics(file, chosen)
         sizes, has_header = np.asarray(self.sizes), np.asarray(self.flags) != _NO_CONTENT
-        faces = self._insightface_set(file, images, statistics) if kind == INSIGHTFACE else None
         names, unusable = class_names_beside(file.path)
         classes = self.label_counts.statistics(names) if images and kind != DETECTION else None
         warnings = [f"{unusable}; labels have no names" if unusable else "", unnamed_warning(classes, names)]
@@ -178,8 +214,7 @@ class _SurveyBuilder:
             damaged_ranges=len(self.damage),
             damaged_bytes=self.damage.nbytes,
             doubtful=len(self.doubtful),
-            problems=self._problems(kind, statistics) + (faces.problems if faces else []),
-            insightface=faces,
+            problems=self._problems(statistics),
             detection=self.detection.summary() if kind == DETECTION else None,
             warnings=[line for line in warnings if line],
         )
@@ -208,29 +243,19 @@ class _SurveyBuilder:
             headerless=payloads,
         )
 
-    def _insightface_set(self, file: InputFile, images: int, statistics: ImageStatistics) -> InsightFaceSet:
-        assert self.header_labels is not None
-        counts = Counter(records=self.records, images=images, identities=self.labelled_empty - 1)
-        return insightface_set(file.path, self.header_labels, counts, statistics)
-
     def _kind(self, images: int) -> str:
         if not images:
             return NO_IMAGES
-        if self.header_labels is not None and all(map(math.isfinite, self.header_labels)):
-            return INSIGHTFACE
         if not self.vectors:
             return PLAIN
         return DETECTION if self.detection.records == self.vectors else VECTORS
 
-    def _problems(self, kind: str, statistics: ImageStatistics) -> list[str]:
+    def _problems(self, statistics: ImageStatistics) -> list[str]:
         """Problems with the records, one line each; damage and the index are reported elsewhere."""
         problems = []
         for count, problem in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
             if count:
                 problems.append(f"{counted(count, 'record')}: {problem}")
-        empty = self.contents[EMPTY] - (self.labelled_empty if kind == INSIGHTFACE else 0)
-        if empty:
-            problems.append(f"{counted(empty, 'record')} without an image")
         if self.contents[NOT_AN_IMAGE]:
             problems.append(f"{counted(self.contents[NOT_AN_IMAGE], 'record')} with content that is not an image")
         if statistics.unreadable:

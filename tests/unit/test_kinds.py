@@ -5,7 +5,8 @@ import pytest
 from helpers import image_payload, write_rec
 from image_helpers import encoded, im2rec, texture
 
-from im2rec.inspection.report import DETECTION, INSIGHTFACE, VECTORS, DetectionSet, Spread
+from im2rec.inspection.report import DETECTION, INSIGHTFACE, VECTORS, DetectionSet
+from im2rec.inspection.spread import Spread
 from im2rec.inspection.survey import survey
 
 FACE = encoded(texture(16, 16))
@@ -38,10 +39,9 @@ def test_a_face_set_is_summarised_by_a_subtraction_and_its_arcface_configuration
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("3,16,16", "says 3 classes, the header record 2"),
+        ("3,16,16", "says 3 classes, the labels of the images 2"),
         ("2,112,16", "says 112 pixels high, the images have 16"),
         ("2,16,112", "says 112 pixels wide, the images have 16"),
-        ("two", "expected classes,height,width, found 'two'"),
     ],
 )
 def test_a_property_file_that_contradicts_the_set_is_a_problem(tmp_path: Path, text: str, problem: str) -> None:
@@ -50,6 +50,12 @@ def test_a_property_file_that_contradicts_the_set_is_a_problem(tmp_path: Path, t
 
     assert [f"{tmp_path / 'property'}: {problem}"] == survey(path).problems
     assert 3 == im2rec("inspect", path).code
+
+
+def test_a_property_file_of_other_text_is_a_problem_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "property").write_text("two")
+    expected = f"{tmp_path / 'property'}, line 1: expected classes,height,width, found 'two'"
+    assert [expected] == survey(faces(tmp_path)).problems
 
 
 def test_a_header_record_that_claims_more_than_the_file_holds_is_a_problem(tmp_path: Path) -> None:
@@ -62,8 +68,8 @@ def test_inspect_prints_the_configuration_of_a_face_set_within_24_lines(tmp_path
     code, out, _ = im2rec("inspect", faces(tmp_path))
 
     assert 0 == code
-    assert "  property  agrees: 2,16,16\n" in out
-    assert "  arcface   config.num_image = 6\n" in out
+    assert "  property    agrees: 2,16,16\n" in out
+    assert "  arcface     config.num_image = 6\n" in out
     assert len(out.splitlines()) <= 24
 
 

@@ -15,7 +15,8 @@ import im2rec
 from im2rec.format.heads import MAGIC
 from im2rec.format.recordio import encode_record
 from im2rec.inspection.image_sample import evenly_spaced
-from im2rec.inspection.report import ClassStatistics, IdStatistics, IndexCheck, LabelCount, Spread
+from im2rec.inspection.report import ClassStatistics, IdStatistics, IndexCheck, LabelCount
+from im2rec.inspection.spread import Spread
 from im2rec.inspection.survey import survey
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import InputFile

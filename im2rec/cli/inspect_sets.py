@@ -1,0 +1,102 @@
+"""The rows that ``im2rec inspect`` prints on face-recognition sets and detection sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from im2rec.cli.console import WIDTH
+from im2rec.errors import counted
+from im2rec.inspection.face_report import FaceHeader, IdentityRecords, InsightFaceSet, range_name
+from im2rec.inspection.report import Survey
+from im2rec.inspection.spread import Spread
+
+_HISTOGRAM_WIDTH = WIDTH - 15  # behind the names of rows
+_MAX_NOTES = 2
+
+
+def set_rows(summary: Survey) -> list[tuple[str, str]]:
+    """Return the rows on the kind of set that *summary* is of; none for other files."""
+    if summary.insightface is not None:
+        return _face_rows(summary.insightface)
+    if summary.detection is not None:
+        boxes = summary.detection
+        widths = ", ".join(map(str, boxes.object_widths))
+        objects = f"{boxes.objects:,} of {widths} numbers each; {range_text(boxes.objects_per_image, number)} per image"
+        return [("objects", objects), ("header", f"{', '.join(map(str, boxes.header_widths))} numbers before them")]
+    return []
+
+
+def note_rows(summary: Survey) -> list[tuple[str, str]]:
+    """Return the first facts on a set that are no faults."""
+    notes = summary.insightface.notes if summary.insightface is not None else []
+    return [("note", note) for note in notes[:_MAX_NOTES]]
+
+
+def _face_rows(faces: InsightFaceSet) -> list[tuple[str, str]]:
+    agrees = faces.property and not faces.problems and faces.config
+    return [
+        ("faces", faces.sum),
+        ("identities", _identities(faces)),
+        ("histogram", histogram_text(faces.histogram, _HISTOGRAM_WIDTH) if faces.histogram else ""),
+        ("header", _header(faces.header)),
+        ("ranges", _ranges(faces.identity_records)),
+        ("property", f"agrees: {faces.property}" if agrees else faces.property or ""),
+        *[("arcface", line) for line in faces.config],
+    ]
+
+
+def _identities(faces: InsightFaceSet) -> str:
+    images = faces.images_per_identity
+    if images is None:
+        return ""
+    if images.smallest == images.largest:
+        return f"{faces.identities:,}, with {counted(images.smallest, 'image')} each"
+    images_of = f"{images.smallest:,} least, {images.median:,} median, {images.largest:,} most"
+    return f"{faces.identities:,}; images of each: {images_of}"
+
+
+def _header(header: FaceHeader | None) -> str:
+    if header is None:
+        return ""
+    return f"record {header.record}: {header.first - 1:,} images, {header.stop - header.first:,} identities"
+
+
+def _ranges(identities: IdentityRecords | None) -> str:
+    if identities is None:
+        return ""
+    compared = identities.count - identities.rounded
+    fitting = f"{counted(compared, 'identity record')}, {identities.wrong:,} of them wrong"
+    if not identities.wrong:
+        fitting = f"{counted(compared, 'identity record fits', 'identity records fit')} the images" if compared else ""
+    rounded = f"{identities.rounded:,} not compared, as float32 rounds their keys" if identities.rounded else ""
+    return "; ".join(filter(None, (fitting, rounded)))
+
+
+def histogram_text(histogram: Mapping[str, int], width: int) -> str:
+    """Return *histogram*, which is not empty, as a line of at most *width* characters, with fewer ranges if needed."""
+    ranges = [(*_ends(name), count) for name, count in histogram.items()]
+    while True:
+        names = [range_name(first, last) for first, last, _ in ranges]
+        names[0] += " image" if names[0] == "1" else " images"
+        text = ", ".join(f"{name}: {count:,}" for name, (_, _, count) in zip(names, ranges, strict=True))
+        if len(text) <= width or len(ranges) == 1:
+            return text
+        pairs = [ranges[at : at + 2] for at in range(0, len(ranges), 2)]
+        ranges = [(some[0][0], some[-1][1], sum(count for _, _, count in some)) for some in pairs]
+
+
+def _ends(name: str) -> tuple[int, int]:
+    first, _, last = name.partition("-")
+    return int(first), int(last or first)
+
+
+def number(value: float) -> str:
+    """Return *value* in six digits."""
+    return f"{value:g}"
+
+
+def range_text(spread: Spread, show: Callable[[float], str]) -> str:
+    """Return *spread* in words, each number as *show* gives it."""
+    if spread.smallest == spread.largest:
+        return f"all {show(spread.smallest)}"
+    return f"{show(spread.smallest)} to {show(spread.largest)}, median {show(spread.median)}"
