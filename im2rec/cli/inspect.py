@@ -10,27 +10,19 @@ import click
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
 from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.inspect_checks import MAX_ROWS, digest_rows, profile_rows, shortened, verified_rows
 from im2rec.cli.inspect_sets import note_rows, number, range_text, set_rows
 from im2rec.errors import CorruptRecordError, counted
 from im2rec.images.sheet import number_text
-from im2rec.inspection.digest_check import (
-    AGREES,
-    CHANGED,
-    NONE,
-    OTHER_FILE,
-    WRONG,
-    ChangedRange,
-    DigestCheck,
-    check_digest,
-)
+from im2rec.inspection.digest_check import CHANGED, NONE, OTHER_FILE, WRONG, check_digest
+from im2rec.inspection.face_profile import PROFILE
 from im2rec.inspection.image_sample import write_sheet
-from im2rec.inspection.report import LabelCount, Survey, Verification
+from im2rec.inspection.report import LabelCount, Survey
 from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
-from im2rec.inspection.survey import survey
+from im2rec.inspection.survey import survey_with_rows
 from im2rec.inspection.verify import verify
 from im2rec.storage.output import refuse_existing
 
-_MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
 _MAX_LABELS = 8
 _MAX_LINES = 24  # with the next command
 # Rows that are left out if there are too many, the first ones first; --json has all.
@@ -80,7 +72,12 @@ _EXPENDABLE = (
     metavar="N",
     help="Decode no image of more than N pixels [default: none that needs more than 1 GiB].",
 )
-@click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw 60 of the images on one sheet.")
+@click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw 60 of the images; of a face set, a row an identity.")
+@click.option(
+    "--profile",
+    type=click.Choice([PROFILE]),
+    help="Check what published readers of face-recognition sets assume, and name each record that fails.",
+)
 @common_options(writes=True)
 def command(
     console: Console, rec: Path, head: int | None, key: tuple[int, ...], index: Path | bool | None, **options: Any
@@ -104,13 +101,17 @@ def command(
             raise click.UsageError(f"--sheet {sheet}: must end in .png, as it is a PNG")
         refuse_existing([sheet], force=options["force"])
     with console.progress("records", share=True) as progress:
-        summary = survey(rec, index=index, every=options["every"], progress=progress)
+        summary, rows = survey_with_rows(
+            rec, index=index, every=options["every"], profile=options["profile"] is not None, progress=progress
+        )
     if options["decode"]:
         _verify_all(console, rec, summary, index, workers=options["workers"], max_pixels=options["max_pixels"])
     if sheet is not None:
         summary.sheet = str(sheet)
         if not options["dry_run"]:
-            write_sheet(rec, sheet, index=index, force=options["force"], max_pixels=options["max_pixels"])
+            write_sheet(
+                rec, sheet, index=index, force=options["force"], max_pixels=options["max_pixels"], by_identity=rows
+            )
     summary.dry_run = options["dry_run"]
     console.warn(summary.warnings)
     console.result("inspect", summary, render(summary), next_command(summary))
@@ -135,7 +136,7 @@ def _show_records(
     options: dict[str, Any],
 ) -> ExitCode:
     """Show single records, as ``--head`` and ``--key`` say; return DAMAGED (5) if damage was met on the way."""
-    if ignored := [name for name in ("decode", "sheet", "every", "workers", "max_pixels") if options[name]]:
+    if ignored := [name for name in ("decode", "sheet", "every", "profile", "workers", "max_pixels") if options[name]]:
         name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0]).replace("_", "-")
         raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
     found = ShownRecords(str(rec), [])
@@ -166,6 +167,7 @@ def exit_code(summary: Survey) -> ExitCode:
         return ExitCode.BAD_INPUT
     failed = summary.verification is not None and summary.verification.failures
     misfits = summary.index.state == "wrong" or summary.index.moved or digest_state in (OTHER_FILE, WRONG)
+    misfits = misfits or (summary.profile is not None and summary.profile.failed)
     return ExitCode.PROBLEMS if failed or summary.problems or misfits else ExitCode.DONE
 
 
@@ -177,12 +179,8 @@ def next_command(summary: Survey) -> list[str] | None:
     rec, verification = path_word(summary.input), summary.verification
     if summary.damage:
         return recover_words(summary.input) if summary.records else None
-    if verification is not None and len(verification.failures) > _MAX_ROWS:
-        return [*_verify(summary.input), "--json"]
-    if summary.problems and verification is None:
-        is_of_set = summary.insightface is not None and summary.problems == summary.insightface.problems
-        in_detail = is_of_set and summary.profile is None
-        return ["im2rec", "inspect", rec, "--profile", "insightface"] if in_detail else _verify(summary.input)
+    if (details := _next_check(summary, rec)) is not None:
+        return details
     if not summary.images or exit_code(summary) in (ExitCode.DONE, ExitCode.DAMAGED):
         return ["im2rec", "inspect", rec, "--head", str(min(3, summary.records))]
     if summary.index.moved and summary.index.path is not None:
@@ -192,8 +190,25 @@ def next_command(summary: Survey) -> list[str] | None:
     return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if has_bad_records else [])]
 
 
+def _next_check(summary: Survey, rec: str) -> list[str] | None:
+    """Return the command that tells which records are bad, if *summary* does not."""
+    verification, profile = summary.verification, summary.profile
+    if verification is not None and len(verification.failures) > MAX_ROWS:
+        return [*_verify(summary.input), "--json"]
+    if profile is not None and profile.failed:
+        return [*_profile(rec), "--json"]
+    if not summary.problems or verification is not None:
+        return None
+    is_of_set = summary.insightface is not None and summary.problems == summary.insightface.problems
+    return _profile(rec) if is_of_set and profile is None else _verify(summary.input)
+
+
 def _verify(rec: str) -> list[str]:
     return ["im2rec", "inspect", path_word(rec), "--verify"]
+
+
+def _profile(word: str) -> list[str]:
+    return ["im2rec", "inspect", word, "--profile", PROFILE]
 
 
 def render(summary: Survey) -> str:
@@ -210,10 +225,11 @@ def render(summary: Survey) -> str:
         *_images(summary),
         *set_rows(summary),
         ("index", _index(summary)),
-        *_shortened([("problem", problem) for problem in summary.problems], "problems"),
+        *shortened([("problem", problem) for problem in summary.problems], "problems"),
         *note_rows(summary),
-        *_verified(summary.verification),
-        *_digest(summary.digest_check),
+        *profile_rows(summary.profile),
+        *verified_rows(summary.verification),
+        *digest_rows(summary.digest_check),
         ("would write" if summary.dry_run else "sheet", summary.sheet or ""),
     ]
     counts = f"{counted(summary.records, 'record')}, {counted(summary.images, 'image')}"
@@ -312,55 +328,6 @@ def _index(summary: Survey) -> str:
 
 def _of_it(count: int) -> str:
     return f"{counted(count, 'record')} of it {'is' if count == 1 else 'are'}"
-
-
-def _verified(verification: Verification | None) -> list[tuple[str, str]]:
-    if verification is None:
-        return []
-    flaws = "".join(f", {count:,} of them with {flaw}" for flaw, count in verification.flaws.items())
-    rows = [
-        (
-            "decoded",
-            f"{counted(verification.decoded, 'image')}{flaws}; {counted(len(verification.failures), 'failure')}",
-        )
-    ]
-    failures = [
-        ("failed", f"record {bad.record}{'' if bad.id is None else f', id {bad.id}'}, byte {bad.offset}: {bad.reason}")
-        for bad in verification.failures
-    ]
-    return rows + _shortened(failures, "failures")
-
-
-def _digest(check: DigestCheck | None) -> list[tuple[str, str]]:
-    if check is None:
-        return []
-    if check.state == NONE:
-        return [("digest", "none: --verify finds what does not decode, not changed pixels")]
-    was_damaged = ", of a file that was damaged already" if check.damaged_bytes else ""
-    changed = "CHANGED"
-    if check.changed:
-        changed += f", {human_size(check.changed_bytes)} in {counted(len(check.changed), 'range')}"
-    found = {AGREES: "every byte agrees", CHANGED: changed}.get(check.state, "WRONG")
-    problem = f": {check.problem}" if check.problem else ""
-    problem += f"; {counted(check.moved_blocks, 'block')} moved" if check.moved_blocks else ""
-    ranges = [("changed", f"bytes {part.start} to {part.end}: {_records_in(part)}") for part in check.changed]
-    return [("digest", f"{check.path}{was_damaged}: {found}{problem}"), *_shortened(ranges, "changed ranges")]
-
-
-def _records_in(part: ChangedRange) -> str:
-    if not part.records:
-        return "no whole record"
-    ids = ", ".join(map(str, part.first_ids[:_MAX_ROWS])) + (", ..." if part.records > _MAX_ROWS else "")
-    of_ids = f", id {ids}" if part.first_ids else ""
-    if part.records == 1:
-        return f"record {part.first_record}{of_ids}"
-    return f"records {part.first_record} to {part.last_record}{of_ids}"
-
-
-def _shortened(rows: list[tuple[str, str]], what: str) -> list[tuple[str, str]]:
-    """Return the first of *rows*, and a row on how many more there are."""
-    rest = len(rows) - _MAX_ROWS
-    return rows if rest <= 0 else [*rows[:_MAX_ROWS], ("more", f"{rest:,} {what}; --json lists all")]
 
 
 def _damage(summary: Survey) -> list[tuple[str, str]]:

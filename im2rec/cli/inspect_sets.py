@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from im2rec.cli.console import WIDTH
 from im2rec.errors import counted
-from im2rec.inspection.face_report import FaceHeader, IdentityRecords, InsightFaceSet, range_name
+from im2rec.inspection.face_report import (
+    FaceHeader,
+    IdentityRecords,
+    InsightFaceSet,
+    ProfileFailure,
+    ProfileReader,
+    range_name,
+)
 from im2rec.inspection.report import Survey
 from im2rec.inspection.spread import Spread
 
@@ -28,7 +35,7 @@ def set_rows(summary: Survey) -> list[tuple[str, str]]:
 
 def note_rows(summary: Survey) -> list[tuple[str, str]]:
     """Return the first facts on a set that are no faults."""
-    notes = summary.insightface.notes if summary.insightface is not None else []
+    notes = summary.insightface.remarks if summary.insightface is not None else []
     return [("note", note) for note in notes[:_MAX_NOTES]]
 
 
@@ -38,7 +45,7 @@ def _face_rows(faces: InsightFaceSet) -> list[tuple[str, str]]:
         ("faces", faces.sum),
         ("identities", _identities(faces)),
         ("histogram", histogram_text(faces.histogram, _HISTOGRAM_WIDTH) if faces.histogram else ""),
-        ("header", _header(faces.header)),
+        ("header", _header(faces.header_record)),
         ("ranges", _ranges(faces.identity_records)),
         ("property", f"agrees: {faces.property}" if agrees else faces.property or ""),
         *[("arcface", line) for line in faces.config],
@@ -88,6 +95,24 @@ def histogram_text(histogram: Mapping[str, int], width: int) -> str:
 def _ends(name: str) -> tuple[int, int]:
     first, _, last = name.partition("-")
     return int(first), int(last or first)
+
+
+def failure_text(failure: ProfileFailure) -> str:
+    """Return what is wrong, and with which record."""
+    if failure.record is None:
+        return failure.detail
+    return f"record {failure.record}, key {failure.key} {failure.detail}"
+
+
+def readers_text(readers: Sequence[ProfileReader]) -> str:
+    """Return which of *readers* take a set, and why the others do not."""
+    takers = [reader.name for reader in readers if reader.takes]
+    reasons: dict[str, list[str]] = {}
+    for reader in readers:
+        if reader.problem is not None:
+            reasons.setdefault(reader.problem, []).append(reader.name)
+    others = [f"not {', '.join(names)} ({reason})" for reason, names in reasons.items()]
+    return "; ".join([*([", ".join(takers)] if takers else []), *others])
 
 
 def number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Contact sheets: small images in rows of ten, with two lines of text below each."""
+"""Contact sheets: small images in rows of ten, with two lines of text below each, and perhaps one above each row."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from im2rec.images.codec import Image as Pixels
 COLUMNS = 10
 CELL = 128  # pixels per side of the square for the image
 TEXT_HEIGHT = 30  # pixels for the two lines below it
+HEADING_HEIGHT = 18  # pixels for the line above a row of tiles, where rows have one
 MARGIN = 8  # pixels between cells and around the sheet
 _BACKGROUND, _TEXT, _FRAME, _ERROR = "#ffffff", "#202020", "#d8d8d8", "#c02020"
 _FONT_PIXELS = 12
@@ -62,29 +63,48 @@ def draw_sheet(tiles: Sequence[Tile | None], title: str, *, together: int = 1) -
     None leaves a cell empty. Of so many cells as *together* says, which divides ten, the gaps are narrow.
     """
     columns = max(1, min(COLUMNS, len(tiles)))
-    rows = -(-len(tiles) // columns)
-    column_step, row_step = CELL + MARGIN, CELL + TEXT_HEIGHT + MARGIN
+    rows = [("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+    return _drawn(rows, title, 0, together)
+
+
+def draw_rows(rows: Sequence[tuple[str, Sequence[Tile]]], title: str) -> bytes:
+    """Return a PNG file of *rows* of at most ``COLUMNS`` tiles, with text above each, below a line with *title*."""
+    return _drawn(rows, title, HEADING_HEIGHT)
+
+
+def _drawn(
+    rows: Sequence[tuple[str, Sequence[Tile | None]]], title: str, heading_height: int, together: int = 1
+) -> bytes:
+    columns = max((len(tiles) for _, tiles in rows), default=1)
+    column_step, row_step = CELL + MARGIN, heading_height + CELL + TEXT_HEIGHT + MARGIN
     font = ImageFont.load_default(_FONT_PIXELS)
     title = drawable(title)
+    headings = [drawable(heading) for heading, _ in rows]
     top = MARGIN + 2 * _FONT_PIXELS
-    width = max(MARGIN + columns * column_step, round(font.getlength(title)) + 2 * MARGIN)
-    sheet = Image.new("RGB", (width, top + rows * row_step), _BACKGROUND)
+    widest = max(map(round, map(font.getlength, [title, *headings])))
+    width = max(MARGIN + columns * column_step, widest + 2 * MARGIN)
+    sheet = Image.new("RGB", (width, top + len(rows) * row_step), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN), title, _TEXT, font)
-    for number, tile in enumerate(tiles):
-        if tile is None:
-            continue
-        left, upper = MARGIN + number % columns * column_step, top + number // columns * row_step
-        left -= number % together * (MARGIN - 1)
-        frame = _ERROR if tile.image is None else _FRAME
-        draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=frame)
-        if tile.image is None:
-            _draw_centred(draw, tile.reason, left, upper + CELL // 2 - _FONT_PIXELS, font, _ERROR)
-        else:
-            sheet.paste(tile.image, (left + (CELL - tile.image.width) // 2, upper + (CELL - tile.image.height) // 2))
-        for line, text in enumerate(tile.lines):
-            _draw_centred(draw, text, left, upper + CELL + 2 + line * (_FONT_PIXELS + 2), font, _TEXT)
+    for row, (heading, (_, tiles)) in enumerate(zip(headings, rows, strict=True)):
+        upper = top + row * row_step
+        draw.text((MARGIN, upper), heading, _TEXT, font)
+        for column, tile in enumerate(tiles):
+            if tile is not None:
+                left = MARGIN + column * column_step - column % together * (MARGIN - 1)
+                _draw_tile(sheet, draw, tile, left, upper + heading_height, font)
     return png_bytes(sheet)
+
+
+def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, left: int, upper: int, font: Font) -> None:
+    frame = _ERROR if tile.image is None else _FRAME
+    draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=frame)
+    if tile.image is None:
+        _draw_centred(draw, tile.reason, left, upper + CELL // 2 - _FONT_PIXELS, font, _ERROR)
+    else:
+        sheet.paste(tile.image, (left + (CELL - tile.image.width) // 2, upper + (CELL - tile.image.height) // 2))
+    for line, text in enumerate(tile.lines):
+        _draw_centred(draw, text, left, upper + CELL + 2 + line * (_FONT_PIXELS + 2), font, _TEXT)
 
 
 def png_bytes(image: Image.Image) -> bytes:

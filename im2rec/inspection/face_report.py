@@ -45,14 +45,14 @@ class InsightFaceSet:
     property: str | None = described("Text of the property file.")
     problems: list[str] = described("Problems, a sentence each.")
     config: list[str] = described("Lines for the configuration of an arcface training; none of a damaged file.")
-    header: FaceHeader | None = described("The header record.", None)
+    header_record: FaceHeader | None = described("The header record.", None)
     identity_records: IdentityRecords | None = described("The identity records.", None)
     images_per_identity: Spread | None = described("Images of an identity.", None)
     histogram: dict[str, int] = described("Identities by number of images, in powers of two.", factory=dict)
     runs: int = described("Runs of images with the same label, in the order of their keys.", 0)
     identities_in_runs: int = described("Identities whose images are in more than one of these runs.", 0)
     highest_key: int | None = described("Highest key of a record.", None)
-    notes: list[str] = described("Facts that are no faults, a sentence each.", factory=list)
+    remarks: list[str] = described("Facts that are no faults, a sentence each.", factory=list)
 
 
 @dataclasses.dataclass
@@ -84,10 +84,10 @@ class ProfileFailure:
 class ProfileCheck:
     """Result of `--profile`."""
 
-    profile: str = described("Name of the profile.")
+    name: str = described("Name of the profile.")
     readers: list[ProfileReader] = described("Published readers, and whether they take the set.")
     failed: int = described("Number of all failures.", 0)
-    failures: list[ProfileFailure] = described(
+    profile_failures: list[ProfileFailure] = described(
         f"Assumptions that do not hold, a failure for each record, the first {MAX_FAILURES:,} of them.", factory=list
     )
 

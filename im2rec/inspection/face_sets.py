@@ -17,6 +17,7 @@ from im2rec.format.insightface import HEADER_KEY, PROPERTY_NAME, Property, parse
 from im2rec.format.irheader import label_text
 from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.inspection.face_report import FaceHeader, IdentityRecords, InsightFaceSet, histogram
+from im2rec.inspection.range_check import RangeCheck, coverage_problems
 from im2rec.inspection.report import HEADER_LOST, HEADERLESS_FACES, INSIGHTFACE, ImageStatistics
 from im2rec.inspection.set_records import ImagesByKey, SetRecords, are_classes, label_counts
 from im2rec.inspection.spread import Spread, spread
@@ -120,7 +121,7 @@ def face_set(known: FaceInput) -> InsightFaceSet:
     images, header, ranges = known.images, known.found.header, known.ranges
     distinct, counts = label_counts(images.labels)
     run_labels, runs = label_counts(images.labels[images.starts])
-    identities = compare_ranges(ranges, images, int(known.keys.max())) if len(ranges.ordinals) else None
+    identities = RangeCheck(ranges, images, int(known.keys.max())).summary() if len(ranges.ordinals) else None
     classes = int(distinct[-1]) + 1 if are_classes(distinct).all() else len(distinct)
     split = run_labels[runs > 1]
     result = InsightFaceSet(
@@ -130,14 +131,14 @@ def face_set(known: FaceInput) -> InsightFaceSet:
         property=known.beside.text if known.beside else None,
         problems=[known.found.problem] if known.found.problem else [],
         config=[],
-        header=FaceHeader(header.ordinal, header.first, header.stop) if header else None,
+        header_record=FaceHeader(header.ordinal, header.first, header.stop) if header else None,
         identity_records=identities,
         images_per_identity=spread(counts),
         histogram=histogram(counts),
         runs=len(images.starts),
         identities_in_runs=len(split),
         highest_key=int(known.keys.max()),
-        notes=_notes(known, identities, float(split[0]) if len(split) else None, len(split)),
+        remarks=_remarks(known, identities, float(split[0]) if len(split) else None, len(split)),
     )
     result.problems += _label_problems(images)
     if not known.is_damaged:
@@ -147,8 +148,8 @@ def face_set(known: FaceInput) -> InsightFaceSet:
             f"config.num_classes = {classes}",
             f"config.num_image = {result.images}",
         ]
-        result.problems += _header_problems(known, result) + _range_problems(identities) + _index_problems(known)
-        result.problems += _property_problems(known, result, classes)
+        result.problems += header_problems(known, result) + _range_problems(identities) + _index_problems(known)
+        result.problems += property_problems(known, result, classes)
     return result
 
 
@@ -163,40 +164,6 @@ def _sum(known: FaceInput, identities: int) -> str:
     return f"{' - '.join(parts)} = {counted(images, 'image')}"
 
 
-def compare_ranges(ranges: RangeRecords, images: ImagesByKey, highest_key: int) -> IdentityRecords:
-    """Compare the *ranges* of identity records with the *images*; *highest_key* is that of all records."""
-    order = np.argsort(ranges.keys, kind="stable")
-    with np.errstate(invalid="ignore"):
-        is_range = (ranges.ranges >= 0) & (ranges.ranges == np.floor(ranges.ranges)) & (ranges.ranges < 2.0**53)
-    is_range = is_range.all(axis=1)[order]
-    first, stop = np.where(is_range, ranges.ranges[order].T, 0).astype(np.int64)
-    is_exact = (stop < EXACT_INTEGERS) | (highest_key <= EXACT_INTEGERS)
-    low, high = images.place(first.astype(np.uint64)), images.place(stop.astype(np.uint64))
-    is_full = (high - low == stop - first) & (high > low)
-    inside = np.minimum(low, max(0, len(images.keys) - 1)), np.clip(high - 1, 0, None)
-    numbers = images.run(inside[1]) - images.run(inside[0]) + 1  # of runs that the range reaches into
-    wrong = np.flatnonzero(is_exact & ~(is_full & (numbers == 1)))
-    result = IdentityRecords(len(order), len(wrong), rounded=int(np.sum(~is_exact)))
-    result.unordered = int(np.sum(first[1:] < first[:-1]))
-    if len(wrong):
-        row = int(wrong[0])
-        shown = ", ".join(map(label_text, ranges.ranges[order][row].tolist()))
-        result.first_wrong = f"record {ranges.ordinals[order][row]}, key {ranges.keys[order][row]}, says [{shown}): "
-        missing = int(stop[row] - first[row] - (high[row] - low[row]))
-        if not is_range[row] or stop[row] <= first[row]:
-            result.first_wrong += "no range of keys"
-        elif missing:
-            result.first_wrong += f"no image has {missing:,} of them" if missing > 0 else "keys occur twice"
-        else:
-            result.first_wrong += f"images of {int(numbers[row]):,} identities"
-    if is_exact.all():
-        low, high = np.sort(low), high[np.argsort(low, kind="stable")]
-        reached = np.concatenate(([0], np.maximum.accumulate(high)))
-        result.uncovered_images = int(np.sum(np.clip(low - reached[:-1], 0, None)) + len(images.keys) - reached[-1])
-        result.repeated_images = int(np.sum(np.clip(np.minimum(reached[:-1], high) - low, 0, None)))
-    return result
-
-
 def _label_problems(images: ImagesByKey) -> list[str]:
     """A problem if labels are finite and yet no classes; those that are not finite are named for every kind of set."""
     wrong = np.flatnonzero(np.isfinite(images.labels) & ~are_classes(images.labels))
@@ -206,7 +173,8 @@ def _label_problems(images: ImagesByKey) -> list[str]:
     return [f"{counted(len(wrong), 'image has a label', 'images have labels')} of no class; first: {first}"]
 
 
-def _header_problems(known: FaceInput, result: InsightFaceSet) -> list[str]:
+def header_problems(known: FaceInput, result: InsightFaceSet) -> list[str]:
+    """Return what the header record says and is not so, a sentence each."""
     header, keys = known.found.header, known.images.keys
     if header is None:
         return []
@@ -230,13 +198,7 @@ def _range_problems(identities: IdentityRecords | None) -> list[str]:
         does = "does" if identities.wrong == 1 else "do"
         records = counted(identities.wrong, "identity record")
         problems.append(f"{records} {does} not fit the images; first: {identities.first_wrong}")
-    for count, where in (
-        (identities.uncovered_images, "the range of no identity record"),
-        (identities.repeated_images, "the ranges of several identity records"),
-    ):
-        if count:
-            problems.append(f"{counted(count, 'image is', 'images are')} in {where}")
-    return problems
+    return problems + coverage_problems(identities.uncovered_images, identities.repeated_images)
 
 
 def _index_problems(known: FaceInput) -> list[str]:
@@ -247,7 +209,7 @@ def _index_problems(known: FaceInput) -> list[str]:
     return [f"the index does not list {counted(left_out, 'image')}"] if left_out else []
 
 
-def _property_problems(known: FaceInput, result: InsightFaceSet, classes: int) -> list[str]:
+def property_problems(known: FaceInput, result: InsightFaceSet, classes: int) -> list[str]:
     """Compare the property file with the set: its classes are the highest label + 1, or the identity records."""
     file = known.beside
     if file is None:
@@ -275,7 +237,7 @@ def _range(sizes: Spread) -> str:
     return f"{sizes.smallest}" if sizes.smallest == sizes.largest else f"{sizes.smallest} to {sizes.largest}"
 
 
-def _notes(known: FaceInput, identities: IdentityRecords | None, split: float | None, splits: int) -> list[str]:
+def _remarks(known: FaceInput, identities: IdentityRecords | None, split: float | None, splits: int) -> list[str]:
     notes = []
     if known.found.kind == HEADER_LOST:
         notes.append("the header record is lost: readers that start from it cannot read what is left")

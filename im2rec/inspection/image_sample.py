@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-from im2rec.errors import CorruptRecordError, ImageError
+from im2rec.errors import CorruptRecordError, ImageError, counted
 from im2rec.format.irheader import HEADER_BYTES, ImageRecord, decode_image_record
 from im2rec.format.recordio import Source, read_record, read_start
 from im2rec.images import jpeg
 from im2rec.images.codec import COLOR, ImageInfo, decode, image_info, orientation
 from im2rec.images.jpeg import UPRIGHT
-from im2rec.images.sheet import CELL, Tile, draw_sheet, fitted, labels_text
+from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_rows, draw_sheet, fitted, labels_text, number_text
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.inspection.report import ImageStatistics
 from im2rec.inspection.spread import spread
@@ -23,14 +24,35 @@ from im2rec.storage.output import AtomicFile
 from im2rec.storage.record_map import whole_offsets
 
 SAMPLE_SIZE = 1000  # images whose headers are read
-SHEET_IMAGES = 60  # six rows of ten: more would be too small to recognise
+SHEET_ROWS = 6
+SHEET_IMAGES = SHEET_ROWS * COLUMNS  # more would be too small to recognise
 _READ_BYTES = (4096, 1 << 16, 1 << 29)  # tried in turn: an image's size is usually in its first kilobytes
 
 
-def image_statistics(source: Source, records: Iterable[tuple[int, int, int]]) -> ImageStatistics:
+class SheetRow(NamedTuple):
+    """A row of a sheet by identity: its *label*, how many *images* have it, and the *offsets* of those to draw."""
+
+    label: float
+    images: int
+    offsets: list[int]
+
+
+class IdentityRows(NamedTuple):
+    """The *rows* of a sheet by identity, and the number of all *identities* of the set."""
+
+    identities: int
+    rows: list[SheetRow]
+
+
+def image_statistics(
+    source: Source,
+    records: Iterable[tuple[int, int, int]],
+    seen: Callable[[int, ImageInfo | ImageError], None] | None = None,
+) -> ImageStatistics:
     """Collect sizes, channels, JPEG qualities and orientations from the image headers of *records*.
 
-    Each record is given as (ordinal, offset, length of its label vector).
+    Each record is given as (ordinal, offset, length of its label vector). ``seen(ordinal, info)`` is called for each
+    image, with an error if its header cannot be read, or the content is no image.
     """
     widths, heights, qualities, unreadable, first = [], [], [], 0, None
     channels: Counter[int] = Counter()
@@ -41,9 +63,13 @@ def image_statistics(source: Source, records: Iterable[tuple[int, int, int]]) ->
         except ImageError as error:
             unreadable += 1
             first = first or f"record {ordinal}, {error}"
+            if seen is not None:
+                seen(ordinal, error)
             continue
-        if image is not None:
-            info, content = image
+        info, content = image
+        if seen is not None and content:
+            seen(ordinal, info or ImageError("holds no image"))
+        if info is not None:
             widths.append(info.width)
             heights.append(info.height)
             channels[info.channels] += 1
@@ -62,23 +88,23 @@ def image_statistics(source: Source, records: Iterable[tuple[int, int, int]]) ->
     )
 
 
-def _read_image_info(source: Source, offset: int, flag: int) -> tuple[ImageInfo, bytes] | None:
+def _read_image_info(source: Source, offset: int, flag: int) -> tuple[ImageInfo | None, bytes]:
     """Info on the image in the record at *offset*, and the first bytes of it that were read for that.
 
-    None for a record without an image. Raises ImageError if the content has the signature of an image, but its header
-    cannot be read.
+    There is no info on a record without an image, or with other content. Raises ImageError if the content has the
+    signature of an image, but its header cannot be read.
     """
     start = HEADER_BYTES + 4 * flag
     for limit in _READ_BYTES:
         content = read_start(source, offset, start + limit)[start:]
         if sniff(content) in (EMPTY, NOT_AN_IMAGE):
-            return None
+            return None, content
         try:
             return image_info(content), content
         except ImageError:
             if len(content) < limit:  # this was the whole image
                 raise
-    return None
+    return None, b""
 
 
 def evenly_spaced(count: int, limit: int = SAMPLE_SIZE) -> list[int]:
@@ -95,22 +121,43 @@ def write_sheet(
     index: PathLike | bool | None = None,
     force: bool = False,
     max_pixels: int | None = None,
+    by_identity: IdentityRows | None = None,
 ) -> None:
     """Draw a contact sheet of the ``.rec`` at *path*, damaged or not, to the PNG file *out*.
 
     It shows up to 60 images of the records that a survey with *index* counts, with id, labels and the name of the class
     below each, if names are beside the file; *max_pixels* limits their size, as in
-    :func:`~im2rec.images.codec.decode`. Raises InputError, and OutputError if *out* exists and *force* is False.
+    :func:`~im2rec.images.codec.decode`. With *by_identity* it shows the images of these rows instead, with the
+    identity and the number of its images above each. Raises InputError, and OutputError if *out* exists and *force* is
+    False.
     """
     with InputFile(path) as file:
         check_kind(file)
-        offsets = whole_offsets(file, resolve_index(path, index)).tolist()
-        chosen = evenly_spaced(len(offsets), SHEET_IMAGES)
         names, _ = class_names_beside(path)
-        tiles = [tile for ordinal in chosen if (tile := _read_tile(file, offsets[ordinal], names, max_pixels))]
-        title = f"{file.path.name}: {len(tiles):,} of {len(offsets):,} records, evenly spread"
+
+        def tiles_at(offsets: Iterable[int]) -> list[Tile]:
+            return [tile for offset in offsets if (tile := _read_tile(file, offset, names, max_pixels))]
+
+        if by_identity is not None:
+            shown = [(_heading(row, names), tiles_at(row.offsets)) for row in by_identity.rows]
+            count = counted(by_identity.identities, "identity", "identities")
+            drawn = draw_rows(shown, f"{file.path.name}: {len(shown)} of {count}, evenly spread")
+        else:
+            offsets = whole_offsets(file, resolve_index(path, index)).tolist()
+            tiles = tiles_at(offsets[ordinal] for ordinal in evenly_spaced(len(offsets), SHEET_IMAGES))
+            drawn = draw_sheet(tiles, f"{file.path.name}: {len(tiles):,} of {len(offsets):,} records, evenly spread")
     with AtomicFile(out, force=force) as sheet:
-        sheet.write(draw_sheet(tiles, title))
+        sheet.write(drawn)
+
+
+def _heading(row: SheetRow, names: ClassNames | None) -> str:
+    name = class_name(names, [row.label])
+    shown = (
+        f"{len(row.offsets)} of {row.images:,} images"
+        if row.images > len(row.offsets)
+        else counted(row.images, "image")
+    )
+    return f"identity {number_text(row.label)}{f' {name}' if name else ''}: {shown}"
 
 
 def _read_tile(file: InputFile, offset: int, names: ClassNames | None, max_pixels: int | None) -> Tile | None:

@@ -14,6 +14,7 @@ PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
 NO_HEADERS = "records without image headers"
 INSIGHTFACE, NO_IMAGES = "InsightFace, with header and identity records", "no images"
 HEADERLESS_FACES, HEADER_LOST = "InsightFace, without header record", "InsightFace, its header record lost"
+FACE_KINDS = INSIGHTFACE, HEADERLESS_FACES, HEADER_LOST
 
 
 @dataclasses.dataclass

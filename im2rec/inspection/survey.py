@@ -21,13 +21,16 @@ from im2rec.format.insightface import RANGE_LABELS
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import read_start
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
-from im2rec.inspection.face_sets import FaceInput, face_kind, face_set, read_property, reader_warning
-from im2rec.inspection.image_sample import SAMPLE_SIZE, evenly_spaced, image_statistics
+from im2rec.inspection.face_profile import ImageMisfits, without_images
+from im2rec.inspection.face_sets import read_property
+from im2rec.inspection.face_survey import Surveyed, add_faces
+from im2rec.inspection.image_sample import SAMPLE_SIZE, IdentityRows, evenly_spaced, image_statistics
 from im2rec.inspection.index_check import Compared, compare_index
 from im2rec.inspection.kinds import DetectionCounts, are_detection_labels
 from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, not_finite, odd_labels, unnamed_warning
 from im2rec.inspection.report import (
     DETECTION,
+    FACE_KINDS,
     NO_HEADERS,
     NO_IMAGES,
     PLAIN,
@@ -37,7 +40,7 @@ from im2rec.inspection.report import (
     IndexCheck,
     Survey,
 )
-from im2rec.inspection.set_records import ImagesByKey, SetRecords, are_classes, keys_of_set
+from im2rec.inspection.set_records import SetRecords
 from im2rec.inspection.spread import spread
 from im2rec.parallel import Progress
 from im2rec.storage.blocks import FRONT_BYTES, RecordBlock
@@ -56,14 +59,27 @@ _NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for
 
 
 def survey(
-    path: PathLike, *, index: PathLike | bool | None = None, every: bool = False, progress: Progress | None = None
+    path: PathLike,
+    *,
+    index: PathLike | bool | None = None,
+    every: bool = False,
+    profile: bool = False,
+    progress: Progress | None = None,
 ) -> Survey:
     """Survey the ``.rec`` at *path* and compare it with *index*, else the one next to it; with none if it is False.
 
-    *every* reads the header of every image instead of a sample. *progress* is called with the number of records so far
+    *every* reads the header of every image instead of a sample. *profile* checks what published readers of
+    face-recognition sets assume. *progress* is called with the number of records so far
     and the share of the file that was scanned. Damage is listed, never raised. Raises InputError for a file that is
     missing, empty or not a RecordIO file, and for a given *index* that is missing.
     """
+    return survey_with_rows(path, index=index, every=every, profile=profile, progress=progress)[0]
+
+
+def survey_with_rows(
+    path: PathLike, *, index: PathLike | bool | None, every: bool, profile: bool, progress: Progress | None
+) -> tuple[Survey, IdentityRows | None]:
+    """Return the :func:`survey` of a file, and the rows of a sheet by identity, if it is a face-recognition set."""
     if index is not None and not isinstance(index, bool):
         InputFile(index).close()  # raise for a wrong name before the long scan
     with open_rec(path) as file:
@@ -73,7 +89,9 @@ def survey(
         builder = scan_all(file, lambda: _SurveyBuilder(file, progress), listed=listed, careful=True)
         if not builder.records and not builder.damage:
             raise InputError("holds no records", path=file.path)
-        result = builder.survey(file, every=every)
+        beside = read_property(file.path)
+        misfits = ImageMisfits(beside) if profile else None
+        result = builder.survey(file, every=every, misfits=misfits)
         found, doubtful, records = builder.found(), builder.doubtful, builder.set_records()
         del builder, listed  # frees their other arrays, before the index needs as much memory
         compared = Compared(IndexCheck(None, "not compared"))
@@ -84,34 +102,15 @@ def survey(
             if compared.missing is not None:
                 result.damage, result.damaged_ranges = damaged_ranges([compared.missing], file.size), 1
         result.index = compared.check
+        rows: IdentityRows | None = None
         if result.images:
-            _add_faces(result, records, found.ids, compared)
-        empty = result.contents.get(EMPTY, 0) - (len(records.range_ordinals) if result.insightface else 0)
+            rows = add_faces(result, Surveyed(records, found.offsets, found.ids, compared, beside, misfits))
+        elif profile:
+            result.profile = without_images()
+        empty = result.contents.get(EMPTY, 0) - (len(records.range_ordinals) if result.set_kind in FACE_KINDS else 0)
         if empty:
             result.problems.insert(0, f"{counted(empty, 'record')} without an image")
-        return result
-
-
-def _add_faces(result: Survey, records: SetRecords, ids: Keys, compared: Compared) -> None:
-    """Add to *result* what there is to say of a face-recognition set, if it is one."""
-    keys, beside = keys_of_set(records, ids, compared.keys), read_property(result.input)
-    kind = face_kind(
-        records.ranges(keys),
-        has_classes=result.set_kind != DETECTION and bool(are_classes(records.labels).all()),
-        has_property=beside is not None and beside.numbers is not None,
-        header_lost=compared.header_lost,
-    )
-    if not kind.kind:
-        return
-    result.set_kind = kind.kind
-    images = ImagesByKey(records, keys)
-    is_damaged = bool(result.damage or result.doubtful)
-    known = FaceInput(
-        result.input, records, keys, compared.keys, images, kind, beside, result.image_statistics, is_damaged
-    )
-    result.insightface = face_set(known)
-    result.problems += result.insightface.problems
-    result.warnings += [warning] if (warning := reader_warning(known)) else []
+        return result, rows
 
 
 class _SurveyBuilder:
@@ -182,8 +181,8 @@ class _SurveyBuilder:
         ranges = np.concatenate(self._range_ordinals), np.concatenate(self._range_labels)
         return SetRecords(is_image, self.label_counts.first_labels, flags, *ranges)
 
-    def survey(self, file: InputFile, *, every: bool) -> Survey:
-        """Return the survey, with no index compared yet."""
+    def survey(self, file: InputFile, *, every: bool, misfits: ImageMisfits | None) -> Survey:
+        """Return the survey, with no index compared yet; *misfits* takes note of every image that is looked at."""
         headerless = headerless_kind(file, self.offsets)
         if headerless is not None:
             return self._without_headers(file, headerless)
@@ -191,7 +190,7 @@ class _SurveyBuilder:
         kind = self._kind(images)
         ordinals = evenly_spaced(self.records, self.records if every else SAMPLE_SIZE)
         chosen = ((n, self.offsets[n], self.flags[n]) for n in ordinals if self.flags[n] != _NO_CONTENT)
-        statistics = image_statistics(file, chosen)
+        statistics = image_statistics(file, chosen, misfits.seen if misfits else None)
         sizes, has_header = np.asarray(self.sizes), np.asarray(self.flags) != _NO_CONTENT
         names, unusable = class_names_beside(file.path)
         classes = self.label_counts.statistics(names) if images and kind != DETECTION else None

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from image_helpers import encoded, im2rec, texture
+from face_set_helpers import EXPECTED, FACE, GOLDEN, SIX, SIX_RANGES, Row, header, images, ranges, written
+from image_helpers import im2rec
 
 from im2rec.cli.inspect_sets import histogram_text
-from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.inspection.face_report import FaceHeader, InsightFaceSet, histogram
 from im2rec.inspection.report import HEADER_LOST, HEADERLESS_FACES, INSIGHTFACE, VECTORS, Survey
 from im2rec.inspection.spread import Spread
 from im2rec.inspection.survey import survey
-from im2rec.storage.writer import RecordWriter
-
-GOLDEN = Path(__file__).parent.parent / "golden" / "insightface"
-EXPECTED: dict[str, Any] = json.loads((GOLDEN / "expected.json").read_text())
-FACE = encoded(texture(16, 16))
-Row = tuple[int, Any, bytes]  # key, label, content
-
-
-def written(folder: Path, rows: Iterable[Row], *, prop: str = "", ids: dict[int, int] | None = None) -> Path:
-    """A set of *rows*, in their order in the file; *ids* are those of records by key, where they differ from it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with RecordWriter(folder / "train.rec") as writer:
-        for key, label, content in rows:
-            header = IRHeader(0, label, (ids or {}).get(key, key))
-            writer.write(encode_image_record(header, content), key=key)
-    if prop:
-        (folder / "property").write_text(prop)
-    return folder / "train.rec"
-
-
-def images(*labels: float, first: int = 1) -> list[Row]:
-    return [(key, float(label), FACE) for key, label in enumerate(labels, first)]
-
-
-def ranges(key: int, *pairs: tuple[float, float]) -> list[Row]:
-    return [(number, list(pair), b"") for number, pair in enumerate(pairs, key)]
-
-
-def header(first: float, stop: float) -> Row:
-    return 0, [first, stop], b""
-
-
-SIX = images(0, 0, 0, 1, 1, 2)  # keys 1 to 6
-SIX_RANGES = ranges(7, (1, 4), (4, 6), (6, 7))
 
 
 def faces_of(found: Survey) -> InsightFaceSet:
@@ -72,7 +35,7 @@ def test_the_counts_of_each_golden_set_are_those_of_its_writer(name: str) -> Non
     assert expected["identity_records"] == (faces.identity_records.count if faces.identity_records else 0)
     places = [record["kind"] for record in expected["records"]]
     head = FaceHeader(places.index("header"), *expected["header"]) if expected["header"] else None
-    assert head == faces.header
+    assert head == faces.header_record
     assert Spread(3, 3, 3) == faces.images_per_identity
     assert {"2-3": 4} == faces.histogram
     assert "4,16,16" == (faces.property or "").splitlines()[0]
@@ -94,7 +57,7 @@ def test_an_identity_in_two_runs_is_a_note_and_no_problem() -> None:
     faces = faces_of(survey(GOLDEN / "face2rec2" / "train.rec"))
 
     assert (5, 1) == (faces.runs, faces.identities_in_runs)
-    assert ["1 identity has images in several runs of keys; the first has label 0"] == faces.notes
+    assert ["1 identity has images in several runs of keys; the first has label 0"] == faces.remarks
 
 
 def test_rounded_ranges_are_not_compared_and_a_wrong_header_is_named() -> None:
@@ -105,7 +68,7 @@ def test_rounded_ranges_are_not_compared_and_a_wrong_header_is_named() -> None:
     assert (4, 0, 3) == (faces.identity_records.count, faces.identity_records.wrong, faces.identity_records.rounded)
     rounded = "(keys above 16,777,216 are rounded in labels)"
     assert [f"the header record says 16,777,223 images, there are 12 {rounded}"] == found.problems
-    assert ["10 keys are above 16,777,216, and rounded in labels: 3 ranges not used"] == faces.notes
+    assert ["10 keys are above 16,777,216, and rounded in labels: 3 ranges not used"] == faces.remarks
     assert 16777226 == faces.highest_key
     assert 3 == im2rec("inspect", GOLDEN / "above_2_24" / "train.rec").code
 
@@ -216,7 +179,7 @@ def test_images_in_no_range_and_in_several_are_counted(tmp_path: Path) -> None:
 def test_identity_records_out_of_order_are_a_note(tmp_path: Path) -> None:
     found = survey(written(tmp_path, [*SIX, *ranges(7, (4, 6), (1, 4), (6, 7)), header(7, 10)]))
     assert [] == found.problems
-    assert ["1 identity record is out of order"] == faces_of(found).notes
+    assert ["1 identity record is out of order"] == faces_of(found).remarks
 
 
 def test_identity_records_without_a_header_are_a_problem(tmp_path: Path) -> None:
@@ -358,7 +321,7 @@ def test_a_cut_set_says_that_its_header_record_is_lost(tmp_path: Path, keep: int
 
     assert HEADER_LOST == found.set_kind
     assert [] == found.problems
-    assert ["the header record is lost: readers that start from it cannot read what is left"] == faces_of(found).notes
+    assert ["the header record is lost: readers that start from it cannot read what is left"] == faces_of(found).remarks
     assert [] == faces_of(found).config
     assert 5 == im2rec("inspect", rec).code
 
@@ -368,7 +331,7 @@ def test_a_cut_set_without_index_says_that_a_header_may_be_lost(tmp_path: Path) 
 
     assert HEADERLESS_FACES == found.set_kind
     assert [] == found.problems
-    (note,) = faces_of(found).notes
+    (note,) = faces_of(found).remarks
     assert "a header record may be among what is lost" in note
 
 
@@ -386,4 +349,4 @@ def test_counts_of_a_damaged_set_are_not_compared_with_its_header(tmp_path: Path
 
     assert INSIGHTFACE == found.set_kind
     assert [] == found.problems
-    assert any("counts are of what is whole" in note for note in faces_of(found).notes)
+    assert any("counts are of what is whole" in note for note in faces_of(found).remarks)

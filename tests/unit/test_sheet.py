@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from face_set_helpers import GOLDEN as FACE_SETS
+from face_set_helpers import images, written
 from helpers import image_payload, write_rec
 from image_helpers import encoded, im2rec, pixels_of, texture
 from PIL import Image
 
 from im2rec.format.irheader import ImageRecord, IRHeader
-from im2rec.images.sheet import Tile, draw_sheet, drawable, fitted, labels_text
+from im2rec.images.sheet import Tile, draw_rows, draw_sheet, drawable, fitted, labels_text
 from im2rec.inspection.image_sample import make_tile, write_sheet
 from im2rec.storage.classes import ClassNames
 
@@ -279,3 +281,55 @@ def test_damaged_records_and_those_without_an_image_are_left_out(tmp_path: Path)
     assert 5 == im2rec("inspect", path, "--sheet", tmp_path / "sheet.png").code
     sheet = pixels_of((tmp_path / "sheet.png").read_bytes())
     assert (32 + 166, 8 + 3 * 136, 3) == sheet.shape
+
+
+# By identity.
+
+
+def test_rows_have_a_line_of_text_above_them() -> None:
+    rows = [("identity 0: 2 images", [tile_of(RED)] * 2), ("identity 1: 1 image", [tile_of(RED)])]
+    sheet = pixels_of(draw_rows(rows, "a title"))
+
+    assert (32 + 2 * (18 + CELL + 38), 8 + 2 * 136) == sheet.shape[:2]
+    assert is_color(sheet, RED)[32 + 18 + 60, 8 + 136 + 60]  # the second image of the first row
+    second = 32 + (18 + CELL + 38)
+    assert is_color(sheet, RED)[second + 18 + 60, 8 + 60]
+    assert not is_color(sheet, RED)[second + 18 + 60, 8 + 136 + 60]
+    for upper in (32, second):
+        assert not is_color(sheet, WHITE)[upper : upper + 16].all()
+
+
+def test_a_face_set_is_drawn_a_row_for_each_identity(tmp_path: Path) -> None:
+    out = tmp_path / "faces.png"
+    assert 0 == im2rec("inspect", FACE_SETS / "header_last" / "train.rec", "--sheet", out).code
+
+    sheet = pixels_of(out.read_bytes())
+    assert (32 + 4 * (18 + CELL + 38), 8 + 3 * 136) == sheet.shape[:2]
+
+
+def test_a_sheet_shows_six_identities_and_ten_images_of_each(tmp_path: Path) -> None:
+    labels = [label for label in range(13) for _ in range(12)]
+    rec = written(tmp_path, images(*labels, first=0), prop="13,16,16")
+    assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "faces.png").code
+
+    sheet = pixels_of((tmp_path / "faces.png").read_bytes())
+    assert (32 + 6 * (18 + CELL + 38), 8 + 10 * 136) == sheet.shape[:2]
+
+
+def test_a_sheet_of_other_files_is_drawn_row_after_row(tmp_path: Path) -> None:
+    rec = written(tmp_path, images(*range(13), first=0))
+    assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "all.png").code
+
+    sheet = pixels_of((tmp_path / "all.png").read_bytes())
+    assert (32 + 2 * (CELL + 38), 8 + 10 * 136) == sheet.shape[:2]
+
+
+def test_images_of_an_identity_are_named_by_its_class(tmp_path: Path) -> None:
+    rec = written(tmp_path, images(0, 1, first=0), prop="2,16,16")
+    (tmp_path / "train.classes.txt").write_text("0\tÄnne\n1\tBea\n")
+    drawn_with_names = tmp_path / "names.png"
+    assert 0 == im2rec("inspect", rec, "--sheet", drawn_with_names).code
+    (tmp_path / "train.classes.txt").unlink()
+    assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "bare.png").code
+    with_names, bare = (pixels_of(path.read_bytes()) for path in (drawn_with_names, tmp_path / "bare.png"))
+    assert (with_names[32:50, :200] != bare[32:50, :200]).any()

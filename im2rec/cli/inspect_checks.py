@@ -1,0 +1,76 @@
+"""The rows that ``im2rec inspect`` prints on checks that were asked for: decoding, digest, profile."""
+
+from __future__ import annotations
+
+from im2rec.cli.console import human_size
+from im2rec.cli.inspect_sets import failure_text, readers_text
+from im2rec.errors import counted
+from im2rec.inspection.digest_check import AGREES, CHANGED, NONE, ChangedRange, DigestCheck
+from im2rec.inspection.face_report import ProfileCheck
+from im2rec.inspection.report import Verification
+
+MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
+
+
+def verified_rows(verification: Verification | None) -> list[tuple[str, str]]:
+    """Return rows on the images that were decoded."""
+    if verification is None:
+        return []
+    flaws = "".join(f", {count:,} of them with {flaw}" for flaw, count in verification.flaws.items())
+    rows = [
+        (
+            "decoded",
+            f"{counted(verification.decoded, 'image')}{flaws}; {counted(len(verification.failures), 'failure')}",
+        )
+    ]
+    failures = [
+        ("failed", f"record {bad.record}{'' if bad.id is None else f', id {bad.id}'}, byte {bad.offset}: {bad.reason}")
+        for bad in verification.failures
+    ]
+    return rows + shortened(failures, "failures")
+
+
+def digest_rows(check: DigestCheck | None) -> list[tuple[str, str]]:
+    """Return rows on the comparison with the digest."""
+    if check is None:
+        return []
+    if check.state == NONE:
+        return [("digest", "none: --verify finds what does not decode, not changed pixels")]
+    was_damaged = ", of a file that was damaged already" if check.damaged_bytes else ""
+    changed = "CHANGED"
+    if check.changed:
+        changed += f", {human_size(check.changed_bytes)} in {counted(len(check.changed), 'range')}"
+    found = {AGREES: "every byte agrees", CHANGED: changed}.get(check.state, "WRONG")
+    problem = f": {check.problem}" if check.problem else ""
+    problem += f"; {counted(check.moved_blocks, 'block')} moved" if check.moved_blocks else ""
+    ranges = [("changed", f"bytes {part.start} to {part.end}: {_records_in(part)}") for part in check.changed]
+    return [("digest", f"{check.path}{was_damaged}: {found}{problem}"), *shortened(ranges, "changed ranges")]
+
+
+def _records_in(part: ChangedRange) -> str:
+    if not part.records:
+        return "no whole record"
+    ids = ", ".join(map(str, part.first_ids[:MAX_ROWS])) + (", ..." if part.records > MAX_ROWS else "")
+    of_ids = f", id {ids}" if part.first_ids else ""
+    if part.records == 1:
+        return f"record {part.first_record}{of_ids}"
+    return f"records {part.first_record} to {part.last_record}{of_ids}"
+
+
+def shortened(rows: list[tuple[str, str]], what: str, count: int | None = None) -> list[tuple[str, str]]:
+    """Return the first of *rows*, and a row on how many more there are of *count*, or of *rows* without it."""
+    rest = (len(rows) if count is None else count) - MAX_ROWS
+    return rows if rest <= 0 else [*rows[:MAX_ROWS], ("more", f"{rest:,} {what}; --json lists all")]
+
+
+def profile_rows(check: ProfileCheck | None) -> list[tuple[str, str]]:
+    """Return rows on what published readers assume, and which of them take the set."""
+    if check is None:
+        return []
+    verdict = counted(check.failed, "failure") if check.failed else "all that published readers assume is so"
+    failures = [("failed", failure_text(failure)) for failure in check.profile_failures]
+    return [
+        ("profile", f"{check.name}: {verdict}"),
+        *shortened(failures, "failures", check.failed),
+        ("readers", readers_text(check.readers)),
+    ]
