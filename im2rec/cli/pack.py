@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +23,15 @@ from im2rec.cli.console import (
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
-from im2rec.packing.params import PackParams
+from im2rec.packing.params import KEPT_WITH_UNCHANGED, PackParams
 from im2rec.params import from_words, parameter_docs
 
 if TYPE_CHECKING:
+    from im2rec.packing.face_report import FaceSummary
     from im2rec.packing.report import PackSummary
 
 EXAMPLE = "im2rec pack photos_train.lst photos/ photos_train.rec resize=256"
+FACES_EXAMPLE = "im2rec pack --profile insightface faces.lst faces/ train_set/"
 _KEYS_INDENT = 21
 
 
@@ -38,7 +42,7 @@ class PackCommand(HelpCommand):
         """Write the keys with their defaults, and the example."""
         keys = "\n".join(keys_table(PackParams, _KEYS_INDENT))
         formatter.write(f"\nKeys, with their defaults:\n{keys}\n")
-        formatter.write(f"\nExample:\n  {EXAMPLE}\n")
+        formatter.write(f"\nExample:\n  {EXAMPLE}\n  {FACES_EXAMPLE}\n")
 
 
 @click.command("pack", cls=PackCommand)
@@ -76,31 +80,67 @@ class PackCommand(HelpCommand):
 )
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
 @click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
+@click.option(
+    "--profile",
+    type=click.Choice(["insightface"]),
+    help="Make a training folder for face recognition: OUT is the folder, and images are stored unchanged.",
+)
+@click.option("--no-header", is_flag=True, help="With --profile: images alone, their keys from 0.")
+@click.option(
+    "--unaligned-as-is",
+    is_flag=True,
+    help="With --profile: take images that a list of face2rec2 marks as not aligned as they are.",
+)
 @click.option("--restart", is_flag=True, help="Throw away what a pack that was cut short has left, and begin again.")
 @click.option("--resume", is_flag=True, help="Go on with a pack that was cut short, or fail if there is none.")
 @common_options(writes=True)
 def command(
-    console: Console, list_path: Path, root: Path, out: Path, keys: tuple[str, ...], **options: object
+    console: Console,
+    list_path: Path,
+    root: Path,
+    out: Path,
+    keys: tuple[str, ...],
+    profile: str | None,
+    **options: object,
 ) -> ExitCode:
     """Pack the images of a list into a .rec and its index.
 
     LIST holds lines of id, label and path below the folder ROOT. Writes the records to OUT and the index beside it.
     Bad images are left out and reported in OUT.bad.jsonl. A pack that was cut short, by whatever, goes on when the same
     words are typed again. Exit code 3: images were left out.
+
+    With --profile insightface, OUT is a folder: train.rec has the images of one identity after the other, whatever the
+    order of the list, and train.idx, property and train.labels.tsv lie beside it.
     """
     for name, value in (("ROOT", root), ("OUT", out)):
         if "=" in str(value) and str(value).partition("=")[0] in {row.name for row in parameter_docs(PackParams)}:
             raise click.UsageError(f"{name} is missing before {value}", click.get_current_context())
     params = from_words(PackParams, keys)
     repeat_by(resumes=not options["dry_run"])
+    header, unaligned_as_is = not options.pop("no_header"), bool(options.pop("unaligned_as_is"))
+    if profile is None and (unaligned_as_is or not header):
+        option = "--unaligned-as-is" if unaligned_as_is else "--no-header"
+        raise click.UsageError(f"{option} belongs to --profile insightface", click.get_current_context())
     from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - it imports numpy, which the help does not need
 
     with console.progress("packing", share=True) as progress:
         made = PackOptions(**options, isolated=True)  # type: ignore[arg-type]
-        summary = pack(list_path, root, out, params, made, progress=progress)
+        if profile is None:
+            summary = pack(list_path, root, out, params, made, progress=progress)
+        else:
+            from im2rec.packing.face_pack import FaceOptions, pack_faces  # noqa: PLC0415 - as above
+
+            faces = FaceOptions(header=header, unaligned_as_is=unaligned_as_is)
+            params = dataclasses.replace(params, unchanged=True) if stores_files(keys) else params
+            summary = pack_faces(list_path, root, out, params, made, faces, progress=progress)
     console.warn(summary.warnings)
     console.result("pack", summary, render(summary), next_command(summary, is_part=params.nsplit > 1))
     return exit_code(summary)
+
+
+def stores_files(keys: Sequence[str]) -> bool:
+    """True if *keys*, words as they were typed, say nothing of decoding and encoding, nor of ``unchanged`` itself."""
+    return all(word.partition("=")[0] in {*KEPT_WITH_UNCHANGED} - {"unchanged"} for word in keys)
 
 
 def exit_code(summary: PackSummary) -> ExitCode:
@@ -116,6 +156,8 @@ def next_command(summary: PackSummary, *, is_part: bool) -> list[str]:
     rec = summary.files[0]
     if summary.report:
         return ["cat", path_word(summary.report)]
+    if summary.faces is not None:
+        return ["im2rec", "inspect", path_word(rec), "--profile", "insightface"]
     if is_part:
         from im2rec.packing.part_set import pattern_of_parts  # noqa: PLC0415 - as in command()
 
@@ -141,7 +183,10 @@ def render(summary: PackSummary) -> str:
     )
     speed = f"{summary.seconds:.1f} s, {summary.images_per_s:,.0f} images/s, {counted(summary.workers, 'worker')}"
     went_on = f"after {counted(summary.resumed, 'image')} of an earlier run, at line {summary.resumed_line} of the list"
+    faces = summary.faces
     table_rows = [
+        ("identities", _identities(faces) if faces else ""),
+        ("list", _list_form(faces) if faces else ""),
         ("went on", went_on if summary.resumed_line else ""),
         ("left out", left_out),
         ("outside", outside),
@@ -154,6 +199,23 @@ def render(summary: PackSummary) -> str:
     ]
     head = f"{verb} {counted(summary.images, 'image')} of {summary.input}"
     return table(head, table_rows)
+
+
+def _identities(faces: FaceSummary) -> str:
+    """Return in words how many identities and images for each a face-recognition set has."""
+    text = f"{faces.identities:,}"
+    if faces.images_median is not None:
+        text += f", with {faces.images_least:,} to {faces.images_most:,} images (median {faces.images_median:,g})"
+    if faces.identities_left_out:
+        text += f"; {faces.identities_left_out:,} more have only bad images, and get no class"
+    size = f"; {faces.height} x {faces.width} pixels" if faces.height is not None else ""
+    return text + size + ("" if faces.has_header else "; without header record")
+
+
+def _list_form(faces: FaceSummary) -> str:
+    return f"in the form of {faces.list_form}, " + (
+        "brought into the order of its labels" if faces.reordered else "its order kept"
+    )
 
 
 def _bytes(summary: PackSummary) -> str:

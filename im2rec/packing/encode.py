@@ -66,12 +66,13 @@ class DecodedImage(NamedTuple):
 
 
 def pack_chunk(
-    entries: Sequence[Entry], folder: ImageFolder, params: PackParams, *, verify: bool = False
+    entries: Sequence[Entry], folder: ImageFolder, params: PackParams, *, verify: bool = False, measure: bool = False
 ) -> PackedChunk:
     """Read, decode, crop, resize, encode and frame the images of *entries*, which are in *folder*.
 
     A bad line or image is reported in the chunk, never raised. With *verify*, images that are stored unchanged are
-    decoded too, to find damaged ones.
+    decoded too, to find damaged ones. With *measure* the sizes of the stored images are counted; one whose header does
+    not give a size is bad.
     """
     started = time.perf_counter()
     chunk = PackedChunk(jpeg_decoder=JPEG_DECODER)
@@ -85,6 +86,7 @@ def pack_chunk(
             stored, notes = store_image(content, entry.id, params)
             if verify and params.unchanged:
                 notes = [*notes, *filter(None, [decode(content, max_pixels=params.max_pixels).flaw])]
+            size = image_info(stored)[1:3] if measure else None
             chunk.frames.append((entry.id, encode_record(_encode_payload(entry, stored, params))))
         except ImageError as error:
             chunk.lines.append(BadImage(entry.line, entry.id, entry.path, error.reason, str(error)))
@@ -92,6 +94,7 @@ def pack_chunk(
             chunk.lines.append(BadImage(entry.line, entry.id, entry.path, TOO_LARGE, error.problem))
         else:
             chunk.notes.update(notes)
+            chunk.sizes.update([size] if size else [])
             chunk.lines.append(None)
     chunk.engine = "" if params.unchanged else load_engine(params.engine).name
     chunk.kernel = _describe_kernel(params)

@@ -23,18 +23,21 @@ class ImageFolder(NamedTuple):
     """The folder *root* that the paths of a list start from.
 
     *limit* is empty, or the folder that no image may lie outside of, links followed: the real path of *root*, with a
-    separator at its end.
+    separator at its end. With *as_given* a path that names a file as it is, from the working directory, is that file.
     """
 
     root: str
     limit: str = ""
+    as_given: bool = False
 
     def path(self, name: str) -> str:
         """Return the path of the image *name* of a list. Raises ImageError for one outside of *limit*, and OSError.
 
         As in im2rec.py, an absolute path stays one, and a path may lead out of the folder by ``..``.
         """
-        path = os.path.join(self.root, file_name(name))  # noqa: PTH118 - in a third of Path's time
+        path = file_name(name)
+        if not (self.as_given and os.path.isfile(path)):  # noqa: PTH113 - in a third of Path's time, as below
+            path = os.path.join(self.root, path)  # noqa: PTH118
         if self.limit and not os.path.normcase(os.path.realpath(path)).startswith(self.limit):
             raise ImageError("lies outside of ROOT", reason=OUTSIDE)
         return path
@@ -57,10 +60,10 @@ class ImageFolder(NamedTuple):
         return status.st_size
 
 
-def image_folder(root: PathLike, outside: str) -> ImageFolder:
+def image_folder(root: PathLike, outside: str, *, as_given: bool = False) -> ImageFolder:
     """Return the :class:`ImageFolder` of *root*; *outside* is ``allow`` or ``refuse``."""
     limit = os.path.normcase(os.path.join(os.path.realpath(root), "")) if outside == REFUSE else ""  # noqa: PTH118
-    return ImageFolder(os.fspath(root), limit)
+    return ImageFolder(os.fspath(root), limit, as_given)
 
 
 def _image_error(name: str, root: str, error: OSError | ValueError) -> ImageError:

@@ -14,14 +14,17 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from im2rec.errors import ImageError, ListFormatError, OutputError, ParameterError
 from im2rec.format.indexfile import Keys
 from im2rec.format.listfile import ListEntry
+from im2rec.packing.face_lines import FaceLines
+from im2rec.packing.face_numbering import FaceNumbering
 from im2rec.packing.identity import identity
 from im2rec.packing.image_files import ALLOW, REFUSE, ImageFolder, image_folder
 from im2rec.packing.list_reader import Entry, ListLines, ListPosition
@@ -29,6 +32,7 @@ from im2rec.packing.outside import OutsideCount
 from im2rec.packing.pack_output import PackOutput
 from im2rec.packing.params import PackParams
 from im2rec.packing.part_file import part_file_path
+from im2rec.packing.partial_pack import Ending
 from im2rec.packing.report import (
     DEFAULT_MAX_BAD,
     BadImage,
@@ -129,13 +133,13 @@ def pack(
     check_folder(root)
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
     part_files = [part_file_path(target)] if params.nsplit > 1 else []
-    _refuse_list([*files, digest, *part_files, report_path(target), classes_path(out)], list_path)
+    refuse_list([*files, digest, *part_files, report_path(target), classes_path(out)], list_path)
     files += [*([digest] if options.digest else []), *part_files]
     classes = ClassesCopy(list_path, out, force=options.force)
     outside = OutsideCount(root, counts=options.outside != REFUSE)
     fail, max_bad = options.on_error == "fail", BadLimit.parse(options.max_bad)
     counter = PackCounter(params, os.fspath(list_path), fail=fail, max_bad=max_bad, outside=outside)
-    run = _Run(
+    run = PackRun(
         lines=lines,
         folder=image_folder(root, options.outside),
         params=params,
@@ -174,7 +178,7 @@ def _target(out: PathLike, params: PackParams) -> Path:
     return part_path(Path(out), params)
 
 
-def _refuse_list(outputs: list[Path], list_path: PathLike) -> None:
+def refuse_list(outputs: list[Path], list_path: PathLike) -> None:
     """Raise OutputError if one of *outputs* is the list."""
     for path in outputs:
         if path.exists() and path.samefile(list_path):
@@ -213,15 +217,16 @@ class _ChunkSizer:
 
 
 @dataclasses.dataclass
-class _Run:
+class PackRun:
     """One run of :func:`pack`: it reads the list, has its images packed, counts, and hands the result to the output."""
 
-    lines: ListLines
+    lines: ListLines | FaceLines
     folder: ImageFolder
     params: PackParams
     options: PackOptions
     counter: PackCounter
     report_progress: Progress
+    numbering: FaceNumbering | None = None  # of a face-recognition set
 
     def __post_init__(self) -> None:
         self.workers = self.options.workers or available_cpus()
@@ -233,33 +238,46 @@ class _Run:
         self.counter.totals.engine, self.counter.totals.jpeg_decoder = _library_names(self.params)
         ids = array.array("Q")
         for batch in self._batches():
-            chunk = _check_files_exist(batch, self.folder)
-            self._count(chunk)
+            chunk, _ = self._count(_check_files_exist(batch, self.folder))
             ids.extend(id_ for id_, _ in chunk.frames)
         self.counter.check_any_packed()
         return np.array(ids, np.uint64)
 
-    def write(self, output: PackOutput, classes: ClassesCopy) -> Keys:
-        """Pack the list into *output*, from the place on that an earlier run has reached, and return the ids."""
+    def write(
+        self, output: PackOutput, classes: ClassesCopy | None = None, ending: Callable[[], Ending] | None = None
+    ) -> Keys:
+        """Pack the list into *output*, from the place on that an earlier run has reached, and return the ids.
+
+        *ending* is called behind the last image, for what is written then.
+        """
         with output:
             if output.counts is not None and output.position is not None:
                 self.counter.restore(output.counts)
+                if self.numbering is not None:
+                    self.numbering.restore(output.counts["faces"], output.label_map())
                 self.lines.position = output.position
                 self.counter.totals.resumed_line = output.position.line
             if not output.is_complete:
                 self._pack(output)
-            return output.complete(self.lines.position, self.counter.state(), classes)
+            end = ending() if ending is not None and not output.is_complete else None
+            return output.complete(self.lines.position, self._counts(), classes, end)
 
     def _pack(self, output: PackOutput) -> None:
-        work = functools.partial(pack_in_worker, folder=self.folder, params=self.params, verify=self.options.verify)
+        work = functools.partial(
+            pack_in_worker,
+            folder=self.folder,
+            params=self.params,
+            verify=self.options.verify,
+            measure=self.numbering is not None,
+        )
         processes, retry = self._uses_processes(), line_by_line(self.options.image_timeout)
         packed = run_ordered(
             work, self._batches(), workers=self.workers, processes=processes, name=_describe, retry=retry
         )
         with contextlib.closing(packed) as chunks:
             for chunk in chunks:
-                position = self._count(chunk)
-                output.add(chunk, position, self.counter.state())
+                counted, position = self._count(chunk)
+                output.add(counted, position, self._counts())
                 self._sizer.update(chunk)
         self.counter.check_any_packed(output.keep_report)
 
@@ -277,12 +295,21 @@ class _Run:
             self._in_work.append((batch, self.lines.position))
             yield batch
 
-    def _count(self, chunk: PackedChunk) -> ListPosition:
-        """Count *chunk*, the result of the oldest batch in work; return the place in the list behind it."""
+    def _counts(self) -> dict[str, Any]:
+        faces = {} if self.numbering is None else {"faces": self.numbering.state()}
+        return {**self.counter.state(), **faces}
+
+    def _count(self, chunk: PackedChunk) -> tuple[PackedChunk, ListPosition]:
+        """Count *chunk*, the result of the oldest batch in work; return it as it is to be written.
+
+        The second value is the place in the list behind it.
+        """
         batch, position = self._in_work.popleft()
         self.counter.add(chunk, batch)
+        if self.numbering is not None:
+            chunk = self.numbering.number(chunk, batch)
         self.report_progress(self.counter.totals.images, self.lines.share_read())
-        return position
+        return chunk, position
 
 
 def _describe(entries: list[Entry]) -> str:
@@ -308,8 +335,10 @@ def _check_files_exist(entries: list[Entry], folder: ImageFolder) -> PackedChunk
     return chunk
 
 
-def pack_in_worker(entries: Sequence[Entry], folder: ImageFolder, params: PackParams, *, verify: bool) -> PackedChunk:
+def pack_in_worker(
+    entries: Sequence[Entry], folder: ImageFolder, params: PackParams, *, verify: bool, measure: bool = False
+) -> PackedChunk:
     """Call :func:`im2rec.packing.encode.pack_chunk`, imported in the worker only: the parent starts 0.1 s sooner."""
     from im2rec.packing.encode import pack_chunk  # noqa: PLC0415
 
-    return pack_chunk(entries, folder, params, verify=verify)
+    return pack_chunk(entries, folder, params, verify=verify, measure=measure)

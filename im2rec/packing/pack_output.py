@@ -1,13 +1,14 @@
 """The files that a pack writes, and what stays of them for a later run when it is cut short.
 
-The ``.rec``, its index and the report of bad images grow together. After every chunk of lines they and the counts of
-the run describe the same lines of the list; such a state is saved in the journal (:mod:`im2rec.storage.checkpoints`).
+The ``.rec``, its index and the report of bad images grow together, and with them the map of labels of a
+face-recognition set. After every chunk of lines they and the counts of the run describe the same lines of the list;
+such a state is saved in the journal (:mod:`im2rec.storage.checkpoints`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from im2rec.format.indexfile import Keys
 from im2rec.packing.identity import differences
 from im2rec.packing.list_reader import ListPosition
 from im2rec.packing.part_file import part_file_path, write_part_file
-from im2rec.packing.partial_pack import PartialPack
+from im2rec.packing.partial_pack import Companions, Ending, PartialPack
 from im2rec.packing.report import PackedChunk, first_in_report, report_path
 from im2rec.storage import disk
 from im2rec.storage.checkpoints import last_state
 from im2rec.storage.classes import ClassesCopy
 from im2rec.storage.digest import digest_path, make_digest
+from im2rec.storage.files import InputFile
 from im2rec.storage.index import index_keys, index_to_write
 from im2rec.storage.journal import Journal, State, refuse_claimed
 from im2rec.storage.output import (
@@ -50,6 +52,9 @@ class PackOutput:
             output.add(chunk, position, counts)
             output.complete(position, counts)
 
+    *companions* are the files that a face-recognition set has besides; *stale* are those that only an older set can
+    have.
+
     If the block ends by an error, the records of all chunks stay for a later run. Raises OutputError, for a run of
     another identity too, of which nothing is removed.
     """
@@ -63,13 +68,16 @@ class PackOutput:
         digest: bool = False,
         restart: bool = False,
         resume: bool = False,
+        companions: Companions | None = None,
+        stale: Sequence[Path] = (),
     ) -> None:
         self.target, self.identity, self.force = target, dict(identity), force
-        self._paths = [target, index_to_write(target)]
+        self._companions = companions
+        self._paths = [target, index_to_write(target), *(companions.paths if companions else [])]
         self._digest_path, self._report_path = digest_path(target), report_path(target)
         self._nsplit = self.identity.get("nsplit", 1)
         # What describes an old .rec: removed in any case, before the new one gets its name.
-        self._old = [self._digest_path, *([part_file_path(target)] if self._nsplit > 1 else [])]
+        self._old = [self._digest_path, *([part_file_path(target)] if self._nsplit > 1 else []), *stale]
         self._has_digest = digest
         self._files: PartialPack | None = None
         self._libraries: dict[str, str] = {}
@@ -163,7 +171,14 @@ class PackOutput:
     def _open(self) -> PartialPack:
         """Open the files, cut to what the state describes. Raises OutputError."""
         self._libraries = self._state.progress["libraries"] if self._state else {}
-        self._files = PartialPack(self.target, self._journal, self._state, force=self.force, digest=self._has_digest)
+        self._files = PartialPack(
+            self.target,
+            self._journal,
+            self._state,
+            force=self.force,
+            digest=self._has_digest,
+            companions=self._companions,
+        )
         return self._files
 
     def add(self, chunk: PackedChunk, position: ListPosition, counts: Mapping[str, Any]) -> None:
@@ -193,25 +208,40 @@ class PackOutput:
             "complete": complete,
         }
 
-    def complete(self, position: ListPosition, counts: Mapping[str, Any], classes: ClassesCopy | None = None) -> Keys:
+    def label_map(self) -> bytes:
+        """Return the map of labels that an earlier run has written, up to its state. Raises InputError, OutputError."""
+        if self._state is None or self._companions is None:
+            return b""
+        path = self._companions.label_map
+        partial = partial_path(path)
+        with InputFile(partial if partial.exists() else path) as file:
+            return file.read_at(0, self._state.sizes.get(path.name, 0))
+
+    def complete(
+        self,
+        position: ListPosition,
+        counts: Mapping[str, Any],
+        classes: ClassesCopy | None = None,
+        ending: Ending | None = None,
+    ) -> Keys:
         """Write all files to the disk, give them their names, write *classes*, and return the keys of the index.
 
-        Raises OutputError.
+        An *ending* is written behind the images, unless all was written already. Raises OutputError.
         """
         if self._state is not None and self.is_complete:
             files, progress = None, self._state.progress
             has_report = self._report_path.name in self._state.sizes
         else:
             files = self._files or self._open()
-            progress = self._finish(files, position, counts)
+            progress = self._finish(files, position, counts, ending)
             has_report = files.report is not None
         has_digest = progress["has_digest"]
         index = self._paths[1]
         # Read before the end: what takes time behind the last rename could be interrupted, with nothing left to do.
         keys = index_keys(partial_path(index) if partial_path(index).exists() else index)
         paths = [*self._paths, *([self._digest_path] if has_digest else [])]
-        open_files = files.writer.output_files() if files else []
-        old = [*self._old, index, *([self._report_path] if self.force else [])]
+        open_files = [*files.writer.output_files(), *files.companions] if files else []
+        old = [*self._old, *self._paths[1:], *([self._report_path] if self.force else [])]
         publish(paths, old=old, force=self.force, files=open_files, advise=False)
         self._publish_report(has_report=has_report)
         if self._has_digest and not has_digest:  # of the complete state of a run without --digest
@@ -224,8 +254,12 @@ class PackOutput:
         self._journal.remove()
         return keys
 
-    def _finish(self, files: PartialPack, position: ListPosition, counts: Mapping[str, Any]) -> dict[str, Any]:
+    def _finish(
+        self, files: PartialPack, position: ListPosition, counts: Mapping[str, Any], ending: Ending | None
+    ) -> dict[str, Any]:
         """Write all *files* to the disk, then the state that they are complete; return its progress."""
+        if ending is not None:
+            files.write_ending(ending)
         files.writer.finish()
         files.is_consistent = False  # what follows is finished by the next run, and no other state
         self._progress = self._progress_at(files, position, counts, complete=True)

@@ -9,7 +9,7 @@ from im2rec.format.listfile import MAX_LABELS
 from im2rec.images.choices import ENCODINGS, ENGINES, INTERPOLATIONS, MAX_PIXELS
 from im2rec.params import changed, check, param
 
-_KEPT_WITH_UNCHANGED = ("max_pixels", "unchanged", "label_width", "pack_label", "nsplit", "part")
+KEPT_WITH_UNCHANGED = ("max_pixels", "unchanged", "label_width", "pack_label", "nsplit", "part")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class PackParams:
         if self.max_side > 0 and self.resize > 0:
             raise ParameterError(f"max_side={self.max_side} excludes resize={self.resize}", hint="give one of the two")
         if self.unchanged:
-            keys = [field.name for field in dataclasses.fields(self) if field.name not in _KEPT_WITH_UNCHANGED]
+            keys = [field.name for field in dataclasses.fields(self) if field.name not in KEPT_WITH_UNCHANGED]
             if given := changed(self, keys):
                 problem = f"unchanged=1 excludes {given[0]}={getattr(self, given[0])}"
                 raise ParameterError(problem, hint="stored as they are, images are neither decoded nor encoded")

@@ -16,6 +16,7 @@ from typing import Any
 from im2rec.errors import Im2RecError, ImageError, InputError, ListFormatError, ParameterError, counted
 from im2rec.format.indexfile import Keys
 from im2rec.format.listfile import InexactLabels, ListEntry, are_exact
+from im2rec.packing.face_report import FaceSummary
 from im2rec.packing.list_reader import Entry
 from im2rec.packing.outside import OutsideCount
 from im2rec.packing.params import PackParams
@@ -47,7 +48,9 @@ class PackedChunk:
     """The result of packing some lines of a list, in list order: an (id, frame) pair for each record, and the report.
 
     *lines* has one entry for each line: None for one that is packed. *bytes_in* is the size of the image files,
-    *libraries* the versions of those that could change a byte of the records, by name.
+    *libraries* the versions of those that could change a byte of the records, by name. Of a face-recognition set,
+    *sizes* counts the images of each (height, width), the first one first, and *map_lines* are to be written to its
+    map of labels together with the frames.
     """
 
     frames: list[tuple[int, bytes]] = dataclasses.field(default_factory=list)
@@ -59,6 +62,8 @@ class PackedChunk:
     jpeg_decoder: str = ""
     kernel: str = ""
     libraries: dict[str, str] = dataclasses.field(default_factory=dict)
+    sizes: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
+    map_lines: bytes = b""
 
     @property
     def bad(self) -> list[BadImage]:
@@ -89,6 +94,7 @@ def _joined(nothing: PackedChunk, chunks: list[PackedChunk]) -> PackedChunk:
         frames=[frame for chunk in chunks for frame in chunk.frames],
         lines=[line for chunk in chunks for line in chunk.lines],
         notes=sum((chunk.notes for chunk in chunks), Counter()),
+        sizes=sum((chunk.sizes for chunk in chunks), Counter()),
         bytes_in=sum(chunk.bytes_in for chunk in chunks),
         seconds=sum(chunk.seconds for chunk in chunks),
     )
@@ -225,6 +231,7 @@ class PackSummary:
     dry_run: bool = described(DRY_RUN, False)
     outside: int = described("Lines with a path that leads out of ROOT as it is written, and that were not refused.", 0)
     outside_line: int | None = described("The first line with such a path.", None)
+    faces: FaceSummary | None = described("Of a face-recognition set, as `--profile` makes it: its identities.", None)
 
 
 def report_path(out: Path) -> Path:

@@ -151,6 +151,7 @@ def test_json_has_every_fact_of_the_summary(here: Path) -> None:
         "dry_run": False,
         "outside": 0,
         "outside_line": None,
+        "faces": None,
     } == {key: value for key, value in summary.items() if key != "jpeg_decoder"}
     assert summary["jpeg_decoder"] in ("simplejpeg", "pillow")
     row = json.loads((here / "out.rec.bad.jsonl").read_text())

@@ -100,7 +100,7 @@ def test_lines_are_taken_as_they_are_needed_and_the_last_batch_may_be_short(tmp_
     lines = ListLines(write_list(tmp_path / "l.lst", [f"{number}.jpg" for number in range(5)]))  # of 10 bytes
     folder = image_folder(tmp_path, "allow")
     counter = PackCounter(UNCHANGED, "l.lst", fail=False, max_bad=BadLimit.parse("0"), outside=OutsideCount(tmp_path))
-    run = module._Run(lines, folder, UNCHANGED, PackOptions(workers=1), counter, lambda *_: None)
+    run = module.PackRun(lines, folder, UNCHANGED, PackOptions(workers=1), counter, lambda *_: None)
     batches = run._batches()
     assert [1] == [entry.line for entry in next(batches)]
     assert (10, 2) == lines.position
@@ -108,7 +108,7 @@ def test_lines_are_taken_as_they_are_needed_and_the_last_batch_may_be_short(tmp_
     assert [[2, 3, 4], [5]] == [[entry.line for entry in batch] for batch in batches]
     # A later run goes on behind a batch, and not behind the last one that was taken.
     frames = [[(0, b"")], [(0, b"")] * 3, [(0, b"")]]
-    assert [(10, 2), (40, 5), (50, 6)] == [run._count(PackedChunk(frames=some)) for some in frames]
+    assert [(10, 2), (40, 5), (50, 6)] == [run._count(PackedChunk(frames=some))[1] for some in frames]
 
 
 def test_a_batch_is_named_by_its_lines_and_paths() -> None:
