@@ -71,8 +71,6 @@ class PartialPack:
                 self.checkpoints.add(file)
             if companions is not None:
                 self._open_companion(companions.label_map, sizes.get(companions.label_map.name, 0))
-                for path in companions.others:
-                    remove_leftover(path)
             if self._report_path.name in sizes:
                 self._open_report(sizes[self._report_path.name])
             else:
