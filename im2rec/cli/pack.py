@@ -207,7 +207,8 @@ def _identities(faces: FaceSummary) -> str:
     if faces.images_median is not None:
         text += f", with {faces.images_least:,} to {faces.images_most:,} images (median {faces.images_median:,g})"
     if faces.identities_left_out:
-        text += f"; {faces.identities_left_out:,} more have only bad images, and get no class"
+        more = counted(faces.identities_left_out, "more has", "more have")
+        text += f"; {more} only bad images, and no class"
     size = f"; {faces.height} x {faces.width} pixels" if faces.height is not None else ""
     return text + size + ("" if faces.has_header else "; without header record")
 

@@ -51,7 +51,7 @@ class _Refused:
     def refuse(self, path: Path, problem: str, *, hint: str) -> None:
         """Raise InputError with *problem*, that of the first line, if there are any."""
         if self.count:
-            others = f"; such lines are {self.count:,}" if self.count > 1 else ""
+            others = f"; there are {self.count:,} such lines" if self.count > 1 else ""
             raise InputError(problem + others, path=path, line=self.first, hint=hint)
 
 

@@ -105,12 +105,12 @@ def test_lines_of_the_other_form_are_bad_lines(tmp_path: Path) -> None:
 REFUSED = {
     "1\t17\t5\n0\t18\t5\n": ": can be read as a list of im2rec (id, label, path) and of face2rec2 (aligned, path, ",
     "1\ta.jpg\t5\n0\tb.jpg\t5\n0\tc.jpg\t5\n": ", line 2: the face is marked as not aligned (aligned 0), and im2rec "
-    "aligns none; such lines are 2 (--unaligned-as-is takes the images as they are)",
+    "aligns none; there are 2 such lines (--unaligned-as-is takes the images as they are)",
     "1\ta.jpg\t5\n1\tb.jpg\t-1\n": ", line 2: the label -1 means no class (leave such lines out of the list)",
-    "1\t-1\ta.jpg\n2\t-1\tb.jpg\n": ", line 1: the label -1 means no class; such lines are 2 (",
+    "1\t-1\ta.jpg\n2\t-1\tb.jpg\n": ", line 1: the label -1 means no class; there are 2 such lines (",
     "1\t0.5\ta.jpg\n": ", line 1: the label 0.5 is no class (classes are whole numbers from 0 on)",
     "1\t-2\ta.jpg\n": ", line 1: the label -2 is no class",
-    "1\tnan\ta.jpg\n2\tinf\ta.jpg\n": ", line 1: the label nan is no class; such lines are 2",
+    "1\tnan\ta.jpg\n2\tinf\ta.jpg\n": ", line 1: the label nan is no class; there are 2 such lines",
     "1\t1e300\ta.jpg\n": ", line 1: the label 1.0000000000000001e+300 is no class",
     "1\t9007199254740992\ta.jpg\n": ", line 1: the label 9007199254740992 is no class",
     "1\ta.jpg\t0.5\n": ", line 1: the label 0.5 is no class",
