@@ -81,8 +81,8 @@ def _is_plainly_face2rec2(line: str) -> bool:
 
 
 def _is_integer(field: str) -> bool:
+    """True if *field* is an integer of at most 64 bits, beyond which a float may not hold it."""
     try:
-        int(field)
+        return abs(int(field)) < 2**63
     except ValueError:
         return False
-    return True

@@ -37,9 +37,10 @@ from im2rec.errors import (
 )
 from im2rec.extraction.resumable_folder import MARKER, ResumableFolder
 from im2rec.format.binfile import decode_bin
+from im2rec.format.face_list import form_of, parse_face_line
 from im2rec.format.indexfile import read_index
 from im2rec.format.irheader import decode_image_record, parse_header
-from im2rec.format.listfile import parse_labels, parse_line, read_list
+from im2rec.format.listfile import ListEntry, parse_labels, parse_line, read_list
 from im2rec.format.mnistfile import read_images, read_labels
 from im2rec.format.ndarrayfile import decode_arrays, decode_single
 from im2rec.format.pairlist import FORMS
@@ -53,6 +54,7 @@ from im2rec.iterators.mnist import MNISTIter
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
 from im2rec.jpeg.loading import load
 from im2rec.jpeg.verdict import verdict
+from im2rec.packing.face_lines import FaceLines
 from im2rec.packing.params import PackParams
 from im2rec.packing.part_file import encode_part_file, read_part_file
 from im2rec.params import from_words
@@ -212,12 +214,24 @@ def lines(data: bytes) -> None:
     for number, text in enumerate(texts[:1000], 1):
         works += [functools.partial(parse_labels, text, number, width) for width in (1, 3)]
         works.append(functools.partial(parse_line, text, number, exists=lambda path: len(path) % 2 == 0))
+        works += [functools.partial(parse_face_line, text, number), functools.partial(form_of, text)]
     each(ListFormatError, *works)
 
 
 def pair_lists(data: bytes) -> None:
     path = file_of(data, "pairs.txt")
     each((InputError, ListFormatError), *(functools.partial(read_pair_list, path, form) for form in (None, *FORMS)))
+
+
+def faces(data: bytes) -> None:
+    """Read a list class by class: each line once, in order of the labels."""
+    path = file_of(data, "a.lst")
+    for options in ({}, {"all_labels": True, "unaligned_as_is": True}):
+        found = FaceLines(path, path.parent, **options)
+        entries = list(found.entries())
+        classes = [entry.labels[0] for entry in entries if isinstance(entry, ListEntry)]
+        assert classes == sorted(classes)
+        assert (len(classes), len({entry.line for entry in entries})) == (found.images, len(entries))
 
 
 def csv(data: bytes) -> None:

@@ -103,6 +103,16 @@ def lists() -> list[bytes]:
     ]
 
 
+def face_lists() -> list[bytes]:
+    """Lists of faces in both forms, in the order of their labels and in none."""
+    return [
+        b"5\t2\ta.jpg\n6\t1\tb.jpg\n7\t2\tc.jpg\n# comment\n8\t1\td.jpg\n",
+        b"0\t0\ta.jpg\r\n1\t0\tb.jpg\r\n2\t3\t0.5\tc.jpg\r\n",
+        b"1\ta/a.jpg\t7\n1\tb/b.jpg\t3\t1\t2\t30\t40\n1\ta/c.jpg\t7\n",
+        b"1\t17\t5\n0\ta.jpg\t5\t1\t2\t3\t4" + b"\t1.5" * 10 + b"\n1\tb.jpg\t-1\n",
+    ]
+
+
 def pair_lists() -> list[bytes]:
     """Lists of pairs in every form."""
     return [*(path.read_bytes() for path in GOLDEN_LISTS), b'path1,path2,same\r\n"a ""b"".jpg","c, d.jpg",true\r\n']

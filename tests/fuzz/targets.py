@@ -92,6 +92,7 @@ TARGETS = {
         Target("header", seeds.payloads, parsers.header, (CorruptRecordError,), fields.of_header),
         Target("list", seeds.lists, parsers.lines, _OF_LISTS, number_fields, _NUMBERS, 400),
         Target("pair lists", seeds.pair_lists, parsers.pair_lists, _OF_LISTS, number_fields, _NUMBERS, 400),
+        Target("faces", seeds.face_lists, parsers.faces, (InputError, ListFormatError), number_fields, _NUMBERS, 400),
         Target("csv", seeds.rows_of_csv, parsers.csv, (InputError, TextFormatError), number_fields, _NUMBERS, 400),
         Target(
             "libsvm", seeds.rows_of_libsvm, parsers.libsvm, (InputError, TextFormatError), number_fields, _NUMBERS, 400

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import tempfile
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
+from face_pack_helpers import a_case, as_by_identity, as_published, keyed_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_helpers import encoded, names_in, records_of, texture, write_images
@@ -226,3 +228,26 @@ def test_packing_twice_gives_the_same_bytes_and_force_leaves_nothing_old(
 
     assert first == {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)}
     assert not any(content.startswith(b"old") for content in first.values())
+
+
+# Training sets for face recognition.
+
+
+@given(labels=st.lists(st.integers(0, 5), min_size=1, max_size=12), bad=st.sets(st.integers(0, 11)))
+@settings(max_examples=25, deadline=None)
+def test_a_set_has_each_good_image_once_in_a_run_of_its_class(labels: list[int], bad: set[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        good = [number for number in range(len(labels)) if number not in bad]
+        case = a_case(Path(folder), labels, bad=sorted(bad & set(range(len(labels)))))
+        if not good:
+            assert "none of its images could be packed" in case.message()
+            return
+        case.pack()
+        order = sorted(good, key=lambda number: labels[number])
+        classes = sorted({labels[number] for number in good})
+        expected = [(classes.index(labels[n]), (case.root / f"{n}.jpg").read_bytes()) for n in order]
+        records = keyed_records(case.out)
+        found = as_published(records)
+        assert expected == [(label, content) for _, label, content in found]
+        assert found == as_by_identity(records)
+        assert len(records) == len(good) + 1 + len(classes)

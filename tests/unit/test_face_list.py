@@ -39,6 +39,7 @@ def test_labels_are_given_as_they_are_written(label: float) -> None:
         (f"1\ta.jpg\t5{BOX}\t1", "expected 3, 7 or 17 columns, found 8"),
         ("1 a.jpg 5", "expected 3, 7 or 17 columns, found 1"),
         ("x\ta.jpg\t5", "expected 0 or 1 (aligned), found 'x'"),
+        ("1" * 400 + "\ta.jpg\t5", f"expected 0 or 1 (aligned), found '{'1' * 40}'"),
         ("1\t\t5", "column 2 is empty"),
         ("1\ta.jpg\tfive", "expected a number as label, found 'five'"),
     ],
