@@ -39,6 +39,7 @@ from im2rec.params import parameter_docs
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.recovery.repair import RepairSummary
 from im2rec.recovery.report import IndexSummary, RecoverSummary
+from im2rec.rewriting.merge_report import MergeSummary
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.runs.replay import ReplayedRecord
 from im2rec.runs.run import RunSummary
@@ -67,6 +68,7 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec make-list": ListSummary,
     "im2rec pack": PackSummary,
     "im2rec join": JoinSummary,
+    "im2rec merge": MergeSummary,
     "im2rec inspect": Survey,
     "im2rec inspect --head, --key": ShownRecords,
     "im2rec iterate": RunSummary,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,6 @@ from im2rec.format.irheader import HEADER_BYTES, Labels
 from im2rec.format.recordio import encode_record
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.spans import RecordSpan, group_nearby
-from im2rec.storage.writer import RecordWriter
 
 _BATCH_BYTES = 4 << 20  # of frames that are read and written at once, unless a single one is longer
 _WINDOW_BYTES = 16 << 20  # read at once, bytes between the frames included
@@ -31,6 +31,13 @@ _SLICE = 1 << 16  # records whose places are looked up at once
 # Of an image record, in 32-bit words of its frame.
 _FLAG, _LABEL, _ID, _VECTOR = (word + HEAD_BYTES // 4 for word in (0, 1, 2, 6))
 _Words = npt.NDArray[np.uint32]
+
+
+class FrameWriter(Protocol):
+    """Takes frames: a :class:`~im2rec.storage.writer.RecordWriter`, or memory."""
+
+    def write_frames(self, pieces: Iterable[bytes], keys: Keys, sizes: Offsets) -> None:
+        """Append frames; the *pieces* joined are all of them, *keys* and *sizes* those of each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +63,7 @@ class NewHeaders:
 def copy_records(
     rec: RecordFile,
     ordinals: Offsets,
-    writer: RecordWriter,
+    writer: FrameWriter,
     keys: Keys,
     headers: NewHeaders | None = None,
     *,

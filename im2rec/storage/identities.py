@@ -8,6 +8,7 @@ be rounded, and a class that was written in two runs has two of them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -61,11 +62,20 @@ class SetHeader:
 
 def range_records(labels: RecordLabels, keys: Keys) -> RangeRecords:
     """Return the records of *labels* with two labels and no content; *keys* are those of all records, or the ids."""
+    return _range_records(labels, keys.__getitem__)
+
+
+def range_records_of(rec: RecordFile) -> RangeRecords:
+    """Return the records of *rec* with two labels and no content. Raises what :attr:`RecordFile.labels` raises."""
+    return _range_records(rec.labels, rec.keys_of)
+
+
+def _range_records(labels: RecordLabels, keys_of: Callable[[Offsets], Keys]) -> RangeRecords:
     empty = np.asarray(labels.without_content)
     ordinals = empty[labels.flags[empty] == RANGE_LABELS]
-    starts = labels.starts[ordinals]
+    starts = labels.starts_of(ordinals)
     ranges = labels.values[starts[:, None] + np.arange(RANGE_LABELS)]
-    return RangeRecords(ordinals, keys[ordinals], ranges)
+    return RangeRecords(ordinals, keys_of(ordinals), ranges)
 
 
 def find_header(records: RangeRecords) -> SetHeader | None:
@@ -116,7 +126,7 @@ def face_set_of(rec: RecordFile) -> FaceSet:
     Raises InputError for header records that are wrong, and what :attr:`RecordFile.labels` raises.
     """
     labels = rec.labels
-    ranges = range_records(labels, rec.keys)
+    ranges = range_records_of(rec)
     try:
         header = find_header(ranges)
     except InputError as error:
@@ -131,7 +141,7 @@ def classes_of(rec: RecordFile, images: Offsets) -> Classes:
 
     Raises InputError for a label that is no class: negative, or no whole number.
     """
-    first = rec.labels.first[images]
+    first = rec.labels.first_of(images)
     return as_classes(first, images, rec.path)
 
 

@@ -163,6 +163,10 @@ class RecordFile(Closeable, Sequence[ImageRecord]):
         """Keys of the records in the index (uint64), in file order; those that only count are made when first used."""
         return self._keys.array
 
+    def keys_of(self, ordinals: Offsets) -> Keys:
+        """Return the keys (uint64) of the records at *ordinals* (int64, from 0); no array of all keys is made."""
+        return self._keys.of(ordinals)
+
     @functools.cached_property
     def labels(self) -> RecordLabels:
         """The labels of all records, from the cache; the first time, the headers of all records are read.

@@ -34,6 +34,11 @@ class RecordKeys:
         self._keys.flags.writeable = False
         return self._keys
 
+    def of(self, ordinals: Offsets) -> Keys:
+        """Return the keys (uint64) of the records at *ordinals* (int64, from 0); no array of all keys is made."""
+        keys = self._keys
+        return ordinals.astype(np.uint64) + np.uint64(keys.start) if isinstance(keys, range) else keys[ordinals]
+
     def compact(self) -> RecordKeys:
         """Return the same keys as a range if they are one, else with their order."""
         keys = self._keys

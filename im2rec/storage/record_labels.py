@@ -91,6 +91,14 @@ class RecordLabels(Sequence[Any]):
         """The first label of each record (float32)."""
         return self.values[:: self._width] if isinstance(self._flags, int) else self.values[self.starts[:-1]]
 
+    def first_of(self, ordinals: Offsets) -> Labels:
+        """Return the first label (float32) of each of some *ordinals*, without a copy of all labels."""
+        return self.values[self.starts_of(ordinals)]
+
+    def starts_of(self, ordinals: Offsets) -> Offsets:
+        """Return ``starts`` of some *ordinals* (int64), which takes no memory for those of all records."""
+        return ordinals * self._width if isinstance(self._flags, int) else self.starts[ordinals]
+
     def __len__(self) -> int:
         return len(self._ids)
 

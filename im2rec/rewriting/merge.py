@@ -1,0 +1,91 @@
+"""Merge sets of images into one: new keys, ids and labels, contents byte for byte."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from im2rec.errors import CorruptRecordError, ParameterError
+from im2rec.parallel import Progress
+from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
+from im2rec.rewriting.merge_run import Merge, companions_of
+from im2rec.rewriting.sources import Source, check_inputs
+from im2rec.storage.classes import find_classes
+from im2rec.storage.digest import digest_path
+from im2rec.storage.files import PathLike
+from im2rec.storage.index import find_index, index_to_write
+from im2rec.storage.output import refuse_existing
+
+
+def merge(
+    inputs: Iterable[PathLike],
+    out: PathLike,
+    options: MergeOptions | None = None,
+    *,
+    force: bool = False,
+    digest: bool = False,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> MergeSummary:
+    """Merge the sets *inputs*, paths of ``.rec`` files, to *out*: all their images, with new keys, ids and labels.
+
+    The ids are the keys: from 1 on in a set with a header record, where the images of a class follow one another, from
+    0 on in others. Tables beside *out* tell of each image and each class where it comes from. Of damaged sets all whole
+    records are merged. Memory: 8 bytes a record for the images that are there twice, 4 if the images are ordered by
+    class, and where the records are, which is mapped from the cache. A dry run does all but write. *progress* is called
+    with the number of images and the share that is done.
+
+    Raises InputError for a set that cannot be used, CorruptRecordError, IndexFormatError, ParameterError, and
+    OutputError when a file exists, unless *force*, or cannot be written::
+
+        merge(["ms1mv3/train.rec", "own/train.rec"], "merged/train.rec", MergeOptions(drop_same=True))
+    """
+    started = time.monotonic()
+    options, target, paths = options or MergeOptions(), Path(out), list(map(Path, inputs))
+    check_inputs(paths)
+    _refuse_inputs(target, paths)
+    damaged: set[Path] = set()
+    while True:
+        try:
+            with contextlib.ExitStack() as stack:
+                sources = [_opened(path, stack, skip=path in damaged) for path in paths]
+                run = Merge(sources, target, options, force=force, digest=digest, dry_run=dry_run)
+                run.work(progress or (lambda _images, _share: None))
+                summary = run.summary()
+                break
+        except CorruptRecordError as error:
+            # The index has hidden damage until the record was read: begin again, with a scan of that file.
+            path = next((path for path in paths if error.path is not None and path == Path(error.path)), None)
+            if path is None or path in damaged:
+                raise
+            damaged.add(path)
+    summary.seconds = round(time.monotonic() - started, 3)
+    return summary
+
+
+def outputs_of(out: PathLike) -> list[Path]:
+    """Return the paths that *out* and the files beside it may have."""
+    target = Path(out)
+    return [target, index_to_write(target), digest_path(target), *companions_of(target)]
+
+
+def _refuse_inputs(target: Path, paths: Sequence[Path]) -> None:
+    """Raise ParameterError if *target*, or a file beside it that is written, is a file of one of the inputs *paths*."""
+    refuse_existing([target], force=True)  # a folder: "dir/" has no name to derive the other names from
+    if target.suffix == ".idx":
+        raise ParameterError(f"{target}: is the name of an index", hint="name the .rec")
+    for written in outputs_of(target):
+        for path in paths:
+            used = (path, find_index(path), find_classes(path))
+            if written.exists() and any(file is not None and file.exists() and file.samefile(written) for file in used):
+                raise ParameterError(
+                    f"{written}: belongs to the input {path}", hint="name another file as the last word"
+                )
+
+
+def _opened(path: Path, stack: contextlib.ExitStack, *, skip: bool) -> Source:
+    source = Source(path, skip=skip)
+    stack.callback(source.close)
+    return source

@@ -1,0 +1,260 @@
+"""The run of a merge: batches of images are hashed, compared with those before, and copied."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from im2rec.errors import InputError, counted
+from im2rec.format.indexfile import Offsets
+from im2rec.format.insightface import PROPERTY_NAME, check_exact, property_text, range_frames
+from im2rec.format.mapfile import map_lines
+from im2rec.parallel import Progress, available_cpus, run_ordered
+from im2rec.rewriting.class_plan import ClassPlan, plan_names, plan_offsets, plan_same
+from im2rec.rewriting.contents import hash_contents
+from im2rec.rewriting.merge_order import MergeOrder
+from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
+from im2rec.rewriting.merged_rows import RowCounts, RowWriter
+from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, SAME_MAP, NewSet, beside
+from im2rec.rewriting.same_images import MergedRows, SameImages
+from im2rec.rewriting.sources import Source
+from im2rec.storage.classes import classes_path, classes_text
+from im2rec.storage.digest import digest_path
+from im2rec.storage.index import index_to_write
+from im2rec.storage.output import AtomicFile, refuse_existing
+from im2rec.storage.writer import RecordWriter
+
+_BATCH_BYTES, _BATCH_ROWS = 4 << 20, 1 << 13  # of frames that are hashed and copied at once
+_LINES = _RANGE_RECORDS = 1 << 13  # of a table, and header and identity records, that are written at once
+_LABEL_COLUMNS = ("label", "source", "old_label")
+
+
+def companions_of(target: Path) -> list[Path]:
+    """Return the paths of the files, besides index, digest and property, that a merge may write beside *target*."""
+    return [*(beside(target, suffix) for suffix in (LABELS_MAP, KEYS_MAP, SAME_MAP)), classes_path(target)]
+
+
+class Merge:
+    """A merge of *sources* to *target*. Raises what :func:`merge` does."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        target: Path,
+        options: MergeOptions,
+        *,
+        force: bool,
+        digest: bool,
+        dry_run: bool,
+    ) -> None:
+        self._sources, self._target, self._options = sources, target, options
+        self._force, self._digest, self._dry_run = force, digest, dry_run
+        if not any(source.images for source in sources):
+            raise InputError("none of the sets holds an image", path=sources[0].path)
+        self._header = any(source.header for source in sources) if options.header is None else options.header
+        self._plan = self._make_plan()
+        self._order = MergeOrder(sources, self._plan, grouped=self._header)
+        if self._header and not options.drop_same:
+            check_exact(self._order.rows, int(np.sum(self._order.counts > 0)))
+        self._warnings = [*(line for source in sources for line in source.warnings), *self._plan.warnings]
+        self._property = self._make_property()
+        self._companions = companions_of(target)
+        if self._property:
+            self._companions.append(target.with_name(PROPERTY_NAME))
+        self._first_key = 1 if self._header else 0
+        self._counts = RowCounts(len(self._order.counts), self._first_key)
+        self._same: SameImages | None = None
+        self._files: list[Path] = []
+
+    def _make_plan(self) -> ClassPlan:
+        if self._options.classes is not None:
+            return plan_names(self._sources, self._options.classes)
+        return (plan_same if self._options.same_labels else plan_offsets)(self._sources)
+
+    def _make_property(self) -> bytes:
+        """Return the content of the property file; nothing if none is written, with a warning that says why."""
+        found = [source for source in self._sources if source.property]
+        if not found:
+            if self._header:
+                self._warnings.append(
+                    "no property file is beside the sets, so none is written: it has the images' size"
+                )
+            return b""
+        path = self._target.with_name(PROPERTY_NAME)
+        for source in self._sources:
+            if path.exists() and source.property_path.exists() and path.samefile(source.property_path):
+                self._warnings.append(
+                    f"{path}: is that of {source.path}, and stays: write the new set to its own folder"
+                )
+                return b""
+        sizes = {(source.property.height, source.property.width): source for source in found if source.property}
+        (height, width), first = next(iter(sizes.items()))
+        for (other_height, other_width), source in list(sizes.items())[1:]:
+            self._warnings.append(
+                f"{source.property_path}: images of {other_height} x {other_width}, and {first.property_path}:"
+                f" {height} x {width}, which the new one says"
+            )
+        return property_text(len(self._order.counts), height, width)
+
+    def work(self, progress: Progress) -> None:
+        """Merge, or do all but write. Raises CorruptRecordError, InputError, OutputError."""
+        if self._dry_run:
+            files = [self._target, index_to_write(self._target), digest_path(self._target), *self._companions]
+            refuse_existing(files, force=self._force)
+            self._copy(None, progress)
+            self._files = self._files_of_dry_run()
+            return
+        output = NewSet(self._target, self._companions, force=self._force, digest=self._digest)
+        with contextlib.closing(output):
+            self._copy(output, progress)
+            if self._header:
+                self._write_ranges(output.writer)
+            self._write_companions(output)
+            self._files = output.publish()
+
+    def _copy(self, output: NewSet | None, progress: Progress) -> None:
+        """Find the images that are there twice, and write the others to *output*."""
+        same_map = beside(self._target, SAME_MAP)
+        same_file: AtomicFile | None = None
+
+        def write_same(piece: bytes) -> None:
+            nonlocal same_file
+            if output is not None:
+                same_file = same_file or output.open(same_map)
+                same_file.write(piece)
+
+        if self._options.find_same:
+            drop, first_key = self._options.drop_same, self._first_key
+            self._same = SameImages(self._sources, self._order, drop=drop, first_key=first_key, write=write_same)
+        writer: RowWriter | None = None
+        if output is not None:
+            writer = RowWriter(self._sources, output.writer, output.open(beside(self._target, KEYS_MAP)))
+        with contextlib.closing(self._batches()) as batches:
+            for rows in batches:
+                kept = rows.chosen(self._same.find(rows)) if self._same else rows
+                keys = self._counts.add(kept, kept.sizes)
+                if writer is not None:
+                    writer.write(kept, keys)
+                progress(self._counts.images, (rows.first + len(rows)) / self._order.rows)
+
+    def _batches(self) -> Generator[MergedRows]:
+        """Yield all rows in batches of some megabytes, with hashes if they are needed, made in threads ahead."""
+        if not self._options.find_same:
+            yield from self._unhashed()
+            return
+        workers = min(2, available_cpus())
+        yield from run_ordered(self._hashed, self._unhashed(), workers=workers, processes=False, name=str)
+
+    def _unhashed(self) -> Iterator[MergedRows]:
+        first = 0
+        for sources, ordinals in self._order.chunks():
+            labels, sizes = np.empty(len(sources), np.int64), np.empty(len(sources), np.int64)
+            for source in np.unique(sources).tolist():
+                chosen = sources == source
+                labels[chosen] = self._order.labels(source, ordinals[chosen])
+                sizes[chosen] = self._sources[source].rec.frame_sizes(ordinals[chosen])
+            for rows in _slices(sizes):
+                yield MergedRows(first + rows.start, sources[rows], ordinals[rows], labels[rows], sizes[rows])
+            first += len(sources)
+
+    def _hashed(self, rows: MergedRows) -> MergedRows:
+        hashes = np.empty(len(rows), np.uint64)
+        for source in np.unique(rows.sources).tolist():
+            chosen = rows.sources == source
+            hashes[chosen] = hash_contents(self._sources[source].rec, rows.ordinals[chosen])
+        return dataclasses.replace(rows, hashes=hashes)
+
+    def _write_ranges(self, writer: RecordWriter) -> None:
+        frames = range_frames(self._counts.first_keys, self._counts.images, len(self._counts.first_keys))
+        while block := list(itertools.islice(frames, _RANGE_RECORDS)):
+            sizes = np.array([len(frame) for _, frame in block], np.int64)
+            keys = np.array([key for key, _ in block], np.uint64)
+            writer.write_frames([b"".join(frame for _, frame in block)], keys, sizes)
+
+    def _write_companions(self, output: NewSet) -> None:
+        if self._changes_labels:
+            labels_file = output.open(beside(self._target, LABELS_MAP))
+            labels_file.write(next(map_lines(_LABEL_COLUMNS, ())))
+            for source, new in zip(self._sources, self._plan.labels, strict=True):
+                every = np.flatnonzero(source.counts)
+                for start in range(0, len(every), _LINES):
+                    old = every[start : start + _LINES]
+                    columns = new[old].tolist(), [source.text] * len(old), old.tolist()
+                    labels_file.write(b"".join(itertools.islice(map_lines(_LABEL_COLUMNS, *columns), 1, None)))
+        if self._plan.names is not None:
+            output.open(classes_path(self._target)).write(classes_text(self._plan.names))
+        if self._property:
+            output.open(self._target.with_name(PROPERTY_NAME)).write(self._property)
+
+    @property
+    def _changes_labels(self) -> bool:
+        return not self._options.same_labels
+
+    def _files_of_dry_run(self) -> list[Path]:
+        target = self._target
+        files = [target, index_to_write(target), *([digest_path(target)] if self._digest else [])]
+        files += [beside(target, KEYS_MAP), *([beside(target, SAME_MAP)] if self._same and self._same.count else [])]
+        files += [beside(target, LABELS_MAP)] if self._changes_labels else []
+        files += [classes_path(target)] if self._plan.names is not None else []
+        return files + ([target.with_name(PROPERTY_NAME)] if self._property else [])
+
+    def summary(self) -> MergeSummary:
+        """Return the result, without its time."""
+        same, identities = self._same, len(self._counts.first_keys) if self._header else 0
+        if self._header and self._dry_run:
+            check_exact(self._counts.images, identities)
+        offsets: Sequence[int | None] = self._plan.offsets or [None] * len(self._sources)
+        pairs = zip(self._sources, offsets, strict=True)
+        frame_bytes = sum(len(frame) for _, frame in itertools.islice(range_frames((), 0, 0), 1))
+        return MergeSummary(
+            sets=[source.described(offset) for source, offset in pairs],
+            out=os.fspath(self._target),
+            images=self._counts.images,
+            classes=int(np.sum(self._counts.labels > 0)),
+            identities=identities,
+            header=self._header,
+            is_sorted=self._order.is_sorted,
+            same=same.count if same else None,
+            same_other_class=same.other_class if same else 0,
+            same_within=same.within if same else 0,
+            dropped=self._order.rows - self._counts.images,
+            same_images=same.listed if same else [],
+            bytes_out=self._counts.nbytes + (frame_bytes * (1 + identities) if self._header else 0),
+            files=[os.fspath(file) for file in self._files],
+            warnings=[*self._warnings, *self._more_warnings()],
+            dry_run=self._dry_run,
+        )
+
+    def _more_warnings(self) -> Iterator[str]:
+        """Yield what published readers of the merged set may stumble over."""
+        flags = frozenset().union(*(source.flags for source in self._sources))
+        if len(flags) > 1:
+            kinds = " and ".join("single labels" if not flag else f"vectors of {flag}" for flag in sorted(flags)[:3])
+            yield f"the sets have {kinds}: readers that stack the labels of a batch fail"
+        first = next(source for source in self._sources if source.images)
+        if not self._header and first.first_has_vector:
+            yield (
+                "the record of key 0 has a label vector, so some published readers of face sets take it for a header"
+                " and find no images (--header writes one)"
+            )
+        emptied = int(np.sum((self._order.counts > 0) & (self._counts.labels == 0)))
+        if emptied:
+            classes = counted(emptied, "class has", "classes have")
+            yield f"{classes} no images left, as all were dropped (im2rec select --relabel numbers the others anew)"
+
+
+def _slices(sizes: Offsets) -> Iterator[slice]:
+    """Yield slices of consecutive rows whose *sizes* are at most 4 MiB together, some thousand or one."""
+    ends, row = np.cumsum(sizes), 0
+    while row < len(sizes):
+        before = int(ends[row - 1]) if row else 0
+        after = max(row + 1, int(np.searchsorted(ends, before + _BATCH_BYTES, side="right")))
+        after = min(after, row + _BATCH_ROWS)
+        yield slice(row, after)
+        row = after
