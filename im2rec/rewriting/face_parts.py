@@ -16,6 +16,7 @@ from im2rec.selection.filters import class_numbers
 from im2rec.selection.headers import EMPTY, VECTOR, ScannedFile
 from im2rec.storage.files import read_file, reading
 from im2rec.storage.output import refuse_existing
+from im2rec.storage.reader import RecordFile
 
 _MOST_BYTES = 1 << 16  # of a property file
 
@@ -68,9 +69,9 @@ def property_beside(
     """
     path, source = target.with_name(PROPERTY_NAME), rec.path.with_name(PROPERTY_NAME)
     found = NewProperty()
-    size = _size_in(source, found)
+    size = size_in_property(source, found.warnings)
     if size is None and has_header:
-        size = _size_of(rec, image, found)
+        size = size_of_image(rec, image, found.warnings)
     if size is None or not (last_class >= 0 and last_class.is_integer()):
         return found
     if path.exists() and source.exists() and path.samefile(source):
@@ -81,8 +82,8 @@ def property_beside(
     return found
 
 
-def _size_in(path: Path, found: NewProperty) -> tuple[int, int] | None:
-    """Return height and width in the property file *path*; None if there is none that can be read."""
+def size_in_property(path: Path, warnings: list[str]) -> tuple[int, int] | None:
+    """Return height and width in the property file *path*; None if there is none that can be read, with a warning."""
     if not path.is_file():
         return None
     try:
@@ -90,15 +91,19 @@ def _size_in(path: Path, found: NewProperty) -> tuple[int, int] | None:
             content = parse_property(read_file(path, _MOST_BYTES))
     except InputError as error:
         error.path = path
-        found.warnings.append(f"{error}; it is not used")
+        warnings.append(f"{error}; it is not used")
         return None
     return content.height, content.width
 
 
-def _size_of(rec: ScannedFile, image: int, found: NewProperty) -> tuple[int, int] | None:
+def size_of_image(rec: RecordFile, image: int, warnings: list[str]) -> tuple[int, int] | None:
+    """Return height and width of the image at the ordinal *image* of *rec*; None if it is none, with a warning.
+
+    Raises CorruptRecordError, InputError.
+    """
     try:
         info = image_info(rec[image].content)
     except ImageError as error:
-        found.warnings.append(f"{rec.path}: record {image}: {error}; no property file is written")
+        warnings.append(f"{rec.path}: record {image}: {error}; no property file is written")
         return None
     return info.height, info.width

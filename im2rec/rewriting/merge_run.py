@@ -18,6 +18,7 @@ from im2rec.format.mapfile import map_lines
 from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.rewriting.class_plan import ClassPlan, plan_names, plan_offsets, plan_same
 from im2rec.rewriting.contents import hash_contents
+from im2rec.rewriting.face_parts import size_of_image
 from im2rec.rewriting.merge_order import MergeOrder
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.merged_rows import RowCounts, RowWriter
@@ -78,29 +79,26 @@ class Merge:
         return (plan_same if self._options.same_labels else plan_offsets)(self._sources)
 
     def _make_property(self) -> bytes:
-        """Return the content of the property file; nothing if none is written, with a warning that says why."""
-        found = [source for source in self._sources if source.property]
-        if not found:
-            if self._header:
-                self._warnings.append(
-                    "no property file is beside the sets, so none is written: it has the images' size"
-                )
+        """Return the content of the property file; nothing if none is written, of a damaged image with a warning."""
+        sizes = {source.size: source for source in reversed(self._sources) if source.size}
+        first = next((source for source in self._sources if source.size), None)
+        size = first.size if first else None
+        if size is None and self._header:
+            with_images = next(source for source in self._sources if source.images)
+            size = size_of_image(with_images.rec, with_images.first_image, self._warnings)
+        if size is None:
             return b""
         path = self._target.with_name(PROPERTY_NAME)
         for source in self._sources:
             if path.exists() and source.property_path.exists() and path.samefile(source.property_path):
-                self._warnings.append(
-                    f"{path}: is that of {source.path}, and stays: write the new set to its own folder"
-                )
+                where = "write the new set to a folder of its own"
+                self._warnings.append(f"{path}: is that of {source.path}, and stays: {where}")
                 return b""
-        sizes = {(source.property.height, source.property.width): source for source in found if source.property}
-        (height, width), first = next(iter(sizes.items()))
-        for (other_height, other_width), source in list(sizes.items())[1:]:
-            self._warnings.append(
-                f"{source.property_path}: images of {other_height} x {other_width}, and {first.property_path}:"
-                f" {height} x {width}, which the new one says"
-            )
-        return property_text(len(self._order.counts), height, width)
+        for (height, width), source in sizes.items():
+            if first is not None and (height, width) != size:
+                new = f"{first.property_path}: {size[0]} x {size[1]}, which the new one says"
+                self._warnings.append(f"{source.property_path}: images of {height} x {width}, and {new}")
+        return property_text(len(self._order.counts), *size)
 
     def work(self, progress: Progress) -> None:
         """Merge, or do all but write. Raises CorruptRecordError, InputError, OutputError."""

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, InputError, ParameterError
 from im2rec.format.indexfile import Offsets
-from im2rec.format.insightface import PROPERTY_NAME, Property, parse_property
+from im2rec.format.insightface import PROPERTY_NAME
 from im2rec.format.irheader import label_text
 from im2rec.format.listfile import EXACT_INTEGERS
+from im2rec.rewriting.face_parts import size_in_property
 from im2rec.schema import described
 from im2rec.storage.classes import ClassNames, class_names_beside
 from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DOUBTFUL, DamagedRange, damaged_ranges
-from im2rec.storage.files import INSPECT, PathLike, name_text, read_file, reading, with_path
+from im2rec.storage.files import INSPECT, PathLike, name_text, reading, with_path
 from im2rec.storage.identities import SetHeader, classes_of, find_header, range_records_of
 from im2rec.storage.reader import RAISE, SKIP, RecordFile
 from im2rec.storage.record_labels import Flags
@@ -50,9 +51,10 @@ class Source:
     """A set that is merged, open for reading: the ``.rec`` at *path* with its index.
 
     ``counts`` (int64) has the number of images of each class, from class 0 to the largest; ``flags`` are those of the
-    images: 0 for a single label, else the number of labels in the vector. ``names`` are the class names beside it, or
-    None. ``warnings`` says which files beside it are no use. If *skip*, the file is scanned for damage, and what is
-    whole is merged. Raises InputError, for a label that is no class too, CorruptRecordError, IndexFormatError.
+    images: 0 for a single label, else the number of labels in the vector. ``names`` are the class names beside it, and
+    ``size`` is height and width in its property file; each may be None. ``warnings`` says which files beside it are no
+    use. If *skip*, the file is scanned for damage, and what is whole is merged. Raises InputError, for a label that is
+    no class too, CorruptRecordError, IndexFormatError.
     """
 
     def __init__(self, path: PathLike, *, skip: bool = False) -> None:
@@ -65,7 +67,7 @@ class Source:
             self.close()
             raise
         self.names = self._find_names()
-        self.property = self._find_property()
+        self.size = size_in_property(self.property_path, self.warnings)
 
     def _find_images(self) -> None:
         rec = self.rec
@@ -113,9 +115,14 @@ class Source:
         return self.rec.labels.flags[ordinals]
 
     @property
+    def first_image(self) -> int:
+        """Ordinal of the first image, of a set that has images."""
+        return int(self.ordinals_of(np.zeros(1, np.int64))[0])
+
+    @property
     def first_has_vector(self) -> bool:
         """True if the first image has a label vector."""
-        return self.images > 0 and bool(self._flags_of(self.ordinals_of(np.zeros(1, np.int64)))[0])
+        return bool(self._flags_of(np.array([self.first_image]))[0])
 
     @property
     def text(self) -> str:
@@ -151,19 +158,6 @@ class Source:
     def property_path(self) -> Path:
         """Path that the property file of the set has."""
         return self.path.with_name(PROPERTY_NAME)
-
-    def _find_property(self) -> Property | None:
-        path = self.property_path
-        if not path.is_file():
-            return None
-        try:
-            with reading(path):
-                text = read_file(path, CHUNK)
-            return parse_property(text)
-        except InputError as error:
-            error.path = path
-            self.warnings.append(f"{error}; it is not used")
-            return None
 
     def described(self, first_label: int | None) -> MergedSet:
         """Return what ``--json`` says of the set, whose class 0 gets the label *first_label*."""

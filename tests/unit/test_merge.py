@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from extract_helpers import plain, vector, with_magics
+from extract_helpers import image, plain, vector, with_magics
 from helpers import message_of, peak_bytes, write_rec
 from merge_helpers import a_set, faces, images_of, stored, table
 from recovery_helpers import frame
@@ -292,9 +292,16 @@ def test_sizes_of_images_that_differ_are_warned_of_and_the_first_is_taken() -> N
     assert "b/property: images of 112 x 112, and a/property: 112 x 96, which the new one says" == summary.warnings[1]
 
 
-def test_without_property_files_none_is_written_and_that_is_said() -> None:
+def test_without_property_files_the_size_is_that_of_the_first_image() -> None:
+    a = a_set(Path("a/train.rec"), [(1, 0.0, image())], header=[1])
+    merged(a, faces(Path("b/train.rec"), [0], b"b"))
+    assert b"2,6,5\n" == Path("out/property").read_bytes()
+
+
+def test_a_first_image_without_a_size_is_warned_of() -> None:
     summary = merged(faces(Path("a/train.rec"), [0], b"a"), faces(Path("b/train.rec"), [0], b"b"))
-    assert "no property file is beside the sets" in summary.warnings[0]
+    assert summary.warnings[0].startswith("a/train.rec: record 0: ")
+    assert summary.warnings[0].endswith("; no property file is written")
     assert not Path("out/property").exists()
 
 
