@@ -27,7 +27,7 @@ PYTHON_PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the README's first shell example has run."""
     folder = tmp_path_factory.mktemp("readme")
-    shutil.copytree(ROOT / "sample_data" / "photos", folder / "sample_data" / "photos")
+    shutil.copytree(ROOT / "sample_data", folder / "sample_data")
     return folder
 
 
