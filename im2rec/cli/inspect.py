@@ -41,6 +41,10 @@ _EXPENDABLE = (
     "classes",
     "content",
     "labels",
+    "histogram",
+    "note",
+    "ranges",
+    "faces",
 )
 
 
@@ -227,7 +231,7 @@ def render(summary: Survey) -> str:
         ("index", _index(summary)),
         *shortened([("problem", problem) for problem in summary.problems], "problems"),
         *note_rows(summary),
-        *profile_rows(summary.profile),
+        *profile_rows(summary),
         *verified_rows(summary.verification),
         *digest_rows(summary.digest_check),
         ("would write" if summary.dry_run else "sheet", summary.sheet or ""),

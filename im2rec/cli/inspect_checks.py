@@ -6,8 +6,7 @@ from im2rec.cli.console import human_size
 from im2rec.cli.inspect_sets import failure_text, readers_text
 from im2rec.errors import counted
 from im2rec.inspection.digest_check import AGREES, CHANGED, NONE, ChangedRange, DigestCheck
-from im2rec.inspection.face_report import ProfileCheck
-from im2rec.inspection.report import Verification
+from im2rec.inspection.report import Survey, Verification
 
 MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
 
@@ -57,20 +56,21 @@ def _records_in(part: ChangedRange) -> str:
     return f"records {part.first_record} to {part.last_record}{of_ids}"
 
 
-def shortened(rows: list[tuple[str, str]], what: str, count: int | None = None) -> list[tuple[str, str]]:
-    """Return the first of *rows*, and a row on how many more there are of *count*, or of *rows* without it."""
-    rest = (len(rows) if count is None else count) - MAX_ROWS
-    return rows if rest <= 0 else [*rows[:MAX_ROWS], ("more", f"{rest:,} {what}; --json lists all")]
+def shortened(
+    rows: list[tuple[str, str]], what: str, count: int | None = None, most: int = MAX_ROWS
+) -> list[tuple[str, str]]:
+    """Return the first *most* of *rows*, and a row on how many more there are of *count*, or of *rows* without it."""
+    rest = (len(rows) if count is None else count) - most
+    return rows if rest <= 0 else [*rows[:most], ("more", f"{rest:,} {what}; --json lists all")]
 
 
-def profile_rows(check: ProfileCheck | None) -> list[tuple[str, str]]:
+def profile_rows(summary: Survey) -> list[tuple[str, str]]:
     """Return rows on what published readers assume, and which of them take the set."""
+    check = summary.profile
     if check is None:
         return []
     verdict = counted(check.failed, "failure") if check.failed else "all that published readers assume is so"
     failures = [("failed", failure_text(failure)) for failure in check.profile_failures]
-    return [
-        ("profile", f"{check.name}: {verdict}"),
-        *shortened(failures, "failures", check.failed),
-        ("readers", readers_text(check.readers)),
-    ]
+    most = 1 if summary.damage or len(summary.problems) > 1 else MAX_ROWS  # the rows above say what is wrong already
+    rows = [("profile", f"{check.name}: {verdict}"), *shortened(failures, "failures", check.failed, most)]
+    return [*rows, ("readers", readers_text(check.readers))]

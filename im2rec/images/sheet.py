@@ -41,6 +41,7 @@ def labels_text(labels: Sequence[float], name: str | None = None) -> str:
 
 def number_text(number: float) -> str:
     """Return *number* in six digits, or in full if it is a whole number: a label above a million is not ``1e+06``."""
+    number = float(number)  # NumPy warns of infinities below
     return f"{number:.0f}" if number == number // 1 else f"{number:g}"
 
 

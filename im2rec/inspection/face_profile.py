@@ -15,11 +15,11 @@ from im2rec.format.insightface import HEADER_KEY, RANGE_LABELS
 from im2rec.format.irheader import label_text
 from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.images.codec import ImageInfo
-from im2rec.inspection.face_readers import published_readers
+from im2rec.inspection.face_readers import ListedKeys, published_readers
 from im2rec.inspection.face_report import MAX_FAILURES, InsightFaceSet, ProfileCheck, ProfileFailure
 from im2rec.inspection.face_sets import FaceInput, PropertyFile, header_problems
 from im2rec.inspection.range_check import RangeCheck, coverage_problems
-from im2rec.inspection.report import IndexCheck
+from im2rec.inspection.report import HEADER_LOST, IndexCheck
 from im2rec.inspection.set_records import ImagesByKey, are_classes, label_counts
 from im2rec.storage.record_map import NO_KEY
 
@@ -27,6 +27,7 @@ PROFILE = "insightface"
 INDEX, KEY_0, HEADER, NUMBERS = "index", "key 0", "header record", "exact numbers"
 KEYS, RANGES, RUNS, CLASSES = "keys of images", "ranges", "one run for each identity", "classes"
 LABELS, IMAGES, PROPERTY = "labels of one length", "images", "property"
+_MAX_LABEL = 2**62
 RULES = (INDEX, KEY_0, HEADER, NUMBERS, KEYS, RANGES, RUNS, CLASSES, LABELS, IMAGES, PROPERTY)
 
 
@@ -94,7 +95,8 @@ def check_profile(known: FaceInput, faces: InsightFaceSet, index: IndexCheck, mi
     """
     failures, ranges = _Failures(known), known.ranges
     checked = RangeCheck(ranges, known.images, int(known.keys.max())) if len(ranges.ordinals) else None
-    _check_index(failures, known, index)
+    listed = ListedKeys(known.listed) if known.listed is not None else None
+    _check_index(failures, known, index, listed)
     _check_key_0(failures, known)
     if known.found.header is not None or known.found.problem:
         failures.add(HEADER, [known.found.problem] if known.found.problem else header_problems(known, faces))
@@ -109,21 +111,19 @@ def check_profile(known: FaceInput, faces: InsightFaceSet, index: IndexCheck, mi
     rows = np.array([ordinal for ordinal, _ in misfits.listed], np.int64)
     failures.add_records(IMAGES, rows, lambda row: misfits.listed[row][1], misfits.count)
     _check_property(failures, known)
-    failures.result.readers = published_readers(known.records, known.listed, checked)
+    failures.result.readers = published_readers(known.records, listed, checked, is_damaged=known.is_damaged)
     return failures.result
 
 
-def _check_index(failures: _Failures, known: FaceInput, index: IndexCheck) -> None:
-    if known.listed is None:
-        problem = "there is no index, and published readers look up records by key"
+def _check_index(failures: _Failures, known: FaceInput, index: IndexCheck, listed: ListedKeys | None) -> None:
+    if known.listed is None or listed is None:
+        lacking = "no index was looked at" if index.state == "not compared" else "there is no index"
+        problem = f"{lacking}, and published readers look up records by key"
         failures.add(INDEX, [f"the index is wrong: {index.problem}" if index.state == "wrong" else problem])
         return
     unlisted = np.flatnonzero(known.listed == NO_KEY)
     failures.add_records(INDEX, unlisted, lambda _: "is not in the index")
-    order = np.argsort(known.listed, kind="stable")
-    keys = known.listed[order]
-    repeated = order[1:][(keys[1:] == keys[:-1]) & (keys[1:] != NO_KEY)]
-    failures.add_records(INDEX, repeated, lambda _: "has the key of another record")
+    failures.add_records(INDEX, listed.repeated, lambda _: "has the key of another record")
 
 
 def _check_key_0(failures: _Failures, known: FaceInput) -> None:
@@ -136,7 +136,9 @@ def _check_key_0(failures: _Failures, known: FaceInput) -> None:
         return
     rows = np.flatnonzero(keys == HEADER_KEY)[:1]
     if not len(rows):
-        failures.add(KEY_0, ["no record has key 0, which readers look up first"])
+        is_lost = known.found.kind == HEADER_LOST
+        lost = "the header record, which readers look up first, is lost"
+        failures.add(KEY_0, [lost if is_lost else "no record has key 0, which readers look up first"])
         return
     flag, is_image = int(known.records.flags[rows[0]]), bool(known.records.is_image[rows[0]])
     if is_image and flag:
@@ -153,9 +155,11 @@ def _check_keys(failures: _Failures, known: FaceInput) -> None:
         failures.add(NUMBERS, [f"labels hold whole numbers up to {EXACT_INTEGERS:,}, and keys go up to {highest:,}"])
     if header is None:
         return
-    keys = np.unique(known.images.keys)
-    keys = keys[(keys >= 1) & (keys < header.first)]
-    failures.add(KEYS, *_gaps(keys, 1, header.first, "no image has key {}", "no image has the keys {} to {}"))
+    low, high = known.images.place(np.array([1, header.first], np.uint64))
+    failures.add(
+        KEYS,
+        *_gaps(known.images.keys[low:high], 1, header.first, "no image has key {}", "no image has the keys {} to {}"),
+    )
     outside = np.flatnonzero(records.is_image & ((known.keys < 1) | (known.keys >= header.first)))
     said = f"is an image, and images have the keys 1 to {header.images} by the header record"
     failures.add_records(KEYS, outside, lambda _: said)
@@ -166,12 +170,17 @@ def _check_keys(failures: _Failures, known: FaceInput) -> None:
 def _gaps(found: npt.NDArray[np.uint64], first: int, stop: int, one: str, many: str) -> tuple[list[str], int]:
     """Return a sentence on each stretch of numbers from *first* to before *stop* that are not *found*; how many.
 
-    *found* ascend. Only the first sentences are made.
+    *found* ascend, and may repeat. Only the first sentences are made.
     """
-    bounds = np.concatenate(([first - 1], found.astype(np.int64), [stop]))
-    rows = np.flatnonzero(np.diff(bounds) > 1)
-    ends = [(int(bounds[row]) + 1, int(bounds[row + 1]) - 1) for row in rows[:MAX_FAILURES]]
-    return [one.format(low) if low == high else many.format(low, high) for low, high in ends], len(rows)
+    if not len(found):
+        ends, count = [(first, stop - 1)] * (first < stop), int(first < stop)
+    else:
+        rows = np.flatnonzero(np.diff(found) > 1)
+        before, behind = (first, int(found[0]) - 1), (int(found[-1]) + 1, stop - 1)
+        between = [(int(found[row]) + 1, int(found[row + 1]) - 1) for row in rows[:MAX_FAILURES]]
+        ends = [end for end in (before, *between, behind) if end[0] <= end[1]]
+        count = len(rows) + (before[0] <= before[1]) + (behind[0] <= behind[1])
+    return [one.format(low) if low == high else many.format(low, high) for low, high in ends], count
 
 
 def _check_runs(failures: _Failures, images: ImagesByKey) -> None:
@@ -201,7 +210,7 @@ def _check_classes(failures: _Failures, known: FaceInput) -> None:
         ordinals = known.images.ordinals(above)
         failures.add_records(CLASSES, ordinals, lambda row: said.format(label_text(float(labels[above[row]]))))
     stop = int(distinct[-1]) + 1 if len(distinct) else 0
-    stop = stop if classes is None else min(classes, 2**62)
+    stop = min(stop if classes is None else classes, _MAX_LABEL)
     used = distinct[distinct < stop].astype(np.uint64)
     failures.add(CLASSES, *_gaps(used, 0, stop, "no image has label {}", "no image has the labels {} to {}"))
 

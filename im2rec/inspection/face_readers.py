@@ -35,6 +35,11 @@ class ListedKeys:
         count = int(np.searchsorted(keys, np.uint64(NO_KEY)))
         self.keys, self._ordinals = keys[:count], self._ordinals[:count]
 
+    @property
+    def repeated(self) -> Offsets:
+        """Ordinals of the records whose key an earlier one has too."""
+        return self._ordinals[1 + np.flatnonzero(self.keys[1:] == self.keys[:-1])]
+
     def find(self, key: int) -> int | None:
         """Return the ordinal of the record with *key*; None if none is listed."""
         place = int(np.searchsorted(self.keys, np.uint64(key)))
@@ -42,25 +47,29 @@ class ListedKeys:
 
     def between(self, first: int, stop: int) -> tuple[Keys, Offsets]:
         """Return the keys from *first* to before *stop*, and the ordinals of their records."""
-        low, high = np.searchsorted(self.keys, np.array([max(0, first), max(0, stop)], np.uint64))
+        bounds = [min(max(0, key), NO_KEY) for key in (first, stop)]
+        low, high = np.searchsorted(self.keys, np.array(bounds, np.uint64))
         return self.keys[low:high], self._ordinals[low:high]
 
 
-def published_readers(records: SetRecords, listed: Keys | None, ranges: RangeCheck | None) -> list[ProfileReader]:
-    """Return what each published reader makes of *records* with the keys *listed* in the index, None without one.
+def published_readers(
+    records: SetRecords, index: ListedKeys | None, ranges: RangeCheck | None, *, is_damaged: bool = False
+) -> list[ProfileReader]:
+    """Return what each published reader makes of *records* with the keys in the *index*, None without one.
 
-    *ranges* are those of the identity records by these keys.
+    *ranges* are those of the identity records by these keys. No reader takes a file that *is_damaged*.
     """
     rules: tuple[tuple[str, Callable[[str, SetRecords, ListedKeys, int], ProfileReader]], ...] = (
         ("arcface_torch", _by_flag),
         ("vpl", _by_two_labels),
     )
     names = [name for name, _ in rules] + ["FaceImageIter", "DALI", "ImageRecordIter"]
+    if is_damaged:
+        return [ProfileReader(name, "none", False, None, problem="the file is damaged") for name in names]
     every = _all_records("ImageRecordIter", records)
-    if listed is None:
+    if index is None:
         problem = "there is no index that it can use"
         return [ProfileReader(name, "none", False, None, problem=problem) for name in names[:-1]] + [every]
-    index = ListedKeys(listed)
     dali = _all_keys("DALI", records, index)
     header = index.find(HEADER_KEY)
     if header is None:

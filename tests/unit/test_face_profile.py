@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ def reader(check: ProfileCheck, name: str) -> ProfileReader:
     (found,) = [one for one in check.readers if one.name == name]
     return found
 
+
+NUMBERS = [0, 1, 2, 3, 7, -1, 0.5, 2.0**24, 2.0**53, 2.0**64, 3e38, -3e38, float("nan"), float("inf"), -float("inf")]
+KEYS = [0, 0, 1, 2, 3, 4, 5, 2**24, 2**24 + 1, 2**40, 2**63, 2**64 - 2]
+PROPERTIES = ["", "3,16,16", "0,0,0", f"{10**17},1,1", "3,16,16\n2", "other"]
 
 # Golden sets.
 
@@ -139,6 +144,22 @@ def test_a_set_without_index_fails(tmp_path: Path) -> None:
     assert [("index", None, "there is no index, and published readers look up records by key")] == failures(rec)
     assert ["ImageRecordIter"] == [one.name for one in checked(rec).readers if one.rule != "none"]
     assert 3 == im2rec("inspect", rec, "--profile", "insightface").code
+
+
+def test_a_cut_set_is_taken_by_no_reader_and_its_header_is_named_as_lost(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "header_last", tmp_path / "cut")
+    rec = tmp_path / "cut" / "train.rec"
+    rec.write_bytes(rec.read_bytes()[:5170])
+    check = checked(rec)
+
+    assert ("key 0", None, "the header record, which readers look up first, is lost") in failures(rec)
+    assert {"the file is damaged"} == {one.problem for one in check.readers}
+    assert 5 == im2rec("inspect", rec, "--profile", "insightface").code
+
+
+def test_an_index_that_is_not_to_be_used_fails(tmp_path: Path) -> None:
+    out = im2rec("inspect", written(tmp_path, WHOLE), "--profile", "insightface", "--no-idx").out
+    assert "no index was looked at" in out
 
 
 def test_a_wrong_index_fails(tmp_path: Path) -> None:
@@ -327,6 +348,24 @@ def test_a_million_failures_are_counted_and_a_thousand_named(tmp_path: Path) -> 
     out = im2rec("inspect", rec, "--profile", "insightface").out
     assert "1,197 failures; --json lists" in out
     assert out.rstrip().endswith("--profile insightface --json")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(4))
+def test_no_numbers_however_wrong_stop_the_profile(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    for number in range(12):
+        rows: list[Row] = []
+        for _ in range(draw.randrange(1, 9)):
+            vector = [draw.choice(NUMBERS) for _ in range(draw.choice([1, 2, 2, 2, 7]))]
+            label = draw.choice([draw.choice(NUMBERS), vector])
+            rows.append((draw.choice(KEYS), label, draw.choice([b"", FACE, FACE, b"no image"])))
+        rec = written(tmp_path / str(number), rows, prop=draw.choice(PROPERTIES))
+        if draw.random() < 0.2:
+            rec.write_bytes(rec.read_bytes()[: -draw.randrange(1, 30)])
+        code, out, err = im2rec("inspect", rec, "--profile", "insightface", "--sheet", rec.with_suffix(".png"))
+        assert code in (3, 4, 5), err
+        assert len(out.splitlines()) <= 24
 
 
 # The command line.

@@ -15,7 +15,7 @@ from image_helpers import encoded, im2rec, pixels_of, texture
 from PIL import Image
 
 from im2rec.format.irheader import ImageRecord, IRHeader
-from im2rec.images.sheet import Tile, draw_rows, draw_sheet, drawable, fitted, labels_text
+from im2rec.images.sheet import Tile, draw_rows, draw_sheet, drawable, fitted, labels_text, number_text
 from im2rec.inspection.image_sample import make_tile, write_sheet
 from im2rec.storage.classes import ClassNames
 
@@ -333,3 +333,9 @@ def test_images_of_an_identity_are_named_by_its_class(tmp_path: Path) -> None:
     assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "bare.png").code
     with_names, bare = (pixels_of(path.read_bytes()) for path in (drawn_with_names, tmp_path / "bare.png"))
     assert (with_names[32:50, :200] != bare[32:50, :200]).any()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("number", "text"), [(np.float32("inf"), "inf"), (np.float32("nan"), "nan"), (2.5, "2.5")])
+def test_numbers_that_are_not_finite_are_shown_without_a_warning(number: float, text: str) -> None:
+    assert text == number_text(number)
