@@ -30,8 +30,8 @@ from im2rec.format.recordio import Source
 SHORT_BYTES = 255  # bytes and texts up to this length are read at once: names, types and numbers are among them
 MAX_DIMENSIONS = 8  # of an array
 # Opcodes that are followed: four bytes for each are less than any published file has, whose images have hundreds. The
-# values of one opcode take up to 110 bytes of memory.
-BYTES_PER_OPCODE, SPARE_OPCODES, MAX_OPCODES = 4, 10_000, 8_000_000
+# values of one opcode take up to 110 bytes of memory, and a microsecond or more. 12,000 arrays need 360,000 of them.
+BYTES_PER_OPCODE, SPARE_OPCODES, MAX_OPCODES = 4, 10_000, 2_000_000
 STR, BYTES, BYTEARRAY = "str", "bytes", "bytearray"  # of Python 2; of Python 3
 _LATIN_1 = ("latin1", "latin-1")
 _TITLES = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
