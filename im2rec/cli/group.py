@@ -91,6 +91,8 @@ def _remedy(words: list[str]) -> str:
         what, meant = "a folder of images", ["make-list", name]
     elif name.lower().endswith(".rec"):
         what, meant = "a .rec", ["inspect", name]
+    elif name.lower().endswith(".bin"):
+        what, meant = "a verification file", ["bin", "list", name]
     elif os.path.isfile(name) or name.lower().endswith(_LIST_SUFFIXES):  # noqa: PTH113
         what, meant = "a list", ["pack", *words]
     else:

@@ -171,6 +171,6 @@ def _is_key_and_value(start: bytes, size: int) -> bool:
     length = int.from_bytes(start[:4], "little")
     if not 0 < length <= _KEY_BYTES or len(start) < length + 9:
         return False
-    is_key = start[4 : 4 + length].isascii() and start[4 : 4 + length].decode("ascii").isprintable()
+    is_key = start[4 : 4 + length].decode("utf-8", "replace").isprintable()
     value = int.from_bytes(start[4 + length : 8 + length], "little")
     return is_key and value <= size - 8 - length and _PICKLE.match(start, 8 + length) is not None

@@ -189,6 +189,11 @@ def test_a_word_that_is_no_command_is_answered_with_one(word: str) -> None:
     assert Ran(2, "", USAGE[word]) == im2rec("bin", word)
 
 
+def test_a_verification_file_in_place_of_a_command_is_answered_with_the_command() -> None:
+    expected = "im2rec: no command 'a.bin'; for a verification file: im2rec bin list a.bin (see 'im2rec --help')\n"
+    assert Ran(2, "", expected) == im2rec("a.bin")
+
+
 def test_an_option_before_the_command_is_answered_with_its_place() -> None:
     expected = "im2rec: no such option --sheet (options stand after the command: im2rec bin list ... --sheet)\n"
     assert Ran(2, "", expected) == im2rec("bin", "--sheet", "a.png", "list", "a.bin")

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from torch_helpers import first_value
 
 import im2rec
+from im2rec import mx
 from im2rec.errors import ImageError
 from im2rec.torch import PairDataset
 
@@ -122,6 +123,21 @@ def test_the_first_image_that_ends_early_is_logged(tmp_path: Path, caplog: pytes
 
     expected = f"{path}, pair 0, first image: ends early: decoded as far as it goes; further ones are not named"
     assert [expected] == [record.getMessage() for record in caplog.records]
+
+
+def test_tensors_are_those_that_published_evaluation_code_makes_of_the_pickle() -> None:
+    contents, issame_list = pickle.loads(OURS.read_bytes())
+    images = torch.stack([torch.from_numpy(mx.image.imdecode(each).asnumpy()).permute(2, 0, 1) for each in contents])
+    published = [
+        images.float(),
+        torch.stack([torch.from_numpy(np.flip(each.numpy(), 2).copy()) for each in images]).float(),
+    ]
+
+    ds = PairDataset(OURS)
+    ours = torch.stack([image for image1, image2, _ in ds for image in (image1, image2)]).float()
+    assert torch.equal(published[0], ours)
+    assert torch.equal(published[1], ours.flip(3))
+    assert issame_list == ds.same.tolist()
 
 
 def test_other_files_are_refused_when_the_dataset_is_made(tmp_path: Path) -> None:

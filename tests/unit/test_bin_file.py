@@ -131,7 +131,7 @@ def other_files(folder: Path) -> dict[str, tuple[Path, str]]:
     features = struct.pack("<4i", 512, 1, 4, 5) + bytes(2048)
     add("mega", features, f"{other} a file of features, as MegaFace's are (features cannot be turned back into images)")
     value = pickle.dumps(b"image" * 100, 2)
-    keyed = struct.pack("<I", 5) + b"a/1.j" + struct.pack("<I", len(value)) + value
+    keyed = struct.pack("<I", 6) + "ä/1.j".encode() + struct.pack("<I", len(value)) + value
     add("kv", keyed, f"{other} a file of keys and pickled images, as PaddlePaddle's are{CHECK}")
     add("jpeg", b"\xff\xd8\xff\xe0\x00\x10JFIF", f"{other} an image (JPEG) (pack images with 'im2rec pack')")
     add("zeros", bytes(5000), f"{other} a file of zeros (its download or copy is not complete: fetch it again)")
