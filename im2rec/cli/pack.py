@@ -204,7 +204,9 @@ def render(summary: PackSummary) -> str:
 def _identities(faces: FaceSummary) -> str:
     """Return in words how many identities and images for each a face-recognition set has."""
     text = f"{faces.identities:,}"
-    if faces.images_median is not None:
+    if faces.images_least is not None and faces.images_least == faces.images_most:
+        text += f", with {counted(faces.images_least, 'image')} each"
+    elif faces.images_median is not None:
         text += f", with {faces.images_least:,} to {faces.images_most:,} images (median {faces.images_median:,g})"
     if faces.identities_left_out:
         more = counted(faces.identities_left_out, "more has", "more have")

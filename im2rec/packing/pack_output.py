@@ -110,7 +110,7 @@ class PackOutput:
                 refuse_existing([*self._paths, *self._old], force=self.force)
             refuse_claimed(self._paths[1], self.target)
             self._journal.clear()  # first, as it describes what is removed
-            for path in (*self._paths, self._digest_path, self._report_path):
+            for path in (*self._paths, *self._old, self._report_path):
                 remove_leftover(path)
             return None
         self._refuse_other(state.progress["identity"], self.identity)

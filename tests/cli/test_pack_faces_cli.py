@@ -73,6 +73,14 @@ def test_faces_that_are_not_aligned_are_refused_unless_told_otherwise(here: Path
     assert 0 == typed("pack --profile insightface faces.lst . set --unaligned-as-is").code
 
 
+@pytest.mark.parametrize(("count", "images"), [(1, "1 image"), (2, "2 images")])
+def test_identities_of_equally_many_images_are_said_to_have_that_many_each(count: int, images: str) -> None:
+    lines = [f"1\tmy faces/Zoë Zander/{number} é.jpg\t{label}\n" for number in range(count) for label in (4, 7)]
+    Path("faces.lst").write_text("".join(lines))
+    out = typed("pack --profile insightface faces.lst . set").out
+    assert f"  identities  2, with {images} each; 16 x 16 pixels" in out.splitlines()
+
+
 def test_without_header_it_is_said(here: Path) -> None:
     face_list(here)
     code, out, _ = typed("pack --profile insightface faces.lst . set --no-header")

@@ -223,6 +223,18 @@ def test_another_working_directory_counts_for_the_paths_of_face2rec2_only(
     assert "was begun with folder=" in case.message()
 
 
+def test_restart_removes_what_the_older_run_has_left_also_of_names_that_are_gone(
+    case: FaceCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        fill_disk(patch, "train.classes.txt", "flush")
+        case.message()
+    assert "train.classes.txt.im2rec-partial" in names_in(case.out)
+    (tmp_path / "l.classes.txt").unlink()
+    case.pack(restart=True)
+    assert FILES == names_in(case.out)
+
+
 def test_resume_insists_on_an_unfinished_set(case: FaceCase) -> None:
     assert "no unfinished pack of it is there to go on from" in case.message(resume=True)
     assert not case.out.exists()
