@@ -12,8 +12,8 @@ from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.insightface import HEADER_KEY, PROPERTY_NAME, RANGE_LABELS, parse_property, property_text
 from im2rec.format.irheader import Labels
 from im2rec.images.codec import image_info
-from im2rec.selection.filters import class_numbers
-from im2rec.selection.headers import EMPTY, VECTOR, ScannedFile
+from im2rec.selection.filters import HeaderFile, class_numbers
+from im2rec.selection.headers import EMPTY, VECTOR
 from im2rec.storage.files import read_file, reading
 from im2rec.storage.output import refuse_existing
 from im2rec.storage.reader import RecordFile
@@ -29,7 +29,7 @@ class RangeOrdinals:
     has_header: bool
 
 
-def find_range_records(rec: ScannedFile, keys: Keys) -> RangeOrdinals:
+def find_range_records(rec: HeaderFile, keys: Keys) -> RangeOrdinals:
     """Return the records of *rec* with two labels and no content; *keys* (uint64) are those of all records."""
     empty = np.flatnonzero((rec.states & (EMPTY | VECTOR)) == (EMPTY | VECTOR))
     at_0 = empty[keys[empty] == HEADER_KEY].tolist()
@@ -60,7 +60,7 @@ class NewProperty:
 
 
 def property_beside(
-    rec: ScannedFile, target: Path, last_class: float, image: int, *, has_header: bool, force: bool
+    rec: HeaderFile, target: Path, last_class: float, image: int, *, has_header: bool, force: bool
 ) -> NewProperty:
     """Return the property file for *target*, a set made of *rec* whose largest class is *last_class*.
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from im2rec.errors import ParameterError
+from im2rec.errors import CorruptRecordError, ParameterError
 from im2rec.parallel import Progress
 from im2rec.rewriting.output import NewSet
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.rewriting.selected_set import SelectedSet, SelectOptions, companions_of, files_of
-from im2rec.selection.headers import ScannedFile
+from im2rec.selection.filters import HeaderFile
+from im2rec.selection.headers import LabelledFile, ScannedFile
 from im2rec.storage.classes import find_classes
 from im2rec.storage.files import PathLike
 from im2rec.storage.index import find_index
@@ -50,11 +53,34 @@ def select(
     source, target = Path(rec), Path(out)
     _refuse_input(source, target)
     refuse_existing([*files_of(target), *companions_of(target)], force=force)
-    with ScannedFile(
-        rec, index=options.index, doubtful=options.doubtful, progress=lambda share: report(0, share * _SCAN_SHARE)
-    ) as file:
+    run = functools.partial(_selected, target=target, options=options, force=force, digest=digest, dry_run=dry_run)
+    try:
+        summary = run(LabelledFile(rec, index=options.index, progress=_scan_share(report)), report=report)
+    except CorruptRecordError:
+        share = _scan_share(report)
+        summary = run(ScannedFile(rec, index=options.index, doubtful=options.doubtful, progress=share), report=report)
+    summary.seconds = round(time.monotonic() - started, 3)
+    return summary
+
+
+def _scan_share(report: Progress) -> Callable[[float], None]:
+    return lambda share: report(0, share * _SCAN_SHARE)
+
+
+def _selected(
+    file: HeaderFile,
+    *,
+    target: Path,
+    options: SelectOptions,
+    force: bool,
+    digest: bool,
+    dry_run: bool,
+    report: Progress,
+) -> SelectSummary:
+    """Select records of *file*, and close it. Raises what :func:`select` does."""
+    with file:
         run = SelectedSet(file, target, options)
-        run.preparecompanions_of(force=force)
+        run.prepare_companions(force=force)
         files = run.planned_files(digest=digest)
         if not dry_run:
             with contextlib.closing(NewSet(target, run.companions, force=force, digest=digest)) as output:
@@ -62,7 +88,6 @@ def select(
                 files = output.publish()
         summary = run.summary()
     summary.files, summary.dry_run = list(map(os.fspath, files)), dry_run
-    summary.seconds = round(time.monotonic() - started, 3)
     return summary
 
 

@@ -22,8 +22,16 @@ from im2rec.rewriting.face_parts import find_range_records, grouped, property_be
 from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, NewSet, beside
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.selection.draws import SampleSize, parse_sample, sampled, shuffled, some_of_each_class
-from im2rec.selection.filters import SelectedRecords, Selection, class_numbers, index_lines, record_keys, select_records
-from im2rec.selection.headers import EMPTY, LEFT_OUT, NO_IMAGE, ONE_LABEL, VECTOR, ScannedFile
+from im2rec.selection.filters import (
+    HeaderFile,
+    SelectedRecords,
+    Selection,
+    class_numbers,
+    index_lines,
+    record_keys,
+    select_records,
+)
+from im2rec.selection.headers import EMPTY, LEFT_OUT, NO_IMAGE, ONE_LABEL, VECTOR
 from im2rec.storage.classes import class_names_beside, classes_path, classes_text
 from im2rec.storage.damaged_range import MAX_NAMED, damaged_ranges
 from im2rec.storage.digest import digest_path
@@ -80,7 +88,7 @@ def companions_of(target: Path) -> list[Path]:
 class SelectedSet:
     """A selection of records of *file* for *target*. Raises the errors of ``select()``."""
 
-    def __init__(self, file: ScannedFile, target: Path, options: SelectOptions) -> None:
+    def __init__(self, file: HeaderFile, target: Path, options: SelectOptions) -> None:
         self._file, self._target, self._options = file, target, options
         self._lines = index_lines(file, index=options.index)
         all_keys = record_keys(file, self._lines)
@@ -148,7 +156,7 @@ class SelectedSet:
         labels = self._file.first_labels[self.ordinals]
         return np.searchsorted(self._old_labels, labels).astype(np.float32)
 
-    def preparecompanions_of(self, *, force: bool) -> None:
+    def prepare_companions(self, *, force: bool) -> None:
         """Find out which files are written beside the output. Raises OutputError if one may not be."""
         self._class_names = self._make_class_names()
         last = float(self._classes - 1 if self._labels is not None else self._old_labels[-1])
@@ -247,7 +255,7 @@ class SelectedSet:
             range_records=len(self._ranges.ordinals),
             missing_keys=len(selected.missing_listed) + len(selected.missing_dropped),
             bytes_out=self._bytes_out or self._expected_bytes(),
-            warnings=[*self._key_warnings(), *self._warnings, *self._reader_warnings()],
+            warnings=[*filter(None, [file.unlisted]), *self._key_warnings(), *self._warnings, *self._reader_warnings()],
             damage=damaged_ranges(file.damage, file.size),
             damaged_ranges=file.damaged_ranges,
             damaged_bytes=file.damaged_bytes,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, ParameterError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import Labels, float32
-from im2rec.selection.headers import LEFT_OUT, NO_IMAGE, Mask, ScannedFile
+from im2rec.selection.headers import LEFT_OUT, NO_IMAGE, LabelledFile, Mask, ScannedFile
 from im2rec.storage.files import INSPECT, with_path
 from im2rec.storage.index import find_index, sorted_index
 from im2rec.storage.index_match import FoundRecords
@@ -21,6 +21,7 @@ from im2rec.storage.record_map import match_lines
 
 _WITHOUT_INDEX = "with --no-idx the keys are the ids"
 Ordinals = npt.NDArray[np.int64]
+HeaderFile = ScannedFile | LabelledFile
 NO_KEYS: Keys = np.empty(0, np.uint64)
 # Why images do not pass.
 BY_KEY, BY_ID, BY_LABEL, BY_HEAD = "with another key", "with another id", "with another label", "after the first ones"
@@ -88,7 +89,7 @@ class SelectedRecords:
 
 
 def select_records(
-    rec: ScannedFile, selection: Selection, lines: IndexLines | None = None, unreported: Ordinals | None = None
+    rec: HeaderFile, selection: Selection, lines: IndexLines | None = None, unreported: Ordinals | None = None
 ) -> SelectedRecords:
     """Return the images of *rec* that pass the filters of *selection*; *lines* are those of its index, if known.
 
@@ -120,7 +121,7 @@ def select_records(
     left_out = {why: int(np.sum(left.matching & (rec.states & bit > 0))) for bit, why in LEFT_OUT.items()}
     return SelectedRecords(
         ordinals,
-        _repeated(rec.keys[ordinals]),
+        _repeated(rec.ids[ordinals]),
         count,
         {why: n for why, n in left_out.items() if n},
         left.lost_keys,
@@ -136,7 +137,7 @@ class _Filtered:
     ``failed`` counts the images that have not passed, by the filter.
     """
 
-    def __init__(self, rec: ScannedFile) -> None:
+    def __init__(self, rec: HeaderFile) -> None:
         self._rec = rec
         self.images: Mask = rec.states & NO_IMAGE == 0
         self._counting = self.images  # for the sizes of classes
@@ -195,7 +196,7 @@ def class_numbers(labels: Labels) -> npt.NDArray[np.uint32]:
         return np.where(np.isnan(labels), np.float32(np.nan), labels + np.float32(0)).view(np.uint32)
 
 
-def _with_keys(rec: ScannedFile, selected: Sequence[int], lines: IndexLines) -> tuple[Mask, list[int]]:
+def _with_keys(rec: HeaderFile, selected: Sequence[int], lines: IndexLines) -> tuple[Mask, list[int]]:
     """Return a mask of the records with one of the keys *selected*, and those keys whose records are lost.
 
     Raises InputError for a key that is missing.
@@ -233,11 +234,13 @@ class IndexLines(NamedTuple):
     are_listed: bool
 
 
-def index_lines(rec: ScannedFile, *, index: bool = True) -> IndexLines:
+def index_lines(rec: HeaderFile, *, index: bool = True) -> IndexLines:
     """Return the lines of the index beside *rec*; the ids of its records if there is none or *index* is False.
 
     Raises IndexFormatError for an index that cannot be parsed or belongs to another file.
     """
+    if isinstance(rec, LabelledFile):
+        return IndexLines(rec.keys, np.arange(len(rec)), NO_KEYS, are_listed=rec.index_path is not None)
     path = find_index(rec.path) if index else None
     if path is None:
         return IndexLines(rec.keys, np.arange(len(rec)), np.empty(0, np.uint64), are_listed=False)
@@ -267,24 +270,26 @@ def _other_index(offset: int) -> IndexFormatError:
     return IndexFormatError(f"no record starts at byte {offset}", hint="it belongs to another file")
 
 
-def record_keys(rec: ScannedFile, lines: IndexLines) -> Keys:
+def record_keys(rec: HeaderFile, lines: IndexLines) -> Keys:
     """Return the key of each record of *rec* (uint64) by *lines*; the id of one without a line."""
-    keys = rec.keys.copy()
+    if isinstance(rec, LabelledFile):
+        return rec.keys
+    keys = rec.ids.copy()
     keys[lines.ordinals] = lines.keys
     return keys
 
 
-def _with_ids(rec: ScannedFile, selected: Sequence[int], images: Mask) -> Mask:
+def _with_ids(rec: HeaderFile, selected: Sequence[int], images: Mask) -> Mask:
     """Return a mask of the records with one of the ids *selected*. Raises InputError for one without an image."""
-    mask = np.isin(rec.keys, _as_keys(selected))
-    present = set(rec.keys[mask & images].tolist())
+    mask = np.isin(rec.ids, _as_keys(selected))
+    present = set(rec.ids[mask & images].tolist())
     for id_ in selected:
         if id_ not in present:
             raise InputError(f"no image has the id {id_}", path=rec.path, hint=INSPECT)
     return np.asarray(mask)
 
 
-def _with_labels(rec: ScannedFile, selection: Selection, images: Mask) -> Mask:
+def _with_labels(rec: HeaderFile, selection: Selection, images: Mask) -> Mask:
     """Return a mask of the records with a label of *selection*. Raises InputError for one without an image."""
     numbers, selected_numbers = class_numbers(rec.first_labels), class_numbers(float32(selection.labels))
     missing = np.flatnonzero(~np.isin(selected_numbers, numbers[images]))

@@ -1,14 +1,15 @@
-"""The headers of all records of a ``.rec``, read once by a scan."""
+"""The headers of all records of a ``.rec``: of a whole one by its index and from the cache, of any one by a scan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
+from im2rec.format.indexfile import Keys
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels
 from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.damaged_range import DamageLog
@@ -18,6 +19,7 @@ from im2rec.storage.index import find_index, sorted_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.reader import KEEP, SKIP, RecordFile
 from im2rec.storage.record_keys import RecordKeys
+from im2rec.storage.record_labels import RecordLabels, read_labels
 from im2rec.storage.record_map import (
     RecordMap,
     ScannedRecords,
@@ -27,6 +29,7 @@ from im2rec.storage.record_map import (
     missing_records,
     scan_all,
 )
+from im2rec.storage.spans import RecordSpan
 
 # Facts that a header gives about its record, one bit each.
 VECTOR, ONE_LABEL, LABEL_FIELD, LABEL_BITS, ID2, EMPTY, SHORT, LONG_LABELS = (1 << bit for bit in range(8))
@@ -80,6 +83,11 @@ class ScannedFile(RecordFile):
         super().__init__(path, index=False, damaged=SKIP, doubtful=doubtful)
         self._progress = None
 
+    @property
+    def ids(self) -> Keys:
+        """The ids of all records (uint64)."""
+        return self.keys
+
     def _find_sources(self) -> None:
         """Nothing is cached, as the headers are to be read."""
 
@@ -105,6 +113,52 @@ class ScannedFile(RecordFile):
         if (kind := headerless_kind(self._file, map(int, found.offsets[:FIRST_RECORDS]))) is not None:
             raise headerless_error(self._file.path, kind)
         return found._replace(keys=RecordKeys(scanned.found().ids))
+
+
+class LabelledFile(RecordFile):
+    """A whole ``.rec`` with the facts of a :class:`ScannedFile`, from its index and its labels, which the cache keeps.
+
+    ``keys`` are those of the index, if there is one and *index* is True, and ``ids`` those in the headers.
+    ``first_labels`` (float32) and ``states`` (uint8) are as there, without records that are too short for their header
+    or their labels. *progress* is called with the share of the headers that have been read. Raises InputError,
+    IndexFormatError, and CorruptRecordError for a file with damage or with such a record.
+    """
+
+    _without_index = "--no-idx"
+    _logs_unlisted = False
+
+    def __init__(self, path: PathLike, *, index: bool = True, progress: Callable[[float], None] | None = None) -> None:
+        super().__init__(path, index=None if index else False)
+        try:
+            self._refuse_damage()
+            self._progress = progress
+            labels = self.labels
+            self._progress = None
+        except BaseException:
+            self.close()
+            raise
+        flags = labels.flags
+        self.first_labels: Labels = labels.first
+        self.states: Bits = (flags > 1) * np.uint8(VECTOR) + (flags == 1) * np.uint8(ONE_LABEL)
+        self.states[labels.without_content] |= EMPTY
+
+    def _refuse_damage(self) -> None:
+        if self.damaged_ranges or len(self.lost):
+            raise with_path(CorruptRecordError("is damaged", hint=INSPECT), self.path)
+
+    @property
+    def ids(self) -> Keys:
+        """The ids of all records (uint64)."""
+        return self.labels.ids
+
+    def _read_labels(self) -> RecordLabels:
+        self.check_headers()
+        return read_labels(self._file, self._reported_spans, self._read_or_blank, range(self.total))
+
+    def _reported_spans(self, ordinals: Sequence[int]) -> list[RecordSpan]:
+        if self._progress:
+            self._progress(ordinals[0] / self.total)
+        return self.spans(ordinals)
 
 
 def _missing(file: InputFile, index: PathLike, found: FoundRecords) -> list[Damage]:
