@@ -39,7 +39,7 @@ def select(
     The payloads stay as they are, but for labels and ids that *options* change. Tables beside *out* lead back from new
     labels and keys to the old ones. A set with a header record gets a new one, with identity records and the
     ``property`` file; its images are grouped by class then. Of a damaged file all whole records are selected, and the
-    damage is in the summary. Memory: some 60 bytes a record, and a few pieces of some megabytes. *progress* is called
+    damage is in the summary. Memory: some 40 bytes a record, and a few pieces of some megabytes. *progress* is called
     with the number of records written so far and the share of the work that is done. A dry run reads the headers and
     writes nothing.
 

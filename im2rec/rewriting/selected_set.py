@@ -26,7 +26,7 @@ from im2rec.selection.filters import (
     HeaderFile,
     SelectedRecords,
     Selection,
-    class_numbers,
+    count_classes,
     index_lines,
     record_keys,
     select_records,
@@ -38,7 +38,7 @@ from im2rec.storage.digest import digest_path
 from im2rec.storage.identities import as_classes
 from im2rec.storage.index import index_to_write
 
-_RANGE_RECORDS = 1 << 13  # header and identity records that are written at once
+_PART = 1 << 13  # records that are looked at, or written, at once
 NOT_DRAWN, OVER_PER_CLASS = "not in the sample", "beyond those kept of each class"
 
 
@@ -90,10 +90,11 @@ class SelectedSet:
 
     def __init__(self, file: HeaderFile, target: Path, options: SelectOptions) -> None:
         self._file, self._target, self._options = file, target, options
-        self._lines = index_lines(file, index=options.index)
-        all_keys = record_keys(file, self._lines)
+        lines = index_lines(file, index=options.index)
+        self._lost = len(lines.lost) if lines.are_listed else None
+        all_keys = record_keys(file, lines)
         self._ranges = find_range_records(file, all_keys)
-        self._selected = select_records(file, options, self._lines, unreported=self._ranges.ordinals)
+        self._selected = select_records(file, options, lines, unreported=self._ranges.ordinals)
         self._failed = dict(self._selected.failed)
         self._header = self._ranges.has_header and not options.shuffle if options.header is None else options.header
         ordinals = self._drawn(self._selected)
@@ -228,7 +229,7 @@ class SelectedSet:
 
     def _write_ranges(self, output: NewSet) -> None:
         frames = range_frames(self._first_keys().tolist(), len(self.ordinals), self._classes)
-        while batch := list(itertools.islice(frames, _RANGE_RECORDS)):
+        while batch := list(itertools.islice(frames, _PART)):
             pieces, keys = [frame for _, frame in batch], np.array([key for key, _ in batch], np.uint64)
             output.writer.write_frames(pieces, keys, np.array(list(map(len, pieces)), np.int64))
 
@@ -242,7 +243,7 @@ class SelectedSet:
             records=len(file),
             all_images=selected.images,
             images=len(self.ordinals),
-            all_classes=len(np.unique(class_numbers(file.first_labels[file.states & NO_IMAGE == 0]))),
+            all_classes=count_classes(file.first_labels[file.states & NO_IMAGE == 0]),
             classes=self._classes,
             header=self._header,
             had_header=self._ranges.has_header,
@@ -259,7 +260,7 @@ class SelectedSet:
             damage=damaged_ranges(file.damage, file.size),
             damaged_ranges=file.damaged_ranges,
             damaged_bytes=file.damaged_bytes,
-            lost=len(self._lines.lost) if self._lines.are_listed else None,
+            lost=self._lost,
             doubtful=len(file.doubtful),
         )
 
@@ -267,7 +268,8 @@ class SelectedSet:
         """Return the size of the output, if no new id or label makes a frame longer, which is very rare."""
         frame_bytes = len(encode_record(range_payload(0, 0, 0)))
         ranges = frame_bytes * (1 + self._classes) if self._header else 0
-        return int(np.sum(self._file.frame_sizes(self.ordinals))) + ranges
+        parts = (self.ordinals[row : row + _PART] for row in range(0, len(self.ordinals), _PART))
+        return sum(int(np.sum(self._file.frame_sizes(part))) for part in parts) + ranges
 
     def _key_warnings(self) -> Iterator[str]:
         """Yield lines on keys that were asked for and that no image has."""

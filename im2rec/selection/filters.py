@@ -23,6 +23,8 @@ _WITHOUT_INDEX = "with --no-idx the keys are the ids"
 Ordinals = npt.NDArray[np.int64]
 HeaderFile = ScannedFile | LabelledFile
 NO_KEYS: Keys = np.empty(0, np.uint64)
+NO_ROWS: Ordinals = np.empty(0, np.int64)
+_CHUNK = 1 << 20  # records that are looked at at once
 # Why images do not pass.
 BY_KEY, BY_ID, BY_LABEL, BY_HEAD = "with another key", "with another id", "with another label", "after the first ones"
 NOT_LISTED, DROPPED = "not in the list", "in the list of those to drop"
@@ -183,17 +185,40 @@ class _Filtered:
         if not least and not most:
             return
         numbers = class_numbers(self._rec.first_labels)
-        distinct, counts = np.unique(numbers[self._counting], return_counts=True)
+        ordered = np.sort(numbers[self._counting])
+        begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(ordered) else NO_ROWS
+        distinct, counts = ordered[begins], np.diff(begins, append=len(ordered))
+        del ordered  # which takes as much memory as the labels
         if least:
-            self.keep(np.isin(numbers, distinct[counts >= least]), IN_SMALL_CLASSES, reported=False)
+            self.keep(_is_among(numbers, distinct[counts >= least]), IN_SMALL_CLASSES, reported=False)
         if most:
-            self.keep(np.isin(numbers, distinct[counts <= most]), IN_LARGE_CLASSES, reported=False)
+            self.keep(_is_among(numbers, distinct[counts <= most]), IN_LARGE_CLASSES, reported=False)
 
 
 def class_numbers(labels: Labels) -> npt.NDArray[np.uint32]:
     """Return a number for each label that is equal for labels of one class: 0 and -0 are one, and so are all NaNs."""
     with np.errstate(invalid="ignore"):
-        return np.where(np.isnan(labels), np.float32(np.nan), labels + np.float32(0)).view(np.uint32)
+        numbers = labels + np.float32(0)
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers.view(np.uint32)
+
+
+def _is_among(numbers: npt.NDArray[np.uint32], ascending: npt.NDArray[np.uint32]) -> Mask:
+    """Return a mask of the *numbers* that are among the *ascending* ones; unlike that of NumPy without sorting them."""
+    mask = np.zeros(len(numbers), np.bool_)
+    if len(ascending):
+        for start in range(0, len(numbers), _CHUNK):
+            part = numbers[start : start + _CHUNK]
+            rows = np.minimum(np.searchsorted(ascending, part), len(ascending) - 1)
+            mask[start : start + _CHUNK] = ascending[rows] == part
+    return mask
+
+
+def count_classes(labels: Labels) -> int:
+    """Return the number of classes among *labels*."""
+    numbers = class_numbers(labels)
+    numbers.sort()
+    return int(np.sum(numbers[1:] != numbers[:-1])) + min(1, len(numbers))
 
 
 def _with_keys(rec: HeaderFile, selected: Sequence[int], lines: IndexLines) -> tuple[Mask, list[int]]:
