@@ -137,7 +137,7 @@ class _Batch:
         starts, stops = self._starts[[0, *runs]].tolist(), self._stops[[*(runs - 1), -1]].tolist()
         return b"".join(self._pieces(list(map(RecordSpan, range(len(starts)), starts, stops))))
 
-    def _pieces(self, spans: list[RecordSpan]) -> Iterator[bytes]:
+    def _pieces(self, spans: list[RecordSpan]) -> Iterator[bytes | memoryview]:
         """Yield the bytes of *spans*; those near each other are read with one call, in ascending order."""
         for near in group_nearby(spans, gap=_GAP_BYTES, max_bytes=_WINDOW_BYTES):
             base, end = near[0].start, near[-1].stop
@@ -147,7 +147,8 @@ class _Batch:
             if len(near) == 1:
                 yield data
             else:
-                yield from [data[start - base : stop - base] for _, start, stop in near]
+                view = memoryview(data)  # whose parts are no copies
+                yield from [view[start - base : stop - base] for _, start, stop in near]
 
     def _framed(self, row: int) -> bytes:
         """Return the frame of the record of *row*, made anew of its payload. Raises CorruptRecordError."""
