@@ -24,7 +24,7 @@ from im2rec.format.recordio import encode_record
 from im2rec.storage.reader import RecordFile
 from im2rec.storage.spans import RecordSpan, group_nearby
 
-_BATCH_BYTES = 4 << 20  # of frames that are read and written at once, unless a single one is longer
+_BATCH_BYTES = 2 << 20  # of frames that are read and written at once, unless a single one is longer
 _WINDOW_BYTES = 16 << 20  # read at once, bytes between the frames included
 _GAP_BYTES = 16 << 10  # reading this many bytes that are not needed takes no longer than another call
 _SLICE = 1 << 16  # records whose places are looked up at once
@@ -72,7 +72,7 @@ def copy_records(
     """Append the records of *rec* at *ordinals* (int64, in any order) to *writer*, with index keys *keys* (uint64).
 
     All arrays, those of *headers* too, have an element for each record. *report* is called with the number of records
-    that are copied so far. Records in file order are copied in pieces of 4 MiB; memory is some times that, or the size
+    that are copied so far. Records in file order are copied in pieces of 2 MiB; memory is some times that, or the size
     of the largest record, whatever their number. Raises CorruptRecordError for a record that is damaged, and with new
     headers for one that has no image header, InputError, OutputError. The caller then discards the writer.
     """
@@ -90,7 +90,7 @@ def copy_records(
 
 
 def _batches(sizes: Offsets) -> Iterator[tuple[int, int]]:
-    """Yield first and stop row of consecutive rows whose *sizes* are at most 4 MiB together, or of a single row."""
+    """Yield first and stop row of consecutive rows whose *sizes* are at most 2 MiB together, or of a single row."""
     ends = np.cumsum(sizes)
     row = 0
     while row < len(sizes):
@@ -191,9 +191,9 @@ class _Frames:
         is_plain &= HEAD_BYTES + (self._lengths + 3 & -4) == sizes
         used = (self._lengths % 4).astype(np.uint32)  # bytes of the last word
         is_plain &= (used == 0) | (self.words[ends - 1] >> (8 * used) == 0)
-        magics = np.flatnonzero(self.words == MAGIC_WORD)
-        if len(magics) != len(sizes):
-            others = np.setdiff1d(magics, self.heads, assume_unique=True)
+        is_magic = self.words == MAGIC_WORD
+        if np.count_nonzero(is_magic) != len(sizes):
+            others = np.setdiff1d(np.flatnonzero(is_magic), self.heads, assume_unique=True)
             is_plain[np.searchsorted(self.heads, others, side="right") - 1] = False
         self.is_plain = np.asarray(is_plain)
 
