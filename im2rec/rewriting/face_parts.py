@@ -10,7 +10,7 @@ import numpy as np
 from im2rec.errors import ImageError, InputError
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.insightface import HEADER_KEY, PROPERTY_NAME, RANGE_LABELS, parse_property, property_text
-from im2rec.format.irheader import Labels
+from im2rec.format.irheader import IRHeader, Labels
 from im2rec.images.codec import image_info
 from im2rec.selection.filters import HeaderFile, class_numbers
 from im2rec.selection.headers import EMPTY, VECTOR
@@ -19,23 +19,36 @@ from im2rec.storage.output import refuse_existing
 from im2rec.storage.reader import RecordFile
 
 _MOST_BYTES = 1 << 16  # of a property file
+_LOOKED_AT = 16  # records without content: whether one of them has a range
 
 
 @dataclasses.dataclass(frozen=True)
 class RangeOrdinals:
-    """The records of a file with ranges of keys: their *ordinals* (int64), and whether one is the header record."""
+    """The records of a file with ranges of keys: their *ordinals* (int64), none in a set that has no header record."""
 
     ordinals: Offsets
-    has_header: bool
+
+    @property
+    def has_header(self) -> bool:
+        """True for a set with a header record, also if that is lost and identity records are left."""
+        return len(self.ordinals) > 0
 
 
 def find_range_records(rec: HeaderFile, keys: Keys) -> RangeOrdinals:
     """Return the records of *rec* with two labels and no content; *keys* (uint64) are those of all records."""
     empty = np.flatnonzero((rec.states & (EMPTY | VECTOR)) == (EMPTY | VECTOR))
-    at_0 = empty[keys[empty] == HEADER_KEY].tolist()
-    if not any(rec[ordinal].header.flag == RANGE_LABELS for ordinal in at_0):
-        return RangeOrdinals(np.empty(0, np.int64), has_header=False)
-    return RangeOrdinals(empty, has_header=True)
+    some = [*empty[keys[empty] == HEADER_KEY].tolist(), *empty[:_LOOKED_AT].tolist()]
+    if not any(_is_range(rec[ordinal].header) for ordinal in some):
+        empty = empty[:0]
+    return RangeOrdinals(empty)
+
+
+def _is_range(header: IRHeader) -> bool:
+    """True if *header* has two labels that may be keys, the first not above the second."""
+    if header.flag != RANGE_LABELS:
+        return False
+    first, stop = map(float, header.label)
+    return first.is_integer() and stop.is_integer() and first <= stop
 
 
 def grouped(ordinals: Offsets, labels: Labels) -> tuple[Offsets, bool]:

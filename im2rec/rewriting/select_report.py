@@ -20,7 +20,7 @@ class SelectSummary:
     all_classes: int = described("Classes of the images in the input.")
     classes: int = described("Classes of the selected images.")
     header: bool = described("Whether the output has a header record and identity records, one for each class.")
-    had_header: bool = described("Whether the input has a header record.")
+    had_header: bool = described("Whether the input has a header record or identity records.")
     is_sorted: bool = described("Whether the images were ordered by class, as those of a class were not together.")
     relabelled: bool = described("Whether the classes have other labels in the output.")
     new_keys: bool = described("Whether images have other keys in the output.")

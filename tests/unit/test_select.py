@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -533,6 +534,20 @@ def test_whole_records_of_a_damaged_file_are_selected(tmp_path: Path) -> None:
         assert [payloads[row] for row in (0, 2, 3, 4, 5)] == [new.payload(row) for row in range(5)]
 
 
+def test_a_face_set_whose_header_record_is_lost_gets_a_new_one(tmp_path: Path) -> None:
+    rec = a_face_set(tmp_path / "in", [0, 0, 0, 1, 1, 1])
+    with im2rec.open(rec) as old:
+        offset = int(old.offsets[old.ordinal_of(0)])
+    data = bytearray(rec.read_bytes())
+    data[offset : offset + 4] = b"oops"
+    rec.write_bytes(data)
+    summary = selected(rec, tmp_path / "out" / "train.rec")
+
+    assert (True, True, 1, 6) == (summary.had_header, summary.header, summary.damaged_ranges, summary.images)
+    with im2rec.open(tmp_path / "out" / "train.rec") as new:
+        check_ranges(new)
+
+
 def test_keys_of_lists_that_no_image_has_are_counted(tmp_path: Path) -> None:
     rec = a_rec(tmp_path / "a.rec", [7, 8, 9])
     lists = {"listed": np.array([0, 1, 7, 8], np.uint64), "dropped": np.array([1, 50], np.uint64)}
@@ -566,3 +581,43 @@ def test_a_header_of_another_width_is_no_header_record(tmp_path: Path) -> None:
     summary = selected(rec, tmp_path / "o.rec")
 
     assert (False, {"without an image": 1}) == (summary.had_header, summary.left_out)
+
+
+@pytest.mark.parametrize("at", [0, 6, 20, 39])
+def test_damage_that_only_the_copy_meets_is_as_any_other(tmp_path: Path, at: int) -> None:
+    payloads = [image_payload(row, 1.0, JPEG[0] + b"%d" % (row % 10) + JPEG[1]) for row in range(3000)]
+    rec = write_rec(tmp_path / "a.rec", payloads)
+    size = len(encode_record(payloads[0]))
+    assert 40 == size
+    selected(rec, tmp_path / "before.rec")  # which fills the cache
+    status = rec.stat()
+    data = bytearray(rec.read_bytes())
+    data[size * 1500 + at] ^= 0x55  # magic, length word, id (which is no damage), padding
+    rec.write_bytes(data)
+    os.utime(rec, ns=(status.st_atime_ns, status.st_mtime_ns))
+    summary = selected(rec, tmp_path / "o.rec")
+
+    assert (0 if at == 20 else 1, 3000 - (at != 20)) == (summary.damaged_ranges, summary.images)
+    whole = [rec.read_bytes()[size * row : size * (row + 1)] for row in range(3000) if at == 20 or row != 1500]
+    assert b"".join(whole) == (tmp_path / "o.rec").read_bytes()
+
+
+def test_records_that_the_index_leaves_out_are_not_selected_and_told(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path / "a.rec", [0, 1, 2, 3])
+    index = rec.with_suffix(".idx")
+    index.write_bytes(b"".join(index.read_bytes().splitlines(keepends=True)[:2]))
+    summary = selected(rec, tmp_path / "o.rec")
+
+    assert (2, 2) == (summary.all_images, summary.images)
+    assert f"{index}: lists only some of the records of {rec}" in summary.warnings[0]
+    assert "--no-idx" in summary.warnings[0]
+    assert 4 == selected(rec, tmp_path / "all.rec", index=False).images
+
+
+def test_the_index_of_another_file_is_refused(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path / "a.rec", [0, 1, 2, 3])
+    rec.with_suffix(".idx").write_bytes(b"50\t4\n60\t20\n70\t84\n")
+
+    assert f"{rec.with_suffix('.idx')}: " in (message := message_of(selected, rec, tmp_path / "o.rec"))
+    assert "--no-idx" in message
+    assert 4 == selected(rec, tmp_path / "o.rec", index=False).images
