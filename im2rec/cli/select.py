@@ -125,7 +125,8 @@ def next_command(summary: SelectSummary) -> list[str]:
     """Return the command that inspects the result; of a damaged file the one that saves all whole records."""
     if summary.damaged_ranges:
         return recover_words(summary.input)
-    return ["im2rec", "inspect", path_word(summary.out)]
+    profile = ["--profile", "insightface"] if summary.header else []
+    return ["im2rec", "inspect", path_word(summary.out), *profile]
 
 
 def render(summary: SelectSummary) -> str:

@@ -24,7 +24,7 @@ selected 9 of 12 images of in/train.rec
   time       TIME
   written    small/train.rec, small/train.idx, small/train.labels.tsv,
              small/train.keys.tsv, small/property
-next: im2rec inspect small/train.rec
+next: im2rec inspect small/train.rec --profile insightface
 """
 DRY = """\
 would select 4 of 12 images of a.rec
@@ -63,6 +63,8 @@ def test_a_cleaned_face_set_is_one_command(here: Path) -> None:
     assert (0, SELECTED, "") == (done.code, steady(done.out), done.err)
     assert "label\told_label\n0\t1\n1\t2\n2\t3\n" == (here / "small" / "train.labels.tsv").read_text()
     assert "3,16,16\n" == (here / "small" / "property").read_text()
+    checked = typed(done.out.splitlines()[-1].partition("im2rec ")[2])
+    assert (0, True) == (checked.code, "all that published readers assume is so" in checked.out)
 
 
 @pytest.mark.usefixtures("rec")
