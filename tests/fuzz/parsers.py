@@ -59,6 +59,9 @@ from im2rec.packing.params import PackParams
 from im2rec.packing.part_file import encode_part_file, read_part_file
 from im2rec.params import from_words
 from im2rec.pipeline.params import ImageRecordParams
+from im2rec.rewriting.select import select
+from im2rec.rewriting.selected_set import SelectOptions
+from im2rec.selection.key_lists import read_keys
 from im2rec.storage.blocks import Damage
 from im2rec.storage.classes import read_classes
 from im2rec.storage.foreign import kind_without_header, known_format, likely_format
@@ -216,6 +219,34 @@ def lines(data: bytes) -> None:
         works.append(functools.partial(parse_line, text, number, exists=lambda path: len(path) % 2 == 0))
         works += [functools.partial(parse_face_line, text, number), functools.partial(form_of, text)]
     each(ListFormatError, *works)
+
+
+def key_lists(data: bytes) -> None:
+    keys = read_keys(file_of(data, "keys.txt"))
+    assert (keys[1:] > keys[:-1]).all()
+
+
+ERRORS_OF_SELECTIONS = (InputError, IndexFormatError, CorruptRecordError, ParameterError)
+
+
+def selections(data: bytes) -> None:
+    """Select from any file with any index: what is written is whole, and holds payloads of the file alone."""
+    rec, index = seeds.split_pair(data)
+    path, out = file_of(rec, "s.rec"), folder() / "selected.rec"
+    file_of(index, "s.idx")
+    changed = SelectOptions(relabel=True, renumber=True, shuffle=True)
+    each(
+        ERRORS_OF_SELECTIONS,
+        *(functools.partial(_select, path, out, options) for options in (SelectOptions(), changed)),
+    )
+
+
+def _select(path: Path, out: Path, options: SelectOptions) -> None:
+    summary = select(path, out, options, force=True)
+    with _QuietFile(out) as written:
+        assert written.total == summary.images + (1 + summary.classes if summary.header else 0)
+        assert not written.damaged_ranges
+        written.read_many(range(written.total))
 
 
 def pair_lists(data: bytes) -> None:

@@ -91,6 +91,16 @@ TARGETS = {
         Target("index", seeds.indexes, parsers.index, (IndexFormatError,), number_fields, _NUMBERS),
         Target("header", seeds.payloads, parsers.header, (CorruptRecordError,), fields.of_header),
         Target("list", seeds.lists, parsers.lines, _OF_LISTS, number_fields, _NUMBERS, 400),
+        Target("key lists", seeds.lists, parsers.key_lists, _OF_LISTS, number_fields, _NUMBERS, 400),
+        Target(
+            "selections",
+            seeds.files_with_index,
+            parsers.selections,
+            parsers.ERRORS_OF_SELECTIONS,
+            fields.of_pair,
+            (seeds.MAGIC, b"\t", b"\n"),
+            constant=48 * _MIB,  # as of files
+        ),
         Target("pair lists", seeds.pair_lists, parsers.pair_lists, _OF_LISTS, number_fields, _NUMBERS, 400),
         Target("faces", seeds.face_lists, parsers.faces, (InputError, ListFormatError), number_fields, _NUMBERS, 400),
         Target("csv", seeds.rows_of_csv, parsers.csv, (InputError, TextFormatError), number_fields, _NUMBERS, 400),
