@@ -6,12 +6,10 @@ The folder has ``train.rec`` and ``train.idx``, ``property``, the map of labels 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +32,8 @@ from im2rec.storage.classes import class_names_beside, classes_path
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder
 from im2rec.storage.index import index_to_write
-from im2rec.storage.output import check_output_folder, refuse_existing, writing
+from im2rec.storage.output import check_output_folder, refuse_existing
+from im2rec.storage.output_folder import make_folders
 
 PROFILE = "insightface"
 LABELS_SUFFIX = ".labels.tsv"
@@ -115,7 +114,7 @@ def pack_faces(
         numbering.end()
     else:
         found = identity(list_path, root, params, outside=options.outside, verify=options.verify)
-        with _folder(Path(folder)):
+        with make_folders(Path(folder)):
             output = PackOutput(
                 target,
                 {**found, **_identity(lines, faces, names)},
@@ -215,18 +214,3 @@ def _ending(numbering: FaceNumbering, files: _Files) -> Ending:
     if files.classes is not None:
         contents[files.classes] = numbering.classes_text()
     return Ending(map_lines, numbering.range_records(), contents)
-
-
-@contextlib.contextmanager
-def _folder(path: Path) -> Iterator[None]:
-    """Make the folder *path* if it is missing, and remove it again if the block leaves nothing in it."""
-    with writing(path):
-        is_new = not path.is_dir()
-        path.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        if is_new:
-            with contextlib.suppress(OSError):
-                path.rmdir()
-        raise

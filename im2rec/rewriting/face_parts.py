@@ -12,10 +12,10 @@ from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.insightface import HEADER_KEY, PROPERTY_NAME, RANGE_LABELS, parse_property, property_text
 from im2rec.format.irheader import IRHeader, Labels
 from im2rec.images.codec import image_info
+from im2rec.rewriting.output import check_outputs
 from im2rec.selection.filters import HeaderFile, class_numbers
 from im2rec.selection.headers import EMPTY, VECTOR
 from im2rec.storage.files import read_file, reading
-from im2rec.storage.output import refuse_existing
 from im2rec.storage.reader import RecordFile
 
 _MOST_BYTES = 1 << 16  # of a property file
@@ -90,7 +90,7 @@ def property_beside(
     if path.exists() and source.exists() and path.samefile(source):
         found.warnings.append(f"{path}: is that of {rec.path}, and stays: write the new set to a folder of its own")
         return found
-    refuse_existing([path], force=force)
+    check_outputs([path], force=force)
     found.path, found.text = path, property_text(int(last_class) + 1, *size)
     return found
 

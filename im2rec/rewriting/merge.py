@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from im2rec.errors import CorruptRecordError, ParameterError
+from im2rec.errors import CorruptRecordError
 from im2rec.parallel import Progress
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.merge_run import Merge, companions_of
+from im2rec.rewriting.output import refuse_inputs
 from im2rec.rewriting.sources import Source, check_inputs
-from im2rec.storage.classes import find_classes
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike
-from im2rec.storage.index import find_index, index_to_write
-from im2rec.storage.output import refuse_existing
+from im2rec.storage.index import index_to_write
 
 
 def merge(
@@ -45,7 +44,7 @@ def merge(
     started = time.monotonic()
     options, target, paths = options or MergeOptions(), Path(out), list(map(Path, inputs))
     check_inputs(paths)
-    _refuse_inputs(target, paths)
+    refuse_inputs(outputs_of(target), paths)
     damaged: set[Path] = set()
     while True:
         try:
@@ -69,20 +68,6 @@ def outputs_of(out: PathLike) -> list[Path]:
     """Return the paths that *out* and the files beside it may have."""
     target = Path(out)
     return [target, index_to_write(target), digest_path(target), *companions_of(target)]
-
-
-def _refuse_inputs(target: Path, paths: Sequence[Path]) -> None:
-    """Raise ParameterError if *target*, or a file beside it that is written, is a file of one of the inputs *paths*."""
-    refuse_existing([target], force=True)  # a folder: "dir/" has no name to derive the other names from
-    if target.suffix == ".idx":
-        raise ParameterError(f"{target}: is the name of an index", hint="name the .rec")
-    for written in outputs_of(target):
-        for path in paths:
-            used = (path, find_index(path), find_classes(path))
-            if written.exists() and any(file is not None and file.exists() and file.samefile(written) for file in used):
-                raise ParameterError(
-                    f"{written}: belongs to the input {path}", hint="name another file as the last word"
-                )
 
 
 def _opened(path: Path, stack: contextlib.ExitStack, *, skip: bool) -> Source:

@@ -22,13 +22,13 @@ from im2rec.rewriting.face_parts import size_of_image
 from im2rec.rewriting.merge_order import MergeOrder
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.merged_rows import RowCounts, RowWriter
-from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, SAME_MAP, NewSet, beside
+from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, SAME_MAP, NewSet, beside, check_outputs
 from im2rec.rewriting.same_images import MergedRows, SameImages
 from im2rec.rewriting.sources import Source
 from im2rec.storage.classes import classes_path, classes_text
 from im2rec.storage.digest import digest_path
 from im2rec.storage.index import index_to_write
-from im2rec.storage.output import AtomicFile, refuse_existing
+from im2rec.storage.output import AtomicFile
 from im2rec.storage.writer import RecordWriter
 
 _BATCH_BYTES, _BATCH_ROWS = 4 << 20, 1 << 13  # of frames that are hashed and copied at once
@@ -104,7 +104,7 @@ class Merge:
         """Merge, or do all but write. Raises CorruptRecordError, InputError, OutputError."""
         if self._dry_run:
             files = [self._target, index_to_write(self._target), digest_path(self._target), *self._companions]
-            refuse_existing(files, force=self._force)
+            check_outputs(files, force=self._force)
             self._copy(None, progress)
             self._files = self._files_of_dry_run()
             return

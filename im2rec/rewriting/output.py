@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from im2rec.errors import OutputError
+from im2rec.errors import OutputError, ParameterError
 from im2rec.storage import disk
-from im2rec.storage.classes import SUFFIX, classes_path
-from im2rec.storage.output import AtomicFile, refuse_existing, remove_leftover, writing
+from im2rec.storage.classes import SUFFIX, classes_path, find_classes
+from im2rec.storage.index import find_index
+from im2rec.storage.output import AtomicFile, check_output_folder, refuse_existing, remove_leftover, writing
+from im2rec.storage.output_folder import make_folders
 from im2rec.storage.writer import RecordWriter
 
 LABELS_MAP, KEYS_MAP, SAME_MAP = ".labels.tsv", ".keys.tsv", ".same.tsv"
@@ -20,11 +23,41 @@ def beside(rec: Path, suffix: str) -> Path:
     return classes.with_name(classes.name.removesuffix(SUFFIX) + suffix)
 
 
+def check_outputs(paths: list[Path], *, force: bool) -> None:
+    """Raise OutputError for the first of *paths* that cannot become a file, or that is one already, unless *force*.
+
+    Their folder may be missing, as a set often has one of its own.
+    """
+    if paths[0].parent.is_dir():
+        refuse_existing(paths, force=force)
+    else:
+        check_output_folder(paths[0].parent)
+
+
+def refuse_inputs(outputs: list[Path], inputs: Sequence[Path]) -> None:
+    """Raise ParameterError if one of *outputs*, the ``.rec`` first, is one of *inputs* or a file beside that.
+
+    Raises it also for a name that cannot be that of a ``.rec``, and OutputError for that of a folder.
+    """
+    target = outputs[0]
+    check_outputs([target], force=True)  # "dir/" has no name to derive the other names from
+    if target.suffix == ".idx":
+        raise ParameterError(f"{target}: is the name of an index", hint="name the .rec")
+    for written in filter(Path.exists, outputs):
+        for path in inputs:
+            used = (path, find_index(path), find_classes(path))
+            if any(file is not None and file.exists() and file.samefile(written) for file in used):
+                raise ParameterError(
+                    f"{written}: belongs to the input {path}", hint="choose another name for the output"
+                )
+
+
 class NewSet:
     """The ``.rec`` *target*, locked, with its index, perhaps its digest, and other files beside it.
 
     *companions* are the paths of all files that may be written beside it. An earlier one never stands beside the new
-    ``.rec``: those that :meth:`open` has not opened are removed, too. ``writer`` takes the records.
+    ``.rec``: those that :meth:`open` has not opened are removed, too. ``writer`` takes the records. The
+    folder of *target* is made if it is missing.
 
     Raises OutputError if one of the files exists, unless *force*, is being written, or cannot be written. Close it
     after use: what :meth:`publish` has not given a name is removed then.
@@ -33,14 +66,14 @@ class NewSet:
     def __init__(self, target: Path, companions: Sequence[Path], *, force: bool, digest: bool) -> None:
         self._companions = companions
         self._files: list[AtomicFile] = []
-        refuse_existing([*companions], force=force)
-        self.writer = RecordWriter(target, force=force, digest=digest)
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(make_folders(target.parent))
+            refuse_existing([*companions], force=force)
+            self.writer = RecordWriter(target, force=force, digest=digest)
+            stack.callback(self.writer.discard)
             for path in companions:
                 remove_leftover(path)
-        except BaseException:
-            self.close()
-            raise
+            self._resources = stack.pop_all()  # no error: they stay until it is closed
 
     def open(self, path: Path) -> AtomicFile:
         """Return the new file *path*, one of the companions, to be written. Raises OutputError."""
@@ -73,4 +106,4 @@ class NewSet:
         """Remove what has no name yet, and end the lock. Calling it twice is allowed."""
         for file in self._files:
             file.discard()
-        self.writer.discard()
+        self._resources.close()

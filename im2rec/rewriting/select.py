@@ -9,17 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from im2rec.errors import CorruptRecordError, ParameterError
+from im2rec.errors import CorruptRecordError
 from im2rec.parallel import Progress
-from im2rec.rewriting.output import NewSet
+from im2rec.rewriting.output import NewSet, check_outputs, refuse_inputs
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.rewriting.selected_set import SelectedSet, SelectOptions, companions_of, files_of
 from im2rec.selection.filters import HeaderFile
 from im2rec.selection.headers import LabelledFile, ScannedFile
-from im2rec.storage.classes import find_classes
 from im2rec.storage.files import PathLike
-from im2rec.storage.index import find_index
-from im2rec.storage.output import refuse_existing
 
 _SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of the work
 
@@ -51,8 +48,8 @@ def select(
     started = time.monotonic()
     options, report = options or SelectOptions(), progress or (lambda _count, _share: None)
     source, target = Path(rec), Path(out)
-    _refuse_input(source, target)
-    refuse_existing([*files_of(target), *companions_of(target)], force=force)
+    refuse_inputs(outputs_of(target), [source])
+    check_outputs(outputs_of(target), force=force)
     run = functools.partial(_selected, target=target, options=options, force=force, digest=digest, dry_run=dry_run)
     try:
         summary = run(LabelledFile(rec, index=options.index, progress=_scan_share(report)), report=report)
@@ -94,14 +91,3 @@ def _selected(
 def outputs_of(out: PathLike) -> list[Path]:
     """Return the paths that *out* and the files beside it may have."""
     return [*files_of(Path(out)), *companions_of(Path(out))]
-
-
-def _refuse_input(source: Path, target: Path) -> None:
-    """Raise ParameterError if *target*, or a file that is written beside it, is *source* or a file beside that."""
-    refuse_existing([target], force=True)  # a folder: "dir/" has no name to derive the other names from
-    if target.suffix == ".idx":
-        raise ParameterError(f"{target}: is the name of an index", hint="name the .rec")
-    used = [path for path in (source, find_index(source), find_classes(source)) if path is not None and path.exists()]
-    for written in outputs_of(target):
-        if written.exists() and any(path.samefile(written) for path in used):
-            raise ParameterError(f"{written}: belongs to the input {source}", hint="choose another name for the output")

@@ -14,6 +14,7 @@ import pytest
 from helpers import image_payload, message_of, write_rec
 
 import im2rec
+from im2rec.errors import InputError
 from im2rec.format.insightface import range_frames
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import encode_record
@@ -621,3 +622,13 @@ def test_the_index_of_another_file_is_refused(tmp_path: Path) -> None:
     assert f"{rec.with_suffix('.idx')}: " in (message := message_of(selected, rec, tmp_path / "o.rec"))
     assert "--no-idx" in message
     assert 4 == selected(rec, tmp_path / "o.rec", index=False).images
+
+
+def test_a_missing_folder_of_the_output_is_made_and_not_left_behind_by_an_error(tmp_path: Path) -> None:
+    rec, out = a_face_set(tmp_path, [0, 0, 1]), tmp_path / "new" / "folder" / "b.rec"
+    with pytest.raises(InputError):
+        selected(rec, out, labels=(7,))
+    assert not (tmp_path / "new").exists()
+
+    selected(rec, out, labels=(0,))
+    assert {"b.rec", "b.idx", "property"} <= files_in(out.parent)
