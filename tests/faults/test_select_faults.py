@@ -6,36 +6,16 @@ import os
 import random
 import shlex
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from full_disk_helpers import fill_disk
 from helpers import image_payload, index_text, joined, write_rec
 from image_helpers import POSIX, Ran, command, im2rec, names_in
+from stopping_helpers import stopped
 
 from im2rec.format.recordio import encode_record
 
-# Sends a signal at a write to a file, or when a file gets its name.
-AT_STEP = """
-import os, signal, sys
-from im2rec.rewriting import copying
-copying._BATCH_BYTES = 100
-from im2rec.storage import output
-from im2rec.storage.output import AtomicFile
-name, number = sys.argv[1], getattr(signal, sys.argv[2])
-def ending(real):
-    def step(first, *rest, **named):
-        done = real(first, *rest, **named)
-        if getattr(first, "path", first).name == name: os.kill(os.getpid(), number)
-        return done
-    return step
-if sys.argv[3] == "write": AtomicFile.write = ending(AtomicFile.write)
-else: output.give_name = ending(output.give_name)
-from im2rec.cli import main
-main(sys.argv[4:])
-"""
 WRITTEN = ["o.classes.txt", "o.idx", "o.keys.tsv", "o.labels.tsv", "o.rec"]
 
 
@@ -48,10 +28,6 @@ def a_set(folder: Path) -> Path:
 
 def words_for(rec: Path, folder: Path) -> list[str]:
     return ["select", str(rec), str(folder / "o.rec"), "--label", "1-3", "--relabel", "--force", "-q"]
-
-
-def stopped(step: tuple[str, str, str], words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", AT_STEP, *step, *words], capture_output=True, text=True, check=False)
 
 
 @POSIX
