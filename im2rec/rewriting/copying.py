@@ -36,7 +36,7 @@ _Words = npt.NDArray[np.uint32]
 class FrameWriter(Protocol):
     """Takes frames: a :class:`~im2rec.storage.writer.RecordWriter`, or memory."""
 
-    def write_frames(self, pieces: Iterable[bytes], keys: Keys, sizes: Offsets) -> None:
+    def write_frames(self, pieces: Iterable[bytes | bytearray], keys: Keys, sizes: Offsets) -> None:
         """Append frames; the *pieces* joined are all of them, *keys* and *sizes* those of each."""
 
 
@@ -109,13 +109,13 @@ class _Batch:
         self._stops = self._starts + sizes
         self.sizes = sizes.copy()
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes | bytearray]:
         """Yield the frames of all records, in pieces of any length. Raises CorruptRecordError, InputError."""
         rows = len(self.sizes)
         if np.any((self.sizes < HEAD_BYTES) | (self.sizes % 4 != 0)):  # no frames: the index is wrong
             yield from map(self._framed, range(rows))
             return
-        data = self._read()
+        data: bytes | bytearray = self._read()
         frames = _Frames(data, self.sizes)
         if self._headers:
             data = frames.change(self._headers)
@@ -182,7 +182,7 @@ class _Frames:
     and fits the size, its padding is zero, and it holds no magic but that of the head.
     """
 
-    def __init__(self, data: bytes, sizes: Offsets) -> None:
+    def __init__(self, data: bytes | bytearray, sizes: Offsets) -> None:
         self.words: _Words = np.frombuffer(data, "<u4")
         ends = np.cumsum(sizes) // 4
         self.heads: Offsets = ends - sizes // 4
@@ -197,9 +197,10 @@ class _Frames:
             is_plain[np.searchsorted(self.heads, others, side="right") - 1] = False
         self.is_plain = np.asarray(is_plain)
 
-    def change(self, headers: NewHeaders) -> bytes:
+    def change(self, headers: NewHeaders) -> bytes | bytearray:
         """Return a copy with the new *headers*; frames that cannot be changed in their place are not plain any more."""
-        words, heads = self.words.copy(), self.heads
+        changed, heads = bytearray(self.words.data), self.heads
+        words: _Words = np.frombuffer(changed, "<u4")
         flags = words[np.minimum(heads + _FLAG, len(words) - 1)].astype(np.int64)
         self.is_plain &= (self._lengths >= HEADER_BYTES) & (self._lengths >= HEADER_BYTES + 4 * flags)
         ids = None if headers.ids is None else headers.ids.astype("<u8").view("<u4").reshape(-1, 2)
@@ -218,4 +219,4 @@ class _Frames:
             repeats = has_vector & (words[places] == words[at + _LABEL]) & (words[places] != 0)
             words[at[repeats] + _LABEL] = labels[rows[repeats]]
             words[places] = labels[rows]
-        return words.tobytes()
+        return changed

@@ -91,10 +91,10 @@ class _Copied:
     """Frames in memory."""
 
     def __init__(self) -> None:
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | bytearray] = []
         self.sizes: list[Offsets] = []
 
-    def write_frames(self, pieces: Iterable[bytes], _keys: Keys, sizes: Offsets) -> None:
+    def write_frames(self, pieces: Iterable[bytes | bytearray], _keys: Keys, sizes: Offsets) -> None:
         """Append frames."""
         self.pieces += pieces
         self.sizes.append(sizes)

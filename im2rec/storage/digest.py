@@ -69,14 +69,14 @@ class Hasher(Closeable):
     def __init__(self, block_bytes: int = BLOCK_BYTES) -> None:
         self._whole, self._blocks = _WholeHash(), _BlockHashes(block_bytes)
         self._size = 0
-        self._waiting: list[bytes] = []  # joined to a piece that is worth the way to a thread
+        self._waiting: list[bytes | bytearray] = []  # joined to a piece that is worth the way to a thread
         self._waiting_bytes = 0
         # A pool of one thread for each, as pieces must be hashed in order.
         self._threads = [WorkerThreads(1, "im2rec-digest") for _ in (self._whole, self._blocks)]
         self._jobs: deque[tuple[StartedJob[Any, None], int]] = deque()  # each with the size of its piece
         self._unhashed = 0  # bytes in them
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | bytearray) -> None:
         """Append *data*."""
         self._waiting.append(data)
         self._waiting_bytes += len(data)
@@ -128,7 +128,7 @@ class FollowingHasher:
         self._behind = self._sent = 0
         self._advance()
 
-    def update(self, piece: bytes) -> None:
+    def update(self, piece: bytes | bytearray) -> None:
         """Note that *piece* was written to the file."""
         self._behind += len(piece)
         if self._behind >= BLOCK_BYTES:

@@ -92,7 +92,7 @@ class AtomicFile:
             self._remover()
             raise
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Append *data*. Raises OutputError, for example when the disk is full."""
         try:  # not `with writing`, which is slow, and this is called for every record
             self._file.write(data)

@@ -151,7 +151,7 @@ class RecordWriter:
         self.records += 1
         return offset
 
-    def write_frames(self, pieces: Iterable[bytes], keys: Keys, sizes: Offsets) -> None:
+    def write_frames(self, pieces: Iterable[bytes | bytearray], keys: Keys, sizes: Offsets) -> None:
         """Append the frames of many records at once, as they are.
 
         The *pieces*, of any lengths, joined are the frames. *keys* (uint64) and *sizes* (int64, in bytes) are those of

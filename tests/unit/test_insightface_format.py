@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from im2rec.errors import InputError, ParameterError
-from im2rec.format.insightface import Property, check_exact, parse_property, property_text, range_frames
+from im2rec.format.insightface import Property, check_exact, parse_property, property_text, range_frames, range_payload
 from im2rec.format.irheader import decode_image_record
 from im2rec.format.mapfile import map_lines
-from im2rec.format.recordio import decode_record
+from im2rec.format.recordio import decode_record, encode_record
 
 
 def frames(first_keys: list[int], images: int) -> list[tuple[int, list[float]]]:
@@ -33,6 +33,13 @@ def test_header_and_identity_record_are_those_of_the_published_writers() -> None
     )
     pieces = [frame for _, frame in range_frames([1, 4, 7, 10], 12, 4)]
     assert [text[:80] for text in expected] == [piece.hex() for piece in pieces[:2]]
+
+
+def test_frames_are_those_of_the_encoder_for_the_smallest_and_the_largest_keys() -> None:
+    found = list(range_frames([1, 2, 16_777_212], 16_777_212, 3))
+    ranges = [(0, 16_777_213, 16_777_216), (16_777_213, 1, 2), (16_777_214, 2, 16_777_212)]
+    ranges.append((16_777_215, 16_777_212, 16_777_213))
+    assert [(key, encode_record(range_payload(key, first, stop))) for key, first, stop in ranges] == found
 
 
 def test_keys_that_float32_would_round_are_refused() -> None:
