@@ -19,7 +19,7 @@ COMMANDS = {
     "make-list": ("im2rec.cli.make_list", "Write list files for a folder of images."),
     "pack": ("im2rec.cli.pack", "Pack the images of a list into a .rec and its index."),
     "join": ("im2rec.cli.join", "Join the parts of one pack into one .rec and its index."),
-    "merge": ("im2rec.cli.merge", "Merge sets of images, with labels behind each other or by name."),
+    "merge": ("im2rec.cli.merge", "Merge sets of images into one .rec and its index."),
     "inspect": ("im2rec.cli.inspect", "Summarise a .rec and check that it is whole."),
     "iterate": ("im2rec.cli.iterate", "Run an iterator: dump or time its batches."),
     "bench": ("im2rec.cli.bench", "Time every stage and find what limits the speed."),

@@ -124,11 +124,11 @@ def test_damage_is_exit_code_5_and_the_next_command_saves_the_rest() -> None:
         ("merge a.rec o.rec", 2, "a merge needs two or more sets, and the name of the new one (name them before OUT)"),
         ("merge a.rec", 2, "a missing argument"),
         ("merge a.rec b.rec a.rec o.rec", 2, "a.rec: is named twice (name each set once)"),
-        ("merge a.rec b.rec b.rec", 2, "b.rec: belongs to the input b.rec (name another file as the last word)"),
+        ("merge a.rec b.rec b.rec", 2, "b.rec: belongs to the input b.rec (choose another name for the output)"),
         ("merge a.rec gone.rec o.rec", 4, "gone.rec: cannot be read: no such file or directory (check the path)"),
         ("merge a.rec empty.rec o.rec", 4, "empty.rec: "),
         ("merge a.rec b.rec there.rec", 1, "there.rec: exists already (replace it with --force, or"),
-        ("merge a.rec b.rec no/o.rec", 1, "no/o.rec: the folder no is missing (make it first)"),
+        ("merge a.rec b.rec b.rec/o.rec", 1, "b.rec: is not a folder (name a folder to write to)"),
         ("merge a.rec b.rec o.rec --classes gone.txt", 4, "gone.txt: cannot be read: no such file or directory"),
         ("merge a.rec b.rec o.rec --classes c.txt", 4, "a.rec: has no class names beside it, as NAME.classes.txt"),
         (

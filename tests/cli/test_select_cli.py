@@ -124,7 +124,7 @@ ERRORS = {
     "select text.txt o.rec": (4, "text.txt: "),
     "select a.rec o.rec --drop gone.txt": (4, "gone.txt: cannot be read: no such file or directory"),
     "select a.rec o.rec --list text.txt": (4, "text.txt, line 1: expected a key, a whole number, found 'no record'"),
-    "select a.rec gone/o.rec": (1, "gone/o.rec: the folder gone is missing (make it first)"),
+    "select a.rec there.rec/o.rec": (1, "there.rec: is not a folder (name a folder to write to)"),
     "select a.rec there.rec": (1, "there.rec: exists already (replace it with --force, or choose another name)"),
     "select a.rec folder": (1, "folder: is a folder"),
 }

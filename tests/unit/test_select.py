@@ -625,10 +625,11 @@ def test_the_index_of_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_of_the_output_is_made_and_not_left_behind_by_an_error(tmp_path: Path) -> None:
-    rec, out = a_face_set(tmp_path, [0, 0, 1]), tmp_path / "new" / "folder" / "b.rec"
+    rec, out = a_face_set(tmp_path / "a", [0, 0, 1]), tmp_path / "new" / "folder" / "b.rec"
     with pytest.raises(InputError):
-        selected(rec, out, labels=(7,))
+        select(rec, out, SelectOptions(labels=(7,)))
+    select(rec, out, SelectOptions(labels=(0,)), dry_run=True)
     assert not (tmp_path / "new").exists()
 
-    selected(rec, out, labels=(0,))
+    select(rec, out, SelectOptions(labels=(0,)))
     assert {"b.rec", "b.idx", "property"} <= files_in(out.parent)
