@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-from helpers import GOLDEN, message_of
+from helpers import GOLDEN
 from image_helpers import encoded, records_of, texture
-from pack_helpers import StoppedError, files_in, without_times
+from pack_helpers import PackCase
 
 from im2rec.format.irheader import ImageRecord
 from im2rec.packing.face_pack import FaceOptions, pack_faces
 from im2rec.packing.pack import PackOptions
-from im2rec.packing.params import PackParams
 from im2rec.packing.report import PackSummary
 from im2rec.storage.index import index_keys
 
@@ -24,40 +22,15 @@ FILES = ["property", "train.idx", "train.labels.tsv", "train.rec"]
 
 
 @dataclasses.dataclass
-class FaceCase:
+class FaceCase(PackCase):
     """A list that is packed as a set into the folder *out*."""
 
-    listed: Path
-    root: Path
-    out: Path
-    params: PackParams = PackParams(unchanged=True)  # noqa: RUF009 - it is frozen
-    faces: FaceOptions = FaceOptions()  # noqa: RUF009
+    faces: FaceOptions = FaceOptions()  # noqa: RUF009 - it is frozen
 
     def pack(self, out: Path | None = None, *, progress: Any = None, **options: Any) -> PackSummary:
         """Pack the list, with one worker unless *options* say otherwise."""
         chosen = PackOptions(**{"workers": 1, "max_bad": "100%", **options})
         return pack_faces(self.listed, self.root, out or self.out, self.params, chosen, self.faces, progress=progress)
-
-    def stop(self, at: int, error: BaseException | None = None, **options: Any) -> None:
-        """Pack until *at* images are packed, the last one of which is not written any more."""
-        error = error or StoppedError()
-
-        def progress(images: int, _: float) -> None:
-            if images == at:
-                raise error
-
-        with pytest.raises(type(error)):
-            self.pack(progress=progress, **options)
-
-    def undisturbed(self, **options: Any) -> tuple[dict[str, bytes], dict[str, Any]]:
-        """The files and the summary of a run that nothing disturbs."""
-        folder = self.out.with_name("undisturbed")
-        summary = self.pack(folder, **{"force": True, **options})
-        return files_in(folder), without_times(summary)
-
-    def message(self, **options: Any) -> str:
-        """The message of the error that packing the list raises."""
-        return message_of(self.pack, **options)
 
 
 def a_case(folder: Path, labels: Sequence[object] = (7, 3, 7, 3, 20, 7), *, bad: Sequence[int] = ()) -> FaceCase:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from im2rec.packing import pack as module
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import PackSummary
-from im2rec.storage import checkpoints
+from im2rec.storage import checkpoints, disk
 
 UNCHANGED = PackParams(unchanged=True)
 _OF_ONE_RUN = ("resumed", "resumed_line", "seconds", "images_per_s", "files", "report", "workers", "input")
@@ -57,6 +58,29 @@ class PackCase:
 
         with pytest.raises(type(error)):
             self.pack(progress=progress, **options)
+
+    def interrupt(self, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+        """Interrupt a pack behind write number *at* of the system, and pack again, in place of a pack that was done.
+
+        The bytes are in the file by then, and still in the buffer of Python, which did not learn of it.
+        """
+        real, writes = disk.OutputStream.write, 0
+
+        def write(stream: disk.OutputStream, data: bytes) -> int:
+            nonlocal writes
+            writes += 1
+            written = real(stream, data)
+            if writes == at:
+                raise KeyboardInterrupt
+            return written
+
+        with monkeypatch.context() as patch:
+            patch.setattr(disk.OutputStream, "write", write)
+            with contextlib.suppress(KeyboardInterrupt):
+                self.pack()
+                assert writes < at
+        summary = self.pack(force=writes < at)
+        assert self.undisturbed() == (files_in(self.out), without_times(summary))
 
     def undisturbed(self, **options: Any) -> tuple[dict[str, bytes], dict[str, Any]]:
         """The files and the summary of a run that nothing disturbs."""

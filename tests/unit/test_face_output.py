@@ -76,23 +76,7 @@ def test_a_set_may_be_stopped_again_and_again(case: FaceCase) -> None:
 def test_an_interrupt_behind_any_write_of_the_system_changes_no_byte(
     case: FaceCase, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    real, writes = disk.OutputStream.write, 0
-
-    def write(self: disk.OutputStream, data: bytes) -> int:
-        nonlocal writes
-        writes += 1
-        written = real(self, data)
-        if writes == at:
-            raise KeyboardInterrupt
-        return written
-
-    with monkeypatch.context() as patch:
-        patch.setattr(disk.OutputStream, "write", write)
-        with contextlib.suppress(KeyboardInterrupt):
-            case.pack()
-            assert writes < at
-    summary = case.pack(force=writes < at)
-    assert case.undisturbed() == (files_in(case.out), without_times(summary))
+    case.interrupt(monkeypatch, at)
 
 
 @pytest.mark.parametrize("at", range(2, 8))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import json
@@ -112,24 +111,7 @@ def test_an_image_that_is_decoded_and_scaled_is_packed_the_same(tmp_path: Path) 
 def test_an_interrupt_behind_any_write_of_the_system_changes_no_byte(
     case: PackCase, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    """The bytes are in the file by then, and still in the buffer of Python, which did not learn of it."""
-    real, writes = disk.OutputStream.write, 0
-
-    def write(self: disk.OutputStream, data: bytes) -> int:
-        nonlocal writes
-        writes += 1
-        written = real(self, data)
-        if writes == at:
-            raise KeyboardInterrupt
-        return written
-
-    with monkeypatch.context() as patch:
-        patch.setattr(disk.OutputStream, "write", write)
-        with contextlib.suppress(KeyboardInterrupt):
-            case.pack()
-            assert writes < at
-    summary = case.pack(force=writes < at)
-    assert case.undisturbed() == (files_in(case.out), without_times(summary))
+    case.interrupt(monkeypatch, at)
 
 
 @pytest.mark.parametrize("at", range(2, 8))
