@@ -106,12 +106,16 @@ def check_profile(known: FaceInput, faces: InsightFaceSet, index: IndexCheck, mi
         wrong = np.flatnonzero(~checked.fits)
         failures.add_records(RANGES, checked.ordinals[wrong], lambda row: checked.reason(int(wrong[row])))
         failures.add(RANGES, coverage_problems(checked.uncovered, checked.repeated))
+    elif known.found.header is not None:
+        failures.add(RANGES, coverage_problems(len(known.images.keys), 0))
     _check_classes(failures, known)
     _check_labels(failures, known)
     rows = np.array([ordinal for ordinal, _ in misfits.listed], np.int64)
     failures.add_records(IMAGES, rows, lambda row: misfits.listed[row][1], misfits.count)
     _check_property(failures, known)
-    failures.result.readers = published_readers(known.records, listed, checked, is_damaged=known.is_damaged)
+    failures.result.readers = published_readers(
+        known.records, listed, checked, is_damaged=known.is_damaged, has_moved=bool(index.moved)
+    )
     return failures.result
 
 
@@ -121,6 +125,8 @@ def _check_index(failures: _Failures, known: FaceInput, index: IndexCheck, liste
         problem = f"{lacking}, and published readers look up records by key"
         failures.add(INDEX, [f"the index is wrong: {index.problem}" if index.state == "wrong" else problem])
         return
+    if index.moved and not known.is_damaged:
+        failures.add(INDEX, [f"{counted(index.moved, 'record is', 'records are')} elsewhere than the index says"])
     unlisted = np.flatnonzero(known.listed == NO_KEY)
     failures.add_records(INDEX, unlisted, lambda _: "is not in the index")
     failures.add_records(INDEX, listed.repeated, lambda _: "has the key of another record")

@@ -41,9 +41,12 @@ class ListedKeys:
         return self._ordinals[1 + np.flatnonzero(self.keys[1:] == self.keys[:-1])]
 
     def find(self, key: int) -> int | None:
-        """Return the ordinal of the record with *key*; None if none is listed."""
-        place = int(np.searchsorted(self.keys, np.uint64(key)))
-        return int(self._ordinals[place]) if place < len(self.keys) and self.keys[place] == key else None
+        """Return the ordinal of the record with *key*, the last if several have it; None if none is listed.
+
+        Readers keep the records in a dict by key, in which a line replaces an earlier one.
+        """
+        place = int(np.searchsorted(self.keys, np.uint64(key), "right")) - 1
+        return int(self._ordinals[place]) if place >= 0 and self.keys[place] == key else None
 
     def between(self, first: int, stop: int) -> tuple[Keys, Offsets]:
         """Return the keys from *first* to before *stop*, and the ordinals of their records."""
@@ -53,11 +56,17 @@ class ListedKeys:
 
 
 def published_readers(
-    records: SetRecords, index: ListedKeys | None, ranges: RangeCheck | None, *, is_damaged: bool = False
+    records: SetRecords,
+    index: ListedKeys | None,
+    ranges: RangeCheck | None,
+    *,
+    is_damaged: bool = False,
+    has_moved: bool = False,
 ) -> list[ProfileReader]:
     """Return what each published reader makes of *records* with the keys in the *index*, None without one.
 
-    *ranges* are those of the identity records by these keys. No reader takes a file that *is_damaged*.
+    *ranges* are those of the identity records by these keys. No reader takes a file that *is_damaged*, and none that
+    needs the index a file that *has_moved* records, elsewhere than it says.
     """
     rules: tuple[tuple[str, Callable[[str, SetRecords, ListedKeys, int], ProfileReader]], ...] = (
         ("arcface_torch", _by_flag),
@@ -67,10 +76,10 @@ def published_readers(
     if is_damaged:
         return [ProfileReader(name, "none", False, None, problem="the file is damaged") for name in names]
     every = _all_records("ImageRecordIter", records)
-    if index is None:
-        problem = "there is no index that it can use"
+    if index is None or has_moved:
+        problem = "there is no index that it can use" if index is None else "the offsets in the index are wrong"
         return [ProfileReader(name, "none", False, None, problem=problem) for name in names[:-1]] + [every]
-    dali = _all_keys("DALI", records, index)
+    dali = _all_keys("DALI", records, index, by_key=False)
     header = index.find(HEADER_KEY)
     if header is None:
         problem = "the index has no key 0: KeyError: 0"
@@ -91,9 +100,9 @@ def _by_two_labels(name: str, records: SetRecords, index: ListedKeys, header: in
     return _from_header(name, records, index, header)
 
 
-def _all_keys(name: str, records: SetRecords, index: ListedKeys) -> ProfileReader:
+def _all_keys(name: str, records: SetRecords, index: ListedKeys, *, by_key: bool = True) -> ProfileReader:
     keys, ordinals = index.between(0, NO_KEY)
-    return _judged(ProfileReader(name, ALL_KEYS, False, len(keys)), records, keys, ordinals)
+    return _judged(ProfileReader(name, ALL_KEYS, False, len(keys)), records, keys, ordinals, by_key=by_key)
 
 
 def _all_records(name: str, records: SetRecords) -> ProfileReader:
@@ -105,11 +114,12 @@ def _all_records(name: str, records: SetRecords) -> ProfileReader:
 def _from_header(name: str, records: SetRecords, index: ListedKeys, header: int) -> ProfileReader:
     label = _first_label(records, header)
     if label is None or not np.isfinite(label):
-        return ProfileReader(name, FROM_HEADER, False, None, problem="the first label of key 0 is no number")
+        return ProfileReader(name, FROM_HEADER, False, None, problem="key 0 has no first label that is a number")
     stop = int(label)
     keys, ordinals = index.between(1, stop)
     count = max(0, stop - 1)
-    return _judged(ProfileReader(name, FROM_HEADER, False, count, count - len(keys)), records, keys, ordinals)
+    missing = count - len(np.unique(keys))
+    return _judged(ProfileReader(name, FROM_HEADER, False, count, missing), records, keys, ordinals)
 
 
 def _first_label(records: SetRecords, ordinal: int) -> float | None:
@@ -120,8 +130,13 @@ def _first_label(records: SetRecords, ordinal: int) -> float | None:
     return float(records.range_labels[rows[0], 0]) if len(rows) else None
 
 
-def _judged(found: ProfileReader, records: SetRecords, keys: Keys, ordinals: Offsets) -> ProfileReader:
-    """Add to *found* whether the records with *keys*, at *ordinals*, are all images, and all that there are."""
+def _judged(
+    found: ProfileReader, records: SetRecords, keys: Keys, ordinals: Offsets, *, by_key: bool = True
+) -> ProfileReader:
+    """Add to *found* whether the records with *keys*, at *ordinals*, are all images, and all that there are.
+
+    A reader that looks up each record *by_key* reads one of those of the same key alone.
+    """
     is_image = records.is_image[ordinals]
     empty, images = keys[~is_image], int(np.count_nonzero(records.is_image))
     found.without_picture = empty[:MAX_FAILURES].tolist()
@@ -132,6 +147,8 @@ def _judged(found: ProfileReader, records: SetRecords, keys: Keys, ordinals: Off
         found.problem = f"{counted(found.not_in_index, 'key is', 'keys are')} not in the index"
     elif len(empty):
         found.problem = _holds_no_image(len(empty))
+    elif by_key and (again := int(np.count_nonzero(keys[1:] == keys[:-1]))):
+        found.problem = f"{counted(again, 'record has', 'records have')} the key of another, and one of them is read"
     elif left_out:
         found.problem = f"it leaves out {counted(left_out, 'image')}"
     found.takes = found.problem is None
@@ -160,8 +177,8 @@ def _by_identities(
         found.problem = "the header record names no identity records"
     elif not is_identity.all():
         found.problem = f"key {keys[~is_identity][0]} is no identity record"
-    elif len(keys) != stop - first:
-        found.problem = f"{counted(stop - first - len(keys), 'identity record is', 'identity records are')} missing"
+    elif missing := stop - first - len(np.unique(keys)):
+        found.problem = f"{counted(missing, 'identity record is', 'identity records are')} missing"
     elif not ranges.is_full.all():
         row = int(np.argmin(ranges.is_full))
         found.problem = f"identity record {ranges.keys[row]} {ranges.reason(row)}"

@@ -203,6 +203,42 @@ def test_two_records_of_one_key_are_named(tmp_path: Path) -> None:
     assert [("index", 1, "has the key of another record")] == failures(rec)
 
 
+def test_of_two_records_of_one_key_readers_take_the_last(tmp_path: Path) -> None:
+    repeated = checked(written(tmp_path / "image", [*SIX, (5, 1.0, FACE), *SIX_RANGES, header(7, 10)]))
+    said = "1 record has the key of another, and one of them is read"
+    assert (said, 0) == (reader(repeated, "arcface_torch").problem, reader(repeated, "arcface_torch").not_in_index)
+
+    headers = checked(written(tmp_path / "header", [*WHOLE, header(7, 11)]))
+    assert "1 identity record is missing" == reader(headers, "FaceImageIter").problem
+
+
+def test_dali_reads_records_of_one_key_by_their_offsets(tmp_path: Path) -> None:
+    assert reader(checked(written(tmp_path, [*images(0, 1, first=0), (1, 1.0, FACE)])), "DALI").takes
+
+
+def test_offsets_of_an_older_file_fail(tmp_path: Path) -> None:
+    rec = written(tmp_path, WHOLE)
+    lines = [line.split("\t") for line in rec.with_suffix(".idx").read_text().splitlines()]
+    rec.with_suffix(".idx").write_text("".join(f"{key}\t{int(offset) + 4}\n" for key, offset in lines))
+    check = checked(rec)
+
+    assert [("index", None, "10 records are elsewhere than the index says")] == failures(rec)
+    assert not any(one.takes for one in check.readers)
+    assert "the offsets in the index are wrong" == reader(check, "arcface_torch").problem
+
+
+def test_a_header_without_identity_records_fails(tmp_path: Path) -> None:
+    rec = written(tmp_path, [*SIX, header(7, 7)])
+    assert [("ranges", None, "6 images are in the range of no identity record")] == failures(rec)
+    assert not reader(checked(rec), "FaceImageIter").takes
+
+
+def test_one_failure_that_is_not_shown_is_one_failure(tmp_path: Path) -> None:
+    rec = written(tmp_path, [*SIX, *ranges(7, (1, 4), (4, 6), (1, 2)), header(7, 10)])
+    out = im2rec("inspect", rec, "--profile", "insightface").out
+    assert "1 failure; --json lists all" in out
+
+
 def test_keys_between_images_are_those_of_images(tmp_path: Path) -> None:
     rows = [*SIX[:2], *SIX[3:4], *ranges(7, (1, 3), (4, 5)), header(5, 7)]
     found = failures(written(tmp_path, rows))
