@@ -54,6 +54,7 @@ PATH = NamedPath()
 WIDTH = 80
 _OF_PATHS = ("written", "would write")  # rows whose values are paths, joined by commas
 _KEPT_BLANK = "\0"  # in place of a blank at which no line is broken
+_CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # without that, and without what is wrapped
 LINE_EVERY_S = 10.0
 _ONLY_WARNINGS = 2  # -q twice
 _DRY_RUN = "--dry-run"
@@ -202,7 +203,7 @@ def table(head: str, rows: list[tuple[str, str]]) -> str:
 
     Rows without a value are left out, and a row without a name continues the one above it. Long values are wrapped
     inside the second column. Paths are never broken, so that they can be copied; where rows hold nothing else, not even
-    at a blank in them.
+    at a blank in them. Control characters, which texts of files and names may hold, are escaped: a terminal obeys them.
     """
     width = max((len(name) for name, value in rows if value), default=0) + 4
     lines = textwrap.wrap(head, WIDTH, break_long_words=False, break_on_hyphens=False)
@@ -211,7 +212,8 @@ def table(head: str, rows: list[tuple[str, str]]) -> str:
             text = re.sub("(?<!,) ", _KEPT_BLANK, value) if name in _OF_PATHS else value
             wrapped = textwrap.wrap(text, WIDTH - width, break_long_words=False, break_on_hyphens=False)
             lines += [f"  {name}".ljust(width) + wrapped[0], *(" " * width + line for line in wrapped[1:])]
-    return "\n".join(lines).replace(_KEPT_BLANK, " ")
+    text = "\n".join(lines).replace(_KEPT_BLANK, " ")
+    return _CONTROLS.sub(lambda control: repr(control[0])[1:-1], text)
 
 
 def unbroken(text: str) -> str:

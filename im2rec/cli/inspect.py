@@ -229,7 +229,7 @@ def render(summary: Survey) -> str:
         *_images(summary),
         *set_rows(summary),
         ("index", _index(summary)),
-        *shortened([("problem", problem) for problem in summary.problems], "problems"),
+        *shortened([("problem", problem) for problem in summary.problems], "problem"),
         *note_rows(summary),
         *profile_rows(summary),
         *verified_rows(summary.verification),

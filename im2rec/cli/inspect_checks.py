@@ -26,7 +26,7 @@ def verified_rows(verification: Verification | None) -> list[tuple[str, str]]:
         ("failed", f"record {bad.record}{'' if bad.id is None else f', id {bad.id}'}, byte {bad.offset}: {bad.reason}")
         for bad in verification.failures
     ]
-    return rows + shortened(failures, "failures")
+    return rows + shortened(failures, "failure")
 
 
 def digest_rows(check: DigestCheck | None) -> list[tuple[str, str]]:
@@ -43,7 +43,7 @@ def digest_rows(check: DigestCheck | None) -> list[tuple[str, str]]:
     problem = f": {check.problem}" if check.problem else ""
     problem += f"; {counted(check.moved_blocks, 'block')} moved" if check.moved_blocks else ""
     ranges = [("changed", f"bytes {part.start} to {part.end}: {_records_in(part)}") for part in check.changed]
-    return [("digest", f"{check.path}{was_damaged}: {found}{problem}"), *shortened(ranges, "changed ranges")]
+    return [("digest", f"{check.path}{was_damaged}: {found}{problem}"), *shortened(ranges, "changed range")]
 
 
 def _records_in(part: ChangedRange) -> str:
@@ -61,7 +61,7 @@ def shortened(
 ) -> list[tuple[str, str]]:
     """Return the first *most* of *rows*, and a row on how many more there are of *count*, or of *rows* without it."""
     rest = (len(rows) if count is None else count) - most
-    return rows if rest <= 0 else [*rows[:most], ("more", f"{rest:,} {what}; --json lists all")]
+    return rows if rest <= 0 else [*rows[:most], ("more", f"{counted(rest, what)}; --json lists all")]
 
 
 def profile_rows(summary: Survey) -> list[tuple[str, str]]:
@@ -72,5 +72,5 @@ def profile_rows(summary: Survey) -> list[tuple[str, str]]:
     verdict = counted(check.failed, "failure") if check.failed else "all that published readers assume is so"
     failures = [("failed", failure_text(failure)) for failure in check.profile_failures]
     most = 1 if summary.damage or len(summary.problems) > 1 else MAX_ROWS  # the rows above say what is wrong already
-    rows = [("profile", f"{check.name}: {verdict}"), *shortened(failures, "failures", check.failed, most)]
+    rows = [("profile", f"{check.name}: {verdict}"), *shortened(failures, "failure", check.failed, most)]
     return [*rows, ("readers", readers_text(check.readers))]

@@ -220,3 +220,8 @@ def test_commands_that_write_have_force_and_dry_run_besides_the_common_options(
 
     some.main(["--json", "-q", "--debug"], standalone_mode=False)
     assert [(Console(as_json=True, quiet=1), dict.fromkeys(expected, False))] == calls
+
+
+def test_a_table_escapes_what_a_terminal_obeys() -> None:
+    text = table("a\x1b[2J", [("property", "4,16\r\n12\x07\x9b1m"), ("written", "a\x00b\x7f")])
+    assert ["a\\x1b[2J", "  property  4,16  12\\x07\\x9b1m", "  written   a b\\x7f"] == text.splitlines()
