@@ -21,14 +21,13 @@ from im2rec.storage.blocks import RecordBlock
 from im2rec.storage.damaged_range import damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, check_line_ends
-from im2rec.storage.index import find_index, index_to_write
+from im2rec.storage.index import DALI, find_index, index_to_write, reader_index_path
 from im2rec.storage.journal import locked_beside
 from im2rec.storage.opening import open_rec
 from im2rec.storage.output import AtomicFile, refuse_existing, writing
 from im2rec.storage.record_map import ScannedRecords, scan_all
 
 BY_ID, BY_ORDINAL = "id", "ordinal"
-DALI = "dali"
 NO_IMAGE = "with labels and no image"
 _LINES = 1 << 13  # are written at once
 
@@ -146,9 +145,6 @@ class _Listed(ScannedRecords):
 
 def _default_path(rec: Path, reader: str | None) -> Path:
     """Return the name of an index beside *rec*: that of the one which is there, or else the usual one."""
-    found, usual = find_index(rec), index_to_write(rec)
     if reader is None:
-        return found or usual
-    path = rec.with_suffix(f".{reader}.idx")
-    names = (usual, rec.with_name(f"{rec.name}.idx"))  # that are found
-    return path if path not in names else rec.with_name(f"{rec.name}.{reader}.idx")
+        return find_index(rec) or index_to_write(rec)
+    return reader_index_path(rec, reader)

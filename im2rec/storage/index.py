@@ -14,8 +14,9 @@ from im2rec.errors import CorruptRecordError, IndexFormatError
 from im2rec.format.heads import FIRST, HEAD_BYTES, MAGIC, WHOLE
 from im2rec.format.indexfile import Keys, Offsets, index_blocks, read_index
 from im2rec.format.recordio import Source, measure, parse_head
-from im2rec.storage.files import INSPECT, PathLike, open_binary, reading, with_path
+from im2rec.storage.files import INSPECT, PathLike, exists, open_binary, reading, with_path
 
+DALI = "dali"  # reads every record that its index lists as an image
 _PART_SUFFIX = re.compile(r"\.part\d{3,}")
 
 _PROBES = 64  # evenly spread offsets of an index whose part heads are read on opening
@@ -189,6 +190,23 @@ def index_to_write(path: PathLike) -> Path:
     if not path.suffix or _PART_SUFFIX.fullmatch(path.suffix) or path.suffix == ".idx":
         return path.with_name(path.name + ".idx")
     return path.with_suffix(".idx")
+
+
+def reader_index_path(path: PathLike, reader: str) -> Path:
+    """Return the path of an index of *path* for one *reader* alone: ``out.dali.idx`` for ``out.rec`` and ``dali``.
+
+    It is never one that :func:`find_index` finds, as other programs need the index of all records.
+    """
+    path = Path(path)
+    found = path.with_suffix(f".{reader}.idx")
+    is_other = found not in (index_to_write(path), path.with_name(f"{path.name}.idx"))
+    return found if is_other else path.with_name(f"{path.name}.{reader}.idx")
+
+
+def reader_indexes(path: PathLike) -> list[Path]:
+    """Return the paths of those indexes for one reader that are beside *path*, without one that is of another file."""
+    found = reader_index_path(path, DALI)
+    return [found] if exists(found) and not exists(found.with_suffix(".rec")) else []
 
 
 def resolve_index(path: PathLike, index: PathLike | bool | None) -> Path | None:

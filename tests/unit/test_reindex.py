@@ -16,6 +16,7 @@ from im2rec.format.recordio import encode_record
 from im2rec.recovery.reindex import write_index
 from im2rec.storage.digest import make_digest
 from im2rec.storage.index import find_index
+from im2rec.storage.writer import RecordWriter
 
 JUNK = b"\x55" * 40
 FACES = [
@@ -84,6 +85,20 @@ def test_no_reader_takes_the_index_for_dali_for_that_of_all_records(tmp_path: Pa
     write_index(rec, reader="dali")
 
     assert find_index(rec) is None
+
+
+def test_a_new_file_in_place_of_the_old_one_has_no_index_of_it_for_dali(tmp_path: Path) -> None:
+    for name in ("a.rec", "a.dali.rec"):
+        write_rec(tmp_path / name, [image_payload(1)])
+    write_index(tmp_path / "a.rec", reader="dali", force=True)
+    with RecordWriter(tmp_path / "a.rec", force=True) as writer:
+        writer.write(image_payload(2), key=2)
+    assert (tmp_path / "a.dali.idx").exists()  # the name of the index of a.dali.rec
+
+    (tmp_path / "a.dali.rec").unlink()
+    with RecordWriter(tmp_path / "a.rec", force=True) as writer:
+        writer.write(image_payload(3), key=3)
+    assert ["a.idx", "a.rec"] == names_in(tmp_path)
 
 
 def test_a_file_of_nothing_but_labels_has_no_index_for_dali(tmp_path: Path) -> None:
