@@ -96,7 +96,9 @@ def pack_faces(
     refuse_list([*files.replaced, report_path(target)], list_path)
     outside = OutsideCount(root, counts=options.outside != REFUSE and lines.form != FACE2REC2)
     fail, max_bad = options.on_error == "fail", BadLimit.parse(options.max_bad)
-    counter = PackCounter(params, os.fspath(list_path), fail=fail, max_bad=max_bad, outside=outside)
+    counter = PackCounter(
+        params, os.fspath(list_path), fail=fail, max_bad=max_bad, outside=outside, takes_vectors=faces.header
+    )
     numbering = FaceNumbering(lines.runs, names, header=faces.header)
     run = PackRun(
         lines=lines,

@@ -254,11 +254,19 @@ class PackCounter:
     """Counts over all chunks of a run, for the summary and its warnings.
 
     With *fail*, :meth:`add` raises the first bad image; *max_bad* is the limit otherwise. *outside* counts paths that
-    lead out of the root. ``state()`` has all counts as JSON values; ``restore()`` takes over those of an earlier run.
+    lead out of the root. Without *takes_vectors*, ``pack_label=1`` is not advised. ``state()`` has all counts as JSON
+    values; ``restore()`` takes over those of an earlier run.
     """
 
     def __init__(
-        self, params: PackParams, list_path: str, *, fail: bool, max_bad: BadLimit, outside: OutsideCount
+        self,
+        params: PackParams,
+        list_path: str,
+        *,
+        fail: bool,
+        max_bad: BadLimit,
+        outside: OutsideCount,
+        takes_vectors: bool = True,
     ) -> None:
         self.params = params
         self.fail = fail
@@ -268,7 +276,7 @@ class PackCounter:
         self._bad_count = BadCount(max_bad)
         self._many_labels = 0  # entries with several
         self._inexact = InexactLabels()
-        self._outside = outside
+        self._outside, self._takes_vectors = outside, takes_vectors
         self._backslashes = 0  # missing images whose paths have some
 
     def state(self) -> dict[str, Any]:
@@ -357,7 +365,8 @@ class PackCounter:
         warnings = []
         if self._many_labels and not self.params.pack_label:
             images = counted(self._many_labels, "image has", "images have")
-            warnings.append(f"{images} several labels, only the first is stored; keep all with pack_label=1")
+            advice = "; keep all with pack_label=1" if self._takes_vectors else ""
+            warnings.append(f"{images} several labels, only the first is stored{advice}")
         warnings += self._inexact.warnings()
         if self.params.engine == "auto" and self.totals.engine == "pillow":
             from im2rec.images.engine import opencv_problem  # noqa: PLC0415 - takes 0.1 s, and is rarely needed

@@ -191,6 +191,12 @@ def test_vectors_have_the_class_first_and_then_the_other_labels_of_the_line(tmp_
     assert [[0, 2.5, 3], [1, 0.5, 1], [1, 4.5, 5]] == [record.header.label.tolist() for record in images]
 
 
+def test_a_set_without_header_is_not_told_to_keep_vectors(tmp_path: Path) -> None:
+    case = a_case(tmp_path, ("9\t0.5", "4\t2.5"))
+    case.faces = FaceOptions(header=False)
+    assert ["2 images have several labels, only the first is stored"] == case.pack().warnings
+
+
 def test_labels_that_float32_would_round_are_classes_as_others_are(tmp_path: Path) -> None:
     case = a_case(tmp_path, (2**24 + 1, 2**24, 2**53 - 1))
     assert [] == case.pack().warnings
