@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from im2rec.errors import InputError, counted
+from im2rec.format.detection import are_detection_labels
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.indexfile import Keys
 from im2rec.format.insightface import RANGE_LABELS
@@ -26,7 +27,7 @@ from im2rec.inspection.face_sets import read_property
 from im2rec.inspection.face_survey import Surveyed, add_faces
 from im2rec.inspection.image_sample import SAMPLE_SIZE, IdentityRows, evenly_spaced, image_statistics
 from im2rec.inspection.index_check import Compared, compare_index
-from im2rec.inspection.kinds import DetectionCounts, are_detection_labels
+from im2rec.inspection.kinds import DetectionCounts
 from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, not_finite, odd_labels, unnamed_warning
 from im2rec.inspection.report import (
     DETECTION,

@@ -18,6 +18,7 @@ from im2rec.format.mapfile import map_lines
 from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.rewriting.class_plan import ClassPlan, plan_names, plan_offsets, plan_same
 from im2rec.rewriting.contents import hash_contents
+from im2rec.rewriting.detection_sets import refuse_detection, some_rows
 from im2rec.rewriting.face_parts import size_of_image
 from im2rec.rewriting.merge_order import MergeOrder
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
@@ -59,6 +60,7 @@ class Merge:
         if not any(source.images for source in sources):
             raise InputError("none of the sets holds an image", path=sources[0].path)
         self._header = any(source.header for source in sources) if options.header is None else options.header
+        self._refuse_detection()
         self._plan = self._make_plan()
         self._order = MergeOrder(sources, self._plan, grouped=self._header)
         if self._header and not options.drop_same:
@@ -72,6 +74,16 @@ class Merge:
         self._counts = RowCounts(len(self._order.counts), self._first_key)
         self._same: SameImages | None = None
         self._files: list[Path] = []
+
+    def _refuse_detection(self) -> None:
+        if self._header or not self._options.same_labels:
+            for source in self._sources:
+                hint = (
+                    "--same-labels"
+                    + (" and --no-header merge" if self._header else " merges")
+                    + " such sets as they are"
+                )
+                refuse_detection(source.rec, source.ordinals_of(some_rows(source.images)), hint=hint)
 
     def _make_plan(self) -> ClassPlan:
         if self._options.classes is not None:

@@ -18,6 +18,7 @@ from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.format.mapfile import map_lines
 from im2rec.format.recordio import encode_record
 from im2rec.rewriting.copying import NewHeaders, copy_records
+from im2rec.rewriting.detection_sets import refuse_detection, some_rows
 from im2rec.rewriting.face_parts import find_range_records, grouped, property_beside
 from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, NewSet, beside
 from im2rec.rewriting.select_report import SelectSummary
@@ -70,6 +71,11 @@ class SelectOptions(Selection):
             raise ParameterError(problem, hint="leave one of them out")
         self.sample_size()
 
+    @property
+    def counts_classes(self) -> bool:
+        """True if the labels must be classes, as they are counted or numbered anew."""
+        return self.relabel or any(number is not None for number in (self.per_class, self.min_images, self.max_images))
+
     def sample_size(self) -> SampleSize | None:
         """Return the size of the sample, if there is one. Raises ParameterError."""
         return None if self.sample is None else parse_sample(self.sample)
@@ -98,6 +104,9 @@ class SelectedSet:
         self._failed = dict(self._selected.failed)
         self._header = self._ranges.has_header and not options.shuffle if options.header is None else options.header
         ordinals = self._drawn(self._selected)
+        if self._header or options.counts_classes:
+            hint = "leave out --relabel, --header, --per-class, --min-images and --max-images"
+            refuse_detection(file, ordinals[some_rows(len(ordinals))], hint=hint)
         if self._header:
             as_classes(file.first_labels[ordinals], ordinals, file.path)  # raises the error
         self._old_labels = np.unique(file.first_labels[ordinals] + np.float32(0))  # -0 and 0 are one

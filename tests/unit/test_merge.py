@@ -148,6 +148,30 @@ def test_labels_that_float32_would_round_are_refused() -> None:
     assert "c.rec: has the label 16777218, and" in message_of(lambda: merged(a, c, same_labels=True))
 
 
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [({}, "--same-labels merges"), ({"same_labels": True, "header": True}, "--same-labels and --no-header merge")],
+)
+def test_sets_for_detection_are_merged_only_with_their_labels_as_they_are(options: dict[str, Any], hint: str) -> None:
+    one, more = [2.0, 5.0, 1.0, 0.1, 0.1, 0.5, 0.5], [2.0, 5.0, 0.0, 0.1, 0.1, 0.5, 0.5, 3.0, 0.2, 0.2, 0.3, 0.3]
+    a = a_set(Path("a.rec"), [(0, one, b"a0"), (1, more, b"a1")])
+    b = a_set(Path("b.rec"), [(0, more, b"b0"), (1, one, b"b1")])
+    message = message_of(merged, a, b, **options)
+    assert "a.rec: is a set for detection" in message
+    assert hint in message
+    assert not O.exists()
+
+    merged(a, b, same_labels=True)
+    whole = [np.float32(labels).tolist() for labels in (one, more, more, one)]
+    assert whole == [record.labels for record in stored(O)]
+
+
+def test_a_set_of_which_some_vectors_look_like_detection_is_one_of_classes() -> None:
+    a = a_set(Path("a.rec"), [(0, [2.0, 5.0, 1.0, 0.1, 0.1, 0.5, 0.5], b"a0"), (1, [0.0, 1.0], b"a1")])
+    merged(a, a_set(Path("b.rec"), [(0, 1.0, b"b")]))
+    assert [2, 0, 4] == [record.labels[0] for record in stored(O)]
+
+
 def test_the_first_number_of_a_vector_is_the_class_and_the_others_stay() -> None:
     a = a_set(Path("a.rec"), [(0, [2.0, 1.0, 0.5], b"a")], names=[])
     b = a_set(Path("b.rec"), [(0, [1.0, 9.0], b"b"), (1, 0.0, b"c")])

@@ -267,6 +267,20 @@ def test_only_the_first_of_a_label_vector_is_numbered_anew(tmp_path: Path) -> No
         assert [[0, 0.5, 7], [1], [1, 0.25]] == [np.atleast_1d(record.header.label).tolist() for record in out]
 
 
+@pytest.mark.parametrize("option", ["relabel", "header", "per_class", "min_images", "max_images"])
+def test_the_classes_of_a_set_for_detection_are_not_counted(tmp_path: Path, option: str) -> None:
+    boxes = [2.0, 5.0, 1.0, 0.1, 0.1, 0.5, 0.5]
+    rec = a_rec(tmp_path / "in" / "a.rec", [boxes, boxes, [*boxes, *boxes[2:]]])
+    out = tmp_path / "out" / "o.rec"
+    value = True if option in ("relabel", "header") else 2 if option == "min_images" else 9
+    assert f"{rec}: is a set for detection" in message_of(selected, rec, out, **{option: value})
+    assert not out.exists()
+
+    selected(rec, out, keys=(0, 2))
+    with im2rec.open(rec) as old, im2rec.open(out) as new:
+        assert [old.payload(0), old.payload(2)] == [new.payload(0), new.payload(1)]
+
+
 def test_labels_without_gaps_stay_and_no_table_is_written(tmp_path: Path) -> None:
     rec = a_rec(tmp_path / "a.rec", [1, 0, 2])
 
