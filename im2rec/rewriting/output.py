@@ -9,7 +9,8 @@ from pathlib import Path
 from im2rec.errors import OutputError, ParameterError
 from im2rec.storage import disk
 from im2rec.storage.classes import SUFFIX, classes_path, find_classes
-from im2rec.storage.index import find_index
+from im2rec.storage.digest import digest_path
+from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.output import AtomicFile, check_output_folder, refuse_existing, remove_leftover, writing
 from im2rec.storage.output_folder import make_folders
 from im2rec.storage.writer import RecordWriter
@@ -37,19 +38,29 @@ def check_outputs(paths: list[Path], *, force: bool) -> None:
 def refuse_inputs(outputs: list[Path], inputs: Sequence[Path]) -> None:
     """Raise ParameterError if one of *outputs*, the ``.rec`` first, is one of *inputs* or a file beside that.
 
+    Files that an input has not got count too: a new index would be taken for that of an input without one.
     Raises it also for a name that cannot be that of a ``.rec``, and OutputError for that of a folder.
     """
     target = outputs[0]
     check_outputs([target], force=True)  # "dir/" has no name to derive the other names from
     if target.suffix == ".idx":
         raise ParameterError(f"{target}: is the name of an index", hint="name the .rec")
-    for written in filter(Path.exists, outputs):
+    for written in outputs:
         for path in inputs:
             used = (path, find_index(path), find_classes(path))
-            if any(file is not None and file.exists() and file.samefile(written) for file in used):
+            is_used = written.exists() and any(file is not None and file.samefile(written) for file in used)
+            if is_used or _would_be_beside(written, path):
                 raise ParameterError(
                     f"{written}: belongs to the input {path}", hint="choose another name for the output"
                 )
+
+
+def _would_be_beside(written: Path, path: Path) -> bool:
+    """True if *written* has the name of an index, a digest or class names of the ``.rec`` *path*, and its folder."""
+    names = (path.with_name(path.name + ".idx"), index_to_write(path), digest_path(path), classes_path(path))
+    if written.name not in [name.name for name in names] or not written.parent.is_dir():
+        return False
+    return path.parent.samefile(written.parent)
 
 
 class NewSet:

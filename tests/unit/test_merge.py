@@ -205,6 +205,18 @@ def test_records_without_an_image_are_left_out_and_counted() -> None:
     assert [["0", "a.rec", "1"], ["1", "a.rec", "3"], ["2", "b.rec", "0"]] == table(KEYS)[1:]
 
 
+def test_records_that_an_index_leaves_out_are_told_once_in_the_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    a = a_set(Path("a.rec"), [(0, 0.0, b"a0"), (1, 1.0, b"a1"), (2, 1.0, b"a2")])
+    index = a.with_suffix(".idx")
+    index.write_bytes(b"".join(index.read_bytes().splitlines(keepends=True)[::2]))
+    summary = merged(a, a_set(Path("b.rec"), [(0, 1.0, b"b")]))
+    assert 3 == summary.images
+    assert 1 == len(summary.warnings)
+    assert "a.idx: lists only some of the records of a.rec" in summary.warnings[0]
+    assert "with an index made anew by 'im2rec index'" in summary.warnings[0]
+    assert not caplog.records
+
+
 def test_a_set_of_several_thousand_records_is_merged_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge_run, "_BATCH_ROWS", 100)
     drawn = random.Random(5)

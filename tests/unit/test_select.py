@@ -498,7 +498,9 @@ def test_files_of_an_earlier_selection_never_stand_beside_the_new_one(tmp_path: 
     assert {"o.rec", "o.idx"} == files_in(out.parent)
 
 
-@pytest.mark.parametrize("name", ["o.rec", "o.idx", "o.rec.digest", "o.labels.tsv", "o.keys.tsv", "o.classes.txt"])
+@pytest.mark.parametrize(
+    "name", ["o.rec", "o.idx", "o.rec.digest", "o.labels.tsv", "o.keys.tsv", "o.same.tsv", "o.classes.txt"]
+)
 def test_any_file_of_an_earlier_selection_is_replaced_on_request_only(tmp_path: Path, name: str) -> None:
     rec, out = a_rec(tmp_path / "in" / "a.rec", [7, 8, 9]), tmp_path / "out" / "o.rec"
     out.parent.mkdir()
@@ -522,6 +524,21 @@ def test_an_output_that_belongs_to_the_input_is_refused(tmp_path: Path, name: st
 
     assert f"belongs to the input {rec}" in message_of(selected, rec, tmp_path / name, force=True)
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a", "a.rec.digest", "a.classes.txt"])
+def test_no_file_is_written_that_would_be_beside_an_input_without_one(tmp_path: Path, name: str) -> None:
+    rec = a_rec(tmp_path / "a.rec", [7, 8, 9])
+    (tmp_path / "a.idx").unlink()
+    assert f"belongs to the input {rec}" in message_of(selected, rec, tmp_path / name)
+    assert {"a.rec"} == files_in(tmp_path)
+    selected(rec, tmp_path / "b.rec")
+    selected(rec, tmp_path / "other" / "a.rec")
+
+
+def test_a_range_of_labels_may_end_above_all_of_float32(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path / "a.rec", [7, 8, 9])
+    assert 2 == selected(rec, tmp_path / "out" / "o.rec", label_ranges=((8, 1e300),)).images
 
 
 def test_a_record_that_is_no_image_is_counted(tmp_path: Path) -> None:
