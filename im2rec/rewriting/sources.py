@@ -60,6 +60,7 @@ class Source:
     def __init__(self, path: PathLike, *, skip: bool = False) -> None:
         self.path, self.warnings = Path(path), list[str]()
         self.rec = _open(path, skip=skip)
+        self.warnings += filter(None, [self.rec.unlisted])
         try:
             self._find_images()
             self._count()
@@ -181,12 +182,19 @@ class Source:
         self.rec.close()
 
 
+class _SetFile(RecordFile):
+    """A set whose warnings go to the summary of the merge."""
+
+    _without_index = "an index made anew by 'im2rec index'"
+    _logs_unlisted = False
+
+
 def _open(path: PathLike, *, skip: bool) -> RecordFile:
     """Open the set at *path* with its labels read; one that is damaged is scanned, and lost records are skipped.
 
     With an index little is read, until the labels or the records show that the file is damaged.
     """
-    rec = RecordFile(path, damaged=SKIP if skip else RAISE)
+    rec = _SetFile(path, damaged=SKIP if skip else RAISE)
     try:
         if skip or not (rec.damaged_ranges or len(rec.lost)):
             _ = rec.labels
