@@ -322,7 +322,7 @@ def _with_labels(rec: HeaderFile, selection: Selection, images: Mask) -> Mask:
         raise InputError(f"no image has the label {selection.labels[missing[0]]:g}", path=rec.path, hint=INSPECT)
     mask = np.isin(numbers, selected_numbers)
     for low, high in selection.label_ranges:
-        is_inside = (rec.first_labels >= low) & (rec.first_labels <= high)
+        is_inside = (rec.first_labels >= float32(low)) & (rec.first_labels <= float32(high))
         if not np.any(is_inside & images):
             raise InputError(f"no image has a label from {low:g} to {high:g}", path=rec.path, hint=INSPECT)
         mask |= is_inside
