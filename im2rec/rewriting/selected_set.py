@@ -20,7 +20,7 @@ from im2rec.format.recordio import encode_record
 from im2rec.rewriting.copying import NewHeaders, copy_records
 from im2rec.rewriting.detection_sets import refuse_detection, some_rows
 from im2rec.rewriting.face_parts import find_range_records, grouped, property_beside
-from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, NewSet, beside
+from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, SAME_MAP, NewSet, beside
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.selection.draws import SampleSize, parse_sample, sampled, shuffled, some_of_each_class
 from im2rec.selection.filters import (
@@ -87,8 +87,11 @@ def files_of(target: Path) -> list[Path]:
 
 
 def companions_of(target: Path) -> list[Path]:
-    """Return the paths of the tables to the old labels and keys, and of the class names."""
-    return [beside(target, LABELS_MAP), beside(target, KEYS_MAP), classes_path(target)]
+    """Return the paths of the tables to the old labels and keys, of the class names, and of the table of a merge.
+
+    The last is never written, but one that is there belongs to an earlier set of that name.
+    """
+    return [beside(target, LABELS_MAP), beside(target, KEYS_MAP), classes_path(target), beside(target, SAME_MAP)]
 
 
 class SelectedSet:
@@ -200,7 +203,7 @@ class SelectedSet:
     def planned_files(self, *, digest: bool) -> list[Path]:
         """Return the paths of the files that are written."""
         rec, index, digest_file = files_of(self._target)
-        contents = (self._labels is not None, self._changes_keys, self._class_names, self._property)
+        contents = (self._labels is not None, self._changes_keys, self._class_names, b"", self._property)
         written = [path for path, content in zip(self.companions, contents, strict=False) if content]
         return [rec, index, *([digest_file] if digest else []), *written]
 
@@ -220,7 +223,7 @@ class SelectedSet:
             self._write_ranges(output)
         self._bytes_out = output.writer.offset
         planned = self.planned_files(digest=False)
-        labels_map, keys_map, names = companions_of(self._target)
+        labels_map, keys_map, names, _ = companions_of(self._target)
         if labels_map in planned:
             old_labels = list(map(label_text, self._old_labels.tolist()))
             _write_all(output, labels_map, map_lines(("label", "old_label"), range(self._classes), old_labels))
