@@ -71,7 +71,7 @@ class Merge:
         if self._property:
             self._companions.append(target.with_name(PROPERTY_NAME))
         self._first_key = 1 if self._header else 0
-        self._counts = RowCounts(len(self._order.counts), self._first_key)
+        self._counts = RowCounts(len(self._order.counts), self._first_key, header=self._header)
         self._same: SameImages | None = None
         self._files: list[Path] = []
 

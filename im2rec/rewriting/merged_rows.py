@@ -22,23 +22,24 @@ _COLUMNS = ("key", "source", "old_key")
 class RowCounts:
     """Counts rows as they are written: images and bytes of their frames, and the images of each label.
 
-    ``first_keys`` are the keys at which a label begins that is not that of the image before; the first key of all is
-    *first_key*. There are *labels* labels.
+    ``first_keys`` are the keys at which a label begins that is not that of the image before, for the identity records
+    of a set with a header record (*header*), else none. The first key of all is *first_key*. There are *labels* labels.
     """
 
-    def __init__(self, labels: int, first_key: int) -> None:
+    def __init__(self, labels: int, first_key: int, *, header: bool) -> None:
         self.images = self.nbytes = 0
         self.labels: Counts = np.zeros(labels, np.int64)
         self.first_keys = array("Q")
-        self._next_key, self._last_label = first_key, -1
+        self._next_key, self._last_label, self._header = first_key, -1, header
 
     def add(self, rows: MergedRows, sizes: Offsets) -> Keys:
         """Count *rows*, whose frames have *sizes* bytes (int64), and return their keys (uint64)."""
         keys, labels = np.arange(len(rows), dtype=np.uint64) + np.uint64(self._next_key), rows.labels
         if len(rows):
-            is_first = np.append(labels[0] != self._last_label, labels[1:] != labels[:-1])
-            self.first_keys.extend(keys[is_first].tolist())
-            self._last_label = int(labels[-1])
+            if self._header:  # else a set in any order would take 8 bytes of memory for nearly each record
+                is_first = np.append(labels[0] != self._last_label, labels[1:] != labels[:-1])
+                self.first_keys.extend(keys[is_first].tolist())
+                self._last_label = int(labels[-1])
             distinct, counts = np.unique(labels, return_counts=True)
             self.labels[distinct] += counts
         self.images += len(rows)

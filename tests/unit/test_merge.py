@@ -591,6 +591,16 @@ def grown(make: Callable[[int], Any]) -> float:
     return (peaks[1] - peaks[0]) / (2 * (many - few))
 
 
+@pytest.mark.parametrize("header", [True, False])
+def test_the_first_keys_of_runs_are_kept_for_identity_records_only(header: bool) -> None:
+    counts = merged_rows.RowCounts(2, 1, header=header)
+    numbers = np.arange(4)
+    rows = merged_rows.MergedRows(0, numbers * 0, numbers, np.array([0, 1, 0, 1]), numbers)
+    counts.add(rows, rows.sizes)
+    assert ([1, 2, 3, 4] if header else []) == list(counts.first_keys)
+    assert [2, 2] == counts.labels.tolist()
+
+
 @pytest.mark.parametrize("options", [{}, {"same_labels": True, "header": True}])
 def test_a_record_takes_at_most_16_bytes_of_memory(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge_run, "_BATCH_ROWS", 200)
