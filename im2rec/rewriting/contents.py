@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from collections.abc import Callable
 
@@ -13,11 +12,10 @@ from im2rec.format.heads import FLAG_SHIFT, HEAD_BYTES, LENGTH_MASK, MAGIC_WORD,
 from im2rec.format.indexfile import Offsets
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.hashing import Words, mix64_array
+from im2rec.rewriting.copying import read_frames
 from im2rec.storage.reader import RecordFile
 
 Mask = npt.NDArray[np.bool_]
-_GAP_BYTES = 16 << 10  # reading this many bytes that are not needed takes no longer than another call
-_WINDOW_BYTES = 16 << 20
 _TAG_SHIFT = np.uint64(48)
 _FLAG_WORD = HEAD_BYTES // 4  # of a frame
 
@@ -29,18 +27,11 @@ def hash_contents(rec: RecordFile, ordinals: Offsets) -> Words:
     not count. All frames are read at once, so give a few megabytes. Raises CorruptRecordError, InputError.
     """
     starts, sizes = rec.offsets[ordinals], rec.frame_sizes(ordinals)
-    stops = starts + sizes
-    gaps = starts[1:] - stops[:-1]
-    is_border = (gaps < 0) | (gaps > _GAP_BYTES) | (stops[1:] - starts[0] > _WINDOW_BYTES)
-    borders = [0, *(np.flatnonzero(is_border) + 1).tolist(), len(ordinals)]
+    data = memoryview(read_frames(rec, starts, starts + sizes))
     sums, lengths = np.zeros(len(ordinals), np.uint64), np.zeros(len(ordinals), np.uint64)
-    for first, stop in itertools.pairwise(borders):
-        base = int(starts[first])
-        data = memoryview(rec.bytes_at(base, int(stops[stop - 1]) - base))
-        at = starts[first:stop] - base
-        for row, found in enumerate(_contents(data, at, sizes[first:stop]), first):
-            content = rec[int(ordinals[row])].content if found is None else found
-            sums[row], lengths[row] = zlib.crc32(content), len(content)
+    for row, found in enumerate(_contents(data, np.cumsum(sizes) - sizes, sizes)):
+        content = rec[int(ordinals[row])].content if found is None else found
+        sums[row], lengths[row] = zlib.crc32(content), len(content)
     return mix64_array(lengths << np.uint64(32) | sums)
 
 

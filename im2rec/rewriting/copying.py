@@ -100,6 +100,29 @@ def _batches(sizes: Offsets) -> Iterator[tuple[int, int]]:
         row = after
 
 
+def read_frames(rec: RecordFile, starts: Offsets, stops: Offsets) -> bytes:
+    """Return the bytes of *rec* from each of *starts* to that of *stops* (int64, in any order), one after another.
+
+    Those near each other are read with one call, in ascending order. Raises InputError.
+    """
+    runs = np.flatnonzero(starts[1:] != stops[:-1]) + 1
+    firsts, lasts = starts[[0, *runs]].tolist(), stops[[*(runs - 1), -1]].tolist()
+    return b"".join(_pieces(rec, list(map(RecordSpan, range(len(firsts)), firsts, lasts))))
+
+
+def _pieces(rec: RecordFile, spans: list[RecordSpan]) -> Iterator[bytes | memoryview]:
+    for near in group_nearby(spans, gap=_GAP_BYTES, max_bytes=_WINDOW_BYTES):
+        base, end = near[0].start, near[-1].stop
+        data = rec.bytes_at(base, end - base)
+        if len(data) < end - base:
+            raise InputError("became shorter while it was read", path=rec.path, hint="run it again")
+        if len(near) == 1:
+            yield data
+        else:
+            view = memoryview(data)  # whose parts are no copies
+            yield from [view[start - base : stop - base] for _, start, stop in near]
+
+
 class _Batch:
     """The records of *rec* at *ordinals*, with frames of *sizes* bytes, which are those of the copies at the end."""
 
@@ -115,7 +138,7 @@ class _Batch:
         if np.any((self.sizes < HEAD_BYTES) | (self.sizes % 4 != 0)):  # no frames: the index is wrong
             yield from map(self._framed, range(rows))
             return
-        data: bytes | bytearray = self._read()
+        data: bytes | bytearray = read_frames(self._rec, self._starts, self._stops)
         frames = _Frames(data, self.sizes)
         if self._headers:
             data = frames.change(self._headers)
@@ -129,26 +152,6 @@ class _Batch:
                 yield data[4 * int(frames.heads[row]) : int(ends[after - 1])]
             else:
                 yield self._framed(row)
-
-    def _read(self) -> bytes:
-        """Return all frames, one after another. Raises InputError."""
-        gaps = self._starts[1:] - self._stops[:-1]
-        runs = np.flatnonzero(gaps != 0) + 1
-        starts, stops = self._starts[[0, *runs]].tolist(), self._stops[[*(runs - 1), -1]].tolist()
-        return b"".join(self._pieces(list(map(RecordSpan, range(len(starts)), starts, stops))))
-
-    def _pieces(self, spans: list[RecordSpan]) -> Iterator[bytes | memoryview]:
-        """Yield the bytes of *spans*; those near each other are read with one call, in ascending order."""
-        for near in group_nearby(spans, gap=_GAP_BYTES, max_bytes=_WINDOW_BYTES):
-            base, end = near[0].start, near[-1].stop
-            data = self._rec.bytes_at(base, end - base)
-            if len(data) < end - base:
-                raise InputError("became shorter while it was read", path=self._rec.path, hint="run it again")
-            if len(near) == 1:
-                yield data
-            else:
-                view = memoryview(data)  # whose parts are no copies
-                yield from [view[start - base : stop - base] for _, start, stop in near]
 
     def _framed(self, row: int) -> bytes:
         """Return the frame of the record of *row*, made anew of its payload. Raises CorruptRecordError."""

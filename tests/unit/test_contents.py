@@ -13,7 +13,7 @@ from helpers import peak_bytes, write_rec
 
 import im2rec
 from im2rec.errors import CorruptRecordError
-from im2rec.rewriting import contents
+from im2rec.rewriting import contents, copying
 from im2rec.rewriting.contents import SameContents, hash_contents
 
 
@@ -42,7 +42,7 @@ def test_a_content_with_magics_has_the_hash_of_its_bytes_without_cuts(tmp_path: 
 def test_the_order_of_ordinals_and_the_gaps_between_them_do_not_matter(
     tmp_path: Path, gap: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contents, "_GAP_BYTES", gap)
+    monkeypatch.setattr(copying, "_GAP_BYTES", gap)
     path = write_rec(tmp_path / "a.rec", [plain(n, 1.0, random.Random(n).randbytes(n)) for n in range(1, 60)])
     every = hashes_of(path)
     chosen = random.Random(1).sample(range(len(every)), 30)
@@ -60,6 +60,15 @@ def test_a_damaged_record_is_an_error_that_names_it(tmp_path: Path) -> None:
             file.write(b"\1\2\3\4")
         with pytest.raises(CorruptRecordError, match="record 101"):
             hash_contents(rec, np.arange(200))
+
+
+def test_records_in_any_order_are_parsed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_rec(tmp_path / "a.rec", [plain(n, 1.0, b"content %d" % n) for n in range(50)])
+    every, parse, calls = hashes_of(path), contents._contents, []
+    monkeypatch.setattr(contents, "_contents", lambda *words: calls.append(words) or parse(*words))
+
+    assert every[::-1] == hashes_of(path, range(49, -1, -1))
+    assert 1 == len(calls)
 
 
 # The table.
