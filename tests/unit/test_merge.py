@@ -22,6 +22,7 @@ from im2rec.format.insightface import parse_property
 from im2rec.rewriting import merge_run, merged_rows
 from im2rec.rewriting.merge import merge
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
+from im2rec.rewriting.same_images import MergedRows
 from im2rec.storage.digest import write_digest
 from im2rec.storage.identities import face_set_of
 
@@ -595,7 +596,7 @@ def grown(make: Callable[[int], Any]) -> float:
 def test_the_first_keys_of_runs_are_kept_for_identity_records_only(header: bool) -> None:
     counts = merged_rows.RowCounts(2, 1, header=header)
     numbers = np.arange(4)
-    rows = merged_rows.MergedRows(0, numbers * 0, numbers, np.array([0, 1, 0, 1]), numbers)
+    rows = MergedRows(0, numbers * 0, numbers, np.array([0, 1, 0, 1]), numbers)
     counts.add(rows, rows.sizes)
     assert ([1, 2, 3, 4] if header else []) == list(counts.first_keys)
     assert [2, 2] == counts.labels.tolist()
