@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,7 @@ def property_beside(
     if size is None and has_header:
         size = size_of_image(rec, image, found.warnings)
     if size is None or not (last_class >= 0 and last_class.is_integer()):
+        found.warnings += foreign_property(target, [source])
         return found
     if path.exists() and source.exists() and path.samefile(source):
         found.warnings.append(f"{path}: is that of {rec.path}, and stays: write the new set to a folder of its own")
@@ -93,6 +95,16 @@ def property_beside(
     check_outputs([path], force=force)
     found.path, found.text = path, property_text(int(last_class) + 1, *size)
     return found
+
+
+def foreign_property(target: Path, sources: Iterable[Path]) -> Iterator[str]:
+    """Yield a warning if a new set *target* without a property file gets one beside it that is none of *sources*.
+
+    It stays, as it may belong to another set in that folder.
+    """
+    path = target.with_name(PROPERTY_NAME)
+    if path.exists() and not any(source.exists() and path.samefile(source) for source in sources):
+        yield f"{path}: stays, and says nothing of {target}, which has no such file: remove it, or keep them apart"
 
 
 def size_in_property(path: Path, warnings: list[str]) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.rewriting.class_plan import ClassPlan, plan_names, plan_offsets, plan_same
 from im2rec.rewriting.contents import hash_contents
 from im2rec.rewriting.detection_sets import refuse_detection, some_rows
-from im2rec.rewriting.face_parts import size_of_image
+from im2rec.rewriting.face_parts import foreign_property, size_of_image
 from im2rec.rewriting.merge_order import MergeOrder
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.merged_rows import RowCounts, RowWriter
@@ -99,6 +99,7 @@ class Merge:
             with_images = next(source for source in self._sources if source.images)
             size = size_of_image(with_images.rec, with_images.first_image, self._warnings)
         if size is None:
+            self._warnings += foreign_property(self._target, [source.property_path for source in self._sources])
             return b""
         path = self._target.with_name(PROPERTY_NAME)
         for source in self._sources:

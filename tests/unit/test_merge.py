@@ -361,6 +361,14 @@ def same_sets() -> tuple[Path, Path]:
     return a, b
 
 
+def test_a_property_file_that_stays_beside_a_set_without_one_is_told() -> None:
+    a, b = a_set(Path("a/a.rec"), [(0, 0.0, b"a")]), a_set(Path("b/b.rec"), [(0, 0.0, b"b")])
+    O.parent.mkdir()
+    O.with_name("property").write_text("5,112,112\n")
+    (warning,) = merged(a, b).warnings
+    assert "out/property: stays, and says nothing of out/o.rec" in warning
+
+
 def test_the_same_image_in_two_places_is_reported() -> None:
     summary = merged(*same_sets())
 

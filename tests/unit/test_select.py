@@ -433,6 +433,15 @@ def test_a_property_file_of_another_set_is_replaced_on_request_only(tmp_path: Pa
     assert b"2,24,20\n" == (out.parent / "property").read_bytes()
 
 
+def test_a_property_file_that_stays_beside_a_set_without_one_is_told(tmp_path: Path) -> None:
+    rec, out = a_rec(tmp_path / "in" / "a.rec", [7, 8]), tmp_path / "out" / "o.rec"
+    out.parent.mkdir()
+    (out.parent / "property").write_text("5,112,112\n")
+    (warning,) = selected(rec, out).warnings
+    assert warning.startswith(f"{out.parent / 'property'}: stays, and says nothing of {out}")
+    assert (out.parent / "property").read_text() == "5,112,112\n"
+
+
 def test_a_property_file_that_is_none_is_told_and_not_used(tmp_path: Path) -> None:
     rec = a_face_set(tmp_path / "in", [0, 0, 1, 1])
     rec.with_name("property").write_text("class,height\n")
