@@ -8,20 +8,12 @@ from pathlib import Path
 
 from im2rec.errors import OutputError, ParameterError
 from im2rec.storage import disk
-from im2rec.storage.classes import SUFFIX, classes_path, find_classes
+from im2rec.storage.classes import classes_path, find_classes
 from im2rec.storage.digest import digest_path
 from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.output import AtomicFile, check_output_folder, refuse_existing, remove_leftover, writing
 from im2rec.storage.output_folder import make_folders
 from im2rec.storage.writer import RecordWriter
-
-LABELS_MAP, KEYS_MAP, SAME_MAP = ".labels.tsv", ".keys.tsv", ".same.tsv"
-
-
-def beside(rec: Path, suffix: str) -> Path:
-    """Return the path of a file beside *rec*: ``train.keys.tsv`` for ``train.rec`` and the suffix ``.keys.tsv``."""
-    classes = classes_path(rec)
-    return classes.with_name(classes.name.removesuffix(SUFFIX) + suffix)
 
 
 def check_outputs(paths: list[Path], *, force: bool) -> None:

@@ -20,7 +20,7 @@ from im2rec.format.recordio import encode_record
 from im2rec.rewriting.copying import NewHeaders, copy_records
 from im2rec.rewriting.detection_sets import refuse_detection, some_rows
 from im2rec.rewriting.face_parts import find_range_records, grouped, property_beside
-from im2rec.rewriting.output import KEYS_MAP, LABELS_MAP, SAME_MAP, NewSet, beside
+from im2rec.rewriting.output import NewSet
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.selection.draws import SampleSize, parse_sample, sampled, shuffled, some_of_each_class
 from im2rec.selection.filters import (
@@ -38,6 +38,7 @@ from im2rec.storage.damaged_range import MAX_NAMED, damaged_ranges
 from im2rec.storage.digest import digest_path
 from im2rec.storage.identities import as_classes
 from im2rec.storage.index import index_to_write
+from im2rec.storage.tables import KEYS_MAP, LABELS_MAP, SAME_MAP, beside
 
 _PART = 1 << 13  # records that are looked at, or written, at once
 NOT_DRAWN, OVER_PER_CLASS = "not in the sample", "beyond those kept of each class"

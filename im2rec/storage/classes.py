@@ -14,10 +14,10 @@ from typing import NamedTuple
 from im2rec.errors import InputError
 from im2rec.storage.files import PathLike, read_file, reading
 from im2rec.storage.output import AtomicFile, refuse_existing
+from im2rec.storage.tables import stem_of
 
 SUFFIX = ".classes.txt"
 _SHOWN = 200  # characters of a name in a message; a file of another kind may be one line
-_PART = re.compile(r"\.part\d{3,}$")  # of a pack with nsplit
 _SPLIT, _CHUNK = re.compile(r"_(train|val|test)$"), re.compile(r"_\d+$")  # as make-list appends them to its prefix
 
 
@@ -42,7 +42,7 @@ def class_name(names: ClassNames | None, labels: Sequence[float]) -> str | None:
 def classes_path(path: PathLike) -> Path:
     """Return the path of the class names of the list or ``.rec`` at *path* itself: ``NAME.classes.txt``."""
     path = Path(path)
-    return path.with_name(_stem(path) + SUFFIX)
+    return path.with_name(stem_of(path) + SUFFIX)
 
 
 def find_classes(path: PathLike) -> Path | None:
@@ -52,7 +52,7 @@ def find_classes(path: PathLike) -> Path | None:
     ``photos.classes.txt``, the file that ``make-list`` writes.
     """
     path = Path(path)
-    whole = _stem(path)
+    whole = stem_of(path)
     unsplit = _SPLIT.sub("", whole)
     for stem in dict.fromkeys((whole, unsplit, _CHUNK.sub("", unsplit))):
         found = path.with_name(stem + SUFFIX)
@@ -134,7 +134,3 @@ def _is_up_to_date(path: Path, source: Path, text: bytes) -> bool:
     if not path.is_file():
         return False
     return path.samefile(source) or (path.stat().st_size == len(text) and path.read_bytes() == text)
-
-
-def _stem(path: Path) -> str:
-    return os.path.splitext(_PART.sub("", path.name))[0]  # noqa: PTH122 - Path("").stem and of "a." differ by version

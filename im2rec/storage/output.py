@@ -18,6 +18,7 @@ from im2rec.storage import disk
 from im2rec.storage.files import InputFile, PathLike, exists, reason
 from im2rec.storage.forks import write_in_this_process_only
 from im2rec.storage.index import reader_indexes
+from im2rec.storage.tables import tables_beside
 
 PARTIAL, JOURNAL, EARLIER = ".im2rec-partial", ".im2rec-journal", ".im2rec-earlier"  # ends of temporary names
 _MAX_NAME_BYTES = 255  # of a file, in most file systems
@@ -183,10 +184,10 @@ def publish(
     """Give the temporary files of *paths* their names: first that of the ``.rec``, then those of its companions.
 
     With *force* the *old* companions are removed before, so that at any moment, also after a kill or a power failure,
-    the ``.rec`` stands with its own companions or without any; so is an index for DALI, which has the old offsets.
-    Files that have their names already are passed over, so that a run that was killed in between can be finished by a
-    second call. *files* are those of *paths* that are open. With *advise*, an error names the command that makes a
-    companion that is missing; not so for a run that goes on.
+    the ``.rec`` stands with its own companions or without any; so are the tables of an earlier ``.rec``, and an index
+    for DALI, which has the old offsets. Files that have their names already are passed over, so that a run that was
+    killed in between can be finished by a second call. *files* are those of *paths* that are open. With *advise*, an
+    error names the command that makes a companion that is missing; not so for a run that goes on.
 
     Raises OutputError, which says what stands under the names. Where another program has made one of the files
     meanwhile, none of ours has its name then.
@@ -201,7 +202,8 @@ def publish(
         refuse_existing([*paths, *old], force=force)  # made by another program meanwhile
     try:
         if partial_path(rec).exists():
-            _give_rec_name(rec, [*old, *reader_indexes(rec)] if force else [], force=force)
+            replaced = [*old, *reader_indexes(rec), *tables_beside(rec)]
+            _give_rec_name(rec, replaced if force else [], force=force)
         for path in companions:
             if partial_path(path).exists():
                 give_name(path, force=force)

@@ -370,3 +370,16 @@ def test_the_digest_covers_frames_that_are_appended_at_once(tmp_path: Path) -> N
 
     digest = load_digest(tmp_path / "out.rec.digest")
     assert (hashlib.sha256(data).digest(), len(PAYLOADS), len(data)) == (digest.sha256, digest.records, digest.size)
+
+
+def test_tables_of_an_earlier_set_never_stand_beside_a_new_one(tmp_path: Path) -> None:
+    """Other files of such names are not ours, and stay."""
+    rec, mine = tmp_path / "a.rec", tmp_path / "a.keys.tsv"
+    for force in (False, True):
+        (tmp_path / "a.labels.tsv").write_text("label\told_label\n0\t7\n")
+        (tmp_path / "a.same.tsv").write_text("key\tlabel\n")
+        mine.write_text("my keys\n")
+        with RecordWriter(rec, force=force) as writer:
+            writer.write(b"payload", key=0)
+    assert ["a.idx", "a.keys.tsv", "a.rec"] == sorted(path.name for path in tmp_path.iterdir())
+    assert "my keys\n" == mine.read_text()
