@@ -250,7 +250,8 @@ def _matched(
     places = np.concatenate([match.lines[rows], len(offsets) + np.arange(len(match.extra))])
     rows = np.concatenate([rows, match.extra])
     all_offsets = np.concatenate([offsets, found.offsets[match.extra]])
-    stops = np.append(all_offsets[1:], file.size)
+    # Lost records of a cut file lie behind its end: no span ends before it begins.
+    stops = np.maximum(all_offsets, np.append(all_offsets[1:], file.size))
     all_offsets[places], stops[places] = found.offsets[rows], found.ends[rows]
     is_doubtful = np.zeros(len(found.offsets), np.bool_)
     is_doubtful[scanned.doubtful] = True

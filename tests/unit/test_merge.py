@@ -458,6 +458,20 @@ def test_of_a_damaged_set_all_whole_records_are_merged(index: bool) -> None:
     assert ["0", "0", "1", "3", "4", "5"] == [line[2] for line in table(KEYS)[1:]]
 
 
+def test_of_a_set_that_is_cut_all_whole_records_are_merged() -> None:
+    """By far the most of its records are lost behind its end, and the index lists them."""
+    a = a_set(Path("a.rec"), [(key, 0.0, b"image %4d" % key * 600) for key in range(200)])
+    b = a_set(Path("b.rec"), [(0, 0.0, b"b")])
+    with a.open("r+b") as file:
+        file.truncate(20_000)
+    with im2rec.open(a, damaged="skip") as rec:
+        assert 200 == len(rec.labels)
+        assert np.isnan(rec.labels[199])
+    summary = merged(a, b)
+    assert 1 == summary.sets[0].damaged_ranges
+    assert [(0, 0), (1, 0), (2, 0), (3, 1)] == [(key, label) for key, label, _ in images_of(O)]
+
+
 def test_damage_that_only_the_copy_meets_makes_it_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = a_set(Path("a.rec"), [(0, 0.0, b"a")]), a_set(Path("b.rec"), [(n, float(n), b"i" * 90) for n in range(6)])
 
