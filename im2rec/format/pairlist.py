@@ -190,7 +190,8 @@ def _of_csv(rows: list[_Row]) -> Iterator[ListedPair]:
             raise InputError(f"is not CSV: {error}", line=number, hint='quote with " on both sides') from None
         if len(fields) != 3:
             raise _wrong_count(fields, "3", number, "put quotes around a path with commas" * (len(fields) > 3))
-        fields[2] = fields[2].strip(BLANKS).lower()
+        fields = [field.strip(BLANKS) for field in fields]
+        fields[2] = fields[2].lower()
         if place or fields[2] not in _CSV_HEADS:
             yield _labelled(fields, _CSV_LABELS, number)
 

@@ -142,8 +142,9 @@ def test_a_list_of_two_forms_is_decided_by_the_caller() -> None:
     assert parse_pairs([*text.splitlines(), "A 2 3"]).form == LFW
 
 
-def test_commas_with_blanks_behind_them_are_csv() -> None:
+def test_commas_with_blanks_around_them_are_csv() -> None:
     assert [("a.jpg", "b.jpg", True)] == parsed("a.jpg, b.jpg, 1\n")
+    assert [("a.jpg", "b c.jpg", True)] == parsed("one , two , same\na.jpg , b c.jpg\t, 1\n")
 
 
 def test_a_form_that_is_given_is_the_only_one_tried() -> None:
