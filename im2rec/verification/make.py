@@ -80,6 +80,7 @@ def make_bin(
     listed = read_pair_list(pair_list, form)
     total = 2 * len(listed.pairs)
     images = read_images(listed, pair_list, root, lambda count: progress(count, count / total / 2))
+    _refuse_image(target, images)
     same = [pair.same for pair in listed.pairs]
     bytes_out = 0
     if not dry_run:
@@ -107,6 +108,14 @@ def make_bin(
         seconds=round(time.monotonic() - started, 3),
         dry_run=dry_run,
     )
+
+
+def _refuse_image(target: Path, images: Sequence[PairedImage]) -> None:
+    """Raise OutputError if *target*, which is to be replaced, is one of the *images*."""
+    if target.exists():
+        for path in dict.fromkeys(image.path for image in images):
+            if target.samefile(path):
+                raise OutputError("is an image of the list", path=target, hint="choose another name for the output")
 
 
 class _Contents(Sequence[bytes]):

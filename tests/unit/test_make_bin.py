@@ -60,6 +60,18 @@ def test_an_existing_file_is_replaced_with_force_alone(tmp_path: Path) -> None:
     assert b"\x80\x04" == (tmp_path / "o.bin").read_bytes()[:2]
 
 
+def test_an_image_of_the_list_is_never_replaced(tmp_path: Path) -> None:
+    path, root = paired(tmp_path)
+    image = root / "003.jpg"
+    before = image.read_bytes()
+    (tmp_path / "link.bin").symlink_to(image)
+
+    for out in (image, root / ".." / "root" / "003.jpg", tmp_path / "link.bin"):
+        assert "is an image of the list" in message_of(make_bin, path, root, out, force=True)
+        assert "is an image of the list" in message_of(make_bin, path, root, out, force=True, dry_run=True)
+    assert before == image.read_bytes()
+
+
 def test_the_list_itself_is_never_replaced(tmp_path: Path) -> None:
     path, root = paired(tmp_path)
     before = path.read_bytes()
