@@ -116,17 +116,22 @@ class _Names:
         self.damaged: list[str] = []
         self.nbytes = 0
         self._by_digest: dict[bytes, str] = {}
+        self._by_object: dict[int, str] = {}
 
     def of(self, pairs: PairFile) -> Iterator[tuple[int, str, bytes | None]]:
         """Yield for each image its number, from 1, its name, and its content if no file of that name is there yet."""
         digits = max(_DIGITS, len(str(len(pairs))))
-        for number, pair in enumerate(pairs):
-            for side, content in enumerate((pair.content1, pair.content2), 1):
+        for image, stored in enumerate(pairs.found.contents):
+            content = None
+            if id(stored) not in self._by_object:  # an image that the pickle uses a million times is read once
+                content = pairs.content(image)
                 digest = content_digest(content)
-                is_new = digest not in self._by_digest
-                if is_new:
-                    self._by_digest[digest] = self._count(f"{number:0{digits}d}_{side}", content)
-                yield 2 * number + side, self._by_digest[digest], content if is_new else None
+                if digest in self._by_digest:
+                    self._by_object[id(stored)], content = self._by_digest[digest], None
+                else:
+                    name = self._count(f"{image // 2:0{digits}d}_{image % 2 + 1}", content)
+                    self._by_object[id(stored)] = self._by_digest[digest] = name
+            yield image + 1, self._by_object[id(stored)], content
 
     def _count(self, stem: str, content: bytes) -> str:
         """Return the name of a new file, and count it."""

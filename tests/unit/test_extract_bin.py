@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pair_helpers import FACES, GOLDEN_BIN, expected_pairs, face, labels_list, p
 
 from im2rec.format.binfile import encode_bin
 from im2rec.storage.files import PathLike
-from im2rec.verification.bin_file import open_bin
+from im2rec.verification.bin_file import PairFile, open_bin
 from im2rec.verification.extract import LIST_NAME, MARKER, extract_bin
 from im2rec.verification.make import make_bin
 
@@ -158,6 +159,25 @@ def test_progress_counts_to_all_images(tmp_path: Path) -> None:
     extract_bin(GOLDEN_BIN, tmp_path / "d", progress=lambda count, share: seen.append((count, share)))
 
     assert [(n, n / 12) for n in range(1, 13)] == seen
+
+
+def test_an_image_that_a_pickle_uses_often_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = face(1) + bytes(300)
+    path = tmp_path / "o.bin"
+    path.write_bytes(pickle.dumps(([shared, face(2) + bytes(300)] + [shared] * 10, [True] * 6), 4))
+    read: list[int] = []
+    content = PairFile.content
+
+    def noted(self: PairFile, image: int) -> bytes:
+        read.append(image)
+        return content(self, image)
+
+    monkeypatch.setattr(PairFile, "content", noted)
+    summary = extract_bin(path, tmp_path / "d")
+
+    assert [0, 1] == read
+    assert (2, 10) == (summary.images, summary.reused)
+    assert "000000_1.jpg 000000_1.jpg 1" == (tmp_path / "d" / LIST_NAME).read_text(encoding="ascii").splitlines()[5]
 
 
 def test_what_make_has_written_comes_back_where_images_repeat(tmp_path: Path) -> None:
