@@ -24,7 +24,17 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from im2rec.errors import InputError, ParameterError, counted
-from im2rec.format.pickled_bytes import STR, ArrayOf, BinUnpickler, NumpyNumber, Stored, described_value, whole_number
+from im2rec.format.pickled_bytes import (
+    BYTES,
+    BYTES_NAMES,
+    STR,
+    ArrayOf,
+    BinUnpickler,
+    NumpyNumber,
+    Stored,
+    described_value,
+    whole_number,
+)
 from im2rec.format.pickles import RefusedPickleError
 from im2rec.format.recordio import Source
 
@@ -81,8 +91,8 @@ def decode_bin(source: Source) -> BinContent:
         raise InputError(problem, offset=unpickler.content.at, hint="fetch it again") from None
     images, flags = _two_items(value)
     contents, images_as = _contents(images, unpickler)
+    _check_counts(contents, _flag_count(flags))  # before the items of an array become objects: millions, of no image
     same, same_as = _truth_values(flags, source)
-    _check_counts(contents, same)
     return BinContent(
         contents,
         same,
@@ -112,7 +122,8 @@ def _contents(images: Any, unpickler: BinUnpickler) -> tuple[list[bytes | Stored
     """Return the contents of the list *images*, and their number by how they are written. Raises InputError."""
     if type(images) not in (list, tuple):
         problem = f"is no {KIND}: its first item is {described_value(images)}, not a list of images"
-        hint = "features cannot be turned back into images" if isinstance(images, ArrayOf) else "check the path"
+        is_numbers = isinstance(images, ArrayOf) and hasattr(images, "shape") and images.dtype.item_bytes is not None
+        hint = "features cannot be turned back into images" if is_numbers else "check the path"
         raise InputError(problem, hint=hint)
     contents: list[bytes | Stored] = []
     kinds: Counter[str] = Counter()
@@ -124,7 +135,7 @@ def _contents(images: Any, unpickler: BinUnpickler) -> tuple[list[bytes | Stored
         elif isinstance(image, Stored):
             kind = image.kind
         elif type(image) is bytes:
-            kind = STR if unpickler.protocol < 3 and ("_codecs", "encode") not in unpickler.used else "bytes"
+            kind = STR if unpickler.protocol < 3 and not unpickler.used & BYTES_NAMES else BYTES
         if not kind:
             problem = f"is no {KIND}: image {number:,} is {described_value(image)}, not an encoded image"
             raise InputError(problem, hint="images are numbered from 0")
@@ -133,19 +144,26 @@ def _contents(images: Any, unpickler: BinUnpickler) -> tuple[list[bytes | Stored
     return contents, dict(kinds)
 
 
+def _flag_count(flags: Any) -> int:
+    """Return the number of items of *flags*. Raises InputError unless it is a list, or an array of whole numbers."""
+    if isinstance(flags, ArrayOf) and flags.is_flat and flags.dtype.is_whole:
+        return flags.shape[0]
+    if type(flags) in (list, tuple):
+        return len(flags)
+    problem = f"is no {KIND}: its second item is {described_value(flags)}, not a list of truth values"
+    raise InputError(problem, hint="check the path")
+
+
 def _truth_values(flags: Any, source: Source) -> tuple[list[bool], str]:
     """Return the truth values of the list or array *flags*, and how they are written. Raises InputError."""
-    if isinstance(flags, ArrayOf) and flags.is_flat and flags.dtype.is_whole:
+    if isinstance(flags, ArrayOf):
         data = flags.content if isinstance(flags.content, bytes) else flags.content.read(source)
         values: list[Any] = np.frombuffer(data, flags.dtype.name).tolist()
         written = f"ndarray of {flags.dtype.title}"
-    elif type(flags) in (list, tuple):
+    else:
         values = [flag if (number := whole_number(flag)) is None else number for flag in flags]
         names = Counter(_type_name(flag) for flag in flags)
-        written = f"list of {' and '.join(names) or 'nothing'}"
-    else:
-        problem = f"is no {KIND}: its second item is {described_value(flags)}, not a list of truth values"
-        raise InputError(problem, hint="check the path")
+        written = f"list of {' and '.join(names)}"
     for number, flag in enumerate(values):
         if whole_number(flag) not in (0, 1):
             found = f"{flag}" if type(flag) is int and abs(flag) < 1 << 64 else described_value(flag)
@@ -160,14 +178,12 @@ def _type_name(flag: Any) -> str:
     return type(flag).__name__
 
 
-def _check_counts(contents: Sequence[bytes | Stored], same: Sequence[bool]) -> None:
-    """Raise InputError unless there are two images for each pair, none of them empty."""
-    if len(contents) != 2 * len(same):
-        problem = (
-            f"holds {counted(len(contents), 'image')} for {counted(len(same), 'pair')}, which have {2 * len(same):,}"
-        )
+def _check_counts(contents: Sequence[bytes | Stored], pairs: int) -> None:
+    """Raise InputError unless there are two images for each of *pairs*, none of them empty."""
+    if len(contents) != 2 * pairs:
+        problem = f"holds {counted(len(contents), 'image')} for {counted(pairs, 'pair')}, which have {2 * pairs:,}"
         raise InputError(problem, hint="make it again from its list of pairs")
-    if not same:
+    if not pairs:
         raise InputError("holds no pairs", hint="check the path")
     for number, content in enumerate(contents):
         if not len(content):

@@ -33,7 +33,15 @@ MAX_DIMENSIONS = 8  # of an array
 # values of one opcode take up to 110 bytes of memory, and a microsecond or more. 12,000 arrays need 360,000 of them.
 BYTES_PER_OPCODE, SPARE_OPCODES, MAX_OPCODES = 4, 10_000, 2_000_000
 STR, BYTES, BYTEARRAY = "str", "bytes", "bytearray"  # of Python 2; of Python 3
-_LATIN_1 = ("latin1", "latin-1")
+# By which Python 3 writes bytes in protocols that have none, where Python 2 has strings, and both write bytearrays.
+_OF_BYTES, _OF_BYTEARRAYS = (
+    frozenset((module, name) for module in ("builtins", "__builtin__")) for name in (BYTES, BYTEARRAY)
+)
+BYTES_NAMES = frozenset({ENCODE}) | _OF_BYTES | _OF_BYTEARRAYS
+_LATIN_1 = ("latin1", "latin-1", b"latin-1")  # the last by Python 2, of a bytearray
+# Protocols 0 and 1 begin alike, but for lists, strings, and the memo number that follows a name.
+_PROTOCOL_1 = re.compile(rb"\(*([\]TUX]|c.*\n.*\nq)")
+_START_BYTES = 4096
 _TITLES = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 _TYPE = re.compile(r"([biufc])(\d{1,2})")
 
@@ -191,8 +199,7 @@ class BinUnpickler(RestrictedUnpickler):
         )
         limit = min(MAX_OPCODES, SPARE_OPCODES + source.size // BYTES_PER_OPCODE)
         names[ENCODE] = Name(self._encode)
-        for module in ("builtins", "__builtin__"):
-            names[module, "bytearray"] = names[module, "bytes"] = Name(self._bytes)
+        names |= dict.fromkeys(_OF_BYTES, Name(self._bytes)) | dict.fromkeys(_OF_BYTEARRAYS, Name(self._bytearray))
         super().__init__(source, names, PLAIN_OPCODES, max_opcodes=limit, kind=kind)
         self.used: set[tuple[str, str]] = set()
         self._source = source
@@ -200,7 +207,7 @@ class BinUnpickler(RestrictedUnpickler):
     @property
     def protocol(self) -> int:
         """Protocol of the pickle, as it says itself; 0 and 1, which do not say it, are told by their first opcodes."""
-        return self.proto or int(b"]" in self._source.read_at(0, 3))
+        return self.proto or int(_PROTOCOL_1.match(self._source.read_at(0, _START_BYTES)) is not None)
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the replacement of ``module.name``, and note that it was used."""
@@ -252,17 +259,24 @@ class BinUnpickler(RestrictedUnpickler):
         return text.encoded
 
     def _bytes(self, content: Any = b"", *encoding: Any) -> Any:
-        """Replace ``bytes`` and ``bytearray``, which Python 3 names for empty ones and below protocol 5."""
+        """Replace ``bytes``, which Python 3 names for empty ones below protocol 3."""
         if encoding:
             return self._encode(content, *encoding)
         if type(content) not in (bytes, Stored):  # a number would be a length to allocate
             raise TypeError
         return content
 
+    def _bytearray(self, content: Any = b"", *encoding: Any) -> Any:
+        """Replace ``bytearray``, which is named below protocol 5."""
+        found = self._bytes(content, *encoding)
+        return Stored(found.offset, found.size, found.length, found.form, BYTEARRAY) if type(found) is Stored else found
+
     def _scalar(self, dtype: Any, content: Any) -> NumpyNumber:
         """Replace numpy's ``scalar``: return a bool or an integer, or nothing but the type of another number."""
-        if type(dtype) is not TypeName or type(content) is not bytes or len(content) != dtype.item_bytes:
+        if type(dtype) is not TypeName or type(content) not in (bytes, Stored):
             raise TypeError
+        if dtype.item_bytes is not None and len(content) != dtype.item_bytes:
+            raise ValueError
         if not dtype.is_whole:
             return NumpyNumber(dtype, None)
         number = int.from_bytes(content, "little", signed=dtype.name[0] == "i")

@@ -152,6 +152,31 @@ def test_other_files_are_refused_by_what_they_are(tmp_path: Path) -> None:
         assert "\n" not in message
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_is_known_by_its_first_bytes_in_every_protocol(tmp_path: Path, protocol: int) -> None:
+    path = tmp_path / "o.bin"
+    faces = [bytes([200 + number]) * 300 for number in range(4)]
+    arrays = [np.frombuffer(face, np.uint8) for face in faces]
+    for contents in (faces, tuple(faces), arrays, tuple(arrays), tuple(map(bytearray, faces))):
+        for container in (tuple, list):
+            path.write_bytes(pickle.dumps(container([contents, (True, False)]), protocol))
+            with im2rec.open_bin(path) as pairs:
+                assert faces == [content for pair in pairs for content in pair[:2]]
+                assert protocol == pairs.found.protocol
+    for value, found in (({"bins": faces}, "DICT"), ((np.array(faces, object), [True]), "'O8' array (4,)")):
+        path.write_bytes(pickle.dumps(value, protocol))
+        assert found in message_of(im2rec.open_bin, path)
+
+
+def test_strings_of_python_2_in_a_tuple_are_known_by_their_first_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "o.bin"
+    for data, protocol in ((b"((S'one'\nS'two'\nt(I01\ntt.", 0), (b"((U\3oneU\3twot(I01\ntt.", 1)):
+        path.write_bytes(data)
+        with im2rec.open_bin(path) as pairs:
+            assert [(b"one", b"two", True)] == list(pairs)
+            assert (protocol, {"str": 2}) == (pairs.found.protocol, pairs.found.images_as)
+
+
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert f"{tmp_path}: is a folder (name a file)" == message_of(im2rec.open_bin, tmp_path)
     gone = tmp_path / "gone.bin"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import struct
 import warnings
 from typing import Any
 
@@ -132,6 +133,38 @@ def test_truth_values_may_be_numbers_of_any_whole_type(kind: str) -> None:
         assert SAME == decoded(pickle.dumps((FACES, numbers), protocol))[1]
 
 
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("size", [40, 300])
+def test_images_may_be_in_a_tuple_and_bytearrays(protocol: int, size: int) -> None:
+    faces = [bytes([number]) * size for number in range(1, 13)]
+    for contents in (tuple(faces), [*map(bytearray, faces)], tuple(map(bytearray, faces))):
+        data = pickle.dumps((contents, tuple(SAME)), protocol)
+        found = decode_bin(BytesSource(data))
+
+        assert (faces, SAME) == (contents_of(found, BytesSource(data)), found.same)
+        assert protocol == found.protocol
+        kind = "bytes" if size <= 255 else type(contents[0]).__name__  # of short ones it is not told
+        assert {kind: 12} == found.images_as
+
+
+def test_bytearrays_of_python_2_are_read() -> None:
+    def bytearray_(content: bytes) -> bytes:  # as Python 2.7 writes it: the name of the encoding is a str
+        text = b"X" + struct.pack("<I", 2 * len(content)) + content.decode("latin-1").encode()
+        return b"c__builtin__\nbytearray\n(" + text + b"U\x07latin-1tR"
+
+    faces = [bytes([200 + number]) * size for number, size in enumerate((10, 300))]
+    data = b"\x80\2](" + b"".join(map(bytearray_, faces)) + b"e]\x88a\x86."
+
+    assert (faces, [True]) == decoded(data)
+
+
+def test_truth_values_that_do_not_fit_the_images_are_not_made_objects() -> None:
+    data = pickle.dumps((FACES, np.zeros(1 << 20, np.uint8)), 4)
+
+    assert "holds 12 images for 1,048,576 pairs" in message_of(decode_bin, BytesSource(data))
+    assert peak_bytes(lambda: message_of(decode_bin, BytesSource(data))) < 1 << 20
+
+
 FLAT = np.zeros(4, np.uint8)
 OTHERS: dict[str, tuple[Any, str]] = {
     "a list": ([1], "its pickle holds 1 item (a number), not a pair of images and truth values"),
@@ -142,6 +175,7 @@ OTHERS: dict[str, tuple[Any, str]] = {
     "an array": (np.zeros((3, 2)), "its pickle holds a float64 array (3, 2), not"),
     "features": ((np.zeros((12, 512), np.float32), SAME), "its first item is a float32 array (12, 512), not a list"),
     "objects": ((np.array(FACES, object), SAME), "its first item is a 'O8' array (12,), not a list of images"),
+    "strings of numpy": (([np.bytes_(b"face" * 100)] * 12, SAME), "image 0 is a 'S400' of numpy, not an encoded image"),
     "an image as text": ((["face", *FACES[1:]], SAME), "image 0 is a text, not an encoded image"),
     "pixels": (([*FACES[:-1], np.zeros((8, 8, 3), np.uint8)], SAME), "image 11 is a uint8 array (8, 8, 3), not an"),
     "a row": (([*FACES[:-1], np.zeros((1, 8), np.uint8)], SAME), "image 11 is a uint8 array (1, 8), not an encoded"),
