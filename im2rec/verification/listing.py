@@ -13,6 +13,7 @@ from im2rec.errors import ImageError
 from im2rec.images.codec import decode
 from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_sheet, fitted
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
+from im2rec.storage.digest import refuse_same_file
 from im2rec.storage.files import PathLike
 from im2rec.storage.output import AtomicFile, refuse_existing
 from im2rec.verification.bin_file import PairFile
@@ -97,11 +98,13 @@ def list_bin(
 
     With *sheet* a PNG file is drawn of up to fifteen pairs of one person, and below them of two persons; unless
     *dry_run*, in which nothing is written. *progress* is called with the number of images done and their share. Raises
-    InputError for whatever is no verification file, OutputError if *sheet* exists, unless *force*.
+    InputError for whatever is no verification file, OutputError if *sheet* exists, unless *force*, or is that file.
     """
     if sheet is not None:
         refuse_existing([Path(sheet)], force=force)
     with PairFile(path) as pairs:
+        if sheet is not None:
+            refuse_same_file(sheet, path)
         facts = read_facts(pairs, decoded=False, progress=progress)
         if sheet is not None and not dry_run:
             with AtomicFile(sheet, force=force) as file:

@@ -129,6 +129,16 @@ def test_a_sheet_of_few_pairs_has_a_row_for_each_kind_and_frames_what_cannot_be_
     assert (198, 325) == (framed.min(), framed.max())
 
 
+def test_the_file_itself_is_never_replaced_by_its_sheet(tmp_path: Path) -> None:
+    path, link = tmp_path / "o.png", tmp_path / "link.png"
+    path.write_bytes(OURS.read_bytes())
+    link.symlink_to(path)
+
+    for sheet in (path, link):
+        assert f"{sheet}: is the input itself" in message_of(list_bin, path, sheet=sheet, force=True)
+    assert OURS.read_bytes() == path.read_bytes()
+
+
 def test_a_sheet_that_exists_is_not_replaced_unless_forced(tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     sheet.write_bytes(b"kept")
