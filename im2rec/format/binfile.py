@@ -40,7 +40,7 @@ from im2rec.format.recordio import Source
 
 KIND = "verification file"
 CUT = "the file was cut short: fetch it again"
-_NOT_TRUSTED = "it is damaged, or made to do harm: do not trust this file"
+_NOT_TRUSTED = "it is something else, damaged, or made to do harm: do not trust it"
 _SHAPE = "a pair of images and truth values"
 _FRAME, _LEAST_FRAME = 1 << 16, 4  # bytes of a pickle's frame: longer ones are closed, shorter ones have no head
 _BATCH = 1000  # items of a list between a mark and its APPENDS

@@ -24,7 +24,7 @@ from im2rec.storage.foreign import known_format, likely_format
 _START_BYTES = 4096
 # A pickle says its protocol. Those of protocols 0 and 1 do not: they begin with marks and a list, a dictionary, or a
 # name, or with two marks and a string.
-_PICKLE = re.compile(rb"\x80[\0-\x09]|\(*(\([ld]|[\]}]|\(c[\w.]+\n|\(\((S['\"]|[TU]))")
+_PICKLE = re.compile(rb"\x80[\0-\x09]|\(*(\([ld][p(cSV]|[\]}]|\(c[\w.]+\n|\(\((S['\"]|[TU]))")
 _CHECK = "check the path"
 _KEY_BYTES = 1024  # more is no key of an image
 _MEGAFACE = (1, 4, 5)  # columns, bytes of a number, and OpenCV's type of float32

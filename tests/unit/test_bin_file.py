@@ -136,6 +136,8 @@ def other_files(folder: Path) -> dict[str, tuple[Path, str]]:
     add("jpeg", b"\xff\xd8\xff\xe0\x00\x10JFIF", f"{other} an image (JPEG) (pack images with 'im2rec pack')")
     add("zeros", bytes(5000), f"{other} a file of zeros (its download or copy is not complete: fetch it again)")
     add("text", b"Abel_Pacheco\t1\t4\n", f"{other} a file of text{AGAIN}")
+    for text in (b"(like this)\n", b"(draft)\n", b"((Some) text)\n"):
+        add(text.decode().strip(), text, f"{other} a file of text{AGAIN}")
     add("page", b"<!DOCTYPE html><html>", "")
     add("zip", b"PK\3\4" + bytes(30), "")
     add("random", b"\xfe\xdc\xba\x98" * 9, f"{other} a file of an unknown kind, which starts with fe dc ba 98{AGAIN}")
