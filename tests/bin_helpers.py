@@ -55,6 +55,7 @@ _U1 = b"cnumpy\ndtype\nU\2u1K\0K\1\x87R"
 BOMBS: dict[str, tuple[bytes, str]] = {
     "one long content, named many times": (b"\x80\2(]" + _LONG + b"q\0(" + b"h\0" * 100_000 + b"e]t.", "more values"),
     "many lists": (b"\x80\2" + b"]" * 100_000 + b".", "more values"),
+    "a name of bytes": (b"\x80\2](c" + b"\1" * 300 + b"\n" + b"\xf0\x90\x80\x80" * 300 + b"\ne].", "\\x01"),
     "many marks": (b"\x80\2" + b"(" * 100_000 + b".", "more values"),
     "tuples nested many deep": (b"\x80\2)" + b"\x85" * 100_000 + b".", "more values"),
     "tuples that share their items": (b"\x80\2)" + b"2\x86" * 64 + b".", "DUP"),

@@ -202,7 +202,7 @@ class RestrictedUnpickler(_PurePython):  # type: ignore[misc]
     def find_class(self, module: str, name: str) -> Any:
         """Return the replacement of ``module.name``. Raises InputError for any name but those that were given."""
         if (module, name) not in self._names:
-            shown = f"{module[:_SHOWN_NAME]}.{name[:_SHOWN_NAME]}".encode("unicode_escape").decode()  # one line
+            shown = ".".join(_escaped(part[:_SHOWN_NAME])[:_SHOWN_NAME] for part in (module, name))
             problem = f"the pickle names {shown}, which no {self._kind} needs, and is not read"
             raise InputError(problem, hint="do not trust this file")
         return self._names[module, name]
@@ -242,6 +242,10 @@ class RestrictedUnpickler(_PurePython):  # type: ignore[misc]
         """Make a dictionary of the values behind the last mark."""
         _check_keys(self.stack[::2])
         super().load_dict()
+
+
+def _escaped(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")
 
 
 def _check_keys(keys: list[Any]) -> None:
