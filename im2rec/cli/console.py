@@ -145,6 +145,11 @@ def print_to_stderr(line: str) -> None:
         click.echo(line, err=True)
 
 
+digest_option = click.option(
+    "--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found."
+)
+
+
 def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Add ``--json``, ``--quiet`` and ``--debug`` to a command, and if it *writes*, ``--force`` and ``--dry-run``.
 

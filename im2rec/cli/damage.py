@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import click
+
 from im2rec.cli.console import human_size, path_word
 from im2rec.errors import counted
 from im2rec.storage.damaged_range import DamagedRange, named_ranges
+from im2rec.storage.reader import DROP, KEEP
 
 
 class IteratedDamage(Protocol):
@@ -33,6 +36,15 @@ class IteratedDamage(Protocol):
     @property
     def doubtful(self) -> int:
         """Records that end at damage and that nothing proves to be whole."""
+
+
+doubtful_option = click.option(
+    "--doubtful",
+    type=click.Choice([KEEP, DROP]),
+    default=KEEP,
+    show_default=True,
+    help="Keep or leave out records that end at damage and that nothing proves to be whole.",
+)
 
 
 def recover_words(rec: str) -> list[str]:

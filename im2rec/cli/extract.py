@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
-from im2rec.cli.damage import range_rows, recover_words
+from im2rec.cli.damage import doubtful_option, range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.writers import shard_name
 from im2rec.images.signatures import NOT_AN_IMAGE
-from im2rec.storage.reader import DROP, KEEP
 
 
 @click.command("extract", cls=HelpCommand)
@@ -54,13 +53,7 @@ from im2rec.storage.reader import DROP, KEEP
     metavar="MB",
     help=f"Largest size of a shard [default: {DEFAULT_SHARD_MB:g}].",
 )
-@click.option(
-    "--doubtful",
-    type=click.Choice([KEEP, DROP]),
-    default=KEEP,
-    show_default=True,
-    help="Keep or leave out records that end at damage and that nothing proves to be whole.",
-)
+@doubtful_option
 @click.option("--restart", is_flag=True, help="Begin again, without what an interrupted run has left.")
 @common_options(writes=True)
 def command(

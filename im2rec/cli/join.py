@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, human_size, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
@@ -16,7 +16,7 @@ from im2rec.packing.join import JoinSummary, join, outputs_of
 @click.command("join", cls=HelpCommand)
 @click.argument("parts", metavar="PART...", nargs=-1, required=True, type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
+@digest_option
 @common_options(writes=True)
 def command(console: Console, parts: tuple[Path, ...], out: Path, digest: bool, force: bool, dry_run: bool) -> ExitCode:
     """Join the parts of one pack into one .rec and its index.

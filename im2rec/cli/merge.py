@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, human_size, path_word, table
 from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
@@ -37,7 +37,7 @@ _SHOWN = 3  # inputs, and images that are there twice
 )
 @click.option("--drop-same", is_flag=True, help="Of images that are there twice, keep the first in OUT only.")
 @click.option("--no-same", "find_same", flag_value=False, default=True, help="Look for no images that are there twice.")
-@click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
+@digest_option
 @common_options(writes=True)
 def command(
     console: Console, inputs: tuple[Path, ...], out: Path, digest: bool, force: bool, dry_run: bool, **words: object

@@ -14,6 +14,7 @@ from im2rec.cli.console import (
     Console,
     HelpCommand,
     common_options,
+    digest_option,
     human_size,
     key_completion,
     keys_table,
@@ -79,7 +80,7 @@ class PackCommand(HelpCommand):
     help="Leave an image out that a worker has been busy with for longer than this [default: no limit].",
 )
 @click.option("--verify", is_flag=True, help="With unchanged=1, decode every image to find those that are cut short.")
-@click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
+@digest_option
 @click.option(
     "--profile",
     type=click.Choice(["insightface"]),

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
-from im2rec.cli.damage import range_rows, recover_words
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, human_size, path_word, table
+from im2rec.cli.damage import doubtful_option, range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
@@ -18,7 +18,6 @@ from im2rec.rewriting.select import outputs_of, select
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.rewriting.selected_set import SelectOptions
 from im2rec.selection.key_lists import read_keys
-from im2rec.storage.reader import DROP, KEEP
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
 
@@ -63,14 +62,8 @@ def _ranges(context: click.Context, parameter: click.Parameter, words: tuple[str
     "--header/--no-header", default=None, help="Write a header record and identity records, or none [default: as REC]."
 )
 @click.option("--no-idx", "index", flag_value=False, default=True, help="Use no index: the keys are the ids.")
-@click.option(
-    "--doubtful",
-    type=click.Choice([KEEP, DROP]),
-    default=KEEP,
-    show_default=True,
-    help="Keep or leave out records that end at damage and that nothing proves to be whole.",
-)
-@click.option("--digest", is_flag=True, help="Write OUT.digest too: SHA-256 of each 8 MiB, by which damage is found.")
+@doubtful_option
+@digest_option
 @common_options(writes=True)
 def command(
     console: Console,

@@ -37,7 +37,7 @@ class FaceNumbering:
     """
 
     def __init__(self, runs: ClassRuns, names: Sequence[str] | None, *, header: bool) -> None:
-        self._runs, self._names, self._header = runs, names, header
+        self._runs, self._names, self.has_header = runs, names, header
         self._counts = array.array("q")  # of images, of the classes whose lines are in the map
         self._numbers = array.array("q")  # of these classes among those of the list
         self._current, self._in_current = -1, 0  # the class that is being packed, and its images so far
@@ -59,7 +59,7 @@ class FaceNumbering:
             if int(entry.labels[0]) != self._current:
                 map_lines.append(self._end_class())
                 self._current = int(entry.labels[0])
-            key = self._images + FIRST_KEY * self._header
+            key = self._images + FIRST_KEY * self.has_header
             frames.append((key, relabelled(frame, key, len(self._counts)) if frame else frame))
             self._in_current += 1
             self._images += 1
@@ -107,7 +107,7 @@ class FaceNumbering:
 
     def range_records(self) -> Iterable[tuple[int, bytes]]:
         """Return key and frame of the header record and of the identity records; none without header."""
-        if not self._header:
+        if not self.has_header:
             return ()
         return range_frames(self._first_keys(), self._images, len(self._counts))
 
@@ -146,7 +146,7 @@ class FaceNumbering:
             images_least=int(counts.min()) if len(counts) else None,
             images_median=float(np.median(counts)) if len(counts) else None,
             images_most=int(counts.max()) if len(counts) else None,
-            has_header=self._header,
+            has_header=self.has_header,
             height=height,
             width=width,
             other_sizes=self._other_sizes,

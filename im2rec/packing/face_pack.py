@@ -19,14 +19,11 @@ from im2rec.format.insightface import PROPERTY_NAME, REC_NAME, check_exact
 from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.packing.face_lines import FaceLines
 from im2rec.packing.face_numbering import FaceNumbering
-from im2rec.packing.identity import identity
-from im2rec.packing.image_files import REFUSE, image_folder
-from im2rec.packing.outside import OutsideCount
+from im2rec.packing.image_files import image_folder
 from im2rec.packing.pack import PackOptions, PackRun, refuse_list
-from im2rec.packing.pack_output import PackOutput
 from im2rec.packing.params import PackParams
 from im2rec.packing.partial_pack import Companions, Ending
-from im2rec.packing.report import BadLimit, PackCounter, PackSummary, report_path
+from im2rec.packing.report import PackSummary, report_path
 from im2rec.parallel import Progress
 from im2rec.storage.classes import class_names_beside, classes_path
 from im2rec.storage.digest import digest_path
@@ -94,51 +91,32 @@ def pack_faces(
     names, warnings = _names(list_path, lines)
     files = _Files(target, has_names=names is not None)
     refuse_list([*files.replaced, report_path(target)], list_path)
-    outside = OutsideCount(root, counts=options.outside != REFUSE and lines.form != FACE2REC2)
-    fail, max_bad = options.on_error == "fail", BadLimit.parse(options.max_bad)
-    counter = PackCounter(
-        params, os.fspath(list_path), fail=fail, max_bad=max_bad, outside=outside, takes_vectors=faces.header
-    )
     numbering = FaceNumbering(lines.runs, names, header=faces.header)
+    as_given = lines.form == FACE2REC2
     run = PackRun(
-        lines=lines,
-        folder=image_folder(root, options.outside, as_given=lines.form == FACE2REC2),
-        params=params,
-        options=options,
-        counter=counter,
-        report_progress=progress or (lambda _images, _share: None),
-        numbering=numbering,
+        list_path,
+        root,
+        target,
+        lines,
+        image_folder(root, options.outside, as_given=as_given),
+        params,
+        options,
+        progress,
+        numbering,
+        counts_outside=not as_given,
+        started=started,
     )
     if options.dry_run:
-        if Path(folder).is_dir():
+        if target.parent.is_dir():
             refuse_existing(files.replaced, force=options.force)
         ids = run.dry()
         numbering.end()
     else:
-        found = identity(list_path, root, params, outside=options.outside, verify=options.verify)
-        with make_folders(Path(folder)):
-            output = PackOutput(
-                target,
-                {**found, **_identity(lines, faces, names)},
-                force=options.force,
-                digest=options.digest,
-                restart=options.restart,
-                resume=options.resume,
-                companions=files.companions,
-                stale=files.stale,
-            )
+        with make_folders(target.parent):
+            output = run.open_output(_identity(lines, faces, names), files.companions, files.stale)
             ids = run.write(output, ending=lambda: _ending(numbering, files))
-    summary = counter.summary(
-        ids,
-        workers=run.workers,
-        seconds=time.monotonic() - started,
-        files=[os.fspath(file) for file in files.written(digest=options.digest)],
-        report=os.fspath(report_path(target)) if counter.bad and not options.dry_run else None,
-        dry_run=options.dry_run,
-        outside=outside.count,
-        outside_line=outside.line,
-        faces=numbering.summary(list_form=lines.form, reordered=lines.is_reordered),
-    )
+    form = numbering.summary(list_form=lines.form, reordered=lines.is_reordered)
+    summary = run.summary(ids, files.written(digest=options.digest), faces=form)
     summary.warnings += [*numbering.warnings(), *warnings]
     return summary
 

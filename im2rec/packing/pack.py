@@ -14,7 +14,7 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from im2rec.packing.outside import OutsideCount
 from im2rec.packing.pack_output import PackOutput
 from im2rec.packing.params import PackParams
 from im2rec.packing.part_file import part_file_path
-from im2rec.packing.partial_pack import Ending
+from im2rec.packing.partial_pack import Companions, Ending
 from im2rec.packing.report import (
     DEFAULT_MAX_BAD,
     BadImage,
@@ -136,36 +136,14 @@ def pack(
     refuse_list([*files, digest, *part_files, report_path(target), classes_path(out)], list_path)
     files += [*([digest] if options.digest else []), *part_files]
     classes = ClassesCopy(list_path, out, force=options.force)
-    outside = OutsideCount(root, counts=options.outside != REFUSE)
-    fail, max_bad = options.on_error == "fail", BadLimit.parse(options.max_bad)
-    counter = PackCounter(params, os.fspath(list_path), fail=fail, max_bad=max_bad, outside=outside)
-    run = PackRun(
-        lines=lines,
-        folder=image_folder(root, options.outside),
-        params=params,
-        options=options,
-        counter=counter,
-        report_progress=progress or (lambda _images, _share: None),
-    )
+    folder = image_folder(root, options.outside)
+    run = PackRun(list_path, root, target, lines, folder, params, options, progress, started=started)
     if options.dry_run:
         refuse_existing([*files, digest], force=options.force)  # an old digest is removed in any case
         ids = run.dry()
     else:
-        found = identity(list_path, root, params, outside=options.outside, verify=options.verify)
-        output = PackOutput(
-            target, found, force=options.force, digest=options.digest, restart=options.restart, resume=options.resume
-        )
-        ids = run.write(output, classes)
-    summary = counter.summary(
-        ids,
-        workers=run.workers,
-        seconds=time.monotonic() - started,
-        files=[os.fspath(file) for file in (*files, *classes.files)],
-        report=os.fspath(report_path(target)) if counter.bad and not options.dry_run else None,
-        dry_run=options.dry_run,
-        outside=outside.count,
-        outside_line=outside.line,
-    )
+        ids = run.write(run.open_output(), classes)
+    summary = run.summary(ids, [*files, *classes.files])
     summary.warnings += classes.warnings
     return summary
 
@@ -220,18 +198,71 @@ class _ChunkSizer:
 class PackRun:
     """One run of :func:`pack`: it reads the list, has its images packed, counts, and hands the result to the output."""
 
+    list_path: PathLike
+    root: PathLike
+    target: Path  # the .rec
     lines: ListLines | FaceLines
     folder: ImageFolder
     params: PackParams
     options: PackOptions
-    counter: PackCounter
-    report_progress: Progress
+    progress: Progress | None = None
     numbering: FaceNumbering | None = None  # of a face-recognition set
+    counts_outside: bool = True  # images outside of the root, unless they are refused
+    started: float = dataclasses.field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.workers = self.options.workers or available_cpus()
+        self._outside = OutsideCount(self.root, counts=self.counts_outside and self.options.outside != REFUSE)
+        fail, max_bad = self.options.on_error == "fail", BadLimit.parse(self.options.max_bad)
+        takes_vectors = self.numbering is None or self.numbering.has_header
+        self.counter = PackCounter(
+            self.params,
+            os.fspath(self.list_path),
+            fail=fail,
+            max_bad=max_bad,
+            outside=self._outside,
+            takes_vectors=takes_vectors,
+        )
         self._sizer = _ChunkSizer()
         self._in_work: deque[tuple[list[Entry], ListPosition]] = deque()  # batches, and the place behind each
+
+    def open_output(
+        self,
+        identity_of_set: Mapping[str, Any] | None = None,
+        companions: Companions | None = None,
+        stale: Sequence[Path] = (),
+    ) -> PackOutput:
+        """Return the output of the run. *identity_of_set* is what could change a byte besides what could in any pack.
+
+        The others are those of :class:`~im2rec.packing.pack_output.PackOutput`. Raises InputError, OutputError.
+        """
+        options = self.options
+        found = identity(self.list_path, self.root, self.params, outside=options.outside, verify=options.verify)
+        return PackOutput(
+            self.target,
+            {**found, **(identity_of_set or {})},
+            force=options.force,
+            digest=options.digest,
+            restart=options.restart,
+            resume=options.resume,
+            companions=companions,
+            stale=stale,
+        )
+
+    def summary(self, ids: Keys, files: Sequence[Path], **more: object) -> PackSummary:
+        """Return the summary of the run, which has packed *ids* to *files*; *more* are further fields of it."""
+        has_report = bool(self.counter.bad) and not self.options.dry_run
+        return self.counter.summary(
+            ids,
+            workers=self.workers,
+            seconds=time.monotonic() - self.started,
+            files=[os.fspath(file) for file in files],
+            report=os.fspath(report_path(self.target)) if has_report else None,
+            dry_run=self.options.dry_run,
+            outside=self._outside.count,
+            outside_line=self._outside.line,
+            **more,
+        )
 
     def dry(self) -> Keys:
         """Read the list, look for the image files, and return the ids."""
@@ -308,7 +339,8 @@ class PackRun:
         self.counter.add(chunk, batch)
         if self.numbering is not None:
             chunk = self.numbering.number(chunk, batch)
-        self.report_progress(self.counter.totals.images, self.lines.share_read())
+        if self.progress is not None:
+            self.progress(self.counter.totals.images, self.lines.share_read())
         return chunk, position
 
 

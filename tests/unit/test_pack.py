@@ -21,10 +21,9 @@ from im2rec.format.listfile import ListEntry
 from im2rec.packing import pack as module
 from im2rec.packing.image_files import image_folder
 from im2rec.packing.list_reader import Entry, ListLines
-from im2rec.packing.outside import OutsideCount
 from im2rec.packing.pack import PackOptions, pack, part_path
 from im2rec.packing.params import PackParams
-from im2rec.packing.report import BadLimit, PackCounter, PackedChunk, PackSummary
+from im2rec.packing.report import PackedChunk, PackSummary
 
 UNCHANGED = PackParams(unchanged=True)
 
@@ -97,10 +96,9 @@ def test_a_chunk_that_took_no_time_on_the_clock_counts_as_a_fast_one() -> None:
 
 
 def test_lines_are_taken_as_they_are_needed_and_the_last_batch_may_be_short(tmp_path: Path) -> None:
-    lines = ListLines(write_list(tmp_path / "l.lst", [f"{number}.jpg" for number in range(5)]))  # of 10 bytes
-    folder = image_folder(tmp_path, "allow")
-    counter = PackCounter(UNCHANGED, "l.lst", fail=False, max_bad=BadLimit.parse("0"), outside=OutsideCount(tmp_path))
-    run = module.PackRun(lines, folder, UNCHANGED, PackOptions(workers=1), counter, lambda *_: None)
+    listed = write_list(tmp_path / "l.lst", [f"{number}.jpg" for number in range(5)])  # of 10 bytes
+    lines, folder = ListLines(listed), image_folder(tmp_path, "allow")
+    run = module.PackRun(listed, tmp_path, tmp_path / "o.rec", lines, folder, UNCHANGED, PackOptions(workers=1))
     batches = run._batches()
     assert [1] == [entry.line for entry in next(batches)]
     assert (10, 2) == lines.position
