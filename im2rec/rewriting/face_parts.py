@@ -17,6 +17,7 @@ from im2rec.rewriting.output import check_outputs
 from im2rec.selection.filters import HeaderFile, class_numbers
 from im2rec.selection.headers import EMPTY, VECTOR
 from im2rec.storage.files import read_file, reading
+from im2rec.storage.identities import RangeRecords, find_header
 from im2rec.storage.reader import RecordFile
 
 _MOST_BYTES = 1 << 16  # of a property file
@@ -25,9 +26,13 @@ _LOOKED_AT = 16  # records without content: whether one of them has a range
 
 @dataclasses.dataclass(frozen=True)
 class RangeOrdinals:
-    """The records of a file with ranges of keys: their *ordinals* (int64), none in a set that has no header record."""
+    """The records of a file with ranges of keys: their *ordinals* (int64), none in a set that has no header record.
+
+    *problem* is that of a header record that is wrong, or of several, in words; else it is empty.
+    """
 
     ordinals: Offsets
+    problem: str = ""
 
     @property
     def has_header(self) -> bool:
@@ -38,10 +43,23 @@ class RangeOrdinals:
 def find_range_records(rec: HeaderFile, keys: Keys) -> RangeOrdinals:
     """Return the records of *rec* with two labels and no content; *keys* (uint64) are those of all records."""
     empty = np.flatnonzero((rec.states & (EMPTY | VECTOR)) == (EMPTY | VECTOR))
-    some = [*empty[keys[empty] == HEADER_KEY].tolist(), *empty[:_LOOKED_AT].tolist()]
-    if not any(_is_range(rec[ordinal].header) for ordinal in some):
-        empty = empty[:0]
-    return RangeOrdinals(empty)
+    with_key = empty[keys[empty] == HEADER_KEY]
+    if not any(_is_range(rec[ordinal].header) for ordinal in [*with_key.tolist(), *empty[:_LOOKED_AT].tolist()]):
+        return RangeOrdinals(empty[:0])
+    return RangeOrdinals(empty, _problem_of_header(rec, with_key))
+
+
+def _problem_of_header(rec: HeaderFile, ordinals: Offsets) -> str:
+    """Return in words why the header records at *ordinals* are wrong; an empty text if they are not."""
+    headers = {ordinal: rec[ordinal].header for ordinal in ordinals.tolist()}
+    ranges = {ordinal: header.label for ordinal, header in headers.items() if header.flag == RANGE_LABELS}
+    keys = np.full(len(ranges), HEADER_KEY, np.uint64)
+    labels = np.array(list(ranges.values()), np.float32).reshape(-1, RANGE_LABELS)
+    try:
+        find_header(RangeRecords(np.array(list(ranges), np.int64), keys, labels))
+    except InputError as error:
+        return error.problem
+    return ""
 
 
 def _is_range(header: IRHeader) -> bool:

@@ -128,7 +128,8 @@ class SelectedSet:
         self._labels = self._new_labels()
         self.companions: list[Path] = []
         self._property = self._class_names = b""
-        self._warnings: list[str] = []
+        problem = self._ranges.problem
+        self._warnings = [f"{file.path}: {problem}; it is not copied"] if problem else []
         self._bytes_out = 0
 
     def _drawn(self, selected: SelectedRecords) -> Offsets:

@@ -76,7 +76,7 @@ class Source:
         try:
             self.header: SetHeader | None = find_header(ranges)
         except InputError as error:
-            error.path = self.path
+            error.path, error.hint = self.path, "make it anew: im2rec select writes the same images with a right one"
             raise
         self.identities = len(ranges.ordinals) - int(np.sum(ranges.is_header))
         empty = np.asarray(rec.labels.without_content)

@@ -23,6 +23,7 @@ from im2rec.rewriting import merge_run, merged_rows
 from im2rec.rewriting.merge import merge
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.same_images import MergedRows
+from im2rec.rewriting.select import select
 from im2rec.storage.digest import write_digest
 from im2rec.storage.identities import face_set_of
 
@@ -139,6 +140,17 @@ def test_a_label_that_is_no_class_is_named(label: float) -> None:
     a, b = a_set(Path("a.rec"), [(0, 0.0, b"a")]), a_set(Path("b.rec"), [(0, 0.0, b"b"), (1, label, b"c")])
     message = message_of(lambda: merged(a, b))
     assert message.startswith("b.rec: 1 record has a label that is no class; first: record 1")
+
+
+def test_two_header_records_are_refused_and_select_makes_one() -> None:
+    a = a_set(Path("a.rec"), [(1, 0.0, b"a"), (2, [1.0, 2.0], b""), (0, [2.0, 3.0], b""), (0, [2.0, 4.0], b"")])
+    b = a_set(Path("b.rec"), [(0, 0.0, b"b")])
+    problem = "a.rec: has 2 header records; records 2 and 3 say [2, 3) and [2, 4) (make it anew: im2rec select writes"
+    assert message_of(lambda: merged(a, b)).startswith(problem)
+
+    Path("a").mkdir()
+    merged(Path(select(a, "a/train.rec").files[0]), b, header=True)
+    assert [(1, 0, b"a"), (2, 1, b"b")] == images_of(O)[:2]
 
 
 def test_labels_that_float32_would_round_are_refused() -> None:

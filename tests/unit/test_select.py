@@ -673,3 +673,22 @@ def test_a_missing_folder_of_the_output_is_made_and_not_left_behind_by_an_error(
 
     select(rec, out, SelectOptions(labels=(0,)))
     assert {"b.rec", "b.idx", "property"} <= files_in(out.parent)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "problem"),
+    [
+        ([[4, 6], [4, 7]], "has 2 header records; records 5 and 6 say [4, 6) and [4, 7)"),
+        ([[4.5, 6]], "the header record (record 5) says [4.5, 6), which is no range of keys"),
+    ],
+)
+def test_a_wrong_header_record_is_told_and_made_anew(tmp_path: Path, ranges: list[list[float]], problem: str) -> None:
+    payloads = [image_payload(key, label, content(key)) for key, label in ((1, 0), (2, 0), (3, 1))]
+    payloads += [encode_image_record(IRHeader(2, pair, key), b"") for key, pair in ((4, [1, 3]), (5, [3, 4]))]
+    payloads += [encode_image_record(IRHeader(2, pair, 0), b"") for pair in ranges]
+    rec = write_rec(tmp_path / "a.rec", payloads, keys=[1, 2, 3, 4, 5, *[0] * len(ranges)])
+
+    summary = selected(rec, tmp_path / "out" / "b.rec")
+    assert f"{rec}: {problem}; it is not copied" in summary.warnings
+    with im2rec.open(tmp_path / "out" / "b.rec") as found:
+        check_ranges(found)
