@@ -12,8 +12,8 @@ from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted
 from im2rec.recovery.reindex import BY_ID, BY_ORDINAL, write_index
 from im2rec.recovery.report import IndexSummary
+from im2rec.storage.companions import DALI, find_index
 from im2rec.storage.damaged_range import named_range
-from im2rec.storage.index import DALI, find_index
 
 _FEW_RANGES = 2  # the whole table has a dozen lines
 

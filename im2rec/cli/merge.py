@@ -15,7 +15,7 @@ from im2rec.rewriting.merge import merge, outputs_of
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.same_images import SameImage
 from im2rec.rewriting.sources import MergedSet
-from im2rec.storage.tables import SAME_MAP, beside
+from im2rec.storage.companions import SAME_MAP, beside
 
 _SHOWN = 3  # inputs, and images that are there twice
 

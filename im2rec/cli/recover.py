@@ -14,8 +14,8 @@ from im2rec.errors import counted
 from im2rec.recovery.recover import RecoverOptions, recover
 from im2rec.recovery.repair import ByteRange, RepairSummary, repair_with_index
 from im2rec.recovery.report import RecoverSummary
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.damaged_range import DamagedRange, named_range
-from im2rec.storage.index import index_to_write
 from im2rec.storage.reader import DROP, KEEP
 
 _FEW_RANGES = 2  # the whole table has a dozen lines

@@ -26,9 +26,9 @@ from im2rec.packing.partial_pack import Companions, Ending
 from im2rec.packing.report import PackSummary, report_path
 from im2rec.parallel import Progress
 from im2rec.storage.classes import class_names_beside, classes_path
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder
-from im2rec.storage.index import index_to_write
 from im2rec.storage.output import check_output_folder, refuse_existing
 from im2rec.storage.output_folder import make_folders
 

@@ -21,9 +21,9 @@ from im2rec.parallel import Progress
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, SECONDS, WARNINGS, described
 from im2rec.storage import disk
 from im2rec.storage.classes import ClassesCopy, class_names_beside, classes_path, find_classes
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import InputFile, PathLike, open_binary, reading, with_path
-from im2rec.storage.index import index_to_write
 from im2rec.storage.output import AtomicFile, refuse_existing, remove_leftover, writing
 from im2rec.storage.writer import RecordWriter
 

@@ -46,9 +46,9 @@ from im2rec.packing.report import (
 )
 from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.storage.classes import ClassesCopy, classes_path
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder
-from im2rec.storage.index import index_to_write
 from im2rec.storage.output import refuse_existing
 
 CHUNK_S = 0.02  # work in a chunk for one worker; to send it and get the result takes 0.2 ms

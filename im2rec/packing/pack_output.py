@@ -23,9 +23,10 @@ from im2rec.packing.report import PackedChunk, first_in_report, report_path
 from im2rec.storage import disk
 from im2rec.storage.checkpoints import last_state
 from im2rec.storage.classes import ClassesCopy
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path, make_digest
 from im2rec.storage.files import InputFile
-from im2rec.storage.index import index_keys, index_to_write
+from im2rec.storage.index import index_keys
 from im2rec.storage.journal import Journal, State, refuse_claimed
 from im2rec.storage.output import (
     AtomicFile,

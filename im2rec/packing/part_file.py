@@ -27,9 +27,9 @@ from typing import Any
 
 from im2rec.errors import InputError
 from im2rec.packing.report import report_path
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import hash_range
 from im2rec.storage.files import InputFile, PathLike, read_file, reading
-from im2rec.storage.index import index_to_write
 from im2rec.storage.output import AtomicFile
 
 SUFFIX = ".json"

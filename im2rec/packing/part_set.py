@@ -15,8 +15,8 @@ from im2rec.errors import CorruptRecordError, InputError, OutputError
 from im2rec.packing.identity import differences
 from im2rec.packing.part_file import PartInfo, part_file_path, read_part_file, size_and_hash, size_of
 from im2rec.packing.report import report_path
+from im2rec.storage.companions import find_index, index_to_write
 from im2rec.storage.files import PathLike, reading
-from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.journal import journal_path
 from im2rec.storage.output import partial_path, writing
 

@@ -23,10 +23,11 @@ from im2rec.recovery.report import RecoverSummary, write_report
 from im2rec.recovery.salvage import SalvagingFile
 from im2rec.storage import disk
 from im2rec.storage.blocks import Damage, RecordBlock
+from im2rec.storage.companions import find_index, index_to_write
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import PathLike
 from im2rec.storage.foreign import check_kind, check_line_ends
-from im2rec.storage.index import belongs, find_index, index_to_write
+from im2rec.storage.index import belongs
 from im2rec.storage.opening import open_rec
 from im2rec.storage.output import AtomicFile, refuse_existing, writing
 from im2rec.storage.reader import DROP, KEEP

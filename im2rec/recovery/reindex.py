@@ -18,10 +18,10 @@ from im2rec.format.irheader import HEADER_BYTES
 from im2rec.parallel import Progress
 from im2rec.recovery.report import IndexSummary
 from im2rec.storage.blocks import RecordBlock
+from im2rec.storage.companions import DALI, find_index, index_to_write, reader_index_path
 from im2rec.storage.damaged_range import damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, check_line_ends
-from im2rec.storage.index import DALI, find_index, index_to_write, reader_index_path
 from im2rec.storage.journal import locked_beside
 from im2rec.storage.opening import open_rec
 from im2rec.storage.output import AtomicFile, refuse_existing, writing

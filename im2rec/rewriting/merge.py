@@ -13,9 +13,9 @@ from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.merge_run import Merge, companions_of
 from im2rec.rewriting.output import refuse_inputs
 from im2rec.rewriting.sources import Source, check_inputs
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike
-from im2rec.storage.index import index_to_write
 
 
 def merge(

@@ -27,10 +27,9 @@ from im2rec.rewriting.output import NewSet, check_outputs
 from im2rec.rewriting.same_images import MergedRows, SameImages
 from im2rec.rewriting.sources import Source
 from im2rec.storage.classes import classes_path, classes_text
+from im2rec.storage.companions import KEYS_MAP, LABELS_MAP, SAME_MAP, beside, index_to_write
 from im2rec.storage.digest import digest_path
-from im2rec.storage.index import index_to_write
 from im2rec.storage.output import AtomicFile
-from im2rec.storage.tables import KEYS_MAP, LABELS_MAP, SAME_MAP, beside
 from im2rec.storage.writer import RecordWriter
 
 _BATCH_BYTES, _BATCH_ROWS = 4 << 20, 1 << 13  # of frames that are hashed and copied at once

@@ -9,8 +9,8 @@ from pathlib import Path
 from im2rec.errors import OutputError, ParameterError
 from im2rec.storage import disk
 from im2rec.storage.classes import classes_path, find_classes
+from im2rec.storage.companions import find_index, index_to_write
 from im2rec.storage.digest import digest_path
-from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.output import AtomicFile, check_output_folder, refuse_existing, remove_leftover, writing
 from im2rec.storage.output_folder import make_folders
 from im2rec.storage.writer import RecordWriter

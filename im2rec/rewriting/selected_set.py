@@ -34,11 +34,10 @@ from im2rec.selection.filters import (
 )
 from im2rec.selection.headers import EMPTY, LEFT_OUT, NO_IMAGE, ONE_LABEL, VECTOR
 from im2rec.storage.classes import class_names_beside, classes_path, classes_text
+from im2rec.storage.companions import KEYS_MAP, LABELS_MAP, SAME_MAP, beside, index_to_write
 from im2rec.storage.damaged_range import MAX_NAMED, damaged_ranges
 from im2rec.storage.digest import digest_path
 from im2rec.storage.identities import as_classes
-from im2rec.storage.index import index_to_write
-from im2rec.storage.tables import KEYS_MAP, LABELS_MAP, SAME_MAP, beside
 
 _PART = 1 << 13  # records that are looked at, or written, at once
 NOT_DRAWN, OVER_PER_CLASS = "not in the sample", "beyond those kept of each class"

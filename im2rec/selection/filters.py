@@ -13,8 +13,9 @@ from im2rec.errors import CorruptRecordError, IndexFormatError, InputError, Para
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.irheader import Labels, float32
 from im2rec.selection.headers import LEFT_OUT, NO_IMAGE, LabelledFile, Mask, ScannedFile
+from im2rec.storage.companions import find_index
 from im2rec.storage.files import INSPECT, with_path
-from im2rec.storage.index import find_index, sorted_index
+from im2rec.storage.index import sorted_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.reader import KEEP
 from im2rec.storage.record_map import match_lines

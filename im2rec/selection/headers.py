@@ -12,10 +12,11 @@ from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
 from im2rec.format.indexfile import Keys
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels
 from im2rec.storage.blocks import Damage, RecordBlock
+from im2rec.storage.companions import find_index
 from im2rec.storage.damaged_range import DamageLog
 from im2rec.storage.files import INSPECT, InputFile, PathLike, with_path
 from im2rec.storage.foreign import FIRST_RECORDS, headerless_error, headerless_kind
-from im2rec.storage.index import find_index, sorted_index
+from im2rec.storage.index import sorted_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.reader import KEEP, SKIP, RecordFile
 from im2rec.storage.record_keys import RecordKeys

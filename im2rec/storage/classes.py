@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from im2rec.errors import InputError
+from im2rec.storage.companions import stem_of
 from im2rec.storage.files import PathLike, read_file, reading
 from im2rec.storage.output import AtomicFile, refuse_existing
-from im2rec.storage.tables import stem_of
 
 SUFFIX = ".classes.txt"
 _SHOWN = 200  # characters of a name in a message; a file of another kind may be one line

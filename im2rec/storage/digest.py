@@ -23,9 +23,9 @@ from im2rec.format.digestfile import (
 )
 from im2rec.parallel import Progress, StartedJob, WorkerThreads, available_cpus, run_ordered
 from im2rec.schema import DRY_RUN, FILES, INPUT, SECONDS, WARNINGS, described
+from im2rec.storage.companions import find_index
 from im2rec.storage.files import Closeable, InputFile, PathLike, read_file, reading, with_path
 from im2rec.storage.foreign import check_kind
-from im2rec.storage.index import find_index
 from im2rec.storage.journal import locked_beside
 from im2rec.storage.opening import open_rec
 from im2rec.storage.output import AtomicFile, refuse_existing, writing

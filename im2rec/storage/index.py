@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,10 +13,8 @@ from im2rec.errors import CorruptRecordError, IndexFormatError
 from im2rec.format.heads import FIRST, HEAD_BYTES, MAGIC, WHOLE
 from im2rec.format.indexfile import Keys, Offsets, index_blocks, read_index
 from im2rec.format.recordio import Source, measure, parse_head
-from im2rec.storage.files import INSPECT, PathLike, exists, open_binary, reading, with_path
-
-DALI = "dali"  # reads every record that its index lists as an image
-_PART_SUFFIX = re.compile(r"\.part\d{3,}")
+from im2rec.storage.companions import find_index
+from im2rec.storage.files import INSPECT, PathLike, open_binary, reading, with_path
 
 _PROBES = 64  # evenly spread offsets of an index whose part heads are read on opening
 _WIDEST = 4  # further ones, at the largest distances from the next: where records may be left out
@@ -181,34 +178,6 @@ def _is_start(head: bytes, offset: int, size: int) -> bool:
         return error.offset == offset + HEAD_BYTES
 
 
-def index_to_write(path: PathLike) -> Path:
-    """Return the path of the index that is written with *path*: ``out.idx`` for ``out.rec`` and for ``out.bin``.
-
-    For a part of a dataset (``out.rec.part000``), an ``.idx`` and a name without suffix, ``.idx`` is appended.
-    """
-    path = Path(path)
-    if not path.suffix or _PART_SUFFIX.fullmatch(path.suffix) or path.suffix == ".idx":
-        return path.with_name(path.name + ".idx")
-    return path.with_suffix(".idx")
-
-
-def reader_index_path(path: PathLike, reader: str) -> Path:
-    """Return the path of an index of *path* for one *reader* alone: ``out.dali.idx`` for ``out.rec`` and ``dali``.
-
-    It is never one that :func:`find_index` finds, as other programs need the index of all records.
-    """
-    path = Path(path)
-    found = path.with_suffix(f".{reader}.idx")
-    is_other = found not in (index_to_write(path), path.with_name(f"{path.name}.idx"))
-    return found if is_other else path.with_name(f"{path.name}.{reader}.idx")
-
-
-def reader_indexes(path: PathLike) -> list[Path]:
-    """Return the paths of those indexes for one reader that are beside *path*, without one that is of another file."""
-    found = reader_index_path(path, DALI)
-    return [found] if exists(found) and not exists(found.with_suffix(".rec")) else []
-
-
 def resolve_index(path: PathLike, index: PathLike | bool | None) -> Path | None:
     """Return the path of the index for *path*: *index* if it is a path; None if *path* is to be scanned.
 
@@ -217,16 +186,3 @@ def resolve_index(path: PathLike, index: PathLike | bool | None) -> Path | None:
     if index is None or index is True:
         return find_index(path)
     return Path(index) if index is not False else None
-
-
-def find_index(path: PathLike) -> Path | None:
-    """Return the index in the folder of *path*, or None if there is none.
-
-    For ``X.rec`` it is ``X.idx``, else ``X.rec.idx``; for any other name the reverse: ``<path>.idx``, else the name of
-    :func:`index_to_write`.
-    """
-    path = Path(path)
-    candidates = [path.with_name(path.name + ".idx"), index_to_write(path)]
-    if path.suffix == ".rec":
-        candidates.reverse()
-    return next((candidate for candidate in candidates if candidate.is_file()), None)

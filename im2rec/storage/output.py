@@ -15,10 +15,9 @@ from typing import BinaryIO
 
 from im2rec.errors import OutputError
 from im2rec.storage import disk
+from im2rec.storage.companions import reader_indexes, tables_beside
 from im2rec.storage.files import InputFile, PathLike, exists, reason
 from im2rec.storage.forks import write_in_this_process_only
-from im2rec.storage.index import reader_indexes
-from im2rec.storage.tables import tables_beside
 
 PARTIAL, JOURNAL, EARLIER = ".im2rec-partial", ".im2rec-journal", ".im2rec-earlier"  # ends of temporary names
 _MAX_NAME_BYTES = 255  # of a file, in most file systems

@@ -17,9 +17,9 @@ from im2rec.format.digestfile import encode_digest
 from im2rec.format.indexfile import MAX_KEY, Keys, Offsets, index_blocks, index_line, index_lines
 from im2rec.format.recordio import encode_record
 from im2rec.storage import disk
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import FollowingHasher, Hasher, digest_path
 from im2rec.storage.files import InputFile, PathLike, open_binary, reading
-from im2rec.storage.index import index_to_write
 from im2rec.storage.journal import Journal, lock_output, refuse_claimed
 from im2rec.storage.output import AtomicFile, publish, refuse_existing, remove_leftover, writing
 

@@ -55,9 +55,9 @@ RUNS = {
     ],
     "im2rec merge": [
         "merge good.rec faces.rec m.rec",
-        "merge good.rec damaged.rec boxes.rec 'my m.rec' --drop-same --no-header",
+        "merge good.rec damaged.rec hashed.rec 'my m.rec' --drop-same --no-header",
         "merge faces.rec good.rec m.rec --same-labels --dry-run",
-        "merge good.rec boxes.rec m.rec --no-same",
+        "merge good.rec hashed.rec m.rec --no-same",
     ],
     "im2rec inspect": [
         *(
@@ -298,7 +298,7 @@ NEXT = {
     "pack l.lst photos q.rec nsplit=2 part=1": "im2rec join 'q.rec.part*' q.rec",
     "join 'p.rec.part*' o.rec": "im2rec inspect o.rec",
     "join 'p bad.rec.part*' o.rec": "cat o.rec.bad.jsonl",
-    "merge good.rec boxes.rec 'my m.rec'": "im2rec inspect 'my m.rec'",
+    "merge good.rec hashed.rec 'my m.rec'": "im2rec inspect 'my m.rec'",
     "merge good.rec faces.rec m.rec": "im2rec inspect m.rec --profile insightface",
     "merge good.rec damaged.rec m.rec": "im2rec recover damaged.rec damaged_recovered.rec",
     "extract many.rec out": "im2rec inspect many.rec --verify",
@@ -348,8 +348,8 @@ ERRORS: dict[str, tuple[object, ...]] = {
     "join cut.rec.part000 o.rec": ("damaged", "cut.rec.part000", None, None, 4, 5),
     "merge good.rec gone.rec m.rec": ("input", "gone.rec", None, None, None, 4),
     "merge good.rec wrong.rec good.rec": ("usage", None, None, None, None, 2),
-    "merge good.rec boxes.rec l.lst": ("output", "l.lst", None, None, None, 1),
-    "merge good.rec boxes.rec m.rec --classes twice.txt": ("input", "twice.txt", None, 2, None, 4),
+    "merge good.rec hashed.rec l.lst": ("output", "l.lst", None, None, None, 1),
+    "merge good.rec hashed.rec m.rec --classes twice.txt": ("input", "twice.txt", None, 2, None, 4),
     "iterate good.rec data_shape=3,8,8 mean_img=bad.csv": ("input", "bad.csv", None, None, 0, 4),
 }
 

@@ -19,8 +19,8 @@ from image_helpers import encoded
 from im2rec.packing.pack import PackOptions, pack, part_path
 from im2rec.packing.params import PackParams
 from im2rec.params import from_words
+from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path
-from im2rec.storage.index import index_to_write
 
 CHECKOUT = Path(__file__).parents[2]
 DEADLINE_S = 180.0  # of one run, on a loaded machine; a run that hangs is wrong

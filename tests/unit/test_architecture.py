@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,3 +87,9 @@ def test_the_modules_of_format_open_no_file(module: str) -> None:
     names = {node.id for node in ast.walk(TREES[module]) if isinstance(node, ast.Name)}
 
     assert set() == {"open", "os", "pathlib", "mmap", "tempfile"} & (names | {*imported(module)})
+
+
+def test_what_every_writing_command_imports_does_not_load_numpy() -> None:
+    """Workers for packing are forked from a process that has not started NumPy's threads, and the help is quick."""
+    code = "import sys, im2rec.storage.output; print('numpy' in sys.modules)"
+    assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout

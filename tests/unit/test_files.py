@@ -19,8 +19,8 @@ from helpers import message_of
 
 from im2rec.errors import InputError, OutputError
 from im2rec.storage import disk, files
+from im2rec.storage.companions import find_index, index_to_write
 from im2rec.storage.files import InputFile, check_folder, file_name, name_text, open_binary, read_file, reading
-from im2rec.storage.index import find_index, index_to_write
 from im2rec.storage.output import AtomicFile, refuse_existing, writing
 
 INDEX_NAMES = {

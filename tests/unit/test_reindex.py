@@ -14,8 +14,8 @@ from recovery_helpers import damaged_rec, some_ids, some_payloads, starts, whole
 from im2rec.errors import CorruptRecordError, InputError, OutputError, ParameterError
 from im2rec.format.recordio import encode_record
 from im2rec.recovery.reindex import write_index
+from im2rec.storage.companions import find_index
 from im2rec.storage.digest import make_digest
-from im2rec.storage.index import find_index
 from im2rec.storage.writer import RecordWriter
 
 JUNK = b"\x55" * 40
