@@ -71,6 +71,7 @@ def _send_hashes(pipe: Any, pairs: Any) -> None:
     pipe.send(hashes_of([content for pair in pairs for content in pair[:2]]))
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_pairs_are_read_in_processes_that_are_forked_or_spawned(method: str) -> None:
     context = multiprocessing.get_context(method)

@@ -21,6 +21,7 @@ from bin_helpers import (
     expected_hashes,
     expected_same,
     hashes_of,
+    skip_where_pickle_differs,
 )
 from helpers import message_of, peak_bytes
 
@@ -243,6 +244,7 @@ def test_what_is_written_is_what_python_writes_for_any_number_of_pairs(pairs: in
     faces = [b"%08d" % number for number in range(2 * pairs)]
     same = [number % 3 == 0 for number in range(pairs)]
 
+    skip_where_pickle_differs(pairs)
     assert bin_bytes(faces, same) == encoded(faces, same)
 
 
