@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import shlex
-import signal
 from pathlib import Path
 
 import pytest
-from full_disk_helpers import fill_disk
 from helpers import image_payload, joined, message_of
-from image_helpers import POSIX, Ran, im2rec, names_in
+from image_helpers import POSIX, im2rec, names_in
 from merge_helpers import a_set, faces, images_of
-from stopping_helpers import stopped
+from stopping_helpers import WritingCommand
 
 from im2rec.errors import Im2RecError
 from im2rec.format.irheader import IRHeader, encode_image_record
@@ -32,63 +29,35 @@ def words_for(paths: list[Path], folder: Path) -> list[str]:
     return ["merge", *map(str, paths), str(folder / "o.rec"), "--force", "-q"]
 
 
+@pytest.fixture
+def writing(tmp_path: Path) -> WritingCommand:
+    given = sets(tmp_path)
+    return WritingCommand(lambda folder: words_for(given, folder), WRITTEN, tmp_path / "out")
+
+
 @POSIX
 @pytest.mark.parametrize("name", WRITTEN)
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
 def test_a_merge_that_is_ended_while_it_writes_leaves_every_name_as_it_was(
-    tmp_path: Path, number: str, name: str
+    writing: WritingCommand, number: str, name: str
 ) -> None:
-    words, out = words_for(sets(tmp_path), tmp_path / "out"), tmp_path / "out"
-    out.mkdir()
-    before = {old: b"the old " + old.encode() for old in WRITTEN}
-    for old, data in before.items():
-        (out / old).write_bytes(data)
-    done = stopped((name, number, "write"), words)
-
-    assert (-signal.SIGKILL if number == "SIGKILL" else 143) == done.returncode
-    assert before == {old: (out / old).read_bytes() for old in before}
-    if number == "SIGTERM":
-        assert f"to begin again: im2rec {shlex.join(words)}\n" in done.stderr
-        assert sorted(before) == names_in(out)
-    assert 0 == im2rec(*words).code
-    assert WRITTEN == names_in(out)
+    writing.check_ended(number, name)
 
 
 @POSIX
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_merge_that_is_killed_while_files_get_their_names_leaves_no_file_beside_one_of_another(
-    tmp_path: Path, name: str
+    writing: WritingCommand, name: str
 ) -> None:
-    paths, out, whole = sets(tmp_path), tmp_path / "out", tmp_path / "whole"
-    for folder in (out, whole):
-        folder.mkdir()
-    assert 0 == im2rec(*words_for(paths, whole)).code
-    for old in WRITTEN:
-        (out / old).write_bytes(b"the old one")
-    done = stopped((name, "SIGKILL", "name"), words_for(paths, out))
-
-    assert -signal.SIGKILL == done.returncode
-    for new in set(WRITTEN) & set(names_in(out)):
-        assert (whole / new).read_bytes() == (out / new).read_bytes()
-    assert 0 == im2rec(*words_for(paths, out)).code
-    assert {path.name: path.read_bytes() for path in whole.iterdir()} == {
-        path.name: path.read_bytes() for path in out.iterdir()
-    }
+    writing.check_killed_at_name(name)
 
 
 @pytest.mark.parametrize("fails", ["write", "flush"])
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_full_disk_is_an_error_that_names_the_file_and_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
+    writing: WritingCommand, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
 ) -> None:
-    fill_disk(monkeypatch, name, fails)
-    paths, out = sets(tmp_path), tmp_path / "out"
-    out.mkdir()
-    ran = im2rec(*words_for(paths, out))
-
-    why = "cannot be written: no space left on device (no file exists under this name)"
-    assert Ran(1, "", f"im2rec: {out / name}: {why}\n") == ran
-    assert [] == names_in(out)
+    writing.check_full_disk(monkeypatch, name, fails)
 
 
 def test_a_read_only_folder_is_an_error_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-import shlex
-import signal
 from pathlib import Path
 
 import pytest
-from full_disk_helpers import fill_disk
 from helpers import image_payload, index_text, joined, write_rec
 from image_helpers import POSIX, Ran, command, im2rec, names_in
-from stopping_helpers import stopped
+from stopping_helpers import WritingCommand
 
 from im2rec.format.recordio import encode_record
 
@@ -30,63 +27,35 @@ def words_for(rec: Path, folder: Path) -> list[str]:
     return ["select", str(rec), str(folder / "o.rec"), "--label", "1-3", "--relabel", "--force", "-q"]
 
 
+@pytest.fixture
+def writing(tmp_path: Path) -> WritingCommand:
+    given = a_set(tmp_path / "in")
+    return WritingCommand(lambda folder: words_for(given, folder), WRITTEN, tmp_path / "out")
+
+
 @POSIX
 @pytest.mark.parametrize("name", WRITTEN)
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
 def test_a_run_that_is_ended_while_it_writes_leaves_every_name_as_it_was(
-    tmp_path: Path, number: str, name: str
+    writing: WritingCommand, number: str, name: str
 ) -> None:
-    rec, out = a_set(tmp_path / "in"), tmp_path / "out"
-    out.mkdir()
-    before = {old: b"the old " + old.encode() for old in WRITTEN}
-    for old, data in before.items():
-        (out / old).write_bytes(data)
-    done = stopped((name, number, "write"), words_for(rec, out))
-
-    assert (-signal.SIGKILL if number == "SIGKILL" else 143) == done.returncode
-    assert before == {old: (out / old).read_bytes() for old in before}
-    if number == "SIGTERM":
-        assert f"to begin again: im2rec {shlex.join(words_for(rec, out))}\n" in done.stderr
-        assert sorted(before) == names_in(out)
-    assert 0 == im2rec(*words_for(rec, out)).code  # and what a killed run left does not stop the next one, nor stays
-    assert WRITTEN == names_in(out)
+    writing.check_ended(number, name)
 
 
 @POSIX
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_run_that_is_killed_while_files_get_their_names_leaves_no_file_beside_one_of_another_run(
-    tmp_path: Path, name: str
+    writing: WritingCommand, name: str
 ) -> None:
-    rec, out, whole = a_set(tmp_path / "in"), tmp_path / "out", tmp_path / "whole"
-    out.mkdir()
-    whole.mkdir()
-    im2rec(*words_for(rec, whole))
-    for old in WRITTEN:
-        (out / old).write_bytes(b"the old one")
-    done = stopped((name, "SIGKILL", "name"), words_for(rec, out))
-
-    assert -signal.SIGKILL == done.returncode
-    for new in set(WRITTEN) & set(names_in(out)):
-        assert (whole / new).read_bytes() == (out / new).read_bytes()
-    assert 0 == im2rec(*words_for(rec, out)).code
-    assert {new: (whole / new).read_bytes() for new in WRITTEN} == {
-        path.name: path.read_bytes() for path in out.iterdir()
-    }
+    writing.check_killed_at_name(name)
 
 
 @pytest.mark.parametrize("fails", ["write", "flush"])
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_full_disk_is_an_error_that_names_the_file_and_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
+    writing: WritingCommand, monkeypatch: pytest.MonkeyPatch, name: str, fails: str
 ) -> None:
-    fill_disk(monkeypatch, name, fails)
-    rec, out = a_set(tmp_path / "in"), tmp_path / "out"
-    out.mkdir()
-    ran = im2rec(*words_for(rec, out))
-
-    why = "cannot be written: no space left on device (no file exists under this name)"
-    assert Ran(1, "", f"im2rec: {out / name}: {why}\n") == ran
-    assert [] == names_in(out)
+    writing.check_full_disk(monkeypatch, name, fails)
 
 
 def test_a_read_only_folder_is_an_error_before_anything_is_read(
