@@ -6,19 +6,19 @@ import dataclasses
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
 from im2rec.errors import InputError, OutputError
 from im2rec.format.binfile import encode_bin
+from im2rec.format.pairlist import PairList
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, SECONDS, WARNINGS, described
 from im2rec.storage.files import PathLike, check_folder, read_file, reading
 from im2rec.storage.output import AtomicFile, refuse_existing
 from im2rec.verification.doubles import content_digest
 from im2rec.verification.pair_list import PairedImage, read_images, read_pair_list
-from im2rec.verification.pair_warnings import warnings_of
-from im2rec.verification.problems import size_text
+from im2rec.verification.problems import Words, fold_problems, image_problems, pair_problems, size_text
 
 Progress = Callable[[int, float], None]
 
@@ -142,3 +142,37 @@ class _Contents(Sequence[bytes]):
             raise InputError("was changed while it was read", path=image.path, hint="begin again")
         self._progress(index + 1)
         return content
+
+
+def warnings_of(listed: PairList, images: Sequence[PairedImage]) -> list[str]:
+    """Return a sentence for each thing that is unusual in the pairs of *listed*, whose images in order are *images*."""
+    pairs = listed.pairs
+    lines = [line for pair in pairs for line in (pair.first.line, pair.second.line)]
+    words = Words(
+        lambda image: f"line {lines[image]}, {images[image].name}",
+        lambda pair: f"line {lines[2 * pair]}",
+        lambda _fold, first, last: f"that of {_range(lines[2 * first], lines[2 * last + 1])}",
+    )
+    same = [pair.same for pair in pairs]
+    numbers = {image.path: number for number, image in reversed([*enumerate(images)])}  # the first of each file
+    distinct = {number: images[number] for number in sorted(numbers.values())}
+    problems = [
+        *image_problems(distinct, words),
+        *pair_problems([image.digest for image in images], same, words),
+        *fold_problems(same, words),
+    ]
+    return [*(problem.text for problem in problems), *_of_head(listed)]
+
+
+def _range(first: int, last: int) -> str:
+    return f"line {first}" if first == last else f"lines {first} to {last}"
+
+
+def _of_head(listed: PairList) -> Iterator[str]:
+    if listed.head is None:
+        return
+    per_set, sets = listed.head
+    same = sum(pair.same for pair in listed.pairs)
+    if same != per_set * sets:
+        said = f"{per_set * sets:,} pairs of each kind"
+        yield f"the first line says {said}; {same:,} are the same, {len(listed.pairs) - same:,} different"

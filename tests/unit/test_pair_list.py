@@ -10,8 +10,8 @@ from helpers import message_of
 from image_helpers import encoded, texture
 from pair_helpers import FACE_ROOT, GOLDEN_LISTS, expected_pairs, face, faces, labels_list, paired, sha256s
 
+from im2rec.verification.make import warnings_of
 from im2rec.verification.pair_list import PairedImage, read_images, read_pair_list
-from im2rec.verification.pair_warnings import warnings_of
 
 
 def images_of(path: Path, root: Path, form: str | None = None) -> list[PairedImage]:
