@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from image_helpers import encoded, texture
 
+import im2rec
+from im2rec.format.indexfile import Offsets
 from im2rec.format.irheader import IRHeader, encode_image_record
+from im2rec.storage.identities import SetHeader, find_header, range_records_of
 from im2rec.storage.writer import RecordWriter
 
 GOLDEN = Path(__file__).parent / "golden" / "insightface"
@@ -44,3 +48,19 @@ def header(first: float, stop: float) -> Row:
 
 SIX = images(0, 0, 0, 1, 1, 2)  # keys 1 to 6
 SIX_RANGES = ranges(7, (1, 4), (4, 6), (6, 7))
+
+
+class FaceSet(NamedTuple):
+    """Ordinals of the images and of the identity records of a file, in file order, and its header record."""
+
+    images: Offsets
+    identities: Offsets
+    header: SetHeader | None
+
+
+def face_set_of(rec: im2rec.RecordFile) -> FaceSet:
+    """The kinds of all records of *rec*."""
+    ranges = range_records_of(rec)
+    header = find_header(ranges, rec.path)
+    images = np.setdiff1d(np.arange(rec.total), rec.labels.without_content)
+    return FaceSet(images, ranges.ordinals[~ranges.is_header], header)

@@ -18,9 +18,10 @@ from im2rec.images.codec import ImageInfo
 from im2rec.inspection.face_readers import ListedKeys, published_readers
 from im2rec.inspection.face_report import MAX_FAILURES, InsightFaceSet, ProfileCheck, ProfileFailure
 from im2rec.inspection.face_sets import FaceInput, PropertyFile, header_problems
-from im2rec.inspection.range_check import RangeCheck, coverage_problems
+from im2rec.inspection.range_check import coverage_problems
 from im2rec.inspection.report import HEADER_LOST, IndexCheck
-from im2rec.inspection.set_records import ImagesByKey, are_classes, label_counts
+from im2rec.inspection.set_records import ImagesByKey, label_counts
+from im2rec.storage.identities import are_classes
 from im2rec.storage.record_map import NO_KEY
 
 PROFILE = "insightface"
@@ -93,8 +94,7 @@ def check_profile(known: FaceInput, faces: InsightFaceSet, index: IndexCheck, mi
 
     *faces* are the facts on it, *misfits* images that do not fit, of those that were looked at.
     """
-    failures, ranges = _Failures(known), known.ranges
-    checked = RangeCheck(ranges, known.images, int(known.keys.max())) if len(ranges.ordinals) else None
+    failures, checked = _Failures(known), known.checked
     listed = ListedKeys(known.listed) if known.listed is not None else None
     _check_index(failures, known, index, listed)
     _check_key_0(failures, known)

@@ -19,10 +19,10 @@ from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.inspection.face_report import FaceHeader, IdentityRecords, InsightFaceSet, histogram
 from im2rec.inspection.range_check import RangeCheck, coverage_problems
 from im2rec.inspection.report import HEADER_LOST, HEADERLESS_FACES, INSIGHTFACE, ImageStatistics
-from im2rec.inspection.set_records import ImagesByKey, SetRecords, are_classes, label_counts
+from im2rec.inspection.set_records import ImagesByKey, SetRecords, label_counts
 from im2rec.inspection.spread import Spread, spread
 from im2rec.storage.files import PathLike, read_file
-from im2rec.storage.identities import RangeRecords, SetHeader, find_header
+from im2rec.storage.identities import RangeRecords, SetHeader, are_classes, find_header
 from im2rec.storage.record_map import NO_KEY
 
 _ROUNDED = f"keys above {EXACT_INTEGERS:,} are rounded in labels"
@@ -91,8 +91,8 @@ def face_kind(ranges: RangeRecords, *, has_classes: bool, has_property: bool, he
 class FaceInput(NamedTuple):
     """What is known of a set: its *path*, its *records*, the *keys* of all, and those *listed* in the index, if any.
 
-    *images* are those of *records* by key, *found* is the kind of the set, *beside* the property file. *is_damaged* is
-    True if records are lost or doubtful.
+    *images* are those of *records* by key, *checked* are its identity records, None if there are none. *found* is the
+    kind of the set, *beside* the property file. *is_damaged* is True if records are lost or doubtful.
     """
 
     path: PathLike
@@ -100,17 +100,11 @@ class FaceInput(NamedTuple):
     keys: Keys
     listed: Keys | None
     images: ImagesByKey
+    checked: RangeCheck | None
     found: FaceKind
     beside: PropertyFile | None
     statistics: ImageStatistics
     is_damaged: bool
-
-    @property
-    def ranges(self) -> RangeRecords:
-        """The identity records, without any header record."""
-        ranges = self.records.ranges(self.keys)
-        others = ~ranges.is_header
-        return RangeRecords(ranges.ordinals[others], ranges.keys[others], ranges.ranges[others])
 
 
 def face_set(known: FaceInput) -> InsightFaceSet:
@@ -118,16 +112,16 @@ def face_set(known: FaceInput) -> InsightFaceSet:
 
     Records of a damaged file are counted, and not compared with what header and property say.
     """
-    images, header, ranges = known.images, known.found.header, known.ranges
+    images, header = known.images, known.found.header
     distinct, counts = label_counts(images.labels)
     run_labels, runs = label_counts(images.labels[images.starts])
-    identities = RangeCheck(ranges, images, int(known.keys.max())).summary() if len(ranges.ordinals) else None
+    identities = known.checked.summary() if known.checked else None
     classes = int(distinct[-1]) + 1 if are_classes(distinct).all() else len(distinct)
     split = run_labels[runs > 1]
     result = InsightFaceSet(
         images=len(images.keys),
         identities=len(distinct),
-        sum=_sum(known, len(ranges.ordinals)),
+        sum=_sum(known, identities.count if identities else 0),
         property=known.beside.text if known.beside else None,
         problems=[known.found.problem] if known.found.problem else [],
         config=[],

@@ -12,8 +12,10 @@ from im2rec.inspection.face_profile import ImageMisfits, check_profile
 from im2rec.inspection.face_sets import FaceInput, PropertyFile, face_kind, face_set, reader_warning
 from im2rec.inspection.image_sample import SHEET_ROWS, IdentityRows, SheetRow, evenly_spaced
 from im2rec.inspection.index_check import Compared
+from im2rec.inspection.range_check import check_ranges
 from im2rec.inspection.report import DETECTION, Survey
-from im2rec.inspection.set_records import ImagesByKey, SetRecords, are_classes, keys_of_set, label_counts
+from im2rec.inspection.set_records import ImagesByKey, SetRecords, keys_of_set, label_counts
+from im2rec.storage.identities import are_classes
 
 
 class Surveyed(NamedTuple):
@@ -47,7 +49,9 @@ def add_faces(result: Survey, surveyed: Surveyed) -> IdentityRows | None:
     if not kind.kind and surveyed.misfits is None:
         return None
     images, is_damaged = ImagesByKey(records, keys), bool(result.damage or result.doubtful)
-    known = FaceInput(result.input, records, keys, listed, images, kind, beside, result.image_statistics, is_damaged)
+    checked = check_ranges(records.ranges(keys), images, int(keys.max()))
+    statistics = result.image_statistics
+    known = FaceInput(result.input, records, keys, listed, images, checked, kind, beside, statistics, is_damaged)
     faces = face_set(known)
     if surveyed.misfits is not None:
         result.profile = check_profile(known, faces, surveyed.compared.check, surveyed.misfits)

@@ -65,6 +65,15 @@ class RangeCheck:
         return found
 
 
+def check_ranges(records: RangeRecords, images: ImagesByKey, highest_key: int) -> RangeCheck | None:
+    """Compare the identity records among *records* with *images*; None if there are none."""
+    others = ~records.is_header
+    if not others.any():
+        return None
+    ranges = RangeRecords(records.ordinals[others], records.keys[others], records.ranges[others])
+    return RangeCheck(ranges, images, highest_key)
+
+
 def coverage_problems(uncovered: int, repeated: int) -> list[str]:
     """Return what is wrong with *uncovered* images in no range, and with *repeated* ones in several."""
     counts = ((uncovered, "the range of no identity record"), (repeated, "the ranges of several identity records"))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.insightface import HEADER_KEY
 from im2rec.format.irheader import Labels
-from im2rec.storage.identities import RangeRecords
+from im2rec.storage.identities import RangeRecords, are_classes
 from im2rec.storage.record_map import NO_KEY
 
 Counts = npt.NDArray[np.int64]
@@ -77,12 +77,6 @@ class ImagesByKey:
     def run(self, places: Offsets) -> Offsets:
         """Return the number of the run that the image at each of *places* is in, from 0."""
         return np.searchsorted(self.starts, places, side="right") - 1
-
-
-def are_classes(labels: Labels) -> npt.NDArray[np.bool_]:
-    """Return True for each label that is a class: a whole number from 0 on."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray((labels >= 0) & (labels == np.floor(labels)) & np.isfinite(labels))
 
 
 def label_counts(labels: Labels) -> tuple[Labels, Counts]:

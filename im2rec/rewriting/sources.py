@@ -74,9 +74,9 @@ class Source:
         rec = self.rec
         ranges = range_records_of(rec)
         try:
-            self.header: SetHeader | None = find_header(ranges)
+            self.header: SetHeader | None = find_header(ranges, self.path)
         except InputError as error:
-            error.path, error.hint = self.path, "make it anew: im2rec select writes the same images with a right one"
+            error.hint = "make it anew: im2rec select writes the same images with a right one"
             raise
         self.identities = len(ranges.ordinals) - int(np.sum(ranges.is_header))
         empty = np.asarray(rec.labels.without_content)

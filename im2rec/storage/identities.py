@@ -78,10 +78,10 @@ def _range_records(labels: RecordLabels, keys_of: Callable[[Offsets], Keys]) -> 
     return RangeRecords(ordinals, keys_of(ordinals), ranges)
 
 
-def find_header(records: RangeRecords) -> SetHeader | None:
+def find_header(records: RangeRecords, path: PathLike | None = None) -> SetHeader | None:
     """Return the header record; None if there is none. Raises InputError if there are several, or one that is no range.
 
-    The error has no path.
+    *path* is that of the file, for the error.
     """
     rows = np.flatnonzero(records.is_header)
     if not len(rows):
@@ -90,12 +90,12 @@ def find_header(records: RangeRecords) -> SetHeader | None:
     shown = [_shown(records.ranges[row]) for row in rows[:2]]
     if len(rows) > 1:
         where = f"records {records.ordinals[rows[0]]} and {records.ordinals[rows[1]]}"
-        raise InputError(f"has {len(rows)} header records; {where} say {' and '.join(shown)}", hint=INSPECT)
+        raise InputError(f"has {len(rows)} header records; {where} say {' and '.join(shown)}", path=path, hint=INSPECT)
     first, stop = records.ranges[row].tolist()
     is_whole = all(number.is_integer() and abs(number) < 2**53 for number in (first, stop))  # False for NaN and inf
     if not is_whole or not 1 <= first <= stop:
         problem = f"the header record (record {records.ordinals[row]}) says {shown[0]}, which is no range of keys"
-        raise InputError(problem, hint=INSPECT)
+        raise InputError(problem, path=path, hint=INSPECT)
     return SetHeader(int(records.ordinals[row]), int(first), int(stop))
 
 
@@ -103,37 +103,10 @@ def _shown(numbers: Labels) -> str:
     return f"[{', '.join(map(label_text, numbers.tolist()))})"
 
 
-@dataclasses.dataclass(frozen=True)
-class FaceSet:
-    """The kinds of the records of a file: ordinals (int64) of the *images*, in file order, and the *ranges*.
-
-    *header* is None for a set without a header record.
-    """
-
-    images: Offsets
-    ranges: RangeRecords
-    header: SetHeader | None
-
-    @property
-    def identities(self) -> Offsets:
-        """Ordinals of the identity records, in file order."""
-        return self.ranges.ordinals[~self.ranges.is_header]
-
-
-def face_set_of(rec: RecordFile) -> FaceSet:
-    """Return the kinds of the records of *rec*, from their labels, without any content; lost ones are no images.
-
-    Raises InputError for header records that are wrong, and what :attr:`RecordFile.labels` raises.
-    """
-    labels = rec.labels
-    ranges = range_records_of(rec)
-    try:
-        header = find_header(ranges)
-    except InputError as error:
-        error.path = rec.path
-        raise
-    left_out = np.union1d(labels.without_content, rec.lost)
-    return FaceSet(np.setdiff1d(np.arange(len(labels)), left_out, assume_unique=True), ranges, header)
+def are_classes(labels: Labels) -> npt.NDArray[np.bool_]:
+    """Return True for each label that is a class: a whole number from 0 on."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray((labels >= 0) & (labels == np.floor(labels)) & np.isfinite(labels))
 
 
 def classes_of(rec: RecordFile, images: Offsets) -> Classes:
@@ -151,7 +124,7 @@ def as_classes(first_labels: Labels, ordinals: Offsets, path: PathLike) -> Class
     Raises InputError for a label that is no class: negative, or no whole number.
     """
     with np.errstate(invalid="ignore"):
-        is_wrong = ~((first_labels >= 0) & (first_labels == np.floor(first_labels)) & (first_labels < 2.0**53))
+        is_wrong = ~(are_classes(first_labels) & (first_labels < 2.0**53))
     if is_wrong.any():
         row = int(is_wrong.argmax())
         others = counted(int(is_wrong.sum()), "record has a label", "records have a label")

@@ -38,10 +38,10 @@ class Read(NamedTuple):
 def raw(rec: str) -> Iterator[Read]:
     """The records themselves."""
     import im2rec
-    from im2rec.storage.identities import face_set_of
 
     with im2rec.open(rec) as file:
-        images = face_set_of(file).images.tolist()
+        without_content = set(file.labels.without_content.tolist())
+        images = [ordinal for ordinal in range(len(file)) if ordinal not in without_content]
         for start in range(0, len(images), BATCH):
             for header, content in file.read_many(images[start : start + BATCH]):
                 label = header.label if header.flag == 0 else header.label[0]

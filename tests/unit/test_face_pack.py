@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from face_pack_helpers import FILES, GOLDEN_SETS, FaceCase, a_case, as_by_identity, as_published, keyed_records
+from face_set_helpers import face_set_of
 from image_helpers import encoded, im2rec, names_in, records_of, texture, write_images
 from pack_helpers import files_in, without_times
 
@@ -20,7 +21,7 @@ from im2rec.packing import pack as pack_module
 from im2rec.packing.face_pack import FaceOptions, pack_faces
 from im2rec.packing.pack import PackOptions
 from im2rec.packing.params import PackParams
-from im2rec.storage.identities import classes_of, face_set_of
+from im2rec.storage.identities import classes_of
 
 
 def images_of(case: FaceCase, *numbers: int) -> list[bytes]:

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from face_set_helpers import face_set_of
 
 import im2rec
 from im2rec.errors import InputError
-from im2rec.storage.identities import classes_of, face_set_of
+from im2rec.storage.identities import classes_of
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "insightface"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from extract_helpers import image, plain, vector, with_magics
+from face_set_helpers import face_set_of
 from helpers import message_of, peak_bytes, write_rec
 from merge_helpers import a_set, faces, images_of, stored, table
 from recovery_helpers import frame
@@ -25,7 +26,6 @@ from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.same_images import MergedRows
 from im2rec.rewriting.select import select
 from im2rec.storage.digest import write_digest
-from im2rec.storage.identities import face_set_of
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "insightface"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())

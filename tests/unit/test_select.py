@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from face_set_helpers import face_set_of
 from helpers import image_payload, message_of, write_rec
 
 import im2rec
@@ -21,7 +22,6 @@ from im2rec.format.recordio import encode_record
 from im2rec.rewriting.select import select
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.rewriting.selected_set import SelectOptions
-from im2rec.storage.identities import face_set_of
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "insightface"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_text())
