@@ -243,6 +243,11 @@ def path_word(path: str) -> str:
     return f"./{path}" if path.startswith("-") else path
 
 
+def inspect_words(rec: str, *, faces: bool) -> list[str]:
+    """Return the command that inspects *rec*; of a face-recognition set by what its readers assume, too."""
+    return ["im2rec", "inspect", path_word(rec), *(["--profile", "insightface"] if faces else [])]
+
+
 _NOT_VALUES = ("not set", "none", "required")  # descriptions of a default that cannot be written after KEY=
 
 

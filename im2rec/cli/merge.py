@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, human_size, path_word, table
+from im2rec.cli.console import (
+    PATH,
+    Console,
+    HelpCommand,
+    common_options,
+    digest_option,
+    human_size,
+    inspect_words,
+    table,
+)
 from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
@@ -74,8 +83,7 @@ def next_command(summary: MergeSummary) -> list[str]:
     damaged = next((given for given in summary.sets if given.damaged_ranges), None)
     if damaged is not None:
         return recover_words(damaged.path)
-    profile = ["--profile", "insightface"] if summary.header else []
-    return ["im2rec", "inspect", path_word(summary.out), *profile]
+    return inspect_words(summary.out, faces=summary.header)
 
 
 def render(summary: MergeSummary) -> str:

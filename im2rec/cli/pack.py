@@ -16,6 +16,7 @@ from im2rec.cli.console import (
     common_options,
     digest_option,
     human_size,
+    inspect_words,
     key_completion,
     keys_table,
     path_word,
@@ -157,13 +158,11 @@ def next_command(summary: PackSummary, *, is_part: bool) -> list[str]:
     rec = summary.files[0]
     if summary.report:
         return ["cat", path_word(summary.report)]
-    if summary.faces is not None:
-        return ["im2rec", "inspect", path_word(rec), "--profile", "insightface"]
     if is_part:
         from im2rec.packing.part_set import pattern_of_parts  # noqa: PLC0415 - as in command()
 
         return ["im2rec", "join", path_word(pattern_of_parts(rec)), path_word(rec.rpartition(".")[0])]
-    return ["im2rec", "inspect", path_word(rec)]
+    return inspect_words(rec, faces=summary.faces is not None)
 
 
 def render(summary: PackSummary) -> str:

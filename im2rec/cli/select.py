@@ -9,7 +9,16 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, human_size, path_word, table
+from im2rec.cli.console import (
+    PATH,
+    Console,
+    HelpCommand,
+    common_options,
+    digest_option,
+    human_size,
+    inspect_words,
+    table,
+)
 from im2rec.cli.damage import doubtful_option, range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
@@ -118,8 +127,7 @@ def next_command(summary: SelectSummary) -> list[str]:
     """Return the command that inspects the result; of a damaged file the one that saves all whole records."""
     if summary.damaged_ranges:
         return recover_words(summary.input)
-    profile = ["--profile", "insightface"] if summary.header else []
-    return ["im2rec", "inspect", path_word(summary.out), *profile]
+    return inspect_words(summary.out, faces=summary.header)
 
 
 def render(summary: SelectSummary) -> str:

@@ -12,7 +12,15 @@ import numpy as np
 
 from im2rec.datasets.sets import Bytes
 from im2rec.errors import InputError
-from im2rec.format.pickles import DICT_OPCODES, ENCODE, PLAIN_OPCODES, Name, RestrictedUnpickler, numpy_names
+from im2rec.format.pickles import (
+    DICT_OPCODES,
+    ENCODE,
+    PLAIN_OPCODES,
+    Name,
+    RestrictedUnpickler,
+    numpy_names,
+    refuse_call,
+)
 from im2rec.format.recordio import BytesSource
 
 MAX_OPCODES = 2_000_000  # the file with most of them, CIFAR-100's training images, has some 300,000
@@ -66,11 +74,7 @@ class _Array:
         self.value = _from_buffer(content, dtype, shape, "F" if by_column else "C").value
 
 
-def _refuse_call(*_: Any) -> None:
-    raise TypeError
-
-
-_UINT8 = Name(_refuse_call)  # its state is its byte order, and uint8 has none
+_UINT8 = Name(refuse_call)  # its state is its byte order, and uint8 has none
 
 
 def _dtype(name: Any, *_: Any) -> Name:

@@ -88,6 +88,11 @@ def _range_frame(key: int, first: int, stop: int) -> bytes:
     return _RANGE_FRAME.pack(MAGIC_WORD, _RANGE_BYTES, RANGE_LABELS, 0.0, key, 0, first, stop)
 
 
+def range_bytes(identities: int) -> int:
+    """Return the size in bytes of the header record and of *identities* identity records, with their frames."""
+    return (1 + identities) * _RANGE_FRAME.size
+
+
 def check_exact(images: int, identities: int) -> None:
     """Raise ParameterError if the keys of a set with header record are too large for the labels that hold them."""
     stop = images + 1 + identities

@@ -18,7 +18,17 @@ def map_lines(names: Sequence[str], *columns: Sequence[Any] | npt.NDArray[Any]) 
 
     The *columns* are of equal length: arrays or sequences of whole numbers, or of texts without TABs and line breaks.
     """
-    yield "\t".join(names).encode() + b"\n"
+    yield map_head(names)
+    yield from map_rows(*columns)
+
+
+def map_head(names: Sequence[str]) -> bytes:
+    """Return the first line of a table: the *names* of its columns."""
+    return "\t".join(names).encode() + b"\n"
+
+
+def map_rows(*columns: Sequence[Any] | npt.NDArray[Any]) -> Iterator[bytes]:
+    """Yield the lines of a table behind the first one, as :func:`map_lines` does."""
     for start in range(0, len(columns[0]), _LINES):
         part = [_listed(column[start : start + _LINES]) for column in columns]
         lines = ("\t".join(map(str, row)) for row in zip(*part, strict=True))

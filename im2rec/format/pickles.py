@@ -68,11 +68,12 @@ class Name:
         """Ignore the state."""
 
 
-def _refuse_call(*_: Any) -> None:
+def refuse_call(*_: Any) -> None:
+    """Replace what pickles only name, and never call. Raises TypeError."""
     raise TypeError
 
 
-NDARRAY = Name(_refuse_call)  # numpy only names it, as an argument
+NDARRAY = Name(refuse_call)  # numpy only names it, as an argument
 
 
 def numpy_names(*, dtype: Any, reconstruct: Any, from_buffer: Any, scalar: Any = None) -> dict[tuple[str, str], Any]:

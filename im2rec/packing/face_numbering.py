@@ -17,6 +17,7 @@ import numpy as np
 from im2rec.errors import counted
 from im2rec.format.insightface import property_text, range_frames
 from im2rec.format.listfile import ListEntry
+from im2rec.format.mapfile import map_head, map_rows
 from im2rec.format.relabel import relabelled
 from im2rec.packing.face_lines import ClassRuns
 from im2rec.packing.face_report import FaceSummary
@@ -45,11 +46,6 @@ class FaceNumbering:
         self._size: tuple[int, int] | None = None  # height and width of the first image
         self._other_sizes = 0
 
-    @property
-    def height_and_width(self) -> tuple[int, int] | None:
-        """Height and width of the first image in pixels; None if no image was measured."""
-        return self._size
-
     def number(self, chunk: PackedChunk, entries: Sequence[Entry]) -> PackedChunk:
         """Return *chunk*, the result of *entries*, with the final keys and classes, and the lines of the map."""
         packed = [entry for entry, bad in zip(entries, chunk.lines, strict=True) if bad is None]
@@ -74,9 +70,10 @@ class FaceNumbering:
         """End the class that is being packed; return its line, with the head of the map before the first one."""
         if not self._in_current:
             return b""
-        columns = [len(self._counts), int(self._runs.labels[self._current]), self._in_current]
-        lines = [] if self._counts else [_line(_COLUMNS[: None if self._names else -1])]
-        lines.append(_line([*columns, *([self._name(self._current)] if self._names else [])]))
+        columns: list[Any] = [len(self._counts), int(self._runs.labels[self._current]), self._in_current]
+        columns += [self._name(self._current)] if self._names else []
+        lines = [] if self._counts else [map_head(_COLUMNS[: len(columns)])]
+        lines += map_rows(*([column] for column in columns))
         self._counts.append(self._in_current)
         self._numbers.append(self._current)
         self._in_current = 0
@@ -151,7 +148,3 @@ class FaceNumbering:
             width=width,
             other_sizes=self._other_sizes,
         )
-
-
-def _line(columns: Iterable[object]) -> bytes:
-    return ("\t".join(map(str, columns)) + "\n").encode("utf-8", "surrogateescape")

@@ -26,14 +26,13 @@ from im2rec.packing.partial_pack import Companions, Ending
 from im2rec.packing.report import PackSummary, report_path
 from im2rec.parallel import Progress
 from im2rec.storage.classes import class_names_beside, classes_path
-from im2rec.storage.companions import index_to_write
+from im2rec.storage.companions import LABELS_MAP, beside, index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder
 from im2rec.storage.output import check_output_folder, refuse_existing
 from im2rec.storage.output_folder import make_folders
 
 PROFILE = "insightface"
-LABELS_SUFFIX = ".labels.tsv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +125,7 @@ class _Files:
 
     def __init__(self, target: Path, *, has_names: bool) -> None:
         self.target, self.property = target, target.with_name(PROPERTY_NAME)
-        self.label_map = target.with_suffix(LABELS_SUFFIX)
+        self.label_map = beside(target, LABELS_MAP)
         self.classes = classes_path(target) if has_names else None
         self.companions = Companions(self.label_map, (self.property, *filter(None, [self.classes])))
         self.stale = [] if has_names else [classes_path(target)]  # of an older set

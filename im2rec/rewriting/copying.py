@@ -80,23 +80,26 @@ def copy_records(
     for start in range(0, len(ordinals), _SLICE):
         numbers = ordinals[start : start + _SLICE]
         sizes = rec.frame_sizes(numbers)
-        for first, stop in _batches(sizes):
-            rows = slice(start + first, start + stop)
-            chosen = _Batch(rec, numbers[first:stop], sizes[first:stop], headers.part(rows))
+        for part in batches(sizes, _BATCH_BYTES):
+            rows = slice(start + part.start, start + part.stop)
+            chosen = _Batch(rec, numbers[part], sizes[part], headers.part(rows))
             pieces = list(chosen.pieces())
             writer.write_frames(pieces, keys[rows], chosen.sizes)
             if report is not None:
                 report(rows.stop)
 
 
-def _batches(sizes: Offsets) -> Iterator[tuple[int, int]]:
-    """Yield first and stop row of consecutive rows whose *sizes* are at most 2 MiB together, or of a single row."""
-    ends = np.cumsum(sizes)
-    row = 0
+def batches(sizes: Offsets, most_bytes: int, most_rows: int | None = None) -> Iterator[slice]:
+    """Yield slices of consecutive rows whose *sizes* are together at most *most_bytes*, or of a single row.
+
+    No slice has more than *most_rows*.
+    """
+    ends, row = np.cumsum(sizes), 0
     while row < len(sizes):
         before = int(ends[row - 1]) if row else 0
-        after = max(row + 1, int(np.searchsorted(ends, before + _BATCH_BYTES, side="right")))
-        yield row, after
+        after = max(row + 1, int(np.searchsorted(ends, before + most_bytes, side="right")))
+        after = after if most_rows is None else min(after, row + most_rows)
+        yield slice(row, after)
         row = after
 
 

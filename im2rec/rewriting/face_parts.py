@@ -21,6 +21,10 @@ from im2rec.storage.identities import RangeRecords, find_header
 from im2rec.storage.reader import RecordFile
 
 _MOST_BYTES = 1 << 16  # of a property file
+VECTOR_AT_KEY_0 = (
+    "the record of key 0 has a label vector, so some published readers of face sets take it for a header and find no"
+    " images (--header writes one)"
+)
 _LOOKED_AT = 16  # records without content: whether one of them has a range
 
 
@@ -107,12 +111,21 @@ def property_beside(
     if size is None or not (last_class >= 0 and last_class.is_integer()):
         found.warnings += foreign_property(target, [source])
         return found
-    if path.exists() and source.exists() and path.samefile(source):
-        found.warnings.append(f"{path}: is that of {rec.path}, and stays: write the new set to a folder of its own")
+    if kept := list(property_of_input(path, [rec.path])):
+        found.warnings += kept
         return found
     check_outputs([path], force=force)
     found.path, found.text = path, property_text(int(last_class) + 1, *size)
     return found
+
+
+def property_of_input(path: Path, recs: Iterable[Path]) -> Iterator[str]:
+    """Yield a warning if the property file *path* of a new set is that beside one of *recs*, of which it is made."""
+    for rec in recs:
+        source = rec.with_name(PROPERTY_NAME)
+        if path.exists() and source.exists() and path.samefile(source):
+            yield f"{path}: is that of {rec}, and stays: write the new set to a folder of its own"
+            return
 
 
 def foreign_property(target: Path, sources: Iterable[Path]) -> Iterator[str]:

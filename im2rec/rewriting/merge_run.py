@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import os
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -12,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from im2rec.errors import InputError, counted
-from im2rec.format.indexfile import Offsets
-from im2rec.format.insightface import PROPERTY_NAME, check_exact, property_text, range_frames
-from im2rec.format.mapfile import map_lines
+from im2rec.format.insightface import PROPERTY_NAME, check_exact, property_text, range_bytes
+from im2rec.format.mapfile import map_head, map_rows
 from im2rec.parallel import Progress, available_cpus, run_ordered
 from im2rec.rewriting.class_plan import ClassPlan, plan_names, plan_offsets, plan_same
 from im2rec.rewriting.contents import hash_contents
+from im2rec.rewriting.copying import batches
 from im2rec.rewriting.detection_sets import refuse_detection, some_rows
-from im2rec.rewriting.face_parts import foreign_property, size_of_image
+from im2rec.rewriting.face_parts import VECTOR_AT_KEY_0, foreign_property, property_of_input, size_of_image
 from im2rec.rewriting.merge_order import MergeOrder
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.merged_rows import RowCounts, RowWriter
@@ -30,10 +29,8 @@ from im2rec.storage.classes import classes_path, classes_text
 from im2rec.storage.companions import KEYS_MAP, LABELS_MAP, SAME_MAP, beside, index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.output import AtomicFile
-from im2rec.storage.writer import RecordWriter
 
 _BATCH_BYTES, _BATCH_ROWS = 4 << 20, 1 << 13  # of frames that are hashed and copied at once
-_LINES = _RANGE_RECORDS = 1 << 13  # of a table, and header and identity records, that are written at once
 _LABEL_COLUMNS = ("label", "source", "old_label")
 
 
@@ -101,12 +98,10 @@ class Merge:
         if size is None:
             self._warnings += foreign_property(self._target, [source.property_path for source in self._sources])
             return b""
-        path = self._target.with_name(PROPERTY_NAME)
-        for source in self._sources:
-            if path.exists() and source.property_path.exists() and path.samefile(source.property_path):
-                where = "write the new set to a folder of its own"
-                self._warnings.append(f"{path}: is that of {source.path}, and stays: {where}")
-                return b""
+        kept = list(property_of_input(self._target.with_name(PROPERTY_NAME), [source.path for source in self._sources]))
+        if kept:
+            self._warnings += kept
+            return b""
         for (height, width), source in sizes.items():
             if first is not None and (height, width) != size:
                 new = f"{first.property_path}: {size[0]} x {size[1]}, which the new one says"
@@ -125,7 +120,8 @@ class Merge:
         with contextlib.closing(output):
             self._copy(output, progress)
             if self._header:
-                self._write_ranges(output.writer)
+                first_keys = self._counts.first_keys
+                output.write_ranges(first_keys, self._counts.images, len(first_keys))
             self._write_companions(output)
             self._files = output.publish()
 
@@ -170,7 +166,7 @@ class Merge:
                 chosen = sources == source
                 labels[chosen] = self._order.labels(source, ordinals[chosen])
                 sizes[chosen] = self._sources[source].rec.frame_sizes(ordinals[chosen])
-            for rows in _slices(sizes):
+            for rows in batches(sizes, _BATCH_BYTES, _BATCH_ROWS):
                 yield MergedRows(first + rows.start, sources[rows], ordinals[rows], labels[rows], sizes[rows])
             first += len(sources)
 
@@ -181,23 +177,14 @@ class Merge:
             hashes[chosen] = hash_contents(self._sources[source].rec, rows.ordinals[chosen])
         return dataclasses.replace(rows, hashes=hashes)
 
-    def _write_ranges(self, writer: RecordWriter) -> None:
-        frames = range_frames(self._counts.first_keys, self._counts.images, len(self._counts.first_keys))
-        while block := list(itertools.islice(frames, _RANGE_RECORDS)):
-            sizes = np.array([len(frame) for _, frame in block], np.int64)
-            keys = np.array([key for key, _ in block], np.uint64)
-            writer.write_frames([b"".join(frame for _, frame in block)], keys, sizes)
-
     def _write_companions(self, output: NewSet) -> None:
         if self._changes_labels:
             labels_file = output.open(beside(self._target, LABELS_MAP))
-            labels_file.write(next(map_lines(_LABEL_COLUMNS, ())))
+            labels_file.write(map_head(_LABEL_COLUMNS))
             for source, new in zip(self._sources, self._plan.labels, strict=True):
-                every = np.flatnonzero(source.counts)
-                for start in range(0, len(every), _LINES):
-                    old = every[start : start + _LINES]
-                    columns = new[old].tolist(), [source.text] * len(old), old.tolist()
-                    labels_file.write(b"".join(itertools.islice(map_lines(_LABEL_COLUMNS, *columns), 1, None)))
+                old = np.flatnonzero(source.counts)
+                for piece in map_rows(new[old], [source.text] * len(old), old):
+                    labels_file.write(piece)
         if self._plan.names is not None:
             output.open(classes_path(self._target)).write(classes_text(self._plan.names))
         if self._property:
@@ -222,7 +209,6 @@ class Merge:
             check_exact(self._counts.images, identities)
         offsets: Sequence[int | None] = self._plan.offsets or [None] * len(self._sources)
         pairs = zip(self._sources, offsets, strict=True)
-        frame_bytes = sum(len(frame) for _, frame in itertools.islice(range_frames((), 0, 0), 1))
         return MergeSummary(
             sets=[source.described(offset) for source, offset in pairs],
             out=os.fspath(self._target),
@@ -236,7 +222,7 @@ class Merge:
             same_within=same.within if same else 0,
             dropped=self._order.rows - self._counts.images,
             same_images=same.listed if same else [],
-            bytes_out=self._counts.nbytes + (frame_bytes * (1 + identities) if self._header else 0),
+            bytes_out=self._counts.nbytes + (range_bytes(identities) if self._header else 0),
             files=[os.fspath(file) for file in self._files],
             warnings=[*self._warnings, *self._more_warnings()],
             dry_run=self._dry_run,
@@ -250,22 +236,8 @@ class Merge:
             yield f"the sets have {kinds}: readers that stack the labels of a batch fail"
         first = next(source for source in self._sources if source.images)
         if not self._header and first.first_has_vector:
-            yield (
-                "the record of key 0 has a label vector, so some published readers of face sets take it for a header"
-                " and find no images (--header writes one)"
-            )
+            yield VECTOR_AT_KEY_0
         emptied = int(np.sum((self._order.counts > 0) & (self._counts.labels == 0)))
         if emptied:
             classes = counted(emptied, "class has", "classes have")
             yield f"{classes} no images left, as all were dropped (im2rec select --relabel numbers the others anew)"
-
-
-def _slices(sizes: Offsets) -> Iterator[slice]:
-    """Yield slices of consecutive rows whose *sizes* are at most 4 MiB together, some thousand or one."""
-    ends, row = np.cumsum(sizes), 0
-    while row < len(sizes):
-        before = int(ends[row - 1]) if row else 0
-        after = max(row + 1, int(np.searchsorted(ends, before + _BATCH_BYTES, side="right")))
-        after = min(after, row + _BATCH_ROWS)
-        yield slice(row, after)
-        row = after

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.mapfile import map_lines
+from im2rec.format.mapfile import map_head
 from im2rec.rewriting.copying import NewHeaders, copy_records
 from im2rec.rewriting.same_images import MergedRows
 from im2rec.rewriting.sources import Counts, Source
@@ -54,7 +54,7 @@ class RowWriter:
     def __init__(self, sources: Sequence[Source], writer: RecordWriter, table: AtomicFile) -> None:
         self._sources, self._writer, self._table = sources, writer, table
         self._lines = [_line_of(source) for source in sources]
-        table.write(next(map_lines(_COLUMNS, ())))
+        table.write(map_head(_COLUMNS))
 
     def write(self, rows: MergedRows, keys: Keys) -> None:
         """Copy the records of *rows* with their new labels and ids, *keys*. Raises what ``copy_records`` does."""

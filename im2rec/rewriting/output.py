@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from im2rec.errors import OutputError, ParameterError
+from im2rec.format.insightface import range_frames
 from im2rec.storage import disk
 from im2rec.storage.classes import classes_path, find_classes
 from im2rec.storage.companions import find_index, index_to_write
@@ -14,6 +18,8 @@ from im2rec.storage.digest import digest_path
 from im2rec.storage.output import AtomicFile, check_output_folder, refuse_existing, remove_leftover, writing
 from im2rec.storage.output_folder import make_folders
 from im2rec.storage.writer import RecordWriter
+
+_RANGE_RECORDS = 1 << 13  # header and identity records that are written at once
 
 
 def check_outputs(paths: list[Path], *, force: bool) -> None:
@@ -83,6 +89,16 @@ class NewSet:
         file = AtomicFile(path, force=True)  # it was refused, unless it may be replaced, before the first record
         self._files.append(file)
         return file
+
+    def write_ranges(self, first_keys: Iterable[int], images: int, identities: int) -> None:
+        """Write header and identity records; the arguments are those of ``range_frames``.
+
+        Raises ParameterError, OutputError.
+        """
+        frames = range_frames(first_keys, images, identities)
+        while block := list(itertools.islice(frames, _RANGE_RECORDS)):
+            pieces, keys = [frame for _, frame in block], np.array([key for key, _ in block], np.uint64)
+            self.writer.write_frames([b"".join(pieces)], keys, np.array(list(map(len, pieces)), np.int64))
 
     def publish(self) -> list[Path]:
         """Write all files to the disk, give them their names, and return these. Raises OutputError.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.mapfile import map_lines
+from im2rec.format.mapfile import map_head, map_rows
 from im2rec.hashing import Words
 from im2rec.rewriting.contents import Mask, SameContents
 from im2rec.rewriting.merge_order import MergeOrder
@@ -124,8 +124,9 @@ class SameImages:
             if len(self.listed) >= MAX_LISTED:
                 break
             self.listed.append(SameImage(*line))
-        head, *lines = map_lines(_COLUMNS, ["" if key is None else key for key in keys], *columns[1:])
-        for piece in lines if self.count else (head, *lines):
+        if not self.count:
+            self._write(map_head(_COLUMNS))
+        for piece in map_rows(["" if key is None else key for key in keys], *columns[1:]):
             self._write(piece)
         self.count += len(rows)
         self.other_class += int(np.sum(labels != repeated.labels))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,14 +11,13 @@ import numpy as np
 
 from im2rec.errors import ParameterError, counted
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.insightface import HEADER_KEY, check_exact, range_frames, range_payload
+from im2rec.format.insightface import HEADER_KEY, check_exact, range_bytes
 from im2rec.format.irheader import Labels, label_text
 from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.format.mapfile import map_lines
-from im2rec.format.recordio import encode_record
 from im2rec.rewriting.copying import NewHeaders, copy_records
 from im2rec.rewriting.detection_sets import refuse_detection, some_rows
-from im2rec.rewriting.face_parts import find_range_records, grouped, property_beside
+from im2rec.rewriting.face_parts import VECTOR_AT_KEY_0, find_range_records, grouped, property_beside
 from im2rec.rewriting.output import NewSet
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.selection.draws import SampleSize, parse_sample, sampled, shuffled, some_of_each_class
@@ -221,7 +219,7 @@ class SelectedSet:
             report=lambda done: report(done, done / count),
         )
         if self._header:
-            self._write_ranges(output)
+            output.write_ranges(self._first_keys().tolist(), count, self._classes)
         self._bytes_out = output.writer.offset
         planned = self.planned_files(digest=False)
         labels_map, keys_map, names, _ = companions_of(self._target)
@@ -239,12 +237,6 @@ class SelectedSet:
         """Return the key of the first image of each class, of records that are grouped by class."""
         labels = self._file.first_labels[self.ordinals]
         return self._keys[np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))]
-
-    def _write_ranges(self, output: NewSet) -> None:
-        frames = range_frames(self._first_keys().tolist(), len(self.ordinals), self._classes)
-        while batch := list(itertools.islice(frames, _PART)):
-            pieces, keys = [frame for _, frame in batch], np.array([key for key, _ in batch], np.uint64)
-            output.writer.write_frames(pieces, keys, np.array(list(map(len, pieces)), np.int64))
 
     def summary(self) -> SelectSummary:
         """Return the counts of the selection."""
@@ -279,8 +271,7 @@ class SelectedSet:
 
     def _expected_bytes(self) -> int:
         """Return the size of the output, if no new id or label makes a frame longer, which is very rare."""
-        frame_bytes = len(encode_record(range_payload(0, 0, 0)))
-        ranges = frame_bytes * (1 + self._classes) if self._header else 0
+        ranges = range_bytes(self._classes) if self._header else 0
         parts = (self.ordinals[row : row + _PART] for row in range(0, len(self.ordinals), _PART))
         return sum(int(np.sum(self._file.frame_sizes(part))) for part in parts) + ranges
 
@@ -305,10 +296,7 @@ class SelectedSet:
             )
         row = int(np.argmax(self._keys == HEADER_KEY))
         if not self._header and has_key_0 and self._file.states[self.ordinals[row]] & (VECTOR | ONE_LABEL):
-            yield (
-                "the record of key 0 has a label vector, so some published readers of face sets take it for a header"
-                " and find no images (--header writes one)"
-            )
+            yield VECTOR_AT_KEY_0
         if self._header and self._labels is None and self._old_labels[-1] != self._classes - 1:
             yield (
                 f"the labels of its {self._classes:,} classes go up to {self._old_labels[-1]:g}: trainers need as many"
