@@ -7,12 +7,13 @@ python docs/generate.py --check   write nothing; exit with 1 and their names if 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 import textwrap
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ from im2rec.verification.listing import BinListing
 from im2rec.verification.make import BinMakeSummary
 
 ROOT = Path(__file__).parents[1]
+HELP_MARK = "<!-- Generated from --help by make docs: -->"
 TABLES = (
     ("im2rec pack", PackParams),
     ("im2rec import", Cifar100Params),
@@ -111,19 +113,34 @@ each line of which is a [BadImage](#badimage).
 """
 
 
-def commands_page() -> str:
-    """Return the page with the help of every command, 80 columns wide."""
-    page = ["# Commands", "", "Generated from `--help` by `make docs`."]
-    root = group.make_context("im2rec", [], terminal_width=80)
-    for name in COMMANDS:
-        command = group.get_command(root, name)
-        assert command is not None
-        context = click.Context(command, info_name=name, parent=root, terminal_width=80)
-        page += ["", f"## im2rec {name}", "", "```text", command.get_help(context).rstrip(), "```"]
-        for inner, subcommand in _subcommands(command, context):
-            below = click.Context(subcommand, info_name=inner, parent=context, terminal_width=80)
-            page += ["", f"### im2rec {name} {inner}", "", "```text", subcommand.get_help(below).rstrip(), "```"]
+def commands_table() -> str:
+    """Return the page that lists the commands, with a link to the page of each."""
+    page = ["# Commands", "", "Generated from the help of the commands by `make docs`.", ""]
+    page += ["| command | what it does |", "|---|---|"]
+    page += [f"| [`im2rec {name}`](commands/{name}.md) | {help_} |" for name, (_, help_) in COMMANDS.items()]
     return "\n".join(page) + "\n"
+
+
+def command_page(name: str) -> str:
+    """Return the page of the command *name*: what is written there by hand, and below it the help, 80 columns wide.
+
+    All that stands below ``HELP_MARK`` is generated.
+    """
+    path = ROOT / "docs" / "commands" / f"{name}.md"
+    written = path.read_text(encoding="utf-8").partition(HELP_MARK)[0].rstrip() if path.is_file() else ""
+    root = group.make_context("im2rec", [], terminal_width=80)
+    command = group.get_command(root, name)
+    assert command is not None
+    context = click.Context(command, info_name=name, parent=root, terminal_width=80)
+    page = [written or f"# im2rec {name}", "", HELP_MARK, "", "## Help", "", *_help(command, context)]
+    for inner, subcommand in _subcommands(command, context):
+        below = click.Context(subcommand, info_name=inner, parent=context, terminal_width=80)
+        page += ["", f"### Help of im2rec {name} {inner}", "", *_help(subcommand, below)]
+    return "\n".join(page) + "\n"
+
+
+def _help(command: click.Command, context: click.Context) -> list[str]:
+    return ["```text", command.get_help(context).rstrip(), "```"]
 
 
 def _subcommands(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
@@ -231,8 +248,9 @@ def accepted_type(field: dataclasses.Field[Any], hint: Any) -> str:
     return f"Required[{accepted}]" if field.default is dataclasses.MISSING else accepted
 
 
-PAGES = {
-    "docs/commands.md": commands_page,
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/commands.md": commands_table,
+    **{f"docs/commands/{name}.md": functools.partial(command_page, name) for name in COMMANDS},
     "docs/parameters.md": parameters_page,
     "docs/json.md": json_page,
     "im2rec/iterators/keywords.py": keywords_module,

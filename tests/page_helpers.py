@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import im2rec
+
+ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)  # its kind and its text
 # Runs each of the examples that come as a JSON list on stdin, with a new namespace; prints a list of what they print.
 _RUN_EXAMPLES = """
@@ -36,3 +42,95 @@ def check_examples(page: str, folder: Path) -> None:
     assert "" == done.stderr
     for (_, expected), printed in zip(blocks[1::2], json.loads(done.stdout), strict=True):
         assert expected == re.sub(r"0x[0-9a-f]+", "0x...", printed)
+
+
+def run_page(page: str, folder: Path) -> int:
+    """Run the examples of *page* in *folder*, in their order; return how many there were.
+
+    Each line of a ``console`` block that begins with ``$ im2rec`` prints the lines below it, on stdout and stderr
+    together; numbers may differ, as they depend on the machine and on versions. Each ``python`` block prints the
+    ``text`` block that follows it: the same numbers, except in its first line. One that imports mxnet is run by
+    ``python -m im2rec.mx``; those that use torch are left to tests/pytorch.
+    """
+    blocks, count = BLOCK.findall(page), 0
+    for at, (kind, block) in enumerate(blocks):
+        if kind == "console":
+            for command, output in transcript(block):
+                if "damaged.rec" in command and not (folder / "damaged.rec").exists():
+                    damage_a_copy(folder)
+                assert without_numbers(output) == without_numbers(run_command(command, folder)), command
+                count += 1
+        elif kind == "python" and "torch" not in block:
+            printed = _run_script(block, folder)
+            assert "text" == blocks[at + 1][0]
+            expected = blocks[at + 1][1]
+            assert expected.splitlines()[1:] == printed.splitlines()[1:], block
+            assert without_numbers(expected) == without_numbers(printed), block
+            count += 1
+    return count
+
+
+def prepare(folder: Path) -> None:
+    """Fill *folder* with the files that the pages begin with: what the README makes of ``sample_data``.
+
+    These are the lists and class names of the photos, ``photos_train.rec`` with its index, ``damaged.rec``, the folder
+    ``faces`` with a face-recognition set, and ``pairs.bin``.
+    """
+    shutil.copytree(ROOT / "sample_data", folder / "sample_data")
+    for words in (
+        "make-list sample_data/photos --shuffle --split 0.9",
+        "pack photos_train.lst sample_data/photos photos_train.rec resize=128",
+        "make-list sample_data/faces",
+        "pack --profile insightface faces.lst sample_data/faces faces",
+        "bin make sample_data/pairs.txt sample_data/faces pairs.bin",
+    ):
+        run_command(f"im2rec {words} -q", folder)
+    damage_a_copy(folder)
+
+
+def damage_a_copy(folder: Path) -> None:
+    """Make ``damaged.rec``: a copy of ``photos_train.rec`` with zeros for record 10 and the head of record 11."""
+    for suffix in (".rec", ".idx"):
+        shutil.copy(folder / f"photos_train{suffix}", folder / f"damaged{suffix}")
+    with im2rec.open(folder / "photos_train.rec") as rec, (folder / "damaged.rec").open("r+b") as file:
+        start, end = int(rec.offsets[10]), int(rec.offsets[11]) + 100
+        file.seek(start)
+        file.write(bytes(end - start))
+
+
+def transcript(block: str) -> list[tuple[str, str]]:
+    """The commands of a console block, each with the output that is printed under it."""
+    steps = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    return [(command, output) for command, _, output in (step.partition("\n") for step in steps)]
+
+
+def without_numbers(text: str) -> str:
+    """*text* with what depends on machine and library versions, numbers and units of bytes, made equal."""
+    text = re.sub(r"engine opencv, JPEGs decoded by \w+|engine pillow, JPEGs decoded by \w+", "ENGINE", text)
+    text = re.sub(r"^  engine   \w+$", "  engine   ENGINE", text, flags=re.MULTILINE)
+    text = re.sub(r"^  kernel   .+$", "  kernel   KERNEL", text, flags=re.MULTILINE)
+    text = re.sub(r"digest   [0-9a-f]{16}", "digest   DIGEST", text)
+    text = re.sub(r"sha256   [0-9a-f]{64}", "sha256   HASH", text)
+    text = re.sub(r"[kMG]?B/s", "B/s", text)
+    return re.sub(r"\d[\d.,]*\d|\d", "N", text)
+
+
+def run_command(command: str, folder: Path) -> str:
+    """Run a line that begins with ``im2rec`` in *folder*; return what it prints."""
+    words = shlex.split(command)
+    assert "im2rec" == words[0]
+    return _printed(["-m", "im2rec", *words[1:]], folder)
+
+
+def _run_script(code: str, folder: Path) -> str:
+    script = folder / "script.py"
+    script.write_text(code, encoding="utf-8")
+    return _printed([*(["-m", "im2rec.mx"] if "import mxnet" in code else []), script.name], folder)
+
+
+def _printed(words: list[str], folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
+    return done.stdout + done.stderr
