@@ -71,7 +71,7 @@ def run_page(page: str, folder: Path) -> int:
 
 
 def prepare(folder: Path) -> None:
-    """Fill *folder* with the files that the pages begin with: what the README makes of ``sample_data``.
+    """Fill *folder* with the files that the pages begin with: what im2rec makes of ``sample_data``.
 
     These are the lists and class names of the photos, ``photos_train.rec`` with its index, ``damaged.rec``, the folder
     ``faces`` with a face-recognition set, and ``pairs.bin``.

@@ -32,7 +32,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_of_the_readme_prints_what_the_readme_says(ran: Path) -> None:
-    assert run_page(README, ran) >= 20
+    assert run_page(README, ran) >= 10
 
 
 def test_every_example_of_the_python_page_prints_what_the_page_says(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_every_command_that_the_pages_show_without_its_output_has_options_and_ke
                 assert command is not None
                 command.make_context(name, arguments, parent=root)
                 found += 1
-    assert found > 1
+    assert found > 0
 
 
 def test_every_link_of_the_documentation_leads_somewhere() -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from page_helpers import BLOCK, check_examples
+from page_helpers import check_examples, prepare
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "pytorch.md"
@@ -20,12 +16,7 @@ def test_every_example_prints_what_the_page_says(tmp_path: Path) -> None:
 
 
 def test_the_torch_examples_of_the_readme_print_what_the_readme_says(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "sample_data" / "photos", tmp_path / "sample_data" / "photos")
-    transcript = next(block for kind, block in BLOCK.findall(README) if kind == "console")
-    for command in re.findall(r"^\$ im2rec (.*)", transcript, re.MULTILINE)[:2]:  # make-list, pack
-        subprocess.run(
-            [sys.executable, "-m", "im2rec", *command.split()], cwd=tmp_path, check=True, capture_output=True
-        )
+    prepare(tmp_path)
     section = README[README.index("## You have a PyTorch loop") :].split("\n## ")[0]
 
     check_examples(section, tmp_path)
