@@ -21,9 +21,10 @@ import difflib
 import math
 import numbers
 import os
+import shlex
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from im2rec.errors import ParameterError
@@ -128,6 +129,26 @@ def changed(params: Any, names: Iterable[str]) -> list[str]:
     """Return those of *names* whose value in *params* differs from the default, in the order of *names*."""
     defaults = {field.name: field.default for field in dataclasses.fields(params)}
     return [name for name in names if getattr(params, name) != defaults[name]]
+
+
+def typed_words(params: Any, *, without: Sequence[str] = ()) -> list[str]:
+    """Return the values of *params* that differ from their defaults as words KEY=VALUE, as a shell would be given them.
+
+    Those that have no default are among them. *without* names parameters to leave out.
+    """
+    return [
+        shlex.quote(f"{field.name}={_value_text(value)}")
+        for field in dataclasses.fields(params)
+        if field.name not in without and (value := getattr(params, field.name)) != field.default
+    ]
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return "none" if value is None else str(int(value) if isinstance(value, bool) else value)
 
 
 def parameter_docs(kind: type[Any]) -> list[ParameterDoc]:

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from im2rec.bench.advice import Advice
 from im2rec.bench.timing import Rate
-from im2rec.images.sheet import Font, drawable, png_bytes
+from im2rec.images.fonts import Font, drawable
+from im2rec.images.sheet import png_bytes
 from im2rec.schema import DRY_RUN, ENGINE, JPEG_DECODER, KERNEL, PEAK_MEMORY, described
 from im2rec.storage.damaged_range import DAMAGED_BYTES, DAMAGED_RANGES, DAMAGED_RECORDS, DOUBTFUL, LOST
 

@@ -1,42 +1,60 @@
-"""Contact sheets: small images in rows of ten, with two lines of text below each, and perhaps one above each row."""
+"""Contact sheets: small images in rows, with lines of text below each, a title, and perhaps a heading above a row."""
 
 from __future__ import annotations
 
+import functools
 import io
 import math
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from im2rec.images.codec import Image as Pixels
+from im2rec.images.fonts import draw_text, text_length
+from im2rec.images.wrapping import wrap, wrap_paragraphs
 
-COLUMNS = 10
+COLUMNS = 10  # of a row of images that belong together
 CELL = 128  # pixels per side of the square for the image
-TEXT_HEIGHT = 30  # pixels for the two lines below it
-HEADING_HEIGHT = 18  # pixels for the line above a row of tiles, where rows have one
 MARGIN = 8  # pixels between cells and around the sheet
-_BACKGROUND, _TEXT, _FRAME, _ERROR = "#ffffff", "#202020", "#d8d8d8", "#c02020"
-_FONT_PIXELS = 12
+FEWEST_COLUMNS, MOST_COLUMNS = 4, 16
+_SHAPE = 1.5  # width by height that is preferred of a sheet
+_LEAST_WIDTH = 4 * (CELL + MARGIN) + MARGIN  # so that a title has few lines
+_TITLE_SIZE, _TEXT_SIZE = 16, 12  # pixels
+_TITLE_STEP, _TEXT_STEP = 21, 15  # pixels from line to line
+_MOST_LINES = 4  # below an image that has fewer texts
+_PAPER, _GROUND, _BAD_GROUND = "#ffffff", "#f3f3f3", "#fdf1f1"
+_TEXT, _GREY, _FRAME, _ERROR = "#202020", "#6a6a6a", "#d8d8d8", "#c02020"
 _MAX_LABELS = 3  # shown of a label vector
-_SPELT = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Tile(NamedTuple):
-    """One cell of a sheet: a fitted image, or None and the *reason*, and the two *lines* of text below it."""
+    """One cell of a sheet: a fitted image, or None and the *reason*, and the *lines* of text below it.
+
+    A line that is wider than the cell goes on in further ones while there is room for them.
+    """
 
     image: Image.Image | None
     reason: str
-    lines: tuple[str, str]
+    lines: Sequence[str]
+
+
+Row = tuple[str, Sequence[Tile]]
+"""A heading, which may be empty, and the tiles below it."""
+
+
+def record_lines(id_: object, labels: Sequence[float], name: str | None = None) -> list[str]:
+    """Return the texts below the image of a record: its id and its *labels*, and the *name* of its class, if any."""
+    text = f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels)}"
+    return [f"id {id_}, {text}", name] if name else [f"id {id_}", text]
 
 
 def labels_text(labels: Sequence[float], name: str | None = None) -> str:
-    """Return the first three *labels* as text, with an ellipsis if there are more, and the *name* of a class."""
+    """Return the first three *labels* as text, with the number of the others, and the *name* of a class."""
     if name:
         return f"{number_text(labels[0])} {name}"
-    return " ".join(map(number_text, labels[:_MAX_LABELS])) + (" ..." if len(labels) > _MAX_LABELS else "")
+    others = f" +{len(labels) - _MAX_LABELS}\N{NO-BREAK SPACE}more" if len(labels) > _MAX_LABELS else ""
+    return " ".join(map(number_text, labels[:_MAX_LABELS])) + others
 
 
 def number_text(number: float) -> str:
@@ -45,67 +63,130 @@ def number_text(number: float) -> str:
     return f"{number:.0f}" if number == number // 1 else f"{number:g}"
 
 
-def fitted(pixels: Pixels) -> Image.Image:
-    """Scale *pixels*, uint8 (height, width, 3), to the size at which a cell shows them.
+def fitted(pixels: Pixels, cell: int = CELL) -> Image.Image:
+    """Scale *pixels*, uint8 (height, width, 3), to the size at which a cell of *cell* pixels shows them.
 
     A large image is reduced until its longer edge fills the cell. A small one is enlarged by a whole factor, so that
     each of its pixels is a square.
     """
     image = Image.fromarray(pixels)
-    scale = CELL / max(image.size)
+    scale = cell / max(image.size)
     size = tuple(max(1, round(edge * (scale if scale < 1 else math.floor(scale)))) for edge in image.size)
     method = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST
     return image.resize((size[0], size[1]), method)
 
 
-def draw_sheet(tiles: Sequence[Tile | None], title: str, *, together: int = 1) -> bytes:
-    """Draw *tiles* row by row, below a line with *title*; return a PNG file.
+def columns_for(count: int) -> int:
+    """Return the number of columns of a sheet of *count* images.
 
-    None leaves a cell empty. Of so many cells as *together* says, which divides ten, the gaps are narrow.
+    Of 4 to 16 columns it is the one that leaves the fewest cells of the last row empty, and of several such the one
+    whose sheet is nearest to three wide by two high.
     """
-    columns = max(1, min(COLUMNS, len(tiles)))
-    rows = [("", tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
-    return _drawn(rows, title, 0, together)
+
+    def cost(columns: int) -> tuple[int, float]:
+        rows = math.ceil(count / columns)
+        return rows * columns - count, abs(math.log(columns / rows / _SHAPE))
+
+    return min(range(FEWEST_COLUMNS, MOST_COLUMNS + 1), key=cost) if count > FEWEST_COLUMNS else max(1, count)
 
 
-def draw_rows(rows: Sequence[tuple[str, Sequence[Tile]]], title: str) -> bytes:
-    """Return a PNG file of *rows* of at most ``COLUMNS`` tiles, with text above each, below a line with *title*."""
-    return _drawn(rows, title, HEADING_HEIGHT)
-
-
-def _drawn(
-    rows: Sequence[tuple[str, Sequence[Tile | None]]], title: str, heading_height: int, together: int = 1
+def draw_sheet(
+    tiles: Sequence[Tile], title: str | Sequence[str], *, columns: int | None = None, cell: int = CELL
 ) -> bytes:
-    columns = max((len(tiles) for _, tiles in rows), default=1)
-    column_step, row_step = CELL + MARGIN, heading_height + CELL + TEXT_HEIGHT + MARGIN
-    font = ImageFont.load_default(_FONT_PIXELS)
-    title = drawable(title)
-    headings = [drawable(heading) for heading, _ in rows]
-    top = MARGIN + 2 * _FONT_PIXELS
-    widest = max(map(round, map(font.getlength, [title, *headings])))
-    width = max(MARGIN + columns * column_step, widest + 2 * MARGIN)
-    sheet = Image.new("RGB", (width, top + len(rows) * row_step), _BACKGROUND)
+    """Draw *tiles* row by row in *columns*, by default those of :func:`columns_for`; return a PNG file.
+
+    *title* is above them, its first line in larger letters and the others in grey; they go on in further lines where
+    the sheet is narrow. *cell* is the size of the square for an image in pixels, as given to :func:`fitted`.
+    """
+    return draw_rows([("", tiles)], title, columns=columns or columns_for(len(tiles)), cell=cell)
+
+
+def draw_rows(
+    rows: Sequence[Row], title: str | Sequence[str], *, columns: int | None = None, cell: int = CELL, together: int = 1
+) -> bytes:
+    """Return a PNG file of *rows* of tiles, which may differ in length, with their headings, below *title*.
+
+    A row of more tiles than *columns* goes on in the next line of cells. Of so many cells as *together* says, which
+    divides *columns*, the gaps are narrow. *title* and *cell* are as in :func:`draw_sheet`.
+    """
+    columns = min(columns or MOST_COLUMNS, max((len(tiles) for _, tiles in rows), default=1)) or 1
+    width = max(_LEAST_WIDTH, MARGIN + columns * (cell + MARGIN))
+    texts = list(_title_lines(title, width - 2 * MARGIN))
+    lines = [
+        _Line(width, cell, together, heading if start == 0 else "", tiles[start : start + columns])
+        for heading, tiles in rows
+        for start in range(0, max(len(tiles), 1 if heading else 0), columns)
+    ]
+    upper = MARGIN + sum(step for _, _, step, _ in texts) + MARGIN
+    sheet = Image.new("RGB", (width, upper + sum(line.height for line in lines)), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN), title, _TEXT, font)
-    for row, (heading, (_, tiles)) in enumerate(zip(headings, rows, strict=True)):
-        upper = top + row * row_step
-        draw.text((MARGIN, upper), heading, _TEXT, font)
-        for column, tile in enumerate(tiles):
-            if tile is not None:
-                left = MARGIN + column * column_step - column % together * (MARGIN - 1)
-                _draw_tile(sheet, draw, tile, left, upper + heading_height, font)
+    upper = MARGIN
+    for text, size, step, color in texts:
+        draw_text(draw, (MARGIN, upper), text, size, color)
+        upper += step
+    upper += MARGIN
+    for line in lines:
+        line.draw(sheet, draw, upper)
+        upper += line.height
     return png_bytes(sheet)
 
 
-def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, left: int, upper: int, font: Font) -> None:
-    frame = _ERROR if tile.image is None else _FRAME
-    draw.rectangle((left, upper, left + CELL - 1, upper + CELL - 1), outline=frame)
-    if tile.image is None:
-        _draw_centred(draw, tile.reason, left, upper + CELL // 2 - _FONT_PIXELS, font, _ERROR)
-    else:
-        sheet.paste(tile.image, (left + (CELL - tile.image.width) // 2, upper + (CELL - tile.image.height) // 2))
-    for line, text in enumerate(tile.lines):
-        _draw_centred(draw, text, left, upper + CELL + 2 + line * (_FONT_PIXELS + 2), font, _TEXT)
+def _title_lines(title: str | Sequence[str], width: int) -> Iterator[tuple[str, int, int, str]]:
+    """Yield each line of *title* with the size of its letters, the pixels to the next line, and its color."""
+    first, *others = [title] if isinstance(title, str) else title or [""]
+    for text in wrap(first, width, functools.partial(text_length, size=_TITLE_SIZE)):
+        yield text, _TITLE_SIZE, _TITLE_STEP, _TEXT
+    for other in others:
+        for text in wrap(other, width, functools.partial(text_length, size=_TEXT_SIZE)):
+            yield text, _TEXT_SIZE, _TEXT_STEP + 1, _GREY
+
+
+class _Line:
+    """One line of cells of a sheet with the texts below them, and the heading above them."""
+
+    def __init__(self, width: int, cell: int, together: int, heading: str, tiles: Sequence[Tile]) -> None:
+        self._cell, self._together, self._tiles = cell, together, tiles
+        length = functools.partial(text_length, size=_TEXT_SIZE)
+        self._heading = wrap(heading, width - 2 * MARGIN, length) if heading else []
+        self._texts = [
+            wrap_paragraphs(tile.lines, cell, max(_MOST_LINES, len(tile.lines)), length) for tile in tiles
+        ]  # fmt: skip
+        most = max((sum(map(len, texts)) for texts in self._texts), default=0)
+        self._above = len(self._heading) * _TEXT_STEP + (4 if heading else 0)
+        self.height = self._above + (cell + 3 + most * _TEXT_STEP if tiles else 0) + MARGIN
+
+    def draw(self, sheet: Image.Image, draw: ImageDraw.ImageDraw, upper: int) -> None:
+        """Draw it on *sheet* from the row *upper* on."""
+        for number, text in enumerate(self._heading):
+            draw_text(draw, (MARGIN, upper + number * _TEXT_STEP), text, _TEXT_SIZE, _TEXT)
+        upper += self._above
+        for column, (tile, texts) in enumerate(zip(self._tiles, self._texts, strict=True)):
+            left = MARGIN + column * (self._cell + MARGIN) - column % self._together * (MARGIN - 1)
+            _draw_image(sheet, draw, tile, left, upper, self._cell)
+            place = upper + self._cell + 3
+            for number, lines in enumerate(texts):
+                for text in lines:
+                    color = _GREY if number == 0 and len(texts) > 1 else _TEXT
+                    _draw_centred(draw, text, left, place, self._cell, color)
+                    place += _TEXT_STEP
+
+
+def _draw_image(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, left: int, upper: int, cell: int) -> None:
+    ground, frame = (_BAD_GROUND, _ERROR) if tile.image is None else (_GROUND, _FRAME)
+    draw.rectangle((left, upper, left + cell - 1, upper + cell - 1), ground, frame)
+    if tile.image is not None:
+        sheet.paste(tile.image, (left + (cell - tile.image.width) // 2, upper + (cell - tile.image.height) // 2))
+        return
+    length = functools.partial(text_length, size=_TEXT_SIZE)
+    (lines,) = wrap_paragraphs([tile.reason], cell - 2 * MARGIN, (cell - 2 * MARGIN) // _TEXT_STEP, length)
+    first = upper + (cell - len(lines) * _TEXT_STEP) // 2
+    for number, text in enumerate(lines):
+        _draw_centred(draw, text, left, first + number * _TEXT_STEP, cell, _ERROR)
+
+
+def _draw_centred(draw: ImageDraw.ImageDraw, text: str, left: int, upper: int, cell: int, color: str) -> None:
+    """Draw *text*, which fits, in the middle of a cell's width."""
+    draw_text(draw, (left + round((cell - text_length(text, _TEXT_SIZE)) / 2), upper), text, _TEXT_SIZE, color)
 
 
 def png_bytes(image: Image.Image) -> bytes:
@@ -113,24 +194,3 @@ def png_bytes(image: Image.Image) -> bytes:
     encoded = io.BytesIO()
     image.save(encoded, "PNG")
     return encoded.getvalue()
-
-
-def drawable(text: str) -> str:
-    """Return *text* as Pillow's own font can draw it, which has ASCII alone: without accents, the rest as ``?``."""
-    return "".join(map(_drawable_letter, unicodedata.normalize("NFC", text)))
-
-
-def _drawable_letter(letter: str) -> str:
-    if letter.isascii():
-        return letter if letter.isprintable() else "?"
-    base = unicodedata.normalize("NFKD", letter)
-    plain = "".join(part for part in base if not unicodedata.combining(part))
-    return _SPELT.get(letter, plain if plain.isascii() and plain.isprintable() else "?")
-
-
-def _draw_centred(draw: ImageDraw.ImageDraw, text: str, left: int, upper: int, font: Font, color: str) -> None:
-    """Draw *text* in the middle of a cell's width, shortened to fit it."""
-    text = drawable(text)
-    while font.getlength(text) > CELL:
-        text = text.removesuffix("…")[:-1] + "…"
-    draw.text((left + (CELL - font.getlength(text)) / 2, upper), text, color, font)

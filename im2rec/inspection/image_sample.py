@@ -12,7 +12,7 @@ from im2rec.format.recordio import Source, read_record, read_start
 from im2rec.images import jpeg
 from im2rec.images.codec import COLOR, ImageInfo, decode, image_info, orientation
 from im2rec.images.jpeg import UPRIGHT
-from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_rows, draw_sheet, fitted, labels_text, number_text
+from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_rows, draw_sheet, fitted, number_text, record_lines
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.inspection.report import ImageStatistics
 from im2rec.inspection.spread import spread
@@ -141,11 +141,11 @@ def write_sheet(
         if by_identity is not None:
             shown = [(_heading(row, names), tiles_at(row.offsets)) for row in by_identity.rows]
             count = counted(by_identity.identities, "identity", "identities")
-            drawn = draw_rows(shown, f"{file.path.name}: {len(shown)} of {count}, evenly spread")
+            drawn = draw_rows(shown, [file.path.name, f"{len(shown)} of {count}, evenly spread"])
         else:
             offsets = whole_offsets(file, resolve_index(path, index)).tolist()
             tiles = tiles_at(offsets[ordinal] for ordinal in evenly_spaced(len(offsets), SHEET_IMAGES))
-            drawn = draw_sheet(tiles, f"{file.path.name}: {len(tiles):,} of {len(offsets):,} records, evenly spread")
+            drawn = draw_sheet(tiles, [file.path.name, f"{len(tiles):,} of {len(offsets):,} records, evenly spread"])
     with AtomicFile(out, force=force) as sheet:
         sheet.write(drawn)
 
@@ -178,7 +178,7 @@ def make_tile(record: ImageRecord, names: ClassNames | None = None, max_pixels: 
     header, content = record
     labels = [header.label] if header.flag == 0 else list(header.label)
     name = class_name(names, labels)
-    lines = (f"id {header.id}", f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels, name)}")
+    lines = record_lines(header.id, labels, name)
     try:
         pixels = decode(content, COLOR, at_least=(CELL, CELL), max_pixels=max_pixels).pixels
     except ImageError as error:

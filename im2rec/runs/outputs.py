@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from im2rec.errors import OutputError, ParameterError
-from im2rec.images.sheet import Tile, draw_sheet, fitted, labels_text
+from im2rec.images.sheet import Tile, draw_sheet, fitted, record_lines
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.iterators.ordered import OrderedIterator
+from im2rec.params import typed_words
 from im2rec.runs.run import RunSummary, arrays_of, digest_of
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import read_file
@@ -198,7 +199,11 @@ class SheetFolder:
 
     def add(self, epoch: int, batch: DataBatch) -> None:
         """Write the sheet of the next batch. Raises OutputError."""
-        title = f"batch {self._count} of {self._it.params.path_imgrec}, epoch {epoch}"
+        params = self._it.params
+        title = [
+            f"{_file_names(params.path_imgrec)}: batch {self._count}, epoch {epoch}, seed {params.seed}",
+            " ".join(typed_words(params, without=("path_imgrec", "seed"))),
+        ]
         content = draw_sheet([self._tile(batch, row) for row in range(len(batch.data[0]))], title)
         _write(self._folder, f"sheet_{self._count:05}.png", content)
         self._count += 1
@@ -209,8 +214,13 @@ class SheetFolder:
         labels = batch.label[0][row].reshape(-1).tolist()
         name = class_name(self._names, labels)
         is_filler = row >= len(batch.data[0]) - (batch.pad or 0)
-        lines = (f"id {batch.index[row]}" + (" (filler)" if is_filler else ""), f"label {labels_text(labels, name)}")
+        lines = record_lines(f"{batch.index[row]}" + (" (filler)" if is_filler else ""), labels, name)
         return Tile(fitted(loader_of(self._it).augmenter.row_to_image(batch.data[0][row])), "", lines)
+
+
+def _file_names(path_imgrec: str) -> str:
+    """Return the names, without folders, of the files that are joined in *path_imgrec*."""
+    return "; ".join(Path(path).name for path in path_imgrec.split(";") if path)
 
 
 def _class_names(it: ImageRecordIter) -> ClassNames | None:

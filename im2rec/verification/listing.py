@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from im2rec.errors import ImageError
+from im2rec.errors import ImageError, counted
 from im2rec.images.codec import decode
-from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_sheet, fitted
+from im2rec.images.sheet import CELL, COLUMNS, Row, Tile, draw_rows, fitted
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
 from im2rec.storage.digest import refuse_same_file
 from im2rec.storage.files import PathLike
@@ -171,22 +171,25 @@ def _listing(
 def _drawn(pairs: PairFile, facts: Sequence[ImageFacts]) -> bytes:
     """Draw pairs of one person in the upper half of a sheet, of two persons in the lower half; return a PNG file."""
     most = _SHEET_ROWS * COLUMNS // 2
-    tiles: list[Tile | None] = []
+    rows: list[Row] = []
     shown = 0
-    for is_same in (True, False):
+    for is_same, who in ((True, "the same person"), (False, "different persons")):
         numbers = [number for number, flag in enumerate(pairs.found.same) if flag == is_same]
         chosen = [numbers[at * len(numbers) // most] for at in range(most)] if len(numbers) > most else numbers
-        tiles += [None] * (-len(tiles) % COLUMNS)  # each kind begins in a row of its own
-        for number in chosen:
-            word = "same" if is_same else "different"
-            tiles.append(_tile(pairs, facts, 2 * number, f"pair {number}"))
-            tiles.append(_tile(pairs, facts, 2 * number + 1, word))
+        if chosen:
+            of = (
+                f"{len(chosen):,} of {counted(len(numbers), 'pair')}"
+                if len(numbers) > most
+                else counted(len(numbers), "pair")
+            )
+            rows.append((f"{who}: {of}", [_tile(pairs, facts, 2 * number + at) for number in chosen for at in (0, 1)]))
         shown += len(chosen)
-    return draw_sheet(tiles, f"{pairs.path.name}: {shown:,} of {len(pairs):,} pairs", together=2)
+    title = [pairs.path.name, f"{shown:,} of {counted(len(pairs), 'pair')}, evenly spread"]
+    return draw_rows(rows, title, columns=COLUMNS, together=2)
 
 
-def _tile(pairs: PairFile, facts: Sequence[ImageFacts], image: int, line: str) -> Tile:
-    lines = (line, size_text(facts[image].width, facts[image].height))
+def _tile(pairs: PairFile, facts: Sequence[ImageFacts], image: int) -> Tile:
+    lines = (f"pair {image // 2}", size_text(facts[image].width, facts[image].height))
     try:
         return Tile(fitted(decode(pairs.content(image), at_least=(CELL, CELL)).pixels), "", lines)
     except ImageError as error:

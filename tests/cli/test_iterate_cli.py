@@ -477,12 +477,12 @@ def test_sheets_have_the_class_names_beside_the_list_or_the_file(monkeypatch: py
 
     numbers = labels_of()
     Path("some.classes.txt").write_text("ant\n")
-    assert {"label 0 ant"} == labels_of() - numbers
+    assert {"ant"} == labels_of() - numbers
 
     rows = [f"{id_}\t1\tx.jpg\n" for id_ in range(100, 110)]
     Path("other_train.lst").write_text("".join(rows))
     Path("other.classes.txt").write_text("bee\ncat\n")
-    assert {"label 1 cat"} == labels_of("path_imglist=other_train.lst")
+    assert {"cat"} == labels_of("path_imglist=other_train.lst")
 
 
 def test_joined_files_with_different_class_names_have_none() -> None:

@@ -11,7 +11,7 @@ import pytest
 from helpers import message_of
 
 from im2rec.errors import ParameterError
-from im2rec.params import ParameterDoc, check, from_mapping, from_words, param, parameter_docs
+from im2rec.params import ParameterDoc, check, from_mapping, from_words, param, parameter_docs, typed_words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -236,3 +236,35 @@ def test_the_types_of_a_group_are_looked_up_once_however_many_words_there_are(mo
     monkeypatch.setattr(typing, "get_type_hints", lambda kind: (looked_up.append(kind), real(kind))[1])
     assert Other(batch_size=2) == from_words(Other, ["batch_size=2"] * 1000)
     assert [Other] == looked_up
+
+
+def test_the_words_that_were_typed_come_back_if_they_say_other_than_the_default() -> None:
+    words = [
+        "batch_size=36",
+        "data_shape=1,5,9",
+        "rand_crop=1",
+        "ratio=0.1",
+        "encoding=.png",
+        "label_width=7",
+        "quality=5",
+    ]
+    params = from_words(Some, words)
+
+    assert words == typed_words(params)
+    assert params == from_words(Some, typed_words(params))
+    assert ["batch_size=2"] == typed_words(from_words(Some, ["batch_size=2", "ratio=0.5", "label_width=none"]))
+    assert ["ratio=1"] == typed_words(from_words(Some, ["batch_size=2", "ratio=1.0"]), without=["batch_size"])
+
+
+def test_words_are_quoted_as_a_shell_needs_it() -> None:
+    assert ["batch_size=1", "'path=my list;2.lst'"] == typed_words(
+        from_words(Named, ["batch_size=1", "path=my list;2.lst"])
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Named:
+    """A group with a path."""
+
+    batch_size: int = param(doc="Images in one batch.")
+    path: str = param("", doc="A file.")

@@ -1,4 +1,4 @@
-"""Contact sheets as a person sees them: cells in rows of ten, images fitted and centred, two lines of text below."""
+"""Contact sheets as a person sees them: full rows of cells, images fitted and centred, lines of text that fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from image_helpers import encoded, im2rec, pixels_of, texture
 from PIL import Image
 
 from im2rec.format.irheader import ImageRecord, IRHeader
-from im2rec.images.sheet import Tile, draw_rows, draw_sheet, drawable, fitted, labels_text, number_text
+from im2rec.images.sheet import Tile, columns_for, draw_rows, draw_sheet, fitted, labels_text, number_text, record_lines
 from im2rec.inspection.image_sample import make_tile, write_sheet
 from im2rec.storage.classes import ClassNames
 
@@ -24,8 +24,15 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 CELL = 128
 WHITE, RED = (255, 255, 255), (192, 32, 32)
-FIRST = (8, 32)  # left and top of the first cell
+FIRST = (8, 37)  # left and top of the first cell below a title of one line
+STEP = 136  # from cell to cell
 NO_TEXT = ("", "")
+LEAST_WIDTH = 8 + 4 * STEP
+
+
+def height_of(lines: int) -> int:
+    """Pixels of a row of cells with *lines* of text, and the space below it."""
+    return CELL + 3 + 15 * lines + 8
 
 
 def record(content: bytes, label: object = 2.0, id_: int = 7) -> ImageRecord:
@@ -38,12 +45,12 @@ def tile_of(
     return Tile(Image.new("RGB", size, color), "", lines)
 
 
-def drawn(tiles: Sequence[Tile | None], title: str = "", together: int = 1) -> Pixels:
+def drawn(tiles: Sequence[Tile], title: str | Sequence[str] = "", **options: int) -> Pixels:
     """The sheet, (height, width, 3)."""
-    return pixels_of(draw_sheet(tiles, title, together=together))
+    return pixels_of(draw_sheet(tiles, title, **options))
 
 
-def is_color(sheet: Pixels, color: tuple[int, int, int]) -> Pixels:
+def is_color(sheet: Pixels, color: tuple[int, ...]) -> Pixels:
     mask: Pixels = (sheet == color).all(axis=2)
     return mask
 
@@ -54,15 +61,15 @@ def box(mask: Pixels) -> Box:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def test_a_cell_of_none_is_empty_and_cells_that_belong_together_have_narrow_gaps() -> None:
+def test_cells_that_belong_together_have_narrow_gaps() -> None:
     red, blue = tile_of(RED), tile_of((0, 0, 255))
-    apart, together = drawn([red, blue, None, red]), drawn([red, blue, None, red], together=2)
+    apart, together = (pixels_of(draw_rows([("", [red, blue, red, red])], "", together=number)) for number in (1, 2))
 
     assert apart.shape == together.shape
-    assert (144, 32, 272, 160) == box(is_color(apart, (0, 0, 255)))
-    assert (137, 32, 265, 160) == box(is_color(together, (0, 0, 255)))
-    assert (together[32:160, 280:408] == 255).all()
-    assert (409, 32, 537, 160) == box(np.pad(is_color(together[:, 300:], RED), ((0, 0), (300, 0))))
+    assert (144, 37, 272, 165) == box(is_color(apart, (0, 0, 255)))
+    assert (137, 37, 265, 165) == box(is_color(together, (0, 0, 255)))
+    assert (together[37:165, 265:280] == 255).all()
+    assert (280, 37, 537, 165) == box(np.pad(is_color(together[:, 270:], RED), ((0, 0), (270, 0))))
 
 
 # What a cell shows.
@@ -104,21 +111,32 @@ def test_a_large_image_is_smoothed() -> None:
     assert reduced.max() < 155
 
 
+def test_a_cell_may_have_another_size() -> None:
+    assert (384, 384) == fitted(texture(128, 128), 384).size
+    assert (336, 336) == fitted(texture(112, 112), 384).size
+    assert (384, 256) == fitted(texture(1000, 1500), 384).size
+
+    sheet = drawn([Tile(fitted(texture(112, 112), 384), "", NO_TEXT)] * 2, cell=384)
+    assert (37 + height_of(2) + 256, 8 + 2 * 392, 3) == sheet.shape
+    assert np.array_equal(texture(112, 112).repeat(3, axis=0).repeat(3, axis=1), sheet[61:397, 32:368])
+
+
 def test_id_and_labels_are_the_text_of_a_record() -> None:
-    assert ("id 7", "label 2") == make_tile(record(encoded(texture()))).lines
+    assert ["id 7", "label 2"] == make_tile(record(encoded(texture()))).lines
     names = ClassNames(Path("a.classes.txt"), ["ant", "bee", "cat"])
-    assert ("id 7", "label 2 cat") == make_tile(record(encoded(texture())), names).lines
-    assert ("id 7", "label 2 cat") == make_tile(record(encoded(texture()), [2.0]), names).lines
-    assert ("id 7", "label 3") == make_tile(record(encoded(texture()), 3.0), names).lines
-    assert ("id 7", "labels 2 1") == make_tile(record(encoded(texture()), [2.0, 1.0]), names).lines
-    assert ("id 9", "labels 1 0.5 -3 ...") == make_tile(record(encoded(texture()), [1.0, 0.5, -3.0, 4.0], 9)).lines
+    assert ["id 7, label 2", "cat"] == make_tile(record(encoded(texture())), names).lines
+    assert ["id 7, label 2", "cat"] == make_tile(record(encoded(texture()), [2.0]), names).lines
+    assert ["id 7", "label 3"] == make_tile(record(encoded(texture()), 3.0), names).lines
+    assert ["id 7", "labels 2 1"] == make_tile(record(encoded(texture()), [2.0, 1.0]), names).lines
+    assert ["id 9", "labels 1 0.5 -3 +1\xa0more"] == record_lines(9, [1.0, 0.5, -3.0, 4.0])
+    assert ["id 9 (filler)", "labels "] == record_lines("9 (filler)", [])
 
 
-def test_three_labels_are_shown() -> None:
-    assert "1234567 -2000000 nan ..." == labels_text([1234567.0, -2e6, float("nan"), 0.0])
+def test_three_labels_are_shown_and_the_others_counted() -> None:
+    assert "1234567 -2000000 nan +17\xa0more" == labels_text([1234567.0, -2e6, float("nan"), *[0.0] * 17])
     assert "inf 0.1 1.23457e+06" == labels_text([float("inf"), 0.1, 1234567.5])
     assert "3 cat" == labels_text([3.0], "cat")
-    assert ["", "1", "1 2.5 3", "1 2.5 3 ..."] == [labels_text([1.0, 2.5, 3.0, 4.0][:count]) for count in (0, 1, 3, 4)]
+    assert ["", "1", "1 2.5 3"] == [labels_text([1.0, 2.5, 3.0][:count]) for count in (0, 1, 3)]
 
 
 def test_an_image_that_cannot_be_decoded_is_shown_with_its_reason() -> None:
@@ -131,19 +149,51 @@ def test_an_image_that_cannot_be_decoded_is_shown_with_its_reason() -> None:
 # The sheet.
 
 
-def test_cells_are_in_rows_of_ten_from_left_to_right() -> None:
+def test_cells_are_in_rows_from_left_to_right() -> None:
     colors = [(0, 20 * number, 200) for number in range(12)]
     sheet = drawn([tile_of(color) for color in colors])
-    corners = [(8 + 136 * (number % 10), 32 + 166 * (number // 10)) for number in range(12)]
+    corners = [(8 + STEP * (number % 4), 37 + height_of(2) * (number // 4)) for number in range(12)]
 
     cells = [is_color(sheet, color) for color in colors]
     assert [(left, top, left + CELL, top + CELL) for left, top in corners] == [box(cell) for cell in cells]
     assert {CELL * CELL} == {cell.sum() for cell in cells}
 
 
-@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (10, 10, 1), (11, 10, 2), (21, 10, 3)])
+@pytest.mark.parametrize(("count", "columns", "rows"), [(4, 4, 1), (5, 5, 1), (12, 4, 3), (36, 9, 4), (97, 14, 7)])
 def test_a_sheet_is_as_large_as_its_cells_need(count: int, columns: int, rows: int) -> None:
-    assert (32 + 166 * rows, 8 + 136 * columns, 3) == drawn([tile_of((0, 0, 0))] * count).shape
+    assert (37 + height_of(2) * rows, 8 + STEP * columns, 3) == drawn([tile_of((0, 0, 0))] * count).shape
+
+
+@pytest.mark.parametrize(
+    ("count", "columns"),
+    [
+        *((number, number) for number in range(1, 8)),
+        (10, 5),
+        (36, 9),
+        (60, 10),
+        (100, 10),
+        (128, 16),
+        (256, 16),
+        (400, 16),
+    ],
+)
+def test_the_last_row_of_a_sheet_is_full_where_that_is_possible(count: int, columns: int) -> None:
+    assert columns == columns_for(count)
+    assert 0 == count % columns
+
+
+def test_few_cells_are_left_empty_where_some_must_be() -> None:
+    for count in range(17, 2000):
+        columns = columns_for(count)
+        empty = -count % columns
+        assert 4 <= columns <= 16
+        assert empty == min(-count % number for number in range(4, 17))
+    assert [6, 5, 9, 14] == [columns_for(count) for count in (17, 19, 53, 97)]
+
+
+def test_a_sheet_of_few_images_is_wide_enough_for_a_title() -> None:
+    for count in (0, 1, 2, 3):
+        assert LEAST_WIDTH == drawn([tile_of((0, 0, 0))] * count).shape[1]
 
 
 def test_bytes_of_a_name_that_are_no_text_are_drawn_as_question_marks() -> None:
@@ -152,25 +202,8 @@ def test_bytes_of_a_name_that_are_no_text_are_drawn_as_question_marks() -> None:
     assert np.array_equal(expected, odd)
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("Vögel & Fische", "Vogel & Fische"),
-        ("Vo\u0308gel", "Vogel"),  # as macOS writes file names
-        ("Straße Œuf Łódź", "Strasse OEuf Lodz"),
-        ("猫 한 ひ", "? ? ?"),
-        ("caf\udce9\n", "caf??"),
-        ("a…", "a..."),
-    ],
-)
-def test_letters_that_the_font_lacks_are_drawn_as_their_nearest_or_a_question_mark(text: str, shown: str) -> None:
-    assert shown == drawable(text)
-    assert np.array_equal(drawn([], shown), drawn([], text))
-    assert np.array_equal(drawn([tile_of(WHITE, lines=("", shown))]), drawn([tile_of(WHITE, lines=("", text))]))
-
-
 def test_the_sheet_of_a_file_has_the_names_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[tuple[str, str]] = []
+    lines: list[Sequence[str]] = []
     monkeypatch.setattr(
         "im2rec.inspection.image_sample.draw_sheet",
         lambda tiles, _title: lines.extend(tile.lines for tile in tiles) or b"",
@@ -179,13 +212,13 @@ def test_the_sheet_of_a_file_has_the_names_beside_it(tmp_path: Path, monkeypatch
     (tmp_path / "a.classes.txt").write_text("cat\ndog\n")
     write_sheet(tmp_path / "a_val.rec", tmp_path / "a.png")
 
-    assert [("id 0", "label 1 dog"), ("id 1", "label 0 cat")] == lines
+    assert [["id 0, label 1", "dog"], ["id 1, label 0", "cat"]] == lines
 
 
 def test_a_sheet_without_tiles_has_its_title_alone() -> None:
     sheet = drawn([], "nothing")
 
-    assert 32 == sheet.shape[0]
+    assert 37 == sheet.shape[0]
     assert not is_color(sheet, WHITE).all()
 
 
@@ -205,37 +238,57 @@ def text_extents(sheet: Pixels) -> list[tuple[int, int, int, int]]:
     return [(*box(ink[top:bottom])[::2], int(top), int(bottom)) for top, bottom in zip(*[iter(edges)] * 2, strict=True)]
 
 
-def test_two_lines_of_text_are_centred_below_each_cell() -> None:
+def test_lines_of_text_are_centred_below_each_cell() -> None:
     lines = text_extents(drawn([tile_of((0, 0, 200), lines=("HIDE", "Hg|j HHHH"))]))
     assert 2 == len(lines)
-    assert 162 <= lines[0][2]
-    assert lines[1][3] <= 198  # where the next row of cells starts
+    assert 168 <= lines[0][2]
+    assert lines[1][3] <= FIRST[1] + height_of(2)  # where the next row of cells starts
     for left, right, _, _ in lines:
         assert abs((left - FIRST[0]) - (FIRST[0] + CELL - right)) <= 2
     both = drawn([tile_of((0, 0, 200), lines=("first", "second"))] * 2)
-    assert np.array_equal(both[160:, 8 : 8 + CELL], both[160:, 144 : 144 + CELL])
+    assert np.array_equal(both[168:, 8 : 8 + CELL], both[168:, 144 : 144 + CELL])
 
 
-def test_text_that_is_wider_than_its_cell_is_shortened_with_an_ellipsis() -> None:
-    shortened, fitting = drawn([tile_of((0, 0, 200), lines=("HIDE" * 20, "HIDE" * 3))]), "HIDE" * 3
+def test_text_that_is_wider_than_its_cell_goes_on_in_further_lines() -> None:
+    sheet = drawn([tile_of((0, 0, 200), lines=("HIDE", "HIDEOUT " * 5)), tile_of((0, 0, 200), lines=("HIDE",))])
 
-    (left, right, *_), _ = text_extents(shortened)
-    assert FIRST[0] <= left < right <= FIRST[0] + CELL
-    assert CELL - 20 < right - left  # as much of it as fits
-    assert np.array_equal(shortened, drawn([tile_of((0, 0, 200), lines=("HIDE" * 30, fitting))]))
-    ends = [drawn([tile_of((0, 0, 200), lines=("HIDE" * 20 + end, fitting))]) for end in "xy"]
-    assert np.array_equal(*ends)
+    lines = text_extents(sheet[:, :140])
+    assert 4 == len(lines)
+    assert 37 + height_of(4) == sheet.shape[0]
+    assert all(FIRST[0] <= left < right <= FIRST[0] + CELL for left, right, _, _ in lines)
 
 
-def test_a_title_that_is_wider_than_the_cells_widens_the_sheet() -> None:
-    narrow, wide = drawn([tile_of((0, 0, 200))], "HI"), drawn([tile_of((0, 0, 200))], "HI" * 30)
-    left, top, right, bottom = box(~is_color(wide[: FIRST[1]], WHITE))
+def test_a_row_without_long_texts_is_not_higher_for_those_of_others() -> None:
+    few, many = (tile_of((0, 0, 200), lines=("HIDE", text)) for text in ("HIDE", "HIDEOUT " * 5))
 
-    assert 144 == narrow.shape[1]
+    assert 37 + height_of(2) + height_of(4) == drawn([few] * 4 + [many] * 4, columns=4).shape[0]
+
+
+def test_a_cell_with_many_lines_of_its_own_shows_them_all() -> None:
+    tile = tile_of((0, 0, 200), lines=[f"HIDE {number}" for number in range(7)])
+
+    assert 7 == len(text_extents(drawn([tile])))
+    assert 37 + height_of(7) == drawn([tile]).shape[0]
+
+
+def test_a_title_that_is_wider_than_the_sheet_goes_on_in_further_lines() -> None:
+    short, long, longest = (drawn([tile_of((0, 0, 200))], "HI " * number) for number in (1, 40, 400))
+    left, top, right, bottom = box(~is_color(longest[: -height_of(2)], WHITE))
+
+    assert {LEAST_WIDTH} == {sheet.shape[1] for sheet in (short, long, longest)}
+    assert short.shape[0] < long.shape[0] < longest.shape[0]
     assert 8 <= left <= 10
-    assert 8 <= wide.shape[1] - right <= 10
-    assert 8 <= top < bottom <= FIRST[1]
-    assert box(~is_color(narrow[: FIRST[1]], WHITE))[:2] == (left, top)
+    assert 8 <= longest.shape[1] - right
+    assert 8 <= top < bottom <= longest.shape[0] - height_of(2)
+    assert box(~is_color(short[: FIRST[1]], WHITE))[:2] == (left, top)
+
+
+def test_the_further_lines_of_a_title_are_grey() -> None:
+    sheet = drawn([], ["HIDE", "HIDE", "HIDE"])
+    lines = [sheet[8:29], sheet[29:45], sheet[45:61]]
+
+    assert [False, True, True] == [106 <= line.min() < 150 for line in lines]
+    assert 69 == sheet.shape[0]
 
 
 def test_an_image_that_is_missing_leaves_a_red_frame_around_its_reason() -> None:
@@ -244,9 +297,21 @@ def test_an_image_that_is_missing_leaves_a_red_frame_around_its_reason() -> None
 
     assert (144, FIRST[1], 144 + CELL, FIRST[1] + CELL) == box(is_color(sheet, RED))
     assert is_color(np.concatenate([cell[0], cell[-1], cell[:, 0], cell[:, -1]])[None], RED).all()
-    left, top, right, bottom = box(~is_color(cell[1:-1, 1:-1], WHITE))
+    left, top, right, bottom = box(~is_color(cell[1:-1, 1:-1], tuple(cell[1, 1])))
     assert abs(left - (CELL - 2 - right)) <= 2
-    assert CELL // 2 - 14 <= top < bottom <= CELL // 2 + 4
+    assert abs(top - (CELL - 2 - bottom)) <= 4
+
+
+@pytest.mark.parametrize("reason", ["image file is truncated (17 bytes not processed)", "HIDE " * 500, "H" * 5000])
+def test_a_reason_is_wrapped_to_fit_its_cell(reason: str) -> None:
+    sheet = drawn([Tile(None, reason, NO_TEXT)])
+    cell = sheet[FIRST[1] + 1 : FIRST[1] + CELL - 1, 9 : 7 + CELL]
+    left, top, right, bottom = box(~is_color(cell, tuple(cell[0, 0])))
+
+    assert 6 <= left < right <= CELL - 8
+    assert 2 <= top < bottom <= CELL - 4
+    assert 15 < bottom - top  # more than one line
+    assert is_color(sheet[FIRST[1] + CELL :], WHITE).all()
 
 
 # The command.
@@ -259,7 +324,7 @@ def test_the_command_writes_a_png_and_refuses_to_replace_it(tmp_path: Path) -> N
     code, shown, _ = im2rec("inspect", path, "--sheet", out, "-q")
     assert 0 == code
     assert f"  sheet     {out}\n" in shown
-    assert (32 + 6 * 166, 8 + 10 * 136, 3) == pixels_of(out.read_bytes()).shape  # 60 of the 80 images
+    assert (37 + 16 + 6 * height_of(2), 8 + 10 * STEP, 3) == pixels_of(out.read_bytes()).shape  # 60 of the 80 images
     expected = f"im2rec: {out}: exists already (replace it with --force, or choose another name)\n"
     assert (1, "", expected) == im2rec("inspect", path, "--sheet", out, "-q")
     assert 0 == im2rec("inspect", path, "--sheet", out, "--force").code
@@ -280,7 +345,9 @@ def test_damaged_records_and_those_without_an_image_are_left_out(tmp_path: Path)
 
     assert 5 == im2rec("inspect", path, "--sheet", tmp_path / "sheet.png").code
     sheet = pixels_of((tmp_path / "sheet.png").read_bytes())
-    assert (32 + 166, 8 + 3 * 136, 3) == sheet.shape
+    assert (37 + 16 + height_of(2), LEAST_WIDTH, 3) == sheet.shape
+    frames = [(sheet[FIRST[1] + 20, 8 + STEP * column] == (216, 216, 216)).all() for column in range(4)]
+    assert [True, True, True, False] == frames
 
 
 # By identity.
@@ -290,13 +357,22 @@ def test_rows_have_a_line_of_text_above_them() -> None:
     rows = [("identity 0: 2 images", [tile_of(RED)] * 2), ("identity 1: 1 image", [tile_of(RED)])]
     sheet = pixels_of(draw_rows(rows, "a title"))
 
-    assert (32 + 2 * (18 + CELL + 38), 8 + 2 * 136) == sheet.shape[:2]
-    assert is_color(sheet, RED)[32 + 18 + 60, 8 + 136 + 60]  # the second image of the first row
-    second = 32 + (18 + CELL + 38)
-    assert is_color(sheet, RED)[second + 18 + 60, 8 + 60]
-    assert not is_color(sheet, RED)[second + 18 + 60, 8 + 136 + 60]
-    for upper in (32, second):
+    assert (37 + 2 * (19 + height_of(2)), LEAST_WIDTH) == sheet.shape[:2]
+    assert is_color(sheet, RED)[37 + 19 + 60, 8 + STEP + 60]  # the second image of the first row
+    second = 37 + 19 + height_of(2)
+    assert is_color(sheet, RED)[second + 19 + 60, 8 + 60]
+    assert not is_color(sheet, RED)[second + 19 + 60, 8 + STEP + 60]
+    for upper in (37, second):
         assert not is_color(sheet, WHITE)[upper : upper + 16].all()
+
+
+def test_a_row_of_more_tiles_than_columns_goes_on_below_without_a_second_heading() -> None:
+    rows = [("a heading", [tile_of(RED)] * 5), ("", [tile_of(RED)]), ("of nothing", [])]
+    sheet = pixels_of(draw_rows(rows, "", columns=3))
+
+    assert 37 + 19 + 3 * height_of(2) + 19 + 8 == sheet.shape[0]
+    counts = is_color(sheet, RED)[37 + 19 + 60 :: height_of(2)].sum(axis=1).tolist()
+    assert [3 * CELL, 2 * CELL, CELL] == counts[:3]
 
 
 def test_a_face_set_is_drawn_a_row_for_each_identity(tmp_path: Path) -> None:
@@ -304,7 +380,7 @@ def test_a_face_set_is_drawn_a_row_for_each_identity(tmp_path: Path) -> None:
     assert 0 == im2rec("inspect", FACE_SETS / "header_last" / "train.rec", "--sheet", out).code
 
     sheet = pixels_of(out.read_bytes())
-    assert (32 + 4 * (18 + CELL + 38), 8 + 3 * 136) == sheet.shape[:2]
+    assert (37 + 16 + 4 * (19 + height_of(2)), LEAST_WIDTH) == sheet.shape[:2]
 
 
 def test_a_sheet_shows_six_identities_and_ten_images_of_each(tmp_path: Path) -> None:
@@ -313,15 +389,15 @@ def test_a_sheet_shows_six_identities_and_ten_images_of_each(tmp_path: Path) -> 
     assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "faces.png").code
 
     sheet = pixels_of((tmp_path / "faces.png").read_bytes())
-    assert (32 + 6 * (18 + CELL + 38), 8 + 10 * 136) == sheet.shape[:2]
+    assert (37 + 16 + 6 * (19 + height_of(2)), 8 + 10 * STEP) == sheet.shape[:2]
 
 
 def test_a_sheet_of_other_files_is_drawn_row_after_row(tmp_path: Path) -> None:
-    rec = written(tmp_path, images(*range(13), first=0))
+    rec = written(tmp_path, images(*range(14), first=0))
     assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "all.png").code
 
     sheet = pixels_of((tmp_path / "all.png").read_bytes())
-    assert (32 + 2 * (CELL + 38), 8 + 10 * 136) == sheet.shape[:2]
+    assert (37 + 16 + 2 * height_of(2), 8 + 7 * STEP) == sheet.shape[:2]
 
 
 def test_images_of_an_identity_are_named_by_its_class(tmp_path: Path) -> None:
@@ -332,7 +408,7 @@ def test_images_of_an_identity_are_named_by_its_class(tmp_path: Path) -> None:
     (tmp_path / "train.classes.txt").unlink()
     assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "bare.png").code
     with_names, bare = (pixels_of(path.read_bytes()) for path in (drawn_with_names, tmp_path / "bare.png"))
-    assert (with_names[32:50, :200] != bare[32:50, :200]).any()
+    assert (with_names[53:71, :200] != bare[53:71, :200]).any()
 
 
 @pytest.mark.filterwarnings("error")

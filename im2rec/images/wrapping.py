@@ -1,0 +1,77 @@
+"""Lines of text that fit a width: broken at blanks and after ``/``, ``_``, ``-``, and shortened in the middle."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import re
+from collections.abc import Callable, Sequence
+
+_WORD = re.compile(r" *[^ /_…\-]*[/_…\-]*")  # with the blanks before it; a line may end after it
+_BLANKS = re.compile(" +")
+_ELLIPSIS = "…"
+
+Length = Callable[[str], float]
+"""Returns the width of a text in pixels."""
+
+
+def wrap(text: str, width: float, length: Length) -> list[str]:
+    """Return *text* as lines of at most *width* pixels, as *length* measures them; at least one, which may be empty.
+
+    A line ends at a blank, or behind ``/``, ``_`` or ``-``; a word that is wider than a line is broken anywhere.
+    """
+    lines = [""]
+    for word in filter(None, _WORD.findall(text)):
+        if length((lines[-1] + word).strip(" ")) <= width:
+            lines[-1] += word
+            continue
+        rest = word.strip(" ")
+        if lines[-1].strip(" "):
+            lines.append("")
+        while length(rest) > width and len(rest) > 1:
+            fitting = _fitting(rest, width, length)
+            lines[-1:] = [rest[:fitting], ""]
+            rest = rest[fitting:]
+        lines[-1] = rest
+    return [line.strip(" ") for line in lines]
+
+
+def _fitting(text: str, width: float, length: Length) -> int:
+    """Return how many of the first letters of *text* fit into *width* pixels; at least one."""
+    return max(1, bisect.bisect_right(range(1, len(text) + 1), width, key=lambda count: length(text[:count])))
+
+
+def wrap_within(text: str, width: float, most: int, length: Length) -> list[str]:
+    """Return *text* as :func:`wrap` does, in at most *most* lines, with an ellipsis in place of its middle if need be.
+
+    Several blanks become one. The beginning and the end remain, as names of classes may differ in either.
+    """
+    text = _BLANKS.sub(" ", text.strip(" "))
+    letters = math.ceil((width + 1) * most)  # none is narrower than a pixel; blanks at the ends of lines are dropped
+    lines = wrap(text, width, length) if len(text) <= letters else []
+    if 0 < len(lines) <= most:
+        return lines
+
+    def shortened(kept: int) -> list[str]:
+        head, tail = text[: kept - kept // 2], text[len(text) - kept // 2 :]
+        return wrap(head.rstrip(" ") + _ELLIPSIS + tail.lstrip(" "), width, length)
+
+    counts = range(1, min(letters, len(text)))
+    kept = max(1, bisect.bisect_right(counts, most, key=lambda kept: len(shortened(kept))))
+    while len(shortened(kept)) > most and kept > 1:  # a shorter text may need a line more, where a word moves
+        kept -= 1
+    return shortened(kept)[:most]
+
+
+def wrap_paragraphs(texts: Sequence[str], width: float, most: int, length: Length) -> list[list[str]]:
+    """Return the lines of each of *texts*, together at most *most*, and at least one of each.
+
+    The last texts are the first to get more than one line.
+    """
+    wrapped = []
+    spare = max(0, most - len(texts))
+    for text in reversed(texts):
+        lines = wrap_within(text, width, 1 + spare, length)
+        spare -= len(lines) - 1
+        wrapped.append(lines)
+    return wrapped[::-1]
