@@ -1,6 +1,6 @@
 """The package's exceptions: each message is one line with the problem, its location and the next step.
 
-Also two functions that modules of every layer need: :func:`counted` and :func:`as_bytes`.
+Also three functions that modules of every layer need: :func:`counted`, :func:`human_size` and :func:`as_bytes`.
 """
 
 from __future__ import annotations
@@ -141,6 +141,18 @@ def counted(number: int, what: str, many: str = "") -> str:
     *many* is the plural if it is not with an s; both may go on, as in ``counted(n, "image has", "images have")``.
     """
     return f"{number:,} {what if number == 1 else many or what + 's'}"
+
+
+def human_size(bytes_: float) -> str:
+    """Return *bytes_* in three digits with a decimal unit: ``1.23 kB``."""
+    if bytes_ < 1000:
+        return f"{bytes_:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        bytes_ /= 1000
+        if bytes_ < 999.5:
+            return f"{bytes_:.3g} {unit}"
+    terabytes = bytes_ / 1000
+    return f"{terabytes:.3g} TB" if terabytes < 999.5 else f"{terabytes:,.0f} TB"
 
 
 def as_bytes(data: Any, name: str) -> bytes:

@@ -20,11 +20,11 @@ from im2rec.bench.read_speed import MOSTLY_CACHED
 from im2rec.bench.report import DryRunReport, IteratorReport, PackReport, ReadSpeed, Report, draw_plot
 from im2rec.bench.samples import sample_list
 from im2rec.bench.timing import BenchOptions, Rate, doubling_counts
-from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.console import PATH, WIDTH, Console, HelpCommand, common_options, path_word, table
 from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.iterator_options import complete_words, console_logging, iterator_values, option_words
-from im2rec.errors import ParameterError, counted
+from im2rec.errors import ParameterError, counted, human_size
 from im2rec.jpeg.loading import load
 from im2rec.packing.params import PackParams
 from im2rec.parallel import Progress

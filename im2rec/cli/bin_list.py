@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table, unbroken
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table, unbroken
 from im2rec.cli.exit_codes import ExitCode
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.verification.listing import BinListing, FoldCount, list_bin
 
 _MAX_SIZES = 4

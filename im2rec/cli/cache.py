@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import click
 
-from im2rec.cli.console import PATH, Console, common_options, dry_run_option, human_size, path_word, table, unbroken
+from im2rec.cli.console import PATH, Console, common_options, dry_run_option, path_word, table, unbroken
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.datasets import download
-from im2rec.errors import InputError, OutputError, ParameterError, counted
+from im2rec.errors import InputError, OutputError, ParameterError, counted, human_size
 from im2rec.folders import VARIABLE, cache_folder
 from im2rec.jpeg import cache as compiled_code
 from im2rec.schema import DRY_RUN, described

@@ -226,18 +226,6 @@ def unbroken(text: str) -> str:
     return text.replace(" ", _KEPT_BLANK)
 
 
-def human_size(bytes_: float) -> str:
-    """Return *bytes_* in three digits with a decimal unit: ``1.23 kB``."""
-    if bytes_ < 1000:
-        return f"{bytes_:.0f} B"
-    for unit in ("kB", "MB", "GB"):
-        bytes_ /= 1000
-        if bytes_ < 999.5:
-            return f"{bytes_:.3g} {unit}"
-    terabytes = bytes_ / 1000
-    return f"{terabytes:.3g} TB" if terabytes < 999.5 else f"{terabytes:,.0f} TB"
-
-
 def path_word(path: str) -> str:
     """Return *path* as a word for a command line, where a name that starts with ``-`` would be an option."""
     return f"./{path}" if path.startswith("-") else path

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import click
 
-from im2rec.cli.console import human_size, path_word
-from im2rec.errors import counted
+from im2rec.cli.console import path_word
+from im2rec.errors import counted, human_size
 from im2rec.storage.damaged_range import DamagedRange, named_ranges
 from im2rec.storage.reader import DROP, KEEP
 

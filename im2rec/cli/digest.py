@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.storage.digest import DigestSummary, digest_path, write_digest
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table
 from im2rec.cli.damage import doubtful_option, range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
 from im2rec.extraction.writers import shard_name
 from im2rec.images.signatures import NOT_AN_IMAGE

@@ -9,17 +9,7 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import (
-    PATH,
-    Console,
-    HelpCommand,
-    common_options,
-    human_size,
-    key_completion,
-    keys_table,
-    path_word,
-    table,
-)
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, key_completion, keys_table, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.datasets.download import WAIT, FetchOptions, fetch_set, missing
@@ -39,7 +29,7 @@ from im2rec.datasets.sets import (
     ImportParams,
     KnownSet,
 )
-from im2rec.errors import OutputError, ParameterError, counted
+from im2rec.errors import OutputError, ParameterError, counted, human_size
 from im2rec.folders import VARIABLE, cache_folder
 from im2rec.params import from_words, parameter_docs
 

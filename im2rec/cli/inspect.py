@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table
 from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
-from im2rec.cli.inspect_checks import MAX_ROWS, digest_rows, profile_rows, shortened, verified_rows
-from im2rec.cli.inspect_sets import note_rows, number, range_text, set_rows
-from im2rec.errors import CorruptRecordError, counted
+from im2rec.errors import CorruptRecordError, counted, human_size
 from im2rec.images.sheet import number_text
+from im2rec.inspection.check_rows import MAX_ROWS
 from im2rec.inspection.digest_check import CHANGED, NONE, OTHER_FILE, WRONG, check_digest
 from im2rec.inspection.face_profile import PROFILE
 from im2rec.inspection.image_sample import write_sheet
-from im2rec.inspection.report import LabelCount, Survey
+from im2rec.inspection.report import Survey
+from im2rec.inspection.rows import damage_text, headline, summary_rows
 from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
 from im2rec.inspection.survey import survey_with_rows
 from im2rec.inspection.verify import verify
@@ -217,27 +217,15 @@ def _profile(word: str) -> list[str]:
 
 def render(summary: Survey) -> str:
     """Return the survey as a table of at most 23 lines, which leaves one for the next command."""
+    damage = damage_text(summary)
+    ranges = range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes) if damage else []
     rows = [
-        *_damage(summary),
-        ("kind", summary.set_kind),
-        ("payloads", _payloads(summary)),
-        ("labels", _labels(summary)),
-        ("classes", "" if summary.insightface else _classes(summary)),
-        ("ids", _ids(summary)),
-        ("content", ", ".join(f"{count:,} {kind}" for kind, count in summary.contents.items())),
-        ("reading", "by payload() of im2rec.open()" if summary.headerless else ""),
-        *_images(summary),
-        *set_rows(summary),
-        ("index", _index(summary)),
-        *shortened([("problem", problem) for problem in summary.problems], "problem"),
-        *note_rows(summary),
-        *profile_rows(summary),
-        *verified_rows(summary.verification),
-        *digest_rows(summary.digest_check),
+        ("damaged", damage),
+        *ranges,
+        *summary_rows(summary, lists=True),
         ("would write" if summary.dry_run else "sheet", summary.sheet or ""),
     ]
-    counts = f"{counted(summary.records, 'record')}, {counted(summary.images, 'image')}"
-    head = f"{summary.input}: {counts}, {human_size(summary.size)}"
+    head = f"{summary.input}: {headline(summary)}"
     text = table(head, rows)
     for name in _EXPENDABLE:
         if len(text.splitlines()) < _MAX_LINES:
@@ -257,90 +245,3 @@ def render_record(shown: RecordView) -> str:
     )
     content = f"{shown.content}{pixels}, {human_size(shown.content_bytes)}"
     return table(f"record {shown.record} at byte {shown.offset}{header}", [("content", content)])
-
-
-def _payloads(summary: Survey) -> str:
-    if summary.payload_bytes is None:
-        return ""
-    split = f"; {counted(summary.split_records, 'record')} split in parts" if summary.split_records else ""
-    return range_text(summary.payload_bytes, human_size) + split
-
-
-def _labels(summary: Survey) -> str:
-    names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in summary.label_widths)
-    kinds = [f"{count:,} with {name}" for name, count in zip(names, summary.label_widths.values(), strict=True)]
-    return ", ".join(kinds[:4]) + (f", and {len(kinds) - 4} more widths" if len(kinds) > 4 else "")
-
-
-def _classes(summary: Survey) -> str:
-    classes = summary.class_statistics
-    if classes is None:
-        return ""
-    if not classes.whole_numbers:
-        extremes = f"{number_text(classes.lowest_label)} to {number_text(classes.highest_label)}"
-        return f"{counted(classes.count, 'distinct value')}, {extremes}, not all of them whole numbers"
-    rarest, common = classes.rarest, classes.most_common
-    if classes.count == 1:
-        return f"1: {_class(rarest)}"
-    unused = f", {classes.unused:,} of them unused" if classes.unused else ""
-    labels = f"labels {classes.lowest_label} to {classes.highest_label}{unused}"
-    extremes = f"rarest {_class(rarest)} ({rarest.records:,}), most common {_class(common)} ({common.records:,})"
-    return f"{classes.count:,}, {labels}; {extremes}"
-
-
-def _class(count: LabelCount) -> str:
-    return f"label {count.label}" if count.name is None else count.name
-
-
-def _ids(summary: Survey) -> str:
-    if summary.ids is None:
-        return ""
-    count = summary.ids.duplicates
-    repeated = f"; {counted(count, 'duplicate')}, the first of id {summary.ids.first_duplicate}" if count else ""
-    return f"{summary.ids.lowest} to {summary.ids.highest}{repeated or ', all different'}"
-
-
-def _images(summary: Survey) -> list[tuple[str, str]]:
-    images = summary.image_statistics
-    if images.widths is None or images.heights is None:
-        return []
-    channels = ", ".join(f"{count:,} with {counted(number, 'channel')}" for number, count in images.by_channels.items())
-    turns = ", ".join(f"{count:,} with orientation {turn}" for turn, count in images.orientations.items())
-    return [
-        ("images", f"{images.sampled:,} looked at: {channels}"),
-        ("width", range_text(images.widths, number)),
-        ("height", range_text(images.heights, number)),
-        ("quality", f"{range_text(images.jpeg_quality, number)} (estimated)" if images.jpeg_quality else ""),
-        ("EXIF", f"{turns}: not all readers turn them" if turns else ""),
-    ]
-
-
-def _index(summary: Survey) -> str:
-    index = summary.index
-    if index.state == "not compared":
-        return "not compared, because of --no-idx"
-    if index.path is None:
-        return "none beside it; not needed, but opening then scans the file"
-    if index.state == "wrong":
-        return f"{index.path}: WRONG: {index.problem}; without it the .rec is scanned"
-    found = f"lists {index.listed:,} of {summary.records:,} records" if index.unlisted else "agrees"
-    keys = f"; its keys are {index.key_kind}" if index.key_kind else ""
-    lost = f"; {_of_it(index.damaged)} lost" if index.damaged else ""
-    moved = f"; {_of_it(index.moved)} elsewhere in the file now" if index.moved else ""
-    return f"{index.path}: {found}{keys}{lost}{moved}"
-
-
-def _of_it(count: int) -> str:
-    return f"{counted(count, 'record')} of it {'is' if count == 1 else 'are'}"
-
-
-def _damage(summary: Survey) -> list[tuple[str, str]]:
-    """Return rows on how much of a damaged file is whole, doubtful and lost, and where the damage is."""
-    if not summary.damage:
-        return []
-    if summary.lost is None:
-        lost = f"lost: unknown {'as the index is wrong' if summary.index.state == 'wrong' else 'without an index'}"
-    else:
-        lost = f"{summary.lost:,} lost of {summary.index.listed + summary.index.damaged:,} in the index"
-    whole = f"{counted(summary.records - summary.doubtful, 'whole record')}, {summary.doubtful:,} doubtful, {lost}"
-    return [("damaged", whole), *range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, human_size, keys_table, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, keys_table, path_word, table
 from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
@@ -23,7 +23,7 @@ from im2rec.cli.iterator_options import (
     option_words,
     other_values,
 )
-from im2rec.errors import BadRecordError, ParameterError, counted
+from im2rec.errors import BadRecordError, ParameterError, counted, human_size
 from im2rec.images.sheet import number_text
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.ordered import OrderedIterator

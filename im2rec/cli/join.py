@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, human_size, path_word, table
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, path_word, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.packing.join import JoinSummary, join, outputs_of
 
 

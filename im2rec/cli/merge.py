@@ -6,20 +6,11 @@ from pathlib import Path
 
 import click
 
-from im2rec.cli.console import (
-    PATH,
-    Console,
-    HelpCommand,
-    common_options,
-    digest_option,
-    human_size,
-    inspect_words,
-    table,
-)
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, inspect_words, table
 from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.rewriting.merge import merge, outputs_of
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.same_images import SameImage

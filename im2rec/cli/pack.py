@@ -15,7 +15,6 @@ from im2rec.cli.console import (
     HelpCommand,
     common_options,
     digest_option,
-    human_size,
     inspect_words,
     key_completion,
     keys_table,
@@ -24,7 +23,7 @@ from im2rec.cli.console import (
 )
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.packing.params import KEPT_WITH_UNCHANGED, PackParams
 from im2rec.params import from_words, parameter_docs
 

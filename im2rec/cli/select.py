@@ -9,20 +9,11 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import (
-    PATH,
-    Console,
-    HelpCommand,
-    common_options,
-    digest_option,
-    human_size,
-    inspect_words,
-    table,
-)
+from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, inspect_words, table
 from im2rec.cli.damage import doubtful_option, range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.rewriting.select import outputs_of, select
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.rewriting.selected_set import SelectOptions

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from im2rec.cli.console import human_size
+from im2rec.errors import human_size
 from im2rec.folders import OFF, VARIABLE
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.recordio import encode_record

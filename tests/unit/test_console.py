@@ -11,9 +11,9 @@ import click
 import pytest
 
 from im2rec.cli import console as module
-from im2rec.cli.console import Console, common_options, human_size, table
+from im2rec.cli.console import Console, common_options, table
 from im2rec.cli.exit_codes import ExitCode
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.schema import SCHEMA
 
 SIZES = {

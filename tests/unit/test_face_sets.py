@@ -10,9 +10,9 @@ import pytest
 from face_set_helpers import EXPECTED, FACE, GOLDEN, SIX, SIX_RANGES, Row, header, images, ranges, written
 from image_helpers import im2rec
 
-from im2rec.cli.inspect_sets import histogram_text
 from im2rec.inspection.face_report import FaceHeader, InsightFaceSet, histogram
 from im2rec.inspection.report import HEADER_LOST, HEADERLESS_FACES, INSIGHTFACE, VECTORS, Survey
+from im2rec.inspection.set_rows import histogram_text
 from im2rec.inspection.spread import Spread
 from im2rec.inspection.survey import survey
 

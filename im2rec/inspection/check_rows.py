@@ -1,17 +1,19 @@
-"""The rows that ``im2rec inspect`` prints on checks that were asked for: decoding, digest, profile."""
+"""The rows of a summary on checks that were asked for: decoding, digest, profile.
+
+The functions name the first of many failures in rows of their own, unless *lists* is False.
+"""
 
 from __future__ import annotations
 
-from im2rec.cli.console import human_size
-from im2rec.cli.inspect_sets import failure_text, readers_text
-from im2rec.errors import counted
+from im2rec.errors import counted, human_size
 from im2rec.inspection.digest_check import AGREES, CHANGED, NONE, ChangedRange, DigestCheck
 from im2rec.inspection.report import Survey, Verification
+from im2rec.inspection.set_rows import failure_text, readers_text
 
 MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
 
 
-def verified_rows(verification: Verification | None) -> list[tuple[str, str]]:
+def verified_rows(verification: Verification | None, *, lists: bool) -> list[tuple[str, str]]:
     """Return rows on the images that were decoded."""
     if verification is None:
         return []
@@ -22,6 +24,8 @@ def verified_rows(verification: Verification | None) -> list[tuple[str, str]]:
             f"{counted(verification.decoded, 'image')}{flaws}; {counted(len(verification.failures), 'failure')}",
         )
     ]
+    if not lists:
+        return rows
     failures = [
         ("failed", f"record {bad.record}{'' if bad.id is None else f', id {bad.id}'}, byte {bad.offset}: {bad.reason}")
         for bad in verification.failures
@@ -29,7 +33,7 @@ def verified_rows(verification: Verification | None) -> list[tuple[str, str]]:
     return rows + shortened(failures, "failure")
 
 
-def digest_rows(check: DigestCheck | None) -> list[tuple[str, str]]:
+def digest_rows(check: DigestCheck | None, *, lists: bool) -> list[tuple[str, str]]:
     """Return rows on the comparison with the digest."""
     if check is None:
         return []
@@ -42,8 +46,13 @@ def digest_rows(check: DigestCheck | None) -> list[tuple[str, str]]:
     found = {AGREES: "every byte agrees", CHANGED: changed}.get(check.state, "WRONG")
     problem = f": {check.problem}" if check.problem else ""
     problem += f"; {counted(check.moved_blocks, 'block')} moved" if check.moved_blocks else ""
-    ranges = [("changed", f"bytes {part.start} to {part.end}: {_records_in(part)}") for part in check.changed]
+    ranges = [("changed", changed_text(part)) for part in check.changed] if lists else []
     return [("digest", f"{check.path}{was_damaged}: {found}{problem}"), *shortened(ranges, "changed range")]
+
+
+def changed_text(part: ChangedRange) -> str:
+    """Return in words where the bytes of *part* are, and which records they belong to."""
+    return f"bytes {part.start} to {part.end}: {_records_in(part)}"
 
 
 def _records_in(part: ChangedRange) -> str:
@@ -64,7 +73,7 @@ def shortened(
     return rows if rest <= 0 else [*rows[:most], ("more", f"{counted(rest, what)}; --json lists all")]
 
 
-def profile_rows(summary: Survey) -> list[tuple[str, str]]:
+def profile_rows(summary: Survey, *, lists: bool) -> list[tuple[str, str]]:
     """Return rows on what published readers assume, and which of them take the set."""
     check = summary.profile
     if check is None:
@@ -72,5 +81,7 @@ def profile_rows(summary: Survey) -> list[tuple[str, str]]:
     verdict = counted(check.failed, "failure") if check.failed else "all that published readers assume is so"
     failures = [("failed", failure_text(failure)) for failure in check.profile_failures]
     most = 1 if summary.damage or len(summary.problems) > 1 else MAX_ROWS  # the rows above say what is wrong already
-    rows = [("profile", f"{check.name}: {verdict}"), *shortened(failures, "failure", check.failed, most)]
+    rows = [("profile", f"{check.name}: {verdict}")]
+    if lists:
+        rows += shortened(failures, "failure", check.failed, most)
     return [*rows, ("readers", readers_text(check.readers))]

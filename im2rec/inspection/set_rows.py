@@ -1,10 +1,9 @@
-"""The rows that ``im2rec inspect`` prints on face-recognition sets and detection sets."""
+"""The rows of a summary on face-recognition sets and detection sets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from im2rec.cli.console import WIDTH
 from im2rec.errors import counted
 from im2rec.inspection.face_report import (
     FaceHeader,
@@ -17,7 +16,7 @@ from im2rec.inspection.face_report import (
 from im2rec.inspection.report import Survey
 from im2rec.inspection.spread import Spread
 
-_HISTOGRAM_WIDTH = WIDTH - 15  # behind the names of rows
+_HISTOGRAM_WIDTH = 65  # characters: one line of a table of 80 columns
 _MAX_NOTES = 2
 
 
