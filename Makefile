@@ -45,8 +45,12 @@ bench: .venv/ready
 	$(BIN)/python tests/bench/speed.py
 	$(BIN)/python tests/bench/open_index.py
 
-docs: .venv/ready
+# The pages that follow from the code, and the site with all pages; any warning ends it. The variable is of
+# mkdocs-material, which else advertises at every start.
+docs: .venv/docs
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -55,4 +59,8 @@ clean:
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[fast,dev]"
+	touch $@
+
+.venv/docs: .venv/ready
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable ".[docs]"
 	touch $@
