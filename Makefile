@@ -40,6 +40,7 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
 
 bench: .venv/ready
 	$(BIN)/python tests/bench/speed.py
