@@ -29,8 +29,6 @@ R = TypeVar("R")
 _MAX_FORK_WAIT_S = 10.0  # decoding a piece of a batch takes some milliseconds
 _MAX_END_WAIT_S, _END_POLL_S = 1.0, 0.0002
 
-Progress = Callable[[int, float], None]  # takes the number of finished items and the finished share of the work, 0 to 1
-
 
 def available_cpus() -> int:
     """Return the number of CPUs that this process may use."""

@@ -167,4 +167,4 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def progress_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Print a line of progress for every step, not every ten seconds."""
-    monkeypatch.setattr("im2rec.cli.console.LINE_EVERY_S", 0.0)
+    monkeypatch.setattr("im2rec.cli.progress.LINE_EVERY_S", 0.0)

@@ -20,7 +20,7 @@ from im2rec.bench.advice import (
     IteratorFigures,
     iterator_advice,
 )
-from im2rec.bench.peers import run_with_peers
+from im2rec.bench.peers import ROUNDS_OF_PEERS, run_with_peers
 from im2rec.bench.read_speed import ReadMeasurement, measure_reading, usable_memory
 from im2rec.bench.report import IteratorReport, Peer, ReadSpeed, Stage, ThreadCountResult, stages_with_shares
 from im2rec.bench.samples import IteratorSample, describe_images, jpeg_share
@@ -39,18 +39,19 @@ from im2rec.bench.timing import (
     timed_repetitions,
     timed_run,
 )
-from im2rec.errors import BadRecordError, ParameterError
+from im2rec.errors import BadRecordError, ParameterError, counted
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine, load_resampler
 from im2rec.iterators.image_record import ImageRecordIter, loader_of, lost_count
-from im2rec.parallel import Progress, available_cpus
+from im2rec.parallel import available_cpus
 from im2rec.pipeline.loader import MIN_IMAGES_TO_LOAD
 from im2rec.pipeline.params import EVEN, KEEP, PROCESSES, SKIP
 from im2rec.pipeline.prefetch import choose_backend
 from im2rec.pipeline.records import DamageCounts
+from im2rec.progress import Progress
 from im2rec.runs.run import damaged_records, peak_memory
 
-_WHOLE, _FULL_DECODE = "whole", "full decode"
+_WHOLE, _FULL_DECODE = "whole", "decoding in full"
 _MAX_WARM_UP = 3.0  # times a run: batches that take longer are so slow that new memory makes no difference
 _CROP_MARGIN = 8 / 7  # of a stored side over the crop that is taken from it: 256 for 224 is the usual choice
 _BMP_HEADER_BYTES = 54
@@ -70,7 +71,8 @@ def bench_iterator(
     options = options or BenchOptions()
     counts = options.thread_counts
     seconds = options.seconds_each(3 * len(counts) + 6)
-    steps = ProgressSteps(2 + ROUNDS * (2 * len(counts) + 2), progress)
+    for_peers = ROUNDS_OF_PEERS * (1 + len(options.against)) if options.against else 0
+    steps = ProgressSteps(2 + ROUNDS * (2 * len(counts) + 2) + for_peers, progress)
     benched = _BenchedIterator({**values, "verbose": False})
     # First, while no sample adds to the memory of this process.
     reading, memory = benched.with_bad_records(lambda: _measure_reading_and_memory(benched, counts[-1], seconds))
@@ -80,8 +82,10 @@ def bench_iterator(
         sample = IteratorSample(it, seconds / REPETITIONS)
         steps.advance()
         runs = _timed_runs(benched, sample, counts)
-        steps.set_remaining(ROUNDS * len(runs))
-        rates = in_rounds(runs, seconds, after_each=steps.advance)
+        steps.set_remaining(ROUNDS * len(runs) + for_peers)
+        rates = in_rounds(
+            runs, seconds, before_each=lambda run: steps.name(_timed_name(*run)), after_each=steps.advance
+        )
         decode = {count: rates[DECODING, count] for count in (1, *counts)}
         full_decode = {count: rates.get((_FULL_DECODE, count), decode[count]) for count in counts}
         whole = {count: rates[_WHOLE, count] for count in counts}
@@ -91,7 +95,7 @@ def bench_iterator(
         kernel, declined = it.kernel, sample.declined_by_kernel
         figures = _figures(sample, it, reading, decode, stages, whole, seconds)
     advice = _advice(benched, figures, it, seconds)
-    own_rate, peers = _measure_peers(benched, counts[-1], options.against, 2 * seconds)
+    own_rate, peers = _measure_peers(benched, counts[-1], options.against, 2 * seconds, steps)
     return IteratorReport(
         input=params.path_imgrec,
         records=it.count,
@@ -209,6 +213,10 @@ def _timed_runs(
     return runs
 
 
+def _timed_name(name: str, threads: int) -> str:
+    return f"{'iterating' if name == _WHOLE else name}, {counted(threads, 'thread')}"
+
+
 def _measure_reading_and_memory(
     benched: _BenchedIterator, threads: int, seconds: float
 ) -> tuple[ReadMeasurement, int | None]:
@@ -234,13 +242,13 @@ def _advice(benched: _BenchedIterator, figures: IteratorFigures, it: ImageRecord
 
 
 def _measure_peers(
-    benched: _BenchedIterator, threads: int, against: Mapping[str, str], seconds: float
+    benched: _BenchedIterator, threads: int, against: Mapping[str, str], seconds: float, steps: ProgressSteps
 ) -> tuple[Rate | None, list[Peer]]:
     """Return our rate and the peers, measured in turns; None and no peers if *against* names none."""
     if not against:
         return None, []
     with benched.open(threads) as it:
-        return run_with_peers(it, benched.run(threads), against, seconds=seconds)
+        return run_with_peers(it, benched.run(threads), against, seconds=seconds, steps=steps)
 
 
 def _warm_up(it: ImageRecordIter, end: float) -> None:

@@ -28,13 +28,15 @@ from im2rec.bench.timing import (
     timed_repetitions,
     timed_run,
 )
+from im2rec.errors import counted
 from im2rec.format.listfile import ListEntry, list_line
 from im2rec.images.codec import JPEG_DECODER
 from im2rec.images.engine import load_engine
 from im2rec.packing.list_reader import Entry
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
-from im2rec.parallel import Progress, available_cpus
+from im2rec.parallel import available_cpus
+from im2rec.progress import Progress
 from im2rec.storage.files import PathLike, check_folder, file_name
 from im2rec.storage.writer import RecordWriter
 
@@ -84,7 +86,9 @@ def bench_pack(
             expected_rate = count / (1 / read.median + sample.seconds_each)
             pack_runs[count] = _PackRun(good, Path(root), Path(folder), params, count, expected_rate)
             runs[str(count)] = _after_eviction(cache, spans, pack_runs[count].run)
-        rates = in_rounds(runs, seconds, after_each=steps.advance)
+        rates = in_rounds(
+            runs, seconds, before_each=lambda name: steps.name(_timed_name(name)), after_each=steps.advance
+        )
         whole = {count: rates[str(count)] for count in counts}
         alone = {READING: read, **{name: rates[name] for name in runs if not name.isdigit()}}
         stages = stages_with_shares(alone, whole.get(1))
@@ -107,6 +111,10 @@ def bench_pack(
         without_result=sum(sample.bad.values()),
         advice=pack_advice(figures),
     )
+
+
+def _timed_name(name: str) -> str:
+    return f"packing, {counted(int(name), 'worker')}" if name.isdigit() else name
 
 
 def _read_speed(rates: ReadRates, source: str, cached_share: float | None) -> ReadSpeed:

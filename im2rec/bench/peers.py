@@ -21,13 +21,13 @@ from typing import Any
 
 from im2rec.augment.params import AugmentationParams
 from im2rec.bench.report import Peer
-from im2rec.bench.timing import Rate, TimedRun, in_rounds
+from im2rec.bench.timing import ProgressSteps, Rate, TimedRun, in_rounds
 from im2rec.errors import Im2RecError, InputError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.params import ImageRecordParams
 
 _OURS = "im2rec"
-_ROUNDS = 5
+ROUNDS_OF_PEERS = 5
 _ANSWER_TIMEOUT_S = 120.0  # beyond the time that is measured: the import of MXNet alone takes seconds
 _EXIT_TIMEOUT_S = 5.0
 _MODULES = {"mxnet": "mxnet", "dali": "nvidia.dali"}  # to be found by the interpreter of each peer
@@ -69,20 +69,29 @@ def check_peers(pythons: Mapping[str, str]) -> None:
 
 
 def run_with_peers(
-    it: ImageRecordIter, ours: TimedRun, pythons: Mapping[str, str], *, seconds: float
+    it: ImageRecordIter,
+    ours: TimedRun,
+    pythons: Mapping[str, str],
+    *,
+    seconds: float,
+    steps: ProgressSteps | None = None,
 ) -> tuple[Rate, list[Peer]]:
     """Time *ours* and each peer in rounds, for about *seconds* each in all.
 
     *ours* runs an iterator with the parameters of *it*; *pythons* maps each peer to its interpreter. A peer that fails
-    is in the result with the reason; the others go on.
+    is in the result with the reason; the others go on. Each turn is one of *steps*.
     """
     with contextlib.ExitStack() as stack:
         peers = [_PeerRun(name, python) for name, python in pythons.items()]
+        steps = steps or ProgressSteps(1, None)
+        steps.set_remaining(ROUNDS_OF_PEERS * (1 + len(peers)))
         for peer in peers:
             stack.callback(peer.close)
             peer.start(it)
         running = {peer.name: peer.run for peer in peers if not peer.failure}
-        rates = in_rounds({_OURS: ours, **running}, seconds, rounds=_ROUNDS)
+        rates = in_rounds(
+            {_OURS: ours, **running}, seconds, rounds=ROUNDS_OF_PEERS, before_each=steps.name, after_each=steps.advance
+        )
     return rates[_OURS], [peer.result for peer in peers]
 
 

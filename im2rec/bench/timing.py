@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from im2rec.errors import ParameterError
 from im2rec.images.engine import load_engine
-from im2rec.parallel import Progress, available_cpus
+from im2rec.parallel import available_cpus
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.schema import described
 
 T = TypeVar("T")
@@ -54,16 +55,24 @@ TimedRun = Callable[[float], list[float]]  # works for about the given seconds; 
 
 
 def in_rounds(
-    runs: Mapping[K, TimedRun], seconds: float, *, rounds: int = ROUNDS, after_each: Callable[[], None] | None = None
+    runs: Mapping[K, TimedRun],
+    seconds: float,
+    *,
+    rounds: int = ROUNDS,
+    before_each: Callable[[K], None] | None = None,
+    after_each: Callable[[], None] | None = None,
 ) -> dict[K, Rate]:
     """Return the rate of each of *runs*, which take turns in *rounds* and get about *seconds* each in all.
 
-    *after_each* is called after every turn. When runs take far longer than planned, fewer rounds are made.
+    *before_each* is called with its name before every turn, and *after_each* after it. When runs take far longer than
+    planned, fewer rounds are made.
     """
     rates: dict[K, list[float]] = {name: [] for name in runs}
     end = now() + _MAX_OVERRUN * seconds * len(runs)
     for number in range(rounds):
         for name, run in runs.items():
+            if before_each:
+                before_each(name)
             rates[name] += run(seconds / rounds)
             if after_each:
                 after_each()
@@ -176,10 +185,15 @@ def doubling_counts(cpus: int) -> list[int]:
 
 
 class ProgressSteps:
-    """Calls *progress* after each of *total* measurements."""
+    """Calls *progress* after each of *total* measurements, and names the one that is made."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._progress, self._done = total, progress, 0
+        self.name("reading")
+
+    def name(self, what: str) -> None:
+        """Say *what* is timed from now on."""
+        begin_phase(self._progress, Phase(f"timing {what}", "step", is_rated=False))
 
     def set_remaining(self, count: int) -> None:
         """Correct the total: *count* measurements are still to come."""

@@ -27,10 +27,10 @@ from im2rec.cli.iterator_options import complete_words, console_logging, iterato
 from im2rec.errors import ParameterError, counted, human_size
 from im2rec.jpeg.loading import load
 from im2rec.packing.params import PackParams
-from im2rec.parallel import Progress
 from im2rec.params import from_words, refuse_stream
 from im2rec.pipeline.params import ImageRecordParams
 from im2rec.pipeline.records import Records
+from im2rec.progress import Progress
 from im2rec.storage.output import AtomicFile, refuse_existing
 
 
@@ -86,7 +86,7 @@ def command(
         return ExitCode.DONE
     if not is_list:
         load(tell=console.info)  # compiles the JPEG decoder if there is none yet, because a long run has it
-    with console_logging(console), console.progress("measured", share=True) as progress:
+    with console_logging(console), console.progress("measuring", "step") as progress:
         _drop_repeated_messages()
         report = job.run(chosen, progress)
     if plot is not None:

@@ -31,7 +31,7 @@ def command(console: Console, path: Path, out: Path, force: bool, dry_run: bool)
     """
     if not dry_run:
         repeat_by(outputs=[out])
-    with console.progress("images", share=True) as progress:
+    with console.progress("extracting", "image") as progress:
         summary = extract_bin(path, out, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("bin extract", summary, render(summary), next_command(summary))

@@ -32,7 +32,7 @@ def command(console: Console, file: Path, sheet: Path | None, force: bool, dry_r
     """
     if sheet is not None and sheet.suffix.lower() != ".png":
         raise click.UsageError(f"--sheet {sheet}: must end in .png, as it is a PNG")
-    with console.progress("images", share=True) as progress:
+    with console.progress("reading", "image") as progress:
         listing = list_bin(file, sheet=sheet, force=force, dry_run=dry_run, progress=progress)
     console.result("bin list", listing, render(listing), next_command(listing))
     return ExitCode.DONE

@@ -46,7 +46,7 @@ def command(
     """
     if not dry_run:
         repeat_by(outputs=[out])
-    with console.progress("images", share=True) as progress:
+    with console.progress("checking", "image") as progress:
         summary = make_bin(pair_list, root, out, form=form, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("bin make", summary, render(summary), next_command(summary))

@@ -40,7 +40,7 @@ def command(console: Console, file: Path, workers: int | None, max_pixels: int |
     Example:
       im2rec bin verify lfw.bin
     """
-    with console.progress("images decoded", share=True) as progress:
+    with console.progress("verifying", "image") as progress:
         check = verify_bin(file, workers=workers, max_pixels=max_pixels, progress=progress)
     console.result("bin verify", check, render(check), next_command(check))
     return exit_code(check)

@@ -11,9 +11,7 @@ import functools
 import json
 import re
 import shlex
-import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -22,10 +20,12 @@ import click
 
 from im2rec.cli.exit_codes import MEANINGS
 from im2rec.cli.interrupts import note_work_done, raise_if_lost
+from im2rec.cli.progress import Display, print_to_stderr, shown_progress
 from im2rec.cli.streams import print_result
 from im2rec.cli.usage import option_for_key
 from im2rec.errors import ParameterError
 from im2rec.params import NAME_A_FILE, NO_STREAMS, parameter_docs
+from im2rec.progress import Phase
 from im2rec.schema import SCHEMA, as_json
 
 P = ParamSpec("P")
@@ -55,7 +55,6 @@ WIDTH = 80
 _OF_PATHS = ("written", "would write")  # rows whose values are paths, joined by commas
 _KEPT_BLANK = "\0"  # in place of a blank at which no line is broken
 _CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # without that, and without what is wrapped
-LINE_EVERY_S = 10.0
 _ONLY_WARNINGS = 2  # -q twice
 _DRY_RUN = "--dry-run"
 _OPTIONS = {
@@ -114,35 +113,15 @@ class Console:
             print_to_stderr(line)
 
     @contextlib.contextmanager
-    def progress(self, what: str, *, share: bool) -> Iterator[Callable[..., None]]:
-        """Give a function that shows progress: call it with the count so far and, with *share*, the share done.
+    def progress(self, what: str, unit: str, *, share: float | None = 0.0) -> Iterator[Display]:
+        """Give the function by which work shows on stderr how far it is; with ``--quiet`` it shows nothing.
 
-        It shows a bar on a terminal, prints a line every ten seconds elsewhere, and shows nothing with ``--quiet``. The
-        function raises a signal that a library has caught, so that the run ends all the same.
+        *what*, *unit* and *share* are those of the first :class:`~im2rec.progress.Phase`. It raises a signal that a
+        library has caught, so that the run ends all the same.
         """
-        with contextlib.ExitStack() as stack:
-            if self.quiet:
-                update = _no_progress
-            elif sys.stderr.isatty():
-                update = stack.enter_context(_progress_bar(what, share=share))
-            else:
-                update = _progress_lines(what)
-
-            def progress(*counts: float) -> None:
-                raise_if_lost()
-                update(*counts)
-
+        shown = contextlib.nullcontext(Display()) if self.quiet else shown_progress(Phase(what, unit, share=share))
+        with shown as progress:
             yield progress
-
-
-def _no_progress(*_: float) -> None:
-    pass
-
-
-def print_to_stderr(line: str) -> None:
-    """Print *line* on stderr; a stderr that is closed does not stop the work."""
-    with contextlib.suppress(OSError):
-        click.echo(line, err=True)
 
 
 digest_option = click.option(
@@ -175,32 +154,6 @@ def common_options(*, writes: bool) -> Callable[[Callable[..., R]], Callable[...
         return wrapped
 
     return decorate
-
-
-@contextlib.contextmanager
-def _progress_bar(what: str, *, share: bool) -> Iterator[Callable[..., None]]:
-    layout = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]" if share else "{desc}: [{elapsed}]"
-    from tqdm import tqdm  # noqa: PLC0415 - 20 ms that only a terminal needs
-
-    with tqdm(total=1.0 if share else None, desc=what, bar_format=layout, ncols=WIDTH, leave=False) as bar:
-
-        def update(count: int, done: float = 0.0) -> None:
-            bar.set_description_str(f"{what}: {count:,}", refresh=False)
-            bar.update(done - bar.n)
-
-        yield update
-
-
-def _progress_lines(what: str) -> Callable[..., None]:
-    due = time.monotonic() + LINE_EVERY_S
-
-    def update(count: int, done: float | None = None) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + LINE_EVERY_S
-            print_to_stderr(f"{what}: {count:,}" + (f" ({done:.0%})" if done is not None else ""))
-
-    return update
 
 
 def table(head: str, rows: list[tuple[str, str]]) -> str:

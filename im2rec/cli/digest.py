@@ -29,7 +29,7 @@ def command(console: Console, rec: Path, out: Path | None, *, force: bool, dry_r
       im2rec digest train.rec
     """
     repeat_by(outputs=[digest_path(rec) if out is None else out])
-    with console.progress("records", share=True) as progress:
+    with console.progress("hashing", "record") as progress:
         summary = write_digest(rec, out, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("digest", summary, render(summary), next_command(summary))

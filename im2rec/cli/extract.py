@@ -73,7 +73,7 @@ def command(
     """
     options = ExtractOptions(**words)  # type: ignore[arg-type]
     repeat_by(resumes=not dry_run)
-    with console.progress("extracting", share=True) as progress:
+    with console.progress("extracting", "record") as progress:
         summary = extract(rec, out, options, force=force, restart=restart, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("extract", summary, render(summary), next_command(summary))

@@ -32,12 +32,12 @@ from im2rec.datasets.sets import (
 from im2rec.errors import OutputError, ParameterError, counted, human_size
 from im2rec.folders import VARIABLE, cache_folder
 from im2rec.params import from_words, parameter_docs
+from im2rec.progress import Progress
 
 EXAMPLE = "im2rec import cifar10 data/cifar --download"
 # The help lists the keys of Cifar100Params, which has those of the others too.
 _PARAMS = {MNIST: ImportParams, CIFAR10: CifarParams, CIFAR100: Cifar100Params}
 _KEYS_INDENT = 21
-_MB = 1_000_000
 
 
 class ImportCommand(HelpCommand):
@@ -110,17 +110,11 @@ def command(
         folder = _download_folder(name)
         to_fetch = [file.name for file in missing(known, folder)]
         fetched = folder if name == MNIST else folder / known.files[0].name
-        fetch = _fetcher(console, known, options, folder, fetched)
-        files_or_folder = fetch if not dry_run else None if to_fetch else fetched
-    with contextlib.ExitStack() as stack:
-        bars: list[Callable[..., None]] = []
-
-        def report(count: int, share: float) -> None:
-            if not bars:  # not before: that of the download is ended then
-                bars.append(stack.enter_context(console.progress("importing", share=True)))
-            bars[0](count, share)
-
-        summary = import_set(name, out, files_or_folder, params, force=force, dry_run=dry_run, progress=report)
+        files_or_folder = None if to_fetch else fetched
+    with console.progress("importing", "image") as progress:
+        if download and not dry_run:
+            files_or_folder = _fetcher(known, options, folder, fetched, progress)
+        summary = import_set(name, out, files_or_folder, params, force=force, dry_run=dry_run, progress=progress)
     summary.fetched = to_fetch
     console.warn(summary.warnings)
     console.result("import", summary, render(summary), next_command(summary))
@@ -137,13 +131,13 @@ def _download_folder(name: str) -> Path:
 
 
 def _fetcher(
-    console: Console, known: KnownSet, options: FetchOptions, folder: Path, fetched: Path
+    known: KnownSet, options: FetchOptions, folder: Path, fetched: Path, progress: Progress
 ) -> Callable[[], Path]:
     """Return a function that downloads *known* to *folder*, as far as it is not there, and returns *fetched*."""
 
     def fetch() -> Path:
-        with console.progress("MB fetched", share=True) as progress, _cache_named():
-            fetch_set(known, folder, options, progress=lambda count, share: progress(count // _MB, share))
+        with _cache_named():
+            fetch_set(known, folder, options, progress=progress)
         return fetched
 
     return fetch

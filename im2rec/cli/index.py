@@ -50,7 +50,7 @@ def command(
     """
     if not dry_run:
         repeat_by(outputs=[out])
-    with console.progress("records", share=True) as progress:
+    with console.progress("indexing", "record") as progress:
         summary = write_index(rec, out, keys=keys, reader=reader, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("index", summary, render(summary), next_command(summary))

@@ -104,7 +104,7 @@ def command(
         if sheet.suffix.lower() != ".png":
             raise click.UsageError(f"--sheet {sheet}: must end in .png, as it is a PNG")
         refuse_existing([sheet], force=options["force"])
-    with console.progress("records", share=True) as progress:
+    with console.progress("surveying", "record") as progress:
         summary, rows = survey_with_rows(
             rec, index=index, every=options["every"], profile=options["profile"] is not None, progress=progress
         )
@@ -124,10 +124,9 @@ def command(
 
 def _verify_all(console: Console, rec: Path, summary: Survey, index: Path | bool | None, **limits: int | None) -> None:
     """Decode every image, compare all bytes with the digest, and add both results to *summary*."""
-    if not summary.headerless:
-        with console.progress("decoding", share=True) as progress:
+    with console.progress("verifying", "record") as progress:
+        if not summary.headerless:
             summary.verification = verify(rec, index=index, **limits, progress=progress)
-    with console.progress("blocks compared", share=True) as progress:
         summary.digest_check = check_digest(rec, index=index, progress=progress)
 
 

@@ -188,7 +188,7 @@ def _run(
     if dry_run:
         return dataclasses.replace(summary_of(it), dry_run=True)
     outputs.start(it)
-    with console.progress("iterating", share=True) as progress:
+    with console.progress("iterating", "image") as progress:
         summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
     outputs.finish(it, summary)
     return summary

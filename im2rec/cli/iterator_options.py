@@ -12,7 +12,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from im2rec.cli.console import Console, key_completion, print_to_stderr
+from im2rec.cli.console import Console, key_completion
+from im2rec.cli.progress import print_to_stderr
 from im2rec.errors import ParameterError
 from im2rec.params import from_words, parameter_docs
 from im2rec.pipeline.params import ImageRecordParams

@@ -32,7 +32,7 @@ def command(console: Console, parts: tuple[Path, ...], out: Path, digest: bool, 
     """
     if not dry_run:
         repeat_by(outputs=outputs_of(out))
-    with console.progress("records", share=True) as progress:
+    with console.progress("joining", "record") as progress:
         summary = join(parts, out, force=force, digest=digest, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("join", summary, render(summary), next_command(summary))

@@ -83,7 +83,7 @@ def command(
     options = ListOptions(extensions=tuple(exts.split(",")), **words)  # type: ignore[arg-type]
     if not dry_run:
         repeat_by(outputs=list_names(find_stem(root, prefix), options))
-    with console.progress("images found", share=False) as progress:
+    with console.progress("finding", "image", share=None) as progress:
         summary = make_list(root, prefix, options, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.problems + summary.warnings)
     console.result("make-list", summary, render(summary), next_command(summary))

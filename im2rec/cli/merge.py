@@ -57,7 +57,7 @@ def command(
     options = MergeOptions(**words)  # type: ignore[arg-type]
     if not dry_run:
         repeat_by(outputs=outputs_of(out))
-    with console.progress("images", share=True) as progress:
+    with console.progress("merging", "image") as progress:
         summary = merge(inputs, out, options, force=force, digest=digest, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("merge", summary, render(summary), next_command(summary))

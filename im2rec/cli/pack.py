@@ -124,7 +124,7 @@ def command(
         raise click.UsageError(f"{option} belongs to --profile insightface", click.get_current_context())
     from im2rec.packing.pack import PackOptions, pack  # noqa: PLC0415 - it imports numpy, which the help does not need
 
-    with console.progress("packing", share=True) as progress:
+    with console.progress("packing", "image") as progress:
         made = PackOptions(**options, isolated=True)  # type: ignore[arg-type]
         if profile is None:
             summary = pack(list_path, root, out, params, made, progress=progress)

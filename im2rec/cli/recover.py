@@ -70,7 +70,7 @@ def command(
         raise click.UsageError("--idx and --no-idx exclude each other")
     index = False if words["no_idx"] else words["index"]
     options = RecoverOptions(index=index, list=words["list_file"], report=report, doubtful=words["doubtful"])
-    with console.progress("records", share=True) as progress:
+    with console.progress("recovering", "record") as progress:
         summary = recover(rec, out, options, force=force, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("recover", summary, render(summary), next_command(summary))
@@ -85,7 +85,7 @@ def _repair(
     given["doubtful"] = words["doubtful"] != KEEP
     if ignored := [name for name, value in given.items() if value]:
         raise click.UsageError(f"--repair-from restores the file as it was; --{ignored[0]} is for what is whole in IN")
-    with console.progress("blocks", share=True) as progress:
+    with console.progress("comparing", "block") as progress:
         summary = repair_with_index(rec, other, out, force=force, dry_run=dry_run, progress=progress)
     console.result("recover", summary, render_repair(summary), next_command(summary))
     return exit_code(summary)

@@ -100,7 +100,7 @@ def command(
     )
     if not dry_run:
         repeat_by(outputs=outputs_of(out))
-    with console.progress("records", share=True) as progress:
+    with console.progress("selecting", "record") as progress:
         summary = select(rec, out, options, force=force, digest=digest, dry_run=dry_run, progress=progress)
     console.warn(summary.warnings)
     console.result("select", summary, render(summary), next_command(summary))

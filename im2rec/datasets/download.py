@@ -22,6 +22,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.progress import BYTE, Phase, Progress, begin_phase
 from im2rec.storage import disk
 from im2rec.storage.files import reason
 from im2rec.storage.output import writing
@@ -60,11 +61,7 @@ def missing(known: KnownSet, folder: Path) -> list[RemoteFile]:
 
 
 def fetch_set(
-    known: KnownSet,
-    folder: Path,
-    options: FetchOptions | None = None,
-    *,
-    progress: Callable[[int, float], None] | None = None,
+    known: KnownSet, folder: Path, options: FetchOptions | None = None, *, progress: Progress | None = None
 ) -> list[Path]:
     """Download the files of *known* that are not yet in *folder*; return the paths of all, in the order of the table.
 
@@ -73,6 +70,9 @@ def fetch_set(
     """
     options = options or FetchOptions()
     total = sum(file.size for file in known.files)
+    if wanted := missing(known, folder):
+        there = total - sum(file.size - _part_size(folder, file) for file in wanted)
+        begin_phase(progress, Phase("fetching", BYTE, count=there, share=there / total))
     paths, before = [], 0
     for file in known.files:
 
@@ -83,6 +83,14 @@ def fetch_set(
         paths.append(fetch(file, options.mirror or known.address, folder, options, progress=report))
         before += file.size
     return paths
+
+
+def _part_size(folder: Path, file: RemoteFile) -> int:
+    """Return how many bytes of *file* an earlier run has left in *folder*."""
+    try:
+        return min(file.size, (folder / f"{file.name}{_PART}").stat().st_size)
+    except OSError:
+        return 0
 
 
 def fetch(

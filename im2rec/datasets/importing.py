@@ -33,7 +33,7 @@ from im2rec.errors import InputError
 from im2rec.format.irheader import IRHeader, encode_image_record
 from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
-from im2rec.parallel import Progress
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, IMAGES, RATE, SECONDS, WARNINGS, described
 from im2rec.storage.files import PathLike
 
@@ -107,6 +107,7 @@ def import_set(
         if callable(source):
             source = source()
             started = time.monotonic()
+        report = begin_phase(progress, Phase("importing", "image"))
         if source is None:
             assert dry_run
             return summary
@@ -119,7 +120,7 @@ def import_set(
         if files is not None:
             engine = load_engine("auto")
             summary.engine = engine.name
-            summary.bytes_out = _write(name, files, dataset, params, engine, progress=progress)
+            summary.bytes_out = _write(name, files, dataset, params, engine, report)
     summary.seconds = round(time.monotonic() - started, 3)
     written = 0 if dry_run else summary.images
     summary.images_per_s = round(written / max(summary.seconds, 1e-9), 1)
@@ -156,7 +157,7 @@ def _warnings(dataset: Dataset, published: Mapping[str, int]) -> Iterator[str]:
 
 
 def _write(
-    name: str, files: SetFiles, dataset: Dataset, params: ImportParams, engine: Engine, *, progress: Progress | None
+    name: str, files: SetFiles, dataset: Dataset, params: ImportParams, engine: Engine, progress: Progress
 ) -> int:
     """Write all files and publish them; return the size of the ``.rec`` files in bytes."""
     written, total = 0, sum(dataset.images().values())
@@ -169,7 +170,7 @@ def _write(
             labels = _list_labels(name, split, image, label)
             listed.write(list_line(id_, labels, f"{split}/{id_:05d}{params.encoding}").encode())
             written += 1
-            if progress and written % _REPORT_EVERY == 0:
+            if written % _REPORT_EVERY == 0 or written == total:
                 progress(written, written / total)
     for file, names in zip(files.classes, (dataset.classes, dataset.coarse_classes), strict=False):
         file.write("".join(f"{name}\n" for name in names).encode())

@@ -21,7 +21,7 @@ from im2rec.extraction.writers import MB, FolderWriter, ShardWriter, Writer, fin
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
 from im2rec.images.signatures import NOT_AN_IMAGE
-from im2rec.parallel import Progress
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.schema import BYTES_OUT, CLASSES_FILE, DRY_RUN, INPUT, RATE, RECORDS, SECONDS, WARNINGS, described
 from im2rec.selection.filters import SelectedRecords, Selection, class_numbers, index_lines, select_records
 from im2rec.selection.headers import EMPTY, ID2, LABEL_BITS, LABEL_FIELD, LEFT_OUT, ONE_LABEL, VECTOR, ScannedFile
@@ -49,6 +49,7 @@ CHANGES = {
     LABEL_BITS: "label of -0 or an odd NaN",
 }
 _SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of the work
+_READING = Phase("reading headers", "record", 0.0, _SCAN_SHARE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,16 +123,17 @@ def extract(
 
     The files are written to ``<out>.im2rec-partial``, which is renamed at the end. After a kill the same call resumes
     there and gives the same files; *restart* removes what is there and begins again. Memory: some 30 bytes a record,
-    and a batch of some megabytes. *progress* is called with the number of images written so far and the share of the
-    work that is done. A dry run reads the headers and writes nothing. Of a damaged file all whole records are
-    extracted, and the damage is in the summary. Raises InputError when *rec* or the classes cannot be used or no image
-    is selected, CorruptRecordError when all that could be selected is lost, OutputError when *out* is not empty
-    (*force* replaces an earlier extraction), is being written by another run, or cannot be written::
+    and a batch of some megabytes. *progress* is called with the number of records whose headers are read, then of those
+    that are written, by earlier runs too, and the share of the whole work that is done. A dry run reads the headers and
+    writes nothing. Of a damaged file all whole records are extracted, and the damage is in the summary. Raises
+    InputError when *rec* or the classes cannot be used or no image is selected, CorruptRecordError when all that could
+    be selected is lost, OutputError when *out* is not empty (*force* replaces an earlier extraction), is being written
+    by another run, or cannot be written::
 
         extract("train.rec", "train", ExtractOptions(labels=(3, 7)))
     """
     started = time.monotonic()
-    options, stem, report = options or ExtractOptions(), Path(rec).stem, progress or (lambda _count, _share: None)
+    options, stem, report = options or ExtractOptions(), Path(rec).stem, begin_phase(progress, _READING)
     folders = find_class_folders(rec, options.classes, list_name(stem)) if options.to == FOLDER else ClassFolders()
     partial = ResumableFolder(
         out, _identity(rec, options, folders.names), find_stranger=find_stranger, force=force, restart=restart
@@ -140,12 +142,11 @@ def extract(
     with contextlib.ExitStack() as stack:
         if not dry_run:
             stack.enter_context(partial)  # before the scan, so that a second run is refused at its start
-        scanned = ScannedFile(rec, **scan_options, progress=lambda share: report(0, share * _SCAN_SHARE))
-        file = stack.enter_context(scanned)
+        file = stack.enter_context(ScannedFile(rec, **scan_options, progress=report))
         selected = select_records(file, options)
         folders.check_labels(file.first_labels[selected.ordinals])
         if not dry_run:
-            _write(file, selected, _make_writer(partial, stem, options, folders.names), report)
+            _write(file, selected, _make_writer(partial, stem, options, folders.names), progress)
         counts = _predict_counts(file, selected) if dry_run else partial.progress
         summary = _summary(file, selected, counts, options, Path(out))
     summary.resumed, summary.dry_run = partial.resumed, dry_run
@@ -195,8 +196,10 @@ def _make_writer(partial: ResumableFolder, stem: str, options: ExtractOptions, f
     return ShardWriter(partial, stem, int((options.shard_mb or DEFAULT_SHARD_MB) * MB))
 
 
-def _write(file: ScannedFile, selected: SelectedRecords, writer: Writer, report: Progress) -> None:
+def _write(file: ScannedFile, selected: SelectedRecords, writer: Writer, progress: Progress | None) -> None:
     """Write the selected images that earlier runs have not written, then give the folder its final name."""
+    done, count = writer.progress.records, len(selected.ordinals)
+    report = begin_phase(progress, Phase("extracting", "record", _SCAN_SHARE, count=done, share=done / max(1, count)))
     with writer:
         for batch in read_samples(file, selected, writer.progress.records):
             for sample in batch:
@@ -206,7 +209,7 @@ def _write(file: ScannedFile, selected: SelectedRecords, writer: Writer, report:
                     writer.add(sample)
             writer.save_progress()
             written = writer.progress.records
-            report(written, _SCAN_SHARE + (1 - _SCAN_SHARE) * written / len(selected.ordinals))
+            report(written, written / count)
         writer.finish()
     writer.folder.complete()
 

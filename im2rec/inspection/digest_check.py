@@ -10,7 +10,7 @@ import numpy as np
 
 from im2rec.errors import DigestFormatError, InputError, counted
 from im2rec.format.digestfile import FileDigest
-from im2rec.parallel import Progress
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.schema import described
 from im2rec.storage.digest import find_blocks, find_digest, load_digest
 from im2rec.storage.files import InputFile, PathLike
@@ -76,7 +76,8 @@ def check_digest(
         return DigestCheck(name, WRONG, str(error))
     check = DigestCheck(name, AGREES, size=digest.size, records=digest.records, damaged_bytes=digest.damaged_bytes)
     with open_rec(path) as file:
-        places = list(find_blocks(file, digest, progress=progress))
+        report = begin_phase(progress, Phase("comparing with the digest", "block"))
+        places = list(find_blocks(file, digest, progress=report))
         starts = [digest.block_range(number)[0] for number in range(len(places))]
         if places == starts and file.size == digest.size:
             return check

@@ -43,7 +43,7 @@ from im2rec.inspection.report import (
 )
 from im2rec.inspection.set_records import SetRecords
 from im2rec.inspection.spread import spread
-from im2rec.parallel import Progress
+from im2rec.progress import Progress
 from im2rec.storage.blocks import FRONT_BYTES, RecordBlock
 from im2rec.storage.classes import class_names_beside
 from im2rec.storage.damaged_range import DamageLog, damaged_ranges
@@ -88,6 +88,8 @@ def survey_with_rows(
         index_path = resolve_index(path, index)
         listed = listed_offsets(file, index_path)
         builder = scan_all(file, lambda: _SurveyBuilder(file, progress), listed=listed, careful=True)
+        if progress:
+            progress(builder.records, 1.0)  # also where the file ends with damage
         if not builder.records and not builder.damage:
             raise InputError("holds no records", path=file.path)
         beside = read_property(file.path)

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from im2rec.errors import CorruptRecordError, ImageError
@@ -16,6 +16,7 @@ from im2rec.images.codec import decode
 from im2rec.images.signatures import EMPTY
 from im2rec.inspection.report import Failure, Verification
 from im2rec.parallel import available_cpus, run_ordered
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.index import resolve_index
 from im2rec.storage.record_map import whole_offsets
@@ -30,7 +31,7 @@ def verify(
     index: PathLike | bool | None = None,
     workers: int | None = None,
     max_pixels: int | None = None,
-    progress: Callable[[int, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Decode the image of every whole record of the file at *path*, in *workers* processes (default: all CPUs).
 
@@ -39,7 +40,8 @@ def verify(
     the file up to the last of them. The records, and their ordinals, are those that a survey with *index* counts.
     Raises InputError, WorkerDiedError.
     """
-    result, flaws = Verification(), Counter[str]()
+    result, flaws, done = Verification(), Counter[str](), 0
+    progress = begin_phase(progress, Phase("verifying", "record"))
     work = functools.partial(_decode_batch, Path(path), max_pixels)
     count = available_cpus() if workers is None else workers
     with InputFile(path) as file:
@@ -52,8 +54,9 @@ def verify(
                 result.without_image += batch.without_image
                 result.failures += batch.failures
                 flaws.update(batch.flaws)
-                if progress:
-                    progress(result.decoded + result.without_image + len(result.failures), last / file.size)
+                done = result.decoded + result.without_image + len(result.failures)
+                progress(done, last / file.size)
+        progress(done, 1.0)
     result.flaws = dict(flaws.most_common())
     return result
 

@@ -20,6 +20,7 @@ from im2rec.errors import InputError, ListFormatError, ParameterError
 from im2rec.format.face_list import FACE2REC2, IM2REC, form_of, parse_face_line
 from im2rec.format.listfile import ListEntry, is_entry, parse_line
 from im2rec.packing.list_reader import Entry, ListPosition
+from im2rec.progress import Progress
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.list_lines import list_lines, mark_bytes, opened_list
 from im2rec.storage.missing_files import is_file_below
@@ -62,9 +63,10 @@ class FaceLines:
     The class of a line is its first label. ``form`` is the form of the list, ``im2rec`` or ``face2rec2``: that of the
     first line that fits only one of the two. ``runs`` has the classes, ``images`` is the number of lines in them, and
     ``is_reordered`` is True if the order is not that of the list. Lines that cannot be read come last. *label_width*
-    and *root* are those of :class:`~im2rec.packing.list_reader.ListLines`. Entries have the ids of the list, in the
-    form of face2rec2 the numbers of the lines. Their first label is the number of their class among ``runs``; with
-    *all_labels* a line of face2rec2 has a second one, its first field.
+    and *root* are those of :class:`~im2rec.packing.list_reader.ListLines`. *progress* is called with the number of
+    lines so far, in the first pass, and the share of the list's bytes. Entries have the ids of the list, in the form of
+    face2rec2 the numbers of the lines. Their first label is the number of their class among ``runs``; with *all_labels*
+    a line of face2rec2 has a second one, its first field.
 
     ``position`` is the place of the next line in the new order, and its number in the list; an earlier one may be set.
 
@@ -80,6 +82,7 @@ class FaceLines:
         label_width: int | None = None,
         all_labels: bool = False,
         unaligned_as_is: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         self.path = Path(path)
         self.form = _form(path)
@@ -91,13 +94,13 @@ class FaceLines:
             raise ParameterError(problem, hint="leave it out")
         self._no_class, self._no_label, self._unaligned = _Refused(), _Refused(), _Refused()
         self._offsets: npt.NDArray[np.int64]
-        self.runs, self._order, self.is_reordered = _ordered(self._read_all())
+        self.runs, self._order, self.is_reordered = _ordered(self._read_all(progress))
         self.images = int(self.runs.starts[-1])
         self.position = ListPosition(0, self._line_at(0))
 
-    def share_read(self) -> float:
-        """Return the share of the lines that have been read in the new order, from 0 to 1."""
-        return self.position.offset / max(1, len(self._order))
+    def share_before(self, position: ListPosition) -> float:
+        """Return the share of the lines before *position* in the new order, from 0 to 1."""
+        return position.offset / max(1, len(self._order))
 
     def entries(self) -> Iterator[Entry]:
         """Yield an entry, or a ListFormatError, for each line that is neither blank nor a comment, class by class.
@@ -127,7 +130,7 @@ class FaceLines:
         """Return the number of the line at *place* of the new order; behind the last, that behind the list."""
         return int(self._order[place]) + 1 if place < len(self._order) else len(self._offsets)
 
-    def _read_all(self) -> npt.NDArray[np.int64]:
+    def _read_all(self, progress: Progress | None) -> npt.NDArray[np.int64]:
         """Keep the offset of each line of the file, and of its end; return the label of each line, or what it is.
 
         Raises InputError for lines that do not belong in a set.
@@ -135,11 +138,16 @@ class FaceLines:
         offsets, labels = array.array("q"), array.array("q")
         with opened_list(self.path) as stream:
             offset = mark_bytes(stream)
+            size = stream.seek(0, os.SEEK_END)
             stream.seek(offset)
             for number, line in enumerate(list_lines(self.path, stream), 1):
                 offsets.append(offset)
                 labels.append(self._label(line.decode("utf-8", "surrogateescape"), number))
                 offset += len(line)
+                if progress and number % _BLOCK_LINES == 0:
+                    progress(number, min(1.0, offset / size))
+        if progress:
+            progress(len(offsets), 1.0)
         offsets.append(offset)
         self._offsets = np.frombuffer(offsets, np.int64)
         self._refuse()

@@ -24,7 +24,7 @@ from im2rec.packing.pack import PackOptions, PackRun, refuse_list
 from im2rec.packing.params import PackParams
 from im2rec.packing.partial_pack import Companions, Ending
 from im2rec.packing.report import PackSummary, report_path
-from im2rec.parallel import Progress
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.storage.classes import class_names_beside, classes_path
 from im2rec.storage.companions import LABELS_MAP, beside, index_to_write
 from im2rec.storage.digest import digest_path
@@ -33,6 +33,7 @@ from im2rec.storage.output import check_output_folder, refuse_existing
 from im2rec.storage.output_folder import make_folders
 
 PROFILE = "insightface"
+_LIST_SHARE = 0.02  # of the progress: the first pass over the list, which reads no image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,7 @@ def pack_faces(
         label_width=params.label_width,
         all_labels=params.pack_label,
         unaligned_as_is=faces.unaligned_as_is,
+        progress=begin_phase(progress, Phase("reading the list", "line", 0.0, _LIST_SHARE)),
     )
     _check_counts(lines, faces)
     names, warnings = _names(list_path, lines)
@@ -102,6 +104,7 @@ def pack_faces(
         options,
         progress,
         numbering,
+        list_share=_LIST_SHARE,
         counts_outside=not as_given,
         started=started,
     )

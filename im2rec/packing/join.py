@@ -17,7 +17,7 @@ from im2rec.format.heads import FIRST, FLAG_SHIFT, HEAD_BYTES, LENGTH_MASK, MAGI
 from im2rec.format.indexfile import Keys, Offsets, index_blocks
 from im2rec.packing.part_set import Part, check_files, part_of, read_parts, refuse_part_files
 from im2rec.packing.report import report_path
-from im2rec.parallel import Progress
+from im2rec.progress import Progress
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, SECONDS, WARNINGS, described
 from im2rec.storage import disk
 from im2rec.storage.classes import ClassesCopy, class_names_beside, classes_path, find_classes
@@ -204,6 +204,7 @@ class _Copier:
             for keys, starts, end in _indexed(part):
                 frames = _Frames(file, starts, end, records)
                 self._writer.write_frames(self._counted(frames.pieces()), keys, frames.sizes)
+                self._progress(self._writer.records, self._written / self._total)  # its records count from now on
                 records += len(keys)
         if records != part.info.records:
             problem = f"lists {records:,} records, and the part has {part.info.records:,}"

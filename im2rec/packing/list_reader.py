@@ -56,9 +56,9 @@ class ListLines:
             # Reports name the lines of the whole list.
             self.position = ListPosition(self._begin or mark_bytes(stream), 1 + line_count(stream, self._begin))
 
-    def share_read(self) -> float:
-        """Return the share of the part's bytes that have been read, from 0 to 1."""
-        return (self.position.offset - self._begin) / max(1, self._end - self._begin)
+    def share_before(self, position: ListPosition) -> float:
+        """Return the share of the part's bytes before *position*, from 0 to 1."""
+        return min(1.0, (position.offset - self._begin) / max(1, self._end - self._begin))
 
     def entries(self) -> Iterator[Entry]:
         """Yield an entry, or a ListFormatError, for each line that is neither blank nor a comment.

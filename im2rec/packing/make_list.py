@@ -28,6 +28,7 @@ FILE, FOLDER = "file", "folder"
 PROBLEMS = (UNLISTABLE, UNREADABLE)
 _LINES_AT_ONCE = 4096  # of a list, in memory
 _MAX_NAMES = 10  # of classes in a warning; --json has all
+_TOLD_FILES = 2048  # of a folder, to the progress at once
 _MAX_SUFFIXES, _MAX_SHOWN_SUFFIXES = 100, 5  # a folder may have as many suffixes as files
 
 
@@ -192,13 +193,21 @@ def walk_folder(
     visited: set[tuple[int, int]] = set()
     real_root = os.path.join(os.path.realpath(root), "")  # noqa: PTH118 - with a separator at its end
     pending = [""]
+    listed = 0
+
+    def tell(names: list[str]) -> None:
+        nonlocal listed
+        listed += sum(_is_image(name, options) for name in names)
+        if progress:
+            progress(len(walk.images) + listed)
+
     while pending:
-        folder = pending.pop()
-        files, folders = _list_folder(root / file_name(folder), folder, real_root, visited, walk)
+        folder, listed = pending.pop(), 0
+        files, folders = _list_folder(root / file_name(folder), folder, real_root, visited, walk, tell)
         class_ = "." if options.flat else folder or "."
         for name in files:
             path = f"{folder}/{name}" if folder else name
-            if not name.lower().endswith(options.extensions) or name.lower() in options.extensions:
+            if not _is_image(name, options):
                 walk.left_out[OTHER_SUFFIX] += 1
                 walk.suffixes[os.path.splitext(name)[1].lower()] += 1  # noqa: PTH122 - a tenth of the time of Path
             elif not is_listable(path):
@@ -218,13 +227,23 @@ def walk_folder(
     return walk
 
 
+def _is_image(name: str, options: ListOptions) -> bool:
+    """True if the file *name* has one of the suffixes, and more than that."""
+    return name.lower().endswith(options.extensions) and name.lower() not in options.extensions
+
+
 def _list_folder(
-    path: Path, folder: str, real_root: str, visited: set[tuple[int, int]], walk: WalkResult
+    path: Path,
+    folder: str,
+    real_root: str,
+    visited: set[tuple[int, int]],
+    walk: WalkResult,
+    tell: Callable[[list[str]], None],
 ) -> tuple[list[str], list[str]]:
     """Return the sorted names of the files and of the sub-folders at *path*; count in *walk* what is left out.
 
     *folder* is its name in messages, *real_root* as for :func:`_entry_kind`. *visited* holds device and inode of every
-    folder walked so far.
+    folder walked so far. *tell* is called with the names of files, some thousand at a time.
     """
     files, folders = [], []
     try:
@@ -242,6 +261,8 @@ def _list_folder(
                     folders.append(name_text(entry.name))
                 elif kind == FILE:
                     files.append(name_text(entry.name))
+                    if len(files) % _TOLD_FILES == 0:
+                        tell(files[-_TOLD_FILES:])
                 else:
                     walk.left_out[kind] += 1
     except OSError as error:

@@ -44,7 +44,8 @@ from im2rec.packing.report import (
     line_by_line,
     report_path,
 )
-from im2rec.parallel import Progress, available_cpus, run_ordered
+from im2rec.parallel import available_cpus, run_ordered
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.storage.classes import ClassesCopy, classes_path
 from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path
@@ -117,9 +118,9 @@ def pack(
     each in a new process; a line that kills that one too is bad. The run also ends when more images are bad than
     ``max_bad`` allows, or when the first ten are all missing; with ``100%`` neither does, and the report stays even
     when no image could be packed. *progress* is called with the number of images packed so far and the share of the
-    list that has been read. A dry run reads the list, checks that the image files exist, and writes nothing. Of images
-    that are stored unchanged only the first bytes are checked, unless ``verify`` decodes them. Raises InputError when
-    list or root cannot be used or no image could be packed, OutputError, ImageError with ``on_error="fail"``,
+    list up to the last of them. A dry run reads the list, checks that the image files exist, and writes nothing. Of
+    images that are stored unchanged only the first bytes are checked, unless ``verify`` decodes them. Raises InputError
+    when list or root cannot be used or no image could be packed, OutputError, ImageError with ``on_error="fail"``,
     TooManyBadError, WorkerDiedError when no process lives::
 
         pack("train.lst", "photos", "train.rec", PackParams(resize=256, quality=90))
@@ -207,6 +208,7 @@ class PackRun:
     options: PackOptions
     progress: Progress | None = None
     numbering: FaceNumbering | None = None  # of a face-recognition set
+    list_share: float = 0.0  # of the progress, taken by what came before
     counts_outside: bool = True  # images outside of the root, unless they are refused
     started: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -224,6 +226,7 @@ class PackRun:
             takes_vectors=takes_vectors,
         )
         self._sizer = _ChunkSizer()
+        self._report: Progress = begin_phase(None, self._phase())
         self._in_work: deque[tuple[list[Entry], ListPosition]] = deque()  # batches, and the place behind each
 
     def open_output(
@@ -268,6 +271,7 @@ class PackRun:
         """Read the list, look for the image files, and return the ids."""
         self.counter.totals.engine, self.counter.totals.jpeg_decoder = _library_names(self.params)
         ids = array.array("Q")
+        self._report = begin_phase(self.progress, self._phase())
         for batch in self._batches():
             chunk, _ = self._count(_check_files_exist(batch, self.folder))
             ids.extend(id_ for id_, _ in chunk.frames)
@@ -289,9 +293,15 @@ class PackRun:
                 self.lines.position = output.position
                 self.counter.totals.resumed_line = output.position.line
             if not output.is_complete:
+                self._report = begin_phase(self.progress, self._phase())
                 self._pack(output)
             end = ending() if ending is not None and not output.is_complete else None
             return output.complete(self.lines.position, self._counts(), classes, end)
+
+    def _phase(self) -> Phase:
+        """Return the phase of packing, which begins behind what an earlier run has packed."""
+        count, share = self.counter.totals.images, self.lines.share_before(self.lines.position)
+        return Phase("packing", "image", self.list_share, count=count, share=share)
 
     def _pack(self, output: PackOutput) -> None:
         work = functools.partial(
@@ -339,8 +349,7 @@ class PackRun:
         self.counter.add(chunk, batch)
         if self.numbering is not None:
             chunk = self.numbering.number(chunk, batch)
-        if self.progress is not None:
-            self.progress(self.counter.totals.images, self.lines.share_read())
+        self._report(self.counter.totals.images, self.lines.share_before(position))
         return chunk, position
 
 

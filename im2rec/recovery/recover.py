@@ -15,7 +15,8 @@ import numpy as np
 from im2rec.errors import CorruptRecordError, OutputError, ParameterError, counted
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.indexfile import Keys
-from im2rec.parallel import Progress, WorkerThreads, ordered_map
+from im2rec.parallel import WorkerThreads, ordered_map
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.recovery.copying import Copier, Nowhere
 from im2rec.recovery.duplicates import count_repeats
 from im2rec.recovery.losses import IDS, Losses, OldIndex, find_old_index, list_ids, losses_by_ids
@@ -163,8 +164,10 @@ class _Run:
             return
         out = Nowhere()
         index, self.index = self.index, None
+        begin_phase(self.progress, Phase("measuring", "record"))
         self._copy_to(out)  # much of the file may be damaged: what comes out is less then
         self.index = index
+        begin_phase(self.progress, Phase("recovering", "record"))
         needed = out.offset + _LINE_BYTES * out.records
         if free < needed:
             problem = f"needs {needed:,} bytes, but its disk has {free:,} left"

@@ -15,7 +15,7 @@ from im2rec.errors import CorruptRecordError, InputError, OutputError, Parameter
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.indexfile import Keys, Offsets, index_lines
 from im2rec.format.irheader import HEADER_BYTES
-from im2rec.parallel import Progress
+from im2rec.progress import Progress
 from im2rec.recovery.report import IndexSummary
 from im2rec.storage.blocks import RecordBlock
 from im2rec.storage.companions import DALI, find_index, index_to_write, reader_index_path
@@ -100,6 +100,7 @@ def write_index(
 def _scanned(file: InputFile, reader: str | None, progress: Progress) -> _Listed:
     """Return the records of *file*. Raises InputError, CorruptRecordError when there are none."""
     found = scan_all(file, lambda: _Listed(file, reader, progress), careful=True)
+    progress(found.records, 1.0)  # also where the file ends with damage
     if not found.records:
         check_line_ends(file, HEAD_BYTES)  # every record may be shorter than its length word says
         error = CorruptRecordError("no record in it is whole", hint="fetch or copy it again")

@@ -16,7 +16,7 @@ import numpy as np
 
 from im2rec.errors import CorruptRecordError, InputError
 from im2rec.format.digestfile import FileDigest, encode_digest
-from im2rec.parallel import Progress
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.recovery.reindex import write_index
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, INPUT, SECONDS, described
 from im2rec.storage.companions import find_index, index_to_write
@@ -27,6 +27,7 @@ from im2rec.storage.opening import open_rec
 from im2rec.storage.output import AtomicFile, publish, refuse_existing, remove_leftover
 
 _SECTOR_BYTES = 4096  # around places that a disk cannot read, so much is read at once
+_INDEX_SHARE = 0.1  # of the progress
 _MAX_RUNS = 8  # runs of sectors that differ between the copies: 256 combinations, and hashing each takes 10 ms
 
 
@@ -120,10 +121,11 @@ def repair_with_index(
     index = index_to_write(out)
     for path in filter(None, (find_index(rec), find_index(other))):
         refuse_same_file(index, path)
-    result = repair(rec, other, out, force=force, dry_run=dry_run, progress=progress)
+    report = begin_phase(progress, Phase("comparing", "block", 0.0, 1.0 if dry_run else 1 - _INDEX_SHARE))
+    result = repair(rec, other, out, force=force, dry_run=dry_run, progress=report)
     with contextlib.suppress(CorruptRecordError, InputError):
         if not dry_run:
-            write_index(out, index)
+            write_index(out, index, progress=begin_phase(progress, Phase("indexing", "record", 1 - _INDEX_SHARE)))
         result.files.append(os.fspath(index))
     return result
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from im2rec.errors import CorruptRecordError
-from im2rec.parallel import Progress
+from im2rec.progress import Progress
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.merge_run import Merge, companions_of
 from im2rec.rewriting.output import refuse_inputs

@@ -13,7 +13,8 @@ import numpy as np
 from im2rec.errors import InputError, counted
 from im2rec.format.insightface import PROPERTY_NAME, check_exact, property_text, range_bytes
 from im2rec.format.mapfile import map_head, map_rows
-from im2rec.parallel import Progress, available_cpus, run_ordered
+from im2rec.parallel import available_cpus, run_ordered
+from im2rec.progress import Progress
 from im2rec.rewriting.class_plan import ClassPlan, plan_names, plan_offsets, plan_same
 from im2rec.rewriting.contents import hash_contents
 from im2rec.rewriting.copying import batches

@@ -6,11 +6,10 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from im2rec.errors import CorruptRecordError
-from im2rec.parallel import Progress
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.rewriting.output import NewSet, check_outputs, refuse_inputs
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.rewriting.selected_set import SelectedSet, SelectOptions, companions_of, files_of
@@ -19,6 +18,7 @@ from im2rec.selection.headers import LabelledFile, ScannedFile
 from im2rec.storage.files import PathLike
 
 _SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of the work
+_READING = Phase("reading headers", "record", 0.0, _SCAN_SHARE)
 
 
 def select(
@@ -37,8 +37,8 @@ def select(
     labels and keys to the old ones. A set with a header record gets a new one, with identity records and the
     ``property`` file; its images are grouped by class then. Of a damaged file all whole records are selected, and the
     damage is in the summary. Memory: some 40 bytes a record, and a few pieces of some megabytes. *progress* is called
-    with the number of records written so far and the share of the work that is done. A dry run reads the headers and
-    writes nothing.
+    with the number of records whose headers are read, then of those written, and the share of the whole work. A dry run
+    reads the headers and writes nothing.
 
     Raises InputError when *rec* cannot be used or no image is selected, IndexFormatError, CorruptRecordError,
     ParameterError, and OutputError when a file exists, unless *force*, or cannot be written::
@@ -46,22 +46,20 @@ def select(
         select("train.rec", "small/train.rec", SelectOptions(min_images=5, relabel=True))
     """
     started = time.monotonic()
-    options, report = options or SelectOptions(), progress or (lambda _count, _share: None)
+    options, report = options or SelectOptions(), begin_phase(progress, _READING)
     source, target = Path(rec), Path(out)
     refuse_inputs(outputs_of(target), [source])
     check_outputs(outputs_of(target), force=force)
-    run = functools.partial(_selected, target=target, options=options, force=force, digest=digest, dry_run=dry_run)
+    run = functools.partial(
+        _selected, target=target, options=options, force=force, digest=digest, dry_run=dry_run, progress=progress
+    )
     try:
-        summary = run(LabelledFile(rec, index=options.index, progress=_scan_share(report)), report=report)
+        summary = run(LabelledFile(rec, index=options.index, progress=report))
     except CorruptRecordError:
-        share = _scan_share(report)
-        summary = run(ScannedFile(rec, index=options.index, doubtful=options.doubtful, progress=share), report=report)
+        report = begin_phase(progress, _READING)
+        summary = run(ScannedFile(rec, index=options.index, doubtful=options.doubtful, progress=report))
     summary.seconds = round(time.monotonic() - started, 3)
     return summary
-
-
-def _scan_share(report: Progress) -> Callable[[float], None]:
-    return lambda share: report(0, share * _SCAN_SHARE)
 
 
 def _selected(
@@ -72,7 +70,7 @@ def _selected(
     force: bool,
     digest: bool,
     dry_run: bool,
-    report: Progress,
+    progress: Progress | None,
 ) -> SelectSummary:
     """Select records of *file*, and close it. Raises what :func:`select` does."""
     with file:
@@ -81,7 +79,7 @@ def _selected(
         files = run.planned_files(digest=digest)
         if not dry_run:
             with contextlib.closing(NewSet(target, run.companions, force=force, digest=digest)) as output:
-                run.write(output, lambda done, share: report(done, _SCAN_SHARE + (1 - _SCAN_SHARE) * share))
+                run.write(output, begin_phase(progress, Phase("copying", "record", _SCAN_SHARE)))
                 files = output.publish()
         summary = run.summary()
     summary.files, summary.dry_run = list(map(os.fspath, files)), dry_run

@@ -25,10 +25,10 @@ from im2rec.iterators.mnist import MNISTIter, MNISTParams
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.iterators.text import CSVIter, LibSVMIter
 from im2rec.iterators.text_params import CSVParams, LibSVMParams
-from im2rec.parallel import Progress
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.pipeline.records import Records
 from im2rec.pipeline.sample import sampled_sizes
+from im2rec.progress import Progress
 from im2rec.schema import DRY_RUN, ENGINE, FILES, INPUT, KERNEL, PEAK_MEMORY, RATE, RECORDS, SECONDS, described
 from im2rec.storage.damaged_range import DAMAGED_BYTES, DAMAGED_RANGES, DAMAGED_RECORDS, DOUBTFUL, LOST
 
@@ -167,6 +167,8 @@ def run(
         summary.pad += batch.pad or 0
         if progress:
             progress(summary.images, min(1.0, summary.batches / max(1, expected)))
+    if progress:
+        progress(summary.images, 1.0)  # also where fewer batches came than expected
     summary.seconds = time.perf_counter() - start
     if summary.batches > 1:  # the time of the first batch holds the start of threads and what compiles meanwhile
         summary.images_per_s = (summary.images - first_images) / (summary.seconds - summary.first_batch_s)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from im2rec.errors import CorruptRecordError, IndexFormatError, InputError
 from im2rec.format.indexfile import Keys
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD, Labels
+from im2rec.progress import Progress
 from im2rec.storage.blocks import Damage, RecordBlock
 from im2rec.storage.companions import find_index
 from im2rec.storage.damaged_range import DamageLog
@@ -45,7 +46,7 @@ Mask = npt.NDArray[np.bool_]
 class _ScannedHeaders(ScannedRecords):
     """What a scan collects for a :class:`ScannedFile`."""
 
-    def __init__(self, report: Callable[[int], None]) -> None:
+    def __init__(self, report: Callable[[int, int], None]) -> None:
         super().__init__()
         self._report = report
         self.labels: list[Labels] = []
@@ -57,7 +58,7 @@ class _ScannedHeaders(ScannedRecords):
         labels, states = _parse_block(block)
         self.labels.append(labels)
         self.states.append(states)
-        self._report(block.offsets[-1])
+        self._report(self.records, block.offsets[-1])
 
 
 class ScannedFile(RecordFile):
@@ -65,20 +66,15 @@ class ScannedFile(RecordFile):
 
     The ordinals are those of a scan. ``keys`` are the ids, ``first_labels`` (float32) the first label of each record,
     ``states`` (uint8) the bits of ``VECTOR`` to ``LONG_LABELS``. *index* True is the one beside the file, which only
-    helps the scan.
-    *progress* is called with the share of the file that has been read. Raises InputError, CorruptRecordError.
+    helps the scan. *progress* is called with the number of records so far and the share of the file that has been read.
+    Raises InputError, CorruptRecordError.
     """
 
     first_labels: Labels
     states: Bits
 
     def __init__(
-        self,
-        path: PathLike,
-        *,
-        index: bool = True,
-        doubtful: str = KEEP,
-        progress: Callable[[float], None] | None = None,
+        self, path: PathLike, *, index: bool = True, doubtful: str = KEEP, progress: Progress | None = None
     ) -> None:
         self._progress, self._uses_index = progress, index
         super().__init__(path, index=False, damaged=SKIP, doubtful=doubtful)
@@ -93,15 +89,16 @@ class ScannedFile(RecordFile):
         """Nothing is cached, as the headers are to be read."""
 
     def _make_map(self) -> RecordMap:
-        def report(offset: int) -> None:
+        def report(records: int, offset: int) -> None:
             if self._progress:
-                self._progress(offset / self.size)
+                self._progress(records, offset / self.size)
 
         index = find_index(self._file.path) if self._uses_index else None
         listed = listed_offsets(self._file, index)
         scanned = scan_all(
             self._file, lambda: _ScannedHeaders(report), listed=listed, careful=True, drop_doubtful=self._drops_doubtful
         )
+        report(scanned.records, self.size)
         if scanned.damage and not scanned.records:
             problem = CorruptRecordError("holds no whole records", offset=int(scanned.damage.starts[0]), hint=INSPECT)
             raise with_path(problem, self._file.path)
@@ -121,19 +118,21 @@ class LabelledFile(RecordFile):
 
     ``keys`` are those of the index, if there is one and *index* is True, and ``ids`` those in the headers.
     ``first_labels`` (float32) and ``states`` (uint8) are as there, without records that are too short for their header
-    or their labels. *progress* is called with the share of the headers that have been read. Raises InputError,
-    IndexFormatError, and CorruptRecordError for a file with damage or with such a record.
+    or their labels. *progress* is called with the number of headers that have been read, and their share. Raises
+    InputError, IndexFormatError, and CorruptRecordError for a file with damage or with such a record.
     """
 
     _without_index = "--no-idx"
     _logs_unlisted = False
 
-    def __init__(self, path: PathLike, *, index: bool = True, progress: Callable[[float], None] | None = None) -> None:
+    def __init__(self, path: PathLike, *, index: bool = True, progress: Progress | None = None) -> None:
         super().__init__(path, index=None if index else False)
         try:
             self._refuse_damage()
             self._progress = progress
             labels = self.labels
+            if progress:
+                progress(self.total, 1.0)  # at once, if they are in the cache
             self._progress = None
         except BaseException:
             self.close()
@@ -158,7 +157,7 @@ class LabelledFile(RecordFile):
 
     def _reported_spans(self, ordinals: Sequence[int]) -> list[RecordSpan]:
         if self._progress:
-            self._progress(ordinals[0] / self.total)
+            self._progress(ordinals[0], ordinals[0] / self.total)
         return self.spans(ordinals)
 
 

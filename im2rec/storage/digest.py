@@ -21,7 +21,8 @@ from im2rec.format.digestfile import (
     encode_digest,
     parse_digest,
 )
-from im2rec.parallel import Progress, StartedJob, WorkerThreads, available_cpus, run_ordered
+from im2rec.parallel import StartedJob, WorkerThreads, available_cpus, run_ordered
+from im2rec.progress import Progress
 from im2rec.schema import DRY_RUN, FILES, INPUT, SECONDS, WARNINGS, described
 from im2rec.storage.companions import find_index
 from im2rec.storage.files import Closeable, InputFile, PathLike, read_file, reading, with_path

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from im2rec.errors import counted
+from im2rec.progress import Progress
 from im2rec.schema import INPUT, described
 from im2rec.storage.files import PathLike
 from im2rec.verification.bin_file import PairFile
-from im2rec.verification.image_facts import Progress, read_facts
+from im2rec.verification.image_facts import read_facts
 from im2rec.verification.listing import count_sizes
 from im2rec.verification.problems import BinProblem, Words, fold_problems, image_problems, pair_problems
 

@@ -8,12 +8,13 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from im2rec.errors import ImageError, OutputError, counted
 from im2rec.images.codec import image_info
 from im2rec.images.signatures import EXTENSIONS, NO_EXTENSION, sniff
+from im2rec.progress import Progress
 from im2rec.schema import DRY_RUN, FILES, INPUT, SECONDS, WARNINGS, described
 from im2rec.storage import disk
 from im2rec.storage.files import PathLike, read_file
@@ -51,12 +52,7 @@ class BinExtractSummary:
 
 
 def extract_bin(
-    path: PathLike,
-    out: PathLike,
-    *,
-    force: bool = False,
-    dry_run: bool = False,
-    progress: Callable[[int, float], None] | None = None,
+    path: PathLike, out: PathLike, *, force: bool = False, dry_run: bool = False, progress: Progress | None = None
 ) -> BinExtractSummary:
     """Write the images of the verification file *path* to the new folder *out*, byte for byte as they are stored.
 
@@ -146,7 +142,7 @@ class _Names:
         return name
 
 
-def _write(folder: AsideFolder, pairs: PairFile, names: _Names, progress: Callable[[int, float], None]) -> None:
+def _write(folder: AsideFolder, pairs: PairFile, names: _Names, progress: Progress) -> None:
     """Write the images, the list and the marker to *folder*, and give it its name. Raises OutputError, InputError."""
     marker = {"file": pairs.path.name, "pairs": len(pairs)}
     with folder.writing(_HINT):

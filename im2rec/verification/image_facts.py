@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ from im2rec.format.pickled_bytes import Stored
 from im2rec.images.codec import decode, image_info
 from im2rec.images.signatures import sniff
 from im2rec.parallel import available_cpus, run_ordered
+from im2rec.progress import Progress
 from im2rec.storage.files import InputFile
 from im2rec.verification.bin_file import PairFile, read_content
 from im2rec.verification.doubles import content_digest
 
-Progress = Callable[[int, float], None]
 _BATCH = 64  # images of one task of a worker: about 20 ms of decoding
 _FEW = 1000  # images that are decoded sooner than processes are started
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from im2rec.errors import ImageError, counted
 from im2rec.images.codec import decode
 from im2rec.images.sheet import CELL, COLUMNS, Row, Tile, draw_rows, fitted
+from im2rec.progress import Progress
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
 from im2rec.storage.digest import refuse_same_file
 from im2rec.storage.files import PathLike
@@ -19,7 +20,7 @@ from im2rec.storage.output import AtomicFile, refuse_existing
 from im2rec.verification.bin_file import PairFile
 from im2rec.verification.doubles import find_doubles
 from im2rec.verification.folds import fold_bounds
-from im2rec.verification.image_facts import ImageFacts, Progress, read_facts
+from im2rec.verification.image_facts import ImageFacts, read_facts
 from im2rec.verification.problems import size_text
 
 _SHEET_ROWS = 3  # of pairs of each kind

@@ -13,14 +13,13 @@ from typing import overload
 from im2rec.errors import InputError, OutputError
 from im2rec.format.binfile import encode_bin
 from im2rec.format.pairlist import PairList
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, SECONDS, WARNINGS, described
 from im2rec.storage.files import PathLike, check_folder, read_file, reading
 from im2rec.storage.output import AtomicFile, refuse_existing
 from im2rec.verification.doubles import content_digest
 from im2rec.verification.pair_list import PairedImage, read_images, read_pair_list
 from im2rec.verification.problems import Words, fold_problems, image_problems, pair_problems, size_text
-
-Progress = Callable[[int, float], None]
 
 
 @dataclasses.dataclass
@@ -71,7 +70,6 @@ def make_bin(
     Source: insightface src/data/lfw2pack.py and recognition/arcface_mxnet/common/build_eval_pack.py.
     """
     started = time.monotonic()
-    progress = progress or (lambda _count, _share: None)
     target = Path(out)
     refuse_existing([target], force=force)
     if target.exists() and target.samefile(pair_list):
@@ -79,12 +77,14 @@ def make_bin(
     check_folder(root)
     listed = read_pair_list(pair_list, form)
     total = 2 * len(listed.pairs)
-    images = read_images(listed, pair_list, root, lambda count: progress(count, count / total / 2))
+    check = begin_phase(progress, Phase("checking", "image", 0.0, 1.0 if dry_run else 0.5))
+    images = read_images(listed, pair_list, root, lambda count: check(count, count / total))
     _refuse_image(target, images)
     same = [pair.same for pair in listed.pairs]
     bytes_out = 0
     if not dry_run:
-        contents = _Contents(images, lambda count: progress(count, (1 + count / total) / 2))
+        write = begin_phase(progress, Phase("writing", "image", 0.5))
+        contents = _Contents(images, lambda count: write(count, count / total))
         with AtomicFile(target, force=force) as file:
             for piece in encode_bin(contents, same):
                 file.write(piece)

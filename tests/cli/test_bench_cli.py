@@ -206,8 +206,9 @@ def test_a_peer_that_does_not_run_is_reported_and_gives_exit_code_3() -> None:
 def test_progress_counts_the_measurements() -> None:
     done = im2rec("bench", "a.rec", *LOUD)
 
-    assert "measured: 1 (" in done.err
-    assert "measured: 2 (" in done.err
+    assert "timing reading: 1 step (" in done.err
+    assert re.search(r"^timing iterating, 1 thread: \d+ steps \(\d+%\)", done.err, re.MULTILINE)
+    assert "steps (100%)" in done.err
 
 
 ERRORS = {

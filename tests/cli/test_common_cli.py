@@ -357,7 +357,8 @@ def test_the_next_command_can_be_typed(here: Path) -> None:
 
 @pytest.mark.usefixtures("progress_at_once")
 def test_progress_is_printed_on_stderr_and_not_with_quiet(tmp_path: Path) -> None:
-    for words, what in zip(good_runs(tmp_path)[:3], ("images found: 3", "packing: 3", "records: 8"), strict=True):
+    lines = ("finding: 3 images", "packing: 3 images (100%)", "surveying: 8 records (100%)")
+    for words, what in zip(good_runs(tmp_path)[:3], lines, strict=True):
         _, out, err = im2rec(*words)
         assert what in err
         assert what not in out

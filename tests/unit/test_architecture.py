@@ -16,7 +16,7 @@ import im2rec
 ROOT = Path(im2rec.__file__).parent
 # Lowest layer first. A group imports from itself and from groups in the lines before its own.
 LAYERS = (
-    ("errors", "hashing", "library_output", "schema"),
+    ("errors", "hashing", "library_output", "progress", "schema"),
     ("workers",),
     ("process_pool",),
     ("folders", "params", "parallel", "format", "images"),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from typing import Any
 
 import click
 import pytest
 
-from im2rec.cli import console as module
 from im2rec.cli.console import Console, common_options, table
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.errors import counted, human_size
@@ -168,43 +166,6 @@ def test_each_warning_is_a_line_on_stderr_with_quiet_too(capsys: pytest.CaptureF
     Console(quiet=1).warn(["one", "two"])
 
     assert ("", "warning: one\nwarning: two\n") == capsys.readouterr()
-
-
-class Terminal(io.StringIO):
-    """A stderr that is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize("share", [True, False])
-def test_progress_on_a_terminal_is_a_bar_that_is_erased_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, *, share: bool
-) -> None:
-    monkeypatch.setattr("sys.stderr", terminal := Terminal())
-    with Console().progress("packing", share=share) as progress:
-        assert progress is not None
-        progress(1234, *([0.5] if share else []))
-    shown = terminal.getvalue()
-
-    assert "packing" in shown
-    assert shown.endswith("\r")
-    assert "\n" not in shown
-    assert all(len(piece) <= 80 for piece in shown.split("\r"))
-
-
-def test_progress_without_a_terminal_is_a_line_every_ten_seconds(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    with Console().progress("packing", share=True) as progress:
-        assert progress is not None
-        for moment, count in ((100, 0), (109.9, 1000), (110.1, 1234), (115, 2000), (120.2, 3000)):
-            now[0] = moment
-            progress(count, count / 4000)
-
-    assert ("", "packing: 1,234 (31%)\npacking: 3,000 (75%)\n") == capsys.readouterr()
 
 
 @pytest.mark.parametrize(("writes", "expected"), [(True, {"force", "dry_run"}), (False, set())])

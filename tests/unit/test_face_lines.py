@@ -67,7 +67,7 @@ def test_reading_goes_on_behind_any_line(tmp_path: Path, behind: int) -> None:
     lines = lines_of(tmp_path, text)
     entries = lines.entries()
     first = [next(entries) for _ in range(behind)]
-    shares, position = lines.share_read(), lines.position
+    shares, position = lines.share_before(lines.position), lines.position
 
     again = lines_of(tmp_path, text)
     again.position = position
@@ -139,7 +139,8 @@ def test_a_list_of_face2rec2_has_one_label_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "\n\n# nothing\n"])
 def test_an_empty_list_has_no_classes(tmp_path: Path, text: str) -> None:
     lines = lines_of(tmp_path, text)
-    assert ([], 0, [], 0) == (lines.runs.labels.tolist(), lines.images, list(lines.entries()), lines.share_read())
+    share = lines.share_before(lines.position)
+    assert ([], 0, [], 0) == (lines.runs.labels.tolist(), lines.images, list(lines.entries()), share)
 
 
 @pytest.mark.parametrize(

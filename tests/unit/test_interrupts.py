@@ -67,7 +67,7 @@ def test_a_signal_that_a_library_catches_ends_the_command_at_its_next_step(
     steps = []
 
     def command(_words: list[str]) -> None:
-        with Console(quiet=quiet).progress("packing", share=False) as progress:
+        with Console(quiet=quiet).progress("packing", "image") as progress:
             progress(1)
             with contextlib.suppress(BaseException):
                 signal.raise_signal(number)

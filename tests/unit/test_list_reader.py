@@ -127,16 +127,19 @@ def test_every_line_is_in_exactly_one_part_with_its_line_number_in_the_whole_lis
 
 
 @pytest.mark.parametrize(("part", "shares"), [(0, [0, 0.25, 0.5, 0.75, 1]), (1, [0, 0.5, 1])])
-def test_the_share_read_of_a_part_grows_to_1(tmp_path: Path, part: int, shares: list[float]) -> None:
+def test_the_share_before_the_place_in_a_part_grows_to_1(tmp_path: Path, part: int, shares: list[float]) -> None:
     (tmp_path / "l.lst").write_bytes(b"1\t0\ta.jpg\n" * 6)
     lines = ListLines(tmp_path / "l.lst", nsplit=2, part=part)
 
-    assert shares == [lines.share_read(), *(lines.share_read() for _ in lines.entries())]
+    found = [lines.share_before(lines.position), *(lines.share_before(lines.position) for _ in lines.entries())]
+    assert shares == found
 
 
-def test_the_share_read_of_an_empty_part_is_0(tmp_path: Path) -> None:
+def test_the_share_before_the_place_in_an_empty_part_is_0(tmp_path: Path) -> None:
     (tmp_path / "l.lst").write_bytes(b"1\t0\ta.jpg\n")
-    assert 0 == ListLines(tmp_path / "l.lst", nsplit=2, part=1).share_read()
+    lines = ListLines(tmp_path / "l.lst", nsplit=2, part=1)
+
+    assert 0 == lines.share_before(lines.position)
 
 
 def test_a_rec_in_place_of_a_list_is_refused(tmp_path: Path) -> None:
