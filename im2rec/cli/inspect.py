@@ -113,9 +113,8 @@ def command(
     if sheet is not None:
         summary.sheet = str(sheet)
         if not options["dry_run"]:
-            write_sheet(
-                rec, sheet, index=index, force=options["force"], max_pixels=options["max_pixels"], by_identity=rows
-            )
+            limits = {"force": options["force"], "max_pixels": options["max_pixels"]}
+            write_sheet(rec, sheet, index=index, **limits, by_identity=rows, survey=summary)
     summary.dry_run = options["dry_run"]
     console.warn(summary.warnings)
     console.result("inspect", summary, render(summary), next_command(summary))

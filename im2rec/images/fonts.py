@@ -66,7 +66,12 @@ class _Run(NamedTuple):
 
 def text_length(text: str, size: int) -> float:
     """Return the width in pixels of one line of *text* whose letters are *size* pixels high."""
-    return sum(run.font.getlength(run.text, direction=run.direction) for run in _runs(text, size, _candidates()))
+    return _length(_runs(text, size, _candidates()))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _length(runs: tuple[_Run, ...]) -> float:
+    return sum(run.font.getlength(run.text, direction=run.direction) for run in runs)
 
 
 def draw_text(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, color: str) -> None:
@@ -110,14 +115,16 @@ def _candidates() -> tuple[FontFile, ...]:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _runs(text: str, size: int, candidates: tuple[FontFile, ...]) -> list[_Run]:
+def _runs(text: str, size: int, candidates: tuple[FontFile, ...]) -> tuple[_Run, ...]:
     """Return *text* in the first font that has all its letters; if there is none, in those that have its parts."""
-    text = "".join(_cleaned(letter) for letter in unicodedata.normalize("NFC", text))
     own = default_font(size)
+    if text.isascii() and text.isprintable():
+        return (_Run(own, text, None),)
+    text = "".join(_cleaned(letter) for letter in unicodedata.normalize("NFC", text))
     fonts = itertools.chain([own], (_opened(file, size) for file in candidates))  # opened one by one
     for font in fonts:
         if font is not None and all(_has(font, letter) for letter in text):
-            return [_Run(font, text, _direction(font, text))]
+            return (_Run(font, text, _direction(font, text)),)
     parts: list[tuple[Font, str]] = []
     for letter in text:
         found = _font_of(letter, size, candidates, parts[-1][0] if parts else own)
@@ -126,7 +133,7 @@ def _runs(text: str, size: int, candidates: tuple[FontFile, ...]) -> list[_Run]:
             parts[-1] = chosen, parts[-1][1] + shown
         else:
             parts.append((chosen, shown))
-    runs = [_Run(each, part, _direction(each, part)) for each, part in parts]
+    runs = tuple(_Run(each, part, _direction(each, part)) for each, part in parts)
     return runs[::-1] if _is_right_to_left(text) else runs
 
 

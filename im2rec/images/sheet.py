@@ -173,7 +173,7 @@ class _Line:
 
 def _draw_image(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, left: int, upper: int, cell: int) -> None:
     ground, frame = (_BAD_GROUND, _ERROR) if tile.image is None else (_GROUND, _FRAME)
-    draw.rectangle((left, upper, left + cell - 1, upper + cell - 1), ground, frame)
+    draw.rectangle((left - 1, upper - 1, left + cell, upper + cell), ground, frame)
     if tile.image is not None:
         sheet.paste(tile.image, (left + (cell - tile.image.width) // 2, upper + (cell - tile.image.height) // 2))
         return

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 _WORD = re.compile(r" *[^ /_…\-]*[/_…\-]*")  # with the blanks before it; a line may end after it
 _BLANKS = re.compile(" +")
 _ELLIPSIS = "…"
+_ENDS = " /_-"  # of words
+_DROPPED = " _-"  # beside an ellipsis
+_LEAST_SHARE = 0.5  # of a beginning that ends with a whole word
 
 Length = Callable[[str], float]
 """Returns the width of a text in pixels."""
@@ -20,6 +23,8 @@ def wrap(text: str, width: float, length: Length) -> list[str]:
 
     A line ends at a blank, or behind ``/``, ``_`` or ``-``; a word that is wider than a line is broken anywhere.
     """
+    if length(text) <= width:
+        return [text.strip(" ")]
     lines = [""]
     for word in filter(None, _WORD.findall(text)):
         if length((lines[-1] + word).strip(" ")) <= width:
@@ -53,14 +58,20 @@ def wrap_within(text: str, width: float, most: int, length: Length) -> list[str]
         return lines
 
     def shortened(kept: int) -> list[str]:
-        head, tail = text[: kept - kept // 2], text[len(text) - kept // 2 :]
-        return wrap(head.rstrip(" ") + _ELLIPSIS + tail.lstrip(" "), width, length)
+        head, tail = _head(text[: kept - kept // 2]), _head(text[len(text) - kept // 2 :][::-1])[::-1]
+        return wrap(head.rstrip(_DROPPED) + _ELLIPSIS + tail.lstrip(_DROPPED), width, length)
 
     counts = range(1, min(letters, len(text)))
     kept = max(1, bisect.bisect_right(counts, most, key=lambda kept: len(shortened(kept))))
     while len(shortened(kept)) > most and kept > 1:  # a shorter text may need a line more, where a word moves
         kept -= 1
     return shortened(kept)[:most]
+
+
+def _head(text: str) -> str:
+    """Return *text* without the piece of a word at its end, if that is a small part of it."""
+    end = max(map(text.rfind, _ENDS)) + 1
+    return text[:end] if end >= len(text) * _LEAST_SHARE else text
 
 
 def wrap_paragraphs(texts: Sequence[str], width: float, most: int, length: Length) -> list[list[str]]:

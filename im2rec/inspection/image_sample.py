@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from im2rec.images.codec import COLOR, ImageInfo, decode, image_info, orientatio
 from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_rows, draw_sheet, fitted, number_text, record_lines
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
-from im2rec.inspection.report import ImageStatistics
+from im2rec.inspection.report import ImageStatistics, Survey
 from im2rec.inspection.spread import spread
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import InputFile, PathLike
@@ -26,6 +27,7 @@ from im2rec.storage.record_map import whole_offsets
 SAMPLE_SIZE = 1000  # images whose headers are read
 SHEET_ROWS = 6
 SHEET_IMAGES = SHEET_ROWS * COLUMNS  # more would be too small to recognise
+_MOST_PASSED_OVER = 200  # records in a row that have no image, in search of one that has
 _READ_BYTES = (4096, 1 << 16, 1 << 29)  # tried in turn: an image's size is usually in its first kilobytes
 
 
@@ -122,42 +124,81 @@ def write_sheet(
     force: bool = False,
     max_pixels: int | None = None,
     by_identity: IdentityRows | None = None,
+    survey: Survey | None = None,
 ) -> None:
     """Draw a contact sheet of the ``.rec`` at *path*, damaged or not, to the PNG file *out*.
 
     It shows up to 60 images of the records that a survey with *index* counts, with id, labels and the name of the class
     below each, if names are beside the file; *max_pixels* limits their size, as in
     :func:`~im2rec.images.codec.decode`. With *by_identity* it shows the images of these rows instead, with the
-    identity and the number of its images above each. Raises InputError, and OutputError if *out* exists and *force* is
-    False.
+    identity and the number of its images above each. The title says how many images and classes *survey* has counted.
+    Raises InputError, and OutputError if *out* exists and *force* is False.
     """
     with InputFile(path) as file:
         check_kind(file)
         names, _ = class_names_beside(path)
 
-        def tiles_at(offsets: Iterable[int]) -> list[Tile]:
-            return [tile for offset in offsets if (tile := _read_tile(file, offset, names, max_pixels))]
+        def tile_at(offset: int) -> Tile | None:
+            return _read_tile(file, offset, names, max_pixels)
 
         if by_identity is not None:
-            shown = [(_heading(row, names), tiles_at(row.offsets)) for row in by_identity.rows]
-            count = counted(by_identity.identities, "identity", "identities")
-            drawn = draw_rows(shown, [file.path.name, f"{len(shown)} of {count}, evenly spread"])
+            rows = [
+                (_heading(row, names), [tile for tile in map(tile_at, row.offsets) if tile]) for row in by_identity.rows
+            ]
+            of = counted(by_identity.identities, "identity", "identities")
+            shown = f"{len(rows)} of {of}, evenly spread" if len(rows) < by_identity.identities else of
+            drawn = draw_rows(
+                rows, [file.path.name, f"{shown}, {counted(survey.images, 'image')}" if survey else shown]
+            )
         else:
             offsets = whole_offsets(file, resolve_index(path, index)).tolist()
-            tiles = tiles_at(offsets[ordinal] for ordinal in evenly_spaced(len(offsets), SHEET_IMAGES))
-            drawn = draw_sheet(tiles, [file.path.name, f"{len(tiles):,} of {len(offsets):,} records, evenly spread"])
+            tiles = _spread_tiles(lambda ordinal: tile_at(offsets[ordinal]), len(offsets), SHEET_IMAGES)
+            drawn = draw_sheet(tiles, [file.path.name, _count_text(len(tiles), len(offsets), survey)])
     with AtomicFile(out, force=force) as sheet:
         sheet.write(drawn)
 
 
+def _spread_tiles(read: Callable[[int], Tile | None], count: int, limit: int) -> list[Tile]:
+    """Return up to *limit* tiles of evenly spaced records of *count*; those that *read* has none for are passed over.
+
+    Each chosen record begins a stretch, which goes on to the next one. The first tile of each stretch is taken, and
+    then, where some have none, further tiles of the others.
+    """
+    starts = evenly_spaced(count, limit)
+    stretches = [iter(range(start, end)) for start, end in zip(starts, [*starts[1:], count], strict=True)]
+    tiles: dict[int, Tile] = {}
+    while stretches and len(tiles) < limit:
+        others, stretches = stretches, []
+        for stretch in others:
+            for ordinal in itertools.islice(stretch, _MOST_PASSED_OVER if len(tiles) < limit else 0):
+                if (tile := read(ordinal)) is not None:
+                    tiles[ordinal] = tile
+                    stretches.append(stretch)
+                    break
+    return [tiles[ordinal] for ordinal in sorted(tiles)]
+
+
+def _count_text(shown: int, records: int, survey: Survey | None) -> str:
+    """Say how many images are *shown*, of how many in how many classes."""
+    if survey is None or shown > survey.images:  # some hold content that is no image
+        return (
+            f"{shown:,} of {counted(records, 'record')}, evenly spread"
+            if shown < records
+            else counted(records, "record")
+        )
+    images = counted(survey.images, "image")
+    text = f"{shown:,} of {images}, evenly spread" if shown < survey.images else images
+    classes = survey.class_statistics
+    if classes is None or not classes.whole_numbers:
+        return text
+    return f"{text}, {counted(classes.count, 'class', 'classes')}"
+
+
 def _heading(row: SheetRow, names: ClassNames | None) -> str:
     name = class_name(names, [row.label])
-    shown = (
-        f"{len(row.offsets)} of {row.images:,} images"
-        if row.images > len(row.offsets)
-        else counted(row.images, "image")
-    )
-    return f"identity {number_text(row.label)}{f' {name}' if name else ''}: {shown}"
+    images = counted(row.images, "image")
+    shown = f"{len(row.offsets)} of {images}" if row.images > len(row.offsets) else images
+    return f"identity {number_text(row.label)}, {shown}{f': {name}' if name else ''}"
 
 
 def _read_tile(file: InputFile, offset: int, names: ClassNames | None, max_pixels: int | None) -> Tile | None:

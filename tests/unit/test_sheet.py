@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,13 @@ def box(mask: Pixels) -> Box:
 
 def test_cells_that_belong_together_have_narrow_gaps() -> None:
     red, blue = tile_of(RED), tile_of((0, 0, 255))
-    apart, together = (pixels_of(draw_rows([("", [red, blue, red, red])], "", together=number)) for number in (1, 2))
+    rows = [("", [red, blue, blue, red])]
+    apart, together = (pixels_of(draw_rows(rows, "", together=number)) for number in (1, 2))
 
     assert apart.shape == together.shape
-    assert (144, 37, 272, 165) == box(is_color(apart, (0, 0, 255)))
-    assert (137, 37, 265, 165) == box(is_color(together, (0, 0, 255)))
-    assert (together[37:165, 265:280] == 255).all()
-    assert (280, 37, 537, 165) == box(np.pad(is_color(together[:, 270:], RED), ((0, 0), (270, 0))))
+    for sheet, second in ((apart, 144), (together, 137)):
+        columns = np.flatnonzero(np.diff(is_color(sheet, (0, 0, 255))[100].astype(int))) + 1
+        assert [second, second + CELL, 280, 280 + CELL] == columns.tolist()
 
 
 # What a cell shows.
@@ -223,17 +223,18 @@ def test_a_sheet_without_tiles_has_its_title_alone() -> None:
 
 
 def test_an_image_is_centred_in_a_framed_cell() -> None:
-    for size, (left, top) in {(64, 128): (32, 0), (128, 10): (0, 59), (85, 40): (21, 44)}.items():
+    for size, offset in {(64, 128): (32, 0), (128, 10): (0, 59), (85, 40): (21, 44)}.items():
         sheet = drawn([tile_of((0, 0, 200), size)])
-        expected = FIRST[0] + left, FIRST[1] + top
+        expected = FIRST[0] + offset[0], FIRST[1] + offset[1]
         assert (*expected, expected[0] + size[0], expected[1] + size[1]) == box(is_color(sheet, (0, 0, 200)))
-        assert (*FIRST, FIRST[0] + CELL, FIRST[1] + CELL) == box(~is_color(sheet, WHITE))
+        left, top = FIRST
+        assert (left - 1, top - 1, left + CELL + 1, top + CELL + 1) == box(~is_color(sheet, WHITE))
 
 
 def text_extents(sheet: Pixels) -> list[tuple[int, int, int, int]]:
     """Left, right, top and bottom of the lines of text below the first cell, which blank rows separate."""
     ink = ~is_color(sheet, WHITE)
-    ink[: FIRST[1] + CELL] = False
+    ink[: FIRST[1] + CELL + 1] = False
     edges = np.flatnonzero(np.diff(ink.any(axis=1))) + 1
     return [(*box(ink[top:bottom])[::2], int(top), int(bottom)) for top, bottom in zip(*[iter(edges)] * 2, strict=True)]
 
@@ -273,14 +274,14 @@ def test_a_cell_with_many_lines_of_its_own_shows_them_all() -> None:
 
 def test_a_title_that_is_wider_than_the_sheet_goes_on_in_further_lines() -> None:
     short, long, longest = (drawn([tile_of((0, 0, 200))], "HI " * number) for number in (1, 40, 400))
-    left, top, right, bottom = box(~is_color(longest[: -height_of(2)], WHITE))
+    left, top, right, bottom = box(~is_color(longest[: -height_of(2) - 1], WHITE))
 
     assert {LEAST_WIDTH} == {sheet.shape[1] for sheet in (short, long, longest)}
     assert short.shape[0] < long.shape[0] < longest.shape[0]
     assert 8 <= left <= 10
     assert 8 <= longest.shape[1] - right
     assert 8 <= top < bottom <= longest.shape[0] - height_of(2)
-    assert box(~is_color(short[: FIRST[1]], WHITE))[:2] == (left, top)
+    assert box(~is_color(short[: FIRST[1] - 1], WHITE))[:2] == (left, top)
 
 
 def test_the_further_lines_of_a_title_are_grey() -> None:
@@ -293,25 +294,25 @@ def test_the_further_lines_of_a_title_are_grey() -> None:
 
 def test_an_image_that_is_missing_leaves_a_red_frame_around_its_reason() -> None:
     sheet = drawn([tile_of((0, 0, 200)), Tile(None, "cut short", ("id 1", "label 2"))])
-    cell = sheet[FIRST[1] : FIRST[1] + CELL, 144 : 144 + CELL]
+    cell = sheet[FIRST[1] - 1 : FIRST[1] + CELL + 1, 143 : 145 + CELL]
 
-    assert (144, FIRST[1], 144 + CELL, FIRST[1] + CELL) == box(is_color(sheet, RED))
+    assert (143, FIRST[1] - 1, 145 + CELL, FIRST[1] + CELL + 1) == box(is_color(sheet, RED))
     assert is_color(np.concatenate([cell[0], cell[-1], cell[:, 0], cell[:, -1]])[None], RED).all()
     left, top, right, bottom = box(~is_color(cell[1:-1, 1:-1], tuple(cell[1, 1])))
-    assert abs(left - (CELL - 2 - right)) <= 2
-    assert abs(top - (CELL - 2 - bottom)) <= 4
+    assert abs(left - (CELL - right)) <= 2
+    assert abs(top - (CELL - bottom)) <= 4
 
 
 @pytest.mark.parametrize("reason", ["image file is truncated (17 bytes not processed)", "HIDE " * 500, "H" * 5000])
 def test_a_reason_is_wrapped_to_fit_its_cell(reason: str) -> None:
     sheet = drawn([Tile(None, reason, NO_TEXT)])
-    cell = sheet[FIRST[1] + 1 : FIRST[1] + CELL - 1, 9 : 7 + CELL]
+    cell = sheet[FIRST[1] : FIRST[1] + CELL, 8 : 8 + CELL]
     left, top, right, bottom = box(~is_color(cell, tuple(cell[0, 0])))
 
-    assert 6 <= left < right <= CELL - 8
-    assert 2 <= top < bottom <= CELL - 4
+    assert 8 <= left < right <= CELL - 8
+    assert 4 <= top < bottom <= CELL - 4
     assert 15 < bottom - top  # more than one line
-    assert is_color(sheet[FIRST[1] + CELL :], WHITE).all()
+    assert is_color(sheet[FIRST[1] + CELL + 1 :], WHITE).all()
 
 
 # The command.
@@ -346,8 +347,73 @@ def test_damaged_records_and_those_without_an_image_are_left_out(tmp_path: Path)
     assert 5 == im2rec("inspect", path, "--sheet", tmp_path / "sheet.png").code
     sheet = pixels_of((tmp_path / "sheet.png").read_bytes())
     assert (37 + 16 + height_of(2), LEAST_WIDTH, 3) == sheet.shape
-    frames = [(sheet[FIRST[1] + 20, 8 + STEP * column] == (216, 216, 216)).all() for column in range(4)]
+    frames = [(sheet[FIRST[1] + 20, 7 + STEP * column] == (216, 216, 216)).all() for column in range(4)]
     assert [True, True, True, False] == frames
+
+
+def ids_shown(rec: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The ids of the images on the sheet of *rec*, which is written to *out*."""
+    lines: list[str] = []
+    monkeypatch.setattr(
+        "im2rec.inspection.image_sample.draw_sheet",
+        lambda tiles, _title: lines.extend(t.lines[0] for t in tiles) or b"",
+    )
+    write_sheet(rec, out, force=True)
+    return [int(line.removeprefix("id ").partition(",")[0]) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("name", "has_image"),
+    [
+        ("all", lambda _number: True),
+        ("every third", lambda number: number % 3 == 1),
+        ("all but the last ones", lambda number: number < 350),
+        ("the second half", lambda number: number >= 200),
+        ("the last ones", lambda number: number >= 340),
+    ],
+)
+def test_a_sheet_is_full_wherever_the_records_without_an_image_are(
+    name: str, has_image: Callable[[int], bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = encoded(texture(8, 8))
+    payloads = [image_payload(number, 0, content if has_image(number) else b"") for number in range(400)]
+    shown = ids_shown(write_rec(tmp_path / "a.rec", payloads), tmp_path / "a.png", monkeypatch)
+
+    assert (60, True) == (len(set(shown)), all(map(has_image, shown))), name
+    assert sorted(shown) == shown
+    held = [number for number in range(400) if has_image(number)]
+    assert held[0] == shown[0]
+    assert shown[-1] >= held[-8]
+
+
+def test_all_images_are_shown_where_they_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(texture(8, 8))
+    held = [7, 8, 9, 100, 398]
+    payloads = [image_payload(number, 0, content if number in held else b"") for number in range(400)]
+
+    assert held == ids_shown(write_rec(tmp_path / "a.rec", payloads), tmp_path / "a.png", monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("contents", "text"),
+    [
+        (lambda number: (number % 3, encoded(texture(8, 8))), "60 of 70 images, evenly spread, 3 classes"),
+        (lambda number: (number % 3, encoded(texture(8, 8)) if number < 9 else b""), "9 images, 3 classes"),
+        (lambda number: (number / 2, encoded(texture(8, 8)) if number < 9 else b""), "9 images"),
+        (lambda number: (1, encoded(texture(8, 8)) if number < 1 else b"no image"), "60 of 70 records, evenly spread"),
+    ],
+)
+def test_the_title_says_how_many_of_how_many_images_and_classes(
+    contents: Callable[[int], tuple[float, bytes]], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[object] = []
+    monkeypatch.setattr("im2rec.inspection.image_sample.draw_sheet", lambda _tiles, title: titles.append(title) or b"x")
+    rec = write_rec(tmp_path / "a bird.rec", [image_payload(number, *contents(number)) for number in range(70)])
+    im2rec("inspect", rec, "--sheet", tmp_path / "a.png")
+    write_sheet(rec, tmp_path / "b.png")
+
+    assert ["a bird.rec", text] == titles[0]
+    assert 2 == len(titles)
 
 
 # By identity.

@@ -41,9 +41,11 @@ def test_a_letter_that_is_wider_than_the_line_is_one_line() -> None:
     ("text", "most", "lines"),
     [
         ("great white shark", 3, ["great", "white", "shark"]),
-        ("great white shark", 2, ["great w…", "e shark"]),
+        ("great white shark", 2, ["great…", "shark"]),
         ("abcdefghijklmnopqrs", 1, ["abcd…qrs"]),
         ("animals/dogs/golden_retriever", 2, ["animals/", "…triever"]),
+        ("hammerhead, hammerhead shark", 2, ["hammerhe", "a…shark"]),
+        ("a_b_c_d_e_f_g_h_i_j_k_l", 2, ["a_b_c_d…", "i_j_k_l"]),
         ("x" * 10_000 + "y", 1, ["xxxx…xxy"]),
     ],
 )
