@@ -11,7 +11,7 @@ import numpy as np
 
 from im2rec.errors import ParameterError, counted
 from im2rec.format.indexfile import Keys, Offsets
-from im2rec.format.insightface import HEADER_KEY, check_exact, range_bytes
+from im2rec.format.insightface import HEADER_KEY, PROPERTY_NAME, check_exact, range_bytes
 from im2rec.format.irheader import Labels, label_text
 from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.format.mapfile import map_lines
@@ -289,7 +289,8 @@ class SelectedSet:
     def _reader_warnings(self) -> Iterator[str]:
         """Yield what readers of the new set may stumble over."""
         has_key_0 = self._header or bool(np.any(self._keys == HEADER_KEY))
-        if self._had_key_0 and not has_key_0:
+        is_of_faces = len(self._ranges.ordinals) > 0 or self._file.path.with_name(PROPERTY_NAME).exists()
+        if is_of_faces and self._had_key_0 and not has_key_0:
             yield (
                 "no record of the output has the key 0, which published readers of face sets look for first"
                 " (--renumber gives keys from 0)"

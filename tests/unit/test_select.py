@@ -215,14 +215,24 @@ def test_keys_that_count_from_0_do_so_again_and_a_table_leads_back(tmp_path: Pat
         assert [1, 3] == [record.header.id for record in out]
 
 
-def test_other_keys_stay_and_the_loss_of_key_0_is_told(tmp_path: Path) -> None:
+def test_other_keys_stay_and_nothing_is_said_of_readers_of_face_sets(tmp_path: Path) -> None:
     rec = a_rec(tmp_path / "a.rec", [0, 1, 2, 3], keys=[5, 0, 7, 9])
     summary = selected(rec, tmp_path / "o.rec", labels=(0, 3))
 
     assert [5, 9] == keys_of(tmp_path / "o.rec")
     assert {"o.rec", "o.idx", "a.rec", "a.idx"} == files_in(tmp_path)
-    assert ["no record of the output has the key 0"] == [line[:37] for line in summary.warnings]
-    assert [] == selected(rec, tmp_path / "with 0.rec", labels=(1, 3)).warnings
+    assert [] == summary.warnings
+
+
+def test_the_loss_of_key_0_is_told_of_a_face_set(tmp_path: Path) -> None:
+    rec = a_rec(tmp_path / "a.rec", [0, 1, 2, 3], keys=[5, 0, 7, 9])
+    (tmp_path / "property").write_text("4,20,10")
+    for folder in ("without", "with"):
+        (tmp_path / folder).mkdir()
+
+    (warning,) = selected(rec, tmp_path / "without" / "o.rec", labels=(0, 3)).warnings
+    assert warning.startswith("no record of the output has the key 0")
+    assert [] == selected(rec, tmp_path / "with" / "o.rec", labels=(1, 3)).warnings
 
 
 def test_new_keys_are_ids_too(tmp_path: Path) -> None:
