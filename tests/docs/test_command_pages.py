@@ -20,10 +20,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_on_the_page_of_a_command_prints_what_the_page_says(
-    name: str, prepared: Path, tmp_path: Path
+    name: str, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (DOCS / "commands" / f"{name}.md").read_text(encoding="utf-8")
     folder = Path(shutil.copytree(prepared, tmp_path / "pages"))
+    monkeypatch.setenv("IM2REC_CACHE", str(folder / "cache"))
 
     run_page(page, folder)
 
