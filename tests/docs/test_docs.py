@@ -1,6 +1,7 @@
 """The README is run, and the reference pages are what the commands and parameters say."""
 
 import importlib.util
+import itertools
 import os
 import re
 import shlex
@@ -74,7 +75,7 @@ def test_every_command_that_the_pages_show_without_its_output_has_options_and_ke
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         blocks = [block for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")) if kind in ("sh", "bash")]
         for line in "".join(blocks).replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = list(itertools.takewhile(lambda word: word[0] not in "|&;<>", _shell_words(line)))
             if words[:1] == ["im2rec"] and "$" not in words[1]:
                 name, command, arguments = group.resolve_command(root, words[1:])
                 assert name in COMMANDS, line
@@ -82,6 +83,12 @@ def test_every_command_that_the_pages_show_without_its_output_has_options_and_ke
                 command.make_context(name, arguments, parent=root)
                 found += 1
     assert found > 0
+
+
+def _shell_words(line: str) -> list[str]:
+    words = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")  # the operators of a shell come as words
+    words.whitespace_split = True
+    return list(words)
 
 
 def test_every_link_of_the_documentation_leads_somewhere() -> None:
