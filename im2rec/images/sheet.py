@@ -22,6 +22,8 @@ _SHAPE = 1.5  # width by height that is preferred of a sheet
 _LEAST_WIDTH = 4 * (CELL + MARGIN) + MARGIN  # so that a title has few lines
 _TITLE_SIZE, _TEXT_SIZE = 16, 12  # pixels
 _TITLE_STEP, _TEXT_STEP = 21, 15  # pixels from line to line
+_HEADING_SIZE, _HEADING_STEP = 13, 17  # pixels of the line above a row
+_APART = 8  # more pixels above a heading than between other rows
 _MOST_LINES = 4  # below an image that has fewer texts
 _PAPER, _GROUND, _BAD_GROUND = "#ffffff", "#f3f3f3", "#fdf1f1"
 _TEXT, _GREY, _FRAME, _ERROR = "#202020", "#6a6a6a", "#d8d8d8", "#c02020"
@@ -147,18 +149,19 @@ class _Line:
     def __init__(self, width: int, cell: int, together: int, heading: str, tiles: Sequence[Tile]) -> None:
         self._cell, self._together, self._tiles = cell, together, tiles
         length = functools.partial(text_length, size=_TEXT_SIZE)
-        self._heading = wrap(heading, width - 2 * MARGIN, length) if heading else []
+        heading_length = functools.partial(text_length, size=_HEADING_SIZE)
+        self._heading = wrap(heading, width - 2 * MARGIN, heading_length) if heading else []
         self._texts = [
             wrap_paragraphs(tile.lines, cell, max(_MOST_LINES, len(tile.lines)), length) for tile in tiles
         ]  # fmt: skip
         most = max((sum(map(len, texts)) for texts in self._texts), default=0)
-        self._above = len(self._heading) * _TEXT_STEP + (4 if heading else 0)
+        self._above = len(self._heading) * _HEADING_STEP + (_APART + 3 if heading else 0)
         self.height = self._above + (cell + 3 + most * _TEXT_STEP if tiles else 0) + MARGIN
 
     def draw(self, sheet: Image.Image, draw: ImageDraw.ImageDraw, upper: int) -> None:
         """Draw it on *sheet* from the row *upper* on."""
         for number, text in enumerate(self._heading):
-            draw_text(draw, (MARGIN, upper + number * _TEXT_STEP), text, _TEXT_SIZE, _TEXT)
+            draw_text(draw, (MARGIN, upper + _APART + number * _HEADING_STEP), text, _HEADING_SIZE, _TEXT)
         upper += self._above
         for column, (tile, texts) in enumerate(zip(self._tiles, self._texts, strict=True)):
             left = MARGIN + column * (self._cell + MARGIN) - column % self._together * (MARGIN - 1)

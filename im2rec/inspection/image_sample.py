@@ -139,11 +139,16 @@ def write_sheet(
         names, _ = class_names_beside(path)
 
         def tile_at(offset: int) -> Tile | None:
-            return _read_tile(file, offset, names, max_pixels)
+            return _read_tile(file, offset, None if by_identity else names, max_pixels)
 
         if by_identity is not None:
+            # The heading has the identity, so below the images there are the ids alone.
             rows = [
-                (_heading(row, names), [tile for tile in map(tile_at, row.offsets) if tile]) for row in by_identity.rows
+                (
+                    _heading(row, names),
+                    [tile._replace(lines=tile.lines[:1]) for tile in map(tile_at, row.offsets) if tile],
+                )
+                for row in by_identity.rows
             ]
             of = counted(by_identity.identities, "identity", "identities")
             shown = f"{len(rows)} of {of}, evenly spread" if len(rows) < by_identity.identities else of
@@ -165,7 +170,7 @@ def _spread_tiles(read: Callable[[int], Tile | None], count: int, limit: int) ->
     then, where some have none, further tiles of the others.
     """
     starts = evenly_spaced(count, limit)
-    stretches = [iter(range(start, end)) for start, end in zip(starts, [*starts[1:], count], strict=True)]
+    stretches = [iter(range(start, end)) for start, end in itertools.pairwise([*starts, count])]
     tiles: dict[int, Tile] = {}
     while stretches and len(tiles) < limit:
         others, stretches = stretches, []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from im2rec.errors import ImageError, counted
 from im2rec.images.codec import decode
-from im2rec.images.sheet import CELL, COLUMNS, Row, Tile, draw_rows, fitted
+from im2rec.images.sheet import CELL, Row, Tile, draw_rows, fitted
 from im2rec.progress import Progress
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
 from im2rec.storage.digest import refuse_same_file
@@ -23,7 +23,8 @@ from im2rec.verification.folds import fold_bounds
 from im2rec.verification.image_facts import ImageFacts, read_facts
 from im2rec.verification.problems import size_text
 
-_SHEET_ROWS = 3  # of pairs of each kind
+_SHEET_PAIRS = 15  # of each kind
+_MOST_PAIRS_A_ROW = 5
 
 
 @dataclasses.dataclass
@@ -171,22 +172,29 @@ def _listing(
 
 def _drawn(pairs: PairFile, facts: Sequence[ImageFacts]) -> bytes:
     """Draw pairs of one person in the upper half of a sheet, of two persons in the lower half; return a PNG file."""
-    most = _SHEET_ROWS * COLUMNS // 2
     rows: list[Row] = []
-    shown = 0
-    for is_same, who in ((True, "the same person"), (False, "different persons")):
+    for is_same, who in ((True, "same person"), (False, "different persons")):
         numbers = [number for number, flag in enumerate(pairs.found.same) if flag == is_same]
-        chosen = [numbers[at * len(numbers) // most] for at in range(most)] if len(numbers) > most else numbers
-        if chosen:
-            of = (
-                f"{len(chosen):,} of {counted(len(numbers), 'pair')}"
-                if len(numbers) > most
-                else counted(len(numbers), "pair")
-            )
-            rows.append((f"{who}: {of}", [_tile(pairs, facts, 2 * number + at) for number in chosen for at in (0, 1)]))
-        shown += len(chosen)
-    title = [pairs.path.name, f"{shown:,} of {counted(len(pairs), 'pair')}, evenly spread"]
-    return draw_rows(rows, title, columns=COLUMNS, together=2)
+        if chosen := _spread_out(numbers, _SHEET_PAIRS):
+            tiles = [_tile(pairs, facts, 2 * number + at) for number in chosen for at in (0, 1)]
+            rows.append((f"{who}: {_count_text(len(chosen), len(numbers))}", tiles))
+    shown = [len(tiles) // 2 for _, tiles in rows]
+    title = [pairs.path.name, _count_text(sum(shown), len(pairs))]
+    return draw_rows(rows, title, columns=2 * _pairs_a_row(shown), together=2)
+
+
+def _spread_out(numbers: Sequence[int], most: int) -> Sequence[int]:
+    """Return *most* of *numbers*, evenly spaced, or all if they are no more."""
+    return [numbers[at * len(numbers) // most] for at in range(most)] if len(numbers) > most else numbers
+
+
+def _pairs_a_row(counts: Sequence[int]) -> int:
+    """Return how many pairs, 3 to 5, are in a row, so that the fewest places in the last row of each kind are empty."""
+    return min(range(_MOST_PAIRS_A_ROW, 2, -1), key=lambda pairs: sum(-count % pairs for count in counts))
+
+
+def _count_text(shown: int, pairs: int) -> str:
+    return f"{shown:,} of {counted(pairs, 'pair')}, evenly spread" if shown < pairs else counted(pairs, "pair")
 
 
 def _tile(pairs: PairFile, facts: Sequence[ImageFacts], image: int) -> Tile:

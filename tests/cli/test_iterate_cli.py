@@ -464,6 +464,23 @@ def test_a_sheet_of_each_batch_is_a_png_of_its_images(tmp_path: Path) -> None:
     assert 1 == len(sizes)
 
 
+def test_the_title_of_a_sheet_has_the_parameters_as_they_can_be_typed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[list[str]] = []
+    monkeypatch.setattr("im2rec.runs.outputs.draw_sheet", lambda _tiles, title: titles.append(title) or b"")
+    words = ["shuffle=1", "seed=7", "rand_crop=1", "mean_r=123.5", "rand_mirror=0"]
+    assert 0 == im2rec("iterate", *SMALL, *words, "--epochs", "2", "--sheet", "sheets").code
+
+    batches = len(titles) // 2
+    assert "some.rec: batch 0, epoch 0, seed 7" == titles[0][0]
+    assert f"some.rec: batch {batches}, epoch 1, seed 7" == titles[batches][0]
+    (line,) = {line for _, line in titles}
+    assert {"shuffle=1", "rand_crop=1", "mean_r=123.5"} < set(line.split())
+    assert not {"seed=7", "rand_mirror=0"} & set(line.split())
+    titles.clear()
+    assert 0 == im2rec("iterate", "some.rec", *line.split(), "seed=7", "--sheet", "sheets", "--force").code
+    assert line == titles[0][1]
+
+
 def test_sheets_have_the_class_names_beside_the_list_or_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setattr(

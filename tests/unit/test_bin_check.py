@@ -128,6 +128,37 @@ def test_a_sheet_of_few_pairs_has_a_row_for_each_kind_and_frames_what_cannot_be_
     assert (130, pixels.shape[0] - 40) == (framed.max() - framed.min() + 1, framed.max() + 1)  # in the last row
 
 
+@pytest.mark.parametrize(
+    ("same", "title", "headings", "columns"),
+    [
+        ([True] * 7, "7 pairs", ["same person: 7 pairs"], 8),
+        ([False], "1 pair", ["different persons: 1 pair"], 6),
+        (
+            [number < 70 for number in range(90)],
+            "30 of 90 pairs, evenly spread",
+            ["same person: 15 of 70 pairs, evenly spread", "different persons: 15 of 20 pairs, evenly spread"],
+            10,
+        ),
+        ([True] * 15 + [False] * 3, "18 pairs", ["same person: 15 pairs", "different persons: 3 pairs"], 6),
+    ],
+)
+def test_headings_of_the_sheet_count_the_pairs_of_each_kind(
+    same: list[bool], title: str, headings: list[str], columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(
+        "im2rec.verification.listing.draw_rows", lambda *words, **options: drawn.append((*words, options)) or b"x"
+    )
+    path = written(tmp_path, faces(2 * len(same)), same)
+    list_bin(path, sheet=tmp_path / "sheet.png")
+
+    ((rows, shown_title, options),) = drawn
+    assert [path.name, title] == shown_title
+    assert headings == [heading for heading, _ in rows]
+    assert {"columns": columns, "together": 2} == options
+    assert ["pair 0", "24 x 24"] == list((rows[0][1] if same[0] else rows[-1][1])[0].lines)
+
+
 def test_the_file_itself_is_never_replaced_by_its_sheet(tmp_path: Path) -> None:
     path, link = tmp_path / "o.png", tmp_path / "link.png"
     path.write_bytes(OURS.read_bytes())

@@ -28,6 +28,7 @@ FIRST = (8, 37)  # left and top of the first cell below a title of one line
 STEP = 136  # from cell to cell
 NO_TEXT = ("", "")
 LEAST_WIDTH = 8 + 4 * STEP
+HEADING = 28  # pixels above a row that has one
 
 
 def height_of(lines: int) -> int:
@@ -394,6 +395,13 @@ def test_all_images_are_shown_where_they_are_few(tmp_path: Path, monkeypatch: py
     assert held == ids_shown(write_rec(tmp_path / "a.rec", payloads), tmp_path / "a.png", monkeypatch)
 
 
+def test_a_file_without_a_whole_record_has_an_empty_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(0, 0, encoded(texture()))])
+    rec.write_bytes(rec.read_bytes()[:60])
+
+    assert [] == ids_shown(rec, tmp_path / "a.png", monkeypatch)
+
+
 @pytest.mark.parametrize(
     ("contents", "text"),
     [
@@ -423,11 +431,11 @@ def test_rows_have_a_line_of_text_above_them() -> None:
     rows = [("identity 0: 2 images", [tile_of(RED)] * 2), ("identity 1: 1 image", [tile_of(RED)])]
     sheet = pixels_of(draw_rows(rows, "a title"))
 
-    assert (37 + 2 * (19 + height_of(2)), LEAST_WIDTH) == sheet.shape[:2]
-    assert is_color(sheet, RED)[37 + 19 + 60, 8 + STEP + 60]  # the second image of the first row
-    second = 37 + 19 + height_of(2)
-    assert is_color(sheet, RED)[second + 19 + 60, 8 + 60]
-    assert not is_color(sheet, RED)[second + 19 + 60, 8 + STEP + 60]
+    assert (37 + 2 * (HEADING + height_of(2)), LEAST_WIDTH) == sheet.shape[:2]
+    assert is_color(sheet, RED)[37 + HEADING + 60, 8 + STEP + 60]  # the second image of the first row
+    second = 37 + HEADING + height_of(2)
+    assert is_color(sheet, RED)[second + HEADING + 60, 8 + 60]
+    assert not is_color(sheet, RED)[second + HEADING + 60, 8 + STEP + 60]
     for upper in (37, second):
         assert not is_color(sheet, WHITE)[upper : upper + 16].all()
 
@@ -436,8 +444,8 @@ def test_a_row_of_more_tiles_than_columns_goes_on_below_without_a_second_heading
     rows = [("a heading", [tile_of(RED)] * 5), ("", [tile_of(RED)]), ("of nothing", [])]
     sheet = pixels_of(draw_rows(rows, "", columns=3))
 
-    assert 37 + 19 + 3 * height_of(2) + 19 + 8 == sheet.shape[0]
-    counts = is_color(sheet, RED)[37 + 19 + 60 :: height_of(2)].sum(axis=1).tolist()
+    assert 37 + HEADING + 3 * height_of(2) + HEADING + 8 == sheet.shape[0]
+    counts = is_color(sheet, RED)[37 + HEADING + 60 :: height_of(2)].sum(axis=1).tolist()
     assert [3 * CELL, 2 * CELL, CELL] == counts[:3]
 
 
@@ -446,7 +454,7 @@ def test_a_face_set_is_drawn_a_row_for_each_identity(tmp_path: Path) -> None:
     assert 0 == im2rec("inspect", FACE_SETS / "header_last" / "train.rec", "--sheet", out).code
 
     sheet = pixels_of(out.read_bytes())
-    assert (37 + 16 + 4 * (19 + height_of(2)), LEAST_WIDTH) == sheet.shape[:2]
+    assert (37 + 16 + 4 * (HEADING + height_of(1)), LEAST_WIDTH) == sheet.shape[:2]
 
 
 def test_a_sheet_shows_six_identities_and_ten_images_of_each(tmp_path: Path) -> None:
@@ -455,7 +463,7 @@ def test_a_sheet_shows_six_identities_and_ten_images_of_each(tmp_path: Path) -> 
     assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "faces.png").code
 
     sheet = pixels_of((tmp_path / "faces.png").read_bytes())
-    assert (37 + 16 + 6 * (19 + height_of(2)), 8 + 10 * STEP) == sheet.shape[:2]
+    assert (37 + 16 + 6 * (HEADING + height_of(1)), 8 + 10 * STEP) == sheet.shape[:2]
 
 
 def test_a_sheet_of_other_files_is_drawn_row_after_row(tmp_path: Path) -> None:
@@ -474,7 +482,7 @@ def test_images_of_an_identity_are_named_by_its_class(tmp_path: Path) -> None:
     (tmp_path / "train.classes.txt").unlink()
     assert 0 == im2rec("inspect", rec, "--sheet", tmp_path / "bare.png").code
     with_names, bare = (pixels_of(path.read_bytes()) for path in (drawn_with_names, tmp_path / "bare.png"))
-    assert (with_names[53:71, :200] != bare[53:71, :200]).any()
+    assert (with_names[53:78, :300] != bare[53:78, :300]).any()
 
 
 @pytest.mark.filterwarnings("error")
