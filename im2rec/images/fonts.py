@@ -102,6 +102,8 @@ def drawable(text: str) -> str:
 
 
 def _plain(letter: str) -> str:
+    if letter in _JOINERS:
+        return ""
     if letter.isascii():
         return letter if letter.isprintable() else "?"
     base = unicodedata.normalize("NFKD", letter)
@@ -125,15 +127,24 @@ def _runs(text: str, size: int, candidates: tuple[FontFile, ...]) -> tuple[_Run,
     for font in fonts:
         if font is not None and all(_has(font, letter) for letter in text):
             return (_Run(font, text, _direction(font, text)),)
-    parts: list[tuple[Font, str]] = []
+    return _in_parts(text, size, candidates)
+
+
+def _in_parts(text: str, size: int, candidates: tuple[FontFile, ...]) -> tuple[_Run, ...]:
+    """Return the letters of *text* in the fonts that have them, as few as possible; others as Pillow's own has them."""
+    own = default_font(size)
+    parts: list[tuple[Font, str]] = [(own, "")]
     for letter in text:
-        found = _font_of(letter, size, candidates, parts[-1][0] if parts else own)
-        chosen, shown = (own, _plain(letter)) if found is None else (found, letter)
-        if parts and parts[-1][0] is chosen:
-            parts[-1] = chosen, parts[-1][1] + shown
+        found = _font_of(letter, size, candidates, parts[-1][0])
+        font, shown = (own, _plain(letter)) if found is None else (found, letter)
+        if parts[-1][0] is font:
+            parts[-1] = font, parts[-1][1] + shown
         else:
-            parts.append((chosen, shown))
-    runs = tuple(_Run(each, part, _direction(each, part)) for each, part in parts)
+            last, before = parts[-1]
+            if _is_right_to_left(before):  # a blank at the end of that would be drawn at its left, before it
+                parts[-1:] = [(last, before.rstrip(" ")), (own, " " * (len(before) - len(before.rstrip(" "))))]
+            parts.append((font, shown))
+    runs = tuple(_Run(font, part, _direction(font, part)) for font, part in parts if part)
     return runs[::-1] if _is_right_to_left(text) else runs
 
 
@@ -161,7 +172,7 @@ def _opened(file: FontFile, size: int) -> Font | None:
 def _has(font: Font, letter: str) -> bool:
     """True if *font* has *letter*, and Pillow can set it: a script from right to left needs the library Raqm."""
     if letter in _JOINERS:
-        return True
+        return _is_set_by_raqm(font)
     if unicodedata.bidirectional(letter) in ("R", "AL") and not _has_raqm():
         return False
     return _drawn(font, letter) != _drawn(font, _NO_GLYPH)
@@ -195,9 +206,13 @@ def _cleaned(letter: str) -> str:
 
 def _direction(font: Font, text: str) -> str | None:
     """Return the direction of *text* as Raqm is told it, if that sets *font*."""
-    if not isinstance(font, ImageFont.FreeTypeFont) or font.layout_engine != ImageFont.Layout.RAQM:
+    if not _is_set_by_raqm(font):
         return None
     return "rtl" if _is_right_to_left(text) else "ltr"
+
+
+def _is_set_by_raqm(font: Font) -> bool:
+    return isinstance(font, ImageFont.FreeTypeFont) and font.layout_engine == ImageFont.Layout.RAQM
 
 
 def _is_right_to_left(text: str) -> bool:

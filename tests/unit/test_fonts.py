@@ -6,6 +6,7 @@ import itertools
 import random
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def no_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("one\xa0word", "one word"),
         ("\N{CAT FACE}\N{VARIATION SELECTOR-16} cat", "? cat"),
         ("\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe", "gnp.exe"),
+        ("\N{CAT FACE}\N{ZERO WIDTH JOINER}\N{CAT FACE} a\N{ZERO WIDTH JOINER}b", "?? ab"),
         ("", ""),
     ],
 )
@@ -144,6 +146,17 @@ def test_a_text_that_no_font_has_as_a_whole_is_drawn_in_parts(monkeypatch: pytes
 
     assert 60.0 == text_length("γάτα猫 ", 12)
     assert 50.0 + text_length("?", 12) == text_length("γάτα한猫", 12)
+
+
+def test_a_text_of_both_directions_keeps_its_blanks_between_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn_at: list[tuple[float, str]] = []
+    fake_table(monkeypatch, arabic="قطة", han="猫")
+    monkeypatch.setattr(fonts, "_has_raqm", lambda: True)
+    draw = SimpleNamespace(text=lambda place, text, *_, **__: drawn_at.append((place[0], text)))
+    draw_text(draw, (0, 0), "قطة 猫.rec", 12, "black")  # type: ignore[arg-type]
+
+    blank = text_length(" ", 12)
+    assert [(0, "قطة"), (30, " "), (30 + blank, "猫.rec")] == drawn_at
 
 
 def test_the_font_that_the_user_names_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
