@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from im2rec.bench.advice import Advice
 from im2rec.bench.timing import Rate
-from im2rec.images.fonts import Font, drawable
+from im2rec.images.fonts import Font, draw_text
 from im2rec.images.sheet import png_bytes
 from im2rec.schema import DRY_RUN, ENGINE, JPEG_DECODER, KERNEL, PEAK_MEMORY, described
 from im2rec.storage.damaged_range import DAMAGED_BYTES, DAMAGED_RANGES, DAMAGED_RECORDS, DOUBTFUL, LOST
@@ -145,8 +145,8 @@ def draw_plot(lines: RateLines, title: str, unit: str) -> bytes:
     """
     chart = Image.new("RGB", (_WIDTH, _HEIGHT), _BACKGROUND)
     draw = ImageDraw.Draw(chart)
-    font, title_font = ImageFont.load_default(_FONT_SIZE), ImageFont.load_default(_TITLE_SIZE)
-    draw.text((_LEFT, 16), drawable(title), _FOREGROUND, title_font)
+    font = ImageFont.load_default(_FONT_SIZE)
+    draw_text(draw, (_LEFT, 16), title, _TITLE_SIZE, _FOREGROUND)
     counts = sorted({count for line in lines.values() for count in line})
     top = _axis_end(max(rate.high for line in lines.values() for rate in line.values()))
     _draw_axes(draw, counts, top, unit, font)

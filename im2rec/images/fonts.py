@@ -77,31 +77,27 @@ def _length(runs: tuple[_Run, ...]) -> float:
 def draw_text(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, color: str) -> None:
     """Draw one line of *text*, *size* pixels high, with its left upper corner at *place*."""
     left, top = place
-    baseline = top + ascent(size)
+    baseline = top + _ascent(size)
     for run in _runs(text, size, _candidates()):
         draw.text((left, baseline), run.text, color, run.font, anchor="ls", direction=run.direction)
         left += run.font.getlength(run.text, direction=run.direction)
 
 
 @functools.cache
-def default_font(size: int) -> Font:
+def _default_font(size: int) -> Font:
     """Return Pillow's own font, of which letters are *size* pixels high."""
     return ImageFont.load_default(size)
 
 
 @functools.cache
-def ascent(size: int) -> int:
+def _ascent(size: int) -> int:
     """Return the pixels from the top of a line of text to the foot of its letters."""
-    font = default_font(size)
+    font = _default_font(size)
     return font.getmetrics()[0] if isinstance(font, ImageFont.FreeTypeFont) else size
 
 
-def drawable(text: str) -> str:
-    """Return *text* as Pillow's own font can draw it, which has ASCII alone: without accents, the rest as ``?``."""
-    return "".join(map(_plain, unicodedata.normalize("NFC", text)))
-
-
 def _plain(letter: str) -> str:
+    """Return *letter* in ASCII: without its accent, or ``?``."""
     if letter in _JOINERS:
         return ""
     if letter.isascii():
@@ -119,7 +115,7 @@ def _candidates() -> tuple[FontFile, ...]:
 @functools.lru_cache(maxsize=10_000)
 def _runs(text: str, size: int, candidates: tuple[FontFile, ...]) -> tuple[_Run, ...]:
     """Return *text* in the first font that has all its letters; if there is none, in those that have its parts."""
-    own = default_font(size)
+    own = _default_font(size)
     if text.isascii() and text.isprintable():
         return (_Run(own, text, None),)
     text = "".join(_cleaned(letter) for letter in unicodedata.normalize("NFC", text))
@@ -132,7 +128,7 @@ def _runs(text: str, size: int, candidates: tuple[FontFile, ...]) -> tuple[_Run,
 
 def _in_parts(text: str, size: int, candidates: tuple[FontFile, ...]) -> tuple[_Run, ...]:
     """Return the letters of *text* in the fonts that have them, as few as possible; others as Pillow's own has them."""
-    own = default_font(size)
+    own = _default_font(size)
     parts: list[tuple[Font, str]] = [(own, "")]
     for letter in text:
         found = _font_of(letter, size, candidates, parts[-1][0])
@@ -150,7 +146,7 @@ def _in_parts(text: str, size: int, candidates: tuple[FontFile, ...]) -> tuple[_
 
 def _font_of(letter: str, size: int, candidates: tuple[FontFile, ...], last: Font) -> Font | None:
     """Return a font that has *letter*: the one that was used *last*, if possible; None if there is none."""
-    for font in (last, default_font(size)):
+    for font in (last, _default_font(size)):
         if _has(font, letter):
             return font
     opened = (_opened(file, size) for file in candidates)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageDraw, features
 
 from im2rec.images import fonts
-from im2rec.images.fonts import FontFile, draw_text, drawable, text_length
+from im2rec.images.fonts import FontFile, draw_text, text_length
 
 Pixels = np.ndarray[Any, Any]
 _TABLES = itertools.count()  # no two fake tables are equal, as what was set in one is remembered
@@ -70,11 +70,6 @@ def no_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_letters_that_no_font_has_are_drawn_as_their_nearest_or_a_question_mark(text: str, shown: str) -> None:
     assert np.array_equal(drawn(shown), drawn(text))
     assert text_length(shown, 12) == text_length(text, 12)
-
-
-def test_letters_of_pillows_own_font_are_named_by_it_alone() -> None:
-    assert "Vogel ? 3" == drawable("Vögel 猫 3")
-    assert "a...b x" == drawable("a…b \N{MULTIPLICATION SIGN}")
 
 
 @pytest.mark.parametrize("text", ["Vögel", "кошка", "γάτα", "北京大学", "ねこ", "고양이", "قطة سوداء"])
