@@ -156,8 +156,15 @@ def _font_of(letter: str, size: int, candidates: tuple[FontFile, ...], last: Fon
 @functools.cache
 def _opened(file: FontFile, size: int) -> Font | None:
     """Return the font *file*; None if it is not there, or is none."""
+    font = _found(file)
+    return None if font is None else font.font_variant(size=size)
+
+
+@functools.cache
+def _found(file: FontFile) -> ImageFont.FreeTypeFont | None:
+    """Return the font *file* in any size. It is looked for once, as Pillow walks through all folders of fonts."""
     try:
-        return ImageFont.truetype(file.name, size, index=file.number)
+        return ImageFont.truetype(file.name, index=file.number)
     except (OSError, ValueError) as error:
         if file.name == os.environ.get(VARIABLE):
             _LOG.warning("%s=%s is not used: %s", VARIABLE, file.name, error)
