@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 _WORD = re.compile(r" *[^ /_…\-]*[/_…\-]*")  # with the blanks before it; a line may end after it
@@ -42,8 +43,16 @@ def wrap(text: str, width: float, length: Length) -> list[str]:
 
 
 def _fitting(text: str, width: float, length: Length) -> int:
-    """Return how many of the first letters of *text* fit into *width* pixels; at least one."""
-    return max(1, bisect.bisect_right(range(1, len(text) + 1), width, key=lambda count: length(text[:count])))
+    """Return how many of the first letters of *text* fit into *width* pixels; at least one, with the marks on it."""
+    count = max(1, bisect.bisect_right(range(1, len(text) + 1), width, key=lambda count: length(text[:count])))
+    while count > 1 and count < len(text) and _is_mark(text[count]):
+        count -= 1
+    return count
+
+
+def _is_mark(letter: str) -> bool:
+    """True for an accent or a vowel sign, which belongs to the letter before it."""
+    return unicodedata.category(letter).startswith("M")
 
 
 def wrap_within(text: str, width: float, most: int, length: Length) -> list[str]:
@@ -51,14 +60,17 @@ def wrap_within(text: str, width: float, most: int, length: Length) -> list[str]
 
     Several blanks become one. The beginning and the end remain, as names of classes may differ in either.
     """
-    text = _BLANKS.sub(" ", text.strip(" "))
+    text = _BLANKS.sub(" ", unicodedata.normalize("NFC", text).strip(" "))
     letters = math.ceil((width + 1) * most)  # none is narrower than a pixel; blanks at the ends of lines are dropped
     lines = wrap(text, width, length) if len(text) <= letters else []
     if 0 < len(lines) <= most:
         return lines
 
     def shortened(kept: int) -> list[str]:
-        head, tail = _head(text[: kept - kept // 2]), _head(text[len(text) - kept // 2 :][::-1])[::-1]
+        end, start = kept - kept // 2, len(text) - kept // 2
+        while start < len(text) and _is_mark(text[start]):
+            start += 1
+        head, tail = _head(text[:end]), _head(text[start:][::-1])[::-1]
         return wrap(head.rstrip(_DROPPED) + _ELLIPSIS + tail.lstrip(_DROPPED), width, length)
 
     counts = range(1, min(letters, len(text)))

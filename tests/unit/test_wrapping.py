@@ -70,6 +70,15 @@ def test_blanks_that_are_not_shown_take_no_room() -> None:
     assert ["a b"] == wrap_within("  a" + " " * 100 + "b ", 8, 1, len)
 
 
+def test_a_mark_stays_with_its_letter() -> None:
+    vowel = "\N{DEVANAGARI VOWEL SIGN I}"
+    letter = "\N{DEVANAGARI LETTER HA}"
+    assert ["abcd", letter + vowel] == wrap("abcd" + letter + vowel, 5, len)
+    assert [letter + vowel * 3, letter] == wrap(letter + vowel * 3 + letter, 4, len)
+    assert [f"{letter}{vowel}{letter}…{letter}{vowel}"] == wrap_within((letter + vowel) * 9, 6, 1, len)
+    assert ["Vögel"] == wrap_within("Vo\u0308gel", 5, 1, len)  # as macOS writes file names
+
+
 def test_paragraphs_share_the_lines_and_the_last_is_served_first() -> None:
     texts = ["one two", "three four five six"]
 
