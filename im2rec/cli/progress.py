@@ -26,6 +26,7 @@ from im2rec.progress import BYTE, Phase
 
 LINE_EVERY_S, DRAW_EVERY_S = 10.0, 0.1
 _WIDTH = 80
+_NOTHING_LEFT_BEFORE_S = 1.0  # from a single item, the time left would be hours
 _LEAST_BAR = 6  # columns; where there are fewer, all of them are for the numbers
 _ECHO = 2  # columns that stay free at the end of the line, as the terminal shows a Ctrl-C there, as ^C
 _lock = threading.RLock()  # of the terminal: the iterator logs from other threads
@@ -55,7 +56,7 @@ class _Shown(Display):
 
     def __init__(self, phase: Phase, every_s: float) -> None:
         self._every_s = every_s
-        self._due = 0.0  # on the clock of time.monotonic()
+        self._due = time.monotonic() + every_s
         self._start(phase)
 
     def __call__(self, count: int, share: float | None = None) -> None:
@@ -78,7 +79,6 @@ class _Shown(Display):
         self._phase, self._started = phase, time.monotonic()
         self._count, self._is_drawn = phase.count, False
         self._share = None if phase.share is None else phase.start + (phase.end - phase.start) * phase.share
-        self._due = self._started + self._every_s
 
     def _finish(self) -> None:
         """Show what is true at the end of a phase."""
@@ -96,9 +96,9 @@ class _Shown(Display):
         return max(0.0, min(1.0, (share - start) / (end - start)))
 
     def _counted(self) -> str:
-        """Return what is done, and how many items are."""
-        what, unit, count = self._phase.what, self._phase.unit, self._count
-        return f"{what}: {human_size(count)}" if unit == BYTE else f"{what}: {counted(count, unit)}"
+        """Return how many items are done, with their unit."""
+        unit, count = self._phase.unit, self._count
+        return human_size(count) if unit == BYTE else counted(count, unit)
 
     def _percent(self) -> str:
         """Return the share in percent, rounded down, so that 100% is said of all the work alone; "" if unknown."""
@@ -121,7 +121,9 @@ class _Shown(Display):
             return ""
         before, now = self._phase.share, self._share_of_phase(self._share)
         seconds = self._elapsed_s()
-        return _clock(seconds * (1 - now) / (now - before)) if now > before + 1e-9 and seconds > 0 else ""
+        if seconds < _NOTHING_LEFT_BEFORE_S and now < 1.0:
+            return ""
+        return _clock(math.ceil(seconds * (1 - now) / (now - before))) if now > before + 1e-9 and seconds > 0 else ""
 
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._started
@@ -135,7 +137,8 @@ class _Lines(_Shown):
 
     def _draw(self) -> None:
         percent, rate, left = self._percent(), self._rate(), self._left()
-        parts = [self._counted() + (f" ({percent})" if percent else ""), rate, f"{left} left" if left else ""]
+        head = f"{self._phase.what}: {self._counted()}"
+        parts = [f"{head} ({percent})" if percent else head, rate, f"{left} left" if left else ""]
         print_to_stderr(", ".join(filter(None, parts)))
 
 
@@ -168,15 +171,17 @@ class _Bar(_Shown):
 
     def _layout(self, limit: int) -> str:
         """Return the line of *limit* columns in the form that tqdm takes, with what fits in it."""
-        counted, percent, rate = self._counted(), self._percent(), self._rate()
-        elapsed, left = _clock(self._elapsed_s()), self._left()
-        head = f"{counted} {percent:>4}" if percent else counted
+        what, counted, percent, rate = self._phase.what, self._counted(), self._percent(), self._rate()
+        elapsed, left = _clock(math.floor(self._elapsed_s())), self._left()
+        share = f" {percent:>4}" if percent else ""
+        head = f"{what}: {counted}{share}"
         times = f"{elapsed}<{left or '?'}" if percent else elapsed
         tail = ", ".join(filter(None, [times, rate]))
         if percent and len(f"{head} || {tail}") + _LEAST_BAR <= limit:
             return f"{head} |{{bar}}| {tail}"
-        shown = next((line for line in (f"{head} {tail}", f"{head} {times}", head) if len(line) <= limit), head)
-        return shown[: max(0, limit)]
+        short = counted.partition(" ")[0] + share
+        lines = (f"{head} {tail}", f"{head} {times}", head, f"{what}: {short}", short)
+        return next((line for line in lines if len(line) <= limit), " ")  # tqdm takes its own form for ""
 
     def _finish(self) -> None:
         if not self._is_drawn:
@@ -272,8 +277,8 @@ def _columns() -> int:
         return _WIDTH
 
 
-def _clock(seconds: float) -> str:
+def _clock(seconds: int) -> str:
     """Return *seconds* as ``0:12`` or ``1:02:03``."""
-    minutes, second = divmod(math.ceil(seconds), 60)
+    minutes, second = divmod(seconds, 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -76,7 +76,7 @@ def check_digest(
         return DigestCheck(name, WRONG, str(error))
     check = DigestCheck(name, AGREES, size=digest.size, records=digest.records, damaged_bytes=digest.damaged_bytes)
     with open_rec(path) as file:
-        report = begin_phase(progress, Phase("comparing with the digest", "block"))
+        report = begin_phase(progress, Phase("checking the digest", "block"))
         places = list(find_blocks(file, digest, progress=report))
         starts = [digest.block_range(number)[0] for number in range(len(places))]
         if places == starts and file.size == digest.size:

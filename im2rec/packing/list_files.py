@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from im2rec.errors import OutputError
+from im2rec.format.listfile import list_line
+from im2rec.progress import Progress
 from im2rec.storage.classes import SUFFIX
 from im2rec.storage.output import PARTIAL, AtomicFile, publish_all, remove_leftover, writing
 
 SPLIT_NAMES = {1: ("",), 2: ("_train", "_test"), 3: ("_train", "_val", "_test")}
+_LINES_AT_ONCE = 4096  # of a list, in memory
 _MAX_OPEN = 100  # lists at once: systems allow a process some hundred files
+
+
+class FoundImage(NamedTuple):
+    """An image that the walk found: its class label and its path below the root, with ``/`` as separator."""
+
+    label: int
+    path: str
 
 
 class ListFiles:
@@ -33,15 +44,26 @@ class ListFiles:
             self._classes.discard()
             raise
 
-    def write(self, texts: Iterable[Iterable[bytes]], classes: bytes | None) -> None:
-        """Write the lists with these *texts*, and the class names unless they are None. Raises OutputError."""
+    def write(
+        self, lists: Sequence[list[tuple[int, FoundImage]]], classes: bytes | None, progress: Progress | None = None
+    ) -> None:
+        """Write *lists* of ids and images, and the class names unless they are None.
+
+        *progress* is called with the number of lines so far, and their share. Raises OutputError.
+        """
         written: list[AtomicFile] = []
+        total, done = sum(map(len, lists)), 0
         with contextlib.ExitStack() as stack:
-            for name, blocks in zip(self._names, texts, strict=True):
+            for name, entries in zip(self._names, lists, strict=True):
                 file = AtomicFile(name, force=self._force)
                 stack.callback(file.discard)
-                for block in blocks:
-                    file.write(block)
+                for start in range(0, len(entries), _LINES_AT_ONCE):
+                    block = entries[start : start + _LINES_AT_ONCE]
+                    lines = (list_line(id_, (image.label,), image.path) for id_, image in block)
+                    file.write("".join(lines).encode("utf-8", "surrogateescape"))
+                    done += len(block)
+                    if progress:
+                        progress(done, done / total)
                 file.finish()
                 if len(self._names) > _MAX_OPEN:
                     file.close()

@@ -9,12 +9,12 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from im2rec.errors import InputError, ParameterError
-from im2rec.format.listfile import is_listable, list_line
-from im2rec.packing.list_files import SPLIT_NAMES, ListFiles
+from im2rec.format.listfile import is_listable
+from im2rec.packing.list_files import SPLIT_NAMES, FoundImage, ListFiles
 from im2rec.packing.split import shares, split_sizes, stratified_sizes
+from im2rec.progress import Phase, begin_phase
 from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, WARNINGS, described
 from im2rec.storage.classes import SUFFIX, classes_text, read_classes
 from im2rec.storage.files import PathLike, check_folder, file_name, name_text, reason
@@ -26,17 +26,9 @@ HIDDEN, OTHER_SUFFIX, UNLISTABLE = "hidden", "other suffix", "name cannot stand 
 LINKED_AGAIN, UNREADABLE, BROKEN = "linked folder walked already", "unreadable folder", "neither file nor folder"
 FILE, FOLDER = "file", "folder"
 PROBLEMS = (UNLISTABLE, UNREADABLE)
-_LINES_AT_ONCE = 4096  # of a list, in memory
 _MAX_NAMES = 10  # of classes in a warning; --json has all
 _TOLD_FILES = 2048  # of a folder, to the progress at once
 _MAX_SUFFIXES, _MAX_SHOWN_SUFFIXES = 100, 5  # a folder may have as many suffixes as files
-
-
-class FoundImage(NamedTuple):
-    """An image that the walk found: its class label and its path below the root, with ``/`` as separator."""
-
-    label: int
-    path: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,14 +104,15 @@ def make_list(
     *,
     force: bool = False,
     dry_run: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[..., None] | None = None,
 ) -> ListSummary:
     """Write ``<prefix>*.lst`` and ``<prefix>.classes.txt`` for the images below *root*.
 
     *prefix* defaults to the folder's name, in the current directory. *progress* is called with the number of images
-    found so far. No file has its final name before all files are written. A dry run writes nothing.
-    Raises InputError for a root that is not a folder or holds no image, and for a folder without a line in
-    ``classes``; OutputError when a file exists and *force* is not given; ParameterError::
+    found so far; what takes phases is then told of the lines that are written, too. No file has its final name before
+    all files are written. A dry run writes nothing. Raises InputError for a root that is not a folder or holds no
+    image, and for a folder without a line in ``classes``; OutputError when a file exists and *force* is not given;
+    ParameterError::
 
         make_list("photos", "photos", ListOptions(shuffle=True, split=(0.8, 0.2)))
 
@@ -146,7 +139,8 @@ def make_list(
         if writes_classes:
             refuse_existing([classes_path], force=force)
         if files is not None:
-            files.write(map(list_text, lists.values()), classes_content if writes_classes else None)
+            report = begin_phase(progress, Phase("writing", "line")) if hasattr(progress, "begin_phase") else None
+            files.write(list(lists.values()), classes_content if writes_classes else None, report)
     counts = Counter(image.label for image in walk.images)
     untrained = _classes_without_train(walk, options, list(lists.values()), counts)
     return ListSummary(
@@ -335,13 +329,6 @@ def _cut(entries: list[tuple[int, FoundImage]], sizes: Sequence[int]) -> Iterato
     for size in sizes:
         yield entries[start : start + size]
         start += size
-
-
-def list_text(entries: list[tuple[int, FoundImage]]) -> Iterator[bytes]:
-    """Yield the bytes of a list file, some thousand lines at a time."""
-    for start in range(0, len(entries), _LINES_AT_ONCE):
-        lines = (list_line(id_, (image.label,), image.path) for id_, image in entries[start : start + _LINES_AT_ONCE])
-        yield "".join(lines).encode("utf-8", "surrogateescape")
 
 
 def _classes_without_train(

@@ -258,6 +258,7 @@ def make_digest(path: PathLike, *, block_bytes: int = BLOCK_BYTES, progress: Pro
     with Hasher(block_bytes) as hasher, _HashingFile(path, hasher, report) as hashing:
         scan_all(hashing, new, listed=listed, careful=True)
         hashing.hash_to(hashing.size)
+        report(1.0)  # with the records that the scan has found since the last piece
         return hasher.finish(scanned.records, scanned.damage.nbytes)
 
 

@@ -12,7 +12,8 @@ from helpers import golden_json
 from image_helpers import GOLDEN_IMAGES, names_in
 
 from im2rec.errors import InputError
-from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list
+from im2rec.packing.list_files import FoundImage
+from im2rec.packing.make_list import ListOptions, divide, make_list
 
 RECORDED = golden_json("make_list")
 CASES = RECORDED["cases"]

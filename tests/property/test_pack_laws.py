@@ -19,7 +19,8 @@ from part_helpers import contents, packed_parts
 
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.packing.join import join
-from im2rec.packing.make_list import FoundImage, ListOptions, divide, make_list
+from im2rec.packing.list_files import FoundImage
+from im2rec.packing.make_list import ListOptions, divide, make_list
 from im2rec.packing.pack import PackOptions, pack
 from im2rec.packing.params import PackParams
 from im2rec.packing.split import split_sizes, stratified_sizes

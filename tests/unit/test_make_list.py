@@ -14,8 +14,10 @@ from image_helpers import names_in
 from im2rec.errors import InputError, OutputError, ParameterError
 from im2rec.format.listfile import ListEntry, read_list
 from im2rec.packing import make_list as module
-from im2rec.packing.make_list import FoundImage, ListOptions, divide, list_names, make_list, walk_folder
+from im2rec.packing.list_files import FoundImage
+from im2rec.packing.make_list import ListOptions, divide, list_names, make_list, walk_folder
 from im2rec.packing.split import shares, split_sizes, stratified_sizes
+from im2rec.progress import Phase
 from im2rec.storage.classes import read_classes
 from im2rec.storage.output import AtomicFile
 
@@ -170,6 +172,36 @@ def test_progress_counts_the_images_found(tmp_path: Path) -> None:
     make_list(tree(tmp_path / "r", "a.jpg", "b/1.jpg", "b/2.jpg"), tmp_path / "l", progress=counts.append)
 
     assert [1, 3] == counts
+
+
+def test_progress_counts_the_images_of_a_large_folder_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("im2rec.packing.make_list._TOLD_FILES", 2)
+    counts: list[int] = []
+    root = tree(tmp_path / "r", "a.jpg", "b/1.jpg", "b/2.txt", "b/3.jpg", "b/4.jpg", "b/5.jpg")
+    make_list(root, tmp_path / "l", progress=counts.append)
+
+    assert [1, 5] == [counts[0], counts[-1]]
+    assert 4 == len(counts)
+    assert sorted(counts) == counts
+
+
+def test_progress_in_phases_counts_the_lines_that_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("im2rec.packing.list_files._LINES_AT_ONCE", 2)
+    calls: list[tuple[Any, ...]] = []
+
+    class Phases:
+        def __call__(self, *now: float) -> None:
+            calls.append(now)
+
+        def begin_phase(self, phase: Phase) -> None:
+            calls.append((phase.what,))
+
+    root = tree(tmp_path / "r", "a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg")
+    make_list(root, tmp_path / "l", ListOptions(split=(0.6, 0.4)), progress=Phases())
+
+    assert [(5,), ("writing",), (2, 0.4), (3, 0.6), (5, 1.0)] == calls
 
 
 # Class numbers.
