@@ -87,8 +87,9 @@ def command(
     """Convert MNIST or CIFAR to .rec files.
 
     Writes the data set SET to the folder OUT_DIR: train.rec and test.rec with their indexes and lists, and the names of
-    the classes. The list of the training images of CIFAR-10 is image.lst, with four labels: the class, the batch file,
-    the row in that file, and 0.
+    the classes; those of the stored labels are in train.classes.txt, where the other commands find them. The list of
+    the training images of CIFAR-10 is image.lst, with four labels: the class, the batch file, the row in that file,
+    and 0.
     """
     if "=" in str(out) and str(out).partition("=")[0] in {key.name for key in parameter_docs(Cifar100Params)}:
         raise click.UsageError(f"OUT_DIR is missing before {out}", click.get_current_context())

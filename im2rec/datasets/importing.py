@@ -35,6 +35,7 @@ from im2rec.format.listfile import list_line
 from im2rec.images.engine import Engine, load_engine
 from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, IMAGES, RATE, SECONDS, WARNINGS, described
+from im2rec.storage.classes import classes_text
 from im2rec.storage.files import PathLike
 
 PNG_LEVEL = 3  # as `im2rec pack`
@@ -172,8 +173,11 @@ def _write(
             written += 1
             if written % _REPORT_EVERY == 0 or written == total:
                 progress(written, written / total)
+    stored = dataset.coarse_classes if getattr(params, "label", FINE) == COARSE else dataset.classes
+    for file in files.labels:
+        file.write(classes_text(stored))
     for file, names in zip(files.classes, (dataset.classes, dataset.coarse_classes), strict=False):
-        file.write("".join(f"{name}\n" for name in names).encode())
+        file.write(classes_text(names))
     files.publish()
     return sum(writer.offset for writer in files.records.values())
 

@@ -42,7 +42,7 @@ imported 29 images of CIFAR-10
   bytes      BYTES
   time       TIME
   written    data/cifar/: train.rec, train.idx, image.lst, test.rec, test.idx,
-             test.lst, classes.txt
+             test.lst, train.classes.txt, test.classes.txt, classes.txt
 next: im2rec inspect data/cifar/train.rec
 """
 DRY = """\
@@ -61,7 +61,7 @@ would import 60,000 images of CIFAR-10
   images       50,000 train, 10,000 test
   stored as    .png
   would write  out/: train.rec, train.idx, image.lst, test.rec, test.idx,
-               test.lst, classes.txt
+               test.lst, train.classes.txt, test.classes.txt, classes.txt
 next: im2rec import cifar10 out --download version=binary
 """
 DRY_DOWNLOAD = """\
@@ -156,6 +156,13 @@ def test_parameters_set_how_images_are_stored() -> None:
     assert "coarse_classes.txt" in names_in(Path("out"))
 
 
+def test_the_other_commands_find_the_names_of_the_labels() -> None:
+    assert 0 == typed("import cifar100 out --from cifar-100-python.tar.gz label=coarse").code
+    shown = im2rec("inspect", "out/train.rec").out
+
+    assert "rarest coarse_" in shown
+
+
 def test_the_files_of_mnist_can_be_named_individually() -> None:
     stems = ("raw/train-images-idx3", "raw/train-labels-idx1", "raw/t10k-images-idx3", "raw/t10k-labels-idx1")
     images, labels, test_images, test_labels = (f"{stem}-ubyte.gz" for stem in stems)
@@ -221,7 +228,7 @@ def test_a_set_in_the_cache_is_imported_without_a_network(here: Path, published:
 
     assert (0, "") == (code, err)
     assert "fetched" not in out
-    assert 7 == len(names_in(here / "data" / "cifar"))
+    assert 9 == len(names_in(here / "data" / "cifar"))
 
 
 @pytest.mark.usefixtures("published", "no_proxy")

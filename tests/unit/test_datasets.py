@@ -48,6 +48,7 @@ from im2rec.datasets.pickles import load_pickle
 from im2rec.datasets.sets import Cifar100Params, Dataset, ImportParams
 from im2rec.errors import IdxFormatError, InputError, OutputError, ParameterError
 from im2rec.format.listfile import read_list
+from im2rec.storage.classes import read_classes
 from im2rec.storage.output import AtomicFile
 from im2rec.storage.reader import RecordFile
 
@@ -703,9 +704,9 @@ def test_both_versions_of_cifar_10_become_the_same_files(tmp_path: Path) -> None
     ]
 
     assert contents[0] == contents[1]
-    assert {"train.rec", "train.idx", "image.lst", "test.rec", "test.idx", "test.lst", "classes.txt"} == set(
-        contents[0]
-    )
+    names = {"image.lst", "test.lst", "classes.txt"}
+    names |= {f"{split}.{suffix}" for split in ("train", "test") for suffix in ("rec", "idx", "classes.txt")}
+    assert names == set(contents[0])
 
 
 def test_cifar_10_has_its_pixels_and_four_labels_in_its_lists(tmp_path: Path) -> None:
@@ -741,6 +742,8 @@ def test_cifar_100_has_the_label_that_the_parameter_selects(tmp_path: Path, labe
     assert expected[label] == [labels for _, labels, _ in lines_of(tmp_path / "out" / "train.lst")]
     assert FINE == (tmp_path / "out" / "classes.txt").read_text(encoding="utf-8").splitlines()
     assert COARSE == (tmp_path / "out" / "coarse_classes.txt").read_text(encoding="utf-8").splitlines()
+    for split in ("train", "test"):  # the names of the labels that are stored
+        assert (COARSE if label == "coarse" else FINE) == read_classes(tmp_path / "out" / f"{split}.classes.txt")
 
 
 def test_jpegs_have_the_quality_of_the_parameter(tmp_path: Path) -> None:

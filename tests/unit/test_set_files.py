@@ -17,7 +17,8 @@ from im2rec.datasets.set_files import SetFiles, output_files
 from im2rec.storage import disk
 
 OUT = Path("out")
-NAMES = ["classes.txt", "image.lst", "test.idx", "test.lst", "test.rec", "train.idx", "train.rec"]
+NAMES = ["classes.txt", "image.lst", "test.classes.txt", "test.idx", "test.lst", "test.rec"]
+NAMES += ["train.classes.txt", "train.idx", "train.rec"]
 
 
 @pytest.fixture(autouse=True)
