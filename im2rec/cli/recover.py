@@ -51,11 +51,11 @@ def command(
 ) -> ExitCode:
     """Copy all that is whole in a damaged .rec to a new one.
 
-    Copies every whole record of IN, byte for byte, to OUT, with a new index of the true ids, and lists the damaged byte
-    ranges. With the old index of IN, or its list, the lost records are named. Bytes that the disk cannot read are
-    damage, too. Exit code 0: IN is whole; 3: no record is lost, but IN is damaged, or its records are not where its
-    index says; 5: records are lost or doubtful, or nothing tells whether any are. With a digest and a second copy,
-    --repair-from restores the file itself.
+    Copies every whole record of IN, byte for byte, to OUT, with a new index of the true ids and a copy of the class
+    names, and lists the damaged byte ranges. With the old index of IN, or its list, the lost records are named. Bytes
+    that the disk cannot read are damage, too. Exit code 0: IN is whole; 3: no record is lost, but IN is damaged, or its
+    records are not where its index says; 5: records are lost or doubtful, or nothing tells whether any are. With a
+    digest and a second copy, --repair-from restores the file itself.
 
     \b
     Example:
@@ -197,4 +197,4 @@ def _range(piece: DamagedRange) -> str:
 
 
 def _written(summary: RecoverSummary) -> list[str]:
-    return [name for name in (summary.out, summary.index_out, summary.report) if name]
+    return [name for name in (summary.out, summary.index_out, summary.report, summary.classes_out) if name]

@@ -24,6 +24,7 @@ from im2rec.recovery.report import RecoverSummary, write_report
 from im2rec.recovery.salvage import SalvagingFile
 from im2rec.storage import disk
 from im2rec.storage.blocks import Damage, RecordBlock
+from im2rec.storage.classes import ClassesCopy
 from im2rec.storage.companions import find_index, index_to_write
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import PathLike
@@ -69,11 +70,12 @@ def recover(
 ) -> RecoverSummary:
     """Copy every whole record of *rec*, byte for byte, to the new file *out*, and write its index.
 
-    The keys of the index are the ids of the records, or their ordinals if any payload is too short for an image header.
-    Doubtful records, which end at damage and which nothing proves to be whole, are copied and counted. Bytes that the
-    disk cannot read are damage. Memory: 16 bytes a record and some megabytes, and what the lost records and the damaged
-    ranges take in the result. *progress* is called with the number of records so far and the share of the file that
-    was read. A dry run reads everything and writes nothing.
+    Class names beside *rec* are copied, as ``OUT.classes.txt``. The keys of the index are the ids of the records, or
+    their ordinals if any payload is too short for an image header. Doubtful records, which end at damage and which
+    nothing proves to be whole, are copied and counted. Bytes that the disk cannot read are damage. Memory: 16 bytes a
+    record and some megabytes, and what the lost records and the damaged ranges take in the result. *progress* is called
+    with the number of records so far and the share of the file that was read. A dry run reads everything and writes
+    nothing.
 
     Raises InputError for a file that cannot be read or is not a RecordIO file, CorruptRecordError when no record is
     whole, OutputError when an output exists (*force* replaces it), is one of the inputs, or does not fit on the disk::
@@ -91,9 +93,15 @@ def recover(
         inputs = [path for path in candidates if path is not None]
         _check_outputs(inputs, outputs, force=force)
         expected = list_ids(options.list) if options.list is not None else None
+        classes = ClassesCopy(rec, out, force=force)
         run = _Run(file, Path(out), options, index, expected, progress or (lambda _records, _share: None))
-        run.warnings += warnings
-        return run.dry() if dry_run else run.write(outputs, force=force)
+        run.warnings += warnings + classes.warnings
+        run.classes_out = os.fspath(classes.files[0]) if classes.files else None
+        if dry_run:
+            return run.dry()
+        summary = run.write(outputs, force=force)
+        classes.write()
+        return summary
 
 
 def _check_outputs(inputs: Iterable[PathLike], outputs: list[Path], *, force: bool) -> None:
@@ -125,6 +133,7 @@ class _Run:
         self.index, self.expected = index, expected
         self._started = time.monotonic()
         self.warnings: list[str] = []
+        self.classes_out: str | None = None
 
     def dry(self) -> RecoverSummary:
         """Read everything and return the summary, without duplicates."""
@@ -240,6 +249,7 @@ class _Run:
             report=os.fspath(self.options.report) if self.options.report is not None else None,
             seconds=round(time.monotonic() - self._started, 3),
             warnings=self.warnings,
+            classes_out=self.classes_out,
         )
 
     def _place(self, losses: Losses, damage: list[DamagedRange]) -> None:

@@ -43,6 +43,7 @@ class RecoverSummary:
     index_is_outdated: bool = described("True if the ids show records at other bytes than the old index has.", False)
     dry_run: bool = described(DRY_RUN, False)
     warnings: list[str] = described(WARNINGS, factory=list)
+    classes_out: str | None = described("The copy of the class names beside the input; null if there is none.", None)
 
     @property
     def whole(self) -> int:

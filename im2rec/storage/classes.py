@@ -76,7 +76,7 @@ def class_names_beside(path: PathLike) -> tuple[ClassNames | None, str]:
 
 
 class ClassesCopy:
-    """A copy, ``OUT.classes.txt``, of the class names beside a list, for the ``.rec`` *out* that is packed from it.
+    """A copy, ``OUT.classes.txt``, of the class names beside a list or ``.rec``, for the ``.rec`` *out* made from it.
 
     The constructor changes nothing on disk: it finds the names, and raises OutputError if the file exists with other
     content and *force* is False. ``files`` has its path; it is empty if there are no names, or a file with the same
@@ -89,7 +89,7 @@ class ClassesCopy:
         path = classes_path(out)
         self.warnings = [f"{problem}; the class names are not copied"] if problem else []
         if names is None and os.path.lexists(path):
-            self.warnings.append(f"{path}: is there already, and the list has no class names: does it fit this list?")
+            self.warnings.append(f"{path}: is there already, and {list_path} has no class names: does it fit?")
         self.files: list[Path] = []
         self._text = b""
         if names is not None:

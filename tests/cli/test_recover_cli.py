@@ -70,6 +70,13 @@ def test_what_is_lost_is_named_and_the_exit_code_is_5(here: Path) -> None:
     assert 5 != im2rec("inspect", "o.rec", "-qq").code
 
 
+def test_the_copy_of_the_class_names_is_among_the_written_files(here: Path) -> None:
+    write_rec(here / "a.rec", some_payloads(), keys=some_ids())
+    (here / "a.classes.txt").write_text("cat\ndog\n")
+
+    assert "  written  o.rec, o.idx, o.classes.txt\n" in im2rec("recover", "a.rec", "o.rec").out
+
+
 def test_damage_of_unknown_cost_is_exit_code_5_and_damage_without_cost_3(here: Path) -> None:
     damaged_rec(here / "a.rec", [0, 1, 2, JUNK, *range(5, 20)])
     done = typed("recover a.rec o.rec --no-idx --dry-run")

@@ -155,7 +155,7 @@ def test_names_of_an_earlier_list_beside_the_output_are_a_warning(tmp_path: Path
     path.write_text("cat\n")
     copy = ClassesCopy(tmp_path / "l.lst", tmp_path / "out.rec", force=True)
 
-    warning = f"{path}: is there already, and the list has no class names: does it fit this list?"
+    warning = f"{path}: is there already, and {tmp_path / 'l.lst'} has no class names: does it fit?"
     assert ([], [warning]) == (copy.files, copy.warnings)
 
 

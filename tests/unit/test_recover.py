@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 from collections.abc import Iterator
@@ -81,6 +82,31 @@ def test_a_whole_file_is_copied_with_an_index_of_its_ids(tmp_path: Path) -> None
     assert (20, 20, 0, None, None) == (summary.records, summary.written, summary.doubtful, summary.lost, summary.listed)
     assert ([], 0, 0, "ids") == (summary.damage, summary.damaged_bytes, summary.duplicates, summary.key_kind)
     assert ["a.rec", "o.idx", "o.rec"] == names_in(tmp_path)
+
+
+def test_the_class_names_beside_the_file_are_copied_beside_the_output(tmp_path: Path) -> None:
+    rec, out = damaged_rec(tmp_path / "a.rec", [0, JUNK, 2]), tmp_path / "out.rec"
+    (tmp_path / "a.classes.txt").write_text("cat\ndog\n")
+    assert os.fspath(tmp_path / "out.classes.txt") == recover(rec, out, dry_run=True).classes_out
+    assert ["a.classes.txt", "a.idx", "a.rec"] == names_in(tmp_path)
+
+    report = tmp_path / "report.json"
+    summary = recover(rec, out, RecoverOptions(report=report))
+    assert os.fspath(tmp_path / "out.classes.txt") == summary.classes_out
+    assert summary.classes_out == json.loads(report.read_text())["classes_out"]
+    assert b"cat\ndog\n" == (tmp_path / "out.classes.txt").read_bytes()
+
+
+def test_other_class_names_beside_the_output_are_not_replaced_without_force(tmp_path: Path) -> None:
+    rec, out = damaged_rec(tmp_path / "a.rec", [0, JUNK, 2]), tmp_path / "out.rec"
+    (tmp_path / "a.classes.txt").write_text("cat\ndog\n")
+    names = tmp_path / "out.classes.txt"
+    names.write_text("bee\n")
+    assert message_of(recover, rec, out).startswith(f"{names}: exists already")
+    assert not out.exists()
+
+    recover(rec, out, force=True)
+    assert b"cat\ndog\n" == names.read_bytes()
 
 
 def test_records_without_headers_get_ordinals_as_keys(tmp_path: Path) -> None:
