@@ -15,6 +15,7 @@ from im2rec.cli.console import PATH, Console, HelpCommand, common_options, keys_
 from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
+from im2rec.cli.iterate_draws import draw, epoch_and_record
 from im2rec.cli.iterator_options import (
     DEFAULT_BATCH_SIZE,
     complete_words,
@@ -24,13 +25,11 @@ from im2rec.cli.iterator_options import (
     other_values,
 )
 from im2rec.errors import BadRecordError, ParameterError, counted, human_size
-from im2rec.images.sheet import number_text
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.params import ParameterDoc, parameter_docs
 from im2rec.pipeline.params import SKIP, ImageRecordParams
 from im2rec.runs.outputs import BatchOutputs
-from im2rec.runs.replay import ReplayedRecord, replay
 from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
 from im2rec.schema import described
 from im2rec.storage.files import INSPECT
@@ -76,7 +75,7 @@ _MAX_BAD_RECORDS = 3  # of a kind in the table; --json lists all
     "--replay",
     "replayed",
     metavar="epoch=E,record=N",
-    help="Draw one record as it is in that epoch, and list its random numbers.",
+    help="Draw one record as stored and as in that epoch, and list what was done to it.",
 )
 @click.option("--list-params", is_flag=True, help="List all keys with their defaults, and do nothing else.")
 @common_options(writes=True)
@@ -110,10 +109,11 @@ def command(
         console.result("iterate", ListedParams(groups), params_help(KINDS[kind]))
         return ExitCode.DONE
     is_image_kind = _is_image_kind(kind)
-    if not is_image_kind and (sheet is not None or replayed is not None):
-        option = "--sheet" if sheet is not None else "--replay"
-        raise ParameterError(f"{option} has no meaning with --kind {kind}", hint="use --dump")
-    epoch, ordinal = _epoch_and_record(replayed) if replayed is not None else (0, 0)
+    drawing = {"--sheet": sheet, "--replay": replayed}
+    if not is_image_kind and (given := [option for option, value in drawing.items() if value is not None]):
+        raise ParameterError(f"{given[0]} has no meaning with --kind {kind}", hint="use --dump")
+    if replayed is not None:
+        epoch_and_record(replayed)
     repeat_by(outputs=[dump, sheet])
     values = iterator_values("iterate", words, options) if is_image_kind else other_values(KINDS[kind], words, options)
     with contextlib.ExitStack() as stack:
@@ -132,10 +132,9 @@ def command(
         opening_s = time.perf_counter() - start
         if outputs is None:
             assert isinstance(it, ImageRecordIter)
-            out = (sheet or dump or Path()) / f"epoch{epoch}_record{ordinal}.png"
-            shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
-            console.result("iterate", shown, render_replay(shown), _replay_of_next_epoch(shown, words, options))
-            return ExitCode.DONE
+            again = ["im2rec", "iterate", *map(path_word, words), *option_words(options)]
+            folder = sheet or dump or Path()
+            return draw(console, it, again, replayed=replayed or "", folder=folder, force=force, dry_run=dry_run)
         summary = _run(console, it, outputs, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
         summary.opening_s = opening_s
         summary.files = [mean_img] if mean_img and not values["mean_img"] else []
@@ -166,11 +165,6 @@ def next_command(summary: RunSummary, words: tuple[str, ...], options: dict[str,
     return ["im2rec", "bench", *map(path_word, words), *option_words(options)]
 
 
-def _replay_of_next_epoch(shown: ReplayedRecord, words: tuple[str, ...], options: dict[str, Any]) -> list[str]:
-    replayed = f"epoch={shown.epoch + 1},record={shown.ordinal}"
-    return ["im2rec", "iterate", *map(path_word, words), *option_words(options), "--replay", replayed]
-
-
 def _is_image_kind(kind: str) -> bool:
     return KINDS[kind].params is ImageRecordParams
 
@@ -192,18 +186,6 @@ def _run(
         summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
     outputs.finish(it, summary)
     return summary
-
-
-def _epoch_and_record(words: str) -> tuple[int, int]:
-    """Return the numbers of ``epoch=E,record=N``. Raises ParameterError for anything else."""
-    try:
-        values = dict(word.split("=") for word in words.split(","))
-        numbers = {name: int(value) for name, value in values.items()}
-    except ValueError:
-        numbers = {}
-    if set(numbers) != {"epoch", "record"} or min(numbers.values()) < 0:
-        raise ParameterError(f"--replay {words} must be epoch=E,record=N, both counted from 0")
-    return numbers["epoch"], numbers["record"]
 
 
 @contextlib.contextmanager
@@ -288,19 +270,3 @@ def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
     rows = [(name if number == 0 else "", error) for number, error in enumerate(shown)]
     more = len(errors) - _MAX_BAD_RECORDS
     return [*rows, ("", f"and {more:,} more (--json lists all)")] if more > 0 else rows
-
-
-def render_replay(shown: ReplayedRecord) -> str:
-    """Return one replayed record as a table: its random numbers and the steps that were applied."""
-    head = f"record {shown.record} of {shown.input} in epoch {shown.epoch}"
-    drawn = [(name, f"{value:.6g}") for name, value in shown.drawn.items()]
-    steps = [("steps" if number == 0 else "", step) for number, step in enumerate(shown.steps)]
-    table_rows = [
-        ("id", str(shown.id)),
-        ("label", " ".join(map(number_text, shown.labels))),
-        ("stored", f"{shown.width} x {shown.height} pixels"),
-        *drawn,
-        *steps,
-        ("would write" if shown.dry_run else "written", shown.image),
-    ]
-    return table(head, table_rows)

@@ -195,13 +195,13 @@ class SheetFolder:
         self._folder = folder
         self._it = it
         self._count = 0
-        self._names = _class_names(it)
+        self._names = class_names_of(it)
 
     def add(self, epoch: int, batch: DataBatch) -> None:
         """Write the sheet of the next batch. Raises OutputError."""
         params = self._it.params
         title = [
-            f"{_file_names(params.path_imgrec)}: batch {self._count}, epoch {epoch}, seed {params.seed}",
+            f"{file_names(params.path_imgrec)}: batch {self._count}, epoch {epoch}, seed {params.seed}",
             " ".join(typed_words(params, without=("path_imgrec", "seed"))),
         ]
         content = draw_sheet([self._tile(batch, row) for row in range(len(batch.data[0]))], title)
@@ -218,12 +218,12 @@ class SheetFolder:
         return Tile(fitted(loader_of(self._it).augmenter.row_to_image(batch.data[0][row])), "", lines)
 
 
-def _file_names(path_imgrec: str) -> str:
+def file_names(path_imgrec: str) -> str:
     """Return the names, without folders, of the files that are joined in *path_imgrec*."""
     return "; ".join(Path(path).name for path in path_imgrec.split(";") if path)
 
 
-def _class_names(it: ImageRecordIter) -> ClassNames | None:
+def class_names_of(it: ImageRecordIter) -> ClassNames | None:
     """Return the class names beside the list that the labels are from, else beside the files, if all have the same."""
     files = [file.path for file in loader_of(it).records.files]
     found = [class_names_beside(path) for path in ([it.params.path_imglist] if it.params.path_imglist else files)]

@@ -1,57 +1,26 @@
-"""Replay of one record of an epoch: its random numbers, its augmentation and its image."""
+"""Replay of one record of an epoch: its random numbers, its augmentation, and its image beside the stored one."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from im2rec.augment.draws import Draws, Float
-from im2rec.augment.geometry import Size
-from im2rec.errors import BadRecordError, ImageError, ParameterError
-from im2rec.images.sheet import png_bytes
+from im2rec.errors import BadRecordError, ParameterError
+from im2rec.images.sheet import Tile, draw_rows, fitted, labels_text
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
-from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
-from im2rec.pipeline.loader import bad_image_error
-from im2rec.pipeline.order import BatchRequest
-from im2rec.pipeline.params import MXNET
 from im2rec.pipeline.records import Records
+from im2rec.runs.changes import Corner, used_draws
+from im2rec.runs.made_record import MadeImage, StoredRecord, check_replay, make, read_stored
+from im2rec.runs.outputs import class_names_of
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
+from im2rec.storage.classes import class_name
 from im2rec.storage.output import AtomicFile, writing
 
-
-class RecordedDraws(Draws):
-    """Random numbers of *draws*, recorded by name in ``values``."""
-
-    def __init__(self, draws: Draws) -> None:
-        self._draws = draws
-        self.is_sequential = draws.is_sequential
-        self.values: dict[str, float] = {}
-
-    def _record(self, name: str, attempt: int, value: Any) -> Any:
-        self.values[f"{name}, try {attempt + 1}" if attempt else name] = float(value)
-        return value
-
-    def unit(self, name: str, attempt: int = 0) -> Float:
-        """Return a number uniform in [0, 1)."""
-        unit: Float = self._record(name, attempt, self._draws.unit(name, attempt))
-        return unit
-
-    def integer(self, name: str, low: int, high: int, attempt: int = 0) -> int:
-        """Return an integer from *low* to *high*, both included."""
-        return int(self._record(name, attempt, self._draws.integer(name, low, high, attempt)))
-
-    def coin(self, name: str) -> bool:
-        """Return True with a probability of one half."""
-        return bool(self._record(name, 0, self._draws.coin(name)))
-
-    def normals(self, names: tuple[str, ...], deviation: Float) -> tuple[Float, ...]:
-        """Return one normal number for each of *names*."""
-        values = self._draws.normals(names, deviation)
-        return tuple(self._record(name, 0, value) for name, value in zip(names, values, strict=True))
+SIDE = 672  # pixels that either image has at most: 3 x 224, 6 x 112, 21 x 32
+_LEAST_SIDE = 320  # pixels, for the lines of text below a small one
+_LINE, _HALO = "#ff3b30", "#ffffff"  # of the frame around what is cropped: seen on dark and on light
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,78 +35,97 @@ class ReplayedRecord:
     labels: list[Number] = described("Labels of the record.")
     height: int = described("Height of the stored image in pixels.")
     width: int = described("Width of the stored image in pixels.")
-    drawn: dict[str, float] = described("Random numbers by name.")
-    steps: list[str] = described("Steps that were applied, in order.")
+    drawn: dict[str, float] = described("Random numbers by name, those without effect too.")
+    steps: list[str] = described("Steps that were applied, in order, those without effect too.")
     image: str = described("Path of the image that was drawn.")
     dry_run: bool = described(DRY_RUN, False)
+    class_name: str | None = described("Name of the class; null if no class names are beside the file.", None)
+    seed: int = described("Seed of the random numbers.", 0)
+    acted: list[str] = described("Steps that changed the image, in order and in words.", factory=list)
+    used: dict[str, float] = described("Random numbers that decided these steps, by name.", factory=dict)
+    made_height: int = described("Height of the image that was made in pixels.", 0)
+    made_width: int = described("Width of the image that was made in pixels.", 0)
 
 
 def replay(
     it: ImageRecordIter, *, epoch: int, ordinal: int, out: Path, force: bool, dry_run: bool = False
 ) -> ReplayedRecord:
-    """Load record *ordinal* (over all joined files) as *it* delivers it in *epoch*, and write its image to *out*.
+    """Load record *ordinal* (over all joined files) as *it* delivers it in *epoch*, and draw it to *out*.
+
+    The PNG shows the stored image, with a frame around what is cropped, and beside it the image that was made. Both are
+    enlarged by a whole factor, or reduced, to be at most ``SIDE`` pixels wide and high.
 
     Raises ParameterError with ``rng=mxnet`` or for a record that is not iterated over, BadRecordError and OutputError.
     """
-    loader = loader_of(it)
-    _check(it, loader.records, ordinal)
-    location = loader.records.locate(ordinal)
-    record = loader.records.read(ordinal)
-    if isinstance(record, BadRecordError):
-        raise record
-    draws = RecordedDraws(*loader.draws([epoch], [ordinal]))
-    try:
-        image, _ = loader.decode(record.content)
-        plan = loader.augmenter.plan(Size.of(image), draws)
-    except ImageError as error:
-        raise location.fill_in(bad_image_error(error), record.header.id) from None
-    row_shape = it.provide_data[0].shape[1:]
-    buffer = BatchBuffer.new(BatchLayout((1, *row_shape), it.params.data_dtype, loader.label_width))
-    for problem in loader.load(buffer, BatchRequest([ordinal], [epoch])):
-        if not problem.row_is_valid:
-            raise problem.error
-    if not dry_run:
-        _write_png(loader.augmenter.row_to_image(buffer.data[0]), out, force=force)
-    return ReplayedRecord(
+    check_replay(it, "--replay")
+    _check_ordinal(loader_of(it).records, ordinal)
+    stored = read_stored(it, ordinal)
+    made = make(it, stored, epoch)
+    size, location = stored.size, stored.location
+    height, width, _ = made.pixels.shape
+    shown = ReplayedRecord(
         input=str(location.file.path),
         record=location.record,
         ordinal=ordinal,
         epoch=epoch,
-        id=record.header.id,
-        labels=[whole(label) for label in buffer.label[0].reshape(-1).tolist()],
-        height=image.shape[0],
-        width=image.shape[1],
-        drawn=draws.values,
-        steps=[_format_step(step) for step in (*plan.steps, plan.normalization)],
+        id=stored.header.id,
+        labels=[whole(label) for label in made.labels],
+        height=size.height,
+        width=size.width,
+        drawn=made.drawn,
+        steps=made.steps,
         image=str(out),
         dry_run=dry_run,
+        class_name=class_name(class_names_of(it), made.labels),
+        seed=it.params.seed if it.params.seed_aug is None else it.params.seed_aug,
+        acted=[change.words for change in made.changes],
+        used=used_draws(made.changes, made.drawn),
+        made_height=height,
+        made_width=width,
     )
+    if not dry_run:
+        write_png(_drawn(shown, stored, made), out, force=force)
+    return shown
 
 
-def _check(it: ImageRecordIter, records: Records, ordinal: int) -> None:
-    if it.params.rng == MXNET:
-        raise ParameterError("--replay needs rng=im2rec: with rng=mxnet a record's numbers follow from all before it")
+def _check_ordinal(records: Records, ordinal: int) -> None:
     if not 0 <= ordinal < records.total:
         raise ParameterError(f"--replay record={ordinal} must be 0 to {records.total - 1}")
     if ordinal in records.left_out and not isinstance(records.read(ordinal), BadRecordError):
         raise ParameterError(f"--replay record={ordinal} holds labels and no image", hint="set records=all")
 
 
-def _write_png(image: Any, out: Path, *, force: bool) -> None:
-    encoded = png_bytes(Image.fromarray(image))
+def write_png(content: bytes, out: Path, *, force: bool) -> None:
+    """Write the PNG file *content* to *out*, in a folder that is made if it is missing. Raises OutputError."""
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with AtomicFile(out, force=force) as file:
-        file.write(encoded)
+        file.write(content)
 
 
-def _format_step(step: Any) -> str:
-    """Return the name of *step* and its values, as one line."""
-    values = ", ".join(f"{name} {_format_number(value)}" for name, value in step._asdict().items())
-    return f"{type(step).__name__}: {values}"
+def _drawn(shown: ReplayedRecord, stored: StoredRecord, made: MadeImage) -> bytes:
+    """Return a PNG file of both images side by side, with the steps between them in words."""
+    label = f"label{'s' if len(shown.labels) > 1 else ''} {labels_text(shown.labels, shown.class_name)}"
+    title = [
+        f"record {shown.record} of {Path(shown.input).name} in epoch {shown.epoch}",
+        f"id {shown.id}, {label}, seed {shown.seed}",
+    ]
+    before, after = fitted(stored.shown, SIDE), fitted(made.pixels, SIDE)
+    lines = [f"stored {shown.width} x {shown.height}"]
+    if made.region:
+        lines.append("the frame is around the part that is shown on the right")
+        _draw_region(before, made.region, before.width / shown.width, before.height / shown.height)
+    caption = f"epoch {shown.epoch}: {shown.made_width} x {shown.made_height}"
+    tiles = [Tile(before, "", lines), Tile(after, "", [caption, *(shown.acted or ["no step changed it"])])]
+    return draw_rows([("", tiles)], title, cell=max(_LEAST_SIDE, *before.size, *after.size))
 
 
-def _format_number(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return " ".join(f"{number:.4g}" for number in value.ravel())
-    return str(value) if isinstance(value, (bool, int, np.integer)) else f"{value:.6g}"
+def _draw_region(image: Image.Image, corners: list[Corner], scale_x: float, scale_y: float) -> None:
+    """Draw a thin frame through *corners*, in pixels of an image that *image* shows enlarged or reduced."""
+    right, lower = image.width - 1, image.height - 1
+    points = [(x * scale_x, y * scale_y) for x, y in corners]
+    if len({x for x, _ in points}) == len({y for _, y in points}) == 2:  # upright: seen at the edges too
+        points = [(min(max(x, 1), right - 1), min(max(y, 1), lower - 1)) for x, y in points]
+    draw = ImageDraw.Draw(image)
+    for color, width in ((_HALO, 4), (_LINE, 2)):
+        draw.line([*points, points[0], points[1]], color, width, joint="curve")

@@ -20,9 +20,9 @@ from image_helpers import POSIX, Ran, command, encoded, im2rec, names_in, textur
 from iterator_helpers import CUT, NO_IMAGE, TEXT, a_rec, epoch, image, in_fours, payloads, pixels
 from PIL import Image
 
-from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter, loader_of
+from im2rec.iterators.image_record import ImageRecordInt8Iter, ImageRecordIter, ImageRecordUInt8Iter
 from im2rec.pipeline.params import ImageRecordParams
-from im2rec.runs.outputs import _class_names
+from im2rec.runs.outputs import class_names_of
 from im2rec.runs.run import run
 
 SMALL = ["some.rec", "--batch-size", "4", "-q"]
@@ -55,14 +55,6 @@ iterated over 10 records of some.rec, 2 epochs
   engine     ENGINE
   kernel     KERNEL
   memory     SIZE at most
-"""
-REPLAYED = """\
-record 3 of some.rec in epoch 2
-  id       103
-  label    3
-  stored   10 x 8 pixels
-  crop_y   Y
-  crop_x   X
 """
 
 
@@ -506,99 +498,11 @@ def test_joined_files_with_different_class_names_have_none() -> None:
     Path("again.rec").write_bytes(Path("some.rec").read_bytes())
     Path("some.classes.txt").write_text("ant\n")
     with ImageRecordIter(path_imgrec="some.rec;again.rec", data_shape=(3, 8, 8), batch_size=4) as it:
-        assert _class_names(it) is None
+        assert class_names_of(it) is None
         Path("again.classes.txt").write_text("ant\n")
-        names = _class_names(it)
+        names = class_names_of(it)
         assert names is not None
         assert ["ant"] == names.names
-
-
-# --replay
-
-
-def test_a_replayed_record_is_the_image_that_was_delivered(some: Path, tmp_path: Path) -> None:
-    params = {"rand_crop": 1, "rand_mirror": 1, "brightness": 0.4, "shuffle": 1, "data_shape": (3, 6, 6), "seed": 3}
-    words = ["rand_crop=1", "rand_mirror=1", "brightness=0.4", "shuffle=1", "--data-shape", "3,6,6", "seed=3"]
-    with in_fours(some, **params) as it:
-        for epoch in range(3):
-            batches = list(it)
-            for record in (0, 7):
-                done = im2rec("iterate", *SMALL, *words, "--replay", f"record={record},epoch={epoch}")
-                assert (0, "") == (done.code, done.err)
-                rows = [
-                    batch.data[0][list(batch.index).index(100 + record)]
-                    for batch in batches
-                    if 100 + record in batch.index
-                ]
-                with Image.open(tmp_path / f"epoch{epoch}_record{record}.png") as image:
-                    assert (loader_of(it).augmenter.row_to_image(rows[0]) == np.asarray(image)).all()
-    assert 7 == len(names_in(tmp_path)) - 1  # six images and the index
-
-
-def test_a_replay_prints_the_random_numbers_and_the_steps() -> None:
-    done = im2rec("iterate", *SMALL, "--data-shape", "3,6,6", "rand_crop=1", "--replay", "epoch=2,record=3")
-    lines = done.out.splitlines()
-    drawn = {line.split()[0]: line.split()[1] for line in lines if line.startswith("  crop_")}
-
-    assert (0, REPLAYED) == (
-        done.code,
-        "".join(f"{line}\n" for line in lines[:6])
-        .replace(f"crop_y   {drawn['crop_y']}", "crop_y   Y")
-        .replace(f"crop_x   {drawn['crop_x']}", "crop_x   X"),
-    )
-    assert f"Crop: y {drawn['crop_y']}, x {drawn['crop_x']}, height 6, width 6" in done.out
-    assert "  written  epoch2_record3.png" == lines[-1]
-    data = json.loads(im2rec("iterate", *SMALL, "--replay", "epoch=0,record=3", "--json").out)
-    assert (3, 0, 103, [3], "epoch0_record3.png") == tuple(
-        data[key] for key in ("record", "epoch", "id", "labels", "image")
-    )
-
-
-def test_a_replay_is_written_to_the_folder_of_sheet_and_replaces_a_file_only_with_force(tmp_path: Path) -> None:
-    words = [*SMALL, "--replay", "epoch=0,record=3", "--sheet", "new"]
-
-    assert 0 == im2rec("iterate", *words).code
-    assert ["epoch0_record3.png"] == names_in(tmp_path / "new")
-    refused = im2rec("iterate", *words)
-    assert (1, "") == (refused.code, refused.out)
-    assert refused.err.startswith("im2rec: new/epoch0_record3.png: exists already")
-    assert 0 == im2rec("iterate", *words, "--force").code
-
-
-def test_a_dry_run_of_a_replay_writes_nothing(tmp_path: Path) -> None:
-    done = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=3", "--dry-run")
-
-    assert (0, "  would write  epoch0_record3.png") == (done.code, done.out.splitlines()[-1])
-    assert ["some.idx", "some.rec"] == names_in(tmp_path)
-
-
-REPLAY_ERRORS = {
-    ("foo",): "--replay foo must be epoch=E,record=N, both counted from 0",
-    ("epoch=1",): "--replay epoch=1 must be epoch=E,record=N, both counted from 0",
-    ("epoch=1,record=-1",): "--replay epoch=1,record=-1 must be epoch=E,record=N, both counted from 0",
-    ("epoch=1,record=x",): "--replay epoch=1,record=x must be epoch=E,record=N, both counted from 0",
-    ("epoch=0,record=10",): "--replay record=10 must be 0 to 9",
-    ("epoch=0,record=1", "rng=mxnet"): (
-        "--replay needs rng=im2rec: with rng=mxnet a record's numbers follow from all before it"
-    ),
-}
-
-
-@pytest.mark.parametrize("words", REPLAY_ERRORS)
-def test_a_wrong_replay_is_exit_code_2_and_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
-    assert Ran(2, "", f"im2rec: {REPLAY_ERRORS[words]}\n") == im2rec("iterate", *SMALL, "--replay", *words)
-    assert ["some.idx", "some.rec"] == names_in(tmp_path)
-
-
-def test_a_record_without_an_image_cannot_be_replayed(tmp_path: Path) -> None:
-    records = [image_payload(0, [7, 9], b""), *payloads(4), image_payload(5, 5.0, TEXT)]
-    write_rec(tmp_path / "some.rec", records)
-    labels = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=0")
-    text = im2rec("iterate", *SMALL, "--replay", "epoch=0,record=5")
-
-    assert Ran(2, "", "im2rec: --replay record=0 holds labels and no image (set records=all)\n") == labels
-    assert "" == text.out
-    assert text.err.startswith(f"im2rec: some.rec, record 5, id 5, byte {bounds(records)[5]}: {NO_IMAGE}")
 
 
 # Help and wrong words.
