@@ -42,6 +42,7 @@ from im2rec.recovery.repair import RepairSummary
 from im2rec.recovery.report import IndexSummary, RecoverSummary
 from im2rec.rewriting.merge_report import MergeSummary
 from im2rec.rewriting.select_report import SelectSummary
+from im2rec.runs.draws_sheet import DrawsSheet
 from im2rec.runs.replay import ReplayedRecord
 from im2rec.runs.run import RunSummary
 from im2rec.schema import SCHEMA, Key, as_json, keys_of
@@ -75,6 +76,7 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec inspect --head, --key": ShownRecords,
     "im2rec iterate": RunSummary,
     "im2rec iterate --replay": ReplayedRecord,
+    "im2rec iterate --sheet-draws": DrawsSheet,
     "im2rec iterate --list-params": ListedParams,
     "im2rec bench": IteratorReport,
     "im2rec bench LIST ROOT": PackReport,

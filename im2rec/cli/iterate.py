@@ -15,7 +15,7 @@ from im2rec.cli.console import PATH, Console, HelpCommand, common_options, keys_
 from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
-from im2rec.cli.iterate_draws import draw, epoch_and_record
+from im2rec.cli.iterate_draws import check_words, draw
 from im2rec.cli.iterator_options import (
     DEFAULT_BATCH_SIZE,
     complete_words,
@@ -29,6 +29,7 @@ from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.params import ParameterDoc, parameter_docs
 from im2rec.pipeline.params import SKIP, ImageRecordParams
+from im2rec.runs.draws_sheet import DRAWS_NAME, MOST_DRAWS, OPTION
 from im2rec.runs.outputs import BatchOutputs
 from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
 from im2rec.schema import described
@@ -77,6 +78,14 @@ _MAX_BAD_RECORDS = 3  # of a kind in the table; --json lists all
     metavar="epoch=E,record=N",
     help="Draw one record as stored and as in that epoch, and list what was done to it.",
 )
+@click.option(
+    OPTION,
+    "draws",
+    type=click.IntRange(1, MOST_DRAWS),
+    metavar="N",
+    help=f"Draw some images, each as stored and as in the first N epochs, to {DRAWS_NAME} in the folder of --sheet or"
+    " the current one.",
+)
 @click.option("--list-params", is_flag=True, help="List all keys with their defaults, and do nothing else.")
 @common_options(writes=True)
 def command(
@@ -86,6 +95,7 @@ def command(
     max_batches: int | None,
     kind: str,
     replayed: str | None,
+    draws: int | None,
     list_params: bool,
     dump: Path | None,
     sheet: Path | None,
@@ -109,16 +119,15 @@ def command(
         console.result("iterate", ListedParams(groups), params_help(KINDS[kind]))
         return ExitCode.DONE
     is_image_kind = _is_image_kind(kind)
-    drawing = {"--sheet": sheet, "--replay": replayed}
+    drawing = {"--sheet": sheet, "--replay": replayed, OPTION: draws}
     if not is_image_kind and (given := [option for option, value in drawing.items() if value is not None]):
         raise ParameterError(f"{given[0]} has no meaning with --kind {kind}", hint="use --dump")
-    if replayed is not None:
-        epoch_and_record(replayed)
+    check_words(replayed, draws, epochs=epochs, max_batches=max_batches)
     repeat_by(outputs=[dump, sheet])
     values = iterator_values("iterate", words, options) if is_image_kind else other_values(KINDS[kind], words, options)
     with contextlib.ExitStack() as stack:
         outputs = None
-        if replayed is None:
+        if replayed is None and draws is None:
             outputs = BatchOutputs(dump, sheet, force=force)
             if not dry_run:  # before the files are opened, so that a second run is refused at its start
                 stack.enter_context(outputs)
@@ -133,8 +142,8 @@ def command(
         if outputs is None:
             assert isinstance(it, ImageRecordIter)
             again = ["im2rec", "iterate", *map(path_word, words), *option_words(options)]
-            folder = sheet or dump or Path()
-            return draw(console, it, again, replayed=replayed or "", folder=folder, force=force, dry_run=dry_run)
+            form: dict[str, Any] = {"replayed": replayed, "draws": draws, "folder": sheet or dump or Path()}
+            return draw(console, it, again, **form, force=force, dry_run=dry_run)
         summary = _run(console, it, outputs, epochs=epochs, max_batches=max_batches, dry_run=dry_run)
         summary.opening_s = opening_s
         summary.files = [mean_img] if mean_img and not values["mean_img"] else []

@@ -1,17 +1,33 @@
-"""The form of ``im2rec iterate`` that draws what the augmentation does to one record: ``--replay``."""
+"""The two forms of ``im2rec iterate`` that draw what the augmentation does: ``--replay`` and ``--sheet-draws``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from im2rec.cli.console import Console, table
+from im2rec.cli.console import Console, path_word, table
+from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
-from im2rec.errors import ParameterError
+from im2rec.errors import ParameterError, counted
 from im2rec.images.sheet import labels_text
 from im2rec.iterators.image_record import ImageRecordIter
+from im2rec.runs.draws_sheet import DRAWS_NAME, OPTION, DrawsSheet, write_draws_sheet
 from im2rec.runs.replay import ReplayedRecord, replay
 
-_MOST_NUMBERS = 12  # in the table; --json lists all
+_MOST_NUMBERS, _MOST_PROBLEMS = 12, 3  # in the table; --json lists all
+
+
+def check_words(replayed: str | None, draws: int | None, *, epochs: int, max_batches: int | None) -> None:
+    """Raise ParameterError for a value of ``--replay`` that is none, and for options that exclude each other."""
+    if replayed is not None:
+        epoch_and_record(replayed)
+    if draws is None:
+        return
+    if replayed is not None:
+        raise ParameterError(f"--replay and {OPTION} draw two different images", hint="leave one of the two out")
+    if epochs != 1 or max_batches is not None:
+        option = "--epochs" if epochs != 1 else "--max-batches"
+        raise ParameterError(f"{option} has no meaning with {OPTION}, whose draws are those of the first epochs")
 
 
 def epoch_and_record(words: str) -> tuple[int, int]:
@@ -27,13 +43,28 @@ def epoch_and_record(words: str) -> tuple[int, int]:
 
 
 def draw(
-    console: Console, it: ImageRecordIter, again: list[str], *, replayed: str, folder: Path, force: bool, dry_run: bool
+    console: Console,
+    it: ImageRecordIter,
+    again: list[str],
+    *,
+    replayed: str | None,
+    draws: int | None,
+    folder: Path,
+    force: bool,
+    dry_run: bool,
 ) -> ExitCode:
-    """Draw the record *replayed* to *folder*, and print the result.
+    """Draw the sheet of *draws*, or else the record *replayed*, to *folder*, and print the result.
 
     *again* is the command without its options, from which the next one is made.
     """
-    epoch, ordinal = epoch_and_record(replayed)
+    if draws is not None:
+        writing: dict[str, Any] = {"out": folder / DRAWS_NAME, "force": force, "dry_run": dry_run}
+        with console.progress("drawing", "image") as progress:
+            sheet = write_draws_sheet(it, draws=draws, **writing, progress=progress)
+        console.warn(sheet.warnings)
+        console.result("iterate", sheet, render_draws(sheet), _after_draws(sheet, again))
+        return exit_code(sheet)
+    epoch, ordinal = epoch_and_record(replayed or "")
     out = folder / f"epoch{epoch}_record{ordinal}.png"
     shown = replay(it, epoch=epoch, ordinal=ordinal, out=out, force=force, dry_run=dry_run)
     next_words = [*again, "--replay", f"epoch={epoch + 1},record={ordinal}"]
@@ -59,3 +90,39 @@ def render_replay(shown: ReplayedRecord) -> str:
         ("would write" if shown.dry_run else "written", shown.image),
     ]
     return table(f"record {shown.record} of {shown.input} in epoch {shown.epoch}", table_rows)
+
+
+def exit_code(sheet: DrawsSheet) -> ExitCode:
+    """Return DAMAGED (5) before PROBLEMS (3): some of the images that are shown are missing or cut short."""
+    if sheet.damaged_ranges or sheet.damaged_records:
+        return ExitCode.DAMAGED
+    return ExitCode.PROBLEMS if any(image.problems for image in sheet.drawn_images) else ExitCode.DONE
+
+
+def _after_draws(sheet: DrawsSheet, again: list[str]) -> list[str]:
+    """Return the command that shows the last draw of the first image; after problems, the one that lists them."""
+    code = exit_code(sheet)
+    if code == ExitCode.DAMAGED and Path(sheet.input).is_file():
+        return recover_words(sheet.input)
+    if code != ExitCode.DONE and Path(sheet.input).is_file():
+        return ["im2rec", "inspect", path_word(sheet.input), "--verify"]
+    first = next(image.ordinal for image in sheet.drawn_images if not image.problems)
+    return [*again, "--replay", f"epoch={sheet.epochs - 1},record={first}"]
+
+
+def render_draws(sheet: DrawsSheet) -> str:
+    """Return the summary of a sheet of draws as a table."""
+    some = f"{len(sheet.drawn_images):,} of {counted(sheet.records, 'record')}"
+    problems = [problem for image in sheet.drawn_images for problem in image.problems]
+    more = len(problems) - _MOST_PROBLEMS
+    shown = problems[:_MOST_PROBLEMS] + ([f"and {more:,} more (--json lists all)"] if more > 0 else [])
+    table_rows = [
+        ("set", " ".join(sheet.parameters)),
+        ("seed", str(sheet.seed)),
+        damage_row(sheet),
+        *(("problems" if number == 0 else "", problem) for number, problem in enumerate(shown)),
+        ("would write" if sheet.dry_run else "written", sheet.image),
+    ]
+    verb = "would draw" if sheet.dry_run else "drew"
+    epochs = f"epochs 0 to {sheet.epochs - 1}" if sheet.epochs > 1 else "epoch 0"
+    return table(f"{verb} {some} of {sheet.input}, each as stored and as in {epochs}", table_rows)

@@ -43,6 +43,7 @@ class MadeImage(NamedTuple):
     """The image of a record in one epoch, uint8 (height, width, 3), with its labels and how it came about.
 
     *region* has the corners of the part of the stored image that it shows, None for all of it; see :func:`region_of`.
+    *flaw* is the error of a JPEG that is cut short, and was decoded as far as it goes.
     """
 
     pixels: Image
@@ -51,6 +52,7 @@ class MadeImage(NamedTuple):
     steps: list[str]
     changes: list[Change]
     region: list[Corner] | None
+    flaw: BadRecordError | None
 
 
 def check_replay(it: ImageRecordIter, option: str) -> None:
@@ -87,9 +89,11 @@ def make(it: ImageRecordIter, stored: StoredRecord, epoch: int) -> MadeImage:
         raise stored.location.fill_in(bad_image_error(error), stored.header.id) from None
     row_shape = it.provide_data[0].shape[1:]
     buffer = BatchBuffer.new(BatchLayout((1, *row_shape), it.params.data_dtype, loader.label_width))
+    flaw = None
     for problem in loader.load(buffer, BatchRequest([ordinal], [epoch])):
         if not problem.row_is_valid:
             raise problem.error
+        flaw = problem.error
     return MadeImage(
         pixels=loader.augmenter.row_to_image(buffer.data[0]),
         labels=buffer.label[0].reshape(-1).tolist(),
@@ -97,4 +101,5 @@ def make(it: ImageRecordIter, stored: StoredRecord, epoch: int) -> MadeImage:
         steps=[step_text(step) for step in (*plan.steps, plan.normalization)],
         changes=changes_of(stored.image, plan, draws.values, it.params, load_resampler(it.engine)),
         region=region_of(plan.steps, stored.size),
+        flaw=flaw,
     )

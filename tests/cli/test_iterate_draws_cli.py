@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers import bounds, image_payload, write_rec
-from image_helpers import Ran, im2rec, names_in, texture
-from iterator_helpers import NO_IMAGE, TEXT, a_rec, in_fours, payloads
+from image_helpers import POSIX, Ran, encoded, im2rec, names_in, texture
+from iterator_helpers import CUT, NO_IMAGE, TEXT, a_rec, in_fours, payloads
 from PIL import Image
 
-from im2rec.images.sheet import MARGIN, fitted
+from im2rec.images.sheet import CELL, MARGIN, fitted
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.runs.replay import SIDE
 
@@ -172,3 +173,207 @@ def test_a_record_without_an_image_cannot_be_replayed(tmp_path: Path) -> None:
     assert Ran(2, "", "im2rec: --replay record=0 holds labels and no image (set records=all)\n") == labels
     assert "" == text.out
     assert text.err.startswith(f"im2rec: some.rec, record 5, id 5, byte {bounds(records)[5]}: {NO_IMAGE}")
+
+
+# --sheet-draws
+
+
+@pytest.mark.parametrize("words", [[], ["shuffle=1"], ["--kind", "uint8"], ["layout=NHWC", "mean_g=99", "std_r=3"]])
+def test_the_draws_are_the_images_that_the_iterator_delivers(some: Path, words: Sequence[str]) -> None:
+    given = dict(word.split("=") for word in words if "=" in word)
+    if "uint8" in words:
+        given["dtype"] = "uint8"
+    with in_fours(some, **RANDOM, **given, preprocess_threads=3) as it:
+        images = delivered(it, 4)
+    done = im2rec("iterate", *SMALL, *RANDOM_WORDS, *words, "--sheet-draws", "4")
+    assert (0, "") == (done.code, done.err)
+
+    sheet = opened("draws.png")
+    shown = [0, 1, 2, 3, 5, 6, 7, 9]  # eight of ten records, evenly spread
+    uppers = []
+    for record in shown:
+        (upper,) = places_of(np.asarray(fitted(texture(8, 10, seed=record))), sheet, 0, CELL)
+        uppers.append(
+            upper - (CELL - 8 * 12) // 2
+        )  # from the upper edge of the cell on; the image is 12 times as large
+        for epoch in range(4):
+            cell = np.asarray(fitted(images[epoch, 100 + record]))
+            assert uppers[-1] + (CELL - 6 * 21) // 2 in places_of(cell, sheet, 1 + epoch, CELL)
+    assert sorted(uppers) == uppers
+
+
+DREW = """\
+drew 8 of 10 records of some.rec, each as stored and as in epochs 0 to 2
+  set      data_shape=3,6,6 rand_crop=1 rand_mirror=1
+  seed     7
+  written  draws.png
+"""
+NEXT = "next: im2rec iterate some.rec rand_crop=1 rand_mirror=1 seed=7 verbose=0 --batch-size 4 --data-shape 3,6,6"
+
+
+def test_a_sheet_of_draws_prints_what_it_shows_and_the_replay_of_a_draw() -> None:
+    words = ["some.rec", "rand_crop=1", "rand_mirror=1", "seed=7", "--batch-size", "4", "--data-shape", "3,6,6"]
+    done = im2rec("iterate", *words, "verbose=0", "--sheet-draws", "3")
+
+    assert Ran(0, f"{DREW}{NEXT} --replay epoch=2,record=0\n", "") == done
+    assert 0 == im2rec(*done.out.splitlines()[-1].split()[2:]).code
+
+
+def test_the_object_of_a_sheet_has_the_changes_that_a_replay_has() -> None:
+    Path("some.classes.txt").write_text("".join(f"class {n}\n" for n in range(10)))
+    words = [*SMALL, *RANDOM_WORDS, "mean_r=7"]
+    data = json.loads(im2rec("iterate", *words, "--sheet-draws", "2", "--json").out)
+
+    assert (8, 2, 3, "draws.png", []) == (
+        len(data["drawn_images"]),
+        *(data[key] for key in ("epochs", "seed", "image", "warnings")),
+    )
+    assert ["data_shape=3,6,6", "rand_crop=1", "brightness=0.4", "rand_mirror=1", "mean_r=7"] == data["parameters"]
+    image = data["drawn_images"][-1]
+    assert {"record": 9, "ordinal": 9, "id": 109, "labels": [9], "class_name": "class 9"}.items() <= image.items()
+    assert {"height": 8, "width": 10, "problems": []}.items() <= image.items()
+    for epoch in range(2):
+        replayed = json.loads(im2rec("iterate", *words, "--replay", f"epoch={epoch},record=9", "--json").out)
+        assert [words for words in replayed["acted"] if "normalise" not in words] == image["draws"][epoch]
+
+
+NOTHING_RANDOM = (
+    "the draws are all the same, as no random augmentation is set; rand_crop=1, rand_mirror=1 or brightness=0.3"
+    " would change that (--list-params lists all keys)"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "warning"),
+    [([], NOTHING_RANDOM), (["rand_crop=1"], "the draws are all the same: rand_crop changed none of them")],
+)
+def test_draws_that_are_all_the_same_give_a_warning(words: list[str], warning: str) -> None:
+    done = im2rec("iterate", *SMALL, "--data-shape", "3,8,10", *words, "--sheet-draws", "3")
+
+    assert (0, f"warning: {warning}\n") == (done.code, done.err)
+    assert Path("draws.png").exists()
+
+
+def test_one_draw_of_something_random_gives_no_warning() -> None:
+    done = im2rec("iterate", *SMALL, "--data-shape", "3,8,10", "rand_crop=1", "--sheet-draws", "1")
+
+    assert (0, "") == (done.code, done.err)
+    assert done.out.startswith("drew 8 of 10 records of some.rec, each as stored and as in epoch 0\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], [0, 1, 2, 3, 5, 6, 7, 9]),
+        (["num_parts=2", "part_index=1"], [5, 6, 7, 8, 9]),
+        (["num_parts=2", "part_index=1", "shuffle=1", "shuffle_scope=part"], [5, 6, 7, 8, 9]),
+        (["num_parts=2", "part_index=1", "shuffle=1"], [0, 1, 2, 3, 5, 6, 7, 9]),
+    ],
+)
+def test_the_images_are_spread_over_the_records_of_the_part(words: list[str], expected: list[int]) -> None:
+    done = im2rec("iterate", *SMALL, "rand_mirror=1", *words, "--sheet-draws", "2", "--json")
+
+    assert expected == [image["ordinal"] for image in json.loads(done.out)["drawn_images"]]
+
+
+def test_a_part_without_records_is_one_line() -> None:
+    a_rec(Path(), 2)
+    done = im2rec("iterate", *SMALL, "num_parts=3", "part_index=0", "--sheet-draws", "2")
+
+    assert Ran(2, "", "im2rec: part_index=0 has no records (set a lower num_parts)\n") == done
+
+
+def test_records_without_an_image_have_the_reason_in_their_place_and_give_exit_code_3() -> None:
+    small = encoded(texture(5, 5), "PNG")
+    records = payloads(6, bad={1: TEXT, 2: CUT, 3: small, 4: b""})
+    write_rec(Path("some.rec"), records)
+    words = ["some.rec", "rand_crop=1", "min_crop_size=6", "max_crop_size=8", "--data-shape", "3,6,6"]
+    done = im2rec("iterate", *words, "--sheet-draws", "2", "--json")
+    images = json.loads(done.out)["drawn_images"]
+
+    assert 3 == done.code
+    assert [0, 1, 1, 1, 1, 0] == [len(image["problems"]) for image in images]
+    assert [10, None, 64, 5, None, 10] == [image["width"] for image in images]
+    assert [2, 0, 2, 2, 0, 2] == [len(image["draws"]) for image in images]
+    shown = im2rec("iterate", *words, "--sheet-draws", "2", "--force")
+    assert f"problems  some.rec, record 1, id 101, byte {bounds(records)[1]}: {NO_IMAGE}"[:60] in shown.out
+    assert "next: im2rec inspect some.rec --verify" == shown.out.splitlines()[-1]
+
+
+def test_a_damaged_file_gives_exit_code_5_and_the_command_that_saves_the_rest() -> None:
+    content = bytearray(Path("some.rec").read_bytes())
+    content[bounds(payloads(10))[3]] ^= 1
+    Path("some.rec").write_bytes(content)
+    done = im2rec("iterate", "some.rec", "on_error=skip", "rand_mirror=1", "--batch-size", "4", "--sheet-draws", "2")
+
+    assert 5 == done.code
+    assert "damaged  1 range of" in done.out
+    assert "next: im2rec recover some.rec some_recovered.rec" == done.out.splitlines()[-1]
+
+
+def test_a_sheet_of_draws_is_written_to_the_folder_of_sheet_and_replaces_a_file_only_with_force(tmp_path: Path) -> None:
+    words = [*SMALL, "rand_mirror=1", "--sheet-draws", "2", "--sheet", "né w"]
+
+    assert 0 == im2rec("iterate", *words, "--dry-run").code
+    assert ["some.idx", "some.rec"] == names_in(tmp_path)
+    assert 0 == im2rec("iterate", *words).code
+    assert ["draws.png"] == names_in(tmp_path / "né w")
+    refused = im2rec("iterate", *words)
+    assert (1, "") == (refused.code, refused.out)
+    assert refused.err.startswith("im2rec: né w/draws.png: exists already")
+    assert 0 == im2rec("iterate", *words, "--force").code
+
+
+@POSIX
+def test_a_read_only_folder_is_an_error_of_one_line(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    (tmp_path / "closed").mkdir(mode=0o555)
+    done = im2rec("iterate", *SMALL, "rand_mirror=1", "--sheet-draws", "2", "--sheet", "closed")
+
+    assert (1, 1) == (done.code, len(done.err.splitlines()))
+    assert done.err.startswith("im2rec: closed/draws.png: cannot be written: permission denied")
+
+
+DRAWS_ERRORS = {
+    ("3", "rng=mxnet"): ("--sheet-draws needs rng=im2rec: with rng=mxnet a record's numbers follow from all before it"),
+    ("3", "--replay", "epoch=0,record=1"): (
+        "--replay and --sheet-draws draw two different images (leave one of the two out)"
+    ),
+    ("3", "--epochs", "2"): "--epochs has no meaning with --sheet-draws, whose draws are those of the first epochs",
+    ("3", "--max-batches", "2"): (
+        "--max-batches has no meaning with --sheet-draws, whose draws are those of the first epochs"
+    ),
+}
+
+
+@pytest.mark.parametrize("words", DRAWS_ERRORS)
+def test_wrong_words_for_draws_are_exit_code_2_and_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
+    assert Ran(2, "", f"im2rec: {DRAWS_ERRORS[words]}\n") == im2rec("iterate", *SMALL, "--sheet-draws", *words)
+    assert ["some.idx", "some.rec"] == names_in(tmp_path)
+
+
+@pytest.mark.parametrize("count", ["0", "32", "x"])
+def test_a_number_of_draws_that_fits_no_sheet_is_exit_code_2(count: str) -> None:
+    done = im2rec("iterate", *SMALL, "--sheet-draws", count)
+
+    assert (2, "", 1) == (done.code, done.out, len(done.err.splitlines()))
+    assert "--sheet-draws" in done.err
+
+
+@pytest.mark.parametrize("words", [["--data-shape", "1,6,6"], ["--data-shape", "3,1,1"], ["--kind", "int8", "pad=9"]])
+def test_images_of_other_kinds_are_drawn_too(words: list[str]) -> None:
+    images = [encoded(texture(height, width), "PNG") for height, width in ((1, 1), (2, 300), (8, 10))]
+    labels = [1.5, *range(40)]
+    write_rec(Path("some.rec"), [image_payload(id_, labels, image) for id_, image in enumerate(images)])
+    done = im2rec("iterate", *SMALL, "rand_crop=1", "rand_mirror=1", *words, "--sheet-draws", "3")
+
+    assert 0 == done.code
+    assert 3 * CELL < len(opened("draws.png"))
+
+
+def test_where_no_draw_can_be_made_there_is_no_word_of_draws_that_are_the_same() -> None:
+    write_rec(Path("some.rec"), payloads(2, bad={0: TEXT, 1: TEXT}))
+    done = im2rec("iterate", *SMALL, "--data-shape", "3,6,6", "--sheet-draws", "2")
+
+    assert (3, "") == (done.code, done.err)

@@ -128,6 +128,11 @@ WRONG: dict[str, tuple[list[str], int, str]] = {
         2,
         "--replay has no meaning with --kind mnist (use --dump)",
     ),
+    "draws of rows that are not images": (
+        [*WORDS["csv"], "--sheet-draws", "3"],
+        2,
+        "--sheet-draws has no meaning with --kind csv (use --dump)",
+    ),
     "a shape for a file that has one": (
         [*WORDS["mnist"], "--data-shape", "1,4,5"],
         2,

@@ -84,6 +84,10 @@ RUNS = {
         *("iterate rows.svm --kind libsvm data_shape=3", "iterate good.rec --kind uint8 --sheet 'my sheet' --dry-run"),
     ],
     "im2rec iterate --replay": ["iterate good.rec rand_mirror=1 --replay epoch=0,record=1"],
+    "im2rec iterate --sheet-draws": [
+        "iterate good.rec rand_mirror=1 --sheet-draws 2 --sheet 'my sheet'",
+        "iterate 'my bad.rec' on_error=skip data_shape=3,8,8 --sheet-draws 2",
+    ],
     "im2rec iterate --list-params": ["iterate --list-params", "iterate --list-params --kind csv"],
     "im2rec bench": [f"bench good.rec {QUICK} --plot p.png", f"bench 'my bad.rec' data_shape=3,8,8 {QUICK}"],
     "im2rec bench LIST ROOT": [f"bench l.lst photos {QUICK}"],
