@@ -17,6 +17,9 @@ from PIL import Image
 
 from im2rec.images.sheet import CELL, MARGIN, fitted
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
+from im2rec.runs import draws_sheet
+from im2rec.runs.changes import Change
+from im2rec.runs.draws_sheet import _short_lines
 from im2rec.runs.replay import SIDE
 
 SMALL = ["some.rec", "--batch-size", "4", "-q"]
@@ -359,6 +362,51 @@ def test_a_number_of_draws_that_fits_no_sheet_is_exit_code_2(count: str) -> None
 
     assert (2, "", 1) == (done.code, done.out, len(done.err.splitlines()))
     assert "--sheet-draws" in done.err
+
+
+def drawn_rows(monkeypatch: pytest.MonkeyPatch, *words: object) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """The headings of a sheet of draws, and for each cell below one the reason why it is empty, and its lines."""
+    rows: list[Any] = []
+    monkeypatch.setattr(draws_sheet, "draw_rows", lambda given, *_, **__: rows.extend(given) or b"")
+    im2rec("iterate", *SMALL, *words, "--sheet-draws", "2", "--force")
+    return [(heading, [(tile.reason, list(tile.lines)) for tile in tiles]) for heading, tiles in rows]
+
+
+def test_a_heading_names_the_record_and_what_is_wrong_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("some.classes.txt").write_text("a\n猫\n", encoding="utf-8")
+    write_rec(Path("some.rec"), payloads(4, bad={2: TEXT, 3: encoded(texture(5, 5), "PNG")}))
+    rows = drawn_rows(monkeypatch, "min_crop_size=6", "max_crop_size=6", "--data-shape", "3,6,6")
+
+    assert [
+        "record 0, id 100, label 0 a",
+        "record 1, id 101, label 1 猫",
+        f"record 2, id 102: {NO_IMAGE}",
+        "record 3, id 103: the image is 5 x 5 pixels, too few for max_crop_size=6",
+    ] == [heading for heading, _ in rows]
+    assert [("not an image", ["stored"])] == rows[2][1]
+    too_small = [("too small", ["epoch 0"]), ("too small", ["epoch 1"])]
+    assert [("", ["stored 5 x 5"]), *too_small] == rows[3][1]
+
+
+def test_below_a_draw_is_what_was_drawn_with_the_flip_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["resize=7", "pad=1", "rand_crop=1", "rand_mirror=1", "brightness=0.5", "random_h=90", "mean_r=3"]
+    ((_, (stored, *draws)), *_) = drawn_rows(monkeypatch, *words, "--data-shape", "3,6,6")
+
+    assert ("", ["stored 10 x 8"]) == stored
+    for epoch, (_, lines) in enumerate(draws):
+        assert f"epoch {epoch}" == lines[0]
+        assert "mirrored" not in lines[2:]
+        steps = [line.split()[0] for line in lines[1:] if line != "mirrored"]
+        assert ["crop", "brightness", "hue"] == steps
+
+
+def test_short_words_share_a_line_and_those_for_which_there_is_none_are_counted() -> None:
+    some = [Change("", ("turn 12 left", "shear 1"), ()), Change("mirror", ("mirrored",), ())]
+    many = [Change("", (f"brightness x {number}",), ()) for number in range(9)]
+
+    assert ["mirrored", "turn 12 left, shear 1"] == _short_lines(some)
+    assert [f"brightness x {number}" for number in range(5)] == _short_lines(many)[:5]
+    assert ["and 4 more"] == _short_lines(many)[5:]
 
 
 @pytest.mark.parametrize("words", [["--data-shape", "1,6,6"], ["--data-shape", "3,1,1"], ["--kind", "int8", "pad=9"]])
