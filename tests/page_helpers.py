@@ -44,13 +44,14 @@ def check_examples(page: str, folder: Path) -> None:
         assert expected == re.sub(r"0x[0-9a-f]+", "0x...", printed)
 
 
-def run_page(page: str, folder: Path) -> int:
+def run_page(page: str, folder: Path, *, with_torch: bool = False) -> int:
     """Run the examples of *page* in *folder*, in their order; return how many there were.
 
     Each line of a ``console`` block that begins with ``$ im2rec`` prints the lines below it, on stdout and stderr
     together; numbers may differ, as they depend on the machine and on versions. Each ``python`` block prints the
     ``text`` block that follows it: the same numbers, except in its first line. One that imports mxnet is run by
-    ``python -m im2rec.mx``; those that use torch are left to tests/pytorch. On the pages *folder* is ``/data``.
+    ``python -m im2rec.mx``; those that use torch are left to tests/pytorch, which
+    run them *with_torch*. On the pages *folder* is ``/data``.
     """
     blocks, count = BLOCK.findall(page), 0
     for at, (kind, block) in enumerate(blocks):
@@ -61,7 +62,7 @@ def run_page(page: str, folder: Path) -> int:
                 printed = shown(run_command(command, folder), folder)
                 assert comparable(command, output) == comparable(command, printed), command
                 count += 1
-        elif kind == "python" and "torch" not in block:
+        elif kind == "python" and (with_torch or "torch" not in block):
             printed = _run_script(block, folder)
             assert "text" == blocks[at + 1][0]
             expected = blocks[at + 1][1]
