@@ -46,11 +46,11 @@ bench: .venv/ready
 	$(BIN)/python tests/bench/speed.py
 	$(BIN)/python tests/bench/open_index.py
 
-# The pages that follow from the code, and the site with all pages; any warning ends it. The variable is of
-# mkdocs-material, which else advertises at every start.
+# The pages that follow from the code, and the site with all pages; any warning ends it (with --quiet none would). The
+# variable is of mkdocs-material, which else advertises at every start.
 docs: .venv/docs
 	$(BIN)/python docs/generate.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "open build/site/index.html"
 
 clean:

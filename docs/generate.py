@@ -1,4 +1,4 @@
-"""Generate the pages on commands, parameters and JSON, and im2rec/iterators/keywords.py, from the code itself.
+"""Generate the pages on commands, parameters, Python and JSON, and im2rec/iterators/keywords.py, from the code itself.
 
 python docs/generate.py           write the files that are out of date
 python docs/generate.py --check   write nothing; exit with 1 and their names if any file is out of date
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import api_page
 import click
 
 from im2rec.bench.report import DryRunReport, IteratorReport, PackReport
@@ -253,6 +254,7 @@ def accepted_type(field: dataclasses.Field[Any], hint: Any) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "docs/commands.md": commands_table,
     **{f"docs/commands/{name}.md": functools.partial(command_page, name) for name in COMMANDS},
+    "docs/api.md": api_page.api_page,
     "docs/parameters.md": parameters_page,
     "docs/json.md": json_page,
     "im2rec/iterators/keywords.py": keywords_module,

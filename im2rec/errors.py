@@ -14,6 +14,14 @@ class Im2RecError(Exception):
 
     ``str(error)`` is one complete line: location, *problem* and, in parentheses, *hint*, the next step.
     There is only one positional argument, so that an error raised in a worker process unpickles in the parent.
+
+    >>> try:
+    ...     im2rec.open("gone.rec")
+    ... except im2rec.Im2RecError as error:
+    ...     print(error)
+    ...     print([error.location(), error.problem, error.hint])
+    gone.rec: cannot be read: no such file or directory (check the path)
+    ['gone.rec', 'cannot be read: no such file or directory', 'check the path']
     """
 
     # Pairs (word, attribute): str() starts with the word and the value of each attribute that is not None.
@@ -37,7 +45,12 @@ class Im2RecError(Exception):
 class ParameterError(Im2RecError, ValueError):
     """A parameter is unknown, missing, of the wrong type or out of range.
 
-    *unknown* is the name of a parameter that does not exist, else None.
+    It is a ValueError, too. *unknown* is the name of a parameter that does not exist, else None.
+
+    >>> im2rec.CSVIter(data_csv="rows.csv", data_shape=3, batch_size=0)
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.ParameterError: batch_size=0 must be 1 to 2147483647 (Rows of a batch.)
     """
 
     unknown: str | None = None
@@ -68,11 +81,26 @@ class FileError(Im2RecError):
 
 
 class InputError(FileError):
-    """An input file or folder is missing, unreadable, of the wrong kind, or without images."""
+    """An input file or folder is missing, unreadable, of the wrong kind, or without images.
+
+    *path* is None if there is none, or if the problem names several. *line*, from 1, and *offset*, in bytes from the
+    start of the file, are None where the file as a whole is meant.
+
+    >>> im2rec.open("gone.rec")
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.InputError: gone.rec: cannot be read: no such file or directory (check the path)
+    """
 
 
 class OutputError(FileError):
-    """An output file or folder exists already, or cannot be written."""
+    """An output file or folder exists already, or cannot be written: *path* is its name, if there is one.
+
+    >>> im2rec.RecordWriter("photos_train.rec")
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.OutputError: photos_train.rec: exists already (replace it with force=True, or choose another name)
+    """
 
 
 class LineError(Im2RecError):
@@ -90,11 +118,25 @@ class LineError(Im2RecError):
 
 
 class ListFormatError(LineError):
-    """A line of a ``.lst`` file does not consist of id, labels and path."""
+    """A line of a ``.lst`` file does not consist of id, labels and path; *path* and *line*, from 1, say which.
+
+    >>> im2rec.ImageRecordIter(
+    ...     path_imgrec="photos_train.rec", path_imglist="photos.classes.txt", data_shape=(3, 28, 28), batch_size=1
+    ... )
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.ListFormatError: photos.classes.txt, line 1: expected id, labels and path, found 1 field (...)
+    """
 
 
 class IndexFormatError(LineError):
-    """An ``.idx`` file cannot be parsed, or does not belong to its ``.rec`` file."""
+    """An ``.idx`` file cannot be parsed, or does not belong to its ``.rec`` file; *path* and *line*, from 1, say where.
+
+    >>> im2rec.open("photos_train.rec", index="pairs.bin")
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.IndexFormatError: pairs.bin, line 1: expected a key and an offset, found ...
+    """
 
 
 class DigestFormatError(LineError):
@@ -102,13 +144,23 @@ class DigestFormatError(LineError):
 
 
 class TextFormatError(LineError):
-    """A line of a CSV or LibSVM file is not a row of numbers of the expected width."""
+    """A line of a CSV or LibSVM file is not a row of numbers of the expected width; *path* and *line* say which.
+
+    >>> with im2rec.CSVIter(data_csv="photos.classes.txt", data_shape=3, batch_size=1) as it:
+    ...     batch = it.next()
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.TextFormatError: photos.classes.txt, line 1: expected a number in column 1, found 'bark' (...)
+    """
 
 
 class IdxFormatError(InputError):
-    """The bytes of an MNIST file do not match its header.
+    """The bytes of an MNIST file do not match its header; *path* is the file.
 
-    *path* is None until it is set by the function that opened the file.
+    >>> im2rec.MNISTIter(image="photos_train.rec", label="photos_train.idx")
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.IdxFormatError: photos_train.rec: expected the magic 2051 of images, found 0a 23 d7 ce (...)
     """
 
 
@@ -116,6 +168,12 @@ class ImageError(Im2RecError):
     """The bytes of one image cannot be decoded; *reason* is a short constant text by which errors are counted.
 
     *path* and *line* locate the list line that names the image, where packing ends at it; they are None elsewhere.
+
+    >>> try:
+    ...     im2rec.decode(b"no image")
+    ... except im2rec.ImageError as error:
+    ...     print(error.reason)
+    not an image
     """
 
     _location_fields = (("", "path"), ("line ", "line"))
@@ -132,7 +190,13 @@ MAX_PAYLOAD = 2**29 - 1
 
 
 class RecordTooLargeError(Im2RecError):
-    """A payload has more than ``MAX_PAYLOAD`` bytes, the most that a record can hold."""
+    """A payload has more than 2**29 - 1 bytes, the most that a record can hold.
+
+    >>> im2rec.encode_record(bytes(2**29))
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.RecordTooLargeError: a payload of 536870912 bytes exceeds 536870911 (lower the quality, or resize)
+    """
 
 
 def counted(number: int, what: str, many: str = "") -> str:
@@ -184,6 +248,13 @@ class CorruptRecordError(Im2RecError):
 
     *offset* counts bytes from the start of the file. The reader sets *path* and *record*, the ordinal from 0; both are
     None while unknown.
+
+    >>> with im2rec.open("damaged.rec") as rec:
+    ...     try:
+    ...         rec[10]
+    ...     except im2rec.CorruptRecordError as error:
+    ...         print(error.path, error.record, error.offset == rec.offsets[10])
+    damaged.rec 10 True
     """
 
     _location_fields = (("", "path"), ("record ", "record"), ("byte ", "offset"))
@@ -203,6 +274,13 @@ class BadRecordError(Im2RecError):
 
     *reason* is a short constant text by which errors are counted. *path*, *record* (ordinal in that file, from 0), *id*
     (the image id) and *offset* (bytes from the start of the file) locate the record; each is None while unknown.
+
+    >>> with im2rec.ImageRecordIter(path_imgrec="damaged.rec", data_shape=(3, 112, 112), batch_size=8) as it:
+    ...     try:
+    ...         batches = [batch.index for batch in it]
+    ...     except im2rec.BadRecordError as error:
+    ...         print(error.path, error.record, error.reason)
+    damaged.rec 10 damaged
     """
 
     _location_fields = (("", "path"), ("record ", "record"), ("id ", "id"), ("byte ", "offset"))

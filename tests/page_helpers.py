@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import inspect
 import json
 import os
 import re
@@ -166,3 +168,18 @@ def _printed(words: list[str], folder: Path) -> str:
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
     )
     return done.stdout + done.stderr
+
+
+def check_docstring(name: str, value: object) -> int:
+    """Run the examples in the docstring of *value*, which follow one another; return how many lines of code ran.
+
+    They begin with ``import im2rec``. ``...`` in what is printed stands for anything.
+    """
+    docstring = inspect.getdoc(value)
+    assert docstring is not None
+    test = doctest.DocTestParser().get_doctest(docstring, {"im2rec": im2rec}, name, None, None)
+    failures: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(test, out=failures.append)
+    assert [] == failures, "".join(failures)
+    return len(test.examples)

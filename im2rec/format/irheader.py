@@ -39,6 +39,10 @@ class IRHeader(NamedTuple):
     """Header of an image record, with the fields of ``mxnet.recordio.IRHeader``.
 
     *label* is a float when *flag* is 0, else a float32 array of *flag* labels. *id* and *id2* are from 0 to 2**64 - 1.
+
+    >>> with im2rec.open("photos_train.rec") as rec:
+    ...     rec[5].header
+    IRHeader(flag=0, label=2.0, id=15, id2=0)
     """
 
     flag: int
@@ -48,7 +52,13 @@ class IRHeader(NamedTuple):
 
 
 class ImageRecord(NamedTuple):
-    """An image record: its header, and its content, the bytes of the encoded image."""
+    """An image record: its header, an :class:`IRHeader`, and its content, the bytes of the encoded image.
+
+    >>> with im2rec.open("photos_train.rec") as rec:
+    ...     header, content = rec[5]
+    >>> header.id, content[:4]
+    (15, b'\\xff\\xd8\\xff\\xe0')
+    """
 
     header: IRHeader
     content: bytes
@@ -87,6 +97,10 @@ def decode_image_record(payload: bytes) -> ImageRecord:
 
     Raises CorruptRecordError when the payload ends within its header or its labels, ParameterError if it is not bytes.
 
+    >>> payload = im2rec.encode_image_record(im2rec.IRHeader(0, 1.0, 7), b"the encoded image")
+    >>> im2rec.decode_image_record(payload)
+    ImageRecord(header=IRHeader(flag=0, label=1.0, id=7, id2=0), content=b'the encoded image')
+
     Source: mxnet python/mxnet/recordio.py, ``unpack``.
     """
     payload = as_bytes(payload, "a payload")
@@ -115,6 +129,10 @@ def encode_image_record(header: IRHeader, content: bytes, *, label_field: float 
     like the number 0. ``header.flag`` is ignored. Labels are converted to float32; those too large become infinity.
     Raises ParameterError for an id outside 0 to 2**64 - 1, for a label that is not a number, and for *content* that is
     not bytes, RecordTooLargeError for a payload that no record can hold.
+
+    >>> payload = im2rec.encode_image_record(im2rec.IRHeader(0, [1.0, 0.5], 7), b"the encoded image")
+    >>> im2rec.decode_image_record(payload).header
+    IRHeader(flag=2, label=array([1. , 0.5], dtype=float32), id=7, id2=0)
 
     Source: mxnet python/mxnet/recordio.py, ``pack``; tools/im2rec.cc for *label_field*.
     """

@@ -79,6 +79,9 @@ def encode_record(payload: bytes) -> bytes:
     Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes, ParameterError if *payload* is not bytes: a bytearray, a
     memoryview and a flat array of uint8 are taken too, as wherever bytes are expected.
 
+    >>> im2rec.encode_record(b"data").hex(" ", 4)
+    '0a23d7ce 04000000 64617461'
+
     Source: dmlc-core src/recordio.cc, ``RecordIOWriter::WriteRecord``.
     """
     payload = as_bytes(payload, "a payload")
@@ -326,6 +329,9 @@ def decode_record(frame: bytes, offset: int = 0) -> bytes:
     """Return the payload of the one record in *frame*; *offset*, the frame's in its file, is for error messages.
 
     Raises CorruptRecordError if *frame* is not exactly one record, ParameterError if it is not bytes.
+
+    >>> im2rec.decode_record(im2rec.encode_record(b"data"))
+    b'data'
     """
     frame = as_bytes(frame, "a frame")
     payload, end = read_record(BytesSource(frame, offset), offset)
@@ -338,6 +344,10 @@ def read_records(stream: BinaryIO) -> Iterator[bytes]:
     """Yield the payload of every record of *stream*, a seekable binary file, from its start and in file order.
 
     Raises CorruptRecordError at the first damage, after all records before it, and ParameterError for anything else.
+
+    >>> with open("photos_train.rec", "rb") as stream:
+    ...     sum(1 for payload in im2rec.read_records(stream))
+    32
     """
     source, offset = _StreamSource(stream), 0
     while offset < source.size:

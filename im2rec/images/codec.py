@@ -127,8 +127,13 @@ def decode(
 ) -> Decoded:
     """Decode an image to a new uint8 array of shape (height, width, channels), in RGB order.
 
-    ``pixels, flaw = im2rec.decode(Path("cat.jpg").read_bytes())`` gives the pixels as ImageRecordIter decodes them.
-    A bytearray, a memoryview or a flat array of uint8 is decoded as its bytes are.
+    The pixels are those that ImageRecordIter decodes. A bytearray, a memoryview or a flat array of uint8 is decoded as
+    its bytes are.
+
+    >>> from pathlib import Path
+    >>> pixels, flaw = im2rec.decode(Path("sample_data/photos/bark/bark_01.jpg").read_bytes())
+    >>> pixels.shape, pixels.dtype, flaw
+    ((249, 332, 3), dtype('uint8'), '')
 
     *color* selects the channels, as in ``im2rec.py``: 1 gives three and 0 gives one, both turned upright by the EXIF
     orientation. -1 keeps what is stored and does not turn it, except TIFFs: one or three channels, four with alpha, and
@@ -138,12 +143,14 @@ def decode(
 
     *at_least*, (width, height) before any orientation, allows decoding a JPEG at the smallest scale of libjpeg that is
     not below that size: several times faster, with slightly different pixels. *cut_ok* also accepts a JPEG whose data
-    ends early: its flaw is ``CUT``, and libjpeg fills in the missing pixels. *room* allocates memory that the pixels
-    may be written to; with it, the result may also be a read-only view of *content* with negative strides. *verdict*
-    checks a JPEG where simplejpeg is not installed; without either of them, Pillow overlooks damage.
+    ends early: its flaw is ``cut short``, and libjpeg fills in the missing pixels.
 
-    Raises ImageError, with *reason* ``CUT`` if the image data ends early, and ``TOO_LARGE`` if the header claims more
-    than *max_pixels*, or without it an image that needs more than 1 GiB: a few bytes can claim gigabytes.
+    Inside im2rec, *room* allocates memory that the pixels may be written to; with it, the result may also be a
+    read-only view of *content* with negative strides. *verdict* checks a JPEG where simplejpeg is not installed;
+    without either of them, Pillow overlooks damage.
+
+    Raises ImageError, with *reason* ``cut short`` if the image data ends early, and ``too many pixels`` if the header
+    claims more than *max_pixels*, or without it an image that needs more than 1 GiB: a few bytes can claim gigabytes.
 
     Source: OpenCV ``imread`` as mxnet tools/im2rec.py calls it, and ``imdecode`` as ImageRecordIter does.
     """

@@ -22,6 +22,11 @@ class DataDesc(_DataDesc):
 
     As in MXNet, two descriptions are equal when name and shape are: dtype and layout are not compared.
 
+    >>> with im2rec.ImageRecordIter(path_imgrec="photos_train.rec", data_shape=(3, 112, 112), batch_size=8) as it:
+    ...     (desc,) = it.provide_data
+    >>> desc.name, desc.shape, desc.layout
+    ('data', (8, 3, 112, 112), 'NCHW')
+
     Source: mxnet python/mxnet/io/io.py, ``DataDesc``.
     """
 
@@ -57,6 +62,11 @@ class DataBatch:
 
     *pad* is the number of filler rows at the end; *index* holds the id of the record in each row, uint64. Raises
     TypeError if *data* or *label* is a bare array.
+
+    >>> with im2rec.ImageRecordIter(path_imgrec="photos_train.rec", data_shape=(3, 112, 112), batch_size=8) as it:
+    ...     batch = it.next()
+    >>> batch.data[0].shape, batch.label[0].shape, batch.pad, batch.index.tolist()
+    ((8, 3, 112, 112), (8,), 0, [0, 24, 4, 18, 19, 15, 27, 20])
 
     Source: mxnet python/mxnet/io/io.py, ``DataBatch``.
     """
@@ -97,6 +107,16 @@ class CSRArray:
 
     Row r holds ``data[i]`` in column ``indices[i]`` for i from ``indptr[r]`` up to, not including, ``indptr[r + 1]``;
     all other values are zero. *data* is float32, *indices* and *indptr* are int64.
+
+    >>> from pathlib import Path
+    >>> size = Path("rows.libsvm").write_text("1 0:0.5 2:1.5\\n0 1:2\\n")
+    >>> with im2rec.LibSVMIter(data_libsvm="rows.libsvm", data_shape=3, batch_size=2) as it:
+    ...     rows = it.next().data[0]
+    >>> print(rows.indptr, rows.indices, rows.data)
+    [0 2 3] [0 2 1] [0.5 1.5 2. ]
+    >>> print(rows.toarray())
+    [[0.5 0.  1.5]
+     [0.  2.  0. ]]
 
     Source: mxnet python/mxnet/ndarray/sparse.py, ``CSRNDArray``.
     """

@@ -81,11 +81,13 @@ _MAY_DIFFER = (
 class ImageRecordIter(OrderedIterator[FinishedBatch]):
     """An iterator over batches of the images in ``.rec`` files, with the parameters of MXNet's ImageRecordIter.
 
-    ::
-
-        it = ImageRecordIter(path_imgrec="train.rec", data_shape=(3, 224, 224), batch_size=100, shuffle=True)
-        for batch in it:  # one epoch; the next loop is the next epoch
-            batch.data[0], batch.label[0], batch.index, batch.pad
+    >>> with im2rec.ImageRecordIter(
+    ...     path_imgrec="photos_train.rec", data_shape=(3, 112, 112), batch_size=16, shuffle=True, rand_mirror=True
+    ... ) as it:
+    ...     for batch in it:  # one epoch; the next loop is the next epoch
+    ...         print(batch.data[0].shape, batch.label[0][:3], batch.index[:3], batch.pad)
+    (16, 3, 112, 112) [2. 4. 2.] [17 32 15] 0
+    (16, 3, 112, 112) [1. 2. 3.] [14 20 28] 0
 
     ``data[0]`` is an array of shape (batch_size, channels, height, width), float32, with colours in RGB order;
     ``dtype`` and ``layout`` change type and axis order. ``label[0]`` is float32 of shape (batch_size,), or
@@ -326,13 +328,25 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
 
 
 class ImageRecordUInt8Iter(ImageRecordIter):
-    """An ImageRecordIter whose data is uint8: augmented, but not normalised."""
+    """An :class:`ImageRecordIter` whose data is uint8: augmented, but not normalised.
+
+    >>> with im2rec.ImageRecordUInt8Iter(path_imgrec="photos_train.rec", data_shape=(3, 112, 112), batch_size=8) as it:
+    ...     it.next().data[0].dtype
+    dtype('uint8')
+    """
 
     _dtype = "uint8"
 
 
 class ImageRecordInt8Iter(ImageRecordIter):
-    """An ImageRecordIter whose data is int8: the rounded mean subtracted, clipped to -128..127, not scaled."""
+    """An :class:`ImageRecordIter` whose data is int8: the rounded mean subtracted, clipped to -128..127, not scaled.
+
+    >>> with im2rec.ImageRecordInt8Iter(
+    ...     path_imgrec="photos_train.rec", data_shape=(3, 112, 112), batch_size=16, mean_r=124, mean_g=117, mean_b=104
+    ... ) as it:
+    ...     it.next().data[0].dtype
+    dtype('int8')
+    """
 
     _dtype = "int8"
 

@@ -74,11 +74,14 @@ class MNISTParams:
 class MNISTIter(OrderedIterator[BatchRequest]):
     """An iterator over batches of the images in IDX files, with the parameters of MXNet's MNISTIter, all keywords.
 
-    ::
-
-        it = MNISTIter(image="train-images-idx3-ubyte", label="train-labels-idx1-ubyte", batch_size=100)
-        for batch in it:
-            batch.data[0], batch.label[0], batch.index
+    >>> import struct
+    >>> from pathlib import Path
+    >>> size = Path("images").write_bytes(struct.pack(">4I", 2051, 2, 28, 28) + bytes([0, 128] * 784))
+    >>> size = Path("labels").write_bytes(struct.pack(">2I", 2049, 2) + bytes([7, 3]))
+    >>> with im2rec.MNISTIter(image="images", label="labels", batch_size=2, shuffle=False) as it:
+    ...     for batch in it:
+    ...         print(batch.data[0].shape, batch.label[0], batch.index)
+    (2, 1, 28, 28) [7. 3.] [0 1]
 
     ``data[0]`` is float32 of shape (batch_size, 1, height, width), or (batch_size, height * width) with ``flat``: the
     levels divided by 256. ``label[0]`` is float32 of shape (batch_size,); ``index`` holds the numbers of the images in

@@ -143,14 +143,16 @@ def _read_batch(request: BatchRequest, data: TextRows[T], labels: TextRows[T] | 
 class CSVIter(TextIterator[Array]):
     """An iterator over batches of the rows of CSV files, with the parameters of MXNet's CSVIter, all keywords.
 
-    ::
+    >>> from pathlib import Path
+    >>> size = Path("rows.csv").write_text("1,2,3\\n4,5,6\\n7,8,9\\n")
+    >>> with im2rec.CSVIter(data_csv="rows.csv", data_shape=3, batch_size=2, round_batch=False) as it:
+    ...     for batch in it:
+    ...         print(batch.data[0].tolist(), batch.label[0], batch.index, batch.pad)
+    [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]] [0. 0.] [0 1] 0
+    [[7.0, 8.0, 9.0], [0.0, 0.0, 0.0]] [0. 0.] [2 0] 1
 
-        it = CSVIter(data_csv="rows.csv", data_shape=(28, 28), label_csv="labels.csv", batch_size=100)
-        for batch in it:
-            batch.data[0], batch.label[0], batch.index, batch.pad
-
-    ``data[0]`` has the shape (batch_size, *data_shape) and is float32 unless ``dtype`` is set. ``label[0]`` is of the
-    same type and has the shape (batch_size,), or (batch_size, *label_shape) if a label is more than one number.
+    ``data[0]`` has the shape ``(batch_size, *data_shape)`` and is float32 unless ``dtype`` is set. ``label[0]`` is of
+    the same type and has the shape (batch_size,), or ``(batch_size, *label_shape)`` if a label is more than one number.
     ``index`` holds the numbers of the rows, from 0 over all files, uint64. The files are read in blocks, never as a
     whole.
 
@@ -199,11 +201,12 @@ def _join_rows(shape: tuple[int, ...], pieces: list[Array], dtype: np.dtype[Any]
 class LibSVMIter(TextIterator[SparseRows]):
     """An iterator over batches of the rows of LibSVM files, with the parameters of MXNet's LibSVMIter, all keywords.
 
-    ::
-
-        it = LibSVMIter(data_libsvm="rows.libsvm", data_shape=1000, batch_size=100)
-        for batch in it:
-            batch.data[0].toarray(), batch.label[0], batch.index, batch.pad
+    >>> from pathlib import Path
+    >>> size = Path("rows.libsvm").write_text("1 0:0.5 2:1.5\\n0 1:2\\n")
+    >>> with im2rec.LibSVMIter(data_libsvm="rows.libsvm", data_shape=3, batch_size=2) as it:
+    ...     for batch in it:
+    ...         print(batch.data[0].toarray().tolist(), batch.label[0], batch.index)
+    [[0.5, 0.0, 1.5], [0.0, 2.0, 0.0]] [1. 0.] [0 1]
 
     ``data[0]`` is a :class:`~im2rec.iterators.batch.CSRArray` of shape (batch_size, columns), float32. ``label[0]``
     holds the first number of each line, float32 of shape (batch_size,); with ``label_libsvm`` it is a CSRArray of the

@@ -51,13 +51,12 @@ _GAP_BYTES = 64 << 10  # reading this many bytes that are not needed takes no lo
 class RecordFile(Closeable, Sequence[ImageRecord]):
     """An open ``.rec`` file: a sequence of :class:`~im2rec.format.irheader.ImageRecord` in file order.
 
-    ::
-
-        with im2rec.open("train.rec") as rec:
-            print(len(rec), "records")
-            header, content = rec[17]  # by ordinal: IRHeader, and the encoded image as bytes
-            record = rec.by_key(1234)  # by the key in the index, usually the image id
-            batch = rec.read_many([4, 0, 9])  # neighbours are read with one call
+    >>> with im2rec.open("photos_train.rec") as rec:
+    ...     header, content = rec[5]  # by ordinal: IRHeader, and the encoded image as bytes
+    ...     record = rec.by_key(7)  # by the key in the index, usually the image id
+    ...     many = rec.read_many([4, 0, 9])  # neighbours are read with one call
+    ...     print(rec, header.id, record.header.id, len(many))
+    <RecordFile 'photos_train.rec', 32 records> 15 7 3
 
     *index* is the path of the index. By default it is found beside *path* (``X.idx`` for ``X.rec``, else
     ``<path>.idx``), and without one the file is scanned; False always scans. The keys of a scanned file are the image

@@ -58,21 +58,24 @@ class IndexWriter(AtomicFile):
 class RecordWriter:
     """Appends records to a new ``.rec`` and its index; all files appear under their names on :meth:`close`.
 
-    ::
-
-        with im2rec.RecordWriter("out.rec") as writer:
-            writer.write(payload, key=7)
+    >>> payload = im2rec.encode_image_record(im2rec.IRHeader(0, 1.0, 7), b"the encoded image")
+    >>> with im2rec.RecordWriter("out.rec") as writer:
+    ...     offset = writer.write(payload, key=7)
+    >>> with im2rec.open("out.rec") as rec:
+    ...     print(len(rec), rec.by_key(7).content)
+    1 b'the encoded image'
 
     With *digest* the digest ``out.rec.digest`` is the third file, hashed in threads as the records are written. All are
-    written under temporary names in the same folder, and a journal beside them (:mod:`im2rec.storage.journal`) is
-    locked: a second writer of the same file is refused, and what a killed process left is written over. ``close()``
-    removes an old digest and an old index, then renames the ``.rec``, the ``.idx`` and the digest: a kill in between
-    leaves at worst a ``.rec`` without them, never one with those of another file. After an exception in the block, or
-    ``discard()``, nothing is left, nor of a writer that is never closed, which a warning says. Use a writer in one
-    thread and one process only; it cannot be pickled.
+    written under temporary names in the same folder, and a journal beside them is locked: a second writer of the same
+    file is refused, and what a killed process left is written over. ``close()`` removes an old digest and an old index,
+    then renames the ``.rec``, the ``.idx`` and the digest: a kill in between leaves at worst a ``.rec`` without them,
+    never one with those of another file. After an exception in the block, or ``discard()``, nothing is left, nor of a
+    writer that is never closed, which a warning says. Use a writer in one thread and one process only; it cannot be
+    pickled.
 
-    *journal*, with the *sizes* of the partial files by name and the number of *records* in them, is given by a run that
-    can go on: the journal is its own then, which it closes, and after a failing write it calls :meth:`leave`.
+    Inside im2rec, *journal*, with the *sizes* of the partial files by name and the number of *records* in them, is
+    given by a run that can go on: the journal is its own then, which it closes, and after a failing write it calls
+    :meth:`leave`. See :mod:`im2rec.storage.journal`.
 
     Raises OutputError when one of the files exists, unless *force*, when another process is writing them, when a run
     that is unfinished has left records beside it, and when one cannot be written. An old digest counts without *digest*

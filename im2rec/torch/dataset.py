@@ -58,11 +58,16 @@ class _Files(Records):
 class RecordDataset(Dataset[Any], Closeable):
     """The images of a ``.rec`` file with their labels: ``(image, label)`` by position, as ``ImageFolder`` gives them.
 
-    ::
-
-        ds = RecordDataset("train.rec", transform)
-        image, label = ds[17]
-        loader = torch.utils.data.DataLoader(ds, batch_size=64, shuffle=True, num_workers=2)
+    >>> from im2rec.torch import RecordDataset
+    >>> from torch.utils.data import DataLoader
+    >>> ds = RecordDataset("photos_train.rec", lambda image: image[:, :112, :112] / 255)
+    >>> image, label = ds[5]
+    >>> len(ds), image.shape, label, ds.classes[label]
+    (32, torch.Size([3, 112, 112]), 2, 'dunes')
+    >>> for images, labels in DataLoader(ds, batch_size=16, shuffle=True):
+    ...     print(images.shape, labels.shape)
+    torch.Size([16, 3, 112, 112]) torch.Size([16])
+    torch.Size([16, 3, 112, 112]) torch.Size([16])
 
     *path* is a ``.rec``, several joined by ``;``, a folder of them, or a pattern. *index* is the index; by default the
     one beside the file, False scans. *records* ``images`` leaves out the header and identity records of face sets, as

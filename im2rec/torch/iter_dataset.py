@@ -40,13 +40,17 @@ _LOG = logging.getLogger("im2rec")
 class RecordIterDataset(Closeable, IterableDataset[Batch]):
     """Batches of the images in ``.rec`` files as tensors, for ``DataLoader(dataset, batch_size=None)`` or a plain loop.
 
-    ::
-
-        dataset = RecordIterDataset("train.rec", batch_size=256, data_shape=(3, 112, 112), shuffle=True)
-        for epoch in range(20):
-            dataset.set_epoch(epoch)
-            for data, label in DataLoader(dataset, batch_size=None):
-                ...
+    >>> from im2rec.torch import RecordIterDataset
+    >>> from torch.utils.data import DataLoader
+    >>> ds = RecordIterDataset("photos_train.rec", batch_size=16, data_shape=(3, 112, 112), shuffle=True)
+    >>> for epoch in range(2):
+    ...     ds.set_epoch(epoch)
+    ...     for data, label in DataLoader(ds, batch_size=None):
+    ...         print(epoch, data.shape, label[:3])
+    0 torch.Size([16, 3, 112, 112]) tensor([2., 4., 2.])
+    0 torch.Size([16, 3, 112, 112]) tensor([1., 2., 3.])
+    1 torch.Size([16, 3, 112, 112]) tensor([4., 3., 2.])
+    1 torch.Size([16, 3, 112, 112]) tensor([0., 3., 0.])
 
     *data* is a tensor of shape (rows, channels, height, width), float32, in RGB order, of which ``dtype`` and
     ``layout`` change type and axis order; *label* is float32 of shape (rows,), or (rows, label_width) if there are

@@ -24,11 +24,16 @@ _SIDES = ("first", "second")
 class PairDataset(Dataset[Any], Closeable):
     """The pairs of a verification file, such as ``lfw.bin``: ``(image1, image2, same)`` by position, in file order.
 
-    ::
-
-        ds = PairDataset("lfw.bin", lambda image: (image / 255 - 0.5) / 0.5)
-        image1, image2, same = ds[17]
-        loader = torch.utils.data.DataLoader(ds, batch_size=64, num_workers=2)
+    >>> from im2rec.torch import PairDataset
+    >>> from torch.utils.data import DataLoader
+    >>> ds = PairDataset("pairs.bin", lambda image: (image / 255 - 0.5) / 0.5)
+    >>> image1, image2, same = ds[3]
+    >>> len(ds), image1.shape, same
+    (20, torch.Size([3, 112, 112]), False)
+    >>> for images1, images2, same in DataLoader(ds, batch_size=10):
+    ...     print(images1.shape, same.sum().item())
+    torch.Size([10, 3, 112, 112]) 5
+    torch.Size([10, 3, 112, 112]) 5
 
     *transform* is called with each image. *decode* and *color* say what an image is, as in
     :class:`~im2rec.torch.dataset.RecordDataset`: by default a uint8 tensor (3, height, width), RGB. *same* is a bool;

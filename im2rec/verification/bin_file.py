@@ -31,7 +31,13 @@ _MEGAFACE = (1, 4, 5)  # columns, bytes of a number, and OpenCV's type of float3
 
 
 class Pair(NamedTuple):
-    """Two encoded images, and whether both show the same person."""
+    """Two encoded images, as bytes, and whether both show the same person.
+
+    >>> with im2rec.open_bin("pairs.bin") as pairs:
+    ...     content1, content2, same = pairs[3]
+    >>> content1[:4], im2rec.decode(content2).pixels.shape, same
+    (b'\\xff\\xd8\\xff\\xe0', (112, 112, 3), False)
+    """
 
     content1: bytes
     content2: bytes
@@ -41,11 +47,10 @@ class Pair(NamedTuple):
 class PairFile(Sequence[Pair], Closeable):
     """The pairs of the verification file at *path*, such as ``lfw.bin``, in their order.
 
-    ::
-
-        with PairFile("lfw.bin") as pairs:
-            content1, content2, same = pairs[17]
-            print(len(pairs), pairs.same.mean())
+    >>> with im2rec.PairFile("pairs.bin") as pairs:
+    ...     content1, content2, same = pairs[3]
+    ...     print(pairs, pairs.same.mean())
+    <PairFile 'pairs.bin': 20 pairs, 10 same> 0.5
 
     The pickle is read without running anything that it names. Images stay in the file, encoded, until they are asked
     for. *same* are the truth values of all pairs, bool (n,). *found* is what the pickle holds, and how it was written.
@@ -127,6 +132,14 @@ def open_bin(path: PathLike) -> PairFile:
     """Open the verification file at *path*, such as ``lfw.bin``, as a sequence of pairs: see :class:`PairFile`.
 
     Raises InputError for whatever is no verification file, and says what was found instead.
+
+    >>> with im2rec.open_bin("pairs.bin") as pairs:
+    ...     print(len(pairs), [pair.same for pair in pairs[:4]])
+    20 [True, False, True, False]
+    >>> im2rec.open_bin("photos_train.rec")
+    Traceback (most recent call last):
+        ...
+    im2rec.errors.InputError: photos_train.rec: ...
     """
     return PairFile(path)
 

@@ -113,6 +113,20 @@ def test_every_module_is_on_the_page_on_architecture_by_its_name_or_its_folder()
     assert [] == [name for name in names if f"{name}`" not in page]
 
 
+def test_the_page_on_the_python_api_is_generated_from_what_is_there(generator: ModuleType) -> None:
+    assert generator.PAGES["docs/api.md"]() == (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_the_python_api_has_every_public_name_with_an_example() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    entries = {entry.partition("\n")[0]: entry for entry in page.split("\n### ")[1:]}
+    names = [*im2rec.__all__, "RecordDataset", "RecordIterDataset", "PairDataset"]
+
+    assert {"open", "Methods of all iterators"} == entries.keys() - set(names)
+    assert [] == [name for name in names if "```pycon" not in entries[name] or name not in entries[name]]
+    assert [] == re.findall(r":\w+:`.*|.*``\w.*``.*", page)  # no roles and quotes of reStructuredText
+
+
 def test_the_page_of_parameters_is_generated_from_what_is_there(generator: ModuleType) -> None:
     assert generator.parameters_page() == (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
 
