@@ -16,6 +16,7 @@ from pathlib import Path
 import im2rec
 
 ROOT = Path(__file__).parents[1]
+CODE = "; echo $?"  # at the end of a line: the exit code
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)  # its kind and its text
 # Runs each of the examples that come as a JSON list on stdin, with a new namespace; prints a list of what they print.
 _RUN_EXAMPLES = """
@@ -63,6 +64,8 @@ def run_page(page: str, folder: Path, *, with_torch: bool = False) -> int:
                     damage_a_copy(folder)
                 printed = shown(run_command(command, folder), folder)
                 assert comparable(command, output) == comparable(command, printed), command
+                if CODE in command:  # the one number that is the same everywhere
+                    assert output.splitlines()[-1] == printed.splitlines()[-1], command
                 count += 1
         elif kind == "python" and (with_torch or "torch" not in block):
             printed = _run_script(block, folder)
@@ -150,10 +153,11 @@ def without_numbers(text: str) -> str:
 
 
 def run_command(command: str, folder: Path) -> str:
-    """Run a line that begins with ``im2rec`` in *folder*; return what it prints."""
-    words = shlex.split(command)
-    assert "im2rec" == words[0]
-    return _printed(["-m", "im2rec", *words[1:]], folder)
+    """Run a line that begins with ``im2rec`` in *folder*; return what it prints, and below it ``; echo $?``."""
+    line, _, rest = command.partition(CODE)
+    words = shlex.split(line)
+    assert ("im2rec", "") == (words[0], rest)
+    return _printed(["-m", "im2rec", *words[1:]], folder, with_code=CODE in command)
 
 
 def _run_script(code: str, folder: Path) -> str:
@@ -162,12 +166,12 @@ def _run_script(code: str, folder: Path) -> str:
     return _printed([*(["-m", "im2rec.mx"] if "import mxnet" in code else []), script.name], folder)
 
 
-def _printed(words: list[str], folder: Path) -> str:
+def _printed(words: list[str], folder: Path, *, with_code: bool = False) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
     )
-    return done.stdout + done.stderr
+    return done.stdout + done.stderr + (f"{done.returncode}\n" if with_code else "")
 
 
 def check_docstring(name: str, value: object) -> int:

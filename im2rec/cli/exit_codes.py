@@ -43,7 +43,7 @@ from im2rec.storage.files import reason
 
 
 class ExitCode(enum.IntEnum):
-    """The exit codes of every command, as docs/promises.md lists them."""
+    """The exit codes of every command, as docs/exit-codes.md lists them."""
 
     DONE = 0
     FAILED = 1  # the output exists, no permission, disk full, or a bug in im2rec

@@ -64,7 +64,7 @@ ERRORS = [
 
 def test_the_exit_codes_are_those_that_are_promised() -> None:
     page = (Path(__file__).parents[2] / "docs" / "promises.md").read_text(encoding="utf-8")
-    promise = page.partition("**Exit codes.**")[2].partition("\n* ")[0]
+    promise = page.partition("[Exit codes](exit-codes.md)")[2].partition("\n* ")[0]
 
     assert [code.value for code in ExitCode] == [int(number) for number in re.findall(r"\b\d+\b", promise)]
 
