@@ -14,6 +14,9 @@ PAGES = {
 }
 # Addresses elsewhere. They are not opened here: whoever adds one has looked at it.
 OUTSIDE = {
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/IC-Hyperparameter.html",
+    "https://docs.aws.amazon.com/sagemaker/latest/dg/image-classification.html",
+    "https://github.com/deepinsight/insightface/tree/master/recognition/arcface_torch",
     "https://keepachangelog.com/en/1.1.0/",
     "https://meta-pytorch.org/data/main/torchdata.stateful_dataloader.html",
 }
