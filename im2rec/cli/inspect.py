@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,20 @@ import click
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table
 from im2rec.cli.damage import range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
+from im2rec.cli.group import NAME
+from im2rec.cli.inspect_outputs import InspectOutputs, output_rows
 from im2rec.errors import CorruptRecordError, counted, human_size
 from im2rec.images.sheet import number_text
 from im2rec.inspection.check_rows import MAX_ROWS
-from im2rec.inspection.digest_check import CHANGED, NONE, OTHER_FILE, WRONG, check_digest
+from im2rec.inspection.digest_check import check_digest
 from im2rec.inspection.face_profile import PROFILE
-from im2rec.inspection.image_sample import write_sheet
+from im2rec.inspection.html.report import Origin
 from im2rec.inspection.report import Survey
 from im2rec.inspection.rows import damage_text, headline, summary_rows
 from im2rec.inspection.show import RecordView, ShownRecords, first_records, records_by_key
-from im2rec.inspection.survey import survey_with_rows
+from im2rec.inspection.survey import survey_whole
+from im2rec.inspection.verdict import Verdict, verdict_on
 from im2rec.inspection.verify import verify
-from im2rec.storage.output import refuse_existing
 
 _MAX_LABELS = 8
 _MAX_LINES = 24  # with the next command
@@ -46,6 +50,14 @@ _EXPENDABLE = (
     "ranges",
     "faces",
 )
+
+
+_CODES = {
+    Verdict.SOUND: ExitCode.DONE,
+    Verdict.PROBLEMS: ExitCode.PROBLEMS,
+    Verdict.NO_IMAGES: ExitCode.BAD_INPUT,
+    Verdict.DAMAGED: ExitCode.DAMAGED,
+}
 
 
 @click.command("inspect", cls=HelpCommand)
@@ -78,6 +90,12 @@ _EXPENDABLE = (
 )
 @click.option("--sheet", type=PATH, metavar="FILE.png", help="Draw 60 of the images; of a face set, a row an identity.")
 @click.option(
+    "--html",
+    type=PATH,
+    metavar="FILE.html",
+    help="Write a report to send: one page with the summary, images, charts and all problems, which needs no network.",
+)
+@click.option(
     "--profile",
     type=click.Choice([PROFILE]),
     help="Check what published readers of face-recognition sets assume, and name each record that fails.",
@@ -99,26 +117,27 @@ def command(
         index = False
     if head is not None or key:
         return _show_records(console, rec, head, key, index, options)
-    sheet: Path | None = options["sheet"]
-    if sheet is not None:
-        if sheet.suffix.lower() != ".png":
-            raise click.UsageError(f"--sheet {sheet}: must end in .png, as it is a PNG")
-        refuse_existing([sheet], force=options["force"])
+    outputs = InspectOutputs(options["sheet"], options["html"], force=options["force"])
+    outputs.check(rec, index)
     with console.progress("surveying", "record") as progress:
-        summary, rows = survey_with_rows(
-            rec, index=index, every=options["every"], profile=options["profile"] is not None, progress=progress
-        )
+        profile = options["profile"] is not None
+        findings = survey_whole(rec, index=index, every=options["every"], profile=profile, progress=progress)
+    summary = findings.summary
     if options["decode"]:
         _verify_all(console, rec, summary, index, workers=options["workers"], max_pixels=options["max_pixels"])
-    if sheet is not None:
-        summary.sheet = str(sheet)
-        if not options["dry_run"]:
-            limits = {"force": options["force"], "max_pixels": options["max_pixels"]}
-            write_sheet(rec, sheet, index=index, **limits, by_identity=rows, survey=summary)
+    summary.sheet, summary.html = (None if path is None else str(path) for path in (outputs.sheet, outputs.html))
     summary.dry_run = options["dry_run"]
+    if not summary.dry_run:
+        list_all, following = shlex.join(_listing(summary)), shlex.join(next_command(summary) or [])
+        origin = Origin(shlex.join(["im2rec", *console.words]), _version(), list_all, following)
+        outputs.write(rec, index, findings, origin, max_pixels=options["max_pixels"])
     console.warn(summary.warnings)
     console.result("inspect", summary, render(summary), next_command(summary))
     return exit_code(summary)
+
+
+def _version() -> str:
+    return str(importlib.import_module(NAME).__version__)
 
 
 def _verify_all(console: Console, rec: Path, summary: Survey, index: Path | bool | None, **limits: int | None) -> None:
@@ -138,7 +157,9 @@ def _show_records(
     options: dict[str, Any],
 ) -> ExitCode:
     """Show single records, as ``--head`` and ``--key`` say; return DAMAGED (5) if damage was met on the way."""
-    if ignored := [name for name in ("decode", "sheet", "every", "profile", "workers", "max_pixels") if options[name]]:
+    if ignored := [
+        name for name in ("decode", "sheet", "html", "every", "profile", "workers", "max_pixels") if options[name]
+    ]:
         name = {"decode": "verify", "every": "all"}.get(ignored[0], ignored[0]).replace("_", "-")
         raise click.UsageError(f"--head and --key show single records; --{name} is for the summary")
     found = ShownRecords(str(rec), [])
@@ -162,15 +183,7 @@ def _show_records(
 
 def exit_code(summary: Survey) -> ExitCode:
     """Return DAMAGED (5) before BAD_INPUT (4: no images) before PROBLEMS (3: wrong index, digest or content)."""
-    digest_state = summary.digest_check.state if summary.digest_check is not None else NONE
-    if summary.damage or digest_state == CHANGED:
-        return ExitCode.DAMAGED
-    if not summary.images:
-        return ExitCode.BAD_INPUT
-    failed = summary.verification is not None and summary.verification.failures
-    misfits = summary.index.state == "wrong" or summary.index.moved or digest_state in (OTHER_FILE, WRONG)
-    misfits = misfits or (summary.profile is not None and summary.profile.failed)
-    return ExitCode.PROBLEMS if failed or summary.problems or misfits else ExitCode.DONE
+    return _CODES[verdict_on(summary)]
 
 
 def next_command(summary: Survey) -> list[str] | None:
@@ -205,6 +218,13 @@ def _next_check(summary: Survey, rec: str) -> list[str] | None:
     return _profile(rec) if is_of_set and profile is None else _verify(summary.input)
 
 
+def _listing(summary: Survey) -> list[str]:
+    """Return the command that lists all problems, as JSON."""
+    words = ["im2rec", "inspect", path_word(summary.input)]
+    words += ["--profile", summary.profile.name] if summary.profile is not None else []
+    return [*words, *(["--verify"] if summary.verification is not None else []), "--json"]
+
+
 def _verify(rec: str) -> list[str]:
     return ["im2rec", "inspect", path_word(rec), "--verify"]
 
@@ -217,12 +237,7 @@ def render(summary: Survey) -> str:
     """Return the survey as a table of at most 23 lines, which leaves one for the next command."""
     damage = damage_text(summary)
     ranges = range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes) if damage else []
-    rows = [
-        ("damaged", damage),
-        *ranges,
-        *summary_rows(summary, lists=True),
-        ("would write" if summary.dry_run else "sheet", summary.sheet or ""),
-    ]
+    rows = [("damaged", damage), *ranges, *summary_rows(summary, lists=True), *output_rows(summary)]
     head = f"{summary.input}: {headline(summary)}"
     text = table(head, rows)
     for name in _EXPENDABLE:

@@ -15,6 +15,7 @@ from im2rec.images.codec import COLOR, ImageInfo, decode, image_info, orientatio
 from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_rows, draw_sheet, fitted, number_text, record_lines
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
+from im2rec.inspection.distributions import Sampled
 from im2rec.inspection.report import ImageStatistics, Survey
 from im2rec.inspection.spread import spread
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
@@ -50,11 +51,12 @@ def image_statistics(
     source: Source,
     records: Iterable[tuple[int, int, int]],
     seen: Callable[[int, ImageInfo | ImageError], None] | None = None,
+    sampled: Sampled | None = None,
 ) -> ImageStatistics:
     """Collect sizes, channels, JPEG qualities and orientations from the image headers of *records*.
 
     Each record is given as (ordinal, offset, length of its label vector). ``seen(ordinal, info)`` is called for each
-    image, with an error if its header cannot be read, or the content is no image.
+    image, with an error if its header cannot be read, or the content is no image. *sampled* gets the numbers.
     """
     widths, heights, qualities, unreadable, first = [], [], [], 0, None
     channels: Counter[int] = Counter()
@@ -78,6 +80,8 @@ def image_statistics(
             orientations[orientation(content)] += 1
             qualities += [quality] if info.kind == "JPEG" and (quality := jpeg.estimated_quality(content)) else []
     del orientations[UPRIGHT]
+    if sampled is not None:
+        sampled.widths, sampled.heights, sampled.qualities = widths, heights, qualities
     return ImageStatistics(
         sampled=len(widths) + unreadable,
         widths=spread(widths) if widths else None,
@@ -145,7 +149,7 @@ def write_sheet(
             # The heading has the identity, so below the images there are the ids alone.
             rows = [
                 (
-                    _heading(row, names),
+                    sheet_heading(row, names),
                     [tile._replace(lines=tile.lines[:1]) for tile in map(tile_at, row.offsets) if tile],
                 )
                 for row in by_identity.rows
@@ -199,7 +203,8 @@ def _count_text(shown: int, records: int, survey: Survey | None) -> str:
     return f"{text}, {counted(classes.count, 'class', 'classes')}"
 
 
-def _heading(row: SheetRow, names: ClassNames | None) -> str:
+def sheet_heading(row: SheetRow, names: ClassNames | None) -> str:
+    """Return the text above a *row*: the identity, how many of its images are shown, and its name in *names*."""
     name = class_name(names, [row.label])
     images = counted(row.images, "image")
     shown = f"{len(row.offsets)} of {images}" if row.images > len(row.offsets) else images

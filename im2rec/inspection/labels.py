@@ -10,6 +10,7 @@ import numpy.typing as npt
 from im2rec.errors import counted
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.irheader import HEADER_BYTES, label_text, not_finite_problem
+from im2rec.inspection.distributions import ClassCounts
 from im2rec.inspection.report import ClassStatistics, LabelCount
 from im2rec.schema import whole
 from im2rec.storage.blocks import FRONT_BYTES, RecordBlock
@@ -43,11 +44,11 @@ class LabelCounts:
         """The first label of each image (float32), in file order."""
         return np.asarray(self._first_labels)
 
-    def statistics(self, names: ClassNames | None) -> ClassStatistics | None:
-        """Return the statistics of the finite labels as classes; None if there are none."""
+    def classes(self) -> ClassCounts | None:
+        """Return the distinct finite labels with the images of each; None if there are none."""
         labels = np.asarray(self._first_labels)
         labels = labels[np.isfinite(labels)] if self._not_finite else labels
-        return class_statistics(labels, names) if len(labels) else None
+        return ClassCounts(*np.unique(labels, return_counts=True)) if len(labels) else None
 
     def problems(self) -> list[str]:
         """Return a line on the labels that are not finite, if there are any."""
@@ -56,9 +57,9 @@ class LabelCounts:
         return [not_finite_problem(self._not_finite, *self._first_not_finite)]
 
 
-def class_statistics(labels: Labels, names: ClassNames | None) -> ClassStatistics:
-    """Return the statistics of *labels*, all of them finite, with the *names* of the classes where there are some."""
-    distinct, counts = np.unique(labels, return_counts=True)
+def class_statistics(classes: ClassCounts, names: ClassNames | None) -> ClassStatistics:
+    """Return the statistics of *classes*, with their *names* where there are some."""
+    distinct, counts = classes
     is_whole = bool(np.all(np.floor(distinct) == distinct))
     lowest, highest = whole(float(distinct[0])), whole(float(distinct[-1]))
     listed = zip(distinct[:MAX_LISTED].tolist(), counts[:MAX_LISTED].tolist(), strict=True)

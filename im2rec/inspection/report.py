@@ -146,6 +146,7 @@ class Survey:
     verification: Verification | None = described("Result of `--verify`.", None)
     digest_check: DigestCheck | None = described("Comparison with the digest, by `--verify`.", None)
     sheet: str | None = described("Path of the contact sheet.", None)
+    html: str | None = described("Path of the HTML report.", None)
     warnings: list[str] = described(WARNINGS, factory=list)
     doubtful: int = described(DOUBTFUL, 0)
     lost: int | None = described(LOST, None)

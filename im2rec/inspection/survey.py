@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +17,27 @@ import numpy.typing as npt
 from im2rec.errors import InputError, counted
 from im2rec.format.detection import are_detection_labels
 from im2rec.format.heads import HEAD_BYTES
-from im2rec.format.indexfile import Keys
+from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.insightface import RANGE_LABELS
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import read_start
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
+from im2rec.inspection.distributions import Distributions, Histogram, Sampled, histogram, histogram_of_counts
 from im2rec.inspection.face_profile import ImageMisfits, without_images
 from im2rec.inspection.face_sets import read_property
 from im2rec.inspection.face_survey import Surveyed, add_faces
-from im2rec.inspection.image_sample import SAMPLE_SIZE, IdentityRows, evenly_spaced, image_statistics
+from im2rec.inspection.image_sample import SAMPLE_SIZE, SHEET_IMAGES, IdentityRows, evenly_spaced, image_statistics
 from im2rec.inspection.index_check import Compared, compare_index
 from im2rec.inspection.kinds import DetectionCounts
-from im2rec.inspection.labels import FRONT_LABELS, LABELS_START, LabelCounts, not_finite, odd_labels, unnamed_warning
+from im2rec.inspection.labels import (
+    FRONT_LABELS,
+    LABELS_START,
+    LabelCounts,
+    class_statistics,
+    not_finite,
+    odd_labels,
+    unnamed_warning,
+)
 from im2rec.inspection.report import (
     DETECTION,
     FACE_KINDS,
@@ -74,13 +83,29 @@ def survey(
     and the share of the file that was scanned. Damage is listed, never raised. Raises InputError for a file that is
     missing, empty or not a RecordIO file, and for a given *index* that is missing.
     """
-    return survey_with_rows(path, index=index, every=every, profile=profile, progress=progress)[0]
+    return survey_whole(path, index=index, every=every, profile=profile, progress=progress).summary
 
 
-def survey_with_rows(
-    path: PathLike, *, index: PathLike | bool | None, every: bool, profile: bool, progress: Progress | None
-) -> tuple[Survey, IdentityRows | None]:
-    """Return the :func:`survey` of a file, and the rows of a sheet by identity, if it is a face-recognition set."""
+class Findings(NamedTuple):
+    """The *summary* of a survey, and what its pictures are made of.
+
+    *rows* are those of a sheet by identity, None for a file that is no face-recognition set; *found* is for charts.
+    """
+
+    summary: Survey
+    rows: IdentityRows | None
+    found: Distributions
+
+
+def survey_whole(
+    path: PathLike,
+    *,
+    index: PathLike | bool | None = None,
+    every: bool = False,
+    profile: bool = False,
+    progress: Progress | None = None,
+) -> Findings:
+    """Return the :func:`survey` of a file with all that a sheet or a report of it shows."""
     if index is not None and not isinstance(index, bool):
         InputFile(index).close()  # raise for a wrong name before the long scan
     with open_rec(path) as file:
@@ -96,6 +121,8 @@ def survey_with_rows(
         misfits = ImageMisfits(beside) if profile else None
         result = builder.survey(file, every=every, misfits=misfits)
         found, doubtful, records = builder.found(), builder.doubtful, builder.set_records()
+        distributions = builder.distributions
+        distributions.shown = _evenly_spread(found.offsets[records.is_image])
         del builder, listed  # frees their other arrays, before the index needs as much memory
         compared = Compared(IndexCheck(None, "not compared"))
         if index is not False:
@@ -113,7 +140,12 @@ def survey_with_rows(
         empty = result.contents.get(EMPTY, 0) - (len(records.range_ordinals) if result.set_kind in FACE_KINDS else 0)
         if empty:
             result.problems.insert(0, f"{counted(empty, 'record')} without an image")
-        return result, rows
+        return Findings(result, rows, distributions)
+
+
+def _evenly_spread(offsets: Offsets) -> list[int]:
+    rows = evenly_spaced(len(offsets), SHEET_IMAGES)
+    return [int(offset) for offset in offsets[rows]]
 
 
 class _SurveyBuilder:
@@ -131,6 +163,7 @@ class _SurveyBuilder:
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
         self.vectors = 0
         self.detection = DetectionCounts()
+        self.distributions = Distributions()
         # Of the records with two labels and no content: header and identity records of face-recognition sets.
         self._range_ordinals, self._range_labels = [np.empty(0, np.int64)], [np.empty((0, RANGE_LABELS), np.float32)]
 
@@ -193,10 +226,19 @@ class _SurveyBuilder:
         kind = self._kind(images)
         ordinals = evenly_spaced(self.records, self.records if every else SAMPLE_SIZE)
         chosen = ((n, self.offsets[n], self.flags[n]) for n in ordinals if self.flags[n] != _NO_CONTENT)
-        statistics = image_statistics(file, chosen, misfits.seen if misfits else None)
+        sampled = Sampled()
+        statistics = image_statistics(file, chosen, misfits.seen if misfits else None, sampled)
         sizes, has_header = np.asarray(self.sizes), np.asarray(self.flags) != _NO_CONTENT
         names, unusable = class_names_beside(file.path)
-        classes = self.label_counts.statistics(names) if images and kind != DETECTION else None
+        counts = self.label_counts.classes() if images and kind != DETECTION else None
+        classes = class_statistics(counts, names) if counts is not None else None
+        self.distributions = Distributions(
+            content_bytes=self._content_bytes(),
+            objects=histogram_of_counts(self.detection.objects),
+            classes=counts,
+            names=names,
+        )
+        self.distributions.add_sampled(sampled)
         warnings = [f"{unusable}; labels have no names" if unusable else "", unnamed_warning(classes, names)]
         return Survey(
             input=os.fspath(file.path),
@@ -220,6 +262,12 @@ class _SurveyBuilder:
             detection=self.detection.summary() if kind == DETECTION else None,
             warnings=[line for line in warnings if line],
         )
+
+    def _content_bytes(self) -> Histogram | None:
+        """Return the distribution of the sizes of all contents that are not empty."""
+        flags = np.asarray(self.flags)
+        sizes = np.asarray(self.sizes) - HEADER_BYTES - 4 * np.where(flags == _NO_CONTENT, 0, flags).astype(np.int64)
+        return histogram(sizes[(flags != _NO_CONTENT) & (sizes > 0)])
 
     def _without_headers(self, file: InputFile, payloads: str) -> Survey:
         """Return the survey of records without image headers, of which nothing but the sizes is known."""

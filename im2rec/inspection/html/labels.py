@@ -1,0 +1,112 @@
+"""The part of a report on labels: images by class, or by label where there are many classes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+import numpy as np
+import numpy.typing as npt
+
+from im2rec.errors import counted
+from im2rec.format.irheader import label_text
+from im2rec.images.sheet import number_text
+from im2rec.inspection.distributions import ClassCounts, Distributions, histogram
+from im2rec.inspection.html.charts import Bar, bar_card, chart
+from im2rec.inspection.html.page import element, section
+from im2rec.inspection.report import FACE_KINDS, PLAIN, Survey
+from im2rec.inspection.set_rows import number, range_text
+from im2rec.inspection.spread import spread
+from im2rec.storage.classes import ClassNames, class_name
+
+MAX_BARS = 30  # classes with a bar each
+_EXTREMES = 10  # of the largest and the smallest classes
+_EXACT = 2.0**62  # above, whole numbers do not fit in 64 bits
+
+
+class _Nouns(NamedTuple):
+    """What a label stands for: *one* of them, and *many*."""
+
+    one: str
+    many: str
+
+
+def labels_section(summary: Survey, found: Distributions) -> Element | None:
+    """Return the part on the labels of *summary*; None for a file without images."""
+    charts: list[Element] = []
+    extremes: list[Element] = []
+    if summary.insightface is None and set(summary.label_widths) - {0}:
+        charts.append(_widths(summary))
+    if summary.detection is not None:
+        text = range_text(summary.detection.objects_per_image, number)
+        charts.append(chart("Objects of an image", text, found.objects, number, _images))
+    elif found.classes is not None:
+        nouns, note = _nouns(summary), ""
+        if summary.set_kind not in (PLAIN, *FACE_KINDS):
+            note = ", by the first label of each vector"
+        if len(found.classes.labels) <= MAX_BARS:
+            charts.append(_all_classes(found.classes, found.names, nouns, note))
+        else:
+            charts += _charts(found.classes, nouns, note)
+            extremes = _extremes(found.classes, found.names, nouns)
+    if not charts:
+        return None
+    below = element("div", *extremes, class_="two") if extremes else None
+    return section("labels", "Labels", element("div", *charts, class_="cards"), below)
+
+
+def _nouns(summary: Survey) -> _Nouns:
+    if summary.insightface is not None:
+        return _Nouns("identity", "identities")
+    classes = summary.class_statistics
+    return _Nouns("class", "classes") if classes is None or classes.whole_numbers else _Nouns("value", "values")
+
+
+def _widths(summary: Survey) -> Element:
+    widths = summary.label_widths
+    most = sorted(widths, key=lambda width: -widths[width])[:MAX_BARS]
+    rows = [Bar("single label" if width == 0 else f"vector of {width:,}", widths[width]) for width in sorted(most)]
+    more = len(widths) - len(rows)
+    return bar_card("Labels of a record", rows, f"and {counted(more, 'more width')}" if more else "")
+
+
+def _all_classes(classes: ClassCounts, names: ClassNames | None, nouns: _Nouns, note: str) -> Element:
+    count = len(classes.labels)
+    rows = _class_bars(classes, np.arange(count), names)
+    return bar_card(f"Images by {nouns.one}", rows, f"{counted(count, *nouns)}{note}", wide=True)
+
+
+def _charts(classes: ClassCounts, nouns: _Nouns, note: str) -> list[Element]:
+    """Return how many classes have how many images, and how many images have which labels."""
+    labels = classes.labels.astype(np.float64)
+    is_whole = bool((np.floor(labels) == labels).all() and np.abs(labels).max() < _EXACT)
+    by_label = histogram(labels.astype(np.int64) if is_whole else labels, classes.images)
+    extremes = f"{number_text(labels[0])} to {number_text(labels[-1])}"
+    of = f"{counted(len(labels), *nouns)} of {range_text(spread(classes.images), _whole)}"
+    article = "an" if nouns.one.startswith("i") else "a"
+    return [
+        chart(f"Images of {article} {nouns.one}", of, histogram(classes.images), _whole, lambda n: counted(n, *nouns)),
+        chart("Images by label", f"labels {extremes}{note}", by_label, number_text, _images),
+    ]
+
+
+def _extremes(classes: ClassCounts, names: ClassNames | None, nouns: _Nouns) -> list[Element]:
+    """Return the largest and the smallest of many classes; of those of one size the lowest labels."""
+    found = []
+    for heading, sizes in ((f"Largest {nouns.many}", -classes.images), (f"Smallest {nouns.many}", classes.images)):
+        rows = np.argsort(sizes, kind="stable")[:_EXTREMES]
+        found.append(bar_card(heading, _class_bars(classes, rows, names)))
+    return found
+
+
+def _class_bars(classes: ClassCounts, rows: npt.NDArray[np.int64], names: ClassNames | None) -> list[Bar]:
+    pairs = zip(classes.labels[rows].tolist(), classes.images[rows].tolist(), strict=True)
+    return [Bar(label_text(label), images, class_name(names, [label]) or "") for label, images in pairs]
+
+
+def _whole(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _images(count: int) -> str:
+    return counted(count, "image")
