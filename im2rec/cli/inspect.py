@@ -93,7 +93,7 @@ _CODES = {
     "--html",
     type=PATH,
     metavar="FILE.html",
-    help="Write a report to send: one page with the summary, images, charts and all problems, which needs no network.",
+    help="Write a page to send: all of this, images, charts, and problems by record.",
 )
 @click.option(
     "--profile",
@@ -120,8 +120,14 @@ def command(
     outputs = InspectOutputs(options["sheet"], options["html"], force=options["force"])
     outputs.check(rec, index)
     with console.progress("surveying", "record") as progress:
-        profile = options["profile"] is not None
-        findings = survey_whole(rec, index=index, every=options["every"], profile=profile, progress=progress)
+        findings = survey_whole(
+            rec,
+            index=index,
+            every=options["every"],
+            profile=options["profile"] is not None,
+            charts=outputs.html is not None,
+            progress=progress,
+        )
     summary = findings.summary
     if options["decode"]:
         _verify_all(console, rec, summary, index, workers=options["workers"], max_pixels=options["max_pixels"])

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from im2rec.errors import InputError, counted
 from im2rec.format.detection import are_detection_labels
 from im2rec.format.heads import HEAD_BYTES
-from im2rec.format.indexfile import Keys, Offsets
+from im2rec.format.indexfile import Keys
 from im2rec.format.insightface import RANGE_LABELS
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.format.recordio import read_start
@@ -87,9 +87,10 @@ def survey(
 
 
 class Findings(NamedTuple):
-    """The *summary* of a survey, and what its pictures are made of.
+    """The *summary* of a survey, and what its sheet and its charts are made of.
 
-    *rows* are those of a sheet by identity, None for a file that is no face-recognition set; *found* is for charts.
+    *rows* are those of a sheet by identity, None for a file that is no face-recognition set. *found* is for charts, and
+    empty unless these were asked for.
     """
 
     summary: Survey
@@ -103,9 +104,10 @@ def survey_whole(
     index: PathLike | bool | None = None,
     every: bool = False,
     profile: bool = False,
+    charts: bool = False,
     progress: Progress | None = None,
 ) -> Findings:
-    """Return the :func:`survey` of a file with all that a sheet or a report of it shows."""
+    """Return the :func:`survey` of a file with all that a sheet shows, and with *charts* all that a report shows."""
     if index is not None and not isinstance(index, bool):
         InputFile(index).close()  # raise for a wrong name before the long scan
     with open_rec(path) as file:
@@ -121,8 +123,7 @@ def survey_whole(
         misfits = ImageMisfits(beside) if profile else None
         result = builder.survey(file, every=every, misfits=misfits)
         found, doubtful, records = builder.found(), builder.doubtful, builder.set_records()
-        distributions = builder.distributions
-        distributions.shown = _evenly_spread(found.offsets[records.is_image])
+        distributions = builder.charts(found, records) if charts else Distributions()
         del builder, listed  # frees their other arrays, before the index needs as much memory
         compared = Compared(IndexCheck(None, "not compared"))
         if index is not False:
@@ -141,11 +142,6 @@ def survey_whole(
         if empty:
             result.problems.insert(0, f"{counted(empty, 'record')} without an image")
         return Findings(result, rows, distributions)
-
-
-def _evenly_spread(offsets: Offsets) -> list[int]:
-    rows = evenly_spaced(len(offsets), SHEET_IMAGES)
-    return [int(offset) for offset in offsets[rows]]
 
 
 class _SurveyBuilder:
@@ -233,10 +229,7 @@ class _SurveyBuilder:
         counts = self.label_counts.classes() if images and kind != DETECTION else None
         classes = class_statistics(counts, names) if counts is not None else None
         self.distributions = Distributions(
-            content_bytes=self._content_bytes(),
-            objects=histogram_of_counts(self.detection.objects),
-            classes=counts,
-            names=names,
+            objects=histogram_of_counts(self.detection.objects), classes=counts, names=names
         )
         self.distributions.add_sampled(sampled)
         warnings = [f"{unusable}; labels have no names" if unusable else "", unnamed_warning(classes, names)]
@@ -263,11 +256,20 @@ class _SurveyBuilder:
             warnings=[line for line in warnings if line],
         )
 
+    def charts(self, found: FoundRecords, records: SetRecords) -> Distributions:
+        """Return the distributions of the survey that was made, and some of the images among the records *found*."""
+        self.distributions.content_bytes = self._content_bytes()
+        offsets = found.offsets[records.is_image]
+        self.distributions.shown = [int(offsets[row]) for row in evenly_spaced(len(offsets), SHEET_IMAGES)]
+        return self.distributions
+
     def _content_bytes(self) -> Histogram | None:
         """Return the distribution of the sizes of all contents that are not empty."""
-        flags = np.asarray(self.flags)
-        sizes = np.asarray(self.sizes) - HEADER_BYTES - 4 * np.where(flags == _NO_CONTENT, 0, flags).astype(np.int64)
-        return histogram(sizes[(flags != _NO_CONTENT) & (sizes > 0)])
+        sizes, flags = np.array(self.sizes), np.asarray(self.flags)
+        sizes -= HEADER_BYTES
+        rows = np.flatnonzero(flags)
+        sizes[rows] -= 4 * flags[rows].astype(np.int64)  # below 0 for a record without content
+        return histogram(sizes[sizes > 0])
 
     def _without_headers(self, file: InputFile, payloads: str) -> Survey:
         """Return the survey of records without image headers, of which nothing but the sizes is known."""
