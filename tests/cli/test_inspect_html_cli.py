@@ -55,7 +55,7 @@ def test_a_report_says_what_the_table_says_and_names_its_command(here: Path) -> 
     assert shlex.join(["im2rec", "inspect", rec.name, "--html", "r.html", "--all"]) in page.text
     assert re.search(r"im2rec 0\.\d+\.\d+, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d", page.text)
     assert f"größe 1.rec: {rec.stat().st_size:,} bytes, last changed " in page.text
-    assert ["id 0, label 0 ", "id 1, label 1 ", "id 2, label 1 "] == pictures(page)
+    assert ["id 0, label 0", "id 1, label 1", "id 2, label 1"] == pictures(page)
 
 
 def test_the_summary_leaves_out_no_row(here: Path) -> None:
@@ -104,7 +104,7 @@ def test_of_many_classes_the_largest_and_the_smallest_are_named(here: Path) -> N
     labels = [label for label in range(40) for _ in range(2 if label == 17 else 1)]
     page = report(write_rec(here / "a.rec", images(*labels)))
 
-    assert "Images of a class40 classes of 1 to 2, median 1" in page.text
+    assert "Images of a class40 classes; images of each: 1 to 2, median 1" in page.text
     assert "Images by labellabels 0 to 39" in page.text
     assert "Largest classes172" in page.text
     assert "Smallest classes0111" in page.text
@@ -113,7 +113,7 @@ def test_of_many_classes_the_largest_and_the_smallest_are_named(here: Path) -> N
 def test_labels_that_are_no_classes_have_a_chart_of_their_values(here: Path) -> None:
     page = report(write_rec(here / "a.rec", images(*(n / 8 for n in range(40)))))
 
-    assert "Images of a value40 values of all 1" in page.text
+    assert "Largest" not in page.text
     assert "Images by labellabels 0 to 4.875" in page.text
 
 
@@ -125,7 +125,16 @@ def test_the_labels_of_vectors_and_the_objects_of_detection_sets_are_counted(her
     assert "Labels of a recordvector of 21vector of 32" in vectors.text
     assert "2 classes, by the first label of each vector" in vectors.text
     assert "Objects of an image1 to 2, median 2" in detection.text
-    assert "labels 2 5 1" in pictures(detection)[0]
+    assert "id 0, labels 2 5 1 +9 more" == pictures(detection)[0]
+
+
+def test_labels_that_are_no_numbers_are_a_problem_and_no_bar(here: Path) -> None:
+    nan, inf = float("nan"), float("inf")
+    page = report(write_rec(here / "a.rec", images(1, nan, [inf, -inf, 0.5, 3e38])), code=3)
+
+    assert "2 records have a label that is not a finite number" in page.text
+    assert ["id 0, label 1", "id 1, label nan", "id 2, labels inf -inf 0.5 +1 more"] == pictures(page)
+    assert "1 class" in page.text
 
 
 def test_charts_say_which_images_they_are_of(here: Path) -> None:
@@ -155,7 +164,7 @@ def test_images_that_do_not_decode_are_listed_with_their_records(here: Path) -> 
     assert "2 images that do not decode" in page.text
     for bad in failures:
         assert f"{bad['record']}{bad['id']}{bad['offset']:,}{bad['reason']}{bad['detail']}" in page.text
-    assert ["id 50, label 0 ", "id 53, label 3 "] == pictures(page)
+    assert ["id 50, label 0", "id 53, label 3"] == pictures(page)
 
 
 def test_of_many_failures_the_first_are_listed_and_the_command_for_all(

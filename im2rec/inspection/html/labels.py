@@ -31,6 +31,10 @@ class _Nouns(NamedTuple):
     many: str
 
 
+_CLASSES, _IDENTITIES = _Nouns("class", "classes"), _Nouns("identity", "identities")
+_VALUES = _Nouns("value", "values")  # labels that are no whole numbers
+
+
 def labels_section(summary: Survey, found: Distributions) -> Element | None:
     """Return the part on the labels of *summary*; None for a file without images."""
     charts: list[Element] = []
@@ -47,19 +51,20 @@ def labels_section(summary: Survey, found: Distributions) -> Element | None:
         if len(found.classes.labels) <= MAX_BARS:
             charts.append(_all_classes(found.classes, found.names, nouns, note))
         else:
-            charts += _charts(found.classes, nouns, note)
-            extremes = _extremes(found.classes, found.names, nouns)
+            charts.append(_by_label(found.classes, note))
+            if nouns is not _VALUES:
+                charts.append(_sizes(found.classes, nouns))
+                extremes = _extremes(found.classes, found.names, nouns)
     if not charts:
         return None
-    below = element("div", *extremes, class_="two") if extremes else None
-    return section("labels", "Labels", element("div", *charts, class_="cards"), below)
+    return section("labels", "Labels", element("div", *charts, *extremes, class_="two" if extremes else "cards"))
 
 
 def _nouns(summary: Survey) -> _Nouns:
     if summary.insightface is not None:
-        return _Nouns("identity", "identities")
+        return _IDENTITIES
     classes = summary.class_statistics
-    return _Nouns("class", "classes") if classes is None or classes.whole_numbers else _Nouns("value", "values")
+    return _CLASSES if classes is None or classes.whole_numbers else _VALUES
 
 
 def _widths(summary: Survey) -> Element:
@@ -76,18 +81,20 @@ def _all_classes(classes: ClassCounts, names: ClassNames | None, nouns: _Nouns, 
     return bar_card(f"Images by {nouns.one}", rows, f"{counted(count, *nouns)}{note}", wide=True)
 
 
-def _charts(classes: ClassCounts, nouns: _Nouns, note: str) -> list[Element]:
-    """Return how many classes have how many images, and how many images have which labels."""
+def _by_label(classes: ClassCounts, note: str) -> Element:
+    """Return how many images have which labels, of many."""
     labels = classes.labels.astype(np.float64)
     is_whole = bool((np.floor(labels) == labels).all() and np.abs(labels).max() < _EXACT)
     by_label = histogram(labels.astype(np.int64) if is_whole else labels, classes.images)
-    extremes = f"{number_text(labels[0])} to {number_text(labels[-1])}"
-    of = f"{counted(len(labels), *nouns)} of {range_text(spread(classes.images), _whole)}"
-    article = "an" if nouns.one.startswith("i") else "a"
-    return [
-        chart(f"Images of {article} {nouns.one}", of, histogram(classes.images), _whole, lambda n: counted(n, *nouns)),
-        chart("Images by label", f"labels {extremes}{note}", by_label, number_text, _images),
-    ]
+    text = f"labels {number_text(labels[0])} to {number_text(labels[-1])}{note}"
+    return chart("Images by label", text, by_label, number_text, _images)
+
+
+def _sizes(classes: ClassCounts, nouns: _Nouns) -> Element:
+    """Return how many classes have how many images."""
+    text = f"{counted(len(classes.labels), *nouns)}; images of each: {range_text(spread(classes.images), _whole)}"
+    title = f"Images of {'an' if nouns is _IDENTITIES else 'a'} {nouns.one}"
+    return chart(title, text, histogram(classes.images), _whole, lambda count: counted(count, *nouns))
 
 
 def _extremes(classes: ClassCounts, names: ClassNames | None, nouns: _Nouns) -> list[Element]:

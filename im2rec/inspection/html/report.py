@@ -14,6 +14,7 @@ from im2rec.inspection.html.charts import Bar, bar_card, chart
 from im2rec.inspection.html.labels import labels_section
 from im2rec.inspection.html.page import document, element, facts, foreign, section, table
 from im2rec.inspection.html.problems import notes_section, problems_section
+from im2rec.inspection.html.thumbnails import row as row_of_images
 from im2rec.inspection.html.thumbnails import sheet
 from im2rec.inspection.image_sample import IdentityRows, sheet_heading
 from im2rec.inspection.report import Survey
@@ -105,7 +106,7 @@ def _images_section(
         parts: list[Element] = [element("p", f"{len(by_identity.rows)} of {count}, evenly spread", class_="muted")]
         for row in by_identity.rows:
             parts.append(foreign(sheet_heading(row, found.names), "h3"))
-            parts.append(sheet(file, row.offsets, found.names, max_pixels, is_row=True))
+            parts.append(row_of_images(file, row.offsets, max_pixels))
         return section("images", "Images", *parts)
     if not found.shown:
         return None
@@ -179,20 +180,19 @@ def _readers_section(check: ProfileCheck) -> Element | None:
 
 def _footer(summary: Survey, origin: Origin, changed: dt.datetime) -> Element:
     made = dt.datetime.now(dt.timezone.utc).astimezone()
-    file = f"{summary.size:,} bytes, last changed {_time(changed)}"
     following = (
         [element("p", "To go on:"), element("pre", element("code", origin.following))] if origin.following else []
     )
     return element(
         "footer",
-        element("p", foreign(summary.input), f": {file}"),
+        element("p", foreign(summary.input), f": {summary.size:,} bytes, last changed ", _time(changed)),
         element("p", "Made by this command:"),
         element("pre", element("code", origin.command)),
         *following,
-        element("p", f"im2rec {origin.version}, {_time(made)}", class_="muted"),
+        element("p", f"im2rec {origin.version}, ", _time(made), class_="muted"),
         class_="small",
     )
 
 
-def _time(moment: dt.datetime) -> str:
-    return moment.isoformat(" ", "seconds")
+def _time(moment: dt.datetime) -> Element:
+    return element("time", moment.isoformat(" ", "seconds"), datetime=moment.isoformat())

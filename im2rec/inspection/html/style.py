@@ -39,11 +39,12 @@ thead th { border-top: 0; border-bottom: 1px solid var(--line); font-size: .875r
 .facts th { width: 7.5rem; color: var(--muted); font-weight: 500; overflow-wrap: normal; }
 .scroll { overflow-x: auto; margin: 12px 0; }
 .scroll td { min-width: 4.5rem; }
-.cards { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(290px, 100%), 1fr)); }
+.cards { display: grid; gap: 12px; align-items: start;
+  grid-template-columns: repeat(auto-fill, minmax(min(290px, 100%), 1fr)); }
 .card { padding: 12px 14px; min-width: 0; }
 .card p { margin: 0 0 6px; }
 .wide { grid-column: 1 / -1; }
-svg { display: block; width: 100%; max-width: 420px; height: auto; font-size: 11px; fill: var(--muted); }
+svg { display: block; width: 100%; max-width: 480px; height: auto; font-size: 11px; fill: var(--muted); }
 svg .bar { fill: var(--bar); }
 svg .axis { stroke: var(--line); }
 svg .median { stroke: var(--mark); stroke-width: 1.5; stroke-dasharray: 4 3; }
@@ -58,8 +59,7 @@ svg .median-text { fill: var(--mark); }
   font-variant-numeric: tabular-nums; }
 .bars i { display: block; height: .8em; margin-top: .35em; min-width: 1px; background: var(--bar); border-radius: 2px;
   print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.two { display: grid; gap: 12px; margin-top: 12px;
-  grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); }
+.two { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); }
 .sheet { display: grid; gap: 14px 8px; grid-template-columns: repeat(4, minmax(0, 1fr)); margin: 8px 0 18px; }
 .sheet figure { margin: 0; min-width: 0; break-inside: avoid; }
 .tile { aspect-ratio: 1; background: var(--cell); border-radius: 4px; display: flex; align-items: center;
@@ -75,6 +75,7 @@ details { padding: 8px 14px; margin: 12px 0; }
 details .scroll { border: 0; margin: 4px -14px -8px; }
 summary { cursor: pointer; font-weight: 600; }
 ul { padding-left: 1.2em; margin: 6px 0; }
+time { white-space: nowrap; }
 code { font: .875rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; margin: 8px 0;
   white-space: pre-wrap; }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
 from PIL import Image
@@ -13,7 +13,7 @@ from im2rec.errors import CorruptRecordError, ImageError
 from im2rec.format.irheader import ImageRecord, decode_image_record
 from im2rec.format.recordio import read_record
 from im2rec.images.codec import COLOR, decode
-from im2rec.images.sheet import labels_text
+from im2rec.images.sheet import number_text
 from im2rec.inspection.html.page import MAX_NAME, clipped, element, named
 from im2rec.storage.classes import ClassNames, class_name
 from im2rec.storage.files import InputFile
@@ -21,34 +21,48 @@ from im2rec.storage.files import InputFile
 CELL = 128  # pixels of the longer edge, at most; on the page it is about as large, or somewhat smaller
 _TINY = 64  # up to so many pixels an edge, an image is enlarged so that each of its pixels is a square
 _QUALITY = 80
+_MAX_LABELS = 3  # shown of a label vector
 
 
-def sheet(
-    file: InputFile, offsets: Iterable[int], names: ClassNames | None, max_pixels: int | None, *, is_row: bool = False
-) -> Element:
+def sheet(file: InputFile, offsets: Iterable[int], names: ClassNames | None, max_pixels: int | None) -> Element:
     """Return the images of the records at *offsets* of *file*, with ids, labels and *names* of classes below them.
 
     Where an image cannot be decoded, its place has the reason. *max_pixels* limits the size, as in
-    :func:`~im2rec.images.codec.decode`. With *is_row* there are ten of them at most.
+    :func:`~im2rec.images.codec.decode`.
     """
-    return element(
-        "div",
-        *(_figure(file, offset, names, max_pixels) for offset in offsets),
-        class_="sheet row" if is_row else "sheet",
-    )
+    figures = [_figure(file, offset, names, max_pixels, with_label=True) for offset in offsets]
+    return element("div", *figures, class_="sheet")
 
 
-def _figure(file: InputFile, offset: int, names: ClassNames | None, max_pixels: int | None) -> Element:
+def row(file: InputFile, offsets: Iterable[int], max_pixels: int | None) -> Element:
+    """Return up to ten images as :func:`sheet` does, without labels, for a heading says of whom they are."""
+    figures = [_figure(file, offset, None, max_pixels, with_label=False) for offset in offsets]
+    return element("div", *figures, class_="sheet row")
+
+
+def _figure(
+    file: InputFile, offset: int, names: ClassNames | None, max_pixels: int | None, *, with_label: bool
+) -> Element:
     try:
         record = decode_image_record(read_record(file, offset)[0])
     except (CorruptRecordError, ImageError):
         return element("figure", _failed("damaged record"), element("figcaption", element("span", f"byte {offset}")))
     header = record.header
     labels = [header.label] if header.flag == 0 else list(header.label)
-    text = f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels)}"
-    name = class_name(names, labels) or ""
-    caption = element("figcaption", element("span", f"id {header.id}"), named(text, name))
-    return element("figure", _tile(record, f"id {header.id}, {text} {clipped(name, MAX_NAME)}", max_pixels), caption)
+    text, name = _labels_text(labels), class_name(names, labels) or ""
+    caption = element("figcaption", element("span", f"id {header.id}"), named(text, name) if with_label else None)
+    words = " ".join(filter(None, (f"id {header.id}, {text}", clipped(name, MAX_NAME))))
+    return element("figure", _tile(record, words, max_pixels), caption)
+
+
+def _labels_text(labels: Sequence[float]) -> str:
+    """Return a label in full, and of several the first ones in three digits, with the number of the others."""
+    if len(labels) == 1:
+        return f"label {number_text(labels[0])}"
+    first = map(float, labels[:_MAX_LABELS])
+    shown = (number_text(label) if label.is_integer() else f"{label:.3g}" for label in first)
+    more = len(labels) - _MAX_LABELS
+    return f"labels {' '.join(shown)}" + (f" +{more:,} more" if more > 0 else "")
 
 
 def _tile(record: ImageRecord, text: str, max_pixels: int | None) -> Element:
