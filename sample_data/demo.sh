@@ -19,6 +19,9 @@ run im2rec inspect build/demo/labels4.rec --head 2
 run im2rec inspect build/demo/train.rec --verify --sheet build/demo/sheet.png
 run im2rec iterate build/demo/train.rec --batch-size 8 --data-shape 3,112,112 shuffle=1 rand_crop=1 rand_mirror=1 \
     --epochs 2 --sheet build/demo/batches
+run im2rec iterate build/demo/train.rec --data-shape 3,112,112 shuffle=1 rand_crop=1 rand_mirror=1 brightness=0.3 \
+    --sheet build/demo --sheet-draws 8
 run im2rec iterate build/demo/labels4.rec label_width=4 --batch-size 8
 run im2rec bench build/demo/train.rec --batch-size 8 --data-shape 3,112,112 --seconds 0.2
+run im2rec inspect sample_data/old.rec --html build/demo/report.html
 run im2rec extract build/demo/train.rec build/demo/images --classes build/demo/photos.classes.txt
