@@ -125,7 +125,7 @@ def test_the_labels_of_vectors_and_the_objects_of_detection_sets_are_counted(her
     assert "Labels of a recordvector of 21vector of 32" in vectors.text
     assert "2 classes, by the first label of each vector" in vectors.text
     assert "Objects of an image1 to 2, median 2" in detection.text
-    assert "id 0, labels 2 5 1 +9 more" == pictures(detection)[0]
+    assert "id 0, labels 2 5 1 +9\N{NO-BREAK SPACE}more" == pictures(detection)[0]
 
 
 def test_labels_that_are_no_numbers_are_a_problem_and_no_bar(here: Path) -> None:
@@ -133,7 +133,7 @@ def test_labels_that_are_no_numbers_are_a_problem_and_no_bar(here: Path) -> None
     page = report(write_rec(here / "a.rec", images(1, nan, [inf, -inf, 0.5, 3e38])), code=3)
 
     assert "2 records have a label that is not a finite number" in page.text
-    assert ["id 0, label 1", "id 1, label nan", "id 2, labels inf -inf 0.5 +1 more"] == pictures(page)
+    assert ["id 0, label 1", "id 1, label nan", "id 2, labels inf -inf 0.5 +1\N{NO-BREAK SPACE}more"] == pictures(page)
     assert "1 class" in page.text
 
 

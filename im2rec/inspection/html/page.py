@@ -73,12 +73,16 @@ def named(text: str, name: str) -> Element:
     )
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[Child]], caption: str) -> Element:
-    """Return a table with the names of its columns in *head*, which scrolls alone where it is wider than the page."""
+def table(head: Iterable[str], rows: Iterable[Iterable[Child]], title: str, note: str = "") -> Element:
+    """Return a table with the names of its columns in *head*, which scrolls alone where it is wider than the page.
+
+    The *title* is for those who do not see the page, *note* is shown above the table.
+    """
     names = element("tr", *(element("th", name, scope="col") for name in head))
     lines = [element("tr", *(element("td", cell) for cell in cells)) for cells in rows]
-    inner = element("table", element("caption", caption), element("thead", names), element("tbody", *lines))
-    return element("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    caption = element("caption", note or title, class_=None if note else "hidden")
+    inner = element("table", caption, element("thead", names), element("tbody", *lines))
+    return element("div", inner, class_="scroll", tabindex="0", role="region", aria_label=title)
 
 
 def facts(rows: Iterable[tuple[str, str]], caption: str) -> Element:

@@ -129,7 +129,7 @@ def _listed(
     return element(
         "details",
         element("summary", title),
-        table(head, rows, f"the first {len(rows):,}" if more else f"all {len(rows):,}"),
+        table(head, rows, title, f"the first {len(rows):,}" if more else ""),
         rest,
         open="" if len(rows) <= _MOST_OPEN else None,
     )

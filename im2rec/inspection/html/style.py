@@ -38,13 +38,15 @@ thead th { border-top: 0; border-bottom: 1px solid var(--line); font-size: .875r
 .facts { border-collapse: separate; border-spacing: 0; }
 .facts th { width: 7.5rem; color: var(--muted); font-weight: 500; overflow-wrap: normal; }
 .scroll { overflow-x: auto; margin: 12px 0; }
-.scroll td { min-width: 4.5rem; }
+.scroll td { white-space: nowrap; font-size: .875rem; }
+.scroll td span { display: block; white-space: normal; min-width: 5rem; }
+.scroll td:last-child span { min-width: 15rem; }
 .cards { display: grid; gap: 12px; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(290px, 100%), 1fr)); }
 .card { padding: 12px 14px; min-width: 0; }
 .card p { margin: 0 0 6px; }
 .wide { grid-column: 1 / -1; }
-svg { display: block; width: 100%; max-width: 480px; height: auto; font-size: 11px; fill: var(--muted); }
+svg { display: block; width: 100%; max-width: 400px; height: auto; font-size: 11px; fill: var(--muted); }
 svg .bar { fill: var(--bar); }
 svg .axis { stroke: var(--line); }
 svg .median { stroke: var(--mark); stroke-width: 1.5; stroke-dasharray: 4 3; }

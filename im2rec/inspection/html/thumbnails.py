@@ -62,7 +62,7 @@ def _labels_text(labels: Sequence[float]) -> str:
     first = map(float, labels[:_MAX_LABELS])
     shown = (number_text(label) if label.is_integer() else f"{label:.3g}" for label in first)
     more = len(labels) - _MAX_LABELS
-    return f"labels {' '.join(shown)}" + (f" +{more:,} more" if more > 0 else "")
+    return f"labels {' '.join(shown)}" + (f" +{more:,}\N{NO-BREAK SPACE}more" if more > 0 else "")
 
 
 def _tile(record: ImageRecord, text: str, max_pixels: int | None) -> Element:
