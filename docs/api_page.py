@@ -87,19 +87,23 @@ _DEFINITIONS = (ast.ClassDef, ast.FunctionDef)
 
 
 @functools.cache
-def constants() -> dict[str, str]:
-    """Return the values, as source text, of the names that stand for one number or text in all modules."""
-    found: dict[str, set[str]] = {}
-    for path in (ROOT / "im2rec").rglob("*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name | ast.Tuple):
-                target, value = node.targets[0], node.value
-                names = target.elts if isinstance(target, ast.Tuple) else [target]
-                values = value.elts if isinstance(value, ast.Tuple) and isinstance(target, ast.Tuple) else [value]
-                for name, each in zip(names, values, strict=False):
-                    if isinstance(each, ast.Constant):
-                        found.setdefault(ast.unparse(name), set()).add(ast.unparse(each))
-    return {name: values.pop() for name, values in found.items() if len(values) == 1}
+def constants(path: Path) -> dict[str, str]:
+    """Return the names in the module at *path* that stand for one number or text, with it as source text."""
+    found: dict[str, str] = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and (source := _module_file(node.module or "")).is_file():
+            given = constants(source)
+            found |= {name.asname or name.name: given[name.name] for name in node.names if name.name in given}
+        elif isinstance(node, ast.Assign):
+            target, value = node.targets[0], node.value
+            is_tuple = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            pairs = zip(target.elts, value.elts, strict=True) if is_tuple else [(target, value)]
+            found |= {ast.unparse(name): ast.unparse(each) for name, each in pairs if isinstance(each, ast.Constant)}
+    return found
+
+
+def _module_file(name: str) -> Path:
+    return (ROOT / name.replace(".", "/")).with_suffix(".py")
 
 
 @functools.cache
@@ -117,13 +121,18 @@ def guide() -> dict[str, str]:
 
 @functools.cache
 def definitions() -> dict[str, ast.ClassDef | ast.FunctionDef]:
-    """Return the classes and functions of all modules by name; of two with one name, a public one is first."""
+    """Return the classes and functions of all modules by name; of two with one name, a public one is first.
+
+    Each has an attribute ``path``, its module.
+    """
     found: dict[str, ast.ClassDef | ast.FunctionDef] = {}
     homes = set(im2rec._NAMES_BY_MODULE)  # noqa: SLF001 - the list that __all__ is made of
     modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "im2rec").rglob("*.py")}
     for name in sorted(modules, key=lambda name: (name not in homes, ".mx." in name, name)):
         for node in ast.parse(modules[name].read_text(encoding="utf-8")).body:
             if isinstance(node, _DEFINITIONS):
+                for inner in ast.walk(node):
+                    vars(inner)["path"] = modules[name]
                 found.setdefault(node.name, node)
     return found
 
@@ -272,7 +281,7 @@ def _arguments(node: ast.FunctionDef, *, skip: int) -> list[str]:
 
 def _argument(argument: ast.arg, default: ast.expr | None) -> str:
     annotation = f": {_annotation(argument.annotation)}" if argument.annotation else ""
-    value = constants().get(ast.unparse(default), ast.unparse(default)) if default else ""
+    value = constants(vars(default)["path"]).get(ast.unparse(default), ast.unparse(default)) if default else ""
     return f"{argument.arg}{annotation}" + (" = " + value.replace("'", '"') if default else "")
 
 

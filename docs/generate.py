@@ -96,6 +96,18 @@ RESULTS: dict[str, type[Any]] = {
     "im2rec compile": CompileSummary,
     "im2rec cache": CacheSummary,
 }
+PARAMETERS_INTRODUCTION = """\
+# Parameters
+
+Generated from their declarations by `make docs`.
+
+On the command line a parameter is written KEY=VALUE, as `shuffle=1`; in Python it is a keyword, as `shuffle=True`, whose
+value may be text, too. An unknown key, or a value that is not allowed, is an error that names the key. The help of a
+command lists its parameters, and `im2rec iterate --list-params` those of the iterators.
+
+In the last column *the reference* is MXNet 1.9.1 with its `im2rec.py`, *the C++ tool* the `im2rec` that MXNet builds, and
+*ours* a parameter that neither has. [differences.md](differences.md) has the reasons.
+"""
 JSON_INTRODUCTION = f"""\
 # JSON
 
@@ -157,7 +169,7 @@ def _subcommands(command: click.Command, context: click.Context) -> Iterator[tup
 
 def parameters_page() -> str:
     """Return the page with the tables of all KEY=VALUE parameters."""
-    page = ["# Parameters", "", "Generated from their declarations by `make docs`."]
+    page = [PARAMETERS_INTRODUCTION.rstrip()]
     for title, kind in TABLES:
         page += ["", f"## {title}", "", "| key | type | default | allowed | what it does | compared with MXNet |"]
         page += ["|---|---|---|---|---|---|"]
