@@ -101,12 +101,12 @@ PARAMETERS_INTRODUCTION = """\
 
 Generated from their declarations by `make docs`.
 
-On the command line a parameter is written KEY=VALUE, as `shuffle=1`; in Python it is a keyword, as `shuffle=True`, whose
-value may be text, too. An unknown key, or a value that is not allowed, is an error that names the key. The help of a
-command lists its parameters, and `im2rec iterate --list-params` those of the iterators.
+On the command line a parameter is written KEY=VALUE, as `shuffle=1`; in Python it is a keyword, as `shuffle=True`,
+whose value may be text, too. An unknown key, or a value that is not allowed, is an error that names the key. The help
+of a command lists its parameters, and `im2rec iterate --list-params` those of the iterators.
 
-In the last column *the reference* is MXNet 1.9.1 with its `im2rec.py`, *the C++ tool* the `im2rec` that MXNet builds, and
-*ours* a parameter that neither has. [differences.md](differences.md) has the reasons.
+In the last column *the reference* is MXNet 1.9.1 with its `im2rec.py`, *the C++ tool* the `im2rec` that MXNet builds,
+and *ours* a parameter that neither has. [differences.md](differences.md) has the reasons.
 """
 JSON_INTRODUCTION = f"""\
 # JSON

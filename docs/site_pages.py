@@ -10,6 +10,7 @@ import re
 from pathlib import PurePosixPath
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -21,6 +22,7 @@ BESIDE_DOCS = {
     "LICENSE": "LICENSE.txt",
 }
 _FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+_LOADED = re.compile(r"""<(?:script|img|link|iframe)\b[^>]*?\b(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)""")
 _LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
 
 
@@ -39,6 +41,13 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     texts = _FENCED.split(markdown)  # fenced blocks are at the odd places
     texts[::2] = [_LINK.sub(lambda link: _in_site(link, source, name), text) for text in texts[::2]]
     return "".join(texts)
+
+
+def on_post_page(output: str, page: Page, **_: object) -> str:
+    """Return the HTML of *page* as it is. Raises PluginError if it loads anything from elsewhere when it is opened."""
+    if found := _LOADED.search(output):
+        raise PluginError(f"{page.file.src_uri} loads {found[1]}: the site must not need the network")
+    return output
 
 
 def _in_site(link: re.Match[str], source: str, name: str) -> str:
