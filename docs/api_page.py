@@ -169,16 +169,18 @@ def _entry(name: str, module: str) -> Iterator[str]:
     yield from _signature(f"{module}.{name}", node)
     yield ""
     yield _markdown(ast.get_docstring(node) or "", name)
-    yield f"\nIn the guide: {guide()[name]}."
+    further = [f"In the guide: {guide()[name]}."]
     if isinstance(node, ast.ClassDef):
         bases = list(_bases(node))
         public = next((base.name for base in bases if base.name in _PUBLIC), "")
         if kind := _parameter_kind(node):
-            yield f"\nAll parameters: [parameters.md](parameters.md#{PARAMETERS[kind]})."
+            further.append(f"All parameters: [parameters.md](parameters.md#{PARAMETERS[kind]}).")
         if public:
-            yield f"\nIts further methods are those of {_link(public)}."
+            further.append(f"Further methods: those of {_link(public)}.")
         elif any(base.name in SHARED for base in bases):
-            yield f"\nIts further methods are the [methods of all iterators](#{anchor(SHARED['BatchIterator'])})."
+            further.append(f"Further methods: [those of all iterators](#{anchor(SHARED['BatchIterator'])}).")
+    yield f"\n{' '.join(further)}"
+    if isinstance(node, ast.ClassDef):
         yield from _members(name, [node, *([] if public else bases)])
 
 
@@ -326,7 +328,8 @@ def _inline(text: str, owner: str) -> str:
         elif role := re.fullmatch(r":(\w+):`~?(.+?)`", piece):
             pieces[at] = _role(role[1], role[2].rpartition(".")[2], owner)
         else:
-            pieces[at] = _NAME.sub(lambda found: _link(found[0]) if found[0] != owner else found[0], piece)
+            named = _NAME.sub(lambda found: _link(found[0]) if found[0] != owner else found[0], piece)
+            pieces[at] = re.sub(r"\bdocs/(\w+\.md)", r"[\1](\1)", named)
     return "\n".join(textwrap.wrap("".join(pieces), 120, break_long_words=False, break_on_hyphens=False))
 
 

@@ -76,7 +76,7 @@ def encode_record(payload: bytes) -> bytes:
     Returns magic, length word, payload and zero padding: always a multiple of 4 bytes.
     A payload that contains the magic at a 4-byte boundary is cut there and the magic itself
     is dropped, so that a reader can find the next record from any aligned offset.
-    Raises RecordTooLargeError above ``MAX_PAYLOAD`` bytes, ParameterError if *payload* is not bytes: a bytearray, a
+    Raises RecordTooLargeError above 2**29 - 1 bytes, ParameterError if *payload* is not bytes: a bytearray, a
     memoryview and a flat array of uint8 are taken too, as wherever bytes are expected.
 
     >>> im2rec.encode_record(b"data").hex(" ", 4)

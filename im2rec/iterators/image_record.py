@@ -330,7 +330,8 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
 class ImageRecordUInt8Iter(ImageRecordIter):
     """An :class:`ImageRecordIter` whose data is uint8: augmented, but not normalised.
 
-    >>> with im2rec.ImageRecordUInt8Iter(path_imgrec="photos_train.rec", data_shape=(3, 112, 112), batch_size=8) as it:
+    >>> given = {"path_imgrec": "photos_train.rec", "data_shape": (3, 112, 112), "batch_size": 8}
+    >>> with im2rec.ImageRecordUInt8Iter(**given) as it:
     ...     it.next().data[0].dtype
     dtype('uint8')
     """
@@ -341,9 +342,8 @@ class ImageRecordUInt8Iter(ImageRecordIter):
 class ImageRecordInt8Iter(ImageRecordIter):
     """An :class:`ImageRecordIter` whose data is int8: the rounded mean subtracted, clipped to -128..127, not scaled.
 
-    >>> with im2rec.ImageRecordInt8Iter(
-    ...     path_imgrec="photos_train.rec", data_shape=(3, 112, 112), batch_size=16, mean_r=124, mean_g=117, mean_b=104
-    ... ) as it:
+    >>> given = {"path_imgrec": "photos_train.rec", "data_shape": (3, 112, 112), "batch_size": 8}
+    >>> with im2rec.ImageRecordInt8Iter(**given, mean_r=124, mean_g=117, mean_b=104) as it:
     ...     it.next().data[0].dtype
     dtype('int8')
     """
