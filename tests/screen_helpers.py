@@ -16,6 +16,7 @@ import pytest
 IS_POSIX = sys.platform != "win32"
 needs_pty = pytest.mark.skipif(not IS_POSIX, reason="Windows has no pseudo terminals")
 
+_END = b"\x1e"  # the record separator, which no command prints
 _PIECE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|.", re.DOTALL)
 
 
@@ -100,21 +101,22 @@ class PseudoTerminal:
         self._reader.start()
 
     def _read_all(self) -> None:
-        with contextlib.suppress(OSError):  # at the end of the other side
-            while piece := os.read(self._master, 4096):
-                self._read += piece
+        while not self._read.endswith(_END):
+            self._read += os.read(self._master, 4096)
 
     def close(self) -> None:
         """End it, when all that was written is read."""
         self.stream.close()
-        os.close(self.descriptor)
+        os.write(self.descriptor, _END)  # there may be no end of file: helpers of multiprocessing keep a stderr open
         self._reader.join()
+        os.close(self.descriptor)
         os.close(self._master)
 
     @property
     def text(self) -> str:
         """All that was written."""
-        return self._read.decode().replace("\r\n", "\n\r")  # the terminal sends a return for each line break
+        # The terminal sends a return for each line break: the other way round, the cursor leaves a line at its end.
+        return self._read.removesuffix(_END).decode().replace("\r\n", "\n\r")
 
     @property
     def screen(self) -> Screen:

@@ -96,6 +96,7 @@ def bench_iterator(
         figures = _figures(sample, it, reading, decode, stages, whole, seconds)
     advice = _advice(benched, figures, it, seconds)
     own_rate, peers = _measure_peers(benched, counts[-1], options.against, 2 * seconds, steps)
+    steps.finish()
     return IteratorReport(
         input=params.path_imgrec,
         records=it.count,

@@ -93,6 +93,7 @@ def bench_pack(
         alone = {READING: read, **{name: rates[name] for name in runs if not name.isdigit()}}
         stages = stages_with_shares(alone, whole.get(1))
         figures = _figures(sample, source, stages, whole, seconds)
+        steps.finish()
     return PackReport(
         input=str(list_path),
         root=str(root),

@@ -199,6 +199,12 @@ class ProgressSteps:
         """Correct the total: *count* measurements are still to come."""
         self._total = self._done + count
 
+    def finish(self) -> None:
+        """Say that all is measured, in fewer steps than were planned if the steps were slow."""
+        self._total = self._done
+        if self._progress:
+            self._progress(self._done, 1.0)
+
     def advance(self) -> None:
         """Count one measurement as done."""
         self._done += 1

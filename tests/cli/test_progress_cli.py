@@ -15,7 +15,7 @@ import pytest
 from image_helpers import a_list_of_images, im2rec
 from screen_helpers import PseudoTerminal, Screen, Terminal, needs_pty, pseudo_terminal
 
-from im2rec.cli import main
+from im2rec.cli.group import main
 from im2rec.cli.progress import Display
 
 QUICK = "--seconds 0.02 --threads 1"
