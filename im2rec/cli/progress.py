@@ -71,6 +71,7 @@ class _Shown(Display):
         """Show the last state of the phase before, and begin *phase*. A new name for the same phase goes on with it."""
         if dataclasses.replace(self._phase, what=phase.what) == phase != self._phase:
             self._phase = phase
+            self._show_name()
         else:
             self._finish()
             self._start(phase)
@@ -79,6 +80,9 @@ class _Shown(Display):
         self._phase, self._started = phase, time.monotonic()
         self._count, self._is_drawn = phase.count, False
         self._share = None if phase.share is None else phase.start + (phase.end - phase.start) * phase.share
+
+    def _show_name(self) -> None:
+        """Show the new name of the phase."""
 
     def _finish(self) -> None:
         """Show what is true at the end of a phase."""
@@ -182,6 +186,9 @@ class _Bar(_Shown):
         short = counted.partition(" ")[0] + share
         lines = (f"{head} {tail}", f"{head} {times}", head, f"{what}: {short}", short)
         return next((line for line in lines if len(line) <= limit), " ")  # tqdm takes its own form for ""
+
+    def _show_name(self) -> None:
+        self._draw_now()  # what is timed now, while it is timed
 
     def _finish(self) -> None:
         if not self._is_drawn:

@@ -204,7 +204,9 @@ def test_json_is_one_object(here: Path) -> None:
 def test_progress_is_printed_on_stderr_and_not_with_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("im2rec.datasets.importing._REPORT_EVERY", 10)
 
-    assert "importing: 20 images (68%), " in typed("import cifar10 a --from .").err
+    done = typed("import cifar10 a --from .").err
+    assert "importing: 20 images (68%), " in done
+    assert "importing: 29 images (100%), " in done
     assert COUNTS == typed("import cifar10 b --from . --quiet").err
 
 

@@ -21,6 +21,7 @@ from im2rec.datasets import download
 from im2rec.datasets.download import MAX_RESPONSES, FetchOptions, fetch, fetch_set, missing
 from im2rec.datasets.sets import SETS, KnownSet, RemoteFile
 from im2rec.errors import InputError, OutputError, ParameterError
+from im2rec.progress import BYTE, Phase
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -145,6 +146,25 @@ def test_progress_counts_the_bytes_of_all_files(tmp_path: Path) -> None:
     assert [] == missing(known, tmp_path)
     assert sorted(calls) == calls
     assert (300_005, 1.0) == calls[-1]
+
+
+def test_progress_begins_with_the_bytes_that_earlier_runs_have_left(tmp_path: Path) -> None:
+    phases: list[Phase] = []
+
+    class Phases:
+        def __call__(self, _count: int, _share: float) -> None:
+            pass
+
+        def begin_phase(self, phase: Phase) -> None:
+            phases.append(phase)
+
+    (tmp_path / f"{FILE.name}.part").write_bytes(CONTENT[: len(CONTENT) // 4])
+    with serving(good) as server:
+        known = KnownSet("Some", server.address, (FILE,), {})
+        for _ in range(2):  # the second time, nothing is left to fetch
+            fetch_set(known, tmp_path, QUICK, progress=Phases())
+
+    assert [Phase("fetching", BYTE, count=len(CONTENT) // 4, share=0.25)] == phases
 
 
 def test_a_mirror_replaces_the_published_address(tmp_path: Path) -> None:

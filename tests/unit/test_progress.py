@@ -338,7 +338,13 @@ def test_a_new_name_for_the_same_phase_keeps_its_count_and_time(now: Now, termin
             now.s += 1
             report(number, number / 4)
 
-    assert "timing decoding: 2 steps  50% |=| 0:02<0:02" == without_bar(terminal.screen.bars[-1])
+    assert [
+        "measuring: 0 steps   0% |=| 0:00<?",
+        "timing reading: 0 steps   0% |=| 0:00<?",
+        "timing reading: 1 step  25% |=| 0:01<0:03",
+        "timing decoding: 1 step  25% |=| 0:01<0:03",
+        "timing decoding: 2 steps  50% |=| 0:02<0:02",
+    ] == [*map(without_bar, terminal.screen.bars)]
 
 
 @on_terminal
