@@ -9,6 +9,9 @@ from im2rec.cli.console import HelpCommand
 from im2rec.cli.group import COMPLETE, NAME
 
 SHELLS = ("bash", "zsh", "fish")
+# Before the end of click's function for bash, which otherwise puts a blank between a key and its value: rand_crop= 1.
+_END = "\n    return 0\n"
+_NO_BLANK = "\n    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
 
 
 @click.command("completion", cls=HelpCommand)
@@ -26,4 +29,5 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     completion = get_completion_class(shell)
     assert completion is not None
-    click.echo(completion(ctx.find_root().command, {}, NAME, COMPLETE).source())
+    source = completion(ctx.find_root().command, {}, NAME, COMPLETE).source()
+    click.echo(source.replace(_END, _NO_BLANK + _END) if shell == "bash" else source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,27 @@ def test_completion_prints_code_for_each_shell() -> None:
         assert (0, "") == (code, err)
         assert "_IM2REC_COMPLETE" in out
         assert f"{shell}_complete" in out
+
+
+@pytest.mark.skipif(not POSIX or shutil.which("bash") is None, reason="needs bash")
+def test_bash_puts_no_blank_between_a_key_and_its_value(tmp_path: Path) -> None:
+    script = tmp_path / "im2rec"  # which the code of the completion calls
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m im2rec "$@"\n')
+    script.chmod(0o755)
+    lines = f"""
+        complete() {{ :; }}
+        compopt() {{ echo "$@"; }}
+        {im2rec("completion", "bash").out}
+        for begun in rand_cr --epo; do
+            COMP_WORDS=(im2rec iterate a.rec $begun) COMP_CWORD=3 COMPREPLY=()
+            _im2rec_completion "{script}"
+            echo "${{COMPREPLY[@]}}"
+        done
+    """
+    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(["bash", "-c", lines], capture_output=True, text=True, check=False, env=where, cwd=tmp_path)
+
+    assert ("-o nospace\nrand_crop=\n--epochs\n", "") == (done.stdout, done.stderr)
 
 
 def test_the_installed_script_completes_commands(tmp_path: Path) -> None:
