@@ -143,7 +143,7 @@ def transcript(block: str) -> list[tuple[str, str]]:
 
 def without_numbers(text: str) -> str:
     """*text* with what depends on machine and library versions, numbers and units of bytes, made equal."""
-    text = re.sub(r"engine opencv, JPEGs decoded by \w+|engine pillow, JPEGs decoded by \w+", "ENGINE", text)
+    text = re.sub(r"engine (?:opencv|pillow)(?:, JPEGs decoded by \w+)?", "ENGINE", text)
     text = re.sub(r"^  engine   \w+$", "  engine   ENGINE", text, flags=re.MULTILINE)
     text = re.sub(r"^  kernel   .+$", "  kernel   KERNEL", text, flags=re.MULTILINE)
     text = re.sub(r"digest   [0-9a-f]{16}", "digest   DIGEST", text)
