@@ -35,6 +35,7 @@ SHAPE = (3, 6, 8)
 FIRST_ID = 100  # of record 0 of a file of images, so that no id is an ordinal; its label is 0
 TEXT = b"no picture at all"
 NO_IMAGE = "holds no image that can be read"
+SKIP_HINT = "on_error=skip skips and counts such records"
 CUT = encoded(texture(64, 64, seed=3))[:-300]  # a JPEG that ends early
 OPEN_FILES = Path("/dev/fd")
 ORDERS: dict[str, dict[str, Any]] = {
@@ -192,6 +193,11 @@ def place(path: Path, number: int) -> str:
 def bad_message(path: Path, number: int) -> str:
     """The message of the error of a record that is not an image."""
     return f"{place(path, number)}: {NO_IMAGE}"
+
+
+def raised_message(path: Path, number: int) -> str:
+    """The same message as it is raised in place of a batch."""
+    return f"{bad_message(path, number)} ({SKIP_HINT})"
 
 
 def send_digest(pipe: Any, rec: Path, params: dict[str, Any]) -> None:

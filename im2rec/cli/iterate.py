@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ from im2rec.cli.iterator_options import (
     option_words,
     other_values,
 )
-from im2rec.errors import BadRecordError, ParameterError, counted, human_size
+from im2rec.errors import ParameterError, counted, human_size
 from im2rec.iterators.image_record import ImageRecordIter
 from im2rec.iterators.ordered import OrderedIterator
 from im2rec.params import ParameterDoc, parameter_docs
-from im2rec.pipeline.params import SKIP, ImageRecordParams
+from im2rec.pipeline.params import ImageRecordParams
 from im2rec.runs.draws_sheet import DRAWS_NAME, MOST_DRAWS, OPTION
 from im2rec.runs.outputs import BatchOutputs
 from im2rec.runs.run import KINDS, IteratorKind, RunSummary, run, summary_of
@@ -136,7 +135,6 @@ def command(
             values["mean_img"] = ""  # otherwise the iterator would compute and write it when it is opened
         start = time.perf_counter()
         stack.enter_context(console_logging(console))
-        stack.enter_context(_hint_at_on_error(may_skip=values.get("on_error") != SKIP))
         it = stack.enter_context(KINDS[kind].iterator(**values))
         opening_s = time.perf_counter() - start
         if outputs is None:
@@ -195,17 +193,6 @@ def _run(
         summary = run(it, epochs=epochs, max_batches=max_batches, sink=outputs.add, progress=progress)
     outputs.finish(it, summary)
     return summary
-
-
-@contextlib.contextmanager
-def _hint_at_on_error(*, may_skip: bool) -> Iterator[None]:
-    """Add to the error of a bad record that ``on_error=skip`` skips it, if *may_skip*."""
-    try:
-        yield
-    except BadRecordError as error:
-        skips = "on_error=skip skips and counts such records" if may_skip else ""
-        error.hint = "; ".join(filter(None, (error.hint, skips)))
-        raise
 
 
 def params_help(kind: IteratorKind) -> str:

@@ -26,7 +26,7 @@ from im2rec.params import changed
 from im2rec.pipeline import state
 from im2rec.pipeline.buffers import BatchBuffer, label_shape
 from im2rec.pipeline.labels import labels_from_params
-from im2rec.pipeline.loader import Loader, RowProblem
+from im2rec.pipeline.loader import Loader, RowProblem, with_skip_hint
 from im2rec.pipeline.mean_image import load_mean_image
 from im2rec.pipeline.order import Stride
 from im2rec.pipeline.params import AUTO, EVEN, KEEP, MXNET, RAISE, ROLL_OVER, SKIP, ImageRecordParams
@@ -224,7 +224,9 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         params, records = self._params, self._records
         names = ", ".join(str(file.path) for file in records.files)
         workers = f"{params.preprocess_threads} {self.backend}"
-        _LOG.info("%s: %d records, %s, engine %s", names, len(records), workers, self.engine)
+        width = self._labels.width
+        labels = f" of {width} labels" if width > 1 else ""
+        _LOG.info("%s: %d records%s, %s, engine %s", names, len(records), labels, workers, self.engine)
         if records.without_image:
             _LOG.info("left out, as they hold labels and no image: %d", records.without_image)
         if blocks := self._prefetcher.blocks:
@@ -280,7 +282,7 @@ class ImageRecordIter(OrderedIterator[FinishedBatch]):
         first_filler = self.batch_size - (buffer.pad if policy != ROLL_OVER else 0)
         if self._params.on_error == RAISE and (new := [problem for problem in bad if problem.row < first_filler]):
             buffer.release()
-            raise new[0].error
+            raise with_skip_hint(new[0].error)
         for problem in problems:
             self._report(problem)
         if bad and policy == EVEN and self._params.num_parts > 1:

@@ -23,7 +23,8 @@ class ImageRecordKeywords(TypedDict, total=False):
     path_imglist: str | PathLike[str]
     """A .lst whose labels take the place of those in the records, by id."""
     data_shape: Required[Sequence[int] | int | str]
-    """Channels (1, 3 or 4), height and width that images are cropped to; only resize scales larger ones first."""
+    """Channels (1, 3 or 4), height and width that images are cropped to. Smaller images are enlarged first, larger ones
+    only scaled by resize."""
     label_width: int | str | None
     """Labels per record; auto: as many as the first image has. Of longer vectors the first ones are used."""
     num_parts: int | str

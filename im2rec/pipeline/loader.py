@@ -282,6 +282,12 @@ def truncation_error() -> BadRecordError:
     return BadRecordError("the image data ends early", reason=CUT)
 
 
+def with_skip_hint(error: BadRecordError) -> BadRecordError:
+    """Return *error*, which ends the reading of a batch, with the hint that ``on_error=skip`` goes on without it."""
+    error.hint = "; ".join(filter(None, (error.hint, "on_error=skip skips and counts such records")))
+    return error
+
+
 def bad_image_error(error: ImageError) -> BadRecordError:
     """Return *error*, met while an image was decoded or augmented, as the error of its record."""
     # Most problems continue "the image ..."; some name it themselves, or report that there is none.

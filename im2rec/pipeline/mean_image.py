@@ -26,7 +26,7 @@ from im2rec.images.engine import Resampler
 from im2rec.parallel import WorkerThreads, forks_wait, ordered_map
 from im2rec.pipeline.buffers import BatchBuffer, BatchLayout
 from im2rec.pipeline.labels import Labels
-from im2rec.pipeline.loader import Loader
+from im2rec.pipeline.loader import Loader, with_skip_hint
 from im2rec.pipeline.order import BatchRequest
 from im2rec.pipeline.params import MXNET, OURS, RAISE, ImageRecordParams
 from im2rec.pipeline.records import Records
@@ -141,7 +141,7 @@ def _sum_images(
         problems = loader.load(buffer, BatchRequest(ordinals, [0] * rows))
     bad = [problem for problem in problems if not problem.row_is_valid]
     if bad and params.on_error == RAISE:
-        raise bad[0].error
+        raise with_skip_hint(bad[0].error)
     is_good = np.ones(rows, bool)
     is_good[[problem.row for problem in bad]] = False
     return buffer.data[is_good].sum(axis=0, dtype=np.int64), int(is_good.sum())

@@ -149,7 +149,8 @@ class DatasetParams:
         reference="differs: every id and label is checked on opening",
     )
     data_shape: tuple[int, ...] = param(
-        doc="Channels (1, 3 or 4), height and width that images are cropped to; only resize scales larger ones first."
+        doc="Channels (1, 3 or 4), height and width that images are cropped to. Smaller images are enlarged first,"
+        " larger ones only scaled by resize."
     )
     label_width: int | None = param(
         None,

@@ -14,6 +14,7 @@ from image_helpers import encoded, texture
 from iterator_helpers import (
     FIRST_ID,
     NO_IMAGE,
+    SKIP_HINT,
     TEXT,
     bad_message,
     ids,
@@ -22,6 +23,7 @@ from iterator_helpers import (
     iterator,
     labels,
     numbers,
+    raised_message,
     taken,
     whole,
     with_bad,
@@ -40,7 +42,7 @@ def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path) -> N
             assert [0, 1, 2] == labels(it.next())
             with pytest.raises(BadRecordError) as caught:
                 it.next()
-            assert bad_message(path, 4) == str(caught.value)
+            assert raised_message(path, 4) == str(caught.value)
             assert [6, 0, 1] == labels(it.next())
             with pytest.raises(StopIteration):
                 it.next()
@@ -142,7 +144,7 @@ def test_a_record_with_too_few_labels_is_an_error_or_is_skipped(tmp_path: Path) 
         it.next()
     where = f"{path}, record 1, id 1, byte {caught.value.offset}"
     hint = "give the labels by path_imglist; label_width=1 drops labels of other records"
-    assert f"{where}: has 1 label, label_width=2 needs more ({hint})" == str(caught.value)
+    assert f"{where}: has 1 label, label_width=2 needs more ({hint}; {SKIP_HINT})" == str(caught.value)
     with iterator(path, on_error="skip") as it:
         assert [[1, 2], [4, 5], [1, 2]] == labels(it.next())
 
@@ -180,6 +182,6 @@ def test_damage_that_opening_does_not_meet_is_an_error_with_record_and_byte(tmp_
         with pytest.raises(BadRecordError) as caught:
             it.next()
         found = bytes(data[at : at + 4]).hex(" ")
-        problem = f"expected the magic 0a 23 d7 ce, found {found} (run 'im2rec inspect' on it)"
+        problem = f"expected the magic 0a 23 d7 ce, found {found} (run 'im2rec inspect' on it; {SKIP_HINT})"
         assert f"{path}, record 100, byte {at}: {problem}" == str(caught.value)
         assert 150 == labels(it.next())[0]
