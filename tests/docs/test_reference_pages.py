@@ -20,12 +20,11 @@ VARIABLE = re.compile(r"_?(IM2REC|NUMBA|XDG|MALLOC|OPENBLAS)_[A-Z_]+|RANK|WORLD_
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """The names of the commands with the source of what gives their exit codes; nothing for those that only end."""
+    """The names of the commands with the source of their modules, which name the codes that they return."""
     modules = {name: module for name, (module, _) in COMMANDS.items() if name != "bin"}
     modules |= {f"bin {name}": f"im2rec.cli.bin_{name}" for name in ("list", "make", "extract", "verify")}
     for name, module in modules.items():
-        function = getattr(importlib.import_module(module), "exit_code", None)
-        yield name, "" if function is None else inspect.getsource(function)
+        yield name, inspect.getsource(importlib.import_module(module))
 
 
 def test_the_page_on_exit_codes_has_all_of_them() -> None:
