@@ -69,7 +69,7 @@ def named(text: str, name: str) -> Element:
         clipped(text, MAX_NAME),
         " " if name else None,
         shown,
-        title=clipped(f"{text} {name}") if is_long else None,
+        title=clipped(f"{text} {name}", 2 * MAX_NAME) if is_long else None,
     )
 
 
