@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from im2rec.errors import CorruptRecordError
-from im2rec.progress import Progress
+from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.rewriting.merge_report import MergeOptions, MergeSummary
 from im2rec.rewriting.merge_run import Merge, companions_of
 from im2rec.rewriting.output import refuse_inputs
@@ -16,6 +16,8 @@ from im2rec.rewriting.sources import Source, check_inputs
 from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike
+
+_LABELS_SHARE = 0.1  # of the progress: reading all labels is the shorter part of the work
 
 
 def merge(
@@ -34,7 +36,7 @@ def merge(
     0 on in others. Tables beside *out* tell of each image and each class where it comes from. Of damaged sets all whole
     records are merged. Memory: 8 bytes a record for the images that are there twice, 4 if the images are ordered by
     class, and where the records are, which is mapped from the cache. A dry run does all but write. *progress* is called
-    with the number of images and the share that is done.
+    with the number of sets whose labels are read, then of images, and the share of the whole work that is done.
 
     Raises InputError for a set that cannot be used, CorruptRecordError, IndexFormatError, ParameterError, and
     OutputError when a file exists, unless *force*, or cannot be written::
@@ -49,9 +51,13 @@ def merge(
     while True:
         try:
             with contextlib.ExitStack() as stack:
-                sources = [_opened(path, stack, skip=path in damaged) for path in paths]
+                report = begin_phase(progress, Phase("reading labels", "set", 0.0, _LABELS_SHARE))
+                sources = []
+                for number, each in enumerate(paths, 1):
+                    sources.append(_opened(each, stack, skip=each in damaged))
+                    report(number, number / len(paths))
                 run = Merge(sources, target, options, force=force, digest=digest, dry_run=dry_run)
-                run.work(progress or (lambda _images, _share: None))
+                run.work(begin_phase(progress, Phase("merging", "image", _LABELS_SHARE)))
                 summary = run.summary()
                 break
         except CorruptRecordError as error:
