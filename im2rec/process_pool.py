@@ -16,6 +16,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _STARTS = 3  # processes that may die before their first item, one after the other, until the run ends
+KILLED = "killed its process"  # reason that an item failed
 _MEMORY, _CRASH = "out of memory", "a crash in an image library"
 _LIKELY_CAUSE = {"SIGKILL": f"{_MEMORY}?"} | dict.fromkeys(("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE"), _CRASH)
 

@@ -16,7 +16,8 @@ from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted, human_size
 from im2rec.rewriting.select import outputs_of, select
 from im2rec.rewriting.select_report import SelectSummary
-from im2rec.rewriting.selected_set import SelectOptions
+from im2rec.rewriting.selected_set import UNDECODABLE, SelectOptions
+from im2rec.selection.decoding import DAMAGED_RECORD
 from im2rec.selection.key_lists import read_keys
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -52,6 +53,9 @@ def _ranges(context: click.Context, parameter: click.Parameter, words: tuple[str
 @click.option("--drop", "dropped", type=PATH, metavar="FILE", help="Leave out the keys in FILE, as cleaners publish.")
 @click.option("--min-images", type=click.IntRange(min=1), metavar="N", help="Leave out classes of fewer than N images.")
 @click.option("--max-images", type=click.IntRange(min=1), metavar="N", help="Leave out classes of more than N images.")
+@click.option(
+    "--decodable", is_flag=True, help="Leave out records whose image cannot be decoded, and those without an image."
+)
 @click.option("--per-class", type=click.IntRange(min=1), metavar="N", help="At most N images of each class, drawn.")
 @click.option("--sample", metavar="N|P%", help="Draw N of the images that are left, or P percent of them.")
 @click.option("--shuffle", is_flag=True, help="Write the images in a drawn order, without a header record.")
@@ -63,6 +67,18 @@ def _ranges(context: click.Context, parameter: click.Parameter, words: tuple[str
 )
 @click.option("--no-idx", "index", flag_value=False, default=True, help="Use no index: the keys are the ids.")
 @doubtful_option
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of processes for --decodable [default: all CPUs].",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="For --decodable: decode no image of more than N pixels [default: none that needs more than 1 GiB].",
+)
 @digest_option
 @common_options(writes=True)
 def command(
@@ -80,7 +96,8 @@ def command(
     """Write some records of a .rec to a new one.
 
     An image is selected if it passes all filters. The classes of --min-images and --max-images are counted in the whole
-    REC, without the images of --drop; then --per-class and --sample draw from what has passed. Images are copied
+    REC, without the images of --drop; what has passed is decoded with --decodable, by the judgement of inspect
+    --verify; then --per-class and --sample draw from the rest. Images are copied
     byte for byte, and their class names with them. X.labels.tsv and X.keys.tsv beside OUT lead from new labels
     and keys to the old ones. If REC has a header record, as sets of InsightFace have, OUT gets a new one, identity
     records and property. Of a damaged REC all whole records are selected. Exit code 3: a key of --list or --drop is
@@ -90,6 +107,7 @@ def command(
     Examples:
       im2rec select train.rec small/train.rec --min-images 5 --relabel
       im2rec select train.rec clean/train.rec --drop noise.txt
+      im2rec select train.rec sound/train.rec --decodable
     """
     options = SelectOptions(
         labels=tuple(low for low, high in labels if low == high or math.isnan(low)),
@@ -109,14 +127,17 @@ def command(
 
 def exit_code(summary: SelectSummary) -> ExitCode:
     """Return DAMAGED (5), or PROBLEMS (3) for keys of a list that no image has and for records that are not valid."""
-    if summary.damaged_ranges:
+    if summary.damaged_ranges or DAMAGED_RECORD in (summary.undecodable or ()):
         return ExitCode.DAMAGED
     return ExitCode.PROBLEMS if summary.missing_keys or summary.problem_records else ExitCode.DONE
 
 
 def next_command(summary: SelectSummary) -> list[str]:
-    """Return the command that inspects the result; of a damaged file the one that saves all whole records."""
-    if summary.damaged_ranges:
+    """Return the command that inspects the result; of a damaged file the one that saves all whole records.
+
+    The result of --decodable is what was to be saved of one that is damaged.
+    """
+    if summary.damaged_ranges and summary.undecodable is None:
         return recover_words(summary.input)
     return inspect_words(summary.out, faces=summary.header)
 
@@ -125,7 +146,7 @@ def render(summary: SelectSummary) -> str:
     """Return the summary as a table."""
     verb = "would select" if summary.dry_run else "selected"
     head = f"{verb} {summary.images:,} of {counted(summary.all_images, 'image')} of {summary.input}"
-    not_selected = ", ".join(f"{count:,} {why}" for why, count in summary.not_selected.items())
+    not_selected = ", ".join(f"{count:,} {why}{_reasons(why, summary)}" for why, count in summary.not_selected.items())
     left_out = {**summary.left_out, **summary.problem_records}
     rows = [
         *_damage(summary),
@@ -139,6 +160,13 @@ def render(summary: SelectSummary) -> str:
         ("would write" if summary.dry_run else "written", ", ".join(summary.files)),
     ]
     return table(head, rows)
+
+
+def _reasons(why: str, summary: SelectSummary) -> str:
+    """Return in brackets why images cannot be decoded, if *why* is that."""
+    if why != UNDECODABLE or not summary.undecodable:
+        return ""
+    return f" ({', '.join(f'{count:,} {reason}' for reason, count in summary.undecodable.items())})"
 
 
 def _header(summary: SelectSummary) -> str:

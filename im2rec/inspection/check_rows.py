@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from im2rec.errors import counted, human_size
 from im2rec.inspection.digest_check import AGREES, CHANGED, NONE, ChangedRange, DigestCheck
-from im2rec.inspection.report import Survey, Verification
+from im2rec.inspection.report import Survey
 from im2rec.inspection.set_rows import failure_text, readers_text
+from im2rec.selection.decoding import Verification
 
 MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
 

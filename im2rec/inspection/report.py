@@ -8,6 +8,7 @@ from im2rec.inspection.digest_check import DigestCheck
 from im2rec.inspection.face_report import InsightFaceSet, ProfileCheck
 from im2rec.inspection.spread import Spread
 from im2rec.schema import CLASSES_FILE, DRY_RUN, IMAGES, INPUT, WARNINGS, Number, described
+from im2rec.selection.decoding import Verification
 from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DOUBTFUL, LOST, DamagedRange
 
 PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
@@ -94,27 +95,6 @@ class DetectionSet:
     object_widths: list[int] = described("Numbers of an object: all values that occur.")
     objects: int = described("Objects in all images.")
     objects_per_image: Spread = described("Objects in an image.")
-
-
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """A record whose image cannot be decoded."""
-
-    record: int = described("Ordinal of the record in its file, from 0.")
-    offset: int = described("First byte of the record, from the start of its file.")
-    id: int | None = described("Id in the image header; null if the header cannot be read.")
-    reason: str = described("Reason, one of a fixed set of phrases.")
-    detail: str = described("Reason in a sentence.")
-
-
-@dataclasses.dataclass
-class Verification:
-    """Result of decoding every image."""
-
-    decoded: int = described("Images that were decoded.", 0)
-    without_image: int = described("Records with labels and no image.", 0)
-    failures: list[Failure] = described("Records whose image cannot be decoded.", factory=list)
-    flaws: dict[str, int] = described("Decoded images by harmless flaw.", factory=dict)
 
 
 @dataclasses.dataclass

@@ -20,13 +20,13 @@ from im2rec.packing.face_report import FaceSummary
 from im2rec.packing.list_reader import Entry
 from im2rec.packing.outside import OutsideCount
 from im2rec.packing.params import PackParams
-from im2rec.process_pool import ItemKilledError, Retry
+from im2rec.process_pool import KILLED, ItemKilledError, Retry
 from im2rec.schema import BYTES_OUT, DRY_RUN, ENGINE, FILES, JPEG_DECODER, KERNEL, RATE, SECONDS, WARNINGS, described
 from im2rec.storage.files import open_binary, reading
 from im2rec.storage.missing_files import BACKSLASHES
 
 BAD_LINE, MISSING, UNREADABLE, TOO_LARGE = "bad list line", "missing", "unreadable", "too large for a record"
-OUTSIDE, KILLED, TOO_SLOW = "outside ROOT", "killed its process", "took too long"
+OUTSIDE, TOO_SLOW = "outside ROOT", "took too long"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,9 @@ from im2rec.selection.headers import LabelledFile, ScannedFile
 from im2rec.storage.files import PathLike
 
 _SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of the work
+_DECODED_SHARE = 0.9  # up to here all images are decoded, if that is asked for; copying takes far less
 _READING = Phase("reading headers", "record", 0.0, _SCAN_SHARE)
+_VERIFYING = Phase("verifying", "record", _SCAN_SHARE, _DECODED_SHARE)
 
 
 def select(
@@ -37,11 +39,12 @@ def select(
     labels and keys to the old ones. A set with a header record gets a new one, with identity records and the
     ``property`` file; its images are grouped by class then. Of a damaged file all whole records are selected, and the
     damage is in the summary. Memory: some 40 bytes a record, and a few pieces of some megabytes. *progress* is called
-    with the number of records whose headers are read, then of those written, and the share of the whole work. A dry run
-    reads the headers and writes nothing.
+    with the number of records whose headers are read, then of those decoded and of those written, and the share of the
+    whole work. A dry run reads the headers, decodes what *options* let decode, and writes nothing.
 
     Raises InputError when *rec* cannot be used or no image is selected, IndexFormatError, CorruptRecordError,
-    ParameterError, and OutputError when a file exists, unless *force*, or cannot be written::
+    ParameterError, WorkerDiedError when no process that decodes can be started, and OutputError when a file exists,
+    unless *force*, or cannot be written::
 
         select("train.rec", "small/train.rec", SelectOptions(min_images=5, relabel=True))
     """
@@ -74,12 +77,14 @@ def _selected(
 ) -> SelectSummary:
     """Select records of *file*, and close it. Raises what :func:`select` does."""
     with file:
-        run = SelectedSet(file, target, options)
+        verifying = functools.partial(begin_phase, progress, _VERIFYING)
+        run = SelectedSet(file, target, options, verifying)
         run.prepare_companions(force=force)
         files = run.planned_files(digest=digest)
         if not dry_run:
+            copying_from = _DECODED_SHARE if options.decodable else _SCAN_SHARE
             with contextlib.closing(NewSet(target, run.companions, force=force, digest=digest)) as output:
-                run.write(output, begin_phase(progress, Phase("copying", "record", _SCAN_SHARE)))
+                run.write(output, begin_phase(progress, Phase("copying", "record", copying_from)))
                 files = output.publish()
         summary = run.summary()
     summary.files, summary.dry_run = list(map(os.fspath, files)), dry_run

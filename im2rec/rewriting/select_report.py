@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, INPUT, RECORDS, SECONDS, WARNINGS, described
+from im2rec.selection.decoding import Failure
 from im2rec.storage.damaged_range import DAMAGE, DAMAGED_BYTES, DAMAGED_RANGES, DOUBTFUL, LOST, DamagedRange
 
 
@@ -39,3 +40,7 @@ class SelectSummary:
     damaged_bytes: int = described(DAMAGED_BYTES, 0)
     lost: int | None = described(LOST, None)
     doubtful: int = described(DOUBTFUL, 0)
+    undecodable: dict[str, int] | None = described(
+        "Images that `--decodable` left out, by reason; null without it.", None
+    )
+    failures: list[Failure] = described("Records whose image `--decodable` could not decode.", factory=list)

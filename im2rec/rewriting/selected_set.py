@@ -4,52 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from im2rec.errors import ParameterError, counted
+from im2rec.errors import CorruptRecordError, InputError, ParameterError, counted
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.insightface import HEADER_KEY, PROPERTY_NAME, check_exact, range_bytes
 from im2rec.format.irheader import Labels, label_text
 from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.format.mapfile import map_lines
+from im2rec.progress import Progress
 from im2rec.rewriting.copying import NewHeaders, copy_records
 from im2rec.rewriting.detection_sets import refuse_detection, some_rows
 from im2rec.rewriting.face_parts import VECTOR_AT_KEY_0, find_range_records, grouped, property_beside
 from im2rec.rewriting.output import NewSet
 from im2rec.rewriting.select_report import SelectSummary
+from im2rec.selection.decoding import DAMAGED_RECORD, Verification, decode_records
 from im2rec.selection.draws import SampleSize, parse_sample, sampled, shuffled, some_of_each_class
-from im2rec.selection.filters import (
-    HeaderFile,
-    SelectedRecords,
-    Selection,
-    count_classes,
-    index_lines,
-    record_keys,
-    select_records,
-)
-from im2rec.selection.headers import EMPTY, LEFT_OUT, NO_IMAGE, ONE_LABEL, VECTOR
+from im2rec.selection.filters import HeaderFile, Selection, count_classes, index_lines, record_keys, select_records
+from im2rec.selection.headers import EMPTY, LEFT_OUT, NO_IMAGE, ONE_LABEL, VECTOR, LabelledFile
 from im2rec.storage.classes import class_names_beside, classes_path, classes_text
 from im2rec.storage.companions import KEYS_MAP, LABELS_MAP, SAME_MAP, beside, index_to_write
 from im2rec.storage.damaged_range import MAX_NAMED, damaged_ranges
 from im2rec.storage.digest import digest_path
+from im2rec.storage.files import INSPECT, with_path
 from im2rec.storage.identities import as_classes
 
 _PART = 1 << 13  # records that are looked at, or written, at once
 NOT_DRAWN, OVER_PER_CLASS = "not in the sample", "beyond those kept of each class"
+UNDECODABLE = "that cannot be decoded"
 
 
 @dataclasses.dataclass(frozen=True)
 class SelectOptions(Selection):
     """Options of a selection: the filters of :class:`~im2rec.selection.filters.Selection`, and the form of the output.
 
-    *per_class* keeps at most so many images of each class, and *sample* so many of all, as ``5000``, or a share, as
-    ``10%``; both are drawn by *seed*, after the filters and in this order. *shuffle* writes the records in the order
-    that *seed* gives. *relabel* gives the classes new labels from 0 on, in the order of the old ones; *renumber* gives
-    the images new keys and ids. *header* writes a header record and identity records, or none; None writes them if the
-    file has them, but not shuffled. Raises ParameterError.
+    *decodable* leaves out images that cannot be decoded: those that have passed the filters are decoded, in *workers*
+    processes and up to *max_pixels*, as :func:`~im2rec.selection.decoding.decode_records` does. *per_class* keeps at
+    most so many images of each class, and *sample* so many of all, as ``5000``, or a share, as ``10%``; both are drawn
+    by *seed*, after all this and in this order. *shuffle* writes the records in the order that *seed* gives. *relabel*
+    gives the classes new labels from 0 on, in the order of the old ones; *renumber* gives the images new keys and ids.
+    *header* writes a header record and identity records, or none; None writes them if the file has them, but not
+    shuffled. Raises ParameterError.
     """
 
     per_class: int | None = None
@@ -59,11 +58,21 @@ class SelectOptions(Selection):
     relabel: bool = False
     renumber: bool = False
     header: bool | None = None
+    decodable: bool = False
+    workers: int | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.per_class is not None and self.per_class < 1:
             raise ParameterError(f"per_class={self.per_class} must be 1 or more")
+        for name in ("workers", "max_pixels"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ParameterError(f"{name}={value} must be 1 or more")
+            if value is not None and not self.decodable:
+                option = f"--{name.replace('_', '-')}"
+                raise ParameterError(f"{option} is for --decodable", hint="add --decodable, or leave it out")
         if self.header and self.shuffle:
             problem = "--header and --shuffle contradict each other: with a header record the images are by class"
             raise ParameterError(problem, hint="leave one of them out")
@@ -93,9 +102,15 @@ def companions_of(target: Path) -> list[Path]:
 
 
 class SelectedSet:
-    """A selection of records of *file* for *target*. Raises the errors of ``select()``."""
+    """A selection of records of *file* for *target*.
 
-    def __init__(self, file: HeaderFile, target: Path, options: SelectOptions) -> None:
+    *verifying* begins the phase in which images are decoded, and returns the function that shows how far it is. Raises
+    the errors of ``select()``.
+    """
+
+    def __init__(
+        self, file: HeaderFile, target: Path, options: SelectOptions, verifying: Callable[[], Progress]
+    ) -> None:
         self._file, self._target, self._options = file, target, options
         lines = index_lines(file, index=options.index)
         self._lost = len(lines.lost) if lines.are_listed else None
@@ -104,7 +119,10 @@ class SelectedSet:
         self._selected = select_records(file, options, lines, unreported=self._ranges.ordinals)
         self._failed = dict(self._selected.failed)
         self._header = self._ranges.has_header and not options.shuffle if options.header is None else options.header
-        ordinals = self._drawn(self._selected)
+        ordinals, self._verified = self._selected.ordinals, None if not options.decodable else Verification()
+        if self._verified is not None:
+            ordinals = self._decodable(ordinals, self._verified, verifying())
+        ordinals = self._drawn(ordinals)
         if self._header or options.counts_classes:
             hint = "leave out --relabel, --header, --per-class, --min-images and --max-images"
             refuse_detection(file, ordinals[some_rows(len(ordinals))], hint=hint)
@@ -129,9 +147,32 @@ class SelectedSet:
         self._warnings = [f"{file.path}: {problem}; it is not copied"] if problem else []
         self._bytes_out = 0
 
-    def _drawn(self, selected: SelectedRecords) -> Offsets:
-        """Return the ordinals of *selected* that are drawn, in file order."""
-        ordinals, seed = selected.ordinals, self._options.seed
+    def _decodable(self, ordinals: Offsets, found: Verification, progress: Progress) -> Offsets:
+        """Return those of *ordinals* whose images can be decoded, and add what is found to *found*."""
+        file, options, count = self._file, self._options, len(ordinals)
+        records = zip(ordinals.tolist(), file.offsets[ordinals].tolist(), strict=True)
+        found.add(
+            decode_records(
+                file.path,
+                records,
+                workers=options.workers,
+                max_pixels=options.max_pixels,
+                report=lambda done, _: progress(done, done / count),
+            )
+        )
+        bad = [failure for failure in found.failures if failure.reason == DAMAGED_RECORD]
+        if bad and isinstance(file, LabelledFile):
+            error = CorruptRecordError(bad[0].detail, offset=bad[0].offset, hint=INSPECT)
+            raise with_path(error, file.path)  # a scan, which comes next, finds out what is damaged
+        kept = np.setdiff1d(ordinals, np.array([failure.record for failure in found.failures], np.int64))
+        if not len(kept):
+            problem = "no image that passes the other filters can be decoded"
+            raise InputError(problem, path=file.path, hint="inspect --verify says why")
+        return self._counted(kept, ordinals, UNDECODABLE)
+
+    def _drawn(self, ordinals: Offsets) -> Offsets:
+        """Return those of *ordinals* that are drawn, in file order."""
+        seed = self._options.seed
         if self._options.per_class is not None:
             labels = self._file.first_labels[ordinals]
             ordinals = self._counted(
@@ -241,7 +282,8 @@ class SelectedSet:
     def summary(self) -> SelectSummary:
         """Return the counts of the selection."""
         file, selected = self._file, self._selected
-        without_image = selected.left_out.get(LEFT_OUT[EMPTY], 0)
+        verified, without_image = self._verified, [LEFT_OUT[EMPTY]] if self._verified is None else selected.left_out
+        failures = [] if verified is None else verified.failures
         return SelectSummary(
             input=os.fspath(file.path),
             out=os.fspath(self._target),
@@ -256,8 +298,8 @@ class SelectedSet:
             relabelled=self._labels is not None,
             new_keys=self._changes_keys,
             not_selected=self._failed,
-            left_out={LEFT_OUT[EMPTY]: without_image} if without_image else {},
-            problem_records={why: count for why, count in selected.left_out.items() if why != LEFT_OUT[EMPTY]},
+            left_out={why: count for why, count in selected.left_out.items() if why in without_image},
+            problem_records={why: count for why, count in selected.left_out.items() if why not in without_image},
             range_records=len(self._ranges.ordinals),
             missing_keys=len(selected.missing_listed) + len(selected.missing_dropped),
             bytes_out=self._bytes_out or self._expected_bytes(),
@@ -267,6 +309,8 @@ class SelectedSet:
             damaged_bytes=file.damaged_bytes,
             lost=self._lost,
             doubtful=len(file.doubtful),
+            undecodable=None if verified is None else dict(Counter(each.reason for each in failures).most_common()),
+            failures=failures,
         )
 
     def _expected_bytes(self) -> int:

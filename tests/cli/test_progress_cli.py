@@ -71,6 +71,11 @@ SHOWN = {
     "recover a.rec o.rec --repair-from a.rec": ["comparing: 1 block 100%", "indexing: 6 records 100%"],
     "digest a.rec --force": ["hashing: 6 records 100%"],
     "select a.rec o.rec --sample 4": ["reading headers: 6 records 100%", "copying: 4 records 100%"],
+    "select a.rec o.rec --decodable --sample 4": [
+        "reading headers: 6 records 100%",
+        "verifying: 6 records 100%",
+        "copying: 4 records 100%",
+    ],
     "merge a.rec b.rec.part000 b.rec.part001 o.rec": ["reading labels: 3 sets 100%", "merging: 12 images 100%"],
     "bin make pairs.txt root o.bin": ["checking: 4 images 100%", "writing: 4 images 100%"],
     "bin list p.bin": ["reading: 4 images 100%"],

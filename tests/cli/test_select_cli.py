@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers import image_payload, write_rec
-from image_helpers import Ran, command, im2rec, names_in, typed
+from image_helpers import Ran, command, encoded, im2rec, names_in, texture, typed
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -196,3 +196,50 @@ def test_the_quiet_command_prints_the_result_alone(here: Path) -> None:
     assert Ran(0, steady(done.out), "") == done._replace(out=steady(done.out))
     assert "next:" not in done.out
     assert Ran(0, "", "") == command("select", "a.rec", "p.rec", "-qq", cwd=here)
+
+
+DECODABLE = """\
+selected 3 of 6 images of b.rec
+  classes    2 of 2
+  not taken  3 that cannot be decoded (2 cut short, 1 not an image)
+  left out   1 record without an image
+  bytes      SIZE
+  time       TIME
+  written    o.rec, o.idx
+next: im2rec inspect o.rec
+"""
+
+
+@pytest.fixture(name="bad")
+def _bad(here: Path) -> Path:
+    """Six images, of which three do not decode, and a record without an image."""
+    jpeg = encoded(texture(), quality=90)
+    contents = [jpeg, jpeg[:-40], b"no image", jpeg, b"", jpeg[:-50], jpeg]
+    payloads = [image_payload(10 + row, float(row % 2), content) for row, content in enumerate(contents)]
+    return write_rec(here / "b.rec", payloads, keys=range(10, 17))
+
+
+@pytest.mark.usefixtures("bad")
+def test_images_that_do_not_decode_are_counted_by_reason_and_leave_the_exit_code_0() -> None:
+    ran = typed("select b.rec o.rec --decodable --workers 1")
+
+    assert (0, DECODABLE) == (ran.code, steady(ran.out))
+    again = json.loads(typed("select b.rec p.rec --decodable --json").out)
+    assert {"cut short": 2, "not an image": 1} == again["undecodable"]
+    assert [(1, 11), (2, 12), (5, 15)] == [(bad["record"], bad["id"]) for bad in again["failures"]]
+
+
+def test_of_a_damaged_file_the_next_command_inspects_what_was_saved(bad: Path) -> None:
+    bad.write_bytes(b"????" + bad.read_bytes()[4:])
+    ran = typed("select b.rec o.rec --decodable --workers 1")
+
+    assert 5 == ran.code
+    assert "selected 2 of 5 images of b.rec\n  damaged    1 record lost\n" in ran.out
+    assert ran.out.endswith("\nnext: im2rec inspect o.rec\n")
+    assert 0 == typed("inspect o.rec --verify --workers 1").code
+
+
+@pytest.mark.usefixtures("rec")
+def test_workers_without_decodable_are_wrong_usage() -> None:
+    expected = "im2rec: --workers is for --decodable (add --decodable, or leave it out)\n"
+    assert Ran(2, "", expected) == typed("select a.rec o.rec --workers 2")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import image_payload, index_text, joined, write_rec
-from image_helpers import POSIX, Ran, command, im2rec, names_in
+from image_helpers import POSIX, Ran, command, ended, im2rec, names_in, started
 from stopping_helpers import WritingCommand
 
 from im2rec.format.recordio import encode_record
@@ -116,3 +116,22 @@ def test_a_frame_that_claims_an_enormous_length_takes_no_memory(tmp_path: Path) 
     done = command("select", path, tmp_path / "o.rec")
     assert 5 == done.code
     assert frame == (tmp_path / "o.rec").read_bytes()[: len(frame)]
+
+
+WHILE_DECODING = """
+import signal
+from im2rec.images.codec import decode as real
+from im2rec.selection import decoding
+decoding.decode = lambda *words, **options: (signal.raise_signal(signal.SIGINT), real(*words, **options))[1]
+"""
+
+
+@POSIX
+def test_ctrl_c_while_images_are_decoded_leaves_nothing_and_names_the_command_that_begins_again(tmp_path: Path) -> None:
+    rec = write_rec(tmp_path / "a.rec", [image_payload(row, 0.0, b"%d" % row) for row in range(4)])
+    words = ["select", str(rec), str(tmp_path / "o.rec"), "--decodable", "--workers", "1"]
+    with started(*words, before=f"exec({WHILE_DECODING!r})") as process:
+        ran = ended(process)
+
+    assert Ran(130, "", f"im2rec: interrupted; to begin again: im2rec {' '.join(words)}\n") == ran
+    assert ["a.idx", "a.rec"] == names_in(tmp_path)

@@ -5,10 +5,10 @@ from helpers import image_payload, write_rec
 from image_helpers import encoded, im2rec, texture
 
 from im2rec.images.codec import JPEG_DECODER
-from im2rec.inspection import verify as verify_module
-from im2rec.inspection.report import Verification
 from im2rec.inspection.survey import survey
 from im2rec.inspection.verify import verify
+from im2rec.selection import decoding
+from im2rec.selection.decoding import Verification
 
 JPEG = encoded(texture(), quality=90)
 SEES_NO_END = JPEG_DECODER == "simplejpeg"  # Pillow alone takes a file without its end marker for a cut one
@@ -37,7 +37,7 @@ def test_every_image_is_decoded_and_failures_are_listed_in_file_order(tmp_path: 
 def test_the_result_does_not_depend_on_the_size_of_a_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = damaged_set(tmp_path)
     whole = verify(path, workers=1)
-    monkeypatch.setattr(verify_module, "BATCH_BYTES", 1)
+    monkeypatch.setattr(decoding, "BATCH_BYTES", 1)
     assert whole == verify(path, workers=1)
 
 
