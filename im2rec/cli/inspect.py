@@ -132,13 +132,13 @@ def command(
     if options["decode"]:
         _verify_all(console, rec, summary, index, workers=options["workers"], max_pixels=options["max_pixels"])
     summary.sheet, summary.html = (None if path is None else str(path) for path in (outputs.sheet, outputs.html))
-    summary.dry_run = options["dry_run"]
+    summary.dry_run, following = options["dry_run"], next_command(summary, options["max_pixels"])
     if not summary.dry_run:
-        list_all, following = shlex.join(_listing(summary)), shlex.join(next_command(summary) or [])
-        origin = Origin(shlex.join(["im2rec", *console.words]), _version(), list_all, following)
+        made_by, list_all = shlex.join(["im2rec", *console.words]), shlex.join(_listing(summary))
+        origin = Origin(made_by, _version(), list_all, shlex.join(following or []))
         outputs.write(rec, index, findings, origin, max_pixels=options["max_pixels"])
     console.warn(summary.warnings)
-    console.result("inspect", summary, render(summary), next_command(summary))
+    console.result("inspect", summary, render(summary), following)
     return exit_code(summary)
 
 
@@ -192,12 +192,16 @@ def exit_code(summary: Survey) -> ExitCode:
     return _CODES[verdict_on(summary)]
 
 
-def next_command(summary: Survey) -> list[str] | None:
+def next_command(summary: Survey, max_pixels: int | None = None) -> list[str] | None:
     """Return the command that saves or reads what is whole; if it is not known which records are bad, the one for that.
 
-    Of a file with nothing wrong, or whose bytes differ from its digest alone, it shows some records.
+    After a failure to decode, up to *max_pixels*, it saves what decodes. Of a file with nothing wrong, or whose bytes
+    differ from its digest alone, it shows some records.
     """
     rec, verification = path_word(summary.input), summary.verification
+    if verification is not None and verification.failures and verification.decoded:
+        without_index = ["--no-idx"] if summary.index.state in ("wrong", "not compared") else []
+        return [*_decodable(summary.input), *without_index, *(["--max-pixels", str(max_pixels)] if max_pixels else [])]
     if summary.damage:
         return recover_words(summary.input) if summary.records else None
     if (details := _next_check(summary, rec)) is not None:
@@ -207,14 +211,13 @@ def next_command(summary: Survey) -> list[str] | None:
     if summary.index.moved and summary.index.path is not None:
         return ["im2rec", "index", rec, "--out", path_word(summary.index.path), "--force"]
     without_index = ["path_imgidx=none"] if summary.index.state == "wrong" else []
-    has_bad_records = summary.problems or (verification and verification.failures)
-    return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if has_bad_records else [])]
+    return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if summary.problems else [])]
 
 
 def _next_check(summary: Survey, rec: str) -> list[str] | None:
     """Return the command that tells which records are bad, if *summary* does not."""
     verification, profile = summary.verification, summary.profile
-    if verification is not None and len(verification.failures) > MAX_ROWS:
+    if verification is not None and verification.failures:
         return [*_verify(summary.input), "--json"]
     if profile is not None and profile.failed:
         return [*_profile(rec), "--json"]
@@ -235,16 +238,28 @@ def _verify(rec: str) -> list[str]:
     return ["im2rec", "inspect", path_word(rec), "--verify"]
 
 
+def _decodable(rec: str) -> list[str]:
+    """Return the command that writes all images of *rec* that can be decoded to a new file beside it."""
+    path = Path(rec)
+    out = path_word(str(path.with_name(f"{path.stem}_decodable.rec")))
+    return ["im2rec", "select", path_word(rec), out, "--decodable"]
+
+
 def _profile(word: str) -> list[str]:
     return ["im2rec", "inspect", word, "--profile", PROFILE]
 
 
 def render(summary: Survey) -> str:
-    """Return the survey as a table of at most 23 lines, which leaves one for the next command."""
-    damage = damage_text(summary)
-    ranges = range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes) if damage else []
-    rows = [("damaged", damage), *ranges, *summary_rows(summary, lists=True), *output_rows(summary)]
-    head = f"{summary.input}: {headline(summary)}"
+    """Return the survey as a table of at most 23 lines, which leaves one for the next command.
+
+    Where there is room, it names more images that could not be decoded than the first three.
+    """
+    failures = len(summary.verification.failures) if summary.verification is not None else 0
+    for most in range(min(failures, _MAX_LINES), MAX_ROWS, -1):
+        text = table(*_table(summary, most))
+        if len(text.splitlines()) < _MAX_LINES:
+            return text
+    head, rows = _table(summary, MAX_ROWS)
     text = table(head, rows)
     for name in _EXPENDABLE:
         if len(text.splitlines()) < _MAX_LINES:
@@ -252,6 +267,14 @@ def render(summary: Survey) -> str:
         rows = [row for row in rows if row[0] != name]
         text = table(head, rows)
     return text
+
+
+def _table(summary: Survey, most_failures: int) -> tuple[str, list[tuple[str, str]]]:
+    """Return the headline and all rows, of those on images that could not be decoded *most_failures*."""
+    damage = damage_text(summary)
+    ranges = range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes) if damage else []
+    facts = summary_rows(summary, lists=True, most_failures=most_failures)
+    return f"{summary.input}: {headline(summary)}", [("damaged", damage), *ranges, *facts, *output_rows(summary)]
 
 
 def render_record(shown: RecordView) -> str:

@@ -14,8 +14,8 @@ from im2rec.selection.decoding import Verification
 MAX_ROWS = 3  # of a kind of which there may be many: the whole table has at most 24 lines
 
 
-def verified_rows(verification: Verification | None, *, lists: bool) -> list[tuple[str, str]]:
-    """Return rows on the images that were decoded."""
+def verified_rows(verification: Verification | None, *, lists: bool, most: int = MAX_ROWS) -> list[tuple[str, str]]:
+    """Return rows on the images that were decoded; *most* of those that failed have a row of their own."""
     if verification is None:
         return []
     flaws = "".join(f", {count:,} of them with {flaw}" for flaw, count in verification.flaws.items())
@@ -31,7 +31,7 @@ def verified_rows(verification: Verification | None, *, lists: bool) -> list[tup
         ("failed", f"record {bad.record}{'' if bad.id is None else f', id {bad.id}'}, byte {bad.offset}: {bad.reason}")
         for bad in verification.failures
     ]
-    return rows + shortened(failures, "failure")
+    return rows + shortened(failures, "failure", most=most)
 
 
 def digest_rows(check: DigestCheck | None, *, lists: bool) -> list[tuple[str, str]]:
@@ -69,9 +69,14 @@ def _records_in(part: ChangedRange) -> str:
 def shortened(
     rows: list[tuple[str, str]], what: str, count: int | None = None, most: int = MAX_ROWS
 ) -> list[tuple[str, str]]:
-    """Return the first *most* of *rows*, and a row on how many more there are of *count*, or of *rows* without it."""
-    rest = (len(rows) if count is None else count) - most
-    return rows if rest <= 0 else [*rows[:most], ("more", f"{counted(rest, what)}; --json lists all")]
+    """Return the first *most* of *rows*, and a row on how many more there are of *count*, or of *rows* without it.
+
+    That row takes the place of two others at least: of a single one it would say less than the one itself.
+    """
+    count = len(rows) if count is None else count
+    if count <= len(rows) <= most + 1:
+        return rows
+    return [*rows[:most], ("more", f"{counted(count - most, what)}; --json lists all")]
 
 
 def profile_rows(summary: Survey, *, lists: bool) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from im2rec.errors import counted, human_size
 from im2rec.images.sheet import number_text
-from im2rec.inspection.check_rows import digest_rows, profile_rows, shortened, verified_rows
+from im2rec.inspection.check_rows import MAX_ROWS, digest_rows, profile_rows, shortened, verified_rows
 from im2rec.inspection.report import LabelCount, Survey
 from im2rec.inspection.set_rows import note_rows, number, range_text, set_rows
 
@@ -21,10 +21,11 @@ def headline(summary: Survey) -> str:
     return f"{counts}, {human_size(summary.size)}"
 
 
-def summary_rows(summary: Survey, *, lists: bool) -> list[Row]:
+def summary_rows(summary: Survey, *, lists: bool, most_failures: int = MAX_ROWS) -> list[Row]:
     """Return all rows on *summary* but those on damage; *lists* names the first of each kind of problem in rows, too.
 
-    Without *lists* there is a row for each fact, and none that is one of many.
+    *most_failures* of the images that could not be decoded are named. Without *lists* there is a row for each fact, and
+    none that is one of many.
     """
     rows = [
         ("kind", summary.set_kind),
@@ -42,7 +43,7 @@ def summary_rows(summary: Survey, *, lists: bool) -> list[Row]:
         rows += shortened([("problem", problem) for problem in summary.problems], "problem")
         rows += note_rows(summary)
     rows += profile_rows(summary, lists=lists)
-    rows += verified_rows(summary.verification, lists=lists)
+    rows += verified_rows(summary.verification, lists=lists, most=most_failures)
     rows += digest_rows(summary.digest_check, lists=lists)
     return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,69 @@ def test_a_set_without_images_is_surveyed_with_exit_4() -> None:
 
     assert (4, "") == (code, err)
     assert "records without image headers: their payloads are text" == rows(out)["kind"]
+
+
+# Images that do not decode.
+
+JPEG = encoded(texture(), quality=90)
+
+
+def with_bad_images(path: Path, good: int, bad: int) -> Path:
+    """A set of *good* images that decode, and behind them *bad* ones that do not."""
+    contents = [JPEG] * good + [JPEG[:-40]] * bad
+    return write_rec(path, [image_payload(row, 1.0, content) for row, content in enumerate(contents)])
+
+
+def verified(rec: object, *words: object) -> list[str]:
+    """The lines of ``inspect --verify``; there are at most 24."""
+    lines = im2rec("inspect", rec, "--verify", "--workers", "1", *words).out.splitlines()
+    assert len(lines) <= 24
+    return lines
+
+
+def test_after_failures_the_next_command_writes_what_decodes(here: Path) -> None:
+    with_bad_images(here / "a b.rec", 2, 1)
+    following = verified("a b.rec")[-1]
+
+    assert "next: im2rec select 'a b.rec' 'a b_decodable.rec' --decodable" == following
+    assert 0 == im2rec(*shlex.split(following)[2:]).code
+    assert 0 == im2rec("inspect", "a b_decodable.rec", "--verify", "--workers", "1").code
+
+
+def test_the_next_command_of_a_damaged_file_with_failures_takes_its_whole_records(here: Path) -> None:
+    rec = with_bad_images(here / "a.rec", 3, 1)
+    rec.write_bytes(b"????" + rec.read_bytes()[4:])
+    following = verified("a.rec")[-1]
+
+    assert "next: im2rec select a.rec a_decodable.rec --decodable" == following
+    assert 5 == im2rec(*shlex.split(following)[2:]).code
+    again = im2rec("inspect", "a_decodable.rec", "--verify", "--workers", "1")
+    assert (0, True) == (again.code, "  decoded   2 images; 0 failures\n" in again.out)
+
+
+def test_the_next_command_keeps_the_limit_of_pixels_and_does_without_an_index_that_was_not_used(here: Path) -> None:
+    rec = write_rec(here / "a.rec", [image_payload(row, 0.0, encoded(texture(8, 8 * row))) for row in (1, 2)])
+    select = "next: im2rec select a.rec a_decodable.rec --decodable"
+    assert f"{select} --max-pixels 100" == verified("a.rec", "--max-pixels", 100)[-1]
+    assert f"{select} --no-idx --max-pixels 100" == verified("a.rec", "--max-pixels", 100, "--no-idx")[-1]
+
+    rec.with_suffix(".idx").write_text("0\t4\n1\t8\n")
+    assert f"{select} --no-idx --max-pixels 100" == (following := verified("a.rec", "--max-pixels", 100)[-1])
+    assert 0 == im2rec(*shlex.split(following)[2:]).code
+
+
+def test_a_file_of_which_no_image_decodes_has_all_failures_for_its_next_command(here: Path) -> None:
+    with_bad_images(here / "a.rec", 0, 2)
+    assert "next: im2rec inspect a.rec --verify --json" == verified("a.rec")[-1]
+
+
+@pytest.mark.parametrize("bad", range(1, 16))
+def test_failures_are_shown_as_far_as_there_is_room_and_a_single_one_is_never_hidden(here: Path, bad: int) -> None:
+    with_bad_images(here / "a.rec", 1, bad)
+    lines = verified("a.rec")
+
+    shown = [line for line in lines if line.startswith("  failed ")]
+    more = [line.split()[1] for line in lines if line.startswith("  more ")]
+    assert bad == len(shown) + (int(more[0]) if more else 0)
+    assert "1" not in more
+    assert min(bad, 8) <= len(shown)
