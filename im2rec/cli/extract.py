@@ -12,9 +12,27 @@ from im2rec.cli.damage import doubtful_option, range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted, human_size
-from im2rec.extraction.extract import DEFAULT_SHARD_MB, FOLDER, TAR, ExtractOptions, ExtractSummary, extract
+from im2rec.extraction.extract import (
+    DEFAULT_SHARD_MB,
+    FOLDER,
+    ODD_LABEL,
+    OTHER_FIELD,
+    SINGLE_LABEL,
+    TAR,
+    ExtractOptions,
+    ExtractSummary,
+    extract,
+)
 from im2rec.extraction.writers import shard_name
 from im2rec.images.signatures import NOT_AN_IMAGE
+
+_CHANGES = {  # what pack writes otherwise, in words for someone who does not know the header
+    SINGLE_LABEL: "a label vector of a single label (pack writes a plain label)",
+    OTHER_FIELD: (
+        "a number before the label vector that is not its first label (im2rec.py writes 0, pack the first label)"
+    ),
+    ODD_LABEL: "a label of -0 or an odd NaN (a list cannot tell it from 0 or NaN)",
+}
 
 
 @click.command("extract", cls=HelpCommand)
@@ -156,8 +174,9 @@ def _problem(why: str, count: int, summary: ExtractSummary) -> str:
 
 
 def _changes(summary: ExtractSummary) -> str:
-    changes = ", ".join(f"{count:,} with a {why}" for why, count in summary.changes.items())
-    return f"the same labels in another header: {changes}" if changes else ""
+    """Return how records differ that pack makes of the files: in no image or label, but in bytes of their headers."""
+    changes = ", ".join(f"{counted(count, 'record')} with {_CHANGES[why]}" for why, count in summary.changes.items())
+    return f"the same images and labels, with other bytes in the header of {changes}" if changes else ""
 
 
 def _written(summary: ExtractSummary) -> str:

@@ -43,11 +43,9 @@ from im2rec.storage.reader import KEEP
 FOLDER, TAR = "folder", "tar"
 DEFAULT_SHARD_MB = 1000.0
 WITH_ID2 = "with an id2, which is not kept"
-CHANGES = {
-    ONE_LABEL: "vector of a single label",
-    LABEL_FIELD: "label field that is not the first label",
-    LABEL_BITS: "label of -0 or an odd NaN",
-}
+SINGLE_LABEL, OTHER_FIELD = "vector of a single label", "label field that is not the first label"
+ODD_LABEL = "label of -0 or an odd NaN"
+CHANGES = {ONE_LABEL: SINGLE_LABEL, LABEL_FIELD: OTHER_FIELD, LABEL_BITS: ODD_LABEL}
 _SCAN_SHARE = 0.1  # of the progress: reading all headers is the shorter part of the work
 _READING = Phase("reading headers", "record", 0.0, _SCAN_SHARE)
 

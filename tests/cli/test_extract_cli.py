@@ -6,10 +6,11 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from extract_helpers import a_rec, image, images_in, many, plain, tree, vector, with_magics
 from helpers import GOLDEN
-from image_helpers import im2rec, names_in
+from image_helpers import im2rec, names_in, records_of
 
 from im2rec.extraction import writers
 from im2rec.extraction.writers import FolderWriter
@@ -30,8 +31,10 @@ extracted 3 of 4 images of some.rec
   problem   1 record: not an image; written as .bin, not in the list
   problem   1 record: with an id2, which is not kept
   problem   1 record: too short for an image header
-  packs as  the same labels in another header: 1 with a vector of a single
-            label, 1 with a label field that is not the first label
+  packs as  the same images and labels, with other bytes in the header of 1
+            record with a label vector of a single label (pack writes a plain
+            label), 1 record with a number before the label vector that is not
+            its first label (im2rec.py writes 0, pack the first label)
   classes   2
   bytes     BYTES
   time      TIME
@@ -90,6 +93,33 @@ def test_problems_and_changes_are_in_the_summary_and_give_exit_code_3(tmp_path: 
 
     assert (3, ODD, "") == (done.code, without_numbers(done.out), done.err)
     assert max(map(len, done.out.splitlines())) <= 80
+
+
+LABELS = {
+    "vectors as im2rec.py writes them": [vector(n, [n, 2, 3.5], field=0) for n in range(4)],
+    "vectors as the C++ tool writes them": [vector(n, [n, 2, 3.5]) for n in range(4)],
+    "vectors of several lengths, and a plain label": [
+        vector(1, [1, 2]),
+        plain(2, 4),
+        vector(3, [5, 6, 7]),
+        vector(4, [8]),
+    ],
+    "plain labels": many(3),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_the_next_command_packs_records_with_the_same_ids_labels_and_images(tmp_path: Path, kind: str) -> None:
+    a_rec(tmp_path, LABELS[kind])
+    following = im2rec("extract", "some.rec", "out").out.splitlines()[-1]
+    assert 0 == im2rec(*shlex.split(following)[2:], "-q").code
+
+    first, second = (
+        {header.id: (np.atleast_1d(header.label).tolist(), content) for header, content in records_of(Path(name))}
+        for name in ("some.rec", "out.rec")
+    )
+    assert first == second
+    assert len(LABELS[kind]) == len(first)
 
 
 def test_the_summary_of_shards_ends_with_the_command_that_lists_them(tmp_path: Path) -> None:
