@@ -9,10 +9,11 @@ from __future__ import annotations
 from im2rec.errors import counted, human_size
 from im2rec.images.sheet import number_text
 from im2rec.inspection.check_rows import MAX_ROWS, digest_rows, profile_rows, shortened, verified_rows
-from im2rec.inspection.report import LabelCount, Survey
+from im2rec.inspection.report import ClassStatistics, LabelCount, Survey
 from im2rec.inspection.set_rows import note_rows, number, range_text, set_rows
 
 Row = tuple[str, str]
+_MOST_OUTPUTS = 1 << 24  # float32 cannot hold all labels above
 
 
 def headline(summary: Survey) -> str:
@@ -82,10 +83,22 @@ def _classes(summary: Survey) -> str:
     rarest, common = classes.rarest, classes.most_common
     if classes.count == 1:
         return f"1: {_class(rarest)}"
-    unused = f", {classes.unused:,} of them unused" if classes.unused else ""
-    labels = f"labels {classes.lowest_label} to {classes.highest_label}{unused}"
+    labels = f"labels {classes.lowest_label} to {classes.highest_label}"
     extremes = f"rarest {_class(rarest)} ({rarest.records:,}), most common {_class(common)} ({common.records:,})"
-    return f"{classes.count:,}, {labels}; {extremes}"
+    if classes.lowest_label == 0 and not classes.unused:
+        return f"{classes.count:,}, {labels}; {extremes}"
+    # Not a comma: "7, labels 3 to 11" is read as if 7 outputs were enough.
+    unused = f", {classes.unused:,} of these unused" if classes.unused else ""
+    return f"{classes.count:,}; {labels}{unused}: {_classifier_needs(classes)}; {extremes}"
+
+
+def _classifier_needs(classes: ClassStatistics) -> str:
+    """Return what labels that are not 0 to n - 1 mean for a network that tells the classes apart."""
+    if classes.lowest_label < 0:
+        return "a classifier needs labels from 0 on (select --relabel)"
+    if classes.highest_label >= _MOST_OUTPUTS:
+        return "too high for a classifier (select --relabel)"
+    return f"a classifier needs {int(classes.highest_label) + 1:,} outputs (or select --relabel)"
 
 
 def _class(count: LabelCount) -> str:

@@ -54,13 +54,16 @@ def test_the_survey_of_a_golden_file_agrees_with_its_record() -> None:
 RANGES: dict[str, list[float]] = {
     "1: label 7": [7, 7],
     "2, labels 0 to 1; rarest label 1 (1), most common label 0 (2)": [0, 0, 1],
-    "3, labels 1 to 5, 2 of them unused; rarest label 4 (1), most common label 1 (2)": [1, 1, 4, 5],
-    "2, labels 1 to 1000000, 999,998 of them unused; rarest label 1000000 (1), most common label 1 (2)": [
-        1,
-        1000000,
-        1,
-    ],
-    "2, labels -1 to 1, 1 of them unused; rarest label -1 (1), most common label 1 (1)": [-1, 1],
+    "3; labels 1 to 5, 2 of these unused: a classifier needs 6 outputs (or select --relabel);"
+    " rarest label 4 (1), most common label 1 (2)": [1, 1, 4, 5],
+    "2; labels 1 to 1000000, 999,998 of these unused: a classifier needs 1,000,001 outputs (or select --relabel);"
+    " rarest label 1000000 (1), most common label 1 (2)": [1, 1000000, 1],
+    "2; labels 0 to 2, 1 of these unused: a classifier needs 3 outputs (or select --relabel);"
+    " rarest label 0 (1), most common label 2 (2)": [0, 2, 2],
+    "2; labels 0 to 16777216, 16,777,215 of these unused: too high for a classifier (select --relabel);"
+    " rarest label 0 (1), most common label 16777216 (1)": [0, 1 << 24],
+    "2; labels -1 to 1, 1 of these unused: a classifier needs labels from 0 on (select --relabel);"
+    " rarest label -1 (1), most common label 1 (1)": [-1, 1],
     "3 distinct values, 0.1 to 2, not all of them whole numbers": [0.1, 0.5, 2],
 }
 
@@ -85,13 +88,14 @@ def test_class_names_take_the_place_of_label_numbers_and_misfits_are_warnings(he
     (here / "a.classes.txt").write_text("ant\nbee\ncat\n")
     code, out, err = im2rec("inspect", "a.rec", "-q")
     assert (0, "") == (code, err)
-    assert "2, labels 1 to 2; rarest bee (1), most common cat (2)" == rows(out)["classes"]
+    needs = "2; labels 1 to 2: a classifier needs 3 outputs (or select --relabel)"
+    assert f"{needs}; rarest bee (1), most common cat (2)" == rows(out)["classes"]
 
     (here / "a.classes.txt").write_text("ant\nbee\n")
     code, out, err = im2rec("inspect", "a.rec", "-q")
     warning = "a.classes.txt: names 2 classes, and the labels go up to 2: does it belong here?"
     assert (0, f"warning: {warning}\n") == (code, err)
-    assert "2, labels 1 to 2; rarest bee (1), most common label 2 (2)" == rows(out)["classes"]
+    assert f"{needs}; rarest bee (1), most common label 2 (2)" == rows(out)["classes"]
 
 
 def test_the_survey_of_every_golden_file_fits_24_lines() -> None:
