@@ -41,11 +41,15 @@ class ClassCounts(NamedTuple):
 
 @dataclasses.dataclass
 class Sampled:
-    """Numbers from the headers of the images that a survey looks at: sizes in pixels, and qualities of JPEGs."""
+    """Numbers from the headers of the images that a survey looks at: sizes in pixels, and qualities of JPEGs.
+
+    *unreadable* are the ordinals of the first images whose headers cannot be read, and the reasons.
+    """
 
     widths: list[int] = dataclasses.field(default_factory=list)
     heights: list[int] = dataclasses.field(default_factory=list)
     qualities: list[int] = dataclasses.field(default_factory=list)
+    unreadable: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass

@@ -16,7 +16,7 @@ from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_rows, draw_sheet, fitted, number_text, record_lines
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
 from im2rec.inspection.distributions import Sampled
-from im2rec.inspection.report import ImageStatistics, Survey
+from im2rec.inspection.report import MAX_PROBLEM_RECORDS, ImageStatistics, Survey
 from im2rec.inspection.spread import spread
 from im2rec.storage.classes import ClassNames, class_name, class_names_beside
 from im2rec.storage.files import InputFile, PathLike
@@ -67,6 +67,8 @@ def image_statistics(
         except ImageError as error:
             unreadable += 1
             first = first or f"record {ordinal}, {error}"
+            if sampled is not None and len(sampled.unreadable) < MAX_PROBLEM_RECORDS:
+                sampled.unreadable[ordinal] = str(error)
             if seen is not None:
                 seen(ordinal, error)
             continue

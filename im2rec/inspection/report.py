@@ -15,6 +15,7 @@ PLAIN, VECTORS, DETECTION = "plain images", "label vectors", "detection vectors"
 NO_HEADERS = "records without image headers"
 INSIGHTFACE, NO_IMAGES = "InsightFace, with header and identity records", "no images"
 HEADERLESS_FACES, HEADER_LOST = "InsightFace, without header record", "InsightFace, its header record lost"
+MAX_PROBLEM_RECORDS = 1000  # of a kind
 FACE_KINDS = INSIGHTFACE, HEADERLESS_FACES, HEADER_LOST
 
 
@@ -97,6 +98,20 @@ class DetectionSet:
     objects_per_image: Spread = described("Objects in an image.")
 
 
+@dataclasses.dataclass(frozen=True)
+class ProblemRecord:
+    """A record with which something is wrong, as far as its header and its first bytes tell."""
+
+    record: int = described("Ordinal of the record in its file, from 0.")
+    offset: int = described("First byte of the record, from the start of its file.")
+    id: int | None = described("Id in the image header; null if there is no header.")
+    problem: str = described(
+        "`doubtful`, `without an image`, `too short for an image header`, `labels longer than the record`,"
+        " `not an image`, `unreadable image header`, or `label that is not finite`."
+    )
+    detail: str | None = described("More on the problem: what content that is no image looks like; null if unknown.")
+
+
 @dataclasses.dataclass
 class Survey:
     """Result of :func:`~im2rec.inspection.survey.survey` for one file."""
@@ -129,6 +144,9 @@ class Survey:
     html: str | None = described("Path of the HTML report.", None)
     warnings: list[str] = described(WARNINGS, factory=list)
     doubtful: int = described(DOUBTFUL, 0)
+    problems_by_record: list[ProblemRecord] = described(
+        f"Records with a problem, the first {MAX_PROBLEM_RECORDS:,} of each kind.", factory=list
+    )
     lost: int | None = described(LOST, None)
     damaged_ranges: int = described(DAMAGED_RANGES, 0)
     headerless: str | None = described("Kind of the payloads, if the records have no image headers.", None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from im2rec.errors import counted, human_size
 from im2rec.images.sheet import number_text
 from im2rec.inspection.check_rows import MAX_ROWS, digest_rows, profile_rows, shortened, verified_rows
+from im2rec.inspection.problem_records import doubtful_text
 from im2rec.inspection.report import ClassStatistics, LabelCount, Survey
 from im2rec.inspection.set_rows import note_rows, number, range_text, set_rows
 
@@ -57,7 +58,8 @@ def damage_text(summary: Survey) -> str:
         lost = f"lost: unknown {'as the index is wrong' if summary.index.state == 'wrong' else 'without an index'}"
     else:
         lost = f"{summary.lost:,} lost of {summary.index.listed + summary.index.damaged:,} in the index"
-    return f"{counted(summary.records - summary.doubtful, 'whole record')}, {summary.doubtful:,} doubtful, {lost}"
+    doubtful = doubtful_text(summary.doubtful, summary.problems_by_record)
+    return f"{counted(summary.records - summary.doubtful, 'whole record')}, {doubtful}, {lost}"
 
 
 def _payloads(summary: Survey) -> str:

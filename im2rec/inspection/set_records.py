@@ -13,6 +13,7 @@ from im2rec.format.irheader import Labels
 from im2rec.storage.identities import RangeRecords, are_classes
 from im2rec.storage.record_map import NO_KEY
 
+NO_CONTENT = 0xFFFFFFFF  # as the flag of a record that is too short for its header or labels
 Counts = npt.NDArray[np.int64]
 _DENSE = 4  # labels up to so many times the number of images are counted in an array of all labels
 
@@ -21,8 +22,8 @@ class SetRecords(NamedTuple):
     """Facts on all records, by ordinal, as a scan has found them.
 
     *is_image* (bool) and *flags* (uint32) are by ordinal, *labels* (float32) has the first label of each image, in file
-    order. *range_ordinals* (int64) are those of the records with two labels and no content, *range_labels*
-    (records, 2) are their labels.
+    order. A flag is ``NO_CONTENT`` where the header or the labels do not fit in the record. *range_ordinals* (int64)
+    are those of the records with two labels and no content, *range_labels* (records, 2) are their labels.
     """
 
     is_image: npt.NDArray[np.bool_]

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from im2rec.errors import InputError, counted
+from im2rec.errors import InputError
 from im2rec.format.detection import are_detection_labels
 from im2rec.format.heads import HEAD_BYTES
 from im2rec.format.indexfile import Keys
 from im2rec.format.insightface import RANGE_LABELS
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
-from im2rec.format.recordio import read_start
-from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, SIGNATURE_BYTES, sniff
+from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE
+from im2rec.inspection.contents import count_contents
 from im2rec.inspection.distributions import Distributions, Histogram, Sampled, histogram, histogram_of_counts
 from im2rec.inspection.face_profile import ImageMisfits, without_images
 from im2rec.inspection.face_sets import read_property
@@ -29,15 +29,8 @@ from im2rec.inspection.face_survey import Surveyed, add_faces
 from im2rec.inspection.image_sample import SAMPLE_SIZE, SHEET_IMAGES, IdentityRows, evenly_spaced, image_statistics
 from im2rec.inspection.index_check import Compared, compare_index
 from im2rec.inspection.kinds import DetectionCounts
-from im2rec.inspection.labels import (
-    FRONT_LABELS,
-    LABELS_START,
-    LabelCounts,
-    class_statistics,
-    not_finite,
-    odd_labels,
-    unnamed_warning,
-)
+from im2rec.inspection.labels import LabelCounts, class_statistics, odd_labels, unnamed_warning
+from im2rec.inspection.problem_records import DOUBTFUL, NO_IMAGE, NOT_FINITE, UNREADABLE, OddRecords, sentences
 from im2rec.inspection.report import (
     DETECTION,
     FACE_KINDS,
@@ -46,14 +39,13 @@ from im2rec.inspection.report import (
     PLAIN,
     VECTORS,
     IdStatistics,
-    ImageStatistics,
     IndexCheck,
     Survey,
 )
-from im2rec.inspection.set_records import SetRecords
+from im2rec.inspection.set_records import NO_CONTENT, SetRecords
 from im2rec.inspection.spread import spread
 from im2rec.progress import Progress
-from im2rec.storage.blocks import FRONT_BYTES, RecordBlock
+from im2rec.storage.blocks import RecordBlock
 from im2rec.storage.classes import class_names_beside
 from im2rec.storage.damaged_range import DamageLog, damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
@@ -62,10 +54,6 @@ from im2rec.storage.index import resolve_index
 from im2rec.storage.index_match import FoundRecords
 from im2rec.storage.opening import open_rec
 from im2rec.storage.record_map import listed_offsets, scan_all
-
-_HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that multiplying by it loses no bit of the first 8 bytes
-_FRONTS_AT_ONCE = 1024  # of label vectors that are read, and in memory
-_NO_CONTENT = 0xFFFFFFFF  # stored as the flag of a record that is too short for its header or labels
 
 
 def survey(
@@ -123,7 +111,7 @@ def survey_whole(
         misfits = ImageMisfits(beside) if profile else None
         result = builder.survey(file, every=every, misfits=misfits)
         found, doubtful, records = builder.found(), builder.doubtful, builder.set_records()
-        distributions = builder.charts(found, records) if charts else Distributions()
+        distributions, odd = builder.charts(found, records) if charts else Distributions(), builder.odd
         del builder, listed  # frees their other arrays, before the index needs as much memory
         compared = Compared(IndexCheck(None, "not compared"))
         if index is not False:
@@ -138,10 +126,19 @@ def survey_whole(
             rows = add_faces(result, Surveyed(records, found.offsets, found.ids, compared, beside, misfits))
         elif profile:
             result.profile = without_images()
-        empty = result.contents.get(EMPTY, 0) - (len(records.range_ordinals) if result.set_kind in FACE_KINDS else 0)
-        if empty:
-            result.problems.insert(0, f"{counted(empty, 'record')} without an image")
+        _add_problems(result, file, odd if result.headerless is None else OddRecords(), records, found, doubtful)
         return Findings(result, rows, distributions)
+
+
+def _add_problems(
+    result: Survey, file: InputFile, odd: OddRecords, records: SetRecords, found: FoundRecords, doubtful: list[int]
+) -> None:
+    """Add to *result* the records with a problem, and a sentence on each kind before those on a face set."""
+    if result.set_kind not in FACE_KINDS and result.headerless is None:
+        odd.add_earlier(NO_IMAGE, records.range_ordinals.tolist())
+    odd.add(DOUBTFUL, doubtful)
+    result.problems_by_record = odd.listed(file, records, found, has_ids=result.headerless is None)
+    result.problems[:0] = sentences(odd.counts, result.problems_by_record)
 
 
 class _SurveyBuilder:
@@ -149,10 +146,10 @@ class _SurveyBuilder:
 
     def __init__(self, file: InputFile, progress: Progress | None = None) -> None:
         self._file, self._progress = file, progress
-        self.records = self.shorts = self.bad_labels = 0
+        self.records = 0
         self._parts: dict[int, int] = {}
         self.labels: Counter[int] = Counter()
-        self.label_counts = LabelCounts()
+        self.label_counts, self.odd = LabelCounts(), OddRecords()
         self.contents: Counter[str] = Counter()
         self.damage = DamageLog()
         self.doubtful: list[int] = []
@@ -176,8 +173,9 @@ class _SurveyBuilder:
         if len(ranges):
             self._range_ordinals.append(self.records + ranges)
             self._range_labels.append(header["vector"][ranges])
-        self.shorts += int(np.sum(~has_header))
-        self.bad_labels += int(np.sum(has_header & ~fits))
+        self._add_odd(SHORT_PAYLOAD, ~has_header)
+        self._add_odd(BAD_LABELS, has_header & ~fits)
+        self._add_odd(NO_IMAGE, fits & (lengths == 0) & (flags != RANGE_LABELS))
         self.labels.update(_counts(flags[fits]))
         vector = fits & (flags > 0)
         self.vectors += int(np.sum(vector))
@@ -185,17 +183,24 @@ class _SurveyBuilder:
         self.detection.add(flags[objects], header["vector"][objects])
         labels, images = np.where(flags > 0, header["vector"][:, 0], header["label"]), fits & (lengths > 0)
         odd = odd_labels(piece, flags, images)
-        self.contents.update(_count_contents(file, piece, flags, np.where(fits, lengths, -1), odd))
-        self.label_counts.add(labels[images], {self.records + row: label for row, label in odd.items()})
+        contents, no_images = count_contents(file, piece, flags, np.where(fits, lengths, -1), odd)
+        self.contents.update(contents)
+        self.odd.add(NOT_AN_IMAGE, [self.records + row for row in no_images])
+        odd_values = {self.records + row: odd[row] for row in sorted(odd)}
+        self.label_counts.add(labels[images], odd_values)
+        self.odd.add(NOT_FINITE, list(odd_values), [f"{label:g}" for label in odd_values.values()])
         self.offsets.extend(piece.offsets)
         self.ids.frombytes(header["id"].astype(np.uint64).tobytes())
         self.sizes.extend(piece.sizes)
-        self.flags.frombytes(np.where(fits, flags, _NO_CONTENT).astype(np.uint32).tobytes())
+        self.flags.frombytes(np.where(fits, flags, NO_CONTENT).astype(np.uint32).tobytes())
         self._parts.update({self.records + row: parts for row, parts in piece.split.items()})
         self.doubtful += [self.records + row for row in sorted(piece.doubtful)]
         self.records += len(sizes)
         if self._progress:
             self._progress(self.records, (piece.offsets[-1] + piece.sizes[-1]) / file.size)
+
+    def _add_odd(self, problem: str, is_odd: npt.NDArray[np.bool_]) -> None:
+        self.odd.add(problem, (self.records + np.flatnonzero(is_odd)).tolist())
 
     def found(self) -> FoundRecords:
         """Return offset, end and id of all records."""
@@ -208,7 +213,7 @@ class _SurveyBuilder:
     def set_records(self) -> SetRecords:
         """Return what is known of the records as those of a face-recognition set."""
         flags, sizes = np.asarray(self.flags), np.asarray(self.sizes)
-        fits = flags != _NO_CONTENT
+        fits = flags != NO_CONTENT
         is_image = fits & (sizes > HEADER_BYTES + 4 * np.where(fits, flags, 0).astype(np.int64))
         ranges = np.concatenate(self._range_ordinals), np.concatenate(self._range_labels)
         return SetRecords(is_image, self.label_counts.first_labels, flags, *ranges)
@@ -218,13 +223,14 @@ class _SurveyBuilder:
         headerless = headerless_kind(file, self.offsets)
         if headerless is not None:
             return self._without_headers(file, headerless)
-        images = self.records - self.shorts - self.bad_labels - self.contents[EMPTY] - self.contents[NOT_AN_IMAGE]
+        bad = self.odd.counts[SHORT_PAYLOAD] + self.odd.counts[BAD_LABELS] + self.odd.counts[NOT_AN_IMAGE]
+        images = self.records - bad - self.contents[EMPTY]
         kind = self._kind(images)
         ordinals = evenly_spaced(self.records, self.records if every else SAMPLE_SIZE)
-        chosen = ((n, self.offsets[n], self.flags[n]) for n in ordinals if self.flags[n] != _NO_CONTENT)
+        chosen = ((n, self.offsets[n], self.flags[n]) for n in ordinals if self.flags[n] != NO_CONTENT)
         sampled = Sampled()
         statistics = image_statistics(file, chosen, misfits.seen if misfits else None, sampled)
-        sizes, has_header = np.asarray(self.sizes), np.asarray(self.flags) != _NO_CONTENT
+        sizes, has_header = np.asarray(self.sizes), np.asarray(self.flags) != NO_CONTENT
         names, unusable = class_names_beside(file.path)
         counts = self.label_counts.classes() if images and kind != DETECTION else None
         classes = class_statistics(counts, names) if counts is not None else None
@@ -232,6 +238,8 @@ class _SurveyBuilder:
             objects=histogram_of_counts(self.detection.objects), classes=counts, names=names
         )
         self.distributions.add_sampled(sampled)
+        self.odd.add(UNREADABLE, list(sampled.unreadable), list(sampled.unreadable.values()))
+        self.odd.counts[UNREADABLE] = statistics.unreadable
         warnings = [f"{unusable}; labels have no names" if unusable else "", unnamed_warning(classes, names)]
         return Survey(
             input=os.fspath(file.path),
@@ -251,7 +259,7 @@ class _SurveyBuilder:
             damaged_ranges=len(self.damage),
             damaged_bytes=self.damage.nbytes,
             doubtful=len(self.doubtful),
-            problems=self._problems(statistics),
+            problems=self.label_counts.problems(),
             detection=self.detection.summary() if kind == DETECTION else None,
             warnings=[line for line in warnings if line],
         )
@@ -301,57 +309,6 @@ class _SurveyBuilder:
         if not self.vectors:
             return PLAIN
         return DETECTION if self.detection.records == self.vectors else VECTORS
-
-    def _problems(self, statistics: ImageStatistics) -> list[str]:
-        """Problems with the records, one line each; damage and the index are reported elsewhere."""
-        problems = []
-        for count, problem in ((self.shorts, SHORT_PAYLOAD), (self.bad_labels, BAD_LABELS)):
-            if count:
-                problems.append(f"{counted(count, 'record')}: {problem}")
-        if self.contents[NOT_AN_IMAGE]:
-            problems.append(f"{counted(self.contents[NOT_AN_IMAGE], 'record')} with content that is not an image")
-        if statistics.unreadable:
-            first = f"first: {statistics.first_unreadable}"
-            problems.append(f"{counted(statistics.unreadable, 'image')} with unreadable headers; {first}")
-        return problems + self.label_counts.problems()
-
-
-def _count_contents(
-    file: InputFile,
-    block: RecordBlock,
-    flags: npt.NDArray[np.uint32],
-    lengths: npt.NDArray[np.int64],
-    odd: dict[int, float],
-) -> Counter[str]:
-    """Count the contents of a block by their first bytes; *lengths* is -1 for records too short to have any.
-
-    Label vectors that are too long for the first bytes of a record are read here; *odd* gets, by row, their first label
-    that is not finite.
-    """
-    found: Counter[str] = Counter()
-    found[EMPTY] += int(np.sum(lengths == 0))
-    for flag in np.unique(flags[lengths > 0]):
-        start = LABELS_START + 4 * int(flag)
-        rows = np.flatnonzero((flags == flag) & (lengths > 0))
-        if start + SIGNATURE_BYTES > FRONT_BYTES:
-            skipped = start - HEAD_BYTES
-            for some in np.array_split(rows, -(-len(rows) // _FRONTS_AT_ONCE)):
-                fronts = [read_start(file, block.offsets[row], skipped + SIGNATURE_BYTES) for row in some]
-                found.update(sniff(front[skipped:]) for front in fronts)
-                if flag > FRONT_LABELS:
-                    vectors = np.frombuffer(b"".join(front[HEADER_BYTES:skipped] for front in fronts), "<f4")
-                    odd.update(not_finite(some, vectors.reshape(len(some), -1)))
-            continue
-        long = rows[lengths[rows] >= SIGNATURE_BYTES]
-        signatures = np.ascontiguousarray(block.fronts[long, start : start + SIGNATURE_BYTES])
-        # np.unique is ten times faster over numbers than over rows of 12 bytes, so each row is hashed to one number.
-        hashes = signatures[:, :8].copy().view("<u8") * _HASH_FACTOR + signatures[:, 8:].copy().view("<u4")
-        _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
-        for row, count in zip(first, counts, strict=True):
-            found[sniff(signatures[row].tobytes())] += int(count)
-        for row in rows[lengths[rows] < SIGNATURE_BYTES]:
-            found[sniff(block.fronts[row, start : start + int(lengths[row])].tobytes())] += 1
-    return +found
 
 
 def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:

@@ -12,7 +12,7 @@ from im2rec.format.heads import MAGIC
 from im2rec.format.irheader import HEADER_BYTES
 from im2rec.format.recordio import Source, measure, read_start
 from im2rec.format.resync import RecordFinder
-from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, OTHER_FILES, sniff
+from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, OTHER_FILES, refusal, sniff
 from im2rec.storage.files import InputFile, PathLike
 
 _AGAIN = "make or fetch it again"
@@ -85,6 +85,15 @@ def likely_format(start: bytes) -> Foreign:
     if not any(start):
         return Foreign("a file of zeros", "its download or copy is not complete: fetch it again")
     return Foreign(f"a file of an unknown kind, which starts with {start[:_SHOWN].hex(' ')}", _AGAIN)
+
+
+def content_kind(start: bytes) -> str:
+    """Return what content is that begins with the bytes *start* and has no signature of an image: "an HTML page"."""
+    if name := refusal(start)[0]:
+        return name
+    if (foreign := known_format(start)) is not None:
+        return foreign.kind
+    return _text_kind(start) or f"unknown data, which starts with {start[:_SHOWN].hex(' ')}"
 
 
 def _masked_crc(data: bytes) -> int:

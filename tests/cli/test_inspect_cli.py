@@ -179,6 +179,26 @@ def test_damage_is_reported_first_with_exit_5_and_whole_records_are_surveyed(her
     assert f"in all: bytes {starts[2]} to {starts[3]}, after 2 records: expected the magic" in rows(out)["damaged"]
 
 
+def test_the_first_record_with_a_problem_is_named_and_so_is_the_first_that_is_doubtful(here: Path) -> None:
+    page = b"<html><title>404 Not Found</title></html>"
+    payloads = [image_payload(n + 50, n, page if n in (1, 3) else encoded(texture())) for n in range(6)]
+    starts = [sum(map(len, map(encode_record, payloads[:n]))) for n in range(7)]
+    data = write_rec(here / "a.rec", payloads, index=False).read_bytes()
+    code, out, _ = im2rec("inspect", "a.rec")
+    where = f"record 1 (id 51, byte {starts[1]}) holds an HTML page"
+    assert 3 == code
+    assert f"2 records with content that is not an image; first: {where}" == rows(out)["problem"]
+
+    (here / "a.rec").write_bytes(data[: starts[4]] + bytes(starts[5] - starts[4]) + data[starts[5] :])
+    code, out, _ = im2rec("inspect", "a.rec")
+    assert 5 == code
+    assert "4 whole records, 1 doubtful (record 3, id 53), lost: unknown" in rows(out)["damaged"]
+    listed = json.loads(im2rec("inspect", "a.rec", "--json").out)["problems_by_record"]
+    assert [(3, 53, "doubtful", None), (1, 51, "not an image", "an HTML page")] == [
+        (bad["record"], bad["id"], bad["problem"], bad["detail"]) for bad in listed[:2]
+    ]
+
+
 def test_rows_that_matter_less_are_left_out_where_there_are_too_many(here: Path) -> None:
     payloads = [
         image_payload(
@@ -194,9 +214,7 @@ def test_rows_that_matter_less_are_left_out_where_there_are_too_many(here: Path)
 
     assert 5 == code
     assert len(out.splitlines()) <= 24
-    assert {"damaged", "kind", "labels", "content", "index", "problem", "decoded", "failed", "sheet"} <= rows(
-        out
-    ).keys()
+    assert {"damaged", "kind", "labels", "index", "problem", "decoded", "failed", "sheet"} <= rows(out).keys()
     assert "EXIF" not in rows(out)
 
 

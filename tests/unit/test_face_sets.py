@@ -132,7 +132,7 @@ def test_one_empty_record_of_two_labels_makes_no_face_set(tmp_path: Path) -> Non
     found = survey(written(tmp_path, rows))
 
     assert VECTORS == found.set_kind
-    assert ["1 record without an image"] == found.problems
+    assert ["1 record without an image: record 0 (id 0, byte 0)"] == found.problems
 
 
 # Identity records.

@@ -84,15 +84,70 @@ def test_header_and_identity_records_of_an_insightface_set_are_not_problems(tmp_
 
 def test_contents_are_counted_by_their_first_bytes(tmp_path: Path) -> None:
     contents = [JPEG, PNG, JPEG, b"", b"hello", b"BM", encoded(texture(), "WEBP"), JPEG]
-    found = survey(write_rec(tmp_path / "a.rec", [image_payload(n, n % 2, c) for n, c in enumerate(contents)]))
+    records = [image_payload(n, n % 2, c) for n, c in enumerate(contents)]
+    found = survey(write_rec(tmp_path / "a.rec", records))
+    starts = [sum(map(len, map(encode_record, records[:n]))) for n in range(8)]
 
     assert {"JPEG": 3, "PNG": 1, "empty": 1, "not an image": 1, "BMP": 1, "WebP": 1} == found.contents
     assert (8, 6) == (found.records, found.images)
     assert [
-        "1 record without an image",
-        "1 record with content that is not an image",
-        "1 image with unreadable headers; first: record 5, " + found.problems[2].partition("record 5, ")[2],
+        f"1 record without an image: record 3 (id 3, byte {starts[3]})",
+        f"1 record with content that is not an image: record 4 (id 4, byte {starts[4]}) holds text",
+        f"1 image with unreadable headers: record 5 (id 5, byte {starts[5]}): {found.problems_by_record[2].detail}",
     ] == found.problems
+
+
+FOREIGN = {
+    b"<!DOCTYPE html><title>404</title>": "an HTML page",
+    b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>': "an XML document",
+    b"version https://git-lfs.github.com/spec/v1": "a git-LFS pointer",
+    b'{"error": 404}': "a JSON file",
+    b"Not Found": "text",
+    b"%PDF-1.4": "a PDF document",
+    bytes(50): "a file of zero bytes",
+    b"\x07\x06\x05\x04\x03": "unknown data, which starts with 07 06 05 04",
+    b"\x93NUMPY\x01\x00": "a NumPy array",
+}
+
+
+@pytest.mark.parametrize("width", [0, 2, 100])
+def test_records_with_other_content_are_listed_with_what_they_hold(tmp_path: Path, width: int) -> None:
+    label = [1.0] * width if width else 1.0
+    rec = write_rec(
+        tmp_path / "a.rec", [image_payload(n + 7, label, content) for n, content in enumerate([JPEG, *FOREIGN])]
+    )
+    found = survey(rec)
+
+    assert list(FOREIGN.values()) == [bad.detail for bad in found.problems_by_record]
+    assert ["not an image"] * len(FOREIGN) == [bad.problem for bad in found.problems_by_record]
+    with im2rec.open(rec) as opened:
+        assert opened.offsets[1:].tolist() == [bad.offset for bad in found.problems_by_record]
+    assert list(range(1, 1 + len(FOREIGN))) == [bad.record for bad in found.problems_by_record]
+    assert list(range(8, 8 + len(FOREIGN))) == [bad.id for bad in found.problems_by_record]
+
+
+def test_the_first_records_of_each_kind_of_problem_are_listed_and_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("im2rec.inspection.problem_records.MAX_PROBLEM_RECORDS", 3)
+    contents = [JPEG, *[b"text", b"", JPEG[:8]] * 4]
+    records = [image_payload(n, [1, 2] if n % 2 else 1, content) for n, content in enumerate(contents)]
+    records.append(image_payload(99, float("nan"), JPEG))
+    found = survey(write_rec(tmp_path / "a.rec", records))
+
+    listed: dict[str, list[int]] = {}
+    for bad in found.problems_by_record:
+        listed.setdefault(bad.problem, []).append(bad.record)
+    assert {
+        "without an image": [2, 5, 8],
+        "not an image": [1, 4, 7],
+        "unreadable image header": [3, 6, 9],
+        "label that is not finite": [13],
+    } == listed
+    assert ["4 records without", "4 records with content", "4 images with unreadable", "1 record has"] == [
+        problem.partition(word)[0] + word
+        for problem, word in zip(found.problems, ["without", "content", "unreadable", "has"], strict=True)
+    ]
 
 
 def test_contents_after_long_label_vectors_are_recognised(tmp_path: Path) -> None:
@@ -271,7 +326,12 @@ def test_records_too_short_for_their_header_or_labels_are_a_problem_not_damage(t
 
     assert (4, 1) == (found.records, found.images)
     assert [] == found.damage
-    assert ["2 records: too short for an image header", "1 record: labels longer than the record"] == found.problems
+    start = 16 + 8 + len(encode_record(payloads(1)[0]))
+    assert [
+        "2 records too short for an image header; first: record 0 (byte 0)",
+        f"1 record with labels longer than the record: record 3 (id 2, byte {start})",
+    ] == found.problems
+    assert [(0, None), (1, None), (3, 2)] == [(bad.record, bad.id) for bad in found.problems_by_record]
 
 
 def test_ids_are_those_of_records_with_a_header_that_fits(tmp_path: Path) -> None:
@@ -473,6 +533,8 @@ def test_records_that_end_at_damage_without_proof_are_counted_as_doubtful_too(tm
         rec.write_bytes(data[:third] + damage + data[third + len(damage) :])
         found = survey(rec)
         assert (3, doubtful) == (found.records, found.doubtful)
+        listed = [(bad.record, bad.id, bad.offset) for bad in found.problems_by_record if bad.problem == "doubtful"]
+        assert [(1, 1, third // 2)] * doubtful == listed
 
 
 def test_an_index_of_some_records_is_partial_and_what_it_leaves_out_is_counted(tmp_path: Path) -> None:
