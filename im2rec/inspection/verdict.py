@@ -9,6 +9,8 @@ from im2rec.inspection.digest_check import AGREES, CHANGED, NONE, OTHER_FILE, WR
 from im2rec.inspection.report import Survey
 from im2rec.inspection.rows import damage_text
 
+NOT_DECODED = "Whether the images themselves are whole was not looked at: with --verify each is decoded."
+
 
 class Verdict(enum.Enum):
     """Whether a file is whole; the command line has an exit code for each."""
@@ -33,16 +35,17 @@ def verdict_on(summary: Survey) -> Verdict:
 
 
 def verdict_text(summary: Survey) -> str:
-    """Return the verdict in words: what is wrong, or how far the file was looked at."""
+    """Return the verdict in words: what is wrong, and how far the file was looked at."""
     verdict = verdict_on(summary)
+    not_decoded = f". {NOT_DECODED}" if summary.verification is None and summary.images else ""
     if verdict is Verdict.DAMAGED:
-        return "; ".join(filter(None, (damage_text(summary), *_problems(summary))))
+        return "; ".join(filter(None, (damage_text(summary), *_problems(summary)))) + not_decoded
     if verdict is Verdict.NO_IMAGES:
         return summary.set_kind if summary.headerless else "no record holds an image"
     if verdict is Verdict.PROBLEMS:
-        return "; ".join(_problems(summary))
+        return "; ".join(_problems(summary)) + not_decoded
     if summary.verification is None:
-        return "the framing and all headers are right; images were not decoded, which --verify does"
+        return f"all records are complete, and their headers are right{not_decoded}"
     agrees = summary.digest_check is not None and summary.digest_check.state == AGREES
     return "every image decodes" + (", and every byte agrees with the digest" if agrees else "")
 

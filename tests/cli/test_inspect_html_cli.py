@@ -14,6 +14,7 @@ from helpers import image_payload, write_rec
 from html_helpers import Page
 from image_helpers import encoded, im2rec, names_in, texture
 
+from im2rec.format.recordio import encode_record
 from im2rec.inspection.html import problems
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -189,6 +190,43 @@ def test_damage_is_listed_by_its_bytes(here: Path) -> None:
     assert "1 damaged range" in page.text
     assert f"{damaged['start']:,}{damaged['end']:,}" in page.text
     assert "im2rec recover a.rec a_recovered.rec" in page.text
+
+
+def test_damage_and_doubt_are_explained_and_records_with_a_problem_are_listed(here: Path) -> None:
+    payloads = images(*range(5))
+    payloads[1:3] = [image_payload(71, 1, b"<html>not found</html>"), image_payload(72, 2, b"<html>too long</html>")]
+    frames = [encode_record(payload) for payload in payloads]
+    starts = [sum(map(len, frames[:n])) for n in range(6)]
+    write_rec(here / "a.rec", payloads, index=False)
+    page = report("a.rec", code=3)
+    assert "damaged range" not in page.text
+    assert "A doubtful record" not in page.text
+
+    data = b"".join(frames)
+    (here / "a.rec").write_bytes(data[: starts[3]] + bytes(starts[4] - starts[3]) + data[starts[4] :])
+    page = report("a.rec", "--force", code=5)
+
+    assert "4 whole records, 1 doubtful" not in page.text
+    assert "3 whole records, 1 doubtful (record 2, id 72), lost: unknown" in page.text
+    assert "Whether the images themselves are whole was not looked at: with --verify each is decoded." in page.text
+    assert "A damaged range is a piece of the file in which no whole record was found" in page.text
+    assert "all others can still be read. im2rec recover saves these to a new file." in page.text
+    assert "A doubtful record ends where damage begins" in page.text
+    assert "3 records with a problem: 1 doubtful, 2 not an image" in page.text
+    for number in (1, 2):
+        assert f"{number}{70 + number}{starts[number]:,}not an imagean HTML page" in page.text
+
+    page = report("a.rec", "--force", "--verify", code=5)
+    assert "1 record with a problem: 1 doubtful" in page.text
+    assert "2 images that do not decode: 2 not an image" in page.text
+    assert "was not looked at" not in page.text
+
+
+def test_of_many_records_with_a_problem_the_first_are_listed(here: Path) -> None:
+    page = report(write_rec(here / "a.rec", images(*range(1100), content=b"text")), code=4)
+
+    assert "the first records with a problem: 1,000 not an image" in page.text
+    assert "and 800 more, which im2rec inspect a.rec --json lists" in page.text.replace(str(here / "a.rec"), "a.rec")
 
 
 def test_what_readers_assume_is_listed_by_record_with_the_readers(here: Path) -> None:

@@ -7,13 +7,24 @@ from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
 from im2rec.errors import counted, human_size
+from im2rec.format.heads import MAGIC
 from im2rec.inspection.check_rows import changed_text
 from im2rec.inspection.html.page import Child, element, foreign, section, table
-from im2rec.inspection.report import Survey
+from im2rec.inspection.problem_records import DOUBTFUL
+from im2rec.inspection.report import MAX_PROBLEM_RECORDS, Survey
 
 MAX_LISTED = 200  # of a kind; a report stays small and is read by people
 _MOST_OPEN = 25  # rows of a list that is shown at once; of a longer one the headline
 _MOST_REASONS = 5  # in the headline, the most common ones
+_ABOUT_RANGES = (
+    "A damaged range is a piece of the file in which no whole record was found: its bytes were overwritten or are"
+    f" missing. Every record begins with the four bytes {MAGIC.hex(' ')}, the magic. The records that lay in the range"
+    " are lost; all others can still be read."
+)
+_ABOUT_DOUBTFUL = (
+    "A doubtful record ends where damage begins, and nothing proves that it is whole: the end of its image may be"
+    " missing."
+)
 
 
 def problems_section(summary: Survey, list_all: str) -> Element | None:
@@ -24,6 +35,7 @@ def problems_section(summary: Survey, list_all: str) -> Element | None:
     found = [
         _sentences(summary),
         _damage(summary, list_all),
+        _records(summary, list_all),
         _failures(summary, list_all),
         _profile(summary, list_all),
         _changed(summary, list_all),
@@ -67,9 +79,32 @@ def _damage(summary: Survey, list_all: str) -> Element | None:
         for bad in summary.damage[:MAX_LISTED]
     ]
     title = f"{counted(summary.damaged_ranges, 'damaged range')}, {human_size(summary.damaged_bytes)} in all"
-    return _listed(
-        title, ("first byte", "end", "size", "records before", "problem"), rows, summary.damaged_ranges, list_all
-    )
+    names = "first byte", "end", "size", "records before", "problem"
+    saves = [" ", element("code", "im2rec recover"), " saves these to a new file."] if summary.records else []
+    about = element("p", _ABOUT_RANGES, *saves)
+    return _listed(title, names, rows, summary.damaged_ranges, list_all, about)
+
+
+def _records(summary: Survey, list_all: str) -> Element | None:
+    """Return the records with a problem, but for those that are among the images that do not decode."""
+    failed = {bad.record for bad in summary.verification.failures} if summary.verification is not None else set()
+    found = [bad for bad in summary.problems_by_record if bad.record not in failed or bad.problem == DOUBTFUL]
+    rows = [
+        (
+            f"{bad.record}",
+            "" if bad.id is None else f"{bad.id}",
+            f"{bad.offset:,}",
+            bad.problem,
+            foreign(bad.detail or ""),
+        )
+        for bad in found[:MAX_LISTED]
+    ]
+    kinds = Counter(bad.problem for bad in found)
+    first = "the first records with a problem" if max(kinds.values(), default=0) == MAX_PROBLEM_RECORDS else ""
+    title = first or counted(len(found), "record with a problem", "records with a problem")
+    title += f": {', '.join(f'{count:,} {problem}' for problem, count in kinds.items())}"
+    about = element("p", _ABOUT_DOUBTFUL) if DOUBTFUL in kinds else None
+    return _listed(title, ("record", "id", "byte", "problem", "what it is"), rows, len(found), list_all, about)
 
 
 def _failures(summary: Survey, list_all: str) -> Element | None:
@@ -119,9 +154,14 @@ def _changed(summary: Survey, list_all: str) -> Element | None:
 
 
 def _listed(
-    title: str, head: Sequence[str], rows: Sequence[Sequence[Child]], count: int, list_all: str
+    title: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[Child]],
+    count: int,
+    list_all: str,
+    about: Element | None = None,
 ) -> Element | None:
-    """Return *rows*, the first of *count*, to open and close; None if there are none."""
+    """Return *rows*, the first of *count*, to open and close, with *about* below them; None if there are none."""
     if not rows:
         return None
     more = count - len(rows)
@@ -131,5 +171,6 @@ def _listed(
         element("summary", title),
         table(head, rows, title, f"the first {len(rows):,}" if more else ""),
         rest,
+        about,
         open="" if len(rows) <= _MOST_OPEN else None,
     )

@@ -75,6 +75,7 @@ figcaption span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-li
 figcaption span + span { color: var(--ink); }
 details { padding: 8px 14px; margin: 12px 0; }
 details .scroll { border: 0; margin: 4px -14px -8px; }
+details .scroll ~ p { margin-top: 16px; color: var(--muted); }
 summary { cursor: pointer; font-weight: 600; }
 ul { padding-left: 1.2em; margin: 6px 0; }
 time { white-space: nowrap; }
