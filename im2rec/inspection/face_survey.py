@@ -56,7 +56,7 @@ def add_faces(result: Survey, surveyed: Surveyed) -> IdentityRows | None:
     if surveyed.misfits is not None:
         result.profile = check_profile(known, faces, surveyed.compared.check, surveyed.misfits)
     if kind.kind:
-        result.set_kind = kind.kind
+        result.set_kind, result.label_columns = kind.kind, []
         result.problems += faces.problems
         result.warnings += [warning] if (warning := reader_warning(known)) else []
     elif not has_classes:

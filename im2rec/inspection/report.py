@@ -29,6 +29,15 @@ class LabelCount:
 
 
 @dataclasses.dataclass
+class LabelColumn:
+    """The labels at one place of the label vectors of images, without those that are not finite."""
+
+    lowest: Number = described("Lowest label.")
+    highest: Number = described("Highest label.")
+    whole_numbers: bool = described("Whether all are whole numbers.")
+
+
+@dataclasses.dataclass
 class ClassStatistics:
     """Statistics of the first labels of records with an image, taken as classes."""
 
@@ -146,6 +155,11 @@ class Survey:
     doubtful: int = described(DOUBTFUL, 0)
     problems_by_record: list[ProblemRecord] = described(
         f"Records with a problem, the first {MAX_PROBLEM_RECORDS:,} of each kind.", factory=list
+    )
+    label_columns: list[LabelColumn] = described(
+        "Range of each place in the label vectors of images, if all are of one length up to 4; empty for face and"
+        " detection sets.",
+        factory=list,
     )
     lost: int | None = described(LOST, None)
     damaged_ranges: int = described(DAMAGED_RANGES, 0)

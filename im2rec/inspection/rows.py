@@ -9,6 +9,7 @@ from __future__ import annotations
 from im2rec.errors import counted, human_size
 from im2rec.images.sheet import number_text
 from im2rec.inspection.check_rows import MAX_ROWS, digest_rows, profile_rows, shortened, verified_rows
+from im2rec.inspection.label_columns import columns_text
 from im2rec.inspection.problem_records import doubtful_text
 from im2rec.inspection.report import ClassStatistics, LabelCount, Survey
 from im2rec.inspection.set_rows import note_rows, number, range_text, set_rows
@@ -72,6 +73,8 @@ def _payloads(summary: Survey) -> str:
 def _labels(summary: Survey) -> str:
     names = ("1 label" if width == 0 else f"a vector of {counted(width, 'label')}" for width in summary.label_widths)
     kinds = [f"{count:,} with {name}" for name, count in zip(names, summary.label_widths.values(), strict=True)]
+    if len(summary.label_columns) > 1 and len(kinds) == 1 and not summary.insightface:
+        return f"{kinds[0]}: {columns_text(summary.label_columns)}"
     return ", ".join(kinds[:4]) + (f", and {len(kinds) - 4} more widths" if len(kinds) > 4 else "")
 
 

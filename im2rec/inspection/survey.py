@@ -29,6 +29,7 @@ from im2rec.inspection.face_survey import Surveyed, add_faces
 from im2rec.inspection.image_sample import SAMPLE_SIZE, SHEET_IMAGES, IdentityRows, evenly_spaced, image_statistics
 from im2rec.inspection.index_check import Compared, compare_index
 from im2rec.inspection.kinds import DetectionCounts
+from im2rec.inspection.label_columns import LabelColumns
 from im2rec.inspection.labels import LabelCounts, class_statistics, odd_labels, unnamed_warning
 from im2rec.inspection.problem_records import DOUBTFUL, NO_IMAGE, NOT_FINITE, UNREADABLE, OddRecords, sentences
 from im2rec.inspection.report import (
@@ -149,7 +150,7 @@ class _SurveyBuilder:
         self.records = 0
         self._parts: dict[int, int] = {}
         self.labels: Counter[int] = Counter()
-        self.label_counts, self.odd = LabelCounts(), OddRecords()
+        self.label_counts, self.label_columns, self.odd = LabelCounts(), LabelColumns(), OddRecords()
         self.contents: Counter[str] = Counter()
         self.damage = DamageLog()
         self.doubtful: list[int] = []
@@ -182,6 +183,7 @@ class _SurveyBuilder:
         objects = vector & are_detection_labels(flags, header["vector"])
         self.detection.add(flags[objects], header["vector"][objects])
         labels, images = np.where(flags > 0, header["vector"][:, 0], header["label"]), fits & (lengths > 0)
+        self.label_columns.add(piece, flags, images)
         odd = odd_labels(piece, flags, images)
         contents, no_images = count_contents(file, piece, flags, np.where(fits, lengths, -1), odd)
         self.contents.update(contents)
@@ -251,6 +253,7 @@ class _SurveyBuilder:
             split_records=len(self._parts),
             label_widths=dict(sorted(self.labels.items())),
             class_statistics=classes,
+            label_columns=self.label_columns.columns() if kind == VECTORS else [],
             ids=_ids(np.asarray(self.ids)[has_header]) if has_header.any() else None,
             contents=dict(self.contents.most_common()),
             image_statistics=statistics,

@@ -74,6 +74,23 @@ def test_the_classes_are_shown_with_their_range_and_gaps(here: Path) -> None:
         assert expected == rows(im2rec("inspect", "a.rec").out)["classes"]
 
 
+VECTORS: dict[str, list[list[float]]] = {
+    "2 with a vector of 2 labels: whole 3 to 11; 0.00123 to 0.998": [[3, 0.001234], [11, 0.99809]],
+    "2 with a vector of 3 labels: whole 100000 to 16777216; all 0; 0.5 to 12345.7": [
+        [1e5, 0, 0.5],
+        [1 << 24, 0, 12345.7],
+    ],
+    "1 with a vector of 1 label": [[3]],
+    "1 with a vector of 2 labels, 1 with a vector of 3 labels": [[3, 4], [3, 4, 5]],
+}
+
+
+def test_the_places_of_label_vectors_are_shown_with_their_ranges(here: Path) -> None:
+    for expected, labels in VECTORS.items():
+        write_rec(here / "a.rec", [image_payload(n, label, encoded(texture())) for n, label in enumerate(labels)])
+        assert expected == rows(im2rec("inspect", "a.rec").out)["labels"]
+
+
 def test_labels_that_are_not_finite_are_a_problem_and_exit_code_3(here: Path) -> None:
     write_rec(
         here / "a.rec", [image_payload(n, label, encoded(texture())) for n, label in enumerate([1, float("nan")])]

@@ -79,6 +79,47 @@ def test_header_and_identity_records_of_an_insightface_set_are_not_problems(tmp_
     )
 
 
+# Label vectors.
+
+
+def columns(path: Path, *labels: Any) -> list[tuple[float, float, bool]]:
+    found = survey(write_rec(path, payloads(*labels))).label_columns
+    return [(column.lowest, column.highest, column.whole_numbers) for column in found]
+
+
+def test_the_range_of_each_place_in_short_label_vectors_is_told(tmp_path: Path) -> None:
+    rec = tmp_path / "a.rec"
+    assert [(3, 11, True), (-0.25, 0.75, False)] == columns(rec, [3, 0.75], [11, 0.5], [4, -0.25])
+    assert [(5, 5, True)] * 4 == columns(rec, [5, 5, 5, 5])
+    assert [(1, 2, True), (0.5, 7, False)] == columns(rec, [1, 7], 3, [2, 0.5])
+    for longer_or_mixed in ([[1, 2, 3, 4, 5]], [[1, 2], [1, 2, 3]], [1, 2], [[1, 2], [1] * 9]):
+        assert [] == columns(rec, *longer_or_mixed)
+
+
+def test_vectors_of_another_length_in_a_later_block_have_no_columns(tmp_path: Path) -> None:
+    records = [*payloads(*[[1, 2]] * 9000, content=b"BM"), *payloads([1, 2, 3], content=b"BM")]
+    assert [] == survey(write_rec(tmp_path / "a.rec", records)).label_columns
+    assert 2 == len(survey(write_rec(tmp_path / "b.rec", [*records[:-1], records[0]])).label_columns)
+
+
+def test_labels_that_are_not_finite_and_those_without_an_image_are_in_no_column(tmp_path: Path) -> None:
+    nan, rec = float("nan"), tmp_path / "a.rec"
+    assert [(1, 2, True), (0.5, 0.5, False)] == columns(rec, [1, nan], [2, 0.5])
+    assert [] == columns(rec, [1, nan], [2, float("inf")])
+    records = [*payloads([1, 0.5], [2, 0.5]), image_payload(9, [100, 200, 300], b"")]
+    found = survey(write_rec(rec, records)).label_columns
+    assert [1, 2] == [found[0].lowest, found[0].highest]
+
+
+def test_face_and_detection_sets_have_no_columns(tmp_path: Path) -> None:
+    vectors_in_faces = [image_payload(0, [4, 6], b""), *(image_payload(n, [n, 0], JPEG) for n in (1, 2, 3))]
+    ranges = [image_payload(4, [1, 2], b""), image_payload(5, [2, 4], b"")]
+    for number, records in enumerate([KINDS["detection vectors"], [*vectors_in_faces, *ranges]]):
+        found = survey(write_rec(tmp_path / f"{number}.rec", records))
+        assert found.set_kind != "label vectors"
+        assert [] == found.label_columns
+
+
 # Contents.
 
 

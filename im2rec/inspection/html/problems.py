@@ -80,8 +80,9 @@ def _damage(summary: Survey, list_all: str) -> Element | None:
     ]
     title = f"{counted(summary.damaged_ranges, 'damaged range')}, {human_size(summary.damaged_bytes)} in all"
     names = "first byte", "end", "size", "records before", "problem"
-    saves = [" ", element("code", "im2rec recover"), " saves these to a new file."] if summary.records else []
-    about = element("p", _ABOUT_RANGES, *saves)
+    about = element("p", _ABOUT_RANGES)
+    if summary.records:
+        about = element("p", f"{_ABOUT_RANGES} ", element("code", "im2rec recover"), " saves these to a new file.")
     return _listed(title, names, rows, summary.damaged_ranges, list_all, about)
 
 
