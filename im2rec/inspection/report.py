@@ -68,6 +68,15 @@ class IdStatistics:
 
 
 @dataclasses.dataclass
+class MissingIds:
+    """Ids that are missing at the damage of a file in which all others count up by one."""
+
+    count: int = described("Number of the missing ids, and so probably of the lost records.")
+    lowest: int = described("Lowest missing id.")
+    highest: int = described("Highest missing id.")
+
+
+@dataclasses.dataclass
 class ImageStatistics:
     """Sizes in pixels and channels from the headers of some images, with `--all` of all images."""
 
@@ -160,6 +169,11 @@ class Survey:
         "Range of each place in the label vectors of images, if all are of one length up to 4; empty for face and"
         " detection sets.",
         factory=list,
+    )
+    missing_ids: MissingIds | None = described(
+        "Ids that are missing at the damage; null if an index tells what is lost, or the ids do not count up by one"
+        " everywhere else.",
+        None,
     )
     lost: int | None = described(LOST, None)
     damaged_ranges: int = described(DAMAGED_RANGES, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from im2rec.errors import counted, human_size
 from im2rec.images.sheet import number_text
 from im2rec.inspection.check_rows import MAX_ROWS, digest_rows, profile_rows, shortened, verified_rows
+from im2rec.inspection.ids import missing_text
 from im2rec.inspection.label_columns import columns_text
 from im2rec.inspection.problem_records import doubtful_text
 from im2rec.inspection.report import ClassStatistics, LabelCount, Survey
@@ -55,7 +56,9 @@ def damage_text(summary: Survey) -> str:
     """Return how much of a damaged file is whole, doubtful and lost; an empty text for a file without damage."""
     if not summary.damage:
         return ""
-    if summary.lost is None:
+    if summary.missing_ids is not None:
+        lost = f"lost: {missing_text(summary.missing_ids)}"
+    elif summary.lost is None:
         lost = f"lost: unknown {'as the index is wrong' if summary.index.state == 'wrong' else 'without an index'}"
     else:
         lost = f"{summary.lost:,} lost of {summary.index.listed + summary.index.damaged:,} in the index"

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from im2rec.errors import InputError
 from im2rec.format.detection import are_detection_labels
 from im2rec.format.heads import HEAD_BYTES
-from im2rec.format.indexfile import Keys
 from im2rec.format.insightface import RANGE_LABELS
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE
@@ -26,23 +25,14 @@ from im2rec.inspection.distributions import Distributions, Histogram, Sampled, h
 from im2rec.inspection.face_profile import ImageMisfits, without_images
 from im2rec.inspection.face_sets import read_property
 from im2rec.inspection.face_survey import Surveyed, add_faces
+from im2rec.inspection.ids import id_statistics, missing_ids
 from im2rec.inspection.image_sample import SAMPLE_SIZE, SHEET_IMAGES, IdentityRows, evenly_spaced, image_statistics
 from im2rec.inspection.index_check import Compared, compare_index
 from im2rec.inspection.kinds import DetectionCounts
 from im2rec.inspection.label_columns import LabelColumns
 from im2rec.inspection.labels import LabelCounts, class_statistics, odd_labels, unnamed_warning
 from im2rec.inspection.problem_records import DOUBTFUL, NO_IMAGE, NOT_FINITE, UNREADABLE, OddRecords, sentences
-from im2rec.inspection.report import (
-    DETECTION,
-    FACE_KINDS,
-    NO_HEADERS,
-    NO_IMAGES,
-    PLAIN,
-    VECTORS,
-    IdStatistics,
-    IndexCheck,
-    Survey,
-)
+from im2rec.inspection.report import DETECTION, FACE_KINDS, NO_HEADERS, NO_IMAGES, PLAIN, VECTORS, IndexCheck, Survey
 from im2rec.inspection.set_records import NO_CONTENT, SetRecords
 from im2rec.inspection.spread import spread
 from im2rec.progress import Progress
@@ -138,6 +128,8 @@ def _add_problems(
     if result.set_kind not in FACE_KINDS and result.headerless is None:
         odd.add_earlier(NO_IMAGE, records.range_ordinals.tolist())
     odd.add(DOUBTFUL, doubtful)
+    if result.lost is None and result.headerless is None:
+        result.missing_ids = missing_ids(found.ids, result.damage, result.damaged_ranges)
     result.problems_by_record = odd.listed(file, records, found, has_ids=result.headerless is None)
     result.problems[:0] = sentences(odd.counts, result.problems_by_record)
 
@@ -254,7 +246,7 @@ class _SurveyBuilder:
             label_widths=dict(sorted(self.labels.items())),
             class_statistics=classes,
             label_columns=self.label_columns.columns() if kind == VECTORS else [],
-            ids=_ids(np.asarray(self.ids)[has_header]) if has_header.any() else None,
+            ids=id_statistics(np.asarray(self.ids)[has_header]) if has_header.any() else None,
             contents=dict(self.contents.most_common()),
             image_statistics=statistics,
             index=IndexCheck(None, "none"),
@@ -317,11 +309,3 @@ class _SurveyBuilder:
 def _counts(values: npt.NDArray[Any]) -> dict[Any, int]:
     distinct, counts = np.unique(values, return_counts=True)
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
-
-
-def _ids(ids: Keys) -> IdStatistics:
-    """Statistics of *ids*, which are sorted in place."""
-    ids.sort()
-    repeats = ids[1:] == ids[:-1]
-    count = int(np.count_nonzero(repeats))
-    return IdStatistics(int(ids[0]), int(ids[-1]), count, int(ids[repeats.argmax()]) if count else None)

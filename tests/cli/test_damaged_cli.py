@@ -88,7 +88,15 @@ def test_inspect_counts_what_is_whole_and_lost_in_its_first_lines(
     assert (5, "") == (done.code, done.err)
     title, first, *rest = done.out.splitlines()
     assert title.startswith(f"a.rec: {count} records, {count} images, ")
+    missing = as_json(im2rec("inspect", "a.rec", "--json"))["missing_ids"]
     known = f"{lost} lost of 20 in the index" if has_index else "lost: unknown without an index"
+    if missing is not None:
+        ids = damage[1]
+        assert {"count": lost, "lowest": ids[0], "highest": ids[-1]} == missing
+        known = f"lost: probably {lost}, as " + (f"id {ids[0]} is" if lost == 1 else f"ids {ids[0]} to {ids[-1]} are")
+        first = " ".join([first, *(rest.pop(0).strip() for _ in range("missing" not in first))]).removesuffix(
+            " missing"
+        )
     assert first == f"  damaged   {count} whole records, 0 doubtful, {known}"
     assert " damaged range" in rest[0]
     assert rest[0].endswith(" in all:")
@@ -99,6 +107,19 @@ def test_inspect_counts_what_is_whole_and_lost_in_its_first_lines(
     assert (count, 0, lost if has_index else None) == (found["records"], found["doubtful"], found["lost"])
     assert len(found["damage"]) == found["damaged_ranges"]
     assert found["damaged_bytes"] == sum(bad["end"] - bad["start"] for bad in found["damage"])
+
+
+TOLD = {"a flipped bit in a head", "a length that covers two more", "a hole of zeros", "bytes that were inserted"}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_inspect_without_an_index_says_which_ids_are_missing_where_all_others_count_up(case: str) -> None:
+    data, lost = DAMAGE[case]
+    write(data, index=False)
+    missing = as_json(im2rec("inspect", "a.rec", "--json"))["missing_ids"]
+
+    assert missing is not None or case not in TOLD
+    assert missing is None or (len(lost), lost[0], lost[-1]) == tuple(missing.values())
 
 
 def test_the_first_records_are_those_that_the_summary_counts(
@@ -260,10 +281,11 @@ def test_doubtful_records_are_counted_apart_and_kept_or_dropped() -> None:
     write_doubtful()
 
     done = im2rec("inspect", "a.rec")
-    assert (5, "  damaged   18 whole records, 1 doubtful, lost: unknown without an index") == (
+    assert (5, "  damaged   18 whole records, 1 doubtful (record 6, id 106), lost: probably 1,") == (
         done.code,
         done.out.splitlines()[1],
     )
+    assert "as id 107 is missing" == done.out.splitlines()[2].strip()
     kept, dropped = im2rec("extract", "a.rec", "kept"), im2rec("extract", "a.rec", "dropped", "--doubtful", "drop")
     assert (5, 5, 19, 18) == (kept.code, dropped.code, *(len(images_in(Path(name))) for name in ("kept", "dropped")))
     assert {"1/106.ppm"} == images_in(Path("kept")).keys() - images_in(Path("dropped"))

@@ -191,7 +191,7 @@ def test_damage_is_reported_first_with_exit_5_and_whole_records_are_surveyed(her
     assert out.startswith("a.rec: 5 records, 5 images, ")
     assert "damaged" == next(iter(rows(out)))
     assert rows(out)["damaged"].startswith(
-        "5 whole records, 0 doubtful, lost: unknown without an index 1 damaged range, "
+        "5 whole records, 0 doubtful, lost: probably 1, as id 2 is missing 1 damaged range, "
     )
     assert f"in all: bytes {starts[2]} to {starts[3]}, after 2 records: expected the magic" in rows(out)["damaged"]
 
@@ -209,7 +209,9 @@ def test_the_first_record_with_a_problem_is_named_and_so_is_the_first_that_is_do
     (here / "a.rec").write_bytes(data[: starts[4]] + bytes(starts[5] - starts[4]) + data[starts[5] :])
     code, out, _ = im2rec("inspect", "a.rec")
     assert 5 == code
-    assert "4 whole records, 1 doubtful (record 3, id 53), lost: unknown" in rows(out)["damaged"]
+    assert (
+        "4 whole records, 1 doubtful (record 3, id 53), lost: probably 1, as id 54 is missing" in rows(out)["damaged"]
+    )
     listed = json.loads(im2rec("inspect", "a.rec", "--json").out)["problems_by_record"]
     assert [(3, 53, "doubtful", None), (1, 51, "not an image", "an HTML page")] == [
         (bad["record"], bad["id"], bad["problem"], bad["detail"]) for bad in listed[:2]

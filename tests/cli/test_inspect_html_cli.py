@@ -207,7 +207,7 @@ def test_damage_and_doubt_are_explained_and_records_with_a_problem_are_listed(he
     page = report("a.rec", "--force", code=5)
 
     assert "4 whole records, 1 doubtful" not in page.text
-    assert "3 whole records, 1 doubtful (record 2, id 72), lost: unknown" in page.text
+    assert "3 whole records, 1 doubtful (record 2, id 72), lost: unknown without an index" in page.text
     assert "Whether the images themselves are whole was not looked at: with --verify each is decoded." in page.text
     assert "A damaged range is a piece of the file in which no whole record was found" in page.text
     assert "all others can still be read. im2rec recover saves these to a new file." in page.text
