@@ -45,8 +45,8 @@ def refuse_inputs(outputs: list[Path], inputs: Sequence[Path]) -> None:
         raise ParameterError(f"{target}: is the name of an index", hint="name the .rec")
     for written in outputs:
         for path in inputs:
-            used = (path, find_index(path), find_classes(path))
-            is_used = written.exists() and any(file is not None and file.samefile(written) for file in used)
+            used = [file for file in (path, find_index(path), find_classes(path)) if file is not None and file.exists()]
+            is_used = written.exists() and any(file.samefile(written) for file in used)
             if is_used or _would_be_beside(written, path):
                 raise ParameterError(
                     f"{written}: belongs to the input {path}", hint="choose another name for the output"

@@ -121,6 +121,7 @@ ERRORS = {
     "select a.rec": (2, ""),
     "select a.rec o.rec --min-images 4": (4, "a.rec: none of its 12 images is chosen"),
     "select gone.rec o.rec": (4, "gone.rec: cannot be read: no such file or directory"),
+    "select gone.rec there.rec --force": (4, "gone.rec: cannot be read: no such file or directory"),
     "select text.txt o.rec": (4, "text.txt: "),
     "select a.rec o.rec --drop gone.txt": (4, "gone.txt: cannot be read: no such file or directory"),
     "select a.rec o.rec --list text.txt": (4, "text.txt, line 1: expected a key, a whole number, found 'no record'"),
@@ -225,7 +226,7 @@ def test_images_that_do_not_decode_are_counted_by_reason_and_leave_the_exit_code
 
     assert (0, DECODABLE) == (ran.code, steady(ran.out))
     again = json.loads(typed("select b.rec p.rec --decodable --json").out)
-    assert {"cut short": 2, "not an image": 1} == again["undecodable"]
+    assert {"cut short": 2, "not an image": 1} == again["not_decoded"]
     assert [(1, 11), (2, 12), (5, 15)] == [(bad["record"], bad["id"]) for bad in again["failures"]]
 
 
