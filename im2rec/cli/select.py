@@ -127,7 +127,7 @@ def command(
 
 def exit_code(summary: SelectSummary) -> ExitCode:
     """Return DAMAGED (5), or PROBLEMS (3) for keys of a list that no image has and for records that are not valid."""
-    if summary.damaged_ranges or DAMAGED_RECORD in (summary.undecodable or ()):
+    if summary.damaged_ranges or DAMAGED_RECORD in (summary.not_decoded or ()):
         return ExitCode.DAMAGED
     return ExitCode.PROBLEMS if summary.missing_keys or summary.problem_records else ExitCode.DONE
 
@@ -137,7 +137,7 @@ def next_command(summary: SelectSummary) -> list[str]:
 
     The result of --decodable is what was to be saved of one that is damaged.
     """
-    if summary.damaged_ranges and summary.undecodable is None:
+    if summary.damaged_ranges and summary.not_decoded is None:
         return recover_words(summary.input)
     return inspect_words(summary.out, faces=summary.header)
 
@@ -164,9 +164,9 @@ def render(summary: SelectSummary) -> str:
 
 def _reasons(why: str, summary: SelectSummary) -> str:
     """Return in brackets why images cannot be decoded, if *why* is that."""
-    if why != UNDECODABLE or not summary.undecodable:
+    if why != UNDECODABLE or not summary.not_decoded:
         return ""
-    return f" ({', '.join(f'{count:,} {reason}' for reason, count in summary.undecodable.items())})"
+    return f" ({', '.join(f'{count:,} {reason}' for reason, count in summary.not_decoded.items())})"
 
 
 def _header(summary: SelectSummary) -> str:

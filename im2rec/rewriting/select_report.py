@@ -40,7 +40,7 @@ class SelectSummary:
     damaged_bytes: int = described(DAMAGED_BYTES, 0)
     lost: int | None = described(LOST, None)
     doubtful: int = described(DOUBTFUL, 0)
-    undecodable: dict[str, int] | None = described(
+    not_decoded: dict[str, int] | None = described(
         "Images that `--decodable` left out, by reason; null without it.", None
     )
     failures: list[Failure] = described("Records whose image `--decodable` could not decode.", factory=list)

@@ -309,7 +309,7 @@ class SelectedSet:
             damaged_bytes=file.damaged_bytes,
             lost=self._lost,
             doubtful=len(file.doubtful),
-            undecodable=None if verified is None else dict(Counter(each.reason for each in failures).most_common()),
+            not_decoded=None if verified is None else dict(Counter(each.reason for each in failures).most_common()),
             failures=failures,
         )
 

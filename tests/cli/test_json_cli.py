@@ -104,6 +104,7 @@ RUNS = {
     "im2rec select": [
         "select good.rec 'out put.rec' --sample 50% --relabel",
         "select 'my bad.rec' bad.rec --renumber",
+        "select 'my bad.rec' decodable.rec --decodable --workers 1",
         "select faces.rec f.rec --header --dry-run",
         "select damaged.rec d.rec",
     ],
@@ -292,8 +293,8 @@ NEXT = {
     "inspect wrong.rec": "im2rec iterate wrong.rec path_imgidx=none",
     "inspect damaged.rec": "im2rec recover damaged.rec damaged_recovered.rec",
     "inspect 'my bad.rec'": "im2rec inspect 'my bad.rec' --verify",
-    "inspect 'my bad.rec' --verify": "im2rec iterate 'my bad.rec' on_error=skip",
-    "inspect many.rec --verify": "im2rec inspect many.rec --verify --json",
+    "inspect 'my bad.rec' --verify": "im2rec select 'my bad.rec' 'my bad_decodable.rec' --decodable",
+    "inspect many.rec --verify": "im2rec select many.rec many_decodable.rec --decodable",
     "inspect empty.rec": "im2rec inspect empty.rec --verify",
     "iterate 'my bad.rec' on_error=skip data_shape=3,8,8": "im2rec inspect 'my bad.rec' --verify",
     "iterate good.rec": "im2rec bench good.rec",

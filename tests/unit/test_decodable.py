@@ -61,7 +61,7 @@ def test_the_new_file_verifies_without_failure_and_has_all_others_byte_for_byte(
     assert {key: payload for key, payload in records(rec).items() if key not in {*bad, 15}} == records(out)
     assert summary.failures == found.failures
     assert {"that cannot be decoded": len(bad)} == summary.not_selected
-    assert len(bad) == sum((summary.undecodable or {}).values())
+    assert len(bad) == sum((summary.not_decoded or {}).values())
     assert {"without an image": 1} == summary.left_out
 
 
@@ -69,9 +69,9 @@ def test_a_set_of_sound_images_is_copied_whole(tmp_path: Path) -> None:
     rec = write_rec(tmp_path / "a.rec", [image_payload(row, 0.0, JPEG) for row in range(3)])
     summary = decodable(rec, tmp_path / "o.rec")
 
-    assert ({}, [], {}) == (summary.undecodable, summary.failures, summary.not_selected)
+    assert ({}, [], {}) == (summary.not_decoded, summary.failures, summary.not_selected)
     assert rec.read_bytes() == (tmp_path / "o.rec").read_bytes()
-    assert select(rec, tmp_path / "p.rec").undecodable is None
+    assert select(rec, tmp_path / "p.rec").not_decoded is None
 
 
 def test_a_record_too_short_for_a_header_is_left_out_as_asked_for(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_an_image_that_kills_the_decoder_is_left_out_and_no_other(
     rec = write_rec(tmp_path / "a.rec", [image_payload(10 + row, 0.0, JPEG) for row in range(4)])
     summary = decodable(rec, tmp_path / "o.rec", workers=2)
 
-    assert {"killed its process": 1} == summary.undecodable
+    assert {"killed its process": 1} == summary.not_decoded
     (failure,) = summary.failures
     assert (1, 11, "its process died, by SIGSEGV: a crash in an image library") == (
         failure.record,
