@@ -1,4 +1,4 @@
-"""What the numbers of label vectors are: the range of each place in the vector, and whether all are whole numbers."""
+"""The numbers of label vectors: the range of each place in the vector, and whether all are whole numbers."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def columns_text(columns: list[LabelColumn]) -> str:
 
 
 def _column_text(column: LabelColumn) -> str:
-    if column.lowest == column.highest:
-        return f"all {number_text(column.lowest)}"
+    if column.lowest_label == column.highest_label:
+        return f"all {number_text(column.lowest_label)}"
     if column.whole_numbers:
-        return f"whole {number_text(column.lowest)} to {number_text(column.highest)}"
-    return f"{_short(column.lowest)} to {_short(column.highest)}"
+        return f"whole {number_text(column.lowest_label)} to {number_text(column.highest_label)}"
+    return f"{_short(column.lowest_label)} to {_short(column.highest_label)}"
 
 
 def _short(label: float) -> str:

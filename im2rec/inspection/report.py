@@ -32,8 +32,8 @@ class LabelCount:
 class LabelColumn:
     """The labels at one place of the label vectors of images, without those that are not finite."""
 
-    lowest: Number = described("Lowest label.")
-    highest: Number = described("Highest label.")
+    lowest_label: Number = described("Lowest label.")
+    highest_label: Number = described("Highest label.")
     whole_numbers: bool = described("Whether all are whole numbers.")
 
 

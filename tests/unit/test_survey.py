@@ -84,7 +84,7 @@ def test_header_and_identity_records_of_an_insightface_set_are_not_problems(tmp_
 
 def columns(path: Path, *labels: Any) -> list[tuple[float, float, bool]]:
     found = survey(write_rec(path, payloads(*labels))).label_columns
-    return [(column.lowest, column.highest, column.whole_numbers) for column in found]
+    return [(column.lowest_label, column.highest_label, column.whole_numbers) for column in found]
 
 
 def test_the_range_of_each_place_in_short_label_vectors_is_told(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_labels_that_are_not_finite_and_those_without_an_image_are_in_no_column(
     assert [] == columns(rec, [1, nan], [2, float("inf")])
     records = [*payloads([1, 0.5], [2, 0.5]), image_payload(9, [100, 200, 300], b"")]
     found = survey(write_rec(rec, records)).label_columns
-    assert [1, 2] == [found[0].lowest, found[0].highest]
+    assert [1, 2] == [found[0].lowest_label, found[0].highest_label]
 
 
 def test_face_and_detection_sets_have_no_columns(tmp_path: Path) -> None:
