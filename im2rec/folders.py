@@ -9,7 +9,7 @@ from pathlib import Path
 from im2rec.errors import OutputError
 
 VARIABLE = "IM2REC_CACHE"
-OFF = "off"
+OFF = ("off", "0")
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -17,13 +17,13 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
 
     The first of these that is set: ``$IM2REC_CACHE``, ``$XDG_CACHE_HOME/im2rec`` (absolute paths only), on Windows
     ``%LOCALAPPDATA%\\im2rec``, else ``~/.cache/im2rec``. *environ* replaces ``os.environ``. Raises OutputError when
-    the user has no home folder, and for ``IM2REC_CACHE=off``, by which nothing is kept.
+    the user has no home folder, and for ``IM2REC_CACHE=off`` or ``=0``, by which nothing is kept.
 
     Source: XDG Base Directory Specification, which also demands that a relative path is ignored.
     """
     environ = os.environ if environ is None else environ
     if folder := environ.get(VARIABLE):
-        if folder.lower() == OFF:
+        if folder.lower() in OFF:
             raise OutputError(f"no cache folder: {VARIABLE} is {folder}", hint=f"set {VARIABLE} to a folder")
         return Path(folder)
     if (xdg := environ.get("XDG_CACHE_HOME")) and Path(xdg).is_absolute():

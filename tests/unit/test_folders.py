@@ -32,7 +32,7 @@ def test_a_user_without_a_home_folder_must_set_the_variable(monkeypatch: pytest.
     assert expected == message_of(cache_folder, {})
 
 
-@pytest.mark.parametrize("off", ["off", "OFF"])
-def test_off_is_no_folder(off: str) -> None:
+@pytest.mark.parametrize("off", ["off", "OFF", "0"])
+def test_off_and_0_name_no_folder(off: str) -> None:
     expected = f"no cache folder: IM2REC_CACHE is {off} (set IM2REC_CACHE to a folder)"
     assert expected == message_of(cache_folder, {"IM2REC_CACHE": off})
