@@ -85,6 +85,13 @@ def test_every_command_that_the_pages_show_without_its_output_has_options_and_ke
     assert found > 0
 
 
+def test_no_page_installs_from_a_package_index_as_we_are_on_none_and_every_wheel_has_the_name_that_is_built() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+    assert [] == re.findall(r"pip install '?im2rec.*", text)
+    assert {f"im2rec-{im2rec.__version__}-py3-none-any.whl"} == set(re.findall(r"im2rec-[\w.*-]+\.whl", text))
+
+
 def _shell_words(line: str) -> list[str]:
     words = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")  # the operators of a shell come as words
     words.whitespace_split = True
