@@ -21,6 +21,8 @@ BESIDE_DOCS = {
     "CHANGELOG.md": "changelog.md",
     "LICENSE": "LICENSE.txt",
 }
+# Long pages with every word, which in the results of a search come behind those that explain it.
+LOOKED_UP = {"architecture.md", "changelog.md", "json.md"}
 _FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _LOADED = re.compile(r"""<(?:script|img|link|iframe)\b[^>]*?\b(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)""")
 _LINK = re.compile(r"\]\(([^)#:\s]+)(#[^)\s]*)?\)")
@@ -35,8 +37,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Return the text of *page* with links to where their targets are in the site, but for blocks of code."""
+    """Return the text of *page* with links to where their targets are in the site, but for blocks of code.
+
+    Pages that are ``LOOKED_UP`` count less in a search.
+    """
     name = page.file.src_uri
+    if name in LOOKED_UP:
+        page.meta["search"] = {"boost": 0.3}
     source = next((beside for beside, site in BESIDE_DOCS.items() if site == name), f"docs/{name}")
     texts = _FENCED.split(markdown)  # fenced blocks are at the odd places
     texts[::2] = [_LINK.sub(lambda link: _in_site(link, source, name), text) for text in texts[::2]]
