@@ -28,6 +28,22 @@ LINE_EVERY_S, DRAW_EVERY_S = 10.0, 0.1
 _WIDTH = 80
 _NOTHING_LEFT_BEFORE_S = 1.0  # from a single item, the time left would be hours
 _LEAST_BAR = 6  # columns; where there are fewer, all of them are for the numbers
+_OFF = "TQDM_DISABLE"  # a variable of tqdm, which people set so that no program shows progress
+# tqdm takes other values for these from the environment, TQDM_LEAVE for example, and not all of them can be drawn.
+_PLAIN: dict[str, Any] = {
+    "leave": False,
+    "ascii": None,
+    "disable": False,
+    "dynamic_ncols": False,
+    "position": None,
+    "postfix": None,
+    "write_bytes": False,
+    "lock_args": None,
+    "nrows": None,
+    "colour": None,
+    "delay": 0.0,
+    "gui": False,
+}
 _ECHO = 2  # columns that stay free at the end of the line, as the terminal shows a Ctrl-C there, as ^C
 _lock = threading.RLock()  # of the terminal: the iterator logs from other threads
 
@@ -168,7 +184,7 @@ class _Bar(_Shown):
         with _lock, contextlib.suppress(OSError, ValueError):  # a terminal that is gone
             look: dict[str, Any] = {"ncols": limit, "bar_format": self._layout(limit)}
             if self._bar is None:
-                self._bar = self._tqdm(total=1.0, initial=share or 0.0, leave=False, file=sys.stderr, **look)
+                self._bar = self._tqdm(total=1.0, initial=share or 0.0, file=sys.stderr, **_PLAIN, **look)
             else:
                 vars(self._bar).update(look, n=share or 0.0)
                 self._bar.refresh(nolock=True)
@@ -231,7 +247,10 @@ _on_terminal: _Bar | None = None  # the bar on the terminal
 def shown_progress(phase: Phase) -> Iterator[Display]:
     """Give the progress of work that begins with *phase*, on stderr. One inside another takes its place meanwhile."""
     global _on_terminal  # noqa: PLW0603 - there is one terminal
-    if not (sys.stderr.isatty() and os.environ.get("TERM") != "dumb"):
+    if os.environ.get(_OFF, "") not in ("", "0"):
+        yield Display()
+        return
+    if not (sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and _has_tqdm()):
         yield _Lines(phase)
         return
     outer, bar = _on_terminal, _Bar(phase)
@@ -245,6 +264,15 @@ def shown_progress(phase: Phase) -> Iterator[Display]:
     finally:
         _on_terminal = outer
         bar.close(is_done=is_done)
+
+
+def _has_tqdm() -> bool:
+    """True unless a variable such as ``TQDM_DELAY=x`` keeps tqdm from being imported."""
+    try:
+        import tqdm  # noqa: F401, PLC0415 - as in _Bar
+    except ValueError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

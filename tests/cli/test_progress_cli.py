@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -256,6 +257,21 @@ def test_a_signal_removes_the_bar_before_its_line(name: str, code: int, word: st
     assert (code, message) == (done.returncode, "".join(terminal.screen.lines))
     assert any(re.match(r"packing: 1 image  16% ", shown) for shown in terminal.screen.bars)
     assert "100%" not in terminal.text
+
+
+@needs_pty
+@pytest.mark.parametrize(
+    "variable", ["DISABLE", "WRITE_BYTES", "LEAVE", "POSITION", "ASCII", "DELAY", "GUI", "DELAY=x"]
+)
+def test_what_is_set_for_bars_of_other_programs_stops_no_command(variable: str) -> None:
+    """tqdm takes its arguments from the environment when it is imported, so this is a process of its own."""
+    name, _, value = variable.partition("=")
+    environment = {**os.environ, f"TQDM_{name}": value or "1"}
+    with pseudo_terminal() as terminal:
+        command = [sys.executable, "-m", "im2rec", "inspect", "a.rec"]
+        done = subprocess.run(command, stderr=terminal.descriptor, env=environment, stdout=subprocess.PIPE, timeout=60)
+
+    assert (0, []) == (done.returncode, terminal.screen.lines)
 
 
 @needs_pty

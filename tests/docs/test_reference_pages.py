@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 EXIT_CODES = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
 ENVIRONMENT = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
 # Names of the environment of any program: ours, and those of others that im2rec reads or sets.
-VARIABLE = re.compile(r"_?(IM2REC|NUMBA|XDG|MALLOC|OPENBLAS)_[A-Z_]+|RANK|WORLD_SIZE|LOCALAPPDATA|PYTHONPATH")
+VARIABLE = re.compile(r"_?(IM2REC|NUMBA|XDG|MALLOC|OPENBLAS|TQDM)_[A-Z_]+|RANK|WORLD_SIZE|LOCALAPPDATA|PYTHONPATH")
 
 
 def commands() -> Iterator[tuple[str, str]]:

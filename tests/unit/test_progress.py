@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import itertools
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -179,6 +181,32 @@ def test_a_dumb_terminal_gets_lines(now: Now, terminal: Terminal, monkeypatch: p
         progress(10, 0.5)
 
     assert "packing: 10 images (50%), 1.0 images/s, 0:10 left\n" == terminal.getvalue()
+
+
+@on_terminal
+def test_a_terminal_gets_lines_where_the_environment_keeps_tqdm_from_being_imported(
+    now: Now, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tqdm"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setenv("TQDM_DELAY", "a while")
+    with Console().progress("packing", "image") as progress:
+        now.s += 10
+        progress(10, 0.5)
+
+    assert "packing: 10 images (50%), 1.0 images/s, 0:10 left\n" == terminal.getvalue()
+
+
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+def test_nothing_is_shown_where_the_environment_turns_bars_off(
+    now: Now, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    with contextlib.redirect_stderr(stream), Console().progress("packing", "image") as progress:
+        now.s += 10
+        progress(10, 0.5)
+
+    assert "" == stream.getvalue()
 
 
 # Bars.
