@@ -47,6 +47,11 @@ doubtful_option = click.option(
 )
 
 
+def doubtful_row(count: int) -> tuple[str, str]:
+    """Return a row on *count* doubtful records of the input, some of which a filter may have left out."""
+    return "doubtful", f"{counted(count, 'record')}, taken for whole; --doubtful drop leaves out such" if count else ""
+
+
 def recover_words(rec: str) -> list[str]:
     """Return the command that saves all whole records of the damaged file *rec*."""
     path = Path(rec)

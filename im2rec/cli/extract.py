@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, path_word, table
-from im2rec.cli.damage import doubtful_option, range_rows, recover_words
+from im2rec.cli.damage import doubtful_option, doubtful_row, range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted, human_size
@@ -160,10 +160,7 @@ def _damage(summary: ExtractSummary) -> list[tuple[str, str]]:
         )
         rows = [("damaged", "; ".join(filter(None, (lost, rows[0][1]))))]
         rows += range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes, brief=True)
-    doubtful = (
-        f"{counted(summary.doubtful, 'record')}, kept; --doubtful drop leaves out such" if summary.doubtful else ""
-    )
-    return [*rows, ("doubtful", doubtful)]
+    return [*rows, doubtful_row(summary.doubtful)]
 
 
 def _problem(why: str, count: int, summary: ExtractSummary) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from im2rec.cli.console import PATH, Console, HelpCommand, common_options, digest_option, inspect_words, table
-from im2rec.cli.damage import doubtful_option, range_rows, recover_words
+from im2rec.cli.damage import doubtful_option, doubtful_row, range_rows, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted, human_size
+from im2rec.rewriting.output import refuse_lists
 from im2rec.rewriting.select import outputs_of, select
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.rewriting.selected_set import UNDECODABLE, SelectOptions
@@ -116,6 +117,7 @@ def command(
         dropped=None if dropped is None else read_keys(dropped),
         **words,
     )
+    refuse_lists(outputs_of(out), [path for path in (listed, dropped) if path is not None])
     if not dry_run:
         repeat_by(outputs=outputs_of(out))
     with console.progress("selecting", "record") as progress:
@@ -186,5 +188,4 @@ def _damage(summary: SelectSummary) -> list[tuple[str, str]]:
         unknown = "how many records are lost is unknown without an index"
         rows = [("damaged", unknown if summary.lost is None else f"{counted(summary.lost, 'record')} lost")]
         rows += range_rows(summary.damage, summary.damaged_ranges, summary.damaged_bytes, brief=True)
-    kept = f"{counted(summary.doubtful, 'record')}, kept; --doubtful drop leaves out such" if summary.doubtful else ""
-    return [*rows, ("doubtful", kept)]
+    return [*rows, doubtful_row(summary.doubtful)]

@@ -24,7 +24,7 @@ from im2rec.recovery.report import RecoverSummary, write_report
 from im2rec.recovery.salvage import SalvagingFile
 from im2rec.storage import disk
 from im2rec.storage.blocks import Damage, RecordBlock
-from im2rec.storage.classes import ClassesCopy
+from im2rec.storage.classes import ClassesCopy, classes_path
 from im2rec.storage.companions import find_index, index_to_write
 from im2rec.storage.damaged_range import DamagedRange
 from im2rec.storage.files import PathLike
@@ -91,7 +91,7 @@ def recover(
         # The index beside the file is kept from harm, even when it is not used: OUT may be another name beside it.
         candidates = (rec, find_index(rec), index.path if index else None, options.list)
         inputs = [path for path in candidates if path is not None]
-        _check_outputs(inputs, outputs, force=force)
+        _check_outputs(inputs, outputs, classes_path(out), force=force)
         expected = list_ids(options.list) if options.list is not None else None
         classes = ClassesCopy(rec, out, force=force)
         run = _Run(file, Path(out), options, index, expected, progress or (lambda _records, _share: None))
@@ -104,15 +104,19 @@ def recover(
         return summary
 
 
-def _check_outputs(inputs: Iterable[PathLike], outputs: list[Path], *, force: bool) -> None:
-    """Raise OutputError for an output that exists, unless *force*, for an input, and for one that is named twice."""
-    for path in outputs:
+def _check_outputs(inputs: Iterable[PathLike], outputs: list[Path], classes: Path, *, force: bool) -> None:
+    """Raise OutputError for an output that exists, unless *force*, for an input, and for one that is named twice.
+
+    *classes* is where class names may be written, too; that there are some already is no error here.
+    """
+    inputs, paths = list(inputs), [classes, *outputs]
+    for path in paths:
         with writing(path):
             same = [name for name in inputs if path.exists() and path.samefile(name)]
         if same:
             problem = f"is the input {os.fspath(same[0])}" if Path(same[0]) != path else "is the input"
             raise OutputError(problem, path=path, hint="choose another name for the output")
-    if len({os.path.abspath(path) for path in outputs}) < len(outputs):  # noqa: PTH100 - of names that may not exist
+    if len({os.path.abspath(path) for path in paths}) < len(paths):  # noqa: PTH100 - of names that may not exist
         raise OutputError("is written twice", path=outputs[-1], hint="choose another name for the report")
     refuse_existing(outputs, force=force)
 

@@ -289,7 +289,7 @@ def test_doubtful_records_are_counted_apart_and_kept_or_dropped() -> None:
     kept, dropped = im2rec("extract", "a.rec", "kept"), im2rec("extract", "a.rec", "dropped", "--doubtful", "drop")
     assert (5, 5, 19, 18) == (kept.code, dropped.code, *(len(images_in(Path(name))) for name in ("kept", "dropped")))
     assert {"1/106.ppm"} == images_in(Path("kept")).keys() - images_in(Path("dropped"))
-    assert "  doubtful  1 record, kept; --doubtful drop leaves out such" in kept.out.splitlines()
+    assert "  doubtful  1 record, taken for whole; --doubtful drop leaves out such" in kept.out.splitlines()
     assert "doubtful" not in dropped.out
     for word, images, doubtful in (("keep", 19, 1), ("drop", 18, 0)):
         found = as_json(im2rec("iterate", "a.rec", "on_error=skip", f"doubtful={word}", *SHAPE, "--json"))

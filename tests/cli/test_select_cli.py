@@ -244,3 +244,14 @@ def test_of_a_damaged_file_the_next_command_inspects_what_was_saved(bad: Path) -
 def test_workers_without_decodable_are_wrong_usage() -> None:
     expected = "im2rec: --workers is for --decodable (add --decodable, or leave it out)\n"
     assert Ran(2, "", expected) == typed("select a.rec o.rec --workers 2")
+
+
+@pytest.mark.parametrize("option", ["--list", "--drop"])
+@pytest.mark.parametrize("name", ["o.idx", "o.keys.tsv"])
+def test_a_list_is_not_written_over(rec: Path, option: str, name: str) -> None:
+    Path(name).write_text("1\n2\n")
+    ran = im2rec("select", rec.name, "o.rec", option, name, "--force")
+
+    assert (1, f"im2rec: {name}: is the list itself (choose another name for the output)\n") == (ran.code, ran.err)
+    assert "1\n2\n" == Path(name).read_text()
+    assert not Path("o.rec").exists()

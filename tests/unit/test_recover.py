@@ -109,6 +109,18 @@ def test_other_class_names_beside_the_output_are_not_replaced_without_force(tmp_
     assert b"cat\ndog\n" == names.read_bytes()
 
 
+def test_class_names_are_written_onto_no_report_and_no_list(tmp_path: Path) -> None:
+    rec, out = damaged_rec(tmp_path / "a.rec", [0, JUNK, 2]), tmp_path / "out.rec"
+    (tmp_path / "a.classes.txt").write_text("cat\ndog\n")
+    names = tmp_path / "out.classes.txt"
+    assert "is written twice" in message_of(recover, rec, out, RecoverOptions(report=names))
+
+    names.write_text("0\t0\ta.jpg\n2\t0\tb.jpg\n")  # a list
+    assert f"{names}: is the input" in message_of(recover, rec, out, RecoverOptions(list=names), force=True)
+    assert b"0\t0\ta.jpg\n2\t0\tb.jpg\n" == names.read_bytes()
+    assert not out.exists()
+
+
 def test_records_without_headers_get_ordinals_as_keys(tmp_path: Path) -> None:
     payloads = [image_payload(50), b"short", MAGIC * 3, b""]
     recover(write_rec(tmp_path / "a.rec", payloads, index=False), tmp_path / "o.rec")
