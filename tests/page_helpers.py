@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import inspect
 import json
@@ -11,12 +12,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import image_helpers
 
 import im2rec
 
 ROOT = Path(__file__).parents[1]
 CODE = "; echo $?"  # at the end of a line: the exit code
+OWN_PROCESS = {"bench", "cache", "compile"}  # commands that depend on what a process has loaded and compiled
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)  # its kind and its text
 # Runs each of the examples that come as a JSON list on stdin, with a new namespace; prints a list of what they print.
 _RUN_EXAMPLES = """
@@ -47,14 +52,15 @@ def check_examples(page: str, folder: Path) -> None:
         assert expected == re.sub(r"0x[0-9a-f]+", "0x...", printed)
 
 
-def run_page(page: str, folder: Path, *, with_torch: bool = False) -> int:
+def run_page(page: str, folder: Path, *, with_torch: bool = False, in_processes: bool = False) -> int:
     """Run the examples of *page* in *folder*, in their order; return how many there were.
 
     Each line of a ``console`` block that begins with ``$ im2rec`` prints the lines below it, on stdout and stderr
     together; numbers may differ, as they depend on the machine and on versions. Each ``python`` block prints the
     ``text`` block that follows it: the same numbers, except in its first line. One that imports mxnet is run by
-    ``python -m im2rec.mx``; those that use torch are left to tests/pytorch, which
-    run them *with_torch*. On the pages *folder* is ``/data``.
+    ``python -m im2rec.mx``; those that use torch are left to tests/pytorch, which run them *with_torch*. On the pages
+    *folder* is ``/data``. Commands run in this process, as most of their time would be that of starting Python, but for
+    those of ``OWN_PROCESS``, or all of them *in_processes*.
     """
     blocks, count = BLOCK.findall(page), 0
     for at, (kind, block) in enumerate(blocks):
@@ -62,7 +68,7 @@ def run_page(page: str, folder: Path, *, with_torch: bool = False) -> int:
             for command, output in transcript(block):
                 if "damaged.rec" in command and not (folder / "damaged.rec").exists():
                     damage_a_copy(folder)
-                printed = shown(run_command(command, folder), folder)
+                printed = shown(run_command(command, folder, own_process=in_processes), folder)
                 assert comparable(command, output) == comparable(command, printed), command
                 if CODE in command:  # the one number that is the same everywhere
                     assert output.splitlines()[-1] == printed.splitlines()[-1], command
@@ -152,12 +158,29 @@ def without_numbers(text: str) -> str:
     return re.sub(r"\d[\d.,]*\d|\d", "N", text)
 
 
-def run_command(command: str, folder: Path) -> str:
-    """Run a line that begins with ``im2rec`` in *folder*; return what it prints, and below it ``; echo $?``."""
+def run_command(command: str, folder: Path, *, own_process: bool = False) -> str:
+    """Run a line that begins with ``im2rec`` in *folder*; return what it prints, and below it ``; echo $?``.
+
+    It runs in this process, unless it shall have its *own_process* or is one of ``OWN_PROCESS``.
+    """
     line, _, rest = command.partition(CODE)
     words = shlex.split(line)
     assert ("im2rec", "") == (words[0], rest)
-    return _printed(["-m", "im2rec", *words[1:]], folder, with_code=CODE in command)
+    if own_process or words[1] in OWN_PROCESS:
+        return _printed(["-m", "im2rec", *words[1:]], folder, with_code=CODE in command)
+    with _inside(folder):
+        ran = image_helpers.im2rec(*words[1:])
+    return ran.out + ran.err + (f"{ran.code}\n" if CODE in command else "")
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _run_script(code: str, folder: Path) -> str:

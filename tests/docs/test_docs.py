@@ -33,7 +33,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_of_the_readme_prints_what_the_readme_says(ran: Path) -> None:
-    assert run_page(README, ran) >= 10
+    assert run_page(README, ran, in_processes=True) >= 10
 
 
 def test_every_example_of_the_python_page_prints_what_the_page_says(tmp_path: Path) -> None:

@@ -44,12 +44,19 @@ def kinds_of(text: str) -> set[str]:
 HERE = [page for page, text in PAGES.items() if owner_of(page) is None and RUN & kinds_of(text)]
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(folder)
+    return folder
+
+
 @pytest.mark.parametrize("page", HERE)
-def test_every_example_prints_what_the_page_says(page: str, tmp_path: Path) -> None:
+def test_every_example_prints_what_the_page_says(page: str, prepared: Path, tmp_path: Path) -> None:
     if page in FROM_SAMPLE_DATA:
         shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     else:
-        prepare(tmp_path)
+        shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     blocks = BLOCK.findall(PAGES[page])
     commands = sum(len(transcript(block)) for kind, block in blocks if kind == "console")
 
