@@ -19,9 +19,10 @@ ROOT = Path(__file__).parents[1]
 INTRODUCTION = """\
 # Python API
 
-Generated from the docstrings by `make docs`. Their examples are run by the tests; each begins with `import im2rec`, in
-a folder with the files that the [README](../README.md) makes. The [guide](python.md) explains how the names are used
-together. [parameters.md](parameters.md) has the parameters of the iterators, [mxnet.md](mxnet.md) the names of MXNet.
+Every public name: how it is called, what it does, what it raises, and an example. The [guide](python.md) explains how
+the names are used together; other pages have the [parameters](parameters.md) of the iterators and the
+[names of MXNet](mxnet.md). Each example begins with `import im2rec`, in a folder with the files that the
+[README](../README.md) makes.
 
 What is on this page is stable ([promises](promises.md)). Methods that are not on it are for im2rec itself, and may
 change.
@@ -120,6 +121,13 @@ def guide() -> dict[str, str]:
 
 
 @functools.cache
+def titles() -> dict[str, str]:
+    """Return the titles of the pages in the navigation of the site."""
+    pages = re.findall(r"- ([^:\n]+): (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    return {page: title for title, page in pages}
+
+
+@functools.cache
 def definitions() -> dict[str, ast.ClassDef | ast.FunctionDef]:
     """Return the classes and functions of all modules by name; of two with one name, a public one is first.
 
@@ -150,6 +158,7 @@ def api_page() -> str:
             page += ["", *_entry(name, module)]
         if title == "Batches":
             page += ["", *_shared_entry("Methods of all iterators")]
+    page += ["", "This page is generated from the docstrings by `make docs`, and its examples are run by the tests."]
     return "\n".join(page) + "\n"
 
 
@@ -174,7 +183,7 @@ def _entry(name: str, module: str) -> Iterator[str]:
         bases = list(_bases(node))
         public = next((base.name for base in bases if base.name in _PUBLIC), "")
         if kind := _parameter_kind(node):
-            further.append(f"All parameters: [parameters.md](parameters.md#{PARAMETERS[kind]}).")
+            further.append(f"[All parameters](parameters.md#{PARAMETERS[kind]}).")
         if public:
             further.append(f"Further methods: those of {_link(public)}.")
         elif any(base.name in SHARED for base in bases):
@@ -329,7 +338,7 @@ def _inline(text: str, owner: str) -> str:
             pieces[at] = _role(role[1], role[2].rpartition(".")[2], owner)
         else:
             named = _NAME.sub(lambda found: _link(found[0]) if found[0] != owner else found[0], piece)
-            pieces[at] = re.sub(r"\bdocs/(\w+\.md)", r"[\1](\1)", named)
+            pieces[at] = re.sub(r"\bdocs/(\w+\.md)", lambda found: f"[{titles()[found[1]]}]({found[1]})", named)
     return "\n".join(textwrap.wrap("".join(pieces), 120, break_long_words=False, break_on_hyphens=False))
 
 

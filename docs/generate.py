@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 import sys
 import textwrap
 import types
@@ -37,7 +38,7 @@ from im2rec.packing.join import JoinSummary
 from im2rec.packing.make_list import ListSummary
 from im2rec.packing.params import PackParams
 from im2rec.packing.report import PackSummary
-from im2rec.params import parameter_docs
+from im2rec.params import ParameterDoc, parameter_docs
 from im2rec.pipeline.params import GROUPS, ImageRecordParams
 from im2rec.recovery.repair import RepairSummary
 from im2rec.recovery.report import IndexSummary, RecoverSummary
@@ -99,19 +100,18 @@ RESULTS: dict[str, type[Any]] = {
 PARAMETERS_INTRODUCTION = """\
 # Parameters
 
-Generated from their declarations by `make docs`.
+The KEY=VALUE parameters of `pack`, `import` and the iterators: what each does, its values, and how it compares with
+MXNet's parameter of the same name. On the command line a parameter is typed as `shuffle=1`; in Python it is a keyword,
+as `shuffle=True`, whose value may be text, too. An unknown key, or a value that is not allowed, is an error that names
+the key. The help of a command lists its parameters, and `im2rec iterate --list-params` those of the iterators.
 
-On the command line a parameter is written KEY=VALUE, as `shuffle=1`; in Python it is a keyword, as `shuffle=True`,
-whose value may be text, too. An unknown key, or a value that is not allowed, is an error that names the key. The help
-of a command lists its parameters, and `im2rec iterate --list-params` those of the iterators.
-
-In the last column *the reference* is MXNet 1.9.1 with its `im2rec.py`, *the C++ tool* the `im2rec` that MXNet builds,
-and *ours* a parameter that neither has. [differences.md](differences.md) has the reasons.
+In the last column *MXNet* is MXNet 1.9.1 with its `im2rec.py`, *the C++ tool* the `im2rec` that MXNet builds, and
+*im2rec only* a parameter that neither has. The reasons are in [Differences from MXNet](differences.md).
 """
 JSON_INTRODUCTION = f"""\
 # JSON
 
-Generated from the declarations of the results by `make docs`.
+What the commands print with `--json`: the keys of each object, their types and what they mean.
 
 With `--json` a command prints one object on a line of stdout, with `-q` and `-qq` too. It has `schema`, which is
 {SCHEMA}, `command`, the name of the command, and the keys of the tables below. Within a schema number keys are added,
@@ -130,10 +130,15 @@ each line of which is a [BadImage](#badimage).
 
 def commands_table() -> str:
     """Return the page that lists the commands, with a link to the page of each."""
-    page = ["# Commands", "", "Generated from the help of the commands by `make docs`.", ""]
+    page = ["# Commands", "", "The page of each command has examples, and the help that its `--help` prints.", ""]
     page += ["| command | what it does |", "|---|---|"]
     page += [f"| [`im2rec {name}`](commands/{name}.md) | {help_} |" for name, (_, help_) in COMMANDS.items()]
-    return "\n".join(page) + "\n"
+    return "\n".join([*page, "", generated_note("the help of the commands")]) + "\n"
+
+
+def generated_note(source: str) -> str:
+    """Return the last line of a page that is generated from *source*."""
+    return f"This page is generated from {source} by `make docs`."
 
 
 def command_page(name: str) -> str:
@@ -171,11 +176,25 @@ def parameters_page() -> str:
     """Return the page with the tables of all KEY=VALUE parameters."""
     page = [PARAMETERS_INTRODUCTION.rstrip()]
     for title, kind in TABLES:
-        page += ["", f"## {title}", "", "| key | type | default | allowed | what it does | compared with MXNet |"]
-        page += ["|---|---|---|---|---|---|"]
+        page += ["", f"## {title}", "", "| key | what it does | values | compared with MXNet |", "|---|---|---|---|"]
         for row in parameter_docs(kind):
-            page.append(f"| `{row.name}` | {row.type} | {row.default} | {row.allowed} | {row.doc} | {row.reference} |")
-    return "\n".join(page) + "\n"
+            page.append(f"| `{row.name}` | {row.doc} | {_values(row)} | {_comparison(row)} |")
+    return "\n".join([*page, "", generated_note("the declarations of the parameters")]) + "\n"
+
+
+def _values(row: ParameterDoc) -> str:
+    """Return the type, the allowed values and the default of a parameter in a few words."""
+    kind = row.allowed if row.type == "text" and row.allowed else ": ".join(filter(None, (row.type, row.allowed)))
+    if row.default in ("", "required", "not set"):
+        return ", ".join(filter(None, (kind, row.default)))
+    return f"{kind}; default {row.default}"
+
+
+def _comparison(row: ParameterDoc) -> str:
+    """Return how a parameter compares with MXNet's, with names instead of "ours" and "the reference"."""
+    text = re.sub(r"^ours\b", "im2rec only", row.reference)
+    text = text.replace("none is ours", "none works in im2rec only").replace("as the reference", "as in MXNet")
+    return text.replace("the reference", "MXNet")
 
 
 def json_page() -> str:
@@ -201,7 +220,7 @@ def json_page() -> str:
     page += ["", "## Objects"]
     for name, kind in sorted(_inner_objects().items()):
         page += ["", f"### {name}", "", *_keys_table(kind)]
-    return "\n".join(page) + "\n"
+    return "\n".join([*page, "", generated_note("the declarations of the results")]) + "\n"
 
 
 def _keys_table(kind: type[Any]) -> list[str]:

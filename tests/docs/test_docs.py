@@ -132,6 +132,18 @@ def test_the_page_of_parameters_is_generated_from_what_is_there(generator: Modul
     assert generator.parameters_page() == (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
 
 
+def test_the_page_of_parameters_compares_them_with_mxnet_by_its_name(generator: ModuleType) -> None:
+    assert [] == re.findall(r"\bours\b|the reference", generator.parameters_page())
+
+
+def test_generated_pages_begin_with_what_they_are_for(generator: ModuleType) -> None:
+    pages = [generator.PAGES[f"docs/{name}.md"]() for name in ("commands", "api", "parameters", "json")]
+
+    assert [] == [
+        page[:99] for page in pages if "by `make docs`" not in page.splitlines()[-1] or "make docs" in page[:999]
+    ]
+
+
 def test_the_keywords_for_type_checkers_are_generated_from_what_is_there(generator: ModuleType) -> None:
     module = ROOT / "im2rec" / "iterators" / "keywords.py"
 
