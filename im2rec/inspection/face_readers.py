@@ -13,7 +13,7 @@ import numpy as np
 from im2rec.errors import counted
 from im2rec.format.indexfile import Keys, Offsets
 from im2rec.format.insightface import HEADER_KEY, RANGE_LABELS
-from im2rec.inspection.face_report import MAX_FAILURES, ProfileReader
+from im2rec.inspection.face_report import ARCFACE, MAX_FAILURES, ProfileReader
 from im2rec.inspection.range_check import RangeCheck
 from im2rec.inspection.set_records import SetRecords
 from im2rec.storage.record_map import NO_KEY
@@ -69,7 +69,7 @@ def published_readers(
     needs the index a file that *has_moved* records, elsewhere than it says.
     """
     rules: tuple[tuple[str, Callable[[str, SetRecords, ListedKeys, int], ProfileReader]], ...] = (
-        ("arcface_torch", _by_flag),
+        (ARCFACE, _by_flag),
         ("vpl", _by_two_labels),
     )
     names = [name for name, _ in rules] + ["FaceImageIter", "DALI", "ImageRecordIter"]

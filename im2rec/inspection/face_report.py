@@ -11,6 +11,7 @@ from im2rec.inspection.spread import Spread
 from im2rec.schema import described
 
 MAX_FAILURES = 1000  # in the object of --json
+ARCFACE = "arcface_torch"  # the reader that the lines for a configuration are for
 
 
 @dataclasses.dataclass

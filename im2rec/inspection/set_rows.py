@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from im2rec.errors import counted
 from im2rec.inspection.face_report import (
+    ARCFACE,
     FaceHeader,
     IdentityRecords,
     InsightFaceSet,
+    ProfileCheck,
     ProfileFailure,
     ProfileReader,
     range_name,
@@ -23,7 +25,7 @@ _MAX_NOTES = 2
 def set_rows(summary: Survey) -> list[tuple[str, str]]:
     """Return the rows on the kind of set that *summary* is of; none for other files."""
     if summary.insightface is not None:
-        return _face_rows(summary.insightface)
+        return _face_rows(summary.insightface, summary.profile)
     if summary.detection is not None:
         boxes = summary.detection
         widths = ", ".join(map(str, boxes.object_widths))
@@ -38,7 +40,9 @@ def note_rows(summary: Survey) -> list[tuple[str, str]]:
     return [("note", note) for note in notes[:_MAX_NOTES]]
 
 
-def _face_rows(faces: InsightFaceSet) -> list[tuple[str, str]]:
+def _face_rows(faces: InsightFaceSet, profile: ProfileCheck | None) -> list[tuple[str, str]]:
+    # Lines for a training that would fail help nobody; without --profile it is not known who reads the set.
+    is_refused = profile is not None and any(each.name == ARCFACE and not each.takes for each in profile.readers)
     agrees = faces.property and not faces.problems and faces.config
     return [
         ("faces", faces.sum),
@@ -47,7 +51,7 @@ def _face_rows(faces: InsightFaceSet) -> list[tuple[str, str]]:
         ("header", _header(faces.header_record)),
         ("ranges", _ranges(faces.identity_records)),
         ("property", f"agrees: {faces.property}" if agrees else faces.property or ""),
-        *[("arcface", line) for line in faces.config],
+        *[("arcface", line) for line in faces.config if not is_refused],
     ]
 
 

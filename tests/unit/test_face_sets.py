@@ -12,7 +12,7 @@ from image_helpers import im2rec
 
 from im2rec.inspection.face_report import FaceHeader, InsightFaceSet, histogram
 from im2rec.inspection.report import HEADER_LOST, HEADERLESS_FACES, INSIGHTFACE, VECTORS, Survey
-from im2rec.inspection.set_rows import histogram_text
+from im2rec.inspection.set_rows import histogram_text, set_rows
 from im2rec.inspection.spread import Spread
 from im2rec.inspection.survey import survey
 
@@ -350,3 +350,11 @@ def test_counts_of_a_damaged_set_are_not_compared_with_its_header(tmp_path: Path
     assert INSIGHTFACE == found.set_kind
     assert [] == found.problems
     assert any("counts are of what is whole" in note for note in faces_of(found).remarks)
+
+
+def test_no_configuration_is_shown_for_a_set_that_arcface_torch_does_not_take(tmp_path: Path) -> None:
+    taken = GOLDEN / "header_last" / "train.rec"
+    refused = Path(shutil.copy(taken, tmp_path))  # without its index
+    found = [survey(taken, profile=True), survey(refused, profile=True), survey(refused)]
+
+    assert ["arcface" in dict(set_rows(each)) for each in found] == [True, False, True]
