@@ -195,9 +195,9 @@ def bad_message(path: Path, number: int) -> str:
     return f"{place(path, number)}: {NO_IMAGE}"
 
 
-def raised_message(path: Path, number: int) -> str:
-    """The same message as it is raised in place of a batch."""
-    return f"{bad_message(path, number)} ({SKIP_HINT})"
+def as_raised(line: str) -> str:
+    """The *line* of an error of a record as it is raised in place of its batch: with ``on_error=skip`` in its hint."""
+    return f"{line[:-1]}; {SKIP_HINT})" if line.endswith(")") else f"{line} ({SKIP_HINT})"
 
 
 def send_digest(pipe: Any, rec: Path, params: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from iterator_helpers import (
     TEXT,
     Gate,
     a_rec,
+    as_raised,
     centre,
     decoders,
     digest,
@@ -95,7 +96,7 @@ def test_a_bad_record_is_an_error_in_place_of_its_batch(tmp_path: Path, case: st
         alpha = encoded(texture(8, 10, 4), "PNG")
         records = [image_payload(FIRST_ID + n, n, alpha) if n != 5 else bad for n in range(10)]
     rec = a_rec(tmp_path, records)
-    expected = [run_of(0, 3), f"{place(rec, 5)}: {problem}", run_of(8, 9)]
+    expected = [run_of(0, 3), as_raised(f"{place(rec, 5)}: {problem}"), run_of(8, 9)]
 
     with in_fours(rec, preprocess_threads=threads, **params) as it:
         assert expected == epoch(it)
@@ -111,7 +112,7 @@ def test_a_record_of_too_few_labels_is_an_error_in_place_of_its_batch(tmp_path: 
     problem = f"has 1 label, label_width=2 needs more ({hint})"
 
     with in_fours(rec, preprocess_threads=threads) as it:
-        assert [run_of(0, 3), f"{place(rec, 5)}: {problem}", run_of(8, 9)] == epoch(it)
+        assert [run_of(0, 3), as_raised(f"{place(rec, 5)}: {problem}"), run_of(8, 9)] == epoch(it)
 
 
 def overwrite(path: Path, offset: int, value: bytes) -> None:
@@ -127,7 +128,7 @@ def test_damage_done_while_the_file_is_open_is_an_error_in_place_of_its_batch(tm
 
     with in_fours(rec, preprocess_threads=threads) as it:
         overwrite(rec, offset, b"\0")
-        assert [run_of(0, 3), message, run_of(8, 9)] == epoch(it)
+        assert [run_of(0, 3), as_raised(message), run_of(8, 9)] == epoch(it)
     with in_fours(a_rec(tmp_path), preprocess_threads=threads, on_error="skip") as it:
         overwrite(rec, offset, b"\0")
         assert [run_of(0, 3), [104, 106, 107], run_of(8, 9)] == epoch(it)
@@ -162,7 +163,7 @@ def test_a_bad_record_of_the_second_file_has_its_number_in_that_file(tmp_path: P
     second = a_rec(tmp_path, records, "b.rec")
 
     with in_fours(f"{first};{second}", batch_size=8) as it:
-        assert [f"{place(second, 1)}: {NO_IMAGE}", run_of(2, 9)] == epoch(it)
+        assert [as_raised(f"{place(second, 1)}: {NO_IMAGE}"), run_of(2, 9)] == epoch(it)
 
 
 def test_a_bad_record_in_filler_raises_no_second_error(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_a_bad_record_in_filler_raises_no_second_error(tmp_path: Path) -> None:
     rec = a_rec(tmp_path, records)
 
     with in_fours(rec) as it:
-        assert [f"{place(rec, 0)}: {NO_IMAGE}", run_of(4, 7), run_of(8, 9)] == epoch(it)
+        assert [as_raised(f"{place(rec, 0)}: {NO_IMAGE}"), run_of(4, 7), run_of(8, 9)] == epoch(it)
 
 
 # Bad records with on_error=skip
@@ -301,9 +302,9 @@ def test_a_file_cut_while_it_is_open_is_an_error_in_place_of_every_later_batch(t
     assert run_of(0, 3) == first
     size = starts[6] - starts[5] - 8
     cut = f"expected {size} bytes of data and padding, found 12 (the file was cut while open)"
-    assert f"{rec}, record 5, byte {starts[5] + 8}: {cut}" == second
+    assert as_raised(f"{rec}, record 5, byte {starts[5] + 8}: {cut}") == second
     gone = "expected 8 bytes of part head, found 0 (the file was cut short; make or fetch it again)"
-    assert [f"{rec}, record {n}, byte {starts[n]}: {gone}" for n in (8, 12)] == [third, fourth]
+    assert [as_raised(f"{rec}, record {n}, byte {starts[n]}: {gone}") for n in (8, 12)] == [third, fourth]
 
 
 @POSIX
@@ -329,7 +330,8 @@ def test_a_disk_error_is_an_error_of_the_record_that_was_read(tmp_path: Path, mo
             assert run_of(0, 3) == it.next().index.tolist()
             with pytest.raises(BadRecordError) as caught:
                 it.next()
-        assert f"{rec}, record 5, byte {caught.value.offset}: cannot be read: input/output error" == str(caught.value)
+        message = f"{rec}, record 5, byte {caught.value.offset}: cannot be read: input/output error"
+        assert as_raised(message) == str(caught.value)
         assert run_of(8, 9) == it.next().index[:2].tolist()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from helpers import message_of
 from iterator_golden_helpers import ITERATORS, copy_data
+from iterator_helpers import as_raised
 
 from im2rec.errors import BadRecordError, Im2RecError, InputError, ListFormatError, ParameterError
 from im2rec.iterators.image_record import ImageRecordIter
@@ -23,8 +24,8 @@ RAISED: dict[int, tuple[str, type[Im2RecError], str]] = {
         "no data_shape",
         ParameterError,
         (
-            "data_shape is missing (Channels (1, 3 or 4), height and width that images are cropped to;"
-            " only resize scales larger ones first.)"
+            "data_shape is missing (Channels (1, 3 or 4), height and width that images are cropped to. Smaller images"
+            " are enlarged first, larger ones only scaled by resize.)"
         ),
     ),
     1: ("no batch_size", ParameterError, "batch_size is missing (Rows of a batch.)"),
@@ -177,7 +178,7 @@ def test_the_error_has_the_expected_class_and_line(number: int) -> None:
     case = RECORDED[number]
     assert note == case["note"]
 
-    assert line == message_of(read, case["params"])
+    assert (as_raised(line) if kind is BadRecordError else line) == message_of(read, case["params"])
     with pytest.raises(kind):
         read(case["params"])
 

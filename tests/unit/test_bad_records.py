@@ -16,6 +16,7 @@ from iterator_helpers import (
     NO_IMAGE,
     SKIP_HINT,
     TEXT,
+    as_raised,
     bad_message,
     ids,
     image,
@@ -23,7 +24,6 @@ from iterator_helpers import (
     iterator,
     labels,
     numbers,
-    raised_message,
     taken,
     whole,
     with_bad,
@@ -42,7 +42,7 @@ def test_a_bad_record_is_an_error_in_the_place_of_its_batch(tmp_path: Path) -> N
             assert [0, 1, 2] == labels(it.next())
             with pytest.raises(BadRecordError) as caught:
                 it.next()
-            assert raised_message(path, 4) == str(caught.value)
+            assert as_raised(bad_message(path, 4)) == str(caught.value)
             assert [6, 0, 1] == labels(it.next())
             with pytest.raises(StopIteration):
                 it.next()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers import message_of
 from image_helpers import POSIX
-from iterator_helpers import SHAPE, a_rec, centre, iterator, raised_message, some_params, with_bad
+from iterator_helpers import SHAPE, a_rec, as_raised, bad_message, centre, iterator, some_params, with_bad
 
 from im2rec import ImageRecordUInt8Iter, parallel
 from im2rec.augment.params import OFF
@@ -196,7 +196,7 @@ def test_a_mean_image_that_cannot_be_read_is_an_error(rec: Path, tmp_path: Path)
 def test_a_bad_image_is_an_error_or_is_skipped_as_on_error_says(tmp_path: Path) -> None:
     rec, path = with_bad(tmp_path, 6), tmp_path / "mean.bin"
 
-    assert raised_message(rec, 6) == message_of(iterator, rec, mean_img=str(path))
+    assert as_raised(bad_message(rec, 6)) == message_of(iterator, rec, mean_img=str(path))
     assert ["some.idx", "some.rec"] == sorted(file.name for file in tmp_path.iterdir())
     iterator(rec, mean_img=str(path), on_error="skip").close()
     assert np.allclose(mean_of(6), decode_single(path.read_bytes()).array, rtol=1e-6)
