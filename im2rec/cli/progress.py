@@ -179,7 +179,7 @@ class _Bar(_Shown):
         self._draw_now()  # at once, as the first items may take long
 
     def _draw(self) -> None:
-        limit = min(_WIDTH, _columns() - 1 - _ECHO)
+        limit = max(1, min(_WIDTH, _columns() - 1 - _ECHO))  # tqdm takes 0 for any width
         share = None if self._share is None else self._share_of_phase(self._share)
         with _lock, contextlib.suppress(OSError, ValueError):  # a terminal that is gone
             look: dict[str, Any] = {"ncols": limit, "bar_format": self._layout(limit)}

@@ -222,6 +222,16 @@ def test_on_a_pseudo_terminal_no_line_is_wrapped_and_nothing_is_left(columns: in
 
 
 @needs_pty
+@pytest.mark.parametrize("columns", [2, 3, 4, 12])
+def test_a_terminal_that_is_too_narrow_for_a_bar_stays_clean(columns: int) -> None:
+    with pseudo_terminal(columns) as terminal:
+        on_terminal(terminal, "inspect a.rec")
+
+    assert [] == terminal.screen.lines
+    assert all(len(line) < columns for line in terminal.screen.drawn)
+
+
+@needs_pty
 def test_log_lines_of_the_iterator_stand_in_lines_of_their_own() -> None:
     with pseudo_terminal() as terminal:
         on_terminal(terminal, "iterate a.rec --batch-size 2 --data-shape 3,8,8")
