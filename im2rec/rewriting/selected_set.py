@@ -150,7 +150,8 @@ class SelectedSet:
     def _decodable(self, ordinals: Offsets, found: Verification, progress: Progress) -> Offsets:
         """Return those of *ordinals* whose images can be decoded, and add what is found to *found*."""
         file, options, count = self._file, self._options, len(ordinals)
-        records = zip(ordinals.tolist(), file.offsets[ordinals].tolist(), strict=True)
+        parts = (ordinals[row : row + _PART] for row in range(0, count, _PART))  # lists of all would take 80 bytes each
+        records = (pair for part in parts for pair in zip(part.tolist(), file.offsets[part].tolist(), strict=True))
         found.add(
             decode_records(
                 file.path,
