@@ -7,19 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from page_helpers import BLOCK, prepare, run_page, transcript
+from page_helpers import BLOCK, run_page, transcript
 
 from im2rec.cli.group import COMMANDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 SHOW_THE_KERNEL = ("bench", "compile")
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    prepare(folder)
-    return folder
 
 
 @pytest.mark.parametrize("name", COMMANDS)

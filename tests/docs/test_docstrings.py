@@ -4,16 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from page_helpers import check_docstring, prepare
+from page_helpers import check_docstring
 
 import im2rec
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    prepare(folder)
-    return folder
 
 
 @pytest.mark.parametrize("name", im2rec.__all__)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from page_helpers import BLOCK, prepare, run_page, transcript
+from page_helpers import BLOCK, run_page, transcript
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -44,13 +44,6 @@ def kinds_of(text: str) -> set[str]:
 HERE = [page for page, text in PAGES.items() if owner_of(page) is None and RUN & kinds_of(text)]
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    prepare(folder)
-    return folder
-
-
 @pytest.mark.parametrize("page", HERE)
 def test_every_example_prints_what_the_page_says(page: str, prepared: Path, tmp_path: Path) -> None:
     if page in FROM_SAMPLE_DATA:
@@ -73,10 +66,21 @@ def test_every_page_with_examples_that_is_not_run_here_is_named_by_the_test_that
 
 
 def test_every_example_that_uses_torch_is_on_a_page_that_is_run_with_it() -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "pytorch").glob("test_*.py"))
     for page, text in PAGES.items():
         if any(kind in ("python", "pycon") and "torch" in block for kind, block in BLOCK.findall(text)):
-            assert page in RUN_WITH_TORCH or re.search(rf"\b{re.escape(Path(page).name)}|recipes", tests), page
+            # tests/pytorch/test_recipes_with_torch.py runs recipes by these words.
+            is_recipe = page.startswith("docs/recipes/") and "im2rec.torch import" in text
+            assert page in RUN_WITH_TORCH or is_recipe, page
+
+
+def test_every_example_of_the_readme_that_uses_torch_is_in_its_section_on_pytorch() -> None:
+    """Of the README that section alone is run with it, by tests/pytorch/test_pytorch_page.py."""
+    readme = PAGES["README.md"]
+    section = readme[readme.index("## You have a PyTorch loop") :].split("\n## ")[0]
+    examples = [block for kind, block in BLOCK.findall(readme) if kind in ("python", "pycon") and "torch" in block]
+
+    assert [] != examples
+    assert [] == [block for block in examples if block not in section]
 
 
 def test_every_block_of_code_says_of_what_kind_it_is() -> None:

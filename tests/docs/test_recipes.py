@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from page_helpers import BLOCK, ROOT, prepare, run_command, run_page
+from page_helpers import BLOCK, ROOT, run_command, run_page
 
 DOCS = ROOT / "docs"
 PAGES = {path.stem: path for path in (*sorted((DOCS / "recipes").glob("*.md")), DOCS / "choosing.md")}
@@ -35,13 +35,6 @@ while :; do sleep 0.1; kill -USR1 $PPID; done
 """
 
 needs_bash = pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="job scripts need bash")
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    prepare(folder)
-    return folder
 
 
 @pytest.mark.parametrize("name", PAGES)
