@@ -132,14 +132,23 @@ def command(
     if options["decode"]:
         _verify_all(console, rec, summary, index, workers=options["workers"], max_pixels=options["max_pixels"])
     summary.sheet, summary.html = (None if path is None else str(path) for path in (outputs.sheet, outputs.html))
-    summary.dry_run, following = options["dry_run"], next_command(summary, options["max_pixels"])
+    same = _same_options(index, options)
+    summary.dry_run, following = options["dry_run"], next_command(summary, same, options["max_pixels"])
     if not summary.dry_run:
-        made_by, list_all = shlex.join(["im2rec", *console.words]), shlex.join(_listing(summary))
+        made_by, list_all = shlex.join(["im2rec", *console.words]), shlex.join(_listing(summary, same))
         origin = Origin(made_by, _version(), list_all, shlex.join(following or []))
         outputs.write(rec, index, findings, origin, max_pixels=options["max_pixels"])
     console.warn(summary.warnings)
     console.result("inspect", summary, render(summary), following)
     return exit_code(summary)
+
+
+def _same_options(index: Path | bool | None, options: dict[str, Any]) -> list[str]:
+    """Return the options, as typed, without which another command would find something else in the same file."""
+    words = ["--no-idx"] if index is False else []
+    words += ["--idx", path_word(str(index))] if isinstance(index, Path) else []
+    words += ["--all"] if options["every"] else []
+    return [*words, *(["--max-pixels", str(options["max_pixels"])] if options["max_pixels"] else [])]
 
 
 def _version() -> str:
@@ -192,11 +201,12 @@ def exit_code(summary: Survey) -> ExitCode:
     return _CODES[verdict_on(summary)]
 
 
-def next_command(summary: Survey, max_pixels: int | None = None) -> list[str] | None:
+def next_command(summary: Survey, same: list[str], max_pixels: int | None) -> list[str] | None:
     """Return the command that saves or reads what is whole; if it is not known which records are bad, the one for that.
 
-    After a failure to decode, up to *max_pixels*, it saves what decodes. Of a file with nothing wrong, or whose bytes
-    differ from its digest alone, it shows some records.
+    That one has the options *same*, so that it finds no other records. After a failure to decode, up to *max_pixels*,
+    it saves what decodes. Of a file with nothing wrong, or whose bytes differ from its digest alone, it shows some
+    records.
     """
     rec, verification = path_word(summary.input), summary.verification
     if verification is not None and verification.failures and verification.decoded:
@@ -204,7 +214,7 @@ def next_command(summary: Survey, max_pixels: int | None = None) -> list[str] | 
         return [*_decodable(summary.input), *without_index, *(["--max-pixels", str(max_pixels)] if max_pixels else [])]
     if summary.damage:
         return recover_words(summary.input) if summary.records else None
-    if (details := _next_check(summary, rec)) is not None:
+    if (details := _next_check(summary, rec, same)) is not None:
         return details
     if not summary.images or exit_code(summary) in (ExitCode.DONE, ExitCode.DAMAGED):
         return ["im2rec", "inspect", rec, "--head", str(min(3, summary.records))]
@@ -214,24 +224,24 @@ def next_command(summary: Survey, max_pixels: int | None = None) -> list[str] | 
     return ["im2rec", "iterate", rec, *without_index, *(["on_error=skip"] if summary.problems else [])]
 
 
-def _next_check(summary: Survey, rec: str) -> list[str] | None:
-    """Return the command that tells which records are bad, if *summary* does not."""
+def _next_check(summary: Survey, rec: str, same: list[str]) -> list[str] | None:
+    """Return the command, with the options *same*, that tells which records are bad, if *summary* does not."""
     verification, profile = summary.verification, summary.profile
     if verification is not None and verification.failures:
-        return [*_verify(summary.input), "--json"]
+        return [*_verify(summary.input), *same, "--json"]
     if profile is not None and profile.failed:
-        return [*_profile(rec), "--json"]
+        return [*_profile(rec), *same, "--json"]
     if not summary.problems or verification is not None:
         return None
     is_of_set = summary.insightface is not None and summary.problems == summary.insightface.problems
-    return _profile(rec) if is_of_set and profile is None else _verify(summary.input)
+    return [*(_profile(rec) if is_of_set and profile is None else _verify(summary.input)), *same]
 
 
-def _listing(summary: Survey) -> list[str]:
-    """Return the command that lists all problems, as JSON."""
+def _listing(summary: Survey, same: list[str]) -> list[str]:
+    """Return the command, with the options *same*, that lists all problems of *summary*, as JSON."""
     words = ["im2rec", "inspect", path_word(summary.input)]
     words += ["--profile", summary.profile.name] if summary.profile is not None else []
-    return [*words, *(["--verify"] if summary.verification is not None else []), "--json"]
+    return [*words, *(["--verify"] if summary.verification is not None else []), *same, "--json"]
 
 
 def _verify(rec: str) -> list[str]:

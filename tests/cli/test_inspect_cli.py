@@ -338,6 +338,23 @@ def test_a_file_of_which_no_image_decodes_has_all_failures_for_its_next_command(
     assert "next: im2rec inspect a.rec --verify --json" == verified("a.rec")[-1]
 
 
+def test_the_command_that_lists_all_problems_has_the_options_that_these_follow_from(here: Path) -> None:
+    rec = write_rec(here / "a.rec", [image_payload(row, 0.0, encoded(texture(8, 16))) for row in (1, 2)])
+    rec.with_suffix(".idx").rename(here / "b c.idx")
+    following = verified("a.rec", "--max-pixels", 100, "--idx", "b c.idx", "--all")[-1]
+
+    assert "next: im2rec inspect a.rec --verify --idx 'b c.idx' --all --max-pixels 100 --json" == following
+    assert 2 == len(json.loads(im2rec(*shlex.split(following)[2:]).out)["verification"]["failures"])
+    without = verified("a.rec", "--max-pixels", 100, "--no-idx")[-1]
+    assert "next: im2rec inspect a.rec --verify --no-idx --max-pixels 100 --json" == without
+
+
+def test_problems_without_an_index_are_looked_for_without_it_again(here: Path) -> None:
+    write_rec(here / "a.rec", [image_payload(0, 0.0, encoded(texture(8, 8))), image_payload(1, 0.0, b"")])
+
+    assert "next: im2rec inspect a.rec --verify --no-idx" == im2rec("inspect", "a.rec", "--no-idx").out.splitlines()[-1]
+
+
 @pytest.mark.parametrize("bad", range(1, 16))
 def test_failures_are_shown_as_far_as_there_is_room_and_a_single_one_is_never_hidden(here: Path, bad: int) -> None:
     with_bad_images(here / "a.rec", 1, bad)
