@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -176,6 +177,30 @@ def test_of_many_failures_the_first_are_listed_and_the_command_for_all(
 
     assert "the first 2" in page.text
     assert "and 3 more, which im2rec inspect 'a b.rec' --verify --json lists" in page.text
+
+
+def test_the_command_for_all_has_the_options_that_the_failures_follow_from(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(problems, "MAX_LISTED", 1)
+    write_rec(here / "a.rec", images(0, 1, 2))
+    page = report("a.rec", "--verify", "--workers", "1", "--max-pixels", "9", "--no-idx", code=3)
+
+    assert "and 2 more, which im2rec inspect a.rec --verify --no-idx --max-pixels 9 --json lists" in page.text
+
+
+def test_a_time_that_no_calendar_has_is_left_out(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rec, found = write_rec(here / "a.rec", images(0)), Path.stat
+
+    def in_far_future(path: Path, **options: Any) -> os.stat_result:
+        stat = found(path, **options)
+        return stat if path.name != rec.name else os.stat_result([*stat[:8], 1e12, *stat[9:]])
+
+    monkeypatch.setattr(Path, "stat", in_far_future)
+    page = report("a.rec")
+
+    assert f"a.rec: {rec.stat().st_size:,} bytes" in page.text
+    assert "last changed" not in page.text
 
 
 def test_damage_is_listed_by_its_bytes(here: Path) -> None:

@@ -56,7 +56,7 @@ def write_report(
     """
     summary, by_identity, found = findings
     with InputFile(path) as file:
-        changed = dt.datetime.fromtimestamp(Path(path).stat().st_mtime, dt.timezone.utc).astimezone()
+        changed = _local_time(Path(path).stat().st_mtime)
         images = _images_section(file, summary, found, by_identity, max_pixels)
     page = document(
         f"{Path(path).name} - im2rec inspect",
@@ -178,20 +178,29 @@ def _readers_section(check: ProfileCheck) -> Element | None:
     return section("readers", "Published readers", table(head, rows, f"Profile {check.name}"))
 
 
-def _footer(summary: Survey, origin: Origin, changed: dt.datetime) -> Element:
+def _footer(summary: Survey, origin: Origin, changed: dt.datetime | None) -> Element:
     made = dt.datetime.now(dt.timezone.utc).astimezone()
     following = (
         [element("p", "To go on:"), element("pre", element("code", origin.following))] if origin.following else []
     )
+    when = (", last changed ", _time(changed)) if changed is not None else ()
     return element(
         "footer",
-        element("p", foreign(summary.input), f": {summary.size:,} bytes, last changed ", _time(changed)),
+        element("p", foreign(summary.input), f": {summary.size:,} bytes", *when),
         element("p", "Made by this command:"),
         element("pre", element("code", origin.command)),
         *following,
         element("p", f"im2rec {origin.version}, ", _time(made), class_="muted"),
         class_="small",
     )
+
+
+def _local_time(seconds: float) -> dt.datetime | None:
+    """Return the time *seconds* after 1970, which is that of a file; None where a calendar has no such year."""
+    try:
+        return dt.datetime.fromtimestamp(seconds, dt.timezone.utc).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _time(moment: dt.datetime) -> Element:
