@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from im2rec.errors import OutputError, ParameterError
+from im2rec.errors import OutputError, ParameterError, counted
 from im2rec.images.sheet import Tile, draw_sheet, fitted, record_lines
 from im2rec.iterators.batch import DataBatch
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
@@ -35,6 +35,7 @@ _LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 SCHEMA = 1
 _BATCH, _SHEET = re.compile(r"batch_\d{5,}\.npz"), re.compile(r"sheet_\d{5,}\.png")
+_MOST_FILES = 3  # with their names in a title
 _HINT = "nothing of this run is kept; the same command begins again"
 _LIBRARIES = ("im2rec", "numpy", "pillow", "numba", "simplejpeg", "opencv-python-headless", "opencv-python")
 
@@ -219,8 +220,10 @@ class SheetFolder:
 
 
 def file_names(path_imgrec: str) -> str:
-    """Return the names, without folders, of the files that are joined in *path_imgrec*."""
-    return "; ".join(Path(path).name for path in path_imgrec.split(";") if path)
+    """Return the names, without folders, of the files that are joined in *path_imgrec*; of many the first three."""
+    names = [Path(path).name for path in path_imgrec.split(";") if path]
+    more = len(names) - _MOST_FILES
+    return "; ".join(names[:_MOST_FILES]) + (f" and {counted(more, 'more file')}" if more > 0 else "")
 
 
 def class_names_of(it: ImageRecordIter) -> ClassNames | None:

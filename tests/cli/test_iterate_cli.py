@@ -472,6 +472,11 @@ def test_the_title_of_a_sheet_has_the_parameters_as_they_can_be_typed_again(monk
     assert 0 == im2rec("iterate", "some.rec", *line.split(), "seed=7", "--sheet", "sheets", "--force").code
     assert line == titles[0][1]
 
+    titles.clear()
+    five = ";".join(["some.rec"] * 5)
+    assert 0 == im2rec("iterate", five, *SMALL[1:], "--max-batches", "1", "--sheet", "of five").code
+    assert "some.rec; some.rec; some.rec and 2 more files: batch 0, epoch 0, seed 0" == titles[0][0]
+
 
 def test_sheets_have_the_class_names_beside_the_list_or_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
