@@ -99,15 +99,20 @@ def exit_code(sheet: DrawsSheet) -> ExitCode:
     return ExitCode.PROBLEMS if any(image.problems for image in sheet.drawn_images) else ExitCode.DONE
 
 
-def _after_draws(sheet: DrawsSheet, again: list[str]) -> list[str]:
-    """Return the command that shows the last draw of the first image; after problems, the one that lists them."""
+def _after_draws(sheet: DrawsSheet, again: list[str]) -> list[str] | None:
+    """Return the command that shows the last draw of the first image; after problems, the one that lists them.
+
+    Of several files without a whole image there is none.
+    """
     code = exit_code(sheet)
     if code == ExitCode.DAMAGED and Path(sheet.input).is_file():
         return recover_words(sheet.input)
     if code != ExitCode.DONE and Path(sheet.input).is_file():
         return ["im2rec", "inspect", path_word(sheet.input), "--verify"]
-    first = next(image.ordinal for image in sheet.drawn_images if not image.problems)
-    return [*again, "--replay", f"epoch={sheet.epochs - 1},record={first}"]
+    made = next((image for image in sheet.drawn_images if not image.problems), None)
+    if made is None:  # of joined files, which no other command takes as they are
+        return None
+    return [*again, "--replay", f"epoch={sheet.epochs - 1},record={made.ordinal}"]
 
 
 def render_draws(sheet: DrawsSheet) -> str:

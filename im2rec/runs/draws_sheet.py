@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,11 +22,10 @@ from im2rec.progress import Progress
 from im2rec.runs.changes import MIRROR, SHORT_LETTERS, Change, set_words
 from im2rec.runs.made_record import check_replay, make, read_stored
 from im2rec.runs.outputs import class_names_of, file_names
-from im2rec.runs.replay import write_png
+from im2rec.runs.replay import check_png, write_png
 from im2rec.schema import DRY_RUN, INPUT, RECORDS, WARNINGS, Number, described, whole
 from im2rec.storage.classes import ClassNames, class_name
 from im2rec.storage.damaged_range import DAMAGED_BYTES, DAMAGED_RANGES, DAMAGED_RECORDS, DOUBTFUL, LOST
-from im2rec.storage.output import exists_already
 
 OPTION, DRAWS_NAME = "--sheet-draws", "draws.png"
 MOST_IMAGES = 8  # rows of the sheet
@@ -91,8 +89,7 @@ def write_draws_sheet(
     image is no error: its place on the sheet has the reason. *progress* is called with the rows that are done.
     """
     check_replay(it, OPTION)
-    if not dry_run and not force and os.path.lexists(out):
-        raise exists_already(out)  # before the work
+    check_png(it, out, force=force)  # before the work
     params = it.params
     sheet = DrawsSheet(
         input=params.path_imgrec,

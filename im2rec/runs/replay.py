@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -16,7 +17,8 @@ from im2rec.runs.made_record import MadeImage, StoredRecord, check_replay, make,
 from im2rec.runs.outputs import class_names_of
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
 from im2rec.storage.classes import class_name
-from im2rec.storage.output import AtomicFile, writing
+from im2rec.storage.digest import refuse_same_file
+from im2rec.storage.output import AtomicFile, refuse_existing, writing
 
 SIDE = 672  # pixels that either image has at most: 3 x 224, 6 x 112, 21 x 32
 _LEAST_SIDE = 320  # pixels, for the lines of text below a small one
@@ -58,6 +60,7 @@ def replay(
     Raises ParameterError with ``rng=mxnet`` or for a record that is not iterated over, BadRecordError and OutputError.
     """
     check_replay(it, "--replay")
+    check_png(it, out, force=force)
     _check_ordinal(loader_of(it).records, ordinal)
     stored = read_stored(it, ordinal)
     made = make(it, stored, epoch)
@@ -93,6 +96,20 @@ def _check_ordinal(records: Records, ordinal: int) -> None:
         raise ParameterError(f"--replay record={ordinal} must be 0 to {records.total - 1}")
     if ordinal in records.left_out and not isinstance(records.read(ordinal), BadRecordError):
         raise ParameterError(f"--replay record={ordinal} holds labels and no image", hint="set records=all")
+
+
+def check_png(it: ImageRecordIter, out: Path, *, force: bool) -> None:
+    """Raise OutputError if *out* cannot be written, exists and *force* is False, or is a file that *it* reads."""
+    params = it.params
+    values = params.path_imgidx, params.path_imglist, params.mean_img
+    used = [Path(word) for value in values for word in value.split(";") if word]
+    used += [file.path for file in loader_of(it).records.files]
+    with writing(out):
+        if out.parent.is_dir():  # otherwise it is made
+            refuse_existing([out], force=force)
+        for path in used:
+            if os.path.exists(path):  # noqa: PTH110 - False for an impossible name
+                refuse_same_file(out, path)
 
 
 def write_png(content: bytes, out: Path, *, force: bool) -> None:

@@ -420,6 +420,48 @@ def test_images_of_other_kinds_are_drawn_too(words: list[str]) -> None:
     assert 3 * CELL < len(opened("draws.png"))
 
 
+@pytest.mark.parametrize(
+    ("name", "option"), [("draws.png", "--sheet-draws=2"), ("epoch0_record1.png", "--replay=epoch=0,record=1")]
+)
+def test_a_file_that_is_read_is_never_replaced(tmp_path: Path, name: str, option: str) -> None:
+    Path("some.rec").rename(name)
+    write_rec(Path("other.rec"), payloads(2))
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for rec in (name, f"other.rec;{name}"):
+        done = im2rec("iterate", rec, "--batch-size", "4", "-q", "--data-shape", "3,6,6", option, "--force")
+
+        assert (1, "") == (done.code, done.out)
+        assert f"im2rec: {name}: is the input itself (choose another name for the output)\n" == done.err
+    assert found == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_list_that_is_read_is_never_replaced() -> None:
+    Path("draws.png").write_text("".join(f"{100 + row}\t{row}\ta.jpg\n" for row in range(10)))
+    done = im2rec("iterate", *SMALL, "path_imglist=draws.png", "--sheet-draws", "2", "--force")
+
+    assert (1, "im2rec: draws.png: is the input itself (choose another name for the output)\n") == (done.code, done.err)
+
+
+@pytest.mark.parametrize("option", ["--sheet-draws=2", "--replay=epoch=0,record=1"])
+def test_a_dry_run_refuses_what_the_run_would_refuse(option: str) -> None:
+    for name in ("draws.png", "epoch0_record1.png"):
+        Path(name).touch()
+    done = im2rec("iterate", *SMALL, option, "--dry-run")
+
+    assert (1, "") == (done.code, done.out)
+    assert "exists already" in done.err
+    assert 0 == im2rec("iterate", *SMALL, option, "--dry-run", "--force").code
+
+
+def test_joined_files_of_which_no_image_decodes_have_no_next_command() -> None:
+    for name in ("a.rec", "b.rec"):
+        write_rec(Path(name), payloads(2, bad={0: TEXT, 1: TEXT}))
+    done = im2rec("iterate", "a.rec;b.rec", "--batch-size", "4", "-q", "--data-shape", "3,6,6", "--sheet-draws", "2")
+
+    assert (3, "") == (done.code, done.err)
+    assert "  written   draws.png" == done.out.splitlines()[-1]
+
+
 def test_where_no_draw_can_be_made_there_is_no_word_of_draws_that_are_the_same() -> None:
     write_rec(Path("some.rec"), payloads(2, bad={0: TEXT, 1: TEXT}))
     done = im2rec("iterate", *SMALL, "--data-shape", "3,6,6", "--sheet-draws", "2")
