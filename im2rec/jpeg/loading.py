@@ -184,7 +184,7 @@ def _numba() -> Any:
         import numba  # noqa: PLC0415 - it takes half a second
     except Exception as error:  # a numba that does not fit this numpy or Python
         problem = f"numba cannot be imported: {_one_line(error)}"
-        raise NoKernelError(problem, hint="pip install --upgrade 'im2rec[fast]'") from error
+        raise NoKernelError(problem, hint="pip install --upgrade numba") from error
     if "numba" not in _modules_hooked:
         _delay_forks_while_loading()
         _modules_hooked.add("numba")
