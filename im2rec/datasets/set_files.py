@@ -38,13 +38,13 @@ def output_files(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST)
 def check_output(name: str, out: PathLike, splits: Iterable[str] = (TRAIN, TEST), *, force: bool) -> None:
     """Raise OutputError if *out* cannot be made or, without *force*, contains a file that would be written or removed.
 
-    Old digests would be removed.
+    Old digests would be removed, and class names beside a ``.rec`` of another set.
     """
-    out = Path(out)
+    out, splits = Path(out), list(splits)
     check_output_folder(out)
     if out.is_dir():
         digests = [digest_path(out / f"{split}.rec") for split in splits]
-        refuse_existing([*output_files(name, out, splits), *digests], force=force)
+        refuse_existing([*output_files(name, out, splits), *digests, *_other_names(name, out, splits)], force=force)
 
 
 def _list_name(name: str, split: str) -> str:
@@ -58,6 +58,11 @@ def _class_files(name: str) -> list[str]:
 def _label_files(name: str, splits: Iterable[str]) -> list[str]:
     """Return the names of the files by which the ``.rec`` of each split gets class names; none for MNIST's digits."""
     return [] if name == MNIST else [f"{split}{SUFFIX}" for split in splits]
+
+
+def _other_names(name: str, out: Path, splits: Iterable[str]) -> list[Path]:
+    """Return the paths at which class names of another set would be taken for those of the set *name*."""
+    return [out / f"{split}{SUFFIX}" for split in splits] if name == MNIST else []
 
 
 class SetFiles:
@@ -76,6 +81,7 @@ class SetFiles:
         self.classes: list[AtomicFile] = []
         self._force = force
         splits = list(splits)
+        self._other_names = _other_names(name, out, splits)
         with contextlib.ExitStack() as stack:
             stack.enter_context(make_folders(out))
             for split in splits:
@@ -109,13 +115,14 @@ class SetFiles:
         for text in texts:
             text.finish()
         paths = [path for writer in writers for path in (writer.path, writer.index_path, writer.digest_path)]
-        refuse_existing([*paths, *(text.path for text in texts)], force=self._force)  # written by another meanwhile
+        paths += [*(text.path for text in texts), *self._other_names]
+        refuse_existing(paths, force=self._force)  # written by another meanwhile
         named: list[str] = []
         try:
             if self._force:  # so that no list is beside a .rec of another run
-                for text in texts:
-                    with writing(text.path):
-                        disk.remove(text.path)
+                for path in (*(text.path for text in texts), *self._other_names):
+                    with writing(path):
+                        disk.remove(path)
             for writer in writers:
                 writer.publish()
                 named.append(os.fspath(writer.path))

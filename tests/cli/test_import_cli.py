@@ -163,6 +163,18 @@ def test_the_other_commands_find_the_names_of_the_labels() -> None:
     assert "rarest coarse_" in shown
 
 
+def test_digits_do_not_get_the_names_of_another_set() -> None:
+    assert 0 == im2rec("import", "cifar10", "out", "--from", "cifar-10-python.tar.gz").code
+    for name in ("train.rec", "train.idx", "test.rec", "test.idx", "test.lst", "image.lst", "classes.txt"):
+        Path("out", name).unlink()
+    line = ("import", "mnist", "out", "--from", "raw")
+    refused = im2rec(*line)
+    assert (1, True) == (refused.code, "train.classes.txt: exists already" in refused.err)
+
+    assert 0 == im2rec(*line, "--force").code
+    assert [] == sorted(Path("out").glob("*.classes.txt"))
+
+
 def test_the_files_of_mnist_can_be_named_individually() -> None:
     stems = ("raw/train-images-idx3", "raw/train-labels-idx1", "raw/t10k-images-idx3", "raw/t10k-labels-idx1")
     images, labels, test_images, test_labels = (f"{stem}-ubyte.gz" for stem in stems)
