@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from im2rec.images.codec import Image as Pixels
 from im2rec.images.fonts import draw_text, text_length
-from im2rec.images.wrapping import wrap, wrap_paragraphs
+from im2rec.images.wrapping import MAX_NAME, clipped, wrap, wrap_paragraphs
 
 COLUMNS = 10  # of a row of images that belong together
 CELL = 128  # pixels per side of the square for the image
@@ -54,7 +54,7 @@ def record_lines(id_: object, labels: Sequence[float], name: str | None = None) 
 def labels_text(labels: Sequence[float], name: str | None = None) -> str:
     """Return the first three *labels* as text, with the number of the others, and the *name* of a class."""
     if name:
-        return f"{number_text(labels[0])} {name}"
+        return f"{number_text(labels[0])} {clipped(name, MAX_NAME)}"
     others = f" +{len(labels) - _MAX_LABELS}\N{NO-BREAK SPACE}more" if len(labels) > _MAX_LABELS else ""
     return " ".join(map(number_text, labels[:_MAX_LABELS])) + others
 

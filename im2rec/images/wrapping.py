@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
+MAX_NAME = 200  # characters that are shown of the name of a class, which may be of any length
 _WORD = re.compile(r" *[^ /_…\-]*[/_…\-]*")  # with the blanks before it; a line may end after it
 _BLANKS = re.compile(" +")
 _ELLIPSIS = "…"
@@ -17,6 +18,11 @@ _LEAST_SHARE = 0.5  # of a beginning that ends with a whole word
 
 Length = Callable[[str], float]
 """Returns the width of a text in pixels."""
+
+
+def clipped(text: str, most: int) -> str:
+    """Return *text*, of a long one the start and the end, with an ellipsis between: *most* characters in all."""
+    return text if len(text) <= most else f"{text[: most - most // 4 - 1]}{_ELLIPSIS}{text[-(most // 4) :]}"
 
 
 def wrap(text: str, width: float, length: Length) -> list[str]:

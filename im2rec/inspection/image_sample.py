@@ -15,6 +15,7 @@ from im2rec.images.codec import COLOR, ImageInfo, decode, image_info, orientatio
 from im2rec.images.jpeg import UPRIGHT
 from im2rec.images.sheet import CELL, COLUMNS, Tile, draw_rows, draw_sheet, fitted, number_text, record_lines
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE, sniff
+from im2rec.images.wrapping import MAX_NAME, clipped
 from im2rec.inspection.distributions import Sampled
 from im2rec.inspection.report import MAX_PROBLEM_RECORDS, ImageStatistics, Survey
 from im2rec.inspection.spread import spread
@@ -210,7 +211,7 @@ def sheet_heading(row: SheetRow, names: ClassNames | None) -> str:
     name = class_name(names, [row.label])
     images = counted(row.images, "image")
     shown = f"{len(row.offsets)} of {images}" if row.images > len(row.offsets) else images
-    return f"identity {number_text(row.label)}, {shown}{f': {name}' if name else ''}"
+    return f"identity {number_text(row.label)}, {shown}{f': {clipped(name, MAX_NAME)}' if name else ''}"
 
 
 def _read_tile(file: InputFile, offset: int, names: ClassNames | None, max_pixels: int | None) -> Tile | None:

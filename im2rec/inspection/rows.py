@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from im2rec.errors import counted, human_size
 from im2rec.images.sheet import number_text
+from im2rec.images.wrapping import MAX_NAME, clipped
 from im2rec.inspection.check_rows import MAX_ROWS, digest_rows, profile_rows, shortened, verified_rows
 from im2rec.inspection.ids import missing_text
 from im2rec.inspection.label_columns import columns_text
@@ -110,7 +111,7 @@ def _classifier_needs(classes: ClassStatistics) -> str:
 
 
 def _class(count: LabelCount) -> str:
-    return f"label {count.label}" if count.name is None else count.name
+    return f"label {count.label}" if count.name is None else clipped(count.name, MAX_NAME)
 
 
 def _ids(summary: Survey) -> str:

@@ -442,6 +442,17 @@ def test_a_list_that_is_read_is_never_replaced() -> None:
     assert (1, "im2rec: draws.png: is the input itself (choose another name for the output)\n") == (done.code, done.err)
 
 
+def test_the_name_of_a_class_may_be_of_any_length() -> None:
+    Path("some.classes.txt").write_text("".join(f"{row} {'x' * 100_000}\n" for row in range(10)))
+    for option in ("--sheet-draws=1", "--replay=epoch=0,record=1"):
+        done = im2rec("iterate", *SMALL, option)
+        assert (0, True) == (done.code, len(done.out) < 2000)
+
+    assert 8 * 250 > len(opened("draws.png"))
+    assert SIDE + 200 > len(opened("epoch0_record1.png"))
+    assert 3000 > len(im2rec("inspect", "some.rec").out)
+
+
 @pytest.mark.parametrize("option", ["--sheet-draws=2", "--replay=epoch=0,record=1"])
 def test_a_dry_run_refuses_what_the_run_would_refuse(option: str) -> None:
     for name in ("draws.png", "epoch0_record1.png"):

@@ -11,7 +11,7 @@ from html_helpers import Page
 from hypothesis import given
 from hypothesis import strategies as st
 
-from im2rec.inspection.html.page import POLICY, clipped, document, element, facts, foreign, named, table, visible
+from im2rec.inspection.html.page import POLICY, document, element, facts, foreign, named, table, visible
 
 HOSTILE = {
     "<script>alert(1)</script>": "<script>alert(1)</script>",
@@ -66,12 +66,6 @@ def test_the_policy_comes_before_all_that_it_rules() -> None:
     assert f'content="{POLICY}"' in page
     assert page.index("Content-Security-Policy") < min(page.index("<title"), page.index("<style"), page.index("<body"))
     assert "script" not in POLICY
-
-
-def test_a_long_text_keeps_both_of_its_ends() -> None:
-    assert "abc" == clipped("abc", 3)
-    assert "aaaaaa…zz" == clipped("a" * 500 + "z" * 500, 9)
-    assert 1000 == len(clipped("a" * 10_000))
 
 
 def test_texts_and_elements_keep_their_order() -> None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from im2rec.images.wrapping import wrap, wrap_paragraphs, wrap_within
+from im2rec.images.wrapping import clipped, wrap, wrap_paragraphs, wrap_within
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,8 @@ def test_paragraphs_share_the_lines_and_the_last_is_served_first() -> None:
     assert [["on…wo"], ["three", "four", "five", "six"]] == wrap_paragraphs(texts, 5, 5, len)
     assert [["a"], ["b"], ["c"]] == wrap_paragraphs("abc", 5, 1, len)
     assert [] == wrap_paragraphs([], 5, 3, len)
+
+
+def test_a_long_text_keeps_both_of_its_ends() -> None:
+    assert "abc" == clipped("abc", 3)
+    assert "aaaaaa…zz" == clipped("a" * 500 + "z" * 500, 9)

@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, tostring
 
+from im2rec.images.wrapping import MAX_NAME, clipped
 from im2rec.inspection.html.style import STYLE
 
 Child = Element | str | None
 MAX_CHARACTERS = 1000  # of a text from a file, which may be of any length
-MAX_NAME = 200  # of the name of a class
 _SHORT = 24  # characters of a name that is always shown whole
 # Images in the page itself, and the styles of the page and of its elements; no script, font, frame, form or base.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -50,14 +50,11 @@ def visible(text: str) -> str:
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), _BLANKS.sub(" ", text))
 
 
-def clipped(text: str, most: int = MAX_CHARACTERS) -> str:
-    """Return *text*, of a long one the start and the end, with an ellipsis between: *most* characters in all."""
-    return text if len(text) <= most else f"{text[: most - most // 4 - 1]}…{text[-(most // 4) :]}"
-
-
 def foreign(text: str, tag: str = "span", most: int = MAX_CHARACTERS) -> Element:
     """Return *text*, which comes from a file, in an element of its own: its direction is that of its first letter."""
-    return element(tag, clipped(text, most), dir="auto", title=clipped(text) if len(text) > most else None)
+    return element(
+        tag, clipped(text, most), dir="auto", title=clipped(text, MAX_CHARACTERS) if len(text) > most else None
+    )
 
 
 def named(text: str, name: str) -> Element:
@@ -108,7 +105,7 @@ def document(title: str, *children: Child) -> bytes:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        element("title", clipped(title)),
+        element("title", clipped(title, MAX_CHARACTERS)),
         element("style", STYLE),
     )
     page = element("html", head, element("body", element("main", *children)), lang="en")

@@ -14,7 +14,8 @@ from im2rec.format.irheader import ImageRecord, decode_image_record
 from im2rec.format.recordio import read_record
 from im2rec.images.codec import COLOR, decode
 from im2rec.images.sheet import number_text
-from im2rec.inspection.html.page import MAX_NAME, clipped, element, named
+from im2rec.images.wrapping import MAX_NAME, clipped
+from im2rec.inspection.html.page import element, named
 from im2rec.storage.classes import ClassNames, class_name
 from im2rec.storage.files import InputFile
 
