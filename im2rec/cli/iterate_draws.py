@@ -21,23 +21,28 @@ def check_words(replayed: str | None, draws: int | None, *, epochs: int, max_bat
     """Raise ParameterError for a value of ``--replay`` that is none, and for options that exclude each other."""
     if replayed is not None:
         epoch_and_record(replayed)
-    if draws is None:
+        if draws is not None:
+            raise ParameterError(f"--replay and {OPTION} draw two different images", hint="leave one of the two out")
+    elif draws is None:
         return
-    if replayed is not None:
-        raise ParameterError(f"--replay and {OPTION} draw two different images", hint="leave one of the two out")
     if epochs != 1 or max_batches is not None:
         option = "--epochs" if epochs != 1 else "--max-batches"
-        raise ParameterError(f"{option} has no meaning with {OPTION}, whose draws are those of the first epochs")
+        drawing = (
+            "--replay, which names its epoch"
+            if draws is None
+            else f"{OPTION}, whose draws are those of the first epochs"
+        )
+        raise ParameterError(f"{option} has no meaning with {drawing}")
 
 
 def epoch_and_record(words: str) -> tuple[int, int]:
     """Return the numbers of ``epoch=E,record=N``. Raises ParameterError for anything else."""
     try:
-        values = dict(word.split("=") for word in words.split(","))
-        numbers = {name: int(value) for name, value in values.items()}
+        pairs = [word.split("=") for word in words.split(",")]
+        numbers = {name: int(value) for name, value in pairs}
     except ValueError:
-        numbers = {}
-    if set(numbers) != {"epoch", "record"} or min(numbers.values()) < 0:
+        pairs, numbers = [], {}
+    if sorted(pair[0] for pair in pairs) != ["epoch", "record"] or min(numbers.values()) < 0:
         raise ParameterError(f"--replay {words} must be epoch=E,record=N, both counted from 0")
     return numbers["epoch"], numbers["record"]
 

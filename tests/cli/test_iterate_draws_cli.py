@@ -154,6 +154,9 @@ REPLAY_ERRORS = {
     ("epoch=1",): "--replay epoch=1 must be epoch=E,record=N, both counted from 0",
     ("epoch=1,record=-1",): "--replay epoch=1,record=-1 must be epoch=E,record=N, both counted from 0",
     ("epoch=1,record=x",): "--replay epoch=1,record=x must be epoch=E,record=N, both counted from 0",
+    ("epoch=1,record=1,record=2",): "--replay epoch=1,record=1,record=2 must be epoch=E,record=N, both counted from 0",
+    ("epoch=1,record=1", "--epochs", "2"): "--epochs has no meaning with --replay, which names its epoch",
+    ("epoch=1,record=1", "--max-batches", "2"): "--max-batches has no meaning with --replay, which names its epoch",
     ("epoch=0,record=10",): "--replay record=10 must be 0 to 9",
     ("epoch=0,record=1", "rng=mxnet"): (
         "--replay needs rng=im2rec: with rng=mxnet a record's numbers follow from all before it"
