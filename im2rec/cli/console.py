@@ -54,7 +54,8 @@ PATH = NamedPath()
 WIDTH = 80
 _OF_PATHS = ("written", "would write")  # rows whose values are paths, joined by commas
 _KEPT_BLANK = "\0"  # in place of a blank at which no line is broken
-_CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # without that, and without what is wrapped
+# Without that, and without what is wrapped; with the characters by which a name could turn what follows it around.
+_CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _ONLY_WARNINGS = 2  # -q twice
 _DRY_RUN = "--dry-run"
 _OPTIONS = {

@@ -185,4 +185,5 @@ def test_commands_that_write_have_force_and_dry_run_besides_the_common_options(
 
 def test_a_table_escapes_what_a_terminal_obeys() -> None:
     text = table("a\x1b[2J", [("property", "4,16\r\n12\x07\x9b1m"), ("written", "a\x00b\x7f")])
+    assert ["  name  gpj.\\u202etxt"] == table("", [("name", "gpj.\u202etxt")]).splitlines()
     assert ["a\\x1b[2J", "  property  4,16  12\\x07\\x9b1m", "  written   a b\\x7f"] == text.splitlines()
