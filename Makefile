@@ -16,7 +16,7 @@ test: .venv/ready
 
 # What decodes images, once more without the compiled JPEG decoder, which must change nothing.
 test-without-kernel: .venv/ready
-	IM2REC_KERNEL=0 $(TEST) tests/golden tests/docs/test_docs.py tests/property/test_codec_laws.py \
+	IM2REC_KERNEL=0 $(TEST) tests/golden tests/docs/test_docs.py::test_every_command_of_the_readme_prints_what_the_readme_says tests/property/test_codec_laws.py \
 		tests/unit/test_codec.py tests/unit/test_loader.py tests/unit/test_engines.py tests/unit/test_image_record*.py \
 		tests/unit/test_state.py tests/unit/test_mean_image.py tests/unit/test_bad_records.py \
 		tests/faults/test_iterator_faults.py tests/cli/test_iterate_cli.py
