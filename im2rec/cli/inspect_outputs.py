@@ -11,8 +11,7 @@ from im2rec.inspection.html.report import Origin, write_report
 from im2rec.inspection.image_sample import write_sheet
 from im2rec.inspection.report import Survey
 from im2rec.inspection.survey import Findings
-from im2rec.storage.digest import refuse_same_file
-from im2rec.storage.output import refuse_existing
+from im2rec.storage.output import refuse_existing, refuse_same_file
 
 
 class InspectOutputs(NamedTuple):
@@ -34,7 +33,7 @@ class InspectOutputs(NamedTuple):
         for path in filter(None, (self.sheet, self.html)):
             refuse_existing([path], force=self.force)
             for used in (rec, index):
-                if isinstance(used, Path) and used.exists():
+                if isinstance(used, Path):
                     refuse_same_file(path, used)
 
     def write(

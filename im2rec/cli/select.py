@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -14,12 +15,12 @@ from im2rec.cli.damage import doubtful_option, doubtful_row, range_rows, recover
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
 from im2rec.errors import counted, human_size
-from im2rec.rewriting.output import refuse_lists
 from im2rec.rewriting.select import outputs_of, select
 from im2rec.rewriting.select_report import SelectSummary
 from im2rec.rewriting.selected_set import UNDECODABLE, SelectOptions
 from im2rec.selection.decoding import DAMAGED_RECORD
 from im2rec.selection.key_lists import read_keys
+from im2rec.storage.output import refuse_same_file
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
 
@@ -117,7 +118,8 @@ def command(
         dropped=None if dropped is None else read_keys(dropped),
         **words,
     )
-    refuse_lists(outputs_of(out), [path for path in (listed, dropped) if path is not None])
+    for written, read in itertools.product(outputs_of(out), filter(None, (listed, dropped))):
+        refuse_same_file(written, read, what="list")
     if not dry_run:
         repeat_by(outputs=outputs_of(out))
     with console.progress("selecting", "record") as progress:

@@ -20,7 +20,7 @@ from im2rec.format.listfile import EXACT_INTEGERS
 from im2rec.packing.face_lines import FaceLines
 from im2rec.packing.face_numbering import FaceNumbering
 from im2rec.packing.image_files import image_folder
-from im2rec.packing.pack import PackOptions, PackRun, refuse_list
+from im2rec.packing.pack import PackOptions, PackRun
 from im2rec.packing.params import PackParams
 from im2rec.packing.partial_pack import Companions, Ending
 from im2rec.packing.report import PackSummary, report_path
@@ -29,7 +29,7 @@ from im2rec.storage.classes import class_names_beside, classes_path
 from im2rec.storage.companions import LABELS_MAP, beside, index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder
-from im2rec.storage.output import check_output_folder, refuse_existing
+from im2rec.storage.output import check_output_folder, refuse_existing, refuse_same_file
 from im2rec.storage.output_folder import make_folders
 
 PROFILE = "insightface"
@@ -91,7 +91,8 @@ def pack_faces(
     _check_counts(lines, faces)
     names, warnings = _names(list_path, lines)
     files = _Files(target, has_names=names is not None)
-    refuse_list([*files.replaced, report_path(target)], list_path)
+    for written in (*files.replaced, report_path(target)):
+        refuse_same_file(written, list_path, what="list")
     numbering = FaceNumbering(lines.runs, names, header=faces.header)
     as_given = lines.form == FACE2REC2
     run = PackRun(

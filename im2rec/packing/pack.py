@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from im2rec.errors import ImageError, ListFormatError, OutputError, ParameterError
+from im2rec.errors import ImageError, ListFormatError, ParameterError
 from im2rec.format.indexfile import Keys
 from im2rec.format.listfile import ListEntry
 from im2rec.packing.face_lines import FaceLines
@@ -50,7 +50,7 @@ from im2rec.storage.classes import ClassesCopy, classes_path
 from im2rec.storage.companions import index_to_write
 from im2rec.storage.digest import digest_path
 from im2rec.storage.files import PathLike, check_folder
-from im2rec.storage.output import refuse_existing
+from im2rec.storage.output import refuse_existing, refuse_same_file
 
 CHUNK_S = 0.02  # work in a chunk for one worker; to send it and get the result takes 0.2 ms
 MAX_CHUNK_LINES = 64
@@ -134,7 +134,8 @@ def pack(
     check_folder(root)
     lines = ListLines(list_path, label_width=params.label_width, nsplit=params.nsplit, part=params.part, root=root)
     part_files = [part_file_path(target)] if params.nsplit > 1 else []
-    refuse_list([*files, digest, *part_files, report_path(target), classes_path(out)], list_path)
+    for written in (*files, digest, *part_files, report_path(target), classes_path(out)):
+        refuse_same_file(written, list_path, what="list")
     files += [*([digest] if options.digest else []), *part_files]
     classes = ClassesCopy(list_path, out, force=options.force)
     folder = image_folder(root, options.outside)
@@ -155,13 +156,6 @@ def _target(out: PathLike, params: PackParams) -> Path:
         raise ParameterError(f"{os.fspath(out)}: is the name of an index", hint="name the .rec")
     refuse_existing([Path(out)], force=True)  # a folder: "dir/" has no name to derive the other names from
     return part_path(Path(out), params)
-
-
-def refuse_list(outputs: list[Path], list_path: PathLike) -> None:
-    """Raise OutputError if one of *outputs* is the list."""
-    for path in outputs:
-        if path.exists() and path.samefile(list_path):
-            raise OutputError("is the list itself", path=path, hint="choose another name for the output")
 
 
 def _library_names(params: PackParams) -> tuple[str, str]:

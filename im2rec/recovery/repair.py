@@ -20,11 +20,11 @@ from im2rec.progress import Phase, Progress, begin_phase
 from im2rec.recovery.reindex import write_index
 from im2rec.schema import BYTES_OUT, DRY_RUN, FILES, INPUT, SECONDS, described
 from im2rec.storage.companions import find_index, index_to_write
-from im2rec.storage.digest import digest_path, find_digest, load_digest, refuse_same_file
+from im2rec.storage.digest import digest_path, find_digest, load_digest
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.journal import lock_output
 from im2rec.storage.opening import open_rec
-from im2rec.storage.output import AtomicFile, publish, refuse_existing, remove_leftover
+from im2rec.storage.output import AtomicFile, publish, refuse_existing, refuse_same_file, remove_leftover
 
 _SECTOR_BYTES = 4096  # around places that a disk cannot read, so much is read at once
 _INDEX_SHARE = 0.1  # of the progress

@@ -33,14 +33,6 @@ def check_outputs(paths: list[Path], *, force: bool) -> None:
         check_output_folder(paths[0].parent)
 
 
-def refuse_lists(outputs: list[Path], lists: Iterable[Path]) -> None:
-    """Raise OutputError if one of *outputs* is one of *lists*, text files that were read."""
-    for written in outputs:
-        for path in lists:
-            if written.exists() and path.exists() and written.samefile(path):
-                raise OutputError("is the list itself", path=written, hint="choose another name for the output")
-
-
 def refuse_inputs(outputs: list[Path], inputs: Sequence[Path]) -> None:
     """Raise ParameterError if one of *outputs*, the ``.rec`` first, is one of *inputs* or a file beside that.
 

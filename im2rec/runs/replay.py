@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -17,8 +16,7 @@ from im2rec.runs.made_record import MadeImage, StoredRecord, check_replay, make,
 from im2rec.runs.outputs import class_names_of
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
 from im2rec.storage.classes import class_name
-from im2rec.storage.digest import refuse_same_file
-from im2rec.storage.output import AtomicFile, refuse_existing, writing
+from im2rec.storage.output import AtomicFile, refuse_existing, refuse_same_file, writing
 
 SIDE = 672  # pixels that either image has at most: 3 x 224, 6 x 112, 21 x 32
 _LEAST_SIDE = 320  # pixels, for the lines of text below a small one
@@ -108,8 +106,7 @@ def check_png(it: ImageRecordIter, out: Path, *, force: bool) -> None:
         if out.parent.is_dir():  # otherwise it is made
             refuse_existing([out], force=force)
         for path in used:
-            if os.path.exists(path):  # noqa: PTH110 - False for an impossible name
-                refuse_same_file(out, path)
+            refuse_same_file(out, path)
 
 
 def write_png(content: bytes, out: Path, *, force: bool) -> None:

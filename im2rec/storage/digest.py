@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from im2rec.errors import DigestFormatError, InputError, OutputError, counted
+from im2rec.errors import DigestFormatError, InputError, counted
 from im2rec.format.digestfile import (
     BLOCK_BYTES,
     MAX_DIGEST_BYTES,
@@ -29,7 +29,7 @@ from im2rec.storage.files import Closeable, InputFile, PathLike, read_file, read
 from im2rec.storage.foreign import check_kind
 from im2rec.storage.journal import locked_beside
 from im2rec.storage.opening import open_rec
-from im2rec.storage.output import AtomicFile, refuse_existing, writing
+from im2rec.storage.output import AtomicFile, refuse_existing, refuse_same_file
 from im2rec.storage.record_map import ScannedRecords, listed_offsets, scan_all
 
 SUFFIX = ".digest"
@@ -355,10 +355,3 @@ def write_digest(
             " the digest is that of the damaged file"
         )
     return summary
-
-
-def refuse_same_file(out: PathLike, path: PathLike) -> None:
-    """Raise OutputError if *out* is the file *path*, by another name too."""
-    with writing(out):
-        if os.path.exists(out) and os.path.samefile(out, path):  # noqa: PTH110, PTH121 - False for an impossible name
-            raise OutputError("is the input itself", path=out, hint="choose another name for the output")

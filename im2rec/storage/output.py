@@ -381,6 +381,14 @@ def refuse_existing(paths: list[Path], *, force: bool) -> None:
                 raise exists_already(path)
 
 
+def refuse_same_file(out: PathLike, path: PathLike, *, what: str = "input") -> None:
+    """Raise OutputError if *out* is the file *path*, which is the *what* of the work, by another name too."""
+    with writing(out):
+        # False for an impossible name.
+        if os.path.exists(out) and os.path.exists(path) and os.path.samefile(out, path):  # noqa: PTH110, PTH121
+            raise OutputError(f"is the {what} itself", path=out, hint="choose another name for the output")
+
+
 def exists_already(path: Path) -> OutputError:
     """Return the error that the output *path* is there already."""
     return OutputError("exists already", path=path, hint="replace it with force=True, or choose another name")

@@ -14,9 +14,8 @@ from im2rec.images.codec import decode
 from im2rec.images.sheet import CELL, Row, Tile, draw_rows, fitted
 from im2rec.progress import Progress
 from im2rec.schema import DRY_RUN, INPUT, Number, described, whole
-from im2rec.storage.digest import refuse_same_file
 from im2rec.storage.files import PathLike
-from im2rec.storage.output import AtomicFile, refuse_existing
+from im2rec.storage.output import AtomicFile, refuse_existing, refuse_same_file
 from im2rec.verification.bin_file import PairFile
 from im2rec.verification.doubles import find_doubles
 from im2rec.verification.folds import fold_bounds
