@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
+from im2rec.errors import counted
 from im2rec.inspection.distributions import Histogram
 from im2rec.inspection.html.page import Child, element, named
 
@@ -28,6 +29,11 @@ def chart(title: str, text: str, drawn: Histogram | None, show: Show, counted_as
     is_flat = drawn is None or len([count for count in drawn.counts if count]) < 2
     svg = None if drawn is None or is_flat else _svg(title, text, drawn, show, counted_as)
     return element("div", element("h3", title), element("p", text, class_="small muted"), svg, class_="card")
+
+
+def images_text(count: int) -> str:
+    """Return *count* with its noun, for charts that count images."""
+    return counted(count, "image")
 
 
 def _svg(title: str, text: str, drawn: Histogram, show: Show, counted_as: Callable[[int], str]) -> Element:

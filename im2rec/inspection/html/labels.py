@@ -12,7 +12,7 @@ from im2rec.errors import counted
 from im2rec.format.irheader import label_text
 from im2rec.images.sheet import number_text
 from im2rec.inspection.distributions import ClassCounts, Distributions, histogram
-from im2rec.inspection.html.charts import Bar, bar_card, chart
+from im2rec.inspection.html.charts import Bar, bar_card, chart, images_text
 from im2rec.inspection.html.page import element, section
 from im2rec.inspection.report import FACE_KINDS, PLAIN, Survey
 from im2rec.inspection.set_rows import number, range_text
@@ -43,7 +43,7 @@ def labels_section(summary: Survey, found: Distributions) -> Element | None:
         charts.append(_widths(summary))
     if summary.detection is not None:
         text = range_text(summary.detection.objects_per_image, number)
-        charts.append(chart("Objects of an image", text, found.objects, number, _images))
+        charts.append(chart("Objects of an image", text, found.objects, number, images_text))
     elif found.classes is not None:
         nouns, note = _nouns(summary), ""
         if summary.set_kind not in (PLAIN, *FACE_KINDS):
@@ -87,7 +87,7 @@ def _by_label(classes: ClassCounts, note: str) -> Element:
     is_whole = bool((np.floor(labels) == labels).all() and np.abs(labels).max() < _EXACT)
     by_label = histogram(labels.astype(np.int64) if is_whole else labels, classes.images)
     text = f"labels {number_text(labels[0])} to {number_text(labels[-1])}{note}"
-    return chart("Images by label", text, by_label, number_text, _images)
+    return chart("Images by label", text, by_label, number_text, images_text)
 
 
 def _sizes(classes: ClassCounts, nouns: _Nouns) -> Element:
@@ -113,7 +113,3 @@ def _class_bars(classes: ClassCounts, rows: npt.NDArray[np.int64], names: ClassN
 
 def _whole(number: float) -> str:
     return f"{number:,.0f}"
-
-
-def _images(count: int) -> str:
-    return counted(count, "image")

@@ -11,11 +11,13 @@ from im2rec.format.heads import MAGIC
 from im2rec.inspection.check_rows import changed_text
 from im2rec.inspection.html.page import Child, element, foreign, section, table
 from im2rec.inspection.problem_records import DOUBTFUL
-from im2rec.inspection.report import MAX_PROBLEM_RECORDS, Survey
+from im2rec.inspection.report import MAX_PROBLEM_RECORDS, ProblemRecord, Survey
+from im2rec.selection.decoding import Failure
 
 MAX_LISTED = 200  # of a kind; a report stays small and is read by people
 _MOST_OPEN = 25  # rows of a list that is shown at once; of a longer one the headline
 _MOST_REASONS = 5  # in the headline, the most common ones
+_PLACE = "record", "id", "byte"  # columns
 _ABOUT_RANGES = (
     "A damaged range is a piece of the file in which no whole record was found: its bytes were overwritten or are"
     f" missing. Every record begins with the four bytes {MAGIC.hex(' ')}, the magic. The records that lay in the range"
@@ -90,40 +92,27 @@ def _records(summary: Survey, list_all: str) -> Element | None:
     """Return the records with a problem, but for those that are among the images that do not decode."""
     failed = {bad.record for bad in summary.verification.failures} if summary.verification is not None else set()
     found = [bad for bad in summary.problems_by_record if bad.record not in failed or bad.problem == DOUBTFUL]
-    rows = [
-        (
-            f"{bad.record}",
-            "" if bad.id is None else f"{bad.id}",
-            f"{bad.offset:,}",
-            bad.problem,
-            foreign(bad.detail or ""),
-        )
-        for bad in found[:MAX_LISTED]
-    ]
+    rows = [(*_place(bad), bad.problem, foreign(bad.detail or "")) for bad in found[:MAX_LISTED]]
     kinds = Counter(bad.problem for bad in found)
     first = "the first records with a problem" if max(kinds.values(), default=0) == MAX_PROBLEM_RECORDS else ""
     title = first or counted(len(found), "record with a problem", "records with a problem")
     title += f": {', '.join(f'{count:,} {problem}' for problem, count in kinds.items())}"
     about = element("p", _ABOUT_DOUBTFUL) if DOUBTFUL in kinds else None
-    return _listed(title, ("record", "id", "byte", "problem", "what it is"), rows, len(found), list_all, about)
+    return _listed(title, (*_PLACE, "problem", "what it is"), rows, len(found), list_all, about)
+
+
+def _place(bad: ProblemRecord | Failure) -> tuple[str, str, str]:
+    """Return the cells below ``_PLACE``."""
+    return f"{bad.record}", "" if bad.id is None else f"{bad.id}", f"{bad.offset:,}"
 
 
 def _failures(summary: Survey, list_all: str) -> Element | None:
     failures = summary.verification.failures if summary.verification is not None else []
-    rows = [
-        (
-            f"{bad.record}",
-            "" if bad.id is None else f"{bad.id}",
-            f"{bad.offset:,}",
-            foreign(bad.reason),
-            foreign(bad.detail),
-        )
-        for bad in failures[:MAX_LISTED]
-    ]
+    rows = [(*_place(bad), foreign(bad.reason), foreign(bad.detail)) for bad in failures[:MAX_LISTED]]
     reasons = Counter(bad.reason for bad in failures).most_common(_MOST_REASONS)
     title = counted(len(failures), "image that does not decode", "images that do not decode")
     title += f": {', '.join(f'{count:,} {reason}' for reason, count in reasons)}"
-    return _listed(title, ("record", "id", "byte", "reason", "detail"), rows, len(failures), list_all)
+    return _listed(title, (*_PLACE, "reason", "detail"), rows, len(failures), list_all)
 
 
 def _profile(summary: Survey, list_all: str) -> Element | None:

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from im2rec.errors import counted, human_size
 from im2rec.inspection.distributions import Distributions
 from im2rec.inspection.face_report import ProfileCheck
-from im2rec.inspection.html.charts import Bar, bar_card, chart
+from im2rec.inspection.html.charts import Bar, bar_card, chart, images_text
 from im2rec.inspection.html.labels import labels_section
 from im2rec.inspection.html.page import document, element, facts, foreign, section, table
 from im2rec.inspection.html.problems import notes_section, problems_section
@@ -121,18 +121,18 @@ def _sizes_section(summary: Survey, found: Distributions) -> Element | None:
     statistics, cards = summary.image_statistics, []
     if statistics.widths is not None and statistics.heights is not None:
         cards += [
-            chart("Width", f"{range_text(statistics.widths, number)} pixels", found.widths, _pixels, _images),
-            chart("Height", f"{range_text(statistics.heights, number)} pixels", found.heights, _pixels, _images),
+            chart("Width", f"{range_text(statistics.widths, number)} pixels", found.widths, _pixels, images_text),
+            chart("Height", f"{range_text(statistics.heights, number)} pixels", found.heights, _pixels, images_text),
         ]
         if found.aspects is not None:
             text = f"width by height, median {found.aspects.median:.3g}"
-            cards.append(chart("Aspect ratio", text, found.aspects, _ratio, _images))
+            cards.append(chart("Aspect ratio", text, found.aspects, _ratio, images_text))
     if found.content_bytes is not None:
         text = f"of all images, median {human_size(found.content_bytes.median)}"
-        cards.append(chart("Bytes of an image", text, found.content_bytes, human_size, _images))
+        cards.append(chart("Bytes of an image", text, found.content_bytes, human_size, images_text))
     if statistics.jpeg_quality is not None:
         text = f"{range_text(statistics.jpeg_quality, number)}, estimated"
-        cards.append(chart("JPEG quality", text, found.qualities, number, _images))
+        cards.append(chart("JPEG quality", text, found.qualities, number, images_text))
     if statistics.by_channels:
         rows = [Bar(counted(channels, "channel"), count) for channels, count in sorted(statistics.by_channels.items())]
         cards.append(bar_card("Channels", rows))
@@ -155,10 +155,6 @@ def _pixels(edge: float) -> str:
 
 def _ratio(ratio: float) -> str:
     return f"{ratio:.3g}"
-
-
-def _images(count: int) -> str:
-    return counted(count, "image")
 
 
 def _readers_section(check: ProfileCheck) -> Element | None:
