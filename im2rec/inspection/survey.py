@@ -21,7 +21,14 @@ from im2rec.format.insightface import RANGE_LABELS
 from im2rec.format.irheader import BAD_LABELS, HEADER_BYTES, SHORT_PAYLOAD
 from im2rec.images.signatures import EMPTY, NOT_AN_IMAGE
 from im2rec.inspection.contents import count_contents
-from im2rec.inspection.distributions import Distributions, Histogram, Sampled, histogram, histogram_of_counts
+from im2rec.inspection.distributions import (
+    ClassCounts,
+    Distributions,
+    Histogram,
+    Sampled,
+    histogram,
+    histogram_of_counts,
+)
 from im2rec.inspection.face_profile import ImageMisfits, without_images
 from im2rec.inspection.face_sets import read_property
 from im2rec.inspection.face_survey import Surveyed, add_faces
@@ -37,7 +44,7 @@ from im2rec.inspection.set_records import NO_CONTENT, SetRecords
 from im2rec.inspection.spread import spread
 from im2rec.progress import Progress
 from im2rec.storage.blocks import RecordBlock
-from im2rec.storage.classes import class_names_beside
+from im2rec.storage.classes import ClassNames, class_names_beside
 from im2rec.storage.damaged_range import DamageLog, damaged_ranges
 from im2rec.storage.files import InputFile, PathLike
 from im2rec.storage.foreign import check_kind, headerless_kind
@@ -149,7 +156,7 @@ class _SurveyBuilder:
         self.offsets, self.ids, self.sizes, self.flags = array("q"), array("Q"), array("q"), array("I")
         self.vectors = 0
         self.detection = DetectionCounts()
-        self.distributions = Distributions()
+        self._looked_at: tuple[Sampled, ClassCounts | None, ClassNames | None] | None = None
         # Of the records with two labels and no content: header and identity records of face-recognition sets.
         self._range_ordinals, self._range_labels = [np.empty(0, np.int64)], [np.empty((0, RANGE_LABELS), np.float32)]
 
@@ -228,10 +235,7 @@ class _SurveyBuilder:
         names, unusable = class_names_beside(file.path)
         counts = self.label_counts.classes() if images and kind != DETECTION else None
         classes = class_statistics(counts, names) if counts is not None else None
-        self.distributions = Distributions(
-            objects=histogram_of_counts(self.detection.objects), classes=counts, names=names
-        )
-        self.distributions.add_sampled(sampled)
+        self._looked_at = sampled, counts, names
         self.odd.add(UNREADABLE, list(sampled.unreadable), list(sampled.unreadable.values()))
         self.odd.counts[UNREADABLE] = statistics.unreadable
         warnings = [f"{unusable}; labels have no names" if unusable else "", unnamed_warning(classes, names)]
@@ -261,10 +265,14 @@ class _SurveyBuilder:
 
     def charts(self, found: FoundRecords, records: SetRecords) -> Distributions:
         """Return the distributions of the survey that was made, and some of the images among the records *found*."""
-        self.distributions.content_bytes = self._content_bytes()
         offsets = found.offsets[records.is_image]
-        self.distributions.shown = [int(offsets[row]) for row in evenly_spaced(len(offsets), SHEET_IMAGES)]
-        return self.distributions
+        shown = [int(offsets[row]) for row in evenly_spaced(len(offsets), SHEET_IMAGES)]
+        distributions = Distributions(content_bytes=self._content_bytes(), shown=shown)
+        if self._looked_at is not None:  # records without image headers are not looked at
+            sampled, distributions.classes, distributions.names = self._looked_at
+            distributions.objects = histogram_of_counts(self.detection.objects)
+            distributions.add_sampled(sampled)
+        return distributions
 
     def _content_bytes(self) -> Histogram | None:
         """Return the distribution of the sizes of all contents that are not empty."""
