@@ -89,7 +89,7 @@ class Loader:
         self.augmenter = augmenter
         self._channels = params.shape[0]
         self._max_pixels, self._most_jpeg_pixels = params.max_pixels, most_pixels("JPEG", params.max_pixels)
-        self._seed = params.seed if params.seed_aug is None else params.seed_aug
+        self._seed = params.draws_seed
         self._accepts_truncated = params.on_truncated == WARN
         self._kernel: Kernel | None = None
         self._no_kernel_reason = ""

@@ -280,6 +280,11 @@ class ImageRecordParams(AuxiliaryParams, BackendParams, AugmentationParams, Batc
         return self.dtype or "float32"
 
     @property
+    def draws_seed(self) -> int:
+        """The seed of the random numbers that augment images."""
+        return self.seed if self.seed_aug is None else self.seed_aug
+
+    @property
     def policy(self) -> str:
         """The policy for the last batch: PAD, ROLL_OVER, KEEP, EVEN or DISCARD."""
         # rng=mxnet replays the reference, whose round_batch=1 rolls over.

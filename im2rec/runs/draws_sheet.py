@@ -95,7 +95,7 @@ def write_draws_sheet(
         input=params.path_imgrec,
         records=it.count,
         data_shape=list(params.shape),
-        seed=params.seed if params.seed_aug is None else params.seed_aug,
+        seed=params.draws_seed,
         epochs=draws,
         parameters=set_words(params, _SHOWN),
         image=str(out),

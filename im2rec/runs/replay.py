@@ -78,7 +78,7 @@ def replay(
         image=str(out),
         dry_run=dry_run,
         class_name=class_name(class_names_of(it), made.labels),
-        seed=it.params.seed if it.params.seed_aug is None else it.params.seed_aug,
+        seed=it.params.draws_seed,
         acted=[change.words for change in made.changes],
         used=used_draws(made.changes, made.drawn),
         made_height=height,
