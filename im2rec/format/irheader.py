@@ -107,6 +107,11 @@ def decode_image_record(payload: bytes) -> ImageRecord:
     return decode_image_record_at(payload, 0, len(payload))
 
 
+def labels_of(header: IRHeader) -> list[float]:
+    """Return the labels of *header* as a list, of one element for a single label."""
+    return [header.label] if header.flag == 0 else list(header.label)
+
+
 def decode_image_record_at(data: bytes, start: int, stop: int) -> ImageRecord:
     """Decode the payload ``data[start:stop]`` without copying it first; otherwise :func:`decode_image_record`."""
     _check_length(stop - start)

@@ -47,8 +47,13 @@ Row = tuple[str, Sequence[Tile]]
 
 def record_lines(id_: object, labels: Sequence[float], name: str | None = None) -> list[str]:
     """Return the texts below the image of a record: its id and its *labels*, and the *name* of its class, if any."""
-    text = f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels)}"
+    text = labelled(labels)
     return [f"id {id_}, {text}", name] if name else [f"id {id_}", text]
+
+
+def labelled(labels: Sequence[float], name: str | None = None) -> str:
+    """Return :func:`labels_text` with the word ``label``, or ``labels``, before it."""
+    return f"{'label' if len(labels) == 1 else 'labels'} {labels_text(labels, name)}"
 
 
 def labels_text(labels: Sequence[float], name: str | None = None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from im2rec.errors import CorruptRecordError, ImageError, counted
-from im2rec.format.irheader import HEADER_BYTES, ImageRecord, decode_image_record
+from im2rec.format.irheader import HEADER_BYTES, ImageRecord, decode_image_record, labels_of
 from im2rec.format.recordio import Source, read_record, read_start
 from im2rec.images import jpeg
 from im2rec.images.codec import COLOR, ImageInfo, decode, image_info, orientation
@@ -230,7 +230,7 @@ def make_tile(record: ImageRecord, names: ClassNames | None = None, max_pixels: 
     :func:`~im2rec.images.codec.decode`.
     """
     header, content = record
-    labels = [header.label] if header.flag == 0 else list(header.label)
+    labels = labels_of(header)
     name = class_name(names, labels)
     lines = record_lines(header.id, labels, name)
     try:

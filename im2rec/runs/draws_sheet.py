@@ -12,7 +12,7 @@ from im2rec.augment.params import AugmentationParams
 from im2rec.errors import DAMAGED_RECORD, BadRecordError, ParameterError, counted
 from im2rec.images.choices import RANDOM
 from im2rec.images.codec import Image
-from im2rec.images.sheet import Row, Tile, draw_rows, fitted, labels_text
+from im2rec.images.sheet import Row, Tile, draw_rows, fitted, labelled
 from im2rec.inspection.image_sample import evenly_spaced
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.params import changed
@@ -196,7 +196,7 @@ class _DrawnRow:
         image = self.image
         parts = [f"record {image.record}", f"id {image.id}" if image.id is not None else ""]
         if image.labels:
-            parts.append(f"label{'s' if len(image.labels) > 1 else ''} {labels_text(image.labels, image.class_name)}")
+            parts.append(labelled(image.labels, image.class_name))
         return ", ".join(filter(None, parts)) + (f": {self._problem}" if self._problem else "")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from im2rec.errors import BadRecordError, ParameterError
-from im2rec.images.sheet import Tile, draw_rows, fitted, labels_text
+from im2rec.images.sheet import Tile, draw_rows, fitted, labelled
 from im2rec.iterators.image_record import ImageRecordIter, loader_of
 from im2rec.pipeline.records import Records
 from im2rec.runs.changes import Corner, used_draws
@@ -119,10 +119,9 @@ def write_png(content: bytes, out: Path, *, force: bool) -> None:
 
 def _drawn(shown: ReplayedRecord, stored: StoredRecord, made: MadeImage) -> bytes:
     """Return a PNG file of both images side by side, with the steps between them in words."""
-    label = f"label{'s' if len(shown.labels) > 1 else ''} {labels_text(shown.labels, shown.class_name)}"
     title = [
         f"record {shown.record} of {Path(shown.input).name} in epoch {shown.epoch}",
-        f"id {shown.id}, {label}, seed {shown.seed}",
+        f"id {shown.id}, {labelled(shown.labels, shown.class_name)}, seed {shown.seed}",
     ]
     before, after = fitted(stored.shown, SIDE), fitted(made.pixels, SIDE)
     lines = [f"stored {shown.width} x {shown.height}"]

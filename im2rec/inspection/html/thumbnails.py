@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from PIL import Image
 
 from im2rec.errors import CorruptRecordError, ImageError
-from im2rec.format.irheader import ImageRecord, decode_image_record
+from im2rec.format.irheader import ImageRecord, decode_image_record, labels_of
 from im2rec.format.recordio import read_record
 from im2rec.images.codec import COLOR, decode
 from im2rec.images.sheet import number_text
@@ -49,7 +49,7 @@ def _figure(
     except (CorruptRecordError, ImageError):
         return element("figure", _failed("damaged record"), element("figcaption", element("span", f"byte {offset}")))
     header = record.header
-    labels = [header.label] if header.flag == 0 else list(header.label)
+    labels = labels_of(header)
     text, name = _labels_text(labels), class_name(names, labels) or ""
     caption = element("figcaption", element("span", f"id {header.id}"), named(text, name) if with_label else None)
     words = " ".join(filter(None, (f"id {header.id}, {text}", clipped(name, MAX_NAME))))
