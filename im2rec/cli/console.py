@@ -175,6 +175,17 @@ def table(head: str, rows: list[tuple[str, str]]) -> str:
     return _CONTROLS.sub(lambda control: repr(control[0])[1:-1], text)
 
 
+def first_of(texts: list[str], most: int) -> list[str]:
+    """Return the first *most* of *texts*, and after them how many more there are."""
+    more = len(texts) - most
+    return [*texts[:most], f"and {more:,} more (--json lists all)"] if more > 0 else texts
+
+
+def listed(name: str, texts: list[str]) -> list[tuple[str, str]]:
+    """Return rows of :func:`table` for *texts*, a row each, with *name* before the first."""
+    return [(name if number == 0 else "", text) for number, text in enumerate(texts)]
+
+
 def unbroken(text: str) -> str:
     """Return *text* for a value of :func:`table`, which then breaks no line inside it."""
     return text.replace(" ", _KEPT_BLANK)

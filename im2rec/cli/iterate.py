@@ -10,7 +10,17 @@ from typing import Any
 
 import click
 
-from im2rec.cli.console import PATH, Console, HelpCommand, common_options, keys_table, path_word, table
+from im2rec.cli.console import (
+    PATH,
+    Console,
+    HelpCommand,
+    common_options,
+    first_of,
+    keys_table,
+    listed,
+    path_word,
+    table,
+)
 from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.cli.interrupts import repeat_by
@@ -262,7 +272,4 @@ def _time(seconds: float) -> str:
 
 
 def _bad_rows(name: str, errors: list[str]) -> list[tuple[str, str]]:
-    shown = [error.removesuffix(f" ({INSPECT})") for error in errors[:_MAX_BAD_RECORDS]]
-    rows = [(name if number == 0 else "", error) for number, error in enumerate(shown)]
-    more = len(errors) - _MAX_BAD_RECORDS
-    return [*rows, ("", f"and {more:,} more (--json lists all)")] if more > 0 else rows
+    return listed(name, first_of([error.removesuffix(f" ({INSPECT})") for error in errors], _MAX_BAD_RECORDS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from im2rec.cli.console import Console, path_word, table
+from im2rec.cli.console import Console, first_of, listed, path_word, table
 from im2rec.cli.damage import damage_row, recover_words
 from im2rec.cli.exit_codes import ExitCode
 from im2rec.errors import ParameterError, counted
@@ -81,16 +81,14 @@ def render_replay(shown: ReplayedRecord) -> str:
     """Return one replayed record as a table: the steps that changed it, and the random numbers that decided them."""
     # Names of values that were drawn again end in ", try 2".
     numbers = [f"{name.replace(', ', ' of ')} = {value:.6g}" for name, value in shown.used.items()]
-    more = len(numbers) - _MOST_NUMBERS
-    drawn = numbers[:_MOST_NUMBERS] + ([f"and {more} more (--json lists all)"] if more > 0 else [])
     steps = shown.acted or ["none that changed the image"]
     table_rows = [
         ("id", str(shown.id)),
         ("label", labels_text(shown.labels, shown.class_name)),
         ("stored", f"{shown.width} x {shown.height} pixels"),
         ("made", f"{shown.made_width} x {shown.made_height} pixels"),
-        *(("steps" if number == 0 else "", step) for number, step in enumerate(steps)),
-        ("drawn", ", ".join(drawn)),
+        *listed("steps", steps),
+        ("drawn", ", ".join(first_of(numbers, _MOST_NUMBERS))),
         ("seed", str(shown.seed)),
         ("would write" if shown.dry_run else "written", shown.image),
     ]
@@ -124,13 +122,11 @@ def render_draws(sheet: DrawsSheet) -> str:
     """Return the summary of a sheet of draws as a table."""
     some = f"{len(sheet.drawn_images):,} of {counted(sheet.records, 'record')}"
     problems = [problem for image in sheet.drawn_images for problem in image.problems]
-    more = len(problems) - _MOST_PROBLEMS
-    shown = problems[:_MOST_PROBLEMS] + ([f"and {more:,} more (--json lists all)"] if more > 0 else [])
     table_rows = [
         ("set", " ".join(sheet.parameters)),
         ("seed", str(sheet.seed)),
         damage_row(sheet),
-        *(("problems" if number == 0 else "", problem) for number, problem in enumerate(shown)),
+        *listed("problems", first_of(problems, _MOST_PROBLEMS)),
         ("would write" if sheet.dry_run else "written", sheet.image),
     ]
     verb = "would draw" if sheet.dry_run else "drew"
